@@ -106,10 +106,10 @@ def _content(path: Path) -> dict[str, Any]:
         raise ImageFault(
             f"{path} is not marked as a laboratory card", "Only laboratory cards are kept in files."
         )
-    content = document.get("card")
-    if not isinstance(content, dict) or not _is_whole(content, document.get("check")):
+    card = document.get("card")
+    if not isinstance(card, dict) or not _is_whole(card, document.get("check")):
         raise ImageFault(f"{path} is damaged: its content does not match its check", NEW_ONE)
-    return content
+    return card
 
 
 def _bounded(path: Path) -> bytes:

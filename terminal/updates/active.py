@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from errno import EDQUOT, ENOSPC
 from hashlib import sha256
@@ -23,16 +22,17 @@ from typing import Any, Final, TypeVar
 
 from terminal.clock import unix_ms
 from terminal.codes import SetKind, UpdateFault
-from terminal.errors import ActiveSetError, TerminalError
+from terminal.errors import ActiveSetError, RegionDocumentError, TerminalError
 from terminal.journal.journal import Journal
 from terminal.journal.operation_records import SetActivated
-from terminal.policy.policy import Policy
 from terminal.updates.edition import Edition, LoadedEdition, Published, SetPart, SetRefusal
 from terminal.updates.store import (
     NO_FLOOR,
     NO_ROWS,
     DamagedSet,
     HeldEdition,
+    KindStatus,
+    Offered,
     SetFloor,
     SetRows,
     SetStore,
@@ -41,27 +41,6 @@ from terminal.updates.store import (
 
 T = TypeVar("T")
 NO_SPACE: Final = (ENOSPC, EDQUOT)
-
-
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """What came of an offer: `held` waits for its moment or is in force; or it was refused."""
-
-    held: HeldEdition | None = None
-    refused: SetRefusal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KindStatus:
-    """What is known of one kind. `until` (None: without end) and `issued_at` are those of what is in force."""
-
-    kind: SetKind
-    in_force: HeldEdition | None = None
-    until: datetime | None = None
-    issued_at: datetime | None = None
-    pending: HeldEdition | None = None
-    refused: SetRefusal | None = None
-    floor: int = 0
 
 
 class ActiveSet:
@@ -163,7 +142,6 @@ class ActiveSet:
             digest = sha256(published.content).digest()
             for held in (self._rows.in_force.get(kind), self._rows.pending.get(kind)):
                 if held is not None and held.sha256 == digest:
-                    self._better(kind)
                     return Offered(held)
             taken = self._taken(kind, published, now)
             if isinstance(taken, SetRefusal):
@@ -178,6 +156,11 @@ class ActiveSet:
         if said not in self._said:
             self._said.add(said)
             self.refusals.put(refused)
+
+    def withdraw(self, refused: SetRefusal) -> None:
+        """What was `refused` is not published any more."""
+        if self._refused.get(refused.kind) is refused:
+            self._better(refused.kind)
 
     def _better(self, kind: SetKind) -> None:
         self._refused = {one: refused for one, refused in self._refused.items() if one is not kind}
@@ -228,8 +211,8 @@ class ActiveSet:
             known = max(known, waiting.version)
         lost = present is None and loaded.sha256 == floor.sha256
         fault: UpdateFault | None = None
-        error: TerminalError | None = None
-        if self._elsewhere(edition):
+        error = self._elsewhere(kind, edition)
+        if error is not None:
             fault = UpdateFault.OTHER_REGION
         elif present is not None and present.id != edition.id:
             fault = UpdateFault.OTHER_DOCUMENT
@@ -252,10 +235,16 @@ class ActiveSet:
             return False
         return one.at_ms <= unix_ms(at) < other.at_ms
 
-    def _elsewhere(self, edition: Edition) -> bool:
-        """Whether it is for another region than the document in force."""
-        region: Policy | None = self.newest(SetKind.REGION, None)
-        return bool(region and edition.region and edition.region != region.document.header.region)
+    def _elsewhere(self, kind: SetKind, edition: Edition) -> TerminalError | None:
+        """For another region than the document in force, or, a first document, than what waits for one."""
+        known = self._loaded | self._ready
+        region = known.get(SetKind.REGION)
+        others = [region] if region is not None else list(known.values()) if kind is SetKind.REGION else []
+        for other in (loaded.edition for loaded in others):
+            if edition.region and other.region and edition.region != other.region:
+                what = f"{edition.id} is of region {edition.region}, {other.id} of region {other.region}"
+                return RegionDocumentError(what, "Publish those of one region.")
+        return None
 
     # Activating
 
@@ -302,7 +291,7 @@ class ActiveSet:
             waiting, loaded = self._rows.pending[kind], self._ready[kind]
             held = waiting._replace(at_ms=unix_ms(now))
             if journal is not None and not _is_in(journal, held):
-                journal.append(_row(held, unix_ms(now)))
+                journal.append(held.row(unix_ms(now)))
             self._store.activate(held)
             self._untidy = True
             self._loaded = {**self._loaded, kind: loaded}
@@ -342,7 +331,7 @@ class ActiveSet:
                 self._require(kind, SetFloor(said[kind].version, said[kind].sha256))
         for held in self._rows.in_force.values():
             if not _is_in(journal, held):
-                journal.append(_row(held, unix_ms(now)))
+                journal.append(held.row(unix_ms(now)))
         return (*again, *due)
 
     def _drop_older(self, said: Mapping[str, SetActivated]) -> None:
@@ -377,6 +366,15 @@ class ActiveSet:
             f"{kind.value}: version {floor.version} was in force, and {found}{why}",
             "Publish that version or a newer one where terminal.toml says ([updates], [lists], terminal.region).",
         )
+
+    def begin_afresh(self) -> None:
+        """Where nothing was ever in force: what a start that failed left waits no longer. Everything published is
+        offered again, and may have been corrected as it is, without another version.
+        """
+        if not self._rows.in_force and not self._rows.floors:
+            with self._offering, self._changing:
+                for kind in tuple(self._rows.pending):
+                    self._drop(kind)
 
     def load_pending(self, by: datetime | None = None) -> None:
         """Make ready what waited when the set was opened; what cannot be read waits no longer and is refused.
@@ -425,7 +423,7 @@ class ActiveSet:
 
     def _checked(self, kind: SetKind, held: HeldEdition) -> LoadedEdition[Any] | SetRefusal:
         try:
-            loaded = self.parts[kind].load(self._store.slot(kind, held.slot))
+            loaded = self.parts[kind].load_again(self._store.slot(kind, held.slot), held.sha256)
         except TerminalError as error:
             return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version, error)
         except OSError as error:
@@ -443,7 +441,3 @@ def _is_in(journal: Journal, held: HeldEdition) -> bool:
 
 def _named(held: HeldEdition) -> Edition:
     return Edition(held.id, held.version, 0)
-
-
-def _row(held: HeldEdition, now_ms: int) -> SetActivated:
-    return SetActivated(now_ms, held.kind.value, held.id, held.version, held.sha256, held.at_ms)

@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from terminal.clock import unix_ms
+from terminal.clock import from_unix_ms, unix_ms
 from terminal.codes import SetKind
 from terminal.errors import ActiveSetError
 from terminal.files import create_file, sync_path
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of, transaction
-from terminal.updates.edition import LoadedEdition
+from terminal.journal.operation_records import SetActivated
+from terminal.updates.edition import LoadedEdition, SetRefusal
 
 ACTIVE_FILE: Final = "active.db"
 SLOTS_FOLDER: Final = "active"
@@ -64,6 +67,41 @@ class HeldEdition(NamedTuple):
     def edition(self) -> str:
         """As records name it: "demo:3"."""
         return f"{self.id}:{self.version}"
+
+    def row(self, now_ms: int) -> SetActivated:
+        """What the journal says of it."""
+        return SetActivated(now_ms, self.kind.value, self.id, self.version, self.sha256, self.at_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What came of an offer: `held` waits for its moment or is in force; or it was refused."""
+
+    held: HeldEdition | None = None
+    refused: SetRefusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KindStatus:
+    """What is known of one kind. `until` (None: without end) and `issued_at` are those of what is in force."""
+
+    kind: SetKind
+    in_force: HeldEdition | None = None
+    until: datetime | None = None
+    issued_at: datetime | None = None
+    pending: HeldEdition | None = None
+    refused: SetRefusal | None = None
+    floor: int = 0
+
+    @property
+    def follows(self) -> datetime | None:
+        """From when what waits decides; None where nothing waits."""
+        return None if self.pending is None else from_unix_ms(self.pending.at_ms)
+
+
+def status_of(known: Iterable[KindStatus], kind: SetKind) -> KindStatus:
+    """What is `known` of this kind."""
+    return next((one for one in known if one.kind is kind), KindStatus(kind))
 
 
 class SetFloor(NamedTuple):

@@ -2,9 +2,10 @@
 
 It is asked to send each change, and says how often it will speak at least (heartbeat). After two and a half silent
 heartbeats it counts as gone and is asked again, because one that was restarted has forgotten us; where only one of the
-operations is silent, that one is asked for again, because publishers drop a single subscriber they could not reach. The standard knows no
-authentication: messages are taken from the publisher's address alone, on the configured interface, at a path that no
-one else was given, and bounded in size, number and time. What they say is checked against the route by the terminal.
+operations is silent, that one is asked for again, because publishers drop a single subscriber they could not reach.
+The standard knows no authentication: messages are taken from the publisher's address alone, on the configured
+interface, at a path that no one else was given, and bounded in size, number and time. What they say is checked against
+the route by the terminal.
 """
 
 from __future__ import annotations

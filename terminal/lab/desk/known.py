@@ -106,6 +106,7 @@ VALUE_WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 )
 YES: Final = NP_("yes or no", "yes")
 NO: Final = NP_("yes or no", "no")
+NOT_JUDGED: Final = NP_("fact", "not judged while the clock is in doubt")
 KILOMETRES: Final = NP_("distance", "{km} km")
 SPANS: Final = (
     (86_400, NP_("duration", "{n} d")),
@@ -132,7 +133,7 @@ def known(entry: FinishedTap, language: str, policy: Policy) -> list[KnownFact]:
     row = entry.decided
     if row is None or (not row.trip and not row.reasons):
         return []
-    return list(_Words(row, entry.routes, policy, language).facts())
+    return list(_RowInWords(row, entry.routes, policy, language).facts())
 
 
 def worth(place: Place, rules: VehicleRules) -> str:
@@ -159,7 +160,7 @@ def span(seconds: int, language: str) -> str:
     return " ".join(parts[:TWO]) or say.pgettext("duration", SPANS[-1][1]).format(n=0)
 
 
-class _Words:
+class _RowInWords:
     """The facts of one row in one language."""
 
     def __init__(self, row: Intent | Unwritten, routes: RouteBook, policy: Policy, language: str) -> None:
@@ -215,7 +216,8 @@ class _Words:
         if kind == "mark_m":
             return self._say("distance", KILOMETRES).format(km=f"{value / 1000:g}")
         if kind.endswith("_age_s"):
-            return span(value, self._language)
+            judged = not self._facts.get("clock.suspect", False)
+            return span(value, self._language) if judged else self._say("fact", NOT_JUDGED)
         name = self._named(kind, value)
         return f"{name} ({value})" if name else str(value)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import date, datetime
 from itertools import islice
 from typing import Any, Final
 
 from cardproto.resident.records.rights import Rights
-from sim.desk.content import holding_of
+from sim.desk.content import CardValue, holding_of, money
 from sim.desk.shelf import Laid
 from sim.desk.trace import Traced, waterfall
 from terminal.fault_texts import fault_text
@@ -28,6 +29,9 @@ from terminal.trail_words import step_line
 
 ROWS_SHOWN: Final = 40
 TAPS_SHOWN: Final = 200
+DAY: Final = {"en": "%Y-%m-%d", "ru": "%d.%m.%Y"}
+POINT: Final = {"en": ".", "ru": ","}
+MOMENT: Final = {"en": "%Y-%m-%d %H:%M:%S", "ru": "%d.%m.%Y %H:%M:%S"}
 UNCERTAIN: Final = (End.UNRESOLVED, End.NOT_COMMITTED)
 
 
@@ -119,8 +123,8 @@ def tap_as_json(entry: FinishedTap, language: str, policy: Policy, acknowledged:
             {
                 "part": say(c.part),
                 "name": say(c.name),
-                "before": c.before,
-                "after": c.after,
+                "before": _says(c.before, language, policy),
+                "after": _says(c.after, language, policy),
                 "changed": c.changed,
             }
             for c in entry.changes
@@ -128,6 +132,24 @@ def tap_as_json(entry: FinishedTap, language: str, policy: Policy, acknowledged:
         "journal": [row_as_json(row, acknowledged) for row in entry.journal],
         "waterfall": waterfall(entry.rows, f"{entry.card.face.name}: {entry.air_ms:.0f} ms"),
     }
+
+
+def _says(value: CardValue | None, language: str, policy: Policy) -> str | None:
+    """What a line of a card says, in the page's language and the region's time."""
+    if value is None or isinstance(value, str):
+        return value
+    words = translator(language).pgettext("card", value.words)
+    return words.format_map({name: _shown(name, one, language, policy) for name, one in value.inputs.items()})
+
+
+def _shown(name: str, value: date | int | str, language: str, policy: Policy) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(policy.zone).strftime(MOMENT[language])
+    if isinstance(value, date):
+        return value.strftime(DAY[language])
+    if name.endswith("_minor"):
+        return money(int(value)).replace(".", POINT[language])
+    return str(value)
 
 
 def trace_as_json(session: DeskSession, start: int, count: int) -> list[dict[str, Any]]:

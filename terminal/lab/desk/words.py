@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from terminal.texts import N_, translator
+from terminal.texts import N_, NP_, translator
 
 LANGUAGES: Final = ("en", "ru")
 """The page is a developer's, so English comes first."""
@@ -50,6 +50,7 @@ WORDS: Final = {
     "place_contradicted": N_("contradicts the route: not known to fares"),
     "place_by_hand": N_("entered by hand"),
     "companions": N_("Companions of the next card"),
+    "companions_short": N_("Companions"),
     "fewer": N_("One companion fewer"),
     "more": N_("One companion more"),
     "goal": N_("Goes to"),
@@ -161,8 +162,47 @@ CARD_LINES: Final = (
     N_("journey"),
     N_("counters"),
     N_("meals"),
+    N_("inside"),
+    N_("last order"),
+    N_("period day"),
 )
 """How `sim.desk.content` names the lines of a card; counters keep the names the region document gives them."""
+
+
+CARD_WORDS: Final = (
+    NP_("card", "{first} to {last}"),
+    NP_("card", "code {code}, {first} to {last}"),
+    NP_("card", "product {product}, {first} to {last}"),
+    NP_("card", "product {product}, trips: {trips}, {first} to {last}"),
+    NP_("card", "{terminal}, row {sequence}"),
+    NP_("card", "{age_s} s, transfers: {transfers}"),
+    NP_("card", "days from the event's: {days}"),
+    NP_("card", "{sum_minor}"),
+    NP_("card", "{at}"),
+    NP_("card", "blocked"),
+    NP_("card", "inactive"),
+    NP_("card", "blocked, inactive"),
+    NP_("card", "issue"),
+    NP_("card", "reload"),
+    NP_("card", "ride"),
+    NP_("card", "check_in"),
+    NP_("card", "check_out"),
+    NP_("card", "meal"),
+    NP_("card", "correction"),
+    NP_("card", "rights_change"),
+    NP_("card", "order"),
+    NP_("card", "nothing"),
+    NP_("card", "purse"),
+    NP_("card", "contract_a"),
+    NP_("card", "contract_b"),
+    NP_("card", "concession_a"),
+    NP_("card", "concession_b"),
+    NP_("card", "concession_c"),
+    NP_("card", "transfer"),
+    NP_("card", "budget"),
+    NP_("card", "grace"),
+)
+"""What those lines say, and the kinds of event and payment they name."""
 
 
 def words(language: str) -> dict[str, str]:

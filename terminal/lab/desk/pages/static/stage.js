@@ -127,6 +127,7 @@ export class Stage {
     return h(
       "div",
       {className: "next-ride", role: "group", "aria-label": words.companions, title: words.companions},
+      h("span", {className: "hint"}, words.companions_short),
       h("span", {className: "group"}, button("−", words.fewer, -1), count, button("+", words.more, 1)),
       where,
     );
