@@ -94,7 +94,7 @@ def test_a_document_that_asks_no_modes_runs_any_route(run: Run, tmp_path: Path) 
     ("more", "where"),
     [
         (
-            "[[routes.directions]]\nname = 'out'\nstops = [{number = 7, name = 'A', zone = 9}, {number = 8, name = 'B'}]",
+            "[[routes.directions]]\nname = 'A'\nstops = [{number = 7, name = 'B', zone = 9}, {number = 8, name = 'C'}]",
             "route 901, stop 7",
         ),
         ("[zones]\n'Zone 9' = 9", "zones.Zone 9"),
