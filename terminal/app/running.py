@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cardproto.connection import CardConnection
 from terminal.app import serve
 from terminal.app.active import Activations
-from terminal.app.audience import Audience, Hearing, log_lines, log_worker
+from terminal.app.audience import Audience, Hearing, log_lines, log_worker, said_lines
 from terminal.app.compose import ANY_DAY, open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands_off, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
@@ -117,14 +117,17 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
     languages = config.terminal.language, config.terminal.second_language
     with ExitStack() as stack:
         stack.callback(cards.port.close)
+        log = stack.enter_context(log_worker(SystemClock()))
+        say = said_lines(log)
         passenger = stack.enter_context(
-            passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
+            passenger_display(
+                config.screen.enabled, config.screen.port, languages, station.profile, clock, say
+            )
         )
         devices = stack.enter_context(
             device_board(config.signals.names, _extension_source(config), extensions, SystemClock())
         )
         link = stack.enter_context(_vehicle(config, clock))
-        log = stack.enter_context(log_worker(SystemClock()))
         hearing = Hearing.of(passenger.outcome, devices, audience, log)
         require = KnownHere(config)
         opened = partial(
@@ -157,7 +160,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             hearing=hearing,
             sync=stack.enter_context(_uplink(config, terminal, vitals)),
             recorded=stack.enter_context(
-                recording(config.recording.file, clock, masked=config.recording.masked)
+                recording(config.recording.file, clock, say, masked=config.recording.masked)
             ),
             operator=Guarded(
                 "screen:console",
@@ -168,6 +171,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
                         station.state,
                         lock,
                         cards.port.name,
+                        say,
                     )
                 ),
                 vitals.device_is,
