@@ -17,7 +17,6 @@ from terminal.fault_texts import fault_text
 from terminal.keys.file import FileKeys
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
 from terminal.policy.grants import NO_GRANTS, GrantList
-from terminal.policy.load import REGIONS
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap import Terminal
@@ -63,13 +62,6 @@ def parts_of(keys: FileKeys, number: int, profile: str, require: Requirement = n
 
         parts |= {SetKind.ROSTER: RosterPart(number, keys.sealer), SetKind.PRICES: PricesPart()}
     return parts
-
-
-def region_file(region: str) -> Path:
-    """Where the document lies that terminal.toml names: a file, or a supplied one by its name."""
-    path = Path(region)
-    supplied = not path.suffix and path.name == region and not path.exists()
-    return REGIONS / f"{region}.toml" if supplied else path
 
 
 def sources_of(

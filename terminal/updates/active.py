@@ -423,7 +423,7 @@ class ActiveSet:
 
     def _checked(self, kind: SetKind, held: HeldEdition) -> LoadedEdition[Any] | SetRefusal:
         try:
-            loaded = self.parts[kind].load(self._store.slot(kind, held.slot))
+            loaded = self.parts[kind].load_again(self._store.slot(kind, held.slot), held.sha256)
         except TerminalError as error:
             return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version, error)
         except OSError as error:

@@ -81,7 +81,7 @@ class Crew:
         raise LiveFailed(f"no form of this page goes to {path}", "See the page.")
 
 
-class Rider:
+class DisplayUser:
     """A passenger at one terminal's display."""
 
     def __init__(self, address: str) -> None:

@@ -16,7 +16,7 @@ from terminal.decision.outcome import Message
 from terminal.files import replace_file
 from terminal.journal.records import CashSale, parse_record
 from terminal.lab.live.cards import LiveCard
-from terminal.lab.live.crew import STAFF, Crew, Rider, employ
+from terminal.lab.live.crew import STAFF, Crew, DisplayUser, employ
 from terminal.lab.live.lists import (
     IssuedLists,
     ListOffice,
@@ -108,7 +108,7 @@ class Lane:
         self._shift_open = self._in_order = True
         self._jumped = self._confirmed = False
         self._crew: dict[Role, Crew] = {}
-        self._rider: Rider | None = None
+        self._rider: DisplayUser | None = None
 
     def take(self, index: int, card: Path | None) -> LiveResult:
         """The tap of this lane at `index`, with `card`, or a sale for cash."""
@@ -275,7 +275,7 @@ class Lane:
         """With whom and where the next ride goes, as the rider says on the display, or has the crew enter it."""
         goal = self._routes.goal(trip)
         if trip.asked_by is AskedBy.RIDER:
-            self._rider = self._rider or Rider(self.terminal.display)
+            self._rider = self._rider or DisplayUser(self.terminal.display)
             self._rider.asks(trip.companions, goal)
             return
         for _ in range(trip.companions):

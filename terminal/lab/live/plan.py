@@ -175,7 +175,7 @@ def _lacking(scenario: Scenario, played: Sequence[Played], policy: Policy) -> It
 
 
 def _lacking_of_clocks(played: Sequence[Played]) -> Iterator[str]:
-    """A clock jumps to where it should be from as long before; one that is in no doubt nobody confirms."""
+    """A clock jumps to where it should be from as long before; one that is in no doubt is not confirmed."""
     for before, one in zip((None, *played), played, strict=False):
         clock, age = one.trip.clock, timedelta(seconds=one.trip.place.age_s)
         trusted = before is not None and not before.trip.clock.suspect
