@@ -110,34 +110,18 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
     station, lock = _runnable(config), Lock()
     extensions = ExtensionLoader(config.extensions)
     by_hand = cards_by_hand(clock) if config.laboratory.control is not None else None
-    if by_hand is None:
-        cards = serve.reader_for(config.reader, station, clock, extensions)
-    else:
-        cards = serve.CardSource(by_hand, config.reader.taps)
-    languages = config.terminal.language, config.terminal.second_language
+    cards = _cards(config, station, clock, extensions, by_hand)
     with ExitStack() as stack:
         stack.callback(cards.port.close)
         log = stack.enter_context(log_worker(SystemClock()))
         say = said_lines(log)
-        passenger = stack.enter_context(
-            passenger_display(
-                config.screen.enabled, config.screen.port, languages, station.profile, clock, say
-            )
-        )
+        passenger = stack.enter_context(_display(config, station.profile, clock, say))
         devices = stack.enter_context(
             device_board(config.signals.names, _extension_source(config), extensions, SystemClock())
         )
         link = stack.enter_context(_vehicle(config, clock))
         hearing = Hearing.of(passenger.outcome, devices, audience, log)
-        require = KnownHere(config)
-        opened = partial(
-            open_terminal, station, clock, hearing.outcome, extensions=extensions, require=require
-        )
-        if config.laboratory.clock:  # plays any day, and a day in a second
-            opened = partial(opened, limits=UNLIMITED, made_at=ANY_DAY)
-        terminal = stack.enter_context(opened())
-        require.runs_by(terminal.journal)
-        require(terminal.policy.document, terminal.routes)
+        terminal = stack.enter_context(_opened(config, station, clock, hearing, extensions))
         terminal.vehicle = devices.vehicle if link is None else link
         passenger.touches(terminal)
         extensions.record(terminal.journal, clock)
@@ -151,6 +135,16 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         ]
         if link is not None:
             looks.append(_vehicle_look(link, terminal, vitals, passenger))
+        console = stack.enter_context(
+            operator_console(
+                _console(config, vitals, passenger.changed),
+                terminal,
+                station.state,
+                lock,
+                cards.port.name,
+                say,
+            )
+        )
         around = Running(
             terminal=terminal,
             cards=passenger.watched(cards),
@@ -162,26 +156,50 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             recorded=stack.enter_context(
                 recording(config.recording.file, clock, say, masked=config.recording.masked)
             ),
-            operator=Guarded(
-                "screen:console",
-                stack.enter_context(
-                    operator_console(
-                        _console(config, vitals, passenger.changed),
-                        terminal,
-                        station.state,
-                        lock,
-                        cards.port.name,
-                        say,
-                    )
-                ),
-                vitals.device_is,
-            ),
+            operator=Guarded("screen:console", console, vitals.device_is),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
             look=lambda: _all(looks),
             hand=stack.enter_context(_moved_by_hand(config, by_hand, clock, link)),
         )
         _begin(stack, config, around)
         yield around
+
+
+def _cards(
+    config: StationConfig,
+    station: Station,
+    clock: Clock,
+    extensions: ExtensionLoader,
+    by_hand: CardsByHand | None,
+) -> serve.CardSource:
+    """Where cards come from: those laid there by hand, or the reader's."""
+    if by_hand is not None:
+        return serve.CardSource(by_hand, config.reader.taps)
+    return serve.reader_for(config.reader, station, clock, extensions)
+
+
+def _display(
+    config: StationConfig, profile: str, clock: Clock, say: Callable[[str], None]
+) -> AbstractContextManager[PassengerScreen]:
+    screen, languages = config.screen, (config.terminal.language, config.terminal.second_language)
+    return passenger_display(screen.enabled, screen.port, languages, profile, clock, say)
+
+
+@contextmanager
+def _opened(
+    config: StationConfig, station: Station, clock: Clock, hearing: Hearing, extensions: ExtensionLoader
+) -> Iterator[Terminal]:
+    """The terminal itself, which knows what its tariff needs. Where a laboratory moves the clock it plays any day, and
+    a day in a second.
+    """
+    require = KnownHere(config)
+    opened = partial(open_terminal, station, clock, hearing.outcome, extensions=extensions, require=require)
+    if config.laboratory.clock:
+        opened = partial(opened, limits=UNLIMITED, made_at=ANY_DAY)
+    with opened() as terminal:
+        require.runs_by(terminal.journal)
+        require(terminal.policy.document, terminal.routes)
+        yield terminal
 
 
 @contextmanager
