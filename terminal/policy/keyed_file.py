@@ -216,7 +216,7 @@ def key_id(key: bytes) -> bytes:
 def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
     """What a record begins with, by the identity it is of.
 
-    HMAC with both its pads hashed beforehand: a tap asks three times, and and to set up the key takes the longest of it.
+    HMAC with both its pads hashed beforehand: setting up the key is most of its cost, and a tap asks three times.
     """
     block = (key if len(key) <= BLOCK_BYTES else sha256(key).digest()).ljust(BLOCK_BYTES, b"\0")
     inner, outer = (sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
