@@ -48,6 +48,11 @@ TEXT = (
 )
 
 
+def routes_text(region: int) -> str:
+    """The same for another region than that of no terminal."""
+    return TEXT.replace("region = 999", f"region = {region}")
+
+
 def routes() -> RouteBook:
     return parse_routes(TEXT.encode(), "bench")
 
