@@ -200,13 +200,13 @@ class CardsByHand:
         """
         from sim.image_file import ImageFault, load_card
 
+        try:
+            card = load_card(path, secrets.token_bytes)  # a slow disk holds up no tap
+        except ImageFault as fault:
+            raise ProfileError(fault.what, fault.advice) from fault
         with self._change:
             if self._unserved or self._serving is not None:
                 raise ControlError("the card before has not been served", "Await its tap, or remove it.")
-            try:
-                card = load_card(path, secrets.token_bytes)
-            except ImageFault as fault:
-                raise ProfileError(fault.what, fault.advice) from fault
             self._laid, self._lies, self._unserved = (path, card), True, True
             self._reader.present(card)
 

@@ -167,7 +167,7 @@ class Station:
             return active.value(SetKind.DENY, empty) if known else self._named_deny_list(keys)
 
     def load_grants(self, keys: FileKeys) -> GrantList:
-        """The terminal's own list of concessions in force, or the named one; raises `RegionDocumentError`."""
+        """The list of grants in force, or the named one; raises `RegionDocumentError`."""
         with closing(self.active_set(keys)) as active:
             empty: GrantList = NO_GRANTS
             return (

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from terminal.errors import RosterError
-from terminal.policy.base import Fare, Name, Problem, Section
+from terminal.policy.base import Fare, Name, Problem, Section, Version, moment_problems
 from terminal.policy.document.meals import Grade, Shift
 from terminal.policy.explain import place_of
 
@@ -38,7 +38,7 @@ class ListHeader(Section, frozen=True, kw_only=True):
     schema: int
     school: Name
     region: Annotated[int, Meta(ge=1, le=0xFFFF)]
-    sequence: Annotated[int, Meta(ge=1)]
+    sequence: Version
     issued_at: Annotated[datetime, Meta(tz=True)]
     valid_from: Annotated[datetime, Meta(tz=True)]
     valid_to: Annotated[datetime, Meta(tz=True)]
@@ -187,6 +187,13 @@ def require_sound(problems: Iterator[Problem], name: str) -> None:
 
 def lasting_problems(header: ListHeader) -> Iterator[Problem]:
     """What stands against a list with this header, whenever it is used."""
+    yield from moment_problems(
+        {
+            "header.issued_at": header.issued_at,
+            "header.valid_from": header.valid_from,
+            "header.valid_to": header.valid_to,
+        }
+    )
     if header.valid_from >= header.valid_to:
         yield Problem("header.valid_to", "the list is never valid", "Put it after `valid_from`.")
 

@@ -31,8 +31,16 @@ from terminal.files import Sealer
 from terminal.journal.journal import Journal
 from terminal.policy.base import Problem
 from terminal.policy.policy import Policy
-from terminal.updates.active import ActiveSet, SetRefusal
-from terminal.updates.edition import Edition, LoadedEdition, Newest, Objection, PlainPart, Published
+from terminal.updates.active import ActiveSet
+from terminal.updates.edition import (
+    Edition,
+    LoadedEdition,
+    Newest,
+    Objection,
+    PlainPart,
+    Published,
+    SetRefusal,
+)
 from terminal.updates.store import HeldEdition
 
 PURPOSE: Final = "roster"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from terminal.codes import Trouble
+from terminal.codes import DocumentFault, SetKind, Trouble
 from terminal.fault_texts import fault_text
 from terminal.operations.vitals import Vitals
 from terminal.policy.document.schema import RegionDocument
@@ -26,6 +26,9 @@ class EndWatch:
         if vitals.clock_watch.state.suspect:
             return
         trouble = trouble_of(self._document(), vitals.clock.now())
+        if trouble is not None and trouble.code is DocumentFault.ENDS:
+            follows = vitals.known_of(SetKind.REGION).follows
+            trouble = trouble_of(self._document(), vitals.clock.now(), follows)
         if trouble is not None and trouble != self._said:
             text = fault_text(trouble.code, trouble.inputs)
             vitals.events.warning("document", f"{text}. {ADVICE}", code=trouble.code, **trouble.inputs)

@@ -38,7 +38,7 @@ HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
 COLLECTOR_WARNING_MS: Final = 3_600_000
 TARIFF_WARNING_MS: Final = 7 * 24 * 3_600_000
-DENY_LIST_WARNING_MS: Final = 7 * 24 * 3_600_000
+LIST_WARNING_MS: Final = 7 * 24 * 3_600_000
 VEHICLE_WARNING_MS: Final = 10 * 60_000
 DISK_WARNING_BYTES: Final = 512 << 20
 DISK_NEEDED_BYTES: Final = 32 << 20
@@ -84,6 +84,7 @@ class HealthCode(StrEnum):
     TARIFF_GOES_ON = "policy:goes_on"
     TARIFF = "policy:holds"
     DENY_LIST = "deny_list:age"
+    GRANTS = "grants:age"
     IN_FORCE = "in_force:since"
     PENDING = "pending:from"
     PENDING_NOW = "pending:at_once"
@@ -136,6 +137,7 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.TARIFF_GOES_ON: N_("{tariff} ended {ago_ms} ago and goes on for {left_ms} more"),
         HealthCode.TARIFF: N_("{tariff}, for {left_ms} more"),
         HealthCode.DENY_LIST: N_("{age_ms} old"),
+        HealthCode.GRANTS: N_("{age_ms} old"),
         HealthCode.IN_FORCE: N_("{edition} since {since_at_ms}"),
         HealthCode.PENDING: N_("{edition} from {from_at_ms}"),
         HealthCode.PENDING_NOW: N_("{edition} between two taps"),
@@ -180,6 +182,11 @@ VALUES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     }
 )
 """By input: the words of its codes, of which there may be several with colons between."""
+
+LISTS: Final[Mapping[SetKind, HealthCode]] = MappingProxyType(
+    {SetKind.DENY: HealthCode.DENY_LIST, SetKind.GRANTS: HealthCode.GRANTS}
+)
+"""Whose ages decide (O-03)."""
 
 UNITS: Final = (
     (86_400, N_("{n} d"), 3_600, N_("{n} h")),
@@ -292,11 +299,12 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
     yield _last_tap(status, now_ms)
     yield _reader(status, running=running)
     yield _tariff(status, now_ms)
-    deny_list = status.of_kind(SetKind.DENY)
-    if deny_list.edition:
-        age_ms = max(0, now_ms - (deny_list.issued_at_ms or deny_list.since_ms))
-        level = HealthLevel.LOOK if age_ms > DENY_LIST_WARNING_MS else HealthLevel.OK
-        yield HealthFinding(HealthCode.DENY_LIST, level, {"age_ms": age_ms}, age_ms / 1000, "s")
+    for kind, code in LISTS.items():
+        known = status.of_kind(kind)
+        if known.edition:
+            age_ms = known.age_ms(now_ms)
+            level = HealthLevel.LOOK if age_ms > LIST_WARNING_MS else HealthLevel.OK
+            yield HealthFinding(code, level, {"age_ms": age_ms}, age_ms / 1000, "s")
     for one in status.active:
         yield from _kind(one)
     yield _collector(status, now_ms)
@@ -405,7 +413,8 @@ def _tariff(status: TerminalStatus, now_ms: int) -> HealthFinding:
             inputs |= {"left_ms": goes_on_ms}
             return HealthFinding(HealthCode.TARIFF_GOES_ON, HealthLevel.LOOK, inputs, left_ms / 1000, "s")
         return HealthFinding(HealthCode.TARIFF_ENDED, HealthLevel.OUT_OF_ORDER, inputs, left_ms / 1000, "s")
-    level = HealthLevel.LOOK if left_ms < TARIFF_WARNING_MS else HealthLevel.OK
+    ends = left_ms < TARIFF_WARNING_MS and not tariff.followed
+    level = HealthLevel.LOOK if ends else HealthLevel.OK
     return HealthFinding(HealthCode.TARIFF, level, inputs | {"left_ms": left_ms}, left_ms / 1000, "s")
 
 

@@ -168,7 +168,7 @@ def _active(status: TerminalStatus) -> list[Family]:
 
 
 def _trust(status: TerminalStatus, vitals: Vitals) -> list[Family]:
-    tariff, deny_list = status.of_kind(SetKind.REGION), status.of_kind(SetKind.DENY)
+    tariff = status.of_kind(SetKind.REGION)
     families = [
         gauge(
             f"{PREFIX}tariff_end_timestamp_seconds",
@@ -187,10 +187,17 @@ def _trust(status: TerminalStatus, vitals: Vitals) -> list[Family]:
             vitals.clock_watch.jumps,
         ),
     ]
-    if deny_list.edition:
-        age_s = (status.at_ms - (deny_list.issued_at_ms or deny_list.since_ms)) / 1000
-        families.append(gauge(f"{PREFIX}deny_list_age_seconds", "Age of the deny list in force.", age_s))
+    for kind, name, what in LISTS:
+        known = status.of_kind(kind)
+        if known.edition:
+            families.append(gauge(f"{PREFIX}{name}", what, known.age_ms(status.at_ms) / 1000))
     return families
+
+
+LISTS: Final = (
+    (SetKind.DENY, "deny_list_age_seconds", "Age of the deny list in force."),
+    (SetKind.GRANTS, "grants_list_age_seconds", "Age of the list of grants in force."),
+)
 
 
 LOOPBACK: Final = "127.0.0.1"

@@ -57,6 +57,15 @@ class KindInForce(msgspec.Struct, frozen=True, kw_only=True):
         """Without the id."""
         return self.edition.rpartition(":")[2]
 
+    @property
+    def followed(self) -> bool:
+        """Whether what waits comes into force before this ends."""
+        return bool(self.pending) and self.until_ms is not None and self.pending_from_ms <= self.until_ms
+
+    def age_ms(self, now_ms: int) -> int:
+        """Since it was issued."""
+        return max(0, now_ms - (self.issued_at_ms or self.since_ms))
+
 
 class VehicleStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What the vehicle says, and how the side process does that listens to it (ADR 31).

@@ -47,8 +47,8 @@ from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import TRUSTED_CLOCK, ClockState
-from terminal.updates.active import KindStatus, SetRefusal
-from terminal.updates.store import HeldEdition
+from terminal.updates.edition import SetRefusal
+from terminal.updates.store import HeldEdition, KindStatus, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,7 +154,7 @@ class Vitals:
             "ready",
             profile=self.identity.profile,
             reader=self.identity.reader,
-            tariff=self.in_force(SetKind.REGION).edition,
+            tariff=kind_in_force(self.known_of(SetKind.REGION)).edition,
             **({"laboratory": public} if public else {}),
         )
 
@@ -325,10 +325,9 @@ class Vitals:
     def reader_up(self) -> bool:
         return self.reader_fault is None
 
-    def in_force(self, kind: SetKind) -> KindInForce:
-        """Which edition of this kind, since when."""
-        known = next((one for one in self._active() if one.kind is kind), KindStatus(kind))
-        return kind_in_force(known)
+    def known_of(self, kind: SetKind) -> KindStatus:
+        """What is in force of this kind, and what waits."""
+        return status_of(self._active(), kind)
 
     def _oldest_unsent_at_ms(self) -> int | None:
         """When the oldest row was written that the collector has not confirmed."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
@@ -21,6 +22,8 @@ Route = Annotated[int, Meta(ge=1, le=LARGEST_ROUTE)]
 Code = Annotated[int, Meta(ge=1, le=255)]
 """A concession as cards carry it."""
 ProductId = Annotated[int, Meta(ge=1, le=0xFFFF)]
+Version = Annotated[int, Meta(ge=1, le=0xFFFF_FFFF)]
+"""Which issue of a document or list: of two the one with the higher version replaces the other."""
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,3 +99,19 @@ def unknown(path: str, what: str, value: object, known: Iterable[object]) -> Pro
     """The problem of a reference to nothing; the advice lists what there is."""
     names = ", ".join(str(name) for name in known) or "none in this document"
     return Problem(path, f"unknown {what} {value!r}", f"Known: {names}.")
+
+
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 8999
+"""Days and zones can be added to every moment in it."""
+
+
+def moment_problems(moments: Mapping[str, datetime | None]) -> Iterator[Problem]:
+    """Moments, by their path, with which no terminal can count."""
+    for path, moment in moments.items():
+        if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            yield Problem(
+                path,
+                f"the year {moment.year} is out of reach",
+                f"Use one from {FIRST_YEAR} to {LAST_YEAR}.",
+            )

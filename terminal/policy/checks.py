@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from terminal.policy.base import FareMedium, Problem, Right, unique
+from terminal.policy.base import FareMedium, Problem, Right, moment_problems, unique
 from terminal.policy.counters.checks import counters_problems
 from terminal.policy.document.counters import COUNTER_BITS
 from terminal.policy.document.fares import FareSource
@@ -43,6 +43,8 @@ def problems(document: RegionDocument) -> Iterator[Problem]:
 
 def _header(document: RegionDocument) -> Iterator[Problem]:
     header = document.header
+    moments = {"valid_from": header.valid_from, "valid_to": header.valid_to, "issued_at": header.issued_at}
+    yield from moment_problems({f"header.{key}": moment for key, moment in moments.items()})
     if header.valid_from >= header.valid_to:
         yield Problem("header.valid_to", "the document is never valid", "Put it after `valid_from`.")
     if header.issued_at is not None and header.issued_at > header.valid_to:

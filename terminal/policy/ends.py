@@ -39,14 +39,16 @@ def end_of(document: RegionDocument, now: datetime) -> DocumentEnd:
 ADVICE: Final = "Get its successor from the operator."
 
 
-def trouble_of(document: RegionDocument, now: datetime) -> Trouble | None:
-    """What staff have to know of the document's end at `now`, with whole days; None long before it."""
+def trouble_of(document: RegionDocument, now: datetime, follows: datetime | None = None) -> Trouble | None:
+    """What staff have to know of the document's end at `now`, with whole days; None long before it, and while a
+    successor waits that `follows` without a gap.
+    """
     header, end = document.header, end_of(document, now)
     inputs: dict[str, int | str] = {"document": f"{header.id}:{header.version}"}
     if end is DocumentEnd.PAST:
         return Trouble(DocumentFault.ENDED, inputs | {"days": (now - header.valid_to).days})
     if end is DocumentEnd.GOES_ON:
         return Trouble(DocumentFault.GOES_ON, inputs | {"days": (goes_on_until(document) - now).days})
-    if header.valid_to - now > WARNED_BEFORE:
+    if header.valid_to - now > WARNED_BEFORE or (follows is not None and follows <= header.valid_to):
         return None
     return Trouble(DocumentFault.ENDS, inputs | {"days": (header.valid_to - now).days})

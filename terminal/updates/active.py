@@ -11,7 +11,7 @@ nothing that waits comes into force.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime
 from errno import EDQUOT, ENOSPC
 from hashlib import sha256
@@ -22,67 +22,25 @@ from typing import Any, Final, TypeVar
 
 from terminal.clock import unix_ms
 from terminal.codes import SetKind, UpdateFault
-from terminal.errors import ActiveSetError, TerminalError
+from terminal.errors import ActiveSetError, RegionDocumentError, TerminalError
 from terminal.journal.journal import Journal
 from terminal.journal.operation_records import SetActivated
-from terminal.policy.policy import Policy
-from terminal.updates.edition import Edition, LoadedEdition, Published, SetPart
+from terminal.updates.edition import Edition, LoadedEdition, Published, SetPart, SetRefusal
 from terminal.updates.store import (
     NO_FLOOR,
     NO_ROWS,
     DamagedSet,
     HeldEdition,
+    KindStatus,
+    Offered,
     SetFloor,
     SetRows,
     SetStore,
+    slot_failed,
 )
 
 T = TypeVar("T")
 NO_SPACE: Final = (ENOSPC, EDQUOT)
-
-
-@dataclass(frozen=True, slots=True)
-class SetRefusal:
-    """Why what is published is not taken. `edition` is None where it could not be read; `known` is the newest version
-    that was taken; `error` says it in words, where there are more than the fault's.
-    """
-
-    kind: SetKind
-    fault: UpdateFault
-    edition: Edition | None = None
-    known: int = 0
-    error: TerminalError | None = None
-
-    @property
-    def version(self) -> int:
-        """0 where it could not be read."""
-        return 0 if self.edition is None else self.edition.version
-
-    @property
-    def inputs(self) -> dict[str, int | str]:
-        """As a fault's row and text have them."""
-        return {"kind": self.kind.value, "version": self.version, "known": self.known}
-
-
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """What came of an offer: `held` waits for its moment or is in force; or it was refused."""
-
-    held: HeldEdition | None = None
-    refused: SetRefusal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KindStatus:
-    """What is known of one kind. `until` (None: without end) and `issued_at` are those of what is in force."""
-
-    kind: SetKind
-    in_force: HeldEdition | None = None
-    until: datetime | None = None
-    issued_at: datetime | None = None
-    pending: HeldEdition | None = None
-    refused: SetRefusal | None = None
-    floor: int = 0
 
 
 class ActiveSet:
@@ -115,6 +73,7 @@ class ActiveSet:
         self.refusals: SimpleQueue[SetRefusal] = SimpleQueue()
         """Each once, for the log and the journal."""
         self._untidy = True
+        self._starts_at: datetime | None = None
         self._offering = Lock()
         self._changing = Lock()
         for kind in tuple(rows.in_force):
@@ -183,7 +142,6 @@ class ActiveSet:
             digest = sha256(published.content).digest()
             for held in (self._rows.in_force.get(kind), self._rows.pending.get(kind)):
                 if held is not None and held.sha256 == digest:
-                    self._better(kind)
                     return Offered(held)
             taken = self._taken(kind, published, now)
             if isinstance(taken, SetRefusal):
@@ -199,21 +157,26 @@ class ActiveSet:
             self._said.add(said)
             self.refusals.put(refused)
 
+    def withdraw(self, refused: SetRefusal) -> None:
+        """What was `refused` is not published any more."""
+        if self._refused.get(refused.kind) is refused:
+            self._better(refused.kind)
+
     def _better(self, kind: SetKind) -> None:
         self._refused = {one: refused for one, refused in self._refused.items() if one is not kind}
 
     def _taken(self, kind: SetKind, published: Published, now: datetime | None) -> HeldEdition | SetRefusal:
-        part = self.parts[kind]
+        part, self._untidy = self.parts[kind], True
         if len(published.content) > part.most_bytes:
             return SetRefusal(kind, UpdateFault.TOO_LARGE)
         try:
             slot = self._store.write_slot(kind, part.slot_files(published))
         except OSError as error:
-            return SetRefusal(kind, UpdateFault.NO_ROOM, error=_no_slot(error))
+            return SetRefusal(kind, UpdateFault.NO_ROOM, error=slot_failed(error))
         except TerminalError as error:
             return SetRefusal(kind, UpdateFault.UNREADABLE, error=error)
         taken = self._from_slot(kind, slot, published.name, now)
-        if isinstance(taken, SetRefusal):
+        if isinstance(taken, SetRefusal) or taken.slot != slot:
             self._store.drop_slot(kind, slot)
         return taken
 
@@ -225,12 +188,12 @@ class ActiveSet:
             refused = self._against(kind, loaded, now)
             if refused is not None:
                 return refused
-            edition = loaded.edition
-            from_ms = 0 if edition.valid_from is None else unix_ms(edition.valid_from)
-            held = HeldEdition(kind, edition.id, edition.version, loaded.sha256, slot, from_ms)
+            held = HeldEdition.of(kind, loaded, slot)
+            first = self._rows.pending.get(kind)
+            if first is not None and self._comes_before(first, held, now):
+                return first
             with self._changing:
                 self._store.put_pending(held)
-                self._untidy = True
                 self._ready = {**self._ready, kind: loaded}
                 self._rows = self._rows._replace(pending={**self._rows.pending, kind: held})
         except ActiveSetError as error:
@@ -243,11 +206,13 @@ class ActiveSet:
         """O-01: why a sound edition does not replace the present one."""
         edition, present = loaded.edition, self._rows.in_force.get(kind)
         floor, waiting = self._rows.floors.get(kind, NO_FLOOR), self._rows.pending.get(kind)
-        known = max(floor.version, 0 if waiting is None else waiting.version)
+        known = floor.version
+        if waiting is not None and not self._comes_before(HeldEdition.of(kind, loaded), waiting, now):
+            known = max(known, waiting.version)
         lost = present is None and loaded.sha256 == floor.sha256
         fault: UpdateFault | None = None
-        error: TerminalError | None = None
-        if self._elsewhere(edition):
+        error = self._elsewhere(kind, edition)
+        if error is not None:
             fault = UpdateFault.OTHER_REGION
         elif present is not None and present.id != edition.id:
             fault = UpdateFault.OTHER_DOCUMENT
@@ -261,10 +226,25 @@ class ActiveSet:
             fault, error = self.parts[kind].against(loaded.value, self.newest) or (None, None)
         return None if fault is None else SetRefusal(kind, fault, edition, known, error)
 
-    def _elsewhere(self, edition: Edition) -> bool:
-        """Whether it is for another region than the document in force."""
-        region: Policy | None = self.newest(SetKind.REGION, None)
-        return bool(region and edition.region and edition.region != region.document.header.region)
+    def _comes_before(self, one: HeldEdition, other: HeldEdition, now: datetime | None) -> bool:
+        """Whether, while nothing of the kind is in force, only the moment of `one` has come: better an older one than
+        none. What has to wait for `other` is offered again where it is published.
+        """
+        at = now or self._starts_at
+        if at is None or one.kind in self._rows.in_force:
+            return False
+        return one.at_ms <= unix_ms(at) < other.at_ms
+
+    def _elsewhere(self, kind: SetKind, edition: Edition) -> TerminalError | None:
+        """For another region than the document in force, or, a first document, than what waits for one."""
+        known = self._loaded | self._ready
+        region = known.get(SetKind.REGION)
+        others = [region] if region is not None else list(known.values()) if kind is SetKind.REGION else []
+        for other in (loaded.edition for loaded in others):
+            if edition.region and other.region and edition.region != other.region:
+                what = f"{edition.id} is of region {edition.region}, {other.id} of region {other.region}"
+                return RegionDocumentError(what, "Publish those of one region.")
+        return None
 
     # Activating
 
@@ -291,7 +271,8 @@ class ActiveSet:
                 self.refuse(SetRefusal(kind, UpdateFault.ENDED, loaded.edition), loaded.sha256)
 
     def _drop(self, kind: SetKind) -> None:
-        self._store.drop_pending(kind)
+        with suppress(ActiveSetError):  # the disk fails: the row is found and dropped again by the next start
+            self._store.drop_pending(kind)
         self._untidy = True
         self._ready = {one: loaded for one, loaded in self._ready.items() if one is not kind}
         others = {one: held for one, held in self._rows.pending.items() if one is not kind}
@@ -310,7 +291,7 @@ class ActiveSet:
             waiting, loaded = self._rows.pending[kind], self._ready[kind]
             held = waiting._replace(at_ms=unix_ms(now))
             if journal is not None and not _is_in(journal, held):
-                journal.append(_row(held, unix_ms(now)))
+                journal.append(held.row(unix_ms(now)))
             self._store.activate(held)
             self._untidy = True
             self._loaded = {**self._loaded, kind: loaded}
@@ -320,6 +301,9 @@ class ActiveSet:
                 {one: other for one, other in self._rows.pending.items() if one is not kind},
                 {**self._rows.floors, kind: SetFloor(held.version, held.sha256)},
             )
+        refused = self._refused.get(kind)
+        if refused is not None and refused.fault is UpdateFault.NO_ROOM and refused.version == held.version:
+            self._better(kind)
         return held
 
     # Starting
@@ -331,7 +315,8 @@ class ActiveSet:
         Where nothing is in force, what was offered comes into force whatever its moment. Raises `ActiveSetError` where
         what is left is older than what was in force, or `JournalError`.
         """
-        said = journal.activated
+        said = dict(journal.activated)
+        self._drop_older(said)
         again = tuple(
             kind
             for kind, held in self._rows.pending.items()
@@ -346,8 +331,21 @@ class ActiveSet:
                 self._require(kind, SetFloor(said[kind].version, said[kind].sha256))
         for held in self._rows.in_force.values():
             if not _is_in(journal, held):
-                journal.append(_row(held, unix_ms(now)))
+                journal.append(held.row(unix_ms(now)))
         return (*again, *due)
+
+    def _drop_older(self, said: Mapping[str, SetActivated]) -> None:
+        """What waits in an older copy of the set, and was replaced since, by the set or by what the journal `said`."""
+        for kind, held in tuple(self._rows.pending.items()):
+            row, known = said.get(kind), self._rows.floors.get(kind, NO_FLOOR)
+            if row is not None:
+                known = max(known, SetFloor(row.version, row.sha256))
+            if held.version < known.version or (
+                held.version == known.version and held.sha256 != known.sha256
+            ):
+                with self._offering, self._changing:
+                    self._drop(kind)
+                self.refuse(SetRefusal(kind, UpdateFault.OLDER, _named(held), known.version), held.sha256)
 
     def require_all(self) -> None:
         """Raise `ActiveSetError` where what was in force is damaged, and nothing that was offered replaces it."""
@@ -361,17 +359,29 @@ class ActiveSet:
             return
         refused = self._refused.get(kind)
         found = "there is none" if held is None else f"what there is has version {held.version}"
+        if held is None and refused is not None and refused.fault is UpdateFault.OLDER:
+            found = f"what there is has version {refused.version}"
         why = "" if refused is None or refused.error is None else f" ({refused.error.what})"
         raise ActiveSetError(
             f"{kind.value}: version {floor.version} was in force, and {found}{why}",
             "Publish that version or a newer one where terminal.toml says ([updates], [lists], terminal.region).",
         )
 
+    def begin_afresh(self) -> None:
+        """Where nothing was ever in force: what a start that failed left waits no longer. Everything published is
+        offered again, and may have been corrected as it is, without another version.
+        """
+        if not self._rows.in_force and not self._rows.floors:
+            with self._offering, self._changing:
+                for kind in tuple(self._rows.pending):
+                    self._drop(kind)
+
     def load_pending(self, by: datetime | None = None) -> None:
         """Make ready what waited when the set was opened; what cannot be read waits no longer and is refused.
 
         `by`: only what comes into force by then, or is the first of its kind; the rest may take its time.
         """
+        self._starts_at = by or self._starts_at
         for kind, held in tuple(self._rows.pending.items()):
             if kind in self._ready or kind not in self.parts:
                 continue
@@ -379,6 +389,9 @@ class ActiveSet:
                 continue
             with self._offering:
                 loaded = self._checked(kind, held)
+            with self._offering, self._changing:
+                if self._rows.pending.get(kind) != held:
+                    continue  # replaced meanwhile
                 if isinstance(loaded, SetRefusal):
                     self._drop(kind)
                     self.refuse(loaded, held.sha256)
@@ -414,7 +427,7 @@ class ActiveSet:
         except TerminalError as error:
             return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version, error)
         except OSError as error:
-            return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version, _no_slot(error))
+            return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version, slot_failed(error))
         if loaded.sha256 != held.sha256:
             return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version)
         return loaded
@@ -428,14 +441,3 @@ def _is_in(journal: Journal, held: HeldEdition) -> bool:
 
 def _named(held: HeldEdition) -> Edition:
     return Edition(held.id, held.version, 0)
-
-
-def _row(held: HeldEdition, now_ms: int) -> SetActivated:
-    return SetActivated(now_ms, held.kind.value, held.id, held.version, held.sha256, held.at_ms)
-
-
-def _no_slot(error: OSError) -> ActiveSetError:
-    return ActiveSetError(
-        f"its slot cannot be used ({error.strerror})",
-        "Check the folder, its rights, and the room on its disk.",
-    )

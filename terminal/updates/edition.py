@@ -36,6 +36,29 @@ class Edition(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class SetRefusal:
+    """Why what is published is not taken. `edition` is None where it could not be read; `known` is the newest version
+    that was taken; `error` says it in words, where there are more than the fault's.
+    """
+
+    kind: SetKind
+    fault: UpdateFault
+    edition: Edition | None = None
+    known: int = 0
+    error: TerminalError | None = None
+
+    @property
+    def version(self) -> int:
+        """0 where it could not be read."""
+        return 0 if self.edition is None else self.edition.version
+
+    @property
+    def inputs(self) -> dict[str, int | str]:
+        """As a fault's row and text have them."""
+        return {"kind": self.kind.value, "version": self.version, "known": self.known}
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedEdition(Generic[T_co]):
     """A checked file, ready for use: what it says of itself, the hash of what was published, and what it means."""
 

@@ -13,15 +13,20 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from terminal.clock import from_unix_ms, unix_ms
 from terminal.codes import SetKind
 from terminal.errors import ActiveSetError
 from terminal.files import create_file, sync_path
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of, transaction
+from terminal.journal.operation_records import SetActivated
+from terminal.updates.edition import LoadedEdition, SetRefusal
 
 ACTIVE_FILE: Final = "active.db"
 SLOTS_FOLDER: Final = "active"
@@ -51,10 +56,52 @@ class HeldEdition(NamedTuple):
     slot: int
     at_ms: int
 
+    @classmethod
+    def of(cls, kind: SetKind, loaded: LoadedEdition[object], slot: int = 0) -> HeldEdition:
+        """What was read from `slot`, waiting for its own moment."""
+        edition = loaded.edition
+        from_ms = 0 if edition.valid_from is None else unix_ms(edition.valid_from)
+        return cls(kind, edition.id, edition.version, loaded.sha256, slot, from_ms)
+
     @property
     def edition(self) -> str:
         """As records name it: "demo:3"."""
         return f"{self.id}:{self.version}"
+
+    def row(self, now_ms: int) -> SetActivated:
+        """What the journal says of it."""
+        return SetActivated(now_ms, self.kind.value, self.id, self.version, self.sha256, self.at_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What came of an offer: `held` waits for its moment or is in force; or it was refused."""
+
+    held: HeldEdition | None = None
+    refused: SetRefusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KindStatus:
+    """What is known of one kind. `until` (None: without end) and `issued_at` are those of what is in force."""
+
+    kind: SetKind
+    in_force: HeldEdition | None = None
+    until: datetime | None = None
+    issued_at: datetime | None = None
+    pending: HeldEdition | None = None
+    refused: SetRefusal | None = None
+    floor: int = 0
+
+    @property
+    def follows(self) -> datetime | None:
+        """From when what waits decides; None where nothing waits."""
+        return None if self.pending is None else from_unix_ms(self.pending.at_ms)
+
+
+def status_of(known: Iterable[KindStatus], kind: SetKind) -> KindStatus:
+    """What is `known` of this kind."""
+    return next((one for one in known if one.kind is kind), KindStatus(kind))
 
 
 class SetFloor(NamedTuple):
@@ -278,4 +325,12 @@ def _reported(path: Path) -> Iterator[None]:
 def _disk_failed(path: Path, error: Exception) -> ActiveSetError:
     return ActiveSetError(
         f"{path} cannot be written ({error})", "Check the folder, its rights, and the room on its disk."
+    )
+
+
+def slot_failed(error: OSError) -> ActiveSetError:
+    """Its files cannot be written or read."""
+    return ActiveSetError(
+        f"its slot cannot be used ({error.strerror})",
+        "Check the folder, its rights, and the room on its disk.",
     )

@@ -1,7 +1,8 @@
 """Files whose change is an offer to the active set: those of a folder, and those that terminal.toml names.
 
-One thread looks every second, by size, time and inode; only a file that has changed is read. What is refused is looked
-at once more before staff hear of it, because a file that is being written is not whole yet: publish by renaming.
+One thread looks every second, by size, times and inode; only a file that has changed is read, and only when it lay
+there unchanged at the look before: half a document can be a sound one, and its other half would be refused under the
+same version. Who writes more slowly than that publishes by renaming.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -17,8 +19,8 @@ from typing import Final, NamedTuple
 
 from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, RegionDocumentError, TerminalError
-from terminal.updates.active import ActiveSet, SetRefusal
-from terminal.updates.edition import MOST_BESIDE_BYTES, Published, SetPart
+from terminal.updates.active import ActiveSet
+from terminal.updates.edition import MOST_BESIDE_BYTES, Published, SetPart, SetRefusal
 
 EVERY_S: Final = 1.0
 PATIENCE_S: Final = 5.0
@@ -43,6 +45,13 @@ class FileMark(NamedTuple):
     changed_ns: int
     size: int
     inode: int
+    noted_ns: int
+    """Of its rights and its name, too, and whatever time it was given."""
+
+    @property
+    def content(self) -> tuple[int, int, int]:
+        """As long as this is the same, nothing was written."""
+        return self[:3]
 
 
 def read_source(path: Path, part: SetPart[object]) -> Published | UpdateFault:
@@ -60,7 +69,19 @@ def read_source(path: Path, part: SetPart[object]) -> Published | UpdateFault:
 
 
 def offer_source(active: ActiveSet, source: SourceFile, now: datetime | None) -> SetRefusal | None:
-    """Offer the file at `source` as it is; why it is not taken, which staff have not heard yet."""
+    """Offer the file at `source` as it is; why it is not taken, which staff have not heard yet.
+
+    A defect of the terminal's own over one file is a refusal, too: what is in force goes on, and the other files.
+    """
+    try:
+        return _offered(active, source, now)
+    except Exception as error:  # noqa: BLE001 as it says
+        what = f"reading {source.path} failed by a mistake of the terminal's own ({type(error).__name__})"
+        unread = ActiveSetError(what, "Report it, and publish another file.")
+        return SetRefusal(source.kind, UpdateFault.UNREADABLE, error=unread)
+
+
+def _offered(active: ActiveSet, source: SourceFile, now: datetime | None) -> SetRefusal | None:
     try:
         published = read_source(source.path, active.parts[source.kind])
     except OSError as error:
@@ -99,11 +120,13 @@ class SourceWatch:
         self._sources = sources
         self._now = now
         self._every_s = every_s
-        self._at_start = {source: _mark(source.path) for source in sources}
+        self._at_start = {source: mark_of(source.path) for source in sources}
+        self._seen: dict[SourceFile, FileMark | None] = dict(self._at_start)
         self._taken: dict[SourceFile, FileMark | None] = {}
         self._refused: dict[SourceFile, int] = {}
         """After how many looks to try again; others not before they change."""
         self._for_another: set[SourceFile] = set()
+        self._standing: dict[SourceFile, SetRefusal] = {}
         self._looks: SimpleQueue[bool] = SimpleQueue()  # its put may be called from a signal handler
         self._thread = Thread(target=self._run, name="updates", daemon=True)
 
@@ -119,19 +142,27 @@ class SourceWatch:
         self._thread.join(PATIENCE_S)
 
     def look(self, *, afresh: bool = False) -> None:
-        """Offer what has changed since the last look; `afresh`: also what was refused before."""
+        """Offer what has changed and rests; `afresh`: everything as it is, also what was refused before."""
         if afresh:
             self._refused.clear()
             self._taken.clear()
         for source in self._sources:
-            mark = _mark(source.path)
-            if mark is None or not self._is_new(source, mark):
+            mark = mark_of(source.path)
+            rests, self._seen[source] = afresh or self._seen[source] == mark, mark
+            if mark is None:
+                self._settle(source)
+            if mark is None or not rests or not self._is_new(source, mark):
                 continue
-            settled = self._taken.get(source) == mark
             self._taken[source] = mark
-            if self._offer(source, mark, settled=settled or afresh):
+            if self._offer(source, mark):
                 self._refused |= dict.fromkeys(self._for_another, 0)
                 self._for_another.clear()
+
+    def _settle(self, source: SourceFile) -> None:
+        """What was refused of it is not published any more."""
+        refused = self._standing.pop(source, None)
+        if refused is not None:
+            self._active.withdraw(refused)
 
     def _is_new(self, source: SourceFile, mark: FileMark) -> bool:
         waits = self._refused.get(source)
@@ -143,22 +174,17 @@ class SourceWatch:
         self._refused[source] = waits - 1
         return waits == 0
 
-    def _offer(self, source: SourceFile, mark: FileMark, *, settled: bool) -> bool:
+    def _offer(self, source: SourceFile, mark: FileMark) -> bool:
         """Whether it was taken."""
-        try:
-            refused = offer_source(self._active, source, self._now())
-        except Exception as error:  # noqa: BLE001 a defect over a published file ends no watch; it is said as a refusal
-            what = f"reading {source.path} failed by a mistake of the terminal's own ({type(error).__name__})"
-            unread = ActiveSetError(what, "Report it, and publish another file.")
-            refused = SetRefusal(source.kind, UpdateFault.UNREADABLE, error=unread)
+        refused = offer_source(self._active, source, self._now())
         self._refused.pop(source, None)
         if refused is None:
+            self._settle(source)
             return True
-        if refused.fault is UpdateFault.OLDER and mark == self._at_start[source]:
+        start = self._at_start[source]
+        if refused.fault is UpdateFault.OLDER and start is not None and mark.content == start.content:
             return False  # it was there before its successors
-        if not settled:
-            self._refused[source] = 0
-            return False
+        self._standing[source] = refused
         self._active.refuse(refused, repr(mark).encode())
         if refused.fault in AGAIN:
             self._refused[source] = AGAIN_AFTER
@@ -171,19 +197,23 @@ class SourceWatch:
         while True:
             self.look()
             self._active.drop_ended(self._now())
-            self._active.sweep()
+            with suppress(ActiveSetError):  # the disk fails; what is left is swept another time
+                self._active.sweep()
             try:
-                if not self._looks.get(timeout=self._every_s):
-                    return
-                self.look(afresh=True)
+                asked = [self._looks.get(timeout=self._every_s)]
             except Empty:
                 continue
+            while not self._looks.empty():  # many that ask at once are answered by one look
+                asked.append(self._looks.get())
+            if not all(asked):
+                return
+            self.look(afresh=True)
 
 
-def _mark(path: Path) -> FileMark | None:
-    """None where there is no such file."""
+def mark_of(path: Path) -> FileMark | None:
+    """By what a change of the file is seen; None where there is no such file."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return FileMark(found.st_mtime_ns, found.st_size, found.st_ino)
+    return FileMark(found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns)

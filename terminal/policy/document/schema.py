@@ -15,7 +15,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from terminal.policy.base import FareMedium, Name, Right, Section
+from terminal.policy.base import FareMedium, Name, Right, Section, Version
 from terminal.policy.document.counters import Counters
 from terminal.policy.document.fares import NO_FARES, Fares, Timeframe, Zone
 from terminal.policy.document.journeys import AnyTransfer, BankTaps, Cap, CheckIn, Guards, VehicleRules
@@ -32,7 +32,7 @@ class Header(Section, frozen=True, kw_only=True):
     """
 
     id: Name
-    version: Annotated[int, Meta(ge=1)]
+    version: Version
     schema: int
     region: Annotated[int, Meta(ge=1, le=0xFFFF)]
     valid_from: Annotated[datetime, Meta(tz=True)]

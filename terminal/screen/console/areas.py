@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from terminal.clock import from_unix_ms
+from terminal.codes import SetKind
 from terminal.fault_texts import fault_text, set_kind_text
 from terminal.journal.console_records import OrderDeclared
 from terminal.policy.ends import trouble_of
@@ -23,7 +24,7 @@ from terminal.screen.console.roles import CREW, Role
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import span
 from terminal.texts import N_
-from terminal.updates.active import KindStatus
+from terminal.updates.store import KindStatus, status_of
 
 
 def areas() -> tuple[ConsoleArea, ...]:
@@ -96,7 +97,9 @@ def _document_note(visit: Visit) -> str:
     console = visit.console
     if console.terminal.clock_watch.state.suspect:
         return ""
-    trouble = trouble_of(console.policy.document, console.clock.now())
+    active = console.terminal.active
+    follows = None if active is None else status_of(active.status(), SetKind.REGION).follows
+    trouble = trouble_of(console.policy.document, console.clock.now(), follows)
     return "" if trouble is None else fault_text(trouble.code, trouble.inputs, visit.language)
 
 

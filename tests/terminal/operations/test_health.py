@@ -56,10 +56,15 @@ def in_force(hours_left: float, **more: Any) -> KindInForce:
     )
 
 
+def listed_since(kind: SetKind, hours: int) -> KindInForce:
+    """A list of this age."""
+    issued_at_ms = NOW_MS - hours * HOUR_MS
+    return KindInForce(kind=kind, edition=f"{kind}:3", since_ms=NOW_MS, issued_at_ms=issued_at_ms)
+
+
 def denied_since(hours: int) -> KindInForce:
     """A deny list of this age."""
-    issued_at_ms = NOW_MS - hours * HOUR_MS
-    return KindInForce(kind=SetKind.DENY, edition="deny:3", since_ms=NOW_MS, issued_at_ms=issued_at_ms)
+    return listed_since(SetKind.DENY, hours)
 
 
 WELL = TerminalStatus(
@@ -131,7 +136,19 @@ def test_a_terminal_that_is_well(say: Say) -> None:
         ({"reader_fault": ReaderFault.GONE}, "reader", 2),
         ({"active": (in_force(-0.001),)}, "policy", 2),
         ({"active": (in_force(6 * 24),)}, "policy", 1),
+        (
+            {"active": (in_force(6 * 24, pending="demo:2", pending_from_ms=NOW_MS + 144 * HOUR_MS),)},
+            "policy",
+            0,
+        ),
+        (
+            {"active": (in_force(6 * 24, pending="demo:2", pending_from_ms=NOW_MS + 145 * HOUR_MS),)},
+            "policy",
+            1,
+        ),
         ({"active": (in_force(30 * 24), denied_since(8 * 24))}, "deny_list", 1),
+        ({"active": (in_force(30 * 24), listed_since(SetKind.GRANTS, 8 * 24))}, "grants", 1),
+        ({"active": (in_force(30 * 24), listed_since(SetKind.GRANTS, 6 * 24))}, "grants", 0),
         ({"active": (in_force(30 * 24, refused="update:older"),)}, "update:region", 1),
         ({"clock_fault": ClockFault.JUMPED, "clock_inputs": {"jump_s": 900}}, "clock", 1),
         ({"sync_fault": SyncFault.REFUSED, "collector_heard_at_ms": NOW_MS - 2 * HOUR_MS}, "collector", 1),

@@ -20,7 +20,7 @@ from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import parse_record
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.updates.active import ActiveSet
-from terminal.updates.edition import Published
+from terminal.updates.edition import Edition, Published, SetRefusal
 from terminal.updates.parts import RegionPart, RoutesPart
 from terminal.updates.store import ACTIVE_FILE
 from tests.terminal.updates.published import offered, opened, region, routes
@@ -173,6 +173,57 @@ def test_tables_lie_beside_the_document_and_nowhere_else(name: str) -> None:
     assert RegionPart().beside(b'[gtfs]\nfile = "tables.json"\n') == ("tables.json",)
 
 
+TOMORROW = "2026-12-01T12:00:00+00:00"
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_while_nothing_is_in_force_what_has_its_moment_goes_before_what_has_not(
+    tmp_path: Path, journal: Journal, order: tuple[int, int]
+) -> None:
+    """A terminal is set up while the tariff of tomorrow is published already, in whatever order they are found."""
+    contents = {1: region(1), 2: region(2, since=TOMORROW)}
+    with closing(opened(tmp_path / "new")) as made:
+        made.load_pending(by=NOW)
+        for version in order:
+            assert offered(made, SetKind.REGION, contents[version], None) == ""
+        made.resume(journal, NOW, trusted=True)
+        assert versions(made) == {"region": 1}
+        assert offered(made, SetKind.REGION, contents[2], NOW) == "", "offered again, it waits"
+        assert [one.pending and one.pending.version for one in made.status()] == [2]
+        made.sweep()
+    assert len(list((tmp_path / "new/active/region").iterdir())) == 2
+
+
+def test_what_was_in_force_is_taken_back_while_its_successor_waits(
+    tmp_path: Path, active: ActiveSet, journal: Journal
+) -> None:
+    assert offered(active, SetKind.REGION, region(4, since=TOMORROW), NOW) == ""
+    active.close()
+    (tmp_path / "state/active/region/1/region.toml").write_bytes(b"damaged")
+    with closing(opened(tmp_path / "state")) as again:
+        again.load_pending(by=NOW)
+        assert offered(again, SetKind.REGION, region(2), NOW) == UpdateFault.OLDER
+        assert offered(again, SetKind.REGION, region(3, fare_minor=1), NOW) == UpdateFault.CHANGED
+        assert offered(again, SetKind.REGION, region(3), NOW) == ""
+        again.resume(journal, NOW, trusted=True)
+        assert versions(again) == {"region": 3, "routes": 3}
+
+
+def test_a_disk_that_fails_is_over_when_what_waited_has_come_into_force(
+    active: ActiveSet, journal: Journal
+) -> None:
+    offered(active, SetKind.ROUTES, routes(4), NOW)
+    later = SetRefusal(SetKind.ROUTES, UpdateFault.NO_ROOM, Edition("city_routes", 4, 34))
+    active.refuse(later)
+    active.activate(active.due(NOW), NOW, journal)
+    assert [one.refused for one in active.status()] == [None, None]
+    offered(active, SetKind.ROUTES, routes(5), NOW)
+    unreadable = SetRefusal(SetKind.ROUTES, UpdateFault.UNREADABLE)
+    active.refuse(unreadable)
+    active.activate(active.due(NOW), NOW, journal)
+    assert [one.refused for one in active.status()] == [None, unreadable], "which is of another file"
+
+
 def test_no_room_for_a_slot_leaves_everything_as_it_was(
     active: ActiveSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,7 +285,28 @@ def test_a_damaged_database_is_put_aside_and_the_journal_is_the_floor(
             ActiveSetError, match="region: version 3 was in force, and what there is has version 2"
         ):
             again.resume(journal, NOW, trusted=True)
-    assert rows(journal)[:2] == [("region", 3), ("routes", 3)]
+        with pytest.raises(ActiveSetError, match="region: version 3 was in force"):
+            again.resume(journal, NOW, trusted=True)
+    assert rows(journal) == [("region", 3), ("routes", 3)], "the floor is where it was"
+
+
+def test_what_waits_in_an_older_copy_of_the_database_does_not_lower_the_floor(
+    tmp_path: Path, active: ActiveSet, journal: Journal
+) -> None:
+    offered(active, SetKind.ROUTES, routes(4), NOW)
+    active.close()
+    database = tmp_path / "state" / ACTIVE_FILE
+    before = database.read_bytes()
+    with closing(opened(tmp_path / "state")) as newer:
+        offered(newer, SetKind.ROUTES, routes(5), NOW)
+        newer.activate(newer.due(NOW), NOW, journal)
+    database.write_bytes(before)
+    for _start in range(2):
+        with closing(opened(tmp_path / "state")) as again:
+            again.load_pending(by=NOW)
+            with pytest.raises(ActiveSetError, match="routes: version 5 was in force"):
+                again.resume(journal, NOW, trusted=True)
+    assert rows(journal)[-1] == ("routes", 5)
 
 
 def test_an_older_copy_of_the_database_is_no_way_back(

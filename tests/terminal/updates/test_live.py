@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import SystemClock, unix_ms
@@ -17,6 +21,7 @@ from terminal.keys.file import load_file_keys
 from terminal.lab.world import DENIED_PROFILE, laboratory_deny_list
 from terminal.policy.deny_list import DenyKind, build_deny_list
 from terminal.policy.keyed_file import ListIssue
+from tests.config_file import config_file
 from tests.terminal.cli.conftest import Run
 from tests.terminal.updates.published import REGION, region, routes
 from tests.terminal.updates.served import Served, serving
@@ -134,6 +139,41 @@ def test_routes_replaced_change_mode_and_fare(tmp_path: Path) -> None:
         assert (modes[0], modes[-1]) == ("bus", "metro")
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (region(2, until="9999-12-31T00:00:00+03:00"), "the year 9999 is out of reach"),
+        (region(2, since="0001-01-01T00:00:00+14:00"), "the year 1 is out of reach"),
+        (region(2**63), "header.version"),
+    ],
+)
+def test_a_header_beyond_all_numbers_is_refused_in_words(
+    run: Run, tmp_path: Path, content: bytes, what: str
+) -> None:
+    document = tmp_path / "region.toml"
+    document.write_bytes(content + b"\n[ended]\ngo_on_days = 30\n")
+    file = config_file(tmp_path, terminal={"region": document, "profile": "bus", "number": 70001})
+    checked = run("policy", "check", document, "--terminal", file)
+    assert (checked.returncode, "Traceback" in checked.stderr) == (10, False), checked.stderr
+    assert what in checked.stderr
+
+
+def test_routes_without_the_one_that_is_run_are_refused_where_fares_depend_on_its_mode(
+    tmp_path: Path,
+) -> None:
+    document, listed = tmp_path / "region.toml", tmp_path / "routes.toml"
+    text = region(1).decode()
+    document.write_bytes(text.replace("[[transfers]]", f"{BY_MODE}\n[[transfers]]", 1).encode())
+    listed.write_bytes(routes(1, mode="metro"))
+    with serving(tmp_path, MANY, terminal={"region": document}, lists={"routes": listed}) as served:
+        served.tap()
+        publish(listed, routes(2, mode="metro").replace(b"number = 15\n", b"number = 16\n"))
+        served.hang_up()
+        served.said("update", code="update:unknowable")
+        served.tap()
+        assert {row.trip.get("mode") for row in served.rows() if isinstance(row, Intent)} == {"metro"}
+
+
 def test_a_start_takes_the_newest_and_never_an_older_one(run: Run, tmp_path: Path) -> None:
     document = tmp_path / "region.toml"
     document.write_bytes(region(2))
@@ -159,3 +199,49 @@ def test_a_start_takes_the_newest_and_never_an_older_one(run: Run, tmp_path: Pat
     document.write_bytes(region(2))
     with serving(tmp_path, "adult_purse", **tables) as served:
         assert served.said("ready")["tariff"] == "demo:2"
+
+
+def test_a_terminal_is_set_up_while_the_tariff_of_tomorrow_is_published_already(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "published"
+    folder.mkdir()
+    tomorrow = (SystemClock().now() + timedelta(days=1)).isoformat()
+    (folder / "region.toml").write_bytes(region(2, since=tomorrow, fare_minor=3100))
+    with serving(tmp_path, "adult_purse", updates={"folder": folder}) as served:
+        assert served.said("ready")["tariff"] == "demo:1"
+        assert served.tap()["message"] == "ok_paid"
+        waits = [path.name for path in (served.state / "active/region").iterdir()]
+    assert charges(served)[0] == 2400
+    assert len(waits) == 2, "the slot in force, and the one that waits"
+    checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
+    assert checks["in_force:region"]["inputs"]["edition"] == "demo:1"
+
+
+def test_a_successor_that_waits_ends_the_warning_of_the_end(run: Run, tmp_path: Path) -> None:
+    """Staff are warned; the successor lies there, and neither log nor health asks for it any more."""
+    document = tmp_path / "region.toml"
+    ends = (SystemClock().now() + timedelta(days=3)).isoformat()
+    document.write_bytes(region(1, until=ends))
+    tables = {"terminal": {"region": document}}
+    with serving(tmp_path, MANY, **tables) as served:
+        served.said("document", code="document:ends")
+        publish(document, region(2, since=ends))
+        assert health(run, served, lambda checks: "pending:region" in checks)["policy"]["level"] == "ok"
+    with serving(tmp_path, MANY, **tables) as served:
+        served.tap()
+        assert health(run, served)["policy"]["level"] == "ok"
+    assert not [line for line in served.raw if '"event":"document"' in line]
+
+
+def health(
+    run: Run, served: Served, until: Callable[[dict[str, Any]], object] = lambda _checks: True
+) -> dict[str, Any]:
+    """What `terminal health` finds, once it says what is waited for."""
+    until_s = time.monotonic() + 30
+    while True:
+        checks = dict(json.loads(run("health", "--state", served.state, "--json").stdout)["checks"])
+        if until(checks):
+            return checks
+        assert time.monotonic() < until_s, checks
+        served.tap()

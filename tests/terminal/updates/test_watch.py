@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from terminal.codes import SetKind, UpdateFault
-from terminal.errors import RegionDocumentError
-from terminal.policy.routes import RouteBook
+from terminal.errors import ActiveSetError, RegionDocumentError
+from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.updates.active import ActiveSet
+from terminal.updates.edition import Published
 from terminal.updates.parts import RegionPart, RoutesPart
+from terminal.updates.store import Offered, SetStore
 from terminal.updates.watch import SourceFile, SourceWatch
-from tests.terminal.updates.published import opened, region, routes
+from tests.terminal.updates.published import offered, opened, region, routes
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
@@ -39,20 +42,63 @@ def waiting(active: ActiveSet) -> list[int]:
     return [one.pending.version for one in active.status() if one.pending is not None]
 
 
-def test_a_file_half_written_is_read_again_before_staff_hear_of_it(active: ActiveSet, tmp_path: Path) -> None:
+def test_a_file_is_read_when_it_rests(active: ActiveSet, tmp_path: Path) -> None:
+    """Half a document can be a sound one. Its other half would be another content under the same version."""
     file = tmp_path / "routes.toml"
     watch = watching(active, (SetKind.ROUTES, file))
     watch.look()
-    file.write_bytes(routes(1)[:-20])
-    watch.look()
-    assert said(active) == []
-    file.write_bytes(routes(1))
+    whole = routes(1) + b'\n[[routes]]\nnumber = 16\nname = "Depot"\nmode = "bus"\n'
+    for part in (routes(1), whole):
+        file.write_bytes(part)
+        watch.look()
+        assert (waiting(active), said(active)) == ([], [])
     watch.look()
     assert (waiting(active), said(active)) == ([1], [])
+    assert set(active.newest(SetKind.ROUTES, NO_ROUTES).by_number) == {15, 16}
     file.write_bytes(b"never whole")
+    watch.look()
+    assert said(active) == []
     for _ in range(4):
         watch.look()
     assert said(active) == [UpdateFault.UNREADABLE]
+
+
+def test_asked_to_look_it_reads_what_lies_there(active: ActiveSet, tmp_path: Path) -> None:
+    file = tmp_path / "routes.toml"
+    watch = watching(active, (SetKind.ROUTES, file))
+    file.write_bytes(routes(1))
+    watch.look(afresh=True)
+    assert waiting(active) == [1]
+
+
+def test_a_file_of_the_same_size_and_time_is_another_file(active: ActiveSet, tmp_path: Path) -> None:
+    """Copied over the old one with its time kept; rights that were given later show by the same mark."""
+    file = tmp_path / "routes.toml"
+    file.write_bytes(routes(1))
+    watch = watching(active, (SetKind.ROUTES, file))
+    watch.look()
+    before = file.stat()
+    file.write_bytes(routes(2))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    watch.look()
+    watch.look()
+    assert waiting(active) == [2]
+
+
+def test_what_was_refused_and_is_gone_is_refused_no_more(active: ActiveSet, tmp_path: Path) -> None:
+    named, other = tmp_path / "routes.toml", tmp_path / "other.toml"
+    watch = watching(active, (SetKind.ROUTES, named), (SetKind.ROUTES, other))
+    other.write_bytes(routes(1))
+    named.write_bytes(b"damaged")
+    watch.look(afresh=True)
+    watch.look(afresh=True)
+    assert [one.refused and one.refused.fault for one in active.status()] == [UpdateFault.UNREADABLE]
+    other.unlink()
+    watch.look()
+    assert [one.refused is None for one in active.status()] == [False], "the other one lies there still"
+    named.unlink()
+    watch.look()
+    assert [one.refused for one in active.status()] == [None]
 
 
 def test_a_named_file_older_than_its_successors_is_passed_over_until_it_changes(
@@ -86,8 +132,8 @@ def test_a_tariff_waits_for_the_routes_that_are_published_after_it(tmp_path: Pat
             watch.look()
         assert said(active) == [UpdateFault.UNKNOWABLE]
         listed.write_bytes(routes(1))
-        watch.look()
-        watch.look()
+        for _ in range(3):
+            watch.look()
         assert sorted(one.kind for one in active.status() if one.pending) == ["region", "routes"]
 
 
@@ -99,3 +145,40 @@ def test_no_pipe_and_no_folder_is_waited_for(active: ActiveSet, tmp_path: Path) 
     watch.look()
     watch.look()
     assert said(active) == [UpdateFault.UNREADABLE] * 2
+
+
+def test_a_failing_disk_ends_no_watch_and_many_requests_are_one_look(
+    active: ActiveSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ended before it came into force cannot be dropped, nothing can be swept; the next file is taken."""
+
+    def fails(*_: object) -> None:
+        raise ActiveSetError("active.db cannot be written (disk I/O error)", "Check the disk.")
+
+    reads, taken = [], Event()
+    ends = region(1, since="2026-12-01T00:00:00+00:00", until="2026-12-02T00:00:00+00:00")
+    assert offered(active, SetKind.REGION, ends, NOW) == ""
+    monkeypatch.setattr(SetStore, "drop_pending", fails)
+    monkeypatch.setattr(SetStore, "sweep", fails)
+    offer = active.offer
+
+    def counted(kind: SetKind, published: Published, now: datetime | None) -> Offered:
+        reads.append(kind)
+        came = offer(kind, published, now)
+        taken.set()
+        return came
+
+    monkeypatch.setattr(active, "offer", counted)
+    later = datetime(2026, 12, 3, tzinfo=UTC)
+    file = tmp_path / "routes.toml"
+    file.write_bytes(routes(1))
+    watch = SourceWatch(active, (SourceFile(SetKind.ROUTES, file),), lambda: later, every_s=0.01)
+    file.write_bytes(routes(2))
+    for _ in range(1000):
+        watch.look_now()
+    watch.start()
+    assert taken.wait(20)
+    watch.stop()
+    assert waiting(active) == [2], "and what has ended waits no longer"
+    assert len(reads) < 10
+    assert said(active) == [UpdateFault.ENDED]
