@@ -241,7 +241,7 @@ def grants_list(
     config: Config = None,
     keys: Keys = None,
 ) -> None:
-    """Make the list of concessions terminals load (`lists.grants` of terminal.toml): by keyed hashes of people."""
+    """Make the list of grants terminals load (`lists.grants` of terminal.toml): by keyed hashes of people."""
     from terminal.policy.grants import build_grants, load_grants, read_grants
 
     _other_name(out, entries)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -86,8 +87,8 @@ class DrivenBus:
 
 
 @contextmanager
-def driven_bus(folder: Path, **more: Mapping[str, object]) -> Iterator[DrivenBus]:
-    (folder / "routes.toml").write_text(ROUTES)
+def driven_bus(folder: Path, routes: str = ROUTES, **more: Mapping[str, object]) -> Iterator[DrivenBus]:
+    (folder / "routes.toml").write_text(routes)
     os.mkfifo(folder / "vehicle.jsonl")
     pipe = os.open(folder / "vehicle.jsonl", os.O_RDWR)
     tables: dict[str, Mapping[str, object]] = {
@@ -132,6 +133,17 @@ def test_what_the_vehicle_says_is_in_the_next_row_and_a_person_is_believed_first
         bus.terminal.act("/shift", "/shift/turn", route=15, direction=0)
         again = bus.tap()
         assert (again["place.source"], again["place.stop"], again["place.age_s"]) == ("vehicle", 1502, 15)
+
+
+def test_lines_and_stops_without_names_of_their_own_go_by_their_numbers(tmp_path: Path) -> None:
+    """As `sim vehicle` calls them, too."""
+    plain = re.sub(r', refs = \["."\]|lines = \["K15"\]', "", ROUTES)
+    with driven_bus(tmp_path, plain) as bus:
+        bus.vehicle_says(line="15", stop_ref="1502", coming_ref="1503")
+        facts = bus.tap()
+        assert (facts["place.stop"], facts["place.zone"], facts["place.coming.stop"]) == (1502, 2, 1503)
+        bus.vehicle_says(line="15", stop_ref="1509")
+        assert bus.tap()["place.quality"] == "contradicted"
 
 
 def test_an_inspection_is_two_rows_and_stops_no_tap(tmp_path: Path) -> None:

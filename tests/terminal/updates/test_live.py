@@ -139,7 +139,6 @@ def test_routes_replaced_change_mode_and_fare(tmp_path: Path) -> None:
         assert (modes[0], modes[-1]) == ("bus", "metro")
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("content", "what"),
     [
@@ -157,7 +156,8 @@ def test_a_header_beyond_all_numbers_is_refused_in_words(
     checked = run("policy", "check", document, "--terminal", file)
     assert (checked.returncode, "Traceback" in checked.stderr) == (10, False), checked.stderr
     assert what in checked.stderr
-=======
+
+
 def test_routes_without_the_one_that_is_run_are_refused_where_fares_depend_on_its_mode(
     tmp_path: Path,
 ) -> None:
@@ -172,7 +172,6 @@ def test_routes_without_the_one_that_is_run_are_refused_where_fares_depend_on_it
         served.said("update", code="update:unknowable")
         served.tap()
         assert {row.trip.get("mode") for row in served.rows() if isinstance(row, Intent)} == {"metro"}
->>>>>>> b-live
 
 
 def test_a_start_takes_the_newest_and_never_an_older_one(run: Run, tmp_path: Path) -> None:
