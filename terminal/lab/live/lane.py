@@ -195,7 +195,7 @@ class Lane:
         """Give it routes and lists for this tap and for those after it that they can hold; start it if need be."""
         tap, folder = self._taps[index], self.terminal.folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._routes = routes_from(self._taps[index:], self._region, self._routes.version + 1)
+        self._routes = self._next_routes(index)
         self._lists = IssuedLists(self._lists.named)
         held = takewhile(self._lists.hold, self._taps[index : index + self._routes.taps])
         self._until = index + sum(1 for _ in held)
@@ -213,6 +213,15 @@ class Lane:
         employ(self.terminal.state, self._service_card.pseudonym)
         self._run = tap.trip.route, tap.trip.direction
         self.terminal.start(self._start_of(index))
+
+    def _next_routes(self, index: int) -> Routes:
+        """The routes document for the taps from here on. Routes listed before stay listed: one of them is run, and the
+        configuration names one."""
+        before = self._routes
+        routes = routes_from(self._taps[index:], self._region, before.version + 1)
+        for route, mode in before.modes.items():
+            routes.modes.setdefault(route, mode)
+        return routes
 
     def _leave(self) -> None:
         for crew in self._crew.values():
