@@ -179,9 +179,10 @@ class Activations:
 
     def _put(self, kind: SetKind) -> None:
         with self._lock:
-            (held,) = self._active.activate((kind,), self._terminal.clock.now(), self._terminal.journal)
+            activated = self._active.activate((kind,), self._terminal.clock.now(), self._terminal.journal)
             put_in_place(self._active, self._terminal, (kind,))
-        self._changed(held)
+        for held in activated:
+            self._changed(held)
 
 
 def put_in_place(active: ActiveSet, terminal: Terminal, changed: Container[SetKind]) -> None:

@@ -282,12 +282,15 @@ class ActiveSet:
         self, kinds: tuple[SetKind, ...], now: datetime, journal: Journal | None
     ) -> tuple[HeldEdition, ...]:
         """Put what waits of these kinds in force. The journal says so first; raises `JournalError`, and then what is
-        not in force yet still waits.
+        not in force yet still waits. What another thread has put in force meanwhile is not among what is returned.
         """
-        return tuple(self._activate(kind, now, journal) for kind in kinds)
+        activated = (self._activate(kind, now, journal) for kind in kinds)
+        return tuple(held for held in activated if held is not None)
 
-    def _activate(self, kind: SetKind, now: datetime, journal: Journal | None) -> HeldEdition:
+    def _activate(self, kind: SetKind, now: datetime, journal: Journal | None) -> HeldEdition | None:
         with self._changing:
+            if kind not in self._rows.pending:
+                return None
             waiting, loaded = self._rows.pending[kind], self._ready[kind]
             held = waiting._replace(at_ms=unix_ms(now))
             if journal is not None and not _is_in(journal, held):

@@ -23,8 +23,15 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS"
 SEED = 13
 SLICE = 3
 """Scenarios of a region besides those named."""
-NAMED: dict[str, tuple[int, ...]] = {"belgorod": (9,), "sakhalin": (11,), "bashkortostan": (9,)}
-"""An old place and one that is contradicted, a distance, a roster."""
+NAMED: dict[str, tuple[int, ...]] = {
+    "belgorod": (9,),
+    "sakhalin": (11, 17, 19, 21, 22),
+    "tyumen": (10, 12),
+    "bashkortostan": (9,),
+    "chelyabinsk": (7,),
+}
+"""An old place and one that is contradicted; a distance, the display, cash that is not sold, a clock in doubt and the
+end of the document; lists of every age and local grants; a roster; the end of a canteen's document."""
 WITH_RESTARTS = "sakhalin"
 BANK_CARD = ["bank card"]
 COMPARED = ("message", "admission", "charge_minor", "balance_minor")
@@ -72,6 +79,9 @@ def test_a_running_terminal_decides_what_the_pure_run_does(region: str) -> None:
     for number, scenario in played.items():
         live = [[tap[name] for name in COMPARED] for tap in scenario["taps"]]
         assert live == [[tap[name] for name in COMPARED] for tap in pure[number]], (number, scenario["name"])
+        for tap, expected in zip(scenario["taps"], pure[number], strict=True):
+            effects = [reason["effect"] for reason in expected["reasons"]]
+            assert tap["reasons"] in (None, effects), (number, scenario["name"], "None of a sale for cash")
     assert totals["totals"]["scenarios"] == len(played)
     assert totals["totals"]["starts"] > 0
 

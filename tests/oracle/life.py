@@ -24,7 +24,7 @@ SUPPLIED: Final = tuple(
 MADE_UP: Final = tuple(Path(__file__).with_name(f"{name}.toml") for name in ("city", "suburb"))
 DOCUMENTS: Final = SUPPLIED + MADE_UP
 TAPS_OF_A_LIFE: Final = 60
-AT_THE_END: Final = 0.1
+AT_THE_END: Final = 0.15
 """Lives in which the document ends, goes on for as long as it says, and is over."""
 LOOK_EVERY: Final = 3
 """The whole visible state is compared every so many taps."""

@@ -86,9 +86,7 @@ class Tariff:
         self.guards: Table = {"passback_rights": ["pass"], **GUARDS, **self.doc.get("guards", {})}
         self.ages: Table = {**AGES, **self.doc.get("ages", {})}
         self.ended_at: datetime = header["valid_to"]
-        self.over_at: datetime = self.ended_at + timedelta(
-            days=self.doc.get("ended", {}).get("go_on_days", 0)
-        )
+        self.over_at = self.ended_at + timedelta(days=self.doc.get("ended", {}).get("go_on_days", 0))
         self.checkin: Table | None = self.doc.get("checkin")
         self.vehicle: Table = {**VEHICLE, **self.doc.get("vehicle", {})}
         self.grace: Table | None = self.doc.get("grace")

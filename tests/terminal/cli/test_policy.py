@@ -135,6 +135,16 @@ def test_bad_input_is_one_line_and_code_10(
     assert told.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", [("--restarts",), ("--keep", "here")])
+def test_what_is_for_running_terminals_is_refused_without_them(
+    run: Run, files: Path, option: tuple[str, ...]
+) -> None:
+    told = run("policy", "run", "demo", *option)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "--keep and --restarts are for --live" in told.stderr
+    assert not (files / "here").exists()
+
+
 def test_schema_prints_one_and_writes_both(run: Run, files: Path) -> None:
     printed = run("policy", "schema", "scenarios").stdout
     assert run("policy", "schema", "--write", "schemas").returncode == 0

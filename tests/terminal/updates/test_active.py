@@ -73,6 +73,17 @@ def test_a_newer_version_waits_for_the_next_activation_and_a_row_says_so_first(
     assert active.due(NOW) == ()
 
 
+def test_what_another_thread_has_put_in_force_meanwhile_is_not_put_there_twice(
+    active: ActiveSet, journal: Journal
+) -> None:
+    """A till loads its roster on its own thread, while the one that serves cards has just seen that it is due."""
+    assert offered(active, SetKind.ROUTES, routes(4, mode="metro"), NOW) == ""
+    due = active.due(NOW)
+    assert len(active.activate(due, NOW, journal)) == 1
+    assert active.activate(due, NOW, journal) == ()
+    assert rows(journal).count(("routes", 4)) == 1
+
+
 @pytest.mark.parametrize(
     ("kind", "content", "fault"),
     [
