@@ -119,7 +119,7 @@ def _serve(state: Path, taps: int, address: str) -> None:
 
     clock = VirtualClock(datetime(2026, 9, 1, 5, tzinfo=UTC))
     region = load_region("demo")
-    cards = issue_residents(["month_pass"] * CARDS, region, clock.now().date())
+    cards = issue_residents(["month_pass"] * CARDS, region.header.region, clock.now().date())
     served = 0
 
     reader = SimReader("bench", clock)

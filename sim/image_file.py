@@ -32,6 +32,8 @@ from sim.card.virtual import VirtualCard
 FORMAT: Final = "resident-card-image"
 VERSION: Final = 3
 LABORATORY: Final = "laboratory"
+MOST_BYTES: Final = 4 << 20
+"""Of an image file: some hundred times a card of 8 kB."""
 NEW_ONE: Final = "Make a new one with `sim card new`."
 
 
@@ -87,11 +89,10 @@ def load_card(path: Path, rng: Callable[[int], bytes]) -> VirtualCard:
 
 
 def _content(path: Path) -> dict[str, Any]:
+    text = _bounded(path)
     try:
-        document = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ImageFault(f"there is no file {path}", NEW_ONE) from error
-    except (OSError, UnicodeDecodeError) as error:
+        document = json.loads(text.decode("utf-8"))
+    except UnicodeDecodeError as error:
         raise ImageFault(f"{path} cannot be read ({error})", "Check the file and its rights.") from error
     except (ValueError, RecursionError) as error:  # also a number or a nesting that no card has
         raise ImageFault(f"{path} is damaged: {error}", NEW_ONE) from error
@@ -105,10 +106,32 @@ def _content(path: Path) -> dict[str, Any]:
         raise ImageFault(
             f"{path} is not marked as a laboratory card", "Only laboratory cards are kept in files."
         )
-    content = document.get("card")
-    if not isinstance(content, dict) or not _is_whole(content, document.get("check")):
+    card = document.get("card")
+    if not isinstance(card, dict) or not _is_whole(card, document.get("check")):
         raise ImageFault(f"{path} is damaged: its content does not match its check", NEW_ONE)
+    return card
+
+
+def _bounded(path: Path) -> bytes:
+    """All of a plain file. No pipe is waited for and no device is read, which may have no end. Raises `ImageFault`."""
+    try:
+        content = _beginning(path)
+    except FileNotFoundError as error:
+        raise ImageFault(f"there is no file {path}", NEW_ONE) from error
+    except (OSError, ValueError) as error:  # what is no name of a file at all is a ValueError
+        raise ImageFault(f"{path} cannot be read ({error})", "Check the file and its rights.") from error
+    if content is None or len(content) > MOST_BYTES:
+        what = "no plain file" if content is None else "larger than any card"
+        raise ImageFault(f"{path} is {what}", "It is no card image: check the name.")
     return content
+
+
+def _beginning(path: Path) -> bytes | None:
+    """A byte more than an image may have; None of what is no plain file."""
+    if path.exists() and not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return file.read(MOST_BYTES + 1)
 
 
 def _is_whole(content: dict[str, Any], check: object) -> bool:

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from itertools import zip_longest
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from cardproto.errors import FormatError
 from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, FILE_TRANSACTION_MAC
@@ -25,13 +25,29 @@ Counters = Callable[[int], Mapping[str, int]]
 """The counter bits of an event by name; which bits count what is the region document's business."""
 
 
+@dataclass(frozen=True)
+class CardWords:
+    """What a line says, as words to be filled in: days, moments, sums (`*_minor`) and words are shown as the reader's
+    language and zone have them. As a string: in English and UTC.
+    """
+
+    words: str
+    inputs: Mapping[str, date | int | str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.words.format_map({name: _plain(name, value) for name, value in self.inputs.items()})
+
+
+CardValue: TypeAlias = str | CardWords
+
+
 @dataclass(frozen=True, slots=True)
 class CardLine:
     """One line of a card: the part of it, what it is, and what it says."""
 
     part: str
     name: str
-    value: str
+    value: CardValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +56,8 @@ class LineChange:
 
     part: str
     name: str
-    before: str | None
-    after: str | None
+    before: CardValue | None
+    after: CardValue | None
 
     @property
     def changed(self) -> bool:
@@ -80,7 +96,7 @@ def lines_of(holding: Holding, counters: Counters) -> list[CardLine]:
     """Everything worth reading, from the outside in."""
     lines = [CardLine("card", "uid", "…" + holding.uid.hex().upper()[-UID_SHOWN:])]
     if holding.purse_minor is not None:
-        lines.append(CardLine("purse", "balance", money(holding.purse_minor)))
+        lines.append(CardLine("purse", "balance", _sum(holding.purse_minor)))
     if holding.transaction_counter is not None:
         lines.append(CardLine("purse", "transaction counter", str(holding.transaction_counter)))
     if holding.rights is not None:
@@ -112,41 +128,57 @@ def _rights(rights: Rights) -> Iterator[CardLine]:
     yield CardLine("rights", "valid", _span(rights.valid_from, rights.valid_to))
     yield CardLine("rights", "revision", str(rights.revision))
     if flags:
-        yield CardLine("rights", "flags", ", ".join(flags))
+        yield CardLine("rights", "flags", CardWords(", ".join(flags)))
     for letter, right in zip_longest("abc", rights.concessions):
         if isinstance(right, Concession):
-            words = f"code {right.code}, {_span(right.valid_from, right.valid_to)}"
-            yield CardLine("rights", f"concession {letter}", words)
+            span = _span(right.valid_from, right.valid_to).inputs
+            says = CardWords("code {code}, {first} to {last}", {"code": right.code, **span})
+            yield CardLine("rights", f"concession {letter}", says)
     for letter, contract in zip("ab", rights.contracts, strict=True):
         if isinstance(contract, Contract):
-            trips = f"{contract.trips} trips, " if contract.trips else ""
-            span = _span(contract.valid_from, contract.valid_to)
-            yield CardLine("rights", f"contract {letter}", f"product {contract.product}, {trips}{span}")
+            words = "product {product}, trips: {trips}, {first} to {last}"
+            words = words if contract.trips else "product {product}, {first} to {last}"
+            span = _span(contract.valid_from, contract.valid_to).inputs
+            says = CardWords(words, {"product": contract.product, "trips": contract.trips, **span})
+            yield CardLine("rights", f"contract {letter}", says)
 
 
 def _event(event: Event, counters: Counters) -> Iterator[CardLine]:
-    yield CardLine("newest event", "kind", event.kind.name.lower())
-    yield CardLine("newest event", "at", f"{event.at:%Y-%m-%d %H:%M:%S} UTC")
-    yield CardLine("newest event", "terminal", f"{event.terminal}, row {event.sequence}")
+    yield CardLine("newest event", "kind", CardWords(event.kind.name.lower()))
+    yield CardLine("newest event", "at", CardWords("{at}", {"at": event.at}))
+    written = {"terminal": event.terminal, "sequence": event.sequence}
+    yield CardLine("newest event", "terminal", CardWords("{terminal}, row {sequence}", written))
     yield CardLine("newest event", "route", f"{event.route}/{event.direction}")
-    yield CardLine("newest event", "amount", money(event.amount_minor))
-    yield CardLine("newest event", "balance after", money(event.balance_after_minor))
-    yield CardLine("newest event", "paid by", event.paid_by.name.lower())
+    yield CardLine("newest event", "amount", _sum(event.amount_minor))
+    yield CardLine("newest event", "balance after", _sum(event.balance_after_minor))
+    yield CardLine("newest event", "paid by", CardWords(event.paid_by.name.lower()))
     if event.journey_age_s is not None:
-        yield CardLine("newest event", "journey", f"{event.journey_age_s} s, {event.transfers} transfers")
+        journey = {"age_s": event.journey_age_s, "transfers": event.transfers}
+        yield CardLine("newest event", "journey", CardWords("{age_s} s, transfers: {transfers}", journey))
     if event.inside:
         yield CardLine("newest event", "inside", str(event.inside))
     if event.last_order:
         yield CardLine("newest event", "last order", str(event.last_order))
     if event.period_ahead:
-        yield CardLine("counters", "period day", f"{event.period_ahead:+} days from the event's")
+        ahead = {"days": f"{event.period_ahead:+}"}
+        yield CardLine("counters", "period day", CardWords("days from the event's: {days}", ahead))
     yield CardLine("counters", "meals", f"{event.meals:08b}")
     for name, value in counters(event.counters).items():
         yield CardLine("counters", name, str(value))
 
 
-def _span(first: date, last: date) -> str:
-    return f"{first} to {last}"
+def _span(first: date, last: date) -> CardWords:
+    return CardWords("{first} to {last}", {"first": first, "last": last})
+
+
+def _sum(minor: int) -> CardWords:
+    return CardWords("{sum_minor}", {"sum_minor": minor})
+
+
+def _plain(name: str, value: date | int | str) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    return money(int(value)) if name.endswith("_minor") and not isinstance(value, date) else str(value)
 
 
 def _at(image: Mapping[str, Json], number: int, key: str) -> Json:

@@ -39,6 +39,7 @@ class SimFault(StrEnum):
     WRONG_ORDER = "wrong-order"
     WRONG_LINE = "wrong-line"
     RESTART = "restart"
+    FORGET = "forget"
     FLOOD = "flood"
     FOREIGN = "foreign"
     HOSTILE = "hostile"
@@ -122,6 +123,8 @@ class AsComputer:
                 self._late = True
             case SimFault.RESTART:
                 self._restart()
+            case SimFault.FORGET:
+                computer.forget("CurrentTariffStop")
             case SimFault.FLOOD:
                 computer.flood(FLOOD_MESSAGES)
             case SimFault.HOSTILE:

@@ -101,6 +101,11 @@ class OnBoardComputer:
             for body in HOSTILE:
                 self._post(subscriber, body)
 
+    def forget(self, operation: str) -> None:
+        """Drop those who subscribed to one operation, as one that could not reach them does."""
+        with self._lock:
+            self._subscribers = {one for one in self._subscribers if one.operation != operation}
+
     def restart(self, port: int) -> None:
         """End, forget all subscribers, and come back on `port`."""
         self._stop()

@@ -17,7 +17,6 @@ from terminal.fault_texts import fault_text
 from terminal.keys.file import FileKeys
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
 from terminal.policy.grants import NO_GRANTS, GrantList
-from terminal.policy.load import REGIONS
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap import Terminal
@@ -25,7 +24,7 @@ from terminal.updates.active import ActiveSet
 from terminal.updates.edition import SetPart, SetRefusal
 from terminal.updates.parts import DenyPart, GrantsPart, RegionPart, Requirement, RoutesPart, nothing_required
 from terminal.updates.store import HeldEdition
-from terminal.updates.watch import SourceFile, offer_source
+from terminal.updates.watch import SourceFile, mark_of, offer_source
 
 if TYPE_CHECKING:
     from terminal.canteen.counter import CanteenCounter
@@ -40,6 +39,9 @@ FILE_NAMES: Final = {
     SetKind.PRICES: ("prices.json", "prices.toml"),
 }
 """How a file of each kind is called in the folder that is published to."""
+
+ORDER: Final = tuple(FILE_NAMES)
+"""In which they are offered at the start: routes before the tariff that needs them, lists after it."""
 
 AGAIN_S: Final = 60.0
 """Between two tries to record what comes into force."""
@@ -66,13 +68,6 @@ def parts_of(
     return parts
 
 
-def region_file(region: str) -> Path:
-    """Where the document lies that terminal.toml names: a file, or a supplied one by its name."""
-    path = Path(region)
-    supplied = not path.suffix and path.name == region and not path.exists()
-    return REGIONS / f"{region}.toml" if supplied else path
-
-
 def sources_of(
     folder: Path | None, named: Mapping[SetKind, Path | None], parts: Iterable[SetKind]
 ) -> tuple[SourceFile, ...]:
@@ -88,24 +83,29 @@ def open_active(
 ) -> ActiveSet:
     """The set in a terminal's folder `state`, with everything that is published offered to it.
 
-    What is named and cannot be used is refused and what is in force goes on; where nothing is, it is raised. A named
-    file that is older than what is in force is passed over: it was there before its successors.
+    What is named and cannot be used is refused and what is in force goes on; where nothing is, and the folder has
+    nothing better, it is raised. A file that is older than what is in force is passed over: it was there before its
+    successors.
     """
     active = ActiveSet(state, parts)
+    active.begin_afresh()
     active.load_pending(by=now)  # also of a start that came no further
-    for source in sources_of(None, named, ()):
-        refused = offer_source(active, source, None)
+    unusable: dict[SetKind, SetRefusal] = {}
+    for source in sorted(sources_of(folder, named, parts), key=lambda source: ORDER.index(source.kind)):
+        by_name = named.get(source.kind) == source.path
+        if not by_name and not source.path.exists():
+            continue
+        mark = mark_of(source.path)
+        refused = offer_source(active, source, None if by_name else now)
         if refused is None or refused.fault is UpdateFault.OLDER:
             continue
-        if not active.knows(source.kind):
+        if by_name:
+            unusable[source.kind] = refused
+        active.refuse(refused, repr(mark).encode())
+    for kind, refused in unusable.items():
+        if not active.knows(kind):
             active.close()
             raise refused.error or _without_words(refused)
-        active.refuse(refused)
-    for source in sources_of(folder, {}, parts):
-        if source.path.exists():
-            refused = offer_source(active, source, now)
-            if refused is not None and refused.fault is not UpdateFault.OLDER:
-                active.refuse(refused)
     try:
         active.require_all()
     except ActiveSetError:

@@ -11,9 +11,10 @@ from typing import Final
 
 from terminal.app.config.settings import CANTEEN, StationConfig
 from terminal.errors import RegionDocumentError
+from terminal.journal.journal import Journal
 from terminal.policy import needs
 from terminal.policy.document.schema import PassengerAsk, RegionDocument
-from terminal.policy.needs import Need, unknown_to
+from terminal.policy.needs import Need, unknown_on, unknown_to
 from terminal.policy.routes import RouteBook, RouteStop
 from terminal.trip.producers import PRODUCERS, FactSource
 
@@ -124,6 +125,8 @@ def require_known(config: StationConfig, document: RegionDocument, routes: Route
     """Raise `RegionDocumentError` where `document` needs what this terminal cannot know and gives no answer itself."""
     missing = [need for need in unknown_here(config, document, routes) if not need.answered]
     if not missing:
+        if config.terminal.profile != CANTEEN and config.shift.operator is not None:
+            require_run(document, routes, config.shift.route)
         return
     more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
     header = document.header
@@ -131,6 +134,38 @@ def require_known(config: StationConfig, document: RegionDocument, routes: Route
         f"region document {header.id} version {header.version}: {said_of(missing[0])}{more}",
         ADVICE[missing[0].fact],
     )
+
+
+class KnownHere:
+    """`require_known` of one running terminal, and `require_run` of the run it is on. Any thread."""
+
+    def __init__(self, config: StationConfig) -> None:
+        self._config = config
+        self._journal: Journal | None = None
+
+    def runs_by(self, journal: Journal) -> None:
+        """From now on the run that `journal` says counts, too."""
+        self._journal = journal
+
+    def __call__(self, document: RegionDocument, routes: RouteBook) -> None:
+        """Raise `RegionDocumentError` for what is needed and not known."""
+        require_known(self._config, document, routes)
+        run = None if self._journal is None else self._journal.open_turn or self._journal.open_shift
+        if run is not None and self._config.terminal.profile != CANTEEN:
+            require_run(document, routes, run.route)
+
+
+def require_run(document: RegionDocument, routes: RouteBook, route: int) -> None:
+    """Raise `RegionDocumentError` where `document` needs what `routes` do not say of this route, such as its mode: a
+    vehicle on it would sell every ride as a bus does."""
+    need = unknown_on(document, route, routes)
+    if need is not None:
+        header = document.header
+        raise RegionDocumentError(
+            f"region document {header.id} version {header.version}: {need.path} depends on {needs.NAMED[need.fact]} "
+            f"({need.rule}), and the routes document does not state that of route {route}",
+            "List the route with its mode in the routes document, or run one that is listed.",
+        )
 
 
 def said_of(need: Need) -> str:

@@ -19,6 +19,7 @@ reader. `await` without a card waits until the terminal serves cards: one laid t
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import stat
 import threading
@@ -208,6 +209,8 @@ def hand_socket(path: Path, laboratory: Laboratory) -> Iterator[None]:
     try:
         if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
             raise ConfigError(f"{path} is a file already", "Name another as control under [laboratory].")
+        if _answers(path):
+            raise ConfigError(f"{path} moves another terminal", "Name another as control under [laboratory].")
         path.unlink(missing_ok=True)
         server = _HandServer(path, laboratory.do)
     except OSError as error:
@@ -220,6 +223,17 @@ def hand_socket(path: Path, laboratory: Laboratory) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def _answers(path: Path) -> bool:
+    """Whether a process listens on the socket at `path`."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(1.0)
+        try:
+            asking.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True
 
 
 class _HandServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

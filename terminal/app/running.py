@@ -20,7 +20,7 @@ from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.console import ConsoleOptions, PassengerScreen, operator_console, passenger_display
 from terminal.app.extensions import ExtensionLoader, device_board
-from terminal.app.knows import require_known
+from terminal.app.knows import KnownHere
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
@@ -134,13 +134,15 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         link = stack.enter_context(_vehicle(config, clock))
         log = stack.enter_context(log_worker(SystemClock()))
         hearing = Hearing.of(passenger.outcome, devices, audience, log)
-        require = partial(require_known, config)
+        require = KnownHere(config)
         opened = partial(
             open_terminal, station, clock, hearing.outcome, extensions=extensions, require=require
         )
         if config.laboratory.clock:  # plays any day, and a day in a second
             opened = partial(opened, limits=UNLIMITED, made_at=ANY_DAY)
         terminal = stack.enter_context(opened())
+        require.runs_by(terminal.journal)
+        require(terminal.policy.document, terminal.routes)
         terminal.vehicle = devices.vehicle if link is None else link
         passenger.touches(terminal)
         extensions.record(terminal.journal, clock)

@@ -56,9 +56,10 @@ def reader_for(table: ReaderTable, station: Station, clock: Clock, extensions: E
         return CardSource(PcscReader.open(name.removeprefix(PCSC).removeprefix(":")), taps)
     from terminal.app.simulated import empty_reader, reader_of_residents
 
-    region, names = station.region_document(), name.removeprefix(SIM)
+    names = name.removeprefix(SIM)
     if not names:
         return CardSource(empty_reader(clock), taps)
+    region = station.region_number()
     return CardSource(*reader_of_residents(names.split(","), region, station.keys, clock, taps, table.pace_s))
 
 

@@ -22,7 +22,6 @@ from cardproto.connection import CardConnection
 from cardproto.credential.keys import IssuerKeys
 from terminal.clock import Clock
 from terminal.errors import ControlError, ProfileError, TerminalError
-from terminal.policy.document.schema import RegionDocument
 
 if TYPE_CHECKING:
     from sim.card.port import SimCard
@@ -46,7 +45,7 @@ def laboratory_issuers(region: int) -> IssuerKeys:
 
 def issue_residents(
     names: Sequence[str],
-    region: RegionDocument,
+    region: int,
     today: date,
     keys: Path | None = None,
     rng: Callable[[int], bytes] = secrets.token_bytes,
@@ -69,7 +68,7 @@ def issue_residents(
                 path = Path(name).resolve()
                 cards.append(loaded.get(path) or loaded.setdefault(path, load_card(Path(name), rng)))
             else:
-                cards.append(issue(load_profile(name), masters, region.header.region, today, rng))
+                cards.append(issue(load_profile(name), masters, region, today, rng))
     except (ProfileFault, ImageFault) as fault:
         raise ProfileError(fault.what, fault.advice) from fault
     return cards
@@ -201,13 +200,13 @@ class CardsByHand:
         """
         from sim.image_file import ImageFault, load_card
 
+        try:
+            card = load_card(path, secrets.token_bytes)  # a slow disk holds up no tap
+        except ImageFault as fault:
+            raise ProfileError(fault.what, fault.advice) from fault
         with self._change:
             if self._unserved or self._serving is not None:
                 raise ControlError("the card before has not been served", "Await its tap, or remove it.")
-            try:
-                card = load_card(path, secrets.token_bytes)
-            except ImageFault as fault:
-                raise ProfileError(fault.what, fault.advice) from fault
             self._laid, self._lies, self._unserved = (path, card), True, True
             self._reader.present(card)
 
@@ -286,7 +285,7 @@ def empty_reader(clock: Clock) -> CardsInOrder:
 
 def reader_of_residents(
     names: Sequence[str],
-    region: RegionDocument,
+    region: int,
     keys: Path | None,
     clock: Clock,
     taps: int | None,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import cardcli
-from terminal.app.active import Parts, open_active, parts_of, policy_of, region_file, sources_of
+from terminal.app.active import Parts, open_active, parts_of, policy_of, sources_of
 from terminal.app.config.settings import CANTEEN, StationConfig
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import Clock, SystemClock, from_unix_ms, unix_ms
@@ -28,15 +28,15 @@ from terminal.keys.limits import KeyLimits
 from terminal.media.resident import RESIDENT
 from terminal.media.resident.credential import VerifyCredential
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, load_deny_list
-from terminal.policy.document.schema import RegionDocument
+from terminal.policy.document.schema import Header
 from terminal.policy.grants import NO_GRANTS, GrantList, load_grants
-from terminal.policy.load import load_region, require_in_force, require_of_region
+from terminal.policy.load import load_header, load_region, region_path, require_in_force, require_of_region
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook, load_routes
 from terminal.sync import identity
 from terminal.trip.clock_watch import nearest_ms
 from terminal.updates.active import ActiveSet
-from terminal.updates.parts import RegionPart, Requirement, RoutesPart, nothing_required
+from terminal.updates.parts import HeaderPart, Requirement, RoutesPart, nothing_required
 from terminal.updates.watch import SourceFile
 
 JOURNAL_FILE: Final = "journal.db"
@@ -91,11 +91,13 @@ class Station:
         self.require_in_force(policy, keys, now, made_at)
         return policy
 
-    def region_document(self) -> RegionDocument:
-        """The document in force, or the one that is named while there is none; raises `RegionDocumentError`."""
-        with closing(ActiveSet(self.state, {SetKind.REGION: RegionPart()}, to_read=True)) as active:
-            policy: Policy | None = active.value(SetKind.REGION, None)
-        return load_region(self.region) if policy is None else policy.document
+    def region_number(self) -> int:
+        """Of the document in force, or of the one that is named while there is none. No more of it is looked at than
+        says that: a start checks it as a whole soon. Raises `RegionDocumentError`.
+        """
+        with closing(ActiveSet(self.state, {SetKind.REGION: HeaderPart()}, to_read=True)) as active:
+            header: Header | None = active.value(SetKind.REGION, None)
+        return (load_header(self.region) if header is None else header).region
 
     def _named_policy(self, keys: FileKeys) -> Policy:
         """What the files say that are named, while nothing is in force."""
@@ -126,7 +128,7 @@ class Station:
         """The files of the active set that terminal.toml names."""
         return {
             SetKind.ROUTES: self.routes,
-            SetKind.REGION: region_file(self.region),
+            SetKind.REGION: region_path(self.region),
             SetKind.DENY: self.deny_list,
             SetKind.GRANTS: self.grants,
         }
@@ -165,7 +167,7 @@ class Station:
             return active.value(SetKind.DENY, empty) if known else self._named_deny_list(keys)
 
     def load_grants(self, keys: FileKeys) -> GrantList:
-        """The terminal's own list of concessions in force, or the named one; raises `RegionDocumentError`."""
+        """The list of grants in force, or the named one; raises `RegionDocumentError`."""
         with closing(self.active_set(keys)) as active:
             empty: GrantList = NO_GRANTS
             return (

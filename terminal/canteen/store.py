@@ -52,7 +52,7 @@ CANTEEN_FOLDER: Final = "canteen"
 
 
 @dataclass(frozen=True, repr=False)
-class RosterPart(PlainPart):
+class RosterPart(PlainPart[RosterDocument]):
     """The list of pupils, sealed as a whole."""
 
     terminal: int
@@ -84,7 +84,7 @@ class RosterPart(PlainPart):
         return MAGIC + self.terminal.to_bytes(4, "big")
 
 
-class PricesPart(PlainPart):
+class PricesPart(PlainPart[PriceListDocument]):
     """What the buffet sells."""
 
     kind: ClassVar = SetKind.PRICES

@@ -72,6 +72,7 @@ def open_desk(
     """A desk that serves its page until the block ends. Raises `RegionDocumentError` or `PortInUse`."""
     from starlette.applications import Starlette
 
+    from terminal.lab.desk.driver import Driver
     from terminal.lab.desk.passengers import Passengers
     from terminal.lab.desk.routes import DeskRoutes
     from terminal.lab.desk.session import DeskSession
@@ -79,15 +80,20 @@ def open_desk(
     from terminal.screen.server import ScreenServer
 
     passengers, storm = Passengers(), StormWatch()
-    session = DeskSession(folder, region, seed, collector=collector, signal=passengers.tell)
+    session = DeskSession(
+        folder, region, seed, collector=collector, signal=passengers.tell, razzia=passengers.razzia_is
+    )
+    driver = Driver(session)
     server = ScreenServer(Starlette(routes=DeskRoutes(session, passengers, storm).routes), port=port)
     session.reset()
     passengers.start()
+    driver.start()
     try:
         with server:
             yield server, session
     finally:
         storm.stop()
+        driver.stop()
         passengers.stop()
         session.close()
 

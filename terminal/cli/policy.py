@@ -69,11 +69,10 @@ def _check_known(document: RegionDocument, file: Path, json: bool) -> None:
     config = configured(file).config
     routes = station_of(config).load_routes()
     unknown = unknown_here(config, document, routes)
-    if all(need.answered for need in unknown):
-        show_document(document, json, unknown)
-        return
-    show_unknown(unknown, json)
+    if any(not need.answered for need in unknown):
+        show_unknown(unknown, json)
     require_known(config, document, routes)
+    show_document(document, json, unknown)
 
 
 @app.command()
@@ -102,6 +101,8 @@ def run(
 
         play_all_live(doc, _policy(doc), scenarios, keep=keep, restarts=restarts, json=json)
         return
+    if keep is not None or restarts:
+        raise typer.BadParameter("--keep and --restarts are for --live: give it too, or leave them out")
     from terminal.cli.policy_view import RunSummary
     from terminal.scenario.result import run as play_all
     from terminal.scenario.result import run_sales
@@ -240,7 +241,7 @@ def grants_list(
     config: Config = None,
     keys: Keys = None,
 ) -> None:
-    """Make the list of concessions terminals load (`lists.grants` of terminal.toml): by keyed hashes of people."""
+    """Make the list of grants terminals load (`lists.grants` of terminal.toml): by keyed hashes of people."""
     from terminal.policy.grants import build_grants, load_grants, read_grants
 
     _other_name(out, entries)

@@ -104,7 +104,9 @@ def open_town(
     clock = VirtualClock(datetime.combine(day, time(6), policy.zone).astimezone(UTC))
     world = open_world(folder, region, policy, rng.randbytes)
     names = list(dict.fromkeys(residents))
-    cards = dict(zip(names, issue_residents(names, document, day, rng=rng.randbytes), strict=True))
+    cards = dict(
+        zip(names, issue_residents(names, document.header.region, day, rng=rng.randbytes), strict=True)
+    )
     with ExitStack() as open_terminals:
         terminals, readers = {}, {}
         for stop in stops:

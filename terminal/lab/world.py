@@ -98,19 +98,27 @@ class World:
         return path
 
 
-def open_world(folder: Path, region: str, policy: Policy, random: Callable[[int], bytes]) -> World:
-    """The world of `policy`, with its deny list written."""
+def open_world(
+    folder: Path,
+    region: str,
+    policy: Policy,
+    random: Callable[[int], bytes],
+    issued_at: datetime = NEVER_OLD,
+) -> World:
+    """The world of `policy`, with its deny list written, of that time of issue."""
     keys = load_file_keys(laboratory_keys(), UNLIMITED)
-    deny_list = laboratory_deny_list(folder / DENY_LIST_FILE, keys, policy.document.header.region)
+    deny_list = laboratory_deny_list(folder / DENY_LIST_FILE, keys, policy.document.header.region, issued_at)
     return World(folder, region, policy, random, keys, load_lab_keys(), deny_list)
 
 
-def laboratory_deny_list(path: Path, keys: FileKeys, region: int = DEMO_REGION_NUMBER) -> Path:
+def laboratory_deny_list(
+    path: Path, keys: FileKeys, region: int = DEMO_REGION_NUMBER, issued_at: datetime = NEVER_OLD
+) -> Path:
     """Write the laboratory's deny list, on which one of the simulated residents stands."""
     pseudonym = load_profile(DENIED_PROFILE).card.pseudonym
     assert pseudonym is not None, "the denied resident has a fixed pseudonym"
     denied = [(DenyKind.PERSON, bytes.fromhex(pseudonym))]
-    build_deny_list(path, keys.list_key("deny"), ListIssue(1, region, NEVER_OLD), denied)
+    build_deny_list(path, keys.list_key("deny"), ListIssue(1, region, issued_at), denied)
     return path
 
 

@@ -76,17 +76,17 @@ def denied(deny_list: DenyList, pseudonym: bytes, uid: bytes) -> DenyKind | None
 class DenyListFile(KeyedFile):
     """A checked, mapped list. Raises `RegionDocumentError` naming a file that cannot be trusted."""
 
-    def __init__(self, path: Path, key: bytes, called: str = "") -> None:
-        super().__init__(path, key, DENY_LIST, called)
+    def __init__(self, path: Path, key: bytes, called: str = "", sorted_digest: bytes = b"") -> None:
+        super().__init__(path, key, DENY_LIST, called, sorted_digest)
 
     def contains(self, kind: DenyKind, identity: bytes) -> bool:
         """Whether there is such an entry."""
         return self.find(kind.encode() + identity) is not None
 
 
-def load_deny_list(path: Path, key: bytes, called: str = "") -> DenyListFile:
-    """The list at `path`, made with the list key "deny"; raises `RegionDocumentError`."""
-    return DenyListFile(path, key, called)
+def load_deny_list(path: Path, key: bytes, called: str = "", sorted_digest: bytes = b"") -> DenyListFile:
+    """The list at `path`, made with the list key "deny" (see `KeyedFile`); raises `RegionDocumentError`."""
+    return DenyListFile(path, key, called, sorted_digest)
 
 
 def build_deny_list(

@@ -99,8 +99,8 @@ class GrantTable:
 class GrantListFile(KeyedFile):
     """A checked, mapped list. Raises `RegionDocumentError` naming a file that cannot be trusted."""
 
-    def __init__(self, path: Path, key: bytes, called: str = "") -> None:
-        super().__init__(path, key, GRANTS_LIST, called)
+    def __init__(self, path: Path, key: bytes, called: str = "", sorted_digest: bytes = b"") -> None:
+        super().__init__(path, key, GRANTS_LIST, called, sorted_digest)
 
     def of(self, pseudonym: bytes) -> LocalGrants | None:
         """What the list says of the holder of `pseudonym`."""
@@ -108,9 +108,9 @@ class GrantListFile(KeyedFile):
         return None if content is None else _parsed(content)
 
 
-def load_grants(path: Path, key: bytes, called: str = "") -> GrantListFile:
-    """The list at `path`, made with the list key "grants"; raises `RegionDocumentError`."""
-    return GrantListFile(path, key, called)
+def load_grants(path: Path, key: bytes, called: str = "", sorted_digest: bytes = b"") -> GrantListFile:
+    """The list at `path`, made with the list key "grants" (see `KeyedFile`); raises `RegionDocumentError`."""
+    return GrantListFile(path, key, called, sorted_digest)
 
 
 def build_grants(

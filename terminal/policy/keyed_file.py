@@ -90,8 +90,12 @@ class ListFormat:
 class KeyedFile:
     """A checked, mapped list. Raises `RegionDocumentError` naming a file that cannot be trusted."""
 
-    def __init__(self, path: Path, key: bytes, form: ListFormat, called: str = "") -> None:
-        """Map the list at `path`, built with `key`; its order is checked once, here. `called`: its name in errors."""
+    def __init__(
+        self, path: Path, key: bytes, form: ListFormat, called: str = "", sorted_digest: bytes = b""
+    ) -> None:
+        """Map the list at `path`, built with `key`. `called`: its name in errors. Its order is checked here, unless its
+        hash is `sorted_digest`, that of a list whose order has been checked before.
+        """
         name = f"{form.what} {called or path}"
         self.path = path
         self._key = key
@@ -103,14 +107,17 @@ class KeyedFile:
             raise RegionDocumentError(f"{name} is empty", form.advice) from error
         except OSError as error:
             raise RegionDocumentError(f"{name} cannot be read: {error}", form.advice) from error
+        self.digest: Final = sha256(self._map).digest()
+        """The hash of the file."""
         try:
-            self.issue, self._buckets = _checked(self._map, key, form, name)
+            self.issue, self._buckets = _checked(
+                self._map, key, form, name, in_order=self.digest == sorted_digest
+            )
         except RegionDocumentError:
             self._map.close()
             raise
-        digest = sha256(self._map)
-        self.sha256: Final = digest.digest()
-        self.name: Final = f"{self.issue.version}:{digest.hexdigest()[:VERSION_DIGITS]}"
+        self.name: Final = f"{self.issue.version}:{self.digest.hex()[:VERSION_DIGITS]}"
+        _let_go(self._map)
 
     def __len__(self) -> int:
         return (self._buckets[-1] - self._buckets[0]) // self._bytes
@@ -209,8 +216,19 @@ def keyed_hash(key: bytes, identity: bytes) -> bytes:
     return hmac.digest(key, identity, "sha256")[:HASH_BYTES]
 
 
-def _checked(data: mmap.mmap, key: bytes, form: ListFormat, name: str) -> tuple[ListIssue, array[int]]:
-    """Issue of a list whose every part has been checked, and where each bucket of its records begins and ends."""
+def _let_go(data: mmap.mmap) -> None:
+    """The pages that were read once, to check them, count as this process's memory no longer."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        data.madvise(mmap.MADV_DONTNEED)
+
+
+def _checked(
+    data: mmap.mmap, key: bytes, form: ListFormat, name: str, *, in_order: bool
+) -> tuple[ListIssue, array[int]]:
+    """Issue of a list whose every part has been checked, and where each bucket of its records begins and ends.
+
+    `in_order`: its records are known to ascend.
+    """
 
     def refuse(what: str, advice: str = form.advice) -> NoReturn:
         raise RegionDocumentError(f"{name} {what}", advice)
@@ -231,7 +249,7 @@ def _checked(data: mmap.mmap, key: bytes, form: ListFormat, name: str) -> tuple[
         refuse(f"does not hold the {count} entries it states")
     if not version or not region:
         refuse("states no version or no region")
-    buckets = _buckets(data, form, refuse)
+    buckets = _found_buckets(data, form, count) if in_order else _buckets(data, form, refuse)
     try:
         return ListIssue(version, region, datetime.fromtimestamp(issued_s, UTC)), buckets
     except (OverflowError, ValueError, OSError):
@@ -254,6 +272,28 @@ def _buckets(data: mmap.mmap, form: ListFormat, refuse: Callable[[str], NoReturn
         while len(starts) <= last >> below:
             starts.append(start + bisect_left(hashes, len(starts) << below) * size)
     starts.extend([len(data)] * ((1 << BUCKET_BITS) + 1 - len(starts)))
+    return starts
+
+
+def _found_buckets(data: mmap.mmap, form: ListFormat, count: int) -> array[int]:
+    """As `_buckets`, of a list that is sorted: each beginning is searched for. Hashes are spread evenly, so it lies not
+    far behind the one before.
+    """
+    size, most, place = form.record_bytes, (2 * count >> BUCKET_BITS) + 1, 0
+    shift = 8 * HASH_BYTES - BUCKET_BITS
+
+    def hash_of(record: int) -> bytes:
+        start = HEADER.size + record * size
+        return data[start : start + HASH_BYTES]
+
+    starts = array("Q")
+    for bucket in range(1 << BUCKET_BITS):
+        first = (bucket << shift).to_bytes(HASH_BYTES, "big")
+        near = min(place + most, count)
+        end = near if near < count and hash_of(near) >= first else count
+        place = bisect_left(range(count), first, place, end, key=hash_of)
+        starts.append(HEADER.size + place * size)
+    starts.append(len(data))
     return starts
 
 

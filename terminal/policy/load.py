@@ -15,7 +15,7 @@ import msgspec
 
 from terminal.errors import RegionDocumentError
 from terminal.policy.checks import problems
-from terminal.policy.document.schema import SCHEMA_VERSION, RegionDocument
+from terminal.policy.document.schema import SCHEMA_VERSION, Header, RegionDocument
 from terminal.policy.ends import DocumentEnd, end_of
 from terminal.policy.gtfs.section import section_with_tables
 from terminal.policy.keyed_file import IssuedList
@@ -23,6 +23,7 @@ from terminal.policy.keyed_file import IssuedList
 __all__ = [
     "DEMO_REGION",
     "RegionDocument",
+    "load_header",
     "load_region",
     "parse_region",
     "require_in_force",
@@ -39,11 +40,29 @@ def load_region(source: str | Path, called: str = "") -> RegionDocument:
 
     Raises `RegionDocumentError` naming the file (or what it is `called`), the path inside it and what to change.
     """
-    path = Path(source)
-    if not path.exists() and path.name == str(source) and not path.suffix:
-        path = REGIONS / f"{source}.toml"
+    path = region_path(source)
+    return parse_region(_text_of(path, source), called or str(path), path.parent)
+
+
+def load_header(source: str | Path) -> Header:
+    """What the document says of itself; the rest of it is not looked at. Raises as `load_region`."""
+    path = region_path(source)
     try:
-        text = path.read_text(encoding="utf-8")
+        return msgspec.convert(_toml(_text_of(path, source), str(path)).get("header"), Header)
+    except msgspec.ValidationError as error:
+        raise RegionDocumentError(f"{path}: header: {error}", "Correct that line.") from error
+
+
+def region_path(source: str | Path) -> Path:
+    """Where the document lies: a file, or a supplied one by its name."""
+    path = Path(source)
+    supplied = not path.suffix and path.name == str(source) and not path.exists()
+    return REGIONS / f"{source}.toml" if supplied else path
+
+
+def _text_of(path: Path, source: str | Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         supplied = ", ".join(sorted(file.stem for file in REGIONS.glob("*.toml")))
         raise RegionDocumentError(
@@ -51,16 +70,12 @@ def load_region(source: str | Path, called: str = "") -> RegionDocument:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise RegionDocumentError(f"{path} cannot be read: {error}", "Give a TOML file in UTF-8.") from error
-    return parse_region(text, called or str(path), path.parent)
 
 
 def parse_region(text: str, name: str, folder: Path | None = None) -> RegionDocument:
     """Return the checked document in TOML `text`; `name` is the file in `RegionDocumentError`s. The tables of its feed
     lie in `folder`, beside the file where that is left out."""
-    try:
-        raw = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # of the parser, and of numbers and tables without end
-        raise RegionDocumentError(f"{name} is not TOML: {error}", "Correct that line.") from error
+    raw = _toml(text, name)
     raw = upgraded(raw, _known_schema(raw, name))
     try:
         document = msgspec.convert(raw, RegionDocument)
@@ -75,6 +90,13 @@ def parse_region(text: str, name: str, folder: Path | None = None) -> RegionDocu
         more = f" (and {others} more)" if others else ""
         raise RegionDocumentError(f"{name}: {first.path}: {first.what}{more}", first.advice)
     return document
+
+
+def _toml(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # of the parser, and of numbers and tables without end
+        raise RegionDocumentError(f"{name} is not TOML: {error}", "Correct that line.") from error
 
 
 def _with_feed(document: RegionDocument, name: str, folder: Path) -> RegionDocument:

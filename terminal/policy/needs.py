@@ -78,6 +78,15 @@ def unknown_to(document: RegionDocument, known: Container[str], runs: RouteBook 
     return [need for need in needs(document) if need.fact not in known and need.concerns(runs)]
 
 
+def unknown_on(document: RegionDocument, route: int, runs: RouteBook) -> Need | None:
+    """Why no vehicle may run `route`: `document` looks at its mode there, and `runs` do not state it."""
+    listed = runs.get(route)
+    if listed is not None and listed.mode is not None:
+        return None
+    of_modes = (need for need in needs(document) if need.fact == MODE and not need.answered)
+    return next((need for need in of_modes if not need.routes or route in need.routes), None)
+
+
 def needs(document: RegionDocument) -> tuple[Need, ...]:
     """Everything `document` needs of a bus, in reading order."""
     return tuple(_needs(document))

@@ -67,7 +67,8 @@ class DocumentIssue(Section, frozen=True, kw_only=True):
 
 class RouteStop(Section, frozen=True, kw_only=True):
     """A stop of one direction. `zone` is the region document's number, `mark_m` metres beyond the city boundary, each
-    where fares depend on it; `refs` are what on-board computers call it, `lat` and `lon` (WGS 84) where it lies.
+    where fares depend on it; `refs` are what on-board computers call it, its number where that is left out; `lat` and
+    `lon` (WGS 84) where it lies.
     """
 
     number: Annotated[int, Meta(ge=1, le=LARGEST_STOP)]
@@ -77,6 +78,11 @@ class RouteStop(Section, frozen=True, kw_only=True):
     refs: Annotated[tuple[Reference, ...], Meta(max_length=16)] = ()
     lat: Latitude | None = None
     lon: Longitude | None = None
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """What on-board computers call it."""
+        return self.refs or (str(self.number),)
 
 
 class RouteDirection(Section, frozen=True, kw_only=True):
@@ -88,13 +94,20 @@ class RouteDirection(Section, frozen=True, kw_only=True):
 
 
 class LineRoute(Section, frozen=True, kw_only=True):
-    """One route. `mode` may be left out where no price of the region depends on it."""
+    """One route. `mode` may be left out where no price of the region depends on it; `lines` are what on-board
+    computers call it, its number where that is left out.
+    """
 
     number: Annotated[int, Meta(ge=1, le=LARGEST_ROUTE)]
     name: Text
     mode: Mode | None = None
     lines: Annotated[tuple[Reference, ...], Meta(max_length=16)] = ()
     directions: Annotated[tuple[RouteDirection, ...], Meta(max_length=2)] = ()
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """What on-board computers call it."""
+        return self.lines or (str(self.number),)
 
     def stops(self, direction: int) -> tuple[RouteStop, ...]:
         """As the vehicle comes to them; empty where they are not listed."""

@@ -37,7 +37,8 @@ from terminal.scenario.schema import (
     TapStep,
     Where,
 )
-from terminal.trip.facts import BankFacts, PlaceSource, Trip
+from terminal.trip.ages import freshness_of
+from terminal.trip.facts import AskedBy, BankFacts, PlaceSource, Trip
 from terminal.trip.pupil import Account, Age, MealGrant, ParentLimits
 from terminal.trip.pupil import Pupil as KnownPupil
 from terminal.trip.stated import Fact, restore
@@ -66,6 +67,9 @@ FACTS: Final = MappingProxyType(
     | {name: f"canteen.{name}" for name in ("school", "serving", "day_closed", "paid_stopped")}
 )
 """What a scenario calls a fact of the trip; the others have the same name, or are put together in `facts_of`."""
+
+ASKED: Final = frozenset({"companions", "to_stop", "to_zone", "to_mark_m"})
+"""What someone has said before the tap: the crew, unless the scenario says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +204,14 @@ class _Rider:
         stated = {**_stated(self.scenario.terminal), **_stated(step)}
         _known_zones(stated, self.policy)
         written = facts_of(stated)
-        return restore(trip, written, None if self.pupil is None else self.pupil.on(day))
+        trip = restore(trip, written, None if self.pupil is None else self.pupil.on(day))
+        return trip if "document_age_s" in stated else self._with_age(trip)
+
+    def _with_age(self, trip: Trip) -> Trip:
+        """How old the document is at that moment, a terminal knows by itself."""
+        assert self.at is not None, "set by every tap"
+        age_s = freshness_of(self.policy, self.at, trip.clock).document_age_s
+        return replace(trip, freshness=replace(trip.freshness, document_age_s=age_s))
 
 
 def facts_of(written: Mapping[str, Any]) -> dict[str, Fact]:
@@ -208,6 +219,8 @@ def facts_of(written: Mapping[str, Any]) -> dict[str, Fact]:
     facts = dict(written)
     by_hand, shift_open = facts.pop("position_manual", False), facts.pop("shift_open", True)
     asked, misuse = facts.pop("inspection", False), facts.pop("misuse", False)
+    if facts.keys() & ASKED:
+        facts.setdefault("asked_by", AskedBy.CREW.value)
     named: dict[str, Fact] = {FACTS.get(name, name): value for name, value in facts.items()}
     if by_hand:
         named["place.source"] = PlaceSource.HAND.value

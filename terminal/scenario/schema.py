@@ -222,7 +222,8 @@ class Where(Section, frozen=True, kw_only=True):
     position_manual: bool | None = None
     """The driver entered the place by hand (T-61)."""
     asked_by: AskedBy | None = None
-    """Who stated companions and destination before the tap (T-34): "crew" at the console, "rider" on the display."""
+    """Who stated companions and destination before the tap (T-34): "crew" at the console, unless said otherwise, or
+    "rider" on the display."""
     companions: Count | None = None
     """Further persons counted with this tap (T-20, T-34)."""
     inspection: bool | None = None
@@ -244,7 +245,7 @@ class Where(Section, frozen=True, kw_only=True):
     grants_age_s: Count | None = None
     """How old the terminal's own list of grants is (O-03)."""
     document_age_s: Count | None = None
-    """How long ago this document was issued (O-03)."""
+    """How long ago this document was issued (O-03); as its header says unless said otherwise."""
     bank_list_age_s: Count | None = None
     """How old the terminal's list of bank cards is (T-43)."""
     school: str | None = None

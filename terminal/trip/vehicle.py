@@ -24,15 +24,14 @@ from terminal.trip.vehicle_place import NOTHING_HEARD, PlaceHeard, RunWay, place
 from terminal.trip.vehicle_report import SourceSettings, VehicleReport
 
 RAZZIA_HOLDS_S: Final = 600.0
-"""An inspection that the vehicle does not confirm any more is over after this."""
+"""An inspection that the vehicle does not confirm any more is over after this: a computer that has gone ends none."""
 
 
 class _Arrived(NamedTuple):
-    """A report, by the terminal's own clock: when its place was heard, and when the report came."""
+    """A report, and when its place was heard by the terminal's own clock."""
 
     report: VehicleReport
     heard_s: float
-    at_s: float
 
 
 class _Looked(NamedTuple):
@@ -65,6 +64,8 @@ class VehicleLink:
         self.name: Final = settings.source
         self._clock = clock
         self._arrived: _Arrived | None = None
+        self._razzia_s: float | None = None
+        """When an inspection was last said to be under way; None once it was said to be none."""
         self._looked: _Looked | None = None
         self._way: tuple[RouteBook, RunWay | None] = NO_ROUTES, None
         self._source_fault = SourceFault()
@@ -87,10 +88,8 @@ class VehicleLink:
     @property
     def razzia(self) -> bool:
         """Whether the vehicle says that an inspection is under way."""
-        arrived = self._arrived
-        if arrived is None or not arrived.report.razzia:
-            return False
-        return self._clock.monotonic() - arrived.at_s <= RAZZIA_HOLDS_S
+        said_s = self._razzia_s
+        return said_s is not None and self._clock.monotonic() - said_s <= RAZZIA_HOLDS_S
 
     # What else is known
 
@@ -145,7 +144,9 @@ class VehicleLink:
         """The newest report. One that claims to be heard in the future was heard now."""
         lag_s = max(0.0, monotonic() - report.heard_s)
         now_s = self._clock.monotonic()
-        self._arrived = _Arrived(report, now_s - lag_s, now_s)
+        self._arrived = _Arrived(report, now_s - lag_s)
+        if report.razzia is not None:
+            self._razzia_s = now_s if report.razzia else None
         with self._change:
             self.reports += 1
             self._change.notify_all()

@@ -63,9 +63,9 @@ def way_of(routes: RouteBook, number: int, direction: int) -> RunWay | None:
     stops = route.stops(direction)
     at: dict[str, tuple[int, ...]] = {}
     for index, stop in enumerate(stops):
-        for reference in stop.refs:
+        for reference in stop.called:
             at[reference] = (*at.get(reference, ()), index)
-    return RunWay(number, direction, route.lines or (str(number),), stops, at, routes.zones)
+    return RunWay(number, direction, route.called, stops, at, routes.zones)
 
 
 def run_of(way: RunWay | None, routes: RouteBook) -> VehicleRun:
@@ -80,7 +80,7 @@ def run_of(way: RunWay | None, routes: RouteBook) -> VehicleRun:
         route=way.route,
         direction=way.direction,
         lines=way.lines,
-        stops=tuple(RunStop(stop.refs, stop.zone, stop.lat, stop.lon) for stop in way.stops),
+        stops=tuple(RunStop(stop.called, stop.zone, stop.lat, stop.lon) for stop in way.stops),
         shape=shape,
     )
 

@@ -22,10 +22,9 @@ from typing import Any, Final, TypeVar
 
 from terminal.clock import unix_ms
 from terminal.codes import SetKind, UpdateFault
-from terminal.errors import ActiveSetError, TerminalError
+from terminal.errors import ActiveSetError, RegionDocumentError, TerminalError
 from terminal.journal.journal import Journal
 from terminal.journal.operation_records import SetActivated
-from terminal.policy.policy import Policy
 from terminal.updates.edition import Edition, LoadedEdition, Published, SetPart, SetRefusal
 from terminal.updates.store import (
     NO_FLOOR,
@@ -212,8 +211,8 @@ class ActiveSet:
             known = max(known, waiting.version)
         lost = present is None and loaded.sha256 == floor.sha256
         fault: UpdateFault | None = None
-        error: TerminalError | None = None
-        if self._elsewhere(edition):
+        error = self._elsewhere(kind, edition)
+        if error is not None:
             fault = UpdateFault.OTHER_REGION
         elif present is not None and present.id != edition.id:
             fault = UpdateFault.OTHER_DOCUMENT
@@ -236,10 +235,16 @@ class ActiveSet:
             return False
         return one.at_ms <= unix_ms(at) < other.at_ms
 
-    def _elsewhere(self, edition: Edition) -> bool:
-        """Whether it is for another region than the document in force."""
-        region: Policy | None = self.newest(SetKind.REGION, None)
-        return bool(region and edition.region and edition.region != region.document.header.region)
+    def _elsewhere(self, kind: SetKind, edition: Edition) -> TerminalError | None:
+        """For another region than the document in force, or, a first document, than what waits for one."""
+        known = self._loaded | self._ready
+        region = known.get(SetKind.REGION)
+        others = [region] if region is not None else list(known.values()) if kind is SetKind.REGION else []
+        for other in (loaded.edition for loaded in others):
+            if edition.region and other.region and edition.region != other.region:
+                what = f"{edition.id} is of region {edition.region}, {other.id} of region {other.region}"
+                return RegionDocumentError(what, "Publish those of one region.")
+        return None
 
     # Activating
 
@@ -362,6 +367,15 @@ class ActiveSet:
             "Publish that version or a newer one where terminal.toml says ([updates], [lists], terminal.region).",
         )
 
+    def begin_afresh(self) -> None:
+        """Where nothing was ever in force: what a start that failed left waits no longer. Everything published is
+        offered again, and may have been corrected as it is, without another version.
+        """
+        if not self._rows.in_force and not self._rows.floors:
+            with self._offering, self._changing:
+                for kind in tuple(self._rows.pending):
+                    self._drop(kind)
+
     def load_pending(self, by: datetime | None = None) -> None:
         """Make ready what waited when the set was opened; what cannot be read waits no longer and is refused.
 
@@ -409,7 +423,7 @@ class ActiveSet:
 
     def _checked(self, kind: SetKind, held: HeldEdition) -> LoadedEdition[Any] | SetRefusal:
         try:
-            loaded = self.parts[kind].load(self._store.slot(kind, held.slot))
+            loaded = self.parts[kind].load_again(self._store.slot(kind, held.slot), held.sha256)
         except TerminalError as error:
             return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version, error)
         except OSError as error:

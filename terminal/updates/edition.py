@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -91,8 +92,8 @@ class Newest(Protocol):
     def __call__(self, kind: SetKind, otherwise: Any, /) -> Any: ...
 
 
-class PlainPart:
-    """What most kinds have in common: one file by itself, kept as it is."""
+class PlainPart(ABC, Generic[T_co]):
+    """What most kinds have in common: one file by itself, kept as it is, and checked whenever it is loaded."""
 
     file: ClassVar[str] = CONTENT
 
@@ -104,6 +105,12 @@ class PlainPart:
 
     def against(self, value: Any, newest: Newest) -> Objection | None:  # noqa: ARG002 the port's arguments
         return None
+
+    @abstractmethod
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[T_co]: ...
+
+    def load_again(self, slot: Path, sha256: bytes) -> LoadedEdition[T_co]:  # noqa: ARG002 the port's argument
+        return self.load(slot)
 
 
 class SetPart(Protocol[T_co]):
@@ -131,4 +138,10 @@ class SetPart(Protocol[T_co]):
 
     def load(self, slot: Path, called: str = "") -> LoadedEdition[T_co]:
         """What lies in `slot`, checked as a whole. Errors name the slot's file, or what its source was `called`."""
+        ...
+
+    def load_again(self, slot: Path, sha256: bytes) -> LoadedEdition[T_co]:
+        """As `load`, of what was checked before when it had this hash: what follows from the bytes alone need not be
+        checked again where they are the same.
+        """
         ...

@@ -13,11 +13,11 @@ from terminal.codes import CanteenFault, SetKind, UpdateFault
 from terminal.errors import CanteenRefused, RegionDocumentError
 from terminal.policy.deny_list import DenyList, load_deny_list
 from terminal.policy.document.meals import BY_SHIFT
-from terminal.policy.document.schema import RegionDocument
+from terminal.policy.document.schema import Header, RegionDocument
 from terminal.policy.ends import goes_on_until
 from terminal.policy.grants import GrantList, load_grants
 from terminal.policy.keyed_file import KeyedFile
-from terminal.policy.load import load_region
+from terminal.policy.load import load_header, load_region
 from terminal.policy.policy import Policy
 from terminal.policy.routes import MOST_BYTES, NO_ROUTES, RouteBook, load_routes
 from terminal.updates.edition import Edition, LoadedEdition, Newest, Objection, PlainPart, Published
@@ -48,8 +48,22 @@ def require_meal(serving: str, policy: Policy) -> None:
         )
 
 
+class HeaderPart(PlainPart[Header]):
+    """What a region document says of itself, for those who need no more of it."""
+
+    kind: ClassVar = SetKind.REGION
+    file: ClassVar = REGION_FILE
+    most_bytes: ClassVar = MOST_REGION_BYTES
+
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[Header]:  # noqa: ARG002 nothing of it is published
+        path = slot / self.file
+        header = load_header(path)
+        edition = Edition(header.id, header.version, header.region, header.valid_from)
+        return LoadedEdition(edition, sha256(path.read_bytes()).digest(), header)
+
+
 @dataclass(frozen=True)
-class RegionPart(PlainPart):
+class RegionPart(PlainPart[Policy]):
     """A region document with the tables of its feed; ready as a `Policy` without lists."""
 
     require: Requirement = nothing_required
@@ -102,7 +116,7 @@ class RegionPart(PlainPart):
 
 
 @dataclass(frozen=True)
-class RoutesPart(PlainPart):
+class RoutesPart(PlainPart[RouteBook]):
     """A routes document."""
 
     require: Requirement = nothing_required
@@ -127,7 +141,7 @@ class RoutesPart(PlainPart):
 
 
 @dataclass(frozen=True, repr=False)
-class DenyPart(PlainPart):
+class DenyPart(PlainPart[DenyList]):
     """A deny list, mapped where it lies. `key` gives the one that it was made with."""
 
     key: Callable[[], bytes]
@@ -138,9 +152,12 @@ class DenyPart(PlainPart):
     def load(self, slot: Path, called: str = "") -> LoadedEdition[DenyList]:
         return _keyed(self.kind, load_deny_list(slot / self.file, self.key(), called))
 
+    def load_again(self, slot: Path, sha256: bytes) -> LoadedEdition[DenyList]:
+        return _keyed(self.kind, load_deny_list(slot / self.file, self.key(), sorted_digest=sha256))
+
 
 @dataclass(frozen=True, repr=False)
-class GrantsPart(PlainPart):
+class GrantsPart(PlainPart[GrantList]):
     """The terminal's own list of concessions (O-02), mapped where it lies."""
 
     key: Callable[[], bytes]
@@ -151,10 +168,13 @@ class GrantsPart(PlainPart):
     def load(self, slot: Path, called: str = "") -> LoadedEdition[GrantList]:
         return _keyed(self.kind, load_grants(slot / self.file, self.key(), called))
 
+    def load_again(self, slot: Path, sha256: bytes) -> LoadedEdition[GrantList]:
+        return _keyed(self.kind, load_grants(slot / self.file, self.key(), sorted_digest=sha256))
+
 
 def _keyed(kind: SetKind, listed: KeyedList) -> LoadedEdition[KeyedList]:
     edition = Edition(kind.value, listed.version, listed.region, issued_at=listed.issued_at)
-    return LoadedEdition(edition, listed.sha256, listed)
+    return LoadedEdition(edition, listed.digest, listed)
 
 
 def _unknowable(require: Requirement, document: RegionDocument, routes: RouteBook) -> Objection | None:

@@ -120,7 +120,7 @@ class SourceWatch:
         self._sources = sources
         self._now = now
         self._every_s = every_s
-        self._at_start = {source: _mark(source.path) for source in sources}
+        self._at_start = {source: mark_of(source.path) for source in sources}
         self._seen: dict[SourceFile, FileMark | None] = dict(self._at_start)
         self._taken: dict[SourceFile, FileMark | None] = {}
         self._refused: dict[SourceFile, int] = {}
@@ -147,7 +147,7 @@ class SourceWatch:
             self._refused.clear()
             self._taken.clear()
         for source in self._sources:
-            mark = _mark(source.path)
+            mark = mark_of(source.path)
             rests, self._seen[source] = afresh or self._seen[source] == mark, mark
             if mark is None:
                 self._settle(source)
@@ -210,8 +210,8 @@ class SourceWatch:
             self.look(afresh=True)
 
 
-def _mark(path: Path) -> FileMark | None:
-    """None where there is no such file."""
+def mark_of(path: Path) -> FileMark | None:
+    """By what a change of the file is seen; None where there is no such file."""
     try:
         found = path.stat()
     except OSError:

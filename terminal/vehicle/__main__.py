@@ -23,6 +23,7 @@ SOURCES: Final = {
 """Source as `terminal.toml` names it, to the class that is made with `SourceSettings`; only that one is imported."""
 MOST_DATA_BYTES: Final = 256 << 20
 MOST_FILES: Final = 64
+LOWER_PRIORITY: Final = 10
 
 
 def main() -> int:
@@ -59,7 +60,8 @@ def _broken(link: SourceLink, detail: str) -> int:
 
 
 def _keep_small() -> None:
-    """The system ends a process that grows; no cores, because they hold what was heard."""
+    """The system ends a process that grows; no cores, because they hold what was heard. Taps come first."""
+    os.nice(LOWER_PRIORITY)
     for what, most in (
         (resource.RLIMIT_DATA, MOST_DATA_BYTES),
         (resource.RLIMIT_NOFILE, MOST_FILES),

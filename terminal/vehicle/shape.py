@@ -26,6 +26,8 @@ FAR_M: Final = 5000.0
 """So far from the way no vehicle is that runs it: a jammed or forged position."""
 FASTEST_MPS: Final = 150 / 3.6
 """A jump faster than this is no movement."""
+STRETCH: Final = 50
+"""Segments that are passed over together where a position is not near any of them."""
 EARTH_M: Final = 6_371_000.0
 Point = tuple[float, float]
 """Latitude and longitude in degrees."""
@@ -62,6 +64,21 @@ class _Projected(NamedTuple):
     metres: float
 
 
+class _Stretch(NamedTuple):
+    """Some segments that follow each other, and the least rectangle around them in metres."""
+
+    segments: range
+    west: float
+    south: float
+    east: float
+    north: float
+
+    def within(self, point: Point, beside_m: float) -> bool:
+        """Whether a segment of it may be so near."""
+        across = self.west - beside_m <= point[0] <= self.east + beside_m
+        return across and self.south - beside_m <= point[1] <= self.north + beside_m
+
+
 class ShapedWay:
     """A way with its stops. Raises `ValueError` where there are fewer than two stops or a stop lies beside the way."""
 
@@ -75,6 +92,7 @@ class ShapedWay:
         self._metres = [0.0]
         for length in lengths:
             self._metres.append(self._metres[-1] + length)
+        self._stretches = [self._stretch(first) for first in range(0, len(self._points) - 1, STRETCH)]
         self.stops = self._along(stops)
 
     @property
@@ -89,6 +107,11 @@ class ShapedWay:
         """Metres east and north; exact enough over the length of a line."""
         lat, lon = math.radians(point[0]), math.radians(point[1])
         return lon * self._across * EARTH_M, lat * EARTH_M
+
+    def _stretch(self, first: int) -> _Stretch:
+        segments = range(first, min(first + STRETCH, len(self._points) - 1))
+        easts, norths = zip(*self._points[first : segments.stop + 1], strict=True)
+        return _Stretch(segments, min(easts), min(norths), max(easts), max(norths))
 
     def _along(self, stops: Sequence[Point]) -> tuple[float, ...]:
         """The stops' metres, each at or after the one before it."""
@@ -111,9 +134,18 @@ class ShapedWay:
 
     def near(self, point: Point, beside_m: float) -> list[_Projected]:
         """The nearest point of every segment within `beside_m`, in the order of the way."""
+        return list(self._near(point, beside_m))
+
+    def is_near(self, point: Point, beside_m: float) -> bool:
+        """Whether any of it is within `beside_m`."""
+        return any(True for _ in self._near(point, beside_m))
+
+    def _near(self, point: Point, beside_m: float) -> Iterator[_Projected]:
         here = self._plane(point)
-        projected = (self._project(here, index) for index in range(len(self._points) - 1))
-        return [one for one in projected if one.beside_m <= beside_m]
+        for stretch in self._stretches:
+            if stretch.within(here, beside_m):
+                projected = (self._project(here, index) for index in stretch.segments)
+                yield from (one for one in projected if one.beside_m <= beside_m)
 
     def _project(self, here: Point, index: int) -> _Projected:
         (ax, ay), (bx, by) = self._points[index], self._points[index + 1]
@@ -143,12 +175,12 @@ class Matcher:
 
     def feed(self, fix: Fix) -> OnWay | None:
         """Where the vehicle is by this position; None when it says nothing: a jump, or nowhere near the way."""
-        moved, near = self._moved(fix), self._way.near((fix.lat, fix.lon), FAR_M)
-        if moved is None or not near:
+        here, moved = (fix.lat, fix.lon), self._moved(fix)
+        if moved is None or not self._way.is_near(here, FAR_M):
             return None
         speed = self._speed(fix, moved)
         self._last = fix
-        place = self._choose([one for one in near if one.beside_m <= BESIDE_M], moved)
+        place = self._choose(self._way.near(here, BESIDE_M), moved)
         if place is None:
             return self._beside(moved)
         self._beside_m = 0.0
@@ -157,12 +189,15 @@ class Matcher:
         return self._on
 
     def _moved(self, fix: Fix) -> float | None:
-        """Metres since the last position; None for a jump."""
+        """Metres since the last position; None for a jump. A clock that was put back says nothing of how fast that
+        was: receivers begin with a wrong day, and one from the future would make all that follows a jump.
+        """
         last = self._last
         if last is None:
             return 0.0
         moved = self._way.distance_m((last.lat, last.lon), (fix.lat, fix.lon))
-        return moved if moved <= max(fix.at_s - last.at_s, 1.0) * FASTEST_MPS else None
+        since_s = fix.at_s - last.at_s
+        return moved if since_s < 0 or moved <= max(since_s, 1.0) * FASTEST_MPS else None
 
     def _speed(self, fix: Fix, moved: float) -> float:
         """Metres a second: the receiver's, or from the last position."""
@@ -179,9 +214,11 @@ class Matcher:
         least = self._furthest_m - BACK_M
         within = [one for one in near if least <= one.metres <= on.metres + ahead]
         best = min(within, key=lambda one: one.beside_m + _driven(one.metres - on.metres) / 10, default=None)
-        if best is not None or on.metres < self._way.length_m - OFF_ROUTE_M:
+        at_end = on.metres >= self._way.length_m - OFF_ROUTE_M
+        if best is not None or not (at_end or on.off_route):
             return None if best is None else best.metres
-        again = [one for one in near if one.metres <= OFF_ROUTE_M]  # the next round of a circular line
+        # the next round of a circular line, or a vehicle that comes to its first stop against the way
+        again = [one for one in near if one.metres <= (OFF_ROUTE_M if at_end else BACK_M)]
         if again:
             self._on, self._furthest_m = None, 0.0
         return min(again).metres if again else None

@@ -1,9 +1,11 @@
 """VDV 301 (IBIS-IP): subscribes to the TicketValidationService of the on-board computer that the configuration names.
 
 It is asked to send each change, and says how often it will speak at least (heartbeat). After two and a half silent
-heartbeats it counts as gone and is asked again, because one that was restarted has forgotten us. The standard knows no
-authentication: messages are taken from the publisher's address alone, on the configured interface, at a path that no
-one else was given, and bounded in size, number and time. What they say is checked against the route by the terminal.
+heartbeats it counts as gone and is asked again, because one that was restarted has forgotten us; where only one of the
+operations is silent, that one is asked for again, because publishers drop a single subscriber they could not reach.
+The standard knows no authentication: messages are taken from the publisher's address alone, on the configured
+interface, at a path that no one else was given, and bounded in size, number and time. What they say is checked against
+the route by the terminal.
 """
 
 from __future__ import annotations
@@ -31,10 +33,17 @@ from terminal.vehicle.vdv_messages import (
     TripSaid,
     read_message,
 )
-from terminal.vehicle.vdv_state import NOTHING_SAID, TARIFF_STOP
+from terminal.vehicle.vdv_state import (
+    LINE,
+    NOTHING_SAID,
+    RAZZIA,
+    TARIFF_STOP,
+    VEHICLE_DATA,
+    operation_of,
+)
 
 DNS_SD: Final = "dns-sd:"
-OPERATIONS: Final = (TARIFF_STOP, "Razzia", "CurrentLine", "VehicleData")
+OPERATIONS: Final = (TARIFF_STOP, RAZZIA, LINE, VEHICLE_DATA)
 HEARTBEAT_S: Final = 60.0
 """Where a publisher states none."""
 LONGEST_HEARTBEAT_S: Final = 300.0
@@ -134,7 +143,7 @@ class _Subscription:
         self._failures += 1
 
     def moved(self) -> None:
-        """The publisher is another, which has to be asked at once."""
+        """The publisher is another or has forgotten it, and has to be asked at once."""
         self.active, self.due_s = False, 0.0
 
     def lost(self) -> bool:
@@ -182,8 +191,9 @@ class Vdv301:
         said = read_message(body)
         with self._lock:
             now_s = monotonic()
-            for subscription in self._subscriptions.values():
-                subscription.heard_s = now_s  # a publisher that speaks at all has not gone
+            subscription = self._subscriptions.get(operation_of(said))
+            if subscription is not None:
+                subscription.heard_s = now_s
             self._heard = self._heard.after(said, now_s)
             self._link.report(self._heard.report(self._link.run))
         if isinstance(said, TariffStopSaid):
@@ -212,13 +222,23 @@ class Vdv301:
     def _keep_subscribed(self) -> None:
         if self._publisher is None:
             return
-        if any(one.lost() for one in self._subscriptions.values()):
+        lost = [one for one in self._subscriptions.values() if one.lost()]
+        if lost and not any(one.active and not one.lost() for one in self._subscriptions.values()):
             self._gone("it has been silent for more than two heartbeats")
+        else:
+            self._forgotten(lost)
         for subscription in self._subscriptions.values():
             if subscription.active or monotonic() < subscription.due_s:
                 continue
             if not self._subscribe(subscription) or self._link.wait(0):
                 return
+
+    def _forgotten(self, lost: list[_Subscription]) -> None:
+        """A publisher that goes on with the others has dropped these: asked for again at once."""
+        for subscription in lost:
+            subscription.moved()
+            with self._lock:
+                self._heard = self._heard.silent_on(subscription.operation)
 
     def _repeat(self) -> None:
         """What was heard means something else once the terminal runs another route."""

@@ -19,6 +19,9 @@ from terminal.vehicle.vdv_messages import (
 
 NAME: Final = "vdv301"
 TARIFF_STOP: Final = "CurrentTariffStop"
+RAZZIA: Final = "Razzia"
+LINE: Final = "CurrentLine"
+VEHICLE_DATA: Final = "VehicleData"
 
 NO_VEHICLE: Final = VehicleSaid(None, None)
 NO_TRIP: Final = TripSaid("", ())
@@ -59,6 +62,15 @@ class SaidSoFar:
         """After the on-board computer has gone: its last stop grows old, what it said of the moment is over."""
         return replace(self, razzia=None, vehicle=NO_VEHICLE)
 
+    def silent_on(self, operation: str) -> SaidSoFar:
+        """After the on-board computer says no more of one operation: what that said of the moment is over."""
+        known = self
+        if operation == RAZZIA:
+            known = replace(self, razzia=None)
+        elif operation == VEHICLE_DATA:
+            known = replace(self, vehicle=NO_VEHICLE)
+        return known
+
     def report(self, run: VehicleRun) -> VehicleReport:
         """As the terminal hears of it, which runs `run`."""
         stop = self.stop or StopSaid(None, "")
@@ -84,6 +96,24 @@ class SaidSoFar:
 
 
 NOTHING_SAID: Final = SaidSoFar()
+
+
+def operation_of(said: Said) -> str:
+    """To which operation a message belongs; empty for none of ours."""
+    match said:
+        case TariffStopSaid():
+            operation = TARIFF_STOP
+        case RazziaSaid():
+            operation = RAZZIA
+        case LineSaid():
+            operation = LINE
+        case VehicleSaid():
+            operation = VEHICLE_DATA
+        case RefusedSaid(about):
+            operation = VEHICLE_DATA if about == "Vehicle" else about
+        case _:
+            operation = ""
+    return operation
 
 
 def stop_order(trip: TripSaid, run: VehicleRun) -> tuple[int, ...] | None:

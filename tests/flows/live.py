@@ -79,7 +79,7 @@ class LiveTerminal:
     def card(self, profile: str, name: str = "", day: date = DAY) -> str:
         """A new card of that profile, issued on `day`; its file in the terminal's folder."""
         file = f"{name or profile}.json"
-        (made,) = issue_residents([profile], load_region("demo"), day)
+        (made,) = issue_residents([profile], load_region("demo").header.region, day)
         assert isinstance(made, VirtualCard)
         save_card(made, self.folder / file)
         return file

@@ -92,7 +92,7 @@ def street(
     policy = Policy.of(document)
     true = VirtualClock(datetime.combine(day, time(6), policy.zone).astimezone(UTC))
     world = open_world(folder, region, policy, rng.randbytes)
-    (card,) = issue_residents([resident], document, day, rng=rng.randbytes)
+    (card,) = issue_residents([resident], document.header.region, day, rng=rng.randbytes)
     made = Street(true, world, card)
     with ExitStack() as opened:
         for number, profile in ((RIGHT, "bus"), (WRONG, "bus"), (CANTEEN, "canteen")):

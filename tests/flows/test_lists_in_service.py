@@ -16,7 +16,7 @@ import pytest
 
 from terminal.app.station import journal_reader
 from terminal.clock import unix_ms
-from terminal.errors import ActiveSetError, RegionDocumentError
+from terminal.errors import RegionDocumentError
 from terminal.journal.records import Intent
 from terminal.policy.grants import COLUMNS
 from terminal.policy.load import DEMO_REGION
@@ -138,8 +138,8 @@ def test_o_02_a_running_bus_follows_its_list_of_grants(depot: Depot) -> None:
 
 def test_a_list_of_another_region_stops_the_terminal(depot: Depot) -> None:
     listed = {"grants": depot.grants(granted(), region=31)}
-    says = depot.run("run", "--config", depot.config(lists=listed), code=ActiveSetError.exit_code)
-    assert "list of concessions of another region" in says
+    says = depot.run("run", "--config", depot.config(lists=listed), code=RegionDocumentError.exit_code)
+    assert "grants is of region 31, demo of region 34" in says
 
 
 def ago(**span: int) -> str:

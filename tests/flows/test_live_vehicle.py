@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -86,8 +87,8 @@ class DrivenBus:
 
 
 @contextmanager
-def driven_bus(folder: Path, **more: Mapping[str, object]) -> Iterator[DrivenBus]:
-    (folder / "routes.toml").write_text(ROUTES)
+def driven_bus(folder: Path, routes: str = ROUTES, **more: Mapping[str, object]) -> Iterator[DrivenBus]:
+    (folder / "routes.toml").write_text(routes)
     os.mkfifo(folder / "vehicle.jsonl")
     pipe = os.open(folder / "vehicle.jsonl", os.O_RDWR)
     tables: dict[str, Mapping[str, object]] = {
@@ -134,6 +135,17 @@ def test_what_the_vehicle_says_is_in_the_next_row_and_a_person_is_believed_first
         assert (again["place.source"], again["place.stop"], again["place.age_s"]) == ("vehicle", 1502, 15)
 
 
+def test_lines_and_stops_without_names_of_their_own_go_by_their_numbers(tmp_path: Path) -> None:
+    """As `sim vehicle` calls them, too."""
+    plain = re.sub(r', refs = \["."\]|lines = \["K15"\]', "", ROUTES)
+    with driven_bus(tmp_path, plain) as bus:
+        bus.vehicle_says(line="15", stop_ref="1502", coming_ref="1503")
+        facts = bus.tap()
+        assert (facts["place.stop"], facts["place.zone"], facts["place.coming.stop"]) == (1502, 2, 1503)
+        bus.vehicle_says(line="15", stop_ref="1509")
+        assert bus.tap()["place.quality"] == "contradicted"
+
+
 def test_an_inspection_is_two_rows_and_stops_no_tap(tmp_path: Path) -> None:
     with driven_bus(tmp_path) as bus:
         for razzia in (True, False):
@@ -143,6 +155,23 @@ def test_an_inspection_is_two_rows_and_stops_no_tap(tmp_path: Path) -> None:
         rows = [row for row in bus.terminal.rows() if row["kind"] == "RazziaChanged"]
         assert [(row["razzia"], row["source"]) for row in rows] == [(True, "replay"), (False, "replay")]
         assert {row["message"] for row in bus.terminal.rows() if "message" in row} == {"ok_paid"}
+
+
+def test_a_source_that_dies_ends_no_inspection_for_ten_minutes(tmp_path: Path) -> None:
+    with driven_bus(tmp_path) as bus:
+        bus.vehicle_says(line="K15", stop_ref="a", razzia=True)
+        assert bus.tap()["razzia"] is True
+        first = bus.process
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        bus.tap_until(lambda: bus.process not in (None, first))
+        bus.vehicle_says(line="K15", stop_ref="a")
+        bus.terminal.hand.say("clock", step_s=500)
+        assert bus.tap()["razzia"] is True
+        bus.terminal.hand.say("clock", step_s=100)
+        assert "razzia" not in bus.tap()
+        rows = [row["razzia"] for row in bus.terminal.rows() if row["kind"] == "RazziaChanged"]
+        assert rows == [True, False]
 
 
 def test_a_contradiction_states_no_zone_and_is_said_once(tmp_path: Path) -> None:

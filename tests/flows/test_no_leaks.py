@@ -135,7 +135,7 @@ def _prepare(day: Day) -> None:
     cards = dict(
         zip(
             (*PUPILS, *RIDERS),
-            issue_residents((*PUPILS, *RIDERS), region, TODAY, rng=rng.randbytes),
+            issue_residents((*PUPILS, *RIDERS), region.header.region, TODAY, rng=rng.randbytes),
             strict=True,
         )
     )
@@ -461,7 +461,9 @@ class Breaks:
 serve.take_tap = lambda connection, terminal, **more: take_tap(Breaks(connection), terminal, **more)
 app.main()
 """
-    (card,) = issue_residents(["adult_purse"], load_region("demo"), TODAY, rng=random.Random(6).randbytes)
+    (card,) = issue_residents(
+        ["adult_purse"], load_region("demo").header.region, TODAY, rng=random.Random(6).randbytes
+    )
     assert isinstance(card, VirtualCard)
     save_card(card, tmp_path / "card.json")
     arguments = (

@@ -128,6 +128,21 @@ def test_a_restarted_or_silent_computer_costs_nothing_but_its_news(tmp_path: Pat
         bus.fact(stop=1502, age_s=None)
 
 
+def test_a_computer_that_drops_one_subscription_is_asked_for_it_again(tmp_path: Path) -> None:
+    routes = routes_file(tmp_path)
+    with (
+        sim_vehicle(routes, "vdv301", *HEARTBEAT) as vehicle,
+        bus_run(tmp_path, routes, of_computer(vehicle)) as bus,
+    ):
+        vehicle.order("stop")
+        bus.fact(stop=1501)
+        vehicle.order("forget")
+        vehicle.hear("subscribed", "CurrentTariffStop")
+        vehicle.order("stop")
+        bus.fact(stop=1502, age_s=None)
+        assert bus.faults() == [], "the others went on: it was there all the time"
+
+
 def test_a_computer_that_comes_back_on_another_port_is_found(tmp_path: Path) -> None:
     routes = routes_file(tmp_path)
     found = {"source": "vdv301", "publisher": "dns-sd:Tvs-9632@127.0.0.1", "reply_host": "127.0.0.1"}

@@ -14,13 +14,14 @@ from types import MappingProxyType
 from typing import Final
 
 from tests.formal.books import check_at_any_moment, check_closing
-from tests.formal.rides import CLOCKS, Broken, Rules
+from tests.formal.rides import CLOCKS, SIGHTINGS, Broken, Rules
 from tests.formal.steps import successors
 from tests.formal.world import Bounds, World, start
 
 EACH_KIND: Final = (
     "right", "signed", "a day behind", "40 days ahead", "a day ahead, suspect", "40 days behind, suspect",
 )  # fmt: skip
+EACH_SIGHTING: Final = ("fresh", "arriving", "stale", "too old", "contradicted")
 WALKS: Final = MappingProxyType(
     {
         "writes": Bounds(4, 1),
@@ -35,6 +36,12 @@ WALKS: Final = MappingProxyType(
         "torn writes by wrong clocks": Bounds(3, 0, 1, moves=("soon", "tomorrow"), clocks=EACH_KIND),
         "check-in by wrong clocks": Bounds(
             3, 0, 0, terminals=1, check_in=True, moves=("soon", "on", "tomorrow"), clocks=EACH_KIND
+        ),
+        "check-in at uncertain places": Bounds(
+            6, 0, 0, terminals=1, check_in=True, moves=("on", "late"), sightings=tuple(SIGHTINGS)
+        ),
+        "torn check-ins at uncertain places": Bounds(
+            3, 1, 1, terminals=1, check_in=True, moves=("soon", "on", "late"), sightings=EACH_SIGHTING
         ),
     }
 )
@@ -56,7 +63,7 @@ class Explored:
         return (
             f"{self.worlds} worlds, {self.steps} steps, {self.closings} closings, at most {self.deepest} steps deep "
             f"({bounds.presentations} presentations, {bounds.crashes} crashes, {bounds.pulls} pulls, "
-            f"{bounds.cards} cards, {len(bounds.clocks)} clocks)"
+            f"{bounds.cards} cards, {len(bounds.clocks)} clocks, {len(bounds.sightings)} ways to know a place)"
         )
 
 

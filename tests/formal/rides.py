@@ -1,7 +1,7 @@
-"""What the product decides for the cards of the model, and what must be true of every event that is written.
+"""What the product decides for the cards of the model.
 
 Nothing is decided here: `decide` itself, with its periods, check-in and deny list, is asked, on a region small enough
-to know every sum in advance. The statements about a write use only what the model has seen and what the card says.
+to know every sum in advance.
 
 The region: one free ride in a calendar month by a concession, else the purse; suburban buses with two taps, which hold
 the fare to the terminus 40 km away.
@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
 
-from cardproto.resident.records.event import MOST_DAYS_AHEAD, MOST_DAYS_BACK, Event, EventKind, PaidBy
+from cardproto.resident.records.event import Event, EventKind, PaidBy
 from cardproto.resident.records.rights import Concession, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
@@ -21,7 +21,7 @@ from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message
 from terminal.policy.deny_list import DenyKind
 from terminal.policy.policy import Policy
-from terminal.trip.facts import ClockState, Place, Spot, Trip
+from terminal.trip.facts import ClockState, Place, PlaceQuality, PlaceSource, Spot, Trip
 from tests.terminal.decision.region import small
 
 MORNING: Final = datetime(2026, 10, 31, 3, tzinfo=UTC)
@@ -105,6 +105,43 @@ CLOCKS: Final = {
 """A signed time is right and never suspect; everything else may be said of any clock."""
 
 
+class Sighting(NamedTuple):
+    """What is known of the vehicle's place during one presentation. `behind_m`: it was heard at that distance before
+    where the vehicle is, which is where it comes to next."""
+
+    source: PlaceSource = PlaceSource.VEHICLE
+    quality: PlaceQuality = PlaceQuality.EXACT
+    age_s: int = 0
+    behind_m: int = 0
+    arriving: bool = False
+    silent: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether it says at all where the vehicle is."""
+        return not self.silent and self.age_s <= STALE_S
+
+    @property
+    def estimates(self) -> bool:
+        return self.counts and (self.age_s > FRESH_S or self.quality is PlaceQuality.ESTIMATED)
+
+
+FRESH_S: Final = 60
+STALE_S: Final = 600
+SIGHTINGS: Final = {
+    "exact": Sighting(PlaceSource.UNKNOWN),
+    "fresh": Sighting(age_s=FRESH_S),
+    "arriving": Sighting(behind_m=STOP_M, arriving=True),
+    "estimated": Sighting(quality=PlaceQuality.ESTIMATED, behind_m=STOP_M),
+    "stale": Sighting(age_s=FRESH_S + 1, behind_m=STOP_M),
+    "at its oldest": Sighting(age_s=STALE_S, behind_m=STOP_M),
+    "too old": Sighting(age_s=STALE_S + 1, behind_m=STOP_M),
+    "contradicted": Sighting(quality=PlaceQuality.CONTRADICTED, silent=True),
+    "missing": Sighting(PlaceSource.UNKNOWN, silent=True),
+}
+"""A place that a source calls exact, and each way in which one is less than that."""
+
+
 class Rules(NamedTuple):
     """What the terminal keeps to; the tests turn one round at a time to see that the walk notices."""
 
@@ -119,6 +156,9 @@ class Rules(NamedTuple):
     suspect_clock_lifts_nothing: bool = True
     only_signed_time_lowers: bool = True
     lowering_keeps_counters: bool = True
+    estimates_never_upward: bool = True
+    old_places_are_none: bool = True
+    every_exit_closes: bool = True
 
 
 class Asked(NamedTuple):
@@ -138,6 +178,21 @@ class Asked(NamedTuple):
     companions: int
     check_in: bool
     recovered: bool
+    sighting: Sighting = SIGHTINGS["exact"]
+
+    @property
+    def known_m(self) -> int:
+        """Where it was heard."""
+        return max(self.mark_m - self.sighting.behind_m, 0)
+
+    @property
+    def exits(self) -> tuple[int, ...]:
+        """Where a rider may be who leaves now; none where that is not known."""
+        seen = self.sighting
+        if not seen.counts:
+            return ()
+        coming_m = self.known_m + STOP_M
+        return (self.known_m, coming_m) if seen.estimates else (coming_m if seen.arriving else self.known_m,)
 
 
 class Decided(NamedTuple):
@@ -146,10 +201,11 @@ class Decided(NamedTuple):
     message: Message
     let_in: bool
     written: Event | None
+    flags: tuple[str, ...] = ()
 
 
 class Inside(NamedTuple):
-    """Who is checked in with a card, as the model saw them board."""
+    """Who is checked in with a card, as the model saw them board, and from where that counts."""
 
     mark_m: int
     trip: int
@@ -231,7 +287,7 @@ def policy_of(asked: Asked, rules: Rules) -> Policy:
 
 
 def trip_of(asked: Asked, rules: Rules) -> Trip:
-    place = Place(mark_m=asked.mark_m, terminus=Spot(mark_m=TERMINUS_M))
+    place = _place_of(asked, rules)
     clock = asked.clock.state
     if not rules.suspect_clock_lifts_nothing:
         clock = ClockState()
@@ -252,13 +308,32 @@ def trip_of(asked: Asked, rules: Rules) -> Trip:
     )
 
 
+def _place_of(asked: Asked, rules: Rules) -> Place:
+    """As the vehicle states it, or as a broken terminal takes it."""
+    seen, origin, terminus = asked.sighting, Spot(mark_m=0), Spot(mark_m=TERMINUS_M)
+    if seen.silent:
+        return Place(source=seen.source, quality=seen.quality, origin=origin, terminus=terminus)
+    if seen == SIGHTINGS["exact"]:
+        return Place(mark_m=asked.mark_m, terminus=terminus)
+    coming = Spot(mark_m=asked.known_m + STOP_M)
+    place = Place(
+        mark_m=asked.known_m, source=seen.source, quality=seen.quality, age_s=seen.age_s, coming=coming,
+        arriving=seen.arriving, origin=origin, terminus=terminus,
+    )  # fmt: skip
+    if seen.estimates and not rules.estimates_never_upward:
+        return replace(place, mark_m=coming.mark_m, quality=PlaceQuality.EXACT, age_s=0)
+    return place if rules.old_places_are_none else replace(place, age_s=min(seen.age_s, FRESH_S))
+
+
 def decided(asked: Asked, rules: Rules) -> Decided:
     """The product's own decision."""
     snapshot = snapshot_of(asked.card, _event_asked(asked, rules))
     now = MORNING + timedelta(seconds=asked.at_s)
     decision = decide(snapshot, policy_of(asked, rules), trip_of(asked, rules), now)
     let_in = decision.outcome.admission is Admission.LET_IN
-    return Decided(decision.outcome.message, let_in, _written(asked, decision, rules))
+    if asked.event.inside and not asked.sighting.counts and not rules.every_exit_closes:
+        return Decided(Message.FARE_UNKNOWN, let_in=False, written=None)
+    return Decided(decision.outcome.message, let_in, _written(asked, decision, rules), decision.flags)
 
 
 def _event_asked(asked: Asked, rules: Rules) -> Event:
@@ -284,87 +359,6 @@ def _written(asked: Asked, decision: Decision, rules: Rules) -> Event | None:
     return event
 
 
-# what must be true of a write
-
-
 def uses(event: Event) -> bool:
     """Whether it is one of the month's free rides."""
     return event.kind in (EventKind.RIDE, EventKind.CHECK_IN) and event.paid_by is PaidBy.CONCESSION_A
-
-
-def begins(before: Event, after: Event, asked: Asked) -> bool:
-    """Whether a month begins on the card: the clock is not suspect, and its month is later than the card's.
-
-    The end of a ride begins none, and neither does a card whose period is so far ahead of its event that it is unknown.
-    """
-    if asked.clock.suspect or after.kind is EventKind.CHECK_OUT or before.period_ahead == MOST_DAYS_AHEAD:
-        return False
-    return month(today(asked.at_s)) > month(period_of(before))
-
-
-def check_period(before: Event, after: Event, asked: Asked) -> None:
-    """A count ends only with a month that a clock nobody suspects has begun."""
-    expected = (0 if begins(before, after, asked) else used(before)) + uses(after)
-    if used(after) != expected:
-        raise Broken(f"{used(after)} rides are counted, {expected} were made: {before} / {after}")
-    if used(after) > RIDES_A_MONTH:
-        raise Broken("a free ride beyond the month's limit")
-    _check_day(period_of(before), day_of(after), before, after, asked.clock)
-
-
-def _check_day(card_day: date, clock_day: date, before: Event, after: Event, clock: Clock) -> None:
-    """How the card's period may move; where a distance is at its end the day is not known, and only counts are held."""
-    if at_the_end(before) or at_the_end(after):
-        return
-    moved = period_of(after)
-    if clock.suspect:
-        if moved != card_day:
-            raise Broken(f"a suspect clock moved the card's period from {card_day} to {moved}")
-        return
-    if after.kind is not EventKind.CHECK_OUT and moved < clock_day:
-        raise Broken(f"the card's period {moved} is behind a clock at {clock_day} that is not suspect")
-    far = (card_day - clock_day).days > 1
-    if moved < card_day and not (clock.authenticated and far):
-        raise Broken(f"a time that was not signed lowered the card's period from {card_day} to {moved}")
-    if clock.authenticated and far and moved != clock_day:
-        raise Broken(f"signed time left the card's period at {moved}")
-
-
-def at_the_end(event: Event) -> bool:
-    """Whether the card's period day is that far from its event, or further."""
-    return event.period_ahead in (-MOST_DAYS_BACK, MOST_DAYS_AHEAD)
-
-
-def check_ride(before: Inside | None, after: Event, asked: Asked, trip: int) -> Inside | None:
-    """Each ride is paid once, by the card it was begun with; returns who is inside now."""
-    if after.kind is EventKind.CHECK_IN:
-        if before is not None and _rides_on(before, asked, trip):
-            raise Broken("the tap at the exit boarded anew")
-        _check_sum(after, 0 if before is None else _to_pay(before, TERMINUS_M))
-        persons = 1 + asked.companions
-        if after.inside != persons:
-            raise Broken(f"{after.inside} persons are inside, {persons} boarded")
-        return Inside(asked.mark_m, trip, asked.at_s, persons, free=uses(after))
-    if after.kind is EventKind.CHECK_OUT:
-        if before is None or before.trip != trip:
-            raise Broken("a ride ended that was not begun with this card")
-        _check_sum(after, _to_pay(before, asked.mark_m))
-        if after.inside:
-            raise Broken("the card is still inside after the exit")
-        return None
-    if after.inside:
-        raise Broken("inside where riders do not check in")
-    return None
-
-
-def _rides_on(before: Inside, asked: Asked, trip: int) -> bool:
-    return before.trip == trip and 0 <= asked.at_s - before.at_s <= 7200
-
-
-def _to_pay(ride: Inside, mark_m: int) -> int:
-    return (ride.persons - ride.free) * distance_fare_minor(mark_m - ride.mark_m)
-
-
-def _check_sum(after: Event, due_minor: int) -> None:
-    if after.amount_minor != due_minor:
-        raise Broken(f"{after.amount_minor} kopecks were taken, {due_minor} were due: {after}")

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import product
 from typing import Final
 
 from cardproto.resident.records.event import Event, EventKind
 from terminal.decision.outcome import Message
 from terminal.media.resident.machine import SAID, Course, WriteState, WriteStep
 from terminal.media.resident.settle import settle, tap_of
+from tests.formal.claims import begins, check_exit, check_marks, check_period, check_ride
 from tests.formal.rides import (
     CLOCKS,
     DAY_S,
     RIDES_A_MONTH,
+    SIGHTINGS,
     STOP_M,
     Asked,
     Broken,
     Decided,
     Rules,
-    begins,
-    check_period,
-    check_ride,
     decided,
     month,
     second_of,
@@ -86,14 +86,14 @@ def _moves(world: World, bounds: Bounds) -> Iterator[tuple[str, World]]:
     for move in bounds.moves if world.presentations else bounds.moves[-1:]:  # the first one follows nothing
         for card in range(len(world.cards)):
             for terminal in range(bounds.terminals if world.presentations else 1):  # the terminals are alike
-                for clock in bounds.clocks:
-                    yield (
-                        f"{move}: card {card} at {terminal}, clock {clock}",
-                        present(world, move, card, terminal, clock),
-                    )
+                for clock, sighting in product(bounds.clocks, bounds.sightings):
+                    name = f"{move}: card {card} at {terminal}, clock {clock}, place {sighting}"
+                    yield name, present(world, move, card, terminal, clock, sighting)
 
 
-def present(world: World, move: str, card: int, terminal: int, clock: str = "right") -> World:
+def present(
+    world: World, move: str, card: int, terminal: int, clock: str = "right", sighting: str = "exact"
+) -> World:
     """The rider's next move, as the module describes."""
     now_s, trip, mark_m = world.now_s, world.trip, world.mark_m
     hour_s = (3 * (1 + world.presentations)) % 15 * HOUR_S + SOON_S * world.presentations
@@ -108,7 +108,7 @@ def present(world: World, move: str, card: int, terminal: int, clock: str = "rig
             now_s, trip, mark_m = (now_s // DAY_S + 1) * DAY_S + hour_s, 1 - trip, 0
         case "months later":
             now_s, trip, mark_m = (now_s // DAY_S + 70) * DAY_S + hour_s, 1 - trip, 0
-    shown = Presentation(card, terminal, clock, now_s + CLOCKS[clock].days * DAY_S, trip, mark_m)
+    shown = Presentation(card, terminal, clock, now_s + CLOCKS[clock].days * DAY_S, trip, mark_m, sighting)
     held = world.cards[card]
     if held.wish is None or trip != held.wish[1] or now_s - held.wish[0] > SAME_WISH_S:
         held = held._replace(wish=(now_s, trip), wish_events=(), told=False)
@@ -176,6 +176,9 @@ def _serve(world: World, running: Running, rules: Rules, bounds: Bounds) -> tupl
     )
     if (found.message is Message.BLOCKED) != denied:
         raise Broken("the deny list refused another card, or not the one that is on it")
+    asked = _asked(shown, held.newest, denied=denied)
+    check_exit(held.inside if bounds.check_in else None, found, asked, shown.trip)
+    check_marks(found, asked)
     if found.written is not None:
         begun = running._replace(
             stage="course", sequence=sequence, state=WriteState.BEGUN, planned=number_of(found.written)
@@ -229,6 +232,7 @@ def _asked(
         companions=companions,
         check_in=check_in,
         recovered=recovered,
+        sighting=SIGHTINGS[shown.sighting],
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from terminal.media.resident.machine import ENDS, TRANSITIONS, Course, IllegalStep, WriteState, WriteStep
 from tests.formal.explore import EACH_KIND, WALKS, explore
-from tests.formal.rides import Broken, Rules
+from tests.formal.rides import SIGHTINGS, Broken, Rules
 from tests.formal.world import Bounds
 
 AT_LEAST: Final = MappingProxyType(
@@ -23,6 +23,8 @@ AT_LEAST: Final = MappingProxyType(
         "clocks": 13_000,
         "torn writes by wrong clocks": 35_000,
         "check-in by wrong clocks": 2_500,
+        "check-in at uncertain places": 4_000,
+        "torn check-ins at uncertain places": 11_000,
     }
 )
 """How many worlds a walk meets at least: fewer mean that a part of it is no longer walked."""
@@ -47,6 +49,7 @@ def test_the_collector_is_right_at_any_moment(bounds: Bounds) -> None:
 WRITES: Final = Bounds(3, 1)
 CHECK_IN: Final = Bounds(3, 0, 1, check_in=True, moves=RIDES)
 TWO_CARDS: Final = Bounds(3, 0, 1, cards=2, check_in=True, moves=RIDES)
+PLACES: Final = Bounds(2, 0, 0, terminals=1, check_in=True, moves=("on",), sightings=tuple(SIGHTINGS))
 TWO_TORN: Final = Bounds(3, 0, 2, cards=2, moves=("soon",))
 DENIAL: Final = Bounds(2, 0, 0, cards=2, denial=True)
 WRONG_CLOCKS: Final = Bounds(4, 0, 0, terminals=1, moves=("soon", "tomorrow"), clocks=EACH_KIND)
@@ -66,6 +69,9 @@ WRONG_CLOCKS: Final = Bounds(4, 0, 0, terminals=1, moves=("soon", "tomorrow"), c
         (Rules(suspect_clock_lifts_nothing=False), WRONG_CLOCKS, "rides are counted|suspect clock moved"),
         (Rules(only_signed_time_lowers=False), WRONG_CLOCKS, "not signed lowered"),
         (Rules(lowering_keeps_counters=False), WRONG_CLOCKS, "rides are counted"),
+        (Rules(estimates_never_upward=False), PLACES, "made the ride dearer|were due|said of a place"),
+        (Rules(old_places_are_none=False), PLACES, "made the ride dearer|were due|said of a place"),
+        (Rules(every_exit_closes=False), PLACES, "left the ride open"),
     ],
     ids=lambda value: next((n for n in Rules._fields if not getattr(value, n, True)), ""),
 )

@@ -7,7 +7,7 @@ The world decides nothing itself: whether a write is unresolved, and what become
 
 A presentation is a move of the rider: *soon*, seconds after the last one, which is the same wish tried again; *on*, ten
 minutes and one stop later on the same trip; *late*, hours later on another trip; *tomorrow*. Its terminal's clock may
-be any of those the walk allows.
+be any of those the walk allows, and so may what is known of where the vehicle is.
 
 What is left out: reading errors before anything is on record (they change nothing), and the collector's transport,
 which delivers any prefix of a journal at any time. One card is on a terminal at a time: two terminals share nothing
@@ -49,6 +49,7 @@ class Presentation(NamedTuple):
     at_s: int
     trip: int
     mark_m: int
+    sighting: str
 
 
 class Running(NamedTuple):
@@ -118,6 +119,7 @@ class Bounds(NamedTuple):
     denial: bool = False
     moves: tuple[str, ...] = ("soon", "late")
     clocks: tuple[str, ...] = ("right",)
+    sightings: tuple[str, ...] = ("exact",)
 
 
 EVENTS: Final[list[Event]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.oracle.tariff import Tariff
 
 WATCHED: Final = ("n", "date", "time", "meal")
 CLOCK_FLAGS: Final = frozenset({"period_ahead", "period_lowered"})
+MARKS: Final = frozenset({"stale_data", "expired_data", "stale_document", "document_ended"})
 Seen = dict[str, Any]
 
 
@@ -82,7 +84,7 @@ class Product:
             "charge": outcome.charge_minor,
             "values": values,
             "written": decision.write_plan is not None,
-            "flags": sorted(CLOCK_FLAGS & set(decision.flags)) if decision.write_plan is not None else [],
+            "flags": _watched(decision.flags, written=decision.write_plan is not None),
         }
         return seen | self.card_seen()
 
@@ -141,7 +143,7 @@ def expected(answer: Answer) -> Seen:
         "charge": answer.charge,
         "values": dict(answer.values),
         "written": answer.written,
-        "flags": sorted(answer.flags & CLOCK_FLAGS) if answer.written else [],
+        "flags": _watched(answer.flags, written=answer.written),
         **card_expected(card),
     }
 
@@ -165,6 +167,11 @@ def whole_expected(tariff: Tariff, card: Card) -> Seen:
             name: n // units[name] for name, n in used.items() if n and name not in hidden and card.readable
         },
     }
+
+
+def _watched(flags: Iterable[str], *, written: bool) -> list[str]:
+    """What both sides say of a row: how old what it goes by is, and of a write which clock moved its period."""
+    return sorted(set(flags) & (MARKS | CLOCK_FLAGS if written else MARKS))
 
 
 def _hidden(tariff: Tariff) -> set[str]:
@@ -214,8 +221,9 @@ def _trip(tap: Tap, sequence: int) -> Trip:
         reader_ok=tap.reader_ok,
         place=place,
         clock=ClockState(tap.suspect, tap.confirmed, tap.authenticated),
-        freshness=Freshness(deny_list_age_s=tap.data_age_s),
+        freshness=Freshness(*tap.lists_age_s, tap.document_age_s),
         inspection=Inspection() if tap.inspection else None,
+        razzia=tap.razzia,
     )
 
 

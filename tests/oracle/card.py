@@ -92,7 +92,9 @@ class Tap:
     suspect: bool = False
     confirmed: bool = False
     authenticated: bool = False
-    data_age_s: int = 0
+    lists_age_s: tuple[int, int] = (0, 0)
+    document_age_s: int = 0
+    razzia: bool = False
     shift_open: bool = True
     reader_ok: bool = True
     inspection: bool = False
@@ -141,11 +143,8 @@ def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Car
         if bought is not None and bought.first > max(written_on, before) and card.vague <= 0:
             used.pop(slot, None)
     served_on = written_on if card.kind == "meal" else None if card.vague else before
-    meals = (
-        card.meals
-        if served_on == (today if tap.canteen else None if vague else period) and served_on
-        else frozenset()
-    )
+    eaten_on = today if tap.canteen else None if vague else period
+    meals = card.meals if served_on is not None and served_on == eaten_on else frozenset()
     card = replace(card, period=period, vague=vague, used=used, meals=meals)
     seconds, journey = elapsed_s(tariff, card, tap), card.journey
     rule = journey.rule if journey is not None else None
@@ -160,9 +159,8 @@ def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Car
 
 def _goes_on(tariff: Tariff, name: str, before: date, after: date) -> bool:
     kind = tariff.slots[name]["period"]
-    return kind in ("contract", "kept", "journey") or tariff.period(kind, before) == tariff.period(
-        kind, after
-    )
+    same = tariff.period(kind, before) == tariff.period(kind, after)
+    return kind in ("contract", "kept", "journey") or same
 
 
 def without_journey(tariff: Tariff, card: Card) -> Card:

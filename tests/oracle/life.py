@@ -24,6 +24,8 @@ SUPPLIED: Final = tuple(
 MADE_UP: Final = tuple(Path(__file__).with_name(f"{name}.toml") for name in ("city", "suburb"))
 DOCUMENTS: Final = SUPPLIED + MADE_UP
 TAPS_OF_A_LIFE: Final = 60
+AT_THE_END: Final = 0.1
+"""Lives in which the document ends, goes on for as long as it says, and is over."""
 LOOK_EVERY: Final = 3
 """The whole visible state is compared every so many taps."""
 GAPS: Final = (
@@ -127,8 +129,11 @@ class World:
         self.fed = sorted({row["code"] for row in doc.get("meals", {}).get("entitlements", [])})
         self.products = sorted(self.tariff.products)
         self.zones = sorted(self.tariff.zones)
-        self.first = doc["header"]["valid_from"].date() + timedelta(days=40)
-        self.last = doc["header"]["valid_to"].date() - timedelta(days=40)
+        self.first: date = doc["header"]["valid_from"].date() + timedelta(days=40)
+        self.last: date = doc["header"]["valid_to"].date() - timedelta(days=40)
+        self.after_all = self.tariff.over_at.date() + timedelta(days=20)
+        days = self.tariff.ages["document_stale_days"]
+        self.document_ages = (0, 3600) if days == float("inf") else (0, days * 86400, days * 86400 + 1)
 
     def live(self, number: int, seed: int, tally: Tally) -> None:
         """One card's life; it ends early where both sides part."""
@@ -182,7 +187,9 @@ class World:
         )
 
     def _first_day(self, draw: random.Random, grace: Table | None) -> date:
-        """One of the document's days, of the grace's season where a card is to meet it."""
+        """One of the document's days, of the grace's season where a card is to meet it; in some lives its last ones."""
+        if grace is None and draw.random() < AT_THE_END:
+            return self.tariff.over_at.date() - timedelta(days=draw.randrange(3, 20))
         days = (self.first + timedelta(days=n) for n in range((self.last - self.first).days))
         return draw.choice(
             [day for day in days if grace is None or self.tariff.in_season(grace["season"], day)]
@@ -226,7 +233,7 @@ class World:
         grants, bought = card.grants, card.bought
         for _ in range(TAPS_OF_A_LIFE):
             now += self._gap(draw, hurry)
-            if now.date() >= self.last:
+            if now.date() >= (self.last if card.at.date() < self.last else self.after_all):
                 return
             if draw.random() < 0.03:
                 day = self.tariff.day(now)
@@ -283,6 +290,12 @@ class World:
             age_s=draw.choice((0, 1, 59, 60, 61, 90, 91, 300, 301, 600, 601, 3600)),
         )
 
+    def _ages(self, draw: random.Random) -> tuple[int, int]:
+        """Of deny list and list of grants: fresh, old, and too old to be followed."""
+        fresh_s, stale_s = self.tariff.ages["fresh_h"] * 3600, self.tariff.ages["stale_h"] * 3600
+        old = (0, 600, fresh_s, fresh_s + 1, stale_s, stale_s + 1, 900_000)
+        return draw.choice(old), draw.choice(old)
+
     def _serves(self, at: datetime) -> bool:
         kinds, now = self.tariff.doc.get("meals", {}).get("kinds", []), self.tariff.local(at).time()
         return any(kind["served_from"] <= now < kind["served_until"] for kind in kinds)
@@ -306,7 +319,9 @@ class World:
             ride,
             canteen,
             companions=draw.choice((1, 1, 2, 3, 6, 7)) if draw.random() < 0.12 and not canteen else 0,
-            data_age_s=draw.choice((86400, 86401, 604800, 604801, 900000)) if draw.random() < 0.08 else 0,
+            lists_age_s=self._ages(draw) if draw.random() < 0.08 else (0, 0),
+            document_age_s=draw.choice(self.document_ages) if draw.random() < 0.1 else 0,
+            razzia=draw.random() < 0.05,
             shift_open=draw.random() > 0.005,
             reader_ok=draw.random() > 0.005,
             inspection=not canteen and draw.random() < 0.04,
@@ -322,6 +337,10 @@ def _kinds(before: Card, answer: Any, tap: Tap) -> Iterator[str]:
     yield from (f"flag:{flag}" for flag in answer.flags)
     if tap.suspect and answer.written:
         yield "clock:suspect"
+    if "document_ended" in answer.flags:
+        yield f"document_ended:{answer.message if answer.message == 'out_of_order' else answer.admission}"
+    if tap.razzia and answer.written:
+        yield "razzia"
     if answer.written and before.held and answer.card.kind != "check_out" and not answer.card.held:
         yield "checkin:forgotten"
     if tap.companions and answer.written:

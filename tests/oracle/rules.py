@@ -32,17 +32,28 @@ class Use:
 
 def decide(tariff: Tariff, card: Card, tap: Tap) -> Answer:
     """One tap; the answer holds the card as it is afterwards."""
+    marks = frozenset[str]()
     for message, fails in _refusals(tariff, card, tap):
         if fails:
-            return refused(card, message)
+            return replace(refused(card, message), flags=marks)
+        marks = _marks(tariff, tap) if message == "clock_unconfirmed" else marks
     if tap.inspection:
-        return _inspect(tariff, card, tap)
+        return replace(_inspect(tariff, card, tap), flags=marks)
     now, flags = cards.on_day(tariff, card, tap)
     try:
         answer = _meal(tariff, card, now, tap) if tap.canteen else Bus(tariff, card, now, tap).decide()
     except FareUnknown:
         answer = refused(card, "fare_unknown")
-    return replace(answer, flags=flags) if answer.written else answer
+    return replace(answer, flags=marks | flags if answer.written else marks)
+
+
+def _marks(tariff: Tariff, tap: Tap) -> frozenset[str]:
+    """What marks every row: how old the older list is, and the document, and whether that has ended (O-01, O-03)."""
+    hours, ages = max(tap.lists_age_s) / 3600, tariff.ages
+    lists = "expired_data" if hours > ages["stale_h"] else "stale_data" if hours > ages["fresh_h"] else ""
+    document = "stale_document" if tap.document_age_s > ages["document_stale_days"] * 86400 else ""
+    ended = "document_ended" if tap.at >= tariff.ended_at and not tap.suspect else ""
+    return frozenset({lists, document, ended} - {""})
 
 
 def _refusals(tariff: Tariff, card: Card, tap: Tap) -> Iterator[tuple[str, bool]]:
@@ -263,7 +274,7 @@ class Bus:
             rule = self.tariff.concessions.get(grant.code, {}) if grant is not None else {}
             if grant is None or "fare" not in rule:
                 continue
-            if self.tap.data_age_s > self.tariff.data_lasts_s:
+            if max(self.tap.lists_age_s) > self.tariff.ages["stale_h"] * 3600:
                 self._lapsed("benefit_not_checked")
             elif self.today > grant.last:
                 self._lapsed("benefit_expired")

@@ -15,6 +15,7 @@ WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 CARD: Final = "transport_card"
 GUARDS: Final = {"repeat_s": 2, "retap_s": 60, "passback_s": 300, "clock_skew_s": 30, "inspection_s": 7200}
+AGES: Final = {"fresh_h": 24, "stale_h": 168, "document_stale_days": float("inf")}
 VEHICLE: Final = {"fresh_s": 60, "stale_s": 600, "unknown_place": "first_stop", "between_stops": "coming"}
 Table = Mapping[str, Any]
 
@@ -81,12 +82,13 @@ class Tariff:
         self.products: dict[int, Table] = self._by("products", "id")
         self.concessions: dict[int, Table] = self._by("concessions", "code")
         self.transfers: dict[str, Table] = self._by("transfers", "id")
-        self.zones: dict[int, str] = {
-            number: zone["name"] for number, zone in self._by("zones", "number").items()
-        }
+        self.zones: dict[int, str] = {n: zone["name"] for n, zone in self._by("zones", "number").items()}
         self.guards: Table = {"passback_rights": ["pass"], **GUARDS, **self.doc.get("guards", {})}
-        self.data_lasts_s = 3600 * int(self.doc.get("ages", {}).get("stale_h", 168))
-        self.over_at = header["valid_to"] + timedelta(days=self.doc.get("ended", {}).get("go_on_days", 0))
+        self.ages: Table = {**AGES, **self.doc.get("ages", {})}
+        self.ended_at: datetime = header["valid_to"]
+        self.over_at: datetime = self.ended_at + timedelta(
+            days=self.doc.get("ended", {}).get("go_on_days", 0)
+        )
         self.checkin: Table | None = self.doc.get("checkin")
         self.vehicle: Table = {**VEHICLE, **self.doc.get("vehicle", {})}
         self.grace: Table | None = self.doc.get("grace")

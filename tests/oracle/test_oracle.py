@@ -14,12 +14,30 @@ from tests.oracle.planted import NOTICED, Mistake, mistakes, noticed
 SLICE = 3_000
 """Taps of each document: some 20 s in all. `python -m tests.oracle` takes as many as one likes."""
 PLACES = ("place:fresh", "place:stale", "place:estimated", "place:missing", "place:contradicted")
+DATA = ("stale_data", "expired_data", "stale_document", "razzia")
+ENDS = ("document_ended:let_in", "document_ended:out_of_order")
 MET = {
     "demo": ("ok_paid", "ok_pass", "ok_pack", "ok_transfer", "ok_benefit", "meal_ok", "period_ahead"),
     "volgograd": ("ok_paid", "ok_pass", "ok_pack", "ok_transfer", "ok_benefit", "meal_ok", "already_paid"),
     "belgorod": ("ok_checkin", "ok_checkout", "checkin:forgotten", "companions", "too_many_persons", *PLACES),
-    "city": ("ok_paid", "ok_transfer", "limit_reached", "fare_unknown", "benefit_out_of_season"),
-    "suburb": ("ok_checkin", "ok_checkout", "checkin:forgotten", "companions", "too_many_persons", *PLACES),
+    "city": (
+        "ok_paid",
+        "ok_transfer",
+        "limit_reached",
+        "fare_unknown",
+        "benefit_out_of_season",
+        *DATA,
+        *ENDS,
+    ),
+    "suburb": (
+        "ok_checkin",
+        "ok_checkout",
+        "checkin:forgotten",
+        "companions",
+        "too_many_persons",
+        *PLACES,
+        *ENDS,
+    ),
 }
 """What a slice has to meet, each at least ten times, to say anything."""
 

@@ -120,9 +120,11 @@ def _wanted(kind: inspect.Type) -> str:
         case inspect.IntType():
             return "a whole number" + _limits(kind.ge, kind.le)
         case inspect.FloatType():
-            return "a number" + _limits(kind.ge, kind.le)
+            return "a number" + (_limits(kind.ge, kind.le) if kind.gt is None else _above(kind.gt, kind.le))
         case inspect.LiteralType():
             return "one of " + ", ".join(map(toml, kind.values))
+        case inspect.StrType(pattern=str()):
+            return "a name of small letters, digits and underscores, in quotes"
         case inspect.EnumType():
             return "one of " + ", ".join(toml(member.value) for member in kind.cls)
     return _PLAIN[type(kind)]
@@ -137,6 +139,10 @@ def _limits(least: float | None, most: float | None) -> str:
     if least is None:
         return ""
     return f" from {least:g} to {most}" if most is not None else f" of at least {least:g}"
+
+
+def _above(least: float, most: float | None) -> str:
+    return f" above {least:g}" + ("" if most is None else f", {most:g} at most")
 
 
 def _path(kind: type, value: object) -> object:

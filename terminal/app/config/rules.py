@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Container, Iterator
 from datetime import datetime
 from functools import partial
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from math import isfinite
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,8 +15,10 @@ import msgspec
 
 from terminal.app.config.settings import (
     CANTEEN,
+    DEFAULT_GPSD,
     EXTENSION_NAME,
     EXTENSIONS,
+    GPSD,
     REPLAY,
     RESIDENT,
     SIM,
@@ -28,6 +30,8 @@ from terminal.errors import ConfigError, ReaderError, TerminalError
 from terminal.texts import languages
 
 CARD_IMAGE: Final = ".json"
+DNS_SD: Final = "dns-sd:"
+"""Before the name by which an on-board computer announces itself."""
 
 ALL_PARTS: Final = ("keys", "region", "issuers")
 """Of what a laboratory lends."""
@@ -314,14 +318,70 @@ def require_hands_off(config: StationConfig) -> None:
 
 
 def _vehicle(config: StationConfig) -> Iterator[Complaint]:
-    """What a source of ours lacks."""
+    """What a source of ours lacks, cannot use, or would pass over."""
     vehicle = config.vehicle
     if vehicle.own_source is not None and config.terminal.profile == CANTEEN:
         yield Complaint("vehicle.source", "a canteen does not drive", "Remove it.")
     for source, keys in ((VDV301, ("publisher", "reply_host")), (REPLAY, ("replay",))):
         for key in keys:
-            if vehicle.source == source and getattr(vehicle, key) is None:
+            stated = getattr(vehicle, key) is not None
+            if vehicle.source == source and not stated:
                 yield Complaint(f"vehicle.{key}", f"{source} needs it", f"Set {key} under [vehicle].")
+            elif vehicle.source is None and stated:
+                advice = f'Write source = "{source}", or remove it.'
+                yield Complaint(f"vehicle.{key}", "no source is named that would listen there", advice)
+    if vehicle.source == VDV301:
+        yield from _on_board_computer(vehicle.publisher, vehicle.reply_host)
+    if vehicle.source == GPSD and not _answers(vehicle.gpsd):
+        what = f"{vehicle.gpsd!r} is no ADDRESS:PORT, in numbers"
+        yield Complaint("vehicle.gpsd", what, f'Write it like this one: "{DEFAULT_GPSD}".')
+
+
+def _on_board_computer(publisher: str | None, reply_host: str | None) -> Iterator[Complaint]:
+    """Addresses in numbers, both of one family: names are not looked up."""
+    here = None if reply_host is None else _address(reply_host)
+    if reply_host is not None and (here is None or here.is_unspecified):
+        what = f"{reply_host!r} is no address of a machine in numbers"
+        yield Complaint(
+            "vehicle.reply_host", what, "Write ours in the vehicle's network, 192.168.10.7 perhaps."
+        )
+    if publisher is None:
+        return
+    if publisher.startswith(DNS_SD):
+        instance, at_sign, host = publisher.removeprefix(DNS_SD).partition("@")
+        there, right = _address(host), bool(instance) and (not at_sign or _address(host) is not None)
+    else:
+        there = _address(_splits(publisher)[0])
+        right = there is not None
+    if not right:
+        what = f"{publisher!r} is neither ADDRESS:PORT, in numbers, nor {DNS_SD}INSTANCE or {DNS_SD}INSTANCE@ADDRESS"
+        yield Complaint("vehicle.publisher", what, "Write it like one of these: 192.168.10.2:8081.")
+    elif here is not None and there is not None and here.version != there.version:
+        what = f"{here} and {there} are of two kinds, and cannot reach each other"
+        yield Complaint("vehicle.reply_host", what, "Write both as IPv4, or both as IPv6.")
+
+
+def _answers(text: str) -> bool:
+    """Whether that is a place of gpsd: a name that has to be looked up might take longer than the source may."""
+    host, _port = _splits(text)
+    return host == "localhost" or _address(host) is not None
+
+
+def _splits(text: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT, an IPv6 address in brackets; an empty host where it is none."""
+    host, _, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    right = port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) <= 0xFFFF
+    if not right or not re.fullmatch(r"[0-9A-Za-z.:_-]+", bare) or (":" in bare) != (bare != host):
+        return "", 0
+    return bare, int(port)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
 
 
 def places_unknown(config: StationConfig) -> Iterator[Complaint]:

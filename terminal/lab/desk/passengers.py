@@ -47,6 +47,12 @@ class Passengers:
         display.outcome(outcome)
         display.removed()
 
+    def razzia_is(self, razzia: bool) -> None:
+        """An inspection on the bus begins or ends."""
+        for place in PLACES:
+            if place.on_bus:
+                self.displays[place.key].razzia_is(razzia)
+
     def start(self) -> None:
         """Let the displays know that their terminals are alive."""
         self._thread.start()

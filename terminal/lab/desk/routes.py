@@ -25,15 +25,17 @@ from sim.desk.face import art
 from sim.desk.trace import masked_tap
 from sim.transcript import Transcript, lines_of
 from terminal.errors import TerminalError
+from terminal.lab.desk.bus import OnBoard
 from terminal.lab.desk.passengers import Passengers
 from terminal.lab.desk.scenario import scenario_of
-from terminal.lab.desk.session import DeskSession
+from terminal.lab.desk.session import BusMove, DeskSession
 from terminal.lab.desk.storm import StormWatch
 from terminal.lab.desk.view import desk_as_json, journal_as_json, tap_as_json, trace_as_json
 from terminal.lab.desk.words import LANGUAGES, words
 from terminal.screen.feed import EventFeed
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
+from terminal.trip.asked import MOST_COMPANIONS
 
 HERE: Final = Path(__file__).parent / "pages"
 TRACE_ROWS: Final = 400
@@ -65,6 +67,8 @@ class ClockOrder(Struct, forbid_unknown_fields=True):
 
     advance: Literal["second", "minute", "hour", "day"] | None = None
     set: datetime | None = None
+    jump: bool = False
+    """The clock goes wrong: terminals find it in doubt."""
 
 
 class SwitchOrder(Struct, forbid_unknown_fields=True):
@@ -81,6 +85,22 @@ class ShiftOrder(Struct, forbid_unknown_fields=True):
     open: bool
     route: Annotated[int, Meta(ge=0, le=LARGEST_ROUTE)] = 0
     direction: Annotated[int, Meta(ge=0, le=1)] = 0
+
+
+class BusOrder(Struct, forbid_unknown_fields=True):
+    """What the driver does, what the on-board computer does, or both."""
+
+    move: BusMove | None = None
+    computer: OnBoard | None = None
+    razzia: bool | None = None
+
+
+class RideOrder(Struct, forbid_unknown_fields=True):
+    """What the conductor says of the next card; what is not named stays as it is."""
+
+    place: Name
+    more: Annotated[int, Meta(ge=-MOST_COMPANIONS, le=MOST_COMPANIONS)] = 0
+    goal: Name | None = None
 
 
 class DocumentOrder(Struct, forbid_unknown_fields=True):
@@ -136,6 +156,8 @@ class DeskRoutes:
             "/api/clock": self._order(ClockOrder, self._set_clock),
             "/api/switch": self._order(SwitchOrder, self._switch),
             "/api/shift": self._order(ShiftOrder, self._shift),
+            "/api/bus": self._order(BusOrder, self._bus),
+            "/api/ride": self._order(RideOrder, self._ask_ride),
             "/api/document": self._order(DocumentOrder, self._use_document),
             "/api/reset": self._order(ResetOrder, self._reset),
             "/api/storm/start": self._order(StormOrder, self._start_storm),
@@ -230,7 +252,7 @@ class DeskRoutes:
 
     def _set_clock(self, order: ClockOrder) -> Any:
         if order.set is not None:
-            self.session.set_clock(order.set)
+            self.session.set_clock(order.set, jump=order.jump)
         elif order.advance is not None:
             self.session.advance(STEPS[order.advance])
 
@@ -242,6 +264,14 @@ class DeskRoutes:
             self.session.open_shift(order.place, order.route, order.direction)
         else:
             self.session.close_shift(order.place)
+
+    def _bus(self, order: BusOrder) -> Any:
+        self.session.use_computer(order.computer, order.razzia)
+        if order.move is not None:
+            self.session.move_bus(order.move)
+
+    def _ask_ride(self, order: RideOrder) -> Any:
+        self.session.ask(order.place, order.more, order.goal)
 
     def _use_document(self, order: DocumentOrder) -> Any:
         self.session.use_document(order.text)

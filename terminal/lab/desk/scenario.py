@@ -24,9 +24,11 @@ from terminal.lab.desk.session import DeskRefused, DeskSession
 from terminal.lab.desk.tap import FinishedTap
 from terminal.policy.policy import Policy
 from terminal.scenario.load import parse_scenarios
+from terminal.scenario.play import FACTS
 from terminal.scenario.result import place_of, run
 from terminal.scenario.schema import SCENARIO_SCHEMA
 from terminal.texts import N_, translator
+from terminal.trip.stated import Fact
 
 NAME: Final = "desk.toml"
 MISHAPS: Final = {
@@ -45,6 +47,12 @@ _LOSES: Final = {
     End.RECOVERED: "the earlier result was shown again, nothing new was decided",
     End.NOTHING_WRITTEN: "no decision was made",
 }
+
+
+WRITTEN: Final = {fact: name for name, fact in FACTS.items()} | {
+    name: name for name in ("mode", "companions", "asked_by", "razzia", "reader_ok")
+}
+"""How a scenario calls a fact of a tap; a pupil's roster there is none at the desk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,21 +284,30 @@ def _last(holding: Holding, policy: Policy) -> dict[str, Any] | None:
 
 def _tap(decided_by: _DecidedTap, policy: Policy) -> Iterator[str]:
     entry = decided_by.entry
-    shift = entry.shift
+    run = entry.run
     yield "[[scenarios.taps]]"
     yield f"at = {_toml(entry.report.at.astimezone(policy.zone))}"
     yield f"profile = {_toml(entry.place.profile)}"
     yield f"terminal = {entry.place.number}"
-    yield f"route = {shift.route if shift else 0}"
-    yield f"direction = {shift.direction if shift else 0}"
-    if shift is None:
+    yield f"route = {run.route if run else 0}"
+    yield f"direction = {run.direction if run else 0}"
+    if run is None:
         yield "shift_open = false"
+    for name, value in _known(entry).items():
+        yield f"{name} = {_toml(value)}"
     yield f"expect = {_toml(_expect(decided_by, policy))}"
     done = mishap_words(entry.disturbance)
     if done and entry.report.end is End.UNRESOLVED:
         yield f"note = {_toml(_one_line(f'{done}: asked to tap again, but the card held it'))}"
     elif done:
         yield f"note = {_toml(_one_line(done))}"
+
+
+def _known(entry: FinishedTap) -> dict[str, Fact]:
+    """The facts of the tap that a scenario has to state, as the row of its decision holds them."""
+    row = entry.decided
+    facts = {} if row is None else row.trip
+    return {WRITTEN[name]: value for name, value in facts.items() if name in WRITTEN}
 
 
 def _expect(decided_by: _DecidedTap, policy: Policy) -> dict[str, Any]:

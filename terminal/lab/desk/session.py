@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +22,21 @@ from cardproto.resident.limits import LARGEST_ROUTE
 from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.trace import Traced
 from terminal.errors import RegionDocumentError, TerminalError
+from terminal.lab.desk.bus import OnBoard
 from terminal.lab.desk.tap import FinishedTap, take
-from terminal.lab.desk.town import OPERATOR, PLACES, DeskPlace, DeskTown, Signal, open_desk_town, region_names
+from terminal.lab.desk.town import (
+    DRIVER,
+    OPERATOR,
+    PLACES,
+    DeskPlace,
+    DeskTown,
+    Signal,
+    open_desk_town,
+    region_names,
+)
 from terminal.lab.desk.wire import DeskUplink
+from terminal.trip.asked import Goal, goals, places_asked
+from terminal.trip.facts import NOWHERE, AskedBy
 from terminal.trip.shifts import close_shift, open_shift
 
 MOST_TAPS: Final = 5_000
@@ -33,6 +46,19 @@ LONGEST_STEP: Final = timedelta(days=400)
 
 class DeskRefused(TerminalError):
     """The desk cannot do that."""
+
+
+class BusMove(StrEnum):
+    """What the driver of the desk's bus does."""
+
+    STEP = "step"
+    """Closes the doors and goes, comes near the next stop, or opens the doors there: whatever comes next."""
+    NEXT_STOP = "next_stop"
+    TURN_ROUND = "turn_round"
+    """Begins the next turn, in the other direction."""
+    DRIVE = "drive"
+    """Lets the bus drive by itself."""
+    STAND = "stand"
 
 
 @dataclass(slots=True)
@@ -45,6 +71,8 @@ class DeskSession:
     collector: bool = True
     changed: Callable[[], None] = lambda: None
     signal: Signal = lambda _place, _outcome: None
+    razzia: Callable[[bool], None] = lambda _razzia: None
+    """Hears when an inspection on the bus begins and ends."""
     number: int = 0
     """Which session of this desk it is; counted from 1."""
     epoch: str = field(default_factory=lambda: secrets.token_hex(4))
@@ -88,9 +116,10 @@ class DeskSession:
         with self._lock:
             wanted = self.region if region is None else self._known(region)
             folder = self._next_folder()
-            town = open_desk_town(folder, wanted, self.seed, self._shown)
+            town = open_desk_town(folder, wanted, self.seed, self._shown, self._shows_razzia)
             self._leave()
             self._town, self.region = town, wanted
+            self.razzia(town.razzia)
             self.number += 1
             self.document, self.document_problem = 0, None
             self.taps, self.trace = [], []
@@ -125,8 +154,11 @@ class DeskSession:
         self.changed()
         return entry
 
-    def set_clock(self, moment: datetime) -> None:
-        """It is `moment` now, also back; without an offset the region's own time. Raises `DeskRefused`."""
+    def set_clock(self, moment: datetime, *, jump: bool = False) -> None:
+        """It is `moment` now, also back; without an offset the region's own time. Raises `DeskRefused`.
+
+        `jump`: the clock goes wrong, and no person answers for it: terminals find it in doubt (O-05).
+        """
         with self._lock:
             zone = self.town.policy.zone
             wanted = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
@@ -136,7 +168,11 @@ class DeskSession:
                 )
             self.town.clock.set(wanted)
             for terminal in self.town.terminals.values():
-                terminal.clock_watch.accept(OPERATOR)  # who sets the desk's clock answers for it
+                if jump:
+                    terminal.clock_watch.look()
+                else:
+                    terminal.clock_watch.accept(OPERATOR)  # who sets the desk's clock answers for it
+            self.town.look()
         self.changed()
 
     def advance(self, step: timedelta) -> None:
@@ -145,7 +181,70 @@ class DeskSession:
             if not timedelta() <= step <= LONGEST_STEP:
                 raise DeskRefused(f"time cannot pass by {step}", "Set the clock instead.")
             self.town.clock.advance(step.total_seconds())
+            self.town.look()
         self.changed()
+
+    def move_bus(self, move: BusMove) -> None:
+        """The driver does that."""
+        with self._lock:
+            bus = self.town.bus
+            match move:
+                case BusMove.STEP:
+                    self.town.go_on(bus.to_step_s)
+                case BusMove.NEXT_STOP:
+                    self.town.go_on(bus.to_next_stop_s)
+                case BusMove.TURN_ROUND:
+                    self.town.turn_round()
+                case BusMove.DRIVE | BusMove.STAND:
+                    bus.drive(move is BusMove.DRIVE)
+            self.town.look()
+        self.changed()
+
+    def drive_on(self, step: timedelta) -> None:
+        """A moment of the bus that drives by itself; nothing while it stands."""
+        with self._lock:
+            if self._town is None or not self._town.bus.driving:
+                return
+            self._town.clock.advance(step.total_seconds())
+            self.town.look()
+        self.changed()
+
+    def use_computer(self, computer: OnBoard | None = None, razzia: bool | None = None) -> None:
+        """What the on-board computer does from here on. Raises `DeskRefused`."""
+        with self._lock:
+            bus = self.town.bus
+            if computer is not None and computer not in bus.mistakes:
+                raise DeskRefused("this line has no zones to mistake", "Choose another region.")
+            bus.computer = bus.computer if computer is None else computer
+            bus.razzia = bus.razzia if razzia is None else razzia
+            self.town.look()
+        self.changed()
+
+    def ask(self, place: str, more: int = 0, goal: str | None = None) -> None:
+        """The conductor counts persons for the next card at `place`, or names where its ride goes: a goal's key,
+        empty for nowhere. Raises `DeskRefused`.
+        """
+        with self._lock:
+            where = self._place(place)
+            if not where.on_bus:
+                raise DeskRefused("here is no ride to be asked for", "Choose a terminal of the bus.")
+            ride = self.town.terminals[where.key].next_ride
+            if more:
+                ride.count(more, AskedBy.CREW)
+            if goal is not None:
+                spots = {one.key: one.spot for one in self.goals(place)}
+                if goal and goal not in spots:
+                    raise DeskRefused("the bus does not come there", "Choose a place ahead.")
+                ride.go_to(spots.get(goal, NOWHERE), AskedBy.CREW)
+        self.changed()
+
+    def goals(self, place: str) -> tuple[Goal, ...]:
+        """Where a ride may go that begins at `place` now."""
+        with self._lock:
+            terminal = self.town.terminals[self._place(place).key]
+            trip = terminal.trip()
+            stops = terminal.routes.stops(trip.route, trip.direction)
+            return goals(places_asked(terminal.policy), stops, trip)
 
     def switch(self, *, network: bool | None = None, collector: bool | None = None) -> None:
         """Plug the network in or out, start or stop the collector."""
@@ -168,6 +267,8 @@ class DeskSession:
             if journal.open_shift is not None:
                 close_shift(journal, now)
             open_shift(journal, now, OPERATOR, where.profile, route, direction)
+            if where == DRIVER:
+                self.town.bus.runs(route, direction)
         self.wire.wake()
         self.changed()
 
@@ -206,6 +307,9 @@ class DeskSession:
 
     def _shown(self, place: str, outcome: object) -> None:
         self.signal(place, outcome)  # type: ignore[arg-type]  # an Outcome; looked up late, so that it may be set
+
+    def _shows_razzia(self, razzia: bool) -> None:
+        self.razzia(razzia)
 
     def _place(self, key: str) -> DeskPlace:
         for place in PLACES:

@@ -14,10 +14,12 @@ from sim.lab_keys import load_lab_keys
 from sim.transcript import TranscribedTap
 from sim.transcript_view import Keyring
 from terminal.decision.outcome import Outcome
+from terminal.journal.console_records import TurnStarted
 from terminal.journal.reader import Row
-from terminal.journal.records import AnyRecord, Intent, ShiftOpened, shown_fields
+from terminal.journal.records import AnyRecord, Intent, ShiftOpened, Unwritten, shown_fields
 from terminal.lab.desk.town import DeskPlace, DeskTown
 from terminal.policy.policy import Policy
+from terminal.policy.routes import RouteBook
 from terminal.tap import take_tap
 from terminal.tap_report import TapReport
 
@@ -37,7 +39,8 @@ class FinishedTap:
     card: Laid
     disturbance: Disturbance
     at: datetime
-    shift: ShiftOpened | None
+    run: ShiftOpened | TurnStarted | None
+    routes: RouteBook
     document: int
     report: TapReport
     before: Holding
@@ -48,6 +51,15 @@ class FinishedTap:
     journal: tuple[Row, ...]
     air_ms: float
     exchange: int
+
+    @property
+    def decided(self) -> Intent | Unwritten | None:
+        """The row that holds the decision and the facts it was made from."""
+        for row in self.journal:
+            record = row.record
+            if isinstance(record, (Intent, Unwritten)):
+                return record
+        return None
 
     @property
     def intent(self) -> Intent | None:
@@ -77,6 +89,7 @@ def take(
 ) -> FinishedTap:
     """Present the card, let the terminal do its work, take it away. Raises `JournalError` as `take_tap` does."""
     town.clock.advance(PAUSE_S)
+    town.look()
     terminal, reader = town.terminals[place.key], town.readers[place.key]
     head, before, at = terminal.journal.head.sequence, holding_of(laid.card), town.clock.now()
     reader.present(laid.card, disturbance.plan())
@@ -96,7 +109,8 @@ def take(
         card=laid,
         disturbance=disturbance,
         at=at,
-        shift=terminal.journal.open_shift,
+        run=terminal.journal.open_turn or terminal.journal.open_shift,
+        routes=terminal.routes,
         document=document,
         report=report,
         before=before,

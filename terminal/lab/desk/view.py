@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import date, datetime
 from itertools import islice
 from typing import Any, Final
 
 from cardproto.resident.records.rights import Rights
-from sim.desk.content import holding_of
+from sim.desk.content import CardValue, holding_of, money
 from sim.desk.shelf import Laid
 from sim.desk.trace import Traced, waterfall
+from terminal.fault_texts import fault_text
 from terminal.journal.journal import Journal
 from terminal.journal.reader import Row
 from terminal.journal.taps import End
+from terminal.lab.desk.known import known, span, worth
 from terminal.lab.desk.scenario import mishap_words
 from terminal.lab.desk.session import DeskSession
 from terminal.lab.desk.tap import FinishedTap, fields_of
-from terminal.lab.desk.town import PLACES, DeskPlace, region_names
+from terminal.lab.desk.town import DRIVER, PLACES, DeskPlace, region_names
 from terminal.messages import colour, text
 from terminal.policy.policy import Policy
+from terminal.tap import Terminal
 from terminal.texts import translator
 from terminal.trail_words import step_line
 
 ROWS_SHOWN: Final = 40
 TAPS_SHOWN: Final = 200
+DAY: Final = {"en": "%Y-%m-%d", "ru": "%d.%m.%Y"}
+POINT: Final = {"en": ".", "ru": ","}
+MOMENT: Final = {"en": "%Y-%m-%d %H:%M:%S", "ru": "%d.%m.%Y %H:%M:%S"}
 UNCERTAIN: Final = (End.UNRESOLVED, End.NOT_COMMITTED)
 
 
@@ -49,6 +57,7 @@ def desk_as_json(session: DeskSession, language: str, after: int = 0) -> dict[st
             "network": wire.network,
             "collector": {"wanted": wire.wanted, "up": wire.up, "problem": wire.problem},
             "report": wire.collector_report,
+            "bus": _bus(session, language),
             "places": [_place(session, place, language) for place in PLACES],
             "cards": [card_as_json(laid, language) for laid in town.shelf.values()],
             "taps": [tap_line(entry, language, town.policy) for entry in taps],
@@ -109,12 +118,13 @@ def tap_as_json(entry: FinishedTap, language: str, policy: Policy, acknowledged:
         "before_minor": entry.before.purse_minor,
         "after_minor": entry.after.purse_minor,
         "reasons": reasons,
+        "known": [asdict(fact) for fact in known(entry, language, policy)],
         "changes": [
             {
                 "part": say(c.part),
                 "name": say(c.name),
-                "before": c.before,
-                "after": c.after,
+                "before": _says(c.before, language, policy),
+                "after": _says(c.after, language, policy),
                 "changed": c.changed,
             }
             for c in entry.changes
@@ -122,6 +132,24 @@ def tap_as_json(entry: FinishedTap, language: str, policy: Policy, acknowledged:
         "journal": [row_as_json(row, acknowledged) for row in entry.journal],
         "waterfall": waterfall(entry.rows, f"{entry.card.face.name}: {entry.air_ms:.0f} ms"),
     }
+
+
+def _says(value: CardValue | None, language: str, policy: Policy) -> str | None:
+    """What a line of a card says, in the page's language and the region's time."""
+    if value is None or isinstance(value, str):
+        return value
+    words = translator(language).pgettext("card", value.words)
+    return words.format_map({name: _shown(name, one, language, policy) for name, one in value.inputs.items()})
+
+
+def _shown(name: str, value: date | int | str, language: str, policy: Policy) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(policy.zone).strftime(MOMENT[language])
+    if isinstance(value, date):
+        return value.strftime(DAY[language])
+    if name.endswith("_minor"):
+        return money(int(value)).replace(".", POINT[language])
+    return str(value)
 
 
 def trace_as_json(session: DeskSession, start: int, count: int) -> list[dict[str, Any]]:
@@ -164,19 +192,75 @@ def journal_as_json(session: DeskSession, place: str) -> dict[str, Any]:
 def _place(session: DeskSession, place: DeskPlace, language: str) -> dict[str, Any]:
     journal: Journal = session.town.terminals[place.key].journal
     shift = journal.open_shift
+    run = journal.open_turn or shift
     return {
         "key": place.key,
         "number": place.number,
         "profile": place.profile,
         "title": place.title[1] if language == "ru" else place.title[0],
         "shift": None
-        if shift is None
-        else {"shift": shift.shift, "route": shift.route, "direction": shift.direction},
+        if shift is None or run is None
+        else {"shift": shift.shift, "route": run.route, "direction": run.direction},
+        "clock": _clock_state(session.town.terminals[place.key]),
+        "next": _next_ride(session, place),
         "head": journal.head.sequence,
         "acknowledged": journal.acknowledged_through,
         "unsent": journal.unsent,
         "unresolved": len(journal.open_intents()),
     }
+
+
+def _bus(session: DeskSession, language: str) -> dict[str, Any]:
+    """Where the bus is, what its computer says of it, and what comes of that at the driver's terminal."""
+    town = session.town
+    bus, terminal = town.bus, town.terminals[DRIVER.key]
+    line, trip = bus.line, terminal.trip()
+    heard = bus.link.heard(trip.route, trip.direction, terminal.routes)
+    names = () if line is None else tuple(one.name for one in line.directions)
+    age_s = bus.link.age_s
+    return {
+        "route": bus.route,
+        "line": "" if line is None else line.name,
+        "direction": names[bus.direction] if bus.direction < len(names) else "",
+        "stops": [{"name": stop.name, "zone": _zone_name(town.policy, stop.zone)} for stop in bus.stops],
+        "index": bus.index,
+        "phase": bus.phase.value,
+        "ended": bus.ended,
+        "driving": bus.driving,
+        "computer": bus.computer.value,
+        "mistakes": [one.value for one in bus.mistakes],
+        "razzia": bus.razzia,
+        "age": "" if age_s is None else span(age_s, language),
+        "known": worth(trip.place, town.policy.document.vehicle),
+        "trouble": ""
+        if heard.trouble is None
+        else fault_text(heard.trouble.code, heard.trouble.inputs, language),
+    }
+
+
+def _zone_name(policy: Policy, number: int) -> str:
+    return next((zone.name for zone in policy.document.zones if zone.number == number), "")
+
+
+def _next_ride(session: DeskSession, place: DeskPlace) -> dict[str, Any] | None:
+    """What is asked of the next card there, and what may be; None where no ride begins."""
+    if not place.on_bus:
+        return None
+    asked, ahead = session.town.terminals[place.key].next_ride.ride, session.goals(place.key)
+    chosen = next((goal.key for goal in ahead if goal.spot == asked.destination), "")
+    return {
+        "companions": asked.companions,
+        "goal": chosen,
+        "goals": [{"key": goal.key, "name": goal.name} for goal in ahead],
+    }
+
+
+def _clock_state(terminal: Terminal) -> str:
+    """A key of the page's words; empty for a clock in no doubt."""
+    clock = terminal.clock_watch.state
+    if not clock.suspect:
+        return ""
+    return "clock_confirmed" if clock.confirmed else "clock_suspect"
 
 
 def _exchange(tap: int, row: Traced) -> dict[str, Any]:

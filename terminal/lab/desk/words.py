@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from terminal.texts import N_, translator
+from terminal.texts import N_, NP_, translator
 
 LANGUAGES: Final = ("en", "ru")
 """The page is a developer's, so English comes first."""
@@ -27,6 +27,42 @@ WORDS: Final = {
     "open_shift": N_("Open shift"),
     "change_route": N_("Change route"),
     "close_shift": N_("Close shift"),
+    "next_stop": N_("Next stop"),
+    "step_at_stop": N_("Close doors, go"),
+    "step_under_way": N_("Come near"),
+    "step_arriving": N_("Stop, open doors"),
+    "phase_at_stop": N_("at the stop, doors open"),
+    "phase_under_way": N_("under way"),
+    "phase_arriving": N_("about to arrive"),
+    "drive": N_("Drive"),
+    "turn_round": N_("Turn round"),
+    "no_stops": N_("The routes document does not list this route: the bus cannot say where it is."),
+    "computer_speaks": N_("works"),
+    "computer_silent": N_("is dead"),
+    "computer_wrong_stop": N_("names a stop elsewhere"),
+    "computer_wrong_zone": N_("names another zone"),
+    "computer_other_line": N_("runs another line"),
+    "heard": N_("Heard {age} ago"),
+    "never_heard": N_("Nothing heard"),
+    "place_fresh": N_("counts as it is"),
+    "place_stale": N_("old: counts as an estimate"),
+    "place_missing": N_("not known to fares"),
+    "place_contradicted": N_("contradicts the route: not known to fares"),
+    "place_by_hand": N_("entered by hand"),
+    "companions": N_("Companions of the next card"),
+    "companions_short": N_("Companions"),
+    "fewer": N_("One companion fewer"),
+    "more": N_("One companion more"),
+    "goal": N_("Goes to"),
+    "no_goal": N_("not asked"),
+    "clock_suspect": N_("Clock in doubt: tap a service card"),
+    "clock_confirmed": N_("Clock in doubt, confirmed"),
+    "known_title": N_("What the terminal went by"),
+    "known_fact": N_("Fact"),
+    "known_value": N_("Value"),
+    "known_source": N_("From"),
+    "known_age": N_("Age"),
+    "assumed": N_("assumed"),
     "no_purse": N_("no purse"),
     "card_title": N_("The card, before and after"),
     "blocked": N_("blocked"),
@@ -126,8 +162,47 @@ CARD_LINES: Final = (
     N_("journey"),
     N_("counters"),
     N_("meals"),
+    N_("inside"),
+    N_("last order"),
+    N_("period day"),
 )
 """How `sim.desk.content` names the lines of a card; counters keep the names the region document gives them."""
+
+
+CARD_WORDS: Final = (
+    NP_("card", "{first} to {last}"),
+    NP_("card", "code {code}, {first} to {last}"),
+    NP_("card", "product {product}, {first} to {last}"),
+    NP_("card", "product {product}, trips: {trips}, {first} to {last}"),
+    NP_("card", "{terminal}, row {sequence}"),
+    NP_("card", "{age_s} s, transfers: {transfers}"),
+    NP_("card", "days from the event's: {days}"),
+    NP_("card", "{sum_minor}"),
+    NP_("card", "{at}"),
+    NP_("card", "blocked"),
+    NP_("card", "inactive"),
+    NP_("card", "blocked, inactive"),
+    NP_("card", "issue"),
+    NP_("card", "reload"),
+    NP_("card", "ride"),
+    NP_("card", "check_in"),
+    NP_("card", "check_out"),
+    NP_("card", "meal"),
+    NP_("card", "correction"),
+    NP_("card", "rights_change"),
+    NP_("card", "order"),
+    NP_("card", "nothing"),
+    NP_("card", "purse"),
+    NP_("card", "contract_a"),
+    NP_("card", "contract_b"),
+    NP_("card", "concession_a"),
+    NP_("card", "concession_b"),
+    NP_("card", "concession_c"),
+    NP_("card", "transfer"),
+    NP_("card", "budget"),
+    NP_("card", "grace"),
+)
+"""What those lines say, and the kinds of event and payment they name."""
 
 
 def words(language: str) -> dict[str, str]:

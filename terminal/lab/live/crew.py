@@ -1,4 +1,5 @@
-"""The staff of a terminal at its console, in a browser's place: they sign in, open a page, and send its form."""
+"""The people at a terminal's screens, in a browser's place: staff at the console, who sign in, open a page and send its
+form, and a rider at the display."""
 
 from __future__ import annotations
 
@@ -15,21 +16,23 @@ from terminal.keys.limits import UNLIMITED
 from terminal.lab.live.process import LiveFailed
 from terminal.screen.console.pins import hash_pin
 from terminal.screen.console.roles import Role
-from terminal.screen.console.staff import Member, StaffList
+from terminal.screen.console.staff import Member, StaffList, card_reference
 
 PIN: Final = "4711"
 STAFF: Final = {Role.DRIVER: "11", Role.INSPECTOR: "12"}
 HIDDEN: Final = re.compile(r'<input type="hidden" name="(csrf|action)" value="([^"]*)">')
+TOUCH: Final = re.compile(r'<input type="hidden" name="(token|was)" value="([^"]*)">')
 FORM: Final = re.compile(r"<form\b[^>]*>.*?</form>", re.DOTALL)
 SEE_OTHER: Final = 303
 
 
-def employ(state: Path) -> None:
-    """Put the staff on the list of the terminal in folder `state`."""
-    pin = hash_pin(PIN, load_file_keys(laboratory_keys(), UNLIMITED))
-    staff = StaffList(state)
+def employ(state: Path, service_card: bytes) -> None:
+    """Put the staff on the list of the terminal in folder `state`; the driver has the card of that pseudonym."""
+    keys = load_file_keys(laboratory_keys(), UNLIMITED)
+    pin, staff = hash_pin(PIN, keys), StaffList(state)
     for role, ref in STAFF.items():
-        staff.put(Member(ref=ref, role=role, pin=pin))
+        card = card_reference(keys, service_card).hex() if role is Role.DRIVER else ""
+        staff.put(Member(ref=ref, role=role, pin=pin, card=card))
 
 
 class Crew:
@@ -76,6 +79,29 @@ class Crew:
             if f'{path}"' in form.partition(">")[0]:
                 return {name: unescape(value) for name, value in HIDDEN.findall(form)}
         raise LiveFailed(f"no form of this page goes to {path}", "See the page.")
+
+
+class DisplayUser:
+    """A passenger at one terminal's display."""
+
+    def __init__(self, address: str) -> None:
+        self._client = httpx.Client(base_url=address, timeout=60.0)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def asks(self, companions: int, goal: str) -> None:
+        """So many more persons ride, to `goal` as the display calls it; raises `LiveFailed`."""
+        for _ in range(companions):
+            self._press(more="1")
+        if goal:
+            self._press(to=goal)
+
+    def _press(self, **fields: str) -> None:
+        shown = dict(TOUCH.findall(self._client.get("/").text))
+        answer = self._client.post("/next-ride", data={**shown, **fields})
+        if answer.status_code != SEE_OTHER:
+            raise LiveFailed(f"the display refused {fields} ({answer.status_code})", "See its page.")
 
 
 def _text(fields: dict[str, object]) -> dict[str, str]:

@@ -6,14 +6,17 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from html import unescape
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
 from terminal.app.station import journal_reader
+from terminal.decision.outcome import Message
 from terminal.files import replace_file
 from terminal.journal.records import CashSale, parse_record
-from terminal.lab.live.crew import STAFF, Crew, employ
+from terminal.lab.live.cards import LiveCard
+from terminal.lab.live.crew import STAFF, Crew, DisplayUser, employ
 from terminal.lab.live.lists import (
     IssuedLists,
     ListOffice,
@@ -21,16 +24,24 @@ from terminal.lab.live.lists import (
     lists_needed,
     report_absent,
 )
-from terminal.lab.live.plan import BUS, LaneKey, LiveTap, Routes, by_vehicle, routes_from, spot_of
+from terminal.lab.live.plan import BUS, JUMP, LaneKey, LiveTap, Routes, by_vehicle, routes_from, spot_of
 from terminal.lab.live.process import VEHICLE, LiveFailed, LiveTerminal
+from terminal.policy.document.schema import UnknownFare
+from terminal.policy.ends import goes_on_until
+from terminal.policy.policy import Policy
 from terminal.screen.console.roles import Role
-from terminal.trip.facts import NOWHERE, Trip
+from terminal.screen.console.words import short
+from terminal.trip.facts import NOWHERE, AskedBy, ClockState, Trip
 
 ROUTES_FILE: Final = "routes.toml"
 OFFER: Final = re.compile(r'name="ride" value="([a-z0-9-]*)-(\d+)"')
+LANGUAGE: Final = "en"
+NOT_SOLD: Final = re.compile(r"Nothing can be sold now: ([^<]*)<")
+SHIFT_CLOSED: Final = "No shift is open."
 EVERY: Final = 20
 """Taps of a lane between two failures of each kind."""
 METRES_A_KM: Final = 1000
+NO_TIME: Final = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,8 @@ class LiveResult:
     balance_minor: int | None
     end: str = ""
     sequence: int | None = None
+    reasons: tuple[str, ...] | None = None
+    """The effects of the trail; None for a sale, of which the record states none."""
 
     @classmethod
     def of(cls, report: Mapping[str, Any]) -> LiveResult:
@@ -54,6 +67,7 @@ class LiveResult:
             balance_minor=report["balance_after_minor"],
             end=report["end"],
             sequence=report["sequence"],
+            reasons=tuple(report["reasons"]),
         )
 
 
@@ -66,13 +80,17 @@ class Lane:
         key: LaneKey,
         taps: Sequence[LiveTap],
         document: str,
-        region: int,
+        policy: Policy,
         office: ListOffice,
+        service_card: LiveCard,
         *,
         restarts: bool,
     ) -> None:
         """`restarts`: now and then power fails, and the processes of the vehicle's sources die."""
         self._restarts = restarts
+        self._service_card = service_card
+        self._sells_furthest = policy.document.profiles.bus.unknown_fare is UnknownFare.DEAREST
+        self._starts_until = goes_on_until(policy.document) - timedelta(seconds=1)
         self._lists = IssuedLists(lists_needed(taps, office.holders))
         self.terminal = LiveTerminal(folder, _tables(key, taps, document, self._lists.named))
         self._office = office
@@ -82,38 +100,48 @@ class Lane:
         self._closed: date | None = None
         self._key = key
         self._taps = taps
-        self._region = region
+        self._region = region = policy.document.header.region
         self._routes = Routes(region, 0)
         self._until = 0
         self._run = (0, 0)
         self._by_hand = NOWHERE
         self._shift_open = self._in_order = True
+        self._jumped = self._confirmed = False
         self._crew: dict[Role, Crew] = {}
+        self._rider: DisplayUser | None = None
 
     def take(self, index: int, card: Path | None) -> LiveResult:
         """The tap of this lane at `index`, with `card`, or a sale for cash."""
         tap = self._taps[index]
+        trip, at = tap.trip, tap.played.at
         if self._restarts and self.terminal.starts:
             self._disturb(index)
-        if self.terminal.starts:
-            self.terminal.say("clock", set=_placed_at(tap).isoformat())
         if index >= self._until:
             self._renew(index)
-        self._bring_about(tap.trip)
-        self.terminal.say("clock", set=tap.played.at.isoformat())
+        self._to_time(_placed_at(tap), trip.clock)
+        self._bring_about(trip)
+        self._to_time(at, trip.clock)
         if self._key.profile != BUS:
             self._open_canteen(tap)
         if card is None:
-            return self._sell(tap.trip)
-        self._ask(tap.trip)
-        self.terminal.say("present", card=str(card))
-        report = self.terminal.say("await")["tap"]
-        self.terminal.say("remove")
-        if tap.trip.companions or tap.trip.place.destination != NOWHERE:
+            return self._sell(trip)
+        if trip.clock.confirmed and not self._confirmed:
+            self._present(self._service_card.path)
+            self._confirmed = True
+        self._ask(trip)
+        report = self._present(card)
+        if trip.companions or trip.place.destination != NOWHERE:
             self._as(Role.DRIVER).do("/shift", "/next/forget")  # a card that was refused leaves it
-        if tap.trip.inspection is not None:
+        if trip.inspection is not None:
             self._as(Role.INSPECTOR).do("/inspection", "/inspection/stop")
         return LiveResult.of(report)
+
+    def _present(self, card: Path) -> dict[str, Any]:
+        """One card on the reader; the report of its tap."""
+        self.terminal.say("present", card=str(card))
+        report: dict[str, Any] = self.terminal.say("await")["tap"]
+        self.terminal.say("remove")
+        return report
 
     def close(self) -> None:
         """End the terminal in good order."""
@@ -131,9 +159,37 @@ class Lane:
         if self._has_vehicle and index % EVERY == 1:
             self.terminal.kill_vehicle()
         elif index % EVERY == EVERY // 2 or (not self._has_vehicle and index == 1):
+            if not self._may_start(index):
+                return
             self._leave()
             self.terminal.crash()
-            self.terminal.start(_placed_at(self._taps[index]))
+            self.terminal.start(self._start_of(index))
+
+    def _may_start(self, index: int) -> bool:
+        """Whether a terminal that starts now comes to where this tap finds it: a doubt of its clock would stay, and
+        there is no start under a document that has ended."""
+        return not self._jumped and _placed_at(self._taps[index]) <= self._starts_until
+
+    def _start_of(self, index: int) -> datetime:
+        """The moment at which it starts before this tap: while its document decides."""
+        return min(_trusted_before(self._taps[index]), self._starts_until)
+
+    # the clock
+
+    def _to_time(self, at: datetime, clock: ClockState) -> None:
+        """The clock shows `at`, and is trusted or in doubt as that tap finds it: in doubt after a jump ahead, trusted
+        again when it has jumped back."""
+        if self._jumped and (not clock.suspect or (self._confirmed and not clock.confirmed)):
+            self._jump_back()
+        if clock.suspect and not self._jumped:
+            self.terminal.say("clock", set=(at - JUMP).isoformat())
+            self.terminal.say("clock", jump_s=JUMP.total_seconds())
+            self._jumped = True
+        self.terminal.say("clock", set=at.isoformat())
+
+    def _jump_back(self) -> None:
+        self.terminal.say("clock", jump_s=-JUMP.total_seconds())
+        self._jumped = self._confirmed = False
 
     def _renew(self, index: int) -> None:
         """Give it routes and lists for this tap and for those after it that they can hold; start it if need be."""
@@ -149,16 +205,22 @@ class Lane:
             kinds.append("routes")
             replace_file(folder / ROUTES_FILE, self._routes.text(_placed_at(tap).isoformat()).encode())
         if self.terminal.starts:
+            if self._jumped:  # nothing comes into force by a clock in doubt
+                self._jump_back()
+            self.terminal.say("clock", set=_trusted_before(tap).isoformat())
             self.terminal.publish(kinds)
             return
-        employ(self.terminal.state)
+        employ(self.terminal.state, self._service_card.pseudonym)
         self._run = tap.trip.route, tap.trip.direction
-        self.terminal.start(_placed_at(tap))
+        self.terminal.start(self._start_of(index))
 
     def _leave(self) -> None:
         for crew in self._crew.values():
             crew.close()
         self._crew.clear()
+        if self._rider is not None:
+            self._rider.close()
+            self._rider = None
 
     def _as(self, role: Role) -> Crew:
         if role not in self._crew:
@@ -210,11 +272,16 @@ class Lane:
             self.terminal.report(**self._routes.report(trip))
 
     def _ask(self, trip: Trip) -> None:
-        """The rider says who else rides, and where the ride goes; the crew enters it."""
+        """With whom and where the next ride goes, as the rider says on the display, or has the crew enter it."""
+        goal = self._routes.goal(trip)
+        if trip.asked_by is AskedBy.RIDER:
+            self._rider = self._rider or DisplayUser(self.terminal.display)
+            self._rider.asks(trip.companions, goal)
+            return
         for _ in range(trip.companions):
             self._as(Role.DRIVER).do("/shift", "/next/persons", more=1)
-        if trip.place.destination != NOWHERE:
-            self._as(Role.DRIVER).do("/shift", "/next/destination", to=self._routes.goal(trip))
+        if goal:
+            self._as(Role.DRIVER).do("/shift", "/next/destination", to=goal)
 
     def _open_canteen(self, tap: LiveTap) -> None:
         """The roster is that of the day, who is absent is, and the day is closed where it should be."""
@@ -236,17 +303,12 @@ class Lane:
         return needs_vehicle(self._taps)
 
     def _sell(self, trip: Trip) -> LiveResult:
-        """A sale for cash at the console, at the price that its page shows."""
+        """A sale for cash at the console, at the price that its page shows; refused where it offers no such ride."""
         driver = self._as(Role.DRIVER)
-        offers = {goal: (goal, each) for goal, each in OFFER.findall(driver.look("/sale"))}
-        place = trip.place
-        goals = (self._routes.goal(trip), str(place.destination.zone or place.terminus.zone), "0")
-        offer = next((offers[goal] for goal in goals if goal in offers), None)
-        if offer is None and (not offers or place.destination != NOWHERE):
-            raise LiveFailed(
-                f"the console sells no ride to {goals[0] or 'anywhere'}", "See its page for sales."
-            )
-        offer = offer or next(iter(offers.values()))  # where nothing is known all rides cost the same
+        page = driver.look("/sale")
+        offer = self._offer(trip, page)
+        if offer is None:
+            return LiveResult(_refusal(page), "refused", 0, None)
         address = driver.do("/sale", "/sale", ride="-".join(offer), persons=1 + trip.companions)
         number = int(address.rpartition("/")[2])
         with journal_reader(self.terminal.state) as reader:
@@ -255,10 +317,37 @@ class Lane:
             raise LiveFailed(f"row {number} is no sale for cash", "Look at the journal.")
         return LiveResult("ok_paid", "let_in", sale.sum_minor, None, "", number)
 
+    def _offer(self, trip: Trip, page: str) -> tuple[str, str] | None:
+        """Where the ride of `trip` goes, as the page calls it, and its price there; None where it is not sold. Where a
+        driver has to name a zone, and the rider does not, the document says whether the furthest is sold."""
+        offers = {goal: (goal, each) for goal, each in OFFER.findall(page)}
+        place = trip.place
+        goals = (self._routes.goal(trip), str(place.destination.zone or place.terminus.zone), "0")
+        found = next((offers[goal] for goal in goals if goal in offers), None)
+        if found is None and offers and place.destination == NOWHERE and self._sells_furthest:
+            return max(offers.values(), key=lambda offer: int(offer[1]))
+        return found
+
+
+def _refusal(page: str) -> str:
+    """The message of the decision not to sell, by what the page for sales says."""
+    if SHIFT_CLOSED in page:
+        return Message.SHIFT_CLOSED
+    said = NOT_SOLD.search(page)
+    if said is None:
+        return Message.FARE_UNKNOWN  # other rides are offered, and this one is not
+    messages = (message for message in Message if short(message, LANGUAGE) == unescape(said[1]))
+    return next(messages, said[1])
+
 
 def _placed_at(tap: LiveTap) -> datetime:
     """When the place of the tap is heard, which is as old as the tap finds it."""
     return tap.played.at - timedelta(seconds=tap.trip.place.age_s)
+
+
+def _trusted_before(tap: LiveTap) -> datetime:
+    """A moment before the tap at which the clock is in no doubt, in time for the jump that it needs."""
+    return _placed_at(tap) - (JUMP if tap.trip.clock.suspect else NO_TIME)
 
 
 def needs_vehicle(taps: Sequence[LiveTap]) -> bool:
@@ -273,8 +362,9 @@ def _tables(
     bus, first = key.profile == BUS, taps[0].trip
     shift: dict[str, object] = {"operator": STAFF[Role.DRIVER]}
     files: dict[str, object] = {name: name for name in lists}
+    terminal = {"number": key.terminal, "profile": key.profile, "language": LANGUAGE}
     tables: dict[str, dict[str, object]] = {
-        "terminal": {"number": key.terminal, "profile": key.profile, "state": "state", "region": document},
+        "terminal": {**terminal, "state": "state", "region": document},
         "reader": {"name": "sim:"},
         "shift": {**shift, "route": first.route, "direction": first.direction} if bus else shift,
         "lists": {**files, "routes": ROUTES_FILE} if bus else files,
@@ -282,6 +372,8 @@ def _tables(
     }
     if bus and needs_vehicle(taps):
         tables["vehicle"] = {"source": "replay", "replay": VEHICLE}
+    if any(tap.trip.asked_by is AskedBy.RIDER for tap in taps):
+        tables["screen"] = {"enabled": True, "port": 0}
     if key.serving:
         tables["canteen"] = {"serving": key.serving}
     return tables

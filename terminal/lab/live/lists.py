@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cardproto.resident.records.rights import Concession
+from cardproto.resident.records.rights import CONCESSION_SLOTS, Concession
 from terminal.canteen.asking import ask
 from terminal.canteen.documents import ListFile
 from terminal.canteen.requests import CloseDay, CorrectAttendance, LoadRoster
@@ -21,7 +21,7 @@ from terminal.lab.live.crew import STAFF
 from terminal.lab.live.plan import LaneKey, LiveTap
 from terminal.media.port import PURPOSE
 from terminal.policy.deny_list import DenyKind, build_deny_list
-from terminal.policy.grants import LocalGrants, build_grants
+from terminal.policy.grants import NO_SLOTS, LocalGrants, build_grants
 from terminal.policy.keyed_file import ListIssue
 from terminal.policy.policy import Policy
 from terminal.scenario.schema import Card, Grant, RosterFacts
@@ -112,9 +112,10 @@ class ListOffice:
 
     def _listed(self) -> Iterator[tuple[bytes, LocalGrants]]:
         for holder in self.holders.values():
-            if holder.card.listed is not None:
-                concessions = tuple(map(_concession, holder.card.listed.concessions))
-                yield holder.live.pseudonym, LocalGrants(holder.card.listed.issued_on, concessions)
+            listed = holder.card.listed
+            if listed is not None:
+                slots = (*map(_concession, listed.concessions), *NO_SLOTS)[:CONCESSION_SLOTS]
+                yield holder.live.pseudonym, LocalGrants(listed.issued_on, slots)
 
     # the canteen's
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 from terminal.policy.base import Mode
+from terminal.policy.document.schema import PassengerAsk
 from terminal.policy.policy import Policy
 from terminal.scenario.load import card_of
 from terminal.scenario.play import Played, play
 from terminal.scenario.schema import Scenario, ScenarioFile
-from terminal.trip.facts import NOWHERE, Place, PlaceQuality, PlaceSource, Spot, Trip
+from terminal.trip.ages import freshness_of
+from terminal.trip.facts import NOWHERE, AskedBy, Place, PlaceQuality, PlaceSource, Spot, Trip
 from terminal.trip.stated import stated
 
 BUS: Final = "bus"
@@ -37,6 +40,9 @@ PLAYED: Final = frozenset(
         "inspection.misuse",
         "asked_by",
         "companions",
+        "clock.suspect",
+        "clock.confirmed",
+        "freshness.document_age_s",
         "canteen.day_closed",
         "canteen.school",
         "canteen.serving",
@@ -52,6 +58,8 @@ PLAYED: Final = frozenset(
     }
 )
 """The facts that a lane can bring about, besides those that rows hold in fields of their own and those of pupils."""
+JUMP: Final = timedelta(minutes=6)
+"""How far a clock jumps to be in doubt (O-05)."""
 OF_PUPILS: Final = "canteen.pupil"
 OF_BANK_CARDS: Final = "bank."
 """What the pure run counts of every card, and only a bank card's decision looks at."""
@@ -67,7 +75,8 @@ class LaneKey(NamedTuple):
     roster: str = ""
     """The age of its roster, empty for none."""
     alone: int = 0
-    """The scenario that has it to itself, because old places need time before their taps; 0: all the others."""
+    """The scenario that has it to itself, because its places, lists or clock need time before its taps; 0: all the
+    others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +122,15 @@ def plan_of(file: ScenarioFile, policy: Policy, wanted: Sequence[int]) -> LivePl
     for number in wanted:
         scenario, played = file.scenarios[number - 1], play(file, number, policy)
         plan.pure[number] = played
-        missing = sorted(set(_lacking(scenario, played)))
+        missing = sorted(set(_lacking(scenario, played, policy)))
         if missing:
             plan.lacking.append(Lacking(number, scenario.name, tuple(missing)))
             continue
-        alone = number if any(one.trip.place.age_s for one in played) else 0
-        for one in played:
-            tap = LiveTap(number, one, scenario.cash is not None, _denied(file, scenario, one.tap))
-            plan.lanes.setdefault(lane_of(scenario, one.trip, alone), []).append(tap)
+        cash = scenario.cash is not None
+        taps = [LiveTap(number, one, cash, _denied(file, scenario, one.tap)) for one in played]
+        alone = number if any(map(_takes_time, taps)) else 0
+        for tap in taps:
+            plan.lanes.setdefault(lane_of(scenario, tap.trip, alone), []).append(tap)
     for taps in plan.lanes.values():
         taps.sort(key=_moment)
     return plan
@@ -148,7 +158,7 @@ def _moment(tap: LiveTap) -> tuple[object, int, int, int]:
     return tap.played.at, tap.scenario, tap.played.tap, tap.played.turn
 
 
-def _lacking(scenario: Scenario, played: Iterable[Played]) -> Iterator[str]:
+def _lacking(scenario: Scenario, played: Sequence[Played], policy: Policy) -> Iterator[str]:
     if scenario.bank_card is not None:
         yield BANK_CARD
         return
@@ -156,6 +166,41 @@ def _lacking(scenario: Scenario, played: Iterable[Played]) -> Iterator[str]:
         for fact in stated(one.trip):
             if fact not in PLAYED and not fact.startswith((OF_PUPILS, OF_BANK_CARDS)):
                 yield fact
+        known_s = freshness_of(policy, one.at, one.trip.clock).document_age_s
+        if one.trip.freshness.document_age_s != known_s:
+            yield "freshness.document_age_s"
+        if not _may_ask(one.trip, policy):
+            yield "asked_by"
+    yield from _lacking_of_clocks(played)
+
+
+def _lacking_of_clocks(played: Sequence[Played]) -> Iterator[str]:
+    """A clock jumps to where it should be from as long before; one that is in no doubt is not confirmed."""
+    for before, one in zip((None, *played), played, strict=False):
+        clock, age = one.trip.clock, timedelta(seconds=one.trip.place.age_s)
+        trusted = before is not None and not before.trip.clock.suspect
+        if clock.suspect and trusted and before is not None and one.at - before.at < JUMP + age:
+            yield "clock.suspect"
+        if clock.confirmed and not clock.suspect:
+            yield "clock.confirmed"
+
+
+def _takes_time(tap: LiveTap) -> bool:
+    """Whether its place, its lists or its clock must have become what they are before the tap."""
+    trip = tap.trip
+    lists = trip.freshness.lists_age_s > 0 or tap.denied != "none"
+    return lists or trip.place.age_s > 0 or trip.clock.suspect
+
+
+def _may_ask(trip: Trip, policy: Policy) -> bool:
+    """Whether the document lets a rider say at the display what this one says there."""
+    if trip.asked_by is not AskedBy.RIDER:
+        return True
+    allowed = policy.document.profiles.bus.passenger_asks
+    goes, with_others = trip.place.destination != NOWHERE, trip.companions > 0
+    return (not goes or PassengerAsk.DESTINATION in allowed) and (
+        not with_others or PassengerAsk.COMPANIONS in allowed
+    )
 
 
 # the routes document of a lane

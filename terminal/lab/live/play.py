@@ -20,7 +20,7 @@ from terminal.scenario.card import local_time
 from terminal.scenario.compare import Difference, balance_minor
 from terminal.scenario.load import card_of
 from terminal.scenario.play import Played
-from terminal.scenario.schema import ScenarioFile
+from terminal.scenario.schema import Card, ScenarioFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ class _LiveRun:
         self._cards = {
             number: card for number in self.scenarios if (card := self._issued(number)) is not None
         }
+        self._service_card = self._office.issue("service card", Card())
         keys = load_file_keys(laboratory_keys(), UNLIMITED)
         self._lists = ListOffice(policy, keys, dict(self._holders()))
 
@@ -111,15 +112,15 @@ class _LiveRun:
     @contextmanager
     def lanes_open(self, *, restarts: bool) -> Iterator[dict[LaneKey, Lane]]:
         """The lanes, none of them started; ended at the end, at once where something went wrong."""
-        region = self._policy.document.header.region
         lanes = {
             key: Lane(
                 self._folder / f"lane-{number}",
                 key,
                 taps,
                 self._document,
-                region,
+                self._policy,
                 self._lists,
+                self._service_card,
                 restarts=restarts,
             )
             for number, (key, taps) in enumerate(self._plan.lanes.items(), start=1)
@@ -158,12 +159,14 @@ class _LiveRun:
 
 def _differences(pure: Played, live: LiveResult) -> Iterator[Difference]:
     outcome = pure.decision.outcome
-    pairs = (
+    pairs: list[tuple[str, object, object]] = [
         ("message", str(outcome.message), live.message),
         ("admission", outcome.admission.value, live.admission),
         ("charge_minor", outcome.charge_minor, live.charge_minor),
         ("balance_minor", balance_minor(pure), live.balance_minor),
-    )
+    ]
+    if live.reasons is not None:
+        pairs.append(("reasons", [reason.code for reason in pure.decision.facts], list(live.reasons)))
     for what, expected, got in pairs:
         if expected != got:
             yield Difference(what, expected, got)

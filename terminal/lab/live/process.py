@@ -23,6 +23,7 @@ VEHICLE: Final = "vehicle"
 CONFIG_FILE: Final = "terminal.toml"
 PATIENCE_S: Final = 60.0
 CONSOLE: Final = "operator console: "
+DISPLAY: Final = "passenger display: "
 READY: Final = ": ready:"
 IN_FORCE: Final = ": in_force: kind="
 KEPT_LINES: Final = 20
@@ -39,6 +40,7 @@ class LiveTerminal:
         """Write the configuration; `start` does the rest."""
         self.folder = folder
         self.console = ""
+        self.display = ""
         self.starts = 0
         self._tables = tables
         self._said: deque[str] = deque(maxlen=KEPT_LINES)
@@ -171,12 +173,18 @@ class LiveTerminal:
         with process.stderr as lines:
             for line in lines:
                 self._said.append(line.rstrip())
-                if line.startswith(CONSOLE):
-                    self.console = line.removeprefix(CONSOLE).strip().rstrip("/")
+                self._hear_address(line)
                 if READY in line:
                     ready.set()
                 self._count(line)
         ready.set()
+
+    def _hear_address(self, line: str) -> None:
+        """A line that says where one of its screens is."""
+        if line.startswith(CONSOLE):
+            self.console = line.removeprefix(CONSOLE).strip().rstrip("/")
+        if line.startswith(DISPLAY):
+            self.display = line.removeprefix(DISPLAY).strip().rstrip("/")
 
     def _count(self, line: str) -> None:
         """A line of the log that says what is in force now."""

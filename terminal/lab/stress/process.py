@@ -81,7 +81,7 @@ class Rounds:
         self.state, self.collector = folder / "terminal", folder / "collector"
         document = load_region("demo")
         cards = issue_residents(
-            ["adult_purse", "month_pass", "adult_purse"], document, DAY, rng=self.rng.randbytes
+            ["adult_purse", "month_pass", "adult_purse"], document.header.region, DAY, rng=self.rng.randbytes
         )
         self.riders = [
             StressRider(card, purse_minor(card)) for card in cards if isinstance(card, VirtualCard)

@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 from terminal.policy.gtfs.card import CardLayout, layout_of
 from terminal.policy.gtfs.index import Index, Rider
-from terminal.policy.gtfs.indexing import index_of
 from terminal.policy.gtfs.section import Destination, Fallback, GtfsFares
 from terminal.policy.gtfs.tables import GtfsTables
 
@@ -32,9 +31,7 @@ class FeedFares:
     @classmethod
     def of(cls, section: GtfsFares) -> FeedFares:
         """Index a checked section whose tables are loaded (see `section.section_with_tables`)."""
-        assert section.tables is not None, "section_with_tables comes first"
-        index = index_of(section.tables, timeframes_include_end=section.timeframes_include_end)
-        unknown, media = section.unknown_fare, section.media
+        index, unknown, media = section.index, section.unknown_fare, section.media
         return cls(
             index=index,
             card=layout_of(index, section.destination, section.longest_change_s),

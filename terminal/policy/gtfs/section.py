@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,6 +17,8 @@ from msgspec import Meta, field
 
 from terminal.errors import RegionDocumentError
 from terminal.policy.base import Code, Fare, Section
+from terminal.policy.gtfs.index import Index
+from terminal.policy.gtfs.indexing import index_of
 from terminal.policy.gtfs.tables import TABLES_FORMAT, GtfsTables
 
 LONGEST_CHANGE_S: Final = 7200
@@ -57,7 +60,7 @@ class ConcessionCategory(Section, frozen=True, kw_only=True):
     rider_category: str
 
 
-class GtfsFares(Section, frozen=True, kw_only=True):
+class GtfsFares(Section, frozen=True, kw_only=True, dict=True):
     """`file` is relative to the document. `longest_change_s`: after so long without a tap the journey is over,
     where the feed sets no limit of its own. `ordinary_category` is what everybody may pay as.
 
@@ -77,6 +80,12 @@ class GtfsFares(Section, frozen=True, kw_only=True):
     route_ids: dict[str, str] = field(default_factory=dict)
     stop_ids: dict[str, str] = field(default_factory=dict)
     timeframes_include_end: bool = False
+
+    @cached_property
+    def index(self) -> Index:
+        """The tables indexed, which takes as long as reading them and is wanted for checking and for deciding."""
+        assert self.tables is not None, "section_with_tables comes first"
+        return index_of(self.tables, timeframes_include_end=self.timeframes_include_end)
 
 
 def section_with_tables(section: GtfsFares, folder: Path) -> GtfsFares:

@@ -8,7 +8,6 @@ from cardproto.resident.limits import LARGEST_MINOR, LONGEST_AGE_S
 from terminal.policy.base import Problem, unique, unknown
 from terminal.policy.gtfs.card import layout_of, longest_limit_s
 from terminal.policy.gtfs.checks import known_time_zone, tables_problems
-from terminal.policy.gtfs.indexing import index_of
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.tables import GtfsTables, LimitType
 
@@ -37,7 +36,7 @@ def section_problems(section: GtfsFares, currency: str, time_zone: str, free_bit
     yield from _ids(section, tables)
     if section.destination is Destination.NOT_USED:
         yield from _needs_the_end(tables)
-    yield from _fits_the_card(section, tables, free_bits)
+    yield from _fits_the_card(section, free_bits)
 
 
 def _source(section: GtfsFares) -> Iterator[Problem]:
@@ -125,8 +124,8 @@ def _needs_the_end(tables: GtfsTables) -> Iterator[Problem]:
             )
 
 
-def _fits_the_card(section: GtfsFares, tables: GtfsTables, free_bits: int) -> Iterator[Problem]:
-    index = index_of(tables)
+def _fits_the_card(section: GtfsFares, free_bits: int) -> Iterator[Problem]:
+    index = section.index
     longest_s = longest_limit_s(index, section.longest_change_s)
     if longest_s >= LONGEST_AGE_S:
         yield Problem(

@@ -142,7 +142,9 @@ def test_a_reload_changes_purse_and_newest_event_and_nothing_else(shelf: dict[st
     conversation(card, reload(card))
     found = changes(before, list(lines_of(holding_of(card), no_counters)))
     changed = {
-        (change.part, change.name): (change.before, change.after) for change in found if change.changed
+        (change.part, change.name): (str(change.before), str(change.after))
+        for change in found
+        if change.changed
     }
     assert changed["purse", "balance"] == ("500.00", "510.00")
     assert changed["newest event", "kind"] == ("issue", "reload")

@@ -238,7 +238,7 @@ def test_a_new_file_is_sound_complete_and_never_written_over(run: Run, tmp_path:
 
 
 def test_each_commented_key_of_a_new_file_may_be_taken_as_it_stands(run: Run, tmp_path: Path) -> None:
-    assert run("config", "init", "--reader", "sim:adult_purse").returncode == 0
+    assert run("config", "init", "--reader", "sim:").returncode == 0
     path = tmp_path / "terminal.toml"
     names = {key for table in table_names() for key in keys_of(table)}
     lines = [
@@ -248,6 +248,7 @@ def test_each_commented_key_of_a_new_file_may_be_taken_as_it_stands(run: Run, tm
     path.write_text("\n".join(lines), "utf-8")
     told = json.loads(run("config", "check", "--json").stdout)["mistakes"]
     meanings = {"there is no file", "a bus serves no meals", "no installed package brings"}
+    meanings |= {"the machine's clock starts nowhere"}
     assert [one for one in told if not any(one["what"].startswith(known) for known in meanings)] == []
 
 
@@ -499,6 +500,44 @@ def test_a_vehicle_source_has_what_it_needs(run: Run, tmp_path: Path, tables: st
         "mistakes"
     ]
     assert sorted(one["key"] for one in mistakes) == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    ("table", "keys"),
+    [
+        ('publisher = "obu:8081"', ["vehicle.publisher"]),
+        ('publisher = "http://10.0.0.2:8081"', ["vehicle.publisher"]),
+        ('publisher = "10.0.0.2"', ["vehicle.publisher"]),
+        ('publisher = "10.0.0.2:0"', ["vehicle.publisher"]),
+        ('publisher = "10.0.0.2:99999"', ["vehicle.publisher"]),
+        ('publisher = "::1:8081"', ["vehicle.publisher"]),
+        ('publisher = "dns-sd:"', ["vehicle.publisher"]),
+        ('publisher = "dns-sd:Tvs@"', ["vehicle.publisher"]),
+        ('publisher = "dns-sd:Tvs@obu"', ["vehicle.publisher"]),
+        ('publisher = "dns-sd:Tvs"', []),
+        ('publisher = "dns-sd:Tvs@10.0.0.2"', []),
+        ('publisher = "[fe80::2]:8081"', ["vehicle.reply_host"]),
+        ('publisher = "[fe80::2]:8081"\nreply_host = "fe80::7"', []),
+        ('publisher = "10.0.0.2:8081"\nreply_host = "bus"', ["vehicle.reply_host"]),
+        ('publisher = "10.0.0.2:8081"\nreply_host = "0.0.0.0"', ["vehicle.reply_host"]),
+        ('publisher = "10.0.0.2:8081"\nsource = "gpsd"', []),
+        ('source = "gpsd"\ngpsd = "10.0.0.2"', ["vehicle.gpsd"]),
+        ('source = "gpsd"\ngpsd = "receiver:2947"', ["vehicle.gpsd"]),
+        ('source = "gpsd"\ngpsd = "localhost:2947"', []),
+        ('source = "gpsd"\ngpsd = "[::1]:2947"', []),
+    ],
+)
+def test_an_address_in_the_vehicle_is_one(run: Run, tmp_path: Path, table: str, keys: list[str]) -> None:
+    lines = dict(line.split(" = ", 1) for line in ('source = "vdv301"', 'reply_host = "10.0.0.7"'))
+    lines |= dict(line.split(" = ", 1) for line in table.splitlines())
+    written = "[vehicle]\n" + "\n".join(f"{key} = {value}" for key, value in lines.items()) + "\n"
+    found = {key for _line, key, _what in checked(run, tmp_path, written)} - {"vehicle.source"}
+    assert sorted(key for key in found if key.startswith("vehicle.")) == keys
+
+
+def test_an_address_that_no_source_listens_to_is_a_mistake(run: Run, tmp_path: Path) -> None:
+    found = checked(run, tmp_path, '[vehicle]\npublisher = "10.0.0.2:8081"\nreplay = "line15.jsonl"\n')
+    assert {"vehicle.publisher", "vehicle.replay"} <= {key for _line, key, _what in found}
 
 
 def test_a_canteen_has_no_vehicle(run: Run, tmp_path: Path) -> None:

@@ -65,6 +65,31 @@ def test_routes_of_another_mode_leave_the_other_fare(run: Run, tmp_path: Path) -
     assert json.loads(run(*RUN).stdout)["charge_minor"] == 6000
 
 
+UNLISTED = "and the routes document does not state that of route 901"
+
+
+def test_a_route_that_is_not_listed_is_sold_at_no_other_modes_price(run: Run, tmp_path: Path) -> None:
+    """By [shift], which every check sees, and by a shift that is open when the terminal starts."""
+    file = bus(tmp_path, METRO.replace("901", "902"))
+    for refused in (run(*RUN), run("policy", "check", "st_petersburg", "--terminal", file)):
+        assert (refused.returncode, UNLISTED in refused.stderr) == (10, True), refused.stderr
+    text = file.read_text("utf-8")
+    file.write_text(text.replace("route = 901", "route = 902"), "utf-8")
+    begun = run("shift", "open", "--operator", "d", "--route", "901", "--config", file)
+    assert begun.returncode == 0, begun.stderr
+    again = run(*RUN)
+    assert (again.returncode, UNLISTED in again.stderr) == (10, True), again.stderr
+    assert run("shift", "close", "--config", file).returncode == 0
+    assert json.loads(run(*RUN).stdout)["charge_minor"] == 7000
+
+
+def test_a_document_that_asks_no_modes_runs_any_route(run: Run, tmp_path: Path) -> None:
+    file = bus(tmp_path, METRO.replace("901", "902").replace("78", "34"))
+    assert run("policy", "check", "demo", "--terminal", file).returncode == 0
+    served = run("run", "--json", "--region", "demo", "--reader", "sim:adult_purse", "--taps", "1")
+    assert json.loads(served.stdout)["charge_minor"] == 2400
+
+
 def test_check_names_everything_a_terminal_cannot_know(run: Run, tmp_path: Path) -> None:
     file = bus(tmp_path)
     checked = run("policy", "check", "st_petersburg", "--terminal", file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
 import subprocess
@@ -101,6 +102,19 @@ def test_what_cannot_be_done_is_said_and_the_terminal_goes_on(
     assert terminal.tap(passenger)["end"] == "committed"
 
 
+def test_what_has_no_end_is_no_card(terminal: TerminalByHand, passenger: Path, tmp_path: Path) -> None:
+    """A device, a pipe and a large file: nothing of them is waited for, and the next card is served."""
+    os.mkfifo(tmp_path / "pipe.json")
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate(8 << 30)
+    for name in ("/dev/zero", tmp_path / "pipe.json", tmp_path):
+        assert "is no plain file" in refused(terminal, "present", card=str(name))
+    assert "is larger than any card" in refused(terminal, "present", card=str(tmp_path / "large.json"))
+    assert "cannot be read" in refused(terminal, "present", card="a\0b")
+    terminal.say("clock", step_s=3600)
+    assert terminal.tap(passenger)["end"] == "committed"
+
+
 def test_a_line_that_never_ends_is_refused(terminal: TerminalByHand) -> None:
     with socket.socket(socket.AF_UNIX) as other:
         other.connect(str(terminal.socket_path))
@@ -123,6 +137,26 @@ def test_a_file_in_place_of_the_socket_is_not_replaced(run: Run, tmp_path: Path)
     done = run("run", "--config", tmp_path / "terminal.toml")
     assert (done.returncode, "is a file already" in done.stderr) == (15, True)
     assert (tmp_path / SOCKET).read_text() == "mine"
+
+
+def test_a_second_terminal_does_not_take_the_socket_of_one_that_runs(
+    terminal: TerminalByHand, run: Run, tmp_path: Path
+) -> None:
+    bus(tmp_path, control=str(terminal.socket_path))
+    done = run("run", "--config", tmp_path / "terminal.toml")
+    assert (done.returncode, "moves another terminal" in done.stderr) == (15, True)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.connect(str(terminal.socket_path))
+
+
+def test_the_socket_of_one_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    config = bus(tmp_path)
+    with started(tmp_path, config) as killed:
+        killed.process.kill()
+        killed.process.wait()
+    assert (tmp_path / SOCKET).is_socket()
+    with started(tmp_path, config) as again:
+        assert again.say("status")["ready"]
 
 
 @pytest.mark.parametrize(

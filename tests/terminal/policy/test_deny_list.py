@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import struct
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -166,6 +167,27 @@ def test_a_list_that_cannot_be_trusted_is_refused_by_name(
         DenyListFile(path, KEY)
     assert str(path) in caught.value.what
     assert caught.value.advice
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 20_000])
+def test_a_list_whose_order_was_checked_before_is_searched_the_same_way(tmp_path: Path, count: int) -> None:
+    path = built(tmp_path, *range(count))
+    first = DenyListFile(path, KEY)
+    again = DenyListFile(path, KEY, sorted_digest=first.digest)
+    assert (again.name, len(again), again._buckets) == (first.name, len(first), first._buckets)
+    first.close()
+    again.close()
+
+
+def test_order_is_checked_where_the_file_is_another_one_than_was_checked(tmp_path: Path) -> None:
+    path = built(tmp_path, *range(20_000))
+    with closing(DenyListFile(path, KEY)) as checked:
+        digest = checked.digest
+    data = bytearray(path.read_bytes())
+    data[-16:-8], data[-8:] = data[-8:], data[-16:-8]
+    path.write_bytes(data)
+    with pytest.raises(RegionDocumentError, match="not sorted"):
+        DenyListFile(path, KEY, sorted_digest=digest)
 
 
 def test_disorder_far_inside_a_long_list_is_found(tmp_path: Path) -> None:

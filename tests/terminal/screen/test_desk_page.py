@@ -29,7 +29,18 @@ from terminal.screen.server import ScreenServer
 from tests.terminal.screen.browser import NewPage, assert_accessible
 
 LONG_MS = 30_000
-SIZES = [(1920, 1080), (1440, 900), (1024, 768), (390, 844)]
+SIZES = [(1920, 1080), (1440, 900), (1280, 800), (1024, 768), (800, 600), (390, 844)]
+WIDEST_CARD = 230
+RUNS_TOGETHER = """
+() => [...document.querySelectorAll("[data-card]")].filter((card) => {
+  const [chip, money] = [...card.querySelectorAll(".card-chip, .card-money")].map((one) => one.getBoundingClientRect());
+  const apart = chip.right < money.left || chip.bottom <= money.top + 1;
+  const title = card.querySelector(".card-title");
+  const whole = title.scrollHeight <= title.clientHeight + 1 && card.scrollHeight <= card.clientHeight + 1;
+  return !(apart && whole);
+}).map((card) => card.dataset.card)
+"""
+"""Cards on whose face chip and balance touch, or whose name is cut."""
 EVIL = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
 Desk = tuple[ScreenServer, DeskSession]
 
@@ -266,6 +277,68 @@ def test_the_clock_is_set_even_back(desk: Page) -> None:
     expect(desk.locator(".reasons")).to_be_visible()
 
 
+def test_a_clock_that_goes_wrong_is_confirmed_with_a_service_card(desk: Page) -> None:
+    desk.get_by_role("button", name="Set …").click()
+    desk.get_by_label("Local time").fill("2026-09-18T09:00:00")
+    desk.get_by_label("The clock goes wrong").check()
+    desk.get_by_role("button", name="Set", exact=True).click()
+    doubt = desk.locator('[data-terminal="front"] .doubt')
+    expect(doubt).to_have_text("Clock in doubt: tap a service card")
+    tap(desk, "driver_service", "front")
+    shown(desk, 1)
+    expect(doubt).to_have_text("Clock in doubt, confirmed")
+    tap(desk, "adult_purse", "front")
+    shown(desk, 2)
+    expect(desk.locator('[data-fact="clock.suspect"]')).to_contain_text("watch over the clock")
+    expect(desk.locator(".reasons")).to_contain_text("O-05")
+
+
+def test_a_bus_drives_its_line_while_its_computer_dies(desk: Page, session: DeskSession) -> None:
+    desk.get_by_label("Region", exact=True).select_option("belgorod")
+    expect(desk.locator("#bus-stops li")).to_have_count(6)
+    tap(desk, "adult_purse", "front")
+    shown(desk, 1)
+    expect(desk.locator('[data-fact="place.stop"]')).to_contain_text("Автовокзал (10101)")
+    desk.get_by_role("button", name="Next stop").click()
+    here = desk.locator("#bus-stops [aria-current]")
+    expect(here).to_contain_text("Разумное")
+    desk.get_by_role("button", name="Close doors, go").click()
+    expect(desk.get_by_role("button", name="Come near")).to_be_visible()
+    desk.get_by_label("On-board computer").select_option("silent")
+    desk.get_by_role("switch", name="Drive").click()
+    expect(here).to_contain_text("Крутой Лог", timeout=LONG_MS)
+    desk.get_by_role("switch", name="Drive").click()
+    expect(desk.locator("#bus-heard")).to_contain_text("old: counts as an estimate")
+    tap(desk, "adult_purse", "front")
+    shown(desk, 2)
+    expect(message(desk)).to_contain_text("Checked out")
+    stop = desk.locator('[data-fact="place.stop"]')
+    expect(stop).to_contain_text("Разумное (10102)")
+    expect(stop).to_contain_text("vehicle")
+    expect(stop).to_contain_text("1 min")
+    expect(desk.locator(".reasons")).to_contain_text("the vehicle's place is some time old")
+    desk.get_by_label("On-board computer").select_option("wrong_zone")
+    expect(desk.locator("#bus-heard")).to_contain_text("contradicts the route")
+
+
+def test_the_next_ride_and_an_inspection_from_the_keyboard(desk: Page) -> None:
+    front = desk.locator('[data-terminal="front"]')
+    front.get_by_role("button", name="One companion more").focus()
+    desk.keyboard.press("Enter")
+    expect(front.locator(".companions")).to_have_text("1")
+    desk.locator("#bus-razzia").focus()
+    desk.keyboard.press("Space")
+    expect(desk.locator("#bus-razzia")).to_have_attribute("aria-checked", "true")
+    expect(front.frame_locator("iframe").locator(".razzia")).to_be_visible()
+    card(desk, "adult_purse").focus()
+    desk.keyboard.press("Enter")
+    desk.keyboard.press("1")
+    shown(desk, 1)
+    expect(desk.locator(".facts")).to_contain_text("48.00")
+    expect(desk.locator('[data-fact="companions"]')).to_contain_text("driver or conductor")
+    expect(front.locator(".companions")).to_have_text("0")
+
+
 def test_a_reload_in_the_middle_keeps_the_desk_as_it_was(desk: Page) -> None:
     tap(desk, "adult_purse", "front")
     shown(desk, 1)
@@ -369,6 +442,12 @@ def test_russian_is_russian(opened: Desk, session: DeskSession, new_page: NewPag
     expect(message(page)).to_have_text(text(Message.OK_PAID, "ru"))
     expect(page.locator("h1")).to_have_text("Стенд")
     expect(card(page, "adult_purse")).to_contain_text("Взрослый с деньгами на карте")
+    expect(page.locator('[data-fact="mode"]')).to_contain_text("справочник маршрутов")
+    lines = page.locator(".columns .changes").last
+    expect(page.locator(".changes ins", has_text="15.09.2026 09:38:01")).to_be_visible()
+    expect(page.locator(".changes ins", has_text="поездка")).to_be_visible()
+    assert "UTC" not in page.inner_text("body")
+    assert not re.search(r"\b(ride|purse|product|code|row)\b", lines.inner_text())
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -382,6 +461,8 @@ def test_no_size_makes_it_wider_than_the_window(
         expect(page.locator("h1")).to_be_visible()
         if path == "/":
             shown(page, 1)
+            assert page.evaluate(RUNS_TOGETHER) == []
+            assert page.evaluate("document.querySelector('[data-card]').offsetWidth") <= WIDEST_CARD
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -222,6 +222,8 @@ def test_ours_ends_with_its_terminal_however_that_ends(tmp_path_factory: pytest.
         assert ears.report().line == "15"
         number = process.process_id
         assert number is not None
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, number) >= min(own + 1, 19), "taps come first"
         handle = os.pidfd_open(number)
     assert select.select([handle], [], [], PATIENCE_S)[0] == [handle]
     os.close(handle)

@@ -159,6 +159,22 @@ def test_a_header_beyond_all_numbers_is_refused_in_words(
     assert what in checked.stderr
 
 
+def test_routes_without_the_one_that_is_run_are_refused_where_fares_depend_on_its_mode(
+    tmp_path: Path,
+) -> None:
+    document, listed = tmp_path / "region.toml", tmp_path / "routes.toml"
+    text = region(1).decode()
+    document.write_bytes(text.replace("[[transfers]]", f"{BY_MODE}\n[[transfers]]", 1).encode())
+    listed.write_bytes(routes(1, mode="metro"))
+    with serving(tmp_path, MANY, terminal={"region": document}, lists={"routes": listed}) as served:
+        served.tap()
+        publish(listed, routes(2, mode="metro").replace(b"number = 15\n", b"number = 16\n"))
+        served.hang_up()
+        served.said("update", code="update:unknowable")
+        served.tap()
+        assert {row.trip.get("mode") for row in served.rows() if isinstance(row, Intent)} == {"metro"}
+
+
 def test_a_start_takes_the_newest_and_never_an_older_one(run: Run, tmp_path: Path) -> None:
     document = tmp_path / "region.toml"
     document.write_bytes(region(2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from random import Random
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -112,6 +113,25 @@ def test_a_jump_and_a_place_far_away_are_no_positions() -> None:
     assert drive.to(at(0, 1400), after_s=60) == OnWay(pytest.approx(1400, abs=1), 2, 3)
 
 
+def test_a_clock_that_is_put_back_loses_no_position() -> None:
+    drive = Drive(STRAIGHT)
+    drive.at_s = 6e8  # a receiver that begins with the wrong day, and a kilometre off
+    assert drive.to(at(300, 1400)) is None
+    drive.at_s = 0.0
+    assert drive.north(100, 300) == OnWay(pytest.approx(300, abs=1), 0, 1)
+
+
+def test_a_vehicle_that_comes_back_to_its_first_stop_begins_anew() -> None:
+    drive = Drive(STRAIGHT)
+    drive.north(700, 750)  # on its way from the depot, with the turn begun
+    on = drive.north(740, 210)
+    assert on == OnWay(pytest.approx(650, abs=20), 1, 2, off_route=True)
+    on = drive.north(200, 0)
+    assert on is not None
+    assert (on.stop, on.off_route) == (0, False)
+    assert drive.north(0, 600) == OnWay(pytest.approx(600, abs=1), 1, 2)
+
+
 def test_out_and_back_by_the_same_street_are_two_ways() -> None:
     stops = [at(0, 100), at(0, 900), at(200, 1000), at(0, 900), at(0, 100)]
     drive = Drive(stops, OUT_AND_BACK)
@@ -198,3 +218,12 @@ def test_with_noise_below_the_width_of_a_street_every_stop_comes_in_its_order(
     assert seen == sorted(seen)
     assert seen[-1] == len(corners) - 1
     assert set(range(len(corners))) <= set(seen)
+
+
+def test_the_longest_way_that_a_document_may_have_costs_a_position_little() -> None:
+    shape = [at(3 * metre, 300 * math.sin(metre / 300)) for metre in range(20_000)]
+    began_s = process_time()
+    drive = Drive(shape[::100], shape)
+    for metre in range(100):
+        assert drive.to(shape[metre]) is not None
+    assert process_time() - began_s < 2.0, "a side process that says nothing for ten seconds is ended"

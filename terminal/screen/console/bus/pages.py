@@ -11,6 +11,7 @@ from terminal.clock import from_unix_ms
 from terminal.journal.console_records import PlaceSet
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
+from terminal.policy.needs import unknown_on
 from terminal.policy.routes import LineRoute, RouteStop
 from terminal.receipt.counter import sell_for_cash
 from terminal.receipt.hand_over import hand_over
@@ -36,6 +37,9 @@ NO_SHIFT: Final = N_("No shift is open. Open one first.")
 SHIFT_OPEN: Final = N_("Shift {shift} is already open.")
 OUT_OF_SERVICE: Final = N_("The terminal is out of service. Take it back into service first.")
 NOT_AHEAD: Final = N_("The vehicle does not come there on this trip. Choose a place from the list.")
+NOT_LISTED: Final = N_(
+    "Route {route} is not in the list of routes, and fares depend on it. Choose one that is."
+)
 NOT_SOLD: Final = N_("Nothing can be sold now: {reason}")
 
 
@@ -163,13 +167,21 @@ def do_open(visit: Visit, form: FormFields, _written: Written) -> None:
     journal = visit.console.terminal.journal
     if journal.open_shift is not None:
         raise ActionRefused(SHIFT_OPEN, {"shift": journal.open_shift.shift})
-    open_shift(journal, visit.console.clock.now(), visit.who.ref, "bus", *run_in(form))
+    open_shift(journal, visit.console.clock.now(), visit.who.ref, "bus", *_run_listed(visit, form))
 
 
 def do_turn(visit: Visit, form: FormFields, _written: Written) -> None:
     """T-62: the next turn begins, on this route and in this direction."""
     journal = _of_open_shift(visit)
-    start_turn(journal, visit.console.clock.now(), visit.who.ref, *run_in(form))
+    start_turn(journal, visit.console.clock.now(), visit.who.ref, *_run_listed(visit, form))
+
+
+def _run_listed(visit: Visit, form: FormFields) -> tuple[int, int]:
+    """The run chosen in `form`; refused where fares depend on a mode that nothing states of its route."""
+    route, direction = run_in(form)
+    if unknown_on(visit.console.policy.document, route, visit.console.routes) is not None:
+        raise ActionRefused(NOT_LISTED, {"route": route})
+    return route, direction
 
 
 def do_place(visit: Visit, form: FormFields, _written: Written) -> None:

@@ -114,7 +114,7 @@ class Cab:
         self.clock.advance(at_s)
         if resident not in self._cards:
             rng = random.Random(len(self._cards)).randbytes
-            region = load_region("demo")
+            region = load_region("demo").header.region
             (self._cards[resident],) = issue_residents([resident], region, START.date(), None, rng)
         reader = SimReader("reader", self.clock)
         reader.present(self._cards[resident], fault)

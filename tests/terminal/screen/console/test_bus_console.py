@@ -25,7 +25,7 @@ from terminal.screen.console.inspector import LASTS
 from terminal.screen.console.roles import Role
 from terminal.trip.asked import MOST_COMPANIONS
 from terminal.trip.facts import Spot
-from tests.terminal.screen.console.cab import DRIVER, SERVICE_CARD, START, Cab, csrf, open_cab, ref_of
+from tests.terminal.screen.console.cab import DRIVER, ROUTES, SERVICE_CARD, START, Cab, csrf, open_cab, ref_of
 
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 SCRIPT = "<script>alert(1)</script>"
@@ -83,6 +83,21 @@ def test_a_shift_opens_on_a_route_in_a_direction_or_not_at_all(cab: Cab, fields:
     answer = cab.act("/shift", "/shift/open", **({"route": 15, "direction": 0} | fields))  # type: ignore[arg-type]
     assert answer.status_code == 409
     assert cab.journal.open_shift is None
+
+
+def test_where_fares_depend_on_the_mode_a_route_that_is_not_listed_is_not_run(tmp_path: Path) -> None:
+    """A form that was open when the list changed, or was never the page's."""
+    metro = ROUTES.replace("number = 15\n", 'number = 15\nmode = "metro"\n')
+    with open_cab(tmp_path, policy=Policy.of(load_region("st_petersburg")), routes=metro) as cab:
+        cab.sign_in()
+        assert "Route 99 is not in the list of routes" in text(
+            cab.act("/shift", "/shift/open", route=99, direction=0)
+        )
+        assert "Route 6 is not in the list of routes" in text(cab.act("/shift", "/shift/open", run="6-0"))
+        assert cab.journal.open_shift is None
+        cab.open_shift(15)
+        assert cab.act("/shift", "/shift/turn", route=99, direction=0).status_code == 409
+        assert cab.journal.open_turn is None
 
 
 def test_t_62_turns_are_numbered_within_the_shift_and_taps_belong_to_them(cab: Cab) -> None:

@@ -4,6 +4,7 @@ import {ask, byId, complain, doing, h, language, order, themes, words} from "./d
 import {Shelf} from "./shelf.js";
 import {Stage} from "./stage.js";
 import {Result} from "./result.js";
+import {Bus} from "./bus.js";
 import {Trace} from "./trace.js";
 import {Side} from "./side.js";
 import {dialogs} from "./dialogs.js";
@@ -14,6 +15,7 @@ const trace = new Trace();
 const result = new Result((entry) => trace.reveal(entry.exchange, entry.exchanges));
 const shelf = new Shelf((card) => stage.hold(card));
 const stage = new Stage((card, place) => tap(card, place));
+const bus = new Bus();
 const side = new Side((number) => choose(number));
 
 // The answer to a tap is all of it, so it is shown at once; the rest of the desk follows.
@@ -78,6 +80,7 @@ async function load() {
   clock(desk);
   shelf.show(desk.cards);
   stage.show(desk.places);
+  bus.show(desk.bus);
   trace.grow(desk.trace_total);
   side.show(desk, state.taps);
   regions(desk);

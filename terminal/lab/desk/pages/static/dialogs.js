@@ -20,7 +20,7 @@ export function dialogs(desk) {
     "submit",
     doing(() => {
       const {value} = byId("clock-value"); // browsers leave out seconds that are nought
-      return order("api/clock", {set: value.length === 16 ? `${value}:00` : value});
+      return order("api/clock", {set: value.length === 16 ? `${value}:00` : value, jump: byId("clock-jump").checked});
     }),
   );
   byId("document-form").addEventListener("submit", (event) => event.preventDefault());
@@ -32,7 +32,10 @@ export function dialogs(desk) {
 }
 
 const OPENING = {
-  "clock-dialog": (desk) => (byId("clock-value").value = desk.clock),
+  "clock-dialog": (desk) => {
+    byId("clock-value").value = desk.clock;
+    byId("clock-jump").checked = false;
+  },
   "document-dialog": async () => {
     const {text, path} = await ask("api/document");
     byId("document-text").value = text;

@@ -72,6 +72,7 @@ export class Result {
       {className: "columns"},
       h("section", {className: "panel"}, h("h3", {}, words.reasons_title), this.#reasons(entry)),
       h("section", {className: "panel"}, h("h3", {}, words.journal_title), this.#rows(entry)),
+      entry.known.length > 0 && h("section", {className: "panel wide known"}, h("h3", {}, words.known_title), this.#known(entry)),
       h("section", {className: "panel wide"}, h("h3", {}, words.air_time), this.#legend(), h("div", {className: "waterfall-box", tabIndex: 0, role: "group", "aria-label": words.air_time}, picture(entry.waterfall))),
       h("section", {className: "panel wide"}, h("h3", {}, words.card_title), this.#changes(entry)),
     );
@@ -108,6 +109,26 @@ export class Result {
   #reasons(entry) {
     if (!entry.reasons.length) return h("p", {className: "hint"}, words.no_reasons);
     return h("ol", {className: "reasons"}, entry.reasons.map((reason) => h("li", {}, h("code", {}, reason.rule), " ", reason.words)));
+  }
+
+  // Each fact with who stated it, and how old it was.
+  #known(entry) {
+    const titles = [words.known_fact, words.known_value, words.known_source, words.known_age];
+    const row = (known) =>
+      h(
+        "tr",
+        {"data-fact": known.fact},
+        h("th", {scope: "row"}, known.name),
+        h("td", {}, known.value),
+        h("td", {}, known.source || words.assumed),
+        h("td", {}, known.age),
+      );
+    return h(
+      "table",
+      {className: "changes"},
+      h("thead", {}, h("tr", {}, titles.map((title) => h("th", {scope: "col"}, title)))),
+      h("tbody", {}, entry.known.map(row)),
+    );
   }
 
   #rows(entry) {

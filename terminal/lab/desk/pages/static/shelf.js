@@ -67,15 +67,14 @@ export class Shelf {
       h("img", {className: "art", src: `art/${encodeURIComponent(card.name)}.svg`, alt: "", draggable: false}),
       h("span", {className: "card-title"}),
       h("span", {className: "card-flags"}),
-      h("span", {className: "card-chip"}),
-      h("span", {className: "card-money"}),
+      h("span", {className: "card-foot"}, h("span", {className: "card-chip"}), h("span", {className: "card-money"})),
     );
     this.buttons.set(card.name, button);
     return button;
   }
 
   #fill(button, card) {
-    const [, title, flags, chip, sum] = button.children;
+    const [, title, flags, {children: [chip, sum]}] = button.children;
     const has = card.balance_minor !== null && card.balance_minor !== undefined;
     const purse = has ? money(card.balance_minor) : "";
     const before = sum.textContent;
@@ -93,7 +92,8 @@ export class Shelf {
   // Arrows go from card to card as on a table.
   #move(event) {
     const at = event.target.closest("[data-card]");
-    const step = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: 2, ArrowUp: -2}[event.key];
+    const columns = at ? getComputedStyle(at.parentElement).gridTemplateColumns.split(" ").length : 1;
+    const step = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns}[event.key];
     if (!at || !step) return;
     const all = [...this.buttons.values()];
     all[Math.min(all.length - 1, Math.max(0, all.indexOf(at) + step))].focus();

@@ -54,6 +54,8 @@ export class Stage {
       key: place.key,
       frame: h("iframe", {title: place.title, loading: "eager", tabIndex: -1, width: 480, height: 272}),
       mirror: h("div", {className: "mirror"}),
+      next: null,
+      doubt: h("p", {className: "doubt", role: "status"}),
       shift: h("p", {className: "shift"}),
       badge: h("span", {className: "badge"}),
       padCard: h("span", {className: "pad-card"}),
@@ -103,12 +105,43 @@ export class Stage {
       {className: "terminal", "aria-label": place.title, "data-terminal": place.key},
       h("h3", {}, place.title, parts.badge),
       parts.screen,
+      parts.doubt,
       parts.pad,
+      place.next && this.#nextRide(parts),
       h("details", {className: "shift-box"}, parts.summary, form),
     );
     this.#drop(root, place.key);
     this.places.set(place.key, parts);
     return root;
+  }
+
+  // What the conductor says of the next card: how many ride with it, and where it goes.
+  #nextRide(parts) {
+    const say = (body) => order("api/ride", {place: parts.key, ...body});
+    const count = h("output", {className: "companions"});
+    const button = (sign, label, more) =>
+      h("button", {type: "button", "aria-label": label, title: label, onclick: doing(() => say({more}))}, sign);
+    const goal = h("select", {id: `goal-${parts.key}`, onchange: doing((event) => say({goal: event.target.value}))});
+    const where = h("span", {className: "goal"}, h("label", {htmlFor: goal.id}, words.goal), goal);
+    parts.next = {count, goal, where, keys: null};
+    return h(
+      "div",
+      {className: "next-ride", role: "group", "aria-label": words.companions, title: words.companions},
+      h("span", {className: "hint"}, words.companions_short),
+      h("span", {className: "group"}, button("−", words.fewer, -1), count, button("+", words.more, 1)),
+      where,
+    );
+  }
+
+  #fillNext({count, goal, where, keys}, next) {
+    count.textContent = String(next.companions);
+    where.hidden = !next.goals.length;
+    const now = next.goals.map((one) => one.key).join();
+    if (now !== keys) {
+      goal.replaceChildren(h("option", {value: ""}, words.no_goal), ...next.goals.map((one) => h("option", {value: one.key}, one.name)));
+    }
+    if (document.activeElement !== goal || now !== keys) goal.value = next.goal;
+    return now;
   }
 
   #drop(root, place) {
@@ -136,6 +169,8 @@ export class Stage {
     parts.open.textContent = shift ? words.change_route : words.open_shift;
     parts.open.hidden = Boolean(shift) && place.profile !== "bus";
     parts.close.disabled = !shift;
+    parts.doubt.textContent = place.clock ? words[place.clock] : "";
+    if (parts.next) parts.next.keys = this.#fillNext(parts.next, place.next);
     parts.badge.textContent = place.unsent ? String(place.unsent) : "";
     parts.badge.title = place.unsent ? words.waiting : "";
     if (shift && document.activeElement !== parts.route) parts.route.value = shift.route;
