@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 from pictures.studio import Studio
 from sim.desk.disturbance import Disturbance, Mishap
 from terminal.cli.desk import open_desk
-from terminal.lab.desk.session import DeskSession, arrange
+from terminal.lab.desk.session import BusMove, DeskSession, arrange
 
 SIZE: Final = (1500, 940)
 STORM_SIZE: Final = (1180, 700)
@@ -27,6 +27,7 @@ def desk(studio: Studio) -> None:
     folder.mkdir()
     with open_desk(folder) as (server, session), studio.page(*SIZE) as page:
         arrange(session)
+        session.move_bus(BusMove.NEXT_STOP)
         page.goto(server.url)
         _wait_for_displays(page)
         for card, place in LAST_TAPS:

@@ -180,7 +180,16 @@ def _other_zone(trip: PlannedTrip, stop: int) -> str:
 class AsReceiver:
     """A server of positions, as gpsd is one. One position for each second of the trip between two moments."""
 
-    faults = frozenset({SimFault.SILENT, SimFault.RESTART, SimFault.FLOOD, SimFault.JUMP, SimFault.OFF_ROUTE})
+    faults = frozenset(
+        {
+            SimFault.SILENT,
+            SimFault.RESTART,
+            SimFault.FLOOD,
+            SimFault.HOSTILE,
+            SimFault.JUMP,
+            SimFault.OFF_ROUTE,
+        }
+    )
 
     def __init__(self, trip: PlannedTrip, host: str, port: int, events: Events) -> None:
         if len(trip.shape) < 2:
@@ -216,6 +225,8 @@ class AsReceiver:
             case SimFault.FLOOD:
                 for _ in range(FLOOD_MESSAGES):
                     self._send()
+            case SimFault.HOSTILE:
+                self._server.hostile()
             case SimFault.JUMP:
                 self._send(JUMP_M)
             case SimFault.OFF_ROUTE:

@@ -19,6 +19,18 @@ DEVICES: Final = {
     "devices": [{"class": "DEVICE", "path": "/dev/ttyS0", "driver": "NMEA0183"}],
 }
 
+HOSTILE: Final = (
+    b'{"class":"TPV","mode":3,"lat":' + b"9" * 400 + b',"lon":36.6}',
+    b'{"class":"TPV","mode":3,"lat":50.6,"lon":36.6,"speed":-' + b"9" * 4000 + b"}",
+    b'{"class":"TPV","mode":' + b"9" * 5000 + b',"lat":50.6,"lon":36.6}',
+    b'{"class":"TPV","mode":1e999,"lat":NaN,"lon":-Infinity}',
+    b'{"class":"TPV","mode":3,"lat":50.6,"lon":170,"time":"0001-01-01T00:00:00+23:59"}',
+    b'{"class":["TPV"],"mode":{},"lat":[],"lon":null}',
+    b"[" * 60_000,
+    b"\x00\xff" * 20_000,
+)
+"""Lines meant to cost the reader time, memory or its life."""
+
 
 class PositionServer:
     """Sends what `say` is given to every client that watches."""
@@ -55,6 +67,10 @@ class PositionServer:
             watching = list(self._watching)
         for client in watching:
             client.send(content)
+
+    def hostile(self) -> None:
+        """Send what no receiver says."""
+        self.send(b"".join(line + b"\n" for line in HOSTILE))
 
     def restart(self, port: int) -> None:
         """End, close every connection, and come back on `port`."""

@@ -7,7 +7,6 @@ that way the vehicle is, and when it has left it. Without places of its stops a 
 from __future__ import annotations
 
 import json
-import math
 import socket
 from datetime import datetime
 from time import monotonic
@@ -55,7 +54,7 @@ def _number(said: dict[str, Any], key: str, limit: float) -> float | None:
     value = said.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and abs(value) <= limit else None
+    return float(value) if abs(value) <= limit else None  # no comparison holds for what is no number
 
 
 def _seconds(time: object, now_s: float) -> float:

@@ -173,6 +173,7 @@ def test_positions_of_gpsd_become_stops_of_a_feed_s_route(tmp_path: Path) -> Non
         assert row.trip["mode"] == "tram"
         vehicle.order("stop")
         bus.fact(stop=2, zone=1)
+        vehicle.order("hostile")
         vehicle.order("jump")
         vehicle.order("stop")
         bus.fact(stop=3, zone=2, quality=None)
@@ -183,3 +184,4 @@ def test_positions_of_gpsd_become_stops_of_a_feed_s_route(tmp_path: Path) -> Non
         vehicle.hear("watched")
         vehicle.order("stop")
         bus.fact(stop=4, zone=2, quality=None)
+        assert VehicleFault.BROKEN not in bus.faults(), "the process lived through all of it"

@@ -171,7 +171,21 @@ def test_t_61_what_the_driver_entered_has_no_age() -> None:
             id="coming",
         ),
         pytest.param(STALE | {"zone": 3}, 2500, ("place_estimated",), [], id="stale, nothing comes"),
+        pytest.param(
+            {"zone": 3, "coming_zone": 2, "place_quality": "estimated"},
+            1000,
+            ("place_estimated",),
+            ["t-07:cheaper_stop"],
+            id="estimated",
+        ),
         pytest.param(OLD, 1000, ("place_unknown",), ["t-07:cheapest_ride"], id="old"),
+        pytest.param(
+            OLD | {"coming_zone": 3, "arriving": True},
+            1000,
+            ("place_unknown",),
+            ["t-07:cheapest_ride"],
+            id="old, and what comes is as old",
+        ),
         pytest.param(
             CONTRADICTED | {"zone": 3}, 1000, ("place_unknown",), ["t-07:cheapest_ride"], id="contradicted"
         ),
