@@ -14,7 +14,7 @@ from terminal.errors import RegionDocumentError
 from terminal.journal.journal import Journal
 from terminal.policy import needs
 from terminal.policy.document.schema import PassengerAsk, RegionDocument
-from terminal.policy.needs import Need, unknown_on, unknown_to
+from terminal.policy.needs import Need, unknown_on, unknown_to, zone_unknown
 from terminal.policy.routes import RouteBook, RouteStop
 from terminal.trip.producers import PRODUCERS, FactSource
 
@@ -125,8 +125,8 @@ def require_known(config: StationConfig, document: RegionDocument, routes: Route
     """Raise `RegionDocumentError` where `document` needs what this terminal cannot know and gives no answer itself."""
     missing = [need for need in unknown_here(config, document, routes) if not need.answered]
     if not missing:
-        if config.terminal.profile != CANTEEN and config.shift.operator is not None:
-            require_run(document, routes, config.shift.route)
+        if config.terminal.profile != CANTEEN:
+            _require_zones(document, routes)
         return
     more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
     header = document.header
@@ -134,6 +134,18 @@ def require_known(config: StationConfig, document: RegionDocument, routes: Route
         f"region document {header.id} version {header.version}: {said_of(missing[0])}{more}",
         ADVICE[missing[0].fact],
     )
+
+
+def _require_zones(document: RegionDocument, routes: RouteBook) -> None:
+    """Raise `RegionDocumentError` where `routes` name a zone that `document` does not have."""
+    found = zone_unknown(document, routes)
+    if found is not None:
+        where, number = found
+        raise RegionDocumentError(
+            f"routes document {routes.version}: {where} lies in zone {number}, which region document "
+            f"{document.header.id} version {document.header.version} does not have",
+            "Correct the zone there, or add it under [[zones]] of the region document.",
+        )
 
 
 class KnownHere:
@@ -153,6 +165,12 @@ class KnownHere:
         run = None if self._journal is None else self._journal.open_turn or self._journal.open_shift
         if run is not None and self._config.terminal.profile != CANTEEN:
             require_run(document, routes, run.route)
+
+
+def require_shift(config: StationConfig, document: RegionDocument, routes: RouteBook) -> None:
+    """`require_run` of the shift that [shift] opens where none is open."""
+    if config.shift.operator is not None and config.terminal.profile != CANTEEN:
+        require_run(document, routes, config.shift.route)
 
 
 def require_run(document: RegionDocument, routes: RouteBook, route: int) -> None:

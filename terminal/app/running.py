@@ -20,7 +20,7 @@ from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.console import ConsoleOptions, PassengerScreen, operator_console, passenger_display
 from terminal.app.extensions import ExtensionLoader, device_board
-from terminal.app.knows import KnownHere
+from terminal.app.knows import KnownHere, require_shift
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
@@ -143,6 +143,8 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         terminal = stack.enter_context(opened())
         require.runs_by(terminal.journal)
         require(terminal.policy.document, terminal.routes)
+        if terminal.journal.open_shift is None:
+            require_shift(config, terminal.policy.document, terminal.routes)
         terminal.vehicle = devices.vehicle if link is None else link
         passenger.touches(terminal)
         extensions.record(terminal.journal, clock)

@@ -91,14 +91,16 @@ def _unknown_facts(path: Path, text: str) -> list[Mistake]:
     """What the region document of a sound file needs and this terminal cannot know."""
     from terminal.app.config.mistakes import NO_LINE, Mistake
     from terminal.app.config.read import parse
-    from terminal.app.knows import require_known
+    from terminal.app.knows import require_known, require_shift
     from terminal.app.station import station_of
     from terminal.errors import RegionDocumentError
     from terminal.policy.load import load_region
 
     _, config = parse(path, text)
     try:
-        require_known(config, load_region(config.terminal.region_or_demo), station_of(config).load_routes())
+        document, routes = load_region(config.terminal.region_or_demo), station_of(config).load_routes()
+        require_known(config, document, routes)
+        require_shift(config, document, routes)
     except RegionDocumentError as error:
         return [Mistake(NO_LINE, "terminal.region", error.what, error.advice)]
     return []

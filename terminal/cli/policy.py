@@ -62,7 +62,7 @@ def check(
 def _check_known(document: RegionDocument, file: Path, json: bool) -> None:
     """Show `document` with all that the terminal of this configuration cannot know of what it needs."""
     from terminal.app.config.read import configured
-    from terminal.app.knows import require_known, unknown_here
+    from terminal.app.knows import require_known, require_shift, unknown_here
     from terminal.app.station import station_of
     from terminal.cli.policy_view import show_document, show_unknown
 
@@ -72,6 +72,7 @@ def _check_known(document: RegionDocument, file: Path, json: bool) -> None:
     if any(not need.answered for need in unknown):
         show_unknown(unknown, json)
     require_known(config, document, routes)
+    require_shift(config, document, routes)
     show_document(document, json, unknown)
 
 

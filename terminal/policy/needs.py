@@ -87,6 +87,25 @@ def unknown_on(document: RegionDocument, route: int, runs: RouteBook) -> Need | 
     return next((need for need in of_modes if not need.routes or route in need.routes), None)
 
 
+def zone_unknown(document: RegionDocument, runs: RouteBook) -> tuple[str, int] | None:
+    """Where `runs` name a zone that `document` does not have, and its number: a ride there would seem to go elsewhere.
+
+    A document without zones looks at none.
+    """
+    zones = {zone.number for zone in document.zones}
+    if not zones or runs.document is None:
+        return None
+    named = (*_zones_of_stops(runs), *((f"zones.{name}", number) for name, number in runs.zones.items()))
+    return next((one for one in named if one[1] and one[1] not in zones), None)
+
+
+def _zones_of_stops(runs: RouteBook) -> Iterator[tuple[str, int]]:
+    for route in runs.by_number.values():
+        for direction in route.directions:
+            for stop in direction.stops:
+                yield f"route {route.number}, stop {stop.number}", stop.zone
+
+
 def needs(document: RegionDocument) -> tuple[Need, ...]:
     """Everything `document` needs of a bus, in reading order."""
     return tuple(_needs(document))

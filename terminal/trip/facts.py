@@ -161,8 +161,8 @@ class Trip:
     `sequence` is the journal number the event will carry (T-63). `shift` and `turn` are 0 while none is open; `route`
     and `direction` describe the vehicle's turn and are 0 in a canteen. `mode` is one of the region document's modes
     ("bus", "tram", "metro", ...). `companions` are further persons counted with this tap (T-20, T-34); `asked_by` says
-    who counted them or named the destination. `reader_ok` is what the latest self-test found (T-64). `razzia`: the
-    vehicle says that an inspection is under way.
+    who counted them or named the destination. `reader_ok`: staff have not taken the terminal out of service (T-64).
+    `razzia`: the vehicle says that an inspection is under way.
     """
 
     profile: str

@@ -39,15 +39,6 @@ def nothing_required(_document: RegionDocument, _routes: RouteBook) -> None:
     """Of a terminal that is composed by hand: who does that answers for the facts."""
 
 
-def require_meal(serving: str, policy: Policy) -> None:
-    """Raise `CanteenRefused` where a till is set to a meal that the region document does not have."""
-    if serving not in ("", BY_SHIFT, *policy.meals.kinds):
-        known = ", ".join((*policy.meals.kinds, BY_SHIFT))
-        raise CanteenRefused(
-            f"no meal {serving!r} in the region document", f"It has: {known}.", CanteenFault.NO_MEAL
-        )
-
-
 class HeaderPart(PlainPart[Header]):
     """What a region document says of itself, for those who need no more of it."""
 
@@ -60,6 +51,15 @@ class HeaderPart(PlainPart[Header]):
         header = load_header(path)
         edition = Edition(header.id, header.version, header.region, header.valid_from)
         return LoadedEdition(edition, sha256(path.read_bytes()).digest(), header)
+
+
+def require_meal(serving: str, policy: Policy) -> None:
+    """Raise `CanteenRefused` where a till is set to a meal that the region document does not have."""
+    if serving not in ("", BY_SHIFT, *policy.meals.kinds):
+        known = ", ".join((*policy.meals.kinds, BY_SHIFT))
+        raise CanteenRefused(
+            f"no meal {serving!r} in the region document", f"It has: {known}.", CanteenFault.NO_MEAL
+        )
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@
     {"at_s": 44, "line": "15", "stop_ref": "de:1502", "doors_open": true, "razzia": true}
 
 `at_s` are seconds since the beginning, at once where left out; the rest is that of a `VehicleReport`. A named pipe is
-played as it is written to.
+played as it is written to, by one writer after another, and has no end.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import stat
 from collections.abc import Iterator
 from itertools import count
 from time import monotonic
@@ -61,7 +62,8 @@ class ReplaySource:
     def _lines(self, link: SourceLink) -> Iterator[bytes]:
         """Whole lines, of a pipe as they come."""
         try:
-            handle = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
+            pipe = stat.S_ISFIFO(os.stat(self._path).st_mode)
+            handle = os.open(self._path, (os.O_RDWR if pipe else os.O_RDONLY) | os.O_NONBLOCK)
         except OSError as error:
             raise SourceBroken(f"{self._path} cannot be read ({error.strerror})") from error
         held = b""

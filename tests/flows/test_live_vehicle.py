@@ -239,6 +239,21 @@ def test_after_the_end_of_a_recording_its_last_place_grows_old(tmp_path: Path) -
         bus.tap_until(lambda: bus.faults() == [VehicleFault.ENDED])
 
 
+def test_a_pipe_is_heard_by_one_writer_after_another(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.jsonl"
+    os.mkfifo(path)
+    with driven_bus(tmp_path, vehicle={"source": "replay", "replay": "pipe.jsonl"}) as bus:
+        waits = 0  # for the process to listen; after that it always does
+        for reports, stop_ref, stop in ((1, "a", 1501), (2, "b", 1502)):
+            pipe = os.open(path, os.O_WRONLY | waits)
+            os.write(pipe, json.dumps({"line": "K15", "stop_ref": stop_ref}).encode() + b"\n")
+            os.close(pipe)
+            bus.terminal.hand.say("await", reports=reports, timeout_s=PATIENCE_S)
+            assert bus.tap()["place.stop"] == stop
+            waits = os.O_NONBLOCK
+        assert bus.faults() == []
+
+
 def test_a_recording_with_a_mistake_is_reported_and_taps_go_on(tmp_path: Path) -> None:
     with driven_bus(tmp_path) as bus:
         bus.write(line="K15", stop="b")

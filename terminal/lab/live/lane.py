@@ -15,6 +15,7 @@ from terminal.app.station import journal_reader
 from terminal.decision.outcome import Message
 from terminal.files import replace_file
 from terminal.journal.records import CashSale, parse_record
+from terminal.journal.taps import End
 from terminal.lab.live.cards import LiveCard
 from terminal.lab.live.crew import STAFF, Crew, DisplayUser, employ
 from terminal.lab.live.lists import (
@@ -130,8 +131,10 @@ class Lane:
             self._confirmed = True
         self._ask(trip)
         report = self._present(card)
-        if trip.companions or trip.place.destination != NOWHERE:
-            self._as(Role.DRIVER).do("/shift", "/next/forget")  # a card that was refused leaves it
+        if (trip.companions or trip.place.destination != NOWHERE) and report["end"] != End.COMMITTED:
+            self._as(Role.DRIVER).do(
+                "/shift", "/next/forget"
+            )  # a ride ends it, a card that was refused leaves it
         if trip.inspection is not None:
             self._as(Role.INSPECTOR).do("/inspection", "/inspection/stop")
         return LiveResult.of(report)
@@ -195,7 +198,9 @@ class Lane:
         """Give it routes and lists for this tap and for those after it that they can hold; start it if need be."""
         tap, folder = self._taps[index], self.terminal.folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._routes = routes_from(self._taps[index:], self._region, self._routes.version + 1)
+        before = self._routes
+        self._routes = routes_from(self._taps[index:], self._region, before.version + 1)
+        self._routes.keep(before, self._run[0])
         self._lists = IssuedLists(self._lists.named)
         held = takewhile(self._lists.hold, self._taps[index : index + self._routes.taps])
         self._until = index + sum(1 for _ in held)

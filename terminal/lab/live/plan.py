@@ -244,6 +244,11 @@ class Routes:
                 way.stop(spot, goal=goal)
         return True
 
+    def keep(self, before: Routes, route: int) -> None:
+        """List `route`, which is still run, as `before` does."""
+        if route in before.modes:
+            self.modes.setdefault(route, before.modes[route])
+
     def reference(self, trip: Trip) -> str:
         """What the vehicle calls the stop at which `trip` is; empty where it is nowhere."""
         spot = spot_of(trip.place)

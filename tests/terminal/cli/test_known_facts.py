@@ -90,6 +90,35 @@ def test_a_document_that_asks_no_modes_runs_any_route(run: Run, tmp_path: Path) 
     assert json.loads(served.stdout)["charge_minor"] == 2400
 
 
+@pytest.mark.parametrize(
+    ("more", "where"),
+    [
+        (
+            "[[routes.directions]]\nname = 'A'\nstops = [{number = 7, name = 'B', zone = 9}, {number = 8, name = 'C'}]",
+            "route 901, stop 7",
+        ),
+        ("[zones]\n'Zone 9' = 9", "zones.Zone 9"),
+    ],
+)
+def test_a_zone_that_the_region_does_not_have_is_no_place(
+    run: Run, tmp_path: Path, more: str, where: str
+) -> None:
+    """A ride from a zone of nowhere would cost what rides outside all zones do."""
+    routes = METRO.replace("78", "31").replace('mode = "metro"', 'mode = "bus"') + more
+    file = bus(tmp_path, routes)
+    for refused in (
+        run("policy", "check", "belgorod", "--terminal", file),
+        run("run", "--region", "belgorod", "--reader", "sim:adult_purse", "--taps", "1"),
+    ):
+        assert refused.returncode == 10
+        assert (
+            f"{where} lies in zone 9, which region document belgorod version 1 does not have"
+            in refused.stderr
+        )
+    bus(tmp_path, routes.replace("zone = 9", "zone = 2").replace("= 9", "= 2"))
+    assert run("policy", "check", "belgorod", "--terminal", file).returncode == 0
+
+
 def test_check_names_everything_a_terminal_cannot_know(run: Run, tmp_path: Path) -> None:
     file = bus(tmp_path)
     checked = run("policy", "check", "st_petersburg", "--terminal", file)

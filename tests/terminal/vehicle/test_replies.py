@@ -111,6 +111,16 @@ def test_a_stranger_is_not_read(listening: Listening) -> None:
     assert listening.refused.get(timeout=PATIENCE_S) == replies.FOREIGN
 
 
+def test_one_connection_too_many_is_closed_unread_and_the_others_are_heard(listening: Listening) -> None:
+    held = [listening.connect() for _ in range(MOST_CONNECTIONS)]
+    with closing(listening.connect()) as one_more:
+        assert one_more.recv(100) == b""
+    for connection in held:
+        with closing(connection):
+            connection.sendall(post("/secret"))
+            assert b" 200 " in connection.recv(100)
+
+
 def test_slow_senders_are_cut_off_and_do_not_keep_others_out(
     listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ NOT_AHEAD: Final = N_("The vehicle does not come there on this trip. Choose a pl
 NOT_LISTED: Final = N_(
     "Route {route} is not in the list of routes, and fares depend on it. Choose one that is."
 )
+NO_ZONE: Final = N_("There is no zone {zone} here. Choose one from the list.")
 NOT_SOLD: Final = N_("Nothing can be sold now: {reason}")
 
 
@@ -189,6 +190,9 @@ def do_place(visit: Visit, form: FormFields, _written: Written) -> None:
     console = visit.console
     journal, trip = _of_open_shift(visit), trip_now(console)
     stop, zone = form.number("stop", 0, 0xFFFFFF, 0), form.number("zone", 0, 255, 0)
+    zones = places_asked(console.policy).zones
+    if zone and zones and zone not in zones:
+        raise ActionRefused(NO_ZONE, {"zone": zone})
     known = console.routes.get(trip.route)
     listed = next((one for one in stops_of(known, trip.direction) if one.number == stop), None)
     mark_m = 1000 * form.number("km", 0, MOST_KM) if form.text("km") else None

@@ -144,6 +144,14 @@ def test_t_61_a_place_by_hand_marks_every_tap_and_sale_until_the_next_turn(cab: 
     assert "position_manual" not in cab.records(Intent)[1].flags  # type: ignore[attr-defined]
 
 
+def test_a_zone_that_the_region_does_not_have_is_no_place(zones: Cab) -> None:
+    answer = zones.act("/shift", "/shift/place", zone=200)
+    assert answer.status_code == 409
+    assert "There is no zone 200 here" in text(answer)
+    assert zones.journal.open_place is not None
+    assert zones.journal.open_place.stop == 1501
+
+
 def test_a_place_may_be_taken_back(cab: Cab) -> None:
     cab.open_shift()
     cab.act("/shift", "/shift/place", stop=1503)
