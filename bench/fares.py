@@ -218,6 +218,9 @@ def decisions() -> Iterator[Result]:
         for name, state in TAPS.items():
             took_us = decision_us(listed, card(*state), LARGEST)
             yield at_most(f"decision, {name}, largest document", took_us, "us CPU", 40, SOURCES)
+        with_us, without_us = (decision_us(one, card(*TAPS["purse"]), LARGEST) for one in (listed, policy))
+        note = f"{with_us:.1f} against {without_us:.1f} us"
+        yield at_most("decision, with both lists against none", with_us / without_us, "times", 1.25, note)
     small = Policy.of(parse_region(text_of(3), "small"))
     purse = card(*TAPS["purse"])
     few, many = (decision_us(one, purse, zones) for one, zones in ((small, 3), (policy, LARGEST)))

@@ -18,7 +18,7 @@ from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision
 from terminal.policy.gtfs.importer import import_feed
-from terminal.policy.load import parse_region
+from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Place, PlaceSource, Spot, Trip
 
@@ -105,11 +105,17 @@ def _ride(policy: Policy, rider: str, first: CardSnapshot) -> Iterator[Result]:
         )
 
 
-def _policy(folder: Path) -> Policy:
+def feed_region(folder: Path) -> Path:
+    """A document that takes its fares from a feed, with the tables beside it."""
     content = msgspec.json.encode(import_feed(write_city(folder / "feed", LEG_RULES)).tables)
     (folder / "feed.json").write_bytes(content)
-    text = DOCUMENT.format(digest=hashlib.sha256(content).hexdigest())
-    return Policy.of(parse_region(text, str(folder / "region.toml")))
+    path = folder / "region.toml"
+    path.write_text(DOCUMENT.format(digest=hashlib.sha256(content).hexdigest()))
+    return path
+
+
+def _policy(folder: Path) -> Policy:
+    return Policy.of(load_region(feed_region(folder)))
 
 
 def _taken(policy: Policy, snapshot: CardSnapshot, trip: Trip, now: datetime) -> Decision:

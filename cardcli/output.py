@@ -87,6 +87,8 @@ def run(program: str, command: Callable[[], None]) -> None:
     before = sys.stdout
     try:
         sys.stdout = _output(before)
+        if sys.stderr is None:
+            sys.stderr = _null()
         if isinstance(sys.stderr, io.TextIOWrapper):
             sys.stderr.reconfigure(errors=READABLE)
         try:
@@ -123,13 +125,17 @@ def data_output() -> TextIO:
 def _output(stream: TextIO | None) -> TextIO:
     """`stream` over a descriptor of ours; a closed one becomes the null device, before a file gets its number."""
     if stream is None:
-        return open(os.devnull, "w", encoding="utf-8")
+        return _null()
     try:
         descriptor = _Descriptor(stream.fileno(), "w", closefd=False)
     except io.UnsupportedOperation:  # a stream in memory shows everything and is never full
         return stream
     at_once = bool(stream.line_buffering or getattr(stream, "write_through", False))
     return io.TextIOWrapper(io.BufferedWriter(descriptor), stream.encoding, READABLE, line_buffering=at_once)
+
+
+def _null() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def _spell(error: UnicodeError) -> tuple[str, int]:

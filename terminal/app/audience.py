@@ -150,6 +150,13 @@ def log_lines(out: DeviceWorker[bytes]) -> Callable[[str], None]:
     return lambda line: out.pass_on(line.encode("utf-8", READABLE))
 
 
+def said_lines(out: DeviceWorker[bytes]) -> Callable[[str], None]:
+    """For lines to people beside the log, in the letters of their locale; they are lost with the log, and end nothing
+    either.
+    """
+    return lambda line: out.pass_on(f"{line}\n".encode(sys.stderr.encoding or "utf-8", READABLE))
+
+
 def line_writer(stream: TextIO) -> Callable[[bytes], None]:
     """Writes whole lines past the stream's own buffer, which would keep a line that failed and fail with it again at
     the end of the process.

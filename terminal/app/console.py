@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -51,9 +50,14 @@ class ConsoleOptions:
 
 @contextmanager
 def operator_console(
-    options: ConsoleOptions, terminal: Terminal, state: Path, lock: Lock, reader: str
+    options: ConsoleOptions,
+    terminal: Terminal,
+    state: Path,
+    lock: Lock,
+    reader: str,
+    say: Callable[[str], None],
 ) -> Iterator[Callable[[TapReport], None]]:
-    """Serve the console if it is wanted, and say on stderr where; call what comes out with the report of every tap.
+    """Serve the console if it is wanted, and `say` where; call what comes out with the report of every tap.
 
     Raises `PortInUse`, `StaffError`, or `TerminalError` for an address that is none of this machine's.
     """
@@ -73,9 +77,9 @@ def operator_console(
     terminal.service_card = console.service_card
     console.status = {N_("Reader"): reader}
     with ScreenServer(console_app(console, areas()), options.host, options.port) as server:
-        print(f"operator console: {server.url}/", file=sys.stderr, flush=True)
+        say(f"operator console: {server.url}/")
         if not console.staff.members():
-            print("the staff list is empty: see `terminal staff add`", file=sys.stderr, flush=True)
+            say("the staff list is empty: see `terminal staff add`")
         yield console.heard
 
 
@@ -148,9 +152,14 @@ class PassengerScreen:
 
 @contextmanager
 def passenger_display(
-    wanted: bool, port: int, languages: tuple[str, str], profile: str, clock: Clock
+    wanted: bool,
+    port: int,
+    languages: tuple[str, str],
+    profile: str,
+    clock: Clock,
+    say: Callable[[str], None],
 ) -> Iterator[PassengerScreen]:
-    """Serve the display on loopback `port` (0: any free one) if `wanted`, and say on stderr where it is.
+    """Serve the display on loopback `port` (0: any free one) if `wanted`, and `say` where it is.
 
     `languages`: the main one, and one shown under it or "". Raises `PortInUse`, or `TerminalError` for a language
     without texts.
@@ -166,5 +175,5 @@ def passenger_display(
     display = Display(clock)
     settings = DisplaySettings(*languages, discreet=profile == CANTEEN)
     with ScreenServer(Starlette(routes=display_routes(display, settings)), port=port) as server:
-        print(f"passenger display: {server.url}/", file=sys.stderr, flush=True)
+        say(f"passenger display: {server.url}/")
         yield PassengerScreen(display)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from cardproto.connection import CardConnection
 from terminal.app import serve
 from terminal.app.active import Activations
-from terminal.app.audience import Audience, Hearing, log_lines, log_worker
+from terminal.app.audience import Audience, Hearing, log_lines, log_worker, said_lines
 from terminal.app.compose import ANY_DAY, open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands_off, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
@@ -118,33 +118,18 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
     sys.setswitchinterval(SWITCH_S)
     extensions = ExtensionLoader(config.extensions)
     by_hand = cards_by_hand(clock) if config.laboratory.control is not None else None
-    if by_hand is None:
-        cards = serve.reader_for(config.reader, station, clock, extensions)
-    else:
-        cards = serve.CardSource(by_hand, config.reader.taps)
-    languages = config.terminal.language, config.terminal.second_language
+    cards = _cards(config, station, clock, extensions, by_hand)
     with ExitStack() as stack:
         stack.callback(cards.port.close)
-        passenger = stack.enter_context(
-            passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
-        )
+        log = stack.enter_context(log_worker(SystemClock()))
+        say = said_lines(log)
+        passenger = stack.enter_context(_display(config, station.profile, clock, say))
         devices = stack.enter_context(
             device_board(config.signals.names, _extension_source(config), extensions, SystemClock())
         )
         link = stack.enter_context(_vehicle(config, clock))
-        log = stack.enter_context(log_worker(SystemClock()))
         hearing = Hearing.of(passenger.outcome, devices, audience, log)
-        require = KnownHere(config)
-        opened = partial(
-            open_terminal, station, clock, hearing.outcome, extensions=extensions, require=require
-        )
-        if config.laboratory.clock:  # plays any day, and a day in a second
-            opened = partial(opened, limits=UNLIMITED, made_at=ANY_DAY)
-        terminal = stack.enter_context(opened())
-        require.runs_by(terminal.journal)
-        require(terminal.policy.document, terminal.routes)
-        if terminal.journal.open_shift is None:
-            require_shift(config, terminal.policy.document, terminal.routes)
+        terminal = stack.enter_context(_opened(config, station, clock, hearing, extensions))
         terminal.vehicle = devices.vehicle if link is None else link
         passenger.touches(terminal)
         extensions.record(terminal.journal, clock)
@@ -158,6 +143,16 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         ]
         if link is not None:
             looks.append(_vehicle_look(link, terminal, vitals, passenger))
+        console = stack.enter_context(
+            operator_console(
+                _console(config, vitals, passenger.changed),
+                terminal,
+                station.state,
+                lock,
+                cards.port.name,
+                say,
+            )
+        )
         around = Running(
             terminal=terminal,
             cards=passenger.watched(cards),
@@ -167,27 +162,54 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             hearing=hearing,
             sync=stack.enter_context(_uplink(config, terminal, vitals)),
             recorded=stack.enter_context(
-                recording(config.recording.file, clock, masked=config.recording.masked)
+                recording(config.recording.file, clock, say, masked=config.recording.masked)
             ),
-            operator=Guarded(
-                "screen:console",
-                stack.enter_context(
-                    operator_console(
-                        _console(config, vitals, passenger.changed),
-                        terminal,
-                        station.state,
-                        lock,
-                        cards.port.name,
-                    )
-                ),
-                vitals.device_is,
-            ),
+            operator=Guarded("screen:console", console, vitals.device_is),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
             look=lambda: _all(looks),
             hand=stack.enter_context(_moved_by_hand(config, by_hand, clock, link)),
         )
         _begin(stack, config, around)
         yield around
+
+
+def _cards(
+    config: StationConfig,
+    station: Station,
+    clock: Clock,
+    extensions: ExtensionLoader,
+    by_hand: CardsByHand | None,
+) -> serve.CardSource:
+    """Where cards come from: those laid there by hand, or the reader's."""
+    if by_hand is not None:
+        return serve.CardSource(by_hand, config.reader.taps)
+    return serve.reader_for(config.reader, station, clock, extensions)
+
+
+def _display(
+    config: StationConfig, profile: str, clock: Clock, say: Callable[[str], None]
+) -> AbstractContextManager[PassengerScreen]:
+    screen, languages = config.screen, (config.terminal.language, config.terminal.second_language)
+    return passenger_display(screen.enabled, screen.port, languages, profile, clock, say)
+
+
+@contextmanager
+def _opened(
+    config: StationConfig, station: Station, clock: Clock, hearing: Hearing, extensions: ExtensionLoader
+) -> Iterator[Terminal]:
+    """The terminal itself, which knows what its tariff needs. Where a laboratory moves the clock it plays any day, and
+    a day in a second.
+    """
+    require = KnownHere(config)
+    opened = partial(open_terminal, station, clock, hearing.outcome, extensions=extensions, require=require)
+    if config.laboratory.clock:
+        opened = partial(opened, limits=UNLIMITED, made_at=ANY_DAY)
+    with opened() as terminal:
+        require.runs_by(terminal.journal)
+        require(terminal.policy.document, terminal.routes)
+        if terminal.journal.open_shift is None:
+            require_shift(config, terminal.policy.document, terminal.routes)
+        yield terminal
 
 
 @contextmanager

@@ -7,7 +7,6 @@ loads none of it.
 from __future__ import annotations
 
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -306,9 +305,10 @@ def reader_of_residents(
 
 @contextmanager
 def recording(
-    path: Path | None, clock: Clock, *, masked: bool
+    path: Path | None, clock: Clock, say: Callable[[str], None], *, masked: bool
 ) -> Iterator[Callable[[CardConnection], CardConnection]]:
-    """What wraps a connection so that it is written to a new file; without `path` nothing is.
+    """What wraps a connection so that it is written to a new file; without `path` nothing is. `say` hears at the end
+    if it is incomplete.
 
     Raises `TerminalError`.
     """
@@ -325,4 +325,4 @@ def recording(
     with writer:
         yield writer.record
     if writer.failure is not None:
-        print(f"terminal: the recording is incomplete ({writer.failure.strerror})", file=sys.stderr)
+        say(f"terminal: the recording is incomplete ({writer.failure.strerror})")

@@ -26,8 +26,9 @@ from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import journal_reader
-from terminal.codes import ReaderFault
+from terminal.codes import ReaderFault, SetKind
 from terminal.journal.journal import Journal
+from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import Fault, Started, parse_record
 from terminal.journal.taps import End
 from terminal.keys.file import load_file_keys
@@ -148,6 +149,8 @@ def in_process(setting: Setting, resident: str, at: datetime, intent: int) -> tu
     policy = Policy.of(load_region("demo"), DenyListFile(setting.deny_list, keys.list_key("deny")))
     journal = Journal.open(setting.folder / "twin.db", NUMBER)
     journal.append(Started(0, software="twin"))
+    for kind in (SetKind.REGION, SetKind.DENY):
+        journal.append(SetActivated(0, kind.value, "twin", 1, bytes(32), 0))
     open_shift(journal, at, "17", setting.profile)
     assert journal.next_sequence == intent
     lent = MediumSetup(setting.profile, policy.document.header.region, keys, random.Random(SEED).randbytes)
@@ -185,7 +188,7 @@ def test_same_outcome_and_same_card_bytes_as_in_process(
     """`message` None: a meal depends on the hour; both runs must still agree."""
     (tap,), image = taps_of(setting, resident, 1)
     at = datetime.fromisoformat(tap["at"])
-    twin_message, twin_image = in_process(setting, resident, at, tap["sequence"] or 3)
+    twin_message, twin_image = in_process(setting, resident, at, tap["sequence"] or 5)
     assert tap["message"] == twin_message
     assert message in (None, tap["message"])
     assert image == twin_image

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,14 +23,22 @@ KOI8 = {"PYTHONIOENCODING": "koi8-r"}
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here (Linux has it)")
 
 
-def served(folder: Path, *options: str, **how: object) -> subprocess.CompletedProcess[bytes]:
-    """`terminal run` with a pass and a purse, to its end."""
-    config = config_file(
+PAGES = {"screen": {"enabled": True, "port": 0}, "console": {"enabled": True, "port": 0}}
+
+
+def config_of(folder: Path, tables: Mapping[str, Mapping[str, object]]) -> Path:
+    return config_file(
         folder,
         terminal={"number": 7, "profile": "bus", "state": folder / "state", "language": "ru"},
         reader={"name": "sim:month_pass,adult_purse"},
         shift={"operator": "17", "route": 15},
+        **tables,
     )
+
+
+def served(folder: Path, *options: str, **how: object) -> subprocess.CompletedProcess[bytes]:
+    """`terminal run` with a pass and a purse, to its end."""
+    config = config_of(folder, how.pop("tables", {}))  # type: ignore[arg-type]
     environment = {**ENVIRONMENT, **how.pop("environment", {})}  # type: ignore[dict-item]
     return subprocess.run(  # type: ignore[call-overload, no-any-return]
         command(("run", "--config", config, *options)), env=environment, check=False, timeout=60, **how
@@ -74,12 +83,24 @@ def test_standard_output_may_be_lost(
 
 
 @needs_full
-def test_the_log_may_be_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tables", [{}, PAGES], ids=["alone", "with pages"])
+def test_the_log_may_be_lost(tmp_path: Path, tables: dict[str, object]) -> None:
     with full() as descriptor:
-        done = served(tmp_path, stdout=subprocess.PIPE, stderr=descriptor)
+        done = served(tmp_path, stdout=subprocess.PIPE, stderr=descriptor, tables=tables)
     assert done.returncode == 0
     assert done.stdout.decode().count("committed") == 2
     assert [fault.inputs for fault in faults(tmp_path)] == [{"output": "output:log"}]
+
+
+@pytest.mark.parametrize("closed", ["1", "2", "1 2"])
+def test_an_output_that_was_closed_before_the_start_is_none(tmp_path: Path, closed: str) -> None:
+    """As a wrapper's `>&-` does."""
+    config = config_of(tmp_path, PAGES)
+    outputs = " ".join(f"{descriptor}>&-" for descriptor in closed.split())
+    line = f"{shlex.join(command(('run', '--config', config)))} {outputs}"
+    done = subprocess.run(["/bin/sh", "-c", line], env=ENVIRONMENT, check=False, timeout=60)
+    assert done.returncode == 0
+    assert faults(tmp_path) == []
 
 
 @needs_full

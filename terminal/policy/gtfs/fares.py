@@ -75,6 +75,8 @@ class FeedFares:
 
     def rider(self, concessions: Collection[int] = ()) -> Rider:
         """What the holder of these concessions may pay as: his categories, and the ordinary one."""
+        if not concessions:
+            return self.ordinary
         held = (self.categories[code] for code in concessions if code in self.categories)
         return (*self.ordinary, *sorted(set(held)))
 

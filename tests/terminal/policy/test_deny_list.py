@@ -64,7 +64,9 @@ def test_a_long_list_is_searched_from_end_to_end(
 ) -> None:
     """Also one whose hashes lie close together, which no key makes."""
     if uneven:
-        monkeypatch.setattr("terminal.policy.keyed_file.keyed_hash", lambda _key, identity: identity[-8:])
+        monkeypatch.setattr(
+            "terminal.policy.keyed_file.keyed_hash", lambda _key: lambda identity: identity[-8:]
+        )
     numbers = [*range(0, 20_000, 2), 0x0A0A0A0A0A0A0A0A, (1 << 64) - 1]
     deny = DenyListFile(built(tmp_path, *numbers), KEY)
     assert len(deny) == len(numbers)

@@ -331,7 +331,7 @@ def test_only_one_named_address_besides_loopback(cab: Cab) -> None:
         options = ConsoleOptions(True, host=host)
         with (
             pytest.raises(TerminalError),
-            operator_console(options, cab.terminal, cab.folder, cab.console.lock, "reader"),
+            operator_console(options, cab.terminal, cab.folder, cab.console.lock, "reader", print),
         ):
             pass
 
