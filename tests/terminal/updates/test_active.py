@@ -151,6 +151,18 @@ def test_what_waits_survives_a_restart_and_what_has_ended_by_then_is_dropped(
         assert versions(again)["region"] == 3
 
 
+def test_a_start_with_its_clock_in_doubt_brings_nothing_new_into_force(
+    tmp_path: Path, active: ActiveSet, journal: Journal
+) -> None:
+    assert offered(active, SetKind.ROUTES, routes(4), NOW) == ""
+    active.close()
+    with closing(opened(tmp_path / "state")) as again:
+        again.load_pending(by=NOW)
+        assert again.resume(journal, NOW, trusted=False) == ()
+        assert versions(again) == {"region": 3, "routes": 3}
+        assert again.resume(journal, NOW, trusted=True) == (SetKind.ROUTES,)
+
+
 def test_a_start_that_came_no_further_than_the_offer_is_taken_up_again(
     tmp_path: Path, journal: Journal
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from terminal import files
 from terminal.codes import SetKind, UpdateFault
-from terminal.errors import TerminalError
+from terminal.errors import ActiveSetError, TerminalError
 from terminal.journal.journal import Journal
 from terminal.lab.stress.faults.disk import Disk, stormy_disks
 from terminal.policy.routes import NO_ROUTES
@@ -84,7 +84,9 @@ def replace_routes(state: Path, version: int) -> None:
     """Offer this version, and put it in force between two taps."""
     journal = Journal.open(state / "journal.db", 7)
     with closing(journal), closing(opened(state)) as active:
-        assert offered(active, SetKind.ROUTES, routes(version), NOW) == ""
+        refused = offered(active, SetKind.ROUTES, routes(version), NOW)
+        if refused:  # as a dead disk has it
+            raise ActiveSetError(refused, "Nothing else may refuse it.")
         active.activate(active.due(NOW), NOW, journal)
 
 
