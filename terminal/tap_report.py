@@ -17,6 +17,7 @@ from cardproto.errors import (
     LimitExceeded,
     ProtocolError,
     ReaderGone,
+    ReaderTaken,
     ServiceGone,
     StatusError,
     TransmissionError,
@@ -62,6 +63,7 @@ END_OF: Final[Mapping[type[WriteResult], End]] = {
 CAUSES: Final[Mapping[type[Exception], UnresolvedCause]] = {
     CardGone: UnresolvedCause.CARD_GONE,
     ReaderGone: UnresolvedCause.READER_GONE,
+    ReaderTaken: UnresolvedCause.READER_TAKEN,
     ServiceGone: UnresolvedCause.SERVICE_GONE,
     ExchangeTimeout: UnresolvedCause.TIMEOUT,
     TransmissionError: UnresolvedCause.TRANSMISSION,

@@ -45,13 +45,14 @@ def open_terminal(
     extensions: ExtensionLoader | None = None,
     made_at: datetime = MADE_AT,
     require: Requirement = nothing_required,
+    any_edition: bool = False,
 ) -> Iterator[Terminal]:
     """A terminal ready for its first tap. Policy, keys and media are checked before the journal is touched.
 
     A laboratory gives a clock, randomness, limits of its keys and a journal of its own, and another moment before
     which no clock is right (`made_at`); in a canteen the roster is that in the station's folder, where there is one.
     `extensions` brings the media that are not ours. `require` raises where the document needs what the terminal cannot
-    know.
+    know. `any_edition`: as `ActiveSet.resume` has it.
     """
     keys = station.load_keys(limits, clock=clock, random=random)
     require_keys(keys, PURPOSE[station.profile])
@@ -66,7 +67,7 @@ def open_terminal(
             opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
             ahead_days = foreseen.document.clock.ahead_days
             suspect = is_suspect(opened.clock, unix_ms(clock.now()), unix_ms(made_at), ahead_days)
-            changed = active.resume(opened, clock.now(), trusted=not suspect)
+            changed = active.resume(opened, clock.now(), trusted=not suspect, any_edition=any_edition)
             policy = policy_of(active)
             watch, canteen = ClockWatch(opened, clock, policy.document.clock.ahead_days, made_at), None
             if station.profile == CANTEEN:

@@ -114,6 +114,7 @@ class UnresolvedCause(StrEnum):
 
     CARD_GONE = "card_gone"
     READER_GONE = "reader_gone"
+    READER_TAKEN = "reader_taken"
     SERVICE_GONE = "service_gone"
     TIMEOUT = "timeout"
     TRANSMISSION = "transmission"

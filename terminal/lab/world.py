@@ -68,8 +68,10 @@ class World:
         clock: Clock,
         signal: Callable[[Outcome], None] = lambda _outcome: None,
         journal: JournalFactory = Journal.open,
+        *,
+        any_edition: bool = False,
     ) -> AbstractContextManager[Terminal]:
-        """The terminal of `station`, composed as in service."""
+        """The terminal of `station`, composed as in service; `any_edition` for documents that are edited here."""
         return open_terminal(
             station,
             clock,
@@ -78,6 +80,7 @@ class World:
             limits=UNLIMITED,
             journal=journal,
             made_at=ANY_DAY,
+            any_edition=any_edition,
         )
 
     def registered(self, cards: Iterable[SimCard]) -> list[tuple[bytes, bytes, bytes]]:

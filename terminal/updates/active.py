@@ -311,14 +311,17 @@ class ActiveSet:
 
     # Starting
 
-    def resume(self, journal: Journal, now: datetime, *, trusted: bool) -> tuple[SetKind, ...]:
+    def resume(
+        self, journal: Journal, now: datetime, *, trusted: bool, any_edition: bool = False
+    ) -> tuple[SetKind, ...]:
         """The journal is open: finish what a power cut left half done, let what is due come into force, and hold all
         against what the journal says was in force. Returns what has come into force.
 
         Where nothing is in force, what was offered comes into force whatever its moment. Raises `ActiveSetError` where
-        what is left is older than what was in force, or `JournalError`.
+        what is left is older than what was in force, or `JournalError`. `any_edition`: a laboratory's terminal, whose
+        documents are edited under one version, is not held to that.
         """
-        said = dict(journal.activated)
+        said = {} if any_edition else dict(journal.activated)
         self._drop_older(said)
         again = tuple(
             kind
