@@ -282,7 +282,7 @@ def _issue(
     if region is None:
         region = load_region(station_config(config, region=None).terminal.region_or_demo).header.region
     if version is None:
-        version = present().version + 1 if out.exists() else 1
+        version = present().version + 1 if out.is_file() else 1
     return ListIssue(version, region, _moment(issued_at))
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import structs
 
 from cardproto.channel import CardChannel
 from cardproto.errors import CardError, TransmissionError
@@ -93,7 +95,7 @@ class ResidentMedium:
         if snapshot.refusal.effect in OUT_OF_DATE and trip.clock.suspect and trip.profile == CANTEEN:
             return decision  # M-37: such a date stands against no meal
         flags = tuple(flag for flag in decision.flags if flag in OF_EVERY_TAP)
-        return replace(_not_granted(snapshot.refusal), flags=flags)
+        return structs.replace(_not_granted(snapshot.refusal), flags=flags)
 
 
 OF_TERMINAL: Final = frozenset((Message.SHIFT_CLOSED, Message.CLOCK_UNCONFIRMED, Message.OUT_OF_ORDER))
