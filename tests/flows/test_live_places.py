@@ -74,7 +74,7 @@ class SuburbanBus:
 @contextmanager
 def suburban_bus(folder: Path) -> Iterator[SuburbanBus]:
     """The bus in service, its rider's card issued."""
-    (made,) = issue_residents(["adult_purse"], load_region(REGION), DAY)
+    (made,) = issue_residents(["adult_purse"], load_region(REGION).header.region, DAY)
     assert isinstance(made, VirtualCard)
     save_card(made, folder / CARD)
     (folder / "routes.toml").write_text(ROUTES, "utf-8")

@@ -187,7 +187,7 @@ def test_o_01_an_older_sequence_is_refused(store: Shelf, tmp_path: Path, sequenc
 
 HEADERS: list[tuple[dict[str, Any], str]] = [
     ({"school": "school_13", "sequence": 8}, "made for school_13, this terminal stands in another school"),
-    ({"region": 74}, "header.region: made for region 74"),
+    ({"region": 74}, "is of region 74, demo of region 34"),
     ({"sequence": 8, "valid_to": local("09:00")}, "header.valid_to: ended on"),
     ({"valid_from": local("10:00"), "valid_to": local("09:30")}, "the list is never valid"),
     ({"schema": 2}, "schema 2, this terminal knows 1"),

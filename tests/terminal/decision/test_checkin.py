@@ -9,7 +9,7 @@ import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from cardproto.resident.records.rights import Concession, Contract
-from terminal.decision.bus.effects import CheckInEffect
+from terminal.decision.bus.effects import CheckInEffect, FareEffect
 from terminal.decision.outcome import Decision
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import small
@@ -600,9 +600,10 @@ def test_t_07_seven_persons_can_be_inside(companions: int, message: str) -> None
     assert decision.outcome.message == message
     if message == "too_many_persons":
         assert (decision.write_plan, rider.newest) == (None, before)
-        assert [fact.effect for fact in decision.facts] == [CheckInEffect.TOO_MANY], (
-            "before any right is used"
-        )
+        assert [fact.effect for fact in decision.facts] == [
+            FareEffect.ASKED_BY_CREW,
+            CheckInEffect.TOO_MANY,
+        ], "before any right is used"
     else:
         assert rider.newest.inside == 7
         assert told(goes_out(rider, THERE, zone=2)) == ("ok_checkout", 18_000)

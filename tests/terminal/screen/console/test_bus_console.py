@@ -317,7 +317,9 @@ def test_without_stops_the_zones_are_offered_and_without_fares_by_place_nothing(
 
 def test_where_fares_go_by_distance_without_stops_kilometres_are_typed(tmp_path: Path) -> None:
     policy = Policy.of(load_region("sakhalin"))
-    with open_cab(tmp_path, policy=policy, routes="") as cab:
+    header = ROUTES.partition("[[routes]]")[0]
+    routes = f'{header}[[routes]]\nnumber = 115\nname = "Анива"\nmode = "suburban_bus"\n'
+    with open_cab(tmp_path, policy=policy, routes=routes) as cab:
         cab.sign_in()
         cab.open_shift(115)
         cab.act("/shift", "/next/destination", to_km=17)
