@@ -88,10 +88,11 @@ def open_active(
     successors.
     """
     active = ActiveSet(state, parts)
-    active.begin_afresh()
+    sources = sorted(sources_of(folder, named, parts), key=lambda source: ORDER.index(source.kind))
+    active.begin_afresh({source.kind for source in sources if source.path.exists()})
     active.load_pending(by=now)  # also of a start that came no further
     unusable: dict[SetKind, SetRefusal] = {}
-    for source in sorted(sources_of(folder, named, parts), key=lambda source: ORDER.index(source.kind)):
+    for source in sources:
         by_name = named.get(source.kind) == source.path
         if not by_name and not source.path.exists():
             continue

@@ -10,7 +10,7 @@ nothing that waits comes into force.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
 from errno import EDQUOT, ENOSPC
@@ -373,13 +373,14 @@ class ActiveSet:
             "Publish that version or a newer one where terminal.toml says ([updates], [lists], terminal.region).",
         )
 
-    def begin_afresh(self) -> None:
-        """Where nothing was ever in force: what a start that failed left waits no longer. Everything published is
-        offered again, and may have been corrected as it is, without another version.
+    def begin_afresh(self, published: Collection[SetKind]) -> None:
+        """Where nothing was ever in force: what a start that failed left of the kinds `published` waits no longer. They
+        are offered again, and may have been corrected as they are, without another version. What was loaded by a
+        command, as a roster before the first start, waits on.
         """
         if not self._rows.in_force and not self._rows.floors:
             with self._offering, self._changing:
-                for kind in tuple(self._rows.pending):
+                for kind in self._rows.pending.keys() & set(published):
                     self._drop(kind)
 
     def load_pending(self, by: datetime | None = None) -> None:

@@ -51,7 +51,7 @@ def test_check_says_where_no_exit_could_be_tapped(
 
 
 @pytest.mark.parametrize(
-    ("resident", "held_minor", "charge_minor"), [("adult_purse", 15_000, 15_000), ("month_pass", 0, 0)]
+    ("resident", "held_minor", "charge_minor"), [("adult_purse", 15_000, 3_000), ("month_pass", 0, 0)]
 )
 def test_t_07_a_card_goes_in_and_out_of_a_bus_in_service(
     run: Run, tmp_path: Path, resident: str, held_minor: int, charge_minor: int

@@ -97,7 +97,7 @@ def test_the_collectors_numbers_after_a_restore(run: Run, inside: RunInside, tmp
         done = inside("restore", tmp_path / "backup", "--state", new, "--collector", address, "--json")
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
-        assert (told["held_through"], told["first"]) == (4, 4 + RESERVE + 1)
+        assert (told["held_through"], told["first"]) == (5, 5 + RESERVE + 1)
         ride(new)
         assert inside("sync", "--state", new, "--collector", address).returncode == 0
         assert inside("journal", "verify", "--state", new).returncode == 0

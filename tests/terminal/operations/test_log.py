@@ -78,7 +78,7 @@ def test_a_terminal_logs_its_day(tmp_path: Path) -> None:
         "ok_paid",
         "committed",
         2400,
-        3,
+        4,
     )
     assert "card_ref" not in tap
     assert all(event.isalpha() for event in lines)
