@@ -9,6 +9,7 @@ import os
 import re
 import select
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -164,7 +165,8 @@ def test_a_source_that_dies_ends_no_inspection_for_ten_minutes(tmp_path: Path) -
         first = bus.process
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        bus.tap_until(lambda: bus.process not in (None, first))
+        while bus.process in (None, first):  # no taps meanwhile: each moves the clock on
+            time.sleep(0.05)
         bus.vehicle_says(line="K15", stop_ref="a")
         bus.terminal.hand.say("clock", step_s=500)
         assert bus.tap()["razzia"] is True

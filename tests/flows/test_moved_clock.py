@@ -208,9 +208,13 @@ def test_a_terminal_whose_clock_starts_in_1970_starts_and_a_canteen_serves(machi
     with machine.serving(("child.json",) * 2) as messages:
         assert next(messages) == "meal_ok"
         assert next(messages) != "meal_ok"
-    shutil.rmtree(machine.folder / "till")
+    configure(
+        machine,
+        terminal={"profile": "bus", "number": 10, "region": "demo", "state": "later"},
+        shift={"operator": "17", "route": 15},
+    )
     machine.move(timedelta(days=4000))
-    with machine.serving(("child.json",)) as messages:
+    with machine.serving(("rider.json",)) as messages:
         assert list(messages) == []
     assert "ended on" in (machine.folder / "run.log").read_text("utf-8"), "nothing says that this is not so"
 
