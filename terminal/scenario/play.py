@@ -219,7 +219,7 @@ def facts_of(written: Mapping[str, Any]) -> dict[str, Fact]:
     facts = dict(written)
     by_hand, shift_open = facts.pop("position_manual", False), facts.pop("shift_open", True)
     asked, misuse = facts.pop("inspection", False), facts.pop("misuse", False)
-    if any(facts.get(name) for name in ASKED):
+    if facts.get("companions") or facts.keys() & (ASKED - {"companions"}):
         facts.setdefault("asked_by", AskedBy.CREW.value)
     named: dict[str, Fact] = {FACTS.get(name, name): value for name, value in facts.items()}
     if by_hand:
