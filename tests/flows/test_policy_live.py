@@ -29,11 +29,10 @@ NAMED: dict[str, tuple[int, ...]] = {
     "tyumen": (10, 12),
     "bashkortostan": (9,),
     "chelyabinsk": (7,),
-    "demo": (1,),
 }
 """An old place and one that is contradicted; a distance, the display, cash that is not sold, a clock in doubt and the
 end of the document; lists of every age and local grants; a roster; the end of a canteen's document."""
-WITH_RESTARTS = "demo"
+WITH_RESTARTS = "sakhalin"
 BANK_CARD = ["bank card"]
 COMPARED = ("message", "admission", "charge_minor", "balance_minor")
 

@@ -165,6 +165,8 @@ class Lane:
             if not self._may_start(index):
                 return
             self._leave()
+            if self._has_vehicle:  # a power cut ends both; alone it would take words meant for its successor
+                self.terminal.kill_vehicle()
             self.terminal.crash()
             self.terminal.start(self._start_of(index))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -113,11 +114,19 @@ class LiveTerminal:
         return all(self._in_force[kind] >= count for kind, count in wanted.items())
 
     def kill_vehicle(self) -> None:
-        """Kill the process of the vehicle's sources, as a defect of theirs would; the terminal starts another."""
+        """Kill the process of the vehicle's sources, as a defect of theirs would; the terminal starts another. Return
+        when it has ended: what it still read of its recording would be heard by no one.
+        """
         found = self.say("status")["vehicle_process"]
-        if found is not None:
-            with suppress(ProcessLookupError):  # it has ended by itself
-                os.kill(found, 9)
+        if found is None:
+            return
+        with suppress(ProcessLookupError):  # it has ended by itself
+            process = os.pidfd_open(found)
+            try:
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                select.select([process], [], [], PATIENCE_S)
+            finally:
+                os.close(process)
 
     def crash(self) -> None:
         """End the process as a power cut does; `start` begins again where its folder leaves off."""
