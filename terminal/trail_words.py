@@ -60,7 +60,7 @@ ROOMS: Final[tuple[type[Effect], ...]] = (
 
 WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
     {
-        TerminalEffect.SELF_TEST_FAILED: N_("the self-test failed"),
+        TerminalEffect.OUT_OF_SERVICE: N_("staff took the terminal out of service"),
         TerminalEffect.NO_SHIFT: N_("no sale before a shift is open"),
         TerminalEffect.CLOCK_JUMPED: N_("the clock is in doubt"),
         TerminalEffect.CLOCK_UNCONFIRMED: N_("the clock is in doubt: a service card has to confirm the time"),
@@ -300,7 +300,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "T-60": N_("no sale without a shift"),
         "T-61": N_("place of the vehicle"),
         "T-62": N_("turns of the vehicle"),
-        "T-64": N_("self-test"),
+        "T-64": N_("out of service"),
         "T-70": N_("inspection"),
         "T-71": N_("a card in the wrong hands"),
         "M-01": N_("whose money pays"),

@@ -111,9 +111,8 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
     Raises `ConfigError` for a configuration that lacks what a running station needs.
     """
-    signal.signal(
-        signal.SIGHUP, signal.SIG_IGN
-    )  # until there is something to look for: the start looks by itself
+    # Until there is something to look for: the start looks by itself.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     station, lock = _runnable(config), Lock()
     sys.setswitchinterval(SWITCH_S)
     extensions = ExtensionLoader(config.extensions)

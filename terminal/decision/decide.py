@@ -85,7 +85,7 @@ def _rebased(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime, 
 def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
     """The message of a terminal that takes no taps now, or None. Entitled meals do not wait for a clock (M-37)."""
     if not trip.reader_ok:
-        trail.note(TerminalEffect.SELF_TEST_FAILED)
+        trail.note(TerminalEffect.OUT_OF_SERVICE)
         return Message.OUT_OF_ORDER
     if not trip.shift_open and trip.inspection is None:
         trail.note(TerminalEffect.NO_SHIFT)

@@ -8,7 +8,7 @@ from terminal.trail import Effect
 class TerminalEffect(Effect):
     """What holds for this terminal, whatever is presented."""
 
-    SELF_TEST_FAILED = "t-64:self_test_failed"
+    OUT_OF_SERVICE = "t-64:out_of_service"
     NO_SHIFT = "t-60:no_shift"
     CLOCK_JUMPED = "o-05:clock_jumped"
     CLOCK_UNCONFIRMED = "o-05:clock_unconfirmed"

@@ -233,7 +233,7 @@ class Where(Section, frozen=True, kw_only=True):
     shift_open: bool | None = None
     """Whether a shift is open (T-60); yes unless said otherwise."""
     reader_ok: bool | None = None
-    """What the latest self-test found (T-64)."""
+    """Whether staff have it in service (T-64)."""
     clock_suspect: bool | None = None
     """The clock jumped (O-05)."""
     clock_confirmed: bool | None = None

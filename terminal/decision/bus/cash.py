@@ -37,7 +37,7 @@ def decide_cash(policy: Policy, trip: Trip, persons: int, now: datetime) -> Cash
     """Return what `persons` pay in cash for the ride of `trip`. Never nothing: an unknown fare is a refusal."""
     trail = Trail()
     if not trip.reader_ok:
-        trail.note(TerminalEffect.SELF_TEST_FAILED)
+        trail.note(TerminalEffect.OUT_OF_SERVICE)
         return _refused(Message.OUT_OF_ORDER, trail)
     if not trip.shift_open:
         trail.note(TerminalEffect.NO_SHIFT)

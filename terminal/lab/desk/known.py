@@ -54,7 +54,7 @@ FACT_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "freshness.grants_age_s": NP_("fact", "Age of the list of concessions"),
         "freshness.document_age_s": NP_("fact", "Age of the region document"),
         "razzia": NP_("fact", "Inspection announced by the vehicle"),
-        "reader_ok": NP_("fact", "Self-test passed"),
+        "reader_ok": NP_("fact", "In service, by staff"),
         "canteen.roster": NP_("fact", "List of pupils"),
         "canteen.school": NP_("fact", "School"),
         "canteen.serving": NP_("fact", "Meal served"),

@@ -201,7 +201,7 @@ def test_t_16_without_a_window_a_product_is_sold_in_its_month_only() -> None:
         may_sell(small(PASS), 101, date(2026, 10, 1), TODAY)
 
 
-# shift, place, self-test: T-60 to T-64
+# shift, place, out of service: T-60 to T-64
 
 
 def test_t_60_no_sale_before_a_shift_is_open() -> None:
@@ -224,7 +224,7 @@ def test_t_62_every_event_carries_route_and_the_number_of_its_record() -> None:
     assert (rider.newest.sequence, rider.newest.route, rider.newest.direction) == (4711, 15, 1)
 
 
-def test_t_64_a_terminal_that_failed_its_self_test_takes_no_tap() -> None:
+def test_t_64_a_terminal_that_staff_took_out_of_service_takes_no_tap() -> None:
     decision = Rider(policy=small()).tap(NOW, reader_ok=False)
     assert (told(decision), rules(decision)) == (("out_of_order", 0), ["T-64"])
 
