@@ -35,8 +35,6 @@ en = "A resident with money on the card"
 purse_minor = 50000
 pseudonym = "{PSEUDONYM}"
 """
-NOW = datetime.now(UTC)  # noqa: TID251 the processes under test read the real clock, too
-TODAY = NOW.date()
 PENSIONER, ORDINARY_MINOR = 1, 2400
 
 
@@ -119,14 +117,15 @@ def depot(tmp_path: Path) -> Depot:
 
 def granted(pseudonym: str = PSEUDONYM, code: int = PENSIONER) -> str:
     """A line that was issued after the card."""
-    issued, last = TODAY + timedelta(days=1), TODAY + timedelta(days=300)
-    return f"{pseudonym},{issued},{code},,{TODAY - timedelta(days=1)},{last}"
+    today = now().date()
+    issued, last = today + timedelta(days=1), today + timedelta(days=300)
+    return f"{pseudonym},{issued},{code},,{today - timedelta(days=1)},{last}"
 
 
 def test_o_02_a_running_bus_follows_its_list_of_grants(depot: Depot) -> None:
     """Paid without the list, free with it; the row names the list, and is decided again with it."""
     assert depot.tap(terminal={"state": depot.folder / "without"})["charge_minor"] == ORDINARY_MINOR
-    listed = {"grants": depot.grants(granted(), "00" * 8 + f",{TODAY},2,,2026-01-01,2030-01-01")}
+    listed = {"grants": depot.grants(granted(), "00" * 8 + f",{now().date()},2,,2026-01-01,2030-01-01")}
     tap = depot.tap(lists=listed)
     assert (tap["message"], tap["charge_minor"]) == ("ok_benefit_unlimited", 0)
     assert [name.split(":")[0] for name in depot.last_intent().lists.values()] == ["1"]
@@ -148,8 +147,13 @@ def test_a_list_of_another_region_stops_the_terminal(depot: Depot) -> None:
     assert "grants is of region 31, demo of region 34" in says
 
 
+def now() -> datetime:
+    """Age is taken when it is stated, not when this is loaded: the processes under test read the machine's clock."""
+    return datetime.now(UTC)  # noqa: TID251
+
+
 def ago(**span: int) -> str:
-    return (NOW - timedelta(**span)).isoformat(timespec="seconds")
+    return (now() - timedelta(**span)).isoformat(timespec="seconds")
 
 
 def test_o_03_a_running_bus_knows_how_old_its_lists_are(depot: Depot) -> None:
@@ -173,7 +177,7 @@ def test_o_03_a_running_bus_knows_how_old_its_lists_are(depot: Depot) -> None:
 
 def test_o_01_a_bus_goes_on_by_a_document_that_has_ended_as_it_says(depot: Depot) -> None:
     """Staff hear it from the terminal and from `health`, and every row is marked and decided again from itself."""
-    region = depot.region(NOW - timedelta(days=1), go_on_days=3)
+    region = depot.region(now() - timedelta(days=1), go_on_days=3)
     config = depot.config(terminal={"region": region})
     done = depot.ended("run", "--config", config, "--json")
     tap = json.loads(done.stdout)
@@ -189,7 +193,7 @@ def test_o_01_a_bus_goes_on_by_a_document_that_has_ended_as_it_says(depot: Depot
 
 
 def test_o_01_a_bus_does_not_start_when_that_is_over_and_a_canteen_serves_the_entitled(depot: Depot) -> None:
-    region = depot.region(NOW - timedelta(days=1))
+    region = depot.region(now() - timedelta(days=1))
     config = depot.config(terminal={"region": region})
     says = depot.run("run", "--config", config, code=RegionDocumentError.exit_code)
     assert "ended on" in says
