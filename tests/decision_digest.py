@@ -56,7 +56,7 @@ from tests.terminal.decision.region import text_of as small_text
 from tests.terminal.policy.gtfs.invented import joining_feeds, without_ends
 
 _One = TypeVar("_One")
-LIVES: Final = 150
+LIVES: Final = 250
 TAPS: Final = 12
 FEEDS: Final = 120
 GAPS: Final = (
@@ -79,10 +79,10 @@ GAPS: Final = (
     86400 * 9,
     86400 * 40,
 )
-OFF: Final = (0, 0, 0, 0, 0, 0, -40, -200, -86400, 3 * 86400, 40 * 86400, -40 * 86400, 40 * 365 * 86400)
+OFF: Final = (*[0] * 20, -40, -200, -86400, 3 * 86400, 40 * 86400, -40 * 86400, 40 * 365 * 86400)
 STARTS: Final = (datetime(2026, 9, 15, 4, 50, tzinfo=UTC), datetime(2026, 12, 30, 20, 0, tzinfo=UTC))
 CLOCKS: Final = (
-    *[ClockState()] * 6,
+    *[ClockState()] * 20,
     ClockState(authenticated=True),
     ClockState(suspect=True),
     ClockState(suspect=True, confirmed=True),
@@ -116,11 +116,12 @@ class World:
         self.products = [*(one.id for one in document.products), 60_000]
         self.zones = [0, *(zone.number for zone in document.zones)]
         routes = {route for sheet in policy.fares.sheets for route in sheet.by_route} | {0, 1, 2, 5, 7}
-        self.routes = sorted(routes)[:12]
+        known = [] if document.gtfs is None else [int(number) for number in document.gtfs.route_ids]
+        self.routes = known or sorted(routes)[:12]
         lines = [line for sheet in policy.fares.sheets for line in sheet.any_route]
         modes = {mode for line in lines for mode in line.modes or ()}
         self.modes = sorted(modes | {"bus", "tram", "metro"})
-        self.media = ["bus"] * 7 + ["canteen"]
+        self.profiles = ["bus"] * 9 + ["canteen"]
 
     def any(self, *values: _One) -> _One:
         return self.draw.choice(values)
@@ -160,7 +161,7 @@ class World:
             at=at,
             terminal=self.any(1, 2),
             sequence=draw.randrange(1000),
-            balance_after_minor=self.any(0, 1000, 3400, 100_000, 2_097_151),
+            balance_after_minor=self.any(0, 3400, *[100_000] * 4, 2_097_151),
             amount_minor=self.any(0, 3000, 3500),
             route=self.any(*self.routes, LARGEST_ROUTE),
             direction=draw.randrange(2),
@@ -171,14 +172,14 @@ class World:
             meals=draw.randrange(256) * (draw.random() < 0.3),
             counters=counters if draw.random() < 0.8 else 0,
             period_ahead=self.any(0, 0, 0, 0, 1, 2, 31, -1, -32),
-            inside=self.any(0, 0, 0, 1, 2, 7),
+            inside=self.any(0, 0, 0, 1, 1, 2, 7),
             last_order=draw.randrange(1024),
         )
 
     def _spot(self) -> Spot:
         draw = self.draw
         mark_m = draw.choice((None, 0, 500, 12_000, 70_000))
-        return self.any(Spot(), Spot(draw.randrange(4), draw.choice(self.zones), mark_m))
+        return self.any(Spot(), Spot(self.any(0, 1, 1, 2, 2, 3), draw.choice(self.zones), mark_m))
 
     def place(self) -> Place:
         at = self._spot()
@@ -186,8 +187,8 @@ class World:
             stop=at.stop,
             zone=at.zone,
             mark_m=at.mark_m,
-            source=self.any(PlaceSource.VEHICLE, *PlaceSource),
-            quality=self.any(PlaceQuality.EXACT, PlaceQuality.EXACT, *PlaceQuality),
+            source=self.any(*[PlaceSource.VEHICLE] * 3, *PlaceSource),
+            quality=self.any(*[PlaceQuality.EXACT] * 6, *PlaceQuality),
             age_s=self.any(0, 3, 10, 40, 100, 500, 4000),
             coming=self._spot(),
             arriving=self.any(True, False),
@@ -200,7 +201,7 @@ class World:
         draw, rare = self.draw, self.draw.random()
         ages = Freshness(*(self.any(0, 0, 3600, 30 * 3600, 9 * 86400) for _ in range(3)))
         return Trip(
-            profile=draw.choice(self.media),
+            profile=draw.choice(self.profiles),
             terminal=self.any(1, 2),
             sequence=number,
             shift=int(draw.random() > 0.03),
@@ -208,7 +209,7 @@ class World:
             route=draw.choice(self.routes),
             direction=draw.randrange(2),
             mode=draw.choice(self.modes),
-            companions=self.any(0, 0, 0, 1, 2, 7),
+            companions=self.any(*[0] * 8, 1, 2, 7),
             asked_by=self.any(AskedBy.NOT_ASKED, *AskedBy),
             reader_ok=draw.random() > 0.01,
             place=self.place(),
@@ -217,10 +218,19 @@ class World:
             inspection=Inspection(misuse=rare < 0.02) if rare < 0.06 else None,
         )
 
+    def _next(self, trip: Trip, number: int) -> Trip:
+        """The trip of the next tap, mostly on the same vehicle."""
+        after = self.trip(number)
+        if self.draw.random() < 0.3:
+            return after
+        return replace(
+            after, terminal=trip.terminal, route=trip.route, direction=trip.direction, mode=trip.mode
+        )
+
     def listed(self) -> Policy:
         """The policy with lists, now and then."""
         draw, policy = self.draw, self.policy
-        if draw.random() < 0.05:
+        if draw.random() < 0.02:
             policy = replace(policy, deny_list=AllDenied("deny:1"))
         if draw.random() < 0.2:
             grants = tuple(
@@ -238,15 +248,11 @@ class World:
         for number in range(1, TAPS + 1):
             now += timedelta(seconds=self.any(*GAPS))
             seen = now + timedelta(seconds=self.any(*OFF), microseconds=self.any(0, 0, 250_000))
-            trip = (
-                replace(self.trip(number), route=trip.route, direction=trip.direction)
-                if draw.random() < 0.6
-                else self.trip(number)
-            )
+            trip = self._next(trip, number)
             snapshot = CardSnapshot(bytes(7), rights, event)
             decision = decide(snapshot, policy, trip, seen)
             yield _bytes_of(decision)
-            if draw.random() < 0.15:
+            if draw.random() < 0.08:
                 event = self.event(now)
             elif decision.write_plan is not None:
                 event = decision.write_plan.event
@@ -295,7 +301,7 @@ def feeds_digest(number: int) -> str:
             )
             policy = Policy.of(structs.replace(document, gtfs=section))
             if policy.gtfs is not None and policy.gtfs.card.bits <= COUNTER_BITS - 30:
-                digest.update(digest_of(policy, str(destination), 2).encode())
+                digest.update(digest_of(policy, str(destination), 5).encode())
 
     each()
     return digest.hexdigest()[:16]
