@@ -37,7 +37,7 @@ from terminal.policy.document.counters import COUNTER_BITS
 from terminal.policy.document.journeys import CheckIn
 from terminal.policy.grants import LocalGrants
 from terminal.policy.gtfs.section import ConcessionCategory, Destination, GtfsFares
-from terminal.policy.gtfs.tables import FareProduct, GtfsTables
+from terminal.policy.gtfs.tables import FareLegRule, FareProduct, FareTransferRule, GtfsTables, TransferType
 from terminal.policy.load import REGIONS, load_region, parse_region
 from terminal.policy.policy import Policy
 from terminal.trip.facts import (
@@ -300,7 +300,7 @@ def feeds_digest(number: int) -> str:
                 tables if destination is Destination.DEAREST else without_ends(tables), destination
             )
             policy = Policy.of(structs.replace(document, gtfs=section))
-            if policy.gtfs is not None and policy.gtfs.card.bits <= COUNTER_BITS - 30:
+            if policy.gtfs is not None and policy.gtfs.card.bits <= COUNTER_BITS:
                 digest.update(digest_of(policy, str(destination), 5).encode())
 
     each()
@@ -309,12 +309,29 @@ def feeds_digest(number: int) -> str:
 
 def _section(tables: GtfsTables, destination: Destination) -> GtfsFares:
     child = (FareProduct(fare_product_id="p", amount_minor=100, currency="RUB", rider_category_id="child"),)
+    elsewhere = FareLegRule(fare_product_id="q", leg_group_id="g1")
+    again = FareTransferRule(
+        fare_transfer_type=TransferType.FROM_AND_TRANSFER,
+        from_leg_group_id="g1",
+        to_leg_group_id="g1",
+        transfer_count=2,
+    )
+    plain = any(
+        rule.network_id is None is rule.from_area_id is rule.to_area_id for rule in tables.fare_leg_rules
+    )
+    legs = tables.fare_leg_rules if plain else (*tables.fare_leg_rules, elsewhere)
+    transfers = tables.fare_transfer_rules if plain else (*tables.fare_transfer_rules, again)
     return GtfsFares(
         destination=destination,
         concessions=(ConcessionCategory(concession=7, rider_category="child"),),
         route_ids={"1": "r0", "2": "r1", "5": "r2", "7": "r3"},
         stop_ids={"1": "p1", "2": "s0", "3": "s2"},
-        tables=structs.replace(tables, fare_products=tables.fare_products + child),
+        tables=structs.replace(
+            tables,
+            fare_products=tables.fare_products + child,
+            fare_leg_rules=legs,
+            fare_transfer_rules=transfers,
+        ),
     )
 
 
