@@ -3,7 +3,7 @@
     magic (4) | format (1) | byte order ">" | key id (4) | region (2) | version (4) | issued at (8, Unix seconds)
     | count (4) | count records of one length, ascending by the keyed hash each begins with
 
-The hash is the keyed BLAKE2s (RFC 7693) of the identity, 8 bytes long (T-42), so a file reveals neither cards nor people.
+The hash is BLAKE2s (RFC 7693) under the list key, 8 bytes of it (T-42), so a file reveals neither cards nor people.
 All numbers are big-endian, so hashes compare as bytes and a file means the same on every machine; one that says
 otherwise is refused. Memory stays constant however long the list is: pages are mapped, not loaded.
 

@@ -259,7 +259,7 @@ WITH = small(
 @BRIEF
 @given(cards(WITHOUT), TRIPS, st.integers(-60, 10**6))
 def test_a_rule_about_something_else_changes_nothing(card: CardSnapshot, trip: Trip, later: int) -> None:
-    card = replace(card, event=replace(card.event, counters=card.event.counters >> 28 << 28))
+    card = card._replace(event=card.event._replace(counters=card.event.counters >> 28 << 28))
     now = card.event.at + timedelta(seconds=later)
     assert as_bytes(decide(card, WITHOUT, trip, now)) == as_bytes(decide(card, WITH, trip, now))
 

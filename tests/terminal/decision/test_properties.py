@@ -151,6 +151,6 @@ def test_an_unrelated_right_changes_no_meal(card: CardSnapshot, data: st.DataObj
     poorer = replace(
         card,
         rights=replace(card.rights, contracts=(None, None)),
-        event=replace(card.event, balance_after_minor=0, counters=0),
+        event=card.event._replace(balance_after_minor=0, counters=0),
     )
     assert decide(card, DEMO, trip, now).outcome == decide(poorer, DEMO, trip, now).outcome
