@@ -38,6 +38,9 @@ EVENTS = st.builds(
     counter_layout=st.sampled_from([0, 1, 1, 1, 9]),
     meals=st.integers(0, 255),
     counters=st.integers(0, 2**56 - 1) | st.sampled_from([0, 49 << 48, 50 << 48, 44 << 40]),
+    period_ahead=st.just(0),
+    inside=st.just(0),
+    last_order=st.just(0),
 )
 RIGHTS = st.builds(
     Rights,
