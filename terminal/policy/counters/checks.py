@@ -7,7 +7,7 @@ from typing import Final
 
 from terminal.policy.base import Problem, unique, unknown
 from terminal.policy.document.counters import COUNTER_BITS, Period
-from terminal.policy.document.journeys import AmountCap, MixedWindow
+from terminal.policy.document.journeys import AmountCap, MixedWindow, TopUpWindow
 from terminal.policy.document.rights import Pass, TimedPass
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.scopes import counter_problems
@@ -19,7 +19,8 @@ FIRST_RIDE_BITS: Final = 16
 LIMIT: Final = "the rides of a limit"
 COMPANIONS: Final = "companions"
 ENTRIES: Final = "entries of a journey"
-SHARED: Final = (LIMIT, COMPANIONS, ENTRIES)
+PAID: Final = "what a journey cost"
+SHARED: Final = (LIMIT, COMPANIONS, ENTRIES, PAID)
 
 
 def counters_problems(document: RegionDocument) -> Iterator[Problem]:
@@ -115,6 +116,12 @@ def _journey_uses(document: RegionDocument) -> Iterator[tuple[str, str, str]]:
     for index, transfer in enumerate(document.transfers):
         if isinstance(transfer, MixedWindow):
             yield f"transfers[{index}].counter", transfer.counter, ENTRIES
+        if isinstance(transfer, TopUpWindow):
+            yield f"transfers[{index}].paid", transfer.paid, PAID
+    for index, rule in enumerate(document.returns):
+        yield f"returns[{index}].outward", rule.outward, f"outward rides of `{rule.id}`"
+        if rule.began is not None:
+            yield f"returns[{index}].began", rule.began, f"when outward rides of `{rule.id}` began"
     if document.checkin is not None:
         for key in ("reserve", "zone", "mark"):
             name = getattr(document.checkin, key)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from cardproto.resident.records.event import MOST_INSIDE
-from terminal.policy.base import Problem, Right, unique, unknown
+from terminal.policy.base import FareMedium, Problem, Right, unique, unknown
 from terminal.policy.document.counters import Period
-from terminal.policy.document.fares import DistanceFares, ZoneFares
+from terminal.policy.document.fares import NO_TRANSFER, DistanceFares, ZoneFares
 from terminal.policy.document.journeys import (
     MARK_M,
     AmountCap,
@@ -18,10 +18,13 @@ from terminal.policy.document.journeys import (
     MixedWindow,
     ReducedWindow,
     SameRoute,
+    TopUpWindow,
     TripCap,
 )
 from terminal.policy.document.rights import Plan
 from terminal.policy.document.schema import RegionDocument
+from terminal.policy.fares.checks import tables
+from terminal.policy.journeys.returns import return_problems
 from terminal.policy.rights.prices import by_distance, highest_fare, lowest_fare, prices
 from terminal.policy.scopes import DATED, counter_problems, scope_problems, slots_of
 
@@ -31,6 +34,8 @@ PASSBACK_RIGHTS: Final = (Right.PASS, Right.PACK, Right.CONCESSION, Right.PLAN)
 def journey_problems(document: RegionDocument) -> Iterator[Problem]:
     """Everything wrong with what one ride has to do with the next, in reading order."""
     yield from _transfers(document)
+    yield from return_problems(document)
+    yield from _before_payment(document)
     yield from _vehicle(document)
     yield from _guards(document)
     yield from _check_in(document)
@@ -44,6 +49,11 @@ def _transfers(document: RegionDocument) -> Iterator[Problem]:
     if opens is not None and opens not in known:
         yield unknown("fares.transfer", "transfer", opens, known)
     used = {opens, *(p.transfer for p in document.products if isinstance(p, Plan))}
+    for at, table in tables(document):
+        for index, rule in enumerate(table.rules):
+            if rule.transfer not in (None, NO_TRANSFER, *known):
+                yield unknown(f"{at}.rules[{index}].transfer", "transfer", rule.transfer, [*known, NO_TRANSFER])
+            used.add(rule.transfer)
     in_profile = Right.TRANSFER in document.profiles.bus.rights
     if in_profile and not known:
         yield Problem(
@@ -56,8 +66,11 @@ def _transfers(document: RegionDocument) -> Iterator[Problem]:
         if not in_profile:
             advice = "Name `transfer` in profiles.bus.rights or remove [[transfers]]."
             yield Problem(path, "no profile uses it, so it can never apply", advice)
-        if transfer.id not in used:
-            advice = "Name it in `fares.transfer` or in the `transfer` of a plan, or remove it."
+        if transfer.id == NO_TRANSFER:
+            what = "a fare rule names `none` where it opens no transfer"
+            yield Problem(f"{path}.id", what, "Give the transfer another id.")
+        elif transfer.id not in used:
+            advice = "Name it in the `transfer` of [fares], of a fare rule or of a plan, or remove it."
             yield Problem(path, f"nothing opens `{transfer.id}`", advice)
         yield from _transfer(path, transfer, document)
 
@@ -89,6 +102,33 @@ def _transfer(path: str, transfer: AnyTransfer, document: RegionDocument) -> Ite
             what = f"`{outside[0]}` is not in `modes`" if outside else "no mode is entered once"
             yield Problem(f"{path}.once", what, "Name modes that may be changed to.")
         yield from counter_problems(f"{path}.counter", transfer.counter, document, (Period.JOURNEY,), 1)
+    if isinstance(transfer, TopUpWindow):
+        yield from _top_up(path, transfer, document)
+
+
+def _top_up(path: str, transfer: TopUpWindow, document: RegionDocument) -> Iterator[Problem]:
+    """What was paid has to be on the card, to the kopeck: only the resident card has room for it."""
+    for number, medium in enumerate(transfer.media):
+        if medium is not FareMedium.TRANSPORT_CARD:
+            what = f"`{medium}` cannot keep what was paid"
+            yield Problem(f"{path}.media[{number}]", what, 'Write media = ["transport_card"].')
+    slot = slots_of(document).get(transfer.paid)
+    unit_minor = 1 if slot is None else slot.unit_minor
+    sums = prices(document)
+    most = max(sums, default=0) // unit_minor
+    yield from counter_problems(f"{path}.paid", transfer.paid, document, (Period.JOURNEY,), most)
+    yield from _countable(f"{path}.paid", transfer.paid, unit_minor, sums, document)
+
+
+def _before_payment(document: RegionDocument) -> Iterator[Problem]:
+    """Who holds a pass is not asked for money first."""
+    rights = document.profiles.bus.rights
+    top_up = any(isinstance(transfer, TopUpWindow) for transfer in document.transfers)
+    asking = [right for right, asks in ((Right.TRANSFER, top_up), (Right.RETURN, document.returns)) if asks]
+    for right in asking:
+        if Right.PASS in rights and right in rights and rights.index(right) < rights.index(Right.PASS):
+            what = f"`{right}` stands before `pass`, so the purse would pay for a ride that a pass covers"
+            yield Problem("profiles.bus.rights", what, f"Put `pass` before `{right}`.")
 
 
 def _vehicle(document: RegionDocument) -> Iterator[Problem]:
@@ -229,11 +269,18 @@ def _amount_cap(path: str, cap: AmountCap, document: RegionDocument) -> Iterator
 
 def _units(path: str, cap: AmountCap, unit_minor: int, document: RegionDocument) -> Iterator[Problem]:
     """A counter in units must be able to add up every price, or caps would drift by roundings."""
+    sums = {*prices(document), *(tier.amount_minor for tier in cap.tiers)}
+    yield from _countable(f"{path}.spent", cap.spent, unit_minor, sums, document)
+
+
+def _countable(
+    path: str, name: str, unit_minor: int, sums: set[int], document: RegionDocument
+) -> Iterator[Problem]:
+    """Whether a counter in units can hold each of `sums`."""
     if unit_minor == 1:
         return
-    sums = sorted({*prices(document), *(tier.amount_minor for tier in cap.tiers)})
-    odd = next((sum_minor for sum_minor in sums if sum_minor % unit_minor), None)
+    odd = next((sum_minor for sum_minor in sorted(sums) if sum_minor % unit_minor), None)
     if odd is not None or by_distance(document):
-        what = f"`{cap.spent}` counts in {unit_minor} kopecks, but "
+        what = f"`{name}` counts in {unit_minor} kopecks, but "
         what += f"a ride may cost {odd}" if odd is not None else "fares by distance come to any sum"
-        yield Problem(f"{path}.spent", what, "Use a smaller `unit_minor`, 1 with fares by distance.")
+        yield Problem(path, what, "Use a smaller `unit_minor`, 1 with fares by distance.")
