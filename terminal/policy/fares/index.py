@@ -267,9 +267,8 @@ def _sheet(
     for routes, line in lines:
         for route in routes:
             by_route.setdefault(route, list(any_route)).append(line)
-    flat = table.by_medium and FareLine(
-        ELSE, None, None, FlatPrice(_milli(table.by_medium), None), opens
-    )
+    fares = table.by_medium
+    flat = None if fares is None else FareLine(ELSE, None, None, FlatPrice(_milli(fares), None), opens)
     return FareSheet(
         first_day=first_day,
         base_milli=table.base_minor * 1000,
