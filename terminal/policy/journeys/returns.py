@@ -16,7 +16,7 @@ from cardproto.resident.limits import LARGEST_ROUTE
 from terminal.policy.base import Problem, Right, unique, unknown
 from terminal.policy.counters.index import CardCounters, Counter
 from terminal.policy.document.counters import Period
-from terminal.policy.document.fares import ZoneFares
+from terminal.policy.document.fares import FareTable, ZoneFares
 from terminal.policy.document.journeys import AnyReturn, OppositeReturn, ZonePairReturn
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.fares.checks import tables
@@ -225,9 +225,15 @@ def _fares(rule: AnyReturn, document: RegionDocument) -> set[int]:
                 found |= _fares_between(rule.zones, fare)
             else:
                 found |= {price for price, _ in fares_of(fare)}
-        if table.by_medium is not None:
+        if table.by_medium is not None and not _named_routes(rule, table):
             found.add(table.by_medium.transport_card)
     return found
+
+
+def _named_routes(rule: AnyReturn, table: FareTable) -> bool:
+    """Whether fare rules alone hold on the routes of `rule`, at all times and in all modes."""
+    always = [one for one in table.rules if not (one.modes or one.when or one.except_when)]
+    return bool(rule.routes) and {route for one in always for route in one.routes} >= set(rule.routes)
 
 
 def _fares_between(zones: tuple[str, ...], fare: ZoneFares) -> set[int]:
