@@ -285,9 +285,7 @@ def _ride(tap: Tap, rule: CheckInRule, spot: Spot) -> Ride:
     return Ride(trip.mode, trip.route, zone, spot.zone, length_m)
 
 
-def _due(
-    tap: Tap, ride: Ride, out: RideEnd, own: _Own, held: int, trail: Trail
-) -> tuple[int, int]:
+def _due(tap: Tap, ride: Ride, out: RideEnd, own: _Own, held: int, trail: Trail) -> tuple[int, int]:
     """What is due of `held`, and the counters with it; everything held where the fare is not known.
 
     The holder's own ride, and those a concession takes along, are capped as one ride; the others pay the ordinary fare

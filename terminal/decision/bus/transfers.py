@@ -64,9 +64,7 @@ class _Following(NamedTuple):
     inputs: dict[str, int | str] = {}
 
 
-def opened(
-    tap: Tap, rule: Transfer, counters: int, price_minor: int
-) -> tuple[int, tuple[int | None, int]]:
+def opened(tap: Tap, rule: Transfer, counters: int, price_minor: int) -> tuple[int, tuple[int | None, int]]:
     """A payment of `price_minor` opens a journey, 0 where the exit will say how much it was: the counters with its
     beginning, and (age, transfers).
     """
