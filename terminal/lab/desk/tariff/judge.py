@@ -25,7 +25,7 @@ from terminal.lab.desk.tariff.shown import (
 from terminal.lab.desk.tariff.story import Story, file_of, played, saved, story_of
 from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
-from terminal.scenario.impact import Impact, document_changes, impacts
+from terminal.scenario.diff import Impact, document_changes, impacts
 from terminal.scenario.load import parse_scenarios
 from terminal.scenario.result import Result, require_region, run, run_sales
 from terminal.scenario.schema import ScenarioFile
