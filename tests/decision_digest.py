@@ -56,6 +56,7 @@ from tests.terminal.decision.region import text_of as small_text
 from tests.terminal.policy.gtfs.invented import joining_feeds, without_ends
 
 _One = TypeVar("_One")
+EXAMPLES: Final = Path(__file__).parents[1] / "docs" / "examples" / "tariffs"
 LIVES: Final = 250
 TAPS: Final = 12
 FEEDS: Final = 120
@@ -223,7 +224,7 @@ class World:
         after = self.trip(number)
         if self.draw.random() < 0.3:
             return after
-        return replace(
+        return structs.replace(
             after, terminal=trip.terminal, route=trip.route, direction=trip.direction, mode=trip.mode
         )
 
@@ -268,7 +269,7 @@ def _bytes_of(decision: Decision) -> bytes:
 
 def policies(folder: Path) -> Iterator[tuple[str, Policy]]:
     """The documents at hand: the bundled ones, those of the tests, the bench's, and one with a large feed."""
-    for path in (*sorted(REGIONS.glob("*.toml")), *MADE_UP):
+    for path in (*sorted(REGIONS.glob("*.toml")), *MADE_UP, *sorted(EXAMPLES.glob("*oe.toml"))):
         yield path.stem, Policy.of(load_region(path))
     yield "largest", Policy.of(parse_region(text_of(8), "largest"))
     yield "feed", Policy.of(load_region(feed_region(folder)))

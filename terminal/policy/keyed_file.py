@@ -98,7 +98,7 @@ class KeyedFile:
         """
         name = f"{form.what} {called or path}"
         self.path = path
-        self._hash = keyed_hash(key)
+        self._keyed = keyed_state(key)
         self._bytes = form.record_bytes
         try:
             with path.open("rb") as file:
@@ -139,7 +139,9 @@ class KeyedFile:
 
         Only the records whose hashes begin with the same `BUCKET_BITS` are looked through.
         """
-        wanted, size = self._hash(identity), self._bytes
+        state, size = self._keyed.copy(), self._bytes
+        state.update(identity)
+        wanted = state.digest()
         bucket = (wanted[0] << 8 | wanted[1]) >> 16 - BUCKET_BITS
         records = self._map[self._buckets[bucket] : self._buckets[bucket + 1]]
         place = records.find(wanted)
@@ -212,13 +214,17 @@ def key_id(key: bytes) -> bytes:
     return sha256(b"list key id" + key).digest()[:4]
 
 
-def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
-    """What a record begins with, by the identity it is of.
+def keyed_state(key: bytes) -> blake2s:
+    """The hash that a record begins with, the key taken in and its identity still to come: a copy of it takes that.
 
-    BLAKE2s takes a key of its own, and the state that has taken it in is kept: a tap asks three times. Of a key that is
-    too long for it the hash is the key.
+    Of a key that is too long for BLAKE2s the hash is the key.
     """
-    keyed = blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
+    return blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
+
+
+def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
+    """What a record begins with, by the identity it is of."""
+    keyed = keyed_state(key)
 
     def hash_of(identity: bytes) -> bytes:
         state = keyed.copy()
