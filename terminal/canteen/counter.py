@@ -241,6 +241,7 @@ class CanteenCounter:
             message=outcome.message,
             tariff=self.policy.tariff,
             reasons=recorded(trail.reasons),
+            currency=self.policy.currency,
         )
         try:
             self.append(refused)
@@ -269,6 +270,7 @@ class CanteenCounter:
             tariff=self.policy.tariff,
             reasons=recorded(facts),
             confirmed_by=confirmed_by,
+            currency=self.policy.currency,
         )
 
 

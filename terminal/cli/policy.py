@@ -137,7 +137,7 @@ def diff(
         with _in_file(path):
             require_region(file, before)
             require_region(file, after)
-            show_impacts(path, list(impacts(file, before, after)), len(file.scenarios), after, json)
+            show_impacts(path, list(impacts(file, before, after)), len(file.scenarios), before, after, json)
 
 
 @app.command()

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from terminal.money import DECIMALS
 from terminal.policy.base import FareMedium, Problem, Right, moment_problems, unique
 from terminal.policy.counters.checks import counters_problems
 from terminal.policy.document.counters import COUNTER_BITS
 from terminal.policy.document.fares import FareSource
-from terminal.policy.document.schema import Profile, ReceiptWay, RegionDocument
+from terminal.policy.document.schema import Profile, Receipts, ReceiptWay, RegionDocument
 from terminal.policy.fares.checks import fare_problems
 from terminal.policy.gtfs.section import Destination
 from terminal.policy.gtfs.section_checks import section_problems
@@ -19,7 +20,6 @@ from terminal.policy.meals.checks import meal_problems
 from terminal.policy.rights.checks import right_problems
 from terminal.texts import languages
 
-CURRENCIES: Final = ("RUB",)
 LANGUAGES: Final = languages()
 
 
@@ -49,11 +49,11 @@ def _header(document: RegionDocument) -> Iterator[Problem]:
         yield Problem("header.valid_to", "the document is never valid", "Put it after `valid_from`.")
     if header.issued_at is not None and header.issued_at > header.valid_to:
         yield Problem("header.issued_at", "issued when it has ended already", "Put it before `valid_to`.")
-    if header.currency not in CURRENCIES:
+    if header.currency not in DECIMALS:
         yield Problem(
             "header.currency",
             f"unknown currency {header.currency!r}",
-            f"Use {' or '.join(CURRENCIES)}: the purse on the card counts its hundredths.",
+            "Use a code of ISO 4217 such as RUB, EUR or KZT: the purse on the card counts its minor units.",
         )
     try:
         ZoneInfo(header.time_zone)
@@ -129,6 +129,7 @@ def receipt_problems(document: RegionDocument) -> Iterator[Problem]:
     receipts = document.receipts
     if receipts is None:
         return
+    yield from _fiscal(receipts, document.header.currency)
     yield from unique("receipts.ways", receipts.ways)
     controlled = ReceiptWay.CONTROL_TICKET in receipts.ways
     if controlled and receipts.site is None:
@@ -143,3 +144,24 @@ def receipt_problems(document: RegionDocument) -> Iterator[Problem]:
             "no way after `control_ticket` can ever be taken",
             "Put `control_ticket` last: every terminal can do that.",
         )
+
+
+FISCAL_CURRENCY: Final = "RUB"
+"""Of the receipts of 54-FZ."""
+
+
+def _fiscal(receipts: Receipts, currency: str) -> Iterator[Problem]:
+    """T-50: receipts of 54-FZ where sums are roubles, and there always."""
+    if currency not in DECIMALS:
+        return
+    stated = {"vat": receipts.vat, "ways": receipts.ways or None}
+    for name, value in stated.items():
+        if currency == FISCAL_CURRENCY and value is None:
+            yield Problem(
+                f"receipts.{name}", "missing", "A receipt of 54-FZ cannot be asked for without it: add it."
+            )
+        if currency != FISCAL_CURRENCY and value is not None:
+            what = f"receipts of 54-FZ are in {FISCAL_CURRENCY}, the document in {currency}"
+            yield Problem(
+                f"receipts.{name}", what, "Leave it out: tickets are given, and no receipt is asked for."
+            )

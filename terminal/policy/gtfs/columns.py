@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from terminal.errors import FeedError
+from terminal.money import parse_amount
 from terminal.policy.gtfs import tables
 from terminal.policy.gtfs.cells import (
     CellError,
@@ -32,7 +33,6 @@ from terminal.policy.gtfs.cells import (
     time_of_day,
     transfer_count,
 )
-from terminal.policy.gtfs.currency import parse_amount
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class ClassLines:
 
 @dataclass(frozen=True, slots=True)
 class ReportPage:
-    """The report with what a reader of it wants added up. `agrees`: it equals the records to the kopeck."""
+    """The report with what a reader of it wants added up. `agrees`: it equals the records to the minor unit."""
 
     report: DayReport
     school: str
@@ -63,7 +63,7 @@ class ReportPage:
 
     @property
     def agrees(self) -> bool:
-        """Whether every kopeck of the records is in the report."""
+        """Whether every minor unit of the records is in the report."""
         return self.report.control.difference_minor == 0
 
 

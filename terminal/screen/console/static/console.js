@@ -90,16 +90,23 @@ for (const step of document.querySelectorAll("button[data-step]")) {
   });
 }
 
-// What several persons pay together: the chosen ride's price ("ZONE-KOPECKS") times their number.
+// A sum in whole minor units as the server writes it: pattern, point, thousands and decimals are the server's.
+function sumText(minor, {pattern, point, group, decimals}) {
+  const digits = String(minor).padStart(decimals + 1, "0");
+  const whole = digits.slice(0, digits.length - decimals).replace(/\B(?=(\d{3})+$)/g, group);
+  return pattern.replace("{sign}", "").replace("{number}", decimals ? whole + point + digits.slice(-decimals) : whole);
+}
+
+// What several persons pay together: the chosen ride's price ("ZONE-MINOR UNITS") times their number.
 for (const total of document.querySelectorAll("[data-total-of]")) {
   const persons = document.getElementById(total.dataset.totalOf);
   const form = persons.form;
-  const words = new Intl.NumberFormat(document.documentElement.lang, {style: "currency", currency: total.dataset.currency});
+  const format = JSON.parse(total.dataset.sumFormat);
   const add = () => {
     const each = Number(new FormData(form).get("ride")?.split("-")[1]);
     const known = each > 0 && persons.validity.valid;
     total.hidden = !known;
-    if (known) total.querySelector("output").value = words.format((each * persons.valueAsNumber) / 100);
+    if (known) total.querySelector("output").value = sumText(each * persons.valueAsNumber, format);
   };
   form.addEventListener("input", add);
   form.addEventListener("change", add);
