@@ -172,7 +172,7 @@ def shift_report(
 
 
 def shift_rows(shifts: Iterable[Shift], zone: tzinfo) -> list[dict[str, str]]:
-    """The shifts as rows, and their total last, one for each currency. A shift has one currency, as its journal does."""
+    """The shifts as rows, and their total last, one for each currency. A shift has one, as its journal."""
     rows: list[dict[str, str]] = []
     numbers: dict[str, Counter[str]] = {}
     for shift in shifts:

@@ -34,6 +34,7 @@ from terminal.media.port import (
     WriteUnknown,
 )
 from terminal.messages import LANGUAGES, TABLE, text
+from terminal.money import DECIMALS
 from terminal.policy.policy import Policy
 from terminal.trail import TrailEntry, recorded
 from terminal.trip.facts import Trip
@@ -219,7 +220,11 @@ def _strings(decision: Decision) -> Iterator[str]:
     yield from (fact.code for fact in decision.facts)
     for values in (decision.outcome.values, *(fact.inputs for fact in decision.facts)):
         yield from values
-        yield from (value for name, value in values.items() if isinstance(value, str) and name != "currency")
+        yield from (
+            value
+            for name, value in values.items()
+            if isinstance(value, str) and not (name == "currency" and value in DECIMALS)
+        )
 
 
 def _require(value: Any, *kinds: type) -> Any:

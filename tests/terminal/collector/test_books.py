@@ -228,7 +228,7 @@ def check_against_recomputing(office: Office) -> None:
 
 
 def naive_sums(office: Office, by: By) -> dict[str, Counter[tuple[str, str, str]]]:
-    """Money by day, name and currency straight from the records: the canteen's own ledger says what stands of the meals."""
+    """Money by day, name and currency straight from the records: the canteen's ledger says what stands of the meals."""
     end_of = ends(office.store.records(), REGISTRY)
     ledger, found = Ledger(), defaultdict(Counter)
     records = {(r.terminal, r.sequence): parse_record(r.body) for r in office.store.records()}
