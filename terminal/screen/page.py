@@ -10,18 +10,18 @@ Templates are Jinja2 with escaping on. They know `_`, `gettext`, `ngettext`, `pg
 `{{ ngettext("%(num)d tap", "%(num)d taps", n) }}`), `{% trans %}`, `language`, the filters `day` and `money` (sums of
 the template's `currency`), and `static("shift.css")`: the address of a file with its hash, so that browsers may keep it
 for ever. Folders are searched in order; templates/base.html,
-static/base.css and static/live.js of this package are there for all pages.
+static/base.css, static/live.js and static/sums.js of this package are there for all pages.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -42,8 +42,7 @@ FOR_EVER: Final = "public, max-age=31536000, immutable"
 NAME: Final = "{name:path}"
 
 
-@dataclass(frozen=True, slots=True)
-class StaticFile:
+class StaticFile(Struct, frozen=True):
     """A file in memory; `version` changes with its content."""
 
     content: bytes

@@ -1,6 +1,7 @@
 // What a script adds to the console: every page and every form works without it.
 
 import {live} from "./live.js";
+import {sumText} from "./sums.js";
 
 const REFRESH_MS = 400;
 
@@ -88,13 +89,6 @@ for (const step of document.querySelectorAll("button[data-step]")) {
     else field.stepDown();
     field.dispatchEvent(new Event("change", {bubbles: true}));
   });
-}
-
-// A sum in whole minor units as the server writes it: pattern, point, thousands and decimals are the server's.
-function sumText(minor, {pattern, point, group, decimals}) {
-  const digits = String(minor).padStart(decimals + 1, "0");
-  const whole = digits.slice(0, digits.length - decimals).replace(/\B(?=(\d{3})+$)/g, group);
-  return pattern.replace("{sign}", "").replace("{number}", decimals ? whole + point + digits.slice(-decimals) : whole);
 }
 
 // What several persons pay together: the chosen ride's price ("ZONE-MINOR UNITS") times their number.
