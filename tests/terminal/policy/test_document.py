@@ -89,7 +89,7 @@ TYPE_ERRORS = [
     ("07:30:00", '"early"', "meals.kinds[0].served_from", "Correct the value 'early'."),
 ]
 MEANING_ERRORS = [
-    ('currency = "RUB"', 'currency = "EUR"', "header.currency", "RUB"),
+    ('currency = "RUB"', 'currency = "EURO"', "header.currency", "ISO 4217 such as RUB, EUR or KZT"),
     ("Europe/Volgograd", "Europe/Tsaritsyn", "header.time_zone", "IANA"),
     ("valid_to = 2036", "valid_to = 2024", "header.valid_to", "Put it after"),
     ('languages = ["ru", "en"]', 'languages = ["ru", "tt"]', "messages.languages[1]", "ru, en"),
@@ -209,8 +209,8 @@ def test_combinations_must_be_clear() -> None:
 
 
 def test_several_problems_are_counted() -> None:
-    text = changed('currency = "RUB"', 'currency = "EUR"').replace("Europe/Volgograd", "Nowhere")
-    assert "unknown currency 'EUR' (and 1 more)" in refused(text).what
+    text = changed('currency = "RUB"', 'currency = "EURO"').replace("Europe/Volgograd", "Nowhere")
+    assert "unknown currency 'EURO' (and 1 more)" in refused(text).what
 
 
 def test_a_document_of_another_schema_is_refused_before_its_keys_are_looked_at() -> None:
