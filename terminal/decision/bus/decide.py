@@ -115,7 +115,7 @@ def _fare(tap: Tap, trail: Trail, *, checked_in: bool) -> tuple[Ride, Quote | No
     feed = tap.policy.gtfs
     if feed is not None:
         wanted = trip.companions or (tap.policy.concessions and any(tap.concessions))
-        return ride, feed_quote(feed, trip, tap.local, TRANSPORT_CARD) if wanted else None
+        return ride, feed_quote(feed, trip, tap.at, TRANSPORT_CARD) if wanted else None
     if checked_in:
         ride = to_terminus(trip, ride)
         return ride, held_fare(tap, ride, trail)
