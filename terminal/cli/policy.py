@@ -130,8 +130,8 @@ def diff(
     json: Json = False,
 ) -> None:
     """Compare two documents: what changes, and for which riders."""
-    from terminal.cli.policy_view import show_changes, show_impacts
-    from terminal.scenario.impact import document_changes, impacts
+    from terminal.cli.policy_view import show_changes, show_diffs
+    from terminal.scenario.diff import document_changes, rider_diffs
     from terminal.scenario.result import require_region
 
     before, after = _policy(old), _policy(new)
@@ -140,7 +140,7 @@ def diff(
         with _in_file(path):
             require_region(file, before)
             require_region(file, after)
-            show_impacts(path, list(impacts(file, before, after)), len(file.scenarios), after, json)
+            show_diffs(path, list(rider_diffs(file, before, after)), len(file.scenarios), after, json)
 
 
 @app.command()

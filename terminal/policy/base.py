@@ -62,6 +62,7 @@ class Right(StrEnum):
     PASS = "pass"  # noqa: S105 a travel pass
     PACK = "pack"
     TRANSFER = "transfer"
+    RETURN = "return"
     CONCESSION = "concession"
     PLAN = "plan"
     PURSE = "purse"

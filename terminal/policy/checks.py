@@ -97,7 +97,7 @@ def _feed(document: RegionDocument) -> Iterator[Mistake]:
         return
     if fares.source is not FareSource.GTFS:
         yield Mistake("gtfs", RuleMistake.FEED_NOT_USED)
-    if fares.by_medium or fares.rules or fares.steps or document.transfers:
+    if fares.by_medium or fares.rules or fares.steps or document.transfers or document.returns:
         yield Mistake("fares", RuleMistake.FEED_AND_FARES)
     if section.destination is Destination.DEAREST and document.checkin is None:
         yield Mistake("gtfs.destination", RuleMistake.FEED_WITHOUT_CHECK_IN)

@@ -86,7 +86,7 @@ class RuleMistake(MistakeCode):
     FEED_AND_FARES = (
         "feed_and_fares",
         N_("the feed and the document both state fares or transfers"),
-        N_("Leave `by_medium`, `rules`, `steps` and [[transfers]] out."),
+        N_("Leave `by_medium`, `rules`, `steps`, [[transfers]] and [[returns]] out."),
     )
     FEED_WITHOUT_CHECK_IN = (
         "feed_without_check_in",
@@ -202,7 +202,22 @@ class RuleMistake(MistakeCode):
     TRANSFER_NOT_OPENED = (
         "transfer_not_opened",
         N_("nothing opens `{transfer}`"),
-        N_("Name it in `fares.transfer` or in the `transfer` of a plan, or remove it."),
+        N_("Name it in the `transfer` of [fares], of a fare rule or of a plan, or remove it."),
+    )
+    TRANSFER_NAMED_NONE = (
+        "transfer_named_none",
+        N_("a fare rule names `none` where it opens no transfer"),
+        N_("Give the transfer another id."),
+    )
+    PAID_NOT_KEPT = (
+        "paid_not_kept",
+        N_("`{medium}` cannot keep what was paid"),
+        N_('Write media = ["transport_card"].'),
+    )
+    BEFORE_PASS = (
+        "before_pass",
+        N_("`{right}` stands before `pass`, so the purse would pay for a ride that a pass covers"),
+        N_("Put `pass` before `{right}`."),
     )
     NO_MEDIUM = ("no_medium", N_("no medium may transfer"), N_("Name a medium or remove the transfer."))
     ENDLESS_ON_ONE_BUS = (

@@ -8,7 +8,7 @@ from typing import Final
 from terminal.errors import Mistake
 from terminal.policy.base import Thing, unique, unknown
 from terminal.policy.document.counters import COUNTER_BITS, Period
-from terminal.policy.document.journeys import AmountCap, MixedWindow
+from terminal.policy.document.journeys import AmountCap, MixedWindow, TopUpWindow
 from terminal.policy.document.rights import Pass, TimedPass
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.mistakes import RuleMistake
@@ -21,9 +21,10 @@ FIRST_RIDE_BITS: Final = 16
 LIMIT: Final = "limit"
 COMPANIONS: Final = "companions"
 ENTRIES: Final = "entries"
+PAID: Final = "paid"
 ALONE: Final = ""
 """Of what shares its counter with nothing."""
-SHARED: Final = (LIMIT, COMPANIONS, ENTRIES)
+SHARED: Final = (LIMIT, COMPANIONS, ENTRIES, PAID)
 
 
 def counters_problems(document: RegionDocument) -> Iterator[Mistake]:
@@ -116,6 +117,12 @@ def _journey_uses(document: RegionDocument) -> Iterator[tuple[str, str, str]]:
     for index, transfer in enumerate(document.transfers):
         if isinstance(transfer, MixedWindow):
             yield f"transfers[{index}].counter", transfer.counter, ENTRIES
+        if isinstance(transfer, TopUpWindow):
+            yield f"transfers[{index}].paid", transfer.paid, PAID
+    for index, rule in enumerate(document.returns):
+        yield f"returns[{index}].outward", rule.outward, ALONE
+        if rule.began is not None:
+            yield f"returns[{index}].began", rule.began, ALONE
     if document.checkin is not None:
         for key in ("reserve", "zone", "mark"):
             name = getattr(document.checkin, key)

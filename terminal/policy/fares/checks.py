@@ -51,6 +51,7 @@ def _no_fares(document: RegionDocument) -> Iterator[Mistake]:
         any(concession.fare is not None for concession in document.concessions),
         document.products,
         document.transfers,
+        document.returns,
         document.zones,
         document.timeframes,
         document.checkin,

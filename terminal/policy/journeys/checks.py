@@ -7,9 +7,9 @@ from typing import Final
 
 from cardproto.resident.records.event import MOST_INSIDE
 from terminal.errors import Mistake
-from terminal.policy.base import Right, Thing, unique, unknown
+from terminal.policy.base import FareMedium, Right, Thing, unique, unknown
 from terminal.policy.document.counters import Period
-from terminal.policy.document.fares import DistanceFares, ZoneFares
+from terminal.policy.document.fares import NO_TRANSFER, DistanceFares, ZoneFares
 from terminal.policy.document.journeys import (
     MARK_M,
     AmountCap,
@@ -19,10 +19,13 @@ from terminal.policy.document.journeys import (
     MixedWindow,
     ReducedWindow,
     SameRoute,
+    TopUpWindow,
     TripCap,
 )
 from terminal.policy.document.rights import Plan
 from terminal.policy.document.schema import RegionDocument
+from terminal.policy.fares.checks import tables
+from terminal.policy.journeys.returns import return_problems
 from terminal.policy.mistakes import RuleMistake
 from terminal.policy.rights.prices import by_distance, highest_fare, lowest_fare, prices
 from terminal.policy.scopes import DATED, counter_problems, scope_problems, slots_of
@@ -33,6 +36,8 @@ PASSBACK_RIGHTS: Final = (Right.PASS, Right.PACK, Right.CONCESSION, Right.PLAN)
 def journey_problems(document: RegionDocument) -> Iterator[Mistake]:
     """Everything wrong with what one ride has to do with the next, in reading order."""
     yield from _transfers(document)
+    yield from return_problems(document)
+    yield from _before_payment(document)
     yield from _vehicle(document)
     yield from _guards(document)
     yield from _check_in(document)
@@ -46,6 +51,13 @@ def _transfers(document: RegionDocument) -> Iterator[Mistake]:
     if opens is not None and opens not in known:
         yield unknown("fares.transfer", Thing.TRANSFER, opens, known)
     used = {opens, *(p.transfer for p in document.products if isinstance(p, Plan))}
+    for at, table in tables(document):
+        for index, rule in enumerate(table.rules):
+            if rule.transfer not in (None, NO_TRANSFER, *known):
+                yield unknown(
+                    f"{at}.rules[{index}].transfer", Thing.TRANSFER, rule.transfer, [*known, NO_TRANSFER]
+                )
+            used.add(rule.transfer)
     in_profile = Right.TRANSFER in document.profiles.bus.rights
     if in_profile and not known:
         yield Mistake("profiles.bus.rights", RuleMistake.NO_TRANSFERS)
@@ -53,7 +65,9 @@ def _transfers(document: RegionDocument) -> Iterator[Mistake]:
         path = f"transfers[{index}]"
         if not in_profile:
             yield Mistake(path, RuleMistake.TRANSFER_NOT_ASKED)
-        if transfer.id not in used:
+        if transfer.id == NO_TRANSFER:
+            yield Mistake(f"{path}.id", RuleMistake.TRANSFER_NAMED_NONE)
+        elif transfer.id not in used:
             yield Mistake(path, RuleMistake.TRANSFER_NOT_OPENED, {"transfer": transfer.id})
         yield from _transfer(path, transfer, document)
 
@@ -84,6 +98,31 @@ def _transfer(path: str, transfer: AnyTransfer, document: RegionDocument) -> Ite
         elif not transfer.once:
             yield Mistake(f"{path}.once", RuleMistake.NO_ONCE)
         yield from counter_problems(f"{path}.counter", transfer.counter, document, (Period.JOURNEY,), 1)
+    if isinstance(transfer, TopUpWindow):
+        yield from _top_up(path, transfer, document)
+
+
+def _top_up(path: str, transfer: TopUpWindow, document: RegionDocument) -> Iterator[Mistake]:
+    """What was paid has to be on the card, to the kopeck: only the resident card has room for it."""
+    for number, medium in enumerate(transfer.media):
+        if medium is not FareMedium.TRANSPORT_CARD:
+            yield Mistake(f"{path}.media[{number}]", RuleMistake.PAID_NOT_KEPT, {"medium": medium.value})
+    slot = slots_of(document).get(transfer.paid)
+    unit_minor = 1 if slot is None else slot.unit_minor
+    sums = prices(document)
+    most = max(sums, default=0) // unit_minor
+    yield from counter_problems(f"{path}.paid", transfer.paid, document, (Period.JOURNEY,), most)
+    yield from _countable(f"{path}.paid", transfer.paid, unit_minor, sums, document)
+
+
+def _before_payment(document: RegionDocument) -> Iterator[Mistake]:
+    """Who holds a pass is not asked for money first."""
+    rights = document.profiles.bus.rights
+    top_up = any(isinstance(transfer, TopUpWindow) for transfer in document.transfers)
+    asking = [right for right, asks in ((Right.TRANSFER, top_up), (Right.RETURN, document.returns)) if asks]
+    for right in asking:
+        if Right.PASS in rights and right in rights and rights.index(right) < rights.index(Right.PASS):
+            yield Mistake("profiles.bus.rights", RuleMistake.BEFORE_PASS, {"right": right.value})
 
 
 def _vehicle(document: RegionDocument) -> Iterator[Mistake]:
@@ -221,12 +260,19 @@ def _amount_cap(path: str, cap: AmountCap, document: RegionDocument) -> Iterator
 
 def _units(path: str, cap: AmountCap, unit_minor: int, document: RegionDocument) -> Iterator[Mistake]:
     """A counter in units must be able to add up every price, or caps would drift by roundings."""
+    sums = {*prices(document), *(tier.amount_minor for tier in cap.tiers)}
+    yield from _countable(f"{path}.spent", cap.spent, unit_minor, sums, document)
+
+
+def _countable(
+    path: str, name: str, unit_minor: int, sums: set[int], document: RegionDocument
+) -> Iterator[Mistake]:
+    """Whether a counter in units can hold each of `sums`."""
     if unit_minor == 1:
         return
-    sums = sorted({*prices(document), *(tier.amount_minor for tier in cap.tiers)})
-    odd = next((sum_minor for sum_minor in sums if sum_minor % unit_minor), None)
-    values: dict[str, int | str] = {"counter": cap.spent, "unit_minor": unit_minor}
+    odd = next((sum_minor for sum_minor in sorted(sums) if sum_minor % unit_minor), None)
+    values: dict[str, int | str] = {"counter": name, "unit_minor": unit_minor}
     if odd is not None:
-        yield Mistake(f"{path}.spent", RuleMistake.CAP_UNIT, values | {"odd_minor": odd})
+        yield Mistake(path, RuleMistake.CAP_UNIT, values | {"odd_minor": odd})
     elif by_distance(document):
-        yield Mistake(f"{path}.spent", RuleMistake.CAP_UNIT_BY_DISTANCE, values)
+        yield Mistake(path, RuleMistake.CAP_UNIT_BY_DISTANCE, values)
