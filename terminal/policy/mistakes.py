@@ -13,9 +13,9 @@ class NameMistake(MistakeCode):
     UNKNOWN_NEAR = (
         "unknown_name_near",
         N_("unknown {thing} {value}"),
-        N_("Did you mean {near}? Known: {known}."),
+        N_("Did you mean `{near}`? Known: {known}."),
     )
-    NONE_KNOWN = "none_known", N_("unknown {thing} {value}"), N_("The document has none: add it.")
+    NONE_KNOWN = "none_known", N_("unknown {thing} {value}"), N_("Known: none in this document.")
     USED_TWICE = "used_twice", N_("{value} is already used by [{first}]"), N_("Give each its own.")
     OUT_OF_REACH = (
         "out_of_reach",
@@ -324,7 +324,7 @@ class RuleMistake(MistakeCode):
     TAKES_TOO_MUCH = (
         "takes_too_much",
         N_("takes {amount_minor} off a fare of {lowest_minor} in `{table}`"),
-        N_('Take less off, or write fare = { kind = "free" }.'),
+        N_('Take less off, or write fare = {{ kind = "free" }}.'),
     )
     PRODUCT_NOT_ASKED = (
         "product_not_asked",
