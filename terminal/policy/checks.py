@@ -106,7 +106,9 @@ def _feed(document: RegionDocument) -> Iterator[Problem]:
         yield Problem("gtfs", "no fare is looked up in it", 'Write source = "gtfs" in [fares].')
     if fares.by_medium or fares.rules or fares.steps or document.transfers or document.returns:
         what = "the feed and the document both state fares or transfers"
-        yield Problem("fares", what, "Leave `by_medium`, `rules`, `steps`, [[transfers]] and [[returns]] out.")
+        yield Problem(
+            "fares", what, "Leave `by_medium`, `rules`, `steps`, [[transfers]] and [[returns]] out."
+        )
     if section.destination is Destination.DEAREST and document.checkin is None:
         what = "riders tap off, but nothing keeps what is held for them"
         yield Problem("gtfs.destination", what, "Add [checkin] (T-07).")

@@ -48,7 +48,6 @@ from terminal.policy.rights.index import FareConcession
 from terminal.policy.scopes import Ride, inside
 from terminal.trip.facts import Spot
 
-
 # in
 
 
@@ -285,9 +284,7 @@ def _ride(tap: Tap, rule: CheckInRule, spot: Spot) -> Ride:
     return Ride(trip.mode, trip.route, zone, spot.zone, length_m)
 
 
-def _due(
-    tap: Tap, ride: Ride, out: RideEnd, own: _Own, held: int, trail: Trail
-) -> tuple[int, int]:
+def _due(tap: Tap, ride: Ride, out: RideEnd, own: _Own, held: int, trail: Trail) -> tuple[int, int]:
     """What is due of `held`, and the counters with it; everything held where the fare is not known.
 
     The holder's own ride, and those a concession takes along, are capped as one ride; the others pay the ordinary fare
@@ -342,7 +339,7 @@ def _topping_up(tap: Tap, rule: Transfer, ride: Ride, out: RideEnd, trail: Trail
 
 
 def _after(tap: Tap, ride: Ride, own: _Own, held: int, counters: int) -> tuple[int, Journey]:
-    """The counters and the journey after the ride: what was paid in it (T-38), whether it may be returned from (T-39)."""
+    """The counters and the journey after the ride: what was paid in it (T-38), and the way back from it (T-39)."""
     event, price_minor = tap.snapshot.event, own.price_minor
     if event.paid_by not in BY_FARE:
         return counters, None

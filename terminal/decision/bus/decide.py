@@ -201,7 +201,10 @@ def settle(
         counters, journey = opened(tap, cover.opens, counters, 0 if at_exit else cover.price_minor)
     if cover.by_fare and cover.price_minor and cover.back is None and tap.policy.returns:
         checked_in = rule is not None
-        returns, paid_to = known_returns(tap, checked_in=checked_in), ride if checked_in else fare_ride(tap, ride)
+        returns, paid_to = (
+            known_returns(tap, checked_in=checked_in),
+            ride if checked_in else fare_ride(tap, ride),
+        )
         counters = with_outward(tap, paid_to, counters, returns, tap.at)
     paid = _Paid(cover, owed_minor, others_minor, counters, journey)
     return _charged(tap, ride, paid, trail) if rule is None else _checked_in(tap, ride, rule, paid, trail)

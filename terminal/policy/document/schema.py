@@ -18,7 +18,15 @@ from msgspec import Meta
 from terminal.policy.base import FareMedium, Name, Right, Section, Version
 from terminal.policy.document.counters import Counters
 from terminal.policy.document.fares import NO_FARES, Fares, Timeframe, Zone
-from terminal.policy.document.journeys import AnyReturn, AnyTransfer, BankTaps, Cap, CheckIn, Guards, VehicleRules
+from terminal.policy.document.journeys import (
+    AnyReturn,
+    AnyTransfer,
+    BankTaps,
+    Cap,
+    CheckIn,
+    Guards,
+    VehicleRules,
+)
 from terminal.policy.document.meals import Meals
 from terminal.policy.document.rights import ConcessionRule, Grace, Product, TripCalendar
 from terminal.policy.gtfs.section import GtfsFares

@@ -52,7 +52,9 @@ def _transfers(document: RegionDocument) -> Iterator[Problem]:
     for at, table in tables(document):
         for index, rule in enumerate(table.rules):
             if rule.transfer not in (None, NO_TRANSFER, *known):
-                yield unknown(f"{at}.rules[{index}].transfer", "transfer", rule.transfer, [*known, NO_TRANSFER])
+                yield unknown(
+                    f"{at}.rules[{index}].transfer", "transfer", rule.transfer, [*known, NO_TRANSFER]
+                )
             used.add(rule.transfer)
     in_profile = Right.TRANSFER in document.profiles.bus.rights
     if in_profile and not known:
@@ -70,7 +72,7 @@ def _transfers(document: RegionDocument) -> Iterator[Problem]:
             what = "a fare rule names `none` where it opens no transfer"
             yield Problem(f"{path}.id", what, "Give the transfer another id.")
         elif transfer.id not in used:
-            advice = "Name it in the `transfer` of [fares], of a fare rule or of a plan, or remove it."
+            advice = "Name it in `fares.transfer`, or in the `transfer` of a fare rule or a plan, or remove it."
             yield Problem(path, f"nothing opens `{transfer.id}`", advice)
         yield from _transfer(path, transfer, document)
 

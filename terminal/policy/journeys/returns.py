@@ -80,8 +80,8 @@ class Return:
         return counters if self.began is None else self.began.write(counters, 0)
 
     def open_at(self, counters: int, newest_s: int, at_s: int) -> bool:
-        """Whether the outward ride in `counters`, which stood so in the newest event at `newest_s`, may be returned from
-        at `at_s`.
+        """Whether the outward ride in `counters`, which stood so in the newest event at `newest_s`, may be returned
+        from at `at_s`.
         """
         if not self.outward.read(counters):
             return False
@@ -90,7 +90,7 @@ class Return:
         newest = newest_s // self.step_s
         steps = newest - self.began.read(counters) & self.began.mask
         ahead = self.began.mask + 1 - steps
-        if ahead <= 1 + self.skew_s // self.step_s:  # rounded up, or by a clock a little ahead of the next one
+        if ahead <= 1 + self.skew_s // self.step_s:  # rounded up, or clocks differ a little
             steps = -ahead
         return at_s - (newest - steps) * self.step_s <= self.window_s
 
@@ -138,7 +138,7 @@ def return_problems(document: RegionDocument) -> Iterator[Problem]:
             yield Problem(path, "no profile uses it, so it can never apply", advice)
         yield from unique(f"{path}.routes", rule.routes)
         yield from _zones(path, rule, document)
-        yield from _time(path, rule, document)
+        yield from _time(path, rule)
         yield from _kept_in(path, rule, document)
         yield from _price(path, rule, document)
     yield from _overlaps(document)
@@ -166,7 +166,7 @@ def _between(rule: ZonePairReturn, document: RegionDocument) -> bool:
     return any(_fares(rule, document))
 
 
-def _time(path: str, rule: AnyReturn, document: RegionDocument) -> Iterator[Problem]:
+def _time(path: str, rule: AnyReturn) -> Iterator[Problem]:
     if rule.window_s is None:
         if not rule.same_service_day:
             what = "it never ends: no time is stated within which the ride back costs less"
