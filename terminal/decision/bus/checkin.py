@@ -21,10 +21,10 @@ A card whose counters cannot be read (another layout) does not check in: it pays
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from cardproto.resident.records.event import MOST_INSIDE, EventKind, PaidBy
 from terminal.codes import Admission

@@ -13,7 +13,8 @@ from itertools import combinations
 from typing import Final
 
 from cardproto.resident.limits import LARGEST_ROUTE
-from terminal.policy.base import Problem, Right, unique, unknown
+from terminal.errors import Mistake, MistakeCode
+from terminal.policy.base import Right, Thing, unique, unknown
 from terminal.policy.counters.index import CardCounters, Counter
 from terminal.policy.document.counters import Period
 from terminal.policy.document.fares import FareTable, ZoneFares
@@ -22,6 +23,7 @@ from terminal.policy.document.schema import RegionDocument
 from terminal.policy.fares.checks import tables
 from terminal.policy.rights.prices import discounted, fares_of, return_price
 from terminal.policy.scopes import Ride, counter_problems, slots_of
+from terminal.texts import N_
 
 PAIR: Final = 2
 """How many zones a pair has; the larger of the two numbers its outward rides are kept under."""
@@ -124,18 +126,85 @@ def _return(
 # checks
 
 
-def return_problems(document: RegionDocument) -> Iterator[Problem]:
+class ReturnMistake(MistakeCode):
+    """What may be wrong with returns."""
+
+    NO_RETURNS = (
+        "no_returns",
+        N_("names `return` but the document has no [[returns]]"),
+        N_("Add a [[returns]] table or take `return` out."),
+    )
+    NOT_ASKED = (
+        "return_not_asked",
+        N_("no profile uses it, so it can never apply"),
+        N_("Name `return` in profiles.bus.rights or remove [[returns]]."),
+    )
+    NO_PAIR = (
+        "no_pair",
+        N_("{zones} zones, but a ride goes from one to another"),
+        N_("Name two zones; write a [[returns]] for each further pair."),
+    )
+    ONE_ZONE = (
+        "one_zone",
+        N_("`{zone}` twice: a ride within a zone has no way back"),
+        N_("Name two different zones."),
+    )
+    NO_FARE_BETWEEN = (
+        "no_fare_between",
+        N_("no fare is stated for a ride between `{one}` and `{other}`"),
+        N_("Name zones of one zone table, or give such rides a fare."),
+    )
+    NEVER_ENDS = (
+        "return_never_ends",
+        N_("it never ends: no time is stated within which the ride back costs less"),
+        N_("Write `window_s`, or same_service_day = true, or both."),
+    )
+    BEGAN_NOT_ASKED = (
+        "began_not_asked",
+        N_("nothing asks when the outward ride began"),
+        N_("Write `window_s`, or take `began` out."),
+    )
+    NO_BEGAN = (
+        "no_began",
+        N_("the card cannot tell when the outward ride began"),
+        N_("Name a counter in `began`."),
+    )
+    WINDOW_TOO_LONG = (
+        "window_too_long",
+        N_(
+            "{window_s} s are {steps} steps of {step_s} s, more than the {bits} bits of `{counter}` tell apart"
+        ),
+        N_("Give it {needed} bits, a longer `step_s`, or a shorter window."),
+    )
+    NO_PRICE = ("no_return_price", N_("no price is stated"), N_("Write one of {known}."))
+    PRICES_AT_ONCE = ("return_prices_at_once", N_("{stated} at once"), N_("Write one of {known}."))
+    FREE = (
+        "return_free",
+        N_("a return instead of a ride for {fare_minor} would cost nothing"),
+        N_("Take less off; a free ride back is a transfer."),
+    )
+    NOT_CHEAPER = (
+        "return_not_cheaper",
+        N_("a return is not cheaper than any ride: the dearest costs {fare_minor}"),
+        N_("Lower it or remove the return."),
+    )
+    SAME_RIDE = (
+        "returns_overlap",
+        N_("`{other}` and `{one}` ([{first}]) hold for the same ride"),
+        N_("Keep their `routes` or their zones apart."),
+    )
+
+
+def return_problems(document: RegionDocument) -> Iterator[Mistake]:
     """Everything wrong with the returns, in reading order."""
     yield from unique("returns", (rule.id for rule in document.returns), key="id")
     in_profile = Right.RETURN in document.profiles.bus.rights
     if in_profile and not document.returns:
-        what = "names `return` but the document has no [[returns]]"
-        yield Problem("profiles.bus.rights", what, "Add a [[returns]] table or take `return` out.")
+        yield Mistake("profiles.bus.rights", ReturnMistake.NO_RETURNS)
     for index, rule in enumerate(document.returns):
         path = f"returns[{index}]"
         if not in_profile:
-            advice = "Name `return` in profiles.bus.rights or remove [[returns]]."
-            yield Problem(path, "no profile uses it, so it can never apply", advice)
+            yield Mistake(path, ReturnMistake.NOT_ASKED)
         yield from unique(f"{path}.routes", rule.routes)
         yield from _zones(path, rule, document)
         yield from _time(path, rule)
@@ -144,42 +213,37 @@ def return_problems(document: RegionDocument) -> Iterator[Problem]:
     yield from _overlaps(document)
 
 
-def _zones(path: str, rule: AnyReturn, document: RegionDocument) -> Iterator[Problem]:
+def _zones(path: str, rule: AnyReturn, document: RegionDocument) -> Iterator[Mistake]:
     if not isinstance(rule, ZonePairReturn):
         return
     known = [zone.name for zone in document.zones]
     for number, name in enumerate(rule.zones):
         if name not in known:
-            yield unknown(f"{path}.zones[{number}]", "zone", name, known)
+            yield unknown(f"{path}.zones[{number}]", Thing.ZONE, name, known)
     if len(rule.zones) != PAIR:
-        what = f"{len(rule.zones)} zones, but a ride goes from one to another"
-        yield Problem(f"{path}.zones", what, "Name two zones; write a [[returns]] for each further pair.")
+        yield Mistake(f"{path}.zones", ReturnMistake.NO_PAIR, {"zones": len(rule.zones)})
     elif rule.zones[0] == rule.zones[1]:
-        what = f"`{rule.zones[0]}` twice: a ride within a zone has no way back"
-        yield Problem(f"{path}.zones", what, "Name two different zones.")
+        yield Mistake(f"{path}.zones", ReturnMistake.ONE_ZONE, {"zone": rule.zones[0]})
     elif not _between(rule, document):
-        what = f"no fare is stated for a ride between `{rule.zones[0]}` and `{rule.zones[1]}`"
-        yield Problem(f"{path}.zones", what, "Name zones of one zone table, or give such rides a fare.")
+        values = {"one": rule.zones[0], "other": rule.zones[1]}
+        yield Mistake(f"{path}.zones", ReturnMistake.NO_FARE_BETWEEN, values)
 
 
 def _between(rule: ZonePairReturn, document: RegionDocument) -> bool:
     return any(_fares(rule, document))
 
 
-def _time(path: str, rule: AnyReturn) -> Iterator[Problem]:
+def _time(path: str, rule: AnyReturn) -> Iterator[Mistake]:
     if rule.window_s is None:
         if not rule.same_service_day:
-            what = "it never ends: no time is stated within which the ride back costs less"
-            yield Problem(path, what, "Write `window_s`, or same_service_day = true, or both.")
+            yield Mistake(path, ReturnMistake.NEVER_ENDS)
         if rule.began is not None:
-            what = "nothing asks when the outward ride began"
-            yield Problem(f"{path}.began", what, "Write `window_s`, or take `began` out.")
+            yield Mistake(f"{path}.began", ReturnMistake.BEGAN_NOT_ASKED)
     elif rule.began is None:
-        what = "the card cannot tell when the outward ride began"
-        yield Problem(path, what, "Name a counter in `began`.")
+        yield Mistake(path, ReturnMistake.NO_BEGAN)
 
 
-def _kept_in(path: str, rule: AnyReturn, document: RegionDocument) -> Iterator[Problem]:
+def _kept_in(path: str, rule: AnyReturn, document: RegionDocument) -> Iterator[Mistake]:
     """The counters: of the period that the return ends with, and with room for every route and the whole window."""
     periods = (Period.SERVICE_DAY,) if rule.same_service_day else (Period.KEPT,)
     routes = rule.routes or (LARGEST_ROUTE,)
@@ -192,26 +256,28 @@ def _kept_in(path: str, rule: AnyReturn, document: RegionDocument) -> Iterator[P
     yield from counter_problems(f"{path}.began", rule.began, document, periods, 0)
     slot = slots_of(document).get(rule.began)
     if slot is not None and steps > 1 << slot.bits:
-        what = f"{rule.window_s} s are {steps} steps of {rule.step_s} s, more than the {slot.bits} bits of"
-        advice = f"Give it {(steps - 1).bit_length()} bits, a longer `step_s`, or a shorter window."
-        yield Problem(f"{path}.began", f"{what} `{rule.began}` tell apart", advice)
+        values = {"window_s": rule.window_s, "steps": steps, "step_s": rule.step_s, "bits": slot.bits}
+        values |= {"needed": (steps - 1).bit_length()}
+        yield Mistake(f"{path}.began", ReturnMistake.WINDOW_TOO_LONG, {**values, "counter": rule.began})
 
 
-def _price(path: str, rule: AnyReturn, document: RegionDocument) -> Iterator[Problem]:
+def _price(path: str, rule: AnyReturn, document: RegionDocument) -> Iterator[Mistake]:
     keys = ("percent_off", "amount_off_minor", "price_minor")
     stated = [key for key in keys if getattr(rule, key) is not None]
     if len(stated) != 1:
-        what = f"{' and '.join(f'`{key}`' for key in stated)} at once" if stated else "no price is stated"
-        yield Problem(path, what, f"Write one of {', '.join(f'`{key}`' for key in keys)}.")
+        values = {"known": ", ".join(f"`{key}`" for key in keys)}
+        if stated:
+            all_stated = ", ".join(f"`{key}`" for key in stated)
+            yield Mistake(path, ReturnMistake.PRICES_AT_ONCE, values | {"stated": all_stated})
+        else:
+            yield Mistake(path, ReturnMistake.NO_PRICE, values)
         return
     fares = sorted(_fares(rule, document))
     free = next((fare for fare in fares if not return_price(rule, fare)), None)
     if free is not None:
-        what = f"a return instead of a ride for {free} would cost nothing"
-        yield Problem(f"{path}.{stated[0]}", what, "Take less off; a free ride back is a transfer.")
+        yield Mistake(f"{path}.{stated[0]}", ReturnMistake.FREE, {"fare_minor": free})
     elif fares and all(return_price(rule, fare) >= fare for fare in fares):
-        what = f"a return is not cheaper than any ride: the dearest costs {fares[-1]}"
-        yield Problem(f"{path}.{stated[0]}", what, "Lower it or remove the return.")
+        yield Mistake(f"{path}.{stated[0]}", ReturnMistake.NOT_CHEAPER, {"fare_minor": fares[-1]})
 
 
 def _fares(rule: AnyReturn, document: RegionDocument) -> set[int]:
@@ -243,7 +309,7 @@ def _fares_between(zones: tuple[str, ...], fare: ZoneFares) -> set[int]:
     return {price for i, row in rows for j, price in enumerate(row) if i != j and {i, j} <= ends}
 
 
-def _overlaps(document: RegionDocument) -> Iterator[Problem]:
+def _overlaps(document: RegionDocument) -> Iterator[Mistake]:
     """No ride may fall under two returns: the card would give both for one outward ride."""
     for (i, one), (j, other) in combinations(enumerate(document.returns), 2):
         apart = one.routes and other.routes and not set(one.routes) & set(other.routes)
@@ -251,5 +317,5 @@ def _overlaps(document: RegionDocument) -> Iterator[Problem]:
         if pairs and set(getattr(one, "zones", ())) != set(getattr(other, "zones", ())):
             continue
         if not apart:
-            what = f"`{other.id}` and `{one.id}` ([{i}]) hold for the same ride"
-            yield Problem(f"returns[{j}]", what, "Keep their `routes` or their zones apart.")
+            values: dict[str, int | str] = {"other": other.id, "one": one.id, "first": i}
+            yield Mistake(f"returns[{j}]", ReturnMistake.SAME_RIDE, values)
