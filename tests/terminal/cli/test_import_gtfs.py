@@ -39,7 +39,7 @@ def test_without_out_nothing_is_written(tmp_path: Path, run: Run) -> None:
     report = json.loads(told.stdout)
     assert (report["currency"], report["rows"]["fare_leg_rules"], report["file"]) == ("RUB", 1, None)
     assert report["uses_rule_priority"] is False
-    assert report["card_bits"] == {"not_used": 20, "dearest": 8}
+    assert report["card_bits"] == {"not_used": 7, "dearest": 8}
     assert [(warning["file"], warning["lines"]) for warning in report["warnings"]] == [("networks.txt", [2])]
     assert [path.name for path in tmp_path.iterdir()] == ["feed"]
 
