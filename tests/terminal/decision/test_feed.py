@@ -266,7 +266,7 @@ def test_t_07_a_ride_of_a_pass_is_of_no_journey_whether_it_was_tapped_off_or_not
 def refused(folder: Path, text: str) -> str:
     with pytest.raises(RegionDocumentError) as caught:
         parse_region(text, str(folder / "region.toml"))
-    return str(caught.value)
+    return "\n".join([str(caught.value), *map(str, caught.value.mistakes)])
 
 
 def test_a_document_and_its_feed_have_to_agree(tmp_path: Path) -> None:
