@@ -37,7 +37,7 @@ def page(report: ImpactReport, language: str) -> str:
         heading=heading(report, words),
         report=report,
         words=words,
-        sections=[_Section(dimension, report.groups[dimension.value], words) for dimension in Dimension],
+        sections=[_GroupSection(dimension, report.groups[dimension.value], words) for dimension in Dimension],
         taps=[_tap(shown, words) for shown in report.largest],
         refused=[(row, side_words(row.example.new, words)) for row in report.refused],
         accepted=[(row, side_words(row.example.old, words)) for row in report.accepted],
@@ -45,7 +45,7 @@ def page(report: ImpactReport, language: str) -> str:
     )
 
 
-class _Section:
+class _GroupSection:
     """One dimension: its groups that differ, and their bars."""
 
     def __init__(self, dimension: Dimension, rows: tuple[GroupRow, ...], words: ImpactWords) -> None:
