@@ -27,8 +27,9 @@ ELSEWHERE: Final = {
     EventKind.ORDER: GapKind.OTHER_CHANGE,
     EventKind.CORRECTION: GapKind.OTHER_CHANGE,
     EventKind.RIGHTS_CHANGE: GapKind.OTHER_CHANGE,
+    EventKind.MEAL: GapKind.MEAL_BETWEEN,
 }
-"""What is written away from terminals and can be followed from the event alone."""
+"""What is written away from buses and can be followed from the event alone."""
 KINDS_OF_RIGHTS: Final = 1 << 15
 """Different rights in memory at once, the holder's pseudonym apart."""
 

@@ -1,6 +1,6 @@
 """The picture of a replay: bars of what each group pays more or less, as SVG that stands alone or in the page.
 
-Colours are those of the reader's light or dark scheme; every bar has its number in words, so colour alone means nothing.
+Colours follow the reader's light or dark scheme; every bar has its number beside it, so colour alone means nothing.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ from terminal.trip.stated import UnknownFact
 INSPECTION: Final = ("inspection", "inspection.misuse")
 BothPolicies: TypeAlias = tuple[Policy, Policy]
 MOST_LISTS: Final = 256
+_LEFT_OUT: Final = {End.NOT_COMMITTED: GapKind.NOT_COMMITTED}
 
 
 class _NotDecided(Exception):
@@ -92,8 +93,9 @@ class ImpactReplay:
     # ---- taps
 
     def _take_tap(self, passed: Passed, record: Intent | Unwritten) -> None:
-        if passed.end is End.NOT_COMMITTED:
-            self._note(GapKind.NOT_COMMITTED, passed)
+        left_out = GapKind.MEAL if record.profile == CANTEEN else _LEFT_OUT.get(passed.end)
+        if left_out is not None:
+            self._note(left_out, passed)
             return
         read = read_of(record.proof) if isinstance(record, Intent) else record.read
         if len(read) != 2 or record.card_ref is None:
@@ -180,8 +182,6 @@ class ImpactReplay:
         return GapKind.OLD_DIFFERS if record.tariff == self._old.tariff else GapKind.OTHER_DOCUMENT
 
     def _policies(self, record: Intent | Unwritten) -> BothPolicies:
-        if record.profile == CANTEEN:
-            raise _NotDecided(GapKind.MEAL)
         if not record.tariff.startswith(self._tariff_id):
             raise _NotDecided(GapKind.OTHER_REGION)
         if record.trip and any(name in record.trip for name in INSPECTION):

@@ -32,7 +32,7 @@ GAPS: Final[Mapping[GapKind, str]] = MappingProxyType(
         GapKind.OTHER_CHANGE: N_(
             "rights, orders or corrections written elsewhere: both replays go on with them"
         ),
-        GapKind.MEAL: N_("meals, which are not replayed: what they took is taken in both replays"),
+        GapKind.MEAL_BETWEEN: N_("meals between rides: what they took is taken in both replays"),
         GapKind.OTHER_TERMINAL: N_("cards used at terminals without a journal here: both replays begin anew"),
         GapKind.ROWS_MISSING: N_("cards whose rows are missing in between: both replays begin anew"),
         GapKind.CARD_REISSUED: N_("cards issued anew: both replays begin anew"),
@@ -50,6 +50,7 @@ GAPS: Final[Mapping[GapKind, str]] = MappingProxyType(
         GapKind.TIME_UNKNOWN: N_("no calendar has the time: not counted"),
         GapKind.OTHER_REGION: N_("decided by the document of another tariff: not counted"),
         GapKind.GRANTS_MISSING: N_("decided with a list of grants that is not at hand: not counted"),
+        GapKind.MEAL: N_("meals: not counted"),
         GapKind.INSPECTION: N_("inspections: not counted"),
         GapKind.ROWS_LEFT: N_("journals whose first rows have left"),
         GapKind.NUMBERS_MISSING: N_("numbers missing in journals"),
