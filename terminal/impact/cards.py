@@ -36,14 +36,16 @@ KINDS_OF_RIGHTS: Final = 1 << 15
 
 class CardInReplay:
     """`read` is the newest event the card really holds; `old` and `new` what it holds in the two replays, one object
-    as long as they agree. `follows`: `old` is what the card really holds. `waiting` is a tap whose end is not known.
+    as long as they agree. `follows`: `old` is what the card really holds. `waiting` is a tap whose end is not
+    known, `held_for` the row for which the card's taps are held back.
     """
 
-    __slots__ = ("follows", "month", "month_minor", "new", "number", "old", "read", "waiting")
+    __slots__ = ("follows", "held_for", "month", "month_minor", "new", "number", "old", "read", "waiting")
 
     def __init__(self, number: int, read: bytes, event: Event) -> None:
         self.number = number
         self.waiting: Passed | None = None
+        self.held_for: tuple[int, int] | None = None
         self.month, self.month_minor = 0, 0
         self.begin(read, event)
 

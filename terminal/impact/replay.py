@@ -10,6 +10,7 @@ is not.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -39,6 +40,8 @@ from terminal.trip.stated import UnknownFact
 INSPECTION: Final = ("inspection", "inspection.misuse")
 BothPolicies: TypeAlias = tuple[Policy, Policy]
 MOST_LISTS: Final = 256
+MOST_HELD: Final = 20_000
+"""Taps held back at once, because the row before them is still to come."""
 _LEFT_OUT: Final = {End.NOT_COMMITTED: GapKind.NOT_COMMITTED}
 
 
@@ -63,6 +66,9 @@ class ImpactReplay:
         self._facts = TripFacts()
         self._cards: dict[bytes, CardInReplay] = {}
         self._waiting: dict[tuple[int, int], CardInReplay] = {}
+        self._passed: dict[int, int] = {}
+        self._held: dict[int, list[tuple[int, Passed]]] = {}
+        self._held_count = 0
         self._by_lists: dict[tuple[tuple[str, str], ...], BothPolicies] = {}
         self._plain = self._policies_for({})
         self._tariff_id = old.document.header.id + ":"
@@ -73,17 +79,22 @@ class ImpactReplay:
         return len(self._cards)
 
     def take(self, passed: Passed) -> None:
-        """Replay one row."""
+        """Replay one row, and those that were held back for it."""
         match passed.record:
             case Intent() | Unwritten():
-                self._take_tap(passed, passed.record)
+                self._take_tap(passed, passed.record, may_hold=True)
             case CashSale():
                 self._take_cash(passed, passed.record)
             case Committed() | NotCommitted():
                 self._take_word(passed, passed.record)
+        self._passed[passed.terminal] = passed.sequence
+        if self._held:
+            self._release(passed.terminal, passed.sequence)
 
     def conclude(self) -> None:
         """After the last row: taps whose end is still not known are named, and the last month is closed."""
+        while self._held:
+            self._release_oldest()
         for terminal, sequence in self._waiting:
             self._gaps.note(GapKind.UNRESOLVED, terminal, sequence)
         self._waiting.clear()
@@ -92,7 +103,7 @@ class ImpactReplay:
 
     # ---- taps
 
-    def _take_tap(self, passed: Passed, record: Intent | Unwritten) -> None:
+    def _take_tap(self, passed: Passed, record: Intent | Unwritten, *, may_hold: bool) -> None:
         left_out = GapKind.MEAL if record.profile == CANTEEN else _LEFT_OUT.get(passed.end)
         if left_out is not None:
             self._note(left_out, passed)
@@ -102,6 +113,8 @@ class ImpactReplay:
             self._note(GapKind.NOTHING_READ, passed)
             return
         try:
+            if may_hold and self._hold(passed, record.card_ref, read[1], record):
+                return
             rights = rights_of(read[0], with_holder=self._with_holder)
             card = self._card(record.card_ref, read[1], rights, passed)
             if passed.end is End.UNRESOLVED:
@@ -209,6 +222,49 @@ class ImpactReplay:
             return self._facts.trip(passed.terminal, passed.sequence, record)
         except UnknownFact as error:
             raise _NotDecided(GapKind.FACTS_UNKNOWN) from error
+
+    # ---- taps whose card was last at a terminal whose clock is ahead of this one's
+
+    def _hold(self, passed: Passed, ref: bytes, read: bytes, record: Intent | Unwritten) -> bool:
+        """Whether the row that left the card as it was read is still to come; then the tap is held back for it, and
+        with it the card's later ones.
+        """
+        card = self._cards.get(ref)
+        if card is None or read == card.read:
+            return False
+        if card.held_for is None:
+            row = record.prev_terminal, record.prev_sequence
+            if row[0] not in self._terminals or row[0] == passed.terminal or self._is_past(row):
+                return False
+            card.held_for = row
+        terminal, sequence = card.held_for
+        heapq.heappush(self._held.setdefault(terminal, []), (sequence, passed))
+        self._held_count += 1
+        if self._held_count > MOST_HELD:
+            self._release_oldest()
+        return True
+
+    def _is_past(self, row: tuple[int, int]) -> bool:
+        return row[1] <= self._passed.get(row[0], 0)
+
+    def _release(self, terminal: int, sequence: int) -> None:
+        while terminal in self._held and self._held[terminal][0][0] <= sequence:
+            self._go_on(terminal)
+
+    def _release_oldest(self) -> None:
+        """The tap that waits longest is taken as it is."""
+        self._go_on(min(self._held, key=lambda terminal: self._held[terminal][0][1].order_ms))
+
+    def _go_on(self, terminal: int) -> None:
+        _, passed = heapq.heappop(self._held[terminal])
+        self._held_count -= 1
+        if not self._held[terminal]:
+            del self._held[terminal]
+        record = passed.record
+        assert isinstance(record, Intent | Unwritten), "only taps are held back"
+        if record.card_ref is not None:
+            self._cards[record.card_ref].held_for = None
+        self._take_tap(passed, record, may_hold=False)
 
     # ---- taps of unknown end
 

@@ -275,33 +275,41 @@ def _within(first_ms: int, before_ms: int, passed: Iterable[Passed]) -> Iterator
 
 
 def _passed(terminal: int, rows: Iterable[NumberedBody], gaps: Gaps) -> Iterator[Passed]:
-    """Each tap when its end is known or the next tap begins; a word that comes later stands for itself."""
-    order_ms, waiting = 0, None
+    """Each tap when its end is known or the next tap begins, in the order of rows; a word that comes later stands for
+    itself.
+    """
+    order_ms = 0
+    waiting: Passed | None = None
+    sales: list[Passed] = []  # between a tap and its end
     for sequence, record in _records(terminal, rows, gaps):
+        settled: Passed | None = None
         match record:
             case Intent() | Unwritten():
-                if waiting is not None:
-                    yield waiting._replace(end=End.UNRESOLVED)
-                    waiting = None
+                settled = None if waiting is None else waiting._replace(end=End.UNRESOLVED)
                 order_ms = _order_ms(record, order_ms)
-                if isinstance(record, Intent):
-                    waiting = Passed(order_ms, terminal, sequence, record, End.COMMITTED)
-                else:
-                    yield Passed(order_ms, terminal, sequence, record, End.NOTHING_WRITTEN)
+                waiting = Passed(order_ms, terminal, sequence, record, End.NOTHING_WRITTEN)
             case CashSale():
                 order_ms = _order_ms(record, order_ms)
-                yield Passed(order_ms, terminal, sequence, record, End.SOLD)
+                sales.append(Passed(order_ms, terminal, sequence, record, End.SOLD))
             case Committed() | NotCommitted() | Unresolved():
                 end = _END[type(record)]
                 if waiting is not None and record.intent == waiting.sequence:
-                    yield waiting._replace(end=end)
-                    waiting = None
+                    settled, waiting = waiting._replace(end=end), None
                 elif not isinstance(record, Unresolved):
-                    yield Passed(max(order_ms, record.at_ms), terminal, sequence, record, end)
+                    sales.append(Passed(max(order_ms, record.at_ms), terminal, sequence, record, end))
             case _:
                 pass
+        if settled is not None:
+            yield settled
+        if waiting is None or waiting.sequence == sequence:
+            yield from sales
+            sales.clear()
+        if isinstance(record, Unwritten) and waiting is not None:
+            yield waiting
+            waiting = None
     if waiting is not None:
         yield waiting._replace(end=End.UNRESOLVED)
+    yield from sales
 
 
 _END: Final = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sim.air import VirtualClock
 from sim.faults import tear_after, tear_before
 from terminal.lab.stress.faults.plan import Kind
 from terminal.lab.stress.play import play
@@ -180,3 +182,33 @@ def test_a_stress_runs_days_under_one_document_differ_in_nothing(tmp_path: Path,
     assert found["total"]["taps"] > 100
     unexplained = {"old_differs", "other_document", "follows_earlier", "rows_missing", "out_of_order"}
     assert not unexplained & gaps_of(found).keys(), gaps_of(found)
+
+
+def test_taps_of_terminals_whose_clocks_disagree_are_taken_in_the_order_of_the_card(
+    tmp_path: Path, impact: Impact
+) -> None:
+    """The other bus's clock is a quarter of an hour behind: its row bears an earlier time than the ride before it."""
+    with town(tmp_path / "days", "adult_purse") as opened:
+        opened.terminals[OTHER.number].clock = Behind(opened.clock, 900)
+        ride(opened, "adult_purse", 3)
+        for stop in (OTHER, FRONT, OTHER, FRONT):
+            opened.clock.advance(400)
+            opened.tap(stop.number, "adult_purse")
+    found = impact("demo", changed(tmp_path, FARE, "transport_card = 2600"), tmp_path / "days")
+    recorded, old, _ = totals_of(found)
+    assert recorded == old
+    assert found["total"]["taps"] == 7
+    assert gaps_of(found) == {"card_first_seen": 1}
+
+
+class Behind:
+    """A terminal's clock that is so many seconds behind."""
+
+    def __init__(self, clock: VirtualClock, behind_s: float) -> None:
+        self._clock, self._by = clock, timedelta(seconds=behind_s)
+
+    def now(self) -> datetime:
+        return self._clock.now() - self._by
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
