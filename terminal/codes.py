@@ -6,9 +6,10 @@ Readers of a row compare these values; words for them are made where they are sh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 
 class Admission(StrEnum):
@@ -227,8 +228,7 @@ FaultCode: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """A fault with what it was found by."""
 
     code: FaultCode

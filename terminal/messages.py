@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from string import Formatter
 from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.errors import TerminalError
@@ -112,8 +113,7 @@ SOURCE: Final = "en"
 """The language every message has a line in; shown where a medium's message has none in the language asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class MediumMessage:
+class MediumMessage(Struct, frozen=True):
     """A message that a medium brings with it: its code, `medium.name` with a dot, and a line in each of its languages.
 
     The lines may use the values of the outcome as all messages do: {n}, {date}, {time}, {sum}, {meal}, {p}.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 from typing import Final
+
+from msgspec import Struct
 
 from cardproto.errors import (
     CardError,
@@ -76,8 +77,7 @@ CAUSES: Final[Mapping[type[Exception], UnresolvedCause]] = {
 """How rows name the failures of a commit; a kind that is not listed counts as the one it derives from."""
 
 
-@dataclass(frozen=True, slots=True)
-class TapReport:
+class TapReport(Struct, frozen=True):
     """`operator` is one line for staff; it is never shown to passengers. `sequence` is the intent's journal number.
 
     `snapshot` is what the medium read, of its own type, and None when nothing was opened; `written` is the event it

@@ -14,8 +14,9 @@ goes by the card: that it was lent, and whose it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from terminal.journal.canteen_records import (
     Annulment,
@@ -40,8 +41,7 @@ RowId: TypeAlias = tuple[int, int]
 """Terminal and journal row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meal:
+class Meal(Struct, frozen=True):
     """One portion that was served, by a tap or without one."""
 
     row: RowId
@@ -61,8 +61,7 @@ class Meal:
         return self.line.day
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerSale:
+class LedgerSale(Struct, frozen=True):
     """One sale of the buffet."""
 
     row: RowId

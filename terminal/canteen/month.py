@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
+
+from msgspec import Struct, field
 
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.roster import Roster
 
 
-@dataclass(slots=True)
-class PupilMonth:
+class PupilMonth(Struct):
     """One line: `days` holds, by day of the month, the kinds served; `absent` and `not_collected` are days."""
 
     class_id: str
@@ -31,8 +31,7 @@ class PupilMonth:
         return sum(map(len, self.days.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class MonthTable:
+class MonthTable(Struct, frozen=True):
     """One school, one month ("2026-09"). `meals` counts portions by class, category and kind."""
 
     school: str

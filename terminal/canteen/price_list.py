@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from terminal.canteen.documents import PriceListDocument, PriceListHeader, Product
 from terminal.codes import CanteenFault
 from terminal.decision.meal import BasketLine
-from terminal.errors import CanteenRefused
-from terminal.policy.base import Problem, unique
+from terminal.errors import CanteenRefused, Mistake
+from terminal.policy.base import unique
 
 
-@dataclass(frozen=True, slots=True)
-class PriceList:
+class PriceList(Struct, frozen=True):
     """A checked price list, indexed by product."""
 
     header: PriceListHeader
@@ -45,6 +45,6 @@ class PriceList:
         return BasketLine(sold.id, count, sold.price_minor, frozenset((sold.id, *sold.foods)))
 
 
-def price_list_problems(document: PriceListDocument) -> Iterator[Problem]:
+def price_list_problems(document: PriceListDocument) -> Iterator[Mistake]:
     """Everything in `document` that cannot be meant, in reading order."""
     yield from unique("products", (product.id for product in document.products), key="id")

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime
+
+from msgspec import Struct, field
 
 from terminal.canteen.facts import Known
 from terminal.canteen.ledger import Ledger, LedgerSale, Meal, RowId
@@ -24,8 +25,7 @@ from terminal.policy.meals.index import SchoolDay
 from terminal.trip.pupil import Pupil
 
 
-@dataclass(slots=True)
-class ReportGroup:
+class ReportGroup(Struct):
     """One class, one category, one kind of meal. `entitled` includes who was absent."""
 
     class_id: str
@@ -44,8 +44,7 @@ class ReportGroup:
         return sum(self.sources.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """A record to be checked by staff, and why; `row` is (terminal, journal row)."""
 
     row: RowId
@@ -55,8 +54,7 @@ class Finding:
     flags: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ProductSold:
+class ProductSold(Struct, frozen=True):
     """What the buffet sold of one product."""
 
     product: str
@@ -64,8 +62,7 @@ class ProductSold:
     sum_minor: int
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(Struct, frozen=True):
     """All meal and sale records of the day in kopecks, and where each kopeck of them is. `difference_minor` is 0."""
 
     records: int
@@ -82,8 +79,7 @@ class Control:
         return self.records_minor - accounted
 
 
-@dataclass(frozen=True, slots=True)
-class DayReport:
+class DayReport(Struct, frozen=True):
     """One school, one service day. `roster` is the sequence of the roster that says who is entitled, 0 without."""
 
     school: str
@@ -116,8 +112,7 @@ class DayReport:
         return dict(counts) | money | {"buffet_minor": self.buffet_minor, "uncertain": len(self.uncertain)}
 
 
-@dataclass(frozen=True, slots=True)
-class _DayRecords:
+class _DayRecords(Struct, frozen=True):
     """The day's records of one school, sorted into what counts and what does not."""
 
     ledger: Ledger

@@ -8,12 +8,11 @@ arrives as content with the name it had. Who executes holds the till: no tap and
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Protocol, TypeVar, get_origin
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from terminal import errors
 from terminal.canteen.buffet import sell
@@ -35,8 +34,7 @@ Ref = Annotated[bytes, Meta(min_length=8, max_length=8)]
 """A pupil's or card's reference."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenTill:
+class OpenTill(Struct, frozen=True):
     """A canteen terminal's counter at work, its lists, and its clock."""
 
     counter: CanteenCounter

@@ -285,6 +285,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: 
 
 
 def _builtins(value: Any, leave_out: str = "") -> dict[str, Any]:
-    fields = {name: getattr(value, name) for name in value.__dataclass_fields__ if name != leave_out}
+    fields = {name: getattr(value, name) for name in value.__struct_fields__ if name != leave_out}
     plain: dict[str, Any] = msgspec.to_builtins(fields, str_keys=True)
     return plain

@@ -119,7 +119,7 @@ def verify(
 
     Names the first record, checkpoint or note that was changed, removed, reordered or cut.
     """
-    from dataclasses import asdict
+    from msgspec.structs import asdict
 
     from terminal.app.output import print_json
     from terminal.app.station import journal_file, journal_key

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from cardproto.channel import CardChannel
 from cardproto.errors import CardError, LimitExceeded, ProtocolError

@@ -6,17 +6,17 @@ journal row of the sale, so that asking twice is the same request.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from terminal.errors import ReceiptError
 from terminal.policy.base import FareMedium
 from terminal.policy.document.schema import Receipts, ReceiptWay, Vat
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptSale:
+class ReceiptSale(Struct, frozen=True):
     """An accepted ride or a cash sale, as the journal knows it. `sum_minor` 0: nothing is paid for it."""
 
     terminal: int
@@ -35,8 +35,7 @@ class ReceiptSale:
         return f"{self.terminal}-{self.sequence}"
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
+class Means(Struct, frozen=True):
     """What the terminal at the point of sale can do, and whether the passenger left phone or e-mail beforehand."""
 
     printer: bool = False
@@ -52,8 +51,7 @@ class Issue(StrEnum):
     """The registered ride is the ticket; nothing is printed at the door."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(Struct, frozen=True):
     """The passenger's proof of the ride, also towards the insurer (T-52). `found_at`: where its receipt is found."""
 
     id: str
@@ -67,8 +65,7 @@ class Ticket:
     found_at: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptRequest:
+class ReceiptRequest(Struct, frozen=True):
     """What a fiscal adapter is asked for: one receipt, by `id`. Nothing in it says who rode."""
 
     id: str
@@ -83,8 +80,7 @@ class ReceiptRequest:
     way: ReceiptWay
 
 
-@dataclass(frozen=True, slots=True)
-class Paperwork:
+class Paperwork(Struct, frozen=True):
     """What one sale leaves behind. No request: nothing was paid (T-52)."""
 
     ticket: Ticket

@@ -15,12 +15,12 @@ static/base.css and static/live.js of this package are there for all pages.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -40,8 +40,7 @@ FOR_EVER: Final = "public, max-age=31536000, immutable"
 NAME: Final = "{name:path}"
 
 
-@dataclass(frozen=True, slots=True)
-class StaticFile:
+class StaticFile(Struct, frozen=True):
     """A file in memory; `version` changes with its content."""
 
     content: bytes

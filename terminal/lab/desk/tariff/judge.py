@@ -25,7 +25,7 @@ from terminal.lab.desk.tariff.shown import (
 from terminal.lab.desk.tariff.story import Story, file_of, played, saved, story_of
 from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
-from terminal.scenario.impact import Impact, document_changes, impacts
+from terminal.scenario.diff import RiderDiff, document_changes, rider_diffs
 from terminal.scenario.load import parse_scenarios
 from terminal.scenario.result import Result, require_region, run, run_sales
 from terminal.scenario.schema import ScenarioFile
@@ -192,7 +192,7 @@ def _riders(
         asked = file()
         require_region(asked, before)
         require_region(asked, after)
-        found = list(impacts(asked, before, after))
+        found = list(rider_diffs(asked, before, after))
     except ScenarioFileError as error:
         return {"problem": problem_shown(error)}
     return {
@@ -202,7 +202,7 @@ def _riders(
     }
 
 
-def _impact_shown(impact: Impact, policy: Policy, language: str) -> dict[str, Any]:
+def _impact_shown(impact: RiderDiff, policy: Policy, language: str) -> dict[str, Any]:
     return {
         "number": impact.number,
         "name": impact.name,

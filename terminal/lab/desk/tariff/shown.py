@@ -11,7 +11,7 @@ from terminal.messages import colour, money, text, wording
 from terminal.policy.base import Mode
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import Difference, balance_minor, counters_of, paid_by
-from terminal.scenario.impact import Change
+from terminal.scenario.diff import Change
 from terminal.scenario.play import Played
 from terminal.scenario.words import place
 from terminal.texts import NP_, translator

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cardproto.resident.limits import LARGEST_ROUTE
 from terminal.clock import from_unix_ms
@@ -81,8 +83,7 @@ def direction_names(visit: Visit, route: LineRoute | None) -> tuple[str, str]:
     return (named[0] if named else first), (named[1] if len(named) > 1 else second)
 
 
-@dataclass(frozen=True, slots=True)
-class RouteRun:
+class RouteRun(Struct, frozen=True):
     """One direction of a route, to be chosen: `value` is "15-0" in the form."""
 
     value: str
@@ -289,8 +290,7 @@ def to_report(_visit: Visit, _form: FormFields, written: Written) -> str:
 WHEREVER: Final = "0"
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """A ride one may buy in cash: to a stop or zone (`key` "0": wherever), for so much each; None: not now, by
     `reason`."""
 
