@@ -21,7 +21,9 @@ REGIONS: Final = Path(__file__).parents[2] / "terminal" / "policy" / "regions"
 SUPPLIED: Final = tuple(
     path for name in ("demo", "volgograd", "belgorod") if (path := REGIONS / f"{name}.toml").exists()
 )
-MADE_UP: Final = tuple(Path(__file__).with_name(f"{name}.toml") for name in ("city", "suburb"))
+MADE_UP: Final = tuple(
+    Path(__file__).with_name(f"{name}.toml") for name in ("city", "suburb", "journeys", "commuter")
+)
 DOCUMENTS: Final = SUPPLIED + MADE_UP
 TAPS_OF_A_LIFE: Final = 60
 AT_THE_END: Final = 0.15
@@ -335,6 +337,7 @@ def _kinds(before: Card, answer: Any, tap: Tap) -> Iterator[str]:
         yield f"event:{answer.card.kind}"
         yield f"paid_by:{answer.card.paid_by}"
     yield from (f"flag:{flag}" for flag in answer.flags)
+    yield from (f"{rule}:{'exit' if answer.card.kind == 'check_out' else 'boarding'}" for rule in answer.says)
     if tap.suspect and answer.written:
         yield "clock:suspect"
     if "document_ended" in answer.flags:
