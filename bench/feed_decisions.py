@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from bench.fares import SOURCES, card, with_lists
 from bench.gtfs_feed import write_city
@@ -86,8 +87,8 @@ def decisions() -> Iterator[Result]:
 
 def _ride(policy: Policy, rider: str, first: CardSnapshot) -> Iterator[Result]:
     heard = Place(stop=1, source=PlaceSource.VEHICLE, age_s=3, coming=Spot(stop=3), origin=Spot(stop=1))
-    on, there = Trip("bus", 7, 1, shift=1, route=1, place=heard), replace(heard, stop=2)
-    off, change = replace(on, place=there), replace(on, route=2, place=there)
+    on, there = Trip("bus", 7, 1, shift=1, route=1, place=heard), structs.replace(heard, stop=2)
+    off, change = structs.replace(on, place=there), structs.replace(on, route=2, place=there)
     taps = {"boarding": (first, on, NOW)}
     aboard, later = _after(first, _taken(policy, *taps["boarding"])), NOW + timedelta(minutes=10)
     taps["leaving"] = (aboard, off, later)

@@ -6,8 +6,9 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from bench.cards import Replay, SteppedClock, Tape, bus, resident
 from bench.result import Result, at_least, at_most, median_us

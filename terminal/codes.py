@@ -6,9 +6,10 @@ Readers of a row compare these values; words for them are made where they are sh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 
 class Admission(StrEnum):
@@ -100,6 +101,8 @@ class CanteenFault(StrEnum):
     BAD_COUNT = "canteen:bad_count"
     NOTHING_TO_ANNUL = "canteen:nothing_to_annul"
     REPORT_DIFFERS = "canteen:report_differs"
+    OTHER_CURRENCY = "canteen:other_currency"
+    """The records of the school are in another currency than the region document."""
     NOT_UNDERSTOOD = "canteen:not_understood"
 
 
@@ -132,6 +135,8 @@ class UpdateFault(StrEnum):
     OTHER_DOCUMENT = "update:other_document"
     """Another id than that of what is in force: another tariff, another school."""
     OTHER_REGION = "update:other_region"
+    OTHER_CURRENCY = "update:other_currency"
+    """The purses of the region's cards count in the one of what is in force."""
     ENDED = "update:ended"
     UNREADABLE = "update:unreadable"
     TOO_LARGE = "update:too_large"
@@ -227,8 +232,7 @@ FaultCode: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """A fault with what it was found by."""
 
     code: FaultCode

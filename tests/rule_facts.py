@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
 import pytest
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import fields, replace
 
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision
@@ -93,13 +95,13 @@ def decisions() -> Iterator[Made]:
 def _without(part: Any, within: str = "") -> Iterator[tuple[str, Any]]:
     """`part` with one fact at a time as a terminal assumes it."""
     for field in fields(part):
-        assumed = field.default_factory() if field.default_factory is not MISSING else field.default
+        assumed = field.default if field.default_factory is NODEFAULT else field.default_factory()
         value, name = getattr(part, field.name), within + field.name
-        if assumed is MISSING or value == assumed:
+        if assumed is NODEFAULT or value == assumed:
             continue
-        if not is_dataclass(value) or assumed is None:
+        if not isinstance(value, Struct) or assumed is None:
             yield name, replace(part, **{field.name: assumed})
-        if is_dataclass(value):
+        if isinstance(value, Struct):
             for below, changed in _without(value, f"{name}."):
                 yield below, replace(part, **{field.name: changed})
 

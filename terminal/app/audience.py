@@ -10,11 +10,11 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final, TextIO
 
 import msgspec
+from msgspec import Struct
 
 from cardcli.output import READABLE
 from terminal.app.extensions import DeviceBoard
@@ -32,8 +32,7 @@ LINES: Final = 512
 """What waits for a slow reader; then the oldest lines are lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Audience:
+class Audience(Struct, frozen=True):
     """Who hears what a running station does: `outcome` at once; `report` when a tap has ended, with the zone of its
     local time. `shift`: whether the log says at the start which shift is open. `out` writes what they say, if anything.
     """
@@ -68,8 +67,7 @@ def _line(said: str) -> bytes:
     return f"{said}\n".encode(sys.stdout.encoding or "utf-8", READABLE)
 
 
-@dataclass(frozen=True, slots=True)
-class Hearing:
+class Hearing(Struct, frozen=True):
     """All that hear of a result or of a tap's end: display, signals, what the command prints. None can end a tap."""
 
     display: Guarded[Outcome]

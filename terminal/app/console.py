@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from terminal.app.config.settings import CANTEEN
 from terminal.app.serve import CardSource
@@ -30,8 +32,7 @@ LOOPBACK: Final = "127.0.0.1"
 EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::", "*"})  # noqa: S104 refused, not used
 
 
-@dataclass(frozen=True, slots=True)
-class ConsoleOptions:
+class ConsoleOptions(Struct, frozen=True):
     """What the configuration says of the console; `typed` None: as is usual for the profile."""
 
     wanted: bool
@@ -111,8 +112,7 @@ def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, lock: L
     return console
 
 
-@dataclass(frozen=True, slots=True)
-class PassengerScreen:
+class PassengerScreen(Struct, frozen=True):
     """What the passenger sees and hears, or nothing where no screen was asked for."""
 
     display: Display | None

@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,6 +24,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import msgspec
+from msgspec import Struct
 
 from terminal.app.config.settings import EXTENSIONS, Extensions, Option
 from terminal.app.entry_points import distribution_of, installed_as, require_installed
@@ -60,8 +61,7 @@ Port = TypeVar("Port")
 _INSTALLERS_OWN: Final = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 
 
-@dataclass(frozen=True, slots=True)
-class ExtensionSetup:
+class ExtensionSetup(Struct, frozen=True):
     """What `terminal.toml` says to one extension: its name there, what follows the colon of a reader's name, and the
     keys of its table [extensions.NAME] as they stand: text, numbers, true and false, lists of these.
     """
@@ -235,8 +235,7 @@ def _require_possible(place: Place | None) -> None:
             raise ValueError("a stop, a zone, a mark or an age below 0")
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceBoard:
+class DeviceBoard(Struct, frozen=True):
     """The signals and the vehicle source of a running terminal."""
 
     signals: tuple[DeviceWorker[Outcome], ...]

@@ -6,10 +6,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from cardproto.connection import CardConnection
 from terminal.app import serve
@@ -53,8 +54,7 @@ With the interpreter's own 5 ms, a tap of 8 ms took 35, and up to 170, while eig
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Struct, frozen=True):
     """A station with everything around it, ready to serve. Taps and actions of staff hold `lock` while they work."""
 
     terminal: Terminal

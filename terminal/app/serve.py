@@ -5,10 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError, CardGone
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class CardSource:
+class CardSource(Struct, frozen=True):
     """A reader, and how many taps it will bring (None: until stopped)."""
 
     port: ReaderPort

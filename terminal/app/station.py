@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 import cardcli
 from terminal.app.active import Parts, open_active, parts_of, policy_of, sources_of
@@ -50,8 +51,7 @@ class JournalFactory(Protocol):
     def __call__(self, path: Path, terminal: int, *, key: JournalKey | None) -> Journal: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Station:
+class Station(Struct, frozen=True):
     """Where one terminal lives and what it works with."""
 
     number: int

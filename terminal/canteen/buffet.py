@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from terminal.canteen.counter import AGAINST_SERVING, CanteenCounter
 from terminal.clock import unix_ms
@@ -20,8 +21,7 @@ from terminal.journal.canteen_records import BuffetSale, SaleLine, ServedBy
 from terminal.trip.pupil import Pupil
 
 
-@dataclass(frozen=True, slots=True)
-class Sold:
+class Sold(Struct, frozen=True):
     """What came of a sale. `sequence` is the record's row, None when nothing was sold."""
 
     decision: SaleDecision
@@ -83,4 +83,5 @@ def _record(
         tariff=counter.policy.tariff,
         flags=decision.flags,
         roster=counter.roster_sequence,
+        currency=counter.policy.currency,
     )

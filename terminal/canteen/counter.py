@@ -7,11 +7,11 @@ in `buffet`, what is put right in `corrections`; all of them write through here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from typing import Final
 
 import msgspec
+from msgspec import Struct, field, structs
 
 from terminal.canteen.documents import RosterDocument
 from terminal.canteen.facts import Known, masks
@@ -45,8 +45,7 @@ SPARE_ROWS: Final = 1 << 62
 """Row numbers above every journal's, for meals that are in the spare log only."""
 
 
-@dataclass(slots=True)
-class CanteenCounter:
+class CanteenCounter(Struct):
     """One canteen terminal at work. `journal` is None when it cannot be opened: then only entitled meals go on.
 
     `serving` is what taps are for: a meal kind, "by_shift" for each pupil's own (M-30 stream), or empty for the
@@ -176,7 +175,9 @@ class CanteenCounter:
             served, annulled = masks(holder, day, self.ledger, self.policy)
             pupil = Pupil(holder, self.school, served=served, annulled=annulled, listed=False)
         elif holder != owner_of(card_ref, person_ref):
-            pupil = replace(pupil, cards_since=None)  # a spare card may be older than the one that was lost
+            pupil = structs.replace(
+                pupil, cards_since=None
+            )  # a spare card may be older than the one that was lost
         return CanteenContext(
             school=self.school,
             serving=self.serving,
@@ -241,6 +242,7 @@ class CanteenCounter:
             message=outcome.message,
             tariff=self.policy.tariff,
             reasons=recorded(trail.reasons),
+            currency=self.policy.currency,
         )
         try:
             self.append(refused)
@@ -269,6 +271,7 @@ class CanteenCounter:
             tariff=self.policy.tariff,
             reasons=recorded(facts),
             confirmed_by=confirmed_by,
+            currency=self.policy.currency,
         )
 
 

@@ -8,8 +8,10 @@ back when a meal is annulled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from terminal.canteen.documents import RosterGrant, RosterPupil
 from terminal.canteen.ledger import Ledger, RowId
@@ -20,8 +22,7 @@ from terminal.policy.policy import Policy
 from terminal.trip.pupil import Account, MealGrant, ParentLimits, Pupil
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """Where the facts come from. `left` is the last journal row that is no longer held here."""
 
     terminal: int
@@ -160,8 +161,7 @@ def _later(row: RowId, through: RowId) -> bool:
     return row[0] == through[0] and row[1] > through[1]
 
 
-@dataclass(slots=True)
-class Replay:
+class Replay(Struct):
     """Goes through one terminal's rows in order; only from a journal that still holds its first row."""
 
     terminal: int

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from terminal.canteen.counter import AGAINST_SERVING, CanteenCounter
 from terminal.canteen.lines import require
@@ -36,8 +38,7 @@ class How(StrEnum):
     FORGOTTEN_CARD = "forgotten_card"
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(Struct, frozen=True):
     """What came of one pupil of a list. `sequence` is the record's row, None when the journal took none.
 
     `outcome` is what bystanders may see (M-38); `facts` are for the staff.
@@ -50,8 +51,7 @@ class Issued:
     sequence: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ServingList:
+class ServingList(Struct, frozen=True):
     """One list to serve. `serving` is a meal kind, "by_shift" or empty for the meal of the hour."""
 
     serving: str
@@ -68,7 +68,7 @@ def issue(counter: CanteenCounter, pupils: Sequence[bytes], batch: ServingList) 
     served: an unknown meal, or no second person to confirm it (M-35).
     """
     if batch.how is How.FORGOTTEN_CARD:
-        require(against_single_issue(batch.operator, batch.confirmed_by))
+        require(against_single_issue(batch.operator, batch.confirmed_by), counter.policy.currency)
     kinds = counter.policy.meals.kinds
     if batch.serving not in ("", BY_SHIFT) and batch.serving not in kinds:
         known = ", ".join((*kinds, BY_SHIFT))

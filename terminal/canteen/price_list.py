@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from terminal.canteen.documents import PriceListDocument, PriceListHeader, Product
 from terminal.codes import CanteenFault
@@ -13,8 +14,7 @@ from terminal.errors import CanteenRefused, Mistake
 from terminal.policy.base import unique
 
 
-@dataclass(frozen=True, slots=True)
-class PriceList:
+class PriceList(Struct, frozen=True):
     """A checked price list, indexed by product."""
 
     header: PriceListHeader

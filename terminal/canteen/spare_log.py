@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.errors import JournalDamaged, JournalError
 from terminal.files import sync
@@ -22,8 +23,7 @@ _START: Final = hashlib.sha256(b"resident-canteen-spare-1").digest()
 _NUMBER_BYTES: Final = 7
 
 
-@dataclass(frozen=True, slots=True)
-class SpareMeal:
+class SpareMeal(Struct, frozen=True):
     """`number` names the line for ever; it is never 0."""
 
     number: int

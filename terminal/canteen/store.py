@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import msgspec
+from msgspec import Struct
 
 from terminal.canteen.documents import (
     ListFile,
@@ -105,8 +106,7 @@ class PricesPart(PlainPart[PriceListDocument]):
         return _loaded(came, called, document.header, document)
 
 
-@dataclass(frozen=True, slots=True)
-class CanteenLists:
+class CanteenLists(Struct, frozen=True):
     """The two lists of a canteen in an active set."""
 
     active: ActiveSet

@@ -58,28 +58,30 @@ def run(
 
     Prints the passenger's message and one line for staff for each tap; with --json, one object per tap.
     """
-    from terminal.operations.memory import forbid_dumps
+    from terminal.operations.memory import forbid_dumps, start_without_collections
 
     forbid_dumps()
-    asked = station_config(
-        config,
-        profile=profile and profile.value,
-        reader=reader,
-        state=state,
-        number=number,
-        region=region,
-        keys=keys,
-        collector=collector,
-        taps=taps,
-        pace=pace,
-        laboratory=laboratory,
-    )
-    from terminal.app.audience import for_people, for_programs, output_worker
-    from terminal.app.running import clock_of, running_station
-    from terminal.clock import SystemClock
+    with start_without_collections() as started:
+        asked = station_config(
+            config,
+            profile=profile and profile.value,
+            reader=reader,
+            state=state,
+            number=number,
+            region=region,
+            keys=keys,
+            collector=collector,
+            taps=taps,
+            pace=pace,
+            laboratory=laboratory,
+        )
+        from terminal.app.audience import for_people, for_programs, output_worker
+        from terminal.app.running import clock_of, running_station
+        from terminal.clock import SystemClock
 
-    language = asked.terminal.language
-    with output_worker(SystemClock()) as out:
-        audience = for_programs(out, language) if json else for_people(out, language)
-        with running_station(asked, clock_of(asked), audience) as station:
-            station.serve()
+        language = asked.terminal.language
+        with output_worker(SystemClock()) as out:
+            audience = for_programs(out, language) if json else for_people(out, language)
+            with running_station(asked, clock_of(asked), audience) as station:
+                started()
+                station.serve()

@@ -7,7 +7,7 @@ with a price of its own. What a person entered counts as it is: the driver knows
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from terminal.decision.effects import TerminalEffect
 from terminal.decision.flags import TapFlag

@@ -9,14 +9,13 @@ at a clean shutdown covers no rows (`last` is `first - 1`): it is the greeting t
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Final, Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from cardproto.resident.limits import LARGEST_SEQUENCE, LARGEST_TERMINAL
 from terminal.clock import Clock, unix_ms
@@ -76,8 +75,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Notary:
+class Notary(Struct, frozen=True):
     """Who signs a journal's checkpoints, by which clock, and the versions decisions are made from."""
 
     signer: Signer

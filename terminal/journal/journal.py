@@ -11,9 +11,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from terminal.errors import JournalError, JournalFull, JournalLocked
 from terminal.journal.action import stamped

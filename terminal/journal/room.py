@@ -10,11 +10,12 @@ import os
 import resource
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from cardproto.resident.limits import LARGEST_SEQUENCE
 from terminal.clock import Clock, unix_ms
@@ -72,8 +73,7 @@ class FillLevel(StrEnum):
     FULL = "full"
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(Struct, frozen=True):
     """Rows held of those the journal may hold, and what is left of the disk for the others."""
 
     rows: int

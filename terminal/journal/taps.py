@@ -8,10 +8,11 @@ passed over, and so is `Unresolved`, which leaves the intent open. Held in memor
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from terminal.codes import Admission
 from terminal.journal.records import AnyRecord, CashSale, Committed, Intent, NotCommitted, Unwritten
@@ -39,8 +40,7 @@ class End(StrEnum):
 NOWHERE_SETTLED: Final[Mapping[int, End]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """An intent, by its row, and the word on it in row `by`: `word.at_ms` says when, `word.how` from what."""
 
     sequence: int
@@ -83,8 +83,7 @@ class Intents:
         return list(self._open.items())
 
 
-@dataclass(frozen=True, slots=True)
-class JournalTap:
+class JournalTap(Struct, frozen=True):
     """One card presented to `terminal`, or one cash sale there; `sequence` is its row."""
 
     terminal: int

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Struct
 
 from terminal.clock import from_unix_ms
 from terminal.errors import JournalDamaged, JournalSealed
@@ -41,8 +41,7 @@ from terminal.journal.stored import (
 _ROWS = f"SELECT {COLUMNS} FROM row WHERE sequence > ? ORDER BY sequence"  # noqa: S608 constant
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(Struct, frozen=True):
     """`rows` were found good, from `first` to `last` (0: none). `problem` names the first bad row, checkpoint or note.
 
     `checkpoints` are the signed checkpoints that fit the rows, `signatures` how many of their signatures were checked

@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct, field
 
 from terminal.clock import Clock
 from terminal.errors import KeyLimitReached
@@ -41,8 +40,7 @@ class Ceiling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 BUS: Final = Ceiling()
 
 
-@dataclass(frozen=True, slots=True)
-class KeyLimits:
+class KeyLimits(Struct, frozen=True):
     """Ceilings of authentications by master key, and of tokens by purpose; `otherwise` where none is named.
 
     None is no ceiling.
@@ -57,8 +55,7 @@ UNLIMITED: Final = KeyLimits(otherwise=None)
 """For an office that makes whole files of pseudonyms, for issuing, and for laboratories that run faster than people."""
 
 
-@dataclass(slots=True)
-class _CountedPeriod:
+class _CountedPeriod(Struct):
     length_s: float
     most: int
     began_s: float = 0.0

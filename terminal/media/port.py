@@ -12,9 +12,10 @@ A medium that writes nothing has no `writer`. What raises here is about the card
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
@@ -56,8 +57,7 @@ class MediumFailed(Exception):
         self.why = why
 
 
-@dataclass(frozen=True, slots=True)
-class WriteDone:
+class WriteDone(Struct, frozen=True):
     """The medium holds the write, verified. `counter` and `mac` are its proof; None and empty when it has none, or a
     later write has replaced it."""
 
@@ -65,15 +65,13 @@ class WriteDone:
     mac: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class WriteNotDone:
+class WriteNotDone(Struct, frozen=True):
     """The medium does not and will not hold the write: it is as it was. `cause` is why, where that is known."""
 
     cause: CardError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WriteUnknown:
+class WriteUnknown(Struct, frozen=True):
     """The write was sent and no verified answer came: the medium may hold it or not, and only the medium can tell."""
 
     cause: CardError
@@ -82,16 +80,14 @@ class WriteUnknown:
 WriteResult: TypeAlias = WriteDone | WriteNotDone | WriteUnknown
 
 
-@dataclass(frozen=True, slots=True)
-class LastTap:
+class LastTap(Struct, frozen=True):
     """The newest tap that the medium itself states, and when it was."""
 
     tap: TapId
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedWrite:
+class PlannedWrite(Struct, frozen=True):
     """What the intent row keeps of a write before it can happen.
 
     `event` is what the medium will hold of this tap; `proof` lists (INS, header, plain data) of all commands its proof
@@ -129,8 +125,7 @@ class MediumWriter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(Struct, frozen=True):
     """A recognised and opened card, phone or code: what was read, and how it can be written.
 
     `reference` is the keyed token that stands for it in every record: for this card, not for its holder. `person`
@@ -186,8 +181,7 @@ class Medium(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class MediumSetup:
+class MediumSetup(Struct, frozen=True):
     """What a terminal lends the media it is made with."""
 
     profile: str

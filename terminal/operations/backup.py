@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.clock import unix_ms
 from terminal.errors import BackupError, JournalDamaged
@@ -30,8 +31,7 @@ LEFT_BEHIND: Final = ("terminal.key", "terminal.pub", STATUS_FILE, "counter.json
 LEFT_BEHIND_ENDINGS: Final = (".lock", ".new", "-wal", "-shm", "-journal", ".probe", ".damaged")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A terminal to be backed up. `key` opens its journal."""
 
     folder: Path

@@ -15,12 +15,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct, field
 
 from terminal.clock import from_unix_ms, unix_ms
 from terminal.codes import SetKind
@@ -194,8 +195,7 @@ UNITS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class HealthFinding:
+class HealthFinding(Struct, frozen=True):
     """One thing looked at. `value` in `unit`, where it is a number worth watching; `about` says which one it is, where
     there are several of a kind.
     """
@@ -234,8 +234,7 @@ FAULT: Final = "fault"
 """The input that is itself a code."""
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True):
     """What was found, in the order in which to read it."""
 
     findings: tuple[HealthFinding, ...]

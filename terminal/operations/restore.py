@@ -17,12 +17,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Struct
 
 from terminal.clock import Clock, unix_ms
 from terminal.errors import BackupError, CollectorError, RestoreRefused
@@ -65,8 +65,7 @@ LONGEST_PAUSE_S: Final = 60.0
 STAGING: Final = "restoring"
 
 
-@dataclass(frozen=True, slots=True)
-class NewHardware:
+class NewHardware(Struct, frozen=True):
     """The machine a terminal is restored onto. `journal` does not exist yet; `signer` is its own new identity."""
 
     folder: Path
@@ -79,8 +78,7 @@ class NewHardware:
     clock: Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Restoration:
+class Restoration(Struct, frozen=True):
     """What was done: the backup, how far the collector held rows, and the number this machine goes on with."""
 
     backup: BackupHeader

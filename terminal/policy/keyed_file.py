@@ -290,23 +290,21 @@ def _buckets(data: mmap.mmap, form: ListFormat, refuse: Callable[[str], NoReturn
 
 
 def _found_buckets(data: mmap.mmap, form: ListFormat, count: int) -> array[int]:
-    """As `_buckets`, of a list that is sorted: each beginning is searched for. Hashes are spread evenly, so it lies not
-    far behind the one before.
+    """As `_buckets`, of a list of `count` records that is sorted: each beginning is searched for, by the first byte of
+    the hashes and then by what of the second counts, without a copy of the list.
     """
-    size, most, place = form.record_bytes, (2 * count >> BUCKET_BITS) + 1, 0
-    shift = 8 * HASH_BYTES - BUCKET_BITS
-
-    def hash_of(record: int) -> bytes:
-        start = HEADER.size + record * size
-        return data[start : start + HASH_BYTES]
-
-    starts = array("Q")
-    for bucket in range(1 << BUCKET_BITS):
-        first = (bucket << shift).to_bytes(HASH_BYTES, "big")
-        near = min(place + most, count)
-        end = near if near < count and hash_of(near) >= first else count
-        place = bisect_left(range(count), first, place, end, key=hash_of)
-        starts.append(HEADER.size + place * size)
+    size, starts, end = form.record_bytes, array("Q"), 0
+    below = 16 - BUCKET_BITS
+    with (
+        memoryview(data) as file,
+        file[HEADER.size :: size] as firsts,
+        file[HEADER.size + 1 :: size] as seconds,
+    ):
+        for first in range(256):
+            place, end = end, bisect_left(firsts, first + 1, end, count)
+            for second in range(0, 256, 1 << below):
+                place = bisect_left(seconds, second, place, end)
+                starts.append(HEADER.size + place * size)
     starts.append(len(data))
     return starts
 

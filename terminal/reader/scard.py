@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from cardproto.atr import parse_atr
 from cardproto.errors import (
@@ -42,8 +43,7 @@ UNPOWERED_CARD: Final = 0x80100067
 SECURITY_VIOLATION: Final = 0x8010006A
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(Struct, frozen=True):
     """`name` is the constant's, `kind` the error to raise, `text` what to tell a person."""
 
     name: str
@@ -150,8 +150,7 @@ CONNECT_AGAIN: Final = (SHARING_VIOLATION, UNRESPONSIVE_CARD, UNPOWERED_CARD)
 """A desktop program that looks at every new card lets go in a moment; a card laid down slowly wakes up in one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(Struct, frozen=True):
     """What the service says of a reader: `event` is its state word, with the event counter in the upper 16 bits.
 
     The counter rises with every insertion and removal, so an equal `presentation` is the same card still lying

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from terminal.receipt.request import ReceiptRequest, Ticket
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The adapter has the request. `new` is False when it had it before: it makes one receipt, not two."""
 
     id: str

@@ -6,17 +6,17 @@ journal row of the sale, so that asking twice is the same request.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from terminal.errors import ReceiptError
 from terminal.policy.base import FareMedium
 from terminal.policy.document.schema import Receipts, ReceiptWay, Vat
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptSale:
+class ReceiptSale(Struct, frozen=True):
     """An accepted ride or a cash sale, as the journal knows it. `sum_minor` 0: nothing is paid for it."""
 
     terminal: int
@@ -24,6 +24,7 @@ class ReceiptSale:
     at: datetime
     medium: FareMedium
     sum_minor: int
+    currency: str
     route: int
     direction: int
     persons: int = 1
@@ -35,8 +36,7 @@ class ReceiptSale:
         return f"{self.terminal}-{self.sequence}"
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
+class Means(Struct, frozen=True):
     """What the terminal at the point of sale can do, and whether the passenger left phone or e-mail beforehand."""
 
     printer: bool = False
@@ -52,8 +52,7 @@ class Issue(StrEnum):
     """The registered ride is the ticket; nothing is printed at the door."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(Struct, frozen=True):
     """The passenger's proof of the ride, also towards the insurer (T-52). `found_at`: where its receipt is found."""
 
     id: str
@@ -63,12 +62,12 @@ class Ticket:
     vehicle: str
     persons: int
     sum_minor: int
+    currency: str
     issue: Issue
     found_at: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptRequest:
+class ReceiptRequest(Struct, frozen=True):
     """What a fiscal adapter is asked for: one receipt, by `id`. Nothing in it says who rode."""
 
     id: str
@@ -83,21 +82,21 @@ class ReceiptRequest:
     way: ReceiptWay
 
 
-@dataclass(frozen=True, slots=True)
-class Paperwork:
+class Paperwork(Struct, frozen=True):
     """What one sale leaves behind. No request: nothing was paid (T-52)."""
 
     ticket: Ticket
     request: ReceiptRequest | None
 
 
-def paperwork(sale: ReceiptSale, receipts: Receipts, currency: str, means: Means) -> Paperwork:
-    """The ticket of a sale, and the receipt request if money was paid.
+def paperwork(sale: ReceiptSale, receipts: Receipts, means: Means) -> Paperwork:
+    """The ticket of a sale, and the receipt request if money was paid and the region's law asks for one (T-50).
 
     Raises `ReceiptError` when the region names no way this terminal has.
     """
-    way = way_of(receipts, means) if sale.sum_minor else None
-    request = None if way is None else _request(sale, receipts, currency, way)
+    way = way_of(receipts, means) if sale.sum_minor and receipts.ways else None
+    vat = receipts.vat
+    request = None if way is None or vat is None else _request(sale, receipts.place, vat, way)
     return Paperwork(_ticket(sale, receipts, means, way), request)
 
 
@@ -118,16 +117,16 @@ def way_of(receipts: Receipts, means: Means) -> ReceiptWay:
     )
 
 
-def _request(sale: ReceiptSale, receipts: Receipts, currency: str, way: ReceiptWay) -> ReceiptRequest:
+def _request(sale: ReceiptSale, place: str, vat: Vat, way: ReceiptWay) -> ReceiptRequest:
     return ReceiptRequest(
         id=sale.ticket_id,
         at=sale.at,
-        place=receipts.place,
+        place=place,
         vehicle=sale.vehicle,
         route=sale.route,
         sum_minor=sale.sum_minor,
-        currency=currency,
-        vat=receipts.vat,
+        currency=sale.currency,
+        vat=vat,
         medium=sale.medium,
         way=way,
     )
@@ -144,6 +143,7 @@ def _ticket(sale: ReceiptSale, receipts: Receipts, means: Means, way: ReceiptWay
         vehicle=sale.vehicle,
         persons=sale.persons,
         sum_minor=sale.sum_minor,
+        currency=sale.currency,
         issue=Issue.PRINTED if on_paper else Issue.RECORDED,
         found_at=receipts.site if way is ReceiptWay.CONTROL_TICKET else None,
     )

@@ -13,6 +13,8 @@ from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
+from msgspec import structs
+
 from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
@@ -200,7 +202,7 @@ class _Rider:
         assert self.at is not None, "set by every tap"
         day = self._service_date(self.at)
         count, minor = self.taken[1:] if self.taken[0] == day else (0, 0)
-        trip = replace(DEFAULTS, sequence=self.sequence, bank=BankFacts(count, minor))
+        trip = structs.replace(DEFAULTS, sequence=self.sequence, bank=BankFacts(count, minor))
         stated = {**_stated(self.scenario.terminal), **_stated(step)}
         _known_zones(stated, self.policy)
         written = facts_of(stated)
@@ -211,7 +213,7 @@ class _Rider:
         """How old the document is at that moment, a terminal knows by itself."""
         assert self.at is not None, "set by every tap"
         age_s = freshness_of(self.policy, self.at, trip.clock).document_age_s
-        return replace(trip, freshness=replace(trip.freshness, document_age_s=age_s))
+        return structs.replace(trip, freshness=structs.replace(trip.freshness, document_age_s=age_s))
 
 
 def facts_of(written: Mapping[str, Any]) -> dict[str, Fact]:
@@ -301,7 +303,7 @@ class PupilBook:
     def on(self, day: date) -> KnownPupil:
         """The pupil on service day `day`: what was served and spent on another one is forgotten."""
         if self._day not in (None, day):
-            self._known = replace(
+            self._known = structs.replace(
                 self._known,
                 served=0,
                 annulled=0,
@@ -320,7 +322,7 @@ class PupilBook:
             return
         paid = meal.parents_minor
         hot = pupil.hot and Account(pupil.hot.balance_minor - paid, pupil.hot.uncertain)
-        self._known = replace(
+        self._known = structs.replace(
             pupil,
             served=pupil.served | self._bits.get(meal.kind, 0),
             hot=hot,

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -96,8 +96,7 @@ class DisplayState(StrEnum):
     """Only what stands above everything else has changed: whether an inspection is under way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """One change of the display, at `at_s` of the terminal's monotonic clock."""
 
     state: DisplayState
@@ -173,8 +172,7 @@ class Display:
         self.feed.publish(Shown(state, now, outcome))
 
 
-@dataclass(frozen=True, slots=True)
-class DisplaySettings:
+class DisplaySettings(Struct, frozen=True):
     """`second`: a further language, shown smaller under the first. `discreet`: others look on (M-38)."""
 
     language: str

@@ -17,17 +17,17 @@ import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, Generic, TypeVar
+
+from msgspec import Struct, field
 
 T = TypeVar("T")
 
 KEEP: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Numbered(Generic[T]):
+class Numbered(Struct, Generic[T], frozen=True):
     """`number` counts from 1 without a gap."""
 
     number: int
@@ -106,8 +106,7 @@ class EventFeed(Generic[T]):
                     yield entry
 
 
-@dataclass(slots=True, eq=False)
-class Subscriber(Generic[T]):
+class Subscriber(Struct, Generic[T], eq=False):
     """One subscriber's place in a feed."""
 
     feed: EventFeed[T]

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final
 from urllib.parse import parse_qsl
+
+from msgspec import Struct, field
 
 from terminal.clock import Clock
 from terminal.policy.document.schema import PassengerAsk
@@ -45,8 +46,7 @@ class TouchRefused(Exception):
         self.text = text
 
 
-@dataclass(slots=True)
-class _Pace:
+class _Pace(Struct):
     """Presses that are still free; any thread."""
 
     clock: Clock

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from terminal.errors import CollectorError, KeyFileError
 
@@ -47,8 +48,7 @@ def _no_address(url: str, why: str) -> CollectorError:
     return CollectorError(f"{url!r} is no collector's address: {why}", EXAMPLE)
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
+class TlsFiles(Struct, frozen=True):
     """PEM files: whom to trust (default: the system's list), and who this terminal is, where that is asked (mTLS)."""
 
     ca: Path | None = None

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Struct
 
 from terminal.clock import Clock, unix_ms
 from terminal.codes import SyncFault
@@ -44,8 +44,7 @@ TIME_WITHIN_S: Final = 60.0
 a minute on the way leaves room; a held-back one is worth nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class SyncReport:
+class SyncReport(Struct, frozen=True):
     """What one run did. `problem` is None when the collector holds every row the journal held at the end."""
 
     uploaded: int

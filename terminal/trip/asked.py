@@ -11,10 +11,12 @@ leaves it for the next card. Nothing of it outlives `KEPT_S`, the vehicle's turn
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from math import ceil
 from threading import Lock
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from terminal.clock import Clock
 from terminal.journal.journal import Journal
@@ -30,8 +32,7 @@ MOST_COMPANIONS: Final = 9
 """A purse may pay for a whole group; what a card can check in is a matter of the decision (T-07)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
+class _Said(Struct, frozen=True):
     """What was asked, in which turn of which shift, and until when of the monotonic clock it counts."""
 
     ride: RideAsked
@@ -110,8 +111,7 @@ class NextRide:
 # where a ride may go
 
 
-@dataclass(frozen=True, slots=True)
-class PlacesAsked:
+class PlacesAsked(Struct, frozen=True):
     """What of a place fares here depend on; neither staff nor riders are asked for anything else."""
 
     zones: Mapping[int, str]
@@ -132,8 +132,7 @@ def places_asked(policy: Policy) -> PlacesAsked:
     return PlacesAsked({zone.number: zone.name for zone in document.zones}, distance, policy.gtfs is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
+class Goal(Struct, frozen=True):
     """A place a ride may go to. `key` names it in forms: "stop-1503", "zone-2"."""
 
     key: str

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from terminal.clock import unix_ms
 from terminal.journal.console_records import PlaceSet
@@ -63,8 +65,7 @@ class VehiclePort(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class InspectionRound:
+class InspectionRound(Struct, frozen=True):
     """The vehicle an inspector stands in, and until when taps are inspections (T-70).
 
     `misuse`: the next cards are in the wrong hands, which is reported (T-71).

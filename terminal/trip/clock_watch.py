@@ -14,10 +14,11 @@ bus sells until the next doubt begins or the terminal starts again. Why the limi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from queue import SimpleQueue
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.clock import Clock, unix_ms
 from terminal.codes import ClockFault, Trouble
@@ -40,8 +41,7 @@ KEEP_SIGNED_MS: Final = 6 * 3_600_000
 """Between two rows that keep the newest signed time for the next start: four rows a day, whatever the traffic."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """Wall clock and the clock that only runs forward, in milliseconds, taken together."""
 
     wall_ms: int

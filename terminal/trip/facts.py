@@ -7,9 +7,10 @@ field stands in `terminal.trip.producers`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.trip.pupil import NO_CANTEEN, CanteenContext
 
@@ -34,8 +35,7 @@ class PlaceSource(StrEnum):
     """The on-board computer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(Struct, frozen=True):
     """A point of the network in the three ways fares ask for it.
 
     `stop` is a stop's number and `zone` the number the region document gives a zone, 0 where unknown. `mark_m` is the
@@ -50,8 +50,7 @@ class Spot:
 NOWHERE: Final = Spot()
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where the tap is taken: stop, zone and mark as of a `Spot`, who stated them, how long ago, and how well.
 
     `coming`: the stop the vehicle comes to next, and `arriving` whether it is all but there: a rider who leaves now
@@ -80,8 +79,7 @@ class Place:
 UNKNOWN_PLACE: Final = Place()
 
 
-@dataclass(frozen=True, slots=True)
-class ClockState:
+class ClockState(Struct, frozen=True):
     """What is known of the terminal's clock (O-05).
 
     `suspect`: it cannot be believed. `confirmed`: a service card has let the terminal sell in spite of that; the
@@ -94,8 +92,7 @@ class ClockState:
     authenticated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Freshness:
+class Freshness(Struct, frozen=True):
     """Ages in seconds, 0 where there is nothing whose age counts: of the deny list, the list of grants and the region
     document (O-03), and of the list of bank cards (T-43).
     """
@@ -111,8 +108,7 @@ class Freshness:
         return max(self.deny_list_age_s, self.grants_age_s)
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(Struct, frozen=True):
     """An inspector asks whether the ride is paid; nothing is written (T-70).
 
     `misuse`: the inspector reports a concession card in the wrong hands (T-71).
@@ -131,8 +127,7 @@ class AskedBy(StrEnum):
     """The passenger, by touch on the display."""
 
 
-@dataclass(frozen=True, slots=True)
-class RideAsked:
+class RideAsked(Struct, frozen=True):
     """What crew or rider said of the next tap before it: further persons who ride with it, and where the ride goes."""
 
     companions: int = 0
@@ -140,8 +135,7 @@ class RideAsked:
     by: AskedBy = AskedBy.NOT_ASKED
 
 
-@dataclass(frozen=True, slots=True)
-class BankFacts:
+class BankFacts(Struct, frozen=True):
     """What this terminal has already taken today from this bank card (T-43)."""
 
     taps_today: int = 0
@@ -154,8 +148,7 @@ NOTHING_ASKED: Final = RideAsked()
 NOTHING_TAKEN: Final = BankFacts()
 
 
-@dataclass(frozen=True, slots=True)
-class Trip:
+class Trip(Struct, frozen=True):
     """What a tap is part of.
 
     `sequence` is the journal number the event will carry (T-63). `shift` and `turn` are 0 while none is open; `route`

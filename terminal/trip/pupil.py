@@ -7,10 +7,11 @@ else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 
 class Age(StrEnum):
@@ -21,8 +22,7 @@ class Age(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True)
-class MealGrant:
+class MealGrant(Struct, frozen=True):
     """A ground for meals by its concession code; both days are included (M-20).
 
     `grade` and `shift` are what the ground itself states of `valid_from`, 0 where it states nothing.
@@ -38,8 +38,7 @@ class MealGrant:
     """Withdrawn by the list: it wins over a card that still carries the ground (O-02)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """One of the two canteen accounts (M-01): the balance as far as this terminal knows, in kopecks."""
 
     balance_minor: int
@@ -47,8 +46,7 @@ class Account:
     """Records that moved it may have left this terminal since the balance was stated."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParentLimits:
+class ParentLimits(Struct, frozen=True):
     """M-02: how much of the parents' money may be spent a day, in all and in the buffet; None: no limit."""
 
     day_minor: int | None = None
@@ -58,8 +56,7 @@ class ParentLimits:
 NO_LIMITS: Final = ParentLimits()
 
 
-@dataclass(frozen=True, slots=True)
-class Pupil:
+class Pupil(Struct, frozen=True):
     """A pupil on one service day. `grade` is the one of that day, 0 and `shift` 0 where they are not known.
 
     `served` and `annulled` are masks of meal kinds by the records of this terminal: what was served and not
@@ -95,8 +92,7 @@ class Pupil:
         return self.spent_hot_minor + self.spent_buffet_minor
 
 
-@dataclass(frozen=True, slots=True)
-class CanteenContext:
+class CanteenContext(Struct, frozen=True):
     """What a canteen terminal adds to a tap.
 
     `serving` is the meal being served: a kind, "by_shift" for each pupil's assigned one (M-30 stream), empty

@@ -10,13 +10,14 @@ Which grounds a pupil of a roster has is in no row (D-03): only that a roster wa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import Any, Final, TypeAlias, TypeVar, get_args, get_type_hints
+from typing import Any, Final, TypeAlias, TypeVar, get_args
 
 import msgspec
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import FieldInfo, fields, replace
 
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import Pupil
@@ -61,8 +62,7 @@ def restore(trip: Trip, known: Mapping[str, Fact], pupil: Pupil | None = None) -
     return restored
 
 
-@dataclass(frozen=True, slots=True)
-class _FactField:
+class _FactField(Struct, frozen=True):
     """One field of a part: what a terminal assumes of it, and the class of the part it holds, if it holds one."""
 
     name: str
@@ -74,15 +74,16 @@ class _FactField:
 
 @cache
 def _fields_of(part: Any) -> Mapping[str, _FactField]:
-    hints = get_type_hints(part)
-    return {field.name: _fact_field(field, hints[field.name]) for field in fields(part)}
+    return {field.name: _fact_field(field) for field in fields(part)}
 
 
-def _fact_field(field: Field[Any], hint: Any) -> _FactField:
-    options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    part = next((option for option in options if is_dataclass(option) and isinstance(option, type)), None)
-    assumed = field.default_factory() if field.default_factory is not MISSING else field.default
-    return _FactField(field.name, hint, assumed, part, part is not None and len(options) > 1)
+def _fact_field(field: FieldInfo) -> _FactField:
+    options = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
+    part = next(
+        (option for option in options if isinstance(option, type) and issubclass(option, Struct)), None
+    )
+    assumed = field.default if field.default_factory is NODEFAULT else field.default_factory()
+    return _FactField(field.name, field.type, assumed, part, part is not None and len(options) > 1)
 
 
 def _names(of: Any, within: str) -> Iterator[str]:

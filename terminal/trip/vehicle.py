@@ -10,10 +10,12 @@ place costs is decided by the region document.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from threading import Condition
 from time import monotonic
 from typing import Final, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from terminal.clock import Clock
 from terminal.codes import VehicleFault
@@ -49,8 +51,7 @@ class _Looked(NamedTuple):
         return same and (route, direction) == (self.route, self.direction)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFault:
+class SourceFault(Struct, frozen=True):
     """What is wrong with the source, None for nothing; `detail` is for the log."""
 
     code: VehicleFault | None = None

@@ -8,8 +8,9 @@ or contradicted place costs stands in the region document.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.codes import Trouble, VehicleFault
 from terminal.devices import one_line
@@ -21,8 +22,7 @@ _SHOWN_CHARACTERS: Final = 40
 CONTRADICTED: Final = Place(source=PlaceSource.VEHICLE, quality=PlaceQuality.CONTRADICTED)
 
 
-@dataclass(frozen=True, slots=True)
-class RunWay:
+class RunWay(Struct, frozen=True):
     """One direction of a route as reports are looked up on it. `at`: reference to the places it has in the order of
     stops; `zones`: the operator's name of a zone to the region's number.
     """
@@ -35,8 +35,7 @@ class RunWay:
     zones: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceHeard:
+class PlaceHeard(Struct, frozen=True):
     """What a report says of the place; `trouble` is why it is a contradiction, None where it is none.
 
     `place` None: it says nothing of the place.

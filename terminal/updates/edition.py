@@ -10,6 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar
 
+from msgspec import Struct
+
 from terminal.codes import SetKind, UpdateFault
 from terminal.errors import TerminalError
 
@@ -35,8 +37,7 @@ class Edition(NamedTuple):
     stated_end: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SetRefusal:
+class SetRefusal(Struct, frozen=True):
     """Why what is published is not taken. `edition` is None where it could not be read; `known` is the newest version
     that was taken; `error` says it in words, where there are more than the fault's.
     """
@@ -58,8 +59,7 @@ class SetRefusal:
         return {"kind": self.kind.value, "version": self.version, "known": self.known}
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedEdition(Generic[T_co]):
+class LoadedEdition(Struct, Generic[T_co], frozen=True):
     """A checked file, ready for use: what it says of itself, the hash of what was published, and what it means."""
 
     edition: Edition

@@ -16,11 +16,12 @@ import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from errno import ENOSPC
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from terminal.clock import from_unix_ms, unix_ms
 from terminal.codes import SetKind
@@ -78,16 +79,14 @@ class HeldEdition(NamedTuple):
         return SetActivated(now_ms, self.kind.value, self.id, self.version, self.sha256, self.at_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
+class Offered(Struct, frozen=True):
     """What came of an offer: `held` waits for its moment or is in force; or it was refused."""
 
     held: HeldEdition | None = None
     refused: SetRefusal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KindStatus:
+class KindStatus(Struct, frozen=True):
     """What is known of one kind. `until` (None: without end) and `issued_at` are those of what is in force."""
 
     kind: SetKind

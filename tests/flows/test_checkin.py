@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cardproto.resident.layout import PASS_TAP, PURSE_TAP, ExchangeBudget
 from cardproto.resident.records.event import EventKind

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from cardproto.errors import CardGone
 from sim.card.other import EndlessChainCard, RandomBytesCard, SilentCard, WrongLengthCard
@@ -87,7 +86,7 @@ def test_terminal_with_other_keys_changes_nothing(town_of: OpenTown) -> None:
         terminal = town.terminals[FRONT.number]
         medium = resident_of(terminal)
         keys = FileKeys({"validate": {1: bytes(range(16))}}, {"transport": bytes(32)}, {})
-        medium.setup = dataclasses.replace(medium.setup, keys=keys)
+        medium.setup = structs.replace(medium.setup, keys=keys)
         report = town.tap(FRONT.number, "adult_purse").report
         assert report.outcome.message == "unknown_card"
         assert "91AE" in report.operator

@@ -13,6 +13,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from cardproto.resident.records.event import Event, EventKind, PaidBy
 from cardproto.resident.records.rights import Concession, Rights
 from cardproto.resident.snapshot import CardSnapshot
@@ -292,7 +294,7 @@ def trip_of(asked: Asked, rules: Rules) -> Trip:
     if not rules.suspect_clock_lifts_nothing:
         clock = ClockState()
     if not rules.only_signed_time_lowers:
-        clock = replace(clock, authenticated=not clock.suspect)
+        clock = structs.replace(clock, authenticated=not clock.suspect)
     return Trip(
         "bus",
         asked.terminal,
@@ -321,8 +323,8 @@ def _place_of(asked: Asked, rules: Rules) -> Place:
         arriving=seen.arriving, origin=origin, terminus=terminus,
     )  # fmt: skip
     if seen.estimates and not rules.estimates_never_upward:
-        return replace(place, mark_m=coming.mark_m, quality=PlaceQuality.EXACT, age_s=0)
-    return place if rules.old_places_are_none else replace(place, age_s=min(seen.age_s, FRESH_S))
+        return structs.replace(place, mark_m=coming.mark_m, quality=PlaceQuality.EXACT, age_s=0)
+    return place if rules.old_places_are_none else structs.replace(place, age_s=min(seen.age_s, FRESH_S))
 
 
 def decided(asked: Asked, rules: Rules) -> Decided:

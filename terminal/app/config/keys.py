@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from msgspec import inspect
+from msgspec import Struct, inspect
 
 from terminal.app.config.settings import EXTENSIONS, Option, StationConfig
 
@@ -23,8 +22,7 @@ OPTIONS_PURPOSE: Final = "What an extension wants to know, by keys of its own; s
 OPTION_WANTED: Final = "text, a number, true or false, or a list of these"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """One key of one table. `default` is None where it has none or is not set."""
 
     table: str

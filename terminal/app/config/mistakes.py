@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from terminal.app.config.keys import OPTION_WANTED, Key, keys_of, table_names, takes_option
 from terminal.app.config.lines import lines_of
@@ -23,8 +23,7 @@ _AT_LINE: Final = re.compile(r"line (\d+), column \d+")
 _SHOWN_CHARACTERS: Final = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(Struct, frozen=True):
     """`line` from 1, or 0 for what stands nowhere; `key` as table.key, or empty for the whole file."""
 
     line: int

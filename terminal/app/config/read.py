@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct, field
 
 from terminal.app.config.rules import beside, contradictions, with_paths
 from terminal.app.config.settings import StationConfig
@@ -26,8 +26,7 @@ SYSTEM_FILE: Final = Path("/etc/resident-terminal") / FILE
 MAX_BYTES: Final = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Configured:
+class Configured(Struct, frozen=True):
     """A configuration and where it comes from. `options` and `data` (the file's) by table and key."""
 
     config: StationConfig

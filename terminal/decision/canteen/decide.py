@@ -69,7 +69,7 @@ def _pupil(tap: Tap, trail: Trail) -> Pupil:
     known = tap.trip.canteen.pupil
     if known is None:
         return Pupil(ref=b"", school=tap.trip.canteen.school, grants=tuple(_grants_on(tap)), served=tap.meals)
-    return replace(
+    return structs.replace(
         known,
         grants=newest_of(_grants_on(tap), known.grants, trail),
         served=tap.meals & ~known.annulled | known.served,

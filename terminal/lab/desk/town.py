@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
 from cardproto.resident.snapshot import CardSnapshot
 from sim.air import AirModel, DeskClock
 from sim.desk.face import CardGroup
@@ -111,7 +113,7 @@ class DeskTown:
         for place in PLACES:
             station = self.world.station(place.number, place.profile)
             if place.on_bus:
-                station = replace(station, routes=self.folder / ROUTES)
+                station = structs.replace(station, routes=self.folder / ROUTES)
             terminal = self._open.enter_context(
                 self.world.open_terminal(
                     station, self.clock, partial(self.signal, place.key), any_edition=True

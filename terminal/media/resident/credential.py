@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from cardproto.credential.grant import (
     CARD_FILE_READ_BYTES,
@@ -44,8 +45,7 @@ class VerifyCredential(StrEnum):
     ALWAYS = "always"
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialRefusal:
+class CredentialRefusal(Struct, frozen=True):
     """Why the rights on the card are not believed."""
 
     effect: CredentialEffect

@@ -5,7 +5,8 @@ needs.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from cardproto.channel import CardChannel
 from cardproto.desfire.card import DesfireCard
@@ -22,8 +23,7 @@ from terminal.keys.provider import ValidationKeys
 from terminal.media.port import UnsupportedCard
 
 
-@dataclass(slots=True)
-class CardSession:
+class CardSession(Struct):
     """An authenticated conversation and what it read: `read` are the rights and the newest event in their own bytes."""
 
     card: DesfireCard

@@ -5,8 +5,9 @@ One page is every console's: the terminal's own condition, and taking it out of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.clock import from_unix_ms
 from terminal.codes import SetKind
@@ -63,8 +64,7 @@ def state_page(visit: Visit) -> View:
     return View("console/state.html", values)
 
 
-@dataclass(frozen=True, slots=True)
-class KindLine:
+class KindLine(Struct, frozen=True):
     """One kind of the active set as staff read it; empty where there is nothing to say."""
 
     kind: str

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
 from threading import Lock
 from typing import Final
+
+from msgspec import Struct
 
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.clock import Clock, unix_ms
@@ -56,8 +57,7 @@ CHANGED: Final = "changed"
 what they show."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """`typed`: the PIN may be given with a typed staff number instead of the card."""
 
     language: str = "ru"

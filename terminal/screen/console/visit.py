@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
+
+from msgspec import Struct, field
 
 from terminal.screen.console.actions import Written
 from terminal.screen.console.console import ActionRefused, Console
@@ -55,8 +56,7 @@ class FormFields:
         return int(said)
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(Struct, frozen=True):
     """One request of a signed-in member of staff. `query` is what stands in the address."""
 
     console: Console
@@ -70,8 +70,7 @@ class Visit:
         return translated.format(**values) if values else translated
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """A template of the console with its values."""
 
     template: str
@@ -85,8 +84,7 @@ Answer: TypeAlias = Callable[[Visit, FormFields, Written], str]
 Check: TypeAlias = Callable[[Visit, FormFields], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """Something to look at; `show` reads and changes nothing. `menu`: its name in the menu (a message id), if any."""
 
     path: str
@@ -95,8 +93,7 @@ class Page:
     menu: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """Something to do, once.
 
     `do` runs under the terminal's lock: short, and everything it is to be remembered by is appended to the journal
@@ -115,8 +112,7 @@ class Action:
     first: Check | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConsoleArea:
+class ConsoleArea(Struct, frozen=True):
     """The pages and actions for one kind of terminal; `profile` empty: for every kind."""
 
     profile: str

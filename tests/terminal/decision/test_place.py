@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.bus.cash import decide_cash
@@ -265,7 +266,7 @@ POLICIES = {name: region(f'unknown_place = "{name}"', bus=DEAREST) for name in B
 
 
 def tram(place: Place, **facts: object) -> Trip:
-    return replace(trip_at(route=5, turn=1, mode="tram", **facts), place=place)
+    return structs.replace(trip_at(route=5, turn=1, mode="tram", **facts), place=place)
 
 
 @given(place=PLACES, exact=st.integers(1, 3), boarding=st.sampled_from(BOARDINGS), start=PLACES)
@@ -299,7 +300,8 @@ def test_t_61_no_place_changes_a_flat_fare(place: Place, persons: int) -> None:
     """Nor lets a vehicle's network switch it off."""
     policy, rider = region(), Rider()
     flat, nowhere = (
-        replace(trip_at(route=5, turn=1, companions=persons - 1), place=one) for one in (place, Place())
+        structs.replace(trip_at(route=5, turn=1, companions=persons - 1), place=one)
+        for one in (place, Place())
     )
     for card in (replace(rider.snapshot, uid=bytes(7)), BANK):
         told, plain = (decide(card, policy, trip, NOW) for trip in (flat, nowhere))
@@ -321,7 +323,7 @@ def test_t_70_a_razzia_changes_no_decision(place: Place, boarding: str, inside: 
 @given(place=PLACES)
 def test_t_61_the_vehicle_s_zone_0_is_never_a_fare(place: Place) -> None:
     """Every charge of a zone fare is one of the table, whatever of the place is missing."""
-    decision = decide_cash(POLICIES["dearest"], tram(replace(place, zone=0, coming=NOWHERE)), 1, NOW)
+    decision = decide_cash(POLICIES["dearest"], tram(structs.replace(place, zone=0, coming=NOWHERE)), 1, NOW)
     assert decision.sum_minor in (2000, 2500, 3000)
 
 

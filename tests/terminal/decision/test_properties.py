@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidBy, build_event, parse_event
 from cardproto.resident.records.rights import Concession, Contract, Rights
@@ -124,7 +125,7 @@ def test_no_counter_passes_its_limit_and_no_ride_is_free_without_a_reason(
     card: CardSnapshot, trip: Trip, data: st.DataObject
 ) -> None:
     now = data.draw(taps_at(card))
-    decision = decide(card, DEMO, replace(trip, profile="bus"), now)
+    decision = decide(card, DEMO, structs.replace(trip, profile="bus"), now)
     message, plan = decision.outcome.message, decision.write_plan
     if message in (Message.OK_BENEFIT, Message.OK_PACK):
         assert 0 <= int(decision.outcome.values["n"]) < 50

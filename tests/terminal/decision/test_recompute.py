@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from cardproto.desfire.commands import (
     INS_READ_DATA,
@@ -277,7 +278,7 @@ def test_a_ride_recorded_as_a_refusal_is_noticed() -> None:
 
 
 def test_t_70_an_inspection_is_decided_again() -> None:
-    asked = replace(trip_at("bus", 7, 1, inspection=True, misuse=True), route=5, shift=0)
+    asked = structs.replace(trip_at("bus", 7, 1, inspection=True, misuse=True), route=5, shift=0)
     tap = unwritten(Rider(concessions=(PENSIONER,)).rode(NOW), asked)
     assert ("inspection.misuse" in tap.known, tap.flags) == (True, ("misuse",))
     assert recompute(tap, DEMO) == []

@@ -6,11 +6,11 @@ import copy
 import pickle
 import tomllib
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cardproto.desfire.authentication import AesAuthentication, Ev1Cipher, Ev2Cipher, Method
 from cardproto.desfire.crypto import AesKey

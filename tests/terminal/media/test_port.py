@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 
 import pytest
+from msgspec.structs import replace
 
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError, CardGone, NotAuthenticated

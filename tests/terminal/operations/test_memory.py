@@ -1,13 +1,20 @@
-"""No core dump of a process that holds keys: with a control that shows that there would have been one."""
+"""No core dump of a process that holds keys, with a control that shows that there would have been one; and no search
+for cycles during a start.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from terminal.errors import ConfigError
+from terminal.operations.memory import start_without_collections
 from tests.terminal.cli.conftest import ENVIRONMENT
 from tests.terminal.operations.service import running, waiting_terminal
 
@@ -56,3 +63,20 @@ def test_a_terminal_that_is_shot_leaves_none_either(tmp_path: Path) -> None:
         limits = Path(f"/proc/{process.pid}/limits").read_text()
         core = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
         assert core.split()[4:6] == ["0", "0"]
+
+
+def test_cycles_are_searched_for_again_once_a_terminal_has_started() -> None:
+    with start_without_collections() as started:
+        assert not gc.isenabled()
+        kept: list[list[object]] = [[]]
+        started()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+        assert not any(one is kept for one in gc.get_objects())
+    gc.unfreeze()
+
+
+def test_cycles_are_searched_for_again_where_the_start_failed() -> None:
+    with pytest.raises(ConfigError), start_without_collections():
+        raise ConfigError("no reader", "Name one.")
+    assert gc.isenabled()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance
@@ -42,10 +43,10 @@ CONFIGURED = {"profile", "terminal", "canteen.serving"}
 
 def facts(part: object, within: str = "") -> Iterator[tuple[str, object]]:
     """Every fact of a trip by name; a part that is missing has no facts below its own name."""
-    assert is_dataclass(part)
+    assert isinstance(part, Struct)
     for field in fields(part):
         name, value = within + field.name, getattr(part, field.name)
-        if is_dataclass(value):
+        if isinstance(value, Struct):
             yield name, True
             yield from facts(value, f"{name}.")
         else:

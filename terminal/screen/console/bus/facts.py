@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.clock import Clock, from_unix_ms, unix_ms
 from terminal.decision.bus.cash import decide_cash
@@ -28,8 +29,7 @@ LOOK_BACK_ROWS: Final = 400
 MARKS: Final = {Colour.GREEN: "✓", Colour.YELLOW: "!", Colour.RED: "✕"}
 
 
-@dataclass(frozen=True, slots=True)
-class TapLine:
+class TapLine(Struct, frozen=True):
     """One tap or sale in the list of the newest. `message` empty: the end of the tap is not known yet."""
 
     at: datetime
@@ -60,8 +60,7 @@ def _line(tap: JournalTap) -> TapLine:
     return TapLine(at, message, shade, MARKS[shade], tap.charge_minor, persons)
 
 
-@dataclass(frozen=True, slots=True)
-class Unsent:
+class Unsent(Struct, frozen=True):
     """How much waits for the network, and how old the oldest of it is."""
 
     rows: int
@@ -104,8 +103,7 @@ def _record(journal: Journal, sequence: int) -> AnyRecord | None:
     return parse_record(rows[0].body) if rows and rows[0].sequence == sequence else None
 
 
-@dataclass(frozen=True, slots=True)
-class CashPrice:
+class CashPrice(Struct, frozen=True):
     """What one person pays in cash now; `message` says why it is None."""
 
     sum_minor: int | None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cardproto.resident.limits import LARGEST_ROUTE
 from terminal.clock import from_unix_ms
 from terminal.journal.console_records import PlaceSet
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
+from terminal.money import sum_format
 from terminal.policy.needs import unknown_on
 from terminal.policy.routes import LineRoute, RouteStop
 from terminal.receipt.counter import sell_for_cash
@@ -81,8 +84,7 @@ def direction_names(visit: Visit, route: LineRoute | None) -> tuple[str, str]:
     return (named[0] if named else first), (named[1] if len(named) > 1 else second)
 
 
-@dataclass(frozen=True, slots=True)
-class RouteRun:
+class RouteRun(Struct, frozen=True):
     """One direction of a route, to be chosen: `value` is "15-0" in the form."""
 
     value: str
@@ -289,8 +291,7 @@ def to_report(_visit: Visit, _form: FormFields, written: Written) -> str:
 WHEREVER: Final = "0"
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """A ride one may buy in cash: to a stop or zone (`key` "0": wherever), for so much each; None: not now, by
     `reason`."""
 
@@ -308,7 +309,7 @@ def sale_page(visit: Visit) -> View:
     offers = _offers(visit, trip)
     values = {
         "offers": offers,
-        "currency": console.policy.document.header.currency,
+        "sum_format": sum_format(console.policy.currency, visit.language)._asdict(),
         "sold": any(offer.sum_minor is not None for offer in offers),
         "trip": trip,
         "place": place_named(console, trip, console.routes.get(trip.route)),
@@ -379,8 +380,7 @@ def _hand_over(console: Console, sequence: int) -> None:
     sale = sale_of(console.terminal.journal, sequence)
     if receipts is None or adapter is None or sale is None:
         return
-    currency = console.policy.document.header.currency
-    hand_over(adapter, _sold(console, sequence, sale), receipts, currency, Means(printer=True))
+    hand_over(adapter, _sold(console, sequence, sale), receipts, Means(printer=True))
 
 
 def _sold(console: Console, sequence: int, sale: CashSale) -> ReceiptSale:

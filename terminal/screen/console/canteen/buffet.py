@@ -7,9 +7,10 @@ lives in the address of the page: a reload loses nothing, and nothing is sold be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.documents import Product
@@ -25,8 +26,7 @@ MOST_OF_ONE: Final = 20
 """So many of one product in one sale are taken for a slip of the finger."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ware:
+class Ware(Struct, frozen=True):
     """One product of the shelf. `forbidden`: the parents excluded it, so it cannot be put into the basket."""
 
     id: str
@@ -43,8 +43,7 @@ class Ware:
         return self.count * self.price_minor
 
 
-@dataclass(frozen=True, slots=True)
-class Till:
+class Till(Struct, frozen=True):
     """The buffet for one pupil, or the shelf alone while no pupil is chosen.
 
     `refusal` says beforehand why this basket would not be sold. `left_minor` is how much can be spent today:

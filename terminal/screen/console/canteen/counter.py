@@ -7,9 +7,10 @@ is looked up only to know whom to expect.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Final
+
+from msgspec import Struct, field
 
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.documents import RosterPupil
@@ -29,8 +30,7 @@ from terminal.trail import Reason, TrailEntry
 from terminal.trip.pupil import Age, Pupil
 
 
-@dataclass(frozen=True, slots=True)
-class AtCounter:
+class AtCounter(Struct, frozen=True):
     """One tap: who stands there and what to hand out. `without` are the foods the parents excluded.
 
     `person` is None for a card no roster lists; `card` is then its reference, to lend it (M-35). `portions` of
@@ -100,8 +100,7 @@ def why(trail: Iterable[Reason | TrailEntry]) -> str:
     return next(reversed(list(known)), "")
 
 
-@dataclass(frozen=True, slots=True)
-class ClassCount:
+class ClassCount(Struct, frozen=True):
     """How far one class has come with the meal that is being served."""
 
     class_id: str
@@ -109,8 +108,7 @@ class ClassCount:
     left: int
 
 
-@dataclass(frozen=True, slots=True)
-class MealNow:
+class MealNow(Struct, frozen=True):
     """The meal of this break. `kind` is empty while nothing is served; `next_kind` is then what comes next today."""
 
     kind: str
@@ -128,8 +126,7 @@ class MealNow:
         return self.served + self.left
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """Something staff have to know; `severe` when it stops some of the work. `rows` are those not yet sent."""
 
     code: str
@@ -137,8 +134,7 @@ class Notice:
     rows: int = 0
 
 
-@dataclass(slots=True)
-class Expected:
+class Expected(Struct):
     """Whom each meal of a day is for, by the roster; worked out once for as long as roster and day stay the same."""
 
     _key: tuple[date, int] | None = None

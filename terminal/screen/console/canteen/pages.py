@@ -8,10 +8,11 @@ meal officer   attendance, orders not collected, report
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from terminal.canteen.counter import CanteenCounter
 from terminal.clock import from_unix_ms
@@ -52,8 +53,7 @@ REPORT: Final = frozenset({Role.CASHIER, Role.MEAL_OFFICER})
 CANTEEN_STAFF: Final = frozenset({Role.CASHIER, Role.TEACHER, Role.MEAL_OFFICER})
 
 
-@dataclass(frozen=True, slots=True)
-class May:
+class May(Struct, frozen=True):
     """What the pages offer to a role; the actions check for themselves."""
 
     group: bool

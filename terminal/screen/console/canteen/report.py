@@ -8,9 +8,10 @@ Beside it, what was done lately and may still be put right (M-32, M-34), for all
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.canteen.closing import report_of
 from terminal.canteen.counter import CanteenCounter
@@ -24,24 +25,21 @@ from terminal.screen.console.canteen.people import Person, person
 MEALS_ONLY: Final = "meals_"
 
 
-@dataclass(frozen=True, slots=True)
-class Category:
+class Category(Struct, frozen=True):
     """`name` is the document's. Empty: a paid meal, or with `meals` a ground of which only that may be shown (D-03)."""
 
     name: str
     meals: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ReportLine:
+class ReportLine(Struct, frozen=True):
     """One class, category and meal."""
 
     group: ReportGroup
     category: Category
 
 
-@dataclass(frozen=True, slots=True)
-class ClassLines:
+class ClassLines(Struct, frozen=True):
     """The lines of one class and their sum."""
 
     class_id: str
@@ -49,9 +47,8 @@ class ClassLines:
     total: ReportGroup
 
 
-@dataclass(frozen=True, slots=True)
-class ReportPage:
-    """The report with what a reader of it wants added up. `agrees`: it equals the records to the kopeck."""
+class ReportPage(Struct, frozen=True):
+    """The report with what a reader of it wants added up. `agrees`: it equals the records to the minor unit."""
 
     report: DayReport
     school: str
@@ -63,7 +60,7 @@ class ReportPage:
 
     @property
     def agrees(self) -> bool:
-        """Whether every kopeck of the records is in the report."""
+        """Whether every minor unit of the records is in the report."""
         return self.report.control.difference_minor == 0
 
 
@@ -122,8 +119,7 @@ def _total(groups: tuple[ReportGroup, ...] | list[ReportGroup], class_id: str) -
     return total
 
 
-@dataclass(frozen=True, slots=True)
-class DoneLine:
+class DoneLine(Struct, frozen=True):
     """One meal or sale. `seconds_left` is how long it may still be annulled, 0 when it may not.
 
     `meal` is empty for a sale, which then states `sum_minor`; the price of a meal is not shown at the counter.
@@ -139,8 +135,7 @@ class DoneLine:
     seconds_left: int
 
 
-@dataclass(frozen=True, slots=True)
-class OrdersLeft:
+class OrdersLeft(Struct, frozen=True):
     """Orders of one meal that were not collected; they can be marked when its serving is `over`."""
 
     kind: str

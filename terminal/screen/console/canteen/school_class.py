@@ -6,9 +6,10 @@ One who is refused stops none of the others. Balances are those of the hot-meal 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.issuing import How, Issued, ServingList, issue
@@ -26,8 +27,7 @@ WAYS: Final = (How.CLASS_LIST, How.COVERED_TABLE, How.PRE_ORDER)
 """How a class may be served from the list."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """One line of the list. `state` is here, served, absent or home; only who is here can be ticked."""
 
     person: Person
@@ -42,8 +42,7 @@ class Tick:
         return self.state in (HERE, ABSENT)
 
 
-@dataclass(frozen=True, slots=True)
-class TickList:
+class TickList(Struct, frozen=True):
     """A class before it is served. `kind` is a meal, "by_shift", or empty when nothing is served at this hour."""
 
     class_id: str
@@ -59,8 +58,7 @@ class TickList:
         return sum(line.ticked for line in self.lines)
 
 
-@dataclass(frozen=True, slots=True)
-class IssueResult:
+class IssueResult(Struct, frozen=True):
     """What came of one pupil; `why` is for the staff, `meal` what was handed out or refused, where it is known."""
 
     person: Person
