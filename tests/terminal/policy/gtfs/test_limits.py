@@ -139,7 +139,7 @@ def test_archives_that_are_no_feed(tmp_path: Path) -> None:
             archive.writestr(f"{number}.txt", "")
     assert "many.zip holds 1001 files. A feed has at most 1000." in refusal(tmp_path / "many.zip")
     with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
-        archive.writestr("readme.md", "nothing")
+        archive.writestr("notes.html", "nothing")
     assert "holds no GTFS file" in refusal(tmp_path / "empty.zip")
     lzma = zipped(tmp_path)
     with zipfile.ZipFile(lzma, "a", zipfile.ZIP_LZMA) as archive:
