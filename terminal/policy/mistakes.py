@@ -61,7 +61,7 @@ class RuleMistake(MistakeCode):
     UNKNOWN_CURRENCY = (
         "unknown_currency",
         N_('unknown currency "{currency}"'),
-        N_("Use {known}: the purse on the card counts its hundredths."),
+        N_("Use a code of ISO 4217 such as RUB, EUR or KZT: the purse on the card counts its minor units."),
     )
     UNKNOWN_TIME_ZONE = (
         "unknown_time_zone",
@@ -107,6 +107,16 @@ class RuleMistake(MistakeCode):
         "ticket_without_site",
         N_("a control ticket must say where the receipt is found"),
         N_("Add `site`, or take `control_ticket` out of `ways`."),
+    )
+    FISCAL_MISSING = (
+        "fiscal_missing",
+        N_("a receipt of 54-FZ cannot be asked for without it"),
+        N_("Add it."),
+    )
+    FISCAL_ELSEWHERE = (
+        "fiscal_elsewhere",
+        N_("receipts of 54-FZ are in {fiscal}, the document is in {currency}"),
+        N_("Leave it out: tickets are given, and no receipt is asked for."),
     )
     TICKET_NOT_LAST = (
         "ticket_not_last",

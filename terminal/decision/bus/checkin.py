@@ -48,7 +48,6 @@ from terminal.policy.rights.index import FareConcession
 from terminal.policy.scopes import Ride, inside
 from terminal.trip.facts import Spot
 
-
 # in
 
 
@@ -185,7 +184,11 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
         due_minor = balance_minor
     if paid_by is not PaidBy.GRACE:  # what is held then is of an older ride, and owed still
         counters = release(rule, counters)
-    values = {"sum_minor": due_minor, "left": tap.snapshot.event.inside}
+    values: dict[str, int | str] = {
+        "sum_minor": due_minor,
+        "currency": tap.policy.currency,
+        "left": tap.snapshot.event.inside,
+    }
     outcome = Outcome(Message.OK_CHECKOUT, Admission.LET_IN, charge_minor=due_minor, values=values)
     return accept(
         tap,

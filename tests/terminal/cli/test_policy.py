@@ -98,7 +98,7 @@ def test_diff_tells_what_would_change_for_whom(run: Run, files: Path) -> None:
     assert told.returncode == 0, told.stderr
     assert "fares.by_medium.transport_card: 2400 → 2500" in told.stdout
     assert "ride.toml: 1 of 1 scenarios change" in told.stdout
-    assert "in all 48.00 → 50.00" in told.stdout
+    assert "in all RUB 48.00 → RUB 50.00" in told.stdout
 
 
 def test_diff_of_a_document_with_itself_is_nothing(run: Run, files: Path) -> None:

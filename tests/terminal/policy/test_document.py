@@ -95,7 +95,7 @@ TYPE_ERRORS = [
     ("07:30:00", '"early"', "meals.kinds[0].served_from", "Write, for example: 07:30:00"),
 ]
 MEANING_ERRORS = [
-    ('currency = "RUB"', 'currency = "EUR"', "header.currency", "RUB"),
+    ('currency = "RUB"', 'currency = "EURO"', "header.currency", "ISO 4217 such as RUB, EUR or KZT"),
     ("Europe/Volgograd", "Europe/Tsaritsyn", "header.time_zone", "IANA"),
     ("valid_to = 2036", "valid_to = 2024", "header.valid_to", "Put it after"),
     ('languages = ["ru", "en"]', 'languages = ["ru", "tt"]', "messages.languages[1]", "ru, en"),
@@ -216,9 +216,9 @@ def test_combinations_must_be_clear() -> None:
 
 
 def test_several_problems_are_counted() -> None:
-    text = changed('currency = "RUB"', 'currency = "EUR"').replace("Europe/Volgograd", "Nowhere")
+    text = changed('currency = "RUB"', 'currency = "EURO"').replace("Europe/Volgograd", "Nowhere")
     error = refused(text)
-    assert 'unknown currency "EUR" (and 1 more)' in error.what
+    assert 'unknown currency "EURO" (and 1 more)' in error.what
     assert [mistake.path for mistake in error.mistakes] == ["header.currency", "header.time_zone"]
 
 
