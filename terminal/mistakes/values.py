@@ -64,7 +64,7 @@ class ShapeMistake(MistakeCode):
     MONEY = (
         "money",
         N_("{given} is no amount"),
-        N_("Write minor units (kopecks) as a whole number: {amount_minor}"),
+        N_("Write kopecks as a whole number: {amount_minor}"),
     )
     MONEY_OF = (
         "money_of",
