@@ -212,7 +212,7 @@ class RuleMistake(MistakeCode):
     TRANSFER_NOT_OPENED = (
         "transfer_not_opened",
         N_("nothing opens `{transfer}`"),
-        N_("Name it in the `transfer` of [fares], of a fare rule or of a plan, or remove it."),
+        N_("Name it in `fares.transfer`, or in the `transfer` of a fare rule or a plan, or remove it."),
     )
     TRANSFER_NAMED_NONE = (
         "transfer_named_none",

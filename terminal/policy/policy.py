@@ -116,7 +116,7 @@ class Policy:
 
     @property
     def contract_counters(self) -> tuple[Counter, ...]:
-        """The counters of the contract slots, A then B."""
+        """The counters of the contract slots, A then B; none where nothing that is sold counts."""
         return self.card.contracts
 
     def ordinary_fare(

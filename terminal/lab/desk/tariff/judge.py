@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from terminal.errors import RegionDocumentError, ScenarioFileError, TerminalError
+from terminal.errors import RegionDocumentError, ScenarioFileError
 from terminal.lab.desk.tariff.shown import (
     change_shown,
     difference_shown,
@@ -75,8 +75,6 @@ def answer(order: TariffOrder, folder: Path) -> dict[str, Any]:
 
 def _judged(text: str, folder: Path) -> tuple[Policy | None, list[dict[str, Any]]]:
     """The document ready for deciding, or what is wrong with it."""
-    if len(text.encode()) > LONGEST_TEXT:
-        raise TerminalError(f"the text is longer than {LONGEST_TEXT} bytes", "Take a part of it away.")
     try:
         return Policy.of(parse_region(text, "", folder)), []
     except RegionDocumentError as error:
@@ -115,8 +113,6 @@ def _save(order: TariffOrder, policy: Policy, _folder: Path) -> dict[str, Any]:
 
 
 def _file(order: TariffOrder) -> ScenarioFile:
-    if len(order.scenarios.encode()) > LONGEST_TEXT:
-        raise ScenarioFileError(f"the text is longer than {LONGEST_TEXT} bytes", "Take a part of it away.")
     return parse_scenarios(order.scenarios, "")
 
 

@@ -71,6 +71,7 @@ export class Rider {
     byId("card").replaceChildren(...this.#cardForm());
     byId("story").replaceChildren(...this.story.taps.map((tap, index) => this.#tap(tap, index)));
     byId("adding").replaceChildren(...this.#adding());
+    byId("no-taps").hidden = this.story.taps.length > 0;
     this.#results(this.played ?? []);
     if (focus) document.querySelector(`[data-field="${CSS.escape(focus)}"]`)?.focus();
   }
