@@ -39,7 +39,7 @@ class Bar(NamedTuple):
 
 def picture(report: ImpactReport, language: str) -> str:
     """All groups that differ, one below the other, as a file of its own."""
-    words, top, parts = ImpactWords(language), 70, list[str]()
+    words, top, parts = ImpactWords(language, report.currency), 70, list[str]()
     for dimension in SHOWN:
         bars = bars_of(dimension, report.groups[dimension.value], words)
         if bars:

@@ -24,7 +24,7 @@ MOST_TAPS: Final = 3
 
 def lines(report: ImpactReport, language: str) -> Iterator[str]:
     """All of it; groups without a difference are counted in one line."""
-    words = ImpactWords(language)
+    words = ImpactWords(language, report.currency)
     yield heading(report, words)
     yield from _totals(report, words)
     if report.equal:

@@ -10,7 +10,8 @@ from typing import Final
 from terminal.impact.gaps import Gap, GapKind
 from terminal.impact.report import SENSITIVE, GroupRow, ImpactReport
 from terminal.impact.tally import CASH, REFUSED, REPEATED, Dimension
-from terminal.messages import day, money
+from terminal.messages import day
+from terminal.money import money
 from terminal.texts import N_, translator
 from terminal.trail import rule_of
 from terminal.trail_words import effect_words
@@ -79,10 +80,11 @@ RIGHTS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 class ImpactWords:
-    """Everything in one language."""
+    """Everything in one language, sums in the currency of the documents."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, currency: str) -> None:
         self.language = language
+        self._currency = currency
         self._t = translator(language)
 
     def text(self, message: str) -> str:
@@ -99,7 +101,7 @@ class ImpactWords:
         return ", ".join(one.file or f"{one.terminal}/{one.sequence}" for one in gap.examples)
 
     def sum(self, minor: int) -> str:
-        return money(minor, self.language)
+        return money(minor, self._currency, self.language)
 
     def more(self, minor: int) -> str:
         """A difference, with its sign."""

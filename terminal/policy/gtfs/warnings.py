@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from terminal.money import amount_text
 from terminal.policy.gtfs.conditions import At, Covering
-from terminal.policy.gtfs.currency import amount_text
 from terminal.policy.gtfs.files import FeedProblem
 from terminal.policy.gtfs.places import BLANK, Keys, places_of
 from terminal.policy.gtfs.services import services_of
