@@ -27,7 +27,7 @@ WRONG = [
     ("window_s = 3600", "window_ss = 3600"),
     ('counter = "concession_month"', 'counter = "consession_month"'),
     ("code = 12\n", 'code = 12\ncolour = "red"\n'),
-    ("loser = 10", "loser = 11"),
+    ("transfers = 1\n", "transfers = 1\ncounted_from = 'first'\n"),
     ('languages = ["ru", "en"]', 'languages = ["ru", "tt"]'),
 ]
 EXPECTED = {
@@ -36,7 +36,7 @@ EXPECTED = {
     ("transfers[0].window_ss", ShapeMistake.UNKNOWN_KEY_NEAR),
     ("concessions[1].limits[0].counter", NameMistake.UNKNOWN_NEAR),
     ("concessions[4].colour", ShapeMistake.UNKNOWN_KEY),
-    ("meals.combine[0]", "pair_with_itself"),
+    ("transfers[0].counted_from", ShapeMistake.UNKNOWN_WORD_NEAR),
     ("messages.languages[1]", RuleMistake.UNKNOWN_LANGUAGE),
 }
 
@@ -158,7 +158,11 @@ def test_what_is_no_file_is_named_and_never_waited_for(run: Run, tmp_path: Path)
     os.mkfifo(tmp_path / "pipe.toml")
     (tmp_path / "there.toml").mkdir()
     (tmp_path / "loop.toml").symlink_to("loop.toml")
-    for name, words in (("pipe.toml", "a device or a pipe"), ("there.toml", "no region documents in"), ("loop.toml", "no region document")):  # fmt: skip
+    for name, words in (
+        ("pipe.toml", "a device or a pipe"),
+        ("there.toml", "no region documents in"),
+        ("loop.toml", "no region document"),
+    ):
         done = run("policy", "check", tmp_path / name)
         assert done.returncode == 10, done.stderr
         assert words in done.stderr
