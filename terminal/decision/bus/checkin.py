@@ -48,7 +48,6 @@ from terminal.policy.rights.index import FareConcession
 from terminal.policy.scopes import Ride, inside
 from terminal.trip.facts import Spot
 
-
 # in
 
 
