@@ -21,7 +21,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 def page(report: ImpactReport, language: str) -> str:
     """The whole page in one language."""
-    words = ImpactWords(language)
+    words = ImpactWords(language, report.currency)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

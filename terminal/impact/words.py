@@ -11,6 +11,7 @@ from terminal.impact.gaps import Gap, GapKind
 from terminal.impact.report import SENSITIVE, GroupRow, ImpactReport
 from terminal.impact.tally import CASH, REFUSED, REPEATED, Dimension
 from terminal.messages import day, money
+from terminal.policy.gtfs.currency import amount_text
 from terminal.texts import N_, translator
 from terminal.trail import rule_of
 from terminal.trail_words import effect_words
@@ -79,10 +80,10 @@ RIGHTS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 class ImpactWords:
-    """Everything in one language."""
+    """Everything in one language, with sums in one currency."""
 
-    def __init__(self, language: str) -> None:
-        self.language = language
+    def __init__(self, language: str, currency: str) -> None:
+        self.language, self.currency = language, currency
         self._t = translator(language)
 
     def text(self, message: str) -> str:
@@ -100,6 +101,20 @@ class ImpactWords:
 
     def sum(self, minor: int) -> str:
         return money(minor, self.language)
+
+    def amount(self, minor: int) -> str:
+        """A sum in a column whose head names the currency."""
+        whole, point, fraction = amount_text(minor, self.currency).partition(".")
+        group = self._t.pgettext("thousands separator", ",")
+        return (
+            f"{int(whole):,}".replace(",", group)
+            + (self._t.pgettext("decimal point", ".") if point else "")
+            + fraction
+        )
+
+    def more_amount(self, minor: int) -> str:
+        """A difference in such a column, with its sign."""
+        return f"+{self.amount(minor)}" if minor > 0 else self.amount(minor)
 
     def more(self, minor: int) -> str:
         """A difference, with its sign."""
