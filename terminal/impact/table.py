@@ -132,7 +132,7 @@ def _tap(shown: ShownTap, words: ImpactWords) -> Iterator[str]:
 
 def side_words(side: Side, words: ImpactWords) -> str:
     """What one document makes of a tap, with its trail."""
-    trail = " | ".join(step_line(step, words.language, titled=False) for step in side.trail)
+    trail = " | ".join(step_line(step, words.currency, words.language, titled=False) for step in side.trail)
     return f"{words.sum(side.charge_minor)} {text(side.message, words.language, side.values)} ({trail})"
 
 

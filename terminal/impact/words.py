@@ -10,8 +10,8 @@ from typing import Final
 from terminal.impact.gaps import Gap, GapKind
 from terminal.impact.report import SENSITIVE, GroupRow, ImpactReport
 from terminal.impact.tally import CASH, REFUSED, REPEATED, Dimension
-from terminal.messages import day, money
-from terminal.policy.gtfs.currency import amount_text
+from terminal.messages import day
+from terminal.money import amount_text, money, sum_format
 from terminal.texts import N_, translator
 from terminal.trail import rule_of
 from terminal.trail_words import effect_words
@@ -100,17 +100,14 @@ class ImpactWords:
         return ", ".join(one.file or f"{one.terminal}/{one.sequence}" for one in gap.examples)
 
     def sum(self, minor: int) -> str:
-        return money(minor, self.language)
+        return money(minor, self.currency, self.language)
 
     def amount(self, minor: int) -> str:
         """A sum in a column whose head names the currency."""
-        whole, point, fraction = amount_text(minor, self.currency).partition(".")
-        group = self._t.pgettext("thousands separator", ",")
-        return (
-            f"{int(whole):,}".replace(",", group)
-            + (self._t.pgettext("decimal point", ".") if point else "")
-            + fraction
-        )
+        form = sum_format(self.currency, self.language)
+        whole, _, fraction = amount_text(abs(minor), self.currency).partition(".")
+        number = f"{'-' if minor < 0 else ''}{int(whole):,}".replace(",", form.group)
+        return f"{number}{form.point}{fraction}" if fraction else number
 
     def more_amount(self, minor: int) -> str:
         """A difference in such a column, with its sign."""
