@@ -24,6 +24,7 @@ from terminal.lab.desk.tariff.shown import (
     problem_shown,
 )
 from terminal.lab.desk.tariff.story import Story, file_of, played, saved, story_of
+from terminal.money import money
 from terminal.policy.load import policy_from_text
 from terminal.policy.policy import Policy
 from terminal.scenario.diff import RiderDiff, document_changes, rider_diffs
@@ -67,7 +68,7 @@ def answer(order: TariffOrder, folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"mistakes": mistakes}
     if policy is None:
         return found
-    found["document"] = document_shown(policy)
+    found["document"] = document_shown(policy, order.language)
     for want in order.wants:
         found[want] = _tried(WANTS[want], order, policy, folder)
     return found
@@ -140,7 +141,9 @@ def _run(order: TariffOrder, policy: Policy, _folder: Path) -> dict[str, Any]:
                 "number": one.number,
                 "product": one.case.product,
                 "on": one.case.on,
-                "differences": [difference_shown(d, order.language) for d in one.differences],
+                "differences": [
+                    difference_shown(d, policy.currency, order.language) for d in one.differences
+                ],
             }
             for one in sales
             if not one.ok
@@ -155,11 +158,11 @@ def _result_shown(result: Result, policy: Policy, language: str) -> dict[str, An
         "taps": [
             {
                 **played_shown(miss.played, policy, language),
-                "differences": [difference_shown(d, language) for d in miss.differences],
+                "differences": [difference_shown(d, policy.currency, language) for d in miss.differences],
             }
             for miss in result.misses[:MOST_SHOWN]
         ],
-        "total": [difference_shown(d, language) for d in result.total],
+        "total": [difference_shown(d, policy.currency, language) for d in result.total],
     }
 
 
@@ -174,7 +177,7 @@ def _compare(order: TariffOrder, policy: Policy, folder: Path) -> dict[str, Any]
         return {"mistakes": mistakes}
     changes = document_changes(before.document, policy.document)
     return {
-        "values": [change_shown(one, order.language) for one in changes[:MOST_SHOWN]],
+        "values": [change_shown(one, before, policy, order.language) for one in changes[:MOST_SHOWN]],
         "values_total": len(changes),
         "story": _riders(lambda: _story_file(order, policy), order, before, policy)
         if order.story is not None and order.story.get("taps")
@@ -210,23 +213,23 @@ def _riders(
     return {
         "total": len(asked.scenarios),
         "changed": len(found),
-        "riders": [_rider_shown(one, after, order.language) for one in found[:MOST_SHOWN]],
+        "riders": [_rider_shown(one, before, after, order.language) for one in found[:MOST_SHOWN]],
     }
 
 
-def _rider_shown(diff: RiderDiff, policy: Policy, language: str) -> dict[str, Any]:
+def _rider_shown(diff: RiderDiff, old: Policy, new: Policy, language: str) -> dict[str, Any]:
     return {
         "number": diff.number,
         "name": diff.name,
         "rider": diff.rider,
-        "old_minor": diff.old_charge_minor,
-        "new_minor": diff.new_charge_minor,
+        "old": money(diff.old_charge_minor, old.currency, language),
+        "new": money(diff.new_charge_minor, new.currency, language),
         "taps": [
             {
                 "tap": tap.played.tap,
                 "turn": tap.played.turn,
-                "place": place(tap.played, policy),
-                "changes": [change_shown(one, language) for one in tap.changes],
+                "place": place(tap.played, new),
+                "changes": [change_shown(one, old, new, language) for one in tap.changes],
             }
             for tap in diff.taps[:MOST_SHOWN]
         ],
