@@ -194,8 +194,7 @@ def _tap(resident: Resident, bus: Bus, policy: Policy, at: datetime) -> None:
 
 def _reload(resident: Resident, at: datetime) -> None:
     before = resident.event
-    resident.event = replace(
-        before,
+    resident.event = before._replace(
         kind=EventKind.RELOAD,
         at=at,
         terminal=0,

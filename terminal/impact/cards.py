@@ -7,7 +7,6 @@ else lets both begin anew from the card as it was read, and is named.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -100,8 +99,7 @@ def _moved(
     if not 0 <= balance_minor <= LARGEST_MINOR:
         gaps.append(GapKind.PURSE_SHORT)
     riding = state if state.inside else event
-    return replace(
-        event,
+    return event._replace(
         balance_after_minor=min(max(balance_minor, 0), LARGEST_MINOR),
         route=riding.route,
         direction=riding.direction,

@@ -230,6 +230,7 @@ class Tariff:
 
     def _by_distance(self, rule: Table, ride: Ride, guess: bool, least: bool) -> list[Fraction] | None:
         start, end = ride.start.mark_m, ride.named.mark_m
+        start = ride.first.mark_m if start is None and guess else start
         end = ride.terminus.mark_m if end is None and guess else end
         if not (guess or least) and (start is None or end is None):
             return None
