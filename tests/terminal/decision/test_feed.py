@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -134,7 +133,7 @@ def test_companions_pay_a_single_ride_each(tmp_path: Path) -> None:
 def test_a_reload_in_between_ends_no_journey(tmp_path: Path) -> None:
     rider = Rider(policy=region(tmp_path, FLAT))
     rider.tap(NOW, route=5, stop=1)
-    rider.event = replace(rider.newest, kind=EventKind.RELOAD, at=NOW + 10 * MIN, journey_age_s=600, route=0)
+    rider.event = rider.newest._replace(kind=EventKind.RELOAD, at=NOW + 10 * MIN, journey_age_s=600, route=0)
     assert told(rider.tap(NOW + 30 * MIN, route=6, stop=2)) == ("ok_transfer", 0)
 
 
