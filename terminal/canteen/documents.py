@@ -168,7 +168,13 @@ def _other_schema(raw: dict[str, Any]) -> Iterator[Mistake]:
 
 def form_of(shape: type[Document]) -> FileForm[Document]:
     """How such a list is read. No message quotes what stands in it: a roster holds personal data."""
-    return FileForm(shape, RosterError, beforehand=_other_schema, most_bytes=MOST_LIST_BYTES, private=True)
+    return FileForm(
+        shape,
+        RosterError,
+        beforehand=_other_schema,
+        most_bytes=MOST_LIST_BYTES,
+        private=shape is RosterDocument,
+    )
 
 
 class ListFile(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ from terminal.cli import (
     journal,
     policy,
     policy_gtfs,
+    policy_impact,
     receipt,
     recompute,
     run,
@@ -63,6 +64,7 @@ collector.app.command("enrol")(collector_terminals.enrol)
 collector.app.command("revoke")(collector_terminals.revoke)
 journal.app.command("recompute")(recompute.recompute)
 policy.app.command("import-gtfs")(policy_gtfs.import_gtfs)
+policy.app.command("impact")(policy_impact.impact)
 policy.app.command("gtfs-routes")(policy_gtfs.gtfs_routes)
 app.add_typer(collector.app, name="collector")
 app.add_typer(fleet.app, name="fleet")

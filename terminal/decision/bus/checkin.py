@@ -345,7 +345,7 @@ def _topping_up(tap: Tap, rule: Transfer, ride: Ride, out: RideEnd, trail: Trail
 
 
 def _after(tap: Tap, ride: Ride, own: _Own, held: int, counters: int) -> tuple[int, Journey]:
-    """The counters and the journey after the ride: what was paid in it (T-38), whether it may be returned from (T-39)."""
+    """The counters and the journey after the ride: what was paid in it (T-38), and the way back from it (T-39)."""
     event, price_minor = tap.snapshot.event, own.price_minor
     if event.paid_by not in BY_FARE:
         return counters, None
