@@ -88,8 +88,9 @@ BY_FARE: Final = (PaidBy.PURSE, PaidBy.TRANSFER, *CONCESSION_SLOTS)
 
 
 def held_fare(tap: Tap, ride: Ride, trail: Trail) -> Quote | None:
-    """The ordinary fare of `ride`, which goes to the terminus: the dearest it can be on this turn of the vehicle where a
-    place is not known."""
+    """The ordinary fare of `ride`, which goes to the terminus: the dearest it can be on this turn of the vehicle where
+    a place is not known.
+    """
     policy = tap.policy
     quote = policy.ordinary_fare(ride, tap.local)
     if quote is not None:
