@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -195,8 +195,9 @@ def _tap(resident: Resident, bus: Bus, policy: Policy, at: datetime) -> None:
 
 def _reload(resident: Resident, policy: Policy, at: datetime) -> None:
     before = resident.event
-    resident.event = replace(
-        later(before, at, lambda moment: policy.service_date(moment.astimezone(policy.zone))),
+    resident.event = later(
+        before, at, lambda moment: policy.service_date(moment.astimezone(policy.zone))
+    )._replace(
         kind=EventKind.RELOAD,
         terminal=RELOAD_POINT,
         sequence=before.sequence + 1,

@@ -119,7 +119,7 @@ def _days(policy: Policy, first: str | None, last: str | None) -> tuple[int, int
     from terminal.clock import unix_ms
 
     def begins_ms(day: date) -> int:
-        hour = time(policy.service_day_end_hour)
+        hour = time(policy.document.header.service_day_end_hour)
         return unix_ms(datetime.combine(day, hour, policy.zone))
 
     begin = None if first is None else _day("--from", first)

@@ -7,7 +7,6 @@ else lets both begin anew from the card as it was read, and is named.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -96,12 +95,11 @@ def _moved(
         gaps.append(GapKind.PURSE_SHORT)
     balance_minor = min(max(balance_minor, 0), LARGEST_MINOR)
     if all(getattr(state, name) == getattr(before, name) for name in RUNNING):
-        return replace(event, balance_after_minor=balance_minor)
+        return event._replace(balance_after_minor=balance_minor)
     trip = Trip("bus", event.terminal, event.sequence)
     tap = of_boarding(rebase(CardSnapshot(NO_UID, rights, state), policy, trip, event.at))
     riding = state if state.inside else event
-    return replace(
-        event,
+    return event._replace(
         balance_after_minor=balance_minor,
         route=riding.route,
         direction=riding.direction,

@@ -81,13 +81,16 @@ class CheckInRule:
 
 @dataclass(frozen=True, slots=True)
 class SpentCap:
-    """At most so much money in a period; `tiers` from the cheapest to the dearest."""
+    """At most so much money in a period; `tiers` from the cheapest to the dearest. `everywhere`: every ride is in the
+    cheapest.
+    """
 
     id: str
     period: Period
     spent: Counter
     level: Counter | None
     tiers: tuple[tuple[int, tuple[Area, ...]], ...]
+    everywhere: bool
     concessions: frozenset[int]
 
 
@@ -188,5 +191,6 @@ def _cap(cap: AmountCap | TripCap, counters: CardCounters, zones: Mapping[str, i
         spent=spent,
         level=None if cap.level is None else counters.by_name[cap.level],
         tiers=tuple((tier.amount_minor, areas_of(tier.scope, zones)) for tier in cap.tiers),
+        everywhere=not cap.tiers[0].scope,
         concessions=concessions,
     )
