@@ -6,7 +6,7 @@ Prices travel in thousandths of a kopeck until the end, so that they are rounded
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
@@ -173,23 +173,46 @@ class FareLine:
     opens: str
 
 
+REMEMBERED: Final = 1024
+"""How many quotes a sheet remembers: some hundred bytes each."""
+
+
 @dataclass(frozen=True, slots=True)
 class FareSheet:
-    """The fares from `first_day` (an ordinal) on. `flat`: what a ride no rule is about costs, if anything."""
+    """The fares from `first_day` (an ordinal) on. `flat`: what a ride no rule is about costs, if anything.
+
+    Quotes that hold at any time are remembered: a vehicle asks for few of them, again and again.
+    """
 
     first_day: int
     base_milli: int
     flat: FareLine | None
     by_route: Mapping[int, tuple[FareLine, ...]]
     any_route: tuple[FareLine, ...]
+    _known: dict[tuple[Ride, int, bool], Quote] = field(default_factory=dict)
 
     def quote(self, ride: Ride, local: datetime, medium: int, *, dearest: bool) -> Quote | None:
         """The ordinary fare of `ride` at a local time, or None when it is unknown.
 
         With `dearest` an unknown one is the most it can be; it stays None where no fare is about the ride.
         """
+        asked = (ride, medium, dearest)
+        quote = self._known.get(asked)
+        if quote is not None:
+            return quote
+        lines = self.by_route.get(ride.route, self.any_route)
+        quote = self._among(lines, ride, local, medium, dearest=dearest)
+        if quote is not None and all(line.times is None for line in lines):
+            if len(self._known) == REMEMBERED:
+                self._known.clear()
+            self._known[asked] = quote
+        return quote
+
+    def _among(
+        self, lines: tuple[FareLine, ...], ride: Ride, local: datetime, medium: int, *, dearest: bool
+    ) -> Quote | None:
         unsure: list[FareLine] = []
-        for line in self.by_route.get(ride.route, self.any_route):
+        for line in lines:
             if line.modes is not None and ride.mode not in line.modes:
                 continue
             if line.times is not None and not line.times.at(local):
