@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
@@ -76,8 +75,7 @@ class Weekday(StrEnum):
     SUNDAY = "sun"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """`path` inside the document ("meals.kinds[1].bit"), what is wrong there, and what to change."""
 
     path: str

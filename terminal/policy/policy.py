@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from terminal.policy.counters.index import CardCounters, Counter
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
@@ -32,8 +33,7 @@ from terminal.policy.scopes import Ride, WeekTimes
 ONE_DAY: Final = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What `decide` needs of a region. Make one with `Policy.of`; it never changes."""
 
     document: RegionDocument

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from terminal.policy.base import Weekday
 from terminal.policy.document.counters import COUNTER_BITS, Counters, Period
@@ -19,8 +20,7 @@ _BY_DATE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(Struct, frozen=True):
     """One counter inside the 56 bits of an event."""
 
     name: str
@@ -39,8 +39,7 @@ class Counter:
         return counters & ~(self.mask << self.shift) | fits << self.shift
 
 
-@dataclass(frozen=True, slots=True)
-class CardCounters:
+class CardCounters(Struct, frozen=True):
     """All counters of one layout."""
 
     layout: int

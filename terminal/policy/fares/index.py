@@ -6,10 +6,11 @@ Prices travel in thousandths of a kopeck until the end, so that they are rounded
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from terminal.policy.base import FareMedium
 from terminal.policy.document.fares import (
@@ -69,8 +70,7 @@ class Price(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class FlatPrice:
+class FlatPrice(Struct, frozen=True):
     """The same for every ride."""
 
     by_medium: tuple[int, ...]
@@ -88,8 +88,7 @@ class FlatPrice:
     least_base = base
 
 
-@dataclass(frozen=True, slots=True)
-class ZonePrice:
+class ZonePrice(Struct, frozen=True):
     """A matrix per medium; rows and columns by `places`, which maps a zone's number to its place."""
 
     places: Mapping[int, int]
@@ -125,8 +124,7 @@ class ZonePrice:
         return self.cheapest(ride, self.base_medium)
 
 
-@dataclass(frozen=True, slots=True)
-class DistancePrice:
+class DistancePrice(Struct, frozen=True):
     """City fare and kilometres (T-06)."""
 
     first: tuple[int, ...]
@@ -155,8 +153,7 @@ class DistancePrice:
         return self.cheapest(ride, self.base_medium)
 
 
-@dataclass(frozen=True, slots=True)
-class FareLine:
+class FareLine(Struct, frozen=True):
     """One rule: where and when it holds (None: always) and its price."""
 
     rule: str
@@ -165,8 +162,7 @@ class FareLine:
     price: Price
 
 
-@dataclass(frozen=True, slots=True)
-class FareSheet:
+class FareSheet(Struct, frozen=True):
     """The fares from `first_day` (an ordinal) on. `flat`: what a ride no rule is about costs, if anything."""
 
     first_day: int
@@ -227,8 +223,7 @@ class FareSheet:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FareBook:
+class FareBook(Struct, frozen=True):
     """All fare sheets, the newest first."""
 
     sheets: tuple[FareSheet, ...]

@@ -7,15 +7,15 @@ includes its start and excludes its end.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from terminal.policy.gtfs.tables import CalendarDate, Exceptional, FeedCalendar, GtfsTables
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """The days of one service; `weekdays` has bit 0 for Monday."""
 
     weekdays: int = 0

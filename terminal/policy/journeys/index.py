@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.policy.base import FareMedium
 from terminal.policy.counters.index import CardCounters, Counter
@@ -33,8 +34,7 @@ CAP_ORDER: Final = (
 """The day's cap comes before the week's, and so on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """What a paid ride opens. `number` is what the card remembers; `most` None: unlimited; price 0: free."""
 
     number: int
@@ -50,8 +50,7 @@ class Transfer:
     once_counter: Counter | None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckInRule:
+class CheckInRule(Struct, frozen=True):
     """T-07, with its counters."""
 
     areas: tuple[Area, ...]
@@ -72,8 +71,7 @@ class CheckInRule:
         return sum_minor // self.reserve.unit_minor * self.reserve.unit_minor
 
 
-@dataclass(frozen=True, slots=True)
-class SpentCap:
+class SpentCap(Struct, frozen=True):
     """At most so much money in a period; `tiers` from the cheapest to the dearest."""
 
     id: str
@@ -84,8 +82,7 @@ class SpentCap:
     concessions: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class RideCap:
+class RideCap(Struct, frozen=True):
     """After so many paid rides in a period the others are free."""
 
     id: str
@@ -99,8 +96,7 @@ class RideCap:
 FareCap = SpentCap | RideCap
 
 
-@dataclass(frozen=True, slots=True)
-class GraceRule:
+class GraceRule(Struct, frozen=True):
     """T-18, with its counter."""
 
     concessions: frozenset[int]
