@@ -1,6 +1,7 @@
 """Errors that end a command: what happened, what to do, and a distinct exit code.
 
 TerminalError            1
+├── DocumentError        10   base of everything about files that people write; it carries all their mistakes
 ├── RegionDocumentError  10   region document or deny list invalid or unknown
 ├── ScenarioFileError    10   scenario file invalid or written for something else
 ├── KeyFileError         11   key file missing, malformed, or marked production
@@ -35,8 +36,11 @@ TerminalError            1
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from enum import StrEnum
+from typing import ClassVar, Self
 
 from terminal.codes import SyncFault
 
@@ -52,16 +56,59 @@ class TerminalError(Exception):
         self.advice = advice
 
 
-class RegionDocumentError(TerminalError):
+class MistakeCode(StrEnum):
+    """Base of the codes of mistakes: a member is what is stored and compared, with its words as the catalogues know
+    them. Both may name values of the mistake: "unknown {what} {value}".
+    """
+
+    what: str
+    advice: str
+
+    def __new__(cls, code: str, what: str, advice: str) -> Self:
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.what, member.advice = what, advice
+        return member
+
+
+MistakeValues = Mapping[str, int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong in a file people write. `path` is the place inside it ("meals.kinds[1].bit"), empty for
+    the whole file.
+
+    What finds it knows path, code and values; what read the file adds its name, the line from 1 where the text has
+    one, and `entries`: what the author calls the entries on the way there, by path ("concessions[1]" is "student").
+    """
+
+    path: str
+    code: MistakeCode
+    values: MistakeValues = field(default_factory=dict)
+    file: str = ""
+    line: int | None = None
+    entries: Mapping[str, str] = field(default_factory=dict)
+
+
+class DocumentError(TerminalError):
+    """A file that people write cannot be used. `mistakes` are all that was found in it, in the order of the file; none
+    where it is sound by itself and does not fit here or now.
+    """
+
+    exit_code = 10
+
+    def __init__(self, what: str, advice: str, mistakes: tuple[Mistake, ...] = ()) -> None:
+        super().__init__(what, advice)
+        self.mistakes = mistakes
+
+
+class RegionDocumentError(DocumentError):
     """The region document cannot be used; the one in force stays in force."""
 
-    exit_code = 10
 
-
-class ScenarioFileError(TerminalError):
+class ScenarioFileError(DocumentError):
     """The scenario file cannot be used."""
-
-    exit_code = 10
 
 
 class ScenariosDiffer(TerminalError):
@@ -70,7 +117,7 @@ class ScenariosDiffer(TerminalError):
     exit_code = 12
 
 
-class KeyFileError(TerminalError):
+class KeyFileError(DocumentError):
     """The key file cannot be used."""
 
     exit_code = 11
@@ -183,17 +230,17 @@ class ReceiptError(TerminalError):
     exit_code = 61
 
 
-class ProfileError(TerminalError):
+class ProfileError(DocumentError):
     exit_code = 50
 
 
-class StaffError(TerminalError):
+class StaffError(DocumentError):
     """The staff list stays as it was."""
 
     exit_code = 51
 
 
-class RosterError(TerminalError):
+class RosterError(DocumentError):
     """The roster or price list cannot be used; the one in force stays in force."""
 
     exit_code = 13
@@ -235,7 +282,7 @@ class ActiveSetError(TerminalError):
     exit_code = 18
 
 
-class ConfigError(TerminalError):
+class ConfigError(DocumentError):
     """The configuration cannot be used; nothing was started."""
 
     exit_code = 15

@@ -6,8 +6,8 @@ sequence that only grows. Money is in kopecks. Either may be TOML or JSON, by th
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -15,10 +15,16 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from terminal.errors import RosterError
-from terminal.policy.base import Fare, Name, Problem, Section, Version, moment_problems
+from terminal.errors import Mistake, MistakeCode, RosterError
+from terminal.mistakes.document import parsed
+from terminal.mistakes.finding import placed
+from terminal.mistakes.form import FileForm
+from terminal.mistakes.reading import Unreadable, content_of
+from terminal.mistakes.words import refusal
+from terminal.policy.base import Fare, Name, Section, Version, moment_problems
 from terminal.policy.document.meals import Grade, Shift
-from terminal.policy.explain import place_of
+from terminal.policy.mistakes import SchemaMistake
+from terminal.texts import N_
 
 SCHEMA_VERSION: Final = 1
 
@@ -29,6 +35,23 @@ ClassId = Annotated[str, Meta(pattern=r"^\S{1,8}$")]
 Balance = Annotated[int, Meta(ge=-0xFFFFFF, le=0xFFFFFF)]
 OnAccount = Annotated[int, Meta(ge=0, le=0xFFFFFF)]
 """Kopecks that the server keeps: no card has to hold them."""
+
+
+MOST_LIST_BYTES: Final = 16 << 20
+
+
+class ListMistake(MistakeCode):
+    """What may be wrong with a roster or a price list."""
+
+    NEVER_VALID = "list_never_valid", N_("the list is never valid"), N_("Put it after `valid_from`.")
+    ENDED = "list_ended", N_("ended on {end}"), N_("Load its successor.")
+    OTHER_REGION = (
+        "list_other_region",
+        N_("made for region {stated}, this terminal works in {region}"),
+        N_("Load the list of this region."),
+    )
+    GRANT_ENDS_FIRST = "grant_ends_first", N_("ends before it begins"), N_("Correct the dates.")
+    ORDER_WITH_OFFSET = "order_with_offset", N_("a time with an offset"), N_("Write local time.")
 
 
 class ListHeader(Section, frozen=True, kw_only=True):
@@ -135,6 +158,18 @@ class PriceListDocument(Section, frozen=True, kw_only=True):
 Document = TypeVar("Document", RosterDocument, PriceListDocument)
 
 
+def _other_schema(raw: dict[str, Any]) -> Iterator[Mistake]:
+    header = raw.get("header")
+    schema = header.get("schema") if isinstance(header, dict) else None
+    if isinstance(schema, int) and not isinstance(schema, bool) and schema != SCHEMA_VERSION:
+        yield Mistake("header.schema", SchemaMistake.OTHER, {"schema": schema, "known": SCHEMA_VERSION})
+
+
+def form_of(shape: type[Document]) -> FileForm[Document]:
+    """How such a list is read. No message quotes what stands in it: a roster holds personal data."""
+    return FileForm(shape, RosterError, beforehand=_other_schema, most_bytes=MOST_LIST_BYTES, private=True)
+
+
 class ListFile(msgspec.Struct, frozen=True):
     """A list as it came: the content of a file and its name, by which it is TOML or JSON."""
 
@@ -145,47 +180,31 @@ class ListFile(msgspec.Struct, frozen=True):
     def read(cls, path: Path) -> ListFile:
         """The file at `path`. Raises `RosterError`."""
         try:
-            return cls(path.name, path.read_bytes())
-        except OSError as error:
-            raise RosterError(f"{path} cannot be read ({error.strerror})", "Check the path.") from error
+            return cls(path.name, content_of(path, MOST_LIST_BYTES))
+        except Unreadable as unreadable:
+            raise refusal(RosterError, [replace(unreadable.mistake, file=str(path))]) from unreadable
+
+    @property
+    def json(self) -> bool:
+        """Whether it is JSON, by its name."""
+        return Path(self.name).suffix != ".toml"
 
     def document(self, shape: type[Document]) -> Document:
-        """The typed document in it. Raises `RosterError` naming file, place and what to change.
+        """The typed document in it. Raises `RosterError` with all mistakes, their places and what to change."""
+        return parsed(form_of(shape), self.content, self.name, json=self.json)
 
-        No error quotes what stands in the file beyond the place: a roster holds personal data.
-        """
-        return parse_document(self.content, self.name, shape, toml=Path(self.name).suffix == ".toml")
+    def require_sound(self, shape: type[Document], found: Iterable[Mistake], called: str = "") -> None:
+        """Raise `RosterError` with all of `found`, if any, and where they stand in this file."""
+        first = tuple(found)
+        if first:
+            name = called or self.name
+            raise refusal(RosterError, placed(form_of(shape), first, self.content, name, json=self.json))
 
     def __repr__(self) -> str:
         return f"ListFile({self.name}, {len(self.content)} bytes)"
 
 
-def parse_document(content: bytes, name: str, shape: type[Document], *, toml: bool) -> Document:
-    """Return the typed document in `content`; `name` is the file in `RosterError`s."""
-    raw = _raw(content, name, toml=toml)
-    header = raw.get("header")
-    schema = header.get("schema") if isinstance(header, dict) else None
-    if isinstance(schema, int) and schema != SCHEMA_VERSION:
-        raise RosterError(
-            f"{name}: header.schema: schema {schema}, this terminal knows {SCHEMA_VERSION}",
-            "Update the terminal's software, or export the list for its schema.",
-        )
-    try:
-        return msgspec.convert(raw, shape)
-    except msgspec.ValidationError as error:
-        what, _ = place_of(error, raw, shape)
-        raise RosterError(f"{name}: {what}", "Correct that entry where the list is made.") from None
-
-
-def require_sound(problems: Iterator[Problem], name: str) -> None:
-    """Raise `RosterError` for the first of `problems`."""
-    found = list(problems)
-    if found:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise RosterError(f"{name}: {found[0].path}: {found[0].what}{more}", found[0].advice)
-
-
-def lasting_problems(header: ListHeader) -> Iterator[Problem]:
+def lasting_problems(header: ListHeader) -> Iterator[Mistake]:
     """What stands against a list with this header, whenever it is used."""
     yield from moment_problems(
         {
@@ -195,33 +214,14 @@ def lasting_problems(header: ListHeader) -> Iterator[Problem]:
         }
     )
     if header.valid_from >= header.valid_to:
-        yield Problem("header.valid_to", "the list is never valid", "Put it after `valid_from`.")
+        yield Mistake("header.valid_to", ListMistake.NEVER_VALID)
 
 
-def header_problems(header: ListHeader, region: int, now: datetime) -> Iterator[Problem]:
+def header_problems(header: ListHeader, region: int, now: datetime) -> Iterator[Mistake]:
     """What stands against loading a list with this header at `now` in `region`."""
     if header.region != region:
-        yield Problem(
-            "header.region",
-            f"made for region {header.region}, this terminal works in {region}",
-            "Load the list of this region.",
-        )
+        values = {"stated": header.region, "region": region}
+        yield Mistake("header.region", ListMistake.OTHER_REGION, values)
     yield from lasting_problems(header)
     if now >= header.valid_to:
-        yield Problem("header.valid_to", f"ended on {header.valid_to}", "Load its successor.")
-
-
-def _raw(content: bytes, name: str, *, toml: bool) -> dict[str, Any]:
-    try:
-        raw = tomllib.loads(content.decode("utf-8")) if toml else msgspec.json.decode(content)
-    except (
-        ValueError,
-        RecursionError,
-        msgspec.DecodeError,
-    ):  # of UTF-8, both parsers, and tables without end
-        # The parsers quote what they could not read, and that may be a name.
-        shape = "TOML" if toml else "JSON"
-        raise RosterError(f"{name} is not {shape} in UTF-8", "Have the list made again.") from None
-    if not isinstance(raw, dict):
-        raise RosterError(f"{name} is not a table", "Have the list made again.")
-    return raw
+        yield Mistake("header.valid_to", ListMistake.ENDED, {"end": str(header.valid_to)})

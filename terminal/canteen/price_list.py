@@ -10,8 +10,8 @@ from msgspec import Struct
 from terminal.canteen.documents import PriceListDocument, PriceListHeader, Product
 from terminal.codes import CanteenFault
 from terminal.decision.meal import BasketLine
-from terminal.errors import CanteenRefused
-from terminal.policy.base import Problem, unique
+from terminal.errors import CanteenRefused, Mistake
+from terminal.policy.base import unique
 
 
 class PriceList(Struct, frozen=True):
@@ -45,6 +45,6 @@ class PriceList(Struct, frozen=True):
         return BasketLine(sold.id, count, sold.price_minor, frozenset((sold.id, *sold.foods)))
 
 
-def price_list_problems(document: PriceListDocument) -> Iterator[Problem]:
+def price_list_problems(document: PriceListDocument) -> Iterator[Mistake]:
     """Everything in `document` that cannot be meant, in reading order."""
     yield from unique("products", (product.id for product in document.products), key="id")

@@ -15,9 +15,10 @@ from types import MappingProxyType
 
 import msgspec
 
-from terminal.canteen.documents import MealOrder, RosterDocument, RosterHeader, RosterPupil
+from terminal.canteen.documents import ListMistake, MealOrder, RosterDocument, RosterHeader, RosterPupil
 from terminal.decision.canteen.undo import against_order
-from terminal.policy.base import Problem, unique, unknown
+from terminal.errors import Mistake
+from terminal.policy.base import Thing, unique, unknown
 from terminal.policy.policy import Policy
 from terminal.trip.pupil import Age
 
@@ -65,7 +66,7 @@ class Roster:
         return Age.STALE if since > timedelta(hours=ages.fresh_h) else Age.FRESH
 
 
-def roster_problems(document: RosterDocument, policy: Policy) -> Iterator[Problem]:
+def roster_problems(document: RosterDocument, policy: Policy) -> Iterator[Mistake]:
     """Everything in `document` that does not fit the region document, in reading order. Names no pupil."""
     yield from unique("pupils", (pupil.ref for pupil in document.pupils), key="ref")
     codes = {concession.code for concession in policy.document.concessions}
@@ -73,15 +74,15 @@ def roster_problems(document: RosterDocument, policy: Policy) -> Iterator[Proble
         path = f"pupils[{index}]"
         for at, grant in enumerate(pupil.grants):
             if grant.code not in codes:
-                yield unknown(f"{path}.grants[{at}].code", "concession code", grant.code, sorted(codes))
+                yield unknown(f"{path}.grants[{at}].code", Thing.CONCESSION, grant.code, sorted(codes))
             if grant.valid_from > grant.valid_to:
-                yield Problem(f"{path}.grants[{at}].valid_to", "ends before it begins", "Correct the dates.")
+                yield Mistake(f"{path}.grants[{at}].valid_to", ListMistake.GRANT_ENDS_FIRST)
         yield from unique(f"{path}.grants", (grant.code for grant in pupil.grants), key="code")
         for at, order in enumerate(pupil.orders):
             if order.kind not in policy.meals.kinds:
-                yield unknown(f"{path}.orders[{at}].kind", "meal kind", order.kind, policy.meals.kinds)
+                yield unknown(f"{path}.orders[{at}].kind", Thing.MEAL_KIND, order.kind, policy.meals.kinds)
             if order.placed_at.tzinfo is not None:
-                yield Problem(f"{path}.orders[{at}].placed_at", "a time with an offset", "Write local time.")
+                yield Mistake(f"{path}.orders[{at}].placed_at", ListMistake.ORDER_WITH_OFFSET)
         yield from unique(f"{path}.orders", ((order.day, order.kind) for order in pupil.orders))
 
 

@@ -22,15 +22,14 @@ from terminal.canteen.documents import (
     PriceListDocument,
     RosterDocument,
     lasting_problems,
-    require_sound,
 )
 from terminal.canteen.price_list import PriceList, price_list_problems
 from terminal.canteen.roster import Roster, roster_problems
 from terminal.codes import SetKind, UpdateFault
-from terminal.errors import RosterError
+from terminal.errors import Mistake, RosterError
 from terminal.files import Sealer
 from terminal.journal.journal import Journal
-from terminal.policy.base import Problem
+from terminal.mistakes.words import refusal
 from terminal.policy.policy import Policy
 from terminal.updates.active import ActiveSet
 from terminal.updates.edition import (
@@ -163,7 +162,7 @@ def refused_list(name: str, refused: SetRefusal) -> RosterError:
 
 
 def _loaded(came: ListFile, called: str, header: ListHeader, document: Any) -> LoadedEdition[Any]:
-    require_sound(lasting_problems(header), called or came.name)
+    came.require_sound(type(document), lasting_problems(header), called)
     edition = Edition(
         id=header.school,
         version=header.sequence,
@@ -175,14 +174,9 @@ def _loaded(came: ListFile, called: str, header: ListHeader, document: Any) -> L
     return LoadedEdition(edition, sha256(came.content).digest(), document)
 
 
-def _objection(problems: Iterator[Problem]) -> Objection | None:
-    found = list(problems)
-    if not found:
-        return None
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return Objection(
-        UpdateFault.UNSOUND, RosterError(f"{found[0].path}: {found[0].what}{more}", found[0].advice)
-    )
+def _objection(found: Iterator[Mistake]) -> Objection | None:
+    mistakes = tuple(found)
+    return Objection(UpdateFault.UNSOUND, refusal(RosterError, mistakes)) if mistakes else None
 
 
 def _read(path: Path) -> bytes:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from terminal.cli.fault import mistakes_as
 from terminal.cli.options import (
     Config,
     Json,
@@ -34,7 +35,7 @@ def check_roster(
     json: Json = False,
 ) -> None:
     """Check a roster: summary or mistakes. Read-only."""
-    from terminal.canteen.documents import ListFile, RosterDocument, header_problems, require_sound
+    from terminal.canteen.documents import ListFile, RosterDocument, header_problems
     from terminal.canteen.requests import RosterInForce
     from terminal.canteen.roster import Roster, roster_problems
     from terminal.cli.canteen_view import show_roster
@@ -42,10 +43,11 @@ def check_roster(
 
     now, station = SystemClock().now(), canteen_station(config, state, number, region, keys)
     policy = station.load_policy(station.load_keys(), now)
-    document = ListFile.read(file).document(RosterDocument)
-    header = document.header
-    require_sound(header_problems(header, policy.document.header.region, now), file.name)
-    require_sound(roster_problems(document, policy), file.name)
+    with mistakes_as(json):
+        came = ListFile.read(file)
+        document = came.document(RosterDocument)
+        found = header_problems(document.header, policy.document.header.region, now)
+        came.require_sound(RosterDocument, [*found, *roster_problems(document, policy)])
     show_roster(RosterInForce.of(Roster.of(document, policy)), "is sound", json)
 
 

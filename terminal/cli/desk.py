@@ -39,6 +39,14 @@ def desk(
         bool, typer.Option(help="Start the collector as well; the page can also start it.")
     ] = True,
     scene: Annotated[bool, typer.Option("--scene", help="Start with some taps already recorded.")] = False,
+    tariffs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of region documents that the tariff playground (/tariff) offers beside the supplied ones.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
@@ -51,10 +59,9 @@ def desk(
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        with open_desk(folder, region or DEFAULT_REGION, seed, port, collector=collector) as (
-            server,
-            session,
-        ):
+        with open_desk(
+            folder, region or DEFAULT_REGION, seed, port, collector=collector, tariffs=tariffs
+        ) as (server, session):
             if scene:
                 from terminal.lab.desk.session import arrange
 
@@ -67,7 +74,13 @@ def desk(
 
 @contextmanager
 def open_desk(
-    folder: Path, region: str = DEFAULT_REGION, seed: int = 1, port: int = 0, *, collector: bool = True
+    folder: Path,
+    region: str = DEFAULT_REGION,
+    seed: int = 1,
+    port: int = 0,
+    *,
+    collector: bool = True,
+    tariffs: Path | None = None,
 ) -> Iterator[tuple[ScreenServer, DeskSession]]:
     """A desk that serves its page until the block ends. Raises `RegionDocumentError` or `PortInUse`."""
     from starlette.applications import Starlette
@@ -77,14 +90,18 @@ def open_desk(
     from terminal.lab.desk.routes import DeskRoutes
     from terminal.lab.desk.session import DeskSession
     from terminal.lab.desk.storm import StormWatch
+    from terminal.lab.desk.tariff.judges import Judges
+    from terminal.lab.desk.tariff.library import TariffLibrary
     from terminal.screen.server import ScreenServer
 
-    passengers, storm = Passengers(), StormWatch()
+    passengers, storm, library = Passengers(), StormWatch(), TariffLibrary(tariffs)
+    judges = Judges(library.feeds)
     session = DeskSession(
         folder, region, seed, collector=collector, signal=passengers.tell, razzia=passengers.razzia_is
     )
     driver = Driver(session)
-    server = ScreenServer(Starlette(routes=DeskRoutes(session, passengers, storm).routes), port=port)
+    routes = DeskRoutes(session, passengers, storm, judges, library).routes
+    server = ScreenServer(Starlette(routes=routes), port=port)
     session.reset()
     passengers.start()
     driver.start()
@@ -92,6 +109,7 @@ def open_desk(
         with server:
             yield server, session
     finally:
+        judges.close()
         storm.stop()
         driver.stop()
         passengers.stop()

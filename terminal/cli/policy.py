@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from terminal.cli.fault import mistakes_as
 from terminal.cli.options import DEFAULT_LANGUAGE, Config, Json, Keys, ShownLang, station_config
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def check(
             help="Configuration of a terminal (terminal.toml): also check that it can know what the document needs."
         ),
     ] = None,
+    language: ShownLang = "en",
     json: Json = False,
 ) -> None:
     """Check a region document: summary, or each mistake with place and correction.
@@ -52,11 +54,12 @@ def check(
     from terminal.cli.policy_view import show_document
     from terminal.policy.load import load_region
 
-    document = load_region(doc)
-    if terminal is None:
-        show_document(document, json)
-    else:
-        _check_known(document, terminal, json)
+    with mistakes_as(json, language):
+        document = load_region(doc)
+        if terminal is None:
+            show_document(document, json)
+        else:
+            _check_known(document, terminal, json)
 
 
 def _check_known(document: RegionDocument, file: Path, json: bool) -> None:
@@ -127,8 +130,8 @@ def diff(
     json: Json = False,
 ) -> None:
     """Compare two documents: what changes, and for which riders."""
-    from terminal.cli.policy_view import show_changes, show_impacts
-    from terminal.scenario.impact import document_changes, impacts
+    from terminal.cli.policy_view import show_changes, show_diffs
+    from terminal.scenario.diff import document_changes, rider_diffs
     from terminal.scenario.result import require_region
 
     before, after = _policy(old), _policy(new)
@@ -137,7 +140,7 @@ def diff(
         with _in_file(path):
             require_region(file, before)
             require_region(file, after)
-            show_impacts(path, list(impacts(file, before, after)), len(file.scenarios), after, json)
+            show_diffs(path, list(rider_diffs(file, before, after)), len(file.scenarios), after, json)
 
 
 @app.command()

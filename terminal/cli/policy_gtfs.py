@@ -4,7 +4,9 @@ can name, and its routes as a routes document.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,7 @@ import typer
 from terminal.cli.options import Json
 
 if TYPE_CHECKING:
+    from terminal.policy.gtfs.files import FeedProblem
     from terminal.policy.gtfs.importer import Imported
     from terminal.policy.gtfs.patterns import FeedNumbers, FeedRoutes
 
@@ -31,20 +34,36 @@ TABLES = (
 )
 
 
+class UnknownConditions(StrEnum):
+    """What becomes of rows with a condition that is not known."""
+
+    REFUSE = "refuse"
+    LEAVE_OUT = "leave-out"
+
+
 def import_gtfs(
     feed: Annotated[Path, typer.Argument(help="Directory or zip file of a GTFS feed with Fares v2.")],
     out: Annotated[Path | None, typer.Option("--out", help="Output file; default: check only.")] = None,
+    unknown_conditions: Annotated[
+        UnknownConditions,
+        typer.Option(
+            "--unknown-conditions",
+            help="Rows with a condition that is not known end the import, or are left out by file and line.",
+        ),
+    ] = UnknownConditions.REFUSE,
     json: Json = False,
 ) -> None:
-    """Check the fares of a GTFS feed and convert them for a region document. Lists what is ignored."""
+    """Check the fares of a GTFS feed and convert them for a region document. Lists what has no effect."""
     import sys
 
     from terminal.app.output import print_json
     from terminal.policy.gtfs.importer import FeedRefused, import_feed
 
     try:
-        imported = import_feed(feed)
+        imported = import_feed(feed, leaves_out=unknown_conditions is UnknownConditions.LEAVE_OUT)
     except FeedRefused as refused:
+        if json:
+            print_json({"feed": feed.name, "problems": _problems(refused.problems)})
         for problem in refused.problems[1:]:
             print(f"also wrong: {problem}. {problem.advice}", file=sys.stderr)
         raise
@@ -52,8 +71,9 @@ def import_gtfs(
     if json:
         print_json(_as_json(imported, out, digest))
         return
-    for warning in imported.warnings:
-        print(f"warning: {warning}. {warning.advice}")
+    for kind, found in (("left out", imported.left_out), ("warning", imported.warnings)):
+        for problem in found:
+            print(f"{kind}: {problem}. {problem.advice}")
     _print_summary(imported)
     if out is not None:
         print(f'\n[gtfs]\nfile = "{out.name}"\nsha256 = "{digest}"')
@@ -92,13 +112,25 @@ def _as_json(imported: Imported, out: Path | None, digest: str | None) -> dict[s
         "uses_rule_priority": tables.uses_rule_priority,
         "rows": {table: len(getattr(tables, table)) for table in TABLES},
         "card_bits": _card_bits(imported),
-        "warnings": [
-            {"file": w.file, "line": w.line, "column": w.column, "what": w.what, "advice": w.advice}
-            for w in imported.warnings
-        ],
+        "left_out": _problems(imported.left_out),
+        "warnings": _problems(imported.warnings),
         "file": None if out is None else str(out),
         "sha256": digest,
     }
+
+
+def _problems(found: Iterable[FeedProblem]) -> list[dict[str, Any]]:
+    return [
+        {
+            "file": problem.file,
+            "line": problem.line,
+            "lines": list(problem.lines) or ([] if problem.line is None else [problem.line]),
+            "column": problem.column,
+            "what": problem.what,
+            "advice": problem.advice,
+        }
+        for problem in found
+    ]
 
 
 def _print_summary(imported: Imported) -> None:
@@ -156,14 +188,15 @@ def gtfs_routes(
     from terminal.app.output import print_json
     from terminal.clock import SystemClock
     from terminal.errors import FeedError
-    from terminal.policy.gtfs.columns import open_feed
-    from terminal.policy.gtfs.patterns import NEEDED, routes_of_feed
+    from terminal.policy.gtfs.files import open_feed
+    from terminal.policy.gtfs.patterns import routes_of_feed
     from terminal.policy.gtfs.routes_toml import as_toml
     from terminal.policy.routes import MOST_BYTES, DocumentIssue, parse_routes
 
     at = issued_at or SystemClock().now().replace(microsecond=0)
     header = DocumentIssue(id=id, version=version, region=region, issued_at=at)
-    made = routes_of_feed(open_feed(feed, NEEDED), header, _numbers(numbers), tuple(only or ()))
+    with open_feed(feed) as opened:
+        made = routes_of_feed(opened, header, _numbers(numbers), tuple(only or ()))
     content = as_toml(made.document).encode()
     if len(content) > MOST_BYTES:
         what = f"the routes document would have {len(content) >> 20} MB, terminals read {MOST_BYTES >> 20}"

@@ -18,7 +18,7 @@ from terminal.policy.journeys.checks import persons_held, reserve_unit_minor
 from terminal.policy.needs import Need
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import Difference
-from terminal.scenario.impact import Change, Impact
+from terminal.scenario.diff import Change, RiderDiff
 from terminal.scenario.play import play
 from terminal.scenario.result import Miss, Result, SaleResult, as_builtins
 from terminal.scenario.schema import ScenarioFile
@@ -130,11 +130,11 @@ def show_changes(changes: Sequence[Change], json: bool) -> None:
         print(f"  {change.what}: {change.old} → {change.new}")
 
 
-def show_impacts(path: Path, found: Sequence[Impact], scenarios: int, policy: Policy, json: bool) -> None:
+def show_diffs(path: Path, found: Sequence[RiderDiff], scenarios: int, policy: Policy, json: bool) -> None:
     """Who would notice, tap by tap."""
     if json:
         for impact in found:
-            print_json(_impact(path, impact))
+            print_json(_rider_diff(path, impact))
         return
     print(f"{path}: {len(found)} of {scenarios} scenarios change")
     for impact in found:
@@ -223,7 +223,7 @@ def _change(change: Change) -> dict[str, Any]:
     return {"what": change.what, "old": change.old, "new": change.new}
 
 
-def _impact(path: Path, impact: Impact) -> dict[str, Any]:
+def _rider_diff(path: Path, impact: RiderDiff) -> dict[str, Any]:
     return {
         "file": str(path),
         "scenario": impact.number,

@@ -7,7 +7,9 @@ rebased:
   apart from the time of its newest event; `terminal.decision.periods` says how clocks move it;
 - a contract's counter starts at 0 when the contract in that slot began after all the card has seen;
 - the meals are those of the period day, or where a canteen wrote them of the day it served on (M-19, M-37);
-- the journey's age grows by the time since the event; when its window has closed, its counters start at 0.
+- the journey's age grows by the time since the event; when its window has closed, its counters start at 0, unless the
+  ride that is checked in still has to be charged by it (T-38);
+- an outward ride whose way back has run out starts at 0 (T-39).
 
 Clocks differ. An event up to `guards.clock_skew_s` ahead of this terminal counts as happening now. From further ahead
 one of the two clocks is wrong (O-05): then no journey is open and no second tap is forgiven, because both would be
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -41,6 +43,8 @@ from terminal.trail import Effect, Reason
 from terminal.trip.facts import Trip
 
 DAY_S: Final = 24 * 3600
+Journey: TypeAlias = tuple[int | None, int] | None
+"""Age and transfers of the journey after a ride; None: as it was."""
 CANTEEN: Final = "canteen"
 """The profile whose meals are of the day this terminal believes in; elsewhere they are carried by the period."""
 
@@ -128,8 +132,9 @@ def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) ->
     age_s = _age_s(event, at, policy)
     layout = policy.card.layout
     known = event.counter_layout in (0, layout)
+    riding = bool(event.inside) and _may_end_here(policy, age_s)
     transfer = _open_transfer(event, policy, known=known)
-    journey_age_s = _journey_age_s(event, age_s, transfer, policy)
+    journey_age_s = _journey_age_s(event, age_s, transfer, policy, riding=riding)
     concessions, listed = _concessions(snapshot, policy)
     return Tap(
         snapshot=snapshot,
@@ -140,7 +145,9 @@ def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) ->
         service_date=today,
         periods=periods,
         age_s=age_s,
-        counters=_counters(snapshot, policy, periods, journey_open=journey_age_s is not None)
+        counters=_counters(
+            snapshot, policy, periods, journey_open=journey_age_s is not None, at=event.at if riding else at
+        )
         if known
         else event.counters,
         counter_layout=layout if known else event.counter_layout,
@@ -162,7 +169,14 @@ def of_boarding(tap: Tap) -> Tap:
     counters = tap.counters
     if tap.counters_known:
         open_journey = tap.journey_age_s is not None
-        counters = _counters(tap.snapshot, tap.policy, periods, journey_open=open_journey)
+        riding = bool(event.inside) and _may_end_here(tap.policy, tap.age_s)
+        counters = _counters(
+            tap.snapshot,
+            tap.policy,
+            periods,
+            journey_open=open_journey,
+            at=event.at if riding else tap.at,
+        )
     return replace(tap, periods=periods, counters=counters, meals=_meals(event, periods, periods.day))
 
 
@@ -178,6 +192,12 @@ def _periods(event: Event, policy: Policy, trip: Trip, at: datetime, today: date
 def stated_at(at: datetime) -> datetime:
     """`at` as a card can state it: the nearest time from 2024 to 2058."""
     return at if FIRST_AT <= at <= LAST_AT else min(max(at, FIRST_AT), LAST_AT)
+
+
+def seconds(at: datetime) -> int:
+    """`at` in seconds since the first time a card can state."""
+    since = stated_at(at) - FIRST_AT
+    return since.days * DAY_S + since.seconds
 
 
 def _meals(event: Event, periods: PeriodDays, day: date) -> int:
@@ -207,7 +227,15 @@ def _open_transfer(event: Event, policy: Policy, *, known: bool) -> Transfer | N
     return policy.transfer_by_number.get(remembered.read(event.counters))
 
 
-def _journey_age_s(event: Event, age_s: int | None, transfer: Transfer | None, policy: Policy) -> int | None:
+def _may_end_here(policy: Policy, age_s: int | None) -> bool:
+    """Whether those who are checked in may still tap out: what their ride is charged by stays on the card (T-07)."""
+    rule = policy.check_in
+    return rule is not None and age_s is not None and age_s <= rule.longest_s
+
+
+def _journey_age_s(
+    event: Event, age_s: int | None, transfer: Transfer | None, policy: Policy, *, riding: bool
+) -> int | None:
     if age_s is None or event.journey_age_s is None:
         return None
     if policy.gtfs is not None:  # the feed's own rules say how long a journey lasts
@@ -215,7 +243,10 @@ def _journey_age_s(event: Event, age_s: int | None, transfer: Transfer | None, p
     if transfer is None:
         return None
     journey_age_s = event.journey_age_s + age_s
-    return journey_age_s if journey_age_s <= transfer.window_s else None
+    if journey_age_s <= transfer.window_s:
+        return journey_age_s
+    topping_up = riding and transfer.paid is not None and event.paid_by is PaidBy.TRANSFER
+    return min(journey_age_s, LONGEST_AGE_S) if topping_up else None
 
 
 def _concessions(snapshot: CardSnapshot, policy: Policy) -> tuple[tuple[Concession | None, ...], bool]:
@@ -227,7 +258,10 @@ def _concessions(snapshot: CardSnapshot, policy: Policy) -> tuple[tuple[Concessi
     return local.concessions, True
 
 
-def _counters(snapshot: CardSnapshot, policy: Policy, periods: PeriodDays, *, journey_open: bool) -> int:
+def _counters(
+    snapshot: CardSnapshot, policy: Policy, periods: PeriodDays, *, journey_open: bool, at: datetime
+) -> int:
+    """The counters in the periods of `periods`; outward rides that cannot be returned from `at` are gone (T-39)."""
     event, card = snapshot.event, policy.card
     if event.counter_layout == 0:
         return 0
@@ -238,11 +272,23 @@ def _counters(snapshot: CardSnapshot, policy: Policy, periods: PeriodDays, *, jo
         counters &= card.kept_by_journey
     if not counters:
         return 0
+    if policy.returns:
+        counters = _still_open(policy, counters, event, at)
     contracts, seen = snapshot.rights.contracts, periods.newest_day
     for slot, counter in enumerate(card.contracts):
         contract = contracts[slot]
         if contract is None or (seen is not None and contract.valid_from > seen):
             counters = counter.write(counters, 0)
+    return counters
+
+
+def _still_open(policy: Policy, counters: int, event: Event, at: datetime) -> int:
+    """`counters` without outward rides that have run out, or whose age is not known because the event lies ahead."""
+    newest_s, at_s = seconds(event.at), seconds(at)
+    ahead = newest_s - at_s > policy.document.guards.clock_skew_s
+    for rule in policy.returns:
+        if (ahead and rule.began is not None) or not rule.open_at(counters, newest_s, at_s):
+            counters = rule.forgotten(counters)
     return counters
 
 
@@ -255,7 +301,7 @@ def accept(
     *,
     counters: int | None = None,
     meals: int | None = None,
-    journey: tuple[int | None, int] | None = None,
+    journey: Journey = None,
     inside: int | None = None,
 ) -> Decision:
     """The ride or meal is on: plan the event and the debit of `outcome.charge_minor`.

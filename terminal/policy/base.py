@@ -1,15 +1,19 @@
-"""What every part of a region document shares: the base of its tables, its field types, and its problems."""
+"""What every part of a region document shares: the base of its tables, its field types, and references by name."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
 from cardproto.resident.limits import LARGEST_MINOR, LARGEST_ROUTE
+from terminal.errors import Mistake
+from terminal.policy.mistakes import NameMistake
+from terminal.texts import N_
 
 Minor = Annotated[int, Meta(ge=0, le=LARGEST_MINOR)]
 """Kopecks as the card's events can hold them."""
@@ -58,6 +62,7 @@ class Right(StrEnum):
     PASS = "pass"  # noqa: S105 a travel pass
     PACK = "pack"
     TRANSFER = "transfer"
+    RETURN = "return"
     CONCESSION = "concession"
     PLAN = "plan"
     PURSE = "purse"
@@ -75,28 +80,49 @@ class Weekday(StrEnum):
     SUNDAY = "sun"
 
 
-class Problem(Struct, frozen=True):
-    """`path` inside the document ("meals.kinds[1].bit"), what is wrong there, and what to change."""
+class Thing(StrEnum):
+    """What a name may stand for; words in messages are made from these."""
 
-    path: str
-    what: str
-    advice: str
+    CALENDAR = N_("calendar")
+    CARD = N_("card")
+    CODE_WITH_MEAL = N_("code with a meal entitlement")
+    CONCESSION = N_("concession")
+    CONCESSION_WITH_FARE = N_("concession with a fare")
+    COUNTER = N_("counter")
+    FARE_MEDIUM = N_("fare medium")
+    MEAL_KIND = N_("meal kind")
+    RIDER_CATEGORY = N_("rider category")
+    TIMEFRAME = N_("timeframe")
+    TRANSFER = N_("transfer")
+    TRIP_CALENDAR = N_("trip calendar")
+    ZONE = N_("zone")
 
 
-def unique(path: str, values: Iterable[Hashable], key: str = "") -> Iterator[Problem]:
-    """A problem for each value that stood before; `key` names the field it was taken from."""
+def unique(path: str, values: Iterable[Hashable], key: str = "") -> Iterator[Mistake]:
+    """A mistake for each value that stood before; `key` names the field it was taken from."""
     seen: dict[Hashable, int] = {}
     for index, value in enumerate(values):
         if value in seen:
             at = f"{path}[{index}].{key}" if key else f"{path}[{index}]"
-            yield Problem(at, f"{value!s} is already used by [{seen[value]}]", "Give each its own.")
+            yield Mistake(at, NameMistake.USED_TWICE, {"value": str(value), "first": seen[value]})
         seen.setdefault(value, index)
 
 
-def unknown(path: str, what: str, value: object, known: Iterable[object]) -> Problem:
-    """The problem of a reference to nothing; the advice lists what there is."""
-    names = ", ".join(str(name) for name in known) or "none in this document"
-    return Problem(path, f"unknown {what} {value!r}", f"Known: {names}.")
+MOST_KNOWN: Final = 30
+"""Names that are listed."""
+
+
+def unknown(path: str, thing: Thing, value: object, known: Iterable[object]) -> Mistake:
+    """The mistake of a reference to nothing; it carries what there is, and what is near."""
+    names = [str(name) for name in known]
+    values = {"thing": thing.value, "value": f'"{value}"' if isinstance(value, str) else str(value)}
+    if not names:
+        return Mistake(path, NameMistake.NONE_KNOWN, values)
+    listed = ", ".join(names[:MOST_KNOWN]) + (", …" if len(names) > MOST_KNOWN else "")
+    near = get_close_matches(str(value), names, 1) if isinstance(value, str) else []
+    if near:
+        return Mistake(path, NameMistake.UNKNOWN_NEAR, values | {"near": near[0], "known": listed})
+    return Mistake(path, NameMistake.UNKNOWN, values | {"known": listed})
 
 
 FIRST_YEAR: Final = 1970
@@ -104,12 +130,9 @@ LAST_YEAR: Final = 8999
 """Days and zones can be added to every moment in it."""
 
 
-def moment_problems(moments: Mapping[str, datetime | None]) -> Iterator[Problem]:
+def moment_problems(moments: Mapping[str, datetime | None]) -> Iterator[Mistake]:
     """Moments, by their path, with which no terminal can count."""
     for path, moment in moments.items():
         if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
-            yield Problem(
-                path,
-                f"the year {moment.year} is out of reach",
-                f"Use one from {FIRST_YEAR} to {LAST_YEAR}.",
-            )
+            values = {"year": moment.year, "first": FIRST_YEAR, "last": LAST_YEAR}
+            yield Mistake(path, NameMistake.OUT_OF_REACH, values)

@@ -1,24 +1,30 @@
-"""Region documents: from a TOML file to a checked `RegionDocument`, or one precise error.
+"""Region documents: from a TOML file to a checked `RegionDocument`, or all its mistakes.
 
 A document is read in three steps: TOML, types (`terminal.policy.document.schema`), meaning
-(`terminal.policy.checks`). It is used only when all three pass. One of an earlier schema is brought to the
-present one before its types are looked at."""
+(`terminal.policy.checks`). It is used only when all three pass."""
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from terminal.errors import RegionDocumentError
+from terminal.errors import Mistake, MistakeCode, RegionDocumentError
+from terminal.mistakes.document import Mistakes, judged, parsed, read
+from terminal.mistakes.form import FileForm
+from terminal.mistakes.places import steps_of
 from terminal.policy.checks import problems
 from terminal.policy.document.schema import SCHEMA_VERSION, Header, RegionDocument
 from terminal.policy.ends import DocumentEnd, end_of
+from terminal.policy.gtfs.currency import DECIMALS
 from terminal.policy.gtfs.section import section_with_tables
 from terminal.policy.keyed_file import IssuedList
+from terminal.policy.mistakes import NameMistake, RuleMistake, SchemaMistake
+from terminal.policy.policy import Policy
 
 __all__ = [
     "DEMO_REGION",
@@ -26,6 +32,7 @@ __all__ = [
     "load_header",
     "load_region",
     "parse_region",
+    "policy_from_text",
     "require_in_force",
     "require_of_region",
     "require_successor",
@@ -33,24 +40,139 @@ __all__ = [
 
 REGIONS: Final = Path(__file__).with_name("regions")
 DEMO_REGION: Final = REGIONS / "demo.toml"
+_OF_SCHEMA_2: Final = ("transfers", "caps", "checkin", "grace", "timeframes", "trip_calendars", "gtfs")
+"""Tables that no document of schema 1 could have."""
+
+
+def other_schema(raw: dict[str, Any]) -> Iterator[Mistake]:
+    """A document of another schema may have any keys, so this comes before the types."""
+    header = raw.get("header")
+    schema = header.get("schema") if isinstance(header, dict) else None
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema == SCHEMA_VERSION:
+        return
+    newer: list[str] = [name for name in _OF_SCHEMA_2 if name in raw]
+    newer += ["concessions.limits"] if any("limits" in one for one in _tables(raw, "concessions")) else []
+    if schema != 1:
+        values: dict[str, int | str] = {"schema": schema, "known": SCHEMA_VERSION}
+        yield Mistake("header.schema", SchemaMistake.OTHER, values)
+    elif newer:
+        yield Mistake("header.schema", SchemaMistake.ONE_WITH_TWO, {"newer": ", ".join(newer)})
+    else:
+        yield Mistake("header.schema", SchemaMistake.ONE)
+
+
+def _tables(raw: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    listed = raw.get(name)
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+
+
+_NAMES: Final[frozenset[MistakeCode]] = frozenset(
+    {
+        NameMistake.UNKNOWN,
+        NameMistake.UNKNOWN_NEAR,
+        NameMistake.NONE_KNOWN,
+        RuleMistake.TIMEFRAME_NOT_USED,
+        RuleMistake.CALENDAR_NOT_USED,
+        RuleMistake.TRANSFER_NOT_OPENED,
+        RuleMistake.GRACE_FOR_NONE,
+    }
+)
+_UNITS: Final[frozenset[MistakeCode]] = frozenset(
+    {
+        RuleMistake.DOES_NOT_FIT,
+        RuleMistake.CAP_UNIT,
+        RuleMistake.CAP_UNIT_BY_DISTANCE,
+        RuleMistake.RESERVE_UNIT,
+    }
+)
+_PRICES: Final[frozenset[MistakeCode]] = _UNITS | {
+    RuleMistake.TAKES_TOO_MUCH,
+    RuleMistake.TRANSFER_NOT_CHEAPER,
+    RuleMistake.CHECK_IN_FOR_NOTHING,
+    RuleMistake.CHECK_IN_ON_FLAT_ROUTE,
+    RuleMistake.BOARDING_NOT_KEPT,
+    RuleMistake.RIDES_WITHOUT_FARES,
+    RuleMistake.NO_FEED,
+    RuleMistake.FEED_NOT_USED,
+    RuleMistake.NO_FARE,
+}
+_COUNTERS: Final[frozenset[MistakeCode]] = _UNITS | {
+    RuleMistake.OTHER_PERIOD,
+    RuleMistake.NO_JOURNEY_COUNTER,
+    RuleMistake.COUNTER_USED,
+}
+_RIGHTS: Final[frozenset[MistakeCode]] = frozenset(
+    {
+        RuleMistake.TRANSFER_NOT_ASKED,
+        RuleMistake.CONCESSION_NOT_ASKED,
+        RuleMistake.PRODUCT_NOT_ASKED,
+        RuleMistake.NO_TRANSFERS,
+        RuleMistake.RIDES_WITHOUT_FARES,
+    }
+)
+_DAYS: Final[frozenset[MistakeCode]] = frozenset(
+    {
+        RuleMistake.MONTH_MISSING,
+        RuleMistake.SEASON_NEVER,
+        RuleMistake.STEP_TOO_EARLY,
+        RuleMistake.STEP_TOO_LATE,
+    }
+)
+_OF_TABLE: Final[Mapping[str, frozenset[MistakeCode]]] = {
+    "header": _DAYS,
+    "profiles": _RIGHTS,
+    "counters": _COUNTERS,
+    "fares": _PRICES,
+    "gtfs": _PRICES,
+    "zones": _PRICES,
+    "timeframes": _PRICES,
+    "transfers": _COUNTERS | _RIGHTS,
+    "trip_calendars": _UNITS,
+    "caps": _UNITS,
+}
+_NAMED_BY: Final = ("id", "name", "code", "number", "kind")
+
+
+def follows(path: str) -> frozenset[MistakeCode]:
+    """What may be found only because something else is wrong at `path`, and is not said while it is."""
+    steps = steps_of(path)
+    codes = _OF_TABLE.get(str(steps[0]), frozenset()) if steps else frozenset()
+    named = len(steps) < 2 or isinstance(steps[-1], int) or steps[-1] in _NAMED_BY
+    return codes | _NAMES if named else codes
+
+
+REGION: Final = FileForm(
+    RegionDocument,
+    RegionDocumentError,
+    checks=problems,
+    beforehand=other_schema,
+    follows=follows,
+    decimals=DECIMALS,
+)
+
+
+class _Headed(msgspec.Struct, frozen=True):
+    header: Header
+
+
+HEADED: Final = FileForm(_Headed, RegionDocumentError, beforehand=other_schema, decimals=DECIMALS)
 
 
 def load_region(source: str | Path, called: str = "") -> RegionDocument:
     """Return the checked document in a TOML file, or the supplied one of that name ("demo").
 
-    Raises `RegionDocumentError` naming the file (or what it is `called`), the path inside it and what to change.
+    Raises `RegionDocumentError` with all its mistakes, each with file (or what it is `called`), line and path.
     """
     path = region_path(source)
-    return parse_region(_text_of(path, source), called or str(path), path.parent)
+    _require_there(path, source)
+    return read(_beside(path.parent), path, called)
 
 
 def load_header(source: str | Path) -> Header:
     """What the document says of itself; the rest of it is not looked at. Raises as `load_region`."""
     path = region_path(source)
-    try:
-        return msgspec.convert(_toml(_text_of(path, source), str(path)).get("header"), Header)
-    except msgspec.ValidationError as error:
-        raise RegionDocumentError(f"{path}: header: {error}", "Correct that line.") from error
+    _require_there(path, source)
+    return read(HEADED, path).header
 
 
 def region_path(source: str | Path) -> Path:
@@ -60,54 +182,38 @@ def region_path(source: str | Path) -> Path:
     return REGIONS / f"{source}.toml" if supplied else path
 
 
-def _text_of(path: Path, source: str | Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+def _require_there(path: Path, source: str | Path) -> None:
+    if not path.exists():
         supplied = ", ".join(sorted(file.stem for file in REGIONS.glob("*.toml")))
         raise RegionDocumentError(
             f"no region document {source}", f"Give a TOML file or one of the supplied regions: {supplied}."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise RegionDocumentError(f"{path} cannot be read: {error}", "Give a TOML file in UTF-8.") from error
+        )
 
 
-def parse_region(text: str, name: str, folder: Path | None = None) -> RegionDocument:
+def parse_region(text: str | bytes, name: str, folder: Path | None = None) -> RegionDocument:
     """Return the checked document in TOML `text`; `name` is the file in `RegionDocumentError`s. The tables of its feed
     lie in `folder`, beside the file where that is left out."""
-    raw = _toml(text, name)
-    raw = upgraded(raw, _known_schema(raw, name))
-    try:
-        document = msgspec.convert(raw, RegionDocument)
-    except msgspec.ValidationError as error:
-        from terminal.policy.explain import explain  # noqa: PLC0415 only needed when something is wrong
-
-        raise explain(error, raw, name) from error
-    document = _with_feed(document, name, Path(name).parent if folder is None else folder)
-    found = list(problems(document))
-    if found:
-        first, others = found[0], len(found) - 1
-        more = f" (and {others} more)" if others else ""
-        raise RegionDocumentError(f"{name}: {first.path}: {first.what}{more}", first.advice)
-    return document
+    content = text if isinstance(text, bytes) else text.encode()
+    return parsed(_beside(Path(name).parent if folder is None else folder), content, name)
 
 
-def _toml(text: str, name: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # of the parser, and of numbers and tables without end
-        raise RegionDocumentError(f"{name} is not TOML: {error}", "Correct that line.") from error
+def policy_from_text(content: bytes, name: str, folder: Path | None = None) -> Policy | Mistakes:
+    """What a document says, without a file: a policy to decide with, or all its mistakes. `name` stands for the file in
+    them; `folder` is where the tables of a feed lie, if the document has one.
+    """
+    document = judged(_beside(folder), content, name)
+    return document if isinstance(document, Mistakes) else Policy.of(document)
 
 
-def _with_feed(document: RegionDocument, name: str, folder: Path) -> RegionDocument:
-    """`document` with the tables of its feed, which lie in `folder`."""
-    if document.gtfs is None:
-        return document
-    try:
-        section = section_with_tables(document.gtfs, folder)
-    except RegionDocumentError as error:
-        raise RegionDocumentError(f"{name}: {error.what}", error.advice) from error
-    return msgspec.structs.replace(document, gtfs=section)
+def _beside(folder: Path | None) -> FileForm[RegionDocument]:
+    """The form of documents whose feed lies in `folder`."""
+
+    def with_feed(document: RegionDocument) -> RegionDocument:
+        if document.gtfs is None:
+            return document
+        return msgspec.structs.replace(document, gtfs=section_with_tables(document.gtfs, folder))
+
+    return replace(REGION, complete=with_feed)
 
 
 def require_in_force(document: RegionDocument, now: datetime, *, canteen: bool = False) -> None:
@@ -155,48 +261,3 @@ def require_of_region(document: RegionDocument, issued: IssuedList) -> None:
             f"list {issued.name} is of region {issued.region}, region document {header.id} of region {header.region}",
             "Give the list of this terminal's region.",
         )
-
-
-def _known_schema(raw: dict[str, object], name: str) -> int:
-    """A newer schema may have any keys, so this comes before the types."""
-    header = raw.get("header")
-    schema = header.get("schema") if isinstance(header, dict) else None
-    if not isinstance(schema, int) or OLDEST_SCHEMA <= schema <= SCHEMA_VERSION:
-        return schema if isinstance(schema, int) else SCHEMA_VERSION
-    raise RegionDocumentError(
-        f"{name}: header.schema: schema {schema}, this terminal knows {OLDEST_SCHEMA} to {SCHEMA_VERSION}",
-        "Update the terminal's software, or export the document for its schema.",
-    )
-
-
-OLDEST_SCHEMA: Final = 1
-ORDINARY: Final = "ordinary"
-
-
-def upgraded(raw: dict[str, Any], schema: int) -> dict[str, Any]:
-    """`raw` of `schema` in the words of the present schema; what is not a document stays what it is.
-
-    Schema 1 had one `transfer` and one `limit` of kind `monthly_trips` per concession.
-    """
-    return _from_1(raw) if schema == 1 else raw
-
-
-def _from_1(raw: dict[str, Any]) -> dict[str, Any]:
-    new = dict(raw)
-    if isinstance(new.get("transfer"), dict) and isinstance(new.get("fares"), dict):
-        new["transfers"] = [{"id": ORDINARY, **new.pop("transfer")}]
-        new["fares"] = {**new["fares"], "transfer": ORDINARY}
-    if isinstance(new.get("concessions"), list):
-        new["concessions"] = [_concession_of_1(concession) for concession in new["concessions"]]
-    return new
-
-
-def _concession_of_1(concession: Any) -> Any:
-    if not isinstance(concession, dict) or not isinstance(concession.get("limit"), dict):
-        return concession
-    new = {key: value for key, value in concession.items() if key != "limit"}
-    limit = {key: value for key, value in concession["limit"].items() if key != "over_limit"}
-    if limit.get("kind") == "monthly_trips":
-        limit["kind"] = "trips"
-    new["limits"] = [limit]
-    return new

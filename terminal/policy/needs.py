@@ -15,10 +15,11 @@ from typing import Final
 from msgspec import Struct
 
 from terminal.policy.document.fares import AnyFareRule, DistanceFares, FlatFare
-from terminal.policy.document.journeys import AmountCap, MixedWindow, ReducedWindow, UnknownBoarding
+from terminal.policy.document.journeys import AmountCap, MixedWindow, UnknownBoarding, ZonePairReturn
 from terminal.policy.document.rights import Pass, Scope, TimedPass
 from terminal.policy.document.schema import RegionDocument, UnknownFare
 from terminal.policy.gtfs.section import Fallback, GtfsFares
+from terminal.policy.journeys.index import RULES
 from terminal.policy.routes import NO_ROUTES, RouteBook
 
 MODE: Final = "mode"
@@ -206,11 +207,16 @@ def _rights(document: RegionDocument) -> Iterator[Need]:
 def _journeys(document: RegionDocument) -> Iterator[Need]:
     for index, transfer in enumerate(document.transfers):
         path = f"transfers[{index}]"
-        rule = "T-31" if isinstance(transfer, ReducedWindow) else "T-30"
         if transfer.modes:
-            yield Need(MODE, f"{path}.modes", "T-32" if isinstance(transfer, MixedWindow) else rule)
+            yield Need(MODE, f"{path}.modes", RULES[type(transfer)])
         if isinstance(transfer, MixedWindow) and transfer.once:
             yield Need(MODE, f"{path}.once", "T-32")
+    for index, one in enumerate(document.returns):
+        if isinstance(one, ZonePairReturn):
+            path = f"returns[{index}].zones"
+            yield Need(ZONE, path, "T-39", routes=one.routes)
+            if document.checkin is None:
+                yield Need(TO_ZONE, path, "T-39", answered=True, routes=one.routes)
     if document.checkin is not None:
         yield from _scope("checkin.scope", document.checkin.scope, "T-07", terminus=True)
     for index, cap in enumerate(document.caps):

@@ -26,6 +26,7 @@ from terminal.policy.journeys.index import (
     grace_of,
     transfers_of,
 )
+from terminal.policy.journeys.returns import Return, returns_of
 from terminal.policy.meals.index import MealPolicy
 from terminal.policy.rights.index import FareConcession, RideProduct, concessions_of, products_of
 from terminal.policy.scopes import Ride, WeekTimes
@@ -58,6 +59,7 @@ class Policy(Struct, frozen=True):
     transfer_by_id: Mapping[str, Transfer]
     transfer_by_number: Mapping[int, Transfer]
     ordinary_transfer: Transfer | None
+    returns: tuple[Return, ...]
     check_in: CheckInRule | None
     caps: tuple[FareCap, ...]
     grace: GraceRule | None
@@ -95,6 +97,7 @@ class Policy(Struct, frozen=True):
             transfer_by_id=MappingProxyType(by_id),
             transfer_by_number=MappingProxyType({transfer.number: transfer for transfer in transfers}),
             ordinary_transfer=by_id.get(document.fares.transfer or ""),
+            returns=returns_of(document, counters, zones),
             check_in=None if document.checkin is None else check_in_of(document.checkin, counters, zones),
             caps=caps_of(document, counters, zones),
             grace=None if document.grace is None else grace_of(document.grace, counters, zones),

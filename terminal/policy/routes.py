@@ -27,7 +27,6 @@ A second direction that states no stops runs through those of the first backward
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,12 +35,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, field
 
 from cardproto.resident.limits import LARGEST_ROUTE
-from terminal.errors import RegionDocumentError
-from terminal.policy.base import Mode, Name, Problem, Section, Version, moment_problems, unique
+from terminal.errors import Mistake, RegionDocumentError
+from terminal.mistakes.document import parsed, read
+from terminal.mistakes.form import FileForm
+from terminal.policy.base import Mode, Name, Section, Version, moment_problems, unique
+from terminal.policy.mistakes import RoutesMistake
 
 LARGEST_STOP: Final = 0xFFFFFF
 LARGEST_ZONE: Final = 255
@@ -161,50 +162,32 @@ NO_ROUTES: Final = RouteBook()
 
 
 def load_routes(path: Path, called: str = "") -> RouteBook:
-    """The routes document at `path`; raises `RegionDocumentError` with what to change, naming the file or what it is
+    """The routes document at `path`; raises `RegionDocumentError` with all its mistakes, naming the file or what it is
     `called`."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RegionDocumentError(
-            f"{path} cannot be read ({error.strerror})", "Check the path and its rights."
-        ) from error
-    return parse_routes(content, called or str(path))
+    return RouteBook(read(ROUTES, path, called))
 
 
 def parse_routes(content: bytes, name: str) -> RouteBook:
     """The routes document in `content`; `name` is the file in `RegionDocumentError`s."""
-    if len(content) > MOST_BYTES:
-        raise RegionDocumentError(
-            f"{name} is larger than {MOST_BYTES >> 20} MB", "It is no routes document: check the name."
-        )
-    try:
-        document = msgspec.convert(tomllib.loads(content.decode("utf-8-sig")), RoutesDocument)
-    except (ValueError, RecursionError) as error:  # of the parser, of UTF-8, and of msgspec
-        raise RegionDocumentError(f"{name} is no routes document: {error}", "Correct it.") from error
-    found = next(_problems(document), None)
-    if found is not None:
-        raise RegionDocumentError(f"{name}: {found.path}: {found.what}", found.advice)
-    return RouteBook(document)
+    return RouteBook(parsed(ROUTES, content, name))
 
 
-def _problems(document: RoutesDocument) -> Iterator[Problem]:
+def _problems(document: RoutesDocument) -> Iterator[Mistake]:
     header = document.header
     yield from moment_problems({"header.issued_at": header.issued_at, "header.valid_from": header.valid_from})
     yield from unique("routes", (route.number for route in document.routes), "number")
     for index, route in enumerate(document.routes):
         for direction in (0, 1):
-            stops = route.stops(direction)
+            stops, path = route.stops(direction), f"routes[{index}].directions[{direction}].stops"
             if len(stops) == 1:
-                yield Problem(
-                    f"routes[{index}].directions[{direction}].stops",
-                    "one stop is no way",
-                    "List every stop, the terminus last, or none.",
-                )
-            yield from _without_place(stops, f"routes[{index}].directions[{direction}].stops")
+                yield Mistake(path, RoutesMistake.ONE_STOP)
+            yield from _without_place(stops, path)
 
 
-def _without_place(stops: Iterable[RouteStop], path: str) -> Iterator[Problem]:
+ROUTES: Final = FileForm(RoutesDocument, RegionDocumentError, checks=_problems, most_bytes=MOST_BYTES)
+
+
+def _without_place(stops: Iterable[RouteStop], path: str) -> Iterator[Mistake]:
     for index, stop in enumerate(stops):
         if (stop.lat is None) != (stop.lon is None):
-            yield Problem(f"{path}[{index}]", "a place needs both lat and lon", "Give both, or neither.")
+            yield Mistake(f"{path}[{index}]", RoutesMistake.HALF_A_PLACE)

@@ -12,11 +12,13 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from terminal.policy.base import Problem, Weekday, unique, unknown
+from terminal.errors import Mistake
+from terminal.policy.base import Thing, Weekday, unique, unknown
 from terminal.policy.document.counters import CounterSlot, Period
 from terminal.policy.document.fares import Timeframe
 from terminal.policy.document.rights import Scope, Season
 from terminal.policy.document.schema import RegionDocument
+from terminal.policy.mistakes import RuleMistake
 
 DAY_S = 24 * 3600
 _WEEKDAYS = tuple(Weekday)
@@ -199,25 +201,23 @@ LEAP_YEAR: Final = 2024
 DAYS_OF_A_YEAR: Final = 366
 
 
-def scope_problems(path: str, scope: tuple[Scope, ...], document: RegionDocument) -> Iterator[Problem]:
+def scope_problems(path: str, scope: tuple[Scope, ...], document: RegionDocument) -> Iterator[Mistake]:
     """Everything wrong with a scope at `path`."""
     known = [zone.name for zone in document.zones]
     for index, one in enumerate(scope):
         at = f"{path}[{index}]"
         if one == Scope():
-            yield Problem(
-                at, "names nothing, so it is every ride", "Name modes, routes or zones, or remove it."
-            )
+            yield Mistake(at, RuleMistake.EMPTY_SCOPE)
         for key, names in (("zones", one.zones), ("touching", one.touching)):
             yield from unique(f"{at}.{key}", names)
             for number, name in enumerate(names):
                 if name not in known:
-                    yield unknown(f"{at}.{key}[{number}]", "zone", name, known)
+                    yield unknown(f"{at}.{key}[{number}]", Thing.ZONE, name, known)
         yield from unique(f"{at}.modes", one.modes)
         yield from unique(f"{at}.routes", one.routes)
 
 
-def season_problems(path: str, season: Season | None, document: RegionDocument) -> Iterator[Problem]:
+def season_problems(path: str, season: Season | None, document: RegionDocument) -> Iterator[Mistake]:
     """Days that no year has, and a season the document never sees."""
     if season is None:
         return
@@ -225,17 +225,17 @@ def season_problems(path: str, season: Season | None, document: RegionDocument) 
     yield from wrong
     first, end = document.header.valid_from.date(), document.header.valid_to.date()
     if not wrong and not _sees(document, YearlySeason.of(season)):
-        what = f"no day from {first} to {end} is in it, so it never holds"
-        yield Problem(path, what, "Correct the season, or the dates of the document.")
+        yield Mistake(path, RuleMistake.SEASON_NEVER, {"first": str(first), "end": str(end)})
 
 
-def _no_such_days(path: str, season: Season) -> Iterator[Problem]:
+def _no_such_days(path: str, season: Season) -> Iterator[Mistake]:
     for key, day in (("first", season.first), ("last", season.last)):
         month, number = map(int, day.split("-"))
         last = monthrange(LEAP_YEAR, month)[1]
         if number > last:
-            advice = f"Use {month:02d}-{last} at the latest."
-            yield Problem(f"{path}.{key}", f"no year has a day {day}", advice)
+            yield Mistake(
+                f"{path}.{key}", RuleMistake.NO_SUCH_DAY, {"day": day, "last": f"{month:02d}-{last}"}
+            )
 
 
 def _sees(document: RegionDocument, season: YearlySeason) -> bool:
@@ -259,19 +259,29 @@ def counter_problems(
     document: RegionDocument,
     periods: tuple[Period, ...],
     most: int,
-) -> Iterator[Problem]:
+) -> Iterator[Mistake]:
     """Whether `name` is a counter of one of `periods` that can count to `most`."""
     slots = slots_of(document)
     slot = slots.get(name)
     if slot is None:
-        yield unknown(path, "counter", name, slots)
+        yield unknown(path, Thing.COUNTER, name, slots)
         return
     if slot.period not in periods:
-        wanted = " or ".join(periods)
-        yield Problem(path, f"`{name}` counts per {slot.period}", f"Use a counter of period {wanted}.")
-    if most >= 1 << slot.bits:
-        yield Problem(
+        " or ".join(periods)
+        yield Mistake(
             path,
-            f"{most} does not fit the {slot.bits} bits of `{name}`",
-            f"Count to at most {(1 << slot.bits) - 1}, or give the counter {most.bit_length()} bits.",
+            RuleMistake.OTHER_PERIOD,
+            {"counter": name, "period": slot.period, "wanted": ", ".join(periods)},
+        )
+    if most >= 1 << slot.bits:
+        yield Mistake(
+            path,
+            RuleMistake.DOES_NOT_FIT,
+            {
+                "most": most,
+                "bits": slot.bits,
+                "counter": name,
+                "fits": (1 << slot.bits) - 1,
+                "needed": most.bit_length(),
+            },
         )

@@ -1,17 +1,18 @@
-"""Scenario files: from TOML to a checked `ScenarioFile`, or one precise error."""
+"""Scenario files: from TOML to a checked `ScenarioFile`, or all their mistakes."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import msgspec
-
-from terminal.errors import ScenarioFileError
-from terminal.policy.base import Problem, unique
+from terminal.errors import Mistake, MistakeCode, ScenarioFileError
+from terminal.mistakes.document import parsed, read
+from terminal.mistakes.form import FileForm
+from terminal.policy.base import Thing, unique, unknown
+from terminal.policy.mistakes import NameMistake, SchemaMistake
 from terminal.scenario.schema import SCENARIO_SCHEMA, Card, Scenario, ScenarioFile
+from terminal.texts import N_
 
 SCENARIOS: Final = Path(__file__).parents[1] / "policy" / "scenarios"
 """The files that come with the terminal, one or more for each supplied region."""
@@ -43,41 +44,19 @@ def split_reference(text: str) -> tuple[Path, int | None, int | None]:
 
 
 def load_scenarios(path: Path) -> ScenarioFile:
-    """Return the checked file at `path`; raises `ScenarioFileError` with file, path inside it and advice."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ScenarioFileError(f"no scenario file {path}", "Give the path of a TOML file.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioFileError(f"{path} cannot be read: {error}", "Give a TOML file in UTF-8.") from error
-    return parse_scenarios(text, str(path))
+    """Return the checked file at `path`; raises `ScenarioFileError` with all mistakes, their places and advice."""
+    return read(SCENARIO_FILES, path)
 
 
 def parse_scenarios(text: str, name: str) -> ScenarioFile:
     """Return the checked file in TOML `text`; `name` is the file in errors."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioFileError(f"{name} is not TOML: {error}", "Correct that line.") from error
-    schema = raw.get("schema")
-    if isinstance(schema, int) and schema != SCENARIO_SCHEMA:
-        raise ScenarioFileError(
-            f"{name}: schema: schema {schema}, this program knows {SCENARIO_SCHEMA}",
-            "Update the program, or write the file for its schema.",
-        )
-    try:
-        scenarios = msgspec.convert(raw, ScenarioFile)
-    except msgspec.ValidationError as error:
-        from terminal.policy.explain import place_of  # noqa: PLC0415 only needed when something is wrong
+    return parsed(SCENARIO_FILES, text.encode(), name)
 
-        where, advice = place_of(error, raw, ScenarioFile)
-        raise ScenarioFileError(f"{name}: {where}", advice) from error
-    found = list(_problems(scenarios))
-    if found:
-        first, others = found[0], len(found) - 1
-        more = f" (and {others} more)" if others else ""
-        raise ScenarioFileError(f"{name}: {first.path}: {first.what}{more}", first.advice)
-    return scenarios
+
+def _other_schema(raw: dict[str, Any]) -> Iterator[Mistake]:
+    schema = raw.get("schema")
+    if isinstance(schema, int) and not isinstance(schema, bool) and schema != SCENARIO_SCHEMA:
+        yield Mistake("schema", SchemaMistake.OTHER, {"schema": schema, "known": SCENARIO_SCHEMA})
 
 
 def card_of(file: ScenarioFile, scenario: Scenario) -> Card | None:
@@ -85,29 +64,61 @@ def card_of(file: ScenarioFile, scenario: Scenario) -> Card | None:
     return file.cards[scenario.card] if isinstance(scenario.card, str) else scenario.card
 
 
-def _problems(file: ScenarioFile) -> Iterator[Problem]:
+class ScenarioMistake(MistakeCode):
+    """What may be wrong with scenarios beyond their types."""
+
+    NO_MEDIUM = (
+        "scenario_medium",
+        N_("needs one of `card`, `bank_card` and `cash`"),
+        N_("State what the rider pays with."),
+    )
+    NO_MOMENT = (
+        "scenario_moment",
+        N_("needs one of `at` and `after_s`"),
+        N_("State the moment in one way."),
+    )
+    FIRST_AFTER = (
+        "scenario_first_after",
+        N_("the first tap has none before it"),
+        N_("State its moment with `at`."),
+    )
+    NOT_REPEATED = (
+        "scenario_not_repeated",
+        N_("the tap is not repeated"),
+        N_("Add `repeat` or use `expect`."),
+    )
+
+
+def _problems(file: ScenarioFile) -> Iterator[Mistake]:
     yield from unique("scenarios", (scenario.name for scenario in file.scenarios), key="name")
     for index, scenario in enumerate(file.scenarios):
         at = f"scenarios[{index}]"
-        media = [
-            medium for medium in (scenario.card, scenario.bank_card, scenario.cash) if medium is not None
-        ]
-        if len(media) != 1:
-            yield Problem(
-                at, "needs one of `card`, `bank_card` and `cash`", "State what the rider pays with."
-            )
+        stated = (scenario.card, scenario.bank_card, scenario.cash)
+        if sum(medium is not None for medium in stated) != 1:
+            yield Mistake(at, ScenarioMistake.NO_MEDIUM)
         if isinstance(scenario.card, str) and scenario.card not in file.cards:
-            known = ", ".join(file.cards) or "none in this file"
-            yield Problem(f"{at}.card", f"unknown card {scenario.card!r}", f"Known: {known}.")
+            yield unknown(f"{at}.card", Thing.CARD, scenario.card, file.cards)
         yield from _times(at, scenario)
 
 
-def _times(at: str, scenario: Scenario) -> Iterator[Problem]:
+def _times(at: str, scenario: Scenario) -> Iterator[Mistake]:
     for index, tap in enumerate(scenario.taps):
         here = f"{at}.taps[{index}]"
         if (tap.at is None) == (tap.after_s is None):
-            yield Problem(here, "needs one of `at` and `after_s`", "State the moment in one way.")
+            yield Mistake(here, ScenarioMistake.NO_MOMENT)
         elif index == 0 and tap.at is None:
-            yield Problem(here, "the first tap has none before it", "State its moment with `at`.")
+            yield Mistake(here, ScenarioMistake.FIRST_AFTER)
         if tap.expect_last is not None and tap.repeat is None:
-            yield Problem(f"{here}.expect_last", "the tap is not repeated", "Add `repeat` or use `expect`.")
+            yield Mistake(f"{here}.expect_last", ScenarioMistake.NOT_REPEATED)
+
+
+_UNKNOWN_CARD: Final[frozenset[MistakeCode]] = frozenset(
+    {NameMistake.UNKNOWN, NameMistake.UNKNOWN_NEAR, NameMistake.NONE_KNOWN}
+)
+SCENARIO_FILES: Final = FileForm(
+    ScenarioFile,
+    ScenarioFileError,
+    checks=_problems,
+    beforehand=_other_schema,
+    follows=lambda path: _UNKNOWN_CARD if path.startswith("cards") else frozenset(),
+)

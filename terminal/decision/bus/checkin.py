@@ -21,7 +21,7 @@ A card whose counters cannot be read (another layout) does not check in: it pays
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import structs
 from msgspec.structs import replace
@@ -30,27 +30,23 @@ from cardproto.resident.records.event import MOST_INSIDE, EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.bus.caps import capped
 from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of, to_terminus
-from terminal.decision.bus.effects import CheckInEffect
+from terminal.decision.bus.effects import CheckInEffect, TransferEffect
 from terminal.decision.bus.feed import RideEnd, end_of_ride
+from terminal.decision.bus.remembered import back_by, held_minor, paid_minor, with_outward, with_paid
+from terminal.decision.bus.returns import note_way_back
+from terminal.decision.bus.transfers import DEARER, otherwise, topped_up
 from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
 from terminal.decision.place import exits
-from terminal.decision.tap import Tap, Trail, accept, of_boarding
+from terminal.decision.tap import Journey, Tap, Trail, accept, of_boarding
+from terminal.policy.base import Right
 from terminal.policy.document.journeys import MARK_M, UnknownBoarding
 from terminal.policy.fares.index import Quote
-from terminal.policy.journeys.index import CheckInRule
+from terminal.policy.journeys.index import CheckInRule, Transfer
+from terminal.policy.journeys.returns import Return
 from terminal.policy.rights.index import FareConcession
 from terminal.policy.scopes import Ride, inside
 from terminal.trip.facts import Spot
-
-
-def held_minor(tap: Tap) -> int:
-    """How much of the purse is held by a ride that was not checked out; 0 where that cannot be read."""
-    rule = tap.policy.check_in
-    if rule is None or not tap.counters_known:
-        return 0
-    return rule.reserve.read(tap.counters) * rule.reserve.unit_minor
-
 
 # in
 
@@ -85,6 +81,10 @@ def boarding_known(tap: Tap) -> bool:
     if rule is None:
         return True
     return (rule.zone is None or bool(place.zone)) and (rule.mark is None or place.mark_m is not None)
+
+
+BY_FARE: Final = (PaidBy.PURSE, PaidBy.TRANSFER, *CONCESSION_SLOTS)
+"""By what a ride is paid whose exit may say its price."""
 
 
 def held_fare(tap: Tap, ride: Ride, trail: Trail) -> Quote | None:
@@ -215,11 +215,17 @@ def mark_of(mark_m: int | None) -> int:
 
 
 class _Own(NamedTuple):
-    """What the right leaves to pay of the holder's own ride (None: unknown), for how many persons, by which code."""
+    """What the right leaves to pay of the holder's own ride (None: unknown), for how many persons, by which code.
+
+    `own_minor` is what counts as paid for it in its journey, where that is another sum; `back` the return it is the way
+    back of.
+    """
 
     price_minor: int | None
     persons: int = 1
     code: int | None = None
+    own_minor: int | None = None
+    back: Return | None = None
 
 
 class _Bill(NamedTuple):
@@ -227,7 +233,7 @@ class _Bill(NamedTuple):
 
     due_minor: int
     counters: int
-    journey: tuple[int | None, int] | None
+    journey: Journey
 
 
 def _bill(tap: Tap, rule: CheckInRule, held: int, trail: Trail) -> _Bill:
@@ -247,8 +253,12 @@ def _bill_to(tap: Tap, rule: CheckInRule, held: int, spot: Spot, trail: Trail) -
     ride, out = _exit(tap, rule, held, spot, trail)
     if out.cheapest and held:
         mark(trail, CheckInEffect.CHEAPEST_RIDE, TapFlag.PLACE_UNKNOWN)
-    due_minor, counters = _due(tap, ride, out, held, trail)
-    return _Bill(due_minor, counters, out.journey)
+    own = _own(tap, ride, out, trail)
+    due_minor, counters = _due(tap, ride, out, own, held, trail)
+    if out.journey is not None:  # a feed remembers the journey in its own way
+        return _Bill(due_minor, counters, out.journey)
+    counters, journey = _after(tap, ride, own, held, counters)
+    return _Bill(due_minor, counters, journey)
 
 
 def _exit(tap: Tap, rule: CheckInRule, held: int, spot: Spot, trail: Trail) -> tuple[Ride, RideEnd]:
@@ -274,13 +284,13 @@ def _ride(tap: Tap, rule: CheckInRule, spot: Spot) -> Ride:
     return Ride(trip.mode, trip.route, zone, spot.zone, length_m)
 
 
-def _due(tap: Tap, ride: Ride, out: RideEnd, held: int, trail: Trail) -> tuple[int, int]:
+def _due(tap: Tap, ride: Ride, out: RideEnd, own: _Own, held: int, trail: Trail) -> tuple[int, int]:
     """What is due of `held`, and the counters with it; everything held where the fare is not known.
 
     The holder's own ride, and those a concession takes along, are capped as one ride; the others pay the ordinary fare
     beside it. Where the own price is not known, the own ride is an equal part of what was held.
     """
-    event, own = tap.snapshot.event, _own(tap, out)
+    event = tap.snapshot.event
     others = event.inside - own.persons
     fare_minor = 0 if not others else None if out.quote is None else out.quote.fare_minor
     cover = Cover(event.paid_by, Message.OK_CHECKOUT, out.counters, code=own.code)
@@ -295,10 +305,17 @@ def _due(tap: Tap, ride: Ride, out: RideEnd, held: int, trail: Trail) -> tuple[i
     return min(due_minor + others * fare_minor, held), counters
 
 
-def _own(tap: Tap, out: RideEnd) -> _Own:
-    paid_by = tap.snapshot.event.paid_by
+def _own(tap: Tap, ride: Ride, out: RideEnd, trail: Trail) -> _Own:
+    event = tap.snapshot.event
+    paid_by = event.paid_by
     if paid_by is PaidBy.PURSE:
-        return _Own(out.own_minor)
+        back = back_by(tap, ride, tap.policy.returns, event.at)
+        if back is None or out.quote is None:
+            return _Own(out.own_minor)
+        note_way_back(back, out.quote, trail)
+        return _Own(back.price(out.quote.fare_minor), back=back)
+    if paid_by is PaidBy.TRANSFER and tap.transfer is not None and tap.transfer.paid is not None:
+        return _topping_up(tap, tap.transfer, ride, out, trail)
     if paid_by not in CONCESSION_SLOTS:
         return _Own(0)  # used or charged when it checked in
     grant = tap.concessions[CONCESSION_SLOTS.index(paid_by)]
@@ -307,6 +324,41 @@ def _own(tap: Tap, out: RideEnd) -> _Own:
         return _Own(None)
     persons = 1 + _companions(tap, concession)
     return _Own(concession.price.of(out.quote), persons, concession.code)
+
+
+def _topping_up(tap: Tap, rule: Transfer, ride: Ride, out: RideEnd, trail: Trail) -> _Own:
+    own_minor = otherwise(tap, ride, out.quote, Right.TRANSFER)
+    if own_minor is None:
+        return _Own(None)
+    following = topped_up(tap, rule, own_minor)
+    effect = DEARER[rule.rule] if following.price_minor else "free_transfer"
+    trail.note(
+        TransferEffect.of(rule.rule, effect), {**following.inputs, "price_minor": following.price_minor}
+    )
+    return _Own(following.price_minor, own_minor=own_minor)
+
+
+def _after(tap: Tap, ride: Ride, own: _Own, held: int, counters: int) -> tuple[int, Journey]:
+    """The counters and the journey after the ride: what was paid in it (T-38), whether it may be returned from (T-39)."""
+    event, price_minor = tap.snapshot.event, own.price_minor
+    if event.paid_by not in BY_FARE:
+        return counters, None
+    if price_minor is None:
+        price_minor = held // event.inside
+    if own.back is not None:
+        counters = own.back.forgotten(counters)
+    elif price_minor:
+        ended = tuple(rule for rule in tap.policy.returns if rule.zones is not None)
+        counters = with_outward(tap, ride, counters, ended, event.at)
+    rule, age_s = tap.transfer, tap.journey_age_s
+    if rule is None or rule.paid is None or age_s is None:
+        return counters, None
+    first = not paid_minor(rule, tap.counters)
+    if age_s > rule.window_s or (first and not price_minor):
+        return counters & tap.policy.card.kept_by_journey, (None, 0)
+    if first or event.paid_by is PaidBy.TRANSFER:
+        counters = with_paid(rule, counters, price_minor if own.own_minor is None else own.own_minor)
+    return counters, None
 
 
 def _companions(tap: Tap, concession: FareConcession) -> int:

@@ -31,7 +31,7 @@ class Choice(NamedTuple):
 def by_concession(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:
     """The cheapest concession that holds today and has rides left; the first slot where prices are equal."""
     choice = cheapest(tap, ride, quote, trail)
-    return None if choice is None else _cover(tap, choice, trail)
+    return None if choice is None else _cover(tap, choice, quote, trail)
 
 
 def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice | None:
@@ -93,7 +93,7 @@ def _too_old(tap: Tap, trail: Trail) -> bool:
     return True
 
 
-def _cover(tap: Tap, choice: Choice, trail: Trail) -> Cover:
+def _cover(tap: Tap, choice: Choice, quote: Quote | None, trail: Trail) -> Cover:
     concession = choice.concession
     inputs = {"price_minor": choice.price_minor}
     if concession.shown_code is not None:
@@ -115,7 +115,7 @@ def _cover(tap: Tap, choice: Choice, trail: Trail) -> Cover:
         price_minor=choice.price_minor,
         values=NO_VALUES if used.left is None else {"n": used.left},
         by_fare=True,
-        opens=tap.policy.ordinary_transfer,
+        opens=tap.policy.ordinary_transfer if quote is None else tap.policy.transfer_by_id.get(quote.opens),
         companions=companions,
         code=concession.code,
     )

@@ -10,6 +10,7 @@ from msgspec import Struct
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.policy.journeys.index import Transfer
+from terminal.policy.journeys.returns import Return
 from terminal.policy.scopes import Ride
 from terminal.trip.facts import Trip
 
@@ -24,6 +25,7 @@ class Cover(Struct, frozen=True):
     `by_fare`: the price follows from the fare of the ride, so it can be checked in and corrected (T-07).
     `opens`: the transfer this payment opens. `journey`: (age, transfers) of the journey this ride goes on with.
     `companions`: how many others ride on the same terms. `code`: the concession used, for caps.
+    `back`: the return whose way back this ride is.
     """
 
     paid_by: PaidBy
@@ -36,6 +38,7 @@ class Cover(Struct, frozen=True):
     journey: tuple[int | None, int] | None = None
     companions: int = 0
     code: int | None = None
+    back: Return | None = None
 
 
 def to_terminus(trip: Trip, ride: Ride) -> Ride:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,7 +28,6 @@ from terminal.decision.bus.checkin import (
     checks_in,
     from_first_stop,
     held_fare,
-    held_minor,
     mark,
     owed,
     rides_on,
@@ -41,10 +40,12 @@ from terminal.decision.bus.effects import CheckInEffect, FareEffect
 from terminal.decision.bus.fare import fare_at_once
 from terminal.decision.bus.feed import boarded, by_feed, feed_quote, forgotten
 from terminal.decision.bus.guards import already_paid, as_companion, owes_too_much, unpaid
+from terminal.decision.bus.remembered import fare_ride, held_minor, known_returns, of_new_ride, with_outward
+from terminal.decision.bus.returns import by_return
 from terminal.decision.bus.transfers import by_transfer, opened
 from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import Decision, Message, Outcome
-from terminal.decision.tap import Tap, Trail, accept
+from terminal.decision.tap import Journey, Tap, Trail, accept
 from terminal.policy.base import Right
 from terminal.policy.fares.index import TRANSPORT_CARD, Quote
 from terminal.policy.journeys.index import CheckInRule
@@ -62,6 +63,7 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
         return check_out(tap, trail)
     if owes_too_much(tap, trail):
         return trail.refuse(Message.DEBT)
+    tap = of_new_ride(tap)
     _asked(tap.trip, trail)
     rule = checks_in(tap)
     if tap.policy.check_in is not None:
@@ -126,7 +128,10 @@ def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked
     for right in tap.policy.document.profiles.bus.rights:
         if right is Right.PURSE and feed is not None:
             return by_feed(tap, feed, held_minor(tap), trail, checks_in=checked_in)
-        cover = RIGHTS[right](tap, ride, quote, trail)
+        if right in OF_RIDES_BEFORE:
+            cover = OF_RIDES_BEFORE[right](tap, ride, quote, trail, checked_in=checked_in)
+        else:
+            cover = RIGHTS[right](tap, ride, quote, trail)
         if cover is not None and feed is not None:
             counters = (boarded if checked_in else forgotten)(tap, feed, cover.counters)
             return replace(cover, counters=counters, journey=(None, 0))
@@ -148,7 +153,7 @@ def _by_purse(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover 
         counters=tap.counters,
         price_minor=quote.fare_minor,
         by_fare=True,
-        opens=tap.policy.ordinary_transfer,
+        opens=tap.policy.transfer_by_id.get(quote.opens),
     )
 
 
@@ -160,7 +165,6 @@ RIGHTS: Final[Mapping[Right, Callable[[Tap, Ride, Quote | None, Trail], Cover | 
     {
         Right.PASS: by_pass,
         Right.PACK: by_pack,
-        Right.TRANSFER: by_transfer,
         Right.CONCESSION: by_concession,
         Right.PLAN: by_plan,
         Right.PURSE: _by_purse,
@@ -168,8 +172,19 @@ RIGHTS: Final[Mapping[Right, Callable[[Tap, Ride, Quote | None, Trail], Cover | 
 )
 
 
-Journey: TypeAlias = tuple[int | None, int] | None
-"""Age and transfers of the journey after the ride; None: as it was."""
+class OfRidesBefore(Protocol):
+    """A right that rides before this one gave; `checked_in`: what this one costs is settled at its exit."""
+
+    def __call__(
+        self, tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool
+    ) -> Cover | None:
+        """What it does for `ride`."""
+        ...
+
+
+OF_RIDES_BEFORE: Final[Mapping[Right, OfRidesBefore]] = MappingProxyType(
+    {Right.TRANSFER: by_transfer, Right.RETURN: by_return}
+)
 
 
 def settle(
@@ -181,8 +196,16 @@ def settle(
         return trail.refuse(Message.FARE_UNKNOWN)
     owed_minor, counters = owed(tap, cover.counters, trail)
     journey = cover.journey
+    at_exit = rule is not None and cover.by_fare
     if cover.price_minor and cover.opens is not None:
-        counters, journey = opened(tap, cover.opens, counters)
+        counters, journey = opened(tap, cover.opens, counters, 0 if at_exit else cover.price_minor)
+    if cover.by_fare and cover.price_minor and cover.back is None and tap.policy.returns:
+        checked_in = rule is not None
+        returns, paid_to = (
+            known_returns(tap, checked_in=checked_in),
+            ride if checked_in else fare_ride(tap, ride),
+        )
+        counters = with_outward(tap, paid_to, counters, returns, tap.at)
     paid = _Paid(cover, owed_minor, others_minor, counters, journey)
     return _charged(tap, ride, paid, trail) if rule is None else _checked_in(tap, ride, rule, paid, trail)
 

@@ -105,6 +105,18 @@ class TransferEffect(Effect):
     SAME_ROUTE = "t-33:same_route"
     ORDINARY_CHEAPER = "t-31:ordinary_cheaper"
     CONCESSION_CHEAPER = "t-31:concession_cheaper"
+    TOP_UP = "t-38:top_up"
+    TOP_UP_FREE = "t-38:free_transfer"
+    TOP_UP_NONE_LEFT = "t-38:none_left"
+    TOP_UP_OTHER_MODE = "t-38:other_mode"
+    PAID_UNREADABLE = "t-38:paid_unreadable"
+
+
+class ReturnEffect(Effect):
+    """What an outward ride makes of the way back."""
+
+    WAY_BACK = "t-39:way_back"
+    OTHER_CHEAPER = "t-39:other_cheaper"
 
 
 class CheckInEffect(Effect):

@@ -50,9 +50,12 @@ def by_feed(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail, *, checks
         return None
     after = taken.state if checks_in or not tap.trip.companions else NOTHING
     counters, journey = _remembered(tap, fares, after)
+    free = None if checks_in else taken.free_until
+    ends = None if free is None else datetime.fromtimestamp(free, tap.policy.zone)
     return Cover(
         paid_by=PaidBy.PURSE,
-        message=trail.lapsed or Message.OK_PAID,
+        message=trail.lapsed or (Message.OK_PAID if ends is None else Message.OK_TRANSFER),
+        values={} if ends is None else {"time": f"{ends:%H:%M}"},
         counters=counters,
         price_minor=taken.charge_minor,
         by_fare=after.ride is not None and not after.ride.end,

@@ -1,34 +1,42 @@
-"""Changing: what a ride costs while an earlier payment's window is open (T-30 to T-33)."""
+"""Changing: what a ride costs while an earlier payment's window is open (T-30 to T-33, T-38)."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import NamedTuple
 
 from cardproto.resident.limits import MOST_TRANSFERS
 from cardproto.resident.records.event import PaidBy
 from terminal.decision.bus.concessions import cheapest
+from terminal.decision.bus.contracts import by_plan
 from terminal.decision.bus.cover import RIDES, Cover
 from terminal.decision.bus.effects import TransferEffect
+from terminal.decision.bus.remembered import paid_minor, with_paid
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
+from terminal.policy.base import Right
 from terminal.policy.fares.index import Quote
 from terminal.policy.journeys.index import Transfer
 from terminal.policy.scopes import Ride
 
 
-def by_transfer(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:
-    """The open journey goes on with this ride, free or at its own price."""
+def by_transfer(
+    tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool = False
+) -> Cover | None:
+    """The open journey goes on with this ride: free, at its own price, or for what it costs more than was paid."""
     rule = tap.transfer
     if rule is None or tap.journey_age_s is None or _refused(tap, rule, trail):
         return None
-    price_minor = _price(tap, rule, ride, quote, trail)
-    if price_minor is None:
+    following = _price(tap, rule, ride, quote, trail)
+    if following is None:
         return None
-    inputs = {"journey_age_s": tap.journey_age_s, "transfers": tap.transfers}
+    price_minor, counters = following.price_minor, tap.counters
+    inputs = {"journey_age_s": tap.journey_age_s, "transfers": tap.transfers, **following.inputs}
     if price_minor:
         inputs["price_minor"] = price_minor
-    trail.note(TransferEffect.of(rule.rule, "reduced_trip" if price_minor else "free_transfer"), inputs)
-    counters = tap.counters
+    trail.note(TransferEffect.of(rule.rule, DEARER[rule.rule] if price_minor else "free_transfer"), inputs)
+    if not checked_in:
+        counters = with_paid(rule, counters, following.own_minor)
     if rule.once_counter is not None and tap.trip.mode in rule.once:
         counters = rule.once_counter.write(counters, rule.once_counter.read(counters) + 1)
     age_s = 0 if rule.extends else tap.journey_age_s
@@ -39,21 +47,51 @@ def by_transfer(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cove
         counters=counters,
         price_minor=price_minor,
         values={"time": f"{ends:%H:%M}"},
+        by_fare=rule.paid is not None,
         journey=(age_s, min(tap.transfers + 1, MOST_TRANSFERS)),
     )
 
 
-def opened(tap: Tap, rule: Transfer, counters: int) -> tuple[int, tuple[int, int]]:
-    """A payment opens a journey: the counters with its beginning, and (age, transfers)."""
+DEARER = {"T-31": "reduced_trip", "T-38": "top_up"}
+"""What a following ride is that the purse pays for, by rule."""
+
+
+class _Following(NamedTuple):
+    """What a following ride costs, what it would cost of its own (0: that does not matter), and what was looked at."""
+
+    price_minor: int
+    own_minor: int = 0
+    inputs: dict[str, int | str] = {}
+
+
+def opened(tap: Tap, rule: Transfer, counters: int, price_minor: int) -> tuple[int, tuple[int | None, int]]:
+    """A payment of `price_minor` opens a journey, 0 where the exit will say how much it was: the counters with its
+    beginning, and (age, transfers).
+    """
     card = tap.policy.card
     if not tap.counters_known:
-        return counters, (0, 0)
+        return counters, (None if rule.paid else 0, 0)
     counters &= card.kept_by_journey
     if card.journey is not None:
         counters = card.journey.write(counters, rule.number)
     if rule.once_counter is not None and tap.trip.mode in rule.once:
         counters = rule.once_counter.write(counters, 1)
-    return counters, (0, 0)
+    return with_paid(rule, counters, price_minor), (0, 0)
+
+
+def otherwise(tap: Tap, ride: Ride, quote: Quote | None, right: Right) -> int | None:
+    """What the purse would pay for the ride of its holder by the rights that come after `right`; None: not known."""
+    rights = tap.policy.document.profiles.bus.rights
+    for later in rights[rights.index(right) + 1 :]:
+        if later is Right.CONCESSION:
+            choice = cheapest(tap, ride, quote, Trail())
+            if choice is not None:
+                return choice.price_minor
+        elif later is Right.PLAN:
+            plan = by_plan(tap, ride, quote, Trail())
+            if plan is not None:
+                return plan.price_minor
+    return None if quote is None else quote.fare_minor
 
 
 def _refused(tap: Tap, rule: Transfer, trail: Trail) -> bool:
@@ -70,6 +108,9 @@ def _refused(tap: Tap, rule: Transfer, trail: Trail) -> bool:
     if event.kind in RIDES and same_way and rule.new_trip_on_same_route:
         trail.note(TransferEffect.SAME_ROUTE, {"route": event.route})
         return True
+    if rule.paid is not None and not tap.counters_known:
+        trail.note(TransferEffect.PAID_UNREADABLE)
+        return True
     if rule.once_counter is None or trip.mode not in rule.once:
         return False
     if tap.counters_known and not rule.once_counter.read(tap.counters):
@@ -78,10 +119,15 @@ def _refused(tap: Tap, rule: Transfer, trail: Trail) -> bool:
     return True
 
 
-def _price(tap: Tap, rule: Transfer, ride: Ride, quote: Quote | None, trail: Trail) -> int | None:
-    """What the transfer costs; None where an ordinary or concession ride costs less than the reduced one."""
+def _price(tap: Tap, rule: Transfer, ride: Ride, quote: Quote | None, trail: Trail) -> _Following | None:
+    """What the following ride costs; None where an ordinary or concession ride costs less than the reduced one, and
+    where a price that has to be compared is not known.
+    """
+    if rule.paid is not None:
+        own_minor = otherwise(tap, ride, quote, Right.TRANSFER)
+        return None if own_minor is None else topped_up(tap, rule, own_minor)
     if not rule.price_minor:
-        return 0
+        return _Following(0)
     if quote is not None and quote.fare_minor < rule.price_minor:
         trail.note(TransferEffect.ORDINARY_CHEAPER, {"fare_minor": quote.fare_minor})
         return None
@@ -89,4 +135,10 @@ def _price(tap: Tap, rule: Transfer, ride: Ride, quote: Quote | None, trail: Tra
     if choice is not None and choice.price_minor < rule.price_minor:
         trail.note(TransferEffect.CONCESSION_CHEAPER, {"price_minor": choice.price_minor})
         return None
-    return rule.price_minor
+    return _Following(rule.price_minor)
+
+
+def topped_up(tap: Tap, rule: Transfer, own_minor: int) -> _Following:
+    """What a ride costs for which `own_minor` would be due of its own."""
+    paid = paid_minor(rule, tap.counters)
+    return _Following(max(own_minor - paid, 0), own_minor, {"own_minor": own_minor, "paid_minor": paid})

@@ -7,16 +7,14 @@ every screen asks for, a request that changes something must be JSON and must no
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from cardproto.resident.limits import LARGEST_ROUTE
@@ -24,12 +22,24 @@ from sim.desk.disturbance import MOST_EXCHANGES, Disturbance, Mishap
 from sim.desk.face import art
 from sim.desk.trace import masked_tap
 from sim.transcript import Transcript, lines_of
-from terminal.errors import TerminalError
 from terminal.lab.desk.bus import OnBoard
+from terminal.lab.desk.orders import (
+    Handler,
+    download,
+    json_answer,
+    number_asked,
+    order_handler,
+    page_language,
+    problem,
+    with_problem_response,
+)
 from terminal.lab.desk.passengers import Passengers
 from terminal.lab.desk.scenario import scenario_of
 from terminal.lab.desk.session import BusMove, DeskSession
 from terminal.lab.desk.storm import StormWatch
+from terminal.lab.desk.tariff.judges import Judges
+from terminal.lab.desk.tariff.library import TariffLibrary
+from terminal.lab.desk.tariff.routes import TariffRoutes
 from terminal.lab.desk.view import desk_as_json, journal_as_json, tap_as_json, trace_as_json
 from terminal.lab.desk.words import LANGUAGES, words
 from terminal.screen.feed import EventFeed
@@ -39,16 +49,13 @@ from terminal.trip.asked import MOST_COMPANIONS
 
 HERE: Final = Path(__file__).parent / "pages"
 TRACE_ROWS: Final = 400
-LONGEST_BODY: Final = 1_000_000
 STEPS: Final = {
     "second": timedelta(seconds=1),
     "minute": timedelta(minutes=1),
     "hour": timedelta(hours=1),
     "day": timedelta(days=1),
 }
-Handler = Callable[[Request], Awaitable[Response]]
 Name = Annotated[str, Meta(max_length=80)]
-T = TypeVar("T", bound=Struct)
 
 
 class TapOrder(Struct, forbid_unknown_fields=True):
@@ -125,7 +132,14 @@ class StormOrder(Struct, forbid_unknown_fields=True):
 class DeskRoutes:
     """Handlers over one session; `routes` is what an app is made of."""
 
-    def __init__(self, session: DeskSession, passengers: Passengers, storm: StormWatch) -> None:
+    def __init__(
+        self,
+        session: DeskSession,
+        passengers: Passengers,
+        storm: StormWatch,
+        judges: Judges,
+        library: TariffLibrary,
+    ) -> None:
         self.session = session
         self.storm = storm
         self.news: EventFeed[int] = EventFeed(keep=64)
@@ -133,6 +147,7 @@ class DeskRoutes:
         session.changed = self._news
         storm.changed = self._news
         self._passengers = passengers
+        self._tariff = TariffRoutes(self.pages, judges, library)
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -152,26 +167,27 @@ class DeskRoutes:
             "/save/desk.transcript": self._transcript,
         }
         orders = {
-            "/api/tap": self._order(TapOrder, self._take_tap),
-            "/api/clock": self._order(ClockOrder, self._set_clock),
-            "/api/switch": self._order(SwitchOrder, self._switch),
-            "/api/shift": self._order(ShiftOrder, self._shift),
-            "/api/bus": self._order(BusOrder, self._bus),
-            "/api/ride": self._order(RideOrder, self._ask_ride),
-            "/api/document": self._order(DocumentOrder, self._use_document),
-            "/api/reset": self._order(ResetOrder, self._reset),
-            "/api/storm/start": self._order(StormOrder, self._start_storm),
-            "/api/storm/stop": self._order(Struct, self._stop_storm),
+            "/api/tap": order_handler(TapOrder, self._take_tap),
+            "/api/clock": order_handler(ClockOrder, self._set_clock),
+            "/api/switch": order_handler(SwitchOrder, self._switch),
+            "/api/shift": order_handler(ShiftOrder, self._shift),
+            "/api/bus": order_handler(BusOrder, self._bus),
+            "/api/ride": order_handler(RideOrder, self._ask_ride),
+            "/api/document": order_handler(DocumentOrder, self._use_document),
+            "/api/reset": order_handler(ResetOrder, self._reset),
+            "/api/storm/start": order_handler(StormOrder, self._start_storm),
+            "/api/storm/stop": order_handler(Struct, self._stop_storm),
         }
         return [
             *(
-                Route(path, _with_problem_response(handler), methods=["GET"])
+                Route(path, with_problem_response(handler), methods=["GET"])
                 for path, handler in reads.items()
             ),
             *(
-                Route(path, _with_problem_response(handler), methods=["POST"])
+                Route(path, with_problem_response(handler), methods=["POST"])
                 for path, handler in orders.items()
             ),
+            *self._tariff.routes,
             Mount("/display", routes=self._passengers.routes),
             self.pages.static,
         ]
@@ -183,7 +199,7 @@ class DeskRoutes:
 
     def _page(self, template: str) -> Handler:
         async def show(request: Request) -> Response:
-            language = _language(request)
+            language = page_language(request)
             return self.pages.page(
                 request, template, language, words=words(language), languages=LANGUAGES, storm=self.storm
             )
@@ -194,53 +210,53 @@ class DeskRoutes:
         return event_stream(request, self.news, lambda session: {"session": session})
 
     async def _desk(self, request: Request) -> Response:
-        after = _number(request, "after")
-        return _json(await run_in_threadpool(desk_as_json, self.session, _language(request), after))
+        after = number_asked(request, "after")
+        return json_answer(await run_in_threadpool(desk_as_json, self.session, page_language(request), after))
 
     async def _tap(self, request: Request) -> Response:
         entry = self.session.entry(request.path_params["number"])
         town = self.session.town
         acknowledged = town.terminals[entry.place.key].journal.acknowledged_through
-        return _json(
-            await run_in_threadpool(tap_as_json, entry, _language(request), town.policy, acknowledged)
+        return json_answer(
+            await run_in_threadpool(tap_as_json, entry, page_language(request), town.policy, acknowledged)
         )
 
     async def _trace(self, request: Request) -> Response:
-        start, count = _number(request, "from"), min(_number(request, "count", 200), TRACE_ROWS)
-        return _json(await run_in_threadpool(trace_as_json, self.session, start, count))
+        start, count = number_asked(request, "from"), min(number_asked(request, "count", 200), TRACE_ROWS)
+        return json_answer(await run_in_threadpool(trace_as_json, self.session, start, count))
 
     async def _journal(self, request: Request) -> Response:
         place = request.path_params["place"]
         if place not in self.session.town.terminals:
-            return _problem(404, "there is no such terminal", "")
-        return _json(await run_in_threadpool(journal_as_json, self.session, place))
+            return problem(404, "there is no such terminal", "")
+        return json_answer(await run_in_threadpool(journal_as_json, self.session, place))
 
     async def _document(self, _request: Request) -> Response:
         path = self.session.town.document_path
-        return _json({"text": await run_in_threadpool(path.read_text, "utf-8"), "path": str(path)})
+        return json_answer({"text": await run_in_threadpool(path.read_text, "utf-8"), "path": str(path)})
 
     async def _storm(self, _request: Request) -> Response:
-        return _json(self.storm.as_json())
+        return json_answer(self.storm.as_json())
 
     async def _art(self, request: Request) -> Response:
         laid = self.session.town.shelf.get(request.path_params["name"])
         if laid is None:
-            return _problem(404, "there is no such card", "")
+            return problem(404, "there is no such card", "")
         return Response(art(laid.face), media_type="image/svg+xml", headers={"Cache-Control": "max-age=3600"})
 
     # what is saved
 
     async def _scenario(self, _request: Request) -> Response:
         saved = await run_in_threadpool(scenario_of, self.session)
-        return _download(saved.text, "desk.toml", "application/toml")
+        return download(saved.text, "desk.toml", "application/toml")
 
     async def _scenario_check(self, _request: Request) -> Response:
         saved = await run_in_threadpool(scenario_of, self.session)
-        return _json({"taps": saved.taps, "left_out": saved.left_out, "differing": saved.differing})
+        return json_answer({"taps": saved.taps, "left_out": saved.left_out, "differing": saved.differing})
 
     async def _transcript(self, request: Request) -> Response:
         masked = request.query_params.get("masked") == "yes"
-        return _download(
+        return download(
             await run_in_threadpool(transcript_of, self.session, masked), "desk.transcript", "text/plain"
         )
 
@@ -285,65 +301,6 @@ class DeskRoutes:
     def _stop_storm(self, _order: Struct) -> Any:
         self.storm.stop()
 
-    def _order(self, kind: type[T], act: Callable[[T], Any]) -> Handler:
-        async def take(request: Request) -> Response:
-            if _foreign(request):
-                return _problem(
-                    403, "this order does not come from the desk's own page", "Open the desk itself."
-                )
-            order = msgspec.json.decode(await _body(request), type=kind)
-            return _json(await run_in_threadpool(act, order) or {})
-
-        return take
-
-
-def _foreign(request: Request) -> bool:
-    """Whether another site's page may have sent this."""
-    origin = request.headers.get("origin")
-    own = f"{request.url.scheme}://{request.headers.get('host', '')}"
-    from_elsewhere = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
-    is_json = request.headers.get("content-type", "").partition(";")[0] == "application/json"
-    return (origin is not None and origin != own) or from_elsewhere or not is_json
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LONGEST_BODY:
-            raise msgspec.ValidationError("the order is too long")
-    return body
-
-
-def _with_problem_response(handler: Handler) -> Handler:
-    """Errors become a JSON answer: what went wrong, and advice."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except TerminalError as error:
-            return _problem(409, error.what, error.advice)
-        except (msgspec.MsgspecError, ValueError) as error:
-            return _problem(400, str(error), "Reload the page; it may be older than the desk.")
-
-    return answer
-
-
-def _problem(status: int, what: str, advice: str) -> Response:
-    return Response(
-        msgspec.json.encode({"problem": what, "advice": advice}), status, media_type="application/json"
-    )
-
-
-def _json(value: Any) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
-
-
-def _download(text: str, name: str, kind: str) -> Response:
-    return PlainTextResponse(
-        text, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'}
-    )
-
 
 def transcript_of(session: DeskSession, masked: bool) -> str:
     """Every tap of the session as a transcript file."""
@@ -351,13 +308,3 @@ def transcript_of(session: DeskSession, masked: bool) -> str:
         taps = tuple(entry.recorded for entry in session.taps)
     shown = tuple(map(masked_tap, taps)) if masked else taps
     return "".join(f"{line}\n" for line in lines_of(Transcript(masked, shown)))
-
-
-def _language(request: Request) -> str:
-    wanted = request.query_params.get("language", "")
-    return wanted if wanted in LANGUAGES else LANGUAGES[0]
-
-
-def _number(request: Request, name: str, otherwise: int = 0) -> int:
-    text = request.query_params.get(name, "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else otherwise

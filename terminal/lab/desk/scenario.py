@@ -7,10 +7,8 @@ first. What was written is played at once, and what does not come out the same i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Any, Final
 
 from cardproto.resident.records.event import Event, PaidBy
@@ -27,6 +25,7 @@ from terminal.scenario.load import parse_scenarios
 from terminal.scenario.play import FACTS
 from terminal.scenario.result import place_of, run
 from terminal.scenario.schema import SCENARIO_SCHEMA
+from terminal.scenario.write import toml_value
 from terminal.texts import N_, translator
 from terminal.trip.stated import Fact
 
@@ -161,8 +160,8 @@ def _file(
     if earlier:
         yield f"# {earlier} taps before the document was changed are left out: a scenario has one document."
     yield f"schema = {SCENARIO_SCHEMA}"
-    yield f"region = {_toml(header.id)}"
-    yield f"about = {_toml(f'A session at the desk: {len(taps)} taps of {len(cards)} cards')}"
+    yield f"region = {toml_value(header.id)}"
+    yield f"about = {toml_value(f'A session at the desk: {len(taps)} taps of {len(cards)} cards')}"
     for name in cards:
         own = [entry for entry in taps if entry.card.face.name == name]
         yield ""
@@ -179,13 +178,13 @@ def _scenario(
 ) -> Iterator[str]:
     face = taps[0].card.face
     yield "[[scenarios]]"
-    yield f"name = {_toml(f'{face.name}, {len(taps)} taps at the desk')}"
-    yield f"rider = {_toml(face.title.en)}"
+    yield f"name = {toml_value(f'{face.name}, {len(taps)} taps at the desk')}"
+    yield f"rider = {toml_value(face.title.en)}"
     yield ""
     yield "[scenarios.card]"
     first = next(entry for entry in taps if decided_by[entry.number])
     for key, value in _card(first, policy).items():
-        yield f"{key} = {_toml(value)}"
+        yield f"{key} = {toml_value(value)}"
     for entry in taps:
         one = decided_by[entry.number]
         yield ""
@@ -286,21 +285,21 @@ def _tap(decided_by: _DecidedTap, policy: Policy) -> Iterator[str]:
     entry = decided_by.entry
     run = entry.run
     yield "[[scenarios.taps]]"
-    yield f"at = {_toml(entry.report.at.astimezone(policy.zone))}"
-    yield f"profile = {_toml(entry.place.profile)}"
+    yield f"at = {toml_value(entry.report.at.astimezone(policy.zone))}"
+    yield f"profile = {toml_value(entry.place.profile)}"
     yield f"terminal = {entry.place.number}"
     yield f"route = {run.route if run else 0}"
     yield f"direction = {run.direction if run else 0}"
     if run is None:
         yield "shift_open = false"
     for name, value in _known(entry).items():
-        yield f"{name} = {_toml(value)}"
-    yield f"expect = {_toml(_expect(decided_by, policy))}"
+        yield f"{name} = {toml_value(value)}"
+    yield f"expect = {toml_value(_expect(decided_by, policy))}"
     done = mishap_words(entry.disturbance)
     if done and entry.report.end is End.UNRESOLVED:
-        yield f"note = {_toml(_one_line(f'{done}: asked to tap again, but the card held it'))}"
+        yield f"note = {toml_value(_one_line(f'{done}: asked to tap again, but the card held it'))}"
     elif done:
-        yield f"note = {_toml(_one_line(done))}"
+        yield f"note = {toml_value(_one_line(done))}"
 
 
 def _known(entry: FinishedTap) -> dict[str, Fact]:
@@ -343,24 +342,6 @@ def _meals(event: Event, policy: Policy) -> list[str]:
 
 def _counters(event: Event, policy: Policy) -> dict[str, int]:
     return {counter.name: counter.read(event.counters) for counter in policy.counters}
-
-
-def _toml(value: object) -> str:
-    """One value as TOML; texts are escaped as JSON, which TOML's basic strings are a superset of."""
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, date):
-        return value.isoformat(timespec="seconds") if isinstance(value, datetime) else value.isoformat()
-    assert isinstance(value, (bool, int, str)), f"{type(value).__name__} is not part of a scenario"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _key(name: str) -> str:
-    bare = name.isascii() and all(character.isalnum() or character in "_-" for character in name)
-    return name if bare and name else json.dumps(name, ensure_ascii=False)
 
 
 def _one_line(words: str) -> str:

@@ -47,9 +47,15 @@ class Timeframe(Section, frozen=True, kw_only=True):
     windows: tuple[TimeWindow, ...]
 
 
+NO_TRANSFER: Final = "none"
+"""What a fare rule names as its transfer where a ride opens none."""
+
+
 class FareRule(Section, frozen=True, kw_only=True):
     """Where and when a fare holds: on these modes and routes (none named: all), during `when`, outside
     `except_when`. No two rules of one table may hold for the same ride.
+
+    `transfer`: which transfer a ride under it opens, "none" for none; as `[fares] transfer` says where it is left out.
     """
 
     id: Name
@@ -57,6 +63,7 @@ class FareRule(Section, frozen=True, kw_only=True):
     routes: tuple[Route, ...] = ()
     when: Name | None = None
     except_when: Name | None = None
+    transfer: Name | None = None
 
 
 class FlatFare(FareRule, frozen=True, kw_only=True, tag_field="kind", tag="flat"):

@@ -1,4 +1,4 @@
-"""What one ride has to do with the next: transfers, second taps, check-out, caps; and taps of bank cards."""
+"""What one ride has to do with the next: transfers, returns, second taps, check-out, caps; and taps of bank cards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 from cardproto.resident.limits import MOST_TRANSFERS
-from terminal.policy.base import Code, Fare, FareMedium, Mode, Name, Right, Section
+from terminal.policy.base import Code, Fare, FareMedium, Mode, Name, Right, Route, Section
 from terminal.policy.document.rights import Scope, Trips
 
 MARK_M: Final = 100
@@ -64,7 +64,56 @@ class MixedWindow(TransferRule, frozen=True, kw_only=True, tag_field="kind", tag
     counter: Name
 
 
-AnyTransfer = FreeWindow | ReducedWindow | MixedWindow
+class TopUpWindow(TransferRule, frozen=True, kw_only=True, tag_field="kind", tag="top_up_window"):
+    """T-38: a following ride costs what its own price is above the dearest price paid so far in the journey, nothing
+    where it is not above it.
+
+    `paid` counts that dearest price, in its unit.
+    """
+
+    paid: Name
+
+
+AnyTransfer = FreeWindow | ReducedWindow | MixedWindow | TopUpWindow
+
+
+class ReturnRule(Section, frozen=True, kw_only=True):
+    """T-39: what every return has. The ride back of a ride the purse paid for costs less, once; on `routes` (none
+    named: all).
+
+    It is open for `window_s` after the tap that began the outward ride, the last second included, or on the
+    `same_service_day`, or within both. One of `percent_off`, `amount_off_minor` and `price_minor` says what it costs,
+    from the ordinary fare of the ride. `outward` keeps which ride may be returned from, `began` when it began, in
+    steps of `step_s`, rounded up.
+    """
+
+    id: Name
+    routes: tuple[Route, ...] = ()
+    window_s: Annotated[int, Meta(ge=1, le=7 * 24 * 3600)] | None = None
+    same_service_day: bool = False
+    percent_off: Annotated[int, Meta(ge=1, le=99)] | None = None
+    amount_off_minor: Fare | None = None
+    price_minor: Fare | None = None
+    outward: Name
+    began: Name | None = None
+    step_s: Annotated[int, Meta(ge=1, le=3600)] = 60
+
+
+class OppositeReturn(ReturnRule, frozen=True, kw_only=True, tag_field="kind", tag="opposite_direction"):
+    """The ride back is on the same route in the other direction. `outward` holds twice the route's number, plus the
+    direction.
+    """
+
+
+class ZonePairReturn(ReturnRule, frozen=True, kw_only=True, tag_field="kind", tag="zone_pair"):
+    """The ride back goes from the zone ridden to to the zone boarded in, both named in `zones`. `outward` holds 1 for a
+    ride from the first zone to the second, 2 for the other way.
+    """
+
+    zones: tuple[Name, ...]
+
+
+AnyReturn = OppositeReturn | ZonePairReturn
 
 
 class Guards(Section, frozen=True, kw_only=True):

@@ -18,7 +18,15 @@ from msgspec import Meta
 from terminal.policy.base import FareMedium, Name, Right, Section, Version
 from terminal.policy.document.counters import Counters
 from terminal.policy.document.fares import NO_FARES, Fares, Timeframe, Zone
-from terminal.policy.document.journeys import AnyTransfer, BankTaps, Cap, CheckIn, Guards, VehicleRules
+from terminal.policy.document.journeys import (
+    AnyReturn,
+    AnyTransfer,
+    BankTaps,
+    Cap,
+    CheckIn,
+    Guards,
+    VehicleRules,
+)
 from terminal.policy.document.meals import Meals
 from terminal.policy.document.rights import ConcessionRule, Grace, Product, TripCalendar
 from terminal.policy.gtfs.section import GtfsFares
@@ -144,6 +152,7 @@ class RegionDocument(Section, frozen=True, kw_only=True):
     trip_calendars: tuple[TripCalendar, ...] = ()
     products: tuple[Product, ...] = ()
     transfers: tuple[AnyTransfer, ...] = ()
+    returns: tuple[AnyReturn, ...] = ()
     checkin: CheckIn | None = None
     caps: tuple[Cap, ...] = ()
     grace: Grace | None = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date, time
+from datetime import time
 from itertools import combinations
 from typing import Final
 
-from terminal.policy.base import Mode, Problem, unique, unknown
+from terminal.errors import Mistake
+from terminal.policy.base import Mode, Thing, Weekday, unique, unknown
 from terminal.policy.document.fares import (
     AnyFareRule,
     FareSource,
@@ -18,13 +19,14 @@ from terminal.policy.document.fares import (
 )
 from terminal.policy.document.schema import NO_BUS, RegionDocument
 from terminal.policy.fares.index import MEDIA, times_of
+from terminal.policy.mistakes import RuleMistake
 from terminal.policy.scopes import ALWAYS, NEVER, WeekTimes
 
 Times = Mapping[str, WeekTimes]
 OTHER_ROUTE: Final = 0
 
 
-def fare_problems(document: RegionDocument) -> Iterator[Problem]:
+def fare_problems(document: RegionDocument) -> Iterator[Mistake]:
     """Everything wrong with zones, timeframes and fares, in reading order."""
     yield from _no_fares(document)
     yield from unique("zones", (zone.number for zone in document.zones), key="number")
@@ -41,7 +43,7 @@ def fare_problems(document: RegionDocument) -> Iterator[Problem]:
         yield from _table(path, table, document, times)
 
 
-def _no_fares(document: RegionDocument) -> Iterator[Problem]:
+def _no_fares(document: RegionDocument) -> Iterator[Mistake]:
     """A document may state no fares at all, but then nothing in it may hang on them."""
     if document.fares.source is not FareSource.NONE:
         return
@@ -49,6 +51,7 @@ def _no_fares(document: RegionDocument) -> Iterator[Problem]:
         any(concession.fare is not None for concession in document.concessions),
         document.products,
         document.transfers,
+        document.returns,
         document.zones,
         document.timeframes,
         document.checkin,
@@ -57,8 +60,7 @@ def _no_fares(document: RegionDocument) -> Iterator[Problem]:
         document.profiles.bus != NO_BUS,
     )
     if any(hang_on):
-        what = "rules of rides but no fares"
-        yield Problem("fares", what, "Add a [fares] table, or leave everything about rides out.")
+        yield Mistake("fares", RuleMistake.RIDES_WITHOUT_FARES)
 
 
 def tables(document: RegionDocument) -> list[tuple[str, FareTable]]:
@@ -67,50 +69,46 @@ def tables(document: RegionDocument) -> list[tuple[str, FareTable]]:
     return [("fares", document.fares), *((f"fares.steps[{i}]", step) for i, step in enumerate(steps))]
 
 
-def _timeframe(index: int, timeframe: Timeframe) -> Iterator[Problem]:
+def _timeframe(index: int, timeframe: Timeframe) -> Iterator[Mistake]:
     path = f"timeframes[{index}]"
     if not timeframe.windows:
-        yield Problem(f"{path}.windows", "no window: it never holds", "Add a window or remove it.")
+        yield Mistake(f"{path}.windows", RuleMistake.NO_WINDOW)
     for number, window in enumerate(timeframe.windows):
         yield from _window(f"{path}.windows[{number}]", window)
 
 
-def _window(path: str, window: TimeWindow) -> Iterator[Problem]:
+def _window(path: str, window: TimeWindow) -> Iterator[Mistake]:
     if not window.days:
-        yield Problem(f"{path}.days", "no day: it never holds", "Name a day of the week.")
+        yield Mistake(f"{path}.days", RuleMistake.NO_DAY)
     yield from unique(f"{path}.days", window.days)
     if window.starts.tzinfo is not None or window.ends.tzinfo is not None:
-        yield Problem(path, "times with an offset", "Write local times such as 07:30:00.")
+        yield Mistake(path, RuleMistake.TIMES_WITH_OFFSET)
     elif window.ends != time() and window.starts >= window.ends:
-        yield Problem(
-            f"{path}.ends", "the window is empty", "Put it after `starts`, or split it at midnight."
-        )
+        yield Mistake(f"{path}.ends", RuleMistake.EMPTY_WINDOW)
 
 
-def _unused_timeframes(document: RegionDocument) -> Iterator[Problem]:
+def _unused_timeframes(document: RegionDocument) -> Iterator[Mistake]:
     rules = [rule for _, table in tables(document) for rule in table.rules]
     used = {name for rule in rules for name in (rule.when, rule.except_when)}
     for index, timeframe in enumerate(document.timeframes):
         if timeframe.id not in used:
-            advice = "Name it in `when` or `except_when` of a fare rule, or remove it."
-            yield Problem(f"timeframes[{index}]", f"no fare rule uses `{timeframe.id}`", advice)
+            yield Mistake(f"timeframes[{index}]", RuleMistake.TIMEFRAME_NOT_USED, {"timeframe": timeframe.id})
 
 
-def _steps(document: RegionDocument) -> Iterator[Problem]:
+def _steps(document: RegionDocument) -> Iterator[Mistake]:
     header, before = document.header, document.header.valid_from.date()
     for index, step in enumerate(document.fares.steps):
         path, day = f"fares.steps[{index}].valid_from", step.valid_from
         if day <= before:
-            advice = f"Put it after {before}, or start the document with these fares."
-            yield Problem(path, f"{day} is not after what precedes it", advice)
+            yield Mistake(path, RuleMistake.STEP_TOO_EARLY, {"day": str(day), "before": str(before)})
         if day >= header.valid_to.date():
-            yield Problem(path, f"never reached: the document ends on {header.valid_to}", "Remove the step.")
+            yield Mistake(path, RuleMistake.STEP_TOO_LATE, {"end": str(header.valid_to)})
         before = max(before, day)
 
 
-def _table(path: str, table: FareTable, document: RegionDocument, times: Times) -> Iterator[Problem]:
+def _table(path: str, table: FareTable, document: RegionDocument, times: Times) -> Iterator[Mistake]:
     yield from unique(f"{path}.rules", (rule.id for rule in table.rules), key="id")
-    wrong: list[Problem] = []
+    wrong: list[Mistake] = []
     for index, rule in enumerate(table.rules):
         wrong += _rule(f"{path}.rules[{index}]", rule, document, times)
     yield from wrong
@@ -121,36 +119,32 @@ def _table(path: str, table: FareTable, document: RegionDocument, times: Times) 
         yield from _gaps(path, table, document, times)
 
 
-def _rule(path: str, rule: AnyFareRule, document: RegionDocument, times: Times) -> Iterator[Problem]:
+def _rule(path: str, rule: AnyFareRule, document: RegionDocument, times: Times) -> Iterator[Mistake]:
     yield from unique(f"{path}.modes", rule.modes)
     yield from unique(f"{path}.routes", rule.routes)
     for key, name in (("when", rule.when), ("except_when", rule.except_when)):
         if name is not None and name not in times:
-            yield unknown(f"{path}.{key}", "timeframe", name, times)
+            yield unknown(f"{path}.{key}", Thing.TIMEFRAME, name, times)
             return
     if not times_of(rule, times):
-        yield Problem(path, "`when` and `except_when` leave no time", "Take one of them out.")
+        yield Mistake(path, RuleMistake.NO_TIME_LEFT)
     if isinstance(rule, ZoneFares):
         yield from _zone_table(path, rule, {zone.name for zone in document.zones})
 
 
-def _zone_table(path: str, rule: ZoneFares, known: set[str]) -> Iterator[Problem]:
+def _zone_table(path: str, rule: ZoneFares, known: set[str]) -> Iterator[Mistake]:
     yield from unique(f"{path}.zones", rule.zones)
     for index, name in enumerate(rule.zones):
         if name not in known:
-            yield unknown(f"{path}.zones[{index}]", "zone", name, sorted(known))
+            yield unknown(f"{path}.zones[{index}]", Thing.ZONE, name, sorted(known))
     size = len(rule.zones)
     for medium in MEDIA:
         rows = getattr(rule.by_medium, medium.value)
         if len(rows) != size or any(len(row) != size for row in rows):
-            yield Problem(
-                f"{path}.by_medium.{medium}",
-                f"not {size} rows of {size} prices",
-                "Give a price for each zone boarded in and each zone left in.",
-            )
+            yield Mistake(f"{path}.by_medium.{medium}", RuleMistake.NOT_SQUARE, {"size": size})
 
 
-def _overlaps(path: str, table: FareTable, times: Times) -> Iterator[Problem]:
+def _overlaps(path: str, table: FareTable, times: Times) -> Iterator[Mistake]:
     holds = {rule.id: times_of(rule, times) for rule in table.rules}
     numbered = list(enumerate(table.rules))
     anywhere = [(i, rule) for i, rule in numbered if not rule.routes]
@@ -167,10 +161,10 @@ def _overlaps(path: str, table: FareTable, times: Times) -> Iterator[Problem]:
             seen.add(pair)
             if _meet(one, other) and holds[one.id].both(holds[other.id]):
                 first, second = table.rules[pair[0]], table.rules[pair[1]]
-                yield Problem(
+                yield Mistake(
                     f"{path}.rules[{pair[1]}]",
-                    f"`{second.id}` and `{first.id}` hold for the same ride",
-                    "Keep their modes, routes, zones or times apart.",
+                    RuleMistake.RULES_OVERLAP,
+                    {"rule": second.id, "other": first.id},
                 )
 
 
@@ -183,7 +177,7 @@ def _meet(one: AnyFareRule, other: AnyFareRule) -> bool:
     return True
 
 
-def _gaps(path: str, table: FareTable, document: RegionDocument, times: Times) -> Iterator[Problem]:
+def _gaps(path: str, table: FareTable, document: RegionDocument, times: Times) -> Iterator[Mistake]:
     """Where a ride would have no fare, for each mode and route that some rule distinguishes."""
     routes = sorted({route for rule in table.rules for route in rule.routes})
     modes = [mode for mode in Mode if any(mode in rule.modes for rule in table.rules)]
@@ -193,12 +187,8 @@ def _gaps(path: str, table: FareTable, document: RegionDocument, times: Times) -
             rules = [rule for rule in table.rules if _about(rule, mode, route)]
             missing = _missing(rules, document, times)
             if missing is not None:
-                where = f"mode {mode}, " + (f"route {route}" if route else "routes not named")
-                yield Problem(
-                    f"{path}.rules",
-                    f"no fare for {where}, {missing}",
-                    "Add `by_medium` for every other ride, or a rule that fills the gap.",
-                )
+                values: dict[str, int | str] = {"mode": mode.value, "route": route}
+                yield Mistake(f"{path}.rules", RuleMistake.NO_FARE, values | missing)
                 return
 
 
@@ -206,19 +196,19 @@ def _about(rule: AnyFareRule, mode: Mode, route: int) -> bool:
     return (not rule.modes or mode in rule.modes) and (not rule.routes or route in rule.routes)
 
 
-def _missing(rules: list[AnyFareRule], document: RegionDocument, times: Times) -> str | None:
-    """What rides `rules` leave without a fare, in words."""
+def _missing(rules: list[AnyFareRule], document: RegionDocument, times: Times) -> dict[str, int | str] | None:
+    """What rides `rules` leave without a fare: the zones and the first time, "*" for all of them."""
     everywhere = _when(rules, times, zones=None)
     if everywhere == ALWAYS:
         return None
     names = [zone.name for zone in document.zones]
     if not any(isinstance(rule, ZoneFares) for rule in rules) or not names:
-        return "all zones" + _at(everywhere)
+        return {"zones": "*", "begins": _at(everywhere)}
     for zone in names:
         for to_zone in names:
             covered = everywhere.either(_when(rules, times, zones=(zone, to_zone)))
             if covered != ALWAYS:
-                return f"zone `{zone}` to `{to_zone}`{_at(covered)}"
+                return {"zones": f"{zone} - {to_zone}", "begins": _at(covered)}
     return None
 
 
@@ -237,11 +227,10 @@ def _when(rules: list[AnyFareRule], times: Times, zones: tuple[str, str] | None)
 
 
 def _at(covered: WeekTimes) -> str:
-    """The first uncovered time, unless it is all of the week."""
+    """The first uncovered time, "*" where it is all of the week."""
     if not covered:
-        return ""
-    for number, spans in enumerate(covered.without().days):
+        return "*"
+    for day, spans in zip(Weekday, covered.without().days, strict=True):
         for start, _ in spans:
-            day = date(2024, 1, 1 + number)  # a Monday, for its name
-            return f", from {day:%A} {start // 3600:02d}:{start // 60 % 60:02d}"
-    return ""
+            return f"{day} {start // 3600:02d}:{start // 60 % 60:02d}"
+    return "*"

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from terminal.policy.base import FareMedium
 from terminal.policy.document.fares import (
+    NO_TRANSFER,
     AnyFareRule,
     DistanceFares,
     FareByMedium,
@@ -30,15 +31,20 @@ NO_FARE: Final = 0
 """The rule is not about this ride."""
 UNKNOWN: Final = -1
 """The rule may be about this ride: it depends on an unknown place."""
+ELSE: Final = "fares"
+"""The line of `by_medium`, which every ride falls under that no rule is about."""
 
 
 class Quote(NamedTuple):
-    """The ordinary fare of one ride. `assumed`: the dearest one possible, because the place is not known."""
+    """The ordinary fare of one ride. `assumed`: the dearest one possible, because the place is not known. `opens`: the
+    id of the transfer its payment opens, empty for none.
+    """
 
     rule: str
     fare_minor: int
     base_milli: int
     assumed: bool = False
+    opens: str = ""
 
 
 class Price(Protocol):
@@ -154,12 +160,13 @@ class DistancePrice(Struct, frozen=True):
 
 
 class FareLine(Struct, frozen=True):
-    """One rule: where and when it holds (None: always) and its price."""
+    """One rule: where and when it holds (None: always), its price, and the transfer it opens."""
 
     rule: str
     modes: frozenset[str] | None
     times: WeekTimes | None
     price: Price
+    opens: str
 
 
 class FareSheet(Struct, frozen=True):
@@ -167,7 +174,7 @@ class FareSheet(Struct, frozen=True):
 
     first_day: int
     base_milli: int
-    flat: FlatPrice | None
+    flat: FareLine | None
     by_route: Mapping[int, tuple[FareLine, ...]]
     any_route: tuple[FareLine, ...]
 
@@ -184,43 +191,41 @@ class FareSheet(Struct, frozen=True):
                 continue
             fare_milli = line.price.of(ride, medium)
             if fare_milli > 0:
-                return self._quote(line.rule, line.price, ride, fare_milli)
+                return self._quote(line, ride, fare_milli)
             if fare_milli == UNKNOWN:
                 unsure.append(line)
         if not unsure:
             flat = self.flat
-            return None if flat is None else self._quote("fares", flat, ride, flat.by_medium[medium])
+            return None if flat is None else self._quote(flat, ride, flat.price.of(ride, medium))
         if not dearest:
             return None
-        possible = [(line.rule, line.price) for line in unsure]
-        if self.flat is not None:
-            possible.append(("fares", self.flat))
-        rule, price = max(possible, key=lambda one: one[1].dearest(ride, medium))
-        return self._quote(rule, price, ride, price.dearest(ride, medium), assumed=True)
+        possible = unsure if self.flat is None else [*unsure, self.flat]
+        line = max(possible, key=lambda one: one.price.dearest(ride, medium))
+        return self._quote(line, ride, line.price.dearest(ride, medium), assumed=True)
 
     def cheapest(self, ride: Ride, local: datetime, medium: int) -> Quote | None:
         """The least the ordinary fare of `ride` can be where a place is not known; None where no fare is about it."""
-        possible: list[tuple[str, Price]] = [
-            (line.rule, line.price)
+        possible = [
+            line
             for line in self.by_route.get(ride.route, self.any_route)
             if (line.modes is None or ride.mode in line.modes)
             and (line.times is None or line.times.at(local))
             and line.price.of(ride, medium) != NO_FARE
         ]
-        if self.flat is not None and not any(price.everywhere for _, price in possible):
-            possible.append(("fares", self.flat))
+        if self.flat is not None and not any(line.price.everywhere for line in possible):
+            possible.append(self.flat)
         if not possible:
             return None
-        rule, price = min(possible, key=lambda one: one[1].cheapest(ride, medium))
-        bases = (one.least_base(ride) for _, one in possible)
+        line = min(possible, key=lambda one: one.price.cheapest(ride, medium))
+        bases = (one.price.least_base(ride) for one in possible)
         base_milli = min(self.base_milli if base is None else base for base in bases)
-        return Quote(rule, (price.cheapest(ride, medium) + 500) // 1000, base_milli, assumed=True)
+        fare_milli = line.price.cheapest(ride, medium)
+        return Quote(line.rule, (fare_milli + 500) // 1000, base_milli, assumed=True, opens=line.opens)
 
-    def _quote(self, rule: str, price: Price, ride: Ride, fare_milli: int, *, assumed: bool = False) -> Quote:
-        base_milli = price.base(ride)
-        return Quote(
-            rule, (fare_milli + 500) // 1000, self.base_milli if base_milli is None else base_milli, assumed
-        )
+    def _quote(self, line: FareLine, ride: Ride, fare_milli: int, *, assumed: bool = False) -> Quote:
+        base_milli = line.price.base(ride)
+        base_milli = self.base_milli if base_milli is None else base_milli
+        return Quote(line.rule, (fare_milli + 500) // 1000, base_milli, assumed, line.opens)
 
 
 class FareBook(Struct, frozen=True):
@@ -233,7 +238,8 @@ class FareBook(Struct, frozen=True):
         """Index checked `fares`."""
         tables: list[tuple[int, FareTable]] = [(0, fares)]
         tables += [(step.valid_from.toordinal(), step) for step in fares.steps]
-        return cls(tuple(_sheet(day, table, zones, timeframes) for day, table in reversed(tables)))
+        opens = fares.transfer or ""
+        return cls(tuple(_sheet(day, table, opens, zones, timeframes) for day, table in reversed(tables)))
 
     def on(self, day: int) -> FareSheet:
         """The sheet of the service day with this ordinal."""
@@ -244,15 +250,20 @@ class FareBook(Struct, frozen=True):
 
 
 def _sheet(
-    first_day: int, table: FareTable, zones: Mapping[str, int], timeframes: Mapping[str, WeekTimes]
+    first_day: int,
+    table: FareTable,
+    opens: str,
+    zones: Mapping[str, int],
+    timeframes: Mapping[str, WeekTimes],
 ) -> FareSheet:
-    lines = [(rule.routes, _line(rule, zones, timeframes)) for rule in table.rules]
+    lines = [(rule.routes, _line(rule, opens, zones, timeframes)) for rule in table.rules]
     any_route = tuple(line for routes, line in lines if not routes)
     by_route: dict[int, list[FareLine]] = {}
     for routes, line in lines:
         for route in routes:
             by_route.setdefault(route, list(any_route)).append(line)
-    flat = None if table.by_medium is None else FlatPrice(_milli(table.by_medium), None)
+    fares = table.by_medium
+    flat = None if fares is None else FareLine(ELSE, None, None, FlatPrice(_milli(fares), None), opens)
     return FareSheet(
         first_day=first_day,
         base_milli=table.base_minor * 1000,
@@ -262,10 +273,20 @@ def _sheet(
     )
 
 
-def _line(rule: AnyFareRule, zones: Mapping[str, int], timeframes: Mapping[str, WeekTimes]) -> FareLine:
+def _line(
+    rule: AnyFareRule, opens: str, zones: Mapping[str, int], timeframes: Mapping[str, WeekTimes]
+) -> FareLine:
+    """`opens`: the transfer of a rule that names none."""
     times = times_of(rule, timeframes)
     modes = frozenset(mode.value for mode in rule.modes) or None
-    return FareLine(rule.id, modes, None if times == ALWAYS else times, _price(rule, zones))
+    named = opens if rule.transfer is None else rule.transfer
+    return FareLine(
+        rule=rule.id,
+        modes=modes,
+        times=None if times == ALWAYS else times,
+        price=_price(rule, zones),
+        opens="" if named == NO_TRANSFER else named,
+    )
 
 
 def times_of(rule: AnyFareRule, timeframes: Mapping[str, WeekTimes]) -> WeekTimes:

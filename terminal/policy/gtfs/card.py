@@ -165,7 +165,7 @@ def layout_of(index: Index, destination: Destination, longest_change_s: int) -> 
     widths = {
         "edition": EDITION_BITS,
         "group": (len(index.groups) - 1).bit_length(),
-        "product": 0 if open_rides else (len(index.products) - 1).bit_length(),
+        "product": (len(index.products) - 1).bit_length() if needs.product else 0,
         "total": money if needs.total or not open_rides else 0,
         "credit": money if needs.credit or joins else 0,
         "run": needs.run.bit_length(),
@@ -213,6 +213,7 @@ class _Needs(Struct, frozen=True):
     """What the transfer rules can ask of a journey. `run` is the largest count that makes a difference."""
 
     run: int
+    product: bool
     departed: bool
     arrived: bool
     run_arrived: bool
@@ -227,6 +228,7 @@ class _Needs(Struct, frozen=True):
         total = any(rule.kind is TransferType.TRANSFER_ONLY for rule in rules)
         return cls(
             run=max(counts, default=0) + any(rule.most is None for rule in repeating),
+            product=any(rule.same_product or rule.only_after is not None for rule in rules),
             # while all rules are those of one run, its first leg is all they look back to
             departed=bool(repeating) and sum(map(len, index.transfer_rules.values())) > 1,
             arrived=any(rule.limit_s is None or rule.limit_type in ARRIVAL_LIMITS for rule in rules),

@@ -27,17 +27,21 @@ from terminal.policy.gtfs.index import Index, JoinRule, Prices, Rider
 from terminal.policy.gtfs.matching import FeedEffect, Leg, UnknownPlace, ride_of, stop_number
 from terminal.policy.gtfs.places import BLANK, MIXED
 from terminal.policy.gtfs.section import Destination
-from terminal.policy.gtfs.settling import Option, least, settle
+from terminal.policy.gtfs.settling import Option, ends_at, least, settle
 from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
 from terminal.trail import Reason
 
 
 class Charged(Struct, frozen=True):
-    """What is taken now (below 0: given back, only at a tap-off), what the card must remember, and why."""
+    """What is taken now (below 0: given back, only at a tap-off), what the card must remember, and why.
+
+    `free_until`: the ride is a transfer that takes nothing, and the rule's time ends then; None: it is not.
+    """
 
     charge_minor: int
     state: JourneyState
     steps: tuple[Reason, ...]
+    free_until: int | None = None
 
 
 class FareUnknown(Struct, frozen=True):
@@ -178,7 +182,14 @@ def _charged(
                 {"credit_minor": credit},
             )
         )
-    return Charged(charge, _remember(fares, journey, ride, option), tuple(steps))
+    free_until = None if charge else _free_until(fares, journey, option)
+    return Charged(charge, _remember(fares, journey, ride, option), tuple(steps), free_until)
+
+
+def _free_until(fares: FeedFares, journey: Journey | None, option: Option) -> int | None:
+    if journey is None or option.transfer is None:
+        return None
+    return ends_at(option.transfer.rule, journey, fares.longest_change_s)
 
 
 def _remember(fares: FeedFares, journey: Journey | None, ride: OpenRide, option: Option) -> JourneyState:

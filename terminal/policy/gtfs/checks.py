@@ -66,19 +66,27 @@ def _keys(tables: GtfsTables) -> Iterator[RowProblem]:
         ("fare_leg_join_rules", ("from_network_id", "to_network_id", "from_stop_id", "to_stop_id")),
     ):
         yield from _unique(table, columns, getattr(tables, table))
-    yield from _unique(
-        "fare_leg_rules",
-        (
-            *("network_id", "from_area_id", "to_area_id"),
-            *("from_timeframe_group_id", "to_timeframe_group_id", "fare_product_id"),
-        ),
-        tables.fare_leg_rules,
-    )
-    yield from _unique(
-        "fare_transfer_rules",
-        ("from_leg_group_id", "to_leg_group_id", "fare_product_id", "transfer_count", "duration_limit"),
-        tables.fare_transfer_rules,
-    )
+    legs = tables.fare_leg_rules
+    yield from _unique("fare_leg_rules", _used(LEG_KEY, DRAFT_LEG_KEY, legs), legs)
+    transfers = tables.fare_transfer_rules
+    yield from _unique("fare_transfer_rules", _used(TRANSFER_KEY, DRAFT_TRANSFER_KEY, transfers), transfers)
+
+
+LEG_KEY: Final = (
+    *("network_id", "from_area_id", "to_area_id"),
+    *("from_timeframe_group_id", "to_timeframe_group_id", "fare_product_id"),
+)
+DRAFT_LEG_KEY: Final = ("service_id", "transfer_only")
+TRANSFER_KEY: Final = (
+    *("from_leg_group_id", "to_leg_group_id", "fare_product_id"),
+    *("transfer_count", "duration_limit"),
+)
+DRAFT_TRANSFER_KEY: Final = ("filter_fare_product_id", "same_product")
+
+
+def _used(key: tuple[str, ...], draft: tuple[str, ...], rows: Sequence[Any]) -> tuple[str, ...]:
+    """The key of the standard, and of the drafts the columns that some row fills."""
+    return (*key, *(column for column in draft if any(map(attrgetter(column), rows))))
 
 
 def _unique(table: str, columns: tuple[str, ...], rows: Sequence[Any]) -> Iterator[RowProblem]:
@@ -87,7 +95,7 @@ def _unique(table: str, columns: tuple[str, ...], rows: Sequence[Any]) -> Iterat
     seen: dict[Hashable, int] = {}
     for index, row in enumerate(rows):
         key = tuple(getattr(row, column) for column in columns)
-        if key in seen:
+        if key in seen and not getattr(row, "left_out", False):
             shown = ", ".join("blank" if part is None else str(part) for part in key)
             yield RowProblem(
                 table,
@@ -100,7 +108,8 @@ def _unique(table: str, columns: tuple[str, ...], rows: Sequence[Any]) -> Iterat
                 if len(columns) > 1
                 else "Give each its own.",
             )
-        seen.setdefault(key, index)
+        if not getattr(row, "left_out", False):
+            seen.setdefault(key, index)
 
 
 def _places(tables: GtfsTables) -> Iterator[RowProblem]:
@@ -167,10 +176,8 @@ def _services(tables: GtfsTables) -> Iterator[RowProblem]:
             yield RowProblem(
                 "calendar", index, "end_date", "is before start_date", "Let it be start_date or later."
             )
-    services = {row.service_id for row in tables.calendar} | {row.service_id for row in tables.calendar_dates}
-    yield from resolve(
-        "timeframes", "service_id", tables.timeframes, services, "calendar.txt or calendar_dates.txt"
-    )
+    where = "calendar.txt or calendar_dates.txt"
+    yield from resolve("timeframes", "service_id", tables.timeframes, _service_ids(tables), where)
     by_key: defaultdict[tuple[str, str], list[tuple[int, FeedTimeframe]]] = defaultdict(list)
     for index, frame in enumerate(tables.timeframes):
         if frame.start_s >= frame.end_s:
@@ -190,6 +197,10 @@ def _services(tables: GtfsTables) -> Iterator[RowProblem]:
                     "Let it begin where the other ends.",
                 )
             until = max(until, frame.end_s)
+
+
+def _service_ids(tables: GtfsTables) -> set[str]:
+    return {row.service_id for row in tables.calendar} | {row.service_id for row in tables.calendar_dates}
 
 
 def rule_problems(tables: GtfsTables) -> Iterator[RowProblem]:
@@ -254,9 +265,10 @@ def _leg_rules(tables: GtfsTables) -> Iterator[RowProblem]:
         ("to_area_id", areas, "areas.txt"),
         ("from_timeframe_group_id", groups, "timeframes.txt"),
         ("to_timeframe_group_id", groups, "timeframes.txt"),
-        ("fare_product_id", products, "fare_products.txt"),
+        ("service_id", _service_ids(tables), "calendar.txt or calendar_dates.txt"),
     ):
         yield from resolve("fare_leg_rules", column, rules, known, where)
+    yield from resolve("fare_leg_rules", "fare_product_id", rules, products, "fare_products.txt", in_use=True)
     if not tables.uses_rule_priority:
         for index, rule in enumerate(rules):
             if rule.rule_priority is not None:
@@ -298,9 +310,10 @@ def _transfer_rules(tables: GtfsTables) -> Iterator[RowProblem]:
     for column, known, where in (
         ("from_leg_group_id", groups, "fare_leg_rules.txt"),
         ("to_leg_group_id", groups, "fare_leg_rules.txt"),
-        ("fare_product_id", products, "fare_products.txt"),
     ):
         yield from resolve("fare_transfer_rules", column, rules, known, where)
+    for column in ("fare_product_id", "filter_fare_product_id"):
+        yield from resolve("fare_transfer_rules", column, rules, products, "fare_products.txt", in_use=True)
     for index, rule in enumerate(rules):
         for column, what, advice in _transfer_rule_problems(rule):
             yield RowProblem("fare_transfer_rules", index, column, what, advice)
@@ -344,15 +357,22 @@ class RowProblem:
 
 
 def resolve(
-    table: str, column: str, rows: Iterable[Any], known: Collection[str], where: str
+    table: str,
+    column: str,
+    rows: Iterable[Any],
+    known: Collection[str],
+    where: str,
+    *,
+    in_use: bool = False,
 ) -> Iterator[RowProblem]:
+    """What is named in `column` and is not known; `in_use`: not by rows that are left out."""
     rows = tuple(rows)
     unknown = {
         value for value in set(map(attrgetter(column), rows)) if value is not None and value not in known
     }
     for index, row in enumerate(rows) if unknown else ():
         value = getattr(row, column)
-        if value in unknown:
+        if value in unknown and not (in_use and row.left_out):
             yield RowProblem(
                 table, index, column, f"{value!r} is not in {where}", add_or_correct(value, known, where)
             )

@@ -1,24 +1,17 @@
 """Which columns of which files are read, and how their rows become types.
 
-One `FileSpec` a file, in the words of the specification. Columns known from drafts are named here so that they can
-be warned about: they are not part of the standard and have no effect.
-
-`Feed` gives the files as rows of text with their line numbers, from a directory or a zip file. What CSV itself
-can get wrong is found here, each as a `FeedProblem`: a file that is not UTF-8, a header named twice, a row with
-more cells than the header."""
+One `FileSpec` a file, in the words of the specification and, where a draft is clear, of the draft. A file of the fares
+names everything that may stand in it: columns that are read, columns that describe and decide nothing, and columns of
+drafts that no validator can judge, with the reason. Whatever else is filled in is a condition that is not known.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
-from terminal.errors import FeedError
 from terminal.policy.gtfs import tables
 from terminal.policy.gtfs.cells import (
     CellError,
@@ -52,12 +45,15 @@ class FileSpec:
     file: str
     row: Callable[..., Any]
     columns: tuple[Column, ...]
-    drafts: frozenset[str] = frozenset()
+    drafts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Columns of drafts that are not read, each with what a validator lacks to judge it."""
+    neutral: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What a cell of these says is the same as leaving it blank."""
     finish: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    unused: frozenset[str] = frozenset()
-    """Columns of the standard that no fare depends on."""
+    descriptive: frozenset[str] = frozenset()
+    """Columns that describe a row to people: no fare depends on them."""
     fares: bool = True
-    """It is part of the fares: an unknown column may be a misspelt one and is warned about."""
+    """It is part of the fares: whatever else is filled in is a condition that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +92,24 @@ def _timeframe(cells: dict[str, Any]) -> dict[str, Any]:
     return cells
 
 
+def _transfer_rule(cells: dict[str, Any]) -> dict[str, Any]:
+    cells.pop(
+        "fare_media_behavior", None
+    )  # a card is one medium: what may be changed to another holds for the same
+    return cells
+
+
 def _required(name: str, read: Callable[[str], object] = text, field: str = "") -> Column:
     return Column(name, read, required=True, field=field)
 
 
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_DISTANCES: Final = ("min_distance", "max_distance", "distance_type")
-_AREA_SETS: Final = ("contains_area_id", "contains_area_set_id", "contains_exactly_area_set_id")
+_BETWEEN: Final = "which stops lie between is not seen where riders get in and out"
+_DISTANCE: Final = "how far the vehicle ran is not seen where riders get in and out"
+_CAPS: Final = "caps are sums over several journeys: say them in [[caps]] of the region document"
+_VALIDITY: Final = "how long a ticket holds is for [[products]] of the region document"
+_UNSETTLED: Final = "the draft of June 2026 is not settled: use fare_transfer_rules.txt"
+_ESTIMATE: Final = "the price of a leg is its product's"
 
 FILES: Final[Mapping[str, FileSpec]] = {
     spec.file: spec
@@ -165,8 +172,7 @@ FILES: Final[Mapping[str, FileSpec]] = {
                 Column("rider_category_name"),
                 Column("is_default_fare_category", flag),
             ),
-            unused=frozenset({"eligibility_url"}),
-            drafts=frozenset({"min_age", "max_age"}),
+            descriptive=frozenset({"eligibility_url", "min_age", "max_age"}),
         ),
         FileSpec(
             "fare_media.txt",
@@ -188,11 +194,12 @@ FILES: Final[Mapping[str, FileSpec]] = {
                 _required("amount"),
                 _required("currency", currency),
             ),
-            drafts=frozenset(
+            drafts=MappingProxyType(
                 {
-                    *("transfer_only", "bundle_amount", "timeframe_id", "timeframe_type", "service_id"),
-                    *("duration_start", "duration_amount", "duration_unit", "duration_type"),
-                    *("offset_amount", "offset_unit", "fare_container_id", "eligible_cap_id"),
+                    **dict.fromkeys(("duration_start", "duration_amount", "duration_unit"), _VALIDITY),
+                    **dict.fromkeys(("duration_type", "offset_amount", "offset_unit"), _VALIDITY),
+                    **dict.fromkeys(("timeframe_id", "timeframe_type", "service_id"), _VALIDITY),
+                    **dict.fromkeys(("eligible_cap_id", "bundle_amount"), _CAPS),
                 }
             ),
             finish=_amount,
@@ -209,10 +216,21 @@ FILES: Final[Mapping[str, FileSpec]] = {
                 Column("to_timeframe_group_id"),
                 _required("fare_product_id"),
                 Column("rule_priority", not_negative),
+                Column("transfer_only", flag),
+                Column("service_id"),
             ),
-            drafts=frozenset(
-                {"transfer_only", "is_symmetrical", "service_id", "fare_leg_name", *_DISTANCES, *_AREA_SETS}
+            drafts=MappingProxyType(
+                {
+                    **dict.fromkeys(("contains_area_id", "contains_area_set_id"), _BETWEEN),
+                    "contains_exactly_area_set_id": _BETWEEN,
+                    **dict.fromkeys(("min_distance", "max_distance", "distance_type"), _DISTANCE),
+                    **dict.fromkeys(("min_distance_units", "max_distance_units"), _DISTANCE),
+                    **dict.fromkeys(("amount", "min_amount", "max_amount", "currency"), _ESTIMATE),
+                    "is_symmetrical": "write the other direction as a row of its own",
+                }
             ),
+            neutral=MappingProxyType({"is_symmetrical": "0"}),
+            descriptive=frozenset({"fare_leg_name"}),
         ),
         FileSpec(
             "fare_leg_join_rules.txt",
@@ -223,6 +241,7 @@ FILES: Final[Mapping[str, FileSpec]] = {
                 Column("from_stop_id"),
                 Column("to_stop_id"),
             ),
+            drafts=MappingProxyType(dict.fromkeys(("duration_limit", "duration_limit_type"), _UNSETTLED)),
         ),
         FileSpec(
             "fare_transfer_rules.txt",
@@ -235,167 +254,26 @@ FILES: Final[Mapping[str, FileSpec]] = {
                 Column("duration_limit_type", one_of(tables.LimitType)),
                 _required("fare_transfer_type", one_of(tables.TransferType)),
                 Column("fare_product_id"),
+                Column("filter_fare_product_id"),
+                Column("fare_product_behavior", flag, field="same_product"),
+                Column("fare_media_behavior", flag),
             ),
-            drafts=frozenset(
-                {
-                    *("filter_fare_product_id", "fare_media_behavior", "fare_product_behavior"),
-                    *("transfer_id", "is_symmetrical", "spanning_limit", "rule_priority"),
-                }
-            ),
+            drafts=MappingProxyType({"spanning_limit": _CAPS, "transfer_sequence": _CAPS}),
+            finish=_transfer_rule,
+            descriptive=frozenset({"transfer_id"}),
         ),
     )
 }
 """Every file that is read, in the order their problems are reported."""
 
 REQUIRED_FILES: Final = ("agency.txt", "stops.txt", "routes.txt", "fare_products.txt", "fare_leg_rules.txt")
-DRAFT_FILES: Final = frozenset(
-    {
-        "fare_containers.txt",
-        "fare_capping.txt",
-        "area_sets.txt",
-        "area_set_elements.txt",
-        "fare_capping_rules.txt",
-    }
-)
+OTHER_FILES: Final = frozenset({"fare_attributes.txt", "fare_rules.txt", "booking_rules.txt"})
+"""Files of the standard that are named like those of the fares, and are not: v1 stands beside v2."""
+DRAFT_FILES: Final = frozenset({"area_sets.txt", "area_set_elements.txt", "network_sets.txt"})
 
 
-FILE_LIMIT_BYTES: Final = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class FeedProblem:
-    """One thing wrong (or, as a warning, odd) in a feed. `line` counts from 1; None: the file as a whole."""
-
-    file: str
-    what: str
-    advice: str
-    line: int | None = None
-    column: str | None = None
-
-    @property
-    def place(self) -> str:
-        """As people look for it: file, line, column."""
-        line = "" if self.line is None else f" line {self.line}"
-        column = "" if self.column is None else f", column {self.column}"
-        return f"{self.file}{line}{column}"
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.what}"
-
-
-@dataclass(frozen=True, slots=True)
-class CsvFile:
-    """A file of the feed: its header, then (line number, cells) of every row that is not blank."""
-
-    name: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[int, list[str]], ...]
-
-
-class Feed:
-    """Reads files by name. Make one with `open_feed`."""
-
-    def __init__(self, name: str, contents: dict[str, bytes]) -> None:
-        self.name = name
-        self._contents = contents
-
-    def __contains__(self, file: str) -> bool:
-        return file in self._contents
-
-    @property
-    def files(self) -> frozenset[str]:
-        """Names of all its files, also of those that were not read."""
-        return frozenset(self._contents)
-
-    def read(self, file: str) -> CsvFile | FeedProblem:
-        """Return the file's rows, or what stops it from being read as CSV."""
-        try:
-            text = self._contents[file].decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = self._contents[file].count(b"\n", 0, error.start) + 1
-            return FeedProblem(file, "is not UTF-8 here", "Save the file in UTF-8.", line)
-        return _rows(file, text)
-
-    def stream(self, file: str) -> Iterator[tuple[int, list[str]]]:
-        """Line number and cells of every row that is not blank, the header first, one at a time: for files of
-        millions of rows. Raises `FeedError` where it comes to what is no CSV.
-        """
-        lines = io.TextIOWrapper(io.BytesIO(self._contents[file]), encoding="utf-8-sig", newline="")
-        reader = csv.reader(lines, strict=True)
-        line = 1
-        try:
-            for cells in reader:
-                if any(cells):
-                    yield line, cells
-                line = reader.line_num + 1
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise FeedError(f"{file} line {line} is no CSV in UTF-8: {error}", "Correct it.") from error
-
-
-def open_feed(path: Path, wanted: frozenset[str]) -> Feed:
-    """Return the feed in a directory or zip file; of its files only those `wanted` are read.
-
-    Raises `FeedError` when there is no such feed or it is no directory and no zip file.
-    """
-    name = path.name or str(path)
-    try:
-        if path.is_dir():
-            found = {entry.name: entry for entry in path.iterdir() if entry.is_file()}
-            return Feed(
-                name, {file: entry.read_bytes() if file in wanted else b"" for file, entry in found.items()}
-            )
-        with zipfile.ZipFile(path) as archive:
-            return Feed(name, dict(_members(archive, name, wanted)))
-    except FileNotFoundError as error:
-        raise FeedError(f"no feed {path}", "Give a directory of GTFS files or a zip of them.") from error
-    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
-        raise FeedError(
-            f"{path} cannot be read: {error}", "Give a directory of GTFS files or a zip of them."
-        ) from error
-
-
-def _members(archive: zipfile.ZipFile, name: str, wanted: frozenset[str]) -> Iterator[tuple[str, bytes]]:
-    members = [member for member in archive.infolist() if not member.is_dir()]
-    if not any("/" not in member.filename for member in members) and members:
-        folder = members[0].filename.rpartition("/")[0]
-        raise FeedError(f"{name} holds its files in the folder {folder}", "Put the files at the zip's root.")
-    for member in members:
-        if member.filename not in wanted:
-            yield member.filename, b""
-        elif member.file_size > FILE_LIMIT_BYTES:
-            raise FeedError(
-                f"{name}: {member.filename} has {member.file_size} bytes",
-                f"At most {FILE_LIMIT_BYTES} are read: split the feed.",
-            )
-        else:
-            yield member.filename, archive.read(member)
-
-
-def _rows(file: str, text: str) -> CsvFile | FeedProblem:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[tuple[int, list[str]]] = []
-    try:
-        header = tuple(cell.strip() for cell in next(reader, []))
-        problem = _header_problem(file, header)
-        line = reader.line_num + 1
-        for cells in reader:
-            if any(cell.strip() for cell in cells[len(header) :]):
-                what = f"{len(cells)} cells under {len(header)} columns"
-                problem = problem or FeedProblem(
-                    file, what, "Put cells with commas in quotation marks.", line
-                )
-            if any(cell.strip() for cell in cells):
-                rows.append((line, cells))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        return FeedProblem(file, f"is not CSV: {error}", "Correct the quotation marks.", reader.line_num)
-    return problem or CsvFile(file, header, tuple(rows))
-
-
-def _header_problem(file: str, header: tuple[str, ...]) -> FeedProblem | None:
-    if not any(header):
-        return FeedProblem(file, "has no header", "Name the columns in its first line.", 1)
-    for index, column in enumerate(header):
-        if column and column in header[:index]:
-            return FeedProblem(file, "the column is there twice", "Remove one of them.", 1, column)
-    return None
+def of_the_fares(file: str) -> bool:
+    """Whether a file that is not read may hold a condition of a fare."""
+    if file in FILES or file in OTHER_FILES or not file.endswith(".txt"):
+        return False
+    return file in DRAFT_FILES or file.startswith(("fare_", "rider_")) or file.endswith("_rules.txt")

@@ -1,15 +1,16 @@
 """From a feed to checked tables, or the list of everything that has to be corrected first.
 
-Only what a fare depends on is read: trips and timetables are not opened. What has no effect (draft columns and files,
-areas without stops, ...) is reported as a warning, because an author may have meant it to have one.
+Only what a fare depends on is read: trips and timetables are not opened. Conditions that are not known are never
+dropped (`conditions`); what has no effect, or not the one it seems to have, is a warning (`warnings`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,30 +19,33 @@ from msgspec.structs import replace
 from terminal.errors import FeedError
 from terminal.policy.gtfs.cells import CellError
 from terminal.policy.gtfs.checks import known_time_zone, tables_problems
-from terminal.policy.gtfs.columns import (
-    DRAFT_FILES,
-    FILES,
-    REQUIRED_FILES,
-    Column,
-    CsvFile,
-    Feed,
-    FeedProblem,
-    FileSpec,
-    open_feed,
+from terminal.policy.gtfs.columns import FILES, REQUIRED_FILES, Column, FileSpec
+from terminal.policy.gtfs.conditions import (
+    LeavingOut,
+    Marked,
+    UnknownColumns,
+    misspelt_columns,
+    unknown_files,
 )
-from terminal.policy.gtfs.services import services_of
+from terminal.policy.gtfs.files import CsvFile, Feed, FeedProblem, FileRefused, open_feed
 from terminal.policy.gtfs.tables import GtfsTables
+from terminal.policy.gtfs.warnings import feed_warnings
 
 NOT_V2: Final = "Only GTFS-Fares v2 can be imported: fare_products.txt and fare_leg_rules.txt at least."
+MOST_PROBLEMS: Final = 10_000
+"""So many mistakes end the reading of a file."""
+RANGES: Final = 12
+"""How many ranges of lines a message names; programs get them all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Checked tables and what was reported on the way."""
+    """Checked tables and what was reported on the way. `left_out` are rows, and what follows from it."""
 
     name: str
     tables: GtfsTables
     warnings: tuple[FeedProblem, ...]
+    left_out: tuple[FeedProblem, ...] = ()
 
 
 class FeedRefused(FeedError):
@@ -54,40 +58,59 @@ class FeedRefused(FeedError):
         super().__init__(f"{name}: {first}{more}", first.advice)
 
 
-def import_feed(path: Path) -> Imported:
-    """Return the fares of the feed in a directory or zip file.
+def import_feed(path: Path, *, leaves_out: bool = False) -> Imported:
+    """Return the fares of the feed in a directory or zip file; `leaves_out`: without the rows that have a condition
+    that is not known.
 
-    Raises `FeedError` when there is no feed, `FeedRefused` when something in it is wrong.
+    Raises `FeedError` when there is no feed, `FeedRefused` when something in it is wrong or not known.
     """
-    feed = open_feed(path, frozenset(FILES))
-    _require_files(feed)
-    reading = _FeedReading(feed)
-    for spec in FILES.values():
-        reading.read(spec)
-    if reading.problems:
-        raise FeedRefused(feed.name, reading.problems)
-    tables = _tables(reading)
-    problems = [
-        reading.at(found.table, found.row, found.column, found.what, found.advice)
-        for found in tables_problems(tables)
-    ]
+    with open_feed(path) as feed:
+        _require_files(feed)
+        reading = _FeedReading(feed)
+        for spec in FILES.values():
+            reading.read(spec)
+        files = tuple(unknown_files(feed))
+    problems = (*reading.problems, *(() if leaves_out else (*files, *reading.conditions)))
     if problems:
         raise FeedRefused(feed.name, problems)
+    left_out = (*files, *reading.leave_out()) if leaves_out else ()
+    tables = _tables(reading)
+    found = [
+        reading.at(wrong.table, wrong.row, wrong.column, wrong.what, wrong.advice)
+        for wrong in tables_problems(tables)
+    ]
+    if found:
+        raise FeedRefused(feed.name, found)
     warnings = each_once((*reading.warnings, *feed_warnings(tables, reading.at)))
-    return Imported(feed.name, _without_trip_services(tables), warnings)
+    return Imported(feed.name, _without_trip_services(tables), warnings, each_once(left_out))
 
 
 def each_once(problems: Iterable[FeedProblem]) -> tuple[FeedProblem, ...]:
-    """The same thing in many rows is reported once, with its first row and how often it is there."""
+    """The same thing in many rows is reported once, with all its lines."""
     rows: dict[tuple[str, str | None, str], list[FeedProblem]] = {}
     for problem in problems:
         rows.setdefault((problem.file, problem.column, problem.what), []).append(problem)
-    return tuple(
-        found[0]
-        if len(found) == 1
-        else dataclasses.replace(found[0], what=f"{found[0].what} (in {len(found)} rows)")
-        for found in rows.values()
+    return tuple(found[0] if len(found) == 1 else _together(found) for found in rows.values())
+
+
+def _together(found: list[FeedProblem]) -> FeedProblem:
+    lines = tuple(problem.line for problem in found if problem.line is not None)
+    what = f"{found[0].what} (in {len(found)} rows: lines {_ranges(lines)})"
+    return dataclasses.replace(found[0], what=what, lines=lines)
+
+
+def _ranges(lines: Iterable[int]) -> str:
+    """Lines as people write them: 2-5, 9."""
+    ranges: list[list[int]] = []
+    for line in sorted(set(lines)):
+        if ranges and line == ranges[-1][1] + 1:
+            ranges[-1][1] = line
+        else:
+            ranges.append([line, line])
+    shown = ", ".join(
+        str(first) if first == last else f"{first}-{last}" for first, last in islice(ranges, RANGES)
     )
+    return shown if len(ranges) <= RANGES else f"{shown} and {len(ranges) - RANGES} more"
 
 
 def _require_files(feed: Feed) -> None:
@@ -109,36 +132,53 @@ class _FeedReading:
         self.lines: dict[str, list[int]] = {}
         self.headers: dict[str, tuple[str, ...]] = {}
         self.problems: list[FeedProblem] = []
-        self.warnings: list[FeedProblem] = [
-            FeedProblem(file, "is of a draft, not of the standard: ignored", "Say it in the region document.")
-            for file in sorted(DRAFT_FILES & feed.files)
-        ]
+        self.conditions: list[FeedProblem] = []
+        self.warnings: list[FeedProblem] = []
+        self._marked: dict[str, Marked] = {}
 
     def read(self, spec: FileSpec) -> None:
-        """Read one file into rows; what is wrong joins `problems`."""
+        """Read one file into rows; what is wrong joins `problems`, what is not known `conditions`."""
         table = spec.file.removesuffix(".txt")
         rows, lines = self.rows.setdefault(table, []), self.lines.setdefault(table, [])
         if spec.file not in self.feed:
             return
-        content = self.feed.read(spec.file)
-        if isinstance(content, FeedProblem):
-            self.problems.append(content)
-            return
-        self.headers[table] = content.header
-        missing = tuple(_missing_columns(spec, content))
-        self.problems += missing
-        if spec.fares:
-            self.warnings += _idle_columns(spec, content)
-        if missing:
-            return
+        try:
+            content = self.feed.read(spec.file)
+            self.headers[table] = content.header
+            missing = tuple(_missing_columns(spec, content))
+            self.problems += (*missing, *misspelt_columns(spec, content))
+            if not missing:
+                self._rows(spec, content, rows, lines)
+        except FileRefused as refused:
+            self.problems.append(refused.problem)
+
+    def _rows(self, spec: FileSpec, content: CsvFile, rows: list[Any], lines: list[int]) -> None:
         columns = [(content.header.index(c.name), c) for c in spec.columns if c.name in content.header]
+        unknown = UnknownColumns(spec, content)
+        marked = self._marked.setdefault(spec.file.removesuffix(".txt"), {})
         for line, cells in content.rows:
+            for name, cell in unknown.in_row(cells) if unknown.places else ():
+                self.conditions.append(unknown.problem(name, cell, line))
+                marked[len(rows)] = name
             try:
                 rows.append(_row(spec, columns, cells))
             except CellError as error:
                 self.problems.append(FeedProblem(spec.file, error.what, error.advice, line, error.column))
+                marked.pop(len(rows), None)
+                if len(self.problems) >= MOST_PROBLEMS:
+                    return
             else:
                 lines.append(line)
+        self.warnings += unknown.blank()
+
+    def leave_out(self) -> tuple[FeedProblem, ...]:
+        """Take the rows with conditions that are not known out, and say what follows; their conditions first."""
+        if not any(self._marked.values()):
+            return ()
+        wide = "rule_priority" in self.headers["fare_leg_rules"]
+        leaving = LeavingOut(self.rows, self.lines, self._marked, wide)
+        leaving.run()
+        return (*self.conditions, *leaving.report)
 
     def at(self, table: str, row: int | None, column: str, what: str, advice: str) -> FeedProblem:
         """The problem at a row of a table, where the author finds it."""
@@ -169,24 +209,9 @@ def _cell(column: Column, cell: str) -> object:
 def _missing_columns(spec: FileSpec, content: CsvFile) -> Iterator[FeedProblem]:
     for column in spec.columns:
         if column.required and column.name not in content.header:
-            yield FeedProblem(spec.file, "the column is missing", "Add it.", 1, column.name)
-
-
-def _idle_columns(spec: FileSpec, content: CsvFile) -> Iterator[FeedProblem]:
-    """Columns that have no effect, as a warning each."""
-    known = {column.name for column in spec.columns}
-    for place, name in enumerate(content.header):
-        if name in spec.drafts:
-            filled = sum(place < len(cells) and bool(cells[place].strip()) for _, cells in content.rows)
-            what = f"is of a draft, not of the standard: ignored in {filled} rows"
-            advice = "Say it in the region document where fares depend on it."
-        elif name and name not in known | spec.unused:
-            close = get_close_matches(name, known, n=1)
-            what = "is not a column of the standard: ignored"
-            advice = f"Did you mean {close[0]}?" if close else "Remove it if it was meant to have an effect."
-        else:
-            continue
-        yield FeedProblem(spec.file, what, advice, 1, name)
+            close = get_close_matches(column.name, content.header, n=1)
+            advice = f"Did you mean it by {close[0]}?" if close else "Add it."
+            yield FeedProblem(spec.file, "the column is missing", advice, 1, column.name)
 
 
 def _tables(reading: _FeedReading) -> GtfsTables:
@@ -236,86 +261,10 @@ def _zone_problem(zones: list[str]) -> tuple[int, str, str] | None:
 
 
 def _without_trip_services(tables: GtfsTables) -> GtfsTables:
-    """Only the services that timeframes name: those of trips change no fare."""
-    named = {frame.service_id for frame in tables.timeframes}
+    """Only the services that timeframes and leg rules name: those of trips change no fare."""
+    named = {row.service_id for row in tables.timeframes} | {row.service_id for row in tables.fare_leg_rules}
     return replace(
         tables,
         calendar=tuple(row for row in tables.calendar if row.service_id in named),
         calendar_dates=tuple(row for row in tables.calendar_dates if row.service_id in named),
     )
-
-
-At = Callable[[str, int, str, str, str], FeedProblem]
-"""Makes a problem of (table, row, column, what, advice), at the place where the author finds it."""
-
-
-def feed_warnings(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
-    """What is allowed and can have no effect, or not the one it seems to have."""
-    yield from _areas_without_stops(tables, at)
-    yield from _networks_without_routes(tables, at)
-    yield from _idle_timeframes(tables, at)
-    default = any(row.is_default_fare_category for row in tables.rider_categories)
-    if tables.rider_categories and not default:
-        yield FeedProblem(
-            "rider_categories.txt",
-            "no category is the default one",
-            "Only displays need it: fares do not change.",
-        )
-    legs = {rule.fare_product_id for rule in tables.fare_leg_rules}
-    for row, product in enumerate(tables.fare_products):
-        if product.amount_minor < 0 and product.fare_product_id in legs:
-            yield at(
-                "fare_products",
-                row,
-                "amount",
-                "a leg costs less than nothing: nothing is charged for it",
-                "Negative amounts are for transfers.",
-            )
-    for row, rule in enumerate(tables.fare_transfer_rules):
-        if rule.duration_limit is None:
-            yield at(
-                "fare_transfer_rules",
-                row,
-                "duration_limit",
-                "is blank: only the document's longest_change_s ends such a journey",
-                "State gtfs.longest_change_s.",
-            )
-
-
-def _areas_without_stops(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
-    served = {row.area_id for row in tables.stop_areas}
-    for column in ("from_area_id", "to_area_id"):
-        warned = set()
-        for row, rule in enumerate(tables.fare_leg_rules):
-            area = getattr(rule, column)
-            if area is not None and area not in served and area not in warned:
-                warned.add(area)
-                what = f"no stop is in area {area!r}: the rule can never apply"
-                yield at("fare_leg_rules", row, column, what, "Add its stops to stop_areas.txt.")
-
-
-def _networks_without_routes(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
-    served = {row.network_id for row in tables.route_networks} | {row.network_id for row in tables.routes}
-    for row, network in enumerate(tables.networks):
-        if network.network_id not in served:
-            yield at(
-                "networks",
-                row,
-                "network_id",
-                f"no route is in network {network.network_id!r}",
-                "Add its routes to route_networks.txt.",
-            )
-
-
-def _idle_timeframes(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
-    services = services_of(tables.calendar, tables.calendar_dates)
-    idle = {name for name in {frame.service_id for frame in tables.timeframes} if services[name].never_runs}
-    for row, frame in enumerate(tables.timeframes):
-        if frame.service_id in idle:
-            yield at(
-                "timeframes",
-                row,
-                "service_id",
-                f"service {frame.service_id!r} runs on no day: the timeframe never holds",
-                "Give the service days in calendar.txt or calendar_dates.txt.",
-            )

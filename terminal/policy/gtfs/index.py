@@ -20,6 +20,8 @@ from terminal.policy.gtfs.tables import (
 
 NO_GROUP: Final = 0
 """The group of a leg rule without one; groups count from 1. No transfer rule speaks of it."""
+LEFT_OUT: Final = ""
+"""The product, the last by its number, of rules that are left out: nobody can buy it."""
 NOWHERE: Final = -1
 """Where transfer rules to a leg without a group would stand: there are none."""
 Windows = tuple[ServiceWindow, ...]
@@ -36,10 +38,13 @@ class LegRule(NamedTuple):
     group: int
     product: int
     row: int
+    transfer_only: bool = False
 
 
 class FeedTransferRule(NamedTuple):
-    """One transfer rule. `most` None: as often as one likes. `product` None: costs nothing."""
+    """One transfer rule. `most` None: as often as one likes. `product` None: costs nothing. `only_after`: the product
+    of the leg before, None: any.
+    """
 
     kind: TransferType
     product: int | None
@@ -49,6 +54,8 @@ class FeedTransferRule(NamedTuple):
     repeats: bool
     """Both groups are the same, so it may apply several times in a row."""
     row: int
+    only_after: int | None = None
+    same_product: bool = False
 
 
 class ProductPrice(NamedTuple):
@@ -102,6 +109,8 @@ class Index(Struct, frozen=True):
     """By the group before, then by the group after; NO_GROUP where the cell is blank."""
     transfer_products: Mapping[int, tuple[int, ...]]
     """By the group before: every product some transfer costs."""
+    same_products: bool
+    """Whether some transfer asks that both legs have the same product."""
     listed_from: frozenset[int]
     listed_to: frozenset[int]
     join_rules: Mapping[tuple[int, int], tuple[JoinRule, ...]]
@@ -140,13 +149,17 @@ class Index(Struct, frozen=True):
             if len(self._dearest) == REMEMBERED:
                 self._dearest.clear()
             ends = [
-                LegEnd(max(amounts), self.to_key(rules[0].group) if len(rules) == 1 else None, rules)
+                LegEnd(max(amounts), self._only_transfers(rules), rules)
                 for rules in self.rules_onward(network, origin)
                 if (amounts := [price.amount_minor for rule in rules if (price := prices.of[rule.product])])
             ]
             known = tuple(sorted(ends, key=lambda end: end.dearest_minor, reverse=True))
             self._dearest[network, origin, prices] = known
         return known
+
+    def _only_transfers(self, rules: RuleSet) -> int | None:
+        """`LegEnd.transfers`. A rule for transfers alone is no ride without one, whatever its price."""
+        return self.to_key(rules[0].group) if len(rules) == 1 and not rules[0].transfer_only else None
 
     def _rules_onward(self, network: int, origin: int) -> tuple[RuleSet, ...]:
         from_keys, wide = self.places.origins[origin].keys, self.tables.uses_rule_priority
@@ -217,10 +230,10 @@ def dearest_ride_minor(tables: GtfsTables) -> int:
     amounts = {product.fare_product_id: 0 for product in tables.fare_products}
     for product in tables.fare_products:
         amounts[product.fare_product_id] = max(amounts[product.fare_product_id], product.amount_minor)
-    legs = (amounts[rule.fare_product_id] for rule in tables.fare_leg_rules)
+    legs = (amounts[rule.fare_product_id] for rule in tables.fare_leg_rules if not rule.left_out)
     transfers = (
         amounts[rule.fare_product_id]
         for rule in tables.fare_transfer_rules
-        if rule.fare_product_id is not None
+        if rule.fare_product_id is not None and not rule.left_out
     )
     return max(legs, default=0) + max(transfers, default=0)

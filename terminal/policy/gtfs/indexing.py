@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from terminal.policy.gtfs.index import NO_GROUP, FeedTransferRule, Index, JoinRule, LegRule
+from terminal.policy.gtfs.index import LEFT_OUT, NO_GROUP, FeedTransferRule, Index, JoinRule, LegRule
 from terminal.policy.gtfs.places import BLANK, Keys, Places, places_of
-from terminal.policy.gtfs.services import timeframes_of
-from terminal.policy.gtfs.tables import UNLIMITED, FareProduct, GtfsTables
+from terminal.policy.gtfs.services import Timeframe, timeframes_of
+from terminal.policy.gtfs.tables import UNLIMITED, FareProduct, FareTransferRule, GtfsTables
 
 
 def index_of(tables: GtfsTables, *, timeframes_include_end: bool = False) -> Index:
@@ -17,8 +17,10 @@ def index_of(tables: GtfsTables, *, timeframes_include_end: bool = False) -> Ind
     products = _numbers((row.fare_product_id for row in tables.fare_products), 0)
     groups = _numbers((row.leg_group_id for row in tables.fare_leg_rules), 1)
     stride = max(places.areas, len(places.network_names)) + 1
-    leg_rules = _leg_rules(tables, places, products, groups, _numbers(timeframes, 1), stride)
-    by_product: list[list[tuple[int, FareProduct]]] = [[] for _ in products]
+    frames = {timeframe: number for number, timeframe in enumerate(timeframes, 1)}
+    leg_rules = _leg_rules(tables, places, products, groups, frames, stride)
+    names = (*products, LEFT_OUT) if _leaves_out(tables) else tuple(products)
+    by_product: list[list[tuple[int, FareProduct]]] = [[] for _ in names]
     for index, row in enumerate(tables.fare_products):
         by_product[products[row.fare_product_id]].append((index, row))
     listed_from = frozenset(
@@ -29,7 +31,7 @@ def index_of(tables: GtfsTables, *, timeframes_include_end: bool = False) -> Ind
     return Index(
         tables=tables,
         places=places,
-        products=tuple(products),
+        products=names,
         groups=("", *groups),
         leg_rules=leg_rules,
         onward=_onward(leg_rules, stride),
@@ -40,6 +42,7 @@ def index_of(tables: GtfsTables, *, timeframes_include_end: bool = False) -> Ind
             )
             for group, onward in transfers.items()
         },
+        same_products=any(rule.same_product for rule in tables.fare_transfer_rules),
         listed_from=listed_from,
         listed_to=listed_to,
         join_rules=_join_rules(tables, places),
@@ -47,6 +50,11 @@ def index_of(tables: GtfsTables, *, timeframes_include_end: bool = False) -> Ind
         _by_product=tuple(map(tuple, by_product)),
         _stride=stride,
     )
+
+
+def _leaves_out(tables: GtfsTables) -> bool:
+    legs, transfers = tables.fare_leg_rules, tables.fare_transfer_rules
+    return any(rule.left_out for rule in legs) or any(rule.left_out for rule in transfers)
 
 
 def _numbers(names: Iterable[str | None], first: int) -> dict[str, int]:
@@ -60,7 +68,7 @@ def _leg_rules(
     places: Places,
     products: Mapping[str, int],
     groups: Mapping[str, int],
-    timeframes: Mapping[str, int],
+    timeframes: Mapping[Timeframe, int],
     stride: int,
 ) -> dict[int, tuple[LegRule, ...]]:
     networks = {name: number for number, name in enumerate(places.network_names, 1)}
@@ -74,11 +82,12 @@ def _leg_rules(
         buckets.setdefault(key, []).append(
             LegRule(
                 priority=rule.rule_priority or 0,
-                from_timeframe=timeframes.get(rule.from_timeframe_group_id or "", 0),
-                to_timeframe=timeframes.get(rule.to_timeframe_group_id or "", 0),
+                from_timeframe=timeframes.get((rule.from_timeframe_group_id, rule.service_id), 0),
+                to_timeframe=timeframes.get((rule.to_timeframe_group_id, None), 0),
                 group=groups.get(rule.leg_group_id or "", NO_GROUP),
-                product=products[rule.fare_product_id],
+                product=len(products) if rule.left_out else products[rule.fare_product_id],
                 row=row,
+                transfer_only=rule.transfer_only,
             )
         )
     return {key: tuple(rules) for key, rules in buckets.items()}
@@ -102,7 +111,9 @@ def _transfer_rules(
         to_key = groups.get(rule.to_leg_group_id or "", NO_GROUP)
         indexed = FeedTransferRule(
             kind=rule.fare_transfer_type,
-            product=None if rule.fare_product_id is None else products[rule.fare_product_id],
+            product=_transfer_product(rule, products),
+            only_after=_only_after(rule, products),
+            same_product=rule.same_product,
             most=None if count == UNLIMITED else count,
             limit_s=rule.duration_limit,
             limit_type=rule.duration_limit_type,
@@ -111,6 +122,18 @@ def _transfer_rules(
         )
         onward[to_key] = (*onward.get(to_key, ()), indexed)
     return found
+
+
+def _transfer_product(rule: FareTransferRule, products: Mapping[str, int]) -> int | None:
+    """The number of what a transfer costs; None: nothing. A rule that is left out costs what has no price."""
+    if rule.left_out:
+        return len(products)
+    return None if rule.fare_product_id is None else products[rule.fare_product_id]
+
+
+def _only_after(rule: FareTransferRule, products: Mapping[str, int]) -> int | None:
+    name = rule.filter_fare_product_id
+    return None if name is None else products.get(name, len(products))
 
 
 def _join_rules(tables: GtfsTables, places: Places) -> dict[tuple[int, int], tuple[JoinRule, ...]]:

@@ -132,9 +132,12 @@ class RidePaths:
 
 
 def _first(rules: Sequence[LegRule]) -> Sequence[LegRule]:
-    """The rules with the highest priority; all of them where the feed has none."""
-    highest = max(rule.priority for rule in rules)
-    return [rule for rule in rules if rule.priority == highest]
+    """The rules with the highest priority; all of them where the feed has none.
+
+    Rules for transfers alone stand beside them: whether there is a transfer is not known here.
+    """
+    highest = max((rule.priority for rule in rules if not rule.transfer_only), default=-1)
+    return [rule for rule in rules if rule.priority >= highest]
 
 
 class _LegTimes:

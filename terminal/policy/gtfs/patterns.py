@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from cardproto.resident.limits import LARGEST_ROUTE
 from terminal.errors import FeedError
 from terminal.policy.base import Mode
-from terminal.policy.gtfs.columns import Feed
+from terminal.policy.gtfs.files import Feed
 from terminal.policy.routes import (
     LARGEST_STOP,
     LARGEST_ZONE,
@@ -33,7 +33,6 @@ STOPS: Final = "stops.txt"
 TRIPS: Final = "trips.txt"
 STOP_TIMES: Final = "stop_times.txt"
 SHAPES: Final = "shapes.txt"
-NEEDED: Final = frozenset({ROUTES, STOPS, TRIPS, STOP_TIMES, SHAPES})
 MOST_STOPS: Final = 1000
 MOST_POINTS: Final = 20_000
 LONGEST_TEXT: Final = 60
@@ -100,7 +99,7 @@ class _FeedTrip(NamedTuple):
 def routes_of_feed(
     feed: Feed, header: DocumentIssue, numbers: FeedNumbers, only: Sequence[str] = ()
 ) -> FeedRoutes:
-    """The routes document of `feed`, of which `NEEDED` were read, with all its routes or those of the ids `only`.
+    """The routes document of `feed`, with all its routes or those of the ids `only`.
     Raises `FeedError` naming file and line.
     """
     for name in (ROUTES, STOPS, TRIPS, STOP_TIMES):

@@ -15,13 +15,18 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, field
 
-from terminal.errors import RegionDocumentError
+from terminal.errors import Mistake, RegionDocumentError
+from terminal.mistakes.reading import Unreadable, content_of
+from terminal.mistakes.words import refusal
 from terminal.policy.base import Code, Fare, Section
 from terminal.policy.gtfs.index import Index
 from terminal.policy.gtfs.indexing import index_of
 from terminal.policy.gtfs.tables import TABLES_FORMAT, GtfsTables
+from terminal.policy.mistakes import FeedSectionMistake
 
 LONGEST_CHANGE_S: Final = 7200
+MOST_TABLES_BYTES: Final = 64 << 20
+"""Of the file that an import writes: a hundred times the largest feed that was seen."""
 
 
 class Destination(StrEnum):
@@ -88,7 +93,7 @@ class GtfsFares(Section, frozen=True, kw_only=True, dict=True):
         return index_of(self.tables, timeframes_include_end=self.timeframes_include_end)
 
 
-def section_with_tables(section: GtfsFares, folder: Path) -> GtfsFares:
+def section_with_tables(section: GtfsFares, folder: Path | None) -> GtfsFares:
     """Return `section` with the tables of its file, which is looked for in `folder`; the file is read here.
 
     Raises `RegionDocumentError` when it is missing, changed, or of another format; its meaning is checked by
@@ -96,32 +101,37 @@ def section_with_tables(section: GtfsFares, folder: Path) -> GtfsFares:
     """
     if section.file is None:
         return section
+    if folder is None:
+        raise refusal(
+            RegionDocumentError, [_mistake("file", FeedSectionMistake.NO_FOLDER, file=section.file)]
+        )
     path = folder / section.file
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RegionDocumentError(
-            f"gtfs.file: {path} cannot be read: {error}",
-            "Write it with `terminal policy import-gtfs FEED --out`.",
-        ) from error
+        content = content_of(path, MOST_TABLES_BYTES)
+    except Unreadable as unreadable:
+        values = {"file": str(path), "error": unreadable.mistake.code.value}
+        mistake = _mistake("file", FeedSectionMistake.FILE_UNREADABLE, **values)
+        raise refusal(RegionDocumentError, [mistake]) from unreadable
     digest = hashlib.sha256(content).hexdigest()
     if digest != section.sha256:
-        raise RegionDocumentError(
-            f"gtfs.sha256: {path.name} is not the file this document was made for (its hash is {digest})",
-            "Restore the file, or put the new hash into the document after checking the new fares.",
-        )
+        mistake = _mistake("sha256", FeedSectionMistake.FILE_CHANGED, file=path.name, sha256=digest)
+        raise refusal(RegionDocumentError, [mistake])
     return msgspec.structs.replace(section, tables=parse_tables(content, path.name))
 
 
 def parse_tables(content: bytes, name: str) -> GtfsTables:
     """The tables `terminal policy import-gtfs` wrote; raises `RegionDocumentError` naming the file."""
-    advice = "Import the feed again with this version of the software."
     try:
         tables = msgspec.json.decode(content, type=GtfsTables)
-    except msgspec.DecodeError as error:
-        raise RegionDocumentError(f"gtfs.file: {name}: {error}", advice) from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        mistake = _mistake("file", FeedSectionMistake.FILE_NOT_UNDERSTOOD, file=name, error=str(error))
+        raise refusal(RegionDocumentError, [mistake]) from error
     if tables.format != TABLES_FORMAT:
-        raise RegionDocumentError(
-            f"gtfs.file: {name} has format {tables.format}, this terminal knows {TABLES_FORMAT}", advice
-        )
+        values: dict[str, int | str] = {"format": tables.format, "known": TABLES_FORMAT}
+        mistake = _mistake("file", FeedSectionMistake.FILE_FORMAT, file=name, **values)
+        raise refusal(RegionDocumentError, [mistake])
     return tables
+
+
+def _mistake(key: str, code: FeedSectionMistake, **values: int | str) -> Mistake:
+    return Mistake(f"gtfs.{key}", code, values)

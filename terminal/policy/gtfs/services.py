@@ -8,24 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from terminal.policy.gtfs.tables import CalendarDate, Exceptional, FeedCalendar, GtfsTables
+from terminal.policy.gtfs.tables import DAY_S, CalendarDate, Exceptional, FeedCalendar, GtfsTables
 
 
 class Service(Struct, frozen=True):
-    """The days of one service; `weekdays` has bit 0 for Monday."""
+    """The days of one service; `weekdays` has bit 0 for Monday. `also`: only those that are days of this one, too."""
 
     weekdays: int = 0
     first: date = date.min
     last: date = date.min
     added: frozenset[date] = frozenset()
     removed: frozenset[date] = frozenset()
+    also: Service | None = None
 
     def runs_on(self, day: date) -> bool:
         """Whether `day` belongs to the service: an exception wins over the week."""
+        if self.also is not None and not self.also.runs_on(day):
+            return False
         if day in self.added:
             return True
         if day in self.removed:
@@ -39,6 +43,9 @@ class Service(Struct, frozen=True):
         return not self.added and not any(
             self.runs_on(date.fromordinal(self.first.toordinal() + offset)) for offset in range(span)
         )
+
+
+ALWAYS: Final = Service(0b111_1111, date.min, date.max)
 
 
 class ServiceWindow(NamedTuple):
@@ -67,14 +74,40 @@ def services_of(calendar: Sequence[FeedCalendar], dates: Sequence[CalendarDate])
     }
 
 
-def timeframes_of(tables: GtfsTables, *, include_end: bool) -> dict[str, tuple[ServiceWindow, ...]]:
-    """The windows of every timeframe group."""
+Timeframe = tuple[str | None, str | None]
+"""Timeframe group and service that a leg rule asks for at its start; None: any."""
+
+
+def starts_of(tables: GtfsTables) -> tuple[Timeframe, ...]:
+    """Every timeframe there is: the groups, and with them or alone the services that leg rules name."""
+    groups = dict.fromkeys((row.timeframe_group_id, None) for row in tables.timeframes)
+    rules = dict.fromkeys(
+        (rule.from_timeframe_group_id, rule.service_id)
+        for rule in tables.fare_leg_rules
+        if rule.service_id is not None
+    )
+    return (*groups, *rules)
+
+
+def timeframes_of(tables: GtfsTables, *, include_end: bool) -> dict[Timeframe, tuple[ServiceWindow, ...]]:
+    """The windows of every timeframe, in the order of `starts_of`."""
     services = services_of(tables.calendar, tables.calendar_dates)
     groups: dict[str, list[ServiceWindow]] = {}
     for row in tables.timeframes:
         window = ServiceWindow(row.start_s, row.end_s + include_end, services[row.service_id])
         groups.setdefault(row.timeframe_group_id, []).append(window)
-    return {group: tuple(windows) for group, windows in groups.items()}
+    found: dict[Timeframe, tuple[ServiceWindow, ...]] = {}
+    for group, service in starts_of(tables):
+        windows = [ServiceWindow(0, DAY_S, ALWAYS)] if group is None else groups[group]
+        found[group, service] = tuple(
+            window if service is None else _on_days_of(window, services[service]) for window in windows
+        )
+    return found
+
+
+def _on_days_of(window: ServiceWindow, service: Service) -> ServiceWindow:
+    both = replace(window.service, also=service) if window.service is not ALWAYS else service
+    return window._replace(service=both)
 
 
 def _service(week: FeedCalendar | None, exceptions: Mapping[Exceptional, set[date]]) -> Service:

@@ -77,7 +77,7 @@ def _dearer(first: Option | None, second: Option | None) -> Option | None:
 def _cheapest(rules: Sequence[LegRule], prices: Prices, transfers: _Transfers) -> Option | None:
     """What is due at least under any of `rules`; None where the rider can buy none of their products."""
     best: Option | None = None
-    for rule in rules:
+    for rule in _first(rules, transfers):
         price = prices.of[rule.product]
         if price is None:
             continue
@@ -85,6 +85,20 @@ def _cheapest(rules: Sequence[LegRule], prices: Prices, transfers: _Transfers) -
         if best is None or (option.due_minor, rule.row) < (best.due_minor, best.rule.row):
             best = option
     return best
+
+
+def _first(rules: Sequence[LegRule], transfers: _Transfers) -> Sequence[LegRule]:
+    """Those of `rules` that hold: of the rules for transfers alone the ones some transfer leads to, which then may
+    take precedence over the others.
+    """
+    for rule in rules:
+        if rule.transfer_only:
+            break
+    else:
+        return rules
+    held = [rule for rule in rules if not rule.transfer_only or transfers.lead_to(rule)]
+    highest = max((rule.priority for rule in held), default=0)
+    return [rule for rule in held if rule.priority == highest]
 
 
 class _Transfers:
@@ -95,12 +109,12 @@ class _Transfers:
     def __init__(self, fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide) -> None:
         self._fares, self._prices, self._journey, self._ride = fares, prices, journey, ride
         self._onward = {} if journey is None else fares.index.transfers_from(journey.group)
-        self._found: dict[int, list[AppliedTransfer]] = {}
+        self._found: dict[tuple[int, int], list[AppliedTransfer]] = {}
 
     def cheapest(self, rule: LegRule, price_minor: int) -> Option:
         """By a leg rule: a transfer some rule describes is charged by it, even where it is a surcharge."""
         journey = self._journey
-        found = self._to(rule.group) if self._onward else None
+        found = self._to(rule) if self._onward else None
         if journey is None or not found:
             return Option(price_minor, price_minor, rule, price_minor, None)
         best = found[0]
@@ -111,14 +125,21 @@ class _Transfers:
                 best, least = transfer, total_minor
         return Option(least - journey.paid_minor, least, rule, price_minor, best)
 
-    def _to(self, group: int) -> list[AppliedTransfer] | None:
-        key = self._fares.index.to_key(group)
+    def lead_to(self, rule: LegRule) -> bool:
+        """Whether a transfer leads to a leg of this rule."""
+        return bool(self._onward) and bool(self._to(rule))
+
+    def _to(self, leg: LegRule) -> list[AppliedTransfer] | None:
+        key = self._fares.index.to_key(leg.group)
         rules = self._onward.get(key)
         if rules is None or self._journey is None:
             return None
-        found = self._found.get(key)
+        place = (key, leg.product if self._fares.index.same_products else 0)
+        found = self._found.get(place)
         if found is None:
-            found = self._found[key] = applicable(
+            if self._fares.index.same_products and leg.product != self._journey.product:
+                rules = tuple(rule for rule in rules if not rule.same_product)
+            found = self._found[place] = applicable(
                 rules, self._prices, self._journey, self._ride, self._fares.longest_change_s
             )
         return found
@@ -143,6 +164,8 @@ def applicable(
         number = journey.run + 1 if rule.repeats else 1
         if rule.most is not None and rule.most < number:
             continue
+        if rule.only_after is not None and rule.only_after != journey.product:
+            continue
         if not _in_time(rule, journey, ride, longest_change_s):
             continue
         price = None if rule.product is None else prices.of[rule.product]
@@ -162,19 +185,24 @@ def total_with(transfer: AppliedTransfer, journey: Journey, leg_minor: int) -> i
     return journey.total_minor + transfer.amount_minor
 
 
-def _in_time(rule: FeedTransferRule, journey: Journey, ride: OpenRide, longest_change_s: int) -> bool:
-    if ride.departed < journey.departed:
-        return False
+def ends_at(rule: FeedTransferRule, journey: Journey, longest_change_s: int) -> int:
+    """The last second at which `rule` applies after `journey`."""
     if rule.limit_s is None:
-        return ride.departed - journey.arrived <= longest_change_s
+        return journey.arrived + longest_change_s
     if rule.limit_type in (LimitType.DEPARTURE_TO_ARRIVAL, LimitType.DEPARTURE_TO_DEPARTURE):
         since = journey.run_departed if rule.repeats else journey.departed
     else:
         since = journey.run_arrived if rule.repeats else journey.arrived
+    return since + rule.limit_s
+
+
+def _in_time(rule: FeedTransferRule, journey: Journey, ride: OpenRide, longest_change_s: int) -> bool:
+    if ride.departed < journey.departed:
+        return False
     until: int | None = ride.departed
     if rule.limit_type in (LimitType.DEPARTURE_TO_ARRIVAL, LimitType.ARRIVAL_TO_ARRIVAL):
         until = ride.arrived
-    return until is not None and until - since <= rule.limit_s
+    return until is not None and until <= ends_at(rule, journey, longest_change_s)
 
 
 def _smallest_count(found: list[AppliedTransfer]) -> list[AppliedTransfer]:

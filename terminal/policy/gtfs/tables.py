@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-TABLES_FORMAT: Final = 1
+TABLES_FORMAT: Final = 2
 DAY_S: Final = 24 * 3600
 UNLIMITED: Final = -1
 
@@ -172,7 +172,13 @@ class FareProduct(FeedRow, frozen=True):
 
 
 class FareLegRule(FeedRow, frozen=True):
-    """Which product a leg costs. What a blank cell means, `uses_rule_priority` of the tables says."""
+    """Which product a leg costs. What a blank cell means, `uses_rule_priority` of the tables says.
+
+    `service_id`: it holds on days of this service. `transfer_only`: it holds for a leg that some transfer rule leads
+    to, never for the first of a journey. `left_out`: a condition of the row is not known, so it has no price; it stays
+    in the table because blank cells of other rules mean what is listed nowhere, and because no rule of a lower
+    priority may take its place.
+    """
 
     fare_product_id: Id
     leg_group_id: Id | None = None
@@ -182,6 +188,9 @@ class FareLegRule(FeedRow, frozen=True):
     from_timeframe_group_id: Id | None = None
     to_timeframe_group_id: Id | None = None
     rule_priority: Annotated[int, Meta(ge=0)] | None = None
+    service_id: Id | None = None
+    transfer_only: bool = False
+    left_out: bool = False
 
 
 class FareLegJoinRule(FeedRow, frozen=True):
@@ -194,7 +203,11 @@ class FareLegJoinRule(FeedRow, frozen=True):
 
 
 class FareTransferRule(FeedRow, frozen=True):
-    """`duration_limit` in seconds; `transfer_count` -1 is unlimited; a blank product costs nothing."""
+    """`duration_limit` in seconds; `transfer_count` -1 is unlimited; a blank product costs nothing.
+
+    `filter_fare_product_id`: only after a leg that was ridden with this product. `same_product`: only where both legs
+    have the same one. `left_out`: as of a leg rule; it never applies.
+    """
 
     fare_transfer_type: TransferType
     from_leg_group_id: Id | None = None
@@ -203,12 +216,15 @@ class FareTransferRule(FeedRow, frozen=True):
     duration_limit: Annotated[int, Meta(ge=1)] | None = None
     duration_limit_type: LimitType | None = None
     fare_product_id: Id | None = None
+    filter_fare_product_id: Id | None = None
+    same_product: bool = False
+    left_out: bool = False
 
 
 class GtfsTables(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """One feed's fares. `uses_rule_priority`: fare_leg_rules.txt has the column, which decides what blank means.
 
-    `calendar` and `calendar_dates` hold the services that timeframes name; those of trips are left out.
+    `calendar` and `calendar_dates` hold the services that timeframes and leg rules name; those of trips are left out.
     """
 
     time_zone: str

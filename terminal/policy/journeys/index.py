@@ -15,9 +15,11 @@ from terminal.policy.document.journeys import (
     AnyTransfer,
     CheckIn,
     CountedFrom,
+    FreeWindow,
     MixedWindow,
     ReducedWindow,
     SameRoute,
+    TopUpWindow,
     TripCap,
 )
 from terminal.policy.document.rights import Grace
@@ -32,10 +34,14 @@ CAP_ORDER: Final = (
     Period.YEAR,
 )
 """The day's cap comes before the week's, and so on."""
+RULES: Final = {FreeWindow: "T-30", ReducedWindow: "T-31", MixedWindow: "T-32", TopUpWindow: "T-38"}
+"""The rule of each kind of transfer."""
 
 
 class Transfer(Struct, frozen=True):
-    """What a paid ride opens. `number` is what the card remembers; `most` None: unlimited; price 0: free."""
+    """What a paid ride opens. `number` is what the card remembers; `most` None: unlimited; price 0: free; `paid` keeps the
+    dearest price paid so far, where a dearer ride pays the difference.
+    """
 
     number: int
     id: str
@@ -48,6 +54,7 @@ class Transfer(Struct, frozen=True):
     price_minor: int
     once: frozenset[str]
     once_counter: Counter | None
+    paid: Counter | None
 
 
 class CheckInRule(Struct, frozen=True):
@@ -148,10 +155,11 @@ def grace_of(rule: Grace, counters: CardCounters, zones: Mapping[str, int]) -> G
 def _transfer(number: int, rule: AnyTransfer, counters: CardCounters) -> Transfer:
     mixed = rule if isinstance(rule, MixedWindow) else None
     reduced = rule if isinstance(rule, ReducedWindow) else None
+    top_up = rule if isinstance(rule, TopUpWindow) else None
     return Transfer(
         number=number,
         id=rule.id,
-        rule="T-32" if mixed else "T-31" if reduced else "T-30",
+        rule=RULES[type(rule)],
         window_s=rule.window_s,
         most=None if isinstance(rule.transfers, str) else rule.transfers,
         new_trip_on_same_route=rule.same_route is SameRoute.NEW_TRIP,
@@ -160,6 +168,7 @@ def _transfer(number: int, rule: AnyTransfer, counters: CardCounters) -> Transfe
         price_minor=reduced.price_minor if reduced else 0,
         once=frozenset(mode.value for mode in mixed.once) if mixed else frozenset(),
         once_counter=counters.by_name[mixed.counter] if mixed else None,
+        paid=counters.by_name[top_up.paid] if top_up else None,
     )
 
 

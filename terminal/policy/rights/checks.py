@@ -7,7 +7,8 @@ from datetime import date, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from terminal.policy.base import Problem, Right, unique, unknown
+from terminal.errors import Mistake
+from terminal.policy.base import Right, Thing, unique, unknown
 from terminal.policy.document.counters import Period
 from terminal.policy.document.rights import (
     AmountOff,
@@ -24,13 +25,14 @@ from terminal.policy.document.rights import (
 )
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.fares.checks import tables
+from terminal.policy.mistakes import RuleMistake
 from terminal.policy.rights.prices import lowest_fare
 from terminal.policy.scopes import DATED, counter_problems, scope_problems, season_problems
 
 RIGHT_OF: Final = {Pass: Right.PASS, TimedPass: Right.PASS, TripPack: Right.PACK, Plan: Right.PLAN}
 
 
-def right_problems(document: RegionDocument) -> Iterator[Problem]:
+def right_problems(document: RegionDocument) -> Iterator[Mistake]:
     """Everything wrong with what covers a ride, in reading order."""
     yield from _calendars(document)
     yield from unique("concessions", (c.code for c in document.concessions), key="code")
@@ -42,13 +44,13 @@ def right_problems(document: RegionDocument) -> Iterator[Problem]:
     yield from _grace(document)
 
 
-def _calendars(document: RegionDocument) -> Iterator[Problem]:
+def _calendars(document: RegionDocument) -> Iterator[Mistake]:
     yield from unique("trip_calendars", (calendar.id for calendar in document.trip_calendars), key="id")
     used = {limit.calendar for limit in _limits(document) if isinstance(limit, CalendarLimit)}
     for index, calendar in enumerate(document.trip_calendars):
         path = f"trip_calendars[{index}]"
         if calendar.id not in used:
-            yield Problem(path, f"no limit uses `{calendar.id}`", "Name it in a limit or remove it.")
+            yield Mistake(path, RuleMistake.CALENDAR_NOT_USED, {"calendar": calendar.id})
         yield from _months(f"{path}.months", calendar, document)
 
 
@@ -60,7 +62,7 @@ def _limits(document: RegionDocument) -> Iterator[Limit]:
             yield from product.limits
 
 
-def _months(path: str, calendar: TripCalendar, document: RegionDocument) -> Iterator[Problem]:
+def _months(path: str, calendar: TripCalendar, document: RegionDocument) -> Iterator[Mistake]:
     """A hole would be a month without concession: every month of the document has to be there."""
     header = document.header
     try:
@@ -75,8 +77,11 @@ def _months(path: str, calendar: TripCalendar, document: RegionDocument) -> Iter
     month = first.replace(day=1)
     while month <= last:
         if f"{month:%Y-%m}" not in known:
-            advice = f"Add its eligible days; the document holds from {first} to {last}."
-            yield Problem(path, f"`{calendar.id}` has a hole: no month {month:%Y-%m}", advice)
+            yield Mistake(
+                path,
+                RuleMistake.MONTH_MISSING,
+                {"calendar": calendar.id, "month": f"{month:%Y-%m}", "first": str(first), "last": str(last)},
+            )
             return
         month = _next_month(month)
     for index, entry in enumerate(calendar.months):
@@ -84,14 +89,16 @@ def _months(path: str, calendar: TripCalendar, document: RegionDocument) -> Iter
         length = (_next_month(begins) - begins).days
         if entry.days > length:
             at = f"{path}[{index}].days"
-            yield Problem(at, f"{entry.days} days in {entry.month}", f"The month has {length}.")
+            yield Mistake(
+                at, RuleMistake.TOO_MANY_DAYS, {"days": entry.days, "month": entry.month, "length": length}
+            )
 
 
 def _next_month(first: date) -> date:
     return (first + timedelta(days=32)).replace(day=1)
 
 
-def _concession(path: str, concession: ConcessionRule, document: RegionDocument) -> Iterator[Problem]:
+def _concession(path: str, concession: ConcessionRule, document: RegionDocument) -> Iterator[Mistake]:
     ride_only = {
         "limits": concession.limits,
         "season": concession.season,
@@ -101,12 +108,10 @@ def _concession(path: str, concession: ConcessionRule, document: RegionDocument)
     if concession.fare is None:
         for key, value in ride_only.items():
             if value:
-                what = f"`{key}` of a concession without a fare"
-                yield Problem(f"{path}.{key}", what, f"Add `fare` or remove `{key}`.")
+                yield Mistake(f"{path}.{key}", RuleMistake.KEY_WITHOUT_FARE, {"key": key})
         return
     if Right.CONCESSION not in document.profiles.bus.rights:
-        advice = "Name `concession` in profiles.bus.rights or remove `fare`."
-        yield Problem(f"{path}.fare", "no profile uses it, so it can never apply", advice)
+        yield Mistake(f"{path}.fare", RuleMistake.CONCESSION_NOT_ASKED)
     if isinstance(concession.fare, AmountOff):
         yield from _amount_off(f"{path}.fare.amount_minor", concession.fare, document)
     yield from season_problems(f"{path}.season", concession.season, document)
@@ -118,18 +123,18 @@ def _concession(path: str, concession: ConcessionRule, document: RegionDocument)
         yield from counter_problems(at, companions.counter, document, periods, companions.most)
 
 
-def _amount_off(path: str, fare: AmountOff, document: RegionDocument) -> Iterator[Problem]:
+def _amount_off(path: str, fare: AmountOff, document: RegionDocument) -> Iterator[Mistake]:
     for where, table in tables(document):
         lowest = lowest_fare(table)
         if lowest is not None and fare.amount_minor >= lowest:
-            yield Problem(
+            yield Mistake(
                 path,
-                f"takes {fare.amount_minor} off a fare of {lowest} in `{where}`",
-                'Take less off, or write fare = { kind = "free" }.',
+                RuleMistake.TAKES_TOO_MUCH,
+                {"amount_minor": fare.amount_minor, "lowest_minor": lowest, "table": where},
             )
 
 
-def _limit_problems(path: str, limits: tuple[Limit, ...], document: RegionDocument) -> Iterator[Problem]:
+def _limit_problems(path: str, limits: tuple[Limit, ...], document: RegionDocument) -> Iterator[Mistake]:
     yield from unique(path, (limit.counter for limit in limits), key="counter")
     calendars = {calendar.id: calendar for calendar in document.trip_calendars}
     for index, limit in enumerate(limits):
@@ -138,7 +143,7 @@ def _limit_problems(path: str, limits: tuple[Limit, ...], document: RegionDocume
             periods: tuple[Period, ...] = (Period.SERVICE_MONTH,)
             calendar = calendars.get(limit.calendar)
             if calendar is None:
-                yield unknown(f"{at}.calendar", "trip calendar", limit.calendar, calendars)
+                yield unknown(f"{at}.calendar", Thing.TRIP_CALENDAR, limit.calendar, calendars)
                 continue
             most = max((entry.days for entry in calendar.months), default=0) * limit.trips_per_day
         else:
@@ -147,11 +152,10 @@ def _limit_problems(path: str, limits: tuple[Limit, ...], document: RegionDocume
         yield from scope_problems(f"{at}.scope", limit.scope, document)
 
 
-def _product(path: str, product: Product, document: RegionDocument) -> Iterator[Problem]:
+def _product(path: str, product: Product, document: RegionDocument) -> Iterator[Mistake]:
     right = RIGHT_OF[type(product)]
     if right not in document.profiles.bus.rights:
-        advice = f"Name `{right}` in profiles.bus.rights or remove the product."
-        yield Problem(path, "no profile uses it, so it can never apply", advice)
+        yield Mistake(path, RuleMistake.PRODUCT_NOT_ASKED, {"right": right})
     yield from scope_problems(f"{path}.scope", product.scope, document)
     if product.sold is not None:
         yield from _sale(f"{path}.sold", product.sold)
@@ -162,24 +166,23 @@ def _product(path: str, product: Product, document: RegionDocument) -> Iterator[
         and product.most_trips is not None
         and product.most_trips < product.trips
     ):
-        what = f"a contract may hold {product.most_trips} trips, less than one pack"
-        yield Problem(f"{path}.most_trips", what, f"Make it at least {product.trips}.")
+        yield Mistake(
+            f"{path}.most_trips",
+            RuleMistake.LESS_THAN_A_PACK,
+            {"most": product.most_trips, "trips": product.trips},
+        )
     if isinstance(product, Plan) and product.transfer is not None:
         transfers = [transfer.id for transfer in document.transfers]
         if product.transfer not in transfers:
-            yield unknown(f"{path}.transfer", "transfer", product.transfer, transfers)
+            yield unknown(f"{path}.transfer", Thing.TRANSFER, product.transfer, transfers)
 
 
-def _sale(path: str, sold: SaleWindow) -> Iterator[Problem]:
+def _sale(path: str, sold: SaleWindow) -> Iterator[Mistake]:
     if not sold.month_before and sold.opens_day > sold.closes_day:
-        yield Problem(
-            f"{path}.closes_day",
-            "the sale closes before it opens",
-            "Write month_before = true if it opens in the month before.",
-        )
+        yield Mistake(f"{path}.closes_day", RuleMistake.SALE_CLOSES_FIRST)
 
 
-def _grace(document: RegionDocument) -> Iterator[Problem]:
+def _grace(document: RegionDocument) -> Iterator[Mistake]:
     grace = document.grace
     if grace is None:
         return
@@ -187,11 +190,9 @@ def _grace(document: RegionDocument) -> Iterator[Problem]:
     yield from unique("grace.concessions", grace.concessions)
     for index, code in enumerate(grace.concessions):
         if code not in with_fare:
-            yield unknown(f"grace.concessions[{index}]", "concession with a fare", code, with_fare)
+            yield unknown(f"grace.concessions[{index}]", Thing.CONCESSION_WITH_FARE, code, with_fare)
     if not grace.concessions:
-        yield Problem(
-            "grace.concessions", "it applies to no concession", "Name a concession or remove [grace]."
-        )
+        yield Mistake("grace.concessions", RuleMistake.GRACE_FOR_NONE)
     yield from season_problems("grace.season", grace.season, document)
     yield from scope_problems("grace.scope", grace.scope, document)
     yield from counter_problems("grace.counter", grace.counter, document, (Period.KEPT,), grace.trips)

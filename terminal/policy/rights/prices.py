@@ -7,7 +7,7 @@ from typing import Final
 
 from terminal.policy.base import FareMedium
 from terminal.policy.document.fares import AnyFareRule, DistanceFares, FareTable, FlatFare
-from terminal.policy.document.journeys import ReducedWindow
+from terminal.policy.document.journeys import AnyReturn, ReducedWindow
 from terminal.policy.document.rights import Plan
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.fares.index import Quote
@@ -31,9 +31,8 @@ def fares_of(rule: AnyFareRule) -> set[tuple[int, int | None]]:
             )
             for length_m in ends
         }
-    base = getattr(rule.by_medium, rule.base)
-    places = range(len(rule.zones))
-    return {(rule.by_medium.transport_card[i][j], base[i][j]) for i in places for j in places}
+    rows = zip(rule.by_medium.transport_card, getattr(rule.by_medium, rule.base), strict=False)
+    return {pair for row, base in rows for pair in zip(row, base, strict=False)}
 
 
 def _at(first_minor: int, per_km_minor: int, length_m: int) -> int:
@@ -79,9 +78,31 @@ def _ordinary_and_concession(document: RegionDocument, *, distances: bool) -> It
     for table in _tables(document):
         for fare, base in table_fares(table, distances=distances):
             yield fare
+            yield from (return_price(rule, fare) for rule in document.returns)
             quote = Quote("", fare, base * 1000)
             for concession in concessions:
                 yield concession.of(quote) or 0
+
+
+def discounted(
+    fare_minor: int, *, percent_off: int | None, amount_off_minor: int | None, price_minor: int | None
+) -> int:
+    """What a ride back costs where the ordinary one costs `fare_minor`; never more than that (T-39)."""
+    if percent_off is not None:
+        return (fare_minor * (100 - percent_off) + 50) // 100
+    if amount_off_minor is not None:
+        return max(fare_minor - amount_off_minor, 0)
+    return fare_minor if price_minor is None else min(price_minor, fare_minor)
+
+
+def return_price(rule: AnyReturn, fare_minor: int) -> int:
+    """The same by `rule`."""
+    return discounted(
+        fare_minor,
+        percent_off=rule.percent_off,
+        amount_off_minor=rule.amount_off_minor,
+        price_minor=rule.price_minor,
+    )
 
 
 def _tables(document: RegionDocument) -> tuple[FareTable, ...]:

@@ -143,7 +143,7 @@ def test_numbers_are_those_of_the_region_document(tmp_path: Path, run: Run) -> N
             {"trips": "route_id,trip_id\nnix,a\n"},
             "trips.txt line 2, column route_id: 'nix' is not in routes.txt",
         ),
-        ({"trips": 'route_id,trip_id\n"15,a\n'}, "trips.txt line 2 is no CSV"),
+        ({"trips": 'route_id,trip_id\n"15,a\n'}, "trips.txt line 2: is not CSV"),
         ({"shapes": "shape_id,shape_pt_lat,shape_pt_lon,shape_pt_sequence\nout,,1,1\n"}, "shapes.txt line 2"),
     ],
 )

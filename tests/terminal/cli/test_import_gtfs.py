@@ -14,6 +14,7 @@ from tests.terminal.policy.gtfs.feeds import write_feed
 FILES = {
     "fare_products": "fare_product_id,amount,currency\nsingle,24.00,RUB\n",
     "fare_leg_rules": "leg_group_id,fare_product_id,transfer_only\ncity,single,\n",
+    "networks": "network_id\nferry\n",
 }
 
 
@@ -26,7 +27,7 @@ def test_a_feed_is_checked_and_its_tables_are_written(tmp_path: Path, run: Run) 
     write_feed(tmp_path / "feed", **FILES)
     told = run("policy", "import-gtfs", "feed", "--out", "city.json")
     assert told.returncode == 0, told.stderr
-    assert "warning: fare_leg_rules.txt line 1, column transfer_only: is of a draft" in told.stdout
+    assert "warning: networks.txt line 2, column network_id: no route is in network 'ferry'" in told.stdout
     assert "feed: RUB, Europe/Volgograd; a blank cell is what no other rule lists" in told.stdout
     digest = hashlib.sha256((tmp_path / "city.json").read_bytes()).hexdigest()
     assert f'[gtfs]\nfile = "city.json"\nsha256 = "{digest}"' in told.stdout
@@ -39,7 +40,7 @@ def test_without_out_nothing_is_written(tmp_path: Path, run: Run) -> None:
     assert (report["currency"], report["rows"]["fare_leg_rules"], report["file"]) == ("RUB", 1, None)
     assert report["uses_rule_priority"] is False
     assert report["card_bits"] == {"not_used": 20, "dearest": 8}
-    assert [warning["column"] for warning in report["warnings"]] == ["transfer_only"]
+    assert [(warning["file"], warning["lines"]) for warning in report["warnings"]] == [("networks.txt", [2])]
     assert [path.name for path in tmp_path.iterdir()] == ["feed"]
 
 
@@ -52,8 +53,8 @@ def test_every_mistake_is_on_a_line_of_its_own(tmp_path: Path, run: Run) -> None
     assert told.stderr.splitlines() == [
         "also wrong: fare_leg_rules.txt line 2, column fare_product_id: 'singel' is not in fare_products.txt. "
         "Did you mean 'single'?",
-        "terminal: feed: fare_leg_rules.txt line 2, column network_id: 'x' is not in routes.txt (and 1 more). "
-        "Add it to routes.txt, or correct the id.",
+        "terminal: feed: fare_leg_rules.txt line 2, column network_id: 'x' is not in networks.txt (and 1 more). "
+        "Add it to networks.txt, or correct the id.",
     ]
     assert (tmp_path / "city.json").read_text() == "as it was"
 

@@ -99,7 +99,9 @@ def test_the_purse_pays_the_feed_s_price_and_the_card_remembers_the_journey(tmp_
     rider = Rider(policy=region(tmp_path, FLAT))
     first = rider.tap(NOW, route=5, stop=1)
     assert (told(first), rules(first)) == (("ok_paid", 3000), ["G-01"])
-    assert told(rider.tap(NOW + 60 * MIN, route=6, stop=2)) == ("ok_paid", 0), "A + AB with a free transfer"
+    second = rider.tap(NOW + 60 * MIN, route=6, stop=2)
+    assert told(second) == ("ok_transfer", 0), "A + AB with a free transfer"
+    assert second.outcome.values == {"time": "11:00"}
     assert (rider.newest.transfers, rider.newest.journey_age_s) == (1, 3600)
     assert told(rider.tap(NOW + 61 * MIN, route=5, stop=2)) == ("ok_paid", 3000)
     assert told(rider.tap(NOW + 70 * MIN, route=9, stop=2)) == ("ok_paid", 4000)
@@ -132,7 +134,7 @@ def test_a_reload_in_between_ends_no_journey(tmp_path: Path) -> None:
     rider = Rider(policy=region(tmp_path, FLAT))
     rider.tap(NOW, route=5, stop=1)
     rider.event = replace(rider.newest, kind=EventKind.RELOAD, at=NOW + 10 * MIN, journey_age_s=600, route=0)
-    assert told(rider.tap(NOW + 30 * MIN, route=6, stop=2)) == ("ok_paid", 0)
+    assert told(rider.tap(NOW + 30 * MIN, route=6, stop=2)) == ("ok_transfer", 0)
 
 
 def test_a_pass_takes_the_ride_out_of_the_journey(tmp_path: Path) -> None:

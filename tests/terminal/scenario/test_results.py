@@ -8,7 +8,7 @@ from terminal.errors import ScenarioFileError
 from terminal.policy.load import REGIONS as REGIONS_FOLDER
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
-from terminal.scenario.impact import document_changes, impacts
+from terminal.scenario.diff import document_changes, rider_diffs
 from terminal.scenario.load import SCENARIOS, load_scenarios, parse_scenarios, supplied_scenarios
 from terminal.scenario.result import run, run_sales
 from terminal.scenario.words import tap_lines
@@ -109,7 +109,7 @@ def test_whom_a_new_document_touches_is_told_with_the_sums() -> None:
         f"{AT}, expect = {{ message = 'ok_paid' }}",
         "after_s = 60, route = 9, expect = { message = 'ok_paid' }",
     )
-    (impact,) = impacts(file, DEMO, new)
+    (impact,) = rider_diffs(file, DEMO, new)
     assert (impact.name, impact.rider, impact.old_charge_minor, impact.new_charge_minor) == (
         "one",
         "adult",
@@ -119,7 +119,7 @@ def test_whom_a_new_document_touches_is_told_with_the_sums() -> None:
     assert [(tap.played.tap, [(c.what, c.old, c.new) for c in tap.changes]) for tap in impact.taps] == [
         (1, [("charge_minor", 2400, 2500)])
     ]
-    assert list(impacts(file, DEMO, DEMO)) == []
+    assert list(rider_diffs(file, DEMO, DEMO)) == []
 
 
 @pytest.mark.parametrize(

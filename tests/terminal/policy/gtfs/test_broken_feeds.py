@@ -58,7 +58,9 @@ def test_one_precise_error(tmp_path: Path, case: dict[str, str]) -> None:
 def test_the_same_mistake_in_many_rows_is_told_once(tmp_path: Path) -> None:
     rules = "leg_group_id,from_timeframe_group_id,fare_product_id\ncity,,single\na,,gone\na,day,gone\n"
     error = refused(tmp_path, fare_leg_rules=rules)
-    assert [problem.what for problem in error.problems] == ["'gone' is not in fare_products.txt (in 2 rows)"]
+    assert [problem.what for problem in error.problems] == [
+        "'gone' is not in fare_products.txt (in 2 rows: lines 3-4)"
+    ]
     assert error.problems[0].line == 3
 
 

@@ -92,39 +92,6 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
     assert not list(tables_problems(tables))
 
 
-DRAFTS = {
-    "fare_leg_rules": "fare_product_id,transfer_only\nsingle,1\nday,\n",
-    "fare_products": "fare_product_id,amount,currency\nsingle,24.00,RUB\nday,50.00,RUB\n",
-    "fare_transfer_rules": """
-        from_leg_group_id,to_leg_group_id,duration_limit,duration_limit_type,fare_transfer_type,filter_fare_product_id,fare_media_behavior,fare_product_behavior
-        ,,3600,1,0,single,0,1
-    """,
-}
-
-
-def test_draft_columns_have_no_effect_and_are_listed(tmp_path: Path) -> None:
-    found = imported(tmp_path, **DRAFTS, area_sets="area_set_id\nall\n")
-    draft = "is of a draft, not of the standard: ignored"
-    assert [(warning.place, warning.what) for warning in found.warnings] == [
-        ("area_sets.txt", draft),
-        ("fare_leg_rules.txt line 1, column transfer_only", f"{draft} in 1 rows"),
-        ("fare_transfer_rules.txt line 1, column filter_fare_product_id", f"{draft} in 1 rows"),
-        ("fare_transfer_rules.txt line 1, column fare_media_behavior", f"{draft} in 1 rows"),
-        ("fare_transfer_rules.txt line 1, column fare_product_behavior", f"{draft} in 1 rows"),
-    ]
-    plain = {
-        name: text.replace(",transfer_only", "").replace(",1\nday,", "\nday") for name, text in DRAFTS.items()
-    }
-    assert imported(tmp_path / "plain", **plain).tables == found.tables
-
-
-def test_a_misspelt_column_is_told(tmp_path: Path) -> None:
-    """Without this warning a feed would silently be read with the other meaning of blank cells."""
-    rules = "fare_product_id,rule_prioritiy\nsingle,1\n"
-    (warning,) = imported(tmp_path, **(SINGLE | {"fare_leg_rules": rules})).warnings
-    assert (warning.column, warning.advice) == ("rule_prioritiy", "Did you mean rule_priority?")
-
-
 @pytest.mark.parametrize(
     ("files", "where", "what"),
     [

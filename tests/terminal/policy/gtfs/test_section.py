@@ -73,7 +73,7 @@ def test_the_tables_are_those_of_the_pinned_file(tmp_path: Path, tables: GtfsTab
         ),
         (
             b'{"format":9,"time_zone":"Europe/Moscow","uses_rule_priority":false,"fare_products":[],"fare_leg_rules":[]}',
-            "has format 9, this terminal knows 1",
+            "has format 9, this terminal knows 2",
         ),
     ],
 )

@@ -32,7 +32,7 @@ class ChangedTap:
 
 
 @dataclass(frozen=True, slots=True)
-class Impact:
+class RiderDiff:
     """What one rider would notice. Charges are over all his taps."""
 
     number: int
@@ -43,7 +43,7 @@ class Impact:
     taps: tuple[ChangedTap, ...]
 
 
-def impacts(file: ScenarioFile, old: Policy, new: Policy) -> Iterator[Impact]:
+def rider_diffs(file: ScenarioFile, old: Policy, new: Policy) -> Iterator[RiderDiff]:
     """The scenarios of `file` that come out differently under `new`, in order.
 
     Each document plays the whole story for itself, so a counter that runs differently is seen where it matters.
@@ -57,7 +57,7 @@ def impacts(file: ScenarioFile, old: Policy, new: Policy) -> Iterator[Impact]:
         ]
         if changed:
             sums = _charged(before), _charged(after)
-            yield Impact(number, scenario.name, scenario.rider, *sums, tuple(changed))
+            yield RiderDiff(number, scenario.name, scenario.rider, *sums, tuple(changed))
 
 
 def document_changes(old: RegionDocument, new: RegionDocument) -> list[Change]:

@@ -1,0 +1,61 @@
+// Two versions: the values that differ, and which riders pay or read something else.
+
+import {byId, h, money, words} from "../dom.js";
+import {Editor} from "./editor.js";
+import {pairs} from "./scenarios.js";
+
+export class Compare {
+  constructor() {
+    this.editor = new Editor(byId("before-editor"), {label: words.version_before, readOnly: true});
+  }
+
+  use(text) {
+    this.editor.text = text;
+  }
+
+  show(_facts, found) {
+    byId("panel-compare").classList.remove("stale");
+    if (!found) return;
+    const problem = found.problem ?? found.mistakes?.[0];
+    this.editor.mark(found.mistakes?.map((mistake) => mistake.line).filter(Boolean) ?? []);
+    if (problem) {
+      this.#says(`${words.version_before}: ${problem.what}. ${problem.advice}`, "bad");
+      byId("compare-found").replaceChildren();
+      return;
+    }
+    const {values, values_total: total} = found;
+    this.#says(total ? `${words.values_differ}: ${total}` : words.same_values, total ? "wait" : "good");
+    byId("compare-found").replaceChildren(
+      ...[
+        total > 0 && pairs(values, words.before, words.after),
+        total > values.length && h("p", {className: "hint"}, `${words.and_more}: ${total - values.length}`),
+        found.story && this.#riders(words.this_rider, found.story),
+        found.scenarios && this.#riders(words.scenario_file, found.scenarios),
+      ].filter(Boolean),
+    );
+  }
+
+  unjudged() {
+    byId("panel-compare").classList.add("stale");
+  }
+
+  #riders(title, found) {
+    if (found.problem) return h("section", {}, h("h3", {}, title), h("p", {className: "problem"}, `${found.problem.what}. ${found.problem.advice}`));
+    const count = `${words.riders_changed}: ${found.changed} / ${found.total}`;
+    return h("section", {className: "riders"}, h("h3", {}, title), h("p", {className: "hint"}, count), h("ol", {className: "found"}, found.riders.map((rider) => this.#rider(rider))));
+  }
+
+  #rider(rider) {
+    const sums = `${money(rider.old_minor)} → ${money(rider.new_minor)}`;
+    return h(
+      "li",
+      {className: "differs", "data-rider": rider.number},
+      h("details", {}, h("summary", {}, h("span", {}, `${rider.number}. ${rider.name} (${rider.rider})`), " ", h("strong", {}, sums)), rider.taps.map((tap) => h("div", {className: "found-tap"}, h("p", {}, tap.place), pairs(tap.changes, words.before, words.after)))),
+    );
+  }
+
+  #says(text, kind) {
+    byId("compare-state").textContent = text;
+    byId("compare-state").className = `state ${kind}`;
+  }
+}

@@ -1,0 +1,1 @@
+"""The tariff playground: a region document judged while it is written, its riders played, two versions compared."""

@@ -1,0 +1,231 @@
+"""What the playground's page is answered: one order in, one answer out, from nothing but the texts in the order.
+
+The document is judged first. Where it is sound, what the order asks for besides is done under it: the story's taps, a
+scenario file, the comparison with another version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from terminal.errors import RegionDocumentError, ScenarioFileError, TerminalError
+from terminal.lab.desk.tariff.shown import (
+    change_shown,
+    difference_shown,
+    document_shown,
+    played_shown,
+    problem_shown,
+)
+from terminal.lab.desk.tariff.story import Story, file_of, played, saved, story_of
+from terminal.policy.load import parse_region
+from terminal.policy.policy import Policy
+from terminal.scenario.diff import RiderDiff, document_changes, rider_diffs
+from terminal.scenario.load import parse_scenarios
+from terminal.scenario.result import Result, require_region, run, run_sales
+from terminal.scenario.schema import ScenarioFile
+from terminal.scenario.words import place
+
+LONGEST_TEXT: Final = 1_000_000
+"""Bytes of a document or a scenario file."""
+MOST_SHOWN: Final = 100
+"""Scenarios, taps of each, and values of a comparison, of which details are shown; all are counted."""
+
+Language = Literal["en", "ru"]
+Want = Literal["story", "save", "scenarios", "take", "compare"]
+
+
+class TariffOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a page wants to know of the text it holds.
+
+    `tab` is the page's own name for itself: its newer order takes the place of an older one. `source` is what the text
+    began as, which says where the files of its feed lie.
+    """
+
+    tab: Annotated[str, Meta(min_length=8, max_length=40)]
+    text: str
+    source: Annotated[str, Meta(max_length=200)] = ""
+    language: Language = "ru"
+    wants: Annotated[tuple[Want, ...], Meta(max_length=5)] = ()
+    story: dict[str, Any] | None = None
+    scenarios: str = ""
+    number: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    """The scenario to be taken as a story."""
+    original: str = ""
+    """The version to be compared with."""
+
+
+def answer(order: TariffOrder, folder: Path) -> dict[str, Any]:
+    """The page's answer in JSON values; the files of a feed lie in `folder`."""
+    policy, mistakes = _judged(order.text, folder)
+    found: dict[str, Any] = {"mistakes": mistakes}
+    if policy is None:
+        return found
+    found["document"] = document_shown(policy)
+    for want in order.wants:
+        found[want] = _tried(WANTS[want], order, policy, folder)
+    return found
+
+
+def _judged(text: str, folder: Path) -> tuple[Policy | None, list[dict[str, Any]]]:
+    """The document ready for deciding, or what is wrong with it."""
+    if len(text.encode()) > LONGEST_TEXT:
+        raise TerminalError(f"the text is longer than {LONGEST_TEXT} bytes", "Take a part of it away.")
+    try:
+        return Policy.of(parse_region(text, "", folder)), []
+    except RegionDocumentError as error:
+        return None, [problem_shown(error)]
+
+
+Worked = Callable[[TariffOrder, Policy, Path], dict[str, Any]]
+
+
+def _tried(work: Worked, order: TariffOrder, policy: Policy, folder: Path) -> dict[str, Any]:
+    """What `work` finds, or what is wrong with what it was given."""
+    try:
+        return work(order, policy, folder)
+    except (ScenarioFileError, RegionDocumentError) as error:
+        return {"problem": problem_shown(error)}
+
+
+def _story(order: TariffOrder) -> Story:
+    try:
+        return msgspec.convert(order.story, Story)
+    except msgspec.ValidationError as error:
+        raise ScenarioFileError(str(error), "Correct the card or the tap.") from error
+
+
+def _play(order: TariffOrder, policy: Policy, _folder: Path) -> dict[str, Any]:
+    taps = played(_story(order), policy)
+    return {
+        "taps": [played_shown(tap, policy, order.language) for tap in taps],
+        "charge_minor": sum(tap.decision.outcome.charge_minor for tap in taps),
+    }
+
+
+def _save(order: TariffOrder, policy: Policy, _folder: Path) -> dict[str, Any]:
+    found = saved(_story(order), policy)
+    return {"text": found.text, "taps": found.taps, "differing": found.differing}
+
+
+def _file(order: TariffOrder) -> ScenarioFile:
+    if len(order.scenarios.encode()) > LONGEST_TEXT:
+        raise ScenarioFileError(f"the text is longer than {LONGEST_TEXT} bytes", "Take a part of it away.")
+    return parse_scenarios(order.scenarios, "")
+
+
+def _run(order: TariffOrder, policy: Policy, _folder: Path) -> dict[str, Any]:
+    file = _file(order)
+    results, sales = run(file, policy), run_sales(file, policy)
+    return {
+        "scenarios": [
+            {
+                "number": one.number,
+                "name": one.name,
+                "rider": one.rider,
+                "taps": len(one.played),
+                "ok": one.ok,
+            }
+            for one in results
+        ],
+        "taps": sum(len(one.played) for one in results),
+        "differing": sum(not one.ok for one in results) + sum(not one.ok for one in sales),
+        "differences": [_result_shown(one, policy, order.language) for one in results if not one.ok][
+            :MOST_SHOWN
+        ],
+        "sales": [
+            {
+                "number": one.number,
+                "product": one.case.product,
+                "on": one.case.on,
+                "differences": [difference_shown(d, order.language) for d in one.differences],
+            }
+            for one in sales
+            if not one.ok
+        ][:MOST_SHOWN],
+        "sales_total": len(sales),
+    }
+
+
+def _result_shown(result: Result, policy: Policy, language: str) -> dict[str, Any]:
+    return {
+        "number": result.number,
+        "taps": [
+            {
+                **played_shown(miss.played, policy, language),
+                "differences": [difference_shown(d, language) for d in miss.differences],
+            }
+            for miss in result.misses[:MOST_SHOWN]
+        ],
+        "total": [difference_shown(d, language) for d in result.total],
+    }
+
+
+def _take(order: TariffOrder, _policy: Policy, _folder: Path) -> dict[str, Any]:
+    return {"story": story_of(_file(order), order.number)}
+
+
+def _compare(order: TariffOrder, policy: Policy, folder: Path) -> dict[str, Any]:
+    """The values that differ, and who notices: the story's rider, and those of the scenario file."""
+    before, mistakes = _judged(order.original, folder)
+    if before is None:
+        return {"mistakes": mistakes}
+    changes = document_changes(before.document, policy.document)
+    return {
+        "values": [change_shown(one, order.language) for one in changes[:MOST_SHOWN]],
+        "values_total": len(changes),
+        "story": _riders(lambda: file_of(_story(order), policy.document.header.id), order, before, policy)
+        if order.story is not None and order.story.get("taps")
+        else None,
+        "scenarios": _riders(lambda: _file(order), order, before, policy)
+        if order.scenarios.strip()
+        else None,
+    }
+
+
+def _riders(
+    file: Callable[[], ScenarioFile], order: TariffOrder, before: Policy, after: Policy
+) -> dict[str, Any]:
+    """Who pays or reads something else, with sums."""
+    try:
+        asked = file()
+        require_region(asked, before)
+        require_region(asked, after)
+        found = list(rider_diffs(asked, before, after))
+    except ScenarioFileError as error:
+        return {"problem": problem_shown(error)}
+    return {
+        "total": len(asked.scenarios),
+        "changed": len(found),
+        "riders": [_impact_shown(one, after, order.language) for one in found[:MOST_SHOWN]],
+    }
+
+
+def _impact_shown(impact: RiderDiff, policy: Policy, language: str) -> dict[str, Any]:
+    return {
+        "number": impact.number,
+        "name": impact.name,
+        "rider": impact.rider,
+        "old_minor": impact.old_charge_minor,
+        "new_minor": impact.new_charge_minor,
+        "taps": [
+            {
+                "tap": tap.played.tap,
+                "turn": tap.played.turn,
+                "place": place(tap.played, policy),
+                "changes": [change_shown(one, language) for one in tap.changes],
+            }
+            for tap in impact.taps[:MOST_SHOWN]
+        ],
+        "taps_total": len(impact.taps),
+    }
+
+
+WANTS: Final[Mapping[Want, Worked]] = MappingProxyType(
+    {"story": _play, "save": _save, "scenarios": _run, "take": _take, "compare": _compare}
+)

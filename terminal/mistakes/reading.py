@@ -1,0 +1,291 @@
+"""From a path to the tables in a file: its bytes, its text, its TOML or JSON. What cannot be read is a mistake with
+the line it is on.
+
+The limits of every file that people write stand here; what a single format allows less of is said beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from terminal.errors import Mistake, MistakeCode
+from terminal.mistakes.toml_lines import statement_at
+from terminal.texts import N_
+
+MOST_BYTES: Final = 4 << 20
+"""Of a document; the largest region that comes with the terminal has 60 kB."""
+MOST_DEPTH: Final = 64
+"""Tables and lists inside each other, and parts of a dotted key."""
+MOST_KEYS: Final = 200_000
+"""Keys and entries of lists in one file."""
+MOST_TEXT: Final = 100_000
+"""Characters of one text."""
+MOST_MISTAKES: Final = 1000
+"""Of one file: the first of them are said."""
+FIRST_FOREIGN: Final = 0x80
+FIRST_CYRILLIC: Final = 0xC0
+"""Of cp1251's letters."""
+_BINARY: Final = b"\0"
+_WIDE: Final = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_LONG_KEY: Final = re.compile(
+    rf"""(?<![\w.-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MOST_DEPTH}}}"""
+)
+_AT: Final = re.compile(
+    r"^(?P<says>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL
+)
+_JSON_AT: Final = re.compile(r" \(byte (\d+)\)$")
+
+
+class FileMistake(MistakeCode):
+    """Why a file cannot be read at all."""
+
+    ABSENT = "absent", N_("there is no such file"), N_("Check the path.")
+    FOLDER = "folder", N_("this is a folder"), N_("Name a file in it.")
+    NO_FILE = (
+        "no_file",
+        N_("this is a device or a pipe, not a file"),
+        N_("Save the document as a file, and name that."),
+    )
+    UNREADABLE = "unreadable", N_("cannot be read ({error})"), N_("Check the path and its rights.")
+    TOO_LARGE = (
+        "too_large",
+        N_("larger than {most_bytes} bytes"),
+        N_("It is no document of this kind: check the name, or divide it."),
+    )
+    EMPTY = "empty", N_("the file is empty"), N_("Restore it, or begin from an example of the documentation.")
+    BINARY = "binary", N_("this is no text: it has a byte 0"), N_("Name a text file in UTF-8.")
+    UTF_16 = (
+        "utf_16",
+        N_("this text is in {encoding}, not in UTF-8"),
+        N_('Save it as UTF-8: in Notepad "Save as", encoding UTF-8.'),
+    )
+    CP1251 = (
+        "cp1251",
+        N_("this is not UTF-8; read as cp1251 the line has «{text}»"),
+        N_('Save the file as UTF-8: in Notepad "Save as", encoding UTF-8; or iconv -f cp1251 -t utf-8.'),
+    )
+    NOT_UTF_8 = (
+        "not_utf_8",
+        N_("byte {byte} here is not UTF-8"),
+        N_('Save the file as UTF-8: in Notepad "Save as", encoding UTF-8.'),
+    )
+    NOT_TOML = "not_toml", N_("this is not TOML: {says}"), N_("Correct that line.")
+    TWICE = (
+        "twice",
+        N_("{key} is stated a second time, first on line {first}"),
+        N_("Keep one of them. Several tables of one name begin with [[{key}]] each."),
+    )
+    UNTERMINATED = "unterminated", N_("a text in quotes does not end"), N_("Add the closing quotation mark.")
+    UNCLOSED = "unclosed", N_("a list or table that was opened does not end"), N_("Add the closing bracket.")
+    NO_VALUE = (
+        "no_value",
+        N_("what stands here is no value of TOML"),
+        N_('Write text in quotes ("…"), numbers plainly, true or false, dates as 2026-09-01.'),
+    )
+    NO_STATEMENT = (
+        "no_statement",
+        N_("this line is neither [table] nor key = value"),
+        N_("Begin comments with #, and text over several lines with three quotation marks."),
+    )
+    NO_EQUALS = "no_equals", N_("a key without ="), N_("Write key = value.")
+    AFTER_VALUE = (
+        "after_value",
+        N_("something follows the value on its line"),
+        N_("Put one key on a line; a decimal number has a point, not a comma."),
+    )
+    BACKSLASH = (
+        "backslash",
+        N_("a backslash in a text in double quotes"),
+        N_("Write it twice, or use single quotes: 'C:\\cards'."),
+    )
+    NOT_JSON = "not_json", N_("this is not JSON: {says}"), N_("Correct that line.")
+    NO_TABLE = "no_table", N_("the file holds no table"), N_("Begin it with a table.")
+    TOO_DEEP = (
+        "too_deep",
+        N_("tables and lists lie more than {most} deep"),
+        N_("Write it flat: no document needs more than ten."),
+    )
+    TOO_MANY_KEYS = "too_many_keys", N_("more than {most} keys and entries"), N_("Divide the file.")
+    TOO_LONG = "too_long", N_("a text of {length} characters; at most {most}"), N_("Shorten it.")
+    TOO_MANY_DIGITS = (
+        "too_many_digits",
+        N_("a number has too many digits"),
+        N_("Write a number of at most 18 digits."),
+    )
+
+
+_SAID: Final = (
+    ("Unterminated string", FileMistake.UNTERMINATED),
+    ("Expected newline or end of document", FileMistake.AFTER_VALUE),
+    ("Unclosed", FileMistake.UNCLOSED),
+    ("Invalid value", FileMistake.NO_VALUE),
+    ("Invalid date or datetime", FileMistake.NO_VALUE),
+    ("Invalid statement", FileMistake.NO_STATEMENT),
+    ("Expected '='", FileMistake.NO_EQUALS),
+    ("Unescaped '\\'", FileMistake.BACKSLASH),
+)
+_TWICE: Final = ("Cannot overwrite a value", "Cannot declare", "Duplicate inline table key", "Cannot mutate")
+
+
+class Unreadable(Exception):
+    """What stops reading: one mistake that hides all that comes after it."""
+
+    def __init__(self, mistake: Mistake) -> None:
+        super().__init__(mistake.code)
+        self.mistake = mistake
+
+
+def _stop(code: FileMistake, line: int | None = None, **values: int | str) -> Unreadable:
+    return Unreadable(Mistake("", code, values, line=line))
+
+
+def content_of(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
+    """The bytes of the file at `path`; never waits for a pipe and never reads more than it may. Raises `Unreadable`."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise _stop(FileMistake.ABSENT) from None
+    except (OSError, ValueError) as error:  # ValueError: of a path with a byte 0
+        raise _stop(FileMistake.UNREADABLE, error=_reason(error)) from error
+    try:
+        mode = os.fstat(file).st_mode
+        if stat.S_ISDIR(mode):
+            raise _stop(FileMistake.FOLDER)
+        if not stat.S_ISREG(mode):
+            raise _stop(FileMistake.NO_FILE)
+        with os.fdopen(file, "rb", closefd=False) as opened:
+            content = opened.read(most_bytes + 1)
+    except OSError as error:
+        raise _stop(FileMistake.UNREADABLE, error=_reason(error)) from error
+    finally:
+        os.close(file)
+    check_size(content, most_bytes)
+    return content
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def check_size(content: bytes, most_bytes: int = MOST_BYTES) -> None:
+    """Raise `Unreadable` for more than `most_bytes`."""
+    if len(content) > most_bytes:
+        raise _stop(FileMistake.TOO_LARGE, most_bytes=most_bytes)
+
+
+def text_of(content: bytes, *, private: bool = False) -> str:
+    """The text in `content`, a byte order mark of UTF-8 taken away. Raises `Unreadable` with the line of the first byte
+    that is none; of a `private` file nothing is quoted.
+    """
+    wide = _WIDE.get(content[:2])
+    if wide is not None:
+        raise _stop(FileMistake.UTF_16, 1, encoding=wide)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _not_utf_8(content, error.start, private=private) from error
+    if "\0" in text:
+        raise _stop(FileMistake.BINARY, 1 + content.count(b"\n", 0, content.index(_BINARY)))
+    if not text.strip():
+        raise _stop(FileMistake.EMPTY)
+    return text
+
+
+def _not_utf_8(content: bytes, start: int, *, private: bool) -> Unreadable:
+    line = 1 + content.count(b"\n", 0, start)
+    if _BINARY in content:
+        return _stop(FileMistake.BINARY, 1 + content.count(b"\n", 0, content.index(_BINARY)))
+    begins, end = content.rfind(b"\n", 0, start) + 1, content.find(b"\n", start)
+    written = content[begins : end if end >= 0 else len(content)]
+    foreign = [byte for byte in written if byte >= FIRST_FOREIGN]
+    if 2 * sum(byte >= FIRST_CYRILLIC for byte in foreign) > len(foreign) > 1:
+        word = written.decode("cp1251", "replace").strip()
+        return _stop(FileMistake.CP1251, line, text="…" if private else word)
+    return _stop(FileMistake.NOT_UTF_8, line, byte=f"{content[start]:02x}")
+
+
+def toml_of(text: str, *, private: bool = False) -> dict[str, Any]:
+    """The tables in TOML `text`. Raises `Unreadable`."""
+    _require_short_keys(text)
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Unreadable(_not_toml(str(error), text, private=private)) from error
+    except RecursionError as error:
+        raise _stop(FileMistake.TOO_DEEP, most=MOST_DEPTH) from error
+    except ValueError as error:
+        raise _stop(FileMistake.TOO_MANY_DIGITS, _line_of_digits(text)) from error
+
+
+def _require_short_keys(text: str) -> None:
+    """A dotted key costs the parser the square of its parts, so it is looked at before."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") >= MOST_DEPTH and _LONG_KEY.search(line):
+            raise _stop(FileMistake.TOO_DEEP, number, most=MOST_DEPTH)
+
+
+def _line_of_digits(text: str) -> int | None:
+    found = re.search(r"[\d_]{400}", text)
+    return None if found is None else 1 + text.count("\n", 0, found.start())
+
+
+def _not_toml(says: str, text: str, *, private: bool) -> Mistake:
+    at = _AT.match(says)
+    line = int(at["line"]) if at and at["line"] else 1 + text.rstrip("\n").count("\n")
+    problem = at["says"] if at else says
+    if problem.startswith(_TWICE) and at and at["line"]:
+        return _twice(text, line, int(at["column"]), private=private)
+    for begins, code in _SAID:
+        if problem.startswith(begins):
+            return Mistake("", code, line=line)
+    return Mistake("", FileMistake.NOT_TOML, {"says": "…" if private else problem}, line=line)
+
+
+def _twice(text: str, line: int, column: int, *, private: bool) -> Mistake:
+    place, begins, before = statement_at(text, line, column)
+    first = next((before[place[:n]] for n in range(len(place), 0, -1) if place[:n] in before), begins)
+    key = ".".join(str(part) for part in place if isinstance(part, str))
+    return Mistake("", FileMistake.TWICE, {"key": "…" if private else key, "first": first}, line=begins)
+
+
+def json_of(content: bytes, *, private: bool = False) -> dict[str, Any]:
+    """The table in JSON. Raises `Unreadable`."""
+    text = text_of(content, private=private)
+    try:
+        value = msgspec.json.decode(text)
+    except RecursionError as error:
+        raise _stop(FileMistake.TOO_DEEP, most=MOST_DEPTH) from error
+    except msgspec.DecodeError as error:
+        at = _JSON_AT.search(str(error))
+        says = str(error).removeprefix("JSON is malformed: ")
+        line = 1 + text.encode().count(b"\n", 0, int(at[1])) if at else 1 + text.count("\n")
+        shown = "…" if private else says[: at.start()] if at and says.endswith(at[0]) else says
+        raise _stop(FileMistake.NOT_JSON, line, says=shown) from error
+    if not isinstance(value, dict):
+        raise _stop(FileMistake.NO_TABLE, 1)
+    return value
+
+
+def sized(raw: Any) -> Mistake | None:
+    """What in a file that parsed is deeper, longer or more than any document needs; None for nothing."""
+    todo: list[tuple[Any, int]] = [(raw, 1)]
+    count = 0
+    while todo:
+        value, depth = todo.pop()
+        if depth > MOST_DEPTH:
+            return Mistake("", FileMistake.TOO_DEEP, {"most": MOST_DEPTH})
+        if isinstance(value, str) and len(value) > MOST_TEXT:
+            return Mistake("", FileMistake.TOO_LONG, {"length": len(value), "most": MOST_TEXT})
+        below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        count += len(below)
+        if count > MOST_KEYS:
+            return Mistake("", FileMistake.TOO_MANY_KEYS, {"most": MOST_KEYS})
+        todo += [(one, depth + 1) for one in below]
+    return None

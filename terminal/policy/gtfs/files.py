@@ -1,0 +1,323 @@
+"""The files of a feed, from a directory or a zip file, as rows of text with their line numbers.
+
+Nothing is held in memory but the line at hand, and everything a file may be large in has a limit: a feed comes from
+elsewhere, and a small archive can unfold to any size. What CSV itself can get wrong is found here, each as a
+`FeedProblem`: another encoding, a row with more cells than the header, quotation marks that never close.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, Final, Self, cast
+
+from terminal.errors import FeedError
+
+MOST_FILES: Final = 1_000
+FILE_LIMIT_BYTES: Final = 256 << 20
+FEED_LIMIT_BYTES: Final = 2 << 30
+MOST_RATIO: Final = 100
+"""How many times larger than its part of the archive a file may be, above `RATIO_FROM_BYTES`: text takes about 10."""
+RATIO_FROM_BYTES: Final = 4 << 20
+LONGEST_LINE_BYTES: Final = 64 << 10
+LONGEST_ROW_BYTES: Final = 256 << 10
+"""A row is longer than its lines where a quoted cell has line breaks."""
+MOST_COLUMNS: Final = 256
+MOST_LINES: Final = 400_000
+"""Of a file that fares are read from; the largest known stops.txt has about as many."""
+MOST_LINES_OF_TRIPS: Final = 50_000_000
+ADVICE: Final = "Give a directory of GTFS files or a zip of them."
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+_MARK: Final = b"\xef\xbb\xbf"
+_COMPRESSED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_BROKEN: Final = (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError)
+"""What reading a damaged, encrypted or vanished file raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedProblem:
+    """One thing wrong (or, as a warning, odd) in a feed. `line` counts from 1; None: the file as a whole.
+
+    `lines` are all of them where the same is in several rows, and where `line` alone is not enough.
+    """
+
+    file: str
+    what: str
+    advice: str
+    line: int | None = None
+    column: str | None = None
+    lines: tuple[int, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """As people look for it: file, line, column."""
+        line = "" if self.line is None else f" line {self.line}"
+        column = "" if self.column is None else f", column {self.column}"
+        return f"{self.file}{line}{column}"
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}"
+
+
+class FileRefused(Exception):
+    """A file that cannot be read as CSV: `problem` says where and why."""
+
+    def __init__(self, problem: FeedProblem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+Row = tuple[int, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFile:
+    """A file of the feed: its header, then (line number, cells) of every row that is not blank, read as they are
+    asked for. Raises `FileRefused` where it comes to what is no CSV.
+    """
+
+    name: str
+    header: tuple[str, ...]
+    rows: Iterator[Row]
+
+
+class Feed:
+    """Reads files by name. Make one with `open_feed`, and close it, or use it in a `with` statement."""
+
+    def __init__(
+        self,
+        name: str,
+        files: Mapping[str, Callable[[], BinaryIO]],
+        closed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = name
+        self.close = closed
+        self._files = files
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __contains__(self, file: str) -> bool:
+        return file in self._files
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Names of all its files."""
+        return frozenset(self._files)
+
+    def read(self, file: str, most_lines: int = MOST_LINES) -> CsvFile:
+        """Open a file. Raises `FileRefused` for what stops it from being read as CSV."""
+        rows = _rows(file, self._files[file], most_lines)
+        header = tuple(cell.strip() for cell in next(rows, (1, []))[1])
+        problem = _header_problem(file, header)
+        if problem is not None:
+            raise FileRefused(problem)
+        return CsvFile(file, header, _below(file, header, rows))
+
+    def stream(self, file: str) -> Iterator[Row]:
+        """Line number and cells of every row that is not blank, the header first: for files of millions of rows.
+        Raises `FeedError`.
+        """
+        try:
+            for line, cells in _rows(file, self._files[file], MOST_LINES_OF_TRIPS):
+                if any(cells):
+                    yield line, cells
+        except FileRefused as refused:
+            raise FeedError(str(refused.problem), refused.problem.advice) from refused
+
+
+def open_feed(path: Path) -> Feed:
+    """Return the feed in a directory or zip file; its files are opened when they are read.
+
+    Raises `FeedError` when there is no such feed, or when it is larger than any feed is.
+    """
+    name = path.name or str(path)
+    try:
+        if path.is_dir():
+            return Feed(name, _in_folder(path, name))
+        archive = zipfile.ZipFile(path)
+    except FileNotFoundError as error:
+        raise FeedError(f"no feed {path}", ADVICE) from error
+    except _BROKEN as error:
+        raise FeedError(f"{path} cannot be read: {error}", ADVICE) from error
+    try:
+        return Feed(name, _in_archive(archive, name), archive.close)
+    except FeedError:
+        archive.close()
+        raise
+
+
+def _in_folder(path: Path, name: str) -> dict[str, Callable[[], BinaryIO]]:
+    found = [entry for entry in path.iterdir() if entry.is_file()]
+    _limited(name, len(found), [(entry.name, entry.stat().st_size) for entry in found])
+    return {entry.name: partial(_opened, entry) for entry in found}
+
+
+def _opened(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def _in_archive(archive: zipfile.ZipFile, name: str) -> dict[str, Callable[[], BinaryIO]]:
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    _limited(name, len(members), [(member.filename, member.file_size) for member in members])
+    at_root = [member for member in members if "/" not in member.filename]
+    if not any(member.filename.endswith(".txt") for member in at_root):
+        raise _no_files(name, members)
+    files: dict[str, Callable[[], BinaryIO]] = {}
+    for member in at_root:
+        _plain(name, member)
+        if member.filename in files:
+            raise FeedError(f"{name} has {member.filename} twice", "Remove one of them.")
+        files[member.filename] = partial(_member, archive, member)
+    return files
+
+
+def _no_files(name: str, members: list[zipfile.ZipInfo]) -> FeedError:
+    """Why an archive is no feed."""
+    inside = next((member.filename for member in members if member.filename.lower().endswith(".zip")), None)
+    if inside is not None:
+        return FeedError(f"{name} holds another zip file, {inside}", "Unpack it and give the feed inside.")
+    folder = next((m.filename.rpartition("/")[0] for m in members if m.filename.endswith(".txt")), None)
+    if folder is not None:
+        return FeedError(f"{name} holds its files in the folder {folder}", "Put the files at the zip's root.")
+    return FeedError(f"{name} holds no GTFS file", ADVICE)
+
+
+def _limited(name: str, count: int, sizes: list[tuple[str, int]]) -> None:
+    if count > MOST_FILES:
+        raise FeedError(f"{name} holds {count} files", f"A feed has at most {MOST_FILES}.")
+    for file, size in sizes:
+        if size > FILE_LIMIT_BYTES and file != "stop_times.txt" and file.endswith(".txt"):
+            what = f"{name}: {file} has {size >> 20} MB"
+            raise FeedError(what, f"At most {FILE_LIMIT_BYTES >> 20} MB are read: split the feed.")
+    total = sum(size for _, size in sizes)
+    if total > FEED_LIMIT_BYTES:
+        what = f"{name} has {total >> 20} MB of files"
+        raise FeedError(what, f"At most {FEED_LIMIT_BYTES >> 20} MB are read: split the feed.")
+
+
+def _plain(name: str, member: zipfile.ZipInfo) -> None:
+    """Refuse what only an archive made for it can be: a few bytes that unfold to very many, or a rare method."""
+    if member.compress_type not in _COMPRESSED:
+        what = f"{name}: {member.filename} is compressed by method {member.compress_type}"
+        raise FeedError(what, "Make the zip with the usual compression (deflate).")
+    most = max(RATIO_FROM_BYTES, MOST_RATIO * member.compress_size)
+    if member.file_size > most:
+        what = f"{name}: {member.filename} unfolds from {member.compress_size} to {member.file_size} bytes"
+        raise FeedError(
+            what, f"Text is compressed up to {MOST_RATIO} times: check where the file comes from."
+        )
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
+    return io.BufferedReader(cast(io.RawIOBase, archive.open(member)), 1 << 16)
+
+
+# Lines and rows
+
+
+class _Lines:
+    """The lines of a file as text, one at a time. `row_bytes`: how long the row is that they are of; its reader sets
+    it to 0 with every row.
+    """
+
+    __slots__ = ("_file", "_most", "number", "row_bytes")
+
+    def __init__(self, file: str, most: int) -> None:
+        self._file, self._most = file, most
+        self.number = self.row_bytes = 0
+
+    def of(self, stream: BinaryIO) -> Iterator[str]:
+        while raw := stream.readline(LONGEST_LINE_BYTES + 1):
+            self.number += 1
+            self.row_bytes += len(raw)
+            if self.number == 1:
+                raw = raw.removeprefix(_MARK)
+            if self.row_bytes > LONGEST_LINE_BYTES or self.number > self._most or b"\0" in raw:
+                self._check(raw)
+            try:
+                text = raw.decode()
+            except UnicodeDecodeError as error:
+                raise self._refused(*_not_utf_8(raw)) from error
+            yield text
+
+    def _check(self, raw: bytes) -> None:
+        if b"\0" in raw:
+            utf_16 = self.number == 1 and raw.startswith(_UTF_16)
+            what = "is UTF-16" if utf_16 else "holds a NUL character, as UTF-16 text does"
+            raise self._refused(what, "Save the file in UTF-8.")
+        if len(raw) > LONGEST_LINE_BYTES:
+            what = f"is longer than {LONGEST_LINE_BYTES} bytes"
+            raise self._refused(what, "Let each row be a line of its own, ended by LF or CRLF.")
+        if self.row_bytes > LONGEST_ROW_BYTES:
+            what = f"a row of more than {LONGEST_ROW_BYTES} bytes ends here"
+            raise self._refused(what, "Close the quotation mark that begins before.")
+        if self.number > self._most:
+            raise self._refused(f"the file has more than {self._most} lines", "Split the feed.")
+
+    def _refused(self, what: str, advice: str) -> FileRefused:
+        return FileRefused(FeedProblem(self._file, what, advice, self.number))
+
+
+def _not_utf_8(raw: bytes) -> tuple[str, str]:
+    """What a line is instead."""
+    if raw.startswith(_UTF_16):
+        return "is UTF-16", "Save the file in UTF-8."
+    letters = raw.decode("cp1251", "replace")
+    russian = sum("А" <= letter <= "я" for letter in letters)
+    if russian * 2 > sum(byte > 127 for byte in raw):
+        return "is not UTF-8 here, but Windows-1251 it seems", "Save the file in UTF-8."
+    return "is not UTF-8 here", "Save the file in UTF-8."
+
+
+def _rows(file: str, opened: Callable[[], BinaryIO], most_lines: int) -> Iterator[Row]:
+    """Every row with the line it begins at, blank ones included. Raises `FileRefused`."""
+    lines = _Lines(file, most_lines)
+    line = 1
+    try:
+        with opened() as stream:
+            reader = csv.reader(lines.of(stream), strict=True)
+            for cells in reader:
+                if len(cells) > MOST_COLUMNS:
+                    what = f"a row of {len(cells)} cells"
+                    problem = FeedProblem(file, what, f"At most {MOST_COLUMNS} are read.", line)
+                    raise FileRefused(problem)
+                yield line, cells
+                line = reader.line_num + 1
+                lines.row_bytes = 0
+    except csv.Error as error:
+        what, advice = f"is not CSV: {error}", "Correct the quotation marks."
+        raise FileRefused(FeedProblem(file, what, advice, lines.number)) from error
+    except _BROKEN as error:
+        raise FileRefused(FeedProblem(file, f"cannot be read: {error}", ADVICE)) from error
+
+
+def _below(file: str, header: tuple[str, ...], rows: Iterator[Row]) -> Iterator[Row]:
+    """The rows under `header` that are not blank."""
+    columns = len(header)
+    for line, cells in rows:
+        if len(cells) > columns and any(cell.strip() for cell in cells[columns:]):
+            what = f"{len(cells)} cells under {columns} columns"
+            raise FileRefused(FeedProblem(file, what, "Put cells with commas in quotation marks.", line))
+        if any(cells) and any(cell.strip() for cell in cells):
+            yield line, cells
+
+
+def _header_problem(file: str, header: tuple[str, ...]) -> FeedProblem | None:
+    if not any(header):
+        return FeedProblem(file, "has no header", "Name the columns in its first line.", 1)
+    seen: set[str] = set()
+    for column in header:
+        if column and column in seen:
+            return FeedProblem(file, "the column is there twice", "Remove one of them.", 1, column)
+        seen.add(column)
+    return None
