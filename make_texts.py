@@ -53,7 +53,8 @@ ROOMS: Final = {
     ),
     "console": ("terminal/screen/console/", "terminal/app/console.py", "terminal/fault_texts.py"),
     "operations": ("terminal/operations/", "terminal/collector/", "terminal/cli/"),
-    "desk": ("terminal/lab/", "terminal/scenario/"),
+    "mistakes": ("terminal/mistakes/", "terminal/policy/"),
+    "desk": ("terminal/lab/", "terminal/scenario/", "terminal/impact/"),
 }
 """Where the messages of a room are found; the first room that fits. Everything else is common."""
 COMMON: Final = "common"

@@ -106,6 +106,7 @@ class Fleet:
             event=bytes(32),
             proof=((0xAD, bytes(7), bytes(64)), (0xDC, bytes(5), b"")),
             values={"n": 6_600},
+            currency="RUB",
         )
         end = (
             Unresolved(self._at_ms, sequence, UnresolvedCause.CARD_GONE)

@@ -101,6 +101,8 @@ class CanteenFault(StrEnum):
     BAD_COUNT = "canteen:bad_count"
     NOTHING_TO_ANNUL = "canteen:nothing_to_annul"
     REPORT_DIFFERS = "canteen:report_differs"
+    OTHER_CURRENCY = "canteen:other_currency"
+    """The records of the school are in another currency than the region document."""
     NOT_UNDERSTOOD = "canteen:not_understood"
 
 
@@ -133,6 +135,8 @@ class UpdateFault(StrEnum):
     OTHER_DOCUMENT = "update:other_document"
     """Another id than that of what is in force: another tariff, another school."""
     OTHER_REGION = "update:other_region"
+    OTHER_CURRENCY = "update:other_currency"
+    """The purses of the region's cards count in the one of what is in force."""
     ENDED = "update:ended"
     UNREADABLE = "update:unreadable"
     TOO_LARGE = "update:too_large"

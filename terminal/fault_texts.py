@@ -56,6 +56,7 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         UpdateFault.CHANGED: N_("Not taken: another content of {kind} under version {version}"),
         UpdateFault.OTHER_DOCUMENT: N_("Not taken: {kind} of another tariff or school"),
         UpdateFault.OTHER_REGION: N_("Not taken: {kind} of another region"),
+        UpdateFault.OTHER_CURRENCY: N_("Not taken: {kind} version {version} is in another currency"),
         UpdateFault.ENDED: N_("Not taken: {kind} version {version} has ended"),
         UpdateFault.UNREADABLE: N_("Not taken: {kind} cannot be read"),
         UpdateFault.TOO_LARGE: N_("Not taken: {kind} is too large"),

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.errors import TerminalError
+from terminal.money import money
 from terminal.texts import N_, NP_, languages, translator
 
 LANGUAGES: Final = languages()
@@ -211,13 +212,15 @@ def wording(message: str, language: str) -> str:
 
 
 def text(message: str, language: str, values: Mapping[str, int | str] = NO_VALUES) -> str:
-    """Return the line for the passenger. `values` are the outcome's: n, date, time, sum_minor, meal, p.
+    """Return the line for the passenger. `values` are the outcome's: n, date, time, meal, p; sum_minor with currency.
 
     Raises `TerminalError` for a language without texts and for a value the message needs and did not get.
     """
     template = wording(message, language)
     try:
-        return template.format_map({name: _shown(name, value, language) for name, value in _named(values)})
+        return template.format_map(
+            {name: _shown(name, value, language, values) for name, value in _named(values)}
+        )
     except KeyError as error:
         raise TerminalError(
             f"message {message} needs {error}", "Give the values of the outcome it belongs to."
@@ -247,16 +250,6 @@ def trips(count: int, language: str) -> str:
     return translator(language).ngettext("{n} trip", "{n} trips", count).format(n=count)
 
 
-def money(sum_minor: int, language: str) -> str:
-    """Kopecks as `24,00 ₽` or `RUB 24.00`; thousands apart by a no-break space or a comma."""
-    t, rest = translator(language), abs(sum_minor)
-    return t.pgettext("sum format", "RUB {sign}{major}.{minor}").format(
-        sign="-" if sum_minor < 0 else "",
-        major=f"{rest // 100:,}".replace(",", t.pgettext("thousands separator", ",")),
-        minor=f"{rest % 100:02d}",
-    )
-
-
 def day(iso: str, language: str) -> str:
     """An ISO date as `31.12.2026` or `31 Dec 2026`: the catalogue may use {d}, {dd}, {mm}, {month}, {yyyy}."""
     t, when = translator(language), date.fromisoformat(iso)
@@ -273,11 +266,11 @@ def _named(values: Mapping[str, int | str]) -> list[tuple[str, int | str]]:
     return [("sum" if name == "sum_minor" else name, value) for name, value in values.items()]
 
 
-def _shown(name: str, value: int | str, language: str) -> str:
+def _shown(name: str, value: int | str, language: str, values: Mapping[str, int | str]) -> str:
     if name == "date":
         return day(str(value), language)
     if name == "sum":
-        return money(int(value), language)
+        return money(int(value), str(values["currency"]), language)
     if name == "meal":
         return meal(str(value), language)
     return str(value)

@@ -304,7 +304,7 @@ class _Stages:
         assert card.writer is not None, "a medium that cannot be written plans no write"
         planned, counter, meal = card.writer.planned(plan), self.t.canteen, decision.meal
         line = None if meal is None else line_of(meal, 0 if counter is None else counter.roster_sequence)
-        row = intent_row(self.now, self.t.policy.tariff, card, trip, decision, planned, line)
+        row = intent_row(self.now, self.t.policy, card, trip, decision, planned, line)
         try:
             intent = self.t.journal.begin(row, sequence=trip.sequence)
             result = card.writer.commit(plan, intent)  # changes nothing before the intent is on disk
@@ -349,7 +349,7 @@ class _Stages:
         shift = self.t.journal.open_shift if self.inspecting is None else None  # an inspection is no sale
         number = 0 if shift is None else shift.shift
         row = unwritten_row(
-            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip
+            self.now, self.t.profile, self.t.policy, number, self.card, outcome, decision, trip
         )
         try:
             self.t.journal.append(row)
@@ -379,6 +379,7 @@ class _Stages:
             at=self.now,
             exchanges=self.channel.exchanges,
             apdu_bytes=self.channel.apdu_bytes,
+            currency=self.t.policy.currency,
             operator=operator,
             reasons=decision.facts if decision else (),
             card_ref=self.card_ref,

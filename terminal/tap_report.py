@@ -49,6 +49,7 @@ from terminal.media.port import (
     WriteResult,
     WriteUnknown,
 )
+from terminal.policy.policy import Policy
 from terminal.trail import Reason, recorded
 from terminal.trip.facts import Trip
 from terminal.trip.stated import stated
@@ -80,6 +81,8 @@ CAUSES: Final[Mapping[type[Exception], UnresolvedCause]] = {
 class TapReport(Struct, frozen=True):
     """`operator` is one line for staff; it is never shown to passengers. `sequence` is the intent's journal number.
 
+    Sums are in `currency`.
+
     `snapshot` is what the medium read, of its own type, and None when nothing was opened; `written` is the event it
     holds since this tap, in its own bytes. Balances are None where there is no purse.
     """
@@ -89,6 +92,7 @@ class TapReport(Struct, frozen=True):
     at: datetime
     exchanges: int
     apdu_bytes: int
+    currency: str
     operator: str = ""
     reasons: tuple[Reason, ...] = ()
     card_ref: bytes | None = None
@@ -106,7 +110,7 @@ class TapReport(Struct, frozen=True):
 
 def intent_row(
     at: datetime,
-    tariff: str,
+    policy: Policy,
     card: Presented,
     trip: Trip,
     decision: Decision,
@@ -127,7 +131,7 @@ def intent_row(
         balance_before_minor=planned.balance_before_minor,
         balance_after_minor=planned.balance_after_minor,
         paid_by=planned.paid_by,
-        tariff=tariff,
+        tariff=policy.tariff,
         reasons=recorded(decision.facts),
         prev_terminal=card.previous[0],
         prev_sequence=card.previous[1],
@@ -140,6 +144,7 @@ def intent_row(
         lists=dict(decision.lists),
         key_version=planned.key_version,
         person_ref=card.person,
+        currency=policy.currency,
     )
 
 
@@ -159,7 +164,7 @@ def end_row(
 def unwritten_row(
     at: datetime,
     profile: str,
-    tariff: str,
+    policy: Policy,
     shift: int,
     card: Presented | None,
     outcome: Outcome,
@@ -175,7 +180,7 @@ def unwritten_row(
         shift=shift,
         message=outcome.message,
         admission=outcome.admission,
-        tariff=tariff,
+        tariff=policy.tariff,
         reasons=recorded(decision.facts) if decision else (),
         prev_terminal=prev_terminal,
         prev_sequence=prev_sequence,
@@ -187,6 +192,7 @@ def unwritten_row(
         trip=stated(trip) if trip else {},
         lists=dict(decision.lists) if decision else {},
         person_ref=None if card is None else card.person,
+        currency=policy.currency,
     )
 
 

@@ -25,7 +25,7 @@ from terminal.decision.bus.effects import (
 )
 from terminal.decision.canteen.effects import AccountEffect, CorrectionEffect, GroundEffect, MealEffect
 from terminal.decision.effects import CardEffect, CredentialEffect, InspectionEffect, TerminalEffect
-from terminal.messages import money
+from terminal.money import money
 from terminal.policy.gtfs.matching import FeedEffect
 from terminal.policy.rights.index import LimitEffect, PriceEffect
 from terminal.texts import N_, NP_, translator
@@ -282,7 +282,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "T-05": N_("free travel"),
         "T-06": N_("fare by distance"),
         "T-07": N_("check-in and check-out"),
-        "T-08": N_("rounding to the kopeck"),
+        "T-08": N_("rounding to the minor unit"),
         "T-10": N_("a pack of trips"),
         "T-11": N_("a pack whose rest is carried over"),
         "T-12": N_("a limit of trips"),
@@ -452,25 +452,27 @@ def rule_title(rule: str, language: str = ENGLISH) -> str:
     return "" if title is None else translator(language).gettext(title)
 
 
-def step_line(step: Reason | TrailEntry, language: str = ENGLISH, *, titled: bool = True) -> str:
+def step_line(
+    step: Reason | TrailEntry, currency: str, language: str = ENGLISH, *, titled: bool = True
+) -> str:
     """One step of a trail: "T-12 (a limit of trips): one ride of the month's limit [used 3, of 50]".
 
-    `titled` adds the rule's name to its id.
+    Its sums are in `currency`. `titled` adds the rule's name to its id.
     """
     title = rule_title(step.rule, language) if titled else ""
     named = f"{step.rule} ({title})" if title else step.rule
     funded = step.rule == FUNDED_BY
-    inputs = ", ".join(_input(name, value, language, funded) for name, value in step.inputs.items())
+    inputs = ", ".join(_input(name, value, currency, language, funded) for name, value in step.inputs.items())
     return f"{named}: {effect_words(step.code, language)}{f' [{inputs}]' if inputs else ''}"
 
 
-def _input(name: str, value: int | str, language: str, funded: bool) -> str:
+def _input(name: str, value: int | str, currency: str, language: str, funded: bool) -> str:
     t = translator(language)
     label = t.pgettext("trail input", INPUTS[name]) if name in INPUTS else _bare(name)
     if isinstance(value, str):
         return f"{label} {value}"
     if name.endswith("_minor") or funded:
-        return f"{label} {money(value, language)}"
+        return f"{label} {money(value, currency, language)}"
     if name.endswith("_at"):
         return f"{label} {datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%SZ}"
     if name.endswith("_s"):

@@ -18,6 +18,7 @@ FREE_TEXT: Final[Mapping[str, str]] = {
     "operator_ref": "a staff number, which the operator's own numbering may write with capital letters",
     "operator": "the same, of a canteen's staff",
     "confirmed_by": "the same, of the second person",
+    "currency": "a code of ISO 4217, in capital letters as everywhere else",
     "class_id": "a class as the school calls it: 3А",
 }
 """Fields, or inputs by name, whose text is written by people or other systems, and why."""

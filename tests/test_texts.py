@@ -32,7 +32,8 @@ from make_texts import (
 )
 from terminal import texts
 from terminal.decision.outcome import Message
-from terminal.messages import TABLE, day, money, text, trips
+from terminal.messages import TABLE, day, text, trips
+from terminal.money import money
 from terminal.texts import languages
 from tests.config_file import config_file
 
@@ -42,6 +43,7 @@ VALUES: dict[str, int | str] = {
     "date": "2026-12-31",
     "time": "09:05",
     "sum_minor": 123400,
+    "currency": "RUB",
     "meal": "lunch",
     "p": 15,
 }
@@ -219,7 +221,10 @@ POLISH = {
     ("{n} trip", "{n} trips"): ("{n} przejazd", "{n} przejazdy", "{n} przejazdów"),
 }
 FORMATS = {
-    ("sum format", "RUB {sign}{major}.{minor}"): "{sign}{major},{minor} RUB",
+    ("sum format", "{currency} {sign}{number}"): "{sign}{number} {currency}",
+    ("decimal point", "."): ",",
+    ("currency", "RUB"): "RUB",
+    ("currency", "KZT"): "₸",
     ("thousands separator", ","): ".",
     ("date format", "{d} {month} {yyyy}"): "{d} {month} {yyyy} r.",
     ("month", "Dec"): "grudnia",
@@ -250,7 +255,8 @@ def test_a_third_language_needs_no_code(polish: Path) -> None:
         "12 przejazdów",
         "22 przejazdy",
     ]
-    assert money(-123456789, "pl") == "-1.234.567,89 RUB"
+    assert money(-123456789, "RUB", "pl") == "-1.234.567,89 RUB"
+    assert money(123456, "KZT", "pl") == "1.234,56 ₸"
     assert day("2026-12-31", "pl") == "31 grudnia 2026 r."
     assert text(Message.OK_CHECKOUT, "pl", VALUES) == "Wyjście. Pobrano 1.234,00 RUB"
     assert text(Message.OK_PASS, "pl", VALUES) == "Bilet ważny do 31 grudnia 2026 r."

@@ -95,7 +95,7 @@ def _on_card(profile: CardProfile) -> str:
     """One line for the table: what a terminal can find there."""
     if profile.card.kind != "resident" or profile.card.stop_after is not None:
         return "no resident application in use"
-    parts = [f"purse {profile.card.purse_minor // 100}.{profile.card.purse_minor % 100:02}"]
+    parts = [f"purse {profile.card.purse_minor}"]
     parts += [f"concession {c.code}" for c in profile.concessions]
     parts += [f"product {c.product}" for c in profile.contracts]
     flags = {"blocked": profile.card.blocked, "inactive": profile.card.inactive}

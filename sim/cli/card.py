@@ -94,7 +94,8 @@ def show(
 def change(
     file: File,
     purse_minor: Annotated[
-        int | None, typer.Option(min=0, max=PURSE_LIMIT_MINOR, help="New purse balance, in kopecks.")
+        int | None,
+        typer.Option(min=0, max=PURSE_LIMIT_MINOR, help="New purse balance, in minor units (kopecks)."),
     ] = None,
     blocked: Annotated[
         bool | None, typer.Option("--blocked/--not-blocked", help="The card's blocked flag.")
@@ -170,7 +171,10 @@ def tear(
         When, typer.Option(help="Before the card receives it, or after it has executed it.")
     ] = When.AFTER,
     purse_minor: Annotated[
-        int, typer.Option(min=0, max=PURSE_LIMIT_MINOR, help="Balance the torn reload was for, in kopecks.")
+        int,
+        typer.Option(
+            min=0, max=PURSE_LIMIT_MINOR, help="Balance the torn reload was for, in minor units (kopecks)."
+        ),
     ] = 0,
     region: Region = DEMO_REGION,
     keys: Keys = LAB_KEYS,

@@ -35,7 +35,7 @@ class CardWords:
     inputs: Mapping[str, date | int | str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return self.words.format_map({name: _plain(name, value) for name, value in self.inputs.items()})
+        return self.words.format_map({name: _plain(value) for name, value in self.inputs.items()})
 
 
 CardValue: TypeAlias = str | CardWords
@@ -115,12 +115,6 @@ def changes(before: Sequence[CardLine], after: Sequence[CardLine]) -> list[LineC
     return [LineChange(*key, old.get(key), new.get(key)) for key in order]
 
 
-def money(minor: int) -> str:
-    """Kopecks as roubles, exactly."""
-    sign, amount = ("-", -minor) if minor < 0 else ("", minor)
-    return f"{sign}{amount // 100}.{amount % 100:02}"
-
-
 def _rights(rights: Rights) -> Iterator[CardLine]:
     flags = [name for name in ("blocked", "inactive") if getattr(rights, name)]
     yield CardLine("rights", "pseudonym", MASKED_PSEUDONYM)
@@ -175,10 +169,10 @@ def _sum(minor: int) -> CardWords:
     return CardWords("{sum_minor}", {"sum_minor": minor})
 
 
-def _plain(name: str, value: date | int | str) -> str:
+def _plain(value: date | int | str) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
-    return money(int(value)) if name.endswith("_minor") and not isinstance(value, date) else str(value)
+    return str(value)
 
 
 def _at(image: Mapping[str, Json], number: int, key: str) -> Json:

@@ -24,6 +24,7 @@ from terminal.media.port import PURPOSE, MediumSetup
 from terminal.policy.routes import NO_ROUTES
 from terminal.tap import Terminal
 from terminal.trip.clock_watch import ClockWatch, is_suspect
+from terminal.trip.shifts import require_currency
 from terminal.updates.parts import Requirement, nothing_required
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def open_terminal(
             suspect = is_suspect(opened.clock, unix_ms(clock.now()), unix_ms(made_at), ahead_days)
             changed = active.resume(opened, clock.now(), trusted=not suspect, any_edition=any_edition)
             policy = policy_of(active)
+            require_currency(opened, policy.currency)
             watch, canteen = ClockWatch(opened, clock, policy.document.clock.ahead_days, made_at), None
             if station.profile == CANTEEN:
                 from terminal.app.canteen import counter_over

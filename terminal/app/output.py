@@ -11,8 +11,9 @@ import msgspec
 
 from terminal.codes import Admission
 from terminal.messages import text
+from terminal.money import amount_text, money
 from terminal.tap_report import TapReport
-from terminal.trail_words import effect_words
+from terminal.trail_words import ENGLISH, effect_words
 
 MARKS: Final = {Admission.LET_IN: "+", Admission.INSIDE: "=", Admission.REFUSED: "-"}
 """How a line for staff begins."""
@@ -24,17 +25,12 @@ def print_json(value: Any) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_totals(title: str, totals: Mapping[str, int]) -> None:
-    """A titled list of numbers."""
+def print_totals(title: str, totals: Mapping[str, int], currency: str) -> None:
+    """A titled list of numbers; sums (`_minor`) are in `currency`, which stands beside them."""
     print(title)
     for name, value in totals.items():
-        print(f"  {name:<24} {roubles(value) if name.endswith('_minor') else value}")
-
-
-def roubles(minor: int) -> str:
-    """Kopecks as roubles, exactly."""
-    sign, amount = ("-", -minor) if minor < 0 else ("", minor)
-    return f"{sign}{amount // 100}.{amount % 100:02}"
+        shown = money(value, currency, ENGLISH) if name.endswith("_minor") else value
+        print(f"  {name.removesuffix('_minor'):<24} {shown}")
 
 
 def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
@@ -45,6 +41,7 @@ def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
         "text": text(report.outcome.message, language, report.outcome.values),
         "admission": report.outcome.admission.value,
         "charge_minor": report.outcome.charge_minor,
+        "currency": report.currency,
         "end": report.end.value,
         "card_ref": report.card_ref.hex() if report.card_ref else None,
         "person_ref": report.person_ref.hex() if report.person_ref else None,
@@ -61,7 +58,11 @@ def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
 def report_as_line(report: TapReport, zone: tzinfo) -> str:
     """One tap for staff, in the region's local time; the passenger has seen the outcome already."""
     mark = MARKS[report.outcome.admission]
-    charged = f"  {roubles(report.outcome.charge_minor)}" if report.outcome.charge_minor else ""
+    charged = (
+        f"  {amount_text(report.outcome.charge_minor, report.currency)}"
+        if report.outcome.charge_minor
+        else ""
+    )
     cost = f"{report.exchanges} exchanges, {report.apdu_bytes} bytes"
     why = f"  [{report.operator}]" if report.operator else f"  [{_why(report)}]" if report.reasons else ""
     said = f"{report.outcome.message}{charged}"

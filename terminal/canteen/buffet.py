@@ -83,4 +83,5 @@ def _record(
         tariff=counter.policy.tariff,
         flags=decision.flags,
         roster=counter.roster_sequence,
+        currency=counter.policy.currency,
     )

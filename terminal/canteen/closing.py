@@ -15,7 +15,7 @@ from terminal.journal.canteen_records import DayClosed
 def report_of(counter: CanteenCounter, day: date, now: datetime) -> DayReport:
     """The report of this terminal's own records for the service day `day`."""
     counter.follow()
-    return day_report(counter.ledger, counter.school, day, counter.known(), now)
+    return day_report(counter.ledger, counter.school, day, counter.known(), now, counter.policy.currency)
 
 
 def close_day(counter: CanteenCounter, operator: str, now: datetime) -> DayReport:
@@ -28,5 +28,13 @@ def close_day(counter: CanteenCounter, operator: str, now: datetime) -> DayRepor
         raise CanteenRefused(
             f"the day {report.day} is closed already", "Print its report instead.", MealEffect.DAY_CLOSED
         )
-    counter.append(DayClosed(at_ms=unix_ms(now), day=report.day, operator=operator, totals=report.totals()))
+    counter.append(
+        DayClosed(
+            at_ms=unix_ms(now),
+            day=report.day,
+            operator=operator,
+            totals=report.totals(),
+            currency=counter.policy.currency,
+        )
+    )
     return report_of(counter, counter.day_of(now), now)

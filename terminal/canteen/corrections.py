@@ -43,7 +43,10 @@ def annul(
     served_at = from_unix_ms(newest.at_ms)
     over = newest.day in counter.ledger.closed_days or newest.day != counter.day_of(now).isoformat()
     last = of in (None, newest.row[1])
-    require(against_annulment(served_at, now, counter.policy.meals, last=last, day_closed=over))
+    require(
+        against_annulment(served_at, now, counter.policy.meals, last=last, day_closed=over),
+        counter.policy.currency,
+    )
     record = Annulment(
         at_ms=unix_ms(now),
         pupil=pupil,
@@ -52,6 +55,7 @@ def annul(
         operator=operator,
         shift=counter.shift,
         returned_minor=newest.parents_minor if isinstance(newest, Meal) else newest.sale.sum_minor,
+        currency=counter.policy.currency,
     )
     counter.append(record)
     return record
@@ -73,8 +77,8 @@ def mark_not_collected(
             CanteenFault.NO_MEAL,
         )
     window = counter.policy.meals.window(kind, counter.school)
-    require(against_not_collected(counter.time_of(now), window.served_until))
-    require(counter.against_serving(now))
+    require(against_not_collected(counter.time_of(now), window.served_until), counter.policy.currency)
+    require(counter.against_serving(now), counter.policy.currency)
     day, marked = counter.day_of(now), []
     for ref in roster.pupils:
         pupil = counter.pupil(ref, now)
@@ -109,7 +113,7 @@ def correct_attendance(
     counter.follow()
     roster, day = _roster(counter), counter.day_of(now)
     local = now.astimezone(counter.policy.zone)
-    require(against_attendance(local, day, counter.policy.meals))
+    require(against_attendance(local, day, counter.policy.meals), counter.policy.currency)
     changes = dict.fromkeys(absent, True) | dict.fromkeys(present, False)
     for ref in changes:
         _require_listed(roster, ref)
@@ -142,7 +146,7 @@ def lend_card(
     """
     counter.follow()
     roster, day = _roster(counter), counter.day_of(now).isoformat()
-    require(against_single_issue(operator, confirmed_by))
+    require(against_single_issue(operator, confirmed_by), counter.policy.currency)
     _require_listed(roster, pupil)
     owner = counter.ledger.owner_of(card_ref)
     if owner is None:

@@ -242,6 +242,7 @@ class CanteenCounter(Struct):
             message=outcome.message,
             tariff=self.policy.tariff,
             reasons=recorded(trail.reasons),
+            currency=self.policy.currency,
         )
         try:
             self.append(refused)
@@ -270,6 +271,7 @@ class CanteenCounter(Struct):
             tariff=self.policy.tariff,
             reasons=recorded(facts),
             confirmed_by=confirmed_by,
+            currency=self.policy.currency,
         )
 
 

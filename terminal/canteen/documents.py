@@ -1,7 +1,8 @@
 """The shapes of what a school is given as files: its roster and its buffet's price list.
 
 Both carry a header as every list a terminal works with (O-01): for which school, from when until when, and a
-sequence that only grows. Money is in kopecks. Either may be TOML or JSON, by the name of the file.
+sequence that only grows. Money is in minor units of the region's currency. Either may be TOML or JSON, by the name of
+the file.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ TerminalNumber = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}$")]
 ClassId = Annotated[str, Meta(pattern=r"^\S{1,8}$")]
 Balance = Annotated[int, Meta(ge=-0xFFFFFF, le=0xFFFFFF)]
 OnAccount = Annotated[int, Meta(ge=0, le=0xFFFFFF)]
-"""Kopecks that the server keeps: no card has to hold them."""
+"""Minor units that the server keeps: no card has to hold them."""
 
 
 MOST_LIST_BYTES: Final = 16 << 20
@@ -167,7 +168,13 @@ def _other_schema(raw: dict[str, Any]) -> Iterator[Mistake]:
 
 def form_of(shape: type[Document]) -> FileForm[Document]:
     """How such a list is read. No message quotes what stands in it: a roster holds personal data."""
-    return FileForm(shape, RosterError, beforehand=_other_schema, most_bytes=MOST_LIST_BYTES, private=True)
+    return FileForm(
+        shape,
+        RosterError,
+        beforehand=_other_schema,
+        most_bytes=MOST_LIST_BYTES,
+        private=shape is RosterDocument,
+    )
 
 
 class ListFile(msgspec.Struct, frozen=True):

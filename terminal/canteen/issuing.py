@@ -68,7 +68,7 @@ def issue(counter: CanteenCounter, pupils: Sequence[bytes], batch: ServingList) 
     served: an unknown meal, or no second person to confirm it (M-35).
     """
     if batch.how is How.FORGOTTEN_CARD:
-        require(against_single_issue(batch.operator, batch.confirmed_by))
+        require(against_single_issue(batch.operator, batch.confirmed_by), counter.policy.currency)
     kinds = counter.policy.meals.kinds
     if batch.serving not in ("", BY_SHIFT) and batch.serving not in kinds:
         known = ", ".join((*kinds, BY_SHIFT))

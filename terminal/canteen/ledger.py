@@ -49,6 +49,7 @@ class Meal(Struct, frozen=True):
     pupil: bytes
     how: ServedBy
     line: MealLine
+    currency: str
 
     @property
     def parents_minor(self) -> int:
@@ -73,6 +74,11 @@ class LedgerSale(Struct, frozen=True):
     def day(self) -> str:
         """The service day it belongs to."""
         return self.sale.day
+
+    @property
+    def currency(self) -> str:
+        """What its sums are in."""
+        return self.sale.currency
 
 
 class Ledger:
@@ -114,7 +120,7 @@ class Ledger:
             case MealServed():
                 if record.spare:
                     self.spare.add(record.spare)
-                self._serve(Meal(row, record.at_ms, record.pupil, record.how, record.meal))
+                self._serve(Meal(row, record.at_ms, record.pupil, record.how, record.meal, record.currency))
             case BuffetSale():
                 self.sales[row] = LedgerSale(row, record.at_ms, record.pupil, record)
                 self._of_pupil.setdefault(record.pupil, []).append(row)
@@ -137,7 +143,7 @@ class Ledger:
             self._owners[record.card_ref] = owner_of(record.card_ref, record.person_ref)
         if isinstance(record, Intent) and (line := record.meal) is not None:
             pupil = self.holder_of(record.card_ref, record.person_ref, line.day)
-            self.uncertain[row] = Meal(row, record.at_ms, pupil, ServedBy.CARD, line)
+            self.uncertain[row] = Meal(row, record.at_ms, pupil, ServedBy.CARD, line, record.currency)
         if settled is not None:
             meal = self.uncertain.pop((row[0], settled.sequence), None)
             if meal is not None and settled.end is End.COMMITTED:

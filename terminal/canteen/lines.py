@@ -23,7 +23,7 @@ def line_of(meal: Serving, roster: int) -> MealLine:
     )
 
 
-def require(reason: Reason | None) -> None:
-    """Raise `CanteenRefused` for a reason against what was asked."""
+def require(reason: Reason | None, currency: str) -> None:
+    """Raise `CanteenRefused` for a reason against what was asked; its sums are in `currency`."""
     if reason is not None:
-        raise CanteenRefused(step_line(reason, titled=False), "Nothing was recorded.", reason.code)
+        raise CanteenRefused(step_line(reason, currency, titled=False), "Nothing was recorded.", reason.code)

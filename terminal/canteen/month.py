@@ -12,6 +12,7 @@ from datetime import date
 from msgspec import Struct, field
 
 from terminal.canteen.ledger import Ledger
+from terminal.canteen.report import require_currency
 from terminal.canteen.roster import Roster
 
 
@@ -32,10 +33,11 @@ class PupilMonth(Struct):
 
 
 class MonthTable(Struct, frozen=True):
-    """One school, one month ("2026-09"). `meals` counts portions by class, category and kind."""
+    """One school, one month ("2026-09"), sums in `currency`. `meals` counts portions by class, category and kind."""
 
     school: str
     month: str
+    currency: str
     pupils: tuple[PupilMonth, ...]
     meals: Mapping[tuple[str, str, str], int]
     sources: Mapping[str, int]
@@ -50,11 +52,17 @@ class MonthTable(Struct, frozen=True):
 
 
 def month_table(
-    ledger: Ledger, school: str, month: date, left: Mapping[int, int], roster: Roster | None = None
+    ledger: Ledger,
+    school: str,
+    month: date,
+    left: Mapping[int, int],
+    currency: str,
+    roster: Roster | None = None,
 ) -> MonthTable:
     """Return the table of `school` for the month `month` lies in; `left` as in `MonthTable`.
 
-    With a `roster` every pupil of it has a line, else those with a record.
+    With a `roster` every pupil of it has a line, else those with a record. Raises `CanteenRefused` where a record is
+    not in `currency`.
     """
     prefix = f"{month:%Y-%m}-"
     meals = [m for m in ledger.meals.values() if m.day.startswith(prefix) and m.line.school == school]
@@ -73,10 +81,12 @@ def month_table(
         sources.update(served.sources)
         counts[served.class_id, served.category, served.kind] += 1
     _add_absences(ledger, school, prefix, lines)
-    sales = (s for s in ledger.sales.values() if s.day.startswith(prefix) and s.sale.school == school)
+    sales = [s for s in ledger.sales.values() if s.day.startswith(prefix) and s.sale.school == school]
+    require_currency([*meals, *sales], currency)
     return MonthTable(
         school=school,
         month=prefix[:-1],
+        currency=currency,
         pupils=tuple(sorted(lines.values(), key=lambda line: (line.class_id, line.pupil))),
         meals=dict(sorted(counts.items())),
         sources=dict(sorted(sources.items())),

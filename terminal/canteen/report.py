@@ -2,7 +2,7 @@
 
 Every number follows from the records of the day; only how many were *entitled* needs the roster as well. Sums
 stand against the records they were made from, row by row: what was served, annulled or given twice adds up to
-all that was written down, to the kopeck (`Control`).
+all that was written down, to the minor unit (`Control`).
 
 Categories are those of the records: a ground that reveals health appears as its effect, the number of meals
 (D-03). There are no names; a pupil is a pseudonym.
@@ -18,8 +18,10 @@ from msgspec import Struct, field
 
 from terminal.canteen.facts import Known
 from terminal.canteen.ledger import Ledger, LedgerSale, Meal, RowId
+from terminal.codes import CanteenFault
 from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.tap import Trail
+from terminal.errors import CanteenRefused
 from terminal.policy.document.meals import PAID
 from terminal.policy.meals.index import SchoolDay
 from terminal.trip.pupil import Pupil
@@ -36,7 +38,7 @@ class ReportGroup(Struct):
     not_collected: int = 0
     absent: int = 0
     sources: Counter[str] = field(default_factory=Counter)
-    """Kopecks of what was served, by who pays."""
+    """Minor units of what was served, by who pays."""
 
     @property
     def sum_minor(self) -> int:
@@ -63,7 +65,7 @@ class ProductSold(Struct, frozen=True):
 
 
 class Control(Struct, frozen=True):
-    """All meal and sale records of the day in kopecks, and where each kopeck of them is. `difference_minor` is 0."""
+    """All meal and sale records of the day in minor units, and where each of them is. `difference_minor` is 0."""
 
     records: int
     records_minor: int
@@ -80,12 +82,16 @@ class Control(Struct, frozen=True):
 
 
 class DayReport(Struct, frozen=True):
-    """One school, one service day. `roster` is the sequence of the roster that says who is entitled, 0 without."""
+    """One school, one service day, sums in `currency`.
+
+    `roster` is the sequence of the roster that says who is entitled, 0 without.
+    """
 
     school: str
     day: str
     roster: int
     closed: bool
+    currency: str
     groups: tuple[ReportGroup, ...]
     sources: Mapping[str, int]
     buffet_minor: int
@@ -138,9 +144,11 @@ class _DayRecords(Struct, frozen=True):
         return [sale for sale in self.sales if sale.row not in self.ledger.annulments]
 
 
-def day_report(ledger: Ledger, school: str, day: date, known: Known | None, now: datetime) -> DayReport:
+def day_report(
+    ledger: Ledger, school: str, day: date, known: Known | None, now: datetime, currency: str
+) -> DayReport:
     """Return the report of `school` for the service day `day`; without `known` no pupil counts as entitled but not
-    served.
+    served. Raises `CanteenRefused` where a record is not in `currency`.
     """
     rows = _DayRecords.of(ledger, school, day.isoformat())
     served, sold = rows.served, rows.sold
@@ -149,6 +157,7 @@ def day_report(ledger: Ledger, school: str, day: date, known: Known | None, now:
     for group in groups:
         sources.update(group.sources)
     made: list[Meal | LedgerSale] = [*rows.meals, *rows.sales]
+    require_currency(made, currency)
     annulled = [row for row in made if row.row in ledger.annulments]
     buffet_minor = sum(sale.sale.sum_minor for sale in sold)
     return DayReport(
@@ -156,6 +165,7 @@ def day_report(ledger: Ledger, school: str, day: date, known: Known | None, now:
         day=rows.day,
         roster=0 if known is None else known.roster.header.sequence,
         closed=rows.day in ledger.closed_days,
+        currency=currency,
         groups=groups,
         sources=dict(sorted(sources.items())),
         buffet_minor=buffet_minor,
@@ -176,8 +186,19 @@ def day_report(ledger: Ledger, school: str, day: date, known: Known | None, now:
     )
 
 
+def require_currency(rows: Iterable[Meal | LedgerSale], currency: str) -> None:
+    """Raise `CanteenRefused` where a record is in another one: sums of two currencies are no sum."""
+    other = next((row for row in rows if row.currency != currency), None)
+    if other is not None:
+        raise CanteenRefused(
+            f"row {other.row[0]}/{other.row[1]} is in {other.currency or 'no currency'}, the document in {currency}",
+            "Give the region document of this school: --region.",
+            CanteenFault.OTHER_CURRENCY,
+        )
+
+
 def sum_minor(row: Meal | LedgerSale) -> int:
-    """What one record is about, in kopecks."""
+    """What one record is about, in minor units."""
     return row.line.sum_minor if isinstance(row, Meal) else row.sale.sum_minor
 
 

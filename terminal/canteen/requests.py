@@ -79,6 +79,7 @@ class SaleDone(TillAnswer, frozen=True):
     message: str
     accepted: bool
     sold_minor: int
+    currency: str
     forbidden: tuple[str, ...]
     sequence: int | None
     reasons: tuple[TrailEntry, ...]
@@ -89,6 +90,7 @@ class AnnulDone(TillAnswer, frozen=True):
 
     of: int
     returned_minor: int
+    currency: str
 
 
 class Recorded(TillAnswer, frozen=True):
@@ -155,9 +157,10 @@ class ListedPupil(msgspec.Struct, frozen=True):
 
 
 class PupilsListed(TillAnswer, frozen=True):
-    """The pupils of one class or of all, in the roster's order."""
+    """The pupils of one class or of all, in the roster's order; their accounts are in `currency`."""
 
     pupils: tuple[ListedPupil, ...]
+    currency: str
 
 
 class Failed(TillAnswer, frozen=True):
@@ -270,6 +273,7 @@ class SellProducts(_Asked, frozen=True):
             message=str(decision.outcome.message),
             accepted=decision.outcome.accepted,
             sold_minor=decision.sold_minor,
+            currency=till.counter.policy.currency,
             forbidden=decision.forbidden,
             sequence=sold.sequence,
             reasons=recorded(decision.facts),
@@ -287,7 +291,7 @@ class AnnulLast(_Asked, frozen=True):
     def done_at(self, till: OpenTill, now: datetime) -> AnnulDone:
         """The last one when the request is served."""
         record = annul(till.counter, self.pupil, self.operator, now, of=self.row)
-        return AnnulDone(record.of, record.returned_minor)
+        return AnnulDone(record.of, record.returned_minor, record.currency)
 
 
 class CorrectAttendance(_Asked, frozen=True):
@@ -395,7 +399,10 @@ class ListPupils(_Asked, frozen=True):
                 CanteenFault.NO_ROSTER,
             )
         wanted = (one for one in roster.pupils.items() if self.class_id in (None, one[1].class_id))
-        return PupilsListed(tuple(self._line(till.counter, ref, listed, now) for ref, listed in wanted))
+        return PupilsListed(
+            tuple(self._line(till.counter, ref, listed, now) for ref, listed in wanted),
+            till.counter.policy.currency,
+        )
 
     def _line(self, counter: CanteenCounter, ref: bytes, listed: RosterPupil, now: datetime) -> ListedPupil:
         pupil = counter.pupil(ref, now)

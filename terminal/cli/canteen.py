@@ -127,13 +127,15 @@ def annul(
 ) -> None:
     """Annul a pupil's last meal or sale, within the time limit and before the day is closed (M-34)."""
     from terminal.app.canteen import perform
-    from terminal.app.output import roubles
     from terminal.canteen.requests import AnnulLast
     from terminal.cli.canteen_view import ref
+    from terminal.money import money
+    from terminal.trail_words import ENGLISH
 
     request = AnnulLast(ref(pupil), operator, row)
     done = perform(canteen_station(config, state, number, region, keys), request)
-    print(f"row {done.of} is annulled; {roubles(done.returned_minor)} go back to the parents' account")
+    returned = money(done.returned_minor, done.currency, ENGLISH)
+    print(f"row {done.of} is annulled; {returned} go back to the parents' account")
 
 
 @app.command()

@@ -63,7 +63,7 @@ def report(
     )
     policy = source.policy
     on = policy.service_date(now.astimezone(policy.zone)) if day is None else _day(day)
-    made = day_report(source.ledger, source.school(school), on, source.known, now)
+    made = day_report(source.ledger, source.school(school), on, source.known, now, policy.currency)
     show_day(made, concession_names(policy), language, json)
 
 
@@ -90,7 +90,9 @@ def month(
     today = SystemClock().now().astimezone(source.policy.zone).date()
     first = today if of is None else _day(f"{of}-01")
     roster = None if source.known is None else source.known.roster
-    table = month_table(source.ledger, source.school(school), first, source.left, roster)
+    table = month_table(
+        source.ledger, source.school(school), first, source.left, source.policy.currency, roster
+    )
     show_month(table, source.known if names else None, language, json)
 
 

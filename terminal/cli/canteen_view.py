@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from terminal.app.output import print_json, roubles
+from terminal.app.output import print_json
 from terminal.canteen.facts import Known
 from terminal.canteen.month import MonthTable, PupilMonth
 from terminal.canteen.report import DayReport, Finding
@@ -16,10 +16,11 @@ from terminal.clock import from_unix_ms
 from terminal.codes import CanteenFault
 from terminal.errors import CanteenRefused
 from terminal.messages import meal
+from terminal.money import money
 from terminal.policy.document.meals import PAID
 from terminal.texts import NP_, translator
 from terminal.trail import TrailEntry
-from terminal.trail_words import effect_words
+from terminal.trail_words import ENGLISH, effect_words
 
 WORDS: Final[Mapping[str, str]] = {
     "day": NP_("report", "Day report"),
@@ -80,11 +81,11 @@ def show_pupils(listed: PupilsListed) -> None:
     """The pupils of one class or of all, with their accounts."""
     for pupil in listed.pupils:
         accounts = " ".join(
-            f"{name} {roubles(balance_minor)}"
+            f"{name} {money(balance_minor, listed.currency, ENGLISH)}"
             for name, balance_minor in (("hot", pupil.hot_minor), ("buffet", pupil.buffet_minor))
             if balance_minor is not None
         )
-        print(f"{pupil.ref}  {pupil.class_id:<4} {accounts:<28} {pupil.name}".rstrip())
+        print(f"{pupil.ref}  {pupil.class_id:<4} {accounts:<36} {pupil.name}".rstrip())
 
 
 def show_issued(issued: MealsIssued, json: bool) -> None:
@@ -156,12 +157,13 @@ def show_sale(sold: SaleDone, json: bool) -> None:
                 "message": sold.message,
                 "accepted": sold.accepted,
                 "sold_minor": sold.sold_minor,
+                "currency": sold.currency,
                 "forbidden": sold.forbidden,
                 "sequence": sold.sequence,
             }
         )
         return
-    result = roubles(sold.sold_minor) if sold.accepted else _because(sold.reasons[-1])
+    result = money(sold.sold_minor, sold.currency, ENGLISH) if sold.accepted else _because(sold.reasons[-1])
     print(f"{sold.message}  {result}  {' '.join(sold.forbidden)}".rstrip())
 
 
@@ -175,8 +177,9 @@ def show_day(report: DayReport, concessions: Mapping[str, str], language: str, j
     else:
         _print_day(report, concessions, language)
     if report.control.difference_minor:
+        lost = money(report.control.difference_minor, report.currency, ENGLISH)
         raise CanteenRefused(
-            f"the report differs from the records by {roubles(report.control.difference_minor)}",
+            f"the report differs from the records by {lost}",
             "Do not sign it; send the journal to the operator.",
             CanteenFault.REPORT_DIFFERS,
         )
@@ -190,6 +193,9 @@ def _print_day(report: DayReport, concessions: Mapping[str, str], language: str)
     def word(name: str) -> str:
         return _word(name, language)
 
+    def sum_text(minor: int) -> str:
+        return money(minor, report.currency, language)
+
     state = word("closed" if report.closed else "open")
     print(f"{word('day')}  {report.school}  {report.day}  ({state})")
     head = ("class", "category", "meal", "entitled", "served", "not_collected", "absent", "sum")
@@ -199,25 +205,25 @@ def _print_day(report: DayReport, concessions: Mapping[str, str], language: str)
             category_name(group.category, concessions, language),
             meal(group.kind, language),
             *map(str, (group.entitled, group.served, group.not_collected, group.absent)),
-            roubles(group.sum_minor),
+            sum_text(group.sum_minor),
         )
         for group in report.groups
     ]
     _table([word(name) for name in head], rows, numbers_from=3)
     print(f"{word('sources')}:")
     for source, amount in (*report.sources.items(), (word("buffet"), report.buffet_minor)):
-        print(f"  {source:<24}{roubles(amount):>12}")
+        print(f"  {source:<24}{sum_text(amount):>16}")
     if report.products:
         print(f"{word('products')}:")
         for product in report.products:
-            print(f"  {product.product:<24}{product.count:>6}{roubles(product.sum_minor):>12}")
-    _findings(word("uncertain"), report.uncertain)
-    _findings(word("duplicates"), report.duplicates)
-    _findings(word("annulled"), report.annulled)
+            print(f"  {product.product:<24}{product.count:>6}{sum_text(product.sum_minor):>16}")
+    _findings(word("uncertain"), report.uncertain, sum_text)
+    _findings(word("duplicates"), report.duplicates, sum_text)
+    _findings(word("annulled"), report.annulled, sum_text)
     control = report.control
-    print(f"{word('control')}: {control.records}, {roubles(control.records_minor)} = ", end="")
+    print(f"{word('control')}: {control.records}, {sum_text(control.records_minor)} = ", end="")
     parts = (control.served_minor, control.buffet_minor, control.annulled_minor, control.duplicates_minor)
-    print(" + ".join(map(roubles, parts)))
+    print(" + ".join(map(sum_text, parts)))
 
 
 def show_month(table: MonthTable, names: Known | None, language: str, json: bool) -> None:
@@ -241,7 +247,7 @@ def show_month(table: MonthTable, names: Known | None, language: str, json: bool
     _table(head, rows, numbers_from=2)
     print(f"{_word('sources', language)}:")
     for source, amount in (*table.sources.items(), (_word("buffet", language), table.buffet_minor)):
-        print(f"  {source:<24}{roubles(amount):>12}")
+        print(f"  {source:<24}{money(amount, table.currency, language):>16}")
 
 
 def category_name(category: str, concessions: Mapping[str, str], language: str) -> str:
@@ -266,12 +272,14 @@ def _who(line: PupilMonth, names: Known | None) -> str:
     return line.pupil if listed is None or not listed.name else f"{line.pupil} {listed.name}"
 
 
-def _findings(title: str, findings: Sequence[Finding]) -> None:
+def _findings(title: str, findings: Sequence[Finding], sum_text: Callable[[int], str]) -> None:
     if findings:
         print(f"{title}:")
     for found in findings:
         row = f"{found.row[0]}/{found.row[1]}"
-        print(f"  {row:<16}{found.pupil}{roubles(found.sum_minor):>12}  {found.what} {' '.join(found.flags)}")
+        print(
+            f"  {row:<16}{found.pupil}{sum_text(found.sum_minor):>16}  {found.what} {' '.join(found.flags)}"
+        )
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int) -> None:

@@ -39,8 +39,8 @@ def read(
 
     at = station_config(config, reader=reader, region=region, keys=keys)
     provider = load_file_keys(at.keys.file or laboratory_keys())
-    number = load_region(at.terminal.region_or_demo).header.region
-    content = with_card(at, wait, lambda card: card_content(card, provider, number))
+    header = load_region(at.terminal.region_or_demo).header
+    content = with_card(at, wait, lambda card: card_content(card, provider, header))
     if json:
         print_json(content)
     else:

@@ -13,24 +13,29 @@ from cardproto.errors import CardError, CardGone, FormatError
 from cardproto.resident.layout import FILE_PURSE
 from cardproto.resident.records.event import parse_event
 from cardproto.resident.records.rights import Rights
-from terminal.app.output import roubles
 from terminal.errors import ReaderError
 from terminal.keys.provider import FittingVersions, KeyProvider, ValidationKeys
 from terminal.media.port import UnsupportedCard, open_channel
 from terminal.media.resident.open import open_resident
+from terminal.money import amount_text, money
+from terminal.policy.document.schema import Header
+from terminal.trail_words import ENGLISH
 
 WIDTH: Final = 110
 UID_SHOWN: Final = 4
 """Only the last hexadecimal digits: the whole UID identifies the card everywhere."""
 
 
-def card_content(connection: CardConnection, keys: KeyProvider, region: int) -> dict[str, Any]:
-    """Everything a validator can read, as JSON values.
+def card_content(connection: CardConnection, keys: KeyProvider, header: Header) -> dict[str, Any]:
+    """Everything a validator can read, as JSON values. `header` is that of the region document: a card does not say
+    what its purse counts, its region does.
 
     Raises `ReaderError` when it is no resident card of this region, `CardGone` when it left.
     """
     try:
-        session = open_resident(open_channel(connection), ValidationKeys(keys, region, FittingVersions()))
+        session = open_resident(
+            open_channel(connection), ValidationKeys(keys, header.region, FittingVersions())
+        )
         purse_minor = session.card.get_value(FILE_PURSE, CommMode.MAC)
         proof = session.last_transaction_mac()
         records = session.recent_records()
@@ -50,6 +55,7 @@ def card_content(connection: CardConnection, keys: KeyProvider, region: int) -> 
         "key_version": session.key_version,
         "rights": _rights(snapshot.rights),
         "purse_minor": purse_minor,
+        "currency": header.currency,
         "purse_agrees": purse_minor == snapshot.balance_minor,
         "transaction_counter": None if proof is None else proof.counter,
         "events": [_event(record) for record in records],
@@ -104,14 +110,15 @@ def _event(record: bytes) -> dict[str, Any]:
 
 def print_content(content: dict[str, Any]) -> None:
     """The same for people."""
-    console, rights = ReadableConsole(WIDTH), content["rights"]
+    console, rights, currency = ReadableConsole(WIDTH), content["rights"], content["currency"]
     console.print(
         f"card {content['uid']}, region {rights['region']}, valid {rights['valid_from']} to {rights['valid_to']}, "
         f"keys of version {content['key_version']}"
     )
     flags = [name for name in ("blocked", "inactive") if rights[name]]
     note = "" if content["purse_agrees"] else " (differs from the newest event!)"
-    console.print(f"purse {roubles(content['purse_minor'])}{note}{', ' if flags else ''}{', '.join(flags)}")
+    purse = money(content["purse_minor"], currency, ENGLISH)
+    console.print(f"purse {purse}{note}{', ' if flags else ''}{', '.join(flags)}")
     for concession in rights["concessions"]:
         console.print(f"concession {concession['code']}: {concession['from']} to {concession['to']}")
     for contract in rights["contracts"]:
@@ -125,7 +132,8 @@ def print_content(content: dict[str, Any]) -> None:
             table.add_row("not understood")
             continue
         cells = (e["at"][:19], e["kind"], e["terminal"], e["sequence"], e["route"], e["paid_by"])
-        table.add_row(*map(str, cells), roubles(e["amount_minor"]), roubles(e["balance_after_minor"]))
+        sums = (amount_text(e[name], currency) for name in ("amount_minor", "balance_after_minor"))
+        table.add_row(*map(str, cells), *sums)
     console.print(table)
     for e in content["events"]:
         if "not_understood" in e:

@@ -15,11 +15,12 @@ from cardcli.output import data_output
 from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json, ShownLang
 from terminal.clock import unix_ms
 from terminal.errors import CollectorError, TerminalError
+from terminal.money import amount_text
 
 if TYPE_CHECKING:
     from terminal.collector.views import OperatorViews
 
-Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, sums in roubles.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, sums as decimals of the currency beside them.")]
 
 
 def status(folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False) -> None:
@@ -92,7 +93,7 @@ def report(
     json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Reconcile a service day; sums equal the records to the kopeck."""
+    """Reconcile a service day; sums equal the records to the minor unit, each currency by itself."""
     from terminal.app.output import print_json
     from terminal.collector.days import By
 
@@ -107,7 +108,7 @@ def report(
         print(f"{found.behind} records are not booked yet: a running collector books them", file=sys.stderr)
     if not as_csv:
         print(f"service day {found.day or '-'} by {found.by}")
-    _print_rows("", [*found.lines, found.total], json=False, as_csv=as_csv)
+    _print_rows("", [*found.lines, *found.totals], json=False, as_csv=as_csv)
 
 
 def backup(
@@ -178,23 +179,26 @@ def _print_fields(title: str, value: Any, json: bool) -> None:
 
 
 def _print_rows(title: str, values: Iterable[Any], json: bool, as_csv: bool) -> None:
-    from terminal.app.output import print_json, roubles
+    from terminal.app.output import print_json
 
     rows = [_fields(value) for value in values]
     if json:
         print_json({title: rows})
         return
     heads = [name.removesuffix("_minor") for name in rows[0]] if rows else []
-    cells = [
-        ["" if v is None else roubles(v) if n.endswith("_minor") else str(v) for n, v in row.items()]
-        for row in rows
-    ]
+    cells = [[_cell(name, value, row) for name, value in row.items()] for row in rows]
     if as_csv:
         csv.writer(data_output()).writerows([heads, *map(_plain, cells)] if heads else [])
         return
     widths = [max(len(line[place]) for line in [heads, *cells]) for place in range(len(heads))]
     for line in [heads, *cells] if heads else []:
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
+
+
+def _cell(name: str, value: Any, row: dict[str, Any]) -> str:
+    if value is None:
+        return ""
+    return amount_text(value, row["currency"]) if name.endswith("_minor") else str(value)
 
 
 def _plain(cells: list[str]) -> list[str]:

@@ -128,11 +128,13 @@ def report(
     _needs_extra()
     import msgspec
 
-    from terminal.app.output import print_json, roubles
+    from terminal.app.output import print_json
     from terminal.clock import SystemClock
     from terminal.collector.fleet import database as fleet
     from terminal.collector.reconcile import reconcile
     from terminal.collector.registry import CardRegistry
+    from terminal.money import money
+    from terminal.trail_words import ENGLISH
 
     cards = CardRegistry.load(registry) if registry else CardRegistry()
     result = reconcile(fleet.records(database), cards)
@@ -152,7 +154,10 @@ def report(
     print(
         f"  records {total.records}, taps {total.taps}, accepted {total.accepted}, already inside {total.inside}"
     )
-    print(f"  charged {roubles(total.charged_minor)}, unresolved {total.unresolved_open}")
+    sums = [
+        money(sum_minor, currency, ENGLISH) for currency, sum_minor in sorted(total.charged_minor.items())
+    ]
+    print(f"  charged {', '.join(sums) or 'nothing'}, unresolved {total.unresolved_open}")
     for alarm in alarms:
         print(f"  ALARM {alarm.kind} terminal {alarm.terminal} row {alarm.sequence}: {alarm.says()}")
 

@@ -90,15 +90,16 @@ def _print_record(sequence: int, kind: str, fields: dict[str, Any], json: bool) 
         print_json({"sequence": sequence, "kind": kind, **fields})
         return
     if fields.get("reasons"):
-        fields = {**fields, "reasons": " | ".join(map(_step, fields["reasons"]))}
+        currency = str(fields.get("currency", ""))
+        fields = {**fields, "reasons": " | ".join(_step(step, currency) for step in fields["reasons"])}
     said = " ".join(f"{k}={v}" for k, v in fields.items() if v not in ("", (), [], {}, None))
     print(f"{sequence:>7} {kind:<12} {said}")
 
 
-def _step(step: TrailEntry) -> str:
+def _step(step: TrailEntry, currency: str) -> str:
     from terminal.trail_words import step_line
 
-    return step_line(step, titled=False)
+    return step_line(step, currency, titled=False)
 
 
 @app.command()

@@ -140,7 +140,7 @@ def diff(
         with _in_file(path):
             require_region(file, before)
             require_region(file, after)
-            show_diffs(path, list(rider_diffs(file, before, after)), len(file.scenarios), after, json)
+            show_diffs(path, list(rider_diffs(file, before, after)), len(file.scenarios), before, after, json)
 
 
 @app.command()

@@ -51,6 +51,9 @@ def import_gtfs(
             help="Rows with a condition that is not known end the import, or are left out by file and line.",
         ),
     ] = UnknownConditions.REFUSE,
+    currency: Annotated[
+        str, typer.Option("--currency", help="The region document's: a feed in another is warned about.")
+    ] = "RUB",
     json: Json = False,
 ) -> None:
     """Check the fares of a GTFS feed and convert them for a region document. Lists what has no effect."""
@@ -60,7 +63,9 @@ def import_gtfs(
     from terminal.policy.gtfs.importer import FeedRefused, import_feed
 
     try:
-        imported = import_feed(feed, leaves_out=unknown_conditions is UnknownConditions.LEAVE_OUT)
+        imported = import_feed(
+            feed, leaves_out=unknown_conditions is UnknownConditions.LEAVE_OUT, currency=currency
+        )
     except FeedRefused as refused:
         if json:
             print_json({"feed": feed.name, "problems": _problems(refused.problems)})

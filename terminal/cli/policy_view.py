@@ -11,8 +11,9 @@ from msgspec.structs import asdict
 
 from cardproto.resident.records.event import MOST_INSIDE
 from terminal.app.knows import said_of
-from terminal.app.output import print_json, roubles
+from terminal.app.output import print_json
 from terminal.errors import ScenarioFileError, ScenariosDiffer
+from terminal.money import money
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.journeys.checks import persons_held, reserve_unit_minor
 from terminal.policy.needs import Need
@@ -23,7 +24,7 @@ from terminal.scenario.play import play
 from terminal.scenario.result import Miss, Result, SaleResult, as_builtins
 from terminal.scenario.schema import ScenarioFile
 from terminal.scenario.words import place, tap_lines
-from terminal.trail_words import step_line
+from terminal.trail_words import ENGLISH, step_line
 
 
 def show_document(document: RegionDocument, json: bool, unknown: Sequence[Need] = ()) -> None:
@@ -33,6 +34,7 @@ def show_document(document: RegionDocument, json: bool, unknown: Sequence[Need] 
         "id": header.id,
         "version": header.version,
         "region": header.region,
+        "currency": header.currency,
         "valid_from": header.valid_from.isoformat(),
         "valid_to": header.valid_to.isoformat(),
         "concessions": len(document.concessions),
@@ -54,7 +56,9 @@ def show_document(document: RegionDocument, json: bool, unknown: Sequence[Need] 
         print(f"  there is room for the dearest fare of {persons} of {MOST_INSIDE} persons")
         unit_minor = reserve_unit_minor(document) or 1
         if unit_minor > 1:
-            print(f"  what is held is rounded down to a multiple of {unit_minor} kopecks")
+            print(
+                f"  what is held is rounded down to a multiple of {money(unit_minor, header.currency, ENGLISH)}"
+            )
     _show_needs(unknown)
 
 
@@ -130,21 +134,24 @@ def show_changes(changes: Sequence[Change], json: bool) -> None:
         print(f"  {change.what}: {change.old} → {change.new}")
 
 
-def show_diffs(path: Path, found: Sequence[RiderDiff], scenarios: int, policy: Policy, json: bool) -> None:
+def show_diffs(
+    path: Path, found: Sequence[RiderDiff], scenarios: int, old: Policy, new: Policy, json: bool
+) -> None:
     """Who would notice, tap by tap."""
     if json:
         for impact in found:
-            print_json(_rider_diff(path, impact))
+            print_json(_rider_diff(path, impact, old.currency, new.currency))
         return
     print(f"{path}: {len(found)} of {scenarios} scenarios change")
     for impact in found:
-        sums = f"{roubles(impact.old_charge_minor)} → {roubles(impact.new_charge_minor)}"
+        before = money(impact.old_charge_minor, old.currency, ENGLISH)
+        sums = f"{before} → {money(impact.new_charge_minor, new.currency, ENGLISH)}"
         print(f"  #{impact.number} {impact.name} ({impact.rider}): in all {sums}")
         for _, alike in groupby(impact.taps, key=lambda tap: (tap.played.tap, repr(tap.changes))):
             first, *others = alike
             changes = "; ".join(f"{c.what}: {c.old} → {c.new}" for c in first.changes)
             more = f" (and {len(others)} times more)" if others else ""
-            print(f"    tap {first.played.tap}, {place(first.played, policy)}: {changes}{more}")
+            print(f"    tap {first.played.tap}, {place(first.played, new)}: {changes}{more}")
 
 
 def show_explained(
@@ -176,7 +183,7 @@ def _show_misses(path: Path, result: Result, policy: Policy) -> None:
         for difference in miss.differences:
             print(f"    {_difference(difference)}")
         for reason in miss.played.decision.facts:
-            print(f"      {step_line(reason)}")
+            print(f"      {step_line(reason, policy.currency)}")
     for difference in result.total:
         print(f"  {_difference(difference)}")
 
@@ -223,7 +230,7 @@ def _change(change: Change) -> dict[str, Any]:
     return {"what": change.what, "old": change.old, "new": change.new}
 
 
-def _rider_diff(path: Path, impact: RiderDiff) -> dict[str, Any]:
+def _rider_diff(path: Path, impact: RiderDiff, old_currency: str, new_currency: str) -> dict[str, Any]:
     return {
         "file": str(path),
         "scenario": impact.number,
@@ -231,6 +238,8 @@ def _rider_diff(path: Path, impact: RiderDiff) -> dict[str, Any]:
         "rider": impact.rider,
         "old_charge_minor": impact.old_charge_minor,
         "new_charge_minor": impact.new_charge_minor,
+        "old_currency": old_currency,
+        "new_currency": new_currency,
         "taps": [
             {"tap": tap.played.tap, "turn": tap.played.turn, "changes": [_change(c) for c in tap.changes]}
             for tap in impact.taps

@@ -54,15 +54,17 @@ def sell(
     json: Json = False,
 ) -> None:
     """Sell rides for cash in the open shift; the sale is recorded first, and a ticket is always issued (T-53)."""
-    from terminal.app.output import print_json, roubles
+    from terminal.app.output import print_json
     from terminal.app.station import open_journal
     from terminal.clock import SystemClock
+    from terminal.money import money
     from terminal.policy.load import load_region, require_in_force
     from terminal.policy.policy import Policy
     from terminal.receipt.counter import sell_for_cash
     from terminal.receipt.folder import ReceiptFolder
     from terminal.receipt.hand_over import hand_over
     from terminal.receipt.request import Means
+    from terminal.trail_words import ENGLISH
     from terminal.trip.build import trip_of
     from terminal.trip.facts import PlaceSource, Spot
 
@@ -78,11 +80,20 @@ def sell(
             trip = replace(trip, place=place)
         trip = replace(trip, mode=mode.value)
         sold = sell_for_cash(journal, Policy.of(document), trip, persons, now, vehicle or at.vehicle.name)
-    hand_over(adapter, sold, receipts, document.header.currency, Means(printer=True))
+    hand_over(adapter, sold, receipts, Means(printer=True))
     if json:
-        print_json({"ticket": sold.ticket_id, "persons": persons, "sum_minor": sold.sum_minor})
+        print_json(
+            {
+                "ticket": sold.ticket_id,
+                "persons": persons,
+                "sum_minor": sold.sum_minor,
+                "currency": sold.currency,
+            }
+        )
     else:
-        print(f"ticket {sold.ticket_id}: {persons} × cash fare, {roubles(sold.sum_minor)}")
+        print(
+            f"ticket {sold.ticket_id}: {persons} × cash fare, {money(sold.sum_minor, sold.currency, ENGLISH)}"
+        )
 
 
 @app.command()
@@ -118,7 +129,7 @@ def send(
         rows = ((row.sequence, row.record) for row in reader.all_rows())
         for sale in sales(reader.state().terminal, rows, vehicle or at.vehicle.name):
             counts["sales"] += 1
-            accepted = hand_over(adapter, sale, receipts, document.header.currency, means)
+            accepted = hand_over(adapter, sale, receipts, means)
             counts["requests"] += accepted is not None
             if accepted is not None and accepted.new:
                 counts["new"] += 1

@@ -50,6 +50,7 @@ def recompute(
 
     at = station_config(config, state=state, keys=keys)
     policies = _policies(region or [at.terminal.region_or_demo], at)
+    currency = next(iter(policies.values())).currency
     counts, first = {"recomputed": 0, "differ": 0, "not_possible": 0}, 0
     with journal_reader(at.terminal.state, at.keys.file) as reader:
         replay = _replay(at, reader, next(iter(policies.values()))) if roster else None
@@ -61,14 +62,14 @@ def recompute(
                     if json
                     else {"not_possible": str(found)}
                 )
-                _print_difference(json, sequence, said)
+                _print_difference(json, sequence, said, currency)
                 continue
             counts["recomputed"] += 1
             if found:
                 counts["differ"] += 1
                 first = first or sequence
                 found_by_name = {d.what: {"recorded": d.recorded, "recomputed": d.recomputed} for d in found}
-                _print_difference(json, sequence, found_by_name)
+                _print_difference(json, sequence, found_by_name, currency)
     if json:
         print_json(counts)
     else:
@@ -243,27 +244,27 @@ def _moment(record: AnyRecord) -> datetime:
         raise CannotRecompute(RecomputeGap.TIME, "no calendar has its time") from error
 
 
-def _print_difference(json: bool, sequence: int, found_by_name: Mapping[str, object]) -> None:
+def _print_difference(json: bool, sequence: int, found_by_name: Mapping[str, object], currency: str) -> None:
     from terminal.app.output import print_json
 
     if json:
         print_json({"sequence": sequence, **found_by_name})
     else:
-        listed = "; ".join(f"{what}: {_pair(found)}" for what, found in found_by_name.items())
+        listed = "; ".join(f"{what}: {_pair(found, currency)}" for what, found in found_by_name.items())
         print(f"{sequence:>7} {listed}")
 
 
-def _pair(found: object) -> str:
+def _pair(found: object, currency: str) -> str:
     if isinstance(found, dict):
-        return f"recorded {_shown(found['recorded'])}, recomputed {_shown(found['recomputed'])}"
+        return f"recorded {_shown(found['recorded'], currency)}, recomputed {_shown(found['recomputed'], currency)}"
     return str(found)
 
 
-def _shown(value: object) -> str:
-    """A value for people; a trail in words."""
+def _shown(value: object, currency: str) -> str:
+    """A value for people; a trail in words, its sums in `currency`."""
     from terminal.trail import TrailEntry
     from terminal.trail_words import step_line
 
     if isinstance(value, tuple) and value and all(isinstance(step, TrailEntry) for step in value):
-        return " | ".join(step_line(step, titled=False) for step in value)
+        return " | ".join(step_line(step, currency, titled=False) for step in value)
     return str(value)

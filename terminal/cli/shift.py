@@ -56,6 +56,6 @@ def close_shift(
     with open_journal(at.terminal.state, at.terminal.number, at.keys.file) as journal:
         closed = end(journal, SystemClock().now())
     if json:
-        print_json({"shift": closed.shift, **closed.totals})
+        print_json({"shift": closed.shift, "currency": closed.currency, **closed.totals})
     else:
-        print_totals(f"shift {closed.shift} is closed", closed.totals)
+        print_totals(f"shift {closed.shift} is closed", closed.totals, closed.currency)

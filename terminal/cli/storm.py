@@ -102,7 +102,7 @@ def _storm(
 
 
 def _print(result: StormResult, json: bool) -> None:
-    from terminal.app.output import print_json, roubles
+    from terminal.app.output import print_json
 
     totals = result.as_json()
     if json:
@@ -116,8 +116,8 @@ def _print(result: StormResult, json: bool) -> None:
         print(f"    {name:<28} unavailable: needs apsw")
     for name in ("lost", "duplicated", "unresolved_settled", "unresolved_open"):
         print(f"  {name:<24} {totals[name]}")
-    print(f"  {'money_mismatch':<24} {roubles(totals['money_mismatch_minor'])}")
-    print(f"  {'charged':<24} {roubles(totals['charged_minor'])}")
+    for name in ("money_mismatch_minor", "charged_minor"):
+        print(f"  {name:<24} {totals[name]}")
     print(f"  {'taps_per_s':<24} {totals['taps_per_s']}")
     for part, value in totals.get("digest", {}).items():
         print(f"  {'digest of ' + part:<24} {value}")

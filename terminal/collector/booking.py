@@ -44,7 +44,7 @@ from terminal.collector.evidence import (
 from terminal.collector.portions import Portions, Watched, WatchedTap
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
-from terminal.collector.totals import Totals
+from terminal.collector.totals import COUNTS, Amount, Totals
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
 from terminal.journal.clock_ledger import CLOCK_DOUBTS
 from terminal.journal.records import (
@@ -70,6 +70,10 @@ class Mark:
     sequence: int = 0
     at_ms: int = 0
     reader: str = ""
+
+
+def _charge(intent: Intent) -> Amount:
+    return Amount(intent.charge_minor, intent.currency)
 
 
 class Booking:
@@ -148,7 +152,7 @@ class Booking:
             case CashSale():
                 self._fill(line_of_cash(row[0], record, self._calendar), CountState.COUNTED, 1)
             case MealServed():
-                self._portions.give(row, record.at_ms, record.pupil, record.meal)
+                self._portions.give(row, record.at_ms, record.pupil, record.meal, record.currency)
             case BuffetSale():
                 self._portions.sell(row, record)
             case Annulment():
@@ -178,7 +182,7 @@ class Booking:
         if END[known] is End.UNRESOLVED and self._watched.card_went_on(card, start):
             known |= WENT_ON
         tap = WatchedTap(row, card, start, known)
-        totals.count_tap(known, proof, intent.charge_minor)
+        totals.count_tap(known, proof, _charge(intent))
         self._ended(tap, intent, before=None)
         if END[known] is End.COMMITTED:
             self._committed(tap, tmc, others)
@@ -207,8 +211,8 @@ class Booking:
         after = tap._replace(evidence=known)
         intent = self._intent(tap.id)
         totals = self._totals.setdefault(tap.id[0], Totals())
-        totals.count_tap(tap.evidence, Proof.UNCHECKED, intent.charge_minor, -1)
-        totals.count_tap(known, proof, intent.charge_minor)
+        totals.count_tap(tap.evidence, Proof.UNCHECKED, _charge(intent), -1)
+        totals.count_tap(known, proof, _charge(intent))
         self._watched.know(after)
         self._ended(after, intent, before=tap.evidence)
         if END[known] is End.COMMITTED and END[tap.evidence] is not End.COMMITTED:
@@ -227,7 +231,7 @@ class Booking:
             self._fill(line, STATE_OF[END[before]], -1)
         if end is End.COMMITTED and intent.meal is not None:
             pupil = self._portions.holder_of(tap.id, intent, intent.meal)
-            self._portions.give(tap.id, intent.at_ms, pupil, intent.meal)
+            self._portions.give(tap.id, intent.at_ms, pupil, intent.meal, intent.currency)
         else:
             self._fill(line, STATE_OF[end], 1)
 
@@ -318,19 +322,23 @@ class Booking:
     def finish(self) -> None:
         """Add everything counted to the sums."""
         many = self._connection.executemany
-        names = [name for name in Totals.__slots__ if name != "refused"]
-        adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in names)
+        adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS)
         many(
-            f"INSERT INTO total (terminal, {', '.join(names)}) VALUES (?{', ?' * len(names)})"  # noqa: S608 our names
+            f"INSERT INTO total (terminal, {', '.join(COUNTS)}) VALUES (?{', ?' * len(COUNTS)})"  # noqa: S608 our names
             f" ON CONFLICT DO UPDATE SET {adding}",
-            [(n, *(getattr(totals, name) for name in names)) for n, totals in self._totals.items()],
+            [(n, *(getattr(totals, name) for name in COUNTS)) for n, totals in self._totals.items()],
         )
         many(
             "INSERT INTO refusal VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
             [(n, message, count) for n, t in self._totals.items() for message, count in t.refused.items()],
         )
         many(
-            "INSERT INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            "INSERT INTO charged VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " sum_minor = sum_minor + excluded.sum_minor",
+            [(n, *charged) for n, t in self._totals.items() for charged in t.charged_minor.items()],
+        )
+        many(
+            "INSERT INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " count = count + excluded.count, sum_minor = sum_minor + excluded.sum_minor",
             [(*cell, *filled) for cell, filled in self._cells.items() if filled != [0, 0]],
         )

@@ -9,7 +9,8 @@ The file of the books: tables that hold what the records add up to, so that noth
     watched     intents that later records may still decide; all others are only counted
     seen_early  events found on a card before the batch with their own tap came
     history     committed taps of each card with the card's counter and the event they started from
-    total       counts and money of each terminal        refusal   its refusals by message
+    total       counts of each terminal                  refusal   its refusals by message
+    charged     what each terminal charged, by currency
     portion     meals by day, pupil and kind (O-08)      annulled  rows taken back      loan   cards lent for a day
     cell        sums of a service day (`terminal.collector.days`)
 
@@ -204,7 +205,7 @@ class Books(BooksReader):
 
 
 APPLICATION_ID: Final = 0x52424F4B  # "RBOK"
-BOOKS_VERSION: Final = 4
+BOOKS_VERSION: Final = 5
 CACHE_KIB: Final = 32_768
 PAGE_BYTES: Final = 1_024
 """A ride of a random card changes one page of the history, whatever else it costs: so pages are small."""
@@ -233,12 +234,15 @@ _SCHEMA: Final = (
 ) WITHOUT ROWID""",
     """CREATE TABLE total (
     terminal INTEGER PRIMARY KEY, records INTEGER NOT NULL, taps INTEGER NOT NULL, accepted INTEGER NOT NULL,
-    inside INTEGER NOT NULL, charged_minor INTEGER NOT NULL, not_committed INTEGER NOT NULL,
+    inside INTEGER NOT NULL, not_committed INTEGER NOT NULL,
     unresolved_open INTEGER NOT NULL, unresolved_settled INTEGER NOT NULL, tmv_verified INTEGER NOT NULL,
     tmv_failed INTEGER NOT NULL, tmv_unchecked INTEGER NOT NULL, unreadable INTEGER NOT NULL
 )""",
     """CREATE TABLE refusal (
     terminal INTEGER, message TEXT, count INTEGER NOT NULL, PRIMARY KEY (terminal, message)
+) WITHOUT ROWID""",
+    """CREATE TABLE charged (
+    terminal INTEGER, currency TEXT, sum_minor INTEGER NOT NULL, PRIMARY KEY (terminal, currency)
 ) WITHOUT ROWID""",
     """CREATE TABLE portion (
     day TEXT, pupil BLOB, kind TEXT, at_ms INTEGER, terminal INTEGER, sequence INTEGER,
@@ -252,9 +256,9 @@ _SCHEMA: Final = (
     PRIMARY KEY (terminal, card_ref, day, sequence)
 ) WITHOUT ROWID""",
     """CREATE TABLE cell (
-    day TEXT, terminal INTEGER, route INTEGER, school TEXT, what TEXT, state TEXT, funder TEXT,
+    day TEXT, terminal INTEGER, route INTEGER, school TEXT, what TEXT, currency TEXT, state TEXT, funder TEXT,
     count INTEGER NOT NULL, sum_minor INTEGER NOT NULL,
-    PRIMARY KEY (day, terminal, route, school, what, state, funder)
+    PRIMARY KEY (day, terminal, route, school, what, currency, state, funder)
 ) WITHOUT ROWID""",
 )
 

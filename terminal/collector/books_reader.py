@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from terminal.collector.booking import Mark
 from terminal.collector.days import By, DaySum, FilledCell, ServiceCalendar, day_sums
 from terminal.collector.store import CollectorStore, connect
-from terminal.collector.totals import Totals
+from terminal.collector.totals import COUNTS, Totals
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of
 
@@ -48,14 +48,17 @@ class BooksReader:
 
     def totals(self) -> dict[int, Totals]:
         """Counts and money of each terminal, as far as booked."""
-        names = [name for name in Totals.__slots__ if name != "refused"]
         with self._reading() as reader:
-            query = f"SELECT terminal, {', '.join(names)} FROM total ORDER BY terminal"  # noqa: S608 our names
+            query = f"SELECT terminal, {', '.join(COUNTS)} FROM total ORDER BY terminal"  # noqa: S608 our names
             totals = {
-                row[0]: Totals(**dict(zip(names, row[1:], strict=True))) for row in reader.execute(query)
+                row[0]: Totals(**dict(zip(COUNTS, row[1:], strict=True))) for row in reader.execute(query)
             }
             for terminal, message, count in reader.execute("SELECT terminal, message, count FROM refusal"):
                 totals[terminal].refused[message] = count
+            for terminal, currency, sum_minor in reader.execute(
+                "SELECT terminal, currency, sum_minor FROM charged WHERE sum_minor"
+            ):
+                totals[terminal].charged_minor[currency] = sum_minor
         return totals
 
     def marks(self) -> dict[int, Mark]:
@@ -98,12 +101,12 @@ class BooksReader:
         """The sums of a service day. Its cost grows with the terminals of that day, not with the records held."""
         name = _NAMED[by]
         query = (
-            f"SELECT {name}, what, state, funder = '', sum(count), sum(sum_minor) FROM cell WHERE day = ?"  # noqa: S608
-            f" GROUP BY {name}, what, state, funder = '' ORDER BY {name}"
+            f"SELECT {name}, currency, what, state, funder = '', sum(count), sum(sum_minor) FROM cell"  # noqa: S608
+            f" WHERE day = ? GROUP BY {name}, currency, what, state, funder = '' ORDER BY {name}, currency"
         )
         with self._reading() as reader:
             cells = [
-                FilledCell(str(row[0]), row[1], row[2], bool(row[3]), row[4], row[5])
+                FilledCell(str(row[0]), row[1], row[2], row[3], bool(row[4]), row[5], row[6])
                 for row in reader.execute(query, (day,))
             ]
         return day_sums(cells, by)

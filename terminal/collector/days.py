@@ -2,7 +2,7 @@
 
 Every fact is a `DayLine`: where and when it was, what became of it, and who pays how much. Only lines that *count*
 are money owed; the others stand beside them, so that all lines of a day together are all the money its records
-name, to the kopeck:
+name, to the minor unit, and no two currencies are ever added up:
 
     counted          rides and meals known to be on the card, meals without a card, buffet sales, cash sales
     open             taps of unknown end (nothing is owed yet)
@@ -71,13 +71,14 @@ class By(StrEnum):
 
 
 class DayLine(NamedTuple):
-    """One fact of a service day. `payers` are kopecks by funder, empty for what costs nothing."""
+    """One fact of a service day. `payers` are minor units of `currency` by funder, empty for what costs nothing."""
 
     day: str
     terminal: int
     route: int
     school: str
     what: What
+    currency: str
     payers: Mapping[str, int]
 
 
@@ -89,6 +90,7 @@ class Cell(NamedTuple):
     route: int
     school: str
     what: str
+    currency: str
     state: str
     funder: str
 
@@ -122,30 +124,31 @@ class ServiceCalendar:
 def line_of_tap(terminal: int, intent: Intent, calendar: ServiceCalendar) -> DayLine:
     """The line of a tap, be it a ride or a meal."""
     if intent.meal is not None:
-        return line_of_meal(terminal, intent.meal)
+        return line_of_meal(terminal, intent.meal, intent.currency)
     payers = {PURSE: intent.charge_minor} if intent.charge_minor else {}
-    return DayLine(calendar.day_of(intent.at_ms), terminal, intent.route, "", What.RIDE, payers)
+    day = calendar.day_of(intent.at_ms)
+    return DayLine(day, terminal, intent.route, "", What.RIDE, intent.currency, payers)
 
 
-def line_of_meal(terminal: int, meal: MealLine) -> DayLine:
+def line_of_meal(terminal: int, meal: MealLine, currency: str) -> DayLine:
     """The line of one portion."""
-    return DayLine(meal.day, terminal, 0, meal.school, What.MEAL, meal.sources)
+    return DayLine(meal.day, terminal, 0, meal.school, What.MEAL, currency, meal.sources)
 
 
 def line_of_sale(terminal: int, sale: BuffetSale) -> DayLine:
     """The line of a buffet sale."""
-    return DayLine(sale.day, terminal, 0, sale.school, What.BUFFET, {BUFFET: sale.sum_minor})
+    return DayLine(sale.day, terminal, 0, sale.school, What.BUFFET, sale.currency, {BUFFET: sale.sum_minor})
 
 
 def line_of_cash(terminal: int, sale: CashSale, calendar: ServiceCalendar) -> DayLine:
     """The line of rides sold for cash."""
     day = calendar.day_of(sale.at_ms)
-    return DayLine(day, terminal, sale.route, "", What.CASH, {CASH: sale.sum_minor})
+    return DayLine(day, terminal, sale.route, "", What.CASH, sale.currency, {CASH: sale.sum_minor})
 
 
 def cells_of(line: DayLine, state: CountState) -> Iterable[tuple[Cell, int]]:
-    """The cells a line fills, each with its kopecks."""
-    place = line[:5]
+    """The cells a line fills, each with its minor units."""
+    place = line[:6]
     yield Cell(*place, state, ""), 0
     for funder, amount_minor in line.payers.items():
         yield Cell(*place, state, funder), amount_minor
@@ -153,9 +156,12 @@ def cells_of(line: DayLine, state: CountState) -> Iterable[tuple[Cell, int]]:
 
 @dataclass(slots=True)
 class DaySum:
-    """One line of the report of a day: how many facts count, what they come to, and what stands beside them."""
+    """One line of the report of a day: how many facts count, what they come to in `currency`, and what stands beside
+    them.
+    """
 
     name: str
+    currency: str
     rides: int = 0
     meals: int = 0
     cash_sales: int = 0
@@ -180,7 +186,7 @@ class DaySum:
         )
 
     def take(self, what: str, state: str, count: int, sum_minor: int) -> None:
-        """Add facts and kopecks."""
+        """Add facts and minor units."""
         setattr(self, f"{state}_minor", getattr(self, f"{state}_minor") + sum_minor)
         if state == CountState.COUNTED:
             name = _COUNTED_AS[What(what)]
@@ -200,9 +206,12 @@ _COUNTED_AS: Final = {
 
 
 class FilledCell(NamedTuple):
-    """Kopecks and facts under one name of the breakdown; `facts` says whether they count facts or payments."""
+    """Minor units of a currency, and facts, under one name of the breakdown; `facts` says whether they count facts or
+    payments.
+    """
 
     name: str
+    currency: str
     what: str
     state: str
     facts: bool
@@ -211,22 +220,23 @@ class FilledCell(NamedTuple):
 
 
 def day_sums(cells: Iterable[FilledCell], by: By) -> list[DaySum]:
-    """The report's lines by name, in the order the names first come. By funder, payments are counted."""
-    sums: dict[str, DaySum] = {}
+    """The report's lines by name and currency, in the order they first come. By funder, payments are counted."""
+    sums: dict[tuple[str, str], DaySum] = {}
     for cell in cells:
         if by is By.FUNDER and cell.facts:
             continue
         counts = cell.facts or by is By.FUNDER
-        line = sums.setdefault(cell.name, DaySum(cell.name))
+        line = sums.setdefault((cell.name, cell.currency), DaySum(cell.name, cell.currency))
         line.take(cell.what, cell.state, cell.number if counts else 0, cell.sum_minor)
     return list(sums.values())
 
 
-def total_of(sums: Iterable[DaySum]) -> DaySum:
-    """All lines together."""
-    total = DaySum("total")
+def totals_of(sums: Iterable[DaySum]) -> list[DaySum]:
+    """All lines of each currency together, by currency."""
+    totals: dict[str, DaySum] = {}
     for line in sums:
+        total = totals.setdefault(line.currency, DaySum("total", line.currency))
         for name in line.__slots__:
-            if name != "name":
+            if name not in ("name", "currency"):
                 setattr(total, name, getattr(total, name) + getattr(line, name))
-    return total
+    return [totals[currency] for currency in sorted(totals)]

@@ -52,7 +52,8 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Collector of resident-card terminals",
             "version": "1",
-            "description": "Terminals use /v1, operators /operator. Times are ms since 1970 UTC, money kopecks.",
+            "description": "Terminals use /v1, operators /operator. Times are ms since 1970 UTC, money minor units"
+            " of the currency named with it.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {**_terminal_paths(), **_operator_paths()},

@@ -11,11 +11,12 @@ from typing import Final
 
 from starlette.responses import Response
 
-from terminal.collector.days import By, DaySum, total_of
+from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.store import SeenAlarm
 from terminal.collector.views import CollectorStatus, OperatorViews, TerminalView
 from terminal.collector.watch import as_time
 from terminal.fault_texts import fault_text
+from terminal.money import amount_text
 
 MOST_TERMINALS: Final = 500
 MOST_ALARMS: Final = 100
@@ -64,7 +65,7 @@ def render(views: OperatorViews, now_ms: int) -> str:
             _terminals(terminals),
             _day(status.newest_day, "terminal", day),
             _day(status.newest_day, "funder", funders),
-            "</main><footer>Money is in roubles. Acknowledge alarms with the command ",
+            "</main><footer>Acknowledge alarms with the command ",
             "<code>terminal collector ack</code>.</footer></body></html>",
         )
     )
@@ -143,15 +144,16 @@ def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
             str(line.meals),
             str(line.cash_sales),
             str(line.buffet_sales),
-            roubles(line.counted_minor),
-            roubles(line.open_minor),
-            roubles(line.annulled_minor),
-            roubles(line.duplicate_minor),
+            line.currency,
+            amount_text(line.counted_minor, line.currency),
+            amount_text(line.open_minor, line.currency),
+            amount_text(line.annulled_minor, line.currency),
+            amount_text(line.duplicate_minor, line.currency),
         )
-        for line in (*sums[:MOST_TERMINALS], total_of(sums))
+        for line in (*sums[:MOST_TERMINALS], *totals_of(sums))
     )
-    heads = (by, "rides", "meals", "cash", "buffet", "counted", "open", "annulled", "duplicate")
-    return f"<h2>Service day {escape(day)} by {by}</h2>{_table(heads, rows, set(range(1, 9)))}"
+    heads = (by, "rides", "meals", "cash", "buffet", "currency", "counted", "open", "annulled", "duplicate")
+    return f"<h2>Service day {escape(day)} by {by}</h2>{_table(heads, rows, {1, 2, 3, 4, 6, 7, 8, 9})}"
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set[int]) -> str:
@@ -169,9 +171,3 @@ def age(seconds: int) -> str:
         if seconds >= 2 * length:
             return f"{seconds // length} {unit}"
     return f"{seconds} s"
-
-
-def roubles(minor: int) -> str:
-    """Kopecks as roubles, exactly."""
-    sign, amount = ("-", -minor) if minor < 0 else ("", minor)
-    return f"{sign}{amount // 100}.{amount % 100:02}"

@@ -49,9 +49,9 @@ class Portions:
         self._fill = fill
         self._found = found
 
-    def give(self, row: TapId, at_ms: int, pupil: bytes, meal: MealLine) -> None:
+    def give(self, row: TapId, at_ms: int, pupil: bytes, meal: MealLine, currency: str) -> None:
         """Book a portion known to have been given."""
-        line = line_of_meal(row[0], meal)
+        line = line_of_meal(row[0], meal, currency)
         if self._is_annulled(row):
             self._fill(line, CountState.ANNULLED, 1)
             return
@@ -124,8 +124,8 @@ class Portions:
         match self._record_of(row):
             case BuffetSale() as sale:
                 return line_of_sale(row[0], sale)
-            case Intent(meal=MealLine() as meal) | MealServed(meal=meal):
-                return line_of_meal(row[0], meal)
+            case (Intent(meal=MealLine() as meal) | MealServed(meal=meal)) as given:
+                return line_of_meal(row[0], meal, given.currency)
             case other:
                 raise AssertionError(f"row {row} was booked as a meal and is {type(other).__name__}")
 

@@ -14,6 +14,7 @@ from terminal.journal.records import (
     Unwritten,
     parse_record,
 )
+from terminal.money import DECIMALS
 
 LARGEST_MINOR: Final = 10**12
 LARGEST_MS: Final = 1 << 53
@@ -21,8 +22,9 @@ LARGEST_NUMBER: Final = 1 << 32
 
 
 def read_record(body: bytes) -> AnyRecord:
-    """The record in a row body. Raises `UnreadableRecord` for what is of newer software, and for numbers that no
-    card, clock or price has: an enrolled terminal may be malicious, and such a number must not stop the books.
+    """The record in a row body. Raises `UnreadableRecord` for what is of newer software, for numbers that no card,
+    clock or price has and for currencies that do not exist: an enrolled terminal may be malicious, and such a row must
+    not stop the books nor fill them.
     """
     record = parse_record(body)
     sane = abs(record.at_ms) <= LARGEST_MS
@@ -43,8 +45,10 @@ def read_record(body: bytes) -> AnyRecord:
             sane &= all(abs(line.sum_minor) <= LARGEST_MINOR for line in record.lines)
         case _:
             pass
+    if isinstance(record, Intent | CashSale | MealServed | BuffetSale):
+        sane &= record.currency in DECIMALS or not record.currency
     if not sane:
-        raise UnreadableRecord("a number in it is beyond all measure")
+        raise UnreadableRecord("a number or currency in it is beyond all measure")
     return record
 
 

@@ -44,7 +44,7 @@ from terminal.collector.evidence import (
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import StoredRecord
-from terminal.collector.totals import Totals
+from terminal.collector.totals import Amount, Totals
 from terminal.journal.records import (
     AnyRecord,
     Committed,
@@ -74,7 +74,7 @@ class _CountedTap:
     intent: Intent | None
     card: bytes
     previous: TapId
-    charge_minor: int
+    charge: Amount
     evidence: Evidence = NOTHING_KNOWN
     proof: Proof = Proof.UNCHECKED
 
@@ -123,7 +123,9 @@ class _Reconciler:
                 totals.taps += 1
                 previous = (record.prev_terminal, record.prev_sequence)
                 card = self._registry.name(record.card_ref)
-                self._taps[tap_id] = _CountedTap(record, card, previous, record.charge_minor)
+                self._taps[tap_id] = _CountedTap(
+                    record, card, previous, Amount(record.charge_minor, record.currency)
+                )
                 self._saw(tap_id, card, previous)
             case Unwritten():
                 totals.count_unwritten(record)
@@ -173,7 +175,7 @@ class _Reconciler:
     def result(self) -> Reconciliation:
         findings = self._findings
         for tap_id, tap in self._taps.items():
-            self._totals[tap_id[0]].count_tap(tap.evidence, tap.proof, tap.charge_minor)
+            self._totals[tap_id[0]].count_tap(tap.evidence, tap.proof, tap.charge)
             if contradicts(tap.evidence):
                 findings.append(contradiction(tap_id))
         for (_, tmc), taps in self._counters.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from terminal.collector.books_reader import BooksReader
-from terminal.collector.days import By, DaySum, total_of
+from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.enrolment import Enrolment, EnrolmentState
 from terminal.collector.store import CollectorStore, SeenAlarm
 from terminal.collector.totals import Totals
@@ -49,13 +49,13 @@ class CollectorStatus:
 
 @dataclass(frozen=True, slots=True)
 class DayView:
-    """A service day by something, and all of it together. Money is in kopecks."""
+    """A service day by something, and all of it together, for each currency by itself. Money is in minor units."""
 
     day: str
     by: str
     behind: int
     lines: list[DaySum]
-    total: DaySum
+    totals: list[DaySum]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class OperatorViews:
     def day(self, day: str, by: By) -> DayView:
         """The reconciliation of one service day."""
         lines = self.books.day(day, by)
-        return DayView(day, by, self.books.behind(), lines, total_of(lines))
+        return DayView(day, by, self.books.behind(), lines, totals_of(lines))
 
     def report(self) -> ReportView:
         """Everything since the beginning."""

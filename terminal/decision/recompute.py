@@ -132,14 +132,15 @@ def recompute(tap: RecordedTap, policy: Policy, pupil: Pupil | None = None) -> l
     if PUPIL in tap.known and pupil is None:
         raise CannotRecompute(RecomputeGap.ROSTER, "decided with a school roster that is not at hand")
     snapshot = snapshot_of(tap.read)
-    decision = decide(snapshot, _as_recorded(policy, tap.lists), _trip(tap, pupil), tap.at)
+    decision = decide(snapshot, as_recorded(policy, tap.lists), _trip(tap, pupil), tap.at)
     return list(_deviations(tap, snapshot, decision)) or _denied_otherwise(
         tap.lists, snapshot, policy.deny_list
     )
 
 
-def _as_recorded(policy: Policy, lists: Mapping[str, str]) -> Policy:
-    """`policy` with the lists saying what the row says: which of them spoke of the card."""
+def as_recorded(policy: Policy, lists: Mapping[str, str]) -> Policy:
+    """`policy` with the lists saying what the row says: which of them spoke of the card. Raises `CannotRecompute` when
+    the list of grants is needed and is not that of `policy`."""
     grants: GrantList = NO_GRANTS
     if GRANTS in lists:
         grants = policy.grants

@@ -1,4 +1,5 @@
-"""Day and shift reports that add up: every line is a count and a sum of records, the last line is all of them.
+"""Day and shift reports that add up: every line is a count and a sum of records, the last line is all of them; where
+records are in more than one currency, the last line of each currency, for sums of two are never added up.
 
 A day is a service day (T-14). Money counts only where the card's commit is known; taps of unknown end stand in a
 column of their own until they are settled (T-66). Cash sales are counted like taps; `cash` is their part of the
@@ -10,17 +11,18 @@ Tables are written as spreadsheets and TIDES tools read them: a header, UTF-8, c
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Final, NamedTuple, TextIO
 
 from terminal.clock import from_unix_ms
 from terminal.codes import Admission
 from terminal.export.product import payment_code, payment_name
-from terminal.export.tides import decimal
 from terminal.journal.records import AnyRecord, CashSale, Intent, ShiftClosed, ShiftOpened, Unwritten
 from terminal.journal.taps import NOWHERE_SETTLED, End, JournalTap, taps
+from terminal.money import amount_text
 from terminal.policy.policy import Policy
 
 DAY_FIELDS: Final = (
@@ -32,6 +34,7 @@ DAY_FIELDS: Final = (
     "product",
     "taps",
     "persons",
+    "currency",
     "amount",
 )
 SHIFT_FIELDS: Final = (
@@ -48,6 +51,7 @@ SHIFT_FIELDS: Final = (
     "not_committed",
     "unresolved",
     "cash_sales",
+    "currency",
     "cash",
     "amount",
     "refusals",
@@ -80,6 +84,7 @@ class DayEntry(NamedTuple):
     profile: str
     kind: str
     code: str
+    currency: str
 
 
 class RideReport:
@@ -94,19 +99,22 @@ class RideReport:
     def take(self, tap: JournalTap, policy: Policy | None) -> None:
         """Count one tap; `policy` is the one it was decided with, None when that is not known."""
         day = self._policy.service_date(_local(tap.record.at_ms, self._policy.zone)).isoformat()
-        entry = DayEntry(day, tap.terminal, tap.profile, *_kind_and_code(tap))
+        entry = DayEntry(day, tap.terminal, tap.profile, *_kind_and_code(tap), tap.record.currency)
         self._lines.setdefault(entry, RideTotals()).add(RideTotals(1, tap.riders, tap.charge_minor))
         if entry.kind == Admission.LET_IN and isinstance(tap.record, Intent) and tap.profile == "bus":
             self._named[entry.code] = self._named.get(entry.code) or policy
 
     def rows(self) -> list[dict[str, str]]:
-        """The lines in order, and their total last."""
-        total = RideTotals()
+        """The lines in order, and their total last, one for each currency."""
+        totals: dict[str, RideTotals] = {}
         rows = []
         for entry, line in sorted(self._lines.items()):
-            total.add(line)
-            rows.append(_day_row(entry._asdict(), self._product(entry), line))
-        return [*rows, _day_row(dict.fromkeys(DayEntry._fields, "") | {"day": TOTAL}, "", total)]
+            totals.setdefault(entry.currency, RideTotals()).add(line)
+            rows.append(_day_row(entry, self._product(entry), line))
+        return rows + [
+            _day_row(DayEntry(TOTAL, 0, "", "", "", currency), "", total)
+            for currency, total in sorted(totals.items() or {"": RideTotals()}.items())
+        ]
 
     def _product(self, entry: DayEntry) -> str:
         """The line's product in words; empty where nothing was sold."""
@@ -132,7 +140,14 @@ class Shift:
     amount_minor: int = 0
     cash_sales: int = 0
     cash_minor: int = 0
-    refusals: dict[str, int] | None = None
+    currency: str = ""
+    refusals: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Each of `COUNTED` by name."""
+        refused = sum(self.refusals.values())
+        return {name: refused if name == "refused" else getattr(self, name) for name in COUNTED}
 
 
 def shift_report(
@@ -144,7 +159,7 @@ def shift_report(
     def note_shifts() -> Iterable[tuple[int, AnyRecord]]:
         for sequence, record in rows:
             if isinstance(record, ShiftOpened):
-                shifts[record.shift] = Shift(terminal, record, None, refusals={})
+                shifts[record.shift] = Shift(terminal, record, None)
             elif isinstance(record, ShiftClosed) and record.shift in shifts:
                 shifts[record.shift].closed = record
             yield sequence, record
@@ -157,24 +172,13 @@ def shift_report(
 
 
 def shift_rows(shifts: Iterable[Shift], zone: tzinfo) -> list[dict[str, str]]:
-    """The shifts as rows, and their total last."""
-    rows, numbers = [], dict.fromkeys(COUNTED, 0)
-    amount_minor = cash_minor = 0
+    """The shifts as rows, and their total last, one for each currency. A shift has one, as its journal."""
+    rows: list[dict[str, str]] = []
+    numbers: dict[str, Counter[str]] = {}
     for shift in shifts:
-        refusals = shift.refusals or {}
-        counted = {
-            "taps": shift.taps,
-            "accepted": shift.accepted,
-            "inside": shift.inside,
-            "refused": sum(refusals.values()),
-            "not_committed": shift.not_committed,
-            "unresolved": shift.unresolved,
-            "cash_sales": shift.cash_sales,
-        }
-        for name, count in counted.items():
-            numbers[name] += count
-        amount_minor += shift.amount_minor
-        cash_minor += shift.cash_minor
+        sums = {"cash": shift.cash_minor, "amount": shift.amount_minor}
+        numbers.setdefault(shift.currency, Counter()).update(shift.counts | sums)
+        refusals = " ".join(f"{message}={count}" for message, count in sorted(shift.refusals.items()))
         rows.append(
             {
                 "terminal": str(shift.terminal),
@@ -183,14 +187,20 @@ def shift_rows(shifts: Iterable[Shift], zone: tzinfo) -> list[dict[str, str]]:
                 "route": str(shift.opened.route),
                 "opened_at": _local(shift.opened.at_ms, zone).isoformat(),
                 "closed_at": _local(shift.closed.at_ms, zone).isoformat() if shift.closed else "",
-                **{name: str(count) for name, count in counted.items()},
-                "cash": decimal(shift.cash_minor),
-                "amount": decimal(shift.amount_minor),
-                "refusals": " ".join(f"{message}={count}" for message, count in sorted(refusals.items())),
+                **_numbers(shift.counts | sums, shift.currency),
+                "refusals": refusals,
             }
         )
-    total = dict.fromkeys(SHIFT_FIELDS, "") | {name: str(count) for name, count in numbers.items()}
-    return [*rows, total | {"terminal": TOTAL, "cash": decimal(cash_minor), "amount": decimal(amount_minor)}]
+    nothing = dict.fromkeys(SHIFT_FIELDS, "") | {"terminal": TOTAL}
+    return rows + [
+        nothing | _numbers(counted, currency)
+        for currency, counted in sorted(numbers.items() or {"": Counter()}.items())
+    ]
+
+
+def _numbers(counted: Mapping[str, int], currency: str) -> dict[str, str]:
+    sums = {name: amount_text(counted.get(name, 0), currency) for name in ("cash", "amount")}
+    return {name: str(counted.get(name, 0)) for name in COUNTED} | {"currency": currency} | sums
 
 
 def _count(shift: Shift, tap: JournalTap) -> None:
@@ -203,11 +213,8 @@ def _count(shift: Shift, tap: JournalTap) -> None:
     if isinstance(tap.record, CashSale):
         shift.cash_minor += tap.charge_minor
         shift.cash_sales += 1
-    if (
-        isinstance(tap.record, Unwritten)
-        and tap.admission is Admission.REFUSED
-        and shift.refusals is not None
-    ):
+    shift.currency = shift.currency or tap.record.currency
+    if isinstance(tap.record, Unwritten) and tap.admission is Admission.REFUSED:
         shift.refusals[tap.record.message] = shift.refusals.get(tap.record.message, 0) + 1
 
 
@@ -222,14 +229,18 @@ def _kind_and_code(tap: JournalTap) -> tuple[str, str]:
     return Admission.LET_IN, payment_code(record) if record.profile == "bus" else record.message
 
 
-def _day_row(entry: Mapping[str, object], product: str, line: RideTotals) -> dict[str, str]:
+def _day_row(entry: DayEntry, product: str, line: RideTotals) -> dict[str, str]:
     return {
-        "service_date": str(entry["day"]),
-        **{name: str(entry[name]) for name in ("terminal", "profile", "kind", "code")},
+        "service_date": entry.day,
+        "terminal": str(entry.terminal or ""),
+        "profile": entry.profile,
+        "kind": entry.kind,
+        "code": entry.code,
         "product": product,
         "taps": str(line.taps),
         "persons": str(line.riders),
-        "amount": decimal(line.amount_minor),
+        "currency": entry.currency,
+        "amount": amount_text(line.amount_minor, entry.currency),
     }
 
 

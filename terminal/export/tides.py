@@ -18,6 +18,7 @@ from terminal.decision.flags import RideFlag
 from terminal.export.product import payment_code, payment_name, rider_category
 from terminal.journal.records import CashSale, Intent
 from terminal.journal.taps import End, JournalTap
+from terminal.money import amount_text
 from terminal.policy.policy import Policy
 
 FIELDS: Final = (
@@ -80,7 +81,7 @@ def fare_transaction(tap: JournalTap, policy: Policy, pseudonym: Pseudonym) -> d
             "rider_category": rider_category(intent),
             "fare_product": payment_name(payment_code(intent), policy),
             "token_id": pseudonym(intent.card_ref).hex(),
-            "balance": decimal(intent.balance_after_minor),
+            "balance": amount_text(intent.balance_after_minor, intent.currency),
         }
     )
 
@@ -92,8 +93,8 @@ def _stated(tap: JournalTap, record: Intent | CashSale, policy: Policy) -> dict[
         "transaction_id": f"{tap.terminal}-{tap.sequence}",
         "service_date": policy.service_date(local).isoformat(),
         "event_timestamp": local.isoformat(),
-        "amount": decimal(tap.charge_minor),
-        "currency_type": policy.document.header.currency,
+        "amount": amount_text(tap.charge_minor, record.currency),
+        "currency_type": record.currency,
         "trip_id_performed": f"{tap.terminal}-{record.shift}-{record.turn}" if record.turn else "",
         "pattern_id": f"{record.route}-{record.direction}",
         "device_id": str(tap.terminal),
@@ -105,12 +106,6 @@ def _stated(tap: JournalTap, record: Intent | CashSale, policy: Policy) -> dict[
 
 def _row(known: dict[str, str]) -> dict[str, str]:
     return {name: known.get(name, "") for name in FIELDS}
-
-
-def decimal(minor: int) -> str:
-    """Kopecks as a decimal number, exactly."""
-    sign, rest = ("-" if minor < 0 else ""), abs(minor)
-    return f"{sign}{rest // 100}.{rest % 100:02d}"
 
 
 def _action(intent: Intent) -> str:

@@ -81,6 +81,7 @@ class MealServed(Record, frozen=True, array_like=True, tag=20):
     confirmed_by: str = ""
     spare: int = 0
     action: str = ""
+    currency: str = ""
 
 
 class SaleLine(msgspec.Struct, frozen=True, array_like=True):
@@ -105,6 +106,7 @@ class BuffetSale(Record, frozen=True, array_like=True, tag=21):
     flags: tuple[str, ...] = ()
     roster: int = 0
     action: str = ""
+    currency: str = ""
 
     @property
     def sum_minor(self) -> int:
@@ -125,6 +127,7 @@ class Annulment(Record, frozen=True, array_like=True, tag=22):
     shift: int
     returned_minor: int
     action: str = ""
+    currency: str = ""
 
 
 class NotCollected(Record, frozen=True, array_like=True, tag=23):
@@ -161,6 +164,7 @@ class DayClosed(Record, frozen=True, array_like=True, tag=25):
     operator: str
     totals: dict[str, int]
     action: str = ""
+    currency: str = ""
 
 
 class CardLent(Record, frozen=True, array_like=True, tag=26):
@@ -195,6 +199,7 @@ class IssueRefused(Record, frozen=True, array_like=True, tag=28):
     tariff: str
     reasons: tuple[TrailEntry, ...]
     action: str = ""
+    currency: str = ""
 
 
 CanteenRecord: TypeAlias = (

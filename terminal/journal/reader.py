@@ -105,13 +105,20 @@ class JournalReader:
 
     def scan(self, after: int = 0) -> Iterator[Row | BrokenRow]:
         """Every row above `after`, a changed one as such: for those who must see the others all the same."""
-        while columns := self._columns("WHERE sequence > ? ORDER BY sequence LIMIT ?", after, PAGE_ROWS):
-            for sequence, body, row_hash in columns:
-                after = sequence
-                try:
-                    yield read_row(self._contents, sequence, body, row_hash)
-                except Broken:
-                    yield BrokenRow(sequence)
+        while rows := self.scanned(after, PAGE_ROWS):
+            yield from rows
+            after = rows[-1].sequence
+
+    def scanned(self, after: int, limit: int) -> list[Row | BrokenRow]:
+        """At most `limit` rows above `after`, as `scan` gives them."""
+        columns = self._columns("WHERE sequence > ? ORDER BY sequence LIMIT ?", after, limit)
+        return [self._opened(*row) for row in columns]
+
+    def _opened(self, sequence: int, body: bytes, row_hash: object) -> Row | BrokenRow:
+        try:
+            return read_row(self._contents, sequence, body, row_hash)
+        except Broken:
+            return BrokenRow(sequence)
 
     def hash_at(self, sequence: int) -> bytes | None:
         """The hash of a row that is still held, or of the place where the held rows begin."""

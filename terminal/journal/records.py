@@ -4,7 +4,8 @@ Bytes: one version byte, then a msgpack array `[kind, field, field, …]`. Field
 new one with a default, so that old rows stay readable; the version byte changes only when that is impossible.
 
 No row carries a name, a card number, a UID or a key (docs/rules.md#d-02). `card_ref` is a keyed token of the card
-itself, `person_ref` one of its holder, only where a row is about a person (ADR 28). Money is in kopecks, times are
+itself, `person_ref` one of its holder, only where a row is about a person (ADR 28). Money is in minor units of
+`currency`, a code of ISO 4217 that every row with sums names, its trail included: kopecks, cents, whole yen. Times are
 milliseconds since 1970 UTC. Order is given by the sequence, never by `at_ms`.
 """
 
@@ -57,6 +58,7 @@ class ShiftClosed(Record, frozen=True, array_like=True, tag=3):
     shift: int
     totals: dict[str, int]
     action: str = ""
+    currency: str = ""
 
 
 class Intent(Record, frozen=True, array_like=True, tag=4):
@@ -98,6 +100,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     lists: dict[str, str] = msgspec.field(default_factory=dict)
     key_version: int = 0
     person_ref: bytes | None = None
+    currency: str = ""
 
 
 class SettledBy(StrEnum):
@@ -179,6 +182,7 @@ class Unwritten(Record, frozen=True, array_like=True, tag=8):
     trip: dict[str, bool | int | str] = msgspec.field(default_factory=dict)
     lists: dict[str, str] = msgspec.field(default_factory=dict)
     person_ref: bytes | None = None
+    currency: str = ""
 
 
 class Fault(Record, frozen=True, array_like=True, tag=9):
@@ -205,6 +209,7 @@ class CashSale(Record, frozen=True, array_like=True, tag=10):
     trip: dict[str, bool | int | str] = msgspec.field(default_factory=dict)
     flags: tuple[str, ...] = ()
     action: str = ""
+    currency: str = ""
 
 
 AnyRecord: TypeAlias = (

@@ -34,6 +34,7 @@ from terminal.media.port import (
     WriteUnknown,
 )
 from terminal.messages import LANGUAGES, TABLE, text
+from terminal.money import DECIMALS
 from terminal.policy.policy import Policy
 from terminal.trail import TrailEntry, recorded
 from terminal.trip.facts import Trip
@@ -102,11 +103,11 @@ class GuardedMedium:
         return replace(found, read=(), writer=writer)  # nothing is decided again without this code
 
     def decide(self, snapshot: Any, policy: Policy, trip: Trip, now: datetime) -> Decision:
-        decision = self._tried(lambda: self._sound(self._medium.decide(snapshot, policy, trip, now)))
+        decision = self._tried(lambda: self._sound(self._medium.decide(snapshot, policy, trip, now), policy))
         self._watch.works()
         return decision
 
-    def _sound(self, decision: Decision) -> Decision:
+    def _sound(self, decision: Decision, policy: Policy) -> Decision:
         """`decision`, if it can be carried out, shown in every language and recorded as codes."""
         outcome: Outcome = _require(_require(decision, Decision).outcome, Outcome)
         _require(outcome.admission, Admission)
@@ -124,6 +125,8 @@ class GuardedMedium:
         for string in _strings(decision):
             if not CODE.fullmatch(string):
                 raise ValueError(f"{string!r} is no code")
+        if outcome.values.get("currency", policy.currency) != policy.currency:
+            raise ValueError(f"a sum in {outcome.values['currency']} where cards pay in {policy.currency}")
         return decision
 
     def _tried(self, call: Callable[[], Answer]) -> Answer:
@@ -217,7 +220,11 @@ def _strings(decision: Decision) -> Iterator[str]:
     yield from (fact.code for fact in decision.facts)
     for values in (decision.outcome.values, *(fact.inputs for fact in decision.facts)):
         yield from values
-        yield from (value for value in values.values() if isinstance(value, str))
+        yield from (
+            value
+            for name, value in values.items()
+            if isinstance(value, str) and not (name == "currency" and value in DECIMALS)
+        )
 
 
 def _require(value: Any, *kinds: type) -> Any:

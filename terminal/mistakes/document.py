@@ -37,7 +37,7 @@ def parsed(form: FileForm[Shape], content: bytes, name: str, *, json: bool = Fal
     """What is in `content`; `name` is the file in messages. Raises the form's error with all mistakes."""
     found = judged(form, content, name, json=json)
     if isinstance(found, Mistakes):
-        raise _refusal(form.error, found)
+        raise _refusal(form.error, found) from None  # what parsers say may quote what is private
     return found
 
 

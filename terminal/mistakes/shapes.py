@@ -149,7 +149,6 @@ def _called(found: Mended, kind: inspect.StructType, value: dict[str, Any], path
             found.note(join(path, key), ShapeMistake.UNKNOWN_KEY, key=_name(found, key), known=listed)
         if near and near[0] in free:
             called[near[0]] = key
-            found.changed.append(join(path, near[0]))
     return called
 
 

@@ -52,19 +52,19 @@ class ShapeMistake(MistakeCode):
     UNKNOWN_KIND_NEAR = (
         "unknown_kind_near",
         N_("unknown kind {given}"),
-        N_('Did you mean "{near}"? Kinds here: {known}.'),
+        N_("Did you mean `{near}`? Kinds here: {known}."),
     )
     MISSING_KIND = "missing_kind", N_("the table does not say its `{key}`"), N_("Add it, one of: {known}.")
     UNKNOWN_WORD = "unknown_word", N_("unknown word {given}"), N_("Write one of: {known}.")
     UNKNOWN_WORD_NEAR = (
         "unknown_word_near",
         N_("unknown word {given}"),
-        N_('Did you mean "{near}"? Known: {known}.'),
+        N_("Did you mean `{near}`? Known: {known}."),
     )
     MONEY = (
         "money",
         N_("{given} is no amount"),
-        N_("Write kopecks as a whole number: {amount_minor}"),
+        N_("Write minor units (kopecks) as a whole number: {amount_minor}"),
     )
     MONEY_OF = (
         "money_of",
@@ -92,7 +92,7 @@ class ShapeMistake(MistakeCode):
     NEEDS_TABLE = (
         "needs_table",
         N_("{given} where a table is needed"),
-        N_("Write [{path}] with its keys below, or { key = value }."),
+        N_("Write [{path}] with its keys below, or {{ key = value }}."),
     )
     NEEDS_TABLES = (
         "needs_tables",
@@ -354,7 +354,7 @@ def _word(found: Mended, kind: inspect.Type, value: Any, path: str) -> None:
     if sound:
         return
     near = get_close_matches(value, known, 1) if isinstance(value, str) else []
-    given, listed = found.given(value), ", ".join(known)
+    given, listed = found.given(value), ", ".join(sorted(known))
     if near:
         found.note(path, ShapeMistake.UNKNOWN_WORD_NEAR, given=given, near=near[0], known=listed)
     else:

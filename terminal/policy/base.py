@@ -86,7 +86,7 @@ class Thing(StrEnum):
     CALENDAR = N_("calendar")
     CARD = N_("card")
     CODE_WITH_MEAL = N_("code with a meal entitlement")
-    CONCESSION = N_("concession")
+    CONCESSION = N_("concession code")
     CONCESSION_WITH_FARE = N_("concession with a fare")
     COUNTER = N_("counter")
     FARE_MEDIUM = N_("fare medium")

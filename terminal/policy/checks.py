@@ -7,11 +7,12 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from terminal.errors import Mistake
+from terminal.money import DECIMALS
 from terminal.policy.base import FareMedium, Right, moment_problems, unique
 from terminal.policy.counters.checks import counters_problems
 from terminal.policy.document.counters import COUNTER_BITS
 from terminal.policy.document.fares import FareSource
-from terminal.policy.document.schema import Profile, ReceiptWay, RegionDocument
+from terminal.policy.document.schema import Profile, Receipts, ReceiptWay, RegionDocument
 from terminal.policy.fares.checks import fare_problems
 from terminal.policy.gtfs.section import Destination
 from terminal.policy.gtfs.section_checks import section_problems
@@ -21,7 +22,6 @@ from terminal.policy.mistakes import RuleMistake
 from terminal.policy.rights.checks import right_problems
 from terminal.texts import languages
 
-CURRENCIES: Final = ("RUB",)
 LANGUAGES: Final = languages()
 
 
@@ -49,12 +49,8 @@ def _header(document: RegionDocument) -> Iterator[Mistake]:
         yield Mistake("header.valid_to", RuleMistake.NEVER_VALID)
     if header.issued_at is not None and header.issued_at > header.valid_to:
         yield Mistake("header.issued_at", RuleMistake.ISSUED_TOO_LATE)
-    if header.currency not in CURRENCIES:
-        yield Mistake(
-            "header.currency",
-            RuleMistake.UNKNOWN_CURRENCY,
-            {"currency": header.currency, "known": ", ".join(CURRENCIES)},
-        )
+    if header.currency not in DECIMALS:
+        yield Mistake("header.currency", RuleMistake.UNKNOWN_CURRENCY, {"currency": header.currency})
     try:
         ZoneInfo(header.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -119,9 +115,24 @@ def receipt_problems(document: RegionDocument) -> Iterator[Mistake]:
     receipts = document.receipts
     if receipts is None:
         return
+    yield from _fiscal(receipts, document.header.currency)
     yield from unique("receipts.ways", receipts.ways)
     controlled = ReceiptWay.CONTROL_TICKET in receipts.ways
     if controlled and receipts.site is None:
         yield Mistake("receipts.site", RuleMistake.TICKET_WITHOUT_SITE)
     if controlled and receipts.ways[-1] is not ReceiptWay.CONTROL_TICKET:
         yield Mistake("receipts.ways", RuleMistake.TICKET_NOT_LAST)
+
+
+FISCAL_CURRENCY: Final = "RUB"
+"""Of the receipts of 54-FZ."""
+
+
+def _fiscal(receipts: Receipts, currency: str) -> Iterator[Mistake]:
+    """T-50: receipts of 54-FZ where sums are roubles, and there always."""
+    for name, stated in (("vat", receipts.vat is not None), ("ways", bool(receipts.ways))):
+        if currency == FISCAL_CURRENCY and not stated:
+            yield Mistake(f"receipts.{name}", RuleMistake.FISCAL_MISSING)
+        elif currency in DECIMALS and currency != FISCAL_CURRENCY and stated:
+            values = {"fiscal": FISCAL_CURRENCY, "currency": currency}
+            yield Mistake(f"receipts.{name}", RuleMistake.FISCAL_ELSEWHERE, values)

@@ -17,10 +17,10 @@ from terminal.errors import Mistake, MistakeCode, RegionDocumentError
 from terminal.mistakes.document import Mistakes, judged, parsed, read
 from terminal.mistakes.form import FileForm
 from terminal.mistakes.places import steps_of
+from terminal.money import DECIMALS
 from terminal.policy.checks import problems
 from terminal.policy.document.schema import SCHEMA_VERSION, Header, RegionDocument
 from terminal.policy.ends import DocumentEnd, end_of
-from terminal.policy.gtfs.currency import DECIMALS
 from terminal.policy.gtfs.section import section_with_tables
 from terminal.policy.keyed_file import IssuedList
 from terminal.policy.mistakes import NameMistake, RuleMistake, SchemaMistake

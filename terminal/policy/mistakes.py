@@ -13,9 +13,9 @@ class NameMistake(MistakeCode):
     UNKNOWN_NEAR = (
         "unknown_name_near",
         N_("unknown {thing} {value}"),
-        N_("Did you mean {near}? Known: {known}."),
+        N_("Did you mean `{near}`? Known: {known}."),
     )
-    NONE_KNOWN = "none_known", N_("unknown {thing} {value}"), N_("The document has none: add it.")
+    NONE_KNOWN = "none_known", N_("unknown {thing} {value}"), N_("Known: none in this document.")
     USED_TWICE = "used_twice", N_("{value} is already used by [{first}]"), N_("Give each its own.")
     OUT_OF_REACH = (
         "out_of_reach",
@@ -61,7 +61,7 @@ class RuleMistake(MistakeCode):
     UNKNOWN_CURRENCY = (
         "unknown_currency",
         N_('unknown currency "{currency}"'),
-        N_("Use {known}: the purse on the card counts its hundredths."),
+        N_("Use a code of ISO 4217 such as RUB, EUR or KZT: the purse on the card counts its minor units."),
     )
     UNKNOWN_TIME_ZONE = (
         "unknown_time_zone",
@@ -107,6 +107,16 @@ class RuleMistake(MistakeCode):
         "ticket_without_site",
         N_("a control ticket must say where the receipt is found"),
         N_("Add `site`, or take `control_ticket` out of `ways`."),
+    )
+    FISCAL_MISSING = (
+        "fiscal_missing",
+        N_("a receipt of 54-FZ cannot be asked for without it"),
+        N_("Add it."),
+    )
+    FISCAL_ELSEWHERE = (
+        "fiscal_elsewhere",
+        N_("receipts of 54-FZ are in {fiscal}, the document is in {currency}"),
+        N_("Leave it out: tickets are given, and no receipt is asked for."),
     )
     TICKET_NOT_LAST = (
         "ticket_not_last",
@@ -202,7 +212,7 @@ class RuleMistake(MistakeCode):
     TRANSFER_NOT_OPENED = (
         "transfer_not_opened",
         N_("nothing opens `{transfer}`"),
-        N_("Name it in the `transfer` of [fares], of a fare rule or of a plan, or remove it."),
+        N_("Name it in `fares.transfer`, or in the `transfer` of a fare rule or a plan, or remove it."),
     )
     TRANSFER_NAMED_NONE = (
         "transfer_named_none",
@@ -314,7 +324,7 @@ class RuleMistake(MistakeCode):
     TAKES_TOO_MUCH = (
         "takes_too_much",
         N_("takes {amount_minor} off a fare of {lowest_minor} in `{table}`"),
-        N_('Take less off, or write fare = { kind = "free" }.'),
+        N_('Take less off, or write fare = {{ kind = "free" }}.'),
     )
     PRODUCT_NOT_ASKED = (
         "product_not_asked",

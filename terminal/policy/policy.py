@@ -105,13 +105,18 @@ class Policy(Struct, frozen=True):
         )
 
     @property
+    def currency(self) -> str:
+        """What every sum is in: the purse of the region's cards counts its minor units."""
+        return self.document.header.currency
+
+    @property
     def counters(self) -> tuple[Counter, ...]:
         """The counters on the card, from the most significant bit downwards."""
         return tuple(self.card.by_name.values())
 
     @property
     def contract_counters(self) -> tuple[Counter, ...]:
-        """The counters of the contract slots, A then B."""
+        """The counters of the contract slots, A then B; none where nothing that is sold counts."""
         return self.card.contracts
 
     def ordinary_fare(

@@ -45,6 +45,7 @@ def sell_for_cash(
             reasons=recorded(decision.facts),
             trip=stated(trip),
             flags=decision.flags,
+            currency=policy.currency,
         )
     )
     return ReceiptSale(
@@ -53,6 +54,7 @@ def sell_for_cash(
         at=now.replace(microsecond=0),
         medium=FareMedium.CASH,
         sum_minor=decision.sum_minor,
+        currency=policy.currency,
         route=trip.route,
         direction=trip.direction,
         persons=persons,

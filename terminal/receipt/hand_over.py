@@ -8,13 +8,13 @@ from terminal.receipt.request import Issue, Means, ReceiptSale, paperwork
 
 
 def hand_over(
-    adapter: ReceiptAdapter, sale: ReceiptSale, receipts: Receipts, currency: str, means: Means
+    adapter: ReceiptAdapter, sale: ReceiptSale, receipts: Receipts, means: Means
 ) -> Accepted | None:
-    """Give the adapter what `sale` leaves behind; None when there is nothing to ask for (T-52).
+    """Give the adapter what `sale` leaves behind; None when there is nothing to ask for (T-50, T-52).
 
     Raises `ReceiptError`. Doing it again changes nothing.
     """
-    papers = paperwork(sale, receipts, currency, means)
+    papers = paperwork(sale, receipts, means)
     if papers.ticket.issue is Issue.PRINTED:
         adapter.print_ticket(papers.ticket)
     return None if papers.request is None else adapter.request(papers.request)

@@ -24,6 +24,7 @@ class ReceiptSale(Struct, frozen=True):
     at: datetime
     medium: FareMedium
     sum_minor: int
+    currency: str
     route: int
     direction: int
     persons: int = 1
@@ -61,6 +62,7 @@ class Ticket(Struct, frozen=True):
     vehicle: str
     persons: int
     sum_minor: int
+    currency: str
     issue: Issue
     found_at: str | None = None
 
@@ -87,13 +89,14 @@ class Paperwork(Struct, frozen=True):
     request: ReceiptRequest | None
 
 
-def paperwork(sale: ReceiptSale, receipts: Receipts, currency: str, means: Means) -> Paperwork:
-    """The ticket of a sale, and the receipt request if money was paid.
+def paperwork(sale: ReceiptSale, receipts: Receipts, means: Means) -> Paperwork:
+    """The ticket of a sale, and the receipt request if money was paid and the region's law asks for one (T-50).
 
     Raises `ReceiptError` when the region names no way this terminal has.
     """
-    way = way_of(receipts, means) if sale.sum_minor else None
-    request = None if way is None else _request(sale, receipts, currency, way)
+    way = way_of(receipts, means) if sale.sum_minor and receipts.ways else None
+    vat = receipts.vat
+    request = None if way is None or vat is None else _request(sale, receipts.place, vat, way)
     return Paperwork(_ticket(sale, receipts, means, way), request)
 
 
@@ -114,16 +117,16 @@ def way_of(receipts: Receipts, means: Means) -> ReceiptWay:
     )
 
 
-def _request(sale: ReceiptSale, receipts: Receipts, currency: str, way: ReceiptWay) -> ReceiptRequest:
+def _request(sale: ReceiptSale, place: str, vat: Vat, way: ReceiptWay) -> ReceiptRequest:
     return ReceiptRequest(
         id=sale.ticket_id,
         at=sale.at,
-        place=receipts.place,
+        place=place,
         vehicle=sale.vehicle,
         route=sale.route,
         sum_minor=sale.sum_minor,
-        currency=currency,
-        vat=receipts.vat,
+        currency=sale.currency,
+        vat=vat,
         medium=sale.medium,
         way=way,
     )
@@ -140,6 +143,7 @@ def _ticket(sale: ReceiptSale, receipts: Receipts, means: Means, way: ReceiptWay
         vehicle=sale.vehicle,
         persons=sale.persons,
         sum_minor=sale.sum_minor,
+        currency=sale.currency,
         issue=Issue.PRINTED if on_paper else Issue.RECORDED,
         found_at=receipts.site if way is ReceiptWay.CONTROL_TICKET else None,
     )

@@ -87,7 +87,10 @@ def at_issuing_point(
     carried = rebase(CardSnapshot(UID, changed, event), policy, here, at)
     carried = carried if visit.counters else of_boarding(carried)
     counters = carried.counters
-    for counter, old, new in zip(policy.contract_counters, rights.contracts, changed.contracts, strict=True):
+    slots = zip(rights.contracts, changed.contracts, strict=True)
+    for counter, (old, new) in zip(
+        policy.contract_counters, slots, strict=False
+    ):  # none where nothing counts
         if new is not None and (
             old is None or (old.product, old.valid_from) != (new.product, new.valid_from)
         ):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from terminal.messages import money, text
+from terminal.messages import text
+from terminal.money import money
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import balance_minor
 from terminal.scenario.play import Played
@@ -17,14 +18,16 @@ def tap_lines(played: Played, policy: Policy, language: str) -> Iterator[str]:
     outcome, left_minor = played.decision.outcome, balance_minor(played)
     yield f"{played.tap}{_turn(played)}. {place(played, policy)}"
     for number, reason in enumerate(played.decision.facts, start=1):
-        yield f"   {number}) {step_line(reason, language)}"
+        yield f"   {number}) {step_line(reason, policy.currency, language)}"
     shown = text(outcome.message, language, outcome.values)
     t = translator(language)
     sums = [
         (t.pgettext("trail", "charged"), outcome.charge_minor or None),
         (t.pgettext("trail", "balance"), left_minor),
     ]
-    sums_shown = "".join(f" · {what} {money(minor, language)}" for what, minor in sums if minor is not None)
+    sums_shown = "".join(
+        f" · {what} {money(minor, policy.currency, language)}" for what, minor in sums if minor is not None
+    )
     yield f"   → {shown}{sums_shown}"
 
 

@@ -7,9 +7,10 @@
         return pages.page(request, "shift.html", "ru", shift=shift)
 
 Templates are Jinja2 with escaping on. They know `_`, `gettext`, `ngettext`, `pgettext` (values by name:
-`{{ ngettext("%(num)d tap", "%(num)d taps", n) }}`), `{% trans %}`, `language`, and `static("shift.css")`: the address
-of a file with its hash, so that browsers may keep it for ever. Folders are searched in order; templates/base.html,
-static/base.css and static/live.js of this package are there for all pages.
+`{{ ngettext("%(num)d tap", "%(num)d taps", n) }}`), `{% trans %}`, `language`, the filters `day` and `money` (sums of
+the template's `currency`), and `static("shift.css")`: the address of a file with its hash, so that browsers may keep it
+for ever. Folders are searched in order; templates/base.html,
+static/base.css, static/live.js and static/sums.js of this package are there for all pages.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from terminal.messages import day, money
+from terminal.messages import day
+from terminal.money import money
 from terminal.texts import translator
 
 HERE: Final = Path(__file__).parent
@@ -87,7 +89,9 @@ class Pages:
             extensions=["jinja2.ext.i18n"],
         )
         environment.install_gettext_translations(translator(language), newstyle=True)  # type: ignore[attr-defined]
-        environment.filters["money"] = lambda sum_minor: money(sum_minor, language)
+        environment.filters["money"] = pass_context(
+            lambda context, sum_minor: money(sum_minor, context["currency"], language)
+        )
         environment.filters["day"] = lambda iso: day(iso, language)
         return environment
 

@@ -79,6 +79,18 @@ def require_shift_of(journal: Journal, profile: str) -> None:
         )
 
 
+def require_currency(journal: Journal, currency: str) -> None:
+    """Raise `JournalError` when the newest tap of the journal was in another currency: sums of a shift would be of two,
+    and the cards' purses go on counting in the first.
+    """
+    last = journal.last_intent
+    if last is not None and last.intent.currency != currency:
+        raise JournalError(
+            f"this terminal has taken {last.intent.currency or 'no currency'}, the region document is in {currency}",
+            "Give the document of its region, or begin a new terminal number with a state folder of its own.",
+        )
+
+
 def close_shift(journal: Journal, now: datetime, count: ShiftCount | None = None) -> ShiftClosed:
     """Close the open shift with its totals; raises `JournalError` when none is open.
 
@@ -89,7 +101,8 @@ def close_shift(journal: Journal, now: datetime, count: ShiftCount | None = None
         raise JournalError("no shift is open", "Open one with `terminal shift open`.")
     if count is None or count.shift != shift.shift:
         count = ShiftCount(shift.shift)
-    closed = ShiftClosed(unix_ms(now), shift=shift.shift, totals=count.totals(journal))
+    totals = count.totals(journal)
+    closed = ShiftClosed(unix_ms(now), shift=shift.shift, totals=totals, currency=count.currency)
     journal.append(closed)
     return closed
 
@@ -103,6 +116,8 @@ class ShiftCount:
 
     def __init__(self, shift: int) -> None:
         self.shift = shift
+        self.currency = ""
+        """What the sums are in, as far as counted: a terminal's journal has one currency (`require_currency`)."""
         self._counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
         self._refused: Counter[str] = Counter()
         self._inside: Counter[str] = Counter()
@@ -135,6 +150,11 @@ class ShiftCount:
 
     def _count(self, sequence: int, record: AnyRecord) -> None:
         totals, number = self._counts, self.shift
+        if (
+            isinstance(record, Intent | Unwritten | CashSale | MealServed | BuffetSale)
+            and record.shift == number
+        ):
+            self.currency = self.currency or record.currency
         match record:
             case Intent() if record.shift == number:
                 self._intents.take(sequence, record)

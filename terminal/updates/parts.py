@@ -96,6 +96,9 @@ class RegionPart(PlainPart[Policy]):
             require_meal(self.serving, value)
         except CanteenRefused as error:
             return Objection(UpdateFault.NO_MEAL, error)
+        present: Policy = newest(SetKind.REGION, value)
+        if present.currency != value.currency:
+            return Objection(UpdateFault.OTHER_CURRENCY, _other_currency(present.currency, value.currency))
         return _unknowable(self.require, value.document, newest(SetKind.ROUTES, NO_ROUTES))
 
     def load(self, slot: Path, called: str = "") -> LoadedEdition[Policy]:
@@ -175,6 +178,13 @@ class GrantsPart(PlainPart[GrantList]):
 def _keyed(kind: SetKind, listed: KeyedList) -> LoadedEdition[KeyedList]:
     edition = Edition(kind.value, listed.version, listed.region, issued_at=listed.issued_at)
     return LoadedEdition(edition, listed.digest, listed)
+
+
+def _other_currency(present: str, offered: str) -> RegionDocumentError:
+    return RegionDocumentError(
+        f"it is in {offered}, what is in force in {present}",
+        "The cards' purses go on counting: give the new currency a region, a document and terminals of its own.",
+    )
 
 
 def _unknowable(require: Requirement, document: RegionDocument, routes: RouteBook) -> Objection | None:

@@ -35,5 +35,5 @@ def test_every_bit_of_a_purse_tap(town_of: OpenTown, towards: str) -> None:
             "docs/security.md states it"
         )
         totals = reconciled(town, reports, fresh).total
-        assert totals.charged_minor == 2400 * ends[True]
+        assert totals.charged_in("RUB") == 2400 * ends[True]
         assert (totals.tmv_failed, totals.unresolved_open) == (0, 0)

@@ -121,7 +121,7 @@ def stored_row(town: StormTown, _listener: DigestListener) -> None:
 def booked_total(town: StormTown, _listener: DigestListener) -> None:
     with closing(connect(town.collector_folder / BOOKS_FILE)) as books:
         books.execute(
-            "UPDATE total SET charged_minor = charged_minor + 1 WHERE terminal = (SELECT min(terminal) FROM total)"
+            "UPDATE charged SET sum_minor = sum_minor + 1 WHERE terminal = (SELECT min(terminal) FROM charged)"
         )
 
 

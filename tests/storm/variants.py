@@ -162,7 +162,10 @@ def rounding_in_the_sum(patch: Patch) -> None:
     def result(self: Any) -> Any:
         found = original(self)
         for totals in (found.total, *found.terminals.values()):
-            totals.charged_minor = round(totals.charged_minor / 10_000) * 10_000
+            totals.charged_minor = {
+                currency: round(sum_minor / 10_000) * 10_000
+                for currency, sum_minor in totals.charged_minor.items()
+            }
         return found
 
     patch.setattr(reconcile._Reconciler, "result", result)

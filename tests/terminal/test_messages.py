@@ -14,13 +14,13 @@ from terminal.messages import (
     MediumMessage,
     colour,
     day,
-    money,
     register,
     sound,
     text,
     trips,
     wording,
 )
+from terminal.money import money
 
 # Written apart from the table: code | colour | Russian | English.
 ROWS = """
@@ -88,6 +88,7 @@ VALUES: dict[str, int | str] = {
     "date": "2026-12-31",
     "time": "09:05",
     "sum_minor": 2400,
+    "currency": "RUB",
     "meal": "lunch",
     "p": 15,
 }
@@ -161,17 +162,29 @@ def test_counts_take_the_right_form(count: int, russian: str, english: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("sum_minor", "russian", "english"),
+    ("sum_minor", "currency", "russian", "english"),
     [
-        (0, "0,00 ₽", "RUB 0.00"),
-        (5, "0,05 ₽", "RUB 0.05"),
-        (2400, "24,00 ₽", "RUB 24.00"),
-        (123456789, "1\N{NO-BREAK SPACE}234\N{NO-BREAK SPACE}567,89 ₽", "RUB 1,234,567.89"),
-        (-150, "-1,50 ₽", "RUB -1.50"),
+        (0, "RUB", "0,00 ₽", "RUB 0.00"),
+        (5, "RUB", "0,05 ₽", "RUB 0.05"),
+        (2400, "RUB", "24,00 ₽", "RUB 24.00"),
+        (123456789, "RUB", "1\N{NO-BREAK SPACE}234\N{NO-BREAK SPACE}567,89 ₽", "RUB 1,234,567.89"),
+        (-150, "RUB", "-1,50 ₽", "RUB -1.50"),
+        (1250, "EUR", "12,50 €", "EUR 12.50"),
+        (123456, "JPY", "123\N{NO-BREAK SPACE}456 ¥", "JPY 123,456"),
+        (-7, "JPY", "-7 ¥", "JPY -7"),
+        (1234567, "BHD", "1\N{NO-BREAK SPACE}234,567 BHD", "BHD 1,234.567"),
+        (20000, "KZT", "200,00 ₸", "KZT 200.00"),
+        (5, "CLF", "0,0005 CLF", "CLF 0.0005"),
+        (1234, "", "1\N{NO-BREAK SPACE}234 ", " 1,234"),
     ],
 )
-def test_sums(sum_minor: int, russian: str, english: str) -> None:
-    assert (money(sum_minor, "ru"), money(sum_minor, "en")) == (russian, english)
+def test_sums(sum_minor: int, currency: str, russian: str, english: str) -> None:
+    assert (money(sum_minor, currency, "ru"), money(sum_minor, currency, "en")) == (russian, english)
+
+
+def test_a_sum_needs_its_currency() -> None:
+    with pytest.raises(TerminalError, match="needs 'currency'"):
+        text(Message.OK_CHECKOUT, "en", {"sum_minor": 2400})
 
 
 def test_dates() -> None:

@@ -123,22 +123,25 @@ def test_every_rule_that_may_do_something_has_a_member_for_it() -> None:
 
 def test_sums_are_shown_as_money_spans_in_seconds_and_moments_as_times() -> None:
     limit = Reason(TransferEffect.FREE, {"journey_age_s": 1200, "price_minor": 2450, "transfers": 1})
-    assert step_line(limit, "en") == (
+    assert step_line(limit, "RUB", "en") == (
         "T-30 (free transfer): free transfer [journey age 1200 s, price RUB 24.50, transfers 1]"
     )
-    assert step_line(limit, "ru").endswith("[от начала поездки 1200 с, цена 24,50 ₽, пересадок 1]")
+    assert step_line(limit, "RUB", "ru").endswith("[от начала поездки 1200 с, цена 24,50 ₽, пересадок 1]")
     since = Reason(FareEffect.ORDINARY, {"since_at": 1_789_452_000})
-    assert step_line(since, titled=False) == (
+    assert step_line(since, "RUB", titled=False) == (
         "T-01: ordinary fare of the transport card [since 2026-09-15 06:00:00Z]"
     )
 
 
 def test_m_01_each_funder_is_shown_with_the_sum_it_pays() -> None:
     paid = Reason(AccountEffect.FROM_BUDGET, {"meal": "lunch", "sum_minor": 7109, "federal": 5616})
-    assert step_line(paid).endswith("[meal lunch, sum RUB 71.09, federal RUB 56.16]")
+    assert step_line(paid, "RUB").endswith("[meal lunch, sum RUB 71.09, federal RUB 56.16]")
 
 
 def test_a_row_of_other_software_is_shown_by_its_codes() -> None:
-    assert step_line(TrailEntry("x-99:something_new", {"odd": 3}), "ru") == "X-99: x-99:something_new [odd 3]"
+    assert (
+        step_line(TrailEntry("x-99:something_new", {"odd": 3}), "RUB", "ru")
+        == "X-99: x-99:something_new [odd 3]"
+    )
     assert Effect.__members__ == {}
     assert CorrectionEffect.SECOND_PERSON in WORDS

@@ -184,7 +184,11 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
         due_minor = balance_minor
     if paid_by is not PaidBy.GRACE:  # what is held then is of an older ride, and owed still
         counters = release(rule, counters)
-    values = {"sum_minor": due_minor, "left": tap.snapshot.event.inside}
+    values: dict[str, int | str] = {
+        "sum_minor": due_minor,
+        "currency": tap.policy.currency,
+        "left": tap.snapshot.event.inside,
+    }
     outcome = Outcome(Message.OK_CHECKOUT, Admission.LET_IN, charge_minor=due_minor, values=values)
     return accept(
         tap,
@@ -339,7 +343,7 @@ def _topping_up(tap: Tap, rule: Transfer, ride: Ride, out: RideEnd, trail: Trail
 
 
 def _after(tap: Tap, ride: Ride, own: _Own, held: int, counters: int) -> tuple[int, Journey]:
-    """The counters and the journey after the ride: what was paid in it (T-38), whether it may be returned from (T-39)."""
+    """The counters and the journey after the ride: what was paid in it (T-38), and the way back from it (T-39)."""
     event, price_minor = tap.snapshot.event, own.price_minor
     if event.paid_by not in BY_FARE:
         return counters, None

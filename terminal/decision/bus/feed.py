@@ -77,8 +77,9 @@ def end_of_ride(tap: Tap, fares: FeedFares, held_minor: int, spot: Spot, trail: 
     on_card, quote = _read(tap, fares, held_minor), None
     if on_card.ride is not None and not _only_holder(tap):
         quote = _quote(fare_to(fares, on_card.ride, stop, tap.local, fares.rider(), _medium(fares)))
+    cheapest = stop is None and _end_matters(fares, on_card)
     if tap.snapshot.event.paid_by is not PaidBy.PURSE:
-        return RideEnd(None, quote, *_remembered(tap, fares, NOTHING), stop is None)
+        return RideEnd(None, quote, *_remembered(tap, fares, NOTHING), cheapest)
     own_minor = _own_held(tap, fares, on_card, held_minor)
     state = on_card if own_minor == held_minor else _read(tap, fares, own_minor)
     taken = alight(fares, state, stop, tap.local, fares.rider(_codes(tap)), _medium(fares))
@@ -86,7 +87,13 @@ def end_of_ride(tap: Tap, fares: FeedFares, held_minor: int, spot: Spot, trail: 
     if not isinstance(taken, Charged):
         return RideEnd(None, quote, *_remembered(tap, fares, NOTHING))
     own_minor = max(own_minor + taken.charge_minor, 0)
-    return RideEnd(own_minor, quote, *_remembered(tap, fares, taken.state), stop is None)
+    return RideEnd(own_minor, quote, *_remembered(tap, fares, taken.state), cheapest)
+
+
+def _end_matters(fares: FeedFares, on_card: JourneyState) -> bool:
+    """Whether what the open ride costs depends on where it ends."""
+    ride = on_card.ride
+    return ride is None or len(fares.index.rules_onward(ride.network, ride.origin)) > 1
 
 
 def _only_holder(tap: Tap) -> bool:

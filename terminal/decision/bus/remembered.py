@@ -71,8 +71,8 @@ def with_paid(rule: Transfer, counters: int, price_minor: int) -> int:
 
 
 def fare_ride(tap: Tap, ride: Ride) -> Ride:
-    """`ride` as far as a fare that is paid at boarding is charged: to the terminus where no destination is named and the
-    document charges so.
+    """`ride` as far as a fare that is paid at boarding is charged: to the terminus where no destination is named and
+    the document charges so.
     """
     dearest = tap.policy.document.profiles.bus.unknown_fare is UnknownFare.DEAREST
     return to_end(tap.trip, ride) if dearest else ride

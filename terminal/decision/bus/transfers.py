@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cardproto.resident.limits import MOST_TRANSFERS
 from cardproto.resident.records.event import PaidBy
@@ -12,7 +13,7 @@ from terminal.decision.bus.contracts import by_plan
 from terminal.decision.bus.cover import RIDES, Cover
 from terminal.decision.bus.effects import TransferEffect
 from terminal.decision.bus.remembered import paid_minor, with_paid
-from terminal.decision.outcome import Message
+from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.base import Right
 from terminal.policy.fares.index import Quote
@@ -52,7 +53,7 @@ def by_transfer(
     )
 
 
-DEARER = {"T-31": "reduced_trip", "T-38": "top_up"}
+DEARER: Final = {"T-31": "reduced_trip", "T-38": "top_up"}
 """What a following ride is that the purse pays for, by rule."""
 
 
@@ -61,7 +62,7 @@ class _Following(NamedTuple):
 
     price_minor: int
     own_minor: int = 0
-    inputs: dict[str, int | str] = {}
+    inputs: Mapping[str, int | str] = NO_VALUES
 
 
 def opened(tap: Tap, rule: Transfer, counters: int, price_minor: int) -> tuple[int, tuple[int | None, int]]:
@@ -111,11 +112,17 @@ def _refused(tap: Tap, rule: Transfer, trail: Trail) -> bool:
     if rule.paid is not None and not tap.counters_known:
         trail.note(TransferEffect.PAID_UNREADABLE)
         return True
-    if rule.once_counter is None or trip.mode not in rule.once:
+    return _entered(tap, rule, trail)
+
+
+def _entered(tap: Tap, rule: Transfer, trail: Trail) -> bool:
+    """Whether the mode may be entered once a journey and has been."""
+    mode = tap.trip.mode
+    if rule.once_counter is None or mode not in rule.once:
         return False
     if tap.counters_known and not rule.once_counter.read(tap.counters):
         return False
-    trail.note(TransferEffect.MODE_ENTERED_BEFORE, {"mode": trip.mode})
+    trail.note(TransferEffect.MODE_ENTERED_BEFORE, {"mode": mode})
     return True
 
 

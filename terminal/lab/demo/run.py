@@ -33,7 +33,7 @@ class PlayedStep:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """Everything the demo found out. Money in kopecks; `spent_minor` is what the cards' purses really lost."""
+    """Everything the demo found out, money in minor units of `currency`; `spent_minor` is what purses really lost."""
 
     played: tuple[PlayedStep, ...]
     journal_records: int
@@ -43,6 +43,7 @@ class DemoResult:
     collector: dict[str, Any]
     purses_before_minor: int
     purses_after_minor: int
+    currency: str
 
     @property
     def admissions(self) -> Counter[Admission]:
@@ -56,11 +57,11 @@ class DemoResult:
     @property
     def charged_minor(self) -> int:
         """What the collector's records say was charged."""
-        return int(self.collector["total"]["charged_minor"])
+        return int(self.collector["total"]["charged_minor"].get(self.currency, 0))
 
     @property
     def balanced(self) -> bool:
-        """Money on the cards and money in the records agree to the kopeck, and no record or tap is missing."""
+        """Money on the cards and money in the records agree to the minor unit, and no record or tap is missing."""
         total = self.collector["total"]
         return (
             self.spent_minor == self.charged_minor
@@ -88,6 +89,7 @@ class DemoResult:
             "synced": self.synced,
             "collector_records": self.collector["total"]["records"],
             "balanced": self.balanced,
+            "currency": self.currency,
             "spent_minor": self.spent_minor,
             "charged_minor": self.charged_minor,
             "collector": self.collector,
@@ -117,6 +119,7 @@ def play(folder: Path, seed: int, progress: Progress) -> DemoResult:
             collector=found,
             purses_before_minor=before_minor,
             purses_after_minor=town.purses_minor(),
+            currency=town.world.policy.currency,
         )
 
 

@@ -10,14 +10,14 @@ from rich.table import Table
 from cardcli.console import ReadableConsole
 from cardproto.resident.records.event import Event, parse_event
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.app.output import roubles
 from terminal.codes import Admission
 from terminal.journal.taps import End
 from terminal.lab.demo.run import DemoResult
 from terminal.lab.demo.script import DemoStep
 from terminal.messages import text
+from terminal.money import amount_text, money
 from terminal.tap_report import TapReport
-from terminal.trail_words import effect_words
+from terminal.trail_words import ENGLISH, effect_words
 
 WIDTH: Final = 150
 """Columns where the output is not shown in a window, and from here on the table has a column for everything."""
@@ -45,9 +45,10 @@ def print_demo(result: DemoResult, language: str) -> None:
     console.print()
     console.print(_totals(result))
     verdict = "[bold green]balanced" if result.balanced else "[bold red]NOT balanced"
-    console.print(
-        f"{verdict}[/]: purses lost {roubles(result.spent_minor)}, records charged {roubles(result.charged_minor)}"
+    lost, charged = (
+        money(sum_minor, result.currency, ENGLISH) for sum_minor in (result.spent_minor, result.charged_minor)
     )
+    console.print(f"{verdict}[/]: purses lost {lost}, records charged {charged}")
 
 
 def _table() -> Table:
@@ -123,7 +124,8 @@ def _balance(report: TapReport) -> str:
     before, after = report.balance_before_minor, report.balance_after_minor
     if before is None or after is None:
         return ""
-    return f"{roubles(before)} → {roubles(after)}" if report.written else roubles(before)
+    shown = amount_text(before, report.currency)
+    return f"{shown} → {amount_text(after, report.currency)}" if report.written else shown
 
 
 def _trips(report: TapReport) -> str:
@@ -160,9 +162,9 @@ def _totals(result: DemoResult) -> Table:
         "  of these settled": total["unresolved_settled"],
         "  card proofs verified / failed": f"{total['tmv_verified']} / {total['tmv_failed']}",
         "  alarms": len(result.collector["alarms"]),
-        "money on all cards before": roubles(result.purses_before_minor),
-        "money on all cards after": roubles(result.purses_after_minor),
-        "charged according to the collector": roubles(result.charged_minor),
+        "money on all cards before": money(result.purses_before_minor, result.currency, ENGLISH),
+        "money on all cards after": money(result.purses_after_minor, result.currency, ENGLISH),
+        "charged according to the collector": money(result.charged_minor, result.currency, ENGLISH),
     }
     for name, value in rows.items():
         table.add_row(name, str(value))

@@ -42,7 +42,7 @@ def with_problem_response(handler: Handler) -> Handler:
             return await handler(request)
         except TerminalError as error:
             return problem(409, error.what, error.advice)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             return problem(400, str(error), "Reload the page; it may be older than the desk.")
 
     return answer

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Final
 
 from cardproto.resident.records.rights import Rights
-from sim.desk.content import CardValue, holding_of, money
+from sim.desk.content import CardValue, holding_of
 from sim.desk.shelf import Laid
 from sim.desk.trace import Traced, waterfall
 from terminal.fault_texts import fault_text
@@ -22,6 +22,7 @@ from terminal.lab.desk.session import DeskSession
 from terminal.lab.desk.tap import FinishedTap, fields_of
 from terminal.lab.desk.town import DRIVER, PLACES, DeskPlace, region_names
 from terminal.messages import colour, text
+from terminal.money import money
 from terminal.policy.policy import Policy
 from terminal.tap import Terminal
 from terminal.texts import translator
@@ -30,7 +31,6 @@ from terminal.trail_words import step_line
 ROWS_SHOWN: Final = 40
 TAPS_SHOWN: Final = 200
 DAY: Final = {"en": "%Y-%m-%d", "ru": "%d.%m.%Y"}
-POINT: Final = {"en": ".", "ru": ","}
 MOMENT: Final = {"en": "%Y-%m-%d %H:%M:%S", "ru": "%d.%m.%Y %H:%M:%S"}
 UNCERTAIN: Final = (End.UNRESOLVED, End.NOT_COMMITTED)
 
@@ -59,15 +59,15 @@ def desk_as_json(session: DeskSession, language: str, after: int = 0) -> dict[st
             "report": wire.collector_report,
             "bus": _bus(session, language),
             "places": [_place(session, place, language) for place in PLACES],
-            "cards": [card_as_json(laid, language) for laid in town.shelf.values()],
+            "cards": [card_as_json(laid, language, town.policy.currency) for laid in town.shelf.values()],
             "taps": [tap_line(entry, language, town.policy) for entry in taps],
             "taps_total": len(session.taps),
             "trace_total": len(session.trace),
         }
 
 
-def card_as_json(laid: Laid, language: str) -> dict[str, Any]:
-    """A card as it lies on the shelf now."""
+def card_as_json(laid: Laid, language: str, currency: str) -> dict[str, Any]:
+    """A card as it lies on the shelf now; its purse counts in `currency`."""
     held = holding_of(laid.card)
     title = laid.face.title
     return {
@@ -75,7 +75,9 @@ def card_as_json(laid: Laid, language: str) -> dict[str, Any]:
         "group": laid.face.group.value,
         "title": title.ru if language == "ru" else title.en,
         "chip": laid.face.chip,
-        "balance_minor": held.purse_minor if held.rights is not None else None,
+        "balance": ""
+        if held.purse_minor is None or held.rights is None
+        else money(held.purse_minor, currency, language),
         "flags": [] if held.rights is None else _flags(held.rights),
         "uid": held.uid.hex().upper()[-4:],
     }
@@ -96,6 +98,7 @@ def tap_line(entry: FinishedTap, language: str, policy: Policy) -> dict[str, Any
         "text": text(outcome.message, language, outcome.values),
         "colour": colour(outcome.message).value,
         "charge_minor": outcome.charge_minor,
+        "charged": money(outcome.charge_minor, policy.currency, language) if outcome.charge_minor else "",
         "end": report.end.value,
         "mishap": mishap_words(entry.disturbance, language),
         "exchange": entry.exchange,
@@ -107,7 +110,9 @@ def tap_as_json(entry: FinishedTap, language: str, policy: Policy, acknowledged:
     """A tap with everything that is known of it."""
     report = entry.report
     say = translator(language).gettext
-    reasons = [_reason(reason.rule, step_line(reason, language)) for reason in report.reasons]
+    reasons = [
+        _reason(reason.rule, step_line(reason, policy.currency, language)) for reason in report.reasons
+    ]
     return {
         **tap_line(entry, language, policy),
         "operator": report.operator,
@@ -117,6 +122,7 @@ def tap_as_json(entry: FinishedTap, language: str, policy: Policy, acknowledged:
         "sequence": report.sequence,
         "before_minor": entry.before.purse_minor,
         "after_minor": entry.after.purse_minor,
+        "purse": _purse(entry, language, policy.currency),
         "reasons": reasons,
         "known": [asdict(fact) for fact in known(entry, language, policy)],
         "changes": [
@@ -134,6 +140,12 @@ def tap_as_json(entry: FinishedTap, language: str, policy: Policy, acknowledged:
     }
 
 
+def _purse(entry: FinishedTap, language: str, currency: str) -> str:
+    """What the purse held, before and after where that differs; empty for a card without one."""
+    sums = dict.fromkeys((entry.before.purse_minor, entry.after.purse_minor))
+    return " → ".join(money(minor, currency, language) for minor in sums if minor is not None)
+
+
 def _says(value: CardValue | None, language: str, policy: Policy) -> str | None:
     """What a line of a card says, in the page's language and the region's time."""
     if value is None or isinstance(value, str):
@@ -148,7 +160,7 @@ def _shown(name: str, value: date | int | str, language: str, policy: Policy) ->
     if isinstance(value, date):
         return value.strftime(DAY[language])
     if name.endswith("_minor"):
-        return money(int(value)).replace(".", POINT[language])
+        return money(int(value), policy.currency, language)
     return str(value)
 
 

@@ -122,7 +122,7 @@ WORDS: Final = {
     "stopped": N_("Stopped"),
     "failed": N_("The storm ended with an error; see the terminal"),
     "not_checked": N_("first audit pending"),
-    "sound": N_("Nothing lost, nothing doubled, every kopeck accounted for"),
+    "sound": N_("Nothing lost, nothing doubled, every minor unit of money accounted for"),
     "violation": N_("A violation was found"),
     "of": N_("of"),
     "speed": N_("taps a second"),

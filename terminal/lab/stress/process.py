@@ -80,6 +80,7 @@ class Rounds:
         self.rng = random.Random(seed)  # noqa: S311 a seeded storm blows the same way again
         self.state, self.collector = folder / "terminal", folder / "collector"
         document = load_region("demo")
+        self.currency = document.header.currency
         cards = issue_residents(
             ["adult_purse", "month_pass", "adult_purse"], document.header.region, DAY, rng=self.rng.randbytes
         )
@@ -174,8 +175,8 @@ class Rounds:
         found.lost += sum(not isinstance(held.get(tap), Intent) for tap in on_cards)
         found.lost += len(self.let_in - on_cards)
         spent_minor = sum(rider.start_minor - purse_minor(rider.card) for rider in self.riders)
-        found.charged_minor = books.total.charged_minor
-        found.money_mismatch_minor = abs(spent_minor - books.total.charged_minor)
+        found.charged_minor = books.total.charged_in(self.currency)
+        found.money_mismatch_minor = abs(spent_minor - found.charged_minor)
         found.unresolved_settled = books.total.unresolved_settled
         found.unresolved_open = books.total.unresolved_open
         found.problems += [f"alarm {alarm.kind} at row {alarm.sequence}" for alarm in books.findings]

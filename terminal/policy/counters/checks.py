@@ -9,7 +9,7 @@ from terminal.errors import Mistake
 from terminal.policy.base import Thing, unique, unknown
 from terminal.policy.document.counters import COUNTER_BITS, Period
 from terminal.policy.document.journeys import AmountCap, MixedWindow, TopUpWindow
-from terminal.policy.document.rights import Pass, TimedPass
+from terminal.policy.document.rights import Pass, TimedPass, TripPack
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.mistakes import RuleMistake
 from terminal.policy.scopes import counter_problems
@@ -45,7 +45,8 @@ def counters_problems(document: RegionDocument) -> Iterator[Mistake]:
 
 def _contracts(document: RegionDocument) -> Iterator[Mistake]:
     counters = document.counters
-    if len(counters.contracts) != CONTRACT_SLOTS:
+    counting = any(isinstance(product, TimedPass | TripPack) for product in document.products)
+    if len(counters.contracts) != CONTRACT_SLOTS and (counting or counters.contracts):
         yield Mistake(
             "counters.contracts",
             RuleMistake.CONTRACT_SLOTS,

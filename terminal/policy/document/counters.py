@@ -39,13 +39,14 @@ class CounterSlot(Section, frozen=True, kw_only=True):
 
 
 class Counters(Section, frozen=True, kw_only=True):
-    """How `Event.counters` is split. `contracts` names the counter of each contract slot, A then B.
+    """How `Event.counters` is split. `contracts` names the counter of each contract slot, A then B: none where nothing
+    that is sold counts (no pack, no pass from the first ride).
 
     `journey` remembers which transfer an open journey follows, where a document has more than one.
     """
 
     layout: Annotated[int, Meta(ge=1, le=15)]
     slots: tuple[CounterSlot, ...]
-    contracts: tuple[Name, ...]
+    contracts: tuple[Name, ...] = ()
     journey: Name | None = None
     week_starts: Weekday = Weekday.MONDAY

@@ -191,11 +191,14 @@ class ReceiptWay(StrEnum):
 
 
 class Receipts(Section, frozen=True, kw_only=True):
-    """What a receipt request says besides the ride. `ways` in the order they are tried; `place` is the place of
-    settlement as receipts name it, `site` where a receipt is found by its ticket.
+    """What tickets and receipt requests say besides the ride. `ways` in the order they are tried; `place` is the place
+    of settlement as receipts name it, `site` where a receipt is found by its ticket.
+
+    Receipts are those of 54-FZ, in roubles: a document in RUB states `vat` and `ways`, one in another currency neither.
+    There tickets are given, and no receipt is asked for.
     """
 
-    vat: Vat
-    ways: Annotated[tuple[ReceiptWay, ...], Meta(min_length=1)]
+    vat: Vat | None = None
+    ways: tuple[ReceiptWay, ...] = ()
     place: Annotated[str, Meta(min_length=1, max_length=200)]
     site: Annotated[str, Meta(pattern=r"^https://\S+$")] | None = None

@@ -4,7 +4,8 @@ The newest event already holds its own time, route and amount, the time since th
 (`journey_age_s`) and the number of transfers; the rest are the bits laid out here, and only what some rule of these
 tables can ask for. Times are seconds back from the event. Where a time lies further back than any limit of the
 tables it is kept at the largest value, which is past every limit, too. The running total stays at the largest value
-it can have: by then only its difference to what was paid matters, and that is exact.
+it can have: by then only its difference to what was paid matters, and that is exact. Money counts in the steps of the
+feed's own amounts.
 
 The first bits are a check on the numbering: when the tables change so that numbers mean something else, an old
 journey is not read and a new one begins.
@@ -12,6 +13,7 @@ journey is not read and a new one begins.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -57,6 +59,8 @@ class CardLayout(Struct, frozen=True):
     bits: int
     """How many of the event's counter bits a journey takes."""
     networks: Mapping[str, int]
+    unit_minor: int
+    """In which steps money is kept: what every amount of the feed is a multiple of."""
     last_tap_departs: bool
     """The newest event is a departure: there are no tap-offs, and no ride stays open."""
 
@@ -67,9 +71,9 @@ class CardLayout(Struct, frozen=True):
             return JourneyOnCard(0, None, 0)
         values = {"edition": self.edition}
         if journey is not None:
-            values |= _journey_values(journey, now)
+            values |= _journey_values(journey, now, self.unit_minor)
         if ride is not None:
-            values |= _ride_values(ride, now)
+            values |= _ride_values(ride, now, self.unit_minor)
         bits = 0
         for name, below, most in self.places:
             value = values.get(name, 0)
@@ -95,7 +99,8 @@ class CardLayout(Struct, frozen=True):
     def _journey(self, values: Values, card: JourneyOnCard, at: int) -> Journey | None:
         if card.journey_age_s is None:
             return None
-        run, total, run_departed = values.get("run", 0), values.get("total", 0), at - card.journey_age_s
+        run, run_departed = values.get("run", 0), at - card.journey_age_s
+        total_minor = values.get("total", 0) * self.unit_minor
         departed = at if run and self.last_tap_departs else run_departed
         departed = at - values["departed"] if "departed" in values else departed
         arrived = at - values["arrived"] if "arrived" in values else departed
@@ -103,8 +108,8 @@ class CardLayout(Struct, frozen=True):
         return Journey(
             group=values.get("group", 0),
             product=values.get("product", 0),
-            total_minor=total,
-            paid_minor=total + values.get("credit", 0),
+            total_minor=total_minor,
+            paid_minor=total_minor + values.get("credit", 0) * self.unit_minor,
             departed=departed,
             arrived=arrived,
             run_departed=run_departed,
@@ -126,16 +131,20 @@ class CardLayout(Struct, frozen=True):
             seen=at,
             end=end,
             arrived=at - values["ride_arrived"] if end else None,
-            charged_minor=values.get("ride_charged", event.amount_minor),
+            charged_minor=self._charged(values, event),
         )
 
+    def _charged(self, values: Values, event: Written) -> int:
+        kept = values.get("ride_charged")
+        return event.amount_minor if kept is None else kept * self.unit_minor
 
-def _journey_values(journey: Journey, now: int) -> dict[str, int]:
+
+def _journey_values(journey: Journey, now: int, unit_minor: int) -> dict[str, int]:
     return {
         "group": journey.group,
         "product": journey.product,
-        "total": journey.total_minor,
-        "credit": journey.paid_minor - journey.total_minor,
+        "total": journey.total_minor // unit_minor,
+        "credit": (journey.paid_minor - journey.total_minor) // unit_minor,
         "run": journey.run,
         "departed": now - journey.departed,
         "arrived": now - journey.arrived,
@@ -143,13 +152,13 @@ def _journey_values(journey: Journey, now: int) -> dict[str, int]:
     }
 
 
-def _ride_values(ride: OpenRide, now: int) -> dict[str, int]:
+def _ride_values(ride: OpenRide, now: int, unit_minor: int) -> dict[str, int]:
     return {
         "ride": 1,
         "ride_mixed": int(ride.network == MIXED),
         "ride_origin": ride.origin,
         "ride_departed": now - ride.departed,
-        "ride_charged": ride.charged_minor,
+        "ride_charged": ride.charged_minor // unit_minor,
         "ride_end": ride.end,
         "ride_arrived": 0 if ride.arrived is None else now - ride.arrived,
     }
@@ -160,13 +169,15 @@ def layout_of(index: Index, destination: Destination, longest_change_s: int) -> 
     needs = _Needs.of(index)
     joins, taps_off = bool(index.join_rules), destination is Destination.DEAREST
     open_rides = taps_off or joins
-    money = (2 * max((abs(row.amount_minor) for row in index.tables.fare_products), default=0)).bit_length()
+    amounts = amounts_in_use(index)
+    unit_minor = math.gcd(*amounts) or 1
+    money = (2 * max(amounts, default=0) // unit_minor).bit_length()
     time = (longest_limit_s(index, longest_change_s) + 1).bit_length()
     widths = {
         "edition": EDITION_BITS,
         "group": (len(index.groups) - 1).bit_length(),
         "product": (len(index.products) - 1).bit_length() if needs.product else 0,
-        "total": money if needs.total or not open_rides else 0,
+        "total": money if needs.total else 0,
         "credit": money if needs.credit or joins else 0,
         "run": needs.run.bit_length(),
     }
@@ -183,7 +194,8 @@ def layout_of(index: Index, destination: Destination, longest_change_s: int) -> 
             "ride_end": (len(index.places.stops) - 1).bit_length() if joins and taps_off else 0,
             "ride_arrived": time if joins and taps_off else 0,
         }
-    numbering = (index.groups, index.products, index.places.network_names, index.places.origins, widths)
+    named = (index.groups, index.products, index.places.network_names, index.places.origins)
+    numbering = (*named, widths, unit_minor)
     bits = sum(widths.values())
     return CardLayout(
         edition=zlib.crc32(repr(numbering).encode()) % ((1 << EDITION_BITS) - 1) + 1,
@@ -191,8 +203,18 @@ def layout_of(index: Index, destination: Destination, longest_change_s: int) -> 
         places=tuple(_places(widths, bits)),
         bits=bits,
         networks=index.places.networks,
+        unit_minor=unit_minor,
         last_tap_departs=not open_rides,
     )
+
+
+def amounts_in_use(index: Index) -> list[int]:
+    """Every amount some ride or change can cost, without its sign."""
+    rules = (rule for bucket in index.leg_rules.values() for rule in bucket)
+    products = {rule.product for rule in rules} | {
+        rule.product for rule in index.every_transfer_rule if rule.product is not None
+    }
+    return [abs(row.amount_minor) for product in products for _, row in index.rows_of(product)]
 
 
 def _places(widths: Mapping[str, int], bits: int) -> Iterator[tuple[str, int, int]]:

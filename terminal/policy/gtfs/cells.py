@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Final, TypeVar
 
-from terminal.policy.gtfs.currency import DECIMALS
+from terminal.money import DECIMALS
 from terminal.policy.gtfs.tables import DAY_S, UNLIMITED
 
 _TIME: Final = re.compile(r"([0-9]{1,2}):([0-5][0-9]):([0-5][0-9])")

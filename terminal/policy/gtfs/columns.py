@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from terminal.money import parse_amount
 from terminal.policy.gtfs import tables
 from terminal.policy.gtfs.cells import (
     CellError,
@@ -25,7 +26,6 @@ from terminal.policy.gtfs.cells import (
     time_of_day,
     transfer_count,
 )
-from terminal.policy.gtfs.currency import parse_amount
 
 
 @dataclass(frozen=True, slots=True)

@@ -308,7 +308,7 @@ def _below(file: str, header: tuple[str, ...], rows: Iterator[Row]) -> Iterator[
         if len(cells) > columns and any(cell.strip() for cell in cells[columns:]):
             what = f"{len(cells)} cells under {columns} columns"
             raise FileRefused(FeedProblem(file, what, "Put cells with commas in quotation marks.", line))
-        if any(cells) and any(cell.strip() for cell in cells):
+        if cells and (cells[0] or any(cell.strip() for cell in cells)):
             yield line, cells
 
 

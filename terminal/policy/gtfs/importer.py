@@ -32,6 +32,7 @@ from terminal.policy.gtfs.tables import GtfsTables
 from terminal.policy.gtfs.warnings import feed_warnings
 
 NOT_V2: Final = "Only GTFS-Fares v2 can be imported: fare_products.txt and fare_leg_rules.txt at least."
+CURRENCY: Final = "RUB"
 MOST_PROBLEMS: Final = 10_000
 """So many mistakes end the reading of a file."""
 RANGES: Final = 12
@@ -58,9 +59,9 @@ class FeedRefused(FeedError):
         super().__init__(f"{name}: {first}{more}", first.advice)
 
 
-def import_feed(path: Path, *, leaves_out: bool = False) -> Imported:
+def import_feed(path: Path, *, leaves_out: bool = False, currency: str = CURRENCY) -> Imported:
     """Return the fares of the feed in a directory or zip file; `leaves_out`: without the rows that have a condition
-    that is not known.
+    that is not known. `currency` is the region document's: a warning says that it is another.
 
     Raises `FeedError` when there is no feed, `FeedRefused` when something in it is wrong or not known.
     """
@@ -81,7 +82,7 @@ def import_feed(path: Path, *, leaves_out: bool = False) -> Imported:
     ]
     if found:
         raise FeedRefused(feed.name, found)
-    warnings = each_once((*reading.warnings, *feed_warnings(tables, reading.at)))
+    warnings = each_once((*reading.warnings, *feed_warnings(tables, reading.at, currency)))
     return Imported(feed.name, _without_trip_services(tables), warnings, each_once(left_out))
 
 

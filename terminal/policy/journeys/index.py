@@ -39,8 +39,8 @@ RULES: Final = {FreeWindow: "T-30", ReducedWindow: "T-31", MixedWindow: "T-32", 
 
 
 class Transfer(Struct, frozen=True):
-    """What a paid ride opens. `number` is what the card remembers; `most` None: unlimited; price 0: free; `paid` keeps the
-    dearest price paid so far, where a dearer ride pays the difference.
+    """What a paid ride opens. `number` is what the card remembers; `most` None: unlimited; price 0: free; `paid` keeps
+    the dearest price paid so far, where a dearer ride pays the difference.
     """
 
     number: int

@@ -82,8 +82,8 @@ class Return(Struct, frozen=True):
         return counters if self.began is None else self.began.write(counters, 0)
 
     def open_at(self, counters: int, newest_s: int, at_s: int) -> bool:
-        """Whether the outward ride in `counters`, which stood so in the newest event at `newest_s`, may be returned from
-        at `at_s`.
+        """Whether the outward ride in `counters`, which stood so in the newest event at `newest_s`, may be returned
+        from at `at_s`.
         """
         if not self.outward.read(counters):
             return False
@@ -92,9 +92,7 @@ class Return(Struct, frozen=True):
         newest = newest_s // self.step_s
         steps = newest - self.began.read(counters) & self.began.mask
         ahead = self.began.mask + 1 - steps
-        if (
-            ahead <= 1 + self.skew_s // self.step_s
-        ):  # rounded up, or by a clock a little ahead of the next one
+        if ahead <= 1 + self.skew_s // self.step_s:  # rounded up, or clocks differ a little
             steps = -ahead
         return at_s - (newest - steps) * self.step_s <= self.window_s
 

@@ -311,6 +311,7 @@ class Web:
             "theme": theme,
             "number": self._console.terminal.number,
             "profile": self._console.terminal.profile,
+            "currency": self._console.policy.currency,
             "offered": [name for name in languages() if name != language],
             "after": self._console.feed.position,
         }

@@ -434,7 +434,7 @@ def test_a_request_has_a_size(window: Window) -> None:
     huge = LoadRoster(ListFile("roster.json", b" " * (MAX_MESSAGE_BYTES + 1)))
     with pytest.raises(ControlError, match=r"more than a running terminal takes \(16 MiB\)"):
         ask(window.state, huge)
-    with pytest.raises(RosterError, match="is not JSON"):
+    with pytest.raises(RosterError, match="the file is empty"):
         ask(window.state, LoadRoster(ListFile("roster.json", b" " * (MAX_MESSAGE_BYTES - 1000))))
 
 

@@ -91,12 +91,21 @@ def written(script: Sequence[tuple[int, int, int, tuple[str, object]]]) -> Rows:
     for terminal, pupil, hour, (what, detail) in script:
         at_ms = hour * 3_600_000
         if what == "meal":
-            row = write(terminal, MealServed(at_ms, ref(pupil), 1, "class_list", CASHIER, detail, "t"))
+            row = write(
+                terminal, MealServed(at_ms, ref(pupil), 1, "class_list", CASHIER, detail, "t", currency="RUB")
+            )
             undoable[terminal].append((row, ref(pupil), detail.day, detail.sources.get("parents", 0)))
         elif what == "tap":
             line, end = detail
             card = ref(100 * terminal + pupil)  # a pupil taps with another card at each terminal
-            tap = intent(at_ms=at_ms, card_ref=card, person_ref=ref(pupil), profile="canteen", meal=line)
+            tap = intent(
+                at_ms=at_ms,
+                card_ref=card,
+                person_ref=ref(pupil),
+                profile="canteen",
+                meal=line,
+                currency="RUB",
+            )
             row = write(terminal, tap)
             if end == "committed":
                 write(terminal, Committed(at_ms, row, 1, b"", SettledBy.ANSWERED))
@@ -104,7 +113,9 @@ def written(script: Sequence[tuple[int, int, int, tuple[str, object]]]) -> Rows:
             elif end == "not":
                 write(terminal, NotCommitted(at_ms, row, SettledBy.ANSWERED))
         elif what == "sale":
-            sale = BuffetSale(at_ms, ref(pupil), 1, CASHIER, SCHOOL, "3a", DAYS[0], tuple(detail), "t")
+            sale = BuffetSale(
+                at_ms, ref(pupil), 1, CASHIER, SCHOOL, "3a", DAYS[0], tuple(detail), "t", currency="RUB"
+            )
             row = write(terminal, sale)
             undoable[terminal].append((row, ref(pupil), DAYS[0], sale.sum_minor))
         elif undoable[terminal]:
@@ -148,7 +159,7 @@ def test_m_40_a_days_report_equals_its_records(
     rows = written(script)
     ledger = ledger_of(rows)
     for day in DAYS:
-        report = day_report(ledger, SCHOOL, date.fromisoformat(day), None, local("16:00"))
+        report = day_report(ledger, SCHOOL, date.fromisoformat(day), None, local("16:00"), "RUB")
         assert report.control.difference_minor == 0
         assert Counter(report.sources) == by_hand(rows, (day,))
         assert sum(group.sum_minor for group in report.groups) == sum(report.sources.values())
@@ -162,8 +173,8 @@ def test_m_40_the_days_of_a_month_add_up_to_its_table(
 ) -> None:
     rows = written(script)
     ledger = ledger_of(rows)
-    reports = [day_report(ledger, SCHOOL, date.fromisoformat(d), None, local("16:00")) for d in DAYS]
-    table = month_table(ledger, SCHOOL, TODAY, {})
+    reports = [day_report(ledger, SCHOOL, date.fromisoformat(d), None, local("16:00"), "RUB") for d in DAYS]
+    table = month_table(ledger, SCHOOL, TODAY, {}, "RUB")
     assert Counter(table.sources) == by_hand(rows, DAYS)
     assert sum(table.sources.values()) == sum(sum(report.sources.values()) for report in reports)
     assert sum(table.meals.values()) == sum(report.served for report in reports)
@@ -180,7 +191,7 @@ def test_m_40_it_does_not_matter_whose_rows_come_first(
     one_after_the_other = sorted(rows, key=lambda row: row[0])
     for day in DAYS:
         reports = [
-            day_report(ledger_of(order), SCHOOL, date.fromisoformat(day), None, local("16:00"))
+            day_report(ledger_of(order), SCHOOL, date.fromisoformat(day), None, local("16:00"), "RUB")
             for order in (rows, one_after_the_other)
         ]
         assert (reports[0].groups, reports[0].sources, reports[0].duplicates) == (
@@ -219,7 +230,9 @@ def test_o_08_a_pupil_served_at_two_terminals_offline(tmp_path: Path) -> None:
             assert canteen.canteen.journal is not None
             school.follow(canteen.canteen.journal)
         roster = Roster.of(roster_document(*pupils), POLICY)
-        report = day_report(school, SCHOOL, TODAY, Known(80001, POLICY, roster, school), one.at("16:00"))
+        report = day_report(
+            school, SCHOOL, TODAY, Known(80001, POLICY, roster, school), one.at("16:00"), "RUB"
+        )
     assert [(d.row[0], d.what, d.sum_minor) for d in report.duplicates] == [
         (80002, "duplicate_entitlement", 7109),
         (80002, "duplicate_entitlement", 7802),
@@ -233,8 +246,8 @@ def test_o_08_a_pupil_served_at_two_terminals_offline(tmp_path: Path) -> None:
 
 def test_a_tap_of_unknown_end_is_listed_and_in_no_sum() -> None:
     line = MealLine(SCHOOL, "3a", "breakfast", "2026-09-15", {"federal": 7109}, "10")
-    ledger = ledger_of([((80001, 5), intent(card_ref=ref(1), profile="canteen", meal=line))])
-    report = day_report(ledger, SCHOOL, TODAY, None, local("16:00"))
+    ledger = ledger_of([((80001, 5), intent(card_ref=ref(1), profile="canteen", meal=line, currency="RUB"))])
+    report = day_report(ledger, SCHOOL, TODAY, None, local("16:00"), "RUB")
     assert [(found.row, found.what, found.sum_minor) for found in report.uncertain] == [
         ((80001, 5), "unresolved_tap", 7109)
     ]
@@ -243,16 +256,16 @@ def test_a_tap_of_unknown_end_is_listed_and_in_no_sum() -> None:
 
 def test_the_month_table_lists_everybody_and_says_when_rows_have_left() -> None:
     line = MealLine(SCHOOL, "3a", "breakfast", "2026-09-15", {"federal": 7109}, "10")
-    meal = MealServed(1, ref(1), 1, "class_list", CASHIER, line, "t")
+    meal = MealServed(1, ref(1), 1, "class_list", CASHIER, line, "t", currency="RUB")
     ledger = ledger_of([((80001, 5), meal)])
     roster = Roster.of(roster_document(child(1, 10), child(2, 10)), POLICY)
-    table = month_table(ledger, SCHOOL, TODAY, {80001: 4}, roster)
+    table = month_table(ledger, SCHOOL, TODAY, {80001: 4}, "RUB", roster)
     assert [(line.pupil, line.days, line.meals) for line in table.pupils] == [
         (ref(1).hex(), {15: ("breakfast",)}, 1),
         (ref(2).hex(), {}, 0),
     ]
     assert (table.complete, table.left) == (False, {80001: 4})
-    assert month_table(ledger, SCHOOL, date(2026, 10, 1), {}).pupils == ()
+    assert month_table(ledger, SCHOOL, date(2026, 10, 1), {}, "RUB").pupils == ()
 
 
 # The same through the staff's hands

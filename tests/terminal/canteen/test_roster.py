@@ -190,7 +190,7 @@ HEADERS: list[tuple[dict[str, Any], str]] = [
     ({"region": 74}, "is of region 74, demo of region 34"),
     ({"sequence": 8, "valid_to": local("09:00")}, "header.valid_to: ended on"),
     ({"valid_from": local("10:00"), "valid_to": local("09:30")}, "the list is never valid"),
-    ({"schema": 2}, "schema 2, this terminal knows 1"),
+    ({"schema": 2}, "schema 2, this software knows 1"),
     ({"kind": "price_list"}, "header.kind"),
 ]
 

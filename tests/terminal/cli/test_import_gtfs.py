@@ -39,7 +39,7 @@ def test_without_out_nothing_is_written(tmp_path: Path, run: Run) -> None:
     report = json.loads(told.stdout)
     assert (report["currency"], report["rows"]["fare_leg_rules"], report["file"]) == ("RUB", 1, None)
     assert report["uses_rule_priority"] is False
-    assert report["card_bits"] == {"not_used": 20, "dearest": 8}
+    assert report["card_bits"] == {"not_used": 7, "dearest": 8}
     assert [(warning["file"], warning["lines"]) for warning in report["warnings"]] == [("networks.txt", [2])]
     assert [path.name for path in tmp_path.iterdir()] == ["feed"]
 
@@ -64,3 +64,28 @@ def test_tables_that_cannot_be_written(tmp_path: Path, run: Run) -> None:
     told = run("policy", "import-gtfs", "feed", "--out", "no/such/folder/city.json")
     assert told.returncode == 14
     assert "cannot be written" in told.stderr
+
+
+def test_a_foreign_currency_is_named_unless_it_is_the_document_s(tmp_path: Path, run: Run) -> None:
+    write_feed(
+        tmp_path / "feed", **(FILES | {"fare_products": "fare_product_id,amount,currency\nsingle,2.40,EUR\n"})
+    )
+    told = run("policy", "import-gtfs", "feed")
+    assert (
+        "warning: fare_products.txt line 2, column currency: EUR: a region document in RUB refuses"
+        in told.stdout
+    )
+    assert "EUR:" not in run("policy", "import-gtfs", "feed", "--currency", "EUR").stdout
+
+
+def test_mistakes_are_data_for_programs_too(tmp_path: Path, run: Run) -> None:
+    wrong = {"fare_leg_rules": "leg_group_id,fare_product_id,network_id\ncity,singel,\nbus,singel,\n"}
+    write_feed(tmp_path / "feed", **(FILES | wrong))
+    told = run("policy", "import-gtfs", "feed", "--json")
+    assert told.returncode == 14
+    (problem,) = json.loads(told.stdout)["problems"]
+    assert (problem["file"], problem["column"], problem["lines"]) == (
+        "fare_leg_rules.txt",
+        "fare_product_id",
+        [2, 3],
+    )

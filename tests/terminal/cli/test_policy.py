@@ -52,7 +52,11 @@ def test_check_names_what_is_wrong_in_one_line(run: Run, files: Path) -> None:
     )
     told = run("policy", "check", "bad.toml")
     assert (told.returncode, told.stdout) == (10, "")
-    assert told.stderr.startswith("terminal: bad.toml: concessions[0].fare")
+    assert told.stderr.startswith("terminal: bad.toml:")
+    assert (
+        ': concessions[0] "pensioner, free".fare.kind: unknown kind "fre". Did you mean `free`?'
+        in told.stderr
+    )
     assert told.stderr.count("\n") == 1
 
 
@@ -94,7 +98,7 @@ def test_diff_tells_what_would_change_for_whom(run: Run, files: Path) -> None:
     assert told.returncode == 0, told.stderr
     assert "fares.by_medium.transport_card: 2400 → 2500" in told.stdout
     assert "ride.toml: 1 of 1 scenarios change" in told.stdout
-    assert "in all 48.00 → 50.00" in told.stdout
+    assert "in all RUB 48.00 → RUB 50.00" in told.stdout
 
 
 def test_diff_of_a_document_with_itself_is_nothing(run: Run, files: Path) -> None:
@@ -119,8 +123,7 @@ def test_explain_tells_the_trail_in_the_readers_language(
     ("arguments", "complaint"),
     [
         (("check", "nowhere.toml"), "no region document nowhere.toml"),
-        (("run", "demo", "nowhere.toml"), "no scenario file nowhere.toml"),
-        (("run", "demo", "dearer.toml"), "dearer.toml: top level: table contains unknown field `header`"),
+        (("run", "demo", "nowhere.toml"), "nowhere.toml: there is no such file"),
         (("explain", "demo", "ride.toml#2"), "ride.toml: no scenario #2"),
         (("explain", "demo", "ride.toml#1.3"), "ride.toml: no tap 3 in #1"),
         (("explain", "demo", "ride.toml#one"), "names no scenario"),
@@ -133,6 +136,13 @@ def test_bad_input_is_one_line_and_code_10(
     assert told.returncode == 10, told.stderr
     assert complaint in told.stderr
     assert told.stderr.count("\n") == 1
+
+
+def test_a_region_document_is_no_scenario_file(run: Run, files: Path) -> None:
+    told = run("policy", "run", "demo", "dearer.toml")
+    assert told.returncode == 10
+    assert "header: there is no key `header` here" in told.stderr
+    assert all(line.startswith("terminal: dearer.toml") for line in told.stderr.splitlines())
 
 
 @pytest.mark.parametrize("option", [("--restarts",), ("--keep", "here")])

@@ -11,62 +11,14 @@ from typing import Any
 import pytest
 
 from tests.terminal.cli.inside import Run, Told, runner
-from tests.terminal.decision.region import text_of
-from tests.terminal.policy.gtfs.feeds import write_feed
+from tests.terminal.cli.played_feeds import charges, imports, tap
 
-PRODUCTS = "fare_product_id,amount,currency\nsingle,24.00,RUB\nfree,0.00,RUB\nother,40.00,RUB\n"
-STOPS = {
-    "stops": "stop_id,stop_name\n1,One\n2,Two\n3,Three\n",
-    "routes": "route_id,route_type,network_id\n5,3,city\n6,3,city\n9,0,trams\n",
-}
-FEED_FARES = '[fares]\nbase_minor = 3000\nsource = "gtfs"\n'
 LEAVE_OUT = ("--unknown-conditions", "leave-out")
-HEAD = """
-schema = 1
-region = "small"
-about = "rides by a feed"
-
-[[scenarios]]
-name = "rides"
-rider = "adult"
-card = {{ balance_minor = 100000 }}
-rules = ["G-01"]
-taps = [
-  {taps}
-]
-"""
-PAYS = (
-    '{{ at = 2026-09-15T{at}, route = {route}, stop = {stop}, expect = {{ message = "{message}"{more} }} }}'
-)
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     return runner(tmp_path, monkeypatch, capfd)
-
-
-def imports(folder: Path, run: Run, files: dict[str, str], *options: str) -> Told:
-    write_feed(folder / "feed", **(STOPS | {"fare_products": PRODUCTS} | files))
-    return run("policy", "import-gtfs", "feed", "--out", "city.json", *options)
-
-
-def tap(at: str, charge_minor: int | None, route: int = 5, stop: int = 1, message: str = "ok_paid") -> str:
-    """A tap that is to cost `charge_minor`; None: it is to be refused because the fare is not known."""
-    more = f", charge_minor = {charge_minor}"
-    if charge_minor is None:
-        message, more = "fare_unknown", ""
-    return PAYS.format(at=f"{at}:00", route=route, stop=stop, message=message, more=more)
-
-
-def charges(folder: Path, run: Run, imported: Told, *taps: str) -> None:
-    """Play taps of one rider in a region that uses the tables just written, by the product's own command."""
-    assert imported.returncode == 0, imported.stderr
-    printed = imported.stdout[imported.stdout.index("[gtfs]") :]
-    document = text_of(f'{printed}destination = "not_used"\n', fares=FEED_FARES)
-    (folder / "region.toml").write_text(document, encoding="utf-8")
-    (folder / "scenarios.toml").write_text(HEAD.format(taps=",\n  ".join(taps)), encoding="utf-8")
-    told = run("policy", "run", "region.toml", "scenarios.toml")
-    assert told.returncode == 0, told.stdout + told.stderr
 
 
 # what is understood

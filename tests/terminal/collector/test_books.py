@@ -18,7 +18,7 @@ from cardproto.desfire.crypto import AesKey
 from terminal.canteen.ledger import Ledger
 from terminal.codes import Admission
 from terminal.collector.books import BOOKS_FILE, Books
-from terminal.collector.days import By, ServiceCalendar, total_of
+from terminal.collector.days import By, ServiceCalendar, totals_of
 from terminal.collector.reconcile import ends, reconcile
 from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.collector.store import CollectorStore, connect
@@ -54,6 +54,7 @@ REGISTRY = CardRegistry(
 )
 DAY_MS = 24 * 3600 * 1000
 START_MS = 1_770_000_000_000
+CURRENCIES = ("RUB", "RUB", "JPY")
 CALENDAR = ServiceCalendar(ZoneInfo("Europe/Moscow"), 3)
 
 
@@ -97,6 +98,7 @@ class Town:
                 route=rng.choice([7, 8]),
                 meal=meal,
                 proof=(),
+                currency=rng.choice(CURRENCIES),
             ),
         )
         self.intents.append((terminal, sequence))
@@ -133,11 +135,13 @@ class Town:
         record = rng.choice(
             [
                 Started(at_ms=1, software="test"),
-                CashSale(self.at_ms(), 1, 1, 7, 0, 2, rng.randrange(9_000), "demo:1"),
-                MealServed(self.at_ms(), pupil, 1, ServedBy.CLASS_LIST, "17", self.meal(), "demo:1"),
+                CashSale(self.at_ms(), 1, 1, 7, 0, 2, rng.randrange(9_000), "demo:1", currency=rng.choice(CURRENCIES)),
+                MealServed(self.at_ms(), pupil, 1, ServedBy.CLASS_LIST, "17", self.meal(), "demo:1",
+                    currency=rng.choice(CURRENCIES)),
                 BuffetSale(
                     self.at_ms(), pupil, 1, "17", "12", "5a", "2026-02-02",
                     (SaleLine("bun", 1, rng.randrange(5_000)),), "demo:1",
+                    currency=rng.choice(CURRENCIES),
                 ),
                 Annulment(self.at_ms(), pupil, row, "2026-02-02", "17", 1, 0),
                 refused(
@@ -223,8 +227,8 @@ def check_against_recomputing(office: Office) -> None:
     assert {tap[:2] for tap in office.books.open_taps(limit=100_000)} == open_ends
 
 
-def naive_sums(office: Office, by: By) -> dict[str, Counter[tuple[str, str]]]:
-    """Money by day and name straight from the records: the canteen's own ledger says what stands of the meals."""
+def naive_sums(office: Office, by: By) -> dict[str, Counter[tuple[str, str, str]]]:
+    """Money by day, name and currency straight from the records: the canteen's ledger says what stands of the meals."""
     end_of = ends(office.store.records(), REGISTRY)
     ledger, found = Ledger(), defaultdict(Counter)
     records = {(r.terminal, r.sequence): parse_record(r.body) for r in office.store.records()}
@@ -239,7 +243,7 @@ def naive_sums(office: Office, by: By) -> dict[str, Counter[tuple[str, str]]]:
 
     def put(day: str, row, route: int, school: str, state: str, funder: str, amount: int) -> None:
         name = {By.TERMINAL: row[0], By.ROUTE: route, By.SCHOOL: school, By.FUNDER: funder}[by]
-        found[day][str(name), state] += amount
+        found[day][str(name), records[row].currency, state] += amount
 
     for row, record in records.items():
         match record:
@@ -274,13 +278,17 @@ def check_days(office: Office) -> None:
             sums = office.books.day(day, by)
             got = Counter(
                 {
-                    (line.name, state): getattr(line, f"{state}_minor")
+                    (line.name, line.currency, state): getattr(line, f"{state}_minor")
                     for line in sums
                     for state in ("counted", "open", "not_committed", "annulled", "duplicate")
                 }
             )
             assert +got == +expected[day], (day, by)
-            assert total_of(sums).records_minor == sum(expected[day].values())
+            for total in totals_of(sums):
+                theirs = [
+                    money for (_, currency, _), money in expected[day].items() if currency == total.currency
+                ]
+                assert total.records_minor == sum(theirs)
         assert {day for day, sums in expected.items() if sums} <= set(office.books.days())
 
 

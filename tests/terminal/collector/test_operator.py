@@ -35,7 +35,7 @@ GAP = Alarm(AlarmKind.GAP, 7, 3, detail_of(AlarmCause.ROWS_MISSING, first=3, las
 
 def fill(town: Town) -> None:
     seven = town.terminal(7)
-    sale = CashSale(INTENT.at_ms, 1, 1, 9, 0, 2, 6_801, "demo:1")
+    sale = CashSale(INTENT.at_ms, 1, 1, 9, 0, 2, 6_801, "demo:1", currency="RUB")
     seven.write(*day(3), sale, intent(route=9, charge_minor=101), committed(8, tmc=9))
     town.send(seven)
 
@@ -136,7 +136,7 @@ def test_the_commands_read_beside_a_running_collector(town):
         ("7", 10_200),
         ("9", 6_902),
     ]
-    assert report["total"]["cash_sales"] == 1
+    assert [(total["currency"], total["cash_sales"]) for total in report["totals"]] == [("RUB", 1)]
     rows = list(
         csv.DictReader(io.StringIO(run(town, "report", "--day", "2026-02-02", "--by", "funder", "--csv")))
     )

@@ -86,9 +86,9 @@ def test_an_ordinary_morning():
     result = fleet.reconcile()
     assert result.findings == []
     assert (result.terminals[1].records, result.terminals[2].records, result.total.records) == (4, 5, 9)
-    assert (result.terminals[1].charged_minor, result.terminals[2].charged_minor) == (3_400, 1_700)
+    assert (result.terminals[1].charged_in("RUB"), result.terminals[2].charged_in("RUB")) == (3_400, 1_700)
     total = result.total
-    assert (total.taps, total.accepted, total.inside, total.charged_minor) == (6, 3, 1, 5_100)
+    assert (total.taps, total.accepted, total.inside, total.charged_in("RUB")) == (6, 3, 1, 5_100)
     assert total.refused == {"no_funds": 1, "unknown_card": 1}
     assert total.tmv_unchecked == 2
 
@@ -101,7 +101,7 @@ def test_a_tap_the_terminal_settled_itself():
     _, sequence = fleet.tap(1, end="card_gone")
     fleet.add(1, committed(sequence, tmc=None, tmv=b"", how=SettledBy.RECOVERED))
     assert settled(fleet) == (1, 2, 0, 2)
-    assert fleet.reconcile().total.charged_minor == INTENT.charge_minor
+    assert fleet.reconcile().total.charged_in("RUB") == INTENT.charge_minor
 
 
 @pytest.mark.parametrize("end", ["card_gone", None], ids=["unresolved", "killed before it could say"])
@@ -112,7 +112,7 @@ class TestOpenEnds:
         fleet = Fleet()
         fleet.tap(1, end=end)
         assert settled(fleet) == (0, 0, 1, 0)
-        assert fleet.reconcile().total.charged_minor == 0
+        assert fleet.reconcile().total.charged_in("RUB") == 0
 
     @pytest.mark.parametrize("elsewhere", [1, 2, 3])
     def test_its_event_was_found_by_a_refusal(self, end, elsewhere):
@@ -120,7 +120,7 @@ class TestOpenEnds:
         event = fleet.tap(1, end=end)
         fleet.refuse(elsewhere, seen=event)
         assert settled(fleet) == (1, 0, 0, 1)
-        assert fleet.reconcile().terminals[1].charged_minor == INTENT.charge_minor
+        assert fleet.reconcile().terminals[1].charged_in("RUB") == INTENT.charge_minor
 
     def test_its_event_was_found_by_another_tap(self, end):
         fleet = Fleet()
@@ -190,7 +190,7 @@ def test_any_life_of_a_card_reconciles_with_the_card(story):
         if what != "torn":
             card, spent = event, spent + number + 1
     total = fleet.reconcile().total
-    assert total.charged_minor == spent
+    assert total.charged_in("RUB") == spent
     assert total.unresolved_open == 0
 
 
@@ -200,7 +200,7 @@ def test_a_terminal_that_says_not_committed_while_the_card_was_charged():
     fleet.add(1, NotCommitted(at_ms=2, intent=sequence, how=SettledBy.ANSWERED))
     fleet.refuse(2, seen=(terminal, sequence))
     result = fleet.reconcile()
-    assert result.total.charged_minor == INTENT.charge_minor
+    assert result.total.charged_in("RUB") == INTENT.charge_minor
     assert [(finding.kind, finding.sequence) for finding in result.findings] == [(AlarmKind.CONTRADICTION, 1)]
 
 

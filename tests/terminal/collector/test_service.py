@@ -100,7 +100,7 @@ def test_records_arrive_over_http_and_the_report_adds_up(url, folder, journal):
         500,
         250,
         250,
-        850_000,
+        {"RUB": 850_000},
     )
 
 

@@ -82,7 +82,7 @@ def test_t_07_the_first_tap_holds_the_price_to_the_terminus_and_the_second_charg
     checked_out = leave(rider, NOW + 25 * MIN, 12_000)
     assert (told(checked_out), checked_out.outcome.values) == (
         ("ok_checkout", 5000),
-        {"sum_minor": 5000, "left": 1},
+        {"sum_minor": 5000, "currency": "RUB", "left": 1},
     )
     assert (rider.newest.kind, held(rider), rider.newest.balance_after_minor) == (
         EventKind.CHECK_OUT,
@@ -424,7 +424,7 @@ def test_t_07_each_right_checks_in_and_out(
     checked_out = goes_out(rider, THERE, zone=2)
     assert (told(checked_out), checked_out.outcome.values) == (
         ("ok_checkout", charged_out),
-        {"sum_minor": charged_out, "left": 1 + companions},
+        {"sum_minor": charged_out, "currency": "RUB", "left": 1 + companions},
     )
     assert state(rider) == (OUT, 0, 0, 50_000 - charged_in - charged_out)
     assert rider.newest.paid_by is paid_by

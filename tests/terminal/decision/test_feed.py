@@ -232,6 +232,14 @@ def test_t_07_a_tap_off_at_a_stop_that_is_not_known_costs_the_cheapest_ride(
     assert rules(left) == ["G-01", "G-05", "T-07", "T-07"]
 
 
+def test_t_07_where_every_ride_costs_the_same_a_tap_off_needs_no_stop(tmp_path: Path) -> None:
+    policy = region(tmp_path, FLAT, CHECK_IN, destination="dearest", slots=HELD)
+    rider = Rider(policy=policy)
+    rider.tap(NOW, route=5, stop=1)
+    left = rider.tap(NOW + 20 * MIN, route=5, stop=0)
+    assert (told(left), left.flags, rules(left)) == (("ok_checkout", 3000), (), ["G-01", "G-05", "T-07"])
+
+
 def test_t_34_with_companions_the_journey_is_the_holder_s_alone(tmp_path: Path) -> None:
     """He changes free, whether the first ride was tapped off or not; the companion pays for each ride."""
     for tapped_off in (True, False):
@@ -258,7 +266,7 @@ def test_t_07_a_ride_of_a_pass_is_of_no_journey_whether_it_was_tapped_off_or_not
 def refused(folder: Path, text: str) -> str:
     with pytest.raises(RegionDocumentError) as caught:
         parse_region(text, str(folder / "region.toml"))
-    return str(caught.value)
+    return "\n".join([str(caught.value), *map(str, caught.value.mistakes)])
 
 
 def test_a_document_and_its_feed_have_to_agree(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def intent(
         "event": build_event(event),
         "proof": (),
         "values": {},
+        "currency": POLICY.currency,
     }
     return Intent(**(stated | more))  # type: ignore[arg-type] # a record of whatever the test says
 
@@ -58,7 +59,19 @@ def intent(
 def unwritten(
     when: datetime, message: str = "no_funds", admission: Admission = Admission.REFUSED, shift: int = 1
 ) -> Unwritten:
-    return Unwritten(unix_ms(when), CARD_REF, "bus", shift, message, admission, POLICY.tariff, (), 0, 0)
+    return Unwritten(
+        unix_ms(when),
+        CARD_REF,
+        "bus",
+        shift,
+        message,
+        admission,
+        POLICY.tariff,
+        (),
+        0,
+        0,
+        currency=POLICY.currency,
+    )
 
 
 def committed(number: int, how: SettledBy = SettledBy.ANSWERED) -> Committed:

@@ -108,7 +108,7 @@ def test_t_14_the_day_of_a_report_is_the_service_day() -> None:
 
 
 def test_t_66_cash_is_counted_and_summed_apart() -> None:
-    cash = CashSale(unix_ms(at("08:00")), 1, 0, 15, 0, 3, 9600, POLICY.tariff)
+    cash = CashSale(unix_ms(at("08:00")), 1, 0, 15, 0, 3, 9600, POLICY.tariff, currency="RUB")
     opened = ShiftOpened(unix_ms(at("06:00")), 1, "driver-7", "bus", 15)
     rows = numbered(opened, cash, intent(at("09:00")), committed(3))
     (shift, total) = shift_rows(shift_report(TERMINAL, rows), ZONE)

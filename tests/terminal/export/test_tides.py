@@ -14,7 +14,7 @@ import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.export.reports import write_table
-from terminal.export.tides import FIELDS, decimal, fare_transaction
+from terminal.export.tides import FIELDS, fare_transaction
 from terminal.journal.taps import JournalTap, taps
 from tests.terminal.export.recorded import (
     CARD_REF,
@@ -125,16 +125,18 @@ def test_the_checker_itself_finds_what_is_wrong() -> None:
             pytest.fail(f"{name} was not understood")
 
 
-def test_money_is_a_decimal_number_of_roubles() -> None:
-    assert [decimal(minor) for minor in (0, 5, 2400, 123456789, -1)] == [
-        "0.00",
-        "0.05",
-        "24.00",
-        "1234567.89",
-        "-0.01",
-    ]
-    found = row(intent(at("08:00"), 2401))
-    assert (found["amount"], found["balance"], found["currency_type"]) == ("24.01", "76.00", "RUB")
+@pytest.mark.parametrize(
+    ("currency", "amount", "balance"),
+    [
+        ("RUB", "24.01", "76.00"),
+        ("EUR", "24.01", "76.00"),
+        ("JPY", "2401", "7600"),
+        ("BHD", "2.401", "7.600"),
+    ],
+)
+def test_money_is_a_decimal_number_of_the_rows_currency(currency: str, amount: str, balance: str) -> None:
+    found = row(intent(at("08:00"), 2401, currency=currency))
+    assert (found["amount"], found["balance"], found["currency_type"]) == (amount, balance, currency)
 
 
 def test_t_14_a_ride_before_three_belongs_to_the_day_before() -> None:

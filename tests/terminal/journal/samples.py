@@ -31,6 +31,7 @@ INTENT = Intent(
     event=bytes(range(32)),
     proof=((0xAD, bytes.fromhex("01000000400000"), bytes(64)), (0xDC, bytes.fromhex("03480d0000"), b"")),
     values={"n": 6_600},
+    currency="RUB",
 )
 REFUSED = Unwritten(
     at_ms=1_770_000_000_000,
@@ -43,6 +44,7 @@ REFUSED = Unwritten(
     reasons=(TrailEntry("t-34:not_enough_money", {"balance_minor": 0, "charge_minor": 3_400}),),
     prev_terminal=900,
     prev_sequence=12,
+    currency="RUB",
 )
 
 

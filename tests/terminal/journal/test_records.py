@@ -42,7 +42,7 @@ VECTORS = [
         records.Committed(at_ms=0, intent=1, tmc=None, tmv=b"\xaa", how=SettledBy.ANSWERED),
         "01 96 05 00 01 c0 c401aa a8 616e737765726564",
     ),
-    (records.ShiftClosed(at_ms=2, shift=3, totals={"t": 4}), "01 95 03 02 03 81 a1 74 04 a0"),
+    (records.ShiftClosed(at_ms=2, shift=3, totals={"t": 4}), "01 96 03 02 03 81 a1 74 04 a0 a0"),
     (RazziaChanged(at_ms=1, razzia=True, source="gpsd"), "01 94 2f 01 c3 a4 67707364"),
 ]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from terminal.errors import RegionDocumentError
-from terminal.policy.load import DEMO_REGION, RegionDocument, parse_region
-from terminal.policy.policy import Policy
+from terminal.mistakes.words import said
+from terminal.policy.load import DEMO_REGION, parse_region
+from terminal.policy.mistakes import SchemaMistake
+from tests.said import mistakes_at
 from tests.terminal.decision.region import text_of
 
 ZONES = '[[zones]]\nnumber = 1\nname = "a"\n[[zones]]\nnumber = 2\nname = "b"\n'
@@ -169,7 +171,7 @@ RIGHTS = [
         (concession("limits = [{ kind = 'trips', trips = 1, counter = 'kept' }]"),),
         {"slots": KEPT},
         "concessions[0].limits[0].counter",
-        "service_day or service_week",
+        "service_day, service_week",
     ),
     (
         (concession("limits = [" + 2 * "{ kind = 'trips', trips = 1, counter = 'month' }," + "]"),),
@@ -181,7 +183,7 @@ RIGHTS = [
         (concession("companions = { most = 1, counter = 'month' }"),),
         {"slots": MONTH},
         "concessions[0].companions.counter",
-        "service_day or kept",
+        "service_day, kept",
     ),
     ((calendar("[]"),), {"slots": MONTH}, "trip_calendars[0].months", "from 2025-01-01 to 2029-12-31"),
     (
@@ -378,8 +380,7 @@ def test_what_is_wrong_is_named_with_its_place_and_a_way_out(
     parts: tuple[str, ...], options: dict[str, str], path: str, advice: str
 ) -> None:
     error = refused(text_of(*parts, **options))
-    assert error.what.startswith(f"region.toml: {path}: "), error
-    assert advice in str(error)
+    assert advice in mistakes_at(error, path), error
     assert "\n" not in str(error)
 
 
@@ -387,18 +388,18 @@ def test_a_season_the_document_never_sees_is_refused() -> None:
     summer = text_of(concession("season = { first = '09-01', last = '05-31' }"))
     summer = summer.replace("valid_from = 2025-01-01", "valid_from = 2026-06-02")
     error = refused(summer.replace("valid_to = 2030-01-01", "valid_to = 2026-08-31"))
-    assert error.what.startswith("region.toml: concessions[0].season: no day from 2026-06-02 to 2026-08-31")
+    assert "no day from 2026-06-02 to 2026-08-31" in mistakes_at(error, "concessions[0].season")
 
 
 def test_a_gap_is_named_with_its_first_hour() -> None:
     text = text_of(timeframe("p"), flat("x", "except_when = 'p'"), fares=NO_DEFAULT)
-    assert "no fare for mode bus, routes not named, all zones, from Monday 07:00" in str(refused(text))
+    assert "no fare for mode bus, route 0 (0: any not named), zones *, time mon 07:00" in str(refused(text))
 
 
 def test_a_gap_between_zones_is_named() -> None:
     table = "{ transport_card = [[1]], bank_card = [[1]], cash = [[1]] }"
     parts = (zoned("x", zones='["a"]', matrix=table), zoned("y", zones='["b"]', matrix=table))
-    assert "no fare for mode bus, routes not named, zone `a` to `b`" in str(
+    assert "no fare for mode bus, route 0 (0: any not named), zones a - b" in str(
         refused(text_of(ZONES, *parts, fares=NO_DEFAULT))
     )
 
@@ -434,25 +435,21 @@ def of_schema_1() -> str:
     return text
 
 
-def test_a_document_of_schema_1_means_what_it_meant() -> None:
-    def comparable(document: RegionDocument) -> tuple[object, ...]:
-        policy = Policy.of(document)
-        transfer = policy.ordinary_transfer
-        assert transfer is not None
-        return (
-            policy.concessions,
-            policy.products,
-            policy.card,
-            transfer.window_s,
-            transfer.most,
-            transfer.price_minor,
-        )
+def test_a_document_of_schema_1_is_refused_with_what_that_means_now() -> None:
+    (mistake,) = refused(of_schema_1()).mistakes
+    assert (mistake.code, mistake.path) == (SchemaMistake.ONE, "header.schema")
+    assert "Write schema = 2; it has: [[transfers]]" in said(mistake)[1]
 
-    old = parse_region(of_schema_1(), "old.toml")
-    assert comparable(old) == comparable(parse_region(DEMO_REGION.read_text(encoding="utf-8"), "demo.toml"))
+
+def test_schema_1_with_content_of_schema_2_is_refused_by_name() -> None:
+    text = DEMO_REGION.read_text(encoding="utf-8").replace("schema = 2", "schema = 1")
+    (mistake,) = refused(text).mistakes
+    assert mistake.code is SchemaMistake.ONE_WITH_TWO
+    assert said(mistake)[0] == "schema = 1, but schema = 2 has: transfers, concessions.limits"
+    assert mistake.line == 1 + text[: text.index("schema = 1")].count("\n")
 
 
 @pytest.mark.parametrize("schema", [0, 3])
 def test_schemas_this_terminal_does_not_know_are_refused(schema: int) -> None:
     error = refused(of_schema_1().replace("schema = 1", f"schema = {schema}"))
-    assert f"schema {schema}, this terminal knows 1 to 2" in error.what
+    assert f"schema {schema}, this software knows 2" in error.what

@@ -21,13 +21,13 @@ from terminal.receipt.sales import sales
 from tests.terminal.export.recorded import at, committed, intent, not_committed, numbered
 
 NOON = datetime(2026, 9, 15, 9, tzinfo=UTC)
-RIDE = ReceiptSale(7, 31, NOON, FareMedium.TRANSPORT_CARD, 2400, 15, 1, vehicle="А 123 ВС 34")
+RIDE = ReceiptSale(7, 31, NOON, FareMedium.TRANSPORT_CARD, 2400, "RUB", 15, 1, vehicle="А 123 ВС 34")
 WAYS = tuple(ReceiptWay)
 RECEIPTS = Receipts(vat=Vat.NONE, ways=WAYS, place="Depot 1", site="https://receipts.example")
 
 
 def papers(sale: ReceiptSale = RIDE, receipts: Receipts = RECEIPTS, **means: bool) -> Paperwork:
-    return paperwork(sale, receipts, "RUB", Means(**means))
+    return paperwork(sale, receipts, Means(**means))
 
 
 def only(*ways: ReceiptWay) -> Receipts:
@@ -106,7 +106,7 @@ def test_t_53_a_cash_sale_always_puts_a_ticket_into_the_hand(
     sum_minor: int, way: ReceiptWay, means: Means
 ) -> None:
     cash = structs.replace(RIDE, medium=FareMedium.CASH, sum_minor=sum_minor)
-    made = paperwork(cash, only(way, ReceiptWay.CONTROL_TICKET), "RUB", means)
+    made = paperwork(cash, only(way, ReceiptWay.CONTROL_TICKET), means)
     assert made.ticket.issue is Issue.PRINTED
     assert (made.request is None) == (sum_minor == 0)
 
@@ -118,7 +118,7 @@ def test_t_53_a_card_prints_only_where_its_receipt_is_paper() -> None:
 
 def test_asking_again_is_the_same_request(tmp_path: Path) -> None:
     folder = ReceiptFolder(tmp_path)
-    first, again = (hand_over(folder, RIDE, RECEIPTS, "RUB", Means()) for _ in range(2))
+    first, again = (hand_over(folder, RIDE, RECEIPTS, Means()) for _ in range(2))
     assert (first and first.new, again and again.new) == (True, False)
     assert len(list((tmp_path / "requests").iterdir())) == 1
     assert list((tmp_path / "tickets").iterdir()) == []
@@ -126,17 +126,17 @@ def test_asking_again_is_the_same_request(tmp_path: Path) -> None:
 
 def test_the_first_way_stands_when_the_terminal_is_equipped_later(tmp_path: Path) -> None:
     folder = ReceiptFolder(tmp_path)
-    hand_over(folder, RIDE, RECEIPTS, "RUB", Means())
+    hand_over(folder, RIDE, RECEIPTS, Means())
     before = (tmp_path / "requests" / "7-31.json").read_bytes()
-    hand_over(folder, RIDE, RECEIPTS, "RUB", Means(printer=True))
+    hand_over(folder, RIDE, RECEIPTS, Means(printer=True))
     assert (tmp_path / "requests" / "7-31.json").read_bytes() == before
 
 
 def test_another_sale_under_the_same_number_is_refused(tmp_path: Path) -> None:
     folder = ReceiptFolder(tmp_path)
-    hand_over(folder, RIDE, RECEIPTS, "RUB", Means())
+    hand_over(folder, RIDE, RECEIPTS, Means())
     with pytest.raises(ReceiptError, match="request 7-31 differs"):
-        hand_over(folder, structs.replace(RIDE, sum_minor=2500), RECEIPTS, "RUB", Means())
+        hand_over(folder, structs.replace(RIDE, sum_minor=2500), RECEIPTS, Means())
 
 
 def test_a_folder_that_cannot_be_used_is_one_error(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_used_is_one_error(tmp_path: Path) -> None:
     folder = ReceiptFolder(tmp_path / "good")
     (tmp_path / "good" / "requests" / "7-31.json").write_text("{")
     with pytest.raises(ReceiptError, match="is no receipt request"):
-        hand_over(folder, RIDE, RECEIPTS, "RUB", Means())
+        hand_over(folder, RIDE, RECEIPTS, Means())
 
 
 def test_what_was_not_committed_was_not_sold() -> None:

@@ -10,6 +10,7 @@ VALUES: dict[str, int | str] = {
     "date": "2026-12-31",
     "time": "09:05",
     "sum_minor": 123400,
+    "currency": "RUB",
     "meal": "second_breakfast",
     "p": 15,
 }

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from terminal.errors import RegionDocumentError, ScenarioFileError, TerminalError
+from terminal.errors import RegionDocumentError, ScenarioFileError
 from terminal.lab.desk.tariff.shown import (
     change_shown,
     difference_shown,
@@ -23,6 +23,7 @@ from terminal.lab.desk.tariff.shown import (
     problem_shown,
 )
 from terminal.lab.desk.tariff.story import Story, file_of, played, saved, story_of
+from terminal.money import money
 from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
 from terminal.scenario.diff import RiderDiff, document_changes, rider_diffs
@@ -66,7 +67,7 @@ def answer(order: TariffOrder, folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"mistakes": mistakes}
     if policy is None:
         return found
-    found["document"] = document_shown(policy)
+    found["document"] = document_shown(policy, order.language)
     for want in order.wants:
         found[want] = _tried(WANTS[want], order, policy, folder)
     return found
@@ -74,8 +75,6 @@ def answer(order: TariffOrder, folder: Path) -> dict[str, Any]:
 
 def _judged(text: str, folder: Path) -> tuple[Policy | None, list[dict[str, Any]]]:
     """The document ready for deciding, or what is wrong with it."""
-    if len(text.encode()) > LONGEST_TEXT:
-        raise TerminalError(f"the text is longer than {LONGEST_TEXT} bytes", "Take a part of it away.")
     try:
         return Policy.of(parse_region(text, "", folder)), []
     except RegionDocumentError as error:
@@ -114,8 +113,6 @@ def _save(order: TariffOrder, policy: Policy, _folder: Path) -> dict[str, Any]:
 
 
 def _file(order: TariffOrder) -> ScenarioFile:
-    if len(order.scenarios.encode()) > LONGEST_TEXT:
-        raise ScenarioFileError(f"the text is longer than {LONGEST_TEXT} bytes", "Take a part of it away.")
     return parse_scenarios(order.scenarios, "")
 
 
@@ -143,7 +140,9 @@ def _run(order: TariffOrder, policy: Policy, _folder: Path) -> dict[str, Any]:
                 "number": one.number,
                 "product": one.case.product,
                 "on": one.case.on,
-                "differences": [difference_shown(d, order.language) for d in one.differences],
+                "differences": [
+                    difference_shown(d, policy.currency, order.language) for d in one.differences
+                ],
             }
             for one in sales
             if not one.ok
@@ -158,11 +157,11 @@ def _result_shown(result: Result, policy: Policy, language: str) -> dict[str, An
         "taps": [
             {
                 **played_shown(miss.played, policy, language),
-                "differences": [difference_shown(d, language) for d in miss.differences],
+                "differences": [difference_shown(d, policy.currency, language) for d in miss.differences],
             }
             for miss in result.misses[:MOST_SHOWN]
         ],
-        "total": [difference_shown(d, language) for d in result.total],
+        "total": [difference_shown(d, policy.currency, language) for d in result.total],
     }
 
 
@@ -177,7 +176,7 @@ def _compare(order: TariffOrder, policy: Policy, folder: Path) -> dict[str, Any]
         return {"mistakes": mistakes}
     changes = document_changes(before.document, policy.document)
     return {
-        "values": [change_shown(one, order.language) for one in changes[:MOST_SHOWN]],
+        "values": [change_shown(one, before, policy, order.language) for one in changes[:MOST_SHOWN]],
         "values_total": len(changes),
         "story": _riders(lambda: file_of(_story(order), policy.document.header.id), order, before, policy)
         if order.story is not None and order.story.get("taps")
@@ -202,23 +201,23 @@ def _riders(
     return {
         "total": len(asked.scenarios),
         "changed": len(found),
-        "riders": [_impact_shown(one, after, order.language) for one in found[:MOST_SHOWN]],
+        "riders": [_impact_shown(one, before, after, order.language) for one in found[:MOST_SHOWN]],
     }
 
 
-def _impact_shown(impact: RiderDiff, policy: Policy, language: str) -> dict[str, Any]:
+def _impact_shown(impact: RiderDiff, old: Policy, new: Policy, language: str) -> dict[str, Any]:
     return {
         "number": impact.number,
         "name": impact.name,
         "rider": impact.rider,
-        "old_minor": impact.old_charge_minor,
-        "new_minor": impact.new_charge_minor,
+        "old": money(impact.old_charge_minor, old.currency, language),
+        "new": money(impact.new_charge_minor, new.currency, language),
         "taps": [
             {
                 "tap": tap.played.tap,
                 "turn": tap.played.turn,
-                "place": place(tap.played, policy),
-                "changes": [change_shown(one, language) for one in tap.changes],
+                "place": place(tap.played, new),
+                "changes": [change_shown(one, old, new, language) for one in tap.changes],
             }
             for tap in impact.taps[:MOST_SHOWN]
         ],

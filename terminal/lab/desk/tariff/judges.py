@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from terminal.errors import TerminalError
-from terminal.lab.desk.tariff.judge import TariffOrder, answer
+from terminal.lab.desk.tariff.judge import LONGEST_TEXT, TariffOrder, answer
 
 DEADLINE_S: Final = 10.0
 MOST_AT_ONCE: Final = 2
@@ -58,7 +58,10 @@ class Judges:
                 self._idle.append(_JudgeProcess(self._folder))
 
     def ask(self, order: TariffOrder) -> bytes:
-        """The answer in JSON. Raises `OrderOvertaken`, or `NotJudged` for an order that takes too long."""
+        """The answer in JSON. Raises `OrderOvertaken`, or `NotJudged` for a text that is too long or takes too long."""
+        for text in (order.text, order.scenarios, order.original):
+            if len(text.encode()) > LONGEST_TEXT:
+                raise NotJudged(f"the text is longer than {LONGEST_TEXT} bytes", "Take a part of it away.")
         with self._waiting(order.tab) as waiting, self._places, self._process(waiting) as process:
             found = process.ask(msgspec.json.encode(order), self._deadline_s)
         if found is not None:

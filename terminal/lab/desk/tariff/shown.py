@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from terminal.errors import TerminalError
-from terminal.messages import colour, money, text, wording
+from terminal.messages import colour, text, wording
+from terminal.money import money, sum_format
 from terminal.policy.base import Mode
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import Difference, balance_minor, counters_of, paid_by
@@ -56,7 +57,7 @@ def problem_shown(error: TerminalError) -> dict[str, Any]:
     return {"what": error.what, "advice": error.advice, "line": None}
 
 
-def document_shown(policy: Policy) -> dict[str, Any]:
+def document_shown(policy: Policy, language: str) -> dict[str, Any]:
     """What a document has that a story may name."""
     document = policy.document
     header = document.header
@@ -64,6 +65,7 @@ def document_shown(policy: Policy) -> dict[str, Any]:
         "id": header.id,
         "version": header.version,
         "currency": header.currency,
+        "sum_format": sum_format(header.currency, language)._asdict(),
         "valid_from": header.valid_from.astimezone(policy.zone).date(),
         "valid_to": header.valid_to.astimezone(policy.zone).date(),
         "media": list(document.profiles.bus.media),
@@ -96,28 +98,32 @@ def played_shown(played: Played, policy: Policy, language: str) -> dict[str, Any
         "paid_by": _payment(paid_by(played), language),
         "counters": counters_of(played, policy),
         "trail": [
-            {"rule": reason.rule, "words": step_line(reason, language).removeprefix(reason.rule).lstrip()}
+            {
+                "rule": reason.rule,
+                "words": step_line(reason, policy.currency, language).removeprefix(reason.rule).lstrip(),
+            }
             for reason in played.decision.facts
         ],
     }
 
 
-def difference_shown(found: Difference, language: str) -> dict[str, Any]:
-    """What was expected, and what came."""
-    return _pair(found.what, found.expected, found.got, language)
+def difference_shown(found: Difference, currency: str, language: str) -> dict[str, Any]:
+    """What was expected, and what came; sums are in `currency`."""
+    old, new = ((value, currency) for value in (found.expected, found.got))
+    return _pair(found.what, old, new, language)
 
 
-def change_shown(found: Change, language: str) -> dict[str, Any]:
-    """A value under the old document and under the new one."""
-    return _pair(found.what, found.old, found.new, language)
+def change_shown(found: Change, old: Policy, new: Policy, language: str) -> dict[str, Any]:
+    """A value under the old document and under the new one, each in its own currency."""
+    return _pair(found.what, (found.old, old.currency), (found.new, new.currency), language)
 
 
-def _pair(what: str, old: object, new: object, language: str) -> dict[str, Any]:
+def _pair(what: str, old: tuple[object, str], new: tuple[object, str], language: str) -> dict[str, Any]:
     return {
         "what": what,
         "words": _named(what, language),
-        "old": _worth(what, old, language),
-        "new": _worth(what, new, language),
+        "old": _worth(what, *old, language),
+        "new": _worth(what, *new, language),
     }
 
 
@@ -132,17 +138,21 @@ def _named(what: str, language: str) -> str:
     return what
 
 
-def _worth(what: str, value: object, language: str) -> str:
+def _worth(what: str, value: object, currency: str, language: str) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
         return translator(language).pgettext("yes or no", YES_NO[value])
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {_worth(str(name), one, language)}" for name, one in value.items()) or "–"
+        return (
+            ", ".join(f"{name}: {_worth(str(name), one, currency, language)}" for name, one in value.items())
+            or "–"
+        )
     if isinstance(value, list | tuple):
         return ", ".join(str(one) for one in value) or "–"
     if isinstance(value, int):
-        return money(value, language) if what.endswith("_minor") or ".by_medium." in what else str(value)
+        is_sum = what.endswith("_minor") or ".by_medium." in what
+        return money(value, currency, language) if is_sum else str(value)
     return _code_in_words(what, str(value), language)
 
 

@@ -121,20 +121,22 @@ def _rides(town: StormTown, held: dict[TapId, AnyRecord], found: Findings) -> No
 def _money(town: StormTown, books: Reconciliation, found: Findings) -> None:
     """Purses before and after against the collector's sums: in all, and terminal by terminal."""
     spent_minor = sum(rider.start_minor - purse_minor(rider.card) for rider in town.riders)
-    found.charged_minor = books.total.charged_minor
-    found.money_mismatch_minor = abs(spent_minor - books.total.charged_minor)
+    currency = town.policy.currency
+    charged_minor = books.total.charged_in(currency)
+    found.charged_minor = charged_minor
+    found.money_mismatch_minor = abs(spent_minor - charged_minor)
     by_terminal: Counter[int] = Counter()
     for rider in town.riders:
         for (terminal, _), amount_minor in rider.events.items():
             by_terminal[terminal] += amount_minor
     apart = sum(
-        abs(by_terminal[post.number] - books.terminals[post.number].charged_minor)
+        abs(by_terminal[post.number] - books.terminals[post.number].charged_in(currency))
         for post in town.posts
         if post.number in books.terminals
     )
     found.money_mismatch_minor = max(found.money_mismatch_minor, apart)
     if found.money_mismatch_minor:
-        found.problems.append(f"purses lost {spent_minor}, the collector sums {books.total.charged_minor}")
+        found.problems.append(f"purses lost {spent_minor}, the collector sums {charged_minor}")
     counted = books.total.tmv_verified + books.total.tmv_failed + books.total.tmv_unchecked
     if counted != found.rides:
         found.lost += max(0, found.rides - counted)
@@ -150,8 +152,8 @@ def _books(town: StormTown, whole: Reconciliation, found: Findings) -> None:
     booked = town.books.totals()
     for terminal, totals in whole.terminals.items():
         if booked.get(terminal) != totals:
-            minor = booked[terminal].charged_minor if terminal in booked else 0
-            found.money_mismatch_minor += abs(minor - totals.charged_minor)
+            minor = booked[terminal].charged_in(town.policy.currency) if terminal in booked else 0
+            found.money_mismatch_minor += abs(minor - totals.charged_in(town.policy.currency))
             found.problems.append(f"the books of terminal {terminal} are not what its records add up to")
 
 

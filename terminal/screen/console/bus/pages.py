@@ -13,6 +13,7 @@ from terminal.clock import from_unix_ms
 from terminal.journal.console_records import PlaceSet
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
+from terminal.money import sum_format
 from terminal.policy.needs import unknown_on
 from terminal.policy.routes import LineRoute, RouteStop
 from terminal.receipt.counter import sell_for_cash
@@ -308,7 +309,7 @@ def sale_page(visit: Visit) -> View:
     offers = _offers(visit, trip)
     values = {
         "offers": offers,
-        "currency": console.policy.document.header.currency,
+        "sum_format": sum_format(console.policy.currency, visit.language)._asdict(),
         "sold": any(offer.sum_minor is not None for offer in offers),
         "trip": trip,
         "place": place_named(console, trip, console.routes.get(trip.route)),
@@ -379,8 +380,7 @@ def _hand_over(console: Console, sequence: int) -> None:
     sale = sale_of(console.terminal.journal, sequence)
     if receipts is None or adapter is None or sale is None:
         return
-    currency = console.policy.document.header.currency
-    hand_over(adapter, _sold(console, sequence, sale), receipts, currency, Means(printer=True))
+    hand_over(adapter, _sold(console, sequence, sale), receipts, Means(printer=True))
 
 
 def _sold(console: Console, sequence: int, sale: CashSale) -> ReceiptSale:

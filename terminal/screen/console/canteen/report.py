@@ -48,7 +48,7 @@ class ClassLines(Struct, frozen=True):
 
 
 class ReportPage(Struct, frozen=True):
-    """The report with what a reader of it wants added up. `agrees`: it equals the records to the kopeck."""
+    """The report with what a reader of it wants added up. `agrees`: it equals the records to the minor unit."""
 
     report: DayReport
     school: str
@@ -60,7 +60,7 @@ class ReportPage(Struct, frozen=True):
 
     @property
     def agrees(self) -> bool:
-        """Whether every kopeck of the records is in the report."""
+        """Whether every minor unit of the records is in the report."""
         return self.report.control.difference_minor == 0
 
 

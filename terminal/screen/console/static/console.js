@@ -1,6 +1,7 @@
 // What a script adds to the console: every page and every form works without it.
 
 import {live} from "./live.js";
+import {sumText} from "./sums.js";
 
 const REFRESH_MS = 400;
 
@@ -90,16 +91,16 @@ for (const step of document.querySelectorAll("button[data-step]")) {
   });
 }
 
-// What several persons pay together: the chosen ride's price ("ZONE-KOPECKS") times their number.
+// What several persons pay together: the chosen ride's price ("ZONE-MINOR UNITS") times their number.
 for (const total of document.querySelectorAll("[data-total-of]")) {
   const persons = document.getElementById(total.dataset.totalOf);
   const form = persons.form;
-  const words = new Intl.NumberFormat(document.documentElement.lang, {style: "currency", currency: total.dataset.currency});
+  const format = JSON.parse(total.dataset.sumFormat);
   const add = () => {
     const each = Number(new FormData(form).get("ride")?.split("-")[1]);
     const known = each > 0 && persons.validity.valid;
     total.hidden = !known;
-    if (known) total.querySelector("output").value = words.format((each * persons.valueAsNumber) / 100);
+    if (known) total.querySelector("output").value = sumText(each * persons.valueAsNumber, format);
   };
   form.addEventListener("input", add);
   form.addEventListener("change", add);

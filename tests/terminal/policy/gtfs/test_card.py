@@ -102,7 +102,7 @@ def city(tmp_path: Path) -> FeedFares:
 
 
 def test_the_bits_fit_an_event_record_beside_other_counters(city: FeedFares) -> None:
-    assert city.card.bits == 6 + 1 + 13 + 2, "edition, group, total of twice 24.00, run"
+    assert city.card.bits == 6 + 1 + 2, "edition, group, run: what was paid does not matter to any rule"
     now = at("10:30")
     state = JourneyState(Journey(1, 0, 2400, 2400, *(int(at("10:00").timestamp()),) * 4, transfers=1, run=1))
     written = city.card.write(state, now)
@@ -123,8 +123,32 @@ def test_the_bits_fit_an_event_record_beside_other_counters(city: FeedFares) -> 
     card = JourneyOnCard(read.counters & (1 << city.card.bits) - 1, read.journey_age_s, read.transfers)
     journey = city.card.read(card, Written(read.at, "bus", read.amount_minor), now).journey
     assert journey is not None
-    assert (journey.run, journey.transfers, journey.total_minor) == (1, 1, 2400)
+    assert (journey.run, journey.transfers) == (1, 1)
     assert now.timestamp() - journey.run_departed == 1800
+
+
+def test_money_is_kept_in_the_steps_of_the_feed(tmp_path: Path) -> None:
+    """All amounts that a ride or change costs are multiples of 7.50; the pass that no rule names is none of them."""
+    head = "from_leg_group_id,to_leg_group_id,transfer_count,duration_limit,duration_limit_type,fare_transfer_type"
+    city = fares(
+        tmp_path,
+        NO_TAP_OFF,
+        fare_products="""
+            fare_product_id,amount,currency
+            single,22.50,RUB
+            both,30.00,RUB
+            pass,1234.56,RUB
+        """,
+        fare_leg_rules="leg_group_id,fare_product_id\ncity,single\n",
+        fare_transfer_rules=f"{head},fare_product_id\ncity,city,1,3600,1,2,both\n",
+    )
+    widths = dict(city.card.widths)
+    assert (city.card.unit_minor, widths["total"], widths["credit"]) == (750, 4, 4)
+    rider = Rider(city).on("10:00", "A")
+    journey = rider.state("10:10").journey
+    assert journey is not None
+    assert (journey.total_minor, journey.paid_minor) == (2250, 2250)
+    assert rider.on("10:10", "B").paid == [2250, 750]
 
 
 def test_a_fresh_card_holds_no_journey(city: FeedFares) -> None:

@@ -114,7 +114,10 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
             "'never' runs on no day",
         ),
         (
-            {"fare_transfer_rules": "from_leg_group_id,to_leg_group_id,fare_transfer_type\n,,0\n"},
+            {
+                "fare_leg_rules": "leg_group_id,fare_product_id\ncity,single\n",
+                "fare_transfer_rules": "from_leg_group_id,to_leg_group_id,fare_transfer_type\n,,0\n",
+            },
             "fare_transfer_rules.txt line 2, column duration_limit",
             "only the document's longest_change_s ends such a journey",
         ),
@@ -152,3 +155,123 @@ def test_a_product_may_have_a_price_for_each_category_and_medium(tmp_path: Path)
     assert tables.fare_products[1] == FareProduct(
         fare_product_id="single", rider_category_id="pupil", amount_minor=1200, currency="RUB"
     )
+
+
+HEAD = (
+    "from_leg_group_id,to_leg_group_id,transfer_count,duration_limit,duration_limit_type,fare_transfer_type"
+)
+MEDIA = "fare_media_id,fare_media_type\ncard,2\ncash,0\n"
+CARD_AND_CASH = """
+    fare_product_id,fare_media_id,amount,currency
+    tram,card,40.00,RUB
+    bus,card,24.00,RUB
+    bus,cash,30.00,RUB
+"""
+NETWORKS = {"routes": "route_id,network_id\nbus,city\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "place", "what"),
+    [
+        (
+            {"fare_products": "fare_product_id,amount,currency\nsingle,2.40,EUR\n"},
+            "fare_products.txt line 2, column currency",
+            "EUR: a region document in RUB refuses this feed",
+        ),
+        (
+            {
+                "routes": "route_id,network_id\nbus,city\n",
+                "fare_leg_rules": "network_id,fare_product_id\ncity,single\n,single\n",
+            },
+            "fare_leg_rules.txt line 3, column network_id",
+            "is blank, and every route is in a network that the column lists: the rule can never apply",
+        ),
+        (
+            {
+                "areas": "area_id\ncity\n",
+                "stop_areas": "area_id,stop_id\n" + "".join(f"city,{stop}\n" for stop in "ABCDE"),
+                "fare_leg_rules": "to_area_id,fare_product_id\ncity,single\n,single\n",
+            },
+            "fare_leg_rules.txt line 3, column to_area_id",
+            "is blank, and every stop is in an area that the column lists: the rule can never apply",
+        ),
+        (
+            {"fare_leg_rules": "from_timeframe_group_id,fare_product_id,rule_priority\n,single,\n,free,1\n"},
+            "fare_leg_rules.txt line 2, column rule_priority",
+            "line 3 holds wherever this rule does and has the higher priority: it never applies",
+        ),
+        (
+            NETWORKS
+            | {
+                "fare_media": MEDIA,
+                "fare_products": CARD_AND_CASH,
+                "fare_leg_rules": "network_id,fare_product_id,rule_priority\ncity,tram,5\n,bus,\n",
+            },
+            "fare_leg_rules.txt line 2, column rule_priority",
+            "takes the place of line 3 and leaves 'cash' without a fare",
+        ),
+        (
+            {
+                "fare_media": MEDIA,
+                "fare_products": "fare_product_id,fare_media_id,amount,currency\nsingle,card,24.00,RUB\n",
+            },
+            "fare_media.txt line 3, column fare_media_id",
+            "no leg can be paid with this medium",
+        ),
+        (
+            {
+                "fare_products": "fare_product_id,amount,currency\nsingle,24.00,RUB\nfree,0.00,RUB\nmore,25.00,RUB\n",
+                "fare_leg_rules": "leg_group_id,fare_product_id\ncity,single\n",
+                "fare_transfer_rules": f"{HEAD},fare_product_id\ncity,city,1,3600,1,0,more\n",
+            },
+            "fare_transfer_rules.txt line 2, column fare_product_id",
+            "the change costs 25.00, the leg itself at most 24.00",
+        ),
+        (
+            {
+                "fare_products": "fare_product_id,amount,currency\nsingle,24.00,RUB\nmore,49.00,RUB\n",
+                "fare_leg_rules": "leg_group_id,fare_product_id\ncity,single\n",
+                "fare_transfer_rules": f"{HEAD},fare_product_id\ncity,city,1,3600,1,2,more\n",
+            },
+            "fare_transfer_rules.txt line 2, column fare_product_id",
+            "the change costs 49.00, the two legs at most 48.00",
+        ),
+        (
+            {
+                "fare_products": "fare_product_id,amount,currency\nsingle,24.00,RUB\nmore,1.00,RUB\n",
+                "fare_leg_rules": "leg_group_id,fare_product_id\ncity,single\n",
+                "fare_transfer_rules": f"{HEAD},fare_product_id\ncity,city,1,3600,1,1,more\n",
+            },
+            "fare_transfer_rules.txt line 2, column fare_product_id",
+            "the change costs 1.00, both legs are paid beside it",
+        ),
+        (
+            {
+                "fare_leg_rules": "leg_group_id,fare_product_id\ncity,single\n",
+                "fare_transfer_rules": f"{HEAD}\ncity,city,1,3600,1,0\n,city,,3600,1,0\n",
+            },
+            "fare_transfer_rules.txt line 3, column from_leg_group_id",
+            "is blank, and the column lists every group: the rule can never apply",
+        ),
+    ],
+)
+def test_what_an_author_did_not_mean_is_warned_about_with_its_line(
+    tmp_path: Path, files: dict[str, str], place: str, what: str
+) -> None:
+    base = {"fare_products": "fare_product_id,amount,currency\nsingle,24.00,RUB\nfree,0.00,RUB\n"}
+    (warning,) = imported(
+        tmp_path, **(base | {"fare_leg_rules": "fare_product_id\nsingle\n"} | files)
+    ).warnings
+    assert warning.place == place
+    assert what in warning.what
+
+
+def test_a_priority_that_every_medium_has_a_fare_under_is_no_warning(tmp_path: Path) -> None:
+    """A rule beside it has the other medium's price, so no rider is without."""
+    files = NETWORKS | {
+        "fare_media": MEDIA,
+        "fare_products": CARD_AND_CASH + "    tram_cash,cash,50.00,RUB\n",
+        "fare_leg_rules": "network_id,fare_product_id,rule_priority\ncity,tram,5\ncity,tram_cash,5\n,bus,\n",
+    }
+    whats = [warning.what for warning in imported(tmp_path, **files).warnings]
+    assert not any("without a fare" in what for what in whats)

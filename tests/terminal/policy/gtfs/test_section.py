@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from terminal.errors import RegionDocumentError
-from terminal.policy.base import Problem
+from terminal.errors import Mistake, RegionDocumentError
+from terminal.mistakes.words import said
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.index import dearest_ride_minor
 from terminal.policy.gtfs.section import (
@@ -36,11 +36,11 @@ def tables(tmp_path: Path) -> GtfsTables:
     return imported(tmp_path, **CITY).tables
 
 
-def problems(section: GtfsFares, free_bits: int = 56, currency: str = "RUB") -> list[Problem]:
+def problems(section: GtfsFares, free_bits: int = 56, currency: str = "RUB") -> list[Mistake]:
     return list(section_problems(section, currency, "Europe/Volgograd", free_bits))
 
 
-def only(section: GtfsFares, **more: int) -> Problem:
+def only(section: GtfsFares, **more: int) -> Mistake:
     (problem,) = problems(section, **more)
     return problem
 
@@ -97,7 +97,7 @@ def test_broken_tables_are_told_by_their_path(tables: GtfsTables) -> None:
     broken = msgspec.structs.replace(tables, fare_leg_rules=(rule,))
     problem = only(GtfsFares(destination=Destination.NOT_USED, tables=broken))
     assert problem.path == "gtfs.tables.fare_leg_rules[0].fare_product_id"
-    assert "'gone' is not in fare_products.txt" in problem.what
+    assert "'gone' is not in fare_products.txt" in said(problem)[0]
 
 
 def test_no_tables_at_all() -> None:
@@ -182,13 +182,13 @@ def test_a_journey_that_does_not_fit_the_card(tables: GtfsTables) -> None:
     assert not problems(section, free_bits=bits)
     problem = only(section, free_bits=bits - 1)
     assert problem.path == "gtfs"
-    assert f"a journey needs {bits} bits on the card (edition 6, " in problem.what
-    assert "Take 1 bits" in problem.advice
+    assert f"a journey needs {bits} bits on the card (edition 6, " in said(problem)[0]
+    assert "Take 1 bits" in said(problem)[1]
 
 
 def test_a_limit_longer_than_a_card_looks_back(tmp_path: Path) -> None:
     tables = imported(tmp_path, **CITY, fare_transfer_rules=f"{HEAD}city,city,1,604800,1,0\n").tables
-    assert "604800 s" in only(GtfsFares(destination=Destination.NOT_USED, tables=tables)).what
+    assert "604800 s" in said(only(GtfsFares(destination=Destination.NOT_USED, tables=tables)))[0]
 
 
 def test_the_most_one_tap_can_take(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def tap(number: int, message: Message = Message.MEAL_OK, **outcome: Any) -> TapR
         local("09:40:05"),
         exchanges=7,
         apdu_bytes=300,
+        currency="RUB",
         card_ref=ref(number),
         **outcome,
     )

@@ -1,8 +1,7 @@
-// The few things every part of the desk needs: elements from plain values, requests, words, money.
+// The few things every part of the desk needs: elements from plain values, requests, words.
 
 export const words = JSON.parse(document.getElementById("words").textContent);
 export const language = document.body.dataset.language;
-const roubles = new Intl.NumberFormat(language === "ru" ? "ru-RU" : "en-GB", {minimumFractionDigits: 2});
 
 export const byId = (id) => document.getElementById(id);
 
@@ -24,8 +23,6 @@ export function picture(svg) {
   const parsed = new DOMParser().parseFromString(svg, "image/svg+xml");
   return document.importNode(parsed.documentElement, true);
 }
-
-export const money = (minor) => (minor === null || minor === undefined ? "" : roubles.format(minor / 100));
 
 export async function ask(path, query = {}) {
   const url = new URL(path, document.baseURI);

@@ -1,6 +1,6 @@
 // What one tap was: said, cost, changed, and why.
 
-import {ask, byId, h, money, picture, words} from "./dom.js";
+import {ask, byId, h, picture, words} from "./dom.js";
 
 export class Result {
   constructor(shown) {
@@ -42,15 +42,9 @@ export class Result {
   }
 
   #head(entry) {
-    const purse =
-      entry.before_minor === null
-        ? null
-        : entry.before_minor === entry.after_minor
-          ? money(entry.after_minor)
-          : `${money(entry.before_minor)} → ${money(entry.after_minor)}`;
     const facts = [
-      [words.charged, entry.charge_minor ? money(entry.charge_minor) : null],
-      [words.purse, purse],
+      [words.charged, entry.charged || null],
+      [words.purse, entry.purse || null],
       [words.air_time, `${entry.air_ms.toFixed(0)} ${words.ms}`],
       [words.on_card, entry.on_air],
       [words.bytes, entry.apdu_bytes],

@@ -1,6 +1,6 @@
 // The shelf: cards one wants to take.
 
-import {byId, h, money, words} from "./dom.js";
+import {byId, h, words} from "./dom.js";
 
 const GROUPS = ["purse", "rights", "pupils", "staff", "trouble", "strange", "hostile"];
 
@@ -75,15 +75,13 @@ export class Shelf {
 
   #fill(button, card) {
     const [, title, flags, {children: [chip, sum]}] = button.children;
-    const has = card.balance_minor !== null && card.balance_minor !== undefined;
-    const purse = has ? money(card.balance_minor) : "";
     const before = sum.textContent;
     title.textContent = card.title;
     button.title = card.title;
     flags.textContent = card.flags.map((flag) => words[flag]).join(", ");
     chip.textContent = card.chip;
-    sum.textContent = purse;
-    if (before && before !== purse) {
+    sum.textContent = card.balance;
+    if (before && before !== card.balance) {
       sum.classList.remove("fresh");
       requestAnimationFrame(() => sum.classList.add("fresh"));
     }

@@ -1,6 +1,6 @@
 // The storm's page: figures as they come, four of which must stay nought.
 
-import {ask, byId, complain, doing, h, language, money, order, themes, words} from "./dom.js";
+import {ask, byId, complain, doing, h, language, order, themes, words} from "./dom.js";
 import {live} from "./live.js";
 
 const NOUGHTS = {lost: "lost", duplicated: "duplicated", money: "money_mismatch_minor", open: "unresolved_open"};
@@ -23,7 +23,7 @@ function show(storm) {
   document.body.dataset.state = storm.state;
   for (const [id, key] of Object.entries(NOUGHTS)) {
     const value = storm.towns || broken ? storm[key] : undefined;
-    byId(id).textContent = value === undefined ? "–" : key.endsWith("_minor") ? money(value) : numbers.format(value);
+    byId(id).textContent = value === undefined ? "–" : numbers.format(value);
     const panel = byId(id).closest(".nought");
     panel.classList.toggle("held", value === 0);
     panel.classList.toggle("broken", Boolean(value));

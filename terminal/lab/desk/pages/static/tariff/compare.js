@@ -1,6 +1,6 @@
 // Two versions: the values that differ, and which riders pay or read something else.
 
-import {byId, h, money, words} from "../dom.js";
+import {byId, h, words} from "../dom.js";
 import {Editor} from "./editor.js";
 import {pairs} from "./scenarios.js";
 
@@ -46,7 +46,7 @@ export class Compare {
   }
 
   #rider(rider) {
-    const sums = `${money(rider.old_minor)} → ${money(rider.new_minor)}`;
+    const sums = `${rider.old} → ${rider.new}`;
     return h(
       "li",
       {className: "differs", "data-rider": rider.number},

@@ -1,6 +1,7 @@
 // One rider: what he has, his taps, and what comes of each under the document as it stands.
 
-import {byId, complain, doing, h, language, money, words} from "../dom.js";
+import {byId, complain, doing, h, language, words} from "../dom.js";
+import {sumText} from "../sums.js";
 import {download} from "./editor.js";
 
 const LOCALE = language === "ru" ? "ru-RU" : "en-GB";
@@ -53,7 +54,7 @@ export class Rider {
       return;
     }
     this.#results(found?.taps ?? []);
-    byId("total").textContent = found ? `${words.in_all}: ${money(found.charge_minor)}` : "";
+    byId("total").textContent = found ? `${words.in_all}: ${sumText(found.charge_minor, facts.sum_format)}` : "";
   }
 
   // The document cannot be used: what stands there came of an earlier text.
@@ -70,6 +71,7 @@ export class Rider {
     byId("card").replaceChildren(...this.#cardForm());
     byId("story").replaceChildren(...this.story.taps.map((tap, index) => this.#tap(tap, index)));
     byId("adding").replaceChildren(...this.#adding());
+    byId("no-taps").hidden = this.story.taps.length > 0;
     this.#results(this.played ?? []);
     if (focus) document.querySelector(`[data-field="${CSS.escape(focus)}"]`)?.focus();
   }
@@ -88,9 +90,10 @@ export class Rider {
     const parts = [this.#select(words.pays_with, "kind", Object.entries(kinds), kind, choose)];
     const card = this.story.card;
     if (!card) return parts;
+    const unit = 10 ** (this.facts?.sum_format.decimals ?? 0);
     parts.push(
-      this.#input(words.balance, "balance", {type: "number", step: "0.01", min: 0, value: (card.balance_minor ?? 0) / 100}, (value) => {
-        card.balance_minor = Math.round(Number(value) * 100);
+      this.#input(words.balance, "balance", {type: "number", step: 1 / unit, min: 0, value: (card.balance_minor ?? 0) / unit}, (value) => {
+        card.balance_minor = Math.round(Number(value) * unit);
       }),
       ...(card.concessions ?? []).map((grant, index) => this.#grant(card, grant, index)),
       ...(card.contracts ?? []).map((bought, index) => this.#contract(card, bought, index)),
@@ -295,10 +298,11 @@ export class Rider {
 
   #came(number, turns) {
     const last = turns.at(-1);
-    const times = turns.length > 1 ? `${turns.length} × · ${money(turns.reduce((sum, one) => sum + one.charge_minor, 0))} · ` : "";
+    const sum = (minor) => sumText(minor, this.facts.sum_format);
+    const times = turns.length > 1 ? `${turns.length} × · ${sum(turns.reduce((before, one) => before + one.charge_minor, 0))} · ` : "";
     const facts = [
-      [words.charged, money(last.charge_minor)],
-      [words.balance, last.balance_minor === null ? "–" : money(last.balance_minor)],
+      [words.charged, sum(last.charge_minor)],
+      [words.balance, last.balance_minor === null ? "–" : sum(last.balance_minor)],
       [words.paid_by, last.paid_by],
       ...Object.entries(last.counters).filter(([, value]) => value).map(([name, value]) => [name, value]),
     ];

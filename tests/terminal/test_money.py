@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminal.policy.gtfs.currency import DECIMALS, amount_text, parse_amount
+from terminal.money import DECIMALS, amount_text, parse_amount
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,146 @@
+"""The result of a replay as lines of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
+from typing import Final
+
+from terminal.impact.report import GroupRow, ImpactReport, ReasonRow
+from terminal.impact.tally import Dimension, ShownTap, Side
+from terminal.impact.words import ImpactWords, heading
+from terminal.messages import text
+from terminal.texts import N_
+from terminal.trail_words import step_line
+
+WIDTH: Final = 80
+NAME: Final = 28
+SUM: Final = 15
+COUNT: Final = 7
+MOST_ROWS: Final = 12
+MOST_REASONS: Final = 8
+MOST_TAPS: Final = 3
+
+
+def lines(report: ImpactReport, language: str) -> Iterator[str]:
+    """All of it; groups without a difference are counted in one line."""
+    words = ImpactWords(language, report.currency)
+    yield heading(report, words)
+    yield from _totals(report, words)
+    if report.equal:
+        yield words.text(N_("Nothing comes out differently."))
+    else:
+        for dimension in Dimension:
+            yield from _group(words.title(dimension), dimension, report.groups[dimension.value], words)
+        yield from _refusals(words.text(N_("Newly refused")), report.refused, words, refused=True)
+        yield from _refusals(words.text(N_("Newly accepted")), report.accepted, words, refused=False)
+        yield from _months(report, words)
+        yield from _largest(report, words)
+    yield from _gaps(report, words)
+
+
+def _totals(report: ImpactReport, words: ImpactWords) -> Iterator[str]:
+    total = report.total
+    pairs = (
+        (N_("terminals"), f"{report.terminals:,}"),
+        (N_("cards"), f"{report.cards:,}"),
+        (N_("taps and cash sales"), f"{total.taps:,}"),
+        (N_("of them come out differently"), f"{total.changed:,}"),
+        (N_("cards that notice it"), f"{total.changed_cards:,}"),
+        (N_("newly refused"), f"{total.refused:,}"),
+        (N_("newly accepted"), f"{total.accepted:,}"),
+        (N_("recorded"), words.sum(report.recorded_minor)),
+        (N_("under the old document"), words.sum(total.old_minor)),
+        (N_("under the new document"), words.sum(total.new_minor)),
+        (N_("difference"), words.more(total.difference_minor)),
+    )
+    for name, value in pairs:
+        yield f"  {words.text(name):<44}{value:>20}"
+
+
+def _group(title: str, dimension: Dimension, rows: Sequence[GroupRow], words: ImpactWords) -> Iterator[str]:
+    changed = [row for row in rows if row.changed]
+    if not changed:
+        return
+    yield ""
+    heads = (N_("taps"), N_("cards"), N_("old"), N_("new"), N_("difference"))
+    taps, cards, old, new, difference = (words.text(head) for head in heads)
+    yield f"{title:<{NAME - 2}}{taps:>{COUNT}}{cards:>{COUNT}}{old:>{SUM - 2}}{new:>{SUM - 2}}{difference:>{SUM - 1}}"
+    for row in changed[:MOST_ROWS]:
+        yield from _row(words.label(dimension, row), row, words)
+    left = changed[MOST_ROWS:]
+    if left:
+        rest = words.more(sum(row.difference_minor for row in left))
+        further = words.text(N_("further groups"))
+        yield f"  … {further}: {len(left)}, {rest}"
+    same = len(rows) - len(changed)
+    if same:
+        without = words.text(N_("groups without a difference"))
+        yield f"  {without}: {same}"
+
+
+def _row(label: str, row: GroupRow, words: ImpactWords) -> Iterator[str]:
+    *above, last = wrap(label, NAME - 4) or [""]
+    for line in above:
+        yield f"  {line}"
+    sums = (words.sum(row.old_minor), words.sum(row.new_minor))
+    yield (
+        f"  {last:<{NAME - 4}}{row.taps:>{COUNT}}{row.changed_cards:>{COUNT}}"
+        f"{sums[0]:>{SUM - 2}}{sums[1]:>{SUM - 2}}{words.more(row.difference_minor):>{SUM - 1}}"
+    )
+
+
+def _refusals(title: str, rows: Sequence[ReasonRow], words: ImpactWords, *, refused: bool) -> Iterator[str]:
+    if not rows:
+        return
+    yield ""
+    yield title
+    for row in rows[:MOST_REASONS]:
+        side = row.example.new if refused else row.example.old
+        said = f"{text(side.message, words.language, side.values)}: {words.rule(row.code)}"
+        cards = words.text(N_("cards"))
+        yield from _wrapped(f"{row.taps} ({cards}: {row.cards})  {said}")
+
+
+def _months(report: ImpactReport, words: ImpactWords) -> Iterator[str]:
+    yield ""
+    months = words.text(N_("Months of cards"))
+    yield f"{months}: {report.card_months:,}"
+    heads = (words.text(head) for head in (N_("by over"), N_("pay more"), N_("pay less")))
+    yield "  {:<24}{:>20}{:>20}".format(*heads)
+    for row in report.months:
+        yield f"  {words.sum(row.over_minor):<24}{row.more:>20,}{row.less:>20,}"
+
+
+def _largest(report: ImpactReport, words: ImpactWords) -> Iterator[str]:
+    yield ""
+    yield words.text(N_("Largest differences"))
+    for shown in report.largest[:MOST_TAPS]:
+        yield from _tap(shown, words)
+
+
+def _tap(shown: ShownTap, words: ImpactWords) -> Iterator[str]:
+    card, route = words.text(N_("card")), words.text(N_("route"))
+    where = f"{card} {shown.card}, {shown.at:%Y-%m-%d %H:%M}, {route} {shown.route}"
+    yield f"  {where}, {shown.terminal}/{shown.sequence}"
+    for name, side in ((N_("old"), shown.old), (N_("new"), shown.new)):
+        yield from _wrapped(f"{words.text(name)}: {side_words(side, words)}", "    ")
+
+
+def side_words(side: Side, words: ImpactWords) -> str:
+    """What one document makes of a tap, with its trail."""
+    trail = " | ".join(step_line(step, words.language, titled=False) for step in side.trail)
+    return f"{words.sum(side.charge_minor)} {text(side.message, words.language, side.values)} ({trail})"
+
+
+def _gaps(report: ImpactReport, words: ImpactWords) -> Iterator[str]:
+    if not report.gaps:
+        return
+    yield ""
+    yield words.text(N_("What cannot be known, or is otherwise than recorded"))
+    for gap in report.gaps:
+        yield from _wrapped(f"{gap.count:>7,}  {words.gap(gap)} ({words.places(gap)})")
+
+
+def _wrapped(line: str, indent: str = "  ") -> Iterator[str]:
+    yield from wrap(line, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}         ")

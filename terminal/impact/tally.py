@@ -1,0 +1,325 @@
+"""Sums over replayed taps: by group, by reason of refusal, by card and month; and the taps that changed most.
+
+Memory is bounded by groups and cards: a group holds two numbers for each kind of sum, and a bit for each card.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from cardproto.resident.records.event import PaidBy
+from cardproto.resident.records.rights import Rights
+from terminal.codes import Admission
+from terminal.decision.bus.cash import CashDecision
+from terminal.decision.bus.cover import CONCESSION_SLOTS, CONTRACT_SLOTS
+from terminal.decision.outcome import Decision
+from terminal.impact.cards import CardInReplay
+from terminal.impact.source import Passed
+from terminal.journal.records import Intent
+from terminal.policy.policy import Policy
+from terminal.trail import Reason, TrailEntry, recorded
+from terminal.trip.facts import Trip
+
+MOST_SHOWN: Final = 10
+MOST_GROUPS: Final = 20_000
+"""Of one dimension; what comes after them is summed in one more."""
+OTHERS: Final = ("others",)
+REFUSED: Final = "refused"
+REPEATED: Final = "repeated"
+CASH: Final = "cash"
+NAMED_BY: Final = ("fare", "cap", "product")
+"""Inputs of a trail's step that name an entry of the document."""
+BESIDE: Final = frozenset(
+    {"t-34:pays_for_others", "t-07:held", "t-20:companions", "t-34:asked_by_crew", "t-34:asked_by_rider"}
+)
+"""Steps beside the one that set the price."""
+
+GroupKey: TypeAlias = tuple[str, ...]
+
+
+class Dimension(StrEnum):
+    """By what taps are put into groups. A key has one code, those of right and rule have one for each document."""
+
+    CONCESSION = "concession"
+    """The category used under the old document, else under the new one, else the first in force; "0" for none."""
+    ROUTE = "route"
+    HOUR = "hour"
+    """Of the local day."""
+    RIGHT = "right"
+    """What paid: purse, concession, a product by its number, cash."""
+    RULE = "rule"
+    """The rule that set the price, and the entry of the document where the trail names one."""
+
+
+class ReplayedTap(NamedTuple):
+    """One tap under both documents."""
+
+    card: CardInReplay
+    passed: Passed
+    rights: Rights
+    trip: Trip
+    at: datetime
+    before: Decision
+    after: Decision
+
+
+class Side(msgspec.Struct, frozen=True):
+    """What one document makes of a tap."""
+
+    message: str
+    admission: str
+    charge_minor: int
+    values: dict[str, int | str]
+    trail: tuple[TrailEntry, ...]
+
+
+class ShownTap(msgspec.Struct, frozen=True):
+    """A tap as an example; a card is only a number within this replay."""
+
+    card: int
+    terminal: int
+    sequence: int
+    at: datetime
+    route: int
+    old: Side
+    new: Side
+
+
+class CardSet:
+    """Ordinals of cards, a bit each."""
+
+    __slots__ = ("_bits",)
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+
+    def add(self, number: int) -> None:
+        at = number >> 3
+        if at >= len(self._bits):
+            self._bits.extend(bytes(at + 1 - len(self._bits)))
+        self._bits[at] |= 1 << (number & 7)
+
+    def __len__(self) -> int:
+        return int.from_bytes(self._bits, "big").bit_count()
+
+
+class GroupSums:
+    """Of the taps of one group."""
+
+    __slots__ = ("accepted", "cards", "changed", "changed_cards", "new_minor", "old_minor", "refused", "taps")
+
+    def __init__(self) -> None:
+        self.taps = self.changed = self.old_minor = self.new_minor = self.refused = self.accepted = 0
+        self.cards, self.changed_cards = CardSet(), CardSet()
+
+    def take(self, card: int, old_minor: int, new_minor: int, refused: bool, accepted: bool) -> None:
+        """One tap of the card with this ordinal, 0 for none."""
+        self.taps += 1
+        self.old_minor += old_minor
+        self.new_minor += new_minor
+        if card:
+            self.cards.add(card)
+        if old_minor != new_minor or refused or accepted:
+            self.changed += 1
+            self.refused += refused
+            self.accepted += accepted
+            if card:
+                self.changed_cards.add(card)
+
+
+class ReasonSums:
+    """Taps that changed sides, by message and last step of the trail under the document that refuses."""
+
+    __slots__ = ("cards", "example", "taps")
+
+    def __init__(self, example: ShownTap) -> None:
+        self.taps, self.cards, self.example = 0, CardSet(), example
+
+
+class ImpactTally:
+    """Everything that is counted of a replay. `routes` limits what is counted to these; None: all."""
+
+    def __init__(self, old: Policy, new: Policy, routes: frozenset[int] | None = None) -> None:
+        self._old, self._new, self._routes = old, new, routes
+        self.all = GroupSums()
+        self.recorded_minor = 0
+        self.groups: dict[Dimension, dict[GroupKey, GroupSums]] = {dimension: {} for dimension in Dimension}
+        self.refused: dict[GroupKey, ReasonSums] = {}
+        self.accepted: dict[GroupKey, ReasonSums] = {}
+        self.months: Counter[int] = Counter()
+        """How many cards paid that much more in a month: a card counts once for each month it was used in."""
+        self.first_day: date | None = None
+        self.last_day: date | None = None
+        self._largest: list[tuple[int, int, ShownTap]] = []
+
+    @property
+    def largest(self) -> list[ShownTap]:
+        """The taps whose charge changes most, one of each card."""
+        return [shown for _, _, shown in sorted(self._largest, key=lambda one: (-one[0], -one[1]))]
+
+    def take(self, tap: ReplayedTap) -> None:
+        """Count one tap."""
+        if self._routes is not None and tap.trip.route not in self._routes:
+            return
+        before, after = tap.before, tap.after
+        old_minor, new_minor = before.outcome.charge_minor, after.outcome.charge_minor
+        was, now = before.outcome.admission, after.outcome.admission
+        refused = now is Admission.REFUSED and was is not Admission.REFUSED
+        accepted = was is Admission.REFUSED and now is not Admission.REFUSED
+        local = tap.at.astimezone(self._old.zone)
+        day = self._seen(local)
+        keys = (
+            (_concession(tap, day),),
+            (str(tap.trip.route),),
+            (f"{local.hour:02}",),
+            (_right(before, tap.rights), _right(after, tap.rights)),
+            (_rule(before.facts), _rule(after.facts)),
+        )
+        for sums in (self.all, *self._groups_of(keys)):
+            sums.take(tap.card.number, old_minor, new_minor, refused, accepted)
+        record = tap.passed.record
+        self.recorded_minor += record.charge_minor if isinstance(record, Intent) else 0
+        self._count_month(tap.card, day, new_minor - old_minor)
+        if refused or accepted:
+            self._changed_sides(tap, local, refused=refused)
+        if old_minor != new_minor:
+            self._show(tap, local, abs(new_minor - old_minor))
+
+    def take_cash(
+        self, passed: Passed, trip: Trip, at: datetime, before: CashDecision, after: CashDecision
+    ) -> None:
+        """Count one cash sale: of no card."""
+        if self._routes is not None and trip.route not in self._routes:
+            return
+        local = at.astimezone(self._old.zone)
+        self._seen(local)
+        keys = (
+            ("0",),
+            (str(trip.route),),
+            (f"{local.hour:02}",),
+            tuple(REFUSED if sold.sum_minor is None else CASH for sold in (before, after)),
+            (_rule(before.facts), _rule(after.facts)),
+        )
+        refused = after.sum_minor is None and before.sum_minor is not None
+        accepted = before.sum_minor is None and after.sum_minor is not None
+        for sums in (self.all, *self._groups_of(keys)):
+            sums.take(0, before.sum_minor or 0, after.sum_minor or 0, refused, accepted)
+        self.recorded_minor += getattr(passed.record, "sum_minor", 0)
+
+    def close_month(self, diff_minor: int, month: int) -> None:
+        """A card has been used in `month` and paid `diff_minor` more in it; 0 for no month."""
+        if month:
+            self.months[diff_minor] += 1
+
+    def _seen(self, local: datetime) -> date:
+        day = self._old.service_date(local)
+        if self.first_day is None or day < self.first_day:
+            self.first_day = day
+        if self.last_day is None or day > self.last_day:
+            self.last_day = day
+        return day
+
+    def _groups_of(self, keys: Iterable[GroupKey]) -> Iterable[GroupSums]:
+        for groups, key in zip(self.groups.values(), keys, strict=True):
+            sums = groups.get(key)
+            if sums is None:
+                known = key if len(groups) < MOST_GROUPS else OTHERS
+                sums = groups.setdefault(known, GroupSums())
+            yield sums
+
+    def _count_month(self, card: CardInReplay, day: date, diff_minor: int) -> None:
+        month = day.year * 12 + day.month
+        if month != card.month:
+            self.close_month(card.month_minor, card.month)
+            card.month, card.month_minor = month, 0
+        card.month_minor += diff_minor
+
+    def _changed_sides(self, tap: ReplayedTap, local: datetime, *, refused: bool) -> None:
+        by_reason, decision = (self.refused, tap.after) if refused else (self.accepted, tap.before)
+        key = (str(decision.outcome.message), decision.facts[-1].code if decision.facts else "")
+        sums = by_reason.get(key)
+        if sums is None:
+            sums = by_reason[key] = ReasonSums(_shown(tap, local))
+        sums.taps += 1
+        sums.cards.add(tap.card.number)
+
+    def _show(self, tap: ReplayedTap, local: datetime, by_minor: int) -> None:
+        """Keep it where it is among the largest; of a card the largest, of equals the first."""
+        kept = self._largest
+        if len(kept) == MOST_SHOWN and by_minor <= kept[0][0]:
+            return
+        number = tap.card.number
+        same = next((one for one in kept if one[2].card == number), None)
+        if same is not None:
+            if by_minor <= same[0]:
+                return
+            kept.remove(same)
+            heapq.heapify(kept)
+        heapq.heappush(kept, (by_minor, -self.all.taps, _shown(tap, local)))
+        if len(kept) > MOST_SHOWN:
+            heapq.heappop(kept)
+
+
+def _concession(tap: ReplayedTap, day: date) -> str:
+    for decision in (tap.before, tap.after):
+        plan = decision.write_plan
+        if plan is not None and plan.paid_by in CONCESSION_SLOTS:
+            used = tap.rights.concessions[CONCESSION_SLOTS.index(plan.paid_by)]
+            if used is not None:
+                return str(used.code)
+    for held in tap.rights.concessions:
+        if held is not None and held.valid_from <= day <= held.valid_to:
+            return str(held.code)
+    return "0"
+
+
+def _right(decision: Decision, rights: Rights) -> str:
+    plan = decision.write_plan
+    if plan is None:
+        return REFUSED if decision.outcome.admission is Admission.REFUSED else REPEATED
+    paid_by = plan.paid_by
+    if paid_by in CONTRACT_SLOTS:
+        contract = rights.contracts[CONTRACT_SLOTS.index(paid_by)]
+        return "product" if contract is None else f"product:{contract.product}"
+    return _RIGHTS.get(paid_by) or "other"
+
+
+_RIGHTS: Final = {
+    PaidBy.NOTHING: "nothing",
+    PaidBy.PURSE: "purse",
+    PaidBy.CONCESSION_A: "concession",
+    PaidBy.CONCESSION_B: "concession",
+    PaidBy.CONCESSION_C: "concession",
+    PaidBy.TRANSFER: "transfer",
+    PaidBy.BUDGET: "budget",
+    PaidBy.GRACE: "grace",
+}
+
+
+def _rule(facts: tuple[Reason, ...]) -> str:
+    for fact in reversed(facts):
+        if fact.code not in BESIDE:
+            name = next((fact.inputs[name] for name in NAMED_BY if name in fact.inputs), "")
+            return f"{fact.code} {name}" if name else fact.code
+    return ""
+
+
+def _shown(tap: ReplayedTap, local: datetime) -> ShownTap:
+    passed = tap.passed
+    sides = (_side(tap.before), _side(tap.after))
+    return ShownTap(tap.card.number, passed.terminal, passed.sequence, local, tap.trip.route, *sides)
+
+
+def _side(decision: Decision) -> Side:
+    outcome = decision.outcome
+    trail = recorded(decision.facts)
+    return Side(
+        str(outcome.message), outcome.admission.value, outcome.charge_minor, dict(outcome.values), trail
+    )
