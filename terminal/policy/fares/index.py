@@ -11,6 +11,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from terminal.policy.base import FareMedium
 from terminal.policy.document.fares import (
     NO_TRANSFER,
@@ -76,8 +78,7 @@ class Price(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class FlatPrice:
+class FlatPrice(Struct, frozen=True):
     """The same for every ride."""
 
     by_medium: tuple[int, ...]
@@ -95,8 +96,7 @@ class FlatPrice:
     least_base = base
 
 
-@dataclass(frozen=True, slots=True)
-class ZonePrice:
+class ZonePrice(Struct, frozen=True):
     """A matrix per medium; rows and columns by `places`, which maps a zone's number to its place."""
 
     places: Mapping[int, int]
@@ -132,8 +132,7 @@ class ZonePrice:
         return self.cheapest(ride, self.base_medium)
 
 
-@dataclass(frozen=True, slots=True)
-class DistancePrice:
+class DistancePrice(Struct, frozen=True):
     """City fare and kilometres (T-06)."""
 
     first: tuple[int, ...]
@@ -162,8 +161,7 @@ class DistancePrice:
         return self.cheapest(ride, self.base_medium)
 
 
-@dataclass(frozen=True, slots=True)
-class FareLine:
+class FareLine(Struct, frozen=True):
     """One rule: where and when it holds (None: always), its price, and the transfer it opens."""
 
     rule: str
@@ -256,8 +254,7 @@ class FareSheet:
         return Quote(line.rule, (fare_milli + 500) // 1000, base_milli, assumed, line.opens)
 
 
-@dataclass(frozen=True, slots=True)
-class FareBook:
+class FareBook(Struct, frozen=True):
     """All fare sheets, the newest first."""
 
     sheets: tuple[FareSheet, ...]

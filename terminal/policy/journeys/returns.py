@@ -8,9 +8,10 @@ moments it was (docs/adr/0035-dearer-legs-and-returns.md).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
+
+from msgspec import Struct
 
 from cardproto.resident.limits import LARGEST_ROUTE
 from terminal.errors import Mistake, MistakeCode
@@ -33,8 +34,7 @@ PAIR: Final = 2
 """How many zones a pair has; the larger of the two numbers its outward rides are kept under."""
 
 
-@dataclass(frozen=True, slots=True)
-class Return:
+class Return(Struct, frozen=True):
     """What a ride back costs, and how the card remembers the outward ride. `zones` None: by route and direction."""
 
     id: str
