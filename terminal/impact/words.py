@@ -109,6 +109,10 @@ class ImpactWords:
         number = f"{'-' if minor < 0 else ''}{int(whole):,}".replace(",", form.group)
         return f"{number}{form.point}{fraction}" if fraction else number
 
+    def count(self, number: int) -> str:
+        """A whole number with its thousands apart."""
+        return f"{number:,}".replace(",", sum_format(self.currency, self.language).group)
+
     def more_amount(self, minor: int) -> str:
         """A difference in such a column, with its sign."""
         return f"+{self.amount(minor)}" if minor > 0 else self.amount(minor)
