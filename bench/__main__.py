@@ -66,6 +66,7 @@ SUITE = (
     screen.load,
     screen.idle,
     desk.responsive,
+    desk.judging,
 )
 
 
