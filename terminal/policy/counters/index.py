@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
+from typing import Final
+
+from msgspec import Struct
 
 from terminal.policy.base import Weekday
 from terminal.policy.document.counters import COUNTER_BITS, Counters, Period
@@ -19,6 +22,9 @@ _BY_DATE = (
 )
 
 
+EVERY_BIT: Final = (1 << COUNTER_BITS) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Counter:
     """One counter inside the 56 bits of an event."""
@@ -28,6 +34,11 @@ class Counter:
     mask: int
     period: Period
     unit_minor: int = 1
+    kept: int = field(init=False)
+    """The bits of all others."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kept", EVERY_BIT & ~(self.mask << self.shift))
 
     def read(self, counters: int) -> int:
         """Its value in `counters`."""
@@ -36,11 +47,10 @@ class Counter:
     def write(self, counters: int, value: int) -> int:
         """`counters` with this one set to `value`, which stays at the largest that fits."""
         fits = value if value < self.mask else self.mask
-        return counters & ~(self.mask << self.shift) | fits << self.shift
+        return counters & self.kept | fits << self.shift
 
 
-@dataclass(frozen=True, slots=True)
-class CardCounters:
+class CardCounters(Struct, frozen=True):
     """All counters of one layout."""
 
     layout: int
@@ -97,5 +107,4 @@ class CardCounters:
 
 
 def _others(placed: Mapping[str, Counter], period: Period) -> int:
-    everything = (1 << COUNTER_BITS) - 1
-    return everything & ~sum(c.mask << c.shift for c in placed.values() if c.period is period)
+    return EVERY_BIT & ~sum(c.mask << c.shift for c in placed.values() if c.period is period)

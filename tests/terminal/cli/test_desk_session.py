@@ -18,7 +18,7 @@ from sim.desk.content import holding_of
 from sim.desk.disturbance import Disturbance, Mishap
 from sim.recorder import ReplayCard
 from sim.transcript import Transcript, lines_of, parse_transcript
-from terminal.cli.app import app
+from terminal.cli.app import whole
 from terminal.errors import RegionDocumentError
 from terminal.journal.records import AnyRecord, SettledBy, UnresolvedCause
 from terminal.lab.desk.routes import transcript_of
@@ -220,7 +220,7 @@ def test_the_command_line_runner_takes_the_saved_file(session: DeskSession, tmp_
     play_at_random(session, seed=9, taps=15)
     path = tmp_path / "desk.toml"
     path.write_text(scenario_of(session).text, "utf-8")
-    done = CliRunner().invoke(app, ["policy", "run", "demo", str(path)])
+    done = CliRunner().invoke(whole(), ["policy", "run", "demo", str(path)])
     assert done.exit_code == 0, done.output
 
 

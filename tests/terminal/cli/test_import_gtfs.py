@@ -67,16 +67,25 @@ def test_tables_that_cannot_be_written(tmp_path: Path, run: Run) -> None:
 
 
 def test_a_foreign_currency_is_named_unless_it_is_the_document_s(tmp_path: Path, run: Run) -> None:
-    write_feed(tmp_path / "feed", **(FILES | {"fare_products": "fare_product_id,amount,currency\nsingle,2.40,EUR\n"}))
+    write_feed(
+        tmp_path / "feed", **(FILES | {"fare_products": "fare_product_id,amount,currency\nsingle,2.40,EUR\n"})
+    )
     told = run("policy", "import-gtfs", "feed")
-    assert "warning: fare_products.txt line 2, column currency: EUR: a region document in RUB refuses" in told.stdout
+    assert (
+        "warning: fare_products.txt line 2, column currency: EUR: a region document in RUB refuses"
+        in told.stdout
+    )
     assert "EUR:" not in run("policy", "import-gtfs", "feed", "--currency", "EUR").stdout
 
 
 def test_mistakes_are_data_for_programs_too(tmp_path: Path, run: Run) -> None:
-    wrong = {"fare_leg_rules": "leg_group_id,fare_product_id,network_id\ncity,singel,\nbus,singel,\n"}
+    wrong = {"fare_leg_rules": "leg_group_id,fare_product_id,network_id\ncity,singel,\nbus,singel,ferry\n"}
     write_feed(tmp_path / "feed", **(FILES | wrong))
     told = run("policy", "import-gtfs", "feed", "--json")
     assert told.returncode == 14
     (problem,) = json.loads(told.stdout)["problems"]
-    assert (problem["file"], problem["column"], problem["lines"]) == ("fare_leg_rules.txt", "fare_product_id", [2, 3])
+    assert (problem["file"], problem["column"], problem["lines"]) == (
+        "fare_leg_rules.txt",
+        "fare_product_id",
+        [2, 3],
+    )
