@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from terminal.journal.records import CashSale, Intent, Unwritten
 from terminal.trip.facts import FRESH, Freshness, Trip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Final
 
@@ -10,12 +10,14 @@ import msgspec
 
 from terminal.impact.gaps import Gap, Gaps
 from terminal.impact.tally import Dimension, GroupKey, GroupSums, ImpactTally, ReasonSums, ShownTap
+from terminal.money import DECIMALS
 from terminal.policy.policy import Policy
 
 SENSITIVE: Final = "sensitive"
 FEW_CARDS: Final = 10
 """A sensitive category that fewer cards used is not named: it might name a person."""
-THRESHOLDS_MINOR: Final = (0, 5_000, 10_000, 20_000, 50_000, 100_000)
+THRESHOLDS: Final = (0, 50, 100, 200, 500, 1_000)
+"""In whole units of the currency."""
 
 
 class GroupRow(msgspec.Struct, frozen=True):
@@ -110,7 +112,7 @@ def report_of(
         refused=tuple(_reasons(tally.refused)),
         accepted=tuple(_reasons(tally.accepted)),
         card_months=tally.months.total(),
-        months=tuple(_months(tally.months)),
+        months=tuple(_months(tally.months, 10 ** DECIMALS.get(old.currency, 0))),
         largest=tuple(tally.largest),
         gaps=tuple(gaps.listed()),
     )
@@ -188,13 +190,19 @@ def _by_number(row: GroupRow) -> tuple[int, str]:
     return (int(row.old), "") if row.old.isdecimal() else (1 << 32, row.old)
 
 
+def most_different(rows: Sequence[GroupRow], most: int) -> list[GroupRow]:
+    """The rows with the largest differences, in the order of `rows`."""
+    chosen = sorted(range(len(rows)), key=lambda at: -abs(rows[at].difference_minor))[:most]
+    return [rows[at] for at in sorted(chosen)]
+
+
 def _reasons(reasons: dict[GroupKey, ReasonSums]) -> Iterator[ReasonRow]:
     for (message, code), sums in sorted(reasons.items(), key=lambda one: (-one[1].taps, one[0])):
         yield ReasonRow(message, code, sums.taps, len(sums.cards), sums.example)
 
 
-def _months(months: dict[int, int]) -> Iterator[MonthRow]:
-    for over_minor in THRESHOLDS_MINOR:
+def _months(months: dict[int, int], unit_minor: int) -> Iterator[MonthRow]:
+    for over_minor in (units * unit_minor for units in THRESHOLDS):
         more = sum(count for diff, count in months.items() if diff > over_minor)
         less = sum(count for diff, count in months.items() if diff < -over_minor)
         yield MonthRow(over_minor, more, less)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Final
 
-from terminal.impact.report import GroupRow, ImpactReport, ReasonRow
+from terminal.impact.report import GroupRow, ImpactReport, ReasonRow, most_different
 from terminal.impact.tally import Dimension, ShownTap, Side
 from terminal.impact.words import ImpactWords, heading
 from terminal.messages import text
@@ -14,10 +14,11 @@ from terminal.texts import N_
 from terminal.trail_words import step_line
 
 WIDTH: Final = 80
-NAME: Final = 28
-SUM: Final = 15
-COUNT: Final = 7
+NAME: Final = 22
+COUNT: Final = 8
+SUM: Final = 14
 MOST_ROWS: Final = 12
+ALL_HOURS: Final = 24
 MOST_REASONS: Final = 8
 MOST_TAPS: Final = 3
 
@@ -30,6 +31,9 @@ def lines(report: ImpactReport, language: str) -> Iterator[str]:
     if report.equal:
         yield words.text(N_("Nothing comes out differently."))
     else:
+        yield ""
+        said = N_("Taps and cards that come out differently; sums of all taps, in {currency}.")
+        yield from _wrapped(words.text(said).format(currency=report.currency), "")
         for dimension in Dimension:
             yield from _group(words.title(dimension), dimension, report.groups[dimension.value], words)
         yield from _refusals(words.text(N_("Newly refused")), report.refused, words, refused=True)
@@ -42,13 +46,13 @@ def lines(report: ImpactReport, language: str) -> Iterator[str]:
 def _totals(report: ImpactReport, words: ImpactWords) -> Iterator[str]:
     total = report.total
     pairs = (
-        (N_("terminals"), f"{report.terminals:,}"),
-        (N_("cards"), f"{report.cards:,}"),
-        (N_("taps and cash sales"), f"{total.taps:,}"),
-        (N_("of them come out differently"), f"{total.changed:,}"),
-        (N_("cards that notice it"), f"{total.changed_cards:,}"),
-        (N_("newly refused"), f"{total.refused:,}"),
-        (N_("newly accepted"), f"{total.accepted:,}"),
+        (N_("terminals"), words.count(report.terminals)),
+        (N_("cards"), words.count(report.cards)),
+        (N_("taps and cash sales"), words.count(total.taps)),
+        (N_("of them come out differently"), words.count(total.changed)),
+        (N_("cards that notice it"), words.count(total.changed_cards)),
+        (N_("newly refused"), words.count(total.refused)),
+        (N_("newly accepted"), words.count(total.accepted)),
         (N_("recorded"), words.sum(report.recorded_minor)),
         (N_("under the old document"), words.sum(total.old_minor)),
         (N_("under the new document"), words.sum(total.new_minor)),
@@ -64,11 +68,12 @@ def _group(title: str, dimension: Dimension, rows: Sequence[GroupRow], words: Im
         return
     yield ""
     heads = (N_("taps"), N_("cards"), N_("old"), N_("new"), N_("difference"))
-    taps, cards, old, new, difference = (words.text(head) for head in heads)
-    yield f"{title:<{NAME - 2}}{taps:>{COUNT}}{cards:>{COUNT}}{old:>{SUM - 2}}{new:>{SUM - 2}}{difference:>{SUM - 1}}"
-    for row in changed[:MOST_ROWS]:
+    taps, cards, *sums = (words.text(head) for head in heads)
+    yield f"{title:<{NAME}}{taps:>{COUNT}}{cards:>{COUNT}}" + "".join(f"{head:>{SUM}}" for head in sums)
+    shown = most_different(changed, ALL_HOURS if dimension is Dimension.HOUR else MOST_ROWS)
+    for row in shown:
         yield from _row(words.label(dimension, row), row, words)
-    left = changed[MOST_ROWS:]
+    left = [row for row in changed if row not in shown]
     if left:
         rest = words.more(sum(row.difference_minor for row in left))
         further = words.text(N_("further groups"))
@@ -80,14 +85,12 @@ def _group(title: str, dimension: Dimension, rows: Sequence[GroupRow], words: Im
 
 
 def _row(label: str, row: GroupRow, words: ImpactWords) -> Iterator[str]:
-    *above, last = wrap(label, NAME - 4) or [""]
+    *above, last = wrap(label, NAME - 2) or [""]
     for line in above:
         yield f"  {line}"
-    sums = (words.sum(row.old_minor), words.sum(row.new_minor))
-    yield (
-        f"  {last:<{NAME - 4}}{row.taps:>{COUNT}}{row.changed_cards:>{COUNT}}"
-        f"{sums[0]:>{SUM - 2}}{sums[1]:>{SUM - 2}}{words.more(row.difference_minor):>{SUM - 1}}"
-    )
+    sums = (words.amount(row.old_minor), words.amount(row.new_minor), words.more_amount(row.difference_minor))
+    counts = f"{words.count(row.changed):>{COUNT}}{words.count(row.changed_cards):>{COUNT}}"
+    yield f"  {last:<{NAME - 2}}{counts}" + "".join(f"{one:>{SUM}}" for one in sums)
 
 
 def _refusals(title: str, rows: Sequence[ReasonRow], words: ImpactWords, *, refused: bool) -> Iterator[str]:
@@ -105,11 +108,11 @@ def _refusals(title: str, rows: Sequence[ReasonRow], words: ImpactWords, *, refu
 def _months(report: ImpactReport, words: ImpactWords) -> Iterator[str]:
     yield ""
     months = words.text(N_("Months of cards"))
-    yield f"{months}: {report.card_months:,}"
+    yield f"{months}: {words.count(report.card_months)}"
     heads = (words.text(head) for head in (N_("by over"), N_("pay more"), N_("pay less")))
     yield "  {:<24}{:>20}{:>20}".format(*heads)
     for row in report.months:
-        yield f"  {words.sum(row.over_minor):<24}{row.more:>20,}{row.less:>20,}"
+        yield f"  {words.sum(row.over_minor):<24}{words.count(row.more):>20}{words.count(row.less):>20}"
 
 
 def _largest(report: ImpactReport, words: ImpactWords) -> Iterator[str]:
@@ -129,7 +132,7 @@ def _tap(shown: ShownTap, words: ImpactWords) -> Iterator[str]:
 
 def side_words(side: Side, words: ImpactWords) -> str:
     """What one document makes of a tap, with its trail."""
-    trail = " | ".join(step_line(step, words.language, titled=False) for step in side.trail)
+    trail = " | ".join(step_line(step, words.currency, words.language, titled=False) for step in side.trail)
     return f"{words.sum(side.charge_minor)} {text(side.message, words.language, side.values)} ({trail})"
 
 
@@ -139,7 +142,7 @@ def _gaps(report: ImpactReport, words: ImpactWords) -> Iterator[str]:
     yield ""
     yield words.text(N_("What cannot be known, or is otherwise than recorded"))
     for gap in report.gaps:
-        yield from _wrapped(f"{gap.count:>7,}  {words.gap(gap)} ({words.places(gap)})")
+        yield from _wrapped(f"{words.count(gap.count):>7}  {words.gap(gap)} ({words.places(gap)})")
 
 
 def _wrapped(line: str, indent: str = "  ") -> Iterator[str]:

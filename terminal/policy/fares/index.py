@@ -21,6 +21,7 @@ from terminal.policy.document.fares import (
     FareTable,
     FlatFare,
     ZoneFares,
+    ZoneMatrix,
 )
 from terminal.policy.scopes import ALWAYS, Ride, WeekTimes
 
@@ -260,6 +261,8 @@ class FareBook:
     """All fare sheets, the newest first."""
 
     sheets: tuple[FareSheet, ...]
+    media: frozenset[int]
+    """What has a price, by its index in `MEDIA`; with anything else no ride is paid."""
 
     @classmethod
     def of(cls, fares: Fares, zones: Mapping[str, int], timeframes: Mapping[str, WeekTimes]) -> FareBook:
@@ -267,7 +270,8 @@ class FareBook:
         tables: list[tuple[int, FareTable]] = [(0, fares)]
         tables += [(step.valid_from.toordinal(), step) for step in fares.steps]
         opens = fares.transfer or ""
-        return cls(tuple(_sheet(day, table, opens, zones, timeframes) for day, table in reversed(tables)))
+        sheets = tuple(_sheet(day, table, opens, zones, timeframes) for day, table in reversed(tables))
+        return cls(sheets, priced_media(fares))
 
     def on(self, day: int) -> FareSheet:
         """The sheet of the service day with this ordinal."""
@@ -330,7 +334,8 @@ def _price(rule: AnyFareRule, zones: Mapping[str, int]) -> Price:
     base_medium = MEDIA.index(rule.base)
     if isinstance(rule, ZoneFares):
         places = {zones[name]: place for place, name in enumerate(rule.zones)}
-        matrices = tuple(getattr(rule.by_medium, medium.value) for medium in MEDIA)
+        card = rule.by_medium.transport_card
+        matrices = tuple(getattr(rule.by_medium, medium.value) or card for medium in MEDIA)
         everywhere = places.keys() >= set(zones.values())
         return ZonePrice(MappingProxyType(places), matrices, base_medium, everywhere)
     return _distance(rule, base_medium)
@@ -341,7 +346,32 @@ def _distance(rule: DistanceFares, base_medium: int) -> DistancePrice:
 
 
 def _minor(fares: FareByMedium) -> tuple[int, ...]:
-    return (fares.transport_card, fares.bank_card, fares.cash)
+    """By medium. What stands for one without a price is never asked for: see `FareBook.media`."""
+    card = fares.transport_card
+    return (card, fares.bank_card or card, fares.cash or card)
+
+
+def priced_media(fares: Fares) -> frozenset[int]:
+    """The media that a document prices, by their index."""
+    stated = [one for _, one in media_tables(fares)]
+    return frozenset(
+        number for number, medium in enumerate(MEDIA) if any(getattr(one, medium.value) for one in stated)
+    )
+
+
+def media_tables(fares: Fares) -> Iterator[tuple[str, FareByMedium | ZoneMatrix]]:
+    """Every table of prices by medium, by its path."""
+    steps = [(f"fares.steps[{number}]", step) for number, step in enumerate(fares.steps)]
+    for path, table in [("fares", fares), *steps]:
+        if table.by_medium is not None:
+            yield f"{path}.by_medium", table.by_medium
+        for number, rule in enumerate(table.rules):
+            at = f"{path}.rules[{number}]"
+            if isinstance(rule, DistanceFares):
+                yield f"{at}.first", rule.first
+                yield f"{at}.per_km", rule.per_km
+            else:
+                yield f"{at}.by_medium", rule.by_medium
 
 
 def _milli(fares: FareByMedium) -> tuple[int, ...]:

@@ -154,6 +154,11 @@ class ReturnMistake(MistakeCode):
         N_("no fare is stated for a ride between `{one}` and `{other}`"),
         N_("Name zones of one zone table, or give such rides a fare."),
     )
+    NO_ZONE_KEPT = (
+        "no_zone_kept",
+        N_("riders check in there, but no counter keeps the zone they boarded in"),
+        N_("Name a counter in `zone` of [checkin]."),
+    )
     NEVER_ENDS = (
         "return_never_ends",
         N_("it never ends: no time is stated within which the ride back costs less"),
@@ -224,9 +229,20 @@ def _zones(path: str, rule: AnyReturn, document: RegionDocument) -> Iterator[Mis
         yield Mistake(f"{path}.zones", ReturnMistake.NO_PAIR, {"zones": len(rule.zones)})
     elif rule.zones[0] == rule.zones[1]:
         yield Mistake(f"{path}.zones", ReturnMistake.ONE_ZONE, {"zone": rule.zones[0]})
+    elif _keeps_no_zone(rule, document):
+        yield Mistake(f"{path}.zones", ReturnMistake.NO_ZONE_KEPT)
     elif not _between(rule, document):
         values = {"one": rule.zones[0], "other": rule.zones[1]}
         yield Mistake(f"{path}.zones", ReturnMistake.NO_FARE_BETWEEN, values)
+
+
+def _keeps_no_zone(rule: ZonePairReturn, document: RegionDocument) -> bool:
+    """Whether a ride of the pair may check in without its zone being kept until the exit."""
+    checkin = document.checkin
+    if checkin is None or checkin.zone is not None:
+        return False
+    apart = all(one.routes and rule.routes and not {*one.routes} & {*rule.routes} for one in checkin.scope)
+    return not (checkin.scope and apart)
 
 
 def _between(rule: ZonePairReturn, document: RegionDocument) -> bool:
