@@ -47,6 +47,7 @@ SUITE = (
     fares.memory,
     lists.grants,
     gtfs.importing,
+    gtfs.large_stops,
     gtfs.deciding,
     feed_decisions.decisions,
     gtfs.memory,

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,7 @@ from cardproto.resident.layout import FILE_EVENTS, FILE_RIGHTS
 from cardproto.resident.records.event import Event, EventKind, PaidBy, build_event
 from cardproto.resident.records.rights import Concession, Contract, Rights, build_rights
 from cardproto.resident.snapshot import CardSnapshot
+from sim.issuing import RELOAD_POINT, later
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import unix_ms
 from terminal.decision.decide import decide
@@ -170,7 +171,7 @@ def _resident(rng: random.Random, policy: Policy) -> Resident:
 
 def _tap(resident: Resident, bus: Bus, policy: Policy, at: datetime) -> None:
     if resident.event.balance_after_minor < 5_000:
-        _reload(resident, at - timedelta(seconds=60))
+        _reload(resident, policy, at - timedelta(seconds=60))
     place = Place(
         source=PlaceSource.VEHICLE, stop=1 + at.minute, zone=1 + at.minute // 30, age_s=at.second % 20
     )
@@ -192,13 +193,13 @@ def _tap(resident: Resident, bus: Bus, policy: Policy, at: datetime) -> None:
         resident.event = decision.write_plan.event
 
 
-def _reload(resident: Resident, at: datetime) -> None:
+def _reload(resident: Resident, policy: Policy, at: datetime) -> None:
     before = resident.event
-    resident.event = replace(
-        before,
+    resident.event = later(
+        before, at, lambda moment: policy.service_date(moment.astimezone(policy.zone))
+    )._replace(
         kind=EventKind.RELOAD,
-        at=at,
-        terminal=0,
+        terminal=RELOAD_POINT,
         sequence=before.sequence + 1,
         balance_after_minor=before.balance_after_minor + RELOAD_MINOR,
         amount_minor=RELOAD_MINOR,

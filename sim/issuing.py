@@ -288,8 +288,7 @@ class ReloadPoint:
     ) -> None:
         """The running state goes on; only the change made here is new, and what depends on the time of the event."""
         at = at.replace(microsecond=0)
-        event = replace(
-            later(last, at, self._service_day),
+        event = later(last, at, self._service_day)._replace(
             kind=kind,
             terminal=RELOAD_POINT,
             sequence=(last.sequence + 1) & LARGEST_SEQUENCE,
@@ -314,8 +313,7 @@ def later(last: Event, at: datetime, service_day: ServiceDay) -> Event:
     age = last.journey_age_s
     if age is not None:
         age += max(0, int((at - last.at).total_seconds()))
-    return replace(
-        last,
+    return last._replace(
         at=at,
         journey_age_s=None if age is None or age >= NO_JOURNEY else age,
         period_ahead=max(-MOST_DAYS_BACK, min(MOST_DAYS_AHEAD, (period - day).days)),

@@ -108,6 +108,7 @@ WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
         FareEffect.CASH: N_("cash fare"),
         FareEffect.BANK: N_("ordinary fare of the bank card"),
         FareEffect.TO_TERMINUS: N_("destination not known: the fare to the terminus"),
+        FareEffect.FROM_ORIGIN: N_("boarding not known: the fare from where the turn began"),
         FareEffect.DEAREST: N_("destination not known: the dearest fare"),
         FareEffect.UNKNOWN: N_("no fare is known for this ride: refused"),
         FareEffect.COMPANIONS_UNKNOWN: N_("the fare of the companions is not known"),

@@ -42,17 +42,23 @@ def mistakes_as(json: bool, language: str = "en") -> Iterator[None]:
     try:
         yield
     except DocumentError as error:
-        if not error.mistakes:
+        if not error.mistakes and not json:
             raise
-        if json:
-            _print_data(error, language)
-        else:
-            _list(error.mistakes, language)
+        say_mistakes(error, json=json, language=language)
         raise SystemExit(error.exit_code) from error
+
+
+def say_mistakes(error: DocumentError, *, json: bool, language: str = "en") -> None:
+    """The mistakes that the error carries: as data on stdout, or in words on stderr."""
+    if json:
+        _print_data(error, language)
+    else:
+        _list(error.mistakes, language)
 
 
 def _print_data(error: DocumentError, language: str) -> None:
     from terminal.app.output import print_json
     from terminal.mistakes.words import as_data
 
-    print_json({"ok": False, "mistakes": [as_data(mistake, language) for mistake in error.mistakes]})
+    found = [as_data(mistake, language) for mistake in error.mistakes]
+    print_json({"ok": False, "mistakes": found, "what": error.what, "advice": error.advice})

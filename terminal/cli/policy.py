@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.fault import mistakes_as
+from terminal.cli.fault import mistakes_as, say_mistakes
 from terminal.cli.options import DEFAULT_LANGUAGE, Config, Json, Keys, ShownLang, station_config
 
 if TYPE_CHECKING:
@@ -37,7 +37,12 @@ class SchemaName(StrEnum):
 
 @app.command()
 def check(
-    doc: Document,
+    docs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DOC...", help="Region documents: TOML files, folders of them, or names of supplied ones."
+        ),
+    ],
     terminal: Annotated[
         Path | None,
         typer.Option(
@@ -47,19 +52,51 @@ def check(
     language: ShownLang = "en",
     json: Json = False,
 ) -> None:
-    """Check a region document: summary, or each mistake with place and correction.
+    """Check region documents: a summary of each, or every mistake with its line. Exit code 10: mistakes found.
 
-    With --terminal, whatever the document leaves to rules of its own where a fact is not known is a warning.
+    With --terminal, whatever a document leaves to rules of its own where a fact is not known is a warning. With --json
+    each document is one object on a line: "ok", and its "mistakes".
     """
+    ends = [_checked(doc, terminal, language, json) for doc in _documents(docs)]
+    if any(ends):
+        raise SystemExit(max(ends))
+
+
+def _documents(named: list[str]) -> Iterator[str]:
+    """The documents that are meant; a folder stands for its TOML files."""
+    from terminal.errors import RegionDocumentError
+
+    for one in named:
+        folder = Path(one)
+        if not folder.is_dir():
+            yield one
+            continue
+        files = sorted(folder.glob("*.toml"))
+        if not files:
+            raise RegionDocumentError(
+                f"no region documents in {folder}", "Give TOML files, or a folder of them."
+            )
+        yield from map(str, files)
+
+
+def _checked(doc: str, terminal: Path | None, language: str, json: bool) -> int:
+    """The exit code for one document."""
     from terminal.cli.policy_view import show_document
+    from terminal.errors import DocumentError
     from terminal.policy.load import load_region
 
-    with mistakes_as(json, language):
+    try:
         document = load_region(doc)
         if terminal is None:
             show_document(document, json)
         else:
             _check_known(document, terminal, json)
+    except DocumentError as error:
+        if not error.mistakes and not json:
+            raise
+        say_mistakes(error, json=json, language=language)
+        return error.exit_code
+    return 0
 
 
 def _check_known(document: RegionDocument, file: Path, json: bool) -> None:
@@ -100,6 +137,13 @@ def run(
     json: Json = False,
 ) -> None:
     """Run scenarios against a region document. Exit code 12: a result differs from the expectation."""
+    with mistakes_as(json):
+        _run(doc, scenarios, live=live, keep=keep, restarts=restarts, json=json)
+
+
+def _run(
+    doc: str, scenarios: list[Path] | None, *, live: bool, keep: Path | None, restarts: bool, json: bool
+) -> None:
     if live:
         from terminal.cli.policy_live import play_all as play_all_live
 

@@ -33,7 +33,7 @@ def impact(
         Path,
         typer.Option(
             "--journal",
-            help="Folder with terminals' folders, journals or a collector's database; or one such file.",
+            help="Folder with terminals' folders, journals, backups or a collector's database; or one such file.",
         ),
     ],
     first: Annotated[
@@ -119,7 +119,7 @@ def _days(policy: Policy, first: str | None, last: str | None) -> tuple[int, int
     from terminal.clock import unix_ms
 
     def begins_ms(day: date) -> int:
-        hour = time(policy.service_day_end_hour)
+        hour = time(policy.document.header.service_day_end_hour)
         return unix_ms(datetime.combine(day, hour, policy.zone))
 
     begin = None if first is None else _day("--from", first)
@@ -163,6 +163,7 @@ def _replayed(
 ) -> ImpactReport:
     """Raises `JournalError` where there is nothing of this tariff to replay."""
     from contextlib import closing
+    from tempfile import TemporaryDirectory
 
     from terminal.app.simulated import laboratory_keys
     from terminal.app.station import journal_key
@@ -173,11 +174,21 @@ def _replayed(
     from terminal.impact.tally import ImpactTally
     from terminal.journal.reader import JournalReader
     from terminal.keys.file import load_file_keys
+    from terminal.operations.archive import read_archive
 
     gaps, (old, new), keys = Gaps(), policies, load_file_keys(at.keys.file or laboratory_keys())
-    with closing(
-        RowSources(place, lambda path: JournalReader(path, journal_key(path, keys)), gaps)
-    ) as sources:
+    with (
+        TemporaryDirectory(prefix="impact-") as scratch,
+        closing(
+            RowSources(
+                place,
+                Path(scratch),
+                lambda path: JournalReader(path, journal_key(path, keys)),
+                lambda path, folder: read_archive(path, folder, keys.sealer),
+                gaps,
+            )
+        ) as sources,
+    ):
         tally = ImpactTally(old, new, routes)
         replay = ImpactReplay(old, new, sources.terminals, tally, gaps)
         with _progress(sources.rows) as on_rows:

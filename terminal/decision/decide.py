@@ -104,6 +104,8 @@ def _marked(policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Message 
         trail.flag(TerminalEffect.CLOCK_JUMPED, TapFlag.CLOCK_SUSPECT)
     if trip.freshness is not FRESH:
         _note_ages(policy.document.ages, trip.freshness, trail)
+    if now < policy.ends_at:
+        return None
     end = note_end(policy.document, now, trail, clock_suspect=trip.clock.suspect)
     goes_on = end is not DocumentEnd.PAST or trip.profile == CANTEEN or trip.inspection is not None
     return None if goes_on else Message.OUT_OF_ORDER

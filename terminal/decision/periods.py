@@ -16,7 +16,10 @@ leaves it unknown (docs/adr/0026-periods-and-clocks.md).
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cardproto.resident.records.event import MOST_DAYS_AHEAD, MOST_DAYS_BACK, Event, EventKind
 from terminal.trip.facts import ClockState
@@ -25,7 +28,7 @@ LARGEST_LEAD_DAYS: Final = 1
 """A card this far ahead is ordinary: it has met the next service day a little early."""
 
 
-class PeriodDays(NamedTuple):
+class PeriodDays(Struct, frozen=True):
     """The period day of one tap and what it comes from: this terminal's service day `today`, the card's period day
     before this tap (`card_day`) and after it (`day`).
 
@@ -74,28 +77,24 @@ class PeriodDays(NamedTuple):
 
     def kept(self) -> PeriodDays:
         """The same tap when it opens no period: the end of a ride belongs to the day it began on."""
-        return self._replace(day=min(self.day, self.card_day))
+        return replace(self, day=min(self.day, self.card_day))
 
 
 def period_days(event: Event, event_day: date, today: date, clock: ClockState, *, stated: bool) -> PeriodDays:
     """The period day of a tap on service day `today`; `stated`: the terminal's time is one a card can state at all."""
     trusted = stated and not clock.suspect
+    if not event.period_ahead:  # the card's period day is the event's, as on nearly every card
+        day = _day(event_day, today, clock, trusted=trusted)
+        return PeriodDays(today, event_day, day, event_day, event_day, trusted)
     card_day, open_ended = _card_day(event, event_day, today, trusted=trusted)
-    return PeriodDays(
-        today=today,
-        card_day=card_day,
-        day=_day(card_day, today, clock, trusted=trusted),
-        meals_day=_meals_day(event, event_day),
-        newest_day=None if open_ended else max(event_day, card_day),
-        trusted=trusted,
-    )
+    day = _day(card_day, today, clock, trusted=trusted)
+    newest_day = None if open_ended else max(event_day, card_day)
+    return PeriodDays(today, card_day, day, _meals_day(event, event_day), newest_day, trusted)
 
 
 def _card_day(event: Event, event_day: date, today: date, *, trusted: bool) -> tuple[date, bool]:
     """The card's period day, and whether it may as well be a later one."""
     ahead = event.period_ahead
-    if not ahead:
-        return event_day, False
     day = event_day + timedelta(days=ahead)
     if -MOST_DAYS_BACK < ahead < MOST_DAYS_AHEAD:
         return day, False
@@ -120,7 +119,7 @@ def _meals_day(event: Event, event_day: date) -> date | None:
 
     Which one these were, a distance at either end does not say.
     """
-    if event.kind is EventKind.MEAL or not event.period_ahead:
+    if event.kind is EventKind.MEAL:
         return event_day
     exact = -MOST_DAYS_BACK < event.period_ahead < MOST_DAYS_AHEAD
     return event_day + timedelta(days=event.period_ahead) if exact else None

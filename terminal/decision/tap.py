@@ -22,14 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproto.resident.limits import LONGEST_AGE_S
 from cardproto.resident.records.event import FIRST_AT, LAST_AT, Event, EventKind, PaidBy
-from cardproto.resident.records.rights import Concession
+from cardproto.resident.records.rights import CONTRACT_SLOTS, Concession, Contract
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
 from terminal.decision.effects import CardEffect
@@ -38,15 +38,25 @@ from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, Wri
 from terminal.decision.periods import PeriodDays, period_days
 from terminal.policy.grants import NO_GRANTS
 from terminal.policy.journeys.index import Transfer
-from terminal.policy.policy import Policy
+from terminal.policy.policy import Policy, ServiceDay
+from terminal.policy.rights.index import RideProduct
 from terminal.trail import Effect, Reason
 from terminal.trip.facts import Trip
 
 DAY_S: Final = 24 * 3600
+NO_CONTRACTS: Final = (None,) * CONTRACT_SLOTS
 Journey: TypeAlias = tuple[int | None, int] | None
 """Age and transfers of the journey after a ride; None: as it was."""
 CANTEEN: Final = "canteen"
 """The profile whose meals are of the day this terminal believes in; elsewhere they are carried by the period."""
+
+
+class Bought(NamedTuple):
+    """A contract on the card, by its slot, with the product the document has for it."""
+
+    slot: int
+    contract: Contract
+    product: RideProduct
 
 
 class Tap(Struct, frozen=True):
@@ -65,6 +75,7 @@ class Tap(Struct, frozen=True):
     service_date: date
     periods: PeriodDays
     age_s: int | None
+    bought: tuple[Bought, ...]
     counters: int
     counter_layout: int
     counters_known: bool
@@ -81,18 +92,15 @@ class Tap(Struct, frozen=True):
         return self.periods.day
 
 
-class Trail:
+class Trail(Struct):
     """What is collected on the way to a decision: its reasons, its flags, what lapsed (shown with the full fare), and
     the version of each list that spoke of the card.
     """
 
-    __slots__ = ("flags", "lapsed", "lists", "reasons")
-
-    def __init__(self) -> None:
-        self.reasons: list[Reason] = []
-        self.flags: list[str] = []
-        self.lapsed: Message | None = None
-        self.lists: dict[str, str] = {}
+    reasons: list[Reason] = []
+    flags: list[str] = []
+    lapsed: Message | None = None
+    lists: dict[str, str] = {}
 
     def note(self, effect: Effect, inputs: Mapping[str, int | str] = NO_VALUES) -> None:
         """Add one step: what a rule did and what it looked at."""
@@ -119,45 +127,49 @@ class Trail:
         return self._without_write(Outcome(message, admission, values=values))
 
     def _without_write(self, outcome: Outcome) -> Decision:
-        return Decision(outcome, None, tuple(self.reasons), tuple(self.flags), lists=dict(self.lists))
+        return self.decision(outcome, None)
+
+    def decision(self, outcome: Outcome, plan: WritePlan | None) -> Decision:
+        """The decision this trail has led to; nothing is added to it any more."""
+        return Decision(outcome, plan, tuple(self.reasons), tuple(self.flags), None, self.lists)
 
 
 def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) -> Tap:
     """Carry the card's running state over to `now` (aware), as the module describes."""
     event, at = snapshot.event, now.astimezone(UTC)
     at = at.replace(microsecond=0) if at.microsecond else at
-    local = at.astimezone(policy.zone)
-    today = policy.service_date(local)
+    today = policy.service_days.at(at)
     periods = _periods(event, policy, trip, at, today)
     age_s = _age_s(event, at, policy)
-    layout = policy.card.layout
-    known = event.counter_layout in (0, layout)
+    layout, known = _layout(event, policy)
     riding = bool(event.inside) and _may_end_here(policy, age_s)
     transfer = _open_transfer(event, policy, known=known)
     journey_age_s = _journey_age_s(event, age_s, transfer, policy, riding=riding)
+    journey_open = journey_age_s is not None
     concessions, listed = _concessions(snapshot, policy)
-    return Tap(
-        snapshot=snapshot,
-        policy=policy,
-        trip=trip,
-        at=at,
-        local=local,
-        service_date=today,
-        periods=periods,
-        age_s=age_s,
-        counters=_counters(
-            snapshot, policy, periods, journey_open=journey_age_s is not None, at=event.at if riding else at
-        )
-        if known
-        else event.counters,
-        counter_layout=layout if known else event.counter_layout,
-        counters_known=known,
-        meals=_meals(event, periods, today if trip.profile == CANTEEN else periods.day),
-        journey_age_s=journey_age_s,
-        transfers=0 if journey_age_s is None else event.transfers,
-        transfer=None if journey_age_s is None else transfer,
-        concessions=concessions,
-        listed=listed,
+    counters = event.counters
+    if known:
+        since = event.at if riding else at
+        counters = _counters(snapshot, policy, periods, journey_open=journey_open, at=since)
+    return Tap(  # by place: twenty names cost a tenth of a decision
+        snapshot,
+        policy,
+        trip,
+        at,
+        at.astimezone(policy.zone),
+        today.day,
+        periods,
+        age_s,
+        _bought(snapshot, policy),
+        counters,
+        layout,
+        known,
+        _meals(event, periods, today.day if trip.profile == CANTEEN else periods.day),
+        journey_age_s,
+        event.transfers if journey_open else 0,
+        transfer if journey_open else None,
+        concessions,
+        listed,
     )
 
 
@@ -180,18 +192,40 @@ def of_boarding(tap: Tap) -> Tap:
     return replace(tap, periods=periods, counters=counters, meals=_meals(event, periods, periods.day))
 
 
-def _periods(event: Event, policy: Policy, trip: Trip, at: datetime, today: date) -> PeriodDays:
+def _periods(event: Event, policy: Policy, trip: Trip, at: datetime, today: ServiceDay) -> PeriodDays:
     """The period day, by the time the card is going to state; `today` is the service day of `at`."""
-    stated = FIRST_AT <= at <= LAST_AT
+    day, stated = today.day, FIRST_AT <= at <= LAST_AT
     if not stated:
-        today = policy.service_date(stated_at(at).astimezone(policy.zone))
-    event_day = policy.service_date(event.at.astimezone(policy.zone))
-    return period_days(event, event_day, today, trip.clock, stated=stated)
+        day = policy.service_date(stated_at(at).astimezone(policy.zone))
+    if today.begins <= event.at < today.ends:
+        event_day = today.day
+    else:
+        event_day = policy.service_date(event.at.astimezone(policy.zone))
+    return period_days(event, event_day, day, trip.clock, stated=stated)
 
 
 def stated_at(at: datetime) -> datetime:
     """`at` as a card can state it: the nearest time from 2024 to 2058."""
     return at if FIRST_AT <= at <= LAST_AT else min(max(at, FIRST_AT), LAST_AT)
+
+
+def _layout(event: Event, policy: Policy) -> tuple[int, bool]:
+    """The split of the counters after this tap, and whether those on the card can be read by it."""
+    layout = policy.card.layout
+    known = event.counter_layout in (0, layout)
+    return (layout, True) if known else (event.counter_layout, False)
+
+
+def _bought(snapshot: CardSnapshot, policy: Policy) -> tuple[Bought, ...]:
+    contracts = snapshot.rights.contracts
+    if contracts == NO_CONTRACTS:
+        return ()
+    products = policy.products
+    return tuple(
+        Bought(slot, contract, products[contract.product])
+        for slot, contract in enumerate(contracts)
+        if contract is not None and contract.product in products
+    )
 
 
 def seconds(at: datetime) -> int:
@@ -310,45 +344,39 @@ def accept(
     persons ride on with the card; without it those who are checked in stay so, and the event keeps what their ride
     is: route, direction and what it is paid by.
     """
-    _note_period(tap, trail)
+    if tap.periods.ahead:
+        _note_period(tap, trail)
     age_s, transfers = (tap.journey_age_s, tap.transfers) if journey is None else journey
     trip, newest = tap.trip, tap.snapshot.event
     route, direction, kept_by = trip.route, trip.direction, paid_by
     if inside is None and newest.inside:
         route, direction, kept_by = newest.route, newest.direction, newest.paid_by
+    charge_minor = outcome.charge_minor
     event = Event(
-        kind=kind,
-        at=stated_at(tap.at),
-        terminal=trip.terminal,
-        sequence=trip.sequence,
-        balance_after_minor=tap.snapshot.balance_minor - outcome.charge_minor,
-        amount_minor=outcome.charge_minor,
-        route=route,
-        direction=direction,
-        journey_age_s=age_s,
-        transfers=transfers,
-        paid_by=kept_by,
-        counter_layout=tap.counter_layout,
-        meals=tap.meals if meals is None else meals,
-        counters=tap.counters if counters is None else counters,
-        period_ahead=tap.periods.written,
-        inside=newest.inside if inside is None else inside,
-        last_order=newest.last_order,
+        kind,
+        stated_at(tap.at),
+        trip.terminal,
+        trip.sequence,
+        newest.balance_after_minor - charge_minor,
+        charge_minor,
+        route,
+        direction,
+        age_s,
+        transfers,
+        kept_by,
+        tap.counter_layout,
+        tap.meals if meals is None else meals,
+        tap.counters if counters is None else counters,
+        tap.periods.written,
+        newest.inside if inside is None else inside,
+        newest.last_order,
     )
-    return Decision(
-        outcome,
-        WritePlan(event, outcome.charge_minor, paid_by),
-        tuple(trail.reasons),
-        tuple(trail.flags),
-        lists=dict(trail.lists),
-    )
+    return trail.decision(outcome, WritePlan(event, charge_minor, paid_by))
 
 
 def _note_period(tap: Tap, trail: Trail) -> None:
     """Mark a card that is ahead of this clock, and say which record put it there (O-05)."""
     periods, newest = tap.periods, tap.snapshot.event
-    if not periods.ahead:
-        return
     inputs = {"days": periods.lead_days, "terminal": newest.terminal, "sequence": newest.sequence}
     if periods.lowered:
         trail.flag(CardEffect.PERIOD_LOWERED, CardFlag.PERIOD_LOWERED, inputs)

@@ -7,7 +7,6 @@ else lets both begin anew from the card as it was read, and is named.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -78,31 +77,30 @@ def carry(
     card: CardInReplay, read: bytes, event: Event, before: Event, rights: Rights, old: Policy, new: Policy
 ) -> tuple[GapKind, ...]:
     """What made `event` of `before` happens in both replays: money goes up or down by the same, counters stay."""
-    agreed, moved_minor = card.new is card.old, event.balance_after_minor - before.balance_after_minor
+    agreed = card.new is card.old
     gaps: list[GapKind] = []
     was_old, was_new = card.old, card.new
-    card.old = event if card.follows else _moved(was_old, event, moved_minor, rights, old, gaps)
-    if agreed and card.follows:
-        card.new = event
-    else:
-        card.new = _moved(was_new, event, moved_minor, rights, new, gaps)
+    card.old = event if card.follows else _moved(was_old, event, before, rights, old, gaps)
+    card.new = event if agreed and card.follows else _moved(was_new, event, before, rights, new, gaps)
     card.read = read
     return tuple(gaps)
 
 
 def _moved(
-    state: Event, event: Event, moved_minor: int, rights: Rights, policy: Policy, gaps: list[GapKind]
+    state: Event, event: Event, before: Event, rights: Rights, policy: Policy, gaps: list[GapKind]
 ) -> Event:
     """`state` at the time of `event`, with the money that moved."""
-    trip = Trip("bus", event.terminal, event.sequence)
-    tap = of_boarding(rebase(CardSnapshot(NO_UID, rights, state), policy, trip, event.at))
-    balance_minor = state.balance_after_minor + moved_minor
+    balance_minor = state.balance_after_minor + event.balance_after_minor - before.balance_after_minor
     if not 0 <= balance_minor <= LARGEST_MINOR:
         gaps.append(GapKind.PURSE_SHORT)
+    balance_minor = min(max(balance_minor, 0), LARGEST_MINOR)
+    if all(getattr(state, name) == getattr(before, name) for name in RUNNING):
+        return event._replace(balance_after_minor=balance_minor)
+    trip = Trip("bus", event.terminal, event.sequence)
+    tap = of_boarding(rebase(CardSnapshot(NO_UID, rights, state), policy, trip, event.at))
     riding = state if state.inside else event
-    return replace(
-        event,
-        balance_after_minor=min(max(balance_minor, 0), LARGEST_MINOR),
+    return event._replace(
+        balance_after_minor=balance_minor,
         route=riding.route,
         direction=riding.direction,
         paid_by=riding.paid_by,
@@ -114,6 +112,13 @@ def _moved(
         meals=event.meals if event.kind is EventKind.MEAL else tap.meals,
         period_ahead=tap.periods.written,
     )
+
+
+RUNNING: Final = (
+    *("at", "journey_age_s", "transfers", "counter_layout", "counters", "meals", "period_ahead", "inside"),
+    *("route", "direction", "paid_by"),
+)
+"""What of an event is carried on beside the money."""
 
 
 def rights_of(read: bytes, *, with_holder: bool) -> Rights:

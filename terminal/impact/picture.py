@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final, NamedTuple
 
-from terminal.impact.report import GroupRow, ImpactReport
+from terminal.impact.report import GroupRow, ImpactReport, most_different
 from terminal.impact.tally import Dimension
 from terminal.impact.words import ImpactWords, heading
 from terminal.texts import N_
@@ -19,6 +19,7 @@ LABEL: Final = 250
 NUMBER: Final = 130
 LINE: Final = 24
 MOST_BARS: Final = 12
+ALL_HOURS: Final = 24
 LONGEST_LABEL: Final = 36
 SHOWN: Final = (Dimension.CONCESSION, Dimension.ROUTE, Dimension.HOUR, Dimension.RIGHT)
 STYLE: Final = (
@@ -70,8 +71,8 @@ def drawn(bars: Sequence[Bar], title: str, words: ImpactWords) -> str:
 def bars_of(dimension: Dimension, rows: Sequence[GroupRow], words: ImpactWords) -> list[Bar]:
     """Of the groups that differ; where there are many, of those that differ most, in the order of `rows`."""
     changed = [row for row in rows if row.difference_minor]
-    most = sorted(changed, key=lambda row: -abs(row.difference_minor))[:MOST_BARS]
-    return [Bar(words.label(dimension, row), row.difference_minor) for row in changed if row in most]
+    most = ALL_HOURS if dimension is Dimension.HOUR else MOST_BARS
+    return [Bar(words.label(dimension, row), row.difference_minor) for row in most_different(changed, most)]
 
 
 def _bars(bars: Sequence[Bar], words: ImpactWords) -> Iterator[str]:

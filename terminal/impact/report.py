@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Final
 
@@ -186,6 +186,12 @@ def _by_difference(row: GroupRow) -> tuple[int, int, str, str]:
 
 def _by_number(row: GroupRow) -> tuple[int, str]:
     return (int(row.old), "") if row.old.isdecimal() else (1 << 32, row.old)
+
+
+def most_different(rows: Sequence[GroupRow], most: int) -> list[GroupRow]:
+    """The rows with the largest differences, in the order of `rows`."""
+    chosen = sorted(range(len(rows)), key=lambda at: -abs(rows[at].difference_minor))[:most]
+    return [rows[at] for at in sorted(chosen)]
 
 
 def _reasons(reasons: dict[GroupKey, ReasonSums]) -> Iterator[ReasonRow]:

@@ -1,4 +1,4 @@
-"""The rows of many terminals in the order of time, from journals and a collector's database, a few at a time.
+"""The rows of many terminals in the order of time, from journals, backups and a collector's database, a few at a time.
 
 Files are opened for reading only, beside a running terminal or at rest. What cannot be read is named among the gaps and
 left out. The same terminal may be found more than once (a copy, a backup put back, the collector): equal numbers are
@@ -13,11 +13,12 @@ import heapq
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from terminal.collector import store
-from terminal.errors import JournalDamaged, JournalError
+from terminal.errors import BackupError, JournalDamaged, JournalError, TerminalError
 from terminal.impact.gaps import GapKind, Gaps
 from terminal.journal import database
 from terminal.journal.reader import BrokenRow, JournalReader
@@ -33,6 +34,7 @@ from terminal.journal.records import (
     parse_record,
 )
 from terminal.journal.taps import End
+from terminal.operations import archive
 
 MOST_FILES: Final = 100_000
 MOST_OPEN: Final = 240
@@ -42,12 +44,22 @@ ROWS_HELD: Final = 20_000
 SMALLEST_PAGE: Final = 8
 LARGEST_PAGE: Final = 1_000
 _ID_AT: Final = 68
-_MAGIC: Final = b"SQLite format 3\0"
+_SQLITE: Final = b"SQLite format 3\0"
 
 Body: TypeAlias = bytes | None
 """A row's bytes; None for one that was damaged."""
 NumberedBody: TypeAlias = tuple[int, Body]
 OpenJournal: TypeAlias = Callable[[Path], JournalReader]
+Unpack: TypeAlias = Callable[[Path, Path], object]
+"""Puts the files of a backup into a folder; raises `BackupError` or `KeyFileError`."""
+
+
+class RowFile(Enum):
+    """Files that hold rows."""
+
+    JOURNAL = "journal"
+    COLLECTOR = "collector"
+    BACKUP = "backup"
 
 
 class Passed(NamedTuple):
@@ -139,13 +151,15 @@ class CollectorPages:
 class RowSources:
     """Everything below one folder that holds rows, by terminal. Close it when done."""
 
-    def __init__(self, place: Path, open_journal: OpenJournal, gaps: Gaps) -> None:
-        """Raises `JournalError` when nothing there can be read."""
-        self._gaps = gaps
+    def __init__(
+        self, place: Path, scratch: Path, open_journal: OpenJournal, unpack: Unpack, gaps: Gaps
+    ) -> None:
+        """Backups are unpacked into `scratch`. Raises `JournalError` when nothing at `place` can be read."""
+        self._gaps, self._scratch, self._unpack = gaps, scratch, unpack
         self._pool = ReaderPool(open_journal)
         self._connections: list[sqlite3.Connection] = []
         self._by_terminal: dict[int, list[Paged]] = {}
-        problem = self._open_all(_databases(place))
+        problem = self._open_all(_row_files(place))
         if not self._by_terminal:
             self.close()
             raise problem or JournalError(
@@ -181,23 +195,35 @@ class RowSources:
         for connection in self._connections:
             connection.close()
 
-    def _open_all(self, paths: Iterable[tuple[Path, int]]) -> JournalError | None:
+    def _open_all(self, paths: Iterable[tuple[Path, RowFile]]) -> TerminalError | None:
         """Open what can be opened; the first reason why one cannot."""
-        problem: JournalError | None = None
-        for path, application in paths:
+        problem: TerminalError | None = None
+        for path, kind in paths:
             try:
-                found = (
-                    [JournalPages(path, self._pool)]
-                    if application == database.APPLICATION_ID
-                    else self._held_by(path)
-                )
-            except JournalError as error:
+                found = self._opened(path, kind)
+            except (JournalError, BackupError) as error:
                 problem = problem or error
                 self._gaps.note(GapKind.JOURNAL_UNREADABLE, file=str(path))
                 continue
             for paged in found:
                 self._by_terminal.setdefault(paged.terminal, []).append(paged)
         return problem
+
+    def _opened(self, path: Path, kind: RowFile) -> list[Paged]:
+        """Raises `JournalError`, `BackupError` or `KeyFileError`."""
+        if kind is RowFile.COLLECTOR:
+            return self._held_by(path)
+        if kind is RowFile.BACKUP:
+            folder = self._scratch / str(len(list(self._scratch.iterdir())))
+            folder.mkdir()
+            self._unpack(path, folder)
+            return [self._pages(found, path) for found in sorted(folder.rglob("journal.db"))]
+        return [self._pages(path, path)]
+
+    def _pages(self, journal: Path, named: Path) -> JournalPages:
+        pages = JournalPages(journal, self._pool)
+        pages.where = str(named)
+        return pages
 
     def _held_by(self, path: Path) -> list[Paged]:
         try:
@@ -245,29 +271,32 @@ def _pages(paged: Paged, limit: int, on_rows: Callable[[int], None]) -> Iterator
         after = page[-1][0]
 
 
-def _databases(place: Path) -> Iterator[tuple[Path, int]]:
-    """Journals and collectors' databases at or below `place`, with their application id."""
+def _row_files(place: Path) -> Iterator[tuple[Path, RowFile]]:
+    """What holds rows at or below `place`."""
     if not place.exists():
         raise JournalError(f"there is no {place}", "Give --journal a folder with journals.")
-    files = [place] if place.is_file() else place.rglob("*.db")
+    files = [place] if place.is_file() else (path for path in place.rglob("*") if path.is_file())
     for count, path in enumerate(sorted(files)):
         if count >= MOST_FILES:
-            raise JournalError(f"{place} holds more than {MOST_FILES} databases", "Give a smaller folder.")
-        found = _application(path)
-        if found in (database.APPLICATION_ID, store.APPLICATION_ID):
-            yield path, found
-        elif path.name == "journal.db":
-            yield path, database.APPLICATION_ID  # to be named as damaged
+            raise JournalError(f"{place} holds more than {MOST_FILES} files", "Give a smaller folder.")
+        kind = _kind_of(path)
+        if kind is not None:
+            yield path, kind
 
 
-def _application(path: Path) -> int:
-    """The application id in a database's header, 0 for what is none."""
+def _kind_of(path: Path) -> RowFile | None:
+    """By the first bytes; a journal by its name, too, so that a damaged one is named."""
     try:
         with path.open("rb") as file:
             header = file.read(_ID_AT + 4)
     except OSError as error:
         raise JournalError(f"{path} cannot be read: {error.strerror}", "Check its rights.") from error
-    return int.from_bytes(header[_ID_AT:], "big") if header.startswith(_MAGIC) else 0
+    application = int.from_bytes(header[_ID_AT:], "big") if header.startswith(_SQLITE) else 0
+    if application == store.APPLICATION_ID:
+        return RowFile.COLLECTOR
+    if application == database.APPLICATION_ID or path.name == "journal.db":
+        return RowFile.JOURNAL
+    return RowFile.BACKUP if header.startswith(archive.MAGIC) else None
 
 
 def _within(first_ms: int, before_ms: int, passed: Iterable[Passed]) -> Iterator[Passed]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Final
 
-from terminal.impact.report import GroupRow, ImpactReport, ReasonRow
+from terminal.impact.report import GroupRow, ImpactReport, ReasonRow, most_different
 from terminal.impact.tally import Dimension, ShownTap, Side
 from terminal.impact.words import ImpactWords, heading
 from terminal.messages import text
@@ -14,10 +14,11 @@ from terminal.texts import N_
 from terminal.trail_words import step_line
 
 WIDTH: Final = 80
-NAME: Final = 28
-SUM: Final = 15
-COUNT: Final = 7
+NAME: Final = 22
+COUNT: Final = 8
+SUM: Final = 14
 MOST_ROWS: Final = 12
+ALL_HOURS: Final = 24
 MOST_REASONS: Final = 8
 MOST_TAPS: Final = 3
 
@@ -30,6 +31,9 @@ def lines(report: ImpactReport, language: str) -> Iterator[str]:
     if report.equal:
         yield words.text(N_("Nothing comes out differently."))
     else:
+        yield ""
+        said = N_("Taps and cards that come out differently; sums of all taps, in {currency}.")
+        yield from _wrapped(words.text(said).format(currency=report.currency), "")
         for dimension in Dimension:
             yield from _group(words.title(dimension), dimension, report.groups[dimension.value], words)
         yield from _refusals(words.text(N_("Newly refused")), report.refused, words, refused=True)
@@ -64,11 +68,12 @@ def _group(title: str, dimension: Dimension, rows: Sequence[GroupRow], words: Im
         return
     yield ""
     heads = (N_("taps"), N_("cards"), N_("old"), N_("new"), N_("difference"))
-    taps, cards, old, new, difference = (words.text(head) for head in heads)
-    yield f"{title:<{NAME - 2}}{taps:>{COUNT}}{cards:>{COUNT}}{old:>{SUM - 2}}{new:>{SUM - 2}}{difference:>{SUM - 1}}"
-    for row in changed[:MOST_ROWS]:
+    taps, cards, *sums = (words.text(head) for head in heads)
+    yield f"{title:<{NAME}}{taps:>{COUNT}}{cards:>{COUNT}}" + "".join(f"{head:>{SUM}}" for head in sums)
+    shown = most_different(changed, ALL_HOURS if dimension is Dimension.HOUR else MOST_ROWS)
+    for row in shown:
         yield from _row(words.label(dimension, row), row, words)
-    left = changed[MOST_ROWS:]
+    left = [row for row in changed if row not in shown]
     if left:
         rest = words.more(sum(row.difference_minor for row in left))
         further = words.text(N_("further groups"))
@@ -80,14 +85,12 @@ def _group(title: str, dimension: Dimension, rows: Sequence[GroupRow], words: Im
 
 
 def _row(label: str, row: GroupRow, words: ImpactWords) -> Iterator[str]:
-    *above, last = wrap(label, NAME - 4) or [""]
+    *above, last = wrap(label, NAME - 2) or [""]
     for line in above:
         yield f"  {line}"
-    sums = (words.sum(row.old_minor), words.sum(row.new_minor))
-    yield (
-        f"  {last:<{NAME - 4}}{row.taps:>{COUNT}}{row.changed_cards:>{COUNT}}"
-        f"{sums[0]:>{SUM - 2}}{sums[1]:>{SUM - 2}}{words.more(row.difference_minor):>{SUM - 1}}"
-    )
+    sums = (words.amount(row.old_minor), words.amount(row.new_minor), words.more_amount(row.difference_minor))
+    counts = f"{row.changed:>{COUNT},}{row.changed_cards:>{COUNT},}"
+    yield f"  {last:<{NAME - 2}}{counts}" + "".join(f"{one:>{SUM}}" for one in sums)
 
 
 def _refusals(title: str, rows: Sequence[ReasonRow], words: ImpactWords, *, refused: bool) -> Iterator[str]:
@@ -129,7 +132,7 @@ def _tap(shown: ShownTap, words: ImpactWords) -> Iterator[str]:
 
 def side_words(side: Side, words: ImpactWords) -> str:
     """What one document makes of a tap, with its trail."""
-    trail = " | ".join(step_line(step, words.language, titled=False) for step in side.trail)
+    trail = " | ".join(step_line(step, words.currency, words.language, titled=False) for step in side.trail)
     return f"{words.sum(side.charge_minor)} {text(side.message, words.language, side.values)} ({trail})"
 
 

@@ -11,7 +11,7 @@ from terminal.impact.gaps import Gap, GapKind
 from terminal.impact.report import SENSITIVE, GroupRow, ImpactReport
 from terminal.impact.tally import CASH, REFUSED, REPEATED, Dimension
 from terminal.messages import day
-from terminal.money import money
+from terminal.money import amount_text, money, sum_format
 from terminal.texts import N_, translator
 from terminal.trail import rule_of
 from terminal.trail_words import effect_words
@@ -80,11 +80,10 @@ RIGHTS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 class ImpactWords:
-    """Everything in one language, sums in the currency of the documents."""
+    """Everything in one language, with sums in one currency."""
 
     def __init__(self, language: str, currency: str) -> None:
-        self.language = language
-        self._currency = currency
+        self.language, self.currency = language, currency
         self._t = translator(language)
 
     def text(self, message: str) -> str:
@@ -101,7 +100,18 @@ class ImpactWords:
         return ", ".join(one.file or f"{one.terminal}/{one.sequence}" for one in gap.examples)
 
     def sum(self, minor: int) -> str:
-        return money(minor, self._currency, self.language)
+        return money(minor, self.currency, self.language)
+
+    def amount(self, minor: int) -> str:
+        """A sum in a column whose head names the currency."""
+        form = sum_format(self.currency, self.language)
+        whole, _, fraction = amount_text(abs(minor), self.currency).partition(".")
+        number = f"{'-' if minor < 0 else ''}{int(whole):,}".replace(",", form.group)
+        return f"{number}{form.point}{fraction}" if fraction else number
+
+    def more_amount(self, minor: int) -> str:
+        """A difference in such a column, with its sign."""
+        return f"+{self.amount(minor)}" if minor > 0 else self.amount(minor)
 
     def more(self, minor: int) -> str:
         """A difference, with its sign."""

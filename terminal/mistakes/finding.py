@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
@@ -11,10 +11,10 @@ import msgspec
 
 from terminal.errors import DocumentError, Mistake
 from terminal.mistakes.form import FileForm
-from terminal.mistakes.places import entries_on, line_at, meet
+from terminal.mistakes.places import Place, entries_on, line_at, meet
 from terminal.mistakes.reading import MOST_MISTAKES, Unreadable, sized, text_of
 from terminal.mistakes.shapes import mend
-from terminal.mistakes.toml_lines import Place, toml_lines
+from terminal.mistakes.toml_lines import toml_lines
 from terminal.mistakes.values import Mended, ShapeMistake, Surroundings
 
 Shape = TypeVar("Shape")
@@ -30,15 +30,20 @@ def mistakes_in(
         return (replace(unreadable.mistake, file=name),)
     too_much = sized(raw)
     found = [too_much] if too_much else list(form.beforehand(raw)) or _found(form, raw)
-    return _placed(form, found, raw, {} if json else toml_lines(text_of(content)), name)
+    return _placed(form, found, raw, _lines(content, found, json=json), name)
 
 
 def placed(
-    form: FileForm[Shape], found: Iterable[Mistake], content: bytes, name: str, *, json: bool = False
+    form: FileForm[Shape], found: Sequence[Mistake], content: bytes, name: str, *, json: bool = False
 ) -> tuple[Mistake, ...]:
     """Mistakes that were found in what a sound file says, with their places in it."""
     raw = form.raw(content, json=json)
-    return _placed(form, found, raw, {} if json else toml_lines(text_of(content)), name)
+    return _placed(form, found, raw, _lines(content, found, json=json), name)
+
+
+def _lines(content: bytes, found: Iterable[Mistake], *, json: bool) -> dict[Place, int]:
+    """By place; none where no mistake is at one."""
+    return {} if json or not any(one.path for one in found) else toml_lines(text_of(content))
 
 
 def _placed(

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from terminal.mistakes.toml_lines import Place
-
+Place = tuple[str | int, ...]
+"""The way to a value: keys, and indices of lists."""
 _STEP: Final = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _CALLED_BY: Final = ("name", "id", "code", "number", "day")
 """What authors call an entry by, the best known first."""

@@ -16,7 +16,6 @@ from typing import Any, Final
 import msgspec
 
 from terminal.errors import Mistake, MistakeCode
-from terminal.mistakes.toml_lines import statement_at
 from terminal.texts import N_
 
 MOST_BYTES: Final = 4 << 20
@@ -123,6 +122,8 @@ class FileMistake(MistakeCode):
 
 _SAID: Final = (
     ("Unterminated string", FileMistake.UNTERMINATED),
+    ("Illegal character '\\n'", FileMistake.UNTERMINATED),
+    ("Illegal character '\\r'", FileMistake.UNTERMINATED),
     ("Expected newline or end of document", FileMistake.AFTER_VALUE),
     ("Unclosed", FileMistake.UNCLOSED),
     ("Invalid value", FileMistake.NO_VALUE),
@@ -249,6 +250,8 @@ def _not_toml(says: str, text: str, *, private: bool) -> Mistake:
 
 
 def _twice(text: str, line: int, column: int, *, private: bool) -> Mistake:
+    from terminal.mistakes.toml_lines import statement_at  # noqa: PLC0415 only needed when something is wrong
+
     place, begins, before = statement_at(text, line, column)
     first = next((before[place[:n]] for n in range(len(place), 0, -1) if place[:n] in before), begins)
     key = ".".join(str(part) for part in place if isinstance(part, str))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, Final
 
 from msgspec import inspect
@@ -30,7 +31,12 @@ MOST_KNOWN: Final = 12
 def mend(raw: object, root: type, around: Surroundings) -> tuple[Mended, Any]:
     """Everything in `raw` that cannot be read as a `root`, and `raw` with something else in those places."""
     found = Mended(around)
-    return found, _value(found, inspect.type_info(root), raw, "")
+    return found, _value(found, _type_of(root), raw, "")
+
+
+@cache
+def _type_of(root: type) -> inspect.Type:
+    return inspect.type_info(root)
 
 
 def _value(found: Mended, kind: inspect.Type, value: Any, path: str) -> Any:  # noqa: PLR0911 a line for each type

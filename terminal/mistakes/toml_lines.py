@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
+from terminal.mistakes.places import Place
+
 _TOKEN: Final = re.compile(
     r'(?P<text>"""(?:\\.|[^\\])*?"{3,5}'  # strings over several lines may end in two quotes of their own
     r"|'''.*?'{3,5}"
@@ -25,8 +27,6 @@ _TOKEN: Final = re.compile(
 )
 _END: Final = "\n"
 _OPEN: Final = "["
-Place = tuple[str | int, ...]
-"""The way to a value: keys, and indices of lists."""
 
 
 def toml_lines(text: str) -> dict[Place, int]:

@@ -64,7 +64,7 @@ class ShapeMistake(MistakeCode):
     MONEY = (
         "money",
         N_("{given} is no amount"),
-        N_("Write minor units (kopecks) as a whole number: {amount_minor}"),
+        N_("Write kopecks as a whole number: {amount_minor}"),
     )
     MONEY_OF = (
         "money_of",
@@ -237,8 +237,6 @@ def _range(found: Mended, kind: inspect.IntType | inspect.FloatType, value: floa
     elif (kind.le is not None and value > kind.le) or (kind.lt is not None and value >= kind.lt):
         most = kind.le if kind.le is not None else f"< {kind.lt}"
         found.note(path, ShapeMistake.TOO_BIG, given=given, most=str(most))
-    elif isinstance(value, int) and not -_BIG < value < _BIG:
-        found.note(path, ShapeMistake.TOO_BIG, given=given, most=str(_BIG - 1))
 
 
 def _money(found: Mended, value: Any, path: str) -> bool:

@@ -10,6 +10,8 @@ from terminal.mistakes.places import steps_of
 from terminal.texts import translator
 
 ENGLISH: Final = "en"
+THING: Final = "thing"
+"""The value that says what a name stands for, a word of the catalogues itself."""
 MOST_CHARACTERS: Final = 300
 """Of one value."""
 
@@ -23,8 +25,10 @@ class _Values(dict[str, int | str]):
 
 def said(mistake: Mistake, language: str = ENGLISH) -> tuple[str, str]:
     """What is wrong, and what to write instead."""
-    values = _Values({key: _plain(value) for key, value in mistake.values.items()})
     texts = translator(language)
+    values = _Values({key: _plain(value) for key, value in mistake.values.items()})
+    if THING in values:
+        values[THING] = texts.gettext(str(values[THING]))
     code = mistake.code
     return texts.gettext(code.what).format_map(values), texts.gettext(code.advice).format_map(values)
 

@@ -1,4 +1,4 @@
-"""The deny list (стоп-лист): a list of keyed hashes alone (`terminal.policy.keyed_file`, magic "RCDL", format 3).
+"""The deny list (стоп-лист): a list of keyed hashes alone (`terminal.policy.keyed_file`, magic "RCDL", format 4).
 
 An entry is the hash of a kind and what identifies it:
 
@@ -24,7 +24,7 @@ from msgspec import Struct
 from terminal.errors import RegionDocumentError
 from terminal.policy.keyed_file import IssuedList, KeyedFile, ListFormat, ListIssue, rows_of, write_keyed_file
 
-DENY_LIST: Final = ListFormat("deny list", b"RCDL", 3)
+DENY_LIST: Final = ListFormat("deny list", b"RCDL", 4)
 
 
 class DenyKind(StrEnum):
@@ -35,6 +35,8 @@ class DenyKind(StrEnum):
     BANK_CARD = "bank"
 
 
+MARKS: Final[Mapping[DenyKind, bytes]] = MappingProxyType({kind: kind.encode() for kind in DenyKind})
+"""What an identity is hashed behind, by the kind of its entry."""
 IDENTITY_BYTES: Final[Mapping[DenyKind, int]] = MappingProxyType({DenyKind.CARD: 7, DenyKind.PERSON: 8})
 """What an operator lists by hand; tokens of bank cards come from the one who charges them."""
 COLUMNS: Final = ("kind", "identity")
@@ -81,7 +83,7 @@ class DenyListFile(KeyedFile):
 
     def contains(self, kind: DenyKind, identity: bytes) -> bool:
         """Whether there is such an entry."""
-        return self.find(kind.encode() + identity) is not None
+        return self.find(MARKS[kind] + identity) is not None
 
 
 def load_deny_list(path: Path, key: bytes, called: str = "", sorted_digest: bytes = b"") -> DenyListFile:
@@ -96,7 +98,7 @@ def build_deny_list(
 
     Raises as `write_keyed_file`, with which the old list stays until the new one is whole.
     """
-    entries = ((kind.encode() + identity, b"") for kind, identity in denied)
+    entries = ((MARKS[kind] + identity, b"") for kind, identity in denied)
     return write_keyed_file(path, key, DENY_LIST, issue, entries)
 
 

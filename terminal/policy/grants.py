@@ -1,6 +1,6 @@
 """Concessions the terminal knows of itself: the local list beside the grants on the card (O-02).
 
-The list is a file of keyed hashes (`terminal.policy.keyed_file`, magic "RCGL", format 1). A record is the hash of a
+The list is a file of keyed hashes (`terminal.policy.keyed_file`, magic "RCGL", format 2). A record is the hash of a
 pseudonym, then
 
     issued on (2) | three times: code (1), parameter (1), first day (2), last day (2); code 0: an empty slot
@@ -37,7 +37,7 @@ COLUMNS: Final = ("pseudonym", "issued_on", "code", "parameter", "valid_from", "
 PSEUDONYM_BYTES: Final = 8
 NO_SLOTS: Final = (None,) * CONCESSION_SLOTS
 _CONTENT: Final = struct.Struct(">H" + "BBHH" * CONCESSION_SLOTS)
-GRANTS_LIST: Final = ListFormat("list of grants", b"RCGL", 1, _CONTENT.size)
+GRANTS_LIST: Final = ListFormat("list of grants", b"RCGL", 2, _CONTENT.size)
 
 
 class LocalGrants(Struct, frozen=True):

@@ -3,9 +3,9 @@
     magic (4) | format (1) | byte order ">" | key id (4) | region (2) | version (4) | issued at (8, Unix seconds)
     | count (4) | count records of one length, ascending by the keyed hash each begins with
 
-The hash is HMAC-SHA256(list key, identity) cut to 8 bytes (T-42), so a file reveals neither cards nor people. All
-numbers are big-endian, so hashes compare as bytes and a file means the same on every machine; one that says otherwise
-is refused. Memory stays constant however long the list is: pages are mapped, not loaded.
+The hash is BLAKE2s (RFC 7693) under the list key, 8 bytes of it (T-42), so a file reveals neither cards nor people.
+All numbers are big-endian, so hashes compare as bytes and a file means the same on every machine; one that says
+otherwise is refused. Memory stays constant however long the list is: pages are mapped, not loaded.
 
 Of two lists of one region the one with the higher version replaces the other.
 """
@@ -20,7 +20,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from hashlib import sha256
+from hashlib import blake2s, sha256
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
 
@@ -31,8 +31,7 @@ from terminal.files import SHARED, replacing
 
 BYTE_ORDER: Final = b">"
 HASH_BYTES: Final = 8
-BLOCK_BYTES: Final = 64
-"""What SHA-256 takes at once, and with it the pads of HMAC (RFC 2104)."""
+LONGEST_KEY: Final = blake2s.MAX_KEY_SIZE
 BUCKET_BITS: Final = 12
 """By so many first bits of their hashes records are found: of a million, in one place are some 250."""
 LARGEST_VERSION: Final = 0xFFFFFFFF
@@ -98,7 +97,7 @@ class KeyedFile:
         """
         name = f"{form.what} {called or path}"
         self.path = path
-        self._hash = keyed_hash(key)
+        self._keyed = keyed_state(key)
         self._bytes = form.record_bytes
         try:
             with path.open("rb") as file:
@@ -139,15 +138,17 @@ class KeyedFile:
 
         Only the records whose hashes begin with the same `BUCKET_BITS` are looked through.
         """
-        wanted, size = self._hash(identity), self._bytes
+        state, size = self._keyed.copy(), self._bytes
+        state.update(identity)
+        wanted = state.digest()
         bucket = (wanted[0] << 8 | wanted[1]) >> 16 - BUCKET_BITS
         records = self._map[self._buckets[bucket] : self._buckets[bucket + 1]]
         place = records.find(wanted)
-        while place % size:  # not where a record begins, or nowhere
-            if place < 0:
-                return None
-            place = records.find(wanted, place + 1)
-        return records[place + HASH_BYTES : place + size]
+        while place >= 0:
+            if place % size == 0:
+                return records[place + HASH_BYTES : place + size]
+            place = records.find(wanted, place + 1)  # that was not where a record begins
+        return None
 
     def close(self) -> None:
         """Unmap the file; the list is not to be used any more."""
@@ -212,19 +213,22 @@ def key_id(key: bytes) -> bytes:
     return sha256(b"list key id" + key).digest()[:4]
 
 
-def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
-    """What a record begins with, by the identity it is of.
+def keyed_state(key: bytes) -> blake2s:
+    """The hash that a record begins with, the key taken in and its identity still to come: a copy of it takes that.
 
-    HMAC with both its pads hashed beforehand: setting up the key is most of its cost, and a tap asks three times.
+    Of a key that is too long for BLAKE2s the hash is the key.
     """
-    block = (key if len(key) <= BLOCK_BYTES else sha256(key).digest()).ljust(BLOCK_BYTES, b"\0")
-    inner, outer = (sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+    return blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
+
+
+def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
+    """What a record begins with, by the identity it is of."""
+    keyed = keyed_state(key)
 
     def hash_of(identity: bytes) -> bytes:
-        within, around = inner.copy(), outer.copy()
-        within.update(identity)
-        around.update(within.digest())
-        return around.digest()[:HASH_BYTES]
+        state = keyed.copy()
+        state.update(identity)
+        return state.digest()
 
     return hash_of
 

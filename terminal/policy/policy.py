@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -32,6 +32,46 @@ from terminal.policy.rights.index import FareConcession, RideProduct, concession
 from terminal.policy.scopes import Ride, WeekTimes
 
 ONE_DAY: Final = timedelta(days=1)
+NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class ServiceDay(NamedTuple):
+    """A service day and the times in UTC it lies between; `ends` is excluded."""
+
+    day: date
+    begins: datetime
+    ends: datetime
+
+
+class ServiceDays:
+    """The service day of a moment (T-14). That of the newest tap is kept with its ends, as most taps are of it."""
+
+    __slots__ = ("_end_hour", "_newest", "_zone")
+
+    def __init__(self, zone: ZoneInfo, end_hour: int) -> None:
+        self._zone, self._end_hour = zone, end_hour
+        self._newest = ServiceDay(date.min, NEVER, NEVER)
+
+    def at(self, moment: datetime) -> ServiceDay:
+        """The service day of `moment` (UTC); one in which clocks are put forward or back lies nowhere."""
+        newest = self._newest
+        if newest.begins <= moment < newest.ends:
+            return newest
+        day = self.of(moment.astimezone(self._zone))
+        if not MINYEAR < day.year < MAXYEAR:
+            return ServiceDay(day, NEVER, NEVER)
+        begins, ends = (
+            datetime.combine(one, time(self._end_hour), self._zone) for one in (day, day + ONE_DAY)
+        )
+        if begins.utcoffset() != ends.utcoffset():
+            return ServiceDay(day, NEVER, NEVER)
+        self._newest = ServiceDay(day, begins.astimezone(UTC), ends.astimezone(UTC))
+        return self._newest
+
+    def of(self, local: datetime) -> date:
+        """The service day of a local time: before the profile's hour it is still the day before."""
+        today = local.date()
+        return today - ONE_DAY if local.hour < self._end_hour else today
 
 
 class Policy(Struct, frozen=True):
@@ -45,7 +85,9 @@ class Policy(Struct, frozen=True):
     grants: GrantList
     """Concessions the terminal knows of itself, by pseudonym (O-02)."""
     zone: ZoneInfo
-    service_day_end_hour: int
+    service_days: ServiceDays
+    ends_at: datetime
+    """The end of the document, in UTC."""
     tariff: str
     """Which document decided ("demo:1"), as the journal records it."""
     card: CardCounters
@@ -75,6 +117,7 @@ class Policy(Struct, frozen=True):
         grants: GrantList = NO_GRANTS,
     ) -> Policy:
         """Index a checked `document` (see `terminal.policy.load`); without a list there are no entries."""
+        zone = ZoneInfo(document.header.time_zone)
         counters = CardCounters.of(document.counters)
         zones = {zone.name: zone.number for zone in document.zones}
         timeframes = {timeframe.id: WeekTimes.of(timeframe) for timeframe in document.timeframes}
@@ -85,8 +128,9 @@ class Policy(Struct, frozen=True):
             deny_list=deny_list,
             bank_deny_list=bank_deny_list,
             grants=grants,
-            zone=ZoneInfo(document.header.time_zone),
-            service_day_end_hour=document.header.service_day_end_hour,
+            zone=zone,
+            service_days=ServiceDays(zone, document.header.service_day_end_hour),
+            ends_at=document.header.valid_to.astimezone(UTC),
             tariff=f"{document.header.id}:{document.header.version}",
             card=counters,
             fares=FareBook.of(document.fares, zones, timeframes),
@@ -138,5 +182,4 @@ class Policy(Struct, frozen=True):
 
     def service_date(self, local: datetime) -> date:
         """The service day of a local time: before the profile's hour it is still the day before (T-14)."""
-        today = local.date()
-        return today - ONE_DAY if local.hour < self.service_day_end_hour else today
+        return self.service_days.of(local)

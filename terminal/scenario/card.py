@@ -97,8 +97,7 @@ def at_issuing_point(
             counters = counter.write(counters, 0)
     counters = _with_counters(counters, visit.counters, policy)
     riding = event.inside > 0
-    written = replace(
-        event,
+    written = event._replace(
         kind=EventKind.RELOAD if visit.reload_minor else EventKind.RIGHTS_CHANGE,
         at=carried.at,
         terminal=ISSUING_POINT,

@@ -105,7 +105,8 @@ class Freshness(Struct, frozen=True):
     @property
     def lists_age_s(self) -> int:
         """The older of deny list and list of grants: what of a holder may be out of date."""
-        return max(self.deny_list_age_s, self.grants_age_s)
+        deny_list, grants = self.deny_list_age_s, self.grants_age_s
+        return deny_list if deny_list > grants else grants
 
 
 class Inspection(Struct, frozen=True):

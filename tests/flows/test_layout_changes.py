@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -101,7 +100,7 @@ def write_layout_1(card: VirtualCard) -> None:
 def damage_and_repair(card: VirtualCard) -> None:
     """A stolen validator writes what nobody understands; an issuing point appends the running state anew."""
     newest = parse_event(validating(card).read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES))
-    repaired = replace(newest, kind=EventKind.CORRECTION, terminal=0, sequence=newest.sequence + 1)
+    repaired = newest._replace(kind=EventKind.CORRECTION, terminal=0, sequence=newest.sequence + 1)
     write_layout_1(card)
     card.power_on()
     desfire = validating(card)

@@ -86,6 +86,46 @@ def test_a_running_terminal_decides_what_the_pure_run_does(region: str) -> None:
     assert totals["totals"]["starts"] > 0
 
 
+EXAMPLES = ROOT / "docs" / "examples" / "tariffs"
+
+
+@pytest.mark.parametrize("region", ["lugovoe", "rechnoe"])
+def test_dearer_rides_and_ways_back_are_decided_alike_and_again(region: str, tmp_path: Path) -> None:
+    """The tariff author's whole examples (T-30, T-38, T-39), and the journals that their taps leave."""
+    document, scenarios, kept = (
+        EXAMPLES / f"{region}.toml",
+        EXAMPLES / f"{region}_scenarios.toml",
+        tmp_path / "kept",
+    )
+    pure = {line["scenario"]: line["taps"] for line in run(document, scenarios) if "scenario" in line}
+    *lines, _ = run(document, scenarios, "--live", "--keep", kept)
+    played = {line["scenario"]: line["taps"] for line in lines}
+    assert len(pure) > 10
+    for number, taps in pure.items():
+        assert [[tap[name] for name in COMPARED] for tap in played[number]] == [
+            [tap[name] for name in COMPARED] for tap in taps
+        ]
+    again = [_decided_again(state, document) for state in kept.glob("*/lane-*/state")]
+    assert sum(one["recomputed"] for one in again) == sum(map(len, pure.values()))
+
+
+def _decided_again(state: Path, document: Path) -> dict[str, Any]:
+    """What `terminal journal recompute` finds; a tap that does not follow from its record ends it with another code."""
+    command = [sys.executable, "-m", "terminal.cli.app", "journal", "recompute", "--state", state]
+    done = subprocess.run(
+        [*map(str, command), "--region", str(document), "--json"],
+        check=False,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    totals: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return totals
+
+
 DEAF = """
 import sys
 if "run" in sys.orig_argv and "--config" in sys.orig_argv:

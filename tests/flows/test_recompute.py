@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -229,7 +228,7 @@ def test_what_a_written_tap_says_besides_is_compared_too(
     with open_journal(bus, FRONT.number) as journal:
         rows = [parse_record(row.body) for row in journal.rows(limit=500)]
         intent = next(row for row in rows if isinstance(row, Intent) and row.values)
-        event = build_event(replace(parse_event(intent.event), sequence=journal.head.sequence + 1))
+        event = build_event(parse_event(intent.event)._replace(sequence=journal.head.sequence + 1))
         later = journal.append(structs.replace(intent, event=event, **changed))
         assert later == parse_event(event).sequence
     told = run("journal", "recompute", "--state", bus, "--json")

@@ -9,7 +9,6 @@ the fare to the terminus 40 km away.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -342,10 +341,9 @@ def _event_asked(asked: Asked, rules: Rules) -> Event:
     """The card's newest event, or what a broken terminal makes of it."""
     event, other = asked.event, asked.other_event
     if asked.recovered and not rules.inside_after_recovery:
-        return replace(event, inside=0)
+        return event._replace(inside=0)
     if other is not None and other.inside and not rules.inside_by_card:
-        return replace(
-            event, inside=other.inside, at=other.at, route=other.route, direction=other.direction,
+        return event._replace(inside=other.inside, at=other.at, route=other.route, direction=other.direction,
             paid_by=other.paid_by, counters=other.counters, counter_layout=other.counter_layout,
         )  # fmt: skip
     return event
@@ -357,7 +355,7 @@ def _written(asked: Asked, decision: Decision, rules: Rules) -> Event | None:
     event = decision.write_plan.event
     if not rules.lowering_keeps_counters and period_of(event) < period_of(asked.event):
         month_counter = REGION.card.by_name["month"]
-        return replace(event, counters=month_counter.write(event.counters, int(uses(event))))
+        return event._replace(counters=month_counter.write(event.counters, int(uses(event))))
     return event
 
 

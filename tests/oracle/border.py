@@ -8,10 +8,11 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from cardproto.resident.records.event import Event, EventKind, build_event, parse_event
+from cardproto.resident.records.event import Event, EventKind, PaidBy, build_event, parse_event
 from cardproto.resident.records.rights import Concession, Contract, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
+from terminal.decision.outcome import Decision
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.scenario.card import at_issuing_point
@@ -26,6 +27,7 @@ from tests.oracle.tariff import Tariff
 WATCHED: Final = ("n", "date", "time", "meal")
 CLOCK_FLAGS: Final = frozenset({"period_ahead", "period_lowered"})
 MARKS: Final = frozenset({"stale_data", "expired_data", "stale_document", "document_ended"})
+SAID: Final = frozenset({"t-38:top_up", "t-38:free_transfer", "t-39:way_back"})
 Seen = dict[str, Any]
 
 
@@ -85,6 +87,7 @@ class Product:
             "values": values,
             "written": decision.write_plan is not None,
             "flags": _watched(decision.flags, written=decision.write_plan is not None),
+            "says": _said(decision),
         }
         return seen | self.card_seen()
 
@@ -144,6 +147,7 @@ def expected(answer: Answer) -> Seen:
         "values": dict(answer.values),
         "written": answer.written,
         "flags": _watched(answer.flags, written=answer.written),
+        "says": sorted(answer.says),
         **card_expected(card),
     }
 
@@ -169,15 +173,23 @@ def whole_expected(tariff: Tariff, card: Card) -> Seen:
     }
 
 
+def _said(decision: Decision) -> list[str]:
+    """Which rules between rides the payment went by; a ride on credit went by none, whatever was tried."""
+    plan = decision.write_plan
+    paid = plan is not None and plan.paid_by is not PaidBy.GRACE
+    return sorted({reason.code for reason in decision.facts} & SAID) if paid else []
+
+
 def _watched(flags: Iterable[str], *, written: bool) -> list[str]:
     """What both sides say of a row: how old what it goes by is, and of a write which clock moved its period."""
     return sorted(set(flags) & (MARKS | CLOCK_FLAGS if written else MARKS))
 
 
 def _hidden(tariff: Tariff) -> set[str]:
-    """Counters whose numbers are the product's own: which transfer rule, where the rider boarded."""
+    """Counters whose numbers are the product's own: which transfer rule, where the rider boarded, when a ride began."""
     checkin = tariff.checkin or {}
     named = (tariff.doc["counters"].get("journey"), checkin.get("zone"), checkin.get("mark"))
+    named += tuple(rule.get("began") for rule in tariff.returns)
     return {name for name in named if name is not None}
 
 

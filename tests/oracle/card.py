@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from tests.oracle.tariff import Ride, Spot, Tariff
+from tests.oracle.tariff import Ride, Spot, Table, Tariff
 
 FIRST_AT: Final = datetime(2024, 1, 1, tzinfo=UTC)
 LAST_AT: Final = FIRST_AT + timedelta(seconds=(1 << 30) - 1)
 MOST_TRANSFERS: Final = 15
+LONGEST_AGE_S: Final = (1 << 17) - 2
 MOST_INSIDE: Final = 7
 SERVICE_POINT: Final = 0xFFFFF
 Values = Mapping[str, int | str]
@@ -70,6 +71,8 @@ class Card:
     meals: frozenset[str] = frozenset()
     vague: int = 0
     readable: bool = True
+    began: Mapping[str, datetime] = field(default_factory=dict)
+    """When the outward ride of each return began."""
 
     def count(self, counter: str) -> int:
         return self.used.get(counter, 0)
@@ -120,6 +123,8 @@ class Answer:
     values: Values = field(default_factory=dict)
     written: bool = False
     flags: frozenset[str] = frozenset()
+    says: frozenset[str] = frozenset()
+    """Which of the rules between rides it goes by."""
 
 
 def refused(card: Card, message: str, **values: int | str) -> Answer:
@@ -147,6 +152,8 @@ def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Car
     meals = card.meals if served_on is not None and served_on == eaten_on else frozenset()
     card = replace(card, period=period, vague=vague, used=used, meals=meals)
     seconds, journey = elapsed_s(tariff, card, tap), card.journey
+    riding = may_end(tariff, card, seconds)
+    card = without_late_outward(tariff, card, card.at if riding else tap.at)
     rule = journey.rule if journey is not None else None
     if not card.readable and "journey" in tariff.doc["counters"]:
         rule = tariff.doc["fares"].get("transfer")
@@ -154,7 +161,34 @@ def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Car
         return without_journey(tariff, card), flags
     journey = replace(journey, age_s=journey.age_s + seconds, rule=rule)
     over = journey.age_s > tariff.transfers[journey.rule]["window_s"]
+    if over and riding and card.paid_by == "transfer" and "paid" in tariff.transfers[journey.rule]:
+        journey, over = replace(journey, age_s=min(journey.age_s, LONGEST_AGE_S)), False
     return without_journey(tariff, card) if over else replace(card, journey=journey), flags
+
+
+def may_end(tariff: Tariff, card: Card, seconds: int | None) -> bool:
+    """Whether those inside may still tap out: what their ride is charged by stays on the card."""
+    longest = tariff.checkin["longest_s"] if tariff.checkin is not None else -1
+    return bool(card.inside) and seconds is not None and seconds <= longest
+
+
+def without_late_outward(tariff: Tariff, card: Card, at: datetime) -> Card:
+    """The card without outward rides from which there is no way back any more (T-39)."""
+    if not card.readable:
+        return card
+    late = [rule["outward"] for rule in tariff.returns if not is_open(tariff, card, rule, at)]
+    return card.setting(dict.fromkeys(late, 0))
+
+
+def is_open(tariff: Tariff, card: Card, rule: Table, at: datetime) -> bool:
+    """A way back begun `at` is one: in the time from the outward ride, rounded up to a step. None is where the newest
+    event lies ahead (O-05)."""
+    if not card.count(rule["outward"]) or "window_s" not in rule:
+        return bool(card.count(rule["outward"]))
+    if (card.at - at).total_seconds() > tariff.guards["clock_skew_s"]:
+        return False
+    step, since = rule.get("step_s", 60), int((card.began[rule["id"]] - FIRST_AT).total_seconds())
+    return int((at - FIRST_AT).total_seconds()) - -(-since // step) * step <= int(rule["window_s"])
 
 
 def _goes_on(tariff: Tariff, name: str, before: date, after: date) -> bool:

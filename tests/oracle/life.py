@@ -21,11 +21,17 @@ REGIONS: Final = Path(__file__).parents[2] / "terminal" / "policy" / "regions"
 SUPPLIED: Final = tuple(
     path for name in ("demo", "volgograd", "belgorod") if (path := REGIONS / f"{name}.toml").exists()
 )
-MADE_UP: Final = tuple(Path(__file__).with_name(f"{name}.toml") for name in ("city", "suburb"))
+MADE_UP: Final = tuple(
+    Path(__file__).with_name(f"{name}.toml") for name in ("city", "suburb", "journeys", "commuter")
+)
 DOCUMENTS: Final = SUPPLIED + MADE_UP
 TAPS_OF_A_LIFE: Final = 60
 AT_THE_END: Final = 0.15
 """Lives in which the document ends, goes on for as long as it says, and is over."""
+COMMUTES: Final = 0.6
+WAYS_BACK: Final = 0.4
+AT_AN_EDGE: Final = 0.1
+"""Where ways back cost less: taps that stay on the route of the tap before, and those of them in the other direction."""
 LOOK_EVERY: Final = 3
 """The whole visible state is compared every so many taps."""
 GAPS: Final = (
@@ -125,6 +131,8 @@ class World:
             self.routes += [
                 (300 + i, mode) for i, mode in enumerate(sorted(_named(self.tariff.checkin, "modes")) * 3)
             ]
+        windows = {row["window_s"] for row in self.tariff.returns if "window_s" in row}
+        self.edges = sorted(window_s + more for window_s in windows for more in (-1, 0, 1, 59, 60))
         self.codes = sorted(self.tariff.concessions)
         self.fed = sorted({row["code"] for row in doc.get("meals", {}).get("entitlements", [])})
         self.products = sorted(self.tariff.products)
@@ -244,15 +252,20 @@ class World:
                     bought = self._bought(draw, day)
                     yield now, 0, grants, bought
                 continue
-            if draw.random() < 0.35:
+            commutes = bool(self.tariff.returns) and draw.random() < COMMUTES
+            if not commutes and draw.random() < 0.35:
                 route = draw.choice(self.routes)
             if draw.random() < 0.4:
                 vehicle = draw.choice(fleet)
-            if draw.random() < 0.3:
+            if commutes:
+                direction ^= draw.random() < WAYS_BACK
+            elif draw.random() < 0.3:
                 direction = draw.randrange(2)
             yield self._tap(draw, now, vehicle, route, direction)
 
     def _gap(self, draw: random.Random, hurry: float) -> timedelta:
+        if self.edges and draw.random() < AT_AN_EDGE:
+            return timedelta(seconds=draw.choice(self.edges))
         if draw.random() < hurry:
             return timedelta(seconds=draw.choice(GAPS))
         return timedelta(hours=draw.choice(LONG_GAPS_H), seconds=draw.randrange(7200))
@@ -335,6 +348,7 @@ def _kinds(before: Card, answer: Any, tap: Tap) -> Iterator[str]:
         yield f"event:{answer.card.kind}"
         yield f"paid_by:{answer.card.paid_by}"
     yield from (f"flag:{flag}" for flag in answer.flags)
+    yield from (f"{rule}:{'exit' if answer.card.kind == 'check_out' else 'boarding'}" for rule in answer.says)
     if tap.suspect and answer.written:
         yield "clock:suspect"
     if "document_ended" in answer.flags:

@@ -19,7 +19,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 LIST: Final = Path(__file__).with_name("planted.toml")
-TAPS: Final = 20_000
+TAPS: Final = 28_000
 """How long the oracle looks for a difference."""
 NOTICED: Final = 12
 

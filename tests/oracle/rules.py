@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
 from tests.oracle import card as cards
 from tests.oracle.card import Answer, Card, Journey, Right, Tap, Values, refused
-from tests.oracle.tariff import CARD, FareUnknown, Spot, Table, Tariff, kopecks
+from tests.oracle.tariff import CARD, FareUnknown, Ride, Spot, Table, Tariff, kopecks
 
+KINDS_OF_RETURN: Final = ("opposite_direction", "zone_pair")
+KNOWN: Final = {False: KINDS_OF_RETURN, True: KINDS_OF_RETURN[:1]}
+"""Which returns can be judged when boarding, by whether riders check in."""
 KINDS: Final = {"trip_pack": "pack", "plan": "plan", "pass": "pass"}
 
 
@@ -28,6 +31,20 @@ class Use:
     opens: str | None = None
     covers: int = 0
     rule: Table = field(default_factory=dict)
+    full: int | None = None
+    back: Table | None = None
+
+    @property
+    def by_fare(self) -> bool:
+        """Whether it follows from how far they go; `full` is a top-up's own price, `back` the return of a way back."""
+        return self.right in ("purse", "concession") or self.full is not None
+
+    @property
+    def says(self) -> frozenset[str]:
+        topped_up = f"t-38:{'top_up' if kopecks(self.own) else 'free_transfer'}"
+        return frozenset(
+            ({topped_up} if self.full is not None else set()) | ({"t-39:way_back"} if self.back else set())
+        )
 
 
 def decide(tariff: Tariff, card: Card, tap: Tap) -> Answer:
@@ -132,7 +149,8 @@ class Bus:
         self.rode = old.kind in ("ride", "check_in", "check_out")
         self.same_route = old.route == self.ride.route
         self.same_way = self.same_route and old.direction == self.ride.direction
-        self.fares_transfer: str | None = tariff.doc["fares"].get("transfer")
+        opens: str | None = tariff.doc["fares"].get("transfer")
+        self.fares_transfer = opens if self.price is None else self.price.opens
 
     def decide(self) -> Answer:
         """The steps of "Deciding a ride", in order."""
@@ -146,6 +164,8 @@ class Bus:
             return self._check_out()
         if broke:
             return refused(self.old, "debt")
+        if self.old.inside and self.card.readable:
+            self._left_behind()
         if again is not None:
             return self._take_along(again)
         if self._passed_back():
@@ -153,6 +173,73 @@ class Bus:
         if self.checks_in and self.tap.companions + 1 > cards.MOST_INSIDE:
             return refused(self.old, "too_many_persons")
         return self._board(next(use for right in self.tariff.rights if (use := self._covered_by(right))))
+
+    def _left_behind(self) -> None:
+        """Those inside left without a tap: what the journey and a way back know of it, and what has run out."""
+        card, journey, by = self.card, self.card.journey, self.old.paid_by
+        for rule in self.tariff.returns:
+            number = self.tariff.number(rule, replace(self.ride, route=card.route, direction=card.direction))
+            back = rule["kind"] == "opposite_direction" and by == "purse" and number
+            if back and card.count(rule["outward"]) == number ^ 1:
+                card = card.setting({rule["outward"]: 0})
+        card = cards.without_late_outward(self.tariff, card, self.tap.at)
+        rule = self.tariff.transfers[journey.rule] if journey is not None else {}
+        if journey is not None and journey.age_s > rule["window_s"]:
+            card = cards.without_journey(self.tariff, card)
+        elif "paid" in rule and (by == "transfer" or not card.count(rule["paid"])):
+            card = self._paid(card, rule, card.count(rule["paid"]) + card.held // card.inside)
+        self.card = card
+
+    def _paid(self, card: Card, rule: Table, sum_: int) -> Card:
+        """The dearest price paid, in units of its counter and as far as that goes."""
+        unit = int(self.tariff.slots[rule["paid"]].get("unit_minor", 1))
+        sum_ = min(sum_ - sum_ % unit, self.tariff.most(rule["paid"]))
+        return card.setting({rule["paid"]: max(card.count(rule["paid"]), sum_)})
+
+    def _otherwise(self, right: str) -> int | None:
+        """What the purse would pay by the rights after `right`."""
+        lapse, later = self.lapse, self.tariff.rights[self.tariff.rights.index(right) + 1 :]
+        uses = (self._covered_by(name) for name in later if name in ("concession", "plan"))
+        use = next((use for use in uses if use is not None), None)
+        self.lapse = lapse
+        if use is not None:
+            return kopecks(use.own)
+        return None if self.price is None else self._ordinary()
+
+    def _back_by(self, ride: Ride, at: datetime, kinds: tuple[str, ...]) -> Table | None:
+        """The return that the ride, begun `at`, is the way back of."""
+        for rule in self.tariff.returns if self.card.readable else []:
+            number = self.tariff.number(rule, ride)
+            opposite = number ^ 1 if rule["kind"] == "opposite_direction" else 3 - number
+            there = number and self.card.count(rule["outward"]) == opposite and rule["kind"] in kinds
+            if there and cards.is_open(self.tariff, self.card, rule, at):
+                return rule
+        return None
+
+    def _outward(self, card: Card, ride: Ride, at: datetime, kinds: tuple[str, ...]) -> Card:
+        for rule in self.tariff.returns if card.readable else []:
+            number = self.tariff.number(rule, ride)
+            if number and rule["kind"] in kinds:
+                began = {**card.began, rule["id"]: at}
+                card = replace(card.setting({rule["outward"]: number}), began=began)
+        return card
+
+    def _paid_to(self) -> Ride:
+        """The ride as far as its fare is charged when boarding."""
+        named, end = self.ride.named, self.ride.terminus
+        to_end = self.tariff.dearest and not named.zone and not self.checks_in
+        return replace(self.ride, named=replace(named, zone=end.zone)) if to_end else self.ride
+
+    def _way_back(self) -> Use | None:
+        """T-39, as far as it is known when boarding."""
+        rule = self._back_by(self._paid_to(), self.tap.at, KNOWN[self.checks_in])
+        if rule is None or self.price is None:
+            return None
+        own, other = self.tariff.return_price(rule, self.price), self._otherwise("return")
+        if other is not None and other < own:
+            return None
+        message = self.lapse[1] or "ok_paid"
+        return Use("purse", "purse", message, Fraction(own), opens=self.fares_transfer, back=rule)
 
     def _ordinary(self) -> int:
         if self.price is None:
@@ -206,8 +293,8 @@ class Bus:
     def _covered_by(self, right: str) -> Use | None:
         if right in KINDS.values():
             return next(filter(None, (self._contract(right, slot) for slot in "ab")), None)
-        if right == "transfer":
-            return self._transfer()
+        if right in ("transfer", "return"):
+            return self._transfer() if right == "transfer" else self._way_back()
         if right == "concession":
             return min(self._concessions(), key=lambda use: use.own, default=None)
         own, message = Fraction(self._ordinary()), self.lapse[1] or "ok_paid"
@@ -260,13 +347,21 @@ class Bus:
             return None
         age_s = 0 if rule.get("counted_from") == "previous_ride" else journey.age_s
         ends = self.tariff.local(self.tap.at + timedelta(seconds=rule["window_s"] - age_s))
+        values = {"time": f"{ends:%H:%M}"}
+        if "paid" in rule:
+            full = self._otherwise("transfer") if self.card.readable else None
+            if full is None:
+                return None
+            own = Fraction(max(0, full - self.card.count(rule["paid"])))
+            message = "ok_paid" if own else "ok_transfer"
+            return Use("transfer", "transfer", message, own, values, full=full)
         own, lapse = Fraction(rule.get("price_minor", 0)), self.lapse
         others = [use.own for use in self._concessions()] + ([self.price.ordinary] if self.price else [])
         self.lapse = lapse
         if min(others, default=own) < own:
             return None
         message = "ok_paid" if rule["kind"] == "reduced_window" else "ok_transfer"
-        return Use("transfer", "transfer", message, own, {"time": f"{ends:%H:%M}"})
+        return Use("transfer", "transfer", message, own, values)
 
     def _concessions(self) -> Iterator[Use]:
         """Those that hold, by slot (T-02 to T-20); with data too old none does (O-03)."""
@@ -337,7 +432,7 @@ class Bus:
 
     def _board(self, use: Use) -> Answer:
         """Where riders check in, what follows from the fare is held; what an earlier ride left held is charged."""
-        others, by_fare = self.tap.companions - use.covers, use.right in ("purse", "concession")
+        others, by_fare = self.tap.companions - use.covers, use.by_fare
         own = self._due(use, kopecks(use.own) * (1 + use.covers))
         beside = others * self._ordinary() if others else 0
         hold = (own if by_fare else 0) + beside if self.checks_in else 0
@@ -350,7 +445,8 @@ class Bus:
             return self._on_credit(others)
         card = self._ridden(use, self.card if self.checks_in and by_fare else self._spent(use, own))
         message, charge = "ok_checkin" if self.checks_in else use.message, sum_ + self.card.held
-        return self._write(self._inside(card, hold), "", message, charge, use.values, use.paid_by)
+        answer = self._write(self._inside(card, hold), "", message, charge, use.values, use.paid_by)
+        return replace(answer, says=use.says)
 
     def _inside(self, card: Card, hold: int) -> Card:
         if not self.checks_in:
@@ -364,14 +460,22 @@ class Bus:
         if _companions(use.rule):
             card = card.setting({use.rule["companions"]["counter"]: use.covers})
         card, journey = card.counted(use.counts), card.journey
+        if use.back is not None:
+            card = card if self.checks_in else card.setting({use.back["outward"]: 0})
+        elif use.by_fare and use.own:
+            card = self._outward(card, self._paid_to(), self.tap.at, KNOWN[self.checks_in])
         if use.opens is not None:
             card, journey = cards.without_journey(self.tariff, card), Journey(0, 0, use.opens)
+            if "paid" in self.tariff.transfers[use.opens] and not card.readable:
+                return card
         if journey is None or not (use.opens or use.right == "transfer"):
             return card
         rule = self.tariff.transfers[journey.rule]
         if use.right == "transfer":
             age_s = 0 if rule.get("counted_from") == "previous_ride" else journey.age_s
             journey = Journey(age_s, min(journey.followed + 1, cards.MOST_TRANSFERS), journey.rule)
+        if "paid" in rule and not (self.checks_in and use.by_fare):
+            card = self._paid(card, rule, kopecks(use.own) if use.full is None else use.full)
         enters = card.readable and self.ride.mode in rule.get("once", ())
         card = card.counted({rule["counter"]: 1}) if enters else card
         return replace(card, journey=journey)
@@ -402,7 +506,7 @@ class Bus:
         if end.mark_m is not None:
             end = replace(end, mark_m=end.mark_m // 100 * 100)
         began = replace(self.ride, at=self.old.at, start=self.old.boarded, named=end)
-        self.price, right = self.tariff.price(began, guess=False), self._right_before()
+        self.ride, self.price, right = began, self.tariff.price(began, guess=False), self._right_before()
         self.price = self.price or self.tariff.price(began, guess=False, least=True)
         rule, of_another = self._granted_before(), held if right == "grace" else 0
         held -= of_another
@@ -414,11 +518,44 @@ class Bus:
             beside = others and (self._ordinary() * others if self.price else held)
         except FareUnknown:
             own, beside = Fraction(held // self.old.inside), held
-        use = Use(right, self.old.paid_by, own=own, rule=rule)
-        due = min(held, self._due(use, kopecks(own) * (1 + covers)))
+        use = self._between_rides(Use(right, self.old.paid_by, own=own, rule=rule), held)
+        due = min(held, self._due(use, kopecks(use.own) * (1 + covers)))
         sum_ = min(held, due + beside)
-        card = replace(self._spent(use, due), inside=0, held=of_another)
-        return self._write(card, "check_out", "ok_checkout", sum_, {}, self.old.paid_by)
+        card = self._ended(use, replace(self._spent(use, due), inside=0, held=of_another))
+        answer = self._write(card, "check_out", "ok_checkout", sum_, {}, self.old.paid_by)
+        return replace(answer, says=use.says)
+
+    def _between_rides(self, use: Use, held: int) -> Use:
+        """What the journey (T-38) or the outward ride (T-39) makes of the ride that ends, as it was when it began."""
+        journey = self.card.journey
+        back = self._back_by(self.ride, self.old.at, tuple(KINDS_OF_RETURN)) if use.right == "purse" else None
+        if back is not None and self.price is not None:
+            return replace(use, own=Fraction(self.tariff.return_price(back, self.price)), back=back)
+        rule = self.tariff.transfers[journey.rule] if journey is not None else {}
+        if use.right != "transfer" or "paid" not in rule:
+            return use
+        full = self._otherwise("transfer")
+        if full is None:
+            return replace(use, own=Fraction(held // self.old.inside))
+        return replace(use, own=Fraction(max(0, full - self.card.count(rule["paid"]))), full=full)
+
+    def _ended(self, use: Use, card: Card) -> Card:
+        """What the ride leaves behind: a way back, what was paid in the journey."""
+        own, journey = kopecks(use.own), card.journey
+        if use.right not in ("purse", "concession", "transfer"):
+            return card
+        if use.back is not None:
+            card = card.setting({use.back["outward"]: 0})
+        elif own:
+            card = self._outward(card, self.ride, self.old.at, ("zone_pair",))
+        rule = self.tariff.transfers[journey.rule] if journey is not None else {}
+        if journey is None or "paid" not in rule:
+            return card
+        first = not card.count(rule["paid"])
+        if journey.age_s > rule["window_s"] or (first and not own):
+            return cards.without_journey(self.tariff, card)
+        ours = first or use.right == "transfer"
+        return self._paid(card, rule, own if use.full is None else use.full) if ours else card
 
     def _write(self, card: Card, kind: str, message: str, sum_: int, values: Values, paid_by: str) -> Answer:
         kind = kind or ("check_in" if self.checks_in else "ride")

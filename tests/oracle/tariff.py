@@ -56,10 +56,11 @@ class Ride:
 
 @dataclass(frozen=True)
 class Price:
-    """What the ordinary rider pays, and what percentages are taken from; fractions of a kopeck."""
+    """What the ordinary rider pays, and what percentages are taken from; fractions of a kopeck. `opens`: a transfer."""
 
     ordinary: Fraction
     base: Fraction
+    opens: str | None
 
 
 def kopecks(sum_: Fraction) -> int:
@@ -82,6 +83,7 @@ class Tariff:
         self.products: dict[int, Table] = self._by("products", "id")
         self.concessions: dict[int, Table] = self._by("concessions", "code")
         self.transfers: dict[str, Table] = self._by("transfers", "id")
+        self.returns: list[Table] = self.doc.get("returns", [])
         self.zones: dict[int, str] = {n: zone["name"] for n, zone in self._by("zones", "number").items()}
         self.guards: Table = {"passback_rights": ["pass"], **GUARDS, **self.doc.get("guards", {})}
         self.ages: Table = {**AGES, **self.doc.get("ages", {})}
@@ -197,13 +199,15 @@ class Tariff:
         for step in fares.get("steps", []):
             fares = step if step["valid_from"] <= self.day(ride.at) else fares
         rule = next((rule for rule in fares.get("rules", []) if self._falls_under(rule, ride)), None)
+        named = (rule or {}).get("transfer", self.doc["fares"].get("transfer"))
+        opens = None if named == "none" else named
         if rule is None or rule["kind"] == "flat":
             by_medium = fares.get("by_medium") if rule is None else rule["by_medium"]
             base = fares["base_minor"] if rule is None else rule.get("base_minor", fares["base_minor"])
-            return None if by_medium is None else Price(Fraction(by_medium[CARD]), Fraction(base))
+            return None if by_medium is None else Price(Fraction(by_medium[CARD]), Fraction(base), opens)
         by_kind = self._by_zones if rule["kind"] == "zone_table" else self._by_distance
         sums = by_kind(rule, ride, guess and self.dearest, least)
-        return None if sums is None else Price(*sums)
+        return None if sums is None else Price(sums[0], sums[1], opens)
 
     def _falls_under(self, rule: Table, ride: Ride) -> bool:
         return (
@@ -226,12 +230,29 @@ class Tariff:
 
     def _by_distance(self, rule: Table, ride: Ride, guess: bool, least: bool) -> list[Fraction] | None:
         start, end = ride.start.mark_m, ride.named.mark_m
+        start = ride.first.mark_m if start is None and guess else start
         end = ride.terminus.mark_m if end is None and guess else end
         if not (guess or least) and (start is None or end is None):
             return None
         unknown = 0 if least else rule["longest_m"]
         beyond = unknown if start is None or end is None else min(abs(end - start), rule["longest_m"])
         return [rule["first"][m] + Fraction(rule["per_km"][m] * beyond, 1000) for m in (CARD, rule["base"])]
+
+    def number(self, rule: Table, ride: Ride) -> int:
+        """Under which number a return keeps a ride as an outward one; 0: it is none (T-39)."""
+        if rule.get("routes") and ride.route not in rule["routes"]:
+            return 0
+        if rule["kind"] == "opposite_direction":
+            return 2 * ride.route + ride.direction
+        ends = [self.zones.get(spot.zone) for spot in (ride.start, ride.named)]
+        return 1 if ends == rule["zones"] else 2 if ends[::-1] == rule["zones"] else 0
+
+    def return_price(self, rule: Table, price: Price) -> int:
+        """From the ordinary fare, rounded once."""
+        fare = kopecks(price.ordinary)
+        if "percent_off" in rule:
+            return kopecks(Fraction(fare * (100 - rule["percent_off"]), 100))
+        return min(fare, rule["price_minor"]) if "price_minor" in rule else fare - rule["amount_off_minor"]
 
     def concession_price(self, rule: Table, price: Price | None) -> Fraction:
         """T-02 to T-05; never more than the ordinary fare. Only what follows from the fare needs to know it."""

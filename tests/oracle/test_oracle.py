@@ -38,6 +38,20 @@ MET = {
         *PLACES,
         *ENDS,
     ),
+    "journeys": (
+        "ok_pack",
+        "limit_reached",
+        "t-38:top_up:boarding",
+        "t-38:free_transfer:boarding",
+        "t-39:way_back:boarding",
+    ),
+    "commuter": (
+        "checkin:forgotten",
+        "t-38:top_up:boarding",
+        "t-38:free_transfer:boarding",
+        "t-39:way_back:boarding",
+        "event:check_out",
+    ),
 }
 """What a slice has to meet, each at least ten times, to say anything."""
 
@@ -53,7 +67,7 @@ def test_random_taps_come_to_what_the_documents_say(path: Path) -> None:
 def test_the_oracle_is_short() -> None:
     """So many lines, blank ones apart, can be read beside the documents; more would be a second product."""
     texts = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in (tariff, card, rules)]
-    assert sum(bool(line.strip()) for text in texts for line in text.splitlines()) <= 750
+    assert sum(bool(line.strip()) for text in texts for line in text.splitlines()) <= 930
 
 
 @pytest.mark.parametrize("mistake", mistakes()[::3], ids=lambda mistake: mistake.name)

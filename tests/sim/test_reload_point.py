@@ -93,8 +93,7 @@ def test_a_reload_while_inside_changes_only_what_it_is_about() -> None:
     desfire.commit_transaction(return_mac=True)
     point = reload_point_of(card)
     point.set_purse(60_000, AT + timedelta(minutes=30))
-    reloaded = replace(
-        RIDE,
+    reloaded = RIDE._replace(
         kind=EventKind.RELOAD,
         at=AT + timedelta(minutes=30),
         terminal=0,
@@ -122,7 +121,7 @@ def test_the_journey_grows_older_and_no_window_is_prolonged(passed: timedelta, a
 
 def test_without_a_journey_there_is_none_later() -> None:
     assert (
-        later(replace(RIDE, journey_age_s=None), AT + timedelta(hours=1), SERVICE_DAY).journey_age_s is None
+        later(RIDE._replace(journey_age_s=None), AT + timedelta(hours=1), SERVICE_DAY).journey_age_s is None
     )
 
 
@@ -147,7 +146,7 @@ def test_without_a_journey_there_is_none_later() -> None:
 )
 def test_the_cards_period_day_stays(days: int, ahead_before: int, ahead: int, meals: int) -> None:
     """As far as six bits hold. At either end, where a distance means that far or further, the nearest possible day."""
-    event = later(replace(RIDE, period_ahead=ahead_before), AT + timedelta(days=days), SERVICE_DAY)
+    event = later(RIDE._replace(period_ahead=ahead_before), AT + timedelta(days=days), SERVICE_DAY)
     assert (event.period_ahead, event.meals) == (ahead, meals)
 
 
@@ -155,12 +154,12 @@ def test_the_cards_period_day_stays(days: int, ahead_before: int, ahead: int, me
 def test_meals_of_a_canteen_on_another_day_do_not_become_those_of_the_period_day(
     ahead: int, meals: int
 ) -> None:
-    served = replace(RIDE, kind=EventKind.MEAL, period_ahead=ahead)
+    served = RIDE._replace(kind=EventKind.MEAL, period_ahead=ahead)
     assert later(served, AT + timedelta(minutes=5), SERVICE_DAY).meals == meals
 
 
 def test_the_night_belongs_to_the_service_day_before() -> None:
-    evening = replace(RIDE, at=datetime(2026, 9, 15, 20, tzinfo=UTC), period_ahead=0)
+    evening = RIDE._replace(at=datetime(2026, 9, 15, 20, tzinfo=UTC), period_ahead=0)
     assert later(evening, datetime(2026, 9, 15, 23, 59, tzinfo=UTC), SERVICE_DAY).period_ahead == 0
     assert later(evening, datetime(2026, 9, 16, 0, 0, tzinfo=UTC), SERVICE_DAY).period_ahead == -1
 

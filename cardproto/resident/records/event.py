@@ -12,10 +12,9 @@ says by which split they were written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from construct import BitsInteger, Bitwise, ConstructError, Terminated
 from construct import Struct as Layout
@@ -76,8 +75,7 @@ class PaidBy(IntEnum):
     GRACE = 9
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One record. Money in kopecks; `at` aware UTC, whole seconds; `journey_age_s` None: no open journey.
 
     `amount_minor` is what the tap itself took, or what a reload, an issue or an order alone brought: where an order's

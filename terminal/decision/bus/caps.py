@@ -6,7 +6,8 @@ from terminal.decision.bus.cover import Cover
 from terminal.decision.bus.effects import FareEffect
 from terminal.decision.flags import RideFlag
 from terminal.decision.tap import Tap, Trail
-from terminal.policy.journeys.index import FareCap, RideCap, SpentCap
+from terminal.policy.counters.index import Counter
+from terminal.policy.journeys.index import RideCap, SpentCap
 from terminal.policy.scopes import Ride, inside
 
 
@@ -30,36 +31,30 @@ def capped(
     caps = tap.policy.caps
     if not caps or not tap.counters_known or not price_minor:
         return price_minor, counters
-    due_minor, money, rides = price_minor, [], []
+    due_minor = price_minor
+    spendings: list[tuple[Counter, int]] = []
+    rides: list[Counter] = []
     for cap in caps:
-        if not _applies(cap, cover):
+        if cap.concessions and cover.code not in cap.concessions:
             continue
         if isinstance(cap, RideCap):
             if inside(cap.areas, ride) is not False:
-                rides.append(cap)
+                rides.append(cap.counter)
                 due_minor = _by_rides(cap, due_minor, counters, trail)
             continue
-        tier = _tier(cap, ride, cheapest=cheapest)
+        tier = 0 if cap.everywhere else _tier(cap, ride, cheapest=cheapest)
         if tier is not None:
-            money.append(cap)
             limit_minor, counters = _limit(cap, tier, counters)
-            due_minor = _by_money(cap, limit_minor, due_minor, counters, trail)
-    due_minor = due_minor if most_minor is None else min(due_minor, most_minor)
-    return due_minor, _counted(money, rides, due_minor, counters)
-
-
-def _counted(money: list[SpentCap], rides: list[RideCap], due_minor: int, counters: int) -> int:
-    """The counters with this ride's money, and with the ride itself if it costs any."""
-    for cap in money:
-        spent = cap.spent.read(counters) + due_minor // cap.spent.unit_minor
-        counters = cap.spent.write(counters, spent)
-    for trips in rides if due_minor else ():
-        counters = trips.counter.write(counters, trips.counter.read(counters) + 1)
-    return counters
-
-
-def _applies(cap: FareCap, cover: Cover) -> bool:
-    return not cap.concessions or cover.code in cap.concessions
+            spent = cap.spent.read(counters)
+            spendings.append((cap.spent, spent))
+            due_minor = _by_money(cap, limit_minor, spent, due_minor, trail)
+    if most_minor is not None and due_minor > most_minor:
+        due_minor = most_minor
+    for counter, spent in spendings:
+        counters = counter.write(counters, spent + due_minor // counter.unit_minor)
+    for counter in rides if due_minor else ():
+        counters = counter.write(counters, counter.read(counters) + 1)
+    return due_minor, counters
 
 
 def _tier(cap: SpentCap, ride: Ride, *, cheapest: bool) -> int | None:
@@ -76,20 +71,21 @@ def _tier(cap: SpentCap, ride: Ride, *, cheapest: bool) -> int | None:
 
 def _limit(cap: SpentCap, tier: int, counters: int) -> tuple[int, int]:
     """The cap of the dearest tier so far, this ride's included."""
-    if cap.level is None:
+    level = cap.level
+    if level is None:
         return cap.tiers[tier][0], counters
-    dearest = max(tier, cap.level.read(counters))
+    dearest = max(tier, level.read(counters))
     dearest = min(dearest, len(cap.tiers) - 1)
-    return cap.tiers[dearest][0], cap.level.write(counters, dearest)
+    return cap.tiers[dearest][0], level.write(counters, dearest)
 
 
-def _by_money(cap: SpentCap, limit_minor: int, due_minor: int, counters: int, trail: Trail) -> int:
-    left_minor = max(limit_minor - cap.spent.read(counters) * cap.spent.unit_minor, 0)
-    if left_minor >= due_minor:
+def _by_money(cap: SpentCap, limit_minor: int, spent: int, due_minor: int, trail: Trail) -> int:
+    left_minor = limit_minor - spent * cap.spent.unit_minor
+    if left_minor >= due_minor or not due_minor:
         return due_minor
     inputs: dict[str, int | str] = {"cap": cap.id, "limit_minor": limit_minor, "fare_minor": due_minor}
     trail.flag(FareEffect.REST_OF_CAP, RideFlag.CAPPED, inputs)
-    return left_minor
+    return max(left_minor, 0)
 
 
 def _by_rides(cap: RideCap, due_minor: int, counters: int, trail: Trail) -> int:

@@ -29,7 +29,7 @@ from msgspec.structs import replace
 from cardproto.resident.records.event import MOST_INSIDE, EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.bus.caps import capped
-from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of, to_terminus
+from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of, to_terminus, whole_turn
 from terminal.decision.bus.effects import CheckInEffect, TransferEffect
 from terminal.decision.bus.feed import RideEnd, end_of_ride
 from terminal.decision.bus.remembered import back_by, held_minor, paid_minor, with_outward, with_paid
@@ -88,7 +88,8 @@ BY_FARE: Final = (PaidBy.PURSE, PaidBy.TRANSFER, *CONCESSION_SLOTS)
 
 
 def held_fare(tap: Tap, ride: Ride, trail: Trail) -> Quote | None:
-    """The ordinary fare of `ride`, which goes to the terminus: the dearest it can be where a place is not known."""
+    """The ordinary fare of `ride`, which goes to the terminus: the dearest it can be on this turn of the vehicle where a
+    place is not known."""
     policy = tap.policy
     quote = policy.ordinary_fare(ride, tap.local)
     if quote is not None:
@@ -98,7 +99,7 @@ def held_fare(tap: Tap, ride: Ride, trail: Trail) -> Quote | None:
             trail.note(CheckInEffect.BOARDING_UNKNOWN)
             return None
         mark(trail, CheckInEffect.BOARDING_UNKNOWN, TapFlag.PLACE_UNKNOWN)
-    return policy.ordinary_fare(ride, tap.local, dearest=True)
+    return policy.ordinary_fare(whole_turn(tap.trip, ride), tap.local, dearest=True)
 
 
 def mark(

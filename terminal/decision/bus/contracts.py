@@ -20,9 +20,8 @@ MINUTE_S: Final = 60
 
 def by_pass(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:  # noqa: ARG001 free
     """The first pass that holds here and now."""
-    for slot, contract in enumerate(tap.snapshot.rights.contracts):
-        product = None if contract is None else tap.policy.products.get(contract.product)
-        if contract is None or not isinstance(product, RidePass) or _outside(product, ride, trail):
+    for slot, contract, product in tap.bought:
+        if not isinstance(product, RidePass) or _outside(product, ride, trail):
             continue
         held = _held(tap, slot, contract, product, trail)
         if held is None:
@@ -92,9 +91,8 @@ def _held_from_first_ride(
 
 def by_pack(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:  # noqa: ARG001 prepaid
     """One trip of the first pack that has one. Trips that lapse monthly are those of the contract's first month."""
-    for slot, contract in enumerate(tap.snapshot.rights.contracts):
-        product = None if contract is None else tap.policy.products.get(contract.product)
-        if contract is None or not isinstance(product, RidePack) or _outside(product, ride, trail):
+    for slot, contract, product in tap.bought:
+        if not isinstance(product, RidePack) or _outside(product, ride, trail):
             continue
         if not _dated(tap, contract):
             trail.note(ContractEffect.PACK_NOT_TODAY, {"product": contract.product})
@@ -123,9 +121,8 @@ def by_pack(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | 
 
 def by_plan(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:  # noqa: ARG001 own fare
     """The purse pays, at the fare of the first tariff plan that holds here and now."""
-    for slot, contract in enumerate(tap.snapshot.rights.contracts):
-        product = None if contract is None else tap.policy.products.get(contract.product)
-        if contract is None or not isinstance(product, RidePlan) or _outside(product, ride, trail):
+    for slot, contract, product in tap.bought:
+        if not isinstance(product, RidePlan) or _outside(product, ride, trail):
             continue
         inputs = {"product": contract.product, "fare_minor": product.fare_minor}
         if not _dated(tap, contract):

@@ -42,22 +42,35 @@ class Cover(Struct, frozen=True):
 
 
 def to_terminus(trip: Trip, ride: Ride) -> Ride:
-    """The longest this ride can be."""
-    here, there = trip.place.mark_m, trip.place.terminus.mark_m
-    length_m = None if here is None or there is None else abs(there - here)
+    """The longest this ride can be, from where its rider boards."""
+    length_m = _between(trip.place.mark_m, trip.place.terminus.mark_m)
     return ride._replace(to_zone=trip.place.terminus.zone, length_m=length_m)
 
 
 def to_end(trip: Trip, ride: Ride) -> Ride:
-    """The ride to the place its rider named; to where the vehicle's turn ends as far as none is named."""
-    length_m = (
-        ride.length_m if trip.place.destination.mark_m is not None else to_terminus(trip, ride).length_m
-    )
-    return ride._replace(to_zone=ride.to_zone or trip.place.terminus.zone, length_m=length_m)
+    """The longest this ride can be to the place its rider named, to where the vehicle's turn ends as far as none is
+    named: where it is not known how far the vehicle has come, the whole way from where its turn began.
+    """
+    place = trip.place
+    here = place.origin.mark_m if place.mark_m is None else place.mark_m
+    there = place.terminus.mark_m if place.destination.mark_m is None else place.destination.mark_m
+    return ride._replace(to_zone=ride.to_zone or place.terminus.zone, length_m=_between(here, there))
+
+
+def whole_turn(trip: Trip, ride: Ride) -> Ride:
+    """`ride` as long as the vehicle's turn where its length is not known: no ride on it is longer."""
+    place = trip.place
+    if ride.length_m is not None:
+        return ride
+    return ride._replace(length_m=_between(place.origin.mark_m, place.terminus.mark_m))
 
 
 def ride_of(trip: Trip) -> Ride:
     """Where this ride goes, as far as it is known from vehicle and rider."""
-    here, there = trip.place.mark_m, trip.place.destination.mark_m
-    length_m = None if here is None or there is None else abs(there - here)
+    length_m = _between(trip.place.mark_m, trip.place.destination.mark_m)
     return Ride(trip.mode, trip.route, trip.place.zone, trip.place.destination.zone, length_m)
+
+
+def _between(here: int | None, there: int | None) -> int | None:
+    """Metres from mark to mark; None where one is not known."""
+    return None if here is None or there is None else abs(there - here)

@@ -64,7 +64,8 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
     if owes_too_much(tap, trail):
         return trail.refuse(Message.DEBT)
     tap = of_new_ride(tap)
-    _asked(tap.trip, trail)
+    if tap.trip.asked_by is not AskedBy.NOT_ASKED:
+        _asked(tap.trip, trail)
     rule = checks_in(tap)
     if tap.policy.check_in is not None:
         tap, rule = _at_boarding(tap, rule, trail)
@@ -82,8 +83,6 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
 
 def _asked(trip: Trip, trail: Trail) -> None:
     """What was said of this ride before the tap, and by whom."""
-    if trip.asked_by is AskedBy.NOT_ASKED:
-        return
     to = trip.place.destination
     inputs: dict[str, int | str] = {"persons": 1 + trip.companions}
     inputs |= {name: number for name, number in (("to_stop", to.stop), ("to_zone", to.zone)) if number}
@@ -116,7 +115,7 @@ def _fare(tap: Tap, trail: Trail, *, checked_in: bool) -> tuple[Ride, Quote | No
     feed = tap.policy.gtfs
     if feed is not None:
         wanted = trip.companions or (tap.policy.concessions and any(tap.concessions))
-        return ride, feed_quote(feed, trip, tap.local, TRANSPORT_CARD) if wanted else None
+        return ride, feed_quote(feed, trip, tap.at, TRANSPORT_CARD) if wanted else None
     if checked_in:
         ride = to_terminus(trip, ride)
         return ride, held_fare(tap, ride, trail)
@@ -126,7 +125,7 @@ def _fare(tap: Tap, trail: Trail, *, checked_in: bool) -> tuple[Ride, Quote | No
 def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool) -> Cover | None:
     feed = tap.policy.gtfs
     for right in tap.policy.document.profiles.bus.rights:
-        if right is Right.PURSE and feed is not None:
+        if feed is not None and right is Right.PURSE:
             return by_feed(tap, feed, held_minor(tap), trail, checks_in=checked_in)
         if right in OF_RIDES_BEFORE:
             cover = OF_RIDES_BEFORE[right](tap, ride, quote, trail, checked_in=checked_in)
@@ -148,10 +147,10 @@ def _by_purse(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover 
         inputs["fare"] = quote.rule
     trail.note(FareEffect.ORDINARY, inputs)
     return Cover(
-        paid_by=PaidBy.PURSE,
-        message=trail.lapsed or Message.OK_PAID,
-        counters=tap.counters,
-        price_minor=quote.fare_minor,
+        PaidBy.PURSE,
+        trail.lapsed or Message.OK_PAID,
+        tap.counters,
+        quote.fare_minor,
         by_fare=True,
         opens=tap.policy.transfer_by_id.get(quote.opens),
     )
@@ -201,30 +200,26 @@ def settle(
         counters, journey = opened(tap, cover.opens, counters, 0 if at_exit else cover.price_minor)
     if cover.by_fare and cover.price_minor and cover.back is None and tap.policy.returns:
         checked_in = rule is not None
-        returns, paid_to = (
-            known_returns(tap, checked_in=checked_in),
-            ride if checked_in else fare_ride(tap, ride),
-        )
+        returns = known_returns(tap, checked_in=checked_in)
+        paid_to = ride if checked_in else fare_ride(tap, ride)
         counters = with_outward(tap, paid_to, counters, returns, tap.at)
-    paid = _Paid(cover, owed_minor, others_minor, counters, journey)
+    price_minor = cover.price_minor * (1 + cover.companions)
+    paid = _Paid(cover, price_minor, owed_minor, others_minor, counters, journey)
     return _charged(tap, ride, paid, trail) if rule is None else _checked_in(tap, ride, rule, paid, trail)
 
 
 class _Paid(Struct, frozen=True):
-    """What a covered ride asks of the purse, before caps: `owed_minor` for an earlier one, `others_minor` for
-    companions the right does not cover; and the card's counters and journey with it.
+    """What a covered ride asks of the purse, before caps: `price_minor` for the holder and those who ride on the same
+    terms, `owed_minor` for an earlier one, `others_minor` for companions the right does not cover; and the card's
+    counters and journey with it.
     """
 
     cover: Cover
+    price_minor: int
     owed_minor: int
     others_minor: int
     counters: int
     journey: Journey
-
-    @property
-    def price_minor(self) -> int:
-        """The price of the holder and of those who ride on the same terms."""
-        return self.cover.price_minor * (1 + self.cover.companions)
 
 
 def _checked_in(tap: Tap, ride: Ride, rule: CheckInRule, paid: _Paid, trail: Trail) -> Decision | None:
@@ -244,9 +239,9 @@ def _checked_in(tap: Tap, ride: Ride, rule: CheckInRule, paid: _Paid, trail: Tra
         return None
     trail.note(CheckInEffect.HELD, {"held_minor": held, "persons": 1 + tap.trip.companions})
     values = {**cover.values, "held_minor": held}
-    outcome = Outcome(Message.OK_CHECKIN, Admission.LET_IN, charge_minor=charge_minor, values=values)
+    outcome = Outcome(Message.OK_CHECKIN, Admission.LET_IN, charge_minor, values)
     counters = check_in(tap, rule, counters, held)
-    return _accepted(tap, outcome, EventKind.CHECK_IN, paid, counters, trail)
+    return _accepted(tap, outcome, EventKind.CHECK_IN, paid, counters, trail, inside=1 + tap.trip.companions)
 
 
 def _charged(tap: Tap, ride: Ride, paid: _Paid, trail: Trail) -> Decision | None:
@@ -257,25 +252,15 @@ def _charged(tap: Tap, ride: Ride, paid: _Paid, trail: Trail) -> Decision | None
     if not _enough(tap, charge_minor, trail):
         del trail.flags[flags:]  # nothing is charged, so nothing was capped
         return None
-    outcome = Outcome(cover.message, Admission.LET_IN, charge_minor=charge_minor, values=cover.values)
-    return _accepted(tap, outcome, EventKind.RIDE, paid, counters, trail)
+    outcome = Outcome(cover.message, Admission.LET_IN, charge_minor, cover.values)
+    return _accepted(tap, outcome, EventKind.RIDE, paid, counters, trail, inside=0)
 
 
 def _accepted(
-    tap: Tap, outcome: Outcome, kind: EventKind, paid: _Paid, counters: int, trail: Trail
+    tap: Tap, outcome: Outcome, kind: EventKind, paid: _Paid, counters: int, trail: Trail, *, inside: int
 ) -> Decision:
-    inside = 1 + tap.trip.companions if kind is EventKind.CHECK_IN else 0
-    cover = paid.cover
-    return accept(
-        tap,
-        trail,
-        outcome,
-        kind,
-        cover.paid_by,
-        counters=counters,
-        journey=paid.journey,
-        inside=inside,
-    )
+    paid_by, journey = paid.cover.paid_by, paid.journey
+    return accept(tap, trail, outcome, kind, paid_by, counters=counters, journey=journey, inside=inside)
 
 
 def _others(tap: Tap, quote: Quote | None, cover: Cover, trail: Trail) -> int | None:

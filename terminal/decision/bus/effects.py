@@ -12,6 +12,7 @@ class FareEffect(Effect):
     CASH = "t-01:cash_fare"
     BANK = "t-01:bank_fare"
     TO_TERMINUS = "t-01:fare_to_terminus"
+    FROM_ORIGIN = "t-01:fare_from_origin"
     DEAREST = "t-01:dearest_fare"
     UNKNOWN = "t-01:fare_unknown"
     COMPANIONS_UNKNOWN = "t-01:companions_unknown"

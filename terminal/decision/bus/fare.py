@@ -27,15 +27,21 @@ def fare_at_once(
 ) -> Quote | None:
     """The fare of a ride that is paid when boarding, or None when it is unknown.
 
-    Where the profile takes the dearest fare of a ride whose end is not known, that is the fare to the terminus; where
-    the terminus is not known either, it is the dearest in the document. A place the rider named stands, also where it
-    is the boarding that is not known.
+    Where the profile takes the dearest fare of a ride one end of which is not known, the ride goes to the terminus, from
+    where the vehicle's turn began: the longest it can be. Where that is not known either, the dearest in the document is
+    taken. An end that is known stands.
     """
     quote = policy.ordinary_fare(ride, local, medium=medium)
     if quote is not None or policy.document.profiles.bus.unknown_fare is not UnknownFare.DEAREST:
         return quote
     quote = policy.ordinary_fare(to_end(trip, ride), local, medium=medium, dearest=True)
     if quote is not None:
-        effect = FareEffect.DEAREST if quote.assumed else FareEffect.TO_TERMINUS
-        trail.note(effect, {"fare_minor": quote.fare_minor})
+        trail.note(_guessed(trip, quote), {"fare_minor": quote.fare_minor})
     return quote
+
+
+def _guessed(trip: Trip, quote: Quote) -> FareEffect:
+    if quote.assumed:
+        return FareEffect.DEAREST
+    here = trip.place.mark_m is not None or trip.place.zone
+    return FareEffect.TO_TERMINUS if here else FareEffect.FROM_ORIGIN

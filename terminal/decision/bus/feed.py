@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from cardproto.resident.records.event import PaidBy
 from terminal.decision.bus.cover import Cover
-from terminal.decision.outcome import Message
+from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import MEDIA, TRANSPORT_CARD, Quote
 from terminal.policy.gtfs.card import JourneyOnCard, Written
@@ -42,7 +42,7 @@ def by_feed(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail, *, checks
 
     Companions who pay at once end the journey: it is one person's.
     """
-    leg = _leg(fares, tap.trip, tap.local)
+    leg = _leg(fares, tap.trip, tap.at)
     state = _state(tap, fares, held_minor)
     taken = board(fares, state, leg, fares.rider(_codes(tap)), _medium(fares))
     trail.reasons += taken.steps
@@ -53,19 +53,19 @@ def by_feed(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail, *, checks
     free = None if checks_in else taken.free_until
     ends = None if free is None else datetime.fromtimestamp(free, tap.policy.zone)
     return Cover(
-        paid_by=PaidBy.PURSE,
-        message=trail.lapsed or (Message.OK_PAID if ends is None else Message.OK_TRANSFER),
-        values={} if ends is None else {"time": f"{ends:%H:%M}"},
-        counters=counters,
-        price_minor=taken.charge_minor,
+        PaidBy.PURSE,
+        trail.lapsed or (Message.OK_PAID if ends is None else Message.OK_TRANSFER),
+        counters,
+        taken.charge_minor,
+        NO_VALUES if ends is None else {"time": f"{ends:%H:%M}"},
         by_fare=after.ride is not None and not after.ride.end,
         journey=journey,
     )
 
 
-def feed_quote(fares: FeedFares, trip: Trip, local: datetime, medium: int) -> Quote | None:
+def feed_quote(fares: FeedFares, trip: Trip, at: datetime, medium: int) -> Quote | None:
     """What a single ride of anybody costs, as if no journey were open."""
-    fare_minor = single_fare(fares, _leg(fares, trip, local), fares.rider(), fares.medium(MEDIA[medium]))
+    fare_minor = single_fare(fares, _leg(fares, trip, at), fares.rider(), fares.medium(MEDIA[medium]))
     return _quote(fare_minor)
 
 
@@ -76,13 +76,13 @@ def end_of_ride(tap: Tap, fares: FeedFares, held_minor: int, spot: Spot, trail: 
     stop = fares.stop_id(spot.stop) if fares.stop_known(spot.stop) else None
     on_card, quote = _read(tap, fares, held_minor), None
     if on_card.ride is not None and not _only_holder(tap):
-        quote = _quote(fare_to(fares, on_card.ride, stop, tap.local, fares.rider(), _medium(fares)))
+        quote = _quote(fare_to(fares, on_card.ride, stop, tap.at, fares.rider(), _medium(fares)))
     cheapest = stop is None and _end_matters(fares, on_card)
     if tap.snapshot.event.paid_by is not PaidBy.PURSE:
         return RideEnd(None, quote, *_remembered(tap, fares, NOTHING), cheapest)
     own_minor = _own_held(tap, fares, on_card, held_minor)
     state = on_card if own_minor == held_minor else _read(tap, fares, own_minor)
-    taken = alight(fares, state, stop, tap.local, fares.rider(_codes(tap)), _medium(fares))
+    taken = alight(fares, state, stop, tap.at, fares.rider(_codes(tap)), _medium(fares))
     trail.reasons += taken.steps
     if not isinstance(taken, Charged):
         return RideEnd(None, quote, *_remembered(tap, fares, NOTHING))
@@ -107,7 +107,7 @@ def boarded(tap: Tap, fares: FeedFares, counters: int) -> int:
     if not tap.counters_known:
         return counters
     try:
-        ride = ride_of(fares.index, _leg(fares, tap.trip, tap.local))
+        ride = ride_of(fares.index, _leg(fares, tap.trip, tap.at))
     except UnknownPlace:
         return forgotten(tap, fares, counters)
     return forgotten(tap, fares, counters) | fares.card.write(JourneyState(None, ride), tap.at).bits
@@ -118,12 +118,10 @@ def forgotten(tap: Tap, fares: FeedFares, counters: int) -> int:
     return counters >> fares.card.bits << fares.card.bits if tap.counters_known else counters
 
 
-def _leg(fares: FeedFares, trip: Trip, local: datetime) -> Leg:
+def _leg(fares: FeedFares, trip: Trip, at: datetime) -> Leg:
+    place = trip.place
     return Leg(
-        route=fares.route_id(trip.route),
-        departed_at=local,
-        from_stop=fares.stop_id(trip.place.stop),
-        to_stop=fares.stop_id(trip.place.destination.stop),
+        fares.route_id(trip.route), at, fares.stop_id(place.stop), fares.stop_id(place.destination.stop)
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
+from typing import Final
 
 from msgspec import Struct
 
@@ -20,7 +22,11 @@ _BY_DATE = (
 )
 
 
-class Counter(Struct, frozen=True):
+EVERY_BIT: Final = (1 << COUNTER_BITS) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
     """One counter inside the 56 bits of an event."""
 
     name: str
@@ -28,6 +34,11 @@ class Counter(Struct, frozen=True):
     mask: int
     period: Period
     unit_minor: int = 1
+    kept: int = field(init=False)
+    """The bits of all others."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kept", EVERY_BIT & ~(self.mask << self.shift))
 
     def read(self, counters: int) -> int:
         """Its value in `counters`."""
@@ -36,7 +47,7 @@ class Counter(Struct, frozen=True):
     def write(self, counters: int, value: int) -> int:
         """`counters` with this one set to `value`, which stays at the largest that fits."""
         fits = value if value < self.mask else self.mask
-        return counters & ~(self.mask << self.shift) | fits << self.shift
+        return counters & self.kept | fits << self.shift
 
 
 class CardCounters(Struct, frozen=True):
@@ -96,5 +107,4 @@ class CardCounters(Struct, frozen=True):
 
 
 def _others(placed: Mapping[str, Counter], period: Period) -> int:
-    everything = (1 << COUNTER_BITS) - 1
-    return everything & ~sum(c.mask << c.shift for c in placed.values() if c.period is period)
+    return EVERY_BIT & ~sum(c.mask << c.shift for c in placed.values() if c.period is period)

@@ -17,6 +17,8 @@ tables `terminal policy import-gtfs FEED --out FILE` wrote, and says what the fe
     taken = alight(fares, state, stop, now, rider, medium)    # Charged | FareUnknown, only where riders tap off
     fares.card.write(taken.state, now)                        # JourneyOnCard; its `bits` fit fares.card.bits bits
 
+A rule that the import left out (`conditions`) stands in the tables without a price: rides only it is for are unknown.
+
 `Charged.charge_minor` is what the purse pays now: never below 0 from `board`; from `alight` it corrects what was
 reserved and is below 0 where the rider gets money back. `steps` are a trail; rule ids
 G-01 to G-09 are listed in docs/gtfs-fares.md. `FareUnknown` is a refusal: a fare that is not known is never 0.

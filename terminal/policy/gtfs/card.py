@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Final, NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -31,6 +32,7 @@ from terminal.policy.gtfs.tables import LimitType, TransferType
 EDITION_BITS: Final = 6
 ARRIVAL_LIMITS: Final = (LimitType.ARRIVAL_TO_DEPARTURE, LimitType.ARRIVAL_TO_ARRIVAL)
 Values = Mapping[str, int]
+_Kept = TypeVar("_Kept", Journey, OpenRide)
 
 
 class JourneyOnCard(NamedTuple):
@@ -39,6 +41,9 @@ class JourneyOnCard(NamedTuple):
     bits: int
     journey_age_s: int | None
     transfers: int
+
+
+EMPTY: Final = JourneyOnCard(0, None, 0)
 
 
 class Written(NamedTuple):
@@ -56,6 +61,8 @@ class CardLayout(Struct, frozen=True):
     widths: tuple[tuple[str, int], ...]
     places: tuple[tuple[str, int, int], ...]
     """Of each field the bits below it and its largest value."""
+    journey_fields: tuple[tuple[int, int, Callable[[Journey, int, int], int]], ...]
+    ride_fields: tuple[tuple[int, int, Callable[[OpenRide, int, int], int]], ...]
     bits: int
     """How many of the event's counter bits a journey takes."""
     networks: Mapping[str, int]
@@ -66,21 +73,22 @@ class CardLayout(Struct, frozen=True):
 
     def write(self, state: JourneyState, at: datetime) -> JourneyOnCard:
         """What the event of the tap at `at` has to hold of `state`."""
-        now, journey, ride = int(at.timestamp()), state.journey, state.ride
+        journey, ride = state.journey, state.ride
         if journey is None and ride is None:
-            return JourneyOnCard(0, None, 0)
-        values = {"edition": self.edition}
-        if journey is not None:
-            values |= _journey_values(journey, now, self.unit_minor)
+            return EMPTY
+        now, unit_minor = int(at.timestamp()), self.unit_minor
+        bits = self.edition << self.bits - EDITION_BITS
         if ride is not None:
-            values |= _ride_values(ride, now, self.unit_minor)
-        bits = 0
-        for name, below, most in self.places:
-            value = values.get(name, 0)
-            if value > 0:
-                bits |= (value if value < most else most) << below
+            for below, most, of_ride in self.ride_fields:
+                value = of_ride(ride, now, unit_minor)
+                if value > 0:
+                    bits |= (value if value < most else most) << below
         if journey is None:
             return JourneyOnCard(bits, None, 0)
+        for below, most, of_journey in self.journey_fields:
+            value = of_journey(journey, now, unit_minor)
+            if value > 0:
+                bits |= (value if value < most else most) << below
         age_s = min(max(now - journey.run_departed, 0), LONGEST_AGE_S)
         return JourneyOnCard(bits, age_s, min(journey.transfers, MOST_TRANSFERS))
 
@@ -101,37 +109,37 @@ class CardLayout(Struct, frozen=True):
             return None
         run, run_departed = values.get("run", 0), at - card.journey_age_s
         total_minor = values.get("total", 0) * self.unit_minor
+        paid_minor = total_minor + values.get("credit", 0) * self.unit_minor
         departed = at if run and self.last_tap_departs else run_departed
         departed = at - values["departed"] if "departed" in values else departed
         arrived = at - values["arrived"] if "arrived" in values else departed
         run_arrived = run_departed if run else arrived
+        run_arrived = at - values["run_arrived"] if "run_arrived" in values else run_arrived
         return Journey(
-            group=values.get("group", 0),
-            product=values.get("product", 0),
-            total_minor=total_minor,
-            paid_minor=total_minor + values.get("credit", 0) * self.unit_minor,
-            departed=departed,
-            arrived=arrived,
-            run_departed=run_departed,
-            run_arrived=at - values["run_arrived"] if "run_arrived" in values else run_arrived,
-            transfers=card.transfers,
-            run=run,
+            values.get("group", 0),
+            values.get("product", 0),
+            total_minor,
+            paid_minor,
+            departed,
+            arrived,
+            run_departed,
+            run_arrived,
+            card.transfers,
+            run,
         )
 
     def _ride(self, values: Values, event: Written, at: int) -> OpenRide | None:
-        network = self.networks.get(event.route)
-        if not values.get("ride") or network is None:
+        if not values.get("ride"):
             return None
+        last_network = self.networks.get(event.route)
+        if last_network is None:
+            return None
+        network = MIXED if values.get("ride_mixed") else last_network
+        origin, departed = values.get("ride_origin", 0), at - values.get("ride_departed", 0)
         end = values.get("ride_end", 0)
+        arrived = at - values["ride_arrived"] if end else None
         return OpenRide(
-            network=MIXED if values.get("ride_mixed") else network,
-            last_network=network,
-            origin=values.get("ride_origin", 0),
-            departed=at - values.get("ride_departed", 0),
-            seen=at,
-            end=end,
-            arrived=at - values["ride_arrived"] if end else None,
-            charged_minor=self._charged(values, event),
+            network, last_network, origin, departed, at, end, arrived, self._charged(values, event)
         )
 
     def _charged(self, values: Values, event: Written) -> int:
@@ -139,29 +147,30 @@ class CardLayout(Struct, frozen=True):
         return event.amount_minor if kept is None else kept * self.unit_minor
 
 
-def _journey_values(journey: Journey, now: int, unit_minor: int) -> dict[str, int]:
-    return {
-        "group": journey.group,
-        "product": journey.product,
-        "total": journey.total_minor // unit_minor,
-        "credit": (journey.paid_minor - journey.total_minor) // unit_minor,
-        "run": journey.run,
-        "departed": now - journey.departed,
-        "arrived": now - journey.arrived,
-        "run_arrived": now - journey.run_arrived,
+JOURNEY_FIELDS: Final[Mapping[str, Callable[[Journey, int, int], int]]] = MappingProxyType(
+    {
+        "group": lambda journey, _, __: journey.group,
+        "product": lambda journey, _, __: journey.product,
+        "total": lambda journey, _, unit: journey.total_minor // unit,
+        "credit": lambda journey, _, unit: (journey.paid_minor - journey.total_minor) // unit,
+        "run": lambda journey, _, __: journey.run,
+        "departed": lambda journey, now, _: now - journey.departed,
+        "arrived": lambda journey, now, _: now - journey.arrived,
+        "run_arrived": lambda journey, now, _: now - journey.run_arrived,
     }
-
-
-def _ride_values(ride: OpenRide, now: int, unit_minor: int) -> dict[str, int]:
-    return {
-        "ride": 1,
-        "ride_mixed": int(ride.network == MIXED),
-        "ride_origin": ride.origin,
-        "ride_departed": now - ride.departed,
-        "ride_charged": ride.charged_minor // unit_minor,
-        "ride_end": ride.end,
-        "ride_arrived": 0 if ride.arrived is None else now - ride.arrived,
+)
+"""What a field holds of a journey, by the time now and the step of money: of what does not fit, the nearest."""
+RIDE_FIELDS: Final[Mapping[str, Callable[[OpenRide, int, int], int]]] = MappingProxyType(
+    {
+        "ride": lambda _, __, ___: 1,
+        "ride_mixed": lambda ride, _, __: ride.network == MIXED,
+        "ride_origin": lambda ride, _, __: ride.origin,
+        "ride_departed": lambda ride, now, _: now - ride.departed,
+        "ride_charged": lambda ride, _, unit: ride.charged_minor // unit,
+        "ride_end": lambda ride, _, __: ride.end,
+        "ride_arrived": lambda ride, now, _: 0 if ride.arrived is None else now - ride.arrived,
     }
+)
 
 
 def layout_of(index: Index, destination: Destination, longest_change_s: int) -> CardLayout:
@@ -197,10 +206,13 @@ def layout_of(index: Index, destination: Destination, longest_change_s: int) -> 
     named = (index.groups, index.products, index.places.network_names, index.places.origins)
     numbering = (*named, widths, unit_minor)
     bits = sum(widths.values())
+    places = tuple(_places(widths, bits))
     return CardLayout(
         edition=zlib.crc32(repr(numbering).encode()) % ((1 << EDITION_BITS) - 1) + 1,
         widths=tuple((name, width) for name, width in widths.items() if width),
-        places=tuple(_places(widths, bits)),
+        places=places,
+        journey_fields=_fields(places, JOURNEY_FIELDS),
+        ride_fields=_fields(places, RIDE_FIELDS),
         bits=bits,
         networks=index.places.networks,
         unit_minor=unit_minor,
@@ -223,6 +235,13 @@ def _places(widths: Mapping[str, int], bits: int) -> Iterator[tuple[str, int, in
         below -= width
         if width:
             yield name, below, (1 << width) - 1
+
+
+def _fields(
+    places: tuple[tuple[str, int, int], ...], holds: Mapping[str, Callable[[_Kept, int, int], int]]
+) -> tuple[tuple[int, int, Callable[[_Kept, int, int], int]], ...]:
+    """Those of `places` in which a journey or a ride stands, with what each holds of it."""
+    return tuple((below, most, holds[name]) for name, below, most in places if name in holds)
 
 
 def longest_limit_s(index: Index, longest_change_s: int) -> int:

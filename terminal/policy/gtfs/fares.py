@@ -27,6 +27,8 @@ class FeedFares(Struct, frozen=True):
     media: Mapping[str, str | None]
     route_ids: Mapping[str, str]
     stop_ids: Mapping[str, str]
+    _routes: Mapping[int, str]
+    _stops: Mapping[int, str]
 
     @classmethod
     def of(cls, section: GtfsFares) -> FeedFares:
@@ -45,6 +47,8 @@ class FeedFares(Struct, frozen=True):
             ),
             route_ids=MappingProxyType(dict(section.route_ids)),
             stop_ids=MappingProxyType(dict(section.stop_ids)),
+            _routes=_by_number(section.route_ids),
+            _stops=_by_number(section.stop_ids),
         )
 
     @property
@@ -54,15 +58,15 @@ class FeedFares(Struct, frozen=True):
 
     def route_id(self, number: int) -> str:
         """The feed's id of the route a terminal calls by `number`: the same digits unless the document says so."""
-        text = str(number)
-        return self.route_ids.get(text, text)
+        named = self._routes.get(number)
+        return str(number) if named is None else named
 
     def stop_id(self, number: int) -> str | None:
         """The feed's id of a stop; None for 0, the unknown stop."""
         if number == 0:
             return None
-        text = str(number)
-        return self.stop_ids.get(text, text)
+        named = self._stops.get(number)
+        return str(number) if named is None else named
 
     def stop_known(self, number: int) -> bool:
         """Whether the feed has the stop a terminal calls by `number`."""
@@ -77,9 +81,18 @@ class FeedFares(Struct, frozen=True):
         """What the holder of these concessions may pay as: his categories, and the ordinary one."""
         if not concessions:
             return self.ordinary
-        held = (self.categories[code] for code in concessions if code in self.categories)
-        return (*self.ordinary, *sorted(set(held)))
+        held = {self.categories[code] for code in concessions if code in self.categories}
+        return (*self.ordinary, *sorted(held))
 
     def medium(self, name: str) -> str | None:
         """The feed's id of a medium by its name in region documents."""
         return self.media[name]
+
+
+def _by_number(ids: Mapping[str, str]) -> Mapping[int, str]:
+    """The feed's ids by the numbers a terminal knows, which a document writes without zeros before them."""
+    return {
+        int(number): named
+        for number, named in ids.items()
+        if number.isdecimal() and str(int(number)) == number
+    }

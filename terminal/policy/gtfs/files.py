@@ -21,7 +21,7 @@ from terminal.errors import FeedError
 
 MOST_FILES: Final = 1_000
 FILE_LIMIT_BYTES: Final = 256 << 20
-FEED_LIMIT_BYTES: Final = 2 << 30
+STREAM_LIMIT_BYTES: Final = 8 << 30
 MOST_RATIO: Final = 100
 """How many times larger than its part of the archive a file may be, above `RATIO_FROM_BYTES`: text takes about 10."""
 RATIO_FROM_BYTES: Final = 4 << 20
@@ -87,13 +87,41 @@ class CsvFile:
     rows: Iterator[Row]
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of a feed that is opened when it is read. `packed_bytes`: what it takes in an archive."""
+
+    open: Callable[[], BinaryIO]
+    size_bytes: int
+    packed_bytes: int | None = None
+    method: int = zipfile.ZIP_STORED
+
+    def problem(self, most_bytes: int) -> tuple[str, str] | None:
+        """What only a file made to do harm can be: too large, unfolding to very much, or packed in a rare way."""
+        if self.method not in _COMPRESSED:
+            return (
+                f"is compressed by method {self.method}",
+                "Make the zip with the usual compression (deflate).",
+            )
+        if self.size_bytes > most_bytes:
+            return (
+                f"has {self.size_bytes >> 20} MB",
+                f"At most {most_bytes >> 20} MB are read: split the feed.",
+            )
+        packed = self.size_bytes if self.packed_bytes is None else self.packed_bytes
+        if self.size_bytes > max(RATIO_FROM_BYTES, MOST_RATIO * packed):
+            advice = f"Text is compressed up to {MOST_RATIO} times: check where the file comes from."
+            return f"unfolds from {packed} to {self.size_bytes} bytes", advice
+        return None
+
+
 class Feed:
     """Reads files by name. Make one with `open_feed`, and close it, or use it in a `with` statement."""
 
     def __init__(
         self,
         name: str,
-        files: Mapping[str, Callable[[], BinaryIO]],
+        files: Mapping[str, StoredFile],
         closed: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
@@ -116,7 +144,7 @@ class Feed:
 
     def read(self, file: str, most_lines: int = MOST_LINES) -> CsvFile:
         """Open a file. Raises `FileRefused` for what stops it from being read as CSV."""
-        rows = _rows(file, self._files[file], most_lines)
+        rows = self._rows(file, most_lines, FILE_LIMIT_BYTES)
         header = tuple(cell.strip() for cell in next(rows, (1, []))[1])
         problem = _header_problem(file, header)
         if problem is not None:
@@ -128,11 +156,18 @@ class Feed:
         Raises `FeedError`.
         """
         try:
-            for line, cells in _rows(file, self._files[file], MOST_LINES_OF_TRIPS):
+            for line, cells in self._rows(file, MOST_LINES_OF_TRIPS, STREAM_LIMIT_BYTES):
                 if any(cells):
                     yield line, cells
         except FileRefused as refused:
             raise FeedError(str(refused.problem), refused.problem.advice) from refused
+
+    def _rows(self, file: str, most_lines: int, most_bytes: int) -> Iterator[Row]:
+        stored = self._files[file]
+        problem = stored.problem(most_bytes)
+        if problem is not None:
+            raise FileRefused(FeedProblem(file, *problem))
+        return _rows(file, stored.open, most_lines)
 
 
 def open_feed(path: Path) -> Feed:
@@ -156,29 +191,36 @@ def open_feed(path: Path) -> Feed:
         raise
 
 
-def _in_folder(path: Path, name: str) -> dict[str, Callable[[], BinaryIO]]:
+def _in_folder(path: Path, name: str) -> dict[str, StoredFile]:
     found = [entry for entry in path.iterdir() if entry.is_file()]
-    _limited(name, len(found), [(entry.name, entry.stat().st_size) for entry in found])
-    return {entry.name: partial(_opened, entry) for entry in found}
+    _few(name, len(found))
+    return {entry.name: StoredFile(partial(_opened, entry), entry.stat().st_size) for entry in found}
 
 
 def _opened(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _in_archive(archive: zipfile.ZipFile, name: str) -> dict[str, Callable[[], BinaryIO]]:
+def _in_archive(archive: zipfile.ZipFile, name: str) -> dict[str, StoredFile]:
     members = [member for member in archive.infolist() if not member.is_dir()]
-    _limited(name, len(members), [(member.filename, member.file_size) for member in members])
+    _few(name, len(members))
     at_root = [member for member in members if "/" not in member.filename]
     if not any(member.filename.endswith(".txt") for member in at_root):
         raise _no_files(name, members)
-    files: dict[str, Callable[[], BinaryIO]] = {}
+    files: dict[str, StoredFile] = {}
     for member in at_root:
-        _plain(name, member)
         if member.filename in files:
             raise FeedError(f"{name} has {member.filename} twice", "Remove one of them.")
-        files[member.filename] = partial(_member, archive, member)
+        opens = partial(_member, archive, member)
+        files[member.filename] = StoredFile(
+            opens, member.file_size, member.compress_size, member.compress_type
+        )
     return files
+
+
+def _few(name: str, files: int) -> None:
+    if files > MOST_FILES:
+        raise FeedError(f"{name} holds {files} files", f"A feed has at most {MOST_FILES}.")
 
 
 def _no_files(name: str, members: list[zipfile.ZipInfo]) -> FeedError:
@@ -190,32 +232,6 @@ def _no_files(name: str, members: list[zipfile.ZipInfo]) -> FeedError:
     if folder is not None:
         return FeedError(f"{name} holds its files in the folder {folder}", "Put the files at the zip's root.")
     return FeedError(f"{name} holds no GTFS file", ADVICE)
-
-
-def _limited(name: str, count: int, sizes: list[tuple[str, int]]) -> None:
-    if count > MOST_FILES:
-        raise FeedError(f"{name} holds {count} files", f"A feed has at most {MOST_FILES}.")
-    for file, size in sizes:
-        if size > FILE_LIMIT_BYTES and file != "stop_times.txt" and file.endswith(".txt"):
-            what = f"{name}: {file} has {size >> 20} MB"
-            raise FeedError(what, f"At most {FILE_LIMIT_BYTES >> 20} MB are read: split the feed.")
-    total = sum(size for _, size in sizes)
-    if total > FEED_LIMIT_BYTES:
-        what = f"{name} has {total >> 20} MB of files"
-        raise FeedError(what, f"At most {FEED_LIMIT_BYTES >> 20} MB are read: split the feed.")
-
-
-def _plain(name: str, member: zipfile.ZipInfo) -> None:
-    """Refuse what only an archive made for it can be: a few bytes that unfold to very many, or a rare method."""
-    if member.compress_type not in _COMPRESSED:
-        what = f"{name}: {member.filename} is compressed by method {member.compress_type}"
-        raise FeedError(what, "Make the zip with the usual compression (deflate).")
-    most = max(RATIO_FROM_BYTES, MOST_RATIO * member.compress_size)
-    if member.file_size > most:
-        what = f"{name}: {member.filename} unfolds from {member.compress_size} to {member.file_size} bytes"
-        raise FeedError(
-            what, f"Text is compressed up to {MOST_RATIO} times: check where the file comes from."
-        )
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:

@@ -21,7 +21,7 @@ from terminal.policy.gtfs.tables import (
 NO_GROUP: Final = 0
 """The group of a leg rule without one; groups count from 1. No transfer rule speaks of it."""
 LEFT_OUT: Final = ""
-"""The product, the last by its number, of rules that are left out: nobody can buy it."""
+"""The product, the last by its number, of rules that are left out: it has no price."""
 NOWHERE: Final = -1
 """Where transfer rules to a leg without a group would stand: there are none."""
 Windows = tuple[ServiceWindow, ...]

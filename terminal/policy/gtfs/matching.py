@@ -7,7 +7,7 @@ readings are built into the keys of `places`; what is left here are times of day
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -64,15 +64,10 @@ def ride_of(index: Index, leg: Leg) -> OpenRide:
     if network is None:
         raise UnknownPlace(FeedEffect.UNKNOWN_ROUTE)
     departed = int(leg.departed_at.timestamp())
-    return OpenRide(
-        network=network,
-        last_network=network,
-        origin=0 if leg.from_stop is None else places.stops[stop_number(index, leg.from_stop)].origin,
-        departed=departed,
-        seen=departed,
-        end=0 if leg.to_stop is None else stop_number(index, leg.to_stop),
-        arrived=None if leg.arrived_at is None else max(int(leg.arrived_at.timestamp()), departed),
-    )
+    origin = 0 if leg.from_stop is None else places.stops[stop_number(index, leg.from_stop)].origin
+    end = 0 if leg.to_stop is None else stop_number(index, leg.to_stop)
+    arrived = None if leg.arrived_at is None else max(int(leg.arrived_at.timestamp()), departed)
+    return OpenRide(network, network, origin, departed, departed, end, arrived)
 
 
 def stop_number(index: Index, stop: str) -> int:
@@ -109,26 +104,24 @@ class RidePaths:
         from_keys, to_keys = places.origins[ride.origin].keys, places.stops[ride.end].to_keys
         return (self._index.rules_between(ride.network, from_keys, to_keys),)
 
-    def of(self, candidates: Sequence[LegRule]) -> Iterator[Sequence[LegRule]]:
+    def of(self, candidates: Sequence[LegRule]) -> Sequence[Sequence[LegRule]]:
         """The paths among `candidates`, as the time decides; none of them is empty."""
         departing, arriving = self._departing, self._arriving
         if len(candidates) == 1:
             (rule,) = candidates
-            if (departing is None or departing.within(rule.from_timeframe)) and (
-                arriving is None or arriving.within(rule.to_timeframe)
-            ):
-                yield candidates
-            return
+            if departing is not None and not departing.within(rule.from_timeframe):
+                return ()
+            return (candidates,) if arriving is None or arriving.within(rule.to_timeframe) else ()
         rules = candidates
         if departing is not None:
             rules = [rule for rule in candidates if departing.within(rule.from_timeframe)]
         if arriving is not None:
             rules = [rule for rule in rules if arriving.within(rule.to_timeframe)]
-            if rules:
-                yield _first(rules)
-        else:
-            for timeframe in sorted({rule.to_timeframe for rule in rules}):
-                yield _first([rule for rule in rules if rule.to_timeframe in (0, timeframe)])
+            return (_first(rules),) if rules else ()
+        return [
+            _first([rule for rule in rules if rule.to_timeframe in (0, timeframe)])
+            for timeframe in sorted({rule.to_timeframe for rule in rules})
+        ]
 
 
 def _first(rules: Sequence[LegRule]) -> Sequence[LegRule]:
@@ -143,20 +136,18 @@ def _first(rules: Sequence[LegRule]) -> Sequence[LegRule]:
 class _LegTimes:
     """What the clock on the wall shows, and which timeframes hold then."""
 
-    __slots__ = ("_held", "_index", "_local")
+    __slots__ = ("_at", "_held", "_index", "_zone")
 
     def __init__(self, index: Index, at: int, zone: ZoneInfo) -> None:
-        self._index = index
-        self._local = datetime.fromtimestamp(at, zone)
-        self._held: dict[int, bool] = {0: True}
+        self._index, self._at, self._zone = index, at, zone
+        self._held: dict[int, bool] = {}
 
     def within(self, timeframe: int) -> bool:
+        if not timeframe:
+            return True
         held = self._held.get(timeframe)
         if held is None:
-            held = False
-            for window in self._index.timeframes[timeframe]:
-                if window.covers(self._local):
-                    held = True
-                    break
-            self._held[timeframe] = held
+            local = datetime.fromtimestamp(self._at, self._zone)
+            windows = self._index.timeframes[timeframe]
+            held = self._held[timeframe] = any(window.covers(local) for window in windows)
         return held

@@ -79,13 +79,16 @@ class CheckInRule(Struct, frozen=True):
 
 
 class SpentCap(Struct, frozen=True):
-    """At most so much money in a period; `tiers` from the cheapest to the dearest."""
+    """At most so much money in a period; `tiers` from the cheapest to the dearest. `everywhere`: every ride is in the
+    cheapest.
+    """
 
     id: str
     period: Period
     spent: Counter
     level: Counter | None
     tiers: tuple[tuple[int, tuple[Area, ...]], ...]
+    everywhere: bool
     concessions: frozenset[int]
 
 
@@ -184,5 +187,6 @@ def _cap(cap: AmountCap | TripCap, counters: CardCounters, zones: Mapping[str, i
         spent=spent,
         level=None if cap.level is None else counters.by_name[cap.level],
         tiers=tuple((tier.amount_minor, areas_of(tier.scope, zones)) for tier in cap.tiers),
+        everywhere=not cap.tiers[0].scope,
         concessions=concessions,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from cardproto.desfire.authentication import AesAuthentication
@@ -92,7 +90,7 @@ def test_without_a_commit_neither_fare_nor_credit_is_there() -> None:
 def test_an_order_alone_needs_no_other_key() -> None:
     card = authenticated(resident_card(), KeyNo.ORDER)
     card.debit(FILE_PURSE, 1_000, MAC)
-    alone = replace(RIDE, kind=EventKind.ORDER, amount_minor=1_000, balance_after_minor=PURSE_MINOR - 1_000)
+    alone = RIDE._replace(kind=EventKind.ORDER, amount_minor=1_000, balance_after_minor=PURSE_MINOR - 1_000)
     card.write_record(FILE_EVENTS, 0, build_event(alone), MAC)
     assert card.commit_transaction(return_mac=True) is not None
     assert card.get_value(FILE_PURSE, MAC) == PURSE_MINOR - 1_000

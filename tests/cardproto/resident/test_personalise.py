@@ -77,7 +77,7 @@ def test_a_personalised_card_holds_what_was_asked_for_and_proves_its_first_trans
 
 
 def test_a_card_without_money_or_credential() -> None:
-    card = authenticated(resident_card(CardContent(RIGHTS, replace(ISSUED, balance_after_minor=0))))
+    card = authenticated(resident_card(CardContent(RIGHTS, ISSUED._replace(balance_after_minor=0))))
     assert card.get_value(FILE_PURSE, MAC) == 0
     assert card.read_data(FILE_CREDENTIAL, 0, 4, CommMode.FULL) == bytes(4)
 
@@ -228,7 +228,7 @@ def test_content_a_card_cannot_hold(change: dict[str, object], words: str) -> No
 
 def ride(sequence: int, **change: object) -> Event:
     event = Event(EventKind.RIDE, ISSUED.at, 100001, sequence, PURSE_MINOR, 0, paid_by=PaidBy.CONTRACT_A)
-    return replace(event, **change)
+    return event._replace(**change)
 
 
 @pytest.mark.parametrize(("debit_minor", "budget"), [(0, PASS_TAP), (3_000, PURSE_TAP)])

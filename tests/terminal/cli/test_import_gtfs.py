@@ -79,7 +79,7 @@ def test_a_foreign_currency_is_named_unless_it_is_the_document_s(tmp_path: Path,
 
 
 def test_mistakes_are_data_for_programs_too(tmp_path: Path, run: Run) -> None:
-    wrong = {"fare_leg_rules": "leg_group_id,fare_product_id,network_id\ncity,singel,\nbus,singel,\n"}
+    wrong = {"fare_leg_rules": "leg_group_id,fare_product_id,network_id\ncity,singel,\nbus,singel,ferry\n"}
     write_feed(tmp_path / "feed", **(FILES | wrong))
     told = run("policy", "import-gtfs", "feed", "--json")
     assert told.returncode == 14

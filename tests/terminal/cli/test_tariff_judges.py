@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,25 +16,25 @@ from terminal.scenario.load import SCENARIOS
 
 DEMO = (REGIONS / "demo.toml").read_text("utf-8")
 SCENARIOS_OF_DEMO = (SCENARIOS / "demo.toml").read_text("utf-8")
-PIPE = "feed.json"
-ENDLESS = f"""{DEMO}
-[gtfs]
-destination = "not_used"
-file = "{PIPE}"
-sha256 = "{"0" * 64}"
+STORY = """
+[[scenarios]]
+name = "commuter {number}"
+rider = "commuter"
+card = {{ balance_minor = 10000 }}
+[[scenarios.taps]]
+at = 2026-01-12T08:00:00
+repeat = {{ times = 1000, clock = [08:00:00] }}
+expect = {{ message = "ok_paid", charge_minor = 2400 }}
 """
-"""A document whose feed is a pipe: reading it ends when the test lets it."""
+FOR_MINUTES = 'schema = 1\nregion = "demo"\nabout = "commuters"\n' + "".join(
+    STORY.format(number=number) for number in range(1000)
+)
+LONG_S = 60.0
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    os.mkfifo(tmp_path / PIPE)
-    return tmp_path
-
-
-@pytest.fixture
-def judges(folder: Path) -> Iterator[Judges]:
-    found = Judges(folder)
+def judges() -> Iterator[Judges]:
+    found = Judges(REGIONS, deadline_s=LONG_S)
     yield found
     found.close()
 
@@ -50,14 +48,20 @@ def asked(judges: Judges, text: str, **more: Any) -> dict[str, Any]:
     return found
 
 
+def for_minutes(tab: str = "tab-one-") -> TariffOrder:
+    return order(DEMO, tab, wants=("scenarios",), scenarios=FOR_MINUTES)
+
+
 class _Asking(threading.Thread):
-    """An order on its way, and what became of it."""
+    """An order under way, and what became of it."""
 
     def __init__(self, judges: Judges, wanted: TariffOrder) -> None:
         super().__init__(daemon=True)
         self.judges, self.wanted = judges, wanted
         self.ended: BaseException | bytes | None = None
         self.start()
+        while wanted.tab not in judges.under_way:
+            assert self.is_alive(), "it is answered already"
 
     def run(self) -> None:
         try:
@@ -75,56 +79,49 @@ def test_a_sound_document_and_one_that_is_not(judges: Judges) -> None:
     assert "document" not in found
 
 
-def test_a_newer_text_of_the_same_page_takes_the_place_of_one_being_judged(
-    judges: Judges, folder: Path
-) -> None:
-    older = _Asking(judges, order(ENDLESS))
-    with (folder / PIPE).open("wb"):  # opens when the other side reads
-        assert asked(judges, DEMO)["mistakes"] == []
-        older.join()
-    assert isinstance(older.ended, OrderOvertaken)
-
-
-def test_another_page_is_not_disturbed(judges: Judges, folder: Path) -> None:
-    older = _Asking(judges, order(ENDLESS))
-    with (folder / PIPE).open("wb"):
-        assert asked(judges, DEMO, tab="tab-two-")["mistakes"] == []
-        assert older.is_alive()
+def test_a_newer_text_of_the_same_page_takes_the_place_of_one_being_judged(judges: Judges) -> None:
+    older = _Asking(judges, for_minutes())
+    assert asked(judges, DEMO)["mistakes"] == []
     older.join()
-    assert isinstance(older.ended, bytes)
-    assert b"sha256" in older.ended
+    assert isinstance(older.ended, OrderOvertaken)
+    assert judges.under_way == frozenset()
 
 
-def test_a_document_that_takes_too_long_is_given_up(folder: Path) -> None:
-    judges = Judges(folder, deadline_s=0.5, most=1)
+def test_another_page_is_not_disturbed(judges: Judges) -> None:
+    older = _Asking(judges, for_minutes())
+    assert asked(judges, DEMO, tab="tab-two-")["mistakes"] == []
+    assert judges.under_way == {"tab-one-"}
+    assert asked(judges, DEMO)["mistakes"] == []
+    older.join()
+
+
+def test_what_takes_too_long_is_given_up_and_the_next_order_is_answered() -> None:
+    judges = Judges(REGIONS, deadline_s=0.5, most=1)
     try:
         with pytest.raises(NotJudged, match=r"longer than 0\.5 seconds"):
-            judges.ask(order(ENDLESS))
+            judges.ask(for_minutes())
+        assert judges.under_way == frozenset()
     finally:
         judges.close()
 
 
-def test_one_place_is_enough_for_all_that_follow(folder: Path) -> None:
-    judges = Judges(folder, most=1)
-    older = _Asking(judges, order(ENDLESS))
-    with (folder / PIPE).open("wb"):
-        waiting = _Asking(judges, order(DEMO, "tab-two-"))
-        judges.ask(order(DEMO))
-        older.join()
+def test_with_one_place_the_pages_wait_for_each_other() -> None:
+    judges = Judges(REGIONS, deadline_s=LONG_S, most=1)
+    older = _Asking(judges, for_minutes())
+    waiting = _Asking(judges, order(DEMO, "tab-two-"))
+    judges.ask(order(DEMO))
+    older.join()
     waiting.join()
     judges.close()
     assert isinstance(older.ended, OrderOvertaken)
     assert isinstance(waiting.ended, bytes)
 
 
-def test_closing_ends_what_is_being_judged(folder: Path) -> None:
-    judges = Judges(folder)
-    older = _Asking(judges, order(ENDLESS))
-    with (folder / PIPE).open("wb", buffering=0) as pipe:
-        judges.close()
-        older.join()
-        with pytest.raises(BrokenPipeError):
-            pipe.write(b"{}")
+def test_closing_ends_what_is_being_judged() -> None:
+    judges = Judges(REGIONS, deadline_s=LONG_S)
+    older = _Asking(judges, for_minutes())
+    judges.close()
+    older.join()
     assert isinstance(older.ended, NotJudged)
     with pytest.raises(NotJudged, match="closed"):
         judges.ask(order(DEMO))
@@ -133,6 +130,8 @@ def test_closing_ends_what_is_being_judged(folder: Path) -> None:
 def test_hostile_texts_are_mistakes_and_the_process_lives_on(judges: Judges) -> None:
     for text in ("a = " + "[" * 5000, "a.b" * 5000 + " = 1", "a = " + "9" * 5000, "\x00", "a" * 100_000):
         assert len(asked(judges, text)["mistakes"]) >= 1
+        found = asked(judges, DEMO, wants=("scenarios",), scenarios=text)
+        assert found["scenarios"]["problem"]
     with pytest.raises(NotJudged):
         asked(judges, "#" * (LONGEST_TEXT + 1))
     assert asked(judges, DEMO)["mistakes"] == []

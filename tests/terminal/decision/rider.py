@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -126,10 +126,10 @@ class Rider:
 
     def rode(self, at: datetime, paid_by: PaidBy = PaidBy.PURSE, **fields: object) -> Rider:
         """Put a ride paid at `at` on terminal 7, route 5, onto the card."""
-        seen = replace(
-            issued(self.balance_minor), kind=EventKind.RIDE, at=at, terminal=7, route=5, paid_by=paid_by
+        seen = issued(self.balance_minor)._replace(
+            kind=EventKind.RIDE, at=at, terminal=7, route=5, paid_by=paid_by
         )
-        self.event = replace(seen, **fields)
+        self.event = seen._replace(**fields)
         return self
 
 

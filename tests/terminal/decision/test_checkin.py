@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -111,8 +110,8 @@ def test_t_07_without_a_second_tap_the_next_ride_charges_all_that_was_held() -> 
 def test_t_07_a_meal_or_a_reload_in_between_forgets_nothing() -> None:
     rider = Rider(policy=belgorod(), balance_minor=50_000)
     board(rider)
-    rider.event = replace(
-        rider.newest, kind=EventKind.RELOAD, at=NOW + MIN, route=0, balance_after_minor=60_000
+    rider.event = rider.newest._replace(
+        kind=EventKind.RELOAD, at=NOW + MIN, route=0, balance_after_minor=60_000
     )
     assert told(rider.tap(NOW + 50 * MIN, route=9)) == ("ok_paid", 14_100)
 
@@ -205,7 +204,7 @@ def test_t_07_a_ride_never_costs_more_than_was_held() -> None:
 def test_t_07_a_reload_point_that_paid_out_what_was_held_leaves_what_is_there() -> None:
     rider = Rider(policy=belgorod(), balance_minor=50_000)
     board(rider)
-    rider.event = replace(rider.newest, balance_after_minor=3000)
+    rider.event = rider.newest._replace(balance_after_minor=3000)
     decision = leave(rider, NOW + 30 * MIN, 12_000)
     assert (told(decision), rider.newest.balance_after_minor) == (("ok_checkout", 3000), 0)
     assert decision.facts[-1].effect is CheckInEffect.PURSE_SHORT
@@ -537,12 +536,12 @@ def test_t_07_an_exit_without_the_concession_of_the_boarding_costs_what_was_held
 def test_t_18_where_the_purse_no_longer_has_it_an_earlier_ride_stays_owed() -> None:
     rider = rider_with(STUDENT, balance_minor=5000)
     goes_in(rider, route=1)
-    rider.event = replace(rider.newest, balance_after_minor=4499)
+    rider.event = rider.newest._replace(balance_after_minor=4499)
     decision = goes_in(rider, NOW + 70 * MIN, route=2)
     assert (told(decision), decision.facts[-1].effect) == (("ok_grace", 0), CheckInEffect.PURSE_SHORT)
     assert told(goes_out(rider, NOW + 90 * MIN, zone=2, route=2)) == ("ok_checkout", 0)
     assert state(rider) == (OUT, 0, 4500, 4499)
-    rider.event = replace(rider.newest, balance_after_minor=20_000)
+    rider.event = rider.newest._replace(balance_after_minor=20_000)
     assert told(goes_in(rider, NOW + 120 * MIN, route=3))[1] == 4500
 
 
@@ -735,7 +734,7 @@ by_medium = { transport_card = MATRIX, bank_card = MATRIX, cash = MATRIX }
 def test_t_07_a_reload_while_inside_ends_no_ride() -> None:
     rider = rider_with(PACK)
     goes_in(rider, companions=1)
-    kept = replace(rider.newest, kind=EventKind.RELOAD, at=NOW + 5 * MIN, balance_after_minor=60_000)
+    kept = rider.newest._replace(kind=EventKind.RELOAD, at=NOW + 5 * MIN, balance_after_minor=60_000)
     rider.event = kept
     assert told(goes_out(rider, THERE, zone=2)) == ("ok_checkout", 5000)
     assert state(rider) == (OUT, 0, 0, 55_000)
@@ -745,11 +744,11 @@ def test_t_07_a_reload_while_inside_ends_no_ride() -> None:
 def test_t_70_an_inspector_finds_who_is_inside_paid_whatever_the_newest_event_is(kind: EventKind) -> None:
     rider = rider_with(PASS)
     goes_in(rider)
-    rider.event = replace(rider.newest, kind=kind)
+    rider.event = rider.newest._replace(kind=kind)
     assert rider.tap(NOW + 110 * MIN, inspection=True).outcome.message == "inspection_paid"
     assert rider.tap(NOW + 121 * MIN, inspection=True).outcome.message == "inspection_unpaid"
     assert rider.tap(NOW + 20 * MIN, inspection=True, route=6).outcome.message == "inspection_unpaid"
-    rider.event = replace(rider.newest, kind=EventKind.CHECK_OUT, inside=0)
+    rider.event = rider.newest._replace(kind=EventKind.CHECK_OUT, inside=0)
     assert rider.tap(NOW + 20 * MIN, inspection=True).outcome.message == "inspection_unpaid"
 
 

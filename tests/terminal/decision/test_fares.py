@@ -289,7 +289,7 @@ def test_codes_and_products_the_document_does_not_know_give_nothing() -> None:
 @pytest.mark.parametrize("rider", [Rider(concessions=(STUDENT,)), Rider(contracts=(SOCIAL_PACK,))])
 @pytest.mark.parametrize("counters", [0, 0x1234567890ABCD])
 def test_o_04_counters_of_an_unknown_layout_are_kept_and_cover_no_ride(rider: Rider, counters: int) -> None:
-    rider.event = replace(issued(), counter_layout=9, counters=counters)
+    rider.event = issued()._replace(counter_layout=9, counters=counters)
     decision = rider.tap(NOW)
     assert (decision.outcome.message, decision.outcome.charge_minor) == (Message.COUNT_UNREADABLE, 2400)
     assert ContractEffect.COUNT_UNREADABLE in [reason.effect for reason in decision.facts]

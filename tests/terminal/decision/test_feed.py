@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision
 from terminal.errors import RegionDocumentError
+from terminal.mistakes.words import said
 from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import text_of
@@ -133,7 +133,7 @@ def test_companions_pay_a_single_ride_each(tmp_path: Path) -> None:
 def test_a_reload_in_between_ends_no_journey(tmp_path: Path) -> None:
     rider = Rider(policy=region(tmp_path, FLAT))
     rider.tap(NOW, route=5, stop=1)
-    rider.event = replace(rider.newest, kind=EventKind.RELOAD, at=NOW + 10 * MIN, journey_age_s=600, route=0)
+    rider.event = rider.newest._replace(kind=EventKind.RELOAD, at=NOW + 10 * MIN, journey_age_s=600, route=0)
     assert told(rider.tap(NOW + 30 * MIN, route=6, stop=2)) == ("ok_transfer", 0)
 
 
@@ -266,7 +266,9 @@ def test_t_07_a_ride_of_a_pass_is_of_no_journey_whether_it_was_tapped_off_or_not
 def refused(folder: Path, text: str) -> str:
     with pytest.raises(RegionDocumentError) as caught:
         parse_region(text, str(folder / "region.toml"))
-    return "\n".join([str(caught.value), *map(str, caught.value.mistakes)])
+    return "\n".join(
+        [str(caught.value), *(f"{each.path}: {said(each)[0]}" for each in caught.value.mistakes)]
+    )
 
 
 def test_a_document_and_its_feed_have_to_agree(tmp_path: Path) -> None:
@@ -280,6 +282,4 @@ def test_a_document_and_its_feed_have_to_agree(tmp_path: Path) -> None:
     tap_off = flat.replace("not_used", "dearest")
     assert "gtfs.destination: riders tap off" in refused(tmp_path, text_of(tap_off, fares=FEED_FARES))
     (tmp_path / "feed.json").write_bytes(b"{}")
-    assert "region.toml: gtfs.sha256: feed.json is not the file" in refused(
-        tmp_path, text_of(flat, fares=FEED_FARES)
-    )
+    assert "gtfs.sha256: feed.json is not the file" in refused(tmp_path, text_of(flat, fares=FEED_FARES))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -188,7 +187,7 @@ def test_m_12_a_grade_outside_the_grant_gives_nothing() -> None:
 
 def test_m_37_neither_an_empty_purse_nor_a_wrong_clock_turns_a_child_away() -> None:
     child = pupil(code(10, GRADE_3))
-    child.event = replace(issued(0), at=BREAKFAST + timedelta(days=3), meals=0b111)
+    child.event = issued(0)._replace(at=BREAKFAST + timedelta(days=3), meals=0b111)
     assert told(child.eat(BREAKFAST)) == ("meal_ok", "breakfast")
 
 

@@ -55,7 +55,7 @@ def noon(day: date, minute: int = 0) -> datetime:
 def student(used: int = 0, at: date = NOV_1) -> Rider:
     holder = Rider(concessions=(STUDENT,), balance_minor=900_000, policy=STUDENTS)
     counters = STUDENTS.card.by_name["month"].write(0, used)
-    holder.event = replace(issued(900_000), at=noon(at), counter_layout=1, counters=counters)
+    holder.event = issued(900_000)._replace(at=noon(at), counter_layout=1, counters=counters)
     return holder
 
 
@@ -237,7 +237,7 @@ def test_a_contracts_count_survives_every_clock() -> None:
     counter = STUDENTS.card.contracts[0]
     for off in (-400, -40, -10, 10, 40, 400):
         holder = Rider(
-            policy=STUDENTS, contracts=(pack,), event=replace(issued(), at=noon(date(2026, 11, 9)))
+            policy=STUDENTS, contracts=(pack,), event=issued()._replace(at=noon(date(2026, 11, 9)))
         )
         holder.tap(noon(date(2026, 11, 12)))
         assert counter.read(holder.newest.counters) == 1
@@ -250,9 +250,9 @@ def test_a_contracts_count_survives_every_clock() -> None:
 def test_a_contract_that_begins_after_all_the_card_has_seen_starts_at_0() -> None:
     holder = Rider(policy=STUDENTS, contracts=(Contract(145, NOV_2, date(2026, 11, 30), 45),))
     spent = STUDENTS.card.contracts[0].write(0, 12)
-    holder.event = replace(issued(), at=noon(OCT_31), period_ahead=1, counter_layout=1, counters=spent)
+    holder.event = issued()._replace(at=noon(OCT_31), period_ahead=1, counter_layout=1, counters=spent)
     assert holder.tap(noon(NOV_2)).outcome.values == {"n": 44}
-    holder.event = replace(issued(), at=noon(OCT_31), period_ahead=2, counter_layout=1, counters=spent)
+    holder.event = issued()._replace(at=noon(OCT_31), period_ahead=2, counter_layout=1, counters=spent)
     assert holder.tap(noon(NOV_2)).outcome.values == {"n": 32}
 
 
@@ -280,7 +280,7 @@ PUPIL = Concession(10, 0x03, date(2026, 9, 1), date(2027, 5, 31))
 
 def child() -> Rider:
     return Rider(
-        concessions=(PUPIL,), balance_minor=90_000, event=replace(issued(90_000), at=noon(date(2026, 9, 10)))
+        concessions=(PUPIL,), balance_minor=90_000, event=issued(90_000)._replace(at=noon(date(2026, 9, 10)))
     )
 
 
@@ -333,10 +333,10 @@ def test_m_37_where_the_day_of_a_meal_is_not_known_it_is_given(off: int) -> None
 
 def test_t_07_a_meal_while_the_holder_is_checked_in_keeps_the_ride_and_says_who_paid_the_meal() -> None:
     holder = child()
-    riding = replace(
-        holder.newest, kind=EventKind.CHECK_IN, route=12, direction=1, paid_by=PaidBy.PURSE, inside=2
+    riding = holder.newest._replace(
+        kind=EventKind.CHECK_IN, route=12, direction=1, paid_by=PaidBy.PURSE, inside=2
     )
-    holder.event = replace(riding, at=breakfast(TUE) - timedelta(minutes=30), last_order=77)
+    holder.event = riding._replace(at=breakfast(TUE) - timedelta(minutes=30), last_order=77)
     decision = holder.eat(breakfast(TUE))
     newest = holder.newest
     assert (newest.kind, newest.route, newest.direction, newest.inside) == (EventKind.MEAL, 12, 1, 2)
@@ -376,7 +376,7 @@ def pensioner() -> Rider:
     holder.balance_minor = 1_000_000
     holder.valid_from, holder.valid_to = date(1970, 1, 1), date(2059, 1, 1)
     holder.concessions = (replace(PENSIONER, valid_from=date(1970, 1, 1), valid_to=date(2059, 1, 1)),)
-    holder.event = replace(issued(1_000_000), at=noon(START))
+    holder.event = issued(1_000_000)._replace(at=noon(START))
     return holder
 
 
@@ -425,7 +425,7 @@ def test_no_wrong_clock_within_a_month_begins_a_period_twice(taps: list[tuple[in
     takes it back.
     """
     holder, top, ridden = pensioner(), date(2026, 10, 15), 0
-    holder.event = replace(issued(1_000_000), at=noon(top))
+    holder.event = issued(1_000_000)._replace(at=noon(top))
     for number, (offset, clock) in enumerate(taps):
         day = date(2026, 10, 15) + offset * DAY
         decision = holder.tap(noon(day, number), route=number + 1, **clock)
@@ -449,7 +449,7 @@ def test_no_wrong_clock_within_a_month_begins_a_period_twice(taps: list[tuple[in
 def test_what_is_written_can_be_read_and_never_states_an_earlier_day_than_it_keeps(
     ahead: int, off: int, clock: dict[str, bool]
 ) -> None:
-    event: Event = replace(issued(), at=noon(NOV_2), period_ahead=ahead, counter_layout=1)
+    event: Event = issued()._replace(at=noon(NOV_2), period_ahead=ahead, counter_layout=1)
     holder = Rider(event=event)
     tap = rebase(holder.snapshot, DEMO, trip_at(**clock), noon(NOV_2) + off * DAY)
     assert -MOST_DAYS_BACK <= tap.periods.written <= MOST_DAYS_AHEAD

@@ -39,6 +39,9 @@ EVENTS = st.builds(
     counter_layout=st.sampled_from([0, 1, 1, 1, 9]),
     meals=st.integers(0, 255),
     counters=st.integers(0, 2**56 - 1) | st.sampled_from([0, 49 << 48, 50 << 48, 44 << 40]),
+    period_ahead=st.just(0),
+    inside=st.just(0),
+    last_order=st.just(0),
 )
 RIGHTS = st.builds(
     Rights,
@@ -152,6 +155,6 @@ def test_an_unrelated_right_changes_no_meal(card: CardSnapshot, data: st.DataObj
     poorer = replace(
         card,
         rights=replace(card.rights, contracts=(None, None)),
-        event=replace(card.event, balance_after_minor=0, counters=0),
+        event=card.event._replace(balance_after_minor=0, counters=0),
     )
     assert decide(card, DEMO, trip, now).outcome == decide(poorer, DEMO, trip, now).outcome

@@ -136,8 +136,8 @@ def test_a_tap_follows_from_what_is_recorded_with_it(name: str) -> None:
 @pytest.mark.parametrize("ahead", [2, 31])
 def test_o_05_what_the_clock_was_is_in_the_row(clock: dict[str, bool], flag: str, ahead: int) -> None:
     rider = RIDERS["student"]()
-    rider.event = replace(
-        rider.newest, at=NOW - timedelta(days=1), period_ahead=ahead + 1 if ahead < 31 else 31
+    rider.event = rider.newest._replace(
+        at=NOW - timedelta(days=1), period_ahead=ahead + 1 if ahead < 31 else 31
     )
     tap = recorded(rider, trip_at("bus", 7, rider.sequence, turn=1, route=5, **clock))
     assert (tap.flags, recompute(tap, DEMO)) == ((flag,), [])

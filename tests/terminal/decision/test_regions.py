@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -33,7 +32,7 @@ def rider(
 ) -> Rider:
     """A card of the region with these concession codes and (product, trips)."""
     policy = POLICIES[region]
-    new = replace(issued(balance_minor), at=at(region, FIRST))
+    new = issued(balance_minor)._replace(at=at(region, FIRST))
     return Rider(
         concessions=tuple(Concession(code, 0, FIRST, LAST) for code in grants),
         contracts=tuple(Contract(product, FIRST, LAST, trips) for product, trips in products),

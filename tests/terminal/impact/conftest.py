@@ -15,7 +15,12 @@ from sim.issuing import ReloadPoint
 from sim.lab_keys import load_lab_keys
 from terminal.lab.town import DAY, TerminalSite, Town, open_town
 from terminal.policy.load import DEMO_REGION
+from tests.terminal.cli.conftest import start
 from tests.terminal.cli.inside import Run, Told, runner
+from tests.terminal.screen.browser import browser, new_page
+
+__all__ = ["browser", "new_page", "start"]
+"""Fixtures of others."""
 
 FRONT = TerminalSite(70001, "bus", "front door", route=15)
 OTHER = TerminalSite(70002, "bus", "another bus", route=16, direction=1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
 import struct
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from hashlib import blake2s
 from pathlib import Path
 
 import pytest
@@ -80,9 +80,9 @@ def test_the_file_holds_keyed_hashes_in_the_documented_form(tmp_path: Path) -> N
     """Built here by hand from the description: magic, format, order, key id, issue, count, entries ascending."""
     uid, resident, token = bytes.fromhex("04A1B2C3D4E5F6"), bytes(range(8)), bytes(range(16))
     entries = (b"card" + uid, b"person" + resident, b"bank" + token)
-    hashes = sorted(hmac.new(KEY, entry, "sha256").digest()[:8] for entry in entries)
+    hashes = sorted(blake2s(entry, key=KEY, digest_size=8).digest() for entry in entries)
     issue = struct.pack(">HIQ", 34, 7, int(ISSUED_AT.timestamp()))
-    by_hand = b"RCDL" + b"\x03" + b">" + key_id(KEY) + issue + struct.pack(">I", 3) + b"".join(hashes)
+    by_hand = b"RCDL" + b"\x04" + b">" + key_id(KEY) + issue + struct.pack(">I", 3) + b"".join(hashes)
     of_all = ((DenyKind.CARD, uid), (DenyKind.PERSON, resident), (DenyKind.BANK_CARD, token))
     assert build_deny_list(tmp_path / "deny.bin", KEY, ISSUE, of_all) == 3
     assert (tmp_path / "deny.bin").read_bytes() == by_hand

@@ -14,17 +14,18 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from terminal.errors import RegionDocumentError, ScenarioFileError
+from terminal.errors import ScenarioFileError
 from terminal.lab.desk.tariff.shown import (
     change_shown,
     difference_shown,
     document_shown,
+    mistake_shown,
     played_shown,
     problem_shown,
 )
 from terminal.lab.desk.tariff.story import Story, file_of, played, saved, story_of
 from terminal.money import money
-from terminal.policy.load import parse_region
+from terminal.policy.load import policy_from_text
 from terminal.policy.policy import Policy
 from terminal.scenario.diff import RiderDiff, document_changes, rider_diffs
 from terminal.scenario.load import parse_scenarios
@@ -63,7 +64,7 @@ class TariffOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 def answer(order: TariffOrder, folder: Path) -> dict[str, Any]:
     """The page's answer in JSON values; the files of a feed lie in `folder`."""
-    policy, mistakes = _judged(order.text, folder)
+    policy, mistakes = _judged(order.text, folder, order.language)
     found: dict[str, Any] = {"mistakes": mistakes}
     if policy is None:
         return found
@@ -73,12 +74,12 @@ def answer(order: TariffOrder, folder: Path) -> dict[str, Any]:
     return found
 
 
-def _judged(text: str, folder: Path) -> tuple[Policy | None, list[dict[str, Any]]]:
+def _judged(text: str, folder: Path, language: str) -> tuple[Policy | None, list[dict[str, Any]]]:
     """The document ready for deciding, or what is wrong with it."""
-    try:
-        return Policy.of(parse_region(text, "", folder)), []
-    except RegionDocumentError as error:
-        return None, [problem_shown(error)]
+    found = policy_from_text(text.encode(), "", folder)
+    if isinstance(found, Policy):
+        return found, []
+    return None, [mistake_shown(one, language) for one in found]
 
 
 Worked = Callable[[TariffOrder, Policy, Path], dict[str, Any]]
@@ -88,8 +89,8 @@ def _tried(work: Worked, order: TariffOrder, policy: Policy, folder: Path) -> di
     """What `work` finds, or what is wrong with what it was given."""
     try:
         return work(order, policy, folder)
-    except (ScenarioFileError, RegionDocumentError) as error:
-        return {"problem": problem_shown(error)}
+    except ScenarioFileError as error:
+        return {"problem": problem_shown(error, order.language)}
 
 
 def _story(order: TariffOrder) -> Story:
@@ -171,20 +172,33 @@ def _take(order: TariffOrder, _policy: Policy, _folder: Path) -> dict[str, Any]:
 
 def _compare(order: TariffOrder, policy: Policy, folder: Path) -> dict[str, Any]:
     """The values that differ, and who notices: the story's rider, and those of the scenario file."""
-    before, mistakes = _judged(order.original, folder)
+    before, mistakes = _judged(order.original, folder, order.language)
     if before is None:
         return {"mistakes": mistakes}
     changes = document_changes(before.document, policy.document)
     return {
         "values": [change_shown(one, before, policy, order.language) for one in changes[:MOST_SHOWN]],
         "values_total": len(changes),
-        "story": _riders(lambda: file_of(_story(order), policy.document.header.id), order, before, policy)
+        "story": _riders(lambda: _story_file(order, policy), order, before, policy)
         if order.story is not None and order.story.get("taps")
         else None,
-        "scenarios": _riders(lambda: _file(order), order, before, policy)
+        "scenarios": _riders(lambda: _file_for(order, before, policy), order, before, policy)
         if order.scenarios.strip()
         else None,
     }
+
+
+def _story_file(order: TariffOrder, policy: Policy) -> ScenarioFile:
+    """The story alone; it may be played in two regions."""
+    return file_of(_story(order), policy.document.header.id)
+
+
+def _file_for(order: TariffOrder, *policies: Policy) -> ScenarioFile:
+    """The scenario file, if it was written for the region of all `policies`."""
+    file = _file(order)
+    for policy in policies:
+        require_region(file, policy)
+    return file
 
 
 def _riders(
@@ -193,25 +207,23 @@ def _riders(
     """Who pays or reads something else, with sums."""
     try:
         asked = file()
-        require_region(asked, before)
-        require_region(asked, after)
         found = list(rider_diffs(asked, before, after))
     except ScenarioFileError as error:
-        return {"problem": problem_shown(error)}
+        return {"problem": problem_shown(error, order.language)}
     return {
         "total": len(asked.scenarios),
         "changed": len(found),
-        "riders": [_impact_shown(one, before, after, order.language) for one in found[:MOST_SHOWN]],
+        "riders": [_rider_shown(one, before, after, order.language) for one in found[:MOST_SHOWN]],
     }
 
 
-def _impact_shown(impact: RiderDiff, old: Policy, new: Policy, language: str) -> dict[str, Any]:
+def _rider_shown(diff: RiderDiff, old: Policy, new: Policy, language: str) -> dict[str, Any]:
     return {
-        "number": impact.number,
-        "name": impact.name,
-        "rider": impact.rider,
-        "old": money(impact.old_charge_minor, old.currency, language),
-        "new": money(impact.new_charge_minor, new.currency, language),
+        "number": diff.number,
+        "name": diff.name,
+        "rider": diff.rider,
+        "old": money(diff.old_charge_minor, old.currency, language),
+        "new": money(diff.new_charge_minor, new.currency, language),
         "taps": [
             {
                 "tap": tap.played.tap,
@@ -219,9 +231,9 @@ def _impact_shown(impact: RiderDiff, old: Policy, new: Policy, language: str) ->
                 "place": place(tap.played, new),
                 "changes": [change_shown(one, old, new, language) for one in tap.changes],
             }
-            for tap in impact.taps[:MOST_SHOWN]
+            for tap in diff.taps[:MOST_SHOWN]
         ],
-        "taps_total": len(impact.taps),
+        "taps_total": len(diff.taps),
     }
 
 

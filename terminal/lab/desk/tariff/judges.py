@@ -51,6 +51,12 @@ class Judges:
         self._orders: dict[str, _Waiting] = {}
         self._closed = False
 
+    @property
+    def under_way(self) -> frozenset[str]:
+        """The pages whose order is not answered yet."""
+        with self._lock:
+            return frozenset(self._orders)
+
     def warm_up(self) -> None:
         """Start a process before the first order comes, unless there is one."""
         with self._lock:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from terminal.errors import TerminalError
+from terminal.errors import DocumentError, Mistake
 from terminal.messages import colour, text, wording
+from terminal.mistakes.words import place_of, said
 from terminal.money import money, sum_format
 from terminal.policy.base import Mode
 from terminal.policy.policy import Policy
@@ -52,9 +53,17 @@ ADMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
 YES_NO: Final = {True: NP_("yes or no", "yes"), False: NP_("yes or no", "no")}
 
 
-def problem_shown(error: TerminalError) -> dict[str, Any]:
-    """What is wrong, and what to change."""
-    return {"what": error.what, "advice": error.advice, "line": None}
+def mistake_shown(mistake: Mistake, language: str) -> dict[str, Any]:
+    """Where a mistake is, what is wrong, and what to write instead."""
+    what, advice = said(mistake, language)
+    return {"line": mistake.line, "place": place_of(mistake), "what": what, "advice": advice}
+
+
+def problem_shown(error: DocumentError, language: str) -> list[dict[str, Any]]:
+    """All mistakes of a scenario file or a story; the one of a file that is sound and does not fit the document."""
+    if error.mistakes:
+        return [mistake_shown(one, language) for one in error.mistakes]
+    return [{"line": None, "place": "", "what": error.what, "advice": error.advice}]
 
 
 def document_shown(policy: Policy, language: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 // Two versions: the values that differ, and which riders pay or read something else.
 
 import {byId, h, words} from "../dom.js";
-import {Editor} from "./editor.js";
+import {Editor, linesOf, mistakeList} from "./editor.js";
 import {pairs} from "./scenarios.js";
 
 export class Compare {
@@ -16,11 +16,11 @@ export class Compare {
   show(_facts, found) {
     byId("panel-compare").classList.remove("stale");
     if (!found) return;
-    const problem = found.problem ?? found.mistakes?.[0];
-    this.editor.mark(found.mistakes?.map((mistake) => mistake.line).filter(Boolean) ?? []);
+    const problem = found.problem ?? found.mistakes;
+    this.editor.mark(linesOf(found.mistakes ?? []));
     if (problem) {
-      this.#says(`${words.version_before}: ${problem.what}. ${problem.advice}`, "bad");
-      byId("compare-found").replaceChildren();
+      this.#says(`${words.version_before}: ${words.mistakes.toLowerCase()}: ${problem.length}`, "bad");
+      byId("compare-found").replaceChildren(h("ol", {className: "mistakes"}, mistakeList(problem, this.editor)));
       return;
     }
     const {values, values_total: total} = found;
@@ -40,7 +40,7 @@ export class Compare {
   }
 
   #riders(title, found) {
-    if (found.problem) return h("section", {}, h("h3", {}, title), h("p", {className: "problem"}, `${found.problem.what}. ${found.problem.advice}`));
+    if (found.problem) return h("section", {className: "riders"}, h("h3", {}, title), h("ol", {className: "mistakes"}, mistakeList(found.problem)));
     const count = `${words.riders_changed}: ${found.changed} / ${found.total}`;
     return h("section", {className: "riders"}, h("h3", {}, title), h("p", {className: "hint"}, count), h("ol", {className: "found"}, found.riders.map((rider) => this.#rider(rider))));
   }

@@ -1,6 +1,6 @@
 // A text area with line numbers. Marks stand behind the lines that something is wrong with.
 
-import {h} from "../dom.js";
+import {h, words} from "../dom.js";
 
 const LINES_ABOVE = 4; // of the line one goes to
 
@@ -11,9 +11,10 @@ export class Editor {
     this.numbers = h("pre", {className: "numbers", "aria-hidden": "true"});
     this.marks = h("div", {className: "marks", "aria-hidden": "true"});
     this.area = h("textarea", {spellcheck: false, wrap: "off", autocomplete: "off", autocapitalize: "off", readOnly, "aria-label": label});
-    box.append(this.numbers, h("div", {className: "text"}, this.marks, this.area));
+    box.append(h("div", {className: "gutter"}, this.numbers), h("div", {className: "text"}, this.marks, this.area));
     this.area.addEventListener("input", () => this.#typed());
     this.area.addEventListener("scroll", () => this.#scrolled());
+    new ResizeObserver(() => this.#scrolled()).observe(this.area); // also when its panel is shown
     this.#number();
   }
 
@@ -54,10 +55,10 @@ export class Editor {
   }
 
   #number() {
-    const lines = (this.text.match(/\n/g)?.length ?? 0) + 1;
-    if (lines === this.lines) return;
+    const {text} = this;
+    let lines = 1;
+    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines += 1;
     this.lines = lines;
-    this.numbers.textContent = Array.from({length: lines}, (_, index) => index + 1).join("\n");
     this.#scrolled();
   }
 
@@ -65,11 +66,15 @@ export class Editor {
     return parseFloat(getComputedStyle(this.area).lineHeight);
   }
 
+  // Only the numbers in sight are there, however long the text is.
   #scrolled() {
-    const {scrollTop} = this.area;
-    this.numbers.scrollTop = scrollTop;
+    const {scrollTop, clientHeight} = this.area;
     const height = this.#lineHeight();
     const top = parseFloat(getComputedStyle(this.area).paddingTop);
+    const first = Math.max(0, Math.floor((scrollTop - top) / height));
+    const last = Math.min(this.lines, first + Math.ceil((clientHeight || 0) / height) + 2);
+    this.numbers.textContent = Array.from({length: Math.max(0, last - first)}, (_, index) => first + index + 1).join("\n");
+    this.numbers.style.top = `${top + first * height - scrollTop}px`;
     for (const mark of this.marks.children) {
       mark.style.top = `${top + (Number(mark.dataset.line) - 1) * height - scrollTop}px`;
     }
@@ -92,3 +97,16 @@ export function download(name, text) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
+
+// Mistakes with their places; one with a line leads there.
+export function mistakeList(mistakes, editor) {
+  return mistakes.map((mistake) => {
+    const at = mistake.line ? `${words.line} ${mistake.line}` : mistake.place ? "" : words.whole_document;
+    const what = [mistake.place && h("code", {}, mistake.place), h("strong", {}, `${mistake.what}. `), mistake.advice].filter(Boolean);
+    const inside = [h("span", {className: "at"}, at), h("span", {className: "what"}, what)];
+    const go = () => editor.goTo(mistake.line);
+    return h("li", {}, mistake.line && editor ? h("button", {type: "button", className: "mistake", onclick: go}, inside) : h("div", {className: "mistake"}, inside));
+  });
+}
+
+export const linesOf = (mistakes) => mistakes.map((mistake) => mistake.line).filter(Boolean);

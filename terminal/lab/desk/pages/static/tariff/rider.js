@@ -2,7 +2,7 @@
 
 import {byId, complain, doing, h, language, words} from "../dom.js";
 import {sumText} from "../sums.js";
-import {download} from "./editor.js";
+import {download, mistakeList} from "./editor.js";
 
 const LOCALE = language === "ru" ? "ru-RU" : "en-GB";
 const MOST = {concessions: 3, contracts: 2};
@@ -48,7 +48,7 @@ export class Rider {
     byId("panel-rider").classList.remove("stale");
     byId("total").classList.remove("bad");
     if (found?.problem) {
-      byId("total").textContent = `${found.problem.what}. ${found.problem.advice}`;
+      byId("total").replaceChildren(h("ol", {className: "problems-of"}, mistakeList(found.problem)));
       byId("total").classList.add("bad");
       this.#results([]);
       return;
@@ -318,7 +318,7 @@ export class Rider {
 
   #saved(found) {
     if (!found.save) throw Object.assign(new Error(words.mend_first), {advice: ""});
-    if (found.save.problem) throw Object.assign(new Error(found.save.problem.what), {advice: found.save.problem.advice});
+    if (found.save.problem) throw problemOf(found.save.problem);
     byId("saved").hidden = false;
     byId("saved-text").value = found.save.text;
     byId("saved-verdict").textContent = found.save.differing ? words.saved_differs : words.saved_same;
@@ -336,7 +336,8 @@ export class Rider {
   // fields
 
   #field(label, control) {
-    return h("label", {className: "field"}, h("span", {}, label), control);
+    control.id = `field-${control.dataset.field}`;
+    return h("div", {className: "field"}, h("label", {htmlFor: control.id}, label), control);
   }
 
   #input(label, field, properties, take) {
@@ -368,5 +369,7 @@ export class Rider {
     return this.#field(label, select);
   }
 }
+
+export const problemOf = ([first]) => Object.assign(new Error([first.place, first.what].filter(Boolean).join(": ")), {advice: first.advice});
 
 export const trail = (tap) => h("ol", {className: "reasons"}, tap.trail.map((step) => h("li", {}, h("code", {}, step.rule), " ", step.words)));

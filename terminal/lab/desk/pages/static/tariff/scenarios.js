@@ -1,7 +1,7 @@
 // A scenario file: which of its scenarios come out as written, and where the others differ.
 
 import {byId, doing, h, words} from "../dom.js";
-import {Editor} from "./editor.js";
+import {Editor, linesOf, mistakeList} from "./editor.js";
 import {moment, trail} from "./rider.js";
 
 export class Scenarios {
@@ -18,9 +18,9 @@ export class Scenarios {
     byId("panel-scenarios").classList.remove("stale");
     if (!found) return;
     if (found.problem) {
-      this.#says(`${found.problem.what}. ${found.problem.advice}`, "bad");
-      this.editor.mark(found.problem.line ? [found.problem.line] : []);
-      byId("scenarios-found").replaceChildren();
+      this.#says(`${words.mistakes}: ${found.problem.length}`, "bad");
+      this.editor.mark(linesOf(found.problem));
+      byId("scenarios-found").replaceChildren(h("ol", {className: "mistakes"}, mistakeList(found.problem, this.editor)));
       return;
     }
     this.editor.mark([]);
@@ -42,12 +42,8 @@ export class Scenarios {
       "li",
       {className: one.ok ? "" : "differs", "data-scenario": one.number},
       h("div", {className: "found-head"}, h("span", {className: "mark-of", "aria-hidden": "true"}, one.ok ? "✓" : "✗"), h("span", {}, `${one.number}. ${one.name} (${one.rider})`, h("span", {className: "visually-hidden"}, one.ok ? words.as_written : words.differs)), play),
-      differing && [
-        differing.taps.map((tap) =>
-          h("div", {className: "found-tap"}, h("p", {}, `${words.tap} ${tap.tap} · ${moment(tap.at)}`), pairs(tap.differences, words.expected, words.got), h("details", {}, h("summary", {}, words.why), trail(tap))),
-        ),
-        differing.total.length > 0 && pairs(differing.total, words.expected, words.got),
-      ],
+      differing && differing.taps.map(foundTap),
+      differing?.total.length > 0 && pairs(differing.total, words.expected, words.got),
     );
   }
 
@@ -61,6 +57,15 @@ export class Scenarios {
     byId("scenarios-state").className = `state ${kind}`;
   }
 }
+
+const foundTap = (tap) =>
+  h(
+    "div",
+    {className: "found-tap"},
+    h("p", {}, `${words.tap} ${tap.tap} · ${moment(tap.at)}`),
+    pairs(tap.differences, words.expected, words.got),
+    h("details", {}, h("summary", {}, words.why), trail(tap)),
+  );
 
 // Values of two sides, one line each.
 export function pairs(values, before, after) {

@@ -1,11 +1,11 @@
 // The tariff playground: a document judged while it is written, riders played under it, two versions compared.
 // Everything the author writes is in this window, and in its session storage against a reload; the desk keeps nothing.
 
-import {ask, byId, complain, doing, h, language, order, themes, words} from "../dom.js";
+import {ask, byId, complain, doing, language, order, themes, words} from "../dom.js";
 import {live} from "../live.js";
 import {Compare} from "./compare.js";
-import {Editor, download, textOf} from "./editor.js";
-import {Rider} from "./rider.js";
+import {Editor, download, linesOf, mistakeList, textOf} from "./editor.js";
+import {Rider, problemOf} from "./rider.js";
 import {Scenarios} from "./scenarios.js";
 
 const KEPT = "tariff";
@@ -153,8 +153,8 @@ function says(text, kind) {
 function show(found) {
   mistakes = found.mistakes;
   next = 0;
-  editor.mark(mistakes.map((mistake) => mistake.line).filter(Boolean));
-  byId("mistakes").replaceChildren(...mistakes.map((mistake) => h("li", {}, mistakeButton(mistake))));
+  editor.mark(linesOf(mistakes));
+  byId("mistakes").replaceChildren(...mistakeList(mistakes, editor));
   if (mistakes.length) {
     says(`${words.mistakes}: ${mistakes.length}`, "bad");
     for (const panel of Object.values(PANELS)) panel.unjudged();
@@ -167,18 +167,10 @@ function show(found) {
   compare.show(found.document, found.compare);
 }
 
-function mistakeButton(mistake) {
-  const place = mistake.line ? `${words.line} ${mistake.line}` : words.whole_document;
-  const inside = [h("span", {className: "at"}, place), h("span", {}, h("strong", {}, mistake.what), mistake.advice ? ` ${mistake.advice}` : "")];
-  return mistake.line
-    ? h("button", {type: "button", className: "mistake", onclick: () => editor.goTo(mistake.line)}, inside)
-    : h("p", {className: "mistake"}, inside);
-}
-
 async function take(number) {
   const found = await judge({wants: ["take"], number});
   if (!found.take) throw Object.assign(new Error(words.mend_first), {advice: ""});
-  if (found.take.problem) throw Object.assign(new Error(found.take.problem.what), {advice: found.take.problem.advice});
+  if (found.take.problem) throw problemOf(found.take.problem);
   rider.begin(found.take.story);
   choose("rider");
   byId("tab-rider").focus();
@@ -271,7 +263,7 @@ const saveDocument = () => download(state.file, state.text);
 
 function keys(event) {
   if (event.key === "F8" && mistakes.length) {
-    const lines = mistakes.map((mistake) => mistake.line).filter(Boolean);
+    const lines = linesOf(mistakes);
     if (lines.length) editor.goTo(lines[next++ % lines.length]);
     event.preventDefault();
   } else if (event.key === "s" && (event.ctrlKey || event.metaKey)) {
