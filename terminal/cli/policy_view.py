@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec.structs import asdict
 
 from cardproto.resident.records.event import MOST_INSIDE
 from terminal.app.knows import said_of

@@ -106,6 +106,10 @@ class ImpactWords:
         """A sum in a column whose head names the currency."""
         return money_number(minor, self.currency, self.language)
 
+    def count(self, number: int) -> str:
+        """A whole number with its thousands apart."""
+        return f"{number:,}".replace(",", sum_format(self.currency, self.language).group)
+
     def more_amount(self, minor: int) -> str:
         """A difference in such a column, with its sign."""
         return f"+{self.amount(minor)}" if minor > 0 else self.amount(minor)

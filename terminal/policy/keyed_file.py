@@ -18,12 +18,13 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2s, sha256
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
+
+from msgspec import Struct
 
 from terminal.errors import RegionDocumentError
 from terminal.files import SHARED, replacing
@@ -60,8 +61,7 @@ class IssuedList(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ListIssue:
+class ListIssue(Struct, frozen=True):
     """What a list says of itself: `issued_at` is aware, to the second."""
 
     version: int
@@ -69,8 +69,7 @@ class ListIssue:
     issued_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ListFormat:
+class ListFormat(Struct, frozen=True):
     """One kind of list: `what` it is called in messages, its magic, format number, and bytes of a record's content."""
 
     what: str

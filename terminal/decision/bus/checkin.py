@@ -143,7 +143,8 @@ def check_in(tap: Tap, rule: CheckInRule, counters: int, held: int) -> int:
 
 def owed(tap: Tap, counters: int, trail: Trail) -> tuple[int, int]:
     """What an earlier ride without check-out costs, all that was held for it, and the counters without it."""
-    rule, held = tap.policy.check_in, held_minor(tap)
+    rule = tap.policy.check_in
+    held = 0 if rule is None else held_minor(tap)
     if rule is None or not held:
         return 0, counters
     trail.note(CheckInEffect.NO_CHECK_OUT, {"held_minor": held})

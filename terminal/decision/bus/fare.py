@@ -19,6 +19,8 @@ def single_fare(policy: Policy, trip: Trip, local: datetime, medium: int, trail:
     """What one person pays with this medium here and now, or None when that is unknown (T-01)."""
     if policy.gtfs is not None:
         return feed_quote(policy.gtfs, trip, local, medium)
+    if medium not in policy.fares.media:
+        return None
     return fare_at_once(policy, trip, ride_of(trip), local, medium, trail)
 
 

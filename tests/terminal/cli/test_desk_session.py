@@ -17,7 +17,7 @@ from sim.desk.content import holding_of
 from sim.desk.disturbance import Disturbance, Mishap
 from sim.recorder import ReplayCard
 from sim.transcript import Transcript, lines_of, parse_transcript
-from terminal.cli.app import app
+from terminal.cli.app import whole
 from terminal.errors import RegionDocumentError
 from terminal.lab.desk.routes import transcript_of
 from terminal.lab.desk.scenario import scenario_of
@@ -197,7 +197,7 @@ def test_the_command_line_runner_takes_the_saved_file(session: DeskSession, tmp_
     play_at_random(session, seed=9, taps=15)
     path = tmp_path / "desk.toml"
     path.write_text(scenario_of(session).text, "utf-8")
-    done = CliRunner().invoke(app, ["policy", "run", "demo", str(path)])
+    done = CliRunner().invoke(whole(), ["policy", "run", "demo", str(path)])
     assert done.exit_code == 0, done.output
 
 
