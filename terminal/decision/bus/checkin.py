@@ -131,7 +131,7 @@ def can_hold(rule: CheckInRule, sum_minor: int, trail: Trail) -> bool:
 
 
 def check_in(tap: Tap, rule: CheckInRule, counters: int, held: int) -> int:
-    """The counters of a card on which `held` kopecks, a sum the reserve can count, are held from here on."""
+    """The counters of a card on which `held` minor units, a sum the reserve can count, are held from here on."""
     trip = tap.trip
     counters = rule.reserve.write(counters, held // rule.reserve.unit_minor)
     if rule.zone is not None:

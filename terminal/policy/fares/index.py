@@ -1,6 +1,6 @@
 """The ordinary fares of a region document made ready for looking up: what does this ride cost, on this medium?
 
-Prices travel in thousandths of a kopeck until the end, so that they are rounded once (T-08).
+Prices travel in thousandths of a minor unit until the end, so that they are rounded once (T-08).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Quote(NamedTuple):
 
 
 class Price(Protocol):
-    """How a rule's price is found; amounts in thousandths of a kopeck, `NO_FARE` or `UNKNOWN`."""
+    """How a rule's price is found; amounts in thousandths of a minor unit, `NO_FARE` or `UNKNOWN`."""
 
     @property
     def everywhere(self) -> bool:

@@ -23,9 +23,13 @@ from terminal.policy.document.journeys import AnyReturn, OppositeReturn, ZonePai
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.fares.checks import tables
 from terminal.policy.rights.prices import discounted, fares_of, return_price
-from terminal.policy.scopes import Ride, counter_problems, slots_of
+from terminal.policy.scopes import DAY_S, Ride, counter_problems, slots_of
 from terminal.texts import N_
 
+UNTOUCHED_S: Final = 7 * 24 * 3600
+"""How long a card may be written by nothing but reload points and canteens that do not know the document, and so forget
+no outward ride; where it ends with the service day, any terminal sees that.
+"""
 PAIR: Final = 2
 """How many zones a pair has; the larger of the two numbers its outward rides are kept under."""
 
@@ -176,9 +180,7 @@ class ReturnMistake(MistakeCode):
     )
     WINDOW_TOO_LONG = (
         "window_too_long",
-        N_(
-            "{window_s} s are {steps} steps of {step_s} s, more than the {bits} bits of `{counter}` tell apart"
-        ),
+        N_("{steps} steps of {step_s} s are more than the {bits} bits of `{counter}` tell apart"),
         N_("Give it {needed} bits, a longer `step_s`, or a shorter window."),
     )
     NO_PRICE = ("no_return_price", N_("no price is stated"), N_("Write one of {known}."))
@@ -268,7 +270,8 @@ def _kept_in(path: str, rule: AnyReturn, document: RegionDocument) -> Iterator[M
     if rule.began is None or rule.window_s is None:
         return
     ride_s = 0 if document.checkin is None else document.checkin.longest_s  # kept until it is over
-    steps = (rule.window_s + ride_s + document.guards.clock_skew_s) // rule.step_s + 3
+    kept_s = DAY_S if rule.same_service_day else UNTOUCHED_S + rule.window_s
+    steps = (kept_s + ride_s + document.guards.clock_skew_s) // rule.step_s + 3
     yield from counter_problems(f"{path}.began", rule.began, document, periods, 0)
     slot = slots_of(document).get(rule.began)
     if slot is not None and steps > 1 << slot.bits:

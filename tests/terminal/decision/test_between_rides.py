@@ -51,7 +51,7 @@ outward = "out"
 began = "out_minute"
 """
 PAID = '{ name = "paid", bits = 8, period = "journey", unit_minor = 50 },'
-OUT = '{ name = "out", bits = 5, period = "kept" }, { name = "out_minute", bits = 8, period = "kept" },'
+OUT = '{ name = "out", bits = 5, period = "kept" }, { name = "out_minute", bits = 14, period = "kept" },'
 CAP = '[[caps]]\nkind = "amount_cap"\nid = "day"\nspent = "spent"\ntiers = [{ amount_minor = 10000 }]\n'
 SPENT = '{ name = "spent", bits = 14, period = "service_day" },'
 OPENS = 'transfer = "journey"'
@@ -129,12 +129,24 @@ def test_t_39_the_time_since_is_not_lost_by_what_happens_between() -> None:
 
 
 def test_t_39_an_old_outward_ride_is_gone_when_its_minute_comes_round_again() -> None:
-    """256 minutes later the counter says the same: the tap in between has forgotten the ride."""
+    """2 ** 14 minutes later the counter says the same: the tap in between has forgotten the ride."""
     rider = Rider(policy=with_way_back(), balance_minor=50_000)
     rider.tap(NOW, route=9, direction=0)
     rider.tap(NOW + 130 * MIN, route=1)
     assert (counter(rider, "out"), counter(rider, "out_minute")) == (0, 0)
-    assert told(rider.tap(NOW + 256 * MIN, route=9, direction=1)) == ("ok_paid", 9000)
+    assert told(rider.tap(NOW + (1 << 14) * MIN, route=9, direction=1)) == ("ok_paid", 9000)
+
+
+@pytest.mark.parametrize("minutes", [119, 121, 600, 24 * 60, 7 * 24 * 60])
+def test_t_39_money_loaded_where_the_document_is_not_known_prolongs_no_way_back(minutes: int) -> None:
+    """Such a reload point writes the counters as they are, under its own time."""
+    rider = Rider(policy=with_way_back(), balance_minor=50_000)
+    rider.tap(NOW, route=9, direction=0)
+    rider.event = rider.newest._replace(kind=EventKind.RELOAD, at=NOW + minutes * MIN, route=0)
+    assert told(rider.tap(NOW + (minutes + 1) * MIN, route=9, direction=1)) == (
+        "ok_paid",
+        4500 if minutes < 120 else 9000,
+    )
 
 
 def test_t_39_a_concession_that_costs_less_leaves_the_way_back_open() -> None:

@@ -443,7 +443,7 @@ RETURNS = [
     (
         way_back(f"{TODAY}{WITHIN}step_s = 1\nroutes = [5]\npercent_off = 50"),
         "returns[0].began",
-        "12 bits, a longer `step_s`",
+        "17 bits, a longer `step_s`",
     ),
     (
         way_back(f"{TODAY}zones = ['a', 'x']\npercent_off = 50", "zone_pair"),

@@ -16,6 +16,7 @@ from tests.terminal.cli.inside import Run, runner
 from tests.terminal.impact.conftest import FRONT, OTHER, ride
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "tariff-author.md"
+EXAMPLES = GUIDE.parent / "examples" / "tariffs"
 TEXT = GUIDE.read_text(encoding="utf-8")
 BLOCK = re.compile(
     r"^```(?P<language>\w+)(?: file=(?P<file>\S+))?(?: from=(?P<base>\S+))?\n(?P<text>.*?)^```$", re.M | re.S
@@ -55,6 +56,8 @@ def sessions() -> list[tuple[str, str]]:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     for name, text in files_of_the_guide().items():
         (tmp_path / name).write_text(text, encoding="utf-8")
+    for example in EXAMPLES.glob("*.toml"):
+        (tmp_path / example.name).write_bytes(example.read_bytes())
     return runner(tmp_path, monkeypatch, capfd)
 
 
