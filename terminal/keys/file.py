@@ -57,6 +57,8 @@ from terminal.files import Sealer
 from terminal.keys.limits import Ceiling, KeyLimits, UseCounter
 from terminal.keys.provider import KEYED_TOKEN_BYTES
 from terminal.keys.sealing import StorageKeys
+from terminal.mistakes.document import read
+from terminal.mistakes.form import FileForm
 
 LABORATORY: Final = "laboratory"
 STORAGE_KEY_BYTES: Final = 32
@@ -290,10 +292,13 @@ class _IssuersFile(Struct, frozen=True, forbid_unknown_fields=True):
     issuers: Annotated[list[_Issuer], Meta(min_length=1)]
 
 
+ISSUERS: Final = FileForm(_IssuersFile, KeyFileError)
+
+
 def load_issuers(path: Path) -> IssuerKeys:
     """Raises `KeyFileError` when there is no such file or it is not exactly of the form above."""
+    file = read(ISSUERS, path)
     try:
-        file = msgspec.toml.decode(path.read_bytes(), type=_IssuersFile)
         return IssuerKeys(
             IssuerKey(
                 entry.issuer,
@@ -303,7 +308,5 @@ def load_issuers(path: Path) -> IssuerKeys:
             )
             for entry in file.issuers
         )
-    except OSError as error:
-        raise KeyFileError(f"issuers {path}: {error.strerror}", ISSUERS_ADVICE) from error
     except ValueError as error:
         raise KeyFileError(f"issuers {path}: {error}", ISSUERS_ADVICE) from error

@@ -479,3 +479,35 @@ class FeedSectionMistake(MistakeCode):
         N_("{file} cannot be understood: {error}"),
         N_("Import the feed again with this version of the software."),
     )
+
+
+class RowMistake(MistakeCode):
+    """What may be wrong with a row of the CSV file that a deny list or a list of grants is made from."""
+
+    NO_HEADER = (
+        "row_no_header",
+        N_("does not begin with the line {columns}"),
+        N_("Put it first, and separate columns with commas."),
+    )
+    COLUMNS = "row_columns", N_("has not {columns} columns"), N_("Give one entry a line, with every column.")
+    NO_CSV = "row_no_csv", N_("this is no CSV file"), N_("Correct the quotation marks.")
+    KIND = "row_kind", N_("is of no known kind"), N_("Begin it with one of: {known}.")
+    IDENTITY = (
+        "row_identity",
+        N_("what identifies a {kind} is {digits} hexadecimal digits"),
+        N_("Correct the line."),
+    )
+    PSEUDONYM = "row_pseudonym", N_("a pseudonym is {digits} hexadecimal digits"), N_("Correct the line.")
+    ORDER = (
+        "row_order",
+        N_("an earlier line says otherwise of the same pseudonym"),
+        N_("Give one day of issue, and the lines of one pseudonym one below the other."),
+    )
+    TOO_MANY = (
+        "row_too_many",
+        N_("more than {most} concessions of one pseudonym"),
+        N_("Give those a card would hold."),
+    )
+    ENDS_FIRST = "row_ends_first", N_("valid_to is before valid_from"), N_("Correct the line.")
+    NUMBER = "row_number", N_("{column} is a number from {least} to {most}"), N_("Correct the line.")
+    DAY = "row_day", N_("{column} is a date from {first} on, like 2026-09-01"), N_("Correct the line.")
