@@ -41,7 +41,7 @@ ROOMS: Final = {
     "decision": ("terminal/trail_words.py",),
     "passenger": (
         "terminal/messages.py",
-        "terminal/screen/display.py",
+        "terminal/screen/display_page.py",
         "terminal/screen/touch.py",
         "terminal/receipt/",
     ),

@@ -8,11 +8,10 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from bench.result import Result, at_most, median_us
 from cardproto.resident.records.event import Event, EventKind, PaidBy
@@ -205,7 +204,7 @@ def with_lists(policy: Policy, folder: Path) -> Policy:
 
 def decision_us(policy: Policy, snapshot: CardSnapshot, zones: int) -> float:
     """Median CPU of one decision in which the fare is looked up in the middle of the zone table."""
-    place = structs.replace(HEARD, zone=1, destination=Spot(zone=min(zones, 30)))
+    place = replace(HEARD, zone=1, destination=Spot(zone=min(zones, 30)))
     ages = Freshness(deny_list_age_s=3600, grants_age_s=3600, document_age_s=3600)
     trip = Trip("bus", 7, 1, shift=1, route=5, place=place, freshness=ages)
     assert decide(snapshot, policy, trip, NOW).outcome.accepted

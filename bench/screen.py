@@ -22,7 +22,8 @@ from bench.cards import SteppedClock, bus, resident
 from bench.result import Result, at_most
 from terminal.app.config.write import new_file
 from terminal.clock import SystemClock
-from terminal.screen.display import Display, DisplaySettings, display_routes
+from terminal.screen.display import Display, DisplaySettings
+from terminal.screen.display_page import display_routes
 from terminal.screen.server import ScreenServer
 from terminal.tap import take_tap
 

@@ -37,5 +37,5 @@ def canteen_console(counter: Counter, state: Path, language: str = "ru") -> Iter
     console = Console(counter.terminal, state, Lock(), Settings(language=language, typed=True))
     for ref, role in STAFF.items():
         console.staff.put(Member(ref=ref, role=role, pin=hashed_pin()))
-    with ScreenServer(console_app(console, areas())) as server:
+    with ScreenServer(console_app(console, areas(console.terminal.profile))) as server:
         yield console, server.url

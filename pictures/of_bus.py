@@ -29,7 +29,8 @@ from terminal.screen.console.pins import hash_pin
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member, card_reference
 from terminal.screen.console.web import console_app
-from terminal.screen.display import Display, DisplaySettings, display_routes
+from terminal.screen.display import Display, DisplaySettings
+from terminal.screen.display_page import display_routes
 from terminal.screen.server import ScreenServer
 from terminal.screen.touch import PassengerTouch
 from terminal.trip.facts import AskedBy, Spot
@@ -142,7 +143,10 @@ def cab(studio: Studio, name: str, language: str, *, shift: bool = True) -> Iter
         pin = hash_pin(PIN, terminal.keys)
         console.staff.put(Member(ref=DRIVER, role=Role.DRIVER, pin=pin, card=card))
         terminal.service_card = console.service_card
-        with ScreenServer(console_app(console, areas())) as server, studio.page(*SIZE) as page:
+        with (
+            ScreenServer(console_app(console, areas(console.terminal.profile))) as server,
+            studio.page(*SIZE) as page,
+        ):
             yield Cab(town, console, page, server.url)
 
 

@@ -18,10 +18,10 @@ from rich.text import Text
 
 import run
 from sim.cli.app import app as sim_app
-from terminal.cli.app import app as terminal_app
+from terminal.cli.app import whole
 
 ROOT = Path(__file__).resolve().parent.parent
-APPS = {"terminal": terminal_app, "sim": sim_app}
+APPS = {"terminal": whole(), "sim": sim_app}
 
 HERE_ONLY = re.compile(
     r"(?<![\w.~-])/(?:work|root|home|Users)/\w|\bindex-url\b|\bpypi\.org|pythonhosted|\bfind-links\s"

@@ -19,7 +19,13 @@ from terminal.app.audience import Audience, Hearing, log_lines, log_worker, said
 from terminal.app.compose import ANY_DAY, open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands_off, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
-from terminal.app.console import ConsoleOptions, PassengerScreen, operator_console, passenger_display
+from terminal.app.console import (
+    ConsoleOptions,
+    PassengerScreen,
+    Screens,
+    operator_console,
+    passenger_display,
+)
 from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.knows import KnownHere, require_shift
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
@@ -69,6 +75,8 @@ class Running(Struct, frozen=True):
     sync: BackgroundSync | None
     look: Callable[[], None]
     """What is looked after whenever the loop comes round: signals, the vehicle."""
+    begun: Callable[[], None]
+    """What begins when cards can be served: the screens' pages."""
     hand: Callable[[TapReport], None]
     """The laboratory that moves this terminal by hand, if one does; it hears last."""
 
@@ -82,6 +90,7 @@ class Running(Struct, frozen=True):
             self.lock,
             recorded=self.recorded,
             look=self.look,
+            begun=self.begun,
             ended=self.hearing.drain,
         )
 
@@ -113,7 +122,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
     """
     # Until there is something to look for: the start looks by itself.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    station, lock = _runnable(config), Lock()
+    station, lock, screens = _runnable(config), Lock(), Screens()
     sys.setswitchinterval(SWITCH_S)
     extensions = ExtensionLoader(config.extensions)
     by_hand = cards_by_hand(clock) if config.laboratory.control is not None else None
@@ -122,7 +131,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         stack.callback(cards.port.close)
         log = stack.enter_context(log_worker(SystemClock()))
         say = said_lines(log)
-        passenger = stack.enter_context(_display(config, station.profile, clock, say))
+        passenger = stack.enter_context(_display(config, station.profile, clock, say, screens))
         devices = stack.enter_context(
             device_board(config.signals.names, _extension_source(config), extensions, SystemClock())
         )
@@ -150,6 +159,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
                 lock,
                 cards.port.name,
                 say,
+                screens.served,
             )
         )
         around = Running(
@@ -166,6 +176,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             operator=Guarded("screen:console", console, vitals.device_is),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
             look=lambda: _all(looks),
+            begun=partial(screens.start, vitals.device_is),
             hand=stack.enter_context(_moved_by_hand(config, by_hand, clock, link)),
         )
         _begin(stack, config, around)
@@ -186,10 +197,10 @@ def _cards(
 
 
 def _display(
-    config: StationConfig, profile: str, clock: Clock, say: Callable[[str], None]
+    config: StationConfig, profile: str, clock: Clock, say: Callable[[str], None], screens: Screens
 ) -> AbstractContextManager[PassengerScreen]:
     screen, languages = config.screen, (config.terminal.language, config.terminal.second_language)
-    return passenger_display(screen.enabled, screen.port, languages, profile, clock, say)
+    return passenger_display(screen.enabled, screen.port, languages, profile, clock, say, screens.served)
 
 
 @contextmanager

@@ -70,14 +70,15 @@ def serve(
     *,
     recorded: Callable[[CardConnection], CardConnection] = lambda connection: connection,
     look: Callable[[], None] = lambda: None,
+    begun: Callable[[], None] = lambda: None,
     ended: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve cards until the source is exhausted or SIGTERM/SIGINT arrives; then stop cleanly.
 
     A `JournalError` ends the loop: a terminal that cannot record must not sell. `lock` is held during each tap,
     where others work at the same terminal. `recorded` may wrap each connection, to write down what is said on it.
-    `vitals` hears of everything, and of the end last. `look` is called whenever the loop comes round, `ended` when it
-    does no more. The reader stays open: its owner closes it.
+    `vitals` hears of everything, and of the end last. `look` is called whenever the loop comes round, `begun`
+    before that, `ended` when it does no more. The reader stays open: its owner closes it.
     """
     clock = terminal.clock
 
@@ -114,6 +115,7 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: presence.stop())
     vitals.ready()
+    begun()
     try:
         presence.run(max_taps=cards.taps)
     finally:

@@ -1,87 +1,74 @@
-"""The `terminal` command, assembled: one file per command, heavy imports only inside the command that needs them."""
+"""The `terminal` command, assembled: one file per command, loaded only when it is asked for.
+
+A validator that starts loads and makes the options of `run` alone, not those of seventy other commands.
+"""
 
 from __future__ import annotations
 
 import sys
-from copy import copy
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
 from cardcli import output, version_line
-from terminal.cli import (
-    backup,
-    canteen,
-    canteen_lists,
-    canteen_reports,
-    card,
-    clock,
-    collector,
-    collector_terminals,
-    collector_views,
-    config,
-    demo,
-    desk,
-    export,
-    fleet,
-    health,
-    journal,
-    policy,
-    policy_gtfs,
-    policy_impact,
-    receipt,
-    recompute,
-    run,
-    shift,
-    staff,
-    storm,
-    sync,
-)
-from terminal.cli.fault import explain
 from terminal.errors import TerminalError
 
-app = typer.Typer(
-    name="terminal",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
+Place: TypeAlias = tuple[str, str]
+"""A module of this package and a function there; the commands of a group are `app` or another `Typer` there."""
+
+COMMANDS: Final[Mapping[str, Place]] = {
+    "run": ("run", "run"),
+    "health": ("health", "health"),
+    "backup": ("backup", "backup"),
+    "restore": ("backup", "restore"),
+    "demo": ("demo", "demo"),
+    "desk": ("desk", "desk"),
+    "storm": ("storm", "storm"),
+    "sync": ("sync", "sync"),
+    "enrol": ("collector_terminals", "enrol_here"),
+}
+GROUPS: Final = (
+    "collector",
+    "fleet",
+    "config",
+    "shift",
+    "staff",
+    "card",
+    "clock",
+    "journal",
+    "canteen",
+    "export",
+    "policy",
+    "receipt",
 )
-app.command("run")(run.run)
-app.command("health")(health.health)
-app.command("backup")(backup.backup)
-app.command("restore")(backup.restore)
-app.command("demo")(demo.demo)
-app.command("desk")(desk.desk)
-app.command("storm")(storm.storm)
-app.command("sync")(sync.sync)
-app.command("enrol")(collector_terminals.enrol_here)
-collector.app.command("status")(collector_views.status)
-collector.app.command("terminals")(collector_views.terminals)
-collector.app.command("alarms")(collector_views.alarms)
-collector.app.command("ack")(collector_views.ack)
-collector.app.command("report")(collector_views.report)
-collector.app.command("backup")(collector_views.backup)
-collector.app.command("enrol")(collector_terminals.enrol)
-collector.app.command("revoke")(collector_terminals.revoke)
-journal.app.command("recompute")(recompute.recompute)
-policy.app.command("import-gtfs")(policy_gtfs.import_gtfs)
-policy.app.command("impact")(policy_impact.impact)
-policy.app.command("gtfs-routes")(policy_gtfs.gtfs_routes)
-app.add_typer(collector.app, name="collector")
-app.add_typer(fleet.app, name="fleet")
-app.add_typer(config.app, name="config")
-app.add_typer(shift.app, name="shift")
-app.add_typer(staff.app, name="staff")
-app.add_typer(card.app, name="card")
-app.add_typer(clock.app, name="clock")
-app.add_typer(journal.app, name="journal")
-canteen.app.add_typer(canteen_lists.roster_app, name="roster")
-canteen.app.add_typer(canteen_lists.prices_app, name="prices")
-canteen.app.command("report")(canteen_reports.report)
-canteen.app.command("month")(canteen_reports.month)
-app.add_typer(canteen.app, name="canteen")
-app.add_typer(export.app, name="export")
-app.add_typer(policy.app, name="policy")
-app.add_typer(receipt.app, name="receipt")
+"""Each is the module of its name, and has what `WITHIN` adds."""
+WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
+    "collector": {
+        "status": ("collector_views", "status"),
+        "terminals": ("collector_views", "terminals"),
+        "alarms": ("collector_views", "alarms"),
+        "ack": ("collector_views", "ack"),
+        "report": ("collector_views", "report"),
+        "backup": ("collector_views", "backup"),
+        "enrol": ("collector_terminals", "enrol"),
+        "revoke": ("collector_terminals", "revoke"),
+    },
+    "journal": {"recompute": ("recompute", "recompute")},
+    "policy": {
+        "import-gtfs": ("policy_gtfs", "import_gtfs"),
+        "impact": ("policy_impact", "impact"),
+        "gtfs-routes": ("policy_gtfs", "gtfs_routes"),
+    },
+    "canteen": {
+        "roster": ("canteen_lists", "roster_app"),
+        "prices": ("canteen_lists", "prices_app"),
+        "report": ("canteen_reports", "report"),
+        "month": ("canteen_reports", "month"),
+    },
+}
 
 
 def _print_version(wanted: bool) -> None:
@@ -90,7 +77,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def terminal(
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
@@ -108,20 +94,48 @@ def _command() -> None:
     try:
         _asked_for(sys.argv[1:2])()
     except TerminalError as error:
+        from terminal.cli.fault import explain
+
         sys.exit(explain(error))
 
 
+def whole() -> typer.Typer:
+    """Every command."""
+    return _made(COMMANDS, GROUPS)
+
+
 def _asked_for(words: list[str]) -> typer.Typer:
-    """`app` with the command that begins with `words` alone, or whole where it is none: a validator that starts need
-    not wait until the options of seventy other commands are made.
-    """
-    commands = [one for one in app.registered_commands if one.name in words]
-    groups = [one for one in app.registered_groups if one.name in words]
-    if not commands and not groups:
-        return app
-    alone = copy(app)
-    alone.registered_commands, alone.registered_groups = commands, groups
-    return alone
+    """The command that begins with `words` alone, or all of them where it is none."""
+    commands = {name: place for name, place in COMMANDS.items() if name in words}
+    groups = [name for name in GROUPS if name in words]
+    return _made(commands, groups) if commands or groups else whole()
+
+
+def _made(commands: Mapping[str, Place], groups: Sequence[str]) -> typer.Typer:
+    app = typer.Typer(name="terminal", no_args_is_help=True, pretty_exceptions_enable=False)
+    app.callback()(terminal)
+    for name, place in commands.items():
+        app.command(name)(_at(place))
+    for name in groups:
+        app.add_typer(_group(name), name=name)
+    return app
+
+
+@cache
+def _group(name: str) -> typer.Typer:
+    group: typer.Typer = _at((name, "app"))
+    for below, place in WITHIN.get(name, {}).items():
+        thing = _at(place)
+        if isinstance(thing, typer.Typer):
+            group.add_typer(thing, name=below)
+        else:
+            group.command(below)(thing)
+    return group
+
+
+def _at(place: Place) -> Any:
+    module, name = place
+    return getattr(import_module(f"terminal.cli.{module}"), name)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
+
+from msgspec import Struct, field
 
 from terminal.policy.document.meals import PAID, PARENTS
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
+class Serving(Struct, frozen=True):
     """One portion as it goes into the records: what, for which day, who pays how much, on which ground.
 
     `category` is the concession codes of the ground, "meals_2" and the like for one that reveals health
@@ -41,8 +41,7 @@ class Serving:
         return self.category != PAID
 
 
-@dataclass(frozen=True, slots=True)
-class BasketLine:
+class BasketLine(Struct, frozen=True):
     """So many of one product at the buffet; `foods` are the names a parent may forbid it by, its own included."""
 
     product: str

@@ -11,10 +11,12 @@ against any list, only that everything else follows from it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from cardproto.desfire.commands import (
     INS_READ_DATA,
@@ -54,8 +56,7 @@ Command = tuple[int, bytes, bytes]
 """INS, header and plain data of one command of the card's transaction."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedTap:
+class RecordedTap(Struct, frozen=True):
     """What a row holds of one tap. `trip` has what the row states in fields of its own, `known` what else the terminal
     knew. `read` is (rights, event) as on the card; `event` what was to be written, empty for nothing. `states` is what
     else the row says of the decision, by the names of `_following`.
@@ -75,8 +76,7 @@ class RecordedTap:
     states: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Deviation:
+class Deviation(Struct, frozen=True):
     """One thing the record says and its own inputs do not lead to."""
 
     what: str
@@ -84,8 +84,7 @@ class Deviation:
     recomputed: object
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedCash:
+class RecordedCash(Struct, frozen=True):
     """What a record holds of one cash sale."""
 
     at: datetime

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from terminal.policy.keyed_file import (
     IssuedList,
@@ -57,8 +58,7 @@ class DenyList(IssuedList, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class AllDenied:
+class AllDenied(Struct, frozen=True):
     """All have an entry of one of `kinds`: for a scenario, or a card whose entry is already known."""
 
     name: str

@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from cardproto.resident.records.rights import CONCESSION_SLOTS, Concession, day_of, days_of
 from terminal.errors import Mistake, RegionDocumentError
@@ -44,8 +45,7 @@ _CONTENT: Final = struct.Struct(">H" + "BBHH" * CONCESSION_SLOTS)
 GRANTS_LIST: Final = ListFormat("list of grants", b"RCGL", 2, _CONTENT.size)
 
 
-@dataclass(frozen=True, slots=True)
-class LocalGrants:
+class LocalGrants(Struct, frozen=True):
     """What the list says of one holder, and when that was issued. Slots as on a card."""
 
     issued_on: date

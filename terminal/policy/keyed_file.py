@@ -19,12 +19,14 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2s, sha256
 from pathlib import Path
 from typing import Final, NoReturn, Protocol, TypeVar
+
+from msgspec import Struct
 
 from terminal.errors import Mistake, RegionDocumentError
 from terminal.files import SHARED, replacing
@@ -67,8 +69,7 @@ class IssuedList(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ListIssue:
+class ListIssue(Struct, frozen=True):
     """What a list says of itself: `issued_at` is aware, to the second."""
 
     version: int
@@ -76,8 +77,7 @@ class ListIssue:
     issued_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ListFormat:
+class ListFormat(Struct, frozen=True):
     """One kind of list: `what` it is called in messages, its magic, format number, and bytes of a record's content."""
 
     what: str

@@ -234,6 +234,11 @@ class RuleMistake(MistakeCode):
         N_("`{medium}` cannot keep what was paid"),
         N_('Write media = ["transport_card"].'),
     )
+    NEVER_DEARER = (
+        "never_dearer",
+        N_("every ride costs {price_minor}, so none is dearer than what was paid"),
+        N_('Write kind = "free_window", or give fares that differ.'),
+    )
     BEFORE_PASS = (
         "before_pass",
         N_("`{right}` stands before `pass`, so the purse would pay for a ride that a pass covers"),

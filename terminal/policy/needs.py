@@ -9,9 +9,10 @@ needs comes from the roster, which is replaced while it runs.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.policy.document.fares import AnyFareRule, DistanceFares, FlatFare
 from terminal.policy.document.journeys import AmountCap, MixedWindow, UnknownBoarding, ZonePairReturn
@@ -47,8 +48,7 @@ NAMED: Final[Mapping[str, str]] = MappingProxyType(
 """Every fact that may be needed, in words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """`path` of the document looks at `fact` by `rule`, on these modes and routes (none named: on all).
 
     `answered`: the document says what holds while the fact is not known.

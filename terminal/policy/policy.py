@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 from types import MappingProxyType
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from terminal.policy.counters.index import CardCounters, Counter
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
@@ -73,8 +74,7 @@ class ServiceDays:
         return today - ONE_DAY if local.hour < self._end_hour else today
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What `decide` needs of a region. Make one with `Policy.of`; it never changes."""
 
     document: RegionDocument

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from terminal.errors import Mistake
 from terminal.policy.base import Thing, Weekday, unique, unknown
@@ -33,8 +34,7 @@ class Ride(NamedTuple):
     length_m: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
+class Area(Struct, frozen=True):
     """One alternative of a scope; None: does not matter."""
 
     modes: frozenset[str] | None
@@ -97,8 +97,7 @@ def areas_of(scope: tuple[Scope, ...], zones: Mapping[str, int]) -> tuple[Area, 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class YearlySeason:
+class YearlySeason(Struct, frozen=True):
     """T-15: days of the year as month * 100 + day."""
 
     first: int
@@ -117,8 +116,7 @@ class YearlySeason:
         return today >= self.first or today <= self.last
 
 
-@dataclass(frozen=True, slots=True)
-class WeekTimes:
+class WeekTimes(Struct, frozen=True):
     """Per weekday, Monday first: spans of seconds of the day, their ends excluded, in order and apart."""
 
     days: tuple[tuple[tuple[int, int], ...], ...]

@@ -183,10 +183,10 @@ class _Rider:
         if bank_card is not None:
             stopped = UNPAID if bank_card.deny_listed else EMPTY_DENY_LIST
             card = BankSnapshot(TOKEN, bank_card.expires_on, bank_card.readable, bank_card.authenticated)
-            return decide(card, replace(self.policy, bank_deny_list=stopped), trip, at)
+            return decide(card, structs.replace(self.policy, bank_deny_list=stopped), trip, at)
         if self.card is None or self.listed is None:
             return _for_cash(self.policy, trip, at)
-        policy = replace(self.policy, deny_list=DENIED[self.denied], grants=self.listed)
+        policy = structs.replace(self.policy, deny_list=DENIED[self.denied], grants=self.listed)
         return decide(self.card, policy, trip, at)
 
     def _took(self, decision: Decision, day: date) -> None:

@@ -12,15 +12,17 @@ slow misses the oldest entries, and sees so by their numbers.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from msgspec import Struct, field
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -88,8 +90,10 @@ class EventFeed(Generic[T]):
     @contextmanager
     def listening(self, after: int | None = None) -> Iterator[Subscriber[T]]:
         """Follow from number `after`; None: from the newest entry, included. Only on a running event loop."""
+        import asyncio  # noqa: PLC0415 30 ms that a terminal's start does not wait for
+
         start = max(self._newest - 1, 0) if after is None else after
-        listener = Subscriber(self, start, asyncio.get_running_loop())
+        listener = Subscriber(self, start, asyncio.get_running_loop(), asyncio.Event())
         with self._lock:
             self._listeners.add(listener)
         try:
@@ -112,9 +116,9 @@ class Subscriber(Struct, Generic[T], eq=False):
     feed: EventFeed[T]
     seen: int
     loop: asyncio.AbstractEventLoop
+    _event: asyncio.Event
     woken: bool = False
     """A wake-up is on its way: a fast publisher leaves no more than one in the loop's queue."""
-    _event: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
         try:
@@ -124,9 +128,11 @@ class Subscriber(Struct, Generic[T], eq=False):
 
     async def entries(self, timeout_s: float | None = None) -> list[Numbered[T]]:
         """Wait for entries not seen yet; empty when `timeout_s` passed without any."""
+        from asyncio import wait_for  # noqa: PLC0415 as above
+
         if self.seen >= self.feed.newest:
             try:
-                await asyncio.wait_for(self._event.wait(), timeout_s)
+                await wait_for(self._event.wait(), timeout_s)
             except TimeoutError:
                 return []
         self._event.clear()

@@ -6,25 +6,27 @@
 
 The tap's thread never enters it; it only puts values into feeds.
 
-Every answer carries the same headers. Nothing is loaded from anywhere else, no script or style stands in a
-page, nothing is framed by strangers. Requests must name a loopback host: a page of the Internet that points its
-own name at 127.0.0.1 gets no answer."""
+The port is taken when the server is made, the rest only once it is started, in its thread: what serves pages takes a
+sixth of a second to load, and a terminal is ready without. Requests that come earlier wait.
+"""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from errno import EACCES, EADDRINUSE
-from threading import Thread
+from threading import Lock, Thread
 from types import TracebackType
-from typing import Final, Self
-
-import uvicorn
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from terminal.errors import PortInUse, TerminalError
-from terminal.screen.stream import STOPPING
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+MakeApp: TypeAlias = "Callable[[], ASGIApp]"
+OnFailure: TypeAlias = Callable[[Exception], object]
 
 MAX_CONNECTIONS: Final = 64
 SHUTDOWN_S: Final = 1
@@ -32,45 +34,46 @@ SHUTDOWN_S: Final = 1
 
 
 class ScreenServer:
-    """Serves `app`, with the headers of `terminal.screen.server`, from `start` to `stop`."""
+    """Serves an application, with the headers of `terminal.screen.headers`, from `start` to `stop`."""
 
     def __init__(self, app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> None:
         """Port 0: any free one. Raises `PortInUse`, or `TerminalError` for an address that cannot be used."""
+        self._make: MakeApp = lambda: app
+        self._failed: OnFailure = _raised
         self._listening = _listen(host, port)
         self.host = host
         self.port: int = self._listening.getsockname()[1]
-        self._app = SecureHeaders(app, LOOPBACK | {host})
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                self._serve,
-                interface="asgi3",
-                lifespan="off",
-                log_config=None,
-                log_level="error",
-                access_log=False,
-                ws="none",
-                http="h11",
-                loop="asyncio",
-                limit_concurrency=MAX_CONNECTIONS,
-                timeout_graceful_shutdown=SHUTDOWN_S,
-                server_header=False,
-                date_header=False,
-            )
-        )
+        self._server: uvicorn.Server | None = None
+        self._ended = False
+        self._ending = Lock()
         self._thread = Thread(target=self._run, name="screen", daemon=True)
+
+    @classmethod
+    def made_later(cls, make: MakeApp, host: str = "127.0.0.1", port: int = 0) -> ScreenServer:
+        """Serves what `make` makes once the server is started, in its thread. Raises as `ScreenServer`."""
+        server = cls(_not_made, host, port)
+        server._make = make
+        return server
 
     @property
     def url(self) -> str:
         """Where the app's `/` is, without a slash at the end."""
         return f"http://{self.host}:{self.port}"
 
-    def start(self) -> None:
-        """Serve from now on. Requests are taken at once: the socket listens since the server was made."""
+    def start(self, failed: OnFailure | None = None) -> None:
+        """Serve from now on. Requests are taken at once: the socket listens since the server was made.
+
+        What is raised while the application is made, `failed` hears in the server's thread, and the port is given back.
+        """
+        self._failed = failed or _raised
         self._thread.start()
 
     def stop(self) -> None:
         """Let open streams end, then stop; safe to call again."""
-        self._server.should_exit = True
+        with self._ending:
+            self._ended = True
+            if self._server is not None:
+                self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join()
         self._listening.close()
@@ -88,14 +91,55 @@ class ScreenServer:
         self.stop()
 
     def _run(self) -> None:
-        self._server.run(sockets=[self._listening])
+        try:
+            server = self._made()
+        except Exception as error:  # noqa: BLE001 a page that cannot be served must not go unseen, nor end a terminal
+            self._listening.close()
+            self._failed(error)
+            return
+        with self._ending:
+            self._server = server
+            server.should_exit = self._ended
+        server.run(sockets=[self._listening])
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[STOPPING] = self._stopping
-        await self._app(scope, receive, send)
+    def _made(self) -> uvicorn.Server:
+        import uvicorn  # noqa: PLC0415 what serves pages is loaded beside the first taps, not before them
 
-    def _stopping(self) -> bool:
-        return self._server.should_exit
+        from terminal.screen.headers import LOOPBACK, SecureHeaders  # noqa: PLC0415
+        from terminal.screen.stream import STOPPING  # noqa: PLC0415
+
+        app = SecureHeaders(self._make(), LOOPBACK | {self.host})
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            scope[STOPPING] = lambda: server.should_exit
+            await app(scope, receive, send)
+
+        server = uvicorn.Server(
+            uvicorn.Config(
+                answer,
+                interface="asgi3",
+                lifespan="off",
+                log_config=None,
+                log_level="error",
+                access_log=False,
+                ws="none",
+                http="h11",
+                loop="asyncio",
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_graceful_shutdown=SHUTDOWN_S,
+                server_header=False,
+                date_header=False,
+            )
+        )
+        return server
+
+
+async def _not_made(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise AssertionError("this server makes its application later")
+
+
+def _raised(error: Exception) -> None:
+    raise error
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -113,67 +157,3 @@ def _listen(host: str, port: int) -> socket.socket:
     # Inherited by connections: without it an event may wait 40 ms for the browser's delayed acknowledgement.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
-
-
-POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "media-src 'self'",
-        "font-src 'self'",
-        "frame-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'self'",
-    )
-)
-
-HEADERS: Final = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # "no-referrer" makes browsers send forms with the origin "null"
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), usb=(), serial=()",
-}
-
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
-
-
-class SecureHeaders:
-    """Puts `HEADERS` on every answer (pages that say nothing are not cached) and refuses foreign host names.
-
-    `hosts` are the names by which the screen may be called, without port.
-    """
-
-    def __init__(self, app: ASGIApp, hosts: frozenset[str] = LOOPBACK) -> None:
-        self._app = app
-        self._hosts = hosts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
-        if _name(Headers(scope=scope).get("host", "")) in self._hosts:
-            await self._app(scope, receive, with_headers)
-        else:
-            await PlainTextResponse("This screen is local.\n", 421)(scope, receive, with_headers)
-
-
-def _name(host: str) -> str:
-    """The host without its port."""
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0].lower()

@@ -285,7 +285,7 @@ class DeniedPerson:
 def policy_of(asked: Asked, rules: Rules) -> Policy:
     if not asked.denied:
         return REGION
-    return replace(REGION, deny_list=DeniedCard() if rules.deny_by_card else DeniedPerson())
+    return structs.replace(REGION, deny_list=DeniedCard() if rules.deny_by_card else DeniedPerson())
 
 
 def trip_of(asked: Asked, rules: Rules) -> Trip:

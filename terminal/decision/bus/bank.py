@@ -6,9 +6,10 @@ date, and a token, the keyed hash of its number (D-04).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.codes import Admission
 from terminal.decision.bus.effects import BankEffect, FareEffect
@@ -25,8 +26,7 @@ from terminal.trip.facts import Trip
 BANK: Final = MEDIA.index(FareMedium.BANK_CARD)
 
 
-@dataclass(frozen=True, slots=True)
-class BankSnapshot:
+class BankSnapshot(Struct, frozen=True):
     """What one tap learned of a bank card. `expires_on` is its last day, `authenticated` the result of offline
     data authentication, `token` the keyed hash of its number.
     """

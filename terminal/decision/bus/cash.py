@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.decision.bus.effects import FareEffect
 from terminal.decision.bus.fare import single_fare
@@ -23,8 +24,7 @@ from terminal.trip.facts import Trip
 CASH: Final = MEDIA.index(FareMedium.CASH)
 
 
-@dataclass(frozen=True, slots=True)
-class CashDecision:
+class CashDecision(Struct, frozen=True):
     """`sum_minor` is what all persons pay together; `message` says why nothing is sold when it is None."""
 
     sum_minor: int | None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from dataclasses import dataclass
 from datetime import date, timedelta
+
+from msgspec import Struct
 
 from terminal.decision.bus.effects import FareEffect
 from terminal.policy.document.rights import Product, SaleWindow
@@ -12,8 +13,7 @@ from terminal.policy.policy import Policy
 from terminal.trail import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Sale:
+class Sale(Struct, frozen=True):
     """`first` and `last` are the days the product would be sold for; `price_minor` None: not in this document."""
 
     allowed: bool

@@ -7,7 +7,8 @@ when what is known of the account is too old.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from terminal.codes import Admission
 from terminal.decision.canteen.effects import AccountEffect
@@ -19,8 +20,7 @@ from terminal.trail import Effect, Reason
 from terminal.trip.pupil import Age, Pupil
 
 
-@dataclass(frozen=True, slots=True)
-class SaleDecision:
+class SaleDecision(Struct, frozen=True):
     """`sold_minor` leaves the buffet account when the outcome is accepted; `forbidden` names what to take out."""
 
     outcome: Outcome

@@ -7,9 +7,8 @@ terminal served without it (M-19). The passenger's message does not depend on wh
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
@@ -69,7 +68,7 @@ def _pupil(tap: Tap, trail: Trail) -> Pupil:
     known = tap.trip.canteen.pupil
     if known is None:
         return Pupil(ref=b"", school=tap.trip.canteen.school, grants=tuple(_grants_on(tap)), served=tap.meals)
-    return structs.replace(
+    return replace(
         known,
         grants=newest_of(_grants_on(tap), known.grants, trail),
         served=tap.meals & ~known.annulled | known.served,
@@ -101,4 +100,4 @@ def _serve(tap: Tap, trail: Trail, kind: MealKind, pupil: Pupil, meal: Serving) 
     outcome = Outcome(Message.MEAL_OK, Admission.LET_IN, values={"meal": kind.id})
     paid_by = PaidBy.BUDGET if meal.entitled else PaidBy.NOTHING
     decision = accept(tap, trail, outcome, EventKind.MEAL, paid_by, meals=pupil.served | 1 << kind.bit)
-    return structs.replace(decision, meal=meal, flags=(*decision.flags, *meal.flags))
+    return replace(decision, meal=meal, flags=(*decision.flags, *meal.flags))

@@ -6,9 +6,10 @@ For a ground that reveals health only its effect, the number of meals, enters th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.decision.canteen.effects import GroundEffect
 from terminal.decision.tap import Trail
@@ -20,16 +21,14 @@ from terminal.trip.pupil import MealGrant, Pupil
 FIRST_SHIFT: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Entitlement:
+class Entitlement(Struct, frozen=True):
     """What a pupil gets on a day: the portions of each kind (several where grounds add), and the category."""
 
     portions: Mapping[str, tuple[Portion, ...]]
     category: str = PAID
 
 
-@dataclass(frozen=True, slots=True)
-class _Ground:
+class _Ground(Struct, frozen=True):
     """A grant that holds, with the rule of its code that fits grade and shift."""
 
     code: int

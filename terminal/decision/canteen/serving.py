@@ -6,8 +6,9 @@ a network: an entitled meal is given on what is known, and flagged where that is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, time
+
+from msgspec import Struct
 
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.entitlement import Entitlement, entitlement
@@ -33,8 +34,7 @@ from terminal.trail import Effect
 from terminal.trip.pupil import Age, Pupil
 
 
-@dataclass(frozen=True, slots=True)
-class MealRefusal:
+class MealRefusal(Struct, frozen=True):
     """No meal: the message. Why stands in the trail."""
 
     message: Message

@@ -11,7 +11,8 @@ from terminal.clock import SystemClock
 from terminal.decision.outcome import Outcome
 from terminal.lab.desk.town import PLACES
 from terminal.lab.desk.words import LANGUAGES
-from terminal.screen.display import Display, DisplaySettings, display_routes
+from terminal.screen.display import Display, DisplaySettings
+from terminal.screen.display_page import display_routes
 
 BEAT_S: Final = 0.5
 

@@ -8,6 +8,8 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final
 
+from msgspec import Struct
+
 from terminal.policy.base import Weekday
 from terminal.policy.document.counters import COUNTER_BITS, Counters, Period
 
@@ -48,8 +50,7 @@ class Counter:
         return counters & self.kept | fits << self.shift
 
 
-@dataclass(frozen=True, slots=True)
-class CardCounters:
+class CardCounters(Struct, frozen=True):
     """All counters of one layout."""
 
     layout: int

@@ -1,15 +1,17 @@
 """The ordinary fares of a region document made ready for looking up: what does this ride cost, on this medium?
 
-Prices travel in thousandths of a kopeck until the end, so that they are rounded once (T-08).
+Prices travel in thousandths of a minor unit until the end, so that they are rounded once (T-08).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from terminal.policy.base import FareMedium
 from terminal.policy.document.fares import (
@@ -48,7 +50,7 @@ class Quote(NamedTuple):
 
 
 class Price(Protocol):
-    """How a rule's price is found; amounts in thousandths of a kopeck, `NO_FARE` or `UNKNOWN`."""
+    """How a rule's price is found; amounts in thousandths of a minor unit, `NO_FARE` or `UNKNOWN`."""
 
     @property
     def everywhere(self) -> bool:
@@ -76,8 +78,7 @@ class Price(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class FlatPrice:
+class FlatPrice(Struct, frozen=True):
     """The same for every ride."""
 
     by_medium: tuple[int, ...]
@@ -95,8 +96,7 @@ class FlatPrice:
     least_base = base
 
 
-@dataclass(frozen=True, slots=True)
-class ZonePrice:
+class ZonePrice(Struct, frozen=True):
     """A matrix per medium; rows and columns by `places`, which maps a zone's number to its place."""
 
     places: Mapping[int, int]
@@ -132,8 +132,7 @@ class ZonePrice:
         return self.cheapest(ride, self.base_medium)
 
 
-@dataclass(frozen=True, slots=True)
-class DistancePrice:
+class DistancePrice(Struct, frozen=True):
     """City fare and kilometres (T-06)."""
 
     first: tuple[int, ...]
@@ -162,8 +161,7 @@ class DistancePrice:
         return self.cheapest(ride, self.base_medium)
 
 
-@dataclass(frozen=True, slots=True)
-class FareLine:
+class FareLine(Struct, frozen=True):
     """One rule: where and when it holds (None: always), its price, and the transfer it opens."""
 
     rule: str
@@ -173,23 +171,46 @@ class FareLine:
     opens: str
 
 
+REMEMBERED: Final = 1024
+"""How many quotes a sheet remembers: some hundred bytes each."""
+
+
 @dataclass(frozen=True, slots=True)
 class FareSheet:
-    """The fares from `first_day` (an ordinal) on. `flat`: what a ride no rule is about costs, if anything."""
+    """The fares from `first_day` (an ordinal) on. `flat`: what a ride no rule is about costs, if anything.
+
+    Quotes that hold at any time are remembered: a vehicle asks for few of them, again and again.
+    """
 
     first_day: int
     base_milli: int
     flat: FareLine | None
     by_route: Mapping[int, tuple[FareLine, ...]]
     any_route: tuple[FareLine, ...]
+    _known: dict[tuple[Ride, int, bool], Quote] = field(default_factory=dict)
 
     def quote(self, ride: Ride, local: datetime, medium: int, *, dearest: bool) -> Quote | None:
         """The ordinary fare of `ride` at a local time, or None when it is unknown.
 
         With `dearest` an unknown one is the most it can be; it stays None where no fare is about the ride.
         """
+        asked = (ride, medium, dearest)
+        quote = self._known.get(asked)
+        if quote is not None:
+            return quote
+        lines = self.by_route.get(ride.route, self.any_route)
+        quote = self._among(lines, ride, local, medium, dearest=dearest)
+        if quote is not None and all(line.times is None for line in lines):
+            if len(self._known) == REMEMBERED:
+                self._known.clear()
+            self._known[asked] = quote
+        return quote
+
+    def _among(
+        self, lines: tuple[FareLine, ...], ride: Ride, local: datetime, medium: int, *, dearest: bool
+    ) -> Quote | None:
         unsure: list[FareLine] = []
-        for line in self.by_route.get(ride.route, self.any_route):
+        for line in lines:
             if line.modes is not None and ride.mode not in line.modes:
                 continue
             if line.times is not None and not line.times.at(local):
@@ -233,8 +254,7 @@ class FareSheet:
         return Quote(line.rule, (fare_milli + 500) // 1000, base_milli, assumed, line.opens)
 
 
-@dataclass(frozen=True, slots=True)
-class FareBook:
+class FareBook(Struct, frozen=True):
     """All fare sheets, the newest first."""
 
     sheets: tuple[FareSheet, ...]

@@ -16,10 +16,11 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from cardproto.resident.limits import LONGEST_AGE_S, MOST_TRANSFERS
 from terminal.policy.gtfs.index import Index
@@ -53,8 +54,7 @@ class Written(NamedTuple):
     amount_minor: int
 
 
-@dataclass(frozen=True, slots=True)
-class CardLayout:
+class CardLayout(Struct, frozen=True):
     """Fields of a `JourneyState` in the order in which they lie in the bits, with their widths. Made by `layout_of`."""
 
     edition: int
@@ -250,8 +250,7 @@ def longest_limit_s(index: Index, longest_change_s: int) -> int:
     return max([longest_change_s, *limits])
 
 
-@dataclass(frozen=True, slots=True)
-class _Needs:
+class _Needs(Struct, frozen=True):
     """What the transfer rules can ask of a journey. `run` is the largest count that makes a difference."""
 
     run: int

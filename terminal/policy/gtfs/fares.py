@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from terminal.policy.gtfs.card import CardLayout, layout_of
 from terminal.policy.gtfs.index import Index, Rider
@@ -12,8 +13,7 @@ from terminal.policy.gtfs.section import Destination, Fallback, GtfsFares
 from terminal.policy.gtfs.tables import GtfsTables
 
 
-@dataclass(frozen=True, slots=True)
-class FeedFares:
+class FeedFares(Struct, frozen=True):
     """Make one with `FeedFares.of`; it never changes."""
 
     index: Index

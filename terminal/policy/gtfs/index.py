@@ -5,8 +5,9 @@ group), prices under (rider, medium). A lookup costs the same for ten rules and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+from msgspec import Struct, field
 
 from terminal.policy.gtfs.places import BLANK, Keys, Places
 from terminal.policy.gtfs.services import ServiceWindow
@@ -68,8 +69,7 @@ JoinRule = tuple[int, int] | None
 """Numbers of the stops where the legs end and begin; None: both are of one station."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prices:
+class Prices(Struct, frozen=True, eq=False):
     """What each product, by its number, costs one kind of rider with one medium; None: not for him."""
 
     of: tuple[ProductPrice | None, ...]
@@ -95,8 +95,7 @@ REMEMBERED: Final = 1024
 _Buckets = Mapping[int, tuple[LegRule, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """Lookups over one feed; make it with `index_of`. `prices_of` remembers what it worked out."""
 
     tables: GtfsTables

@@ -7,9 +7,10 @@ a card needs a few bits to remember where its holder boarded.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from terminal.policy.gtfs.tables import GtfsTables, Stop
 
@@ -40,8 +41,7 @@ class FeedPlace(NamedTuple):
         return stop in (number, self.station)
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Struct, frozen=True):
     """`networks` gives the network key of every route, BLANK for a route in none."""
 
     networks: Mapping[str, int]

@@ -7,15 +7,16 @@ includes its start and excludes its end.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from terminal.policy.gtfs.tables import DAY_S, CalendarDate, Exceptional, FeedCalendar, GtfsTables
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """The days of one service; `weekdays` has bit 0 for Monday. `also`: only those that are days of this one, too."""
 
     weekdays: int = 0

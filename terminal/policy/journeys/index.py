@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.policy.base import FareMedium
 from terminal.policy.counters.index import CardCounters, Counter
@@ -37,8 +38,7 @@ RULES: Final = {FreeWindow: "T-30", ReducedWindow: "T-31", MixedWindow: "T-32", 
 """The rule of each kind of transfer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """What a paid ride opens. `number` is what the card remembers; `most` None: unlimited; price 0: free; `paid` keeps
     the dearest price paid so far, where a dearer ride pays the difference.
     """
@@ -57,8 +57,7 @@ class Transfer:
     paid: Counter | None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckInRule:
+class CheckInRule(Struct, frozen=True):
     """T-07, with its counters."""
 
     areas: tuple[Area, ...]
@@ -79,8 +78,7 @@ class CheckInRule:
         return sum_minor // self.reserve.unit_minor * self.reserve.unit_minor
 
 
-@dataclass(frozen=True, slots=True)
-class SpentCap:
+class SpentCap(Struct, frozen=True):
     """At most so much money in a period; `tiers` from the cheapest to the dearest. `everywhere`: every ride is in the
     cheapest.
     """
@@ -94,8 +92,7 @@ class SpentCap:
     concessions: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class RideCap:
+class RideCap(Struct, frozen=True):
     """After so many paid rides in a period the others are free."""
 
     id: str
@@ -109,8 +106,7 @@ class RideCap:
 FareCap = SpentCap | RideCap
 
 
-@dataclass(frozen=True, slots=True)
-class GraceRule:
+class GraceRule(Struct, frozen=True):
     """T-18, with its counter."""
 
     concessions: frozenset[int]

@@ -6,11 +6,12 @@ Schools are named by the caller; one the document does not list, or the empty na
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, time, timedelta
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from terminal.policy.base import Weekday
 from terminal.policy.document.meals import (
@@ -43,8 +44,7 @@ class SchoolDay(Enum):
     """No calendar of the school states this day."""
 
 
-@dataclass(frozen=True, slots=True)
-class MealRule:
+class MealRule(Struct, frozen=True):
     """A meal entitlement with what combining needs; `sensitive` ones show only their effect (D-03).
 
     `subsidy_minor` is what the budgets pay a day, which is what is compared, not what parents add.
@@ -55,8 +55,7 @@ class MealRule:
     subsidy_minor: int
 
 
-@dataclass(frozen=True, slots=True)
-class MealPolicy:
+class MealPolicy(Struct, frozen=True):
     """What a decision in the canteen looks up. Make one with `MealPolicy.of`; it never changes."""
 
     document: Meals

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from terminal.policy.counters.index import CardCounters, Counter
 from terminal.policy.document.counters import Period
@@ -48,8 +49,7 @@ class PriceEffect(Effect):
     AMOUNT_OFF_UNKNOWN = "t-03:fare_unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class RideLimit:
+class RideLimit(Struct, frozen=True):
     """How often a right may be used."""
 
     effect: LimitEffect
@@ -64,8 +64,7 @@ class RideLimit:
         return self.trips if self.by_month is None else self.by_month.get(month, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class RidePrice:
+class RidePrice(Struct, frozen=True):
     """What a concession leaves to pay. The kinds exclude each other; none of them: free (T-05)."""
 
     effect: PriceEffect
@@ -79,7 +78,7 @@ class RidePrice:
         return PriceEffect.of(self.effect.rule, "fare_unknown")
 
     def of(self, quote: Quote | None) -> int | None:
-        """The price of a ride with this ordinary fare: half up to whole kopecks (T-08), and never dearer.
+        """The price of a ride with this ordinary fare: half up to whole minor units (T-08), and never dearer.
 
         Without a fare only what does not depend on it has a price.
         """
@@ -92,16 +91,14 @@ class RidePrice:
         return min(self.fixed_minor, quote.fare_minor)
 
 
-@dataclass(frozen=True, slots=True)
-class RideCompanions:
+class RideCompanions(Struct, frozen=True):
     """How many may come along, and the counter of those who did (T-20)."""
 
     most: int
     counter: Counter
 
 
-@dataclass(frozen=True, slots=True)
-class FareConcession:
+class FareConcession(Struct, frozen=True):
     """A concession on the bus. `shown_code` is its code, or None where it must not be shown (D-03)."""
 
     code: int
@@ -113,8 +110,7 @@ class FareConcession:
     companions: RideCompanions | None
 
 
-@dataclass(frozen=True, slots=True)
-class RidePass:
+class RidePass(Struct, frozen=True):
     """A pass; `length_s` None: between the dates of the contract, else from its first ride."""
 
     id: int
@@ -123,8 +119,7 @@ class RidePass:
     length_s: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class RidePack:
+class RidePack(Struct, frozen=True):
     """A pack of which a contract may hold `most` trips; `monthly`: unused ones lapse on the 1st."""
 
     id: int
@@ -133,8 +128,7 @@ class RidePack:
     monthly: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RidePlan:
+class RidePlan(Struct, frozen=True):
     """A tariff plan; `transfer` names what its rides open."""
 
     id: int

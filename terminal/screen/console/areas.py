@@ -17,10 +17,7 @@ from terminal.policy.ends import trouble_of
 from terminal.screen.console.actions import Written
 from terminal.screen.console.bus.facts import newest_faults, unsent
 from terminal.screen.console.bus.lists import FAULTS, fault_line
-from terminal.screen.console.bus.pages import BUS
-from terminal.screen.console.canteen.actions import canteen_area
 from terminal.screen.console.console import ActionRefused
-from terminal.screen.console.inspector import INSPECTIONS
 from terminal.screen.console.roles import CREW, Role
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import span
@@ -28,9 +25,16 @@ from terminal.texts import N_
 from terminal.updates.store import KindStatus, status_of
 
 
-def areas() -> tuple[ConsoleArea, ...]:
-    """For `console_app`; made anew for each console."""
-    return BUS, INSPECTIONS, canteen_area(), STATE
+def areas(profile: str) -> tuple[ConsoleArea, ...]:
+    """For `console_app`, of a terminal of this kind; made anew for each console. Others are not loaded."""
+    if profile == "canteen":
+        from terminal.screen.console.canteen.actions import canteen_area  # noqa: PLC0415 40 modules
+
+        return canteen_area(), STATE
+    from terminal.screen.console.bus.pages import BUS  # noqa: PLC0415 not for a canteen
+    from terminal.screen.console.inspector import INSPECTIONS  # noqa: PLC0415 as above
+
+    return BUS, INSPECTIONS, STATE
 
 
 LOOKS: Final = CREW | {Role.TECHNICIAN, Role.CASHIER, Role.MEAL_OFFICER}

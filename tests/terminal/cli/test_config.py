@@ -14,7 +14,7 @@ from sim.profile import LAB_KEYS
 from terminal.app.config.keys import keys_of, table_names
 from terminal.app.config.read import MAX_BYTES, VARIABLE
 from terminal.app.config.write import BEGIN, END, reference
-from terminal.cli.app import app
+from terminal.cli.app import whole
 from terminal.cli.options import _PLACES
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, Run, command
@@ -270,7 +270,7 @@ def test_the_schema_names_every_key_with_its_meaning(run: Run) -> None:
 def test_options_stand_where_the_file_has_them() -> None:
     for table, key in _PLACES.values():
         assert key in keys_of(table)
-    run = app.registered_commands[0]
+    run = whole().registered_commands[0]
     assert run.name == "run"
     assert run.callback is not None
     assert len([name for name in run.callback.__annotations__ if name != "return"]) <= 12

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace as changed
+from msgspec.structs import replace
 
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
@@ -101,8 +100,8 @@ def test_o_09_a_region_without_deny_lists_asks_none(tmp_path: Path) -> None:
 def test_k_02_a_profile_that_takes_no_bank_cards_says_so() -> None:
     policy = small()
     profiles = policy.document.profiles
-    bus = changed(profiles.bus, media=(profiles.bus.media[0],))
-    document = changed(policy.document, profiles=changed(profiles, bus=bus))
+    bus = replace(profiles.bus, media=(profiles.bus.media[0],))
+    document = replace(policy.document, profiles=replace(profiles, bus=bus))
     assert tap(policy=Policy.of(document)).outcome.message is Message.UNKNOWN_CARD
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from terminal.decision.decide import decide
 from terminal.decision.effects import CardEffect

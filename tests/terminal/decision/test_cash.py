@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.outcome import Message
@@ -27,22 +25,22 @@ def test_t_01_everybody_pays_the_cash_fare(persons: int) -> None:
 
 
 def test_t_60_nothing_is_sold_without_a_shift() -> None:
-    decision = decide_cash(DEMO, structs.replace(HERE, shift=0), 1, NOW)
+    decision = decide_cash(DEMO, replace(HERE, shift=0), 1, NOW)
     assert (decision.sum_minor, decision.message) == (None, Message.SHIFT_CLOSED)
 
 
 def test_t_64_nothing_is_sold_by_a_terminal_that_is_out_of_order() -> None:
-    decision = decide_cash(DEMO, structs.replace(HERE, reader_ok=False), 1, NOW)
+    decision = decide_cash(DEMO, replace(HERE, reader_ok=False), 1, NOW)
     assert (decision.sum_minor, decision.message) == (None, Message.OUT_OF_ORDER)
 
 
 def test_t_61_a_place_entered_by_hand_marks_the_sale() -> None:
-    assert decide_cash(DEMO, structs.replace(HERE, place=BY_HAND), 1, NOW).flags == ("position_manual",)
+    assert decide_cash(DEMO, replace(HERE, place=BY_HAND), 1, NOW).flags == ("position_manual",)
     assert decide_cash(DEMO, HERE, 1, NOW).flags == ()
 
 
 def test_a_cash_sale_follows_from_its_record() -> None:
-    trip = structs.replace(HERE, place=BY_HAND)
+    trip = replace(HERE, place=BY_HAND)
     decision = decide_cash(DEMO, trip, 3, NOW)
     assert decision.sum_minor is not None
     sale = RecordedCash(

@@ -107,7 +107,7 @@ def test_a_canteen_s_lists_and_buffet_follow(tmp_path: Path) -> None:
 
 def _over(policy: Policy, now: datetime) -> Policy:
     header = structs.replace(policy.document.header, valid_to=now - timedelta(days=1))
-    return replace(policy, document=structs.replace(policy.document, header=header), ends_at=header.valid_to)
+    return structs.replace(policy, document=structs.replace(policy.document, header=header), ends_at=header.valid_to)
 
 
 def test_a_terminal_starts_with_a_document_that_goes_on() -> None:
@@ -138,7 +138,7 @@ def aged(document_days: int | None = 30, **lists_h: int) -> Policy:
     issued = (NOW - 40 * DAY).isoformat()
     text = text_of(stale).replace('currency = "RUB"', f'currency = "RUB"\nissued_at = {issued}')
     policy = Policy.of(parse_region(text, "aged.toml"), grants=grants)
-    return replace(policy, deny_list=denied) if "deny" in lists_h else policy
+    return structs.replace(policy, deny_list=denied) if "deny" in lists_h else policy
 
 
 def test_ages_are_those_of_what_is_in_force() -> None:

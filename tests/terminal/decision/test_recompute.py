@@ -142,7 +142,7 @@ def test_o_05_what_the_clock_was_is_in_the_row(clock: dict[str, bool], flag: str
     tap = recorded(rider, trip_at("bus", 7, rider.sequence, turn=1, route=5, **clock))
     assert (tap.flags, recompute(tap, DEMO)) == ((flag,), [])
     assert tap.known == {name.replace("_", "."): True for name in clock}
-    without = {deviation.what for deviation in recompute(replace(tap, known={}), DEMO)}
+    without = {deviation.what for deviation in recompute(structs.replace(tap, known={}), DEMO)}
     assert without >= {"flags", "reasons"}
 
 
@@ -151,7 +151,7 @@ def test_every_byte_of_the_event_is_compared(at: int) -> None:
     tap = recorded(Rider())
     changed = bytearray(tap.event)
     changed[at] ^= 1
-    (deviation,) = recompute(replace(tap, event=bytes(changed)), DEMO)
+    (deviation,) = recompute(structs.replace(tap, event=bytes(changed)), DEMO)
     assert (deviation.what, deviation.recomputed) == ("event", tap.event.hex())
 
 
@@ -167,7 +167,7 @@ def test_every_byte_of_the_event_is_compared(at: int) -> None:
     ],
 )
 def test_charge_message_trail_and_flags_are_compared(field: str, value: object) -> None:
-    (deviation,) = recompute(replace(recorded(Rider()), **{field: value}), DEMO)
+    (deviation,) = recompute(structs.replace(recorded(Rider()), **{field: value}), DEMO)
     assert (deviation.what, deviation.recorded) == (field, value)
 
 
@@ -182,25 +182,25 @@ def test_another_document_shows_in_event_charge_and_trail() -> None:
 def test_a_record_without_the_card_cannot_be_decided_again(missing: int) -> None:
     tap = recorded(Rider())
     with pytest.raises(CannotRecompute, match="is not in the record"):
-        recompute(replace(tap, read=tap.read[:missing] + tap.read[missing + 1 :]), DEMO)
+        recompute(structs.replace(tap, read=tap.read[:missing] + tap.read[missing + 1 :]), DEMO)
 
 
 def test_a_card_that_is_not_understood_cannot_be_decided_again() -> None:
     tap = recorded(Rider())
     with pytest.raises(CannotRecompute, match="not understood"):
-        recompute(replace(tap, read=(b"short", tap.read[1])), DEMO)
+        recompute(structs.replace(tap, read=(b"short", tap.read[1])), DEMO)
 
 
 def test_a_tap_decided_by_a_roster_needs_the_roster() -> None:
     known = stated(trip_at("canteen", canteen=CanteenContext(pupil=Pupil(b"who"))))
     with pytest.raises(CannotRecompute, match="roster"):
-        recompute(replace(recorded(Rider()), known=known), DEMO)
+        recompute(structs.replace(recorded(Rider()), known=known), DEMO)
 
 
 @pytest.mark.parametrize("known", [{"place.moon": 1}, {"place.zone": "north"}, {"zone": 1}])
 def test_facts_that_are_not_understood_are_not_passed_over(known: dict[str, Fact]) -> None:
     with pytest.raises(CannotRecompute, match="not understood"):
-        recompute(replace(recorded(Rider()), known=known), DEMO)
+        recompute(structs.replace(recorded(Rider()), known=known), DEMO)
 
 
 def test_d_03_the_category_is_not_told_in_the_trail() -> None:
@@ -221,7 +221,7 @@ def test_no_rule_looks_at_the_uid() -> None:
 
 def test_grants_of_the_terminals_own_list_are_asked_for() -> None:
     newer = GrantTable([(b"resident", date(2026, 9, 10), (PENSIONER,))])
-    policy = replace(DEMO, grants=newer)
+    policy = structs.replace(DEMO, grants=newer)
     tap = recorded(Rider(), policy=policy)
     assert recompute(tap, policy) == []
     with pytest.raises(CannotRecompute, match="own list of grants"):
@@ -268,12 +268,12 @@ def test_what_wrote_nothing_follows_from_what_is_recorded_with_it(name: str) -> 
     [("message", "ok_pass"), ("admission", Admission.LET_IN), ("reasons", ("T-34:guessed",))],
 )
 def test_a_refusal_that_was_changed_is_noticed(field: str, value: object) -> None:
-    (deviation,) = recompute(replace(unwritten(Rider(balance_minor=100)), **{field: value}), DEMO)
+    (deviation,) = recompute(structs.replace(unwritten(Rider(balance_minor=100)), **{field: value}), DEMO)
     assert (deviation.what, deviation.recorded) == (field, value)
 
 
 def test_a_ride_recorded_as_a_refusal_is_noticed() -> None:
-    tap = replace(unwritten(Rider(balance_minor=100)), read=read_of(proof_of(Rider())))
+    tap = structs.replace(unwritten(Rider(balance_minor=100)), read=read_of(proof_of(Rider())))
     assert {"event", "charge_minor", "message"} <= {deviation.what for deviation in recompute(tap, DEMO)}
 
 
@@ -288,31 +288,31 @@ def test_a_refusal_by_the_deny_list_needs_that_list(tmp_path: Path) -> None:
     rider = Rider()
     build_deny_list(tmp_path / "deny", b"key", ISSUE, [(DenyKind.PERSON, b"resident")])
     build_deny_list(tmp_path / "other", b"key", ISSUE, [(DenyKind.PERSON, b"stranger")])
-    listed = replace(DEMO, deny_list=DenyListFile(tmp_path / "deny", b"key"))
+    listed = structs.replace(DEMO, deny_list=DenyListFile(tmp_path / "deny", b"key"))
     tap = unwritten(rider, policy=listed)
     assert recompute(tap, listed) == []
     with pytest.raises(CannotRecompute, match=f"deny list {listed.deny_list.name}, which is not at hand"):
         recompute(tap, DEMO)
-    (changed,) = recompute(replace(tap, message="expired"), DEMO)
+    (changed,) = recompute(structs.replace(tap, message="expired"), DEMO)
     assert changed.what == "message"
-    other = replace(DEMO, deny_list=DenyListFile(tmp_path / "other", b"key"))
-    said = replace(tap, lists={"deny.person": other.deny_list.name})
+    other = structs.replace(DEMO, deny_list=DenyListFile(tmp_path / "other", b"key"))
+    said = structs.replace(tap, lists={"deny.person": other.deny_list.name})
     assert [deviation.what for deviation in recompute(said, other)] == ["deny.person"]
 
 
 def test_whether_a_card_is_denied_no_record_can_say_and_all_else_follows(tmp_path: Path) -> None:
     rider = Rider()
     build_deny_list(tmp_path / "deny", b"key", ISSUE, [(DenyKind.CARD, rider.snapshot.uid)])
-    listed = replace(DEMO, deny_list=DenyListFile(tmp_path / "deny", b"key"))
+    listed = structs.replace(DEMO, deny_list=DenyListFile(tmp_path / "deny", b"key"))
     tap = unwritten(rider, policy=listed)
     assert (tap.message, set(tap.lists)) == ("blocked", {"deny.card"})
     for policy in (listed, DEMO):
         with pytest.raises(CannotRecompute, match="for this card, and no record says which") as caught:
             recompute(tap, policy)
         assert caught.value.gap is RecomputeGap.UID
-    changed = {deviation.what for deviation in recompute(replace(tap, message="expired"), listed)}
+    changed = {deviation.what for deviation in recompute(structs.replace(tap, message="expired"), listed)}
     assert changed == {"message"}
-    of_person = replace(tap, lists={"deny.person": listed.deny_list.name})
+    of_person = structs.replace(tap, lists={"deny.person": listed.deny_list.name})
     assert {deviation.what for deviation in recompute(of_person, listed)} == {"message", "reasons"}
-    both = replace(tap, lists={**tap.lists, "deny.person": listed.deny_list.name})
+    both = structs.replace(tap, lists={**tap.lists, "deny.person": listed.deny_list.name})
     assert {deviation.what for deviation in recompute(both, listed)} == {"message", "reasons", "lists"}

@@ -17,7 +17,7 @@ from sim.profile import LAB_KEYS
 from terminal.app.config.mistakes import mistakes_in
 from terminal.app.config.read import parse
 from terminal.app.config.rules import missing_files
-from terminal.cli.app import app
+from terminal.cli.app import whole
 from terminal.errors import (
     ConfigError,
     JournalDamaged,
@@ -122,7 +122,9 @@ def test_what_a_unit_starts_runs_in_its_folder(
 
 def test_the_backup_is_a_command_line() -> None:
     words = shlex.split(settings(UNITS / BACKUP[0])["ExecStart"])
-    known = {name for option in typer.main.get_command(app).commands[words[1]].params for name in option.opts}
+    known = {
+        name for option in typer.main.get_command(whole()).commands[words[1]].params for name in option.opts
+    }
     assert words[:2] == [PROGRAM, "backup"]
     assert {word for word in words if word.startswith("--")} <= known
 

@@ -20,7 +20,7 @@ from sim.desk.shelf import Laid
 from sim.profile import Description
 from sim.recorder import ReplayCard
 from sim.transcript import load_transcript
-from terminal.cli.app import app
+from terminal.cli.app import whole
 from terminal.cli.desk import open_desk
 from terminal.decision.outcome import Message
 from terminal.lab.desk.session import DeskSession
@@ -127,7 +127,7 @@ def test_from_the_first_click_to_a_scenario_that_plays_the_same(
         desk.get_by_role("link", name="Save as scenario").click()
     path = tmp_path / download.value.suggested_filename
     download.value.save_as(path)
-    done = CliRunner().invoke(app, ["policy", "run", "demo", str(path), "--json"])
+    done = CliRunner().invoke(whole(), ["policy", "run", "demo", str(path), "--json"])
     assert done.exit_code == 0, done.output
     results = [json.loads(line) for line in done.stdout.splitlines()]
     taps = [one for result in results for one in result.get("taps", [])]

@@ -22,15 +22,8 @@ from terminal.decision.outcome import Message, Outcome
 from terminal.errors import TerminalError
 from terminal.messages import colour, sound, text
 from terminal.reader.presence import Presence
-from terminal.screen.display import (
-    DISCREET,
-    KEEP,
-    Display,
-    DisplaySettings,
-    DisplayState,
-    WatchedReader,
-    display_routes,
-)
+from terminal.screen.display import KEEP, Display, DisplaySettings, DisplayState, WatchedReader
+from terminal.screen.display_page import DISCREET, display_routes
 from terminal.screen.server import ScreenServer
 from tests.terminal.screen.shown import VALUES, outcome
 

@@ -22,7 +22,8 @@ from terminal.clock import SystemClock
 from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
 from terminal.messages import colour, sound, text
-from terminal.screen.display import Display, DisplaySettings, display_routes
+from terminal.screen.display import Display, DisplaySettings
+from terminal.screen.display_page import display_routes
 from terminal.screen.server import ScreenServer
 from tests.config_file import config_file
 from tests.terminal.screen.browser import NewPage, assert_accessible, wait_until

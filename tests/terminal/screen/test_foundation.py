@@ -8,7 +8,8 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Thread
+from queue import SimpleQueue
+from threading import Event, Thread
 
 import httpx
 import pytest
@@ -18,12 +19,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
+from terminal.app.console import Screens
 from terminal.clock import SystemClock
+from terminal.devices import DeviceState
 from terminal.errors import PortInUse
-from terminal.screen.display import Display, DisplaySettings, display_routes
+from terminal.screen.display import Display, DisplaySettings
+from terminal.screen.display_page import display_routes
 from terminal.screen.feed import EventFeed, Numbered
+from terminal.screen.headers import HEADERS
 from terminal.screen.page import Pages
-from terminal.screen.server import HEADERS, ScreenServer
+from terminal.screen.server import ScreenServer
 from terminal.screen.stream import event_stream
 from tests.terminal.screen.browser import assert_accessible
 
@@ -248,3 +253,56 @@ def test_a_page_of_one_s_own_rests_while_hidden_and_catches_up(
 def test_a_page_opens_in_chromium(server: ScreenServer, page: Page) -> None:
     page.goto(server.url + "/inner/")
     assert page.locator("main").is_visible()
+
+
+def test_what_is_asked_before_the_application_is_made_is_answered_by_it() -> None:
+    made = Event()
+
+    def app() -> Starlette:
+        made.set()
+        return Starlette(routes=[Route("/", lambda _request: Response("late"))])
+
+    server = ScreenServer.made_later(app)
+    with socket.create_connection((server.host, server.port)) as early:
+        early.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert not made.is_set()
+        with server:
+            answer = b"".join(iter(lambda: early.recv(1024), b""))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"late")
+
+
+def test_an_application_that_cannot_be_made_is_said_and_gives_its_port_back() -> None:
+    said: SimpleQueue[Exception] = SimpleQueue()
+
+    def app() -> Starlette:
+        raise OSError(5, "the template cannot be read")
+
+    server = ScreenServer.made_later(app)
+    server.start(said.put)
+    assert str(said.get(timeout=20)) == "[Errno 5] the template cannot be read"
+    server.stop()
+    with ScreenServer(Starlette(), port=server.port):
+        pass
+
+
+def test_a_screen_of_a_terminal_that_never_got_ready_gives_its_port_back() -> None:
+    server = ScreenServer.made_later(Starlette)
+    with pytest.raises(PortInUse), Screens().served("display", server):
+        ScreenServer(Starlette(), port=server.port)
+    with ScreenServer(Starlette(), port=server.port):
+        pass
+
+
+def test_a_page_that_cannot_be_made_is_a_fault_of_its_screen() -> None:
+    heard: SimpleQueue[tuple[str, DeviceState, str]] = SimpleQueue()
+
+    def app() -> Starlette:
+        raise OSError(5, "the template cannot be read")
+
+    screens = Screens()
+    with screens.served("console", ScreenServer.made_later(app)):
+        screens.start(lambda *what: heard.put(what))
+        name, state, detail = heard.get(timeout=20)
+    assert (name, state) == ("screen:console", DeviceState.RAISES)
+    assert "the template cannot be read" in detail

@@ -21,7 +21,8 @@ from terminal.journal.records import Intent
 from terminal.policy.load import DEMO_REGION, parse_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.inspector import LASTS
-from terminal.screen.display import Display, DisplaySettings, display_routes
+from terminal.screen.display import Display, DisplaySettings
+from terminal.screen.display_page import display_routes
 from terminal.screen.server import ScreenServer
 from terminal.screen.touch import BURST, MOST_BY_TOUCH, PassengerTouch
 from terminal.trip.asked import KEPT_S

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from terminal.policy.gtfs.charging import single_fare
 from terminal.policy.gtfs.fares import FeedFares

@@ -215,7 +215,7 @@ def open_cab(
     )
     terminal.service_card = console.service_card
     with (
-        ScreenServer(console_app(console, areas()), port=port) as server,
+        ScreenServer(console_app(console, areas(console.terminal.profile)), port=port) as server,
         httpx.Client(base_url=server.url, timeout=20) as client,
     ):
         try:
@@ -227,6 +227,6 @@ def open_cab(
 
 def every_route(console: Console) -> list[tuple[str, str, frozenset[Role]]]:
     """Method, address and roles of every page and action of this console."""
-    web = Web(console, areas())
+    web = Web(console, areas(console.terminal.profile))
     pages = [("GET", re.sub(r"\{.*?\}", "1", page.path), page.roles) for page in web.pages]
     return pages + [("POST", action.path, action.roles) for action in web.actions]

@@ -228,7 +228,11 @@ def test_every_address_is_for_its_roles_only(shared: Cab, role: Role) -> None:
             assert answer.status_code == 403, path
             assert "not for your role" in answer.text
     menu = re.findall(r'<li><a href="([^"]+)"', page.text)
-    assert menu == [p.path for p in Web(shared.console, areas()).pages if p.menu and role in p.roles]
+    assert menu == [
+        p.path
+        for p in Web(shared.console, areas(shared.console.terminal.profile)).pages
+        if p.menu and role in p.roles
+    ]
 
 
 def test_a_bus_has_no_canteen_and_a_canteen_no_bus(shared: Cab) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from terminal.cli.app import app
+from terminal.cli.app import whole
 from terminal.errors import StaffError
 from terminal.screen.console.attempts import ATTEMPTS_FILE, WAITS_S, Attempts, wait_after
 from terminal.screen.console.pins import NO_MEMBERS_PIN, hash_pin, pin_fits
@@ -131,7 +131,7 @@ class TestCommand:
     runner = CliRunner()
 
     def run(self, state: Path, *words: str, typed: str = "") -> tuple[int, str]:
-        result = self.runner.invoke(app, ["staff", *words, "--state", str(state)], input=typed)
+        result = self.runner.invoke(whole(), ["staff", *words, "--state", str(state)], input=typed)
         return (0 if result.exception is None else 1), result.output
 
     def test_a_driver_is_added_with_card_and_pin_and_removed(self, tmp_path: Path) -> None:
