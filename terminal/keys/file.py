@@ -36,7 +36,6 @@ import hashlib
 import hmac
 import re
 import secrets
-import tomllib
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -59,6 +58,8 @@ from terminal.keys.provider import KEYED_TOKEN_BYTES
 from terminal.keys.sealing import StorageKeys
 from terminal.mistakes.document import read
 from terminal.mistakes.form import FileForm
+from terminal.mistakes.reading import FileMistake, Unreadable, content_of, text_of, toml_of
+from terminal.mistakes.words import refusal
 
 LABORATORY: Final = "laboratory"
 STORAGE_KEY_BYTES: Final = 32
@@ -173,11 +174,11 @@ def load_file_keys(
     `limits` go before those of the file; the rest is as `FileKeys` takes it.
     """
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise KeyFileError(f"no key file {path}", ADVICE) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise KeyFileError(f"key file {path} is not readable TOML ({type(error).__name__})", ADVICE) from None
+        data = toml_of(text_of(content_of(path), private=True), private=True)
+    except Unreadable as unreadable:
+        if unreadable.mistake.code is FileMistake.ABSENT:
+            raise KeyFileError(f"no key file {path}", ADVICE) from None
+        raise refusal(KeyFileError, [replace(unreadable.mistake, file=f"key file {path}")]) from None
     if data.get("environment") != LABORATORY:
         raise KeyFileError(
             f"key file {path} is not marked as laboratory keys",
