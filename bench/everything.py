@@ -61,7 +61,7 @@ def start() -> Iterator[Result]:
     yield at_most("CPU to ready, everything configured", everything.cpu_s, "s CPU", 0.6, note)
     ratio = everything.cpu_s / nothing.cpu_s
     yield at_most("CPU to ready, everything against nothing configured", ratio, "times", 1.3)
-    yield at_most("modules imported, everything configured", everything.modules, "modules", 900)
+    yield at_most("modules imported, everything configured", everything.modules, "modules", 700)
     note = f"{everything.own_mb:.1f} MB of it in no file; lists of {LISTED} are mapped"
     yield at_most("memory of the tap process, everything configured", everything.resident_mb, "MB", 55, note)
 

@@ -9,7 +9,6 @@ the fare to the terminus 40 km away.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
 
