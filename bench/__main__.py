@@ -67,6 +67,7 @@ SUITE = (
     screen.load,
     screen.idle,
     desk.responsive,
+    desk.judging,
 )
 
 

@@ -1,4 +1,6 @@
-"""How soon the desk answers a hand: from the input event to the frame that shows its effect, with a full trace."""
+"""How soon the desk answers a hand: from the input event to the frame that shows its effect, with a full trace; and how
+soon the tariff playground has judged what was typed.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,19 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.result import Result, at_most
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 EXCHANGES = 10_000
 ROUNDS = 30
 LIMIT_MS = 100.0
+JUDGED = "tariff_typing_to_judged_p95"
+JUDGED_LIMIT_MS = 300.0
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic"]
 CHROMIUM = ("chromium", "chromium-browser")
 
 WATCH = """
@@ -39,13 +48,77 @@ WATCH = """
 
 def responsive() -> Iterator[Result]:
     """Picking a row, paging, jumping from end to end, taking a card, and a whole tap, all in the full trace."""
-    import shutil  # noqa: PLC0415 beside what only this measurement needs
-
-    program = next((found for found in map(shutil.which, CHROMIUM) if found), None)
+    program = _chromium()
     if program is None:
         yield Result("desk_input_to_paint_p95", 0.0, "ms", f"<= {LIMIT_MS:g}", None, "no chromium here")
         return
     yield from _measure(program)
+
+
+def judging() -> Iterator[Result]:
+    """A digit typed into the largest supplied document of the playground, until its judgement is painted."""
+    program = _chromium()
+    if program is None:
+        yield Result(JUDGED, 0.0, "ms", f"<= {JUDGED_LIMIT_MS:g}", None, "no chromium here")
+        return
+    yield from _judge(program)
+
+
+def _chromium() -> str | None:
+    import shutil  # noqa: PLC0415 beside what only these measurements need
+
+    return next((found for found in map(shutil.which, CHROMIUM) if found), None)
+
+
+def _judge(program: str) -> Iterator[Result]:
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 development only
+
+    from terminal.cli.desk import open_desk, passing_folder  # noqa: PLC0415
+    from terminal.policy.load import REGIONS  # noqa: PLC0415
+
+    largest = max(REGIONS.glob("*.toml"), key=lambda path: path.stat().st_size)
+    with (
+        tempfile.TemporaryDirectory(dir=passing_folder()) as folder,
+        open_desk(Path(folder), collector=False) as (server, _session),
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(f"{server.url}/tariff?language=en")
+        page.wait_for_selector("#state.good")
+        page.locator("#source").select_option(largest.stem)
+        page.wait_for_selector(f"#state.good:has-text('{largest.stem}')")
+        page.evaluate(WATCH)
+        samples = [_typed(page, str(2 + number % 8)) for number in range(ROUNDS)]
+        browser.close()
+    note = f"{largest.stem}, {largest.stat().st_size} bytes, {len(samples)} keys"
+    note += f"; median {statistics.median(samples):.0f}"
+    note += f"; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    yield at_most(JUDGED, _p95(samples), "ms", JUDGED_LIMIT_MS, note)
+
+
+def _typed(page: Page, digit: str) -> float:
+    """From the key that makes `digit` the version to the frame that says so."""
+    page.evaluate(
+        """(digit) => {
+          const area = document.querySelector("#editor textarea");
+          const at = area.value.indexOf("\\nversion = ") + "\\nversion = ".length;
+          area.focus();
+          area.setSelectionRange(at, at + 1);
+          window.watched = null;
+          window.awaited = {seen: () => document.getElementById("state").textContent.endsWith(`version ${digit}`)};
+        }""",
+        digit,
+    )
+    page.keyboard.press(digit)
+    return _watched(page)
+
+
+def _watched(page: Page) -> float:
+    handle = None
+    while handle is None:
+        handle = page.evaluate("() => window.watched")
+    return float(handle)
 
 
 def _measure(program: str) -> Iterator[Result]:
@@ -64,9 +137,7 @@ def _measure(program: str) -> Iterator[Result]:
         while len(session.trace) < EXCHANGES:
             for card in cards:
                 session.tap(card, "front", Disturbance())
-        browser = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
-        )
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.goto(server.url)
         page.wait_for_selector("#result-body[data-tap]")
@@ -75,10 +146,7 @@ def _measure(program: str) -> Iterator[Result]:
         def timed(seen: str, act: Callable[[], None]) -> float:
             page.evaluate(f"() => {{ window.watched = null; window.awaited = {{seen: () => {seen}}}; }}")
             act()
-            handle = None
-            while handle is None:
-                handle = page.evaluate("() => window.watched")
-            return float(handle)
+            return _watched(page)
 
         rows = page.locator("#trace [data-index]:not([hidden])")
 

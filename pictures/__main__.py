@@ -21,6 +21,8 @@ SHOTS: Final[Mapping[str, Shot]] = {
     "console-driver": of_bus.shift,
     "console-canteen": of_canteen.serving,
     "desk": of_desk.desk,
+    "tariff": of_desk.tariff,
+    "ru-tarify": of_desk.tariff_ru,
     "storm": of_desk.storm,
     "ru-vhod": of_bus.pin,
     "ru-otkryt": of_bus.opening,

@@ -1,4 +1,4 @@
-"""The developer's desk, and a storm that has blown itself out."""
+"""The developer's desk, the tariff playground, and a storm that has blown itself out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from terminal.cli.desk import open_desk
 from terminal.lab.desk.session import BusMove, DeskSession, arrange
 
 SIZE: Final = (1500, 940)
+TARIFF_SIZE: Final = (1400, 900)
+FARE: Final = "transport_card = 2400"
+TARIFF_WORDS: Final = {"en": ("ride", "change", "Why"), "ru": ("поездка", "пересадка", "Почему")}
 STORM_SIZE: Final = (1180, 700)
 STORM_SEED, STORM_TAPS = 7, 1500
 STORM_MS: Final = 240_000
@@ -49,7 +52,45 @@ def _wait_for_displays(page: Page) -> None:
 
 def _shows_a_result(page: Page, place: str) -> None:
     display = page.frame_locator(f"iframe[src*='{place}']")
-    display.locator(":is([data-look=green], [data-look=yellow], [data-look=red])").wait_for()
+    display.locator("#display:is([data-look=green], [data-look=yellow], [data-look=red])").wait_for()
+
+
+def tariff(studio: Studio) -> None:
+    """A rider under a document with a dearer fare, and what the fare was before."""
+    _tariff(studio, "en", "tariff")
+
+
+def tariff_ru(studio: Studio) -> None:
+    """The same in Russian."""
+    _tariff(studio, "ru", "ru-tarify")
+
+
+def _tariff(studio: Studio, language: str, name: str) -> None:
+    ride, change, why = TARIFF_WORDS[language]
+    folder = studio.work / name
+    folder.mkdir()
+    with (
+        open_desk(folder, collector=False) as (server, _session),
+        studio.page(*TARIFF_SIZE) as page,
+    ):
+        page.goto(f"{server.url}/tariff?language={language}")
+        page.locator("#state.good").wait_for()
+        page.get_by_role("button", name=f"+ {ride}").click()
+        page.locator("#field-tap-0-at").fill("2026-09-15T08:00:00")
+        page.get_by_role("button", name=f"+ {change}").click()
+        page.locator("[data-tap='2'] .said").wait_for()
+        page.locator("[data-tap='2']").get_by_text(why).click()
+        _dearer(page)
+        page.locator("#state.bad").wait_for()
+        page.locator("#mistakes button").first.click()
+        studio.keep(page, name)
+
+
+def _dearer(page: Page) -> None:
+    """As an author types it who does not think of kopecks."""
+    area = page.locator("#editor textarea")
+    text = area.input_value()
+    area.fill(text.replace(FARE, "transport_card = 26.00"))
 
 
 def storm(studio: Studio) -> None:

@@ -70,10 +70,19 @@ def amount_text(minor: int, currency: str) -> str:
 
 def money(minor: int, currency: str, language: str) -> str:
     """The amount for people: `1 234,50 ₽` or `RUB 1,234.50`. Raises `TerminalError` for a language without texts."""
+    sign = "-" if minor < 0 else ""
+    return sum_format(currency, language).pattern.format(sign=sign, number=_number(minor, currency, language))
+
+
+def money_number(minor: int, currency: str, language: str) -> str:
+    """The same without its currency: for a column whose head names it."""
+    return f"{'-' if minor < 0 else ''}{_number(minor, currency, language)}"
+
+
+def _number(minor: int, currency: str, language: str) -> str:
     form = sum_format(currency, language)
     whole, fraction = _parts(minor, currency)
-    number = f"{int(whole):,}".replace(",", form.group) + (form.point + fraction if fraction else "")
-    return form.pattern.format(sign="-" if minor < 0 else "", number=number)
+    return f"{int(whole):,}".replace(",", form.group) + (form.point + fraction if fraction else "")
 
 
 class SumFormat(NamedTuple):

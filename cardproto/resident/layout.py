@@ -177,7 +177,7 @@ FILES: Final = (
     CardFile(
         FILE_PURSE,
         "purse",
-        "kopecks",
+        "minor units",
         ValueFileSettings(
             CommMode.MAC,
             # Debit needs only Read; Credit needs ReadWrite: a stolen validator takes money, never makes it.

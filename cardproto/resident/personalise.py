@@ -72,7 +72,9 @@ class CardContent:
 
     def __post_init__(self) -> None:
         if not 0 <= self.purse_minor <= PURSE_LIMIT_MINOR:
-            raise ValueError(f"purse of {self.purse_minor} kopecks; the card holds 0 to {PURSE_LIMIT_MINOR}")
+            raise ValueError(
+                f"purse of {self.purse_minor} minor units; the card holds 0 to {PURSE_LIMIT_MINOR}"
+            )
         if self.first_event.balance_after_minor != self.purse_minor:
             raise ValueError("the first event's balance is not the purse's")
         if len(self.credential) > LONGEST_CREDENTIAL:

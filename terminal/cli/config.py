@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cardproto.resident.limits import LARGEST_TERMINAL
+from terminal.cli.fault import mistakes_as
 from terminal.cli.options import (
     CollectorUrl,
     Config,
@@ -21,8 +22,8 @@ from terminal.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from terminal.app.config.mistakes import Mistake
     from terminal.app.config.read import Configured
+    from terminal.errors import Mistake
 
 app = typer.Typer(help="Make, check and explain terminal.toml.", no_args_is_help=True)
 
@@ -67,33 +68,30 @@ def check(config: Config = None, json: Json = False) -> None:
     from terminal.app.config.read import find_text
     from terminal.app.output import print_json
     from terminal.errors import ConfigError
+    from terminal.mistakes.words import refusal
 
-    found = find_text(config)
-    if found is None:
-        raise ConfigError("there is no terminal.toml", "Make one with `terminal config init`.")
-    path, text = found
-    mistakes = mistakes_in(text, path.parent) or _unknown_facts(path, text)
+    with mistakes_as(json):
+        found = find_text(config)
+        if found is None:
+            raise ConfigError("there is no terminal.toml", "Make one with `terminal config init`.")
+        path, text = found
+        mistakes = mistakes_in(text, str(path), path.parent) or _unknown_facts(path, text)
+        if mistakes:
+            raise refusal(ConfigError, mistakes)
     if json:
-        print_json({"file": str(path), "mistakes": [_as_json(mistake) for mistake in mistakes]})
+        print_json({"ok": True, "file": str(path)})
     else:
-        for mistake in mistakes:
-            print(mistake.of(path))
-    if mistakes:
-        raise ConfigError(
-            f"{path} has {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}",
-            "Correct them as said above.",
-        )
-    if not json:
         print(f"{path} is sound")
 
 
 def _unknown_facts(path: Path, text: str) -> list[Mistake]:
     """What the region document of a sound file needs and this terminal cannot know."""
-    from terminal.app.config.mistakes import NO_LINE, Mistake
+    from terminal.app.config.codes import ConfigMistake
+    from terminal.app.config.mistakes import placed
     from terminal.app.config.read import parse
     from terminal.app.knows import require_known, require_shift
     from terminal.app.station import station_of
-    from terminal.errors import RegionDocumentError
+    from terminal.errors import Mistake, RegionDocumentError
     from terminal.policy.load import load_region
 
     _, config = parse(path, text)
@@ -102,12 +100,9 @@ def _unknown_facts(path: Path, text: str) -> list[Mistake]:
         require_known(config, document, routes)
         require_shift(config, document, routes)
     except RegionDocumentError as error:
-        return [Mistake(NO_LINE, "terminal.region", error.what, error.advice)]
+        values = {"what": error.what, "advice": error.advice}
+        return placed([Mistake("terminal.region", ConfigMistake.REFUSED, values)], text, str(path))
     return []
-
-
-def _as_json(mistake: Mistake) -> dict[str, str | int]:
-    return {"line": mistake.line, "key": mistake.key, "what": mistake.what, "advice": mistake.advice}
 
 
 @app.command()
@@ -150,10 +145,10 @@ def show(
 def _values(found: Configured) -> list[tuple[str, object, str, int]]:
     """Key, value, origin (option, file or default) and line (of the file, else 0) of every key."""
     from terminal.app.config.keys import keys_of, table_names
-    from terminal.app.config.lines import lines_of
     from terminal.app.config.settings import EXTENSIONS
+    from terminal.mistakes.toml_lines import toml_lines
 
-    lines = lines_of(found.text)
+    lines = toml_lines(found.text)
     values: list[tuple[str, object, str, int]] = []
     for table in table_names():
         for name in keys_of(table):

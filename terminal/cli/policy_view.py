@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import asdict
 
@@ -18,6 +18,7 @@ from terminal.policy.document.schema import RegionDocument
 from terminal.policy.journeys.checks import persons_held, reserve_unit_minor
 from terminal.policy.needs import Need
 from terminal.policy.policy import Policy
+from terminal.policy.unpriced import UnpricedRides, unpriced
 from terminal.scenario.compare import Difference
 from terminal.scenario.diff import Change, RiderDiff
 from terminal.scenario.play import play
@@ -25,6 +26,9 @@ from terminal.scenario.result import Miss, Result, SaleResult, as_builtins
 from terminal.scenario.schema import ScenarioFile
 from terminal.scenario.words import place, tap_lines
 from terminal.trail_words import ENGLISH, step_line
+
+SHOWN_UNPRICED: Final = 10
+"""Kinds of refused rides that are printed for people."""
 
 
 def show_document(document: RegionDocument, json: bool, unknown: Sequence[Need] = ()) -> None:
@@ -45,8 +49,13 @@ def show_document(document: RegionDocument, json: bool, unknown: Sequence[Need] 
     persons = persons_held(document)
     if persons is not None:
         holds["persons_held"] = persons
+    refused = unpriced(document)
     if json:
-        print_json({"ok": True, **holds, "unknown": [asdict(need) for need in unknown]})
+        lists = {
+            "unknown": [asdict(need) for need in unknown],
+            "fare_unknown": [r.as_json() for r in refused.rides],
+        }
+        print_json({"ok": True, **holds, **lists, "fare_unknown_more": refused.more})
         return
     print(f"{header.id} version {header.version} is sound")
     for name, value in list(holds.items())[2:]:
@@ -59,7 +68,20 @@ def show_document(document: RegionDocument, json: bool, unknown: Sequence[Need] 
             print(
                 f"  what is held is rounded down to a multiple of {money(unit_minor, header.currency, ENGLISH)}"
             )
+    _show_unpriced(refused)
     _show_needs(unknown)
+
+
+def _show_unpriced(refused: UnpricedRides) -> None:
+    """Who is refused for want of a fare: by route, mode, places and time, summarised."""
+    if not refused.rides:
+        return
+    print('refused with "fare unknown", * any, ? not named or not known:')
+    for ride in refused.rides[:SHOWN_UNPRICED]:
+        print(f"  route {ride.route}, mode {ride.mode}, from {ride.begins} to {ride.ends}, when {ride.when}")
+    more = len(refused.rides) - SHOWN_UNPRICED
+    if more > 0 or refused.more:
+        print(f"  and {max(more, 0)}{' or more' if refused.more else ''} others: see --json")
 
 
 def show_unknown(unknown: Sequence[Need], json: bool) -> None:

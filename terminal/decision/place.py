@@ -19,9 +19,8 @@ from terminal.trip.facts import NOWHERE, Place, PlaceQuality, PlaceSource, Spot,
 def placed(trip: Trip, rules: VehicleRules, trail: Trail) -> Trip:
     """`trip` at the place that counts; the trail says by whom it was stated, or why it is an estimate or unknown."""
     place = trip.place
-    if place.source is PlaceSource.HAND:
-        trail.flag(TerminalEffect.PLACE_BY_HAND, TapFlag.POSITION_MANUAL)
-    elif place.source is PlaceSource.VEHICLE:
+    source = place.source
+    if source is PlaceSource.VEHICLE:
         if place.quality is PlaceQuality.CONTRADICTED:
             trail.flag(TerminalEffect.PLACE_CONTRADICTED, TapFlag.PLACE_UNKNOWN, {"age_s": place.age_s})
             return _unplaced(trip)
@@ -32,6 +31,8 @@ def placed(trip: Trip, rules: VehicleRules, trail: Trail) -> Trip:
             trail.flag(TerminalEffect.PLACE_STALE, TapFlag.PLACE_ESTIMATED, {"age_s": place.age_s})
         elif place.quality is PlaceQuality.ESTIMATED:
             trail.flag(TerminalEffect.PLACE_ESTIMATED, TapFlag.PLACE_ESTIMATED, {"age_s": place.age_s})
+    elif source is PlaceSource.HAND:
+        trail.flag(TerminalEffect.PLACE_BY_HAND, TapFlag.POSITION_MANUAL)
     return trip
 
 

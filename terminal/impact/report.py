@@ -10,12 +10,14 @@ import msgspec
 
 from terminal.impact.gaps import Gap, Gaps
 from terminal.impact.tally import Dimension, GroupKey, GroupSums, ImpactTally, ReasonSums, ShownTap
+from terminal.money import DECIMALS
 from terminal.policy.policy import Policy
 
 SENSITIVE: Final = "sensitive"
 FEW_CARDS: Final = 10
 """A sensitive category that fewer cards used is not named: it might name a person."""
-THRESHOLDS_MINOR: Final = (0, 5_000, 10_000, 20_000, 50_000, 100_000)
+THRESHOLDS: Final = (0, 50, 100, 200, 500, 1_000)
+"""In whole units of the currency."""
 
 
 class GroupRow(msgspec.Struct, frozen=True):
@@ -110,7 +112,7 @@ def report_of(
         refused=tuple(_reasons(tally.refused)),
         accepted=tuple(_reasons(tally.accepted)),
         card_months=tally.months.total(),
-        months=tuple(_months(tally.months)),
+        months=tuple(_months(tally.months, 10 ** DECIMALS.get(old.currency, 0))),
         largest=tuple(tally.largest),
         gaps=tuple(gaps.listed()),
     )
@@ -199,8 +201,8 @@ def _reasons(reasons: dict[GroupKey, ReasonSums]) -> Iterator[ReasonRow]:
         yield ReasonRow(message, code, sums.taps, len(sums.cards), sums.example)
 
 
-def _months(months: dict[int, int]) -> Iterator[MonthRow]:
-    for over_minor in THRESHOLDS_MINOR:
+def _months(months: dict[int, int], unit_minor: int) -> Iterator[MonthRow]:
+    for over_minor in (units * unit_minor for units in THRESHOLDS):
         more = sum(count for diff, count in months.items() if diff > over_minor)
         less = sum(count for diff, count in months.items() if diff < -over_minor)
         yield MonthRow(over_minor, more, less)

@@ -46,13 +46,13 @@ def lines(report: ImpactReport, language: str) -> Iterator[str]:
 def _totals(report: ImpactReport, words: ImpactWords) -> Iterator[str]:
     total = report.total
     pairs = (
-        (N_("terminals"), f"{report.terminals:,}"),
-        (N_("cards"), f"{report.cards:,}"),
-        (N_("taps and cash sales"), f"{total.taps:,}"),
-        (N_("of them come out differently"), f"{total.changed:,}"),
-        (N_("cards that notice it"), f"{total.changed_cards:,}"),
-        (N_("newly refused"), f"{total.refused:,}"),
-        (N_("newly accepted"), f"{total.accepted:,}"),
+        (N_("terminals"), words.count(report.terminals)),
+        (N_("cards"), words.count(report.cards)),
+        (N_("taps and cash sales"), words.count(total.taps)),
+        (N_("of them come out differently"), words.count(total.changed)),
+        (N_("cards that notice it"), words.count(total.changed_cards)),
+        (N_("newly refused"), words.count(total.refused)),
+        (N_("newly accepted"), words.count(total.accepted)),
         (N_("recorded"), words.sum(report.recorded_minor)),
         (N_("under the old document"), words.sum(total.old_minor)),
         (N_("under the new document"), words.sum(total.new_minor)),
@@ -89,7 +89,7 @@ def _row(label: str, row: GroupRow, words: ImpactWords) -> Iterator[str]:
     for line in above:
         yield f"  {line}"
     sums = (words.amount(row.old_minor), words.amount(row.new_minor), words.more_amount(row.difference_minor))
-    counts = f"{row.changed:>{COUNT},}{row.changed_cards:>{COUNT},}"
+    counts = f"{words.count(row.changed):>{COUNT}}{words.count(row.changed_cards):>{COUNT}}"
     yield f"  {last:<{NAME - 2}}{counts}" + "".join(f"{one:>{SUM}}" for one in sums)
 
 
@@ -108,11 +108,11 @@ def _refusals(title: str, rows: Sequence[ReasonRow], words: ImpactWords, *, refu
 def _months(report: ImpactReport, words: ImpactWords) -> Iterator[str]:
     yield ""
     months = words.text(N_("Months of cards"))
-    yield f"{months}: {report.card_months:,}"
+    yield f"{months}: {words.count(report.card_months)}"
     heads = (words.text(head) for head in (N_("by over"), N_("pay more"), N_("pay less")))
     yield "  {:<24}{:>20}{:>20}".format(*heads)
     for row in report.months:
-        yield f"  {words.sum(row.over_minor):<24}{row.more:>20,}{row.less:>20,}"
+        yield f"  {words.sum(row.over_minor):<24}{words.count(row.more):>20}{words.count(row.less):>20}"
 
 
 def _largest(report: ImpactReport, words: ImpactWords) -> Iterator[str]:
@@ -142,7 +142,7 @@ def _gaps(report: ImpactReport, words: ImpactWords) -> Iterator[str]:
     yield ""
     yield words.text(N_("What cannot be known, or is otherwise than recorded"))
     for gap in report.gaps:
-        yield from _wrapped(f"{gap.count:>7,}  {words.gap(gap)} ({words.places(gap)})")
+        yield from _wrapped(f"{words.count(gap.count):>7}  {words.gap(gap)} ({words.places(gap)})")
 
 
 def _wrapped(line: str, indent: str = "  ") -> Iterator[str]:

@@ -102,9 +102,11 @@ class CardSet:
 
     def add(self, number: int) -> None:
         at = number >> 3
-        if at >= len(self._bits):
+        try:
+            self._bits[at] |= 1 << (number & 7)
+        except IndexError:
             self._bits.extend(bytes(at + 1 - len(self._bits)))
-        self._bits[at] |= 1 << (number & 7)
+            self._bits[at] |= 1 << (number & 7)
 
     def __len__(self) -> int:
         return int.from_bytes(self._bits, "big").bit_count()
@@ -119,19 +121,21 @@ class GroupSums:
         self.taps = self.changed = self.old_minor = self.new_minor = self.refused = self.accepted = 0
         self.cards, self.changed_cards = CardSet(), CardSet()
 
-    def take(self, card: int, old_minor: int, new_minor: int, refused: bool, accepted: bool) -> None:
+    def take(self, card: int, old_minor: int, new_minor: int) -> None:
         """One tap of the card with this ordinal, 0 for none."""
         self.taps += 1
         self.old_minor += old_minor
         self.new_minor += new_minor
         if card:
             self.cards.add(card)
-        if old_minor != new_minor or refused or accepted:
-            self.changed += 1
-            self.refused += refused
-            self.accepted += accepted
-            if card:
-                self.changed_cards.add(card)
+
+    def take_change(self, card: int, *, refused: bool, accepted: bool) -> None:
+        """The tap just taken comes out differently."""
+        self.changed += 1
+        self.refused += refused
+        self.accepted += accepted
+        if card:
+            self.changed_cards.add(card)
 
 
 class ReasonSums:
@@ -174,16 +178,15 @@ class ImpactTally:
         refused = now is Admission.REFUSED and was is not Admission.REFUSED
         accepted = was is Admission.REFUSED and now is not Admission.REFUSED
         local = tap.at.astimezone(self._old.zone)
-        day = self._seen(local)
+        day, rule = self._seen(local), _rule(before.facts)
         keys = (
             (_concession(tap, day),),
             (str(tap.trip.route),),
             (f"{local.hour:02}",),
             (_right(before, tap.rights), _right(after, tap.rights)),
-            (_rule(before.facts), _rule(after.facts)),
+            (rule, rule if after.facts == before.facts else _rule(after.facts)),
         )
-        for sums in (self.all, *self._groups_of(keys)):
-            sums.take(tap.card.number, old_minor, new_minor, refused, accepted)
+        self._count(keys, tap.card.number, old_minor, new_minor, refused=refused, accepted=accepted)
         record = tap.passed.record
         self.recorded_minor += record.charge_minor if isinstance(record, Intent) else 0
         self._count_month(tap.card, day, new_minor - old_minor)
@@ -209,8 +212,8 @@ class ImpactTally:
         )
         refused = after.sum_minor is None and before.sum_minor is not None
         accepted = before.sum_minor is None and after.sum_minor is not None
-        for sums in (self.all, *self._groups_of(keys)):
-            sums.take(0, before.sum_minor or 0, after.sum_minor or 0, refused, accepted)
+        sums = before.sum_minor or 0, after.sum_minor or 0
+        self._count(keys, 0, *sums, refused=refused, accepted=accepted)
         self.recorded_minor += getattr(passed.record, "sum_minor", 0)
 
     def close_month(self, diff_minor: int, month: int) -> None:
@@ -226,13 +229,28 @@ class ImpactTally:
             self.last_day = day
         return day
 
-    def _groups_of(self, keys: Iterable[GroupKey]) -> Iterable[GroupSums]:
+    def _count(
+        self,
+        keys: Iterable[GroupKey],
+        card: int,
+        old_minor: int,
+        new_minor: int,
+        *,
+        refused: bool,
+        accepted: bool,
+    ) -> None:
+        """Into the sums of all and of its groups, which have `keys` in the order of dimensions."""
+        counted = [self.all]
         for groups, key in zip(self.groups.values(), keys, strict=True):
-            sums = groups.get(key)
-            if sums is None:
-                known = key if len(groups) < MOST_GROUPS else OTHERS
-                sums = groups.setdefault(known, GroupSums())
-            yield sums
+            counted.append(groups.get(key) or self._new_group(groups, key))
+        for sums in counted:
+            sums.take(card, old_minor, new_minor)
+        if refused or accepted or old_minor != new_minor:
+            for sums in counted:
+                sums.take_change(card, refused=refused, accepted=accepted)
+
+    def _new_group(self, groups: dict[GroupKey, GroupSums], key: GroupKey) -> GroupSums:
+        return groups.setdefault(key if len(groups) < MOST_GROUPS else OTHERS, GroupSums())
 
     def _count_month(self, card: CardInReplay, day: date, diff_minor: int) -> None:
         month = day.year * 12 + day.month

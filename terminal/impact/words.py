@@ -11,7 +11,7 @@ from terminal.impact.gaps import Gap, GapKind
 from terminal.impact.report import SENSITIVE, GroupRow, ImpactReport
 from terminal.impact.tally import CASH, REFUSED, REPEATED, Dimension
 from terminal.messages import day
-from terminal.money import amount_text, money, sum_format
+from terminal.money import money, money_number
 from terminal.texts import N_, translator
 from terminal.trail import rule_of
 from terminal.trail_words import effect_words
@@ -104,10 +104,11 @@ class ImpactWords:
 
     def amount(self, minor: int) -> str:
         """A sum in a column whose head names the currency."""
-        form = sum_format(self.currency, self.language)
-        whole, _, fraction = amount_text(abs(minor), self.currency).partition(".")
-        number = f"{'-' if minor < 0 else ''}{int(whole):,}".replace(",", form.group)
-        return f"{number}{form.point}{fraction}" if fraction else number
+        return money_number(minor, self.currency, self.language)
+
+    def count(self, number: int) -> str:
+        """A whole number with its thousands apart."""
+        return f"{number:,}".replace(",", sum_format(self.currency, self.language).group)
 
     def more_amount(self, minor: int) -> str:
         """A difference in such a column, with its sign."""

@@ -188,5 +188,5 @@ def _with_purse(path: Path, line: int, profile: CardProfile, purse: str) -> Card
         return msgspec.structs.replace(profile, card=msgspec.convert(card, type(profile.card)))
     except msgspec.ValidationError as error:
         raise ProfileError(
-            f"{path}:{line}: {OPTIONAL} {purse!r}: {error}", "Give kopecks as digits."
+            f"{path}:{line}: {OPTIONAL} {purse!r}: {error}", "Give minor units (kopecks) as digits."
         ) from error

@@ -124,6 +124,7 @@ _SAID: Final = (
     ("Unterminated string", FileMistake.UNTERMINATED),
     ("Illegal character '\\n'", FileMistake.UNTERMINATED),
     ("Illegal character '\\r'", FileMistake.UNTERMINATED),
+    ("Expected \"'", FileMistake.UNTERMINATED),
     ("Expected newline or end of document", FileMistake.AFTER_VALUE),
     ("Unclosed", FileMistake.UNCLOSED),
     ("Invalid value", FileMistake.NO_VALUE),

@@ -16,7 +16,7 @@ from terminal.policy.mistakes import NameMistake
 from terminal.texts import N_
 
 Minor = Annotated[int, Meta(ge=0, le=LARGEST_MINOR)]
-"""Kopecks as the card's events can hold them."""
+"""Minor units (kopecks) as the card's events can hold them."""
 Fare = Annotated[int, Meta(ge=1, le=LARGEST_MINOR)]
 """A price that is never 0: a free ride is a concession of its own kind, not a fare of nothing."""
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]

@@ -184,6 +184,16 @@ class RuleMistake(MistakeCode):
     )
     STEP_TOO_LATE = ("step_too_late", N_("never reached: the document ends on {end}"), N_("Remove the step."))
     NO_TIME_LEFT = ("no_time_left", N_("`when` and `except_when` leave no time"), N_("Take one of them out."))
+    MEDIUM_WITHOUT_PRICE = (
+        "medium_without_price",
+        N_("no price for `{medium}`"),
+        N_("State it: the bus profile takes `{medium}`, or another fare has a price for it."),
+    )
+    BASE_WITHOUT_PRICE = (
+        "base_without_price",
+        N_("percentages are of the fare of `{medium}`, which has no price"),
+        N_("Name a medium that has one."),
+    )
     NOT_SQUARE = (
         "not_square",
         N_("not {size} rows of {size} prices"),
@@ -223,6 +233,11 @@ class RuleMistake(MistakeCode):
         "paid_not_kept",
         N_("`{medium}` cannot keep what was paid"),
         N_('Write media = ["transport_card"].'),
+    )
+    NEVER_DEARER = (
+        "never_dearer",
+        N_("every ride costs {price_minor}, so none is dearer than what was paid"),
+        N_('Write kind = "free_window", or give fares that differ.'),
     )
     BEFORE_PASS = (
         "before_pass",

@@ -4,7 +4,7 @@ A scenario is one rider's story. It states the card he holds, the terminal he me
 tap states what must come of it. Nothing is remembered between scenarios; inside one, each tap finds the card as
 the tap before left it.
 
-Times without an offset are local to the region. Money is in kopecks (`*_minor`), as in region documents.
+Times without an offset are local to the region. Money is in minor units (`*_minor`), as in region documents.
 
 The JSON Schema made of them is for editors that complete and check while one types.
 """

@@ -39,7 +39,7 @@ class MealGrant(Struct, frozen=True):
 
 
 class Account(Struct, frozen=True):
-    """One of the two canteen accounts (M-01): the balance as far as this terminal knows, in kopecks."""
+    """One of the two canteen accounts (M-01): the balance as far as this terminal knows, in minor units."""
 
     balance_minor: int
     uncertain: bool = False

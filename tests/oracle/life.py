@@ -31,7 +31,7 @@ AT_THE_END: Final = 0.15
 COMMUTES: Final = 0.6
 WAYS_BACK: Final = 0.4
 AT_AN_EDGE: Final = 0.1
-"""Where ways back cost less: taps that stay on the route of the tap before, and those of them in the other direction."""
+"""Where ways back cost less: taps that stay on the route, those of them that turn round, and gaps at a window's end."""
 LOOK_EVERY: Final = 3
 """The whole visible state is compared every so many taps."""
 GAPS: Final = (

@@ -76,7 +76,8 @@ class PaidBy(IntEnum):
 
 
 class Event(NamedTuple):
-    """One record. Money in kopecks; `at` aware UTC, whole seconds; `journey_age_s` None: no open journey.
+    """One record. Money in minor units of the region's currency; `at` aware UTC, whole seconds; `journey_age_s` None: no
+    open journey.
 
     `amount_minor` is what the tap itself took, or what a reload, an issue or an order alone brought: where an order's
     credit and a fare share one commit and one event, it is the fare. `balance_after_minor` is after all of it.
@@ -113,10 +114,10 @@ SCHEMA: Final[Any] = Bitwise(
         * "signed: days from the service day of `at` to the card's period day; -32 and 31: that far or further",
         "terminal" / BitsInteger(20) * "terminal or service point that wrote it",
         "sequence" / BitsInteger(28) * "its journal number there",
-        "balance_after_minor" / BitsInteger(21) * "purse after the event, kopecks",
+        "balance_after_minor" / BitsInteger(21) * "purse after the event, minor units",
         "amount_minor"
         / BitsInteger(21)
-        * "charged or credited, kopecks; the fare where an order is carried out with it",
+        * "charged or credited, minor units; the fare where an order is carried out with it",
         "direction" / BitsInteger(1) * "direction of the trip: 0 out, 1 back",
         "route" / BitsInteger(15) * "route, 0 where there is none",
         "inside" / BitsInteger(3) * "persons checked in, companions included; 0: none",

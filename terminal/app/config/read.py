@@ -8,8 +8,8 @@ imported when there is one.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from msgspec import Struct, field
 from terminal.app.config.rules import beside, contradictions, with_paths
 from terminal.app.config.settings import StationConfig
 from terminal.errors import ConfigError
+from terminal.mistakes.reading import FileMistake, Unreadable, content_of, text_of, toml_of
+from terminal.mistakes.words import refusal
 
 VARIABLE: Final = "RESIDENT_TERMINAL_CONFIG"
 FILE: Final = "terminal.toml"
@@ -64,38 +66,25 @@ def find_text(named: Path | None) -> tuple[Path, str] | None:
 def read_text(path: Path) -> str:
     """The file's text; raises `ConfigError` for one that is missing, too large, not a file, or not UTF-8."""
     try:
-        if not path.is_file():
-            what = "is not a file" if path.exists() else "does not exist"
-            raise ConfigError(f"{path} {what}", "Make one with `terminal config init`, or name another.")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read ({error.strerror})", "Check the path and its rights."
-        ) from error
-    if len(content) > MAX_BYTES:
-        raise ConfigError(
-            f"{path} is larger than {MAX_BYTES // 1024} kB", "It is no terminal.toml: check the name."
-        )
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = 1 + content.count(b"\n", 0, error.start)
-        raise ConfigError(f"{path}:{line}: this is not UTF-8", "Save the file in UTF-8.") from error
+        return text_of(content_of(path, MAX_BYTES))
+    except Unreadable as unreadable:
+        if unreadable.mistake.code is FileMistake.EMPTY:
+            return ""
+        raise refusal(ConfigError, [replace(unreadable.mistake, file=str(path))]) from unreadable
 
 
 def parse(path: Path, text: str) -> tuple[dict[str, Any], StationConfig]:
-    """The file's tables as they stand there, and typed; raises `ConfigError` with the first mistake."""
+    """The file's tables as they stand there, and typed; raises `ConfigError` with all mistakes."""
     try:
-        data = tomllib.loads(text)
+        data = toml_of(text)
         config = msgspec.convert(data, StationConfig, dec_hook=beside(path.parent))
-        if not any(contradictions(config)):
+        if not any(True for _ in contradictions(config)):
             return data, with_paths(config, path.parent)
-    except (ValueError, RecursionError):  # of the parser and of msgspec, too: a number of thousands of digits
+    except (Unreadable, ValueError, RecursionError):  # of msgspec, too: a number of thousands of digits
         pass  # explained below, with line and advice
-    from terminal.app.config.mistakes import mistakes_in, refusal
+    from terminal.app.config.mistakes import mistakes_in
 
-    raise refusal(path, mistakes_in(text))
+    raise refusal(ConfigError, mistakes_in(text, str(path)))
 
 
 def _overridden(config: StationConfig, options: Mapping[str, Mapping[str, object]]) -> StationConfig:

@@ -9,10 +9,11 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from math import isfinite
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
+from terminal.app.config.codes import ConfigMistake
 from terminal.app.config.settings import (
     CANTEEN,
     DEFAULT_GPSD,
@@ -26,7 +27,8 @@ from terminal.app.config.settings import (
     StationConfig,
 )
 from terminal.devices import ExtensionRole
-from terminal.errors import ConfigError, ReaderError, TerminalError
+from terminal.errors import ConfigError, DocumentError, Mistake, ReaderError, TerminalError
+from terminal.mistakes.words import refusal
 from terminal.texts import languages
 
 CARD_IMAGE: Final = ".json"
@@ -37,24 +39,16 @@ ALL_PARTS: Final = ("keys", "region", "issuers")
 """Of what a laboratory lends."""
 
 
-class Complaint(NamedTuple):
-    """`key` as table.key."""
-
-    key: str
-    what: str
-    advice: str
-
-
-def incomplete(config: StationConfig) -> Iterator[Complaint]:
+def incomplete(config: StationConfig) -> Iterator[Mistake]:
     """What `terminal run` would refuse in `config`, and options may still bring."""
     for key, value in (("terminal.profile", config.terminal.profile), ("reader.name", config.reader.name)):
         if value is None:
-            yield Complaint(key, "is not set, and no default would do", "Set it, or give it as an option.")
+            yield Mistake(key, ConfigMistake.NOT_SET)
     yield from places_unknown(config)
     yield from _laboratory(config)
 
 
-def contradictions(config: StationConfig) -> Iterator[Complaint]:
+def contradictions(config: StationConfig) -> Iterator[Mistake]:
     """Everything in `config` that cannot be meant, in the order of the file's tables."""
     yield from _no_text(config)
     yield from _languages(config)
@@ -67,19 +61,19 @@ def contradictions(config: StationConfig) -> Iterator[Complaint]:
     yield from _by_hand(config)
     yield from _vehicle(config)
     if config.recording.file is None and not config.recording.masked:
-        yield Complaint("recording.masked", "nothing is recorded", "Name the file under [recording], too.")
+        yield Mistake("recording.masked", ConfigMistake.NOT_RECORDED)
 
 
-def _no_text(config: StationConfig) -> Iterator[Complaint]:
+def _no_text(config: StationConfig) -> Iterator[Mistake]:
     """No path and no name holds a NUL."""
     for table in config.__struct_fields__:
         settings = getattr(config, table)
         for key in getattr(settings, "__struct_fields__", ()):
             if "\0" in str(getattr(settings, key)):
-                yield Complaint(f"{table}.{key}", "holds a NUL character", "Write it without.")
+                yield Mistake(f"{table}.{key}", ConfigMistake.NUL)
 
 
-def missing_files(config: StationConfig) -> Iterator[Complaint]:
+def missing_files(config: StationConfig) -> Iterator[Mistake]:
     """Every file that the configuration names and that is not there."""
     region = config.terminal.region
     named: dict[str, Path | None] = {
@@ -96,10 +90,10 @@ def missing_files(config: StationConfig) -> Iterator[Complaint]:
     }
     for key, path in named.items():
         if path is not None and not path.is_file():
-            yield Complaint(key, f"there is no file {path}", "Put it there or name another.")
+            yield Mistake(key, ConfigMistake.NO_FILE, {"path": str(path)})
 
 
-def unusable(config: StationConfig) -> Iterator[Complaint]:
+def unusable(config: StationConfig) -> Iterator[Mistake]:
     """What `terminal run` would refuse for what stands around the file: a document, cards, a folder, an address."""
     from terminal.app.simulated import require_residents
     from terminal.policy.load import load_region
@@ -120,22 +114,27 @@ def unusable(config: StationConfig) -> Iterator[Complaint]:
     if config.collector.url is not None:
         yield from _refused("collector.url", lambda: parse_address(config.collector.url or ""), config)
     if config.terminal.state is not None and not _can_be_folder(config.terminal.state):
-        yield Complaint("terminal.state", "is no folder, and none can be made there", "Name a folder.")
+        yield Mistake("terminal.state", ConfigMistake.NO_STATE)
     file = config.recording.file
     if file is not None and not file.parent.is_dir():
-        yield Complaint(
-            "recording.file", f"there is no folder {file.parent}", "Make it or name another file."
-        )
+        yield Mistake("recording.file", ConfigMistake.NO_FOLDER, {"folder": str(file.parent)})
 
 
-def _refused(key: str, attempt: Callable[[], object], config: StationConfig) -> Iterator[Complaint]:
+def _refused(key: str, attempt: Callable[[], object], config: StationConfig) -> Iterator[Mistake]:
     """The complaint about `key`, unless a plainer one was made before: a file that is not there."""
-    if any(complaint.key == key for complaint in missing_files(config)):
+    if any(mistake.path == key for mistake in missing_files(config)):
         return
     try:
         attempt()
+    except DocumentError as error:
+        yield from error.mistakes or [_said(key, error)]
     except TerminalError as error:
-        yield Complaint(key, error.what, error.advice)
+        yield _said(key, error)
+
+
+def _said(key: str, error: TerminalError) -> Mistake:
+    """What stands around the file and is refused for reasons of its own."""
+    return Mistake(key, ConfigMistake.REFUSED, {"what": error.what, "advice": error.advice})
 
 
 def _can_be_folder(path: Path) -> bool:
@@ -150,21 +149,21 @@ def _is_file_name(region: str) -> bool:
     return bool(Path(region).suffix) or Path(region).name != region
 
 
-def _languages(config: StationConfig) -> Iterator[Complaint]:
+def _languages(config: StationConfig) -> Iterator[Mistake]:
     known, terminal = languages(), config.terminal
     if terminal.language not in known:
-        yield Complaint(
+        yield Mistake(
             "terminal.language",
-            f"there is no catalogue for {terminal.language!r}",
-            f"Write one of {', '.join(known)}.",
+            ConfigMistake.NO_CATALOGUE,
+            {"language": terminal.language, "known": ", ".join(known)},
         )
     if terminal.second_language == terminal.language:
-        yield Complaint("terminal.second_language", "is the first language again", "Remove it.")
+        yield Mistake("terminal.second_language", ConfigMistake.SAME_LANGUAGE)
     elif terminal.second_language not in ("", *known):
-        yield Complaint(
+        yield Mistake(
             "terminal.second_language",
-            f"there is no catalogue for {terminal.second_language!r}",
-            f"Write one of {', '.join(known)}.",
+            ConfigMistake.NO_CATALOGUE,
+            {"language": terminal.second_language, "known": ", ".join(known)},
         )
 
 
@@ -188,69 +187,62 @@ def extensions_named(config: StationConfig) -> Iterator[tuple[ExtensionRole, str
         yield ExtensionRole.VEHICLE_SOURCE, config.vehicle.source, "vehicle.source"
 
 
-def _extensions(config: StationConfig) -> Iterator[Complaint]:
+def _extensions(config: StationConfig) -> Iterator[Mistake]:
     """Options of an extension that is not used, and one that is named twice."""
     named = [name for _role, name, _key in extensions_named(config)]
     for name in config.extensions:
         if name not in named:
-            what = "this extension is not named anywhere"
-            yield Complaint(
-                f"{EXTENSIONS}.{name}",
-                what,
-                "Name it under [reader], [signals], [media] or [vehicle], or remove its table.",
-            )
+            yield Mistake(f"{EXTENSIONS}.{name}", ConfigMistake.NOT_NAMED)
     for key, names in (("signals.names", config.signals.names), ("media.order", config.media.order)):
         if len(set(names)) < len(names):
-            yield Complaint(key, "names one twice", "Name each once.")
+            yield Mistake(key, ConfigMistake.NAMED_TWICE)
     if RESIDENT in config.media.order[1:]:
-        what = "the resident card is asked first, so that no exchange of its taps is spent on others"
-        yield Complaint("media.order", what, f"Write {RESIDENT} first.")
+        yield Mistake("media.order", ConfigMistake.RESIDENT_FIRST, {"resident": RESIDENT})
 
 
-def _not_installed(config: StationConfig) -> Iterator[Complaint]:
+def _not_installed(config: StationConfig) -> Iterator[Mistake]:
     from terminal.app.entry_points import require_installed
 
     for role, name, key in dict.fromkeys(extensions_named(config)):
         yield from _refused(key, partial(require_installed, role, name), config)
 
 
-def _reader(config: StationConfig) -> Iterator[Complaint]:
+def _reader(config: StationConfig) -> Iterator[Mistake]:
     name = config.reader.name
     if name is None:
         return
     try:
         require_known_reader(name)
     except ReaderError as error:
-        yield Complaint("reader.name", error.what, error.advice)
+        yield _said("reader.name", error)
     if config.reader.pace_s is not None and not name.startswith(SIM):
-        yield Complaint("reader.pace_s", "only a simulated reader has a pace", "Remove it.")
+        yield Mistake("reader.pace_s", ConfigMistake.PACE)
     if config.reader.pace_s is not None and not isfinite(config.reader.pace_s):
-        yield Complaint("reader.pace_s", "is no number of seconds", "Write how many seconds, such as 5.")
+        yield Mistake("reader.pace_s", ConfigMistake.NO_SECONDS)
 
 
-def _collector(config: StationConfig) -> Iterator[Complaint]:
+def _collector(config: StationConfig) -> Iterator[Mistake]:
     given = config.collector
     if given.tls_key is not None and given.tls_cert is None:
-        yield Complaint("collector.tls_key", "a key without its certificate", "Set tls_cert, too.")
+        yield Mistake("collector.tls_key", ConfigMistake.NO_CERTIFICATE)
     url = given.url or ""
     if url.startswith("https://"):
         return
     for key in ("tls_ca", "tls_cert"):
         if getattr(given, key) is not None:
-            yield Complaint(f"collector.{key}", "TLS needs an https:// address", 'Write url = "https://…".')
+            yield Mistake(f"collector.{key}", ConfigMistake.NO_HTTPS)
 
 
-def _host(config: StationConfig) -> Iterator[Complaint]:
+def _host(config: StationConfig) -> Iterator[Mistake]:
     host = config.console.host
     try:
         ip_address(host)
     except ValueError:
         if host != "localhost":
-            what = f"{host!r} is no address of a machine"
-            yield Complaint("console.host", what, "Write one such as 127.0.0.1.")
+            yield Mistake("console.host", ConfigMistake.NO_ADDRESS, {"host": host})
 
 
-def _ports(config: StationConfig) -> Iterator[Complaint]:
+def _ports(config: StationConfig) -> Iterator[Mistake]:
     taken: dict[int, str] = {}
     wanted = {
         "screen.port": config.screen.port if config.screen.enabled else None,
@@ -259,48 +251,41 @@ def _ports(config: StationConfig) -> Iterator[Complaint]:
     }
     for key, port in wanted.items():
         if port and port in taken:
-            yield Complaint(key, f"port {port} is that of {taken[port]} already", "Write another port.")
+            yield Mistake(key, ConfigMistake.PORT_TAKEN, {"port": port, "other": taken[port]})
         elif port:
             taken[port] = key
 
 
-def _laboratory(config: StationConfig) -> Iterator[Complaint]:
+def _laboratory(config: StationConfig) -> Iterator[Mistake]:
     """A real reader without keys and documents of its own; `terminal run` would refuse it."""
     try:
         require_own(config, ALL_PARTS, real_reader=not config.reader.simulated)
     except ConfigError as error:
-        yield Complaint("reader.name", error.what, error.advice)
+        yield _said("reader.name", error)
 
 
-def _profile(config: StationConfig) -> Iterator[Complaint]:
+def _profile(config: StationConfig) -> Iterator[Mistake]:
     shift = config.shift
     for key in ("route", "direction"):
         if shift.operator is None and getattr(shift, key):
-            yield Complaint(f"shift.{key}", "no shift is opened without an operator", "Set operator, too.")
+            yield Mistake(f"shift.{key}", ConfigMistake.NO_OPERATOR)
     if config.terminal.profile == CANTEEN and shift.route:
-        yield Complaint("shift.route", "a canteen has no route", "Remove it.")
+        yield Mistake("shift.route", ConfigMistake.CANTEEN_ROUTE)
     if config.terminal.profile == "bus" and config.canteen.serving:
-        yield Complaint(
-            "canteen.serving", "a bus serves no meals", 'Remove it, or write profile = "canteen".'
-        )
+        yield Mistake("canteen.serving", ConfigMistake.BUS_MEALS)
 
 
-def _by_hand(config: StationConfig) -> Iterator[Complaint]:
+def _by_hand(config: StationConfig) -> Iterator[Mistake]:
     """What [laboratory] asks for is for software cards only, and its control for a reader without cards of its own."""
     asked, name = config.laboratory, config.reader.name
     for part in asked.parts if not config.reader.simulated else ():
-        what = "a terminal on a real reader is not moved by hand"
-        yield Complaint(f"laboratory.{part}", what, 'Remove it, or write name = "sim:" under [reader].')
+        yield Mistake(f"laboratory.{part}", ConfigMistake.MOVED_BY_HAND)
     if asked.control is not None and config.reader.simulated and name not in (None, SIM):
-        what = f"cards come to {name} by themselves"
-        yield Complaint("laboratory.control", what, 'Write name = "sim:" under [reader]: no card but those.')
+        yield Mistake("laboratory.control", ConfigMistake.OWN_CARDS, {"reader": name or ""})
     if asked.starts_at is not None and not asked.clock:
-        yield Complaint(
-            "laboratory.starts_at", "the machine's clock starts nowhere", "Set clock = true, too."
-        )
+        yield Mistake("laboratory.starts_at", ConfigMistake.CLOCK_OF_MACHINE)
     if asked.starts_at is not None and not _is_moment(asked.starts_at):
-        what = f"{asked.starts_at!r} is no moment with an offset"
-        yield Complaint("laboratory.starts_at", what, "Write one such as 2026-09-15T08:00:00+03:00.")
+        yield Mistake("laboratory.starts_at", ConfigMistake.NO_MOMENT, {"moment": asked.starts_at})
 
 
 def _is_moment(text: str) -> bool:
@@ -314,37 +299,34 @@ def require_hands_off(config: StationConfig) -> None:
     """Raise `ConfigError` where options have made a terminal of `config` that [laboratory] may not move."""
     found = next(_by_hand(config), None)
     if found is not None:
-        raise ConfigError(f"{found.key}: {found.what}", found.advice)
+        raise refusal(ConfigError, [found])
 
 
-def _vehicle(config: StationConfig) -> Iterator[Complaint]:
+def _vehicle(config: StationConfig) -> Iterator[Mistake]:
     """What a source of ours lacks, cannot use, or would pass over."""
     vehicle = config.vehicle
     if vehicle.own_source is not None and config.terminal.profile == CANTEEN:
-        yield Complaint("vehicle.source", "a canteen does not drive", "Remove it.")
+        yield Mistake("vehicle.source", ConfigMistake.CANTEEN_DRIVES)
     for source, keys in ((VDV301, ("publisher", "reply_host")), (REPLAY, ("replay",))):
         for key in keys:
             stated = getattr(vehicle, key) is not None
             if vehicle.source == source and not stated:
-                yield Complaint(f"vehicle.{key}", f"{source} needs it", f"Set {key} under [vehicle].")
+                yield Mistake(f"vehicle.{key}", ConfigMistake.SOURCE_NEEDS, {"source": source, "key": key})
             elif vehicle.source is None and stated:
-                advice = f'Write source = "{source}", or remove it.'
-                yield Complaint(f"vehicle.{key}", "no source is named that would listen there", advice)
+                yield Mistake(f"vehicle.{key}", ConfigMistake.NO_SOURCE, {"source": source})
     if vehicle.source == VDV301:
         yield from _on_board_computer(vehicle.publisher, vehicle.reply_host)
     if vehicle.source == GPSD and not _answers(vehicle.gpsd):
-        what = f"{vehicle.gpsd!r} is no ADDRESS:PORT, in numbers"
-        yield Complaint("vehicle.gpsd", what, f'Write it like this one: "{DEFAULT_GPSD}".')
+        yield Mistake(
+            "vehicle.gpsd", ConfigMistake.NO_GPSD, {"address": vehicle.gpsd, "example": DEFAULT_GPSD}
+        )
 
 
-def _on_board_computer(publisher: str | None, reply_host: str | None) -> Iterator[Complaint]:
+def _on_board_computer(publisher: str | None, reply_host: str | None) -> Iterator[Mistake]:
     """Addresses in numbers, both of one family: names are not looked up."""
     here = None if reply_host is None else _address(reply_host)
     if reply_host is not None and (here is None or here.is_unspecified):
-        what = f"{reply_host!r} is no address of a machine in numbers"
-        yield Complaint(
-            "vehicle.reply_host", what, "Write ours in the vehicle's network, 192.168.10.7 perhaps."
-        )
+        yield Mistake("vehicle.reply_host", ConfigMistake.NO_REPLY_HOST, {"host": reply_host})
     if publisher is None:
         return
     if publisher.startswith(DNS_SD):
@@ -354,11 +336,9 @@ def _on_board_computer(publisher: str | None, reply_host: str | None) -> Iterato
         there = _address(_splits(publisher)[0])
         right = there is not None
     if not right:
-        what = f"{publisher!r} is neither ADDRESS:PORT, in numbers, nor {DNS_SD}INSTANCE or {DNS_SD}INSTANCE@ADDRESS"
-        yield Complaint("vehicle.publisher", what, "Write it like one of these: 192.168.10.2:8081.")
+        yield Mistake("vehicle.publisher", ConfigMistake.NO_PUBLISHER, {"publisher": publisher})
     elif here is not None and there is not None and here.version != there.version:
-        what = f"{here} and {there} are of two kinds, and cannot reach each other"
-        yield Complaint("vehicle.reply_host", what, "Write both as IPv4, or both as IPv6.")
+        yield Mistake("vehicle.reply_host", ConfigMistake.TWO_KINDS, {"here": str(here), "there": str(there)})
 
 
 def _answers(text: str) -> bool:
@@ -384,11 +364,10 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def places_unknown(config: StationConfig) -> Iterator[Complaint]:
+def places_unknown(config: StationConfig) -> Iterator[Mistake]:
     """A source whose names of stops and zones mean nothing to this terminal."""
     if config.vehicle.own_source is not None and config.lists.routes is None:
-        what = "without a routes document the vehicle says only whether an inspection is under way"
-        yield Complaint("vehicle.source", what, "Name the routes document: routes under [lists].")
+        yield Mistake("vehicle.source", ConfigMistake.NO_ROUTES)
 
 
 def _is_pipe(path: Path | None) -> bool:

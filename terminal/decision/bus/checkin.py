@@ -88,8 +88,9 @@ BY_FARE: Final = (PaidBy.PURSE, PaidBy.TRANSFER, *CONCESSION_SLOTS)
 
 
 def held_fare(tap: Tap, ride: Ride, trail: Trail) -> Quote | None:
-    """The ordinary fare of `ride`, which goes to the terminus: the dearest it can be on this turn of the vehicle where a
-    place is not known."""
+    """The ordinary fare of `ride`, which goes to the terminus: the dearest it can be on this turn of the vehicle where
+    a place is not known.
+    """
     policy = tap.policy
     quote = policy.ordinary_fare(ride, tap.local)
     if quote is not None:
@@ -130,7 +131,7 @@ def can_hold(rule: CheckInRule, sum_minor: int, trail: Trail) -> bool:
 
 
 def check_in(tap: Tap, rule: CheckInRule, counters: int, held: int) -> int:
-    """The counters of a card on which `held` kopecks, a sum the reserve can count, are held from here on."""
+    """The counters of a card on which `held` minor units, a sum the reserve can count, are held from here on."""
     trip = tap.trip
     counters = rule.reserve.write(counters, held // rule.reserve.unit_minor)
     if rule.zone is not None:
@@ -142,7 +143,8 @@ def check_in(tap: Tap, rule: CheckInRule, counters: int, held: int) -> int:
 
 def owed(tap: Tap, counters: int, trail: Trail) -> tuple[int, int]:
     """What an earlier ride without check-out costs, all that was held for it, and the counters without it."""
-    rule, held = tap.policy.check_in, held_minor(tap)
+    rule = tap.policy.check_in
+    held = 0 if rule is None else held_minor(tap)
     if rule is None or not held:
         return 0, counters
     trail.note(CheckInEffect.NO_CHECK_OUT, {"held_minor": held})

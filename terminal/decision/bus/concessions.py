@@ -12,6 +12,7 @@ from terminal.decision.bus.limits import Claims, claims, use, used_up
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import Quote
+from terminal.policy.grants import NO_SLOTS
 from terminal.policy.rights.index import FareConcession
 from terminal.policy.scopes import Ride, inside
 
@@ -36,6 +37,8 @@ def by_concession(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Co
 
 def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice | None:
     """Which concession `by_concession` uses; what lapsed is left in `trail`."""
+    if tap.concessions == NO_SLOTS:
+        return None
     known = tap.policy.concessions
     held = [
         (slot, grant, known[grant.code])
@@ -54,7 +57,9 @@ def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice 
             choices.append((price_minor, slot, concession))
         elif awake:
             trail.note(concession.price.unknown, {"slot": slot})
-    for price_minor, slot, concession in sorted(choices, key=CHEAPEST_FIRST):
+    if len(choices) > 1:
+        choices.sort(key=CHEAPEST_FIRST)
+    for price_minor, slot, concession in choices:
         counting = claims(concession.limits, tap, ride)
         reached = used_up(counting, trail, Message.LIMIT_REACHED)
         if reached is None:
@@ -109,11 +114,11 @@ def _cover(tap: Tap, choice: Choice, quote: Quote | None, trail: Trail) -> Cover
         if companions:
             trail.note(ConcessionEffect.COMPANIONS, {"companions": companions})
     return Cover(
-        paid_by=CONCESSION_SLOTS[choice.slot],
-        message=Message.OK_BENEFIT_UNLIMITED if used.left is None else Message.OK_BENEFIT,
-        counters=counters,
-        price_minor=choice.price_minor,
-        values=NO_VALUES if used.left is None else {"n": used.left},
+        CONCESSION_SLOTS[choice.slot],
+        Message.OK_BENEFIT_UNLIMITED if used.left is None else Message.OK_BENEFIT,
+        counters,
+        choice.price_minor,
+        NO_VALUES if used.left is None else {"n": used.left},
         by_fare=True,
         opens=tap.policy.ordinary_transfer if quote is None else tap.policy.transfer_by_id.get(quote.opens),
         companions=companions,

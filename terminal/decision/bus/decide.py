@@ -241,7 +241,16 @@ def _checked_in(tap: Tap, ride: Ride, rule: CheckInRule, paid: _Paid, trail: Tra
     values = {**cover.values, "held_minor": held}
     outcome = Outcome(Message.OK_CHECKIN, Admission.LET_IN, charge_minor, values)
     counters = check_in(tap, rule, counters, held)
-    return _accepted(tap, outcome, EventKind.CHECK_IN, paid, counters, trail, inside=1 + tap.trip.companions)
+    return accept(
+        tap,
+        trail,
+        outcome,
+        EventKind.CHECK_IN,
+        cover.paid_by,
+        counters=counters,
+        journey=paid.journey,
+        inside=1 + tap.trip.companions,
+    )
 
 
 def _charged(tap: Tap, ride: Ride, paid: _Paid, trail: Trail) -> Decision | None:
@@ -253,14 +262,9 @@ def _charged(tap: Tap, ride: Ride, paid: _Paid, trail: Trail) -> Decision | None
         del trail.flags[flags:]  # nothing is charged, so nothing was capped
         return None
     outcome = Outcome(cover.message, Admission.LET_IN, charge_minor, cover.values)
-    return _accepted(tap, outcome, EventKind.RIDE, paid, counters, trail, inside=0)
-
-
-def _accepted(
-    tap: Tap, outcome: Outcome, kind: EventKind, paid: _Paid, counters: int, trail: Trail, *, inside: int
-) -> Decision:
-    paid_by, journey = paid.cover.paid_by, paid.journey
-    return accept(tap, trail, outcome, kind, paid_by, counters=counters, journey=journey, inside=inside)
+    return accept(
+        tap, trail, outcome, EventKind.RIDE, cover.paid_by, counters=counters, journey=paid.journey, inside=0
+    )
 
 
 def _others(tap: Tap, quote: Quote | None, cover: Cover, trail: Trail) -> int | None:

@@ -19,6 +19,8 @@ def single_fare(policy: Policy, trip: Trip, local: datetime, medium: int, trail:
     """What one person pays with this medium here and now, or None when that is unknown (T-01)."""
     if policy.gtfs is not None:
         return feed_quote(policy.gtfs, trip, local, medium)
+    if medium not in policy.fares.media:
+        return None
     return fare_at_once(policy, trip, ride_of(trip), local, medium, trail)
 
 
@@ -27,9 +29,9 @@ def fare_at_once(
 ) -> Quote | None:
     """The fare of a ride that is paid when boarding, or None when it is unknown.
 
-    Where the profile takes the dearest fare of a ride one end of which is not known, the ride goes to the terminus, from
-    where the vehicle's turn began: the longest it can be. Where that is not known either, the dearest in the document is
-    taken. An end that is known stands.
+    Where the profile takes the dearest fare of a ride one end of which is not known, the ride goes to the terminus,
+    from where the vehicle's turn began: the longest it can be. Where that is not known either, the dearest in the
+    document is taken. An end that is known stands.
     """
     quote = policy.ordinary_fare(ride, local, medium=medium)
     if quote is not None or policy.document.profiles.bus.unknown_fare is not UnknownFare.DEAREST:

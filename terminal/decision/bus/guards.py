@@ -70,6 +70,8 @@ def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:
     """T-20: the second tap of a concession that takes companions is the next companion's ride, and that of persons
     counted with it as far as the grant goes.
     """
+    if tap.snapshot.event.paid_by not in CONCESSION_SLOTS:
+        return None
     found = _companions_left(tap)
     if found is None or found.companions is None:
         return None

@@ -34,13 +34,14 @@ from terminal.lab.desk.orders import (
     with_problem_response,
 )
 from terminal.lab.desk.passengers import Passengers
+from terminal.lab.desk.rows import journal_as_json
 from terminal.lab.desk.scenario import scenario_of
 from terminal.lab.desk.session import BusMove, DeskSession
 from terminal.lab.desk.storm import StormWatch
 from terminal.lab.desk.tariff.judges import Judges
 from terminal.lab.desk.tariff.library import TariffLibrary
 from terminal.lab.desk.tariff.routes import TariffRoutes
-from terminal.lab.desk.view import desk_as_json, journal_as_json, tap_as_json, trace_as_json
+from terminal.lab.desk.view import desk_as_json, tap_as_json, trace_as_json
 from terminal.lab.desk.words import LANGUAGES, words
 from terminal.screen.feed import EventFeed
 from terminal.screen.page import Pages
@@ -229,7 +230,9 @@ class DeskRoutes:
         place = request.path_params["place"]
         if place not in self.session.town.terminals:
             return problem(404, "there is no such terminal", "")
-        return json_answer(await run_in_threadpool(journal_as_json, self.session, place))
+        return json_answer(
+            await run_in_threadpool(journal_as_json, self.session, place, page_language(request))
+        )
 
     async def _document(self, _request: Request) -> Response:
         path = self.session.town.document_path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime
 from itertools import islice
@@ -14,12 +13,12 @@ from sim.desk.shelf import Laid
 from sim.desk.trace import Traced, waterfall
 from terminal.fault_texts import fault_text
 from terminal.journal.journal import Journal
-from terminal.journal.reader import Row
 from terminal.journal.taps import End
 from terminal.lab.desk.known import known, span, worth
+from terminal.lab.desk.rows import row_as_json
 from terminal.lab.desk.scenario import mishap_words
 from terminal.lab.desk.session import DeskSession
-from terminal.lab.desk.tap import FinishedTap, fields_of
+from terminal.lab.desk.tap import FinishedTap
 from terminal.lab.desk.town import DRIVER, PLACES, DeskPlace, region_names
 from terminal.messages import colour, text
 from terminal.money import money
@@ -28,7 +27,6 @@ from terminal.tap import Terminal
 from terminal.texts import translator
 from terminal.trail_words import step_line
 
-ROWS_SHOWN: Final = 40
 TAPS_SHOWN: Final = 200
 DAY: Final = {"en": "%Y-%m-%d", "ru": "%d.%m.%Y"}
 MOMENT: Final = {"en": "%Y-%m-%d %H:%M:%S", "ru": "%d.%m.%Y %H:%M:%S"}
@@ -135,7 +133,7 @@ def tap_as_json(entry: FinishedTap, language: str, policy: Policy, acknowledged:
             }
             for c in entry.changes
         ],
-        "journal": [row_as_json(row, acknowledged) for row in entry.journal],
+        "journal": [row_as_json(row, acknowledged, language) for row in entry.journal],
         "waterfall": waterfall(entry.rows, f"{entry.card.face.name}: {entry.air_ms:.0f} ms"),
     }
 
@@ -169,36 +167,6 @@ def trace_as_json(session: DeskSession, start: int, count: int) -> list[dict[str
     with session.lock:
         stretch = list(islice(session.trace, start, start + count))
     return [_exchange(number, row) for number, row in stretch]
-
-
-def row_as_json(row: Row, acknowledged: int) -> dict[str, Any]:
-    """A journal row for people."""
-    fields: Mapping[str, Any] = fields_of(row.record)
-    return {
-        "sequence": row.sequence,
-        "kind": type(row.record).__name__,
-        "hash": row.hash.hex()[:12],
-        "sent": row.sequence <= acknowledged,
-        "fields": {name: _field(name, value) for name, value in fields.items()},
-    }
-
-
-def _field(name: str, value: Any) -> str:
-    """A field of a row; of a trail the codes, as the words stand with the tap."""
-    return " ".join(step.code for step in value) if name == "reasons" else str(value)
-
-
-def journal_as_json(session: DeskSession, place: str) -> dict[str, Any]:
-    """The newest rows of a terminal and how far they were acknowledged."""
-    with session.lock:
-        journal = session.town.terminals[place].journal
-        head, acknowledged = journal.head.sequence, journal.acknowledged_through
-        rows = journal.rows(max(0, head - ROWS_SHOWN), ROWS_SHOWN)
-    return {
-        "head": head,
-        "acknowledged": acknowledged,
-        "rows": [row_as_json(row, acknowledged) for row in reversed(rows)],
-    }
 
 
 def _place(session: DeskSession, place: DeskPlace, language: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from terminal.lab.stress.faults.plan import Kind
 from terminal.texts import N_, NP_, translator
 
 LANGUAGES: Final = ("en", "ru")
@@ -205,7 +206,39 @@ CARD_WORDS: Final = (
 """What those lines say, and the kinds of event and payment they name."""
 
 
+STORM_KINDS: Final = {
+    Kind.TEAR_BEFORE: NP_("storm", "card pulled before an exchange"),
+    Kind.TEAR_AFTER: NP_("storm", "card pulled after an exchange"),
+    Kind.CORRUPT_BIT: NP_("storm", "a bit flipped"),
+    Kind.SILENCE: NP_("storm", "silent card"),
+    Kind.CRASH_EXCHANGE: NP_("storm", "crash at an exchange"),
+    Kind.CRASH_BEGIN: NP_("storm", "crash before the intent"),
+    Kind.CRASH_DURABLE: NP_("storm", "crash after the intent"),
+    Kind.CRASH_SIGNAL: NP_("storm", "crash after the signal"),
+    Kind.CRASH_OUTCOME: NP_("storm", "crash after the outcome"),
+    Kind.POWER_CUT: NP_("storm", "power cut"),
+    Kind.DISK_FULL: NP_("storm", "disk full"),
+    Kind.DISK_READ_ONLY: NP_("storm", "disk read-only"),
+    Kind.UNPLUGGED: NP_("storm", "reader unplugged"),
+    Kind.MOVED: NP_("storm", "unresolved card elsewhere"),
+    Kind.CLOCK_FORWARD: NP_("storm", "clock put forward"),
+    Kind.CLOCK_BACK: NP_("storm", "clock put back"),
+    Kind.RESTART: NP_("storm", "restart"),
+    Kind.NETWORK_CUT: NP_("storm", "network cut"),
+    Kind.ACK_LOST: NP_("storm", "acknowledgement lost"),
+    Kind.ACK_FORGED: NP_("storm", "acknowledgement forged"),
+    Kind.ACK_GARBAGE: NP_("storm", "acknowledgement garbled"),
+    Kind.DUPLICATED: NP_("storm", "batch sent twice"),
+    Kind.DELAYED: NP_("storm", "batches late and out of order"),
+    Kind.COLLECTOR_KILLED: NP_("storm", "collector killed in its commit"),
+    Kind.BOOKS_KILLED: NP_("storm", "collector killed while booking"),
+    Kind.BUSY: NP_("storm", "collector busy"),
+}
+"""What the storm throws at the town."""
+
+
 def words(language: str) -> dict[str, str]:
-    """Every text by its key."""
-    catalogue = translator(language)
-    return {key: catalogue.gettext(text) for key, text in WORDS.items()}
+    """Every text by its key; kinds of faults by `kind_` and their code."""
+    t = translator(language)
+    kinds = {f"kind_{kind.value}": t.pgettext("storm", text) for kind, text in STORM_KINDS.items()}
+    return {key: t.gettext(text) for key, text in WORDS.items()} | kinds

@@ -14,11 +14,13 @@ Metres = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class FareByMedium(Section, frozen=True, kw_only=True):
-    """T-01: the ordinary fare of one ride."""
+    """T-01: the ordinary fare of one ride. Every medium of the bus profile has a price; one that is left out pays no
+    ride. A medium is priced everywhere in the document or nowhere.
+    """
 
     transport_card: Fare
-    bank_card: Fare
-    cash: Fare
+    bank_card: Fare | None = None
+    cash: Fare | None = None
 
 
 class Zone(Section, frozen=True, kw_only=True):
@@ -77,8 +79,8 @@ class ZoneMatrix(Section, frozen=True, kw_only=True):
     """Prices by zone: a row for each zone boarded in, a column for each zone left in, in the order of `zones`."""
 
     transport_card: tuple[tuple[Fare, ...], ...]
-    bank_card: tuple[tuple[Fare, ...], ...]
-    cash: tuple[tuple[Fare, ...], ...]
+    bank_card: tuple[tuple[Fare, ...], ...] = ()
+    cash: tuple[tuple[Fare, ...], ...] = ()
 
 
 class ZoneFares(FareRule, frozen=True, kw_only=True, tag_field="kind", tag="zone_table"):

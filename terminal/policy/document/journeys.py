@@ -139,7 +139,7 @@ class CheckIn(Section, frozen=True, kw_only=True):
     The first tap checks in up to seven persons and reserves what depends on how far they go, to the terminus; the
     second charges the ride itself; without a second tap the next ride charges the reserve. `scope` is asked about the
     ride to the terminus. `longest_s`: a ride that took longer was not checked out. `reserve` counts the money held,
-    in its unit, rounded down: with fares by distance a unit above 1 costs the operator up to a unit less a kopeck of
+    in its unit, rounded down: with fares by distance a unit above 1 costs the operator up to a unit less one of
     a ride, all other prices have to be multiples of it. Persons whose money it cannot hold are refused. `zone` and
     `mark` keep where the rider boarded, as the fares need them; a mark is the nearest 100 m, and the exit is measured
     likewise.

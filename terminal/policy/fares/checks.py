@@ -18,7 +18,7 @@ from terminal.policy.document.fares import (
     ZoneFares,
 )
 from terminal.policy.document.schema import NO_BUS, RegionDocument
-from terminal.policy.fares.index import MEDIA, times_of
+from terminal.policy.fares.index import MEDIA, media_tables, priced_media, times_of
 from terminal.policy.mistakes import RuleMistake
 from terminal.policy.scopes import ALWAYS, NEVER, WeekTimes
 
@@ -37,6 +37,7 @@ def fare_problems(document: RegionDocument) -> Iterator[Mistake]:
     if wrong:
         return
     times = {timeframe.id: WeekTimes.of(timeframe) for timeframe in document.timeframes}
+    yield from _media(document)
     yield from _unused_timeframes(document)
     yield from _steps(document)
     for path, table in tables(document):
@@ -132,6 +133,25 @@ def _rule(path: str, rule: AnyFareRule, document: RegionDocument, times: Times) 
         yield from _zone_table(path, rule, {zone.name for zone in document.zones})
 
 
+def _media(document: RegionDocument) -> Iterator[Mistake]:
+    """Who may pay has a price, everywhere; of a medium that is not taken none is asked for."""
+    if document.fares.source is not FareSource.DOCUMENT:
+        return
+    priced = priced_media(document.fares)
+    taken = document.profiles.bus.media
+    needed = [medium for number, medium in enumerate(MEDIA) if medium in taken or number in priced]
+    for path, table in media_tables(document.fares):
+        for medium in needed:
+            if not getattr(table, medium.value):
+                yield Mistake(path, RuleMistake.MEDIUM_WITHOUT_PRICE, {"medium": medium.value})
+    for path, fares in tables(document):
+        for index, rule in enumerate(fares.rules):
+            base = getattr(rule, "base", None)
+            if base is not None and base not in needed:
+                values = {"medium": base.value}
+                yield Mistake(f"{path}.rules[{index}].base", RuleMistake.BASE_WITHOUT_PRICE, values)
+
+
 def _zone_table(path: str, rule: ZoneFares, known: set[str]) -> Iterator[Mistake]:
     yield from unique(f"{path}.zones", rule.zones)
     for index, name in enumerate(rule.zones):
@@ -140,7 +160,7 @@ def _zone_table(path: str, rule: ZoneFares, known: set[str]) -> Iterator[Mistake
     size = len(rule.zones)
     for medium in MEDIA:
         rows = getattr(rule.by_medium, medium.value)
-        if len(rows) != size or any(len(row) != size for row in rows):
+        if (rows and len(rows) != size) or any(len(row) != size for row in rows):
             yield Mistake(f"{path}.by_medium.{medium}", RuleMistake.NOT_SQUARE, {"size": size})
 
 

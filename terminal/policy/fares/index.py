@@ -1,11 +1,12 @@
 """The ordinary fares of a region document made ready for looking up: what does this ride cost, on this medium?
 
-Prices travel in thousandths of a kopeck until the end, so that they are rounded once (T-08).
+Prices travel in thousandths of a minor unit until the end, so that they are rounded once (T-08).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
@@ -22,6 +23,7 @@ from terminal.policy.document.fares import (
     FareTable,
     FlatFare,
     ZoneFares,
+    ZoneMatrix,
 )
 from terminal.policy.scopes import ALWAYS, Ride, WeekTimes
 
@@ -48,7 +50,7 @@ class Quote(NamedTuple):
 
 
 class Price(Protocol):
-    """How a rule's price is found; amounts in thousandths of a kopeck, `NO_FARE` or `UNKNOWN`."""
+    """How a rule's price is found; amounts in thousandths of a minor unit, `NO_FARE` or `UNKNOWN`."""
 
     @property
     def everywhere(self) -> bool:
@@ -169,22 +171,46 @@ class FareLine(Struct, frozen=True):
     opens: str
 
 
-class FareSheet(Struct, frozen=True):
-    """The fares from `first_day` (an ordinal) on. `flat`: what a ride no rule is about costs, if anything."""
+REMEMBERED: Final = 1024
+"""How many quotes a sheet remembers: some hundred bytes each."""
+
+
+@dataclass(frozen=True, slots=True)
+class FareSheet:
+    """The fares from `first_day` (an ordinal) on. `flat`: what a ride no rule is about costs, if anything.
+
+    Quotes that hold at any time are remembered: a vehicle asks for few of them, again and again.
+    """
 
     first_day: int
     base_milli: int
     flat: FareLine | None
     by_route: Mapping[int, tuple[FareLine, ...]]
     any_route: tuple[FareLine, ...]
+    _known: dict[tuple[Ride, int, bool], Quote] = field(default_factory=dict)
 
     def quote(self, ride: Ride, local: datetime, medium: int, *, dearest: bool) -> Quote | None:
         """The ordinary fare of `ride` at a local time, or None when it is unknown.
 
         With `dearest` an unknown one is the most it can be; it stays None where no fare is about the ride.
         """
+        asked = (ride, medium, dearest)
+        quote = self._known.get(asked)
+        if quote is not None:
+            return quote
+        lines = self.by_route.get(ride.route, self.any_route)
+        quote = self._among(lines, ride, local, medium, dearest=dearest)
+        if quote is not None and all(line.times is None for line in lines):
+            if len(self._known) == REMEMBERED:
+                self._known.clear()
+            self._known[asked] = quote
+        return quote
+
+    def _among(
+        self, lines: tuple[FareLine, ...], ride: Ride, local: datetime, medium: int, *, dearest: bool
+    ) -> Quote | None:
         unsure: list[FareLine] = []
-        for line in self.by_route.get(ride.route, self.any_route):
+        for line in lines:
             if line.modes is not None and ride.mode not in line.modes:
                 continue
             if line.times is not None and not line.times.at(local):
@@ -232,6 +258,8 @@ class FareBook(Struct, frozen=True):
     """All fare sheets, the newest first."""
 
     sheets: tuple[FareSheet, ...]
+    media: frozenset[int]
+    """What has a price, by its index in `MEDIA`; with anything else no ride is paid."""
 
     @classmethod
     def of(cls, fares: Fares, zones: Mapping[str, int], timeframes: Mapping[str, WeekTimes]) -> FareBook:
@@ -239,7 +267,8 @@ class FareBook(Struct, frozen=True):
         tables: list[tuple[int, FareTable]] = [(0, fares)]
         tables += [(step.valid_from.toordinal(), step) for step in fares.steps]
         opens = fares.transfer or ""
-        return cls(tuple(_sheet(day, table, opens, zones, timeframes) for day, table in reversed(tables)))
+        sheets = tuple(_sheet(day, table, opens, zones, timeframes) for day, table in reversed(tables))
+        return cls(sheets, priced_media(fares))
 
     def on(self, day: int) -> FareSheet:
         """The sheet of the service day with this ordinal."""
@@ -302,7 +331,8 @@ def _price(rule: AnyFareRule, zones: Mapping[str, int]) -> Price:
     base_medium = MEDIA.index(rule.base)
     if isinstance(rule, ZoneFares):
         places = {zones[name]: place for place, name in enumerate(rule.zones)}
-        matrices = tuple(getattr(rule.by_medium, medium.value) for medium in MEDIA)
+        card = rule.by_medium.transport_card
+        matrices = tuple(getattr(rule.by_medium, medium.value) or card for medium in MEDIA)
         everywhere = places.keys() >= set(zones.values())
         return ZonePrice(MappingProxyType(places), matrices, base_medium, everywhere)
     return _distance(rule, base_medium)
@@ -313,7 +343,32 @@ def _distance(rule: DistanceFares, base_medium: int) -> DistancePrice:
 
 
 def _minor(fares: FareByMedium) -> tuple[int, ...]:
-    return (fares.transport_card, fares.bank_card, fares.cash)
+    """By medium. What stands for one without a price is never asked for: see `FareBook.media`."""
+    card = fares.transport_card
+    return (card, fares.bank_card or card, fares.cash or card)
+
+
+def priced_media(fares: Fares) -> frozenset[int]:
+    """The media that a document prices, by their index."""
+    stated = [one for _, one in media_tables(fares)]
+    return frozenset(
+        number for number, medium in enumerate(MEDIA) if any(getattr(one, medium.value) for one in stated)
+    )
+
+
+def media_tables(fares: Fares) -> Iterator[tuple[str, FareByMedium | ZoneMatrix]]:
+    """Every table of prices by medium, by its path."""
+    steps = [(f"fares.steps[{number}]", step) for number, step in enumerate(fares.steps)]
+    for path, table in [("fares", fares), *steps]:
+        if table.by_medium is not None:
+            yield f"{path}.by_medium", table.by_medium
+        for number, rule in enumerate(table.rules):
+            at = f"{path}.rules[{number}]"
+            if isinstance(rule, DistanceFares):
+                yield f"{at}.first", rule.first
+                yield f"{at}.per_km", rule.per_km
+            else:
+                yield f"{at}.by_medium", rule.by_medium
 
 
 def _milli(fares: FareByMedium) -> tuple[int, ...]:

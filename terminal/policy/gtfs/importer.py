@@ -35,7 +35,7 @@ NOT_V2: Final = "Only GTFS-Fares v2 can be imported: fare_products.txt and fare_
 CURRENCY: Final = "RUB"
 MOST_PROBLEMS: Final = 10_000
 """So many mistakes end the reading of a file."""
-RANGES: Final = 12
+RANGES: Final = 100
 """How many ranges of lines a message names; programs get them all."""
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from terminal.money import amount_text
 from terminal.policy.gtfs.conditions import At, Covering
 from terminal.policy.gtfs.files import FeedProblem
-from terminal.policy.gtfs.places import BLANK, Keys, places_of
+from terminal.policy.gtfs.places import BLANK, Keys, Places, places_of
 from terminal.policy.gtfs.services import services_of
-from terminal.policy.gtfs.tables import FareLegRule, FareTransferRule, GtfsTables, TransferType
+from terminal.policy.gtfs.tables import FareLegRule, FareTransferRule, GtfsTables, LocationType, TransferType
 
 Buyer = tuple[str | None, str | None]
 """A rider category and a medium of fare_products.txt; None: any."""
@@ -70,6 +71,50 @@ def _rules_without_rides(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
         what, advice = _never(column, getattr(rule, column))
         yield at("fare_leg_rules", row, column, f"{what}: the rule can never apply", advice)
     yield from _never_chosen(tables, at)
+    yield from _rides_without_rules(tables, places)
+
+
+def _rides_without_rules(tables: GtfsTables, places: Places) -> Iterator[FeedProblem]:
+    """Networks and stops where no leg rule is for a first ride, wherever it goes. At which stops the routes of a
+    network call is in timetables, which are not read.
+    """
+    begin = _begin(tables, places)
+    starts: defaultdict[int, list[str]] = defaultdict(list)
+    for stop, place in zip(tables.stops, places.stops[1:], strict=True):
+        if stop.location_type in BOARDED:
+            starts[place.origin].append(stop.stop_id)
+    served: set[int] = set()
+    advice = "Add leg rules, or let gtfs.unknown_fare say what such a ride costs."
+    for network in sorted(set(places.networks.values())):
+        keys = places.network_keys[network]
+        found = {
+            origin
+            for origin in starts
+            if any((key, start) in begin for key in keys for start in places.origins[origin].keys)
+        }
+        served |= found
+        if starts and not found:
+            where = f"in network {places.network_name(network)!r}" if network else "on routes in no network"
+            yield FeedProblem("fare_leg_rules.txt", f"no ride {where} has a fare", advice)
+    lost = [stop for origin, stops in starts.items() if origin not in served for stop in stops]
+    if lost and served:
+        every = sum(map(len, starts.values()))
+        what = f"no ride from {len(lost)} of {every} stops has a fare: {lost[0]!r} is the first"
+        yield FeedProblem("fare_leg_rules.txt", what, advice)
+
+
+def _begin(tables: GtfsTables, places: Places) -> set[tuple[int, int]]:
+    """Keys of the network and of the start of every leg rule that a first ride may follow."""
+    networks = {name: number for number, name in enumerate(places.network_names, 1)}
+    areas = {area.area_id: number for number, area in enumerate(tables.areas, 1)}
+    return {
+        (networks.get(rule.network_id or "", BLANK), areas.get(rule.from_area_id or "", BLANK))
+        for rule in tables.fare_leg_rules
+        if not rule.left_out and not rule.transfer_only
+    }
+
+
+BOARDED: Final = (LocationType.PLATFORM, LocationType.BOARDING_AREA)
 
 
 def _named(names: Mapping[int, str], keys: Iterable[Keys]) -> set[str | None]:

@@ -113,6 +113,8 @@ def _top_up(path: str, transfer: TopUpWindow, document: RegionDocument) -> Itera
     most = max(sums, default=0) // unit_minor
     yield from counter_problems(f"{path}.paid", transfer.paid, document, (Period.JOURNEY,), most)
     yield from _countable(f"{path}.paid", transfer.paid, unit_minor, sums, document)
+    if len(sums) == 1 and not by_distance(document):
+        yield Mistake(path, RuleMistake.NEVER_DEARER, {"price_minor": most * unit_minor})
 
 
 def _before_payment(document: RegionDocument) -> Iterator[Mistake]:

@@ -23,9 +23,13 @@ from terminal.policy.document.journeys import AnyReturn, OppositeReturn, ZonePai
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.fares.checks import tables
 from terminal.policy.rights.prices import discounted, fares_of, return_price
-from terminal.policy.scopes import Ride, counter_problems, slots_of
+from terminal.policy.scopes import DAY_S, Ride, counter_problems, slots_of
 from terminal.texts import N_
 
+UNTOUCHED_S: Final = 7 * 24 * 3600
+"""How long a card may be written by nothing but reload points and canteens that do not know the document, and so forget
+no outward ride; where it ends with the service day, any terminal sees that.
+"""
 PAIR: Final = 2
 """How many zones a pair has; the larger of the two numbers its outward rides are kept under."""
 
@@ -154,6 +158,11 @@ class ReturnMistake(MistakeCode):
         N_("no fare is stated for a ride between `{one}` and `{other}`"),
         N_("Name zones of one zone table, or give such rides a fare."),
     )
+    NO_ZONE_KEPT = (
+        "no_zone_kept",
+        N_("riders check in there, but no counter keeps the zone they boarded in"),
+        N_("Name a counter in `zone` of [checkin]."),
+    )
     NEVER_ENDS = (
         "return_never_ends",
         N_("it never ends: no time is stated within which the ride back costs less"),
@@ -172,7 +181,7 @@ class ReturnMistake(MistakeCode):
     WINDOW_TOO_LONG = (
         "window_too_long",
         N_(
-            "{window_s} s are {steps} steps of {step_s} s, more than the {bits} bits of `{counter}` tell apart"
+            "{steps} steps of {step_s} s are more than the {bits} bits of `{counter}` tell apart"
         ),
         N_("Give it {needed} bits, a longer `step_s`, or a shorter window."),
     )
@@ -224,9 +233,20 @@ def _zones(path: str, rule: AnyReturn, document: RegionDocument) -> Iterator[Mis
         yield Mistake(f"{path}.zones", ReturnMistake.NO_PAIR, {"zones": len(rule.zones)})
     elif rule.zones[0] == rule.zones[1]:
         yield Mistake(f"{path}.zones", ReturnMistake.ONE_ZONE, {"zone": rule.zones[0]})
+    elif _keeps_no_zone(rule, document):
+        yield Mistake(f"{path}.zones", ReturnMistake.NO_ZONE_KEPT)
     elif not _between(rule, document):
         values = {"one": rule.zones[0], "other": rule.zones[1]}
         yield Mistake(f"{path}.zones", ReturnMistake.NO_FARE_BETWEEN, values)
+
+
+def _keeps_no_zone(rule: ZonePairReturn, document: RegionDocument) -> bool:
+    """Whether a ride of the pair may check in without its zone being kept until the exit."""
+    checkin = document.checkin
+    if checkin is None or checkin.zone is not None:
+        return False
+    apart = all(one.routes and rule.routes and not {*one.routes} & {*rule.routes} for one in checkin.scope)
+    return not (checkin.scope and apart)
 
 
 def _between(rule: ZonePairReturn, document: RegionDocument) -> bool:
@@ -252,7 +272,8 @@ def _kept_in(path: str, rule: AnyReturn, document: RegionDocument) -> Iterator[M
     if rule.began is None or rule.window_s is None:
         return
     ride_s = 0 if document.checkin is None else document.checkin.longest_s  # kept until it is over
-    steps = (rule.window_s + ride_s + document.guards.clock_skew_s) // rule.step_s + 3
+    kept_s = DAY_S if rule.same_service_day else UNTOUCHED_S + rule.window_s
+    steps = (kept_s + ride_s + document.guards.clock_skew_s) // rule.step_s + 3
     yield from counter_problems(f"{path}.began", rule.began, document, periods, 0)
     slot = slots_of(document).get(rule.began)
     if slot is not None and steps > 1 << slot.bits:

@@ -78,7 +78,7 @@ class RidePrice(Struct, frozen=True):
         return PriceEffect.of(self.effect.rule, "fare_unknown")
 
     def of(self, quote: Quote | None) -> int | None:
-        """The price of a ride with this ordinary fare: half up to whole kopecks (T-08), and never dearer.
+        """The price of a ride with this ordinary fare: half up to whole minor units (T-08), and never dearer.
 
         Without a fare only what does not depend on it has a price.
         """

@@ -24,6 +24,8 @@ from terminal.clock import SystemClock, unix_ms
 from terminal.codes import ClockFault
 from terminal.errors import CanteenRefused, JournalError, RosterError
 from terminal.journal.records import Fault
+from tests.config_file import config_file
+from tests.currencies import demo_in
 from tests.terminal.cli.inside import Run, Told, runner
 from tests.terminal.journal.samples import refused
 
@@ -99,7 +101,7 @@ def test_a_morning_at_the_counter(school: Run) -> None:
         f"{VERA}  meal_ok",
         "1 of 2 served",
     ]
-    assert school("canteen", "sell", ANNA, "--product", "bun=2", *AT).stdout == "meal_ok  70.00\n"
+    assert school("canteen", "sell", ANNA, "--product", "bun=2", *AT).stdout == "meal_ok  RUB 70.00\n"
     forbidden = school("canteen", "sell", ANNA, "--product", "nut_bar", *AT)
     assert forbidden.stdout == "meal_forbidden  M-02: excluded by the parents  nut_bar\n"
     undone = school("canteen", "annul", ANNA, *AT)
@@ -198,6 +200,32 @@ def test_a_roster_is_checked_without_being_loaded(school: Run, tmp_path: Path) -
         row for row in objects(school("journal", "show", "--json").stdout) if row["kind"] == "RosterLoaded"
     ]
     assert [(row["roster"], row["pupils"]) for row in loaded] == [(1, 3)]
+
+
+@pytest.fixture
+def in_dinars(tmp_path: Path) -> None:
+    """The school's region counts in dinars of a thousand fils."""
+    (tmp_path / "region.toml").write_text(demo_in("KWD"), "utf-8")
+    config_file(tmp_path, terminal={"region": "region.toml"})
+
+
+def test_a_morning_in_another_currency(in_dinars: None, school: Run) -> None:
+    assert school("canteen", "sell", ANNA, "--product", "bun=2", *AT).stdout == "meal_ok  KWD 7.000\n"
+    assert "buffet KWD 2.000" in school("canteen", "roster", "show", "--names").stdout
+    assert school("canteen", "annul", ANNA, *AT).stdout.endswith(
+        "; KWD 7.000 go back to the parents' account\n"
+    )
+    school("canteen", "issue", *AT, "--class", "3a", "--serving", "breakfast")
+    report = school("canteen", "report", "--language", "en")
+    assert "3, KWD 21.218 = KWD 14.218 + KWD 0.000 + KWD 7.000 + KWD 0.000\n" in report.stdout
+    assert json.loads(school("canteen", "report", "--json").stdout)["currency"] == "KWD"
+    assert "KWD" in school("canteen", "month", "--language", "en").stdout
+    other = school("canteen", "report", "--region", "demo")
+    assert (other.returncode, "is in KWD, the document in RUB. Give the region document" in other.stderr) == (
+        60,
+        True,
+    )
+    assert "KWD 14.218" in school("canteen", "close", *AT, "--language", "en").stdout
 
 
 def test_two_terminals_of_a_school_are_one_report(school: Run) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
@@ -19,12 +20,15 @@ from sim.recorder import ReplayCard
 from sim.transcript import Transcript, lines_of, parse_transcript
 from terminal.cli.app import whole
 from terminal.errors import RegionDocumentError
+from terminal.journal.records import AnyRecord, SettledBy, UnresolvedCause
 from terminal.lab.desk.routes import transcript_of
+from terminal.lab.desk.rows import CAUSES, KINDS, SETTLED, journal_as_json
 from terminal.lab.desk.scenario import scenario_of
 from terminal.lab.desk.session import DeskRefused, DeskSession
 from terminal.lab.desk.tap import FinishedTap
 from terminal.lab.desk.town import region_names
 from terminal.lab.desk.view import desk_as_json, tap_as_json, trace_as_json
+from terminal.lab.desk.words import STORM_KINDS
 from terminal.lab.stress.faults.plan import Kind
 from terminal.lab.stress.run import storm as play_storm
 from terminal.policy.load import REGIONS
@@ -51,6 +55,25 @@ def tap(
 
 def purse(session: DeskSession, card: str) -> int | None:
     return holding_of(session.town.shelf[card].card).purse_minor
+
+
+def test_rows_are_in_words_of_the_page(session: DeskSession) -> None:
+    tap(session, "adult_purse", "front", Mishap.COMMIT_AFTER)
+    tap(session, "adult_purse", "front")
+    found = journal_as_json(session, "front", "ru")["rows"]
+    shown = {row["kind"]: (row["title"], row["gist"]) for row in found}
+    assert shown["Unresolved"] == ("исход неизвестен", "карту убрали")
+    assert shown["Committed"] == ("записано", "карта вернулась")
+    assert shown["Intent"] == ("намерение", "Оплачено. Счастливого пути!")
+    assert all("а" <= row["title"][0] <= "я" for row in found)
+
+
+def test_every_kind_of_row_has_words() -> None:
+    kinds = {kind.__name__ for kind in get_args(AnyRecord)}
+    assert kinds == KINDS.keys()
+    assert set(SETTLED) == set(SettledBy)
+    assert set(CAUSES) == set(UnresolvedCause)
+    assert set(STORM_KINDS) == set(Kind)
 
 
 def test_a_tap_is_shown_whole(session: DeskSession) -> None:

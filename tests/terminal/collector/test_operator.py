@@ -40,6 +40,31 @@ def fill(town: Town) -> None:
     town.send(seven)
 
 
+def test_two_currencies_are_never_added_up(town):
+    """Terminals of two regions at one collector: a sum and a total for each currency, on page, in CSV and in JSON."""
+    fill(town)
+    eight = town.terminal(8)
+    eight.write(CashSale(INTENT.at_ms, 1, 1, 9, 0, 2, 6_801, "edo:1", currency="JPY"))
+    town.send(eight)
+    report = json.loads(run(town, "report", "--by", "funder", "--json"))
+    lines = [(one["name"], one["currency"], one["counted_minor"]) for one in report["lines"]]
+    assert lines == [("cash", "JPY", 6_801), ("cash", "RUB", 6_801), ("purse", "RUB", 10_301)]
+    assert [(one["currency"], one["counted_minor"]) for one in report["totals"]] == [
+        ("JPY", 6_801),
+        ("RUB", 17_102),
+    ]
+    table = csv.DictReader(io.StringIO(run(town, "report", "--by", "funder", "--csv")))
+    assert [(row["name"], row["currency"], row["counted"]) for row in table][-2:] == [
+        ("total", "JPY", "6801"),
+        ("total", "RUB", "171.02"),
+    ]
+    html = town.client().get("/operator/").text
+    for cells in ("<td>JPY</td><td class=n>6801</td>", "<td>RUB</td><td class=n>171.02</td>"):
+        assert cells in html
+    charged = town.client().get("/operator/v1/report").json()["total"]["charged_minor"]
+    assert set(charged) == {"RUB"}
+
+
 def basic(token: str) -> tuple[str, str]:
     return ("operator", token)
 

@@ -21,7 +21,7 @@ languages = ["en"]
 
 [profiles.bus]
 media = ["transport_card", "bank_card", "cash"]
-rights = ["pass", "pack", "transfer", "concession", "plan", "purse"]
+rights = ["pass", "pack", "transfer", "return", "concession", "plan", "purse"]
 {bus}
 
 [profiles.canteen]
@@ -61,11 +61,13 @@ def text_of(
     counters: str = "",
     bits: int = 8,
 ) -> str:
-    """The region's TOML. Right and transfer tables need their right in the profile only when they are there."""
+    """The region's TOML. Right, transfer and return tables need their right in the profile only when they are there."""
     rest = "\n".join(parts)
     head = HEADER.format(zone=zone, bus=bus)
     if "[[transfers]]" not in rest:
         head = head.replace('"transfer", ', "")
+    if "[[returns]]" not in rest:
+        head = head.replace('"return", ', "")
     prices = FARES.format(opens=opens) if fares is None else fares
     return head + prices + COUNTERS.format(slots=slots, more=counters, bits=bits) + rest
 

@@ -134,7 +134,7 @@ def test_the_example_is_what_config_init_writes_and_is_sound(run: Run, tmp_path:
     assert run("config", "init", "70001.toml", *made).returncode == 0
     text = (UNITS / "example.toml").read_text("utf-8")
     assert (tmp_path / "70001.toml").read_text("utf-8") == text
-    assert mistakes_in(text) == []
+    assert mistakes_in(text, "70001.toml") == []
 
 
 def test_the_guide_installs_every_file_that_units_and_example_name() -> None:

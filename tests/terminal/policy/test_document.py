@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from terminal import messages
+from terminal.decision.bus.cash import decide_cash
+from terminal.decision.outcome import Message
 from terminal.errors import RegionDocumentError
 from terminal.policy import checks
+from terminal.policy.base import FareMedium
+from terminal.policy.fares.index import MEDIA
 from terminal.policy.load import DEMO_REGION, load_region, parse_region, require_in_force
 from terminal.policy.policy import Policy
+from terminal.trip.facts import Trip
 from tests.said import mistakes_at
 
+BUS = Trip("bus", 7, 1, shift=1, route=5)
 TEXT = DEMO_REGION.read_text(encoding="utf-8")
 KINDS_END = "[[meals.entitlements]]"
 
@@ -90,7 +96,7 @@ TYPE_ERRORS = [
         "Write kopecks as a whole number: 2400",
     ),
     ("transport_card = 2400", "transport_card = 0", "fares.by_medium.transport_card", "At least 1."),
-    ("cash = 3200", "", "fares.by_medium", "Add it: cash = 3500"),
+    ("transport_card = 2400", "", "fares.by_medium", "Add it: transport_card = 3500"),
     ("[ages]", "[agse]", "agse", "Did you mean `ages`?"),
     ("07:30:00", '"early"', "meals.kinds[0].served_from", "Write, for example: 07:30:00"),
 ]
@@ -197,6 +203,33 @@ def test_counters_that_do_not_fit_the_card_are_refused() -> None:
     error = refused(wide)
     assert "need 64 bits, the card has 56" in error.what
     assert error.advice == "Take 8 bits away."
+
+
+ONE_MEDIUM = "bank_card = 3000\ncash = 3200\n"
+
+
+def test_only_the_media_of_the_profile_need_a_price() -> None:
+    policy = Policy.of(parse_region(changed(ONE_MEDIUM, ""), "region.toml"))
+    assert policy.fares.media == {MEDIA.index(FareMedium.TRANSPORT_CARD)}
+    now = datetime(2026, 9, 15, 6, tzinfo=UTC)
+    refused_cash = decide_cash(policy, BUS, 1, now)
+    assert (refused_cash.sum_minor, refused_cash.message) == (None, Message.FARE_UNKNOWN)
+    assert decide_cash(Policy.of(load_region("demo")), BUS, 1, now).sum_minor == 3200
+
+
+def test_a_medium_that_is_taken_or_priced_elsewhere_needs_a_price_everywhere() -> None:
+    taken = changed(ONE_MEDIUM, "").replace('["transport_card"]\n#', '["transport_card", "bank_card"]\n#')
+    assert "no price for `bank_card`" in mistakes_at(refused(taken), "fares.by_medium")
+    rule = '[[fares.rules]]\nid = "x"\nkind = "flat"\nroutes = [7]\nby_medium = { transport_card = 1, cash = 2 }\n'
+    error = refused(changed("[[transfers]]", f"{rule}[[transfers]]"))
+    assert [(one.path, one.values) for one in error.mistakes] == [
+        ("fares.rules[0].by_medium", {"medium": "bank_card"})
+    ]
+    zones = '[[zones]]\nnumber = 1\nname = "a"\n'
+    table = '[[fares.rules]]\nid = "x"\nkind = "zone_table"\nzones = ["a"]\nbase = "cash"\n'
+    table += "by_medium = { transport_card = [[5]] }\n"
+    error = refused(changed("[[transfers]]", f"{zones}{table}[[transfers]]").replace(ONE_MEDIUM, ""))
+    assert "which has no price" in mistakes_at(error, "fares.rules[0].base")
 
 
 def test_a_limit_needs_a_fare_to_limit() -> None:

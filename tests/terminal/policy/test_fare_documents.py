@@ -375,7 +375,137 @@ COUNTERS = [
 ]
 
 
-@pytest.mark.parametrize(("parts", "options", "path", "advice"), FARES + RIGHTS + JOURNEYS + COUNTERS)
+PAID = '{ name = "paid", bits = 12, period = "journey" },'
+TOP_UP = transfer("paid = 'paid'", "top_up_window")
+DEAR = flat("dear", "routes = [9]")
+
+
+def way_back(
+    more: str = "routes = [5]\npercent_off = 50", kind: str = "opposite_direction", name: str = "back"
+) -> str:
+    return f"[[returns]]\nid = '{name}'\nkind = '{kind}'\noutward = '{name}'\n{more}\n"
+
+
+DAILY = '{ name = "back", bits = 4, period = "service_day" }, { name = "since", bits = 8, period = "service_day" },'
+TODAY = "same_service_day = true\n"
+WITHIN = "window_s = 3600\nbegan = 'since'\n"
+PAIR = "zones = ['a', 'b']\n"
+BETWEEN_RIDES = [
+    ((flat("x", "transfer = 'u'"),), {}, "fares.rules[0].transfer", "Known: none"),
+    ((transfer(name="none"),), {"opens": 'transfer = "none"'}, "transfers[0].id", "another id"),
+    ((TOP_UP, DEAR), {"opens": OPENS}, "transfers[0].paid", "Known: pack_a, pack_b"),
+    ((TOP_UP, DEAR), {"opens": OPENS, "slots": PAID.replace("12", "11")}, "transfers[0].paid", "12 bits"),
+    (
+        (TOP_UP, DEAR),
+        {"opens": OPENS, "slots": PAID.replace("journey", "kept")},
+        "transfers[0].paid",
+        "period journey",
+    ),
+    (
+        (TOP_UP, DEAR),
+        {"opens": OPENS, "slots": PAID.replace('"journey"', '"journey", unit_minor = 200')},
+        "transfers[0].paid",
+        "smaller `unit_minor`",
+    ),
+    (
+        (TOP_UP.replace('"transport_card"', '"transport_card", "bank_card"'), DEAR),
+        {"opens": OPENS, "slots": PAID},
+        "transfers[0].media[1]",
+        'media = ["transport_card"]',
+    ),
+    ((TOP_UP,), {"opens": OPENS, "slots": PAID}, "transfers[0]", 'kind = "free_window"'),
+    (
+        (TOP_UP.replace("3600", "3600\ncounted_from = 'previous_ride'"), DEAR),
+        {"opens": OPENS, "slots": PAID},
+        "transfers[0].counted_from",
+        "Give `transfers` a number",
+    ),
+]
+RETURNS = [
+    (way_back(), "returns[0]", "same_service_day = true, or both"),
+    (way_back(TODAY), "returns[0]", "Write one of `percent_off`"),
+    (way_back(f"{TODAY}percent_off = 50\nprice_minor = 100"), "returns[0]", "Write one of `percent_off`"),
+    (way_back(f"{TODAY}routes = [5]\nprice_minor = 3500"), "returns[0].price_minor", "Lower it"),
+    (
+        way_back(f"{TODAY}routes = [5]\namount_off_minor = 3500"),
+        "returns[0].amount_off_minor",
+        "Take less off",
+    ),
+    (way_back(f"{TODAY}percent_off = 50"), "returns[0].outward", "16 bits"),
+    (way_back(f"{TODAY}routes = [8]\npercent_off = 50"), "returns[0].outward", "5 bits"),
+    (
+        way_back(f"{TODAY}routes = [5]\npercent_off = 50\nbegan = 'since'"),
+        "returns[0].began",
+        "take `began` out",
+    ),
+    (way_back(f"{TODAY}window_s = 60\nroutes = [5]\npercent_off = 50"), "returns[0]", "a counter in `began`"),
+    (way_back(f"{WITHIN}routes = [5]\npercent_off = 50"), "returns[0].outward", "period kept"),
+    (
+        way_back(f"{TODAY}{WITHIN}step_s = 1\nroutes = [5]\npercent_off = 50"),
+        "returns[0].began",
+        "17 bits, a longer `step_s`",
+    ),
+    (
+        way_back(f"{TODAY}zones = ['a', 'x']\npercent_off = 50", "zone_pair"),
+        "returns[0].zones[1]",
+        "Known: a, b",
+    ),
+    (
+        way_back(f"{TODAY}zones = ['a', 'a']\npercent_off = 50", "zone_pair"),
+        "returns[0].zones",
+        "two different",
+    ),
+    (way_back(f"{TODAY}zones = ['a']\npercent_off = 50", "zone_pair"), "returns[0].zones", "Name two zones"),
+    (
+        way_back(f"{TODAY}routes = [5, 6]\npercent_off = 50")
+        + way_back(f"{TODAY}routes = [6]\npercent_off = 40", name="since"),
+        "returns[1]",
+        "apart",
+    ),
+    (
+        way_back(f"{TODAY}{PAIR}percent_off = 50", "zone_pair")
+        + way_back(f"{TODAY}zones = ['b', 'a']\npercent_off = 40", "zone_pair", "since"),
+        "returns[1]",
+        "apart",
+    ),
+    (
+        way_back(f"{TODAY}{PAIR}percent_off = 50", "zone_pair")
+        + way_back(f"{TODAY}{PAIR}routes = [5]\npercent_off = 40", "zone_pair", "since").replace(
+            "outward = 'since'", "outward = 'back'"
+        ),
+        "returns[1].outward",
+        "its own counter",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "path", "advice"), RETURNS)
+def test_what_is_wrong_with_a_return_is_named(rule: str, path: str, advice: str) -> None:
+    text = text_of(ZONES, rule, slots=DAILY)
+    assert advice in mistakes_at(refused(text), path)
+
+
+def test_a_return_that_no_profile_asks_for_is_refused() -> None:
+    text = text_of(way_back(f"{TODAY}routes = [5]\npercent_off = 9"), slots=DAILY).replace('"return", ', "")
+    assert "Name `return` in profiles.bus.rights" in mistakes_at(refused(text), "returns[0]")
+
+
+@pytest.mark.parametrize("right", ["transfer", "return"])
+def test_a_pass_comes_before_what_asks_the_purse(right: str) -> None:
+    text = text_of(
+        TOP_UP, DEAR, way_back(f"{TODAY}routes = [5]\npercent_off = 50"), opens=OPENS, slots=PAID + DAILY
+    )
+    order = {
+        "transfer": '["transfer", "pass", "return", "purse"]',
+        "return": '["return", "pass", "transfer", "purse"]',
+    }
+    text = text.replace("rights = [", f"rights = {order[right]} # [", 1)
+    assert f"Put `pass` before `{right}`" in mistakes_at(refused(text), "profiles.bus.rights")
+
+
+@pytest.mark.parametrize(
+    ("parts", "options", "path", "advice"), FARES + RIGHTS + JOURNEYS + COUNTERS + BETWEEN_RIDES
+)
 def test_what_is_wrong_is_named_with_its_place_and_a_way_out(
     parts: tuple[str, ...], options: dict[str, str], path: str, advice: str
 ) -> None:

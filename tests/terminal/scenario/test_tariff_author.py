@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from terminal.decision.outcome import Message
+from terminal.lab.town import DAY, open_town
 from terminal.scenario.reference import BEGIN, END, put_into
 from terminal.trail_words import RULES
 from tests.terminal.cli.inside import Run, runner
+from tests.terminal.impact.conftest import FRONT, OTHER, ride
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "tariff-author.md"
+EXAMPLES = GUIDE.parent / "examples" / "tariffs"
 TEXT = GUIDE.read_text(encoding="utf-8")
 BLOCK = re.compile(
     r"^```(?P<language>\w+)(?: file=(?P<file>\S+))?(?: from=(?P<base>\S+))?\n(?P<text>.*?)^```$", re.M | re.S
@@ -53,18 +56,33 @@ def sessions() -> list[tuple[str, str]]:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     for name, text in files_of_the_guide().items():
         (tmp_path / name).write_text(text, encoding="utf-8")
+    for example in EXAMPLES.glob("*.toml"):
+        (tmp_path / example.name).write_bytes(example.read_bytes())
     return runner(tmp_path, monkeypatch, capfd)
 
 
+def recorded_days(folder: Path) -> None:
+    """The journals of two buses of Zarechye, in the folder `days`: an adult rides 4 times, a student 3 times."""
+    (folder / "days").mkdir()
+    residents, buses = ("adult_purse", "student_half_price"), (FRONT, OTHER)
+    with open_town(folder / "days", buses, residents, DAY, seed=7, region="zarechye.toml") as town:
+        ride(town, "adult_purse", 4)
+        ride(town, "student_half_price", 3, OTHER)
+
+
 @pytest.mark.parametrize(("command", "answer"), sessions(), ids=lambda value: value.split("\n")[0][:60])
-def test_the_guides_commands_answer_as_the_guide_says(run: Run, command: str, answer: str) -> None:
+def test_the_guides_commands_answer_as_the_guide_says(
+    run: Run, command: str, answer: str, tmp_path: Path
+) -> None:
+    if "--journal" in command:
+        recorded_days(tmp_path)
     told = run(*command.split())
     assert told.stdout == answer, told.stderr
     assert told.returncode == (12 if "mistyped" in command else 0)
 
 
 def test_the_guide_has_something_to_run() -> None:
-    assert {command.split()[1] for command, _ in sessions()} == {"check", "run", "explain", "diff"}
+    assert {command.split()[1] for command, _ in sessions()} == {"check", "run", "explain", "diff", "impact"}
     assert len(files_of_the_guide()) == 4
 
 

@@ -25,6 +25,7 @@ from terminal.updates.active import ActiveSet
 from terminal.updates.edition import Edition, Published, SetRefusal
 from terminal.updates.parts import RegionPart, RoutesPart
 from terminal.updates.store import ACTIVE_FILE, LEFT_BYTES
+from tests.currencies import demo_in
 from tests.terminal.updates.published import offered, opened, region, routes
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -71,6 +72,16 @@ def test_a_newer_version_waits_for_the_next_activation_and_a_row_says_so_first(
     assert book.by_number[15].mode == "metro"
     assert rows(journal) == [("region", 3), ("routes", 3), ("routes", 4)]
     assert active.due(NOW) == ()
+
+
+def test_a_tariff_in_another_currency_is_refused_while_purses_count_in_the_present_one(
+    active: ActiveSet,
+) -> None:
+    """O-01: the same document, a newer version; the cards' purses would be worth something else over night."""
+    assert offered(
+        active, SetKind.REGION, demo_in("KZT", ("version = 1\n", "version = 4\n")).encode(), NOW
+    ) == (UpdateFault.OTHER_CURRENCY)
+    assert versions(active)["region"] == 3
 
 
 def test_what_another_thread_has_put_in_force_meanwhile_is_not_put_there_twice(

@@ -31,7 +31,6 @@ from terminal.scenario.diff import RiderDiff, document_changes, rider_diffs
 from terminal.scenario.load import parse_scenarios
 from terminal.scenario.result import Result, require_region, run, run_sales
 from terminal.scenario.schema import ScenarioFile
-from terminal.scenario.words import place
 
 LONGEST_TEXT: Final = 1_000_000
 """Bytes of a document or a scenario file."""
@@ -228,7 +227,7 @@ def _rider_shown(diff: RiderDiff, old: Policy, new: Policy, language: str) -> di
             {
                 "tap": tap.played.tap,
                 "turn": tap.played.turn,
-                "place": place(tap.played, new),
+                "at": tap.played.at.astimezone(new.zone).replace(tzinfo=None),
                 "changes": [change_shown(one, old, new, language) for one in tap.changes],
             }
             for tap in diff.taps[:MOST_SHOWN]

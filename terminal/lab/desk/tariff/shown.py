@@ -15,7 +15,6 @@ from terminal.policy.policy import Policy
 from terminal.scenario.compare import Difference, balance_minor, counters_of, paid_by
 from terminal.scenario.diff import Change
 from terminal.scenario.play import Played
-from terminal.scenario.words import place
 from terminal.texts import NP_, translator
 from terminal.trail_words import step_line
 
@@ -99,7 +98,6 @@ def played_shown(played: Played, policy: Policy, language: str) -> dict[str, Any
         "tap": played.tap,
         "turn": played.turn,
         "at": played.at.astimezone(policy.zone).replace(tzinfo=None),
-        "place": place(played, policy),
         "message": text(outcome.message, language, outcome.values),
         "colour": colour(outcome.message).value,
         "charge_minor": outcome.charge_minor,

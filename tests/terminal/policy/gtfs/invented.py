@@ -164,6 +164,31 @@ def as_leg(ride: reading.Ride) -> Leg:
     return Leg(ride.route, departed, ride.start, ride.end, arrived)
 
 
+@st.composite
+def draft_feeds(draw: st.DrawFn) -> GtfsTables:
+    """Feeds with columns of drafts, and with rules that were left out."""
+    tables = draw(feeds())
+    rules = [
+        structs.replace(
+            rule,
+            transfer_only=draw(st.booleans()),
+            left_out=draw(st.sampled_from((False, False, False, True))),
+            service_id=draw(st.sampled_from((None, None, "work", "feast"))),
+        )
+        for rule in tables.fare_leg_rules
+    ]
+    transfers = [
+        structs.replace(
+            rule,
+            filter_fare_product_id=draw(st.sampled_from((None, "p", "q"))),
+            same_product=draw(st.booleans()),
+            left_out=draw(st.sampled_from((False, False, False, True))),
+        )
+        for rule in tables.fare_transfer_rules
+    ]
+    return structs.replace(tables, fare_leg_rules=tuple(rules), fare_transfer_rules=tuple(transfers))
+
+
 JOIN_RULES = st.builds(
     lambda networks, stops: FareLegJoinRule(
         from_network_id=networks[0], to_network_id=networks[1], from_stop_id=stops[0], to_stop_id=stops[1]

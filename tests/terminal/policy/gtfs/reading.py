@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from terminal.policy.gtfs.tables import Exceptional, FareLegRule, FareTransferRule, GtfsTables
+from msgspec import structs
+
+from terminal.policy.gtfs.tables import (
+    Exceptional,
+    FareLegRule,
+    FareTransferRule,
+    FeedTimeframe,
+    GtfsTables,
+)
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,25 @@ def in_timeframe(tables: GtfsTables, group: str, at: int) -> bool:
     return False
 
 
+def on_days_of(tables: GtfsTables, service_id: str, at: int) -> bool:
+    """Whether the calendar day of `at` belongs to a service."""
+    whole = FeedTimeframe(timeframe_group_id="whole", service_id=service_id)
+    return in_timeframe(structs.replace(tables, timeframes=(whole,)), "whole", at)
+
+
 def matching(tables: GtfsTables, ride: Ride) -> list[FareLegRule]:
     """Steps 1 to 5 of fare_leg_rules.txt."""
+    return first(fitting(tables, ride))
+
+
+def first(rules: list[FareLegRule]) -> list[FareLegRule]:
+    """Those of the highest priority."""
+    highest = max((rule.rule_priority or 0 for rule in rules), default=0)
+    return [rule for rule in rules if (rule.rule_priority or 0) == highest]
+
+
+def fitting(tables: GtfsTables, ride: Ride) -> list[FareLegRule]:
+    """The same whatever the priority, and whether there is a transfer."""
     rules = tables.fare_leg_rules
     listed = {
         column: {getattr(rule, column) for rule in rules} - {None}
@@ -82,10 +107,11 @@ def matching(tables: GtfsTables, ride: Ride) -> list[FareLegRule]:
         ):
             group = getattr(rule, column)
             fits = fits and (group is None or in_timeframe(tables, group, at))
+        if rule.service_id is not None:
+            fits = fits and on_days_of(tables, rule.service_id, ride.departed)
         if fits:
             found.append(rule)
-    highest = max((rule.rule_priority or 0 for rule in found), default=0)
-    return [rule for rule in found if (rule.rule_priority or 0) == highest]
+    return found
 
 
 def transfer_rules(tables: GtfsTables, before: str, after: str) -> list[FareTransferRule]:
@@ -116,14 +142,17 @@ def journeys(tables: GtfsTables, rides: list[Ride]) -> Iterator[int | None]:
     Legs the feed has no fare for are None and are not travelled.
     """
     costs = 0
-    legs: list[tuple[Ride, str | None]] = []
+    legs: list[tuple[Ride, FareLegRule]] = []
     used: list[FareTransferRule | None] = []
     sub_total = paid = 0
     for ride in rides:
         options = []
-        for rule in matching(tables, ride):
+        ways = {rule: _ways(tables, legs, used, ride, rule) for rule in fitting(tables, ride)}
+        for rule in first([rule for rule in ways if ways[rule] or not rule.transfer_only]):
+            if rule.left_out:
+                continue
             own = cheapest(tables, rule.fare_product_id)
-            found = list(_ways(tables, legs, used, ride, rule.leg_group_id)) if legs else []
+            found = ways[rule]
             for transfer in found:
                 between = (
                     0 if transfer.fare_product_id is None else cheapest(tables, transfer.fare_product_id)
@@ -143,7 +172,7 @@ def journeys(tables: GtfsTables, rides: list[Ride]) -> Iterator[int | None]:
         due, total, rule, transfer = min(options, key=lambda option: option[0])
         if transfer is None:
             legs, used, sub_total, paid = [], [], 0, 0
-        legs.append((ride, rule.leg_group_id))
+        legs.append((ride, rule))
         used.append(transfer)
         costs += total - sub_total
         sub_total, paid = total, paid + max(due, 0)
@@ -152,26 +181,33 @@ def journeys(tables: GtfsTables, rides: list[Ride]) -> Iterator[int | None]:
 
 def _ways(
     tables: GtfsTables,
-    legs: list[tuple[Ride, str | None]],
+    legs: list[tuple[Ride, FareLegRule]],
     used: list[FareTransferRule | None],
     ride: Ride,
-    group: str | None,
+    leg_rule: FareLegRule,
 ) -> list[FareTransferRule]:
-    last, before = legs[-1]
+    if not legs:
+        return []
+    last, last_rule = legs[-1]
+    before, group = last_rule.leg_group_id, leg_rule.leg_group_id
     if before is None or group is None:
         return []
     found = []
     for rule in transfer_rules(tables, before, group):
+        if rule.left_out or rule.filter_fare_product_id not in (None, last_rule.fare_product_id):
+            continue
+        if rule.same_product and last_rule.fare_product_id != leg_rule.fare_product_id:
+            continue
         same = rule.from_leg_group_id == rule.to_leg_group_id
-        number, first = 1, last
+        number, start_leg = 1, last
         if same:
             for (leg, _), earlier in zip(reversed(legs[:-1]), reversed(used), strict=False):
                 if earlier is None or earlier.from_leg_group_id != earlier.to_leg_group_id:
                     break
                 if earlier.from_leg_group_id != rule.from_leg_group_id:
                     break
-                number, first = number + 1, leg
-        start = (first.departed, first.departed, first.arrived, first.arrived)
+                number, start_leg = number + 1, leg
+        start = (start_leg.departed, start_leg.departed, start_leg.arrived, start_leg.arrived)
         end = (ride.arrived, ride.departed, ride.departed, ride.arrived)
         if rule.duration_limit is not None and rule.duration_limit_type is not None:
             kind = rule.duration_limit_type

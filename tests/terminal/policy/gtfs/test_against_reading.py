@@ -13,7 +13,7 @@ from terminal.policy.gtfs.state import NOTHING
 from terminal.policy.gtfs.tables import GtfsTables
 from tests.terminal.policy.gtfs import reading
 from tests.terminal.policy.gtfs.feeds import match_leg
-from tests.terminal.policy.gtfs.invented import BRIEF, as_leg, feeds, rides
+from tests.terminal.policy.gtfs.invented import BRIEF, as_leg, draft_feeds, feeds, rides
 
 
 @BRIEF
@@ -27,7 +27,7 @@ def test_the_index_finds_the_rules_a_scan_finds(tables: GtfsTables, legs: list[r
 
 
 @BRIEF
-@given(feeds(), rides())
+@given(feeds() | draft_feeds(), rides())
 def test_charges_add_up_to_what_the_whole_journey_costs(tables: GtfsTables, legs: list[reading.Ride]) -> None:
     """With both ends known; what was paid too much in between is kept and counted, never given back."""
     fares = FeedFares.of(
@@ -54,7 +54,7 @@ def test_charges_add_up_to_what_the_whole_journey_costs(tables: GtfsTables, legs
 
 
 @BRIEF
-@given(feeds(), rides())
+@given(feeds() | draft_feeds(), rides())
 def test_totals_are_those_of_the_reading(tables: GtfsTables, legs: list[reading.Ride]) -> None:
     fares = FeedFares.of(
         GtfsFares(destination=Destination.DEAREST, tables=tables, longest_change_s=24 * 3600)
@@ -74,7 +74,7 @@ def test_totals_are_those_of_the_reading(tables: GtfsTables, legs: list[reading.
 
 
 @BRIEF
-@given(feeds(), rides())
+@given(feeds() | draft_feeds(), rides())
 def test_both_taps_take_what_one_tap_with_the_end_known_takes(
     tables: GtfsTables, legs: list[reading.Ride]
 ) -> None:

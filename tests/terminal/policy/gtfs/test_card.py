@@ -19,7 +19,7 @@ from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
 from terminal.policy.gtfs.tables import GtfsTables
 from tests.terminal.policy.gtfs import reading
 from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, Rider, at, fares
-from tests.terminal.policy.gtfs.invented import BRIEF, as_leg, joining_feeds, rides, without_ends
+from tests.terminal.policy.gtfs.invented import BRIEF, as_leg, draft_feeds, joining_feeds, rides, without_ends
 
 CHANGE_S = 5400
 
@@ -59,7 +59,7 @@ class Card:
 
 
 @BRIEF
-@given(joining_feeds(), rides())
+@given(joining_feeds() | draft_feeds(), rides())
 def test_a_card_decides_as_memory_does_where_riders_tap_off(
     tables: GtfsTables, legs: list[reading.Ride]
 ) -> None:
@@ -74,7 +74,7 @@ def test_a_card_decides_as_memory_does_where_riders_tap_off(
 
 
 @BRIEF
-@given(joining_feeds(), rides())
+@given(joining_feeds() | draft_feeds(), rides())
 def test_a_card_decides_as_memory_does_without_tap_off(tables: GtfsTables, legs: list[reading.Ride]) -> None:
     section = GtfsFares(
         destination=Destination.NOT_USED, tables=without_ends(tables), longest_change_s=CHANGE_S

@@ -96,7 +96,10 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
     ("files", "where", "what"),
     [
         (
-            {"areas": "area_id\nfar\n", "fare_leg_rules": "from_area_id,fare_product_id\nfar,single\n"},
+            {
+                "areas": "area_id\nfar\n",
+                "fare_leg_rules": "from_area_id,fare_product_id\nfar,single\n,single\n",
+            },
             "fare_leg_rules.txt line 2, column from_area_id",
             "no stop is in area 'far'",
         ),
@@ -264,6 +267,25 @@ def test_what_an_author_did_not_mean_is_warned_about_with_its_line(
     ).warnings
     assert warning.place == place
     assert what in warning.what
+
+
+def test_rides_that_no_rule_is_for_are_named(tmp_path: Path) -> None:
+    """Of stops in no area, and of a network whose only rule is for transfers: as a first ride neither has a fare."""
+    files = {
+        "routes": "route_id,network_id\nbus,city\ntram,trams\n",
+        "areas": "area_id\ncentre\n",
+        "stop_areas": "area_id,stop_id\ncentre,A\ncentre,B\n",
+        "fare_products": "fare_product_id,amount,currency\nsingle,24.00,RUB\n",
+        "fare_leg_rules": """
+            network_id,from_area_id,fare_product_id,transfer_only
+            city,centre,single,
+            trams,centre,single,1
+        """,
+    }
+    assert [warning.what for warning in imported(tmp_path, **files).warnings] == [
+        "no ride in network 'trams' has a fare",
+        "no ride from 3 of 5 stops has a fare: 'C' is the first",
+    ]
 
 
 def test_a_priority_that_every_medium_has_a_fare_under_is_no_warning(tmp_path: Path) -> None:

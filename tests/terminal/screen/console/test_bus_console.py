@@ -25,6 +25,7 @@ from terminal.screen.console.inspector import LASTS
 from terminal.screen.console.roles import Role
 from terminal.trip.asked import MOST_COMPANIONS
 from terminal.trip.facts import Spot
+from tests.currencies import demo_in
 from tests.terminal.screen.console.cab import DRIVER, ROUTES, SERVICE_CARD, START, Cab, csrf, open_cab, ref_of
 
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
@@ -349,6 +350,36 @@ def test_t_53_a_sale_is_on_record_and_leaves_a_ticket(cab: Cab) -> None:
     number = answer.headers["location"].rpartition("/")[2]
     (printed,) = (cab.folder / "receipts" / "tickets").iterdir()
     assert printed.name == f"70001-{number}.json"
+
+
+@pytest.mark.parametrize(
+    ("currency", "each", "three", "taken"),
+    [
+        ("EUR", "EUR 32.00", "EUR 96.00", "EUR 24.00"),
+        ("JPY", "JPY 3,200", "JPY 9,600", "JPY 2,400"),
+        ("KWD", "KWD 3.200", "KWD 9.600", "KWD 2.400"),
+        ("KZT", "KZT 32.00", "KZT 96.00", "KZT 24.00"),
+    ],
+)
+def test_cash_tickets_and_reports_are_in_the_regions_currency(
+    tmp_path: Path, currency: str, each: str, three: str, taken: str
+) -> None:
+    policy = Policy.of(parse_region(demo_in(currency), "region.toml"))
+    with open_cab(tmp_path, policy=policy) as cab:
+        cab.sign_in()
+        cab.open_shift()
+        assert each in text(cab.client.get("/sale"))
+        ticket = text(cab.client.get(cab.act("/sale", "/sale", persons=3).headers["location"]))
+        assert three in ticket
+        cab.tap("adult_purse")
+        (sale,), (intent,) = cab.records(CashSale), cab.records(Intent)
+        assert {sale.currency, intent.currency} == {currency}  # type: ignore[attr-defined]
+        report = text(cab.client.get("/report"))
+        assert f"By card {taken}" in report
+        assert f"In cash {three}" in report
+        cab.act("/report", "/shift/close")
+        (closed,) = cab.records(ShiftClosed)
+        assert closed.currency == currency  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("persons", ["0", "100", "-1", "", "1.5", "x"])

@@ -55,7 +55,8 @@ export class Result {
       {className: `verdict-head ${entry.colour}`},
       h("p", {className: "eyebrow"}, `#${entry.number} · ${entry.at} · ${entry.title}`),
       h("h2", {id: "tap-title"}, entry.text),
-      (entry.mishap || entry.operator) && h("p", {className: "operator"}, [entry.mishap, entry.operator].filter(Boolean).join(" — ")),
+      entry.mishap && h("p", {className: "operator"}, entry.mishap),
+      entry.operator && h("p", {className: "operator", lang: "en"}, entry.operator), // as the log has it, in no other language
       h("dl", {className: "facts"}, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value))))),
     );
   }
@@ -145,8 +146,8 @@ export function journalRow(row) {
         "summary",
         {},
         h("span", {className: "sequence"}, String(row.sequence)),
-        h("span", {className: "kind"}, row.kind),
-        h("span", {className: "gist"}, row.fields.message ?? row.fields.how ?? row.fields.cause ?? ""),
+        h("span", {className: "kind", title: row.kind}, row.title),
+        h("span", {className: "gist"}, row.gist),
         h("span", {className: "mark"}, row.sent ? words.sent : words.waiting),
       ),
     ),

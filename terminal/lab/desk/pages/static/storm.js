@@ -5,6 +5,7 @@ import {live} from "./live.js";
 
 const NOUGHTS = {lost: "lost", duplicated: "duplicated", money: "money_mismatch_minor", open: "unresolved_open"};
 const numbers = new Intl.NumberFormat(language === "ru" ? "ru-RU" : "en-GB");
+const named = (kind) => words[`kind_${kind}`] ?? kind;
 let asking = null;
 
 function show(storm) {
@@ -55,9 +56,9 @@ function kinds(storm) {
   const most = Math.max(1, ...found.map(([, count]) => count));
   byId("faults-total").textContent = numbers.format(found.reduce((sum, [, count]) => sum + count, 0));
   const rows = found.map(([kind, count]) =>
-    h("li", {"data-kind": kind}, h("span", {}, kind.replaceAll("_", " ")), h("meter", {min: 0, max: most, value: count, "aria-label": kind}), h("span", {className: "count"}, numbers.format(count))),
+    h("li", {"data-kind": kind}, h("span", {}, named(kind)), h("meter", {min: 0, max: most, value: count, "aria-label": named(kind)}), h("span", {className: "count"}, numbers.format(count))),
   );
-  const missing = (storm.unavailable ?? []).map((kind) => h("li", {}, h("span", {}, kind.replaceAll("_", " ")), h("span", {className: "none"}, words.unavailable), h("span")));
+  const missing = (storm.unavailable ?? []).map((kind) => h("li", {}, h("span", {}, named(kind)), h("span", {className: "none"}, words.unavailable), h("span")));
   byId("kinds").replaceChildren(...rows, ...missing);
 }
 

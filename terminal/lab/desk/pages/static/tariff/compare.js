@@ -2,6 +2,7 @@
 
 import {byId, h, words} from "../dom.js";
 import {Editor, linesOf, mistakeList} from "./editor.js";
+import {moment} from "./rider.js";
 import {pairs} from "./scenarios.js";
 
 export class Compare {
@@ -50,7 +51,7 @@ export class Compare {
     return h(
       "li",
       {className: "differs", "data-rider": rider.number},
-      h("details", {}, h("summary", {}, h("span", {}, `${rider.number}. ${rider.name} (${rider.rider})`), " ", h("strong", {}, sums)), rider.taps.map((tap) => h("div", {className: "found-tap"}, h("p", {}, tap.place), pairs(tap.changes, words.before, words.after)))),
+      h("details", {}, h("summary", {}, h("span", {}, `${rider.number}. ${rider.name} (${rider.rider})`), " ", h("strong", {}, sums)), rider.taps.map((tap) => h("div", {className: "found-tap"}, h("p", {}, `${words.tap} ${tap.tap} · ${moment(tap.at)}`), pairs(tap.changes, words.before, words.after)))),
     );
   }
 
