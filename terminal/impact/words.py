@@ -11,7 +11,7 @@ from terminal.impact.gaps import Gap, GapKind
 from terminal.impact.report import SENSITIVE, GroupRow, ImpactReport
 from terminal.impact.tally import CASH, REFUSED, REPEATED, Dimension
 from terminal.messages import day
-from terminal.money import money, money_number
+from terminal.money import money, money_number, sum_format
 from terminal.texts import N_, translator
 from terminal.trail import rule_of
 from terminal.trail_words import effect_words
