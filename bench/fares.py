@@ -7,17 +7,18 @@ import statistics
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from bench.result import Result, at_most, median_us
+from bench.result import Result, at_most, in_turns_us, median_us
 from cardproto.resident.records.event import Event, EventKind, PaidBy
 from cardproto.resident.records.rights import Concession, Contract, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
+from terminal.decision.outcome import Decision
 from terminal.policy.deny_list import DenyKind, build_deny_list, load_deny_list
 from terminal.policy.grants import LocalGrants, build_grants, load_grants
 from terminal.policy.keyed_file import ListIssue
@@ -125,6 +126,14 @@ def _routes() -> Iterator[str]:
             yield f'routes = [{route}]\n{when} = "peak"\nby_medium = {prices}'
 
 
+def _rules(count: int) -> Iterator[str]:
+    """A fare of its own for each of `count` routes."""
+    for route in range(FIRST_OWN_ROUTE, FIRST_OWN_ROUTE + count):
+        prices = "{ transport_card = 3100, bank_card = 3200, cash = 3300 }"
+        yield f'[[fares.rules]]\nid = "own_{route}"\nkind = "flat"\nmodes = ["tram"]'
+        yield f"routes = [{route}]\nby_medium = {prices}"
+
+
 def _concessions() -> Iterator[str]:
     for code in range(1, 101):
         yield f'[[concessions]]\ncode = {code}\nname = "ground {code}"'
@@ -141,6 +150,8 @@ def _products() -> Iterator[str]:
         yield f'[[products]]\nkind = "{kind}"\nid = {product}\nname = "product {product}"\n{extra}'
 
 
+FIRST_OWN_ROUTE = 1001
+RULES = 10_000
 TAPS = {
     "purse": ((), (), None),
     "concession": ((1,), (), None),
@@ -202,30 +213,43 @@ def with_lists(policy: Policy, folder: Path) -> Policy:
     return replace(policy, deny_list=deny, grants=granted)
 
 
-def decision_us(policy: Policy, snapshot: CardSnapshot, zones: int) -> float:
-    """Median CPU of one decision in which the fare is looked up in the middle of the zone table."""
+def decision(
+    policy: Policy, snapshot: CardSnapshot, zones: int, *, own_routes: int = 0
+) -> Callable[[], Decision]:
+    """One decision in which the fare is looked up in the middle of the zone table, or on the last of `own_routes`."""
     place = replace(HEARD, zone=1, destination=Spot(zone=min(zones, 30)))
     ages = Freshness(deny_list_age_s=3600, grants_age_s=3600, document_age_s=3600)
-    trip = Trip("bus", 7, 1, shift=1, route=5, place=place, freshness=ages)
+    route, mode = (FIRST_OWN_ROUTE + own_routes - 1, "tram") if own_routes else (5, "bus")
+    trip = Trip("bus", 7, 1, shift=1, route=route, mode=mode, place=place, freshness=ages)
     assert decide(snapshot, policy, trip, NOW).outcome.accepted
-    return median_us(lambda: decide(snapshot, policy, trip, NOW))
+    return lambda: decide(snapshot, policy, trip, NOW)
 
 
 def decisions() -> Iterator[Result]:
-    """One line per kind of tap on the largest document, and the purse tap on ten and on ten thousand fares."""
-    policy = Policy.of(parse_region(text_of(LARGEST), "largest"))
+    """Each kind of tap on the largest document; the purse tap with and without lists, with few and many fares."""
+    policy, purse = Policy.of(parse_region(text_of(LARGEST), "largest")), card(*TAPS["purse"])
     with tempfile.TemporaryDirectory() as folder:
         listed = with_lists(policy, Path(folder))
         for name, state in TAPS.items():
-            took_us = decision_us(listed, card(*state), LARGEST)
-            yield at_most(f"decision, {name}, largest document", took_us, "us CPU", 40, SOURCES)
-        with_us, without_us = (decision_us(one, card(*TAPS["purse"]), LARGEST) for one in (listed, policy))
-        note = f"{with_us:.1f} against {without_us:.1f} us"
-        yield at_most("decision, with both lists against none", with_us / without_us, "times", 1.25, note)
+            took_us = median_us(decision(listed, card(*state), LARGEST))
+            yield at_most(f"decision, {name}, largest document", took_us, "us CPU", 25, SOURCES)
+        pair = decision(policy, purse, LARGEST), decision(listed, purse, LARGEST)
+        yield _against("decision, with both lists against none", 1.25, *pair)
     small = Policy.of(parse_region(text_of(3), "small"))
-    purse = card(*TAPS["purse"])
-    few, many = (decision_us(one, purse, zones) for one, zones in ((small, 3), (policy, LARGEST)))
-    yield at_most("decision, 10 000 fares over 9", many / few, "times", 1.2, f"{few:.1f} and {many:.1f} us")
+    yield _against(
+        "decision, 10 000 fares over 9", 1.2, decision(small, purse, 3), decision(policy, purse, LARGEST)
+    )
+    yield _against("decision, 10 000 rules over 10", 1.2, *(_with_rules(count) for count in (10, RULES)))
+
+
+def _against(name: str, limit: float, first: Callable[[], object], second: Callable[[], object]) -> Result:
+    few, many = in_turns_us(first, second)
+    return at_most(name, many / few, "times", limit, f"{few:.1f} and {many:.1f} us")
+
+
+def _with_rules(count: int) -> Callable[[], Decision]:
+    policy = Policy.of(parse_region("\n".join([text_of(3), *_rules(count)]), "rules"))
+    return decision(policy, card(*TAPS["purse"]), 3, own_routes=count)
 
 
 def loading() -> Iterator[Result]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from msgspec import structs
 
 from bench.fares import SOURCES, card, with_lists
 from bench.gtfs_feed import write_city
-from bench.result import Result, at_most, median_us
+from bench.result import Result, at_most, in_turns_us, median_us
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision
@@ -77,17 +77,31 @@ stop_ids = {{ 1 = "zone_0_1", 2 = "zone_1_2", 3 = "zone_5_2" }}
 """
 
 
+HEARD = Place(stop=1, source=PlaceSource.VEHICLE, age_s=3, coming=Spot(stop=3), origin=Spot(stop=1))
+FEW = 1000
+
+
 def decisions() -> Iterator[Result]:
     """Boarding, leaving and a free transfer, with the feed's fares for every pair of zones."""
     with tempfile.TemporaryDirectory() as folder:
         policy = with_lists(_policy(Path(folder)), Path(folder))
         yield from _ride(policy, "adult", card((), (), None))
         yield from _ride(policy, "student", card((1,), (), None))
+    few, many = in_turns_us(_boarding(FEW), _boarding(LEG_RULES))
+    note = f"{few:.1f} and {many:.1f} us"
+    yield at_most("whole decision, 10 000 leg rules over 1000", many / few, "times", 1.2, note)
+
+
+def _boarding(rules: int) -> Callable[[], Decision]:
+    first, trip = card((), (), None), Trip("bus", 7, 1, shift=1, route=1, place=HEARD)
+    with tempfile.TemporaryDirectory() as folder:
+        policy = Policy.of(load_region(feed_region(Path(folder), rules)))
+    _taken(policy, first, trip, NOW)
+    return lambda: decide(first, policy, trip, NOW)
 
 
 def _ride(policy: Policy, rider: str, first: CardSnapshot) -> Iterator[Result]:
-    heard = Place(stop=1, source=PlaceSource.VEHICLE, age_s=3, coming=Spot(stop=3), origin=Spot(stop=1))
-    on, there = Trip("bus", 7, 1, shift=1, route=1, place=heard), structs.replace(heard, stop=2)
+    on, there = Trip("bus", 7, 1, shift=1, route=1, place=HEARD), structs.replace(HEARD, stop=2)
     off, change = structs.replace(on, place=there), structs.replace(on, route=2, place=there)
     taps = {"boarding": (first, on, NOW)}
     aboard, later = _after(first, _taken(policy, *taps["boarding"])), NOW + timedelta(minutes=10)
@@ -101,14 +115,14 @@ def _ride(policy: Policy, rider: str, first: CardSnapshot) -> Iterator[Result]:
             f"whole decision with a feed of {LEG_RULES} leg rules, {rider}, {name}",
             took_us,
             "us CPU",
-            50,
+            40,
             SOURCES,
         )
 
 
-def feed_region(folder: Path) -> Path:
+def feed_region(folder: Path, rules: int = LEG_RULES) -> Path:
     """A document that takes its fares from a feed, with the tables beside it."""
-    content = msgspec.json.encode(import_feed(write_city(folder / "feed", LEG_RULES)).tables)
+    content = msgspec.json.encode(import_feed(write_city(folder / "feed", rules)).tables)
     (folder / "feed.json").write_bytes(content)
     path = folder / "region.toml"
     path.write_text(DOCUMENT.format(digest=hashlib.sha256(content).hexdigest()))

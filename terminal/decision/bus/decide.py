@@ -66,9 +66,9 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
     tap = of_new_ride(tap)
     if tap.trip.asked_by is not AskedBy.NOT_ASKED:
         _asked(tap.trip, trail)
-    rule = checks_in(tap)
+    rule = None
     if tap.policy.check_in is not None:
-        tap, rule = _at_boarding(tap, rule, trail)
+        tap, rule = _at_boarding(tap, checks_in(tap), trail)
     checked_in = rule is not None
     if checked_in and too_many(tap, trail):
         return trail.refuse(Message.TOO_MANY_PERSONS)
@@ -127,6 +127,8 @@ def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked
     for right in tap.policy.document.profiles.bus.rights:
         if feed is not None and right is Right.PURSE:
             return by_feed(tap, feed, held_minor(tap), trail, checks_in=checked_in)
+        if right in BOUGHT and not tap.bought:
+            continue
         if right in OF_RIDES_BEFORE:
             cover = OF_RIDES_BEFORE[right](tap, ride, quote, trail, checked_in=checked_in)
         else:
@@ -171,6 +173,10 @@ RIGHTS: Final[Mapping[Right, Callable[[Tap, Ride, Quote | None, Trail], Cover | 
 )
 
 
+BOUGHT: Final = frozenset({Right.PASS, Right.PACK, Right.PLAN})
+"""Rights that only a contract gives."""
+
+
 class OfRidesBefore(Protocol):
     """A right that rides before this one gave; `checked_in`: what this one costs is settled at its exit."""
 
@@ -190,7 +196,7 @@ def settle(
     tap: Tap, ride: Ride, quote: Quote | None, cover: Cover, rule: CheckInRule | None, trail: Trail
 ) -> Decision | None:
     """The decision on a covered ride, which checks in under `rule`; None when the purse does not hold its money."""
-    others_minor = _others(tap, quote, cover, trail)
+    others_minor = _others(tap, quote, cover, trail) if tap.trip.companions else 0
     if others_minor is None:
         return trail.refuse(Message.FARE_UNKNOWN)
     owed_minor, counters = owed(tap, cover.counters, trail)

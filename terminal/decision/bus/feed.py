@@ -57,7 +57,7 @@ def by_feed(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail, *, checks
         trail.lapsed or (Message.OK_PAID if ends is None else Message.OK_TRANSFER),
         counters,
         taken.charge_minor,
-        NO_VALUES if ends is None else {"time": f"{ends:%H:%M}"},
+        NO_VALUES if ends is None else {"time": f"{ends.hour:02}:{ends.minute:02}"},
         by_fare=after.ride is not None and not after.ride.end,
         journey=journey,
     )

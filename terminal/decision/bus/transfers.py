@@ -35,7 +35,7 @@ def by_transfer(
     inputs = {"journey_age_s": tap.journey_age_s, "transfers": tap.transfers, **following.inputs}
     if price_minor:
         inputs["price_minor"] = price_minor
-    trail.note(TransferEffect.of(rule.rule, DEARER[rule.rule] if price_minor else "free_transfer"), inputs)
+    trail.note((PAID if price_minor else FREE)[rule.rule], inputs)
     if not checked_in:
         counters = with_paid(rule, counters, following.own_minor)
     if rule.once_counter is not None and tap.trip.mode in rule.once:
@@ -43,11 +43,11 @@ def by_transfer(
     age_s = 0 if rule.extends else tap.journey_age_s
     ends = (tap.at + timedelta(seconds=rule.window_s - age_s)).astimezone(tap.policy.zone)
     return Cover(
-        paid_by=PaidBy.TRANSFER,
-        message=Message.OK_PAID if price_minor else Message.OK_TRANSFER,
-        counters=counters,
-        price_minor=price_minor,
-        values={"time": f"{ends:%H:%M}"},
+        PaidBy.TRANSFER,
+        Message.OK_PAID if price_minor else Message.OK_TRANSFER,
+        counters,
+        price_minor,
+        {"time": f"{ends.hour:02}:{ends.minute:02}"},
         by_fare=rule.paid is not None,
         journey=(age_s, min(tap.transfers + 1, MOST_TRANSFERS)),
     )
@@ -55,6 +55,8 @@ def by_transfer(
 
 DEARER: Final = {"T-31": "reduced_trip", "T-38": "top_up"}
 """What a following ride is that the purse pays for, by rule."""
+PAID: Final = {rule: TransferEffect.of(rule, effect) for rule, effect in DEARER.items()}
+FREE: Final = {rule: TransferEffect.of(rule, "free_transfer") for rule in ("T-30", "T-32", "T-38")}
 
 
 class _Following(NamedTuple):

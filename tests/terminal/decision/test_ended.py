@@ -107,7 +107,9 @@ def test_a_canteen_s_lists_and_buffet_follow(tmp_path: Path) -> None:
 
 def _over(policy: Policy, now: datetime) -> Policy:
     header = structs.replace(policy.document.header, valid_to=now - timedelta(days=1))
-    return structs.replace(policy, document=structs.replace(policy.document, header=header), ends_at=header.valid_to)
+    return structs.replace(
+        policy, document=structs.replace(policy.document, header=header), ends_at=header.valid_to
+    )
 
 
 def test_a_terminal_starts_with_a_document_that_goes_on() -> None:
