@@ -39,7 +39,7 @@ MET = {
         *ENDS,
     ),
     "journeys": (
-        "ok_pack",
+        "ok_pass",
         "limit_reached",
         "t-38:top_up:boarding",
         "t-38:free_transfer:boarding",

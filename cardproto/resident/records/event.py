@@ -76,8 +76,8 @@ class PaidBy(IntEnum):
 
 
 class Event(NamedTuple):
-    """One record. Money in minor units of the region's currency; `at` aware UTC, whole seconds; `journey_age_s` None: no
-    open journey.
+    """One record. Money in minor units of the region's currency; `at` aware UTC, whole seconds;
+    `journey_age_s` None: no open journey.
 
     `amount_minor` is what the tap itself took, or what a reload, an issue or an order alone brought: where an order's
     credit and a fare share one commit and one event, it is the fare. `balance_after_minor` is after all of it.

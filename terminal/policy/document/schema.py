@@ -2,9 +2,9 @@
 
 Every rule is a member of a closed tagged union (`kind = "..."`): a document with an unknown kind or key does
 not load. Money is in minor units of the currency (`*_minor`: kopecks), durations in seconds (`*_s`), distances in
-metres (`*_m`), times of day are local to `header.time_zone`. What types cannot say (sums that add up, references that resolve) is in
-`terminal.policy.checks`. This is the document itself, with its receipts (54-ФЗ, T-50); its other parts live by subject
-beside this module.
+metres (`*_m`), times of day are local to `header.time_zone`. What types cannot say (sums that add up, references that
+resolve) is in `terminal.policy.checks`. This is the document itself, with its receipts (54-ФЗ, T-50); its other parts
+live by subject beside this module.
 """
 
 from __future__ import annotations

@@ -180,9 +180,7 @@ class ReturnMistake(MistakeCode):
     )
     WINDOW_TOO_LONG = (
         "window_too_long",
-        N_(
-            "{steps} steps of {step_s} s are more than the {bits} bits of `{counter}` tell apart"
-        ),
+        N_("{steps} steps of {step_s} s are more than the {bits} bits of `{counter}` tell apart"),
         N_("Give it {needed} bits, a longer `step_s`, or a shorter window."),
     )
     NO_PRICE = ("no_return_price", N_("no price is stated"), N_("Write one of {known}."))

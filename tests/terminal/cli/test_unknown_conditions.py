@@ -294,3 +294,68 @@ def test_a_misspelt_column_of_places_is_a_mistake(
     assert told.returncode == 14
     assert f"{table}.txt line 1, column {column}" in told.stderr
     assert advice in told.stderr
+
+
+DAYS = "monday,tuesday,wednesday,thursday,friday,saturday,sunday"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {
+                "routes": "route_id,route_type\n5,3\n6,3\n9,0\n",
+                "networks": "network_id,until\ncity,\ntrams,2027\n",
+                "route_networks": "network_id,route_id\ncity,5\ntrams,9\n",
+                "fare_leg_rules": "network_id,fare_product_id\ncity,single\ntrams,free\n",
+            },
+            "networks.txt line 3 is left out; rides in network 'trams' have no fare",
+        ),
+        (
+            {
+                "routes": "route_id,route_type\n5,3\n6,3\n9,0\n",
+                "networks": "network_id\ncity\ntrams\n",
+                "route_networks": "network_id,route_id,until\ncity,5,\ntrams,9,2027\n",
+                "fare_leg_rules": "network_id,fare_product_id\ncity,single\ntrams,free\n",
+            },
+            "route_networks.txt line 3 is left out; rides in network 'trams' have no fare",
+        ),
+        (
+            {
+                "calendar": f"service_id,{DAYS},start_date,end_date\nwork,1,1,1,1,1,0,0,20260101,20261231\n",
+                "timeframes": "timeframe_group_id,start_time,end_time,service_id,season\nday,,,work,summer\n",
+                "fare_leg_rules": "network_id,from_timeframe_group_id,fare_product_id\ncity,,single\ntrams,day,free\n",
+            },
+            "timeframes.txt line 2 is left out; rides in network 'trams' beginning within 'day' have no fare",
+        ),
+        (
+            {
+                "rider_categories": "rider_category_id,is_default_fare_category,proof\npupil,0,paper\nadult,1,\n",
+                "fare_products": """
+                    fare_product_id,rider_category_id,amount,currency
+                    single,,24.00,RUB
+                    school,pupil,0.00,RUB
+                """,
+                "fare_leg_rules": "network_id,fare_product_id\ncity,single\ntrams,school\n",
+            },
+            "no price of 'school' is left; rides in network 'trams' have no fare",
+        ),
+    ],
+    ids=["network", "route of a network", "timeframe", "category"],
+)
+def test_whatever_a_rule_names_takes_it_along(
+    tmp_path: Path, run: Run, files: dict[str, str], said: str
+) -> None:
+    told = imports(tmp_path, run, files, *LEAVE_OUT)
+    assert said in told.stdout
+    charges(tmp_path, run, told, tap("10:00", 2400), tap("10:10", None, route=9))
+
+
+def test_a_join_rule_with_a_condition_joins_nothing(tmp_path: Path, run: Run) -> None:
+    rules = {"fare_leg_rules": "network_id,fare_product_id\ncity,single\n"}
+    joins = "from_network_id,to_network_id,duration_limit\ncity,city,{limit}\n"
+    joined = imports(tmp_path, run, rules | {"fare_leg_join_rules": joins.format(limit="")})
+    charges(tmp_path, run, joined, tap("10:00", 2400), tap("10:10", 0, route=6))
+    told = imports(tmp_path, run, rules | {"fare_leg_join_rules": joins.format(limit=3600)}, *LEAVE_OUT)
+    assert "its legs are charged as two rides" in told.stdout
+    charges(tmp_path, run, told, tap("10:00", 2400), tap("10:10", 2400, route=6))
