@@ -51,7 +51,7 @@ CANTEEN: Final = "canteen"
 """The profile whose meals are of the day this terminal believes in; elsewhere they are carried by the period."""
 
 
-class Bought(NamedTuple):
+class HeldContract(NamedTuple):
     """A contract on the card, by its slot, with the product the document has for it."""
 
     slot: int
@@ -75,7 +75,7 @@ class Tap(Struct, frozen=True):
     service_date: date
     periods: PeriodDays
     age_s: int | None
-    bought: tuple[Bought, ...]
+    bought: tuple[HeldContract, ...]
     counters: int
     counter_layout: int
     counters_known: bool
@@ -216,13 +216,13 @@ def _layout(event: Event, policy: Policy) -> tuple[int, bool]:
     return (layout, True) if known else (event.counter_layout, False)
 
 
-def _bought(snapshot: CardSnapshot, policy: Policy) -> tuple[Bought, ...]:
+def _bought(snapshot: CardSnapshot, policy: Policy) -> tuple[HeldContract, ...]:
     contracts = snapshot.rights.contracts
     if contracts == NO_CONTRACTS:
         return ()
     products = policy.products
     return tuple(
-        Bought(slot, contract, products[contract.product])
+        HeldContract(slot, contract, products[contract.product])
         for slot, contract in enumerate(contracts)
         if contract is not None and contract.product in products
     )
