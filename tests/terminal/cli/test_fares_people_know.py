@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,7 +60,7 @@ class Town(NamedTuple):
     """A fare rule as its riders know it: what it is in a document, and rides with what each costs.
 
     A ride: when it is tapped, what is known of it, and what is paid: 0 for a change, 0capped under a cap;
-    in and 400out are the taps of a checked-in ride.
+    in and 400out are the taps of a checked-in ride. `says`: what the decision has among its reasons.
     """
 
     currency: str
@@ -310,6 +311,37 @@ TOWNS = {
             ),
         ),
     ),
+    "A branch line where one taps in and out: half the fare back, and the town's buses count towards it": Town(
+        "EUR",
+        200,
+        opens("hour")
+        + zones("town", "hills")
+        + between('["town", "hills"]', "[[300, 800], [800, 300]]", "routes = [7]")
+        + window("hour", "top_up_window", 3600, UNLIMITED, 'paid = "paid"')
+        + '[[returns]]\nid = "back"\nkind = "opposite_direction"\nroutes = [7]\nsame_service_day = true\n'
+        'percent_off = 50\noutward = "branch"\n'
+        '[checkin]\nscope = [{ routes = [7] }]\nlongest_s = 7200\nreserve = "held"\nzone = "boarded"\n'
+        '[[concessions]]\ncode = 2\nname = "half"\nfare = { kind = "percent_of_base", pays_percent = 50 }\n',
+        "paid branch held boarded",
+        (
+            (
+                "08:00:00 route=7 zone=1 terminus_zone=2 in",
+                "08:40:00 route=7 zone=2 800out",
+                "12:00:00 route=7 direction=1 zone=2 terminus_zone=1 says=t-39:way_back in",
+                "17:00:00 route=7 direction=1 zone=2 terminus_zone=1 400in",
+                "17:40:00 route=7 direction=1 zone=1 800out",
+            ),
+            (
+                "half",
+                "08:00:00 route=7 zone=1 terminus_zone=2 in",
+                "08:40:00 route=7 zone=2 400out",
+                "09:00:00 route=1 0",
+                "12:00:00 route=7 direction=1 zone=2 terminus_zone=1 says=t-39:way_back in",
+                "12:40:00 route=7 direction=1 zone=1 says=t-39:way_back 400out",
+                "13:00:00 route=1 0",
+            ),
+        ),
+    ),
     "Kyoto: one price, at most 700 yen a day": Town(
         "JPY",
         230,
@@ -371,6 +403,7 @@ TOWNS = {
 }
 SLOTS |= {
     "dear": '{ name = "dear", bits = 10, period = "journey", unit_minor = 500 }',
+    "branch": '{ name = "branch", bits = 4, period = "service_day" }',
     "ferry": '{ name = "ferry", bits = 3, period = "service_day" }',
 }
 
@@ -391,10 +424,13 @@ def tap_line(number: int, ride: str) -> str:
     fields = [
         f'{key} = "{value}"' if key == "mode" else f"{key} = {value}"
         for key, value in (one.split("=") for one in known)
+        if key != "says"
     ]
     paid_minor = paid.rstrip("abcdefghijklmnopqrstuvwxyz")
     message = MESSAGES[paid[len(paid_minor) :]] if paid != "0" else "ok_transfer"
     expect = f'message = "{message}"' + (f", charge_minor = {paid_minor}" if paid_minor else "")
+    said = [one.removeprefix("says=") for one in known if one.startswith("says=")]
+    expect += f", reasons = {json.dumps(said)}" if said else ""
     return f"  {{ at = {at}, terminal = {number}, {', '.join(fields)}, expect = {{ {expect} }} }},"
 
 

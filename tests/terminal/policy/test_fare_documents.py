@@ -485,6 +485,19 @@ def test_what_is_wrong_with_a_return_is_named(rule: str, path: str, advice: str)
     assert advice in mistakes_at(refused(text), path)
 
 
+@pytest.mark.parametrize(("step_s", "fits"), [(595, False), (596, True)])
+def test_a_week_of_other_writers_and_the_window_are_kept_apart(step_s: int, fits: bool) -> None:
+    """Seven days, the hour of the return and half a minute between clocks are 1025 steps of 595 s with those that
+    rounding takes, 1023 of 596 s; ten bits hold 1024.
+    """
+    kept = DAILY.replace("service_day", "kept").replace("bits = 8", "bits = 10")
+    text = text_of(ZONES, way_back(f"{WITHIN}step_s = {step_s}\nroutes = [5]\npercent_off = 50"), slots=kept)
+    if fits:
+        parse_region(text, "region.toml")
+    else:
+        assert "11 bits" in mistakes_at(refused(text), "returns[0].began")
+
+
 def test_a_return_that_no_profile_asks_for_is_refused() -> None:
     text = text_of(way_back(f"{TODAY}routes = [5]\npercent_off = 9"), slots=DAILY).replace('"return", ', "")
     assert "Name `return` in profiles.bus.rights" in mistakes_at(refused(text), "returns[0]")
