@@ -105,7 +105,7 @@ class KeyedFile:
         """
         name = f"{form.what} {called or path}"
         self.path = path
-        self._keyed = keyed_state(key)
+        self._hash = keyed_hash(key)
         self._bytes = form.record_bytes
         try:
             with path.open("rb") as file:
@@ -146,9 +146,7 @@ class KeyedFile:
 
         Only the records whose hashes begin with the same `BUCKET_BITS` are looked through.
         """
-        state, size = self._keyed.copy(), self._bytes
-        state.update(identity)
-        wanted = state.digest()
+        wanted, size = self._hash(identity), self._bytes
         bucket = (wanted[0] << 8 | wanted[1]) >> 16 - BUCKET_BITS
         records = self._map[self._buckets[bucket] : self._buckets[bucket + 1]]
         place = records.find(wanted)
@@ -233,17 +231,13 @@ def key_id(key: bytes) -> bytes:
     return sha256(b"list key id" + key).digest()[:4]
 
 
-def keyed_state(key: bytes) -> blake2s:
-    """The hash that a record begins with, the key taken in and its identity still to come: a copy of it takes that.
-
-    Of a key that is too long for BLAKE2s the hash is the key.
-    """
-    return blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
-
-
 def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
-    """What a record begins with, by the identity it is of."""
-    keyed = keyed_state(key)
+    """What a record begins with, by the identity it is of.
+
+    BLAKE2s takes a key of its own, and the state that has taken it in is kept: a tap asks three times. Of a key that is
+    too long for it the hash is the key.
+    """
+    keyed = blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
 
     def hash_of(identity: bytes) -> bytes:
         state = keyed.copy()
