@@ -15,7 +15,6 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -232,12 +231,12 @@ class World:
         """The policy with lists, now and then."""
         draw, policy = self.draw, self.policy
         if draw.random() < 0.02:
-            policy = replace(policy, deny_list=AllDenied("deny:1"))
+            policy = structs.replace(policy, deny_list=AllDenied("deny:1"))
         if draw.random() < 0.2:
             grants = tuple(
                 self._concession(date(2026, 9, 1)) if draw.random() < 0.5 else None for _ in range(3)
             )
-            policy = replace(policy, grants=_Grants(LocalGrants(date(2026, 1, 1), grants)))
+            policy = structs.replace(policy, grants=_Grants(LocalGrants(date(2026, 1, 1), grants)))
         return policy
 
     def life(self) -> Iterator[bytes]:

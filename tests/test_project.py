@@ -332,7 +332,9 @@ def test_set_up_builds_readers_where_nothing_is_missing(compiler: Path) -> None:
 
 
 def test_only_the_profiles_say_how_properties_are_tried() -> None:
-    """A test with settings or a seed of its own could undo the profile; `tests.properties.examples` cannot."""
+    """A test with settings or a seed of its own could undo the profile; `tests.properties.examples` cannot. The digest
+    of decisions is a command, with the same feeds every time.
+    """
     own = re.compile(
         r"^from hypothesis import .*\b(settings|seed)\b|\bhypothesis\.(settings|seed)\b", re.MULTILINE
     )
@@ -341,7 +343,7 @@ def test_only_the_profiles_say_how_properties_are_tried() -> None:
         for path in (ROOT / "tests").rglob("*.py")
         if own.search(path.read_text())
     }
-    assert found == {"conftest.py", "properties.py", "test_project.py"}
+    assert found == {"conftest.py", "decision_digest.py", "properties.py", "test_project.py"}
 
 
 @pytest.mark.parametrize("profile", ["ci", "explore"])

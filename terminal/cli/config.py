@@ -79,7 +79,7 @@ def check(config: Config = None, json: Json = False) -> None:
         if mistakes:
             raise refusal(ConfigError, mistakes)
     if json:
-        print_json({"ok": True, "file": str(path)})
+        print_json({"ok": True, "file": str(path), "mistakes": []})
     else:
         print(f"{path} is sound")
 

@@ -92,8 +92,8 @@ def _checked(doc: str, terminal: Path | None, language: str, json: bool) -> int:
         else:
             _check_known(document, terminal, json)
     except DocumentError as error:
-        if not error.mistakes and not json:
-            raise
+        if not error.mistakes and (not json or terminal is not None):
+            raise  # what a terminal cannot know has been said already
         say_mistakes(error, json=json, language=language)
         return error.exit_code
     return 0

@@ -44,6 +44,11 @@ class PeriodDays(Struct, frozen=True):
     trusted: bool
 
     @property
+    def known_day(self) -> date | None:
+        """The period day after this tap; None where `day` is only the nearest one it may be."""
+        return self.day if self.trusted or self.newest_day is not None else None
+
+    @property
     def lifted(self) -> bool:
         """Whether this tap opens a later period day than the card's."""
         return self.day > self.card_day

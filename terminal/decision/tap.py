@@ -51,7 +51,7 @@ CANTEEN: Final = "canteen"
 """The profile whose meals are of the day this terminal believes in; elsewhere they are carried by the period."""
 
 
-class Bought(NamedTuple):
+class HeldContract(NamedTuple):
     """A contract on the card, by its slot, with the product the document has for it."""
 
     slot: int
@@ -75,7 +75,7 @@ class Tap(Struct, frozen=True):
     service_date: date
     periods: PeriodDays
     age_s: int | None
-    bought: tuple[Bought, ...]
+    bought: tuple[HeldContract, ...]
     counters: int
     counter_layout: int
     counters_known: bool
@@ -164,7 +164,7 @@ def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) ->
         counters,
         layout,
         known,
-        _meals(event, periods, today.day if trip.profile == CANTEEN else periods.day),
+        _meals(event, periods, today.day if trip.profile == CANTEEN else periods.known_day),
         journey_age_s,
         event.transfers if journey_open else 0,
         transfer if journey_open else None,
@@ -189,7 +189,7 @@ def of_boarding(tap: Tap) -> Tap:
             journey_open=open_journey,
             at=event.at if riding else tap.at,
         )
-    return replace(tap, periods=periods, counters=counters, meals=_meals(event, periods, periods.day))
+    return replace(tap, periods=periods, counters=counters, meals=_meals(event, periods, periods.known_day))
 
 
 def _periods(event: Event, policy: Policy, trip: Trip, at: datetime, today: ServiceDay) -> PeriodDays:
@@ -216,13 +216,13 @@ def _layout(event: Event, policy: Policy) -> tuple[int, bool]:
     return (layout, True) if known else (event.counter_layout, False)
 
 
-def _bought(snapshot: CardSnapshot, policy: Policy) -> tuple[Bought, ...]:
+def _bought(snapshot: CardSnapshot, policy: Policy) -> tuple[HeldContract, ...]:
     contracts = snapshot.rights.contracts
     if contracts == NO_CONTRACTS:
         return ()
     products = policy.products
     return tuple(
-        Bought(slot, contract, products[contract.product])
+        HeldContract(slot, contract, products[contract.product])
         for slot, contract in enumerate(contracts)
         if contract is not None and contract.product in products
     )
@@ -234,8 +234,8 @@ def seconds(at: datetime) -> int:
     return since.days * DAY_S + since.seconds
 
 
-def _meals(event: Event, periods: PeriodDays, day: date) -> int:
-    return event.meals if periods.meals_day == day else 0
+def _meals(event: Event, periods: PeriodDays, day: date | None) -> int:
+    return event.meals if day is not None and periods.meals_day == day else 0
 
 
 def _age_s(event: Event, at: datetime, policy: Policy) -> int | None:

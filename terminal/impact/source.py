@@ -308,37 +308,37 @@ def _passed(terminal: int, rows: Iterable[NumberedBody], gaps: Gaps) -> Iterator
     itself.
     """
     order_ms = 0
-    waiting: Passed | None = None
-    sales: list[Passed] = []  # between a tap and its end
+    waiting: Passed | None = None  # an intent, as if it were committed
+    between: list[Passed] = []  # sales and late words after it
     for sequence, record in _records(terminal, rows, gaps):
-        settled: Passed | None = None
-        match record:
-            case Intent() | Unwritten():
-                settled = None if waiting is None else waiting._replace(end=End.UNRESOLVED)
-                order_ms = _order_ms(record, order_ms)
-                waiting = Passed(order_ms, terminal, sequence, record, End.NOTHING_WRITTEN)
-            case CashSale():
-                order_ms = _order_ms(record, order_ms)
-                sales.append(Passed(order_ms, terminal, sequence, record, End.SOLD))
-            case Committed() | NotCommitted() | Unresolved():
-                end = _END[type(record)]
-                if waiting is not None and record.intent == waiting.sequence:
-                    settled, waiting = waiting._replace(end=end), None
-                elif not isinstance(record, Unresolved):
-                    sales.append(Passed(max(order_ms, record.at_ms), terminal, sequence, record, end))
-            case _:
-                pass
-        if settled is not None:
-            yield settled
-        if waiting is None or waiting.sequence == sequence:
-            yield from sales
-            sales.clear()
-        if isinstance(record, Unwritten) and waiting is not None:
-            yield waiting
-            waiting = None
+        if isinstance(record, Intent) or isinstance(record, Unwritten):  # noqa: SIM101 one test of two types is slower
+            if waiting is not None:
+                yield waiting._replace(end=End.UNRESOLVED)
+                yield from between
+                between, waiting = [], None
+            order_ms = _order_ms(record, order_ms)
+            if isinstance(record, Intent):
+                waiting = Passed(order_ms, terminal, sequence, record, End.COMMITTED)
+            else:
+                yield Passed(order_ms, terminal, sequence, record, End.NOTHING_WRITTEN)
+        elif isinstance(record, Committed | NotCommitted | Unresolved):
+            end = _END[type(record)]
+            if waiting is not None and record.intent == waiting.sequence:
+                yield waiting if end is End.COMMITTED else waiting._replace(end=end)
+                yield from between
+                between, waiting = [], None
+            elif not isinstance(record, Unresolved):
+                late_ms = max(order_ms, record.at_ms)
+                between.append(Passed(late_ms, terminal, sequence, record, end))
+        elif isinstance(record, CashSale):
+            order_ms = _order_ms(record, order_ms)
+            between.append(Passed(order_ms, terminal, sequence, record, End.SOLD))
+        if waiting is None and between:
+            yield from between
+            between = []
     if waiting is not None:
         yield waiting._replace(end=End.UNRESOLVED)
-    yield from sales
+    yield from between
 
 
 _END: Final = {

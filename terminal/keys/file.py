@@ -36,8 +36,8 @@ import hashlib
 import hmac
 import re
 import secrets
-import tomllib
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -57,6 +57,10 @@ from terminal.files import Sealer
 from terminal.keys.limits import Ceiling, KeyLimits, UseCounter
 from terminal.keys.provider import KEYED_TOKEN_BYTES
 from terminal.keys.sealing import StorageKeys
+from terminal.mistakes.document import read
+from terminal.mistakes.form import FileForm
+from terminal.mistakes.reading import FileMistake, Unreadable, content_of, text_of, toml_of
+from terminal.mistakes.words import refusal
 
 LABORATORY: Final = "laboratory"
 STORAGE_KEY_BYTES: Final = 32
@@ -171,11 +175,11 @@ def load_file_keys(
     `limits` go before those of the file; the rest is as `FileKeys` takes it.
     """
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise KeyFileError(f"no key file {path}", ADVICE) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise KeyFileError(f"key file {path} is not readable TOML ({type(error).__name__})", ADVICE) from None
+        data = toml_of(text_of(content_of(path), private=True), private=True)
+    except Unreadable as unreadable:
+        if unreadable.mistake.code is FileMistake.ABSENT:
+            raise KeyFileError(f"no key file {path}", ADVICE) from None
+        raise refusal(KeyFileError, [replace(unreadable.mistake, file=f"key file {path}")]) from None
     if data.get("environment") != LABORATORY:
         raise KeyFileError(
             f"key file {path} is not marked as laboratory keys",
@@ -290,10 +294,13 @@ class _IssuersFile(Struct, frozen=True, forbid_unknown_fields=True):
     issuers: Annotated[list[_Issuer], Meta(min_length=1)]
 
 
+ISSUERS: Final = FileForm(_IssuersFile, KeyFileError)
+
+
 def load_issuers(path: Path) -> IssuerKeys:
     """Raises `KeyFileError` when there is no such file or it is not exactly of the form above."""
+    file = read(ISSUERS, path)
     try:
-        file = msgspec.toml.decode(path.read_bytes(), type=_IssuersFile)
         return IssuerKeys(
             IssuerKey(
                 entry.issuer,
@@ -303,7 +310,5 @@ def load_issuers(path: Path) -> IssuerKeys:
             )
             for entry in file.issuers
         )
-    except OSError as error:
-        raise KeyFileError(f"issuers {path}: {error.strerror}", ISSUERS_ADVICE) from error
     except ValueError as error:
         raise KeyFileError(f"issuers {path}: {error}", ISSUERS_ADVICE) from error

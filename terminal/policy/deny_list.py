@@ -21,8 +21,16 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from terminal.errors import RegionDocumentError
-from terminal.policy.keyed_file import IssuedList, KeyedFile, ListFormat, ListIssue, rows_of, write_keyed_file
+from terminal.policy.keyed_file import (
+    IssuedList,
+    KeyedFile,
+    ListFormat,
+    ListIssue,
+    RowWrong,
+    entries_of,
+    write_keyed_file,
+)
+from terminal.policy.mistakes import RowMistake
 
 DENY_LIST: Final = ListFormat("deny list", b"RCDL", 4)
 
@@ -104,22 +112,17 @@ def build_deny_list(
 
 def read_denied(path: Path) -> Iterator[tuple[DenyKind, bytes]]:
     """What an operator wants denied, from a CSV file with the columns `kind` and `identity`: `card` with a UID of 7
-    bytes, or `person` with a pseudonym of 8, in hexadecimal. Raises `RegionDocumentError` naming the line.
+    bytes, or `person` with a pseudonym of 8, in hexadecimal. Raises `RegionDocumentError` with
+    every line that is wrong.
     """
-    return (_to_deny(at, row) for at, row in rows_of(path, COLUMNS))
+    return (entry for _line, entry in entries_of(path, COLUMNS, _to_deny))
 
 
-def _to_deny(at: str, row: Mapping[str, str]) -> tuple[DenyKind, bytes]:
-    """The entry of a line. What is wrong is not repeated: it names a card or a person."""
+def _to_deny(row: Mapping[str, str]) -> tuple[DenyKind, bytes]:
     kind = next((kind for kind in IDENTITY_BYTES if kind == row["kind"]), None)
     if kind is None:
-        raise RegionDocumentError(
-            f"{at} is of no known kind", f"Begin it with {' or '.join(IDENTITY_BYTES)}."
-        )
+        raise RowWrong(RowMistake.KIND, known=", ".join(IDENTITY_BYTES))
     written = row["identity"]
     if re.fullmatch("[0-9a-fA-F]+", written) is None or len(written) != 2 * IDENTITY_BYTES[kind]:
-        raise RegionDocumentError(
-            f"{at}: what identifies a {kind} is {2 * IDENTITY_BYTES[kind]} hexadecimal digits",
-            "Correct the line.",
-        )
+        raise RowWrong(RowMistake.IDENTITY, kind=kind, digits=2 * IDENTITY_BYTES[kind])
     return kind, bytes.fromhex(written)

@@ -22,19 +22,24 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from cardproto.resident.records.rights import CONCESSION_SLOTS, Concession, day_of, days_of
-from terminal.errors import RegionDocumentError
+from terminal.errors import Mistake, RegionDocumentError
+from terminal.mistakes.reading import MOST_MISTAKES
+from terminal.mistakes.words import refusal
 from terminal.policy.keyed_file import (
     VERSION_DIGITS,
     IssuedList,
     KeyedFile,
     ListFormat,
     ListIssue,
-    rows_of,
+    RowWrong,
+    entries_of,
     write_keyed_file,
 )
+from terminal.policy.mistakes import RowMistake
 
 COLUMNS: Final = ("pseudonym", "issued_on", "code", "parameter", "valid_from", "valid_to")
 PSEUDONYM_BYTES: Final = 8
+MOST_NUMBER: Final = 0xFF
 NO_SLOTS: Final = (None,) * CONCESSION_SLOTS
 _CONTENT: Final = struct.Struct(">H" + "BBHH" * CONCESSION_SLOTS)
 GRANTS_LIST: Final = ListFormat("list of grants", b"RCGL", 2, _CONTENT.size)
@@ -124,70 +129,63 @@ def build_grants(
 def read_grants(path: Path) -> Iterator[tuple[bytes, LocalGrants]]:
     """Whose concessions a list is to state, from a CSV file with `COLUMNS`: one row for each concession, at most three
     for one pseudonym, one below the other, in the order of the card's slots. A row whose last four columns are empty
-    says that there is none, whatever the card holds. Raises `RegionDocumentError` naming the line.
+    says that there is none, whatever the card holds. Raises `RegionDocumentError` with every line that is wrong.
     """
     seen: dict[bytes, tuple[date, list[Concession]]] = {}
+    found: list[Mistake] = []
     last = b""
-    for at, row in rows_of(path, COLUMNS):
-        pseudonym, issued_on = _pseudonym(at, row), _day(at, row, "issued_on")
+    for line, (pseudonym, issued_on, concession) in entries_of(path, COLUMNS, _grant):
         known = seen.get(pseudonym)
         if known is None:
             known = seen[pseudonym] = issued_on, []
         elif pseudonym != last or known[0] != issued_on or not known[1]:
-            raise RegionDocumentError(
-                f"{at}: an earlier line says otherwise of the same pseudonym",
-                "Give one day of issue, and the lines of one pseudonym one below the other.",
-            )
+            found.append(Mistake("", RowMistake.ORDER, {}, str(path), line))
         last = pseudonym
-        known[1].extend(_concession(at, row))
+        known[1].extend(concession)
         if len(known[1]) > CONCESSION_SLOTS:
-            raise RegionDocumentError(
-                f"{at}: more than {CONCESSION_SLOTS} concessions of one pseudonym",
-                "Give those a card would hold.",
-            )
+            found.append(Mistake("", RowMistake.TOO_MANY, {"most": CONCESSION_SLOTS}, str(path), line))
+    if found:
+        raise refusal(RegionDocumentError, found[:MOST_MISTAKES])
     for pseudonym, (issued_on, concessions) in seen.items():
         yield pseudonym, LocalGrants(issued_on, (*concessions, *NO_SLOTS)[:CONCESSION_SLOTS])
 
 
-def _pseudonym(at: str, row: Mapping[str, str]) -> bytes:
+def _grant(row: Mapping[str, str]) -> tuple[bytes, date, tuple[Concession, ...]]:
+    """Pseudonym, day of issue and the concession of a row, if it states one."""
     written = row["pseudonym"]
     if re.fullmatch(f"[0-9a-fA-F]{{{2 * PSEUDONYM_BYTES}}}", written) is None:
-        raise RegionDocumentError(
-            f"{at}: a pseudonym is {2 * PSEUDONYM_BYTES} hexadecimal digits", "Correct the line."
-        )
-    return bytes.fromhex(written)
+        raise RowWrong(RowMistake.PSEUDONYM, digits=2 * PSEUDONYM_BYTES)
+    return bytes.fromhex(written), _day(row, "issued_on"), tuple(_concession(row))
 
 
-def _concession(at: str, row: Mapping[str, str]) -> Iterator[Concession]:
+def _concession(row: Mapping[str, str]) -> Iterator[Concession]:
     if not any(row[name] for name in COLUMNS[2:]):
         return
     concession = Concession(
-        _number(at, row, "code", 1),
-        _number(at, row, "parameter", 0) if row["parameter"] else 0,
-        _day(at, row, "valid_from"),
-        _day(at, row, "valid_to"),
+        _number(row, "code", 1),
+        _number(row, "parameter", 0) if row["parameter"] else 0,
+        _day(row, "valid_from"),
+        _day(row, "valid_to"),
     )
     if concession.valid_to < concession.valid_from:
-        raise RegionDocumentError(f"{at}: valid_to is before valid_from", "Correct the line.")
+        raise RowWrong(RowMistake.ENDS_FIRST)
     yield concession
 
 
-def _number(at: str, row: Mapping[str, str], column: str, least: int) -> int:
+def _number(row: Mapping[str, str], column: str, least: int) -> int:
     written = row[column]
-    if re.fullmatch("[0-9]{1,3}", written) is None or not least <= int(written) <= 0xFF:
-        raise RegionDocumentError(f"{at}: {column} is a number from {least} to 255", "Correct the line.")
+    if re.fullmatch("[0-9]{1,3}", written) is None or not least <= int(written) <= MOST_NUMBER:
+        raise RowWrong(RowMistake.NUMBER, column=column, least=least, most=MOST_NUMBER)
     return int(written)
 
 
-def _day(at: str, row: Mapping[str, str], column: str) -> date:
+def _day(row: Mapping[str, str], column: str) -> date:
     try:
         day = date.fromisoformat(row[column])
     except ValueError:
         day = date.min
     if not 0 <= days_of(day) <= 0xFFFF:
-        raise RegionDocumentError(
-            f"{at}: {column} is a date from {day_of(0)} on, like 2026-09-01", "Correct the line."
-        )
+        raise RowWrong(RowMistake.DAY, column=column, first=str(day_of(0)))
     return day
 
 

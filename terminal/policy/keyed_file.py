@@ -13,22 +13,30 @@ Of two lists of one region the one with the higher version replaces the other.
 from __future__ import annotations
 
 import csv
+import io
 import mmap
 import struct
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2s, sha256
 from pathlib import Path
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol, TypeVar
 
 from msgspec import Struct
 
-from terminal.errors import RegionDocumentError
+from terminal.errors import Mistake, RegionDocumentError
 from terminal.files import SHARED, replacing
+from terminal.mistakes.reading import MOST_MISTAKES, Unreadable, content_of, text_of
+from terminal.mistakes.words import refusal
+from terminal.policy.mistakes import RowMistake
 
+Entry = TypeVar("Entry")
+MOST_CSV_BYTES: Final = 128 << 20
+"""Of the entries that a list is made from: two million rows."""
 BYTE_ORDER: Final = b">"
 HASH_BYTES: Final = 8
 LONGEST_KEY: Final = blake2s.MAX_KEY_SIZE
@@ -97,7 +105,7 @@ class KeyedFile:
         """
         name = f"{form.what} {called or path}"
         self.path = path
-        self._keyed = keyed_state(key)
+        self._hash = keyed_hash(key)
         self._bytes = form.record_bytes
         try:
             with path.open("rb") as file:
@@ -138,9 +146,7 @@ class KeyedFile:
 
         Only the records whose hashes begin with the same `BUCKET_BITS` are looked through.
         """
-        state, size = self._keyed.copy(), self._bytes
-        state.update(identity)
-        wanted = state.digest()
+        wanted, size = self._hash(identity), self._bytes
         bucket = (wanted[0] << 8 | wanted[1]) >> 16 - BUCKET_BITS
         records = self._map[self._buckets[bucket] : self._buckets[bucket + 1]]
         place = records.find(wanted)
@@ -180,32 +186,44 @@ def write_keyed_file(
     return len(hashed)
 
 
-def rows_of(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """The rows of a CSV file that has exactly these `columns`, each with its place in the file for messages.
+class RowWrong(Exception):
+    """What is wrong with one row. What stands in it is never repeated: it may name a card or a person."""
 
-    Raises `RegionDocumentError`. What is wrong is never repeated: it may name a card or a person.
+    def __init__(self, code: RowMistake, **values: int | str) -> None:
+        super().__init__(code)
+        self.code, self.values = code, values
+
+
+def entries_of(
+    path: Path, columns: tuple[str, ...], entry_of: Callable[[Mapping[str, str]], Entry]
+) -> list[tuple[int, Entry]]:
+    """What `entry_of` makes of each row of a CSV file that has exactly these `columns`, with its line.
+
+    Raises `RegionDocumentError` with every row for which it raises `RowWrong`.
     """
+    entries: list[tuple[int, Entry]] = []
+    found: list[Mistake] = []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            if tuple(rows.fieldnames or ()) != columns:
-                raise RegionDocumentError(
-                    f"{path} does not begin with the line {','.join(columns)}",
-                    "Put it first, and separate columns with commas.",
-                )
-            for row in rows:
-                at = f"{path}:{rows.line_num}"
+        rows = csv.DictReader(
+            io.StringIO(text_of(content_of(path, MOST_CSV_BYTES), private=True), newline="")
+        )
+        if tuple(rows.fieldnames or ()) != columns:
+            found = [Mistake("", RowMistake.NO_HEADER, {"columns": ",".join(columns)}, str(path), 1)]
+            raise refusal(RegionDocumentError, found)
+        for row in rows:
+            try:
                 if len(row) != len(columns) or None in row.values():
-                    raise RegionDocumentError(
-                        f"{at} has not {len(columns)} columns", "Give one entry a line, with every column."
-                    )
-                yield at, row
-    except OSError as error:
-        raise RegionDocumentError(
-            f"{path} cannot be read: {error}", "Give a CSV file that this user may read."
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RegionDocumentError(f"{path} cannot be read ({error})", "Give a CSV file in UTF-8.") from error
+                    raise RowWrong(RowMistake.COLUMNS, columns=len(columns))
+                entries.append((rows.line_num, entry_of(row)))
+            except RowWrong as wrong:
+                found.append(Mistake("", wrong.code, wrong.values, str(path), rows.line_num))
+    except Unreadable as unreadable:
+        raise refusal(RegionDocumentError, [replace(unreadable.mistake, file=str(path))]) from None
+    except csv.Error:  # what it says quotes the file
+        found.append(Mistake("", RowMistake.NO_CSV, {}, str(path)))
+    if found:
+        raise refusal(RegionDocumentError, found[:MOST_MISTAKES])
+    return entries
 
 
 def key_id(key: bytes) -> bytes:
@@ -213,17 +231,13 @@ def key_id(key: bytes) -> bytes:
     return sha256(b"list key id" + key).digest()[:4]
 
 
-def keyed_state(key: bytes) -> blake2s:
-    """The hash that a record begins with, the key taken in and its identity still to come: a copy of it takes that.
-
-    Of a key that is too long for BLAKE2s the hash is the key.
-    """
-    return blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
-
-
 def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
-    """What a record begins with, by the identity it is of."""
-    keyed = keyed_state(key)
+    """What a record begins with, by the identity it is of.
+
+    BLAKE2s takes a key of its own, and the state that has taken it in is kept: a tap asks three times. Of a key that is
+    too long for it the hash is the key.
+    """
+    keyed = blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
 
     def hash_of(identity: bytes) -> bytes:
         state = keyed.copy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,6 +12,8 @@ import msgspec
 
 from terminal.codes import CanteenFault, SetKind, UpdateFault
 from terminal.errors import CanteenRefused, RegionDocumentError
+from terminal.mistakes.reading import Unreadable, text_of, toml_of
+from terminal.mistakes.words import refusal
 from terminal.policy.deny_list import DenyList, load_deny_list
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.policy.document.schema import Header, RegionDocument
@@ -207,11 +208,9 @@ def _unknowable(require: Requirement, document: RegionDocument, routes: RouteBoo
 
 def _toml(content: bytes) -> dict[str, Any]:
     try:
-        return tomllib.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise RegionDocumentError(
-            f"it is not TOML in UTF-8: {error}", "Publish the document again."
-        ) from error
+        return toml_of(text_of(content))
+    except Unreadable as unreadable:
+        raise refusal(RegionDocumentError, [unreadable.mistake]) from unreadable
 
 
 def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:

@@ -79,12 +79,12 @@ def _awake(
     if tap.service_date < grant.valid_from:
         trail.note(ConcessionEffect.NOT_YET_VALID, {"slot": slot})
         return False, None
-    if concession.season is not None and not concession.season.holds(tap.service_date):
-        trail.note(ConcessionEffect.OUT_OF_SEASON, {"slot": slot})
-        return False, Message.BENEFIT_OUT_OF_SEASON
     if concession.areas and not inside(concession.areas, ride):
         trail.note(ConcessionEffect.NOT_ON_THIS_RIDE, {"slot": slot})
         return False, None
+    if concession.season is not None and not concession.season.holds(tap.service_date):
+        trail.note(ConcessionEffect.OUT_OF_SEASON, {"slot": slot})
+        return False, Message.BENEFIT_OUT_OF_SEASON
     return True, None
 
 

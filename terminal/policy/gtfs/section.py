@@ -21,8 +21,8 @@ from terminal.mistakes.words import refusal
 from terminal.policy.base import Code, Fare, Section
 from terminal.policy.gtfs.index import Index
 from terminal.policy.gtfs.indexing import index_of
+from terminal.policy.gtfs.mistakes import FeedSectionMistake
 from terminal.policy.gtfs.tables import TABLES_FORMAT, GtfsTables
-from terminal.policy.mistakes import FeedSectionMistake
 
 LONGEST_CHANGE_S: Final = 7200
 MOST_TABLES_BYTES: Final = 64 << 20

@@ -9,9 +9,9 @@ from terminal.errors import Mistake
 from terminal.policy.base import Thing, unique, unknown
 from terminal.policy.gtfs.card import layout_of, longest_limit_s
 from terminal.policy.gtfs.checks import known_time_zone, tables_problems
+from terminal.policy.gtfs.mistakes import FeedSectionMistake
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.tables import GtfsTables, LimitType
-from terminal.policy.mistakes import FeedSectionMistake
 
 
 def section_problems(section: GtfsFares, currency: str, time_zone: str, free_bits: int) -> Iterator[Mistake]:

@@ -269,7 +269,7 @@ def test_a_price_list_is_checked_and_replaced_like_a_roster(store: Shelf, tmp_pa
     with pytest.raises(RosterError, match=r"products\[3\]\.id"):
         store.install_price_list(written(tmp_path, document))
     document["products"][0]["price_minor"] = 0
-    with pytest.raises(RosterError, match=r"products\[0\]\.price_minor"):
+    with pytest.raises(RosterError, match=r'products\[0\] "Булочка"\.price_minor'):
         store.install_price_list(written(tmp_path, document))
 
 

@@ -162,7 +162,7 @@ def test_the_class_without_the_absent_and_the_forgotten_card(school: Run, tmp_pa
 
 
 REFUSED: list[tuple[tuple[str, ...], type[Exception], str]] = [
-    (("canteen", "roster", "load", "nowhere.json"), RosterError, "cannot be read"),
+    (("canteen", "roster", "load", "nowhere.json"), RosterError, "there is no such file"),
     (("canteen", "issue", *AT, "--class", "9z"), CanteenRefused, "no class '9z'. It has: 3a, 7b"),
     (("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "tea"), CanteenRefused, "no meal 'tea'"),
     (("canteen", "issue", *AT, "--pupil", "anna"), CanteenRefused, "Give 16 hexadecimal digits"),

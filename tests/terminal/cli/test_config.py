@@ -549,4 +549,4 @@ def test_a_canteen_has_no_vehicle(run: Run, tmp_path: Path) -> None:
     canteen = '[terminal]\nprofile = "canteen"\nregion = "demo"\n[reader]\nname = "sim:adult_purse"\n'
     (tmp_path / "canteen.toml").write_text(f'{canteen}[vehicle]\nsource = "gpsd"\n')
     done = run("config", "check", "--config", tmp_path / "canteen.toml")
-    assert "vehicle.source: a canteen does not drive. Remove it." in done.stdout
+    assert "vehicle.source: a canteen does not drive. Remove it." in done.stderr

@@ -140,7 +140,7 @@ def test_the_check_of_a_configuration_says_the_same(run: Run, tmp_path: Path) ->
         file.write_text(text + '[reader]\nname = "sim:"\n', "utf-8")
         checked = run("config", "check", "--config", file)
         assert checked.returncode == code, checked.stdout + checked.stderr
-        assert ("the mode of the vehicle (T-01)" in checked.stdout) == (code != 0)
+        assert ("the mode of the vehicle (T-01)" in checked.stderr) == (code != 0)
 
 
 def test_what_the_document_answers_itself_is_a_warning(run: Run, tmp_path: Path) -> None:
@@ -160,4 +160,4 @@ def test_a_configuration_that_is_wrong_is_named_and_nothing_is_checked(run: Run,
     assert refused.returncode != 0
     assert "terminal.toml:2" in refused.stderr
     missing = run("policy", "check", "belgorod", "--terminal", "other.toml")
-    assert "other.toml does not exist" in missing.stderr
+    assert "other.toml: there is no such file" in missing.stderr

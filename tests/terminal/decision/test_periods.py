@@ -331,6 +331,18 @@ def test_m_37_where_the_day_of_a_meal_is_not_known_it_is_given(off: int) -> None
     assert holder.eat(breakfast(WED)).outcome.message == "meal_ok"
 
 
+def test_m_37_a_period_that_is_not_known_keeps_no_meal_where_a_bound_of_it_happens_to_be_the_meals_day() -> (
+    None
+):
+    """A suspect canteen served a card whose period was as far ahead as it can state; a bus as far behind follows."""
+    holder = child()
+    holder.event = holder.newest._replace(period_ahead=MOST_DAYS_AHEAD)
+    assert holder.eat(breakfast(TUE), **SUSPECT).outcome.message == "meal_ok"
+    assert holder.newest.period_ahead == MOST_DAYS_AHEAD
+    holder.tap(noon(TUE) - MOST_DAYS_AHEAD * DAY, **SUSPECT)
+    assert holder.newest.meals == 0
+
+
 def test_t_07_a_meal_while_the_holder_is_checked_in_keeps_the_ride_and_says_who_paid_the_meal() -> None:
     holder = child()
     riding = holder.newest._replace(

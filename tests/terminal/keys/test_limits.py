@@ -213,7 +213,7 @@ def test_a_key_written_where_its_name_belongs_is_not_quoted(tmp_path: Path, tabl
 def test_a_key_file_nested_without_end_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
     path.write_text(f"{LAB_KEYS.read_text('utf-8')}\nx = {'[' * 5000}\n", "utf-8")
-    with pytest.raises(KeyFileError, match="not readable TOML"):
+    with pytest.raises(KeyFileError, match=r"key file .*: "):
         load_file_keys(path)
     with pytest.raises(ProfileFault, match="not TOML"):
         load_lab_keys(path)

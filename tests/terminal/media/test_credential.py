@@ -213,5 +213,5 @@ def test_issuers_come_from_a_file(tmp_path: Path, town_of: OpenTown) -> None:
     path.write_text(path.read_text().replace("1", "2"))
     with pytest.raises(KeyFileError, match="issuers"):
         load_issuers(path)
-    with pytest.raises(KeyFileError, match="No such file"):
+    with pytest.raises(KeyFileError, match="there is no such file"):
         load_issuers(tmp_path / "nothing")

@@ -23,6 +23,7 @@ from terminal.policy.grants import (
     read_grants,
 )
 from terminal.policy.keyed_file import HEADER, ListIssue, key_id
+from terminal.policy.mistakes import RowMistake
 from tests.properties import examples
 
 KEY = b"g" * 32
@@ -129,8 +130,8 @@ RIGHT = f"{VERA.hex()},2026-09-10,1,0,2026-09-01,2027-08-31"
         ((f"{VERA.hex()},2026-09-10,,,,", RIGHT), ":3: an earlier line says otherwise"),
         ((RIGHT, RIGHT.replace("03", "04"), RIGHT), ":4: an earlier line says otherwise"),
         ((RIGHT,) * 4, ":5: more than 3 concessions"),
-        ((f"{VERA.hex()},2026-09-10,1",), ":2 has not 6 columns"),
-        ((f"{RIGHT},more",), ":2 has not 6 columns"),
+        ((f"{VERA.hex()},2026-09-10,1",), ":2: has not 6 columns"),
+        ((f"{RIGHT},more",), ":2: has not 6 columns"),
     ],
 )
 def test_a_line_that_is_wrong_is_named_and_not_repeated(
@@ -139,6 +140,17 @@ def test_a_line_that_is_wrong_is_named_and_not_repeated(
     with pytest.raises(RegionDocumentError, match=says) as caught:
         list(read_grants(csv_of(tmp_path, *lines)))
     assert VERA.hex() not in caught.value.what
+
+
+def test_every_line_that_is_wrong_is_named(tmp_path: Path) -> None:
+    wrong = (RIGHT.replace(",1,0,", ",0,0,"), RIGHT, "x,2026-09-10,,,,", f"{RIGHT},more")
+    with pytest.raises(RegionDocumentError) as caught:
+        list(read_grants(csv_of(tmp_path, *wrong)))
+    assert [(one.line, one.code) for one in caught.value.mistakes] == [
+        (2, RowMistake.NUMBER),
+        (4, RowMistake.PSEUDONYM),
+        (5, RowMistake.COLUMNS),
+    ]
 
 
 def test_a_file_that_is_no_csv_of_grants_is_refused(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_from_the_first_click_to_a_scenario_that_plays_the_same(
     tap(desk, "adult_purse", "front")
     shown(desk, 1)
     expect(message(desk)).to_have_text("Paid. Have a good trip!")
-    expect(desk.locator(".changes ins").first).to_have_text("476.00")
+    expect(desk.locator(".changes ins").first).to_have_text("RUB 476.00")
     expect(desk.locator(".reasons")).to_contain_text("T-01")
     expect(desk.locator(".waterfall .name")).to_have_count(8)
     expect(card(desk, "adult_purse")).to_contain_text("476.00")

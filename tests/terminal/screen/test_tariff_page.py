@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from typer.testing import CliRunner
 
-from terminal.cli.app import app
+from terminal.cli.app import whole
 from terminal.cli.desk import open_desk
 from terminal.policy.load import REGIONS
 from terminal.scenario.load import SCENARIOS
@@ -143,7 +143,7 @@ def test_a_rider_is_played_again_with_every_change_of_the_document(author: Page,
         author.locator("#saved-download").click()
     path = tmp_path / download.value.suggested_filename
     download.value.save_as(path)
-    done = CliRunner().invoke(app, ["policy", "run", "demo", str(path)])
+    done = CliRunner().invoke(whole(), ["policy", "run", "demo", str(path)])
     assert done.exit_code == 0, done.output
     assert "1 scenarios, 2 taps: 0 differ" in done.output
 
@@ -250,7 +250,7 @@ def test_files_come_and_go(author: Page, tmp_path: Path) -> None:
     download.value.save_as(path)
     assert download.value.suggested_filename == "старый.toml"
     assert path.read_text("utf-8") == text_of(author).input_value()
-    assert CliRunner().invoke(app, ["policy", "check", str(path)]).exit_code == 0
+    assert CliRunner().invoke(whole(), ["policy", "check", str(path)]).exit_code == 0
 
 
 def test_scenarios_that_take_minutes_give_way_to_a_newer_text(author: Page) -> None:
