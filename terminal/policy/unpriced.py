@@ -212,8 +212,8 @@ def _rides(fares: FeedFares) -> Iterator[tuple[_FeedRide, UnpricedRide]]:
 
 
 def _areas(fares: FeedFares, keys: Keys) -> str:
-    areas = fares.tables.areas
-    return " ".join(areas[key - 1].area_id for key in keys if key) or ANY
+    names = fares.index.area_names
+    return " ".join(names[key - 1] for key in keys if key) or ANY
 
 
 def _moments(fares: FeedFares, valid_from: datetime, valid_to: datetime) -> Sequence[tuple[int, str]]:
