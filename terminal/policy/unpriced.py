@@ -174,11 +174,11 @@ class _Change(NamedTuple):
 
 def _changes(fares: FeedFares) -> Iterator[_Change]:
     """After what rides a leg rule for transfers alone may take the place of those that are for every ride."""
-    rules = fares.tables.fare_leg_rules
+    index = fares.index
+    rules = [rule for bucket in index.leg_rules.values() for rule in bucket]
     if not any(rule.transfer_only for rule in rules):
         return
-    index = fares.index
-    legs = {(rule.group, rule.product) for bucket in index.leg_rules.values() for rule in bucket}
+    legs = {(rule.group, rule.product) for rule in rules}
     for group, sold in sorted(legs):
         if index.transfers_from(group):
             yield _Change(group, sold, f">{index.groups[group]}")
