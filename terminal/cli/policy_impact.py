@@ -200,11 +200,17 @@ def _replayed(
 
 
 def _require_taps(taps: int, gaps: Gaps, old: Policy) -> None:
-    from terminal.errors import JournalError
+    from terminal.errors import JournalError, JournalUnreadable
     from terminal.impact.gaps import GapKind
 
     if taps:
         return
+    if gaps.count(GapKind.JOURNAL_UNREADABLE):
+        named = ", ".join(one.file for one in gaps.examples(GapKind.JOURNAL_UNREADABLE))
+        raise JournalUnreadable(
+            f"no tap could be read: these cannot be read, or not to their end: {named}",
+            "Run `terminal journal verify` where they lie, or give a backup of them.",
+        )
     if gaps.count(GapKind.OTHER_REGION):
         raise JournalError(
             f"no tap there was decided by a document of {old.document.header.id}",
