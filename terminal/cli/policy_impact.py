@@ -59,6 +59,9 @@ def impact(
     from terminal.errors import JournalUnreadable
     from terminal.impact.gaps import INCOMPLETE
 
+    for file in (html, svg):
+        if file is not None:
+            _require_place(file)
     at = station_config(config, keys=keys)
     policies = _policies(old, new, grants, at)
     report = _replayed(journal, policies, _days(policies[0], first, last), _routes(routes), at)
@@ -238,6 +241,16 @@ def _progress(rows: int) -> Iterator[Callable[[int], None]]:
     except KeyboardInterrupt as interrupt:
         print("terminal: interrupted; nothing was written", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from interrupt
+
+
+def _require_place(path: Path) -> None:
+    """A file that cannot be written is said before the replay of an hour, not after it."""
+    from terminal.errors import TerminalError
+
+    if path.is_dir():
+        raise TerminalError(f"{path} is a folder", "Name a file in it.")
+    if not path.parent.is_dir():
+        raise TerminalError(f"there is no folder {path.parent}", "Make it, or give another file.")
 
 
 def _write(path: Path, text: str) -> None:
