@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import reduce
+from operator import and_
 from types import MappingProxyType
 from typing import Final
 
@@ -64,6 +66,8 @@ class CardCounters(Struct, frozen=True):
     """For each period that begins anew with a date: the bits of all *other* counters."""
     kept_by_journey: int
     """The bits that stay when no journey is open."""
+    kept_without_contracts: int
+    """The bits that stay on a card with nothing in its contract slots."""
     week_offset: int
     _kept: dict[tuple[date, date], int] = struct_field(default_factory=dict)
 
@@ -85,6 +89,9 @@ class CardCounters(Struct, frozen=True):
                 {period: _others(placed, period) for period in _BY_DATE if period in used}
             ),
             kept_by_journey=_others(placed, Period.JOURNEY),
+            kept_without_contracts=reduce(
+                and_, (placed[name].kept for name in counters.contracts), EVERY_BIT
+            ),
             week_offset=tuple(Weekday).index(counters.week_starts),
         )
 
