@@ -382,8 +382,11 @@ _RIGHTS: Final = {
 def _rule(facts: tuple[Reason, ...]) -> str:
     for fact in reversed(facts):
         if fact.code not in BESIDE:
-            name = next((fact.inputs[name] for name in NAMED_BY if name in fact.inputs), "")
-            return f"{fact.code} {name}" if name else fact.code
+            for name in NAMED_BY:
+                if name in fact.inputs:
+                    value = fact.inputs[name]
+                    return f"{fact.code} {value}" if value else fact.code
+            return fact.code
     return ""
 
 
