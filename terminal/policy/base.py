@@ -95,6 +95,7 @@ class Thing(StrEnum):
     COUNTER = N_("counter")
     FARE_MEDIUM = N_("fare medium")
     MEAL_KIND = N_("meal kind")
+    PRODUCT = N_("product")
     RIDER_CATEGORY = N_("rider category")
     TIMEFRAME = N_("timeframe")
     TRANSFER = N_("transfer")

@@ -19,7 +19,6 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2s, sha256
@@ -223,7 +222,7 @@ def entries_of(
             except RowWrong as wrong:
                 found.append(Mistake("", wrong.code, wrong.values, str(path), rows.line_num))
     except Unreadable as unreadable:
-        raise refusal(RegionDocumentError, [replace(unreadable.mistake, file=str(path))]) from None
+        raise refusal(RegionDocumentError, unreadable.in_file(str(path))) from None
     except csv.Error:  # what it says quotes the file
         found.append(Mistake("", RowMistake.NO_CSV, {}, str(path)))
     if found:
