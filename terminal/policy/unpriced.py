@@ -174,11 +174,11 @@ class _FeedChange(NamedTuple):
 
 def _changes(fares: FeedFares) -> Iterator[_FeedChange]:
     """After what rides a leg rule for transfers alone may take the place of those that are for every ride."""
-    rules = fares.tables.fare_leg_rules
+    index = fares.index
+    rules = [rule for bucket in index.leg_rules.values() for rule in bucket]
     if not any(rule.transfer_only for rule in rules):
         return
-    index = fares.index
-    legs = {(rule.group, rule.product) for bucket in index.leg_rules.values() for rule in bucket}
+    legs = {(rule.group, rule.product) for rule in rules}
     for group, sold in sorted(legs):
         if index.transfers_from(group):
             yield _FeedChange(group, sold, f">{index.groups[group]}")
@@ -212,8 +212,8 @@ def _rides(fares: FeedFares) -> Iterator[tuple[_FeedRide, UnpricedRide]]:
 
 
 def _areas(fares: FeedFares, keys: Keys) -> str:
-    areas = fares.tables.areas
-    return " ".join(areas[key - 1].area_id for key in keys if key) or ANY
+    names = fares.index.area_names
+    return " ".join(names[key - 1] for key in keys if key) or ANY
 
 
 def _moments(fares: FeedFares, valid_from: datetime, valid_to: datetime) -> Sequence[tuple[int, str]]:

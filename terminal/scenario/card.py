@@ -24,9 +24,11 @@ from cardproto.resident.records.rights import (
 )
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.tap import of_boarding, rebase
-from terminal.errors import ScenarioFileError
+from terminal.errors import Mistake
+from terminal.policy.base import Thing, unknown
 from terminal.policy.grants import GrantTable
 from terminal.policy.policy import Policy
+from terminal.scenario.mistakes import PlayMistake, mistakes_at, unplayable
 from terminal.scenario.schema import Bought, Card, Grant, IssuingPointVisit, LastEvent
 from terminal.trip.facts import Trip
 
@@ -122,7 +124,7 @@ def _as_stored(rights: Rights, event: Event) -> CardSnapshot:
     try:
         return CardSnapshot(UID, parse_rights(build_rights(rights)), parse_event(build_event(event)))
     except (FormatError, OverflowError) as error:
-        raise ScenarioFileError(f"no card can hold this: {error}", "Correct the card.") from error
+        raise unplayable(Mistake("", PlayMistake.NO_CARD_HOLDS, {"says": str(error)})) from error
 
 
 def local_time(at: datetime, policy: Policy) -> datetime:
@@ -133,20 +135,24 @@ def local_time(at: datetime, policy: Policy) -> datetime:
 def meal_mask(meals: Iterable[str], policy: Policy) -> int:
     """The event's bits of these meal kinds."""
     bits = {kind.id: 1 << kind.bit for kind in policy.document.meals.kinds}
-    return sum({bits[_known(meal, bits, "meal")] for meal in meals})
+    return sum({bits[_known(meal, bits, Thing.MEAL_KIND, "meals")] for meal in meals})
 
 
 def _last_event(card: Card, policy: Policy) -> Event:
     if card.last is None:
         noon = datetime.combine(card.issued_on or card.valid_from, time(12), policy.zone)
         return Event(EventKind.ISSUE, max(noon, FIRST_AT), ISSUING_POINT, 1, card.balance_minor, 0)
-    last: LastEvent = card.last
+    with mistakes_at("last"):
+        return _stated_event(card.last, card.balance_minor, policy)
+
+
+def _stated_event(last: LastEvent, balance_minor: int, policy: Policy) -> Event:
     return Event(
         kind=EventKind[last.event.upper()],
         at=local_time(last.at, policy),
         terminal=last.terminal,
         sequence=1,
-        balance_after_minor=card.balance_minor,
+        balance_after_minor=balance_minor,
         amount_minor=last.amount_minor,
         route=last.route,
         direction=last.direction,
@@ -164,18 +170,18 @@ def _last_event(card: Card, policy: Policy) -> Event:
 def _with_counters(counters: int, values: dict[str, int], policy: Policy) -> int:
     slots = {counter.name: counter for counter in policy.counters}
     for name, value in values.items():
-        slot = slots[_known(name, slots, "counter")]
+        slot = slots[_known(name, slots, Thing.COUNTER, "counters")]
         if value > slot.mask:
-            raise ScenarioFileError(f"counter {name} cannot hold {value}", f"It counts to {slot.mask}.")
+            full: dict[str, int | str] = {"counter": name, "value": value, "most": slot.mask}
+            raise unplayable(Mistake(f"counters.{name}", PlayMistake.COUNTER_FULL, full))
         counters = slot.write(counters, value)
     return counters
 
 
-def _known(name: str, known: Iterable[str], what: str) -> str:
+def _known(name: str, known: Iterable[str], thing: Thing, path: str) -> str:
     names = list(known)
     if name not in names:
-        listed = ", ".join(names) or "none"
-        raise ScenarioFileError(f"the document has no {what} {name!r}", f"It has: {listed}.")
+        raise unplayable(unknown(path, thing, name, names))
     return name
 
 

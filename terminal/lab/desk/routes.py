@@ -30,10 +30,11 @@ from terminal.lab.desk.orders import (
     number_asked,
     order_handler,
     page_language,
-    problem,
+    refused,
     with_problem_response,
 )
 from terminal.lab.desk.passengers import Passengers
+from terminal.lab.desk.refusals import DeskFault, DeskRefused
 from terminal.lab.desk.rows import journal_as_json
 from terminal.lab.desk.scenario import scenario_of
 from terminal.lab.desk.session import BusMove, DeskSession
@@ -229,7 +230,7 @@ class DeskRoutes:
     async def _journal(self, request: Request) -> Response:
         place = request.path_params["place"]
         if place not in self.session.town.terminals:
-            return problem(404, "there is no such terminal", "")
+            return refused(404, DeskRefused(DeskFault.NO_TERMINAL, place=place), page_language(request))
         return json_answer(
             await run_in_threadpool(journal_as_json, self.session, place, page_language(request))
         )
@@ -242,9 +243,10 @@ class DeskRoutes:
         return json_answer(self.storm.as_json())
 
     async def _art(self, request: Request) -> Response:
-        laid = self.session.town.shelf.get(request.path_params["name"])
+        name = request.path_params["name"]
+        laid = self.session.town.shelf.get(name)
         if laid is None:
-            return problem(404, "there is no such card", "")
+            return refused(404, DeskRefused(DeskFault.NO_CARD, card=name), page_language(request))
         return Response(art(laid.face), media_type="image/svg+xml", headers={"Cache-Control": "max-age=3600"})
 
     # what is saved

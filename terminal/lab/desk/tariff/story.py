@@ -15,10 +15,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from terminal.decision.outcome import Message
-from terminal.errors import ScenarioFileError
+from terminal.errors import Mistake, ScenarioFileError
+from terminal.mistakes.document import parsed
+from terminal.mistakes.form import FileForm
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import balance_minor, counters_of, paid_by
 from terminal.scenario.load import card_of, parse_scenarios
+from terminal.scenario.mistakes import PlayMistake, unplayable
 from terminal.scenario.play import Played, play
 from terminal.scenario.result import run
 from terminal.scenario.schema import (
@@ -69,6 +72,14 @@ class Story(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     taps: Annotated[tuple[StoryTap, ...], Meta(max_length=MOST_STEPS)] = ()
 
 
+STORIES: Final = FileForm(Story, ScenarioFileError)
+
+
+def read_story(stated: dict[str, Any]) -> Story:
+    """The story in JSON values; raises `ScenarioFileError` with all that is wrong with its values."""
+    return parsed(STORIES, msgspec.json.encode(stated), "", json=True)
+
+
 @dataclass(frozen=True, slots=True)
 class SavedStory:
     """A story as a scenario file. `differing` of its taps do not come out as the file says; there should be none."""
@@ -94,9 +105,7 @@ def played(story: Story, policy: Policy) -> list[Played]:
         return []
     count = sum(1 if tap.repeat is None else tap.repeat.times for tap in story.taps)
     if count > MOST_TAPS:
-        raise ScenarioFileError(
-            f"scenarios[0].taps: {count} taps", f"A story here has {MOST_TAPS} at most: shorten it."
-        )
+        raise unplayable(Mistake("taps", PlayMistake.TOO_MANY_TAPS, {"count": count, "most": MOST_TAPS}))
     return play(file_of(story, policy.document.header.id), 1, policy)
 
 
@@ -104,7 +113,7 @@ def saved(story: Story, policy: Policy) -> SavedStory:
     """The story with what came of it, played again from the text that is saved."""
     taps = played(story, policy)
     if not taps:
-        raise ScenarioFileError("scenarios[0].taps: there is no tap", "Add a tap first.")
+        raise unplayable(Mistake("taps", PlayMistake.NOTHING_PLAYED))
     steps = tuple(_expecting(story.taps[tap.tap - 1], tap, policy) for tap in taps)
     file = ScenarioFile(
         schema=SCENARIO_SCHEMA,
@@ -120,7 +129,8 @@ def saved(story: Story, policy: Policy) -> SavedStory:
 def story_of(file: ScenarioFile, number: int) -> dict[str, Any]:
     """Scenario `number` (from 1) of `file` as a story, in JSON values; what it expects is left out."""
     if not 1 <= number <= len(file.scenarios):
-        raise ScenarioFileError(f"no scenario #{number}", f"The file holds {len(file.scenarios)}.")
+        values = {"number": number, "count": len(file.scenarios)}
+        raise unplayable(Mistake("", PlayMistake.NO_SCENARIO, values))
     scenario = file.scenarios[number - 1]
     stated: dict[str, Any] = msgspec.to_builtins(scenario)
     found = {name: stated[name] for name in Story.__struct_fields__ if stated.get(name) is not None}
