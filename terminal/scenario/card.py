@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, time
+from datetime import date, datetime, time
 from typing import Final, TypeVar
 
 from cardproto.errors import FormatError
-from cardproto.resident.records.event import FIRST_AT, Event, EventKind, PaidBy, build_event, parse_event
+from cardproto.resident.records.event import (
+    FIRST_AT,
+    LAST_AT,
+    Event,
+    EventKind,
+    PaidBy,
+    build_event,
+    parse_event,
+)
 from cardproto.resident.records.rights import (
     CONCESSION_SLOTS,
     CONTRACT_SLOTS,
@@ -20,6 +28,7 @@ from cardproto.resident.records.rights import (
     Contract,
     Rights,
     build_rights,
+    day_of,
     parse_rights,
 )
 from cardproto.resident.snapshot import CardSnapshot
@@ -27,12 +36,16 @@ from terminal.decision.tap import of_boarding, rebase
 from terminal.errors import Mistake
 from terminal.policy.base import Thing, unknown
 from terminal.policy.grants import GrantTable
+from terminal.policy.mistakes import NameMistake
 from terminal.policy.policy import Policy
 from terminal.scenario.mistakes import PlayMistake, mistakes_at, unplayable
 from terminal.scenario.schema import Bought, Card, Grant, IssuingPointVisit, LastEvent
 from terminal.trip.facts import Trip
 
 T = TypeVar("T")
+FIRST_DAY: Final = day_of(0)
+LAST_DAY: Final = day_of(0xFFFF)
+"""The days a card can state."""
 UID: Final = bytes(7)
 PSEUDONYM: Final = b"scenario"
 ISSUING_POINT: Final = 0xFFFFF
@@ -41,6 +54,7 @@ ISSUING_POINT: Final = 0xFFFFF
 
 def new_card(card: Card, policy: Policy) -> CardSnapshot:
     """The card as the first tap finds it."""
+    _require_storable(card)
     region = policy.document.header.region if card.region is None else card.region
     rights = Rights(
         region=region,
@@ -55,6 +69,28 @@ def new_card(card: Card, policy: Policy) -> CardSnapshot:
         contracts=_slots(map(_contract, card.contracts), CONTRACT_SLOTS),
     )
     return _as_stored(rights, _last_event(card, policy))
+
+
+def _require_storable(card: Card) -> None:
+    """Days and moments that a card can state."""
+    days: dict[str, date | None] = {
+        name: getattr(card, name) for name in ("valid_from", "valid_to", "issued_on")
+    }
+    for path, slots in {"concessions": card.concessions, "contracts": card.contracts}.items():
+        for index, one in enumerate(slots):
+            days |= {f"{path}[{index}].{name}": getattr(one, name) for name in ("valid_from", "valid_to")}
+    found = [
+        Mistake(
+            path, NameMistake.OUT_OF_REACH, {"year": day.year, "first": FIRST_DAY.year, "last": LAST_DAY.year}
+        )
+        for path, day in days.items()
+        if day is not None and not FIRST_DAY <= day <= LAST_DAY
+    ]
+    if card.last is not None and not FIRST_AT.year <= card.last.at.year < LAST_AT.year:
+        reach: dict[str, int | str] = {"first": FIRST_AT.year, "last": LAST_AT.year - 1}
+        found.append(Mistake("last.at", NameMistake.OUT_OF_REACH, reach | {"year": card.last.at.year}))
+    if found:
+        raise unplayable(*found)
 
 
 def listed(card: Card) -> GrantTable:

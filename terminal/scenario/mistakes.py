@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Final
 
 from terminal.errors import Mistake, MistakeCode, ScenarioFileError
 from terminal.mistakes.words import refusal
 from terminal.texts import N_
+
+FIRST: Final = "scenarios[0]"
 
 
 class PlayMistake(MistakeCode):
@@ -62,6 +65,20 @@ def mistakes_at(place: str) -> Iterator[None]:
         yield
     except ScenarioFileError as error:
         raise unplayable(*(replace(one, path=_inside(place, one.path)) for one in error.mistakes)) from error
+
+
+@contextmanager
+def mistakes_of_one() -> Iterator[None]:
+    """What is found wrong inside is in the one scenario of a file that was never written: places begin in it."""
+    try:
+        yield
+    except ScenarioFileError as error:
+        raise unplayable(
+            *(
+                replace(one, path=one.path.removeprefix(FIRST).lstrip("."), line=None, entries={})
+                for one in error.mistakes
+            )
+        ) from error
 
 
 def _inside(place: str, path: str) -> str:

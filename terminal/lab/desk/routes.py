@@ -51,6 +51,8 @@ from terminal.trip.asked import MOST_COMPANIONS
 
 HERE: Final = Path(__file__).parent / "pages"
 TRACE_ROWS: Final = 400
+LONGEST_NUMBER: Final = 10
+"""Digits of a tap's number; Python refuses to read thousands of them."""
 STEPS: Final = {
     "second": timedelta(seconds=1),
     "minute": timedelta(minutes=1),
@@ -158,7 +160,7 @@ class DeskRoutes:
             "/storm": self._page("storm.html"),
             "/events": self._events,
             "/api/desk": self._desk,
-            "/api/taps/{number:int}": self._tap,
+            "/api/taps/{number}": self._tap,
             "/api/trace": self._trace,
             "/api/journal/{place}": self._journal,
             "/api/document": self._document,
@@ -216,12 +218,16 @@ class DeskRoutes:
         return json_answer(await run_in_threadpool(desk_as_json, self.session, page_language(request), after))
 
     async def _tap(self, request: Request) -> Response:
-        entry = self.session.entry(request.path_params["number"])
+        language = page_language(request)
+        number = request.path_params["number"]
+        if not (number.isascii() and number.isdecimal() and len(number) < LONGEST_NUMBER):
+            return refused(
+                404, DeskRefused(DeskFault.NO_ENTRY, number=number, count=len(self.session.taps)), language
+            )
+        entry = self.session.entry(int(number))
         town = self.session.town
         acknowledged = town.terminals[entry.place.key].journal.acknowledged_through
-        return json_answer(
-            await run_in_threadpool(tap_as_json, entry, page_language(request), town.policy, acknowledged)
-        )
+        return json_answer(await run_in_threadpool(tap_as_json, entry, language, town.policy, acknowledged))
 
     async def _trace(self, request: Request) -> Response:
         start, count = number_asked(request, "from"), min(number_asked(request, "count", 200), TRACE_ROWS)

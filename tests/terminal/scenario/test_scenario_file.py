@@ -127,7 +127,7 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
             "scenarios[0].card.last.counters.pack_a: counter pack_a cannot hold 256",
         ),
         (f"{{ {LAST}, meals = ['tea'] }} }}", PAID, 'scenarios[0].card.last.meals: unknown meal kind "tea"'),
-        ("{ valid_from = 1999-12-31 }", PAID, "scenarios[0].card: no card can hold this"),
+        ("{ valid_from = 1999-12-31 }", PAID, "scenarios[0].card.valid_from: the year 1999 is out of reach"),
         ("{}", UNKNOWN_COUNTER, 'scenarios[0].taps[0].expect.counters: unknown counter "moon"'),
         ("{}", TOO_EARLY, "scenarios[0].taps[0]: demo version 1 does not hold at 2024-12-31"),
     ],

@@ -57,7 +57,7 @@ class Judges:
     def __init__(self, folder: Path, *, deadline_s: float = DEADLINE_S, most: int = MOST_AT_ONCE) -> None:
         """The files of a document's feed lie in `folder`."""
         self._folder = folder
-        self._deadline_s = deadline_s
+        self.deadline_s = deadline_s
         self._most = most
         self._lock = threading.Lock()
         self._free = threading.Condition()
@@ -71,6 +71,12 @@ class Judges:
         """The pages whose order is not answered yet."""
         with self._lock:
             return frozenset(self._orders)
+
+    @property
+    def idle(self) -> tuple[subprocess.Popen[bytes], ...]:
+        """The processes that wait for orders."""
+        with self._lock:
+            return tuple(process.process for process in self._idle)
 
     def warm_up(self) -> None:
         """Start a process before the first order comes, unless there is one."""
@@ -87,13 +93,13 @@ class Judges:
         with self._waiting(order.tab) as waiting, self._place(waiting):
             while True:
                 with self._process(waiting) as process:
-                    found = process.ask(encoded, self._deadline_s)
+                    found = process.ask(encoded, self.deadline_s)
                 if found is not None:
                     return found
                 if waiting.overtaken:
                     raise OrderOvertaken
                 if process.killed:
-                    raise NotJudged(DeskFault.TOO_SLOW, seconds=f"{self._deadline_s:g}")
+                    raise NotJudged(DeskFault.TOO_SLOW, seconds=f"{self.deadline_s:g}")
                 if process.exit_code == OUT_OF_MEMORY:
                     raise NotJudged(DeskFault.TOO_LARGE)
                 if process.exit_code != USED_UP:
@@ -213,55 +219,55 @@ class _JudgeProcess:
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-m", __spec__.name, str(folder)]
         self.killed = False
-        self._process = subprocess.Popen(  # noqa: S603 our own program
+        self.process = subprocess.Popen(  # noqa: S603 our own program
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
 
     @property
     def lives(self) -> bool:
-        return not self.killed and self._process.poll() is None
+        return not self.killed and self.process.poll() is None
 
     @property
     def exit_code(self) -> int | None:
         """None while it lives."""
-        return self._process.poll()
+        return self.process.poll()
 
     def ask(self, order: bytes, deadline_s: float) -> bytes | None:
         """The answer; None when the process was ended before it came."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         too_late = threading.Timer(deadline_s, self.kill)
         too_late.start()
         try:
-            self._process.stdin.write(order + b"\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
+            self.process.stdin.write(order + b"\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
         except BrokenPipeError:
             return None
         finally:
             too_late.cancel()
         if line.endswith(b"\n"):
             return line
-        self._process.wait()
+        self.process.wait()
         return None
 
     def kill(self) -> None:
         self.killed = True
-        self._process.kill()
+        self.process.kill()
 
     def end(self) -> None:
         """Let it end, and wait for it."""
-        for stream in (self._process.stdin, self._process.stdout):
+        for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 try:
                     stream.close()
                 except BrokenPipeError:
                     continue  # it ended first, with an order half written
         try:
-            self._process.wait(STOP_S)
+            self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.process.kill()
+            self.process.wait()
 
 
 def main() -> None:

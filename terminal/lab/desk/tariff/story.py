@@ -21,7 +21,7 @@ from terminal.mistakes.form import FileForm
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import balance_minor, counters_of, paid_by
 from terminal.scenario.load import card_of, parse_scenarios
-from terminal.scenario.mistakes import PlayMistake, unplayable
+from terminal.scenario.mistakes import PlayMistake, mistakes_of_one, unplayable
 from terminal.scenario.play import Played, play
 from terminal.scenario.result import run
 from terminal.scenario.schema import (
@@ -96,7 +96,8 @@ def file_of(story: Story, region: str, about: str = "-") -> ScenarioFile:
     """
     scenario = _scenario(story, tuple(_step(tap) for tap in story.taps))
     file = ScenarioFile(schema=SCENARIO_SCHEMA, region=region, about=about, scenarios=(scenario,))
-    return parse_scenarios(file_text(file), "")
+    with mistakes_of_one():
+        return parse_scenarios(file_text(file), "")
 
 
 def played(story: Story, policy: Policy) -> list[Played]:
@@ -106,7 +107,9 @@ def played(story: Story, policy: Policy) -> list[Played]:
     count = sum(1 if tap.repeat is None else tap.repeat.times for tap in story.taps)
     if count > MOST_TAPS:
         raise unplayable(Mistake("taps", PlayMistake.TOO_MANY_TAPS, {"count": count, "most": MOST_TAPS}))
-    return play(file_of(story, policy.document.header.id), 1, policy)
+    file = file_of(story, policy.document.header.id)
+    with mistakes_of_one():
+        return play(file, 1, policy)
 
 
 def saved(story: Story, policy: Policy) -> SavedStory:
@@ -122,7 +125,8 @@ def saved(story: Story, policy: Policy) -> SavedStory:
         scenarios=(_scenario(story, steps),),
     )
     text = file_text(file)
-    differing = sum(len(result.misses) for result in run(parse_scenarios(text, ""), policy))
+    with mistakes_of_one():
+        differing = sum(len(result.misses) for result in run(parse_scenarios(text, ""), policy))
     return SavedStory(text, len(taps), differing)
 
 
