@@ -15,6 +15,7 @@ from msgspec import inspect
 
 from terminal.mistakes.reading import MOST_MISTAKES
 from terminal.mistakes.values import (
+    EnoughMistakes,
     Mended,
     ShapeMistake,
     Surroundings,
@@ -32,7 +33,11 @@ MOST_KNOWN: Final = 12
 def mend(raw: object, root: type, around: Surroundings) -> tuple[Mended, Any]:
     """Everything in `raw` that cannot be read as a `root`, and `raw` with something else in those places."""
     found = Mended(around)
-    return found, _value(found, _type_of(root), raw, "")
+    try:
+        return found, _value(found, _type_of(root), raw, "")
+    except EnoughMistakes as enough:
+        found.mistakes = found.mistakes or enough.mistakes
+        return found, None
 
 
 @cache

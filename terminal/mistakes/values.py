@@ -19,6 +19,7 @@ from msgspec import inspect
 
 from cardproto.resident.limits import LARGEST_MINOR
 from terminal.errors import Mistake, MistakeCode
+from terminal.mistakes.reading import MOST_MISTAKES
 from terminal.texts import N_
 
 _SHOWN: Final = 40
@@ -155,7 +156,15 @@ def _zone(name: object) -> tzinfo | None:
         return None
 
 
-@dataclass(slots=True)
+class EnoughMistakes(Exception):
+    """More are not listed, and looking for near names takes time; it carries those of the table it was raised in."""
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        super().__init__(len(mistakes))
+        self.mistakes = mistakes
+
+
+@dataclass
 class Mended:
     """What `mend` found, and where it put something else than the author wrote."""
 
@@ -164,7 +173,9 @@ class Mended:
     changed: list[str] = field(default_factory=list)
 
     def note(self, path: str, code: ShapeMistake, /, at: str | None = None, **values: int | str) -> None:
-        """`at` is the path that was changed, where that is another one."""
+        """`at` is the path that was changed, where that is another one. Raises `EnoughMistakes`."""
+        if len(self.mistakes) >= MOST_MISTAKES:
+            raise EnoughMistakes(self.mistakes)
         self.mistakes.append(Mistake(path, code, values))
         self.changed.append(path if at is None else at)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from terminal.mistakes.document import Mistakes
-from terminal.mistakes.reading import MOST_BYTES, MOST_DEPTH, MOST_KEYS, MOST_TEXT, FileMistake
+from terminal.mistakes.reading import MOST_BYTES, MOST_DEPTH, MOST_KEYS, MOST_MISTAKES, MOST_TEXT, FileMistake
 from terminal.mistakes.syntax import MOST_STATEMENTS, SyntaxMistake
 from terminal.mistakes.values import ShapeMistake
 from terminal.policy.load import DEMO_REGION, REGIONS, policy_from_text
@@ -259,6 +259,16 @@ def test_of_very_many_such_statements_the_first_are_named(run: Run, tmp_path: Pa
     path.write_text("\n".join(f"k{number} = 1,50" for number in range(1000)), "utf-8")
     (said,) = checked(run, path)
     assert [one["line"] for one in said["mistakes"]] == list(range(1, MOST_STATEMENTS + 1))
+
+
+def test_very_many_unknown_keys_are_looked_up_no_further_than_they_are_listed(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text("\n".join(f"k{number} = 1" for number in range(MOST_MISTAKES * 3)), "utf-8")
+    (said,) = checked(run, path)
+    assert [one["line"] for one in said["mistakes"]] == list(range(1, MOST_MISTAKES + 1))
+    assert {one["code"] for one in said["mistakes"]} == {ShapeMistake.UNKNOWN_KEY}
 
 
 def test_a_key_of_another_table_hides_no_unknown_name(run: Run, tmp_path: Path) -> None:
