@@ -155,6 +155,7 @@ def _serve(state: Path, taps: int, address: str) -> None:
         )
         sync = stack.enter_context(uplink)
         assert sync is not None
+        sync.start()
         open_shift(terminal.journal, clock.now(), "17", "bus")
 
         def show(report: TapReport) -> None:

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from bench.cards import Replay, SteppedClock, Tape, bus, resident
 from bench.result import Result, at_least, at_most, median_us
 from cardproto.connection import CardConnection
-from cardproto.resident.records.event import EVENT_BYTES, build_event, parse_event, parse_event_with_schema
-from cardproto.resident.records.rights import parse_rights, parse_rights_with_schema
+from cardproto.resident.records.documented import parse_event_with_schema, parse_rights_with_schema
+from cardproto.resident.records.event import EVENT_BYTES, build_event, parse_event
+from cardproto.resident.records.rights import parse_rights
 from terminal.app.simulated import laboratory_keys
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED

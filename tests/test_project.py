@@ -332,8 +332,8 @@ def test_set_up_builds_readers_where_nothing_is_missing(compiler: Path) -> None:
 
 
 def test_only_the_profiles_say_how_properties_are_tried() -> None:
-    """A test with settings or a seed of its own could undo the profile; `tests.properties.examples` cannot. The digest of
-    decisions is a command, with the same feeds every time.
+    """A test with settings or a seed of its own could undo the profile; `tests.properties.examples` cannot. The digest
+    of decisions is a command, with the same feeds every time.
     """
     own = re.compile(
         r"^from hypothesis import .*\b(settings|seed)\b|\bhypothesis\.(settings|seed)\b", re.MULTILINE

@@ -41,7 +41,7 @@ from cardproto.resident.layout import (
     KeyNo,
     key_settings,
 )
-from cardproto.resident.records import event, rights
+from cardproto.resident.records import documented, event, rights
 
 _MODES: Final = {CommMode.PLAIN: "plain", CommMode.MAC: "MAC", CommMode.FULL: "enciphered"}
 _RIGHTS: Final = ("read", "write", "read_write", "change")
@@ -196,13 +196,13 @@ def _rights_file() -> Iterator[str]:
     yield f"{rights.RIGHTS_BYTES} bytes; numbers most significant byte first; days counted from 2000-01-01,"
     yield "last days inclusive. A reader refuses reserved bits that are not zero and unknown versions."
     yield ""
-    yield from _byte_table(rights.SCHEMA)
+    yield from _byte_table(documented.RIGHTS_SCHEMA)
     yield f"One of the {rights.CONCESSION_SLOTS} concessions:"
     yield ""
-    yield from _byte_table(rights.CONCESSION_SCHEMA)
+    yield from _byte_table(documented.CONCESSION_SCHEMA)
     yield f"One of the {rights.CONTRACT_SLOTS} contracts:"
     yield ""
-    yield from _byte_table(rights.CONTRACT_SCHEMA)
+    yield from _byte_table(documented.CONTRACT_SCHEMA)
 
 
 def _byte_table(schema: Any) -> Iterator[str]:
@@ -222,7 +222,7 @@ def _events_file() -> Iterator[str]:
     yield "document."
     yield ""
     at, rows = 0, []
-    for field in event.SCHEMA.subcon.subcons:
+    for field in documented.EVENT_SCHEMA.subcon.subcons:
         place = f"{at // 8}" + (f".{at % 8}" if at % 8 else "")
         rows.append((place, str(field.sizeof()), field.name, field.docs))
         at += field.sizeof()

@@ -75,8 +75,8 @@ class Running(Struct, frozen=True):
     sync: BackgroundSync | None
     look: Callable[[], None]
     """What is looked after whenever the loop comes round: signals, the vehicle."""
-    begun: Callable[[], None]
-    """What begins when cards can be served: the screens' pages."""
+    pages: Callable[[], None]
+    """The screens' pages begin to be served."""
     hand: Callable[[TapReport], None]
     """The laboratory that moves this terminal by hand, if one does; it hears last."""
 
@@ -90,9 +90,15 @@ class Running(Struct, frozen=True):
             self.lock,
             recorded=self.recorded,
             look=self.look,
-            begun=self.begun,
+            begun=self._begun,
             ended=self.hearing.drain,
         )
+
+    def _begun(self) -> None:
+        """Cards can be served; what may wait until then begins."""
+        self.pages()
+        if self.sync is not None:
+            self.sync.start()
 
     def tapped(self, report: TapReport) -> None:
         """Pass an ended tap on to all who hear of it."""
@@ -176,7 +182,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             operator=Guarded("screen:console", console, vitals.device_is),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
             look=lambda: _all(looks),
-            begun=partial(screens.start, vitals.device_is),
+            pages=partial(screens.start, vitals.device_is),
             hand=stack.enter_context(_moved_by_hand(config, by_hand, clock, link)),
         )
         _begin(stack, config, around)

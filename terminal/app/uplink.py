@@ -13,11 +13,11 @@ from terminal.app.station import IDENTITY_FILE
 from terminal.clock import Clock
 from terminal.errors import KeyFileError
 from terminal.journal.journal import Journal
-from terminal.sync.address import TlsFiles
+from terminal.sync.address import TlsFiles, parse_address
 from terminal.sync.background import BackgroundSync, Backoff
 from terminal.sync.client import SyncClient, SyncReport
+from terminal.sync.exchange import CollectorLink, LateLink
 from terminal.sync.identity import load_or_create_key, read_public_key
-from terminal.sync.link import HttpLink
 from terminal.sync.wire import MAX_BATCH_RECORDS
 
 COLLECTOR_KEY_FILE: Final = "collector.pub"
@@ -50,7 +50,7 @@ def sync_client(
             f"this terminal does not know the collector's public key ({collector_key} is missing)",
             "Enrol it: `terminal collector enrol NUMBER` at the collector prints a code for `terminal enrol` here.",
         )
-    link = HttpLink(url, tls)
+    link = _link(url, tls)
     try:
         collector = read_public_key(collector_key)
         yield SyncClient(
@@ -58,6 +58,18 @@ def sync_client(
         )
     finally:
         link.close()
+
+
+def _link(url: str, tls: TlsFiles | None) -> CollectorLink:
+    """An address that is none and TLS files that cannot be used are found now; the rest waits until it is needed."""
+
+    def http() -> CollectorLink:
+        from terminal.sync.link import HttpLink
+
+        return HttpLink(url, tls)
+
+    needs_tls = parse_address(url).secure or (tls is not None and tls.given)
+    return http() if needs_tls else LateLink(http)
 
 
 @contextmanager
@@ -71,9 +83,9 @@ def background_sync(
     *,
     on_time: Callable[[int], None],
 ) -> Iterator[BackgroundSync | None]:
-    """Uploading beside the taps while the block runs; nothing when there is no `url`. `on_report` hears of each run:
-    taps go on meanwhile, so without it a refused or copied journal would show only at the collector. `on_time` hears
-    what time the collector signed.
+    """Uploading beside the taps, from its `start` until the block ends; nothing when there is no `url`. `on_report`
+    hears of each run: taps go on meanwhile, so without it a refused or copied journal would show only at the collector.
+    `on_time` hears what time the collector signed.
     """
     if url is None:
         yield None
@@ -81,7 +93,6 @@ def background_sync(
     with sync_client(journal, state, url, clock, tls, on_time=on_time) as client:
         jitter = Backoff(random.Random())  # noqa: S311 spreads a fleet's retries; nothing secret
         sync = BackgroundSync(client, clock, jitter, on_report=on_report)
-        sync.start()
         try:
             yield sync
         finally:

@@ -209,8 +209,11 @@ def _no_list(found: Mended, item: inspect.Type, value: Any, path: str) -> None:
     if isinstance(value, dict) and isinstance(first_kind(item), inspect.StructType):
         found.note(path, ShapeMistake.NEEDS_TABLES, path=_header(path))
         return
-    inside = value if isinstance(value, str | int) else example(item, found.around)
-    found.note(path, ShapeMistake.NEEDS_LIST, given=found.given(value), example=f"[{written(inside)}]")
+    if isinstance(value, str):
+        inside: list[Any] = [one.strip() for one in re.split("[,;]", value)]
+    else:
+        inside = [value if isinstance(value, int) else example(item, found.around)]
+    found.note(path, ShapeMistake.NEEDS_LIST, given=found.given(value), example=written(inside))
 
 
 def _has_length(found: Mended, least: int | None, most: int | None, length: int, path: str) -> bool:

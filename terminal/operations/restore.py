@@ -40,7 +40,7 @@ from terminal.journal.sealed import Contents, JournalKey
 from terminal.journal.stored import JournalState, insert_state
 from terminal.operations.archive import BackupHeader, read_archive
 from terminal.sync.client import SyncClient
-from terminal.sync.link import CollectorLink
+from terminal.sync.exchange import CollectorLink
 from terminal.sync.wire import (
     Ack,
     Malformed,

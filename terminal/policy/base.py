@@ -68,6 +68,9 @@ class Right(StrEnum):
     PURSE = "purse"
 
 
+BOUGHT: Final = frozenset({Right.PASS, Right.PACK, Right.PLAN})
+"""Rights that only a contract gives."""
+
 class Weekday(StrEnum):
     """Days of the week, in order."""
 

@@ -19,7 +19,6 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2s, sha256
@@ -42,6 +41,8 @@ HASH_BYTES: Final = 8
 LONGEST_KEY: Final = blake2s.MAX_KEY_SIZE
 BUCKET_BITS: Final = 12
 """By so many first bits of their hashes records are found: of a million, in one place are some 250."""
+NOT_IN_BUCKET: Final = 16 - BUCKET_BITS
+"""How many of the first 16 bits say nothing of the bucket."""
 LARGEST_VERSION: Final = 0xFFFFFFFF
 VERSION_DIGITS: Final = 16
 """How much of a list's digest stands in its name."""
@@ -105,7 +106,7 @@ class KeyedFile:
         """
         name = f"{form.what} {called or path}"
         self.path = path
-        self._keyed = keyed_state(key)
+        self._hash = keyed_hash(key)
         self._bytes = form.record_bytes
         try:
             with path.open("rb") as file:
@@ -146,12 +147,13 @@ class KeyedFile:
 
         Only the records whose hashes begin with the same `BUCKET_BITS` are looked through.
         """
-        state, size = self._keyed.copy(), self._bytes
-        state.update(identity)
-        wanted = state.digest()
-        bucket = (wanted[0] << 8 | wanted[1]) >> 16 - BUCKET_BITS
-        records = self._map[self._buckets[bucket] : self._buckets[bucket + 1]]
+        wanted, begins = self._hash(identity), self._buckets
+        bucket = int.from_bytes(wanted[:2], "big") >> NOT_IN_BUCKET
+        records = self._map[begins[bucket] : begins[bucket + 1]]
         place = records.find(wanted)
+        if place < 0:  # as on nearly every tap
+            return None
+        size = self._bytes
         while place >= 0:
             if place % size == 0:
                 return records[place + HASH_BYTES : place + size]
@@ -220,7 +222,7 @@ def entries_of(
             except RowWrong as wrong:
                 found.append(Mistake("", wrong.code, wrong.values, str(path), rows.line_num))
     except Unreadable as unreadable:
-        raise refusal(RegionDocumentError, [replace(unreadable.mistake, file=str(path))]) from None
+        raise refusal(RegionDocumentError, unreadable.in_file(str(path))) from None
     except csv.Error:  # what it says quotes the file
         found.append(Mistake("", RowMistake.NO_CSV, {}, str(path)))
     if found:
@@ -233,17 +235,13 @@ def key_id(key: bytes) -> bytes:
     return sha256(b"list key id" + key).digest()[:4]
 
 
-def keyed_state(key: bytes) -> blake2s:
-    """The hash that a record begins with, the key taken in and its identity still to come: a copy of it takes that.
-
-    Of a key that is too long for BLAKE2s the hash is the key.
-    """
-    return blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
-
-
 def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
-    """What a record begins with, by the identity it is of."""
-    keyed = keyed_state(key)
+    """What a record begins with, by the identity it is of.
+
+    BLAKE2s takes a key of its own, and the state that has taken it in is kept: a tap asks three times. Of a key that is
+    too long for it the hash is the key.
+    """
+    keyed = blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
 
     def hash_of(identity: bytes) -> bytes:
         state = keyed.copy()

@@ -159,11 +159,7 @@ def _checks_in(rule: AnyFareRule, document: RegionDocument) -> bool:
 
 def _feed(section: GtfsFares) -> Iterator[Need]:
     """A feed with areas looks at stops; riders who tap off need no destination."""
-    tables = section.tables
-    areas = tables is not None and any(
-        rule.from_area_id is not None or rule.to_area_id is not None for rule in tables.fare_leg_rules
-    )
-    if areas:
+    if section.is_read and section.index.asks_areas:
         yield Need(STOP, "gtfs", "G-01", isinstance(section.unknown_fare, Fallback))
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-import ssl
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from terminal.errors import CollectorError, KeyFileError
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 EXAMPLE: Final = "Give an address such as http://10.0.0.5:8470 or https://collector.example."
 _HOST: Final = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?|[0-9A-Fa-f:.]+(%[0-9A-Za-z]+)?")
@@ -60,15 +63,16 @@ class TlsFiles(Struct, frozen=True):
         return any((self.ca, self.cert, self.key))
 
 
-def tls_context(files: TlsFiles) -> ssl.SSLContext:
+def tls_context(files: TlsFiles) -> SSLContext:
     """TLS 1.2 or later, the collector's name and certificate checked. Raises `KeyFileError` for unusable files."""
+    import ssl  # noqa: PLC0415 no start without TLS waits for it
+
     if files.key is not None and files.cert is None:
         raise KeyFileError("a TLS key without its certificate was given", "Give --tls-cert, too.")
-    context = ssl.create_default_context()
+    # Only this authority is trusted where one is given.
+    context = ssl.create_default_context() if files.ca is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if files.ca is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # only this authority is trusted then
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
         _load(files.ca, lambda: context.load_verify_locations(files.ca))
     if files.cert is not None:
         cert = files.cert
@@ -76,10 +80,12 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def _load(path: Path, load: object) -> None:
+def _load(path: Path, load: Callable[[], None]) -> None:
+    from ssl import SSLError  # noqa: PLC0415 as above
+
     try:
-        load()  # type: ignore[operator]
-    except ssl.SSLError as error:
+        load()
+    except SSLError as error:
         raise KeyFileError(
             f"TLS file {path} cannot be used: {error.reason}", "Give PEM files that belong together."
         ) from error

@@ -91,6 +91,8 @@ class BackgroundSync:
         """
         self._stop.set()
         self._wake.set()
+        if self._thread.ident is None:
+            return True  # it never began
         self._thread.join(min(grace_s, timeout_s))
         if self._thread.is_alive():
             self._client.abort()

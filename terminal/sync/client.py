@@ -23,7 +23,7 @@ from terminal.journal.checkpoint import Signer, signed_digest
 from terminal.journal.database import row_changed
 from terminal.journal.journal import Journal
 from terminal.journal.writer import Job
-from terminal.sync.link import WAIT, Answer, CollectorLink, LinkTooSlow
+from terminal.sync.exchange import WAIT, Answer, CollectorLink, LinkTooSlow
 from terminal.sync.wire import (
     MAX_BATCH_RECORDS,
     Ack,

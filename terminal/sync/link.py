@@ -18,11 +18,12 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 from terminal.codes import SyncFault
 from terminal.errors import CollectorError
 from terminal.sync.address import TlsFiles, parse_address, tls_context
+from terminal.sync.exchange import WAIT, Answer, LinkTooSlow
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH
 
 MAX_ANSWER_BYTES: Final = 65_536
@@ -30,38 +31,7 @@ HEAD_BYTES: Final = 65_536
 CONNECT_TIMEOUT_S: Final = 5.0
 EXCHANGE_LIMIT_S: Final = 60.0
 MAX_RETRY_AFTER_S: Final = 3_600.0
-WAIT: Final = "Nothing is lost: the rows stay in the journal and are sent again later."
 NOT_A_COLLECTOR: Final = "Check that the address is that of a collector."
-
-
-class Answer(NamedTuple):
-    """HTTP status and body, and how long the collector asks to be left alone."""
-
-    status: int
-    body: bytes
-    retry_after_s: float | None = None
-
-
-class LinkTooSlow(CollectorError):
-    """The exchange did not end in time: a smaller batch may."""
-
-    usual_fault = SyncFault.TOO_SLOW
-
-
-class CollectorLink(Protocol):
-    """Carries batches to a collector. Used by one thread, except for `abort`."""
-
-    def upload(self, batch: bytes) -> Answer:
-        """Raises `CollectorError` when no whole answer came: the collector may or may not have taken the
-        batch.
-        """
-        ...
-
-    def abort(self) -> None:
-        """From any thread: the exchange in progress, if any, fails at once, and so does every later one."""
-        ...
-
-    def close(self) -> None: ...
 
 
 class HttpLink:
@@ -162,7 +132,8 @@ class HttpLink:
     def _reach(self) -> socket.socket:
         """A connected socket to the first address that answers."""
         failure: OSError = OSError("it has no address")
-        found = socket.getaddrinfo(self._address.host, self._address.port, type=socket.SOCK_STREAM)
+        # As bytes, because text has Python load its tables of international names; an address has none of them.
+        found = socket.getaddrinfo(self._address.host.encode(), self._address.port, type=socket.SOCK_STREAM)
         for family, kind, protocol, _, place in found:
             sock = socket.socket(family, kind, protocol)
             self._hold(sock)

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
-from errno import EDQUOT, ENOSPC
 from hashlib import sha256
 from pathlib import Path
 from queue import SimpleQueue
@@ -36,11 +35,11 @@ from terminal.updates.store import (
     SetFloor,
     SetRows,
     SetStore,
+    TakenFiles,
     slot_failed,
 )
 
 T = TypeVar("T")
-NO_SPACE: Final = (ENOSPC, EDQUOT)
 
 
 class ActiveSet:
@@ -66,6 +65,7 @@ class ActiveSet:
             self.damaged = f"{damage.kept} ({damage})"
             self._store, rows = SetStore(folder), NO_ROWS
         self._rows = rows
+        self.files: Final = TakenFiles(self._store)
         self._loaded: dict[SetKind, LoadedEdition[Any]] = {}
         self._ready: dict[SetKind, LoadedEdition[Any]] = {}
         self._refused: dict[SetKind, SetRefusal] = {}
@@ -101,6 +101,11 @@ class ActiveSet:
         """The hash of what is in force; empty for nothing."""
         held = self._rows.in_force.get(kind)
         return b"" if held is None else held.sha256
+
+    def holds(self, kind: SetKind, digest: bytes) -> HeldEdition | None:
+        """What is in force or waits and has this hash."""
+        found = self._rows.in_force.get(kind), self._rows.pending.get(kind)
+        return next((held for held in found if held is not None and held.sha256 == digest), None)
 
     def knows(self, kind: SetKind) -> bool:
         """Whether something of the kind is in force, or waits and can be used."""
@@ -140,9 +145,9 @@ class ActiveSet:
         """
         with self._offering:
             digest = sha256(published.content).digest()
-            for held in (self._rows.in_force.get(kind), self._rows.pending.get(kind)):
-                if held is not None and held.sha256 == digest:
-                    return Offered(held)
+            held = self.holds(kind, digest)
+            if held is not None:
+                return Offered(held, known=True)
             taken = self._taken(kind, published, now)
             if isinstance(taken, SetRefusal):
                 return Offered(refused=taken)
@@ -351,7 +356,7 @@ class ActiveSet:
             ):
                 with self._offering, self._changing:
                     self._drop(kind)
-                self.refuse(SetRefusal(kind, UpdateFault.OLDER, _named(held), known.version), held.sha256)
+                self.refuse(held.refused(UpdateFault.OLDER, known.version), held.sha256)
 
     def require_all(self) -> None:
         """Raise `ActiveSetError` where what was in force is damaged, and nothing that was offered replaces it."""
@@ -432,19 +437,13 @@ class ActiveSet:
         try:
             loaded = self.parts[kind].load_again(self._store.slot(kind, held.slot), held.sha256)
         except TerminalError as error:
-            return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version, error)
+            return held.refused(UpdateFault.DAMAGED, error=error)
         except OSError as error:
-            return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version, slot_failed(error))
-        if loaded.sha256 != held.sha256:
-            return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version)
-        return loaded
+            return held.refused(UpdateFault.DAMAGED, error=slot_failed(error))
+        return loaded if loaded.sha256 == held.sha256 else held.refused(UpdateFault.DAMAGED)
 
 
 def _is_in(journal: Journal, held: HeldEdition) -> bool:
     """Whether the journal's newest row of this kind says that `held` is in force."""
     said = journal.activated.get(held.kind)
     return said is not None and said.sha256 == held.sha256
-
-
-def _named(held: HeldEdition) -> Edition:
-    return Edition(held.id, held.version, 0)

@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Final, TypeVar
 
+import msgspec
+
 from terminal.codes import CanteenFault, SetKind, UpdateFault
 from terminal.errors import CanteenRefused, RegionDocumentError
 from terminal.mistakes.reading import Unreadable, text_of, toml_of
@@ -116,7 +118,15 @@ class RegionPart(PlainPart[Policy]):
             header.issued,
             stated_end=header.valid_to,
         )
-        return LoadedEdition(edition, sha256(path.read_bytes()).digest(), Policy.of(document))
+        policy = Policy.of(_without_tables(document))
+        return LoadedEdition(edition, sha256(path.read_bytes()).digest(), policy)
+
+
+def _without_tables(document: RegionDocument) -> RegionDocument:
+    """For as long as it decides: the tables of its feed have been checked and are indexed."""
+    if document.gtfs is None:
+        return document
+    return msgspec.structs.replace(document, gtfs=document.gtfs.without_tables())
 
 
 @dataclass(frozen=True)
@@ -200,7 +210,7 @@ def _toml(content: bytes) -> dict[str, Any]:
     try:
         return toml_of(text_of(content))
     except Unreadable as unreadable:
-        raise refusal(RegionDocumentError, [unreadable.mistake]) from unreadable
+        raise refusal(RegionDocumentError, unreadable.mistakes) from unreadable
 
 
 def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
     active.db               edition   kind, state (in_force or pending), id, version, sha256, slot, at_ms
                             floor     kind, version, sha256: nothing older comes into force again
+                            taken     path, sha256, mark: large files that hold an edition of these, as they lie there
     active/KIND/SLOT/       the files of one edition, never changed once a row names them
 
 A slot is on the disk, with its names, before a row names it. A row changes in one transaction that is flushed, so a
@@ -24,17 +25,17 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from terminal.clock import from_unix_ms, unix_ms
-from terminal.codes import SetKind
-from terminal.errors import ActiveSetError
+from terminal.codes import SetKind, UpdateFault
+from terminal.errors import ActiveSetError, TerminalError
 from terminal.files import create_file, sync_path
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of, transaction
 from terminal.journal.operation_records import SetActivated
-from terminal.updates.edition import LoadedEdition, SetRefusal
+from terminal.updates.edition import Edition, LoadedEdition, SetRefusal
 
 ACTIVE_FILE: Final = "active.db"
 SLOTS_FOLDER: Final = "active"
 APPLICATION_ID: Final = 0x52414354  # "RACT"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 IN_FORCE: Final = "in_force"
 PENDING: Final = "pending"
 BEFORE: Final = "before"
@@ -47,6 +48,7 @@ _SCHEMA: Final = (
     "CREATE TABLE edition (kind TEXT NOT NULL, state TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, "
     "sha256 BLOB NOT NULL, slot INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (kind, state))",
     "CREATE TABLE floor (kind TEXT PRIMARY KEY, version INTEGER NOT NULL, sha256 BLOB NOT NULL)",
+    "CREATE TABLE taken (path TEXT PRIMARY KEY, sha256 BLOB NOT NULL, mark TEXT NOT NULL)",
     f"PRAGMA application_id={APPLICATION_ID}",
     f"PRAGMA user_version={SCHEMA_VERSION}",
 )
@@ -74,16 +76,26 @@ class HeldEdition(NamedTuple):
         """As records name it: "demo:3"."""
         return f"{self.id}:{self.version}"
 
+    def refused(
+        self, fault: UpdateFault, known: int | None = None, error: TerminalError | None = None
+    ) -> SetRefusal:
+        """That it does not come into force, or no longer is; `known` is its own version where none is given."""
+        stated = Edition(self.id, self.version, 0)
+        return SetRefusal(self.kind, fault, stated, self.version if known is None else known, error)
+
     def row(self, now_ms: int) -> SetActivated:
         """What the journal says of it."""
         return SetActivated(now_ms, self.kind.value, self.id, self.version, self.sha256, self.at_ms)
 
 
 class Offered(Struct, frozen=True):
-    """What came of an offer: `held` waits for its moment or is in force; or it was refused."""
+    """What came of an offer: `held` waits for its moment or is in force; or it was refused. `known`: what was offered
+    is what is held, and was before.
+    """
 
     held: HeldEdition | None = None
     refused: SetRefusal | None = None
+    known: bool = False
 
 
 class KindStatus(Struct, frozen=True):
@@ -229,6 +241,20 @@ class SetStore:
                 "INSERT OR REPLACE INTO floor VALUES (?, ?, ?)", (held.kind.value, held.version, held.sha256)
             )
 
+    def taken(self) -> dict[str, tuple[bytes, str]]:
+        """Hash and mark of the files that were noted, by their paths."""
+        with _reported(self._path):
+            rows = self._connection.execute("SELECT path, sha256, mark FROM taken").fetchall()
+        return {path: (digest, mark) for path, digest, mark in rows}
+
+    def put_taken(self, path: str, sha256: bytes, mark: str) -> None:
+        """The file at `path` holds the edition of this hash as long as its mark is the same; rows of editions that are
+        no longer held leave.
+        """
+        with _reported(self._path), transaction(self._connection):
+            self._connection.execute("DELETE FROM taken WHERE sha256 NOT IN (SELECT sha256 FROM edition)")
+            self._connection.execute("INSERT OR REPLACE INTO taken VALUES (?, ?, ?)", (path, sha256, mark))
+
     def sweep(self) -> None:
         """Remove slots that no row names. Rubbish that cannot be removed stays."""
         with _reported(self._path):
@@ -247,6 +273,24 @@ class SetStore:
             "INSERT OR REPLACE INTO edition VALUES (?, ?, ?, ?, ?, ?, ?)",
             (held.kind.value, state, held.id, held.version, held.sha256, held.slot, held.at_ms),
         )
+
+
+class TakenFiles:
+    """Files that hold an edition, by their marks: as long as its mark is the same, a file need not be read."""
+
+    def __init__(self, store: SetStore) -> None:
+        self._store = store
+        self._known = store.taken()
+
+    def digest(self, path: str, mark: str) -> bytes:
+        """The hash of the file at `path` that has this `mark`; empty where it is not known."""
+        digest, noted = self._known.get(path, (b"", ""))
+        return digest if noted == mark else b""
+
+    def note(self, path: str, digest: bytes, mark: str) -> None:
+        """For `digest`, also after a restart. Raises `ActiveSetError`."""
+        self._known[path] = digest, mark
+        self._store.put_taken(path, digest, mark)
 
 
 def copy_rows(folder: Path, target: Path) -> bool:

@@ -3,12 +3,16 @@
 One thread looks every second, by size, times and inode; only a file that has changed is read, and only when it lay
 there unchanged at the look before: half a document can be a sound one, and its other half would be refused under the
 same version. Who writes more slowly than that publishes by renaming.
+
+A large file that was read and holds what is held is noted by its mark: a terminal that starts again with lists of a
+million entries does not read them just to find that they are the same.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -24,6 +28,12 @@ from terminal.updates.edition import MOST_BESIDE_BYTES, Published, SetPart, SetR
 
 EVERY_S: Final = 1.0
 PATIENCE_S: Final = 5.0
+LARGE_BYTES: Final = 1 << 20
+"""From this size on a file is known by its mark."""
+RESTED_NS: Final = 3_000_000_000
+"""So long ago was it last written: a file system's clock may go by two seconds, and what is written within one of its
+ticks leaves the same mark.
+"""
 AGAIN: Final = frozenset({UpdateFault.NO_ROOM})
 """Refusals that may pass without a change of the file."""
 UNTIL_ANOTHER: Final = frozenset({UpdateFault.UNKNOWABLE, UpdateFault.UNSOUND})
@@ -53,6 +63,11 @@ class FileMark(NamedTuple):
         """As long as this is the same, nothing was written."""
         return self[:3]
 
+    @property
+    def can_be_trusted(self) -> bool:
+        """Whether a large file that has this mark is the same later on, too."""
+        return self.size >= LARGE_BYTES and time.time_ns() - max(self[0], self.noted_ns) > RESTED_NS
+
 
 def read_source(path: Path, part: SetPart[object]) -> Published | UpdateFault:
     """The file at `path` with those beside it. Raises OSError, or `TerminalError` for one that cannot be read."""
@@ -68,20 +83,28 @@ def read_source(path: Path, part: SetPart[object]) -> Published | UpdateFault:
     return Published(str(path), content, beside)
 
 
-def offer_source(active: ActiveSet, source: SourceFile, now: datetime | None) -> SetRefusal | None:
-    """Offer the file at `source` as it is; why it is not taken, which staff have not heard yet.
+def offer_source(
+    active: ActiveSet, source: SourceFile, now: datetime | None, *, afresh: bool = False
+) -> SetRefusal | None:
+    """Offer the file at `source` as it is; why it is not taken, which staff have not heard yet. `afresh`: read it
+    whatever is known of it.
 
     A defect of the terminal's own over one file is a refusal, too: what is in force goes on, and the other files.
     """
     try:
-        return _offered(active, source, now)
+        return _offered(active, source, now, afresh=afresh)
     except Exception as error:  # noqa: BLE001 as it says
         what = f"reading {source.path} failed by a mistake of the terminal's own ({type(error).__name__})"
         unread = ActiveSetError(what, "Report it, and publish another file.")
         return SetRefusal(source.kind, UpdateFault.UNREADABLE, error=unread)
 
 
-def _offered(active: ActiveSet, source: SourceFile, now: datetime | None) -> SetRefusal | None:
+def _offered(
+    active: ActiveSet, source: SourceFile, now: datetime | None, *, afresh: bool
+) -> SetRefusal | None:
+    mark, name = mark_of(source.path), str(source.path)
+    if not afresh and active.holds(source.kind, active.files.digest(name, repr(mark))) is not None:
+        return None
     try:
         published = read_source(source.path, active.parts[source.kind])
     except OSError as error:
@@ -92,7 +115,11 @@ def _offered(active: ActiveSet, source: SourceFile, now: datetime | None) -> Set
         return SetRefusal(source.kind, UpdateFault.UNREADABLE, error=error)
     if not isinstance(published, Published):
         return SetRefusal(source.kind, published)
-    return active.offer(source.kind, published, now).refused
+    offered = active.offer(source.kind, published, now)
+    if offered.known and offered.held is not None and mark is not None and mark.can_be_trusted:
+        with suppress(ActiveSetError):  # then it is read again after a restart
+            active.files.note(name, offered.held.sha256, repr(mark))
+    return offered.refused
 
 
 def _bounded(path: Path, most_bytes: int) -> bytes | None:
@@ -154,7 +181,7 @@ class SourceWatch:
             if mark is None or not rests or not self._is_new(source, mark):
                 continue
             self._taken[source] = mark
-            if self._offer(source, mark):
+            if self._offer(source, mark, afresh=afresh):
                 self._refused |= dict.fromkeys(self._for_another, 0)
                 self._for_another.clear()
 
@@ -174,9 +201,9 @@ class SourceWatch:
         self._refused[source] = waits - 1
         return waits == 0
 
-    def _offer(self, source: SourceFile, mark: FileMark) -> bool:
+    def _offer(self, source: SourceFile, mark: FileMark, *, afresh: bool) -> bool:
         """Whether it was taken."""
-        refused = offer_source(self._active, source, self._now())
+        refused = offer_source(self._active, source, self._now(), afresh=afresh)
         self._refused.pop(source, None)
         if refused is None:
             self._settle(source)

@@ -19,8 +19,9 @@ from cardproto.credential.grant import (
 )
 from cardproto.desfire.files import parse_file_settings
 from cardproto.errors import CardError, FormatError, ProtocolError
-from cardproto.resident.records.event import build_event, parse_event, parse_event_with_schema
-from cardproto.resident.records.rights import build_rights, parse_rights, parse_rights_with_schema
+from cardproto.resident.records.documented import parse_event_with_schema, parse_rights_with_schema
+from cardproto.resident.records.event import build_event, parse_event
+from cardproto.resident.records.rights import build_rights, parse_rights
 from cardproto.tlv import build_tlv, parse_tlv
 from sim.lab_issuer import lab_issuers
 from sim.transcript import Exchange, TranscribedTap, TranscriptFault, lines_of, parse_transcript

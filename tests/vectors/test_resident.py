@@ -25,14 +25,17 @@ from cardproto.errors import FormatError
 from cardproto.resident.keyset import diversifier
 from cardproto.resident.layout import PASS_TAP, PURSE_TAP
 from cardproto.resident.opening import OpenedCard
+from cardproto.resident.records.documented import (
+    EXACT_EVENT,
+    parse_event_with_schema,
+    parse_rights_with_schema,
+)
 from cardproto.resident.records.event import (
-    EXACT_SCHEMA,
     Event,
     EventKind,
     PaidBy,
     build_event,
     parse_event,
-    parse_event_with_schema,
 )
 from cardproto.resident.records.rights import (
     Concession,
@@ -40,7 +43,6 @@ from cardproto.resident.records.rights import (
     Rights,
     build_rights,
     parse_rights,
-    parse_rights_with_schema,
 )
 from terminal.decision.outcome import WritePlan
 from terminal.media.port import WriteDone
@@ -159,7 +161,7 @@ def test_an_event(entry: Entry) -> None:
     for parse in EVENT_PARSERS:
         assert parse(raw) == event
     assert build_event(event).hex().upper() == entry["hex"]
-    assert EXACT_SCHEMA.build({"event": numbers_of(event)}).hex().upper() == entry["hex"]
+    assert EXACT_EVENT.build({"event": numbers_of(event)}).hex().upper() == entry["hex"]
 
 
 def test_the_events_show_every_code_and_both_ends_of_every_field() -> None:

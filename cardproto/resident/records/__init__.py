@@ -1,1 +1,1 @@
-"""One elementary file per module: construct schema, frozen dataclass, exact parse and build."""
+"""One elementary file per module: its values, exact parse and build; `documented` states their layouts."""

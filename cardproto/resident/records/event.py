@@ -14,10 +14,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from typing import Any, Final, NamedTuple
-
-from construct import BitsInteger, Bitwise, ConstructError, Terminated
-from construct import Struct as Layout
+from typing import Final, NamedTuple
 
 from cardproto.errors import FormatError
 from cardproto.resident.limits import (
@@ -104,42 +101,6 @@ class Event(NamedTuple):
     last_order: int = 0
 
 
-SCHEMA: Final[Any] = Bitwise(
-    Layout(
-        "version" / BitsInteger(4) * "record version, 2",
-        "kind" / BitsInteger(4) * "kind of event, see below",
-        "at" / BitsInteger(30) * "UTC, seconds since 2024-01-01 00:00",
-        "period_ahead"
-        / BitsInteger(6, signed=True)
-        * "signed: days from the service day of `at` to the card's period day; -32 and 31: that far or further",
-        "terminal" / BitsInteger(20) * "terminal or service point that wrote it",
-        "sequence" / BitsInteger(28) * "its journal number there",
-        "balance_after_minor" / BitsInteger(21) * "purse after the event, minor units",
-        "amount_minor"
-        / BitsInteger(21)
-        * "charged or credited, minor units; the fare where an order is carried out with it",
-        "direction" / BitsInteger(1) * "direction of the trip: 0 out, 1 back",
-        "route" / BitsInteger(15) * "route, 0 where there is none",
-        "inside" / BitsInteger(3) * "persons checked in, companions included; 0: none",
-        "journey_age_s"
-        / BitsInteger(17)
-        * "seconds since the open journey's first tap; all ones: none is open",
-        "transfers" / BitsInteger(4) * "transfers used in the open journey; 15: that many or more",
-        "paid_by" / BitsInteger(4) * "what covered it, see below",
-        "counter_layout" / BitsInteger(4) * "which split of the region document the counters follow",
-        "last_order"
-        / BitsInteger(10)
-        * "number of the newest card order carried out, modulo 1024; 0 at issue",
-        "meals"
-        / BitsInteger(8)
-        * "meals of the period day, of kind meal those of the service day of `at`, a bit each",
-        "counters" / BitsInteger(56) * "counters of the open periods",
-    )
-)
-"""As documented, most significant bit first; `parse_event` and `build_event` are its fast twins."""
-
-EXACT_SCHEMA: Final[Any] = Layout("event" / SCHEMA, Terminated)
-
 _KINDS: Final = {int(kind): kind for kind in EventKind}
 _PAYMENTS: Final = {int(payment): payment for payment in PaidBy}
 _LARGEST: Final = {
@@ -169,7 +130,7 @@ def parse_event(data: bytes) -> Event:
         )
     bits = int.from_bytes(data, "big")
     ahead, age = bits >> 212 & 0x3F, bits >> 86 & NO_JOURNEY
-    kind, paid_by = _codes(bits >> 248 & 0x0F, bits >> 78 & 0x0F)
+    kind, paid_by = codes_of(bits >> 248 & 0x0F, bits >> 78 & 0x0F)
     return Event(
         kind=kind,
         at=FIRST_AT + timedelta(seconds=bits >> 218 & MOST_SECONDS),
@@ -228,39 +189,7 @@ def build_event(event: Event) -> bytes:
     return bits.to_bytes(EVENT_BYTES, "big")
 
 
-def parse_event_with_schema(data: bytes) -> Event:
-    """The documented schema, slowly: the yardstick `parse_event` is compared with."""
-    try:
-        raw = EXACT_SCHEMA.parse(data).event
-    except ConstructError as error:
-        raise FormatError(WHERE, str(error)) from error
-    if raw.version != EVENT_VERSION:
-        raise FormatError(
-            WHERE, f"record of layout {raw.version}, not {EVENT_VERSION}: issue the card anew", 0
-        )
-    kind, paid_by = _codes(raw.kind, raw.paid_by)
-    return Event(
-        kind=kind,
-        at=FIRST_AT + timedelta(seconds=raw.at),
-        terminal=raw.terminal,
-        sequence=raw.sequence,
-        balance_after_minor=raw.balance_after_minor,
-        amount_minor=raw.amount_minor,
-        route=raw.route,
-        direction=raw.direction,
-        journey_age_s=None if raw.journey_age_s == NO_JOURNEY else raw.journey_age_s,
-        transfers=raw.transfers,
-        paid_by=paid_by,
-        counter_layout=raw.counter_layout,
-        meals=raw.meals,
-        counters=raw.counters,
-        period_ahead=raw.period_ahead,
-        inside=raw.inside,
-        last_order=raw.last_order,
-    )
-
-
-def _codes(kind: int, paid_by: int) -> tuple[EventKind, PaidBy]:
+def codes_of(kind: int, paid_by: int) -> tuple[EventKind, PaidBy]:
     known_kind, known_payment = _KINDS.get(kind), _PAYMENTS.get(paid_by)
     if known_kind is None:
         raise FormatError(WHERE, f"unknown kind of event {kind}", 0)

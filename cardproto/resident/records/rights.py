@@ -5,10 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
-
-from construct import Array, Bytes, Const, ConstructError, Int8ub, Int16ub, Terminated
-from construct import Struct as Layout
+from typing import Final
 
 from cardproto.errors import FormatError
 
@@ -61,39 +58,6 @@ class Rights:
     credential_digest: bytes = bytes(8)
 
 
-CONCESSION_SCHEMA: Final[Any] = Layout(
-    "code" / Int8ub * "category in the region document; 0: empty slot, all zero",
-    "parameter" / Int8ub * "what the region document makes of it",
-    "valid_from" / Int16ub * "first day",
-    "valid_to" / Int16ub * "last day",
-)
-CONTRACT_SCHEMA: Final[Any] = Layout(
-    "product" / Int16ub * "pass or pack in the region document; 0: empty slot, all zero",
-    "valid_from" / Int16ub * "first day",
-    "valid_to" / Int16ub * "last day",
-    "trips" / Int8ub * "trips bought; 0: a pass",
-    "reserved" / Const(b"\0") * "zero",
-)
-SCHEMA: Final[Any] = Layout(
-    "version" / Int8ub * "format version, 1",
-    "flags" / Int8ub * "01 blocked, 02 inactive; the others are reserved, zero",
-    "region" / Int16ub * "region id, as in key diversification",
-    "pseudonym" / Bytes(8) * "the resident's, meaningless outside the region",
-    "valid_from" / Int16ub * "first day of the card",
-    "valid_to" / Int16ub * "last day of the card",
-    "issued_on" / Int16ub * "day of issue",
-    "revision" / Int16ub * "counts every rewriting of this file",
-    "concessions" / Array(CONCESSION_SLOTS, CONCESSION_SCHEMA) * "concessions A, B, C",
-    "contracts" / Array(CONTRACT_SLOTS, CONTRACT_SCHEMA) * "contracts A, B",
-    "credential_digest"
-    / Bytes(8)
-    * "first 8 bytes of SHA-256 over the credential, without the zeros behind it; zero: there is none",
-    "reserved" / Const(bytes(2)) * "zero",
-)
-"""The file as documented; days are counted from 2000-01-01. `parse_rights` is its fast twin."""
-
-EXACT_SCHEMA: Final[Any] = Layout("rights" / SCHEMA, Terminated)
-
 _FAST: Final = struct.Struct(">BBH8sHHHH" + "BBHH" * CONCESSION_SLOTS + "HHHBB" * CONTRACT_SLOTS + "8sH")
 
 
@@ -107,7 +71,7 @@ def day_of(days: int) -> date:
     return date.fromordinal(_EPOCH + days)
 
 
-def _concession(code: int, parameter: int, valid_from: int, valid_to: int) -> Concession | None:
+def concession_in(code: int, parameter: int, valid_from: int, valid_to: int) -> Concession | None:
     if code:
         return Concession(code, parameter, day_of(valid_from), day_of(valid_to))
     if parameter or valid_from or valid_to:
@@ -115,7 +79,7 @@ def _concession(code: int, parameter: int, valid_from: int, valid_to: int) -> Co
     return None
 
 
-def _contract(product: int, valid_from: int, valid_to: int, trips: int, reserved: int) -> Contract | None:
+def contract_in(product: int, valid_from: int, valid_to: int, trips: int, reserved: int) -> Contract | None:
     if reserved:
         raise FormatError(WHERE, "reserved contract bits set", 38)
     if product:
@@ -145,8 +109,8 @@ def parse_rights(data: bytes) -> Rights:
         revision=f[7],
         blocked=bool(f[1] & FLAG_BLOCKED),
         inactive=bool(f[1] & FLAG_INACTIVE),
-        concessions=(_concession(*f[8:12]), _concession(*f[12:16]), _concession(*f[16:20])),
-        contracts=(_contract(*f[20:25]), _contract(*f[25:30])),
+        concessions=(concession_in(*f[8:12]), concession_in(*f[12:16]), concession_in(*f[16:20])),
+        contracts=(contract_in(*f[20:25]), contract_in(*f[25:30])),
         credential_digest=f[30],
     )
 
@@ -190,28 +154,3 @@ def build_rights(rights: Rights) -> bytes:
         )
     except struct.error as error:
         raise FormatError(WHERE, f"value does not fit: {error}") from error
-
-
-def parse_rights_with_schema(data: bytes) -> Rights:
-    """The documented schema, slowly: the yardstick `parse_rights` is compared with."""
-    try:
-        raw = EXACT_SCHEMA.parse(data).rights
-    except ConstructError as error:
-        raise FormatError(WHERE, str(error)) from error
-    if raw.version != RIGHTS_VERSION or raw.flags & ~KNOWN_FLAGS:
-        raise FormatError(WHERE, f"unknown format version {raw.version} or flags {raw.flags:02X}", 0)
-    return Rights(
-        region=raw.region,
-        pseudonym=raw.pseudonym,
-        valid_from=day_of(raw.valid_from),
-        valid_to=day_of(raw.valid_to),
-        issued_on=day_of(raw.issued_on),
-        revision=raw.revision,
-        blocked=bool(raw.flags & FLAG_BLOCKED),
-        inactive=bool(raw.flags & FLAG_INACTIVE),
-        concessions=tuple(
-            _concession(c.code, c.parameter, c.valid_from, c.valid_to) for c in raw.concessions
-        ),
-        contracts=tuple(_contract(c.product, c.valid_from, c.valid_to, c.trips, 0) for c in raw.contracts),
-        credential_digest=raw.credential_digest,
-    )

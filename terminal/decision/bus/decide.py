@@ -123,12 +123,11 @@ def _fare(tap: Tap, trail: Trail, *, checked_in: bool) -> tuple[Ride, Quote | No
 
 
 def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool) -> Cover | None:
-    feed = tap.policy.gtfs
-    for right in tap.policy.document.profiles.bus.rights:
+    policy = tap.policy
+    feed = policy.gtfs
+    for right in policy.rights if tap.bought else policy.rights_unbought:
         if feed is not None and right is Right.PURSE:
             return by_feed(tap, feed, held_minor(tap), trail, checks_in=checked_in)
-        if right in BOUGHT and not tap.bought:
-            continue
         if right in OF_RIDES_BEFORE:
             cover = OF_RIDES_BEFORE[right](tap, ride, quote, trail, checked_in=checked_in)
         else:
@@ -171,10 +170,6 @@ RIGHTS: Final[Mapping[Right, Callable[[Tap, Ride, Quote | None, Trail], Cover | 
         Right.PURSE: _by_purse,
     }
 )
-
-
-BOUGHT: Final = frozenset({Right.PASS, Right.PACK, Right.PLAN})
-"""Rights that only a contract gives."""
 
 
 class OfRidesBefore(Protocol):

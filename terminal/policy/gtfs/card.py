@@ -275,5 +275,5 @@ class _Needs(Struct, frozen=True):
             arrived=any(rule.limit_s is None or rule.limit_type in ARRIVAL_LIMITS for rule in rules),
             run_arrived=any(rule.limit_type in ARRIVAL_LIMITS for rule in repeating),
             total=total,
-            credit=total or any(row.amount_minor < 0 for row in index.tables.fare_products),
+            credit=total or any(row.amount_minor < 0 for row in index.every_price),
         )

@@ -272,8 +272,12 @@ OTHER_FILES: Final = frozenset({"fare_attributes.txt", "fare_rules.txt", "bookin
 DRAFT_FILES: Final = frozenset({"area_sets.txt", "area_set_elements.txt", "network_sets.txt"})
 
 
+TABLE_ENDINGS: Final = (".txt", ".csv")
+
+
 def of_the_fares(file: str) -> bool:
     """Whether a file that is not read may hold a condition of a fare."""
-    if file in FILES or file in OTHER_FILES or not file.endswith(".txt"):
+    name = f"{file[:-4]}.txt"
+    if name in FILES or name in OTHER_FILES or not file.endswith(TABLE_ENDINGS):
         return False
-    return file in DRAFT_FILES or file.startswith(("fare_", "rider_")) or file.endswith("_rules.txt")
+    return name in DRAFT_FILES or name.startswith(("fare_", "rider_")) or name.endswith("_rules.txt")

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from terminal.policy.gtfs.columns import FileSpec, of_the_fares
+from terminal.policy.gtfs.columns import FILES, TABLE_ENDINGS, FileSpec, of_the_fares
 from terminal.policy.gtfs.files import CsvFile, Feed, FeedProblem, FileRefused
 from terminal.policy.gtfs.tables import FareLegRule, FareTransferRule
 
@@ -82,6 +82,32 @@ def misspelt_columns(spec: FileSpec, content: CsvFile) -> Iterator[FeedProblem]:
         if close:
             what = "is no column of the standard, and fares depend on the one it is like"
             yield FeedProblem(spec.file, what, f"Did you mean {close[0]}?", 1, name)
+
+
+def misnamed_files(feed: Feed) -> Iterator[FeedProblem]:
+    """Files with rows that are named almost like one that is read, and would be passed over: `calender_dates.txt`,
+    `Timeframes.txt`, `stop_areas.csv`.
+    """
+    missing = [name for name in FILES if name not in feed]
+    for file in sorted(feed.files - FILES.keys()):
+        name = _meant(file, missing)
+        if name is not None and _has_rows(feed, file):
+            what = f"is not read, and fares depend on {name}, which it is named like"
+            yield FeedProblem(file, what, f"Name it {name}, or remove it.")
+
+
+def _meant(file: str, missing: Sequence[str]) -> str | None:
+    """The file that is read whose name this one nearly has: other letters' case or ending, or, of those that are
+    missing, a slip of the pen.
+    """
+    if not file.lower().endswith(TABLE_ENDINGS):
+        return None
+    plain = f"{file[:-4].lower()}.txt"
+    if plain in FILES:
+        return plain
+    if of_the_fares(plain):
+        return None if of_the_fares(file) else plain
+    return next(iter(get_close_matches(plain, missing, n=1, cutoff=SIMILAR)), None)
 
 
 def unknown_files(feed: Feed) -> Iterator[FeedProblem]:

@@ -10,7 +10,6 @@ from msgspec import Struct
 from terminal.policy.gtfs.card import CardLayout, layout_of
 from terminal.policy.gtfs.index import Index, Rider
 from terminal.policy.gtfs.section import Destination, Fallback, GtfsFares
-from terminal.policy.gtfs.tables import GtfsTables
 
 
 class FeedFares(Struct, frozen=True):
@@ -50,11 +49,6 @@ class FeedFares(Struct, frozen=True):
             _routes=_by_number(section.route_ids),
             _stops=_by_number(section.stop_ids),
         )
-
-    @property
-    def tables(self) -> GtfsTables:
-        """The tables as imported."""
-        return self.index.tables
 
     def route_id(self, number: int) -> str:
         """The feed's id of the route a terminal calls by `number`: the same digits unless the document says so."""

@@ -192,8 +192,15 @@ def open_feed(path: Path) -> Feed:
 
 
 def _in_folder(path: Path, name: str) -> dict[str, StoredFile]:
-    found = [entry for entry in path.iterdir() if entry.is_file()]
+    entries = list(path.iterdir())
+    found = [entry for entry in entries if entry.is_file()]
     _few(name, len(found))
+    for entry in entries:
+        if (
+            entry.name.lower().endswith(".txt") and not entry.is_file()
+        ):  # passing it over would drop what it says
+            advice = "Put the file in its place, or remove it."
+            raise FeedError(f"{name} has {entry.name}, and it is no file that can be read", advice)
     return {entry.name: StoredFile(partial(_opened, entry), entry.stat().st_size) for entry in found}
 
 

@@ -24,6 +24,7 @@ from terminal.policy.gtfs.conditions import (
     LeavingOut,
     Marked,
     UnknownColumns,
+    misnamed_files,
     misspelt_columns,
     unknown_files,
 )
@@ -67,11 +68,12 @@ def import_feed(path: Path, *, leaves_out: bool = False, currency: str = CURRENC
     """
     with open_feed(path) as feed:
         _require_files(feed)
+        misnamed = tuple(misnamed_files(feed))
         reading = _FeedReading(feed)
         for spec in FILES.values():
             reading.read(spec)
         files = tuple(unknown_files(feed))
-    problems = (*reading.problems, *(() if leaves_out else (*files, *reading.conditions)))
+    problems = (*misnamed, *reading.problems, *(() if leaves_out else (*files, *reading.conditions)))
     if problems:
         raise FeedRefused(feed.name, problems)
     left_out = (*files, *reading.leave_out()) if leaves_out else ()

@@ -98,7 +98,12 @@ _Buckets = Mapping[int, tuple[LegRule, ...]]
 class Index(Struct, frozen=True):
     """Lookups over one feed; make it with `index_of`. `prices_of` remembers what it worked out."""
 
-    tables: GtfsTables
+    uses_rule_priority: bool
+    """What a blank cell means (`GtfsTables`)."""
+    area_names: tuple[str, ...]
+    """By their keys, which count from 1."""
+    asks_areas: bool
+    """Whether some rule asks in which area a leg begins or ends."""
     places: Places
     products: tuple[str, ...]
     groups: tuple[str, ...]
@@ -162,7 +167,7 @@ class Index(Struct, frozen=True):
         return self.to_key(rules[0].group) if len(rules) == 1 and not rules[0].transfer_only else None
 
     def _rules_onward(self, network: int, origin: int) -> tuple[RuleSet, ...]:
-        from_keys, wide = self.places.origins[origin].keys, self.tables.uses_rule_priority
+        from_keys, wide = self.places.origins[origin].keys, self.uses_rule_priority
         ends = {
             to_key
             for network_key in self.places.network_keys[network]
@@ -219,6 +224,11 @@ class Index(Struct, frozen=True):
         return (
             rule for onward in self.transfer_rules.values() for rules in onward.values() for rule in rules
         )
+
+    @property
+    def every_price(self) -> Iterator[FareProduct]:
+        """The rows of all products."""
+        return (row for rows in self._by_product for _, row in rows)
 
     def rows_of(self, product: int) -> tuple[tuple[int, FareProduct], ...]:
         """Every price of a product with its row."""

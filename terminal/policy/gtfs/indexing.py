@@ -29,7 +29,9 @@ def index_of(tables: GtfsTables, *, timeframes_include_end: bool = False) -> Ind
     listed_to = frozenset(groups[r.to_leg_group_id] for r in tables.fare_transfer_rules if r.to_leg_group_id)
     transfers = _transfer_rules(tables, products, groups)
     return Index(
-        tables=tables,
+        uses_rule_priority=tables.uses_rule_priority,
+        area_names=tuple(area.area_id for area in tables.areas),
+        asks_areas=any(rule.from_area_id or rule.to_area_id for rule in tables.fare_leg_rules),
         places=places,
         products=names,
         groups=("", *groups),

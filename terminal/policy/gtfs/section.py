@@ -92,6 +92,17 @@ class GtfsFares(Section, frozen=True, kw_only=True, dict=True):
         assert self.tables is not None, "section_with_tables comes first"
         return index_of(self.tables, timeframes_include_end=self.timeframes_include_end)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether its tables are there, or their index alone."""
+        return self.tables is not None or "index" in vars(self)
+
+    def without_tables(self) -> GtfsFares:
+        """The same with the index of its tables alone: decisions need no more, and ten thousand rules take 5 MB."""
+        slim = msgspec.structs.replace(self, tables=None)
+        vars(slim)["index"] = self.index
+        return slim
+
 
 def section_with_tables(section: GtfsFares, folder: Path | None) -> GtfsFares:
     """Return `section` with the tables of its file, which is looked for in `folder`; the file is read here.
@@ -109,7 +120,7 @@ def section_with_tables(section: GtfsFares, folder: Path | None) -> GtfsFares:
     try:
         content = content_of(path, MOST_TABLES_BYTES)
     except Unreadable as unreadable:
-        values = {"file": str(path), "error": unreadable.mistake.code.value}
+        values = {"file": str(path), "error": unreadable.mistakes[0].code.value}
         mistake = _mistake("file", FeedSectionMistake.FILE_UNREADABLE, **values)
         raise refusal(RegionDocumentError, [mistake]) from unreadable
     digest = hashlib.sha256(content).hexdigest()

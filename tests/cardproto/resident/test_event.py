@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproto.errors import FormatError
+from cardproto.resident.records.documented import parse_event_with_schema
 from cardproto.resident.records.event import (
     EVENT_BYTES,
     NO_JOURNEY,
@@ -16,7 +17,6 @@ from cardproto.resident.records.event import (
     PaidBy,
     build_event,
     parse_event,
-    parse_event_with_schema,
 )
 
 # Put together by hand, bit by bit from the table in docs/card-layout.md, not by the encoder.

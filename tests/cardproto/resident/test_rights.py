@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproto.errors import FormatError
+from cardproto.resident.records.documented import parse_rights_with_schema
 from cardproto.resident.records.rights import (
     RIGHTS_BYTES,
     Concession,
@@ -17,7 +18,6 @@ from cardproto.resident.records.rights import (
     day_of,
     days_of,
     parse_rights,
-    parse_rights_with_schema,
 )
 
 # Written by hand from docs/card-layout.md, not by the encoder.

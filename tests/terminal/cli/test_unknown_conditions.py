@@ -5,6 +5,7 @@ what `terminal policy run` charges. A rule whose condition was dropped would hol
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +277,54 @@ def test_a_file_of_the_fares_that_is_not_known(tmp_path: Path, run: Run) -> None
     told = imports(tmp_path, run, capped, *LEAVE_OUT)
     assert "left out: fare_capping.txt: is a file of the fares" in told.stdout
     charges(tmp_path, run, told, tap("10:00", 2400))
+
+
+TRANSFERS = "from_leg_group_id,to_leg_group_id,transfer_count,fare_transfer_type\nG,G,-1,0\n"
+OFF = "service_id,date,exception_type\nwork,20260921,2\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "name"),
+    [
+        ("Fare_Transfer_Rules.txt", TRANSFERS, "fare_transfer_rules.txt"),
+        ("FARE_TRANSFER_RULES.TXT", TRANSFERS, "fare_transfer_rules.txt"),
+        ("fare_transfer_rules.csv", TRANSFERS, "fare_transfer_rules.txt"),
+        ("calender_dates.txt", OFF, "calendar_dates.txt"),
+        ("stop_area.txt", "area_id,stop_id\ncentre,1\n", "stop_areas.txt"),
+        ("route_network.TXT", "network_id,route_id\ncity,5\n", "route_networks.txt"),
+    ],
+)
+def test_a_file_that_is_named_almost_like_one_that_is_read_is_a_mistake(
+    tmp_path: Path, run: Run, file: str, text: str, name: str
+) -> None:
+    """Passed over, its transfers, holidays or areas would be dropped; no row can be left out for it."""
+    single = {"fare_leg_rules": "leg_group_id,fare_product_id\nG,single\n"}
+    assert imports(tmp_path, run, single).returncode == 0
+    (tmp_path / "feed" / file).write_text(text, encoding="utf-8")
+    for options in ((), LEAVE_OUT):
+        told = run("policy", "import-gtfs", "feed", *options)
+        assert told.returncode == 14
+        assert f"{file}: is not read, and fares depend on {name}" in told.stderr
+        assert f"Name it {name}, or remove it." in told.stderr
+        assert "more)" not in told.stderr
+    (tmp_path / "feed" / file).write_text(text.splitlines()[0] + "\n", encoding="utf-8")
+    assert run("policy", "import-gtfs", "feed").returncode == 0, "no row, no condition"
+
+
+@pytest.mark.parametrize("kind", ["link to nothing", "folder", "pipe"])
+def test_what_is_no_file_is_not_passed_over(tmp_path: Path, run: Run, kind: str) -> None:
+    """A link whose file was moved is the file of transfers that an author believes to be there."""
+    assert imports(tmp_path, run, {"fare_leg_rules": "fare_product_id\nsingle\n"}).returncode == 0
+    place = tmp_path / "feed" / "fare_transfer_rules.txt"
+    if kind == "link to nothing":
+        place.symlink_to("moved.txt")
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        os.mkfifo(place)
+    told = run("policy", "import-gtfs", "feed", *LEAVE_OUT)
+    assert told.returncode == 14
+    assert "feed has fare_transfer_rules.txt, and it is no file that can be read" in told.stderr
 
 
 @pytest.mark.parametrize(

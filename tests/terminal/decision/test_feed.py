@@ -18,6 +18,7 @@ from terminal.errors import RegionDocumentError
 from terminal.mistakes.words import said
 from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
+from terminal.updates.parts import REGION_FILE, RegionPart
 from tests.terminal.decision.region import text_of
 from tests.terminal.decision.rider import FIRST, LAST, Rider, local, rules, trip_at
 from tests.terminal.policy.gtfs.feeds import imported
@@ -87,8 +88,13 @@ def section(folder: Path, tables: dict[str, str], destination: str = "not_used",
 def region(
     folder: Path, tables: dict[str, str], *parts: str, destination: str = "not_used", slots: str = ""
 ) -> Policy:
+    """As a terminal loads it: of the feed only the index is left."""
     text = text_of(section(folder, tables, destination), *parts, fares=FEED_FARES, slots=slots)
-    return Policy.of(parse_region(text, str(folder / "region.toml")))
+    (folder / REGION_FILE).write_text(text, "utf-8")
+    policy = RegionPart().load(folder).value
+    assert policy.document.gtfs is not None
+    assert policy.document.gtfs.tables is None
+    return policy
 
 
 def told(decision: Decision) -> tuple[str, int]:

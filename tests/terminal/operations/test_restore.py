@@ -25,7 +25,7 @@ from terminal.keys.sealing import StorageKeys
 from terminal.operations import restore as restore_module
 from terminal.operations.archive import PIECE_BYTES, BackupHeader, read_archive, read_header, write_archive
 from terminal.operations.restore import RESERVE
-from terminal.sync.link import Answer
+from terminal.sync.exchange import Answer
 from terminal.sync.wire import build_batch, encode
 from terminal.trip.shifts import open_shift
 from tests.terminal.journal.samples import committed, intent

@@ -14,7 +14,7 @@ from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
 from terminal.journal.journal import Journal
 from terminal.sync.client import SyncClient
-from terminal.sync.link import Answer
+from terminal.sync.exchange import Answer
 
 
 class StepClock:

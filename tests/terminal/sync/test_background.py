@@ -16,7 +16,8 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import Fault
 from terminal.journal.verify import verify
 from terminal.sync.background import RETENTION_MS, BackgroundSync, Backoff
-from terminal.sync.link import Answer, HttpLink
+from terminal.sync.exchange import Answer, LateLink
+from terminal.sync.link import HttpLink
 from tests.terminal.journal.filling import fill
 from tests.terminal.journal.samples import committed, day, intent
 from tests.terminal.sync.servers import request_in, server
@@ -306,3 +307,40 @@ def test_thousands_of_rows_are_caught_up_while_taps_go_on(tmp_path, collector):
     assert sum(report.uploaded for report in reports) == 5_000 + taps, "each row once"
     assert len(station.wire.batches) <= 5_000 / 200 + taps + 1
     station.journal.close()
+
+
+def test_a_link_is_made_by_the_thread_that_uploads_and_an_end_meanwhile_is_kept() -> None:
+    """No start waits for HTTP; a terminal that ends while it is loaded sends nothing any more."""
+    made: list[HeldLink] = []
+
+    class HeldLink:
+        aborted = closed = False
+
+        def upload(self, batch: bytes) -> Answer:
+            return Answer(410 if self.aborted else 200, batch)
+
+        def abort(self) -> None:
+            self.aborted = True
+
+        def close(self) -> None:
+            self.closed = True
+
+    def make() -> HeldLink:
+        made.append(HeldLink())
+        return made[-1]
+
+    late, ended = LateLink(make), LateLink(make)
+    late.close()
+    assert made == []
+    assert [late.upload(b"1"), late.upload(b"2")] == [Answer(200, b"1"), Answer(200, b"2")]
+    ended.abort()
+    assert ended.upload(b"3").status == 410
+    late.abort()
+    assert [one.aborted for one in made] == [True, True]
+    late.close()
+    assert [one.closed for one in made] == [True, False]
+
+
+def test_what_never_began_is_stopped_at_once(station: Station) -> None:
+    """A terminal whose start fails after this one."""
+    assert BackgroundSync(station.client, station.collector.clock, Backoff(random.Random(1))).stop()

@@ -11,7 +11,7 @@ from terminal.journal.checkpoint import Notary
 from terminal.journal.journal import Journal
 from terminal.journal.verify import verify
 from terminal.sync import wire
-from terminal.sync.link import Answer
+from terminal.sync.exchange import Answer
 from tests.terminal.journal.samples import day, intent
 from tests.terminal.sync.station import Collector, Station, no_answer
 

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from terminal.errors import CollectorError
-from terminal.sync.link import MAX_ANSWER_BYTES, Answer, HttpLink, LinkTooSlow
+from terminal.sync.exchange import Answer, LinkTooSlow
+from terminal.sync.link import MAX_ANSWER_BYTES, HttpLink
 from terminal.sync.wire import parse_batch
 from tests.terminal.journal.samples import day
 from tests.terminal.sync.servers import HEAD, LIMIT_S, Proxy, request_in, server, short

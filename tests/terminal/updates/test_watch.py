@@ -11,11 +11,12 @@ from threading import Event
 
 import pytest
 
+import terminal.updates.watch as watching_files
 from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, RegionDocumentError
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.updates.active import ActiveSet
-from terminal.updates.edition import Published
+from terminal.updates.edition import Published, SetPart
 from terminal.updates.parts import RegionPart, RoutesPart
 from terminal.updates.store import Offered, SetStore
 from terminal.updates.watch import SourceFile, SourceWatch
@@ -83,6 +84,39 @@ def test_a_file_of_the_same_size_and_time_is_another_file(active: ActiveSet, tmp
     watch.look()
     watch.look()
     assert waiting(active) == [2]
+
+
+@pytest.mark.parametrize("rested_ns", [-1, 10**15])
+def test_a_large_file_that_is_held_is_not_read_again_by_a_later_start(
+    rested_ns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it was written just now: what is written within one tick of the file system's clock has the same mark."""
+    monkeypatch.setattr(watching_files, "RESTED_NS", rested_ns)
+    monkeypatch.setattr(watching_files, "LARGE_BYTES", 1)
+    read: list[Path] = []
+    reading = watching_files.read_source
+
+    def noted_reading(path: Path, part: SetPart[object]) -> Published | UpdateFault:
+        read.append(path)
+        return reading(path, part)
+
+    monkeypatch.setattr(watching_files, "read_source", noted_reading)
+    file = tmp_path / "routes.toml"
+    file.write_bytes(routes(1))
+
+    def reads_of_a_start(*, afresh: bool = False) -> int:
+        read.clear()
+        with closing(opened(tmp_path / "state")) as active:
+            active.load_pending()
+            watching(active, (SetKind.ROUTES, file)).look(afresh=afresh)
+            assert (active.knows(SetKind.ROUTES), said(active)) == (True, [])
+        return len(read)
+
+    noted = rested_ns < 0
+    assert [reads_of_a_start() for _ in range(4)] == [1, 1, int(not noted), int(not noted)]
+    assert reads_of_a_start(afresh=True) == 1, "staff asked for it"
+    file.write_bytes(routes(2))
+    assert [reads_of_a_start() for _ in range(3)] == [1, 1, int(not noted)]
 
 
 def test_what_was_refused_and_is_gone_is_refused_no_more(active: ActiveSet, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -68,4 +68,4 @@ def _text_of(path: Path) -> str:
     try:
         return text_of(content_of(path, LONGEST_TEXT))
     except Unreadable as unreadable:
-        raise refusal(RegionDocumentError, [replace(unreadable.mistake, file=path.name)]) from unreadable
+        raise refusal(RegionDocumentError, unreadable.in_file(path.name)) from unreadable

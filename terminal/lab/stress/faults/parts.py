@@ -17,7 +17,7 @@ from terminal.journal.checkpoint import Signer
 from terminal.journal.journal import Journal, Pending
 from terminal.journal.records import AnyRecord, Intent
 from terminal.lab.stress.faults.plan import Kind
-from terminal.sync.link import WAIT, Answer
+from terminal.sync.exchange import WAIT, Answer
 from terminal.sync.wire import Batch, RefusalCode, build_ack, encode, parse_batch
 
 BUSY_S: Final = 30

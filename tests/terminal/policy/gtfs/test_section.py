@@ -45,6 +45,15 @@ def only(section: GtfsFares, **more: int) -> Mistake:
     return problem
 
 
+def test_the_index_is_all_that_decisions_need(tables: GtfsTables) -> None:
+    section = GtfsFares(destination=Destination.NOT_USED, tables=tables, ordinary_category="adult")
+    slim = section.without_tables()
+    assert (slim.tables, slim.is_read, section.is_read) == (None, True, True)
+    assert slim.index is section.index is slim.without_tables().index
+    assert FeedFares.of(slim) == FeedFares.of(section)
+    assert not GtfsFares(destination=Destination.NOT_USED).is_read
+
+
 def test_the_tables_are_those_of_the_pinned_file(tmp_path: Path, tables: GtfsTables) -> None:
     content = msgspec.json.encode(tables)
     (tmp_path / "city.json").write_bytes(content)
