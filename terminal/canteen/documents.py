@@ -8,7 +8,6 @@ the file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -189,7 +188,7 @@ class ListFile(msgspec.Struct, frozen=True):
         try:
             return cls(path.name, content_of(path, MOST_LIST_BYTES))
         except Unreadable as unreadable:
-            raise refusal(RosterError, [replace(unreadable.mistake, file=str(path))]) from unreadable
+            raise refusal(RosterError, unreadable.in_file(str(path))) from unreadable
 
     @property
     def json(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -152,12 +151,13 @@ def _run(
     if keep is not None or restarts:
         raise typer.BadParameter("--keep and --restarts are for --live: give it too, or leave them out")
     from terminal.cli.policy_view import RunSummary
+    from terminal.scenario.load import played_from
     from terminal.scenario.result import run as play_all
     from terminal.scenario.result import run_sales
 
     policy, tally = _policy(doc), RunSummary(json)
     for path, file in _files(policy, scenarios):
-        with _in_file(path):
+        with played_from(path):
             tally.take(path, play_all(file, policy), policy)
             tally.take_sales(path, run_sales(file, policy))
     tally.conclude()
@@ -176,12 +176,13 @@ def diff(
     """Compare two documents: what changes, and for which riders."""
     from terminal.cli.policy_view import show_changes, show_diffs
     from terminal.scenario.diff import document_changes, rider_diffs
+    from terminal.scenario.load import played_from
     from terminal.scenario.result import require_region
 
     before, after = _policy(old), _policy(new)
     show_changes(document_changes(before.document, after.document), json)
     for path, file in _files(before, scenarios):
-        with _in_file(path):
+        with played_from(path):
             require_region(file, before)
             require_region(file, after)
             show_diffs(path, list(rider_diffs(file, before, after)), len(file.scenarios), before, after, json)
@@ -201,12 +202,12 @@ def explain(
 ) -> None:
     """Explain each decision of a scenario step by step: rule, inputs, effect."""
     from terminal.cli.policy_view import show_explained
-    from terminal.scenario.load import load_scenarios, split_reference
+    from terminal.scenario.load import load_scenarios, played_from, split_reference
 
     policy = _policy(doc)
     path, number, tap = split_reference(scenario)
     file = load_scenarios(path)
-    with _in_file(path):
+    with played_from(path):
         show_explained(file, number, tap, policy, language, json)
 
 
@@ -364,14 +365,3 @@ def _files(policy: Policy, paths: list[Path] | None) -> list[tuple[Path, Scenari
 
     files = scenario_files(paths or supplied_scenarios(policy.document.header.id))
     return [(path, load_scenarios(path)) for path in files]
-
-
-@contextmanager
-def _in_file(path: Path) -> Iterator[None]:
-    """Puts the file's name before what is wrong in it."""
-    from terminal.errors import ScenarioFileError
-
-    try:
-        yield
-    except ScenarioFileError as error:
-        raise ScenarioFileError(f"{path}: {error.what}", error.advice) from error

@@ -11,11 +11,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from terminal.app.output import print_json
-from terminal.errors import ScenarioFileError, ScenariosDiffer, TerminalError
+from terminal.errors import Mistake, ScenariosDiffer, TerminalError
 from terminal.lab.live.play import LiveFile, LiveScenario, PlayedLive, play_live
 from terminal.policy.policy import Policy
-from terminal.scenario.load import load_scenarios, scenario_files, split_reference, supplied_scenarios
+from terminal.scenario.load import (
+    load_scenarios,
+    played_from,
+    scenario_files,
+    split_reference,
+    supplied_scenarios,
+)
+from terminal.scenario.mistakes import PlayMistake, unplayable
 from terminal.scenario.result import require_region
+from terminal.scenario.schema import ScenarioFile
 from terminal.scenario.words import place
 
 
@@ -78,18 +86,22 @@ def play_all(
     with _folder(keep) as folder:
         for number, (path, wanted) in enumerate(_wanted(policy, references).items(), start=1):
             file = load_scenarios(path)
-            require_region(file, policy)
-            numbers = sorted(wanted) or list(range(1, len(file.scenarios) + 1))
-            if numbers[-1] > len(file.scenarios):
-                raise ScenarioFileError(
-                    f"{path}: no scenario #{numbers[-1]}", f"The file holds {len(file.scenarios)}."
-                )
-            try:
+            with played_from(path):
+                require_region(file, policy)
+                numbers = _numbers(file, wanted)
                 played = play_live(file, policy, document, folder / str(number), numbers, restarts=restarts)
-            except ScenarioFileError as error:
-                raise ScenarioFileError(f"{path}: {error.what}", error.advice) from error
             tally.take(path, played, 0 if wanted else len(file.sales), policy)
     tally.conclude()
+
+
+def _numbers(file: ScenarioFile, wanted: set[int]) -> list[int]:
+    """The scenarios that are asked for, all of them where none is named."""
+    held = len(file.scenarios)
+    numbers = sorted(wanted) or list(range(1, held + 1))
+    if not 1 <= numbers[0] <= numbers[-1] <= held:
+        missing = numbers[-1] if numbers[-1] > held else numbers[0]
+        raise unplayable(Mistake("", PlayMistake.NO_SCENARIO, {"number": missing, "count": held}))
+    return numbers
 
 
 def _wanted(policy: Policy, references: Sequence[Path] | None) -> dict[Path, set[int]]:

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from cardproto.resident.records.event import MOST_INSIDE
 from terminal.app.knows import said_of
 from terminal.app.output import print_json
-from terminal.errors import ScenarioFileError, ScenariosDiffer
+from terminal.errors import Mistake, ScenariosDiffer
 from terminal.money import money
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.journeys.checks import persons_held, reserve_unit_minor
@@ -21,6 +21,7 @@ from terminal.policy.policy import Policy
 from terminal.policy.unpriced import UnpricedRides, unpriced
 from terminal.scenario.compare import Difference
 from terminal.scenario.diff import Change, RiderDiff
+from terminal.scenario.mistakes import PlayMistake, unplayable
 from terminal.scenario.play import play
 from terminal.scenario.result import Miss, Result, SaleResult, as_builtins
 from terminal.scenario.schema import ScenarioFile
@@ -182,12 +183,14 @@ def show_explained(
 ) -> None:
     """Each decision of one scenario, or of all, step by step."""
     if number is not None and not 1 <= number <= len(file.scenarios):
-        raise ScenarioFileError(f"no scenario #{number}", f"The file holds {len(file.scenarios)}.")
+        values = {"number": number, "count": len(file.scenarios)}
+        raise unplayable(Mistake("", PlayMistake.NO_SCENARIO, values))
     for index in range(1, len(file.scenarios) + 1) if number is None else (number,):
         scenario = file.scenarios[index - 1]
         shown = [played for played in play(file, index, policy) if tap in (None, played.tap)]
         if not shown:
-            raise ScenarioFileError(f"no tap {tap} in #{index}", f"It has {len(scenario.taps)}.")
+            asked = {"tap": tap or 0, "number": index, "count": len(scenario.taps)}
+            raise unplayable(Mistake(f"scenarios[{index - 1}]", PlayMistake.NO_TAP, asked))
         if json:
             for played in shown:
                 print_json({"scenario": index, "name": scenario.name, **as_builtins(played, policy)})

@@ -37,7 +37,6 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -177,9 +176,9 @@ def load_file_keys(
     try:
         data = toml_of(text_of(content_of(path), private=True), private=True)
     except Unreadable as unreadable:
-        if unreadable.mistake.code is FileMistake.ABSENT:
+        if unreadable.mistakes[0].code is FileMistake.ABSENT:
             raise KeyFileError(f"no key file {path}", ADVICE) from None
-        raise refusal(KeyFileError, [replace(unreadable.mistake, file=f"key file {path}")]) from None
+        raise refusal(KeyFileError, unreadable.in_file(f"key file {path}")) from None
     if data.get("environment") != LABORATORY:
         raise KeyFileError(
             f"key file {path} is not marked as laboratory keys",

@@ -6,7 +6,6 @@ A sound file costs one parse and its checks. Lines, entries' names and words are
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -29,7 +28,7 @@ def read(form: FileForm[Shape], path: Path, called: str = "", *, json: bool = Fa
     try:
         content = content_of(path, form.most_bytes)
     except Unreadable as unreadable:
-        raise _refusal(form.error, [replace(unreadable.mistake, file=name)]) from unreadable
+        raise _refusal(form.error, unreadable.in_file(name)) from unreadable
     return parsed(form, content, name, json=json)
 
 

@@ -27,7 +27,7 @@ def mistakes_in(
     try:
         raw = form.raw(content, json=json)
     except Unreadable as unreadable:
-        return (replace(unreadable.mistake, file=name),)
+        return unreadable.in_file(name)
     too_much = sized(raw)
     found = [too_much] if too_much else list(form.beforehand(raw)) or _found(form, raw)
     return _placed(form, found, raw, _lines(content, found, json=json), name)

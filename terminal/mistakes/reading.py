@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,9 +36,6 @@ _BINARY: Final = b"\0"
 _WIDE: Final = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _LONG_KEY: Final = re.compile(
     rf"""(?<![\w.-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MOST_DEPTH}}}"""
-)
-_AT: Final = re.compile(
-    r"^(?P<says>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL
 )
 _JSON_AT: Final = re.compile(r" \(byte (\d+)\)$")
 
@@ -75,35 +73,6 @@ class FileMistake(MistakeCode):
         N_("byte {byte} here is not UTF-8"),
         N_('Save the file as UTF-8: in Notepad "Save as", encoding UTF-8.'),
     )
-    NOT_TOML = "not_toml", N_("this is not TOML: {says}"), N_("Correct that line.")
-    TWICE = (
-        "twice",
-        N_("{key} is stated a second time, first on line {first}"),
-        N_("Keep one of them. Several tables of one name begin with [[{key}]] each."),
-    )
-    UNTERMINATED = "unterminated", N_("a text in quotes does not end"), N_("Add the closing quotation mark.")
-    UNCLOSED = "unclosed", N_("a list or table that was opened does not end"), N_("Add the closing bracket.")
-    NO_VALUE = (
-        "no_value",
-        N_("what stands here is no value of TOML"),
-        N_('Write text in quotes ("…"), numbers plainly, true or false, dates as 2026-09-01.'),
-    )
-    NO_STATEMENT = (
-        "no_statement",
-        N_("this line is neither [table] nor key = value"),
-        N_("Begin comments with #, and text over several lines with three quotation marks."),
-    )
-    NO_EQUALS = "no_equals", N_("a key without ="), N_("Write key = value.")
-    AFTER_VALUE = (
-        "after_value",
-        N_("something follows the value on its line"),
-        N_("Put one key on a line; a decimal number has a point, not a comma."),
-    )
-    BACKSLASH = (
-        "backslash",
-        N_("a backslash in a text in double quotes"),
-        N_("Write it twice, or use single quotes: 'C:\\cards'."),
-    )
     NOT_JSON = "not_json", N_("this is not JSON: {says}"), N_("Correct that line.")
     NO_TABLE = "no_table", N_("the file holds no table"), N_("Begin it with a table.")
     TOO_DEEP = (
@@ -120,28 +89,16 @@ class FileMistake(MistakeCode):
     )
 
 
-_SAID: Final = (
-    ("Unterminated string", FileMistake.UNTERMINATED),
-    ("Illegal character '\\n'", FileMistake.UNTERMINATED),
-    ("Illegal character '\\r'", FileMistake.UNTERMINATED),
-    ("Expected \"'", FileMistake.UNTERMINATED),
-    ("Expected newline or end of document", FileMistake.AFTER_VALUE),
-    ("Unclosed", FileMistake.UNCLOSED),
-    ("Invalid value", FileMistake.NO_VALUE),
-    ("Invalid date or datetime", FileMistake.NO_VALUE),
-    ("Invalid statement", FileMistake.NO_STATEMENT),
-    ("Expected '='", FileMistake.NO_EQUALS),
-    ("Unescaped '\\'", FileMistake.BACKSLASH),
-)
-_TWICE: Final = ("Cannot overwrite a value", "Cannot declare", "Duplicate inline table key", "Cannot mutate")
-
-
 class Unreadable(Exception):
-    """What stops reading: one mistake that hides all that comes after it."""
+    """What stops reading: mistakes that hide all others."""
 
-    def __init__(self, mistake: Mistake) -> None:
-        super().__init__(mistake.code)
-        self.mistake = mistake
+    def __init__(self, *mistakes: Mistake) -> None:
+        super().__init__(mistakes[0].code)
+        self.mistakes = mistakes
+
+    def in_file(self, name: str) -> tuple[Mistake, ...]:
+        """The mistakes with the file's name."""
+        return tuple(replace(one, file=name) for one in self.mistakes)
 
 
 def _stop(code: FileMistake, line: int | None = None, **values: int | str) -> Unreadable:
@@ -219,7 +176,9 @@ def toml_of(text: str, *, private: bool = False) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Unreadable(_not_toml(str(error), text, private=private)) from error
+        from terminal.mistakes.syntax import syntax_mistakes  # noqa: PLC0415 only needed when something is wrong
+
+        raise Unreadable(*syntax_mistakes(str(error), text, private=private)) from error
     except RecursionError as error:
         raise _stop(FileMistake.TOO_DEEP, most=MOST_DEPTH) from error
     except ValueError as error:
@@ -236,27 +195,6 @@ def _require_short_keys(text: str) -> None:
 def _line_of_digits(text: str) -> int | None:
     found = re.search(r"[\d_]{400}", text)
     return None if found is None else 1 + text.count("\n", 0, found.start())
-
-
-def _not_toml(says: str, text: str, *, private: bool) -> Mistake:
-    at = _AT.match(says)
-    line = int(at["line"]) if at and at["line"] else 1 + text.rstrip("\n").count("\n")
-    problem = at["says"] if at else says
-    if problem.startswith(_TWICE) and at and at["line"]:
-        return _twice(text, line, int(at["column"]), private=private)
-    for begins, code in _SAID:
-        if problem.startswith(begins):
-            return Mistake("", code, line=line)
-    return Mistake("", FileMistake.NOT_TOML, {"says": "…" if private else problem}, line=line)
-
-
-def _twice(text: str, line: int, column: int, *, private: bool) -> Mistake:
-    from terminal.mistakes.toml_lines import statement_at  # noqa: PLC0415 only needed when something is wrong
-
-    place, begins, before = statement_at(text, line, column)
-    first = next((before[place[:n]] for n in range(len(place), 0, -1) if place[:n] in before), begins)
-    key = ".".join(str(part) for part in place if isinstance(part, str))
-    return Mistake("", FileMistake.TWICE, {"key": "…" if private else key, "first": first}, line=begins)
 
 
 def json_of(content: bytes, *, private: bool = False) -> dict[str, Any]:

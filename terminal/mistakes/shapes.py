@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from msgspec import inspect
 
+from terminal.mistakes.reading import MOST_MISTAKES
 from terminal.mistakes.values import (
     Mended,
     ShapeMistake,
@@ -102,7 +103,7 @@ def _of_no_kind(found: Mended, kinds: list[inspect.StructType], value: dict[str,
     """A table whose kind is missing or unknown, as the kind that it is nearest to."""
     key, known = str(kinds[0].tag_field), sorted(str(one.tag) for one in kinds)
     said = value.get(key)
-    near = get_close_matches(said, known, 1) if isinstance(said, str) else []
+    near = _near(found, said, known) if isinstance(said, str) else []
     at, listed = join(path, key), ", ".join(known)
     if key not in value:
         found.note(path, ShapeMistake.MISSING_KIND, key=key, known=listed)
@@ -147,7 +148,7 @@ def _called(found: Mended, kind: inspect.StructType, value: dict[str, Any], path
         if key in called or key == kind.tag_field or not kind.forbid_unknown_fields:
             continue
         free = [name for name in known if name not in called]
-        near = get_close_matches(key, free, 1) or get_close_matches(key, known, 1)
+        near = _near(found, key, free) or _near(found, key, known)
         if near:
             found.note(join(path, key), ShapeMistake.UNKNOWN_KEY_NEAR, key=_name(found, key), near=near[0])
         else:
@@ -156,6 +157,11 @@ def _called(found: Mended, kind: inspect.StructType, value: dict[str, Any], path
         if near and near[0] in free:
             called[near[0]] = key
     return called
+
+
+def _near(found: Mended, word: str, known: list[str]) -> list[str]:
+    """The one of `known` that was meant; not looked for, a slow thing, where the mistake will not be said any more."""
+    return [] if len(found.mistakes) >= MOST_MISTAKES else get_close_matches(word, known, 1)
 
 
 def _name(found: Mended, key: str) -> str:
@@ -203,8 +209,11 @@ def _no_list(found: Mended, item: inspect.Type, value: Any, path: str) -> None:
     if isinstance(value, dict) and isinstance(first_kind(item), inspect.StructType):
         found.note(path, ShapeMistake.NEEDS_TABLES, path=_header(path))
         return
-    inside = value if isinstance(value, str | int) else example(item, found.around)
-    found.note(path, ShapeMistake.NEEDS_LIST, given=found.given(value), example=f"[{written(inside)}]")
+    if isinstance(value, str):
+        inside: list[Any] = [one.strip() for one in re.split("[,;]", value)]
+    else:
+        inside = [value if isinstance(value, int) else example(item, found.around)]
+    found.note(path, ShapeMistake.NEEDS_LIST, given=found.given(value), example=written(inside))
 
 
 def _has_length(found: Mended, least: int | None, most: int | None, length: int, path: str) -> bool:

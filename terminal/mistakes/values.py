@@ -39,7 +39,7 @@ _WORDS: Final = (
     "deny:1",
 )
 """Of which each form that a document asks for takes one."""
-_DECIMAL: Final = re.compile(r"^\s*(-?\d{1,9})(?:[.,](\d{1,6}))?\s*\D{0,8}$")
+_DECIMAL: Final = re.compile(r"^\s*(-?\d{1,9})(?:[.,](\d{1,6}))?\s*([^\d\s]\D{0,7})?$")
 
 
 class ShapeMistake(MistakeCode):
@@ -222,11 +222,35 @@ def _whole(found: Mended, kind: inspect.IntType, value: Any, path: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         money = kind.le == LARGEST_MINOR or path.endswith("_minor")
         if not (money and _money(found, value, path)):
-            whole = isinstance(value, float) and value.is_integer() and abs(value) < _BIG
-            near = str(int(value)) if whole else written(example(kind, found.around))
+            meant = whole_number(value, path)
+            near = written(example(kind, found.around) if meant is None or found.around.private else meant)
             found.note(path, ShapeMistake.NEEDS_NUMBER, given=found.given(value), example=near)
         return
     _range(found, kind, value, path)
+
+
+_UNITS: Final = (("s", 1), ("с", 1), ("m", 60), ("м", 60), ("h", 3600), ("ч", 3600))
+"""By how seconds, minutes and hours begin."""
+_COUNTED: Final = re.compile(r"\s*(-?\d{1,9}(?:[.,]\d{1,6})?)\s*([^\W\d]*)\.?\s*(%?)\s*")
+
+
+def whole_number(value: object, path: str) -> int | None:
+    """The whole number that is meant at `path` by something else, as far as that can be seen."""
+    if isinstance(value, time):
+        seconds = (value.hour * 60 + value.minute) * 60 + value.second
+        return seconds if path.endswith("_s") else value.hour if path.endswith("hour") else None
+    if isinstance(value, float):
+        share = path.endswith("percent") and 0 < value < 1
+        whole = value * 100 if share else value
+        return int(whole) if whole.is_integer() and abs(whole) < _BIG else None
+    match = _COUNTED.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    factor = next((factor for begins, factor in _UNITS if match[2].lower().startswith(begins)), None)
+    if match[2] and (factor is None or not path.endswith("_s")):
+        return None
+    number = Decimal(match[1].replace(",", ".")) * (factor or 1)
+    return int(number) if number == number.to_integral_value() else None
 
 
 def _range(found: Mended, kind: inspect.IntType | inspect.FloatType, value: float, path: str) -> None:
@@ -241,12 +265,9 @@ def _range(found: Mended, kind: inspect.IntType | inspect.FloatType, value: floa
 
 def _money(found: Mended, value: Any, path: str) -> bool:
     """Notes an amount that is written with decimals, where `value` is one."""
-    match = (
-        _DECIMAL.match(repr(value) if isinstance(value, float) else value)
-        if isinstance(value, float | str)
-        else None
-    )
-    if match is None or (isinstance(value, str) and match[2] is None):
+    written_as = repr(value) if isinstance(value, float) else value if isinstance(value, str) else ""
+    match = _DECIMAL.match(re.sub(r"(?<=\d)[ \u00a0](?=\d{3}(?!\d))", "", written_as))
+    if match is None or (isinstance(value, str) and match[2] is None and not match[3]):
         return False
     around = found.around
     amount = Decimal(f"{match[1]}.{match[2] or 0}").scaleb(around.decimals)

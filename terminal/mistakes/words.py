@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from terminal.errors import DocumentError, Mistake
 from terminal.mistakes.places import steps_of
 from terminal.texts import translator
 
+Refusal = TypeVar("Refusal", bound=DocumentError)
 ENGLISH: Final = "en"
 THING: Final = "thing"
 """The value that says what a name stands for, a word of the catalogues itself."""
@@ -75,7 +76,7 @@ def as_data(mistake: Mistake, language: str = ENGLISH) -> dict[str, Any]:
     }
 
 
-def refusal(error: type[DocumentError], mistakes: Iterable[Mistake]) -> DocumentError:
+def refusal(error: type[Refusal], mistakes: Iterable[Mistake]) -> Refusal:
     """The error that carries `mistakes`, of which there is one at least; its sentence says the first."""
     found = tuple(mistakes)
     what, advice = said(found[0])

@@ -68,6 +68,10 @@ class Right(StrEnum):
     PURSE = "purse"
 
 
+BOUGHT: Final = frozenset({Right.PASS, Right.PACK, Right.PLAN})
+"""Rights that only a contract gives."""
+
+
 class Weekday(StrEnum):
     """Days of the week, in order."""
 
@@ -91,6 +95,7 @@ class Thing(StrEnum):
     COUNTER = N_("counter")
     FARE_MEDIUM = N_("fare medium")
     MEAL_KIND = N_("meal kind")
+    PRODUCT = N_("product")
     RIDER_CATEGORY = N_("rider category")
     TIMEFRAME = N_("timeframe")
     TRANSFER = N_("transfer")

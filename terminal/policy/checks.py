@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from terminal.errors import Mistake
 from terminal.money import DECIMALS
@@ -50,11 +50,23 @@ def _header(document: RegionDocument) -> Iterator[Mistake]:
     if header.issued_at is not None and header.issued_at > header.valid_to:
         yield Mistake("header.issued_at", RuleMistake.ISSUED_TOO_LATE)
     if header.currency not in DECIMALS:
-        yield Mistake("header.currency", RuleMistake.UNKNOWN_CURRENCY, {"currency": header.currency})
+        yield Mistake("header.currency", RuleMistake.UNKNOWN_CURRENCY, _currency(header.currency))
     try:
         ZoneInfo(header.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        yield Mistake("header.time_zone", RuleMistake.UNKNOWN_TIME_ZONE, {"zone": header.time_zone})
+        yield Mistake("header.time_zone", RuleMistake.UNKNOWN_TIME_ZONE, _zone(header.time_zone))
+
+
+def _currency(written: str) -> dict[str, int | str]:
+    code = written.upper()
+    return {"currency": written, "near": code if code in DECIMALS else "RUB, EUR or KZT"}
+
+
+def _zone(written: str) -> dict[str, int | str]:
+    """With the zone of the city that is written alone."""
+    city = f"/{written.rpartition('/')[2].strip().replace(' ', '_')}".casefold()
+    near = min((name for name in available_timezones() if name.casefold().endswith(city)), default="")
+    return {"zone": written, "near": near or "Europe/Volgograd"}
 
 
 def _messages(document: RegionDocument) -> Iterator[Mistake]:

@@ -19,7 +19,6 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2s, sha256
@@ -42,6 +41,8 @@ HASH_BYTES: Final = 8
 LONGEST_KEY: Final = blake2s.MAX_KEY_SIZE
 BUCKET_BITS: Final = 12
 """By so many first bits of their hashes records are found: of a million, in one place are some 250."""
+NOT_IN_BUCKET: Final = 16 - BUCKET_BITS
+"""How many of the first 16 bits say nothing of the bucket."""
 LARGEST_VERSION: Final = 0xFFFFFFFF
 VERSION_DIGITS: Final = 16
 """How much of a list's digest stands in its name."""
@@ -146,10 +147,13 @@ class KeyedFile:
 
         Only the records whose hashes begin with the same `BUCKET_BITS` are looked through.
         """
-        wanted, size = self._hash(identity), self._bytes
-        bucket = (wanted[0] << 8 | wanted[1]) >> 16 - BUCKET_BITS
-        records = self._map[self._buckets[bucket] : self._buckets[bucket + 1]]
+        wanted, begins = self._hash(identity), self._buckets
+        bucket = int.from_bytes(wanted[:2], "big") >> NOT_IN_BUCKET
+        records = self._map[begins[bucket] : begins[bucket + 1]]
         place = records.find(wanted)
+        if place < 0:  # as on nearly every tap
+            return None
+        size = self._bytes
         while place >= 0:
             if place % size == 0:
                 return records[place + HASH_BYTES : place + size]
@@ -218,7 +222,7 @@ def entries_of(
             except RowWrong as wrong:
                 found.append(Mistake("", wrong.code, wrong.values, str(path), rows.line_num))
     except Unreadable as unreadable:
-        raise refusal(RegionDocumentError, [replace(unreadable.mistake, file=str(path))]) from None
+        raise refusal(RegionDocumentError, unreadable.in_file(str(path))) from None
     except csv.Error:  # what it says quotes the file
         found.append(Mistake("", RowMistake.NO_CSV, {}, str(path)))
     if found:

@@ -66,17 +66,21 @@ def _tables(raw: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
-_NAMES: Final[frozenset[MistakeCode]] = frozenset(
+_UNKNOWN: Final[frozenset[MistakeCode]] = frozenset(
+    {NameMistake.UNKNOWN, NameMistake.UNKNOWN_NEAR, NameMistake.NONE_KNOWN}
+)
+_NOT_USED: Final[frozenset[MistakeCode]] = frozenset(
     {
-        NameMistake.UNKNOWN,
-        NameMistake.UNKNOWN_NEAR,
-        NameMistake.NONE_KNOWN,
         RuleMistake.TIMEFRAME_NOT_USED,
         RuleMistake.CALENDAR_NOT_USED,
         RuleMistake.TRANSFER_NOT_OPENED,
         RuleMistake.GRACE_FOR_NONE,
     }
 )
+_NAMELESS: Final = frozenset(
+    {"header", "messages", "profiles", "ages", "guards", "vehicle", "fares", "products"}
+)
+"""Tables without names that others refer to; but they may refer to those of others."""
 _UNITS: Final[frozenset[MistakeCode]] = frozenset(
     {
         RuleMistake.DOES_NOT_FIT,
@@ -138,7 +142,9 @@ def follows(path: str) -> frozenset[MistakeCode]:
     steps = steps_of(path)
     codes = _OF_TABLE.get(str(steps[0]), frozenset()) if steps else frozenset()
     named = len(steps) < 2 or isinstance(steps[-1], int) or steps[-1] in _NAMED_BY
-    return codes | _NAMES if named else codes
+    if not named:
+        return codes
+    return codes | _NOT_USED | (frozenset() if steps and steps[0] in _NAMELESS else _UNKNOWN)
 
 
 REGION: Final = FileForm(

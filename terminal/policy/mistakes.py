@@ -61,12 +61,12 @@ class RuleMistake(MistakeCode):
     UNKNOWN_CURRENCY = (
         "unknown_currency",
         N_('unknown currency "{currency}"'),
-        N_("Use a code of ISO 4217 such as RUB, EUR or KZT: the purse on the card counts its minor units."),
+        N_("Use a code of ISO 4217 such as {near}: the purse on the card counts its minor units."),
     )
     UNKNOWN_TIME_ZONE = (
         "unknown_time_zone",
         N_('unknown time zone "{zone}"'),
-        N_("Use a name of the IANA database such as Europe/Volgograd."),
+        N_("Use a name of the IANA database such as {near}."),
     )
     NO_LANGUAGE = ("no_language", N_("no language"), N_("Name at least one of {known}."))
     UNKNOWN_LANGUAGE = ("unknown_language", N_('no texts in "{language}"'), N_("Use {known}."))

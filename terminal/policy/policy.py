@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from terminal.policy.base import BOUGHT, Right
 from terminal.policy.counters.index import CardCounters, Counter
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
 from terminal.policy.document.schema import RegionDocument
@@ -92,6 +93,10 @@ class Policy(Struct, frozen=True):
     """Which document decided ("demo:1"), as the journal records it."""
     card: CardCounters
     """What the card counts, as the document splits its bits."""
+    rights: tuple[Right, ...]
+    """What may cover a ride on the bus, in the order the profile states (K-02)."""
+    rights_unbought: tuple[Right, ...]
+    """The same without what only a contract gives."""
     fares: FareBook
     gtfs: FeedFares | None
     """The feed the fares come from, where they do."""
@@ -133,6 +138,8 @@ class Policy(Struct, frozen=True):
             ends_at=document.header.valid_to.astimezone(UTC),
             tariff=f"{document.header.id}:{document.header.version}",
             card=counters,
+            rights=document.profiles.bus.rights,
+            rights_unbought=tuple(right for right in document.profiles.bus.rights if right not in BOUGHT),
             fares=FareBook.of(document.fares, zones, timeframes),
             gtfs=None if document.gtfs is None else FeedFares.of(document.gtfs),
             concessions=concessions_of(document, counters, zones),

@@ -7,7 +7,7 @@ rider does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from itertools import islice, product
 from typing import Final, NamedTuple
@@ -17,27 +17,28 @@ from terminal.policy.document.fares import AnyFareRule, FareSource, FareStep, Fl
 from terminal.policy.document.journeys import UnknownBoarding
 from terminal.policy.document.schema import RegionDocument, UnknownFare
 from terminal.policy.fares.checks import tables
-from terminal.policy.gtfs.charging import fare_of
 from terminal.policy.gtfs.fares import FeedFares
+from terminal.policy.gtfs.index import Prices
 from terminal.policy.gtfs.places import Keys
 from terminal.policy.gtfs.section import Destination
-from terminal.policy.gtfs.services import ServiceWindow
-from terminal.policy.gtfs.state import OpenRide
+from terminal.policy.gtfs.services import Service, ServiceWindow
+from terminal.policy.gtfs.settling import settle
+from terminal.policy.gtfs.state import Journey, OpenRide
 
 ANY: Final = "*"
 """Whatever route, mode, place or time it is, known or not."""
 NOT_KNOWN: Final = "?"
 """No place is named, or the vehicle does not say where it is."""
 MOST_LISTED: Final = 100
+WEEK_DAYS: Final = 7
 MOST_LOOKED_AT: Final = 100_000
 """Rides of a feed: it takes some seconds."""
-MOST_DAYS: Final = 400
-"""Of the document's time: every weekday, season and holiday is among them."""
 
 
 class UnpricedRide(NamedTuple):
     """Rides refused with "fare unknown". `route` is a route, or a network of a feed; `begins` and `ends` name a zone of
-    the document or areas of the feed; `when` is a timeframe, "!" before it: outside it, or a time at which it is so.
+    the document or areas of the feed; `when` is a timeframe, "!" before it: outside it, or a time at which it is so;
+    before that of a feed ">" with a leg group: as a transfer from a ride of that group.
     """
 
     route: str
@@ -131,20 +132,56 @@ def _of_feed(document: RegionDocument) -> Iterator[UnpricedRide]:
     fares = FeedFares.of(section)
     if fares.fallback_minor is not None:
         return
-    media = [fares.medium(name) for name in document.profiles.bus.media]
+    media = {fares.medium(name) for name in document.profiles.bus.media}
+    prices = [fares.index.prices_of(fares.rider(), medium) for medium in media]
     header = document.header
     moments = _moments(fares, header.valid_from, header.valid_to)
+    changes = list(_changes(fares))
     looked = 0
     for ride, names in _rides(fares):
         for moment, when in moments:
-            looked += 1
+            looked += 1 + len(changes)
             if looked > MOST_LOOKED_AT:
                 yield _LOOK_FURTHER
                 return
-            begun = OpenRide(ride.network, ride.network, ride.origin, moment, moment, ride.end)
-            if any(fare_of(fares, begun, fares.rider(), medium) is None for medium in media):
-                yield names._replace(when=when if len(moments) > 1 else ANY)
+            after = _refused(fares, prices, ride, moment, changes)
+            if after is not None:
+                yield names._replace(when=" ".join(filter(None, (after, when * (len(moments) > 1)))) or ANY)
                 break
+
+
+def _refused(
+    fares: FeedFares, prices: Sequence[Prices], ride: _FeedRide, moment: int, changes: Sequence[_FeedChange]
+) -> str | None:
+    """Of a ride at this moment, after what it has no fare for some medium: "" alone, ">G" after a ride of group G;
+    None: it always has one.
+    """
+    begun = OpenRide(ride.network, ride.network, ride.origin, moment, moment, ride.end)
+    if any(settle(fares, of, None, begun) is None for of in prices):
+        return ""
+    for change in changes:
+        before = Journey(change.group, change.product, 0, 0, moment, moment, moment, moment)
+        if any(settle(fares, of, before, begun) is None for of in prices):
+            return change.name
+    return None
+
+
+class _FeedChange(NamedTuple):
+    group: int
+    product: int
+    name: str
+
+
+def _changes(fares: FeedFares) -> Iterator[_FeedChange]:
+    """After what rides a leg rule for transfers alone may take the place of those that are for every ride."""
+    index = fares.index
+    rules = [rule for bucket in index.leg_rules.values() for rule in bucket]
+    if not any(rule.transfer_only for rule in rules):
+        return
+    legs = {(rule.group, rule.product) for rule in rules}
+    for group, sold in sorted(legs):
+        if index.transfers_from(group):
+            yield _FeedChange(group, sold, f">{index.groups[group]}")
 
 
 class _FeedRide(NamedTuple):
@@ -184,15 +221,31 @@ def _moments(fares: FeedFares, valid_from: datetime, valid_to: datetime) -> Sequ
     windows = [window for frame in fares.index.timeframes for window in frame]
     found: dict[int, str] = {}
     for zone in {origin.zone for origin in fares.index.places.origins}:
-        first = valid_from.astimezone(zone).date()
-        days = min((valid_to.astimezone(zone).date() - first).days + 1, MOST_DAYS)
+        first, last = valid_from.astimezone(zone).date(), valid_to.astimezone(zone).date()
         seen: set[tuple[ServiceWindow, ...]] = set()
-        for day in (first + timedelta(days=offset) for offset in range(days if windows else 1)):
+        for day in _days(windows, first, last):
             held = tuple(window for window in windows if window.service.runs_on(day))
             if held not in seen:
                 seen.add(held)
                 found |= dict(_moment(day, second, zone) for second in _borders(held))
     return sorted(found.items())
+
+
+def _days(windows: Iterable[ServiceWindow], first: date, last: date) -> list[date]:
+    """Of the days from `first` to `last` one at least of every kind: each date on which a service begins, has ended or
+    has an exception, with the week after it. Until the next such date all weeks are alike.
+    """
+    edges = {first.toordinal()}
+    for service in {window.service for window in windows}:
+        edges |= _edges(service)
+    days = {edge + offset for edge in edges for offset in range(WEEK_DAYS + 1)}
+    return [date.fromordinal(day) for day in sorted(days) if first.toordinal() <= day <= last.toordinal()]
+
+
+def _edges(service: Service) -> set[int]:
+    dates = (service.first, *service.added, *service.removed)
+    own = {*(day.toordinal() for day in dates), service.last.toordinal() + 1}
+    return own if service.also is None else own | _edges(service.also)
 
 
 def _borders(held: Sequence[ServiceWindow]) -> list[int]:

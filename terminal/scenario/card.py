@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, time
+from datetime import date, datetime, time
 from typing import Final, TypeVar
 
 from cardproto.errors import FormatError
-from cardproto.resident.records.event import FIRST_AT, Event, EventKind, PaidBy, build_event, parse_event
+from cardproto.resident.records.event import (
+    FIRST_AT,
+    LAST_AT,
+    Event,
+    EventKind,
+    PaidBy,
+    build_event,
+    parse_event,
+)
 from cardproto.resident.records.rights import (
     CONCESSION_SLOTS,
     CONTRACT_SLOTS,
@@ -20,17 +28,24 @@ from cardproto.resident.records.rights import (
     Contract,
     Rights,
     build_rights,
+    day_of,
     parse_rights,
 )
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.tap import of_boarding, rebase
-from terminal.errors import ScenarioFileError
+from terminal.errors import Mistake
+from terminal.policy.base import Thing, unknown
 from terminal.policy.grants import GrantTable
+from terminal.policy.mistakes import NameMistake
 from terminal.policy.policy import Policy
+from terminal.scenario.mistakes import PlayMistake, mistakes_at, unplayable
 from terminal.scenario.schema import Bought, Card, Grant, IssuingPointVisit, LastEvent
 from terminal.trip.facts import Trip
 
 T = TypeVar("T")
+FIRST_DAY: Final = day_of(0)
+LAST_DAY: Final = day_of(0xFFFF)
+"""The days a card can state."""
 UID: Final = bytes(7)
 PSEUDONYM: Final = b"scenario"
 ISSUING_POINT: Final = 0xFFFFF
@@ -39,6 +54,7 @@ ISSUING_POINT: Final = 0xFFFFF
 
 def new_card(card: Card, policy: Policy) -> CardSnapshot:
     """The card as the first tap finds it."""
+    _require_storable(card)
     region = policy.document.header.region if card.region is None else card.region
     rights = Rights(
         region=region,
@@ -53,6 +69,28 @@ def new_card(card: Card, policy: Policy) -> CardSnapshot:
         contracts=_slots(map(_contract, card.contracts), CONTRACT_SLOTS),
     )
     return _as_stored(rights, _last_event(card, policy))
+
+
+def _require_storable(card: Card) -> None:
+    """Days and moments that a card can state."""
+    days: dict[str, date | None] = {
+        name: getattr(card, name) for name in ("valid_from", "valid_to", "issued_on")
+    }
+    for path, slots in {"concessions": card.concessions, "contracts": card.contracts}.items():
+        for index, one in enumerate(slots):
+            days |= {f"{path}[{index}].{name}": getattr(one, name) for name in ("valid_from", "valid_to")}
+    found = [
+        Mistake(
+            path, NameMistake.OUT_OF_REACH, {"year": day.year, "first": FIRST_DAY.year, "last": LAST_DAY.year}
+        )
+        for path, day in days.items()
+        if day is not None and not FIRST_DAY <= day <= LAST_DAY
+    ]
+    if card.last is not None and not FIRST_AT.year <= card.last.at.year < LAST_AT.year:
+        reach: dict[str, int | str] = {"first": FIRST_AT.year, "last": LAST_AT.year - 1}
+        found.append(Mistake("last.at", NameMistake.OUT_OF_REACH, reach | {"year": card.last.at.year}))
+    if found:
+        raise unplayable(*found)
 
 
 def listed(card: Card) -> GrantTable:
@@ -122,7 +160,7 @@ def _as_stored(rights: Rights, event: Event) -> CardSnapshot:
     try:
         return CardSnapshot(UID, parse_rights(build_rights(rights)), parse_event(build_event(event)))
     except (FormatError, OverflowError) as error:
-        raise ScenarioFileError(f"no card can hold this: {error}", "Correct the card.") from error
+        raise unplayable(Mistake("", PlayMistake.NO_CARD_HOLDS, {"says": str(error)})) from error
 
 
 def local_time(at: datetime, policy: Policy) -> datetime:
@@ -133,20 +171,24 @@ def local_time(at: datetime, policy: Policy) -> datetime:
 def meal_mask(meals: Iterable[str], policy: Policy) -> int:
     """The event's bits of these meal kinds."""
     bits = {kind.id: 1 << kind.bit for kind in policy.document.meals.kinds}
-    return sum({bits[_known(meal, bits, "meal")] for meal in meals})
+    return sum({bits[_known(meal, bits, Thing.MEAL_KIND, "meals")] for meal in meals})
 
 
 def _last_event(card: Card, policy: Policy) -> Event:
     if card.last is None:
         noon = datetime.combine(card.issued_on or card.valid_from, time(12), policy.zone)
         return Event(EventKind.ISSUE, max(noon, FIRST_AT), ISSUING_POINT, 1, card.balance_minor, 0)
-    last: LastEvent = card.last
+    with mistakes_at("last"):
+        return _stated_event(card.last, card.balance_minor, policy)
+
+
+def _stated_event(last: LastEvent, balance_minor: int, policy: Policy) -> Event:
     return Event(
         kind=EventKind[last.event.upper()],
         at=local_time(last.at, policy),
         terminal=last.terminal,
         sequence=1,
-        balance_after_minor=card.balance_minor,
+        balance_after_minor=balance_minor,
         amount_minor=last.amount_minor,
         route=last.route,
         direction=last.direction,
@@ -164,18 +206,18 @@ def _last_event(card: Card, policy: Policy) -> Event:
 def _with_counters(counters: int, values: dict[str, int], policy: Policy) -> int:
     slots = {counter.name: counter for counter in policy.counters}
     for name, value in values.items():
-        slot = slots[_known(name, slots, "counter")]
+        slot = slots[_known(name, slots, Thing.COUNTER, "counters")]
         if value > slot.mask:
-            raise ScenarioFileError(f"counter {name} cannot hold {value}", f"It counts to {slot.mask}.")
+            full: dict[str, int | str] = {"counter": name, "value": value, "most": slot.mask}
+            raise unplayable(Mistake(f"counters.{name}", PlayMistake.COUNTER_FULL, full))
         counters = slot.write(counters, value)
     return counters
 
 
-def _known(name: str, known: Iterable[str], what: str) -> str:
+def _known(name: str, known: Iterable[str], thing: Thing, path: str) -> str:
     names = list(known)
     if name not in names:
-        listed = ", ".join(names) or "none"
-        raise ScenarioFileError(f"the document has no {what} {name!r}", f"It has: {listed}.")
+        raise unplayable(unknown(path, thing, name, names))
     return name
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from terminal.errors import ScenarioFileError
+from terminal.policy.base import Thing, unknown
 from terminal.policy.policy import Policy
 from terminal.scenario.card import meal_mask
+from terminal.scenario.mistakes import unplayable
 from terminal.scenario.play import Played
 from terminal.scenario.schema import Expect, Scenario
 from terminal.trail import Reason
@@ -104,8 +105,7 @@ def _named(
 ) -> Iterator[Difference]:
     for name, value in expected.items():
         if what == "counters" and name not in got:
-            listed = ", ".join(got) or "none"
-            raise ScenarioFileError(f"the document has no counter {name!r}", f"It has: {listed}.")
+            raise unplayable(unknown("counters", Thing.COUNTER, name, got))
         if got.get(name, missing) != value:
             yield Difference(f"{what}.{name}", value, got.get(name, missing))
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from terminal.errors import Mistake, MistakeCode, ScenarioFileError
 from terminal.mistakes.document import parsed, read
+from terminal.mistakes.finding import placed
 from terminal.mistakes.form import FileForm
-from terminal.policy.base import Thing, unique, unknown
+from terminal.mistakes.reading import Unreadable, content_of
+from terminal.policy.base import Thing, moment_problems, unique, unknown
 from terminal.policy.mistakes import NameMistake, SchemaMistake
+from terminal.scenario.mistakes import unplayable
 from terminal.scenario.schema import SCENARIO_SCHEMA, Card, Scenario, ScenarioFile
 from terminal.texts import N_
 
@@ -51,6 +56,27 @@ def load_scenarios(path: Path) -> ScenarioFile:
 def parse_scenarios(text: str, name: str) -> ScenarioFile:
     """Return the checked file in TOML `text`; `name` is the file in errors."""
     return parsed(SCENARIO_FILES, text.encode(), name)
+
+
+@contextmanager
+def played_from(source: Path | str) -> Iterator[None]:
+    """What is found wrong inside, while scenarios are played, gets the name of their file and the lines in it, or the
+    lines in the text they are from.
+    """
+    try:
+        yield
+    except ScenarioFileError as error:
+        raise unplayable(*_placed(error.mistakes, source)) from error
+
+
+def _placed(mistakes: tuple[Mistake, ...], source: Path | str) -> Iterable[Mistake]:
+    if isinstance(source, str):
+        return placed(SCENARIO_FILES, mistakes, source.encode(), "")
+    try:
+        content = content_of(source, SCENARIO_FILES.most_bytes)
+        return placed(SCENARIO_FILES, mistakes, content, str(source))
+    except Unreadable:  # it has changed since
+        return [replace(one, file=str(source)) for one in mistakes]
 
 
 def _other_schema(raw: dict[str, Any]) -> Iterator[Mistake]:
@@ -104,6 +130,10 @@ def _problems(file: ScenarioFile) -> Iterator[Mistake]:
 def _times(at: str, scenario: Scenario) -> Iterator[Mistake]:
     for index, tap in enumerate(scenario.taps):
         here = f"{at}.taps[{index}]"
+        visit = tap.issuing_point
+        yield from moment_problems(
+            {f"{here}.at": tap.at, f"{here}.issuing_point.at": None if visit is None else visit.at}
+        )
         if (tap.at is None) == (tap.after_s is None):
             yield Mistake(here, ScenarioMistake.NO_MOMENT)
         elif index == 0 and tap.at is None:

@@ -22,12 +22,13 @@ from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Outcome
-from terminal.errors import ScenarioFileError
-from terminal.policy.base import Weekday
+from terminal.errors import Mistake
+from terminal.policy.base import Thing, Weekday, unknown
 from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyKind, DenyList
 from terminal.policy.policy import Policy
 from terminal.scenario.card import at_issuing_point, listed, local_time, new_card
 from terminal.scenario.load import card_of
+from terminal.scenario.mistakes import PlayMistake, mistakes_at, unplayable
 from terminal.scenario.schema import (
     Expect,
     Grant,
@@ -70,6 +71,8 @@ FACTS: Final = MappingProxyType(
 )
 """What a scenario calls a fact of the trip; the others have the same name, or are put together in `facts_of`."""
 
+MOST_LATER_S: Final = 50 * 366 * 86_400
+"""Between two taps: no card lives longer, and moments can be counted with."""
 ASKED: Final = frozenset({"companions", "to_stop", "to_zone", "to_mark_m"})
 """What someone has said before the tap: the crew, unless the scenario says otherwise."""
 
@@ -111,16 +114,12 @@ def play(file: ScenarioFile, number: int, policy: Policy) -> list[Played]:
     """
     scenario = file.scenarios[number - 1]
     at = f"scenarios[{number - 1}]"
-    try:
+    with mistakes_at(f"{at}.card"):
         rider = _Rider(file, scenario, policy)
-    except ScenarioFileError as error:
-        raise ScenarioFileError(f"{at}.card: {error.what}", error.advice) from error
     played: list[Played] = []
     for index, step in enumerate(scenario.taps):
-        try:
+        with mistakes_at(f"{at}.taps[{index}]"):
             played += rider.take(index + 1, step)
-        except ScenarioFileError as error:
-            raise ScenarioFileError(f"{at}.taps[{index}]: {error.what}", error.advice) from error
     return played
 
 
@@ -149,10 +148,9 @@ class _Rider:
 
     def _at_issuing_point(self, visit: IssuingPointVisit) -> None:
         if self.card is None:
-            raise ScenarioFileError(
-                "issuing_point: there is no resident card to write", "Leave `issuing_point` out."
-            )
-        self.card = at_issuing_point(self.card, visit, local_time(visit.at, self.policy), self.policy)
+            raise unplayable(Mistake("issuing_point", PlayMistake.NO_CARD_TO_WRITE))
+        with mistakes_at("issuing_point"):
+            self.card = at_issuing_point(self.card, visit, local_time(visit.at, self.policy), self.policy)
         self.denied = self.denied if visit.deny_listed is None else visit.deny_listed
 
     def _moments(self, step: TapStep) -> Iterator[datetime]:
@@ -160,7 +158,7 @@ class _Rider:
             first = local_time(step.at, self.policy)
         else:
             assert self.at is not None, "the first tap of a scenario states its moment"
-            first = self.at + timedelta(seconds=step.after_s or 0)
+            first = _later(self.at, step.after_s or 0)
         if step.repeat is None:
             yield first
         else:
@@ -216,6 +214,12 @@ class _Rider:
         return structs.replace(trip, freshness=structs.replace(trip.freshness, document_age_s=age_s))
 
 
+def _later(at: datetime, seconds: int) -> datetime:
+    if seconds > MOST_LATER_S:
+        raise unplayable(Mistake("after_s", PlayMistake.TOO_LATE, {"seconds": seconds, "most": MOST_LATER_S}))
+    return at + timedelta(seconds=seconds)
+
+
 def facts_of(written: Mapping[str, Any]) -> dict[str, Fact]:
     """The facts of a trip in what a scenario's author wrote of it."""
     facts = dict(written)
@@ -252,8 +256,7 @@ def _known_zones(stated: Mapping[str, Any], policy: Policy) -> None:
     known = {zone.number for zone in policy.document.zones}
     for name in ("zone", "to_zone", "coming_zone", "origin_zone", "terminus_zone") if known else ():
         if stated.get(name, 0) not in {0, *known}:
-            listed = ", ".join(map(str, sorted(known)))
-            raise ScenarioFileError(f"{name}: the document has no zone {stated[name]}", f"It has: {listed}.")
+            raise unplayable(unknown(name, Thing.ZONE, stated[name], sorted(known)))
 
 
 def _repeated(first: datetime, repeat: Repeat) -> Iterator[datetime]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from terminal.decision.bus.sale import may_sell
-from terminal.errors import ScenarioFileError
+from terminal.errors import Mistake
+from terminal.policy.base import Thing, unknown
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import (
     Difference,
@@ -16,6 +17,7 @@ from terminal.scenario.compare import (
     paid_by,
     total_differences,
 )
+from terminal.scenario.mistakes import PlayMistake, mistakes_at, unplayable
 from terminal.scenario.play import Played, play
 from terminal.scenario.schema import SaleCase, ScenarioFile
 
@@ -78,10 +80,9 @@ def _sale(number: int, case: SaleCase, policy: Policy) -> SaleResult:
     try:
         sale = may_sell(policy, case.product, case.month, case.on)
     except KeyError as error:
-        known = ", ".join(str(product.id) for product in policy.document.products) or "none"
-        raise ScenarioFileError(
-            f"sales[{number - 1}].product: the document has no product {case.product}", f"It has: {known}."
-        ) from error
+        known = [product.id for product in policy.document.products]
+        at = f"sales[{number - 1}].product"
+        raise unplayable(unknown(at, Thing.PRODUCT, case.product, known)) from error
     pairs = (("sold", case.sold, sale.allowed), ("price_minor", case.price_minor, sale.price_minor))
     found = [Difference(what, wanted, got) for what, wanted, got in pairs if wanted not in (None, got)]
     return SaleResult(number, case, tuple(found))
@@ -91,10 +92,8 @@ def require_region(file: ScenarioFile, policy: Policy) -> None:
     """Raise `ScenarioFileError` unless the file was written for the region of `policy`."""
     region = policy.document.header.id
     if file.region != region:
-        raise ScenarioFileError(
-            f"region: written for {file.region!r}, the document is {region!r}",
-            "Give the document the scenarios were written for, or change `region`.",
-        )
+        values = {"written_for": file.region, "document": region}
+        raise unplayable(Mistake("region", PlayMistake.OTHER_REGION, values))
 
 
 def place_of(number: int, played: Played) -> str:
@@ -130,10 +129,8 @@ def _result(file: ScenarioFile, number: int, policy: Policy) -> Result:
     misses = []
     for tap in played:
         _require_begun(number, tap, policy)
-        try:
+        with mistakes_at(f"{place_of(number, tap)}.expect"):
             found = differences(tap, policy)
-        except ScenarioFileError as error:
-            raise ScenarioFileError(f"{place_of(number, tap)}: {error.what}", error.advice) from error
         if found:
             misses.append(Miss(tap, tuple(found)))
     total = tuple(total_differences(scenario, played))
@@ -144,7 +141,7 @@ def _require_begun(number: int, played: Played, policy: Policy) -> None:
     """What happens after its end a document says itself (`[ended]`)."""
     header = policy.document.header
     if played.at < header.valid_from:
-        raise ScenarioFileError(
-            f"{place_of(number, played)}: {header.id} version {header.version} does not hold at {played.at}",
-            f"It holds from {header.valid_from} until {header.valid_to}.",
-        )
+        moments = {"at": played.at, "valid_from": header.valid_from, "valid_to": header.valid_to}
+        values = {name: moment.astimezone(policy.zone).isoformat(" ") for name, moment in moments.items()}
+        document: dict[str, int | str] = {"document": header.id, "version": header.version}
+        raise unplayable(Mistake(place_of(number, played), PlayMistake.BEFORE_DOCUMENT, document | values))

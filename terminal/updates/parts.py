@@ -210,7 +210,7 @@ def _toml(content: bytes) -> dict[str, Any]:
     try:
         return toml_of(text_of(content))
     except Unreadable as unreadable:
-        raise refusal(RegionDocumentError, [unreadable.mistake]) from unreadable
+        raise refusal(RegionDocumentError, unreadable.mistakes) from unreadable
 
 
 def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:

@@ -32,8 +32,9 @@ def town_of(tmp_path: Path) -> OpenTown:
         at: str = "09:40:00",
         folder: str = "town",
         stops: tuple[TerminalSite, ...] = (FRONT, REAR),
+        region: str = "demo",
     ) -> AbstractContextManager[Town]:
-        return _town(tmp_path / folder, residents, at, stops)
+        return _town(tmp_path / folder, residents, at, stops, region)
 
     return open_one
 
@@ -47,10 +48,14 @@ def resident_of(terminal: Terminal) -> ResidentMedium:
 
 @contextmanager
 def _town(
-    folder: Path, residents: tuple[str, ...], at: str, stops: tuple[TerminalSite, ...]
+    folder: Path,
+    residents: tuple[str, ...],
+    at: str,
+    stops: tuple[TerminalSite, ...],
+    region: str = "demo",
 ) -> Iterator[Town]:
     folder.mkdir(parents=True)
-    with open_town(folder, stops, residents, DAY, seed=7) as town:
+    with open_town(folder, stops, residents, DAY, seed=7, region=region) as town:
         town.at(DAY, at)
         yield town
         for number in town.terminals:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +116,65 @@ def test_torn_tap_is_charged_once_and_recorded(
         assert len(ledger.written) == 1, "exactly one ride or meal stands on record"
         served_elsewhere = moved and torn.end is End.UNRESOLVED and again.end is End.NOTHING_WRITTEN
         assert again.outcome.accepted or (served_elsewhere and again.outcome.message == "meal_already")
+
+
+LUGOVOE = str(Path(__file__).parents[2] / "docs" / "examples" / "tariffs" / "lugovoe.toml")
+TOWN_BUS = TerminalSite(71001, "bus", "town bus", route=1)
+OUT = TerminalSite(71011, "bus", "suburban bus, front door", route=101)
+OUT_REAR = TerminalSite(71012, "bus", "suburban bus, rear door", route=101)
+BACK = TerminalSite(71021, "bus", "suburban bus back, front door", route=101, direction=1)
+BACK_REAR = TerminalSite(71022, "bus", "suburban bus back, rear door", route=101, direction=1)
+SUBURBAN = (TOWN_BUS, OUT, OUT_REAR, BACK, BACK_REAR)
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A ride that costs less for what the card remembers: the ride before it, the time between, its price at either
+    door, and another ride so much later that shows what is remembered then.
+    """
+
+    before: TerminalSite
+    gap_s: int
+    first: TerminalSite
+    other: TerminalSite
+    charge_minor: int
+    later_s: int
+    later: TerminalSite
+    later_minor: int
+
+
+REMEMBERED = {
+    "dearer": Remembered(TOWN_BUS, 600, OUT, OUT_REAR, 3600, 600, TOWN_BUS, 0),
+    "way back": Remembered(OUT, 7200, BACK, BACK_REAR, 3000, 5500, BACK, 6000),
+    "outward": Remembered(BACK, 15000, OUT, OUT_REAR, 6000, 14300, BACK, 3000),
+}
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["same", "moved"])
+@pytest.mark.parametrize("tear", [tear_before, tear_after])
+@pytest.mark.parametrize("ride", REMEMBERED)
+def test_a_torn_ride_leaves_what_the_card_remembers_once(
+    town_of: OpenTown, ride: str, tear: Callable[[int], FaultPlan], moved: bool
+) -> None:
+    """T-38, T-39: torn where the card is written and tapped again, it costs the difference or the way back once, and later rides
+    find the dearest price and the outward ride as one ride leaves them.
+    """
+    case = REMEMBERED[ride]
+    for exchange in range(6, 9):  # the last of those that read, and the two that write
+        with town_of("adult_purse", folder=f"{exchange}", stops=SUBURBAN, region=LUGOVOE) as town:
+            assert town.tap(case.before.number, "adult_purse").report.outcome.accepted
+            town.clock.advance(case.gap_s)
+            before_minor = town.purses_minor()
+            torn = town.tap(case.first.number, "adult_purse", tear(exchange)).report
+            assert not torn.outcome.accepted
+            town.clock.advance(5)
+            again = town.tap((case.other if moved else case.first).number, "adult_purse").report
+            assert again.outcome.accepted
+            assert before_minor - town.purses_minor() == case.charge_minor
+            town.clock.advance(case.later_s)
+            before_minor = town.purses_minor()
+            assert town.tap(case.later.number, "adult_purse").report.outcome.accepted
+            assert before_minor - town.purses_minor() == case.later_minor
 
 
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda w: w.resident)

@@ -518,7 +518,7 @@ class Bus:
             beside = others and (self._ordinary() * others if self.price else held)
         except FareUnknown:
             own, beside = Fraction(held // self.old.inside), held
-        use = self._between_rides(Use(right, self.old.paid_by, own=own, rule=rule), held)
+        use = self._between_rides(Use(right, self.old.paid_by, own=own, covers=covers, rule=rule), held)
         due = min(held, self._due(use, kopecks(use.own) * (1 + covers)))
         sum_ = min(held, due + beside)
         card = self._ended(use, replace(self._spent(use, due), inside=0, held=of_another))
@@ -528,9 +528,11 @@ class Bus:
     def _between_rides(self, use: Use, held: int) -> Use:
         """What the journey (T-38) or the outward ride (T-39) makes of the ride that ends, as it was when it began."""
         journey = self.card.journey
-        back = self._back_by(self.ride, self.old.at, tuple(KINDS_OF_RETURN)) if use.right == "purse" else None
-        if back is not None and self.price is not None:
-            return replace(use, own=Fraction(self.tariff.return_price(back, self.price)), back=back)
+        asked = use.right == "purse" or (use.right == "concession" and not use.covers)
+        back = self._back_by(self.ride, self.old.at, tuple(KINDS_OF_RETURN)) if asked else None
+        price = self.tariff.return_price(back, self.price) if back and self.price else None
+        if price is not None and (use.right == "purse" or price <= kopecks(use.own)):
+            return replace(use, own=Fraction(price), back=back, rule={})
         rule = self.tariff.transfers[journey.rule] if journey is not None else {}
         if use.right != "transfer" or "paid" not in rule:
             return use

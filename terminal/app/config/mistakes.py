@@ -28,7 +28,7 @@ def mistakes_in(text: str, name: str, folder: Path | None = None) -> list[Mistak
     try:
         data = toml_of(text)
     except Unreadable as unreadable:
-        return [replace(unreadable.mistake, file=name)]
+        return list(unreadable.in_file(name))
     found = list(_unreadable(data))
     reported = {
         one.path for one in found

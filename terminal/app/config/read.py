@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,9 +67,9 @@ def read_text(path: Path) -> str:
     try:
         return text_of(content_of(path, MAX_BYTES))
     except Unreadable as unreadable:
-        if unreadable.mistake.code is FileMistake.EMPTY:
+        if unreadable.mistakes[0].code is FileMistake.EMPTY:
             return ""
-        raise refusal(ConfigError, [replace(unreadable.mistake, file=str(path))]) from unreadable
+        raise refusal(ConfigError, unreadable.in_file(str(path))) from unreadable
 
 
 def parse(path: Path, text: str) -> tuple[dict[str, Any], StationConfig]:

@@ -42,18 +42,24 @@ def capped(
                 rides.append(cap.counter)
                 due_minor = _by_rides(cap, due_minor, counters, trail)
             continue
-        tier = 0 if cap.everywhere else _tier(cap, ride, cheapest=cheapest)
-        if tier is not None:
-            limit_minor, counters = _limit(cap, tier, counters)
-            spent = cap.spent.read(counters)
-            spendings.append((cap.spent, spent))
-            due_minor = _by_money(cap, limit_minor, spent, due_minor, trail)
+        limit_minor = cap.only_minor
+        if limit_minor is None:
+            limit_minor, counters = _limit(cap, ride, counters, cheapest=cheapest)
+            if limit_minor is None:
+                continue
+        counter = cap.spent
+        spent = counter.read(counters)
+        spendings.append((counter, spent))
+        left_minor = limit_minor - spent * counter.unit_minor
+        if left_minor < due_minor:
+            due_minor = _rest(cap, limit_minor, left_minor, due_minor, trail)
     if most_minor is not None and due_minor > most_minor:
         due_minor = most_minor
     for counter, spent in spendings:
         counters = counter.write(counters, spent + due_minor // counter.unit_minor)
-    for counter in rides if due_minor else ():
-        counters = counter.write(counters, counter.read(counters) + 1)
+    if rides and due_minor:
+        for counter in rides:
+            counters = counter.write(counters, counter.read(counters) + 1)
     return due_minor, counters
 
 
@@ -69,20 +75,23 @@ def _tier(cap: SpentCap, ride: Ride, *, cheapest: bool) -> int | None:
     return possible
 
 
-def _limit(cap: SpentCap, tier: int, counters: int) -> tuple[int, int]:
-    """The cap of the dearest tier so far, this ride's included."""
+def _limit(cap: SpentCap, ride: Ride, counters: int, *, cheapest: bool) -> tuple[int | None, int]:
+    """The cap of the dearest tier so far, this ride's included; None where the ride is in no tier."""
+    tier = 0 if cap.everywhere else _tier(cap, ride, cheapest=cheapest)
+    if tier is None:
+        return None, counters
     level = cap.level
     if level is None:
         return cap.tiers[tier][0], counters
-    dearest = max(tier, level.read(counters))
-    dearest = min(dearest, len(cap.tiers) - 1)
-    return cap.tiers[dearest][0], level.write(counters, dearest)
+    known, last = level.read(counters), len(cap.tiers) - 1
+    dearest = min(max(tier, known), last)
+    return cap.tiers[dearest][0], counters if dearest == known else level.write(counters, dearest)
 
 
-def _by_money(cap: SpentCap, limit_minor: int, spent: int, due_minor: int, trail: Trail) -> int:
-    left_minor = limit_minor - spent * cap.spent.unit_minor
-    if left_minor >= due_minor or not due_minor:
-        return due_minor
+def _rest(cap: SpentCap, limit_minor: int, left_minor: int, due_minor: int, trail: Trail) -> int:
+    """What is due where the period has `left_minor` and less than `due_minor`."""
+    if not due_minor:
+        return 0
     inputs: dict[str, int | str] = {"cap": cap.id, "limit_minor": limit_minor, "fare_minor": due_minor}
     trail.flag(FareEffect.REST_OF_CAP, RideFlag.CAPPED, inputs)
     return max(left_minor, 0)

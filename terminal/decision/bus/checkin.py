@@ -316,11 +316,7 @@ def _own(tap: Tap, ride: Ride, out: RideEnd, trail: Trail) -> _Own:
     event = tap.snapshot.event
     paid_by = event.paid_by
     if paid_by is PaidBy.PURSE:
-        back = back_by(tap, ride, tap.policy.returns, event.at)
-        if back is None or out.quote is None:
-            return _Own(out.own_minor)
-        note_way_back(back, out.quote, trail)
-        return _Own(back.price(out.quote.fare_minor), back=back)
+        return _way_back(tap, ride, out, trail) or _Own(out.own_minor)
     if paid_by is PaidBy.TRANSFER and tap.transfer is not None and tap.transfer.paid is not None:
         return _topping_up(tap, tap.transfer, ride, out, trail)
     if paid_by not in CONCESSION_SLOTS:
@@ -329,8 +325,31 @@ def _own(tap: Tap, ride: Ride, out: RideEnd, trail: Trail) -> _Own:
     concession = None if grant is None else tap.policy.concessions.get(grant.code)
     if concession is None:
         return _Own(None)
-    persons = 1 + _companions(tap, concession)
-    return _Own(concession.price.of(out.quote), persons, concession.code)
+    own = _Own(concession.price.of(out.quote), 1 + _companions(tap, concession), concession.code)
+    return _way_back(tap, ride, out, trail, own) or own
+
+
+def _way_back(tap: Tap, ride: Ride, out: RideEnd, trail: Trail, instead: _Own | None = None) -> _Own | None:
+    """The ride that ends as the way back (T-39), unless it costs more than `instead`, a concession's price. Who
+    rides on a concession's terms with its holder keeps them.
+    """
+    returns = tap.policy.returns
+    back = back_by(tap, ride, returns, tap.snapshot.event.at) if returns else None
+    if back is None or out.quote is None:
+        return None
+    price_minor = back.price(out.quote.fare_minor)
+    if instead is not None and not _costs_less(price_minor, instead, tap):
+        return None
+    note_way_back(back, out.quote, trail)
+    return _Own(price_minor, back=back)
+
+
+def _costs_less(price_minor: int, own: _Own, tap: Tap) -> bool:
+    """Whether the way back costs no more than a concession that comes after it and takes no companions along."""
+    rights = tap.policy.document.profiles.bus.rights
+    after = Right.CONCESSION in rights[rights.index(Right.RETURN) :]
+    alone = own.persons == 1 and own.price_minor is not None
+    return after and alone and price_minor <= (own.price_minor or 0)
 
 
 def _topping_up(tap: Tap, rule: Transfer, ride: Ride, out: RideEnd, trail: Trail) -> _Own:

@@ -123,12 +123,11 @@ def _fare(tap: Tap, trail: Trail, *, checked_in: bool) -> tuple[Ride, Quote | No
 
 
 def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool) -> Cover | None:
-    feed = tap.policy.gtfs
-    for right in tap.policy.document.profiles.bus.rights:
+    policy = tap.policy
+    feed = policy.gtfs
+    for right in policy.rights if tap.bought else policy.rights_unbought:
         if feed is not None and right is Right.PURSE:
             return by_feed(tap, feed, held_minor(tap), trail, checks_in=checked_in)
-        if right in BOUGHT and not tap.bought:
-            continue
         if right in OF_RIDES_BEFORE:
             cover = OF_RIDES_BEFORE[right](tap, ride, quote, trail, checked_in=checked_in)
         else:
@@ -173,10 +172,6 @@ RIGHTS: Final[Mapping[Right, Callable[[Tap, Ride, Quote | None, Trail], Cover | 
 )
 
 
-BOUGHT: Final = frozenset({Right.PASS, Right.PACK, Right.PLAN})
-"""Rights that only a contract gives."""
-
-
 class OfRidesBefore(Protocol):
     """A right that rides before this one gave; `checked_in`: what this one costs is settled at its exit."""
 
@@ -199,12 +194,13 @@ def settle(
     others_minor = _others(tap, quote, cover, trail) if tap.trip.companions else 0
     if others_minor is None:
         return trail.refuse(Message.FARE_UNKNOWN)
-    owed_minor, counters = owed(tap, cover.counters, trail)
-    journey = cover.journey
+    owed_minor, counters, journey = 0, cover.counters, cover.journey
+    if tap.policy.check_in is not None:
+        owed_minor, counters = owed(tap, counters, trail)
     at_exit = rule is not None and cover.by_fare
     if cover.price_minor and cover.opens is not None:
         counters, journey = opened(tap, cover.opens, counters, 0 if at_exit else cover.price_minor)
-    if cover.by_fare and cover.price_minor and cover.back is None and tap.policy.returns:
+    if tap.policy.returns and cover.by_fare and cover.price_minor and cover.back is None:
         checked_in = rule is not None
         returns = known_returns(tap, checked_in=checked_in)
         paid_to = ride if checked_in else fare_ride(tap, ride)

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from terminal.errors import TerminalError
+from terminal.lab.desk.refusals import DeskFault, DeskRefused, worded
 from terminal.lab.desk.words import LANGUAGES
 
 LONGEST_BODY: Final = 1_000_000
@@ -27,7 +28,7 @@ def order_handler(kind: type[T], act: Callable[[T], Any], longest: int = LONGEST
 
     async def take(request: Request) -> Response:
         if _foreign(request):
-            return problem(403, "this order does not come from the desk's own page", "Open the desk itself.")
+            return refused(403, DeskRefused(DeskFault.FOREIGN), page_language(request))
         order = msgspec.json.decode(await _body(request, longest), type=kind)
         return json_answer(await run_in_threadpool(act, order) or {})
 
@@ -35,21 +36,23 @@ def order_handler(kind: type[T], act: Callable[[T], Any], longest: int = LONGEST
 
 
 def with_problem_response(handler: Handler) -> Handler:
-    """Errors become a JSON answer: what went wrong, and advice."""
+    """Errors become a JSON answer: what went wrong, and advice, in the page's language."""
 
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
         except TerminalError as error:
-            return problem(409, error.what, error.advice)
+            return refused(409, error, page_language(request))
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            return problem(400, str(error), "Reload the page; it may be older than the desk.")
+            unclear = DeskRefused(DeskFault.NOT_UNDERSTOOD, error=str(error))
+            return refused(400, unclear, page_language(request))
 
     return answer
 
 
-def problem(status: int, what: str, advice: str) -> Response:
+def refused(status: int, error: TerminalError, language: str) -> Response:
     """The answer to a request that cannot be served."""
+    what, advice = worded(error, language)
     return Response(
         msgspec.json.encode({"problem": what, "advice": advice}), status, media_type="application/json"
     )

@@ -30,10 +30,11 @@ from terminal.lab.desk.orders import (
     number_asked,
     order_handler,
     page_language,
-    problem,
+    refused,
     with_problem_response,
 )
 from terminal.lab.desk.passengers import Passengers
+from terminal.lab.desk.refusals import DeskFault, DeskRefused
 from terminal.lab.desk.rows import journal_as_json
 from terminal.lab.desk.scenario import scenario_of
 from terminal.lab.desk.session import BusMove, DeskSession
@@ -50,6 +51,8 @@ from terminal.trip.asked import MOST_COMPANIONS
 
 HERE: Final = Path(__file__).parent / "pages"
 TRACE_ROWS: Final = 400
+LONGEST_NUMBER: Final = 10
+"""Digits of a tap's number; Python refuses to read thousands of them."""
 STEPS: Final = {
     "second": timedelta(seconds=1),
     "minute": timedelta(minutes=1),
@@ -157,7 +160,7 @@ class DeskRoutes:
             "/storm": self._page("storm.html"),
             "/events": self._events,
             "/api/desk": self._desk,
-            "/api/taps/{number:int}": self._tap,
+            "/api/taps/{number}": self._tap,
             "/api/trace": self._trace,
             "/api/journal/{place}": self._journal,
             "/api/document": self._document,
@@ -215,12 +218,16 @@ class DeskRoutes:
         return json_answer(await run_in_threadpool(desk_as_json, self.session, page_language(request), after))
 
     async def _tap(self, request: Request) -> Response:
-        entry = self.session.entry(request.path_params["number"])
+        language = page_language(request)
+        number = request.path_params["number"]
+        if not (number.isascii() and number.isdecimal() and len(number) < LONGEST_NUMBER):
+            return refused(
+                404, DeskRefused(DeskFault.NO_ENTRY, number=number, count=len(self.session.taps)), language
+            )
+        entry = self.session.entry(int(number))
         town = self.session.town
         acknowledged = town.terminals[entry.place.key].journal.acknowledged_through
-        return json_answer(
-            await run_in_threadpool(tap_as_json, entry, page_language(request), town.policy, acknowledged)
-        )
+        return json_answer(await run_in_threadpool(tap_as_json, entry, language, town.policy, acknowledged))
 
     async def _trace(self, request: Request) -> Response:
         start, count = number_asked(request, "from"), min(number_asked(request, "count", 200), TRACE_ROWS)
@@ -229,7 +236,7 @@ class DeskRoutes:
     async def _journal(self, request: Request) -> Response:
         place = request.path_params["place"]
         if place not in self.session.town.terminals:
-            return problem(404, "there is no such terminal", "")
+            return refused(404, DeskRefused(DeskFault.NO_TERMINAL, place=place), page_language(request))
         return json_answer(
             await run_in_threadpool(journal_as_json, self.session, place, page_language(request))
         )
@@ -242,9 +249,10 @@ class DeskRoutes:
         return json_answer(self.storm.as_json())
 
     async def _art(self, request: Request) -> Response:
-        laid = self.session.town.shelf.get(request.path_params["name"])
+        name = request.path_params["name"]
+        laid = self.session.town.shelf.get(name)
         if laid is None:
-            return problem(404, "there is no such card", "")
+            return refused(404, DeskRefused(DeskFault.NO_CARD, card=name), page_language(request))
         return Response(art(laid.face), media_type="image/svg+xml", headers={"Cache-Control": "max-age=3600"})
 
     # what is saved

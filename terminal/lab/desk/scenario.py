@@ -18,7 +18,8 @@ from sim.desk.disturbance import AT_EXCHANGE, Disturbance, Mishap
 from terminal.codes import Admission
 from terminal.decision.effects import CardEffect
 from terminal.journal.taps import End
-from terminal.lab.desk.session import DeskRefused, DeskSession
+from terminal.lab.desk.refusals import DeskFault, DeskRefused
+from terminal.lab.desk.session import DeskSession
 from terminal.lab.desk.tap import FinishedTap
 from terminal.policy.policy import Policy
 from terminal.scenario.load import parse_scenarios
@@ -85,9 +86,7 @@ def scenario_of(session: DeskSession) -> SavedScenario:
     decided_by = {entry.number: _decided(entry) for entry in kept}
     decided = sum(one is not None for one in decided_by.values())
     if not decided:
-        raise DeskRefused(
-            "there is nothing to save: no tap came to a decision", "Tap a card that is in order first."
-        )
+        raise DeskRefused(DeskFault.NOTHING_TO_SAVE)
     text = "\n".join(_file(kept, decided_by, len(taps) - len(kept), policy)) + "\n"
     differing = tuple(_differing(text, policy))
     if differing:

@@ -21,8 +21,9 @@ from typing import Final
 from cardproto.resident.limits import LARGEST_ROUTE
 from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.trace import Traced
-from terminal.errors import RegionDocumentError, TerminalError
+from terminal.errors import RegionDocumentError
 from terminal.lab.desk.bus import OnBoard
+from terminal.lab.desk.refusals import DeskFault, DeskRefused
 from terminal.lab.desk.tap import FinishedTap, take
 from terminal.lab.desk.town import (
     DRIVER,
@@ -42,10 +43,6 @@ from terminal.trip.shifts import close_shift, open_shift
 MOST_TAPS: Final = 5_000
 """A session holds all its taps in memory; for more, start a new one."""
 LONGEST_STEP: Final = timedelta(days=400)
-
-
-class DeskRefused(TerminalError):
-    """The desk cannot do that."""
 
 
 class BusMove(StrEnum):
@@ -79,7 +76,7 @@ class DeskSession:
     """Distinguishes this desk from one that ran before it at the same address."""
     document: int = 0
     """How many times the region document was replaced in this session."""
-    document_problem: tuple[str, str] | None = None
+    document_problem: RegionDocumentError | None = None
     taps: list[FinishedTap] = field(default_factory=list)
     trace: list[tuple[int, Traced]] = field(default_factory=list)
     """Every exchange of the session with the number of its tap."""
@@ -91,14 +88,14 @@ class DeskSession:
     def town(self) -> DeskTown:
         """Raises `DeskRefused` before `reset` and after `close`."""
         if self._town is None:
-            raise DeskRefused("the desk is closed", "Start it again with `make desk`.")
+            raise DeskRefused(DeskFault.CLOSED)
         return self._town
 
     @property
     def wire(self) -> DeskUplink:
         """Raises `DeskRefused` before `reset` and after `close`."""
         if self._wire is None:
-            raise DeskRefused("the desk is closed", "Start it again with `make desk`.")
+            raise DeskRefused(DeskFault.CLOSED)
         return self._wire
 
     @property
@@ -136,9 +133,9 @@ class DeskSession:
         with self._lock:
             laid = self.town.shelf.get(card)
             if laid is None:
-                raise DeskRefused(f"there is no card {card!r}", "Take one from the shelf.")
+                raise DeskRefused(DeskFault.NO_CARD, card=card)
             if len(self.taps) >= MOST_TAPS:
-                raise DeskRefused(f"this session has {MOST_TAPS} taps", "Save it and reset the desk.")
+                raise DeskRefused(DeskFault.FULL, count=MOST_TAPS)
             entry = take(
                 self.town,
                 self._place(place),
@@ -163,9 +160,7 @@ class DeskSession:
             zone = self.town.policy.zone
             wanted = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
             if abs(wanted - self.town.clock.now()) > LONGEST_STEP:
-                raise DeskRefused(
-                    "the clock would jump by more than a year", "Choose a nearer day, or another region."
-                )
+                raise DeskRefused(DeskFault.CLOCK_TOO_FAR)
             self.town.clock.set(wanted)
             for terminal in self.town.terminals.values():
                 if jump:
@@ -179,7 +174,7 @@ class DeskSession:
         """Let time pass. Raises `DeskRefused`."""
         with self._lock:
             if not timedelta() <= step <= LONGEST_STEP:
-                raise DeskRefused(f"time cannot pass by {step}", "Set the clock instead.")
+                raise DeskRefused(DeskFault.STEP, step=str(step))
             self.town.clock.advance(step.total_seconds())
             self.town.look()
         self.changed()
@@ -214,7 +209,7 @@ class DeskSession:
         with self._lock:
             bus = self.town.bus
             if computer is not None and computer not in bus.mistakes:
-                raise DeskRefused("this line has no zones to mistake", "Choose another region.")
+                raise DeskRefused(DeskFault.NO_ZONES)
             bus.computer = bus.computer if computer is None else computer
             bus.razzia = bus.razzia if razzia is None else razzia
             self.town.look()
@@ -227,14 +222,14 @@ class DeskSession:
         with self._lock:
             where = self._place(place)
             if not where.on_bus:
-                raise DeskRefused("here is no ride to be asked for", "Choose a terminal of the bus.")
+                raise DeskRefused(DeskFault.NO_RIDE)
             ride = self.town.terminals[where.key].next_ride
             if more:
                 ride.count(more, AskedBy.CREW)
             if goal is not None:
                 spots = {one.key: one.spot for one in self.goals(place)}
                 if goal and goal not in spots:
-                    raise DeskRefused("the bus does not come there", "Choose a place ahead.")
+                    raise DeskRefused(DeskFault.NOT_AHEAD)
                 ride.go_to(spots.get(goal, NOWHERE), AskedBy.CREW)
         self.changed()
 
@@ -258,9 +253,7 @@ class DeskSession:
     def open_shift(self, place: str, route: int, direction: int) -> None:
         """Open a shift, or end the open one and begin another on this route. Raises `DeskRefused`."""
         if not (0 <= route <= LARGEST_ROUTE and direction in (0, 1)):
-            raise DeskRefused(
-                "there is no such route", f"Routes go from 0 to {LARGEST_ROUTE}, directions are 0 and 1."
-            )
+            raise DeskRefused(DeskFault.NO_ROUTE, most=LARGEST_ROUTE)
         with self._lock:
             where = self._place(place)
             journal, now = self.town.terminals[where.key].journal, self.town.clock.now()
@@ -273,9 +266,12 @@ class DeskSession:
         self.changed()
 
     def close_shift(self, place: str) -> None:
-        """End the open shift; raises `JournalError` when none is open."""
+        """End the open shift; raises `DeskRefused` when none is open."""
         with self._lock:
-            close_shift(self.town.terminals[self._place(place).key].journal, self.town.clock.now())
+            journal = self.town.terminals[self._place(place).key].journal
+            if journal.open_shift is None:
+                raise DeskRefused(DeskFault.NO_SHIFT)
+            close_shift(journal, self.town.clock.now())
         self.wire.wake()
         self.changed()
 
@@ -289,7 +285,7 @@ class DeskSession:
                 found = self.town.document_path.read_text("utf-8") if text is None else text
                 self.town.use_document(found, random.Random(self.seed + self.document + 1).randbytes)  # noqa: S311
             except RegionDocumentError as error:
-                self.document_problem = error.what, error.advice
+                self.document_problem = error
                 self.changed()
                 raise
             self.document += 1
@@ -299,7 +295,7 @@ class DeskSession:
     def entry(self, number: int) -> FinishedTap:
         """Tap `number`; raises `DeskRefused`."""
         if not 1 <= number <= len(self.taps):
-            raise DeskRefused(f"there is no tap {number}", f"There are {len(self.taps)}.")
+            raise DeskRefused(DeskFault.NO_ENTRY, number=number, count=len(self.taps))
         return self.taps[number - 1]
 
     def _changed(self) -> None:
@@ -315,11 +311,11 @@ class DeskSession:
         for place in PLACES:
             if place.key == key:
                 return place
-        raise DeskRefused(f"there is no terminal {key!r}", "Tap one of those on the desk.")
+        raise DeskRefused(DeskFault.NO_TERMINAL, place=key)
 
     def _known(self, region: str) -> str:
         if region not in (*region_names(), self.region):
-            raise DeskRefused(f"there is no region {region!r}", "Choose one of those listed.")
+            raise DeskRefused(DeskFault.NO_REGION, region=region)
         return region
 
     def _next_folder(self) -> Path:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from terminal.errors import TerminalError
+from terminal.lab.desk.refusals import DeskFault, DeskRefused
 
 HISTORY: Final = 240
 SPEED_OVER_S: Final = 0.2
@@ -39,10 +39,10 @@ class StormWatch:
             return dict(self._state)
 
     def start(self, seed: int, taps: int) -> None:
-        """Begin; raises `TerminalError` while another stress run is active."""
+        """Begin; raises `DeskRefused` while another stress run is active."""
         with self._lock:
             if self.running:
-                raise TerminalError("a stress run is already active", "Stop it first.")
+                raise DeskRefused(DeskFault.STORM_ACTIVE)
             command = [sys.executable, "-m", "terminal.lab.desk.storm_run", str(seed), str(taps)]
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 our own program
             self._state = {"state": "running", "seed": seed, "wanted": taps, "taps": 0, "history": []}

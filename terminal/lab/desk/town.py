@@ -23,10 +23,12 @@ from sim.reader import SimReader
 from terminal.clock import unix_ms
 from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
-from terminal.errors import RegionDocumentError
+from terminal.errors import Mistake, RegionDocumentError
 from terminal.journal.operation_records import RazziaChanged
 from terminal.lab.desk.bus import SOURCE, DeskBus, line_of
+from terminal.lab.desk.refusals import DeskFault
 from terminal.lab.world import World, open_world
+from terminal.mistakes.words import refusal
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.load import REGIONS, load_region, parse_region, require_in_force
 from terminal.policy.policy import Policy
@@ -180,11 +182,9 @@ class DeskTown:
         document = checked_document(text, str(self.document_path), self.clock.now())
         header, present = document.header, self.policy.document.header
         if (header.id, header.region) != (present.id, present.region):
-            raise RegionDocumentError(
-                f"this is the document of {header.id} (region {header.region}), "
-                f"the cards on the shelf are of {present.id} (region {present.region})",
-                "Choose the other region instead: its cards are issued anew.",
-            )
+            ids: dict[str, int | str] = {"id": header.id, "shelf_id": present.id}
+            regions = {"region": header.region, "shelf": present.region}
+            raise refusal(RegionDocumentError, [Mistake("header", DeskFault.OTHER_REGION, ids | regions)])
         self.stop_terminals()
         self.document_path.write_text(text, "utf-8")
         self._forget_documents()

@@ -15,6 +15,7 @@ from terminal.fault_texts import fault_text
 from terminal.journal.journal import Journal
 from terminal.journal.taps import End
 from terminal.lab.desk.known import known, span, worth
+from terminal.lab.desk.refusals import worded
 from terminal.lab.desk.rows import row_as_json
 from terminal.lab.desk.scenario import mishap_words
 from terminal.lab.desk.session import DeskSession
@@ -48,7 +49,9 @@ def desk_as_json(session: DeskSession, language: str, after: int = 0) -> dict[st
                 "version": header.version,
                 "changes": session.document,
                 "path": str(town.document_path),
-                "problem": session.document_problem,
+                "problem": None
+                if session.document_problem is None
+                else worded(session.document_problem, language),
             },
             "clock": town.clock.now().astimezone(zone).strftime("%Y-%m-%dT%H:%M:%S"),
             "zone": town.clock.now().astimezone(zone).tzname(),

@@ -132,6 +132,7 @@ WORDS: Final = {
     "restarts": N_("restarts"),
     "rows": N_("records held"),
     "settled": N_("open ends settled"),
+    "in_log": N_("In the log"),
     "unavailable": N_("not available without apsw"),
 }
 

@@ -20,9 +20,10 @@ from sim.image_file import load_card, save_card
 from sim.issuing import ReloadPoint
 from sim.lab_issuer import lab_credential
 from sim.lab_keys import load_lab_keys
-from terminal.errors import ScenarioFileError
+from terminal.errors import Mistake
 from terminal.policy.policy import Policy
 from terminal.scenario.card import at_issuing_point, new_card
+from terminal.scenario.mistakes import PlayMistake, unplayable
 from terminal.scenario.schema import Card, IssuingPointVisit
 
 UID_BYTES: Final = 7
@@ -77,7 +78,7 @@ class IssuingOffice:
             channel = DesfireChannel(made, max_exchanges=PERSONALISATION_EXCHANGES)
             personalise(DesfireCard(channel), self._masters.for_card(uid, self._region), content, drawn)
         except (FormatError, OverflowError, ValueError) as error:
-            raise ScenarioFileError(f"no card can hold this: {error}", "Correct the card.") from error
+            raise unplayable(Mistake("", PlayMistake.NO_CARD_HOLDS, {"says": str(error)})) from error
         made.power_off()
         live = LiveCard(self._folder / f"{uid.hex()}.json", uid, pseudonym)
         save_card(made, live.path)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from terminal.app.simulated import laboratory_keys
-from terminal.errors import ScenarioFileError
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.lab.live.cards import IssuingOffice, LiveCard
@@ -19,6 +18,7 @@ from terminal.policy.policy import Policy
 from terminal.scenario.card import local_time
 from terminal.scenario.compare import Difference, balance_minor
 from terminal.scenario.load import card_of
+from terminal.scenario.mistakes import mistakes_at
 from terminal.scenario.play import Played
 from terminal.scenario.schema import Card, ScenarioFile
 
@@ -145,10 +145,8 @@ class _LiveRun:
         card = card_of(self._file, scenario)
         if card is None:
             return None
-        try:
+        with mistakes_at(f"scenarios[{number - 1}].card"):
             return self._office.issue(f"{self._file.region}#{number} {scenario.name}", card)
-        except ScenarioFileError as error:
-            raise ScenarioFileError(f"scenarios[{number - 1}].card: {error.what}", error.advice) from error
 
     def _visit(self, tap: LiveTap, card: LiveCard | None) -> None:
         """What the issuing point does before the tap, if it does anything."""

@@ -198,7 +198,7 @@ class FareSheet:
         quote = self._known.get(asked)
         if quote is not None:
             return quote
-        lines = self.by_route.get(ride.route, self.any_route)
+        lines = self._lines(ride)
         quote = self._among(lines, ride, local, medium, dearest=dearest)
         if quote is not None and all(line.times is None for line in lines):
             if len(self._known) == REMEMBERED:
@@ -206,13 +206,16 @@ class FareSheet:
             self._known[asked] = quote
         return quote
 
+    def _lines(self, ride: Ride) -> list[FareLine]:
+        """The rules that may be about `ride`, as far as its route and mode say, in order."""
+        lines = self.by_route.get(ride.route, self.any_route)
+        return [line for line in lines if line.modes is None or ride.mode in line.modes]
+
     def _among(
-        self, lines: tuple[FareLine, ...], ride: Ride, local: datetime, medium: int, *, dearest: bool
+        self, lines: list[FareLine], ride: Ride, local: datetime, medium: int, *, dearest: bool
     ) -> Quote | None:
         unsure: list[FareLine] = []
         for line in lines:
-            if line.modes is not None and ride.mode not in line.modes:
-                continue
             if line.times is not None and not line.times.at(local):
                 continue
             fare_milli = line.price.of(ride, medium)
@@ -233,10 +236,8 @@ class FareSheet:
         """The least the ordinary fare of `ride` can be where a place is not known; None where no fare is about it."""
         possible = [
             line
-            for line in self.by_route.get(ride.route, self.any_route)
-            if (line.modes is None or ride.mode in line.modes)
-            and (line.times is None or line.times.at(local))
-            and line.price.of(ride, medium) != NO_FARE
+            for line in self._lines(ride)
+            if (line.times is None or line.times.at(local)) and line.price.of(ride, medium) != NO_FARE
         ]
         if self.flat is not None and not any(line.price.everywhere for line in possible):
             possible.append(self.flat)

@@ -120,7 +120,7 @@ def section_with_tables(section: GtfsFares, folder: Path | None) -> GtfsFares:
     try:
         content = content_of(path, MOST_TABLES_BYTES)
     except Unreadable as unreadable:
-        values = {"file": str(path), "error": unreadable.mistake.code.value}
+        values = {"file": str(path), "error": unreadable.mistakes[0].code.value}
         mistake = _mistake("file", FeedSectionMistake.FILE_UNREADABLE, **values)
         raise refusal(RegionDocumentError, [mistake]) from unreadable
     digest = hashlib.sha256(content).hexdigest()

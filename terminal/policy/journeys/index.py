@@ -80,7 +80,7 @@ class CheckInRule(Struct, frozen=True):
 
 class SpentCap(Struct, frozen=True):
     """At most so much money in a period; `tiers` from the cheapest to the dearest. `everywhere`: every ride is in the
-    cheapest.
+    cheapest. `only_minor`: the limit of every ride, whatever the card remembers; None: it depends.
     """
 
     id: str
@@ -89,6 +89,7 @@ class SpentCap(Struct, frozen=True):
     level: Counter | None
     tiers: tuple[tuple[int, tuple[Area, ...]], ...]
     everywhere: bool
+    only_minor: int | None
     concessions: frozenset[int]
 
 
@@ -180,13 +181,14 @@ def _cap(cap: AmountCap | TripCap, counters: CardCounters, zones: Mapping[str, i
     if isinstance(cap, TripCap):
         counter = counters.by_name[cap.counter]
         return RideCap(cap.id, counter.period, counter, cap.trips, areas_of(cap.scope, zones), concessions)
-    spent = counters.by_name[cap.spent]
+    spent, everywhere = counters.by_name[cap.spent], not cap.tiers[0].scope
     return SpentCap(
         id=cap.id,
         period=spent.period,
         spent=spent,
         level=None if cap.level is None else counters.by_name[cap.level],
         tiers=tuple((tier.amount_minor, areas_of(tier.scope, zones)) for tier in cap.tiers),
-        everywhere=not cap.tiers[0].scope,
+        everywhere=everywhere,
+        only_minor=cap.tiers[0].amount_minor if everywhere and cap.level is None else None,
         concessions=concessions,
     )

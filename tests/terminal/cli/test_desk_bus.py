@@ -14,8 +14,9 @@ from terminal.journal.operation_records import ClockConfirmed, RazziaChanged
 from terminal.lab.desk.bus import LINES, BusPhase, OnBoard
 from terminal.lab.desk.driver import STEP
 from terminal.lab.desk.known import FACT_WORDS, SOURCE_WORDS, span
+from terminal.lab.desk.refusals import DeskRefused
 from terminal.lab.desk.scenario import WRITTEN, scenario_of
-from terminal.lab.desk.session import BusMove, DeskRefused, DeskSession
+from terminal.lab.desk.session import BusMove, DeskSession
 from terminal.lab.desk.tap import FinishedTap
 from terminal.lab.desk.view import desk_as_json, tap_as_json
 from terminal.policy.load import REGIONS, load_region

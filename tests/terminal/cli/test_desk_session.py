@@ -21,10 +21,11 @@ from sim.transcript import Transcript, lines_of, parse_transcript
 from terminal.cli.app import whole
 from terminal.errors import RegionDocumentError
 from terminal.journal.records import AnyRecord, SettledBy, UnresolvedCause
+from terminal.lab.desk.refusals import DeskRefused
 from terminal.lab.desk.routes import transcript_of
 from terminal.lab.desk.rows import CAUSES, KINDS, SETTLED, journal_as_json
 from terminal.lab.desk.scenario import scenario_of
-from terminal.lab.desk.session import DeskRefused, DeskSession
+from terminal.lab.desk.session import DeskSession
 from terminal.lab.desk.tap import FinishedTap
 from terminal.lab.desk.town import region_names
 from terminal.lab.desk.view import desk_as_json, tap_as_json, trace_as_json
@@ -162,7 +163,7 @@ def test_an_edited_document_decides_from_then_on(session: DeskSession) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda text: text + "\nx = = 1", "not TOML"),
+        (lambda text: text + "\nx = = 1", "no value of TOML"),
         (lambda text: text.replace("transport_card", "transport_cart"), "transport_cart"),
         (lambda text: text.replace('id = "demo"', 'id = "other"'), "the cards on the shelf are of demo"),
     ],

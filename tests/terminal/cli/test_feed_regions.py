@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,52 @@ def test_with_areas_a_tap_off_without_a_stop_says_why_it_costs_the_least(tmp_pat
         'ok_checkout"', 'ok_checkout", flags = ["place_unknown"], reasons = ["T-07"]'
     )
     charges(tmp_path, run, imported, inside, outside, document=document)
+
+
+def checked(tmp_path: Path, run: Run, document: str) -> list[dict[str, str]]:
+    """What `policy check` lists as refused for want of a fare."""
+    (tmp_path / "region.toml").write_text(document, encoding="utf-8")
+    told = run("policy", "check", "region.toml", "--json")
+    assert told.returncode == 0, told.stderr
+    listed: list[dict[str, str]] = json.loads(told.stdout)["fare_unknown"]
+    return listed
+
+
+def test_check_lists_the_first_day_after_a_feed_s_calendar(tmp_path: Path, run: Run) -> None:
+    """The document holds until 2030; its feed's only service ends years after the document begins, and years before."""
+    days = "monday,tuesday,wednesday,thursday,friday,saturday,sunday"
+    files = {
+        "calendar": f"service_id,{days},start_date,end_date\nall,1,1,1,1,1,1,1,20240101,20271231\n",
+        "fare_leg_rules": "service_id,fare_product_id\nall,single\n",
+    }
+    imported = imports(tmp_path, run, files)
+    document = region(imported)
+    assert [row["when"] for row in checked(tmp_path, run, document)] == ["2028-01-01 00:00"] * 2
+    lost = tap("10:00", None).replace("2026-09-15", "2028-01-01")
+    charges(tmp_path, run, imported, tap("10:00", 2400), lost)
+
+
+def test_check_lists_a_day_that_an_exception_takes(tmp_path: Path, run: Run) -> None:
+    days = "monday,tuesday,wednesday,thursday,friday,saturday,sunday"
+    files = {
+        "calendar": f"service_id,{days},start_date,end_date\nall,1,1,1,1,1,1,1,20240101,20311231\n",
+        "calendar_dates": "service_id,date,exception_type\nall,20290501,2\n",
+        "fare_leg_rules": "service_id,fare_product_id\nall,single\n",
+    }
+    document = region(imports(tmp_path, run, files))
+    assert [row["when"] for row in checked(tmp_path, run, document)] == ["2029-05-01 00:00"] * 2
+
+
+def test_check_lists_a_transfer_that_has_no_fare_though_the_ride_alone_has(tmp_path: Path, run: Run) -> None:
+    """A rule for transfers alone takes precedence, and its product is not sold for cards."""
+    files = {
+        "fare_media": "fare_media_id,fare_media_type\napp,4\n",
+        "fare_products": "fare_product_id,fare_media_id,amount,currency\nsingle,,24.00,RUB\nfree,app,0.00,RUB\n",
+        "fare_leg_rules": "leg_group_id,fare_product_id,transfer_only,rule_priority\nG,single,,\nF,free,1,5\n",
+        "fare_transfer_rules": "from_leg_group_id,to_leg_group_id,duration_limit,duration_limit_type,"
+        "fare_transfer_type\nG,F,3600,1,0\n",
+    }
+    imported = imports(tmp_path, run, files)
+    document = region(imported)
+    assert {row["when"] for row in checked(tmp_path, run, document)} == {">G"}
+    charges(tmp_path, run, imported, tap("10:00", 2400), tap("10:30", None, route=6), tap("11:01", 2400))

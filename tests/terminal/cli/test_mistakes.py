@@ -13,6 +13,7 @@ import pytest
 
 from terminal.mistakes.document import Mistakes
 from terminal.mistakes.reading import MOST_BYTES, MOST_DEPTH, MOST_KEYS, MOST_TEXT, FileMistake
+from terminal.mistakes.syntax import MOST_STATEMENTS, SyntaxMistake
 from terminal.mistakes.values import ShapeMistake
 from terminal.policy.load import DEMO_REGION, REGIONS, policy_from_text
 from terminal.policy.mistakes import NameMistake, RuleMistake
@@ -112,7 +113,7 @@ def test_several_documents_and_folders_are_checked_in_one_call(run: Run, tmp_pat
 
 CP1251 = DEMO.replace('name = "pensioner, free"', 'name = "пенсионер"').encode("cp1251")
 NESTED = "[" * 4000
-CONTENTS: dict[str, tuple[bytes, FileMistake | None, int | None]] = {
+CONTENTS: dict[str, tuple[bytes, FileMistake | SyntaxMistake | None, int | None]] = {
     "sound": (DEMO.encode(), None, None),
     "byte order mark": (b"\xef\xbb\xbf" + DEMO.encode(), None, None),
     "carriage returns": (DEMO.replace("\n", "\r\n").encode(), None, None),
@@ -131,12 +132,12 @@ CONTENTS: dict[str, tuple[bytes, FileMistake | None, int | None]] = {
     "many keys": ("\n".join(f"k{n}=1" for n in range(MOST_KEYS + 1)).encode(), FileMistake.TOO_MANY_KEYS, None),
     "a long text": (f'a = "{"x" * (MOST_TEXT + 1)}"'.encode(), FileMistake.TOO_LONG, None),
     "a long number": (f"a = 1\nb = {'9' * 5000}".encode(), FileMistake.TOO_MANY_DIGITS, 2),
-    "a key twice": (b"[header]\nid = 'x'\nversion = 1\nid = 'y'\n", FileMistake.TWICE, 4),
-    "a table twice": (b"[header]\nid = 'x'\n[ages]\n[header]\n", FileMistake.TWICE, 4),
-    "no quotes": (b"[header]\nid = demo\n", FileMistake.NO_VALUE, 2),
-    "no end": (b"[header]\nid = 'x\n", FileMistake.UNTERMINATED, 2),
-    "a decimal comma": (b"[fares]\nbase_minor = 35,00\n", FileMistake.AFTER_VALUE, 2),
-    "no bracket": (b"a = [1, 2\n", FileMistake.UNCLOSED, 1),
+    "a key twice": (b"[header]\nid = 'x'\nversion = 1\nid = 'y'\n", SyntaxMistake.TWICE, 4),
+    "a table twice": (b"[header]\nid = 'x'\n[ages]\n[header]\n", SyntaxMistake.TWICE, 4),
+    "no quotes": (b"[header]\nid = demo\n", SyntaxMistake.NO_QUOTES, 2),
+    "no end": (b"[header]\nid = 'x\n", SyntaxMistake.UNTERMINATED, 2),
+    "a decimal comma": (b"[fares]\nbase_minor = 35,00\n", SyntaxMistake.DECIMAL_COMMA, 2),
+    "no bracket": (b"a = [1, 2\n", SyntaxMistake.UNCLOSED, 1),
 }  # fmt: skip
 
 
@@ -152,6 +153,123 @@ def test_whatever_is_in_a_file_is_named_with_its_line(run: Run, tmp_path: Path) 
             continue
         (mistake,) = said[name]["mistakes"]
         assert (mistake["code"], mistake["line"]) == (code, line), name
+
+
+# What authors write who do not know TOML: what stands there, the code, and what is said to write instead.
+HABITS: dict[str, tuple[str, str, SyntaxMistake | ShapeMistake | RuleMistake, str]] = {
+    "smart quotes": ('id = "demo"', "id = “demo”", SyntaxMistake.QUOTATION_MARK, "“"),
+    "Russian quotes": ('id = "demo"', "id = «demo»", SyntaxMistake.QUOTATION_MARK, "straight"),
+    "no quotes": ('currency = "RUB"', "currency = RUB", SyntaxMistake.NO_QUOTES, '"RUB"'),
+    "groups of digits": ("region = 34", "region = 1 034", SyntaxMistake.GROUPS, "1034"),
+    "zeros in front": ("region = 34", "region = 034", SyntaxMistake.ZERO, "without: 34"),
+    "a unit": ("base_minor = ", "base_minor = 24 руб #", SyntaxMistake.UNIT, "3500 for 35.00"),
+    "a decimal comma": ("base_minor = ", "base_minor = 24,00 #", SyntaxMistake.DECIMAL_COMMA, "24.00"),
+    "one in braces": ("transport_card = 2400", "transport_card = 24,00", SyntaxMistake.DECIMAL_COMMA, "24.00"),
+    "a share": ("pays_percent = 50", "pays_percent = 50%", SyntaxMistake.SIGN, "`%`"),
+    "a semicolon": ("region = 34", "region = 34;", SyntaxMistake.SIGN, "`;`"),
+    "two signs": ("region = 34", "region == 34", SyntaxMistake.SIGN, "`=`"),
+    "another comment": ("region = 34", "region = 34 // ours", SyntaxMistake.SIGN, "`//`"),
+    "a Russian day": ("valid_from = ", "valid_from = 01.01.2025 #", SyntaxMistake.DAY, "2026-09-01T"),
+    "no such day": ("valid_from = ", "valid_from = 2025-02-30 #", SyntaxMistake.DAY, "2025-02-30"),
+    "a time of day": ("service_day_end_hour = ", "service_day_end_hour = 03:00 #", SyntaxMistake.CLOCK, "07:30:00"),
+    "no value": ("region = 34", "region =", SyntaxMistake.NOTHING, "Write one"),
+    "yes": ("region = 34", "region = да", SyntaxMistake.NO_SWITCH, "true or false"),
+    "a Cyrillic letter": ("region = 34", "rеgion = 34", SyntaxMistake.LETTER, "U+0435"),
+    "a fixed space": ("region = 34", "region\u00a0= 34", SyntaxMistake.INVISIBLE, "U+00A0"),
+    "half a heading": ("[fares]", "[fares", SyntaxMistake.HEADING, "[name]"),
+    "a half of two": ("[[transfers]]", "[[transfers]", SyntaxMistake.HEADING, "[[name]]"),
+    "a share in words": ("pays_percent = 50", 'pays_percent = "50 %"', ShapeMistake.NEEDS_NUMBER, "as 50."),
+    "a share of one": ("pays_percent = 50", "pays_percent = 0.5", ShapeMistake.NEEDS_NUMBER, "as 50."),
+    "a number in quotes": ("region = 34", 'region = "34"', ShapeMistake.NEEDS_NUMBER, "as 34."),
+    "minutes": ("window_s = 3600", 'window_s = "45 min"', ShapeMistake.NEEDS_NUMBER, "as 2700."),
+    "a time for a length": ("window_s = 3600", "window_s = 01:30:00", ShapeMistake.NEEDS_NUMBER, "as 5400."),
+    "roubles": ("transport_card = 2400", 'transport_card = "1 024,00 руб"', ShapeMistake.MONEY, "number: 102400"),
+    "whole roubles": ("transport_card = 2400", 'transport_card = "24 руб"', ShapeMistake.MONEY, "number: 2400"),
+    "a list in one": ('languages = ["ru", "en"]', 'languages = "ru, en"', ShapeMistake.NEEDS_LIST, '["ru", "en"]'),
+    "a city alone": ('time_zone = "Europe/', 'time_zone = "', RuleMistake.UNKNOWN_TIME_ZONE, "Europe/"),
+    "small letters": ('currency = "RUB"', 'currency = "rub"', RuleMistake.UNKNOWN_CURRENCY, "such as RUB:"),
+}  # fmt: skip
+
+
+def test_a_habit_of_writing_is_recognised_and_the_right_form_is_shown(run: Run, tmp_path: Path) -> None:
+    paths = []
+    for number, (right, wrong, _, _) in enumerate(HABITS.values()):
+        assert right in DEMO, right
+        paths.append(tmp_path / f"{number:02}.toml")
+        paths[-1].write_text(DEMO.replace(right, wrong, 1), "utf-8")
+    said = dict(zip(HABITS, checked(run, *paths), strict=True))
+    for name, (right, wrong, code, words) in HABITS.items():
+        found = said[name]["mistakes"]
+        line = line_of(DEMO.replace(right, wrong, 1), wrong)
+        assert (found[0]["code"], found[0]["line"]) == (code, line), (name, found)
+        assert words in f"{found[0]['what']}. {found[0]['advice']}", (name, found)
+
+
+UNREADABLE = """\
+[header]
+id = “own”
+version: 1
+currency = RUB
+[profiles.bus]
+rights = ["pass", "purse"
+[fares
+base_minor = 40,00
+by_medium = { transport_card = 24,00 }
+[[transfers]]
+id = "one"
+id = "two"
+[counters]
+slots = [
+  { name = "day", bits = 6, },
+  { name = "month", bits = 6 }
+  { name = "year", bits = 6 },
+]
+[[zones]
+name = yes
+[[zones.more]]
+x = 1
+"""
+"""A line for each way of writing that the parser cannot go on after."""
+
+
+def test_every_statement_that_is_no_toml_is_named_at_once(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(UNREADABLE, "utf-8")
+    (said,) = checked(run, path)
+    assert [(one["line"], one["code"]) for one in said["mistakes"]] == [
+        (2, SyntaxMistake.QUOTATION_MARK),
+        (3, SyntaxMistake.NO_EQUALS),
+        (4, SyntaxMistake.NO_QUOTES),
+        (7, SyntaxMistake.NO_COMMA),
+        (7, SyntaxMistake.HEADING),
+        (8, SyntaxMistake.DECIMAL_COMMA),
+        (9, SyntaxMistake.DECIMAL_COMMA),
+        (12, SyntaxMistake.TWICE),
+        (15, SyntaxMistake.BRACES),
+        (19, SyntaxMistake.HEADING),
+        (20, SyntaxMistake.NO_SWITCH),
+    ]
+    assert next(one for one in said["mistakes"] if one["code"] == SyntaxMistake.NO_COMMA)["values"] == {
+        "opened": 6
+    }
+
+
+def test_of_very_many_such_statements_the_first_are_named(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text("\n".join(f"k{number} = 1,50" for number in range(1000)), "utf-8")
+    (said,) = checked(run, path)
+    assert [one["line"] for one in said["mistakes"]] == list(range(1, MOST_STATEMENTS + 1))
+
+
+def test_a_key_of_another_table_hides_no_unknown_name(run: Run, tmp_path: Path) -> None:
+    """A wrong number of a product, say: nothing refers to it."""
+    path = tmp_path / "own.toml"
+    text = DEMO.replace('counter = "concession_month"', 'counter = "consession_month"', 1)
+    number = re.search(r"\[\[products\]\]\n(?:.*\n)*?id = \d+", text)
+    assert number is not None
+    path.write_text(text.replace(number[0], f"{number[0]}000000", 1), "utf-8")
+    (said,) = checked(run, path)
+    assert {one["code"] for one in said["mistakes"]} >= {NameMistake.UNKNOWN_NEAR, ShapeMistake.TOO_BIG}
 
 
 def test_what_is_no_file_is_named_and_never_waited_for(run: Run, tmp_path: Path) -> None:

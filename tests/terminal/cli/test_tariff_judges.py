@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from terminal.lab.desk.tariff.judge import LONGEST_TEXT, TariffOrder
-from terminal.lab.desk.tariff.judges import Judges, NotJudged, OrderOvertaken
+from terminal.lab.desk.tariff.judges import MOST_MEMORY, MOST_WAITING, Judges, NotJudged, OrderOvertaken
 from terminal.policy.load import REGIONS
 from terminal.scenario.load import SCENARIOS
 
@@ -101,8 +107,76 @@ def test_what_takes_too_long_is_given_up_and_the_next_order_is_answered() -> Non
         with pytest.raises(NotJudged, match=r"longer than 0\.5 seconds"):
             judges.ask(for_minutes())
         assert judges.under_way == frozenset()
+        judges.deadline_s = LONG_S
+        assert asked(judges, DEMO)["mistakes"] == []
     finally:
         judges.close()
+
+
+def test_an_order_that_is_given_up_does_not_wait_for_its_turn() -> None:
+    judges = Judges(REGIONS, deadline_s=LONG_S, most=1)
+    at_work = _Asking(judges, for_minutes())
+    waiting = _Asking(judges, order(DEMO, "tab-two-"))
+    newer = _Asking(judges, order(DEMO, "tab-two-"))
+    waiting.join(LONG_S)
+    assert isinstance(waiting.ended, OrderOvertaken)
+    assert at_work.is_alive(), "the place is still taken"
+    judges.ask(order(DEMO))
+    newer.join()
+    judges.close()
+    assert isinstance(newer.ended, bytes)
+
+
+def test_only_so_many_pages_may_wait() -> None:
+    judges = Judges(REGIONS, deadline_s=LONG_S, most=1)
+    asking = [_Asking(judges, for_minutes(f"tab-{number:04}")) for number in range(1 + MOST_WAITING)]
+    with pytest.raises(NotJudged, match="too many pages"):
+        judges.ask(order(DEMO))
+    judges.close()
+    for one in asking:
+        one.join()
+    assert all(isinstance(one.ended, OrderOvertaken) for one in asking)
+
+
+def test_a_process_that_was_ended_while_idle_is_not_the_next_orders_fault(judges: Judges) -> None:
+    asked(judges, DEMO)
+    (process,) = judges.idle
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert asked(judges, DEMO)["mistakes"] == []
+
+
+def test_what_needs_too_much_memory_is_given_up_and_the_next_order_is_answered(judges: Judges) -> None:
+    asked(judges, DEMO)
+    (process,) = judges.idle
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0])
+    now = pages * os.sysconf("SC_PAGE_SIZE")
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (now + (4 << 20), now + (4 << 20)))
+    with pytest.raises(NotJudged, match="more memory"):
+        judges.ask(order("".join(f"k{number} = 1\n" for number in range(80_000))))
+    assert asked(judges, DEMO)["mistakes"] == []
+
+
+def test_its_memory_is_limited_from_the_start(judges: Judges) -> None:
+    asked(judges, DEMO)
+    (process,) = judges.idle
+    assert resource.prlimit(process.pid, resource.RLIMIT_AS)[0] == MOST_MEMORY
+
+
+def test_a_process_ends_in_the_middle_of_its_work_when_the_desk_is_gone() -> None:
+    command = [sys.executable, "-m", "terminal.lab.desk.tariff.judges", str(REGIONS)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(msgspec.json.encode(order(DEMO)) + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline()
+        process.stdin.write(msgspec.json.encode(for_minutes()) + b"\n")
+        process.stdin.close()
+        try:
+            assert process.wait(LONG_S) == 0
+        finally:
+            process.kill()
 
 
 def test_with_one_place_the_pages_wait_for_each_other() -> None:

@@ -201,7 +201,7 @@ def test_o_02_the_terminals_list_counts_when_it_is_newer_than_the_card() -> None
 
 def test_an_issuing_point_needs_a_resident_card() -> None:
     with pytest.raises(
-        ScenarioFileError, match=r"scenarios\[0\].taps\[0\]: issuing_point: there is no resident card"
+        ScenarioFileError, match=r"scenarios\[0\].taps\[0\].issuing_point: there is no resident card"
     ):
         played(f"{PAID}, issuing_point = {{ at = 2026-09-15T07:00:00 }}", card="bank_card = {}")
 

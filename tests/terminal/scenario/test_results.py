@@ -162,7 +162,7 @@ def test_t_16_sales_are_compared(sold: str, price: int, differ: list[str]) -> No
 
 def test_a_sale_of_nothing_names_its_place() -> None:
     text = IN_VOLGOGRAD + SALE.format("true", 1).replace("145", "9999") + story_text(PAID)
-    with pytest.raises(ScenarioFileError, match=r"sales\[0\].product: the document has no product 9999"):
+    with pytest.raises(ScenarioFileError, match=r"sales\[0\].product: unknown product 9999"):
         run_sales(parse_scenarios(text, "sales.toml"), VOLGOGRAD)
 
 

@@ -119,16 +119,16 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
         (
             f"{{ {LAST}, counters = {{ moon = 1 }} }} }}",
             PAID,
-            "scenarios[0].card: the document has no counter 'moon'",
+            'scenarios[0].card.last.counters: unknown counter "moon"',
         ),
         (
             f"{{ {LAST}, counters = {{ pack_a = 256 }} }} }}",
             PAID,
-            "scenarios[0].card: counter pack_a cannot hold 256",
+            "scenarios[0].card.last.counters.pack_a: counter pack_a cannot hold 256",
         ),
-        (f"{{ {LAST}, meals = ['tea'] }} }}", PAID, "scenarios[0].card: the document has no meal 'tea'"),
-        ("{ valid_from = 1999-12-31 }", PAID, "scenarios[0].card: no card can hold this"),
-        ("{}", UNKNOWN_COUNTER, "scenarios[0].taps[0]: the document has no counter 'moon'"),
+        (f"{{ {LAST}, meals = ['tea'] }} }}", PAID, 'scenarios[0].card.last.meals: unknown meal kind "tea"'),
+        ("{ valid_from = 1999-12-31 }", PAID, "scenarios[0].card.valid_from: the year 1999 is out of reach"),
+        ("{}", UNKNOWN_COUNTER, 'scenarios[0].taps[0].expect.counters: unknown counter "moon"'),
         ("{}", TOO_EARLY, "scenarios[0].taps[0]: demo version 1 does not hold at 2024-12-31"),
     ],
 )

@@ -290,6 +290,12 @@ def test_ten_megabytes_are_not_judged_and_not_lost(author: Page) -> None:
     expect(author.locator("#state")).to_contain_text("longer than a million bytes", timeout=LONG_MS)
     expect(author.locator("#notice")).to_contain_text("too long to be kept")
     assert text_of(author).evaluate("area => area.value.length") > 10_000_000
+    asked: list[str] = []
+    author.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    author.evaluate("location.reload()")
+    author.wait_for_function("() => performance.now() > 0")
+    assert asked == ["beforeunload"]
+    assert text_of(author).evaluate("area => area.value.length") > 10_000_000
     put(text_of(author), DEMO)
     sound(author)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from terminal.errors import ScenarioFileError
@@ -23,12 +22,12 @@ from terminal.lab.desk.tariff.shown import (
     played_shown,
     problem_shown,
 )
-from terminal.lab.desk.tariff.story import Story, file_of, played, saved, story_of
+from terminal.lab.desk.tariff.story import Story, file_of, played, read_story, saved, story_of
 from terminal.money import money
 from terminal.policy.load import policy_from_text
 from terminal.policy.policy import Policy
 from terminal.scenario.diff import RiderDiff, document_changes, rider_diffs
-from terminal.scenario.load import parse_scenarios
+from terminal.scenario.load import parse_scenarios, played_from
 from terminal.scenario.result import Result, require_region, run, run_sales
 from terminal.scenario.schema import ScenarioFile
 
@@ -93,10 +92,7 @@ def _tried(work: Worked, order: TariffOrder, policy: Policy, folder: Path) -> di
 
 
 def _story(order: TariffOrder) -> Story:
-    try:
-        return msgspec.convert(order.story, Story)
-    except msgspec.ValidationError as error:
-        raise ScenarioFileError(str(error), "Correct the card or the tap.") from error
+    return read_story(order.story or {})
 
 
 def _play(order: TariffOrder, policy: Policy, _folder: Path) -> dict[str, Any]:
@@ -118,7 +114,8 @@ def _file(order: TariffOrder) -> ScenarioFile:
 
 def _run(order: TariffOrder, policy: Policy, _folder: Path) -> dict[str, Any]:
     file = _file(order)
-    results, sales = run(file, policy), run_sales(file, policy)
+    with played_from(order.scenarios):
+        results, sales = run(file, policy), run_sales(file, policy)
     return {
         "scenarios": [
             {
@@ -195,8 +192,9 @@ def _story_file(order: TariffOrder, policy: Policy) -> ScenarioFile:
 def _file_for(order: TariffOrder, *policies: Policy) -> ScenarioFile:
     """The scenario file, if it was written for the region of all `policies`."""
     file = _file(order)
-    for policy in policies:
-        require_region(file, policy)
+    with played_from(order.scenarios):
+        for policy in policies:
+            require_region(file, policy)
     return file
 
 

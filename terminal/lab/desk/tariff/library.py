@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from terminal.errors import RegionDocumentError
+from terminal.lab.desk.refusals import DeskFault, DeskRefused
 from terminal.lab.desk.tariff.judge import LONGEST_TEXT
+from terminal.mistakes.reading import Unreadable, content_of, text_of
+from terminal.mistakes.words import refusal
 from terminal.policy.load import REGIONS
 from terminal.scenario.load import SCENARIOS
 
@@ -24,13 +27,22 @@ class TariffLibrary:
 
     def names(self) -> list[str]:
         """What `document` takes: the supplied documents, then the files of the folder."""
-        own = [] if self.folder is None else sorted(self.folder.glob("*.toml"))[:MOST_FILES]
+        own = [] if self.folder is None else self._own(self.folder)
         return [*(path.stem for path in sorted(REGIONS.glob("*.toml"))), *(OWN + path.name for path in own)]
 
+    def _own(self, folder: Path) -> list[Path]:
+        """Files of the folder; nothing that a link leads to outside of it, and no name that no page can show."""
+        inside = folder.resolve()
+        found = (path for path in folder.glob("*.toml") if path.name.isprintable() and path.is_file())
+        return sorted(path for path in found if path.resolve().is_relative_to(inside))[:MOST_FILES]
+
     def document(self, name: str) -> dict[str, str]:
-        """Text and file name of a document, with the scenarios supplied for it; raises `RegionDocumentError`."""
+        """Text and file name of a document, with the scenarios supplied for it.
+
+        Raises `DeskRefused` for one that is not listed, and `RegionDocumentError` for one that cannot be read.
+        """
         if name not in self.names():
-            raise RegionDocumentError(f"there is no document {name!r}", "Choose one of those listed.")
+            raise DeskRefused(DeskFault.NO_DOCUMENT, name=name)
         path = self._path(name)
         scenarios = SCENARIOS / path.name
         return {
@@ -54,12 +66,6 @@ class TariffLibrary:
 
 def _text_of(path: Path) -> str:
     try:
-        if path.stat().st_size > LONGEST_TEXT:
-            raise RegionDocumentError(
-                f"{path.name} is longer than {LONGEST_TEXT} bytes", "Choose another file."
-            )
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RegionDocumentError(
-            f"{path.name} cannot be read: {error}", "Give a TOML file in UTF-8."
-        ) from error
+        return text_of(content_of(path, LONGEST_TEXT))
+    except Unreadable as unreadable:
+        raise refusal(RegionDocumentError, unreadable.in_file(path.name)) from unreadable

@@ -15,10 +15,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from terminal.decision.outcome import Message
-from terminal.errors import ScenarioFileError
+from terminal.errors import Mistake, ScenarioFileError
+from terminal.mistakes.document import parsed
+from terminal.mistakes.form import FileForm
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import balance_minor, counters_of, paid_by
 from terminal.scenario.load import card_of, parse_scenarios
+from terminal.scenario.mistakes import PlayMistake, mistakes_of_one, unplayable
 from terminal.scenario.play import Played, play
 from terminal.scenario.result import run
 from terminal.scenario.schema import (
@@ -69,6 +72,14 @@ class Story(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     taps: Annotated[tuple[StoryTap, ...], Meta(max_length=MOST_STEPS)] = ()
 
 
+STORIES: Final = FileForm(Story, ScenarioFileError)
+
+
+def read_story(stated: dict[str, Any]) -> Story:
+    """The story in JSON values; raises `ScenarioFileError` with all that is wrong with its values."""
+    return parsed(STORIES, msgspec.json.encode(stated), "", json=True)
+
+
 @dataclass(frozen=True, slots=True)
 class SavedStory:
     """A story as a scenario file. `differing` of its taps do not come out as the file says; there should be none."""
@@ -85,7 +96,8 @@ def file_of(story: Story, region: str, about: str = "-") -> ScenarioFile:
     """
     scenario = _scenario(story, tuple(_step(tap) for tap in story.taps))
     file = ScenarioFile(schema=SCENARIO_SCHEMA, region=region, about=about, scenarios=(scenario,))
-    return parse_scenarios(file_text(file), "")
+    with mistakes_of_one():
+        return parse_scenarios(file_text(file), "")
 
 
 def played(story: Story, policy: Policy) -> list[Played]:
@@ -94,17 +106,17 @@ def played(story: Story, policy: Policy) -> list[Played]:
         return []
     count = sum(1 if tap.repeat is None else tap.repeat.times for tap in story.taps)
     if count > MOST_TAPS:
-        raise ScenarioFileError(
-            f"scenarios[0].taps: {count} taps", f"A story here has {MOST_TAPS} at most: shorten it."
-        )
-    return play(file_of(story, policy.document.header.id), 1, policy)
+        raise unplayable(Mistake("taps", PlayMistake.TOO_MANY_TAPS, {"count": count, "most": MOST_TAPS}))
+    file = file_of(story, policy.document.header.id)
+    with mistakes_of_one():
+        return play(file, 1, policy)
 
 
 def saved(story: Story, policy: Policy) -> SavedStory:
     """The story with what came of it, played again from the text that is saved."""
     taps = played(story, policy)
     if not taps:
-        raise ScenarioFileError("scenarios[0].taps: there is no tap", "Add a tap first.")
+        raise unplayable(Mistake("taps", PlayMistake.NOTHING_PLAYED))
     steps = tuple(_expecting(story.taps[tap.tap - 1], tap, policy) for tap in taps)
     file = ScenarioFile(
         schema=SCENARIO_SCHEMA,
@@ -113,14 +125,16 @@ def saved(story: Story, policy: Policy) -> SavedStory:
         scenarios=(_scenario(story, steps),),
     )
     text = file_text(file)
-    differing = sum(len(result.misses) for result in run(parse_scenarios(text, ""), policy))
+    with mistakes_of_one():
+        differing = sum(len(result.misses) for result in run(parse_scenarios(text, ""), policy))
     return SavedStory(text, len(taps), differing)
 
 
 def story_of(file: ScenarioFile, number: int) -> dict[str, Any]:
     """Scenario `number` (from 1) of `file` as a story, in JSON values; what it expects is left out."""
     if not 1 <= number <= len(file.scenarios):
-        raise ScenarioFileError(f"no scenario #{number}", f"The file holds {len(file.scenarios)}.")
+        values = {"number": number, "count": len(file.scenarios)}
+        raise unplayable(Mistake("", PlayMistake.NO_SCENARIO, values))
     scenario = file.scenarios[number - 1]
     stated: dict[str, Any] = msgspec.to_builtins(scenario)
     found = {name: stated[name] for name in Story.__struct_fields__ if stated.get(name) is not None}

@@ -25,14 +25,19 @@ export function picture(svg) {
 }
 
 export async function ask(path, query = {}) {
+  return taken(await fetch(addressed(path, query)));
+}
+
+// Everything is asked in the page's language, so that what cannot be done is said in it.
+function addressed(path, query = {}) {
   const url = new URL(path, document.baseURI);
   for (const [name, value] of Object.entries({language, ...query})) url.searchParams.set(name, value);
-  return taken(await fetch(url));
+  return url;
 }
 
 export async function order(path, body = {}) {
   const request = {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)};
-  return taken(await fetch(new URL(path, document.baseURI), request));
+  return taken(await fetch(addressed(path), request));
 }
 
 async function taken(response) {

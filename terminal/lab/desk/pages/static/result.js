@@ -56,7 +56,7 @@ export class Result {
       h("p", {className: "eyebrow"}, `#${entry.number} · ${entry.at} · ${entry.title}`),
       h("h2", {id: "tap-title"}, entry.text),
       entry.mishap && h("p", {className: "operator"}, entry.mishap),
-      entry.operator && h("p", {className: "operator", lang: "en"}, entry.operator), // as the log has it, in no other language
+      entry.operator && h("p", {className: "operator log-line"}, `${words.in_log}: `, h("span", {lang: "en"}, entry.operator)), // logs are in no other language
       h("dl", {className: "facts"}, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value))))),
     );
   }

@@ -291,6 +291,11 @@ byId("restore").addEventListener("click", () => {
 });
 document.addEventListener("keydown", keys);
 addEventListener("pagehide", keep);
+// What could not be kept is lost with the window: the browser asks first.
+addEventListener("beforeunload", (event) => {
+  keep();
+  if (byId("notice").dataset.full === "yes" && state.text !== state.original) event.preventDefault();
+});
 tabs();
 files();
 themes(byId("theme"));
