@@ -156,8 +156,8 @@ REMEMBERED = {
 def test_a_torn_ride_leaves_what_the_card_remembers_once(
     town_of: OpenTown, ride: str, tear: Callable[[int], FaultPlan], moved: bool
 ) -> None:
-    """T-38, T-39: torn where the card is written and tapped again, it costs the difference or the way back once, and later rides
-    find the dearest price and the outward ride as one ride leaves them.
+    """T-38, T-39: torn where the card is written and tapped again, it costs the difference or the way back once, and
+    later rides find the dearest price and the outward ride as one ride leaves them.
     """
     case = REMEMBERED[ride]
     for exchange in range(6, 9):  # the last of those that read, and the two that write
