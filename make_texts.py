@@ -38,7 +38,7 @@ OPTIONS: Final = {"**/templates/**.html": {"newstyle_gettext": "true", "silent":
 KEYWORDS: Final = {**DEFAULT_KEYWORDS, "NP_": ((1, "c"), 2)}
 
 ROOMS: Final = {
-    "decision": ("terminal/trail_words.py",),
+    "decision": ("terminal/trail_words.py", "terminal/trail_steps.py"),
     "passenger": (
         "terminal/messages.py",
         "terminal/screen/display_page.py",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 EXIT_LOST: Final = 90
 EXIT_READER_LEFT: Final = 141
 """What shells report for a program that ended as a pipe's reader left."""
+INTERRUPTED: Final = 130
+"""… and for one that was interrupted."""
 
 READABLE: Final = "readable"
 """The name of our error handler among Python's codecs."""
@@ -83,7 +85,9 @@ class _Descriptor(io.FileIO):
 
 
 def run(program: str, command: Callable[[], None]) -> None:
-    """Run `command` with readable output; lost output ends it with 90 and a line, a reader that left with 141."""
+    """Run `command` with readable output; lost output ends it with 90 and a line, a reader that left with
+    141, an interrupt with 130.
+    """
     before = sys.stdout
     try:
         sys.stdout = _output(before)
@@ -97,6 +101,8 @@ def run(program: str, command: Callable[[], None]) -> None:
             sys.stdout.flush()
     except OutputLost as lost:
         sys.exit(_last_line(program, lost.reason))
+    except KeyboardInterrupt:  # before a command could take it: while it is made, or as its answer is written
+        sys.exit(INTERRUPTED)
     finally:
         sys.stdout = before
 

@@ -43,18 +43,32 @@ NAMED: Final = (
 _AMOUNT: Final = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,12}))?")
 
 
+class AmountRefused(ValueError):
+    """What is no amount of its currency. `instead` is what to write: an example where `decimals` is None, because it is
+    no number at all; "" where the amount cannot be paid in this currency.
+    """
+
+    def __init__(self, currency: str, decimals: int | None, instead: str) -> None:
+        write = f"write {instead}" if instead else "this amount cannot be paid"
+        number = f"write a number such as {instead}"
+        super().__init__(number if decimals is None else f"{currency} has {decimals} decimals: {write}")
+        self.currency = currency
+        self.decimals = decimals
+        self.instead = instead
+
+
 def parse_amount(text: str, currency: str) -> int:
     """Return `text` ("2.50") in minor units of `currency`, a code of `DECIMALS`.
 
-    Raises ValueError, saying what to write instead, unless it has exactly the decimals of ISO 4217.
+    Raises `AmountRefused`, saying what to write instead, unless it has exactly the decimals of ISO 4217.
     """
     decimals = DECIMALS[currency]
     found = _AMOUNT.fullmatch(text)
     if found is None:
-        raise ValueError(f"write a number such as {amount_text(250, currency)}")
+        raise AmountRefused(currency, None, amount_text(250, currency))
     sign, whole, fraction = found[1], found[2], found[3] or ""
     if len(fraction) != decimals:
-        raise ValueError(_exact(sign, whole, fraction, currency, decimals))
+        raise AmountRefused(currency, decimals, _exact(sign, whole, fraction, decimals))
     minor = int(whole + fraction)
     return -minor if sign else minor
 
@@ -116,9 +130,8 @@ def _parts(minor: int, currency: str) -> tuple[str, str]:
     return digits[: len(digits) - decimals], digits[len(digits) - decimals :]
 
 
-def _exact(sign: str, whole: str, fraction: str, currency: str, decimals: int) -> str:
-    needed = f"{currency} has {decimals} decimals"
+def _exact(sign: str, whole: str, fraction: str, decimals: int) -> str:
     if fraction[decimals:].strip("0"):
-        return f"{needed}: this amount cannot be paid"
+        return ""
     exact = (fraction + "0" * decimals)[:decimals]
-    return f"{needed}: write {sign}{whole}{'.' if exact else ''}{exact}"
+    return f"{sign}{whole}{'.' if exact else ''}{exact}"

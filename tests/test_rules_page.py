@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from terminal.trail_words import ROOMS, RULES
+from terminal.trail_steps import RULES
+from terminal.trail_words import ROOMS
 from terminal.trip.producers import NO_LIVE_PRODUCER, PRODUCERS, FactSource
 from tests.rule_facts import facts_by_rule
 from tests.test_docs import ROOT, anchors, named, tracked

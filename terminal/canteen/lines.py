@@ -6,7 +6,7 @@ from terminal.decision.meal import Serving
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import MealLine
 from terminal.trail import Reason
-from terminal.trail_words import step_line
+from terminal.trail_steps import step_line
 
 
 def line_of(meal: Serving, roster: int) -> MealLine:

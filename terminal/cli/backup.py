@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +17,11 @@ from terminal.cli.options import (
     State,
     station_config,
 )
+
+if TYPE_CHECKING:
+    from terminal.app.config.settings import CollectorTable
+    from terminal.app.station import Station
+    from terminal.operations.restore import NewHardware, Restoration
 
 
 def backup(
@@ -65,66 +71,79 @@ def restore(
 
     Needs the collector, and this machine's own key enrolled there in place of the old one.
     """
-    from cardcli import DISTRIBUTION, VERSION
     from terminal.app.output import print_json
-    from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, station_of
-    from terminal.app.uplink import COLLECTOR_KEY_FILE, tls_of
-    from terminal.clock import SystemClock
-    from terminal.operations.restore import NewHardware
-    from terminal.operations.restore import restore as put_onto
-    from terminal.sync.identity import load_or_create_key, read_public_key
-    from terminal.sync.link import HttpLink
+    from terminal.app.station import station_of
 
     at = station_config(config, state=state, number=number, collector=collector, keys=keys)
     station = station_of(at)
-    folder = station.state
-    machine = NewHardware(
-        folder=folder,
-        journal=folder / JOURNAL_FILE,
-        terminal=station.number,
-        software=DISTRIBUTION,
-        version=VERSION,
-        sealer=station.load_keys().sealer,
-        signer=load_or_create_key(folder / IDENTITY_FILE),
-        clock=SystemClock(),
-    )
-    own = folder / COLLECTOR_KEY_FILE
-    link = HttpLink(at.collector.url_or_default, tls_of(at.collector))
+    done = _put_onto_this_machine(file, station, at.collector)
+    if json:
+        print_json(_as_data(station.number, done))
+        return
+    for line in _said(station.number, done):
+        print(line)
+
+
+def _put_onto_this_machine(file: Path, station: Station, collector: CollectorTable) -> Restoration:
+    from terminal.app.uplink import COLLECTOR_KEY_FILE, tls_of
+    from terminal.operations.restore import restore as put_onto
+    from terminal.sync.identity import read_public_key
+    from terminal.sync.link import HttpLink
+
+    own = station.state / COLLECTOR_KEY_FILE
+    link = HttpLink(collector.url_or_default, tls_of(collector))
     try:
-        done = put_onto(
+        return put_onto(
             file,
-            machine,
+            _machine(station),
             link,
             lambda unpacked: read_public_key(own if own.exists() else unpacked / COLLECTOR_KEY_FILE),
         )
     finally:
         link.close()
-    if json:
-        print_json(
-            {
-                "terminal": station.number,
-                "backup_head": done.backup.head,
-                "sent": done.sent,
-                "held_through": done.held_through,
-                "first": done.first,
-                "unresolved": done.unresolved,
-                "shift_ended": done.shift_ended,
-                "in_force": done.in_force,
-            }
-        )
-        return
-    print(
-        f"terminal {station.number} goes on with row {done.first}; "
-        f"the collector holds everything up to {done.held_through}"
+
+
+def _machine(station: Station) -> NewHardware:
+    from cardcli import DISTRIBUTION, VERSION
+    from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE
+    from terminal.clock import SystemClock
+    from terminal.operations.restore import NewHardware
+    from terminal.sync.identity import load_or_create_key
+
+    return NewHardware(
+        folder=station.state,
+        journal=station.state / JOURNAL_FILE,
+        terminal=station.number,
+        software=DISTRIBUTION,
+        version=VERSION,
+        sealer=station.load_keys().sealer,
+        signer=load_or_create_key(station.state / IDENTITY_FILE),
+        clock=SystemClock(),
     )
+
+
+def _as_data(number: int, done: Restoration) -> dict[str, object]:
+    return {
+        "terminal": number,
+        "backup_head": done.backup.head,
+        "sent": done.sent,
+        "held_through": done.held_through,
+        "first": done.first,
+        "unresolved": done.unresolved,
+        "shift_ended": done.shift_ended,
+        "in_force": done.in_force,
+    }
+
+
+def _said(number: int, done: Restoration) -> Iterator[str]:
+    held = done.held_through
+    yield f"terminal {number} goes on with row {done.first}; the collector holds everything up to {held}"
     if done.sent:
-        print(f"  {done.sent} rows of the backup were missing at the collector and were sent")
-    print(
-        f"  rows {done.held_through + 1} to {done.first - 1} are lost or were never written: see the collector's alarm"
-    )
+        yield f"  {done.sent} rows of the backup were missing at the collector and were sent"
+    yield f"  rows {held + 1} to {done.first - 1} are lost or were never written: see the collector's alarm"
     if done.in_force:
-        print(f"  in force as of the backup: {', '.join(done.in_force)}; publish what is newer")
+        yield f"  in force as of the backup: {', '.join(done.in_force)}; publish what is newer"
     if done.unresolved:
-        print(f"  {done.unresolved} unresolved taps wait for their cards")
+        yield f"  {done.unresolved} unresolved taps wait for their cards"
     if done.shift_ended is not None:
-        print(f"  shift {done.shift_ended} ended with the old hardware: open a new one")
+        yield f"  shift {done.shift_ended} ended with the old hardware: open a new one"

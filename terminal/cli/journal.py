@@ -97,7 +97,7 @@ def _print_record(sequence: int, kind: str, fields: dict[str, Any], json: bool) 
 
 
 def _step(step: TrailEntry, currency: str) -> str:
-    from terminal.trail_words import step_line
+    from terminal.trail_steps import step_line
 
     return step_line(step, currency, titled=False)
 

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from terminal.cli.options import Json
+from terminal.cli.options import Json, ShownLang
+from terminal.texts import N_
 
 if TYPE_CHECKING:
     from terminal.policy.gtfs.files import FeedProblem
@@ -54,12 +55,14 @@ def import_gtfs(
     currency: Annotated[
         str, typer.Option("--currency", help="The region document's: a feed in another is warned about.")
     ] = "RUB",
+    language: ShownLang = "en",
     json: Json = False,
 ) -> None:
     """Check the fares of a GTFS feed and convert them for a region document. Lists what has no effect."""
     import sys
 
     from terminal.app.output import print_json
+    from terminal.errors import FeedError
     from terminal.policy.gtfs.importer import FeedRefused, import_feed
 
     try:
@@ -68,20 +71,33 @@ def import_gtfs(
         )
     except FeedRefused as refused:
         if json:
-            print_json({"feed": feed.name, "problems": _problems(refused.problems)})
+            print_json({"feed": feed.name, "problems": _problems(refused.problems, language)})
         for problem in refused.problems[1:]:
-            print(f"also wrong: {problem}. {problem.advice}", file=sys.stderr)
-        raise
+            print(_line(ALSO, problem, language), file=sys.stderr)
+        raise FeedError(*refused.words(language)) from refused
     digest = None if out is None else _write(out, imported)
     if json:
-        print_json(_as_json(imported, out, digest))
+        print_json(_as_json(imported, out, digest, language))
         return
-    for kind, found in (("left out", imported.left_out), ("warning", imported.warnings)):
+    for kind, found in ((LEFT_OUT, imported.left_out), (WARNING, imported.warnings)):
         for problem in found:
-            print(f"{kind}: {problem}. {problem.advice}")
+            print(_line(kind, problem, language))
     _print_summary(imported)
     if out is not None:
         print(f'\n[gtfs]\nfile = "{out.name}"\nsha256 = "{digest}"')
+
+
+ALSO: Final = N_("also wrong: {finding}")
+LEFT_OUT: Final = N_("left out: {finding}")
+WARNING: Final = N_("warning: {finding}")
+
+
+def _line(kind: str, problem: FeedProblem, language: str) -> str:
+    from terminal.texts import translator
+
+    what, advice = problem.words(language)
+    finding = f"{problem.place_in(language)}: {what}. {advice}"
+    return translator(language).gettext(kind).format(finding=finding)
 
 
 def _write(out: Path, imported: Imported) -> str:
@@ -107,7 +123,7 @@ def _write_file(out: Path, content: bytes) -> None:
         ) from error
 
 
-def _as_json(imported: Imported, out: Path | None, digest: str | None) -> dict[str, Any]:
+def _as_json(imported: Imported, out: Path | None, digest: str | None, language: str) -> dict[str, Any]:
     tables = imported.tables
     return {
         "feed": imported.name,
@@ -117,24 +133,27 @@ def _as_json(imported: Imported, out: Path | None, digest: str | None) -> dict[s
         "uses_rule_priority": tables.uses_rule_priority,
         "rows": {table: len(getattr(tables, table)) for table in TABLES},
         "card_bits": _card_bits(imported),
-        "left_out": _problems(imported.left_out),
-        "warnings": _problems(imported.warnings),
+        "left_out": _problems(imported.left_out, language),
+        "warnings": _problems(imported.warnings, language),
         "file": None if out is None else str(out),
         "sha256": digest,
     }
 
 
-def _problems(found: Iterable[FeedProblem]) -> list[dict[str, Any]]:
+def _problems(found: Iterable[FeedProblem], language: str) -> list[dict[str, Any]]:
     return [
         {
             "file": problem.file,
             "line": problem.line,
             "lines": list(problem.lines) or ([] if problem.line is None else [problem.line]),
             "column": problem.column,
-            "what": problem.what,
-            "advice": problem.advice,
+            "code": problem.code.value,
+            "values": dict(problem.values),
+            "what": what,
+            "advice": advice,
         }
         for problem in found
+        for what, advice in [problem.words(language)]
     ]
 
 

@@ -59,6 +59,9 @@ def impact(
     from terminal.errors import JournalUnreadable
     from terminal.impact.gaps import INCOMPLETE
 
+    for file in (html, svg):
+        if file is not None:
+            _require_place(file)
     at = station_config(config, keys=keys)
     policies = _policies(old, new, grants, at)
     report = _replayed(journal, policies, _days(policies[0], first, last), _routes(routes), at)
@@ -200,11 +203,17 @@ def _replayed(
 
 
 def _require_taps(taps: int, gaps: Gaps, old: Policy) -> None:
-    from terminal.errors import JournalError
+    from terminal.errors import JournalError, JournalUnreadable
     from terminal.impact.gaps import GapKind
 
     if taps:
         return
+    if gaps.count(GapKind.JOURNAL_UNREADABLE):
+        named = ", ".join(one.file for one in gaps.examples(GapKind.JOURNAL_UNREADABLE))
+        raise JournalUnreadable(
+            f"no tap could be read: these cannot be read, or not to their end: {named}",
+            "Run `terminal journal verify` where they lie, or give a backup of them.",
+        )
     if gaps.count(GapKind.OTHER_REGION):
         raise JournalError(
             f"no tap there was decided by a document of {old.document.header.id}",
@@ -232,6 +241,16 @@ def _progress(rows: int) -> Iterator[Callable[[int], None]]:
     except KeyboardInterrupt as interrupt:
         print("terminal: interrupted; nothing was written", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from interrupt
+
+
+def _require_place(path: Path) -> None:
+    """A file that cannot be written is said before the replay of an hour, not after it."""
+    from terminal.errors import TerminalError
+
+    if path.is_dir():
+        raise TerminalError(f"{path} is a folder", "Name a file in it.")
+    if not path.parent.is_dir():
+        raise TerminalError(f"there is no folder {path.parent}", "Make it, or give another file.")
 
 
 def _write(path: Path, text: str) -> None:

@@ -26,7 +26,8 @@ from terminal.scenario.play import play
 from terminal.scenario.result import Miss, Result, SaleResult, as_builtins
 from terminal.scenario.schema import ScenarioFile
 from terminal.scenario.words import place, tap_lines
-from terminal.trail_words import ENGLISH, step_line
+from terminal.trail_steps import step_line
+from terminal.trail_words import ENGLISH
 
 SHOWN_UNPRICED: Final = 10
 """Kinds of refused rides that are printed for people."""

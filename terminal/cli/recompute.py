@@ -263,7 +263,7 @@ def _pair(found: object, currency: str) -> str:
 def _shown(value: object, currency: str) -> str:
     """A value for people; a trail in words, its sums in `currency`."""
     from terminal.trail import TrailEntry
-    from terminal.trail_words import step_line
+    from terminal.trail_steps import step_line
 
     if isinstance(value, tuple) and value and all(isinstance(step, TrailEntry) for step in value):
         return " | ".join(step_line(step, currency, titled=False) for step in value)

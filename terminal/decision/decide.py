@@ -114,10 +114,10 @@ def _marked(policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Message 
 def _note_ages(ages: Ages, freshness: Freshness, trail: Trail) -> None:
     """O-03: what is marked as old. Concessions look for themselves whether lists are too old for them."""
     age_s = freshness.lists_age_s
-    if age_s:
+    if age_s > ages.fresh_h * HOUR_S:  # never longer than `stale_h`
         if age_s > ages.stale_h * HOUR_S:
             trail.flag(TerminalEffect.DATA_EXPIRED, TapFlag.EXPIRED_DATA, {"data_age_s": age_s})
-        elif age_s > ages.fresh_h * HOUR_S:
+        else:
             trail.flag(TerminalEffect.DATA_STALE, TapFlag.STALE_DATA, {"data_age_s": age_s})
     age_s, days = freshness.document_age_s, ages.document_stale_days
     if days is not None and age_s > days * DAY_S:

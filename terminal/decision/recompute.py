@@ -48,6 +48,10 @@ WHAT_IS_READ: Final = (
     ((INS_READ_RECORDS, INS_READ_RECORDS_NATIVE), FILE_EVENTS),
 )
 """By which commands a tap reads what it decides from; an EV1 card knows the native ones only."""
+READ_BY: Final = {
+    (code, bytes((file_no,))): place for place, (codes, file_no) in enumerate(WHAT_IS_READ) for code in codes
+}
+"""What is read, by its place there, under the command's code and the file it names."""
 
 SAID_BY: Final = {DenyKind.PERSON: DENY_PERSON, DenyKind.CARD: DENY_CARD}
 """The name under which a row states the deny list, by what that was asked about."""
@@ -208,13 +212,14 @@ def snapshot_of(read: tuple[bytes, ...]) -> CardSnapshot:
 
 def read_of(proof: tuple[Command, ...]) -> tuple[bytes, ...]:
     """What was read from the card, from the first commands of its transaction."""
-    found = (_read(proof, codes, file_no) for codes, file_no in WHAT_IS_READ)
-    return tuple(data for data in found if data is not None)
-
-
-def _read(proof: tuple[Command, ...], codes: tuple[int, int], file_no: int) -> bytes | None:
-    commands = (data for ins, header, data in proof if ins in codes and header[:1] == bytes((file_no,)))
-    return next(commands, None)
+    found: dict[int, bytes] = {}
+    for ins, header, data in proof:
+        place = READ_BY.get((ins, header[:1]))
+        if place is not None and place not in found:
+            found[place] = data
+            if len(found) == len(WHAT_IS_READ):
+                break
+    return tuple(found[place] for place in sorted(found))
 
 
 def _deviations(tap: RecordedTap, snapshot: CardSnapshot, decision: Decision) -> Iterator[Deviation]:

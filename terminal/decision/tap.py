@@ -141,10 +141,13 @@ def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) ->
     today = policy.service_days.at(at)
     periods = _periods(event, policy, trip, at, today)
     age_s = _age_s(event, at, policy)
-    layout, known = _layout(event, policy)
+    layout = policy.card.layout
+    known = event.counter_layout in (0, layout)
     riding = bool(event.inside) and _may_end_here(policy, age_s)
-    transfer = _open_transfer(event, policy, known=known)
-    journey_age_s = _journey_age_s(event, age_s, transfer, policy, riding=riding)
+    transfer = journey_age_s = None
+    if event.journey_age_s is not None:
+        transfer = _open_transfer(event, policy, known=known)
+        journey_age_s = _journey_age_s(event, age_s, transfer, policy, riding=riding)
     journey_open = journey_age_s is not None
     concessions, listed = _concessions(snapshot, policy)
     counters = event.counters
@@ -162,9 +165,9 @@ def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) ->
         age_s,
         _bought(snapshot, policy),
         counters,
-        layout,
+        layout if known else event.counter_layout,
         known,
-        _meals(event, periods, today.day if trip.profile == CANTEEN else periods.known_day),
+        event.meals and _meals(event, periods, today.day if trip.profile == CANTEEN else periods.known_day),
         journey_age_s,
         event.transfers if journey_open else 0,
         transfer if journey_open else None,
@@ -209,13 +212,6 @@ def stated_at(at: datetime) -> datetime:
     return at if FIRST_AT <= at <= LAST_AT else min(max(at, FIRST_AT), LAST_AT)
 
 
-def _layout(event: Event, policy: Policy) -> tuple[int, bool]:
-    """The split of the counters after this tap, and whether those on the card can be read by it."""
-    layout = policy.card.layout
-    known = event.counter_layout in (0, layout)
-    return (layout, True) if known else (event.counter_layout, False)
-
-
 def _bought(snapshot: CardSnapshot, policy: Policy) -> tuple[HeldContract, ...]:
     contracts = snapshot.rights.contracts
     if contracts == NO_CONTRACTS:
@@ -241,9 +237,9 @@ def _meals(event: Event, periods: PeriodDays, day: date | None) -> int:
 def _age_s(event: Event, at: datetime, policy: Policy) -> int | None:
     since = at - event.at  # both in whole seconds
     age_s = since.days * DAY_S + since.seconds
-    if age_s < -policy.document.guards.clock_skew_s:
-        return None
-    return max(age_s, 0)
+    if age_s >= 0:
+        return age_s
+    return None if age_s < -policy.document.guards.clock_skew_s else 0
 
 
 def _open_transfer(event: Event, policy: Policy, *, known: bool) -> Transfer | None:
@@ -251,7 +247,7 @@ def _open_transfer(event: Event, policy: Policy, *, known: bool) -> Transfer | N
 
     Where what it remembers cannot be read, that is the ordinary fare's, if there is one.
     """
-    if event.journey_age_s is None or not policy.transfers:
+    if not policy.transfers:
         return None
     remembered = policy.card.journey
     if remembered is None:
@@ -309,10 +305,12 @@ def _counters(
     if policy.returns:
         counters = _still_open(policy, counters, event, at)
     contracts, seen = snapshot.rights.contracts, periods.newest_day
+    if contracts == NO_CONTRACTS:
+        return counters & card.kept_without_contracts
     for slot, counter in enumerate(card.contracts):
         contract = contracts[slot]
         if contract is None or (seen is not None and contract.valid_from > seen):
-            counters = counter.write(counters, 0)
+            counters &= counter.kept
     return counters
 
 

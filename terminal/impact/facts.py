@@ -57,13 +57,18 @@ class TripFacts:
 
     def _of(self, known: Mapping[str, Fact]) -> tuple[Trip, dict[str, int]]:
         """What does not change with every tap, and the ages."""
-        ages = {AGES[name]: value for name, value in known.items() if name in AGES and type(value) is int}
-        rest = tuple(pair for pair in known.items() if not (pair[0] in AGES and type(pair[1]) is int))
-        found = self._kept.get(rest)
+        rest, ages = dict(known), dict[str, int]()
+        for name, kept in AGES.items():
+            value = rest.get(name)
+            if type(value) is int:
+                ages[kept] = value
+                del rest[name]
+        key = tuple(rest.items())
+        found = self._kept.get(key)
         if found is None:
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
-            found = self._kept[rest] = restore(ASSUMED, dict(rest))
+            found = self._kept[key] = restore(ASSUMED, rest)
         return found, ages
 
 

@@ -114,6 +114,10 @@ class Gaps:
     def count(self, kind: GapKind) -> int:
         return self._counts[kind]
 
+    def examples(self, kind: GapKind) -> tuple[Example, ...]:
+        """The first places where it was met."""
+        return tuple(self._examples.get(kind, ()))
+
     def listed(self) -> Iterator[Gap]:
         """Every reason that was met, in the order of `GapKind`."""
         for kind in GapKind:

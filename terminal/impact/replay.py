@@ -168,8 +168,11 @@ class ImpactReplay:
         for policy, state in ((old, card.old), (new, card.new)):
             if state.counter_layout not in (0, policy.card.layout):
                 self._note(GapKind.OTHER_LAYOUT, passed)
-        before = decide(CardSnapshot(NO_UID, rights, card.old), old, trip, at)
-        after = decide(CardSnapshot(NO_UID, rights, card.new), new, trip, at)
+        found = CardSnapshot(NO_UID, rights, card.old)
+        before = decide(found, old, trip, at)
+        after = decide(
+            found if card.new is card.old else CardSnapshot(NO_UID, rights, card.new), new, trip, at
+        )
         followed = card.follows
         self._carry_on(card, before, after, record)
         if not _as_charged(before, record, exactly=followed, follows=card.follows):

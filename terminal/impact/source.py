@@ -181,7 +181,7 @@ class RowSources:
     ) -> Iterator[Passed]:
         """Taps, sales and late words of that time, in the order of time; `on_rows` is called with the rows read since.
 
-        Raises `JournalError` when a file fails meanwhile, `JournalDamaged` where one number has two contents.
+        A file that fails meanwhile is a gap from there on. Raises `JournalDamaged` where one number has two contents.
         """
         limit = max(SMALLEST_PAGE, min(LARGEST_PAGE, ROWS_HELD // len(self._by_terminal)))
         streams = (
@@ -242,10 +242,10 @@ class RowSources:
         if begins_after:
             self._gaps.note(GapKind.ROWS_LEFT, places[0].terminal, begins_after)
         if len(places) == 1:
-            yield from _pages(places[0], limit, on_rows)
+            yield from self._pages_of(places[0], limit, on_rows)
             return
         previous: NumberedBody = (0, None)
-        streams = (_pages(paged, limit, on_rows) for paged in places)
+        streams = (self._pages_of(paged, limit, on_rows) for paged in places)
         for row in heapq.merge(*streams, key=lambda row: row[0]):
             if row[0] != previous[0]:
                 if previous[0]:
@@ -262,13 +262,22 @@ class RowSources:
         if previous[0]:
             yield previous
 
+    def _pages_of(self, paged: Paged, limit: int, on_rows: Callable[[int], None]) -> Iterator[NumberedBody]:
+        """The rows of a place, up to what cannot be read."""
+        after = paged.begins_after
+        while page := self._page(paged, after, limit):
+            on_rows(len(page))
+            yield from page
+            after = page[-1][0]
 
-def _pages(paged: Paged, limit: int, on_rows: Callable[[int], None]) -> Iterator[NumberedBody]:
-    after = paged.begins_after
-    while page := paged.page(after, limit):
-        on_rows(len(page))
-        yield from page
-        after = page[-1][0]
+    def _page(self, paged: Paged, after: int, limit: int) -> list[NumberedBody]:
+        try:
+            return paged.page(after, limit)
+        except JournalError:
+            if limit > 1:  # the rows before the damage can be read
+                return self._page(paged, after, limit // 2)
+            self._gaps.note(GapKind.JOURNAL_UNREADABLE, file=paged.where)
+            return []
 
 
 def _row_files(place: Path) -> Iterator[tuple[Path, RowFile]]:

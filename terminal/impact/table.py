@@ -11,7 +11,7 @@ from terminal.impact.tally import Dimension, ShownTap, Side
 from terminal.impact.words import ImpactWords, heading
 from terminal.messages import text
 from terminal.texts import N_
-from terminal.trail_words import step_line
+from terminal.trail_steps import step_line
 
 WIDTH: Final = 80
 NAME: Final = 22

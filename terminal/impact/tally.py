@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
@@ -30,6 +29,8 @@ from terminal.trip.facts import Trip
 MOST_SHOWN: Final = 10
 MOST_GROUPS: Final = 20_000
 """Of one dimension; what comes after them is summed in one more."""
+MOST_CELLS: Final = 20_000
+"""Combinations of groups that are summed at once."""
 OTHERS: Final = ("others",)
 REFUSED: Final = "refused"
 REPEATED: Final = "repeated"
@@ -102,12 +103,25 @@ class CardSet:
 
     def add(self, number: int) -> None:
         at = number >> 3
+        self.reach(at)
+        self.bits[at] |= 1 << (number & 7)
+
+    def reach(self, at: int) -> None:
+        """Have room for the bits of the byte `at`."""
         while at >= len(self.bits):
             self.bits.extend(bytes(len(self.bits)))
-        self.bits[at] |= 1 << (number & 7)
 
     def __len__(self) -> int:
         return int.from_bytes(self.bits, "big").bit_count()
+
+
+def _add_to(sets: list[CardSet], number: int) -> None:
+    """Add a card to each of `sets`: a million times twelve, so no call for each."""
+    at, bit = number >> 3, 1 << (number & 7)
+    for cards in sets:
+        if at >= len(cards.bits):
+            cards.reach(at)
+        cards.bits[at] |= bit
 
 
 class GroupSums:
@@ -118,6 +132,34 @@ class GroupSums:
     def __init__(self) -> None:
         self.taps = self.changed = self.old_minor = self.new_minor = self.refused = self.accepted = 0
         self.cards, self.changed_cards = CardSet(), CardSet()
+
+
+class CellSums:
+    """Of taps that are in the same `groups`, one of each dimension and all: they are summed here first, once for all.
+
+    Which cards they are of stands in the groups.
+    """
+
+    __slots__ = (
+        *("accepted", "cards", "changed", "changed_cards", "groups", "new_minor", "old_minor", "refused"),
+        "taps",
+    )
+
+    def __init__(self, groups: tuple[GroupSums, ...]) -> None:
+        self.groups = groups
+        self.cards = [sums.cards for sums in groups]
+        self.changed_cards = [sums.changed_cards for sums in groups]
+        self.taps = self.changed = self.old_minor = self.new_minor = self.refused = self.accepted = 0
+
+    def fold(self) -> None:
+        """Add its sums to those of its groups."""
+        for sums in self.groups:
+            sums.taps += self.taps
+            sums.old_minor += self.old_minor
+            sums.new_minor += self.new_minor
+            sums.changed += self.changed
+            sums.refused += self.refused
+            sums.accepted += self.accepted
 
 
 class ReasonSums:
@@ -134,9 +176,11 @@ class ImpactTally:
 
     def __init__(self, old: Policy, new: Policy, routes: frozenset[int] | None = None) -> None:
         self._old, self._new, self._routes = old, new, routes
-        self.all = GroupSums()
+        self._all = GroupSums()
+        self._groups: dict[Dimension, dict[GroupKey, GroupSums]] = {dimension: {} for dimension in Dimension}
+        self._cells: dict[tuple[GroupKey, ...], CellSums] = {}
+        self._taps = 0
         self.recorded_minor = 0
-        self.groups: dict[Dimension, dict[GroupKey, GroupSums]] = {dimension: {} for dimension in Dimension}
         self.refused: dict[GroupKey, ReasonSums] = {}
         self.accepted: dict[GroupKey, ReasonSums] = {}
         self.months: Counter[int] = Counter()
@@ -144,6 +188,18 @@ class ImpactTally:
         self.first_day: date | None = None
         self.last_day: date | None = None
         self._largest: list[tuple[int, int, ShownTap]] = []
+
+    @property
+    def all(self) -> GroupSums:
+        """The sums of all taps so far."""
+        self._fold()
+        return self._all
+
+    @property
+    def groups(self) -> dict[Dimension, dict[GroupKey, GroupSums]]:
+        """The sums of each group so far."""
+        self._fold()
+        return self._groups
 
     @property
     def largest(self) -> list[ShownTap]:
@@ -213,7 +269,7 @@ class ImpactTally:
 
     def _count(
         self,
-        keys: Iterable[GroupKey],
+        keys: tuple[GroupKey, ...],
         card: int,
         old_minor: int,
         new_minor: int,
@@ -222,22 +278,34 @@ class ImpactTally:
         accepted: bool,
     ) -> None:
         """Into the sums of all and of its groups, which have `keys` in the order of dimensions."""
-        counted = [self.all]
-        for groups, key in zip(self.groups.values(), keys, strict=True):
-            counted.append(groups.get(key) or self._new_group(groups, key))
-        changed = refused or accepted or old_minor != new_minor
-        for sums in counted:  # a million times six: no call for each
-            sums.taps += 1
-            sums.old_minor += old_minor
-            sums.new_minor += new_minor
-            if card:
-                sums.cards.add(card)
-            if changed:
-                sums.changed += 1
-                sums.refused += refused
-                sums.accepted += accepted
-                if card:
-                    sums.changed_cards.add(card)
+        cell = self._cells.get(keys) or self._new_cell(keys)
+        self._taps += 1
+        cell.taps += 1
+        cell.old_minor += old_minor
+        cell.new_minor += new_minor
+        if card:
+            _add_to(cell.cards, card)
+        if not (refused or accepted or old_minor != new_minor):
+            return
+        cell.changed += 1
+        cell.refused += refused
+        cell.accepted += accepted
+        if card:
+            _add_to(cell.changed_cards, card)
+
+    def _new_cell(self, keys: tuple[GroupKey, ...]) -> CellSums:
+        if len(self._cells) == MOST_CELLS:
+            self._fold()
+        by_dimension = zip(self._groups.values(), keys, strict=True)
+        groups = (groups.get(key) or self._new_group(groups, key) for groups, key in by_dimension)
+        cell = self._cells[keys] = CellSums((self._all, *groups))
+        return cell
+
+    def _fold(self) -> None:
+        """Bring what was summed in cells into the groups."""
+        for cell in self._cells.values():
+            cell.fold()
+        self._cells.clear()
 
     def _new_group(self, groups: dict[GroupKey, GroupSums], key: GroupKey) -> GroupSums:
         return groups.setdefault(key if len(groups) < MOST_GROUPS else OTHERS, GroupSums())
@@ -270,7 +338,7 @@ class ImpactTally:
                 return
             kept.remove(same)
             heapq.heapify(kept)
-        heapq.heappush(kept, (by_minor, -self.all.taps, _shown(tap, local)))
+        heapq.heappush(kept, (by_minor, -self._taps, _shown(tap, local)))
         if len(kept) > MOST_SHOWN:
             heapq.heappop(kept)
 
@@ -314,8 +382,11 @@ _RIGHTS: Final = {
 def _rule(facts: tuple[Reason, ...]) -> str:
     for fact in reversed(facts):
         if fact.code not in BESIDE:
-            name = next((fact.inputs[name] for name in NAMED_BY if name in fact.inputs), "")
-            return f"{fact.code} {name}" if name else fact.code
+            for name in NAMED_BY:
+                if name in fact.inputs:
+                    value = fact.inputs[name]
+                    return f"{fact.code} {value}" if value else fact.code
+            return fact.code
     return ""
 
 

@@ -57,7 +57,7 @@ GAPS: Final[Mapping[GapKind, str]] = MappingProxyType(
         GapKind.NUMBERS_MISSING: N_("numbers missing in journals"),
         GapKind.ROW_DAMAGED: N_("damaged rows"),
         GapKind.ROW_NEWER: N_("rows of newer software"),
-        GapKind.JOURNAL_UNREADABLE: N_("journals that cannot be opened"),
+        GapKind.JOURNAL_UNREADABLE: N_("journals that cannot be read, or not to their end"),
     }
 )
 

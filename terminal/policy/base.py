@@ -71,6 +71,7 @@ class Right(StrEnum):
 BOUGHT: Final = frozenset({Right.PASS, Right.PACK, Right.PLAN})
 """Rights that only a contract gives."""
 
+
 class Weekday(StrEnum):
     """Days of the week, in order."""
 

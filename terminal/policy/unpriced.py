@@ -151,7 +151,7 @@ def _of_feed(document: RegionDocument) -> Iterator[UnpricedRide]:
 
 
 def _refused(
-    fares: FeedFares, prices: Sequence[Prices], ride: _FeedRide, moment: int, changes: Sequence[_Change]
+    fares: FeedFares, prices: Sequence[Prices], ride: _FeedRide, moment: int, changes: Sequence[_FeedChange]
 ) -> str | None:
     """Of a ride at this moment, after what it has no fare for some medium: "" alone, ">G" after a ride of group G;
     None: it always has one.
@@ -166,13 +166,13 @@ def _refused(
     return None
 
 
-class _Change(NamedTuple):
+class _FeedChange(NamedTuple):
     group: int
     product: int
     name: str
 
 
-def _changes(fares: FeedFares) -> Iterator[_Change]:
+def _changes(fares: FeedFares) -> Iterator[_FeedChange]:
     """After what rides a leg rule for transfers alone may take the place of those that are for every ride."""
     index = fares.index
     rules = [rule for bucket in index.leg_rules.values() for rule in bucket]
@@ -181,7 +181,7 @@ def _changes(fares: FeedFares) -> Iterator[_Change]:
     legs = {(rule.group, rule.product) for rule in rules}
     for group, sold in sorted(legs):
         if index.transfers_from(group):
-            yield _Change(group, sold, f">{index.groups[group]}")
+            yield _FeedChange(group, sold, f">{index.groups[group]}")
 
 
 class _FeedRide(NamedTuple):

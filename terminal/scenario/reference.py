@@ -24,7 +24,8 @@ from terminal.messages import wording
 from terminal.policy.base import Section
 from terminal.policy.document.schema import RegionDocument
 from terminal.scenario.schema import ScenarioFile
-from terminal.trail_words import RULES, WORDS, effect_words, rule_title
+from terminal.trail_steps import RULES, rule_title
+from terminal.trail_words import WORDS, effect_words
 
 BEGIN: Final = "<!-- reference: printed from the types by `make docs` -->"
 END: Final = "<!-- end of the reference -->"

@@ -10,7 +10,7 @@ from terminal.policy.policy import Policy
 from terminal.scenario.compare import balance_minor
 from terminal.scenario.play import Played
 from terminal.texts import translator
-from terminal.trail_words import step_line
+from terminal.trail_steps import step_line
 
 
 def tap_lines(played: Played, policy: Policy, language: str) -> Iterator[str]:

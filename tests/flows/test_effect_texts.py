@@ -15,7 +15,8 @@ from make_texts import messages_of, mo_bytes, mo_file, read
 from terminal.policy.load import REGIONS
 from terminal.scenario.load import supplied_scenarios
 from terminal.texts import languages
-from terminal.trail_words import RULES, WORDS
+from terminal.trail_steps import RULES
+from terminal.trail_words import WORDS
 from tests.flows.conftest import COUNTER_A, FRONT, OpenTown
 
 ALTERED = "XYZZY"

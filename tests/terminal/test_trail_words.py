@@ -24,7 +24,8 @@ from terminal.scenario.load import load_scenarios, supplied_scenarios
 from terminal.scenario.result import run
 from terminal.texts import languages
 from terminal.trail import Effect, Reason, TrailEntry, recorded, rule_of
-from terminal.trail_words import INPUTS, ROOMS, RULES, WORDS, effect_words, rule_title, step_line
+from terminal.trail_steps import INPUTS, RULES, rule_title, step_line
+from terminal.trail_words import ROOMS, WORDS, effect_words
 
 PACKAGE = Path(__file__).resolve().parents[2] / "terminal"
 MEMBERS = tuple(effect for room in ROOMS for effect in room)

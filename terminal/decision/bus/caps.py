@@ -42,13 +42,11 @@ def capped(
                 rides.append(cap.counter)
                 due_minor = _by_rides(cap, due_minor, counters, trail)
             continue
-        if cap.only_minor is not None:
-            limit_minor = cap.only_minor
-        else:
-            tier = 0 if cap.everywhere else _tier(cap, ride, cheapest=cheapest)
-            if tier is None:
+        limit_minor = cap.only_minor
+        if limit_minor is None:
+            limit_minor, counters = _limit(cap, ride, counters, cheapest=cheapest)
+            if limit_minor is None:
                 continue
-            limit_minor, counters = _limit(cap, tier, counters)
         counter = cap.spent
         spent = counter.read(counters)
         spendings.append((counter, spent))
@@ -77,8 +75,11 @@ def _tier(cap: SpentCap, ride: Ride, *, cheapest: bool) -> int | None:
     return possible
 
 
-def _limit(cap: SpentCap, tier: int, counters: int) -> tuple[int, int]:
-    """The cap of the dearest tier so far, this ride's included."""
+def _limit(cap: SpentCap, ride: Ride, counters: int, *, cheapest: bool) -> tuple[int | None, int]:
+    """The cap of the dearest tier so far, this ride's included; None where the ride is in no tier."""
+    tier = 0 if cap.everywhere else _tier(cap, ride, cheapest=cheapest)
+    if tier is None:
+        return None, counters
     level = cap.level
     if level is None:
         return cap.tiers[tier][0], counters

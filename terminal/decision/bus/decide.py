@@ -194,12 +194,13 @@ def settle(
     others_minor = _others(tap, quote, cover, trail) if tap.trip.companions else 0
     if others_minor is None:
         return trail.refuse(Message.FARE_UNKNOWN)
-    owed_minor, counters = owed(tap, cover.counters, trail)
-    journey = cover.journey
+    owed_minor, counters, journey = 0, cover.counters, cover.journey
+    if tap.policy.check_in is not None:
+        owed_minor, counters = owed(tap, counters, trail)
     at_exit = rule is not None and cover.by_fare
     if cover.price_minor and cover.opens is not None:
         counters, journey = opened(tap, cover.opens, counters, 0 if at_exit else cover.price_minor)
-    if cover.by_fare and cover.price_minor and cover.back is None and tap.policy.returns:
+    if tap.policy.returns and cover.by_fare and cover.price_minor and cover.back is None:
         checked_in = rule is not None
         returns = known_returns(tap, checked_in=checked_in)
         paid_to = ride if checked_in else fare_ride(tap, ride)

@@ -14,6 +14,7 @@ from terminal.decision.bus.cover import Cover
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import MEDIA, TRANSPORT_CARD, Quote
+from terminal.policy.grants import NO_SLOTS
 from terminal.policy.gtfs.card import JourneyOnCard, Written
 from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board, fare_of, fare_to, single_fare
 from terminal.policy.gtfs.fares import FeedFares
@@ -173,6 +174,8 @@ def _remembered(tap: Tap, fares: FeedFares, state: JourneyState) -> tuple[int, t
 
 def _codes(tap: Tap) -> list[int]:
     """The codes of the concessions that hold today; with data too old, none (O-03)."""
+    if tap.concessions == NO_SLOTS:
+        return []
     if tap.trip.freshness.lists_age_s > tap.policy.document.ages.stale_h * HOUR_S:
         return []
     day = tap.service_date

@@ -26,7 +26,7 @@ from terminal.money import money
 from terminal.policy.policy import Policy
 from terminal.tap import Terminal
 from terminal.texts import translator
-from terminal.trail_words import step_line
+from terminal.trail_steps import step_line
 
 TAPS_SHOWN: Final = 200
 DAY: Final = {"en": "%Y-%m-%d", "ru": "%d.%m.%Y"}

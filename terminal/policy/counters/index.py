@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import reduce
+from operator import and_
 from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct
+from msgspec import field as struct_field
 
 from terminal.policy.base import Weekday
 from terminal.policy.document.counters import COUNTER_BITS, Counters, Period
@@ -23,6 +26,8 @@ _BY_DATE = (
 
 
 EVERY_BIT: Final = (1 << COUNTER_BITS) - 1
+REMEMBERED_DAYS: Final = 1024
+"""Of how many pairs of days it is remembered what begins anew between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,10 @@ class CardCounters(Struct, frozen=True):
     """For each period that begins anew with a date: the bits of all *other* counters."""
     kept_by_journey: int
     """The bits that stay when no journey is open."""
+    kept_without_contracts: int
+    """The bits that stay on a card with nothing in its contract slots."""
     week_offset: int
+    _kept: dict[tuple[date, date], int] = struct_field(default_factory=dict)
 
     @classmethod
     def of(cls, counters: Counters) -> CardCounters:
@@ -81,6 +89,9 @@ class CardCounters(Struct, frozen=True):
                 {period: _others(placed, period) for period in _BY_DATE if period in used}
             ),
             kept_by_journey=_others(placed, Period.JOURNEY),
+            kept_without_contracts=reduce(
+                and_, (placed[name].kept for name in counters.contracts), EVERY_BIT
+            ),
             week_offset=tuple(Weekday).index(counters.week_starts),
         )
 
@@ -88,10 +99,19 @@ class CardCounters(Struct, frozen=True):
         """`counters` of a tap on service day `then` as they stand on `today`, which is not earlier."""
         if then == today:
             return counters
+        kept = self._kept.get((then, today))
+        return counters & (self._kept_from(then, today) if kept is None else kept)
+
+    def _kept_from(self, then: date, today: date) -> int:
+        """The bits whose period has not begun anew since `then`; remembered, as cards are tapped on few days."""
+        kept_bits = EVERY_BIT
         for period, kept in self.kept_by_period.items():
             if self._period_of(period, then) != self._period_of(period, today):
-                counters &= kept
-        return counters
+                kept_bits &= kept
+        if len(self._kept) == REMEMBERED_DAYS:
+            self._kept.clear()
+        self._kept[then, today] = kept_bits
+        return kept_bits
 
     def _period_of(self, period: Period, day: date) -> int:
         """A number that changes when `period` begins anew."""

@@ -237,8 +237,7 @@ class FareSheet:
         possible = [
             line
             for line in self._lines(ride)
-            if (line.times is None or line.times.at(local))
-            and line.price.of(ride, medium) != NO_FARE
+            if (line.times is None or line.times.at(local)) and line.price.of(ride, medium) != NO_FARE
         ]
         if self.flat is not None and not any(line.price.everywhere for line in possible):
             possible.append(self.flat)

@@ -59,8 +59,9 @@ class CardLayout(Struct, frozen=True):
 
     edition: int
     widths: tuple[tuple[str, int], ...]
-    places: tuple[tuple[str, int, int], ...]
-    """Of each field the bits below it and its largest value."""
+    journey_places: tuple[tuple[str, int, int], ...]
+    ride_places: tuple[tuple[str, int, int], ...]
+    """Of each field of the journey, and of the ride, the bits below it and its largest value."""
     journey_fields: tuple[tuple[int, int, Callable[[Journey, int, int], int]], ...]
     ride_fields: tuple[tuple[int, int, Callable[[OpenRide, int, int], int]], ...]
     bits: int
@@ -101,13 +102,13 @@ class CardLayout(Struct, frozen=True):
         if bits >> self.bits - EDITION_BITS != self.edition:
             return NOTHING
         at = int(min(event.at, now).timestamp())
-        values = {name: bits >> below & most for name, below, most in self.places}
-        return JourneyState(self._journey(values, card, at), self._ride(values, event, at))
+        journey_age_s = card.journey_age_s
+        journey = None if journey_age_s is None else self._journey(bits, journey_age_s, card.transfers, at)
+        return JourneyState(journey, self._ride(bits, event, at))
 
-    def _journey(self, values: Values, card: JourneyOnCard, at: int) -> Journey | None:
-        if card.journey_age_s is None:
-            return None
-        run, run_departed = values.get("run", 0), at - card.journey_age_s
+    def _journey(self, bits: int, journey_age_s: int, transfers: int, at: int) -> Journey:
+        values = {name: bits >> below & most for name, below, most in self.journey_places}
+        run, run_departed = values.get("run", 0), at - journey_age_s
         total_minor = values.get("total", 0) * self.unit_minor
         paid_minor = total_minor + values.get("credit", 0) * self.unit_minor
         departed = at if run and self.last_tap_departs else run_departed
@@ -124,11 +125,12 @@ class CardLayout(Struct, frozen=True):
             arrived,
             run_departed,
             run_arrived,
-            card.transfers,
+            transfers,
             run,
         )
 
-    def _ride(self, values: Values, event: Written, at: int) -> OpenRide | None:
+    def _ride(self, bits: int, event: Written, at: int) -> OpenRide | None:
+        values = {name: bits >> below & most for name, below, most in self.ride_places}
         if not values.get("ride"):
             return None
         last_network = self.networks.get(event.route)
@@ -210,7 +212,8 @@ def layout_of(index: Index, destination: Destination, longest_change_s: int) -> 
     return CardLayout(
         edition=zlib.crc32(repr(numbering).encode()) % ((1 << EDITION_BITS) - 1) + 1,
         widths=tuple((name, width) for name, width in widths.items() if width),
-        places=places,
+        journey_places=tuple(place for place in places if place[0] in JOURNEY_FIELDS),
+        ride_places=tuple(place for place in places if place[0] in RIDE_FIELDS),
         journey_fields=_fields(places, JOURNEY_FIELDS),
         ride_fields=_fields(places, RIDE_FIELDS),
         bits=bits,

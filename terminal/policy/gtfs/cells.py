@@ -1,4 +1,5 @@
-"""What cells of a feed may hold: each reader turns the text of one kind of cell into a value, or says what to write."""
+"""What cells of a feed may hold: each reader turns the text of one kind of cell into a value, or raises
+the mistake it is."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from enum import IntEnum
 from typing import Final, TypeVar
 
 from terminal.money import DECIMALS
+from terminal.policy.gtfs.feed_mistakes import FeedCellMistake
 from terminal.policy.gtfs.tables import DAY_S, UNLIMITED
 
 _TIME: Final = re.compile(r"([0-9]{1,2}):([0-5][0-9]):([0-5][0-9])")
@@ -18,13 +20,13 @@ _Enum = TypeVar("_Enum", bound=IntEnum)
 
 
 class CellError(ValueError):
-    """A cell that cannot be used: `what` is wrong, `advice` says what to write."""
+    """A cell that cannot be used: which mistake it is, with its values."""
 
-    def __init__(self, what: str, advice: str, column: str | None = None) -> None:
-        super().__init__(what)
-        self.what = what
-        self.advice = advice
+    def __init__(self, code: FeedCellMistake, column: str | None = None, **values: int | str) -> None:
+        super().__init__(code.value)
+        self.code = code
         self.column = column
+        self.values = values
 
 
 def text(cell: str) -> str:
@@ -35,7 +37,7 @@ def text(cell: str) -> str:
 def integer(cell: str) -> int:
     """A whole number."""
     if _INTEGER.fullmatch(cell) is None:
-        raise CellError(f"{cell!r} is not a whole number", "Write digits only.")
+        raise CellError(FeedCellMistake.NO_INTEGER, value=cell)
     return int(cell)
 
 
@@ -43,7 +45,7 @@ def not_negative(cell: str) -> int:
     """A whole number from 0."""
     number = integer(cell)
     if number < 0:
-        raise CellError(f"{cell} is below 0", "Write 0 or more.")
+        raise CellError(FeedCellMistake.BELOW_0, value=cell)
     return number
 
 
@@ -51,7 +53,7 @@ def positive(cell: str) -> int:
     """A whole number from 1."""
     number = integer(cell)
     if number < 1:
-        raise CellError(f"{cell} is below 1", "Write 1 or more, or leave it blank for no limit.")
+        raise CellError(FeedCellMistake.BELOW_1, value=cell)
     return number
 
 
@@ -59,18 +61,17 @@ def transfer_count(cell: str) -> int:
     """-1 for unlimited, or a number from 1."""
     number = integer(cell)
     if number < 1 and number != UNLIMITED:
-        raise CellError(f"{cell} is no number of transfers", "Write 1 or more, or -1 for no limit.")
+        raise CellError(FeedCellMistake.NO_COUNT, value=cell)
     return number
 
 
-def one_of(kind: type[_Enum]) -> Callable[[str], _Enum]:
-    """A reader of one of the numbers of `kind`."""
+def one_of(kind: type[_Enum], code: FeedCellMistake) -> Callable[[str], _Enum]:
+    """A reader of one of the numbers of `kind`; another is the mistake `code`."""
     known = {str(member.value): member for member in kind}
-    names = ", ".join(f"{member.value} ({member.name.lower().replace('_', ' ')})" for member in kind)
 
     def read(cell: str) -> _Enum:
         if cell not in known:
-            raise CellError(f"{cell!r} is not defined", f"Write one of {names}.")
+            raise CellError(code, value=cell)
         return known[cell]
 
     return read
@@ -79,7 +80,7 @@ def one_of(kind: type[_Enum]) -> Callable[[str], _Enum]:
 def flag(cell: str) -> bool:
     """0 or 1."""
     if cell not in ("0", "1"):
-        raise CellError(f"{cell!r} is neither 0 nor 1", "Write 0 or 1.")
+        raise CellError(FeedCellMistake.NO_FLAG, value=cell)
     return cell == "1"
 
 
@@ -87,12 +88,10 @@ def time_of_day(cell: str) -> int:
     """HH:MM:SS or H:MM:SS up to 24:00:00, in seconds after local midnight."""
     found = _TIME.fullmatch(cell)
     if found is None:
-        raise CellError(f"{cell!r} is not a time of day", "Write it as 07:30:00.")
+        raise CellError(FeedCellMistake.NO_TIME, value=cell)
     seconds = int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3])
     if seconds > DAY_S:
-        raise CellError(
-            f"{cell} is after 24:00:00", "A timeframe lies within one calendar day: split it at midnight."
-        )
+        raise CellError(FeedCellMistake.NEXT_DAY, value=cell)
     return seconds
 
 
@@ -103,11 +102,11 @@ def day(cell: str) -> dt.date:
             return dt.date(int(cell[:4]), int(cell[4:6]), int(cell[6:]))
         except ValueError:
             pass  # digits, but no day of the calendar: the same message as for anything else
-    raise CellError(f"{cell!r} is not a day", "Write it as 20260630.")
+    raise CellError(FeedCellMistake.NO_DAY, value=cell)
 
 
 def currency(cell: str) -> str:
     """A currency of ISO 4217."""
     if cell not in DECIMALS:
-        raise CellError(f"unknown currency {cell!r}", "Write a code of ISO 4217 such as RUB.")
+        raise CellError(FeedCellMistake.NO_CURRENCY, value=cell)
     return cell

@@ -173,15 +173,10 @@ def _charged(
 ) -> Charged:
     """Boarding takes what is due beyond what this ride has cost so far; it never gives back."""
     charge = max(option.due_minor - ride.charged_minor, 0)
-    ride = replace(ride, charged_minor=ride.charged_minor + charge)
-    if option.due_minor < ride.charged_minor:
-        credit = ride.charged_minor - option.due_minor
-        steps.append(
-            Reason(
-                FeedEffect.OVERPAID,
-                {"credit_minor": credit},
-            )
-        )
+    if charge:
+        ride = replace(ride, charged_minor=ride.charged_minor + charge)
+    elif option.due_minor < ride.charged_minor:
+        steps.append(Reason(FeedEffect.OVERPAID, {"credit_minor": ride.charged_minor - option.due_minor}))
     free_until = None if charge else _free_until(fares, journey, option)
     return Charged(charge, _remember(fares, journey, ride, option), tuple(steps), free_until)
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from terminal.errors import MistakeValues
+from terminal.policy.gtfs.feed_mistakes import FeedRowMistake
 from terminal.policy.gtfs.tables import (
     FareLegJoinRule,
     FareTransferRule,
@@ -21,7 +23,16 @@ from terminal.policy.gtfs.tables import (
     LocationType,
     Stop,
 )
+from terminal.texts import N_
 
+_LOCATIONS: Final = {
+    LocationType.PLATFORM: N_("platform"),
+    LocationType.STATION: N_("station"),
+    LocationType.ENTRANCE: N_("entrance"),
+    LocationType.NODE: N_("node"),
+    LocationType.BOARDING_AREA: N_("boarding area"),
+}
+"""Words of the catalogues."""
 _PARENT_TYPES: Final = {
     LocationType.PLATFORM: LocationType.STATION,
     LocationType.ENTRANCE: LocationType.STATION,
@@ -96,18 +107,12 @@ def _unique(table: str, columns: tuple[str, ...], rows: Sequence[Any]) -> Iterat
     for index, row in enumerate(rows):
         key = tuple(getattr(row, column) for column in columns)
         if key in seen and not getattr(row, "left_out", False):
-            shown = ", ".join("blank" if part is None else str(part) for part in key)
-            yield RowProblem(
-                table,
-                index,
-                columns[0] if len(columns) == 1 else "",
-                f"({shown}) stands in an earlier row, too"
-                if len(columns) > 1
-                else f"{shown!r} is not unique",
-                f"Let the rows differ in {', '.join(columns)}, or remove one."
-                if len(columns) > 1
-                else "Give each its own.",
-            )
+            shown = ", ".join("—" if part is None else str(part) for part in key)
+            if len(columns) == 1:
+                yield RowProblem(table, index, columns[0], FeedRowMistake.NOT_UNIQUE, {"value": shown})
+            else:
+                values = {"value": shown, "columns": ", ".join(columns)}
+                yield RowProblem(table, index, "", FeedRowMistake.SAME_KEY, values)
         if not getattr(row, "left_out", False):
             seen.setdefault(key, index)
 
@@ -119,51 +124,35 @@ def _places(tables: GtfsTables) -> Iterator[RowProblem]:
         if problem is not None:
             yield RowProblem("stops", index, "parent_station", *problem)
         if stop.stop_timezone is not None and not known_time_zone(stop.stop_timezone):
-            yield RowProblem(
-                "stops",
-                index,
-                "stop_timezone",
-                f"unknown time zone {stop.stop_timezone!r}",
-                "Use a name of the IANA database such as Europe/Volgograd.",
-            )
+            values = {"zone": stop.stop_timezone}
+            yield RowProblem("stops", index, "stop_timezone", FeedRowMistake.TIME_ZONE, values)
     networks = {network.network_id for network in tables.networks}
     routes = {route.route_id for route in tables.routes}
     areas = {area.area_id for area in tables.areas}
     if networks or tables.route_networks:
         for index, route in enumerate(tables.routes):
             if route.network_id is not None:
-                yield RowProblem(
-                    "routes",
-                    index,
-                    "network_id",
-                    "is filled although networks.txt or route_networks.txt is there",
-                    "Keep one way of naming networks: clear the column or remove those files.",
-                )
+                yield RowProblem("routes", index, "network_id", FeedRowMistake.TWO_NETWORKS)
     yield from resolve("route_networks", "network_id", tables.route_networks, networks, "networks.txt")
     yield from resolve("route_networks", "route_id", tables.route_networks, routes, "routes.txt")
     yield from resolve("stop_areas", "area_id", tables.stop_areas, areas, "areas.txt")
     yield from resolve("stop_areas", "stop_id", tables.stop_areas, stops, "stops.txt")
 
 
-def _parent_problem(stop: Stop, stops: dict[str, Stop]) -> tuple[str, str] | None:
-    name = stop.location_type.name.lower().replace("_", " ")
+def _parent_problem(stop: Stop, stops: dict[str, Stop]) -> tuple[FeedRowMistake, MistakeValues] | None:
     if stop.parent_station is None:
         if stop.location_type in (LocationType.PLATFORM, LocationType.STATION):
             return None
-        return f"is blank for a location of type {name}", "Name the location it belongs to."
+        return FeedRowMistake.NO_PARENT, {"thing": _LOCATIONS[stop.location_type]}
     if stop.location_type is LocationType.STATION:
-        return "is filled for a station", "Leave it blank: a station has no parent."
+        return FeedRowMistake.STATION_PARENT, {}
     parent, wanted = stops.get(stop.parent_station), _PARENT_TYPES[stop.location_type]
     if parent is None:
-        return f"{stop.parent_station!r} is not in stops.txt", add_or_correct(
-            stop.parent_station, stops, "stops.txt"
-        )
+        return unresolved(stop.parent_station, stops, "stops.txt")
     if parent.location_type is not wanted:
-        is_a = parent.location_type.name.lower().replace("_", " ")
-        return (
-            f"{stop.parent_station!r} is of type {is_a}",
-            f"The parent of a location of type {name} is of type {wanted.name.lower()}.",
-        )
+        station = wanted is LocationType.STATION
+        code = FeedRowMistake.PARENT_NO_STATION if station else FeedRowMistake.PARENT_NO_PLATFORM
+        return code, {"value": stop.parent_station, "thing": _LOCATIONS[parent.location_type]}
     return None
 
 
@@ -173,29 +162,19 @@ def _parent_problem(stop: Stop, stops: dict[str, Stop]) -> tuple[str, str] | Non
 def _services(tables: GtfsTables) -> Iterator[RowProblem]:
     for index, service in enumerate(tables.calendar):
         if service.start_date > service.end_date:
-            yield RowProblem(
-                "calendar", index, "end_date", "is before start_date", "Let it be start_date or later."
-            )
-    where = "calendar.txt or calendar_dates.txt"
-    yield from resolve("timeframes", "service_id", tables.timeframes, _service_ids(tables), where)
+            yield RowProblem("calendar", index, "end_date", FeedRowMistake.ENDS_BEFORE)
+    yield from resolve("timeframes", "service_id", tables.timeframes, _service_ids(tables), CALENDARS)
     by_key: defaultdict[tuple[str, str], list[tuple[int, FeedTimeframe]]] = defaultdict(list)
     for index, frame in enumerate(tables.timeframes):
         if frame.start_s >= frame.end_s:
-            yield RowProblem(
-                "timeframes", index, "end_time", "is not after start_time", "Split it at midnight."
-            )
+            yield RowProblem("timeframes", index, "end_time", FeedRowMistake.NO_TIME_BETWEEN)
         by_key[frame.timeframe_group_id, frame.service_id].append((index, frame))
     for (group, service_id), frames in by_key.items():
         until = -1
         for index, frame in sorted(frames, key=lambda entry: (entry[1].start_s, entry[0])):
             if frame.start_s < until:
-                yield RowProblem(
-                    "timeframes",
-                    index,
-                    "start_time",
-                    f"overlaps another timeframe of group {group!r} and service {service_id!r}",
-                    "Let it begin where the other ends.",
-                )
+                values = {"group": group, "service": service_id}
+                yield RowProblem("timeframes", index, "start_time", FeedRowMistake.OVERLAP, values)
             until = max(until, frame.end_s)
 
 
@@ -220,13 +199,8 @@ def _products(tables: GtfsTables) -> Iterator[RowProblem]:
     yield from resolve("fare_products", "fare_media_id", tables.fare_products, media, "fare_media.txt")
     for index, product in enumerate(tables.fare_products):
         if product.currency != tables.currency:
-            yield RowProblem(
-                "fare_products",
-                index,
-                "currency",
-                f"{product.currency} beside {tables.currency} in an earlier row",
-                "A purse counts one currency: make a feed for each.",
-            )
+            values = {"currency": product.currency, "first": tables.currency}
+            yield RowProblem("fare_products", index, "currency", FeedRowMistake.TWO_CURRENCIES, values)
     yield from _default_categories(tables)
 
 
@@ -241,13 +215,10 @@ def _default_categories(tables: GtfsTables) -> Iterator[RowProblem]:
         last[product.fare_product_id] = index
     for product_id, found in eligible.items():
         if len(found) > 1:
-            yield RowProblem(
-                "fare_products",
-                last[product_id],
-                "rider_category_id",
-                f"product {product_id!r} has {len(found)} default categories: {', '.join(sorted(found))}",
-                "Mark only one of them in rider_categories.txt with is_default_fare_category = 1.",
-            )
+            values: dict[str, int | str] = {"product": product_id, "count": len(found)}
+            values["categories"] = ", ".join(sorted(found))
+            row, code = last[product_id], FeedRowMistake.TWO_DEFAULTS
+            yield RowProblem("fare_products", row, "rider_category_id", code, values)
 
 
 # rules
@@ -265,20 +236,14 @@ def _leg_rules(tables: GtfsTables) -> Iterator[RowProblem]:
         ("to_area_id", areas, "areas.txt"),
         ("from_timeframe_group_id", groups, "timeframes.txt"),
         ("to_timeframe_group_id", groups, "timeframes.txt"),
-        ("service_id", _service_ids(tables), "calendar.txt or calendar_dates.txt"),
+        ("service_id", _service_ids(tables), CALENDARS),
     ):
         yield from resolve("fare_leg_rules", column, rules, known, where)
     yield from resolve("fare_leg_rules", "fare_product_id", rules, products, "fare_products.txt", in_use=True)
     if not tables.uses_rule_priority:
         for index, rule in enumerate(rules):
             if rule.rule_priority is not None:
-                yield RowProblem(
-                    "fare_leg_rules",
-                    index,
-                    "rule_priority",
-                    "is filled although uses_rule_priority is false",
-                    "Set uses_rule_priority, or leave priorities out.",
-                )
+                yield RowProblem("fare_leg_rules", index, "rule_priority", FeedRowMistake.PRIORITY)
 
 
 def _join_rules(tables: GtfsTables) -> Iterator[RowProblem]:
@@ -298,9 +263,7 @@ def _both_or_none(index: int, rule: FareLegJoinRule, first: str, second: str) ->
     blank = [column for column in (first, second) if getattr(rule, column) is None]
     if len(blank) == 1:
         there = second if blank[0] == first else first
-        yield RowProblem(
-            "fare_leg_join_rules", index, blank[0], f"is blank beside {there}", "Fill both or neither."
-        )
+        yield RowProblem("fare_leg_join_rules", index, blank[0], FeedRowMistake.HALF, {"there": there})
 
 
 def _transfer_rules(tables: GtfsTables) -> Iterator[RowProblem]:
@@ -315,32 +278,26 @@ def _transfer_rules(tables: GtfsTables) -> Iterator[RowProblem]:
     for column in ("fare_product_id", "filter_fare_product_id"):
         yield from resolve("fare_transfer_rules", column, rules, products, "fare_products.txt", in_use=True)
     for index, rule in enumerate(rules):
-        for column, what, advice in _transfer_rule_problems(rule):
-            yield RowProblem("fare_transfer_rules", index, column, what, advice)
+        for column, code in _transfer_rule_problems(rule):
+            values = {"value": rule.transfer_count or 0} if code is FeedRowMistake.NO_COUNT else {}
+            yield RowProblem("fare_transfer_rules", index, column, code, values)
 
 
-def _transfer_rule_problems(rule: FareTransferRule) -> Iterator[tuple[str, str, str]]:
+def _transfer_rule_problems(rule: FareTransferRule) -> Iterator[tuple[str, FeedRowMistake]]:
     same = rule.from_leg_group_id == rule.to_leg_group_id
     if rule.transfer_count is None and same and rule.from_leg_group_id is not None:
-        yield (
-            "transfer_count",
-            "is blank although both groups are the same",
-            "Write -1 for no limit, or a count.",
-        )
+        yield "transfer_count", FeedRowMistake.COUNT_NEEDED
     if rule.transfer_count is not None and not same:
-        yield (
-            "transfer_count",
-            "is filled although the groups differ",
-            "Leave it blank: a count is for transfers within one group.",
-        )
+        yield "transfer_count", FeedRowMistake.COUNT_TOO_MUCH
     if rule.transfer_count is not None and (rule.transfer_count == 0 or rule.transfer_count < -1):
-        yield "transfer_count", f"{rule.transfer_count} is no number of transfers", "Write 1 or more, or -1."
+        yield "transfer_count", FeedRowMistake.NO_COUNT
     if rule.duration_limit is None and rule.duration_limit_type is not None:
-        yield "duration_limit_type", "is filled without duration_limit", "Add the limit or clear the type."
+        yield "duration_limit_type", FeedRowMistake.TYPE_ALONE
     if rule.duration_limit is not None and rule.duration_limit_type is None:
-        yield "duration_limit_type", "is blank beside duration_limit", "Write 0, 1, 2 or 3."
+        yield "duration_limit_type", FeedRowMistake.NO_TYPE
 
 
+CALENDARS: Final = "calendar.txt, calendar_dates.txt"
 SIMILAR_AMONG: Final = 2000
 """Among so many ids a similar one is looked for; among more it takes too long."""
 
@@ -352,8 +309,8 @@ class RowProblem:
     table: str
     row: int
     column: str
-    what: str
-    advice: str
+    code: FeedRowMistake
+    values: MistakeValues = field(default_factory=dict)
 
 
 def resolve(
@@ -373,13 +330,20 @@ def resolve(
     for index, row in enumerate(rows) if unknown else ():
         value = getattr(row, column)
         if value in unknown and not (in_use and row.left_out):
-            yield RowProblem(
-                table, index, column, f"{value!r} is not in {where}", add_or_correct(value, known, where)
-            )
+            yield RowProblem(table, index, column, *unresolved(value, known, where))
 
 
-def add_or_correct(value: str, known: Collection[str], where: str) -> str:
+def near_of(close: list[str]) -> dict[str, str]:
+    """A mistake's value for the one name that is like it, if there is one."""
+    return {"near": close[0]} if close else {}
+
+
+def unresolved(value: str, known: Collection[str], where: str) -> tuple[FeedRowMistake, MistakeValues]:
+    """A name that is not in the file `where`, with one that is like it where there is one."""
     from difflib import get_close_matches  # noqa: PLC0415 only needed when something is wrong
 
     close = get_close_matches(value, known, n=1) if len(known) <= SIMILAR_AMONG else []
-    return f"Did you mean {close[0]!r}?" if close else f"Add it to {where}, or correct the id."
+    near, place = near_of(close), {"value": value, "where": where}
+    if where == CALENDARS:
+        return FeedRowMistake.NO_SERVICE_NEAR if close else FeedRowMistake.NO_SERVICE, place | near
+    return FeedRowMistake.UNRESOLVED_NEAR if close else FeedRowMistake.UNRESOLVED, place | near

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from terminal.money import parse_amount
+from terminal.errors import MistakeCode
+from terminal.money import AmountRefused, parse_amount
 from terminal.policy.gtfs import tables
 from terminal.policy.gtfs.cells import (
     CellError,
@@ -26,6 +27,8 @@ from terminal.policy.gtfs.cells import (
     time_of_day,
     transfer_count,
 )
+from terminal.policy.gtfs.feed_findings import FeedCondition
+from terminal.policy.gtfs.feed_mistakes import FeedCellMistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,8 @@ class FileSpec:
     file: str
     row: Callable[..., Any]
     columns: tuple[Column, ...]
-    drafts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Columns of drafts that are not read, each with what a validator lacks to judge it."""
+    drafts: Mapping[str, MistakeCode] = field(default_factory=lambda: MappingProxyType({}))
+    """Columns of drafts that are not read, each with the condition that it cannot judge."""
     neutral: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """What a cell of these says is the same as leaving it blank."""
     finish: Callable[[dict[str, Any]], dict[str, Any]] | None = None
@@ -71,24 +74,31 @@ def _amount(cells: dict[str, Any]) -> dict[str, Any]:
     amount = cells.pop("amount")
     try:
         cells["amount_minor"] = parse_amount(amount, cells["currency"])
-    except ValueError as error:
-        raise CellError(
-            f"{amount!r} is no amount", f"{str(error)[:1].upper()}{str(error)[1:]}.", "amount"
-        ) from error
+    except AmountRefused as refused:
+        raise _no_amount(amount, refused) from refused
     return cells
+
+
+def _no_amount(amount: str, refused: AmountRefused) -> CellError:
+    if refused.decimals is None:
+        return CellError(FeedCellMistake.NO_AMOUNT, "amount", value=amount, example=refused.instead)
+    values: dict[str, int | str] = {
+        "value": amount,
+        "currency": refused.currency,
+        "decimals": refused.decimals,
+    }
+    if not refused.instead:
+        return CellError(FeedCellMistake.TOO_EXACT, "amount", **values)
+    return CellError(FeedCellMistake.DECIMALS, "amount", **values, instead=refused.instead)
 
 
 def _timeframe(cells: dict[str, Any]) -> dict[str, Any]:
     start, end = cells.get("start_s"), cells.get("end_s")
     if (start is None) != (end is None):
         missing, there = ("start_time", "end_time") if start is None else ("end_time", "start_time")
-        raise CellError(
-            f"is blank beside {there}", "Fill both, or leave both blank for the whole day.", missing
-        )
+        raise CellError(FeedCellMistake.BLANK_TIME, missing, there=there)
     if start is not None and end is not None and start >= end:
-        raise CellError(
-            "is not after start_time", "Split a timeframe over midnight into two rows.", "end_time"
-        )
+        raise CellError(FeedCellMistake.OVER_MIDNIGHT, "end_time")
     return cells
 
 
@@ -104,12 +114,6 @@ def _required(name: str, read: Callable[[str], object] = text, field: str = "") 
 
 
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_BETWEEN: Final = "which stops lie between is not seen where riders get in and out"
-_DISTANCE: Final = "how far the vehicle ran is not seen where riders get in and out"
-_CAPS: Final = "caps are sums over several journeys: say them in [[caps]] of the region document"
-_VALIDITY: Final = "how long a ticket holds is for [[products]] of the region document"
-_UNSETTLED: Final = "the draft of June 2026 is not settled: use fare_transfer_rules.txt"
-_ESTIMATE: Final = "the price of a leg is its product's"
 
 FILES: Final[Mapping[str, FileSpec]] = {
     spec.file: spec
@@ -121,7 +125,7 @@ FILES: Final[Mapping[str, FileSpec]] = {
             tables.Stop,
             (
                 _required("stop_id"),
-                Column("location_type", one_of(tables.LocationType)),
+                Column("location_type", one_of(tables.LocationType, FeedCellMistake.LOCATION_TYPE)),
                 Column("parent_station"),
                 Column("stop_timezone"),
             ),
@@ -149,7 +153,7 @@ FILES: Final[Mapping[str, FileSpec]] = {
             (
                 _required("service_id"),
                 _required("date", day),
-                _required("exception_type", one_of(tables.Exceptional)),
+                _required("exception_type", one_of(tables.Exceptional, FeedCellMistake.EXCEPTION_TYPE)),
             ),
             fares=False,
         ),
@@ -180,7 +184,7 @@ FILES: Final[Mapping[str, FileSpec]] = {
             (
                 _required("fare_media_id"),
                 Column("fare_media_name"),
-                _required("fare_media_type", one_of(tables.MediaType)),
+                _required("fare_media_type", one_of(tables.MediaType, FeedCellMistake.MEDIA_TYPE)),
             ),
         ),
         FileSpec(
@@ -196,10 +200,14 @@ FILES: Final[Mapping[str, FileSpec]] = {
             ),
             drafts=MappingProxyType(
                 {
-                    **dict.fromkeys(("duration_start", "duration_amount", "duration_unit"), _VALIDITY),
-                    **dict.fromkeys(("duration_type", "offset_amount", "offset_unit"), _VALIDITY),
-                    **dict.fromkeys(("timeframe_id", "timeframe_type", "service_id"), _VALIDITY),
-                    **dict.fromkeys(("eligible_cap_id", "bundle_amount"), _CAPS),
+                    **dict.fromkeys(
+                        ("duration_start", "duration_amount", "duration_unit"), FeedCondition.VALIDITY
+                    ),
+                    **dict.fromkeys(
+                        ("duration_type", "offset_amount", "offset_unit"), FeedCondition.VALIDITY
+                    ),
+                    **dict.fromkeys(("timeframe_id", "timeframe_type", "service_id"), FeedCondition.VALIDITY),
+                    **dict.fromkeys(("eligible_cap_id", "bundle_amount"), FeedCondition.CAPS),
                 }
             ),
             finish=_amount,
@@ -221,12 +229,16 @@ FILES: Final[Mapping[str, FileSpec]] = {
             ),
             drafts=MappingProxyType(
                 {
-                    **dict.fromkeys(("contains_area_id", "contains_area_set_id"), _BETWEEN),
-                    "contains_exactly_area_set_id": _BETWEEN,
-                    **dict.fromkeys(("min_distance", "max_distance", "distance_type"), _DISTANCE),
-                    **dict.fromkeys(("min_distance_units", "max_distance_units"), _DISTANCE),
-                    **dict.fromkeys(("amount", "min_amount", "max_amount", "currency"), _ESTIMATE),
-                    "is_symmetrical": "write the other direction as a row of its own",
+                    **dict.fromkeys(("contains_area_id", "contains_area_set_id"), FeedCondition.BETWEEN),
+                    "contains_exactly_area_set_id": FeedCondition.BETWEEN,
+                    **dict.fromkeys(
+                        ("min_distance", "max_distance", "distance_type"), FeedCondition.DISTANCE
+                    ),
+                    **dict.fromkeys(("min_distance_units", "max_distance_units"), FeedCondition.DISTANCE),
+                    **dict.fromkeys(
+                        ("amount", "min_amount", "max_amount", "currency"), FeedCondition.ESTIMATE
+                    ),
+                    "is_symmetrical": FeedCondition.SYMMETRICAL,
                 }
             ),
             neutral=MappingProxyType({"is_symmetrical": "0"}),
@@ -241,7 +253,9 @@ FILES: Final[Mapping[str, FileSpec]] = {
                 Column("from_stop_id"),
                 Column("to_stop_id"),
             ),
-            drafts=MappingProxyType(dict.fromkeys(("duration_limit", "duration_limit_type"), _UNSETTLED)),
+            drafts=MappingProxyType(
+                dict.fromkeys(("duration_limit", "duration_limit_type"), FeedCondition.UNSETTLED)
+            ),
         ),
         FileSpec(
             "fare_transfer_rules.txt",
@@ -251,14 +265,16 @@ FILES: Final[Mapping[str, FileSpec]] = {
                 Column("to_leg_group_id"),
                 Column("transfer_count", transfer_count),
                 Column("duration_limit", positive),
-                Column("duration_limit_type", one_of(tables.LimitType)),
-                _required("fare_transfer_type", one_of(tables.TransferType)),
+                Column("duration_limit_type", one_of(tables.LimitType, FeedCellMistake.LIMIT_TYPE)),
+                _required("fare_transfer_type", one_of(tables.TransferType, FeedCellMistake.TRANSFER_TYPE)),
                 Column("fare_product_id"),
                 Column("filter_fare_product_id"),
                 Column("fare_product_behavior", flag, field="same_product"),
                 Column("fare_media_behavior", flag),
             ),
-            drafts=MappingProxyType({"spanning_limit": _CAPS, "transfer_sequence": _CAPS}),
+            drafts=MappingProxyType(
+                {"spanning_limit": FeedCondition.CAPS, "transfer_sequence": FeedCondition.CAPS}
+            ),
             finish=_transfer_rule,
             descriptive=frozenset({"transfer_id"}),
         ),

@@ -9,25 +9,36 @@ take its place. The rides it was for then have no fare, unless another rule of t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 from msgspec.structs import replace
 
+from terminal.errors import MistakeCode
+from terminal.policy.gtfs.checks import near_of
 from terminal.policy.gtfs.columns import FILES, TABLE_ENDINGS, FileSpec, of_the_fares
+from terminal.policy.gtfs.feed_findings import FeedCondition
+from terminal.policy.gtfs.feed_mistakes import FeedFileMistake
 from terminal.policy.gtfs.files import CsvFile, Feed, FeedProblem, FileRefused
 from terminal.policy.gtfs.tables import FareLegRule, FareTransferRule
+from terminal.texts import N_
 
 SIMILAR: Final = 0.85
 """How alike a column of a file that is not of the fares is to one that is read, to be taken for it."""
-CORRECT: Final = "Correct or clear it, or import with --unknown-conditions leave-out."
 
 
 Marked = dict[int, str]
 """Rows of one table that have such a condition, by index, each with the column it is in."""
 Place = tuple[int, str]
+Why = Mapping[str, int | str]
+"""Values that say why a row is left out: what it names is (`because`, `because_line`), or a `product` has no price."""
+NO_REASON: Final[Why] = MappingProxyType({})
+"""A condition of the row itself is not known."""
+SHOWN: Final = 40
+"""Characters of a cell."""
 
 
 class UnknownColumns:
@@ -55,23 +66,23 @@ class UnknownColumns:
 
     def problem(self, name: str, cell: str, line: int) -> FeedProblem:
         """The condition, where the author finds it."""
-        reason = self._spec.drafts.get(name)
-        if reason is not None:
-            what = f"is a condition that cannot be judged: {reason}"
-            return FeedProblem(self._spec.file, what, CORRECT, line, name)
-        what = f"is no column of the standard: {cell[:40]!r} is a condition that is not known"
-        return FeedProblem(self._spec.file, what, self._advice(name), line, name)
+        draft = self._spec.drafts.get(name)
+        if draft is not None:
+            return FeedProblem(self._spec.file, draft, {}, line, name)
+        values, near = {"cell": cell[:SHOWN]}, self._near(name)
+        code = FeedCondition.UNKNOWN_NEAR if near else FeedCondition.UNKNOWN
+        return FeedProblem(self._spec.file, code, values | near, line, name)
 
     def blank(self) -> Iterator[FeedProblem]:
         """Unknown columns that no row fills: one may be misspelt, and that a column is there can decide things."""
         for _, name in self.places:
             if name not in self.filled and name not in self._spec.drafts and not name.isdecimal():
-                what = "is not a column of the standard: ignored"
-                yield FeedProblem(self._spec.file, what, self._advice(name), 1, name)
+                near = self._near(name)
+                code = FeedCondition.IGNORED_NEAR if near else FeedCondition.IGNORED
+                yield FeedProblem(self._spec.file, code, near, 1, name)
 
-    def _advice(self, name: str) -> str:
-        close = get_close_matches(name.lower(), self._known, n=1)
-        return f"Did you mean {close[0]}?" if close else CORRECT
+    def _near(self, name: str) -> dict[str, str]:
+        return near_of(get_close_matches(name.lower(), self._known, n=1))
 
 
 def misspelt_columns(spec: FileSpec, content: CsvFile) -> Iterator[FeedProblem]:
@@ -80,8 +91,7 @@ def misspelt_columns(spec: FileSpec, content: CsvFile) -> Iterator[FeedProblem]:
     for name in content.header if not spec.fares and missing else ():
         close = get_close_matches(name.lower(), missing, n=1, cutoff=SIMILAR)
         if close:
-            what = "is no column of the standard, and fares depend on the one it is like"
-            yield FeedProblem(spec.file, what, f"Did you mean {close[0]}?", 1, name)
+            yield FeedProblem(spec.file, FeedCondition.MISSPELT, {"near": close[0]}, 1, name)
 
 
 def misnamed_files(feed: Feed) -> Iterator[FeedProblem]:
@@ -92,8 +102,7 @@ def misnamed_files(feed: Feed) -> Iterator[FeedProblem]:
     for file in sorted(feed.files - FILES.keys()):
         name = _meant(file, missing)
         if name is not None and _has_rows(feed, file):
-            what = f"is not read, and fares depend on {name}, which it is named like"
-            yield FeedProblem(file, what, f"Name it {name}, or remove it.")
+            yield FeedProblem(file, FeedFileMistake.MISNAMED, {"name": name})
 
 
 def _meant(file: str, missing: Sequence[str]) -> str | None:
@@ -114,9 +123,7 @@ def unknown_files(feed: Feed) -> Iterator[FeedProblem]:
     """Files of the fares that are not read and have rows."""
     for file in sorted(feed.files):
         if of_the_fares(file) and _has_rows(feed, file):
-            what = "is a file of the fares that is not read: what it says is not known"
-            advice = "Remove it, or import with --unknown-conditions leave-out; say its rules in the region document."
-            yield FeedProblem(file, what, advice)
+            yield FeedProblem(file, FeedFileMistake.UNKNOWN)
 
 
 def _has_rows(feed: Feed, file: str) -> bool:
@@ -153,8 +160,7 @@ class LeavingOut:
         networks = self._ids("networks", "network_id") | self._ids("route_networks", "network_id")
         frames = self._ids("timeframes", "timeframe_group_id")
         for table in ("areas", "stop_areas", "networks", "route_networks", "timeframes"):
-            what = "has a condition that is not known: no rule that names it is used"
-            self._say(table, self.marked.get(table, {}), what)
+            self._say(table, self.marked.get(table, {}), FeedCondition.NAMED)
         self._leg_rules(
             {
                 "fare_product_id": unsold,
@@ -168,42 +174,44 @@ class LeavingOut:
         self._join_rules(networks)
         self._transfer_rules(unsold)
 
-    def _ids(self, table: str, column: str) -> dict[str, str]:
+    def _ids(self, table: str, column: str) -> dict[str, Why]:
         """The ids of marked rows, each with the reason for whatever names it."""
         return {
-            getattr(self.rows[table][row], column): f"{table}.txt line {self.lines[table][row]} is left out"
+            getattr(self.rows[table][row], column): {
+                "because": f"{table}.txt",
+                "because_line": self.lines[table][row],
+            }
             for row in self.marked.get(table, {})
         }
 
-    def _say(self, table: str, rows: Iterable[int], what: str, advice: str = "") -> None:
+    def _say(self, table: str, rows: Iterable[int], code: FeedCondition, values: Why = NO_REASON) -> None:
         for row in rows:
-            line = self.lines[table][row]
-            self.report.append(FeedProblem(f"{table}.txt", what, advice or CLEARED, line))
+            self.report.append(FeedProblem(f"{table}.txt", code, values, self.lines[table][row]))
 
-    def _drop(self, table: str, gone: Mapping[int, str] | None = None) -> None:
+    def _drop(self, table: str, gone: Iterable[int] = ()) -> None:
         """Take rows out of a table whose rows nothing else can take the place of."""
         marked = self.marked.get(table, {})
-        self._say(table, marked, "left out: a condition of the row is not known")
-        gone = dict(marked) | dict(gone or {})
+        self._say(table, marked, FeedCondition.ROW)
+        gone = {*marked, *gone}
         if gone:
             for column in (self.rows, self.lines):
                 column[table] = [one for at, one in enumerate(column[table]) if at not in gone]
 
-    def _products(self, media: Mapping[str, str], categories: Mapping[str, str]) -> dict[str, str]:
+    def _products(self, media: Mapping[str, Why], categories: Mapping[str, Why]) -> dict[str, Why]:
         """Leave out prices; returns the products that then have none."""
         rows, marked = self.rows["fare_products"], self.marked.get("fare_products", {})
-        gone: dict[int, str] = {}
+        gone: set[int] = set()
         for row, price in enumerate(rows):
             why = media.get(price.fare_media_id) or categories.get(price.rider_category_id)
             if why is not None and row not in marked:
-                gone[row] = why
-                self._say("fare_products", (row,), f"left out: {why}")
+                gone.add(row)
+                self._say("fare_products", (row,), FeedCondition.PRICE_NAMES, why)
         before = {price.fare_product_id for price in rows}
         self._drop("fare_products", gone)
         sold = {price.fare_product_id for price in self.rows["fare_products"]}
-        return {product: f"no price of {product!r} is left" for product in before - sold}
+        return {product: {"product": product} for product in before - sold}
 
-    def _leg_rules(self, gone: Mapping[str, Mapping[str, str]]) -> None:
+    def _leg_rules(self, gone: Mapping[str, Mapping[str, Why]]) -> None:
         rules, why = self.rows["fare_leg_rules"], self._why("fare_leg_rules", gone)
         for row in why:
             rules[row] = replace(rules[row], left_out=True)
@@ -211,13 +219,13 @@ class LeavingOut:
         for row, reason in why.items():
             assert others is not None
             found = [self.lines["fare_leg_rules"][other] for other in others.of(rules[row])]
-            left = f"are charged by line {found[0]}" if found else "have no fare"
-            what = f"left out: {reason}; rides {_rides(rules[row])} {left}"
-            self._say("fare_leg_rules", (row,), what)
+            by = {"by": found[0]} if found else NO_REASON
+            code = LEGS[_kind(reason), bool(found)]
+            self._say("fare_leg_rules", (row,), code, {**reason, "thing": _rides(rules[row]), **by})
 
-    def _why(self, table: str, gone: Mapping[str, Mapping[str, str]]) -> dict[int, str]:
+    def _why(self, table: str, gone: Mapping[str, Mapping[str, Why]]) -> dict[int, Why]:
         marked = self.marked.get(table, {})
-        why = dict.fromkeys(marked, "a condition of the row is not known")
+        why: dict[int, Why] = dict.fromkeys(marked, NO_REASON)
         columns = [(column, ids) for column, ids in gone.items() if ids]
         for row, rule in enumerate(self.rows[table]) if columns else ():
             reasons = [ids[value] for column, ids in columns if (value := getattr(rule, column)) in ids]
@@ -225,16 +233,16 @@ class LeavingOut:
                 why.setdefault(row, reasons[0])
         return why
 
-    def _join_rules(self, networks: Mapping[str, str]) -> None:
+    def _join_rules(self, networks: Mapping[str, Why]) -> None:
         table = "fare_leg_join_rules"
         why = self._why(table, {"from_network_id": networks, "to_network_id": networks})
         for row, reason in why.items():
-            self._say(table, (row,), f"left out: {reason}; its legs are charged as two rides")
+            self._say(table, (row,), FeedCondition.JOIN_NAMES if reason else FeedCondition.JOIN, reason)
         kept = {at for at in range(len(self.rows[table])) if at not in why}
         for column in (self.rows, self.lines) if why else ():
             column[table] = [one for at, one in enumerate(column[table]) if at in kept]
 
-    def _transfer_rules(self, unsold: Mapping[str, str]) -> None:
+    def _transfer_rules(self, unsold: Mapping[str, Why]) -> None:
         table = "fare_transfer_rules"
         rules = self.rows[table]
         why = self._why(table, {"fare_product_id": unsold, "filter_fare_product_id": unsold})
@@ -245,12 +253,12 @@ class LeavingOut:
                 for at, other in enumerate(rules)
                 if at not in why and _same_groups(other, rules[row])
             ]
-            left = f"are charged by line {others[0]}" if others else "are charged as two rides"
-            what = f"left out: {reason}; changes {_change(rules[row])} {left}"
-            self._say(table, (row,), what)
+            by = {"by": others[0]} if others else NO_REASON
+            code = CHANGES[_kind(reason), bool(others)]
+            self._say(table, (row,), code, {**reason, "change": _change(rules[row]), **by})
         self._idle_transfers(why)
 
-    def _idle_transfers(self, why: Mapping[int, str]) -> None:
+    def _idle_transfers(self, why: Mapping[int, Why]) -> None:
         """Transfer rules whose groups have no leg rule left."""
         legs: defaultdict[str | None, bool] = defaultdict(bool)
         for rule in self.rows["fare_leg_rules"]:
@@ -258,34 +266,52 @@ class LeavingOut:
         for row, rule in enumerate(self.rows["fare_transfer_rules"]):
             for group in (rule.from_leg_group_id, rule.to_leg_group_id):
                 if row not in why and group is not None and not legs[group]:
-                    what = f"can no longer apply: every leg rule of group {group!r} is left out"
-                    self._say("fare_transfer_rules", (row,), what)
+                    self._say("fare_transfer_rules", (row,), FeedCondition.IDLE_CHANGE, {"group": group})
                     break
 
 
-CLEARED: Final = "Correct or clear the condition to have the row back."
+def _kind(reason: Why) -> str:
+    """Why a row is left out: for a condition of its own, for a row it names, or for a product without a price."""
+    return next(iter(reason), "")
+
+
+LEGS: Final[Mapping[tuple[str, bool], FeedCondition]] = {
+    ("", False): FeedCondition.LEG,
+    ("", True): FeedCondition.LEG_BY,
+    ("because", False): FeedCondition.LEG_NAMES,
+    ("because", True): FeedCondition.LEG_NAMES_BY,
+    ("product", False): FeedCondition.LEG_UNSOLD,
+    ("product", True): FeedCondition.LEG_UNSOLD_BY,
+}
+CHANGES: Final[Mapping[tuple[str, bool], FeedCondition]] = {
+    ("", False): FeedCondition.CHANGE,
+    ("", True): FeedCondition.CHANGE_BY,
+    ("product", False): FeedCondition.CHANGE_UNSOLD,
+    ("product", True): FeedCondition.CHANGE_UNSOLD_BY,
+}
+"""By the kind of reason, and whether another line charges what the row was for."""
 
 
 def _rides(rule: FareLegRule) -> str:
-    """The rides of a leg rule, for people."""
-    parts = [
-        f"{word} {value!r}"
-        for word, value in (
-            ("in network", rule.network_id),
-            ("from area", rule.from_area_id),
-            ("to area", rule.to_area_id),
-            ("beginning within", rule.from_timeframe_group_id),
-            ("ending within", rule.to_timeframe_group_id),
-            ("on days of", rule.service_id),
+    """The rides of a leg rule by its cells, which need no language, or a word of the catalogues where all are blank."""
+    named = [
+        f"{column} '{value}'"
+        for column in (
+            *("network_id", "from_area_id", "to_area_id"),
+            *("from_timeframe_group_id", "to_timeframe_group_id", "service_id"),
         )
-        if value is not None
+        if (value := getattr(rule, column)) is not None
     ]
-    return " ".join(parts) or "of whatever no other rule lists"
+    return f"({', '.join(named)})" if named else BLANK_LEG
+
+
+BLANK_LEG: Final = N_("that no other rule lists")
 
 
 def _change(rule: FareTransferRule) -> str:
+    """A blank group, which is every group that is not listed, is shown as a star."""
     before, after = rule.from_leg_group_id, rule.to_leg_group_id
-    return f"from {before or 'any other group'!r} to {after or 'any other group'!r}"
+    return f"{before or '*'} → {after or '*'}"
 
 
 def _same_groups(first: FareTransferRule, second: FareTransferRule) -> bool:
@@ -342,5 +368,9 @@ def _any_time(other: FareLegRule, rule: FareLegRule) -> bool:
     )
 
 
-At = Callable[[str, int, str, str, str], FeedProblem]
-"""Makes a problem of (table, row, column, what, advice), at the place where the author finds it."""
+class At(Protocol):
+    """Makes a problem of a row of a table, at the place where the author finds it."""
+
+    def __call__(
+        self, table: str, row: int, column: str, code: MistakeCode, /, **values: int | str
+    ) -> FeedProblem: ...

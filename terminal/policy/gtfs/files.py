@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, Self, cast
 
-from terminal.errors import FeedError
+from terminal.errors import FeedError, Mistake, MistakeCode, MistakeValues
+from terminal.mistakes.words import ENGLISH, said
+from terminal.policy.gtfs.feed_mistakes import FeedFileMistake
+from terminal.texts import N_, translator
 
 MOST_FILES: Final = 1_000
 FILE_LIMIT_BYTES: Final = 256 << 20
@@ -48,8 +53,8 @@ class FeedProblem:
     """
 
     file: str
-    what: str
-    advice: str
+    code: MistakeCode
+    values: MistakeValues = field(default_factory=dict)
     line: int | None = None
     column: str | None = None
     lines: tuple[int, ...] = ()
@@ -57,12 +62,54 @@ class FeedProblem:
     @property
     def place(self) -> str:
         """As people look for it: file, line, column."""
-        line = "" if self.line is None else f" line {self.line}"
-        column = "" if self.column is None else f", column {self.column}"
+        return self.place_in(ENGLISH)
+
+    def place_in(self, language: str) -> str:
+        """The same in another language."""
+        t = translator(language)
+        line = "" if self.line is None else t.gettext(AT_LINE).format(line=self.line)
+        column = "" if self.column is None else t.gettext(IN_COLUMN).format(column=self.column)
         return f"{self.file}{line}{column}"
+
+    def words(self, language: str = ENGLISH) -> tuple[str, str]:
+        """What is wrong, and what to do."""
+        what, advice = said(Mistake(self.place, self.code, self.values), language)
+        if len(self.lines) < 2:
+            return what, advice
+        rows = translator(language).gettext(IN_ROWS)
+        return f"{what} {rows.format(rows=len(self.lines), lines=_ranges(self.lines))}", advice
+
+    @property
+    def what(self) -> str:
+        return self.words()[0]
+
+    @property
+    def advice(self) -> str:
+        return self.words()[1]
 
     def __str__(self) -> str:
         return f"{self.place}: {self.what}"
+
+
+AT_LINE: Final = N_(" line {line}")
+IN_COLUMN: Final = N_(", column {column}")
+IN_ROWS: Final = N_("(in {rows} rows: lines {lines})")
+RANGES: Final = 100
+"""How many ranges of lines a message names; programs get them all."""
+
+
+def _ranges(lines: Iterable[int]) -> str:
+    """Lines as people write them: 2-5, 9."""
+    ranges: list[list[int]] = []
+    for line in sorted(set(lines)):
+        if ranges and line == ranges[-1][1] + 1:
+            ranges[-1][1] = line
+        else:
+            ranges.append([line, line])
+    shown = ", ".join(
+        str(first) if first == last else f"{first}-{last}" for first, last in islice(ranges, RANGES)
+    )
+    return shown if len(ranges) <= RANGES else f"{shown} … (+{len(ranges) - RANGES})"
 
 
 class FileRefused(Exception):
@@ -96,22 +143,17 @@ class StoredFile:
     packed_bytes: int | None = None
     method: int = zipfile.ZIP_STORED
 
-    def problem(self, most_bytes: int) -> tuple[str, str] | None:
+    def problem(self, file: str, most_bytes: int) -> FeedProblem | None:
         """What only a file made to do harm can be: too large, unfolding to very much, or packed in a rare way."""
         if self.method not in _COMPRESSED:
-            return (
-                f"is compressed by method {self.method}",
-                "Make the zip with the usual compression (deflate).",
-            )
+            return FeedProblem(file, FeedFileMistake.PACKED, {"method": self.method})
         if self.size_bytes > most_bytes:
-            return (
-                f"has {self.size_bytes >> 20} MB",
-                f"At most {most_bytes >> 20} MB are read: split the feed.",
-            )
+            sizes = {"size_mb": self.size_bytes >> 20, "most_mb": most_bytes >> 20}
+            return FeedProblem(file, FeedFileMistake.TOO_LARGE, sizes)
         packed = self.size_bytes if self.packed_bytes is None else self.packed_bytes
         if self.size_bytes > max(RATIO_FROM_BYTES, MOST_RATIO * packed):
-            advice = f"Text is compressed up to {MOST_RATIO} times: check where the file comes from."
-            return f"unfolds from {packed} to {self.size_bytes} bytes", advice
+            unfolds = {"packed": packed, "bytes": self.size_bytes, "most": MOST_RATIO}
+            return FeedProblem(file, FeedFileMistake.UNFOLDS, unfolds)
         return None
 
 
@@ -164,9 +206,9 @@ class Feed:
 
     def _rows(self, file: str, most_lines: int, most_bytes: int) -> Iterator[Row]:
         stored = self._files[file]
-        problem = stored.problem(most_bytes)
+        problem = stored.problem(file, most_bytes)
         if problem is not None:
-            raise FileRefused(FeedProblem(file, *problem))
+            raise FileRefused(problem)
         return _rows(file, stored.open, most_lines)
 
 
@@ -270,36 +312,33 @@ class _Lines:
             try:
                 text = raw.decode()
             except UnicodeDecodeError as error:
-                raise self._refused(*_not_utf_8(raw)) from error
+                raise self._refused(_not_utf_8(raw)) from error
             yield text
 
     def _check(self, raw: bytes) -> None:
         if b"\0" in raw:
             utf_16 = self.number == 1 and raw.startswith(_UTF_16)
-            what = "is UTF-16" if utf_16 else "holds a NUL character, as UTF-16 text does"
-            raise self._refused(what, "Save the file in UTF-8.")
+            raise self._refused(FeedFileMistake.UTF_16 if utf_16 else FeedFileMistake.NUL)
         if len(raw) > LONGEST_LINE_BYTES:
-            what = f"is longer than {LONGEST_LINE_BYTES} bytes"
-            raise self._refused(what, "Let each row be a line of its own, ended by LF or CRLF.")
+            raise self._refused(FeedFileMistake.LONG_LINE, most=LONGEST_LINE_BYTES)
         if self.row_bytes > LONGEST_ROW_BYTES:
-            what = f"a row of more than {LONGEST_ROW_BYTES} bytes ends here"
-            raise self._refused(what, "Close the quotation mark that begins before.")
+            raise self._refused(FeedFileMistake.LONG_ROW, most=LONGEST_ROW_BYTES)
         if self.number > self._most:
-            raise self._refused(f"the file has more than {self._most} lines", "Split the feed.")
+            raise self._refused(FeedFileMistake.MANY_LINES, most=self._most)
 
-    def _refused(self, what: str, advice: str) -> FileRefused:
-        return FileRefused(FeedProblem(self._file, what, advice, self.number))
+    def _refused(self, code: FeedFileMistake, **values: int | str) -> FileRefused:
+        return FileRefused(FeedProblem(self._file, code, values, self.number))
 
 
-def _not_utf_8(raw: bytes) -> tuple[str, str]:
+def _not_utf_8(raw: bytes) -> FeedFileMistake:
     """What a line is instead."""
     if raw.startswith(_UTF_16):
-        return "is UTF-16", "Save the file in UTF-8."
+        return FeedFileMistake.UTF_16
     letters = raw.decode("cp1251", "replace")
     russian = sum("А" <= letter <= "я" for letter in letters)
     if russian * 2 > sum(byte > 127 for byte in raw):
-        return "is not UTF-8 here, but Windows-1251 it seems", "Save the file in UTF-8."
-    return "is not UTF-8 here", "Save the file in UTF-8."
+        return FeedFileMistake.CP1251
+    return FeedFileMistake.NOT_UTF_8
 
 
 def _rows(file: str, opened: Callable[[], BinaryIO], most_lines: int) -> Iterator[Row]:
@@ -311,17 +350,23 @@ def _rows(file: str, opened: Callable[[], BinaryIO], most_lines: int) -> Iterato
             reader = csv.reader(lines.of(stream), strict=True)
             for cells in reader:
                 if len(cells) > MOST_COLUMNS:
-                    what = f"a row of {len(cells)} cells"
-                    problem = FeedProblem(file, what, f"At most {MOST_COLUMNS} are read.", line)
-                    raise FileRefused(problem)
+                    wide = {"cells": len(cells), "most": MOST_COLUMNS}
+                    raise FileRefused(FeedProblem(file, FeedFileMistake.WIDE_ROW, wide, line))
                 yield line, cells
                 line = reader.line_num + 1
                 lines.row_bytes = 0
     except csv.Error as error:
-        what, advice = f"is not CSV: {error}", "Correct the quotation marks."
-        raise FileRefused(FeedProblem(file, what, advice, lines.number)) from error
+        raise FileRefused(_not_csv(file, str(error), lines.number)) from error
     except _BROKEN as error:
-        raise FileRefused(FeedProblem(file, f"cannot be read: {error}", ADVICE)) from error
+        raise FileRefused(FeedProblem(file, FeedFileMistake.UNREADABLE, {"error": str(error)})) from error
+
+
+def _not_csv(file: str, error: str, line: int) -> FeedProblem:
+    """What Python's reader of CSV says in English alone, as far as it is known."""
+    for says, code in (("new-line", FeedFileMistake.LINE_ENDS), ("unexpected end", FeedFileMistake.UNCLOSED)):
+        if says in error:
+            return FeedProblem(file, code, {}, line)
+    return FeedProblem(file, FeedFileMistake.NOT_CSV, {"error": error}, line)
 
 
 def _below(file: str, header: tuple[str, ...], rows: Iterator[Row]) -> Iterator[Row]:
@@ -329,18 +374,20 @@ def _below(file: str, header: tuple[str, ...], rows: Iterator[Row]) -> Iterator[
     columns = len(header)
     for line, cells in rows:
         if len(cells) > columns and any(cell.strip() for cell in cells[columns:]):
-            what = f"{len(cells)} cells under {columns} columns"
-            raise FileRefused(FeedProblem(file, what, "Put cells with commas in quotation marks.", line))
+            surplus = {"cells": len(cells), "columns": columns}
+            raise FileRefused(FeedProblem(file, FeedFileMistake.MANY_CELLS, surplus, line))
         if cells and (cells[0] or any(cell.strip() for cell in cells)):
             yield line, cells
 
 
 def _header_problem(file: str, header: tuple[str, ...]) -> FeedProblem | None:
     if not any(header):
-        return FeedProblem(file, "has no header", "Name the columns in its first line.", 1)
+        return FeedProblem(file, FeedFileMistake.NO_HEADER, {}, 1)
+    if len(header) == 1 and re.search(r"\w[;\t|]\w", header[0]):
+        return FeedProblem(file, FeedFileMistake.SEPARATOR, {}, 1)
     seen: set[str] = set()
     for column in header:
         if column and column in seen:
-            return FeedProblem(file, "the column is there twice", "Remove one of them.", 1, column)
+            return FeedProblem(file, FeedFileMistake.COLUMN_TWICE, {}, 1, column)
         seen.add(column)
     return None

@@ -10,15 +10,15 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from terminal.errors import FeedError
+from terminal.errors import FeedError, MistakeCode
+from terminal.mistakes.words import ENGLISH
 from terminal.policy.gtfs.cells import CellError
-from terminal.policy.gtfs.checks import known_time_zone, tables_problems
+from terminal.policy.gtfs.checks import known_time_zone, near_of, tables_problems
 from terminal.policy.gtfs.columns import FILES, REQUIRED_FILES, Column, FileSpec
 from terminal.policy.gtfs.conditions import (
     LeavingOut,
@@ -28,16 +28,16 @@ from terminal.policy.gtfs.conditions import (
     misspelt_columns,
     unknown_files,
 )
+from terminal.policy.gtfs.feed_mistakes import FeedCellMistake, FeedFileMistake, FeedRowMistake
 from terminal.policy.gtfs.files import CsvFile, Feed, FeedProblem, FileRefused, open_feed
 from terminal.policy.gtfs.tables import GtfsTables
 from terminal.policy.gtfs.warnings import feed_warnings
+from terminal.texts import N_, translator
 
-NOT_V2: Final = "Only GTFS-Fares v2 can be imported: fare_products.txt and fare_leg_rules.txt at least."
 CURRENCY: Final = "RUB"
+MORE: Final = N_("(and {others} more)")
 MOST_PROBLEMS: Final = 10_000
 """So many mistakes end the reading of a file."""
-RANGES: Final = 100
-"""How many ranges of lines a message names; programs get them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,16 @@ class FeedRefused(FeedError):
     """A feed with mistakes: `problems` holds each once, the message the first."""
 
     def __init__(self, name: str, problems: Iterable[FeedProblem]) -> None:
+        self.name = name
         self.problems = each_once(problems)
+        super().__init__(*self.words())
+
+    def words(self, language: str = ENGLISH) -> tuple[str, str]:
+        """What is wrong first, with the number of other mistakes, and what to do about it."""
         first, others = self.problems[0], len(self.problems) - 1
-        more = f" (and {others} more)" if others else ""
-        super().__init__(f"{name}: {first}{more}", first.advice)
+        what, advice = first.words(language)
+        more = f" {translator(language).gettext(MORE).format(others=others)}" if others else ""
+        return f"{self.name}: {first.place_in(language)}: {what}{more}", advice
 
 
 def import_feed(path: Path, *, leaves_out: bool = False, currency: str = CURRENCY) -> Imported:
@@ -79,7 +85,7 @@ def import_feed(path: Path, *, leaves_out: bool = False, currency: str = CURRENC
     left_out = (*files, *reading.leave_out()) if leaves_out else ()
     tables = _tables(reading)
     found = [
-        reading.at(wrong.table, wrong.row, wrong.column, wrong.what, wrong.advice)
+        reading.at(wrong.table, wrong.row, wrong.column, wrong.code, **wrong.values)
         for wrong in tables_problems(tables)
     ]
     if found:
@@ -90,30 +96,16 @@ def import_feed(path: Path, *, leaves_out: bool = False, currency: str = CURRENC
 
 def each_once(problems: Iterable[FeedProblem]) -> tuple[FeedProblem, ...]:
     """The same thing in many rows is reported once, with all its lines."""
-    rows: dict[tuple[str, str | None, str], list[FeedProblem]] = {}
+    rows: dict[tuple[str, str | None, MistakeCode, frozenset[tuple[str, int | str]]], list[FeedProblem]] = {}
     for problem in problems:
-        rows.setdefault((problem.file, problem.column, problem.what), []).append(problem)
+        said = (problem.file, problem.column, problem.code, frozenset(problem.values.items()))
+        rows.setdefault(said, []).append(problem)
     return tuple(found[0] if len(found) == 1 else _together(found) for found in rows.values())
 
 
 def _together(found: list[FeedProblem]) -> FeedProblem:
     lines = tuple(problem.line for problem in found if problem.line is not None)
-    what = f"{found[0].what} (in {len(found)} rows: lines {_ranges(lines)})"
-    return dataclasses.replace(found[0], what=what, lines=lines)
-
-
-def _ranges(lines: Iterable[int]) -> str:
-    """Lines as people write them: 2-5, 9."""
-    ranges: list[list[int]] = []
-    for line in sorted(set(lines)):
-        if ranges and line == ranges[-1][1] + 1:
-            ranges[-1][1] = line
-        else:
-            ranges.append([line, line])
-    shown = ", ".join(
-        str(first) if first == last else f"{first}-{last}" for first, last in islice(ranges, RANGES)
-    )
-    return shown if len(ranges) <= RANGES else f"{shown} and {len(ranges) - RANGES} more"
+    return dataclasses.replace(found[0], lines=lines)
 
 
 def _require_files(feed: Feed) -> None:
@@ -121,9 +113,8 @@ def _require_files(feed: Feed) -> None:
     if not missing:
         return
     v1 = "fare_attributes.txt" in feed and "fare_products.txt" in missing
-    what = "has GTFS-Fares v1 only" if v1 else "is not in the feed"
-    advice = NOT_V2 if v1 else "Add it."
-    raise FeedRefused(feed.name, [FeedProblem(file, what, advice) for file in missing])
+    code = FeedFileMistake.ONLY_V1 if v1 else FeedFileMistake.ABSENT
+    raise FeedRefused(feed.name, [FeedProblem(file, code) for file in missing])
 
 
 class _FeedReading:
@@ -166,7 +157,7 @@ class _FeedReading:
             try:
                 rows.append(_row(spec, columns, cells))
             except CellError as error:
-                self.problems.append(FeedProblem(spec.file, error.what, error.advice, line, error.column))
+                self.problems.append(FeedProblem(spec.file, error.code, error.values, line, error.column))
                 marked.pop(len(rows), None)
                 if len(self.problems) >= MOST_PROBLEMS:
                     return
@@ -183,10 +174,12 @@ class _FeedReading:
         leaving.run()
         return (*self.conditions, *leaving.report)
 
-    def at(self, table: str, row: int | None, column: str, what: str, advice: str) -> FeedProblem:
+    def at(
+        self, table: str, row: int | None, column: str, code: MistakeCode, /, **values: int | str
+    ) -> FeedProblem:
         """The problem at a row of a table, where the author finds it."""
         line = None if row is None else self.lines[table][row]
-        return FeedProblem(f"{table}.txt", what, advice, line, column or None)
+        return FeedProblem(f"{table}.txt", code, values, line, column or None)
 
 
 def _row(spec: FileSpec, columns: list[tuple[int, Column]], cells: list[str]) -> Any:
@@ -197,7 +190,7 @@ def _row(spec: FileSpec, columns: list[tuple[int, Column]], cells: list[str]) ->
         if cell:
             values[column.field or column.name] = _cell(column, cell)
         elif column.required:
-            raise CellError("is blank", "Fill it in every row.", column.name)
+            raise CellError(FeedCellMistake.BLANK, column.name)
     return spec.row(**(values if spec.finish is None else spec.finish(values)))
 
 
@@ -213,8 +206,8 @@ def _missing_columns(spec: FileSpec, content: CsvFile) -> Iterator[FeedProblem]:
     for column in spec.columns:
         if column.required and column.name not in content.header:
             close = get_close_matches(column.name, content.header, n=1)
-            advice = f"Did you mean it by {close[0]}?" if close else "Add it."
-            yield FeedProblem(spec.file, "the column is missing", advice, 1, column.name)
+            code = FeedFileMistake.NO_COLUMN_NEAR if close else FeedFileMistake.NO_COLUMN
+            yield FeedProblem(spec.file, code, near_of(close), 1, column.name)
 
 
 def _tables(reading: _FeedReading) -> GtfsTables:
@@ -223,14 +216,12 @@ def _tables(reading: _FeedReading) -> GtfsTables:
     zones = [row.agency_timezone for row in rows["agency"]]
     problem = _zone_problem(zones)
     if problem is not None:
-        row, what, advice = problem
-        column = "agency_timezone"
-        raise FeedRefused(
-            reading.feed.name, (reading.at("agency", row if zones else None, column, what, advice),)
-        )
+        row, code, zone = problem
+        place = row if zones else None
+        raise FeedRefused(reading.feed.name, (reading.at("agency", place, "agency_timezone", code, **zone),))
     for file in ("fare_products", "fare_leg_rules"):
         if not rows[file]:
-            empty = reading.at(file, None, "", "has no rows: every fare is unknown", "Add the feed's fares.")
+            empty = reading.at(file, None, "", FeedFileMistake.EMPTY)
             raise FeedRefused(reading.feed.name, (empty,))
     info = rows["feed_info"]
     values: dict[str, Any] = {
@@ -244,22 +235,14 @@ def _tables(reading: _FeedReading) -> GtfsTables:
     )
 
 
-def _zone_problem(zones: list[str]) -> tuple[int, str, str] | None:
+def _zone_problem(zones: list[str]) -> tuple[int, FeedRowMistake, dict[str, str]] | None:
     if not zones:
-        return 0, "no agency, so no time zone", "Name the agency and its time zone."
+        return 0, FeedRowMistake.NO_AGENCY, {}
     for row, zone in enumerate(zones):
         if not known_time_zone(zone):
-            return (
-                row,
-                f"unknown time zone {zone!r}",
-                "Use a name of the IANA database such as Europe/Volgograd.",
-            )
+            return row, FeedRowMistake.TIME_ZONE, {"zone": zone}
         if zone != zones[0]:
-            return (
-                row,
-                f"{zone} beside {zones[0]} of another agency",
-                "All agencies of a feed share one time zone.",
-            )
+            return row, FeedRowMistake.TWO_ZONES, {"zone": zone, "first": zones[0]}
     return None
 
 

@@ -148,6 +148,10 @@ class _LegTimes:
         held = self._held.get(timeframe)
         if held is None:
             local = datetime.fromtimestamp(self._at, self._zone)
-            windows = self._index.timeframes[timeframe]
-            held = self._held[timeframe] = any(window.covers(local) for window in windows)
+            held = False
+            for window in self._index.timeframes[timeframe]:
+                if window.covers(local):
+                    held = True
+                    break
+            self._held[timeframe] = held
         return held

@@ -9,7 +9,6 @@ from terminal.texts import N_
 class FeedSectionMistake(MistakeCode):
     """What may be wrong with the section `gtfs` and the tables of its feed."""
 
-    ROW = ("row", N_("{what}"), N_("{advice}"))
     FEED_TIME_ZONE = (
         "feed_time_zone",
         N_('unknown time zone "{zone}"'),

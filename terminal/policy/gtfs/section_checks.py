@@ -24,11 +24,7 @@ def section_problems(section: GtfsFares, currency: str, time_zone: str, free_bit
     for problem in tables_problems(tables):
         found = True
         column = f".{problem.column}" if problem.column else ""
-        yield Mistake(
-            f"gtfs.tables.{problem.table}[{problem.row}]{column}",
-            FeedSectionMistake.ROW,
-            {"what": problem.what, "advice": problem.advice},
-        )
+        yield Mistake(f"gtfs.tables.{problem.table}[{problem.row}]{column}", problem.code, problem.values)
     if not known_time_zone(tables.time_zone):
         found = True
         yield Mistake("gtfs.tables.time_zone", FeedSectionMistake.FEED_TIME_ZONE, {"zone": tables.time_zone})

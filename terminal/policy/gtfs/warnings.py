@@ -8,6 +8,7 @@ from typing import Final
 
 from terminal.money import amount_text
 from terminal.policy.gtfs.conditions import At, Covering
+from terminal.policy.gtfs.feed_findings import FeedWarning
 from terminal.policy.gtfs.files import FeedProblem
 from terminal.policy.gtfs.places import BLANK, Keys, Places, places_of
 from terminal.policy.gtfs.services import services_of
@@ -25,11 +26,7 @@ def feed_warnings(tables: GtfsTables, at: At, currency: str) -> Iterator[FeedPro
     yield from _idle_timeframes(tables, at)
     default = any(row.is_default_fare_category for row in tables.rider_categories)
     if tables.rider_categories and not default:
-        yield FeedProblem(
-            "rider_categories.txt",
-            "no category is the default one",
-            "Only displays need it: fares do not change.",
-        )
+        yield FeedProblem("rider_categories.txt", FeedWarning.NO_DEFAULT)
     yield from _media_without_fares(tables, at)
     yield from _negative_legs(tables, at)
     yield from _transfers(tables, at)
@@ -38,16 +35,15 @@ def feed_warnings(tables: GtfsTables, at: At, currency: str) -> Iterator[FeedPro
 def _foreign_currency(tables: GtfsTables, at: At, currency: str) -> Iterator[FeedProblem]:
     for row, product in enumerate(tables.fare_products):
         if product.currency != currency:
-            what = f"{product.currency}: a region document in {currency} refuses this feed"
-            yield at("fare_products", row, "currency", what, f'State header.currency = "{product.currency}".')
+            both = {"feed": product.currency, "document": currency}
+            yield at("fare_products", row, "currency", FeedWarning.FOREIGN, **both)
 
 
 def _negative_legs(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
     legs = {rule.fare_product_id for rule in tables.fare_leg_rules}
     for row, product in enumerate(tables.fare_products):
         if product.amount_minor < 0 and product.fare_product_id in legs:
-            what = "a leg costs less than nothing: nothing is charged for it"
-            yield at("fare_products", row, "amount", what, "Negative amounts are for transfers.")
+            yield at("fare_products", row, "amount", FeedWarning.NEGATIVE)
 
 
 # rules that never hold
@@ -68,8 +64,8 @@ def _rules_without_rides(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
         if rule.network_id in networks and rule.from_area_id in starts and rule.to_area_id in ends:
             continue
         column = next(column for column, known in columns if getattr(rule, column) not in known)
-        what, advice = _never(column, getattr(rule, column))
-        yield at("fare_leg_rules", row, column, f"{what}: the rule can never apply", advice)
+        code, values = _never(column, getattr(rule, column))
+        yield at("fare_leg_rules", row, column, code, **values)
     yield from _never_chosen(tables, at)
     yield from _rides_without_rules(tables, places)
 
@@ -84,7 +80,6 @@ def _rides_without_rules(tables: GtfsTables, places: Places) -> Iterator[FeedPro
         if stop.location_type in BOARDED:
             starts[place.origin].append(stop.stop_id)
     served: set[int] = set()
-    advice = "Add leg rules, or let gtfs.unknown_fare say what such a ride costs."
     for network in sorted(set(places.networks.values())):
         keys = places.network_keys[network]
         found = {
@@ -94,13 +89,17 @@ def _rides_without_rules(tables: GtfsTables, places: Places) -> Iterator[FeedPro
         }
         served |= found
         if starts and not found:
-            where = f"in network {places.network_name(network)!r}" if network else "on routes in no network"
-            yield FeedProblem("fare_leg_rules.txt", f"no ride {where} has a fare", advice)
+            named = {"network": places.network_name(network)} if network else {}
+            code = FeedWarning.NETWORK_UNPRICED if network else FeedWarning.ROUTES_UNPRICED
+            yield FeedProblem("fare_leg_rules.txt", code, named)
     lost = [stop for origin, stops in starts.items() if origin not in served for stop in stops]
     if lost and served:
-        every = sum(map(len, starts.values()))
-        what = f"no ride from {len(lost)} of {every} stops has a fare: {lost[0]!r} is the first"
-        yield FeedProblem("fare_leg_rules.txt", what, advice)
+        counted: dict[str, int | str] = {
+            "lost": len(lost),
+            "every": sum(map(len, starts.values())),
+            "first": lost[0],
+        }
+        yield FeedProblem("fare_leg_rules.txt", FeedWarning.STOPS_UNPRICED, counted)
 
 
 def _begin(tables: GtfsTables, places: Places) -> set[tuple[int, int]]:
@@ -122,13 +121,10 @@ def _named(names: Mapping[int, str], keys: Iterable[Keys]) -> set[str | None]:
     return {None if key == BLANK else names[key] for each in keys for key in each}
 
 
-def _never(column: str, name: str | None) -> tuple[str, str]:
+def _never(column: str, name: str | None) -> tuple[FeedWarning, dict[str, str]]:
     if name is None:
-        one = "route is in a network" if column == "network_id" else "stop is in an area"
-        return f"is blank, and every {one} that the column lists", "Remove the rule, or name what it is for."
-    if column == "network_id":
-        return f"no route is in network {name!r}", "Add its routes to route_networks.txt or routes.txt."
-    return f"no stop is in area {name!r}", "Add its stops to stop_areas.txt."
+        return FeedWarning.BLANK_NETWORK if column == "network_id" else FeedWarning.BLANK_AREA, {}
+    return FeedWarning.EMPTY_NETWORK if column == "network_id" else FeedWarning.EMPTY_AREA, {"id": name}
 
 
 def _never_chosen(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
@@ -142,9 +138,8 @@ def _never_chosen(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
             (other for other in holding.wherever(rule) if _priority(rules[other]) > _priority(rule)), None
         )
         if over is not None:
-            place = at("fare_leg_rules", over, "", "", "").line
-            what = f"line {place} holds wherever this rule does and has the higher priority: it never applies"
-            yield at("fare_leg_rules", row, "rule_priority", what, "Remove it, or raise its priority.")
+            by = at("fare_leg_rules", over, "", FeedWarning.NEVER_CHOSEN).line or 0
+            yield at("fare_leg_rules", row, "rule_priority", FeedWarning.NEVER_CHOSEN, by=by)
 
 
 def _priority(rule: FareLegRule) -> int:
@@ -155,8 +150,7 @@ def _networks_without_routes(tables: GtfsTables, at: At) -> Iterator[FeedProblem
     served = {row.network_id for row in tables.route_networks} | {row.network_id for row in tables.routes}
     for row, network in enumerate(tables.networks):
         if network.network_id not in served:
-            what = f"no route is in network {network.network_id!r}"
-            yield at("networks", row, "network_id", what, "Add its routes to route_networks.txt.")
+            yield at("networks", row, "network_id", FeedWarning.NO_ROUTE, id=network.network_id)
 
 
 def _idle_timeframes(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
@@ -164,13 +158,7 @@ def _idle_timeframes(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
     idle = {name for name in {frame.service_id for frame in tables.timeframes} if services[name].never_runs}
     for row, frame in enumerate(tables.timeframes):
         if frame.service_id in idle:
-            yield at(
-                "timeframes",
-                row,
-                "service_id",
-                f"service {frame.service_id!r} runs on no day: the timeframe never holds",
-                "Give the service days in calendar.txt or calendar_dates.txt.",
-            )
+            yield at("timeframes", row, "service_id", FeedWarning.NEVER_RUNS, service=frame.service_id)
 
 
 # media without a fare
@@ -183,8 +171,7 @@ def _media_without_fares(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
     used = {medium for media in sold.values() for medium in media if medium is not None}
     for row, medium in enumerate(tables.fare_media):
         if medium.fare_media_id not in used and not any(None in media for media in sold.values()):
-            what = "no leg can be paid with this medium"
-            yield at("fare_media", row, "fare_media_id", what, "Give it prices in fare_products.txt.")
+            yield at("fare_media", row, "fare_media_id", FeedWarning.NOT_SOLD)
     if tables.uses_rule_priority:
         yield from _media_passed_over(tables, at, sold, every)
 
@@ -218,12 +205,12 @@ def _media_passed_over(
             offers = sold.get(lower.fare_product_id, frozenset())
             lost = sorted(medium for medium in missing if None in offers or medium in offers)
             if lost and _priority(lower) < _priority(rule):
-                line = at("fare_leg_rules", under, "", "", "").line
-                what = (
-                    f"takes the place of line {line} and leaves {', '.join(map(repr, lost))} without a fare"
-                )
-                advice = f"Add prices of {rule.fare_product_id!r} for them, or lower the priority."
-                yield at("fare_leg_rules", row, "rule_priority", what, advice)
+                values: dict[str, int | str] = {
+                    "under": at("fare_leg_rules", under, "", FeedWarning.MEDIA_LOST).line or 0,
+                    "media": ", ".join(map(repr, lost)),
+                    "product": rule.fare_product_id,
+                }
+                yield at("fare_leg_rules", row, "rule_priority", FeedWarning.MEDIA_LOST, **values)
                 break
 
 
@@ -233,13 +220,7 @@ def _media_passed_over(
 def _transfers(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
     for row, rule in enumerate(tables.fare_transfer_rules):
         if rule.duration_limit is None:
-            yield at(
-                "fare_transfer_rules",
-                row,
-                "duration_limit",
-                "is blank: only the document's longest_change_s ends such a journey",
-                "State gtfs.longest_change_s.",
-            )
+            yield at("fare_transfer_rules", row, "duration_limit", FeedWarning.NO_LIMIT)
     yield from _never_transferred(tables, at)
     yield from _dear_transfers(tables, at)
 
@@ -253,8 +234,7 @@ def _never_transferred(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
     for row, rule in enumerate(rules if full else ()):
         blank = next((column for column in full if getattr(rule, column) is None), None)
         if blank is not None:
-            what = "is blank, and the column lists every group: the rule can never apply"
-            yield at("fare_transfer_rules", row, blank, what, "Remove the rule, or name its group.")
+            yield at("fare_transfer_rules", row, blank, FeedWarning.BLANK_GROUP)
 
 
 def _dear_transfers(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
@@ -270,12 +250,14 @@ def _dear_transfers(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
         for buyer, more in prices.get(rule.fare_product_id, {}).items():
             apart = _apart(rule, buyer, dearest)
             if apart is not None and more > apart:
-                what = (
-                    f"the change costs {amount_text(more, tables.currency)}, {_instead(rule)} at most "
-                    f"{amount_text(apart, tables.currency)}{_who(buyer)}"
+                values = {
+                    "more": amount_text(more, tables.currency),
+                    "most": amount_text(apart, tables.currency),
+                    "buyer": _who(buyer),
+                }
+                yield at(
+                    "fare_transfer_rules", row, "fare_product_id", _DEAR[rule.fare_transfer_type], **values
                 )
-                advice = "Lower it, or remove the rule: riders cannot choose two rides instead."
-                yield at("fare_transfer_rules", row, "fare_product_id", what, advice)
                 break
 
 
@@ -316,15 +298,15 @@ def _of_buyer(legs: Mapping[Buyer, int], buyer: Buyer) -> int | None:
     return max(amounts, default=None)
 
 
-def _instead(rule: FareTransferRule) -> str:
-    if rule.fare_transfer_type is TransferType.FROM_TRANSFER_AND_TO:
-        return "both legs are paid beside it, which otherwise cost"
-    if rule.fare_transfer_type is TransferType.FROM_AND_TRANSFER:
-        return "the leg itself"
-    return "the two legs"
+_DEAR: Final = {
+    TransferType.FROM_TRANSFER_AND_TO: FeedWarning.DEAR_BESIDE,
+    TransferType.FROM_AND_TRANSFER: FeedWarning.DEAR_LEG,
+    TransferType.TRANSFER_ONLY: FeedWarning.DEAR_LEGS,
+}
+"""What the legs are paid by beside a transfer, or instead."""
 
 
 def _who(buyer: Buyer) -> str:
+    """By the cells of the price: no language has to know them."""
     category, medium = buyer
-    who = "" if category is None else f" for {category!r}"
-    return who + ("" if medium is None else f" with {medium!r}")
+    return f"rider_category_id {category or '*'}, fare_media_id {medium or '*'}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.terminal.cli.inside import Run, runner
+from tests.terminal.cli.played_feeds import PRODUCTS, STOPS, imports, region
 from tests.terminal.policy.gtfs.feeds import write_feed
 
 FILES = {
@@ -89,3 +90,53 @@ def test_mistakes_are_data_for_programs_too(tmp_path: Path, run: Run) -> None:
         "fare_product_id",
         [2, 3],
     )
+
+
+def test_what_is_wrong_is_said_in_the_author_s_language_and_as_a_code(tmp_path: Path, run: Run) -> None:
+    files = {
+        "fare_leg_rules": "network_id,fare_product_id\ntram,singel\n,single\n",
+        "areas": "area_id\nA\nA\n",
+    }
+    write_feed(tmp_path / "feed", **(STOPS | {"fare_products": PRODUCTS} | files))
+    told = run("policy", "import-gtfs", "feed", "--language", "ru")
+    assert told.returncode == 14
+    assert "terminal: feed: areas.txt строка 3, столбец area_id: «A» повторяется (и ещё 2)." in told.stderr
+    assert (
+        "также неверно: fare_leg_rules.txt строка 2, столбец fare_product_id: «singel» нет в fare_products.txt. "
+        "Возможно, имелось в виду «single»?" in told.stderr
+    )
+    told = run("policy", "import-gtfs", "feed", "--json")
+    codes = [(row["code"], row["values"]) for row in json.loads(told.stdout)["problems"]]
+    assert codes == [
+        ("feed_not_unique", {"value": "A"}),
+        ("feed_unresolved_near", {"near": "trams", "value": "tram", "where": "routes.txt"}),
+        ("feed_unresolved_near", {"near": "single", "value": "singel", "where": "fare_products.txt"}),
+    ]
+
+
+def test_warnings_are_said_in_the_author_s_language(tmp_path: Path, run: Run) -> None:
+    told = imports(
+        tmp_path, run, {"fare_leg_rules": "network_id,fare_product_id\ncity,single\n"}, "--language", "ru"
+    )
+    assert "предупреждение: fare_leg_rules.txt: ни у одной поездки в сети «trams» нет цены." in told.stdout
+
+
+def test_tables_of_a_document_with_a_mistake_say_it_by_code_too(tmp_path: Path, run: Run) -> None:
+    """A file of tables that was written by hand, and not by the import."""
+    told = imports(tmp_path, run, {"fare_leg_rules": "fare_product_id\nsingle\n"})
+    document = region(told)
+    text = (tmp_path / "city.json").read_text(encoding="utf-8")
+    wrong = text.replace(
+        '"fare_leg_rules":[{"fare_product_id":"single"', '"fare_leg_rules":[{"fare_product_id":"singel"'
+    )
+    assert wrong != text
+    (tmp_path / "city.json").write_text(wrong, encoding="utf-8")
+    old, new = (hashlib.sha256(each.encode()).hexdigest() for each in (text, wrong))
+    (tmp_path / "region.toml").write_text(document.replace(old, new), encoding="utf-8")
+    told = run("policy", "check", "region.toml", "--json")
+    (mistake,) = json.loads(told.stdout)["mistakes"]
+    assert mistake["code"] == "feed_unresolved_near"
+    assert mistake["values"] == {"value": "singel", "where": "fare_products.txt", "near": "single"}
+    assert mistake["path"] == "gtfs.tables.fare_leg_rules[0].fare_product_id"
+    told = run("policy", "check", "region.toml", "--language", "ru")
+    assert "«singel» нет в fare_products.txt. Возможно, имелось в виду «single»?" in told.stderr

@@ -187,3 +187,12 @@ def test_both_programs_say_their_version(tmp_path: Path, program: str, name: str
     done = printed(tmp_path, program, "--version")
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode() == f"{name} (resident-card-terminal) {VERSION}\n"
+
+
+def test_an_interrupt_outside_of_a_command_is_no_trace_back() -> None:
+    """A signal as the command is being made, before it can take it."""
+    code = "import os, signal; from cardcli import output; output.run('terminal', lambda: os.kill(os.getpid(), 2))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -188,21 +188,21 @@ def test_a_row_of_the_highest_priority_gives_its_place_to_no_other(tmp_path: Pat
     """By the catch-all the ride would cost 24: whether it does, only the condition says."""
     rules = "network_id,fare_product_id,rule_priority,whom\ntrams,other,5,pupils\n,single,,\n"
     told = imports(tmp_path, run, {"fare_leg_rules": rules}, *LEAVE_OUT)
-    assert "rides in network 'trams' have no fare" in told.stdout
+    assert "rides (network_id 'trams') have no fare" in told.stdout
     charges(tmp_path, run, told, tap("10:00", 2400), tap("10:10", None, route=9))
 
 
 def test_without_priorities_a_blank_cell_does_not_take_over_either(tmp_path: Path, run: Run) -> None:
     rules = "network_id,fare_product_id,whom\ntrams,other,pupils\n,single,\n"
     told = imports(tmp_path, run, {"fare_leg_rules": rules}, *LEAVE_OUT)
-    assert "rides in network 'trams' have no fare" in told.stdout
+    assert "rides (network_id 'trams') have no fare" in told.stdout
     charges(tmp_path, run, told, tap("10:00", 2400), tap("10:10", None, route=9))
 
 
 def test_a_rule_for_the_same_rides_is_named(tmp_path: Path, run: Run) -> None:
     rules = "network_id,fare_product_id,whom\ntrams,free,pupils\ntrams,other,\n,single,\n"
     told = imports(tmp_path, run, {"fare_leg_rules": rules}, *LEAVE_OUT)
-    assert "rides in network 'trams' are charged by line 3" in told.stdout
+    assert "rides (network_id 'trams') are charged by line 3" in told.stdout
     charges(tmp_path, run, told, tap("10:10", 4000, route=9))
 
 
@@ -215,7 +215,7 @@ def test_a_rule_for_the_same_rides_is_named(tmp_path: Path, run: Run) -> None:
                 "stop_areas": "area_id,stop_id\ncentre,1\nedge,2\n",
                 "fare_leg_rules": "from_area_id,fare_product_id\ncentre,other\nedge,single\n,free\n",
             },
-            "areas.txt line 2 is left out; rides from area 'centre' have no fare",
+            "areas.txt line 2 is left out; rides (from_area_id 'centre') have no fare",
         ),
         (
             {
@@ -223,7 +223,7 @@ def test_a_rule_for_the_same_rides_is_named(tmp_path: Path, run: Run) -> None:
                 "stop_areas": "area_id,stop_id,until\ncentre,1,noon\nedge,2,\n",
                 "fare_leg_rules": "from_area_id,fare_product_id\ncentre,other\nedge,single\n,free\n",
             },
-            "stop_areas.txt line 2 is left out; rides from area 'centre' have no fare",
+            "stop_areas.txt line 2 is left out; rides (from_area_id 'centre') have no fare",
         ),
     ],
     ids=["area", "stop of an area"],
@@ -243,7 +243,7 @@ def test_a_transfer_with_a_condition_is_no_transfer(tmp_path: Path, run: Run) ->
     head = "from_leg_group_id,to_leg_group_id,transfer_count,duration_limit,duration_limit_type,fare_transfer_type"
     transfers = f"{head},whom\nG,G,-1,3600,1,0,pupils\n"
     told = imports(tmp_path, run, {"fare_leg_rules": rules, "fare_transfer_rules": transfers}, *LEAVE_OUT)
-    assert "changes from 'G' to 'G' are charged as two rides" in told.stdout
+    assert "changes G → G are charged as two rides" in told.stdout
     charges(tmp_path, run, told, tap("10:00", 2400), tap("10:10", 2400, route=6))
 
 
@@ -259,7 +259,7 @@ def test_what_refers_to_a_row_that_is_left_out_is_named_too(tmp_path: Path, run:
         (
             "fare_leg_rules.txt",
             3,
-            "left out: no price of 'day' is left; rides in network 'trams' have no fare",
+            "left out: no price of 'day' is left; rides (network_id 'trams') have no fare",
         ),
         ("fare_transfer_rules.txt", 2, "can no longer apply: every leg rule of group 'T' is left out"),
     ]
@@ -358,7 +358,7 @@ DAYS = "monday,tuesday,wednesday,thursday,friday,saturday,sunday"
                 "route_networks": "network_id,route_id\ncity,5\ntrams,9\n",
                 "fare_leg_rules": "network_id,fare_product_id\ncity,single\ntrams,free\n",
             },
-            "networks.txt line 3 is left out; rides in network 'trams' have no fare",
+            "networks.txt line 3 is left out; rides (network_id 'trams') have no fare",
         ),
         (
             {
@@ -367,7 +367,7 @@ DAYS = "monday,tuesday,wednesday,thursday,friday,saturday,sunday"
                 "route_networks": "network_id,route_id,until\ncity,5,\ntrams,9,2027\n",
                 "fare_leg_rules": "network_id,fare_product_id\ncity,single\ntrams,free\n",
             },
-            "route_networks.txt line 3 is left out; rides in network 'trams' have no fare",
+            "route_networks.txt line 3 is left out; rides (network_id 'trams') have no fare",
         ),
         (
             {
@@ -375,7 +375,7 @@ DAYS = "monday,tuesday,wednesday,thursday,friday,saturday,sunday"
                 "timeframes": "timeframe_group_id,start_time,end_time,service_id,season\nday,,,work,summer\n",
                 "fare_leg_rules": "network_id,from_timeframe_group_id,fare_product_id\ncity,,single\ntrams,day,free\n",
             },
-            "timeframes.txt line 2 is left out; rides in network 'trams' beginning within 'day' have no fare",
+            "timeframes.txt line 2 is left out; rides (network_id 'trams', from_timeframe_group_id 'day') have no fare",
         ),
         (
             {
@@ -387,7 +387,7 @@ DAYS = "monday,tuesday,wednesday,thursday,friday,saturday,sunday"
                 """,
                 "fare_leg_rules": "network_id,fare_product_id\ncity,single\ntrams,school\n",
             },
-            "no price of 'school' is left; rides in network 'trams' have no fare",
+            "no price of 'school' is left; rides (network_id 'trams') have no fare",
         ),
     ],
     ids=["network", "route of a network", "timeframe", "category"],

@@ -127,6 +127,17 @@ def test_the_page_stands_alone_and_axe_finds_nothing(
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def test_a_file_that_cannot_be_written_is_said_before_the_replay(
+    run: Run, days: Path, dearer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImpactReplay, "take", None)
+    for file, words in ((tmp_path / "none" / "p.html", "there is no folder"), (tmp_path, "is a folder")):
+        for option in ("--html", "--svg"):
+            answer = run("policy", "impact", "demo", dearer, "--journal", days, option, file)
+            assert (answer.returncode, answer.stdout) == (1, "")
+            assert words in answer.stderr
+
+
 def test_an_interrupt_ends_it_in_one_line_and_writes_nothing(
     run: Run, days: Path, dearer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

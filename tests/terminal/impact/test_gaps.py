@@ -25,6 +25,7 @@ from tests.terminal.impact.conftest import (
     Impact,
     changed,
     gaps_of,
+    group,
     reload_point,
     ride,
     totals_of,
@@ -88,6 +89,45 @@ def test_a_journal_that_does_not_open_is_named_beside_the_others(tmp_path: Path,
     assert totals_of(found) == (4_800, 4_800, 4_800)
     (gap,) = (gap for gap in found["gaps"] if gap["kind"] == "journal_unreadable")
     assert gap["examples"][0]["file"] == str(broken)
+
+
+def pages_spoiled(journal: Path) -> None:
+    """The second half of the file is overwritten, as a dying disk does it."""
+    size = journal.stat().st_size
+    with journal.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"\xa5" * (size - size // 2))
+
+
+def test_a_journal_that_fails_on_the_way_is_named_and_the_others_are_replayed(
+    tmp_path: Path, impact: Impact
+) -> None:
+    with town(tmp_path / "days", "adult_purse", "student_half_price") as opened:
+        ride(opened, "adult_purse", 60)
+        ride(opened, "student_half_price", 2, OTHER)
+    shutil.copytree(tmp_path / "days", tmp_path / "whole")
+    broken = journal_of(tmp_path / "days")
+    pages_spoiled(broken)
+    found = impact("demo", "demo", tmp_path / "days", code=26)
+    (gap,) = (gap for gap in found["gaps"] if gap["kind"] == "journal_unreadable")
+    assert gap["examples"][0]["file"] == str(broken)
+    assert found["cards"] >= 1
+    assert group(found, "route", str(OTHER.route))["taps"] == 2
+
+    shutil.copytree(tmp_path / "whole" / str(FRONT.number), tmp_path / "days" / "a copy")
+    copied = impact("demo", "demo", tmp_path / "days", code=26)
+    assert totals_of(copied) == totals_of(impact("demo", "demo", tmp_path / "whole")), "the copy has its rows"
+
+
+def test_where_no_tap_can_be_read_the_damaged_file_is_named(tmp_path: Path, run: Run) -> None:
+    with town(tmp_path / "days", "adult_purse") as opened:
+        ride(opened, "adult_purse", 2)
+    broken = journal_of(tmp_path / "days")
+    broken.write_bytes(broken.read_bytes()[:5_000])
+    answer = run("policy", "impact", "demo", "demo", "--journal", tmp_path / "days")
+    assert (answer.returncode, answer.stdout) == (26, "")
+    assert str(broken) in answer.stderr
+    assert answer.stderr.count("\n") == 1
 
 
 def test_the_same_terminal_twice_is_replayed_once(tmp_path: Path, impact: Impact) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from terminal.operations.health import HealthCode
+from terminal.operations.findings import HealthCode
 from terminal.operations.restore import RESERVE
 from terminal.operations.text_format import CONTENT_TYPE
 from tests.config_file import config_file

@@ -19,16 +19,8 @@ from terminal.codes import ClockFault, ReaderFault, SetKind, SyncFault, VehicleF
 from terminal.devices import DeviceState, ExtensionRole
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
-from terminal.operations.health import (
-    TEXTS,
-    VALUES,
-    Health,
-    HealthCode,
-    HealthFinding,
-    HealthLevel,
-    examine,
-    holder_of,
-)
+from terminal.operations.findings import TEXTS, VALUES, Health, HealthCode, HealthFinding, HealthLevel
+from terminal.operations.health import examine, holder_of
 from terminal.operations.status import (
     STATUS_FILE,
     KindInForce,

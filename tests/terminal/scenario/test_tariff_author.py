@@ -11,7 +11,7 @@ import pytest
 from terminal.decision.outcome import Message
 from terminal.lab.town import DAY, open_town
 from terminal.scenario.reference import BEGIN, END, put_into
-from terminal.trail_words import RULES
+from terminal.trail_steps import RULES
 from tests.terminal.cli.inside import Run, runner
 from tests.terminal.impact.conftest import FRONT, OTHER, ride
 

@@ -16,7 +16,7 @@ from terminal.scenario.compare import Difference, balance_minor, counters_of, pa
 from terminal.scenario.diff import Change
 from terminal.scenario.play import Played
 from terminal.texts import NP_, translator
-from terminal.trail_words import step_line
+from terminal.trail_steps import step_line
 
 CHANGED: Final[Mapping[str, str]] = MappingProxyType(
     {

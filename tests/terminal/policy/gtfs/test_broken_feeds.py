@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
-from terminal.errors import FeedError
+from terminal.errors import FeedError, MistakeCode
 from terminal.policy.gtfs.importer import FeedRefused, import_feed
 from tests.terminal.policy.gtfs.feeds import BASE, EVERY_DAY, write_feed
 
@@ -54,6 +56,13 @@ def test_one_precise_error(tmp_path: Path, case: dict[str, str]) -> None:
     assert case["what"] in problem.what
     assert case["advice"] in problem.advice
     assert (error.what, error.advice) == (f"feed: {problem}", problem.advice)
+    assert names_of(problem.code) <= problem.values.keys(), "no value is said to be unknown"
+    assert re.search("[а-я]", problem.words("ru")[0]), "the words are Russian, whatever the ids are"
+
+
+def names_of(code: MistakeCode) -> set[str]:
+    """The values that the words of a code name."""
+    return {name for _, name, _, _ in Formatter().parse(code.what + code.advice) if name}
 
 
 def test_the_same_mistake_in_many_rows_is_told_once(tmp_path: Path) -> None:

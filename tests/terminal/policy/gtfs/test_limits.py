@@ -93,7 +93,7 @@ def test_more_lines_than_any_city_has_stops(tmp_path: Path, monkeypatch: pytest.
             "stop_id\nA\0B\n",
             "stops.txt line 2: holds a NUL character, as UTF-16 text does. Save the file in UTF-8.",
         ),
-        ("stop_id\rA\rB\r", "stops.txt line 1: is not CSV: new-line character seen"),
+        ("stop_id\rA\rB\r", "stops.txt line 1: is not CSV: lines end by CR alone"),
     ],
     ids=["columns", "header", "cells", "line", "row", "quotation mark", "NUL", "CR alone"],
 )
