@@ -266,11 +266,12 @@ def whole_number(value: object, path: str) -> int | None:
 
 def _range(found: Mended, kind: inspect.IntType | inspect.FloatType, value: float, path: str) -> None:
     given = found.given(value)
+    whole = isinstance(kind, inspect.IntType)
     if (kind.ge is not None and value < kind.ge) or (kind.gt is not None and value <= kind.gt):
-        least = kind.ge if kind.ge is not None else f"> {kind.gt}"
+        least = kind.ge if kind.gt is None else kind.gt + 1 if whole else f"> {kind.gt}"
         found.note(path, ShapeMistake.TOO_SMALL, given=given, least=str(least))
     elif (kind.le is not None and value > kind.le) or (kind.lt is not None and value >= kind.lt):
-        most = kind.le if kind.le is not None else f"< {kind.lt}"
+        most = kind.le if kind.lt is None else kind.lt - 1 if whole else f"< {kind.lt}"
         found.note(path, ShapeMistake.TOO_BIG, given=given, most=str(most))
 
 
