@@ -37,4 +37,4 @@ def test_an_unknown_language_is_answered_with_those_there_are(run: Run, tmp_path
     done = run(*BUS, "--reader", "sim:blocked")
     assert done.returncode == 15
     assert f"terminal.toml:2: terminal.{key}: " in done.stderr
-    assert "there is no catalogue for 'xx'. Write one of ru, en" in done.stderr
+    assert 'there is no catalogue for "xx". Write one of ru, en' in done.stderr
