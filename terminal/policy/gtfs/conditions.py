@@ -96,13 +96,17 @@ def misspelt_columns(spec: FileSpec, content: CsvFile) -> Iterator[FeedProblem]:
 
 def misnamed_files(feed: Feed) -> Iterator[FeedProblem]:
     """Files with rows that are named almost like one that is read, and would be passed over: `calender_dates.txt`,
-    `Timeframes.txt`, `stop_areas.csv`.
+    `Timeframes.txt`, `stop_areas.csv`; and what lies in a folder of the zip, `new/fare_transfer_rules.txt`.
     """
     missing = [name for name in FILES if name not in feed]
     for file in sorted(feed.files - FILES.keys()):
         name = _meant(file, missing)
         if name is not None and _has_rows(feed, file):
             yield FeedProblem(file, FeedFileMistake.MISNAMED, {"name": name})
+    for file in feed.deeper:
+        name = file.rpartition("/")[2].lower()
+        if name in FILES or of_the_fares(name):
+            yield FeedProblem(file, FeedFileMistake.DEEPER)
 
 
 def _meant(file: str, missing: Sequence[str]) -> str | None:

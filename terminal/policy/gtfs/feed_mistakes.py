@@ -82,6 +82,11 @@ class FeedFileMistake(MistakeCode):
         N_("is not read, and fares depend on {name}, which it is named like"),
         N_("Name it {name}, or remove it."),
     )
+    DEEPER = (
+        "feed_deeper",
+        N_("lies in a folder of the zip, where it is not read"),
+        N_("Put it beside the other files, or remove it."),
+    )
     UNKNOWN = (
         "feed_file_unknown",
         N_("is a file of the fares that is not read: what it says is not known"),

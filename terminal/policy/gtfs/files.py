@@ -158,15 +158,20 @@ class StoredFile:
 
 
 class Feed:
-    """Reads files by name. Make one with `open_feed`, and close it, or use it in a `with` statement."""
+    """Reads files by name. Make one with `open_feed`, and close it, or use it in a `with` statement.
+
+    `deeper`: names of a zip's files that lie in folders of it, where nothing is read.
+    """
 
     def __init__(
         self,
         name: str,
         files: Mapping[str, StoredFile],
         closed: Callable[[], None] = lambda: None,
+        deeper: Iterable[str] = (),
     ) -> None:
         self.name = name
+        self.deeper = tuple(deeper)
         self.close = closed
         self._files = files
 
@@ -227,7 +232,8 @@ def open_feed(path: Path) -> Feed:
     except _BROKEN as error:
         raise FeedError(f"{path} cannot be read: {error}", ADVICE) from error
     try:
-        return Feed(name, _in_archive(archive, name), archive.close)
+        deeper = sorted(entry for entry in archive.namelist() if "/" in entry)
+        return Feed(name, _in_archive(archive, name), archive.close, deeper)
     except FeedError:
         archive.close()
         raise

@@ -108,7 +108,7 @@ def test_a_command_names_every_mistake_on_a_line_of_its_own(run: Run, tmp_path: 
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
-        ("[terminal]\nnumber = \n", 2, "no value of TOML"),
+        ("[terminal]\nnumber = \n", 2, "no value follows the ="),
         (
             "[terminal]\nnumber = 1\nnumber = 2\n",
             3,

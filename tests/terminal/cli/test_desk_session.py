@@ -163,7 +163,7 @@ def test_an_edited_document_decides_from_then_on(session: DeskSession) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda text: text + "\nx = = 1", "no value of TOML"),
+        (lambda text: text + "\nx = = 1", "`=` does not belong here"),
         (lambda text: text.replace("transport_card", "transport_cart"), "transport_cart"),
         (lambda text: text.replace('id = "demo"', 'id = "other"'), "the cards on the shelf are of demo"),
     ],

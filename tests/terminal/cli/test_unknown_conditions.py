@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -309,6 +310,24 @@ def test_a_file_that_is_named_almost_like_one_that_is_read_is_a_mistake(
         assert "more)" not in told.stderr
     (tmp_path / "feed" / file).write_text(text.splitlines()[0] + "\n", encoding="utf-8")
     assert run("policy", "import-gtfs", "feed").returncode == 0, "no row, no condition"
+
+
+def test_what_lies_in_a_folder_of_a_zip_is_not_passed_over(tmp_path: Path, run: Run) -> None:
+    """What other programs put there, as an archive's own notes, is none of the feed's files."""
+    assert (
+        imports(tmp_path, run, {"fare_leg_rules": "leg_group_id,fare_product_id\nG,single\n"}).returncode == 0
+    )
+    with zipfile.ZipFile(tmp_path / "feed.zip", "w") as archive:
+        for file in (tmp_path / "feed").iterdir():
+            archive.write(file, file.name)
+        archive.writestr("__MACOSX/._stops.txt", "")
+        archive.writestr("notes/readme.txt", "made in December")
+    assert run("policy", "import-gtfs", "feed.zip").returncode == 0
+    with zipfile.ZipFile(tmp_path / "feed.zip", "a") as archive:
+        archive.writestr("new/fare_transfer_rules.txt", TRANSFERS)
+    told = run("policy", "import-gtfs", "feed.zip", *LEAVE_OUT)
+    assert told.returncode == 14
+    assert "new/fare_transfer_rules.txt: lies in a folder of the zip, where it is not read" in told.stderr
 
 
 @pytest.mark.parametrize("kind", ["link to nothing", "folder", "pipe"])
