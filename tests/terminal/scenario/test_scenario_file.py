@@ -27,7 +27,7 @@ ONE = f'[[scenarios]]\nname = "one"\nrider = "adult"\n{PURSE}\n'
 @pytest.mark.parametrize(
     ("text", "path", "words"),
     [
-        ("schema = ", "", "no value of TOML"),
+        ("schema = ", "", "no value follows the ="),
         ("schema = 2\n", "schema", "schema 2, this software knows 1 Update the software"),
         ("schema = 1\n", "", "the key `region` is missing"),
         (HEADER, "", "the key `scenarios` is missing"),
