@@ -190,8 +190,13 @@ def test_both_programs_say_their_version(tmp_path: Path, program: str, name: str
 
 
 def test_an_interrupt_outside_of_a_command_is_no_trace_back() -> None:
-    """A signal as the command is being made, before it can take it."""
-    code = "import os, signal; from cardcli import output; output.run('terminal', lambda: os.kill(os.getpid(), 2))"
+    """A signal as the command is being made, before it can take it. What a shell starts beside itself ignores
+    signals, and that is inherited, so the process takes them as one at a terminal does.
+    """
+    code = (
+        "import os, signal; from cardcli import output; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "output.run('terminal', lambda: os.kill(os.getpid(), signal.SIGINT))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )

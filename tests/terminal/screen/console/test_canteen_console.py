@@ -426,7 +426,7 @@ def test_names_and_products_and_policy_texts_are_text(school: School, page: Page
         name: msgspec.structs.replace(one, name=evil)
         for name, one in school_counter.policy.meals.schools.items()
     }
-    object.__setattr__(school_counter.policy.meals, "schools", schools)
+    msgspec.structs.force_setattr(school_counter.policy.meals, "schools", schools)
     for concession in school_counter.policy.document.concessions:
         msgspec.structs.force_setattr(concession, "name", evil)
     school.tap("pupil_grade3")
