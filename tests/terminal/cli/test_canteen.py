@@ -314,7 +314,7 @@ def test_what_is_typed_is_never_taken_for_a_file(school: Run, tmp_path: Path) ->
         issued = school("canteen", "issue", *AT, "--class", "3a", "--serving", "breakfast")
         assert issued.stdout.splitlines() == [f"{ANNA}  meal_ok", f"{BORIS}  meal_ok", "2 of 2 served"]
         assert school("canteen", "roster", "show", "3a").stdout.count("\n") == 2
-        assert school("canteen", "sell", ANNA, "--product", "bun", *AT).stdout == "meal_ok  35.00\n"
+        assert school("canteen", "sell", ANNA, "--product", "bun", *AT).stdout == "meal_ok  RUB 35.00\n"
 
 
 @pytest.mark.parametrize("operator", ["", " ", "7" * 33, "7\n7", "7\udcff7"])

@@ -16,7 +16,14 @@ import msgspec
 import pytest
 
 from terminal.lab.desk.tariff.judge import LONGEST_TEXT, TariffOrder
-from terminal.lab.desk.tariff.judges import MOST_MEMORY, MOST_WAITING, Judges, NotJudged, OrderOvertaken
+from terminal.lab.desk.tariff.judges import (
+    MOST_MEMORY,
+    MOST_WAITING,
+    MUCH_MEMORY,
+    Judges,
+    NotJudged,
+    OrderOvertaken,
+)
 from terminal.policy.load import REGIONS
 from terminal.scenario.load import SCENARIOS
 
@@ -144,6 +151,16 @@ def test_a_process_that_was_ended_while_idle_is_not_the_next_orders_fault(judges
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert asked(judges, DEMO)["mistakes"] == []
+
+
+def test_the_memory_of_the_desk_is_not_counted_as_its_judges(judges: Judges) -> None:
+    """Linux counts what a process had before it became another program: each judge would end with its first order."""
+    held = b"\1" * (MUCH_MEMORY + (32 << 20))
+    asked(judges, DEMO)
+    (judge,) = judges.idle
+    asked(judges, DEMO)
+    assert (judges.idle, judge.poll()) == ((judge,), None)
+    assert len(held) > MUCH_MEMORY
 
 
 def test_what_needs_too_much_memory_is_given_up_and_the_next_order_is_answered(judges: Judges) -> None:

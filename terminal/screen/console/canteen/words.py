@@ -125,6 +125,9 @@ REFUSALS: Final[Mapping[str, str]] = {
     TerminalEffect.NO_SHIFT: N_("Open a shift first."),
     CanteenFault.NO_ROSTER: N_("No list of pupils is loaded."),
     CanteenFault.NO_PRICE_LIST: N_("No price list is loaded."),
+    CanteenFault.OTHER_CURRENCY: N_(
+        "Records are in another currency than the document: sums cannot be added up."
+    ),
     CanteenFault.NO_CLASS: N_("This class is not in the list."),
     CanteenFault.NO_MEAL: N_("The region document has no such meal."),
     CanteenFault.NO_PRODUCT: N_("The price list has no such product."),
