@@ -125,7 +125,7 @@ def test_explain_tells_the_trail_in_the_readers_language(
         (("check", "nowhere.toml"), "no region document nowhere.toml"),
         (("run", "demo", "nowhere.toml"), "nowhere.toml: there is no such file"),
         (("explain", "demo", "ride.toml#2"), "ride.toml: no scenario #2"),
-        (("explain", "demo", "ride.toml#1.3"), "ride.toml: no tap 3 in #1"),
+        (("explain", "demo", "ride.toml#1.3"), "no tap 3 in #1"),
         (("explain", "demo", "ride.toml#one"), "names no scenario"),
     ],
 )
