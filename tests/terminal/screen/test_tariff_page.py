@@ -258,7 +258,7 @@ def test_scenarios_that_take_minutes_give_way_to_a_newer_text(author: Page) -> N
     expect(author.locator("#scenarios-state")).to_contain_text("taps: 65")
     area = author.locator("#scenarios-editor textarea")
     with author.expect_response(lambda answer: answer.status == 409):  # given up
-        with author.expect_request("**/api/tariff"):
+        with author.expect_request("**/api/tariff*"):
             put(area, FOR_MINUTES)
         put(area, "")
         author.locator("#source").select_option("sakhalin")
