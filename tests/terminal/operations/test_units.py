@@ -147,7 +147,7 @@ def test_the_guide_installs_every_file_that_units_and_example_name() -> None:
     units = "".join((UNITS / name).read_text() for name in ("terminal@.service", BACKUP[0]))
     of_units = set(re.findall(rf"{folder}/[\w.-]+", units.replace("%i", "70001")))
     _, config = parse(folder / "70001.toml", (UNITS / "example.toml").read_text("utf-8"))
-    of_example = {str(complaint.what).rpartition(" ")[2] for complaint in missing_files(config)}
+    of_example = {str(mistake.values["path"]) for mistake in missing_files(config)}
     made = set(re.findall(rf"terminal config init ({folder}/\S+)", guide))
     targets = {target for _, target in installed if target.startswith(f"{folder}/")}
     assert of_units | of_example == targets | made
