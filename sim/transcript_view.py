@@ -34,7 +34,7 @@ from cardproto.desfire.transaction_mac import CONTENT_BYTES, TransactionMac
 from cardproto.errors import CardError, FormatError, IntegrityError
 from cardproto.resident.keyset import UID_BYTES, MasterKeys, ResidentKeys
 from cardproto.resident.layout import AID, DF_NAME, FILE_EVENTS, FILE_RIGHTS, FILES, KeyNo
-from cardproto.resident.records.event import EVENT_BYTES, parse_event
+from cardproto.resident.records.event import EVENT_BYTES, Event, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
 from sim.card.virtual import CLA_READER, GET_UID
 from sim.transcript import Exchange, TranscribedTap
@@ -373,7 +373,8 @@ def _meaning(command: RecordedCommand, data: bytes, resident: bool) -> list[str]
 
 def _fields(record: object) -> str:
     shown = []
-    for name in record.__slots__:  # type: ignore[attr-defined]  # records are slotted dataclasses
+    names = record._fields if isinstance(record, Event) else record.__slots__  # type: ignore[attr-defined]
+    for name in names:  # other records are slotted dataclasses
         words = _content_words(getattr(record, name))
         if words:
             shown.append(f"{name} {words}")

@@ -129,7 +129,7 @@ def _decided_again(state: Path, document: Path) -> dict[str, Any]:
 DEAF = """
 import sys
 if "run" in sys.orig_argv and "--config" in sys.orig_argv:
-    from dataclasses import replace
+    from msgspec.structs import replace
     import terminal.trip.build as build
     knows = build.trip_of
     build.trip_of = lambda *parts, **more: replace(knows(*parts, **more), mode="bus")
