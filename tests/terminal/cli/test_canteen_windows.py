@@ -229,7 +229,7 @@ def test_a_terminal_killed_in_the_middle_of_a_request(school: Run, tmp_path: Pat
         "`terminal canteen report` before you ask again.\n"
     )
     assert (tmp_path / "var/terminal/canteen/counter.json").exists(), "left behind"
-    assert school(*sell).stdout == "meal_ok  35.00\n"
+    assert school(*sell).stdout == "meal_ok  RUB 35.00\n"
     report = json.loads(school("canteen", "report", "--json").stdout)
     assert report["buffet_minor"] == BUN_MINOR
 
