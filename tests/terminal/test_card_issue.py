@@ -16,8 +16,10 @@ from terminal.cli.card_view import card_content
 from terminal.errors import ReaderError
 from terminal.keys.file import load_file_keys
 from terminal.lab.issuing import IssueReport, issue_on
+from terminal.policy.load import load_region
 
-REGION = 34
+HEADER = load_region("demo").header
+REGION = HEADER.region
 TODAY = date(2026, 9, 15)
 
 
@@ -37,7 +39,7 @@ def is_issued(card: VirtualCard) -> bool:
     connection = on_reader(card).wait_for_card(0)
     assert connection is not None, "a card has just been presented"
     try:
-        content = card_content(connection, load_file_keys(laboratory_keys()), REGION)
+        content = card_content(connection, load_file_keys(laboratory_keys()), HEADER)
     except ReaderError:
         return False
     return bool(content["purse_minor"] == 50_000)
