@@ -116,7 +116,6 @@ def _feed(document: RegionDocument) -> Iterator[Mistake]:
 
 def _media(name: str, profile: Profile) -> Iterator[Mistake]:
     if FareMedium.TRANSPORT_CARD not in profile.media:
-        _what, _advice = "the resident card is not taken", "Name `transport_card` among them."
         yield Mistake(f"profiles.{name}.media", RuleMistake.NO_TRANSPORT_CARD)
     elif name == "canteen" and profile.media != (FareMedium.TRANSPORT_CARD,):
         yield Mistake("profiles.canteen.media", RuleMistake.CANTEEN_MEDIA)
