@@ -146,7 +146,9 @@ class Vitals:
     # What happens to the terminal
 
     def ready(self) -> None:
-        """Cards can be served."""
+        """Cards can be served. The status says so before anybody hears of it and asks."""
+        self._loop = PresenceState.WAIT_FOR_CARD
+        self._look()
         what = f"terminal {self.identity.terminal} ({self.identity.profile}) on {self.identity.reader}"
         public = ", ".join(self.identity.laboratory)
         self._manager.ready(f"{what}, laboratory {public}" if public else what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from terminal.journal.records import Fault, Started
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.metrics import terminal_metrics
 from terminal.operations.notify import ServiceManager
-from terminal.operations.status import EVERY_S, read_status
+from terminal.operations.status import EVERY_S, TerminalStatus, read_status
 from terminal.operations.vitals import Identity, Vitals
 from terminal.reader.presence import PresenceState
 from terminal.sync.client import SyncReport
@@ -53,11 +54,11 @@ class Watched:
         self.journal.append(Started(unix_ms(NOW), software="a program 1"))
         self.vitals = self.new()
 
-    def new(self) -> Vitals:
+    def new(self, manager: ServiceManager | None = None) -> Vitals:
         identity = Identity(7, "bus", "a program 1", self.folder, "a reader")
         log = Log(7, self.clock, Form.TEXT, Level.NOTICE, self._said.write)
         watch = ClockWatch(self.journal, self.clock, 30, NOW - timedelta(days=30))
-        return Vitals(identity, self.journal, self.clock, watch, log, ServiceManager())
+        return Vitals(identity, self.journal, self.clock, watch, log, manager or ServiceManager())
 
     def beat(self) -> None:
         self.clock.run(EVERY_S)
@@ -72,6 +73,19 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     made = Watched(tmp_path)
     yield made
     made.journal.close()
+
+
+def test_who_asks_as_soon_as_it_is_ready_gets_an_answer(watched: Watched) -> None:
+    class Asks(ServiceManager):
+        seen: TerminalStatus | None = None
+
+        def ready(self, status: str) -> None:
+            self.seen = read_status(watched.folder)
+
+    manager = Asks()
+    watched.new(manager).ready()
+    assert manager.seen is not None
+    assert (manager.seen.process, manager.seen.stopped) == (os.getpid(), False)
 
 
 def test_a_clock_that_jumps_is_said_once_and_shown_until_it_is_over(watched: Watched) -> None:
