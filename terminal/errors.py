@@ -15,6 +15,7 @@ TerminalError            1
 ├── JournalError         20   base of everything about the journal
 │   ├── JournalLocked    21   another process writes it
 │   ├── JournalDamaged   22   the chain or the database is broken
+│   │   └── JournalNewer 22   it is of software that this one does not understand
 │   ├── JournalFull      23   no room (disk or stated capacity)
 │   ├── ChargesDiffer    24   what is recorded does not follow from document, card and place
 │   ├── JournalSealed    25   the journal's key is missing, wiped, or another journal's
@@ -150,6 +151,10 @@ class JournalLocked(JournalError):
 
 class JournalDamaged(JournalError):
     exit_code = 22
+
+
+class JournalNewer(JournalDamaged):
+    """It is sound, and of software that this one does not understand."""
 
 
 class JournalFull(JournalError):

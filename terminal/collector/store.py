@@ -218,11 +218,10 @@ class CollectorStore:
     def _receive(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Head:
         held = self._held(batch.terminal)
         declared = declared_gap(batch, held) if batch.first > held.sequence else None
-        if batch.first > held.sequence + 1:
-            if declared is None:
-                detail = detail_of(AlarmCause.ROWS_MISSING, first=held.sequence + 1, last=batch.first - 1)
-                alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
-                raise BatchRefused(RefusalCode.GAP, alarm, "send from there", wants=held.sequence + 1)
+        if batch.first > held.sequence + 1 and declared is None:
+            detail = detail_of(AlarmCause.ROWS_MISSING, first=held.sequence + 1, last=batch.first - 1)
+            alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
+            raise BatchRefused(RefusalCode.GAP, alarm, "send from there", wants=held.sequence + 1)
         self._compare(batch, hashes, held)
         if declared is not None:
             alarms.raise_alarm(self._connection, declared, at_ms)

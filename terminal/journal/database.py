@@ -22,7 +22,14 @@ from pathlib import Path
 from typing import Final, NoReturn, TypeAlias
 
 from cardproto.resident.limits import LARGEST_TERMINAL
-from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked, JournalSealed
+from terminal.errors import (
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+    JournalLocked,
+    JournalNewer,
+    JournalSealed,
+)
 from terminal.files import put_in_place
 from terminal.journal.chain import Head, link
 from terminal.journal.open_records import OpenRecords
@@ -238,7 +245,7 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
     version = _version(connection, path)
     if version != SCHEMA_VERSION:
         older = version < SCHEMA_VERSION
-        raise JournalDamaged(
+        raise JournalNewer(
             f"{path} has journal schema {version}, this software works with {SCHEMA_VERSION}",
             "Run `terminal journal upgrade` first; starting the terminal does it, too."
             if older
@@ -390,7 +397,7 @@ def load_tail(
             number = row.sequence
             open_records.apply(number, row.record)
     except UnreadableRecord as error:
-        raise JournalDamaged(
+        raise JournalNewer(
             f"row {number} of journal {path} is unreadable: {error}",
             "Start the software version that wrote it.",
         ) from error

@@ -1,8 +1,8 @@
-"""A journal whose log or database was damaged while no terminal ran: find out, and go on with the most that can be proven.
+"""A journal whose log or database was damaged while no terminal ran: go on with the most that can be proven.
 
-What SQLite shows of a damaged log may be less than there is: frames behind a broken one are dropped, and a part of a log
-that had been folded already hides newer pages of the database. So, where anything is amiss, three contents are proven
-row by row, and the one that reaches farthest becomes the journal:
+What SQLite shows of a damaged log may be less than there is: frames behind a broken one are dropped, and a part of a
+log that had been folded already hides newer pages of the database. So, where anything is amiss, three contents are
+proven row by row, and the one that reaches farthest becomes the journal:
 
     database        the file alone
     read            with the frames that SQLite reads
@@ -64,7 +64,7 @@ def mend(path: Path, key: JournalKey | None, stored: int) -> Mended:
     Raises `JournalDamaged` when no content of it can be proven, `JournalSealed`, `JournalError`.
     """
     try:
-        _finish(path)
+        finish(path)
         if not path.exists() or not _has_log(path):
             return Mended(0)
         looked = _look(path, key)
@@ -130,8 +130,8 @@ def _mend(path: Path, key: JournalKey | None, log: Log, looked: Looked) -> Path:
         raise JournalDamaged(f"journal {path} and its log are damaged", KEEP_ASIDE)
     _write(path, _new(path), log, best[1])
     aside = keep_aside(path)
-    put_in_place(_new(path), _whole(path))
-    _finish(path)
+    put_in_place(_new(path), whole_path(path))
+    finish(path)
     return aside
 
 
@@ -182,8 +182,9 @@ def _proven(path: Path, key: JournalKey | None) -> int | None:
 def keep_aside(path: Path) -> Path:
     """Give the journal at `path` and its log second names, which stay; return that of the journal. Raises OSError."""
     number = 1
-    while (aside := _aside(path, number)).exists():
+    while any(_aside(file, number).exists() for file in (path, wal_of(path))):
         number += 1
+    aside = _aside(path, number)
     for file, name in ((path, aside), (wal_of(path), _aside(wal_of(path), number))):
         if file.exists():
             _second_name(file, name)
@@ -209,16 +210,16 @@ def _new(path: Path) -> Path:
     return path.with_name(path.name + ".new")
 
 
-def _whole(path: Path) -> Path:
+def whole_path(path: Path) -> Path:
     """A mended journal on its way: whole, and the log beside the old one is no longer wanted."""
     return path.with_name(path.name + ".mended")
 
 
-def _finish(path: Path) -> None:
+def finish(path: Path) -> None:
     """Let a whole mended journal take its place; harmless where there is none."""
-    if not _whole(path).exists():
+    if not whole_path(path).exists():
         return
     for beside in (wal_of(path), path.with_name(path.name + "-shm")):
         beside.unlink(missing_ok=True)
     sync_path(path.parent)
-    put_in_place(_whole(path), path)
+    put_in_place(whole_path(path), path)
