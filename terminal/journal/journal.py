@@ -34,6 +34,7 @@ from terminal.journal.database import (
     SqliteFault,
     connect_writer,
     contents_of,
+    file_error,
     journal_error,
     load_tail,
     not_writable,
@@ -44,8 +45,17 @@ from terminal.journal.database import (
     wal_of,
 )
 from terminal.journal.lock import FileLock
-from terminal.journal.mending import mend
-from terminal.journal.numbers import NEVER_RESERVED, RESERVE, Known, Numbers, Standing, boot_id, read_known, standing
+from terminal.journal.mending import mend, suspect
+from terminal.journal.numbers import (
+    NEVER_RESERVED,
+    RESERVE,
+    Known,
+    Numbers,
+    Standing,
+    boot_id,
+    read_known,
+    standing,
+)
 from terminal.journal.open_records import LastIntent, OpenRecords
 from terminal.journal.operation_records import NumbersSkipped, SetActivated
 from terminal.journal.reader import JournalReader, Row
@@ -389,11 +399,30 @@ class Journal:
 
     def rows(self, after: int = 0, limit: int = 200) -> list[Row]:
         """At most `limit` durable rows with a sequence above `after`, in order."""
-        return self._reader.rows(after, limit)
+        with self._suspecting():
+            return self._reader.rows(after, limit)
 
     def hash_at(self, sequence: int) -> bytes | None:
         """The hash of a held row, or of the place where held rows begin; None for anything else."""
-        return self._reader.hash_at(sequence)
+        with self._suspecting():
+            return self._reader.hash_at(sequence)
+
+    @contextmanager
+    def _suspecting(self) -> Iterator[None]:
+        """What turns out to be damaged while the journal is in use has the next start prove all of it."""
+        try:
+            yield
+        except JournalDamaged as error:
+            self._suspect(error)
+            raise
+
+    def _suspect(self, error: JournalError) -> JournalError:
+        if isinstance(error, JournalDamaged):
+            try:
+                suspect(self.path)
+            except OSError as cause:
+                return file_error(self.path, cause)
+        return error
 
     # Leaving
 
@@ -555,7 +584,7 @@ class Journal:
             self._file_lock.release()
 
     def _translate(self, error: SqliteFault | JournalError) -> JournalError:
-        return journal_error(self.path, error)
+        return self._suspect(journal_error(self.path, error))
 
 
 def _state_in(connection: sqlite3.Connection, contents: Contents, path: Path) -> JournalState:

@@ -21,8 +21,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from terminal.errors import JournalDamaged
-from terminal.files import put_in_place, sync_path
+from terminal.errors import JournalDamaged, JournalNewer
+from terminal.files import put_in_place, replace_file, sync_path
 from terminal.journal.database import (
     KEEP_ASIDE,
     SQLITE_FAULTS,
@@ -57,6 +57,18 @@ class Mended(NamedTuple):
     aside: Path | None = None
 
 
+def suspect(path: Path) -> None:
+    """Something in the journal at `path` could not be read while it was in use: the next start proves all of it.
+
+    Raises OSError.
+    """
+    replace_file(_suspected(path), b"")
+
+
+def _suspected(path: Path) -> Path:
+    return path.with_name(path.name + ".suspect")
+
+
 def mend(path: Path, key: JournalKey | None, stored: int) -> Mended:
     """See to it that the journal at `path` shows every row that can be proven; rows up to `stored` are known to have
     been there. The caller holds its lock.
@@ -65,16 +77,32 @@ def mend(path: Path, key: JournalKey | None, stored: int) -> Mended:
     """
     try:
         finish(path)
-        if not path.exists() or not _has_log(path):
+        if not path.exists():
             return Mended(0)
-        looked = _look(path, key)
-        log = read_log(wal_of(path), page_bytes_of(path), looked.frames)
-        seen = log.newest_row()
-        if not _amiss(path, looked, log, max(stored, seen)):
-            return Mended(seen)
-        return Mended(seen, _mend(path, key, log, looked))
+        mended = _mend_log(path, key, stored)
+        if _suspected(path).exists():
+            _require_proven(path, key)
+            _suspected(path).unlink()
+        return mended
     except OSError as error:
         raise file_error(path, error) from error
+
+
+def _require_proven(path: Path, key: JournalKey | None) -> None:
+    found = verify(path, key)
+    if found.problem is not None:
+        raise JournalDamaged(f"journal {path} is damaged: {found.problem}", KEEP_ASIDE)
+
+
+def _mend_log(path: Path, key: JournalKey | None, stored: int) -> Mended:
+    if not _has_log(path):
+        return Mended(0)
+    looked = _look(path, key)
+    log = read_log(wal_of(path), page_bytes_of(path), looked.frames)
+    seen = log.newest_row()
+    if not _amiss(path, looked, log, max(stored, seen)):
+        return Mended(seen)
+    return Mended(seen, _mend(path, key, log, looked))
 
 
 def _has_log(path: Path) -> bool:
@@ -93,6 +121,8 @@ def _look(path: Path, key: JournalKey | None) -> Looked:
             frames = frames_read(path)
             state = read_state(connection, contents)
             return Looked(load_tail(connection, contents, state, path, OpenRecords()).sequence, frames)
+    except JournalNewer:
+        raise
     except (JournalDamaged, Broken):
         return Looked(None, frames)
     except SQLITE_FAULTS as error:
@@ -219,7 +249,7 @@ def finish(path: Path) -> None:
     """Let a whole mended journal take its place; harmless where there is none."""
     if not whole_path(path).exists():
         return
-    for beside in (wal_of(path), path.with_name(path.name + "-shm")):
+    for beside in (wal_of(path), path.with_name(path.name + "-shm"), _suspected(path)):
         beside.unlink(missing_ok=True)
     sync_path(path.parent)
     put_in_place(whole_path(path), path)

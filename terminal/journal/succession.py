@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from terminal.errors import JournalDamaged, JournalNewer
+from terminal.errors import JournalDamaged, JournalNewer, JournalSealed
 from terminal.files import put_in_place
 from terminal.journal.database import create_schema, file_error, new_file, transaction
 from terminal.journal.journal import Journal, acquire_lock
@@ -30,7 +30,10 @@ def open_in_service(path: Path, terminal: int, *, key: JournalKey | None) -> Jou
         return Journal.open(path, terminal, key=key)
     except JournalNewer:
         raise
-    except JournalDamaged:
+    except (
+        JournalDamaged,
+        JournalSealed,
+    ):  # sealed under another key than the marks beside it: another's file
         if not begin_anew(path, terminal, key):
             raise
     return Journal.open(path, terminal, key=key)

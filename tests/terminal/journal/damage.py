@@ -2,9 +2,9 @@
 
     python -m tests.terminal.journal.damage --damages 10000 --seed 1
 
-A world is one terminal's folder as a crash or a power cut left it, with copies from earlier, beside a collector that holds
-a part of its rows. Each damage hits one or two of its files. Then the terminal starts as in service, takes taps and
-sends. The checker knows from outside which rows were reported as stored; it reads rows and alarms, never a state.
+A world is one terminal's folder as a crash or a power cut left it, with copies from earlier, beside a collector that
+holds a part of its rows. Each damage hits one or two of its files. Then the terminal starts as in service, takes taps
+and sends. The checker knows from outside which rows were reported as stored; it reads rows and alarms, never a state.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.intake import Intake
 from terminal.collector.store import CollectorStore
-from terminal.errors import CollectorError, JournalError
+from terminal.errors import CollectorError, JournalDamaged, JournalError
 from terminal.journal import journal as journal_module
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import load_or_create_key
@@ -42,7 +42,7 @@ from tests.terminal.sync.station import StepClock, Wire
 TERMINAL: Final = 7
 OTHER: Final = 8
 SEALER: Final = StorageKeys({"journal": bytes(32)})
-FILES: Final = ("", "-wal", "-shm", ".numbers", ".mark", ".key")
+FILES: Final = ("", "-wal", "-shm", ".numbers", ".mark", ".key", ".key2")
 PAGE: Final = 4_096
 FRAME: Final = PAGE + 24
 TAPS_AFTER: Final = 2
@@ -253,26 +253,35 @@ def _refused(error: JournalError, world: World, folder: Path, found: dict[str, b
 
 def _goes_on(world: World, life: Life, store: CollectorStore, collector: Path) -> str:
     before = {n: body for _, n, body in store.records()}
-    try:
-        life.taps(TAPS_AFTER)
-        problem = _send(life.journal, world.key, store, collector, world.collector_key)
-        kept = {row.sequence: row.record for row in life.journal.rows(limit=100_000)}
-        after = {n: parse_record(body) for _, n, body in store.records()}
-    finally:
-        life.journal.abandon()
+    restarts = 0
+    while True:
+        try:
+            life.taps(TAPS_AFTER)
+            problem = _send(life.journal, world.key, store, collector, world.collector_key)
+            kept = {row.sequence: row.record for row in life.journal.rows(limit=100_000)}
+            break
+        except JournalDamaged as error:  # the program ends, and is started again
+            restarts += 1
+            if restarts > 1:
+                raise Silent(f"damaged again: {error.what}") from error
+            life.journal.abandon()
+            life.journal = open_in_service(life.path, TERMINAL, key=load_or_create_key(life.path, SEALER))
+    life.journal.abandon()
+    after = {n: parse_record(body) for _, n, body in store.records()}
     twice = life.stored.keys() & (world.stored.keys() | before.keys())
     if twice:
         raise Silent(f"numbers {sorted(twice)} were used twice ({problem})")
     skips = [record for record in after.values() if isinstance(record, NumbersSkipped)]
     named: set[int] = set()
     for skip in skips:
-        named |= set(range(skip.first, skip.last + 1)) & world.stored.keys()
+        named |= {n for n in world.stored.keys() | life.stored.keys() if skip.first <= n <= skip.last}
     heard = [a for a in store.alarms() if a.kind in ("rows_lost", "gap", "cut_tail", "other_hash")]
     for alarm in heard:
         inputs = dict(part.partition("=")[::2] for part in alarm.detail.split(" ")[1:])
-        if alarm.kind == "rows_lost":
+        if alarm.kind == "rows_lost" and inputs:
             named |= set(range(int(inputs["first"]), int(inputs["last"]) + 1))
-    gone = [n for n, record in world.stored.items() if kept.get(n) != record and after.get(n) != record]
+    ever = world.stored | life.stored
+    gone = [n for n, record in ever.items() if kept.get(n) != record and after.get(n) != record]
     if unnamed := [n for n in gone if n not in named]:
         raise Silent(f"rows {unnamed} are gone and not named: {skips}, {heard}, {problem}")
     if gone and not heard:
@@ -286,7 +295,7 @@ def _goes_on(world: World, life: Life, store: CollectorStore, collector: Path) -
 
 def damages(count: int, seed: int, worlds: int) -> Iterator[tuple[str, str]]:
     """Run `count` damages; give what hit and what came of it. Raises `Silent`, with the seed that repeats it."""
-    base = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 a folder in memory, made with mkdtemp
+    base = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=base) as place:
         made = [make_world(Path(place) / str(n), seed * 1_000 + n) for n in range(worlds)]
         for number in range(count):
@@ -300,7 +309,9 @@ def damages(count: int, seed: int, worlds: int) -> Iterator[tuple[str, str]]:
             try:
                 yield what, try_damage(world, hits, rng, scratch)
             except Silent as error:
-                raise Silent(f"seed {seed}, damage {number}, {what}, power cut {world.power_cut}: {error}") from error
+                raise Silent(
+                    f"seed {seed}, damage {number}, {what}, power cut {world.power_cut}: {error}"
+                ) from error
             finally:
                 shutil.rmtree(scratch)
 
@@ -311,7 +322,11 @@ def main(arguments: list[str]) -> int:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--worlds", type=int, default=40)
     given = options.parse_args(arguments)
-    came: Counter[str] = Counter(result for _, result in damages(given.damages, given.seed, given.worlds))
+    came: Counter[str] = Counter()
+    for what, result in damages(given.damages, given.seed, given.worlds):
+        came[result] += 1
+        if result.startswith("refused") and ".key" not in what:
+            print(f"{result}: {what}")
     for result, times in came.most_common():
         print(f"{times:>7}  {result}")
     print(f"{sum(came.values())} damages: none silent, no number twice")
