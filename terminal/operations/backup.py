@@ -30,7 +30,7 @@ LEFT_BEHIND: Final = ("terminal.key", "terminal.pub", STATUS_FILE, "counter.json
 """The identity, what only a running process says, and the active set's rows, which are copied as a whole."""
 LEFT_BEHIND_ENDINGS: Final = (
     ".lock", ".new", "-wal", "-shm", "-journal", ".probe", ".damaged", ".numbers", ".mark",
-    ".suspect", ".mended",
+    ".suspect", ".mended", ".key2",
 )  # fmt: skip
 
 
