@@ -34,7 +34,7 @@ from terminal.policy.grants import NO_GRANTS, GrantList, load_grants
 from terminal.policy.load import load_header, load_region, region_path, require_in_force, require_of_region
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook, load_routes
-from terminal.sync import identity
+from terminal.sync.credentials import load_or_make_keys
 from terminal.trip.clock_watch import nearest_ms
 from terminal.updates.active import ActiveSet
 from terminal.updates.parts import HeaderPart, Requirement, RoutesPart, nothing_required
@@ -260,7 +260,7 @@ def open_journal(
         raise JournalError(
             f"cannot create {state} ({error.strerror})", "Give --state a folder you may write."
         ) from error
-    signer = identity.load_or_create_key(state / IDENTITY_FILE)
+    signer = load_or_make_keys(state / IDENTITY_FILE)
     journal = begin(path, number, key=load_or_create_key(path, sealer))
     journal.notary = Notary(signer, clock or SystemClock(), tariff, deny_list)
     try:

@@ -50,10 +50,6 @@ def collector(
     ] = 512,
     tls_cert: Annotated[Path | None, typer.Option(help="Serve HTTPS with this certificate (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
-    tls_client_ca: Annotated[
-        Path | None,
-        typer.Option(help="Require client certificates of this CA (CN terminal-NUMBER)."),
-    ] = None,
     any_clock: Annotated[
         bool, typer.Option("--any-clock", help="Raise no clock alarms; for simulated terminals.")
     ] = False,
@@ -84,7 +80,7 @@ def collector(
         ),
         limits=Limits(free_bytes=free_mb << 20),
         watch=WatchLimits(int(silent_h * HOUR_MS), int(unresolved_h * HOUR_MS)),
-        tls=_tls_of(tls_cert, tls_key, tls_client_ca),
+        tls=_tls_of(tls_cert, tls_key),
     )
 
     def ready(url: str) -> None:
@@ -106,12 +102,12 @@ def _known_zone(name: str) -> str:
         raise CollectorError(f"unknown time zone {name}", "Give one like Europe/Volgograd.") from error
 
 
-def _tls_of(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
-    """The three options together."""
+def _tls_of(certificate: Path | None, key: Path | None) -> Tls | None:
+    """Both options together."""
     from terminal.collector.service import Tls
 
     if certificate and key:
-        return Tls(certificate, key, client_ca)
-    if certificate or key or client_ca:
+        return Tls(certificate, key)
+    if certificate or key:
         raise CollectorError("TLS needs certificate and key", "Give both --tls-cert and --tls-key.")
     return None

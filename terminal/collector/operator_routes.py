@@ -304,7 +304,7 @@ def collector_metrics(views: OperatorViews, now_ms: int) -> list[Family]:
     """Everything that is known now. Raises `CollectorError`."""
     status, states = views.status(now_ms), views.store.terminals()
     silent_ms = max((now_ms - state.received_at_ms for state in states), default=0)
-    said_unsent = sum(max(0, state.stated_head - state.sequence) for state in states)
+    said_unsent = sum(state.unsent for state in states)
     open_alarms = Counter({kind.value: 0 for kind in AlarmKind})
     open_alarms.update(alarm.kind for alarm in views.store.alarms(SHOWN_ALARMS, only_open=True))
     return [
@@ -315,7 +315,7 @@ def collector_metrics(views: OperatorViews, now_ms: int) -> list[Family]:
             "Since the most silent one sent.",
             max(0, silent_ms) / 1000,
         ),
-        gauge(f"{METRIC_PREFIX}newest_rows", "Sum of the newest row held of each terminal.", status.records),
+        gauge(f"{METRIC_PREFIX}rows", "Rows held of all terminals.", status.records),
         gauge(f"{METRIC_PREFIX}stated_unsent_rows", "Rows terminals said they still had.", said_unsent),
         gauge(f"{METRIC_PREFIX}unbooked_rows", "Rows held and not yet counted in the books.", status.behind),
         gauge(f"{METRIC_PREFIX}unresolved_taps", "Taps with unknown end.", status.unresolved),

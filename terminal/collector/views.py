@@ -17,8 +17,8 @@ SHOWN_ALARMS = 1_000
 class TerminalView:
     """One terminal as the collector knows it. Ages are in seconds.
 
-    `unsent` is how many rows it said it still had; the oldest of them is at most `oldest_unsent_s` old (None when it
-    had none). What it has recorded since `last_batch_at_ms` is not known here.
+    `held` is how many of its rows are here, `unsent` how many it said it still had; the oldest of these is at most
+    `oldest_unsent_s` old (None when it had none). What it has recorded since `last_batch_at_ms` is not known here.
     """
 
     terminal: int
@@ -89,13 +89,13 @@ class OperatorViews:
         views = []
         for number in sorted(enrolled | states.keys()):
             state, mark = states.get(number), marks.get(number)
-            unsent = max(0, state.stated_head - state.sequence) if state else 0
+            unsent = state.unsent if state else 0
             newest_ms = mark.at_ms if mark else 0
             views.append(
                 TerminalView(
                     terminal=number,
                     enrolment=self.enrolment.state_of(number),
-                    held=state.sequence if state else 0,
+                    held=state.rows if state else 0,
                     unsent=unsent,
                     oldest_unsent_s=max(0, now_ms - newest_ms) // 1000 if unsent and newest_ms else None,
                     last_batch_at_ms=state.received_at_ms if state else None,
@@ -114,7 +114,7 @@ class OperatorViews:
             at_ms=now_ms,
             terminals=len(states),
             silent=sum(now_ms - state.received_at_ms > self._silent_ms for state in states),
-            records=sum(state.sequence for state in states),
+            records=sum(state.rows for state in states),
             behind=self.books.behind(),
             unresolved=sum(totals.unresolved_open for totals in self.books.totals().values()),
             open_alarms=self.store.open_alarms(),

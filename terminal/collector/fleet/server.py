@@ -26,7 +26,6 @@ from typing import Final
 
 import msgspec
 import uvicorn
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -40,6 +39,7 @@ from terminal.collector.fleet.database import FleetDatabase
 from terminal.collector.fleet.placing import brings_rows
 from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
 from terminal.collector.fleet.stream import FleetStream, Overtaken, StreamLine
+from terminal.collector.identities import KeySet
 from terminal.collector.intake import Reply, refuse
 from terminal.collector.limits import Limits, TokenBuckets
 from terminal.collector.store import BatchRefused
@@ -285,11 +285,13 @@ class Gateway:
         if len(batch.bodies) > MAX_BATCH_RECORDS:
             raise _GatewayRefused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
         hashes = row_hashes(batch)
-        key = await self._key_of(batch.terminal)
-        if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
+        keys, last_hash = await self._keys_of(batch.terminal), hashes[-1] if hashes else batch.previous_hash
+        signed_with = next((one for one in keys if batch_is_genuine(batch, last_hash, one.key)), None)
+        if signed_with is None:
             await self._alarm(Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, AlarmCause.BATCH_REFUSED))
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
             raise _GatewayRefused(RefusalCode.BAD_SIGNATURE, advice)
+        self._enrolment.used(batch.terminal, signed_with, self._now_ms())
         # Only now: a stranger who names a terminal must not use up what that terminal may send.
         wait_s = 0 if self._buckets is None else self._buckets.take(batch.terminal)
         if wait_s:
@@ -302,18 +304,18 @@ class Gateway:
             raise _GatewayRefused(refused.reason, advice, refused.wants) from refused
         return Reply(200, encode(build_ack(batch.terminal, head, self._now_ms(), self._signer)), BATCH_TYPE)
 
-    async def _key_of(self, terminal: int) -> Ed25519PublicKey:
+    async def _keys_of(self, terminal: int) -> tuple[KeySet, ...]:
         try:
-            key = self._enrolment.key_of(terminal)
-            revoked = key is None and self._enrolment.is_revoked(terminal)
+            keys = self._enrolment.record_of(terminal).live
+            revoked = not keys and self._enrolment.is_revoked(terminal)
             cause = AlarmCause.REVOKED if revoked else AlarmCause.NOT_ENROLLED
         except KeyFileError:
-            key, cause = None, AlarmCause.KEY_UNUSABLE
-        if key is None:
+            keys, cause = (), AlarmCause.KEY_UNUSABLE
+        if not keys:
             await self._alarm(Alarm(AlarmKind.UNKNOWN_TERMINAL, terminal, 0, cause))
             advice = f"Put the public key of terminal {terminal} into each gateway's folder of terminals."
             raise _GatewayRefused(RefusalCode.UNKNOWN_TERMINAL, advice)
-        return key
+        return keys
 
     async def _keep(self, batch: Batch, hashes: list[bytes], data: bytes) -> Head:
         """Make the batch durable; return the newest row held without a gap before it. May raise `BatchRefused`."""

@@ -46,7 +46,7 @@ from terminal.lab.world import World, open_world, purse_minor
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.sync.client import SyncClient
-from terminal.sync.identity import load_or_create_key as load_identity
+from terminal.sync.credentials import load_or_make_keys
 from terminal.sync.wire import MAX_BATCH_RECORDS
 from terminal.tap import Terminal
 from terminal.trip.shifts import open_shift
@@ -210,7 +210,7 @@ class StormTown:
         post.client = SyncClient(
             post.journal,
             post.link,
-            load_identity(post.station.state / IDENTITY_FILE),
+            load_or_make_keys(post.station.state / IDENTITY_FILE),
             self.collector_key.public_key(),
             post.clock,
             batch_records=batch_records,
@@ -261,8 +261,8 @@ def _open_post(town: StormTown, index: int, disk: Disk | None, roster: Path | No
     number, state, place = FIRST_NUMBER + index, town.world.folder / str(index), index // 2
     station = town.world.station(number, "bus" if roster is None else "canteen", state)
     clock = TerminalClock(town.clock)
-    identity = load_identity(state / IDENTITY_FILE)
-    Enrolment(town.collector_folder / "terminals").enrol(number, identity.public_key())
+    identity = load_or_make_keys(state / IDENTITY_FILE)
+    Enrolment(town.collector_folder / "terminals").enrol(number, identity.signing.public_key())
     if roster is not None:
         load_roster(town.world, station, roster, clock.now())
     link = StormLink(lambda: town.intake, Ed25519PrivateKey.generate())

@@ -17,6 +17,7 @@ from terminal.journal.checkpoint import Signer
 from terminal.journal.journal import Journal, Pending
 from terminal.journal.records import AnyRecord, Intent
 from terminal.lab.stress.faults.plan import Kind
+from terminal.sync.address import TlsFiles
 from terminal.sync.exchange import WAIT, Answer
 from terminal.sync.wire import Batch, RefusalCode, build_ack, encode, parse_batch
 
@@ -187,6 +188,9 @@ class StormLink:
 
     def abort(self) -> None:
         """Exchanges here end at once anyway."""
+
+    def use(self, tls: TlsFiles) -> None:
+        """There is no TLS here."""
 
     def close(self) -> None:
         self._late.clear()
