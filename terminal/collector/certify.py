@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -115,15 +116,17 @@ class Authority:
         create_file(self.path, made.public_bytes(Encoding.PEM), 0o644)
 
 
-def requested_key(request: str) -> EllipticCurvePublicKey | None:
-    """The TLS key in a certificate request (PEM) that its owner signed; None for anything else."""
+def requested_key(request: str, point: str) -> EllipticCurvePublicKey | None:
+    """The TLS key that a certificate request (PEM) is for, signed by its owner, where it is that `point` (hex); None
+    for anything else."""
     try:
         asked = x509.load_pem_x509_csr(request.encode("ascii"))
         sound, key = asked.is_signature_valid, asked.public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
-    on_curve = isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)
-    return key if sound and on_curve and isinstance(key, EllipticCurvePublicKey) else None
+    if not sound or not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        return None
+    return key if key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint).hex() == point else None
 
 
 def as_der(certificate: str) -> bytes:

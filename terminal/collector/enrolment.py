@@ -64,7 +64,7 @@ class _Code(msgspec.Struct, frozen=True):
     until_ms: int
     tries: int = 0
     spent_by: str = ""
-    """The digest of the request it enrolled, hex: the same request has the same answer again."""
+    """The signing key it enrolled, hex: the same keys have the same answer again."""
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -168,16 +168,17 @@ class Enrolment:
             code = self._code_of(request, now_ms)
             if isinstance(code, RefusalCode):
                 return code
+            asked = _proven(request.keys, request.signature, request.digest, now_ms)
             record = self._readable(request.terminal)
+            if asked is None:
+                return RefusalCode.KEYS_UNPROVEN
             if code.spent_by:
                 found = record.in_force
-                same = found is not None and found.is_of(request.keys)
+                same = found is not None and found.is_same(asked)
                 return Granted(found, code.code, again=True) if found and same else RefusalCode.CODE_SPENT
-            keys = self._certified(request.terminal, request.keys, request.signature, request.digest, now_ms)
-            if isinstance(keys, RefusalCode):
-                return keys
+            keys = self._certified(request.terminal, asked, request.keys, now_ms)
             self._keep(request.terminal, enrolled(record, keys))
-            self._keep_code(request.terminal, msgspec.structs.replace(code, spent_by=request.digest.hex()))
+            self._keep_code(request.terminal, msgspec.structs.replace(code, spent_by=keys.signing))
             return Granted(keys, code.code, replaced=bool(record.ever))
 
     def _code_of(self, request: EnrolmentRequest, now_ms: int) -> _Code | RefusalCode:
@@ -197,8 +198,6 @@ class Enrolment:
         if now_ms > code.until_ms:
             path.unlink(missing_ok=True)
             return RefusalCode.CODE_EXPIRED
-        if code.spent_by and code.spent_by != request.digest.hex():
-            return RefusalCode.CODE_SPENT
         return code
 
     # Renewal
@@ -216,33 +215,29 @@ class Enrolment:
             record = used(record, request.known, now_ms)
             if record.in_force is None or request.known != record.in_force.signing:
                 return RefusalCode.KEYS_OUTDATED
-            if record.waiting is not None and record.waiting.is_of(request.keys):
-                return Granted(record.waiting, again=True)
             return self._wait(request, record, now_ms)
 
     def _wait(self, request: RenewalRequest, record: TerminalRecord, now_ms: int) -> Granted | RefusalCode:
+        asked = _proven(request.keys, request.signature, request.digest, now_ms)
+        if asked is None:
+            return RefusalCode.KEYS_UNPROVEN
+        if record.waiting is not None and record.waiting.is_same(asked):
+            return Granted(record.waiting, again=True)
         before = record.in_force
         if before is not None and before.until_ms and now_ms > before.until_ms + RENEWABLE_MS:
             return RefusalCode.RENEWAL_TOO_LATE
-        keys = self._certified(request.terminal, request.keys, request.signature, request.digest, now_ms)
-        if isinstance(keys, RefusalCode):
-            return keys
-        if any(keys.signing == one.signing for one in record.ever):
+        if any(asked.signing == one.signing for one in record.ever):
             return RefusalCode.KEYS_OUTDATED
+        keys = self._certified(request.terminal, asked, request.keys, now_ms)
         self._keep(request.terminal, renewed(record, keys))
         return Granted(keys, replaced=True)
 
-    def _certified(
-        self, terminal: int, keys: PublicKeys, signature: str, digest: bytes, now_ms: int
-    ) -> KeySet | RefusalCode:
-        """The keys with a certificate, where the sender shows that they are its own."""
-        tls = requested_key(keys.request)
-        sealable = can_be_sealed_to(bytes.fromhex(keys.sealing))
-        if tls is None or not sealable or not signature_is_genuine(keys.signing, signature, digest):
-            return RefusalCode.KEYS_UNPROVEN
+    def _certified(self, terminal: int, asked: KeySet, keys: PublicKeys, now_ms: int) -> KeySet:
+        tls = requested_key(keys.request, keys.tls)
+        assert tls is not None, "it was proven before"
         self._authority = self._authority or Authority(self.directory.parent, now_ms)
         made = self._authority.certify(terminal, tls, now_ms)
-        return KeySet(keys.signing, now_ms, keys.sealing, keys.request, made.certificate, made.until_ms)
+        return msgspec.structs.replace(asked, certificate=made.certificate, until_ms=made.until_ms)
 
     # Files
 
@@ -290,6 +285,17 @@ class Enrolment:
 def short_of(key: Ed25519PublicKey) -> str:
     """The beginning of the SHA-256 of a public key: enough to tell keys apart."""
     return sha256(key.public_bytes_raw()).hexdigest()[:16]
+
+
+def _proven(keys: PublicKeys, signature: str, digest: bytes, at_ms: int) -> KeySet | None:
+    """The keys of a request whose sender shows that they are its own; None otherwise."""
+    if requested_key(keys.request, keys.tls) is None or not signature_is_genuine(
+        keys.signing, signature, digest
+    ):
+        return None
+    if not can_be_sealed_to(bytes.fromhex(keys.sealing)):
+        return None
+    return KeySet(keys.signing, at_ms, keys.sealing, keys.tls)
 
 
 def _read(path: Path) -> TerminalRecord:

@@ -1,9 +1,9 @@
 """What the collector knows of a terminal's identity: the keys in force, those that wait, and all that ever were.
 
 A terminal that enrols gets its keys put in force at once: what it had before ends. One that renews has both for a
-while: the new keys wait until the first batch signed with them arrives, and only then do the old ones end, because an answer
-may be lost and a terminal go on with what it has. Keys that have ended stay on record: rows signed with them can be
-verified for ever. This module computes records from records; who keeps them is `terminal.collector.enrolment`.
+while: the new keys wait until the first batch signed with them arrives, and only then do the old ones end, because an
+answer may be lost and a terminal go on with what it has. Keys that have ended stay on record: rows signed with them can
+be verified for ever. This module computes records from records; who keeps them is `terminal.collector.enrolment`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
-from terminal.sync.enrolment import PublicKeys
-
 RENEWABLE_MS: Final = 90 * 24 * 3600 * 1000
 """How long after the end of its certificate a terminal may still renew it without a new code."""
 MOST_FORMER: Final = 1_000
 
 
 class KeySet(Struct, frozen=True):
-    """The public keys of a terminal from one enrolment or renewal to the next. Keys and `request_sha256` are hex.
+    """The public keys of a terminal from one enrolment or renewal to the next. Keys are hex.
 
     `certificate` is PEM and `until_ms` its end; both are empty for a key that was carried here by hand. `ended_ms` is 0
     while it is in force or waits.
@@ -31,7 +29,7 @@ class KeySet(Struct, frozen=True):
     signing: str
     from_ms: int
     sealing: str = ""
-    request: str = ""
+    tls: str = ""
     certificate: str = ""
     until_ms: int = 0
     ended_ms: int = 0
@@ -40,9 +38,9 @@ class KeySet(Struct, frozen=True):
     def key(self) -> Ed25519PublicKey:
         return Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.signing))
 
-    def is_of(self, keys: PublicKeys) -> bool:
-        """Whether these are the very keys a terminal asks for."""
-        return (self.signing, self.sealing, self.request) == (keys.signing, keys.sealing, keys.request)
+    def is_same(self, other: KeySet) -> bool:
+        """Whether these are the very keys, whatever was made of them."""
+        return (self.signing, self.sealing, self.tls) == (other.signing, other.sealing, other.tls)
 
 
 class TerminalRecord(Struct, frozen=True):

@@ -46,25 +46,24 @@ _REPLY_DOMAIN: Final = b"resident-identity-2"
 
 Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{128}$")]
+Point = Annotated[str, Meta(pattern="^0[23][0-9a-f]{64}$")]
 Request = Annotated[str, Meta(max_length=2_000)]
 Sealed = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$", max_length=32_768)]
 Numbered = Annotated[int, Meta(ge=1, le=LARGEST_TERMINAL)]
 
 
 class PublicKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The raw signing and sealing keys, and the certificate request (PEM) of the TLS key."""
+    """The raw signing and sealing keys, the TLS key as a compressed point, and the certificate request (PEM) that its
+    owner signed."""
 
     signing: Hex32
     sealing: Hex32
+    tls: Point
     request: Request
 
     def digest(self, domain: bytes, terminal: int) -> bytes:
         """What proofs and signatures cover."""
-        parts = (
-            bytes.fromhex(self.signing),
-            bytes.fromhex(self.sealing),
-            sha256(self.request.encode()).digest(),
-        )
+        parts = (bytes.fromhex(key) for key in (self.signing, self.sealing, self.tls))
         return sha256(domain + terminal.to_bytes(4, "big") + b"".join(parts)).digest()
 
 
@@ -168,12 +167,13 @@ def public_part(terminal: int, keys: TerminalKeys) -> PublicKeys:
     """What the collector must know of `keys`."""
     from cryptography import x509  # noqa: PLC0415 no tap waits for it
     from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
 
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"terminal-{terminal}")])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(keys.tls, SHA256())
     sealing = keys.sealing.public_key().public_bytes_raw().hex()
-    return PublicKeys(keys.name.hex(), sealing, request.public_bytes(Encoding.PEM).decode("ascii"))
+    tls = keys.tls.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint).hex()
+    return PublicKeys(keys.name.hex(), sealing, tls, request.public_bytes(Encoding.PEM).decode("ascii"))
 
 
 def enrol(

@@ -135,7 +135,12 @@ def test_whoever_sends_keys_must_have_all_three(enrolment):
     """With the right code, but one key after the other not its own."""
     thief = make_keys()
     own, others = public_part(7, KEYS), public_part(7, thief)
-    changes = {"signing": others.signing, "request": "no request", "sealing": "00" * 32}
+    changes = {
+        "signing": others.signing,
+        "request": "no request",
+        "sealing": "00" * 32,
+        "tls": others.tls,
+    }
     for name, value in changes.items():
         code = enrolment.make_code(7, 0)
         keys = msgspec.structs.replace(own, **{name: value})
