@@ -239,7 +239,7 @@ class HttpLink:
         says = error if isinstance(error, LimitReached) else "does not answer as a collector does"
         return CollectorError(
             f"collector {self.base_url} {says}: {failures.in_words(error)}",
-            NOT_A_COLLECTOR,
+            f"{NOT_A_COLLECTOR} {WAIT}",
             SyncFault.NOT_UNDERSTOOD,
         )
 
