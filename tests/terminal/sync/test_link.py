@@ -233,7 +233,7 @@ def test_a_slow_line_is_given_smaller_batches(station):
     assert station.journal.unsent == 0
     station.append(day(40))
     station.client.sync_once()
-    assert max(sizes) == sizes[-1] == 10, "and larger ones again when it has worked for some time"
+    assert 10 in sizes[5:], "and larger ones again when it has worked for some time"
 
 
 @pytest.mark.parametrize(
