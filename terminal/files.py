@@ -77,6 +77,19 @@ def create_file(path: Path, content: bytes, mode: int = OWNER_ONLY) -> bool:
     return True
 
 
+def link_file(path: Path, name: Path, mode: int = OWNER_ONLY) -> None:
+    """Let the file at `path`, which never changes, be found under `name`, too; what is there already stays. It takes no
+    room, unless the file system knows no links.
+    """
+    try:
+        os.link(path, name)
+    except FileExistsError:
+        return
+    except PermissionError:  # as FAT says
+        create_file(name, path.read_bytes(), mode)
+    sync_path(name.parent)
+
+
 def put_in_place(new: Path, path: Path) -> None:
     """Let the finished file `new` be `path` from now on: one rename, and both the file and the name are flushed."""
     sync_path(new)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -60,6 +62,7 @@ def start_collector(folder: Path, registry: Path | None = None) -> tuple[subproc
         "collector",
         "--json",
         "--any-clock",
+        "--no-recompute",
         "--port",
         "0",
         "--folder",
@@ -108,3 +111,11 @@ def report(url: str) -> dict[str, Any]:
         if found["behind"] == 0:
             return found
     raise CollectorError(f"the books of {url} stay {found['behind']} records behind", "See its log.")
+
+
+def asked_to_end() -> Callable[[], bool]:
+    """Whether SIGTERM or Ctrl-C has come since this was called."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    return asked.is_set

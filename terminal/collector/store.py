@@ -325,6 +325,15 @@ class CollectorStore:
         with self._reported(), self._lock:
             return [TerminalState(*row) for row in self._connection.execute(query)]
 
+    def received_at_ms(self, terminal: int, sequence: int) -> int:
+        """When that row arrived; 0 where it is not known."""
+        query = (
+            "SELECT received_at_ms FROM receipt WHERE terminal = ? AND first <= ? ORDER BY first DESC LIMIT 1"
+        )
+        with self._reported(), self._lock:
+            found = self._connection.execute(query, (terminal, sequence)).fetchone()
+        return int(found[0]) if found else 0
+
     def records(self) -> Iterator[StoredRecord]:
         """Every record, by terminal and sequence, as one view; does not hold up uploads."""
         with self._reported(), closing(self.reader()) as reader:
