@@ -6,9 +6,8 @@ it signs is never more than what the bundle shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
-from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -25,16 +24,14 @@ from terminal.audit.statement import (
     AuditStatement,
     totals_of_lines,
 )
-from terminal.audit.verdicts import CardsOfBatch, Decisions, Proofs
+from terminal.audit.verdicts import CardsOfBatch, Decisions, Proofs, ProvingCard
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.reading import read_record
 from terminal.journal.chain import genesis
-from terminal.journal.records import Committed, Intent, UnreadableRecord
+from terminal.journal.records import UnreadableRecord
 from terminal.journal.taps import TapId
 from terminal.recompute.documents import DocumentFolder
 from terminal.sync.wire import Batch, Malformed, batch_is_genuine, parse_batch, row_hashes
-
-TapHeard = Callable[[TapId, Intent, TapId, Committed], None]
 
 
 class _Run(Struct):
@@ -80,6 +77,7 @@ class Examination:
         self._keys: dict[int, list[Ed25519PublicKey]] = {}
         self._runs: dict[int, list[_Run]] = {}
         self._unreadable = 0
+        documents.refresh()
 
     def add_terminal(self, terminal: BundledTerminal) -> None:
         """One terminal, before any rows."""
@@ -90,7 +88,7 @@ class Examination:
         for of, by_terminal, by_sequence in terminal.words:
             self._asked.setdefault((by_terminal, by_sequence), set()).add((terminal.terminal, of))
 
-    def add_batch(self, part: BundledBatch, cards: CardsByRow) -> None:
+    def add_batch(self, part: BundledBatch, cards: Mapping[int, ProvingCard]) -> None:
         """One signed batch, in the order of terminals and rows; `cards` knows those behind its commits."""
         batch = _batch_of(part)
         hashes = row_hashes(batch)

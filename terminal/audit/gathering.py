@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from terminal.audit.bundle import BundledBatch, BundledDocument, BundledTerminal, BundleHeader, Frame, ProofSource
+from terminal.audit.bundle import BUNDLE_VERSION, BundledBatch, BundledDocument, BundledTerminal, BundleHeader, Frame, ProofSource
 from terminal.audit.proofs import session_key
 from terminal.audit.statement import OpenReason
 from terminal.clock import unix_ms
@@ -160,7 +160,7 @@ class Gatherer:
             terminal=number,
             keys=tuple(self._source.keys_of(number)) if shown else (),
             open=why_open(held, day_end_ms),
-            stretches=tuple(tuple(part) for part in plan.stretches.get(number, ())),
+            stretches=tuple((first, last) for first, last in plan.stretches.get(number, ())),
             words=tuple((word.of[1], *word.by) for word in plan.words.get(number, ())),
         )
 
@@ -249,8 +249,6 @@ def header_of(
     day: str, calendar: ServiceCalendar, made_at_ms: int, collector: bytes, proofs: ProofSource
 ) -> BundleHeader:
     """The header of a bundle; raises `AuditError` for what is no day."""
-    from terminal.audit.bundle import BUNDLE_VERSION
-
     try:
         date.fromisoformat(day)
     except ValueError as error:

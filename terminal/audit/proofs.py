@@ -21,7 +21,8 @@ from cardproto.desfire.transaction_mac import (
     tmi,
 )
 from terminal.audit.bundle import BundledBatch
-from terminal.collector.registry import CardRegistry, ProvingCard
+from terminal.audit.verdicts import ProvingCard
+from terminal.collector.registry import CardRegistry
 from terminal.journal.records import Committed, Intent
 
 MOST_COUNTER: Final = (1 << 32) - 1
@@ -73,7 +74,7 @@ def session_key(registry: CardRegistry, card_ref: bytes, tmc: int | None) -> byt
     """The key that proves transaction `tmc` of a card, and no other; empty without a counter. None for a card that is
     not known or cannot prove."""
     card = registry.card(card_ref)
-    if card is None or not card.proves:
+    if card is None:
         return None
     if tmc is None or not 0 <= tmc <= MOST_COUNTER:
         return b""

@@ -6,14 +6,13 @@ Both are the collector's own rules (`terminal.collector.proof`, `terminal.recomp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
+from cardproto.desfire.transaction_mac import DataCommand, tmi
 from terminal.audit.statement import Standing
 from terminal.codes import SetKind
-from terminal.collector.proof import Checked, Proof, check_proof, not_stated
-from terminal.collector.registry import ProvingCard
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import AnyRecord, Committed, Intent
 from terminal.journal.taps import TapId
@@ -43,35 +42,17 @@ DECIDED_BY_STAFF: Final = unproven("by_staff")
 _NOT_ENDED: Final = unproven("not_ended")
 
 
-class Proofs:
-    """Asks what cards say. `cards` knows them as far as the bundle or the service does."""
+class ProvingCard(Protocol):
+    """A card as far as it is known whether it gave a proof."""
 
-    def __init__(self, cards: CardsOfBatch) -> None:
-        self._cards = cards
+    @property
+    def proves(self) -> bool:
+        """Whether it can give any."""
+        ...
 
-    def on(self, tap_id: TapId, intent: Intent, row: TapId, committed: Committed) -> Found:
-        """What the card says of a tap that its terminal states as committed in `row`."""
-        self._cards.row = row
-        return _found(check_proof(tap_id, intent, committed, self._cards))
-
-    def not_stated(self, intent: Intent) -> Found:
-        """What it says of one that only another row shows."""
-        return _found(not_stated(intent))
-
-    def not_ended(self) -> Found:
-        """Of one that is not known to have come true."""
-        return _NOT_ENDED
-
-
-def _found(checked: Checked) -> Found:
-    match checked.proof:
-        case Proof.PROVEN:
-            return Found(Standing.PROVEN.value, (), checked.counted_minor)
-        case Proof.DIFFERING:
-            details = tuple((one.cause.value, dict(one.inputs)) for one in checked.differences)
-            return Found(Standing.DIFFERING.value, details, checked.counted_minor)
-        case reason:
-            return unproven(reason.value)
+    def gave(self, tmc: int, tmi: bytes, tmv: bytes) -> bool:
+        """Whether `tmv` is its own, over `tmi`, as its transaction `tmc`."""
+        ...
 
 
 class CardsOfBatch:
@@ -90,6 +71,36 @@ class CardsOfBatch:
 
     def card(self, card_ref: bytes) -> ProvingCard | None:  # noqa: ARG002 the row says which card it is
         return self._cards.get(self.row)
+
+
+class Proofs:
+    """Asks what cards say. `cards` knows them as far as the bundle or the service does."""
+
+    def __init__(self, cards: CardsOfBatch) -> None:
+        self._cards = cards
+
+    def on(self, tap_id: TapId, intent: Intent, row: TapId, committed: Committed) -> Found:
+        """What the card says of a tap that its terminal states as committed in `row`."""
+        self._cards.row = row
+        card = self._cards.card(intent.card_ref)
+        if card is None:
+            return unproven("unknown_card")
+        if not card.proves:
+            return unproven("cannot_prove")
+        if committed.tmc is None or not intent.proof:
+            return unproven("no_proof")
+        commands = tmi(DataCommand(*command) for command in intent.proof)
+        if card.gave(committed.tmc, commands, committed.tmv):
+            return Found(Standing.PROVEN.value)
+        return unproven("failed")
+
+    def not_stated(self, intent: Intent) -> Found:
+        """What it says of one that only another row shows."""
+        return unproven("not_stated")
+
+    def not_ended(self) -> Found:
+        """Of one that is not known to have come true."""
+        return _NOT_ENDED
 
 
 class Decisions:

@@ -7,7 +7,7 @@ clock of another terminal says. Rows are read here once, as they are booked, and
 
     day_rows    day, terminal -> rows `first` to `last`
     day_at      the stretch in hand of each terminal
-    day_opened  intents without a word of their terminal that they came true
+    day_opened  intents without a word of their terminal that they came true; `denied`: its first word was that not
     day_late    a row outside its stretch that ends an intent or takes a meal or sale back
     day_shown   another row that found the event of such an intent on a card: it came true
     day_set     where the region document that decisions are made from changed
@@ -16,7 +16,7 @@ clock of another terminal says. Rows are read here once, as they are booked, and
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from terminal.codes import SetKind
@@ -32,7 +32,7 @@ SCHEMA: Final = (
 ) WITHOUT ROWID""",
     "CREATE TABLE day_at (terminal INTEGER PRIMARY KEY, day TEXT NOT NULL, first INTEGER NOT NULL)",
     """CREATE TABLE day_opened (
-    terminal INTEGER, sequence INTEGER, PRIMARY KEY (terminal, sequence)
+    terminal INTEGER, sequence INTEGER, denied INTEGER NOT NULL, PRIMARY KEY (terminal, sequence)
 ) WITHOUT ROWID""",
     """CREATE TABLE day_late (
     terminal INTEGER, sequence INTEGER, by INTEGER, PRIMARY KEY (terminal, sequence, by)
@@ -100,7 +100,8 @@ class DayRows:
         self._reached = reached
         self._at: dict[int, tuple[str, int, int]] = {}
         self._stretches: dict[tuple[str, int, int], int] = {}
-        self._opened: list[TapId] = []
+        self._opened: list[tuple[int, int, bool]] = []
+        self._denied: list[TapId] = []
         self._closed: list[TapId] = []
         self._late: list[tuple[int, int, int]] = []
         self._early: list[tuple[int, int, int, int]] = []
@@ -111,13 +112,16 @@ class DayRows:
     def take(self, terminal: int, span: Stretch, records: Sequence[tuple[int, AnyRecord]]) -> None:
         """Note rows that follow those noted before; `records` are those of them that can be read."""
         day, first, _ = self._at.get(terminal) or self._load(terminal)
-        committed = {record.intent for _, record in records if isinstance(record, Committed)}
+        words: dict[int, Committed | NotCommitted] = {}
+        for _, record in records:
+            if isinstance(record, Committed | NotCommitted):
+                words.setdefault(record.intent, record)
         for sequence, record in records:
             other = day_of(record, self._calendar)
             if other is not None and other != day:
                 self._keep(terminal, day, first, sequence - 1)
                 day, first = other, sequence
-            self._note(terminal, sequence, record, first, committed)
+            self._note(terminal, sequence, record, first, words)
         self._at[terminal] = (day, first, span.last)
         self._keep(terminal, day, first, span.last)
         self._taken.append((terminal, *span))
@@ -132,18 +136,25 @@ class DayRows:
             self._stretches[day, terminal, first] = last
 
     def _note(
-        self, terminal: int, sequence: int, record: AnyRecord, first: int, committed: set[int]
+        self,
+        terminal: int,
+        sequence: int,
+        record: AnyRecord,
+        first: int,
+        words: Mapping[int, Committed | NotCommitted],
     ) -> None:
         match record:
             case Intent():
-                if sequence not in committed:
-                    self._opened.append((terminal, sequence))
+                word = words.get(sequence)
+                if not isinstance(word, Committed):
+                    self._opened.append((terminal, sequence, word is not None))
                 self._see((terminal, sequence), (record.prev_terminal, record.prev_sequence), first)
             case Unwritten() if record.card_ref is not None:
                 self._see((terminal, sequence), (record.prev_terminal, record.prev_sequence), first)
             case Committed() | NotCommitted():
-                if isinstance(record, Committed):
-                    self._closed.append((terminal, record.intent))
+                if words[record.intent] is record:
+                    ended = self._closed if isinstance(record, Committed) else self._denied
+                    ended.append((terminal, record.intent))
                 if record.intent < first:
                     self._late.append((terminal, record.intent, sequence))
             case Annulment() if record.of < first:
@@ -173,10 +184,11 @@ class DayRows:
             "INSERT INTO day_at VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET day = excluded.day, first = excluded.first",
             [(terminal, day, first) for terminal, (day, first, _) in self._at.items()],
         )
-        many("INSERT INTO day_opened VALUES (?, ?) ON CONFLICT DO NOTHING", self._opened)
+        many("INSERT INTO day_opened VALUES (?, ?, ?) ON CONFLICT DO NOTHING", self._opened)
         many(_SHOWN_EARLY, self._early)
         many(_SHOWN_OF_OPENED, self._found)
-        many("DELETE FROM day_opened WHERE terminal = ? AND sequence = ?", self._closed)
+        many("UPDATE day_opened SET denied = 1 WHERE terminal = ? AND sequence = ?", self._denied)
+        many("DELETE FROM day_opened WHERE terminal = ? AND sequence = ? AND NOT denied", self._closed)
         many("INSERT INTO day_late VALUES (?, ?, ?) ON CONFLICT DO NOTHING", self._late)
         many("INSERT INTO day_set VALUES (?, ?) ON CONFLICT DO NOTHING", self._sets)
         many(_NOT_NEEDED, self._taken)
