@@ -17,6 +17,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import Final, NoReturn, TypeAlias
 
@@ -33,9 +34,11 @@ from terminal.journal.stored import (
     JournalState,
     Row,
     insert_state,
+    in_order,
     newest_checkpoint,
     read_row,
     row_at,
+    row_before,
     rows_between,
 )
 
@@ -349,6 +352,13 @@ def not_writable(path: Path, cause: object) -> JournalError:
     )
 
 
+def file_error(path: Path, error: OSError) -> JournalError:
+    """The error of ours for a file beside the journal."""
+    if error.errno in (ENOSPC, EDQUOT, EFBIG):
+        return JournalFull(f"no room on the disk for {path}: {error.strerror}", FREE_SPACE)
+    return not_writable(path, error.strerror)
+
+
 TAIL_ROWS: Final = 64
 
 
@@ -388,7 +398,7 @@ def _check_tail(connection: sqlite3.Connection, contents: Contents, state: Journ
     ][::-1]
     tail = [_open(contents, path, *row) for row in columns]
     head = Head(tail[-1].sequence, tail[-1].hash) if tail else state.base
-    known = max(state.acknowledged, state.noted.sequence, state.base.sequence)
+    known = state.newest_number
     if head.sequence < known:
         raise JournalDamaged(
             f"journal {path} ends at row {head.sequence}, but it once held row {known}", KEEP_ASIDE
@@ -398,7 +408,7 @@ def _check_tail(connection: sqlite3.Connection, contents: Contents, state: Journ
     else:
         previous = Row(state.base.sequence, b"", state.base.hash)
     for row in tail:
-        if row.sequence != previous.sequence + 1:
+        if not in_order(previous.sequence, row):
             raise JournalDamaged(f"row {previous.sequence + 1} of journal {path} is missing", KEEP_ASIDE)
         if link(previous.hash, row.body) != row.hash:
             raise row_changed(path, row.sequence)
@@ -440,7 +450,11 @@ def _check_known(
 def hash_of(
     connection: sqlite3.Connection, contents: Contents, state: JournalState, sequence: int
 ) -> bytes | None:
-    """The hash of a held row, or of the last one that has left; None for any other and for a changed row."""
+    """The hash of a held row, or of the last one that has left; None for any other and for a changed row.
+
+    A number that was passed over stands for the row before it.
+    """
+    sequence = row_before(state.skipped, sequence)
     if sequence == state.base.sequence:
         return state.base.hash
     try:
