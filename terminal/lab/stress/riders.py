@@ -15,7 +15,7 @@ EVENTS_FILE: Final = 2
 
 def events_on(card: VirtualCard) -> tuple[bytes, ...]:
     """The event records in the memory of the card, the newest first."""
-    application = card.memory.applications.get(AID)
+    application = card.memory.applications.get(AID[::-1])
     file = None if application is None else application.files.get(EVENTS_FILE)
     return file.records if isinstance(file, RecordFile) else ()
 
