@@ -74,6 +74,8 @@ class SkipCause(StrEnum):
     NOT_CLOSED = "not_closed"
     """The program did not end in order and nothing says exactly how far it came, as after a power cut: nothing is
     known to be lost."""
+    MENDED = "mended"
+    """The log or the database was damaged; every row that is known of could be proven and is there."""
     MARKS_LOST = "marks_lost"
     """What says how far it came is gone or belongs to another journal."""
     BEGAN_ANEW = "began_anew"

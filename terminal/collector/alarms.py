@@ -118,10 +118,10 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
             " restored from a backup up to row {backup}"
         ),
         AlarmCause.ROWS_DAMAGED: N_(
-            "rows {first} to {last} were stored at the terminal and are lost there ({cause}); none of them arrived"
+            "rows {first} to {last} were stored at the terminal and are lost there ({why}); none of them arrived"
         ),
         AlarmCause.NUMBERS_SKIPPED: N_(
-            "numbers passed over after an end that was not in order ({cause}); no lost row is known"
+            "numbers passed over after an end that was not in order ({why}); no lost row is known"
         ),
         AlarmCause.ROWS_NOT_STORED: N_("rows before {first} were confirmed and are not in the database"),
         AlarmCause.HASH_DIFFERS: N_("row {row} has hash {stated}, held {held}"),

@@ -43,10 +43,10 @@ def _reaches(skip: NumbersSkipped, batch: Batch, held: Head) -> bool:
 def _skip_alarm(skip: NumbersSkipped, terminal: int, held: int) -> Alarm:
     first = held + 1 if skip.cause is SkipCause.BEGAN_ANEW else max(skip.first, held + 1)
     if skip.stored >= first:
-        detail = detail_of(AlarmCause.ROWS_DAMAGED, first=first, last=skip.stored, cause=skip.cause)
+        detail = detail_of(AlarmCause.ROWS_DAMAGED, first=first, last=skip.stored, why=skip.cause)
         return Alarm(AlarmKind.ROWS_LOST, terminal, first, detail)
     # One line for each cause, counted: a bus whose power is cut every night is one thing to look at.
-    return Alarm(AlarmKind.GAP, terminal, 0, detail_of(AlarmCause.NUMBERS_SKIPPED, cause=skip.cause))
+    return Alarm(AlarmKind.GAP, terminal, 0, detail_of(AlarmCause.NUMBERS_SKIPPED, why=skip.cause))
 
 
 def previous_row(batch: Batch) -> int:

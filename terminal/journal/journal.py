@@ -28,6 +28,7 @@ from terminal.journal.clock_ledger import ClockRows
 from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.database import (
     KEEP_ASIDE,
+    SCHEMA_VERSION,
     SQLITE_FAULTS,
     SqliteFault,
     connect_writer,
@@ -36,12 +37,15 @@ from terminal.journal.database import (
     load_tail,
     not_writable,
     row_changed,
+    schema_of,
     state_changed,
     transaction,
+    wal_of,
 )
 from terminal.journal.lock import FileLock
-from terminal.journal.open_records import LastIntent, OpenRecords
+from terminal.journal.mending import mend
 from terminal.journal.numbers import NEVER_RESERVED, Known, Numbers, Standing, boot_id, read_known, standing
+from terminal.journal.open_records import LastIntent, OpenRecords
 from terminal.journal.operation_records import NumbersSkipped, SetActivated
 from terminal.journal.reader import JournalReader, Row
 from terminal.journal.records import (
@@ -133,6 +137,8 @@ class Journal:
         self._standing = _standing(self._state, known, self._assigned, boot)
         """How far the journal came before; `cause` is None once that is on record, or where there is nothing to say."""
         self._numbers = Numbers(path, contents, known, self._assigned, boot)
+        if known is NEVER_RESERVED:
+            self._numbers.begin()
         self.opened_after = self._assigned.sequence
         """The newest row of an earlier process: later ones were never sent before this one opened the journal."""
         self.last_signed = newest_checkpoint(connection, contents)
@@ -161,9 +167,11 @@ class Journal:
         connection: sqlite3.Connection | None = None
         try:
             known = read_known(path, Contents(terminal, key))
-            if not path.exists() and not known.absent:
-                raise JournalDamaged(f"{path} is gone, and what says how far it came is not", KEEP_ASIDE)
-            if upgrade_if_old(path, terminal, key) is not None and known.absent:
+            _require_not_gone(path, known)
+            if schema_of(path) == SCHEMA_VERSION:
+                mended = mend(path, key, known.newest)
+                known = known._replace(seen=mended.seen, mended=mended.aside is not None)
+            elif upgrade_if_old(path, terminal, key) is not None and known.absent:
                 known = NEVER_RESERVED
             connection = connect_writer(path, Contents(terminal, key))
             contents = contents_of(connection, path, key)
@@ -214,9 +222,9 @@ class Journal:
 
     def _pass_over(self, at_ms: int) -> None:
         """Put on record which numbers nothing will have, before the first row of this process."""
-        if self._standing.cause is None:
-            return
         stored, used, cause = self._standing
+        if cause is None:
+            return
         span = (self._assigned.sequence + 1, used)
         skip = NumbersSkipped(at_ms, *span, max(stored, span[0] - 1), cause)
         self._skipped += (span,)
@@ -558,6 +566,16 @@ def _state_in(connection: sqlite3.Connection, contents: Contents, path: Path) ->
         return read_state(connection, contents)
     except Broken as error:
         raise state_changed(path) from error
+
+
+def _require_not_gone(path: Path, known: Known) -> None:
+    """A new journal must not begin where there was one."""
+    if path.exists():
+        return
+    if wal_of(path).exists():  # SQLite would fold those rows into the new file
+        raise JournalDamaged(f"{wal_of(path)} is there but {path} is not", KEEP_ASIDE)
+    if not known.absent:
+        raise JournalDamaged(f"{path} is gone, and what says how far it came is not", KEEP_ASIDE)
 
 
 def _standing(state: JournalState, known: Known, head: Head, boot: bytes) -> Standing:

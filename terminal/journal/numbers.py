@@ -88,20 +88,29 @@ class Reservation(NamedTuple):
 
 class Known(NamedTuple):
     """What the files beside a journal say. `whole`: both slots are sound and follow one another. `absent`: there is
-    no such file at all."""
+    no such file at all. `seen` is the newest row that a damaged log still names; `mended`: the
+    journal was damaged and had to be put together."""
 
     reservation: Reservation | None
     whole: bool
     marks: tuple[Mark, ...]
     absent: bool
+    seen: int = 0
+    mended: bool = False
 
     @property
-    def stored(self) -> Head | None:
-        """The newest row that is stated to have been stored."""
+    def anchor(self) -> Head | None:
+        """The newest row that the files state to have been stored."""
         stated = [mark.stored for mark in self.marks]
         if self.reservation is not None:
             stated.append(self.reservation.stored)
         return max(stated, default=None)
+
+    @property
+    def newest(self) -> int:
+        """The newest row that is known to have been stored, 0 where none is."""
+        anchor = self.anchor
+        return max(self.seen, anchor.sequence if anchor else 0)
 
     @property
     def reserved(self) -> int | None:
@@ -128,18 +137,20 @@ class Standing(NamedTuple):
 
 def standing(known: Known, head: Head, boot: bytes) -> Standing:
     """How far the journal came whose newest row, as it lies there, is `head`."""
-    if _closed_at(known, head) or _marked_at(known, head, boot):
+    if not known.mended and (_closed_at(known, head) or _marked_at(known, head, boot)):
         return Standing(head.sequence, head.sequence, None)
-    stored, reserved = known.stored, known.reserved
-    if stored is None or reserved is None:
-        return Standing(0, head.sequence + RESERVE, SkipCause.MARKS_LOST)
-    if head.sequence > reserved:  # old copies of these files: they say nothing of the rows since
-        reserved = head.sequence + BLOCK
-    used = max(reserved, stored.sequence)
-    if stored.sequence > head.sequence:
-        return Standing(stored.sequence, used, SkipCause.ROWS_LOST)
+    stored, reserved = known.newest, known.reserved
+    newest = max(stored, head.sequence)
+    if reserved is None:
+        reserved = newest + RESERVE
+    if newest > reserved:  # old copies of these files: they say nothing of the rows since
+        reserved = newest + BLOCK
+    if stored > head.sequence:
+        return Standing(stored, reserved, SkipCause.ROWS_LOST)
+    if known.mended:
+        return Standing(stored, reserved, SkipCause.MENDED)
     lost = known.reservation is None or not known.marks
-    return Standing(stored.sequence, used, SkipCause.MARKS_LOST if lost else SkipCause.NOT_CLOSED)
+    return Standing(stored, reserved, SkipCause.MARKS_LOST if lost else SkipCause.NOT_CLOSED)
 
 
 def _closed_at(known: Known, head: Head) -> bool:
@@ -147,6 +158,7 @@ def _closed_at(known: Known, head: Head) -> bool:
     reservation = known.reservation
     return (
         reservation is not None
+        and known.seen <= head.sequence
         and known.whole
         and reservation.closed
         and reservation.stored == head
@@ -164,6 +176,8 @@ def _marked_at(known: Known, head: Head, boot: bytes) -> bool:
     """
     reservation = known.reservation
     if reservation is None or not known.whole or reservation.closed or len(known.marks) != 2:
+        return False
+    if known.seen > head.sequence:
         return False
     newest, other = sorted((mark.stored.sequence for mark in known.marks), reverse=True)
     return (
@@ -222,7 +236,8 @@ def _read_mark(contents: Contents, data: bytes | None, at: int) -> Mark | None:
         fields = _MARK.unpack(contents.open(SealedPlace.MARK, 0, _unframed(data, at)))
     except (Broken, struct.error):
         return None
-    return Mark(*fields[:3], Head(*fields[3:]))
+    boot, generation, reserved, *stored = fields
+    return Mark(boot, generation, reserved, Head(*stored))
 
 
 def _read_reservation(contents: Contents, data: bytes | None, at: int) -> Reservation | None:
@@ -230,7 +245,8 @@ def _read_reservation(contents: Contents, data: bytes | None, at: int) -> Reserv
         fields = _RESERVATION.unpack(contents.open(SealedPlace.RESERVATION, 0, _unframed(data, at)))
     except (Broken, struct.error):
         return None
-    return Reservation(*fields[:3], Head(*fields[3:]))
+    generation, reserved, closed, *stored = fields
+    return Reservation(generation, reserved, closed, Head(*stored))
 
 
 class Numbers:
@@ -258,6 +274,11 @@ class Numbers:
         self._failure: OSError | None = None
         self._handles: tuple[int, int] | None = None
         self._marking = threading.Lock()
+
+    def begin(self) -> None:
+        """Reserve the first block at once: for rows that were put there otherwise than by `Journal`."""
+        self.prepare(self._stored.sequence + 1)
+        self.confirm(self._stored.sequence + 1)
 
     def prepare(self, number: int) -> None:
         """`number` is about to be given out: see to it that it is reserved, and the next ones soon. Returns at once."""

@@ -20,7 +20,15 @@ from terminal.journal.database import (
 )
 from terminal.journal.records import parse_record
 from terminal.journal.sealed import Broken, JournalKey
-from terminal.journal.stored import COLUMNS, JournalState, Row, newest_checkpoint, read_row, read_state, row_before
+from terminal.journal.stored import (
+    COLUMNS,
+    JournalState,
+    Row,
+    newest_checkpoint,
+    read_row,
+    read_state,
+    row_before,
+)
 
 PAGE_ROWS: Final = 1000
 

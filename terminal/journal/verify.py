@@ -306,7 +306,9 @@ class _Check:
             if sequence > last:
                 raise _Found(f"the journal was cut after row {last}: it once held row {sequence} ({who})")
         if self._state.newest_number > last:
-            raise _Found(f"the journal was cut after row {last}: it once held row {self._state.newest_number}")
+            raise _Found(
+                f"the journal was cut after row {last}: it once held row {self._state.newest_number}"
+            )
 
     def _check_acknowledgements(self) -> None:
         query = "SELECT max(through) FROM acknowledgement"
