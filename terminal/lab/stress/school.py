@@ -38,6 +38,11 @@ LISTED_EVERY: Final = 2
 Pupil = tuple[CardProfile, VirtualCard]
 
 
+def grade_of(profile: CardProfile) -> int:
+    """The grade on the pupil's card, 0 where there is none."""
+    return profile.concessions[0].parameter % 16 if profile.concessions else 0
+
+
 def write_roster(world: World, pupils: Sequence[Pupil], now: datetime) -> Path:
     """The roster as the school's system hands it over."""
     day = now.astimezone(world.policy.zone).date()

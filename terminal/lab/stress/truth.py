@@ -22,7 +22,6 @@ from terminal.lab.oracle.meals import OraclePupil, OracleTill
 from terminal.lab.oracle.rules import decide
 from terminal.lab.oracle.tariff import OracleRide, OracleSpot, Tariff
 from terminal.lab.stress.riders import events_on
-from terminal.lab.town import DAY
 
 COUNTER_BITS: Final = 56
 JUMP_S: Final = 300
@@ -38,22 +37,22 @@ def newest_event(card: VirtualCard) -> bytes:
     return next(iter(events_on(card)), b"")
 
 
-def true_card(profile: CardProfile, tariff: Tariff) -> OracleCard:
-    """What a card issued by this profile means."""
-    at = datetime.combine(DAY, time(), UTC)
+def true_card(profile: CardProfile, tariff: Tariff, day: date) -> OracleCard:
+    """What a card issued by this profile on that day means."""
+    at = datetime.combine(day, time(), UTC)
     grants = [
-        OracleRight(c.code, parse_day(c.valid_from).on(DAY), parse_day(c.valid_to).on(DAY), c.parameter)
+        OracleRight(c.code, parse_day(c.valid_from).on(day), parse_day(c.valid_to).on(day), c.parameter)
         for c in profile.concessions
     ]
     bought = [
-        OracleRight(c.product, parse_day(c.valid_from).on(DAY), parse_day(c.valid_to).on(DAY), c.trips)
+        OracleRight(c.product, parse_day(c.valid_from).on(day), parse_day(c.valid_to).on(day), c.trips)
         for c in profile.contracts
     ]
     used = {} if profile.state is None else {name: getattr(profile.state, name) for name in tariff.slots}
     return OracleCard(
         region=tariff.doc["header"]["region"],
-        first=parse_day(profile.card.valid_from).on(DAY),
-        last=parse_day(profile.card.valid_to).on(DAY),
+        first=parse_day(profile.card.valid_from).on(day),
+        last=parse_day(profile.card.valid_to).on(day),
         at=at,
         period=tariff.day(at),
         grants=tuple((*grants, None, None, None)[:3]),
@@ -62,7 +61,7 @@ def true_card(profile: CardProfile, tariff: Tariff) -> OracleCard:
         inactive=profile.card.inactive,
         money=profile.card.purse_minor,
         used={name: n for name, n in used.items() if n},
-        issued=parse_day(profile.card.issued).on(DAY),
+        issued=parse_day(profile.card.issued).on(day),
     )
 
 
@@ -172,9 +171,9 @@ class Truth:
         self._newest: list[bytes] = []
         self._lost_track: set[int] = set()
 
-    def issued(self, card: VirtualCard, profile: CardProfile) -> None:
-        """One more resident, with the card as it was issued."""
-        self.cards.append(true_card(profile, self.tariff))
+    def issued(self, card: VirtualCard, profile: CardProfile, day: date) -> None:
+        """One more resident, with the card as it was issued on that day."""
+        self.cards.append(true_card(profile, self.tariff, day))
         self._newest.append(newest_event(card))
 
     # One tap

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +44,7 @@ from terminal.lab.stress.faults.parts import StormJournal, StormLink, TerminalCl
 from terminal.lab.stress.faults.plan import Kind, StressStep
 from terminal.lab.stress.residents import LABORATORY, residents, routes_document, special, ways
 from terminal.lab.stress.riders import StressRider
-from terminal.lab.stress.school import SCHOOL, listed_pupils, load_roster, write_roster
+from terminal.lab.stress.school import SCHOOL, grade_of, listed_pupils, load_roster, write_roster
 from terminal.lab.stress.truth import TruePost, TrueWay, Truth
 from terminal.lab.town import DAY
 from terminal.lab.world import NEVER_OLD, World, open_world, pseudonym_on, purse_minor
@@ -60,6 +60,8 @@ from terminal.trip.shifts import open_shift
 
 OPENS: Final = time(7, 35)
 FIRST_NUMBER: Final = 71_000
+LEFT: Final = timedelta(days=60)
+"""A town ends before its document does."""
 BATCH_RECORDS: Final = 50
 BOOKED_AT_ONCE: Final = 40
 """Fewer than a batch, so that the books always lag behind a little."""
@@ -113,6 +115,7 @@ class StormTown:
         self.posts: list[Post] = []
         self.pupil_refs: dict[bytes, int] = {}
         self._deny_version = 1
+        self.day = first_day(world.policy)
         self.ways: list[TrueWay] = []
         self.routes_file = world.folder / "routes.toml"
         self.riders: list[StressRider] = []
@@ -273,6 +276,13 @@ def split_terminals(terminals: int) -> tuple[list[int], list[int]]:
     return list(range(terminals - canteens)), list(range(terminals - canteens, terminals))
 
 
+def first_day(policy: Policy) -> date:
+    """The town's first day: the laboratory's, or one before the document ends."""
+    header = policy.document.header
+    last = header.valid_to.astimezone(policy.zone).date() - LEFT
+    return min(DAY, last)
+
+
 @contextmanager
 def open_storm_town(
     folder: Path,
@@ -289,7 +299,8 @@ def open_storm_town(
     and the collector lie on a disk that can lose power."""
     rng = random.Random(seed)  # noqa: S311 a seeded storm blows the same way again
     policy = Policy.of(load_region(region))
-    clock = VirtualClock(datetime.combine(DAY, OPENS, policy.zone).astimezone(UTC))
+    day = first_day(policy)
+    clock = VirtualClock(datetime.combine(day, OPENS, policy.zone).astimezone(UTC))
     town = StormTown(open_world(folder, region, policy, rng.randbytes), clock)
     buses, canteens = split_terminals(terminals)
     stormy: dict[int, Disk] = {}
@@ -333,17 +344,16 @@ def _open_post(town: StormTown, index: int, disk: Disk | None, roster: Path | No
 def _issue(town: StormTown, rng: random.Random, riders: int, pupils: int, kinds: frozenset[Kind]) -> Path:
     """Give every resident a card, and the collector their registry; the school's roster."""
     profiles = residents(town.truth.tariff, rng, riders, pupils, kinds)
-    holders = [(profile, _card(town.world, profile)) for profile in profiles]
+    holders = [(profile, _card(town, profile)) for profile in profiles]
     town.riders += [
         StressRider(card, purse_minor(card), kinds=special(profile, kinds)) for profile, card in holders
     ]
     for profile, card in holders:
-        town.truth.issued(card, profile)
+        town.truth.issued(card, profile, town.day)
     registered = town.world.registered(card for _, card in holders)
     town.registry = CardRegistry({ref: CardSecret(uid, AesKey(key)) for ref, uid, key in registered})
-    eaters = [(profile, card) for profile, card in holders[riders:] if profile.concessions]
-    day = town.truth.tariff.day(town.clock.now())
-    for number, pupil in listed_pupils(eaters, day):
+    eaters = [one for one in holders[riders:] if grade_of(one[0])]
+    for number, pupil in listed_pupils(eaters, town.day):
         rider = next(n for n, one in enumerate(town.riders) if one.card is eaters[number][1])
         town.truth.pupils[rider] = pupil
         pseudonym = pseudonym_on(eaters[number][1])
@@ -352,7 +362,8 @@ def _issue(town: StormTown, rng: random.Random, riders: int, pupils: int, kinds:
     return write_roster(town.world, eaters, town.clock.now())
 
 
-def _card(world: World, profile: CardProfile) -> VirtualCard:
-    card = issue(profile, world.masters, world.policy.document.header.region, DAY, world.random)
+def _card(town: StormTown, profile: CardProfile) -> VirtualCard:
+    world = town.world
+    card = issue(profile, world.masters, world.policy.document.header.region, town.day, world.random)
     assert isinstance(card, VirtualCard), "residents of a stress run hold resident cards"
     return card
