@@ -11,6 +11,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from cardcli.characters import visible
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.store import SeenAlarm
 from terminal.collector.views import CollectorStatus, OperatorViews, TerminalView
@@ -166,7 +167,7 @@ def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set[int]) -> str:
     def line(cells: tuple[str, ...], tag: str) -> str:
         marked = ((" class=n" if place in numbers else "", cell) for place, cell in enumerate(cells))
-        return f"<tr>{''.join(f'<{tag}{mark}>{escape(cell)}</{tag}>' for mark, cell in marked)}</tr>"
+        return f"<tr>{''.join(f'<{tag}{mark}>{escape(visible(cell))}</{tag}>' for mark, cell in marked)}</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return f"<div class=scroll><table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table></div>"

@@ -25,6 +25,7 @@ from terminal.collector import alarms
 from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
 from terminal.collector.restoring import declared_gap, previous_row
 from terminal.errors import CollectorDamaged, CollectorError
+from terminal.files import make_own
 from terminal.journal.chain import Head, genesis
 from terminal.journal.database import SQLITE_FAULTS, cannot_be_written, means_damage, said_of, transaction
 from terminal.sync.wire import Batch, RefusalCode, encode
@@ -157,7 +158,14 @@ class BatchRefused(Exception):
 
 
 def connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
-    """Open a database of the collector; every one is opened here (the storm's disk counts on it)."""
+    """Open a database of the collector; every one is opened here (the storm's disk counts on it). One that is made is
+    its owner's alone; a link in its place is not followed. Raises `sqlite3.Error`.
+    """
+    if not uri:
+        try:
+            make_own(Path(path))
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{error.strerror}") from error
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, uri=uri)
 
 

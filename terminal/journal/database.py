@@ -22,8 +22,15 @@ from pathlib import Path
 from typing import Final, NoReturn, TypeAlias
 
 from cardproto.resident.limits import LARGEST_TERMINAL
-from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked, JournalSealed
-from terminal.files import put_in_place
+from terminal.errors import (
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+    JournalLocked,
+    JournalSealed,
+    OtherSoftware,
+)
+from terminal.files import make_own, put_in_place
 from terminal.journal.chain import Head, link
 from terminal.journal.open_records import OpenRecords
 from terminal.journal.records import UnreadableRecord, parse_record
@@ -162,6 +169,7 @@ def new_file(path: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
     new = path.with_name(path.name + ".new")
     for leftover in (new, wal_of(new), new.with_name(new.name + "-journal")):
         leftover.unlink(missing_ok=True)
+    make_own(new)
     connection = connect(new)
     try:
         yield new, connection
@@ -234,11 +242,11 @@ def _no_journal(path: Path) -> JournalDamaged:
 
 
 def check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `JournalDamaged` unless the file is a journal of this schema."""
+    """Raise `JournalDamaged` unless the file is a sound journal, `OtherSoftware` for one of another schema."""
     version = _version(connection, path)
     if version != SCHEMA_VERSION:
         older = version < SCHEMA_VERSION
-        raise JournalDamaged(
+        raise OtherSoftware(
             f"{path} has journal schema {version}, this software works with {SCHEMA_VERSION}",
             "Run `terminal journal upgrade` first; starting the terminal does it, too."
             if older
