@@ -77,7 +77,7 @@ def session_tm_keys(tmk: CardKey, tmc_after: int, uid: bytes) -> tuple[AesKey, A
 
 def transaction_mac_value(tmk: CardKey, uid: bytes, tmc_after: int, tmi: bytes) -> bytes:
     """The 8-byte TMV a genuine card gives for `tmi`."""
-    mac_key, _ = session_tm_keys(tmk, tmc_after, uid)
+    mac_key = AesKey(tmk.cmac(_LABEL_MAC + tmc_after.to_bytes(4, "little") + uid))
     return truncate_mac(mac_key.cmac(tmi))
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from terminal.collector.books_reader import BooksReader
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.enrolment import Enrolment, EnrolmentState
+from terminal.collector.proof import Proof
 from terminal.collector.store import CollectorStore, SeenAlarm
-from terminal.collector.totals import Totals
+from terminal.collector.totals import Totals, total_of
 
 SHOWN_ALARMS = 1_000
 
@@ -17,6 +18,7 @@ SHOWN_ALARMS = 1_000
 class TerminalView:
     """One terminal as the collector knows it. Ages are in seconds.
 
+    `proven`, `unproven` and `differing` count its committed taps by what the cards say (`terminal.collector.proof`).
     `unsent` is how many rows it said it still had; the oldest of them is at most `oldest_unsent_s` old (None when it
     had none). What it has recorded since `last_batch_at_ms` is not known here.
     """
@@ -31,6 +33,9 @@ class TerminalView:
     booked: int
     reader: str
     open_alarms: int
+    proven: int
+    unproven: int
+    differing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,9 @@ class CollectorStatus:
     unresolved: int
     open_alarms: int
     newest_day: str | None
+    proven: int
+    unproven: int
+    differing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,7 @@ class OperatorViews:
 
     def terminals(self, now_ms: int) -> list[TerminalView]:
         """Every terminal that is enrolled or was ever heard of, by number."""
+        totals = self.books.totals()
         marks, states = self.books.marks(), {state.terminal: state for state in self.store.terminals()}
         alarms: dict[int, int] = {}
         for alarm in self.store.alarms(SHOWN_ALARMS, only_open=True):
@@ -89,6 +98,7 @@ class OperatorViews:
         views = []
         for number in sorted(enrolled | states.keys()):
             state, mark = states.get(number), marks.get(number)
+            counted = totals.get(number) or Totals()
             unsent = max(0, state.stated_head - state.sequence) if state else 0
             newest_ms = mark.at_ms if mark else 0
             views.append(
@@ -103,22 +113,28 @@ class OperatorViews:
                     booked=mark.sequence if mark else 0,
                     reader=mark.reader if mark else "",
                     open_alarms=alarms.get(number, 0),
+                    proven=counted.proven(Proof.PROVEN),
+                    unproven=counted.unproven,
+                    differing=counted.proven(Proof.DIFFERING),
                 )
             )
         return views
 
     def status(self, now_ms: int) -> CollectorStatus:
         """The whole in a few numbers."""
-        states = self.store.terminals()
+        states, total = self.store.terminals(), total_of(self.books.totals().values())
         return CollectorStatus(
             at_ms=now_ms,
             terminals=len(states),
             silent=sum(now_ms - state.received_at_ms > self._silent_ms for state in states),
             records=sum(state.sequence for state in states),
             behind=self.books.behind(),
-            unresolved=sum(totals.unresolved_open for totals in self.books.totals().values()),
+            unresolved=total.unresolved_open,
             open_alarms=self.store.open_alarms(),
             newest_day=self.books.newest_day(now_ms),
+            proven=total.proven(Proof.PROVEN),
+            unproven=total.unproven,
+            differing=total.proven(Proof.DIFFERING),
         )
 
     def day(self, day: str, by: By) -> DayView:
@@ -128,7 +144,6 @@ class OperatorViews:
 
     def report(self) -> ReportView:
         """Everything since the beginning."""
-        terminals, total = self.books.totals(), Totals()
-        for totals in terminals.values():
-            total.add(totals)
+        terminals = self.books.totals()
+        total = total_of(terminals.values())
         return ReportView(total, terminals, self.store.alarms(), self.books.behind())
