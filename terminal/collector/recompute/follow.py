@@ -243,9 +243,7 @@ class Stretch:
         day = self._calendar.day_of(record.at_ms)
         what = ",".join(one.what for one in deviations)
         found = {one.what: {"recorded": one.recorded, "recomputed": one.recomputed} for one in deviations}
-        self.differing.append(
-            FoundDiffering(self.terminal, sequence, day, self.mark.document, what, found)
-        )
+        self.differing.append(FoundDiffering(self.terminal, sequence, day, self.mark.document, what, found))
 
     def _count(self, record: Intent | CashSale, verdict: Verdict, times: int = 1) -> None:
         sum_minor = record.charge_minor if isinstance(record, Intent) else record.sum_minor
@@ -313,7 +311,7 @@ def _differs(one: FoundDiffering) -> Alarm:
     """What differs, with the values of the first thing that does; the ledger has all of them."""
     what = next(iter(one.found))
     values = {name: _in_detail(value) for name, value in one.found[what].items()}
-    detail = detail_of(AlarmCause.ROW_DIFFERS, what=one.what, **values)
+    detail = detail_of(AlarmCause.DECIDED_OTHERWISE, what=one.what, **values)
     return Alarm(AlarmKind.RECOMPUTED, one.terminal, one.sequence, detail)
 
 
