@@ -5,16 +5,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from terminal.app.station import IDENTITY_FILE
 from terminal.app.uplink import COLLECTOR_KEY_FILE
 from terminal.collector.service import PUBLIC_KEY_FILE, TERMINALS_FOLDER
+from terminal.decoding import SMALL_BYTES, decode_json
 from terminal.errors import CollectorError
 from terminal.sync.identity import load_or_create_key, public_path
 
@@ -39,9 +38,11 @@ def trust(state: Path, collector: Path) -> None:
 
 
 @contextmanager
-def collector_process(folder: Path, registry: Path | None = None) -> Iterator[str]:
+def collector_process(
+    folder: Path, registry: Path | None = None, options: Sequence[str] = ()
+) -> Iterator[str]:
     """A running collector on any free loopback port; yields its address, ends it afterwards."""
-    process, address = start_collector(folder, registry)
+    process, address = start_collector(folder, registry, options)
     try:
         yield address
     finally:
@@ -51,7 +52,9 @@ def collector_process(folder: Path, registry: Path | None = None) -> Iterator[st
         process.stdout.close()
 
 
-def start_collector(folder: Path, registry: Path | None = None) -> tuple[subprocess.Popen[bytes], str]:
+def start_collector(
+    folder: Path, registry: Path | None = None, options: Sequence[str] = ()
+) -> tuple[subprocess.Popen[bytes], str]:
     """The process, answering requests, and its address; the caller ends it and closes its output."""
     command = [
         sys.executable,
@@ -64,6 +67,7 @@ def start_collector(folder: Path, registry: Path | None = None) -> tuple[subproc
         "0",
         "--folder",
         str(folder),
+        *options,
     ]
     if registry is not None:
         command += ["--registry", str(registry)]
@@ -87,7 +91,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
         raise CollectorError(
             f"the collector did not start: {log.read_text('utf-8').strip()}", "See the reason above."
         )
-    address: dict[str, Any] = msgspec.json.decode(line)
+    address = decode_json(line, dict[str, Any], SMALL_BYTES)
     return str(address["url"])
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from terminal.collector.books_reader import BooksReader
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.enrolment import Enrolment, EnrolmentState
 from terminal.collector.store import CollectorStore, SeenAlarm
+from terminal.collector.strangers import StrangerCount
 from terminal.collector.totals import Totals
 
 SHOWN_ALARMS = 1_000
@@ -44,6 +46,7 @@ class CollectorStatus:
     behind: int
     unresolved: int
     open_alarms: int
+    strange_attempts: int
     newest_day: str | None
 
 
@@ -72,8 +75,15 @@ class OperatorViews:
     """Answers an operator's questions from store, books and keys. Raises `CollectorError` only."""
 
     def __init__(
-        self, store: CollectorStore, books: BooksReader, enrolment: Enrolment, silent_ms: int
+        self,
+        store: CollectorStore,
+        books: BooksReader,
+        enrolment: Enrolment,
+        silent_ms: int,
+        write_strangers: Callable[[], None] = lambda: None,
     ) -> None:
+        """`write_strangers` has what a running collector counted of strangers written down first."""
+        self._write_strangers = write_strangers
         self.store = store
         self.books = books
         self.enrolment = enrolment
@@ -118,8 +128,14 @@ class OperatorViews:
             behind=self.books.behind(),
             unresolved=sum(totals.unresolved_open for totals in self.books.totals().values()),
             open_alarms=self.store.open_alarms(),
+            strange_attempts=sum(count.times for count in self.strangers()),
             newest_day=self.books.newest_day(now_ms),
         )
+
+    def strangers(self) -> list[StrangerCount]:
+        """What was tried without a good signature, the newest first; a fixed number of lines at most."""
+        self._write_strangers()
+        return self.store.strangers()
 
     def day(self, day: str, by: By) -> DayView:
         """The reconciliation of one service day."""
