@@ -57,6 +57,14 @@ def collector(
     any_clock: Annotated[
         bool, typer.Option("--any-clock", help="Raise no clock alarms; for simulated terminals.")
     ] = False,
+    no_recompute: Annotated[
+        bool,
+        typer.Option("--no-recompute", help="Start no follower that recomputes the terminals' decisions."),
+    ] = False,
+    recompute_keys: Annotated[
+        Path | None,
+        typer.Option(help="Key file with the list key of grants, for recomputing what a grants list decided."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run the collector."""
@@ -69,7 +77,7 @@ def collector(
     from terminal.collector.books import BooksSettings
     from terminal.collector.clock_checks import ClockLimits
     from terminal.collector.limits import Limits
-    from terminal.collector.service import CollectorSettings, run
+    from terminal.collector.service import CollectorSettings, FollowerOptions, run
     from terminal.collector.watch import HOUR_MS, WatchLimits
 
     settings = CollectorSettings(
@@ -85,6 +93,7 @@ def collector(
         limits=Limits(free_bytes=free_mb << 20),
         watch=WatchLimits(int(silent_h * HOUR_MS), int(unresolved_h * HOUR_MS)),
         tls=_tls_of(tls_cert, tls_key, tls_client_ca),
+        recompute=None if no_recompute else FollowerOptions(recompute_keys),
     )
 
     def ready(url: str) -> None:

@@ -85,9 +85,9 @@ def _storm(
     quiet: bool,
     digest: bool,
 ) -> StormResult:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from cardcli.console import progress_console
     from terminal.lab.stress import run
 
     columns = (
@@ -97,7 +97,7 @@ def _storm(
         TextColumn("{task.fields[survived]} faults survived"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
+    with Progress(*columns, console=progress_console(), transient=True, disable=quiet) as bar:
         task = bar.add_task("storm", total=taps, survived=0)
         survived = 0
 

@@ -51,6 +51,7 @@ class AlarmKind(StrEnum):
 
     OTHER_HASH = "other_hash"  # a row was sent with another content than the one held: tampering
     GAP = "gap"  # rows are missing between what is held and what was sent
+    ROWS_LOST = "rows_lost"  # the terminal says that rows it had stored are gone from its disk
     CUT_TAIL = "cut_tail"  # its journal ends before a row it knows it has sent: an old or cut one
     BAD_SIGNATURE = "bad_signature"
     UNKNOWN_TERMINAL = "unknown_terminal"
@@ -58,6 +59,7 @@ class AlarmKind(StrEnum):
     ENROLMENT_REFUSED = "enrolment_refused"  # an attempt to enrol with a wrong or spent code
     TMV_MISMATCH = "tmv_mismatch"  # the card's own proof does not fit what the terminal says it did
     TMC_TWICE = "tmc_twice"  # one card counter under two taps: a clone or a rolled-back image
+    RECOMPUTED = "recomputed"  # decided again, a row does not follow from what is recorded with it
     CONTRADICTION = "contradiction"  # the terminal says "not committed", the card showed otherwise later
     DUPLICATE_ENTITLEMENT = "duplicate_entitlement"  # same pupil, meal kind and service day twice (O-08)
     CLOCK = "clock"  # the terminal's clock cannot be believed (O-05)
@@ -72,6 +74,8 @@ class AlarmCause(StrEnum):
 
     ROWS_MISSING = "rows_missing"
     ROWS_LOST = "rows_lost"
+    ROWS_DAMAGED = "rows_damaged"
+    NUMBERS_SKIPPED = "numbers_skipped"
     ROWS_NOT_STORED = "rows_not_stored"
     HASH_DIFFERS = "hash_differs"
     GIVEN_UP = "given_up"
@@ -85,6 +89,11 @@ class AlarmCause(StrEnum):
     CODE_REFUSED = "code_refused"
     PROOF_FAILED = "proof_failed"
     COUNTER_TWICE = "counter_twice"
+    ROW_DIFFERS = "row_differs"
+    DOCUMENT_BACK = "document_back"
+    DOCUMENT_OTHER = "document_other"
+    TERMINAL_DIFFERS = "terminal_differs"
+    NOT_STATED = "not_stated"
     FOUND_LATER = "found_later"
     MEAL_TWICE = "meal_twice"
     WENT_BACK = "went_back"
@@ -108,6 +117,12 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
             "rows {first} to {last} were lost with the old hardware, or never written:"
             " restored from a backup up to row {backup}"
         ),
+        AlarmCause.ROWS_DAMAGED: N_(
+            "rows {first} to {last} were stored at the terminal and are lost there ({why}); none of them arrived"
+        ),
+        AlarmCause.NUMBERS_SKIPPED: N_(
+            "numbers passed over after an end that was not in order ({why}); no lost row is known"
+        ),
         AlarmCause.ROWS_NOT_STORED: N_("rows before {first} were confirmed and are not in the database"),
         AlarmCause.HASH_DIFFERS: N_("row {row} has hash {stated}, held {held}"),
         AlarmCause.GIVEN_UP: N_(
@@ -123,6 +138,11 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.CODE_REFUSED: N_("with a wrong or spent code, or another terminal's certificate"),
         AlarmCause.PROOF_FAILED: N_("card counter {counter}"),
         AlarmCause.COUNTER_TWICE: N_("card counter {counter} also in row {row} of terminal {terminal}"),
+        AlarmCause.ROW_DIFFERS: N_("decided again it differs in {what}: recorded {recorded}, recomputed {recomputed}"),
+        AlarmCause.DOCUMENT_BACK: N_("decides by {edition} after {before}: an older document came back"),
+        AlarmCause.DOCUMENT_OTHER: N_("decides by {edition} after {before}: the document of another tariff"),
+        AlarmCause.TERMINAL_DIFFERS: N_("says itself that {count} of its rows differ, the first is {row}"),
+        AlarmCause.NOT_STATED: N_("has not decided its own rows again since {since}"),
         AlarmCause.FOUND_LATER: N_("stated not committed, found on the card later"),
         AlarmCause.MEAL_TWICE: N_("{meal} of {day} also in row {row} of terminal {terminal}"),
         AlarmCause.WENT_BACK: N_("went back, {day}"),

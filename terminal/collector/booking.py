@@ -14,6 +14,7 @@ from typing import Final
 
 from terminal.codes import ReaderFault
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
+from terminal.collector.day_rows import DayRows, Stretch
 from terminal.collector.days import (
     STATE_OF,
     Cell,
@@ -99,6 +100,7 @@ class Booking:
         self._totals: dict[int, Totals] = {}
         self._cells: dict[Cell, list[int]] = {}
         self._records: dict[TapId, AnyRecord] = {}
+        self._day_rows = DayRows(connection, calendar, self._reached)
         self._portions = Portions(connection, self._record_of, self._fill, self.findings)
         self._received_at_ms = 0
 
@@ -131,6 +133,7 @@ class Booking:
         mark = self.mark_of(terminal)
         self._watched.load_early(terminal, rows[0][0], rows[-1][0])
         self._records = {(terminal, sequence): record for sequence, record in records}
+        self._day_rows.take(terminal, Stretch(rows[0][0], rows[-1][0]), records)
         for sequence, record in records:
             mark.sequence = sequence
             self._book((terminal, sequence), record, ends)
@@ -321,6 +324,7 @@ class Booking:
 
     def finish(self) -> None:
         """Add everything counted to the sums."""
+        self._day_rows.finish()
         many = self._connection.executemany
         adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS)
         many(

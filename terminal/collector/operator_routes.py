@@ -318,6 +318,26 @@ def collector_metrics(views: OperatorViews, now_ms: int) -> list[Family]:
         gauge(f"{METRIC_PREFIX}newest_rows", "Sum of the newest row held of each terminal.", status.records),
         gauge(f"{METRIC_PREFIX}stated_unsent_rows", "Rows terminals said they still had.", said_unsent),
         gauge(f"{METRIC_PREFIX}unbooked_rows", "Rows held and not yet counted in the books.", status.behind),
+        gauge(
+            f"{METRIC_PREFIX}decisions",
+            "Decisions made again, by what was found.",
+            {
+                "recomputed": status.recomputed,
+                "differing": status.differing,
+                "unproven": status.unproven,
+            },
+            "verdict",
+        ),
+        gauge(
+            f"{METRIC_PREFIX}not_recomputed_rows",
+            "Rows held and not yet recomputed.",
+            status.not_recomputed,
+        ),
+        gauge(
+            f"{METRIC_PREFIX}not_recomputed_seconds",
+            "Since the oldest of them arrived.",
+            status.not_recomputed_s,
+        ),
         gauge(f"{METRIC_PREFIX}unresolved_taps", "Taps with unknown end.", status.unresolved),
         gauge(f"{METRIC_PREFIX}open_alarms", "Open alarms.", dict(open_alarms), "kind"),
         gauge(

@@ -11,6 +11,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from cardcli.characters import visible
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.store import SeenAlarm
 from terminal.collector.views import CollectorStatus, OperatorViews, TerminalView
@@ -21,6 +22,8 @@ from terminal.money import amount_text
 MOST_TERMINALS: Final = 500
 MOST_ALARMS: Final = 100
 REFRESH_S: Final = 30
+LAG_S: Final = 3_600
+"""A follower that is so far behind does not run, or cannot keep up."""
 HEADERS: Final = {
     "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'",
@@ -85,6 +88,11 @@ def _tiles(status: CollectorStatus, oldest_unsent_s: int) -> str:
         ("oldest unsent", age(oldest_unsent_s), oldest_unsent_s > 24 * 3600),
         ("records", str(status.records), False),
         ("not booked yet", str(status.behind), False),
+        ("recomputed", str(status.recomputed), False),
+        ("differing", str(status.differing), status.differing > 0),
+        ("unproven", str(status.unproven), False),
+        ("not recomputed yet", str(status.not_recomputed), False),
+        ("of them the oldest", age(status.not_recomputed_s), status.not_recomputed_s > LAG_S),
     )
     items = (
         f"<li><b{' class=bad' if bad else ''}>{escape(value)}</b>{escape(name)}</li>"
@@ -159,7 +167,7 @@ def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set[int]) -> str:
     def line(cells: tuple[str, ...], tag: str) -> str:
         marked = ((" class=n" if place in numbers else "", cell) for place, cell in enumerate(cells))
-        return f"<tr>{''.join(f'<{tag}{mark}>{escape(cell)}</{tag}>' for mark, cell in marked)}</tr>"
+        return f"<tr>{''.join(f'<{tag}{mark}>{escape(visible(cell))}</{tag}>' for mark, cell in marked)}</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return f"<div class=scroll><table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table></div>"

@@ -2,6 +2,8 @@
 
 FOLDER/collector.db        records, receipts, terminals, alarms
 FOLDER/books.db            what they add up to; made again when deleted
+FOLDER/recomputed.db       what was found when decisions were made again; made again when deleted
+FOLDER/documents/          what decisions are made from, each file under its SHA-256
 FOLDER/collector.key       made at the first start; never leaves the machine
 FOLDER/collector.pub       copy it to every terminal (enrolment with a code does that)
 FOLDER/operator.token      made at the first start; lets programs and browsers see and do what an operator may
@@ -17,6 +19,7 @@ service is ready, alive while its loop runs, and stopping."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import signal
 import socket
@@ -43,6 +46,7 @@ from terminal.collector.enrolment import Enrolment
 from terminal.collector.intake import Intake
 from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
 from terminal.collector.operator_routes import OperatorSide
+from terminal.collector.recompute.run import FollowerProcess
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import CollectorStore
 from terminal.collector.terminal_routes import JSON, Gate, TerminalSide
@@ -52,6 +56,7 @@ from terminal.collector.watch import WatchLimits, watch
 from terminal.errors import CollectorError, PortInUse
 from terminal.files import create_file
 from terminal.journal.lock import FileLock
+from terminal.keys.file import require_private
 from terminal.operations import notify
 from terminal.operations.notify import PINGS_PER_DEADLINE, ServiceManager
 from terminal.sync.identity import load_or_create_key
@@ -63,6 +68,7 @@ TOKEN_FILE: Final = "operator.token"  # noqa: S105 the name of the file
 TERMINALS_FOLDER: Final = "terminals"
 DEFAULT_PORT: Final = 8470
 MAX_CONNECTIONS: Final = 512
+log: Final = logging.getLogger(__name__)
 SHUTDOWN_S: Final = 5
 
 
@@ -76,8 +82,17 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowerOptions:
+    """Of the follower that recomputes, a child of this process. `keys` has the list key of grants."""
+
+    keys: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CollectorSettings:
-    """`folder` as above. `registry` (optional) lets the books check the cards' own proofs. Port 0: any free one."""
+    """`folder` as above. `registry` (optional) lets the books check the cards' own proofs. Port 0: any free one.
+    Without `recompute` decisions are not made again.
+    """
 
     folder: Path
     host: str = "127.0.0.1"
@@ -87,6 +102,7 @@ class CollectorSettings:
     limits: Limits = field(default_factory=Limits)
     watch: WatchLimits = field(default_factory=WatchLimits)
     tls: Tls | None = None
+    recompute: FollowerOptions | None = None
 
     @property
     def terminals(self) -> Path:
@@ -95,6 +111,12 @@ class CollectorSettings:
     @property
     def public_key(self) -> Path:
         return self.folder / PUBLIC_KEY_FILE
+
+    @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """What no other user of the machine may read. The database and the books are made so."""
+        own = (self.folder / KEY_FILE, self.folder / TOKEN_FILE)
+        return own if self.tls is None else (*own, self.tls.key)
 
     @property
     def on_loopback(self) -> bool:
@@ -119,15 +141,30 @@ def run(settings: CollectorSettings, on_ready: Callable[[str], None], clock: Clo
         server = uvicorn.Server(
             _config(settings, collector.app(lambda: on_ready(f"{scheme}://{host}:{port}")))
         )
+        follower = _follower(settings)
         # uvicorn hands the signal on to the handler it found; ours lets the process end well.
         before = {
             number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
+            if follower is not None:
+                follower.start()
             server.run(sockets=[listening])
         finally:
+            if follower is not None:
+                follower.stop()
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _follower(settings: CollectorSettings) -> FollowerProcess | None:
+    """What decides again, in a process of its own: the intake never waits for it."""
+    options, books = settings.recompute, settings.books
+    if options is None:
+        return None
+    days = ("--zone", books.zone, "--day-ends-at", str(books.day_ends_at))
+    keys = () if options.keys is None else ("--keys", str(options.keys))
+    return FollowerProcess(("--folder", str(settings.folder), *days, *keys, "--child"), log.warning)
 
 
 def _config(settings: CollectorSettings, app: Starlette) -> uvicorn.Config:
@@ -178,6 +215,7 @@ class Collector:
                 "Stop it, or choose another folder.",
             )
         self._lock = lock
+        require_private(*settings.secret_files)
         self._settings = settings
         self._clock = clock
         self._key = load_or_create_key(settings.folder / KEY_FILE)

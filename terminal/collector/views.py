@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from terminal.collector.books_reader import BooksReader
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.enrolment import Enrolment, EnrolmentState
+from terminal.collector.recompute.ledger import LEDGER_FILE, LedgerReader, lag_of
+from terminal.recompute.rows import VerdictKind
 from terminal.collector.store import CollectorStore, SeenAlarm
 from terminal.collector.totals import Totals
 
@@ -45,6 +47,15 @@ class CollectorStatus:
     unresolved: int
     open_alarms: int
     newest_day: str | None
+    recomputed: int
+    """Decisions made again to the same bytes."""
+    differing: int
+    unproven: int
+    """Decisions that could not be made again: `terminal collector verdicts` says why."""
+    not_recomputed: int
+    """Rows held that the follower has not come to."""
+    not_recomputed_s: int
+    """Since the oldest of them arrived, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,7 @@ class OperatorViews:
         self.books = books
         self.enrolment = enrolment
         self._silent_ms = silent_ms
+        self.ledger = LedgerReader(store.path.with_name(LEDGER_FILE))
 
     def terminals(self, now_ms: int) -> list[TerminalView]:
         """Every terminal that is enrolled or was ever heard of, by number."""
@@ -110,6 +122,9 @@ class OperatorViews:
     def status(self, now_ms: int) -> CollectorStatus:
         """The whole in a few numbers."""
         states = self.store.terminals()
+        verdicts = self.ledger.totals()
+        held = {state.terminal: state.sequence for state in states}
+        lag_rows, lag_s = lag_of(self.ledger, held, self.store.received_at_ms, now_ms)
         return CollectorStatus(
             at_ms=now_ms,
             terminals=len(states),
@@ -119,6 +134,11 @@ class OperatorViews:
             unresolved=sum(totals.unresolved_open for totals in self.books.totals().values()),
             open_alarms=self.store.open_alarms(),
             newest_day=self.books.newest_day(now_ms),
+            recomputed=verdicts.get(VerdictKind.RECOMPUTED, 0),
+            differing=verdicts.get(VerdictKind.DIFFERING, 0),
+            unproven=verdicts.get(VerdictKind.UNPROVEN, 0),
+            not_recomputed=lag_rows,
+            not_recomputed_s=lag_s,
         )
 
     def day(self, day: str, by: By) -> DayView:
