@@ -282,7 +282,10 @@ class EndedTown(msgspec.Struct, frozen=True):
         return cls(town, planned, [str(kind) for kind in faults], counts, dict(found.faults_injected))
 
     def findings(self) -> Findings:
-        return Findings(**self.counts, faults_injected=Counter(self.faults_injected))
+        found = Findings(faults_injected=Counter(self.faults_injected))
+        for name, count in self.counts.items():
+            setattr(found, name, count)
+        return found
 
 
 def _towns(
