@@ -129,7 +129,9 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.CODE_REFUSED: N_("with a wrong or spent code, or another terminal's certificate"),
         AlarmCause.PROOF_FAILED: N_("card counter {counter}"),
         AlarmCause.COUNTER_TWICE: N_("card counter {counter} also in row {row} of terminal {terminal}"),
-        AlarmCause.ROW_DIFFERS: N_("decided again it differs in {what}: recorded {recorded}, recomputed {recomputed}"),
+        AlarmCause.ROW_DIFFERS: N_(
+            "decided again it differs in {what}: recorded {recorded}, recomputed {recomputed}"
+        ),
         AlarmCause.DOCUMENT_BACK: N_("decides by {edition} after {before}: an older document came back"),
         AlarmCause.DOCUMENT_OTHER: N_("decides by {edition} after {before}: the document of another tariff"),
         AlarmCause.TERMINAL_DIFFERS: N_("says itself that {count} of its rows differ, the first is {row}"),

@@ -8,9 +8,9 @@ from terminal.collector.books_reader import BooksReader
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.enrolment import Enrolment, EnrolmentState
 from terminal.collector.recompute.ledger import LEDGER_FILE, LedgerReader, lag_of
-from terminal.recompute.rows import VerdictKind
 from terminal.collector.store import CollectorStore, SeenAlarm
 from terminal.collector.totals import Totals
+from terminal.recompute.rows import VerdictKind
 
 SHOWN_ALARMS = 1_000
 
