@@ -27,7 +27,14 @@ from terminal.audit.statement import (
 )
 from terminal.audit.verdicts import DECIDED_BY_STAFF, NO_CARD, Decisions, Found, Proofs
 from terminal.collector.day_rows import day_of
-from terminal.collector.days import CountState, ServiceCalendar, line_of_cash, line_of_meal, line_of_sale, line_of_tap
+from terminal.collector.days import (
+    CountState,
+    ServiceCalendar,
+    line_of_cash,
+    line_of_meal,
+    line_of_sale,
+    line_of_tap,
+)
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealLine, MealServed, owner_of
 from terminal.journal.records import AnyRecord, CashSale, Committed, Intent, NotCommitted, Unwritten
 from terminal.journal.taps import TapId
@@ -159,7 +166,11 @@ class DayCount:
     def _fact_of_tap(self, row: TapId, intent: Intent, decision: Found, proof: Found) -> _Fact:
         line = line_of_tap(row[0], intent, self._calendar)
         payers = line.payers
-        if intent.meal is None and proof.counted_minor is not None and proof.counted_minor != intent.charge_minor:
+        if (
+            intent.meal is None
+            and proof.counted_minor is not None
+            and proof.counted_minor != intent.charge_minor
+        ):
             payers = {"purse": proof.counted_minor}
         sold = Sold.RIDE if intent.meal is None else Sold.MEAL
         right = _PAID_BY.get(intent.paid_by, str(intent.paid_by))
@@ -187,7 +198,9 @@ class DayCount:
                 line, decision = line_of_sale(row[0], record), DECIDED_BY_STAFF
                 sold, right = Sold.BUFFET, NOTHING_BOUGHT
         sum_minor = sum(line.payers.values())
-        fact = _Fact(row, record.at_ms, sold, right, record.currency, line.payers, decision, NO_CARD, sum_minor)
+        fact = _Fact(
+            row, record.at_ms, sold, right, record.currency, line.payers, decision, NO_CARD, sum_minor
+        )
         if isinstance(record, MealServed):
             self._serve(record.pupil, record.meal, record.at_ms, fact)
         elif isinstance(record, BuffetSale):
@@ -256,4 +269,3 @@ class DayCount:
                 decision=fact.decision.details,
             )
         )
-

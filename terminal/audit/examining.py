@@ -123,7 +123,9 @@ class Examination:
             new = run.last + 1
         elif run is None or batch.previous_hash != run.last_hash:
             if run is not None and batch.first == run.last + 1:
-                raise broken(f"row {batch.first} of terminal {batch.terminal} does not follow the row before it")
+                raise broken(
+                    f"row {batch.first} of terminal {batch.terminal} does not follow the row before it"
+                )
             if batch.first == 1 and batch.previous_hash != genesis(batch.terminal).hash:
                 raise broken(f"the journal of terminal {batch.terminal} begins otherwise")
             run = _Run(batch.first, batch.previous_hash)

@@ -15,7 +15,15 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from terminal.audit.bundle import BUNDLE_VERSION, BundledBatch, BundledDocument, BundledTerminal, BundleHeader, Frame, ProofSource
+from terminal.audit.bundle import (
+    BUNDLE_VERSION,
+    BundledBatch,
+    BundledDocument,
+    BundledTerminal,
+    BundleHeader,
+    Frame,
+    ProofSource,
+)
 from terminal.audit.proofs import session_key
 from terminal.audit.statement import OpenReason
 from terminal.clock import unix_ms
@@ -104,7 +112,11 @@ class Gatherer:
     """Finds one day's evidence. `registry` None: what cards proved is not known here."""
 
     def __init__(
-        self, source: DaySource, header: BundleHeader, documents: DocumentFolder, registry: CardRegistry | None
+        self,
+        source: DaySource,
+        header: BundleHeader,
+        documents: DocumentFolder,
+        registry: CardRegistry | None,
     ) -> None:
         self._source = source
         self._header = header

@@ -282,7 +282,9 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb", buffering=CHUNK) as file:
             yield file
     except OSError as error:
-        raise AuditError(f"{path} cannot be read: {error.strerror}", "Check the path and its rights.") from error
+        raise AuditError(
+            f"{path} cannot be read: {error.strerror}", "Check the path and its rights."
+        ) from error
 
 
 def _plain(statement: AuditStatement) -> dict[str, object]:

@@ -227,7 +227,8 @@ def parse_statement(content: bytes) -> SignedStatement:
         ) from error
     if not is_genuine(signed) or build_statement(signed) != content:
         raise AuditError(
-            "the audit statement was changed: its signature does not fit", "Ask the collector's operator for it again."
+            "the audit statement was changed: its signature does not fit",
+            "Ask the collector's operator for it again.",
         )
     return signed
 
@@ -269,7 +270,8 @@ def supplement_to(earlier: SignedStatement, now: AuditStatement) -> Supplement:
     before = earlier.statement
     if (before.day, before.zone, before.day_ends_at) != (now.day, now.zone, now.day_ends_at):
         raise AuditError(
-            f"the earlier statement is about {before.day}, this audit about {now.day}", "Give that of the same day."
+            f"the earlier statement is about {before.day}, this audit about {now.day}",
+            "Give that of the same day.",
         )
     was = {one.terminal: one for one in before.terminals}
     rows = [
@@ -282,7 +284,9 @@ def supplement_to(earlier: SignedStatement, now: AuditStatement) -> Supplement:
         for total in statement.totals:
             changes.setdefault(total.currency, AuditTally()).add(sign * total.facts, sign * total.sum_minor)
     now_open = {one.terminal for one in now.terminals if one.open}
-    closed = tuple(sorted(one.terminal for one in before.terminals if one.open and one.terminal not in now_open))
+    closed = tuple(
+        sorted(one.terminal for one in before.terminals if one.open and one.terminal not in now_open)
+    )
     digest = sha256(statement_bytes(before)).hexdigest()
     return Supplement(digest, tuple(rows), {name: changes[name] for name in sorted(changes)}, closed)
 

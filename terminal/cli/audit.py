@@ -35,11 +35,14 @@ def audit(
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     registry: Registry = None,
     out: Annotated[Path | None, typer.Option(help="File for the signed statement (JSON).")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="File for the evidence, for an auditor elsewhere.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="File for the evidence, for an auditor elsewhere.")
+    ] = None,
     service: Annotated[
         bool,
         typer.Option(
-            "--service", help="Leave session keys out of the bundle: its auditor asks the verify-only service."
+            "--service",
+            help="Leave session keys out of the bundle: its auditor asks the verify-only service.",
         ),
     ] = False,
     after: Annotated[
@@ -81,9 +84,12 @@ def _source(folder: Path) -> Iterator[DaySource]:
 def verify(
     bundle: Annotated[Path, typer.Argument(help="The bundle, from `terminal collector audit --bundle`.")],
     collector: Annotated[
-        Path | None, typer.Option(help="The collector's public key (collector.pub), which must have signed it.")
+        Path | None,
+        typer.Option(help="The collector's public key (collector.pub), which must have signed it."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File for the collector's statement in the bundle.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File for the collector's statement in the bundle.")
+    ] = None,
     json: Json = False,
     language: ShownLang = "en",
 ) -> None:

@@ -210,7 +210,7 @@ def words_on(connection: sqlite3.Connection, terminal: int, stretch: Stretch) ->
         "SELECT sequence, by_terminal, by_sequence FROM day_shown"
         " WHERE terminal = ?1 AND sequence BETWEEN ?2 AND ?3"
     )
-    query = f"{late} UNION {shown} ORDER BY 1, 2, 3"  # noqa: S608 our words
+    query = f"{late} UNION {shown} ORDER BY 1, 2, 3"
     for sequence, by_terminal, by_sequence in connection.execute(query, (terminal, *stretch)):
         yield Word((terminal, sequence), (by_terminal, by_sequence))
 

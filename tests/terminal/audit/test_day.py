@@ -55,7 +55,9 @@ def booked(office: Office, day: str) -> Counter[tuple[str, str, str]]:
 
 def settled(sums: Counter[tuple[str, str, str]]) -> Counter[tuple[str, str, str]]:
     """What counts, or was counted and taken back; of the rest an audit says only that nothing is known of it."""
-    return Counter({place: money for place, money in sums.items() if place[2] not in ("open", "not_committed")})
+    return Counter(
+        {place: money for place, money in sums.items() if place[2] not in ("open", "not_committed")}
+    )
 
 
 @given(seed=st.integers(0, 2**32), size=st.integers(1, 60))
