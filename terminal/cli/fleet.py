@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from terminal.cli.options import Json
+from terminal.cli.options import DayEndsAt, Ev1Share, Json, ReplacedShare, UnknownCards, Zone, known_zone
 from terminal.clock import unix_ms
 from terminal.errors import CollectorError
 
@@ -193,6 +193,11 @@ def report(
     registry: Annotated[
         Path | None, typer.Option(help="Laboratory card registry, for checking the cards' transaction MACs.")
     ] = None,
+    zone: Zone = "Europe/Moscow",
+    day_ends_at: DayEndsAt = 3,
+    unknown_cards: UnknownCards = 0,
+    ev1_share: Ev1Share = 50,
+    replaced_share: ReplacedShare = 10,
     json: Json = False,
 ) -> None:
     """Reconcile all records in the database and list alarms."""
@@ -202,13 +207,17 @@ def report(
     from terminal.app.output import print_json
     from terminal.clock import SystemClock
     from terminal.collector.fleet import database as fleet
-    from terminal.collector.reconcile import reconcile
+    from terminal.collector.proof import EvidenceLimits
+    from terminal.collector.reconcile import ReconcileSettings, reconcile
     from terminal.collector.registry import CardRegistry
     from terminal.money import money
     from terminal.trail_words import ENGLISH
 
     cards = CardRegistry.load(registry) if registry else CardRegistry()
-    result = reconcile(fleet.records(database), cards)
+    limits = EvidenceLimits(unknown_cards, ev1_share / 100, replaced_share / 100)
+    result = reconcile(
+        fleet.records(database), cards, ReconcileSettings(known_zone(zone), day_ends_at, limits)
+    )
     fleet.keep_findings(database, result.findings, unix_ms(SystemClock().now()))
     alarms = fleet.alarms(database)
     if json:
@@ -229,6 +238,12 @@ def report(
         money(sum_minor, currency, ENGLISH) for currency, sum_minor in sorted(total.charged_minor.items())
     ]
     print(f"  charged {', '.join(sums) or 'nothing'}, unresolved {total.unresolved_open}")
+    for proof, by_currency in sorted(total.proofs.items()):
+        taps = sum(one.taps for one in by_currency.values())
+        charged = [
+            money(one.charged_minor, currency, ENGLISH) for currency, one in sorted(by_currency.items())
+        ]
+        print(f"  {proof} {taps} taps, {', '.join(charged)}")
     for alarm in alarms:
         print(f"  ALARM {alarm.kind} terminal {alarm.terminal} row {alarm.sequence}: {alarm.says()}")
 

@@ -57,6 +57,12 @@ class AlarmKind(StrEnum):
     WRONG_CERTIFICATE = "wrong_certificate"  # the client certificate is not that of the terminal in the batch
     ENROLMENT_REFUSED = "enrolment_refused"  # an attempt to enrol with a wrong or spent code
     TMV_MISMATCH = "tmv_mismatch"  # the card's own proof does not fit what the terminal says it did
+    PROOF_DIFFERS = "proof_differs"  # the row says otherwise than the card's own commands in it
+    NO_PROOF = "no_proof"  # a card that can prove its taps is said to have answered without a proof
+    UNKNOWN_CARD = "unknown_card"  # cards that the registry does not know, once a day for each terminal
+    UNPROVEN_SHARE = "unproven_share"  # too many taps of a day without a proof, for a reason that may be good
+    COUNTER_GAP = "counter_gap"  # a card's counter moved by more than one between an event and the next
+    DROPPED_TAP = "dropped_tap"  # a card proves an event of a row that is no tap of it
     TMC_TWICE = "tmc_twice"  # one card counter under two taps: a clone or a rolled-back image
     RECOMPUTED = "recomputed"  # decided again, a row does not follow from what is recorded with it
     CONTRADICTION = "contradiction"  # the terminal says "not committed", the card showed otherwise later
@@ -85,6 +91,23 @@ class AlarmCause(StrEnum):
     OTHER_CERTIFICATE = "other_certificate"
     CODE_REFUSED = "code_refused"
     PROOF_FAILED = "proof_failed"
+    PROOF_MISSING = "proof_missing"
+    ROW_DIFFERS = "row_differs"
+    NO_EVENT = "no_event"
+    CREDITED = "credited"
+    DEBIT_DIFFERS = "debit_differs"
+    AMOUNT_DIFFERS = "amount_differs"
+    BALANCE_DIFFERS = "balance_differs"
+    BEFORE_DIFFERS = "before_differs"
+    EVENT_DIFFERS = "event_differs"
+    NOTHING_FOUND = "nothing_found"
+    FOUND_DIFFERS = "found_differs"
+    FOREIGN_COMMAND = "foreign_command"
+    CARDS_NOT_REGISTERED = "cards_not_registered"
+    EV1_SHARE = "ev1_share"
+    REPLACED_SHARE = "replaced_share"
+    COUNTER_SKIPPED = "counter_skipped"
+    NOT_IN_JOURNAL = "not_in_journal"
     COUNTER_TWICE = "counter_twice"
     ROW_DIFFERS = "row_differs"
     DOCUMENT_BACK = "document_back"
@@ -128,6 +151,39 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.OTHER_CERTIFICATE: N_("the certificate is that of terminal {owner}, 0 for none"),
         AlarmCause.CODE_REFUSED: N_("with a wrong or spent code, or another terminal's certificate"),
         AlarmCause.PROOF_FAILED: N_("card counter {counter}"),
+        AlarmCause.PROOF_MISSING: N_("the card can prove its taps, and no proof is stated"),
+        AlarmCause.ROW_DIFFERS: N_(
+            "the card's event is that of row {row} of terminal {terminal} (other differences: {more})"
+        ),
+        AlarmCause.NO_EVENT: N_("the card's commands append no event (other differences: {more})"),
+        AlarmCause.CREDITED: N_("the card's purse was credited {card} (other differences: {more})"),
+        AlarmCause.DEBIT_DIFFERS: N_(
+            "{card} debited from the card, {stated} stated (other differences: {more})"
+        ),
+        AlarmCause.AMOUNT_DIFFERS: N_(
+            "the card's event says {card}, {stated} stated (other differences: {more})"
+        ),
+        AlarmCause.BALANCE_DIFFERS: N_(
+            "balance {card} by the card, {stated} stated (other differences: {more})"
+        ),
+        AlarmCause.BEFORE_DIFFERS: N_(
+            "balance {card} found on the card, {stated} stated (other differences: {more})"
+        ),
+        AlarmCause.EVENT_DIFFERS: N_(
+            "another event was written than the one stated (other differences: {more})"
+        ),
+        AlarmCause.NOTHING_FOUND: N_("no event was read from the card (other differences: {more})"),
+        AlarmCause.FOUND_DIFFERS: N_(
+            "the event found on the card is that of row {row} of terminal {terminal} (other differences: {more})"
+        ),
+        AlarmCause.FOREIGN_COMMAND: N_("card command {code}, which no tap sends (other differences: {more})"),
+        AlarmCause.CARDS_NOT_REGISTERED: N_("taps of cards that the registry does not know, {day}"),
+        AlarmCause.EV1_SHARE: N_("too many taps of cards without a proof, {day}"),
+        AlarmCause.REPLACED_SHARE: N_("too many taps whose proof was replaced, {day}"),
+        AlarmCause.COUNTER_SKIPPED: N_(
+            "card counter {counter}, and {before} in row {row} of terminal {terminal} just before"
+        ),
+        AlarmCause.NOT_IN_JOURNAL: N_("its event was found on a card by row {row} of terminal {terminal}"),
         AlarmCause.COUNTER_TWICE: N_("card counter {counter} also in row {row} of terminal {terminal}"),
         AlarmCause.ROW_DIFFERS: N_("decided again it differs in {what}: recorded {recorded}, recomputed {recomputed}"),
         AlarmCause.DOCUMENT_BACK: N_("decides by {edition} after {before}: an older document came back"),

@@ -14,7 +14,7 @@ import hmac
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -39,11 +39,13 @@ from terminal.collector.books import Books
 from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
 from terminal.collector.intake import Reply
+from terminal.collector.proof import Proof
 from terminal.collector.store import BY_OPERATOR, Operation, OperationCode
 from terminal.collector.terminal_routes import JSON, body_of, respond
+from terminal.collector.totals import ProofSum, total_of
 from terminal.collector.views import SHOWN_ALARMS, OperatorViews
 from terminal.errors import CollectorError
-from terminal.operations.text_format import CONTENT_TYPE, Family, gauge, render
+from terminal.operations.text_format import CONTENT_TYPE, Family, Sample, gauge, render
 
 PREFIX: Final = "/operator"
 METRICS_PATH: Final = "/metrics"
@@ -302,6 +304,7 @@ METRIC_PREFIX: Final = "resident_collector_"
 
 def collector_metrics(views: OperatorViews, now_ms: int) -> list[Family]:
     """Everything that is known now. Raises `CollectorError`."""
+    proofs = total_of(views.books.totals().values()).proofs
     status, states = views.status(now_ms), views.store.terminals()
     silent_ms = max((now_ms - state.received_at_ms for state in states), default=0)
     said_unsent = sum(max(0, state.stated_head - state.sequence) for state in states)
@@ -323,8 +326,8 @@ def collector_metrics(views: OperatorViews, now_ms: int) -> list[Family]:
             "Decisions made again, by what was found.",
             {
                 "recomputed": status.recomputed,
-                "differing": status.differing,
-                "unproven": status.unproven,
+                "differing": status.decisions_differing,
+                "unproven": status.decisions_unproven,
             },
             "verdict",
         ),
@@ -339,6 +342,24 @@ def collector_metrics(views: OperatorViews, now_ms: int) -> list[Family]:
             status.not_recomputed_s,
         ),
         gauge(f"{METRIC_PREFIX}unresolved_taps", "Taps with unknown end.", status.unresolved),
+        gauge(
+            f"{METRIC_PREFIX}committed_taps",
+            "Committed taps by what proves them.",
+            {proof.value: sum(one.taps for one in proofs.get(proof, {}).values()) for proof in Proof},
+            "proof",
+        ),
+        Family(
+            f"{METRIC_PREFIX}charged_minor",
+            "gauge",
+            "What counts of them, in minor units of the currency.",
+            _money(proofs, "charged_minor"),
+        ),
+        Family(
+            f"{METRIC_PREFIX}overstated_minor",
+            "gauge",
+            "What rows state beyond what their cards say, in minor units of the currency; counted nowhere.",
+            _money(proofs, "overstated_minor"),
+        ),
         gauge(f"{METRIC_PREFIX}open_alarms", "Open alarms.", dict(open_alarms), "kind"),
         gauge(
             f"{METRIC_PREFIX}disk_free_bytes",
@@ -346,3 +367,11 @@ def collector_metrics(views: OperatorViews, now_ms: int) -> list[Family]:
             shutil.disk_usage(views.store.path.parent).free,
         ),
     ]
+
+
+def _money(proofs: Mapping[str, Mapping[str, ProofSum]], name: str) -> tuple[Sample, ...]:
+    return tuple(
+        Sample(getattr(one, name), {"proof": proof, "currency": currency})
+        for proof, sums in sorted(proofs.items())
+        for currency, one in sorted(sums.items())
+    )

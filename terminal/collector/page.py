@@ -55,6 +55,7 @@ def render(views: OperatorViews, now_ms: int) -> str:
     alarms = views.store.alarms(MOST_ALARMS, only_open=True)[::-1]
     day = views.books.day(status.newest_day, By.TERMINAL) if status.newest_day else []
     funders = views.books.day(status.newest_day, By.FUNDER) if status.newest_day else []
+    proofs = views.books.day(status.newest_day, By.PROOF) if status.newest_day else []
     return "".join(
         (
             "<!doctype html><html lang=en><head><meta charset=utf-8>",
@@ -67,6 +68,7 @@ def render(views: OperatorViews, now_ms: int) -> str:
             _terminals(terminals),
             _day(status.newest_day, "terminal", day),
             _day(status.newest_day, "funder", funders),
+            _day(status.newest_day, "proof", proofs),
             "</main><footer>Acknowledge alarms with the command ",
             "<code>terminal collector ack</code>.</footer></body></html>",
         )
@@ -87,9 +89,12 @@ def _tiles(status: CollectorStatus, oldest_unsent_s: int) -> str:
         ("oldest unsent", age(oldest_unsent_s), oldest_unsent_s > 24 * 3600),
         ("records", str(status.records), False),
         ("not booked yet", str(status.behind), False),
+        ("taps proven", str(status.proven), False),
+        ("taps unproven", str(status.unproven), False),
+        ("taps differing", str(status.differing), status.differing > 0),
         ("recomputed", str(status.recomputed), False),
-        ("differing", str(status.differing), status.differing > 0),
-        ("unproven", str(status.unproven), False),
+        ("recomputed otherwise", str(status.decisions_differing), status.decisions_differing > 0),
+        ("not to be recomputed", str(status.decisions_unproven), False),
         ("not recomputed yet", str(status.not_recomputed), False),
         ("of them the oldest", age(status.not_recomputed_s), status.not_recomputed_s > LAG_S),
     )
@@ -132,13 +137,19 @@ def _terminals(terminals: list[TerminalView]) -> str:
             str(t.unsent),
             "" if t.oldest_unsent_s is None else f"up to {age(t.oldest_unsent_s)}",
             fault_text(t.reader, {}) if t.reader else "works",
+            str(t.proven),
+            str(t.unproven),
+            str(t.differing),
             str(t.open_alarms),
         )
         for t in worst[:MOST_TERMINALS]
     )
-    heads = ("no", "key", "last batch", "records", "unsent", "oldest unsent", "reader", "alarms")
+    heads = (
+        *("no", "key", "last batch", "records", "unsent", "oldest unsent", "reader"),
+        *("proven", "unproven", "differing", "alarms"),
+    )
     more = f"<p>{MOST_TERMINALS} of {len(terminals)}.</p>" if len(terminals) > MOST_TERMINALS else ""
-    return f"<h2>Terminals</h2>{more}{_table(heads, rows, {0, 3, 4, 7})}"
+    return f"<h2>Terminals</h2>{more}{_table(heads, rows, {0, 3, 4, 7, 8, 9, 10})}"
 
 
 def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
@@ -146,7 +157,7 @@ def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
         return ""
     rows = (
         (
-            line.name or "—",
+            line.name.replace("_", " ") or "—",
             str(line.rides),
             str(line.meals),
             str(line.cash_sales),
@@ -156,11 +167,16 @@ def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
             amount_text(line.open_minor, line.currency),
             amount_text(line.annulled_minor, line.currency),
             amount_text(line.duplicate_minor, line.currency),
+            amount_text(line.overstated_minor, line.currency),
+            amount_text(line.understated_minor, line.currency),
         )
         for line in (*sums[:MOST_TERMINALS], *totals_of(sums))
     )
-    heads = (by, "rides", "meals", "cash", "buffet", "currency", "counted", "open", "annulled", "duplicate")
-    return f"<h2>Service day {escape(day)} by {by}</h2>{_table(heads, rows, {1, 2, 3, 4, 6, 7, 8, 9})}"
+    heads = (
+        *(by, "rides", "meals", "cash", "buffet", "currency", "counted", "open", "annulled", "duplicate"),
+        *("overstated", "understated"),
+    )
+    return f"<h2>Service day {escape(day)} by {by}</h2>{_table(heads, rows, {1, 2, 3, 4, *range(6, 12)})}"
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set[int]) -> str:

@@ -4,7 +4,10 @@ With it the collector recomputes a card's transaction MAC; no terminal has these
 the laboratory: it holds raw keys and refuses to be used for anything else.
 
     {"environment": "laboratory",
-     "cards": [{"card_ref": "…hex…", "uid": "…7 bytes hex…", "transaction_mac_key": "…16 bytes hex…"}]}
+     "cards": [{"card_ref": "…hex…", "uid": "…7 bytes hex…", "transaction_mac_key": "…16 bytes hex…",
+                "proves": true}]}
+
+`proves` is false for a card without a transaction MAC (EV1); a card of which nothing is said must prove its taps.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     card_ref: Annotated[str, Meta(pattern="^([0-9a-f]{2})+$")]
     uid: Annotated[str, Meta(pattern="^[0-9a-f]{14}$")]
     transaction_mac_key: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    proves: bool = True
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,10 +41,22 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class CardSecret:
-    """One card: its real UID and its diversified transaction MAC key. Neither is ever shown."""
+    """One card: its real UID and its diversified transaction MAC key. Neither is ever shown. `proves`: whether it gives
+    a transaction MAC at all."""
 
     uid: bytes = field(repr=False)
     key: AesKey = field(repr=False)
+    proves: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredCard:
+    """A card as its issuing point knows it: the reference of one purpose, the real UID, the transaction MAC key."""
+
+    card_ref: bytes
+    uid: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+    proves: bool = True
 
 
 class CardRegistry:
@@ -64,6 +80,11 @@ class CardRegistry:
         """One reference for all of a card the registry knows; any other is taken for a card of its own."""
         return self._names.get(card_ref, card_ref)
 
+    def may_be_one(self, first: bytes, second: bytes) -> bool:
+        """Whether two names can be of one card: the registry knows all references of the cards it has, and of any other
+        card it cannot tell."""
+        return first == second or (first not in self._cards and second not in self._cards)
+
     @classmethod
     def load(cls, path: Path) -> CardRegistry:
         """Raises `KeyFileError` when there is no such file or it is not exactly of the form above."""
@@ -80,15 +101,15 @@ class CardRegistry:
         return cls(
             {
                 bytes.fromhex(entry.card_ref): CardSecret(
-                    bytes.fromhex(entry.uid), AesKey(bytes.fromhex(entry.transaction_mac_key))
+                    bytes.fromhex(entry.uid), AesKey(bytes.fromhex(entry.transaction_mac_key)), entry.proves
                 )
                 for entry in file.cards
             }
         )
 
 
-def write_registry(path: Path, cards: Iterable[tuple[bytes, bytes, bytes]]) -> None:
-    """Write the laboratory file for (card_ref, uid, transaction MAC key) of each card, for its owner only."""
-    entries = [_Entry(card_ref.hex(), uid.hex(), key.hex()) for card_ref, uid, key in cards]
+def write_registry(path: Path, cards: Iterable[RegisteredCard]) -> None:
+    """Write the laboratory file, for its owner only."""
+    entries = [_Entry(card.card_ref.hex(), card.uid.hex(), card.key.hex(), card.proves) for card in cards]
     content = msgspec.json.format(msgspec.json.encode(_File(LABORATORY, entries)))
     replace_file(path, content)

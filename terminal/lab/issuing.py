@@ -25,11 +25,12 @@ from sim.image_file import ImageFault, save_card
 from sim.issuing import content_of, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, CardProfile, ProfileFault, load_profile
-from terminal.collector.registry import write_registry
+from terminal.collector.registry import RegisteredCard, write_registry
 from terminal.errors import ProfileError, ReaderError
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.keys.provider import card_token
+from terminal.lab.world import proves
 from terminal.media.port import PURPOSE
 from terminal.policy.load import load_region
 
@@ -116,7 +117,7 @@ def issue_batch(
             )
     masters, provider = load_lab_keys(keys or LAB_KEYS), load_file_keys(keys or LAB_KEYS, UNLIMITED)
     number = load_region(region).header.region
-    registry: list[tuple[bytes, bytes, bytes]] = []
+    registry: list[RegisteredCard] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for order in track(
@@ -127,7 +128,8 @@ def issue_batch(
             save_card(card, folder / f"{order.label}.json")
             key = masters.for_card(card.uid, number).transaction_mac
             registry += [
-                (card_token(provider, purpose, card.uid), card.uid, key) for purpose in PURPOSE.values()
+                RegisteredCard(card_token(provider, purpose, card.uid), card.uid, key, proves(card))
+                for purpose in PURPOSE.values()
             ]
         write_registry(folder / REGISTRY_FILE, registry)
     except (ImageFault, ProfileFault) as fault:

@@ -280,7 +280,9 @@ def _issue(town: StormTown, riders: int, pupils: int) -> Path:
     holders = [(profile, _card(town.world, profile)) for profile in map(_rich, names)]
     town.riders += [StressRider(card, purse_minor(card)) for _, card in holders]
     registered = town.world.registered(card for _, card in holders)
-    town.registry = CardRegistry({ref: CardSecret(uid, AesKey(key)) for ref, uid, key in registered})
+    town.registry = CardRegistry(
+        {card.card_ref: CardSecret(card.uid, AesKey(card.key), card.proves) for card in registered}
+    )
     return write_roster(town.world, holders[riders:], town.clock.now())
 
 

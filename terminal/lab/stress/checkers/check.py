@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+from terminal.collector.proof import Proof
 from terminal.collector.reconcile import Reconciliation, reconcile
 from terminal.collector.store import Alarm, AlarmKind, SeenAlarm
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, parse_record
@@ -137,7 +138,7 @@ def _money(town: StormTown, books: Reconciliation, found: Findings) -> None:
     found.money_mismatch_minor = max(found.money_mismatch_minor, apart)
     if found.money_mismatch_minor:
         found.problems.append(f"purses lost {spent_minor}, the collector sums {charged_minor}")
-    counted = books.total.tmv_verified + books.total.tmv_failed + books.total.tmv_unchecked
+    counted = books.total.proven(*Proof)
     if counted != found.rides:
         found.lost += max(0, found.rides - counted)
         found.duplicated += max(0, counted - found.rides)
