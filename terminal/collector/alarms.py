@@ -109,7 +109,7 @@ class AlarmCause(StrEnum):
     COUNTER_SKIPPED = "counter_skipped"
     NOT_IN_JOURNAL = "not_in_journal"
     COUNTER_TWICE = "counter_twice"
-    ROW_DIFFERS = "row_differs"
+    DECIDED_OTHERWISE = "decided_otherwise"
     DOCUMENT_BACK = "document_back"
     DOCUMENT_OTHER = "document_other"
     TERMINAL_DIFFERS = "terminal_differs"
@@ -185,7 +185,7 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         ),
         AlarmCause.NOT_IN_JOURNAL: N_("its event was found on a card by row {row} of terminal {terminal}"),
         AlarmCause.COUNTER_TWICE: N_("card counter {counter} also in row {row} of terminal {terminal}"),
-        AlarmCause.ROW_DIFFERS: N_("decided again it differs in {what}: recorded {recorded}, recomputed {recomputed}"),
+        AlarmCause.DECIDED_OTHERWISE: N_("decided again it differs in {what}: recorded {recorded}, recomputed {recomputed}"),
         AlarmCause.DOCUMENT_BACK: N_("decides by {edition} after {before}: an older document came back"),
         AlarmCause.DOCUMENT_OTHER: N_("decides by {edition} after {before}: the document of another tariff"),
         AlarmCause.TERMINAL_DIFFERS: N_("says itself that {count} of its rows differ, the first is {row}"),
