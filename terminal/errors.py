@@ -176,6 +176,12 @@ class JournalUnreadable(JournalError):
     exit_code = 26
 
 
+class OtherSoftware(JournalError):
+    """The journal is of another software's form, and may be whole."""
+
+    exit_code = 27
+
+
 class ReaderError(TerminalError):
     exit_code = 30
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from terminal.app.station import IDENTITY_FILE
 from terminal.app.uplink import COLLECTOR_KEY_FILE
 from terminal.collector.service import PUBLIC_KEY_FILE, TERMINALS_FOLDER
 from terminal.errors import CollectorError
+from terminal.files import open_own
 from terminal.sync.identity import load_or_create_key, public_path
 
 START_S: Final = 20.0
@@ -71,7 +73,8 @@ def start_collector(folder: Path, registry: Path | None = None) -> tuple[subproc
     if registry is not None:
         command += ["--registry", str(registry)]
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOG).open("wb") as log:
+    with os.fdopen(open_own(folder / LOG), "wb") as log:
+        log.truncate()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)  # noqa: S603 our own program
     try:
         return process, _address(process, folder / LOG)

@@ -123,7 +123,9 @@ class OwnRecompute:
             return
         if found.differing:
             first = found.rows[0] if found.rows else 0
-            self._say(f"recompute: {found.differing} rows do not follow from their inputs, the first is {first}")
+            self._say(
+                f"recompute: {found.differing} rows do not follow from their inputs, the first is {first}"
+            )
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         process.kill()

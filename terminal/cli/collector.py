@@ -62,7 +62,9 @@ def collector(
     ] = False,
     recompute_keys: Annotated[
         Path | None,
-        typer.Option(help="Key file with the list key of grants, for recomputing what a grants list decided."),
+        typer.Option(
+            help="Key file with the list key of grants, for recomputing what a grants list decided."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -125,7 +125,8 @@ def recompute(
     ] = Path("var/fleet"),
     database: Database = DEFAULT_DATABASE,
     keys: Annotated[
-        Path | None, typer.Option("--keys", help="Key file with the list key of grants, where grants lists decide.")
+        Path | None,
+        typer.Option("--keys", help="Key file with the list key of grants, where grants lists decide."),
     ] = None,
     zone: Annotated[str, typer.Option(help="Time zone of the service days.")] = "Europe/Moscow",
     day_ends_at: Annotated[int, typer.Option(min=0, max=12, help="Hour at which a service day ends.")] = 3,

@@ -51,6 +51,7 @@ class AlarmKind(StrEnum):
 
     OTHER_HASH = "other_hash"  # a row was sent with another content than the one held: tampering
     GAP = "gap"  # rows are missing between what is held and what was sent
+    ROWS_LOST = "rows_lost"  # the terminal says that rows it had stored are gone from its disk
     CUT_TAIL = "cut_tail"  # its journal ends before a row it knows it has sent: an old or cut one
     BAD_SIGNATURE = "bad_signature"
     UNKNOWN_TERMINAL = "unknown_terminal"
@@ -79,6 +80,8 @@ class AlarmCause(StrEnum):
 
     ROWS_MISSING = "rows_missing"
     ROWS_LOST = "rows_lost"
+    ROWS_DAMAGED = "rows_damaged"
+    NUMBERS_SKIPPED = "numbers_skipped"
     ROWS_NOT_STORED = "rows_not_stored"
     HASH_DIFFERS = "hash_differs"
     GIVEN_UP = "given_up"
@@ -137,6 +140,12 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
             "rows {first} to {last} were lost with the old hardware, or never written:"
             " restored from a backup up to row {backup}"
         ),
+        AlarmCause.ROWS_DAMAGED: N_(
+            "rows {first} to {last} were stored at the terminal and are lost there ({why}); none of them arrived"
+        ),
+        AlarmCause.NUMBERS_SKIPPED: N_(
+            "numbers passed over after an end that was not in order ({why}); no lost row is known"
+        ),
         AlarmCause.ROWS_NOT_STORED: N_("rows before {first} were confirmed and are not in the database"),
         AlarmCause.HASH_DIFFERS: N_("row {row} has hash {stated}, held {held}"),
         AlarmCause.GIVEN_UP: N_(
@@ -185,7 +194,9 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         ),
         AlarmCause.NOT_IN_JOURNAL: N_("its event was found on a card by row {row} of terminal {terminal}"),
         AlarmCause.COUNTER_TWICE: N_("card counter {counter} also in row {row} of terminal {terminal}"),
-        AlarmCause.DECIDED_OTHERWISE: N_("decided again it differs in {what}: recorded {recorded}, recomputed {recomputed}"),
+        AlarmCause.DECIDED_OTHERWISE: N_(
+            "decided again it differs in {what}: recorded {recorded}, recomputed {recomputed}"
+        ),
         AlarmCause.DOCUMENT_BACK: N_("decides by {edition} after {before}: an older document came back"),
         AlarmCause.DOCUMENT_OTHER: N_("decides by {edition} after {before}: the document of another tariff"),
         AlarmCause.TERMINAL_DIFFERS: N_("says itself that {count} of its rows differ, the first is {row}"),

@@ -326,8 +326,8 @@ def collector_metrics(views: OperatorViews, now_ms: int) -> list[Family]:
             "Decisions made again, by what was found.",
             {
                 "recomputed": status.recomputed,
-                "differing": status.decisions_differing,
-                "unproven": status.decisions_unproven,
+                "differing": status.decided_otherwise,
+                "unproven": status.undecided,
             },
             "verdict",
         ),

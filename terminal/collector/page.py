@@ -11,6 +11,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from cardcli.characters import visible
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.store import SeenAlarm
 from terminal.collector.views import CollectorStatus, OperatorViews, TerminalView
@@ -89,14 +90,14 @@ def _tiles(status: CollectorStatus, oldest_unsent_s: int) -> str:
         ("oldest unsent", age(oldest_unsent_s), oldest_unsent_s > 24 * 3600),
         ("records", str(status.records), False),
         ("not booked yet", str(status.behind), False),
+        ("recomputed", str(status.recomputed), False),
+        ("decided otherwise", str(status.decided_otherwise), status.decided_otherwise > 0),
+        ("not decidable again", str(status.undecided), False),
+        ("not recomputed yet", str(status.not_recomputed), False),
+        ("of them the oldest", age(status.not_recomputed_s), status.not_recomputed_s > LAG_S),
         ("taps proven", str(status.proven), False),
         ("taps unproven", str(status.unproven), False),
         ("taps differing", str(status.differing), status.differing > 0),
-        ("recomputed", str(status.recomputed), False),
-        ("recomputed otherwise", str(status.decisions_differing), status.decisions_differing > 0),
-        ("not to be recomputed", str(status.decisions_unproven), False),
-        ("not recomputed yet", str(status.not_recomputed), False),
-        ("of them the oldest", age(status.not_recomputed_s), status.not_recomputed_s > LAG_S),
     )
     items = (
         f"<li><b{' class=bad' if bad else ''}>{escape(value)}</b>{escape(name)}</li>"
@@ -182,7 +183,7 @@ def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set[int]) -> str:
     def line(cells: tuple[str, ...], tag: str) -> str:
         marked = ((" class=n" if place in numbers else "", cell) for place, cell in enumerate(cells))
-        return f"<tr>{''.join(f'<{tag}{mark}>{escape(cell)}</{tag}>' for mark, cell in marked)}</tr>"
+        return f"<tr>{''.join(f'<{tag}{mark}>{escape(visible(cell))}</{tag}>' for mark, cell in marked)}</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return f"<div class=scroll><table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table></div>"

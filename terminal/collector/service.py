@@ -56,6 +56,7 @@ from terminal.collector.watch import WatchLimits, watch
 from terminal.errors import CollectorError, PortInUse
 from terminal.files import create_file
 from terminal.journal.lock import FileLock
+from terminal.keys.file import require_private
 from terminal.operations import notify
 from terminal.operations.notify import PINGS_PER_DEADLINE, ServiceManager
 from terminal.sync.identity import load_or_create_key
@@ -110,6 +111,12 @@ class CollectorSettings:
     @property
     def public_key(self) -> Path:
         return self.folder / PUBLIC_KEY_FILE
+
+    @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """What no other user of the machine may read. The database and the books are made so."""
+        own = (self.folder / KEY_FILE, self.folder / TOKEN_FILE)
+        return own if self.tls is None else (*own, self.tls.key)
 
     @property
     def on_loopback(self) -> bool:
@@ -208,6 +215,7 @@ class Collector:
                 "Stop it, or choose another folder.",
             )
         self._lock = lock
+        require_private(*settings.secret_files)
         self._settings = settings
         self._clock = clock
         self._key = load_or_create_key(settings.folder / KEY_FILE)

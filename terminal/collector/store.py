@@ -23,8 +23,9 @@ import msgspec
 
 from terminal.collector import alarms
 from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
-from terminal.collector.restoring import lost_by_restoring
+from terminal.collector.restoring import declared_gap, previous_row
 from terminal.errors import CollectorDamaged, CollectorError
+from terminal.files import make_own
 from terminal.journal.chain import Head, genesis
 from terminal.journal.database import SQLITE_FAULTS, cannot_be_written, means_damage, said_of, transaction
 from terminal.sync.wire import Batch, RefusalCode, encode
@@ -157,7 +158,14 @@ class BatchRefused(Exception):
 
 
 def connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
-    """Open a database of the collector; every one is opened here (the storm's disk counts on it)."""
+    """Open a database of the collector; every one is opened here (the storm's disk counts on it). One that is made is
+    its owner's alone; a link in its place is not followed. Raises `sqlite3.Error`.
+    """
+    if not uri:
+        try:
+            make_own(Path(path))
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{error.strerror}") from error
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, uri=uri)
 
 
@@ -217,14 +225,15 @@ class CollectorStore:
 
     def _receive(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Head:
         held = self._held(batch.terminal)
+        declared = declared_gap(batch, held) if batch.first > held.sequence else None
         if batch.first > held.sequence + 1:
-            lost = lost_by_restoring(batch, held)
-            if lost is None:
+            if declared is None:
                 detail = detail_of(AlarmCause.ROWS_MISSING, first=held.sequence + 1, last=batch.first - 1)
                 alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
                 raise BatchRefused(RefusalCode.GAP, alarm, "send from there", wants=held.sequence + 1)
-            alarms.raise_alarm(self._connection, lost, at_ms)
         self._compare(batch, hashes, held)
+        if declared is not None:
+            alarms.raise_alarm(self._connection, declared, at_ms)
         new = range(max(held.sequence + 1, batch.first), batch.last + 1)
         rows = ((batch.terminal, n, batch.bodies[n - batch.first], hashes[n - batch.first]) for n in new)
         self._connection.executemany(_INSERT_RECORD, rows)
@@ -252,14 +261,15 @@ class CollectorStore:
     def _compare(self, batch: Batch, hashes: list[bytes], newest: Head) -> None:
         """Whatever the batch says about rows already held must be what is held, and none may be one that was lost."""
         stated = dict(enumerate(hashes, batch.first))
-        stated[batch.first - 1] = batch.previous_hash
+        previous = previous_row(batch)
+        stated[previous] = batch.previous_hash
         stated.setdefault(batch.head_sequence, batch.head_hash)
         held = dict([genesis(batch.terminal)])
         query = (
             "SELECT sequence, hash FROM record"
-            " WHERE terminal = ? AND (sequence BETWEEN ? AND ? OR sequence = ?)"
+            " WHERE terminal = ? AND (sequence BETWEEN ? AND ? OR sequence IN (?, ?))"
         )
-        span = (batch.terminal, batch.first - 1, batch.last, batch.head_sequence)
+        span = (batch.terminal, batch.first, batch.last, previous, batch.head_sequence)
         held.update(self._connection.execute(query, span))
         for sequence in sorted(stated.keys() & held.keys()):
             if stated[sequence] != held[sequence]:

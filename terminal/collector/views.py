@@ -9,9 +9,9 @@ from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.enrolment import Enrolment, EnrolmentState
 from terminal.collector.proof import Proof
 from terminal.collector.recompute.ledger import LEDGER_FILE, LedgerReader, lag_of
+from terminal.recompute.rows import VerdictKind
 from terminal.collector.store import CollectorStore, SeenAlarm
 from terminal.collector.totals import Totals, total_of
-from terminal.recompute.rows import VerdictKind
 
 SHOWN_ALARMS = 1_000
 
@@ -52,18 +52,21 @@ class CollectorStatus:
     unresolved: int
     open_alarms: int
     newest_day: str | None
-    proven: int
-    unproven: int
-    differing: int
     recomputed: int
     """Decisions made again to the same bytes."""
-    decisions_differing: int
-    decisions_unproven: int
+    decided_otherwise: int
+    undecided: int
     """Decisions that could not be made again: `terminal collector verdicts` says why."""
     not_recomputed: int
     """Rows held that the follower has not come to."""
     not_recomputed_s: int
     """Since the oldest of them arrived, in seconds."""
+    proven: int
+    """Taps whose card proved them."""
+    unproven: int
+    """Taps that no card's proof stands behind."""
+    differing: int
+    """Taps of which the card's proof says something else than their row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +150,14 @@ class OperatorViews:
             unresolved=total.unresolved_open,
             open_alarms=self.store.open_alarms(),
             newest_day=self.books.newest_day(now_ms),
+            recomputed=verdicts.get(VerdictKind.RECOMPUTED, 0),
+            decided_otherwise=verdicts.get(VerdictKind.DIFFERING, 0),
+            undecided=verdicts.get(VerdictKind.UNPROVEN, 0),
+            not_recomputed=lag_rows,
+            not_recomputed_s=lag_s,
             proven=total.proven(Proof.PROVEN),
             unproven=total.unproven,
             differing=total.proven(Proof.DIFFERING),
-            recomputed=verdicts.get(VerdictKind.RECOMPUTED, 0),
-            decisions_differing=verdicts.get(VerdictKind.DIFFERING, 0),
-            decisions_unproven=verdicts.get(VerdictKind.UNPROVEN, 0),
-            not_recomputed=lag_rows,
-            not_recomputed_s=lag_s,
         )
 
     def day(self, day: str, by: By) -> DayView:

@@ -101,7 +101,8 @@ class DocumentFolder:
         """The document, and the tables beside it where it names any that are not kept yet."""
         if len(content) > MOST_REGION_BYTES:
             raise RegionDocumentError(
-                f"{source} is longer than {MOST_REGION_BYTES} bytes", "Give a region document as it was published."
+                f"{source} is longer than {MOST_REGION_BYTES} bytes",
+                "Give a region document as it was published.",
             )
         feed = _feed_of(content)
         tables = None if feed is None or (self.path / feed.sha256).is_file() else source.with_name(feed.file)
@@ -123,7 +124,8 @@ class DocumentFolder:
             create_file(self.path / name, content, SHARED)
         except OSError as error:
             raise CollectorError(
-                f"{self.path / name} cannot be written: {error.strerror}", "Check the folder's room and rights."
+                f"{self.path / name} cannot be written: {error.strerror}",
+                "Check the folder's room and rights.",
             ) from error
 
     def listed(self) -> list[KeptDocument]:
@@ -137,7 +139,9 @@ class DocumentFolder:
         except FileNotFoundError:
             return frozenset()
         except OSError as error:
-            raise CollectorError(f"{self.path} cannot be read: {error.strerror}", "Check its rights.") from error
+            raise CollectorError(
+                f"{self.path} cannot be read: {error.strerror}", "Check its rights."
+            ) from error
 
     def _known(self, name: str) -> KeptDocument:
         content = _read(self.path / name)
@@ -281,7 +285,8 @@ def _read(path: Path) -> bytes:
 def _require_own(name: str, content: bytes, folder: Path) -> None:
     if sha256(content).hexdigest() != name:
         raise CollectorError(
-            f"{folder / name} is not what its name says: it was changed", "Remove it and add the document again."
+            f"{folder / name} is not what its name says: it was changed",
+            "Remove it and add the document again.",
         )
 
 

@@ -243,9 +243,7 @@ class Stretch:
         day = self._calendar.day_of(record.at_ms)
         what = ",".join(one.what for one in deviations)
         found = {one.what: {"recorded": one.recorded, "recomputed": one.recomputed} for one in deviations}
-        self.differing.append(
-            FoundDiffering(self.terminal, sequence, day, self.mark.document, what, found)
-        )
+        self.differing.append(FoundDiffering(self.terminal, sequence, day, self.mark.document, what, found))
 
     def _count(self, record: Intent | CashSale, verdict: Verdict, times: int = 1) -> None:
         sum_minor = record.charge_minor if isinstance(record, Intent) else record.sum_minor

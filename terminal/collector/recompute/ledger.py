@@ -151,9 +151,7 @@ class LedgerReader:
 
     def document_at(self, terminal: int, sequence: int) -> str:
         """The hash of the region document in force at that row, as far as the rows before it say; empty for none."""
-        query = (
-            "SELECT document FROM in_force WHERE terminal = ? AND since <= ? ORDER BY since DESC LIMIT 1"
-        )
+        query = "SELECT document FROM in_force WHERE terminal = ? AND since <= ? ORDER BY since DESC LIMIT 1"
         return next((str(row[0]) for row in self._rows(query, terminal, sequence)), "")
 
     def documents_named(self) -> dict[str, int]:
@@ -302,10 +300,13 @@ class Ledger(LedgerReader):
         """The rows of `one` up to `through` have been decided again."""
         key = one.terminal, one.since, one.needs
         if through >= one.last:
-            self._connection.execute("DELETE FROM waiting WHERE terminal = ? AND since = ? AND needs = ?", key)
+            self._connection.execute(
+                "DELETE FROM waiting WHERE terminal = ? AND since = ? AND needs = ?", key
+            )
         else:
             self._connection.execute(
-                "UPDATE waiting SET first = ? WHERE terminal = ? AND since = ? AND needs = ?", (through + 1, *key)
+                "UPDATE waiting SET first = ? WHERE terminal = ? AND since = ? AND needs = ?",
+                (through + 1, *key),
             )
 
     def put_statements(self, rows: Iterable[Statement]) -> None:
@@ -344,4 +345,3 @@ def reported(path: Path) -> Iterator[None]:
             f"the ledger of recomputed rows {path} failed: {error}",
             "Check the disk. The records are safe; a ledger that is deleted is made again from them.",
         ) from error
-

@@ -69,7 +69,9 @@ class StoredRows:
             return dict(self._reader.execute("SELECT terminal, sequence FROM terminal"))
 
     def rows(self, terminal: int, after: int, limit: int) -> Sequence[tuple[int, bytes]]:
-        query = "SELECT sequence, body FROM record WHERE terminal = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+        query = (
+            "SELECT sequence, body FROM record WHERE terminal = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+        )
         with self._reported():
             return self._reader.execute(query, (terminal, after, limit)).fetchall()
 
