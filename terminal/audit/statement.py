@@ -64,7 +64,7 @@ class AuditTally(Struct, forbid_unknown_fields=True):
 class AuditLine(Struct, forbid_unknown_fields=True):
     """The facts of one terminal, currency, kind and state. `right` is what paid for a ride, the category of a meal, or
     the answer to a tap that wrote nothing. The facts of `proof`, and those of `decision`, add up to `facts` each, and
-    so does their money.
+    so does their money. What rows state beyond or short of what their cards say is in no sum but these two.
     """
 
     terminal: int
@@ -74,6 +74,8 @@ class AuditLine(Struct, forbid_unknown_fields=True):
     state: str
     facts: int = 0
     sum_minor: int = 0
+    overstated_minor: int = 0
+    understated_minor: int = 0
     payers: dict[str, int] = msgspec.field(default_factory=dict)
     proof: dict[str, AuditTally] = msgspec.field(default_factory=dict)
     decision: dict[str, AuditTally] = msgspec.field(default_factory=dict)
@@ -87,6 +89,8 @@ class AuditTotal(Struct, forbid_unknown_fields=True):
     currency: str
     facts: int = 0
     sum_minor: int = 0
+    overstated_minor: int = 0
+    understated_minor: int = 0
     proof: dict[str, AuditTally] = msgspec.field(default_factory=dict)
     decision: dict[str, AuditTally] = msgspec.field(default_factory=dict)
     beside: dict[str, AuditTally] = msgspec.field(default_factory=dict)
@@ -160,8 +164,8 @@ class AuditedDocument(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Supplement(Struct, frozen=True, forbid_unknown_fields=True):
-    """What came after an earlier audit of the same day, whose statement has this SHA-256: the rows, as (terminal, first,
-    last), and by how much counted facts and money changed, by currency. Terminals open then and complete now are
+    """What came after an earlier audit of the same day, whose statement has this SHA-256: the rows, as (terminal,
+    first, last), and by how much counted facts and money changed, by currency. Terminals open then and complete now are
     `closed`.
     """
 
@@ -259,6 +263,8 @@ def totals_of_lines(lines: tuple[AuditLine, ...]) -> tuple[AuditTotal, ...]:
             continue
         total.facts += line.facts
         total.sum_minor += line.sum_minor
+        total.overstated_minor += line.overstated_minor
+        total.understated_minor += line.understated_minor
         for mine, theirs in ((total.proof, line.proof), (total.decision, line.decision)):
             for name, tally in theirs.items():
                 mine.setdefault(name, AuditTally()).add(tally.facts, tally.sum_minor)

@@ -1,4 +1,4 @@
-"""`terminal collector audit` makes the audit of a service day, `terminal audit` repeats it elsewhere (docs/audit.md)."""
+"""`terminal collector audit` makes the audit of a day, `terminal audit` repeats it elsewhere (docs/audit.md)."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def verify(
     json: Json = False,
     language: ShownLang = "en",
 ) -> None:
-    """Repeat everything: chain, signatures, proofs, decisions, sums. Exit code 45: damaged or changed; 46: it differs."""
+    """Repeat all: chain, signatures, proofs, decisions, sums. Exit code 45: damaged or changed; 46: it differs."""
     from terminal.audit.making import verify_bundle
     from terminal.sync.identity import read_public_key
 
