@@ -13,6 +13,7 @@ import msgspec
 from terminal.app.config.settings import CollectorTable
 from terminal.app.station import IDENTITY_FILE
 from terminal.clock import Clock
+from terminal.decoding import SMALL_BYTES, decode_json, read_within
 from terminal.errors import KeyFileError
 from terminal.files import replace_file
 from terminal.journal.journal import Journal
@@ -104,7 +105,7 @@ def sync_client(
 def _passed_last(path: Path) -> int | None:
     """How many rows a batch carried that passed last, where fewer than all did."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Pace).rows
+        return decode_json(read_within(path, SMALL_BYTES), Pace).rows
     except (OSError, msgspec.DecodeError):
         return None  # the line is found out anew
 

@@ -33,6 +33,7 @@ from terminal.collector.identities import (
     revoked,
     used,
 )
+from terminal.decoding import SMALL_BYTES, decode_json, read_within
 from terminal.errors import CollectorError, KeyFileError
 from terminal.files import replace_file
 from terminal.sync.enrolment import (
@@ -47,7 +48,6 @@ from terminal.sync.sealed import can_be_sealed_to
 from terminal.sync.wire import RefusalCode
 
 CODE_GOOD_MS: Final = 24 * 3600 * 1000
-TRIES: Final = 5
 MOST_RECORD_BYTES: Final = 8 << 20
 
 
@@ -62,7 +62,6 @@ class EnrolmentState(StrEnum):
 class _Code(msgspec.Struct, frozen=True):
     code: str
     until_ms: int
-    tries: int = 0
     spent_by: str = ""
     """The signing key it enrolled, hex: the same keys have the same answer again."""
 
@@ -119,6 +118,12 @@ class Enrolment:
             self._code_path(terminal).unlink(missing_ok=True)
         return self._path(terminal)
 
+    def keys_of(self, terminal: int) -> list[Ed25519PublicKey]:
+        """Every signing key that `terminal` ever had, the newest first: signatures are verified with them, nothing is
+        uploaded. May raise `KeyFileError`.
+        """
+        return [keys.key for keys in reversed(self.record_of(terminal).ever)]
+
     def revoke(self, terminal: int, at_ms: int = 0) -> bool:
         """Let `terminal` upload no more, and no code enrol it; whether it could."""
         with self._changing():
@@ -162,7 +167,8 @@ class Enrolment:
     def redeem(self, request: EnrolmentRequest, now_ms: int) -> Granted | RefusalCode:
         """Put the keys of a request in force that proves the code and the keys; why not, where it is not believed.
 
-        A code is spent by success, by time, and by `TRIES` wrong proofs. Raises `KeyFileError` or `CollectorError`.
+        A code is spent by success and by time, never by wrong proofs: anybody can send those, and 80 random bits are
+        not guessed (docs/adr/0041-strangers.md). Raises `KeyFileError` or `CollectorError`.
         """
         with self._changing():
             code = self._code_of(request, now_ms)
@@ -185,15 +191,10 @@ class Enrolment:
         """The code that the request proves, and why it does not count: said only to one who has it."""
         path = self._code_path(request.terminal)
         try:
-            code = msgspec.json.decode(path.read_bytes(), type=_Code)
+            code = decode_json(read_within(path, SMALL_BYTES), _Code)
         except (OSError, msgspec.DecodeError):
             return RefusalCode.CODE_REFUSED
         if not hmac.compare_digest(code_proof(code.code, request), request.proof):
-            tries = code.tries + 1
-            if tries < TRIES:
-                self._keep_code(request.terminal, msgspec.structs.replace(code, tries=tries))
-            else:
-                path.unlink(missing_ok=True)
             return RefusalCode.CODE_REFUSED
         if now_ms > code.until_ms:
             path.unlink(missing_ok=True)
@@ -300,11 +301,10 @@ def _proven(keys: PublicKeys, signature: str, digest: bytes, at_ms: int) -> KeyS
 
 def _read(path: Path) -> TerminalRecord:
     try:
-        with path.open("rb") as file:
-            return msgspec.json.decode(file.read(MOST_RECORD_BYTES), type=TerminalRecord)
+        return decode_json(read_within(path, MOST_RECORD_BYTES), TerminalRecord)
     except OSError as error:
         raise KeyFileError(f"keys of a terminal {path}: {error.strerror}", "Check its rights.") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         raise KeyFileError(f"{path} holds no keys of a terminal", "Enrol that terminal again.") from error
 
 

@@ -7,7 +7,7 @@ this journal has, with the very hash it has there. Anything else changes nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -22,7 +22,7 @@ from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer, signed_digest
 from terminal.journal.database import row_changed
 from terminal.journal.journal import Journal
-from terminal.journal.writer import Job
+from terminal.journal.reader import Row
 from terminal.sync.address import TlsFiles
 from terminal.sync.exchange import WAIT, Answer, CollectorLink, LinkCut, LinkTooSlow
 from terminal.sync.failures import (
@@ -99,8 +99,7 @@ class SyncClient:
         self._goes_on = False
         """The exchange failed in a way that the next one of this run may not."""
         self._through = journal.acknowledged_through
-        """What the collector confirmed; the journal may be a flush behind."""
-        self._noted: Job | None = None
+        """The newest row of this journal that the collector confirmed."""
         self._greeted = False
         self._said_last_words = False
         self._retry_after_s: float | None = None
@@ -140,7 +139,7 @@ class SyncClient:
             batches += 1
             if progress:
                 progress(self._through, self._journal.head.sequence)
-        self._settle()
+        self._journal.settle()
         return SyncReport(
             uploaded,
             batches,
@@ -165,12 +164,6 @@ class SyncClient:
 
     def _unsent(self) -> bool:
         return self._journal.head.sequence > self._through or self._resend_after is not None
-
-    def _settle(self) -> None:
-        """Wait until the newest acknowledgement is on the disk; raises `JournalError` when one could not be noted."""
-        noted, self._noted = self._noted, None
-        if noted is not None:
-            noted.wait()
 
     def _exchange(self) -> int:
         """Upload one batch and take in its acknowledgement; return how many rows it carried."""
@@ -219,8 +212,11 @@ class SyncClient:
             raise row_changed(journal.path, after)
         head = journal.head  # taken first: a row may be readable a moment before it is known as the head
         rows = journal.rows(after, min(self._size.rows, head.sequence - after))
+        rows = rows[: _consecutive(rows)]
         bodies = tuple(row.body for row in rows)
-        previous, at_ms = Head(after, previous_hash), unix_ms(self._clock.now())
+        # Behind numbers that were passed over a batch begins with the row that says so (T-63).
+        previous = Head(rows[0].sequence - 1 if rows else after, previous_hash)
+        at_ms = unix_ms(self._clock.now())
         return self._build(previous, bodies, head, at_ms), rows[-1].hash if rows else previous_hash
 
     def _last_words(self, after: int) -> Batch | None:
@@ -259,16 +255,17 @@ class SyncClient:
 
     def _take(self, ack: Ack, batch: Batch, last_hash: bytes) -> None:
         journal = self._journal
-        if ack.through > self._through:
+        through = journal.standing_for(ack.through)
+        if through > self._through:
             at_ms = unix_ms(self._clock.now())
             signed = batch.checkpoint(last_hash) if batch.bodies else None
-            self._settle()  # its flush ran beside this exchange, and the next one's will run beside the next
-            self._noted = journal.begin_acknowledge(ack.through, ack.head_hash, at_ms, signed)
-            self._through = ack.through
+            own = ack.head_hash if through == ack.through else journal.hash_at(through) or b""
+            journal.take_acknowledgement(through, own, at_ms, signed)
+            self._through = through
         if ack.through < batch.last:
             what = f"the collector confirmed row {ack.through} of {batch.last} sent"
             raise CollectorError(what, WAIT, SyncFault.INCOMPLETE)
-        caught_up = ack.through >= self._through
+        caught_up = through >= self._through
         self._resend_after = None if caught_up else ack.through
 
     def _trusted(self, ack: Ack) -> Ack:
@@ -286,8 +283,10 @@ class SyncClient:
                 "Messages are being replayed: check the network.",
                 SyncFault.NOT_TRUSTED,
             )
-        head = journal.head
-        self._confirmed_through = max(self._confirmed_through, ack.through)
+        head, through = journal.head, journal.standing_for(ack.through)
+        self._confirmed_through = max(self._confirmed_through, through)
+        if through != ack.through:  # a row that is known to be lost here, and the collector has it
+            return ack
         if ack.through > head.sequence:
             self._confess(head)
             raise CollectorContradicts(
@@ -349,6 +348,11 @@ def _no_acknowledgement(answer: Answer, batch: Batch, error: Malformed) -> Colle
         NOT_A_COLLECTOR,
         SyncFault.NOT_UNDERSTOOD,
     )
+
+
+def _consecutive(rows: Sequence[Row]) -> int:
+    """How many of `rows`, from the first, have consecutive numbers."""
+    return next((n for n, row in enumerate(rows) if row.sequence != rows[0].sequence + n), len(rows))
 
 
 def _signed_now(ack: Ack, batch: Batch, sent_before: int, took_s: float) -> bool:

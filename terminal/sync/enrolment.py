@@ -28,6 +28,7 @@ from msgspec import Meta
 
 from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.codes import SyncFault
+from terminal.decoding import SMALL_BYTES, decode_json
 from terminal.errors import CollectorError
 from terminal.sync.credentials import TerminalKeys
 from terminal.sync.exchange import Answer, RequestLink
@@ -216,8 +217,8 @@ def _reply(answer: Answer, terminal: int) -> IdentityReply:
     if answer.status != 201:
         raise _refused(answer, terminal)
     try:
-        return msgspec.json.decode(answer.body, type=IdentityReply)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return decode_json(answer.body, IdentityReply, SMALL_BYTES)
+    except msgspec.DecodeError as error:
         raise CollectorError(
             f"the collector's answer is none to an enrolment: {printable(str(error))}",
             "Check that the address is that of a collector.",
@@ -241,7 +242,7 @@ def _certified(keys: TerminalKeys, sealed: bytes, digest: bytes) -> TerminalKeys
     from cryptography import x509  # noqa: PLC0415 no tap waits for it
 
     try:
-        found = msgspec.json.decode(open_sealed(keys.sealing, sealed, digest), type=Certified)
+        found = decode_json(open_sealed(keys.sealing, sealed, digest), Certified, SMALL_BYTES)
         made = x509.load_pem_x509_certificate(found.certificate.encode("ascii"))
         fits = made.public_key() == keys.tls.public_key()
     except (NotSealedToUs, msgspec.DecodeError, ValueError) as error:

@@ -11,9 +11,8 @@ import ssl
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from terminal.codes import SyncFault
+from terminal.decoding import SMALL_BYTES, decode_json
 from terminal.errors import CollectorError
 from terminal.sync.exchange import WAIT, Answer, LinkCut, LinkTooSlow
 from terminal.sync.wire import Refusal, RefusalCode
@@ -42,9 +41,9 @@ OUR_ALERTS: Final = (
 def refusal_in(answer: Answer) -> Refusal | None:
     """The collector's own refusal; None for what somebody else answers."""
     try:
-        refusal = msgspec.json.decode(answer.body, type=Refusal)
+        refusal = decode_json(answer.body, Refusal, SMALL_BYTES)
         RefusalCode(refusal.error)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
+    except ValueError:
         return None
     return refusal
 

@@ -1,7 +1,7 @@
 """The terminal's identity through the years: new keys before the certificate ends, and nothing lost by a power cut.
 
     terminal.key        the keys in use, with their certificate
-    terminal.renewal    keys that were asked for and are not certified yet
+    renewal.key         keys that were asked for and are not certified yet
 
 New keys are on the disk before they are asked for. Whatever ends a renewal early, the next one asks for the same keys
 and gets the same answer; until then the keys in use go on working. Certified keys take the place of those in use in one
@@ -23,7 +23,7 @@ from terminal.codes import SyncFault
 from terminal.errors import CollectorError, KeyFileError
 from terminal.sync.credentials import TerminalKeys, keep_keys, load_keys, load_or_make_keys
 
-RENEWAL_FILE: Final = "terminal.renewal"
+RENEWAL_FILE: Final = "renewal.key"
 LEFT_SHARE: Final = 3
 """Renewed when one part of so many of the certificate's life is left."""
 LOOK_S: Final = 60.0

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from terminal.collector.certify import LIFE, Authority, as_der
-from terminal.collector.enrolment import CODE_GOOD_MS, TRIES, Enrolment, EnrolmentState, Granted, short_of
+from terminal.collector.enrolment import CODE_GOOD_MS, Enrolment, EnrolmentState, Granted, short_of
 from terminal.collector.identities import RENEWABLE_MS
 from terminal.errors import CollectorError, KeyFileError
 from terminal.journal.records import Started
@@ -108,20 +108,20 @@ def test_the_same_request_again_has_the_same_answer(enrolment):
     assert enrolment.redeem(request, 3) is RefusalCode.CODE_REFUSED
 
 
-def test_a_code_is_spent_by_time_by_guessing_and_by_a_newer_one(enrolment):
+def test_a_code_is_spent_by_time_and_by_a_newer_one_never_by_guesses(enrolment):
     old = enrolment.make_code(7, 0)
     code = enrolment.make_code(7, 0)
     assert enrolment.redeem(enrolment_request(7, KEYS, old), 1) is RefusalCode.CODE_REFUSED
-    for _ in range(TRIES - 2):
+    for _ in range(3):
         guess = enrolment_request(7, KEYS, new_code())
         assert enrolment.redeem(guess, 1) is RefusalCode.CODE_REFUSED
     assert isinstance(enrolment.redeem(enrolment_request(7, KEYS, code), 1), Granted)
     late = enrolment_request(7, KEYS, enrolment.make_code(7, 0))
     assert enrolment.redeem(late, CODE_GOOD_MS + 1) is RefusalCode.CODE_EXPIRED
     guessed = enrolment.make_code(7, 0)
-    for _ in range(TRIES):
+    for _ in range(50):
         enrolment.redeem(enrolment_request(7, KEYS, new_code()), 1)
-    assert enrolment.redeem(enrolment_request(7, KEYS, guessed), 1) is RefusalCode.CODE_REFUSED
+    assert isinstance(enrolment.redeem(enrolment_request(7, KEYS, guessed), 1), Granted)
 
 
 def test_no_code_or_a_broken_one(enrolment):
@@ -131,7 +131,7 @@ def test_no_code_or_a_broken_one(enrolment):
     assert enrolment.redeem(request, 0) is RefusalCode.CODE_REFUSED
 
 
-def test_whoever_sends_keys_must_have_all_three(enrolment):
+def test_all_three_keys_must_be_the_senders_own(enrolment):
     """With the right code, but one key after the other not its own."""
     thief = make_keys()
     own, others = public_part(7, KEYS), public_part(7, thief)
@@ -146,7 +146,8 @@ def test_whoever_sends_keys_must_have_all_three(enrolment):
         keys = msgspec.structs.replace(own, **{name: value})
         asked = enrolment_request(7, KEYS, code)
         bare = msgspec.structs.replace(asked, keys=keys)
-        assert enrolment.redeem(bare, 1) is RefusalCode.CODE_REFUSED, "the proof covers the keys"
+        covered = RefusalCode.KEYS_UNPROVEN if name == "request" else RefusalCode.CODE_REFUSED
+        assert enrolment.redeem(bare, 1) is covered, "the proof covers the keys"
         signed = msgspec.structs.replace(bare, signature=KEYS.sign(bare.digest).hex())
         proven = msgspec.structs.replace(signed, proof=_proof(code, signed))
         assert enrolment.redeem(proven, 1) is RefusalCode.KEYS_UNPROVEN, name
@@ -300,14 +301,16 @@ def test_a_replaced_key_keeps_the_history(town, asking):
     assert town.send(seven) == 403
 
 
-def test_a_refused_enrolment_says_why_and_a_guess_is_an_alarm(town, asking):
+def test_a_refused_enrolment_says_why_and_a_guess_is_a_strangers(town, asking):
     with pytest.raises(CollectorError, match="code_refused"):
         enrol(asking, 7, KEYS, new_code())
-    assert town.alarms() == [("enrolment_refused", 7, 0)]
+    assert town.alarms() == []
+    counted = [("enrolment_refused", "10.0.0.1", 7, "code_refused", 1)]
+    assert town.strangers() == counted
     code = town.collector.enrolment.make_code(7, town.clock.now_ms - CODE_GOOD_MS - 1)
     with pytest.raises(CollectorError, match=r"code_expired.*good for a day"):
         enrol(asking, 7, KEYS, code)
-    assert len(town.alarms()) == 1, "who has the code is no stranger"
+    assert town.strangers() == counted, "who has the code is no stranger"
 
 
 @pytest.mark.parametrize("path", [ENROLMENTS_PATH, RENEWALS_PATH])

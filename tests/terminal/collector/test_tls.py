@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from terminal.app.station import open_journal
 from terminal.collector.enrolment import Enrolment
-from terminal.collector.store import CollectorStore
 from terminal.collector.tls import NO_TERMINAL, whose
 from terminal.journal.records import Started
 from terminal.sync.address import TlsFiles
@@ -122,10 +121,11 @@ def test_only_the_terminals_own_certificate_opens_the_way(run, tmp_path, operato
         ) as client:
             assert client.get(f"{url}/operator/v1/status").status_code == 200
             assert client.get(f"{url}/v1/health").status_code == 200
-    store = CollectorStore(tmp_path / "collector/collector.db")
-    alarms = [alarm.detail for alarm in store.alarms() if alarm.kind == "wrong_certificate"]
-    store.close()
-    assert alarms == ["other_certificate owner=0"]
+            token = (tmp_path / "collector/operator.token").read_text().strip()
+            as_operator = {"authorization": f"Bearer {token}"}
+            counts = client.get(f"{url}/operator/v1/strangers", headers=as_operator).json()
+    found = {(each["kind"], each["terminal"], each["detail"]): each["times"] for each in counts}
+    assert found == {("wrong_certificate", 7, "other_certificate owner=0"): 1}
 
 
 class Killed(Exception):
@@ -165,7 +165,7 @@ def test_the_power_goes_at_any_step_of_a_renewal(run, tmp_path, operator, monkey
         draft = identity.asked_for()
         keep_keys(path, collector_ask(url, operator.path, 7, collector_key)(draft, identity.keys))
         assert OwnIdentity(path).keys.name == draft.name != before.name, "adopted, the draft still there"
-        assert not (tmp_path / "state/terminal.renewal").exists()
+        assert not (tmp_path / "state/renewal.key").exists()
         assert run("identity", "renew", *NUMBERED, *where).returncode == 0
         assert run("sync", *NUMBERED, *where).returncode == 0
         assert run("journal", "verify", "--state", "state").returncode == 0
