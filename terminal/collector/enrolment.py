@@ -101,7 +101,7 @@ class Enrolment:
     def redeem(self, request: EnrolmentRequest, now_ms: int) -> str | None:
         """Enrol the key of a request that proves the code; return the code, None when it is not to be believed.
 
-        A code is spent by success and by time, never by wrong proofs: anybody can send those, and 80 random bits are
+        A code is spent by success and by time, never by wrong proofs: any sender can make those up, and 80 random bits are
         not guessed (docs/adr/0041-strangers.md).
         """
         path = self._path(request.terminal, "code")

@@ -51,7 +51,7 @@ def test_a_code_enrols_one_terminal_once(enrolment):
     assert enrolment.numbers() == [7]
 
 
-def test_a_code_is_spent_by_time_by_guessing_and_by_a_newer_one(enrolment):
+def test_a_code_is_spent_by_time_and_a_newer_one_and_never_by_guesses(enrolment):
     old = enrolment.make_code(7, 0)
     code = enrolment.make_code(7, 0)
     assert enrolment.redeem(request(old), 1) is None
