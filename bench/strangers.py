@@ -244,10 +244,12 @@ def own_beside_strangers(idle: int = IDLE, slow: int = SLOW, uploads: int = UPLO
             process.stdout.close()
     alone = max(p99 for _, p99 in quiet)
     refused = sum(n for status, n in own.statuses.items() if status != 200)
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     note = (
-        f"{idle} idle, {slow} slow from {ADDRESSES} addresses, {ended.value} ended and back; p99 {beside[1]:.1f} ms"
-        f" against {alone:.1f} ms, median {beside[0]:.1f} against {min(m for m, _ in quiet):.1f} ms;"
-        f" collector {resident_mb:.0f} MB, {cpu_share:.0%} of a core beside them; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+        f"{idle} idle, {slow} slow from {ADDRESSES} addresses, {ended.value} ended and back;"
+        f" p99 {beside[1]:.1f} ms against {alone:.1f} ms,"
+        f" median {beside[0]:.1f} against {min(median for median, _ in quiet):.1f} ms;"
+        f" collector {resident_mb:.0f} MB, {cpu_share:.0%} of a core beside them; {load}"
     )
     yield at_most("own upload beside strangers, p99", beside[1] / alone, "times", LIMIT, note)
     yield at_most("own uploads refused beside strangers", refused, "uploads", 0)

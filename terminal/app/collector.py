@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +18,7 @@ from terminal.app.uplink import COLLECTOR_KEY_FILE
 from terminal.collector.service import PUBLIC_KEY_FILE, TERMINALS_FOLDER
 from terminal.decoding import SMALL_BYTES, decode_json
 from terminal.errors import CollectorError
+from terminal.files import open_own
 from terminal.sync.identity import load_or_create_key, public_path
 
 START_S: Final = 20.0
@@ -63,6 +67,7 @@ def start_collector(
         "collector",
         "--json",
         "--any-clock",
+        "--no-recompute",
         "--port",
         "0",
         "--folder",
@@ -72,7 +77,8 @@ def start_collector(
     if registry is not None:
         command += ["--registry", str(registry)]
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOG).open("wb") as log:
+    with os.fdopen(open_own(folder / LOG), "wb") as log:
+        log.truncate()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)  # noqa: S603 our own program
     try:
         return process, _address(process, folder / LOG)
@@ -112,3 +118,11 @@ def report(url: str) -> dict[str, Any]:
         if found["behind"] == 0:
             return found
     raise CollectorError(f"the books of {url} stay {found['behind']} records behind", "See its log.")
+
+
+def asked_to_end() -> Callable[[], bool]:
+    """Whether SIGTERM or Ctrl-C has come since this was called."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    return asked.is_set

@@ -112,7 +112,7 @@ def report(
     day: Annotated[
         str, typer.Option(help="Service day (2026-09-15); default: the newest that has begun.")
     ] = "",
-    by: Annotated[str, typer.Option(help="Grouping: terminal, route, school or funder.")] = "terminal",
+    by: Annotated[str, typer.Option(help="Grouping: terminal, route, school, funder or proof.")] = "terminal",
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     json: Json = False,
     as_csv: Csv = False,
@@ -122,7 +122,9 @@ def report(
     from terminal.collector.days import By
 
     if by not in list(By):
-        raise TerminalError(f"a day cannot be broken down by {by}", "Give terminal, route, school or funder.")
+        raise TerminalError(
+            f"a day cannot be broken down by {by}", "Give terminal, route, school, funder or proof."
+        )
     with views_of(folder) as views:
         found = views.day(day or views.books.newest_day(_now_ms()) or "", By(by))
     if json:

@@ -3,6 +3,7 @@
     7.pub       the key of terminal 7: it may upload
     7.code      a one-time code that lets terminal 7 put its key there itself (readable by the owner only)
     7.revoked   the last key of terminal 7, which may not upload any more
+    7-….former  a key that terminal 7 had before, under the beginning of its SHA-256: what it signed stays to be verified
 
 A terminal that gets another key, because its hardware was replaced, stays the same terminal: its records are held
 under its number, and its new journal must continue where the old one ended.
@@ -20,7 +21,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from terminal.decoding import SMALL_BYTES, decode_json, read_within
-from terminal.errors import CollectorError
+from terminal.errors import CollectorError, KeyFileError
 from terminal.files import replace_file
 from terminal.sync.enrolment import EnrolmentRequest, new_code, request_proof
 from terminal.sync.identity import read_public_key, write_public_key
@@ -62,10 +63,33 @@ class Enrolment:
 
     def enrol(self, terminal: int, key: Ed25519PublicKey) -> Path:
         """Let `terminal` upload with `key` and with no other; return its file. May raise `KeyFileError`."""
+        self._keep_former(terminal)
         write_public_key(self._path(terminal), key)
         self._path(terminal, "revoked").unlink(missing_ok=True)
         self._path(terminal, "code").unlink(missing_ok=True)
         return self._path(terminal)
+
+    def keys_of(self, terminal: int) -> list[Ed25519PublicKey]:
+        """Every key that `terminal` ever had, the newest first: signatures are verified with them, nothing is uploaded.
+        May raise `KeyFileError`.
+        """
+        former = sorted(self.directory.glob(f"{terminal}-*.former"))
+        found = {key.public_bytes_raw(): key for key in self._held(terminal)}
+        found |= {key.public_bytes_raw(): key for key in map(read_public_key, former)}
+        return list(found.values())
+
+    def _keep_former(self, terminal: int) -> None:
+        try:
+            held = self._held(terminal)
+        except KeyFileError:
+            return  # what lies there is no key, so nothing was ever signed with it
+        for former in held:
+            write_public_key(self._path(terminal, f"{short_of(former)}.former", "-"), former)
+
+    def _held(self, terminal: int) -> list[Ed25519PublicKey]:
+        """The key with which it uploads, or did until it was revoked."""
+        paths = (self._path(terminal), self._path(terminal, "revoked"))
+        return [read_public_key(path) for path in paths if path.exists()]
 
     def revoke(self, terminal: int) -> bool:
         """Let `terminal` upload no more, and no code enrol it; whether it could."""
@@ -101,8 +125,8 @@ class Enrolment:
     def redeem(self, request: EnrolmentRequest, now_ms: int) -> str | None:
         """Enrol the key of a request that proves the code; return the code, None when it is not to be believed.
 
-        A code is spent by success and by time, never by wrong proofs: any sender can make those up, and 80 random bits are
-        not guessed (docs/adr/0041-strangers.md).
+        A code is spent by success and by time, never by wrong proofs: any sender can make those up, and 80 random
+        bits are not guessed (docs/adr/0041-strangers.md).
         """
         path = self._path(request.terminal, "code")
         try:
@@ -130,8 +154,8 @@ class Enrolment:
                 "Check the folder and its rights.",
             ) from error
 
-    def _path(self, terminal: int, kind: str = "pub") -> Path:
-        return self.directory / f"{terminal}.{kind}"
+    def _path(self, terminal: int, kind: str = "pub", joint: str = ".") -> Path:
+        return self.directory / f"{terminal}{joint}{kind}"
 
 
 def short_of(key: Ed25519PublicKey) -> str:

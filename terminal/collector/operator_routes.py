@@ -14,7 +14,7 @@ import hmac
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -41,13 +41,15 @@ from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
 from terminal.collector.gate import Gate, body_of, respond
 from terminal.collector.intake import Reply
+from terminal.collector.proof import Proof
 from terminal.collector.store import BY_OPERATOR, Operation, OperationCode
 from terminal.collector.strangers import STRANGE_KINDS
 from terminal.collector.terminal_routes import JSON
+from terminal.collector.totals import ProofSum, total_of
 from terminal.collector.views import SHOWN_ALARMS, OperatorViews
 from terminal.decoding import decode_json
 from terminal.errors import CollectorError
-from terminal.operations.text_format import CONTENT_TYPE, Family, gauge, render
+from terminal.operations.text_format import CONTENT_TYPE, Family, Sample, gauge, render
 
 PREFIX: Final = "/operator"
 METRICS_PATH: Final = "/metrics"
@@ -316,6 +318,7 @@ METRIC_PREFIX: Final = "resident_collector_"
 
 def collector_metrics(views: OperatorViews, callers: Callers, now_ms: int) -> list[Family]:
     """Everything that is known now. Raises `CollectorError`."""
+    proofs = total_of(views.books.totals().values()).proofs
     status, states = views.status(now_ms), views.store.terminals()
     silent_ms = max((now_ms - state.received_at_ms for state in states), default=0)
     said_unsent = sum(max(0, state.stated_head - state.sequence) for state in states)
@@ -335,7 +338,45 @@ def collector_metrics(views: OperatorViews, callers: Callers, now_ms: int) -> li
         gauge(f"{METRIC_PREFIX}newest_rows", "Sum of the newest row held of each terminal.", status.records),
         gauge(f"{METRIC_PREFIX}stated_unsent_rows", "Rows terminals said they still had.", said_unsent),
         gauge(f"{METRIC_PREFIX}unbooked_rows", "Rows held and not yet counted in the books.", status.behind),
+        gauge(
+            f"{METRIC_PREFIX}decisions",
+            "Decisions made again, by what was found.",
+            {
+                "recomputed": status.recomputed,
+                "differing": status.decided_otherwise,
+                "unproven": status.undecided,
+            },
+            "verdict",
+        ),
+        gauge(
+            f"{METRIC_PREFIX}not_recomputed_rows",
+            "Rows held and not yet recomputed.",
+            status.not_recomputed,
+        ),
+        gauge(
+            f"{METRIC_PREFIX}not_recomputed_seconds",
+            "Since the oldest of them arrived.",
+            status.not_recomputed_s,
+        ),
         gauge(f"{METRIC_PREFIX}unresolved_taps", "Taps with unknown end.", status.unresolved),
+        gauge(
+            f"{METRIC_PREFIX}committed_taps",
+            "Committed taps by what proves them.",
+            {proof.value: sum(one.taps for one in proofs.get(proof, {}).values()) for proof in Proof},
+            "proof",
+        ),
+        Family(
+            f"{METRIC_PREFIX}charged_minor",
+            "gauge",
+            "What counts of them, in minor units of the currency.",
+            _money(proofs, "charged_minor"),
+        ),
+        Family(
+            f"{METRIC_PREFIX}overstated_minor",
+            "gauge",
+            "What rows state beyond what their cards say, in minor units of the currency; counted nowhere.",
+            _money(proofs, "overstated_minor"),
+        ),
         gauge(f"{METRIC_PREFIX}open_alarms", "Open alarms.", dict(open_alarms), "kind"),
         gauge(
             f"{METRIC_PREFIX}strange_attempts", "Refused without a good signature.", dict(attempts), "kind"
@@ -358,3 +399,11 @@ def collector_metrics(views: OperatorViews, callers: Callers, now_ms: int) -> li
             shutil.disk_usage(views.store.path.parent).free,
         ),
     ]
+
+
+def _money(proofs: Mapping[str, Mapping[str, ProofSum]], name: str) -> tuple[Sample, ...]:
+    return tuple(
+        Sample(getattr(one, name), {"proof": proof, "currency": currency})
+        for proof, sums in sorted(proofs.items())
+        for currency, one in sorted(sums.items())
+    )

@@ -2,6 +2,8 @@
 
 FOLDER/collector.db        records, receipts, terminals, alarms
 FOLDER/books.db            what they add up to; made again when deleted
+FOLDER/recomputed.db       what was found when decisions were made again; made again when deleted
+FOLDER/documents/          what decisions are made from, each file under its SHA-256
 FOLDER/collector.key       made at the first start; never leaves the machine
 FOLDER/collector.pub       copy it to every terminal (enrolment with a code does that)
 FOLDER/operator.token      made at the first start; lets programs and browsers see and do what an operator may
@@ -17,6 +19,7 @@ service is ready, alive while its loop runs, and stopping."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import signal
 import ssl
@@ -45,6 +48,7 @@ from terminal.collector.gate import gate_of
 from terminal.collector.intake import Intake
 from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
 from terminal.collector.operator_routes import OperatorSide
+from terminal.collector.recompute.run import FollowerProcess
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import CollectorStore
 from terminal.collector.strangers import Strangers
@@ -54,6 +58,7 @@ from terminal.collector.watch import WatchLimits, watch
 from terminal.errors import CollectorError
 from terminal.files import create_file
 from terminal.journal.lock import FileLock
+from terminal.keys.file import require_private
 from terminal.operations import notify
 from terminal.operations.notify import PINGS_PER_DEADLINE, ServiceManager
 from terminal.sync.identity import load_or_create_key
@@ -64,6 +69,7 @@ PUBLIC_KEY_FILE: Final = "collector.pub"
 TOKEN_FILE: Final = "operator.token"  # noqa: S105 the name of the file
 TERMINALS_FOLDER: Final = "terminals"
 DEFAULT_PORT: Final = 8470
+log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +82,17 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowerOptions:
+    """Of the follower that recomputes, a child of this process. `keys` has the list key of grants."""
+
+    keys: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CollectorSettings:
     """`folder` as above. `registry` (optional) lets the books check the cards' own proofs. Port 0: any free one.
-
-    `proxies` are the addresses or networks of proxies: their X-Forwarded-For is believed, no other's.
+    `proxies` are the addresses or networks of proxies: their X-Forwarded-For is believed, no other's. Without
+    `recompute` decisions are not made again.
     """
 
     folder: Path
@@ -90,6 +103,7 @@ class CollectorSettings:
     limits: Limits = field(default_factory=Limits)
     watch: WatchLimits = field(default_factory=WatchLimits)
     tls: Tls | None = None
+    recompute: FollowerOptions | None = None
     shares: ConnectionShares = field(default_factory=ConnectionShares)
     proxies: tuple[str, ...] = ()
 
@@ -100,6 +114,12 @@ class CollectorSettings:
     @property
     def public_key(self) -> Path:
         return self.folder / PUBLIC_KEY_FILE
+
+    @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """What no other user of the machine may read. The database and the books are made so."""
+        own = (self.folder / KEY_FILE, self.folder / TOKEN_FILE)
+        return own if self.tls is None else (*own, self.tls.key)
 
     @property
     def on_loopback(self) -> bool:
@@ -128,15 +148,30 @@ def run(settings: CollectorSettings, on_ready: Callable[[str], None], clock: Clo
         scheme = "https" if settings.tls else "http"
         app = collector.app(lambda: on_ready(f"{scheme}://{host}:{port}"))
         server = FrontServer(_config(settings, app), listening, collector.gate.callers)
+        follower = _follower(settings)
         # uvicorn hands the signal on to the handler it found; ours lets the process end well.
         before = {
             number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
+            if follower is not None:
+                follower.start()
             server.run()
         finally:
+            if follower is not None:
+                follower.stop()
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _follower(settings: CollectorSettings) -> FollowerProcess | None:
+    """What decides again, in a process of its own: the intake never waits for it."""
+    options, books = settings.recompute, settings.books
+    if options is None:
+        return None
+    days = ("--zone", books.zone, "--day-ends-at", str(books.day_ends_at))
+    keys = () if options.keys is None else ("--keys", str(options.keys))
+    return FollowerProcess(("--folder", str(settings.folder), *days, *keys, "--child"), log.warning)
 
 
 def _config(settings: CollectorSettings, app: Starlette) -> uvicorn.Config:
@@ -181,6 +216,7 @@ class Collector:
                 "Stop it, or choose another folder.",
             )
         self._lock = lock
+        require_private(*settings.secret_files)
         self._settings = settings
         self._clock = clock
         self._key = load_or_create_key(settings.folder / KEY_FILE)

@@ -24,9 +24,10 @@ import msgspec
 
 from terminal.collector import alarms, strangers
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
-from terminal.collector.restoring import lost_by_restoring
+from terminal.collector.restoring import declared_gap, previous_row
 from terminal.collector.strangers import StrangerCount, reduced
 from terminal.errors import CollectorDamaged, CollectorError
+from terminal.files import make_own
 from terminal.journal.chain import Head, genesis
 from terminal.journal.database import SQLITE_FAULTS, cannot_be_written, means_damage, said_of, transaction
 from terminal.sync.wire import Batch, RefusalCode, encode
@@ -160,7 +161,14 @@ class BatchRefused(Exception):
 
 
 def connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
-    """Open a database of the collector; every one is opened here (the storm's disk counts on it)."""
+    """Open a database of the collector; every one is opened here (the storm's disk counts on it). One that is made is
+    its owner's alone; a link in its place is not followed. Raises `sqlite3.Error`.
+    """
+    if not uri:
+        try:
+            make_own(Path(path))
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{error.strerror}") from error
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, uri=uri)
 
 
@@ -220,14 +228,15 @@ class CollectorStore:
 
     def _receive(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Head:
         held = self._held(batch.terminal)
+        declared = declared_gap(batch, held) if batch.first > held.sequence else None
         if batch.first > held.sequence + 1:
-            lost = lost_by_restoring(batch, held)
-            if lost is None:
+            if declared is None:
                 detail = detail_of(AlarmCause.ROWS_MISSING, first=held.sequence + 1, last=batch.first - 1)
                 alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
                 raise BatchRefused(RefusalCode.GAP, alarm, "send from there", wants=held.sequence + 1)
-            alarms.raise_alarm(self._connection, lost, at_ms)
         self._compare(batch, hashes, held)
+        if declared is not None:
+            alarms.raise_alarm(self._connection, declared, at_ms)
         new = range(max(held.sequence + 1, batch.first), batch.last + 1)
         rows = ((batch.terminal, n, batch.bodies[n - batch.first], hashes[n - batch.first]) for n in new)
         self._connection.executemany(_INSERT_RECORD, rows)
@@ -255,14 +264,15 @@ class CollectorStore:
     def _compare(self, batch: Batch, hashes: list[bytes], newest: Head) -> None:
         """Whatever the batch says about rows already held must be what is held, and none may be one that was lost."""
         stated = dict(enumerate(hashes, batch.first))
-        stated[batch.first - 1] = batch.previous_hash
+        previous = previous_row(batch)
+        stated[previous] = batch.previous_hash
         stated.setdefault(batch.head_sequence, batch.head_hash)
         held = dict([genesis(batch.terminal)])
         query = (
             "SELECT sequence, hash FROM record"
-            " WHERE terminal = ? AND (sequence BETWEEN ? AND ? OR sequence = ?)"
+            " WHERE terminal = ? AND (sequence BETWEEN ? AND ? OR sequence IN (?, ?))"
         )
-        span = (batch.terminal, batch.first - 1, batch.last, batch.head_sequence)
+        span = (batch.terminal, batch.first, batch.last, previous, batch.head_sequence)
         held.update(self._connection.execute(query, span))
         for sequence in sorted(stated.keys() & held.keys()):
             if stated[sequence] != held[sequence]:
@@ -344,6 +354,15 @@ class CollectorStore:
         query = "SELECT terminal, sequence, stated_head, received_at_ms FROM terminal ORDER BY terminal"
         with self._reported(), self._lock:
             return [TerminalState(*row) for row in self._connection.execute(query)]
+
+    def received_at_ms(self, terminal: int, sequence: int) -> int:
+        """When that row arrived; 0 where it is not known."""
+        query = (
+            "SELECT received_at_ms FROM receipt WHERE terminal = ? AND first <= ? ORDER BY first DESC LIMIT 1"
+        )
+        with self._reported(), self._lock:
+            found = self._connection.execute(query, (terminal, sequence)).fetchone()
+        return int(found[0]) if found else 0
 
     def records(self) -> Iterator[StoredRecord]:
         """Every record, by terminal and sequence, as one view; does not hold up uploads."""

@@ -21,7 +21,7 @@ import msgspec
 
 from terminal.decoding import decode_json
 from terminal.errors import BackupError, KeyFileError
-from terminal.files import Sealer
+from terminal.files import Sealer, open_new
 
 PURPOSE: Final = "backup"
 """The provider's storage key under which archives are sealed."""
@@ -112,8 +112,7 @@ def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, path: P
         raise BackupError(f"{path} holds {member.name!r}, which is no file of a terminal", _DAMAGED)
     target = folder / place
     target.parent.mkdir(parents=True, exist_ok=True)
-    with content, target.open("xb") as file:
-        target.chmod(0o600)
+    with content, open_new(target) as file:
         shutil.copyfileobj(content, file, PIECE_BYTES)
 
 

@@ -106,7 +106,8 @@ class GtfsFares(Section, frozen=True, kw_only=True, dict=True):
 
 
 def section_with_tables(section: GtfsFares, folder: Path | None) -> GtfsFares:
-    """Return `section` with the tables of its file, which is looked for in `folder`; the file is read here.
+    """Return `section` with the tables of its file, which is looked for in `folder`, by its hash first and then by its
+    name; the file is read here.
 
     Raises `RegionDocumentError` when it is missing, changed, or of another format; its meaning is checked by
     `section_checks`.
@@ -117,7 +118,9 @@ def section_with_tables(section: GtfsFares, folder: Path | None) -> GtfsFares:
         raise refusal(
             RegionDocumentError, [_mistake("file", FeedSectionMistake.NO_FOLDER, file=section.file)]
         )
-    path = folder / section.file
+    path = folder / (section.sha256 or section.file)
+    if not path.is_file():
+        path = folder / section.file
     try:
         content = content_of(path, MOST_TABLES_BYTES)
     except Unreadable as unreadable:
