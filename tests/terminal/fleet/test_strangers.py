@@ -1,4 +1,4 @@
-"""A running gateway and its strangers: our terminals upload meanwhile, and what strangers tried reaches the database."""
+"""A running gateway and its strangers: our terminals upload meanwhile, what strangers tried reaches the database."""
 
 from __future__ import annotations
 
