@@ -55,7 +55,7 @@ SUITE = (
     impact.replaying,
     collector.growth,
     collector.over_http,
-    strangers.honest_beside_strangers,
+    strangers.own_beside_strangers,
     fleet.sizes,
     fleet.embedded,
     fleet.fleet,

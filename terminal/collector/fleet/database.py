@@ -17,7 +17,7 @@ import psycopg
 from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
 
-from terminal.collector.alarms import Alarm, SeenAlarm
+from terminal.collector.alarms import MOST_OPEN, Alarm, AlarmCause, SeenAlarm
 from terminal.collector.fleet.shelving import Arrival, RowId, Shelving, TerminalRow, repeated
 from terminal.collector.store import StoredRecord, TerminalState
 from terminal.collector.strangers import StrangerCount, reduced
@@ -46,8 +46,18 @@ _MOVE: Final = (
     " rows = %s WHERE terminal = %s"
 )
 _KEEP_ALARM: Final = (
-    "INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms)"
-    " VALUES (%s, %s, %s, %s, 1, %s, %s) ON CONFLICT (kind, terminal, sequence, detail)"
+    # As in the embedded collector: what a terminal has beyond `MOST_OPEN` open ones of a kind is one more.
+    "INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms)"  # noqa: S608 constants
+    f" SELECT kind, terminal, CASE WHEN many THEN 0 ELSE sequence END,"
+    f" CASE WHEN many THEN '{AlarmCause.MANY_MORE}' ELSE detail END, 1, first_at_ms, last_at_ms FROM"
+    " (SELECT %s::text AS kind, %s::bigint AS terminal, %s::bigint AS sequence, %s::text AS detail,"
+    " %s::bigint AS first_at_ms, %s::bigint AS last_at_ms) AS new CROSS JOIN LATERAL"
+    f" (SELECT new.terminal <> 0 AND count(*) >= {MOST_OPEN} AS many FROM (SELECT 1 FROM alarm AS kept"
+    " WHERE kept.kind = new.kind AND kept.terminal = new.terminal"
+    " AND (kept.acknowledged_at_ms IS NULL OR kept.last_at_ms > kept.acknowledged_at_ms)"
+    f" AND kept.detail <> '{AlarmCause.MANY_MORE}'"
+    f" AND NOT (kept.sequence = new.sequence AND kept.detail = new.detail) LIMIT {MOST_OPEN}) AS others) AS counted"
+    " ON CONFLICT (kind, terminal, sequence, detail)"
 )
 _COUNT_ALARM: Final = _KEEP_ALARM + " DO UPDATE SET times = alarm.times + 1, last_at_ms = excluded.last_at_ms"
 _RECEIPT: Final = "INSERT INTO receipt VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
