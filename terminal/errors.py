@@ -15,12 +15,13 @@ TerminalError            1
 ├── JournalError         20   base of everything about the journal
 │   ├── JournalLocked    21   another process writes it
 │   ├── JournalDamaged   22   the chain or the database is broken
-│   │   └── JournalNewer 22   it is of software that this one does not understand
 │   ├── JournalFull      23   no room (disk or stated capacity)
 │   ├── ChargesDiffer    24   what is recorded does not follow from document, card and place
 │   ├── JournalSealed    25   the journal's key is missing, wiped, or another journal's
 │   └── JournalUnreadable 26  records of newer software, or damaged ones, were shown as such
 ├── ReaderError          30   no such reader, or no PC/SC service or binding
+├── AuditError           45   an audit bundle or statement is damaged, was changed, or cannot be made
+│   └── AuditDiffers     46   the evidence in a bundle does not lead to the statement in it
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
 ├── CollectorDamaged     42   the collector's database or books are broken
@@ -153,10 +154,6 @@ class JournalDamaged(JournalError):
     exit_code = 22
 
 
-class JournalNewer(JournalDamaged):
-    """It is sound, and of software that this one does not understand."""
-
-
 class JournalFull(JournalError):
     exit_code = 23
 
@@ -177,6 +174,12 @@ class JournalUnreadable(JournalError):
     """Some records could only be shown as unreadable; the others were."""
 
     exit_code = 26
+
+
+class OtherSoftware(JournalError):
+    """The journal is of another software's form, and may be whole."""
+
+    exit_code = 27
 
 
 class ReaderError(TerminalError):
@@ -202,6 +205,19 @@ class CollectorDamaged(CollectorError):
     """A file of the collector holds what SQLite cannot read: starting again does not help."""
 
     exit_code = 42
+
+
+class AuditError(TerminalError):
+    """The bundle or statement is not what was signed, contradicts itself, or cannot be made; nothing is to be concluded
+    from it."""
+
+    exit_code = 45
+
+
+class AuditDiffers(AuditError):
+    """The evidence is whole and genuine, and comes to something else than what the collector stated."""
+
+    exit_code = 46
 
 
 class MetricsError(TerminalError):

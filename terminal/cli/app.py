@@ -28,9 +28,10 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "desk": ("desk", "desk"),
     "storm": ("storm", "storm"),
     "sync": ("sync", "sync"),
-    "enrol": ("collector_terminals", "enrol_here"),
+    "enrol": ("identity", "enrol"),
 }
 GROUPS: Final = (
+    "audit",
     "collector",
     "fleet",
     "config",
@@ -39,6 +40,7 @@ GROUPS: Final = (
     "card",
     "clock",
     "journal",
+    "identity",
     "canteen",
     "export",
     "policy",
@@ -47,12 +49,17 @@ GROUPS: Final = (
 """Each is the module of its name, and has what `WITHIN` adds."""
 WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
     "collector": {
+        "audit": ("audit", "audit"),
         "status": ("collector_views", "status"),
         "terminals": ("collector_views", "terminals"),
         "alarms": ("collector_views", "alarms"),
+        "strangers": ("collector_views", "strangers"),
         "ack": ("collector_views", "ack"),
         "report": ("collector_views", "report"),
         "backup": ("collector_views", "backup"),
+        "documents": ("collector_recompute", "documents_app"),
+        "recompute": ("collector_recompute", "recompute"),
+        "verdicts": ("collector_recompute", "verdicts"),
         "enrol": ("collector_terminals", "enrol"),
         "revoke": ("collector_terminals", "revoke"),
     },

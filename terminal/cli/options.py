@@ -45,8 +45,6 @@ _PLACES: Final = {
     "keys": ("keys", "file"),
     "collector": ("collector", "url"),
     "tls_ca": ("collector", "tls_ca"),
-    "tls_cert": ("collector", "tls_cert"),
-    "tls_key": ("collector", "tls_key"),
 }
 """Where each option stands in `terminal.toml`."""
 
@@ -203,16 +201,44 @@ CollectorUrl = Annotated[
 ]
 TlsCa = Annotated[
     Path | None,
-    typer.Option("--tls-ca", help="CA certificate (PEM); only collectors certified by it are trusted."),
-]
-TlsCert = Annotated[
-    Path | None,
-    typer.Option("--tls-cert", help="Client certificate (PEM), if the collector requires one."),
-]
-TlsKey = Annotated[
-    Path | None,
-    typer.Option("--tls-key", help="Private key of the client certificate (PEM), if in another file."),
+    typer.Option(
+        "--tls-ca",
+        help="CA certificate (PEM); only collectors certified by it are trusted.",
+        show_default=_else("the system's list"),
+    ),
 ]
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for a card.")]
+Zone = Annotated[str, typer.Option(help="Time zone of the service days; a change rebuilds the books.")]
+DayEndsAt = Annotated[
+    int, typer.Option(min=0, max=12, help="Hour after midnight at which a service day ends.")
+]
+UnknownCards = Annotated[
+    int,
+    typer.Option(min=0, help="Taps of unregistered cards a terminal may have on a day without an alarm."),
+]
+Ev1Share = Annotated[
+    int,
+    typer.Option(
+        min=0, max=100, help="Percent of a terminal's taps of a day by cards without a proof (EV1)."
+    ),
+]
+ReplacedShare = Annotated[
+    int,
+    typer.Option(
+        min=0, max=100, help="Percent of a terminal's taps of a day with a proof that was replaced."
+    ),
+]
 CollectorFolder = Annotated[Path, typer.Option("--folder", help="The collector's folder.")]
 DEFAULT_COLLECTOR_FOLDER: Final = Path("var/collector")
+
+
+def known_zone(name: str) -> str:
+    """`name`, when it is a time zone. Raises `CollectorError`."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    from terminal.errors import CollectorError
+
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise CollectorError(f"unknown time zone {name}", "Give one like Europe/Volgograd.") from error

@@ -11,9 +11,6 @@ from typing import Final, NamedTuple
 from terminal.fault_texts import ENGLISH, fault_text
 from terminal.texts import N_, translator
 
-MAX_UNKNOWN: Final = 1_000
-"""Alarms about strangers are kept apart for so many numbers; anybody could make up more."""
-
 SCHEMA: Final = """
 CREATE TABLE alarm (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, terminal INTEGER NOT NULL, sequence INTEGER NOT NULL,
@@ -21,12 +18,6 @@ CREATE TABLE alarm (
     acknowledged_at_ms INTEGER, acknowledged_by TEXT NOT NULL DEFAULT '', comment TEXT NOT NULL DEFAULT '',
     UNIQUE (kind, terminal, sequence, detail)
 )"""
-UPGRADE: Final = (
-    "ALTER TABLE alarm ADD COLUMN acknowledged_at_ms INTEGER",
-    "ALTER TABLE alarm ADD COLUMN acknowledged_by TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE alarm ADD COLUMN comment TEXT NOT NULL DEFAULT ''",
-)
-"""From schema 1, whose alarms could not be acknowledged."""
 
 _RAISE: Final = """
 INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms) VALUES (?, ?, ?, ?, 1, ?,
@@ -46,6 +37,14 @@ _COLUMNS: Final = (
 _OPEN: Final = "acknowledged_at_ms IS NULL OR last_at_ms > acknowledged_at_ms"
 
 
+_COUNT_OF_KIND: Final = (
+    f"SELECT count(*) FROM (SELECT 1 FROM alarm WHERE kind = ?1 AND terminal = ?2 AND ({_OPEN})"  # noqa: S608 a constant
+    " AND detail <> ?6 AND NOT (sequence = ?3 AND detail = ?4) LIMIT ?5)"
+)
+MOST_OPEN: Final = 200
+"""Open alarms of one kind that a terminal has one by one; what is beyond is counted together."""
+
+
 class AlarmKind(StrEnum):
     """What an operator must look at; docs/collector.md says what to do about each."""
 
@@ -58,7 +57,14 @@ class AlarmKind(StrEnum):
     WRONG_CERTIFICATE = "wrong_certificate"  # the client certificate is not that of the terminal in the batch
     ENROLMENT_REFUSED = "enrolment_refused"  # an attempt to enrol with a wrong or spent code
     TMV_MISMATCH = "tmv_mismatch"  # the card's own proof does not fit what the terminal says it did
+    PROOF_DIFFERS = "proof_differs"  # the row says otherwise than the card's own commands in it
+    NO_PROOF = "no_proof"  # a card that can prove its taps is said to have answered without a proof
+    UNKNOWN_CARD = "unknown_card"  # cards that the registry does not know, once a day for each terminal
+    UNPROVEN_SHARE = "unproven_share"  # too many taps of a day without a proof, for a reason that may be good
+    COUNTER_GAP = "counter_gap"  # a card's counter moved by more than one between an event and the next
+    DROPPED_TAP = "dropped_tap"  # a card proves an event of a row that is no tap of it
     TMC_TWICE = "tmc_twice"  # one card counter under two taps: a clone or a rolled-back image
+    RECOMPUTED = "recomputed"  # decided again, a row does not follow from what is recorded with it
     CONTRADICTION = "contradiction"  # the terminal says "not committed", the card showed otherwise later
     DUPLICATE_ENTITLEMENT = "duplicate_entitlement"  # same pupil, meal kind and service day twice (O-08)
     CLOCK = "clock"  # the terminal's clock cannot be believed (O-05)
@@ -89,7 +95,29 @@ class AlarmCause(StrEnum):
     OTHER_CERTIFICATE = "other_certificate"
     CODE_REFUSED = "code_refused"
     PROOF_FAILED = "proof_failed"
+    PROOF_MISSING = "proof_missing"
+    ROW_DIFFERS = "row_differs"
+    NO_EVENT = "no_event"
+    CREDITED = "credited"
+    DEBIT_DIFFERS = "debit_differs"
+    AMOUNT_DIFFERS = "amount_differs"
+    BALANCE_DIFFERS = "balance_differs"
+    BEFORE_DIFFERS = "before_differs"
+    EVENT_DIFFERS = "event_differs"
+    NOTHING_FOUND = "nothing_found"
+    FOUND_DIFFERS = "found_differs"
+    FOREIGN_COMMAND = "foreign_command"
+    CARDS_NOT_REGISTERED = "cards_not_registered"
+    EV1_SHARE = "ev1_share"
+    REPLACED_SHARE = "replaced_share"
+    COUNTER_SKIPPED = "counter_skipped"
+    NOT_IN_JOURNAL = "not_in_journal"
     COUNTER_TWICE = "counter_twice"
+    DECIDED_OTHERWISE = "decided_otherwise"
+    DOCUMENT_BACK = "document_back"
+    DOCUMENT_OTHER = "document_other"
+    TERMINAL_DIFFERS = "terminal_differs"
+    NOT_STATED = "not_stated"
     FOUND_LATER = "found_later"
     MEAL_TWICE = "meal_twice"
     WENT_BACK = "went_back"
@@ -135,11 +163,51 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.NOT_ENROLLED: N_("is not enrolled"),
         AlarmCause.REVOKED: N_("is revoked"),
         AlarmCause.KEY_UNUSABLE: N_("its key file cannot be used"),
-        AlarmCause.MANY_MORE: N_("many more numbers"),
+        AlarmCause.MANY_MORE: N_("many more"),
         AlarmCause.OTHER_CERTIFICATE: N_("the certificate is that of terminal {owner}, 0 for none"),
         AlarmCause.CODE_REFUSED: N_("with a wrong or spent code, or another terminal's certificate"),
         AlarmCause.PROOF_FAILED: N_("card counter {counter}"),
+        AlarmCause.PROOF_MISSING: N_("the card can prove its taps, and no proof is stated"),
+        AlarmCause.ROW_DIFFERS: N_(
+            "the card's event is that of row {row} of terminal {terminal} (other differences: {more})"
+        ),
+        AlarmCause.NO_EVENT: N_("the card's commands append no event (other differences: {more})"),
+        AlarmCause.CREDITED: N_("the card's purse was credited {card} (other differences: {more})"),
+        AlarmCause.DEBIT_DIFFERS: N_(
+            "{card} debited from the card, {stated} stated (other differences: {more})"
+        ),
+        AlarmCause.AMOUNT_DIFFERS: N_(
+            "the card's event says {card}, {stated} stated (other differences: {more})"
+        ),
+        AlarmCause.BALANCE_DIFFERS: N_(
+            "balance {card} by the card, {stated} stated (other differences: {more})"
+        ),
+        AlarmCause.BEFORE_DIFFERS: N_(
+            "balance {card} found on the card, {stated} stated (other differences: {more})"
+        ),
+        AlarmCause.EVENT_DIFFERS: N_(
+            "another event was written than the one stated (other differences: {more})"
+        ),
+        AlarmCause.NOTHING_FOUND: N_("no event was read from the card (other differences: {more})"),
+        AlarmCause.FOUND_DIFFERS: N_(
+            "the event found on the card is that of row {row} of terminal {terminal} (other differences: {more})"
+        ),
+        AlarmCause.FOREIGN_COMMAND: N_("card command {code}, which no tap sends (other differences: {more})"),
+        AlarmCause.CARDS_NOT_REGISTERED: N_("taps of cards that the registry does not know, {day}"),
+        AlarmCause.EV1_SHARE: N_("too many taps of cards without a proof, {day}"),
+        AlarmCause.REPLACED_SHARE: N_("too many taps whose proof was replaced, {day}"),
+        AlarmCause.COUNTER_SKIPPED: N_(
+            "card counter {counter}, and {before} in row {row} of terminal {terminal} just before"
+        ),
+        AlarmCause.NOT_IN_JOURNAL: N_("its event was found on a card by row {row} of terminal {terminal}"),
         AlarmCause.COUNTER_TWICE: N_("card counter {counter} also in row {row} of terminal {terminal}"),
+        AlarmCause.DECIDED_OTHERWISE: N_(
+            "decided again it differs in {what}: recorded {recorded}, recomputed {recomputed}"
+        ),
+        AlarmCause.DOCUMENT_BACK: N_("decides by {edition} after {before}: an older document came back"),
+        AlarmCause.DOCUMENT_OTHER: N_("decides by {edition} after {before}: the document of another tariff"),
+        AlarmCause.TERMINAL_DIFFERS: N_("says itself that {count} of its rows differ, the first is {row}"),
+        AlarmCause.NOT_STATED: N_("has not decided its own rows again since {since}"),
         AlarmCause.FOUND_LATER: N_("stated not committed, found on the card later"),
         AlarmCause.MEAL_TWICE: N_("{meal} of {day} also in row {row} of terminal {terminal}"),
         AlarmCause.WENT_BACK: N_("went back, {day}"),
@@ -215,18 +283,37 @@ class SeenAlarm(NamedTuple):
 
 
 def raise_alarm(connection: sqlite3.Connection, alarm: Alarm, at_ms: int) -> None:
-    """Keep `alarm`, or count it once more; numbers of strangers beyond `MAX_UNKNOWN` are counted together."""
-    if alarm.kind is AlarmKind.UNKNOWN_TERMINAL:
-        query = "SELECT count(*), coalesce(sum(terminal = ?), 0) FROM alarm WHERE kind = ?"
-        kept, known = connection.execute(query, (alarm.terminal, alarm.kind)).fetchone()
-        if kept >= MAX_UNKNOWN and not known:
-            alarm = Alarm(alarm.kind, 0, 0, detail_of(AlarmCause.MANY_MORE))
-    connection.execute(_RAISE, (*alarm, at_ms, at_ms))
+    """Keep `alarm`, or count it once more."""
+    _raise(connection, _bounded(connection, alarm), at_ms)
 
 
 def keep_findings(connection: sqlite3.Connection, alarms: list[Alarm], at_ms: int) -> None:
     """Keep what books computed anew may find again: an alarm of that kind about that row is kept once for ever."""
-    connection.executemany(_FIND, [(*alarm, at_ms) for alarm in alarms])
+    for alarm in alarms:
+        bounded = _bounded(connection, alarm)
+        if bounded is alarm:
+            connection.execute(_FIND, (*alarm, at_ms))
+        else:
+            _raise(connection, bounded, at_ms)
+
+
+def _raise(connection: sqlite3.Connection, alarm: Alarm, at_ms: int) -> None:
+    connection.execute(_RAISE, (*alarm, at_ms, at_ms))
+
+
+def _bounded(connection: sqlite3.Connection, alarm: Alarm) -> Alarm:
+    """`alarm`, or what stands for it where its terminal has `MOST_OPEN` of its kind: who signs with a stolen key can
+    make as many as he likes, and must not push out those of other terminals.
+    """
+    if alarm.terminal == 0:
+        return alarm
+    row = (alarm.kind, alarm.terminal)
+    (others,) = connection.execute(
+        _COUNT_OF_KIND, (*row, alarm.sequence, alarm.detail, MOST_OPEN, AlarmCause.MANY_MORE)
+    ).fetchone()
+    if others < MOST_OPEN:
+        return alarm
+    return Alarm(alarm.kind, alarm.terminal, 0, AlarmCause.MANY_MORE)
 
 
 def newest(connection: sqlite3.Connection, limit: int, *, only_open: bool) -> list[SeenAlarm]:

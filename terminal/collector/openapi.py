@@ -15,10 +15,17 @@ from terminal.collector.operator_routes import (
     PREFIX,
     Acknowledgement,
 )
+from terminal.collector.strangers import StrangerCount
 from terminal.collector.terminal_routes import COLLECTOR_OK, HEALTH_PATH
 from terminal.collector.totals import Totals
 from terminal.collector.views import CollectorStatus, DayView, TerminalView
-from terminal.sync.enrolment import ENROLMENTS_PATH, EnrolmentReply, EnrolmentRequest
+from terminal.sync.enrolment import (
+    ENROLMENTS_PATH,
+    RENEWALS_PATH,
+    EnrolmentRequest,
+    IdentityReply,
+    RenewalRequest,
+)
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
 
 PATH: Final = "/openapi.json"
@@ -30,8 +37,9 @@ TOKEN: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"basic": []}]
 _SHAPES: Final = (
     Acknowledgement,
     DayView,
-    EnrolmentReply,
     EnrolmentRequest,
+    IdentityReply,
+    RenewalRequest,
     Refusal,
     CollectorStatus,
     TerminalView,
@@ -61,6 +69,7 @@ def document() -> dict[str, Any]:
             "schemas": {
                 **shapes,
                 "Alarm": _alarm(),
+                "StrangerCount": _stranger(),
                 "Health": _health(),
                 "Report": _report(),
                 "Code": _code(),
@@ -94,27 +103,19 @@ def _terminal_paths() -> dict[str, Any]:
                 },
             }
         },
-        ENROLMENTS_PATH: {
-            "post": {
-                "operationId": "enrol",
-                "summary": "Put a terminal's key in place with a one-time code",
-                "requestBody": _body("EnrolmentRequest"),
-                "responses": {
-                    "201": _json("The collector's own key, proven with the code.", _ref("EnrolmentReply")),
-                    "400": _refusal("No such request."),
-                    "403": _refusal("The code is wrong or spent."),
-                    "413": _refusal("Too large."),
-                    **busy,
-                },
-            }
-        },
+        ENROLMENTS_PATH: _keys(
+            "enrol", "Put a terminal's keys in force with a one-time code", "EnrolmentRequest", busy
+        ),
+        RENEWALS_PATH: _keys(
+            "renew", "New keys and a new certificate, approved with the keys in force", "RenewalRequest", busy
+        ),
         HEALTH_PATH: {
             "get": {
                 "operationId": "health",
                 "summary": "Is it alive, and how much does it hold",
                 "responses": {
                     "200": _json("It is.", _ref("Health")),
-                    "503": _refusal("The store fails.", retry=True),
+                    **busy,
                 },
             }
         },
@@ -161,6 +162,11 @@ def _operator_paths() -> dict[str, Any]:
         "/v1/alarms": {
             "get": _operation("alarms", "The newest alarms", {**_ok(_list(_ref("Alarm"))), **wrong}, shown)
         },
+        "/v1/strangers": {
+            "get": _operation(
+                "strangers", "What was tried without a good signature", _ok(_list(_ref("StrangerCount")))
+            )
+        },
         "/v1/alarms/{alarm}/acknowledgement": {
             "post": {
                 **_operation(
@@ -192,6 +198,26 @@ def _operator_paths() -> dict[str, Any]:
     }
 
 
+def _keys(name: str, summary: str, asked: str, busy: dict[str, Any]) -> dict[str, Any]:
+    """A request about a terminal's keys."""
+    return {
+        "post": {
+            "operationId": name,
+            "summary": summary,
+            "requestBody": _body(asked),
+            "responses": {
+                "201": _json(
+                    "The certificate, sealed to the terminal, with its proof.", _ref("IdentityReply")
+                ),
+                "400": _refusal("No such request."),
+                "403": _refusal("Why it is not believed."),
+                "413": _refusal("Too large."),
+                **busy,
+            },
+        }
+    }
+
+
 def _operation(
     name: str,
     summary: str,
@@ -202,7 +228,11 @@ def _operation(
 ) -> dict[str, Any]:
     # {}: a collector that listens on loopback lets local users read without the token.
     security = TOKEN if changes else [*TOKEN, {}]
-    always = {"401": _refusal("The operator's token is missing."), "503": _refusal("The store fails.")}
+    always = {
+        "401": _refusal("The operator's token is missing."),
+        "429": _refusal("Wait: too many requests.", retry=True),
+        "503": _refusal("The store fails."),
+    }
     found = {"parameters": parameters} if parameters else {}
     return {
         "operationId": name,
@@ -265,6 +295,12 @@ def _alarm() -> dict[str, Any]:
     found = _object({**_numbers(*others), **texts, **maybe})
     found["properties"]["open"] = {"type": "boolean"}
     return found
+
+
+def _stranger() -> dict[str, Any]:
+    texts = {name: {"type": "string"} for name in ("kind", "address", "detail", "says")}
+    others = [name for name in StrangerCount._fields if name not in texts]
+    return _object({**_numbers(*others), **texts})
 
 
 def _health() -> dict[str, Any]:

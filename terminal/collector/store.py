@@ -4,6 +4,7 @@
     receipt    which rows came with which signed batch, and when
     terminal   newest row held, head it last stated
     alarm      what an operator must look at (`terminal.collector.alarms`)
+    stranger   what was tried without a good signature (`terminal.collector.strangers`)
     operation  what the operator did about terminals: enrolled, replaced a key, revoked
 
 A batch is one transaction: the hashes are compared and the rows stored in it, or nothing is.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -21,10 +22,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from terminal.collector import alarms
-from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
+from terminal.collector import alarms, strangers
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
 from terminal.collector.restoring import declared_gap, previous_row
+from terminal.collector.strangers import StrangerCount, reduced
 from terminal.errors import CollectorDamaged, CollectorError
+from terminal.files import make_own
 from terminal.journal.chain import Head, genesis
 from terminal.journal.database import SQLITE_FAULTS, cannot_be_written, means_damage, said_of, transaction
 from terminal.sync.wire import Batch, RefusalCode, encode
@@ -36,7 +39,6 @@ RESTORE: Final = (
 
 __all__ = [
     "APPLICATION_ID",
-    "MAX_UNKNOWN",
     "SCHEMA_VERSION",
     "Alarm",
     "AlarmKind",
@@ -51,19 +53,18 @@ __all__ = [
 ]
 
 APPLICATION_ID: Final = 0x52434F4C  # "RCOL"
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
-_TABLES_OF_1: Final = (
+_TABLES: Final = (
     """CREATE TABLE record (
     terminal INTEGER, sequence INTEGER, body BLOB NOT NULL, hash BLOB NOT NULL,
     PRIMARY KEY (terminal, sequence)
 ) WITHOUT ROWID""",
     """CREATE TABLE terminal (
     terminal INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL,
-    stated_head INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL, received_at_ms INTEGER NOT NULL
+    stated_head INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL, received_at_ms INTEGER NOT NULL,
+    rows INTEGER NOT NULL
 )""",
-)
-_ADDED_BY_2: Final = (
     """CREATE TABLE receipt (
     terminal INTEGER, first INTEGER, last INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL,
     received_at_ms INTEGER NOT NULL, envelope BLOB NOT NULL,
@@ -80,10 +81,13 @@ _INSERT_RECEIPT: Final = (
     "INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (terminal, first) DO NOTHING"
 )
 _UPSERT_TERMINAL: Final = """
-INSERT INTO terminal VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (terminal) DO UPDATE SET
+INSERT INTO terminal VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (terminal) DO UPDATE SET
     sequence = excluded.sequence, hash = excluded.hash, stated_head = excluded.stated_head,
-    sent_at_ms = max(sent_at_ms, excluded.sent_at_ms), received_at_ms = excluded.received_at_ms
+    sent_at_ms = max(sent_at_ms, excluded.sent_at_ms), received_at_ms = excluded.received_at_ms,
+    rows = rows + excluded.rows
 """
+_DELETE_STRANGER: Final = "DELETE FROM stranger WHERE (kind, address, terminal, detail) = (?, ?, ?, ?)"
+_INSERT_STRANGER: Final = "INSERT INTO stranger VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 class StoredRecord(NamedTuple):
@@ -95,14 +99,20 @@ class StoredRecord(NamedTuple):
 
 
 class TerminalState(NamedTuple):
-    """What is known of one terminal. Rows 1 to `sequence` are held; `stated_head` is its newest row as it
-    says.
+    """What is known of one terminal. Of its rows up to `sequence`, `rows` are held: numbers are passed over where it
+    was restored on new hardware. `stated_head` is its newest row as it says.
     """
 
     terminal: int
     sequence: int
     stated_head: int
     received_at_ms: int
+    rows: int
+
+    @property
+    def unsent(self) -> int:
+        """How many rows it said it still had. Numbers passed over are among them until the next batch."""
+        return max(0, self.stated_head - self.sequence)
 
 
 class Receipt(NamedTuple):
@@ -125,6 +135,7 @@ class OperationCode(StrEnum):
     KEY_REPLACED = "key_replaced"
     ENROLLED_BY_CODE = "enrolled_by_code"
     KEY_REPLACED_BY_CODE = "key_replaced_by_code"
+    RENEWED = "renewed"
     REVOKED = "revoked"
 
 
@@ -157,7 +168,14 @@ class BatchRefused(Exception):
 
 
 def connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
-    """Open a database of the collector; every one is opened here (the storm's disk counts on it)."""
+    """Open a database of the collector; every one is opened here (the storm's disk counts on it). One that is made is
+    its owner's alone; a link in its place is not followed. Raises `sqlite3.Error`.
+    """
+    if not uri:
+        try:
+            make_own(Path(path))
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{error.strerror}") from error
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, uri=uri)
 
 
@@ -179,7 +197,7 @@ class CollectorStore:
         (application,) = execute("PRAGMA application_id").fetchone()
         (version,) = execute("PRAGMA user_version").fetchone()
         empty = execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-        if not empty and (application != APPLICATION_ID or version not in range(1, SCHEMA_VERSION + 1)):
+        if not empty and (application != APPLICATION_ID or version != SCHEMA_VERSION):
             self._connection.close()
             raise CollectorError(
                 f"{self._path} is no collector database of schema {SCHEMA_VERSION}",
@@ -188,9 +206,7 @@ class CollectorStore:
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
         if empty:
-            self._build((*_TABLES_OF_1, *_ADDED_BY_2, alarms.SCHEMA))
-        elif version == 1:
-            self._build((*_ADDED_BY_2, *alarms.UPGRADE))
+            self._build((*_TABLES, alarms.SCHEMA, strangers.SCHEMA))
 
     def _build(self, statements: tuple[str, ...]) -> None:
         with transaction(self._connection):
@@ -239,7 +255,7 @@ class CollectorStore:
             detail = detail_of(AlarmCause.ENDS_EARLY, last=batch.head_sequence, sent=batch.confirmed_through)
             alarm = Alarm(AlarmKind.CUT_TAIL, batch.terminal, batch.head_sequence, detail)
             alarms.raise_alarm(self._connection, alarm, at_ms)
-        values = (batch.terminal, *head, batch.head_sequence, batch.sent_at_ms, at_ms)
+        values = (batch.terminal, *head, batch.head_sequence, batch.sent_at_ms, at_ms, len(new))
         self._connection.execute(_UPSERT_TERMINAL, values)
         return head
 
@@ -295,6 +311,23 @@ class CollectorStore:
         with self._reported(), self._lock:
             return alarms.newest(self._connection, limit, only_open=only_open)
 
+    def keep_strangers(self, counts: Iterable[StrangerCount]) -> None:
+        """Add to what strangers tried."""
+        with self._reported(), self._lock, transaction(self._connection):
+            held = set(self._strangers())
+            kept = set(reduced((*held, *counts)))
+            keys = [count[:4] for count in held - kept]
+            self._connection.executemany(_DELETE_STRANGER, keys)
+            self._connection.executemany(_INSERT_STRANGER, kept - held)
+
+    def strangers(self) -> list[StrangerCount]:
+        """What strangers tried, the newest first."""
+        with self._reported(), self._lock:
+            return reduced(self._strangers())
+
+    def _strangers(self) -> Iterator[StrangerCount]:
+        return map(StrangerCount._make, self._connection.execute("SELECT * FROM stranger"))
+
     def open_alarms(self) -> int:
         """How many alarms are open."""
         with self._reported(), self._lock:
@@ -322,9 +355,18 @@ class CollectorStore:
 
     def terminals(self) -> list[TerminalState]:
         """What is known of each terminal, by number."""
-        query = "SELECT terminal, sequence, stated_head, received_at_ms FROM terminal ORDER BY terminal"
+        query = "SELECT terminal, sequence, stated_head, received_at_ms, rows FROM terminal ORDER BY terminal"
         with self._reported(), self._lock:
             return [TerminalState(*row) for row in self._connection.execute(query)]
+
+    def received_at_ms(self, terminal: int, sequence: int) -> int:
+        """When that row arrived; 0 where it is not known."""
+        query = (
+            "SELECT received_at_ms FROM receipt WHERE terminal = ? AND first <= ? ORDER BY first DESC LIMIT 1"
+        )
+        with self._reported(), self._lock:
+            found = self._connection.execute(query, (terminal, sequence)).fetchone()
+        return int(found[0]) if found else 0
 
     def records(self) -> Iterator[StoredRecord]:
         """Every record, by terminal and sequence, as one view; does not hold up uploads."""

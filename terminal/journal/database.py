@@ -27,10 +27,10 @@ from terminal.errors import (
     JournalError,
     JournalFull,
     JournalLocked,
-    JournalNewer,
     JournalSealed,
+    OtherSoftware,
 )
-from terminal.files import put_in_place
+from terminal.files import make_own, put_in_place
 from terminal.journal.chain import Head, link
 from terminal.journal.open_records import OpenRecords
 from terminal.journal.records import UnreadableRecord, parse_record
@@ -182,6 +182,7 @@ def new_file(path: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
     new = path.with_name(path.name + ".new")
     for leftover in (new, wal_of(new), new.with_name(new.name + "-journal")):
         leftover.unlink(missing_ok=True)
+    make_own(new)
     connection = connect(new)
     try:
         yield new, connection
@@ -254,11 +255,11 @@ def _no_journal(path: Path) -> JournalDamaged:
 
 
 def check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `JournalDamaged` unless the file is a journal of this schema."""
+    """Raise `JournalDamaged` unless the file is a sound journal, `OtherSoftware` for one of another schema."""
     version = _version(connection, path)
     if version != SCHEMA_VERSION:
         older = version < SCHEMA_VERSION
-        raise JournalNewer(
+        raise OtherSoftware(
             f"{path} has journal schema {version}, this software works with {SCHEMA_VERSION}",
             "Run `terminal journal upgrade` first; starting the terminal does it, too."
             if older
@@ -410,7 +411,7 @@ def load_tail(
             number = row.sequence
             open_records.apply(number, row.record)
     except UnreadableRecord as error:
-        raise JournalNewer(
+        raise OtherSoftware(
             f"row {number} of journal {path} is unreadable: {error}",
             "Start the software version that wrote it.",
         ) from error

@@ -21,7 +21,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from terminal.errors import JournalDamaged, JournalNewer
+from terminal.errors import JournalDamaged
 from terminal.files import put_in_place, replace_file, sync_path
 from terminal.journal.database import (
     KEEP_ASIDE,
@@ -121,8 +121,6 @@ def _look(path: Path, key: JournalKey | None) -> Looked:
             frames = frames_read(path)
             state = read_state(connection, contents)
             return Looked(load_tail(connection, contents, state, path, OpenRecords()).sequence, frames)
-    except JournalNewer:
-        raise
     except (JournalDamaged, Broken):
         return Looked(None, frames)
     except SQLITE_FAULTS as error:

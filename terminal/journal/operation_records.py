@@ -123,6 +123,29 @@ class NumbersSkipped(Record, frozen=True, array_like=True, tag=48):
         return max(0, self.stored - self.first + 1)
 
 
+class SelfRecomputed(Record, frozen=True, array_like=True, tag=49):
+    """The terminal has decided its own rows again, from `first` through `through`, refusals and what needs its lists
+    and roster included: `recomputed` followed from what is recorded with them, `differing` did not, of which `rows` are
+    the first. `unproven` counts what could not be decided again, by `terminal.decision.recompute.RecomputeGap`.
+    `documents` are the SHA-256 of the region documents it used. Rows travel in signed batches: this is signed as they
+    are.
+    """
+
+    first: int
+    through: int
+    recomputed: int
+    differing: int
+    rows: tuple[int, ...]
+    unproven: dict[str, int]
+    documents: tuple[bytes, ...]
+    software: str
+    version: str = ""
+
+
+MOST_DIFFERING_NAMED: Final = 100
+"""Of the rows that differ a statement names so many."""
+
+
 OperationRecord: TypeAlias = (
     Restored
     | ExtensionLoaded
@@ -133,4 +156,5 @@ OperationRecord: TypeAlias = (
     | SetActivated
     | RazziaChanged
     | NumbersSkipped
+    | SelfRecomputed
 )

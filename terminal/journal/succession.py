@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from terminal.errors import JournalDamaged, JournalNewer, JournalSealed
+from terminal.errors import JournalDamaged, JournalSealed
 from terminal.files import put_in_place
 from terminal.journal.database import create_schema, file_error, new_file, transaction
 from terminal.journal.journal import Journal, acquire_lock
@@ -28,8 +28,6 @@ def open_in_service(path: Path, terminal: int, *, key: JournalKey | None) -> Jou
     """
     try:
         return Journal.open(path, terminal, key=key)
-    except JournalNewer:
-        raise
     except (
         JournalDamaged,
         JournalSealed,

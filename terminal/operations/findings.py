@@ -37,6 +37,7 @@ class HealthCode(StrEnum):
     FILE_UNUSABLE = "file:unusable"
     FILE_NOT_WRITABLE = "file:not_writable"
     FILE_OK = "file:ok"
+    KEY_OPEN = "keys:open"
     NEVER_RAN = "terminal:never_ran"
     JOURNAL_FULL = "journal:full"
     JOURNAL_FILL = "journal:fill"
@@ -65,6 +66,9 @@ class HealthCode(StrEnum):
     SYNC_FAULT = "collector:fault"
     NOT_ASKED = "collector:not_asked"
     HEARD = "collector:heard"
+    CERTIFICATE = "certificate:valid"
+    NOT_RENEWED = "certificate:not_renewed"
+    CERTIFICATE_ENDED = "certificate:ended"
     DISK_UNKNOWN = "disk:unknown"
     DISK = "disk:free"
     LABORATORY = "laboratory:public"
@@ -90,6 +94,7 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.FILE_UNUSABLE: N_("{path} cannot be used, see exit code {exit_code}"),
         HealthCode.FILE_NOT_WRITABLE: N_("{path} cannot be written: rights, or a read-only disk"),
         HealthCode.FILE_OK: N_("{path} can be read and written"),
+        HealthCode.KEY_OPEN: N_("other users may read {path}: chmod 600 {path}"),
         HealthCode.NEVER_RAN: N_("it has not said anything yet: it never ran in this folder"),
         HealthCode.JOURNAL_FULL: N_("full: {rows} of {capacity_rows} rows; connect the network"),
         HealthCode.JOURNAL_FILL: N_("{rows} of {capacity_rows} rows"),
@@ -118,6 +123,11 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.SYNC_FAULT: "{fault}",
         HealthCode.NOT_ASKED: N_("{collector}: not asked yet"),
         HealthCode.HEARD: N_("heard {ago_ms} ago"),
+        HealthCode.CERTIFICATE: N_("valid for {left_ms} more"),
+        HealthCode.NOT_RENEWED: N_("valid for {left_ms} more and not renewed: {fault}"),
+        HealthCode.CERTIFICATE_ENDED: N_(
+            "ended {left_ms} ago: enrol this terminal again, or have it renewed"
+        ),
         HealthCode.DISK_UNKNOWN: N_("{folder} cannot be examined (errno {errno})"),
         HealthCode.DISK: N_("{free_mb} MB free"),
         HealthCode.LABORATORY: N_("public {parts} on a real reader: anyone can make cards for this terminal"),

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +24,7 @@ from typing import Final
 from terminal.clock import unix_ms
 from terminal.codes import SetKind
 from terminal.errors import JournalDamaged, JournalError
+from terminal.files import readable_by_others
 from terminal.journal.database import connect_reader
 from terminal.journal.operation_records import CLOCK_TOLERANCE_MS
 from terminal.journal.room import WARN_SHARE
@@ -32,6 +34,7 @@ from terminal.operations.status import KindInForce, TerminalStatus, VehicleStatu
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
 COLLECTOR_WARNING_MS: Final = 3_600_000
+CERTIFICATE_WARNING_MS: Final = 14 * 24 * 3_600_000
 TARIFF_WARNING_MS: Final = 7 * 24 * 3_600_000
 LIST_WARNING_MS: Final = 7 * 24 * 3_600_000
 VEHICLE_WARNING_MS: Final = 10 * 60_000
@@ -45,13 +48,16 @@ LISTS: Final[Mapping[SetKind, HealthCode]] = MappingProxyType(
 """Whose ages decide (O-03)."""
 
 
-def examine(folder: Path, journal_file: Path, now: datetime) -> Health:
-    """Look at the terminal in `folder`; reads two small files and the journal's header."""
+def examine(folder: Path, journal_file: Path, now: datetime, secret_files: Iterable[Path] = ()) -> Health:
+    """Look at the terminal in `folder`; reads two small files and the journal's header, and of `secret_files` who may
+    read them.
+    """
     now_ms = unix_ms(now)
     status = read_status(folder)
     process = holder_of(journal_file)
     found = [_process(status, process, now_ms), _journal_file(journal_file)]
     found += _said(status, running=process is not None, now_ms=now_ms)
+    found += _secrets(secret_files)
     found.append(_disk(folder))
     return Health(tuple(found))
 
@@ -88,6 +94,14 @@ def _journal_file(path: Path) -> HealthFinding:
     return HealthFinding(HealthCode.FILE_OK, HealthLevel.OK, {"path": str(path)})
 
 
+def _secrets(paths: Iterable[Path]) -> Iterator[HealthFinding]:
+    """Key files of which others know by now; a terminal does not start with them."""
+    for path in paths:
+        with suppress(OSError):
+            if readable_by_others(path):
+                yield HealthFinding(HealthCode.KEY_OPEN, HealthLevel.LOOK, {"path": str(path)})
+
+
 def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Iterator[HealthFinding]:
     """What only the terminal itself can know."""
     if status is None:
@@ -108,6 +122,8 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
     for one in status.active:
         yield from _kind(one)
     yield _collector(status, now_ms)
+    if status.certificate_until_ms is not None:
+        yield _certificate(status, status.certificate_until_ms - now_ms)
     yield from _extensions(status)
     if running and not status.stopped and status.vehicle is not None:
         yield from _vehicle(status.vehicle, now_ms)
@@ -249,6 +265,18 @@ def _collector(status: TerminalStatus, now_ms: int) -> HealthFinding:
         return HealthFinding(HealthCode.NOT_ASKED, HealthLevel.OK, {"collector": status.collector})
     ago_ms = max(0, now_ms - status.collector_heard_at_ms)
     return HealthFinding(HealthCode.HEARD, HealthLevel.OK, {"ago_ms": ago_ms}, ago_ms / 1000, "s")
+
+
+def _certificate(status: TerminalStatus, left_ms: int) -> HealthFinding:
+    """A terminal renews long before the end: where it did not, somebody must look in good time."""
+    inputs: dict[str, int | str] = {"left_ms": abs(left_ms)}
+    if left_ms <= 0:
+        return HealthFinding(HealthCode.CERTIFICATE_ENDED, HealthLevel.LOOK, inputs, left_ms / 1000, "s")
+    if left_ms > CERTIFICATE_WARNING_MS:
+        return HealthFinding(HealthCode.CERTIFICATE, HealthLevel.OK, inputs, left_ms / 1000, "s")
+    inputs |= {FAULT: status.renewal_fault} if status.renewal_fault else {}
+    code = HealthCode.NOT_RENEWED if status.renewal_fault else HealthCode.CERTIFICATE
+    return HealthFinding(code, HealthLevel.LOOK, inputs, left_ms / 1000, "s")
 
 
 def _disk(folder: Path) -> HealthFinding:

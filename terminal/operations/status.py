@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from terminal.codes import SetKind
+from terminal.decoding import DOCUMENT_BYTES, decode_json, read_within
 from terminal.devices import DeviceState, ExtensionRole
 from terminal.files import SHARED, replace_file
 
@@ -128,6 +129,8 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     collector: str = ""
     collector_heard_at_ms: int | None = None
     sync_fault: str = ""
+    certificate_until_ms: int | None = None
+    renewal_fault: str = ""
     vehicle: VehicleStatus | None = None
 
     def of_kind(self, kind: SetKind) -> KindInForce:
@@ -144,7 +147,7 @@ def write_status(folder: Path, status: TerminalStatus) -> None:
 def read_status(folder: Path) -> TerminalStatus | None:
     """What the terminal said last; None when it said nothing that can be read."""
     try:
-        return msgspec.json.decode((folder / STATUS_FILE).read_bytes(), type=TerminalStatus)
+        return decode_json(read_within(folder / STATUS_FILE, DOCUMENT_BYTES), TerminalStatus)
     except (OSError, msgspec.DecodeError):
         return None
 

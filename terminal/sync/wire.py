@@ -24,6 +24,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
+from terminal.decoding import decode_msgpack
 from terminal.journal.chain import Head, link
 from terminal.journal.checkpoint import (
     Checkpoint,
@@ -131,6 +132,16 @@ class RefusalCode(StrEnum):
     OTHER_HASH = "other_hash"
     BUSY = "busy"
     UNAVAILABLE = "unavailable"
+    CODE_REFUSED = "code_refused"
+    """There is no such code for this terminal."""
+    CODE_EXPIRED = "code_expired"
+    CODE_SPENT = "code_spent"
+    """The code is right and has enrolled other keys already."""
+    KEYS_UNPROVEN = "keys_unproven"
+    """The sender does not show that it has the keys it sends."""
+    KEYS_OUTDATED = "keys_outdated"
+    """The keys that approve a renewal are not in force."""
+    RENEWAL_TOO_LATE = "renewal_too_late"
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -241,8 +252,8 @@ def parse_ack(data: bytes) -> Ack:
 
 def _parse(data: bytes, kind: type[Message]) -> Message:
     try:
-        message = msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = decode_msgpack(data, kind, MAX_BATCH_BYTES)
+    except msgspec.DecodeError as error:
         raise Malformed(str(error)) from error
     if message.version != WIRE_VERSION:
         raise Malformed(f"wire version {message.version}, this side speaks {WIRE_VERSION}")

@@ -238,20 +238,6 @@ class CollectorTable(Struct, frozen=True, forbid_unknown_fields=True):
             examples=["collector-ca.pem"],
         ),
     ] = None
-    tls_cert: Annotated[
-        Path | None,
-        Meta(
-            description="This terminal's TLS certificate (PEM), where one is asked for.",
-            examples=["terminal.pem"],
-        ),
-    ] = None
-    tls_key: Annotated[
-        Path | None,
-        Meta(
-            description="Its private key (PEM), if not in the same file.",
-            examples=["terminal-key.pem"],
-        ),
-    ] = None
 
     @property
     def url_or_default(self) -> str:
@@ -385,6 +371,19 @@ class MetricsTable(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class RecomputeTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """The terminal decides its own rows again, beside the taps."""
+
+    every_h: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=720,
+            description="Hours from one time to the next; 0: only when `terminal journal recompute --record` asks.",
+        ),
+    ] = 24.0
+
+
 class LogTable(Struct, frozen=True, forbid_unknown_fields=True):
     """What is logged to stderr."""
 
@@ -466,6 +465,7 @@ class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     vehicle: VehicleTable = field(default_factory=VehicleTable)
     receipts: ReceiptsTable = field(default_factory=ReceiptsTable)
     metrics: MetricsTable = field(default_factory=MetricsTable)
+    recompute: RecomputeTable = field(default_factory=RecomputeTable)
     log: LogTable = field(default_factory=LogTable)
     recording: RecordingTable = field(default_factory=RecordingTable)
     laboratory: LaboratoryTable = field(default_factory=LaboratoryTable)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import files
 from typing import Final
 
@@ -16,22 +17,24 @@ import psycopg
 from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
 
-from terminal.collector.alarms import Alarm, SeenAlarm
+from terminal.collector.alarms import MOST_OPEN, Alarm, AlarmCause, SeenAlarm
 from terminal.collector.fleet.shelving import Arrival, RowId, Shelving, TerminalRow, repeated
 from terminal.collector.store import StoredRecord, TerminalState
+from terminal.collector.strangers import StrangerCount, reduced
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis
 
 SCHEMA_VERSION: Final = 1
 PREPARE_LOCK: Final = 0x52434F4C
+STRANGERS_LOCK: Final = 0x52434F4D
 READ_ROWS: Final = 20_000
 CONNECT_S: Final = 10
 
 _LOCK: Final = (
-    "SELECT terminal, sequence, hash, stated_head, sent_at_ms, received_at_ms FROM terminal"
+    "SELECT terminal, sequence, hash, stated_head, sent_at_ms, received_at_ms, rows FROM terminal"
     " WHERE terminal = ANY(%s) ORDER BY terminal FOR UPDATE"
 )
-_NEW_TERMINAL: Final = "INSERT INTO terminal VALUES (%s, 0, %s, 0, 0, 0) ON CONFLICT DO NOTHING"
+_NEW_TERMINAL: Final = "INSERT INTO terminal VALUES (%s, 0, %s, 0, 0, 0, 0) ON CONFLICT DO NOTHING"
 _HELD: Final = (
     "SELECT terminal, sequence, hash FROM record JOIN unnest(%s::bigint[], %s::bigint[])"
     " AS asked (terminal, sequence) USING (terminal, sequence)"
@@ -39,15 +42,28 @@ _HELD: Final = (
 _COPY: Final = "COPY record (terminal, sequence, body, hash) FROM STDIN (FORMAT BINARY)"
 _ROW_TYPES: Final = ("int8", "int8", "bytea", "bytea")
 _MOVE: Final = (
-    "UPDATE terminal SET sequence = %s, hash = %s, stated_head = %s, sent_at_ms = %s, received_at_ms = %s"
-    " WHERE terminal = %s"
+    "UPDATE terminal SET sequence = %s, hash = %s, stated_head = %s, sent_at_ms = %s, received_at_ms = %s,"
+    " rows = %s WHERE terminal = %s"
 )
 _KEEP_ALARM: Final = (
-    "INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms)"
-    " VALUES (%s, %s, %s, %s, 1, %s, %s) ON CONFLICT (kind, terminal, sequence, detail)"
+    # As in the embedded collector: what a terminal has beyond `MOST_OPEN` open ones of a kind is one more.
+    "INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms)"  # noqa: S608 constants
+    f" SELECT kind, terminal, CASE WHEN many THEN 0 ELSE sequence END,"
+    f" CASE WHEN many THEN '{AlarmCause.MANY_MORE}' ELSE detail END, 1, first_at_ms, last_at_ms FROM"
+    " (SELECT %s::text AS kind, %s::bigint AS terminal, %s::bigint AS sequence, %s::text AS detail,"
+    " %s::bigint AS first_at_ms, %s::bigint AS last_at_ms) AS new CROSS JOIN LATERAL"
+    f" (SELECT new.terminal <> 0 AND count(*) >= {MOST_OPEN} AS many FROM (SELECT 1 FROM alarm AS kept"
+    " WHERE kept.kind = new.kind AND kept.terminal = new.terminal"
+    " AND (kept.acknowledged_at_ms IS NULL OR kept.last_at_ms > kept.acknowledged_at_ms)"
+    f" AND kept.detail <> '{AlarmCause.MANY_MORE}'"
+    f" AND NOT (kept.sequence = new.sequence AND kept.detail = new.detail) LIMIT {MOST_OPEN}) AS others) AS counted"
+    " ON CONFLICT (kind, terminal, sequence, detail)"
 )
 _COUNT_ALARM: Final = _KEEP_ALARM + " DO UPDATE SET times = alarm.times + 1, last_at_ms = excluded.last_at_ms"
 _RECEIPT: Final = "INSERT INTO receipt VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+_STRANGERS: Final = "SELECT kind, address, terminal, detail, times, first_at_ms, last_at_ms FROM stranger"
+_DELETE_STRANGER: Final = "DELETE FROM stranger WHERE (kind, address, terminal, detail) = (%s, %s, %s, %s)"
+_INSERT_STRANGER: Final = "INSERT INTO stranger VALUES (%s, %s, %s, %s, %s, %s, %s)"
 _REFUSE: Final = "INSERT INTO refused_message VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 
 
@@ -60,7 +76,7 @@ class FleetDatabase:
     @classmethod
     async def open(cls, dsn: str) -> FleetDatabase:
         """Connect, and check the schema."""
-        with _reported():
+        with reported_by_fleet():
             connection = await psycopg.AsyncConnection.connect(
                 dsn, autocommit=True, connect_timeout=CONNECT_S
             )
@@ -84,7 +100,7 @@ class FleetDatabase:
 
     async def head(self, terminal: int) -> Head:
         """The newest row held of `terminal` without a gap before it."""
-        with _reported():
+        with reported_by_fleet():
             query = "SELECT sequence, hash FROM terminal WHERE terminal = %s"
             found = await self._connection.execute(query, (terminal,))
             row = await found.fetchone()
@@ -95,7 +111,7 @@ class FleetDatabase:
 
         When it returns, everything but its `late` is durable: rows, alarms, and whole what was refused.
         """
-        with _reported():
+        with reported_by_fleet():
             async with self._connection.transaction():
                 terminals = await self._lock({arrival.terminal for arrival in arrivals})
                 try:
@@ -120,10 +136,7 @@ class FleetDatabase:
     async def _store(
         self, arrivals: Sequence[Arrival], locked: dict[int, TerminalRow], *, all_rows: bool
     ) -> Shelving:
-        terminals = {
-            number: TerminalRow(row.head, row.stated_head, row.sent_at_ms, row.received_at_ms)
-            for number, row in locked.items()
-        }
+        terminals = {number: replace(row) for number, row in locked.items()}
         asked = repeated(arrivals, terminals, all_rows=all_rows)
         shelving = Shelving(terminals, await self._held(asked) if asked else {})
         for arrival in arrivals:
@@ -137,7 +150,7 @@ class FleetDatabase:
             if shelving.receipts:
                 await cursor.executemany(_RECEIPT, shelving.receipts)
             moved = [
-                (*row.head, row.stated_head, row.sent_at_ms, row.received_at_ms, number)
+                (*row.head, row.stated_head, row.sent_at_ms, row.received_at_ms, row.rows, number)
                 for number, row in shelving.terminals.items()
                 if row != locked[number]
             ]
@@ -157,27 +170,38 @@ class FleetDatabase:
 
     async def refuse(self, stream: str, number: int, reason: str, data: bytes, at_ms: int) -> None:
         """Keep a message that cannot be read."""
-        with _reported():
+        with reported_by_fleet():
             await self._connection.execute(_REFUSE, (stream, number, reason, data, at_ms))
 
     async def keep_alarms(self, alarms: Iterable[tuple[Alarm, int]]) -> None:
         """Keep alarms with their moments, or count them once more."""
-        with _reported():
+        with reported_by_fleet():
             async with self._connection.cursor() as cursor:
                 await cursor.executemany(_COUNT_ALARM, [(*alarm, at, at) for alarm, at in alarms])
+
+    async def keep_strangers(self, counts: Iterable[StrangerCount]) -> None:
+        """Add to what strangers tried; consumers take turns."""
+        with reported_by_fleet():
+            async with self._connection.transaction(), self._connection.cursor() as cursor:
+                await cursor.execute("SELECT pg_advisory_xact_lock(%s)", (STRANGERS_LOCK,))
+                await cursor.execute(_STRANGERS)
+                held = {StrangerCount(*row) for row in await cursor.fetchall()}
+                kept = set(reduced((*held, *counts)))
+                await cursor.executemany(_DELETE_STRANGER, [count[:4] for count in held - kept])
+                await cursor.executemany(_INSERT_STRANGER, list(kept - held))
 
 
 def prepare(dsn: str) -> None:
     """Create the tables, or leave them as they are."""
     text = files("terminal.collector.fleet").joinpath("schema.sql").read_text("utf-8")
-    with _reported(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (PREPARE_LOCK,))
         connection.execute(text.encode())
 
 
 def records(dsn: str) -> Iterator[StoredRecord]:
     """Every record, by terminal and sequence, as one view; does not hold up consumers."""
-    with _reported(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with connection.cursor("records") as cursor:
             cursor.itersize = READ_ROWS
@@ -189,7 +213,7 @@ def records(dsn: str) -> Iterator[StoredRecord]:
 
 def keep_findings(dsn: str, alarms: Iterable[Alarm], at_ms: int) -> None:
     """Keep alarms that every reconciliation finds anew; those already kept stay as they are."""
-    with _reported(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         values = [(*alarm, at_ms, at_ms) for alarm in alarms]
         connection.cursor().executemany(_KEEP_ALARM + " DO NOTHING", values)
 
@@ -200,19 +224,26 @@ def alarms(dsn: str, limit: int = 1_000) -> list[SeenAlarm]:
         "SELECT id, kind, terminal, sequence, detail, times, first_at_ms, last_at_ms,"
         " acknowledged_at_ms, acknowledged_by, comment FROM alarm ORDER BY last_at_ms DESC, id DESC LIMIT %s"
     )
-    with _reported(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         return [SeenAlarm(*row) for row in connection.execute(query, (limit,))][::-1]
+
+
+def strangers(dsn: str) -> list[StrangerCount]:
+    """What strangers tried at all gateways, the newest first."""
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+        return reduced(StrangerCount(*row) for row in connection.execute(_STRANGERS))
 
 
 def terminals(dsn: str) -> list[TerminalState]:
     """What is known of each terminal, by number."""
-    query = "SELECT terminal, sequence, stated_head, received_at_ms FROM terminal ORDER BY terminal"
-    with _reported(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+    query = "SELECT terminal, sequence, stated_head, received_at_ms, rows FROM terminal ORDER BY terminal"
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         return [TerminalState(*row) for row in connection.execute(query)]
 
 
 @contextmanager
-def _reported() -> Iterator[None]:
+def reported_by_fleet() -> Iterator[None]:
+    """Errors of PostgreSQL become ours."""
     try:
         yield
     except psycopg.Error as error:

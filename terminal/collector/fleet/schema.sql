@@ -24,14 +24,16 @@ CREATE TABLE IF NOT EXISTS receipt (
     PRIMARY KEY (terminal, first)
 );
 
--- Rows 1 to `sequence` are held, the last under `hash`; `stated_head` is the newest row as the terminal says.
+-- `rows` of the rows up to `sequence` are held, the last under `hash`; a restored terminal passed numbers over.
+-- `stated_head` is the newest row as the terminal says.
 CREATE TABLE IF NOT EXISTS terminal (
     terminal bigint PRIMARY KEY,
     sequence bigint NOT NULL,
     hash bytea NOT NULL,
     stated_head bigint NOT NULL,
     sent_at_ms bigint NOT NULL,
-    received_at_ms bigint NOT NULL
+    received_at_ms bigint NOT NULL,
+    rows bigint NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS alarm (
@@ -47,6 +49,18 @@ CREATE TABLE IF NOT EXISTS alarm (
     acknowledged_by text NOT NULL DEFAULT '',
     comment text NOT NULL DEFAULT '',
     UNIQUE (kind, terminal, sequence, detail)
+);
+
+-- What was tried without a good signature: a bounded number of lines, each with how often.
+CREATE TABLE IF NOT EXISTS stranger (
+    kind text NOT NULL,
+    address text NOT NULL,
+    terminal bigint NOT NULL,
+    detail text NOT NULL,
+    times bigint NOT NULL,
+    first_at_ms bigint NOT NULL,
+    last_at_ms bigint NOT NULL,
+    PRIMARY KEY (kind, address, terminal, detail)
 );
 
 -- Messages that contradict what is held, or that nobody can read, whole: evidence, and nothing acknowledged is lost.

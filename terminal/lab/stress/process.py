@@ -21,13 +21,14 @@ from sim.card.virtual import VirtualCard
 from terminal.app.collector import enrol, start_collector, trust
 from terminal.app.simulated import issue_residents
 from terminal.app.station import open_journal
-from terminal.app.uplink import sync_client
+from terminal.app.uplink import Uplink, sync_client
 from terminal.clock import SystemClock
 from terminal.codes import Admission
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.service import DATABASE_FILE
 from terminal.collector.store import CollectorStore
+from terminal.decoding import decode_json
 from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.stress.checkers.check import Findings
@@ -63,7 +64,7 @@ class Terminal9:
     def hear(self) -> dict[str, Any] | None:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        return msgspec.json.decode(line) if line else None
+        return decode_json(line, dict[str, Any]) if line else None
 
     def kill(self) -> None:
         self.process.kill()
@@ -156,7 +157,9 @@ class Rounds:
         kill = threading.Timer(self.rng.random() * 0.05, process.kill)
         if killed:
             kill.start()
-        with sync_client(journal, self.state, url, SystemClock(), batch_records=BATCH_RECORDS) as client:
+        with sync_client(
+            journal, Uplink(self.state, url), SystemClock(), batch_records=BATCH_RECORDS
+        ) as client:
             report = client.sync_once()
         kill.cancel()
         process.kill()

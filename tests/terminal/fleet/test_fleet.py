@@ -7,11 +7,14 @@ import random
 
 import pytest
 
+from terminal.collector.alarms import MOST_OPEN, Alarm, AlarmKind
 from terminal.collector.fleet import database as fleet
+from terminal.collector.fleet.database import FleetDatabase
 from terminal.collector.fleet.stream import FleetStream
 from terminal.collector.limits import TokenBuckets
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
+from terminal.collector.strangers import EXAMPLES
 from terminal.journal.chain import Head
 from terminal.journal.operation_records import Restored
 from terminal.journal.records import build_record
@@ -128,7 +131,7 @@ def test_a_cut_journal_confesses(town):
     assert town.alarms() == [("cut_tail", 7, 30)]
 
 
-def test_strangers_are_refused_with_an_alarm_once_a_minute(town):
+def test_strangers_are_refused_and_counted_apart_from_alarms(town):
     stranger = plain(8, 3)
 
     async def play():
@@ -143,20 +146,41 @@ def test_strangers_are_refused_with_an_alarm_once_a_minute(town):
 
     run(play())
     assert town.stored() == []
-    assert sorted(town.alarms()) == [("bad_signature", 7, 0), ("unknown_terminal", 8, 0)]
-    assert town.ask("SELECT DISTINCT times FROM alarm") == [(1,)]
+    assert town.alarms() == []
+    tried = [("bad_signature", "", 7, "batch_refused", 3), ("unknown_terminal", "", 8, "not_enrolled", 3)]
+    assert sorted(town.strangers()) == tried
 
 
-def test_many_strange_numbers_are_many_more(town):
+def test_any_number_of_strangers_takes_a_bounded_number_of_lines(town):
     async def play():
         async with town.gateways() as (gateway,):
-            gateway._raised_at = {("alarm", n): town.clock.monotonic() for n in range(1_000)}
-            for number in (8, 9):
-                await gateway.take(plain(number, 1).batch(1, 1))
+            for number in range(10, 410):
+                await gateway.take(plain(number, 1).batch(1, 1), f"10.0.{number // 10}.1")
         await town.consume()
 
     run(play())
-    assert town.alarms() == [("unknown_terminal", 0, 0)]
+    found = town.strangers()
+    assert sum(times for *_, times in found) == 400
+    assert {times for *_, terminal, _, times in found if terminal} == {1}
+    assert len(found) == 40 * (EXAMPLES + 1)
+
+
+def test_a_stolen_key_pushes_no_alarm_of_another_terminal_out(town):
+    other = Alarm(AlarmKind.GAP, 8, 4, "rows_missing first=4 last=5")
+    many = [(Alarm(AlarmKind.OTHER_HASH, 7, n, "hash_differs"), n) for n in range(1, MOST_OPEN + 51)]
+
+    async def play():
+        database = await FleetDatabase.open(town.dsn)
+        await database.keep_alarms([(other, 1), *many, many[2]])
+        await database.close()
+
+    run(play())
+    fleet.keep_findings(town.dsn, [Alarm(AlarmKind.OTHER_HASH, 7, 9_000, "given_up")], 9_000)
+    alarms = town.alarms()
+    assert len(alarms) == MOST_OPEN + 2
+    assert ("gap", 8, 4) in alarms
+    assert town.ask("SELECT times FROM alarm WHERE detail = 'many_more'") == [(50,)]
+    assert town.ask("SELECT times FROM alarm WHERE terminal = 7 AND sequence = 3") == [(2,)]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

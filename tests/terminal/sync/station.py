@@ -13,6 +13,7 @@ from terminal.collector.intake import Intake
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
 from terminal.journal.journal import Journal
+from terminal.sync.address import TlsFiles
 from terminal.sync.client import SyncClient
 from terminal.sync.exchange import Answer
 
@@ -52,6 +53,9 @@ class Wire:
     def abort(self) -> None:
         pass
 
+    def use(self, tls: TlsFiles) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
@@ -72,6 +76,11 @@ class Collector:
 
     def stored(self, terminal: int) -> list[tuple[int, bytes]]:
         return [(sequence, body) for number, sequence, body in self.store.records() if number == terminal]
+
+    def strangers(self) -> list[tuple[str, int, str, int]]:
+        """Kind, terminal, detail, times of what strangers tried; the newest first."""
+        self.store.keep_strangers(self.intake.strangers.take())
+        return [(count.kind, *count[2:5]) for count in self.store.strangers()]
 
     def alarms(self) -> list[tuple[str, int, int]]:
         return [(alarm.kind, alarm.terminal, alarm.sequence) for alarm in self.store.alarms()]
