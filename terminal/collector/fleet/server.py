@@ -5,7 +5,7 @@ FOLDER/collector.pub       copy it to every terminal
 FOLDER/terminals/7.pub     the key of terminal 7; put there, at every gateway, to enrol it
 
 POST /v1/batches   a signed batch → a signed acknowledgement
-GET  /v1/health    does the gateway reach NATS
+GET  /v1/health    does the gateway reach NATS, and are the streams there
 
 A batch is checked, put into the stream, and acknowledged on the stream's word. A gateway keeps nothing. What it
 remembers of a terminal's line is only a guess that saves a look: the stream takes a batch only when the guess
@@ -19,7 +19,7 @@ import socket
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import EADDRINUSE
 from pathlib import Path
 from typing import Final
@@ -46,6 +46,7 @@ from terminal.collector.store import BatchRefused
 from terminal.errors import CollectorError, KeyFileError, PortInUse
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer
+from terminal.keys.file import require_private
 from terminal.sync.identity import load_or_create_key, public_path
 from terminal.sync.wire import (
     BATCH_TYPE,
@@ -65,6 +66,7 @@ from terminal.sync.wire import (
 MAX_CONNECTIONS: Final = 4_096
 BACKLOG: Final = 1_024
 SHUTDOWN_S: Final = 5
+HEALTH_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class GatewaySettings:
     """`folder` as above. Port 0: any free one."""
 
     stream: StreamSettings
-    dsn: str
+    dsn: str = field(repr=False)
     folder: Path
     host: str
     port: int
@@ -131,6 +133,7 @@ async def _serve(
     settings: GatewaySettings, listening: socket.socket, on_ready: Callable[[str], None]
 ) -> None:
     settings.terminals.mkdir(parents=True, exist_ok=True)
+    require_private(settings.key)
     key = load_or_create_key(settings.key)
 
     async def database_head(terminal: int) -> Head:
@@ -177,6 +180,13 @@ def build_app(gateway: Gateway, stream: FleetStream, on_ready: Callable[[], None
     async def health(_: Request) -> Response:
         if not stream.connected:
             return _response(refuse(RefusalCode.UNAVAILABLE, "NATS cannot be reached."))
+        try:
+            async with asyncio.timeout(HEALTH_S):
+                await stream.require_streams()
+        except CollectorError as error:
+            return _response(refuse(RefusalCode.UNAVAILABLE, f"{error.what}. {error.advice}"))
+        except TimeoutError:
+            return _response(refuse(RefusalCode.UNAVAILABLE, "NATS does not answer."))
         return Response(msgspec.json.encode({"status": "ok"}), media_type="application/json")
 
     @asynccontextmanager
