@@ -14,7 +14,6 @@ from terminal.journal.records import build_record
 from tests.terminal.fleet.town import Chain, plain, through
 from tests.terminal.journal.samples import day
 
-
 SECRET = "correct-horse"
 
 
