@@ -20,6 +20,8 @@ TerminalError            1
 │   ├── JournalSealed    25   the journal's key is missing, wiped, or another journal's
 │   └── JournalUnreadable 26  records of newer software, or damaged ones, were shown as such
 ├── ReaderError          30   no such reader, or no PC/SC service or binding
+├── AuditError           45   an audit bundle or statement is damaged, was changed, or cannot be made
+│   └── AuditDiffers     46   the evidence in a bundle does not lead to the statement in it
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
 ├── CollectorDamaged     42   the collector's database or books are broken
@@ -203,6 +205,19 @@ class CollectorDamaged(CollectorError):
     """A file of the collector holds what SQLite cannot read: starting again does not help."""
 
     exit_code = 42
+
+
+class AuditError(TerminalError):
+    """The bundle or statement is not what was signed, contradicts itself, or cannot be made; nothing is to be concluded
+    from it."""
+
+    exit_code = 45
+
+
+class AuditDiffers(AuditError):
+    """The evidence is whole and genuine, and comes to something else than what the collector stated."""
+
+    exit_code = 46
 
 
 class MetricsError(TerminalError):

@@ -84,6 +84,19 @@ def create_file(path: Path, content: bytes, mode: int = OWNER_ONLY) -> bool:
     return True
 
 
+def link_file(path: Path, name: Path, mode: int = OWNER_ONLY) -> None:
+    """Let the file at `path`, which never changes, be found under `name`, too; what is there already stays. It takes no
+    room, unless the file system knows no links.
+    """
+    try:
+        os.link(path, name)
+    except FileExistsError:
+        return
+    except PermissionError:  # as FAT says
+        create_file(name, path.read_bytes(), mode)
+    sync_path(name.parent)
+
+
 def open_new(path: Path, mode: int = OWNER_ONLY) -> BinaryIO:
     """A new file to write to; raises `FileExistsError` for whatever is there, links included."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
