@@ -153,6 +153,8 @@ class StormLink:
         self.fault = ""
         self.carried = 0
         """The newest row that any batch of this terminal's program may have carried."""
+        self.wire: Callable[[], BatchSink] = collector
+        """The same collector at the other end of a real connection."""
         self.on_time: Callable[[], None] = lambda: None
         """Called when the terminal can know by an acknowledgement what time it is (ADR 26)."""
 
@@ -188,7 +190,7 @@ class StormLink:
         if fault == Kind.ACK_GARBAGE:
             self._collector().take(batch)
             return Answer(200, batch[:70])
-        reply = self._collector().take(batch)
+        reply = (self.wire if fault == Kind.OVER_TLS else self._collector)().take(batch)
         if fault == Kind.DUPLICATED:
             reply = self._collector().take(batch)
         self.deliver_late()
