@@ -79,8 +79,8 @@ class BundledDocument(Struct, frozen=True, array_like=True, tag=2):
 
 
 class BundledTerminal(Struct, frozen=True, array_like=True, tag=3):
-    """`keys`: any of them may have signed. `stretches` are (first, last) of the day's rows, `words` (row, terminal, row)
-    where another row says how the first ended. `open` is an `OpenReason` or empty.
+    """`keys`: any of them may have signed. `stretches` are (first, last) of the day's rows, `words` are
+    (row, terminal, row): another row says how the first ended. `open` is an `OpenReason` or empty.
     """
 
     terminal: TerminalNumber
@@ -93,8 +93,8 @@ class BundledTerminal(Struct, frozen=True, array_like=True, tag=3):
 class BundledBatch(Struct, frozen=True, array_like=True, tag=4):
     """A batch as it was signed: `envelope` is it without its rows.
 
-    What the registry knows of the cards behind its commits of the day, by the row of the commit: `session_keys` of
-    cards that can prove, empty where the row states no counter; `unable` those that cannot. Any other card is unknown.
+    `session_keys` of the cards behind its commits of the day that the registry knows, by the row of the commit; empty
+    where the row states no counter. `unable`: those of them whose cards cannot prove.
     """
 
     terminal: TerminalNumber

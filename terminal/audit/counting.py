@@ -27,7 +27,15 @@ from terminal.audit.statement import (
 )
 from terminal.audit.verdicts import DECIDED_BY_STAFF, NO_CARD, Decisions, Found, Proofs
 from terminal.collector.day_rows import day_of
-from terminal.collector.days import CountState, ServiceCalendar, line_of_cash, line_of_meal, line_of_sale, line_of_tap
+from terminal.collector.days import (
+    PURSE,
+    CountState,
+    ServiceCalendar,
+    line_of_cash,
+    line_of_meal,
+    line_of_sale,
+    line_of_tap,
+)
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealLine, MealServed, owner_of
 from terminal.journal.records import AnyRecord, CashSale, Committed, Intent, NotCommitted, Unwritten
 from terminal.journal.taps import TapId
@@ -99,7 +107,6 @@ class DayCount:
             self._hear(row, record)
         match record:
             case Intent():
-                self._sees(row, record.prev_terminal, record.prev_sequence)
                 if self._of_day(record):
                     lent = self._loans.get((row[0], record.card_ref))
                     pupil = lent or owner_of(record.card_ref, record.person_ref)
@@ -108,10 +115,8 @@ class DayCount:
                         self._shown.add(row)
             case Committed() | NotCommitted():
                 self._end(row, record)
-            case Unwritten():
-                self._sees(row, record.prev_terminal, record.prev_sequence)
-                if self._of_day(record):
-                    self._count_unwritten(row, record)
+            case Unwritten() if self._of_day(record):
+                self._count_unwritten(row, record)
             case Annulment():
                 self._annulled.add((row[0], record.of))
             case CardLent() if self._of_day(record):
@@ -132,10 +137,6 @@ class DayCount:
             found = (record.prev_terminal, record.prev_sequence)
             if found in self._asked[row]:
                 self._shown.add(found)
-
-    def _sees(self, row: TapId, terminal: int, sequence: int) -> None:
-        if terminal == row[0] and (terminal, sequence) in self._open:
-            self._shown.add((terminal, sequence))
 
     def _end(self, row: TapId, word: Committed | NotCommitted) -> None:
         tap_id = (row[0], word.intent)
@@ -159,8 +160,8 @@ class DayCount:
     def _fact_of_tap(self, row: TapId, intent: Intent, decision: Found, proof: Found) -> _Fact:
         line = line_of_tap(row[0], intent, self._calendar)
         payers = line.payers
-        if intent.meal is None and proof.counted_minor is not None and proof.counted_minor != intent.charge_minor:
-            payers = {"purse": proof.counted_minor}
+        if intent.meal is None and proof.counted_minor is not None:
+            payers = {PURSE: proof.counted_minor}  # the card's word counts, not the row's
         sold = Sold.RIDE if intent.meal is None else Sold.MEAL
         right = _PAID_BY.get(intent.paid_by, str(intent.paid_by))
         stated_minor = sum(line.payers.values())
@@ -187,7 +188,9 @@ class DayCount:
                 line, decision = line_of_sale(row[0], record), DECIDED_BY_STAFF
                 sold, right = Sold.BUFFET, NOTHING_BOUGHT
         sum_minor = sum(line.payers.values())
-        fact = _Fact(row, record.at_ms, sold, right, record.currency, line.payers, decision, NO_CARD, sum_minor)
+        fact = _Fact(
+            row, record.at_ms, sold, right, record.currency, line.payers, decision, NO_CARD, sum_minor
+        )
         if isinstance(record, MealServed):
             self._serve(record.pupil, record.meal, record.at_ms, fact)
         elif isinstance(record, BuffetSale):
@@ -233,6 +236,8 @@ class DayCount:
         sum_minor = sum(fact.payers.values())
         line.facts += 1
         line.sum_minor += sum_minor
+        line.overstated_minor += max(0, fact.stated_minor - sum_minor)
+        line.understated_minor += max(0, sum_minor - fact.stated_minor)
         for payer, amount_minor in fact.payers.items():
             line.payers[payer] = line.payers.get(payer, 0) + amount_minor
         line.proof.setdefault(fact.proof.code, AuditTally()).add(1, sum_minor)
@@ -256,4 +261,3 @@ class DayCount:
                 decision=fact.decision.details,
             )
         )
-

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 from msgspec.structs import replace
 
-from terminal.audit.bundle import BundledBatch, BundledTerminal, BundleHeader, broken
+from terminal.audit.bundle import BundledBatch, BundledTerminal, BundleHeader, ProofSource, broken
 from terminal.audit.counting import DayCount
 from terminal.audit.statement import (
     STATEMENT_VERSION,
@@ -24,9 +24,10 @@ from terminal.audit.statement import (
     AuditStatement,
     totals_of_lines,
 )
-from terminal.audit.verdicts import CardsOfBatch, Decisions, Proofs, ProvingCard
+from terminal.audit.verdicts import CardsOfBatch, Decisions, Proofs
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.reading import read_record
+from terminal.collector.registry import ProvingCard
 from terminal.journal.chain import genesis
 from terminal.journal.records import UnreadableRecord
 from terminal.journal.taps import TapId
@@ -69,7 +70,7 @@ class Examination:
         self._header = header
         calendar = ServiceCalendar(_zone(header.zone), header.day_ends_at)
         self._asked: dict[TapId, set[TapId]] = {}
-        self._cards = CardsOfBatch()
+        self._cards = CardsOfBatch(known=header.proofs is not ProofSource.NOTHING)
         self._decisions = Decisions(documents)
         self._count = DayCount(header.day, calendar, Proofs(self._cards), self._decisions, self._asked)
         self._documents = documents
@@ -123,7 +124,9 @@ class Examination:
             new = run.last + 1
         elif run is None or batch.previous_hash != run.last_hash:
             if run is not None and batch.first == run.last + 1:
-                raise broken(f"row {batch.first} of terminal {batch.terminal} does not follow the row before it")
+                raise broken(
+                    f"row {batch.first} of terminal {batch.terminal} does not follow the row before it"
+                )
             if batch.first == 1 and batch.previous_hash != genesis(batch.terminal).hash:
                 raise broken(f"the journal of terminal {batch.terminal} begins otherwise")
             run = _Run(batch.first, batch.previous_hash)

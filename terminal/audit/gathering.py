@@ -15,7 +15,15 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from terminal.audit.bundle import BUNDLE_VERSION, BundledBatch, BundledDocument, BundledTerminal, BundleHeader, Frame, ProofSource
+from terminal.audit.bundle import (
+    BUNDLE_VERSION,
+    BundledBatch,
+    BundledDocument,
+    BundledTerminal,
+    BundleHeader,
+    Frame,
+    ProofSource,
+)
 from terminal.audit.proofs import session_key
 from terminal.audit.statement import OpenReason
 from terminal.clock import unix_ms
@@ -26,7 +34,8 @@ from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.errors import AuditError
 from terminal.journal.operation_records import SetActivated
-from terminal.journal.records import Committed, Intent, UnreadableRecord
+from terminal.journal.records import AnyRecord, Committed, Intent, UnreadableRecord, Unwritten
+from terminal.journal.taps import TapId
 from terminal.recompute.documents import DocumentFolder
 from terminal.sync.wire import parse_batch
 
@@ -104,7 +113,11 @@ class Gatherer:
     """Finds one day's evidence. `registry` None: what cards proved is not known here."""
 
     def __init__(
-        self, source: DaySource, header: BundleHeader, documents: DocumentFolder, registry: CardRegistry | None
+        self,
+        source: DaySource,
+        header: BundleHeader,
+        documents: DocumentFolder,
+        registry: CardRegistry | None,
     ) -> None:
         self._source = source
         self._header = header
@@ -127,7 +140,7 @@ class Gatherer:
         plan = _DayPlan(stretches, {}, {}, set())
         for terminal, parts in stretches.items():
             for part in parts:
-                words = list(source.words_on(terminal, part))
+                words = list(self._believed(source.words_on(terminal, part)))
                 plan.words.setdefault(terminal, []).extend(words)
                 for word in words:
                     plan.rows.setdefault(word.by[0], set()).add(word.by[1])
@@ -135,6 +148,25 @@ class Gatherer:
                 plan.rows.setdefault(terminal, set()).update(sets)
                 plan.documents |= self._documents_of(terminal, sets)
         return plan
+
+    def _believed(self, words: Iterable[Word]) -> Iterator[Word]:
+        """The words that count: an event speaks of a tap only where both can be of one card."""
+        settled: TapId | None = None
+        for word in words:
+            if word.of == settled:
+                continue
+            if not word.shown:
+                yield word
+                continue
+            if self._may_be_one(self._record(*word.of), self._record(*word.by)):
+                settled = word.of
+                yield word
+
+    def _may_be_one(self, tap: AnyRecord | None, other: AnyRecord | None) -> bool:
+        if not isinstance(tap, Intent) or not isinstance(other, Intent | Unwritten) or other.card_ref is None:
+            return False
+        cards = self._registry or CardRegistry()
+        return cards.may_be_one(cards.name(tap.card_ref), cards.name(other.card_ref))
 
     def _documents_of(self, terminal: int, rows: list[int]) -> set[str]:
         records = (self._record(terminal, row) for row in rows)
@@ -144,8 +176,13 @@ class Gatherer:
             if isinstance(record, SetActivated) and record.kind == SetKind.REGION
         }
 
-    def _record(self, terminal: int, row: int) -> object:
-        return next((read_record(body) for body in self._source.bodies(terminal, Stretch(row, row))), None)
+    def _record(self, terminal: int, row: int) -> AnyRecord | None:
+        for body in self._source.bodies(terminal, Stretch(row, row)):
+            try:
+                return read_record(body)
+            except UnreadableRecord:
+                return None
+        return None
 
     def _document_frames(self, named: set[str]) -> Iterator[BundledDocument]:
         kept = {one.sha256: one for one in self._documents.listed()}
@@ -218,10 +255,11 @@ class _CardsOfDay:
     ) -> None:
         if self._registry is None:
             return
-        key = session_key(self._registry, card_ref, tmc)
-        if key is not None:
-            keys[row] = key
-        elif self._registry.card(card_ref) is not None:
+        card, key = self._registry.card(card_ref), session_key(self._registry, card_ref, tmc)
+        if card is None or key is None:
+            return
+        keys[row] = key
+        if not card.proves:
             unable.append(row)
 
 

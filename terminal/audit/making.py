@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, Final, TypeAlias
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 from msgspec.structs import replace
@@ -169,8 +171,8 @@ CHUNK: Final = 1 << 20
 def verify_bundle(
     path: Path, collector: bytes | None = None, ask: Ask | None = None, grants_key: bytes | None = None
 ) -> Verified:
-    """Examine the bundle at `path`, with nothing but what is in it. `collector`: the public key that must have signed it;
-    `ask`: the verify-only service, where the bundle holds no session keys.
+    """Examine the bundle at `path`, with nothing but what is in it. `collector`: the public key that must have signed
+    it; `ask`: the verify-only service, where the bundle holds no session keys.
 
     Raises `AuditError` for a bundle that is damaged, changed, or of another collector.
     """
@@ -208,8 +210,6 @@ def _looked_through(path: Path, folder: Path) -> tuple[BundleHeader, SignedState
 
 
 def _keep_document(frame: BundledDocument, folder: Path) -> None:
-    from hashlib import sha256
-
     if sha256(frame.content).digest() != frame.sha256:
         raise broken(f"document {frame.sha256.hex()} is not what its hash says")
     (folder / frame.sha256.hex()).write_bytes(frame.content)
@@ -282,12 +282,12 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb", buffering=CHUNK) as file:
             yield file
     except OSError as error:
-        raise AuditError(f"{path} cannot be read: {error.strerror}", "Check the path and its rights.") from error
+        raise AuditError(
+            f"{path} cannot be read: {error.strerror}", "Check the path and its rights."
+        ) from error
 
 
 def _plain(statement: AuditStatement) -> dict[str, object]:
-    import msgspec
-
     plain: dict[str, object] = msgspec.json.decode(statement_bytes(replace(statement, supplement=None)))
     return plain
 

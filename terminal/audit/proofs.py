@@ -21,8 +21,7 @@ from cardproto.desfire.transaction_mac import (
     tmi,
 )
 from terminal.audit.bundle import BundledBatch
-from terminal.audit.verdicts import ProvingCard
-from terminal.collector.registry import CardRegistry
+from terminal.collector.registry import CardRegistry, ProvingCard
 from terminal.journal.records import Committed, Intent
 
 MOST_COUNTER: Final = (1 << 32) - 1
@@ -48,13 +47,14 @@ class CardQuestion(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class SessionCard(Struct, frozen=True):
-    """A card for one value of its counter; without a key it is one of which a proof may be expected."""
+    """A card for one value of its counter; without a key it is one that is known, and proved nothing."""
 
     session_key: bytes = b""
     proves: bool = True
 
-    def gave(self, tmc: int, tmi: bytes, tmv: bytes) -> bool:  # noqa: ARG002 the key holds for one counter
-        return len(self.session_key) == BLOCK and tmv == session_transaction_mac_value(self.session_key, tmi)
+    def gave(self, tmc: int, commands: bytes, tmv: bytes) -> bool:  # noqa: ARG002 the key holds for one counter
+        whole = len(self.session_key) == BLOCK
+        return whole and tmv == session_transaction_mac_value(self.session_key, commands)
 
     def __repr__(self) -> str:
         return f"SessionCard(proves={self.proves})"
@@ -66,13 +66,13 @@ class AnsweredCard(Struct, frozen=True):
     genuine: bool
     proves: bool = True
 
-    def gave(self, tmc: int, tmi: bytes, tmv: bytes) -> bool:  # noqa: ARG002 what was asked
+    def gave(self, tmc: int, commands: bytes, tmv: bytes) -> bool:  # noqa: ARG002 just that was asked
         return self.genuine
 
 
 def session_key(registry: CardRegistry, card_ref: bytes, tmc: int | None) -> bytes | None:
     """The key that proves transaction `tmc` of a card, and no other; empty without a counter. None for a card that is
-    not known or cannot prove."""
+    not known."""
     card = registry.card(card_ref)
     if card is None:
         return None
@@ -83,9 +83,7 @@ def session_key(registry: CardRegistry, card_ref: bytes, tmc: int | None) -> byt
 
 def cards_of(part: BundledBatch) -> dict[int, ProvingCard]:
     """The cards behind the commits of a batch, by row, as its session keys know them."""
-    cards: dict[int, ProvingCard] = {row: SessionCard(key) for row, key in part.session_keys.items()}
-    cards.update((row, SessionCard(proves=False)) for row in part.unable)
-    return cards
+    return {row: SessionCard(key, proves=row not in part.unable) for row, key in part.session_keys.items()}
 
 
 def answered(words: Mapping[int, CardWord]) -> dict[int, ProvingCard]:

@@ -64,7 +64,7 @@ class AuditTally(Struct, forbid_unknown_fields=True):
 class AuditLine(Struct, forbid_unknown_fields=True):
     """The facts of one terminal, currency, kind and state. `right` is what paid for a ride, the category of a meal, or
     the answer to a tap that wrote nothing. The facts of `proof`, and those of `decision`, add up to `facts` each, and
-    so does their money.
+    so does their money. What rows state beyond or short of what their cards say is in no sum but these two.
     """
 
     terminal: int
@@ -74,6 +74,8 @@ class AuditLine(Struct, forbid_unknown_fields=True):
     state: str
     facts: int = 0
     sum_minor: int = 0
+    overstated_minor: int = 0
+    understated_minor: int = 0
     payers: dict[str, int] = msgspec.field(default_factory=dict)
     proof: dict[str, AuditTally] = msgspec.field(default_factory=dict)
     decision: dict[str, AuditTally] = msgspec.field(default_factory=dict)
@@ -87,6 +89,8 @@ class AuditTotal(Struct, forbid_unknown_fields=True):
     currency: str
     facts: int = 0
     sum_minor: int = 0
+    overstated_minor: int = 0
+    understated_minor: int = 0
     proof: dict[str, AuditTally] = msgspec.field(default_factory=dict)
     decision: dict[str, AuditTally] = msgspec.field(default_factory=dict)
     beside: dict[str, AuditTally] = msgspec.field(default_factory=dict)
@@ -160,8 +164,8 @@ class AuditedDocument(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Supplement(Struct, frozen=True, forbid_unknown_fields=True):
-    """What came after an earlier audit of the same day, whose statement has this SHA-256: the rows, as (terminal, first,
-    last), and by how much counted facts and money changed, by currency. Terminals open then and complete now are
+    """What came after an earlier audit of the same day, whose statement has this SHA-256: the rows, as (terminal,
+    first, last), and by how much counted facts and money changed, by currency. Terminals open then and complete now are
     `closed`.
     """
 
@@ -227,7 +231,8 @@ def parse_statement(content: bytes) -> SignedStatement:
         ) from error
     if not is_genuine(signed) or build_statement(signed) != content:
         raise AuditError(
-            "the audit statement was changed: its signature does not fit", "Ask the collector's operator for it again."
+            "the audit statement was changed: its signature does not fit",
+            "Ask the collector's operator for it again.",
         )
     return signed
 
@@ -258,6 +263,8 @@ def totals_of_lines(lines: tuple[AuditLine, ...]) -> tuple[AuditTotal, ...]:
             continue
         total.facts += line.facts
         total.sum_minor += line.sum_minor
+        total.overstated_minor += line.overstated_minor
+        total.understated_minor += line.understated_minor
         for mine, theirs in ((total.proof, line.proof), (total.decision, line.decision)):
             for name, tally in theirs.items():
                 mine.setdefault(name, AuditTally()).add(tally.facts, tally.sum_minor)
@@ -269,7 +276,8 @@ def supplement_to(earlier: SignedStatement, now: AuditStatement) -> Supplement:
     before = earlier.statement
     if (before.day, before.zone, before.day_ends_at) != (now.day, now.zone, now.day_ends_at):
         raise AuditError(
-            f"the earlier statement is about {before.day}, this audit about {now.day}", "Give that of the same day."
+            f"the earlier statement is about {before.day}, this audit about {now.day}",
+            "Give that of the same day.",
         )
     was = {one.terminal: one for one in before.terminals}
     rows = [
@@ -282,7 +290,9 @@ def supplement_to(earlier: SignedStatement, now: AuditStatement) -> Supplement:
         for total in statement.totals:
             changes.setdefault(total.currency, AuditTally()).add(sign * total.facts, sign * total.sum_minor)
     now_open = {one.terminal for one in now.terminals if one.open}
-    closed = tuple(sorted(one.terminal for one in before.terminals if one.open and one.terminal not in now_open))
+    closed = tuple(
+        sorted(one.terminal for one in before.terminals if one.open and one.terminal not in now_open)
+    )
     digest = sha256(statement_bytes(before)).hexdigest()
     return Supplement(digest, tuple(rows), {name: changes[name] for name in sorted(changes)}, closed)
 

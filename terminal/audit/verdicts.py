@@ -6,13 +6,14 @@ Both are the collector's own rules (`terminal.collector.proof`, `terminal.recomp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from cardproto.desfire.transaction_mac import DataCommand, tmi
 from terminal.audit.statement import Standing
 from terminal.codes import SetKind
+from terminal.collector.proof import Checked, Proof, check_proof, not_stated
+from terminal.collector.registry import ProvingCard
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import AnyRecord, Committed, Intent
 from terminal.journal.taps import TapId
@@ -42,24 +43,13 @@ DECIDED_BY_STAFF: Final = unproven("by_staff")
 _NOT_ENDED: Final = unproven("not_ended")
 
 
-class ProvingCard(Protocol):
-    """A card as far as it is known whether it gave a proof."""
-
-    @property
-    def proves(self) -> bool:
-        """Whether it can give any."""
-        ...
-
-    def gave(self, tmc: int, tmi: bytes, tmv: bytes) -> bool:
-        """Whether `tmv` is its own, over `tmi`, as its transaction `tmc`."""
-        ...
-
-
 class CardsOfBatch:
     """The cards behind the commits of one batch, by row: a registry for the one question that is asked of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, known: bool) -> None:
+        """`known`: there is a registry behind them."""
         self.row: TapId = (0, 0)
+        self._known = known
         self._cards: Mapping[TapId, ProvingCard] = {}
 
     def take(self, cards: Mapping[TapId, ProvingCard]) -> None:
@@ -67,7 +57,7 @@ class CardsOfBatch:
         self._cards = cards
 
     def __bool__(self) -> bool:
-        return True
+        return self._known
 
     def card(self, card_ref: bytes) -> ProvingCard | None:  # noqa: ARG002 the row says which card it is
         return self._cards.get(self.row)
@@ -82,25 +72,26 @@ class Proofs:
     def on(self, tap_id: TapId, intent: Intent, row: TapId, committed: Committed) -> Found:
         """What the card says of a tap that its terminal states as committed in `row`."""
         self._cards.row = row
-        card = self._cards.card(intent.card_ref)
-        if card is None:
-            return unproven("unknown_card")
-        if not card.proves:
-            return unproven("cannot_prove")
-        if committed.tmc is None or not intent.proof:
-            return unproven("no_proof")
-        commands = tmi(DataCommand(*command) for command in intent.proof)
-        if card.gave(committed.tmc, commands, committed.tmv):
-            return Found(Standing.PROVEN.value)
-        return unproven("failed")
+        return _found(check_proof(tap_id, intent, committed, self._cards))
 
     def not_stated(self, intent: Intent) -> Found:
         """What it says of one that only another row shows."""
-        return unproven("not_stated")
+        return _found(not_stated(intent))
 
     def not_ended(self) -> Found:
         """Of one that is not known to have come true."""
         return _NOT_ENDED
+
+
+def _found(checked: Checked) -> Found:
+    match checked.proof:
+        case Proof.PROVEN:
+            return Found(Standing.PROVEN.value)
+        case Proof.DIFFERING:
+            details = tuple((one.cause.value, dict(one.inputs)) for one in checked.differences)
+            return Found(Standing.DIFFERING.value, details, checked.counted_minor)
+        case reason:
+            return unproven(reason.value)
 
 
 class Decisions:

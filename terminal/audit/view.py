@@ -161,7 +161,11 @@ class _Page:
         return f"| {mark}{words}{mark} | {facts} | {self._money(sum_minor, currency)} |"
 
     def _money(self, sum_minor: int, currency: str) -> str:
-        return money(sum_minor, currency, self._language) if currency else ("-" if not sum_minor else str(sum_minor))
+        return (
+            money(sum_minor, currency, self._language)
+            if currency
+            else ("-" if not sum_minor else str(sum_minor))
+        )
 
     def _standing(self, code: str) -> str:
         first, _, reason = code.partition(":")

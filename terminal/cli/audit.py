@@ -1,4 +1,4 @@
-"""`terminal collector audit` makes the audit of a service day, `terminal audit` repeats it elsewhere (docs/audit.md)."""
+"""`terminal collector audit` makes the audit of a day, `terminal audit` repeats it elsewhere (docs/audit.md)."""
 
 from __future__ import annotations
 
@@ -35,11 +35,14 @@ def audit(
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     registry: Registry = None,
     out: Annotated[Path | None, typer.Option(help="File for the signed statement (JSON).")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="File for the evidence, for an auditor elsewhere.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="File for the evidence, for an auditor elsewhere.")
+    ] = None,
     service: Annotated[
         bool,
         typer.Option(
-            "--service", help="Leave session keys out of the bundle: its auditor asks the verify-only service."
+            "--service",
+            help="Leave session keys out of the bundle: its auditor asks the verify-only service.",
         ),
     ] = False,
     after: Annotated[
@@ -81,13 +84,16 @@ def _source(folder: Path) -> Iterator[DaySource]:
 def verify(
     bundle: Annotated[Path, typer.Argument(help="The bundle, from `terminal collector audit --bundle`.")],
     collector: Annotated[
-        Path | None, typer.Option(help="The collector's public key (collector.pub), which must have signed it.")
+        Path | None,
+        typer.Option(help="The collector's public key (collector.pub), which must have signed it."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File for the collector's statement in the bundle.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File for the collector's statement in the bundle.")
+    ] = None,
     json: Json = False,
     language: ShownLang = "en",
 ) -> None:
-    """Repeat everything: chain, signatures, proofs, decisions, sums. Exit code 45: damaged or changed; 46: it differs."""
+    """Repeat all: chain, signatures, proofs, decisions, sums. Exit code 45: damaged or changed; 46: it differs."""
     from terminal.audit.making import verify_bundle
     from terminal.sync.identity import read_public_key
 

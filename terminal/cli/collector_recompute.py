@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 Keys = Annotated[
     Path | None,
-    typer.Option("--keys", help="Key file with the list key of grants; without it no grants list can be asked."),
+    typer.Option(
+        "--keys", help="Key file with the list key of grants; without it no grants list can be asked."
+    ),
 ]
 
 documents_app = typer.Typer(
@@ -100,7 +102,8 @@ def recompute(
         str, typer.Option(help="Time zone of the service days; default: that of the books.")
     ] = "",
     day_ends_at: Annotated[
-        int, typer.Option(min=-1, max=12, help="Hour at which a service day ends; default: that of the books.")
+        int,
+        typer.Option(min=-1, max=12, help="Hour at which a service day ends; default: that of the books."),
     ] = -1,
     once: Annotated[bool, typer.Option("--once", help="End when every row held is recomputed.")] = False,
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
@@ -123,7 +126,9 @@ def recompute(
         grants_key(keys),
     )
     if child:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the collector's terminal: that ends the child in its own way
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # of the collector's terminal: that ends the child in its own way
     ended = parent_gone(sys.stdin.fileno()) if child else asked_to_end()
     os.nice(NICE)
     store = CollectorStore(folder / DATABASE_FILE)
@@ -172,7 +177,7 @@ def verdicts(
         verdict = f"{line.kind}:{line.reason}" if line.reason else line.kind
         amount = amount_text(line.sum_minor, line.currency)
         print(
-            f"{line.day}  terminal {line.terminal:>7}  {verdict:<26} {line.count:>9}  {amount} {line.currency}"
+            f"{line.day}  terminal {line.terminal:>7}  {verdict:<26} {line.rows:>9}  {amount} {line.currency}"
         )
 
 

@@ -64,7 +64,8 @@ def recompute(
     elif record:
         if region:
             raise ConfigError(
-                "a verdict on record is made with the documents that decided", "Leave --region out, or --record."
+                "a verdict on record is made with the documents that decided",
+                "Leave --region out, or --record.",
             )
         _record(at, json)
     else:

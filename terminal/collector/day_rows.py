@@ -38,20 +38,16 @@ SCHEMA: Final = (
     terminal INTEGER, sequence INTEGER, by INTEGER, PRIMARY KEY (terminal, sequence, by)
 ) WITHOUT ROWID""",
     """CREATE TABLE day_shown (
-    terminal INTEGER, sequence INTEGER, by_terminal INTEGER NOT NULL, by_sequence INTEGER NOT NULL,
-    PRIMARY KEY (terminal, sequence)
+    terminal INTEGER, sequence INTEGER, by_terminal INTEGER, by_sequence INTEGER,
+    PRIMARY KEY (terminal, sequence, by_terminal, by_sequence)
 ) WITHOUT ROWID""",
     "CREATE TABLE day_set (terminal INTEGER, sequence INTEGER, PRIMARY KEY (terminal, sequence)) WITHOUT ROWID",
 )
 
-_SHOWN: Final = (
-    "INSERT INTO day_shown {} ON CONFLICT DO UPDATE SET by_terminal = excluded.by_terminal,"
-    " by_sequence = excluded.by_sequence"
-    " WHERE (excluded.by_terminal, excluded.by_sequence) < (by_terminal, by_sequence)"
-)
-_SHOWN_EARLY: Final = _SHOWN.format("VALUES (?, ?, ?, ?)")
-_SHOWN_OF_OPENED: Final = _SHOWN.format(
-    "SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM day_opened WHERE terminal = ?1 AND sequence = ?2)"
+_SHOWN_EARLY: Final = "INSERT INTO day_shown VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_SHOWN_OF_OPENED: Final = (
+    "INSERT INTO day_shown SELECT ?1, ?2, ?3, ?4 WHERE EXISTS"
+    " (SELECT 1 FROM day_opened WHERE terminal = ?1 AND sequence = ?2) ON CONFLICT DO NOTHING"
 )
 _NOT_NEEDED: Final = (
     "DELETE FROM day_shown WHERE terminal = ?1 AND sequence BETWEEN ?2 AND ?3 AND NOT EXISTS (SELECT 1 FROM day_opened"
@@ -67,10 +63,12 @@ class Stretch(NamedTuple):
 
 
 class Word(NamedTuple):
-    """Row `by` says how the tap, meal or sale in row `of` ended."""
+    """Row `by` says how the tap, meal or sale in row `of` ended: of the same terminal by what it states, `shown` by the
+    event that it found on a card."""
 
     of: TapId
     by: TapId
+    shown: bool
 
 
 def day_of(record: AnyRecord, calendar: ServiceCalendar) -> str | None:
@@ -148,9 +146,9 @@ class DayRows:
                 word = words.get(sequence)
                 if not isinstance(word, Committed):
                     self._opened.append((terminal, sequence, word is not None))
-                self._see((terminal, sequence), (record.prev_terminal, record.prev_sequence), first)
+                self._see((terminal, sequence), (record.prev_terminal, record.prev_sequence))
             case Unwritten() if record.card_ref is not None:
-                self._see((terminal, sequence), (record.prev_terminal, record.prev_sequence), first)
+                self._see((terminal, sequence), (record.prev_terminal, record.prev_sequence))
             case Committed() | NotCommitted():
                 if words[record.intent] is record:
                     ended = self._closed if isinstance(record, Committed) else self._denied
@@ -164,10 +162,8 @@ class DayRows:
             case _:
                 pass
 
-    def _see(self, row: TapId, event: TapId, first: int) -> None:
-        """`row` found `event` on the card; of the same stretch, who reads the stretch sees it."""
-        if event[0] == row[0] and first <= event[1] <= row[1]:
-            return
+    def _see(self, row: TapId, event: TapId) -> None:
+        """`row` found `event` on the card."""
         if event[1] > self._reached(event[0]):
             self._early.append((*event, *row))
         else:
@@ -205,14 +201,14 @@ def stretches_of(connection: sqlite3.Connection, day: str) -> dict[int, list[Str
 
 def words_on(connection: sqlite3.Connection, terminal: int, stretch: Stretch) -> Iterable[Word]:
     """The rows elsewhere that say how something in a stretch ended, in the order of what they are about."""
-    late = "SELECT sequence, terminal, by FROM day_late WHERE terminal = ?1 AND sequence BETWEEN ?2 AND ?3"
+    late = "SELECT sequence, terminal, by, 0 FROM day_late WHERE terminal = ?1 AND sequence BETWEEN ?2 AND ?3"
     shown = (
-        "SELECT sequence, by_terminal, by_sequence FROM day_shown"
+        "SELECT sequence, by_terminal, by_sequence, 1 FROM day_shown"
         " WHERE terminal = ?1 AND sequence BETWEEN ?2 AND ?3"
     )
-    query = f"{late} UNION {shown} ORDER BY 1, 2, 3"  # noqa: S608 our words
-    for sequence, by_terminal, by_sequence in connection.execute(query, (terminal, *stretch)):
-        yield Word((terminal, sequence), (by_terminal, by_sequence))
+    query = f"{late} UNION ALL {shown} ORDER BY 1, 4, 2, 3"
+    for sequence, by_terminal, by_sequence, seen in connection.execute(query, (terminal, *stretch)):
+        yield Word((terminal, sequence), (by_terminal, by_sequence), bool(seen))
 
 
 def sets_of(connection: sqlite3.Connection, terminal: int, stretch: Stretch) -> list[int]:

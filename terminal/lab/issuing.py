@@ -4,6 +4,7 @@ software cards from a CSV and the registry their collector needs."""
 from __future__ import annotations
 
 import csv
+import io
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,11 +27,13 @@ from sim.image_file import ImageFault, save_card
 from sim.issuing import content_of, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, CardProfile, ProfileFault, load_profile
-from terminal.collector.registry import write_registry
+from terminal.collector.registry import RegisteredCard, write_registry
+from terminal.decoding import DOCUMENT_BYTES, read_within
 from terminal.errors import ProfileError, ReaderError
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.keys.provider import card_token
+from terminal.lab.world import proves
 from terminal.media.port import PURPOSE
 from terminal.policy.load import load_region
 
@@ -189,7 +192,7 @@ def issue_batch(
             )
     masters, provider = load_lab_keys(keys or LAB_KEYS), load_file_keys(keys or LAB_KEYS, UNLIMITED)
     number = load_region(region).header.region
-    registry: list[tuple[bytes, bytes, bytes]] = []
+    registry: list[RegisteredCard] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for order in track(
@@ -200,7 +203,8 @@ def issue_batch(
             save_card(card, folder / f"{order.label}.json")
             key = masters.for_card(card.uid, number).transaction_mac
             registry += [
-                (card_token(provider, purpose, card.uid), card.uid, key) for purpose in PURPOSE.values()
+                RegisteredCard(card_token(provider, purpose, card.uid), card.uid, key, proves(card))
+                for purpose in PURPOSE.values()
             ]
         write_registry(folder / REGISTRY_FILE, registry)
     except (ImageFault, ProfileFault) as fault:
@@ -217,7 +221,7 @@ def read_orders(path: Path) -> Iterator[CardToIssue]:
     seen: set[str] = set()
     profiles: dict[str, CardProfile] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.StringIO(read_within(path, DOCUMENT_BYTES).decode("utf-8-sig"), newline="") as file:
             rows = csv.DictReader(file)
             odd = set(rows.fieldnames or ()) - {*COLUMNS, OPTIONAL}
             if odd or not set(COLUMNS) <= set(rows.fieldnames or ()):
@@ -233,7 +237,7 @@ def read_orders(path: Path) -> Iterator[CardToIssue]:
                     )
                 seen.add(order.label)
                 yield order
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError, csv.Error) as error:
         raise ProfileError(f"{path} cannot be read ({error})", "Give a CSV file in UTF-8.") from error
 
 

@@ -25,7 +25,7 @@ from terminal.errors import CollectorError, RegionDocumentError
 from terminal.files import SHARED, create_file
 from terminal.mistakes.reading import Unreadable, content_of, text_of, toml_of
 from terminal.policy.deny_list import DENY_LIST, EMPTY_DENY_LIST, DenyList
-from terminal.policy.grants import GRANTS_LIST, NO_GRANTS, GrantList, load_grants
+from terminal.policy.grants import GRANTS_LIST, GrantList, load_grants
 from terminal.policy.gtfs.section import MOST_TABLES_BYTES, parse_tables
 from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
@@ -101,7 +101,8 @@ class DocumentFolder:
         """The document, and the tables beside it where it names any that are not kept yet."""
         if len(content) > MOST_REGION_BYTES:
             raise RegionDocumentError(
-                f"{source} is longer than {MOST_REGION_BYTES} bytes", "Give a region document as it was published."
+                f"{source} is longer than {MOST_REGION_BYTES} bytes",
+                "Give a region document as it was published.",
             )
         feed = _feed_of(content)
         tables = None if feed is None or (self.path / feed.sha256).is_file() else source.with_name(feed.file)
@@ -123,7 +124,8 @@ class DocumentFolder:
             create_file(self.path / name, content, SHARED)
         except OSError as error:
             raise CollectorError(
-                f"{self.path / name} cannot be written: {error.strerror}", "Check the folder's room and rights."
+                f"{self.path / name} cannot be written: {error.strerror}",
+                "Check the folder's room and rights.",
             ) from error
 
     def listed(self) -> list[KeptDocument]:
@@ -137,7 +139,9 @@ class DocumentFolder:
         except FileNotFoundError:
             return frozenset()
         except OSError as error:
-            raise CollectorError(f"{self.path} cannot be read: {error.strerror}", "Check its rights.") from error
+            raise CollectorError(
+                f"{self.path} cannot be read: {error.strerror}", "Check its rights."
+            ) from error
 
     def _known(self, name: str) -> KeptDocument:
         content = _read(self.path / name)
@@ -192,11 +196,12 @@ class DocumentFolder:
                 return plain
             listed = self._grants_named(grants)
             return listed if isinstance(listed, Verdict) else replace(plain, grants=listed)
-        if not document:
-            return unproven(RecomputeGap.UNNAMED)
-        path = self.path / document
         if document not in self._seen:
-            return unproven(RecomputeGap.REGION, document)
+            return unproven(RecomputeGap.REGION if document else RecomputeGap.UNNAMED, document)
+        return self._region_of(document)
+
+    def _region_of(self, document: str) -> Policy | Verdict:
+        path = self.path / document
         content = _read(path)
         _require_own(document, content, self.path)
         feed = _feed_of(content)
@@ -281,7 +286,8 @@ def _read(path: Path) -> bytes:
 def _require_own(name: str, content: bytes, folder: Path) -> None:
     if sha256(content).hexdigest() != name:
         raise CollectorError(
-            f"{folder / name} is not what its name says: it was changed", "Remove it and add the document again."
+            f"{folder / name} is not what its name says: it was changed",
+            "Remove it and add the document again.",
         )
 
 

@@ -52,9 +52,7 @@ class FleetRows:
         with reported_by_fleet():
             try:
                 if self._connection is None:
-                    self._connection = psycopg.connect(
-                        self._dsn, autocommit=True, connect_timeout=CONNECT_S
-                    )
+                    self._connection = psycopg.connect(self._dsn, autocommit=True, connect_timeout=CONNECT_S)
                 return work(self._connection)
             except psycopg.Error:
                 self.close()

@@ -4,8 +4,8 @@ Decided again are taps that were to be written to a card, and cash sales. Refusa
 what only a terminal has are recomputed there; what it says of them is noted here.
 
 It reads records through a port (`RowSource`), so that a fleet's PostgreSQL and a collector's SQLite are followed alike,
-and is never waited for by who stores them. Alarms are raised before the verdicts are kept: after a crash in between they
-are found again and kept once.
+and is never waited for by who stores them. Alarms are raised before the verdicts are kept: after a crash in between
+they are found again and kept once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import msgspec
 
 from terminal.clock import from_unix_ms
+from terminal.codes import SetKind
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.reading import read_record
@@ -27,7 +28,6 @@ from terminal.collector.recompute.ledger import (
     Statement,
     Waiting,
 )
-from terminal.codes import SetKind
 from terminal.decision.recompute import Deviation, RecomputeGap
 from terminal.journal.operation_records import SelfRecomputed, SetActivated
 from terminal.journal.records import AnyRecord, CashSale, Intent, UnreadableRecord
@@ -243,9 +243,7 @@ class Stretch:
         day = self._calendar.day_of(record.at_ms)
         what = ",".join(one.what for one in deviations)
         found = {one.what: {"recorded": one.recorded, "recomputed": one.recomputed} for one in deviations}
-        self.differing.append(
-            FoundDiffering(self.terminal, sequence, day, self.mark.document, what, found)
-        )
+        self.differing.append(FoundDiffering(self.terminal, sequence, day, self.mark.document, what, found))
 
     def _count(self, record: Intent | CashSale, verdict: Verdict, times: int = 1) -> None:
         sum_minor = record.charge_minor if isinstance(record, Intent) else record.sum_minor
@@ -288,8 +286,8 @@ class Stretch:
 
 
 def _record(body: bytes) -> AnyRecord | None:
-    """The record, where it may be one of `FOLLOWED`; None for one of newer software, or with numbers beyond all measure:
-    the books count those.
+    """The record, where it may be one of `FOLLOWED`; None for one of newer software, or with numbers beyond all
+    measure: the books count those.
     """
     if _passed_over(body):
         return None
@@ -313,7 +311,7 @@ def _differs(one: FoundDiffering) -> Alarm:
     """What differs, with the values of the first thing that does; the ledger has all of them."""
     what = next(iter(one.found))
     values = {name: _in_detail(value) for name, value in one.found[what].items()}
-    detail = detail_of(AlarmCause.ROW_DIFFERS, what=one.what, **values)
+    detail = detail_of(AlarmCause.DECIDED_OTHERWISE, what=one.what, **values)
     return Alarm(AlarmKind.RECOMPUTED, one.terminal, one.sequence, detail)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -132,7 +132,7 @@ class VerdictSum(NamedTuple):
     currency: str
     kind: str
     reason: str
-    count: int
+    rows: int
     sum_minor: int
 
 
@@ -151,9 +151,7 @@ class LedgerReader:
 
     def document_at(self, terminal: int, sequence: int) -> str:
         """The hash of the region document in force at that row, as far as the rows before it say; empty for none."""
-        query = (
-            "SELECT document FROM in_force WHERE terminal = ? AND since <= ? ORDER BY since DESC LIMIT 1"
-        )
+        query = "SELECT document FROM in_force WHERE terminal = ? AND since <= ? ORDER BY since DESC LIMIT 1"
         return next((str(row[0]) for row in self._rows(query, terminal, sequence)), "")
 
     def documents_named(self) -> dict[str, int]:
@@ -185,13 +183,13 @@ class LedgerReader:
             f" {where} ORDER BY day, terminal, sequence LIMIT ?"
         )
         rows = self._rows(query, day, limit)
-        return [FoundDiffering(*row[:5], msgspec.json.decode(row[5])) for row in rows]
+        return [FoundDiffering._make((*row[:5], msgspec.json.decode(row[5]))) for row in rows]
 
     def statements(self) -> dict[int, Statement]:
         """What each terminal last said of its own rows."""
         return {row[0]: Statement(*row) for row in self._rows("SELECT * FROM statement")}
 
-    def _rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         if not self.path.is_file():
             return []
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
@@ -302,10 +300,13 @@ class Ledger(LedgerReader):
         """The rows of `one` up to `through` have been decided again."""
         key = one.terminal, one.since, one.needs
         if through >= one.last:
-            self._connection.execute("DELETE FROM waiting WHERE terminal = ? AND since = ? AND needs = ?", key)
+            self._connection.execute(
+                "DELETE FROM waiting WHERE terminal = ? AND since = ? AND needs = ?", key
+            )
         else:
             self._connection.execute(
-                "UPDATE waiting SET first = ? WHERE terminal = ? AND since = ? AND needs = ?", (through + 1, *key)
+                "UPDATE waiting SET first = ? WHERE terminal = ? AND since = ? AND needs = ?",
+                (through + 1, *key),
             )
 
     def put_statements(self, rows: Iterable[Statement]) -> None:
@@ -344,4 +345,3 @@ def reported(path: Path) -> Iterator[None]:
             f"the ledger of recomputed rows {path} failed: {error}",
             "Check the disk. The records are safe; a ledger that is deleted is made again from them.",
         ) from error
-

@@ -23,7 +23,7 @@ from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector.alarms import Alarm
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.recompute.follow import RecomputeFollower, RowSource
-from terminal.collector.recompute.ledger import LEDGER_FILE, Ledger, reported
+from terminal.collector.recompute.ledger import LEDGER_FILE, Ledger
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
 from terminal.journal.lock import FileLock
@@ -69,7 +69,9 @@ class StoredRows:
             return dict(self._reader.execute("SELECT terminal, sequence FROM terminal"))
 
     def rows(self, terminal: int, after: int, limit: int) -> Sequence[tuple[int, bytes]]:
-        query = "SELECT sequence, body FROM record WHERE terminal = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+        query = (
+            "SELECT sequence, body FROM record WHERE terminal = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+        )
         with self._reported():
             return self._reader.execute(query, (terminal, after, limit)).fetchall()
 
@@ -189,7 +191,7 @@ class FollowerProcess:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._process = subprocess.Popen(  # noqa: S603 our own program
+                self._process = subprocess.Popen(
                     self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
                 )
             except OSError as error:

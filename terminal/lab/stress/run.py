@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from terminal.decoding import DOCUMENT_BYTES, decode_json, read_within
 from terminal.errors import ProfileError, TerminalError
 from terminal.lab.stress.checkers.check import Findings, check
 from terminal.lab.stress.checkers.digest import Digest, DigestListener, digest_of, together
@@ -375,7 +376,7 @@ def _why(found: Findings) -> list[str]:
 def load_replay(path: Path) -> Violation:
     """A violation written by an earlier storm; raises `ProfileError`."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Violation)
+        return decode_json(read_within(path, DOCUMENT_BYTES), Violation)
     except (OSError, msgspec.DecodeError) as error:
         raise ProfileError(
             f"{path} is no replay: {error}", "Give one entry of `violations` of a storm."

@@ -388,7 +388,9 @@ def _issue(town: StormTown, rng: random.Random, riders: int, pupils: int, kinds:
     for profile, card in holders:
         town.truth.issued(card, profile, town.day)
     registered = town.world.registered(card for _, card in holders)
-    town.registry = CardRegistry({ref: CardSecret(uid, AesKey(key)) for ref, uid, key in registered})
+    town.registry = CardRegistry(
+        {card.card_ref: CardSecret(card.uid, AesKey(card.key), card.proves) for card in registered}
+    )
     eaters = [one for one in holders[riders:] if grade_of(one[0])]
     for number, pupil in listed_pupils(eaters, town.day):
         rider = next(n for n, one in enumerate(town.riders) if one.card is eaters[number][1])

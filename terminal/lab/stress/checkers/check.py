@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+from terminal.collector.proof import Proof
 from terminal.collector.reconcile import Reconciliation, reconcile
 from terminal.collector.store import Alarm, AlarmKind, SeenAlarm
 from terminal.journal.operation_records import NumbersSkipped
@@ -23,7 +24,6 @@ FORKS: Final = frozenset((AlarmKind.OTHER_HASH, AlarmKind.CUT_TAIL))
 LOSES: Final = frozenset((Kind.LYING_DISK, Kind.BIT_ROT))
 """Faults after which rows may be gone, if the terminal says so."""
 EXPECTED_ALARMS: Final = {
-    AlarmKind.BAD_SIGNATURE: frozenset[Kind](),
     # A batch held up on its way looks like a clock that is behind.
     AlarmKind.CLOCK: frozenset((Kind.CLOCK_FORWARD, Kind.CLOCK_BACK, Kind.DELAYED)),
     # A card remembers the meals of one day: a counter whose clock is another day makes it forget.
@@ -229,7 +229,7 @@ def _money(town: StormTown, books: Reconciliation, named: set[TapId], found: Fin
     found.money_mismatch_minor = max(found.money_mismatch_minor, apart)
     if found.money_mismatch_minor:
         found.problems.append(f"purses lost {spent_minor}, the collector sums {charged_minor}")
-    counted = books.total.tmv_verified + books.total.tmv_failed + books.total.tmv_unchecked
+    counted = books.total.proven(*Proof)
     rides = found.rides - len(lost)
     if counted != rides:
         found.lost += max(0, rides - counted)
@@ -262,3 +262,8 @@ def _alarms(town: StormTown, books: Reconciliation, found: Findings) -> None:
             found.problems.append(
                 f"alarm {alarm.kind} at row {alarm.sequence} of {alarm.terminal}: {alarm.detail}"
             )
+    found.problems += [
+        f"{count.kind} of terminal {count.terminal}: {count.detail}"
+        for count in town.intake.strangers.take()
+        if count.kind != AlarmKind.BAD_SIGNATURE  # a batch whose bytes were changed on its way
+    ]
