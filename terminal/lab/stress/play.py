@@ -22,6 +22,7 @@ from terminal.lab.stress.riders import RideAttempt, StressRider
 from terminal.lab.stress.world import OPENS, Post, Storm, StormTown
 from terminal.lab.world import purse_minor
 from terminal.media.port import PURPOSE
+from terminal.sync.background import RETENTION_MS
 from terminal.tap import take_tap
 from terminal.tap_report import TapReport
 
@@ -146,7 +147,7 @@ class Playing:
         self.town.collector_after()
         self.town.book_a_little(step)
         if report.problem is None:
-            post.journal.purge(0, unix_ms(post.clock.now()))
+            post.journal.purge(retention_ms(post), unix_ms(post.clock.now()))
             post.journal.checkpoint()
         return report.problem is None
 
@@ -248,7 +249,7 @@ class Playing:
         def work() -> None:
             try:
                 if post.client.sync_once().problem is None:
-                    post.journal.purge(0, unix_ms(post.clock.now()))
+                    post.journal.purge(retention_ms(post), unix_ms(post.clock.now()))
             except (CollectorError, JournalError) as error:
                 failed.append(error)
 
@@ -324,6 +325,11 @@ class Playing:
             for _ in range(DRAIN_TRIES):
                 if self.sync(post):
                     break
+
+
+def retention_ms(post: Post) -> int:
+    """How long acknowledged rows stay: not at all on a bus; a canteen knows by them what it has served (M-19)."""
+    return 0 if post.terminal.canteen is None else RETENTION_MS
 
 
 def _air_fault(step: StressStep) -> FaultPlan:
