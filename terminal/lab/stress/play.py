@@ -16,7 +16,8 @@ from terminal.journal.taps import End
 from terminal.keys.provider import card_token
 from terminal.lab.stress.crew import work
 from terminal.lab.stress.faults.parts import Died, StormConnection
-from terminal.lab.stress.faults.plan import CRASHES, DISKS, Kind, StressStep
+from terminal.lab.stress.faults.plan import BESIDE, CRASHES, DISKS, Kind, StressStep
+from terminal.lab.stress.forging import forger
 from terminal.lab.stress.machines import copy_machine, rot, start_twins
 from terminal.lab.stress.riders import RideAttempt, StressRider
 from terminal.lab.stress.world import OPENS, Post, Storm, StormTown
@@ -86,8 +87,6 @@ class Playing:
             case Kind.TWIN:
                 if not copy_machine(self.town, post):
                     return
-            case Kind.FALSE_ROWS:
-                return
             case Kind.CLONED | Kind.ROLLED_BACK:
                 if not self._copy(step):
                     return
@@ -210,6 +209,7 @@ class Playing:
             step.terminal, step.card, post.clock.now(), post.clock.ahead_s, self.town.clock.monotonic()
         )
         beside = self._sync_beside(post, step)
+        post.journal.forge = forger(step.value) if fault == Kind.FALSE_ROWS else None
         if fault == Kind.LYING_DISK and post.disk is not None:
             post.disk.lying = True
         try:
@@ -220,6 +220,7 @@ class Playing:
             if isinstance(end, Died):
                 self.town.count.faults[fault] += 1
         beside()
+        self._note_forged(post)
         self._tidy(post, step)
         post.journal.dies = ""
         if post.disk is not None and post.disk.lying:
@@ -235,7 +236,7 @@ class Playing:
             self._back_up(post)
         elif post.disk is not None:
             post.disk.repair()
-        disturbed = fault not in ("", Kind.SYNC_BESIDE) or down or bool(cut)
+        disturbed = fault not in ("", *BESIDE) or down or bool(cut)
         last_heard = heard[-1] if heard else None
         self.town.truth.came(step.terminal, step.card, expected, rider.card, last_heard, disturbed=disturbed)
         return report, down or bool(cut)
@@ -264,6 +265,12 @@ class Playing:
             assert not failed, f"a sync beside a tap failed: {failed}"
 
         return wait
+
+    def _note_forged(self, post: Post) -> None:
+        post.journal.forge = None
+        self.town.count.forged.update((post.number, sequence) for sequence in post.journal.forged)
+        self.town.count.faults[Kind.FALSE_ROWS] += len(post.journal.forged)
+        post.journal.forged.clear()
 
     def _back_up(self, post: Post) -> None:
         """After a crash: the power comes back, the disk gets room, the program starts."""

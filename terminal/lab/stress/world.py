@@ -111,6 +111,8 @@ class Storm:
     charged_twice: list[str] = field(default_factory=list)
     copied: list[tuple[tuple[int, int], tuple[int, int]]] = field(default_factory=list)
     """The newest tap on each of two cards that were one."""
+    forged: set[tuple[int, int]] = field(default_factory=set)
+    """Taps of which a stolen terminal has written something false."""
     refused_starts: int = 0
     """Starts that a damaged journal refused, as it has to."""
     let_in: set[tuple[int, int]] = field(default_factory=set)
@@ -265,6 +267,7 @@ class StormTown:
             journal = StormJournal.open(path, terminal, key=key)
             assert isinstance(journal, StormJournal)
             journal.promised, journal.reused, journal.steady = promised, reused, steady
+            journal.forged = set()
             post.journal = journal
             return journal
 

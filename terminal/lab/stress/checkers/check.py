@@ -16,10 +16,12 @@ from terminal.journal.operation_records import NumbersSkipped
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, parse_record
 from terminal.lab.stress.checkers.digest import Digest
 from terminal.lab.stress.faults.plan import Kind
+from terminal.lab.stress.forging import made_up, provable
 from terminal.lab.stress.world import StormTown
 from terminal.lab.world import purse_minor
 
 TapId = tuple[int, int]
+FORGERIES: Final = frozenset((AlarmKind.PROOF_DIFFERS, AlarmKind.NO_PROOF, AlarmKind.TMV_MISMATCH))
 FORKS: Final = frozenset((AlarmKind.OTHER_HASH, AlarmKind.CUT_TAIL))
 LOSES: Final = frozenset((Kind.LYING_DISK, Kind.BIT_ROT))
 """Faults after which rows may be gone, if the terminal says so."""
@@ -31,6 +33,8 @@ EXPECTED_ALARMS: Final = {
         (Kind.CLOCK_FORWARD, Kind.CLOCK_BACK, Kind.CLASS_LIST, Kind.CLONED, Kind.ROLLED_BACK)
     ),
     AlarmKind.GAP: frozenset[Kind](),
+    AlarmKind.PROOF_DIFFERS: frozenset((Kind.FALSE_ROWS,)),
+    AlarmKind.NO_PROOF: frozenset((Kind.FALSE_ROWS,)),
     AlarmKind.ROWS_LOST: LOSES,
     AlarmKind.OTHER_HASH: frozenset((Kind.TWIN,)),
     AlarmKind.CUT_TAIL: frozenset((Kind.TWIN,)),
@@ -97,7 +101,22 @@ def check(town: StormTown) -> Findings:
     _fares(town, held, named, found)
     _twins(town, found)
     _copies(town, books, found)
+    _forged(town, held, books, found)
     return found
+
+
+def _forged(town: StormTown, held: dict[TapId, AnyRecord], books: Reconciliation, found: Findings) -> None:
+    """What a stolen terminal states falsely of a tap has to be an alarm, and later what it makes up altogether."""
+    seen = {(alarm.terminal, alarm.sequence) for alarm in books.findings if alarm.kind in FORGERIES}
+    ends = {(n, record.intent): row for (n, row), record in held.items() if isinstance(record, Committed)}
+    for tap in town.count.forged & ends.keys():
+        if not {tap, (tap[0], ends[tap])} & seen and provable(town, held[tap]):
+            found.unnoticed += 1
+            found.problems.append(f"row {tap} states something false, and no alarm says so")
+    if town.count.forged:
+        unnoticed = made_up(town, held)
+        found.unnoticed += len(unnoticed)
+        found.problems += [f"{what}: no alarm says so" for what in unnoticed]
 
 
 def _twins(town: StormTown, found: Findings) -> None:
@@ -128,7 +147,11 @@ def _fares(town: StormTown, held: dict[TapId, AnyRecord], named: set[TapId], fou
     """Every tap against the oracle, and what is on record of it."""
     for tap, charge_minor in town.truth.charges.items():
         intent = held.get(tap)
-        if isinstance(intent, Intent) and intent.charge_minor != charge_minor:
+        if (
+            isinstance(intent, Intent)
+            and intent.charge_minor != charge_minor
+            and tap not in town.count.forged
+        ):
             found.money_mismatch_minor += abs(intent.charge_minor - charge_minor)
             found.problems.append(f"row {tap} says {intent.charge_minor}, the rules {charge_minor}")
     for tap, meal in town.truth.meals.items():

@@ -35,13 +35,13 @@ class Kind(StrEnum):
     MOVED = "unresolved_card_moved"
     SYNC_BESIDE = "sync_beside_tap"
     LYING_DISK = "disk_lies"
+    FALSE_ROWS = "false_rows"
     # a terminal
     CLOCK_FORWARD = "clock_forward"
     CLOCK_BACK = "clock_back"
     RESTART = "restart"
     BIT_ROT = "bit_rot"
     TWIN = "two_machines_one_number"
-    FALSE_ROWS = "false_rows"
     # staff and lists
     TURN = "crew_turns"
     PLACE = "crew_sets_place"
@@ -97,9 +97,10 @@ STAFF: Final = (
     Kind.CLASS_LIST,
     Kind.DENY_LIST,
 )
-BESIDE: Final = (Kind.SYNC_BESIDE,)
+BESIDE: Final = (Kind.SYNC_BESIDE, Kind.FALSE_ROWS)
+"""Of a tap that ends as any other."""
 LIES: Final = (Kind.LYING_DISK,)
-MACHINES: Final = (Kind.BIT_ROT, Kind.TWIN, Kind.FALSE_ROWS)
+MACHINES: Final = (Kind.BIT_ROT, Kind.TWIN)
 COPIES: Final = (Kind.CLONED, Kind.ROLLED_BACK)
 CARDS: Final = (Kind.EV1_CARD, Kind.RANDOM_UID)
 """Of these some are issued; the others befall what was issued."""
