@@ -22,8 +22,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from terminal.collector.gate import respond
 from terminal.collector.intake import Reply
-from terminal.collector.terminal_routes import respond
 from terminal.lab.stress.faults.parts import BatchSink
 from terminal.sync.address import TlsFiles
 from terminal.sync.link import HttpLink
