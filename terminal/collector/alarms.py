@@ -18,12 +18,6 @@ CREATE TABLE alarm (
     acknowledged_at_ms INTEGER, acknowledged_by TEXT NOT NULL DEFAULT '', comment TEXT NOT NULL DEFAULT '',
     UNIQUE (kind, terminal, sequence, detail)
 )"""
-UPGRADE: Final = (
-    "ALTER TABLE alarm ADD COLUMN acknowledged_at_ms INTEGER",
-    "ALTER TABLE alarm ADD COLUMN acknowledged_by TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE alarm ADD COLUMN comment TEXT NOT NULL DEFAULT ''",
-)
-"""From schema 1, whose alarms could not be acknowledged."""
 
 _RAISE: Final = """
 INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms) VALUES (?, ?, ?, ?, 1, ?,

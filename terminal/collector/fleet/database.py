@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import files
 from typing import Final
 
@@ -30,10 +31,10 @@ READ_ROWS: Final = 20_000
 CONNECT_S: Final = 10
 
 _LOCK: Final = (
-    "SELECT terminal, sequence, hash, stated_head, sent_at_ms, received_at_ms FROM terminal"
+    "SELECT terminal, sequence, hash, stated_head, sent_at_ms, received_at_ms, rows FROM terminal"
     " WHERE terminal = ANY(%s) ORDER BY terminal FOR UPDATE"
 )
-_NEW_TERMINAL: Final = "INSERT INTO terminal VALUES (%s, 0, %s, 0, 0, 0) ON CONFLICT DO NOTHING"
+_NEW_TERMINAL: Final = "INSERT INTO terminal VALUES (%s, 0, %s, 0, 0, 0, 0) ON CONFLICT DO NOTHING"
 _HELD: Final = (
     "SELECT terminal, sequence, hash FROM record JOIN unnest(%s::bigint[], %s::bigint[])"
     " AS asked (terminal, sequence) USING (terminal, sequence)"
@@ -41,8 +42,8 @@ _HELD: Final = (
 _COPY: Final = "COPY record (terminal, sequence, body, hash) FROM STDIN (FORMAT BINARY)"
 _ROW_TYPES: Final = ("int8", "int8", "bytea", "bytea")
 _MOVE: Final = (
-    "UPDATE terminal SET sequence = %s, hash = %s, stated_head = %s, sent_at_ms = %s, received_at_ms = %s"
-    " WHERE terminal = %s"
+    "UPDATE terminal SET sequence = %s, hash = %s, stated_head = %s, sent_at_ms = %s, received_at_ms = %s,"
+    " rows = %s WHERE terminal = %s"
 )
 _KEEP_ALARM: Final = (
     "INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms)"
@@ -125,10 +126,7 @@ class FleetDatabase:
     async def _store(
         self, arrivals: Sequence[Arrival], locked: dict[int, TerminalRow], *, all_rows: bool
     ) -> Shelving:
-        terminals = {
-            number: TerminalRow(row.head, row.stated_head, row.sent_at_ms, row.received_at_ms)
-            for number, row in locked.items()
-        }
+        terminals = {number: replace(row) for number, row in locked.items()}
         asked = repeated(arrivals, terminals, all_rows=all_rows)
         shelving = Shelving(terminals, await self._held(asked) if asked else {})
         for arrival in arrivals:
@@ -142,7 +140,7 @@ class FleetDatabase:
             if shelving.receipts:
                 await cursor.executemany(_RECEIPT, shelving.receipts)
             moved = [
-                (*row.head, row.stated_head, row.sent_at_ms, row.received_at_ms, number)
+                (*row.head, row.stated_head, row.sent_at_ms, row.received_at_ms, row.rows, number)
                 for number, row in shelving.terminals.items()
                 if row != locked[number]
             ]
@@ -228,7 +226,7 @@ def strangers(dsn: str) -> list[StrangerCount]:
 
 def terminals(dsn: str) -> list[TerminalState]:
     """What is known of each terminal, by number."""
-    query = "SELECT terminal, sequence, stated_head, received_at_ms FROM terminal ORDER BY terminal"
+    query = "SELECT terminal, sequence, stated_head, received_at_ms, rows FROM terminal ORDER BY terminal"
     with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         return [TerminalState(*row) for row in connection.execute(query)]
 

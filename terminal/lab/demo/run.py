@@ -12,7 +12,7 @@ from sim.faults import FaultPlan, tear_after, tear_before
 from terminal.app.collector import collector_process, enrol, report, trust
 from terminal.app.output import report_as_json
 from terminal.app.station import journal_key
-from terminal.app.uplink import sync_client
+from terminal.app.uplink import Uplink, sync_client
 from terminal.codes import Admission
 from terminal.collector.proof import Proof
 from terminal.journal.verify import verify
@@ -153,7 +153,7 @@ def _collect(town: Town, progress: Progress) -> tuple[dict[str, Any], list[SyncR
             progress("sending", done, len(town.terminals))
             state = town.folder / str(number)
             trust(state, folder)
-            with sync_client(terminal.journal, state, url, town.clock) as client:
+            with sync_client(terminal.journal, Uplink(state, url), town.clock) as client:
                 reports.append(client.sync_once())
             if reports[-1].problem is not None:
                 raise reports[-1].problem

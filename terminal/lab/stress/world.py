@@ -54,7 +54,7 @@ from terminal.policy.keyed_file import ListIssue
 from terminal.policy.load import load_region, region_path
 from terminal.policy.policy import Policy
 from terminal.sync.client import SyncClient
-from terminal.sync.identity import load_or_create_key as load_identity
+from terminal.sync.credentials import load_or_make_keys
 from terminal.sync.wire import MAX_BATCH_RECORDS
 from terminal.tap import Terminal
 from terminal.trip.shifts import open_shift
@@ -284,7 +284,7 @@ class StormTown:
         post.client = SyncClient(
             post.journal,
             post.link,
-            load_identity(post.station.state / IDENTITY_FILE),
+            load_or_make_keys(post.station.state / IDENTITY_FILE),
             self.collector_key.public_key(),
             post.clock,
             batch_records=batch_records,
@@ -366,8 +366,8 @@ def _open_post(town: StormTown, index: int, disk: Disk | None, roster: Path | No
     station = town.world.station(number, "bus" if roster is None else "canteen", state)
     station = msgspec.structs.replace(station, routes=town.routes_file)
     clock = TerminalClock(town.clock)
-    identity = load_identity(state / IDENTITY_FILE)
-    Enrolment(town.collector_folder / "terminals").enrol(number, identity.public_key())
+    identity = load_or_make_keys(state / IDENTITY_FILE)
+    Enrolment(town.collector_folder / "terminals").enrol(number, identity.signing.public_key())
     if roster is not None:
         load_roster(town.world, station, roster, clock.now())
     link = StormLink(lambda: town.intake, Ed25519PrivateKey.generate())

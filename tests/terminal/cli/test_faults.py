@@ -166,7 +166,8 @@ def test_terminal_to_collector_by_hand(run: Run, start: Start, tmp_path: Path) -
     unknown = run("sync", "--state", STATE, "--collector", url)
     assert unknown.returncode == 40
     assert "Have the operator enrol terminal 1" in assert_one_line(unknown.stderr)
-    shutil.copy(tmp_path / STATE / "terminal.pub", tmp_path / "collector/terminals/1.pub")
+    by_hand = ("--key", f"{STATE}/terminal.pub", "--folder", "collector")
+    assert run("collector", "enrol", 1, *by_hand).returncode == 0
     sent = json.loads(run("sync", "--state", STATE, "--collector", url, "--keep-hours", 0, "--json").stdout)
     assert sent["unsent"] == 0
     assert sent["deleted"] == sent["uploaded"] > 0

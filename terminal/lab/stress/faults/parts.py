@@ -17,6 +17,7 @@ from terminal.journal.checkpoint import Signer
 from terminal.journal.journal import Journal, Pending
 from terminal.journal.records import AnyRecord, Committed, Intent
 from terminal.lab.stress.faults.plan import Kind
+from terminal.sync.address import TlsFiles
 from terminal.sync.exchange import WAIT, Answer
 from terminal.sync.wire import Batch, Malformed, RefusalCode, build_ack, encode, parse_ack, parse_batch
 
@@ -217,6 +218,9 @@ class StormLink:
 
     def abort(self) -> None:
         """Exchanges here end at once anyway."""
+
+    def use(self, tls: TlsFiles) -> None:
+        """There is no TLS here."""
 
     def close(self) -> None:
         self._late.clear()
