@@ -53,6 +53,7 @@ SUITE = (
     gtfs.memory,
     impact.replaying,
     collector.growth,
+    collector.proven,
     collector.over_http,
     fleet.sizes,
     fleet.embedded,
