@@ -20,6 +20,7 @@ from bench import (
     pcsc,
     process,
     screen,
+    strangers,
     taps,
     vehicle,
 )
@@ -55,6 +56,7 @@ SUITE = (
     collector.growth,
     collector.proven,
     collector.over_http,
+    strangers.honest_beside_strangers,
     fleet.sizes,
     fleet.embedded,
     fleet.fleet,

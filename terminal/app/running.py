@@ -28,13 +28,15 @@ from terminal.app.console import (
 )
 from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.knows import KnownHere, require_shift
+from terminal.app.recompute import OwnRecompute, keep_documents
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
-from terminal.app.station import SOFTWARE, Station, station_of
+from terminal.app.station import SOFTWARE, Station, secret_files, station_of
 from terminal.app.uplink import background_sync, tls_of
 from terminal.clock import Clock, SystemClock
 from terminal.codes import SetKind
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
+from terminal.keys.file import require_private
 from terminal.keys.limits import UNLIMITED
 from terminal.operations.ending import EndWatch
 from terminal.operations.log import Form, Level, Log
@@ -155,6 +157,9 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             stack.enter_context(_updates(station, terminal, lock, vitals, passenger)),
             EndWatch(lambda: terminal.policy.document, vitals).look,
         ]
+        own = OwnRecompute(config, terminal, lock, lambda what: vitals.events.warning("recompute", what))
+        stack.callback(own.close)
+        looks.append(own.look)
         if link is not None:
             looks.append(_vehicle_look(link, terminal, vitals, passenger))
         console = stack.enter_context(
@@ -240,8 +245,12 @@ def _updates(
     if active.damaged:
         vitals.set_damaged(active.damaged)
 
+    keep_documents(active, station.state)
+
     def activated(held: HeldEdition) -> None:
         vitals.activated(held)
+        if held.kind in (SetKind.REGION, SetKind.GRANTS):
+            keep_documents(active, station.state)
         if held.kind in (SetKind.REGION, SetKind.ROUTES):
             terminal.next_ride.forget()  # a stop or zone may be another now
         passenger.changed()
@@ -309,6 +318,7 @@ def _runnable(config: StationConfig) -> Station:
         )
     require_own(config, ALL_PARTS, real_reader=not config.reader.simulated)
     require_hands_off(config)
+    require_private(*secret_files(config))
     return station_of(config)
 
 

@@ -53,9 +53,25 @@ def collector(
         Path | None,
         typer.Option(help="Require client certificates of this CA (CN terminal-NUMBER)."),
     ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address or network of a proxy whose X-Forwarded-For is believed; repeat for each. No other's is."
+        ),
+    ] = None,
     any_clock: Annotated[
         bool, typer.Option("--any-clock", help="Raise no clock alarms; for simulated terminals.")
     ] = False,
+    no_recompute: Annotated[
+        bool,
+        typer.Option("--no-recompute", help="Start no follower that recomputes the terminals' decisions."),
+    ] = False,
+    recompute_keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="Key file with the list key of grants, for recomputing what a grants list decided."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run the collector."""
@@ -69,7 +85,7 @@ def collector(
     from terminal.collector.clock_checks import ClockLimits
     from terminal.collector.limits import Limits
     from terminal.collector.proof import EvidenceLimits
-    from terminal.collector.service import CollectorSettings, run
+    from terminal.collector.service import CollectorSettings, FollowerOptions, run
     from terminal.collector.watch import HOUR_MS, WatchLimits
 
     settings = CollectorSettings(
@@ -86,6 +102,8 @@ def collector(
         limits=Limits(free_bytes=free_mb << 20),
         watch=WatchLimits(int(silent_h * HOUR_MS), int(unresolved_h * HOUR_MS)),
         tls=_tls_of(tls_cert, tls_key, tls_client_ca),
+        recompute=None if no_recompute else FollowerOptions(recompute_keys),
+        proxies=tuple(proxy or ()),
     )
 
     def ready(url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,7 @@ Database = Annotated[
 DEFAULT_NATS = ["nats://127.0.0.1:4222"]
 DEFAULT_DATABASE = "dbname=resident"
 GIB = 1 << 30
+HOUR_MS = 3_600_000
 
 
 @app.command()
@@ -68,6 +70,12 @@ def gateway(
     nats_credentials: Credentials = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8470,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address or network of a proxy whose X-Forwarded-For is believed; repeat for each. No other's is."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Receive batches, store them in JetStream and acknowledge them, until Ctrl-C or SIGTERM."""
@@ -77,7 +85,7 @@ def gateway(
     from terminal.collector.fleet.settings import StreamSettings
 
     where = StreamSettings(tuple(nats), stream, nats_credentials)
-    settings = GatewaySettings(where, database, folder, host, port)
+    settings = GatewaySettings(where, database, folder, host, port, tuple(proxy or ()))
 
     def ready(url: str) -> None:
         if json:
@@ -117,6 +125,76 @@ def consumer(
 
 
 @app.command()
+def recompute(
+    folder: Annotated[
+        Path, typer.Option(help="Folder of the follower: what it found, and documents by their SHA-256.")
+    ] = Path("var/fleet"),
+    database: Database = DEFAULT_DATABASE,
+    keys: Annotated[
+        Path | None,
+        typer.Option("--keys", help="Key file with the list key of grants, where grants lists decide."),
+    ] = None,
+    zone: Annotated[str, typer.Option(help="Time zone of the service days.")] = "Europe/Moscow",
+    day_ends_at: Annotated[int, typer.Option(min=0, max=12, help="Hour at which a service day ends.")] = 3,
+    stated_h: Annotated[
+        float, typer.Option(min=1, help="Hours after which a terminal's own statement is overdue: an alarm.")
+    ] = 48.0,
+    once: Annotated[bool, typer.Option("--once", help="End when every row stored is recomputed.")] = False,
+    json: Json = False,
+) -> None:
+    """Recompute decisions of the rows in PostgreSQL until Ctrl-C or SIGTERM. One for a database."""
+    _needs_extra()
+    from terminal.app.collector import asked_to_end
+    from terminal.app.output import print_json
+    from terminal.collector.fleet.recompute import FleetRows
+    from terminal.collector.recompute.run import FollowSettings, follow
+    from terminal.keys.file import load_file_keys
+
+    grants_key = None if keys is None else load_file_keys(keys).list_key("grants")
+    settings = FollowSettings(folder, zone, day_ends_at, grants_key, int(stated_h * HOUR_MS))
+
+    def ready() -> None:
+        if json:
+            print_json({"ready": True})
+        else:
+            print("follower: ready", flush=True)
+
+    rows = FleetRows(database)
+    try:
+        done = follow(rows, settings, once=once, ended=asked_to_end(), on_ready=ready, log=_to_stderr)
+    finally:
+        rows.close()
+    if json:
+        print_json({"rows": done})
+
+
+@app.command()
+def verdicts(
+    folder: Annotated[Path, typer.Option(help="Folder of the follower.")] = Path("var/fleet"),
+    database: Database = DEFAULT_DATABASE,
+    json: Json = False,
+) -> None:
+    """Show how far the follower is, and what it found; `terminal collector verdicts --folder` shows it by day."""
+    _needs_extra()
+    from contextlib import closing
+
+    from terminal.app.output import print_json
+    from terminal.clock import SystemClock
+    from terminal.collector.fleet.recompute import FleetRows
+    from terminal.collector.recompute.ledger import LEDGER_FILE, LedgerReader, lag_of
+
+    ledger = LedgerReader(folder / LEDGER_FILE)
+    with closing(FleetRows(database)) as rows:
+        lag_rows, lag_s = lag_of(ledger, rows.held(), rows.received_at_ms, unix_ms(SystemClock().now()))
+    found = {**ledger.totals(), "not_recomputed": lag_rows, "not_recomputed_s": lag_s}
+    if json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        print(f"  {name:<20} {value}")
+
+
+@app.command()
 def report(
     database: Database = DEFAULT_DATABASE,
     registry: Annotated[
@@ -148,7 +226,7 @@ def report(
         fleet.records(database), cards, ReconcileSettings(known_zone(zone), day_ends_at, limits)
     )
     fleet.keep_findings(database, result.findings, unix_ms(SystemClock().now()))
-    alarms = fleet.alarms(database)
+    alarms, strangers = fleet.alarms(database), fleet.strangers(database)
     if json:
         terminals = {str(number): msgspec.to_builtins(t) for number, t in result.terminals.items()}
         print_json(
@@ -156,6 +234,7 @@ def report(
                 "total": msgspec.to_builtins(result.total),
                 "terminals": terminals,
                 "alarms": [{**alarm._asdict(), "says": alarm.says()} for alarm in alarms],
+                "strangers": [{**count._asdict(), "says": count.says()} for count in strangers],
             }
         )
         return
@@ -175,6 +254,13 @@ def report(
         print(f"  {proof} {taps} taps, {', '.join(charged)}")
     for alarm in alarms:
         print(f"  ALARM {alarm.kind} terminal {alarm.terminal} row {alarm.sequence}: {alarm.says()}")
+    for count in strangers:
+        name = f" terminal {count.terminal}" if count.terminal else ""
+        print(f"  STRANGER {count.kind} {count.address}{name}: {count.says()}, {count.times} times")
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _needs_extra() -> None:

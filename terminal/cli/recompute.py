@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from msgspec.structs import replace
 
-from terminal.cli.options import Config, Json, Keys, State, station_config
-from terminal.clock import from_unix_ms
+from terminal.cli.options import Config, Json, Keys, ProfileName, State, station_config
 
 if TYPE_CHECKING:
     from terminal.app.config.settings import StationConfig
     from terminal.canteen.facts import Replay
-    from terminal.decision.recompute import CannotRecompute, Deviation, RecordedCash, RecordedTap
-    from terminal.journal.canteen_records import MealLine
+    from terminal.journal.operation_records import SelfRecomputed
     from terminal.journal.reader import JournalReader
-    from terminal.journal.records import AnyRecord, CashSale, Intent, Unwritten
     from terminal.policy.policy import Policy
-    from terminal.trip.facts import Trip
+    from terminal.recompute.documents import DocumentFolder
+    from terminal.recompute.own import OwnSources
+    from terminal.recompute.rows import Verdict
+
+PATIENCE_S: Final = 300.0
+LOOK_AGAIN_S: Final = 0.2
 
 
 def recompute(
@@ -30,12 +32,22 @@ def recompute(
         list[str] | None,
         typer.Option(
             help="A region document the taps were decided with: a TOML file or a supplied name. May be given more "
-            "than once, as versions followed one another."
+            "than once, as versions followed one another. Default: those in the terminal's folder."
         ),
     ] = None,
     roster: Annotated[
         bool, typer.Option("--roster", help="Canteen: use the sealed roster in force here.")
     ] = False,
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record",
+            help="Put on record what is found since the last time: a row that is sent to the collector. A running "
+            "terminal is asked to do it.",
+        ),
+    ] = False,
+    statement: Annotated[bool, typer.Option("--statement", hidden=True)] = False,
+    profile: Annotated[ProfileName | None, typer.Option("--profile", hidden=True)] = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
@@ -43,33 +55,51 @@ def recompute(
 
     Exit code 24: a record does not follow from its recorded inputs.
     """
-    from terminal.app.output import print_json
     from terminal.app.station import journal_reader
-    from terminal.decision.recompute import CannotRecompute
-    from terminal.errors import ChargesDiffer
+    from terminal.errors import ConfigError
 
-    at = station_config(config, state=state, keys=keys)
-    policies = _policies(region or [at.terminal.region_or_demo], at)
-    currency = next(iter(policies.values())).currency
+    at = station_config(config, state=state, profile=None if profile is None else profile.value, keys=keys)
+    if statement:
+        _print_statement(at)
+    elif record:
+        if region:
+            raise ConfigError(
+                "a verdict on record is made with the documents that decided",
+                "Leave --region out, or --record.",
+            )
+        _record(at, json)
+    else:
+        with journal_reader(at.terminal.state, at.keys.file) as reader:
+            sources = _given(at, region or [at.terminal.region_or_demo])
+            if not region:
+                sources = replace(sources, documents=_documents(at))
+            if roster:
+                policy = next(iter(sources.otherwise.values()))
+                sources = replace(sources, replay=_replay(at, reader, policy))
+            _show(reader, sources, json)
+
+
+def _show(reader: JournalReader, sources: OwnSources, json: bool) -> None:
+    """Every row that differs or cannot be decided again, then the counts."""
+    from terminal.app.output import print_json
+    from terminal.errors import ChargesDiffer
+    from terminal.recompute.own import judged
+    from terminal.recompute.rows import VerdictKind
+
     counts, first = {"recomputed": 0, "differ": 0, "not_possible": 0}, 0
-    with journal_reader(at.terminal.state, at.keys.file) as reader:
-        replay = _replay(at, reader, next(iter(policies.values()))) if roster else None
-        for sequence, found in decided_again(reader, policies, replay):
-            if isinstance(found, CannotRecompute):
-                counts["not_possible"] += 1
-                said = (
-                    {"not_possible": found.gap.value, "says": str(found)}
-                    if json
-                    else {"not_possible": str(found)}
-                )
-                _print_difference(json, sequence, said, currency)
-                continue
-            counts["recomputed"] += 1
-            if found:
-                counts["differ"] += 1
-                first = first or sequence
-                found_by_name = {d.what: {"recorded": d.recorded, "recomputed": d.recomputed} for d in found}
-                _print_difference(json, sequence, found_by_name, currency)
+    for sequence, tap, verdict in judged(reader, sources):
+        if verdict.kind is VerdictKind.UNPROVEN:
+            counts["not_possible"] += 1
+            _print_difference(json, sequence, _why_not(verdict, json), tap.currency)
+            continue
+        counts["recomputed"] += 1
+        if verdict.kind is VerdictKind.DIFFERING:
+            counts["differ"] += 1
+            first = first or sequence
+            found_by_name = {
+                d.what: {"recorded": d.recorded, "recomputed": d.recomputed} for d in verdict.deviations
+            }
+            _print_difference(json, sequence, found_by_name, tap.currency)
     if json:
         print_json(counts)
     else:
@@ -84,57 +114,114 @@ def recompute(
         )
 
 
-def decided_again(
-    reader: JournalReader, policies: Mapping[str, Policy], replay: Replay | None
-) -> Iterator[tuple[int, list[Deviation] | CannotRecompute]]:
-    """For every row of a tap or cash sale: where it deviates, or why it could not be decided again."""
-    from terminal.decision.recompute import CannotRecompute
-    from terminal.journal.records import CashSale, Intent, Unwritten
-
-    terminal = reader.state().terminal
-    for row in reader.all_rows():
-        record = row.record
-        if isinstance(record, Intent | Unwritten | CashSale):
-            try:
-                yield row.sequence, _deviations(terminal, row.sequence, record, policies, replay)
-            except CannotRecompute as error:
-                yield row.sequence, error
-        if replay is not None:
-            replay.follow(row.sequence, record)
+def _why_not(verdict: Verdict, json: bool) -> dict[str, str]:
+    assert verdict.reason is not None
+    if json:
+        return {"not_possible": verdict.reason.value, "says": verdict.says}
+    return {"not_possible": verdict.says}
 
 
-def _deviations(
-    terminal: int,
-    sequence: int,
-    record: Intent | Unwritten | CashSale,
-    policies: Mapping[str, Policy],
-    replay: Replay | None,
-) -> list[Deviation]:
-    from terminal.decision.recompute import CannotRecompute, RecomputeGap, recompute_cash
-    from terminal.decision.recompute import recompute as decide_again
-    from terminal.journal.records import CashSale
+def _print_statement(at: StationConfig) -> None:
+    """For the running terminal that started this process: what it may put on record, and nothing else."""
+    from terminal.app.output import print_json
+    from terminal.app.recompute import OwnStatement, be_last
+    from terminal.app.station import journal_reader
 
-    policy = policies.get(record.tariff)
-    if policy is None:
-        raise CannotRecompute(RecomputeGap.REGION, f"region document {record.tariff} not given")
-    if isinstance(record, CashSale):
-        return recompute_cash(recorded_cash(terminal, sequence, record), policy)
-    tap = recorded_tap(terminal, sequence, record)
-    pupil = None if replay is None else replay.pupil_at(record, tap.at)
-    return decide_again(tap, policy, pupil)
+    be_last()
+    with journal_reader(at.terminal.state, at.keys.file) as reader:
+        print_json(OwnStatement(_stated(at, reader)))
 
 
-def _policies(regions: list[str], at: StationConfig) -> dict[str, Policy]:
-    """The documents with the lists that are configured here: taps decided by those can be checked against them."""
+def _record(at: StationConfig, json: bool) -> None:
+    """Put the statement on record here, or have the running terminal do so; then show it."""
+    from terminal.app.output import print_json
+    from terminal.app.station import journal_file, journal_reader, open_journal
+    from terminal.clock import SystemClock
+    from terminal.errors import ChargesDiffer, JournalLocked
+    from terminal.journal.records import shown_fields
+
+    state, clock = at.terminal.state, SystemClock()
+    journal_file(state)
+    with journal_reader(state, at.keys.file) as reader:
+        terminal, before = reader.state().terminal, reader.last_sequence()
+        try:
+            with open_journal(state, terminal, at.keys.file, clock) as journal:
+                found = _stated(at, reader)
+                sequence = journal.append(found)
+        except JournalLocked:
+            sequence, found = _asked(at, reader, before)
+    shown = shown_fields(found) | {"documents": [digest.hex() for digest in found.documents]}
+    if json:
+        print_json({"sequence": sequence, **shown})
+    else:
+        print(
+            f"row {sequence} says: rows {found.first} to {found.through}, recomputed {found.recomputed}, "
+            f"differing {found.differing}, unproven {sum(found.unproven.values())}"
+        )
+    if found.differing:
+        raise ChargesDiffer(
+            f"{found.differing} records do not follow from what is recorded with them",
+            "See them with `terminal journal recompute`; keep the journal.",
+        )
+
+
+def _asked(at: StationConfig, reader: JournalReader, before: int) -> tuple[int, SelfRecomputed]:
+    """What the terminal that has the journal puts on record when it is asked."""
+    from terminal.app.recompute import REQUEST_FILE
+    from terminal.clock import SystemClock
+    from terminal.errors import ControlError
+    from terminal.files import create_file
+    from terminal.journal.operation_records import SelfRecomputed
+
+    request, clock = at.terminal.state / REQUEST_FILE, SystemClock()
+    create_file(request, b"")
+    until = clock.monotonic() + PATIENCE_S
+    while clock.monotonic() < until:
+        for row in reader.rows(before):
+            if isinstance(row.record, SelfRecomputed):
+                return row.sequence, row.record
+            before = row.sequence
+        time.sleep(LOOK_AGAIN_S)
+    request.unlink(missing_ok=True)
+    raise ControlError(
+        "the process that has the journal put nothing on record",
+        "Only a running terminal does (`terminal run`); see its log, or ask again when the other command is done.",
+    )
+
+
+def _stated(at: StationConfig, reader: JournalReader) -> SelfRecomputed:
+    from cardcli import VERSION
+    from terminal.app.station import SOFTWARE
+    from terminal.clock import SystemClock, unix_ms
+    from terminal.recompute.own import OwnSources, statement
+
+    sources = OwnSources(documents=_documents(at))
+    return statement(reader, sources, unix_ms(SystemClock().now()), SOFTWARE, VERSION)
+
+
+def _given(at: StationConfig, regions: list[str]) -> OwnSources:
+    """The documents that are named, with the lists that are configured here."""
     from terminal.app.station import station_of
     from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
+    from terminal.recompute.own import OwnSources
 
     station = station_of(at)
     keys = station.load_keys()
     deny_list, grants = station.load_deny_list(keys), station.load_grants(keys)
     policies = [Policy.of(load_region(region), deny_list, grants=grants) for region in regions]
-    return {policy.tariff: policy for policy in policies}
+    return OwnSources(otherwise={policy.tariff: policy for policy in policies})
+
+
+def _documents(at: StationConfig) -> DocumentFolder:
+    """The documents in the terminal's folder, by hash, with the lists in force."""
+    from terminal.app.station import station_of
+    from terminal.recompute.documents import DOCUMENTS_FOLDER, DocumentFolder
+
+    station = station_of(at)
+    keys = station.load_keys()
+    folder = at.terminal.state / DOCUMENTS_FOLDER
+    return DocumentFolder(folder, keys.list_key("grants"), station.load_deny_list(keys))
 
 
 def _replay(at: StationConfig, reader: JournalReader, policy: Policy) -> Replay:
@@ -155,93 +242,6 @@ def _replay(at: StationConfig, reader: JournalReader, policy: Policy) -> Replay:
             "Leave --roster out.",
         )
     return Replay(kept.terminal, policy, roster)
-
-
-def _trip(terminal: int, sequence: int, profile: str, record: Intent | Unwritten | CashSale) -> Trip:
-    from terminal.trip.facts import Trip
-
-    return Trip(
-        profile=profile,
-        terminal=terminal,
-        sequence=sequence,
-        shift=record.shift,
-        turn=record.turn,
-        route=record.route,
-        direction=record.direction,
-    )
-
-
-def recorded_cash(terminal: int, sequence: int, sale: CashSale) -> RecordedCash:
-    """The cash sale in its row, as it was priced."""
-    from terminal.decision.recompute import RecordedCash
-
-    return RecordedCash(
-        at=_moment(sale),
-        trip=_trip(terminal, sequence, "bus", sale),
-        known=sale.trip,
-        persons=sale.persons,
-        sum_minor=sale.sum_minor,
-        reasons=sale.reasons,
-        flags=sale.flags,
-    )
-
-
-def recorded_tap(terminal: int, sequence: int, row: Intent | Unwritten) -> RecordedTap:
-    """The tap in its row, as it was decided; raises `CannotRecompute` for one that was not decided from a card."""
-    from terminal.codes import Admission
-    from terminal.decision.recompute import CannotRecompute, RecomputeGap, RecordedTap, read_of
-    from terminal.journal.records import Intent
-
-    written = row if isinstance(row, Intent) else None
-    read = read_of(row.proof) if isinstance(row, Intent) else row.read
-    if written is None and not read:
-        raise CannotRecompute(
-            RecomputeGap.NOTHING_READ, f"the row holds nothing to decide again from ({row.message})"
-        )
-    return RecordedTap(
-        at=_moment(row),
-        trip=_trip(terminal, sequence, row.profile, row),
-        known=row.trip,
-        read=read,
-        event=b"" if written is None else written.event,
-        charge_minor=0 if written is None else written.charge_minor,
-        message=row.message,
-        admission=Admission.LET_IN if isinstance(row, Intent) else row.admission,
-        reasons=row.reasons,
-        flags=row.flags,
-        lists=row.lists,
-        states=_states(row),
-    )
-
-
-def _states(row: Intent | Unwritten) -> dict[str, object]:
-    """What else the row says that follows from the card and the decision."""
-    from terminal.journal.records import Unwritten
-
-    previous = {"previous": (row.prev_terminal, row.prev_sequence)}
-    if isinstance(row, Unwritten):
-        return {**previous}
-    return {
-        **previous,
-        "balance_before_minor": row.balance_before_minor,
-        "balance_after_minor": row.balance_after_minor,
-        "paid_by": row.paid_by,
-        "values": row.values,
-        "meal": None if row.meal is None else _portion(row.meal),
-    }
-
-
-def _portion(line: MealLine) -> tuple[object, ...]:
-    return (line.school, line.class_id, line.kind, line.day, line.sources, line.category, line.flags)
-
-
-def _moment(record: AnyRecord) -> datetime:
-    from terminal.decision.recompute import CannotRecompute, RecomputeGap
-
-    try:
-        return from_unix_ms(record.at_ms)
-    except OverflowError as error:
-        raise CannotRecompute(RecomputeGap.TIME, "no calendar has its time") from error
 
 
 def _print_difference(json: bool, sequence: int, found_by_name: Mapping[str, object], currency: str) -> None:

@@ -11,9 +11,6 @@ from typing import Final, NamedTuple
 from terminal.fault_texts import ENGLISH, fault_text
 from terminal.texts import N_, translator
 
-MAX_UNKNOWN: Final = 1_000
-"""Alarms about strangers are kept apart for so many numbers; anybody could make up more."""
-
 SCHEMA: Final = """
 CREATE TABLE alarm (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, terminal INTEGER NOT NULL, sequence INTEGER NOT NULL,
@@ -51,6 +48,7 @@ class AlarmKind(StrEnum):
 
     OTHER_HASH = "other_hash"  # a row was sent with another content than the one held: tampering
     GAP = "gap"  # rows are missing between what is held and what was sent
+    ROWS_LOST = "rows_lost"  # the terminal says that rows it had stored are gone from its disk
     CUT_TAIL = "cut_tail"  # its journal ends before a row it knows it has sent: an old or cut one
     BAD_SIGNATURE = "bad_signature"
     UNKNOWN_TERMINAL = "unknown_terminal"
@@ -64,6 +62,7 @@ class AlarmKind(StrEnum):
     COUNTER_GAP = "counter_gap"  # a card's counter moved by more than one between an event and the next
     DROPPED_TAP = "dropped_tap"  # a card proves an event of a row that is no tap of it
     TMC_TWICE = "tmc_twice"  # one card counter under two taps: a clone or a rolled-back image
+    RECOMPUTED = "recomputed"  # decided again, a row does not follow from what is recorded with it
     CONTRADICTION = "contradiction"  # the terminal says "not committed", the card showed otherwise later
     DUPLICATE_ENTITLEMENT = "duplicate_entitlement"  # same pupil, meal kind and service day twice (O-08)
     CLOCK = "clock"  # the terminal's clock cannot be believed (O-05)
@@ -78,6 +77,8 @@ class AlarmCause(StrEnum):
 
     ROWS_MISSING = "rows_missing"
     ROWS_LOST = "rows_lost"
+    ROWS_DAMAGED = "rows_damaged"
+    NUMBERS_SKIPPED = "numbers_skipped"
     ROWS_NOT_STORED = "rows_not_stored"
     HASH_DIFFERS = "hash_differs"
     GIVEN_UP = "given_up"
@@ -108,6 +109,11 @@ class AlarmCause(StrEnum):
     COUNTER_SKIPPED = "counter_skipped"
     NOT_IN_JOURNAL = "not_in_journal"
     COUNTER_TWICE = "counter_twice"
+    DECIDED_OTHERWISE = "decided_otherwise"
+    DOCUMENT_BACK = "document_back"
+    DOCUMENT_OTHER = "document_other"
+    TERMINAL_DIFFERS = "terminal_differs"
+    NOT_STATED = "not_stated"
     FOUND_LATER = "found_later"
     MEAL_TWICE = "meal_twice"
     WENT_BACK = "went_back"
@@ -131,6 +137,12 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
             "rows {first} to {last} were lost with the old hardware, or never written:"
             " restored from a backup up to row {backup}"
         ),
+        AlarmCause.ROWS_DAMAGED: N_(
+            "rows {first} to {last} were stored at the terminal and are lost there ({why}); none of them arrived"
+        ),
+        AlarmCause.NUMBERS_SKIPPED: N_(
+            "numbers passed over after an end that was not in order ({why}); no lost row is known"
+        ),
         AlarmCause.ROWS_NOT_STORED: N_("rows before {first} were confirmed and are not in the database"),
         AlarmCause.HASH_DIFFERS: N_("row {row} has hash {stated}, held {held}"),
         AlarmCause.GIVEN_UP: N_(
@@ -141,7 +153,7 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.NOT_ENROLLED: N_("is not enrolled"),
         AlarmCause.REVOKED: N_("is revoked"),
         AlarmCause.KEY_UNUSABLE: N_("its key file cannot be used"),
-        AlarmCause.MANY_MORE: N_("many more numbers"),
+        AlarmCause.MANY_MORE: N_("many more"),
         AlarmCause.OTHER_CERTIFICATE: N_("the certificate is that of terminal {owner}, 0 for none"),
         AlarmCause.CODE_REFUSED: N_("with a wrong or spent code, or another terminal's certificate"),
         AlarmCause.PROOF_FAILED: N_("card counter {counter}"),
@@ -179,6 +191,13 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         ),
         AlarmCause.NOT_IN_JOURNAL: N_("its event was found on a card by row {row} of terminal {terminal}"),
         AlarmCause.COUNTER_TWICE: N_("card counter {counter} also in row {row} of terminal {terminal}"),
+        AlarmCause.DECIDED_OTHERWISE: N_(
+            "decided again it differs in {what}: recorded {recorded}, recomputed {recomputed}"
+        ),
+        AlarmCause.DOCUMENT_BACK: N_("decides by {edition} after {before}: an older document came back"),
+        AlarmCause.DOCUMENT_OTHER: N_("decides by {edition} after {before}: the document of another tariff"),
+        AlarmCause.TERMINAL_DIFFERS: N_("says itself that {count} of its rows differ, the first is {row}"),
+        AlarmCause.NOT_STATED: N_("has not decided its own rows again since {since}"),
         AlarmCause.FOUND_LATER: N_("stated not committed, found on the card later"),
         AlarmCause.MEAL_TWICE: N_("{meal} of {day} also in row {row} of terminal {terminal}"),
         AlarmCause.WENT_BACK: N_("went back, {day}"),
@@ -254,12 +273,7 @@ class SeenAlarm(NamedTuple):
 
 
 def raise_alarm(connection: sqlite3.Connection, alarm: Alarm, at_ms: int) -> None:
-    """Keep `alarm`, or count it once more; numbers of strangers beyond `MAX_UNKNOWN` are counted together."""
-    if alarm.kind is AlarmKind.UNKNOWN_TERMINAL:
-        query = "SELECT count(*), coalesce(sum(terminal = ?), 0) FROM alarm WHERE kind = ?"
-        kept, known = connection.execute(query, (alarm.terminal, alarm.kind)).fetchone()
-        if kept >= MAX_UNKNOWN and not known:
-            alarm = Alarm(alarm.kind, 0, 0, detail_of(AlarmCause.MANY_MORE))
+    """Keep `alarm`, or count it once more."""
     connection.execute(_RAISE, (*alarm, at_ms, at_ms))
 
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from terminal.codes import ReaderFault
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
+from terminal.collector.day_rows import DayRows, Stretch
 from terminal.collector.days import (
     STATE_OF,
     Cell,
@@ -121,6 +122,7 @@ class Booking:
         self._cells: dict[Cell, list[int]] = {}
         self._proofs: dict[ProofCell, ProofSum] = {}
         self._records: dict[TapId, AnyRecord] = {}
+        self._day_rows = DayRows(connection, calendar, self._reached)
         self._portions = Portions(connection, self._record_of, self._fill, self.findings)
         self._received_at_ms = 0
 
@@ -153,6 +155,7 @@ class Booking:
         mark = self.mark_of(terminal)
         early = self._watched.load_early(terminal, rows[0][0], rows[-1][0])
         self._records = {(terminal, sequence): record for sequence, record in records}
+        self._day_rows.take(terminal, Stretch(rows[0][0], rows[-1][0]), records)
         for sequence, record in records:
             mark.sequence = sequence
             if early and not isinstance(record, Intent):
@@ -406,6 +409,7 @@ class Booking:
 
     def finish(self) -> None:
         """Add everything counted to the sums."""
+        self._day_rows.finish()
         self._finish_proofs()
         many = self._connection.executemany
         adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS)

@@ -14,6 +14,7 @@ The file of the books: tables that hold what the records add up to, so that noth
     proof_total what proves each terminal's taps         proof_day the same by service day
     portion     meals by day, pupil and kind (O-08)      annulled  rows taken back      loan   cards lent for a day
     cell        sums of a service day (`terminal.collector.days`)
+    day_*       where the rows of a day stand (`terminal.collector.day_rows`)
 
 Everything here follows from the records: the file may be deleted, and is made again.
 """
@@ -31,6 +32,7 @@ from zoneinfo import ZoneInfo
 from terminal.collector.booking import Booking
 from terminal.collector.books_reader import BooksReader, load_marks
 from terminal.collector.clock_checks import ClockLimits, clock_findings
+from terminal.collector.day_rows import SCHEMA as DAY_ROWS_SCHEMA
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.proof import EvidenceLimits
 from terminal.collector.reading import read_record
@@ -343,7 +345,7 @@ def _create(connection: sqlite3.Connection, made_for: dict[str, str]) -> None:
     connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode=WAL")
     with transaction(connection):
-        for statement in _SCHEMA:
+        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA):
             connection.execute(statement)
         connection.executemany("INSERT INTO made_for VALUES (?, ?)", made_for.items())
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")

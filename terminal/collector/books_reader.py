@@ -155,3 +155,14 @@ def load_marks(connection: sqlite3.Connection) -> dict[int, Mark]:
     """How far each terminal is booked."""
     rows = connection.execute("SELECT terminal, sequence, at_ms, reader FROM mark")
     return {terminal: Mark(sequence, at_ms, reader) for terminal, sequence, at_ms, reader in rows}
+
+
+def made_for(path: Path) -> dict[str, str]:
+    """What the days of the books at `path` are made for, by `zone` and `day_ends_at`; empty where there are none."""
+    if not path.is_file():
+        return {}
+    try:
+        with closing(connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as reader:
+            return dict(reader.execute("SELECT name, value FROM made_for"))
+    except SQLITE_FAULTS:
+        return {}  # the books say so themselves where they are asked for sums

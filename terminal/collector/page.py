@@ -11,8 +11,10 @@ from typing import Final
 
 from starlette.responses import Response
 
+from cardcli.characters import visible
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.store import SeenAlarm
+from terminal.collector.strangers import StrangerCount
 from terminal.collector.views import CollectorStatus, OperatorViews, TerminalView
 from terminal.collector.watch import as_time
 from terminal.fault_texts import fault_text
@@ -20,7 +22,10 @@ from terminal.money import amount_text
 
 MOST_TERMINALS: Final = 500
 MOST_ALARMS: Final = 100
+MOST_STRANGERS: Final = 20
 REFRESH_S: Final = 30
+LAG_S: Final = 3_600
+"""A follower that is so far behind does not run, or cannot keep up."""
 HEADERS: Final = {
     "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'",
@@ -63,6 +68,7 @@ def render(views: OperatorViews, now_ms: int) -> str:
             f"<h1>Collector <small>{as_time(now_ms)}</small></h1>",
             _tiles(status, max((t.oldest_unsent_s or 0 for t in terminals), default=0)),
             _alarms(alarms, status.open_alarms),
+            _strangers(views.strangers()),
             _terminals(terminals),
             _day(status.newest_day, "terminal", day),
             _day(status.newest_day, "funder", funders),
@@ -87,6 +93,11 @@ def _tiles(status: CollectorStatus, oldest_unsent_s: int) -> str:
         ("oldest unsent", age(oldest_unsent_s), oldest_unsent_s > 24 * 3600),
         ("records", str(status.records), False),
         ("not booked yet", str(status.behind), False),
+        ("recomputed", str(status.recomputed), False),
+        ("decided otherwise", str(status.decided_otherwise), status.decided_otherwise > 0),
+        ("not decidable again", str(status.undecided), False),
+        ("not recomputed yet", str(status.not_recomputed), False),
+        ("of them the oldest", age(status.not_recomputed_s), status.not_recomputed_s > LAG_S),
         ("taps proven", str(status.proven), False),
         ("taps unproven", str(status.unproven), False),
         ("taps differing", str(status.differing), status.differing > 0),
@@ -116,6 +127,19 @@ def _alarms(alarms: list[SeenAlarm], count: int) -> str:
     more = f"<p>The newest {len(alarms)} of {count}.</p>" if count > len(alarms) else ""
     heads = ("no", "what", "terminal", "row", "detail", "times", "last")
     return f"<h2>Alarms</h2>{more}{_table(heads, rows, {0, 2, 3, 5})}"
+
+
+def _strangers(counts: list[StrangerCount]) -> str:
+    if not counts:
+        return ""
+    rows = (
+        (c.kind, c.address, str(c.terminal or ""), c.says(), str(c.times), as_time(c.last_at_ms))
+        for c in counts[:MOST_STRANGERS]
+    )
+    attempts, addresses = sum(c.times for c in counts), len({c.address for c in counts})
+    heads = ("what", "address", "in the name of", "detail", "times", "last")
+    said = f"<p>{attempts} attempts without a good signature, from {addresses} addresses or more.</p>"
+    return f"<h2>Strangers</h2>{said}{_table(heads, rows, {2, 4})}"
 
 
 def _terminals(terminals: list[TerminalView]) -> str:
@@ -175,7 +199,7 @@ def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set[int]) -> str:
     def line(cells: tuple[str, ...], tag: str) -> str:
         marked = ((" class=n" if place in numbers else "", cell) for place, cell in enumerate(cells))
-        return f"<tr>{''.join(f'<{tag}{mark}>{escape(cell)}</{tag}>' for mark, cell in marked)}</tr>"
+        return f"<tr>{''.join(f'<{tag}{mark}>{escape(visible(cell))}</{tag}>' for mark, cell in marked)}</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return f"<div class=scroll><table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table></div>"

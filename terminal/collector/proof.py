@@ -28,12 +28,12 @@ from cardproto.desfire.commands import (
     INS_WRITE_RECORD,
     INS_WRITE_RECORD_NATIVE,
 )
-from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
+from cardproto.desfire.transaction_mac import DataCommand, tmi
 from cardproto.resident.layout import FILE_EVENTS, FILE_PURSE
 from cardproto.resident.limits import LARGEST_MINOR, LARGEST_SEQUENCE
 from cardproto.resident.records.event import EVENT_BYTES, StatedSums, packed_sums, stated_sums
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
-from terminal.collector.registry import CardRegistry, CardSecret
+from terminal.collector.registry import ProvingCard, ProvingCards
 from terminal.journal.records import Committed, Intent, SettledBy
 from terminal.journal.taps import TapId
 
@@ -171,7 +171,7 @@ def statement_of(proof: tuple[tuple[int, bytes, bytes], ...]) -> CardStatement:
     return CardStatement(debit_minor, credit_minor, written, found, foreign)
 
 
-def check_proof(row: TapId, intent: Intent, committed: Committed, registry: CardRegistry) -> Checked:
+def check_proof(row: TapId, intent: Intent, committed: Committed, registry: ProvingCards) -> Checked:
     """What the card says of a tap that its terminal states as committed."""
     stated_minor = intent.charge_minor
     proof = _proof_of(intent, committed, registry)
@@ -195,7 +195,7 @@ def not_stated(intent: Intent) -> Checked:
     return Checked(Proof.NOT_STATED, intent.charge_minor, intent.charge_minor)
 
 
-def _proof_of(intent: Intent, committed: Committed, registry: CardRegistry) -> Proof:
+def _proof_of(intent: Intent, committed: Committed, registry: ProvingCards) -> Proof:
     if not registry:
         return Proof.NO_REGISTRY
     card = registry.card(intent.card_ref)
@@ -210,11 +210,10 @@ def _proof_of(intent: Intent, committed: Committed, registry: CardRegistry) -> P
     return Proof.REPLACED if committed.how is SettledBy.RECOVERED else Proof.NO_PROOF
 
 
-def _is_genuine(intent: Intent, tmc: int, tmv: bytes, card: CardSecret) -> bool:
+def _is_genuine(intent: Intent, tmc: int, tmv: bytes, card: ProvingCard) -> bool:
     if not all(0 <= ins <= 0xFF for ins, _, _ in intent.proof):
         return False
-    commands = (DataCommand(*command) for command in intent.proof)
-    return transaction_mac_value(card.key, card.uid, tmc, tmi(commands)) == tmv
+    return card.gave(tmc, tmi(DataCommand(*command) for command in intent.proof), tmv)
 
 
 def _agrees(row: TapId, intent: Intent, said: CardStatement) -> bool:

@@ -15,15 +15,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
 from msgspec import Meta
 
 from cardproto.desfire.crypto import AesKey
+from cardproto.desfire.transaction_mac import transaction_mac_value
+from terminal.decoding import decode_json, read_within
 from terminal.errors import KeyFileError
 from terminal.files import replace_file
 
+MOST_BYTES: Final = 64 << 20
 LABORATORY: Final = "laboratory"
 
 
@@ -39,6 +42,29 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cards: list[_Entry]
 
 
+class ProvingCard(Protocol):
+    """A card as far as it is known whether it gave a proof."""
+
+    @property
+    def proves(self) -> bool:
+        """Whether it gives a transaction MAC at all."""
+        ...
+
+    def gave(self, tmc: int, commands: bytes, tmv: bytes) -> bool:
+        """Whether `tmv` is its MAC over the input `commands`, as its transaction `tmc`."""
+        ...
+
+
+class ProvingCards(Protocol):
+    """Who says of cards what they proved: a registry, an auditor's session keys. Nothing is known without any."""
+
+    def __bool__(self) -> bool: ...
+
+    def card(self, card_ref: bytes) -> ProvingCard | None:
+        """The card of that reference; None for one that is not known."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CardSecret:
     """One card: its real UID and its diversified transaction MAC key. Neither is ever shown. `proves`: whether it gives
@@ -47,6 +73,9 @@ class CardSecret:
     uid: bytes = field(repr=False)
     key: AesKey = field(repr=False)
     proves: bool = True
+
+    def gave(self, tmc: int, commands: bytes, tmv: bytes) -> bool:
+        return transaction_mac_value(self.key, self.uid, tmc, commands) == tmv
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +102,9 @@ class CardRegistry:
     def __len__(self) -> int:
         return len(self._cards)
 
+    def __bool__(self) -> bool:
+        return bool(self._cards)
+
     def card(self, card_ref: bytes) -> CardSecret | None:
         return self._cards.get(card_ref)
 
@@ -89,7 +121,7 @@ class CardRegistry:
     def load(cls, path: Path) -> CardRegistry:
         """Raises `KeyFileError` when there is no such file or it is not exactly of the form above."""
         try:
-            file = msgspec.json.decode(path.read_bytes(), type=_File)
+            file = decode_json(read_within(path, MOST_BYTES), _File, MOST_BYTES)
         except OSError as error:
             raise KeyFileError(
                 f"card registry {path}: {error.strerror}", "Check the path and its rights."

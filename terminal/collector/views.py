@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from terminal.collector.books_reader import BooksReader
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.enrolment import Enrolment, EnrolmentState
 from terminal.collector.proof import Proof
+from terminal.collector.recompute.ledger import LEDGER_FILE, LedgerReader, lag_of
 from terminal.collector.store import CollectorStore, SeenAlarm
+from terminal.collector.strangers import StrangerCount
 from terminal.collector.totals import Totals, total_of
+from terminal.recompute.rows import VerdictKind
 
 SHOWN_ALARMS = 1_000
 
@@ -49,10 +53,23 @@ class CollectorStatus:
     behind: int
     unresolved: int
     open_alarms: int
+    strange_attempts: int
     newest_day: str | None
+    recomputed: int
+    """Decisions made again to the same bytes."""
+    decided_otherwise: int
+    undecided: int
+    """Decisions that could not be made again: `terminal collector verdicts` says why."""
+    not_recomputed: int
+    """Rows held that the follower has not come to."""
+    not_recomputed_s: int
+    """Since the oldest of them arrived, in seconds."""
     proven: int
+    """Taps whose card proved them."""
     unproven: int
+    """Taps that no card's proof stands behind."""
     differing: int
+    """Taps of which the card's proof says something else than their row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +97,20 @@ class OperatorViews:
     """Answers an operator's questions from store, books and keys. Raises `CollectorError` only."""
 
     def __init__(
-        self, store: CollectorStore, books: BooksReader, enrolment: Enrolment, silent_ms: int
+        self,
+        store: CollectorStore,
+        books: BooksReader,
+        enrolment: Enrolment,
+        silent_ms: int,
+        write_strangers: Callable[[], None] = lambda: None,
     ) -> None:
+        """`write_strangers` has what a running collector counted of strangers written down first."""
+        self._write_strangers = write_strangers
         self.store = store
         self.books = books
         self.enrolment = enrolment
         self._silent_ms = silent_ms
+        self.ledger = LedgerReader(store.path.with_name(LEDGER_FILE))
 
     def terminals(self, now_ms: int) -> list[TerminalView]:
         """Every terminal that is enrolled or was ever heard of, by number."""
@@ -123,6 +148,9 @@ class OperatorViews:
     def status(self, now_ms: int) -> CollectorStatus:
         """The whole in a few numbers."""
         states, total = self.store.terminals(), total_of(self.books.totals().values())
+        verdicts = self.ledger.totals()
+        held = {state.terminal: state.sequence for state in states}
+        lag_rows, lag_s = lag_of(self.ledger, held, self.store.received_at_ms, now_ms)
         return CollectorStatus(
             at_ms=now_ms,
             terminals=len(states),
@@ -131,11 +159,22 @@ class OperatorViews:
             behind=self.books.behind(),
             unresolved=total.unresolved_open,
             open_alarms=self.store.open_alarms(),
+            strange_attempts=sum(count.times for count in self.strangers()),
             newest_day=self.books.newest_day(now_ms),
+            recomputed=verdicts.get(VerdictKind.RECOMPUTED, 0),
+            decided_otherwise=verdicts.get(VerdictKind.DIFFERING, 0),
+            undecided=verdicts.get(VerdictKind.UNPROVEN, 0),
+            not_recomputed=lag_rows,
+            not_recomputed_s=lag_s,
             proven=total.proven(Proof.PROVEN),
             unproven=total.unproven,
             differing=total.proven(Proof.DIFFERING),
         )
+
+    def strangers(self) -> list[StrangerCount]:
+        """What was tried without a good signature, the newest first; a fixed number of lines at most."""
+        self._write_strangers()
+        return self.store.strangers()
 
     def day(self, day: str, by: By) -> DayView:
         """The reconciliation of one service day."""

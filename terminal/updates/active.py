@@ -102,6 +102,11 @@ class ActiveSet:
         held = self._rows.in_force.get(kind)
         return b"" if held is None else held.sha256
 
+    def folder(self, kind: SetKind) -> Path | None:
+        """Where the files lie of what is in force; None for nothing. It stays until the second change after it."""
+        held = self._rows.in_force.get(kind)
+        return None if held is None else self._store.slot(kind, held.slot)
+
     def holds(self, kind: SetKind, digest: bytes) -> HeldEdition | None:
         """What is in force or waits and has this hash."""
         found = self._rows.in_force.get(kind), self._rows.pending.get(kind)

@@ -14,13 +14,14 @@ from sim.profile import profile_names
 from terminal.app.station import journal_reader, open_journal
 from terminal.canteen.facts import Replay
 from terminal.canteen.roster import Roster
-from terminal.cli.recompute import decided_again
 from terminal.codes import Admission
-from terminal.decision.recompute import CannotRecompute, RecomputeGap
+from terminal.decision.recompute import RecomputeGap
 from terminal.journal.records import Intent, Unwritten, parse_record
 from terminal.lab.town import DAY, Town
 from terminal.lab.world import DENY_LIST_FILE
 from terminal.policy.load import DEMO_REGION
+from terminal.recompute.own import OwnSources, judged
+from terminal.recompute.rows import RECOMPUTED, Verdict, VerdictKind
 from terminal.trip.build import InspectionRound
 from terminal.trip.shifts import close_shift
 from tests.config_file import config_file
@@ -102,11 +103,11 @@ def test_a_canteens_taps_follow_from_record_and_roster_together(town_of: OpenTow
         assert canteen.roster is not None
         found = dict(_recomputed(town, Replay(A, town.policy, canteen.roster)))
         assert len(found) == 6
-        assert set(map(str, found.values())) == {"[]"}
+        assert set(found.values()) == {RECOMPUTED}
         without = [found for _, found in _recomputed(town, None)]
-        gaps = [found.gap for found in without if isinstance(found, CannotRecompute)]
+        gaps = [found.reason for found in without if found.kind is VerdictKind.UNPROVEN]
         assert gaps == [RecomputeGap.ROSTER] * 4
-        assert without.count([]) == 2, "the card that no roster lists"
+        assert without.count(RECOMPUTED) == 2, "the card that no roster lists"
 
 
 def test_another_roster_is_not_taken_for_the_one_that_was_in_force(town_of: OpenTown) -> None:
@@ -120,8 +121,7 @@ def test_another_roster_is_not_taken_for_the_one_that_was_in_force(town_of: Open
         header = structs.replace(document.header, sequence=4)
         later = Roster.of(structs.replace(document, header=header), town.policy)
         ((_, why),) = _recomputed(town, Replay(A, town.policy, later))
-        assert isinstance(why, CannotRecompute)
-        assert why.gap is RecomputeGap.ROSTER
+        assert why.reason is RecomputeGap.ROSTER
 
 
 def test_every_resident_of_the_laboratory_is_decided_again_wherever_he_taps(town_of: OpenTown) -> None:
@@ -132,10 +132,10 @@ def test_every_resident_of_the_laboratory_is_decided_again_wherever_he_taps(town
                 town.clock.advance(3)
         for site in (FRONT, COUNTER_A):
             with journal_reader(town.folder / str(site.number)) as reader:
-                found = [what for _, what in decided_again(reader, {town.policy.tariff: town.policy}, None)]
+                found = [verdict for _, _, verdict in judged(reader, _sources(town, None))]
             assert len(found) == 2 * len(EVERY_RESIDENT)
-            assert [what for what in found if isinstance(what, list) and what] == []
-            why = {what.gap for what in found if isinstance(what, CannotRecompute)}
+            assert [one for one in found if one.kind is VerdictKind.DIFFERING] == []
+            why = {one.reason for one in found if one.kind is VerdictKind.UNPROVEN}
             assert why == {RecomputeGap.DENY_LIST, RecomputeGap.NOTHING_READ}
 
 
@@ -248,6 +248,10 @@ def test_a_time_that_no_calendar_has_is_counted_and_not_a_traceback(run: Run, re
     assert gaps[sequence] == "time"
 
 
-def _recomputed(town: Town, replay: Replay | None) -> list[tuple[int, object]]:
+def _sources(town: Town, replay: Replay | None) -> OwnSources:
+    return OwnSources(otherwise={town.policy.tariff: town.policy}, replay=replay)
+
+
+def _recomputed(town: Town, replay: Replay | None) -> list[tuple[int, Verdict]]:
     with journal_reader(town.folder / str(A)) as reader:
-        return list(decided_again(reader, {town.policy.tariff: town.policy}, replay))
+        return [(sequence, verdict) for sequence, _, verdict in judged(reader, _sources(town, replay))]

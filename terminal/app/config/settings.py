@@ -385,6 +385,19 @@ class MetricsTable(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class RecomputeTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """The terminal decides its own rows again, beside the taps."""
+
+    every_h: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=720,
+            description="Hours from one time to the next; 0: only when `terminal journal recompute --record` asks.",
+        ),
+    ] = 24.0
+
+
 class LogTable(Struct, frozen=True, forbid_unknown_fields=True):
     """What is logged to stderr."""
 
@@ -466,6 +479,7 @@ class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     vehicle: VehicleTable = field(default_factory=VehicleTable)
     receipts: ReceiptsTable = field(default_factory=ReceiptsTable)
     metrics: MetricsTable = field(default_factory=MetricsTable)
+    recompute: RecomputeTable = field(default_factory=RecomputeTable)
     log: LogTable = field(default_factory=LogTable)
     recording: RecordingTable = field(default_factory=RecordingTable)
     laboratory: LaboratoryTable = field(default_factory=LaboratoryTable)

@@ -19,11 +19,13 @@ from psycopg.rows import TupleRow
 from terminal.collector.alarms import Alarm, SeenAlarm
 from terminal.collector.fleet.shelving import Arrival, RowId, Shelving, TerminalRow, repeated
 from terminal.collector.store import StoredRecord, TerminalState
+from terminal.collector.strangers import StrangerCount, reduced
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis
 
 SCHEMA_VERSION: Final = 1
 PREPARE_LOCK: Final = 0x52434F4C
+STRANGERS_LOCK: Final = 0x52434F4D
 READ_ROWS: Final = 20_000
 CONNECT_S: Final = 10
 
@@ -48,6 +50,9 @@ _KEEP_ALARM: Final = (
 )
 _COUNT_ALARM: Final = _KEEP_ALARM + " DO UPDATE SET times = alarm.times + 1, last_at_ms = excluded.last_at_ms"
 _RECEIPT: Final = "INSERT INTO receipt VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+_STRANGERS: Final = "SELECT kind, address, terminal, detail, times, first_at_ms, last_at_ms FROM stranger"
+_DELETE_STRANGER: Final = "DELETE FROM stranger WHERE (kind, address, terminal, detail) = (%s, %s, %s, %s)"
+_INSERT_STRANGER: Final = "INSERT INTO stranger VALUES (%s, %s, %s, %s, %s, %s, %s)"
 _REFUSE: Final = "INSERT INTO refused_message VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 
 
@@ -60,7 +65,7 @@ class FleetDatabase:
     @classmethod
     async def open(cls, dsn: str) -> FleetDatabase:
         """Connect, and check the schema."""
-        with _reported():
+        with reported_by_fleet():
             connection = await psycopg.AsyncConnection.connect(
                 dsn, autocommit=True, connect_timeout=CONNECT_S
             )
@@ -84,7 +89,7 @@ class FleetDatabase:
 
     async def head(self, terminal: int) -> Head:
         """The newest row held of `terminal` without a gap before it."""
-        with _reported():
+        with reported_by_fleet():
             query = "SELECT sequence, hash FROM terminal WHERE terminal = %s"
             found = await self._connection.execute(query, (terminal,))
             row = await found.fetchone()
@@ -95,7 +100,7 @@ class FleetDatabase:
 
         When it returns, everything but its `late` is durable: rows, alarms, and whole what was refused.
         """
-        with _reported():
+        with reported_by_fleet():
             async with self._connection.transaction():
                 terminals = await self._lock({arrival.terminal for arrival in arrivals})
                 try:
@@ -157,27 +162,38 @@ class FleetDatabase:
 
     async def refuse(self, stream: str, number: int, reason: str, data: bytes, at_ms: int) -> None:
         """Keep a message that cannot be read."""
-        with _reported():
+        with reported_by_fleet():
             await self._connection.execute(_REFUSE, (stream, number, reason, data, at_ms))
 
     async def keep_alarms(self, alarms: Iterable[tuple[Alarm, int]]) -> None:
         """Keep alarms with their moments, or count them once more."""
-        with _reported():
+        with reported_by_fleet():
             async with self._connection.cursor() as cursor:
                 await cursor.executemany(_COUNT_ALARM, [(*alarm, at, at) for alarm, at in alarms])
+
+    async def keep_strangers(self, counts: Iterable[StrangerCount]) -> None:
+        """Add to what strangers tried; consumers take turns."""
+        with reported_by_fleet():
+            async with self._connection.transaction(), self._connection.cursor() as cursor:
+                await cursor.execute("SELECT pg_advisory_xact_lock(%s)", (STRANGERS_LOCK,))
+                await cursor.execute(_STRANGERS)
+                held = {StrangerCount(*row) for row in await cursor.fetchall()}
+                kept = set(reduced((*held, *counts)))
+                await cursor.executemany(_DELETE_STRANGER, [count[:4] for count in held - kept])
+                await cursor.executemany(_INSERT_STRANGER, list(kept - held))
 
 
 def prepare(dsn: str) -> None:
     """Create the tables, or leave them as they are."""
     text = files("terminal.collector.fleet").joinpath("schema.sql").read_text("utf-8")
-    with _reported(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (PREPARE_LOCK,))
         connection.execute(text.encode())
 
 
 def records(dsn: str) -> Iterator[StoredRecord]:
     """Every record, by terminal and sequence, as one view; does not hold up consumers."""
-    with _reported(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with connection.cursor("records") as cursor:
             cursor.itersize = READ_ROWS
@@ -189,7 +205,7 @@ def records(dsn: str) -> Iterator[StoredRecord]:
 
 def keep_findings(dsn: str, alarms: Iterable[Alarm], at_ms: int) -> None:
     """Keep alarms that every reconciliation finds anew; those already kept stay as they are."""
-    with _reported(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         values = [(*alarm, at_ms, at_ms) for alarm in alarms]
         connection.cursor().executemany(_KEEP_ALARM + " DO NOTHING", values)
 
@@ -200,19 +216,26 @@ def alarms(dsn: str, limit: int = 1_000) -> list[SeenAlarm]:
         "SELECT id, kind, terminal, sequence, detail, times, first_at_ms, last_at_ms,"
         " acknowledged_at_ms, acknowledged_by, comment FROM alarm ORDER BY last_at_ms DESC, id DESC LIMIT %s"
     )
-    with _reported(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         return [SeenAlarm(*row) for row in connection.execute(query, (limit,))][::-1]
+
+
+def strangers(dsn: str) -> list[StrangerCount]:
+    """What strangers tried at all gateways, the newest first."""
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+        return reduced(StrangerCount(*row) for row in connection.execute(_STRANGERS))
 
 
 def terminals(dsn: str) -> list[TerminalState]:
     """What is known of each terminal, by number."""
     query = "SELECT terminal, sequence, stated_head, received_at_ms FROM terminal ORDER BY terminal"
-    with _reported(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         return [TerminalState(*row) for row in connection.execute(query)]
 
 
 @contextmanager
-def _reported() -> Iterator[None]:
+def reported_by_fleet() -> Iterator[None]:
+    """Errors of PostgreSQL become ours."""
     try:
         yield
     except psycopg.Error as error:

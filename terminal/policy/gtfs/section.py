@@ -15,6 +15,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, field
 
+from terminal.decoding import decode_json
 from terminal.errors import Mistake, RegionDocumentError
 from terminal.mistakes.reading import Unreadable, content_of
 from terminal.mistakes.words import refusal
@@ -105,7 +106,8 @@ class GtfsFares(Section, frozen=True, kw_only=True, dict=True):
 
 
 def section_with_tables(section: GtfsFares, folder: Path | None) -> GtfsFares:
-    """Return `section` with the tables of its file, which is looked for in `folder`; the file is read here.
+    """Return `section` with the tables of its file, which is looked for in `folder`, by its hash first and then by its
+    name; the file is read here.
 
     Raises `RegionDocumentError` when it is missing, changed, or of another format; its meaning is checked by
     `section_checks`.
@@ -116,7 +118,9 @@ def section_with_tables(section: GtfsFares, folder: Path | None) -> GtfsFares:
         raise refusal(
             RegionDocumentError, [_mistake("file", FeedSectionMistake.NO_FOLDER, file=section.file)]
         )
-    path = folder / section.file
+    path = folder / (section.sha256 or section.file)
+    if not path.is_file():
+        path = folder / section.file
     try:
         content = content_of(path, MOST_TABLES_BYTES)
     except Unreadable as unreadable:
@@ -133,8 +137,8 @@ def section_with_tables(section: GtfsFares, folder: Path | None) -> GtfsFares:
 def parse_tables(content: bytes, name: str) -> GtfsTables:
     """The tables `terminal policy import-gtfs` wrote; raises `RegionDocumentError` naming the file."""
     try:
-        tables = msgspec.json.decode(content, type=GtfsTables)
-    except (msgspec.DecodeError, RecursionError) as error:
+        tables = decode_json(content, GtfsTables, MOST_TABLES_BYTES)
+    except msgspec.DecodeError as error:
         mistake = _mistake("file", FeedSectionMistake.FILE_NOT_UNDERSTOOD, file=name, error=str(error))
         raise refusal(RegionDocumentError, [mistake]) from error
     if tables.format != TABLES_FORMAT:
