@@ -54,6 +54,7 @@ SUITE = (
     gtfs.memory,
     impact.replaying,
     collector.growth,
+    collector.proven,
     collector.over_http,
     strangers.own_beside_strangers,
     fleet.sizes,
