@@ -20,6 +20,7 @@ from bench import (
     pcsc,
     process,
     screen,
+    strangers,
     taps,
     vehicle,
 )
@@ -54,6 +55,7 @@ SUITE = (
     impact.replaying,
     collector.growth,
     collector.over_http,
+    strangers.honest_beside_strangers,
     fleet.sizes,
     fleet.embedded,
     fleet.fleet,

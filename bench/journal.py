@@ -31,6 +31,7 @@ from terminal.journal.chain import link
 from terminal.journal.checkpoint import Notary
 from terminal.journal.database import transaction
 from terminal.journal.journal import Journal
+from terminal.journal.numbers import NEVER_RESERVED, Numbers, boot_id
 from terminal.journal.records import AnyRecord, Committed, Intent, build_record
 from terminal.journal.room import CAPACITY_ROWS, ROW_BYTES
 from terminal.journal.sealed import Contents, JournalKey
@@ -205,6 +206,9 @@ def fill(path: Path, rows: int) -> None:
         state = read_state(connection, contents)
         write_state(connection, contents, state._replace(noted=head))
     connection.close()
+    numbers = Numbers(path, contents, NEVER_RESERVED, head, boot_id())
+    numbers.begin()
+    numbers.close()
 
 
 def _many(rows: int) -> Iterator[AnyRecord]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from cardcli.output import readable
+from cardcli.characters import visible
+from cardcli.output import readable, styled
 
 
 class ReadableConsole(Console):
@@ -21,4 +23,9 @@ class ReadableConsole(Console):
             self.width = wide
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(readable(text, self.encoding), **options)
+        return super().render_str(readable(visible(text), self.encoding), **options)
+
+
+def progress_console() -> Console:
+    """Where progress is shown: standard error, whose lines are moved over."""
+    return Console(file=styled(sys.stderr))

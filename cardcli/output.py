@@ -1,6 +1,8 @@
 """Standard output that arrives: readable in every encoding, quiet when its reader leaves, one line when it is lost.
 
 A character the locale cannot show is spelled in ASCII (`readable`), so printing never raises `UnicodeEncodeError`.
+A character that a screen would obey is spelled, too (`cardcli.characters`), on both outputs:
+colours and progress bars are rich's alone, which writes to `rich_proxied_file`. An argument with one is refused.
 A write the system refuses becomes `OutputLost`, which no command catches: `run` turns it into an exit code.
 Data for programs does not depend on the locale: JSON is bytes or ASCII, tables are written to `data_output`.
 """
@@ -11,12 +13,15 @@ import codecs
 import errno
 import io
 import os
+import re
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
+
+from cardcli.characters import code_point, first_unseen, visible, visible_line
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -24,6 +29,10 @@ if TYPE_CHECKING:
 EXIT_LOST: Final = 90
 EXIT_READER_LEFT: Final = 141
 """What shells report for a program that ended as a pipe's reader left."""
+EXIT_USAGE: Final = 2
+"""As for every other mistake in what was typed."""
+_NOT_OTHERS: Final = 0o022
+"""What no file or folder that is made here is ever without: other users change nothing in it."""
 INTERRUPTED: Final = 130
 """… and for one that was interrupted."""
 
@@ -84,18 +93,59 @@ class _Descriptor(io.FileIO):
             raise OutputLost(reason) from reason
 
 
+_STYLING: Final = re.compile(r"(\x1b\[[0-9;?]*[A-Za-z])")
+"""Colours and movements of the cursor, as rich writes them."""
+
+
+class VisibleOutput(io.TextIOWrapper):
+    """Text with nothing in it that a screen would obey. The end of a CSV row keeps its CR."""
+
+    def write(self, text: str, /) -> int:
+        row = text.endswith("\r\n")
+        super().write(visible(text[:-2]) + "\r\n" if row else visible(text))
+        return len(text)
+
+    @property
+    def rich_proxied_file(self) -> TextIO:
+        """Where rich writes."""
+        return cast(TextIO, _StyledOutput(self))
+
+    def write_styled(self, text: str) -> None:
+        """`text` with colours and movements, and nothing else of this kind."""
+        parts = _STYLING.split(text)
+        super().write("".join(part if odd % 2 else visible(part, "\n\t\r") for odd, part in enumerate(parts)))
+
+
+class _StyledOutput:
+    """What rich sees of an output."""
+
+    def __init__(self, output: VisibleOutput) -> None:
+        self._output = output
+
+    def write(self, text: str) -> int:
+        self._output.write_styled(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._output, name)
+
+
+def styled(stream: TextIO) -> TextIO:
+    """What rich may write to for colours and progress to arrive on `stream`."""
+    return stream.rich_proxied_file if isinstance(stream, VisibleOutput) else stream
+
+
 def run(program: str, command: Callable[[], None]) -> None:
     """Run `command` with readable output; lost output ends it with 90 and a line, a reader that left with
-    141, an interrupt with 130.
+    141, an interrupt with 130, an argument with characters that cannot be seen with 2.
     """
+    os.umask(os.umask(_NOT_OTHERS) | _NOT_OTHERS)
     before = sys.stdout
     try:
         sys.stdout = _output(before)
-        if sys.stderr is None:
-            sys.stderr = _null()
-        if isinstance(sys.stderr, io.TextIOWrapper):
-            sys.stderr.reconfigure(errors=READABLE)
+        sys.stderr = _errors(sys.stderr)
         try:
+            _require_visible(program, sys.argv[1:])
             command()
         finally:
             sys.stdout.flush()
@@ -137,7 +187,38 @@ def _output(stream: TextIO | None) -> TextIO:
     except io.UnsupportedOperation:  # a stream in memory shows everything and is never full
         return stream
     at_once = bool(stream.line_buffering or getattr(stream, "write_through", False))
-    return io.TextIOWrapper(io.BufferedWriter(descriptor), stream.encoding, READABLE, line_buffering=at_once)
+    return VisibleOutput(io.BufferedWriter(descriptor), stream.encoding, READABLE, line_buffering=at_once)
+
+
+def _errors(stream: TextIO | None) -> TextIO:
+    """Standard error from now on, and for the trace-back of a defect as well."""
+    if stream is None:
+        return _null()
+    if isinstance(stream, VisibleOutput):
+        return stream
+    try:
+        descriptor = io.FileIO(stream.fileno(), "w", closefd=False)
+    except io.UnsupportedOperation:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=READABLE)
+        return stream
+    stream.flush()
+    return VisibleOutput(io.BufferedWriter(descriptor), stream.encoding, READABLE, line_buffering=True)
+
+
+def _require_visible(program: str, arguments: Iterable[str]) -> None:
+    """Names are copied from listings and messages: what cannot be seen there was not meant. Half a pair is a byte of a
+    file's name that is no text.
+    """
+    for number, argument in enumerate(arguments, 1):
+        character = first_unseen(argument.encode("utf-8", "replace").decode())
+        if character is not None:
+            print(
+                f"{program}: argument {number} has the character {code_point(character)}, which cannot be seen. "
+                f"Type it without: {visible_line(argument)}",
+                file=sys.stderr,
+            )
+            sys.exit(EXIT_USAGE)
 
 
 def _null() -> TextIO:

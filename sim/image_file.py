@@ -63,7 +63,8 @@ def save_card(card: VirtualCard, path: Path) -> None:
     }
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        new.unlink(missing_ok=True)
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(document, file, indent=1)
             file.write("\n")
@@ -74,6 +75,11 @@ def save_card(card: VirtualCard, path: Path) -> None:
         raise ImageFault(
             f"{path} cannot be written ({error.strerror})", "Check the folder and its rights."
         ) from error
+
+
+def own_file(path: str, flags: int) -> int:
+    """For `open(…, opener=own_file)`: readable by its owner only, and no link is followed to another file."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def load_card(path: Path, rng: Callable[[int], bytes]) -> VirtualCard:

@@ -66,6 +66,22 @@ class JournalFault(StrEnum):
     FULL = "journal:full"
 
 
+class SkipCause(StrEnum):
+    """Why a terminal passed over numbers (T-63)."""
+
+    ROWS_LOST = "rows_lost"
+    """Rows that had been reported as stored are gone: a damaged disk, log or database."""
+    NOT_CLOSED = "not_closed"
+    """The program did not end in order and nothing says exactly how far it came, as after a power cut: nothing is
+    known to be lost."""
+    MENDED = "mended"
+    """The log or the database was damaged; every row that is known of could be proven and is there."""
+    MARKS_LOST = "marks_lost"
+    """What says how far it came is gone or belongs to another journal."""
+    BEGAN_ANEW = "began_anew"
+    """The journal could not be read and was put aside: a new one goes on."""
+
+
 class SyncFault(StrEnum):
     """Why rows do not reach the collector."""
 

@@ -20,6 +20,8 @@ TerminalError            1
 │   ├── JournalSealed    25   the journal's key is missing, wiped, or another journal's
 │   └── JournalUnreadable 26  records of newer software, or damaged ones, were shown as such
 ├── ReaderError          30   no such reader, or no PC/SC service or binding
+├── AuditError           45   an audit bundle or statement is damaged, was changed, or cannot be made
+│   └── AuditDiffers     46   the evidence in a bundle does not lead to the statement in it
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
 ├── CollectorDamaged     42   the collector's database or books are broken
@@ -174,6 +176,12 @@ class JournalUnreadable(JournalError):
     exit_code = 26
 
 
+class OtherSoftware(JournalError):
+    """The journal is of another software's form, and may be whole."""
+
+    exit_code = 27
+
+
 class ReaderError(TerminalError):
     exit_code = 30
 
@@ -197,6 +205,19 @@ class CollectorDamaged(CollectorError):
     """A file of the collector holds what SQLite cannot read: starting again does not help."""
 
     exit_code = 42
+
+
+class AuditError(TerminalError):
+    """The bundle or statement is not what was signed, contradicts itself, or cannot be made; nothing is to be concluded
+    from it."""
+
+    exit_code = 45
+
+
+class AuditDiffers(AuditError):
+    """The evidence is whole and genuine, and comes to something else than what the collector stated."""
+
+    exit_code = 46
 
 
 class MetricsError(TerminalError):

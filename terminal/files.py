@@ -5,6 +5,9 @@ and the call fails. The content is on the disk before the name points to it, and
 the name is on the disk before the call returns. Every function may raise `OSError`; the target is then as it was, or
 new and whole. A path has one writer at a time, except for `create_file`, which may race.
 
+Who may read a file is said by the one that makes it, whatever the process's umask: its owner alone (`OWNER_ONLY`), or
+everybody (`SHARED`). Files that are written where they lie (databases, locks) are made and opened by `open_own`.
+
 What personal files are sealed with at rest is a port here (`Sealer`); the keys behind it are `terminal.keys`'s.
 """
 
@@ -13,14 +16,18 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 OWNER_ONLY: Final = 0o600
-SHARED: Final = 0o666
-"""Less what the process's umask takes away."""
+SHARED: Final = 0o644
+"""What other users of the machine may read, and its owner alone write."""
+_OTHERS: Final = 0o007
+_GROUP_AND_OTHERS: Final = 0o077
+_CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 
 
 class Sealer(Protocol):
@@ -48,7 +55,7 @@ def replacing(path: Path, mode: int = OWNER_ONLY, *, durable: bool = True) -> It
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)  # what a power cut left
     try:
-        with _new(draft, mode) as file:
+        with open_new(draft, mode) as file:
             yield file
             if durable:
                 sync(file)
@@ -65,7 +72,7 @@ def create_file(path: Path, content: bytes, mode: int = OWNER_ONLY) -> bool:
     """Make `path` with `content`; False when it is there already: among several writers one wins."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     try:
-        with _new(draft, mode) as file:
+        with open_new(draft, mode) as file:
             file.write(content)
             sync(file)
         os.link(draft, path)
@@ -90,6 +97,56 @@ def link_file(path: Path, name: Path, mode: int = OWNER_ONLY) -> None:
     sync_path(name.parent)
 
 
+def open_new(path: Path, mode: int = OWNER_ONLY) -> BinaryIO:
+    """A new file to write to; raises `FileExistsError` for whatever is there, links included."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    os.fchmod(handle, mode)
+    return os.fdopen(handle, "wb")
+
+
+def open_own(path: Path) -> int:
+    """A descriptor to read and write the file at `path`, made where it is missing and its owner's alone.
+
+    Raises `OSError` for what would let another user choose the file that is written: a link, a file with a second name.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, OWNER_ONLY)
+    try:
+        found = os.fstat(handle)
+        if not _is_own(found):
+            raise OSError(errno.EINVAL, "not a file of its own", str(path))
+        if stat.S_IMODE(found.st_mode) & _GROUP_AND_OTHERS:
+            os.fchmod(handle, OWNER_ONLY)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def make_own(path: Path) -> None:
+    """The same for a file that something else opens by its name: SQLite, whose log takes the file's rights.
+
+    A file that is as it should be is not opened: to close it again would drop SQLite's locks of this process.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        found = None
+    if found is None or not _is_own(found) or stat.S_IMODE(found.st_mode) & _GROUP_AND_OTHERS:
+        os.close(open_own(path))
+
+
+def readable_by_others(path: Path) -> bool:
+    """Whether more users than the owner, and a group that the owner is not of, may read the file at `path`: the rule of
+    ssh. What systemd hands over lies in memory for one user, whatever its rights say. May raise `OSError`.
+    """
+    handed = os.environ.get(_CREDENTIALS)
+    if handed and path.absolute().parent == Path(handed):
+        return False
+    found = path.stat()
+    mine = found.st_uid == os.geteuid()
+    return bool(stat.S_IMODE(found.st_mode) & (_GROUP_AND_OTHERS if mine else _OTHERS))
+
+
 def put_in_place(new: Path, path: Path) -> None:
     """Let the finished file `new` be `path` from now on: one rename, and both the file and the name are flushed."""
     sync_path(new)
@@ -112,11 +169,11 @@ def sync_path(path: Path) -> None:
         os.close(handle)
 
 
+def _is_own(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+
+
 def _check_replaceable(path: Path) -> None:
     """By root, a rename would put a file in the place of /dev/stdout, for every program on the machine."""
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a file", str(path))
-
-
-def _new(path: Path, mode: int) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb")

@@ -77,8 +77,20 @@ def session_tm_keys(tmk: CardKey, tmc_after: int, uid: bytes) -> tuple[AesKey, A
 
 def transaction_mac_value(tmk: CardKey, uid: bytes, tmc_after: int, tmi: bytes) -> bytes:
     """The 8-byte TMV a genuine card gives for `tmi`."""
-    mac_key, _ = session_tm_keys(tmk, tmc_after, uid)
+    mac_key = AesKey(session_mac_key(tmk, tmc_after, uid))
     return truncate_mac(mac_key.cmac(tmi))
+
+
+def session_mac_key(tmk: CardKey, tmc_after: int, uid: bytes) -> bytes:
+    """The bytes of SesTMMACKey: it proves the transaction that sets the counter to `tmc_after`, and no other. Who checks
+    a day's transactions is given these, never `tmk`.
+    """
+    return tmk.cmac(_LABEL_MAC + tmc_after.to_bytes(4, "little") + uid)
+
+
+def session_transaction_mac_value(key: bytes, tmi: bytes) -> bytes:
+    """The 8-byte TMV under the bytes of SesTMMACKey."""
+    return truncate_mac(AesKey(key).cmac(tmi))
 
 
 def encrypt_reader_id(session_enc_key: CardKey, previous: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """Make a resident card out of a blank one, by the card map.
 
-A *blank card* here has a master key of 16 zero bytes and no application 4B5A01. As the factory delivers it that is
-a DES key; it becomes an AES key first. The application's own keys are all zero right after creation; each of them,
-and the card's master key, ends up diversified.
+A *blank card* here has no application 4B5A01, and a master key of 16 zero bytes or already its own (`issuance` finds
+out what a card is). As the factory delivers it the zeros are a DES key; it becomes an AES key first. The application's
+own keys are all zero right after creation; each of them, and the card's master key, ends up diversified.
 
 An EV1 card gets what it can hold (`layout.FILES_EV1`): it cannot prove its transactions, has no key for orders and no
 key sets. An EV3 card gets a transaction timer, unless it refuses.
@@ -26,6 +26,7 @@ from cardproto.desfire.legacy_crypto import DesKey
 from cardproto.desfire.messaging import Session
 from cardproto.desfire.transaction_mac import TransactionMac
 from cardproto.errors import StatusError
+from cardproto.resident.issuance import LOOK_EXCHANGES, ZERO_KEY
 from cardproto.resident.keyset import ResidentKeys
 from cardproto.resident.layout import (
     AID,
@@ -52,12 +53,12 @@ from cardproto.resident.opening import begin, go_on, in_memory
 from cardproto.resident.records.event import Event, build_event
 from cardproto.resident.records.rights import Rights, build_rights
 
-ZERO_KEY: Final = bytes(16)
 RANDOM_UID_FLAG: Final = b"\x02"
 HARDWARE_EV3: Final = 0x33
 """GetVersion's major number of the hardware."""
-PERSONALISATION_EXCHANGES: Final = 100
-"""What a channel must allow: an EV3 from the factory with credential and random UID takes 72, 75 if it refuses."""
+PERSONALISATION_EXCHANGES: Final = 100 + LOOK_EXCHANGES
+"""What a channel must allow: an EV3 from the factory with credential and random UID takes 72, 75 if it refuses the
+timer, and looking at the card comes before."""
 Randomness = Callable[[int], bytes]
 
 
@@ -110,8 +111,13 @@ class _Issuing:
     content: CardContent
     rnd: Randomness
     random_uid: bool
+    master: bytes = ZERO_KEY
     proof: TransactionMac | None = None
     timer: TimerState = TimerState.ABSENT
+
+    def begin_as_card(self) -> None:
+        """With the card's own master key, as it is before it is taken over."""
+        self.begin(0, self.master)
 
     def begin(self, number: int, key: bytes) -> None:
         begin(self.card, KeyNo(number), in_memory(AesKey(key), self.rnd))
@@ -139,19 +145,20 @@ def personalise(
     stop_after: str | None = None,
     *,
     random_uid: bool = False,
+    master: bytes = ZERO_KEY,
 ) -> IssuedCard:
     """Turn the blank card into a resident card.
 
     With `stop_after`, one of `STEPS`, the card is left as it is after that step: a real half-personalised card. Any
     `CardError` leaves such a card, too. With `random_uid` the card shows a random UID from its next activation on, for
-    ever. Takes about 60 exchanges, 30 with an EV1 card. Raises `ValueError`, before the card is touched, unless `keys`
-    has as many spare generations as the card map has spare key sets.
+    ever. `master` is the card's own key now. Takes about 60 exchanges, 30 with an EV1 card. Raises `ValueError`, before
+    the card is touched, unless `keys` has as many spare generations as the card map has spare key sets.
     """
     if stop_after is not None and stop_after not in STEPS:
         raise ValueError(f"no personalisation step {stop_after!r}; there are {', '.join(STEPS)}")
     if len(keys.spare) != SPARE_KEY_SETS:
         raise ValueError(f"{len(keys.spare)} spare generations of keys; a card takes {SPARE_KEY_SETS}")
-    issuing = _Issuing(card, keys, content, rnd, random_uid)
+    issuing = _Issuing(card, keys, content, rnd, random_uid, master)
     for name, step in _STEPS.items():
         step(issuing)
         if name == stop_after:
@@ -163,7 +170,7 @@ def _create_application(issuing: _Issuing) -> None:
     issuing.card.select_application(PICC_AID)
     if issuing.card.get_key_settings().key_type is not KeyType.AES:
         _leave_the_factory(issuing)
-    issuing.begin(0, ZERO_KEY)
+    issuing.begin_as_card()
     settings = key_settings(
         key_sets=issuing.proving, random_uid=issuing.random_uid, version=issuing.keys.version
     )
@@ -185,12 +192,14 @@ def _set_timer(issuing: _Issuing) -> None:
     except StatusError:
         issuing.timer = TimerState.REFUSED
         issuing.card.select_application(PICC_AID)
-        issuing.begin(0, ZERO_KEY)  # a refusal has ended the session
+        issuing.begin_as_card()  # a refusal has ended the session
     else:
         issuing.timer = TimerState.SET
 
 
 def _take_over_card(issuing: _Issuing) -> None:
+    if issuing.master == issuing.keys.picc:
+        return
     issuing.card.change_key(PICC_AES_KEY, issuing.keys.picc, PICC_KEY_VERSION)
 
 

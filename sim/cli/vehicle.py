@@ -11,6 +11,7 @@ from typing import Annotated, TextIO
 
 import typer
 
+from sim.image_file import own_file
 from sim.vehicle.play import AsComputer, AsReceiver, AsRecording, Events, SimFault, Vehicle, drive, obey
 from sim.vehicle.telegrams import Dialect
 from sim.vehicle.trip import PlannedTrip, VehicleSimFault, planned_trip
@@ -54,7 +55,9 @@ def vehicle(
     """Run a trip of a routes document as a VDV 301 on-board computer, as gpsd, or into a recording."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     trip, wanted = planned_trip(routes, route, direction, seed), _faults(faults)
-    with open(out, "w", encoding="utf-8") if out is not None else nullcontext(sys.stdout) as recording:
+    with (
+        open(out, "w", encoding="utf-8", opener=own_file) if out is not None else nullcontext(sys.stdout)
+    ) as recording:
         recorded = speaks is VehicleAs.REPLAY
         events = Events(sys.stderr if recorded else sys.stdout)
         driven = _vehicle(speaks, trip, (host, port), dialect, heartbeat_s, instance, events, recording)

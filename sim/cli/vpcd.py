@@ -17,7 +17,7 @@ import typer
 
 from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
-from sim.image_file import is_image, load_card, save_card
+from sim.image_file import is_image, load_card, own_file, save_card
 from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, load_profile
@@ -79,7 +79,8 @@ def vpcd(
         if is_image(profile) and isinstance(card, VirtualCard):
             save_card(card, Path(profile))
         if image_out is not None:
-            image_out.write_text(json.dumps(card.image(), indent=1) + "\n", "utf-8")
+            with open(image_out, "w", encoding="utf-8", opener=own_file) as file:
+                file.write(json.dumps(card.image(), indent=1) + "\n")
     if ended_by_itself:
         print("sim: the PC/SC service has ended. Start it again, or use --keep.", file=sys.stderr)
         raise typer.Exit(EXIT_SERVICE_ENDED)

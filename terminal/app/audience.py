@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from datetime import tzinfo
 from typing import Final, TextIO
 
-import msgspec
 from msgspec import Struct
 
+from cardcli.characters import visible, visible_line
 from cardcli.output import READABLE
 from terminal.app.extensions import DeviceBoard
-from terminal.app.output import report_as_json, report_as_line
+from terminal.app.output import as_json, report_as_json, report_as_line
 from terminal.clock import Clock
 from terminal.decision.outcome import Outcome
 from terminal.devices import OnDeviceState
@@ -56,7 +56,7 @@ def for_programs(out: DeviceWorker[bytes], language: str) -> Audience:
     """One JSON object when the tap has ended, and nothing before."""
     return Audience(
         outcome=lambda _outcome: None,
-        report=lambda tap, _zone: out.pass_on(msgspec.json.encode(report_as_json(tap, language)) + b"\n"),
+        report=lambda tap, _zone: out.pass_on(as_json(report_as_json(tap, language))),
         shift=False,
         out=out,
     )
@@ -64,7 +64,7 @@ def for_programs(out: DeviceWorker[bytes], language: str) -> Audience:
 
 def _line(said: str) -> bytes:
     """A letter that the locale does not have is spelled with others."""
-    return f"{said}\n".encode(sys.stdout.encoding or "utf-8", READABLE)
+    return f"{visible_line(said)}\n".encode(sys.stdout.encoding or "utf-8", READABLE)
 
 
 class Hearing(Struct, frozen=True):
@@ -152,7 +152,7 @@ def said_lines(out: DeviceWorker[bytes]) -> Callable[[str], None]:
     """For lines to people beside the log, in the letters of their locale; they are lost with the log, and end nothing
     either.
     """
-    return lambda line: out.pass_on(f"{line}\n".encode(sys.stderr.encoding or "utf-8", READABLE))
+    return lambda line: out.pass_on(f"{visible(line)}\n".encode(sys.stderr.encoding or "utf-8", READABLE))
 
 
 def line_writer(stream: TextIO) -> Callable[[bytes], None]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cardcli.characters import visible_json
 from terminal.codes import Admission
 from terminal.messages import text
 from terminal.money import amount_text, money
@@ -21,8 +22,13 @@ MARKS: Final = {Admission.LET_IN: "+", Admission.INSIDE: "=", Admission.REFUSED:
 
 def print_json(value: Any) -> None:
     """One JSON object on one line, flushed, so that a program can follow along."""
-    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    sys.stdout.buffer.write(as_json(value))
     sys.stdout.buffer.flush()
+
+
+def as_json(value: Any) -> bytes:
+    """A line of JSON in which every character can be seen."""
+    return visible_json(msgspec.json.encode(value)) + b"\n"
 
 
 def print_totals(title: str, totals: Mapping[str, int], currency: str) -> None:

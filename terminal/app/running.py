@@ -30,12 +30,13 @@ from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.knows import KnownHere, require_shift
 from terminal.app.recompute import OwnRecompute, keep_documents
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
-from terminal.app.station import SOFTWARE, Station, station_of
+from terminal.app.station import SOFTWARE, Station, secret_files, station_of
 from terminal.app.uplink import background_sync, tls_of
 from terminal.clock import Clock, SystemClock
 from terminal.codes import SetKind
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
+from terminal.keys.file import require_private
 from terminal.keys.limits import UNLIMITED
 from terminal.operations.ending import EndWatch
 from terminal.operations.log import Form, Level, Log
@@ -317,6 +318,7 @@ def _runnable(config: StationConfig) -> Station:
         )
     require_own(config, ALL_PARTS, real_reader=not config.reader.simulated)
     require_hands_off(config)
+    require_private(*secret_files(config))
     return station_of(config)
 
 

@@ -210,6 +210,22 @@ def station_of(config: StationConfig) -> Station:
     )
 
 
+def secret_files(config: StationConfig) -> tuple[Path, ...]:
+    """What no other user of the machine may read: the key file unless its keys are the laboratory's, which are public,
+    the client's TLS key, and every key in the terminal's folder.
+    """
+    keys, public = config.keys.file, laboratory_keys()
+    named = (None if keys is None or _same(keys, public) else keys, config.collector.tls_key)
+    return (*filter(None, named), *sorted(config.terminal.state.glob("*.key")))
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other) or path.read_bytes() == other.read_bytes()
+    except OSError:
+        return False
+
+
 def journal_file(state: Path) -> Path:
     """The journal in a terminal's folder; raises `JournalError` when there is none."""
     path = state / JOURNAL_FILE

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from terminal.errors import JournalDamaged, JournalError
-from terminal.files import sync
+from terminal.files import open_own, sync
 from terminal.journal.canteen_records import MealServed
 from terminal.journal.records import UnreadableRecord, build_record, parse_record
 
@@ -42,8 +42,7 @@ class SpareLog:
         digest = _link(self._head(), body)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-            with os.fdopen(handle, "r+b") as file:
+            with os.fdopen(open_own(self._path), "r+b") as file:
                 file.truncate(file.read().rfind(b"\n") + 1)  # what a power cut left of a line
                 file.seek(0, os.SEEK_END)
                 file.write(f"{digest.hex()} {body.hex()}\n".encode())

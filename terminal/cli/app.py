@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "enrol": ("collector_terminals", "enrol_here"),
 }
 GROUPS: Final = (
+    "audit",
     "collector",
     "fleet",
     "config",
@@ -47,9 +48,11 @@ GROUPS: Final = (
 """Each is the module of its name, and has what `WITHIN` adds."""
 WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
     "collector": {
+        "audit": ("audit", "audit"),
         "status": ("collector_views", "status"),
         "terminals": ("collector_views", "terminals"),
         "alarms": ("collector_views", "alarms"),
+        "strangers": ("collector_views", "strangers"),
         "ack": ("collector_views", "ack"),
         "report": ("collector_views", "report"),
         "backup": ("collector_views", "backup"),

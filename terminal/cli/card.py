@@ -1,4 +1,4 @@
-"""`terminal card issue|read`: personalise a blank card, look into a personalised one (laboratory keys)."""
+"""`terminal card issue|wipe|read`: personalise a blank card, look into a personalised one (laboratory keys)."""
 
 from __future__ import annotations
 
@@ -54,11 +54,22 @@ def issue(
     config: Config = None,
     region: Region = None,
     keys: Keys = None,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Also a card whose issue was interrupted: issue it anew.")
+    ] = False,
+    beside_others: Annotated[
+        bool,
+        typer.Option(
+            "--beside-others",
+            help="Also a card that another system uses under the factory's master key, which becomes ours.",
+        ),
+    ] = False,
     wait: Wait = 30,
 ) -> None:
-    """Personalise the blank DESFire card on the reader for a simulated resident, with laboratory keys.
+    """Personalise the empty DESFire card on the reader for a simulated resident, with laboratory keys.
 
-    A blank card has the factory's all-zero master key; any other card is refused and stays as it is.
+    A card is empty as the factory delivers it, and when it was ours and wiped. Any other is named, refused and stays
+    as it is.
     """
     import secrets
 
@@ -69,12 +80,49 @@ def issue(
     at, today = station_config(config, reader=reader, region=region, keys=keys), SystemClock().now().date()
     document, own = at.terminal.region_or_demo, at.keys.file
     issued = with_card(
-        at, wait, lambda card: issue_on(card, resident, document, own, today, secrets.token_bytes)
+        at,
+        wait,
+        lambda card: issue_on(
+            card,
+            resident,
+            document,
+            own,
+            today,
+            secrets.token_bytes,
+            finish=finish,
+            beside_others=beside_others,
+        ),
     )
     print(
         f"card issued for {resident}: {issued.exchanges} exchanges, transaction timer {issued.timer}; "
         f"read it with `terminal card read --reader {reader}`"
     )
+
+
+@app.command()
+def wipe(
+    reader: ReaderName = "pcsc",
+    issued: Annotated[
+        bool, typer.Option("--issued", help="Also a card that is issued: everything of ours on it is lost.")
+    ] = False,
+    config: Config = None,
+    region: Region = None,
+    keys: Keys = None,
+    wait: Wait = 30,
+) -> None:
+    """Empty a card whose issue was interrupted, so that it can be issued. Applications of other systems stay."""
+    import secrets
+
+    from terminal.app.serve import with_card
+    from terminal.lab.issuing import wipe as take_off
+
+    at = station_config(config, reader=reader, region=region, keys=keys)
+    document, own = at.terminal.region_or_demo, at.keys.file
+    found = with_card(
+        at, wait, lambda card: take_off(card, document, own, secrets.token_bytes, issued=issued)
+    )
+    stay = f"; {len(found.others)} applications of other systems stay" if found.others else ""
+    print(f"the card is empty: it can be issued{stay}")
 
 
 @app.command("issue-batch")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import Json
+from terminal.cli.options import DayEndsAt, Ev1Share, Json, ReplacedShare, UnknownCards, Zone, known_zone
 from terminal.errors import CollectorError
 
 if TYPE_CHECKING:
@@ -33,18 +33,17 @@ def collector(
         Path | None,
         typer.Option(help="Laboratory card registry, for checking the cards' transaction MACs."),
     ] = None,
-    zone: Annotated[
-        str, typer.Option(help="Time zone of the service days; a change rebuilds the books.")
-    ] = "Europe/Moscow",
-    day_ends_at: Annotated[
-        int, typer.Option(min=0, max=12, help="Hour after midnight at which a service day ends.")
-    ] = 3,
+    zone: Zone = "Europe/Moscow",
+    day_ends_at: DayEndsAt = 3,
     silent_h: Annotated[
         float, typer.Option(min=0.1, help="Hours after which a silent terminal is an alarm.")
     ] = 24.0,
     unresolved_h: Annotated[
         float, typer.Option(min=0.1, help="Hours after which an unresolved tap is an alarm.")
     ] = 168.0,
+    unknown_cards: UnknownCards = 0,
+    ev1_share: Ev1Share = 50,
+    replaced_share: ReplacedShare = 10,
     free_mb: Annotated[
         int, typer.Option(min=1, help="Minimum free disk space for accepting uploads, in MB.")
     ] = 512,
@@ -53,6 +52,12 @@ def collector(
     tls_client_ca: Annotated[
         Path | None,
         typer.Option(help="Require client certificates of this CA (CN terminal-NUMBER)."),
+    ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address or network of a proxy whose X-Forwarded-For is believed; repeat for each. No other's is."
+        ),
     ] = None,
     any_clock: Annotated[
         bool, typer.Option("--any-clock", help="Raise no clock alarms; for simulated terminals.")
@@ -79,6 +84,7 @@ def collector(
     from terminal.collector.books import BooksSettings
     from terminal.collector.clock_checks import ClockLimits
     from terminal.collector.limits import Limits
+    from terminal.collector.proof import EvidenceLimits
     from terminal.collector.service import CollectorSettings, FollowerOptions, run
     from terminal.collector.watch import HOUR_MS, WatchLimits
 
@@ -88,14 +94,16 @@ def collector(
         port,
         registry,
         books=BooksSettings(
-            _known_zone(zone),
+            known_zone(zone),
             day_ends_at,
             ClockLimits.none() if any_clock else ClockLimits(),
+            EvidenceLimits(unknown_cards, ev1_share / 100, replaced_share / 100),
         ),
         limits=Limits(free_bytes=free_mb << 20),
         watch=WatchLimits(int(silent_h * HOUR_MS), int(unresolved_h * HOUR_MS)),
         tls=_tls_of(tls_cert, tls_key, tls_client_ca),
         recompute=None if no_recompute else FollowerOptions(recompute_keys),
+        proxies=tuple(proxy or ()),
     )
 
     def ready(url: str) -> None:
@@ -105,16 +113,6 @@ def collector(
             print(f"collector: listening on {url}; operators: {url}/operator/", flush=True)
 
     run(settings, ready)
-
-
-def _known_zone(name: str) -> str:
-    """`name`, when it is a time zone."""
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        return ZoneInfo(name).key
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise CollectorError(f"unknown time zone {name}", "Give one like Europe/Volgograd.") from error
 
 
 def _tls_of(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:

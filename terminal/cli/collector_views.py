@@ -71,6 +71,30 @@ def alarms(
             print(f"       {as_time(alarm.acknowledged_at_ms)}  {alarm.acknowledged_by}{said}")
 
 
+def strangers(
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
+    json: Json = False,
+    as_csv: Csv = False,
+    language: ShownLang = "en",
+) -> None:
+    """List what was tried without a good signature: counts by kind and address, with the newest examples."""
+    from terminal.collector.watch import as_time
+
+    with views_of(folder) as views:
+        found = views.strangers()
+    if json or as_csv:
+        _print_rows(
+            "strangers", [count._asdict() | {"says": count.says(language)} for count in found], json, as_csv
+        )
+        return
+    if not found:
+        print("no attempts without a good signature")
+    for count in found:
+        name = f" terminal {count.terminal}" if count.terminal else ""
+        said = f"{count.kind} {count.address}{name}: {count.says(language)}, {count.times} times"
+        print(f"{as_time(count.last_at_ms)}  {said}")
+
+
 def ack(
     alarm: Annotated[int, typer.Argument(help="Alarm number, from `terminal collector alarms`.")],
     by: Annotated[str, typer.Option(help="Who acknowledges, for example a staff number.")],
@@ -88,7 +112,7 @@ def report(
     day: Annotated[
         str, typer.Option(help="Service day (2026-09-15); default: the newest that has begun.")
     ] = "",
-    by: Annotated[str, typer.Option(help="Grouping: terminal, route, school or funder.")] = "terminal",
+    by: Annotated[str, typer.Option(help="Grouping: terminal, route, school, funder or proof.")] = "terminal",
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     json: Json = False,
     as_csv: Csv = False,
@@ -98,7 +122,9 @@ def report(
     from terminal.collector.days import By
 
     if by not in list(By):
-        raise TerminalError(f"a day cannot be broken down by {by}", "Give terminal, route, school or funder.")
+        raise TerminalError(
+            f"a day cannot be broken down by {by}", "Give terminal, route, school, funder or proof."
+        )
     with views_of(folder) as views:
         found = views.day(day or views.books.newest_day(_now_ms()) or "", By(by))
     if json:

@@ -43,13 +43,13 @@ def demo(
 
 
 def _in(folder: Path, seed: int, quiet: bool) -> DemoResult:
-    from rich.console import Console
     from rich.progress import Progress
 
+    from cardcli.console import progress_console
     from terminal.lab.demo.run import play
 
     folder.mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True)
+    console = progress_console()
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("issuing cards", total=None)
         return play(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -173,13 +174,16 @@ def _taps(sources: Sources) -> Iterator[JournalTap]:
 @contextmanager
 def _output(out: Path | None) -> Iterator[TextIO]:
     from terminal.errors import TerminalError
+    from terminal.files import replacing
 
     if out is None:
         yield data_output()
         return
     try:
-        with out.open("w", encoding="utf-8", newline="") as stream:
+        with replacing(out) as file:
+            stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
             yield stream
+            stream.detach()  # flushed; the file is closed by what opened it
     except OSError as error:
         raise TerminalError(f"{out} cannot be written: {error.strerror}", "Give another --out.") from error
 

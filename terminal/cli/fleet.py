@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from terminal.cli.options import Json
+from terminal.cli.options import DayEndsAt, Ev1Share, Json, ReplacedShare, UnknownCards, Zone, known_zone
 from terminal.clock import unix_ms
 from terminal.errors import CollectorError
 
@@ -70,6 +70,12 @@ def gateway(
     nats_credentials: Credentials = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8470,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address or network of a proxy whose X-Forwarded-For is believed; repeat for each. No other's is."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Receive batches, store them in JetStream and acknowledge them, until Ctrl-C or SIGTERM."""
@@ -79,7 +85,7 @@ def gateway(
     from terminal.collector.fleet.settings import StreamSettings
 
     where = StreamSettings(tuple(nats), stream, nats_credentials)
-    settings = GatewaySettings(where, database, folder, host, port)
+    settings = GatewaySettings(where, database, folder, host, port, tuple(proxy or ()))
 
     def ready(url: str) -> None:
         if json:
@@ -194,6 +200,11 @@ def report(
     registry: Annotated[
         Path | None, typer.Option(help="Laboratory card registry, for checking the cards' transaction MACs.")
     ] = None,
+    zone: Zone = "Europe/Moscow",
+    day_ends_at: DayEndsAt = 3,
+    unknown_cards: UnknownCards = 0,
+    ev1_share: Ev1Share = 50,
+    replaced_share: ReplacedShare = 10,
     json: Json = False,
 ) -> None:
     """Reconcile all records in the database and list alarms."""
@@ -203,15 +214,19 @@ def report(
     from terminal.app.output import print_json
     from terminal.clock import SystemClock
     from terminal.collector.fleet import database as fleet
-    from terminal.collector.reconcile import reconcile
+    from terminal.collector.proof import EvidenceLimits
+    from terminal.collector.reconcile import ReconcileSettings, reconcile
     from terminal.collector.registry import CardRegistry
     from terminal.money import money
     from terminal.trail_words import ENGLISH
 
     cards = CardRegistry.load(registry) if registry else CardRegistry()
-    result = reconcile(fleet.records(database), cards)
+    limits = EvidenceLimits(unknown_cards, ev1_share / 100, replaced_share / 100)
+    result = reconcile(
+        fleet.records(database), cards, ReconcileSettings(known_zone(zone), day_ends_at, limits)
+    )
     fleet.keep_findings(database, result.findings, unix_ms(SystemClock().now()))
-    alarms = fleet.alarms(database)
+    alarms, strangers = fleet.alarms(database), fleet.strangers(database)
     if json:
         terminals = {str(number): msgspec.to_builtins(t) for number, t in result.terminals.items()}
         print_json(
@@ -219,6 +234,7 @@ def report(
                 "total": msgspec.to_builtins(result.total),
                 "terminals": terminals,
                 "alarms": [{**alarm._asdict(), "says": alarm.says()} for alarm in alarms],
+                "strangers": [{**count._asdict(), "says": count.says()} for count in strangers],
             }
         )
         return
@@ -230,8 +246,17 @@ def report(
         money(sum_minor, currency, ENGLISH) for currency, sum_minor in sorted(total.charged_minor.items())
     ]
     print(f"  charged {', '.join(sums) or 'nothing'}, unresolved {total.unresolved_open}")
+    for proof, by_currency in sorted(total.proofs.items()):
+        taps = sum(one.taps for one in by_currency.values())
+        charged = [
+            money(one.charged_minor, currency, ENGLISH) for currency, one in sorted(by_currency.items())
+        ]
+        print(f"  {proof} {taps} taps, {', '.join(charged)}")
     for alarm in alarms:
         print(f"  ALARM {alarm.kind} terminal {alarm.terminal} row {alarm.sequence}: {alarm.says()}")
+    for count in strangers:
+        name = f" terminal {count.terminal}" if count.terminal else ""
+        print(f"  STRANGER {count.kind} {count.address}{name}: {count.says()}, {count.times} times")
 
 
 def _to_stderr(text: str) -> None:

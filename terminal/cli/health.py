@@ -17,12 +17,13 @@ def health(
 ) -> None:
     """Check a terminal, running or not. Exit code 0: ok; 1: needs attention; 2: out of order."""
     from terminal.app.output import print_json
-    from terminal.app.station import JOURNAL_FILE
+    from terminal.app.station import JOURNAL_FILE, secret_files
     from terminal.clock import SystemClock
     from terminal.operations.health import examine
 
-    folder = station_config(config, state=state).terminal.state
-    found = examine(folder, folder / JOURNAL_FILE, SystemClock().now())
+    at = station_config(config, state=state)
+    folder = at.terminal.state
+    found = examine(folder, folder / JOURNAL_FILE, SystemClock().now(), secret_files(at))
     if json:
         checks = {
             one.name: {

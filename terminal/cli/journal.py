@@ -137,6 +137,8 @@ def verify(
         print(f"the journal is sound: {found.rows} records, {found.first} to {found.last}")
         signed = f"{found.signatures} of {found.checkpoints}" if found.checkpoints else "no"
         print(f"{signed} signed checkpoints checked with the terminal's public key")
+        if found.skipped:
+            print(f"{found.skipped} numbers were passed over; signed rows say which and why")
         if found.unreadable:
             print(f"{found.unreadable} records are of newer software")
     if found.problem is not None:
@@ -162,13 +164,16 @@ def status(config: Config = None, state: State = None, keys: Keys = None, json: 
     from terminal.app.station import journal_file, journal_reader
     from terminal.errors import JournalFull
     from terminal.journal.room import ADVICE, CAPACITY_ROWS, FillLevel, fill_of
+    from terminal.journal.stored import count_skipped
 
     at = station_config(config, state=state, keys=keys)
     folder = at.terminal.state
     path = journal_file(folder)
     with journal_reader(folder, at.keys.file) as reader:
         known, newest, signed = reader.state(), reader.last_sequence(), reader.newest_checkpoint()
-    fill = fill_of(path, newest - known.base.sequence, CAPACITY_ROWS)
+    skipped = count_skipped(known.skipped, known.base.sequence, newest)
+    fill = fill_of(path, newest - known.base.sequence - skipped, CAPACITY_ROWS)
+    unsent = newest - known.acknowledged - count_skipped(known.skipped, known.acknowledged, newest)
     values = {
         "terminal": known.terminal,
         "level": fill.level.value,
@@ -178,7 +183,8 @@ def status(config: Config = None, state: State = None, keys: Keys = None, json: 
         "first": known.base.sequence + 1,
         "last": newest,
         "acknowledged_through": known.acknowledged,
-        "unsent": newest - known.acknowledged,
+        "unsent": unsent,
+        "numbers_passed_over": skipped,
         "file_bytes": path.stat().st_size,
         "log_bytes": _size(path.with_name(path.name + "-wal")),
         "disk_free_bytes": fill.disk_free_bytes,

@@ -214,5 +214,37 @@ TlsKey = Annotated[
     typer.Option("--tls-key", help="Private key of the client certificate (PEM), if in another file."),
 ]
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for a card.")]
+Zone = Annotated[str, typer.Option(help="Time zone of the service days; a change rebuilds the books.")]
+DayEndsAt = Annotated[
+    int, typer.Option(min=0, max=12, help="Hour after midnight at which a service day ends.")
+]
+UnknownCards = Annotated[
+    int,
+    typer.Option(min=0, help="Taps of unregistered cards a terminal may have on a day without an alarm."),
+]
+Ev1Share = Annotated[
+    int,
+    typer.Option(
+        min=0, max=100, help="Percent of a terminal's taps of a day by cards without a proof (EV1)."
+    ),
+]
+ReplacedShare = Annotated[
+    int,
+    typer.Option(
+        min=0, max=100, help="Percent of a terminal's taps of a day with a proof that was replaced."
+    ),
+]
 CollectorFolder = Annotated[Path, typer.Option("--folder", help="The collector's folder.")]
 DEFAULT_COLLECTOR_FOLDER: Final = Path("var/collector")
+
+
+def known_zone(name: str) -> str:
+    """`name`, when it is a time zone. Raises `CollectorError`."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    from terminal.errors import CollectorError
+
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise CollectorError(f"unknown time zone {name}", "Give one like Europe/Volgograd.") from error

@@ -230,10 +230,11 @@ def _require_taps(taps: int, gaps: Gaps, old: Policy) -> None:
 @contextmanager
 def _progress(rows: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, nothing where errors go to a file; an interrupt ends the command in one line."""
-    from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True)
+    from cardcli.console import progress_console
+
+    console = progress_console()
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("replay", total=rows)
@@ -255,8 +256,9 @@ def _require_place(path: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     from terminal.errors import TerminalError
+    from terminal.files import SHARED, replace_file
 
     try:
-        path.write_text(text, encoding="utf-8")
+        replace_file(path, text.encode(), SHARED)
     except OSError as error:
         raise TerminalError(f"{path} cannot be written: {error.strerror}", "Give another file.") from error

@@ -11,7 +11,7 @@ from terminal.cli.options import Json
 
 if TYPE_CHECKING:
     from terminal.lab.stress.faults.plan import Kind
-    from terminal.lab.stress.run import StormResult
+    from terminal.lab.stress.run import StormResult, TownSeed
 
 
 def storm(
@@ -22,10 +22,17 @@ def storm(
         int, typer.Option(min=2, max=64, help="Terminals per town; about one in four is a canteen terminal.")
     ] = 8,
     cards: Annotated[int, typer.Option(min=2, max=1_000, help="Residents per town.")] = 40,
+    region: Annotated[
+        str, typer.Option(help="Region of all towns; default: the supplied ones in turn.")
+    ] = "every",
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Towns run in parallel.")] = 1,
     processes: Annotated[
         int, typer.Option(min=0, help="Additional rounds with real processes, ended by SIGKILL.")
     ] = 0,
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Write each finished town to this file, and do not play again what is there."),
+    ] = None,
     replay: Annotated[Path | None, typer.Option(help="Replay the violation in this file.")] = None,
     digest: Annotated[
         bool, typer.Option(help="Print a digest of the behaviour, for comparing versions.")
@@ -38,12 +45,15 @@ def storm(
     `--processes` adds rounds in which real processes are killed. Power cuts and full disks need apsw (extra `stress`).
     """
     from terminal.lab.stress.faults.plan import Kind, faults_named
+    from terminal.lab.stress.run import TownSeed
 
     chosen = faults_named([name.strip() for name in faults.split(",")]) if faults else frozenset(Kind)
     if replay is not None:
         result = _replay(replay, digest=digest)
     else:
-        result = _storm(taps, seed, chosen, terminals, cards, jobs, quiet=json, digest=digest)
+        result = _storm(
+            taps, seed, chosen, TownSeed(seed, terminals, cards, region), jobs, log, quiet=json, digest=digest
+        )
         if processes:
             from terminal.lab.stress.process import add_processes
 
@@ -68,16 +78,16 @@ def _storm(
     taps: int,
     seed: int,
     faults: frozenset[Kind],
-    terminals: int,
-    cards: int,
+    like: TownSeed,
     jobs: int,
+    log: Path | None,
     *,
     quiet: bool,
     digest: bool,
 ) -> StormResult:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from cardcli.console import progress_console
     from terminal.lab.stress import run
 
     columns = (
@@ -87,7 +97,7 @@ def _storm(
         TextColumn("{task.fields[survived]} faults survived"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
+    with Progress(*columns, console=progress_console(), transient=True, disable=quiet) as bar:
         task = bar.add_task("storm", total=taps, survived=0)
         survived = 0
 
@@ -97,7 +107,16 @@ def _storm(
             bar.update(task, advance=more_taps, survived=survived)
 
         return run.storm(
-            taps, seed, faults, progress, terminals=terminals, cards=cards, jobs=jobs, digest=digest
+            taps,
+            seed,
+            faults,
+            progress,
+            terminals=like.terminals,
+            cards=like.cards,
+            region=like.region,
+            jobs=jobs,
+            digest=digest,
+            log=log,
         )
 
 
@@ -108,7 +127,7 @@ def _print(result: StormResult, json: bool) -> None:
     if json:
         print_json(totals)
         return
-    for name in ("taps", "granted", "records", "restarts", "faults_total"):
+    for name in ("taps", "decided", "granted", "records", "restarts", "faults_total"):
         print(f"  {name:<24} {totals[name]}")
     for name, count in totals["faults_injected"].items():
         print(f"    {name:<28} {count}")
@@ -116,7 +135,7 @@ def _print(result: StormResult, json: bool) -> None:
         print(f"    {name:<28} unavailable: needs apsw")
     for name in ("lost", "duplicated", "unresolved_settled", "unresolved_open"):
         print(f"  {name:<24} {totals[name]}")
-    for name in ("money_mismatch_minor", "charged_minor"):
+    for name in ("misjudged", "unnoticed", "money_mismatch_minor", "charged_minor"):
         print(f"  {name:<24} {totals[name]}")
     print(f"  {'taps_per_s':<24} {totals['taps_per_s']}")
     for part, value in totals.get("digest", {}).items():

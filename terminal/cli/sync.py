@@ -97,9 +97,10 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     if quiet:
         yield None
         return
-    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    from cardcli.console import progress_console
+
+    with Progress(console=progress_console(), transient=True) as bar:
         task = bar.add_task("sending", total=None)
         yield lambda through, head: bar.update(task, completed=through, total=head)

@@ -11,9 +11,6 @@ from typing import Final, NamedTuple
 from terminal.fault_texts import ENGLISH, fault_text
 from terminal.texts import N_, translator
 
-MAX_UNKNOWN: Final = 1_000
-"""Alarms about strangers are kept apart for so many numbers; anybody could make up more."""
-
 SCHEMA: Final = """
 CREATE TABLE alarm (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, terminal INTEGER NOT NULL, sequence INTEGER NOT NULL,
@@ -51,12 +48,19 @@ class AlarmKind(StrEnum):
 
     OTHER_HASH = "other_hash"  # a row was sent with another content than the one held: tampering
     GAP = "gap"  # rows are missing between what is held and what was sent
+    ROWS_LOST = "rows_lost"  # the terminal says that rows it had stored are gone from its disk
     CUT_TAIL = "cut_tail"  # its journal ends before a row it knows it has sent: an old or cut one
     BAD_SIGNATURE = "bad_signature"
     UNKNOWN_TERMINAL = "unknown_terminal"
     WRONG_CERTIFICATE = "wrong_certificate"  # the client certificate is not that of the terminal in the batch
     ENROLMENT_REFUSED = "enrolment_refused"  # an attempt to enrol with a wrong or spent code
     TMV_MISMATCH = "tmv_mismatch"  # the card's own proof does not fit what the terminal says it did
+    PROOF_DIFFERS = "proof_differs"  # the row says otherwise than the card's own commands in it
+    NO_PROOF = "no_proof"  # a card that can prove its taps is said to have answered without a proof
+    UNKNOWN_CARD = "unknown_card"  # cards that the registry does not know, once a day for each terminal
+    UNPROVEN_SHARE = "unproven_share"  # too many taps of a day without a proof, for a reason that may be good
+    COUNTER_GAP = "counter_gap"  # a card's counter moved by more than one between an event and the next
+    DROPPED_TAP = "dropped_tap"  # a card proves an event of a row that is no tap of it
     TMC_TWICE = "tmc_twice"  # one card counter under two taps: a clone or a rolled-back image
     RECOMPUTED = "recomputed"  # decided again, a row does not follow from what is recorded with it
     CONTRADICTION = "contradiction"  # the terminal says "not committed", the card showed otherwise later
@@ -73,6 +77,8 @@ class AlarmCause(StrEnum):
 
     ROWS_MISSING = "rows_missing"
     ROWS_LOST = "rows_lost"
+    ROWS_DAMAGED = "rows_damaged"
+    NUMBERS_SKIPPED = "numbers_skipped"
     ROWS_NOT_STORED = "rows_not_stored"
     HASH_DIFFERS = "hash_differs"
     GIVEN_UP = "given_up"
@@ -85,8 +91,25 @@ class AlarmCause(StrEnum):
     OTHER_CERTIFICATE = "other_certificate"
     CODE_REFUSED = "code_refused"
     PROOF_FAILED = "proof_failed"
-    COUNTER_TWICE = "counter_twice"
+    PROOF_MISSING = "proof_missing"
     ROW_DIFFERS = "row_differs"
+    NO_EVENT = "no_event"
+    CREDITED = "credited"
+    DEBIT_DIFFERS = "debit_differs"
+    AMOUNT_DIFFERS = "amount_differs"
+    BALANCE_DIFFERS = "balance_differs"
+    BEFORE_DIFFERS = "before_differs"
+    EVENT_DIFFERS = "event_differs"
+    NOTHING_FOUND = "nothing_found"
+    FOUND_DIFFERS = "found_differs"
+    FOREIGN_COMMAND = "foreign_command"
+    CARDS_NOT_REGISTERED = "cards_not_registered"
+    EV1_SHARE = "ev1_share"
+    REPLACED_SHARE = "replaced_share"
+    COUNTER_SKIPPED = "counter_skipped"
+    NOT_IN_JOURNAL = "not_in_journal"
+    COUNTER_TWICE = "counter_twice"
+    DECIDED_OTHERWISE = "decided_otherwise"
     DOCUMENT_BACK = "document_back"
     DOCUMENT_OTHER = "document_other"
     TERMINAL_DIFFERS = "terminal_differs"
@@ -114,6 +137,12 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
             "rows {first} to {last} were lost with the old hardware, or never written:"
             " restored from a backup up to row {backup}"
         ),
+        AlarmCause.ROWS_DAMAGED: N_(
+            "rows {first} to {last} were stored at the terminal and are lost there ({why}); none of them arrived"
+        ),
+        AlarmCause.NUMBERS_SKIPPED: N_(
+            "numbers passed over after an end that was not in order ({why}); no lost row is known"
+        ),
         AlarmCause.ROWS_NOT_STORED: N_("rows before {first} were confirmed and are not in the database"),
         AlarmCause.HASH_DIFFERS: N_("row {row} has hash {stated}, held {held}"),
         AlarmCause.GIVEN_UP: N_(
@@ -124,12 +153,45 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.NOT_ENROLLED: N_("is not enrolled"),
         AlarmCause.REVOKED: N_("is revoked"),
         AlarmCause.KEY_UNUSABLE: N_("its key file cannot be used"),
-        AlarmCause.MANY_MORE: N_("many more numbers"),
+        AlarmCause.MANY_MORE: N_("many more"),
         AlarmCause.OTHER_CERTIFICATE: N_("the certificate is that of terminal {owner}, 0 for none"),
         AlarmCause.CODE_REFUSED: N_("with a wrong or spent code, or another terminal's certificate"),
         AlarmCause.PROOF_FAILED: N_("card counter {counter}"),
-        AlarmCause.COUNTER_TWICE: N_("card counter {counter} also in row {row} of terminal {terminal}"),
+        AlarmCause.PROOF_MISSING: N_("the card can prove its taps, and no proof is stated"),
         AlarmCause.ROW_DIFFERS: N_(
+            "the card's event is that of row {row} of terminal {terminal} (other differences: {more})"
+        ),
+        AlarmCause.NO_EVENT: N_("the card's commands append no event (other differences: {more})"),
+        AlarmCause.CREDITED: N_("the card's purse was credited {card} (other differences: {more})"),
+        AlarmCause.DEBIT_DIFFERS: N_(
+            "{card} debited from the card, {stated} stated (other differences: {more})"
+        ),
+        AlarmCause.AMOUNT_DIFFERS: N_(
+            "the card's event says {card}, {stated} stated (other differences: {more})"
+        ),
+        AlarmCause.BALANCE_DIFFERS: N_(
+            "balance {card} by the card, {stated} stated (other differences: {more})"
+        ),
+        AlarmCause.BEFORE_DIFFERS: N_(
+            "balance {card} found on the card, {stated} stated (other differences: {more})"
+        ),
+        AlarmCause.EVENT_DIFFERS: N_(
+            "another event was written than the one stated (other differences: {more})"
+        ),
+        AlarmCause.NOTHING_FOUND: N_("no event was read from the card (other differences: {more})"),
+        AlarmCause.FOUND_DIFFERS: N_(
+            "the event found on the card is that of row {row} of terminal {terminal} (other differences: {more})"
+        ),
+        AlarmCause.FOREIGN_COMMAND: N_("card command {code}, which no tap sends (other differences: {more})"),
+        AlarmCause.CARDS_NOT_REGISTERED: N_("taps of cards that the registry does not know, {day}"),
+        AlarmCause.EV1_SHARE: N_("too many taps of cards without a proof, {day}"),
+        AlarmCause.REPLACED_SHARE: N_("too many taps whose proof was replaced, {day}"),
+        AlarmCause.COUNTER_SKIPPED: N_(
+            "card counter {counter}, and {before} in row {row} of terminal {terminal} just before"
+        ),
+        AlarmCause.NOT_IN_JOURNAL: N_("its event was found on a card by row {row} of terminal {terminal}"),
+        AlarmCause.COUNTER_TWICE: N_("card counter {counter} also in row {row} of terminal {terminal}"),
+        AlarmCause.DECIDED_OTHERWISE: N_(
             "decided again it differs in {what}: recorded {recorded}, recomputed {recomputed}"
         ),
         AlarmCause.DOCUMENT_BACK: N_("decides by {edition} after {before}: an older document came back"),
@@ -211,12 +273,7 @@ class SeenAlarm(NamedTuple):
 
 
 def raise_alarm(connection: sqlite3.Connection, alarm: Alarm, at_ms: int) -> None:
-    """Keep `alarm`, or count it once more; numbers of strangers beyond `MAX_UNKNOWN` are counted together."""
-    if alarm.kind is AlarmKind.UNKNOWN_TERMINAL:
-        query = "SELECT count(*), coalesce(sum(terminal = ?), 0) FROM alarm WHERE kind = ?"
-        kept, known = connection.execute(query, (alarm.terminal, alarm.kind)).fetchone()
-        if kept >= MAX_UNKNOWN and not known:
-            alarm = Alarm(alarm.kind, 0, 0, detail_of(AlarmCause.MANY_MORE))
+    """Keep `alarm`, or count it once more."""
     connection.execute(_RAISE, (*alarm, at_ms, at_ms))
 
 

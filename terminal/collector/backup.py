@@ -70,7 +70,6 @@ def _copy_database(source: Path, target: Path) -> tuple[int, int]:
         (records,) = copy.execute("SELECT count(*) FROM record").fetchone()
         (terminals,) = copy.execute("SELECT count(*) FROM terminal").fetchone()
         copy.execute("PRAGMA journal_mode=DELETE")
-    target.chmod(0o600)
     return records, terminals
 
 

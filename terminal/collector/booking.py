@@ -14,37 +14,53 @@ from typing import Final
 
 from terminal.codes import ReaderFault
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
+from terminal.collector.day_rows import DayRows, Stretch
 from terminal.collector.days import (
     STATE_OF,
     Cell,
     CountState,
     DayLine,
+    ProofCell,
     ServiceCalendar,
+    What,
     cells_of,
     line_of_cash,
     line_of_tap,
+    moved_by_proof,
+    proof_cell,
 )
 from terminal.collector.evidence import (
+    DOUBTED,
     END,
+    HAPPENED,
     NOTHING_KNOWN,
+    OFFICE,
     SEEN,
     SEEN_AGAIN,
     STATED,
     STATED_COMMITTED,
     WENT_ON,
     Evidence,
-    Proof,
-    check_proof,
     contradiction,
     contradicts,
+    counter_skipped,
     counter_twice,
-    proof_failed,
+    dropped,
     stated_by,
 )
 from terminal.collector.portions import Portions, Watched, WatchedTap
+from terminal.collector.proof import (
+    Checked,
+    EvidenceLimits,
+    Proof,
+    check_proof,
+    day_findings,
+    finding_of,
+    not_stated,
+)
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
-from terminal.collector.totals import COUNTS, Amount, Totals
+from terminal.collector.totals import COUNTS, ProofSum, Totals
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
 from terminal.journal.clock_ledger import CLOCK_DOUBTS
 from terminal.journal.records import (
@@ -62,6 +78,15 @@ from terminal.journal.taps import End, TapId
 CLOCK_INPUTS: Final = ("jump_s", "behind_s", "ahead_days", "off_s")
 READER_FAULTS: Final = frozenset(ReaderFault) - {ReaderFault.WORKS}
 
+_ADDING: Final = (
+    " ON CONFLICT DO UPDATE SET taps = taps + excluded.taps, charged_minor = charged_minor + excluded.charged_minor,"
+    " overstated_minor = overstated_minor + excluded.overstated_minor,"
+    " understated_minor = understated_minor + excluded.understated_minor"
+)
+_ADD_PROOF_TOTAL: Final = f"INSERT INTO proof_total VALUES (?, ?, ?, ?, ?, ?, ?){_ADDING}"  # noqa: S608 a constant
+_ADD_PROOF_DAY: Final = f"INSERT INTO proof_day VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?){_ADDING}"  # noqa: S608 a constant
+_PROOFS_OF_DAY: Final = "SELECT proof, sum(taps) FROM proof_day WHERE day = ? AND terminal = ? GROUP BY proof"
+
 
 @dataclass(slots=True)
 class Mark:
@@ -70,10 +95,6 @@ class Mark:
     sequence: int = 0
     at_ms: int = 0
     reader: str = ""
-
-
-def _charge(intent: Intent) -> Amount:
-    return Amount(intent.charge_minor, intent.currency)
 
 
 class Booking:
@@ -85,6 +106,7 @@ class Booking:
         body_of: Callable[[TapId], bytes | None],
         registry: CardRegistry,
         calendar: ServiceCalendar,
+        limits: EvidenceLimits,
         marks: Mapping[int, Mark],
     ) -> None:
         self._connection = connection
@@ -92,13 +114,16 @@ class Booking:
         self._body_of = body_of
         self._registry = registry
         self._calendar = calendar
+        self._limits = limits
         self._before = marks
         self.marks: dict[int, Mark] = {}
         """Those that have moved."""
         self.findings: list[Alarm] = []
         self._totals: dict[int, Totals] = {}
         self._cells: dict[Cell, list[int]] = {}
+        self._proofs: dict[ProofCell, ProofSum] = {}
         self._records: dict[TapId, AnyRecord] = {}
+        self._day_rows = DayRows(connection, calendar, self._reached)
         self._portions = Portions(connection, self._record_of, self._fill, self.findings)
         self._received_at_ms = 0
 
@@ -131,8 +156,11 @@ class Booking:
         mark = self.mark_of(terminal)
         self._watched.load_early(terminal, rows[0][0], rows[-1][0])
         self._records = {(terminal, sequence): record for sequence, record in records}
+        self._day_rows.take(terminal, Stretch(rows[0][0], rows[-1][0]), records)
         for sequence, record in records:
             mark.sequence = sequence
+            if not isinstance(record, Intent):
+                self._shown_early((terminal, sequence), None)
             self._book((terminal, sequence), record, ends)
         mark.sequence = rows[-1][0]
         return records
@@ -171,22 +199,24 @@ class Booking:
         totals.taps += 1
         card = self._registry.name(intent.card_ref)
         start = (intent.prev_terminal, intent.prev_sequence)
-        known, proof, tmc = NOTHING_KNOWN, Proof.UNCHECKED, None
+        known, checked, tmc = NOTHING_KNOWN, not_stated(intent), None
         if end is not None:
             known = stated_by(end)
             if isinstance(end, Committed):
-                proof, tmc = self._proven(row, intent, end), end.tmc
-        if self._watched.was_seen_early(row) or start == row:
+                checked, known = self._checked(row, intent, end, known)
+                tmc = None if known & DOUBTED else end.tmc
+        shown = self._shown_early(row, card)
+        if start == row or any(self._registry.may_be_one(card, other) for other in shown):
             known |= SEEN
         others = self._card_shows(row, card, start)
         if END[known] is End.UNRESOLVED and self._watched.card_went_on(card, start):
             known |= WENT_ON
         tap = WatchedTap(row, card, start, known)
-        totals.count_tap(known, proof, _charge(intent))
-        self._ended(tap, intent, before=None)
-        if END[known] is End.COMMITTED:
-            self._committed(tap, tmc, others)
-        if not known & STATED_COMMITTED:
+        totals.count_tap(known, checked, intent.currency)
+        self._ended(tap, intent, checked, before=None)
+        if HAPPENED[known]:
+            self._happened(tap, tmc, others)
+        if not known & STATED_COMMITTED or known & DOUBTED:
             self._watched.watch(tap, self._received_at_ms)
 
     def _book_end(self, tap_id: TapId, record: Committed | NotCommitted) -> None:
@@ -194,48 +224,56 @@ class Booking:
         tap = self._watched.at(tap_id)
         if tap is None or tap.evidence & STATED:
             return
-        intent = self._intent(tap_id)
-        proof = self._proven(tap_id, intent, record) if isinstance(record, Committed) else Proof.UNCHECKED
-        after = self._learn(tap, stated_by(record), proof)
-        if isinstance(record, Committed):
-            if record.tmc is not None:
-                self._watched.forget_unknown_counter(tap)
-                self._into_history(after, record.tmc)
-            self._watched.leave(tap_id)
+        if not isinstance(record, Committed):
+            self._learn(tap, stated_by(record))
+            return
+        checked, fact = self._checked(tap_id, self._intent(tap_id), record, stated_by(record))
+        after = self._learn(tap, fact, checked)
+        if fact & DOUBTED:
+            return  # watched on: it settles others only once the card itself shows it
+        if record.tmc is not None:
+            self._watched.forget_unknown_counter(tap)
+            self._into_history(after, record.tmc)
+        self._watched.leave(tap_id)
 
-    def _learn(self, tap: WatchedTap, fact: Evidence, proof: Proof = Proof.UNCHECKED) -> WatchedTap:
-        """Add a fact about a watched tap, and what follows from it."""
+    def _learn(self, tap: WatchedTap, fact: Evidence, checked: Checked | None = None) -> WatchedTap:
+        """Add a fact about a watched tap, and what follows from it; `checked` with its terminal's word."""
         known = tap.evidence | fact
         if known == tap.evidence:
             return tap
         after = tap._replace(evidence=known)
-        intent = self._intent(tap.id)
-        totals = self._totals.setdefault(tap.id[0], Totals())
-        totals.count_tap(tap.evidence, Proof.UNCHECKED, _charge(intent), -1)
-        totals.count_tap(known, proof, _charge(intent))
+        if not tap.evidence & STATED_COMMITTED:  # afterwards nothing changes what it counts as
+            intent = self._intent(tap.id)
+            unstated = not_stated(intent)
+            totals = self._totals.setdefault(tap.id[0], Totals())
+            totals.count_tap(tap.evidence, unstated, intent.currency, -1)
+            totals.count_tap(known, checked or unstated, intent.currency)
+            self._ended(after, intent, checked or unstated, before=tap.evidence)
         self._watched.know(after)
-        self._ended(after, intent, before=tap.evidence)
-        if END[known] is End.COMMITTED and END[tap.evidence] is not End.COMMITTED:
-            self._committed(after, None, self._watched.started_from(tap.card, tap.start))
+        if HAPPENED[known] and not HAPPENED[tap.evidence]:
+            self._happened(after, None, self._watched.started_from(tap.card, tap.start))
         return after
 
-    def _ended(self, tap: WatchedTap, intent: Intent, before: Evidence | None) -> None:
+    def _ended(self, tap: WatchedTap, intent: Intent, checked: Checked, before: Evidence | None) -> None:
         """Bring the day's sums up to what is now known of a tap."""
-        end = END[tap.evidence]
+        end, was = END[tap.evidence], None if before is None else END[before]
         if contradicts(tap.evidence) and not (before is not None and contradicts(before)):
             self.findings.append(contradiction(tap.id))
-        if before is not None and END[before] is end:
-            return
         line = line_of_tap(tap.id[0], intent, self._calendar)
-        if before is not None:
-            self._fill(line, STATE_OF[END[before]], -1)
-        if end is End.COMMITTED and intent.meal is not None:
-            pupil = self._portions.holder_of(tap.id, intent, intent.meal)
-            self._portions.give(tap.id, intent.at_ms, pupil, intent.meal, intent.currency)
-        else:
-            self._fill(line, STATE_OF[end], 1)
+        if was is not end:
+            if was is not None:
+                self._fill(line, STATE_OF[was], -1)
+            if end is End.COMMITTED and intent.meal is not None:
+                pupil = self._portions.holder_of(tap.id, intent, intent.meal)
+                self._portions.give(tap.id, intent.at_ms, pupil, intent.meal, intent.currency)
+            else:
+                self._fill(line, STATE_OF[end], 1)
+        elif end is End.COMMITTED:
+            self._prove(line, not_stated(intent), -1)
+        if end is End.COMMITTED:
+            self._prove(line, checked, 1)
 
-    def _committed(self, tap: WatchedTap, tmc: int | None, others: list[WatchedTap]) -> None:
+    def _happened(self, tap: WatchedTap, tmc: int | None, others: list[WatchedTap]) -> None:
         """Other taps that started from the same event did not come true."""
         self._into_history(tap, tmc)
         for other in others:
@@ -248,13 +286,21 @@ class Booking:
         """`row` found the event `start` on the card; return the watched taps that started from it."""
         writer, others = self._watched.concerned(card, start)
         if writer is not None:
-            self._learn(writer, SEEN)
+            if self._registry.may_be_one(writer.card, card):
+                self._learn(writer, SEEN)
         elif start[1] > self._reached(start[0]):
-            self._watched.seen_early(start)
+            self._watched.seen_early(start, card)
         for tap in others:
             if tap.id[0] == row[0] and tap.id[1] < row[1]:
                 self._learn(self._now(tap), SEEN_AGAIN)
         return others
+
+    def _shown_early(self, row: TapId, card: bytes | None) -> set[bytes]:
+        """The cards on which the event of `row`, a tap of `card` or of none, was found before it came."""
+        cards = self._watched.cards_seen_early(row)
+        for other in cards - {card}:
+            self.findings += [dropped(row, finder) for finder, _ in self._proven_from(other, row)]
+        return cards
 
     def _now(self, tap: WatchedTap) -> WatchedTap:
         """What is known of a watched tap by now: what one tap taught may have taught others."""
@@ -266,18 +312,56 @@ class Booking:
 
     # The card's own proof
 
-    def _proven(self, row: TapId, intent: Intent, committed: Committed) -> Proof:
-        proof = check_proof(intent, committed, self._registry)
-        if proof is Proof.FAILED:
-            self.findings.append(proof_failed(row, committed))
-        return proof
+    def _checked(
+        self, row: TapId, intent: Intent, committed: Committed, known: Evidence
+    ) -> tuple[Checked, Evidence]:
+        checked = check_proof(row, intent, committed, self._registry)
+        if (finding := finding_of(row, committed, checked)) is not None:
+            self.findings.append(finding)
+        return checked, known if checked.happened else known | DOUBTED
 
     def _into_history(self, tap: WatchedTap, tmc: int | None) -> None:
-        """Keep the tap in its card's history; of the taps under one card counter all but the first are findings."""
-        other = self._watched.into_history(tap, tmc)
-        if other is not None and tmc is not None:
-            first, last = sorted([tap.id, other])
+        """Keep the tap in its card's history; of the taps under one card counter all but the first are findings, and so
+        is one that found an event not made under the counter before."""
+        around = self._watched.into_history(tap, tmc)
+        if tmc is None:
+            return
+        if around.under is not None:
+            first, last = sorted([tap.id, around.under])
             self.findings.append(counter_twice(last, first, tmc))
+        if self._registry.card(tap.card) is None:
+            return
+        if not around.linked and tap.start[0] != OFFICE and tap.start != tap.id:
+            self._not_linked(tap, tmc)
+        if tap.evidence & SEEN:
+            for finder, after in self._proven_from(tap.card, tap.id):
+                if after != tmc + 1 and finder != tap.id:
+                    self.findings.append(counter_skipped(finder, after, tap.id, tmc))
+
+    def _not_linked(self, tap: WatchedTap, tmc: int) -> None:
+        """A proven tap that did not find the event made under the counter before, as far as is known by now."""
+        before = self._watched.counter_of(tap.card, tap.start)
+        if before is not None:
+            self.findings.append(counter_skipped(tap.id, tmc, tap.start, before))
+            return
+        record = self._record_of(tap.start)
+        if record is not None and not self._is_tap_of(record, tap.card):
+            self.findings.append(dropped(tap.start, tap.id))
+
+    def _is_tap_of(self, record: AnyRecord, card: bytes) -> bool:
+        return isinstance(record, Intent) and self._registry.name(record.card_ref) == card
+
+    def _proven_from(self, card: bytes, event: TapId) -> list[tuple[TapId, int]]:
+        """Taps that the card proves and that found an event, with their counters."""
+        return [] if self._registry.card(card) is None else self._watched.found_by(card, event)
+
+    def _prove(self, line: DayLine, checked: Checked, times: int) -> None:
+        """Count a committed tap of a day by what proves it."""
+        cell = proof_cell(line, checked.proof)
+        self._proofs.setdefault(cell, ProofSum()).take(checked, times)
+        if checked.differences and line.what is What.RIDE:
+            for moved, amount_minor in moved_by_proof(line, checked):
+                self._cells.setdefault(moved, [0, 0])[1] += times * amount_minor
 
     # The rest
 
@@ -321,6 +405,8 @@ class Booking:
 
     def finish(self) -> None:
         """Add everything counted to the sums."""
+        self._day_rows.finish()
+        self._finish_proofs()
         many = self._connection.executemany
         adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS)
         many(
@@ -347,3 +433,19 @@ class Booking:
             " at_ms = excluded.at_ms, reader = excluded.reader",
             [(n, mark.sequence, mark.at_ms, mark.reader) for n, mark in self.marks.items()],
         )
+
+    def _finish_proofs(self) -> None:
+        """The sums by what proves the taps, and what of a terminal's day must be looked at."""
+        totals = [
+            (terminal, proof, currency, *one.numbers)
+            for terminal, found in self._totals.items()
+            for proof, sums in found.proofs.items()
+            for currency, one in sums.items()
+        ]
+        self._connection.executemany(_ADD_PROOF_TOTAL, totals)
+        days = [(*cell, *one.numbers) for cell, one in self._proofs.items()]
+        self._connection.executemany(_ADD_PROOF_DAY, days)
+        for day, terminal in {(cell.day, cell.terminal) for cell in self._proofs}:
+            counted = self._connection.execute(_PROOFS_OF_DAY, (day, terminal))
+            taps = {Proof(proof): count for proof, count in counted}
+            self.findings += day_findings(terminal, day, taps, self._limits)

@@ -11,8 +11,10 @@ The file of the books: tables that hold what the records add up to, so that noth
     history     committed taps of each card with the card's counter and the event they started from
     total       counts of each terminal                  refusal   its refusals by message
     charged     what each terminal charged, by currency
+    proof_total what proves each terminal's taps         proof_day the same by service day
     portion     meals by day, pupil and kind (O-08)      annulled  rows taken back      loan   cards lent for a day
     cell        sums of a service day (`terminal.collector.days`)
+    day_*       where the rows of a day stand (`terminal.collector.day_rows`)
 
 Everything here follows from the records: the file may be deleted, and is made again.
 """
@@ -30,7 +32,9 @@ from zoneinfo import ZoneInfo
 from terminal.collector.booking import Booking
 from terminal.collector.books_reader import BooksReader, load_marks
 from terminal.collector.clock_checks import ClockLimits, clock_findings
+from terminal.collector.day_rows import SCHEMA as DAY_ROWS_SCHEMA
 from terminal.collector.days import ServiceCalendar
+from terminal.collector.proof import EvidenceLimits
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import CollectorStore, Receipt, connect
@@ -46,11 +50,13 @@ STRETCH_ROWS: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class BooksSettings:
-    """Where the day's border lies, and which clocks are suspicious. Another border begins the books anew."""
+    """Where the day's border lies, which clocks are suspicious, and how much may be unproven. Another border begins the
+    books anew."""
 
     zone: str = "Europe/Moscow"
     day_ends_at: int = 3
     clocks: ClockLimits = field(default_factory=ClockLimits)
+    evidence: EvidenceLimits = field(default_factory=EvidenceLimits)
 
 
 class Books(BooksReader):
@@ -119,7 +125,8 @@ class Books(BooksReader):
 
     def _begin(self) -> Booking:
         self._newest_receipt = 0
-        return Booking(self._connection, self._body_of, self._registry, self._calendar, self._marks)
+        limits = self.settings.evidence
+        return Booking(self._connection, self._body_of, self._registry, self._calendar, limits, self._marks)
 
     def _held(self) -> list[tuple[int, int]]:
         return self._records.execute("SELECT terminal, sequence FROM terminal ORDER BY terminal").fetchall()
@@ -205,7 +212,7 @@ class Books(BooksReader):
 
 
 APPLICATION_ID: Final = 0x52424F4B  # "RBOK"
-BOOKS_VERSION: Final = 5
+BOOKS_VERSION: Final = 6
 CACHE_KIB: Final = 32_768
 PAGE_BYTES: Final = 1_024
 """A ride of a random card changes one page of the history, whatever else it costs: so pages are small."""
@@ -225,7 +232,7 @@ _SCHEMA: Final = (
     "CREATE INDEX watched_start ON watched (card, prev_terminal, prev_sequence)",
     "CREATE INDEX watched_open ON watched (received_at_ms) WHERE end = 'unresolved'",
     """CREATE TABLE seen_early (
-    terminal INTEGER, sequence INTEGER, PRIMARY KEY (terminal, sequence)
+    terminal INTEGER, sequence INTEGER, card BLOB, PRIMARY KEY (terminal, sequence, card)
 ) WITHOUT ROWID""",
     """CREATE TABLE history (
     card BLOB, tmc INTEGER, terminal INTEGER, sequence INTEGER,
@@ -235,9 +242,17 @@ _SCHEMA: Final = (
     """CREATE TABLE total (
     terminal INTEGER PRIMARY KEY, records INTEGER NOT NULL, taps INTEGER NOT NULL, accepted INTEGER NOT NULL,
     inside INTEGER NOT NULL, not_committed INTEGER NOT NULL,
-    unresolved_open INTEGER NOT NULL, unresolved_settled INTEGER NOT NULL, tmv_verified INTEGER NOT NULL,
-    tmv_failed INTEGER NOT NULL, tmv_unchecked INTEGER NOT NULL, unreadable INTEGER NOT NULL
+    unresolved_open INTEGER NOT NULL, unresolved_settled INTEGER NOT NULL, unreadable INTEGER NOT NULL
 )""",
+    """CREATE TABLE proof_total (
+    terminal INTEGER, proof TEXT, currency TEXT, taps INTEGER NOT NULL, charged_minor INTEGER NOT NULL,
+    overstated_minor INTEGER NOT NULL, understated_minor INTEGER NOT NULL, PRIMARY KEY (terminal, proof, currency)
+) WITHOUT ROWID""",
+    """CREATE TABLE proof_day (
+    day TEXT, terminal INTEGER, what TEXT, currency TEXT, proof TEXT, taps INTEGER NOT NULL,
+    charged_minor INTEGER NOT NULL, overstated_minor INTEGER NOT NULL, understated_minor INTEGER NOT NULL,
+    PRIMARY KEY (day, terminal, what, currency, proof)
+) WITHOUT ROWID""",
     """CREATE TABLE refusal (
     terminal INTEGER, message TEXT, count INTEGER NOT NULL, PRIMARY KEY (terminal, message)
 ) WITHOUT ROWID""",
@@ -330,7 +345,7 @@ def _create(connection: sqlite3.Connection, made_for: dict[str, str]) -> None:
     connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode=WAL")
     with transaction(connection):
-        for statement in _SCHEMA:
+        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA):
             connection.execute(statement)
         connection.executemany("INSERT INTO made_for VALUES (?, ?)", made_for.items())
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from terminal.collector.booking import Mark
-from terminal.collector.days import By, DaySum, FilledCell, ServiceCalendar, day_sums
+from terminal.collector.days import By, DaySum, FilledCell, ServiceCalendar, day_sums, proof_sums
 from terminal.collector.store import CollectorStore, connect
-from terminal.collector.totals import COUNTS, Totals
+from terminal.collector.totals import COUNTS, ProofSum, Totals
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of
 
@@ -59,6 +59,10 @@ class BooksReader:
                 "SELECT terminal, currency, sum_minor FROM charged WHERE sum_minor"
             ):
                 totals[terminal].charged_minor[currency] = sum_minor
+            for terminal, proof, currency, *numbers in reader.execute(
+                "SELECT * FROM proof_total WHERE taps ORDER BY terminal, proof, currency"
+            ):
+                totals[terminal].proofs.setdefault(proof, {})[currency] = ProofSum(*numbers)
         return totals
 
     def marks(self) -> dict[int, Mark]:
@@ -99,6 +103,8 @@ class BooksReader:
 
     def day(self, day: str, by: By) -> list[DaySum]:
         """The sums of a service day. Its cost grows with the terminals of that day, not with the records held."""
+        if by is By.PROOF:
+            return self._day_by_proof(day)
         name = _NAMED[by]
         query = (
             f"SELECT {name}, currency, what, state, funder = '', sum(count), sum(sum_minor) FROM cell"  # noqa: S608
@@ -110,6 +116,15 @@ class BooksReader:
                 for row in reader.execute(query, (day,))
             ]
         return day_sums(cells, by)
+
+    def _day_by_proof(self, day: str) -> list[DaySum]:
+        query = (
+            "SELECT proof, currency, what, sum(taps), sum(charged_minor), sum(overstated_minor),"
+            " sum(understated_minor) FROM proof_day WHERE day = ? GROUP BY proof, currency, what HAVING sum(taps)"
+            " ORDER BY proof, currency"
+        )
+        with self._reading() as reader:
+            return proof_sums(reader.execute(query, (day,)))
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

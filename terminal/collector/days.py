@@ -9,6 +9,8 @@ name, to the minor unit, and no two currencies are ever added up:
     not_committed    taps that did not come true
     annulled         meals and sales taken back (M-34)
     duplicate        the later of two meals of one pupil, kind and day (O-08): the parents pay once, no budget twice
+    overstated       what rows say was taken from a card beyond what the card's own commands say
+    understated      what the card's commands say beyond the row: counted, and the only one to be taken off the rest
 
 Rides are paid from the card's purse, so that is their funder; a cash sale's is "cash", a buffet sale's "buffet"; a
 meal has those its line names.
@@ -24,6 +26,7 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from terminal.clock import from_unix_ms
+from terminal.collector.proof import Checked, Proof
 from terminal.journal.canteen_records import BuffetSale, MealLine
 from terminal.journal.records import CashSale, Intent
 from terminal.journal.taps import End
@@ -52,6 +55,8 @@ class CountState(StrEnum):
     NOT_COMMITTED = "not_committed"
     ANNULLED = "annulled"
     DUPLICATE = "duplicate"
+    OVERSTATED = "overstated"
+    UNDERSTATED = "understated"
 
 
 STATE_OF: Final[Mapping[End, CountState]] = {
@@ -68,6 +73,8 @@ class By(StrEnum):
     ROUTE = "route"
     SCHOOL = "school"
     FUNDER = "funder"
+    PROOF = "proof"
+    """Taps of cards only, by what proves them."""
 
 
 class DayLine(NamedTuple):
@@ -154,6 +161,33 @@ def cells_of(line: DayLine, state: CountState) -> Iterable[tuple[Cell, int]]:
         yield Cell(*place, state, funder), amount_minor
 
 
+def moved_by_proof(line: DayLine, checked: Checked) -> Iterable[tuple[Cell, int]]:
+    """What a counted ride whose row says otherwise than its card moves between cells, in minor units."""
+    place = line[:6]
+    for state, moved_minor in (
+        (CountState.OVERSTATED, checked.overstated_minor),
+        (CountState.UNDERSTATED, checked.understated_minor),
+    ):
+        if moved_minor:
+            yield Cell(*place, state, PURSE), moved_minor
+    yield Cell(*place, CountState.COUNTED, PURSE), checked.counted_minor - checked.stated_minor
+
+
+class ProofCell(NamedTuple):
+    """A place in the books of what proves the taps of a day."""
+
+    day: str
+    terminal: int
+    what: str
+    currency: str
+    proof: str
+
+
+def proof_cell(line: DayLine, proof: Proof) -> ProofCell:
+    """The place of a committed tap."""
+    return ProofCell(line.day, line.terminal, line.what, line.currency, proof)
+
+
 @dataclass(slots=True)
 class DaySum:
     """One line of the report of a day: how many facts count, what they come to in `currency`, and what stands beside
@@ -173,6 +207,8 @@ class DaySum:
     annulled_minor: int = 0
     duplicates: int = 0
     duplicate_minor: int = 0
+    overstated_minor: int = 0
+    understated_minor: int = 0
 
     @property
     def records_minor(self) -> int:
@@ -183,6 +219,8 @@ class DaySum:
             + self.not_committed_minor
             + self.annulled_minor
             + self.duplicate_minor
+            + self.overstated_minor
+            - self.understated_minor
         )
 
     def take(self, what: str, state: str, count: int, sum_minor: int) -> None:
@@ -240,3 +278,18 @@ def totals_of(sums: Iterable[DaySum]) -> list[DaySum]:
             if name not in ("name", "currency"):
                 setattr(total, name, getattr(total, name) + getattr(line, name))
     return [totals[currency] for currency in sorted(totals)]
+
+
+def proof_sums(rows: Iterable[tuple[str, str, str, int, int, int, int]]) -> list[DaySum]:
+    """The report's lines by what proves the taps, of (proof, currency, what, taps, counted, overstated, understated).
+
+    Sums are those of the cards' purses: what others pay for a meal no card proves.
+    """
+    sums: dict[tuple[str, str], DaySum] = {}
+    for proof, currency, what, taps, *moved in rows:
+        line = sums.setdefault((proof, currency), DaySum(proof, currency))
+        for state, sum_minor in zip(
+            (CountState.COUNTED, CountState.OVERSTATED, CountState.UNDERSTATED), moved, strict=True
+        ):
+            line.take(what, state, taps, sum_minor)
+    return list(sums.values())

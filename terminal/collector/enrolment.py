@@ -3,6 +3,7 @@
     7.pub       the key of terminal 7: it may upload
     7.code      a one-time code that lets terminal 7 put its key there itself (readable by the owner only)
     7.revoked   the last key of terminal 7, which may not upload any more
+    7-….former  a key that terminal 7 had before, under the beginning of its SHA-256: what it signed stays to be verified
 
 A terminal that gets another key, because its hardware was replaced, stays the same terminal: its records are held
 under its number, and its new journal must continue where the old one ended.
@@ -19,13 +20,13 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from terminal.errors import CollectorError
+from terminal.decoding import SMALL_BYTES, decode_json, read_within
+from terminal.errors import CollectorError, KeyFileError
 from terminal.files import replace_file
 from terminal.sync.enrolment import EnrolmentRequest, new_code, request_proof
 from terminal.sync.identity import read_public_key, write_public_key
 
 CODE_GOOD_MS: Final = 24 * 3600 * 1000
-TRIES: Final = 5
 
 
 class EnrolmentState(StrEnum):
@@ -39,7 +40,6 @@ class EnrolmentState(StrEnum):
 class _Code(msgspec.Struct, frozen=True):
     code: str
     until_ms: int
-    tries: int = 0
 
 
 class Enrolment:
@@ -63,10 +63,33 @@ class Enrolment:
 
     def enrol(self, terminal: int, key: Ed25519PublicKey) -> Path:
         """Let `terminal` upload with `key` and with no other; return its file. May raise `KeyFileError`."""
+        self._keep_former(terminal)
         write_public_key(self._path(terminal), key)
         self._path(terminal, "revoked").unlink(missing_ok=True)
         self._path(terminal, "code").unlink(missing_ok=True)
         return self._path(terminal)
+
+    def keys_of(self, terminal: int) -> list[Ed25519PublicKey]:
+        """Every key that `terminal` ever had, the newest first: signatures are verified with them, nothing is uploaded.
+        May raise `KeyFileError`.
+        """
+        former = sorted(self.directory.glob(f"{terminal}-*.former"))
+        found = {key.public_bytes_raw(): key for key in self._held(terminal)}
+        found |= {key.public_bytes_raw(): key for key in map(read_public_key, former)}
+        return list(found.values())
+
+    def _keep_former(self, terminal: int) -> None:
+        try:
+            held = self._held(terminal)
+        except KeyFileError:
+            return  # what lies there is no key, so nothing was ever signed with it
+        for former in held:
+            write_public_key(self._path(terminal, f"{short_of(former)}.former", "-"), former)
+
+    def _held(self, terminal: int) -> list[Ed25519PublicKey]:
+        """The key with which it uploads, or did until it was revoked."""
+        paths = (self._path(terminal), self._path(terminal, "revoked"))
+        return [read_public_key(path) for path in paths if path.exists()]
 
     def revoke(self, terminal: int) -> bool:
         """Let `terminal` upload no more, and no code enrol it; whether it could."""
@@ -102,11 +125,12 @@ class Enrolment:
     def redeem(self, request: EnrolmentRequest, now_ms: int) -> str | None:
         """Enrol the key of a request that proves the code; return the code, None when it is not to be believed.
 
-        A code is spent by success, by time, and by `TRIES` wrong proofs.
+        A code is spent by success and by time, never by wrong proofs: anybody can send those, and 80 random bits are
+        not guessed (docs/adr/0041-strangers.md).
         """
         path = self._path(request.terminal, "code")
         try:
-            code = msgspec.json.decode(path.read_bytes(), type=_Code)
+            code = decode_json(read_within(path, SMALL_BYTES), _Code)
         except (OSError, msgspec.DecodeError):
             return None
         key = bytes.fromhex(request.public_key)
@@ -115,11 +139,6 @@ class Enrolment:
             path.unlink(missing_ok=True)
             return None
         if not hmac.compare_digest(proof, request.proof):
-            tries = code.tries + 1
-            if tries < TRIES:
-                self._keep(request.terminal, msgspec.structs.replace(code, tries=tries))
-            else:
-                path.unlink(missing_ok=True)
             return None
         self.enrol(request.terminal, Ed25519PublicKey.from_public_bytes(key))
         return code.code
@@ -135,8 +154,8 @@ class Enrolment:
                 "Check the folder and its rights.",
             ) from error
 
-    def _path(self, terminal: int, kind: str = "pub") -> Path:
-        return self.directory / f"{terminal}.{kind}"
+    def _path(self, terminal: int, kind: str = "pub", joint: str = ".") -> Path:
+        return self.directory / f"{terminal}{joint}{kind}"
 
 
 def short_of(key: Ed25519PublicKey) -> str:

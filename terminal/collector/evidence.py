@@ -1,4 +1,4 @@
-"""What is known of how an intent ended: facts that only add up, and what the card itself proves.
+"""What is known of how an intent ended: facts that only add up (what a card proves: `terminal.collector.proof`).
 
 Both ways of making books use it: all records at once (`terminal.collector.reconcile`) and step by step
 (`terminal.collector.books`). Neither uses the fold of a terminal (`terminal.journal.taps`): that one believes the
@@ -8,23 +8,14 @@ what a card showed counts for more than what its terminal denies.
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Final, TypeAlias
 
-from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
-from terminal.collector.registry import CardRegistry
-from terminal.journal.records import Committed, Intent, NotCommitted, SettledBy
+from terminal.journal.records import Committed, NotCommitted, SettledBy
 from terminal.journal.taps import End, TapId
 
-
-class Proof(Enum):
-    """What the card's transaction MAC says of a committed intent."""
-
-    UNCHECKED = "unchecked"
-    VERIFIED = "verified"
-    FAILED = "failed"
-
+OFFICE: Final = 0
+"""The terminal number of issuing and reload points in a card's events: their journals do not come here."""
 
 Evidence: TypeAlias = int
 """Facts about one intent, added up. Plain numbers: several are handled for every tap of a fleet."""
@@ -40,9 +31,11 @@ SEEN_AGAIN: Final = 16
 """Its terminal, later, still found the event it had found."""
 WENT_ON: Final = 32
 """Another tap that started from the same event was committed."""
+DOUBTED: Final = 64
+"""Its terminal states it as committed, and what it states is not the card's word: others are not settled by that."""
 
 STATED: Final = STATED_COMMITTED | STATED_NOT_COMMITTED
-_ALL: Final = range(64)
+_ALL: Final = range(128)
 
 
 def _end(known: Evidence) -> End:
@@ -63,11 +56,18 @@ def _settled(known: Evidence) -> bool:
     return _end(known) is not End.UNRESOLVED
 
 
+def _happened(known: Evidence) -> bool:
+    return _end(known) is End.COMMITTED and (not known & DOUBTED or bool(known & SEEN))
+
+
 END: Final = tuple(map(_end, _ALL))
 """How the intent ended, by evidence; what a card showed counts for more than what a terminal denies."""
 
 SETTLED: Final = tuple(map(_settled, _ALL))
 """Whether the end is known but its terminal did not learn it from the tap itself, by evidence."""
+
+HAPPENED: Final = tuple(map(_happened, _ALL))
+"""Whether the card is believed to have gone on from the event the intent had found, by evidence."""
 
 
 def contradicts(known: Evidence) -> bool:
@@ -81,25 +81,23 @@ def stated_by(record: Committed | NotCommitted) -> Evidence:
     return stated | RECOVERED if record.how is SettledBy.RECOVERED else stated
 
 
-def check_proof(intent: Intent, committed: Committed, registry: CardRegistry) -> Proof:
-    """What the card's transaction MAC says of the tap, as far as the registry knows the card."""
-    card = registry.card(intent.card_ref)
-    if committed.tmc is None or card is None or not intent.proof:
-        return Proof.UNCHECKED
-    commands = (DataCommand(*command) for command in intent.proof)
-    genuine = transaction_mac_value(card.key, card.uid, committed.tmc, tmi(commands)) == committed.tmv
-    return Proof.VERIFIED if genuine else Proof.FAILED
-
-
-def proof_failed(tap_id: TapId, committed: Committed) -> Alarm:
-    return Alarm(
-        AlarmKind.TMV_MISMATCH, *tap_id, detail_of(AlarmCause.PROOF_FAILED, counter=committed.tmc or 0)
-    )
-
-
 def counter_twice(tap_id: TapId, other: TapId, tmc: int) -> Alarm:
     detail = detail_of(AlarmCause.COUNTER_TWICE, counter=tmc, row=other[1], terminal=other[0])
     return Alarm(AlarmKind.TMC_TWICE, *tap_id, detail)
+
+
+def counter_skipped(tap_id: TapId, tmc: int, start: TapId, before: int) -> Alarm:
+    """`start` is the event that the tap under counter `tmc` found, made under counter `before`."""
+    detail = detail_of(
+        AlarmCause.COUNTER_SKIPPED, counter=tmc, before=before, row=start[1], terminal=start[0]
+    )
+    return Alarm(AlarmKind.COUNTER_GAP, *tap_id, detail)
+
+
+def dropped(event: TapId, finder: TapId) -> Alarm:
+    """Row `event` is no tap of the card on which row `finder`, proven, found its event."""
+    detail = detail_of(AlarmCause.NOT_IN_JOURNAL, row=finder[1], terminal=finder[0])
+    return Alarm(AlarmKind.DROPPED_TAP, *event, detail)
 
 
 def contradiction(tap_id: TapId) -> Alarm:

@@ -11,8 +11,10 @@ from typing import Final
 
 from starlette.responses import Response
 
+from cardcli.characters import visible
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.store import SeenAlarm
+from terminal.collector.strangers import StrangerCount
 from terminal.collector.views import CollectorStatus, OperatorViews, TerminalView
 from terminal.collector.watch import as_time
 from terminal.fault_texts import fault_text
@@ -20,6 +22,7 @@ from terminal.money import amount_text
 
 MOST_TERMINALS: Final = 500
 MOST_ALARMS: Final = 100
+MOST_STRANGERS: Final = 20
 REFRESH_S: Final = 30
 LAG_S: Final = 3_600
 """A follower that is so far behind does not run, or cannot keep up."""
@@ -55,6 +58,7 @@ def render(views: OperatorViews, now_ms: int) -> str:
     alarms = views.store.alarms(MOST_ALARMS, only_open=True)[::-1]
     day = views.books.day(status.newest_day, By.TERMINAL) if status.newest_day else []
     funders = views.books.day(status.newest_day, By.FUNDER) if status.newest_day else []
+    proofs = views.books.day(status.newest_day, By.PROOF) if status.newest_day else []
     return "".join(
         (
             "<!doctype html><html lang=en><head><meta charset=utf-8>",
@@ -64,9 +68,11 @@ def render(views: OperatorViews, now_ms: int) -> str:
             f"<h1>Collector <small>{as_time(now_ms)}</small></h1>",
             _tiles(status, max((t.oldest_unsent_s or 0 for t in terminals), default=0)),
             _alarms(alarms, status.open_alarms),
+            _strangers(views.strangers()),
             _terminals(terminals),
             _day(status.newest_day, "terminal", day),
             _day(status.newest_day, "funder", funders),
+            _day(status.newest_day, "proof", proofs),
             "</main><footer>Acknowledge alarms with the command ",
             "<code>terminal collector ack</code>.</footer></body></html>",
         )
@@ -88,10 +94,13 @@ def _tiles(status: CollectorStatus, oldest_unsent_s: int) -> str:
         ("records", str(status.records), False),
         ("not booked yet", str(status.behind), False),
         ("recomputed", str(status.recomputed), False),
-        ("differing", str(status.differing), status.differing > 0),
-        ("unproven", str(status.unproven), False),
+        ("decided otherwise", str(status.decided_otherwise), status.decided_otherwise > 0),
+        ("not decidable again", str(status.undecided), False),
         ("not recomputed yet", str(status.not_recomputed), False),
         ("of them the oldest", age(status.not_recomputed_s), status.not_recomputed_s > LAG_S),
+        ("taps proven", str(status.proven), False),
+        ("taps unproven", str(status.unproven), False),
+        ("taps differing", str(status.differing), status.differing > 0),
     )
     items = (
         f"<li><b{' class=bad' if bad else ''}>{escape(value)}</b>{escape(name)}</li>"
@@ -120,6 +129,19 @@ def _alarms(alarms: list[SeenAlarm], count: int) -> str:
     return f"<h2>Alarms</h2>{more}{_table(heads, rows, {0, 2, 3, 5})}"
 
 
+def _strangers(counts: list[StrangerCount]) -> str:
+    if not counts:
+        return ""
+    rows = (
+        (c.kind, c.address, str(c.terminal or ""), c.says(), str(c.times), as_time(c.last_at_ms))
+        for c in counts[:MOST_STRANGERS]
+    )
+    attempts, addresses = sum(c.times for c in counts), len({c.address for c in counts})
+    heads = ("what", "address", "in the name of", "detail", "times", "last")
+    said = f"<p>{attempts} attempts without a good signature, from {addresses} addresses or more.</p>"
+    return f"<h2>Strangers</h2>{said}{_table(heads, rows, {2, 4})}"
+
+
 def _terminals(terminals: list[TerminalView]) -> str:
     # The terminals that need attention come first.
     worst = sorted(terminals, key=lambda t: (-t.open_alarms, -(t.oldest_unsent_s or 0), -(t.silent_s or 0)))
@@ -132,13 +154,19 @@ def _terminals(terminals: list[TerminalView]) -> str:
             str(t.unsent),
             "" if t.oldest_unsent_s is None else f"up to {age(t.oldest_unsent_s)}",
             fault_text(t.reader, {}) if t.reader else "works",
+            str(t.proven),
+            str(t.unproven),
+            str(t.differing),
             str(t.open_alarms),
         )
         for t in worst[:MOST_TERMINALS]
     )
-    heads = ("no", "key", "last batch", "records", "unsent", "oldest unsent", "reader", "alarms")
+    heads = (
+        *("no", "key", "last batch", "records", "unsent", "oldest unsent", "reader"),
+        *("proven", "unproven", "differing", "alarms"),
+    )
     more = f"<p>{MOST_TERMINALS} of {len(terminals)}.</p>" if len(terminals) > MOST_TERMINALS else ""
-    return f"<h2>Terminals</h2>{more}{_table(heads, rows, {0, 3, 4, 7})}"
+    return f"<h2>Terminals</h2>{more}{_table(heads, rows, {0, 3, 4, 7, 8, 9, 10})}"
 
 
 def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
@@ -146,7 +174,7 @@ def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
         return ""
     rows = (
         (
-            line.name or "—",
+            line.name.replace("_", " ") or "—",
             str(line.rides),
             str(line.meals),
             str(line.cash_sales),
@@ -156,17 +184,22 @@ def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
             amount_text(line.open_minor, line.currency),
             amount_text(line.annulled_minor, line.currency),
             amount_text(line.duplicate_minor, line.currency),
+            amount_text(line.overstated_minor, line.currency),
+            amount_text(line.understated_minor, line.currency),
         )
         for line in (*sums[:MOST_TERMINALS], *totals_of(sums))
     )
-    heads = (by, "rides", "meals", "cash", "buffet", "currency", "counted", "open", "annulled", "duplicate")
-    return f"<h2>Service day {escape(day)} by {by}</h2>{_table(heads, rows, {1, 2, 3, 4, 6, 7, 8, 9})}"
+    heads = (
+        *(by, "rides", "meals", "cash", "buffet", "currency", "counted", "open", "annulled", "duplicate"),
+        *("overstated", "understated"),
+    )
+    return f"<h2>Service day {escape(day)} by {by}</h2>{_table(heads, rows, {1, 2, 3, 4, *range(6, 12)})}"
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set[int]) -> str:
     def line(cells: tuple[str, ...], tag: str) -> str:
         marked = ((" class=n" if place in numbers else "", cell) for place, cell in enumerate(cells))
-        return f"<tr>{''.join(f'<{tag}{mark}>{escape(cell)}</{tag}>' for mark, cell in marked)}</tr>"
+        return f"<tr>{''.join(f'<{tag}{mark}>{escape(visible(cell))}</{tag}>' for mark, cell in marked)}</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return f"<div class=scroll><table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table></div>"

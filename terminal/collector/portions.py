@@ -146,8 +146,17 @@ _CONCERNED: Final = (
 )
 _INTO_HISTORY: Final = (
     "INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING"
-    " (SELECT count(*) FROM history WHERE card = ?1 AND tmc = ?2)"
+    " (SELECT count(*) FROM history WHERE card = ?1 AND tmc = ?2),"
+    " EXISTS (SELECT 1 FROM history WHERE card = ?1 AND tmc = ?2 - 1 AND terminal = ?5 AND sequence = ?6)"
 )
+
+
+class Neighbours(NamedTuple):
+    """What a card's history has around a tap: the first other one `under` the same card counter, which none may share,
+    and whether the event it found is `linked`: that of a tap under the counter before."""
+
+    under: TapId | None
+    linked: bool
 
 
 class WatchedTap(NamedTuple):
@@ -164,8 +173,8 @@ class Watched:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
-        self._early: set[TapId] = set()
-        """Rows of the stretch in hand whose event was found on a card before they came."""
+        self._early: dict[TapId, set[bytes]] = {}
+        """Rows of the stretch in hand whose event was found before they came, and on which cards."""
 
     def at(self, tap_id: TapId) -> WatchedTap | None:
         found = self._execute(_AT, tap_id).fetchone()
@@ -198,31 +207,50 @@ class Watched:
 
     def load_early(self, terminal: int, first: int, last: int) -> None:
         """Have the early ones among these rows at hand."""
-        query = "SELECT terminal, sequence FROM seen_early WHERE terminal = ? AND sequence BETWEEN ? AND ?"
-        self._early = {(row[0], row[1]) for row in self._execute(query, (terminal, first, last))}
+        query = (
+            "SELECT terminal, sequence, card FROM seen_early WHERE terminal = ? AND sequence BETWEEN ? AND ?"
+        )
+        self._early = {}
+        for row in self._execute(query, (terminal, first, last)):
+            self._early.setdefault((row[0], row[1]), set()).add(bytes(row[2]))
 
-    def seen_early(self, event: TapId) -> None:
-        self._execute("INSERT INTO seen_early VALUES (?, ?) ON CONFLICT DO NOTHING", event)
-        self._early.add(event)
+    def seen_early(self, event: TapId, card: bytes) -> None:
+        self._execute("INSERT INTO seen_early VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (*event, card))
+        self._early.setdefault(event, set()).add(card)
 
-    def was_seen_early(self, row: TapId) -> bool:
-        """Whether it was; the note is taken away."""
-        if row not in self._early:
-            return False
+    def cards_seen_early(self, row: TapId) -> set[bytes]:
+        """The cards on which its event was found; the note is taken away."""
+        cards = self._early.pop(row, None)
+        if cards is None:
+            return set()
         self._execute("DELETE FROM seen_early WHERE terminal = ? AND sequence = ?", row)
-        return True
+        return cards
 
     # Each card's committed taps
 
-    def into_history(self, tap: WatchedTap, tmc: int | None) -> TapId | None:
-        """Keep a committed tap; return the first of the others under the same card counter, which none may share."""
+    def into_history(self, tap: WatchedTap, tmc: int | None) -> Neighbours:
+        """Keep a tap that happened; return what is around it."""
         values = (tap.card, UNKNOWN_TMC if tmc is None else tmc, *tap.id, *tap.start)
-        (under_it,) = self._execute(_INTO_HISTORY, values).fetchone()
+        under_it, linked = self._execute(_INTO_HISTORY, values).fetchone()
         if tmc is None or under_it == 1:
-            return None
+            return Neighbours(None, bool(linked))
         query = "SELECT terminal, sequence FROM history WHERE card = ? AND tmc = ?"
         found = [(row[0], row[1]) for row in self._execute(query, (tap.card, tmc))]
-        return min(other for other in found if other != tap.id)
+        return Neighbours(min(other for other in found if other != tap.id), bool(linked))
+
+    def counter_of(self, card: bytes, row: TapId) -> int | None:
+        """The card counter under which a tap is in its card's history. Reads that: for rare cases."""
+        query = "SELECT tmc FROM history WHERE card = ? AND terminal = ? AND sequence = ? AND tmc >= 0"
+        found = self._execute(query, (card, *row)).fetchone()
+        return None if found is None else int(found[0])
+
+    def found_by(self, card: bytes, event: TapId) -> list[tuple[TapId, int]]:
+        """The card's taps that found an event, with their counters, where those are known. For rare cases."""
+        query = (
+            "SELECT terminal, sequence, tmc FROM history WHERE card = ? AND prev_terminal = ? AND prev_sequence = ?"
+            " AND tmc >= 0 ORDER BY terminal, sequence"
+        )
+        return [((row[0], row[1]), row[2]) for row in self._execute(query, (card, *event))]
 
     def forget_unknown_counter(self, tap: WatchedTap) -> None:
         """Before the tap comes in again with the counter that has become known."""

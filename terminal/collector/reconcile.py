@@ -15,6 +15,10 @@ the card (`prev_terminal`, `prev_sequence`), and a card's events form one line, 
 
 A refusal elsewhere that found the older event proves nothing, because it may have come before: it stays open.
 
+What a committed tap comes to is the card's word, not its terminal's (`terminal.collector.proof`). A tap whose proof
+does not fit settles no other. A proven tap also says which event it found: where that is one of a row we hold, the row
+must be a tap of the same card, and the card's counter must be the next.
+
 What is known of an intent is a set of such facts (`terminal.collector.evidence`) that only ever grows, and its end
 is a function of the set: records may arrive in any order. This module computes everything from all records at once and
 keeps nothing; the running collector does the same step by step (`terminal.collector.books`) and must agree with it.
@@ -22,29 +26,43 @@ keeps nothing; the running collector does the same step by step (`terminal.colle
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
 
 from terminal.collector.alarms import Alarm
+from terminal.collector.days import ServiceCalendar, line_of_tap
 from terminal.collector.evidence import (
+    DOUBTED,
     END,
+    HAPPENED,
     NOTHING_KNOWN,
+    OFFICE,
     SEEN,
     SEEN_AGAIN,
     WENT_ON,
     Evidence,
-    Proof,
-    check_proof,
     contradiction,
     contradicts,
+    counter_skipped,
     counter_twice,
-    proof_failed,
+    dropped,
     stated_by,
+)
+from terminal.collector.proof import (
+    Checked,
+    EvidenceLimits,
+    Proof,
+    check_proof,
+    day_findings,
+    finding_of,
+    not_stated,
 )
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import StoredRecord
-from terminal.collector.totals import Amount, Totals
+from terminal.collector.totals import Totals, total_of
 from terminal.journal.records import (
     AnyRecord,
     Committed,
@@ -67,6 +85,20 @@ class Reconciliation:
     findings: list[Alarm]
 
 
+@dataclass(frozen=True, slots=True)
+class ReconcileSettings:
+    """Where a service day ends, and what of it must be looked at."""
+
+    zone: str = "Europe/Moscow"
+    day_ends_at: int = 3
+    evidence: EvidenceLimits = field(default_factory=EvidenceLimits)
+
+    @property
+    def calendar(self) -> ServiceCalendar:
+        """The service days of these settings."""
+        return ServiceCalendar(ZoneInfo(self.zone), self.day_ends_at)
+
+
 @dataclass(slots=True)
 class _CountedTap:
     """What is kept of one intent; what it wrote is dropped as soon as its terminal has stated its end."""
@@ -74,14 +106,17 @@ class _CountedTap:
     intent: Intent | None
     card: bytes
     previous: TapId
-    charge: Amount
+    day: str
+    currency: str
+    checked: Checked
     evidence: Evidence = NOTHING_KNOWN
-    proof: Proof = Proof.UNCHECKED
 
 
-def reconcile(records: Iterable[StoredRecord], registry: CardRegistry) -> Reconciliation:
+def reconcile(
+    records: Iterable[StoredRecord], registry: CardRegistry, settings: ReconcileSettings | None = None
+) -> Reconciliation:
     """Add up `records`, ordered by terminal and sequence. Memory grows with the intents among them."""
-    ledger = _Reconciler(registry)
+    ledger = _Reconciler(registry, settings or ReconcileSettings())
     for record in records:
         ledger.take(record)
     ledger.settle()
@@ -90,21 +125,45 @@ def reconcile(records: Iterable[StoredRecord], registry: CardRegistry) -> Reconc
 
 def ends(records: Iterable[StoredRecord], registry: CardRegistry) -> dict[TapId, End]:
     """How every intent among `records`, ordered by terminal and sequence, ended, as far as all of them tell."""
-    ledger = _Reconciler(registry)
+    ledger = _Reconciler(registry, ReconcileSettings())
     for record in records:
         ledger.take(record)
     ledger.settle()
     return ledger.ends()
 
 
+class _HeldRows:
+    """Which rows are held and can be read: stretches of each terminal, for they come in order."""
+
+    def __init__(self) -> None:
+        self._stretches: dict[int, list[list[int]]] = {}
+        self._unreadable: set[TapId] = set()
+
+    def take(self, row: TapId) -> None:
+        stretches = self._stretches.setdefault(row[0], [])
+        if stretches and stretches[-1][1] == row[1] - 1:
+            stretches[-1][1] = row[1]
+        else:
+            stretches.append([row[1], row[1]])
+
+    def cannot_read(self, row: TapId) -> None:
+        self._unreadable.add(row)
+
+    def __contains__(self, row: TapId) -> bool:
+        held = any(first <= row[1] <= last for first, last in self._stretches.get(row[0], ()))
+        return held and row not in self._unreadable
+
+
 class _Reconciler:
     """One pass over the records, then what follows from all of them together."""
 
-    def __init__(self, registry: CardRegistry) -> None:
+    def __init__(self, registry: CardRegistry, settings: ReconcileSettings) -> None:
         self._registry = registry
+        self._limits, self._calendar = settings.evidence, settings.calendar
         self._totals: dict[int, Totals] = {}
         self._taps: dict[TapId, _CountedTap] = {}
-        self._seen_on_a_card: set[TapId] = set()
+        self._held = _HeldRows()
+        self._seen_on: defaultdict[TapId, set[bytes]] = defaultdict(set)
         self._last_seen_here: dict[tuple[int, bytes, TapId], int] = {}
         self._counters: dict[tuple[bytes, int], list[TapId]] = {}
         self._findings: list[Alarm] = []
@@ -112,10 +171,13 @@ class _Reconciler:
     def take(self, stored: StoredRecord) -> None:
         totals = self._totals.setdefault(stored.terminal, Totals())
         totals.records += 1
+        row = (stored.terminal, stored.sequence)
+        self._held.take(row)
         try:
-            self._take(totals, (stored.terminal, stored.sequence), read_record(stored.body))
+            self._take(totals, row, read_record(stored.body))
         except UnreadableRecord:
             totals.unreadable += 1  # of newer software: kept, counted, not understood here
+            self._held.cannot_read(row)
 
     def _take(self, totals: Totals, tap_id: TapId, record: AnyRecord) -> None:
         match record:
@@ -123,8 +185,9 @@ class _Reconciler:
                 totals.taps += 1
                 previous = (record.prev_terminal, record.prev_sequence)
                 card = self._registry.name(record.card_ref)
+                day = line_of_tap(tap_id[0], record, self._calendar).day
                 self._taps[tap_id] = _CountedTap(
-                    record, card, previous, Amount(record.charge_minor, record.currency)
+                    record, card, previous, day, record.currency, not_stated(record)
                 )
                 self._saw(tap_id, card, previous)
             case Unwritten():
@@ -140,7 +203,7 @@ class _Reconciler:
                 pass
 
     def _saw(self, tap_id: TapId, card: bytes, previous: TapId) -> None:
-        self._seen_on_a_card.add(previous)
+        self._seen_on[previous].add(card)
         self._last_seen_here[tap_id[0], card, previous] = tap_id[1]
 
     def _end(self, tap_id: TapId, tap: _CountedTap, record: Committed | NotCommitted) -> None:
@@ -148,20 +211,21 @@ class _Reconciler:
             return
         tap.evidence |= stated_by(record)
         if isinstance(record, Committed):
-            tap.proof = check_proof(tap.intent, record, self._registry)
-            if record.tmc is not None:
+            checked = tap.checked = check_proof(tap_id, tap.intent, record, self._registry)
+            if not checked.happened:
+                tap.evidence |= DOUBTED
+            elif record.tmc is not None:
                 self._counters.setdefault((tap.card, record.tmc), []).append(tap_id)
-            if tap.proof is Proof.FAILED:
-                self._findings.append(proof_failed(tap_id, record))
+            if (finding := finding_of(tap_id, record, checked)) is not None:
+                self._findings.append(finding)
         tap.intent = None
 
     def settle(self) -> None:
         """Find out what other records say of each intent."""
-        for tap_id in self._seen_on_a_card & self._taps.keys():
-            self._taps[tap_id].evidence |= SEEN
-        went_on = {
-            (tap.card, tap.previous) for tap in self._taps.values() if END[tap.evidence] is End.COMMITTED
-        }
+        for tap_id, tap in self._taps.items():
+            if any(self._registry.may_be_one(tap.card, card) for card in self._seen_on.get(tap_id, ())):
+                tap.evidence |= SEEN
+        went_on = {(tap.card, tap.previous) for tap in self._taps.values() if HAPPENED[tap.evidence]}
         for tap_id, tap in self._taps.items():
             if END[tap.evidence] is End.UNRESOLVED:
                 if self._last_seen_here[tap_id[0], tap.card, tap.previous] > tap_id[1]:
@@ -174,14 +238,36 @@ class _Reconciler:
 
     def result(self) -> Reconciliation:
         findings = self._findings
+        days: dict[tuple[int, str], dict[Proof, int]] = defaultdict(lambda: defaultdict(int))
         for tap_id, tap in self._taps.items():
-            self._totals[tap_id[0]].count_tap(tap.evidence, tap.proof, tap.charge)
+            self._totals[tap_id[0]].count_tap(tap.evidence, tap.checked, tap.currency)
+            if END[tap.evidence] is End.COMMITTED:
+                days[tap_id[0], tap.day][tap.checked.proof] += 1
             if contradicts(tap.evidence):
                 findings.append(contradiction(tap_id))
-        for (_, tmc), taps in self._counters.items():
-            first, *others = sorted(taps)
+        for (terminal, day), taps in days.items():
+            findings += day_findings(terminal, day, taps, self._limits)
+        for (_, tmc), found in self._counters.items():
+            first, *others = sorted(found)
             findings += [counter_twice(tap_id, first, tmc) for tap_id in others]
-        total = Totals()
-        for totals in self._totals.values():
-            total.add(totals)
-        return Reconciliation(total, self._totals, sorted(findings))
+        findings += self._broken_lines()
+        return Reconciliation(total_of(self._totals.values()), self._totals, sorted(findings))
+
+    def _broken_lines(self) -> list[Alarm]:
+        """Proven taps that found an event which its row does not bear out."""
+        counters = {tap_id: tmc for (_, tmc), found in self._counters.items() for tap_id in found}
+        findings: dict[tuple[str, TapId], Alarm] = {}
+        for tap_id, tmc in sorted(counters.items()):
+            tap = self._taps[tap_id]
+            start = tap.previous
+            before, writer = counters.get(start), self._taps.get(start)
+            if self._registry.card(tap.card) is None or start == tap_id:
+                continue
+            if writer is not None and writer.card == tap.card:
+                if before is not None and before + 1 != tmc:
+                    alarm = counter_skipped(tap_id, tmc, start, before)
+                    findings.setdefault((alarm.kind, tap_id), alarm)
+            elif start[0] != OFFICE and start in self._held:
+                alarm = dropped(start, tap_id)
+                findings.setdefault((alarm.kind, start), alarm)
+        return list(findings.values())

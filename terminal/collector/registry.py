@@ -4,7 +4,10 @@ With it the collector recomputes a card's transaction MAC; no terminal has these
 the laboratory: it holds raw keys and refuses to be used for anything else.
 
     {"environment": "laboratory",
-     "cards": [{"card_ref": "…hex…", "uid": "…7 bytes hex…", "transaction_mac_key": "…16 bytes hex…"}]}
+     "cards": [{"card_ref": "…hex…", "uid": "…7 bytes hex…", "transaction_mac_key": "…16 bytes hex…",
+                "proves": true}]}
+
+`proves` is false for a card without a transaction MAC (EV1); a card of which nothing is said must prove its taps.
 """
 
 from __future__ import annotations
@@ -12,15 +15,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
 from msgspec import Meta
 
 from cardproto.desfire.crypto import AesKey
+from cardproto.desfire.transaction_mac import transaction_mac_value
+from terminal.decoding import decode_json, read_within
 from terminal.errors import KeyFileError
 from terminal.files import replace_file
 
+MOST_BYTES: Final = 64 << 20
 LABORATORY: Final = "laboratory"
 
 
@@ -28,6 +34,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     card_ref: Annotated[str, Meta(pattern="^([0-9a-f]{2})+$")]
     uid: Annotated[str, Meta(pattern="^[0-9a-f]{14}$")]
     transaction_mac_key: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    proves: bool = True
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,12 +42,50 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cards: list[_Entry]
 
 
+class ProvingCard(Protocol):
+    """A card as far as it is known whether it gave a proof."""
+
+    @property
+    def proves(self) -> bool:
+        """Whether it gives a transaction MAC at all."""
+        ...
+
+    def gave(self, tmc: int, commands: bytes, tmv: bytes) -> bool:
+        """Whether `tmv` is its MAC over the input `commands`, as its transaction `tmc`."""
+        ...
+
+
+class ProvingCards(Protocol):
+    """Who says of cards what they proved: a registry, an auditor's session keys. Nothing is known without any."""
+
+    def __bool__(self) -> bool: ...
+
+    def card(self, card_ref: bytes) -> ProvingCard | None:
+        """The card of that reference; None for one that is not known."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CardSecret:
-    """One card: its real UID and its diversified transaction MAC key. Neither is ever shown."""
+    """One card: its real UID and its diversified transaction MAC key. Neither is ever shown. `proves`: whether it gives
+    a transaction MAC at all."""
 
     uid: bytes = field(repr=False)
     key: AesKey = field(repr=False)
+    proves: bool = True
+
+    def gave(self, tmc: int, commands: bytes, tmv: bytes) -> bool:
+        return transaction_mac_value(self.key, self.uid, tmc, commands) == tmv
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredCard:
+    """A card as its issuing point knows it: the reference of one purpose, the real UID, the transaction MAC key."""
+
+    card_ref: bytes
+    uid: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+    proves: bool = True
 
 
 class CardRegistry:
@@ -57,6 +102,9 @@ class CardRegistry:
     def __len__(self) -> int:
         return len(self._cards)
 
+    def __bool__(self) -> bool:
+        return bool(self._cards)
+
     def card(self, card_ref: bytes) -> CardSecret | None:
         return self._cards.get(card_ref)
 
@@ -64,11 +112,16 @@ class CardRegistry:
         """One reference for all of a card the registry knows; any other is taken for a card of its own."""
         return self._names.get(card_ref, card_ref)
 
+    def may_be_one(self, first: bytes, second: bytes) -> bool:
+        """Whether two names can be of one card: the registry knows all references of the cards it has, and of any other
+        card it cannot tell."""
+        return first == second or (first not in self._cards and second not in self._cards)
+
     @classmethod
     def load(cls, path: Path) -> CardRegistry:
         """Raises `KeyFileError` when there is no such file or it is not exactly of the form above."""
         try:
-            file = msgspec.json.decode(path.read_bytes(), type=_File)
+            file = decode_json(read_within(path, MOST_BYTES), _File, MOST_BYTES)
         except OSError as error:
             raise KeyFileError(
                 f"card registry {path}: {error.strerror}", "Check the path and its rights."
@@ -80,15 +133,15 @@ class CardRegistry:
         return cls(
             {
                 bytes.fromhex(entry.card_ref): CardSecret(
-                    bytes.fromhex(entry.uid), AesKey(bytes.fromhex(entry.transaction_mac_key))
+                    bytes.fromhex(entry.uid), AesKey(bytes.fromhex(entry.transaction_mac_key)), entry.proves
                 )
                 for entry in file.cards
             }
         )
 
 
-def write_registry(path: Path, cards: Iterable[tuple[bytes, bytes, bytes]]) -> None:
-    """Write the laboratory file for (card_ref, uid, transaction MAC key) of each card, for its owner only."""
-    entries = [_Entry(card_ref.hex(), uid.hex(), key.hex()) for card_ref, uid, key in cards]
+def write_registry(path: Path, cards: Iterable[RegisteredCard]) -> None:
+    """Write the laboratory file, for its owner only."""
+    entries = [_Entry(card.card_ref.hex(), card.uid.hex(), card.key.hex(), card.proves) for card in cards]
     content = msgspec.json.format(msgspec.json.encode(_File(LABORATORY, entries)))
     replace_file(path, content)

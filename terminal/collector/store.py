@@ -4,6 +4,7 @@
     receipt    which rows came with which signed batch, and when
     terminal   newest row held, head it last stated
     alarm      what an operator must look at (`terminal.collector.alarms`)
+    stranger   what was tried without a good signature (`terminal.collector.strangers`)
     operation  what the operator did about terminals: enrolled, replaced a key, revoked
 
 A batch is one transaction: the hashes are compared and the rows stored in it, or nothing is.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -21,10 +22,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from terminal.collector import alarms
-from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
-from terminal.collector.restoring import lost_by_restoring
+from terminal.collector import alarms, strangers
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
+from terminal.collector.restoring import declared_gap, previous_row
+from terminal.collector.strangers import StrangerCount, reduced
 from terminal.errors import CollectorDamaged, CollectorError
+from terminal.files import make_own
 from terminal.journal.chain import Head, genesis
 from terminal.journal.database import SQLITE_FAULTS, cannot_be_written, means_damage, said_of, transaction
 from terminal.sync.wire import Batch, RefusalCode, encode
@@ -36,7 +39,6 @@ RESTORE: Final = (
 
 __all__ = [
     "APPLICATION_ID",
-    "MAX_UNKNOWN",
     "SCHEMA_VERSION",
     "Alarm",
     "AlarmKind",
@@ -51,7 +53,7 @@ __all__ = [
 ]
 
 APPLICATION_ID: Final = 0x52434F4C  # "RCOL"
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 _TABLES_OF_1: Final = (
     """CREATE TABLE record (
@@ -84,6 +86,8 @@ INSERT INTO terminal VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (terminal) DO UPDATE 
     sequence = excluded.sequence, hash = excluded.hash, stated_head = excluded.stated_head,
     sent_at_ms = max(sent_at_ms, excluded.sent_at_ms), received_at_ms = excluded.received_at_ms
 """
+_DELETE_STRANGER: Final = "DELETE FROM stranger WHERE (kind, address, terminal, detail) = (?, ?, ?, ?)"
+_INSERT_STRANGER: Final = "INSERT INTO stranger VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 class StoredRecord(NamedTuple):
@@ -157,7 +161,14 @@ class BatchRefused(Exception):
 
 
 def connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
-    """Open a database of the collector; every one is opened here (the storm's disk counts on it)."""
+    """Open a database of the collector; every one is opened here (the storm's disk counts on it). One that is made is
+    its owner's alone; a link in its place is not followed. Raises `sqlite3.Error`.
+    """
+    if not uri:
+        try:
+            make_own(Path(path))
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{error.strerror}") from error
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, uri=uri)
 
 
@@ -188,9 +199,9 @@ class CollectorStore:
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
         if empty:
-            self._build((*_TABLES_OF_1, *_ADDED_BY_2, alarms.SCHEMA))
-        elif version == 1:
-            self._build((*_ADDED_BY_2, *alarms.UPGRADE))
+            self._build((*_TABLES_OF_1, *_ADDED_BY_2, alarms.SCHEMA, strangers.SCHEMA))
+        elif version < SCHEMA_VERSION:
+            self._build((*(() if version == 2 else (*_ADDED_BY_2, *alarms.UPGRADE)), strangers.SCHEMA))
 
     def _build(self, statements: tuple[str, ...]) -> None:
         with transaction(self._connection):
@@ -217,14 +228,15 @@ class CollectorStore:
 
     def _receive(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Head:
         held = self._held(batch.terminal)
+        declared = declared_gap(batch, held) if batch.first > held.sequence else None
         if batch.first > held.sequence + 1:
-            lost = lost_by_restoring(batch, held)
-            if lost is None:
+            if declared is None:
                 detail = detail_of(AlarmCause.ROWS_MISSING, first=held.sequence + 1, last=batch.first - 1)
                 alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
                 raise BatchRefused(RefusalCode.GAP, alarm, "send from there", wants=held.sequence + 1)
-            alarms.raise_alarm(self._connection, lost, at_ms)
         self._compare(batch, hashes, held)
+        if declared is not None:
+            alarms.raise_alarm(self._connection, declared, at_ms)
         new = range(max(held.sequence + 1, batch.first), batch.last + 1)
         rows = ((batch.terminal, n, batch.bodies[n - batch.first], hashes[n - batch.first]) for n in new)
         self._connection.executemany(_INSERT_RECORD, rows)
@@ -252,14 +264,15 @@ class CollectorStore:
     def _compare(self, batch: Batch, hashes: list[bytes], newest: Head) -> None:
         """Whatever the batch says about rows already held must be what is held, and none may be one that was lost."""
         stated = dict(enumerate(hashes, batch.first))
-        stated[batch.first - 1] = batch.previous_hash
+        previous = previous_row(batch)
+        stated[previous] = batch.previous_hash
         stated.setdefault(batch.head_sequence, batch.head_hash)
         held = dict([genesis(batch.terminal)])
         query = (
             "SELECT sequence, hash FROM record"
-            " WHERE terminal = ? AND (sequence BETWEEN ? AND ? OR sequence = ?)"
+            " WHERE terminal = ? AND (sequence BETWEEN ? AND ? OR sequence IN (?, ?))"
         )
-        span = (batch.terminal, batch.first - 1, batch.last, batch.head_sequence)
+        span = (batch.terminal, batch.first, batch.last, previous, batch.head_sequence)
         held.update(self._connection.execute(query, span))
         for sequence in sorted(stated.keys() & held.keys()):
             if stated[sequence] != held[sequence]:
@@ -293,6 +306,23 @@ class CollectorStore:
         """The newest `limit` alarms, oldest first."""
         with self._reported(), self._lock:
             return alarms.newest(self._connection, limit, only_open=only_open)
+
+    def keep_strangers(self, counts: Iterable[StrangerCount]) -> None:
+        """Add to what strangers tried."""
+        with self._reported(), self._lock, transaction(self._connection):
+            held = set(self._strangers())
+            kept = set(reduced((*held, *counts)))
+            keys = [count[:4] for count in held - kept]
+            self._connection.executemany(_DELETE_STRANGER, keys)
+            self._connection.executemany(_INSERT_STRANGER, kept - held)
+
+    def strangers(self) -> list[StrangerCount]:
+        """What strangers tried, the newest first."""
+        with self._reported(), self._lock:
+            return reduced(self._strangers())
+
+    def _strangers(self) -> Iterator[StrangerCount]:
+        return map(StrangerCount._make, self._connection.execute("SELECT * FROM stranger"))
 
     def open_alarms(self) -> int:
         """How many alarms are open."""

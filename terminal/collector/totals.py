@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from typing import Final, NamedTuple
+from typing import Final
 
 from terminal.codes import Admission
-from terminal.collector.evidence import END, SETTLED, Evidence, Proof
+from terminal.collector.evidence import END, SETTLED, Evidence
+from terminal.collector.proof import UNPROVEN, Checked, Proof
 from terminal.journal.records import Unwritten
 from terminal.journal.taps import End
 
 
-class Amount(NamedTuple):
-    """A sum as a row states it, in minor units of its currency."""
+@dataclass(slots=True)
+class ProofSum:
+    """Committed taps that are proven, or not, for one reason, in one currency; money in minor units.
 
-    minor: int
-    currency: str
+    `charged_minor` is what counts; what rows state beyond it (`overstated_minor`) or short of it
+    (`understated_minor`) is in no other sum.
+    """
+
+    taps: int = 0
+    charged_minor: int = 0
+    overstated_minor: int = 0
+    understated_minor: int = 0
+
+    @property
+    def numbers(self) -> tuple[int, int, int, int]:
+        """As a row of a table."""
+        return self.taps, self.charged_minor, self.overstated_minor, self.understated_minor
+
+    def take(self, checked: Checked, times: int) -> None:
+        """Count a tap; -1 takes it back."""
+        self.taps += times
+        self.charged_minor += times * checked.counted_minor
+        self.overstated_minor += times * checked.overstated_minor
+        self.understated_minor += times * checked.understated_minor
+
+    def add(self, other: ProofSum) -> None:
+        """Add up."""
+        self.taps += other.taps
+        self.charged_minor += other.charged_minor
+        self.overstated_minor += other.overstated_minor
+        self.understated_minor += other.understated_minor
 
 
 @dataclass(slots=True)
@@ -30,20 +58,28 @@ class Totals:
     """Neither let in nor refused."""
     refused: dict[str, int] = field(default_factory=dict)
     charged_minor: dict[str, int] = field(default_factory=dict)
-    """By currency: sums of two are never added up."""
+    """By currency: sums of two are never added up. Of each it is the sum of `proofs`."""
+    proofs: dict[str, dict[str, ProofSum]] = field(default_factory=dict)
+    """The committed taps by what proves them (`Proof`) and by currency."""
     not_committed: int = 0
     unresolved_open: int = 0
     unresolved_settled: int = 0
-    tmv_verified: int = 0
-    tmv_failed: int = 0
-    tmv_unchecked: int = 0
     unreadable: int = 0
 
     def charged_in(self, currency: str) -> int:
         """The sum charged in one currency."""
         return self.charged_minor.get(currency, 0)
 
-    def count_tap(self, evidence: Evidence, proof: Proof, charge: Amount, times: int = 1) -> None:
+    def proven(self, *proofs: Proof) -> int:
+        """How many committed taps are proven, or not, for these reasons."""
+        return sum(one.taps for proof in proofs for one in self.proofs.get(proof, {}).values())
+
+    @property
+    def unproven(self) -> int:
+        """How many committed taps their cards do not prove, for whatever reason."""
+        return self.proven(*UNPROVEN)
+
+    def count_tap(self, evidence: Evidence, checked: Checked, currency: str, times: int = 1) -> None:
         """Count an intent by what is known of it; `times` -1 takes back what was counted before."""
         end = END[evidence]
         self.unresolved_settled += times * SETTLED[evidence]
@@ -51,10 +87,11 @@ class Totals:
         self.not_committed += times * (end is End.NOT_COMMITTED)
         if end is End.COMMITTED:
             self.accepted += times
-            _add(self.charged_minor, charge.currency, times * charge.minor)
-            self.tmv_verified += times * (proof is Proof.VERIFIED)
-            self.tmv_failed += times * (proof is Proof.FAILED)
-            self.tmv_unchecked += times * (proof is Proof.UNCHECKED)
+            _add(self.charged_minor, currency, times * checked.counted_minor)
+            self._proof_sum(checked.proof, currency).take(checked, times)
+
+    def _proof_sum(self, proof: str, currency: str) -> ProofSum:
+        return self.proofs.setdefault(proof, {}).setdefault(currency, ProofSum())
 
     def count_unwritten(self, record: Unwritten) -> None:
         """Count a tap for which no card was to be written."""
@@ -74,9 +111,22 @@ class Totals:
             _add(self.refused, message, count)
         for currency, sum_minor in other.charged_minor.items():
             _add(self.charged_minor, currency, sum_minor)
+        for proof, sums in other.proofs.items():
+            for currency, one in sums.items():
+                self._proof_sum(proof, currency).add(one)
 
 
-COUNTS: Final = tuple(one.name for one in fields(Totals) if one.name not in ("refused", "charged_minor"))
+def total_of(totals: Iterable[Totals]) -> Totals:
+    """All of them together."""
+    total = Totals()
+    for one in totals:
+        total.add(one)
+    return total
+
+
+COUNTS: Final = tuple(
+    one.name for one in fields(Totals) if one.name not in ("refused", "charged_minor", "proofs")
+)
 """The plain counts among them."""
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from terminal.collector.books_reader import BooksReader
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.enrolment import Enrolment, EnrolmentState
+from terminal.collector.proof import Proof
 from terminal.collector.recompute.ledger import LEDGER_FILE, LedgerReader, lag_of
 from terminal.collector.store import CollectorStore, SeenAlarm
-from terminal.collector.totals import Totals
+from terminal.collector.strangers import StrangerCount
+from terminal.collector.totals import Totals, total_of
 from terminal.recompute.rows import VerdictKind
 
 SHOWN_ALARMS = 1_000
@@ -19,6 +22,7 @@ SHOWN_ALARMS = 1_000
 class TerminalView:
     """One terminal as the collector knows it. Ages are in seconds.
 
+    `proven`, `unproven` and `differing` count its committed taps by what the cards say (`terminal.collector.proof`).
     `unsent` is how many rows it said it still had; the oldest of them is at most `oldest_unsent_s` old (None when it
     had none). What it has recorded since `last_batch_at_ms` is not known here.
     """
@@ -33,6 +37,9 @@ class TerminalView:
     booked: int
     reader: str
     open_alarms: int
+    proven: int
+    unproven: int
+    differing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +53,23 @@ class CollectorStatus:
     behind: int
     unresolved: int
     open_alarms: int
+    strange_attempts: int
     newest_day: str | None
     recomputed: int
     """Decisions made again to the same bytes."""
-    differing: int
-    unproven: int
+    decided_otherwise: int
+    undecided: int
     """Decisions that could not be made again: `terminal collector verdicts` says why."""
     not_recomputed: int
     """Rows held that the follower has not come to."""
     not_recomputed_s: int
     """Since the oldest of them arrived, in seconds."""
+    proven: int
+    """Taps whose card proved them."""
+    unproven: int
+    """Taps that no card's proof stands behind."""
+    differing: int
+    """Taps of which the card's proof says something else than their row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +97,15 @@ class OperatorViews:
     """Answers an operator's questions from store, books and keys. Raises `CollectorError` only."""
 
     def __init__(
-        self, store: CollectorStore, books: BooksReader, enrolment: Enrolment, silent_ms: int
+        self,
+        store: CollectorStore,
+        books: BooksReader,
+        enrolment: Enrolment,
+        silent_ms: int,
+        write_strangers: Callable[[], None] = lambda: None,
     ) -> None:
+        """`write_strangers` has what a running collector counted of strangers written down first."""
+        self._write_strangers = write_strangers
         self.store = store
         self.books = books
         self.enrolment = enrolment
@@ -93,6 +114,7 @@ class OperatorViews:
 
     def terminals(self, now_ms: int) -> list[TerminalView]:
         """Every terminal that is enrolled or was ever heard of, by number."""
+        totals = self.books.totals()
         marks, states = self.books.marks(), {state.terminal: state for state in self.store.terminals()}
         alarms: dict[int, int] = {}
         for alarm in self.store.alarms(SHOWN_ALARMS, only_open=True):
@@ -101,6 +123,7 @@ class OperatorViews:
         views = []
         for number in sorted(enrolled | states.keys()):
             state, mark = states.get(number), marks.get(number)
+            counted = totals.get(number) or Totals()
             unsent = max(0, state.stated_head - state.sequence) if state else 0
             newest_ms = mark.at_ms if mark else 0
             views.append(
@@ -115,13 +138,16 @@ class OperatorViews:
                     booked=mark.sequence if mark else 0,
                     reader=mark.reader if mark else "",
                     open_alarms=alarms.get(number, 0),
+                    proven=counted.proven(Proof.PROVEN),
+                    unproven=counted.unproven,
+                    differing=counted.proven(Proof.DIFFERING),
                 )
             )
         return views
 
     def status(self, now_ms: int) -> CollectorStatus:
         """The whole in a few numbers."""
-        states = self.store.terminals()
+        states, total = self.store.terminals(), total_of(self.books.totals().values())
         verdicts = self.ledger.totals()
         held = {state.terminal: state.sequence for state in states}
         lag_rows, lag_s = lag_of(self.ledger, held, self.store.received_at_ms, now_ms)
@@ -131,15 +157,24 @@ class OperatorViews:
             silent=sum(now_ms - state.received_at_ms > self._silent_ms for state in states),
             records=sum(state.sequence for state in states),
             behind=self.books.behind(),
-            unresolved=sum(totals.unresolved_open for totals in self.books.totals().values()),
+            unresolved=total.unresolved_open,
             open_alarms=self.store.open_alarms(),
+            strange_attempts=sum(count.times for count in self.strangers()),
             newest_day=self.books.newest_day(now_ms),
             recomputed=verdicts.get(VerdictKind.RECOMPUTED, 0),
-            differing=verdicts.get(VerdictKind.DIFFERING, 0),
-            unproven=verdicts.get(VerdictKind.UNPROVEN, 0),
+            decided_otherwise=verdicts.get(VerdictKind.DIFFERING, 0),
+            undecided=verdicts.get(VerdictKind.UNPROVEN, 0),
             not_recomputed=lag_rows,
             not_recomputed_s=lag_s,
+            proven=total.proven(Proof.PROVEN),
+            unproven=total.unproven,
+            differing=total.proven(Proof.DIFFERING),
         )
+
+    def strangers(self) -> list[StrangerCount]:
+        """What was tried without a good signature, the newest first; a fixed number of lines at most."""
+        self._write_strangers()
+        return self.store.strangers()
 
     def day(self, day: str, by: By) -> DayView:
         """The reconciliation of one service day."""
@@ -148,7 +183,6 @@ class OperatorViews:
 
     def report(self) -> ReportView:
         """Everything since the beginning."""
-        terminals, total = self.books.totals(), Totals()
-        for totals in terminals.values():
-            total.add(totals)
+        terminals = self.books.totals()
+        total = total_of(terminals.values())
         return ReportView(total, terminals, self.store.alarms(), self.books.behind())

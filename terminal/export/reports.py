@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Final, NamedTuple, TextIO
 
+from cardcli.characters import plain_cell
 from terminal.clock import from_unix_ms
 from terminal.codes import Admission
 from terminal.export.product import payment_code, payment_name
@@ -248,27 +249,12 @@ def _local(at_ms: int, zone: tzinfo) -> datetime:
     return from_unix_ms(at_ms).astimezone(zone)
 
 
-FORMULA: Final = ("=", "+", "-", "@")
-"""How a cell begins that a spreadsheet would compute."""
-
-
 def write_table(out: TextIO, fields: Sequence[str], rows: Iterable[Mapping[str, str]]) -> int:
     """Write the header and every row; returns how many rows. No cell starts a formula."""
     writer = csv.writer(out)
     writer.writerow(fields)
     count = 0
     for row in rows:
-        writer.writerow([_plain(row[field]) for field in fields])
+        writer.writerow([plain_cell(row[field]) for field in fields])
         count += 1
     return count
-
-
-def _plain(cell: str) -> str:
-    """Staff numbers come from people; a number is a number."""
-    if cell.startswith(FORMULA) and not _is_number(cell):
-        return f"'{cell}"
-    return cell
-
-
-def _is_number(cell: str) -> bool:
-    return cell.removeprefix("-").replace(".", "", 1).isdigit()

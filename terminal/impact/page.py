@@ -8,6 +8,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cardcli.characters import visible
 from terminal.impact.gaps import Gap
 from terminal.impact.picture import STYLE, bars_of, drawn
 from terminal.impact.report import GroupRow, ImpactReport
@@ -25,6 +26,7 @@ def page(report: ImpactReport, language: str) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final, NamedTuple
 
+from cardcli.characters import visible
 from terminal.impact.report import GroupRow, ImpactReport, most_different
 from terminal.impact.tally import Dimension
 from terminal.impact.words import ImpactWords, heading
@@ -49,7 +50,7 @@ def picture(report: ImpactReport, language: str) -> str:
             parts.append(f'<g transform="translate(0 {top + 8})">{"".join(_bars(bars, words))}</g>')
             top += len(bars) * LINE + 50
     summed = f"{words.text(N_('difference'))}: {words.more(report.total.difference_minor)}"
-    name = escape(heading(report, words))
+    name = escape(visible(heading(report, words)))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="impact" role="img" aria-label="{name}" '
         f'viewBox="0 0 {WIDTH} {top}" width="{WIDTH}" height="{top}"><title>{name}</title>'
@@ -87,7 +88,7 @@ def _bars(bars: Sequence[Bar], words: ImpactWords) -> Iterator[str]:
         x = zero if bar.minor > 0 else zero - length
         sort = "more" if bar.minor > 0 else "less"
         yield f'<rect class="{sort}" x="{x:.1f}" y="{y + 4}" width="{max(length, 1):.1f}" height="{LINE - 8}"/>'
-        yield f'<text x="10" y="{y + 17}">{escape(_short(bar.label))}</text>'
+        yield f'<text x="10" y="{y + 17}">{escape(visible(_short(bar.label)))}</text>'
         yield (
             f'<text x="{WIDTH - 10}" y="{y + 17}" text-anchor="end">{escape(words.more(bar.minor))}</text>'
         )

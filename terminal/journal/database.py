@@ -17,12 +17,20 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import Final, NoReturn, TypeAlias
 
 from cardproto.resident.limits import LARGEST_TERMINAL
-from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked, JournalSealed
-from terminal.files import put_in_place
+from terminal.errors import (
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+    JournalLocked,
+    JournalSealed,
+    OtherSoftware,
+)
+from terminal.files import make_own, put_in_place
 from terminal.journal.chain import Head, link
 from terminal.journal.open_records import OpenRecords
 from terminal.journal.records import UnreadableRecord, parse_record
@@ -32,10 +40,12 @@ from terminal.journal.stored import (
     COLUMNS,
     JournalState,
     Row,
+    in_order,
     insert_state,
     newest_checkpoint,
     read_row,
     row_at,
+    row_before,
     rows_between,
 )
 
@@ -72,7 +82,10 @@ _CONTENT_CODES: Final = frozenset(
 )
 _MOST_A_SOUND_FILE_ASKS: Final = 1 << 24
 _MAGIC: Final = b"SQLite format 3\0"
+_HEADER_BYTES: Final = 100
 _WRITE_VERSION_AT: Final = 18
+_VERSION_AT: Final = 60
+_APPLICATION_AT: Final = 68
 _NEWEST_WRITE_VERSION: Final = b"\x02"  # WAL; SQLite opens a file that states a higher one for reading only
 
 _SOUND_STATE: Final = """
@@ -142,9 +155,6 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 def _create(path: Path, contents: Contents) -> None:
     """Make the file under another name first: a journal that is there is whole, an empty file is damage."""
-    if wal_of(path).exists():
-        # SQLite would fold those rows into the new file.
-        raise JournalDamaged(f"{wal_of(path)} is there but {path} is not", KEEP_ASIDE)
     with new_file(path) as (new, connection):
         _use_wal(connection)
         with transaction(connection):
@@ -159,6 +169,7 @@ def new_file(path: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
     new = path.with_name(path.name + ".new")
     for leftover in (new, wal_of(new), new.with_name(new.name + "-journal")):
         leftover.unlink(missing_ok=True)
+    make_own(new)
     connection = connect(new)
     try:
         yield new, connection
@@ -201,32 +212,41 @@ def wal_of(path: Path) -> Path:
 
 
 def schema_of(path: Path) -> int:
-    """The schema of the journal at `path`, 0 when there is none. Raises `JournalError` for what is no journal."""
-    if not path.exists():
-        return 0
+    """The schema of the journal at `path`, 0 when there is none. Raises `JournalError` for what is no journal.
+
+    Read from the header alone: SQLite would fold a log beside it, which may be damaged.
+    """
     try:
-        connection = connect(path)
-        try:
-            return _version(connection, path)
-        finally:
-            connection.close()
-    except SQLITE_FAULTS as error:
-        raise journal_error(path, error) from error
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise not_writable(path, error.strerror) from error
+    if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
+        raise JournalDamaged(f"journal {path} is damaged: file is not a database", KEEP_ASIDE)
+    if int.from_bytes(header[_APPLICATION_AT : _APPLICATION_AT + 4], "big") != APPLICATION_ID:
+        raise _no_journal(path)
+    return int.from_bytes(header[_VERSION_AT : _VERSION_AT + 4], "big")
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
     if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
-        raise JournalDamaged(f"{path} is a database but not a terminal's journal", KEEP_ASIDE)
+        raise _no_journal(path)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
 
 
+def _no_journal(path: Path) -> JournalDamaged:
+    return JournalDamaged(f"{path} is a database but not a terminal's journal", KEEP_ASIDE)
+
+
 def check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `JournalDamaged` unless the file is a journal of this schema."""
+    """Raise `JournalDamaged` unless the file is a sound journal, `OtherSoftware` for one of another schema."""
     version = _version(connection, path)
     if version != SCHEMA_VERSION:
         older = version < SCHEMA_VERSION
-        raise JournalDamaged(
+        raise OtherSoftware(
             f"{path} has journal schema {version}, this software works with {SCHEMA_VERSION}",
             "Run `terminal journal upgrade` first; starting the terminal does it, too."
             if older
@@ -349,6 +369,13 @@ def not_writable(path: Path, cause: object) -> JournalError:
     )
 
 
+def file_error(path: Path, error: OSError) -> JournalError:
+    """The error of ours for a file beside the journal."""
+    if error.errno in (ENOSPC, EDQUOT, EFBIG):
+        return JournalFull(f"no room on the disk for {path}: {error.strerror}", FREE_SPACE)
+    return not_writable(path, error.strerror)
+
+
 TAIL_ROWS: Final = 64
 
 
@@ -388,7 +415,7 @@ def _check_tail(connection: sqlite3.Connection, contents: Contents, state: Journ
     ][::-1]
     tail = [_open(contents, path, *row) for row in columns]
     head = Head(tail[-1].sequence, tail[-1].hash) if tail else state.base
-    known = max(state.acknowledged, state.noted.sequence, state.base.sequence)
+    known = state.newest_number
     if head.sequence < known:
         raise JournalDamaged(
             f"journal {path} ends at row {head.sequence}, but it once held row {known}", KEEP_ASIDE
@@ -398,7 +425,7 @@ def _check_tail(connection: sqlite3.Connection, contents: Contents, state: Journ
     else:
         previous = Row(state.base.sequence, b"", state.base.hash)
     for row in tail:
-        if row.sequence != previous.sequence + 1:
+        if not in_order(previous.sequence, row):
             raise JournalDamaged(f"row {previous.sequence + 1} of journal {path} is missing", KEEP_ASIDE)
         if link(previous.hash, row.body) != row.hash:
             raise row_changed(path, row.sequence)
@@ -440,7 +467,11 @@ def _check_known(
 def hash_of(
     connection: sqlite3.Connection, contents: Contents, state: JournalState, sequence: int
 ) -> bytes | None:
-    """The hash of a held row, or of the last one that has left; None for any other and for a changed row."""
+    """The hash of a held row, or of the last one that has left; None for any other and for a changed row.
+
+    A number that was passed over stands for the row before it.
+    """
+    sequence = row_before(state.skipped, sequence)
     if sequence == state.base.sequence:
         return state.base.hash
     try:

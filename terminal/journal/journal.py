@@ -1,28 +1,34 @@
-"""The terminal's journal: append-only, durable, chained by hash, numbered without reuse or gap.
+"""The terminal's journal: append-only, durable, chained by hash, and no number used twice.
 
 One `Journal` per file and per process owns it. Every record is one durable commit of its own. `begin` starts
 that commit and returns, so that the flush runs while the card works; `append` waits for it. When a flush
 fails the journal takes nothing more until it is opened again, because the next row would leave a hole in the
 sequence.
+
+After an end that was not in order the first row says which numbers are passed over, where any are
+(`terminal.journal.numbers`). What the collector confirmed is noted in the commit of the next row, not in one of its own.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from terminal.errors import JournalError, JournalFull, JournalLocked
+from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked
 from terminal.journal.action import stamped
 from terminal.journal.chain import Head, link
 from terminal.journal.checkpoint import Checkpoint, Notary, sign_checkpoint
 from terminal.journal.clock_ledger import ClockRows
 from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.database import (
+    KEEP_ASIDE,
+    SCHEMA_VERSION,
     SQLITE_FAULTS,
     SqliteFault,
     connect_writer,
@@ -31,12 +37,16 @@ from terminal.journal.database import (
     load_tail,
     not_writable,
     row_changed,
+    schema_of,
     state_changed,
     transaction,
+    wal_of,
 )
 from terminal.journal.lock import FileLock
+from terminal.journal.mending import mend
+from terminal.journal.numbers import NEVER_RESERVED, Known, Numbers, Standing, boot_id, read_known, standing
 from terminal.journal.open_records import LastIntent, OpenRecords
-from terminal.journal.operation_records import SetActivated
+from terminal.journal.operation_records import NumbersSkipped, SetActivated
 from terminal.journal.reader import JournalReader, Row
 from terminal.journal.records import (
     AnyRecord,
@@ -49,16 +59,29 @@ from terminal.journal.room import ADVICE, CAPACITY_ROWS, Fill, fill_of, goes_on,
 from terminal.journal.sealed import Broken, Contents, JournalKey
 from terminal.journal.stored import (
     JournalState,
+    Skipped,
+    count_skipped,
     insert_checkpoint,
     insert_row,
     newest_checkpoint,
     read_state,
     row_at,
+    row_before,
     write_state,
 )
 from terminal.journal.writer import Job, Writer
 
 PURGE_SLICE_ROWS: Final = 2_000
+MOST_CONFIRMED: Final = 32
+"""Acknowledgements that wait for the commit of a row; more are noted in one of their own."""
+
+
+class Confirmed(NamedTuple):
+    """The collector holds every row up to `through`, which was sent under `checkpoint`."""
+
+    through: int
+    at_ms: int
+    checkpoint: Checkpoint | None
 
 
 class Pending:
@@ -86,6 +109,7 @@ class Journal:
         connection: sqlite3.Connection,
         contents: Contents,
         capacity_rows: int,
+        known: Known,
     ) -> None:
         """Use `Journal.open`."""
         self.path = path
@@ -99,12 +123,22 @@ class Journal:
         self._connection = connection
         self._contents = contents
         self._lock = threading.Lock()
+        self._lock_of_confirmed = threading.Lock()
         self._open_records = OpenRecords()
         self._state = _state_in(connection, contents, path)
         """As on the disk; replaced by the writer thread alone."""
         self._assigned = self._durable = load_tail(
             connection, contents, self._state, path, self._open_records
         )
+        self._confirmed: tuple[Confirmed, ...] = ()
+        """Acknowledgements that are not on the disk yet, in order."""
+        self._skipped = self._state.skipped
+        boot = boot_id()
+        self._standing = _standing(self._state, known, self._assigned, boot)
+        """How far the journal came before; `cause` is None once that is on record, or where there is nothing to say."""
+        self._numbers = Numbers(path, contents, known, self._assigned, boot)
+        if known is NEVER_RESERVED:
+            self._numbers.begin()
         self.opened_after = self._assigned.sequence
         """The newest row of an earlier process: later ones were never sent before this one opened the journal."""
         self.last_signed = newest_checkpoint(connection, contents)
@@ -132,7 +166,13 @@ class Journal:
         lock = _lock(path)
         connection: sqlite3.Connection | None = None
         try:
-            upgrade_if_old(path, terminal, key)
+            known = read_known(path, Contents(terminal, key))
+            _require_not_gone(path, known)
+            if schema_of(path) == SCHEMA_VERSION:
+                mended = mend(path, key, known.newest)
+                known = known._replace(seen=mended.seen, mended=mended.aside is not None)
+            elif upgrade_if_old(path, terminal, key) is not None and known.absent:
+                known = NEVER_RESERVED
             connection = connect_writer(path, Contents(terminal, key))
             contents = contents_of(connection, path, key)
             if contents.terminal != terminal:
@@ -140,7 +180,7 @@ class Journal:
                     f"{path} is the journal of terminal {contents.terminal}, not {terminal}",
                     "Give each terminal number a journal file of its own.",
                 )
-            return cls(path, lock, connection, contents, capacity_rows)
+            return cls(path, lock, connection, contents, capacity_rows, known)
         except BaseException as error:
             if connection is not None:
                 connection.close()
@@ -166,44 +206,102 @@ class Journal:
         body = build_record(record)
         with self._lock:
             self._writer.check()
-            head = self._assigned
-            number = head.sequence + 1
+            number = self.next_sequence
             if sequence is not None and sequence != number:
                 raise JournalError(
                     f"row {sequence} was expected, but {number} is next", "Take the tap again."
                 )
-            if number - self.base.sequence > self.capacity_rows and not goes_on(record):
+            if self._held >= self.capacity_rows and not goes_on(record):
                 raise JournalFull(
                     f"journal {self.path} holds {self.capacity_rows} rows, its stated capacity", ADVICE
                 )
             require_number(number, record)
-            row = Row(number, body, link(head.hash, body))
-            job = self._writer.submit(lambda connection: self._insert(connection, row), vital=True)
-            self._assigned = Head(number, row.hash)
-            self._open_records.apply(number, record)
+            self._pass_over(record.at_ms)
+            job = self._put(number, record, body)
         return Pending(number, job)
 
-    def _insert(self, connection: sqlite3.Connection, row: Row) -> None:
-        insert_row(connection, self._contents, row)
+    def _pass_over(self, at_ms: int) -> None:
+        """Put on record which numbers nothing will have, before the first row of this process."""
+        stored, used, cause = self._standing
+        if cause is None:
+            return
+        span = (self._assigned.sequence + 1, used)
+        skip = NumbersSkipped(at_ms, *span, max(stored, span[0] - 1), cause)
+        self._skipped += (span,)
+        self._put(used + 1, skip, build_record(skip), self._skipped)
+        self._standing = Standing(stored, used, None)
+
+    def _put(self, number: int, record: AnyRecord, body: bytes, skipped: Skipped | None = None) -> Job:
+        row = Row(number, body, link(self._assigned.hash, body))
+        self._numbers.prepare(number)
+        job = self._writer.submit(lambda connection: self._insert(connection, row, skipped), vital=True)
+        self._assigned = Head(number, row.hash)
+        self._open_records.apply(number, record)
+        return job
+
+    def _insert(self, connection: sqlite3.Connection, row: Row, skipped: Skipped | None) -> None:
+        """The row, and with it what the collector has confirmed meanwhile: one flush."""
+        if skipped is None and not self._confirmed:
+            insert_row(connection, self._contents, row)
+        else:
+            state = self._state if skipped is None else self._state._replace(skipped=skipped)
+            with self._state_kept(connection, state):
+                insert_row(connection, self._contents, row)
         self.flushes += 1
-        self._durable = Head(row.sequence, row.hash)
+        head = Head(row.sequence, row.hash)
+        self._numbers.confirm(row.sequence)
+        self._numbers.note(head)
+        self._durable = head
+
+    @contextmanager
+    def _state_kept(
+        self, connection: sqlite3.Connection, state: JournalState, signed: Checkpoint | None = None
+    ) -> Iterator[None]:
+        """A transaction that also writes the line of state, with what was confirmed, and keeps `signed`."""
+        confirmed = self._confirmed
+        with transaction(connection):
+            yield
+            state = self._keep(connection, self._with_confirmed(connection, state, confirmed), signed)
+            write_state(connection, self._contents, state)
+        self._state = state
+        with self._lock_of_confirmed:
+            self._confirmed = self._confirmed[len(confirmed) :]
+
+    def _with_confirmed(
+        self, connection: sqlite3.Connection, state: JournalState, confirmed: tuple[Confirmed, ...]
+    ) -> JournalState:
+        if not confirmed:
+            return state
+        through, at_ms = max(one.through for one in confirmed), max(one.at_ms for one in confirmed)
+        connection.execute("INSERT OR REPLACE INTO acknowledgement VALUES (?, ?)", (through, at_ms))
+        for one in confirmed:
+            state = self._keep(connection, state, one.checkpoint)
+        return state._replace(acknowledged=max(state.acknowledged, through))
 
     # What is known
 
     @property
     def next_sequence(self) -> int:
         """The number the next record will get."""
+        if self._standing.cause is not None:
+            return self._standing.used + 2  # the row that says so comes first
         return self._assigned.sequence + 1
+
+    @property
+    def _held(self) -> int:
+        """How many rows the journal holds."""
+        base, last = self.base.sequence, self._assigned.sequence
+        return last - base - count_skipped(self._skipped, base, last)
 
     @property
     def full(self) -> bool:
         """The stated capacity is reached: nothing may be sold until rows have left (O-06)."""
-        return self._assigned.sequence - self.base.sequence >= self.capacity_rows
+        return self._held >= self.capacity_rows
 
     @property
     def fill(self) -> Fill:
         """How full it is, by its stated capacity and by the disk."""
-        return fill_of(self.path, self._assigned.sequence - self.base.sequence, self.capacity_rows)
+        return fill_of(self.path, self._held, self.capacity_rows)
 
     @property
     def head(self) -> Head:
@@ -218,12 +316,22 @@ class Journal:
     @property
     def acknowledged_through(self) -> int:
         """Every row up to here is durably held by the collector."""
-        return self._state.acknowledged
+        confirmed = self._confirmed
+        return max(self._state.acknowledged, confirmed[-1].through if confirmed else 0)
 
     @property
     def unsent(self) -> int:
         """How many durable rows the collector has not confirmed."""
-        return self._durable.sequence - self._state.acknowledged
+        last, through = self._durable.sequence, self.acknowledged_through
+        return last - through - count_skipped(self._skipped, through, last)
+
+    def standing_for(self, sequence: int) -> int:
+        """`sequence`, or the row before the numbers that were passed over, or will be, when it is one of them."""
+        with self._lock:
+            coming: Skipped = ()
+            if self._standing.cause is not None:
+                coming = ((self._assigned.sequence + 1, self._standing.used),)
+            return row_before(self._skipped + coming, sequence)
 
     def unresolved(self, card_ref: bytes) -> tuple[int, Intent] | None:
         """The newest intent of this card whose outcome is not known, with its sequence."""
@@ -295,41 +403,42 @@ class Journal:
     def acknowledge(
         self, through: int, head_hash: bytes, at_ms: int, checkpoint: Checkpoint | None = None
     ) -> None:
-        """As `begin_acknowledge`, and wait for it."""
-        noted = self.begin_acknowledge(through, head_hash, at_ms, checkpoint)
-        if noted is not None:
-            noted.wait()
+        """As `take_acknowledgement`, and wait until it is on the disk."""
+        self.take_acknowledgement(through, head_hash, at_ms, checkpoint)
+        self.settle()
 
-    def begin_acknowledge(
+    def take_acknowledgement(
         self, through: int, head_hash: bytes, at_ms: int, checkpoint: Checkpoint | None = None
-    ) -> Job | None:
-        """Note that the collector durably holds every row up to `through`, confirmed at `at_ms`, and keep the signed
-        `checkpoint` these rows were sent under: one flush for both.
+    ) -> None:
+        """The collector durably holds every row up to `through`, confirmed at `at_ms`; the signed `checkpoint` these
+        rows were sent under is kept with it.
 
         The caller has verified the collector's signature. Raises `JournalError` when the hash at `through` is
-        not this journal's own; an acknowledgement of what is already acknowledged changes nothing, and is None. The
-        flush runs in the writer thread; `wait` for what is returned.
+        not this journal's own; an acknowledgement of what is already acknowledged changes nothing. It reaches the disk
+        with the next row, in a quiet moment, with `settle` or at the end: a crash before only has the rows sent again.
         """
         if through <= self.acknowledged_through:
-            return None
+            return
         if self.hash_at(through) != head_hash:
             raise JournalError(
                 f"the acknowledgement of row {through} does not fit the journal",
                 "Check which collector answers.",
             )
-        return self._writer.submit(
-            lambda connection: self._acknowledge(connection, through, at_ms, checkpoint), vital=False
-        )
+        self._writer.check()
+        with self._lock_of_confirmed:
+            self._confirmed += (Confirmed(through, at_ms, checkpoint),)
+        if len(self._confirmed) >= MOST_CONFIRMED:
+            self.settle()
 
-    def _acknowledge(
-        self, connection: sqlite3.Connection, through: int, at_ms: int, checkpoint: Checkpoint | None
-    ) -> None:
-        state = self._state._replace(acknowledged=max(self._state.acknowledged, through))
-        with transaction(connection):
-            connection.execute("INSERT OR REPLACE INTO acknowledgement VALUES (?, ?)", (through, at_ms))
-            state = self._keep(connection, state, checkpoint)
-            write_state(connection, self._contents, state)
-        self._state = state
+    def settle(self) -> None:
+        """Every acknowledgement taken so far is on the disk afterwards. Raises `JournalError`."""
+        if self._confirmed:
+            self._writer.submit(self._settle, vital=False).wait()
+
+    def _settle(self, connection: sqlite3.Connection) -> None:
+        if self._confirmed:
+            with self._state_kept(connection, self._state):
+                pass
 
     def _keep(
         self, connection: sqlite3.Connection, state: JournalState, checkpoint: Checkpoint | None
@@ -362,16 +471,21 @@ class Journal:
             "SELECT max(through) FROM acknowledgement WHERE at_ms <= ?", (confirmed_until_ms,)
         ).fetchone()
         known = min(through or 0, state.acknowledged, state.noted.sequence)
-        last = min(known, state.base.sequence + PURGE_SLICE_ROWS)
-        if last <= state.base.sequence:
+        rows = connection.execute(
+            "SELECT sequence FROM row WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?",
+            (state.base.sequence, known, PURGE_SLICE_ROWS),
+        ).fetchall()
+        if not rows:
             return
+        (last,) = rows[-1]
         try:
             row = row_at(connection, self._contents, last)
         except Broken:
             row = None
         if row is None:
             raise row_changed(self.path, last)
-        state = state._replace(base=Head(last, row.hash))
+        skipped = tuple(span for span in state.skipped if span[0] > last)
+        state = state._replace(base=Head(last, row.hash), skipped=skipped)
         with transaction(connection):
             connection.execute("DELETE FROM row WHERE sequence <= ?", (last,))
             connection.execute("DELETE FROM acknowledgement WHERE through <= ?", (last,))
@@ -390,12 +504,10 @@ class Journal:
 
     def _note_open(self, connection: sqlite3.Connection) -> None:
         """Note the open records, so that neither opening nor purging needs the rows up to here any more."""
-        state = self._noted()
-        if state is None or state == self._state:
-            return
-        with transaction(connection):
-            write_state(connection, self._contents, state)
-        self._state = state
+        state = self._noted() or self._state
+        if self._confirmed or state != self._state:
+            with self._state_kept(connection, state):
+                pass
 
     def _noted(self) -> JournalState | None:
         """The line of state with what is open now; None in a busy moment."""
@@ -411,26 +523,26 @@ class Journal:
 
     def _last_words(self, connection: sqlite3.Connection) -> None:
         """A clean end: what is open, and the signed checkpoint of where the journal ends; then fold the log."""
-        state, notary = self._noted() or self._state, self.notary
+        state, signed = self._noted() or self._state, None
         previous = self._sent_head()
-        with transaction(connection):
-            if notary is not None and previous is not None:
-                signed = sign_checkpoint(notary, self.terminal, previous, previous, self._durable)
-                state = self._keep(connection, state, signed)
-            if state != self._state:
-                write_state(connection, self._contents, state)
-        self._state = state
+        if self.notary is not None and previous is not None:
+            signed = sign_checkpoint(self.notary, self.terminal, previous, previous, self._durable)
+        if self._confirmed or signed is not None or state != self._state:
+            with self._state_kept(connection, state, signed):
+                pass
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._numbers.close()
 
     def _sent_head(self) -> Head | None:
         """The last acknowledged row; None in a journal that was changed under our hands."""
-        sequence = self._state.acknowledged
+        sequence = self.acknowledged_through
         found = self.hash_at(sequence)
         return None if found is None else Head(sequence, found)
 
     def close(self) -> None:
         """Finish what was begun, note what is still open, leave one file. Harmless when called twice."""
         self._writer.stop(self._last_words, JournalError("the journal is closed", "Open it again."))
+        self._numbers.abandon()  # where the last words could not be written
         self._reader.close()
         self._connection.close()
         self._file_lock.release()
@@ -438,6 +550,7 @@ class Journal:
     def abandon(self) -> None:
         """End as a crash would: nothing more is written, noted or folded. For tests of what a restart finds."""
         self._writer.abandon(JournalError("the journal was abandoned", "Open it again."))
+        self._numbers.abandon()
         try:
             self._connection.close()
         finally:
@@ -453,6 +566,24 @@ def _state_in(connection: sqlite3.Connection, contents: Contents, path: Path) ->
         return read_state(connection, contents)
     except Broken as error:
         raise state_changed(path) from error
+
+
+def _require_not_gone(path: Path, known: Known) -> None:
+    """A new journal must not begin where there was one."""
+    if path.exists():
+        return
+    if wal_of(path).exists():  # SQLite would fold those rows into the new file
+        raise JournalDamaged(f"{wal_of(path)} is there but {path} is not", KEEP_ASIDE)
+    if not known.absent:
+        raise JournalDamaged(f"{path} is gone, and what says how far it came is not", KEEP_ASIDE)
+
+
+def _standing(state: JournalState, known: Known, head: Head, boot: bytes) -> Standing:
+    """A journal just made, restored or of older software has no such files yet, and is where it says."""
+    new = known.absent and not state.checkpoints and not state.skipped and head == state.base
+    if new or known is NEVER_RESERVED:
+        return Standing(head.sequence, head.sequence, None)
+    return standing(known, head, boot)
 
 
 def _lock(path: Path) -> FileLock:

@@ -6,6 +6,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from terminal.files import open_own
+
 
 class FileLock:
     """An exclusive lock on `PATH.lock`.
@@ -20,7 +22,7 @@ class FileLock:
     @classmethod
     def acquire(cls, path: Path) -> FileLock | int:
         """Return the lock, or the number of the process that holds it (0 if unknown). May raise OSError."""
-        handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = open_own(path.with_name(path.name + ".lock"))
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
+from terminal.codes import SkipCause
 from terminal.devices import ExtensionRole
 from terminal.journal.record_base import Record
 
@@ -102,6 +103,26 @@ class RazziaChanged(Record, frozen=True, array_like=True, tag=47):
     source: str
 
 
+class NumbersSkipped(Record, frozen=True, array_like=True, tag=48):
+    """No row of this terminal has a number from `first` to `last` (T-63); this one has the next and is chained to the
+    row before `first`.
+
+    The numbers up to `stored` belonged to rows that had been reported as stored and are lost here: the collector may
+    hold them. With `stored` before `first` no lost row is known. With `SkipCause.BEGAN_ANEW` what the collector does
+    not hold before `first` is lost, too.
+    """
+
+    first: int
+    last: int
+    stored: int
+    cause: SkipCause
+
+    @property
+    def lost(self) -> int:
+        """How many rows are known to be lost here."""
+        return max(0, self.stored - self.first + 1)
+
+
 class SelfRecomputed(Record, frozen=True, array_like=True, tag=49):
     """The terminal has decided its own rows again, from `first` through `through`, refusals and what needs its lists
     and roster included: `recomputed` followed from what is recorded with them, `differing` did not, of which `rows` are
@@ -124,6 +145,7 @@ class SelfRecomputed(Record, frozen=True, array_like=True, tag=49):
 MOST_DIFFERING_NAMED: Final = 100
 """Of the rows that differ a statement names so many."""
 
+
 OperationRecord: TypeAlias = (
     Restored
     | ExtensionLoaded
@@ -133,5 +155,6 @@ OperationRecord: TypeAlias = (
     | ClockAccepted
     | SetActivated
     | RazziaChanged
+    | NumbersSkipped
     | SelfRecomputed
 )

@@ -20,7 +20,15 @@ from terminal.journal.database import (
 )
 from terminal.journal.records import parse_record
 from terminal.journal.sealed import Broken, JournalKey
-from terminal.journal.stored import COLUMNS, JournalState, Row, newest_checkpoint, read_row, read_state
+from terminal.journal.stored import (
+    COLUMNS,
+    JournalState,
+    Row,
+    newest_checkpoint,
+    read_row,
+    read_state,
+    row_before,
+)
 
 PAGE_ROWS: Final = 1000
 
@@ -121,12 +129,18 @@ class JournalReader:
             return BrokenRow(sequence)
 
     def hash_at(self, sequence: int) -> bytes | None:
-        """The hash of a row that is still held, or of the place where the held rows begin."""
+        """The hash of a row that is still held, or of the place where the held rows begin.
+
+        A number that was passed over stands for the row before it (T-63).
+        """
         found = self._select("WHERE sequence = ?", sequence)
         if found:
             return found[0].hash
-        base = self.state().base
-        return base.hash if base.sequence == sequence else None
+        state = self.state()
+        before = row_before(state.skipped, sequence)
+        if before != sequence:
+            return self.hash_at(before)
+        return state.base.hash if state.base.sequence == sequence else None
 
     def _select(self, where: str, *values: int) -> list[Row]:
         rows = []

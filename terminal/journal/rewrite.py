@@ -113,6 +113,11 @@ def downgrade(path: Path, key: JournalKey | None) -> Rewritten:
                 state = read_state(old, contents)
             except Broken as error:
                 raise state_changed(path) from error
+            if state.skipped:
+                raise JournalError(
+                    f"numbers of {path} were passed over, which software of schema 1 takes for missing rows",
+                    "Send what it holds and wait until rows before that have left, then run this again.",
+                )
             plain = Contents(state.terminal, None)
             with new_file(path) as (new, target):
                 create_schema(target, SCHEMA_1, 1)
@@ -183,7 +188,7 @@ def _carry(
             batch = []
         if row is None:
             break
-    if previous.sequence < max(state.acknowledged, state.noted.sequence):
+    if previous.sequence < state.newest_number:
         raise JournalDamaged(f"journal {path} was cut after row {previous.sequence}", KEEP_ASIDE)
     return Rewritten(count, previous)
 

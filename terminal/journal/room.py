@@ -21,6 +21,7 @@ from cardproto.resident.limits import LARGEST_SEQUENCE
 from terminal.clock import Clock, unix_ms
 from terminal.codes import JournalFault, Trouble
 from terminal.errors import JournalError, JournalFull
+from terminal.files import open_own
 from terminal.journal.canteen_records import Annulment, DayClosed, MealServed
 from terminal.journal.operation_records import AnswerRepeated
 from terminal.journal.records import (
@@ -172,7 +173,7 @@ def no_room(path: Path) -> str | None:
                     return f"{file.name} may not grow beyond {limit_bytes} bytes"
     probe = path.with_name(path.name + ".probe")
     try:
-        with probe.open("wb") as file_handle:
+        with os.fdopen(open_own(probe), "wb") as file_handle:
             file_handle.write(bytes(PROBE_BYTES))
             file_handle.flush()
             os.fsync(file_handle.fileno())

@@ -41,6 +41,8 @@ class SealedPlace(IntEnum):
     ROW = 1
     STATE = 2
     CHECKPOINT = 3
+    MARK = 4
+    RESERVATION = 5
 
 
 class JournalKey:

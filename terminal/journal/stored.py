@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
 from terminal.journal.chain import HASH_BYTES, Head, genesis
 from terminal.journal.checkpoint import Checkpoint, build_checkpoint, parse_checkpoint
-from terminal.journal.records import AnyRecord, parse_record
+from terminal.journal.operation_records import NumbersSkipped
+from terminal.journal.records import AnyRecord, UnreadableRecord, parse_record
 from terminal.journal.sealed import Broken, Contents, SealedPlace
 
 COLUMNS: Final = "sequence, CAST(body AS BLOB), hash"
@@ -36,10 +37,15 @@ class Row(NamedTuple):
         return parse_record(self.body)
 
 
+Skipped: TypeAlias = tuple[tuple[int, int], ...]
+"""The first and the last of numbers that no row has, in order; a row stands behind each last one."""
+
+
 class JournalState(NamedTuple):
     """The line of state. `base` is the last row that has left. `notes` are the bodies of the records that were open
     when row `noted` was the newest, and `newest_ms` is that of the clock's rows then
-    (`terminal.journal.clock_ledger`). `checkpoints` counts the signed checkpoints ever kept."""
+    (`terminal.journal.clock_ledger`). `checkpoints` counts the signed checkpoints ever kept; `skipped` are the numbers
+    that were passed over behind `base` (T-63)."""
 
     terminal: int
     base: Head
@@ -48,10 +54,41 @@ class JournalState(NamedTuple):
     checkpoints: int = 0
     notes: tuple[tuple[int, bytes], ...] = ()
     newest_ms: int = 0
+    skipped: Skipped = ()
+
+    @property
+    def newest_number(self) -> int:
+        """The number of the newest row this line knows of."""
+        last = self.skipped[-1][1] + 1 if self.skipped else 0
+        return max(self.acknowledged, self.noted.sequence, self.base.sequence, last)
 
     @classmethod
     def new(cls, terminal: int) -> JournalState:
         return cls(terminal, genesis(terminal), 0, genesis(terminal))
+
+
+def row_before(skipped: Skipped, sequence: int) -> int:
+    """`sequence`, or the row before the numbers passed over when it is one of them."""
+    return next((first - 1 for first, last in skipped if first <= sequence <= last), sequence)
+
+
+def count_skipped(skipped: Skipped, after: int, through: int) -> int:
+    """How many numbers of those above `after`, up to `through`, were passed over."""
+    return sum(max(0, min(last, through) - max(first, after + 1) + 1) for first, last in skipped)
+
+
+def in_order(previous: int, row: Row) -> bool:
+    """Whether `row` may stand behind row `previous`: its number is the next, or it says which were passed over."""
+    if row.sequence == previous + 1:
+        return True
+    try:
+        record = row.record
+    except UnreadableRecord:
+        return False
+    return isinstance(record, NumbersSkipped) and (record.first, record.last) == (
+        previous + 1,
+        row.sequence - 1,
+    )
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -100,7 +137,7 @@ def read_state(connection: sqlite3.Connection, contents: Contents) -> JournalSta
     (content,) = connection.execute("SELECT CAST(content AS BLOB) FROM state").fetchone()
     try:
         state = _decode(contents.open(SealedPlace.STATE, 1, content))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Broken(str(error)) from error
     if state.terminal != contents.terminal:
         raise Broken(f"it is of terminal {state.terminal}")
@@ -132,7 +169,7 @@ def read_checkpoint(contents: Contents, number: int, content: bytes) -> Checkpoi
     """Raises `Broken`."""
     try:
         return parse_checkpoint(contents.open(SealedPlace.CHECKPOINT, number, content))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Broken(str(error)) from error
 
 

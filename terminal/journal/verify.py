@@ -33,6 +33,8 @@ from terminal.journal.stored import (
     COLUMNS,
     MAX_CHECKPOINTS,
     JournalState,
+    Row,
+    in_order,
     read_checkpoint,
     read_row,
     read_state,
@@ -45,7 +47,8 @@ class Verification(Struct, frozen=True):
     """`rows` were found good, from `first` to `last` (0: none). `problem` names the first bad row, checkpoint or note.
 
     `checkpoints` are the signed checkpoints that fit the rows, `signatures` how many of their signatures were checked
-    (none without the terminal's public key), `unreadable` the good rows this software cannot read.
+    (none without the terminal's public key), `unreadable` the good rows this software cannot read, `skipped` how many
+    numbers among them were passed over (T-63).
     """
 
     rows: int
@@ -55,6 +58,7 @@ class Verification(Struct, frozen=True):
     checkpoints: int = 0
     signatures: int = 0
     unreadable: int = 0
+    skipped: int = 0
 
     @property
     def ok(self) -> bool:
@@ -107,7 +111,7 @@ class _Check:
         self._head = Head(0, b"")
         self._claims: dict[int, tuple[bytes, str]] = {}
         self._open: OpenRecords | None = OpenRecords()
-        self._checkpoints = self._signatures = self._unreadable = 0
+        self._checkpoints = self._signatures = self._unreadable = self._skipped = 0
 
     def run(self) -> Verification:
         problem: str | None = None
@@ -128,7 +132,7 @@ class _Check:
                 raise
             problem = f"the file is damaged after row {self._head.sequence}: {said_of(error)}"
         start = self._state.base.sequence
-        rows = max(0, self._head.sequence - start)
+        rows = max(0, self._head.sequence - start - self._skipped)
         return Verification(
             rows,
             start + 1 if rows else 0,
@@ -137,6 +141,7 @@ class _Check:
             0 if problem else self._checkpoints,
             0 if problem else self._signatures,
             self._unreadable,
+            self._skipped,
         )
 
     # What is stated apart from the rows
@@ -218,15 +223,11 @@ class _Check:
             self._check_notes()
         for columns in self._connection.execute(_ROWS, (self._state.base.sequence,)):
             sequence = columns[0]
-            expected = self._head.sequence + 1
-            if sequence != expected:
-                alone = sequence == expected + 1
-                missing = f"row {expected} is" if alone else f"rows {expected} to {sequence - 1} are"
-                raise _Found(f"{missing} missing")
             try:
                 row = read_row(self._contents, *columns)
             except Broken:
                 row = None
+            self._check_number(sequence, row)
             if row is None or link(self._head.hash, row.body) != row.hash:
                 raise _Found(self._what_happened_to(sequence))
             self._head = Head(row.sequence, row.hash)
@@ -234,6 +235,19 @@ class _Check:
             self._fold(row.sequence, row.body)
             if row.sequence == self._state.noted.sequence:
                 self._check_notes()
+
+    def _check_number(self, sequence: int, row: Row | None) -> None:
+        """The next number, or a row that says which ones were passed over, and the line of state says so, too."""
+        expected = self._head.sequence + 1
+        if sequence == expected:
+            return
+        span = (expected, sequence - 1)
+        if row is None or not in_order(self._head.sequence, row) or span not in self._state.skipped:
+            alone = sequence == expected + 1
+            missing = f"row {expected} is" if alone else f"rows {expected} to {sequence - 1} are"
+            raise _Found(f"{missing} missing")
+        self._skipped += sequence - expected
+        self._check_claim(Head(sequence - 1, self._head.hash))
 
     def _what_happened_to(self, sequence: int) -> str:
         """Whether what belongs into a bad row stands elsewhere."""
@@ -291,8 +305,10 @@ class _Check:
         for sequence, (_, who) in sorted(self._claims.items(), reverse=True):
             if sequence > last:
                 raise _Found(f"the journal was cut after row {last}: it once held row {sequence} ({who})")
-        if self._state.acknowledged > last:
-            raise _Found(f"the journal was cut after row {last}: it once held row {self._state.acknowledged}")
+        if self._state.newest_number > last:
+            raise _Found(
+                f"the journal was cut after row {last}: it once held row {self._state.newest_number}"
+            )
 
     def _check_acknowledgements(self) -> None:
         query = "SELECT max(through) FROM acknowledgement"

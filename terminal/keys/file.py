@@ -52,7 +52,7 @@ from cardproto.desfire.diversify import an10922_aes128
 from cardproto.resident.layout import KEY_VERSION
 from terminal.clock import Clock, SystemClock
 from terminal.errors import KeyFileError
-from terminal.files import Sealer
+from terminal.files import Sealer, readable_by_others
 from terminal.keys.limits import Ceiling, KeyLimits, UseCounter
 from terminal.keys.provider import KEYED_TOKEN_BYTES
 from terminal.keys.sealing import StorageKeys
@@ -160,6 +160,22 @@ class _Attempt(AesAuthentication):
     def auth1(self, method: Method, challenge: bytes) -> bytes:
         self._uses.authentication(self._name)
         return super().auth1(method, challenge)
+
+
+def require_private(*paths: Path) -> None:
+    """Raise `KeyFileError` for a key file that other users of the machine may read; one that is missing is not looked
+    for.
+    """
+    for path in paths:
+        try:
+            others = readable_by_others(path)
+        except OSError:  # who reads it says so
+            continue
+        if others:
+            raise KeyFileError(
+                f"other users may read {path}",
+                f"Take that away (chmod 600 {path}), and if anyone may have read it, make new keys.",
+            )
 
 
 def load_file_keys(

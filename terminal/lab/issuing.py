@@ -4,6 +4,7 @@ software cards from a CSV and the registry their collector needs."""
 from __future__ import annotations
 
 import csv
+import io
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,24 +13,27 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from rich.console import Console
 from rich.progress import track
 
+from cardcli.console import progress_console
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.errors import CardError, StatusError
+from cardproto.resident.issuance import CardBefore, FoundCard, empty, look_at
 from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, TimerState, personalise
 from sim.card.virtual import VirtualCard
 from sim.image_file import ImageFault, save_card
 from sim.issuing import content_of, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, CardProfile, ProfileFault, load_profile
-from terminal.collector.registry import write_registry
+from terminal.collector.registry import RegisteredCard, write_registry
+from terminal.decoding import DOCUMENT_BYTES, read_within
 from terminal.errors import ProfileError, ReaderError
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.keys.provider import card_token
+from terminal.lab.world import proves
 from terminal.media.port import PURPOSE
 from terminal.policy.load import load_region
 
@@ -49,12 +53,16 @@ def issue_on(
     keys: Path | None,
     today: date,
     random: Callable[[int], bytes],
+    *,
+    finish: bool = False,
+    beside_others: bool = False,
 ) -> IssueReport:
-    """Personalise the blank card behind `connection`.
+    """Personalise the empty card behind `connection`.
 
-    Raises `ProfileError` before the card is touched, `ReaderError` when the card is not blank or was pulled: one that
-    was pulled may be issued all the same, if only its last answer was lost. A half-personalised card can be formatted
-    with its master key and issued again.
+    `finish`: also one whose issue was interrupted; it is emptied and issued anew. `beside_others`: also one that
+    another system uses and left under the factory's master key. Raises `ProfileError` before the card is touched,
+    `ReaderError` when the card is none of these, and then nothing on it was changed, or when it was pulled: such a card
+    may be issued all the same, if only its last answer was lost.
     """
     number = load_region(region).header.region
     try:
@@ -62,27 +70,95 @@ def issue_on(
         channel = DesfireChannel(connection, max_exchanges=PERSONALISATION_EXCHANGES)
         uid = channel.read_uid()
         content = content_of(profile, uid, number, today)
+        card, own = DesfireCard(channel), masters.for_card(uid, number)
+        found = look_at(card, own, random)
+        _require_usable(found, finish=finish, beside_others=beside_others)
+        if found.before is CardBefore.INTERRUPTED:
+            found = empty(card, found, random)
         issued = personalise(
-            DesfireCard(channel),
-            masters.for_card(uid, number),
+            card,
+            own,
             content,
             random,
             profile.card.stop_after,
             random_uid=profile.card.random_uid,
+            master=found.master,
         )
     except ProfileFault as fault:
         raise ProfileError(fault.what, fault.advice) from fault
     except StatusError as refusal:
         raise ReaderError(
             f"the card was not issued: {refusal}",
-            "Use a blank DESFire EV1, EV2 or EV3 card; one whose issue was interrupted is not blank any more.",
+            "Use an empty DESFire EV1, EV2 or EV3 card; see with `terminal card issue` what this one is now.",
         ) from refusal
     except CardError as error:  # its last answer may be what was lost
         raise ReaderError(
             f"the card left or failed while it was issued: {error}",
-            "See with `terminal card read` whether it is issued. If not, it is not blank any more: take another.",
+            "See with `terminal card read` whether it is issued. If not, issue it with --finish.",
         ) from error
     return IssueReport(channel.exchanges, issued.timer)
+
+
+def wipe(
+    connection: CardConnection,
+    region: str,
+    keys: Path | None,
+    random: Callable[[int], bytes],
+    *,
+    issued: bool = False,
+) -> FoundCard:
+    """Empty a card of ours whose issue was interrupted; `issued`: also one that is issued, with all that is on it.
+
+    What other systems have on it stays. Raises `ReaderError` for every other card, which is left as it is.
+    """
+    number = load_region(region).header.region
+    try:
+        channel = DesfireChannel(connection, max_exchanges=PERSONALISATION_EXCHANGES)
+        card, uid = DesfireCard(channel), channel.read_uid()
+        found = look_at(card, load_lab_keys(keys or LAB_KEYS).for_card(uid, number), random)
+        if found.before is CardBefore.INTERRUPTED or (issued and found.before is CardBefore.ISSUED):
+            return empty(card, found, random)
+    except ProfileFault as fault:
+        raise ProfileError(fault.what, fault.advice) from fault
+    except CardError as error:
+        raise ReaderError(
+            f"the card was not emptied: {error}", "Leave it on the reader and try again."
+        ) from error
+    if found.before is CardBefore.ISSUED:
+        raise ReaderError(
+            "this card is issued", "Give --issued to take everything of ours off it, money included."
+        )
+    raise ReaderError(
+        f"there is nothing to empty: {_SAID[found.before]}", "Lay an interrupted card on the reader."
+    )
+
+
+_SAID: Final = {
+    CardBefore.EMPTY: "this card is empty",
+    CardBefore.EMPTIED: "this card is empty, under a master key of ours",
+    CardBefore.INTERRUPTED: "the issue of this card was interrupted: it is no resident card yet",
+    CardBefore.ISSUED: "this card is issued already",
+    CardBefore.OTHERS: "another system uses this card, under the factory's master key",
+    CardBefore.FOREIGN: "this card's master key is neither the factory's nor of this key file, or its UID is random",
+}
+
+
+def _require_usable(found: FoundCard, *, finish: bool, beside_others: bool) -> None:
+    usable = {CardBefore.EMPTY, CardBefore.EMPTIED}
+    if finish:
+        usable.add(CardBefore.INTERRUPTED)
+    if beside_others:
+        usable.add(CardBefore.OTHERS)
+    if found.before in usable:
+        return
+    advice = {
+        CardBefore.INTERRUPTED: "Issue it anew with --finish, or empty it with `terminal card wipe`.",
+        CardBefore.ISSUED: "Look at it with `terminal card read`; `terminal card wipe --issued` empties it.",
+        CardBefore.OTHERS: "Take an empty card; --beside-others puts ours beside theirs and makes the master key ours.",
+    }
+    raise ReaderError(
+        _SAID[found.before], advice.get(found.before, "Take an empty DESFire EV1, EV2 or EV3 card.")
+    )
 
 
 COLUMNS: Final = ("label", "profile")
@@ -116,18 +192,19 @@ def issue_batch(
             )
     masters, provider = load_lab_keys(keys or LAB_KEYS), load_file_keys(keys or LAB_KEYS, UNLIMITED)
     number = load_region(region).header.region
-    registry: list[tuple[bytes, bytes, bytes]] = []
+    registry: list[RegisteredCard] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for order in track(
-            orders, "issuing cards", console=Console(stderr=True), transient=True, disable=quiet
+            orders, "issuing cards", console=progress_console(), transient=True, disable=quiet
         ):
             card = issue(order.profile, masters, number, today, secrets.token_bytes)
             assert isinstance(card, VirtualCard), "read_orders lets only residents through"
             save_card(card, folder / f"{order.label}.json")
             key = masters.for_card(card.uid, number).transaction_mac
             registry += [
-                (card_token(provider, purpose, card.uid), card.uid, key) for purpose in PURPOSE.values()
+                RegisteredCard(card_token(provider, purpose, card.uid), card.uid, key, proves(card))
+                for purpose in PURPOSE.values()
             ]
         write_registry(folder / REGISTRY_FILE, registry)
     except (ImageFault, ProfileFault) as fault:
@@ -144,7 +221,7 @@ def read_orders(path: Path) -> Iterator[CardToIssue]:
     seen: set[str] = set()
     profiles: dict[str, CardProfile] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.StringIO(read_within(path, DOCUMENT_BYTES).decode("utf-8-sig"), newline="") as file:
             rows = csv.DictReader(file)
             odd = set(rows.fieldnames or ()) - {*COLUMNS, OPTIONAL}
             if odd or not set(COLUMNS) <= set(rows.fieldnames or ()):
@@ -160,7 +237,7 @@ def read_orders(path: Path) -> Iterator[CardToIssue]:
                     )
                 seen.add(order.label)
                 yield order
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError, csv.Error) as error:
         raise ProfileError(f"{path} cannot be read ({error})", "Give a CSV file in UTF-8.") from error
 
 

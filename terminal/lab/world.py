@@ -23,7 +23,7 @@ from terminal.app.compose import ANY_DAY, open_terminal
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import JournalFactory, Station
 from terminal.clock import Clock
-from terminal.collector.registry import write_registry
+from terminal.collector.registry import RegisteredCard, write_registry
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.keys.file import FileKeys, load_file_keys
@@ -83,14 +83,16 @@ class World:
             any_edition=any_edition,
         )
 
-    def registered(self, cards: Iterable[SimCard]) -> list[tuple[bytes, bytes, bytes]]:
-        """Card reference, UID and transaction MAC key of each resident's card, once for each purpose."""
-        region, found = self.policy.document.header.region, []
+    def registered(self, cards: Iterable[SimCard]) -> list[RegisteredCard]:
+        """Each resident's card, once for each purpose."""
+        region = self.policy.document.header.region
+        found: list[RegisteredCard] = []
         for card in cards:
             if pseudonym_on(card) is not None:
                 key = self.masters.for_card(card.uid, region).transaction_mac
                 found += [
-                    (card_token(self.keys, purpose, card.uid), card.uid, key) for purpose in PURPOSE.values()
+                    RegisteredCard(card_token(self.keys, purpose, card.uid), card.uid, key, proves(card))
+                    for purpose in PURPOSE.values()
                 ]
         return found
 
@@ -123,6 +125,11 @@ def laboratory_deny_list(
     denied = [(DenyKind.PERSON, bytes.fromhex(pseudonym))]
     build_deny_list(path, keys.list_key("deny"), ListIssue(1, region, issued_at), denied)
     return path
+
+
+def proves(card: SimCard) -> bool:
+    """Whether the card gives a transaction MAC: every generation but EV1 does."""
+    return not (isinstance(card, VirtualCard) and card.generation == "EV1")
 
 
 def pseudonym_on(card: SimCard) -> bytes | None:

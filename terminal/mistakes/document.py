@@ -6,6 +6,7 @@ A sound file costs one parse and its checks. Lines, entries' names and words are
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -13,7 +14,7 @@ import msgspec
 
 from terminal.errors import DocumentError, Mistake
 from terminal.mistakes.form import FileForm
-from terminal.mistakes.reading import Unreadable, content_of, sized
+from terminal.mistakes.reading import Unreadable, content_of, sized, unseen
 
 Shape = TypeVar("Shape")
 LARGE: Final = 256 << 10
@@ -51,7 +52,7 @@ def judged(form: FileForm[Shape], content: bytes, name: str, *, json: bool = Fal
     try:
         raw = form.raw(content, json=json)
         too_much = sized(raw) if len(content) > LARGE else None
-        if too_much is None and not any(True for _ in form.beforehand(raw)):
+        if too_much is None and not any(True for _ in chain(form.beforehand(raw), unseen(raw))):
             document = form.complete(msgspec.convert(raw, form.shape, dec_hook=form.dec_hook))
             if not any(True for _ in form.checks(document)):
                 return document

@@ -12,7 +12,7 @@ import msgspec
 from terminal.errors import DocumentError, Mistake
 from terminal.mistakes.form import FileForm
 from terminal.mistakes.places import Place, entries_on, line_at, meet
-from terminal.mistakes.reading import MOST_MISTAKES, Unreadable, sized, text_of
+from terminal.mistakes.reading import MOST_MISTAKES, Unreadable, sized, text_of, unseen
 from terminal.mistakes.shapes import mend
 from terminal.mistakes.toml_lines import toml_lines
 from terminal.mistakes.values import Mended, ShapeMistake, Surroundings
@@ -29,7 +29,7 @@ def mistakes_in(
     except Unreadable as unreadable:
         return unreadable.in_file(name)
     too_much = sized(raw)
-    found = [too_much] if too_much else list(form.beforehand(raw)) or _found(form, raw)
+    found = [too_much] if too_much else list(form.beforehand(raw)) or [*unseen(raw), *_found(form, raw)]
     return _placed(form, found, raw, _lines(content, found, json=json), name)
 
 

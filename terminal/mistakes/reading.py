@@ -10,12 +10,14 @@ import os
 import re
 import stat
 import tomllib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from cardcli.characters import code_point, first_unseen
 from terminal.errors import Mistake, MistakeCode
 from terminal.texts import N_
 
@@ -82,6 +84,11 @@ class FileMistake(MistakeCode):
     )
     TOO_MANY_KEYS = "too_many_keys", N_("more than {most} keys and entries"), N_("Divide the file.")
     TOO_LONG = "too_long", N_("a text of {length} characters; at most {most}"), N_("Shorten it.")
+    UNSEEN = (
+        "unseen",
+        N_("the character {character} cannot be seen"),
+        N_("Delete it: texts are shown on screens and printed on one line."),
+    )
     TOO_MANY_DIGITS = (
         "too_many_digits",
         N_("a number has too many digits"),
@@ -213,6 +220,23 @@ def json_of(content: bytes, *, private: bool = False) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _stop(FileMistake.NO_TABLE, 1)
     return value
+
+
+def unseen(raw: Any, path: str = "") -> Iterator[Mistake]:
+    """Every text and key in the tables `raw` that has a character a screen would obey or hide, or a second line."""
+    if isinstance(raw, str):
+        character = first_unseen(raw)
+        if character is not None:
+            yield Mistake(path, FileMistake.UNSEEN, {"character": code_point(character)})
+    elif isinstance(raw, dict):
+        for key, value in raw.items():
+            character = first_unseen(key)
+            if character is not None:
+                yield Mistake(path, FileMistake.UNSEEN, {"character": code_point(character)})
+            yield from unseen(value, f"{path}.{key}" if path else key)
+    elif isinstance(raw, list):
+        for index, value in enumerate(raw):
+            yield from unseen(value, f"{path}[{index}]")
 
 
 def sized(raw: Any) -> Mistake | None:

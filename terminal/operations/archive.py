@@ -19,8 +19,9 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from terminal.decoding import decode_json
 from terminal.errors import BackupError, KeyFileError
-from terminal.files import Sealer
+from terminal.files import Sealer, open_new
 
 PURPOSE: Final = "backup"
 """The provider's storage key under which archives are sealed."""
@@ -94,7 +95,7 @@ def _open(path: Path) -> tuple[io.BufferedReader, bytes, BackupHeader]:
             )
         length = int.from_bytes(source.read(4), "big")
         stated = source.read(length) if length <= MAX_HEADER_BYTES else b""
-        return source, stated, msgspec.json.decode(stated, type=BackupHeader)
+        return source, stated, decode_json(stated, BackupHeader, MAX_HEADER_BYTES)
     except msgspec.DecodeError as error:
         source.close()
         raise BackupError(f"the header of {path} is damaged", _DAMAGED) from error
@@ -111,8 +112,7 @@ def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, path: P
         raise BackupError(f"{path} holds {member.name!r}, which is no file of a terminal", _DAMAGED)
     target = folder / place
     target.parent.mkdir(parents=True, exist_ok=True)
-    with content, target.open("xb") as file:
-        target.chmod(0o600)
+    with content, open_new(target) as file:
         shutil.copyfileobj(content, file, PIECE_BYTES)
 
 

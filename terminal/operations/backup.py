@@ -28,7 +28,9 @@ from terminal.updates.store import ACTIVE_FILE, copy_rows
 
 LEFT_BEHIND: Final = ("terminal.key", "terminal.pub", STATUS_FILE, "counter.json", ACTIVE_FILE)
 """The identity, what only a running process says, and the active set's rows, which are copied as a whole."""
-LEFT_BEHIND_ENDINGS: Final = (".lock", ".new", "-wal", "-shm", "-journal", ".probe", ".damaged")
+LEFT_BEHIND_ENDINGS: Final = (
+    ".lock", ".new", "-wal", "-shm", "-journal", ".probe", ".damaged", ".numbers", ".mark",
+)  # fmt: skip
 
 
 class Source(Struct, frozen=True):

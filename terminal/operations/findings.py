@@ -37,6 +37,7 @@ class HealthCode(StrEnum):
     FILE_UNUSABLE = "file:unusable"
     FILE_NOT_WRITABLE = "file:not_writable"
     FILE_OK = "file:ok"
+    KEY_OPEN = "keys:open"
     NEVER_RAN = "terminal:never_ran"
     JOURNAL_FULL = "journal:full"
     JOURNAL_FILL = "journal:fill"
@@ -90,6 +91,7 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.FILE_UNUSABLE: N_("{path} cannot be used, see exit code {exit_code}"),
         HealthCode.FILE_NOT_WRITABLE: N_("{path} cannot be written: rights, or a read-only disk"),
         HealthCode.FILE_OK: N_("{path} can be read and written"),
+        HealthCode.KEY_OPEN: N_("other users may read {path}: chmod 600 {path}"),
         HealthCode.NEVER_RAN: N_("it has not said anything yet: it never ran in this folder"),
         HealthCode.JOURNAL_FULL: N_("full: {rows} of {capacity_rows} rows; connect the network"),
         HealthCode.JOURNAL_FILL: N_("{rows} of {capacity_rows} rows"),

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +24,7 @@ from typing import Final
 from terminal.clock import unix_ms
 from terminal.codes import SetKind
 from terminal.errors import JournalDamaged, JournalError
+from terminal.files import readable_by_others
 from terminal.journal.database import connect_reader
 from terminal.journal.operation_records import CLOCK_TOLERANCE_MS
 from terminal.journal.room import WARN_SHARE
@@ -45,13 +47,16 @@ LISTS: Final[Mapping[SetKind, HealthCode]] = MappingProxyType(
 """Whose ages decide (O-03)."""
 
 
-def examine(folder: Path, journal_file: Path, now: datetime) -> Health:
-    """Look at the terminal in `folder`; reads two small files and the journal's header."""
+def examine(folder: Path, journal_file: Path, now: datetime, secret_files: Iterable[Path] = ()) -> Health:
+    """Look at the terminal in `folder`; reads two small files and the journal's header, and of `secret_files` who may
+    read them.
+    """
     now_ms = unix_ms(now)
     status = read_status(folder)
     process = holder_of(journal_file)
     found = [_process(status, process, now_ms), _journal_file(journal_file)]
     found += _said(status, running=process is not None, now_ms=now_ms)
+    found += _secrets(secret_files)
     found.append(_disk(folder))
     return Health(tuple(found))
 
@@ -86,6 +91,14 @@ def _journal_file(path: Path) -> HealthFinding:
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
         return _bad(HealthCode.FILE_NOT_WRITABLE, path=str(path))
     return HealthFinding(HealthCode.FILE_OK, HealthLevel.OK, {"path": str(path)})
+
+
+def _secrets(paths: Iterable[Path]) -> Iterator[HealthFinding]:
+    """Key files of which others know by now; a terminal does not start with them."""
+    for path in paths:
+        with suppress(OSError):
+            if readable_by_others(path):
+                yield HealthFinding(HealthCode.KEY_OPEN, HealthLevel.LOOK, {"path": str(path)})
 
 
 def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Iterator[HealthFinding]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from cardcli.characters import visible_json, visible_line
 from terminal.clock import Clock
 
 
@@ -108,21 +109,17 @@ class Log:
     def _as_text(self, event: str, says: str, fields: dict[str, Any]) -> str:
         parts = [says] if says else []
         parts += [f"{name}={value}" for name, value in fields.items() if value not in ("", None)]
-        return _printable(f"terminal {self._terminal}: {event}: {' '.join(parts)}")
+        line = f"terminal {self._terminal}: {event}: {' '.join(parts)}"
+        return visible_line(line.replace("\n", " "))
 
     def _as_json(self, level: Level, event: str, says: str, fields: dict[str, Any]) -> str:
         at = self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = {"at": at, "level": level.name.lower(), "event": event, "terminal": self._terminal}
         if says:
             line["says"] = says
-        return msgspec.json.encode(line | fields).decode()
+        return visible_json(msgspec.json.encode(line | fields)).decode()
 
 
 def _to_stderr(line: str) -> None:
     sys.stderr.write(line)
     sys.stderr.flush()
-
-
-def _printable(text: str) -> str:
-    """One line, whatever a stranger put into an error's text."""
-    return "".join(character if character.isprintable() else " " for character in text)

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
 from terminal.clock import Clock, unix_ms
+from terminal.decoding import SMALL_BYTES, decode_json
 from terminal.errors import BackupError, CollectorError, RestoreRefused
 from terminal.files import Sealer, put_in_place, sync_path
 from terminal.journal.chain import Head
@@ -33,6 +34,7 @@ from terminal.journal.database import create_schema, new_file, transaction
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import key_path, load_key, load_or_create_key
 from terminal.journal.lock import FileLock
+from terminal.journal.numbers import RESERVE, mark_path, numbers_path
 from terminal.journal.operation_records import Restored, SetActivated
 from terminal.journal.records import build_record
 from terminal.journal.room import CAPACITY_ROWS, LAST_BEGUN
@@ -50,12 +52,6 @@ from terminal.sync.wire import (
     encode,
     parse_ack,
 )
-
-RESERVE: Final = 1_000_000
-"""Numbers passed over. The old journal took `CAPACITY_ROWS` beyond its base, and its base was acknowledged; the rest is
-for what a full journal still takes (ends of taps, entitled meals). Sequences have 28 bits: room for 267 restores.
-"""
-assert RESERVE > CAPACITY_ROWS + 300_000
 
 FRESH_MS: Final = 15 * 60_000
 """An answer of the collector that is older than this is a replayed one, or a clock is wrong: neither may decide."""
@@ -292,7 +288,7 @@ def _not_done(problem: CollectorError) -> RestoreRefused:
 
 def _refusal(body: bytes) -> str:
     try:
-        return msgspec.json.decode(body, type=Refusal).error[:100]
+        return decode_json(body, Refusal, SMALL_BYTES).error[:100]
     except msgspec.DecodeError:
         return "in words that are not those of a collector"
 
@@ -307,7 +303,8 @@ def _put_in(machine: NewHardware, old: Path, new: Path) -> None:
         if path.is_file() and str(name) not in own and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             put_in_place(path, target)
-    if key_path(new / journal).exists():
-        put_in_place(key_path(new / journal), key_path(machine.journal))
+    for beside in (key_path, numbers_path, mark_path):
+        if beside(new / journal).exists():
+            put_in_place(beside(new / journal), beside(machine.journal))
     sync_path(machine.folder)  # names of new folders in it
     put_in_place(new / journal, machine.journal)

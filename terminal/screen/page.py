@@ -26,6 +26,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from cardcli.characters import visible
 from terminal.messages import day
 from terminal.money import money
 from terminal.texts import translator
@@ -83,6 +84,7 @@ class Pages:
         environment = Environment(
             loader=loader,
             autoescape=True,
+            finalize=shown_value,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -104,6 +106,11 @@ class Pages:
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         return Response(file.content, media_type=file.media_type, headers=headers)
+
+
+def shown_value(value: object) -> object:
+    """Names come from outside: no value turns a line of the page around, or hides a part of it."""
+    return visible(value) if type(value) is str else value
 
 
 def _files(folder: Path) -> dict[str, StaticFile]:

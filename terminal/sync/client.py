@@ -7,7 +7,7 @@ this journal has, with the very hash it has there. Anything else changes nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -17,12 +17,13 @@ from msgspec import Struct
 
 from terminal.clock import Clock, unix_ms
 from terminal.codes import SyncFault
+from terminal.decoding import decode_json
 from terminal.errors import CollectorContradicts, CollectorError
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer, signed_digest
 from terminal.journal.database import row_changed
 from terminal.journal.journal import Journal
-from terminal.journal.writer import Job
+from terminal.journal.reader import Row
 from terminal.sync.exchange import WAIT, Answer, CollectorLink, LinkTooSlow
 from terminal.sync.wire import (
     MAX_BATCH_RECORDS,
@@ -80,8 +81,7 @@ class SyncClient:
         self._most_records = batch_records
         self._resend_after: int | None = None
         self._through = journal.acknowledged_through
-        """What the collector confirmed; the journal may be a flush behind."""
-        self._noted: Job | None = None
+        """The newest row of this journal that the collector confirmed."""
         self._greeted = False
         self._said_last_words = False
         self._retry_after_s: float | None = None
@@ -116,7 +116,7 @@ class SyncClient:
             batches += 1
             if progress:
                 progress(self._through, self._journal.head.sequence)
-        self._settle()
+        self._journal.settle()
         return SyncReport(
             uploaded,
             batches,
@@ -132,12 +132,6 @@ class SyncClient:
 
     def _unsent(self) -> bool:
         return self._journal.head.sequence > self._through or self._resend_after is not None
-
-    def _settle(self) -> None:
-        """Wait until the newest acknowledgement is on the disk; raises `JournalError` when one could not be noted."""
-        noted, self._noted = self._noted, None
-        if noted is not None:
-            noted.wait()
 
     def _exchange(self) -> int:
         """Upload one batch and take in its acknowledgement; return how many rows it carried."""
@@ -179,8 +173,11 @@ class SyncClient:
             raise row_changed(journal.path, after)
         head = journal.head  # taken first: a row may be readable a moment before it is known as the head
         rows = journal.rows(after, min(self._batch_records, head.sequence - after))
+        rows = rows[: _consecutive(rows)]
         bodies = tuple(row.body for row in rows)
-        previous, at_ms = Head(after, previous_hash), unix_ms(self._clock.now())
+        # Behind numbers that were passed over a batch begins with the row that says so (T-63).
+        previous = Head(rows[0].sequence - 1 if rows else after, previous_hash)
+        at_ms = unix_ms(self._clock.now())
         return self._build(previous, bodies, head, at_ms), rows[-1].hash if rows else previous_hash
 
     def _last_words(self, after: int) -> Batch | None:
@@ -219,16 +216,17 @@ class SyncClient:
 
     def _take(self, ack: Ack, batch: Batch, last_hash: bytes) -> None:
         journal = self._journal
-        if ack.through > self._through:
+        through = journal.standing_for(ack.through)
+        if through > self._through:
             at_ms = unix_ms(self._clock.now())
             signed = batch.checkpoint(last_hash) if batch.bodies else None
-            self._settle()  # its flush ran beside this exchange, and the next one's will run beside the next
-            self._noted = journal.begin_acknowledge(ack.through, ack.head_hash, at_ms, signed)
-            self._through = ack.through
+            own = ack.head_hash if through == ack.through else journal.hash_at(through) or b""
+            journal.take_acknowledgement(through, own, at_ms, signed)
+            self._through = through
         if ack.through < batch.last:
             what = f"the collector confirmed row {ack.through} of {batch.last} sent"
             raise CollectorError(what, WAIT, SyncFault.INCOMPLETE)
-        caught_up = ack.through >= self._through
+        caught_up = through >= self._through
         self._resend_after = None if caught_up else ack.through
 
     def _trusted(self, ack: Ack) -> Ack:
@@ -246,8 +244,10 @@ class SyncClient:
                 "Messages are being replayed: check the network.",
                 SyncFault.NOT_TRUSTED,
             )
-        head = journal.head
-        self._confirmed_through = max(self._confirmed_through, ack.through)
+        head, through = journal.head, journal.standing_for(ack.through)
+        self._confirmed_through = max(self._confirmed_through, through)
+        if through != ack.through:  # a row that is known to be lost here, and the collector has it
+            return ack
         if ack.through > head.sequence:
             self._confess(head)
             raise CollectorContradicts(
@@ -264,8 +264,8 @@ class SyncClient:
     def _refused(self, answer: Answer, batch: Batch) -> CollectorError:
         """The error for a refusal, after taking its hint: where to go on, or how much to send."""
         try:
-            refusal = msgspec.json.decode(answer.body, type=Refusal)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            refusal = decode_json(answer.body, Refusal)
+        except msgspec.DecodeError:
             refusal = Refusal(
                 error=f"status {answer.status}", advice="Check that the address is that of a collector."
             )
@@ -282,6 +282,11 @@ class SyncClient:
         kind = CollectorContradicts if contradicted else CollectorError
         fault = SyncFault.CONTRADICTED if contradicted else SyncFault.REFUSED
         return kind(f"the collector refused {sent}: {what}", advice, fault)
+
+
+def _consecutive(rows: Sequence[Row]) -> int:
+    """How many of `rows`, from the first, have consecutive numbers."""
+    return next((n for n, row in enumerate(rows) if row.sequence != rows[0].sequence + n), len(rows))
 
 
 def _signed_now(ack: Ack, batch: Batch, sent_before: int, took_s: float) -> bool:

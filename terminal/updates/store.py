@@ -27,7 +27,7 @@ from msgspec import Struct
 from terminal.clock import from_unix_ms, unix_ms
 from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, TerminalError
-from terminal.files import create_file, sync_path
+from terminal.files import create_file, make_own, sync_path
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of, transaction
 from terminal.journal.operation_records import SetActivated
 from terminal.updates.edition import Edition, LoadedEdition, SetRefusal
@@ -164,6 +164,7 @@ class SetStore:
         try:
             if not to_read:
                 folder.mkdir(parents=True, exist_ok=True)
+                make_own(self._path)
             self._connection = _opened(self._path, to_read=to_read)
         except OSError as error:
             raise _disk_failed(self._path, error) from error
@@ -303,6 +304,7 @@ def copy_rows(folder: Path, target: Path) -> bool:
         return False
     source = _connected(path, to_read=True)
     try:
+        make_own(target)
         with _reported(path), closing(sqlite3.connect(target)) as copy:
             source.backup(copy)
     finally:

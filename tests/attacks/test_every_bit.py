@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from sim.card.virtual import VirtualCard
+from terminal.collector.proof import Proof
 from terminal.journal.taps import End
 from tests.attacks.between import Between, Bystander, flip_at, reconciled, rights
 from tests.flows.conftest import FRONT, OpenTown
@@ -36,4 +37,4 @@ def test_every_bit_of_a_purse_tap(town_of: OpenTown, towards: str) -> None:
         )
         totals = reconciled(town, reports, fresh).total
         assert totals.charged_in("RUB") == 2400 * ends[True]
-        assert (totals.tmv_failed, totals.unresolved_open) == (0, 0)
+        assert (totals.proven(Proof.FAILED), totals.unresolved_open) == (0, 0)

@@ -42,7 +42,7 @@ from terminal.app.collector import collector_process, enrol, trust
 from terminal.app.simulated import issue_residents, laboratory_keys
 from terminal.app.station import journal_key, journal_reader, open_journal
 from terminal.cli.app import main
-from terminal.collector.registry import write_registry
+from terminal.collector.registry import RegisteredCard, write_registry
 from terminal.journal.records import Fault, parse_record
 from terminal.keys.file import load_file_keys
 from terminal.lab.world import file_on, laboratory_deny_list
@@ -151,7 +151,8 @@ def _prepare(day: Day) -> None:
             day.keys.append(secret_bytes(f"{name} key of {who}", getattr(own, name)))
         if who in PUPILS:
             pupils.append((keys.token("school", _resident(card)), NAMES[len(pupils)]))
-        registered.append((keys.token("transport", _resident(card)), card.uid, own.transaction_mac))
+        token = keys.token("transport", _resident(card))
+        registered.append(RegisteredCard(token, card.uid, own.transaction_mac))
         day.residents.append(secret_bytes(f"pseudonym on the card of {who}", _resident(card)))
     day.keys += laboratory_secrets()
     (day.folder / "roster.json").write_bytes(msgspec.json.encode(_roster(pupils)))

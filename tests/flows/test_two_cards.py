@@ -20,6 +20,7 @@ import pytest
 
 from sim.faults import tear_after
 from terminal.app.station import journal_reader
+from terminal.collector.proof import Proof
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import StoredRecord
@@ -139,7 +140,7 @@ def test_the_collector_proves_each_card_with_its_own_key(holder: Holder) -> None
     holder.taps("bus", "bus", "lost", "replacement")
     registry = CardRegistry.load(holder.folder / "cards" / "card-registry.json")
     total = reconcile(holder.stored("bus"), registry).total
-    assert (total.accepted, total.tmv_verified, total.tmv_failed, total.tmv_unchecked) == (2, 2, 0, 0)
+    assert (total.accepted, total.proven(Proof.PROVEN), total.unproven) == (2, 2, 0)
     intents = [record for _, record in holder.rows("bus") if isinstance(record, Intent)]
     assert len({registry.name(intent.card_ref) for intent in intents}) == 2
 
@@ -197,7 +198,7 @@ def test_an_unresolved_tap_of_one_card_is_not_settled_by_another(tmp_path: Path,
         ]
         registry = CardRegistry.load(town.world.write_registry(list(town.cards.values())))
         total = reconcile(stored, registry).total
-        assert (total.unresolved_open, total.unresolved_settled, total.tmv_failed) == (1, 0, 0)
+        assert (total.unresolved_open, total.unresolved_settled, total.unproven) == (1, 0, 0)
         back = town.tap(FRONT.number, first).report
         assert (back.end, journal.unresolved(torn.card_ref)) == (End.RECOVERED, None)
         rows = [row.record for row in journal.rows(0, 100)]

@@ -13,6 +13,8 @@ from cardproto.resident.records.rights import Concession, Contract, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision
+from terminal.lab.oracle.card import SERVICE_POINT, OracleAnswer, OracleCard, OracleRight, OracleTap
+from terminal.lab.oracle.tariff import Tariff
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.scenario.card import at_issuing_point
@@ -21,8 +23,6 @@ from terminal.scenario.schema import Grant as GrantThere
 from terminal.scenario.schema import IssuingPointVisit
 from terminal.trip.facts import ClockState, Freshness, Inspection, Place, PlaceQuality, PlaceSource, Trip
 from terminal.trip.facts import Spot as SpotThere
-from tests.oracle.card import SERVICE_POINT, Answer, Card, Right, Tap
-from tests.oracle.tariff import Tariff
 
 WATCHED: Final = ("n", "date", "time", "meal")
 CLOCK_FLAGS: Final = frozenset({"period_ahead", "period_lowered"})
@@ -44,7 +44,7 @@ class Product:
         return Policy.of(load_region(path))
 
     @classmethod
-    def issued(cls, policy: Policy, card: Card) -> Product:
+    def issued(cls, policy: Policy, card: OracleCard) -> Product:
         """The same fresh card."""
         foreign = 0 if card.readable else policy.document.counters.layout % 15 + 1
         event = Event(
@@ -71,7 +71,7 @@ class Product:
         )
         return cls(policy, CardSnapshot(bytes(7), rights, event))
 
-    def tap(self, tap: Tap) -> Seen:
+    def tap(self, tap: OracleTap) -> Seen:
         """Decide and, where something is planned, write."""
         self.sequence += 1
         decision = decide(self.snapshot, self.policy, _trip(tap, self.sequence), tap.at)
@@ -91,12 +91,12 @@ class Product:
         }
         return seen | self.card_seen()
 
-    def trail(self, tap: Tap) -> list[str]:
+    def trail(self, tap: OracleTap) -> list[str]:
         """What the product says of its reasons, for the reader of a difference."""
         decision = decide(self.snapshot, self.policy, _trip(tap, self.sequence), tap.at)
         return [f"{reason.code} {dict(reason.inputs)}" for reason in decision.facts]
 
-    def visit(self, at: datetime, money: int, card: Card) -> Seen:
+    def visit(self, at: datetime, money: int, card: OracleCard) -> Seen:
         """A reload or issuing point."""
         visit = IssuingPointVisit(
             at=at,
@@ -137,7 +137,7 @@ class Product:
         }
 
 
-def expected(answer: Answer) -> Seen:
+def expected(answer: OracleAnswer) -> Seen:
     """The oracle's answer in the same words."""
     card = answer.card
     return {
@@ -152,11 +152,11 @@ def expected(answer: Answer) -> Seen:
     }
 
 
-def card_expected(card: Card) -> Seen:
+def card_expected(card: OracleCard) -> Seen:
     return {"balance": card.money, "kind": card.kind, "inside": card.inside, "paid_by": card.paid_by}
 
 
-def whole_expected(tariff: Tariff, card: Card) -> Seen:
+def whole_expected(tariff: Tariff, card: OracleCard) -> Seen:
     hidden, used = _hidden(tariff) | _unused(tariff, [b is not None for b in card.bought]), dict(card.used)
     if tariff.checkin is not None:
         used[tariff.checkin["reserve"]] = card.held
@@ -202,7 +202,7 @@ def _value(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _trip(tap: Tap, sequence: int) -> Trip:
+def _trip(tap: OracleTap, sequence: int) -> Trip:
     ride = tap.ride
     terminus, coming, first, named = (
         SpotThere(zone=spot.zone, mark_m=spot.mark_m)
@@ -239,17 +239,17 @@ def _trip(tap: Tap, sequence: int) -> Trip:
     )
 
 
-def _concession(right: Right | None) -> Concession | None:
+def _concession(right: OracleRight | None) -> Concession | None:
     return None if right is None else Concession(right.code, right.number, right.first, right.last)
 
 
-def _contract(right: Right | None) -> Contract | None:
+def _contract(right: OracleRight | None) -> Contract | None:
     return None if right is None else Contract(right.code, right.first, right.last, right.number)
 
 
-def _grant(right: Right) -> GrantThere:
+def _grant(right: OracleRight) -> GrantThere:
     return GrantThere(code=right.code, valid_from=right.first, valid_to=right.last, parameter=right.number)
 
 
-def _buy(right: Right) -> BoughtThere:
+def _buy(right: OracleRight) -> BoughtThere:
     return BoughtThere(product=right.code, valid_from=right.first, valid_to=right.last, trips=right.number)

@@ -11,16 +11,14 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from terminal.lab.oracle.card import OracleCard, OracleRight, OracleTap, at_service_point
+from terminal.lab.oracle.rules import decide
+from terminal.lab.oracle.tariff import DocumentTable, OracleRide, OracleSpot, Tariff
 from terminal.policy.policy import Policy
 from tests.oracle.border import Product, card_expected, expected, whole_expected
-from tests.oracle.card import Card, Right, Tap, at_service_point
-from tests.oracle.rules import decide
-from tests.oracle.tariff import Ride, Spot, Table, Tariff
 
 REGIONS: Final = Path(__file__).parents[2] / "terminal" / "policy" / "regions"
-SUPPLIED: Final = tuple(
-    path for name in ("demo", "volgograd", "belgorod") if (path := REGIONS / f"{name}.toml").exists()
-)
+SUPPLIED: Final = tuple(sorted(REGIONS.glob("*.toml")))
 MADE_UP: Final = tuple(
     Path(__file__).with_name(f"{name}.toml") for name in ("city", "suburb", "journeys", "commuter")
 )
@@ -86,7 +84,7 @@ class Difference:
     number: int
     what: dict[str, tuple[object, object]]
     tap: object
-    before: Card
+    before: OracleCard
     trail: list[str]
 
     def __str__(self) -> str:
@@ -151,7 +149,7 @@ class World:
         tally.lives += 1
         for index, step in enumerate(self._steps(draw, card)):
             before = card
-            if isinstance(step, Tap):
+            if isinstance(step, OracleTap):
                 tally.taps += 1
                 answer = decide(self.tariff, card, step)
                 trail = product.trail(step)
@@ -175,12 +173,12 @@ class World:
 
     # ------------------------------------------------------------ what is drawn
 
-    def _new_card(self, draw: random.Random) -> Card:
+    def _new_card(self, draw: random.Random) -> OracleCard:
         broke = draw.random() < (0.12 if self.tariff.grace is not None else 0)
         day = self._first_day(draw, self.tariff.grace if broke else None)
         last = day + timedelta(days=draw.choice((3, 30, 400, *(4000,) * 5)))
         region = int(self.tariff.doc["header"]["region"])
-        return Card(
+        return OracleCard(
             region=region if draw.random() > 0.006 else region + 1,
             first=day - timedelta(days=draw.choice((0, 0, 1, 100, -2))),
             last=last,
@@ -194,7 +192,7 @@ class World:
             readable=draw.random() > 0.06,
         )
 
-    def _first_day(self, draw: random.Random, grace: Table | None) -> date:
+    def _first_day(self, draw: random.Random, grace: DocumentTable | None) -> date:
         """One of the document's days, of the grace's season where a card is to meet it; in some lives its last ones."""
         if grace is None and draw.random() < AT_THE_END:
             return self.tariff.over_at.date() - timedelta(days=draw.randrange(3, 20))
@@ -203,37 +201,41 @@ class World:
             [day for day in days if grace is None or self.tariff.in_season(grace["season"], day)]
         )
 
-    def _in_grace(self, draw: random.Random, day: date) -> Right:
+    def _in_grace(self, draw: random.Random, day: date) -> OracleRight:
         """A concession whose holder may ride on credit."""
         codes = self.tariff.grace["concessions"] if self.tariff.grace is not None else self.codes
-        return Right(draw.choice(codes), day - timedelta(days=20), day + timedelta(days=300))
+        return OracleRight(draw.choice(codes), day - timedelta(days=20), day + timedelta(days=300))
 
-    def _grants(self, draw: random.Random, day: date) -> tuple[Right | None, ...]:
+    def _grants(self, draw: random.Random, day: date) -> tuple[OracleRight | None, ...]:
         count = draw.choice((0, 0, 1, 1, 1, 2, 3))
         parameter = draw.choice((0, 1, 3, 4, 5, 9, 0x13, 0x22, 0x27))
-        grants: list[Right | None] = [
+        grants: list[OracleRight | None] = [
             replace(self._grant(draw, day), number=parameter) for _ in range(count if self.codes else 0)
         ]
         return tuple((grants + [None] * 3)[:3])
 
-    def _grant(self, draw: random.Random, day: date) -> Right:
+    def _grant(self, draw: random.Random, day: date) -> OracleRight:
         first = day + timedelta(days=draw.choice((-200, -30, -1, 0, 1, 20)))
         last = first + timedelta(days=draw.choice((0, 20, 60, 300, 700)))
-        return Right(draw.choice(self.fed if self.fed and draw.random() < 0.3 else self.codes), first, last)
+        return OracleRight(
+            draw.choice(self.fed if self.fed and draw.random() < 0.3 else self.codes), first, last
+        )
 
-    def _bought(self, draw: random.Random, day: date) -> tuple[Right | None, ...]:
+    def _bought(self, draw: random.Random, day: date) -> tuple[OracleRight | None, ...]:
         count = draw.choice((0, 0, 1, 1, 2))
-        bought: list[Right | None] = [self._contract(draw, day) for _ in range(count if self.products else 0)]
+        bought: list[OracleRight | None] = [
+            self._contract(draw, day) for _ in range(count if self.products else 0)
+        ]
         return tuple((bought + [None] * 2)[:2])
 
-    def _contract(self, draw: random.Random, day: date) -> Right:
+    def _contract(self, draw: random.Random, day: date) -> OracleRight:
         product = self.tariff.products[draw.choice(self.products)]
         first = day + timedelta(days=draw.choice((-40, -5, 0, 0, 0, 1, 5, 31)))
         last = first + timedelta(days=draw.choice((0, 6, 29, 90, 300)))
         trips = draw.choice((1, 2, 5, 10, 45, 255)) if product["kind"] == "trip_pack" else 0
-        return Right(product["id"], first, last, trips)
+        return OracleRight(product["id"], first, last, trips)
 
-    def _steps(self, draw: random.Random, card: Card) -> Iterator[Any]:
+    def _steps(self, draw: random.Random, card: OracleCard) -> Iterator[Any]:
         now, route = card.at, draw.choice(self.routes)
         fleet = self._fleet(draw)
         hurry = draw.choice((0.4, 0.7, 0.9))
@@ -284,19 +286,19 @@ class World:
             )
         return fleet
 
-    def _spot(self, draw: random.Random) -> Spot:
+    def _spot(self, draw: random.Random) -> OracleSpot:
         zone = draw.choice((0, *self.zones, *self.zones))
         mark = draw.choice((None, 0, 0, 400, 5000, 12345, 40000, 48000))
-        return Spot(zone, mark)
+        return OracleSpot(zone, mark)
 
-    def _as_known(self, draw: random.Random, ride: Ride) -> Ride:
+    def _as_known(self, draw: random.Random, ride: OracleRide) -> OracleRide:
         """Mostly as fresh as a place can be; else of some age, from a source that errs, entered by hand, or missing."""
         if draw.random() < 0.5:
             return ride
         return replace(
             ride,
-            coming=self._spot(draw) if draw.random() < 0.7 else Spot(),
-            first=self._spot(draw) if draw.random() < 0.7 else Spot(),
+            coming=self._spot(draw) if draw.random() < 0.7 else OracleSpot(),
+            first=self._spot(draw) if draw.random() < 0.7 else OracleSpot(),
             arriving=draw.random() < 0.3,
             stated_by=draw.choice(("vehicle",) * 8 + ("hand", "unknown")),
             said=draw.choice(("exact",) * 6 + ("estimated", "contradicted")),
@@ -315,19 +317,19 @@ class World:
 
     def _tap(
         self, draw: random.Random, now: datetime, vehicle: Vehicle, route: tuple[int, str], direction: int
-    ) -> Tap:
+    ) -> OracleTap:
         canteen = draw.random() < (0.45 if self._serves(now) else 0.05) and bool(self.tariff.doc.get("meals"))
         known = draw.random() < 0.9
-        start, named, terminus = self._spot(draw), Spot(), Spot()
+        start, named, terminus = self._spot(draw), OracleSpot(), OracleSpot()
         if known:
-            terminus = Spot(draw.choice((0, *self.zones)), draw.choice((40000, 60000)))
+            terminus = OracleSpot(draw.choice((0, *self.zones)), draw.choice((40000, 60000)))
         if draw.random() < 0.15:
             named = self._spot(draw)
-        ride = Ride(now + vehicle.off, route[1], route[0], direction, start, named, terminus)
-        ride = self._as_known(draw, ride) if start != Spot() else replace(ride, stated_by="unknown")
+        ride = OracleRide(now + vehicle.off, route[1], route[0], direction, start, named, terminus)
+        ride = self._as_known(draw, ride) if start != OracleSpot() else replace(ride, stated_by="unknown")
         if canteen:
             ride = replace(ride, route=0, direction=0, mode="bus")
-        return Tap(
+        return OracleTap(
             vehicle.terminal + 10 * canteen,
             ride,
             canteen,
@@ -342,7 +344,7 @@ class World:
         )
 
 
-def _kinds(before: Card, answer: Any, tap: Tap) -> Iterator[str]:
+def _kinds(before: OracleCard, answer: Any, tap: OracleTap) -> Iterator[str]:
     """Further things a life should meet, for the table."""
     if answer.written:
         yield f"event:{answer.card.kind}"

@@ -152,6 +152,31 @@ def parse_event(data: bytes) -> Event:
     )
 
 
+class StatedSums(NamedTuple):
+    """Which row of which terminal wrote a record, and the money it states, in minor units."""
+
+    terminal: int
+    sequence: int
+    balance_after_minor: int
+    amount_minor: int
+
+
+def stated_sums(data: bytes) -> StatedSums | None:
+    """These four fields of a record, for those who compare many; None for bytes that are no record of this layout.
+
+    Its kind, payer and time are not looked at: `parse_event` does that, at some five times the cost.
+    """
+    if len(data) != EVENT_BYTES or data[0] >> 4 != EVENT_VERSION:
+        return None
+    bits = int.from_bytes(data[5:17], "big")
+    return StatedSums(
+        bits >> 72 & LARGEST_TERMINAL,
+        bits >> 44 & LARGEST_SEQUENCE,
+        bits >> 23 & LARGEST_MINOR,
+        bits >> 2 & LARGEST_MINOR,
+    )
+
+
 def build_event(event: Event) -> bytes:
     """Return the 32 bytes of `event`; raises `FormatError` when a value does not fit its field."""
     (

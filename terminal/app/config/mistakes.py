@@ -16,7 +16,7 @@ from terminal.app.config.rules import beside, contradictions, incomplete, missin
 from terminal.app.config.settings import EXTENSIONS, StationConfig
 from terminal.errors import Mistake
 from terminal.mistakes.places import line_at
-from terminal.mistakes.reading import Unreadable, toml_of
+from terminal.mistakes.reading import Unreadable, toml_of, unseen
 from terminal.mistakes.toml_lines import toml_lines
 from terminal.mistakes.values import shown
 
@@ -29,7 +29,7 @@ def mistakes_in(text: str, name: str, folder: Path | None = None) -> list[Mistak
         data = toml_of(text)
     except Unreadable as unreadable:
         return list(unreadable.in_file(name))
-    found = list(_unreadable(data))
+    found = [*unseen(data), *_unreadable(data)]
     reported = {
         one.path for one in found
     }  # what is missing or wrong about these follows from the first mistake

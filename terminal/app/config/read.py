@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from msgspec import Struct, field
 from terminal.app.config.rules import beside, contradictions, with_paths
 from terminal.app.config.settings import StationConfig
 from terminal.errors import ConfigError
-from terminal.mistakes.reading import FileMistake, Unreadable, content_of, text_of, toml_of
+from terminal.mistakes.reading import FileMistake, Unreadable, content_of, text_of, toml_of, unseen
 from terminal.mistakes.words import refusal
 
 VARIABLE: Final = "RESIDENT_TERMINAL_CONFIG"
@@ -77,7 +78,7 @@ def parse(path: Path, text: str) -> tuple[dict[str, Any], StationConfig]:
     try:
         data = toml_of(text)
         config = msgspec.convert(data, StationConfig, dec_hook=beside(path.parent))
-        if not any(True for _ in contradictions(config)):
+        if not any(True for _ in chain(unseen(data), contradictions(config))):
             return data, with_paths(config, path.parent)
     except (Unreadable, ValueError, RecursionError):  # of msgspec, too: a number of thousands of digits
         pass  # explained below, with line and advice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
-from terminal.collector.restoring import lost_by_restoring
+from terminal.collector.restoring import declared_gap, previous_row
 from terminal.collector.store import BatchRefused
 from terminal.journal.chain import Head
 from terminal.sync.wire import Batch, RefusalCode
@@ -14,7 +14,7 @@ from terminal.sync.wire import Batch, RefusalCode
 def statements(batch: Batch, hashes: list[bytes]) -> dict[int, bytes]:
     """Everything a batch says about rows of its terminal: hash by sequence. `hashes` belong to its bodies."""
     stated = dict(enumerate(hashes, batch.first))
-    stated[batch.first - 1] = batch.previous_hash
+    stated[previous_row(batch)] = batch.previous_hash
     stated.setdefault(batch.head_sequence, batch.head_hash)
     return stated
 
@@ -22,12 +22,12 @@ def statements(batch: Batch, hashes: list[bytes]) -> dict[int, bytes]:
 def brings_rows(batch: Batch, hashes: list[bytes], held: Head) -> bool:
     """Whether `batch` continues the chain that ends at `held`; False when all its rows lie before that.
 
-    A terminal restored on new hardware continues behind a gap that it declares. Raises `BatchRefused` when rows are
+    A terminal continues behind a gap that it declares. Raises `BatchRefused` when rows are
     missing otherwise, or when it contradicts `held`: that one comparison covers every row before, because each hash
     covers all that came before it.
     """
     if batch.first > held.sequence + 1:
-        if lost_by_restoring(batch, held) is None:
+        if declared_gap(batch, held) is None:
             raise missing_rows(batch, held)
         return True
     compare(batch, hashes, {held.sequence: held.hash})

@@ -10,7 +10,7 @@ import msgspec
 
 from terminal.collector.alarms import Alarm
 from terminal.collector.fleet.placing import compare, cut_tail, given_up, statements
-from terminal.collector.restoring import lost_by_restoring
+from terminal.collector.restoring import declared_gap
 from terminal.collector.store import BatchRefused
 from terminal.journal.chain import Head, genesis
 from terminal.sync.wire import Batch, encode, parse_batch, row_hashes
@@ -101,11 +101,11 @@ class Shelving:
         """Sort one arrival in: its new rows into `rows`, or itself into `late` or `refused`."""
         batch, terminal = arrival.batch, self.terminals[arrival.terminal]
         lost = None
-        if batch.first > terminal.head.sequence + 1:
-            lost = lost_by_restoring(batch, terminal.head)
-            if lost is None:
-                self.late.append(arrival)
-                return
+        if batch.first > terminal.head.sequence:
+            lost = declared_gap(batch, terminal.head)
+        if batch.first > terminal.head.sequence + 1 and lost is None:
+            self.late.append(arrival)
+            return
         try:
             self._compare(arrival, terminal.head)
         except BatchRefused as refused:

@@ -311,7 +311,7 @@ def _differs(one: FoundDiffering) -> Alarm:
     """What differs, with the values of the first thing that does; the ledger has all of them."""
     what = next(iter(one.found))
     values = {name: _in_detail(value) for name, value in one.found[what].items()}
-    detail = detail_of(AlarmCause.ROW_DIFFERS, what=one.what, **values)
+    detail = detail_of(AlarmCause.DECIDED_OTHERWISE, what=one.what, **values)
     return Alarm(AlarmKind.RECOMPUTED, one.terminal, one.sequence, detail)
 
 

@@ -14,6 +14,7 @@ from terminal.app.output import report_as_json
 from terminal.app.station import journal_key
 from terminal.app.uplink import sync_client
 from terminal.codes import Admission
+from terminal.collector.proof import Proof
 from terminal.journal.verify import verify
 from terminal.lab.demo.script import MORNING, STOPS, DemoStep
 from terminal.lab.town import DAY, Town, TownTap, open_town
@@ -21,6 +22,15 @@ from terminal.sync.client import SyncReport
 from terminal.trip.shifts import close_shift
 
 Progress = Callable[[str, int, int], None]
+
+
+def proofs_of(total: dict[str, Any]) -> tuple[int, int]:
+    """How many committed taps the cards prove, and how many they do not, in the collector's report."""
+    taps = Counter(
+        {proof: sum(one["taps"] for one in sums.values()) for proof, sums in total["proofs"].items()}
+    )
+    proven = taps.pop(Proof.PROVEN, 0)
+    return proven, taps.total()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,8 @@ class DemoResult:
         return (
             self.spent_minor == self.charged_minor
             and self.journal_records == self.synced == total["records"]
-            and total["unresolved_open"] == total["tmv_failed"] == 0
+            and total["unresolved_open"] == 0
+            and proofs_of(total)[1] == 0
             and self.journals_sound
         )
 

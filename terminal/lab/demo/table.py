@@ -12,7 +12,7 @@ from cardproto.resident.records.event import Event, parse_event
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
 from terminal.journal.taps import End
-from terminal.lab.demo.run import DemoResult
+from terminal.lab.demo.run import DemoResult, proofs_of
 from terminal.lab.demo.script import DemoStep
 from terminal.messages import text
 from terminal.money import amount_text, money
@@ -160,7 +160,7 @@ def _totals(result: DemoResult) -> Table:
         "records at the collector": total["records"],
         "  taps whose end was not known": total["unresolved_settled"] + total["unresolved_open"],
         "  of these settled": total["unresolved_settled"],
-        "  card proofs verified / failed": f"{total['tmv_verified']} / {total['tmv_failed']}",
+        "  card proofs verified / missing": " / ".join(map(str, proofs_of(total))),
         "  alarms": len(result.collector["alarms"]),
         "money on all cards before": money(result.purses_before_minor, result.currency, ENGLISH),
         "money on all cards after": money(result.purses_after_minor, result.currency, ENGLISH),

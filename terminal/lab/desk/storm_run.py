@@ -21,13 +21,11 @@ from terminal.lab.stress.checkers.check import Findings, check
 from terminal.lab.stress.faults.disk import available
 from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, StressStep
 from terminal.lab.stress.play import play
-from terminal.lab.stress.run import TOWN_TAPS, TownSeed, storm_folder
+from terminal.lab.stress.run import EVERY_REGION, TownSeed, storm_folder, towns_of
 from terminal.lab.stress.world import Storm, open_storm_town
 from terminal.media.resident.machine import IllegalStep
 
 REPORT_EVERY_S: Final = 0.25
-SEED_STEP: Final = 1_000_003
-"""How `terminal storm` makes the seeds of its towns from its own."""
 
 
 class Reporter:
@@ -75,6 +73,8 @@ class Reporter:
                 "lost": found.lost,
                 "duplicated": found.duplicated,
                 "money_mismatch_minor": found.money_mismatch_minor,
+                "misjudged": found.misjudged,
+                "unnoticed": found.unnoticed,
                 "unresolved_open": found.unresolved_open,
                 "unresolved_settled": found.unresolved_settled,
                 "problems": found.problems[:10],
@@ -91,9 +91,8 @@ def storm(seed: int, taps: int) -> Findings:
     faults = frozenset(Kind) if available() else frozenset(Kind) - NEEDS_APSW
     teller = Reporter(seed, taps)
     teller.report()
-    for number, first in enumerate(range(0, taps, TOWN_TAPS)):
-        town = TownSeed(seed * SEED_STEP + number)
-        teller.checked.add(_play(town, town.plan(min(TOWN_TAPS, taps - first), faults), teller))
+    for town, planned in towns_of(taps, seed, faults, TownSeed(seed, region=EVERY_REGION)):
+        teller.checked.add(_play(town, town.plan(planned, faults), teller))
         teller.towns += 1
         teller.report()
         if not teller.checked.sound:
@@ -107,7 +106,14 @@ def _play(town: TownSeed, steps: list[StressStep], teller: Reporter) -> Findings
     with tempfile.TemporaryDirectory(dir=storm_folder(), prefix="resident-card-storm-") as place:
         try:
             with open_storm_town(
-                Path(place), town.seed, town.terminals, town.riders, town.pupils, disks=available()
+                Path(place),
+                town.seed,
+                town.terminals,
+                town.riders,
+                town.pupils,
+                disks=available(),
+                region=town.region,
+                cards=town.issued,
             ) as opened:
                 play(opened, steps, teller.on_step)
                 return check(opened)

@@ -13,15 +13,19 @@ from terminal.decision.outcome import Outcome
 from terminal.errors import JournalError
 from terminal.journal.taps import End
 from terminal.keys.provider import card_token
+from terminal.lab.stress.crew import work
 from terminal.lab.stress.faults.parts import Died, StormConnection
 from terminal.lab.stress.faults.plan import CRASHES, DISKS, Kind, StressStep
 from terminal.lab.stress.riders import RideAttempt, StressRider
 from terminal.lab.stress.world import OPENS, Post, Storm, StormTown
+from terminal.lab.world import purse_minor
 from terminal.media.port import PURPOSE
 from terminal.tap import take_tap
 from terminal.tap_report import TapReport
 
 CLOSES: Final = time(14, 20)
+COPY_GAP_S: Final = 4000.0
+"""Longer than any guard of a region, so that both taps are rides of their own."""
 LOOK_EVERY: Final = 4
 """Presentations of one card between two looks at its events; it keeps more than that."""
 SOON_S: Final = 50.0
@@ -72,10 +76,51 @@ class Playing:
             case Kind.CLOCK_FORWARD | Kind.CLOCK_BACK:
                 ahead = step.value if step.fault == Kind.CLOCK_FORWARD else -step.value
                 post.clock.jump(-post.clock.ahead_s or ahead)
-                post.confirm_clock()
-            case _:
+                self._confirm_clock(step.terminal)
+            case Kind.CLONED | Kind.ROLLED_BACK:
+                if not self._copy(step):
+                    return
+            case "":
                 return
+            case _:
+                if not work(self.town, step):
+                    return
         self.town.count.faults[step.fault] += 1
+
+    def _copy(self, step: StressStep) -> bool:
+        """A card is tapped, and again from the state it had before: by a clone elsewhere, or rolled back and here."""
+        rider = self.town.riders[step.card]
+        rider.look()
+        if not self.town.truth.clear(step.card):
+            return False
+        rider.attempt = None
+        copy = StressRider(
+            rider.card.clone(), purse_minor(rider.card), before=frozenset(rider.events), copy=True
+        )
+        self.town.riders.append(copy)
+        number = self.town.truth.copied(step.card)
+        other = step.terminal if step.fault == Kind.ROLLED_BACK else self._neighbour(step.terminal)
+        taps = []
+        for terminal, index in ((step.terminal, number), (other, step.card)):
+            self.town.clock.advance(COPY_GAP_S)
+            self._tap(
+                self.town.posts[terminal], self.town.riders[index], StressStep("tap", terminal, 0.0, index)
+            )
+            self.town.riders[index].look()
+            taps.append(self.town.truth.newest_tap(index))
+        self.town.count.copied.append((taps[0], taps[1]))
+        copy.attempt = None
+        return True
+
+    def _neighbour(self, terminal: int) -> int:
+        posts = self.town.posts
+        other = terminal ^ 1
+        alike = other < len(posts) and posts[other].station.profile == posts[terminal].station.profile
+        return other if alike else terminal
+
+    def _confirm_clock(self, terminal: int) -> None:
+        self.town.look_at_clock(terminal)
+        self.town.posts[terminal].confirm_clock()
 
     def sync(self, post: Post, step: StressStep | None = None) -> bool:
         """Upload a journal; let go of what is acknowledged. Whether everything is at the collector now."""
@@ -97,6 +142,7 @@ class Playing:
 
     def _tap(self, post: Post, rider: StressRider, step: StressStep) -> None:
         self.town.count.taps += 1
+        self.town.count.faults.update(rider.kinds)
         attempt = self._attempt(post, rider)
         heard: list[Outcome] = []
         report, died = self._present(post, rider, step, heard)
@@ -138,6 +184,8 @@ class Playing:
     ) -> tuple[TapReport | None, bool]:
         """Lay the card on the reader and take it away again; the report, and whether the terminal went down."""
         reader, fault = post.reader, step.fault
+        self._confirm_clock(step.terminal)
+        post.activations.look()
         post.terminal.signal = self._signal(heard, dies=fault == Kind.CRASH_SIGNAL)
         post.journal.dies = fault if fault in CRASHES else ""
         if fault in DISKS and post.disk is not None:
@@ -147,6 +195,9 @@ class Playing:
         assert connection is not None, "a card has just been presented"
         heard_by = self.town.listen(post.number, connection)
         after = bool(step.value & 1)
+        expected = self.town.truth.expect(
+            step.terminal, step.card, post.clock.now(), post.clock.ahead_s, self.town.clock.monotonic()
+        )
         try:
             report = take_tap(StormConnection(heard_by, reader, fault, step.at, after=after), post.terminal)
             down = False
@@ -163,6 +214,9 @@ class Playing:
             self._back_up(post)
         elif post.disk is not None:
             post.disk.repair()
+        disturbed = bool(fault) or down or bool(cut)
+        last_heard = heard[-1] if heard else None
+        self.town.truth.came(step.terminal, step.card, expected, rider.card, last_heard, disturbed=disturbed)
         return report, down or bool(cut)
 
     def _back_up(self, post: Post) -> None:
@@ -200,14 +254,14 @@ class Playing:
 
     def settle_down(self) -> None:
         """The storm is over: everything arrives, and each card with an open tap comes back once more."""
-        for post in self.town.posts:
+        for index, post in enumerate(self.town.posts):
             post.link.deliver_late()
             if post.clock.ahead_s:
                 post.clock.jump(-post.clock.ahead_s)
-                post.confirm_clock()
+                self._confirm_clock(index)
         self.drain()
         by_ref: dict[bytes, StressRider] = {}
-        for rider in self.town.riders:
+        for rider in (rider for rider in self.town.riders if not rider.copy):
             uid, keys = rider.card.uid, self.town.keys
             by_ref |= {card_token(keys, purpose, uid): rider for purpose in PURPOSE.values()}
         for index, post in enumerate(self.town.posts):

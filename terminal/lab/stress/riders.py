@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
-from cardproto.resident.records.event import Event, parse_event
+from cardproto.resident.layout import AID
+from cardproto.resident.records.event import parse_event
+from sim.card.files import RecordFile
 from sim.card.virtual import VirtualCard
-from terminal.lab.world import file_on
+
+EVENTS_FILE: Final = 2
+
+
+def events_on(card: VirtualCard) -> tuple[bytes, ...]:
+    """The event records in the memory of the card, the newest first."""
+    application = card.memory.applications.get(AID[::-1])
+    file = None if application is None else application.files.get(EVENTS_FILE)
+    return file.records if isinstance(file, RecordFile) else ()
 
 
 @dataclass(slots=True)
@@ -27,6 +38,14 @@ class StressRider:
     start_minor: int
     events: dict[tuple[int, int], int] = field(default_factory=dict)
     """Amount of each event the card has ever held, by terminal and sequence."""
+    records: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    doubled: list[tuple[int, int]] = field(default_factory=list)
+    """Numbers that two different events of this card have had."""
+    before: frozenset[tuple[int, int]] = frozenset()
+    """Events that a copied card had before it was one."""
+    copy: bool = False
+    kinds: tuple[str, ...] = ()
+    """What is special about this card."""
     unseen: int = 0
     attempt: RideAttempt | None = None
 
@@ -34,10 +53,13 @@ class StressRider:
         """Take in the events in the card's memory; how many are new."""
         self.unseen = 0
         before = len(self.events)
-        records = file_on(self.card, "02")["records"]
-        assert isinstance(records, list)
-        for record in records:
-            event: Event = parse_event(bytes.fromhex(str(record)))
+        for record in events_on(self.card):
+            event = parse_event(record)
+            tap = event.terminal, event.sequence
+            if tap in self.before:
+                continue
+            if event.terminal and self.records.setdefault(tap, record) != record:
+                self.doubled.append(tap)
             if event.terminal:
-                self.events.setdefault((event.terminal, event.sequence), event.amount_minor)
+                self.events.setdefault(tap, event.amount_minor)
         return len(self.events) - before

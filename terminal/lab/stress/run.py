@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -18,17 +19,35 @@ from typing import Any, Final
 
 import msgspec
 
+from terminal.decoding import DOCUMENT_BYTES, decode_json, read_within
 from terminal.errors import ProfileError, TerminalError
 from terminal.lab.stress.checkers.check import Findings, check
 from terminal.lab.stress.checkers.digest import Digest, DigestListener, digest_of, together
 from terminal.lab.stress.faults.disk import available
-from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, Planner, StressStep
+from terminal.lab.stress.faults.plan import CARDS, NEEDS_APSW, Kind, Planner, StressStep
 from terminal.lab.stress.play import play
+from terminal.lab.stress.residents import LABORATORY
 from terminal.lab.stress.world import Storm, open_storm_town, split_terminals
 from terminal.media.resident.machine import IllegalStep
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 a memory file system, used below a folder of our own
 TOWN_TAPS: Final = 4_000
+SEED_STEP: Final = 1_000_003
+ENOUGH_TAPS: Final = 20_000
+"""From so many taps on every kind of fault that was asked for has to have happened."""
+EVERY_REGION: Final = "every"
+REGIONS: Final = (
+    LABORATORY,
+    "volgograd",
+    "st_petersburg",
+    "bashkortostan",
+    "belgorod",
+    "sakhalin",
+    "chelyabinsk",
+    "novosibirsk",
+    "tyumen",
+)
+"""The regions of a storm's towns, in this order."""
 SHRINK_S: Final = 60.0
 REPORT_EVERY: Final = 100
 PUPILS_SHARE: Final = 5
@@ -43,6 +62,9 @@ class TownSeed(msgspec.Struct, frozen=True):
     seed: int
     terminals: int = 8
     cards: int = 40
+    region: str = LABORATORY
+    issued: tuple[str, ...] = ()
+    """Kinds of cards that are among them."""
 
     @property
     def riders(self) -> int:
@@ -94,6 +116,9 @@ class StormResult:
             "lost": found.lost,
             "duplicated": found.duplicated,
             "money_mismatch_minor": found.money_mismatch_minor,
+            "misjudged": found.misjudged,
+            "unnoticed": found.unnoticed,
+            "decided": found.decided,
             "charged_minor": found.charged_minor,
             "unresolved_open": found.unresolved_open,
             "unresolved_settled": found.unresolved_settled,
@@ -130,7 +155,14 @@ def play_town(
     with tempfile.TemporaryDirectory(dir=folder or storm_folder(), prefix="resident-card-storm-") as place:
         try:
             with open_storm_town(
-                Path(place), town.seed, town.terminals, town.riders, town.pupils, disks=available()
+                Path(place),
+                town.seed,
+                town.terminals,
+                town.riders,
+                town.pupils,
+                disks=available(),
+                region=town.region,
+                cards=town.issued,
             ) as opened:
                 listener = DigestListener(opened) if digest else None
                 play(opened, steps, on_step)
@@ -158,17 +190,23 @@ def storm(
     *,
     terminals: int = 8,
     cards: int = 40,
+    region: str = EVERY_REGION,
     jobs: int = 1,
     shrink_s: float = SHRINK_S,
     digest: bool = False,
+    log: Path | None = None,
 ) -> StormResult:
-    """Play `taps` presentations or a few more; stop early at the first violation."""
+    """Play `taps` presentations or a few more; stop early at the first violation.
+
+    Each town that ends is a line of the file `log`; those that are there already are not played again.
+    """
     started = time.monotonic()
     unavailable = () if available() else tuple(sorted(faults & NEEDS_APSW))
     result = StormResult(seed, unavailable=unavailable, journals_in_memory=storm_folder() is not None)
     faults -= frozenset(unavailable)
+    plans = towns_of(taps, seed, faults, TownSeed(seed, terminals, cards, region))
     for town, planned, found in _towns(
-        taps, seed, faults, progress, TownSeed(seed, terminals, cards), jobs, digest=digest
+        plans, faults, progress, jobs, digest=digest, log=TownLog(log, faults)
     ):
         result.towns += 1
         result.findings.add(found)
@@ -176,28 +214,118 @@ def storm(
             steps = town.plan(planned, faults)
             result.violations.append(shrink(town, steps, found, shrink_s))
             break
+    result.findings.problems += _never_struck(faults, result.findings)
     result.wall_s = time.monotonic() - started
     return result
 
 
+def _never_struck(faults: frozenset[Kind], found: Findings) -> list[str]:
+    """Kinds of faults that had their chance and never happened: a run without them would prove less than it says."""
+    if found.taps < ENOUGH_TAPS:
+        return []
+    return [f"{kind} never happened" for kind in sorted(faults) if not found.faults_injected[kind]]
+
+
+def towns_of(taps: int, seed: int, faults: frozenset[Kind], like: TownSeed) -> list[tuple[TownSeed, int]]:
+    """The towns of a storm of so many taps, each with its share; one after the other in every region."""
+    regions = REGIONS if like.region == EVERY_REGION else (like.region,)
+    cards = tuple(sorted(faults.intersection(CARDS)))
+    return [
+        (
+            msgspec.structs.replace(
+                like, seed=seed * SEED_STEP + number, region=regions[number % len(regions)], issued=cards
+            ),
+            min(TOWN_TAPS, taps - first),
+        )
+        for number, first in enumerate(range(0, taps, TOWN_TAPS))
+    ]
+
+
+class TownLog:
+    """Towns that have ended, one JSON line each; a storm that is cut off goes on behind them."""
+
+    def __init__(self, path: Path | None, faults: frozenset[Kind]) -> None:
+        """Raises `ProfileError` when the file is another storm's, or none."""
+        self._path = path
+        self._faults = sorted(faults)
+        self._ended: dict[TownSeed, EndedTown] = {}
+        if path is not None and path.exists():
+            try:
+                lines = [msgspec.json.decode(line, type=EndedTown) for line in path.read_bytes().splitlines()]
+            except (OSError, msgspec.DecodeError) as error:
+                raise ProfileError(f"{path} is no log of a storm: {error}", "Give another file.") from error
+            self._ended = {line.town: line for line in lines if line.faults == self._faults}
+
+    def ended(self, town: TownSeed, planned: int) -> Findings | None:
+        """What was found in that town, if it was played to its end."""
+        line = self._ended.get(town)
+        return None if line is None or line.planned != planned else line.findings()
+
+    def write(self, town: TownSeed, planned: int, found: Findings) -> None:
+        if self._path is not None and found.sound:
+            with self._path.open("ab") as file:
+                file.write(msgspec.json.encode(EndedTown.of(town, planned, self._faults, found)) + b"\n")
+
+
+class EndedTown(msgspec.Struct, frozen=True):
+    """A sound town of a storm's log."""
+
+    town: TownSeed
+    planned: int
+    faults: list[str]
+    counts: dict[str, int]
+    faults_injected: dict[str, int]
+
+    @classmethod
+    def of(cls, town: TownSeed, planned: int, faults: list[Kind], found: Findings) -> EndedTown:
+        counts = {name: n for name in Findings.__slots__ if isinstance(n := getattr(found, name), int)}
+        return cls(town, planned, [str(kind) for kind in faults], counts, dict(found.faults_injected))
+
+    def findings(self) -> Findings:
+        found = Findings(faults_injected=Counter(self.faults_injected))
+        for name, count in self.counts.items():
+            setattr(found, name, count)
+        return found
+
+
 def _towns(
-    taps: int,
-    seed: int,
+    plans: Sequence[tuple[TownSeed, int]],
     faults: frozenset[Kind],
     progress: Progress,
-    like: TownSeed,
     jobs: int,
     *,
     digest: bool,
+    log: TownLog,
 ) -> Iterator[tuple[TownSeed, int, Findings]]:
-    plans = [
-        (msgspec.structs.replace(like, seed=seed * 1_000_003 + number), min(TOWN_TAPS, taps - first))
-        for number, first in enumerate(range(0, taps, TOWN_TAPS))
-    ]
-    if jobs <= 1:
-        for town, planned in plans:
-            yield town, planned, play_town(town, town.plan(planned, faults), progress, digest=digest)
-        return
+    left = []
+    for town, planned in plans:
+        found = log.ended(town, planned)
+        if found is None:
+            left.append((town, planned))
+        else:
+            progress(found.taps, found.faults_injected.total())
+            yield town, planned, found
+    played = _one_by_one if jobs <= 1 else partial(_side_by_side, jobs=jobs)
+    for town, planned, found in played(left, faults, progress, digest=digest):
+        log.write(town, planned, found)
+        yield town, planned, found
+
+
+def _one_by_one(
+    plans: Sequence[tuple[TownSeed, int]], faults: frozenset[Kind], progress: Progress, *, digest: bool
+) -> Iterator[tuple[TownSeed, int, Findings]]:
+    for town, planned in plans:
+        yield town, planned, play_town(town, town.plan(planned, faults), progress, digest=digest)
+
+
+def _side_by_side(
+    plans: Sequence[tuple[TownSeed, int]],
+    faults: frozenset[Kind],
+    progress: Progress,
+    *,
+    digest: bool,
+    jobs: int,
+) -> Iterator[tuple[TownSeed, int, Findings]]:
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=50) as pool:
         running: dict[Future[Findings], tuple[TownSeed, int]] = {}
         waiting = iter(plans)
@@ -248,7 +376,7 @@ def _why(found: Findings) -> list[str]:
 def load_replay(path: Path) -> Violation:
     """A violation written by an earlier storm; raises `ProfileError`."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Violation)
+        return decode_json(read_within(path, DOCUMENT_BYTES), Violation)
     except (OSError, msgspec.DecodeError) as error:
         raise ProfileError(
             f"{path} is no replay: {error}", "Give one entry of `violations` of a storm."

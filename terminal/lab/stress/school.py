@@ -5,7 +5,7 @@ Listed pupils eat by their class list, the others by what their cards say; both 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from terminal.canteen.documents import (
 from terminal.canteen.store import CanteenLists
 from terminal.codes import SetKind
 from terminal.keys.provider import person_token
+from terminal.lab.oracle.meals import OracleGround, OraclePupil
 from terminal.lab.world import World, pseudonym_on
 
 SCHOOL: Final = "storm_school"
@@ -35,6 +36,11 @@ ROSTER_FILE: Final = "roster.json"
 LISTED_EVERY: Final = 2
 
 Pupil = tuple[CardProfile, VirtualCard]
+
+
+def grade_of(profile: CardProfile) -> int:
+    """The grade on the pupil's card, 0 where there is none."""
+    return profile.concessions[0].parameter % 16 if profile.concessions else 0
 
 
 def write_roster(world: World, pupils: Sequence[Pupil], now: datetime) -> Path:
@@ -80,3 +86,19 @@ def _listed(world: World, pupil: Pupil, day: date) -> RosterPupil:
     )
     ref = person_token(world.keys, "school", pseudonym).hex()
     return RosterPupil(ref=ref, class_id=f"{grade}a", grade=grade, shift=shift, grants=grants)
+
+
+def listed_pupils(pupils: Sequence[Pupil], day: date) -> Iterator[tuple[int, OraclePupil]]:
+    """Which of the pupils stand on that roster, and what it says of them, for the oracle."""
+    for number, (profile, _) in list(enumerate(pupils))[::LISTED_EVERY]:
+        shift, grade = divmod(profile.concessions[0].parameter, 16)
+        grounds = tuple(
+            OracleGround(
+                code=ground.code,
+                first=parse_day(ground.valid_from).on(day),
+                last=parse_day(ground.valid_to).on(day),
+                issued=day,
+            )
+            for ground in profile.concessions
+        )
+        yield number, OraclePupil(grade, day, shift, f"{grade}a", grounds)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +24,9 @@ from cardproto.desfire.crypto import AesKey
 from sim.air import VirtualClock
 from sim.card.virtual import VirtualCard
 from sim.issuing import issue
-from sim.profile import CardProfile, load_profile
+from sim.profile import CardProfile
 from sim.reader import SimReader
+from terminal.app.active import Activations
 from terminal.app.station import IDENTITY_FILE, Station
 from terminal.collector.books import BOOKS_FILE, Books
 from terminal.collector.enrolment import Enrolment
@@ -36,14 +37,20 @@ from terminal.errors import CollectorError
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.journal.sealed import JournalKey
+from terminal.keys.provider import person_token
+from terminal.lab.oracle.tariff import Tariff
 from terminal.lab.stress.faults.disk import Disk, stormy_disks
 from terminal.lab.stress.faults.parts import StormJournal, StormLink, TerminalClock
 from terminal.lab.stress.faults.plan import Kind, StressStep
+from terminal.lab.stress.residents import LABORATORY, residents, routes_document, special, ways
 from terminal.lab.stress.riders import StressRider
-from terminal.lab.stress.school import load_roster, write_roster
+from terminal.lab.stress.school import SCHOOL, grade_of, listed_pupils, load_roster, write_roster
+from terminal.lab.stress.truth import TruePost, TrueWay, Truth
 from terminal.lab.town import DAY
-from terminal.lab.world import World, open_world, purse_minor
-from terminal.policy.load import load_region
+from terminal.lab.world import NEVER_OLD, World, open_world, pseudonym_on, purse_minor
+from terminal.policy.deny_list import DenyKind, build_deny_list
+from terminal.policy.keyed_file import ListIssue
+from terminal.policy.load import load_region, region_path
 from terminal.policy.policy import Policy
 from terminal.sync.client import SyncClient
 from terminal.sync.identity import load_or_create_key as load_identity
@@ -51,15 +58,10 @@ from terminal.sync.wire import MAX_BATCH_RECORDS
 from terminal.tap import Terminal
 from terminal.trip.shifts import open_shift
 
-REGION: Final = "demo"
 OPENS: Final = time(7, 35)
 FIRST_NUMBER: Final = 71_000
-RICH_MINOR: Final = 1_500_000
-RIDERS: Final = (
-    "adult_purse", "adult_purse", "month_pass", "social_pack_45", "student_half_price", "adult_purse",
-    "free_pensioner", "empty_purse",
-)  # fmt: skip
-PUPILS: Final = ("pupil_grade3", "pupil_two_meals", "pupil_large_family")
+LEFT: Final = timedelta(days=60)
+"""A town ends before its document does."""
 BATCH_RECORDS: Final = 50
 BOOKED_AT_ONCE: Final = 40
 """Fewer than a batch, so that the books always lag behind a little."""
@@ -79,6 +81,7 @@ class Post:
     terminal: Terminal = field(init=False)
     journal: StormJournal = field(init=False)
     client: SyncClient = field(init=False)
+    activations: Activations = field(init=False)
     program: ExitStack = field(default_factory=ExitStack)
     """Everything the terminal's program has open."""
 
@@ -96,6 +99,8 @@ class Storm:
     granted: int = 0
     restarts: int = 0
     charged_twice: list[str] = field(default_factory=list)
+    copied: list[tuple[tuple[int, int], tuple[int, int]]] = field(default_factory=list)
+    """The newest tap on each of two cards that were one."""
     let_in: set[tuple[int, int]] = field(default_factory=set)
     """Taps that were answered "go" with something written, by terminal and sequence."""
     faults: Counter[str] = field(default_factory=Counter)
@@ -108,9 +113,15 @@ class StormTown:
         self.world, self.clock = world, clock
         self.policy, self.keys = world.policy, world.keys
         self.posts: list[Post] = []
+        self.pupil_refs: dict[bytes, int] = {}
+        self._deny_version = 1
+        self.day = first_day(world.policy)
+        self.ways: list[TrueWay] = []
+        self.routes_file = world.folder / "routes.toml"
         self.riders: list[StressRider] = []
         self.registry = CardRegistry()
         self.count = Storm()
+        self.truth = Truth(Tariff(region_path(world.region)), SCHOOL)
         self.collector_key = Ed25519PrivateKey.generate()
         self.collector_folder = world.folder / "collector"
         self.collector_disk: Disk | None = None
@@ -177,6 +188,33 @@ class StormTown:
             disk.write_back()
         self.open_collector()
 
+    # Ways, lists and clocks
+
+    def lay_ways(self, found: list[TrueWay]) -> None:
+        """Publish the routes document of the town."""
+        self.ways = found
+        text = routes_document(self.truth.tariff, found, self.clock.now())
+        self.routes_file.write_text(text, encoding="utf-8")
+
+    def publish_denied(self, denied: Mapping[int, str]) -> None:
+        """The next deny list, with these riders on it, each as a card or as a person."""
+        self._deny_version += 1
+        rows: list[tuple[DenyKind, bytes]] = []
+        for rider, kind in denied.items():
+            card = self.riders[rider].card
+            pseudonym = pseudonym_on(card)
+            assert pseudonym is not None, "riders hold resident cards"
+            rows.append((DenyKind(kind), card.uid if kind == DenyKind.CARD else pseudonym))
+        issue = ListIssue(self._deny_version, self.policy.document.header.region, NEVER_OLD)
+        build_deny_list(self.world.deny_list, self.keys.list_key("deny"), issue, rows)
+        self.truth.published = denied
+
+    def look_at_clock(self, terminal: int) -> None:
+        """As the terminal's loop does between two taps."""
+        post = self.posts[terminal]
+        post.terminal.clock_watch.look()
+        self.truth.posts[terminal].clock.look(post.clock.ahead_s, self.clock.monotonic())
+
     # A terminal's life
 
     def restart(self, post: Post, *, power_cut: bool = False, well: bool = False) -> None:
@@ -207,6 +245,12 @@ class StormTown:
         batch_records = BATCH_RECORDS if promised else MAX_BATCH_RECORDS
         opened = self.world.open_terminal(post.station, post.clock, journal=open_journal)
         post.terminal = post.program.enter_context(opened)
+        assert post.terminal.active is not None, "a terminal that is composed has an active set"
+        post.activations = Activations(post.terminal.active, post.terminal, nullcontext(), lambda _held: None)
+        truth = self.truth.posts[post.number - FIRST_NUMBER]
+        truth.clock.restarted(post.clock.ahead_s)
+        truth.clock.look(post.clock.ahead_s, self.clock.monotonic())
+        truth.offered, truth.companions = self.truth.published, 0
         post.client = SyncClient(
             post.journal,
             post.link,
@@ -214,7 +258,10 @@ class StormTown:
             self.collector_key.public_key(),
             post.clock,
             batch_records=batch_records,
+            on_time=post.terminal.clock_watch.hear,
         )
+        post.link.carried = post.journal.opened_after
+        post.link.on_time = lambda: truth.clock.signed(self.clock.monotonic())
         post.confirm_clock()
 
     def close(self) -> None:
@@ -229,16 +276,32 @@ def split_terminals(terminals: int) -> tuple[list[int], list[int]]:
     return list(range(terminals - canteens)), list(range(terminals - canteens, terminals))
 
 
+def first_day(policy: Policy) -> date:
+    """The town's first day: the laboratory's, or one before the document ends."""
+    header = policy.document.header
+    last = header.valid_to.astimezone(policy.zone).date() - LEFT
+    return min(DAY, last)
+
+
 @contextmanager
 def open_storm_town(
-    folder: Path, seed: int, terminals: int, riders: int, pupils: int, *, disks: bool
+    folder: Path,
+    seed: int,
+    terminals: int,
+    riders: int,
+    pupils: int,
+    *,
+    disks: bool,
+    region: str = LABORATORY,
+    cards: Collection[str] = (),
 ) -> Iterator[StormTown]:
-    """Issue cards, open terminals and collector; with `disks` every other terminal and the collector lie on a disk
-    that can lose power."""
+    """Issue cards, some of the kinds named by `cards`, open terminals and collector; with `disks` every other terminal
+    and the collector lie on a disk that can lose power."""
     rng = random.Random(seed)  # noqa: S311 a seeded storm blows the same way again
-    policy = Policy.of(load_region(REGION))
-    clock = VirtualClock(datetime.combine(DAY, OPENS, policy.zone).astimezone(UTC))
-    town = StormTown(open_world(folder, REGION, policy, rng.randbytes), clock)
+    policy = Policy.of(load_region(region))
+    day = first_day(policy)
+    clock = VirtualClock(datetime.combine(day, OPENS, policy.zone).astimezone(UTC))
+    town = StormTown(open_world(folder, region, policy, rng.randbytes), clock)
     buses, canteens = split_terminals(terminals)
     stormy: dict[int, Disk] = {}
     with ExitStack() as stack:
@@ -247,7 +310,9 @@ def open_storm_town(
             town.collector_disk = Disk(town.collector_folder, rng)
             stack.enter_context(stormy_disks([*stormy.values(), town.collector_disk]))
         town.open_collector()
-        roster = _issue(town, riders, pupils)
+        drawn = random.Random(f"{region} {seed}")  # noqa: S311 as above
+        roster = _issue(town, drawn, riders, pupils, frozenset(map(Kind, cards)))
+        town.lay_ways(ways(town.truth.tariff, drawn, 1 + (terminals - 1) // 2))
         try:
             for index in buses + canteens:
                 _open_post(town, index, stormy.get(index), roster if index in canteens else None)
@@ -260,6 +325,7 @@ def _open_post(town: StormTown, index: int, disk: Disk | None, roster: Path | No
     """A bus door, or with a `roster` a canteen's counter, with an open shift."""
     number, state, place = FIRST_NUMBER + index, town.world.folder / str(index), index // 2
     station = town.world.station(number, "bus" if roster is None else "canteen", state)
+    station = msgspec.structs.replace(station, routes=town.routes_file)
     clock = TerminalClock(town.clock)
     identity = load_identity(state / IDENTITY_FILE)
     Enrolment(town.collector_folder / "terminals").enrol(number, identity.public_key())
@@ -269,31 +335,37 @@ def _open_post(town: StormTown, index: int, disk: Disk | None, roster: Path | No
     reader = SimReader(f"reader of terminal {number}", town.clock)
     post = Post(number, place, station, clock, reader, link, disk)
     town.posts.append(post)
+    way = town.ways[place] if roster is None else TrueWay()
+    town.truth.posts.append(TruePost(number, roster is not None, way))
     town.start(post, {})
-    open_shift(post.journal, clock.now(), "storm", station.profile, 10 + place if roster is None else 0)
+    open_shift(post.journal, clock.now(), "storm", station.profile, way.route)
 
 
-def _issue(town: StormTown, riders: int, pupils: int) -> Path:
+def _issue(town: StormTown, rng: random.Random, riders: int, pupils: int, kinds: frozenset[Kind]) -> Path:
     """Give every resident a card, and the collector their registry; the school's roster."""
-    names = [RIDERS[n % len(RIDERS)] for n in range(riders)]
-    names += [PUPILS[n % len(PUPILS)] for n in range(pupils)]
-    holders = [(profile, _card(town.world, profile)) for profile in map(_rich, names)]
-    town.riders += [StressRider(card, purse_minor(card)) for _, card in holders]
+    profiles = residents(town.truth.tariff, rng, riders, pupils, kinds)
+    holders = [(profile, _card(town, profile)) for profile in profiles]
+    town.riders += [
+        StressRider(card, purse_minor(card), kinds=special(profile, kinds)) for profile, card in holders
+    ]
+    for profile, card in holders:
+        town.truth.issued(card, profile, town.day)
     registered = town.world.registered(card for _, card in holders)
-    town.registry = CardRegistry({ref: CardSecret(uid, AesKey(key)) for ref, uid, key in registered})
-    return write_roster(town.world, holders[riders:], town.clock.now())
+    town.registry = CardRegistry(
+        {card.card_ref: CardSecret(card.uid, AesKey(card.key), card.proves) for card in registered}
+    )
+    eaters = [one for one in holders[riders:] if grade_of(one[0])]
+    for number, pupil in listed_pupils(eaters, town.day):
+        rider = next(n for n, one in enumerate(town.riders) if one.card is eaters[number][1])
+        town.truth.pupils[rider] = pupil
+        pseudonym = pseudonym_on(eaters[number][1])
+        assert pseudonym is not None, "pupils hold resident cards"
+        town.pupil_refs[person_token(town.world.keys, "school", pseudonym)] = rider
+    return write_roster(town.world, eaters, town.clock.now())
 
 
-def _rich(name: str) -> CardProfile:
-    """The profile, with money for the whole run where it has any."""
-    profile = load_profile(name)
-    if not profile.card.purse_minor:
-        return profile
-    richer = msgspec.structs.replace(profile.card, purse_minor=RICH_MINOR)
-    return msgspec.structs.replace(profile, card=richer)
-
-
-def _card(world: World, profile: CardProfile) -> VirtualCard:
-    card = issue(profile, world.masters, world.policy.document.header.region, DAY, world.random)
+def _card(town: StormTown, profile: CardProfile) -> VirtualCard:
+    world = town.world
+    card = issue(profile, world.masters, world.policy.document.header.region, town.day, world.random)
     assert isinstance(card, VirtualCard), "residents of a stress run hold resident cards"
     return card

@@ -33,7 +33,8 @@ def test_everything_adds_up(result: DemoResult) -> None:
     assert found["journal_records"] == found["synced"] == found["collector_records"] > found["taps"]
     assert found["spent_minor"] == found["charged_minor"] > 0
     assert found["collector"]["alarms"] == []
-    assert found["collector"]["total"]["tmv_verified"] == found["collector"]["total"]["tmv_failed"] + 12
+    proofs = found["collector"]["total"]["proofs"]
+    assert {proof: sums["RUB"]["taps"] for proof, sums in proofs.items()} == {"proven": 12}
 
 
 def test_every_kind_of_resident_appears(result: DemoResult) -> None:

@@ -303,7 +303,7 @@ def test_rows_wait_for_network_and_collector_and_then_leave(tmp_path: Path) -> N
         desk.switch(collector=True)
         assert desk.wire.settle(SETTLE_S)
         assert front.unsent == 0
-        assert desk.wire.wait_for_report(SETTLE_S)["total"]["tmv_verified"] == 1
+        assert desk.wire.wait_for_report(SETTLE_S)["total"]["proofs"]["proven"]["RUB"]["taps"] == 1
     finally:
         desk.close()
 

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from terminal.clock import from_unix_ms, unix_ms
 from terminal.collector.service import Collector, CollectorSettings
 from terminal.journal.chain import Head, genesis, link
-from terminal.journal.records import AnyRecord, build_record
+from terminal.journal.records import AnyRecord, Intent, build_record
 from terminal.sync import wire
-from tests.terminal.journal.samples import INTENT
+from tests.terminal.journal.samples import INTENT, fitting
 
 NOW = from_unix_ms(INTENT.at_ms + 60_000)
 
@@ -51,8 +51,11 @@ class Terminal:
         self.sent = 0
 
     def write(self, *records: AnyRecord) -> int:
-        """Append records; return the row of the last."""
-        self.bodies += [build_record(record) for record in records]
+        """Append records, taps as they fit their rows; return the row of the last."""
+        for record in records:
+            row = len(self.bodies) + 1
+            fits = fitting(record, self.number, row) if isinstance(record, Intent) else record
+            self.bodies.append(build_record(fits))
         return len(self.bodies)
 
     def batch(self, first: int, last: int, sent_at_ms: int | None = None, head: int | None = None) -> bytes:
@@ -130,6 +133,11 @@ class Town:
 
     def alarms(self) -> list[tuple[str, int, int]]:
         return [(alarm.kind, alarm.terminal, alarm.sequence) for alarm in self.collector.store.alarms()]
+
+    def strangers(self) -> list[tuple[str, str, int, str, int]]:
+        """Kind, address, terminal, detail, times; the newest first."""
+        self.collector.follower.keep_strangers()
+        return [count[:5] for count in self.collector.store.strangers()]
 
     def details(self) -> list[str]:
         return [alarm.detail for alarm in self.collector.store.alarms()]

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from terminal.codes import Admission
+from terminal.collector.proof import Proof
 from terminal.collector.reconcile import reconcile
-from terminal.collector.registry import CardRegistry, CardSecret, write_registry
+from terminal.collector.registry import CardRegistry, CardSecret, RegisteredCard, write_registry
 from terminal.collector.store import AlarmKind, StoredRecord
 from terminal.errors import KeyFileError
 from terminal.journal.records import (
+    Intent,
     NotCommitted,
     SettledBy,
     Started,
@@ -23,7 +25,7 @@ from terminal.journal.records import (
     UnresolvedCause,
     build_record,
 )
-from tests.terminal.journal.samples import CARD, INTENT, committed, intent, refused
+from tests.terminal.journal.samples import CARD, INTENT, committed, fitting, intent, refused
 
 NOBODY = CardRegistry()
 ISSUED = (900, 12)
@@ -36,6 +38,8 @@ class Fleet:
         self.rows: dict[int, list[bytes]] = defaultdict(list)
 
     def add(self, terminal: int, record) -> int:
+        if isinstance(record, Intent):
+            record = fitting(record, terminal, len(self.rows[terminal]) + 1)
         self.rows[terminal].append(build_record(record))
         return len(self.rows[terminal])
 
@@ -90,7 +94,7 @@ def test_an_ordinary_morning():
     total = result.total
     assert (total.taps, total.accepted, total.inside, total.charged_in("RUB")) == (6, 3, 1, 5_100)
     assert total.refused == {"no_funds": 1, "unknown_card": 1}
-    assert total.tmv_unchecked == 2
+    assert total.proven(Proof.NO_REGISTRY) == 2
 
 
 def test_a_tap_the_terminal_settled_itself():
@@ -216,9 +220,9 @@ TMK = bytes(range(16))
 REGISTRY = CardRegistry({CARD: CardSecret(UID, AesKey(TMK)), b"school": CardSecret(UID, AesKey(TMK))})
 
 
-def proven(tmc: int, **changes) -> tuple:
+def proven(tmc: int, terminal: int = 1, sequence: int = 1, **changes) -> tuple:
     """An intent and the outcome a genuine card gives for it."""
-    record = intent(**changes)
+    record = fitting(intent(**changes), terminal, sequence)
     value = transaction_mac_value(
         AesKey(TMK), UID, tmc, tmi(DataCommand(*command) for command in record.proof)
     )
@@ -230,7 +234,8 @@ def test_a_genuine_proof_and_every_kind_of_false_one():
     record, outcome = proven(5)
     fleet.add(1, record)
     fleet.add(1, outcome(1))
-    assert (fleet.reconcile(REGISTRY).total.tmv_verified, fleet.reconcile().total.tmv_unchecked) == (1, 1)
+    assert fleet.reconcile(REGISTRY).total.proven(Proof.PROVEN) == 1
+    assert fleet.reconcile().total.proven(Proof.NO_REGISTRY) == 1
 
     forged = intent(proof=((0xDC, bytes.fromhex("0301000000"), b""),), turn=1)
     for record, end in (
@@ -241,7 +246,11 @@ def test_a_genuine_proof_and_every_kind_of_false_one():
         fleet.add(1, record)
         fleet.add(1, end)
     result = fleet.reconcile(REGISTRY)
-    assert (result.total.tmv_verified, result.total.tmv_failed, result.total.tmv_unchecked) == (1, 3, 0)
+    assert (result.total.proven(Proof.PROVEN), result.total.proven(Proof.FAILED), result.total.unproven) == (
+        1,
+        3,
+        3,
+    )
     mismatches = [finding.sequence for finding in result.findings if finding.kind is AlarmKind.TMV_MISMATCH]
     assert mismatches == [3, 5, 7]
 
@@ -250,7 +259,7 @@ def test_a_genuine_proof_and_every_kind_of_false_one():
 def test_one_card_counter_under_two_taps(second):
     fleet = Fleet()
     for terminal, card_ref in ((1, CARD), (2, second)):
-        record, outcome = proven(5, card_ref=card_ref)
+        record, outcome = proven(5, terminal, card_ref=card_ref)
         fleet.add(terminal, record)
         fleet.add(terminal, outcome(1))
         fleet.add(terminal, outcome(1))  # said twice of one tap is no second tap
@@ -259,7 +268,7 @@ def test_one_card_counter_under_two_taps(second):
 
 def test_the_registry_file(tmp_path):
     path = tmp_path / "cards.json"
-    write_registry(path, [(CARD, UID, TMK)])
+    write_registry(path, [RegisteredCard(CARD, UID, TMK)])
     registry = CardRegistry.load(path)
     assert registry.card(CARD).uid == UID
     assert registry.card(b"nobody") is None
@@ -269,7 +278,7 @@ def test_the_registry_file(tmp_path):
     record, outcome = proven(5)
     fleet.add(1, record)
     fleet.add(1, outcome(1))
-    assert fleet.reconcile(registry).total.tmv_verified == 1
+    assert fleet.reconcile(registry).total.proven(Proof.PROVEN) == 1
 
     path.write_text(path.read_text().replace("laboratory", "production"))
     with pytest.raises(KeyFileError, match="for the laboratory"):

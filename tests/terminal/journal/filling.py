@@ -9,6 +9,7 @@ from pathlib import Path
 from terminal.journal.chain import link
 from terminal.journal.database import transaction
 from terminal.journal.journal import Journal
+from terminal.journal.numbers import NEVER_RESERVED, Numbers, boot_id
 from terminal.journal.records import AnyRecord, build_record
 from terminal.journal.sealed import Contents, JournalKey
 from terminal.journal.stored import Row, insert_row
@@ -28,5 +29,8 @@ def fill(path: Path, terminal: int, key: JournalKey | None, records: Iterable[An
             insert_row(connection, contents, row)
             head = head._replace(sequence=row.sequence, hash=row.hash)
     connection.close()
+    numbers = Numbers(path, contents, NEVER_RESERVED, head, boot_id())
+    numbers.begin()
+    numbers.close()
     Journal.open(path, terminal, key=key).close()  # notes its head and what is open, as after a crash
     return head.sequence

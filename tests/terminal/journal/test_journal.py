@@ -115,7 +115,12 @@ def test_a_closed_journal_is_one_file_and_takes_nothing(journal, path):
     journal.append(STARTED)
     journal.close()
     journal.close()
-    assert sorted(file.name for file in path.parent.iterdir()) == ["journal.db", "journal.db.lock"]
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "journal.db",
+        "journal.db.lock",
+        "journal.db.mark",
+        "journal.db.numbers",
+    ]
     with pytest.raises(JournalError, match="closed"):
         journal.append(STARTED)
 

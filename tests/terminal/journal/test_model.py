@@ -86,7 +86,7 @@ class JournalMachine(RuleBasedStateMachine):
         after = self.folder / f"{self.lives}.db"
         if not power_cut:
             self.journal.close()
-        for suffix in ("", "-wal"):
+        for suffix in ("", "-wal", ".numbers", ".mark"):
             file = self.journal.path.with_name(self.journal.path.name + suffix)
             if file.exists():
                 shutil.copy(file, after.with_name(after.name + suffix))

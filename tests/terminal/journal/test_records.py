@@ -7,9 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terminal.codes import SkipCause
 from terminal.devices import ExtensionRole
 from terminal.journal import records
-from terminal.journal.operation_records import AnswerRepeated, ExtensionLoaded, RazziaChanged
+from terminal.journal.operation_records import (
+    AnswerRepeated,
+    ExtensionLoaded,
+    NumbersSkipped,
+    RazziaChanged,
+)
 from terminal.journal.records import SettledBy, UnreadableRecord, build_record, parse_record
 from tests.terminal.journal.samples import INTENT, REFUSED, committed
 
@@ -27,6 +33,7 @@ ANY = st.one_of(
     st.builds(ExtensionLoaded, INT, st.sampled_from(ExtensionRole), TEXT, TEXT, TEXT, st.binary(max_size=32)),
     st.builds(AnswerRepeated, INT, INT),
     st.builds(RazziaChanged, INT, st.booleans(), TEXT),
+    st.builds(NumbersSkipped, INT, INT, INT, INT, st.sampled_from(SkipCause)),
     st.just(INTENT),
     st.just(REFUSED),
 )
@@ -44,6 +51,10 @@ VECTORS = [
     ),
     (records.ShiftClosed(at_ms=2, shift=3, totals={"t": 4}), "01 96 03 02 03 81 a1 74 04 a0 a0"),
     (RazziaChanged(at_ms=1, razzia=True, source="gpsd"), "01 94 2f 01 c3 a4 67707364"),
+    (
+        NumbersSkipped(at_ms=1, first=5, last=9, stored=6, cause=SkipCause.ROWS_LOST),
+        "01 96 30 01 05 09 06 a9 726f77735f6c6f7374",
+    ),
 ]
 
 

@@ -77,6 +77,7 @@ class Edit:
         for statement in statements:
             self.connection.execute(statement)
         self.connection.commit()
+        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the file itself was changed, not its log
         return verify(self.path, self.key, IDENTITIES)
 
     def state(self, **changes):

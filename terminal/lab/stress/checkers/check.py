@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+from terminal.collector.proof import Proof
 from terminal.collector.reconcile import Reconciliation, reconcile
 from terminal.collector.store import Alarm, AlarmKind, SeenAlarm
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, parse_record
@@ -19,11 +20,13 @@ from terminal.lab.world import purse_minor
 
 TapId = tuple[int, int]
 EXPECTED_ALARMS: Final = {
-    AlarmKind.BAD_SIGNATURE: frozenset[Kind](),
     # A batch held up on its way looks like a clock that is behind.
     AlarmKind.CLOCK: frozenset((Kind.CLOCK_FORWARD, Kind.CLOCK_BACK, Kind.DELAYED)),
     # A card remembers the meals of one day: a counter whose clock is another day makes it forget.
-    AlarmKind.DUPLICATE_ENTITLEMENT: frozenset((Kind.CLOCK_FORWARD, Kind.CLOCK_BACK)),
+    AlarmKind.DUPLICATE_ENTITLEMENT: frozenset(
+        (Kind.CLOCK_FORWARD, Kind.CLOCK_BACK, Kind.CLASS_LIST, Kind.CLONED, Kind.ROLLED_BACK)
+    ),
+    AlarmKind.TMC_TWICE: frozenset((Kind.CLONED, Kind.ROLLED_BACK)),
 }
 """Alarms that the storm may raise, each after one of these faults; without faults at any time."""
 
@@ -40,6 +43,11 @@ class Findings:
     lost: int = 0
     duplicated: int = 0
     money_mismatch_minor: int = 0
+    misjudged: int = 0
+    """Taps that came to something else than the oracle says of the true world."""
+    unnoticed: int = 0
+    """What was done to a terminal, a card or the collector, and was not shown by what has to show it."""
+    decided: int = 0
     unresolved_open: int = 0
     unresolved_settled: int = 0
     charged_minor: int = 0
@@ -50,9 +58,8 @@ class Findings:
 
     @property
     def sound(self) -> bool:
-        return not (
-            self.problems or self.lost or self.duplicated or self.money_mismatch_minor or self.unresolved_open
-        )
+        wrong = self.lost, self.duplicated, self.money_mismatch_minor, self.misjudged, self.unnoticed
+        return not (self.problems or any(wrong) or self.unresolved_open)
 
     def add(self, other: Findings) -> None:
         for name in self.__slots__:
@@ -76,7 +83,43 @@ def check(town: StormTown) -> Findings:
     _money(town, books, found)
     _books(town, books, found)
     _alarms(town, books, found)
+    _fares(town, held, found)
+    _copies(town, books, found)
     return found
+
+
+def _copies(town: StormTown, books: Reconciliation, found: Findings) -> None:
+    """Each card that was used in two states has to be an alarm, where the card can prove what it did."""
+    seen = {(alarm.terminal, alarm.sequence) for alarm in books.findings if alarm.kind == AlarmKind.TMC_TWICE}
+    held = {(row.terminal, row.sequence): parse_record(row.body) for row in town.store.records()}
+    proven = {
+        (terminal, record.intent)
+        for (terminal, _), record in held.items()
+        if isinstance(record, Committed) and record.tmc is not None
+    }
+    for pair in town.count.copied:
+        if set(pair) <= proven and len(set(pair)) > 1 and not seen & set(pair):
+            found.unnoticed += 1
+            found.problems.append(f"the taps {pair} of one card in two states raised no alarm")
+
+
+def _fares(town: StormTown, held: dict[TapId, AnyRecord], found: Findings) -> None:
+    """Every tap against the oracle, and what is on record of it."""
+    for tap, charge_minor in town.truth.charges.items():
+        intent = held.get(tap)
+        if isinstance(intent, Intent) and intent.charge_minor != charge_minor:
+            found.money_mismatch_minor += abs(intent.charge_minor - charge_minor)
+            found.problems.append(f"row {tap} says {intent.charge_minor}, the rules {charge_minor}")
+    for tap, meal in town.truth.meals.items():
+        intent = held.get(tap)
+        said = intent.meal if isinstance(intent, Intent) else None
+        if said is None or (said.kind, said.sources) != (meal.kind, meal.sources):
+            found.misjudged += 1
+            found.problems.append(f"the meal of row {tap} is {said}, by the rules {meal}")
+    found.decided = town.truth.decided
+    found.misjudged += len(town.truth.found)
+    found.money_mismatch_minor += sum(one.off_minor for one in town.truth.found)
+    found.problems += [one.what for one in town.truth.found]
 
 
 def _promises(town: StormTown, held: dict[TapId, AnyRecord], found: Findings) -> None:
@@ -104,6 +147,9 @@ def _rides(town: StormTown, held: dict[TapId, AnyRecord], found: Findings) -> No
         if not isinstance(held.get(tap), Intent):
             found.lost += 1
             found.problems.append(f"a card carries tap {tap}, of which there is no record")
+    for rider in town.riders:
+        found.duplicated += len(rider.doubled)
+        found.problems += [f"two events of one card carry number {tap}" for tap in rider.doubled]
     for tap in town.count.let_in - on_cards.keys():
         found.lost += 1
         found.problems.append(f"tap {tap} was let in and never charged")
@@ -137,7 +183,7 @@ def _money(town: StormTown, books: Reconciliation, found: Findings) -> None:
     found.money_mismatch_minor = max(found.money_mismatch_minor, apart)
     if found.money_mismatch_minor:
         found.problems.append(f"purses lost {spent_minor}, the collector sums {charged_minor}")
-    counted = books.total.tmv_verified + books.total.tmv_failed + books.total.tmv_unchecked
+    counted = books.total.proven(*Proof)
     if counted != found.rides:
         found.lost += max(0, found.rides - counted)
         found.duplicated += max(0, counted - found.rides)
@@ -169,3 +215,8 @@ def _alarms(town: StormTown, books: Reconciliation, found: Findings) -> None:
             found.problems.append(
                 f"alarm {alarm.kind} at row {alarm.sequence} of {alarm.terminal}: {alarm.detail}"
             )
+    found.problems += [
+        f"{count.kind} of terminal {count.terminal}: {count.detail}"
+        for count in town.intake.strangers.take()
+        if count.kind != AlarmKind.BAD_SIGNATURE  # a batch whose bytes were changed on its way
+    ]

@@ -18,7 +18,7 @@ from terminal.journal.journal import Journal, Pending
 from terminal.journal.records import AnyRecord, Intent
 from terminal.lab.stress.faults.plan import Kind
 from terminal.sync.exchange import WAIT, Answer
-from terminal.sync.wire import Batch, RefusalCode, build_ack, encode, parse_batch
+from terminal.sync.wire import Batch, Malformed, RefusalCode, build_ack, encode, parse_ack, parse_batch
 
 BUSY_S: Final = 30
 
@@ -151,8 +151,29 @@ class StormLink:
         self._stranger = stranger
         self._late: list[bytes] = []
         self.fault = ""
+        self.carried = 0
+        """The newest row that any batch of this terminal's program may have carried."""
+        self.on_time: Callable[[], None] = lambda: None
+        """Called when the terminal can know by an acknowledgement what time it is (ADR 26)."""
 
     def upload(self, batch: bytes) -> Answer:
+        sent = parse_batch(batch)
+        new, self.carried = sent.last > self.carried, max(self.carried, sent.last)
+        genuine = self.fault != Kind.ACK_FORGED
+        answer = self._upload(batch)
+        if new and genuine and self._names(answer.body, sent):
+            self.on_time()
+        return answer
+
+    @staticmethod
+    def _names(body: bytes, sent: Batch) -> bool:
+        """Whether this is the collector's acknowledgement of the last row of the batch."""
+        try:
+            return parse_ack(body).through == sent.last
+        except Malformed:
+            return False
+
+    def _upload(self, batch: bytes) -> Answer:
         fault, self.fault = self.fault, ""
         if fault == Kind.NETWORK_CUT:
             raise CollectorError("the network is cut", WAIT)

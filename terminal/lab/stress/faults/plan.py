@@ -37,6 +37,18 @@ class Kind(StrEnum):
     CLOCK_FORWARD = "clock_forward"
     CLOCK_BACK = "clock_back"
     RESTART = "restart"
+    # staff and lists
+    TURN = "crew_turns"
+    PLACE = "crew_sets_place"
+    COMPANIONS = "crew_counts_companions"
+    SHIFT = "crew_changes_shift"
+    CLASS_LIST = "class_served_by_list"
+    DENY_LIST = "deny_list_changed"
+    # cards
+    EV1_CARD = "card_without_proof"
+    RANDOM_UID = "card_with_random_uid"
+    CLONED = "card_cloned"
+    ROLLED_BACK = "card_rolled_back"
     # an upload
     NETWORK_CUT = "network_cut"
     ACK_LOST = "ack_lost"
@@ -70,12 +82,25 @@ LINKS: Final = (
     Kind.BOOKS_KILLED,
     Kind.BUSY,
 )
+STAFF: Final = (
+    Kind.TURN,
+    Kind.PLACE,
+    Kind.COMPANIONS,
+    Kind.SHIFT,
+    Kind.CLASS_LIST,
+    Kind.DENY_LIST,
+)
+COPIES: Final = (Kind.CLONED, Kind.ROLLED_BACK)
+CARDS: Final = (Kind.EV1_CARD, Kind.RANDOM_UID)
+"""Of these some are issued; the others befall what was issued."""
 NEEDS_APSW: Final = frozenset((*DISKS, Kind.COLLECTOR_KILLED, Kind.BOOKS_KILLED))
 CHANCE: Final = (
     (TEARS, 0.10),
     (CRASHES, 0.03),
     (DISKS, 0.02),
     (BETWEEN, 0.004),
+    (STAFF, 0.03),
+    (COPIES, 0.002),
 )
 SYNC_CHANCE: Final = 0.02
 LINK_FAULT_CHANCE: Final = 0.5
@@ -134,11 +159,10 @@ class Planner:
             return [self._sync(faults)]
         group, (terminal, card) = self._group(faults), self._terminal_and_card()
         gap_s = round(rng.expovariate(1 / 15), 1)
-        if group == BETWEEN:
-            fault = self._pick(BETWEEN, faults)
-            return [
-                StressStep("between", terminal, gap_s, 0, fault, 0, rng.choice((5, 45, 600, 7200, 90_000)))
-            ]
+        if group in (BETWEEN, STAFF, COPIES):
+            fault = self._pick(group, faults)
+            value = rng.choice((5, 45, 600, 7200, 90_000)) if group == BETWEEN else rng.randrange(1000)
+            return [StressStep("between", terminal, gap_s, card, fault, 0, value)]
         fault = self._pick(group, faults) if group else ""
         first = StressStep(
             "tap", terminal, gap_s, card, fault, self._when(fault), rng.choice((0, 1, 3, rng.randrange(200)))

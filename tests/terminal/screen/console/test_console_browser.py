@@ -177,27 +177,32 @@ def test_every_flow_of_a_driver_by_keyboard_alone(new_page: NewPage, cab: Cab, s
     assert cab.records(CashSale)[0].persons == 2  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "theme"), [(*SIZES[1], "day"), *((*size, "night") for size in SIZES)]
-)
+@pytest.mark.parametrize("theme", ["day", "night"])
 def test_every_page_is_accessible_fits_and_has_targets_for_gloves(
-    new_page: NewPage, cab: Cab, width: int, height: int, theme: str
+    new_page: NewPage, cab: Cab, theme: str
 ) -> None:
-    page = new_page(width=width, height=height)
+    page = new_page(width=SIZES[0][0], height=SIZES[0][1])
     page.context.add_cookies([{"name": "console_look", "value": f"ru.{theme}", "url": cab.server.url}])
 
     def look(path: str) -> None:
         page.goto(cab.server.url + path)
         assert_accessible(page)
-        assert targets(page) == []
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, f"{path} is wider than the screen"
+        for width, height in reversed(SIZES):  # the first one last: it is the next page's
+            page.set_viewport_size({"width": width, "height": height})
+            assert targets(page) == []
+            wide = page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            assert wide <= 0, f"{path} is wider than the screen"
+            pad = page.locator(".pad-go")
+            if pad.count():
+                assert pad.bounding_box()["y"] < height, "the whole pad is on the screen"  # type: ignore[index]
 
     look("/sign-in")
     look("/sign-in?typed=1")
     cab.tap(SERVICE_CARD)
     look("/sign-in")
-    assert page.locator(".pad-go").bounding_box()["y"] < height, "the whole pad is on the screen"  # type: ignore[index]
+    assert page.locator(".pad-go").count()
     cab.sign_in()
     page.context.add_cookies(_cookies(cab))
     for path in PAGES:

@@ -86,7 +86,7 @@ export class Side {
       ...(total
         ? [
             [words.records, total.records],
-            [words.proofs, total.tmv_verified],
+            [words.proofs, Object.values(total.proofs.proven ?? {}).reduce((taps, sums) => taps + sums.taps, 0)],
             [words.alarms, desk.report.alarms.length],
           ].map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value))))
         : []),

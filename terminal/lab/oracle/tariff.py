@@ -17,15 +17,15 @@ CARD: Final = "transport_card"
 GUARDS: Final = {"repeat_s": 2, "retap_s": 60, "passback_s": 300, "clock_skew_s": 30, "inspection_s": 7200}
 AGES: Final = {"fresh_h": 24, "stale_h": 168, "document_stale_days": float("inf")}
 VEHICLE: Final = {"fresh_s": 60, "stale_s": 600, "unknown_place": "first_stop", "between_stops": "coming"}
-Table = Mapping[str, Any]
+DocumentTable = Mapping[str, Any]
 
 
-class FareUnknown(Exception):
+class UnknownPrice(Exception):
     """What the ride costs is not known, and what covers it follows from that."""
 
 
 @dataclass(frozen=True)
-class Spot:
+class OracleSpot:
     """A zone by its number (0: unknown) and metres beyond the city boundary (None: unknown)."""
 
     zone: int = 0
@@ -33,7 +33,7 @@ class Spot:
 
 
 @dataclass(frozen=True)
-class Ride:
+class OracleRide:
     """One ride: begun `at`, from a place, to the place the rider named, in a vehicle bound for its terminus.
 
     `said`: how well the place is known to whom it was `stated_by`, `age_s` ago; `first` is where the turn began.
@@ -43,11 +43,11 @@ class Ride:
     mode: str
     route: int
     direction: int
-    start: Spot = Spot()
-    named: Spot = Spot()
-    terminus: Spot = Spot()
-    coming: Spot = Spot()
-    first: Spot = Spot()
+    start: OracleSpot = OracleSpot()
+    named: OracleSpot = OracleSpot()
+    terminus: OracleSpot = OracleSpot()
+    coming: OracleSpot = OracleSpot()
+    first: OracleSpot = OracleSpot()
     arriving: bool = False
     stated_by: str = "vehicle"
     said: str = "exact"
@@ -55,7 +55,7 @@ class Ride:
 
 
 @dataclass(frozen=True)
-class Price:
+class OraclePrice:
     """What the ordinary rider pays, and what percentages are taken from; fractions of a kopeck. `opens`: a transfer."""
 
     ordinary: Fraction
@@ -73,27 +73,27 @@ class Tariff:
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
-            self.doc: Table = tomllib.load(file)
-        header, bus = self.doc["header"], self.doc["profiles"]["bus"]
+            self.doc: DocumentTable = tomllib.load(file)
+        header, bus = self.doc["header"], self.doc["profiles"].get("bus", {"rights": []})
         self.zone, self.ends_at = ZoneInfo(header["time_zone"]), int(header.get("service_day_end_hour", 3))
         self.rights: list[str] = bus["rights"]
         self.dearest = bus.get("unknown_fare", "refuse") == "dearest"
-        self.slots: dict[str, Table] = {slot["name"]: slot for slot in self.doc["counters"]["slots"]}
+        self.slots: dict[str, DocumentTable] = {slot["name"]: slot for slot in self.doc["counters"]["slots"]}
         self.contract_slots: list[str] = self.doc["counters"]["contracts"]
-        self.products: dict[int, Table] = self._by("products", "id")
-        self.concessions: dict[int, Table] = self._by("concessions", "code")
-        self.transfers: dict[str, Table] = self._by("transfers", "id")
-        self.returns: list[Table] = self.doc.get("returns", [])
+        self.products: dict[int, DocumentTable] = self._by("products", "id")
+        self.concessions: dict[int, DocumentTable] = self._by("concessions", "code")
+        self.transfers: dict[str, DocumentTable] = self._by("transfers", "id")
+        self.returns: list[DocumentTable] = self.doc.get("returns", [])
         self.zones: dict[int, str] = {n: zone["name"] for n, zone in self._by("zones", "number").items()}
-        self.guards: Table = {"passback_rights": ["pass"], **GUARDS, **self.doc.get("guards", {})}
-        self.ages: Table = {**AGES, **self.doc.get("ages", {})}
+        self.guards: DocumentTable = {"passback_rights": ["pass"], **GUARDS, **self.doc.get("guards", {})}
+        self.ages: DocumentTable = {**AGES, **self.doc.get("ages", {})}
         self.ended_at: datetime = header["valid_to"]
         self.over_at = self.ended_at + timedelta(days=self.doc.get("ended", {}).get("go_on_days", 0))
-        self.checkin: Table | None = self.doc.get("checkin")
-        self.vehicle: Table = {**VEHICLE, **self.doc.get("vehicle", {})}
-        self.grace: Table | None = self.doc.get("grace")
+        self.checkin: DocumentTable | None = self.doc.get("checkin")
+        self.vehicle: DocumentTable = {**VEHICLE, **self.doc.get("vehicle", {})}
+        self.grace: DocumentTable | None = self.doc.get("grace")
 
-    def _by(self, table: str, key: str) -> dict[Any, Table]:
+    def _by(self, table: str, key: str) -> dict[Any, DocumentTable]:
         return {row[key]: row for row in self.doc.get(table, [])}
 
     def local(self, at: datetime) -> datetime:
@@ -120,7 +120,7 @@ class Tariff:
         slot = self.slots[counter]
         return ((1 << int(slot["bits"])) - 1) * int(slot.get("unit_minor", 1))
 
-    def in_season(self, season: Table | None, day: date) -> bool:
+    def in_season(self, season: DocumentTable | None, day: date) -> bool:
         """Every year from the first to the last day, both included, over New Year if it must (T-15)."""
         if season is None:
             return True
@@ -141,7 +141,7 @@ class Tariff:
             for window in self._by("timeframes", "id")[name]["windows"]
         )
 
-    def limit(self, rule: Table, day: date) -> int:
+    def limit(self, rule: DocumentTable, day: date) -> int:
         """How many rides a limit gives in the period of `day` (T-12)."""
         if rule["kind"] == "trips":
             return int(rule["trips"])
@@ -150,12 +150,12 @@ class Tariff:
             month["days"] * rule["trips_per_day"] for month in months if month["month"] == f"{day:%Y-%m}"
         )
 
-    def inside(self, rule: Table, ride: Ride, unknown: bool = False) -> bool:
+    def inside(self, rule: DocumentTable, ride: OracleRide, unknown: bool = False) -> bool:
         """Whether the ride lies in one of the rule's scopes, if any. `unknown`: what an unknown place counts as."""
         scopes = rule.get("scope") or [{}]
         return any(self._in(scope, ride, unknown) for scope in scopes)
 
-    def _in(self, scope: Table, ride: Ride, unknown: bool) -> bool:
+    def _in(self, scope: DocumentTable, ride: OracleRide, unknown: bool) -> bool:
         known = [self.zones[spot.zone] for spot in (ride.start, ride.named) if spot.zone in self.zones]
         marks = [spot.mark_m for spot in (ride.start, ride.named) if spot.mark_m is not None]
         tests: dict[str, Callable[[Any], bool]] = {
@@ -167,35 +167,35 @@ class Tariff:
         }
         return all(tests[name](wanted) for name, wanted in scope.items())
 
-    def located(self, ride: Ride) -> tuple[Ride, list[Spot]]:
+    def located(self, ride: OracleRide) -> tuple[OracleRide, list[OracleSpot]]:
         """The ride from where the vehicle is believed to be, and the one or two places an exit may be at (T-61)."""
         if ride.stated_by != "vehicle":
             return ride, [ride.start]
         if ride.said == "contradicted" or ride.age_s > self.vehicle["stale_s"]:
-            return replace(ride, start=Spot()), [Spot()]
-        if ride.coming == Spot():
+            return replace(ride, start=OracleSpot()), [OracleSpot()]
+        if ride.coming == OracleSpot():
             return ride, [ride.start]
         if ride.said == "estimated" or ride.age_s > self.vehicle["fresh_s"]:
             return ride, [ride.start, ride.coming]
         next_stop = ride.arriving and self.vehicle["between_stops"] == "coming"
         return ride, [ride.coming if next_stop else ride.start]
 
-    def begins_nowhere(self, ride: Ride) -> bool:
+    def begins_nowhere(self, ride: OracleRide) -> bool:
         """Whether what a checked-in ride keeps of its beginning is not known (T-07)."""
         lacks_zone = "zone" in (self.checkin or {}) and not ride.start.zone
         return lacks_zone or ("mark" in (self.checkin or {}) and ride.start.mark_m is None)
 
-    def from_first_stop(self, ride: Ride) -> Ride:
+    def from_first_stop(self, ride: OracleRide) -> OracleRide:
         """Where the document takes a ride that begins nowhere known (T-07)."""
         mark_m = ride.first.mark_m if ride.start.mark_m is None else ride.start.mark_m
-        moved = replace(ride, start=Spot(ride.start.zone or ride.first.zone, mark_m))
+        moved = replace(ride, start=OracleSpot(ride.start.zone or ride.first.zone, mark_m))
         wanted = self.vehicle["unknown_place"] == "first_stop" and self.begins_nowhere(ride)
         return moved if wanted and not self.begins_nowhere(moved) else ride
 
-    def price(self, ride: Ride, guess: bool = True, least: bool = False) -> Price | None:
+    def price(self, ride: OracleRide, guess: bool = True, least: bool = False) -> OraclePrice | None:
         """The ordinary fare by card and the base tariff; None where it is not known, never nothing. `guess`: an unknown
         place may be the dearest there is, where the document says so; a ride that is over is not, or at the `least`."""
-        fares: Table = self.doc["fares"]
+        fares: DocumentTable = self.doc["fares"]
         for step in fares.get("steps", []):
             fares = step if step["valid_from"] <= self.day(ride.at) else fares
         rule = next((rule for rule in fares.get("rules", []) if self._falls_under(rule, ride)), None)
@@ -204,12 +204,14 @@ class Tariff:
         if rule is None or rule["kind"] == "flat":
             by_medium = fares.get("by_medium") if rule is None else rule["by_medium"]
             base = fares["base_minor"] if rule is None else rule.get("base_minor", fares["base_minor"])
-            return None if by_medium is None else Price(Fraction(by_medium[CARD]), Fraction(base), opens)
+            return (
+                None if by_medium is None else OraclePrice(Fraction(by_medium[CARD]), Fraction(base), opens)
+            )
         by_kind = self._by_zones if rule["kind"] == "zone_table" else self._by_distance
         sums = by_kind(rule, ride, guess and self.dearest, least)
-        return None if sums is None else Price(sums[0], sums[1], opens)
+        return None if sums is None else OraclePrice(sums[0], sums[1], opens)
 
-    def _falls_under(self, rule: Table, ride: Ride) -> bool:
+    def _falls_under(self, rule: DocumentTable, ride: OracleRide) -> bool:
         return (
             ride.mode in (rule.get("modes") or [ride.mode])
             and ride.route in (rule.get("routes") or [ride.route])
@@ -217,7 +219,9 @@ class Tariff:
             and not ("except_when" in rule and self._in_timeframe(rule["except_when"], ride.at))
         )
 
-    def _by_zones(self, rule: Table, ride: Ride, guess: bool, least: bool) -> list[Fraction] | None:
+    def _by_zones(
+        self, rule: DocumentTable, ride: OracleRide, guess: bool, least: bool
+    ) -> list[Fraction] | None:
         names, end = rule["zones"], ride.named.zone or (ride.terminus.zone if guess else 0)
         rows, columns = (
             [i for i, n in enumerate(names) if n == self.zones.get(z)] for z in (ride.start.zone, end)
@@ -228,7 +232,9 @@ class Tariff:
         one = min if least else max
         return [Fraction(one(rule["by_medium"][m][r][c] for r, c in cells)) for m in (CARD, rule["base"])]
 
-    def _by_distance(self, rule: Table, ride: Ride, guess: bool, least: bool) -> list[Fraction] | None:
+    def _by_distance(
+        self, rule: DocumentTable, ride: OracleRide, guess: bool, least: bool
+    ) -> list[Fraction] | None:
         start, end = ride.start.mark_m, ride.named.mark_m
         start = ride.first.mark_m if start is None and guess else start
         end = ride.terminus.mark_m if end is None and guess else end
@@ -238,7 +244,7 @@ class Tariff:
         beyond = unknown if start is None or end is None else min(abs(end - start), rule["longest_m"])
         return [rule["first"][m] + Fraction(rule["per_km"][m] * beyond, 1000) for m in (CARD, rule["base"])]
 
-    def number(self, rule: Table, ride: Ride) -> int:
+    def number(self, rule: DocumentTable, ride: OracleRide) -> int:
         """Under which number a return keeps a ride as an outward one; 0: it is none (T-39)."""
         if rule.get("routes") and ride.route not in rule["routes"]:
             return 0
@@ -247,21 +253,23 @@ class Tariff:
         ends = [self.zones.get(spot.zone) for spot in (ride.start, ride.named)]
         return 1 if ends == rule["zones"] else 2 if ends[::-1] == rule["zones"] else 0
 
-    def return_price(self, rule: Table, price: Price) -> int:
+    def return_price(self, rule: DocumentTable, price: OraclePrice) -> int:
         """From the ordinary fare, rounded once."""
         fare = kopecks(price.ordinary)
         if "percent_off" in rule:
             return kopecks(Fraction(fare * (100 - rule["percent_off"]), 100))
-        return min(fare, rule["price_minor"]) if "price_minor" in rule else fare - rule["amount_off_minor"]
+        if "price_minor" in rule:
+            return min(fare, int(rule["price_minor"]))
+        return fare - int(rule["amount_off_minor"])
 
-    def concession_price(self, rule: Table, price: Price | None) -> Fraction:
+    def concession_price(self, rule: DocumentTable, price: OraclePrice | None) -> Fraction:
         """T-02 to T-05; never more than the ordinary fare. Only what follows from the fare needs to know it."""
-        fare: Table = rule.get("fare", {"kind": "unknown"})
+        fare: DocumentTable = rule.get("fare", {"kind": "unknown"})
         if fare["kind"] in ("free", "fixed_price"):
             wanted = Fraction(fare.get("price_minor", 0))
             return wanted if price is None else min(wanted, price.ordinary)
         if price is None or fare["kind"] == "unknown":
-            raise FareUnknown
+            raise UnknownPrice
         if fare["kind"] == "percent_of_base":
-            return min(price.base * fare["pays_percent"] / 100, price.ordinary)
-        return max(Fraction(0), price.ordinary - fare["amount_minor"])
+            return min(price.base * int(fare["pays_percent"]) / 100, price.ordinary)
+        return max(Fraction(0), price.ordinary - int(fare["amount_minor"]))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from tests.oracle.tariff import Ride, Spot, Table, Tariff
+from terminal.lab.oracle.tariff import DocumentTable, OracleRide, OracleSpot, Tariff
 
 FIRST_AT: Final = datetime(2024, 1, 1, tzinfo=UTC)
 LAST_AT: Final = FIRST_AT + timedelta(seconds=(1 << 30) - 1)
@@ -22,7 +22,7 @@ Values = Mapping[str, int | str]
 
 
 @dataclass(frozen=True)
-class Right:
+class OracleRight:
     """A concession or a product bought; both days included. `number`: the concession's parameter, the trips bought."""
 
     code: int
@@ -35,7 +35,7 @@ class Right:
 
 
 @dataclass(frozen=True)
-class Journey:
+class OpenJourney:
     """An open journey: how old at the newest event, how many rides followed, which transfer rule it is under."""
 
     age_s: int
@@ -44,7 +44,7 @@ class Journey:
 
 
 @dataclass(frozen=True)
-class Card:
+class OracleCard:
     """The state after the newest event. `period` is the day whose periods the counters belong to; `vague`: that
     day or an earlier one (-1), or a later one (1) (ADR 26). `readable`: the counters are of this document's split."""
 
@@ -53,8 +53,8 @@ class Card:
     last: date
     at: datetime
     period: date
-    grants: tuple[Right | None, ...] = (None, None, None)
-    bought: tuple[Right | None, ...] = (None, None)
+    grants: tuple[OracleRight | None, ...] = (None, None, None)
+    bought: tuple[OracleRight | None, ...] = (None, None)
     blocked: bool = False
     inactive: bool = False
     money: int = 0
@@ -63,33 +63,43 @@ class Card:
     route: int = 0
     direction: int = 0
     paid_by: str = "nothing"
-    journey: Journey | None = None
+    journey: OpenJourney | None = None
     inside: int = 0
     held: int = 0
-    boarded: Spot = field(default_factory=Spot)
+    boarded: OracleSpot = field(default_factory=OracleSpot)
     used: Mapping[str, int] = field(default_factory=dict)
     meals: frozenset[str] = frozenset()
     vague: int = 0
     readable: bool = True
     began: Mapping[str, datetime] = field(default_factory=dict)
     """When the outward ride of each return began."""
+    issued: date = date.min
 
     def count(self, counter: str) -> int:
         return self.used.get(counter, 0)
 
-    def counted(self, more: Mapping[str, int]) -> Card:
+    def counted(self, more: Mapping[str, int]) -> OracleCard:
         return self.setting({name: self.count(name) + n for name, n in more.items()})
 
-    def setting(self, counters: Mapping[str, int]) -> Card:
+    def setting(self, counters: Mapping[str, int]) -> OracleCard:
         return replace(self, used={**self.used, **counters})
 
 
 @dataclass(frozen=True)
-class Tap:
+class OracleMeal:
+    """A portion that was given, and who pays how much of it; `entitled`: any budget does."""
+
+    kind: str
+    sources: Mapping[str, int]
+    entitled: bool
+
+
+@dataclass(frozen=True)
+class OracleTap:
     """A tap and all that is known besides the card; `ride` states when, by the terminal's own clock."""
 
     terminal: int
-    ride: Ride
+    ride: OracleRide
     canteen: bool = False
     companions: int = 0
     suspect: bool = False
@@ -101,6 +111,8 @@ class Tap:
     shift_open: bool = True
     reader_ok: bool = True
     inspection: bool = False
+    denied: str = ""
+    """Whether the deny list has this "card", or its holder, a "person"."""
 
     @property
     def at(self) -> datetime:
@@ -113,25 +125,28 @@ class Tap:
 
 
 @dataclass(frozen=True)
-class Answer:
+class OracleAnswer:
     """What came of it. `card` is the card afterwards, the same one where nothing was written."""
 
     admission: str
     message: str
-    card: Card
+    card: OracleCard
     charge: int = 0
     values: Values = field(default_factory=dict)
     written: bool = False
     flags: frozenset[str] = frozenset()
     says: frozenset[str] = frozenset()
     """Which of the rules between rides it goes by."""
+    meal: OracleMeal | None = None
 
 
-def refused(card: Card, message: str, **values: int | str) -> Answer:
-    return Answer("refused", message, card, values=values)
+def refused(card: OracleCard, message: str, **values: int | str) -> OracleAnswer:
+    return OracleAnswer("refused", message, card, values=values)
 
 
-def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Card, frozenset[str]]:
+def on_day(
+    tariff: Tariff, card: OracleCard, tap: OracleTap, lift: bool = True
+) -> tuple[OracleCard, frozenset[str]]:
     """The card in the period that the terminal's clock may begin (ADR 26); no `lift`: where no ride begins."""
     today, written_on, before = tariff.day(tap.at), tariff.day(card.at), card.period
     period, flags, vague, used = before, frozenset[str](), card.vague, dict(card.used)
@@ -166,13 +181,13 @@ def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Car
     return without_journey(tariff, card) if over else replace(card, journey=journey), flags
 
 
-def may_end(tariff: Tariff, card: Card, seconds: int | None) -> bool:
+def may_end(tariff: Tariff, card: OracleCard, seconds: int | None) -> bool:
     """Whether those inside may still tap out: what their ride is charged by stays on the card."""
     longest = tariff.checkin["longest_s"] if tariff.checkin is not None else -1
     return bool(card.inside) and seconds is not None and seconds <= longest
 
 
-def without_late_outward(tariff: Tariff, card: Card, at: datetime) -> Card:
+def without_late_outward(tariff: Tariff, card: OracleCard, at: datetime) -> OracleCard:
     """The card without outward rides from which there is no way back any more (T-39)."""
     if not card.readable:
         return card
@@ -180,14 +195,14 @@ def without_late_outward(tariff: Tariff, card: Card, at: datetime) -> Card:
     return card.setting(dict.fromkeys(late, 0))
 
 
-def is_open(tariff: Tariff, card: Card, rule: Table, at: datetime) -> bool:
+def is_open(tariff: Tariff, card: OracleCard, rule: DocumentTable, at: datetime) -> bool:
     """A way back begun `at` is one: in the time from the outward ride, rounded up to a step. None is where the newest
     event lies ahead (O-05)."""
     if not card.count(rule["outward"]) or "window_s" not in rule:
         return bool(card.count(rule["outward"]))
-    if (card.at - at).total_seconds() > tariff.guards["clock_skew_s"]:
+    if (card.at - at).total_seconds() > int(tariff.guards["clock_skew_s"]):
         return False
-    step, since = rule.get("step_s", 60), int((card.began[rule["id"]] - FIRST_AT).total_seconds())
+    step, since = int(rule.get("step_s", 60)), int((card.began[rule["id"]] - FIRST_AT).total_seconds())
     return int((at - FIRST_AT).total_seconds()) - -(-since // step) * step <= int(rule["window_s"])
 
 
@@ -197,18 +212,18 @@ def _goes_on(tariff: Tariff, name: str, before: date, after: date) -> bool:
     return kind in ("contract", "kept", "journey") or same
 
 
-def without_journey(tariff: Tariff, card: Card) -> Card:
+def without_journey(tariff: Tariff, card: OracleCard) -> OracleCard:
     used = {name: n for name, n in card.used.items() if tariff.slots[name]["period"] != "journey"}
     return replace(card, used=used, journey=None)
 
 
-def elapsed_s(tariff: Tariff, card: Card, tap: Tap) -> int | None:
+def elapsed_s(tariff: Tariff, card: OracleCard, tap: OracleTap) -> int | None:
     """Seconds since the newest event; None: it lies in the future, by more than clocks may differ (O-05)."""
     seconds = int((tap.at - card.at).total_seconds())
     return None if seconds < -tariff.guards["clock_skew_s"] else max(0, seconds)
 
 
-def written(tariff: Tariff, card: Card, tap: Tap) -> Card:
+def written(tariff: Tariff, card: OracleCard, tap: OracleTap) -> OracleCard:
     """What the card can hold of this state: times, distances to the period day and counters have their limits."""
     at = min(max(tap.at.replace(microsecond=0), FIRST_AT), LAST_AT)
     ahead = min(max((card.period - tariff.day(at)).days, -32), 31)
@@ -221,9 +236,11 @@ def written(tariff: Tariff, card: Card, tap: Tap) -> Card:
     )
 
 
-def at_service_point(tariff: Tariff, card: Card, at: datetime, money: int, rights: Card) -> Card:
+def at_service_point(
+    tariff: Tariff, card: OracleCard, at: datetime, money: int, rights: OracleCard
+) -> OracleCard:
     """The card after a reload or issuing point, with the rights of `rights`; a new contract is counted from 0."""
-    tap = Tap(SERVICE_POINT, Ride(at, "bus", 0, 0))
+    tap = OracleTap(SERVICE_POINT, OracleRide(at, "bus", 0, 0))
     now, _ = on_day(tariff, card, tap, lift=False)
     for slot, old, new in zip(tariff.contract_slots, card.bought, rights.bought, strict=True):
         if new is not None and (old is None or (old.code, old.first) != (new.code, new.first)):

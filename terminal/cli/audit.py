@@ -1,0 +1,166 @@
+"""`terminal collector audit` makes the audit of a day, `terminal audit` repeats it elsewhere (docs/audit.md)."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cardcli.output import data_output
+from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json, ShownLang
+from terminal.errors import AuditDiffers, AuditError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from terminal.audit.gathering import DaySource
+    from terminal.audit.making import Verified
+    from terminal.audit.statement import SignedStatement
+
+app = typer.Typer(
+    help="Repeat the audit of a service day from its bundle, without keys, collector or database (docs/audit.md).",
+    no_args_is_help=True,
+)
+
+Registry = Annotated[
+    Path | None, typer.Option(help="Laboratory card registry: what the cards proved, and their session keys.")
+]
+
+
+def audit(
+    day: Annotated[str, typer.Argument(help="Service day, for example 2026-09-15.")],
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
+    registry: Registry = None,
+    out: Annotated[Path | None, typer.Option(help="File for the signed statement (JSON).")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="File for the evidence, for an auditor elsewhere.")
+    ] = None,
+    service: Annotated[
+        bool,
+        typer.Option(
+            "--service",
+            help="Leave session keys out of the bundle: its auditor asks the verify-only service.",
+        ),
+    ] = False,
+    after: Annotated[
+        Path | None, typer.Option(help="An earlier statement of the day: what came since is named.")
+    ] = None,
+    json: Json = False,
+    language: ShownLang = "en",
+) -> None:
+    """Audit a service day: what is recomputed, proven, unproven and differing, to the minor unit; signed."""
+    from terminal.audit.making import AuditOrder, make_audit
+    from terminal.audit.statement import parse_statement
+    from terminal.clock import SystemClock, unix_ms
+    from terminal.collector.registry import CardRegistry
+    from terminal.collector.service import KEY_FILE
+    from terminal.recompute.documents import DOCUMENTS_FOLDER, DocumentFolder
+    from terminal.sync.identity import load_or_create_key
+
+    earlier = None if after is None else parse_statement(_read(after))
+    order = AuditOrder(day, earlier, bundle, service)
+    cards = None if registry is None else CardRegistry.load(registry)
+    with _source(folder) as source:
+        key = load_or_create_key(folder / KEY_FILE)
+        documents = DocumentFolder(folder / DOCUMENTS_FOLDER)
+        signed = make_audit(source, order, documents, cards, key, unix_ms(SystemClock().now()))
+    if out is not None:
+        _write_statement(out, signed)
+    _print(signed, json, language)
+
+
+@contextmanager
+def _source(folder: Path) -> Iterator[DaySource]:
+    from terminal.audit.embedded import folder_source
+
+    with folder_source(folder) as source:
+        yield source
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="The bundle, from `terminal collector audit --bundle`.")],
+    collector: Annotated[
+        Path | None,
+        typer.Option(help="The collector's public key (collector.pub), which must have signed it."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File for the collector's statement in the bundle.")
+    ] = None,
+    json: Json = False,
+    language: ShownLang = "en",
+) -> None:
+    """Repeat all: chain, signatures, proofs, decisions, sums. Exit code 45: damaged or changed; 46: it differs."""
+    from terminal.audit.making import verify_bundle
+    from terminal.sync.identity import read_public_key
+
+    key = None if collector is None else read_public_key(collector).public_bytes_raw()
+    found = verify_bundle(bundle, key)
+    if out is not None:
+        _write_statement(out, found.stated)
+    _report(found, json, language)
+    if found.differences:
+        first = found.differences[0]
+        raise AuditDiffers(
+            f"the evidence comes to something else than the statement, first at {first.place}",
+            "Keep the bundle, and ask the collector's operator.",
+        )
+
+
+def _report(found: Verified, json: bool, language: str) -> None:
+    from terminal.app.output import print_json
+
+    if json:
+        print_json(
+            {
+                "equal": not found.differences,
+                "day": found.found.day,
+                "complete": found.found.complete,
+                "key": found.stated.key,
+                "totals": found.found.totals,
+                "differing": found.found.differing,
+                "differences": found.differences,
+            }
+        )
+        return
+    _print(found.stated, json=False, language=language)
+    if not found.differences:
+        print(f"verified: the evidence comes to exactly this statement, signed by {found.stated.key}")
+    for one in found.differences[:20]:
+        print(f"  {one.place}: stated {one.stated}, found {one.found}", file=sys.stderr)
+
+
+def _print(signed: SignedStatement, json: bool, language: str) -> None:
+    from terminal.audit.statement import build_statement
+    from terminal.audit.view import markdown
+
+    if json:
+        data_output().write(build_statement(signed).decode())
+    else:
+        print(markdown(signed, language), end="")
+
+
+def _read(path: Path) -> bytes:
+    from terminal.audit.statement import MOST_STATEMENT_BYTES
+    from terminal.mistakes.reading import Unreadable, content_of
+
+    try:
+        return content_of(path, MOST_STATEMENT_BYTES)
+    except Unreadable as unreadable:
+        raise AuditError(
+            f"{path} cannot be read ({unreadable.mistakes[0].code.value})",
+            "Give the file that `terminal collector audit --out` wrote.",
+        ) from unreadable
+
+
+def _write_statement(path: Path, signed: SignedStatement) -> None:
+    from terminal.audit.statement import build_statement
+    from terminal.files import replace_file
+
+    try:
+        replace_file(path, build_statement(signed), 0o644)
+    except OSError as error:
+        raise AuditError(f"{path} cannot be written: {error.strerror}", "Check room and rights.") from error

@@ -1,0 +1,224 @@
+"""A journal whose log or database was damaged while no terminal ran: find out, and go on with the most that can be proven.
+
+What SQLite shows of a damaged log may be less than there is: frames behind a broken one are dropped, and a part of a log
+that had been folded already hides newer pages of the database. So, where anything is amiss, three contents are proven
+row by row, and the one that reaches farthest becomes the journal:
+
+    database        the file alone
+    read            with the frames that SQLite reads
+    all             with every intact frame, also behind a broken one
+
+The files as they were found stay beside it (`journal.db.1.damaged`, `journal.db-wal.1.damaged`) for the auditor. The
+exchange survives a crash at any moment: the new content is whole under another name before the log is taken away.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from terminal.errors import JournalDamaged
+from terminal.files import put_in_place, sync_path
+from terminal.journal.database import (
+    KEEP_ASIDE,
+    SQLITE_FAULTS,
+    cannot_be_written,
+    connect_reader,
+    contents_of,
+    file_error,
+    journal_error,
+    load_tail,
+    means_damage,
+    wal_of,
+)
+from terminal.journal.log import Log, frames_read, page_bytes_of, read_log
+from terminal.journal.open_records import OpenRecords
+from terminal.journal.sealed import Broken, JournalKey
+from terminal.journal.stored import read_state
+from terminal.journal.verify import verify
+
+
+class Looked(NamedTuple):
+    """What a journal shows as it lies there. `head` is None when it does not open; SQLite reads `frames` of its log."""
+
+    head: int | None
+    frames: int
+
+
+class Mended(NamedTuple):
+    """`seen` is the newest row the log names, also where it could not be kept. `aside` is None where nothing was
+    mended."""
+
+    seen: int
+    aside: Path | None = None
+
+
+def mend(path: Path, key: JournalKey | None, stored: int) -> Mended:
+    """See to it that the journal at `path` shows every row that can be proven; rows up to `stored` are known to have
+    been there. The caller holds its lock.
+
+    Raises `JournalDamaged` when no content of it can be proven, `JournalSealed`, `JournalError`.
+    """
+    try:
+        _finish(path)
+        if not path.exists() or not _has_log(path):
+            return Mended(0)
+        looked = _look(path, key)
+        log = read_log(wal_of(path), page_bytes_of(path), looked.frames)
+        seen = log.newest_row()
+        if not _amiss(path, looked, log, max(stored, seen)):
+            return Mended(seen)
+        return Mended(seen, _mend(path, key, log, looked))
+    except OSError as error:
+        raise file_error(path, error) from error
+
+
+def _has_log(path: Path) -> bool:
+    log = wal_of(path)
+    return log.exists() and log.stat().st_size > 0
+
+
+def _look(path: Path, key: JournalKey | None) -> Looked:
+    """Read only, so that closing does not fold a log that may be damaged."""
+    if cannot_be_written(path):
+        return Looked(None, 0)
+    frames = 0
+    try:
+        with closing(connect_reader(path)) as connection:
+            contents = contents_of(connection, path, key)
+            frames = frames_read(path)
+            state = read_state(connection, contents)
+            return Looked(load_tail(connection, contents, state, path, OpenRecords()).sequence, frames)
+    except (JournalDamaged, Broken):
+        return Looked(None, frames)
+    except SQLITE_FAULTS as error:
+        if not means_damage(error):
+            raise journal_error(path, error) from error
+        return Looked(None, frames)
+
+
+def _amiss(path: Path, looked: Looked, log: Log, known: int) -> bool:
+    """Whether something was committed that is not shown."""
+    if looked.head is None or looked.head < known or log.commits(looked.frames):
+        return True
+    return _newest_alone(path) > looked.head
+
+
+def _newest_alone(path: Path) -> int:
+    """The newest row in the database without its log, 0 where that cannot be read."""
+    with suppress(*SQLITE_FAULTS):
+        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            (newest,) = connection.execute("SELECT max(sequence) FROM row").fetchone()
+            return newest if isinstance(newest, int) else 0
+    return 0
+
+
+def _mend(path: Path, key: JournalKey | None, log: Log, looked: Looked) -> Path:
+    best: tuple[int, tuple[int, ...]] | None = None
+    for kept in _choices(log, looked.frames):
+        _write(path, _new(path), log, kept)
+        reached = _proven(_new(path), key)
+        if reached is not None and (best is None or reached > best[0]):
+            best = (reached, kept)
+    if best is None:
+        _new(path).unlink(missing_ok=True)
+        raise JournalDamaged(f"journal {path} and its log are damaged", KEEP_ASIDE)
+    _write(path, _new(path), log, best[1])
+    aside = keep_aside(path)
+    put_in_place(_new(path), _whole(path))
+    _finish(path)
+    return aside
+
+
+def _choices(log: Log, read: int) -> list[tuple[int, ...]]:
+    """Which frames to apply, by their places: none, those that SQLite reads, every intact one up to a commit."""
+    intact = [n for n, frame in enumerate(log.frames) if frame.intact]
+    last = max((n for n in intact if log.frames[n].pages), default=-1)
+    choices = [(), tuple(range(read)), tuple(n for n in intact if n <= last)]
+    return list(dict.fromkeys(choices))
+
+
+def _write(path: Path, new: Path, log: Log, kept: tuple[int, ...]) -> None:
+    """The database at `path` with the pages of those frames, as a file of its own."""
+    shutil.copyfile(path, new)
+    with new.open("r+b") as file:
+        for place in kept:
+            frame = log.frames[place]
+            file.seek((frame.page - 1) * log.page_bytes)
+            file.write(frame.content)
+            if frame.pages:
+                size = frame.pages * log.page_bytes
+        if kept:
+            file.truncate(size)
+
+
+def _proven(path: Path, key: JournalKey | None) -> int | None:
+    """The newest row of a content whose every row, note and page fits; None when one does not."""
+    try:
+        found = verify(path, key)
+        if found.problem is not None:
+            return None
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        ) as connection:
+            if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                return None
+            contents = contents_of(connection, path, key)
+            state = read_state(connection, contents)
+            return load_tail(connection, contents, state, path, OpenRecords()).sequence
+    except (JournalDamaged, Broken):
+        return None
+    except SQLITE_FAULTS as error:
+        if not means_damage(error):
+            raise journal_error(path, error) from error
+        return None
+
+
+def keep_aside(path: Path) -> Path:
+    """Give the journal at `path` and its log second names, which stay; return that of the journal. Raises OSError."""
+    number = 1
+    while (aside := _aside(path, number)).exists():
+        number += 1
+    for file, name in ((path, aside), (wal_of(path), _aside(wal_of(path), number))):
+        if file.exists():
+            _second_name(file, name)
+    sync_path(path.parent)
+    return aside
+
+
+def _aside(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}.damaged")
+
+
+def _second_name(file: Path, name: Path) -> None:
+    try:
+        os.link(file, name)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        shutil.copyfile(file, name)
+        sync_path(name)
+
+
+def _new(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
+def _whole(path: Path) -> Path:
+    """A mended journal on its way: whole, and the log beside the old one is no longer wanted."""
+    return path.with_name(path.name + ".mended")
+
+
+def _finish(path: Path) -> None:
+    """Let a whole mended journal take its place; harmless where there is none."""
+    if not _whole(path).exists():
+        return
+    for beside in (wal_of(path), path.with_name(path.name + "-shm")):
+        beside.unlink(missing_ok=True)
+    sync_path(path.parent)
+    put_in_place(_whole(path), path)
