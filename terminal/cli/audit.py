@@ -10,15 +10,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cardcli.output import data_output
-from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json, ShownLang
+from terminal.cli.options import (
+    DEFAULT_COLLECTOR_FOLDER,
+    CollectorFolder,
+    Json,
+    ShownLang,
+    TlsCa,
+    TlsCert,
+    TlsKey,
+)
 from terminal.errors import AuditDiffers, AuditError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from terminal.audit.gathering import DaySource
-    from terminal.audit.making import Verified
     from terminal.audit.statement import SignedStatement
+    from terminal.audit.verifying import Verified
 
 app = typer.Typer(
     help="Repeat the audit of a service day from its bundle, without keys, collector or database (docs/audit.md).",
@@ -90,15 +98,35 @@ def verify(
     out: Annotated[
         Path | None, typer.Option(help="File for the collector's statement in the bundle.")
     ] = None,
+    service: Annotated[
+        str | None,
+        typer.Option(help="Address of the verify-only service, for a bundle without session keys."),
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the auditor's token for the service.")
+    ] = None,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     json: Json = False,
     language: ShownLang = "en",
 ) -> None:
     """Repeat all: chain, signatures, proofs, decisions, sums. Exit code 45: damaged or changed; 46: it differs."""
-    from terminal.audit.making import verify_bundle
+    from contextlib import ExitStack
+
+    from terminal.audit.asking import Asking, ServiceAddress
+    from terminal.audit.verifying import verify_bundle
     from terminal.sync.identity import read_public_key
 
     key = None if collector is None else read_public_key(collector).public_bytes_raw()
-    found = verify_bundle(bundle, key)
+    with ExitStack() as stack:
+        asking = None
+        if service is not None:
+            if token_file is None:
+                raise AuditError("the verify-only service wants a token", "Give --token-file.")
+            address = ServiceAddress(service, token_file, tls_ca, tls_cert, tls_key)
+            asking = stack.enter_context(Asking(address)).ask
+        found = verify_bundle(bundle, key, asking)
     if out is not None:
         _write_statement(out, found.stated)
     _report(found, json, language)
@@ -108,6 +136,51 @@ def verify(
             f"the evidence comes to something else than the statement, first at {first.place}",
             "Keep the bundle, and ask the collector's operator.",
         )
+
+
+@app.command()
+def serve(
+    registry: Annotated[Path, typer.Option(help="Laboratory card registry: its keys stay in this process.")],
+    folder: Annotated[Path, typer.Option(help="Folder for the auditor's token and the day's counts.")] = Path(
+        "var/verify-only"
+    ),
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")
+    ] = 8471,
+    per_day: Annotated[int, typer.Option(min=1, help="Questions answered in one day.")] = 5_000_000,
+    denials_per_day: Annotated[
+        int, typer.Option(min=1, help="Answers of `not genuine` in one day; beyond them nothing is answered.")
+    ] = 1_000,
+    tls_cert: Annotated[Path | None, typer.Option(help="Serve HTTPS with this certificate (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="Answer only holders of a client certificate of this CA.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Answer whether cards gave proofs, and nothing else, until Ctrl-C or SIGTERM."""
+    from terminal.operations.memory import forbid_dumps
+
+    forbid_dumps()
+    from terminal.app.output import print_json
+    from terminal.audit.service import TOKEN_FILE, AnswerSettings, AnswerTls
+    from terminal.audit.service import serve as answer
+
+    tls = None
+    if tls_cert and tls_key:
+        tls = AnswerTls(tls_cert, tls_key, tls_client_ca)
+    elif tls_cert or tls_key or tls_client_ca:
+        raise AuditError("TLS needs certificate and key", "Give both --tls-cert and --tls-key.")
+    settings = AnswerSettings(folder, registry, host, port, per_day, denials_per_day, tls)
+
+    def ready(url: str) -> None:
+        if json:
+            print_json({"url": url, "token_file": str(folder / TOKEN_FILE)})
+        else:
+            print(f"verify-only service: listening on {url}; auditors need {folder / TOKEN_FILE}", flush=True)
+
+    answer(settings, ready)
 
 
 def _report(found: Verified, json: bool, language: str) -> None:

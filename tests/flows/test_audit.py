@@ -22,7 +22,7 @@ from sim.image_file import load_card
 from sim.lab_keys import load_lab_keys
 from terminal.app.simulated import laboratory_keys
 from terminal.audit.bundle import MAGIC
-from terminal.audit.making import verify_bundle
+from terminal.audit.verifying import verify_bundle
 from terminal.collector.registry import RegisteredCard, write_registry
 from terminal.errors import AuditError
 from terminal.keys.file import load_file_keys
