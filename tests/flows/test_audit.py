@@ -94,7 +94,7 @@ def registered(folder: Path, cards: list[Path]) -> None:
 @contextmanager
 def serving(day: AuditedDay) -> Iterator[str]:
     """The collector of a day; at the end everything it holds is booked."""
-    words = ("collector", "--folder", day.collector, "--port", 0, "--json", "--any-clock")
+    words = ("collector", "--folder", day.collector, "--port", 0, "--json", "--any-clock", "--no-recompute")
     process = subprocess.Popen(
         command((*words, "--registry", day.folder / "registry.json")),
         cwd=day.folder,
@@ -215,6 +215,29 @@ def test_people_read_it(held: AuditedDay, language: str) -> None:
     assert done.returncode == 0, done.stderr
     assert DAY in done.stdout.splitlines()[0]
     assert ("доказано картой" in done.stdout) == (language == "ru")
+
+
+def test_without_session_keys_the_auditor_asks_the_service(held: AuditedDay, tmp_path: Path) -> None:
+    held.audit("--bundle", tmp_path / "day.bundle", "--service")
+    refused = terminal(tmp_path, "audit", "verify", "day.bundle")
+    assert (refused.returncode, "Give --service and --token-file" in refused.stderr) == (45, True)
+    words = ("audit", "serve", "--registry", held.folder / "registry.json", "--port", 0, "--json")
+    process = subprocess.Popen(
+        command(words), cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        ready = msgspec.json.decode(process.stdout.readline())
+        ask = ("--service", ready["url"], "--token-file", ready["token_file"])
+        done = terminal(tmp_path, "audit", "verify", "day.bundle", *ask)
+        assert done.returncode == 0, done.stderr
+        (tmp_path / "wrong").write_text("another token")
+        wrong = ("--service", ready["url"], "--token-file", "wrong")
+        refused = terminal(tmp_path, "audit", "verify", "day.bundle", *wrong)
+        assert (refused.returncode, "Give the auditor's token" in refused.stderr) == (45, True)
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)
 
 
 def test_rows_that_come_after_an_audit_are_its_supplement(held: AuditedDay) -> None:
