@@ -34,7 +34,7 @@ from terminal.audit.statement import AuditStatement, SignedStatement, parse_stat
 from terminal.collector.day_rows import day_of
 from terminal.collector.reading import read_record
 from terminal.errors import AuditError
-from terminal.journal.records import AnyRecord, Committed, Intent, UnreadableRecord
+from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, UnreadableRecord
 from terminal.journal.taps import TapId
 from terminal.recompute.documents import DocumentFolder
 from terminal.sync.wire import Malformed, parse_batch
@@ -143,9 +143,9 @@ def _questions(header: BundleHeader, frames: Iterator[Frame]) -> Iterator[tuple[
     for row, record in _records(frames):
         if isinstance(record, Intent) and day_of(record, calendar) == header.day:
             taps[row] = record
-        elif isinstance(record, Committed):
+        elif isinstance(record, Committed | NotCommitted):
             intent = taps.pop((row[0], record.intent), None)
-            if intent is not None:
+            if intent is not None and isinstance(record, Committed):
                 yield row, question_of(intent, record)
 
 
