@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from bench import (
+    audit,
     card,
     collector,
     desk,
@@ -54,6 +55,7 @@ SUITE = (
     impact.replaying,
     collector.growth,
     collector.over_http,
+    audit.of_one_day,
     fleet.sizes,
     fleet.embedded,
     fleet.fleet,

@@ -175,7 +175,7 @@ def a_key_taken_away(parts: list[Frame], rng: random.Random) -> None:
     parts[place] = replace(parts[place], keys=())
 
 
-def session_keys_taken_away(parts: list[Frame], rng: random.Random) -> None:  # noqa: ARG001 all of them
+def session_keys_taken_away(parts: list[Frame], rng: random.Random) -> None:
     """All: one may be that of a row that differs whatever its card says."""
     for place in batches(parts):
         parts[place] = replace(parts[place], session_keys={})
