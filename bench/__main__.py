@@ -21,6 +21,7 @@ from bench import (
     pcsc,
     process,
     screen,
+    strangers,
     taps,
     vehicle,
 )
@@ -56,6 +57,7 @@ SUITE = (
     collector.growth,
     collector.over_http,
     audit.of_one_day,
+    strangers.honest_beside_strangers,
     fleet.sizes,
     fleet.embedded,
     fleet.fleet,

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from bench.result import Result, at_least, at_most
 from cardproto.desfire.commands import INS_READ_DATA, INS_READ_RECORDS
@@ -64,6 +64,15 @@ class Resident:
     ref: bytes
     rights: Rights
     event: Event
+
+
+class Journalled(Protocol):
+    """What a tap of the generated days needs of a terminal."""
+
+    number: int
+    head: Head
+
+    def append(self, record: AnyRecord) -> None: ...
 
 
 @dataclass(slots=True)
@@ -138,17 +147,17 @@ def make_days(folder: Path, taps: int) -> None:
     folder.mkdir(parents=True)
     policy = Policy.of(load_region(DEMO_REGION))
     buses = [Bus.of(folder, 70_001 + index) for index in range(TERMINALS)]
-    residents = [_resident(rng, policy) for _ in range(max(1, taps // TAPS_OF_A_CARD))]
+    residents = [resident_of(rng, policy) for _ in range(max(1, taps // TAPS_OF_A_CARD))]
     step_s = DAYS * 16 * 3600 / taps
     for number in range(taps):
         day, second = divmod(number * step_s, 16 * 3600)
         at = FIRST + timedelta(days=int(day), seconds=int(second))
-        _tap(rng.choice(residents), rng.choice(buses), policy, at)
+        tap_of_day(rng.choice(residents), rng.choice(buses), policy, at)
     for bus in buses:
         bus.flush()
 
 
-def _resident(rng: random.Random, policy: Policy) -> Resident:
+def resident_of(rng: random.Random, policy: Policy) -> Resident:
     first, last = date(2026, 1, 1), date(2029, 12, 31)
     codes, products = sorted(policy.concessions), sorted(policy.products)
     kind = rng.random()
@@ -169,7 +178,7 @@ def _resident(rng: random.Random, policy: Policy) -> Resident:
     return Resident(rng.randbytes(8), rights, issued)
 
 
-def _tap(resident: Resident, bus: Bus, policy: Policy, at: datetime) -> None:
+def tap_of_day(resident: Resident, bus: Journalled, policy: Policy, at: datetime) -> None:
     if resident.event.balance_after_minor < 5_000:
         _reload(resident, policy, at - timedelta(seconds=60))
     place = Place(
@@ -263,5 +272,6 @@ def _rows(
         trip=stated(trip),
         flags=decision.flags,
         key_version=1,
+        currency=policy.currency,
     )
     yield Committed(unix_ms(at) + 90, trip.sequence, trip.sequence, bytes(8), SettledBy.ANSWERED)

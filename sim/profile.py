@@ -26,6 +26,7 @@ from sim.days import parse_day
 
 PROFILE_FOLDER: Final = Path(__file__).parent / "profiles"
 LAB_KEYS: Final = PROFILE_FOLDER / "lab_keys.toml"
+MOST_BYTES: Final = 1 << 20
 STATE_COUNTER_LAYOUT: Final = 1
 ISSUED_LONG_AGO: Final = "-400d"
 
@@ -134,7 +135,12 @@ def load_profile(name: str | Path) -> CardProfile:
 def read_toml(path: Path) -> dict[str, object]:
     """The tables of a TOML file; raises `ProfileFault`."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        text = content.decode("utf-8")
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"it has more than {MOST_BYTES} bytes")
+        return tomllib.loads(text)
     except FileNotFoundError as error:
         raise ProfileFault(f"there is no file {path}", "Give the path of a TOML file.") from error
     except (OSError, UnicodeDecodeError) as error:

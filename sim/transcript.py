@@ -27,6 +27,8 @@ FORMAT: Final = "resident-card-transcript"
 VERSION: Final = 1
 LABORATORY: Final = "laboratory"
 MASK: Final = "XX"
+MOST_BYTES: Final = 64 << 20
+"""A tap takes some 5 kB."""
 RECORD_AGAIN: Final = "Record it again with [recording] in terminal.toml."
 
 Hex = Annotated[str, Meta(pattern="^([0-9A-F]{2}|XX)*$")]
@@ -131,11 +133,17 @@ def filled(text: str) -> bytes:
 def load_transcript(path: Path) -> Transcript:
     """Read a transcript; raises `TranscriptFault` naming the line."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        lines = content.decode("utf-8").splitlines()
     except FileNotFoundError as error:
         raise TranscriptFault(f"there is no file {path}", RECORD_AGAIN) from error
     except (OSError, UnicodeDecodeError) as error:
         raise TranscriptFault(f"{path} cannot be read ({error})", "Check the file and its rights.") from error
+    if len(content) > MOST_BYTES:
+        raise TranscriptFault(
+            f"{path} has more than {MOST_BYTES >> 20} MB", "Cut it at a line that begins a tap."
+        )
     return parse_transcript(lines, str(path))
 
 
@@ -146,7 +154,7 @@ def parse_transcript(lines: list[str], name: str) -> Transcript:
     for number, line in enumerate(lines[1:], 2):
         try:
             _take_line(taps, line, masked=header.masked)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
             raise TranscriptFault(
                 f"{name}, line {number}: {error}", "Remove the damaged tap, or record again."
             ) from error
@@ -156,7 +164,7 @@ def parse_transcript(lines: list[str], name: str) -> Transcript:
 def _header(lines: list[str], name: str) -> HeaderLine:
     try:
         header = msgspec.json.decode(lines[0] if lines else "", type=HeaderLine)
-    except (msgspec.MsgspecError, UnicodeEncodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise TranscriptFault(f"{name} is no transcript: {error}", RECORD_AGAIN) from error
     if header.version != VERSION:
         raise TranscriptFault(

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from terminal.decoding import decode_msgpack
+
 MAX_HELD_BYTES: Final = 4096
 """Of what another author's code may put into one row."""
 
@@ -57,7 +59,7 @@ def require_held(value: object, kind: Any) -> None:
         raise ValueError(f"a row cannot hold it: {error}") from error
     if len(content) > MAX_HELD_BYTES:
         raise ValueError(f"it is larger than {MAX_HELD_BYTES} bytes")
-    msgspec.msgpack.decode(content, type=kind)
+    decode_msgpack(content, kind, MAX_HELD_BYTES)
 
 
 class DeviceWatch:

@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+MOST_BYTES: Final = 16 << 20
 SPEED_MPS: Final = 8.0
 DWELL_S: Final = 20.0
 """At a stop, and up to half as long again."""
@@ -147,10 +148,14 @@ def _planned(
 
 def _toml(document: Path) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(document.read_text("utf-8-sig"))
+        with document.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"it has more than {MOST_BYTES} bytes")
+        return tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise VehicleSimFault(f"{document} cannot be read ({error.strerror})", "Check the path.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise VehicleSimFault(f"{document} is no TOML: {error}", "Correct it.") from error
 
 

@@ -8,16 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from terminal.app.station import IDENTITY_FILE
 from terminal.app.uplink import COLLECTOR_KEY_FILE
 from terminal.collector.service import PUBLIC_KEY_FILE, TERMINALS_FOLDER
+from terminal.decoding import SMALL_BYTES, decode_json
 from terminal.errors import CollectorError
 from terminal.files import open_own
 from terminal.sync.identity import load_or_create_key, public_path
@@ -43,9 +42,11 @@ def trust(state: Path, collector: Path) -> None:
 
 
 @contextmanager
-def collector_process(folder: Path, registry: Path | None = None) -> Iterator[str]:
+def collector_process(
+    folder: Path, registry: Path | None = None, options: Sequence[str] = ()
+) -> Iterator[str]:
     """A running collector on any free loopback port; yields its address, ends it afterwards."""
-    process, address = start_collector(folder, registry)
+    process, address = start_collector(folder, registry, options)
     try:
         yield address
     finally:
@@ -55,7 +56,9 @@ def collector_process(folder: Path, registry: Path | None = None) -> Iterator[st
         process.stdout.close()
 
 
-def start_collector(folder: Path, registry: Path | None = None) -> tuple[subprocess.Popen[bytes], str]:
+def start_collector(
+    folder: Path, registry: Path | None = None, options: Sequence[str] = ()
+) -> tuple[subprocess.Popen[bytes], str]:
     """The process, answering requests, and its address; the caller ends it and closes its output."""
     command = [
         sys.executable,
@@ -69,6 +72,7 @@ def start_collector(folder: Path, registry: Path | None = None) -> tuple[subproc
         "0",
         "--folder",
         str(folder),
+        *options,
     ]
     if registry is not None:
         command += ["--registry", str(registry)]
@@ -93,7 +97,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
         raise CollectorError(
             f"the collector did not start: {log.read_text('utf-8').strip()}", "See the reason above."
         )
-    address: dict[str, Any] = msgspec.json.decode(line)
+    address = decode_json(line, dict[str, Any], SMALL_BYTES)
     return str(address["url"])
 
 

@@ -1,7 +1,7 @@
 """A running terminal decides its own rows again: once a day, and when it is asked to, in a process beside the taps.
 
-The process reads the journal as `terminal journal recompute` does, at the lowest priority, and prints what it found; the
-terminal puts that on record between two taps. What decided lies in the terminal's folder `documents`, by hash.
+The process reads the journal as `terminal journal recompute` does, at the lowest priority, and prints what it found;
+the terminal puts that on record between two taps. What decided lies in the terminal's folder `documents`, by hash.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ from terminal.canteen.control import (
 )
 from terminal.canteen.requests import AnyRequest, Failed, Given, Request, TillAnswer, parse_answer
 from terminal.canteen.store import CANTEEN_FOLDER
+from terminal.decoding import SMALL_BYTES, decode_json, decoded, read_within
 from terminal.errors import ControlError
 
 MAX_REFUSAL_BYTES: Final = 4096
@@ -91,7 +92,7 @@ def _introduce(line: FramedSocket, address: ControlAddress) -> None:
     hello = Hello(PROTOCOL, secrets.token_bytes(NONCE_BYTES))
     try:
         line.send(msgspec.msgpack.encode(hello))
-        heard = _greetings.decode(line.receive(MAX_REFUSAL_BYTES, GREETING_S))
+        heard = decoded(_greetings, line.receive(MAX_REFUSAL_BYTES, GREETING_S), MAX_REFUSAL_BYTES)
         if isinstance(heard, Failed):
             raise heard.as_error()
         if not hmac.compare_digest(heard.proof, address.proof(TERMINAL, hello.nonce, heard.nonce)):
@@ -113,7 +114,7 @@ def _connected(address: ControlAddress) -> socket.socket | None:
 
 def _address(path: Path) -> ControlAddress | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ControlAddress)
+        return decode_json(read_within(path, SMALL_BYTES), ControlAddress)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:

@@ -43,6 +43,7 @@ from terminal.canteen.requests import (
     execute,
 )
 from terminal.canteen.store import CANTEEN_FOLDER
+from terminal.decoding import decode_msgpack, decoded
 from terminal.errors import ControlError, TerminalError
 from terminal.files import replace_file
 
@@ -202,7 +203,7 @@ class _RequestServer:
     def answer(self, message: bytes) -> bytes:
         """The answer to the request in `message`. Raises `_RequestRefused`."""
         try:
-            sent = _requests.decode(message)
+            sent = decoded(_requests, message, MAX_MESSAGE_BYTES)
         except msgspec.DecodeError as error:
             raise _RequestRefused(f"this is no request that the terminal knows ({error})") from None
         key = sha256(message).digest()
@@ -305,7 +306,7 @@ class _Conversation(socketserver.BaseRequestHandler):
     def _meet(self, line: FramedSocket) -> None:
         """Raise `_RequestRefused` unless the client speaks this protocol and knows the token."""
         try:
-            hello = msgspec.msgpack.decode(line.receive(MAX_GREETING_BYTES, GREETING_S), type=Hello)
+            hello = decode_msgpack(line.receive(MAX_GREETING_BYTES, GREETING_S), Hello, MAX_GREETING_BYTES)
         except msgspec.DecodeError:
             raise _RequestRefused("this is no request of `terminal canteen`") from None
         if hello.protocol != PROTOCOL:

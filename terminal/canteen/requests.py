@@ -26,6 +26,7 @@ from terminal.canteen.roster import Roster
 from terminal.canteen.store import CanteenLists
 from terminal.clock import Clock, unix_ms
 from terminal.codes import CanteenFault, SetKind
+from terminal.decoding import decoded
 from terminal.errors import CanteenRefused, KeyLimitReached, TerminalError
 from terminal.policy.policy import Policy
 from terminal.trail import TrailEntry, recorded
@@ -429,7 +430,7 @@ AnyRequest = (
 
 def parse_answer(content: bytes) -> AnyAnswer:
     """The answer in `content`, as `msgspec.msgpack.encode` wrote it. Raises `msgspec.DecodeError`."""
-    answer: AnyAnswer = _answers.decode(content)
+    answer: AnyAnswer = decoded(_answers, content)
     return answer
 
 

@@ -26,6 +26,7 @@ from terminal.canteen.documents import (
 from terminal.canteen.price_list import PriceList, price_list_problems
 from terminal.canteen.roster import Roster, roster_problems
 from terminal.codes import SetKind, UpdateFault
+from terminal.decoding import decode_msgpack
 from terminal.errors import Mistake, RosterError
 from terminal.files import Sealer
 from terminal.journal.journal import Journal
@@ -75,7 +76,7 @@ class RosterPart(PlainPart[RosterDocument]):
         if not kept.startswith(MAGIC):
             raise RosterError(f"{slot / self.file} is no sealed roster", "Load the roster again.")
         plain = self.sealer.unseal(PURPOSE, kept[len(MAGIC) :], self._bound_to)
-        came = msgspec.msgpack.decode(plain, type=ListFile)
+        came = decode_msgpack(plain, ListFile)
         document = came.document(RosterDocument)
         return _loaded(came, called, document.header, document)
 
@@ -99,7 +100,7 @@ class PricesPart(PlainPart[PriceListDocument]):
 
     def load(self, slot: Path, called: str = "") -> LoadedEdition[PriceListDocument]:
         try:
-            came = msgspec.msgpack.decode(_read(slot / self.file), type=ListFile)
+            came = decode_msgpack(_read(slot / self.file), ListFile)
         except msgspec.DecodeError as error:
             raise RosterError(f"{slot / self.file} is no price list", "Load it again.") from error
         document = came.document(PriceListDocument)

@@ -52,6 +52,7 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
         "status": ("collector_views", "status"),
         "terminals": ("collector_views", "terminals"),
         "alarms": ("collector_views", "alarms"),
+        "strangers": ("collector_views", "strangers"),
         "ack": ("collector_views", "ack"),
         "report": ("collector_views", "report"),
         "backup": ("collector_views", "backup"),

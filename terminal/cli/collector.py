@@ -53,6 +53,12 @@ def collector(
         Path | None,
         typer.Option(help="Require client certificates of this CA (CN terminal-NUMBER)."),
     ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address or network of a proxy whose X-Forwarded-For is believed; repeat for each. No other's is."
+        ),
+    ] = None,
     any_clock: Annotated[
         bool, typer.Option("--any-clock", help="Raise no clock alarms; for simulated terminals.")
     ] = False,
@@ -97,6 +103,7 @@ def collector(
         watch=WatchLimits(int(silent_h * HOUR_MS), int(unresolved_h * HOUR_MS)),
         tls=_tls_of(tls_cert, tls_key, tls_client_ca),
         recompute=None if no_recompute else FollowerOptions(recompute_keys),
+        proxies=tuple(proxy or ()),
     )
 
     def ready(url: str) -> None:

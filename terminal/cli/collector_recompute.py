@@ -177,7 +177,7 @@ def verdicts(
         verdict = f"{line.kind}:{line.reason}" if line.reason else line.kind
         amount = amount_text(line.sum_minor, line.currency)
         print(
-            f"{line.day}  terminal {line.terminal:>7}  {verdict:<26} {line.count:>9}  {amount} {line.currency}"
+            f"{line.day}  terminal {line.terminal:>7}  {verdict:<26} {line.rows:>9}  {amount} {line.currency}"
         )
 
 

@@ -71,6 +71,30 @@ def alarms(
             print(f"       {as_time(alarm.acknowledged_at_ms)}  {alarm.acknowledged_by}{said}")
 
 
+def strangers(
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
+    json: Json = False,
+    as_csv: Csv = False,
+    language: ShownLang = "en",
+) -> None:
+    """List what was tried without a good signature: counts by kind and address, with the newest examples."""
+    from terminal.collector.watch import as_time
+
+    with views_of(folder) as views:
+        found = views.strangers()
+    if json or as_csv:
+        _print_rows(
+            "strangers", [count._asdict() | {"says": count.says(language)} for count in found], json, as_csv
+        )
+        return
+    if not found:
+        print("no attempts without a good signature")
+    for count in found:
+        name = f" terminal {count.terminal}" if count.terminal else ""
+        said = f"{count.kind} {count.address}{name}: {count.says(language)}, {count.times} times"
+        print(f"{as_time(count.last_at_ms)}  {said}")
+
+
 def ack(
     alarm: Annotated[int, typer.Argument(help="Alarm number, from `terminal collector alarms`.")],
     by: Annotated[str, typer.Option(help="Who acknowledges, for example a staff number.")],

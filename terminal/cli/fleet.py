@@ -70,6 +70,12 @@ def gateway(
     nats_credentials: Credentials = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8470,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address or network of a proxy whose X-Forwarded-For is believed; repeat for each. No other's is."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Receive batches, store them in JetStream and acknowledge them, until Ctrl-C or SIGTERM."""
@@ -79,7 +85,7 @@ def gateway(
     from terminal.collector.fleet.settings import StreamSettings
 
     where = StreamSettings(tuple(nats), stream, nats_credentials)
-    settings = GatewaySettings(where, database, folder, host, port)
+    settings = GatewaySettings(where, database, folder, host, port, tuple(proxy or ()))
 
     def ready(url: str) -> None:
         if json:
@@ -220,7 +226,7 @@ def report(
         fleet.records(database), cards, ReconcileSettings(known_zone(zone), day_ends_at, limits)
     )
     fleet.keep_findings(database, result.findings, unix_ms(SystemClock().now()))
-    alarms = fleet.alarms(database)
+    alarms, strangers = fleet.alarms(database), fleet.strangers(database)
     if json:
         terminals = {str(number): msgspec.to_builtins(t) for number, t in result.terminals.items()}
         print_json(
@@ -228,6 +234,7 @@ def report(
                 "total": msgspec.to_builtins(result.total),
                 "terminals": terminals,
                 "alarms": [{**alarm._asdict(), "says": alarm.says()} for alarm in alarms],
+                "strangers": [{**count._asdict(), "says": count.says()} for count in strangers],
             }
         )
         return
@@ -247,6 +254,9 @@ def report(
         print(f"  {proof} {taps} taps, {', '.join(charged)}")
     for alarm in alarms:
         print(f"  ALARM {alarm.kind} terminal {alarm.terminal} row {alarm.sequence}: {alarm.says()}")
+    for count in strangers:
+        name = f" terminal {count.terminal}" if count.terminal else ""
+        print(f"  STRANGER {count.kind} {count.address}{name}: {count.says()}, {count.times} times")
 
 
 def _to_stderr(text: str) -> None:

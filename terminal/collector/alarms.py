@@ -11,9 +11,6 @@ from typing import Final, NamedTuple
 from terminal.fault_texts import ENGLISH, fault_text
 from terminal.texts import N_, translator
 
-MAX_UNKNOWN: Final = 1_000
-"""Alarms about strangers are kept apart for so many numbers; anybody could make up more."""
-
 SCHEMA: Final = """
 CREATE TABLE alarm (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, terminal INTEGER NOT NULL, sequence INTEGER NOT NULL,
@@ -156,7 +153,7 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.NOT_ENROLLED: N_("is not enrolled"),
         AlarmCause.REVOKED: N_("is revoked"),
         AlarmCause.KEY_UNUSABLE: N_("its key file cannot be used"),
-        AlarmCause.MANY_MORE: N_("many more numbers"),
+        AlarmCause.MANY_MORE: N_("many more"),
         AlarmCause.OTHER_CERTIFICATE: N_("the certificate is that of terminal {owner}, 0 for none"),
         AlarmCause.CODE_REFUSED: N_("with a wrong or spent code, or another terminal's certificate"),
         AlarmCause.PROOF_FAILED: N_("card counter {counter}"),
@@ -276,12 +273,7 @@ class SeenAlarm(NamedTuple):
 
 
 def raise_alarm(connection: sqlite3.Connection, alarm: Alarm, at_ms: int) -> None:
-    """Keep `alarm`, or count it once more; numbers of strangers beyond `MAX_UNKNOWN` are counted together."""
-    if alarm.kind is AlarmKind.UNKNOWN_TERMINAL:
-        query = "SELECT count(*), coalesce(sum(terminal = ?), 0) FROM alarm WHERE kind = ?"
-        kept, known = connection.execute(query, (alarm.terminal, alarm.kind)).fetchone()
-        if kept >= MAX_UNKNOWN and not known:
-            alarm = Alarm(alarm.kind, 0, 0, detail_of(AlarmCause.MANY_MORE))
+    """Keep `alarm`, or count it once more."""
     connection.execute(_RAISE, (*alarm, at_ms, at_ms))
 
 

@@ -20,13 +20,13 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from terminal.decoding import SMALL_BYTES, decode_json, read_within
 from terminal.errors import CollectorError, KeyFileError
 from terminal.files import replace_file
 from terminal.sync.enrolment import EnrolmentRequest, new_code, request_proof
 from terminal.sync.identity import read_public_key, write_public_key
 
 CODE_GOOD_MS: Final = 24 * 3600 * 1000
-TRIES: Final = 5
 
 
 class EnrolmentState(StrEnum):
@@ -40,7 +40,6 @@ class EnrolmentState(StrEnum):
 class _Code(msgspec.Struct, frozen=True):
     code: str
     until_ms: int
-    tries: int = 0
 
 
 class Enrolment:
@@ -126,11 +125,12 @@ class Enrolment:
     def redeem(self, request: EnrolmentRequest, now_ms: int) -> str | None:
         """Enrol the key of a request that proves the code; return the code, None when it is not to be believed.
 
-        A code is spent by success, by time, and by `TRIES` wrong proofs.
+        A code is spent by success and by time, never by wrong proofs: anybody can send those, and 80 random bits are
+        not guessed (docs/adr/0041-strangers.md).
         """
         path = self._path(request.terminal, "code")
         try:
-            code = msgspec.json.decode(path.read_bytes(), type=_Code)
+            code = decode_json(read_within(path, SMALL_BYTES), _Code)
         except (OSError, msgspec.DecodeError):
             return None
         key = bytes.fromhex(request.public_key)
@@ -139,11 +139,6 @@ class Enrolment:
             path.unlink(missing_ok=True)
             return None
         if not hmac.compare_digest(proof, request.proof):
-            tries = code.tries + 1
-            if tries < TRIES:
-                self._keep(request.terminal, msgspec.structs.replace(code, tries=tries))
-            else:
-                path.unlink(missing_ok=True)
             return None
         self.enrol(request.terminal, Ed25519PublicKey.from_public_bytes(key))
         return code.code

@@ -8,10 +8,11 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from terminal.clock import Clock, unix_ms
-from terminal.collector.alarms import AlarmCause, detail_of, detail_words
+from terminal.collector.alarms import AlarmCause, AlarmKind, detail_of, detail_words
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.limits import TokenBuckets
-from terminal.collector.store import Alarm, AlarmKind, BatchRefused, CollectorStore
+from terminal.collector.store import BatchRefused, CollectorStore
+from terminal.collector.strangers import Strangers
 from terminal.errors import CollectorError, KeyFileError
 from terminal.journal.checkpoint import Signer
 from terminal.sync.wire import (
@@ -42,12 +43,15 @@ STATUS = {
 
 
 class Reply(NamedTuple):
-    """HTTP status, body and content type; `retry_after_s` (0: none) asks the sender to wait."""
+    """HTTP status, body and content type; `retry_after_s` (0: none) asks the sender to wait; `genuine` is the terminal
+    that has shown that it is the sender (0: none).
+    """
 
     status: int
     body: bytes
     content_type: str
     retry_after_s: int = 0
+    genuine: int = 0
 
 
 class _UploadRefused(Exception):
@@ -68,27 +72,29 @@ class Intake:
         signer: Signer,
         clock: Clock,
         buckets: TokenBuckets | None = None,
+        strangers: Strangers | None = None,
     ) -> None:
         """`buckets` limit how often a terminal may send; without them there is no limit."""
+        self.strangers = strangers or Strangers()
         self._store = store
         self._enrolment = enrolment
         self._signer = signer
         self._clock = clock
         self._buckets = buckets
 
-    def take(self, data: bytes, certified: int | None = None) -> Reply:
-        """Never raises for anything a client can send; what looks like an attack leaves an alarm.
+    def take(self, data: bytes, certified: int | None = None, address: str = "") -> Reply:
+        """Never raises for anything a client can send; what looks like an attack is counted, or leaves an alarm.
 
         `certified` is the terminal the sender's client certificate belongs to (0 for none), where one is asked for.
         """
         try:
-            return self._take(data, certified)
+            return self._take(data, certified, address)
         except _UploadRefused as refused:
             return refused.reply
         except CollectorError as error:
             return refuse(RefusalCode.UNAVAILABLE, error.advice, retry_after_s=STORE_WAIT_S)
 
-    def _take(self, data: bytes, certified: int | None) -> Reply:
+    def _take(self, data: bytes, certified: int | None, address: str) -> Reply:
         at_ms = unix_ms(self._clock.now())
         try:
             batch = parse_batch(data)
@@ -100,26 +106,29 @@ class Intake:
             raise _UploadRefused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
         if certified is not None and certified != batch.terminal:
             detail = detail_of(AlarmCause.OTHER_CERTIFICATE, owner=certified)
-            alarm = Alarm(AlarmKind.WRONG_CERTIFICATE, batch.terminal, 0, detail)
-            self._store.keep_alarm(alarm, at_ms)
+            self.strangers.note(AlarmKind.WRONG_CERTIFICATE, address, batch.terminal, detail, at_ms)
             raise _UploadRefused(
                 RefusalCode.UNKNOWN_TERMINAL, "Send with this terminal's own client certificate."
             )
+        key = self._key_of(
+            batch.terminal, address, at_ms
+        )  # first: what strangers send is not worth its hashes
         hashes = row_hashes(batch)
-        key = self._key_of(batch.terminal, at_ms)
         if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
-            self._store.keep_alarm(
-                Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, AlarmCause.BATCH_REFUSED), at_ms
-            )
+            cause = AlarmCause.BATCH_REFUSED
+            self.strangers.note(AlarmKind.BAD_SIGNATURE, address, batch.terminal, cause, at_ms)
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
             raise _UploadRefused(RefusalCode.BAD_SIGNATURE, advice)
         # Only now: a stranger who names a terminal must not use up what that terminal may send.
         wait_s = 0 if self._buckets is None else self._buckets.take(batch.terminal)
         if wait_s:
             raise _UploadRefused(RefusalCode.BUSY, "Send less often.", retry_after_s=wait_s)
-        return self._store_and_sign(batch, hashes, at_ms)
+        try:
+            return self._store_and_sign(batch, hashes, at_ms)
+        except _UploadRefused as refused:
+            return refused.reply._replace(genuine=batch.terminal)
 
-    def _key_of(self, terminal: int, at_ms: int) -> Ed25519PublicKey:
+    def _key_of(self, terminal: int, address: str, at_ms: int) -> Ed25519PublicKey:
         try:
             key = self._enrolment.key_of(terminal)
             revoked = key is None and self._enrolment.is_revoked(terminal)
@@ -127,7 +136,7 @@ class Intake:
         except KeyFileError:
             key, cause = None, AlarmCause.KEY_UNUSABLE
         if key is None:
-            self._store.keep_alarm(Alarm(AlarmKind.UNKNOWN_TERMINAL, terminal, 0, cause), at_ms)
+            self.strangers.note(AlarmKind.UNKNOWN_TERMINAL, address, terminal, cause, at_ms)
             advice = f"Have the operator enrol terminal {terminal} (terminal collector enrol)."
             raise _UploadRefused(RefusalCode.UNKNOWN_TERMINAL, advice)
         return key
@@ -139,7 +148,12 @@ class Intake:
             raise _UploadRefused(
                 refused.reason, f"{detail_words(refused.alarm.detail)}: {refused.advice}", refused.wants
             ) from refused
-        return Reply(200, encode(build_ack(batch.terminal, head, at_ms, self._signer)), BATCH_TYPE)
+        return Reply(
+            200,
+            encode(build_ack(batch.terminal, head, at_ms, self._signer)),
+            BATCH_TYPE,
+            genuine=batch.terminal,
+        )
 
 
 def refuse(reason: RefusalCode, advice: str, wants: int | None = None, retry_after_s: int = 0) -> Reply:

@@ -12,21 +12,28 @@ from pathlib import Path
 from typing import Final
 
 KEPT_BUCKETS: Final = 20_000
+KNOWN_S: Final = 24 * 3600.0
 LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Requests per second and how many at once, for an address and for a terminal (whose signature was good);
-    how many uploads may be in hand; how much room the disk must keep.
+    """Requests per second and how many at once: for an address, less while nothing good has come from it, and for a
+    terminal (whose signature was good); how many uploads may be in the store's hands and how many bodies on their way;
+    how long a body may take, and how slow it may be after its first seconds; how much room the disk must keep.
     """
 
     address_per_s: float = 500.0
     address_burst: int = 2_000
+    stranger_per_s: float = 20.0
+    stranger_burst: int = 200
     terminal_per_s: float = 100.0
     terminal_burst: int = 1_000
     in_hand: int = 64
+    bodies: int = 384
     body_s: float = 20.0
+    body_free_s: float = 5.0
+    body_per_s: int = 1_024
     free_bytes: int = 512 << 20
     full_wait_s: int = 60
 
@@ -55,6 +62,28 @@ class TokenBuckets:
             while len(self._buckets) > KEPT_BUCKETS:
                 self._buckets.popitem(last=False)
             return 0 if granted else max(1, math.ceil((1.0 - left) / self._per_s))
+
+
+class KnownAddresses:
+    """The addresses good signatures came from, each for a day after the last; a bounded number of them."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._met: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._met)
+
+    def __contains__(self, address: str) -> bool:
+        met = self._met.get(address)
+        return met is not None and self._monotonic() - met < KNOWN_S
+
+    def meet(self, address: str) -> None:
+        """Something good has come from `address`."""
+        self._met[address] = self._monotonic()
+        self._met.move_to_end(address)
+        while len(self._met) > KEPT_BUCKETS:
+            self._met.popitem(last=False)
 
 
 class DiskRoom:

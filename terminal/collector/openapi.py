@@ -15,6 +15,7 @@ from terminal.collector.operator_routes import (
     PREFIX,
     Acknowledgement,
 )
+from terminal.collector.strangers import StrangerCount
 from terminal.collector.terminal_routes import COLLECTOR_OK, HEALTH_PATH
 from terminal.collector.totals import Totals
 from terminal.collector.views import CollectorStatus, DayView, TerminalView
@@ -61,6 +62,7 @@ def document() -> dict[str, Any]:
             "schemas": {
                 **shapes,
                 "Alarm": _alarm(),
+                "StrangerCount": _stranger(),
                 "Health": _health(),
                 "Report": _report(),
                 "Code": _code(),
@@ -114,7 +116,7 @@ def _terminal_paths() -> dict[str, Any]:
                 "summary": "Is it alive, and how much does it hold",
                 "responses": {
                     "200": _json("It is.", _ref("Health")),
-                    "503": _refusal("The store fails.", retry=True),
+                    **busy,
                 },
             }
         },
@@ -161,6 +163,11 @@ def _operator_paths() -> dict[str, Any]:
         "/v1/alarms": {
             "get": _operation("alarms", "The newest alarms", {**_ok(_list(_ref("Alarm"))), **wrong}, shown)
         },
+        "/v1/strangers": {
+            "get": _operation(
+                "strangers", "What was tried without a good signature", _ok(_list(_ref("StrangerCount")))
+            )
+        },
         "/v1/alarms/{alarm}/acknowledgement": {
             "post": {
                 **_operation(
@@ -202,7 +209,11 @@ def _operation(
 ) -> dict[str, Any]:
     # {}: a collector that listens on loopback lets local users read without the token.
     security = TOKEN if changes else [*TOKEN, {}]
-    always = {"401": _refusal("The operator's token is missing."), "503": _refusal("The store fails.")}
+    always = {
+        "401": _refusal("The operator's token is missing."),
+        "429": _refusal("Wait: too many requests.", retry=True),
+        "503": _refusal("The store fails."),
+    }
     found = {"parameters": parameters} if parameters else {}
     return {
         "operationId": name,
@@ -265,6 +276,12 @@ def _alarm() -> dict[str, Any]:
     found = _object({**_numbers(*others), **texts, **maybe})
     found["properties"]["open"] = {"type": "boolean"}
     return found
+
+
+def _stranger() -> dict[str, Any]:
+    texts = {name: {"type": "string"} for name in ("kind", "address", "detail", "says")}
+    others = [name for name in StrangerCount._fields if name not in texts]
+    return _object({**_numbers(*others), **texts})
 
 
 def _health() -> dict[str, Any]:

@@ -36,14 +36,18 @@ from terminal.clock import Clock, unix_ms
 from terminal.collector import page
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.books import Books
+from terminal.collector.callers import OPERATOR, Callers, DropCause, Standing
 from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
+from terminal.collector.gate import Gate, body_of, respond
 from terminal.collector.intake import Reply
 from terminal.collector.proof import Proof
 from terminal.collector.store import BY_OPERATOR, Operation, OperationCode
-from terminal.collector.terminal_routes import JSON, body_of, respond
+from terminal.collector.strangers import STRANGE_KINDS
+from terminal.collector.terminal_routes import JSON
 from terminal.collector.totals import ProofSum, total_of
 from terminal.collector.views import SHOWN_ALARMS, OperatorViews
+from terminal.decoding import decode_json
 from terminal.errors import CollectorError
 from terminal.operations.text_format import CONTENT_TYPE, Family, Sample, gauge, render
 
@@ -54,7 +58,6 @@ LOOPBACK_NAMES: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
 MOST_ALARMS: Final = 10**12
 DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 MAX_BODY_BYTES: Final = 4_096
-BODY_S: Final = 20.0
 REPORT_CATCH_UP_S: Final = 2.0
 T = TypeVar("T")
 
@@ -82,9 +85,10 @@ class AlarmQuery(msgspec.Struct, frozen=True):
 class TokenGuard:
     """Lets only an operator through."""
 
-    def __init__(self, app: ASGIApp, token: str, *, readers_need_it: bool) -> None:
+    def __init__(self, app: ASGIApp, token: str, gate: Gate, *, readers_need_it: bool) -> None:
         self._app = app
         self._token = token.encode()
+        self._gate = gate
         self._readers_need_it = readers_need_it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +107,10 @@ class TokenGuard:
             name = host if host.endswith("]") else host.rpartition(":")[0] or host
             if name in LOOPBACK_NAMES and "authorization" not in headers:
                 return True
-        return hmac.compare_digest(_given(headers.get("authorization", "")), self._token)
+        shown = hmac.compare_digest(_given(headers.get("authorization", "")), self._token)
+        if shown:
+            self._gate.meet(scope, OPERATOR)
+        return shown
 
 
 def _given(authorization: str) -> bytes:
@@ -125,6 +132,7 @@ class OperatorSide:
     books: Books
     clock: Clock
     token: str
+    gate: Gate
     readers_need_it: bool
 
     def mount(self) -> Mount:
@@ -137,20 +145,21 @@ class OperatorSide:
             Route("/v1/terminals/{terminal}/enrolment", self.enrolment, methods=["POST"]),
             Route("/v1/terminals/{terminal}/key", self.revoke, methods=["DELETE"]),
             Route("/v1/alarms", self.alarms, methods=["GET"]),
+            Route("/v1/strangers", self.strangers, methods=["GET"]),
             Route("/v1/alarms/{alarm}/acknowledgement", self.acknowledge, methods=["POST"]),
             Route("/v1/days", self.days, methods=["GET"]),
             Route("/v1/days/{day}", self.day, methods=["GET"]),
         ]
         mount = Mount(PREFIX, routes=routes)
-        mount.app = TokenGuard(mount.app, self.token, readers_need_it=self.readers_need_it)
+        mount.app = TokenGuard(mount.app, self.token, self.gate, readers_need_it=self.readers_need_it)
         return mount
 
     def metrics_route(self) -> Route:
-        guard = Middleware(TokenGuard, self.token, readers_need_it=self.readers_need_it)
+        guard = Middleware(TokenGuard, self.token, self.gate, readers_need_it=self.readers_need_it)
         return Route(METRICS_PATH, self.metrics, methods=["GET"], middleware=[guard])
 
     async def metrics(self, _: Request) -> Response:
-        page = await _answer(lambda: render(collector_metrics(self.views, self._now_ms())))
+        page = await _answer(lambda: render(collector_metrics(self.views, self.gate.callers, self._now_ms())))
         return page if isinstance(page, Response) else Response(page, media_type=CONTENT_TYPE)
 
     async def page(self, _: Request) -> Response:
@@ -218,14 +227,19 @@ class OperatorSide:
 
         return await _json(work)
 
+    async def strangers(self, _: Request) -> Response:
+        return await _json(
+            lambda: [{**count._asdict(), "says": count.says()} for count in self.views.strangers()]
+        )
+
     async def acknowledge(self, request: Request) -> Response:
         number = _number(request.path_params["alarm"], MOST_ALARMS)
-        data = await body_of(request, MAX_BODY_BYTES, BODY_S)
+        data = await body_of(request, MAX_BODY_BYTES, self.gate.limits)
         if isinstance(data, Reply):
             return respond(data)
         try:
-            word = msgspec.json.decode(data, type=Acknowledgement)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            word = decode_json(data, Acknowledgement)
+        except msgspec.DecodeError as error:
             return _wrong(f"Say who acknowledges: {error}.")
 
         def work() -> bool:
@@ -302,12 +316,15 @@ _missing: Final[Callable[[str], Response]] = partial(_refused, 404, "not_found")
 METRIC_PREFIX: Final = "resident_collector_"
 
 
-def collector_metrics(views: OperatorViews, now_ms: int) -> list[Family]:
+def collector_metrics(views: OperatorViews, callers: Callers, now_ms: int) -> list[Family]:
     """Everything that is known now. Raises `CollectorError`."""
     proofs = total_of(views.books.totals().values()).proofs
     status, states = views.status(now_ms), views.store.terminals()
     silent_ms = max((now_ms - state.received_at_ms for state in states), default=0)
     said_unsent = sum(max(0, state.stated_head - state.sequence) for state in states)
+    attempts = Counter({kind.value: 0 for kind in STRANGE_KINDS})
+    for count in views.strangers():
+        attempts[count.kind] += count.times
     open_alarms = Counter({kind.value: 0 for kind in AlarmKind})
     open_alarms.update(alarm.kind for alarm in views.store.alarms(SHOWN_ALARMS, only_open=True))
     return [
@@ -361,6 +378,21 @@ def collector_metrics(views: OperatorViews, now_ms: int) -> list[Family]:
             _money(proofs, "overstated_minor"),
         ),
         gauge(f"{METRIC_PREFIX}open_alarms", "Open alarms.", dict(open_alarms), "kind"),
+        gauge(
+            f"{METRIC_PREFIX}strange_attempts", "Refused without a good signature.", dict(attempts), "kind"
+        ),
+        gauge(
+            f"{METRIC_PREFIX}connections",
+            "Connections by what is known of the other side.",
+            {standing.name.lower(): callers.count(standing) for standing in Standing},
+            "standing",
+        ),
+        gauge(
+            f"{METRIC_PREFIX}dropped_connections",
+            "Connections given up or refused since the start.",
+            {cause.value: callers.dropped.get(cause, 0) for cause in DropCause},
+            "cause",
+        ),
         gauge(
             f"{METRIC_PREFIX}disk_free_bytes",
             "Room on the database's disk.",

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from cardcli.characters import visible
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.store import SeenAlarm
+from terminal.collector.strangers import StrangerCount
 from terminal.collector.views import CollectorStatus, OperatorViews, TerminalView
 from terminal.collector.watch import as_time
 from terminal.fault_texts import fault_text
@@ -21,6 +22,7 @@ from terminal.money import amount_text
 
 MOST_TERMINALS: Final = 500
 MOST_ALARMS: Final = 100
+MOST_STRANGERS: Final = 20
 REFRESH_S: Final = 30
 LAG_S: Final = 3_600
 """A follower that is so far behind does not run, or cannot keep up."""
@@ -66,6 +68,7 @@ def render(views: OperatorViews, now_ms: int) -> str:
             f"<h1>Collector <small>{as_time(now_ms)}</small></h1>",
             _tiles(status, max((t.oldest_unsent_s or 0 for t in terminals), default=0)),
             _alarms(alarms, status.open_alarms),
+            _strangers(views.strangers()),
             _terminals(terminals),
             _day(status.newest_day, "terminal", day),
             _day(status.newest_day, "funder", funders),
@@ -124,6 +127,19 @@ def _alarms(alarms: list[SeenAlarm], count: int) -> str:
     more = f"<p>The newest {len(alarms)} of {count}.</p>" if count > len(alarms) else ""
     heads = ("no", "what", "terminal", "row", "detail", "times", "last")
     return f"<h2>Alarms</h2>{more}{_table(heads, rows, {0, 2, 3, 5})}"
+
+
+def _strangers(counts: list[StrangerCount]) -> str:
+    if not counts:
+        return ""
+    rows = (
+        (c.kind, c.address, str(c.terminal or ""), c.says(), str(c.times), as_time(c.last_at_ms))
+        for c in counts[:MOST_STRANGERS]
+    )
+    attempts, addresses = sum(c.times for c in counts), len({c.address for c in counts})
+    heads = ("what", "address", "in the name of", "detail", "times", "last")
+    said = f"<p>{attempts} attempts without a good signature, from {addresses} addresses or more.</p>"
+    return f"<h2>Strangers</h2>{said}{_table(heads, rows, {2, 4})}"
 
 
 def _terminals(terminals: list[TerminalView]) -> str:

@@ -22,9 +22,11 @@ from msgspec import Meta
 
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import transaction_mac_value
+from terminal.decoding import decode_json, read_within
 from terminal.errors import KeyFileError
 from terminal.files import replace_file
 
+MOST_BYTES: Final = 64 << 20
 LABORATORY: Final = "laboratory"
 
 
@@ -119,7 +121,7 @@ class CardRegistry:
     def load(cls, path: Path) -> CardRegistry:
         """Raises `KeyFileError` when there is no such file or it is not exactly of the form above."""
         try:
-            file = msgspec.json.decode(path.read_bytes(), type=_File)
+            file = decode_json(read_within(path, MOST_BYTES), _File, MOST_BYTES)
         except OSError as error:
             raise KeyFileError(
                 f"card registry {path}: {error.strerror}", "Check the path and its rights."

@@ -22,19 +22,18 @@ import asyncio
 import logging
 import secrets
 import signal
-import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
-from errno import EACCES, EADDRINUSE
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -42,18 +41,21 @@ from starlette.routing import Route
 from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector import openapi
 from terminal.collector.books import BOOKS_FILE, Books, BooksSettings
+from terminal.collector.callers import ConnectionShares, Proxies
 from terminal.collector.enrolment import Enrolment
+from terminal.collector.front import FrontServer, front_config, listen
+from terminal.collector.gate import gate_of
 from terminal.collector.intake import Intake
 from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
 from terminal.collector.operator_routes import OperatorSide
 from terminal.collector.recompute.run import FollowerProcess
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import CollectorStore
-from terminal.collector.terminal_routes import JSON, Gate, TerminalSide
-from terminal.collector.tls import CertificateProtocol
+from terminal.collector.strangers import Strangers
+from terminal.collector.terminal_routes import JSON, TerminalSide
 from terminal.collector.views import OperatorViews
 from terminal.collector.watch import WatchLimits, watch
-from terminal.errors import CollectorError, PortInUse
+from terminal.errors import CollectorError
 from terminal.files import create_file
 from terminal.journal.lock import FileLock
 from terminal.keys.file import require_private
@@ -67,9 +69,7 @@ PUBLIC_KEY_FILE: Final = "collector.pub"
 TOKEN_FILE: Final = "operator.token"  # noqa: S105 the name of the file
 TERMINALS_FOLDER: Final = "terminals"
 DEFAULT_PORT: Final = 8470
-MAX_CONNECTIONS: Final = 512
 log: Final = logging.getLogger(__name__)
-SHUTDOWN_S: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,8 @@ class FollowerOptions:
 @dataclass(frozen=True, slots=True)
 class CollectorSettings:
     """`folder` as above. `registry` (optional) lets the books check the cards' own proofs. Port 0: any free one.
-    Without `recompute` decisions are not made again.
+    `proxies` are the addresses or networks of proxies: their X-Forwarded-For is believed, no other's. Without
+    `recompute` decisions are not made again.
     """
 
     folder: Path
@@ -103,6 +104,8 @@ class CollectorSettings:
     watch: WatchLimits = field(default_factory=WatchLimits)
     tls: Tls | None = None
     recompute: FollowerOptions | None = None
+    shares: ConnectionShares = field(default_factory=ConnectionShares)
+    proxies: tuple[str, ...] = ()
 
     @property
     def terminals(self) -> Path:
@@ -120,7 +123,9 @@ class CollectorSettings:
 
     @property
     def on_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether only this machine can reach it: not through a proxy that runs here either."""
+        if self.proxies:
+            return False
         if self.host == "localhost":
             return True
         try:
@@ -135,12 +140,14 @@ def run(settings: CollectorSettings, on_ready: Callable[[str], None], clock: Clo
     Raises `PortInUse`, `CollectorError` (folder, database, certificates, second process) or `KeyFileError`.
     """
     clock = clock or SystemClock()
-    with closing(_listen(settings)) as listening, closing(Collector(settings, clock)) as collector:
+    with (
+        closing(listen(settings.host, settings.port)) as listening,
+        closing(Collector(settings, clock)) as collector,
+    ):
         host, port = listening.getsockname()[:2]
         scheme = "https" if settings.tls else "http"
-        server = uvicorn.Server(
-            _config(settings, collector.app(lambda: on_ready(f"{scheme}://{host}:{port}")))
-        )
+        app = collector.app(lambda: on_ready(f"{scheme}://{host}:{port}"))
+        server = FrontServer(_config(settings, app), listening, collector.gate.callers)
         follower = _follower(settings)
         # uvicorn hands the signal on to the handler it found; ours lets the process end well.
         before = {
@@ -149,7 +156,7 @@ def run(settings: CollectorSettings, on_ready: Callable[[str], None], clock: Clo
         try:
             if follower is not None:
                 follower.start()
-            server.run(sockets=[listening])
+            server.run()
         finally:
             if follower is not None:
                 follower.stop()
@@ -169,15 +176,9 @@ def _follower(settings: CollectorSettings) -> FollowerProcess | None:
 
 def _config(settings: CollectorSettings, app: Starlette) -> uvicorn.Config:
     tls = settings.tls
-    config = uvicorn.Config(
+    config = front_config(
         app,
-        http=CertificateProtocol,
-        ws="none",
-        log_level="warning",
-        access_log=False,
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_graceful_shutdown=SHUTDOWN_S,
-        server_header=False,
+        Proxies(settings.proxies),
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
         ssl_ca_certs=str(tls.client_ca) if tls and tls.client_ca else None,
@@ -223,15 +224,13 @@ class Collector:
         self.enrolment = Enrolment(settings.terminals)
         self.store = CollectorStore(database)
         self.books = Books(settings.folder / BOOKS_FILE, self.store, self.registry, settings.books)
-        self.follower = Follower(self.books, self.store, settings.watch, clock)
+        self.strangers = Strangers()
+        self.follower = Follower(self.books, self.store, self.strangers, settings.watch, clock)
         limits = settings.limits
         buckets = TokenBuckets(limits.terminal_per_s, limits.terminal_burst, clock.monotonic)
-        self.intake = Intake(self.store, self.enrolment, self._key, clock, buckets)
-        self.gate = Gate(
-            limits,
-            DiskRoom(settings.folder, limits.free_bytes, clock.monotonic),
-            TokenBuckets(limits.address_per_s, limits.address_burst, clock.monotonic),
-        )
+        self.intake = Intake(self.store, self.enrolment, self._key, clock, buckets, self.strangers)
+        self.room = DiskRoom(settings.folder, limits.free_bytes, clock.monotonic)
+        self.gate = gate_of(limits, settings.shares, Proxies(settings.proxies), clock.monotonic)
 
     def app(self, on_ready: Callable[[], None]) -> Starlette:
         """The ASGI application. Work on the databases runs in threads, so that a slow disk does not stop the others."""
@@ -240,16 +239,20 @@ class Collector:
             intake=self.intake,
             store=self.store,
             enrolment=self.enrolment,
+            strangers=self.strangers,
             gate=self.gate,
+            room=self.room,
             clock=clock,
             collector_key=self._key.public_key().public_bytes_raw(),
             behind=self.books.behind,
             arrived=self.follower.wake,
             certificates=settings.tls is not None and settings.tls.client_ca is not None,
         )
-        views = OperatorViews(self.store, self.books, self.enrolment, settings.watch.silent_ms)
+        views = OperatorViews(
+            self.store, self.books, self.enrolment, settings.watch.silent_ms, self.follower.keep_strangers
+        )
         operator = OperatorSide(
-            views, self.books, clock, self.token, readers_need_it=not settings.on_loopback
+            views, self.books, clock, self.token, self.gate, readers_need_it=not settings.on_loopback
         )
 
         async def document(_: Request) -> Response:
@@ -268,10 +271,12 @@ class Collector:
             operator.metrics_route(),
             operator.mount(),
         ]
-        return Starlette(routes=routes, lifespan=lifespan)
+        return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(self.gate.paced)])
 
     def close(self) -> None:
         self.follower.stop()
+        with suppress(CollectorError):  # the counts of strangers are not worth an end that fails
+            self.follower.keep_strangers()
         self.books.close()
         self.store.close()
         self._lock.release()
@@ -287,25 +292,6 @@ def load_or_create_token(path: Path) -> str:
     return token
 
 
-def _listen(settings: CollectorSettings) -> socket.socket:
-    """A listening socket, taken before anything else is touched."""
-    address = f"{settings.host}:{settings.port}"
-    try:
-        listening = socket.create_server((settings.host, settings.port), backlog=MAX_CONNECTIONS)
-    except OSError as error:
-        if error.errno == EADDRINUSE:
-            raise PortInUse(
-                f"{address} is in use by another program",
-                "Stop it, or choose another port (0 takes any free one).",
-            ) from error
-        advice = "Ports below 1024 need rights." if error.errno == EACCES else "Check host and port."
-        raise CollectorError(f"cannot listen on {address}: {error.strerror}", advice) from error
-    # Connections inherit it. Without it each answer waits some 44 ms for the other side's delayed acknowledgement:
-    # asyncio sets it only on sockets made with an explicit protocol, and these are not.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
-
-
 GATHER_S: Final = 0.2
 IDLE_S: Final = 5.0
 AGAIN_S: Final = 5.0
@@ -315,9 +301,13 @@ LOOK_S: Final = 60.0
 class Follower:
     """Runs until stopped. Uploads never wait for it: an acknowledgement promises the records, not the sums."""
 
-    def __init__(self, books: Books, store: CollectorStore, limits: WatchLimits, clock: Clock) -> None:
+    def __init__(
+        self, books: Books, store: CollectorStore, strangers: Strangers, limits: WatchLimits, clock: Clock
+    ) -> None:
         self._books = books
         self._store = store
+        self._strangers = strangers
+        self._kept_at: float | None = None
         self._limits = limits
         self._clock = clock
         self._wake = threading.Event()
@@ -341,6 +331,17 @@ class Follower:
         if self._thread.ident is not None:
             self._thread.join()
 
+    def keep_strangers(self) -> None:
+        """Write down what strangers have tried so far. Raises `CollectorError`; it is not lost then."""
+        self._kept_at = self._clock.monotonic()
+        counts = self._strangers.take()
+        if counts:
+            try:
+                self._store.keep_strangers(counts)
+            except CollectorError:
+                self._strangers.put_back(counts)
+                raise
+
     def _run(self) -> None:
         while not self._stop.is_set():
             self._wake.clear()
@@ -358,6 +359,8 @@ class Follower:
 
     def _look(self) -> None:
         now = self._clock.monotonic()
+        if self._kept_at is None or now - self._kept_at >= IDLE_S:
+            self.keep_strangers()
         if self._looked_at is None or now - self._looked_at >= LOOK_S:
             self._looked_at = now
             watch(self._store, self._books, self._limits, unix_ms(self._clock.now()))

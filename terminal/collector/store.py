@@ -4,6 +4,7 @@
     receipt    which rows came with which signed batch, and when
     terminal   newest row held, head it last stated
     alarm      what an operator must look at (`terminal.collector.alarms`)
+    stranger   what was tried without a good signature (`terminal.collector.strangers`)
     operation  what the operator did about terminals: enrolled, replaced a key, revoked
 
 A batch is one transaction: the hashes are compared and the rows stored in it, or nothing is.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -21,9 +22,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from terminal.collector import alarms
-from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
+from terminal.collector import alarms, strangers
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
 from terminal.collector.restoring import declared_gap, previous_row
+from terminal.collector.strangers import StrangerCount, reduced
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.files import make_own
 from terminal.journal.chain import Head, genesis
@@ -37,7 +39,6 @@ RESTORE: Final = (
 
 __all__ = [
     "APPLICATION_ID",
-    "MAX_UNKNOWN",
     "SCHEMA_VERSION",
     "Alarm",
     "AlarmKind",
@@ -52,7 +53,7 @@ __all__ = [
 ]
 
 APPLICATION_ID: Final = 0x52434F4C  # "RCOL"
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 _TABLES_OF_1: Final = (
     """CREATE TABLE record (
@@ -85,6 +86,8 @@ INSERT INTO terminal VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (terminal) DO UPDATE 
     sequence = excluded.sequence, hash = excluded.hash, stated_head = excluded.stated_head,
     sent_at_ms = max(sent_at_ms, excluded.sent_at_ms), received_at_ms = excluded.received_at_ms
 """
+_DELETE_STRANGER: Final = "DELETE FROM stranger WHERE (kind, address, terminal, detail) = (?, ?, ?, ?)"
+_INSERT_STRANGER: Final = "INSERT INTO stranger VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 class StoredRecord(NamedTuple):
@@ -196,9 +199,9 @@ class CollectorStore:
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
         if empty:
-            self._build((*_TABLES_OF_1, *_ADDED_BY_2, alarms.SCHEMA))
-        elif version == 1:
-            self._build((*_ADDED_BY_2, *alarms.UPGRADE))
+            self._build((*_TABLES_OF_1, *_ADDED_BY_2, alarms.SCHEMA, strangers.SCHEMA))
+        elif version < SCHEMA_VERSION:
+            self._build((*(() if version == 2 else (*_ADDED_BY_2, *alarms.UPGRADE)), strangers.SCHEMA))
 
     def _build(self, statements: tuple[str, ...]) -> None:
         with transaction(self._connection):
@@ -303,6 +306,23 @@ class CollectorStore:
         """The newest `limit` alarms, oldest first."""
         with self._reported(), self._lock:
             return alarms.newest(self._connection, limit, only_open=only_open)
+
+    def keep_strangers(self, counts: Iterable[StrangerCount]) -> None:
+        """Add to what strangers tried."""
+        with self._reported(), self._lock, transaction(self._connection):
+            held = set(self._strangers())
+            kept = set(reduced((*held, *counts)))
+            keys = [count[:4] for count in held - kept]
+            self._connection.executemany(_DELETE_STRANGER, keys)
+            self._connection.executemany(_INSERT_STRANGER, kept - held)
+
+    def strangers(self) -> list[StrangerCount]:
+        """What strangers tried, the newest first."""
+        with self._reported(), self._lock:
+            return reduced(self._strangers())
+
+    def _strangers(self) -> Iterator[StrangerCount]:
+        return map(StrangerCount._make, self._connection.execute("SELECT * FROM stranger"))
 
     def open_alarms(self) -> int:
         """How many alarms are open."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
-import anyio
 import anyio.to_thread
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -20,9 +18,12 @@ from terminal.clock import Clock, unix_ms
 from terminal.collector import tls
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.enrolment import Enrolment, short_of
+from terminal.collector.gate import Gate, address_of, body_of, respond
 from terminal.collector.intake import Intake, Reply, refuse
-from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
+from terminal.collector.limits import DiskRoom
 from terminal.collector.store import BY_TERMINAL, CollectorStore, Operation, OperationCode
+from terminal.collector.strangers import Strangers
+from terminal.decoding import decode_json
 from terminal.errors import CollectorError, TerminalError
 from terminal.sync.enrolment import ENROLMENTS_PATH, EnrolmentReply, EnrolmentRequest, reply_proof
 from terminal.sync.wire import BATCHES_PATH, MAX_BATCH_BYTES, RefusalCode
@@ -32,37 +33,8 @@ COLLECTOR_OK: Final = "ok"
 """The status in health, unless there is a cause for alarm."""
 MAX_REQUEST_BYTES: Final = 4_096
 JSON: Final = "application/json"
-STORE_THREADS: Final = 4
-"""The store takes one batch at a time; the others have their hashes and signatures checked meanwhile."""
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Gate:
-    """Who may come in now. Used in the event loop only."""
-
-    limits: Limits
-    room: DiskRoom
-    addresses: TokenBuckets
-    in_hand: int = 0
-    threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(STORE_THREADS))
-
-    def refusal(self, request: Request) -> Reply | None:
-        """Why this request must wait, before a byte of its body is read."""
-        address = request.client.host if request.client else ""
-        if wait_s := self.addresses.take(address):
-            return refuse(RefusalCode.BUSY, "Send less often.", retry_after_s=wait_s)
-        return None
-
-    def pressure(self) -> Reply | None:
-        """Why uploads are refused at present."""
-        if not self.room.enough:
-            advice = "The collector's disk is nearly full; the operator has been alarmed."
-            return refuse(RefusalCode.UNAVAILABLE, advice, retry_after_s=self.limits.full_wait_s)
-        if self.in_hand >= self.limits.in_hand:
-            return refuse(RefusalCode.UNAVAILABLE, "The collector has its hands full.", retry_after_s=1)
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +44,9 @@ class TerminalSide:
     intake: Intake
     store: CollectorStore
     enrolment: Enrolment
+    strangers: Strangers
     gate: Gate
+    room: DiskRoom
     clock: Clock
     collector_key: bytes
     behind: Callable[[], int]
@@ -87,41 +61,46 @@ class TerminalSide:
         ]
 
     async def batches(self, request: Request) -> Response:
-        refused = self.gate.refusal(request) or self.gate.pressure()
-        if refused is not None:
-            if not self.gate.room.enough:
-                await self._thread(self._note_full_disk)
+        if not self.room.enough:
+            await self._thread(self._note_full_disk)
+            advice = "The collector's disk is nearly full; the operator has been alarmed."
+            wait_s = self.gate.limits.full_wait_s
+            return respond(refuse(RefusalCode.UNAVAILABLE, advice, retry_after_s=wait_s))
+        if refused := self.gate.pressure():
             return respond(refused)
-        self.gate.in_hand += 1
-        try:
-            data = await body_of(request, MAX_BATCH_BYTES, self.gate.limits.body_s)
-            if isinstance(data, Reply):
-                return respond(data)
-            certified = tls.terminal_of(request.scope) if self.certificates else None
-            reply = await self._thread(partial(self.intake.take, data, certified))
-        finally:
-            self.gate.in_hand -= 1
+        with self.gate.body():
+            data = await body_of(request, MAX_BATCH_BYTES, self.gate.limits)
+        if isinstance(data, Reply):
+            return respond(data)
+        if refused := self.gate.pressure():
+            return respond(refused)
+        certified = tls.terminal_of(request.scope) if self.certificates else None
+        with self.gate.upload():
+            reply = await self._thread(partial(self.intake.take, data, certified, address_of(request.scope)))
+        if reply.genuine:
+            self.gate.meet(request.scope, reply.genuine)
         if reply.status == 200:
             self.arrived()
         return respond(reply)
 
     async def enrol(self, request: Request) -> Response:
-        if refused := self.gate.refusal(request):
-            return respond(refused)
-        data = await body_of(request, MAX_REQUEST_BYTES, self.gate.limits.body_s)
+        data = await body_of(request, MAX_REQUEST_BYTES, self.gate.limits)
         if isinstance(data, Reply):
             return respond(data)
         try:
-            asked = msgspec.convert(_whole(msgspec.json.decode(data)), EnrolmentRequest)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            asked = msgspec.convert(_whole(decode_json(data, object)), EnrolmentRequest)
+        except msgspec.DecodeError as error:
             return respond(refuse(RefusalCode.MALFORMED, f"Send a request to enrol: {error}."))
         certified = tls.terminal_of(request.scope) if self.certificates else None
-        return respond(await self._thread(partial(self._enrol, asked, certified)))
+        reply = await self._thread(partial(self._enrol, asked, certified, address_of(request.scope)))
+        if reply.genuine:
+            self.gate.meet(request.scope, reply.genuine)
+        return respond(reply)
 
     async def health(self, _: Request) -> Response:
         return respond(await self._thread(self._health))
 
-    def _enrol(self, asked: EnrolmentRequest, certified: int | None) -> Reply:
+    def _enrol(self, asked: EnrolmentRequest, certified: int | None, address: str) -> Reply:
         at_ms = self._now_ms()
         try:
             known = self.enrolment.key_of(asked.terminal) is not None
@@ -129,9 +108,8 @@ class TerminalSide:
             if certified in (None, asked.terminal):
                 code = self.enrolment.redeem(asked, at_ms)
             if code is None:
-                self.store.keep_alarm(
-                    Alarm(AlarmKind.ENROLMENT_REFUSED, asked.terminal, 0, AlarmCause.CODE_REFUSED), at_ms
-                )
+                cause = AlarmCause.CODE_REFUSED
+                self.strangers.note(AlarmKind.ENROLMENT_REFUSED, address, asked.terminal, cause, at_ms)
                 return refuse(RefusalCode.UNKNOWN_TERMINAL, "Ask the operator for a new code.")
             key = self.enrolment.key_of(asked.terminal)
             assert key is not None, "it has just been put there"
@@ -141,13 +119,13 @@ class TerminalSide:
             return refuse(RefusalCode.UNAVAILABLE, error.advice)
         proof = reply_proof(code, asked.terminal, bytes.fromhex(asked.public_key), self.collector_key)
         reply = EnrolmentReply(asked.terminal, self.collector_key.hex(), proof)
-        return Reply(201, msgspec.json.encode(reply), JSON)
+        return Reply(201, msgspec.json.encode(reply), JSON, genuine=asked.terminal)
 
     def _health(self) -> Reply:
         try:
             states = self.store.terminals()
             health = {
-                "status": COLLECTOR_OK if self.gate.room.enough else AlarmCause.DISK_NEARLY_FULL,
+                "status": COLLECTOR_OK if self.room.enough else AlarmCause.DISK_NEARLY_FULL,
                 "terminals": len(states),
                 "records": sum(state.sequence for state in states),
                 "alarms": self.store.open_alarms(),
@@ -175,25 +153,3 @@ def _whole(fields: object) -> object:
     if isinstance(fields, dict) and isinstance(number, float) and number.is_integer():
         return {**fields, "terminal": int(number)}
     return fields
-
-
-async def body_of(request: Request, most_bytes: int, most_s: float) -> bytes | Reply:
-    """The body, or the refusal of one that is too long or too slow."""
-    data = bytearray()
-    try:
-        async with asyncio.timeout(most_s):
-            async for piece in request.stream():
-                data += piece
-                if len(data) > most_bytes:
-                    return refuse(RefusalCode.TOO_LARGE, f"Send at most {most_bytes} bytes at once.")
-    except TimeoutError:
-        return refuse(RefusalCode.MALFORMED, f"Send a whole request within {most_s:g} seconds.")
-    except ClientDisconnect:
-        return refuse(RefusalCode.MALFORMED, "Send a whole request.")
-    return bytes(data)
-
-
-def respond(reply: Reply) -> Response:
-    """The HTTP response of a reply."""
-    headers = {"retry-after": str(reply.retry_after_s)} if reply.retry_after_s else None
-    return Response(reply.body, reply.status, headers, reply.content_type)

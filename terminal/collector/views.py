@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from terminal.collector.books_reader import BooksReader
@@ -9,9 +10,10 @@ from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.enrolment import Enrolment, EnrolmentState
 from terminal.collector.proof import Proof
 from terminal.collector.recompute.ledger import LEDGER_FILE, LedgerReader, lag_of
-from terminal.recompute.rows import VerdictKind
 from terminal.collector.store import CollectorStore, SeenAlarm
+from terminal.collector.strangers import StrangerCount
 from terminal.collector.totals import Totals, total_of
+from terminal.recompute.rows import VerdictKind
 
 SHOWN_ALARMS = 1_000
 
@@ -51,6 +53,7 @@ class CollectorStatus:
     behind: int
     unresolved: int
     open_alarms: int
+    strange_attempts: int
     newest_day: str | None
     recomputed: int
     """Decisions made again to the same bytes."""
@@ -94,8 +97,15 @@ class OperatorViews:
     """Answers an operator's questions from store, books and keys. Raises `CollectorError` only."""
 
     def __init__(
-        self, store: CollectorStore, books: BooksReader, enrolment: Enrolment, silent_ms: int
+        self,
+        store: CollectorStore,
+        books: BooksReader,
+        enrolment: Enrolment,
+        silent_ms: int,
+        write_strangers: Callable[[], None] = lambda: None,
     ) -> None:
+        """`write_strangers` has what a running collector counted of strangers written down first."""
+        self._write_strangers = write_strangers
         self.store = store
         self.books = books
         self.enrolment = enrolment
@@ -149,6 +159,7 @@ class OperatorViews:
             behind=self.books.behind(),
             unresolved=total.unresolved_open,
             open_alarms=self.store.open_alarms(),
+            strange_attempts=sum(count.times for count in self.strangers()),
             newest_day=self.books.newest_day(now_ms),
             recomputed=verdicts.get(VerdictKind.RECOMPUTED, 0),
             decided_otherwise=verdicts.get(VerdictKind.DIFFERING, 0),
@@ -159,6 +170,11 @@ class OperatorViews:
             unproven=total.unproven,
             differing=total.proven(Proof.DIFFERING),
         )
+
+    def strangers(self) -> list[StrangerCount]:
+        """What was tried without a good signature, the newest first; a fixed number of lines at most."""
+        self._write_strangers()
+        return self.store.strangers()
 
     def day(self, day: str, by: By) -> DayView:
         """The reconciliation of one service day."""

@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 
 from cardproto.resident.limits import LARGEST_SEQUENCE, LARGEST_TERMINAL
 from terminal.clock import Clock, unix_ms
+from terminal.decoding import SMALL_BYTES, decode_msgpack
 from terminal.journal.chain import HASH_BYTES, Head
 
 MAX_VERSION_TEXT: Final = 64
@@ -140,4 +141,4 @@ def build_checkpoint(checkpoint: Checkpoint) -> bytes:
 
 def parse_checkpoint(data: bytes) -> Checkpoint:
     """Raises `ValueError` for anything else."""
-    return msgspec.msgpack.decode(data, type=Checkpoint)
+    return decode_msgpack(data, Checkpoint, SMALL_BYTES)

@@ -124,10 +124,11 @@ class NumbersSkipped(Record, frozen=True, array_like=True, tag=48):
 
 
 class SelfRecomputed(Record, frozen=True, array_like=True, tag=49):
-    """The terminal has decided its own rows again, from `first` through `through`, refusals and what needs its lists and
-    roster included: `recomputed` followed from what is recorded with them, `differing` did not, of which `rows` are the
-    first. `unproven` counts what could not be decided again, by `terminal.decision.recompute.RecomputeGap`. `documents`
-    are the SHA-256 of the region documents it used. Rows travel in signed batches, so this is signed as they are.
+    """The terminal has decided its own rows again, from `first` through `through`, refusals and what needs its lists
+    and roster included: `recomputed` followed from what is recorded with them, `differing` did not, of which `rows` are
+    the first. `unproven` counts what could not be decided again, by `terminal.decision.recompute.RecomputeGap`.
+    `documents` are the SHA-256 of the region documents it used. Rows travel in signed batches: this is signed as they
+    are.
     """
 
     first: int

@@ -249,7 +249,7 @@ def parse_record(body: bytes) -> AnyRecord:
         )
     try:
         record: AnyRecord = _decode(memoryview(body)[1:])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is one
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # ValidationError is one
         raise UnreadableRecord(str(error)) from error
     return record
 

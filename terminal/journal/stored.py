@@ -137,7 +137,7 @@ def read_state(connection: sqlite3.Connection, contents: Contents) -> JournalSta
     (content,) = connection.execute("SELECT CAST(content AS BLOB) FROM state").fetchone()
     try:
         state = _decode(contents.open(SealedPlace.STATE, 1, content))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Broken(str(error)) from error
     if state.terminal != contents.terminal:
         raise Broken(f"it is of terminal {state.terminal}")
@@ -169,7 +169,7 @@ def read_checkpoint(contents: Contents, number: int, content: bytes) -> Checkpoi
     """Raises `Broken`."""
     try:
         return parse_checkpoint(contents.open(SealedPlace.CHECKPOINT, number, content))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Broken(str(error)) from error
 
 

@@ -4,6 +4,7 @@ software cards from a CSV and the registry their collector needs."""
 from __future__ import annotations
 
 import csv
+import io
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from sim.issuing import content_of, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, CardProfile, ProfileFault, load_profile
 from terminal.collector.registry import RegisteredCard, write_registry
+from terminal.decoding import DOCUMENT_BYTES, read_within
 from terminal.errors import ProfileError, ReaderError
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
@@ -219,7 +221,7 @@ def read_orders(path: Path) -> Iterator[CardToIssue]:
     seen: set[str] = set()
     profiles: dict[str, CardProfile] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.StringIO(read_within(path, DOCUMENT_BYTES).decode("utf-8-sig"), newline="") as file:
             rows = csv.DictReader(file)
             odd = set(rows.fieldnames or ()) - {*COLUMNS, OPTIONAL}
             if odd or not set(COLUMNS) <= set(rows.fieldnames or ()):
@@ -235,7 +237,7 @@ def read_orders(path: Path) -> Iterator[CardToIssue]:
                     )
                 seen.add(order.label)
                 yield order
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError, csv.Error) as error:
         raise ProfileError(f"{path} cannot be read ({error})", "Give a CSV file in UTF-8.") from error
 
 

@@ -19,6 +19,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from terminal.decoding import decode_json
 from terminal.errors import BackupError, KeyFileError
 from terminal.files import Sealer, open_new
 
@@ -94,7 +95,7 @@ def _open(path: Path) -> tuple[io.BufferedReader, bytes, BackupHeader]:
             )
         length = int.from_bytes(source.read(4), "big")
         stated = source.read(length) if length <= MAX_HEADER_BYTES else b""
-        return source, stated, msgspec.json.decode(stated, type=BackupHeader)
+        return source, stated, decode_json(stated, BackupHeader, MAX_HEADER_BYTES)
     except msgspec.DecodeError as error:
         source.close()
         raise BackupError(f"the header of {path} is damaged", _DAMAGED) from error

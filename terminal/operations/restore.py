@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
 from terminal.clock import Clock, unix_ms
+from terminal.decoding import SMALL_BYTES, decode_json
 from terminal.errors import BackupError, CollectorError, RestoreRefused
 from terminal.files import Sealer, put_in_place, sync_path
 from terminal.journal.chain import Head
@@ -287,7 +288,7 @@ def _not_done(problem: CollectorError) -> RestoreRefused:
 
 def _refusal(body: bytes) -> str:
     try:
-        return msgspec.json.decode(body, type=Refusal).error[:100]
+        return decode_json(body, Refusal, SMALL_BYTES).error[:100]
     except msgspec.DecodeError:
         return "in words that are not those of a collector"
 

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from terminal.codes import SetKind
+from terminal.decoding import DOCUMENT_BYTES, decode_json, read_within
 from terminal.devices import DeviceState, ExtensionRole
 from terminal.files import SHARED, replace_file
 
@@ -144,7 +145,7 @@ def write_status(folder: Path, status: TerminalStatus) -> None:
 def read_status(folder: Path) -> TerminalStatus | None:
     """What the terminal said last; None when it said nothing that can be read."""
     try:
-        return msgspec.json.decode((folder / STATUS_FILE).read_bytes(), type=TerminalStatus)
+        return decode_json(read_within(folder / STATUS_FILE, DOCUMENT_BYTES), TerminalStatus)
     except (OSError, msgspec.DecodeError):
         return None
 

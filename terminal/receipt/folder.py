@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from terminal.decoding import SMALL_BYTES, decode_json, read_within
 from terminal.errors import ReceiptError
 from terminal.files import SHARED, create_file
 from terminal.receipt.adapter import Accepted
@@ -62,6 +63,6 @@ def _json(value: ReceiptRequest | Ticket) -> bytes:
 
 def _kept(path: Path) -> ReceiptRequest:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ReceiptRequest)
+        return decode_json(read_within(path, SMALL_BYTES), ReceiptRequest)
     except msgspec.DecodeError as error:
         raise ReceiptError(f"{path} is no receipt request: {error}", "Move that file away.") from error

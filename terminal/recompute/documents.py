@@ -25,7 +25,7 @@ from terminal.errors import CollectorError, RegionDocumentError
 from terminal.files import SHARED, create_file
 from terminal.mistakes.reading import Unreadable, content_of, text_of, toml_of
 from terminal.policy.deny_list import DENY_LIST, EMPTY_DENY_LIST, DenyList
-from terminal.policy.grants import GRANTS_LIST, NO_GRANTS, GrantList, load_grants
+from terminal.policy.grants import GRANTS_LIST, GrantList, load_grants
 from terminal.policy.gtfs.section import MOST_TABLES_BYTES, parse_tables
 from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
@@ -196,11 +196,12 @@ class DocumentFolder:
                 return plain
             listed = self._grants_named(grants)
             return listed if isinstance(listed, Verdict) else replace(plain, grants=listed)
-        if not document:
-            return unproven(RecomputeGap.UNNAMED)
-        path = self.path / document
         if document not in self._seen:
-            return unproven(RecomputeGap.REGION, document)
+            return unproven(RecomputeGap.REGION if document else RecomputeGap.UNNAMED, document)
+        return self._region_of(document)
+
+    def _region_of(self, document: str) -> Policy | Verdict:
+        path = self.path / document
         content = _read(path)
         _require_own(document, content, self.path)
         feed = _feed_of(content)

@@ -23,7 +23,8 @@ from terminal.policy.policy import Policy
 from terminal.recompute.documents import DocumentFolder
 from terminal.recompute.rows import Verdict, VerdictKind, list_named, moment_of, unproven, verdict_of
 
-STATEMENT_TAG: Final = SelfRecomputed.__struct_config__.tag
+STATEMENT_TAG: Final = b"\x31"
+"""Where a row of `SelfRecomputed` has its kind."""
 PAGE_ROWS: Final = 500
 Judged: TypeAlias = tuple[int, Intent | Unwritten | CashSale, Verdict]
 """A row's number, the decision in it, and the verdict."""
@@ -60,7 +61,7 @@ def statement(
 ) -> SelfRecomputed:
     """What the terminal may put on record of its rows since the last statement. Raises `JournalError`."""
     after, through = _stated_through(reader), reader.last_sequence()
-    counts = {kind: 0 for kind in VerdictKind}
+    counts = dict.fromkeys(VerdictKind, 0)
     gaps: dict[str, int] = {}
     rows: list[int] = []
     for sequence, _, verdict in judged(reader, sources, after):
@@ -123,7 +124,7 @@ def _stated_through(reader: JournalReader) -> int:
     after = through = 0
     while rows := reader.rows(after, PAGE_ROWS):
         for row in rows:
-            if row.body[2:3] == bytes((STATEMENT_TAG,)):
+            if row.body[2:3] == STATEMENT_TAG:
                 record = _record_of(row)
                 through = record.through if isinstance(record, SelfRecomputed) else through
         after = rows[-1].sequence

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from terminal.clock import Clock, unix_ms
 from terminal.codes import SyncFault
+from terminal.decoding import decode_json
 from terminal.errors import CollectorContradicts, CollectorError
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer, signed_digest
@@ -263,8 +264,8 @@ class SyncClient:
     def _refused(self, answer: Answer, batch: Batch) -> CollectorError:
         """The error for a refusal, after taking its hint: where to go on, or how much to send."""
         try:
-            refusal = msgspec.json.decode(answer.body, type=Refusal)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            refusal = decode_json(answer.body, Refusal)
+        except msgspec.DecodeError:
             refusal = Refusal(
                 error=f"status {answer.status}", advice="Check that the address is that of a collector."
             )

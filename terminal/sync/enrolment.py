@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
 from cardproto.resident.limits import LARGEST_TERMINAL
+from terminal.decoding import SMALL_BYTES, decode_json
 from terminal.errors import CollectorError
 from terminal.sync.address import TlsFiles, tls_context
 
@@ -104,7 +105,7 @@ def enrol(
 
 def _believed(content: bytes, terminal: int, public_key: bytes, code: str) -> Ed25519PublicKey:
     try:
-        reply = msgspec.json.decode(content, type=EnrolmentReply)
+        reply = decode_json(content, EnrolmentReply, SMALL_BYTES)
         collector_key = bytes.fromhex(reply.collector_key)
         proven = hmac.compare_digest(reply.proof, reply_proof(code, terminal, public_key, collector_key))
     except msgspec.DecodeError:

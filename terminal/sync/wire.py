@@ -24,6 +24,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
+from terminal.decoding import decode_msgpack
 from terminal.journal.chain import Head, link
 from terminal.journal.checkpoint import (
     Checkpoint,
@@ -241,8 +242,8 @@ def parse_ack(data: bytes) -> Ack:
 
 def _parse(data: bytes, kind: type[Message]) -> Message:
     try:
-        message = msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = decode_msgpack(data, kind, MAX_BATCH_BYTES)
+    except msgspec.DecodeError as error:
         raise Malformed(str(error)) from error
     if message.version != WIRE_VERSION:
         raise Malformed(f"wire version {message.version}, this side speaks {WIRE_VERSION}")

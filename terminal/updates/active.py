@@ -103,7 +103,7 @@ class ActiveSet:
         return b"" if held is None else held.sha256
 
     def folder(self, kind: SetKind) -> Path | None:
-        """Where the files lie of what is in force; None for nothing. Its files stay until the second change after it."""
+        """Where the files lie of what is in force; None for nothing. It stays until the second change after it."""
         held = self._rows.in_force.get(kind)
         return None if held is None else self._store.slot(kind, held.slot)
 

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from terminal.decoding import decode_json
 from terminal.trip.vehicle_report import BEAT_S, SourceSettings, SourceState, VehicleReport
 from terminal.vehicle.source import SourceBroken, SourceLink
 
@@ -88,7 +89,7 @@ class ReplaySource:
 def parse_recorded(line: bytes, before_s: float = 0.0) -> tuple[float, VehicleReport]:
     """When to play the line, not before `before_s`, and its report; raises `ValueError` with what is wrong."""
     try:
-        stated = msgspec.json.decode(line, type=dict[str, Any])
+        stated = decode_json(line, dict[str, Any], LONGEST_LINE_BYTES)
         at_s = msgspec.convert(stated.pop("at_s", before_s), AtSeconds)
         if at_s < before_s:
             raise ValueError(f"at_s = {at_s:g} comes before the line above it ({before_s:g})")

@@ -254,7 +254,4 @@ def _sources(town: Town, replay: Replay | None) -> OwnSources:
 
 def _recomputed(town: Town, replay: Replay | None) -> list[tuple[int, Verdict]]:
     with journal_reader(town.folder / str(A)) as reader:
-        return [
-            (sequence, verdict)
-            for sequence, _, verdict in judged(reader, _sources(town, replay))
-        ]
+        return [(sequence, verdict) for sequence, _, verdict in judged(reader, _sources(town, replay))]

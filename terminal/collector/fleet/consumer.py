@@ -12,7 +12,6 @@ import random
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeAlias
 
-import msgspec
 import nats.errors
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
@@ -22,7 +21,9 @@ from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.fleet.database import FleetDatabase
 from terminal.collector.fleet.settings import ConsumerSettings
 from terminal.collector.fleet.shelving import Arrival
-from terminal.collector.fleet.stream import AlarmNote, FleetStream, is_alarm
+from terminal.collector.fleet.stream import AlarmNote, FleetStream, NoteKind, note_kind
+from terminal.collector.strangers import StrangerCount
+from terminal.decoding import decode_msgpack
 from terminal.errors import CollectorError
 from terminal.sync.wire import Malformed
 
@@ -143,14 +144,11 @@ class Consumer:
             await database.keep_alarms(alarms.values())
 
     async def _notes(self, database: FleetDatabase, messages: Sequence[Msg]) -> None:
-        alarms = [message for message in messages if is_alarm(message.subject)]
-        copies = [message for message in messages if not is_alarm(message.subject)]
-        if alarms:
-            notes = [msgspec.msgpack.decode(message.data, type=AlarmNote) for message in alarms]
-            await database.keep_alarms(
-                (Alarm(AlarmKind(n.kind), n.terminal, n.sequence, n.detail), n.at_ms) for n in notes
-            )
-            await self._confirm(alarms)
+        kinds = [note_kind(message.subject) for message in messages]
+        copies = [message for message, kind in zip(messages, kinds, strict=True) if kind is NoteKind.COPY]
+        for message, kind in zip(messages, kinds, strict=True):
+            if kind is not NoteKind.COPY:
+                await self._said(database, message, kind)
         arrivals, by_number = await self._readable(database, copies)
         ready: list[Arrival] = []
         early: list[Arrival] = []
@@ -161,6 +159,21 @@ class Consumer:
             await database.store(ready)
             await self._confirm([by_number[arrival.number] for arrival in ready])
         await self._again([by_number[arrival.number] for arrival in early], self._settings.again_s)
+
+    async def _said(self, database: FleetDatabase, message: Msg, kind: NoteKind) -> None:
+        """Keep an alarm, or what strangers tried; what is neither is put aside."""
+        try:
+            if kind is NoteKind.ALARM:
+                note = decode_msgpack(message.data, AlarmNote)
+                alarm = Alarm(AlarmKind(note.kind), note.terminal, note.sequence, note.detail)
+                await database.keep_alarms([(alarm, note.at_ms)])
+            else:
+                await database.keep_strangers(decode_msgpack(message.data, list[StrangerCount]))
+        except ValueError as error:  # a decoding error is one as well
+            meta = message.metadata
+            number, at_ms = meta.sequence.stream, unix_ms(meta.timestamp)
+            await database.refuse(meta.stream, number, f"malformed: {error}", message.data, at_ms)
+        await self._confirm([message])
 
     async def _readable(
         self, database: FleetDatabase, messages: Sequence[Msg]

@@ -19,11 +19,13 @@ from psycopg.rows import TupleRow
 from terminal.collector.alarms import Alarm, SeenAlarm
 from terminal.collector.fleet.shelving import Arrival, RowId, Shelving, TerminalRow, repeated
 from terminal.collector.store import StoredRecord, TerminalState
+from terminal.collector.strangers import StrangerCount, reduced
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis
 
 SCHEMA_VERSION: Final = 1
 PREPARE_LOCK: Final = 0x52434F4C
+STRANGERS_LOCK: Final = 0x52434F4D
 READ_ROWS: Final = 20_000
 CONNECT_S: Final = 10
 
@@ -48,6 +50,9 @@ _KEEP_ALARM: Final = (
 )
 _COUNT_ALARM: Final = _KEEP_ALARM + " DO UPDATE SET times = alarm.times + 1, last_at_ms = excluded.last_at_ms"
 _RECEIPT: Final = "INSERT INTO receipt VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+_STRANGERS: Final = "SELECT kind, address, terminal, detail, times, first_at_ms, last_at_ms FROM stranger"
+_DELETE_STRANGER: Final = "DELETE FROM stranger WHERE (kind, address, terminal, detail) = (%s, %s, %s, %s)"
+_INSERT_STRANGER: Final = "INSERT INTO stranger VALUES (%s, %s, %s, %s, %s, %s, %s)"
 _REFUSE: Final = "INSERT INTO refused_message VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 
 
@@ -166,6 +171,17 @@ class FleetDatabase:
             async with self._connection.cursor() as cursor:
                 await cursor.executemany(_COUNT_ALARM, [(*alarm, at, at) for alarm, at in alarms])
 
+    async def keep_strangers(self, counts: Iterable[StrangerCount]) -> None:
+        """Add to what strangers tried; consumers take turns."""
+        with reported_by_fleet():
+            async with self._connection.transaction(), self._connection.cursor() as cursor:
+                await cursor.execute("SELECT pg_advisory_xact_lock(%s)", (STRANGERS_LOCK,))
+                await cursor.execute(_STRANGERS)
+                held = {StrangerCount(*row) for row in await cursor.fetchall()}
+                kept = set(reduced((*held, *counts)))
+                await cursor.executemany(_DELETE_STRANGER, [count[:4] for count in held - kept])
+                await cursor.executemany(_INSERT_STRANGER, list(kept - held))
+
 
 def prepare(dsn: str) -> None:
     """Create the tables, or leave them as they are."""
@@ -202,6 +218,12 @@ def alarms(dsn: str, limit: int = 1_000) -> list[SeenAlarm]:
     )
     with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         return [SeenAlarm(*row) for row in connection.execute(query, (limit,))][::-1]
+
+
+def strangers(dsn: str) -> list[StrangerCount]:
+    """What strangers tried at all gateways, the newest first."""
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+        return reduced(StrangerCount(*row) for row in connection.execute(_STRANGERS))
 
 
 def terminals(dsn: str) -> list[TerminalState]:

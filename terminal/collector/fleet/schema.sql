@@ -49,6 +49,18 @@ CREATE TABLE IF NOT EXISTS alarm (
     UNIQUE (kind, terminal, sequence, detail)
 );
 
+-- What was tried without a good signature: a bounded number of lines, each with how often.
+CREATE TABLE IF NOT EXISTS stranger (
+    kind text NOT NULL,
+    address text NOT NULL,
+    terminal bigint NOT NULL,
+    detail text NOT NULL,
+    times bigint NOT NULL,
+    first_at_ms bigint NOT NULL,
+    last_at_ms bigint NOT NULL,
+    PRIMARY KEY (kind, address, terminal, detail)
+);
+
 -- Messages that contradict what is held, or that nobody can read, whole: evidence, and nothing acknowledged is lost.
 CREATE TABLE IF NOT EXISTS refused_message (
     stream text NOT NULL,

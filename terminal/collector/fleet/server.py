@@ -14,36 +14,40 @@ is right. So gateways may come, go and be killed, and one terminal may use sever
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass
-from errno import EADDRINUSE
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_words
+from terminal.collector.callers import ConnectionShares, Proxies
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.fleet.consumer import Consumer
 from terminal.collector.fleet.database import FleetDatabase
 from terminal.collector.fleet.placing import brings_rows
 from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
 from terminal.collector.fleet.stream import FleetStream, Overtaken, StreamLine
+from terminal.collector.front import FrontServer, front_config, listen
+from terminal.collector.gate import Gate, address_of, body_of, gate_of, respond
 from terminal.collector.intake import Reply, refuse
 from terminal.collector.limits import Limits, TokenBuckets
 from terminal.collector.store import BatchRefused
-from terminal.errors import CollectorError, KeyFileError, PortInUse
+from terminal.collector.strangers import Strangers
+from terminal.errors import CollectorError, KeyFileError
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer
 from terminal.sync.identity import load_or_create_key, public_path
@@ -62,20 +66,21 @@ from terminal.sync.wire import (
     row_hashes,
 )
 
-MAX_CONNECTIONS: Final = 4_096
-BACKLOG: Final = 1_024
-SHUTDOWN_S: Final = 5
-
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """`folder` as above. Port 0: any free one."""
+    """`folder` as above. Port 0: any free one. `proxies` are the addresses or networks of load balancers that state
+    the sender's address in X-Forwarded-For; no other's word is believed.
+    """
 
     stream: StreamSettings
     dsn: str
     folder: Path
     host: str
     port: int
+    proxies: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=lambda: Limits(in_hand=1_024, bodies=1_024))
+    shares: ConnectionShares = field(default_factory=ConnectionShares)
 
     @property
     def key(self) -> Path:
@@ -92,7 +97,7 @@ class GatewaySettings:
 
 def run_gateway(settings: GatewaySettings, on_ready: Callable[[str], None]) -> None:
     """Serve; `on_ready(base_url)` once requests are answered. Raises `PortInUse`, `CollectorError`, `KeyFileError`."""
-    with closing(_listen(settings.host, settings.port)) as listening, _ends_well():
+    with closing(listen(settings.host, settings.port)) as listening, _ends_well():
         asyncio.run(_serve(settings, listening, on_ready))
 
 
@@ -142,41 +147,59 @@ async def _serve(
             await database.close()
 
     stream = await FleetStream.open(settings.stream)
-    clock, limits = SystemClock(), Limits()
+    clock, limits, proxies = SystemClock(), settings.limits, Proxies(settings.proxies)
     buckets = TokenBuckets(limits.terminal_per_s, limits.terminal_burst, clock.monotonic)
-    gateway = Gateway(stream, database_head, Enrolment(settings.terminals), key, clock, buckets)
+    strangers = Strangers()
+    gateway = Gateway(stream, database_head, Enrolment(settings.terminals), key, clock, strangers, buckets)
     stream.on_reconnect = gateway.forget
+    gate = gate_of(limits, settings.shares, proxies, clock.monotonic)
     host, port = listening.getsockname()[:2]
-    config = uvicorn.Config(
-        build_app(gateway, stream, lambda: on_ready(f"http://{host}:{port}")),
-        log_level="warning",
-        access_log=False,
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_graceful_shutdown=SHUTDOWN_S,
-        server_header=False,
-    )
+    app = build_app(gateway, stream, gate, lambda: on_ready(f"http://{host}:{port}"))
+    passing_on = asyncio.create_task(_pass_on(strangers, stream))
     try:
-        await uvicorn.Server(config).serve(sockets=[listening])
+        await FrontServer(front_config(app, proxies), listening, gate.callers).serve()
     finally:
+        passing_on.cancel()
+        await _pass_on_now(strangers, stream)
         await stream.close()
 
 
-def build_app(gateway: Gateway, stream: FleetStream, on_ready: Callable[[], None]) -> Starlette:
+async def _pass_on(strangers: Strangers, stream: FleetStream) -> None:
+    while True:
+        await asyncio.sleep(STRANGERS_EVERY_S)
+        await _pass_on_now(strangers, stream)
+
+
+async def _pass_on_now(strangers: Strangers, stream: FleetStream) -> None:
+    """Have what strangers tried kept; what cannot be passed on is counted again next time."""
+    counts = strangers.take()
+    if counts:
+        try:
+            await stream.keep_strangers(counts)
+        except CollectorError as error:
+            log.warning("%s", error)
+            strangers.put_back(counts)
+
+
+def build_app(gateway: Gateway, stream: FleetStream, gate: Gate, on_ready: Callable[[], None]) -> Starlette:
     """The ASGI application."""
 
     async def batches(request: Request) -> Response:
-        data = bytearray()
-        async for piece in request.stream():
-            data += piece
-            if len(data) > MAX_BATCH_BYTES:
-                return _response(
-                    refuse(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_BYTES} bytes at once.")
-                )
-        return _response(await gateway.take(bytes(data)))
+        if refused := gate.pressure():
+            return respond(refused)
+        with gate.body():
+            data = await body_of(request, MAX_BATCH_BYTES, gate.limits)
+        if isinstance(data, Reply):
+            return respond(data)
+        with gate.upload():
+            reply = await gateway.take(data, address_of(request.scope))
+        if reply.genuine:
+            gate.meet(request.scope, reply.genuine)
+        return respond(reply)
 
     async def health(_: Request) -> Response:
         if not stream.connected:
-            return _response(refuse(RefusalCode.UNAVAILABLE, "NATS cannot be reached."))
+            return respond(refuse(RefusalCode.UNAVAILABLE, "NATS cannot be reached."))
         return Response(msgspec.json.encode({"status": "ok"}), media_type="application/json")
 
     @asynccontextmanager
@@ -188,12 +211,7 @@ def build_app(gateway: Gateway, stream: FleetStream, on_ready: Callable[[], None
         Route(BATCHES_PATH, batches, methods=["POST"]),
         Route("/v1/health", health, methods=["GET"]),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
-
-
-def _response(reply: Reply) -> Response:
-    headers = {"Retry-After": str(reply.retry_after_s)} if reply.retry_after_s else None
-    return Response(reply.body, reply.status, headers, media_type=reply.content_type)
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(gate.paced)])
 
 
 @contextmanager
@@ -207,26 +225,15 @@ def _ends_well() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        listening = socket.create_server((host, port), backlog=BACKLOG)
-    except OSError as error:
-        if error.errno == EADDRINUSE:
-            what, advice = f"{host}:{port} is in use by another program", "Choose another port."
-            raise PortInUse(what, advice) from error
-        what = f"cannot listen on {host}:{port}: {error.strerror}"
-        raise CollectorError(what, "Check host and port.") from error
-    # As in the embedded collector: connections inherit it, and no answer waits for a delayed acknowledgement.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
-
+log: Final = logging.getLogger(__name__)
 
 TRIES: Final = 5
 RETRY_AFTER_S: Final = 10
 MAX_GUESSES: Final = 200_000
 ALARM_EVERY_S: Final = 60.0
+STRANGERS_EVERY_S: Final = 5.0
 MAX_ALARMS: Final = 1_000
-"""Different alarms one gateway passes on in `ALARM_EVERY_S`; anybody can make up terminal numbers."""
+"""Different alarms one gateway passes on in `ALARM_EVERY_S`."""
 
 DatabaseHead = Callable[[int], Awaitable[Head]]
 """The newest row of a terminal in the database; asked only for terminals the stream knows nothing of."""
@@ -250,9 +257,11 @@ class Gateway:
         enrolment: Enrolment,
         signer: Signer,
         clock: Clock,
+        strangers: Strangers,
         buckets: TokenBuckets | None = None,
     ) -> None:
         """`buckets` (optional) bounds how often one terminal may upload here."""
+        self._strangers = strangers
         self._stream = stream
         self._database_head = database_head
         self._enrolment = enrolment
@@ -266,16 +275,16 @@ class Gateway:
         """Look again at everything: the cluster may have come back with another history."""
         self._guesses.clear()
 
-    async def take(self, data: bytes) -> Reply:
-        """Never raises for anything a client can send; what looks like an attack leaves an alarm."""
+    async def take(self, data: bytes, address: str = "") -> Reply:
+        """Never raises for anything a client can send; what looks like an attack is counted, or leaves an alarm."""
         try:
-            return await self._take(data)
+            return await self._take(data, address)
         except _GatewayRefused as refused:
             return refused.reply
         except CollectorError as error:
             return refuse(RefusalCode.UNAVAILABLE, error.advice, retry_after_s=RETRY_AFTER_S)
 
-    async def _take(self, data: bytes) -> Reply:
+    async def _take(self, data: bytes, address: str) -> Reply:
         try:
             batch = parse_batch(data)
         except Malformed as error:
@@ -284,10 +293,11 @@ class Gateway:
             ) from error
         if len(batch.bodies) > MAX_BATCH_RECORDS:
             raise _GatewayRefused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
+        key = self._key_of(batch.terminal, address)  # first: what strangers send is not worth its hashes
         hashes = row_hashes(batch)
-        key = await self._key_of(batch.terminal)
         if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
-            await self._alarm(Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, AlarmCause.BATCH_REFUSED))
+            cause = AlarmCause.BATCH_REFUSED
+            self._strangers.note(AlarmKind.BAD_SIGNATURE, address, batch.terminal, cause, self._now_ms())
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
             raise _GatewayRefused(RefusalCode.BAD_SIGNATURE, advice)
         # Only now: a stranger who names a terminal must not use up what that terminal may send.
@@ -299,10 +309,11 @@ class Gateway:
         except BatchRefused as refused:
             await self._alarm(refused.alarm)
             advice = f"{detail_words(refused.alarm.detail)}: {refused.advice}"
-            raise _GatewayRefused(refused.reason, advice, refused.wants) from refused
-        return Reply(200, encode(build_ack(batch.terminal, head, self._now_ms(), self._signer)), BATCH_TYPE)
+            return refuse(refused.reason, advice, refused.wants)._replace(genuine=batch.terminal)
+        acknowledged = encode(build_ack(batch.terminal, head, self._now_ms(), self._signer))
+        return Reply(200, acknowledged, BATCH_TYPE, genuine=batch.terminal)
 
-    async def _key_of(self, terminal: int) -> Ed25519PublicKey:
+    def _key_of(self, terminal: int, address: str) -> Ed25519PublicKey:
         try:
             key = self._enrolment.key_of(terminal)
             revoked = key is None and self._enrolment.is_revoked(terminal)
@@ -310,7 +321,7 @@ class Gateway:
         except KeyFileError:
             key, cause = None, AlarmCause.KEY_UNUSABLE
         if key is None:
-            await self._alarm(Alarm(AlarmKind.UNKNOWN_TERMINAL, terminal, 0, cause))
+            self._strangers.note(AlarmKind.UNKNOWN_TERMINAL, address, terminal, cause, self._now_ms())
             advice = f"Put the public key of terminal {terminal} into each gateway's folder of terminals."
             raise _GatewayRefused(RefusalCode.UNKNOWN_TERMINAL, advice)
         return key

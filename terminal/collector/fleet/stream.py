@@ -3,6 +3,7 @@
     NAME         NAME.batch.7    batches that continue the rows of terminal 7, one per message
     NAME_NOTES   NAME.copy.7     batches that brought no row: copies sent again, greetings; to be compared
                  NAME.alarm.7    what a gateway noticed
+    and          NAME.strangers.all    what was tried at a gateway without a good signature, added up
 
 A message enters `NAME.batch.7` only when the newest there is still the one its gateway looked at, so that its
 messages are one unbroken chain of rows, whichever gateways wrote them. The newest message of each terminal stays for
@@ -14,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
@@ -33,6 +35,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from terminal.collector.alarms import Alarm
 from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
+from terminal.collector.strangers import StrangerCount
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head
 from terminal.sync.wire import MAX_BATCH_BYTES, Batch, Malformed, parse_batch, row_hashes
@@ -137,7 +140,7 @@ class FleetStream:
         )
         notes = StreamConfig(
             name=name + NOTES_SUFFIX,
-            subjects=[f"{name}.copy.*", f"{name}.alarm.*"],
+            subjects=[f"{name}.copy.*", f"{name}.alarm.*", f"{name}.strangers.*"],
             retention=RetentionPolicy.WORK_QUEUE,
             storage=StorageType.FILE,
             num_replicas=replicas,
@@ -214,6 +217,10 @@ class FleetStream:
         note = msgspec.msgpack.encode(AlarmNote(str(alarm.kind), *alarm[1:], at_ms))
         await self._note(f"{self.settings.name}.alarm.{alarm.terminal}", note)
 
+    async def keep_strangers(self, counts: list[StrangerCount]) -> None:
+        """Have what strangers tried added to what is kept of it."""
+        await self._note(f"{self.settings.name}.strangers.all", msgspec.msgpack.encode(counts))
+
     async def _note(self, subject: str, data: bytes) -> None:
         with _reported(self.settings):
             await self._jetstream.publish(subject, data, stream=self.settings.name + NOTES_SUFFIX)
@@ -231,9 +238,17 @@ class FleetStream:
         return f"{self.settings.name}.batch.{terminal}"
 
 
-def is_alarm(subject: str) -> bool:
-    """Whether a note is an alarm; otherwise it is a copy."""
-    return subject.split(".")[-2] == "alarm"
+class NoteKind(StrEnum):
+    """What a message of the notes is, as its subject says."""
+
+    COPY = "copy"
+    ALARM = "alarm"
+    STRANGERS = "strangers"
+
+
+def note_kind(subject: str) -> NoteKind:
+    """The kind of a note; the stream takes no other subjects."""
+    return NoteKind(subject.split(".")[-2])
 
 
 def _consumer(settings: ConsumerSettings) -> ConsumerConfig:

@@ -4,8 +4,8 @@ Decided again are taps that were to be written to a card, and cash sales. Refusa
 what only a terminal has are recomputed there; what it says of them is noted here.
 
 It reads records through a port (`RowSource`), so that a fleet's PostgreSQL and a collector's SQLite are followed alike,
-and is never waited for by who stores them. Alarms are raised before the verdicts are kept: after a crash in between they
-are found again and kept once.
+and is never waited for by who stores them. Alarms are raised before the verdicts are kept: after a crash in between
+they are found again and kept once.
 """
 
 from __future__ import annotations
@@ -286,8 +286,8 @@ class Stretch:
 
 
 def _record(body: bytes) -> AnyRecord | None:
-    """The record, where it may be one of `FOLLOWED`; None for one of newer software, or with numbers beyond all measure:
-    the books count those.
+    """The record, where it may be one of `FOLLOWED`; None for one of newer software, or with numbers beyond all
+    measure: the books count those.
     """
     if _passed_over(body):
         return None

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -132,7 +132,7 @@ class VerdictSum(NamedTuple):
     currency: str
     kind: str
     reason: str
-    count: int
+    rows: int
     sum_minor: int
 
 
@@ -183,13 +183,13 @@ class LedgerReader:
             f" {where} ORDER BY day, terminal, sequence LIMIT ?"
         )
         rows = self._rows(query, day, limit)
-        return [FoundDiffering(*row[:5], msgspec.json.decode(row[5])) for row in rows]
+        return [FoundDiffering._make((*row[:5], msgspec.json.decode(row[5]))) for row in rows]
 
     def statements(self) -> dict[int, Statement]:
         """What each terminal last said of its own rows."""
         return {row[0]: Statement(*row) for row in self._rows("SELECT * FROM statement")}
 
-    def _rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         if not self.path.is_file():
             return []
         uri = f"{self.path.absolute().as_uri()}?mode=ro"

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from terminal.decoding import decode_json
 from terminal.errors import TerminalError
 from terminal.lab.desk.refusals import DeskFault, DeskRefused, worded
 from terminal.lab.desk.words import LANGUAGES
@@ -29,7 +30,7 @@ def order_handler(kind: type[T], act: Callable[[T], Any], longest: int = LONGEST
     async def take(request: Request) -> Response:
         if _foreign(request):
             return refused(403, DeskRefused(DeskFault.FOREIGN), page_language(request))
-        order = msgspec.json.decode(await _body(request, longest), type=kind)
+        order = decode_json(await _body(request, longest), kind)
         return json_answer(await run_in_threadpool(act, order) or {})
 
     return take
@@ -43,7 +44,7 @@ def with_problem_response(handler: Handler) -> Handler:
             return await handler(request)
         except TerminalError as error:
             return refused(409, error, page_language(request))
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        except (msgspec.MsgspecError, ValueError) as error:
             unclear = DeskRefused(DeskFault.NOT_UNDERSTOOD, error=str(error))
             return refused(400, unclear, page_language(request))
 

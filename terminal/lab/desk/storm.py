@@ -8,8 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
+from terminal.decoding import decode_json
 from terminal.lab.desk.refusals import DeskFault, DeskRefused
 
 HISTORY: Final = 240
@@ -68,7 +67,7 @@ class StormWatch:
         before_taps, before_s = 0, 0.0
         with process.stdout as lines:
             for line in lines:
-                counts: dict[str, Any] = msgspec.json.decode(line)
+                counts = decode_json(line, dict[str, Any])
                 passed, more = counts["wall_s"] - before_s, counts["taps"] - before_taps
                 with self._lock:
                     history = self._state["history"]

@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
+from terminal.decoding import decode_json
 from terminal.errors import TerminalError
 
 SOCKET: Final = "hand"
@@ -90,7 +91,7 @@ class LiveTerminal:
             raise self._failed(f"does not answer ({error})") from error
         if not line:
             raise self._failed("has ended")
-        answer: dict[str, Any] = json.loads(line)
+        answer = decode_json(line, dict[str, Any])
         if not answer["ok"]:
             raise self._failed(f"refused {do!r}: {answer['what']}")
         return answer

@@ -200,9 +200,9 @@ def is_open(tariff: Tariff, card: OracleCard, rule: DocumentTable, at: datetime)
     event lies ahead (O-05)."""
     if not card.count(rule["outward"]) or "window_s" not in rule:
         return bool(card.count(rule["outward"]))
-    if (card.at - at).total_seconds() > tariff.guards["clock_skew_s"]:
+    if (card.at - at).total_seconds() > int(tariff.guards["clock_skew_s"]):
         return False
-    step, since = rule.get("step_s", 60), int((card.began[rule["id"]] - FIRST_AT).total_seconds())
+    step, since = int(rule.get("step_s", 60)), int((card.began[rule["id"]] - FIRST_AT).total_seconds())
     return int((at - FIRST_AT).total_seconds()) - -(-since // step) * step <= int(rule["window_s"])
 
 

@@ -182,7 +182,8 @@ class OracleCovers:
         lapsed = product["lapses"] == "monthly" and months[0] < months[1]
         if lapsed or left <= 0 or not self.card.readable:
             why = "pack_used_up" if self.card.readable else "count_unreadable"
-            return self._lapsed("pack_lapsed" if lapsed else why, 2)
+            self._lapsed("pack_lapsed" if lapsed else why, 2)
+            return None
         return replace(use, message="ok_pack", values={"n": left - 1}, counts={slot: 1})
 
     def _transfer(self) -> Coverage | None:
@@ -233,7 +234,8 @@ class OracleCovers:
 
     def _granted(self, letter: str, rule: DocumentTable) -> Coverage | None:
         if not self.tariff.in_season(rule.get("season"), self.today):
-            return self._lapsed("benefit_out_of_season")
+            self._lapsed("benefit_out_of_season")
+            return None
         limits = self._within_limits(rule, "limit_reached", 1)
         try:
             own = self.tariff.concession_price(rule, self.price)
@@ -256,7 +258,8 @@ class OracleCovers:
         limits = [x for x in rule.get("limits", []) if self.tariff.inside(x, self.ride, unknown=True)]
         left = [self.tariff.limit(x, self.today) - self.card.count(x["counter"]) for x in limits]
         if limits and (min(left) <= 0 or not self.card.readable):
-            return self._lapsed(why if self.card.readable else "count_unreadable", rank)
+            self._lapsed(why if self.card.readable else "count_unreadable", rank)
+            return None
         return {limit["counter"]: 1 for limit in limits}, min(left, default=None)
 
     def _caps(self, use: Coverage) -> list[DocumentTable]:

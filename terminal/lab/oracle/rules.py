@@ -259,8 +259,9 @@ class OracleBus(OracleCovers):
         """T-18: without money, in season, holders of these concessions ride a few times."""
         grace, card, today = self.tariff.grace, self.card, self.today
         codes = {grant.code for grant in card.grants if grant is not None and grant.holds(today)}
-        holds = grace is not None and self.tariff.in_season(grace["season"], today)
-        if not holds or others or not card.readable or not codes & set(grace["concessions"]):
+        if grace is None or not self.tariff.in_season(grace["season"], today):
+            return refused(self.old, "no_funds")
+        if others or not card.readable or not codes & set(grace["concessions"]):
             return refused(self.old, "no_funds")
         if not self.tariff.inside(grace, self.ride):
             return refused(self.old, "no_funds")

@@ -258,7 +258,9 @@ class Tariff:
         fare = kopecks(price.ordinary)
         if "percent_off" in rule:
             return kopecks(Fraction(fare * (100 - rule["percent_off"]), 100))
-        return min(fare, rule["price_minor"]) if "price_minor" in rule else fare - rule["amount_off_minor"]
+        if "price_minor" in rule:
+            return min(fare, int(rule["price_minor"]))
+        return fare - int(rule["amount_off_minor"])
 
     def concession_price(self, rule: DocumentTable, price: OraclePrice | None) -> Fraction:
         """T-02 to T-05; never more than the ordinary fare. Only what follows from the fare needs to know it."""
@@ -269,5 +271,5 @@ class Tariff:
         if price is None or fare["kind"] == "unknown":
             raise UnknownPrice
         if fare["kind"] == "percent_of_base":
-            return min(price.base * fare["pays_percent"] / 100, price.ordinary)
-        return max(Fraction(0), price.ordinary - fare["amount_minor"])
+            return min(price.base * int(fare["pays_percent"]) / 100, price.ordinary)
+        return max(Fraction(0), price.ordinary - int(fare["amount_minor"]))

@@ -20,6 +20,7 @@ from cardproto.errors import CardGone
 from sim.air import VirtualClock
 from terminal.app.compose import open_terminal
 from terminal.app.station import Station
+from terminal.decoding import decode_json
 from terminal.lab.town import DAY
 from terminal.tap import take_tap
 from terminal.trip.shifts import open_shift
@@ -36,8 +37,7 @@ def hear() -> dict[str, Any]:
     line = sys.stdin.buffer.readline()
     if not line:
         sys.exit(0)
-    heard: dict[str, Any] = msgspec.json.decode(line)
-    return heard
+    return decode_json(line, dict[str, Any])
 
 
 class PipedCard:

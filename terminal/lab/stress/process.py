@@ -28,6 +28,7 @@ from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.service import DATABASE_FILE
 from terminal.collector.store import CollectorStore
+from terminal.decoding import decode_json
 from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.stress.checkers.check import Findings
@@ -63,7 +64,7 @@ class Terminal9:
     def hear(self) -> dict[str, Any] | None:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        return msgspec.json.decode(line) if line else None
+        return decode_json(line, dict[str, Any]) if line else None
 
     def kill(self) -> None:
         self.process.kill()

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from terminal.decoding import DOCUMENT_BYTES, decode_json, read_within
 from terminal.errors import ProfileError, TerminalError
 from terminal.lab.stress.checkers.check import Findings, check
 from terminal.lab.stress.checkers.digest import Digest, DigestListener, digest_of, together
@@ -281,7 +282,10 @@ class EndedTown(msgspec.Struct, frozen=True):
         return cls(town, planned, [str(kind) for kind in faults], counts, dict(found.faults_injected))
 
     def findings(self) -> Findings:
-        return Findings(**self.counts, faults_injected=Counter(self.faults_injected))
+        found = Findings(faults_injected=Counter(self.faults_injected))
+        for name, count in self.counts.items():
+            setattr(found, name, count)
+        return found
 
 
 def _towns(
@@ -372,7 +376,7 @@ def _why(found: Findings) -> list[str]:
 def load_replay(path: Path) -> Violation:
     """A violation written by an earlier storm; raises `ProfileError`."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Violation)
+        return decode_json(read_within(path, DOCUMENT_BYTES), Violation)
     except (OSError, msgspec.DecodeError) as error:
         raise ProfileError(
             f"{path} is no replay: {error}", "Give one entry of `violations` of a storm."

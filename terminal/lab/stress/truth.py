@@ -169,6 +169,7 @@ class Truth:
         """What each tap that wrote a card has to have on record, by terminal and number."""
         self.decided = 0
         self._newest: list[bytes] = []
+        self._copy_of: dict[int, int] = {}
         self._lost_track: set[int] = set()
 
     def issued(self, card: VirtualCard, profile: CardProfile, day: date) -> None:
@@ -206,10 +207,11 @@ class Truth:
             suspect=suspect,
             confirmed=suspect,
             authenticated=post.clock.agrees,
-            denied=post.denied.get(rider, ""),
+            denied=post.denied.get(self._holder(rider), ""),
         )
 
     def _till(self, post: TruePost, rider: int, tap: OracleTap) -> OracleTill:
+        rider = self._holder(rider)
         day, pupil, paid = self.tariff.day(tap.at), self.pupils.get(rider), post.paid.get(rider, {})
         if pupil is not None and pupil.hot is not None:
             pupil = replace(pupil, hot=pupil.hot - sum(paid.values()), spent=paid.get(day, 0))
@@ -258,9 +260,12 @@ class Truth:
         """A card with the memory of that rider's, as another rider."""
         self.cards.append(self.cards[rider])
         self._newest.append(self._newest[rider])
-        if rider in self.pupils:
-            self.pupils[len(self.cards) - 1] = self.pupils[rider]
+        self._copy_of[len(self.cards) - 1] = rider
         return len(self.cards) - 1
+
+    def _holder(self, rider: int) -> int:
+        """Whose card it is: a copy is its original's to all who look at it."""
+        return self._copy_of.get(rider, rider)
 
     def newest_tap(self, rider: int) -> tuple[int, int]:
         """Terminal and number of the newest event on the card."""
@@ -327,6 +332,7 @@ class Truth:
             self._served(post, rider, expected)
 
     def _served(self, post: TruePost, rider: int, expected: Expected) -> None:
+        rider = self._holder(rider)
         meal, day = expected.anew.meal, self.tariff.day(expected.at)
         if meal is None:
             return

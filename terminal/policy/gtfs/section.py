@@ -15,6 +15,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, field
 
+from terminal.decoding import decode_json
 from terminal.errors import Mistake, RegionDocumentError
 from terminal.mistakes.reading import Unreadable, content_of
 from terminal.mistakes.words import refusal
@@ -136,8 +137,8 @@ def section_with_tables(section: GtfsFares, folder: Path | None) -> GtfsFares:
 def parse_tables(content: bytes, name: str) -> GtfsTables:
     """The tables `terminal policy import-gtfs` wrote; raises `RegionDocumentError` naming the file."""
     try:
-        tables = msgspec.json.decode(content, type=GtfsTables)
-    except (msgspec.DecodeError, RecursionError) as error:
+        tables = decode_json(content, GtfsTables, MOST_TABLES_BYTES)
+    except msgspec.DecodeError as error:
         mistake = _mistake("file", FeedSectionMistake.FILE_NOT_UNDERSTOOD, file=name, error=str(error))
         raise refusal(RegionDocumentError, [mistake]) from error
     if tables.format != TABLES_FORMAT:

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from terminal.decoding import DOCUMENT_BYTES, decode_json, read_within
 from terminal.errors import StaffError
 from terminal.files import replace_file
 
@@ -103,7 +104,7 @@ class Attempts:
         try:
             seen = self._status()
             if seen != self._seen:
-                self._wrong = msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Wrong])
+                self._wrong = decode_json(read_within(self._path, DOCUMENT_BYTES), dict[str, _Wrong])
                 self._seen = seen
         except FileNotFoundError:
             self._wrong, self._seen = {}, None

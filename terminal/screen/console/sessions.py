@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from terminal.decoding import DOCUMENT_BYTES, decode_json, read_within
 from terminal.files import replace_file
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member
@@ -45,7 +46,7 @@ class Sessions:
         self._lock = Lock()
         self._idle_ms, self._longest_ms = idle_ms, longest_ms
         try:
-            self._open = msgspec.json.decode(self._path.read_bytes(), type=dict[str, OperatorSession])
+            self._open = decode_json(read_within(self._path, DOCUMENT_BYTES), dict[str, OperatorSession])
         except (OSError, msgspec.DecodeError):  # no session is open: the safe side
             self._open = {}
 

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from terminal.decoding import DOCUMENT_BYTES, decode_json, read_within
 from terminal.errors import StaffError
 from terminal.files import replace_file
 from terminal.keys.provider import KeyProvider
@@ -106,7 +107,7 @@ class StaffList:
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen == self._seen:
                 return
-            file = msgspec.json.decode(self.path.read_bytes(), type=_StaffFile)
+            file = decode_json(read_within(self.path, DOCUMENT_BYTES), _StaffFile)
         except FileNotFoundError:
             seen, file = None, _StaffFile()
         except (OSError, msgspec.DecodeError) as error:

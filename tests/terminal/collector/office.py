@@ -134,5 +134,10 @@ class Town:
     def alarms(self) -> list[tuple[str, int, int]]:
         return [(alarm.kind, alarm.terminal, alarm.sequence) for alarm in self.collector.store.alarms()]
 
+    def strangers(self) -> list[tuple[str, str, int, str, int]]:
+        """Kind, address, terminal, detail, times; the newest first."""
+        self.collector.follower.keep_strangers()
+        return [count[:5] for count in self.collector.store.strangers()]
+
     def details(self) -> list[str]:
         return [alarm.detail for alarm in self.collector.store.alarms()]

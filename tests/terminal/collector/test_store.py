@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from terminal.collector import books
 from terminal.collector.alarms import AlarmCause
-from terminal.collector.store import MAX_UNKNOWN, Alarm, AlarmKind, CollectorStore, StoredRecord
+from terminal.collector.store import Alarm, AlarmKind, CollectorStore, StoredRecord
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis, link
 from terminal.sync import wire
@@ -155,8 +155,8 @@ def test_a_wrong_signature_is_refused_with_an_alarm(enrolled):
     for first in (1, 3):
         status, refusal = send(enrolled, CHAIN.batch(first, 4, key=stranger))
         assert (status, refusal.error) == (403, "bad_signature")
-    assert enrolled.alarms() == [("bad_signature", 7, 0)]
-    assert enrolled.store.alarms()[0].times == 2
+    assert enrolled.alarms() == []
+    assert enrolled.strangers() == [("bad_signature", 7, AlarmCause.BATCH_REFUSED, 2)]
     assert held(enrolled) == []
 
 
@@ -175,18 +175,10 @@ def test_enrolment_follows_its_folder(collector):
     assert send(collector, CHAIN.batch(5, 6))[1].error == "unknown_terminal"
     (collector.enrolment.directory / "7.pub").unlink()
     assert send(collector, CHAIN.batch(5, 6))[1].error == "unknown_terminal"
-    details = [alarm.detail for alarm in collector.store.alarms() if alarm.kind == "unknown_terminal"]
-    assert sorted(details)[1] == AlarmCause.NOT_ENROLLED
-
-
-def test_strangers_cannot_fill_the_alarms(collector):
-    for number in range(MAX_UNKNOWN + 50):
-        collector.store.keep_alarm(
-            Alarm(AlarmKind.UNKNOWN_TERMINAL, number, 0, "is not enrolled"), at_ms=number
-        )
-    alarms = collector.store.alarms(limit=5_000)
-    assert len(alarms) == MAX_UNKNOWN + 1
-    assert (alarms[-1].terminal, alarms[-1].detail, alarms[-1].times) == (0, AlarmCause.MANY_MORE, 50)
+    details = {
+        (detail, times) for kind, _, detail, times in collector.strangers() if kind == "unknown_terminal"
+    }
+    assert details == {(AlarmCause.NOT_ENROLLED, 2), (AlarmCause.KEY_UNUSABLE, 1)}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from terminal.collector.enrolment import Enrolment
-from terminal.collector.store import CollectorStore
 from terminal.collector.tls import NO_TERMINAL, whose
 from terminal.journal.records import Started
 from terminal.sync.wire import BATCHES_PATH
@@ -133,11 +132,12 @@ def test_only_the_terminals_own_certificate_opens_the_way(url, authority, folder
         assert (refused.status_code, refused.json()["error"]) == (403, "unknown_terminal")
         assert "own client certificate" in refused.json()["advice"]
     assert post(url, authority, authority.issue("terminal-7")).status_code == 200
-    store = CollectorStore(folder / "collector.db")
-    alarms = [alarm for alarm in store.alarms() if alarm.kind == "wrong_certificate"]
-    details = ["other_certificate owner=0", "other_certificate owner=8"]
-    assert sorted(alarm.detail for alarm in alarms) == details
-    store.close()
+    operator = {"authorization": f"Bearer {(folder / 'operator.token').read_text().strip()}"}
+    with httpx.Client(verify=context(authority, None), trust_env=False) as client:
+        counts = client.get(f"{url}/operator/v1/strangers", headers=operator).json()
+    found = {(each["kind"], each["terminal"], each["detail"]): each["times"] for each in counts}
+    owners = (("other_certificate owner=0", 2), ("other_certificate owner=8", 1))
+    assert found == {("wrong_certificate", 7, detail): times for detail, times in owners}
 
 
 def test_a_certificate_of_another_authority_gets_no_connection(url, authority, tmp_path):

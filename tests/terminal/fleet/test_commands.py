@@ -41,8 +41,9 @@ def test_prepare_again_and_again_and_the_report(town):
     totals = reconcile(chain.records(), CardRegistry()).total
     assert report["total"]["charged_minor"] == {"RUB": totals.charged_in("RUB")} != {"RUB": 0}
     assert report["total"]["taps"] == 20
-    assert [alarm["kind"] for alarm in report["alarms"]] == ["unknown_terminal"]
-    assert "ALARM unknown_terminal terminal 8" in terminal("report", "--database", town.dsn).stdout
+    assert report["alarms"] == []
+    assert [(count["kind"], count["terminal"]) for count in report["strangers"]] == [("unknown_terminal", 8)]
+    assert "STRANGER unknown_terminal  terminal 8" in terminal("report", "--database", town.dsn).stdout
 
 
 def test_what_cannot_be_reached_is_one_line(town):

@@ -12,6 +12,7 @@ from terminal.collector.fleet.stream import FleetStream
 from terminal.collector.limits import TokenBuckets
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
+from terminal.collector.strangers import EXAMPLES
 from terminal.journal.chain import Head
 from terminal.journal.operation_records import Restored
 from terminal.journal.records import build_record
@@ -128,7 +129,7 @@ def test_a_cut_journal_confesses(town):
     assert town.alarms() == [("cut_tail", 7, 30)]
 
 
-def test_strangers_are_refused_with_an_alarm_once_a_minute(town):
+def test_strangers_are_refused_and_counted_apart_from_alarms(town):
     stranger = plain(8, 3)
 
     async def play():
@@ -143,20 +144,23 @@ def test_strangers_are_refused_with_an_alarm_once_a_minute(town):
 
     run(play())
     assert town.stored() == []
-    assert sorted(town.alarms()) == [("bad_signature", 7, 0), ("unknown_terminal", 8, 0)]
-    assert town.ask("SELECT DISTINCT times FROM alarm") == [(1,)]
+    assert town.alarms() == []
+    tried = [("bad_signature", "", 7, "batch_refused", 3), ("unknown_terminal", "", 8, "not_enrolled", 3)]
+    assert sorted(town.strangers()) == tried
 
 
-def test_many_strange_numbers_are_many_more(town):
+def test_any_number_of_strangers_takes_a_bounded_number_of_lines(town):
     async def play():
         async with town.gateways() as (gateway,):
-            gateway._raised_at = {("alarm", n): town.clock.monotonic() for n in range(1_000)}
-            for number in (8, 9):
-                await gateway.take(plain(number, 1).batch(1, 1))
+            for number in range(8, 408):
+                await gateway.take(plain(number, 1).batch(1, 1), f"10.0.{number // 10}.1")
         await town.consume()
 
     run(play())
-    assert town.alarms() == [("unknown_terminal", 0, 0)]
+    found = town.strangers()
+    assert sum(times for *_, times in found) == 400
+    assert {times for *_, terminal, _, times in found if terminal} == {1}
+    assert len(found) == 40 * (EXAMPLES + 1)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -29,6 +29,7 @@ from terminal.collector.fleet.stream import FleetStream
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import StoredRecord
+from terminal.collector.strangers import Strangers
 from terminal.journal.chain import Head, genesis, link
 from terminal.sync import wire
 from terminal.sync.identity import load_or_create_key
@@ -100,11 +101,17 @@ class Town:
         streams = [await FleetStream.open(self.stream) for _ in range(count)]
         gateways = []
         for stream in streams:
-            gateways.append(Gateway(stream, self.database_head, self.enrolment, self.key, self.clock))
+            strangers = Strangers()
+            gateways.append(
+                Gateway(stream, self.database_head, self.enrolment, self.key, self.clock, strangers)
+            )
             stream.on_reconnect = gateways[-1].forget
         try:
             yield gateways
         finally:
+            for gateway, stream in zip(gateways, streams, strict=True):
+                if counts := gateway._strangers.take():
+                    await stream.keep_strangers(counts)
             for stream in streams:
                 await stream.close()
 
@@ -166,6 +173,10 @@ class Town:
 
     def alarms(self) -> list[tuple[str, int, int]]:
         return [(alarm.kind, alarm.terminal, alarm.sequence) for alarm in fleet.alarms(self.dsn)]
+
+    def strangers(self) -> list[tuple[str, str, int, str, int]]:
+        """Kind, address, terminal, detail, times; the newest first."""
+        return [count[:5] for count in fleet.strangers(self.dsn)]
 
     def ask(self, query: str):
         with psycopg.connect(self.dsn, autocommit=True) as connection:

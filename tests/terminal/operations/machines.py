@@ -51,6 +51,11 @@ class Back:
         self.intake = Intake(self.store, self.enrolment, self.key, self.clock)
         self.sealer = StorageKeys(KEYS)
 
+    def strangers(self) -> list[tuple[str, int, str, int]]:
+        """Kind, terminal, detail, times of what strangers tried; the newest first."""
+        self.store.keep_strangers(self.intake.strangers.take())
+        return [(count.kind, *count[2:5]) for count in self.store.strangers()]
+
     def alarms(self) -> list[tuple[str, int]]:
         return [(alarm.kind, alarm.sequence) for alarm in self.store.alarms()]
 

@@ -73,6 +73,11 @@ class Collector:
     def stored(self, terminal: int) -> list[tuple[int, bytes]]:
         return [(sequence, body) for number, sequence, body in self.store.records() if number == terminal]
 
+    def strangers(self) -> list[tuple[str, int, str, int]]:
+        """Kind, terminal, detail, times of what strangers tried; the newest first."""
+        self.store.keep_strangers(self.intake.strangers.take())
+        return [(count.kind, *count[2:5]) for count in self.store.strangers()]
+
     def alarms(self) -> list[tuple[str, int, int]]:
         return [(alarm.kind, alarm.terminal, alarm.sequence) for alarm in self.store.alarms()]
 

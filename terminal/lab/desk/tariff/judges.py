@@ -22,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from terminal.decoding import decode_json
 from terminal.lab.desk.refusals import DeskFault, DeskRefused
 from terminal.lab.desk.tariff.judge import LONGEST_TEXT, TariffOrder, answer
 
@@ -280,7 +281,7 @@ def main() -> None:
     while _most_used() <= max(MUCH_MEMORY, begun_with):
         line = orders.get()
         try:
-            found = msgspec.json.encode(answer(msgspec.json.decode(line, type=TariffOrder), folder))
+            found = msgspec.json.encode(answer(decode_json(line, TariffOrder), folder))
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
         sys.stdout.buffer.write(found + b"\n")

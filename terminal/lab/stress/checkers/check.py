@@ -20,7 +20,6 @@ from terminal.lab.world import purse_minor
 
 TapId = tuple[int, int]
 EXPECTED_ALARMS: Final = {
-    AlarmKind.BAD_SIGNATURE: frozenset[Kind](),
     # A batch held up on its way looks like a clock that is behind.
     AlarmKind.CLOCK: frozenset((Kind.CLOCK_FORWARD, Kind.CLOCK_BACK, Kind.DELAYED)),
     # A card remembers the meals of one day: a counter whose clock is another day makes it forget.
@@ -216,3 +215,8 @@ def _alarms(town: StormTown, books: Reconciliation, found: Findings) -> None:
             found.problems.append(
                 f"alarm {alarm.kind} at row {alarm.sequence} of {alarm.terminal}: {alarm.detail}"
             )
+    found.problems += [
+        f"{count.kind} of terminal {count.terminal}: {count.detail}"
+        for count in town.intake.strangers.take()
+        if count.kind != AlarmKind.BAD_SIGNATURE  # a batch whose bytes were changed on its way
+    ]
