@@ -23,6 +23,7 @@ from terminal.errors import AuditDiffers, AuditError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from zoneinfo import ZoneInfo
 
     from terminal.audit.gathering import DaySource
     from terminal.audit.statement import SignedStatement
@@ -41,6 +42,19 @@ Registry = Annotated[
 def audit(
     day: Annotated[str, typer.Argument(help="Service day, for example 2026-09-15.")],
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FLEET_DATABASE",
+            help="A fleet's PostgreSQL; --folder then is a gateway's, with the keys.",
+        ),
+    ] = None,
+    zone: Annotated[
+        str, typer.Option(help="With --database: time zone of the service days.")
+    ] = "Europe/Moscow",
+    day_ends_at: Annotated[
+        int, typer.Option(min=0, max=12, help="With --database: hour at which a service day ends.")
+    ] = 3,
     registry: Registry = None,
     out: Annotated[Path | None, typer.Option(help="File for the signed statement (JSON).")] = None,
     bundle: Annotated[
@@ -71,7 +85,7 @@ def audit(
     earlier = None if after is None else parse_statement(_read(after))
     order = AuditOrder(day, earlier, bundle, service)
     cards = None if registry is None else CardRegistry.load(registry)
-    with _source(folder) as source:
+    with _source(folder, database, zone, day_ends_at) as source:
         key = load_or_create_key(folder / KEY_FILE)
         documents = DocumentFolder(folder / DOCUMENTS_FOLDER)
         signed = make_audit(source, order, documents, cards, key, unix_ms(SystemClock().now()))
@@ -81,11 +95,26 @@ def audit(
 
 
 @contextmanager
-def _source(folder: Path) -> Iterator[DaySource]:
-    from terminal.audit.embedded import folder_source
+def _source(folder: Path, database: str | None, zone: str, day_ends_at: int) -> Iterator[DaySource]:
+    if database is None:
+        from terminal.audit.embedded import folder_source
 
-    with folder_source(folder) as source:
+        with folder_source(folder) as source:
+            yield source
+        return
+    from terminal.audit.fleet import fleet_source
+
+    with fleet_source(folder, database, _known_zone(zone), day_ends_at) as source:
         yield source
+
+
+def _known_zone(name: str) -> ZoneInfo:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise AuditError(f"unknown time zone {name}", "Give one like Europe/Volgograd.") from error
 
 
 @app.command()
