@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from bench import (
+    audit,
     card,
     collector,
     desk,
@@ -56,6 +57,7 @@ SUITE = (
     collector.growth,
     collector.proven,
     collector.over_http,
+    audit.of_one_day,
     strangers.own_beside_strangers,
     fleet.sizes,
     fleet.embedded,
