@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import msgspec
 
 from terminal.clock import from_unix_ms
+from terminal.codes import SetKind
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.reading import read_record
@@ -27,7 +28,6 @@ from terminal.collector.recompute.ledger import (
     Statement,
     Waiting,
 )
-from terminal.codes import SetKind
 from terminal.decision.recompute import Deviation, RecomputeGap
 from terminal.journal.operation_records import SelfRecomputed, SetActivated
 from terminal.journal.records import AnyRecord, CashSale, Intent, UnreadableRecord
