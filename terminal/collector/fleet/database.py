@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Final
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
 
@@ -191,6 +192,22 @@ class FleetDatabase:
                 await cursor.executemany(_INSERT_STRANGER, list(kept - held))
 
 
+def completed(dsn: str, password: str = "") -> str:
+    """The connection string with `password` in it, if there is one. Raises `CollectorError`, which quotes neither."""
+    try:
+        return make_conninfo(dsn, password=password) if password else make_conninfo(dsn)
+    except psycopg.Error:
+        raise CollectorError(
+            "this is no PostgreSQL connection string",
+            "Write it as 'host=db.example dbname=resident user=resident', or postgresql://resident@db.example/resident.",
+        ) from None
+
+
+def password_in(dsn: str) -> bool:
+    """Whether a password stands in the connection string. Raises `CollectorError`."""
+    return "password" in conninfo_to_dict(completed(dsn))
+
+
 def prepare(dsn: str) -> None:
     """Create the tables, or leave them as they are."""
     text = files("terminal.collector.fleet").joinpath("schema.sql").read_text("utf-8")
@@ -250,5 +267,6 @@ def reported_by_fleet() -> Iterator[None]:
         what = (str(error).strip() or type(error).__name__).partition("\n")[0]
         raise CollectorError(
             f"PostgreSQL: {what}",
-            "Check the connection string, the server, and run `terminal fleet prepare`.",
+            "Check the connection string, its password (--database-password-file or ~/.pgpass), the server, and run "
+            "`terminal fleet prepare`.",
         ) from error

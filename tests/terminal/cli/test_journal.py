@@ -193,9 +193,12 @@ def test_back_to_the_software_before_and_forward_again(filled: Path, run: Run) -
     finished = run("journal", "downgrade", "--json")
     assert finished.returncode == 0, finished.stderr
     assert json.loads(finished.stdout) == {"to": 1, "rows": 10, "last": 10}
-    finished = run("journal", "show")
-    assert finished.returncode == 22
-    assert "terminal journal upgrade" in finished.stderr
+    for command in ("show", "verify"):
+        finished = run("journal", command)
+        assert finished.returncode == 27
+        assert "terminal journal upgrade" in finished.stderr
+        assert "damaged" not in finished.stderr
+    assert "damaged" not in run("health").stdout
     assert "has no schema 2" in run("journal", "downgrade").stderr
     assert json.loads(run("journal", "upgrade", "--json").stdout) == {"from": 1, "to": 2, "last": 10}
     assert run("journal", "show", "--json").stdout == before
