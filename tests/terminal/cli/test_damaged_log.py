@@ -49,7 +49,9 @@ def test_rows_cut_off_are_named_and_the_collector_raises_an_alarm(
     after = rows(run)
     (skip,) = (row for row in after if row["kind"] == "NumbersSkipped")
     assert skip["cause"] == "rows_lost"
-    assert 1 < skip["first"] <= skip["stored"] <= last <= skip["stored"] + 1  # killed before the newest was marked
+    assert (
+        1 < skip["first"] <= skip["stored"] <= last <= skip["stored"] + 1
+    )  # killed before the newest was marked
     assert skip["stored"] <= skip["last"] <= last + BLOCK
     assert [row["sequence"] for row in after if row["sequence"] < skip["first"]] == list(
         range(1, skip["first"])
@@ -58,7 +60,7 @@ def test_rows_cut_off_are_named_and_the_collector_raises_an_alarm(
     assert json.loads(run("journal", "status", "--state", STATE, "--json").stdout)["rows"] == len(after)
 
     with collector(tmp_path) as url:
-        sent = run("sync", "--state", STATE, "--collector", url, "--json")
+        sent = run("sync", "--state", STATE, "--number", 7, "--collector", url, "--json")
         assert json.loads(sent.stdout)["uploaded"] == len(after), sent.stderr
         alarms = run("collector", "alarms", "--folder", "collector", "--json").stdout
         (lost,) = (one for one in json.loads(alarms)["alarms"] if one["kind"] == "rows_lost")
