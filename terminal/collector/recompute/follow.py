@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import msgspec
 
 from terminal.clock import from_unix_ms
+from terminal.codes import SetKind
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.reading import read_record
@@ -27,7 +28,6 @@ from terminal.collector.recompute.ledger import (
     Statement,
     Waiting,
 )
-from terminal.codes import SetKind
 from terminal.decision.recompute import Deviation, RecomputeGap
 from terminal.journal.operation_records import SelfRecomputed, SetActivated
 from terminal.journal.records import AnyRecord, CashSale, Intent, UnreadableRecord
@@ -129,6 +129,7 @@ class RecomputeFollower:
         stretch = Stretch(terminal, self._documents, self._calendar, self._mark(terminal))
         for sequence, body in rows:
             stretch.take(sequence, body)
+        stretch.mark = stretch.mark._replace(sequence=rows[-1][0])
         self._keep(stretch)
         self._marks[terminal] = stretch.mark
 
@@ -201,7 +202,6 @@ class Stretch:
 
     def take(self, sequence: int, body: bytes) -> None:
         """The next row."""
-        self.mark = self.mark._replace(sequence=sequence)
         record = _record(body)
         if isinstance(record, Intent | CashSale):
             self._count(record, self._judged(sequence, record))

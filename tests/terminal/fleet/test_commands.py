@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from datetime import datetime
@@ -16,10 +17,13 @@ from terminal.journal.records import build_record
 from tests.terminal.fleet.town import Chain, plain, through
 from tests.terminal.journal.samples import INTENT, day
 
+SECRET = "correct-horse"
 
-def terminal(*arguments: str, group: str = "fleet") -> subprocess.CompletedProcess[str]:
+
+def terminal(*arguments: str, group: str = "fleet", **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "terminal.cli.app", group, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+    where = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=90, env=where)
 
 
 def collector(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -58,9 +62,10 @@ def test_prepare_again_and_again_and_the_report(town):
 def test_what_cannot_be_reached_is_one_line(town):
     for arguments in (
         ("report", "--database", "host=/nonexistent"),
-        ("consumer", "--nats", "nats://127.0.0.1:9", "--database", town.dsn),
+        ("consumer", "--database", town.dsn),
     ):
-        done = terminal(*arguments)
+        done = terminal(*arguments, FLEET_NATS=f"nats://consumer:{SECRET}@127.0.0.1:9")
+        assert SECRET not in done.stdout + done.stderr
         assert done.returncode != 0
         assert done.stderr.count("\n") == 1, done.stderr
         assert "Traceback" not in done.stderr
