@@ -384,7 +384,7 @@ class Vitals:
             clock_authenticated=watch.state.authenticated,
             clock_off_s=watch.off_s,
             clock_floor_ms=watch.floor_ms,
-            rows=self.journal.head.sequence - self.journal.base.sequence,
+            rows=self.journal.held,
             capacity_rows=self.journal.capacity_rows,
             unsent=self.journal.unsent,
             oldest_unsent_at_ms=self._oldest_unsent_at_ms(),
