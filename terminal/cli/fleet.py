@@ -121,7 +121,7 @@ def prepare(
 @app.command()
 def gateway(
     folder: Annotated[
-        Path, typer.Option(help="collector.key, the same at all gateways, and terminals/NUMBER.pub.")
+        Path, typer.Option(help="collector.key, the same at all gateways, and terminals/NUMBER.json.")
     ] = Path("var/gateway"),
     nats: Nats = DEFAULT_NATS,
     database: Database = DEFAULT_DATABASE,
