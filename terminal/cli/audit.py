@@ -16,8 +16,6 @@ from terminal.cli.options import (
     Json,
     ShownLang,
     TlsCa,
-    TlsCert,
-    TlsKey,
 )
 from terminal.errors import AuditDiffers, AuditError
 
@@ -135,8 +133,10 @@ def verify(
         Path | None, typer.Option(help="File with the auditor's token for the service.")
     ] = None,
     tls_ca: TlsCa = None,
-    tls_cert: TlsCert = None,
-    tls_key: TlsKey = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="The auditor's certificate (PEM), where the service wants one.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
     json: Json = False,
     language: ShownLang = "en",
 ) -> None:
