@@ -18,12 +18,6 @@ CREATE TABLE alarm (
     acknowledged_at_ms INTEGER, acknowledged_by TEXT NOT NULL DEFAULT '', comment TEXT NOT NULL DEFAULT '',
     UNIQUE (kind, terminal, sequence, detail)
 )"""
-UPGRADE: Final = (
-    "ALTER TABLE alarm ADD COLUMN acknowledged_at_ms INTEGER",
-    "ALTER TABLE alarm ADD COLUMN acknowledged_by TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE alarm ADD COLUMN comment TEXT NOT NULL DEFAULT ''",
-)
-"""From schema 1, whose alarms could not be acknowledged."""
 
 _RAISE: Final = """
 INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms) VALUES (?, ?, ?, ?, 1, ?,
@@ -86,6 +80,8 @@ class AlarmCause(StrEnum):
     ROWS_MISSING = "rows_missing"
     ROWS_LOST = "rows_lost"
     ROWS_DAMAGED = "rows_damaged"
+    ROWS_ONLY_HERE = "rows_only_here"
+    JOURNAL_REPLACED = "journal_replaced"
     NUMBERS_SKIPPED = "numbers_skipped"
     ROWS_NOT_STORED = "rows_not_stored"
     HASH_DIFFERS = "hash_differs"
@@ -147,6 +143,12 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         ),
         AlarmCause.ROWS_DAMAGED: N_(
             "rows {first} to {last} were stored at the terminal and are lost there ({why}); none of them arrived"
+        ),
+        AlarmCause.ROWS_ONLY_HERE: N_(
+            "rows {first} to {last} are lost at the terminal ({why}); they had arrived here before"
+        ),
+        AlarmCause.JOURNAL_REPLACED: N_(
+            "its journal could not be read and was put aside; every row it is known to have had is here"
         ),
         AlarmCause.NUMBERS_SKIPPED: N_(
             "numbers passed over after an end that was not in order ({why}); no lost row is known"

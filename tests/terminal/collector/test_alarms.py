@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from string import Formatter
 
@@ -15,7 +14,6 @@ from terminal.collector.alarms import CAUSES, MOST_OPEN, Alarm, AlarmCause, Alar
 from terminal.collector.days import By
 from terminal.collector.proof import Proof
 from terminal.collector.registry import RegisteredCard, write_registry
-from terminal.collector.store import APPLICATION_ID, CollectorStore
 from terminal.collector.watch import watch
 from terminal.journal.canteen_records import MealLine, MealServed, ServedBy
 from terminal.journal.records import (
@@ -337,29 +335,3 @@ def test_every_cause_is_a_code_with_words_in_each_language():
         assert detail not in (english, russian)
         assert english != russian, cause
     assert set(CAUSES) == set(AlarmCause)
-
-
-def test_a_database_of_schema_1_is_upgraded_in_place(tmp_path):
-    path = tmp_path / "collector.db"
-    with sqlite3.connect(path) as old:
-        old.executescript(
-            """CREATE TABLE record (terminal INTEGER, sequence INTEGER, body BLOB NOT NULL, hash BLOB NOT NULL,
-            PRIMARY KEY (terminal, sequence)) WITHOUT ROWID;
-            CREATE TABLE terminal (terminal INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL,
-            stated_head INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL, received_at_ms INTEGER NOT NULL);
-            CREATE TABLE alarm (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, terminal INTEGER NOT NULL,
-            sequence INTEGER NOT NULL, detail TEXT NOT NULL, times INTEGER NOT NULL,
-            first_at_ms INTEGER NOT NULL, last_at_ms INTEGER NOT NULL, UNIQUE (kind, terminal, sequence, detail));
-            INSERT INTO alarm VALUES (1, 'gap', 7, 4, 'rows 4 to 5 are missing', 2, 1, 2);
-            PRAGMA user_version=1;"""
-        )
-        old.execute(f"PRAGMA application_id={APPLICATION_ID}")
-    old.close()
-    store = CollectorStore(path)
-    (alarm,) = store.alarms()
-    assert (alarm.kind, alarm.times, alarm.open) == ("gap", 2, True)
-    assert store.acknowledge(1, "17", "", 3)
-    store.close()
-    store = CollectorStore(path)
-    assert not store.alarms()[0].open
-    store.close()
