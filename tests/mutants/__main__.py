@@ -1,4 +1,4 @@
-"""`python -m tests.mutants`: try every mutant of the listed lines, or a seeded sample; see docs/testing in README.
+"""`python -m tests.mutants`: try every mutant of the listed lines, or a seeded sample.
 
 Ends with 1 when one survives that is not listed as equivalent.
 """
@@ -11,17 +11,21 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 
-from tests.mutants.plan import Mutant, is_equivalent, listed, mutants_of
+from tests.mutants.plan import Mutant, Planted, is_equivalent, listed, mutants_of, planted
 from tests.mutants.trial import Tree, Verdict, tree
 
 
 def main() -> None:
     """Parse, try, report."""
     asked = _arguments()
-    chosen = [mutant for lines in listed() if asked.module in lines.module for mutant in mutants_of(lines)]
-    if asked.sample:
-        chosen = sample(chosen, asked.sample, asked.seed)
+    chosen: list[Mutant | Planted] = [one for one in planted() if asked.module in one.module]
+    if not asked.planted:
+        changes = [
+            mutant for lines in listed() if asked.module in lines.module for mutant in mutants_of(lines)
+        ]
+        chosen = [*sample(changes, asked.sample, asked.seed)] if asked.sample else [*chosen, *changes]
     if asked.count:
         print(f"{len(chosen)} mutants")
         return
@@ -35,19 +39,22 @@ def main() -> None:
 
 def sample(mutants: list[Mutant], count: int, seed: int) -> list[Mutant]:
     """So many, from few modules, so that their tests are timed once: the same for one seed."""
-    rng = random.Random(seed)  # noqa: S311 the same sample for the same seed
-    modules = rng.sample(sorted({one.module for one in mutants}), min(3, len({one.module for one in mutants})))
+    rng = random.Random(seed)
+    modules = rng.sample(
+        sorted({one.module for one in mutants}), min(3, len({one.module for one in mutants}))
+    )
     among = [one for one in mutants if one.module in modules]
     return sorted(rng.sample(among, min(count, len(among))), key=lambda one: (one.module, one.number))
 
 
-def try_all(copy: Tree, mutants: list[Mutant]) -> list[Mutant]:
+def try_all(copy: Tree, mutants: Sequence[Mutant | Planted]) -> list[Mutant | Planted]:
     """Those that survive and are not listed as equivalent, each said as it is found."""
     found: Counter[str] = Counter()
-    survivors = []
+    survivors: list[Mutant | Planted] = []
     begun = time.monotonic()
     for mutant in mutants:
-        verdict = "equivalent" if is_equivalent(mutant) else copy.verdict(mutant).value
+        known = isinstance(mutant, Mutant) and is_equivalent(mutant)
+        verdict = "equivalent" if known else copy.verdict(mutant).value
         found[verdict] += 1
         if verdict == Verdict.SURVIVED:
             survivors.append(mutant)
@@ -59,7 +66,16 @@ def try_all(copy: Tree, mutants: list[Mutant]) -> list[Mutant]:
 
 def _side_by_side(workers: int) -> int:
     """The same in so many processes, each with a copy of its own."""
-    command = [sys.executable, "-m", "tests.mutants", *sys.argv[1:], "--workers", "1", "--parts", str(workers)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.mutants",
+        *sys.argv[1:],
+        "--workers",
+        "1",
+        "--parts",
+        str(workers),
+    ]
     started = [subprocess.Popen([*command, "--part", str(part)]) for part in range(1, workers + 1)]
     return max(process.wait() for process in started)
 
@@ -69,6 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--module", default="", help="only modules with this in their path")
     parser.add_argument("--sample", type=int, default=0, help="so many of them, by --seed")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--planted", action="store_true", help="only the mistakes of planted.toml")
     parser.add_argument("--workers", type=int, default=2, help="processes side by side")
     parser.add_argument("--part", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--parts", type=int, default=1, help=argparse.SUPPRESS)

@@ -24,6 +24,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 HERE: Final = Path(__file__).parent
 LINES_FILE: Final = HERE / "lines.toml"
 EQUIVALENT_FILE: Final = HERE / "equivalent.toml"
+PLANTED_FILE: Final = HERE / "planted.toml"
 OPERATORS: Final = (
     "AddNot",
     "NumberReplacer",
@@ -118,6 +119,31 @@ class Mutant(msgspec.Struct, frozen=True):
         return f"{self.module}:{self.number} {self.operator}: {self.line()}"
 
 
+class Planted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mistake as a person makes it, by the text it changes."""
+
+    name: str
+    module: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+
+    def source(self) -> str:
+        """The module with the mistake. Raises `LookupError` where its text is not there once."""
+        text = (ROOT / self.module).read_text("utf-8")
+        if text.count(self.before) != 1:
+            raise LookupError(f"{self.module} has not once: {self.before}")
+        return text.replace(self.before, self.after)
+
+    def __str__(self) -> str:
+        return f"{self.module}: {self.name}"
+
+
+def planted() -> tuple[Planted, ...]:
+    """Mistakes that have to be noticed."""
+    return msgspec.convert(tomllib.loads(PLANTED_FILE.read_text("utf-8"))["planted"], tuple[Planted, ...])
+
+
 def listed() -> tuple[Lines, ...]:
     """What is under trial."""
     return msgspec.convert(tomllib.loads(LINES_FILE.read_text("utf-8"))["lines"], tuple[Lines, ...])
@@ -137,7 +163,9 @@ def numbers_of(lines: Lines) -> frozenset[int]:
     """The lines of code among them, without documentation. Raises `LookupError` for a name that is not there."""
     tree = ast.parse((ROOT / lines.module).read_text("utf-8"))
     if lines.names == (WHOLE,):
-        spans: list[ast.AST] = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
+        spans: list[ast.AST] = [
+            node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)
+        ]
     else:
         named = dict(_named(tree))
         missing = [name for name in lines.names if name not in named]
@@ -181,7 +209,9 @@ def _named(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name, node
         if isinstance(node, ast.ClassDef):
-            yield from ((f"{node.name}.{one.name}", one) for one in node.body if isinstance(one, ast.FunctionDef))
+            yield from (
+                (f"{node.name}.{one.name}", one) for one in node.body if isinstance(one, ast.FunctionDef)
+            )
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             yield node.target.id, node
 
@@ -192,6 +222,10 @@ def _span(node: ast.AST) -> range:
 
 
 def _documentation(node: ast.AST) -> range:
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+    if (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ):
         return _span(node)
     return range(0)

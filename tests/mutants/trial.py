@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from tests.mutants.plan import ROOT, Mutant
+from tests.mutants.plan import ROOT, Mutant, Planted
 
 COPIED: Final = ("cardproto", "cardcli", "sim", "terminal", "tests", "packaging", "docs", "pyproject.toml")
 SAID: Final = "said"
@@ -44,7 +44,7 @@ class Tree(msgspec.Struct):
     unchanged_s: dict[tuple[str, ...], float] = msgspec.field(default_factory=dict)
 
     def unchanged(self, tests: Sequence[str]) -> float:
-        """How long these tests take without a change; they have to pass. Their bytecode is kept for all that follows."""
+        """How long these tests take without a change; they have to pass. Their bytecode is kept for what follows."""
         asked = tuple(tests)
         if asked not in self.unchanged_s:
             begun = time.monotonic()
@@ -54,7 +54,7 @@ class Tree(msgspec.Struct):
             self.unchanged_s[asked] = time.monotonic() - begun
         return self.unchanged_s[asked]
 
-    def verdict(self, mutant: Mutant) -> Verdict:
+    def verdict(self, mutant: Mutant | Planted) -> Verdict:
         """What its tests say of it."""
         limit_s = SLOWER * self.unchanged(mutant.tests) + SLACK_S
         module = self.folder / mutant.module
@@ -100,7 +100,7 @@ class Tree(msgspec.Struct):
                 del sys.modules[name]
             os.environ["PYTHONPATH"] = str(self.folder)
             code = pytest.main(["-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests])
-        except BaseException:
+        except BaseException:  # noqa: BLE001 a fork ends here, whatever it was
             traceback.print_exc()
         finally:
             for stream in (sys.stdout, sys.stderr):
