@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -43,6 +42,7 @@ from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
 from terminal.collector.fleet.stream import FleetStream, Overtaken, StreamLine
 from terminal.collector.front import FrontServer, front_config, listen
 from terminal.collector.gate import Gate, address_of, body_of, gate_of, respond
+from terminal.collector.identities import KeySet
 from terminal.collector.intake import Reply, refuse
 from terminal.collector.limits import Limits, TokenBuckets
 from terminal.collector.store import BatchRefused
@@ -304,13 +304,16 @@ class Gateway:
             ) from error
         if len(batch.bodies) > MAX_BATCH_RECORDS:
             raise _GatewayRefused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
-        key = self._key_of(batch.terminal, address)  # first: what strangers send is not worth its hashes
+        keys = self._keys_of(batch.terminal, address)  # first: what strangers send is not worth its hashes
         hashes = row_hashes(batch)
-        if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
+        last_hash = hashes[-1] if hashes else batch.previous_hash
+        signed_with = next((one for one in keys if batch_is_genuine(batch, last_hash, one.key)), None)
+        if signed_with is None:
             cause = AlarmCause.BATCH_REFUSED
             self._strangers.note(AlarmKind.BAD_SIGNATURE, address, batch.terminal, cause, self._now_ms())
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
             raise _GatewayRefused(RefusalCode.BAD_SIGNATURE, advice)
+        self._enrolment.used(batch.terminal, signed_with, self._now_ms())
         # Only now: a stranger who names a terminal must not use up what that terminal may send.
         wait_s = 0 if self._buckets is None else self._buckets.take(batch.terminal)
         if wait_s:
@@ -324,18 +327,18 @@ class Gateway:
         acknowledged = encode(build_ack(batch.terminal, head, self._now_ms(), self._signer))
         return Reply(200, acknowledged, BATCH_TYPE, genuine=batch.terminal)
 
-    def _key_of(self, terminal: int, address: str) -> Ed25519PublicKey:
+    def _keys_of(self, terminal: int, address: str) -> tuple[KeySet, ...]:
         try:
-            key = self._enrolment.key_of(terminal)
-            revoked = key is None and self._enrolment.is_revoked(terminal)
+            keys = self._enrolment.record_of(terminal).live
+            revoked = not keys and self._enrolment.is_revoked(terminal)
             cause = AlarmCause.REVOKED if revoked else AlarmCause.NOT_ENROLLED
         except KeyFileError:
-            key, cause = None, AlarmCause.KEY_UNUSABLE
-        if key is None:
+            keys, cause = (), AlarmCause.KEY_UNUSABLE
+        if not keys:
             self._strangers.note(AlarmKind.UNKNOWN_TERMINAL, address, terminal, cause, self._now_ms())
             advice = f"Put the public key of terminal {terminal} into each gateway's folder of terminals."
             raise _GatewayRefused(RefusalCode.UNKNOWN_TERMINAL, advice)
-        return key
+        return keys
 
     async def _keep(self, batch: Batch, hashes: list[bytes], data: bytes) -> Head:
         """Make the batch durable; return the newest row held without a gap before it. May raise `BatchRefused`."""

@@ -6,6 +6,7 @@ ends when its parent does: it reads the pipe that only the parent holds open.
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import subprocess
@@ -23,7 +24,7 @@ from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector.alarms import Alarm
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.recompute.follow import RecomputeFollower, RowSource
-from terminal.collector.recompute.ledger import LEDGER_FILE, Ledger
+from terminal.collector.recompute.ledger import LEDGER_FILE, Ledger, reported
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
 from terminal.journal.lock import FileLock
@@ -33,6 +34,8 @@ IDLE_S: Final = 0.5
 AGAIN_S: Final = 5.0
 END_S: Final = 10.0
 LOOK_S: Final = 60.0
+GARBAGE_AFTER: Final = 50_000
+"""New objects between two looks for cycles, of which deciding makes none."""
 NICE: Final = 10
 """Below the intake, which is not to wait for it."""
 
@@ -110,6 +113,7 @@ def follow(
     """
     clock, stop, done, looked_s = clock or SystemClock(), threading.Event(), 0, float("-inf")
     calendar = ServiceCalendar(ZoneInfo(settings.zone), settings.day_ends_at)
+    gc.set_threshold(GARBAGE_AFTER)
     with lone(settings.ledger), closing(Ledger(settings.ledger, made_for(settings))) as ledger:
         documents = DocumentFolder(settings.documents, settings.grants_key)
         follower = RecomputeFollower(source, ledger, documents, calendar, lambda: unix_ms(clock.now()))
@@ -191,7 +195,7 @@ class FollowerProcess:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._process = subprocess.Popen(
+                self._process = subprocess.Popen(  # noqa: S603 our own program
                     self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
                 )
             except OSError as error:

@@ -124,9 +124,11 @@ def damage(path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_what_only_the_files_content_explains_is_damage(filled: Path, told: Run, kind: str) -> None:
     damage(filled, kind)
-    finished = told("run", "--profile", "bus", "--reader", "sim:blocked")
+    finished = told("journal", "upgrade")
     assert (finished.returncode, "Move the file aside" in finished.stderr) == (22, True), finished.stderr
     assert "Check the d" not in finished.stderr
+    assert told("run", "--profile", "bus", "--reader", "sim:blocked").returncode == 0, "a new one goes on"
+    assert told("journal", "verify").returncode == 0
 
 
 @pytest.mark.parametrize("kind", sorted(DAMAGE.keys() - {"a write version of the future"}))

@@ -235,6 +235,8 @@ def test_a_backup_of_a_running_collector_is_a_collector(town, tmp_path):
     found = json.loads(run(town, "backup", str(target), "--with-key", "--json"))
     assert (found["records"], found["terminals"]) == (9, 1)
     assert sorted(path.name for path in target.iterdir()) == [
+        "ca.crt",
+        "ca.key",
         "collector.db",
         "collector.key",
         "collector.pub",
