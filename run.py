@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Every command of this project, for machines with and without make: the Makefile calls this file.
 
-    python3 run.py demo | desk | test | explore | mutants | check | bench | docs | texts | screenshots | lock | clean | setup
+    python3 run.py demo | desk | test | explore | mutants | check | bench | docs | texts | screenshots | lock
+    python3 run.py clean | setup
 
 Further arguments are passed on. Needs nothing but Python 3.11 or newer; set-up is in `setup_env.py` and
 happens by itself. This file keeps to what Python 3.6 can parse, so that an old Python answers in one line.

@@ -38,11 +38,13 @@ def test_the_listed_lines_and_their_tests_are_there() -> None:
 def test_constants_and_decorated_functions_are_changed(changes: list[Mutant]) -> None:
     operators = Counter(mutant.operator for mutant in changes)
     assert operators["NumberReplacer"] > 200
-    assert operators["RemoveDecorator"] > 20
+    assert operators["RemoveDecorator"] > 10
     assert 1_000 < len(changes) < 3_000
 
 
-def test_what_is_listed_as_equivalent_is_a_change_that_is_made_and_has_a_reason(changes: list[Mutant]) -> None:
+def test_what_is_listed_as_equivalent_is_a_change_that_is_made_and_has_a_reason(
+    changes: list[Mutant],
+) -> None:
     for one in equivalents():
         assert len(one.reason) > 10
         lines = {mutant.line() for mutant in changes if mutant.module == one.module}
