@@ -68,6 +68,7 @@ OPERATORS: Final = (
     "ReplaceUnaryOperator_Delete_Not",
     "ReplaceUnaryOperator_USub_UAdd",
 )
+UNION: Final = "ReplaceBinaryOperator_BitOr_BitAnd"
 WHOLE: Final = "*"
 _SHAPE: Final = re.compile(r"^\s*(class |@dataclass\(|@overload)|\b(frozen|kw_only|slots|repr)=")
 """How a value is declared: that nothing changes a frozen one is held by the type checker, not by a test."""
@@ -184,14 +185,29 @@ def numbers_of(lines: Lines) -> frozenset[int]:
 
 def mutants_of(lines: Lines) -> Iterator[Mutant]:
     """Every change of these lines, in the order of operators and places."""
-    numbers, tree = numbers_of(lines), _tree(lines.module)
+    numbers, tree, types = numbers_of(lines), _tree(lines.module), _types(lines.module)
     for name in OPERATORS:
         operator, occurrence = _operator(name), 0
         for node in ast_nodes(tree):
-            for (number, _), _end in operator.mutation_positions(node):
-                if number in numbers:
+            for (number, column), _end in operator.mutation_positions(node):
+                union = name == UNION and any(first <= (number, column) < last for first, last in types)
+                if number in numbers and not union:
                     yield Mutant(lines.module, name, occurrence, number, lines.tests)
                 occurrence += 1
+
+
+@cache
+def _types(module: str) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
+    """Where types are stated: `A | None` there is read by no program. Limits in them are, and are changed."""
+    stated = [
+        one
+        for node in ast.walk(ast.parse((ROOT / module).read_text("utf-8")))
+        for one in (getattr(node, "annotation", None), getattr(node, "returns", None))
+        if isinstance(one, ast.expr)
+    ]
+    return tuple(
+        ((one.lineno, one.col_offset), (one.end_lineno or 0, one.end_col_offset or 0)) for one in stated
+    )
 
 
 @cache
