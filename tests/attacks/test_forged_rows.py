@@ -73,7 +73,9 @@ class RobbedTown:
             shift={"operator": "17", "route": 15},
         )
         said = [json.loads(line) for line in self.run("run", "--config", file, "--json").splitlines()]
-        assert [line["message"] in ("ok_paid", "ok_transfer") for line in said if "message" in line] == [True] * len(labels), said
+        assert [line["message"] in ("ok_paid", "ok_transfer") for line in said if "message" in line] == [
+            True
+        ] * len(labels), said
 
     def sync(self, number: int) -> None:
         self.run(
