@@ -239,6 +239,7 @@ STORM_KINDS: Final = {
     Kind.FALSE_ROWS: NP_("storm", "false rows of a stolen terminal"),
     Kind.BIT_ROT: NP_("storm", "bit rot"),
     Kind.TWIN: NP_("storm", "two machines, one number"),
+    Kind.REPLACED: NP_("storm", "hardware replaced"),
     Kind.TURN: NP_("storm", "crew turns round"),
     Kind.PLACE: NP_("storm", "crew names its stop"),
     Kind.COMPANIONS: NP_("storm", "crew counts companions"),
