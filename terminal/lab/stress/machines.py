@@ -81,8 +81,11 @@ def _copy(state: Path) -> Path:
 
 
 def copy_machine(town: StormTown, post: Post, _step: StressStep) -> bool:
-    """Copy the whole folder of a terminal that is off, its key included; the copy is started when all is over."""
-    if post.station.profile != BUS or any(twin.number == post.number for twin in town.twins):
+    """Copy the whole folder of a terminal that is off, its key included; the copy is started when all is over.
+    Of every other terminal, so that the others can be replaced.
+    """
+    known = any(twin.number == post.number for twin in town.twins)
+    if post.station.profile != BUS or post.number % 2 or known:
         return False
     town.stop(post, crashed=False)
     old = post.journal
@@ -95,8 +98,7 @@ def copy_machine(town: StormTown, post: Post, _step: StressStep) -> bool:
 
 def replace_machine(town: StormTown, post: Post, _step: StressStep) -> bool:
     """A terminal is backed up and dies; new hardware with an identity of its own is restored from that (ADR 12)."""
-    twin = any(twin.number == post.number for twin in town.twins)
-    if post.station.profile != BUS or post.clock.ahead_s or twin or post.disk is not None:
+    if post.station.profile != BUS or post.clock.ahead_s or not post.number % 2:
         return False
     state, old, true = post.station.state, post.journal, town.truth.posts[post.number - FIRST_NUMBER]
     town.stop(post, crashed=False)

@@ -196,9 +196,12 @@ class Planner:
             elif rng.random() < 0.3:
                 fault = self._pick(TEARS + CRASHES, faults)
             gap_s = round(rng.uniform(1.0, 9.0), 1)
-            steps.append(
-                StressStep("tap", terminal, gap_s, first.card, fault, self._when(fault), rng.randrange(200))
-            )
+            at, value = self._when(fault), rng.randrange(200)
+            if fault == Kind.MOVED and value % 2 and first.terminal in self._buses:
+                terminal = self._buses[
+                    value % len(self._buses)
+                ]  # on another route, where it is a ride of its own
+            steps.append(StressStep("tap", terminal, gap_s, first.card, fault, at, value))
             if not fault:
                 break
         return steps
