@@ -188,7 +188,8 @@ def flushes_beside_an_upload() -> Iterator[Result]:
             link.close()
             journal.close()
     waited.sort()
-    note = f"{len(waited)} appends beside {backlog // 20} batches: median {waited[len(waited) // 2]}, worst {waited[-1]}"
+    median, worst = waited[len(waited) // 2], waited[-1]
+    note = f"{len(waited)} appends beside {backlog // 20} batches: median {median}, worst {worst}"
     p99 = waited[-len(waited) // 100 - 1]
     yield at_most("flushes an append waits for while catching up, p99", p99, "flushes", 3, note)
 

@@ -199,7 +199,7 @@ class Journal(JournalFacts):
                 raise JournalError(
                     f"row {sequence} was expected, but {number} is next", "Take the tap again."
                 )
-            if self._held >= self.capacity_rows and not goes_on(record):
+            if self.held >= self.capacity_rows and not goes_on(record):
                 raise JournalFull(
                     f"journal {self.path} holds {self.capacity_rows} rows, its stated capacity", ADVICE
                 )
