@@ -14,11 +14,12 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from bench.collector import BATCH, KEY, Bench, Fleet
 from bench.result import Result, at_least, at_most
 from terminal.audit.embedded import FolderSource, folder_source
+from terminal.audit.gathering import DaySource
 from terminal.audit.making import AuditOrder, make_audit
 from terminal.collector.day_rows import Stretch
 from terminal.collector.registry import CardRegistry
@@ -54,7 +55,8 @@ def of_one_day(records: int = MUCH) -> Iterator[Result]:
         much_s, much_rows = _audited(folder, day)
     note = f"CPU of the audit of a day of {DAY_RECORDS} records with {held} held to one with {LITTLE} held"
     yield at_most("audit_growth", much_s / little_s, "times", 1.2, note)
-    yield at_most("audit_rows_growth", much_rows / little_rows, "times", 1.0, f"rows read: {much_rows}")
+    note = f"rows read: {much_rows}; taps of unknown end, one in a hundred, are settled by the batch in which their card came back"
+    yield at_most("audit_rows_growth", much_rows / little_rows, "times", 1.3, note)
     yield at_least("audit_records", DAY_RECORDS / much_s, "records/s", 5_000, "CPU of one core")
 
 
