@@ -75,14 +75,8 @@ def _audited(folder: Path, day: str) -> tuple[float, int]:
     for _ in range(3):
         with folder_source(folder) as source:
             counting, start = _Counting(source), time.process_time()
-            make_audit(
-                counting,
-                AuditOrder(day),
-                DocumentFolder(folder / "documents"),
-                CardRegistry(),
-                KEY,
-                MADE_AT_MS,
-            )
+            documents = DocumentFolder(folder / "documents")
+            make_audit(cast(DaySource, counting), AuditOrder(day), documents, CardRegistry(), KEY, MADE_AT_MS)
             seconds.append(time.process_time() - start)
             rows = counting.rows
     assert rows >= DAY_RECORDS
