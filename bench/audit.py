@@ -55,7 +55,9 @@ def of_one_day(records: int = MUCH) -> Iterator[Result]:
         much_s, much_rows = _audited(folder, day)
     note = f"CPU of the audit of a day of {DAY_RECORDS} records with {held} held to one with {LITTLE} held"
     yield at_most("audit_growth", much_s / little_s, "times", 1.2, note)
-    note = f"rows read: {much_rows}; taps of unknown end, one in a hundred, are settled by the batch in which their card came back"
+    note = (
+        f"rows read: {much_rows}; one tap in a hundred is settled by a later batch, when its card comes back"
+    )
     yield at_most("audit_rows_growth", much_rows / little_rows, "times", 1.3, note)
     yield at_least("audit_records", DAY_RECORDS / much_s, "records/s", 5_000, "CPU of one core")
 
