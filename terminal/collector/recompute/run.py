@@ -24,7 +24,7 @@ from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector.alarms import Alarm
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.recompute.follow import RecomputeFollower, RowSource
-from terminal.collector.recompute.ledger import LEDGER_FILE, Ledger, reported
+from terminal.collector.recompute.ledger import LEDGER_FILE, Ledger
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
 from terminal.journal.lock import FileLock
