@@ -195,7 +195,7 @@ class FollowerProcess:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._process = subprocess.Popen(  # noqa: S603 our own program
+                self._process = subprocess.Popen(
                     self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
                 )
             except OSError as error:
