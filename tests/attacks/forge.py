@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 INTENT, COMMITTED, FAULT = 4, 5, 9
@@ -194,12 +195,19 @@ def send(thief: Thief, key: Any, url: str) -> None:
             assert answer.status == 200
 
 
+def signing_key(content: bytes) -> Ed25519PrivateKey:
+    """The key of batches among those of the file."""
+    end = b"-----END PRIVATE KEY-----\n"
+    keys = (load_pem_private_key(part + end, None) for part in content.split(end) if part.strip())
+    return next(key for key in keys if isinstance(key, Ed25519PrivateKey))
+
+
 def main(key_file: str, number: str, url: str) -> None:
     asked = json.load(sys.stdin)
     thief = Thief(int(number), asked["captured"])
     for story in asked["stories"]:
         play(thief, story)
-    send(thief, load_pem_private_key(Path(key_file).read_bytes(), None), url)
+    send(thief, signing_key(Path(key_file).read_bytes()), url)
     print(json.dumps(thief.stands))
 
 
