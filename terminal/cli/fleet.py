@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Never
 
 import typer
 
+from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.cli.options import DayEndsAt, Ev1Share, Json, ReplacedShare, UnknownCards, Zone, known_zone
 from terminal.clock import unix_ms
 from terminal.errors import CollectorError, KeyFileError
@@ -121,7 +122,7 @@ def prepare(
 @app.command()
 def gateway(
     folder: Annotated[
-        Path, typer.Option(help="collector.key, the same at all gateways, and terminals/NUMBER.pub.")
+        Path, typer.Option(help="collector.key, the same at all gateways, and terminals/NUMBER.json.")
     ] = Path("var/gateway"),
     nats: Nats = DEFAULT_NATS,
     database: Database = DEFAULT_DATABASE,
@@ -156,6 +157,22 @@ def gateway(
             print(f"gateway: listening on {url}; terminals need a copy of {settings.public_key}", flush=True)
 
     run_gateway(settings, ready)
+
+
+@app.command()
+def enrol(
+    terminal: Annotated[int, typer.Argument(min=1, max=LARGEST_TERMINAL, help="Terminal number.")],
+    key: Annotated[Path, typer.Option("--key", help="The terminal's public signing key (terminal.pub).")],
+    folder: Annotated[Path, typer.Option(help="A gateway's folder; do it in each.")] = Path("var/gateway"),
+) -> None:
+    """Let a terminal upload through the gateway of this folder, with this key and no other."""
+    from terminal.clock import SystemClock
+    from terminal.collector.enrolment import Enrolment, short_of
+    from terminal.sync.identity import read_public_key
+
+    public = read_public_key(key)
+    Enrolment(folder / "terminals").enrol(terminal, public, unix_ms(SystemClock().now()))
+    print(f"terminal {terminal} may upload with key {short_of(public)}")
 
 
 @app.command()

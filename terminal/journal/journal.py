@@ -222,7 +222,7 @@ class Journal:
                 raise JournalError(
                     f"row {sequence} was expected, but {number} is next", "Take the tap again."
                 )
-            if self._held >= self.capacity_rows and not goes_on(record):
+            if self.held >= self.capacity_rows and not goes_on(record):
                 raise JournalFull(
                     f"journal {self.path} holds {self.capacity_rows} rows, its stated capacity", ADVICE
                 )
@@ -299,7 +299,7 @@ class Journal:
         return self._assigned.sequence + 1
 
     @property
-    def _held(self) -> int:
+    def held(self) -> int:
         """How many rows the journal holds."""
         base, last = self.base.sequence, self._assigned.sequence
         return last - base - count_skipped(self._skipped, base, last)
@@ -307,12 +307,12 @@ class Journal:
     @property
     def full(self) -> bool:
         """The stated capacity is reached: nothing may be sold until rows have left (O-06)."""
-        return self._held >= self.capacity_rows
+        return self.held >= self.capacity_rows
 
     @property
     def fill(self) -> Fill:
         """How full it is, by its stated capacity and by the disk."""
-        return fill_of(self.path, self._held, self.capacity_rows)
+        return fill_of(self.path, self.held, self.capacity_rows)
 
     @property
     def head(self) -> Head:

@@ -149,7 +149,7 @@ def standing(known: Known, head: Head, boot: bytes) -> Standing:
         return Standing(stored, reserved, SkipCause.ROWS_LOST)
     if known.mended:
         return Standing(stored, reserved, SkipCause.MENDED)
-    lost = known.reservation is None or not known.marks
+    lost = known.reservation is None or len(known.marks) != 2
     return Standing(stored, reserved, SkipCause.MARKS_LOST if lost else SkipCause.NOT_CLOSED)
 
 

@@ -114,8 +114,8 @@ class SyncClient:
 
     @property
     def batch_rows(self) -> int:
-        """How many rows the next batch may carry."""
-        return self._size.rows
+        """How many rows of a batch pass the line, as far as is known."""
+        return self._size.passing
 
     def sync_once(
         self, *, progress: Callable[[int, int], None] | None = None, stop: Callable[[], bool] = lambda: False
@@ -212,7 +212,7 @@ class SyncClient:
             raise row_changed(journal.path, after)
         head = journal.head  # taken first: a row may be readable a moment before it is known as the head
         rows = journal.rows(after, min(self._size.rows, head.sequence - after))
-        rows = rows[: _consecutive(rows)]
+        rows = [row for row in rows[: _consecutive(rows)] if row.sequence <= head.sequence]
         bodies = tuple(row.body for row in rows)
         # Behind numbers that were passed over a batch begins with the row that says so (T-63).
         previous = Head(rows[0].sequence - 1 if rows else after, previous_hash)

@@ -92,7 +92,7 @@ def _fact_field(field: FieldInfo) -> _FactField:
     return _FactField(field.name, field.type, assumed, part, part is not None and len(options) > 1, plain)
 
 
-def _plain_facts(part: type[Any], assumed: object) -> frozenset[str]:
+def _plain_facts(part: Any, assumed: object) -> frozenset[str]:
     try:
         usual = assumed is None or part() == assumed
     except TypeError:  # something of it is never assumed

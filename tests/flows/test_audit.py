@@ -20,6 +20,7 @@ import pytest
 
 from sim.image_file import load_card
 from sim.lab_keys import load_lab_keys
+from terminal.app.collector import enrol
 from terminal.app.simulated import laboratory_keys
 from terminal.audit.bundle import MAGIC
 from terminal.audit.verifying import verify_bundle
@@ -114,7 +115,7 @@ def serving(day: AuditedDay) -> Iterator[str]:
 
 
 def enrolled(day: AuditedDay, number: int, folder: Path) -> None:
-    shutil.copyfile(folder / STATE / "terminal.pub", day.collector / "terminals" / f"{number}.pub")
+    enrol(folder / STATE, number, day.collector)
     shutil.copyfile(day.collector / "collector.pub", folder / STATE / "collector.pub")
 
 

@@ -153,7 +153,7 @@ def test_the_collector_decides_again_with_the_document_then_in_force(
         assert row["found"]["charge_minor"] == {"recorded": 2500, "recomputed": 2600}
         (alarm,) = [one for one in ask(tmp_path, "alarms")["alarms"] if one["kind"] == "recomputed"]
         assert (alarm["terminal"], alarm["sequence"]) == (7, row["sequence"])
-        assert alarm["detail"].startswith("row_differs what=event,charge_minor")
+        assert alarm["detail"].startswith("decided_otherwise what=event,charge_minor")
 
 
 def stated(bus: LiveTerminal) -> list[dict[str, Any]]:

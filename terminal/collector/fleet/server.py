@@ -2,7 +2,7 @@
 
 FOLDER/collector.key       the key acknowledgements are signed with: the same one at every gateway
 FOLDER/collector.pub       copy it to every terminal
-FOLDER/terminals/7.pub     the key of terminal 7; put there, at every gateway, to enrol it
+FOLDER/terminals/7.json    the keys of terminal 7; put there, at every gateway, to enrol it
 
 POST /v1/batches   a signed batch → a signed acknowledgement
 GET  /v1/health    does the gateway reach NATS, and are the streams there

@@ -234,6 +234,23 @@ STORM_KINDS: Final = {
     Kind.COLLECTOR_KILLED: NP_("storm", "collector killed in its commit"),
     Kind.BOOKS_KILLED: NP_("storm", "collector killed while booking"),
     Kind.BUSY: NP_("storm", "collector busy"),
+    Kind.SYNC_BESIDE: NP_("storm", "upload beside a tap"),
+    Kind.LYING_DISK: NP_("storm", "disk that lies"),
+    Kind.FALSE_ROWS: NP_("storm", "false rows of a stolen terminal"),
+    Kind.BIT_ROT: NP_("storm", "bit rot"),
+    Kind.TWIN: NP_("storm", "two machines, one number"),
+    Kind.REPLACED: NP_("storm", "hardware replaced"),
+    Kind.TURN: NP_("storm", "crew turns round"),
+    Kind.PLACE: NP_("storm", "crew names its stop"),
+    Kind.COMPANIONS: NP_("storm", "crew counts companions"),
+    Kind.SHIFT: NP_("storm", "crew hands over"),
+    Kind.CLASS_LIST: NP_("storm", "class served from a list"),
+    Kind.DENY_LIST: NP_("storm", "deny list changed"),
+    Kind.EV1_CARD: NP_("storm", "card without proof"),
+    Kind.RANDOM_UID: NP_("storm", "card with a random UID"),
+    Kind.CLONED: NP_("storm", "card cloned"),
+    Kind.ROLLED_BACK: NP_("storm", "card rolled back"),
+    Kind.OVER_TLS: NP_("storm", "batch over HTTPS"),
 }
 """What the storm throws at the town."""
 

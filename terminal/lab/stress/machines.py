@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE
+from cardcli import VERSION
+from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, SOFTWARE, journal_key
+from terminal.collector.enrolment import Enrolment
 from terminal.errors import JournalDamaged
 from terminal.journal.journal import Journal
-from terminal.lab.stress.faults.plan import StressStep
-from terminal.lab.stress.world import Post, StormTown, Twin
+from terminal.lab.stress.faults.plan import Kind, StressStep
+from terminal.lab.stress.world import FIRST_NUMBER, Post, StormTown, Twin
+from terminal.operations.backup import Source, back_up
+from terminal.operations.restore import NewHardware, restore
 from terminal.sync.client import SyncClient
-from terminal.sync.identity import load_or_create_key as load_identity
+from terminal.sync.credentials import load_or_make_keys
 from terminal.trip.shifts import close_shift, open_shift
 
 ROTTING: Final = (JOURNAL_FILE, f"{JOURNAL_FILE}-wal", f"{JOURNAL_FILE}.numbers", f"{JOURNAL_FILE}.mark")
 BUS: Final = "bus"
+
+
+def befall(town: StormTown, post: Post, step: StressStep) -> bool:
+    """What the step does to the machine of a bus; whether it was done."""
+    return DEEDS[Kind(step.fault)](town, post, step)
 
 
 def rot(town: StormTown, post: Post, step: StressStep) -> bool:
@@ -44,6 +54,7 @@ def rot(town: StormTown, post: Post, step: StressStep) -> bool:
     kept = _copy(post.station.state)
     try:
         town.start(post, old.promised, old.reused, steady=old.steady)
+        _look_through(post)
     except JournalDamaged:
         town.count.refused_starts += 1
         post.program.close()
@@ -55,6 +66,12 @@ def rot(town: StormTown, post: Post, step: StressStep) -> bool:
     return True
 
 
+def _look_through(post: Post) -> None:
+    """Read every row, as `terminal journal verify` does; raises `JournalDamaged`."""
+    for _ in post.journal.rows():
+        pass
+
+
 def _copy(state: Path) -> Path:
     """The folder as it is, beside it."""
     kept = state.with_name(f"{state.name}-kept")
@@ -63,9 +80,12 @@ def _copy(state: Path) -> Path:
     return kept
 
 
-def copy_machine(town: StormTown, post: Post) -> bool:
-    """Copy the whole folder of a terminal that is off, its key included; the copy is started when all is over."""
-    if post.station.profile != BUS or any(twin.number == post.number for twin in town.twins):
+def copy_machine(town: StormTown, post: Post, _step: StressStep) -> bool:
+    """Copy the whole folder of a terminal that is off, its key included; the copy is started when all is over.
+    Of every other terminal, so that the others can be replaced.
+    """
+    known = any(twin.number == post.number for twin in town.twins)
+    if post.station.profile != BUS or post.number % 2 or known:
         return False
     town.stop(post, crashed=False)
     old = post.journal
@@ -73,6 +93,34 @@ def copy_machine(town: StormTown, post: Post) -> bool:
     shutil.copytree(post.station.state, folder)
     town.twins.append(Twin(post.number, folder, old.head.sequence))
     town.start(post, old.promised, old.reused, steady=old.steady)
+    return True
+
+
+def replace_machine(town: StormTown, post: Post, _step: StressStep) -> bool:
+    """A terminal is backed up and dies; new hardware with an identity of its own is restored from that (ADR 12)."""
+    if post.station.profile != BUS or post.clock.ahead_s or not post.number % 2:
+        return False
+    state, old, true = post.station.state, post.journal, town.truth.posts[post.number - FIRST_NUMBER]
+    town.stop(post, crashed=False)
+    sealer, backup = town.world.keys.sealer, town.world.folder / f"backup-{post.number}"
+    now = post.clock.now()
+    source = Source(
+        state, state / JOURNAL_FILE, BUS, SOFTWARE, journal_key(state / JOURNAL_FILE, town.keys), sealer
+    )
+    back_up(source, backup, now)
+    shutil.rmtree(state)
+    signer = load_or_make_keys(state / IDENTITY_FILE).signing
+    Enrolment(town.collector_folder / "terminals").enrol(post.number, signer.public_key())
+    machine = NewHardware(
+        state, state / JOURNAL_FILE, post.number, SOFTWARE, VERSION, sealer, signer, post.clock
+    )
+    restore(backup, machine, post.link, lambda _: town.collector_key.public_key())
+    backup.unlink()
+    town.start(post, old.promised, old.reused, steady=old.steady)
+    if post.journal.open_shift is None:
+        open_shift(post.journal, now, "storm", BUS, true.way.route, true.direction)
+    true.stop = None
+    town.count.replaced.add(post.number)
     return True
 
 
@@ -85,7 +133,14 @@ def start_twins(town: StormTown) -> None:
             if terminal.journal.open_shift is not None:
                 close_shift(terminal.journal, post.clock.now())
             open_shift(terminal.journal, post.clock.now(), "twin", BUS, 1)
-            key = load_identity(twin.folder / IDENTITY_FILE)
+            key = load_or_make_keys(twin.folder / IDENTITY_FILE).signing
             SyncClient(
                 terminal.journal, post.link, key, town.collector_key.public_key(), post.clock
             ).sync_once()
+
+
+DEEDS: Final[Mapping[Kind, Callable[[StormTown, Post, StressStep], bool]]] = {
+    Kind.BIT_ROT: rot,
+    Kind.TWIN: copy_machine,
+    Kind.REPLACED: replace_machine,
+}

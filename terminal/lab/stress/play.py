@@ -18,7 +18,7 @@ from terminal.lab.stress.crew import work
 from terminal.lab.stress.faults.parts import Died, StormConnection
 from terminal.lab.stress.faults.plan import BESIDE, CRASHES, DISKS, Kind, StressStep
 from terminal.lab.stress.forging import forger
-from terminal.lab.stress.machines import copy_machine, rot, start_twins
+from terminal.lab.stress.machines import befall, start_twins
 from terminal.lab.stress.riders import RideAttempt, StressRider
 from terminal.lab.stress.world import OPENS, Post, Storm, StormTown
 from terminal.lab.world import purse_minor
@@ -81,11 +81,8 @@ class Playing:
                 ahead = step.value if step.fault == Kind.CLOCK_FORWARD else -step.value
                 post.clock.jump(-post.clock.ahead_s or ahead)
                 self._confirm_clock(step.terminal)
-            case Kind.BIT_ROT:
-                if not rot(self.town, post, step):
-                    return
-            case Kind.TWIN:
-                if not copy_machine(self.town, post):
+            case Kind.BIT_ROT | Kind.TWIN | Kind.REPLACED:
+                if not befall(self.town, post, step):
                     return
             case Kind.CLONED | Kind.ROLLED_BACK:
                 if not self._copy(step):
@@ -110,7 +107,7 @@ class Playing:
         self.town.riders.append(copy)
         number = self.town.truth.copied(step.card)
         other = step.terminal if step.fault == Kind.ROLLED_BACK else self._neighbour(step.terminal)
-        taps = []
+        taps = [self.town.truth.newest_tap(step.card)]
         for terminal, index in ((step.terminal, number), (other, step.card)):
             self.town.clock.advance(COPY_GAP_S)
             self._tap(
@@ -118,7 +115,8 @@ class Playing:
             )
             self.town.riders[index].look()
             taps.append(self.town.truth.newest_tap(index))
-        self.town.count.copied.append((taps[0], taps[1]))
+        if len(set(taps)) == len(taps):  # both were written
+            self.town.count.copied.append((taps[1], taps[2]))
         copy.attempt = None
         return True
 
@@ -269,7 +267,8 @@ class Playing:
     def _note_forged(self, post: Post) -> None:
         post.journal.forge = None
         self.town.count.forged.update((post.number, sequence) for sequence in post.journal.forged)
-        self.town.count.faults[Kind.FALSE_ROWS] += len(post.journal.forged)
+        if post.journal.forged:
+            self.town.count.faults[Kind.FALSE_ROWS] += 1
         post.journal.forged.clear()
 
     def _back_up(self, post: Post) -> None:

@@ -282,7 +282,7 @@ class Truth:
         """What came of a pupil on a class list."""
         post = self.posts[terminal]
         at = at.replace(microsecond=0)
-        tap = self._tap(post, rider, at, 0)
+        tap = replace(self._tap(post, rider, at, 0), denied="")  # no card is asked for
         nothing = OracleCard(self.tariff.doc["header"]["region"], date.min, date.max, at, self.tariff.day(at))
         till, earlier = self._till(post, rider, tap), post.open.get(rider)
         expected = Expected(decide(self.tariff, nothing, tap, till), None, at)

@@ -113,6 +113,8 @@ class Storm:
     """The newest tap on each of two cards that were one."""
     forged: set[tuple[int, int]] = field(default_factory=set)
     """Taps of which a stolen terminal has written something false."""
+    replaced: set[int] = field(default_factory=set)
+    """Terminals that were restored onto new hardware."""
     refused_starts: int = 0
     """Starts that a damaged journal refused, as it has to."""
     let_in: set[tuple[int, int]] = field(default_factory=set)

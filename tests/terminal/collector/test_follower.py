@@ -202,7 +202,7 @@ def test_a_row_that_does_not_follow_is_kept_in_full(desk: Desk, changes: dict[st
     assert (differing.sequence, differing.what, differing.document) == (row, what, DEMO)
     (value,) = changes.values()
     assert differing.found[what]["recorded"] == (list(value) if isinstance(value, tuple) else value)
-    assert desk.alarms()[0].startswith(f"row_differs what={what} recorded=")
+    assert desk.alarms()[0].startswith(f"decided_otherwise what={what} recorded=")
 
 
 def test_facts_that_no_terminal_states_do_not_stop_it(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from threading import Event, Thread
 
 import pytest
 
-from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked
+from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked, OtherSoftware
 from terminal.journal import room
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.journal import Journal
@@ -414,7 +414,7 @@ def test_a_row_of_newer_software_is_not_passed_over_silently(journal, path):
     with sqlite3.connect(path) as connection:
         connection.execute("INSERT INTO row VALUES (2, ?, ?)", (newer, row_hash))
     connection.close()
-    with pytest.raises(JournalDamaged, match=r"row 2 .* unreadable: record version 2"):
+    with pytest.raises(OtherSoftware, match=r"row 2 .* unreadable: record version 2"):
         Journal.open(path, TERMINAL)
 
 

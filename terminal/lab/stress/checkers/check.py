@@ -12,7 +12,7 @@ from typing import Final
 from terminal.collector.proof import Proof
 from terminal.collector.reconcile import Reconciliation, reconcile
 from terminal.collector.store import Alarm, AlarmKind, SeenAlarm
-from terminal.journal.operation_records import NumbersSkipped
+from terminal.journal.operation_records import NumbersSkipped, Restored
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, parse_record
 from terminal.lab.stress.checkers.digest import Digest
 from terminal.lab.stress.faults.plan import Kind
@@ -120,8 +120,12 @@ def _forged(town: StormTown, held: dict[TapId, AnyRecord], books: Reconciliation
 
 
 def _twins(town: StormTown, found: Findings) -> None:
-    """A machine that goes on under the number of another has to be an alarm about that number."""
+    """A machine that goes on under the number of another, or takes its place, has to be an alarm about that number."""
     seen = {alarm.terminal for alarm in town.store.alarms() if AlarmKind(alarm.kind) in FORKS}
+    named = {alarm.terminal for alarm in town.store.alarms() if alarm.kind == AlarmKind.GAP}
+    for number in town.count.replaced - named:
+        found.unnoticed += 1
+        found.problems.append(f"terminal {number} is new hardware, and nothing says so")
     for twin in town.twins:
         if twin.number not in seen:
             found.unnoticed += 1
@@ -195,13 +199,25 @@ def _promises(town: StormTown, held: dict[TapId, AnyRecord], named: set[TapId], 
         found.duplicated += post.journal.reused
         if post.journal.reused:
             found.problems.append(f"terminal {post.number} used a sequence number twice")
-        known = {sequence for terminal, sequence in held if terminal == post.number}
-        for terminal, skip in skips:
-            known |= set(range(skip.first, skip.last + 1)) if terminal == post.number else set()
         count = post.journal.head.sequence
-        if known != set(range(1, count + 1)):
+        known = _known(post.number, held, skips)
+        if known != count:
             found.lost += 1
-            found.problems.append(f"terminal {post.number}: {count} rows, {len(known)} held or passed over")
+            found.problems.append(f"terminal {post.number}: {count} rows, {known} held or passed over")
+
+
+def _known(number: int, held: dict[TapId, AnyRecord], skips: list[tuple[int, NumbersSkipped]]) -> int:
+    """How many numbers of a terminal are held, or passed over by a row that says so."""
+    gaps = [range(skip.first, skip.last + 1) for terminal, skip in skips if terminal == number]
+    gaps += [
+        range(record.after + 1, sequence)
+        for (terminal, sequence), record in held.items()
+        if terminal == number and isinstance(record, Restored)
+    ]
+    outside = sum(
+        terminal == number and not any(sequence in gap for gap in gaps) for terminal, sequence in held
+    )
+    return outside + sum(map(len, gaps))
 
 
 def _rides(town: StormTown, held: dict[TapId, AnyRecord], named: set[TapId], found: Findings) -> None:

@@ -42,6 +42,7 @@ class Kind(StrEnum):
     RESTART = "restart"
     BIT_ROT = "bit_rot"
     TWIN = "two_machines_one_number"
+    REPLACED = "hardware_replaced"
     # staff and lists
     TURN = "crew_turns"
     PLACE = "crew_sets_place"
@@ -100,8 +101,9 @@ STAFF: Final = (
 BESIDE: Final = (Kind.SYNC_BESIDE, Kind.FALSE_ROWS)
 """Of a tap that ends as any other."""
 LIES: Final = (Kind.LYING_DISK,)
-MACHINES: Final = (Kind.BIT_ROT, Kind.TWIN)
+MACHINES: Final = (Kind.BIT_ROT, Kind.TWIN, Kind.REPLACED)
 COPIES: Final = (Kind.CLONED, Kind.ROLLED_BACK)
+BETWEEN_TAPS: Final = frozenset((*BETWEEN, *STAFF, *MACHINES, *COPIES))
 CARDS: Final = (Kind.EV1_CARD, Kind.RANDOM_UID)
 """Of these some are issued; the others befall what was issued."""
 NEEDS_APSW: Final = frozenset((*DISKS, Kind.LYING_DISK, Kind.COLLECTOR_KILLED, Kind.BOOKS_KILLED))
@@ -173,11 +175,10 @@ class Planner:
             return [self._sync(faults)]
         group, (terminal, card) = self._group(faults), self._terminal_and_card()
         gap_s = round(rng.expovariate(1 / 15), 1)
-        if group in (BETWEEN, STAFF, COPIES, MACHINES):
-            fault = self._pick(group, faults)
+        fault = self._pick(group, faults) if group else ""
+        if group == BETWEEN or fault in BETWEEN_TAPS:
             value = rng.choice((5, 45, 600, 7200, 90_000)) if group == BETWEEN else rng.randrange(1000)
             return [StressStep("between", terminal, gap_s, card, fault, 0, value)]
-        fault = self._pick(group, faults) if group else ""
         first = StressStep(
             "tap", terminal, gap_s, card, fault, self._when(fault), rng.choice((0, 1, 3, rng.randrange(200)))
         )
@@ -195,9 +196,12 @@ class Planner:
             elif rng.random() < 0.3:
                 fault = self._pick(TEARS + CRASHES, faults)
             gap_s = round(rng.uniform(1.0, 9.0), 1)
-            steps.append(
-                StressStep("tap", terminal, gap_s, first.card, fault, self._when(fault), rng.randrange(200))
-            )
+            at, value = self._when(fault), rng.randrange(200)
+            if fault == Kind.MOVED and value % 2 and first.terminal in self._buses:
+                terminal = self._buses[
+                    value % len(self._buses)
+                ]  # on another route, where it is a ride of its own
+            steps.append(StressStep("tap", terminal, gap_s, first.card, fault, at, value))
             if not fault:
                 break
         return steps

@@ -1,9 +1,9 @@
-// The storm's page: figures as they come, four of which must stay nought.
+// The storm's page: figures as they come, six of which must stay nought.
 
 import {ask, byId, complain, doing, h, language, order, themes, words} from "./dom.js";
 import {live} from "./live.js";
 
-const NOUGHTS = {lost: "lost", duplicated: "duplicated", money: "money_mismatch_minor", open: "unresolved_open"};
+const NOUGHTS = {lost: "lost", duplicated: "duplicated", money: "money_mismatch_minor", misjudged: "misjudged", unnoticed: "unnoticed", open: "unresolved_open"};
 const numbers = new Intl.NumberFormat(language === "ru" ? "ru-RU" : "en-GB");
 const named = (kind) => words[`kind_${kind}`] ?? kind;
 let asking = null;
