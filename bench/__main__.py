@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from bench import (
+    audit,
     card,
     collector,
     desk,
@@ -19,6 +20,7 @@ from bench import (
     lists,
     pcsc,
     process,
+    recomputing,
     screen,
     strangers,
     taps,
@@ -54,8 +56,11 @@ SUITE = (
     gtfs.memory,
     impact.replaying,
     collector.growth,
+    collector.proven,
     collector.over_http,
-    strangers.honest_beside_strangers,
+    audit.of_one_day,
+    recomputing.following,
+    strangers.own_beside_strangers,
     fleet.sizes,
     fleet.embedded,
     fleet.fleet,

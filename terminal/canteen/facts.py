@@ -162,18 +162,25 @@ def _later(row: RowId, through: RowId) -> bool:
 
 
 class Replay(Struct):
-    """Goes through one terminal's rows in order; only from a journal that still holds its first row."""
+    """Goes through one terminal's rows in order. Where the first of them have left the journal, the roster's balances
+    must include those (`through`), and what happened until the end of the day `begins` is not known whole.
+    """
 
     terminal: int
     policy: Policy
     roster: Roster
     ledger: Ledger = field(default_factory=Ledger)
+    begins: date | None = None
 
     def pupil_at(self, tap: Intent | Unwritten, at: datetime) -> Pupil | None:
-        """The pupil as the tap in the next row found him; None when another roster was in force."""
+        """The pupil as the tap in the next row found him; None when another roster was in force, or the rows of
+        that day are not all held.
+        """
         if tap.card_ref is None or tap.trip.get("canteen.roster") != self.roster.header.sequence:
             return None
         day = self.policy.service_date(at.astimezone(self.policy.zone))
+        if self.begins is not None and day <= self.begins:
+            return None
         holder = self.ledger.holder_of(tap.card_ref, tap.person_ref, day.isoformat())
         suspect = bool(tap.trip.get("clock.suspect"))
         known = Known(self.terminal, self.policy, self.roster, self.ledger, clock_suspect=suspect)

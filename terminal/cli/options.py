@@ -207,6 +207,14 @@ TlsCa = Annotated[
         show_default=_else("the system's list"),
     ),
 ]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option("--tls-cert", help="Client certificate (PEM), if the service requires one."),
+]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option("--tls-key", help="Private key of the client certificate (PEM), if in another file."),
+]
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for a card.")]
 Zone = Annotated[str, typer.Option(help="Time zone of the service days; a change rebuilds the books.")]
 DayEndsAt = Annotated[

@@ -195,8 +195,26 @@ def _stated(at: StationConfig, reader: JournalReader) -> SelfRecomputed:
     from terminal.clock import SystemClock, unix_ms
     from terminal.recompute.own import OwnSources, statement
 
-    sources = OwnSources(documents=_documents(at))
+    documents = _documents(at)
+    sources = OwnSources(documents=documents, replay=_replay_in_service(at, reader, documents))
     return statement(reader, sources, unix_ms(SystemClock().now()), SOFTWARE, VERSION)
+
+
+def _replay_in_service(at: StationConfig, reader: JournalReader, documents: DocumentFolder) -> Replay | None:
+    """In a canteen the roster in force, where it can be followed; what needs it is else counted as not decided."""
+    from terminal.app.config.settings import CANTEEN
+    from terminal.errors import RosterError
+    from terminal.policy.policy import Policy
+    from terminal.recompute.own import newest_document
+
+    documents.refresh()
+    policy = documents.policy(newest_document(reader))
+    if at.terminal.profile != CANTEEN or not isinstance(policy, Policy):
+        return None
+    try:
+        return _replay(at, reader, policy)
+    except RosterError:
+        return None
 
 
 def _given(at: StationConfig, regions: list[str]) -> OwnSources:
@@ -225,10 +243,13 @@ def _documents(at: StationConfig) -> DocumentFolder:
 
 
 def _replay(at: StationConfig, reader: JournalReader, policy: Policy) -> Replay:
-    """The roster in force on the terminal; raises `RosterError` when there is none or rows have left already."""
+    """The roster in force on the terminal; raises `RosterError` when there is none, or rows have left that it does not
+    include.
+    """
     from terminal.app.station import station_of
     from terminal.canteen.facts import Replay
     from terminal.canteen.store import CanteenLists
+    from terminal.clock import from_unix_ms
     from terminal.errors import RosterError
 
     kept = reader.state()
@@ -236,12 +257,16 @@ def _replay(at: StationConfig, reader: JournalReader, policy: Policy) -> Replay:
     roster = CanteenLists(station.active_set(station.load_keys())).roster(policy)
     if roster is None:
         raise RosterError(f"there is no roster in {station.state}", "Leave --roster out.")
-    if kept.base.sequence:
+    if not kept.base.sequence:
+        return Replay(kept.terminal, policy, roster)
+    first = next(reader.all_rows(), None)
+    if first is None or kept.base.sequence > roster.header.through.get(str(kept.terminal), 0):
         raise RosterError(
-            "the journal no longer holds its first rows, so what pupils had eaten is not known",
-            "Leave --roster out.",
+            "rows have left the journal that the roster's balances do not include, so the accounts are not known",
+            "Leave --roster out, or load a roster that reaches further.",
         )
-    return Replay(kept.terminal, policy, roster)
+    begins = policy.service_date(from_unix_ms(first.record.at_ms).astimezone(policy.zone))
+    return Replay(kept.terminal, policy, roster, begins=begins)
 
 
 def _print_difference(json: bool, sequence: int, found_by_name: Mapping[str, object], currency: str) -> None:

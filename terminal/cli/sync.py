@@ -63,7 +63,7 @@ def sync(
             with suppress(OSError):  # the records are sent, whatever `terminal health` may show
                 say_uploaded(
                     folder,
-                    rows=journal.head.sequence - journal.base.sequence,
+                    rows=journal.held,
                     unsent=journal.unsent,
                     oldest_unsent_at_ms=waiting[0].record.at_ms if waiting else None,
                     heard_at_ms=unix_ms(clock.now()),

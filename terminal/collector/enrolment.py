@@ -167,8 +167,8 @@ class Enrolment:
     def redeem(self, request: EnrolmentRequest, now_ms: int) -> Granted | RefusalCode:
         """Put the keys of a request in force that proves the code and the keys; why not, where it is not believed.
 
-        A code is spent by success and by time, never by wrong proofs: anybody can send those, and 80 random bits are
-        not guessed (docs/adr/0041-strangers.md). Raises `KeyFileError` or `CollectorError`.
+        A code is spent by success and by time, never by wrong proofs: any sender can make those up, and 80 random
+        bits are not guessed (docs/adr/0041-strangers.md). Raises `KeyFileError` or `CollectorError`.
         """
         with self._changing():
             code = self._code_of(request, now_ms)

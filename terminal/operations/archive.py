@@ -48,7 +48,7 @@ def write_archive(target: BinaryIO, header: BackupHeader, files: Mapping[str, Pa
     stated = msgspec.json.encode(header)
     target.write(MAGIC + len(stated).to_bytes(4, "big") + stated)
     pieces = _SealingWriter(target, stated, sealer)
-    with tarfile.open(fileobj=pieces, mode="w|") as tar:
+    with tarfile.open(fileobj=pieces, mode="w|", dereference=True) as tar:  # a hard link is a file
         for name, path in files.items():
             tar.add(path, name, recursive=False)
     pieces.finish()

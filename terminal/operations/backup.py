@@ -38,6 +38,7 @@ LEFT_BEHIND: Final = (
 """The identity, what only a running process says, and the active set's rows, which are copied as a whole."""
 LEFT_BEHIND_ENDINGS: Final = (
     ".lock", ".new", "-wal", "-shm", "-journal", ".probe", ".damaged", ".numbers", ".mark",
+    ".suspect", ".mended", ".key2",
 )  # fmt: skip
 
 

@@ -285,6 +285,7 @@ class Vitals:
             self.events.info("sync", uploaded=report.uploaded, unsent=report.unsent)
         if fault is not self.sync_fault:
             self.sync_fault = fault
+            self._due_s = 0.0  # the status shows it with the next beat
             if problem is None:
                 self.events.notice("sync", "works again")
             else:
@@ -298,6 +299,7 @@ class Vitals:
         if state.fault is not None and state.fault is not self.renewal_fault:
             self.events.warning("identity", f"not renewed: {fault_text(state.fault, {})}", code=state.fault)
         self.certificate_until_ms, self.renewal_fault = state.until_ms, state.fault
+        self._due_s = 0.0
 
     def activated(self, held: HeldEdition) -> None:
         """An edition has come into force."""
@@ -384,7 +386,7 @@ class Vitals:
             clock_authenticated=watch.state.authenticated,
             clock_off_s=watch.off_s,
             clock_floor_ms=watch.floor_ms,
-            rows=self.journal.head.sequence - self.journal.base.sequence,
+            rows=self.journal.held,
             capacity_rows=self.journal.capacity_rows,
             unsent=self.journal.unsent,
             oldest_unsent_at_ms=self._oldest_unsent_at_ms(),

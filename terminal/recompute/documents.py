@@ -73,6 +73,7 @@ class DocumentFolder:
         self._grants_key = grants_key
         self._deny_list = deny_list
         self._policies: OrderedDict[tuple[str, str], Policy] = OrderedDict()
+        self._marks: dict[str, tuple[int, int, int]] = {}
         self._seen: frozenset[str] = frozenset()
         """What decides until the next `refresh`."""
 
@@ -163,12 +164,23 @@ class DocumentFolder:
     # Deciding again
 
     def refresh(self) -> frozenset[str]:
-        """Look what is there; from now until the next call exactly that decides. Returns the hashes."""
-        names = self.names()
-        if names != self._seen:
-            self._seen = names
+        """Look what is there; from now until the next call exactly that decides. Returns the hashes. A file that is
+        not what its name says decides nothing, as if it were not there.
+        """
+        marks = {name: mark for name in self.names() if (mark := _mark_of(self.path / name)) is not None}
+        if marks != self._marks:
+            changed = {name for name, mark in marks.items() if self._marks.get(name) != mark}
+            kept = (self._seen & marks.keys()) - changed
+            self._seen = kept | {name for name in changed if self._is_sound(name)}
+            self._marks = marks
             self._policies.clear()
-        return names
+        return self._seen
+
+    def _is_sound(self, name: str) -> bool:
+        try:
+            return sha256(_read(self.path / name)).hexdigest() == name
+        except CollectorError:
+            return False
 
     def policy(self, document: str, grants: str = "") -> Policy | Verdict:
         """What decides under the region document of this hash, with the grants list whose hash begins with `grants`
@@ -203,7 +215,6 @@ class DocumentFolder:
     def _region_of(self, document: str) -> Policy | Verdict:
         path = self.path / document
         content = _read(path)
-        _require_own(document, content, self.path)
         feed = _feed_of(content)
         if feed is not None and feed.sha256 not in self._seen:
             return unproven(RecomputeGap.FEED, feed.sha256)
@@ -289,6 +300,15 @@ def _require_own(name: str, content: bytes, folder: Path) -> None:
             f"{folder / name} is not what its name says: it was changed",
             "Remove it and add the document again.",
         )
+
+
+def _mark_of(path: Path) -> tuple[int, int, int] | None:
+    """By what a changed file is known; None for one that has just gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def missing(named: Iterable[str], names: frozenset[str]) -> list[str]:

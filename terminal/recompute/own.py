@@ -24,7 +24,8 @@ from terminal.recompute.documents import DocumentFolder
 from terminal.recompute.rows import Verdict, VerdictKind, list_named, moment_of, unproven, verdict_of
 
 STATEMENT_TAG: Final = b"\x31"
-"""Where a row of `SelfRecomputed` has its kind."""
+ACTIVATED_TAG: Final = b"\x2e"
+"""The third byte of a row of `SelfRecomputed` and of one of `SetActivated`: others are not taken apart for them."""
 PAGE_ROWS: Final = 500
 Judged: TypeAlias = tuple[int, Intent | Unwritten | CashSale, Verdict]
 """A row's number, the decision in it, and the verdict."""
@@ -115,6 +116,16 @@ def _named_before(base: int, notes: tuple[tuple[int, bytes], ...]) -> str:
     for number, body in notes:
         record = parse_record(body)
         if number <= base and isinstance(record, SetActivated) and record.kind == SetKind.REGION:
+            document = record.sha256.hex()
+    return document
+
+
+def newest_document(reader: JournalReader) -> str:
+    """The hash of the region document that the journal says is in force; empty for none."""
+    document = _named_before(reader.last_sequence(), reader.state().notes)
+    for row in reader.all_rows():
+        record = _record_of(row) if row.body[2:3] == ACTIVATED_TAG else None
+        if isinstance(record, SetActivated) and record.kind == SetKind.REGION:
             document = record.sha256.hex()
     return document
 

@@ -48,7 +48,13 @@ def parse_address(url: str) -> Address:
 
 
 def _no_address(url: str, why: str) -> CollectorError:
-    return CollectorError(f"{url!r} is no collector's address: {why}", EXAMPLE)
+    return CollectorError(f"{without_password(url)!r} is no collector's address: {why}", EXAMPLE)
+
+
+def without_password(url: str) -> str:
+    """An address as it may be shown: whatever stands before an @ is left out."""
+    scheme, joint, rest = url.rpartition("//")
+    return f"{scheme}{joint}…@{rest.rpartition('@')[2]}" if "@" in rest else url
 
 
 class TlsFiles(Struct, frozen=True):

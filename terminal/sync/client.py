@@ -114,8 +114,8 @@ class SyncClient:
 
     @property
     def batch_rows(self) -> int:
-        """How many rows the next batch may carry."""
-        return self._size.rows
+        """How many rows of a batch pass the line, as far as is known."""
+        return self._size.passing
 
     def sync_once(
         self, *, progress: Callable[[int, int], None] | None = None, stop: Callable[[], bool] = lambda: False

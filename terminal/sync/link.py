@@ -39,6 +39,13 @@ BODY_LIMIT_S: Final = 20.0
 EXCHANGE_LIMIT_S: Final = 60.0
 """All of it together, connecting included."""
 MAX_RETRY_AFTER_S: Final = 3_600.0
+_BROKEN_OFF: Final = (
+    http.client.IncompleteRead,
+    ConnectionResetError,
+    BrokenPipeError,
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+)
 
 
 class HttpLink:
@@ -232,7 +239,7 @@ class HttpLink:
             return self._not_certified(error)
         if isinstance(error, TimeoutError | TimeUsedUp):
             return LinkTooSlow(f"collector {self.base_url} takes too long to {self._guard.doing}", WAIT)
-        if isinstance(error, http.client.IncompleteRead | ConnectionResetError | BrokenPipeError):
+        if isinstance(error, _BROKEN_OFF):
             return failures.cut(self.base_url, error)
         if isinstance(error, OSError):
             return failures.not_connected(self.base_url, error)

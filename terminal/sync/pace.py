@@ -21,7 +21,12 @@ class BatchSize:
         self._passed = 0
         self.rows = most
         if begin_with is not None and 1 <= begin_with < most:
-            self.rows, self._fails = begin_with, begin_with * 2
+            self.rows, self._fails = begin_with, begin_with + 1
+
+    @property
+    def passing(self) -> int:
+        """What passed last; before anything did, what is tried."""
+        return self._passes or self.rows
 
     def failed(self, sent: int) -> bool:
         """A batch of `sent` rows did not pass, and perhaps because of its size; whether a smaller one can be tried."""

@@ -10,6 +10,7 @@ Which grounds a pupil of a roster has is in no row (D-03): only that a roster wa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from enum import Enum
 from functools import cache
 from types import UnionType
@@ -70,6 +71,10 @@ class _FactField(Struct, frozen=True):
     assumed: object
     part: type[Any] | None
     optional: bool
+    plain: frozenset[str] = frozenset()
+    """The facts of the part that it can be made of at once, where what is assumed of it are their own defaults: most
+    rows state such parts only.
+    """
 
 
 @cache
@@ -83,7 +88,16 @@ def _fact_field(field: FieldInfo) -> _FactField:
         (option for option in options if isinstance(option, type) and issubclass(option, Struct)), None
     )
     assumed = field.default if field.default_factory is NODEFAULT else field.default_factory()
-    return _FactField(field.name, field.type, assumed, part, part is not None and len(options) > 1)
+    plain = frozenset() if part is None else _plain_facts(part, assumed)
+    return _FactField(field.name, field.type, assumed, part, part is not None and len(options) > 1, plain)
+
+
+def _plain_facts(part: Any, assumed: object) -> frozenset[str]:
+    try:
+        usual = assumed is None or part() == assumed
+    except TypeError:  # something of it is never assumed
+        usual = assumed is None
+    return frozenset(name for name, field in _fields_of(part).items() if field.part is None and usual)
 
 
 def _names(of: Any, within: str) -> Iterator[str]:
@@ -139,6 +153,9 @@ def _value(part: Any, name: str, facts: Mapping[str, Fact], within: str) -> obje
         return _plain(facts, field.hint, within)
     now = getattr(part, name)
     rest = {key: value for key, value in facts.items() if key}
+    if field.plain.issuperset(rest) and (now is None or now is field.assumed):
+        with suppress(msgspec.ValidationError):  # said below, with the fact's name
+            return msgspec.convert(rest, field.part)
     return _filled(field.part() if now is None else now, rest, f"{within}.")
 
 

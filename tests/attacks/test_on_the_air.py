@@ -184,6 +184,14 @@ def test_a_relay_slower_than_the_deadline_gets_nothing(town_of: OpenTown, exchan
         assert before - town.purses_minor() == FARE_MINOR
 
 
+def test_a_tap_may_take_three_seconds_and_no_more(town_of: OpenTown) -> None:
+    with town_of("adult_purse", stops=(FRONT,)) as town:
+        for late_s, accepted in ((2.0, True), (3.3, False), (29.0, False)):
+            report = town.tap(FRONT.number, "adult_purse", delay(2, late_s)).report
+            assert report.outcome.accepted is accepted, late_s
+            town.clock.advance(3600)
+
+
 def test_a_relay_within_the_deadline_is_not_noticed(town_of: OpenTown) -> None:
     """Stated in docs/security.md as not defended; this test is here so that the statement stays true."""
     with town_of("adult_purse", stops=(FRONT,)) as town:

@@ -151,6 +151,13 @@ def test_m_34_an_annulled_tap_lets_the_card_eat_again(town_of: OpenTown) -> None
         assert told(town, "pupil_grade3") == "serving_closed"
 
 
+def test_o_02_a_blocked_card_is_served_nowhere_in_a_canteen(town_of: OpenTown) -> None:
+    with town_of("blocked", stops=STOPS) as town:
+        assert told(town, "blocked") == "blocked"
+        enrol(town, ("blocked", {"grants": _grants(town, 10), "hot_minor": 10_000}))
+        assert told(town, "blocked") == "blocked"
+
+
 def test_m_35_a_lost_card_is_blocked_and_its_pupil_served_without_it(town_of: OpenTown) -> None:
     with town_of("pupil_grade3", stops=STOPS) as town:
         enrol(town, ("pupil_grade3", {"cards_since": DAY + timedelta(days=1), "grants": _grants(town, 10)}))

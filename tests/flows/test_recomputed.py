@@ -142,10 +142,7 @@ def test_the_collector_decides_again_with_the_document_then_in_force(
         assert 'resident_collector_decisions{verdict="recomputed"} 6' in metrics
         assert "resident_collector_not_recomputed_rows 0" in metrics
         # The same terminal with other software: found with the rows of its next upload.
-        (tmp_path / "build").mkdir()
-        (tmp_path / "build" / "sitecustomize.py").write_text(CHEAPER_BUILD, "utf-8")
-        path = os.pathsep.join((str(tmp_path / "build"), by_hand.ENVIRONMENT["PYTHONPATH"]))
-        monkeypatch.setitem(by_hand.ENVIRONMENT, "PYTHONPATH", path)
+        build(tmp_path, monkeypatch)
         clock = {**by_hand.BY_HAND, "starts_at": "2026-09-15T12:00:00+03:00"}
         with live_terminal(tmp_path, **TABLES, laboratory=clock) as bus:
             assert bus.tap(cards[0])["charge_minor"] == 2500
@@ -156,4 +153,59 @@ def test_the_collector_decides_again_with_the_document_then_in_force(
         assert row["found"]["charge_minor"] == {"recorded": 2500, "recomputed": 2600}
         (alarm,) = [one for one in ask(tmp_path, "alarms")["alarms"] if one["kind"] == "recomputed"]
         assert (alarm["terminal"], alarm["sequence"]) == (7, row["sequence"])
-        assert alarm["detail"].startswith("row_differs what=event,charge_minor")
+        assert alarm["detail"].startswith("decided_otherwise what=event,charge_minor")
+
+
+def stated(bus: LiveTerminal) -> list[dict[str, Any]]:
+    """What the terminal has put on record of its own rows, after its loop came round once more."""
+    beat(bus)
+    return [row for row in bus.rows() if row["kind"] == "SelfRecomputed"]
+
+
+def test_a_running_terminal_decides_its_own_rows_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = publish(tmp_path, 1)
+    with live_terminal(tmp_path, **TABLES, recompute={"every_h": 1}) as bus:
+        for card in ("adult_purse", "empty_purse", "blocked"):
+            bus.tap(bus.card(card))
+        publish(tmp_path, 2, DEARER)
+        until(lambda: in_force(bus, 2))
+        bus.tap("empty_purse.json")
+        # Asked from another window, while it serves.
+        words = ("journal", "recompute", "--record", "--json", "--config", tmp_path / "terminal.toml")
+        asking = subprocess.Popen(command(words), cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE)
+        until(lambda: stated(bus) and asking.poll() is not None)
+        assert asking.stdout is not None
+        with asking.stdout:
+            said = json.loads(asking.stdout.read())
+        assert (said["recomputed"], said["differing"], said["unproven"]) == (4, 0, {})
+        assert (said["first"], document in said["documents"], len(said["documents"])) == (1, True, 2)
+        # By itself, when it is time: only what came since.
+        bus.hand.say("clock", step_s=3700)
+        until(lambda: len(stated(bus)) == 2)
+        assert [row["first"] for row in stated(bus)] == [1, said["through"] + 1]
+    build(tmp_path, monkeypatch)
+    clock = {**by_hand.BY_HAND, "starts_at": "2026-09-15T12:00:00+03:00"}
+    with live_terminal(tmp_path, **TABLES, recompute={"every_h": 1}, laboratory=clock) as bus:
+        row = bus.tap("adult_purse.json")["sequence"]
+        bus.hand.say("clock", step_s=3700)
+        until(lambda: len(stated(bus)) == 3)
+        (said,) = stated(bus)[2:]
+        assert (said["differing"], said["rows"]) == (1, [row])
+    monkeypatch.undo()
+    with collector(tmp_path) as url:
+        run(tmp_path, "sync", "--collector", url)
+        followed(url, unproven=2)
+        (shown,) = ask(tmp_path, "verdicts")["statements"]
+        assert (shown["terminal"], shown["differing"], shown["through"]) == (7, 1, said["through"])
+        alarms = [one["detail"] for one in ask(tmp_path, "alarms")["alarms"] if one["kind"] == "recomputed"]
+        assert f"terminal_differs count=1 row={row}" in alarms
+
+
+def build(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on terminals are started with other software."""
+    (folder / "build").mkdir()
+    (folder / "build" / "sitecustomize.py").write_text(CHEAPER_BUILD, "utf-8")
+    path = os.pathsep.join((str(folder / "build"), by_hand.ENVIRONMENT["PYTHONPATH"]))
+    monkeypatch.setitem(by_hand.ENVIRONMENT, "PYTHONPATH", path)

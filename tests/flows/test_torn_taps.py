@@ -177,6 +177,21 @@ def test_a_torn_ride_leaves_what_the_card_remembers_once(
             assert before_minor - town.purses_minor() == case.later_minor
 
 
+def test_a_settled_tap_lets_nobody_in_after_the_card_went_on_elsewhere(town_of: OpenTown) -> None:
+    """It was written, and its rider has boarded another bus since: who comes now rides by a decision of its own."""
+    elsewhere = TerminalSite(70003, "bus", "another bus", route=2)
+    with town_of("adult_purse", stops=(FRONT, elsewhere)) as town:
+        before_minor = town.purses_minor()
+        assert town.tap(FRONT.number, "adult_purse", tear_after(8)).report.end is End.UNRESOLVED
+        town.clock.advance(3)
+        assert town.tap(elsewhere.number, "adult_purse").report.end is End.COMMITTED
+        town.clock.advance(3)
+        again = town.tap(FRONT.number, "adult_purse").report
+        assert again.end is End.COMMITTED
+        assert not town.terminals[FRONT.number].journal.open_intents()
+        assert before_minor - town.purses_minor() >= 2 * 2400
+
+
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda w: w.resident)
 def test_unresolved_tap_survives_a_restart(town_of: OpenTown, writer: Writer) -> None:
     with town_of(writer.resident, stops=writer.stops) as town:

@@ -14,10 +14,11 @@ from importlib.resources import files
 from typing import Final
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
 
-from terminal.collector.alarms import Alarm, SeenAlarm
+from terminal.collector.alarms import MOST_OPEN, Alarm, AlarmCause, SeenAlarm
 from terminal.collector.fleet.shelving import Arrival, RowId, Shelving, TerminalRow, repeated
 from terminal.collector.store import StoredRecord, TerminalState
 from terminal.collector.strangers import StrangerCount, reduced
@@ -46,8 +47,18 @@ _MOVE: Final = (
     " rows = %s WHERE terminal = %s"
 )
 _KEEP_ALARM: Final = (
-    "INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms)"
-    " VALUES (%s, %s, %s, %s, 1, %s, %s) ON CONFLICT (kind, terminal, sequence, detail)"
+    # As in the embedded collector: what a terminal has beyond `MOST_OPEN` open ones of a kind is one more.
+    "INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms)"  # noqa: S608 constants
+    f" SELECT kind, terminal, CASE WHEN many THEN 0 ELSE sequence END,"
+    f" CASE WHEN many THEN '{AlarmCause.MANY_MORE}' ELSE detail END, 1, first_at_ms, last_at_ms FROM"
+    " (SELECT %s::text AS kind, %s::bigint AS terminal, %s::bigint AS sequence, %s::text AS detail,"
+    " %s::bigint AS first_at_ms, %s::bigint AS last_at_ms) AS new CROSS JOIN LATERAL"
+    f" (SELECT new.terminal <> 0 AND count(*) >= {MOST_OPEN} AS many FROM (SELECT 1 FROM alarm AS kept"
+    " WHERE kept.kind = new.kind AND kept.terminal = new.terminal"
+    " AND (kept.acknowledged_at_ms IS NULL OR kept.last_at_ms > kept.acknowledged_at_ms)"
+    f" AND kept.detail <> '{AlarmCause.MANY_MORE}'"
+    f" AND NOT (kept.sequence = new.sequence AND kept.detail = new.detail) LIMIT {MOST_OPEN}) AS others) AS counted"
+    " ON CONFLICT (kind, terminal, sequence, detail)"
 )
 _COUNT_ALARM: Final = _KEEP_ALARM + " DO UPDATE SET times = alarm.times + 1, last_at_ms = excluded.last_at_ms"
 _RECEIPT: Final = "INSERT INTO receipt VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
@@ -181,6 +192,22 @@ class FleetDatabase:
                 await cursor.executemany(_INSERT_STRANGER, list(kept - held))
 
 
+def completed(dsn: str, password: str = "") -> str:
+    """The connection string with `password` in it, if there is one. Raises `CollectorError`, which quotes neither."""
+    try:
+        return make_conninfo(dsn, password=password) if password else make_conninfo(dsn)
+    except psycopg.Error:
+        raise CollectorError(
+            "this is no PostgreSQL connection string",
+            "Write it as 'host=db.example dbname=resident user=resident', or postgresql://resident@db.example/resident.",
+        ) from None
+
+
+def password_in(dsn: str) -> bool:
+    """Whether a password stands in the connection string. Raises `CollectorError`."""
+    return "password" in conninfo_to_dict(completed(dsn))
+
+
 def prepare(dsn: str) -> None:
     """Create the tables, or leave them as they are."""
     text = files("terminal.collector.fleet").joinpath("schema.sql").read_text("utf-8")
@@ -240,5 +267,6 @@ def reported_by_fleet() -> Iterator[None]:
         what = (str(error).strip() or type(error).__name__).partition("\n")[0]
         raise CollectorError(
             f"PostgreSQL: {what}",
-            "Check the connection string, the server, and run `terminal fleet prepare`.",
+            "Check the connection string, its password (--database-password-file or ~/.pgpass), the server, and run "
+            "`terminal fleet prepare`.",
         ) from error

@@ -2,10 +2,10 @@
 
 FOLDER/collector.key       the key acknowledgements are signed with: the same one at every gateway
 FOLDER/collector.pub       copy it to every terminal
-FOLDER/terminals/7.pub     the key of terminal 7; put there, at every gateway, to enrol it
+FOLDER/terminals/7.json    the keys of terminal 7; put there, at every gateway, to enrol it
 
 POST /v1/batches   a signed batch → a signed acknowledgement
-GET  /v1/health    does the gateway reach NATS
+GET  /v1/health    does the gateway reach NATS, and are the streams there
 
 A batch is checked, put into the stream, and acknowledged on the stream's word. A gateway keeps nothing. What it
 remembers of a terminal's line is only a guess that saves a look: the stream takes a batch only when the guess
@@ -50,6 +50,7 @@ from terminal.collector.strangers import Strangers
 from terminal.errors import CollectorError, KeyFileError
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer
+from terminal.keys.file import require_private
 from terminal.sync.identity import load_or_create_key, public_path
 from terminal.sync.wire import (
     BATCH_TYPE,
@@ -66,6 +67,8 @@ from terminal.sync.wire import (
     row_hashes,
 )
 
+HEALTH_S: Final = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
@@ -74,7 +77,7 @@ class GatewaySettings:
     """
 
     stream: StreamSettings
-    dsn: str
+    dsn: str = field(repr=False)
     folder: Path
     host: str
     port: int
@@ -136,6 +139,7 @@ async def _serve(
     settings: GatewaySettings, listening: socket.socket, on_ready: Callable[[str], None]
 ) -> None:
     settings.terminals.mkdir(parents=True, exist_ok=True)
+    require_private(settings.key)
     key = load_or_create_key(settings.key)
 
     async def database_head(terminal: int) -> Head:
@@ -200,6 +204,13 @@ def build_app(gateway: Gateway, stream: FleetStream, gate: Gate, on_ready: Calla
     async def health(_: Request) -> Response:
         if not stream.connected:
             return respond(refuse(RefusalCode.UNAVAILABLE, "NATS cannot be reached."))
+        try:
+            async with asyncio.timeout(HEALTH_S):
+                await stream.require_streams()
+        except CollectorError as error:
+            return respond(refuse(RefusalCode.UNAVAILABLE, f"{error.what}. {error.advice}"))
+        except TimeoutError:
+            return respond(refuse(RefusalCode.UNAVAILABLE, "NATS does not answer."))
         return Response(msgspec.json.encode({"status": "ok"}), media_type="application/json")
 
     @asynccontextmanager

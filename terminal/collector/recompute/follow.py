@@ -129,6 +129,7 @@ class RecomputeFollower:
         stretch = Stretch(terminal, self._documents, self._calendar, self._mark(terminal))
         for sequence, body in rows:
             stretch.take(sequence, body)
+        stretch.mark = stretch.mark._replace(sequence=rows[-1][0])
         self._keep(stretch)
         self._marks[terminal] = stretch.mark
 
@@ -201,7 +202,6 @@ class Stretch:
 
     def take(self, sequence: int, body: bytes) -> None:
         """The next row."""
-        self.mark = self.mark._replace(sequence=sequence)
         record = _record(body)
         if isinstance(record, Intent | CashSale):
             self._count(record, self._judged(sequence, record))

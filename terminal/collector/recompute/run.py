@@ -6,6 +6,7 @@ ends when its parent does: it reads the pipe that only the parent holds open.
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import subprocess
@@ -33,6 +34,8 @@ IDLE_S: Final = 0.5
 AGAIN_S: Final = 5.0
 END_S: Final = 10.0
 LOOK_S: Final = 60.0
+GARBAGE_AFTER: Final = 50_000
+"""New objects between two looks for cycles, of which deciding makes none."""
 NICE: Final = 10
 """Below the intake, which is not to wait for it."""
 
@@ -110,6 +113,7 @@ def follow(
     """
     clock, stop, done, looked_s = clock or SystemClock(), threading.Event(), 0, float("-inf")
     calendar = ServiceCalendar(ZoneInfo(settings.zone), settings.day_ends_at)
+    gc.set_threshold(GARBAGE_AFTER)
     with lone(settings.ledger), closing(Ledger(settings.ledger, made_for(settings))) as ledger:
         documents = DocumentFolder(settings.documents, settings.grants_key)
         follower = RecomputeFollower(source, ledger, documents, calendar, lambda: unix_ms(clock.now()))

@@ -53,6 +53,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "SetActivated": NP_("journal row", "document or list in force"),
         "NumbersSkipped": NP_("journal row", "numbers passed over"),
         "RazziaChanged": NP_("journal row", "inspection by the vehicle"),
+        "SelfRecomputed": NP_("journal row", "own rows recomputed"),
         "OperatorSeen": NP_("journal row", "service card seen"),
         "SignedIn": NP_("journal row", "signed in"),
         "TurnStarted": NP_("journal row", "turn started"),

@@ -257,6 +257,8 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _in_archive(archive: zipfile.ZipFile, name: str) -> dict[str, StoredFile]:
+    if not all(member.filename for member in archive.infolist()):
+        raise FeedError(f"{name} holds a file without a name", "Make the zip again.")
     members = [member for member in archive.infolist() if not member.is_dir()]
     _few(name, len(members))
     at_root = [member for member in members if "/" not in member.filename]

@@ -56,7 +56,7 @@ def state_page(visit: Visit) -> View:
         "document_until": f"{header.valid_to.astimezone(zone):%Y-%m-%d}",
         "waiting": waiting,
         "waiting_age": span(waiting.age_s, visit.language),
-        "rows": journal.head.sequence - journal.base.sequence,
+        "rows": journal.held,
         "room": journal.capacity_rows,
         "full": journal.full,
         "active": [] if active is None else [_in_force(visit, one) for one in active.status()],

@@ -37,6 +37,22 @@ def test_recorded_taps_are_shown_and_reckoned(run: Run, tmp_path: Path) -> None:
     assert (wrong.returncode, "no bit rate 300" in wrong.stderr) == (50, True)
 
 
+def test_a_terminals_random_numbers_are_its_own_and_never_twice_the_same(run: Run, tmp_path: Path) -> None:
+    """What a running terminal says to cards, in two processes: no number is a constant, and none comes again."""
+    numbers: list[str] = []
+    for _ in range(2):
+        assert record(run, tmp_path, masked=False).returncode == 0
+        for tap in ("1", "2"):
+            command = ("transcript", "replay", "taps.jsonl", "--tap", tap, "--keys", LAB_KEYS)
+            done = run(*command, program="sim.cli.app")
+            assert done.returncode == 0, done.stderr
+            numbers += [line.split()[-1] for line in done.stdout.splitlines() if "random" in line]
+        (tmp_path / "taps.jsonl").unlink()
+    assert len(numbers) >= 4
+    assert len(numbers) == len(set(numbers))
+    assert all(len(set(bytes.fromhex(number))) > 4 for number in numbers)
+
+
 def test_recording_is_masked_unless_asked(run: Run, tmp_path: Path) -> None:
     assert record(run, tmp_path).returncode == 0
     shown = run("transcript", "show", "taps.jsonl", "--keys", LAB_KEYS, program="sim.cli.app")

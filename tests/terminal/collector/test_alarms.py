@@ -10,7 +10,7 @@ import pytest
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from terminal.codes import ReaderFault
-from terminal.collector.alarms import CAUSES, AlarmCause, AlarmKind, detail_of, detail_words
+from terminal.collector.alarms import CAUSES, MOST_OPEN, Alarm, AlarmCause, AlarmKind, detail_of, detail_words
 from terminal.collector.days import By
 from terminal.collector.proof import Proof
 from terminal.collector.registry import RegisteredCard, write_registry
@@ -299,6 +299,26 @@ def test_an_alarm_is_acknowledged_stays_and_opens_again(town):
     town.clock.move(minutes=1)
     town.collector.intake.take(seven.batch(3, 3))
     assert [(each.times, each.open) for each in store.alarms()] == [(4, True)]
+
+
+def test_a_stolen_key_pushes_no_alarm_of_another_terminal_out(town):
+    store = town.collector.store
+    store.keep_alarm(Alarm(AlarmKind.GAP, 8, 4, "rows_missing first=4 last=5"), 1)
+    for n in range(1, MOST_OPEN + 51):
+        store.keep_alarm(Alarm(AlarmKind.OTHER_HASH, 7, n, "hash_differs"), n)
+    store.keep_findings([Alarm(AlarmKind.OTHER_HASH, 7, n, "given_up") for n in range(9_000, 9_025)], 999)
+    seven = [alarm for alarm in store.alarms(5_000) if alarm.terminal == 7]
+    assert len(seven) == MOST_OPEN + 1
+    assert seven[-1][2:6] == (7, 0, AlarmCause.MANY_MORE, 75)
+    store.keep_alarm(
+        Alarm(AlarmKind.OTHER_HASH, 7, 3, "hash_differs"), 1_000
+    )  # a known one is counted by itself
+    assert store.alarms()[-1][2:6] == (7, 3, "hash_differs", 2)
+    # What is acknowledged makes room.
+    assert store.acknowledge(store.alarms()[-1].id, "17", "", 1_001)
+    store.keep_findings([Alarm(AlarmKind.OTHER_HASH, 7, 9_030, "given_up")], 1_002)
+    assert store.alarms()[-1][2:4] == (7, 9_030)
+    assert [alarm.kind for alarm in store.alarms(5_000) if alarm.terminal == 8] == [AlarmKind.GAP]
 
 
 def test_every_kind_is_in_the_manual():

@@ -108,7 +108,7 @@ def test_the_same_request_again_has_the_same_answer(enrolment):
     assert enrolment.redeem(request, 3) is RefusalCode.CODE_REFUSED
 
 
-def test_a_code_is_spent_by_time_and_by_a_newer_one_never_by_guesses(enrolment):
+def test_a_code_is_spent_by_time_and_a_newer_one_and_never_by_guesses(enrolment):
     old = enrolment.make_code(7, 0)
     code = enrolment.make_code(7, 0)
     assert enrolment.redeem(enrolment_request(7, KEYS, old), 1) is RefusalCode.CODE_REFUSED

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminal.collector import books
+from terminal.collector import books, store
 from terminal.collector.alarms import AlarmCause
 from terminal.collector.store import Alarm, AlarmKind, CollectorStore, StoredRecord
 from terminal.errors import CollectorError
@@ -83,6 +83,17 @@ def test_o_07_rows_are_stored_once_however_often_they_come(enrolled):
         assert send(enrolled, CHAIN.batch(first, last, head=12))[0] == 200
     assert held(enrolled) == CHAIN.bodies
     assert enrolled.alarms() == []
+
+
+@pytest.mark.parametrize("statement", ["_INSERT_RECEIPT", "_UPSERT_TERMINAL"])
+def test_rows_are_held_with_their_receipt_and_their_head_or_not_at_all(enrolled, monkeypatch, statement):
+    """The disk fails between two statements of one batch: nothing of it is there, and it can be sent again."""
+    with monkeypatch.context() as failing:
+        failing.setattr(store, statement, "INSERT INTO a_disk_that_failed VALUES (?, ?, ?, ?, ?, ?)")
+        assert send(enrolled, CHAIN.batch(1, 4))[0] == 503
+    assert held(enrolled) == []
+    assert send(enrolled, CHAIN.batch(1, 4)) == (200, 4)
+    assert held(enrolled) == CHAIN.bodies[:4]
 
 
 def test_the_acknowledgement_names_the_newest_row_held(enrolled):

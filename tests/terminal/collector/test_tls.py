@@ -184,6 +184,7 @@ def test_whose_certificate_it_is(operator):
 
 def test_files_that_are_no_certificates(tmp_path):
     bad = tmp_path / "bad.pem"
+    bad.touch(0o600)
     bad.write_text("nothing")
     command = [sys.executable, "-m", "terminal.cli.app", "collector", "--port", "0", f"--folder={tmp_path}"]
     done = subprocess.run(

@@ -15,6 +15,7 @@ from terminal.journal.operation_records import (
     ExtensionLoaded,
     NumbersSkipped,
     RazziaChanged,
+    SelfRecomputed,
 )
 from terminal.journal.records import SettledBy, UnreadableRecord, build_record, parse_record
 from tests.terminal.journal.samples import INTENT, REFUSED, committed
@@ -34,6 +35,14 @@ ANY = st.one_of(
     st.builds(AnswerRepeated, INT, INT),
     st.builds(RazziaChanged, INT, st.booleans(), TEXT),
     st.builds(NumbersSkipped, INT, INT, INT, INT, st.sampled_from(SkipCause)),
+    st.builds(
+        SelfRecomputed,
+        *[INT] * 5,
+        st.lists(INT, max_size=2).map(tuple),
+        st.dictionaries(TEXT, INT, max_size=2),
+        st.lists(st.binary(max_size=32), max_size=2).map(tuple),
+        TEXT,
+    ),
     st.just(INTENT),
     st.just(REFUSED),
 )
@@ -54,6 +63,20 @@ VECTORS = [
     (
         NumbersSkipped(at_ms=1, first=5, last=9, stored=6, cause=SkipCause.ROWS_LOST),
         "01 96 30 01 05 09 06 a9 726f77735f6c6f7374",
+    ),
+    (
+        SelfRecomputed(
+            at_ms=1,
+            first=1,
+            through=9,
+            recomputed=6,
+            differing=1,
+            rows=(4,),
+            unproven={"uid": 1},
+            documents=(b"\x01",),
+            software="x",
+        ),
+        "01 9b 31 01 01 09 06 01 91 04 81 a3 756964 01 91 c40101 a1 78 a0",
     ),
 ]
 

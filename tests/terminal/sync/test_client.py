@@ -6,9 +6,12 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from terminal.codes import SkipCause
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Notary
 from terminal.journal.journal import Journal
+from terminal.journal.numbers import RESERVE
+from terminal.journal.operation_records import NumbersSkipped
 from terminal.journal.verify import verify
 from terminal.sync import wire
 from terminal.sync.exchange import Answer
@@ -235,13 +238,20 @@ def test_what_was_purged_cannot_be_sent_again_and_is_said(tmp_path, station, col
     assert station.journal.unsent == 2
 
 
+def _files_of(journal, copy):
+    """The journal with what lies beside it, each with its name as of `copy`."""
+    for end in ("", ".numbers", ".mark"):
+        yield journal.with_name(journal.name + end), copy.with_name(copy.name + end)
+
+
 def test_a_cut_journal_is_noticed_by_both_sides(tmp_path, station, collector):
     station.append(day(2))
     station.client.sync_once()
     station.journal.checkpoint()
     copy = tmp_path / "old copy.db"
     station.journal.close()
-    copy.write_bytes(station.journal.path.read_bytes())
+    for old, new in _files_of(station.journal.path, copy):
+        new.write_bytes(old.read_bytes())
     station.journal = Journal.open(station.journal.path, 7)
     station.append(day(2))
     station.new_client().sync_once()
@@ -257,6 +267,29 @@ def test_a_cut_journal_is_noticed_by_both_sides(tmp_path, station, collector):
     assert "other_hash" in report.problem.what
     assert ("other_hash", 7, 5) in collector.alarms()
     assert len(collector.stored(7)) == 8
+
+
+def test_an_old_copy_without_its_marks_goes_on_behind_what_was_used_and_says_so(tmp_path, station, collector):
+    station.append(day(2))
+    station.client.sync_once()
+    station.journal.close()
+    copy = tmp_path / "old copy.db"
+    copy.write_bytes(station.journal.path.read_bytes())
+    station.journal = Journal.open(station.journal.path, 7)
+    station.append(day(2))
+    station.new_client().sync_once()
+    station.journal.close()
+
+    station.journal = Journal.open(copy, 7)
+    station.append([intent(turn=99)])
+    assert station.new_client().sync_once().problem is None
+    assert collector.alarms() == [("rows_lost", 7, 5)]
+    skip, after = station.journal.rows(after=4)
+    assert skip.record == NumbersSkipped(
+        intent().at_ms, first=5, last=4 + RESERVE, stored=4, cause=SkipCause.MARKS_LOST
+    )
+    assert [number for number, _ in collector.stored(7)] == [*range(1, 9), skip.sequence, after.sequence]
+    assert verify(copy).ok
 
 
 def test_a_collector_that_takes_less_is_given_less(station):

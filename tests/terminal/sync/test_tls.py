@@ -45,6 +45,7 @@ class Authority:
         """One file with a key and its certificate, as a terminal has it."""
         cert, key = self.certify(name)
         both = self.folder / f"{name}.both"
+        both.touch(0o600)
         both.write_bytes(key.read_bytes() + cert.read_bytes())
         return both
 
@@ -67,6 +68,7 @@ class Authority:
         builder = self._builder(subject, key, begin, end).add_extension(names, False)
         cert, private = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         cert.write_bytes(builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        private.touch(0o600)
         private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return cert, private
 

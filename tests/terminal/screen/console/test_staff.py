@@ -80,10 +80,36 @@ def test_only_the_right_pin_fits() -> None:
     assert hash_pin(PIN, KEYS) != HASHED, "each has a salt of its own"
 
 
-@pytest.mark.parametrize("pin", ["", "123", "1111", "1234", "98765", "123456789", "12a4", "١٢٣٤", "12 34"])
+@pytest.mark.parametrize(
+    "pin",
+    [
+        "",
+        "123",
+        "258",
+        "136924705",
+        "1111",
+        "00000000",
+        "4321",
+        "1234",
+        "98765",
+        "123456789",
+        "12a4",
+        "١٢٣٤",
+        "12 34",
+    ],
+)
 def test_a_pin_everybody_tries_first_is_refused(pin: str) -> None:
     with pytest.raises(StaffError):
         hash_pin(pin, KEYS)
+
+
+@pytest.mark.parametrize("pin", ["2580", "13692470", "1357", "1122"])
+def test_a_pin_is_kept_as_costly_to_try_as_is_said(pin: str) -> None:
+    """16 MiB and some 50 ms for each try, a salt of 16 bytes, 32 bytes of hash."""
+    scheme, log_n, block, lanes, salt, digest = hash_pin(pin, KEYS).split("$")
+    assert (scheme, log_n, block, lanes) == ("scrypt", "14", "8", "1")
+    assert (len(salt), len(digest)) == (32, 64)
+    assert NO_MEMBERS_PIN == f"scrypt$14$8$1${'00' * 16}${'00' * 32}"
 
 
 def test_every_wrong_pin_makes_the_next_wait_longer_and_no_wait_is_for_ever(tmp_path: Path) -> None:
