@@ -52,7 +52,7 @@ ROOMS: Final = {
         "terminal/cli/canteen",
     ),
     "console": ("terminal/screen/console/", "terminal/app/console.py", "terminal/fault_texts.py"),
-    "operations": ("terminal/operations/", "terminal/collector/", "terminal/cli/"),
+    "operations": ("terminal/operations/", "terminal/collector/", "terminal/audit/", "terminal/cli/"),
     "mistakes": ("terminal/mistakes/", "terminal/policy/"),
     "desk": ("terminal/lab/", "terminal/scenario/", "terminal/impact/"),
 }

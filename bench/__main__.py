@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from bench import (
+    audit,
     card,
     collector,
     desk,
@@ -55,9 +56,11 @@ SUITE = (
     gtfs.memory,
     impact.replaying,
     collector.growth,
+    collector.proven,
     collector.over_http,
     recomputing.following,
-    strangers.honest_beside_strangers,
+    audit.of_one_day,
+    strangers.own_beside_strangers,
     fleet.sizes,
     fleet.embedded,
     fleet.fleet,

@@ -28,7 +28,7 @@ from terminal.app.config.write import new_file
 from terminal.app.serve import CardSource, serve
 from terminal.app.simulated import issue_residents
 from terminal.app.station import SOFTWARE, Station
-from terminal.app.uplink import background_sync
+from terminal.app.uplink import Uplink, background_sync
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.metrics import terminal_metrics
 from terminal.operations.notify import ServiceManager
@@ -151,7 +151,12 @@ def _serve(state: Path, taps: int, address: str) -> None:
         log = Log(NUMBER, clock, Form.JSON, Level.INFO, nowhere.write)
         vitals = Vitals(identity, terminal.journal, clock, terminal.clock_watch, log, ServiceManager())
         uplink = background_sync(
-            terminal.journal, state, address, clock, vitals.synced, on_time=lambda _at_ms: None
+            terminal.journal,
+            Uplink(state, address),
+            clock,
+            vitals.synced,
+            on_time=lambda _at_ms: None,
+            on_identity=vitals.identified,
         )
         sync = stack.enter_context(uplink)
         assert sync is not None

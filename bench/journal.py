@@ -40,7 +40,8 @@ from terminal.lab.stress.faults.disk import Disk, stormy_disks
 from terminal.lab.stress.run import storm_folder
 from terminal.sync.background import BackgroundSync, Backoff
 from terminal.sync.client import SyncClient, SyncReport
-from terminal.sync.identity import load_or_create_key, read_public_key
+from terminal.sync.credentials import load_or_make_keys
+from terminal.sync.identity import read_public_key
 from terminal.sync.link import HttpLink
 from terminal.tap import take_tap
 
@@ -165,7 +166,7 @@ def _p99(values: list[float]) -> float:
 
 
 def _client(journal: Journal, folder: Path, link: HttpLink) -> SyncClient:
-    key = load_or_create_key(folder / IDENTITY_FILE)
+    key = load_or_make_keys(folder / IDENTITY_FILE)
     journal.notary = Notary(key, SystemClock(), "bench:1")
     theirs = read_public_key(folder / COLLECTOR_KEY_FILE)
     return SyncClient(journal, link, key, theirs, SystemClock())

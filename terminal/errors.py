@@ -18,7 +18,8 @@ TerminalError            1
 │   ├── JournalFull      23   no room (disk or stated capacity)
 │   ├── ChargesDiffer    24   what is recorded does not follow from document, card and place
 │   ├── JournalSealed    25   the journal's key is missing, wiped, or another journal's
-│   └── JournalUnreadable 26  records of newer software, or damaged ones, were shown as such
+│   ├── JournalUnreadable 26  records of newer software, or damaged ones, were shown as such
+│   └── OtherSoftware    27   it is of other software, and may be whole
 ├── ReaderError          30   no such reader, or no PC/SC service or binding
 ├── AuditError           45   an audit bundle or statement is damaged, was changed, or cannot be made
 │   └── AuditDiffers     46   the evidence in a bundle does not lead to the statement in it

@@ -15,25 +15,25 @@ from typing import Any, Final
 
 from terminal.app.station import IDENTITY_FILE
 from terminal.app.uplink import COLLECTOR_KEY_FILE
+from terminal.collector.enrolment import Enrolment
 from terminal.collector.service import PUBLIC_KEY_FILE, TERMINALS_FOLDER
 from terminal.decoding import SMALL_BYTES, decode_json
 from terminal.errors import CollectorError
 from terminal.files import open_own
-from terminal.sync.identity import load_or_create_key, public_path
+from terminal.sync.credentials import load_or_make_keys
+from terminal.sync.link import HttpLink
 
 START_S: Final = 20.0
 REPORT_TRIES: Final = 30
 """The collector answers after two seconds of booking at the latest, and says how much is left."""
+MOST_REPORT_BYTES: Final = 64 << 20
 LOG: Final = "collector.log"
 
 
 def enrol(state: Path, number: int, collector: Path) -> None:
     """Let terminal `number` upload: its public key goes to the collector's folder, which must exist or is made."""
-    identity = state / IDENTITY_FILE
-    load_or_create_key(identity)
-    folder = collector / TERMINALS_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(public_path(identity), folder / f"{number}.pub")
+    keys = load_or_make_keys(state / IDENTITY_FILE)
+    Enrolment(collector / TERMINALS_FOLDER).enrol(number, keys.signing.public_key())
 
 
 def trust(state: Path, collector: Path) -> None:
@@ -103,20 +103,20 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
 
 def report(url: str) -> dict[str, Any]:
     """The collector's reconciliation of everything it holds; raises `CollectorError`."""
-    import httpx
-
     found: dict[str, Any] = {"behind": 1}
-    for _ in range(REPORT_TRIES):
-        try:
-            answer = httpx.get(f"{url}/operator/v1/report", timeout=START_S, trust_env=False)
-            answer.raise_for_status()
-        except httpx.HTTPError as error:
-            raise CollectorError(
-                f"no report from {url}: {error}", "Check that the collector runs."
-            ) from error
-        found = answer.json()
-        if found["behind"] == 0:
-            return found
+    link = HttpLink(url)
+    try:
+        for _ in range(REPORT_TRIES):
+            answer = link.exchange("/operator/v1/report", None, most_bytes=MOST_REPORT_BYTES)
+            if answer.status != 200:
+                raise CollectorError(
+                    f"no report from {url}: status {answer.status}", "Check that the collector runs."
+                )
+            found = decode_json(answer.body, dict[str, Any], MOST_REPORT_BYTES)
+            if found["behind"] == 0:
+                return found
+    finally:
+        link.close()
     raise CollectorError(f"the books of {url} stay {found['behind']} records behind", "See its log.")
 
 

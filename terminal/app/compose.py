@@ -16,8 +16,8 @@ from terminal.app.station import JournalFactory, Station, open_journal
 from terminal.clock import Clock, unix_ms
 from terminal.codes import SetKind
 from terminal.decision.outcome import Outcome
-from terminal.journal.journal import Journal
 from terminal.journal.records import Started
+from terminal.journal.succession import open_in_service
 from terminal.keys.limits import KeyLimits
 from terminal.keys.provider import require_keys
 from terminal.media.port import PURPOSE, MediumSetup
@@ -42,7 +42,7 @@ def open_terminal(
     *,
     random: Callable[[int], bytes] = secrets.token_bytes,
     limits: KeyLimits | None = None,
-    journal: JournalFactory = Journal.open,
+    journal: JournalFactory = open_in_service,
     extensions: ExtensionLoader | None = None,
     made_at: datetime = MADE_AT,
     require: Requirement = nothing_required,

@@ -35,7 +35,7 @@ from msgspec import Meta, Struct
 from terminal.app.output import report_as_json
 from terminal.app.simulated import CardsByHand
 from terminal.clock import Clock, SystemClock
-from terminal.decoding import SMALL_BYTES, decoded
+from terminal.decoding import decoded
 from terminal.errors import ConfigError, ControlError, TerminalError
 from terminal.files import OWNER_ONLY
 from terminal.tap_report import TapReport
@@ -136,7 +136,7 @@ class Laboratory:
     def do(self, line: bytes) -> dict[str, Any]:
         """Do what stands in `line`; the answer. Never raises: what is wrong is the answer."""
         try:
-            return {"ok": True, **self._done(decoded(_commands, line, SMALL_BYTES))}
+            return {"ok": True, **self._done(decoded(_commands, line, MAX_LINE_BYTES))}
         except msgspec.DecodeError as error:
             return _refused(f"this is no command: {error}", "Send one as docs/configuration.md shows them.")
         except TerminalError as error:

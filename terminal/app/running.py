@@ -31,7 +31,7 @@ from terminal.app.knows import KnownHere, require_shift
 from terminal.app.recompute import OwnRecompute, keep_documents
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import SOFTWARE, Station, secret_files, station_of
-from terminal.app.uplink import background_sync, tls_of
+from terminal.app.uplink import background_sync, uplink_of
 from terminal.clock import Clock, SystemClock
 from terminal.codes import SetKind
 from terminal.errors import ConfigError
@@ -343,12 +343,11 @@ def _uplink(
 ) -> AbstractContextManager[BackgroundSync | None]:
     return background_sync(
         terminal.journal,
-        config.terminal.state,
-        config.collector.url,
+        None if config.collector.url is None else uplink_of(config.terminal.state, config.collector),
         terminal.clock,
         vitals.synced,
-        tls_of(config.collector),
         on_time=vitals.clock_watch.hear,
+        on_identity=vitals.identified,
     )
 
 

@@ -34,7 +34,7 @@ from terminal.policy.grants import NO_GRANTS, GrantList, load_grants
 from terminal.policy.load import load_header, load_region, region_path, require_in_force, require_of_region
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook, load_routes
-from terminal.sync import identity
+from terminal.sync.credentials import load_or_make_keys
 from terminal.trip.clock_watch import nearest_ms
 from terminal.updates.active import ActiveSet
 from terminal.updates.parts import HeaderPart, Requirement, RoutesPart, nothing_required
@@ -212,11 +212,11 @@ def station_of(config: StationConfig) -> Station:
 
 def secret_files(config: StationConfig) -> tuple[Path, ...]:
     """What no other user of the machine may read: the key file unless its keys are the laboratory's, which are public,
-    the client's TLS key, and every key in the terminal's folder.
+    and every key in the terminal's folder.
     """
     keys, public = config.keys.file, laboratory_keys()
-    named = (None if keys is None or _same(keys, public) else keys, config.collector.tls_key)
-    return (*filter(None, named), *sorted(config.terminal.state.glob("*.key")))
+    named = () if keys is None or _same(keys, public) else (keys,)
+    return (*named, *sorted(config.terminal.state.glob("*.key")))
 
 
 def _same(path: Path, other: Path) -> bool:
@@ -276,7 +276,7 @@ def open_journal(
         raise JournalError(
             f"cannot create {state} ({error.strerror})", "Give --state a folder you may write."
         ) from error
-    signer = identity.load_or_create_key(state / IDENTITY_FILE)
+    signer = load_or_make_keys(state / IDENTITY_FILE)
     journal = begin(path, number, key=load_or_create_key(path, sealer))
     journal.notary = Notary(signer, clock or SystemClock(), tariff, deny_list)
     try:

@@ -1,99 +1,170 @@
-"""From a terminal's state folder to a sync client: identity key, collector's public key, address."""
+"""From a terminal's state folder to a sync client: its identity, the collector's public key, address."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 from terminal.app.config.settings import CollectorTable
 from terminal.app.station import IDENTITY_FILE
 from terminal.clock import Clock
+from terminal.decoding import SMALL_BYTES, decode_json, read_within
 from terminal.errors import KeyFileError
+from terminal.files import replace_file
 from terminal.journal.journal import Journal
 from terminal.sync.address import TlsFiles, parse_address
 from terminal.sync.background import BackgroundSync, Backoff
 from terminal.sync.client import SyncClient, SyncReport
+from terminal.sync.credentials import TerminalKeys, load_or_make_keys
 from terminal.sync.exchange import CollectorLink, LateLink
-from terminal.sync.identity import load_or_create_key, read_public_key
+from terminal.sync.identity import read_public_key
+from terminal.sync.renewal import IdentityState, OwnIdentity, Renewal, collector_ask
 from terminal.sync.wire import MAX_BATCH_RECORDS
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 COLLECTOR_KEY_FILE: Final = "collector.pub"
+PACE_FILE: Final = "pace.json"
 
 
-def tls_of(collector: CollectorTable) -> TlsFiles:
-    """The TLS files of a configuration."""
-    return TlsFiles(collector.tls_ca, collector.tls_cert, collector.tls_key)
+class Pace(msgspec.Struct, frozen=True):
+    """What a line let pass: the content of `PACE_FILE`."""
+
+    rows: int
+
+
+def uplink_of(state: Path, collector: CollectorTable) -> Uplink:
+    """Where the terminal in `state` sends to by its configuration, or by default."""
+    return Uplink(state, collector.url_or_default, TlsFiles(collector.tls_ca))
+
+
+class Uplink(NamedTuple):
+    """Where a terminal sends to: its folder, the address, and whom it trusts there."""
+
+    state: Path
+    url: str
+    tls: TlsFiles = TlsFiles()
+
+    @property
+    def identity(self) -> Path:
+        return self.state / IDENTITY_FILE
+
+    def shown(self, keys: TerminalKeys) -> TlsFiles:
+        """What the connection is made with: this terminal's own certificate, once it has one."""
+        return TlsFiles(self.tls.ca, self.identity if keys.certificate else None)
+
+    def collector_key(self) -> Ed25519PublicKey:
+        """Raises `KeyFileError` when the terminal is not enrolled yet."""
+        path = self.state / COLLECTOR_KEY_FILE
+        if not path.exists():
+            raise KeyFileError(
+                f"this terminal does not know the collector's public key ({path} is missing)",
+                "Enrol it: `terminal collector enrol NUMBER` at the collector prints a code for `terminal enrol` here.",
+            )
+        return read_public_key(path)
 
 
 @contextmanager
 def sync_client(
     journal: Journal,
-    state: Path,
-    url: str,
+    uplink: Uplink,
     clock: Clock,
-    tls: TlsFiles | None = None,
     *,
     batch_records: int = MAX_BATCH_RECORDS,
     on_time: Callable[[int], None] = lambda _signed_ms: None,
 ) -> Iterator[SyncClient]:
-    """A client for the journal of the terminal in `state`; raises `KeyFileError` when it is not enrolled yet or TLS
+    """A client for the journal of the terminal of `uplink`; raises `KeyFileError` when it is not enrolled yet or TLS
     files are unusable, `CollectorError` for an address that is none. A laboratory sends shorter batches. `on_time`
-    hears what time the collector signed.
+    hears what time the collector signed. What size of batches passed is remembered in the folder.
     """
-    signer = load_or_create_key(state / IDENTITY_FILE)
-    collector_key = state / COLLECTOR_KEY_FILE
-    if not collector_key.exists():
-        raise KeyFileError(
-            f"this terminal does not know the collector's public key ({collector_key} is missing)",
-            "Enrol it: `terminal collector enrol NUMBER` at the collector prints a code for `terminal enrol` here.",
-        )
-    link = _link(url, tls)
+    keys, collector = load_or_make_keys(uplink.identity), uplink.collector_key()
+    link, memory = _link(uplink, keys), uplink.state / PACE_FILE
+    client = SyncClient(
+        journal,
+        link,
+        keys,
+        collector,
+        clock,
+        batch_records=batch_records,
+        begin_with=_passed_last(memory),
+        on_time=on_time,
+    )
     try:
-        collector = read_public_key(collector_key)
-        yield SyncClient(
-            journal, link, signer, collector, clock, batch_records=batch_records, on_time=on_time
-        )
+        yield client
     finally:
         link.close()
+        _remember(memory, client.batch_rows, batch_records)
 
 
-def _link(url: str, tls: TlsFiles | None) -> CollectorLink:
+def _passed_last(path: Path) -> int | None:
+    """How many rows a batch carried that passed last, where fewer than all did."""
+    try:
+        return decode_json(read_within(path, SMALL_BYTES), Pace).rows
+    except (OSError, msgspec.DecodeError):
+        return None  # the line is found out anew
+
+
+def _remember(path: Path, rows: int, most: int) -> None:
+    """For the next process: a line that takes little takes little still."""
+    with suppress(OSError):  # only time is lost
+        if rows < most:
+            replace_file(path, msgspec.json.encode(Pace(rows)), durable=False)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _link(uplink: Uplink, keys: TerminalKeys) -> CollectorLink:
     """An address that is none and TLS files that cannot be used are found now; the rest waits until it is needed."""
 
     def http() -> CollectorLink:
         from terminal.sync.link import HttpLink
 
-        return HttpLink(url, tls)
+        return HttpLink(uplink.url, uplink.shown(keys) if parse_address(uplink.url).secure else uplink.tls)
 
-    needs_tls = parse_address(url).secure or (tls is not None and tls.given)
+    needs_tls = parse_address(uplink.url).secure or uplink.tls.ca is not None
     return http() if needs_tls else LateLink(http)
 
 
 @contextmanager
 def background_sync(
     journal: Journal,
-    state: Path,
-    url: str | None,
+    uplink: Uplink | None,
     clock: Clock,
     on_report: Callable[[SyncReport], None],
-    tls: TlsFiles | None = None,
     *,
     on_time: Callable[[int], None],
+    on_identity: Callable[[IdentityState], None],
 ) -> Iterator[BackgroundSync | None]:
-    """Uploading beside the taps, from its `start` until the block ends; nothing when there is no `url`. `on_report`
+    """Uploading beside the taps, from its `start` until the block ends; nothing without an `uplink`. `on_report`
     hears of each run: taps go on meanwhile, so without it a refused or copied journal would show only at the collector.
-    `on_time` hears what time the collector signed.
+    `on_time` hears what time the collector signed, `on_identity` how long this terminal's certificate is valid.
     """
-    if url is None:
+    if uplink is None:
         yield None
         return
-    with sync_client(journal, state, url, clock, tls, on_time=on_time) as client:
+    with sync_client(journal, uplink, clock, on_time=on_time) as client:
         jitter = Backoff(random.Random())  # noqa: S311 spreads a fleet's retries; nothing secret
-        sync = BackgroundSync(client, clock, jitter, on_report=on_report)
+        renewal = _renewal(client, uplink, clock, on_identity)
+        sync = BackgroundSync(client, clock, jitter, on_report=on_report, errand=renewal.look)
         try:
             yield sync
         finally:
             sync.stop()
+
+
+def _renewal(
+    client: SyncClient, uplink: Uplink, clock: Clock, on_state: Callable[[IdentityState], None]
+) -> Renewal:
+    secure = parse_address(uplink.url).secure
+
+    def take_into_use(keys: TerminalKeys) -> None:
+        client.use_identity(keys, uplink.shown(keys) if secure else None)
+
+    ask = collector_ask(uplink.url, uplink.tls.ca, client.journal.terminal, uplink.collector_key())
+    return Renewal(OwnIdentity(uplink.identity), ask, clock, on_new=take_into_use, on_state=on_state)

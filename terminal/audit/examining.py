@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 from msgspec.structs import replace
 
-from terminal.audit.bundle import BundledBatch, BundledTerminal, BundleHeader, ProofSource, broken
+from terminal.audit.bundle import BundledBatch, BundledTerminal, BundleHeader, Frame, ProofSource, broken
 from terminal.audit.counting import DayCount
+from terminal.audit.proofs import CardWord, answered, cards_of
 from terminal.audit.statement import (
     STATEMENT_VERSION,
     AuditedDocument,
@@ -68,7 +69,7 @@ class Examination:
 
     def __init__(self, header: BundleHeader, documents: DocumentFolder) -> None:
         self._header = header
-        calendar = ServiceCalendar(_zone(header.zone), header.day_ends_at)
+        calendar = calendar_of(header)
         self._asked: dict[TapId, set[TapId]] = {}
         self._cards = CardsOfBatch(known=header.proofs is not ProofSource.NOTHING)
         self._decisions = Decisions(documents)
@@ -171,6 +172,29 @@ class Examination:
             yield AuditedDocument(name, editions.get(name, ""), self._decisions.named[name])
 
 
+def examined(
+    frames: Iterator[Frame], documents: DocumentFolder, words: Mapping[TapId, CardWord] | None = None
+) -> AuditStatement:
+    """What the frames of a bundle come to, up to its last batch. `words` are the service's, where it was asked."""
+    header = next(frames)
+    assert isinstance(header, BundleHeader), "a bundle begins with it"
+    examination = Examination(header, documents)
+    for frame in frames:
+        match frame:
+            case BundledTerminal():
+                examination.add_terminal(frame)
+            case BundledBatch():
+                cards = cards_of(frame) if words is None else answered(_of_terminal(words, frame.terminal))
+                examination.add_batch(frame, cards)
+            case _:
+                pass
+    return examination.statement()
+
+
+def _of_terminal(words: Mapping[TapId, CardWord], terminal: int) -> dict[int, CardWord]:
+    return {row: word for (number, row), word in words.items() if number == terminal}
+
+
 def _batch_of(part: BundledBatch) -> Batch:
     try:
         envelope = parse_batch(part.envelope)
@@ -182,8 +206,9 @@ def _batch_of(part: BundledBatch) -> Batch:
     return batch
 
 
-def _zone(name: str) -> ZoneInfo:
+def calendar_of(header: BundleHeader) -> ServiceCalendar:
+    """The service days of a bundle's collector; raises `AuditError`."""
     try:
-        return ZoneInfo(name)
+        return ServiceCalendar(ZoneInfo(header.zone), header.day_ends_at)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise broken(f"no time zone {name}") from error
+        raise broken(f"no time zone {header.zone}") from error

@@ -34,7 +34,7 @@ from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.errors import AuditError
 from terminal.journal.operation_records import SetActivated
-from terminal.journal.records import AnyRecord, Committed, Intent, UnreadableRecord, Unwritten
+from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, UnreadableRecord, Unwritten
 from terminal.journal.taps import TapId
 from terminal.recompute.documents import DocumentFolder
 from terminal.sync.wire import parse_batch
@@ -234,20 +234,27 @@ class _CardsOfDay:
         self._calendar = calendar
         self._registry = registry
         self._open: dict[int, bytes] = {}
+        self._last = 0
 
     def behind(self, first: int, bodies: tuple[bytes, ...]) -> tuple[dict[int, bytes], tuple[int, ...]]:
         """The session keys by the row of the commit, and the commits of cards that cannot prove."""
         keys: dict[int, bytes] = {}
         unable: list[int] = []
+        new = self._last + 1
+        self._last = max(self._last, first + len(bodies) - 1)
         for row, body in enumerate(bodies, first):
+            if row < new:
+                continue  # a batch may begin with rows that came before
             try:
                 record = read_record(body)
             except UnreadableRecord:
                 continue
             if isinstance(record, Intent) and day_of(record, self._calendar) == self._day:
                 self._open[row] = record.card_ref
-            elif isinstance(record, Committed) and record.intent in self._open:
-                self._ask(row, self._open.pop(record.intent), record.tmc, keys, unable)
+            elif isinstance(record, Committed | NotCommitted) and record.intent in self._open:
+                card_ref = self._open.pop(record.intent)
+                if isinstance(record, Committed):
+                    self._ask(row, card_ref, record.tmc, keys, unable)
         return keys, tuple(unable)
 
     def _ask(

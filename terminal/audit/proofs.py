@@ -33,17 +33,21 @@ class CardWord(StrEnum):
 
     GENUINE = "genuine"
     NOT_GENUINE = "not_genuine"
+    KNOWN = "known"
+    """Nothing was given to be judged, and the card can prove."""
     CANNOT_PROVE = "cannot_prove"
+    """Nothing was given to be judged, and the card cannot prove."""
     UNKNOWN_CARD = "unknown_card"
 
 
 class CardQuestion(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Is `tmv` what the card behind `card_ref` gave over `tmi`, as its transaction `tmc`?"""
+    """Is `tmv` what the card behind `card_ref` gave over `commands`, as its transaction `tmc`? Without a `tmv`: is a
+    proof to be expected of that card?"""
 
     card_ref: Annotated[bytes, Meta(min_length=1, max_length=32)]
     tmc: Annotated[int, Meta(ge=0, le=MOST_COUNTER)]
     tmv: Annotated[bytes, Meta(max_length=TMV_BYTES)]
-    tmi: Annotated[bytes, Meta(max_length=MOST_INPUT_BYTES)]
+    commands: Annotated[bytes, Meta(max_length=MOST_INPUT_BYTES)]
 
 
 class SessionCard(Struct, frozen=True):
@@ -96,6 +100,9 @@ def answered(words: Mapping[int, CardWord]) -> dict[int, ProvingCard]:
 
 
 def question_of(intent: Intent, committed: Committed) -> CardQuestion:
-    """What to ask of a committed tap; where its row states no proof, whether one was to be expected."""
+    """What to ask of a committed tap."""
+    card_ref, tmc, tmv = intent.card_ref[:32] or b"\x00", committed.tmc, committed.tmv[:TMV_BYTES]
+    if tmc is None or not 0 <= tmc <= MOST_COUNTER or not tmv:
+        return CardQuestion(card_ref, 0, b"", b"")
     commands = [DataCommand(*command) for command in intent.proof if 0 <= command[0] <= 0xFF]
-    return CardQuestion(intent.card_ref, committed.tmc or 0, committed.tmv[:TMV_BYTES], tmi(commands))
+    return CardQuestion(card_ref, tmc, tmv, tmi(commands)[:MOST_INPUT_BYTES])

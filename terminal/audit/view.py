@@ -42,6 +42,20 @@ _STATES: Final[Mapping[str, str]] = MappingProxyType(
         CountState.DUPLICATE: N_("second meal of one pupil"),
     }
 )
+_RIGHTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "nothing": N_("nothing"),
+        "purse": N_("purse"),
+        "contract_a": N_("product"),
+        "contract_b": N_("product"),
+        "concession_a": N_("concession"),
+        "concession_b": N_("concession"),
+        "concession_c": N_("concession"),
+        "transfer": N_("transfer"),
+        "budget": N_("budget"),
+        "grace": N_("ride on credit"),
+    }
+)
 _STANDINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
         Standing.PROVEN: N_("proven by the card"),
@@ -103,7 +117,7 @@ class _Page:
 
     def lines(self) -> Iterator[str]:
         statement = self._signed.statement
-        yield f"# {self._('Audit of the service day {day}').format(day=statement.day)}"
+        yield "# " + self._("Audit of the service day {day}").format(day=statement.day)
         yield ""
         made = from_unix_ms(self._signed.made_at_ms).strftime("%Y-%m-%d %H:%M:%S")
         yield self._("Made at {time} UTC, signed with key {key}.").format(time=made, key=self._signed.key)
@@ -135,13 +149,13 @@ class _Page:
             yield ""
             for one in opened[:SHOWN_TERMINALS]:
                 why = self._(_OPEN.get(one.open, one.open))
-                yield f"- {self._('terminal {number}').format(number=one.terminal)}: {why}"
+                yield "- " + self._("terminal {number}").format(number=one.terminal) + f": {why}"
         yield ""
 
     def _total(self, total: AuditTotal) -> Iterator[str]:
         yield f"## {total.currency}"
         yield ""
-        yield f"| | {self._('facts')} | {self._('money')} |"
+        yield _table_row("", self._("facts"), self._("money"))
         yield "|---|---:|---:|"
         yield self._row(self._("counted"), total.facts, total.sum_minor, total.currency, strong=True)
         for title, tallies in (
@@ -151,6 +165,12 @@ class _Page:
             for code in sorted(tallies):
                 words = f"{title}: {self._standing(code)}"
                 yield self._row(words, tallies[code].facts, tallies[code].sum_minor, total.currency)
+        for words, sum_minor in (
+            (self._("stated beyond what cards say, in no sum"), total.overstated_minor),
+            (self._("cards say more than stated, counted above"), total.understated_minor),
+        ):
+            if sum_minor:
+                yield _table_row(words, "", self._money(sum_minor, total.currency))
         for state in sorted(total.beside):
             tally = total.beside[state]
             yield self._row(self._(_STATES.get(state, state)), tally.facts, tally.sum_minor, total.currency)
@@ -158,7 +178,7 @@ class _Page:
 
     def _row(self, words: str, facts: int, sum_minor: int, currency: str, *, strong: bool = False) -> str:
         mark = "**" if strong else ""
-        return f"| {mark}{words}{mark} | {facts} | {self._money(sum_minor, currency)} |"
+        return _table_row(f"{mark}{words}{mark}", str(facts), self._money(sum_minor, currency))
 
     def _money(self, sum_minor: int, currency: str) -> str:
         return (
@@ -175,7 +195,7 @@ class _Page:
     def _supplement(self, statement: AuditStatement) -> Iterator[str]:
         supplement = statement.supplement
         assert supplement is not None, "asked before"
-        yield f"## {self._('Supplement')}"
+        yield "## " + self._("Supplement")
         yield ""
         yield self._("To the statement with SHA-256 {hash}.").format(hash=supplement.after_sha256)
         yield ""
@@ -192,17 +212,19 @@ class _Page:
         yield ""
 
     def _breakdown(self, statement: AuditStatement) -> Iterator[str]:
-        yield f"## {self._('By what was sold and what paid')}"
+        yield "## " + self._("By what was sold and what paid")
         yield ""
-        yield f"| {self._('what')} | {self._('right')} | {self._('state')} | {self._('facts')} | {self._('money')} |"
+        heads = (self._("what"), self._("right"), self._("state"), self._("facts"), self._("money"))
+        yield _table_row(*heads)
         yield "|---|---|---|---:|---:|"
         for (sold, right, state, currency), tally in sorted(_grouped(statement.lines).items()):
-            words = (self._(_SOLD.get(sold, sold)), right, self._(_STATES.get(state, state)))
-            yield f"| {' | '.join(words)} | {tally.facts} | {self._money(tally.sum_minor, currency)} |"
+            paid = self._(_RIGHTS.get(right, right))
+            words = (self._(_SOLD.get(sold, sold)), paid, self._(_STATES.get(state, state)))
+            yield _table_row(*words, str(tally.facts), self._money(tally.sum_minor, currency))
         yield ""
 
     def _differing(self, statement: AuditStatement) -> Iterator[str]:
-        yield f"## {self._('Rows that differ')}: {statement.differing}"
+        yield "## " + self._("Rows that differ") + f": {statement.differing}"
         yield ""
         for row in statement.differing_rows[:SHOWN_ROWS]:
             where = self._("terminal {number}, row {row}").format(number=row.terminal, row=row.sequence)
@@ -215,15 +237,15 @@ class _Page:
         yield ""
 
     def _documents(self, statement: AuditStatement) -> Iterator[str]:
-        yield f"## {self._('Documents')}"
+        yield "## " + self._("Documents")
         yield ""
         for document in statement.documents:
-            here = "" if document.here else f" — {self._('not at hand')}"
+            here = "" if document.here else " — " + self._("not at hand")
             yield f"- {document.edition} `{document.sha256}`{here}"
         yield ""
 
     def _terminals(self, statement: AuditStatement) -> Iterator[str]:
-        yield f"## {self._('What it rests on')}"
+        yield "## " + self._("What it rests on")
         yield ""
         shown = [one for one in statement.terminals if one.runs]
         for one in shown[:SHOWN_TERMINALS]:
@@ -247,6 +269,10 @@ def _grouped(lines: tuple[AuditLine, ...]) -> dict[tuple[str, str, str, str], Au
         place = (str(line.sold), line.right, line.state, line.currency)
         groups.setdefault(place, AuditTally()).add(line.facts, line.sum_minor)
     return groups
+
+
+def _table_row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _plain(text: str) -> str:

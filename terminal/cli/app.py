@@ -28,7 +28,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "desk": ("desk", "desk"),
     "storm": ("storm", "storm"),
     "sync": ("sync", "sync"),
-    "enrol": ("collector_terminals", "enrol_here"),
+    "enrol": ("identity", "enrol"),
 }
 GROUPS: Final = (
     "audit",
@@ -40,6 +40,7 @@ GROUPS: Final = (
     "card",
     "clock",
     "journal",
+    "identity",
     "canteen",
     "export",
     "policy",

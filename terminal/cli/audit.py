@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cardcli.output import data_output
-from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json, ShownLang
+from terminal.cli.options import (
+    DEFAULT_COLLECTOR_FOLDER,
+    CollectorFolder,
+    Json,
+    ShownLang,
+    TlsCa,
+)
 from terminal.errors import AuditDiffers, AuditError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from zoneinfo import ZoneInfo
 
     from terminal.audit.gathering import DaySource
-    from terminal.audit.making import Verified
     from terminal.audit.statement import SignedStatement
+    from terminal.audit.verifying import Verified
 
 app = typer.Typer(
     help="Repeat the audit of a service day from its bundle, without keys, collector or database (docs/audit.md).",
@@ -33,6 +40,19 @@ Registry = Annotated[
 def audit(
     day: Annotated[str, typer.Argument(help="Service day, for example 2026-09-15.")],
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FLEET_DATABASE",
+            help="A fleet's PostgreSQL; --folder then is a gateway's, with the keys.",
+        ),
+    ] = None,
+    zone: Annotated[
+        str, typer.Option(help="With --database: time zone of the service days.")
+    ] = "Europe/Moscow",
+    day_ends_at: Annotated[
+        int, typer.Option(min=0, max=12, help="With --database: hour at which a service day ends.")
+    ] = 3,
     registry: Registry = None,
     out: Annotated[Path | None, typer.Option(help="File for the signed statement (JSON).")] = None,
     bundle: Annotated[
@@ -63,7 +83,7 @@ def audit(
     earlier = None if after is None else parse_statement(_read(after))
     order = AuditOrder(day, earlier, bundle, service)
     cards = None if registry is None else CardRegistry.load(registry)
-    with _source(folder) as source:
+    with _source(folder, database, zone, day_ends_at) as source:
         key = load_or_create_key(folder / KEY_FILE)
         documents = DocumentFolder(folder / DOCUMENTS_FOLDER)
         signed = make_audit(source, order, documents, cards, key, unix_ms(SystemClock().now()))
@@ -73,11 +93,26 @@ def audit(
 
 
 @contextmanager
-def _source(folder: Path) -> Iterator[DaySource]:
-    from terminal.audit.embedded import folder_source
+def _source(folder: Path, database: str | None, zone: str, day_ends_at: int) -> Iterator[DaySource]:
+    if database is None:
+        from terminal.audit.embedded import folder_source
 
-    with folder_source(folder) as source:
+        with folder_source(folder) as source:
+            yield source
+        return
+    from terminal.audit.fleet import fleet_source
+
+    with fleet_source(folder, database, _known_zone(zone), day_ends_at) as source:
         yield source
+
+
+def _known_zone(name: str) -> ZoneInfo:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise AuditError(f"unknown time zone {name}", "Give one like Europe/Volgograd.") from error
 
 
 @app.command()
@@ -90,15 +125,37 @@ def verify(
     out: Annotated[
         Path | None, typer.Option(help="File for the collector's statement in the bundle.")
     ] = None,
+    service: Annotated[
+        str | None,
+        typer.Option(help="Address of the verify-only service, for a bundle without session keys."),
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the auditor's token for the service.")
+    ] = None,
+    tls_ca: TlsCa = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="The auditor's certificate (PEM), where the service wants one.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
     json: Json = False,
     language: ShownLang = "en",
 ) -> None:
     """Repeat all: chain, signatures, proofs, decisions, sums. Exit code 45: damaged or changed; 46: it differs."""
-    from terminal.audit.making import verify_bundle
+    from contextlib import ExitStack
+
+    from terminal.audit.asking import Asking, ServiceAddress
+    from terminal.audit.verifying import verify_bundle
     from terminal.sync.identity import read_public_key
 
     key = None if collector is None else read_public_key(collector).public_bytes_raw()
-    found = verify_bundle(bundle, key)
+    with ExitStack() as stack:
+        asking = None
+        if service is not None:
+            if token_file is None:
+                raise AuditError("the verify-only service wants a token", "Give --token-file.")
+            address = ServiceAddress(service, token_file, tls_ca, tls_cert, tls_key)
+            asking = stack.enter_context(Asking(address)).ask
+        found = verify_bundle(bundle, key, asking)
     if out is not None:
         _write_statement(out, found.stated)
     _report(found, json, language)
@@ -108,6 +165,51 @@ def verify(
             f"the evidence comes to something else than the statement, first at {first.place}",
             "Keep the bundle, and ask the collector's operator.",
         )
+
+
+@app.command()
+def serve(
+    registry: Annotated[Path, typer.Option(help="Laboratory card registry: its keys stay in this process.")],
+    folder: Annotated[Path, typer.Option(help="Folder for the auditor's token and the day's counts.")] = Path(
+        "var/verify-only"
+    ),
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")
+    ] = 8471,
+    per_day: Annotated[int, typer.Option(min=1, help="Questions answered in one day.")] = 5_000_000,
+    denials_per_day: Annotated[
+        int, typer.Option(min=1, help="Answers of `not genuine` in one day; beyond them nothing is answered.")
+    ] = 1_000,
+    tls_cert: Annotated[Path | None, typer.Option(help="Serve HTTPS with this certificate (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="Answer only holders of a client certificate of this CA.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Answer whether cards gave proofs, and nothing else, until Ctrl-C or SIGTERM."""
+    from terminal.operations.memory import forbid_dumps
+
+    forbid_dumps()
+    from terminal.app.output import print_json
+    from terminal.audit.service import TOKEN_FILE, AnswerSettings, AnswerTls
+    from terminal.audit.service import serve as answer
+
+    tls = None
+    if tls_cert and tls_key:
+        tls = AnswerTls(tls_cert, tls_key, tls_client_ca)
+    elif tls_cert or tls_key or tls_client_ca:
+        raise AuditError("TLS needs certificate and key", "Give both --tls-cert and --tls-key.")
+    settings = AnswerSettings(folder, registry, host, port, per_day, denials_per_day, tls)
+
+    def ready(url: str) -> None:
+        if json:
+            print_json({"url": url, "token_file": str(folder / TOKEN_FILE)})
+        else:
+            print(f"verify-only service: listening on {url}; auditors need {folder / TOKEN_FILE}", flush=True)
+
+    answer(settings, ready)
 
 
 def _report(found: Verified, json: bool, language: str) -> None:

@@ -15,6 +15,7 @@ from terminal.cli.options import (
     Keys,
     Number,
     State,
+    TlsCa,
     station_config,
 )
 
@@ -64,6 +65,7 @@ def restore(
     state: State = None,
     number: Number = None,
     collector: CollectorUrl = None,
+    tls_ca: TlsCa = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
@@ -74,7 +76,7 @@ def restore(
     from terminal.app.output import print_json
     from terminal.app.station import station_of
 
-    at = station_config(config, state=state, number=number, collector=collector, keys=keys)
+    at = station_config(config, state=state, number=number, collector=collector, tls_ca=tls_ca, keys=keys)
     station = station_of(at)
     done = _put_onto_this_machine(file, station, at.collector)
     if json:
@@ -85,13 +87,15 @@ def restore(
 
 
 def _put_onto_this_machine(file: Path, station: Station, collector: CollectorTable) -> Restoration:
-    from terminal.app.uplink import COLLECTOR_KEY_FILE, tls_of
+    from terminal.app.uplink import COLLECTOR_KEY_FILE, uplink_of
     from terminal.operations.restore import restore as put_onto
+    from terminal.sync.credentials import load_or_make_keys
     from terminal.sync.identity import read_public_key
     from terminal.sync.link import HttpLink
 
     own = station.state / COLLECTOR_KEY_FILE
-    link = HttpLink(collector.url_or_default, tls_of(collector))
+    uplink = uplink_of(station.state, collector)
+    link = HttpLink(uplink.url, uplink.shown(load_or_make_keys(uplink.identity)))
     try:
         return put_onto(
             file,
@@ -108,7 +112,7 @@ def _machine(station: Station) -> NewHardware:
     from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE
     from terminal.clock import SystemClock
     from terminal.operations.restore import NewHardware
-    from terminal.sync.identity import load_or_create_key
+    from terminal.sync.credentials import load_or_make_keys
 
     return NewHardware(
         folder=station.state,
@@ -117,7 +121,7 @@ def _machine(station: Station) -> NewHardware:
         software=DISTRIBUTION,
         version=VERSION,
         sealer=station.load_keys().sealer,
-        signer=load_or_create_key(station.state / IDENTITY_FILE),
+        signer=load_or_make_keys(station.state / IDENTITY_FILE),
         clock=SystemClock(),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -238,7 +239,8 @@ def show_month(table: MonthTable, names: Known | None, language: str, json: bool
     print(f"{_word('month', language)}  {table.school}  {table.month}")
     if not table.complete:
         print(f"!! {_word('lacking', language)}: {dict(table.left)}")
-    days = range(1, 32)
+    year, of = map(int, table.month.split("-"))
+    days = range(1, monthrange(year, of)[1] + 1)
     head = [_word("class", language), _word("pupil", language), *map(str, days), _word("total", language)]
     rows = [
         (line.class_id, _who(line, names), *(_mark(line, day, language) for day in days), str(line.meals))

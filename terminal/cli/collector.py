@@ -49,10 +49,6 @@ def collector(
     ] = 512,
     tls_cert: Annotated[Path | None, typer.Option(help="Serve HTTPS with this certificate (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
-    tls_client_ca: Annotated[
-        Path | None,
-        typer.Option(help="Require client certificates of this CA (CN terminal-NUMBER)."),
-    ] = None,
     proxy: Annotated[
         list[str] | None,
         typer.Option(
@@ -101,7 +97,7 @@ def collector(
         ),
         limits=Limits(free_bytes=free_mb << 20),
         watch=WatchLimits(int(silent_h * HOUR_MS), int(unresolved_h * HOUR_MS)),
-        tls=_tls_of(tls_cert, tls_key, tls_client_ca),
+        tls=_tls_of(tls_cert, tls_key),
         recompute=None if no_recompute else FollowerOptions(recompute_keys),
         proxies=tuple(proxy or ()),
     )
@@ -115,12 +111,12 @@ def collector(
     run(settings, ready)
 
 
-def _tls_of(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
-    """The three options together."""
+def _tls_of(certificate: Path | None, key: Path | None) -> Tls | None:
+    """Both options together."""
     from terminal.collector.service import Tls
 
     if certificate and key:
-        return Tls(certificate, key, client_ca)
-    if certificate or key or client_ca:
+        return Tls(certificate, key)
+    if certificate or key:
         raise CollectorError("TLS needs certificate and key", "Give both --tls-cert and --tls-key.")
     return None

@@ -1,4 +1,4 @@
-"""`terminal collector enrol` and `revoke` at the collector; `terminal enrol` at the terminal."""
+"""`terminal collector enrol` and `revoke`: which terminals may upload."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.cli.options import (
     DEFAULT_COLLECTOR_FOLDER,
     CollectorFolder,
-    CollectorUrl,
-    Config,
     Json,
-    Number,
-    State,
-    station_config,
 )
 from terminal.clock import unix_ms
 
@@ -51,7 +46,7 @@ def enrol(
     if key is not None:
         public = read_public_key(key)
         replaced = enrolment.key_of(terminal) is not None
-        enrolment.enrol(terminal, public)
+        enrolment.enrol(terminal, public, now_ms)
         noted = OperationCode.KEY_REPLACED if replaced else OperationCode.ENROLLED
         _note(folder, now_ms, terminal, noted, short_of(public), by)
         done = {"terminal": terminal, "key": short_of(public), "replaced": replaced}
@@ -60,7 +55,7 @@ def enrol(
         code = enrolment.make_code(terminal, now_ms)
         _note(folder, now_ms, terminal, OperationCode.CODE_MADE, "", by)
         done = {"terminal": terminal, "code": code}
-        text = f"{code}\nValid once, for one day. At the terminal: terminal enrol --number {terminal} --code {code}"
+        text = f"{code}\nValid once, for one day. At the terminal: terminal enrol --number {terminal}"
     if json:
         print_json(done)
     else:
@@ -79,9 +74,9 @@ def revoke(
     from terminal.collector.store import OperationCode
     from terminal.errors import CollectorError
 
-    if not Enrolment(folder / TERMINALS_FOLDER).revoke(terminal):
-        raise CollectorError(f"terminal {terminal} is not enrolled", "See `terminal collector terminals`.")
     now_ms = unix_ms(SystemClock().now())
+    if not Enrolment(folder / TERMINALS_FOLDER).revoke(terminal, now_ms):
+        raise CollectorError(f"terminal {terminal} is not enrolled", "See `terminal collector terminals`.")
     _note(folder, now_ms, terminal, OperationCode.REVOKED, "", by)
     print(f"terminal {terminal} is revoked")
 
@@ -95,24 +90,3 @@ def _note(folder: Path, at_ms: int, terminal: int, code: OperationCode, key: str
         store.note(Operation(at_ms, terminal, code, key, by))
     finally:
         store.close()
-
-
-def enrol_here(
-    code: Annotated[str, typer.Option(help="One-time code from `terminal collector enrol`.")],
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    collector: CollectorUrl = None,
-) -> None:
-    """Enrol this terminal at a collector with a one-time code; exchanges public keys."""
-    from terminal.app.station import IDENTITY_FILE
-    from terminal.app.uplink import COLLECTOR_KEY_FILE, tls_of
-    from terminal.sync.enrolment import enrol as ask
-    from terminal.sync.identity import load_or_create_key, write_public_key
-
-    at = station_config(config, state=state, number=number, collector=collector)
-    folder, url = at.terminal.state, at.collector.url_or_default
-    key = load_or_create_key(folder / IDENTITY_FILE)
-    collector_key = ask(url, at.terminal.number, key.public_key(), code, tls_of(at.collector))
-    write_public_key(folder / COLLECTOR_KEY_FILE, collector_key)
-    print(f"terminal {at.terminal.number} is enrolled at {url}")

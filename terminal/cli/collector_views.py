@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cardcli.characters import plain_cell
 from cardcli.output import data_output
 from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json, ShownLang
 from terminal.clock import unix_ms
@@ -211,22 +212,25 @@ def _print_rows(title: str, values: Iterable[Any], json: bool, as_csv: bool) -> 
     if json:
         print_json({title: rows})
         return
-    heads = [name.removesuffix("_minor") for name in rows[0]] if rows else []
+    heads = [_head(name, rows[0]) for name in rows[0]] if rows else []
     cells = [[_cell(name, value, row) for name, value in row.items()] for row in rows]
     if as_csv:
-        csv.writer(data_output()).writerows([heads, *map(_plain, cells)] if heads else [])
+        csv.writer(data_output()).writerows(
+            [heads, *([plain_cell(cell) for cell in line] for line in cells)] if heads else []
+        )
         return
     widths = [max(len(line[place]) for line in [heads, *cells]) for place in range(len(heads))]
     for line in [heads, *cells] if heads else []:
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
 
 
+def _head(name: str, row: dict[str, Any]) -> str:
+    """A sum's name without its unit, which the currency beside it says; a count of the same name keeps its own."""
+    plain = name.removesuffix("_minor")
+    return f"{plain}_amount" if plain != name and plain in row else plain
+
+
 def _cell(name: str, value: Any, row: dict[str, Any]) -> str:
     if value is None:
         return ""
     return amount_text(value, row["currency"]) if name.endswith("_minor") else str(value)
-
-
-def _plain(cells: list[str]) -> list[str]:
-    """Texts a spreadsheet does not take for formulas."""
-    return [f"'{cell}" if cell[:1] in "=+@\t\r" and cell else cell for cell in cells]

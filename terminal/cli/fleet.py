@@ -1,33 +1,89 @@
-"""`terminal fleet`: the collector for many terminals, on NATS JetStream and PostgreSQL (extra `fleet`)."""
+"""`terminal fleet`: the collector for many terminals, on NATS JetStream and PostgreSQL (extra `fleet`).
+
+Passwords come from files, as systemd hands them over (`LoadCredential`), or in the environment: what stands on a
+command line is read by every user of the machine (`ps`), so a password there is refused.
+"""
 
 from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final, Never
 
 import typer
 
 from terminal.cli.options import DayEndsAt, Ev1Share, Json, ReplacedShare, UnknownCards, Zone, known_zone
 from terminal.clock import unix_ms
-from terminal.errors import CollectorError
+from terminal.errors import CollectorError, KeyFileError
 
 app = typer.Typer(
     help="The collector for a fleet: gateways, NATS JetStream, consumers, PostgreSQL (docs/fleet.md).",
     no_args_is_help=True,
 )
 
+if TYPE_CHECKING:
+    from terminal.collector.fleet.settings import StreamSettings
+
+FEW_BYTES: Final = 4096
+"""Of a file with a password."""
+
+
+def _visible(what: str, instead: str) -> Never:
+    raise typer.BadParameter(f"a password in {what} is seen by every user of this machine. {instead}")
+
+
+def _typed(context: typer.Context, parameter: typer.CallbackParam) -> bool:
+    """Whether an option stands on the command line."""
+    source = context.get_parameter_source(parameter.name or "")
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _servers(context: typer.Context, parameter: typer.CallbackParam, value: list[str]) -> list[str]:
+    from terminal.collector.fleet.settings import names_password
+
+    if _typed(context, parameter) and any(map(names_password, value)):
+        _visible("an address", "Give --nats-user and --nats-password-file, or set FLEET_NATS.")
+    return value
+
+
+def _database(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
+    if find_spec("psycopg") is None or not _typed(context, parameter):
+        return value
+    from terminal.collector.fleet.database import password_in
+
+    if password_in(value):
+        _visible("--database", "Give --database-password-file, use ~/.pgpass, or set FLEET_DATABASE.")
+    return value
+
+
 Nats = Annotated[
     list[str],
-    typer.Option("--nats", envvar="FLEET_NATS", help="NATS server address; repeat for each server."),
+    typer.Option(
+        "--nats", envvar="FLEET_NATS", callback=_servers, help="NATS server address; repeat for each server."
+    ),
+]
+NatsUser = Annotated[str, typer.Option("--nats-user", envvar="FLEET_NATS_USER", help="NATS user.")]
+NatsPassword = Annotated[
+    Path | None,
+    typer.Option(
+        "--nats-password-file", envvar="FLEET_NATS_PASSWORD_FILE", help="File with that user's password."
+    ),
 ]
 Credentials = Annotated[Path | None, typer.Option("--nats-credentials", help="A NATS credentials file.")]
 Stream = Annotated[str, typer.Option(help="Name of the JetStream stream.")]
 Database = Annotated[
     str,
     typer.Option(
-        envvar="FLEET_DATABASE", help="PostgreSQL connection string; keep its password in ~/.pgpass."
+        envvar="FLEET_DATABASE", callback=_database, help="PostgreSQL connection string without password."
+    ),
+]
+DatabasePassword = Annotated[
+    Path | None,
+    typer.Option(
+        "--database-password-file",
+        envvar="FLEET_DATABASE_PASSWORD_FILE",
+        help="File with the password of the database's user; default: ~/.pgpass.",
     ),
 ]
 DEFAULT_NATS = ["nats://127.0.0.1:4222"]
@@ -41,7 +97,10 @@ def prepare(
     nats: Nats = DEFAULT_NATS,
     database: Database = DEFAULT_DATABASE,
     stream: Stream = "RESIDENT",
+    nats_user: NatsUser = "",
+    nats_password_file: NatsPassword = None,
     nats_credentials: Credentials = None,
+    database_password_file: DatabasePassword = None,
     replicas: Annotated[int, typer.Option(min=1, max=5, help="Number of replicas of each message.")] = 3,
     max_gib: Annotated[int, typer.Option(min=1, help="Stream size limit in GiB.")] = 16,
 ) -> None:
@@ -51,10 +110,10 @@ def prepare(
 
     from terminal.collector.fleet.database import prepare as prepare_database
     from terminal.collector.fleet.server import prepare_stream
-    from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
+    from terminal.collector.fleet.settings import ConsumerSettings
 
-    prepare_database(database)
-    settings = StreamSettings(tuple(nats), stream, nats_credentials)
+    prepare_database(_dsn(database, database_password_file))
+    settings = _where(nats, stream, nats_user, nats_password_file, nats_credentials)
     asyncio.run(prepare_stream(settings, ConsumerSettings(), replicas, max_gib * GIB))
     print(f"fleet: stream {stream} on {replicas} servers and the tables are there")
 
@@ -67,7 +126,10 @@ def gateway(
     nats: Nats = DEFAULT_NATS,
     database: Database = DEFAULT_DATABASE,
     stream: Stream = "RESIDENT",
+    nats_user: NatsUser = "",
+    nats_password_file: NatsPassword = None,
     nats_credentials: Credentials = None,
+    database_password_file: DatabasePassword = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8470,
     proxy: Annotated[
@@ -82,10 +144,10 @@ def gateway(
     _needs_extra()
     from terminal.app.output import print_json
     from terminal.collector.fleet.server import GatewaySettings, run_gateway
-    from terminal.collector.fleet.settings import StreamSettings
 
-    where = StreamSettings(tuple(nats), stream, nats_credentials)
-    settings = GatewaySettings(where, database, folder, host, port, tuple(proxy or ()))
+    where = _where(nats, stream, nats_user, nats_password_file, nats_credentials)
+    dsn = _dsn(database, database_password_file)
+    settings = GatewaySettings(where, dsn, folder, host, port, tuple(proxy or ()))
 
     def ready(url: str) -> None:
         if json:
@@ -101,7 +163,10 @@ def consumer(
     nats: Nats = DEFAULT_NATS,
     database: Database = DEFAULT_DATABASE,
     stream: Stream = "RESIDENT",
+    nats_user: NatsUser = "",
+    nats_password_file: NatsPassword = None,
     nats_credentials: Credentials = None,
+    database_password_file: DatabasePassword = None,
     messages: Annotated[int, typer.Option(min=1, max=1_000, help="Batches per transaction.")] = 100,
     trim_s: Annotated[
         float, typer.Option(min=1, help="Seconds between removals of stored messages from the stream.")
@@ -112,7 +177,7 @@ def consumer(
     _needs_extra()
     from terminal.app.output import print_json
     from terminal.collector.fleet.server import run_consumer
-    from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
+    from terminal.collector.fleet.settings import ConsumerSettings
 
     def ready() -> None:
         if json:
@@ -120,8 +185,9 @@ def consumer(
         else:
             print("consumer: ready", flush=True)
 
-    where = StreamSettings(tuple(nats), stream, nats_credentials)
-    run_consumer(where, database, ConsumerSettings(messages=messages, trim_s=trim_s), ready)
+    where = _where(nats, stream, nats_user, nats_password_file, nats_credentials)
+    dsn = _dsn(database, database_password_file)
+    run_consumer(where, dsn, ConsumerSettings(messages=messages, trim_s=trim_s), ready)
 
 
 @app.command()
@@ -130,6 +196,7 @@ def recompute(
         Path, typer.Option(help="Folder of the follower: what it found, and documents by their SHA-256.")
     ] = Path("var/fleet"),
     database: Database = DEFAULT_DATABASE,
+    database_password_file: DatabasePassword = None,
     keys: Annotated[
         Path | None,
         typer.Option("--keys", help="Key file with the list key of grants, where grants lists decide."),
@@ -159,7 +226,7 @@ def recompute(
         else:
             print("follower: ready", flush=True)
 
-    rows = FleetRows(database)
+    rows = FleetRows(_dsn(database, database_password_file))
     try:
         done = follow(rows, settings, once=once, ended=asked_to_end(), on_ready=ready, log=_to_stderr)
     finally:
@@ -172,6 +239,7 @@ def recompute(
 def verdicts(
     folder: Annotated[Path, typer.Option(help="Folder of the follower.")] = Path("var/fleet"),
     database: Database = DEFAULT_DATABASE,
+    database_password_file: DatabasePassword = None,
     json: Json = False,
 ) -> None:
     """Show how far the follower is, and what it found; `terminal collector verdicts --folder` shows it by day."""
@@ -184,7 +252,7 @@ def verdicts(
     from terminal.collector.recompute.ledger import LEDGER_FILE, LedgerReader, lag_of
 
     ledger = LedgerReader(folder / LEDGER_FILE)
-    with closing(FleetRows(database)) as rows:
+    with closing(FleetRows(_dsn(database, database_password_file))) as rows:
         lag_rows, lag_s = lag_of(ledger, rows.held(), rows.received_at_ms, unix_ms(SystemClock().now()))
     found = {**ledger.totals(), "not_recomputed": lag_rows, "not_recomputed_s": lag_s}
     if json:
@@ -197,6 +265,7 @@ def verdicts(
 @app.command()
 def report(
     database: Database = DEFAULT_DATABASE,
+    database_password_file: DatabasePassword = None,
     registry: Annotated[
         Path | None, typer.Option(help="Laboratory card registry, for checking the cards' transaction MACs.")
     ] = None,
@@ -220,13 +289,12 @@ def report(
     from terminal.money import money
     from terminal.trail_words import ENGLISH
 
+    dsn = _dsn(database, database_password_file)
     cards = CardRegistry.load(registry) if registry else CardRegistry()
     limits = EvidenceLimits(unknown_cards, ev1_share / 100, replaced_share / 100)
-    result = reconcile(
-        fleet.records(database), cards, ReconcileSettings(known_zone(zone), day_ends_at, limits)
-    )
-    fleet.keep_findings(database, result.findings, unix_ms(SystemClock().now()))
-    alarms, strangers = fleet.alarms(database), fleet.strangers(database)
+    result = reconcile(fleet.records(dsn), cards, ReconcileSettings(known_zone(zone), day_ends_at, limits))
+    fleet.keep_findings(dsn, result.findings, unix_ms(SystemClock().now()))
+    alarms, strangers = fleet.alarms(dsn), fleet.strangers(dsn)
     if json:
         terminals = {str(number): msgspec.to_builtins(t) for number, t in result.terminals.items()}
         print_json(
@@ -261,6 +329,46 @@ def report(
 
 def _to_stderr(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def _where(
+    nats: list[str], stream: str, user: str, password_file: Path | None, credentials: Path | None
+) -> StreamSettings:
+    """The stream, and whom its servers see. Raises `KeyFileError`."""
+    from terminal.collector.fleet.settings import StreamSettings
+    from terminal.keys.file import require_private
+
+    if credentials is not None:
+        require_private(credentials)
+    return StreamSettings(tuple(nats), stream, credentials, user, _password(password_file))
+
+
+def _dsn(database: str, password_file: Path | None) -> str:
+    """The whole connection string. Raises `CollectorError` or `KeyFileError`."""
+    from terminal.collector.fleet.database import completed
+
+    return completed(database, _password(password_file))
+
+
+def _password(path: Path | None) -> str:
+    """The line in a file that only its owner may read; none without a file."""
+    from terminal.keys.file import require_private
+    from terminal.mistakes.reading import Unreadable, content_of, text_of
+
+    if path is None:
+        return ""
+    require_private(path)
+    try:
+        lines = text_of(content_of(path, FEW_BYTES), private=True).splitlines()
+    except Unreadable as error:
+        raise KeyFileError(
+            f"the password file {path} cannot be read", "Write the password into it as its one line."
+        ) from error
+    if len(lines) != 1:
+        raise KeyFileError(
+            f"the password file {path} has {len(lines)} lines", "Leave the password alone in it."
+        )
+    return lines[0]
 
 
 def _needs_extra() -> None:

@@ -150,11 +150,12 @@ def verify(
 
 def _identities(state: Path, given: list[Path] | None) -> list[Ed25519PublicKey]:
     from terminal.app.station import IDENTITY_FILE
-    from terminal.sync.identity import public_path, read_public_key
+    from terminal.sync.credentials import public_keys
+    from terminal.sync.identity import public_path
 
     own = public_path(state / IDENTITY_FILE)
     paths = given or ([own] if own.exists() else [])
-    return [read_public_key(path) for path in paths]
+    return [key for path in paths for key in public_keys(path)]
 
 
 @app.command()

@@ -45,8 +45,6 @@ _PLACES: Final = {
     "keys": ("keys", "file"),
     "collector": ("collector", "url"),
     "tls_ca": ("collector", "tls_ca"),
-    "tls_cert": ("collector", "tls_cert"),
-    "tls_key": ("collector", "tls_key"),
 }
 """Where each option stands in `terminal.toml`."""
 
@@ -203,15 +201,11 @@ CollectorUrl = Annotated[
 ]
 TlsCa = Annotated[
     Path | None,
-    typer.Option("--tls-ca", help="CA certificate (PEM); only collectors certified by it are trusted."),
-]
-TlsCert = Annotated[
-    Path | None,
-    typer.Option("--tls-cert", help="Client certificate (PEM), if the collector requires one."),
-]
-TlsKey = Annotated[
-    Path | None,
-    typer.Option("--tls-key", help="Private key of the client certificate (PEM), if in another file."),
+    typer.Option(
+        "--tls-ca",
+        help="CA certificate (PEM); only collectors certified by it are trusted.",
+        show_default=_else("the system's list"),
+    ),
 ]
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for a card.")]
 Zone = Annotated[str, typer.Option(help="Time zone of the service days; a change rebuilds the books.")]

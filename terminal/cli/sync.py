@@ -16,8 +16,6 @@ from terminal.cli.options import (
     Number,
     State,
     TlsCa,
-    TlsCert,
-    TlsKey,
     station_config,
 )
 from terminal.clock import unix_ms
@@ -33,14 +31,12 @@ def sync(
     ] = 72,
     keys: Keys = None,
     tls_ca: TlsCa = None,
-    tls_cert: TlsCert = None,
-    tls_key: TlsKey = None,
     json: Json = False,
 ) -> None:
     """Send unsent records to the collector. The terminal must not be running."""
     from terminal.app.output import print_json
     from terminal.app.station import open_journal
-    from terminal.app.uplink import sync_client, tls_of
+    from terminal.app.uplink import sync_client, uplink_of
     from terminal.clock import SystemClock
     from terminal.operations.status import say_uploaded
 
@@ -52,13 +48,11 @@ def sync(
         collector=collector,
         keys=keys,
         tls_ca=tls_ca,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
     )
-    folder, url = at.terminal.state, at.collector.url_or_default
+    folder = at.terminal.state
     with (
         open_journal(folder, at.terminal.number, at.keys.file, clock) as journal,
-        sync_client(journal, folder, url, clock, tls_of(at.collector)) as client,
+        sync_client(journal, uplink_of(folder, at.collector), clock) as client,
     ):
         with _progress(json) as advance:
             report = client.sync_once(progress=advance)

@@ -18,12 +18,6 @@ CREATE TABLE alarm (
     acknowledged_at_ms INTEGER, acknowledged_by TEXT NOT NULL DEFAULT '', comment TEXT NOT NULL DEFAULT '',
     UNIQUE (kind, terminal, sequence, detail)
 )"""
-UPGRADE: Final = (
-    "ALTER TABLE alarm ADD COLUMN acknowledged_at_ms INTEGER",
-    "ALTER TABLE alarm ADD COLUMN acknowledged_by TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE alarm ADD COLUMN comment TEXT NOT NULL DEFAULT ''",
-)
-"""From schema 1, whose alarms could not be acknowledged."""
 
 _RAISE: Final = """
 INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms) VALUES (?, ?, ?, ?, 1, ?,
@@ -41,6 +35,14 @@ _COLUMNS: Final = (
     " acknowledged_at_ms, acknowledged_by, comment"
 )
 _OPEN: Final = "acknowledged_at_ms IS NULL OR last_at_ms > acknowledged_at_ms"
+
+
+_COUNT_OF_KIND: Final = (
+    f"SELECT count(*) FROM (SELECT 1 FROM alarm WHERE kind = ?1 AND terminal = ?2 AND ({_OPEN})"  # noqa: S608 a constant
+    " AND detail <> ?6 AND NOT (sequence = ?3 AND detail = ?4) LIMIT ?5)"
+)
+MOST_OPEN: Final = 200
+"""Open alarms of one kind that a terminal has one by one; what is beyond is counted together."""
 
 
 class AlarmKind(StrEnum):
@@ -78,6 +80,8 @@ class AlarmCause(StrEnum):
     ROWS_MISSING = "rows_missing"
     ROWS_LOST = "rows_lost"
     ROWS_DAMAGED = "rows_damaged"
+    ROWS_ONLY_HERE = "rows_only_here"
+    JOURNAL_REPLACED = "journal_replaced"
     NUMBERS_SKIPPED = "numbers_skipped"
     ROWS_NOT_STORED = "rows_not_stored"
     HASH_DIFFERS = "hash_differs"
@@ -139,6 +143,12 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         ),
         AlarmCause.ROWS_DAMAGED: N_(
             "rows {first} to {last} were stored at the terminal and are lost there ({why}); none of them arrived"
+        ),
+        AlarmCause.ROWS_ONLY_HERE: N_(
+            "rows {first} to {last} are lost at the terminal ({why}); they had arrived here before"
+        ),
+        AlarmCause.JOURNAL_REPLACED: N_(
+            "its journal could not be read and was put aside; every row it is known to have had is here"
         ),
         AlarmCause.NUMBERS_SKIPPED: N_(
             "numbers passed over after an end that was not in order ({why}); no lost row is known"
@@ -274,12 +284,36 @@ class SeenAlarm(NamedTuple):
 
 def raise_alarm(connection: sqlite3.Connection, alarm: Alarm, at_ms: int) -> None:
     """Keep `alarm`, or count it once more."""
-    connection.execute(_RAISE, (*alarm, at_ms, at_ms))
+    _raise(connection, _bounded(connection, alarm), at_ms)
 
 
 def keep_findings(connection: sqlite3.Connection, alarms: list[Alarm], at_ms: int) -> None:
     """Keep what books computed anew may find again: an alarm of that kind about that row is kept once for ever."""
-    connection.executemany(_FIND, [(*alarm, at_ms) for alarm in alarms])
+    for alarm in alarms:
+        bounded = _bounded(connection, alarm)
+        if bounded is alarm:
+            connection.execute(_FIND, (*alarm, at_ms))
+        else:
+            _raise(connection, bounded, at_ms)
+
+
+def _raise(connection: sqlite3.Connection, alarm: Alarm, at_ms: int) -> None:
+    connection.execute(_RAISE, (*alarm, at_ms, at_ms))
+
+
+def _bounded(connection: sqlite3.Connection, alarm: Alarm) -> Alarm:
+    """`alarm`, or what stands for it where its terminal has `MOST_OPEN` of its kind: who signs with a stolen key can
+    make as many as he likes, and must not push out those of other terminals.
+    """
+    if alarm.terminal == 0:
+        return alarm
+    row = (alarm.kind, alarm.terminal)
+    (others,) = connection.execute(
+        _COUNT_OF_KIND, (*row, alarm.sequence, alarm.detail, MOST_OPEN, AlarmCause.MANY_MORE)
+    ).fetchone()
+    if others < MOST_OPEN:
+        return alarm
+    return Alarm(alarm.kind, alarm.terminal, 0, AlarmCause.MANY_MORE)
 
 
 def newest(connection: sqlite3.Connection, limit: int, *, only_open: bool) -> list[SeenAlarm]:

@@ -13,8 +13,8 @@ from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of
 
 DATABASE: Final = "collector.db"
-PLAIN: Final = ("collector.pub", "terminals")
-SECRET: Final = ("collector.key",)
+PLAIN: Final = ("collector.pub", "ca.crt", "terminals")
+SECRET: Final = ("collector.key", "ca.key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,6 @@ def _copy_database(source: Path, target: Path) -> tuple[int, int]:
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.code", "*.new"))
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.code", "*.new", ".lock"))
     elif source.exists():
         shutil.copy2(source, target)

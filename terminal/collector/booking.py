@@ -27,7 +27,6 @@ from terminal.collector.days import (
     line_of_cash,
     line_of_tap,
     moved_by_proof,
-    proof_cell,
 )
 from terminal.collector.evidence import (
     DOUBTED,
@@ -154,12 +153,12 @@ class Booking:
             if isinstance(record, Committed | NotCommitted) and rows[0][0] <= record.intent < sequence:
                 ends.setdefault(record.intent, record)
         mark = self.mark_of(terminal)
-        self._watched.load_early(terminal, rows[0][0], rows[-1][0])
+        early = self._watched.load_early(terminal, rows[0][0], rows[-1][0])
         self._records = {(terminal, sequence): record for sequence, record in records}
         self._day_rows.take(terminal, Stretch(rows[0][0], rows[-1][0]), records)
         for sequence, record in records:
             mark.sequence = sequence
-            if not isinstance(record, Intent):
+            if early and not isinstance(record, Intent):
                 self._shown_early((terminal, sequence), None)
             self._book((terminal, sequence), record, ends)
         mark.sequence = rows[-1][0]
@@ -199,12 +198,14 @@ class Booking:
         totals.taps += 1
         card = self._registry.name(intent.card_ref)
         start = (intent.prev_terminal, intent.prev_sequence)
-        known, checked, tmc = NOTHING_KNOWN, not_stated(intent), None
+        known, tmc = NOTHING_KNOWN, None
         if end is not None:
             known = stated_by(end)
-            if isinstance(end, Committed):
-                checked, known = self._checked(row, intent, end, known)
-                tmc = None if known & DOUBTED else end.tmc
+        if isinstance(end, Committed):
+            checked, known = self._checked(row, intent, end, known)
+            tmc = None if known & DOUBTED else end.tmc
+        else:
+            checked = not_stated(intent)
         shown = self._shown_early(row, card)
         if start == row or any(self._registry.may_be_one(card, other) for other in shown):
             known |= SEEN
@@ -288,7 +289,7 @@ class Booking:
         if writer is not None:
             if self._registry.may_be_one(writer.card, card):
                 self._learn(writer, SEEN)
-        elif start[1] > self._reached(start[0]):
+        elif start[1] > self._reached(start[0]) and start[0] != OFFICE:
             self._watched.seen_early(start, card)
         for tap in others:
             if tap.id[0] == row[0] and tap.id[1] < row[1]:
@@ -357,8 +358,11 @@ class Booking:
 
     def _prove(self, line: DayLine, checked: Checked, times: int) -> None:
         """Count a committed tap of a day by what proves it."""
-        cell = proof_cell(line, checked.proof)
-        self._proofs.setdefault(cell, ProofSum()).take(checked, times)
+        cell = (line.day, line.terminal, line.what, line.currency, checked.proof)
+        one = self._proofs.get(cell)
+        if one is None:
+            one = self._proofs[cell] = ProofSum()
+        one.take(checked, times)
         if checked.differences and line.what is What.RIDE:
             for moved, amount_minor in moved_by_proof(line, checked):
                 self._cells.setdefault(moved, [0, 0])[1] += times * amount_minor
@@ -438,14 +442,12 @@ class Booking:
         """The sums by what proves the taps, and what of a terminal's day must be looked at."""
         totals = [
             (terminal, proof, currency, *one.numbers)
-            for terminal, found in self._totals.items()
-            for proof, sums in found.proofs.items()
-            for currency, one in sums.items()
+            for (_, terminal, _, currency, proof), one in self._proofs.items()
         ]
         self._connection.executemany(_ADD_PROOF_TOTAL, totals)
         days = [(*cell, *one.numbers) for cell, one in self._proofs.items()]
         self._connection.executemany(_ADD_PROOF_DAY, days)
-        for day, terminal in {(cell.day, cell.terminal) for cell in self._proofs}:
+        for day, terminal in {cell[:2] for cell in self._proofs}:
             counted = self._connection.execute(_PROOFS_OF_DAY, (day, terminal))
             taps = {Proof(proof): count for proof, count in counted}
             self.findings += day_findings(terminal, day, taps, self._limits)

@@ -72,9 +72,10 @@ class BooksReader:
 
     def behind(self) -> int:
         """How many rows are held and not booked yet."""
-        marks = self.marks()
-        held = {state.terminal: state.sequence for state in self._store.terminals()}
-        return sum(n - marks[terminal].sequence if terminal in marks else n for terminal, n in held.items())
+        held = sum(state.rows for state in self._store.terminals())
+        with self._reading() as reader:
+            (booked,) = reader.execute("SELECT coalesce(sum(records), 0) FROM total").fetchone()
+        return max(0, held - int(booked))
 
     def open_taps(self, received_before_ms: int | None = None, limit: int = 1_000) -> list[OpenTap]:
         """Taps of unknown end, the oldest first; only those that arrived before a moment, if one is given."""

@@ -1,6 +1,6 @@
 """Who is connected, how far each request has come, and which connection makes room for another.
 
-A connection is known by its address only until a signature or a client certificate has shown whose it is. Honest
+A connection is known by its address only until a signature or a client certificate has shown whose it is. Our
 terminals may all share one address (a mobile network gives hundreds of buses one), so an address that has brought a
 good signature of late is no stranger's: its connections are given up after those of addresses that never did.
 

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from terminal.clock import from_unix_ms
@@ -89,17 +89,9 @@ class DayLine(NamedTuple):
     payers: Mapping[str, int]
 
 
-class Cell(NamedTuple):
-    """A place in the books of days. `funder` "" holds how many facts there were, the others who pays what."""
-
-    day: str
-    terminal: int
-    route: int
-    school: str
-    what: str
-    currency: str
-    state: str
-    funder: str
+Cell: TypeAlias = tuple[str, int, int, str, str, str, str, str]
+"""A place in the books of days: day, terminal, route, school, what, currency, state, funder. Funder "" holds how many
+facts there were, the others who pays what. A plain tuple: several are made for every tap of a fleet."""
 
 
 class ServiceCalendar:
@@ -156,9 +148,9 @@ def line_of_cash(terminal: int, sale: CashSale, calendar: ServiceCalendar) -> Da
 def cells_of(line: DayLine, state: CountState) -> Iterable[tuple[Cell, int]]:
     """The cells a line fills, each with its minor units."""
     place = line[:6]
-    yield Cell(*place, state, ""), 0
+    yield (*place, state, ""), 0
     for funder, amount_minor in line.payers.items():
-        yield Cell(*place, state, funder), amount_minor
+        yield (*place, state, funder), amount_minor
 
 
 def moved_by_proof(line: DayLine, checked: Checked) -> Iterable[tuple[Cell, int]]:
@@ -169,23 +161,12 @@ def moved_by_proof(line: DayLine, checked: Checked) -> Iterable[tuple[Cell, int]
         (CountState.UNDERSTATED, checked.understated_minor),
     ):
         if moved_minor:
-            yield Cell(*place, state, PURSE), moved_minor
-    yield Cell(*place, CountState.COUNTED, PURSE), checked.counted_minor - checked.stated_minor
+            yield (*place, state, PURSE), moved_minor
+    yield (*place, CountState.COUNTED, PURSE), checked.counted_minor - checked.stated_minor
 
 
-class ProofCell(NamedTuple):
-    """A place in the books of what proves the taps of a day."""
-
-    day: str
-    terminal: int
-    what: str
-    currency: str
-    proof: str
-
-
-def proof_cell(line: DayLine, proof: Proof) -> ProofCell:
-    """The place of a committed tap."""
-    return ProofCell(line.day, line.terminal, line.what, line.currency, proof)
+ProofCell: TypeAlias = tuple[str, int, What, str, Proof]
+"""A place in the books of what proves the taps of a day: day, terminal, what, currency, proof."""
 
 
 @dataclass(slots=True)

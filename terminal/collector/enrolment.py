@@ -1,17 +1,20 @@
-"""Which terminals may upload: one public key per terminal number, a file each, read anew when it changes.
+"""Which terminals may upload: a record per terminal number, a file each, read anew when it changes.
 
-    7.pub       the key of terminal 7: it may upload
-    7.code      a one-time code that lets terminal 7 put its key there itself (readable by the owner only)
-    7.revoked   the last key of terminal 7, which may not upload any more
-    7-….former  a key that terminal 7 had before, under the beginning of its SHA-256: what it signed stays to be verified
+    7.json      the keys of terminal 7: in force, waiting, and all that ever were (`terminal.collector.identities`)
+    7.code      a one-time code that lets terminal 7 enrol (readable by the owner only)
 
-A terminal that gets another key, because its hardware was replaced, stays the same terminal: its records are held
+A terminal that gets other keys, because its hardware was replaced, stays the same terminal: its records are held
 under its number, and its new journal must continue where the old one ended.
+
+Several processes may change the records, the collector and its commands: each takes the lock of the folder first.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -20,13 +23,32 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from terminal.collector.certify import Authority, as_der, requested_key
+from terminal.collector.identities import (
+    RENEWABLE_MS,
+    KeySet,
+    TerminalRecord,
+    enrolled,
+    renewed,
+    revoked,
+    used,
+)
 from terminal.decoding import SMALL_BYTES, decode_json, read_within
 from terminal.errors import CollectorError, KeyFileError
 from terminal.files import replace_file
-from terminal.sync.enrolment import EnrolmentRequest, new_code, request_proof
-from terminal.sync.identity import read_public_key, write_public_key
+from terminal.sync.enrolment import (
+    EnrolmentRequest,
+    PublicKeys,
+    RenewalRequest,
+    code_proof,
+    new_code,
+    signature_is_genuine,
+)
+from terminal.sync.sealed import can_be_sealed_to
+from terminal.sync.wire import RefusalCode
 
 CODE_GOOD_MS: Final = 24 * 3600 * 1000
+MOST_RECORD_BYTES: Final = 8 << 20
 
 
 class EnrolmentState(StrEnum):
@@ -40,124 +62,253 @@ class EnrolmentState(StrEnum):
 class _Code(msgspec.Struct, frozen=True):
     code: str
     until_ms: int
+    spent_by: str = ""
+    """The signing key it enrolled, hex: the same keys have the same answer again."""
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """The keys that a request brought. `code` is empty for a renewal; `replaced`: the terminal had others before."""
+
+    keys: KeySet
+    code: str = ""
+    replaced: bool = False
+    again: bool = False
+    """The answer was given before."""
 
 
 class Enrolment:
-    """The keys in a directory. Terminals come and go without a restart."""
+    """The records in a directory. Terminals come and go without a restart."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, authority: Authority | None = None) -> None:
+        """`authority` certifies; without one it is opened, or made, beside the directory when it is needed."""
         self.directory = directory
-        self._known: dict[int, tuple[int, Ed25519PublicKey]] = {}
+        self._authority = authority
+        self._known: dict[int, tuple[int, TerminalRecord]] = {}
 
-    def key_of(self, terminal: int) -> Ed25519PublicKey | None:
-        """The key of `terminal`, None when not enrolled. Raises `KeyFileError` when its file is no key."""
+    def record_of(self, terminal: int) -> TerminalRecord:
+        """What is known of `terminal`. Raises `KeyFileError` when its file is no record."""
         path = self._path(terminal)
         try:
             changed_ns = path.stat().st_mtime_ns
         except OSError:
-            return None  # also when the directory cannot be read: no terminal is trusted then
+            return TerminalRecord()  # also when the directory cannot be read: no terminal is trusted then
         known = self._known.get(terminal)
         if known is None or known[0] != changed_ns:
-            known = self._known[terminal] = (changed_ns, read_public_key(path))
+            known = self._known[terminal] = (changed_ns, _read(path))
         return known[1]
 
-    def enrol(self, terminal: int, key: Ed25519PublicKey) -> Path:
-        """Let `terminal` upload with `key` and with no other; return its file. May raise `KeyFileError`."""
-        self._keep_former(terminal)
-        write_public_key(self._path(terminal), key)
-        self._path(terminal, "revoked").unlink(missing_ok=True)
-        self._path(terminal, "code").unlink(missing_ok=True)
+    def key_of(self, terminal: int) -> Ed25519PublicKey | None:
+        """The signing key of `terminal` in force, None when not enrolled. Raises `KeyFileError`."""
+        in_force = self.record_of(terminal).in_force
+        return None if in_force is None else in_force.key
+
+    def holds_certificate(self, terminal: int, certificate: bytes) -> bool:
+        """Whether a certificate (DER) is on record for `terminal` and counts."""
+        live = self.record_of(terminal).live
+        return any(one.certificate and as_der(one.certificate) == certificate for one in live)
+
+    def enrol(self, terminal: int, key: Ed25519PublicKey, at_ms: int = 0) -> Path:
+        """Let `terminal` upload with a signing key carried here by hand, and with no other; return its file.
+
+        It has no certificate: over TLS a terminal needs one, and enrols with a code. May raise `KeyFileError`.
+        """
+        with self._changing():
+            keys = KeySet(key.public_bytes_raw().hex(), at_ms)
+            self._keep(terminal, enrolled(self._readable(terminal), keys))
+            self._code_path(terminal).unlink(missing_ok=True)
         return self._path(terminal)
 
     def keys_of(self, terminal: int) -> list[Ed25519PublicKey]:
-        """Every key that `terminal` ever had, the newest first: signatures are verified with them, nothing is uploaded.
-        May raise `KeyFileError`.
+        """Every signing key that `terminal` ever had, the newest first: signatures are verified with them, nothing is
+        uploaded. May raise `KeyFileError`.
         """
-        former = sorted(self.directory.glob(f"{terminal}-*.former"))
-        found = {key.public_bytes_raw(): key for key in self._held(terminal)}
-        found |= {key.public_bytes_raw(): key for key in map(read_public_key, former)}
-        return list(found.values())
+        return [keys.key for keys in reversed(self.record_of(terminal).ever)]
 
-    def _keep_former(self, terminal: int) -> None:
-        try:
-            held = self._held(terminal)
-        except KeyFileError:
-            return  # what lies there is no key, so nothing was ever signed with it
-        for former in held:
-            write_public_key(self._path(terminal, f"{short_of(former)}.former", "-"), former)
-
-    def _held(self, terminal: int) -> list[Ed25519PublicKey]:
-        """The key with which it uploads, or did until it was revoked."""
-        paths = (self._path(terminal), self._path(terminal, "revoked"))
-        return [read_public_key(path) for path in paths if path.exists()]
-
-    def revoke(self, terminal: int) -> bool:
+    def revoke(self, terminal: int, at_ms: int = 0) -> bool:
         """Let `terminal` upload no more, and no code enrol it; whether it could."""
-        self._path(terminal, "code").unlink(missing_ok=True)
-        try:
-            self._path(terminal).replace(self._path(terminal, "revoked"))
-        except FileNotFoundError:
-            return False
-        return True
+        with self._changing():
+            self._code_path(terminal).unlink(missing_ok=True)
+            record = self.record_of(terminal)
+            if record.in_force is not None:
+                self._keep(terminal, revoked(record, at_ms))
+        return record.in_force is not None
+
+    def used(self, terminal: int, keys: KeySet, at_ms: int) -> None:
+        """A genuine batch signed with `keys` has arrived. May raise `CollectorError`."""
+        if self.record_of(terminal).waiting != keys:
+            return
+        with self._changing():
+            self._keep(terminal, used(self.record_of(terminal), keys.signing, at_ms))
 
     def is_revoked(self, terminal: int) -> bool:
-        return not self._path(terminal).exists() and self._path(terminal, "revoked").exists()
+        return self.record_of(terminal).revoked_ms > 0
 
     def state_of(self, terminal: int) -> EnrolmentState:
         """Whether `terminal` may upload, or once could."""
-        if self._path(terminal).exists():
+        record = self._readable(terminal)
+        if record.in_force is not None:
             return EnrolmentState.ENROLLED
-        return EnrolmentState.REVOKED if self.is_revoked(terminal) else EnrolmentState.NOT_ENROLLED
+        return EnrolmentState.REVOKED if record.revoked_ms else EnrolmentState.NOT_ENROLLED
 
     def numbers(self) -> list[int]:
         """The terminals that may upload."""
-        names = (path.stem for path in self.directory.glob("*.pub"))
-        return sorted(int(name) for name in names if name.isdecimal())
+        names = (path.stem for path in self.directory.glob("*.json"))
+        found = sorted(int(name) for name in names if name.isdecimal())
+        return [number for number in found if self.state_of(number) is EnrolmentState.ENROLLED]
 
     # One-time codes
 
     def make_code(self, terminal: int, now_ms: int) -> str:
         """A new code for `terminal`, good once and for a day; an older one is worth nothing any more."""
         code = _Code(new_code(), now_ms + CODE_GOOD_MS)
-        self._keep(terminal, code)
+        self._keep_code(terminal, code)
         return code.code
 
-    def redeem(self, request: EnrolmentRequest, now_ms: int) -> str | None:
-        """Enrol the key of a request that proves the code; return the code, None when it is not to be believed.
+    def redeem(self, request: EnrolmentRequest, now_ms: int) -> Granted | RefusalCode:
+        """Put the keys of a request in force that proves the code and the keys; why not, where it is not believed.
 
-        A code is spent by success and by time, never by wrong proofs: anybody can send those, and 80 random bits are
-        not guessed (docs/adr/0041-strangers.md).
+        A code is spent by success and by time, never by wrong proofs: any sender can make those up, and 80 random
+        bits are not guessed (docs/adr/0041-strangers.md). Raises `KeyFileError` or `CollectorError`.
         """
-        path = self._path(request.terminal, "code")
+        with self._changing():
+            code = self._code_of(request, now_ms)
+            if isinstance(code, RefusalCode):
+                return code
+            asked = _proven(request.keys, request.signature, request.digest, now_ms)
+            record = self._readable(request.terminal)
+            if asked is None:
+                return RefusalCode.KEYS_UNPROVEN
+            if code.spent_by:
+                found = record.in_force
+                same = found is not None and found.is_same(asked)
+                return Granted(found, code.code, again=True) if found and same else RefusalCode.CODE_SPENT
+            keys = self._certified(request.terminal, asked, request.keys, now_ms)
+            self._keep(request.terminal, enrolled(record, keys))
+            self._keep_code(request.terminal, msgspec.structs.replace(code, spent_by=keys.signing))
+            return Granted(keys, code.code, replaced=bool(record.ever))
+
+    def _code_of(self, request: EnrolmentRequest, now_ms: int) -> _Code | RefusalCode:
+        """The code that the request proves, and why it does not count: said only to one who has it."""
+        path = self._code_path(request.terminal)
         try:
             code = decode_json(read_within(path, SMALL_BYTES), _Code)
         except (OSError, msgspec.DecodeError):
-            return None
-        key = bytes.fromhex(request.public_key)
-        proof = request_proof(code.code, request.terminal, key)
+            return RefusalCode.CODE_REFUSED
+        if not hmac.compare_digest(code_proof(code.code, request), request.proof):
+            return RefusalCode.CODE_REFUSED
         if now_ms > code.until_ms:
             path.unlink(missing_ok=True)
-            return None
-        if not hmac.compare_digest(proof, request.proof):
-            return None
-        self.enrol(request.terminal, Ed25519PublicKey.from_public_bytes(key))
-        return code.code
+            return RefusalCode.CODE_EXPIRED
+        return code
 
-    def _keep(self, terminal: int, code: _Code) -> None:
-        path = self._path(terminal, "code")
+    # Renewal
+
+    def renew(self, request: RenewalRequest, now_ms: int) -> Granted | RefusalCode:
+        """Let the keys of a request wait for their first use that is approved with keys in force; why not, where it is
+        not. Raises `KeyFileError` or `CollectorError`.
+        """
+        with self._changing():
+            record = self.record_of(request.terminal)
+            if record.in_force is None:
+                return RefusalCode.UNKNOWN_TERMINAL
+            if not signature_is_genuine(request.known, request.approval, request.digest):
+                return RefusalCode.KEYS_UNPROVEN
+            record = used(record, request.known, now_ms)
+            if record.in_force is None or request.known != record.in_force.signing:
+                return RefusalCode.KEYS_OUTDATED
+            return self._wait(request, record, now_ms)
+
+    def _wait(self, request: RenewalRequest, record: TerminalRecord, now_ms: int) -> Granted | RefusalCode:
+        asked = _proven(request.keys, request.signature, request.digest, now_ms)
+        if asked is None:
+            return RefusalCode.KEYS_UNPROVEN
+        if record.waiting is not None and record.waiting.is_same(asked):
+            return Granted(record.waiting, again=True)
+        before = record.in_force
+        if before is not None and before.until_ms and now_ms > before.until_ms + RENEWABLE_MS:
+            return RefusalCode.RENEWAL_TOO_LATE
+        if any(asked.signing == one.signing for one in record.ever):
+            return RefusalCode.KEYS_OUTDATED
+        keys = self._certified(request.terminal, asked, request.keys, now_ms)
+        self._keep(request.terminal, renewed(record, keys))
+        return Granted(keys, replaced=True)
+
+    def _certified(self, terminal: int, asked: KeySet, keys: PublicKeys, now_ms: int) -> KeySet:
+        tls = requested_key(keys.request, keys.tls)
+        assert tls is not None, "it was proven before"
+        self._authority = self._authority or Authority(self.directory.parent, now_ms)
+        made = self._authority.certify(terminal, tls, now_ms)
+        return msgspec.structs.replace(asked, certificate=made.certificate, until_ms=made.until_ms)
+
+    # Files
+
+    def _readable(self, terminal: int) -> TerminalRecord:
+        """What is known of `terminal`; nothing where its file is damaged: who enrols it anew writes a new one."""
+        try:
+            return self.record_of(terminal)
+        except KeyFileError:
+            return TerminalRecord()
+
+    def _keep(self, terminal: int, record: TerminalRecord) -> None:
+        path = self._path(terminal)
+        try:
+            replace_file(path, msgspec.json.encode(record))
+            self._known[terminal] = (path.stat().st_mtime_ns, record)
+        except OSError as error:
+            raise _cannot_keep(self.directory, error) from error
+
+    def _keep_code(self, terminal: int, code: _Code) -> None:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            replace_file(path, msgspec.json.encode(code))
+            replace_file(self._code_path(terminal), msgspec.json.encode(code))
         except OSError as error:
-            raise CollectorError(
-                f"no code can be kept in {self.directory}: {error.strerror}",
-                "Check the folder and its rights.",
-            ) from error
+            raise _cannot_keep(self.directory, error) from error
 
-    def _path(self, terminal: int, kind: str = "pub", joint: str = ".") -> Path:
-        return self.directory / f"{terminal}{joint}{kind}"
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Nobody else changes a record meanwhile, in this process or another."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            lock = (self.directory / ".lock").open("ab")
+        except OSError as error:
+            raise _cannot_keep(self.directory, error) from error
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _path(self, terminal: int) -> Path:
+        return self.directory / f"{terminal}.json"
+
+    def _code_path(self, terminal: int) -> Path:
+        return self.directory / f"{terminal}.code"
 
 
 def short_of(key: Ed25519PublicKey) -> str:
     """The beginning of the SHA-256 of a public key: enough to tell keys apart."""
     return sha256(key.public_bytes_raw()).hexdigest()[:16]
+
+
+def _proven(keys: PublicKeys, signature: str, digest: bytes, at_ms: int) -> KeySet | None:
+    """The keys of a request whose sender shows that they are its own; None otherwise."""
+    if requested_key(keys.request, keys.tls) is None or not signature_is_genuine(
+        keys.signing, signature, digest
+    ):
+        return None
+    if not can_be_sealed_to(bytes.fromhex(keys.sealing)):
+        return None
+    return KeySet(keys.signing, at_ms, keys.sealing, keys.tls)
+
+
+def _read(path: Path) -> TerminalRecord:
+    try:
+        return decode_json(read_within(path, MOST_RECORD_BYTES), TerminalRecord)
+    except OSError as error:
+        raise KeyFileError(f"keys of a terminal {path}: {error.strerror}", "Check its rights.") from error
+    except msgspec.DecodeError as error:
+        raise KeyFileError(f"{path} holds no keys of a terminal", "Enrol that terminal again.") from error
+
+
+def _cannot_keep(directory: Path, error: OSError) -> CollectorError:
+    return CollectorError(
+        f"nothing can be kept in {directory}: {error.strerror}", "Check the folder and its rights."
+    )

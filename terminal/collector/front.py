@@ -1,7 +1,7 @@
 """The front of a collector or a gateway: it accepts connections, and hands those that speak to uvicorn.
 
 uvicorn knows one time-out, for a connection kept between requests, and one limit for all connections together, so
-that a few hundred that say nothing close it to everybody. Here a connection is a bare socket until its first byte: ten
+that a few hundred that say nothing close it for all. Here a connection is a bare socket until its first byte: ten
 thousand idle ones cost a socket each. From then on every stage has its time (`ConnectionShares`): TLS handshake and
 head, body, the answer's way out, the pause until the next request; and its share (`Callers`).
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 BACKLOG: Final = 4_096
-ACCEPTED_AT_ONCE: Final = 64
+ACCEPTED_AT_ONCE: Final = 16
 """Then requests have their turn."""
 SWEEP_S: Final = 0.5
 AGAIN_S: Final = 0.1

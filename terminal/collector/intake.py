@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from terminal.clock import Clock, unix_ms
 from terminal.collector.alarms import AlarmCause, AlarmKind, detail_of, detail_words
 from terminal.collector.enrolment import Enrolment
+from terminal.collector.identities import KeySet
 from terminal.collector.limits import TokenBuckets
 from terminal.collector.store import BatchRefused, CollectorStore
 from terminal.collector.strangers import Strangers
@@ -37,6 +37,12 @@ STATUS = {
     RefusalCode.GAP: 409,
     RefusalCode.OTHER_HASH: 409,
     RefusalCode.TOO_LARGE: 413,
+    RefusalCode.CODE_REFUSED: 403,
+    RefusalCode.CODE_EXPIRED: 403,
+    RefusalCode.CODE_SPENT: 403,
+    RefusalCode.KEYS_UNPROVEN: 403,
+    RefusalCode.KEYS_OUTDATED: 403,
+    RefusalCode.RENEWAL_TOO_LATE: 403,
     RefusalCode.BUSY: 429,
     RefusalCode.UNAVAILABLE: 503,
 }
@@ -110,15 +116,17 @@ class Intake:
             raise _UploadRefused(
                 RefusalCode.UNKNOWN_TERMINAL, "Send with this terminal's own client certificate."
             )
-        key = self._key_of(
-            batch.terminal, address, at_ms
-        )  # first: what strangers send is not worth its hashes
+        # First: what strangers send is not worth its hashes.
+        keys = self._keys_of(batch.terminal, address, at_ms)
         hashes = row_hashes(batch)
-        if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
+        last_hash = hashes[-1] if hashes else batch.previous_hash
+        signed_with = next((one for one in keys if batch_is_genuine(batch, last_hash, one.key)), None)
+        if signed_with is None:
             cause = AlarmCause.BATCH_REFUSED
             self.strangers.note(AlarmKind.BAD_SIGNATURE, address, batch.terminal, cause, at_ms)
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
             raise _UploadRefused(RefusalCode.BAD_SIGNATURE, advice)
+        self._enrolment.used(batch.terminal, signed_with, at_ms)
         # Only now: a stranger who names a terminal must not use up what that terminal may send.
         wait_s = 0 if self._buckets is None else self._buckets.take(batch.terminal)
         if wait_s:
@@ -128,18 +136,18 @@ class Intake:
         except _UploadRefused as refused:
             return refused.reply._replace(genuine=batch.terminal)
 
-    def _key_of(self, terminal: int, address: str, at_ms: int) -> Ed25519PublicKey:
+    def _keys_of(self, terminal: int, address: str, at_ms: int) -> tuple[KeySet, ...]:
         try:
-            key = self._enrolment.key_of(terminal)
-            revoked = key is None and self._enrolment.is_revoked(terminal)
+            keys = self._enrolment.record_of(terminal).live
+            revoked = not keys and self._enrolment.is_revoked(terminal)
             cause = AlarmCause.REVOKED if revoked else AlarmCause.NOT_ENROLLED
         except KeyFileError:
-            key, cause = None, AlarmCause.KEY_UNUSABLE
-        if key is None:
+            keys, cause = (), AlarmCause.KEY_UNUSABLE
+        if not keys:
             self.strangers.note(AlarmKind.UNKNOWN_TERMINAL, address, terminal, cause, at_ms)
             advice = f"Have the operator enrol terminal {terminal} (terminal collector enrol)."
             raise _UploadRefused(RefusalCode.UNKNOWN_TERMINAL, advice)
-        return key
+        return keys
 
     def _store_and_sign(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Reply:
         try:

@@ -19,7 +19,13 @@ from terminal.collector.strangers import StrangerCount
 from terminal.collector.terminal_routes import COLLECTOR_OK, HEALTH_PATH
 from terminal.collector.totals import Totals
 from terminal.collector.views import CollectorStatus, DayView, TerminalView
-from terminal.sync.enrolment import ENROLMENTS_PATH, EnrolmentReply, EnrolmentRequest
+from terminal.sync.enrolment import (
+    ENROLMENTS_PATH,
+    RENEWALS_PATH,
+    EnrolmentRequest,
+    IdentityReply,
+    RenewalRequest,
+)
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
 
 PATH: Final = "/openapi.json"
@@ -31,8 +37,9 @@ TOKEN: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"basic": []}]
 _SHAPES: Final = (
     Acknowledgement,
     DayView,
-    EnrolmentReply,
     EnrolmentRequest,
+    IdentityReply,
+    RenewalRequest,
     Refusal,
     CollectorStatus,
     TerminalView,
@@ -96,20 +103,12 @@ def _terminal_paths() -> dict[str, Any]:
                 },
             }
         },
-        ENROLMENTS_PATH: {
-            "post": {
-                "operationId": "enrol",
-                "summary": "Put a terminal's key in place with a one-time code",
-                "requestBody": _body("EnrolmentRequest"),
-                "responses": {
-                    "201": _json("The collector's own key, proven with the code.", _ref("EnrolmentReply")),
-                    "400": _refusal("No such request."),
-                    "403": _refusal("The code is wrong or spent."),
-                    "413": _refusal("Too large."),
-                    **busy,
-                },
-            }
-        },
+        ENROLMENTS_PATH: _keys(
+            "enrol", "Put a terminal's keys in force with a one-time code", "EnrolmentRequest", busy
+        ),
+        RENEWALS_PATH: _keys(
+            "renew", "New keys and a new certificate, approved with the keys in force", "RenewalRequest", busy
+        ),
         HEALTH_PATH: {
             "get": {
                 "operationId": "health",
@@ -196,6 +195,26 @@ def _operator_paths() -> dict[str, Any]:
     return {
         **{PREFIX + path: methods for path, methods in operations.items()},
         METRICS_PATH: {"get": _operation("metrics", "The collector in numbers, for Prometheus", numbers)},
+    }
+
+
+def _keys(name: str, summary: str, asked: str, busy: dict[str, Any]) -> dict[str, Any]:
+    """A request about a terminal's keys."""
+    return {
+        "post": {
+            "operationId": name,
+            "summary": summary,
+            "requestBody": _body(asked),
+            "responses": {
+                "201": _json(
+                    "The certificate, sealed to the terminal, with its proof.", _ref("IdentityReply")
+                ),
+                "400": _refusal("No such request."),
+                "403": _refusal("Why it is not believed."),
+                "413": _refusal("Too large."),
+                **busy,
+            },
+        }
     }
 
 

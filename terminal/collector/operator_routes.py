@@ -321,7 +321,7 @@ def collector_metrics(views: OperatorViews, callers: Callers, now_ms: int) -> li
     proofs = total_of(views.books.totals().values()).proofs
     status, states = views.status(now_ms), views.store.terminals()
     silent_ms = max((now_ms - state.received_at_ms for state in states), default=0)
-    said_unsent = sum(max(0, state.stated_head - state.sequence) for state in states)
+    said_unsent = sum(state.unsent for state in states)
     attempts = Counter({kind.value: 0 for kind in STRANGE_KINDS})
     for count in views.strangers():
         attempts[count.kind] += count.times
@@ -335,7 +335,7 @@ def collector_metrics(views: OperatorViews, callers: Callers, now_ms: int) -> li
             "Since the most silent one sent.",
             max(0, silent_ms) / 1000,
         ),
-        gauge(f"{METRIC_PREFIX}newest_rows", "Sum of the newest row held of each terminal.", status.records),
+        gauge(f"{METRIC_PREFIX}rows", "Rows held of all terminals.", status.records),
         gauge(f"{METRIC_PREFIX}stated_unsent_rows", "Rows terminals said they still had.", said_unsent),
         gauge(f"{METRIC_PREFIX}unbooked_rows", "Rows held and not yet counted in the books.", status.behind),
         gauge(

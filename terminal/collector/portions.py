@@ -205,14 +205,15 @@ class Watched:
 
     # Events found on a card before the batch with their own tap came
 
-    def load_early(self, terminal: int, first: int, last: int) -> None:
-        """Have the early ones among these rows at hand."""
+    def load_early(self, terminal: int, first: int, last: int) -> dict[TapId, set[bytes]]:
+        """Have the early ones among these rows at hand, with the cards on which they were found."""
         query = (
             "SELECT terminal, sequence, card FROM seen_early WHERE terminal = ? AND sequence BETWEEN ? AND ?"
         )
         self._early = {}
         for row in self._execute(query, (terminal, first, last)):
             self._early.setdefault((row[0], row[1]), set()).add(bytes(row[2]))
+        return self._early
 
     def seen_early(self, event: TapId, card: bytes) -> None:
         self._execute("INSERT INTO seen_early VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (*event, card))

@@ -30,7 +30,8 @@ from cardproto.desfire.commands import (
 )
 from cardproto.desfire.transaction_mac import DataCommand, tmi
 from cardproto.resident.layout import FILE_EVENTS, FILE_PURSE
-from cardproto.resident.records.event import EVENT_BYTES, StatedSums, stated_sums
+from cardproto.resident.limits import LARGEST_MINOR, LARGEST_SEQUENCE
+from cardproto.resident.records.event import EVENT_BYTES, StatedSums, packed_sums, stated_sums
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.registry import ProvingCard, ProvingCards
 from terminal.journal.records import Committed, Intent, SettledBy
@@ -66,6 +67,9 @@ DISBELIEVED: Final = frozenset((Proof.NO_PROOF, Proof.FAILED))
 """Such a row settles no other tap."""
 
 
+_QUIET: Final = frozenset(Proof) - DISBELIEVED - {Proof.DIFFERING}
+
+
 class ProofDifference(NamedTuple):
     """One thing a row says otherwise than the card's commands in it."""
 
@@ -73,7 +77,7 @@ class ProofDifference(NamedTuple):
     inputs: Mapping[str, int]
 
 
-class Checked(NamedTuple):
+class Checked(Struct, frozen=True):
     """A committed tap as its card proves it. Sums in minor units: `counted_minor` is what counts, `stated_minor` what
     the row says; they differ only where `proof` is `DIFFERING`."""
 
@@ -107,7 +111,7 @@ class EvidenceLimits(Struct, frozen=True):
     least_taps: int = 50
 
 
-class CardStatement(NamedTuple):
+class CardStatement(Struct, frozen=True):
     """What the commands of one transaction say. Money in minor units; events as bytes, empty where there is none."""
 
     debit_minor: int
@@ -118,14 +122,24 @@ class CardStatement(NamedTuple):
     """The code of a command that no tap sends."""
 
 
-_READS_EVENT: Final = frozenset((INS_READ_RECORDS, INS_READ_RECORDS_NATIVE))
-_WRITES_EVENT: Final = frozenset((INS_WRITE_RECORD, INS_WRITE_RECORD_NATIVE))
-_CREDITS: Final = frozenset((INS_CREDIT, INS_LIMITED_CREDIT))
-_HARMLESS: Final = frozenset((INS_READ_DATA, INS_READ_DATA_NATIVE, INS_GET_VALUE))
 _EVENTS: Final = bytes((FILE_EVENTS,))
 _PURSE: Final = bytes((FILE_PURSE,))
 _WHOLE_EVENT: Final = _EVENTS + bytes(3) + EVENT_BYTES.to_bytes(3, "little")
 _VALUE_HEADER_BYTES: Final = 5
+_READ, _FIND, _WRITE, _DEBIT, _CREDIT = range(5)
+_ROLES: Final = {
+    INS_READ_DATA: _READ,
+    INS_READ_DATA_NATIVE: _READ,
+    INS_GET_VALUE: _READ,
+    INS_READ_RECORDS: _FIND,
+    INS_READ_RECORDS_NATIVE: _FIND,
+    INS_WRITE_RECORD: _WRITE,
+    INS_WRITE_RECORD_NATIVE: _WRITE,
+    INS_DEBIT: _DEBIT,
+    INS_CREDIT: _CREDIT,
+    INS_LIMITED_CREDIT: _CREDIT,
+}
+"""What a command does in a tap; all others belong to none."""
 
 
 def statement_of(proof: tuple[tuple[int, bytes, bytes], ...]) -> CardStatement:
@@ -133,16 +147,26 @@ def statement_of(proof: tuple[tuple[int, bytes, bytes], ...]) -> CardStatement:
     debit_minor, credit_minor, written, found = 0, 0, b"", b""
     foreign: int | None = None
     for ins, header, data in proof:
-        if ins in _READS_EVENT:
-            if header[:1] == _EVENTS and not found:
+        role = _ROLES.get(ins)
+        if role == _READ:
+            continue
+        if role == _FIND:
+            if not found and header[:1] == _EVENTS:
                 found = data[-EVENT_BYTES:]  # of several the newest comes last
-        elif ins in _WRITES_EVENT and header == _WHOLE_EVENT and not written:
+        elif role == _WRITE and header == _WHOLE_EVENT and not written:
             written = data
-        elif ins == INS_DEBIT and header[:1] == _PURSE and len(header) == _VALUE_HEADER_BYTES:
-            debit_minor += int.from_bytes(header[1:], "little", signed=True)
-        elif ins in _CREDITS and header[:1] == _PURSE and len(header) == _VALUE_HEADER_BYTES:
-            credit_minor += int.from_bytes(header[1:], "little", signed=True)
-        elif ins not in _HARMLESS and foreign is None:
+        elif (
+            role is not None
+            and role >= _DEBIT
+            and header[:1] == _PURSE
+            and len(header) == _VALUE_HEADER_BYTES
+        ):
+            amount_minor = int.from_bytes(header[1:], "little", signed=True)
+            if role == _DEBIT:
+                debit_minor += amount_minor
+            else:
+                credit_minor += amount_minor
+        elif foreign is None:
             foreign = ins
     return CardStatement(debit_minor, credit_minor, written, found, foreign)
 
@@ -156,9 +180,9 @@ def check_proof(row: TapId, intent: Intent, committed: Committed, registry: Prov
     if not intent.proof:
         return Checked(proof, stated_minor, stated_minor)
     said = statement_of(intent.proof)
-    written = stated_sums(said.written)
-    if _agrees(row, intent, said, written):
+    if _agrees(row, intent, said):
         return Checked(proof, stated_minor, stated_minor)
+    written = stated_sums(said.written)
     own = written is not None and written[:2] == row
     counted_minor = said.debit_minor - said.credit_minor if own else 0
     return Checked(
@@ -192,18 +216,21 @@ def _is_genuine(intent: Intent, tmc: int, tmv: bytes, card: ProvingCard) -> bool
     return card.gave(tmc, tmi(DataCommand(*command) for command in intent.proof), tmv)
 
 
-def _agrees(row: TapId, intent: Intent, said: CardStatement, written: StatedSums | None) -> bool:
+def _agrees(row: TapId, intent: Intent, said: CardStatement) -> bool:
     """Whether all is as a tap leaves it. What differs is found out afterwards: that is rare."""
-    charge_minor = intent.charge_minor
+    charge_minor, after_minor = intent.charge_minor, intent.balance_after_minor
+    before_minor = intent.balance_before_minor
     return (
         said.debit_minor == charge_minor
         and said.credit_minor == 0
         and said.foreign is None
         and said.written == intent.event
-        and written == (*row, intent.balance_after_minor, charge_minor)
-        and intent.balance_before_minor - charge_minor == intent.balance_after_minor
-        and (found := stated_sums(said.found)) is not None
-        and found[:3] == (intent.prev_terminal, intent.prev_sequence, intent.balance_before_minor)
+        and before_minor - charge_minor == after_minor
+        and 0 <= after_minor <= before_minor <= LARGEST_MINOR
+        and intent.prev_sequence <= LARGEST_SEQUENCE
+        and packed_sums(said.written) == row[0] << 70 | row[1] << 42 | after_minor << 21 | charge_minor
+        and packed_sums(said.found) >> 21
+        == intent.prev_terminal << 49 | intent.prev_sequence << 21 | before_minor
     )
 
 
@@ -249,6 +276,8 @@ def _sums(cause: AlarmCause, card: int, stated: int) -> tuple[AlarmCause, int, i
 
 def finding_of(row: TapId, committed: Committed, checked: Checked) -> Alarm | None:
     """What people must look at, if anything: one alarm a row, about the most telling of several differences."""
+    if checked.proof in _QUIET:
+        return None
     counter = committed.tmc or 0
     match checked.proof:
         case Proof.FAILED:

@@ -240,8 +240,10 @@ class _Reconciler:
         findings = self._findings
         days: dict[tuple[int, str], dict[Proof, int]] = defaultdict(lambda: defaultdict(int))
         for tap_id, tap in self._taps.items():
-            self._totals[tap_id[0]].count_tap(tap.evidence, tap.checked, tap.currency)
+            totals = self._totals[tap_id[0]]
+            totals.count_tap(tap.evidence, tap.checked, tap.currency)
             if END[tap.evidence] is End.COMMITTED:
+                totals.proof_sum(tap.checked.proof, tap.currency).take(tap.checked, 1)
                 days[tap_id[0], tap.day][tap.checked.proof] += 1
             if contradicts(tap.evidence):
                 findings.append(contradiction(tap_id))

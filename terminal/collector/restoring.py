@@ -45,6 +45,11 @@ def _skip_alarm(skip: NumbersSkipped, terminal: int, held: int) -> Alarm:
     if skip.stored >= first:
         detail = detail_of(AlarmCause.ROWS_DAMAGED, first=first, last=skip.stored, why=skip.cause)
         return Alarm(AlarmKind.ROWS_LOST, terminal, first, detail)
+    if held >= skip.first:
+        detail = detail_of(AlarmCause.ROWS_ONLY_HERE, first=skip.first, last=held, why=skip.cause)
+        return Alarm(AlarmKind.ROWS_LOST, terminal, skip.first, detail)
+    if skip.cause is SkipCause.BEGAN_ANEW:
+        return Alarm(AlarmKind.ROWS_LOST, terminal, skip.first, AlarmCause.JOURNAL_REPLACED)
     # One line for each cause, counted: a bus whose power is cut every night is one thing to look at.
     return Alarm(AlarmKind.GAP, terminal, 0, detail_of(AlarmCause.NUMBERS_SKIPPED, why=skip.cause))
 

@@ -7,7 +7,8 @@ FOLDER/documents/          what decisions are made from, each file under its SHA
 FOLDER/collector.key       made at the first start; never leaves the machine
 FOLDER/collector.pub       copy it to every terminal (enrolment with a code does that)
 FOLDER/operator.token      made at the first start; lets programs and browsers see and do what an operator may
-FOLDER/terminals/7.pub     the key of terminal 7; put there to enrol it
+FOLDER/ca.key, ca.crt      the authority that certifies terminals, made at the first start
+FOLDER/terminals/7.json    the keys of terminal 7: enrolled with a code, or by hand
 
 Terminals use /v1 (`terminal.collector.terminal_routes`), operators /operator
 (`terminal.collector.operator_routes`) and Prometheus /metrics. What each route takes and gives is described by
@@ -42,6 +43,7 @@ from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector import openapi
 from terminal.collector.books import BOOKS_FILE, Books, BooksSettings
 from terminal.collector.callers import ConnectionShares, Proxies
+from terminal.collector.certify import CERTIFICATE_FILE, Authority
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.front import FrontServer, front_config, listen
 from terminal.collector.gate import gate_of
@@ -74,11 +76,10 @@ log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """PEM files. With `client_ca` a terminal's batches are taken only with the certificate of that terminal."""
+    """PEM files. Over TLS a terminal's batches are taken only with the certificate of that terminal."""
 
     certificate: Path
     key: Path
-    client_ca: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +182,16 @@ def _config(settings: CollectorSettings, app: Starlette) -> uvicorn.Config:
         Proxies(settings.proxies),
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
-        ssl_ca_certs=str(tls.client_ca) if tls and tls.client_ca else None,
-        # Operators come without a certificate: the routes of terminals ask for it themselves.
-        ssl_cert_reqs=ssl.CERT_OPTIONAL if tls and tls.client_ca else ssl.CERT_NONE,
+        ssl_ca_certs=str(settings.folder / CERTIFICATE_FILE) if tls else None,
+        # Operators come without a certificate, and who enrols has none yet: batches ask for it themselves.
+        ssl_cert_reqs=ssl.CERT_OPTIONAL if tls else ssl.CERT_NONE,
     )
     try:
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise CollectorError(
             f"the TLS certificate cannot be used: {error}",
-            "Give PEM files: certificate, its key, the terminals' CA.",
+            "Give PEM files: certificate and its key.",
         ) from error
     return config
 
@@ -221,7 +222,8 @@ class Collector:
         self._clock = clock
         self._key = load_or_create_key(settings.folder / KEY_FILE)
         self.registry = CardRegistry.load(settings.registry) if settings.registry else CardRegistry()
-        self.enrolment = Enrolment(settings.terminals)
+        authority = Authority(settings.folder, unix_ms(clock.now()))
+        self.enrolment = Enrolment(settings.terminals, authority)
         self.store = CollectorStore(database)
         self.books = Books(settings.folder / BOOKS_FILE, self.store, self.registry, settings.books)
         self.strangers = Strangers()
@@ -243,10 +245,10 @@ class Collector:
             gate=self.gate,
             room=self.room,
             clock=clock,
-            collector_key=self._key.public_key().public_bytes_raw(),
+            key=self._key,
             behind=self.books.behind,
             arrived=self.follower.wake,
-            certificates=settings.tls is not None and settings.tls.client_ca is not None,
+            certificates=settings.tls is not None,
         )
         views = OperatorViews(
             self.store, self.books, self.enrolment, settings.watch.silent_ms, self.follower.keep_strangers

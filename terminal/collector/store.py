@@ -55,17 +55,16 @@ __all__ = [
 APPLICATION_ID: Final = 0x52434F4C  # "RCOL"
 SCHEMA_VERSION: Final = 3
 
-_TABLES_OF_1: Final = (
+_TABLES: Final = (
     """CREATE TABLE record (
     terminal INTEGER, sequence INTEGER, body BLOB NOT NULL, hash BLOB NOT NULL,
     PRIMARY KEY (terminal, sequence)
 ) WITHOUT ROWID""",
     """CREATE TABLE terminal (
     terminal INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL,
-    stated_head INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL, received_at_ms INTEGER NOT NULL
+    stated_head INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL, received_at_ms INTEGER NOT NULL,
+    rows INTEGER NOT NULL
 )""",
-)
-_ADDED_BY_2: Final = (
     """CREATE TABLE receipt (
     terminal INTEGER, first INTEGER, last INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL,
     received_at_ms INTEGER NOT NULL, envelope BLOB NOT NULL,
@@ -82,9 +81,10 @@ _INSERT_RECEIPT: Final = (
     "INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (terminal, first) DO NOTHING"
 )
 _UPSERT_TERMINAL: Final = """
-INSERT INTO terminal VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (terminal) DO UPDATE SET
+INSERT INTO terminal VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (terminal) DO UPDATE SET
     sequence = excluded.sequence, hash = excluded.hash, stated_head = excluded.stated_head,
-    sent_at_ms = max(sent_at_ms, excluded.sent_at_ms), received_at_ms = excluded.received_at_ms
+    sent_at_ms = max(sent_at_ms, excluded.sent_at_ms), received_at_ms = excluded.received_at_ms,
+    rows = rows + excluded.rows
 """
 _DELETE_STRANGER: Final = "DELETE FROM stranger WHERE (kind, address, terminal, detail) = (?, ?, ?, ?)"
 _INSERT_STRANGER: Final = "INSERT INTO stranger VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -99,14 +99,20 @@ class StoredRecord(NamedTuple):
 
 
 class TerminalState(NamedTuple):
-    """What is known of one terminal. Rows 1 to `sequence` are held; `stated_head` is its newest row as it
-    says.
+    """What is known of one terminal. Of its rows up to `sequence`, `rows` are held: numbers are passed over where it
+    was restored on new hardware. `stated_head` is its newest row as it says.
     """
 
     terminal: int
     sequence: int
     stated_head: int
     received_at_ms: int
+    rows: int
+
+    @property
+    def unsent(self) -> int:
+        """How many rows it said it still had. Numbers passed over are among them until the next batch."""
+        return max(0, self.stated_head - self.sequence)
 
 
 class Receipt(NamedTuple):
@@ -129,6 +135,7 @@ class OperationCode(StrEnum):
     KEY_REPLACED = "key_replaced"
     ENROLLED_BY_CODE = "enrolled_by_code"
     KEY_REPLACED_BY_CODE = "key_replaced_by_code"
+    RENEWED = "renewed"
     REVOKED = "revoked"
 
 
@@ -190,7 +197,7 @@ class CollectorStore:
         (application,) = execute("PRAGMA application_id").fetchone()
         (version,) = execute("PRAGMA user_version").fetchone()
         empty = execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-        if not empty and (application != APPLICATION_ID or version not in range(1, SCHEMA_VERSION + 1)):
+        if not empty and (application != APPLICATION_ID or version != SCHEMA_VERSION):
             self._connection.close()
             raise CollectorError(
                 f"{self._path} is no collector database of schema {SCHEMA_VERSION}",
@@ -199,9 +206,7 @@ class CollectorStore:
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
         if empty:
-            self._build((*_TABLES_OF_1, *_ADDED_BY_2, alarms.SCHEMA, strangers.SCHEMA))
-        elif version < SCHEMA_VERSION:
-            self._build((*(() if version == 2 else (*_ADDED_BY_2, *alarms.UPGRADE)), strangers.SCHEMA))
+            self._build((*_TABLES, alarms.SCHEMA, strangers.SCHEMA))
 
     def _build(self, statements: tuple[str, ...]) -> None:
         with transaction(self._connection):
@@ -229,11 +234,10 @@ class CollectorStore:
     def _receive(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Head:
         held = self._held(batch.terminal)
         declared = declared_gap(batch, held) if batch.first > held.sequence else None
-        if batch.first > held.sequence + 1:
-            if declared is None:
-                detail = detail_of(AlarmCause.ROWS_MISSING, first=held.sequence + 1, last=batch.first - 1)
-                alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
-                raise BatchRefused(RefusalCode.GAP, alarm, "send from there", wants=held.sequence + 1)
+        if batch.first > held.sequence + 1 and declared is None:
+            detail = detail_of(AlarmCause.ROWS_MISSING, first=held.sequence + 1, last=batch.first - 1)
+            alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
+            raise BatchRefused(RefusalCode.GAP, alarm, "send from there", wants=held.sequence + 1)
         self._compare(batch, hashes, held)
         if declared is not None:
             alarms.raise_alarm(self._connection, declared, at_ms)
@@ -251,7 +255,7 @@ class CollectorStore:
             detail = detail_of(AlarmCause.ENDS_EARLY, last=batch.head_sequence, sent=batch.confirmed_through)
             alarm = Alarm(AlarmKind.CUT_TAIL, batch.terminal, batch.head_sequence, detail)
             alarms.raise_alarm(self._connection, alarm, at_ms)
-        values = (batch.terminal, *head, batch.head_sequence, batch.sent_at_ms, at_ms)
+        values = (batch.terminal, *head, batch.head_sequence, batch.sent_at_ms, at_ms, len(new))
         self._connection.execute(_UPSERT_TERMINAL, values)
         return head
 
@@ -351,7 +355,7 @@ class CollectorStore:
 
     def terminals(self) -> list[TerminalState]:
         """What is known of each terminal, by number."""
-        query = "SELECT terminal, sequence, stated_head, received_at_ms FROM terminal ORDER BY terminal"
+        query = "SELECT terminal, sequence, stated_head, received_at_ms, rows FROM terminal ORDER BY terminal"
         with self._reported(), self._lock:
             return [TerminalState(*row) for row in self._connection.execute(query)]
 

@@ -1,6 +1,6 @@
 """What people who have shown nothing tried: counted by kind and address, with the newest examples, in bounded room.
 
-Anybody can name any terminal number as often as he likes. Such attempts are kept apart from alarms about our own
+A sender can name any terminal number, as often as it likes. Such attempts are kept apart from alarms about our own
 terminals and cards, so that no amount of them pushes one of those out, and are not written down one by one: they are
 added up in memory and kept every few seconds.
 

@@ -1,7 +1,8 @@
 """Client certificates: which terminal one belongs to, and how the application gets to see it.
 
-The certificate of terminal 7 has the common name `terminal-7` and is signed by the operator's own CA. uvicorn checks
-the signature but does not pass the certificate on, so the protocol below puts it where ASGI's TLS extension has it.
+The certificate of terminal 7 has the common name `terminal-7` and is signed by the collector's own authority
+(`terminal.collector.certify`). uvicorn checks the signature but does not pass the certificate on, so the protocol below
+does.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ def _with_certificate(app: ASGIApp, certificate: bytes | None) -> ASGIApp:
     return shown
 
 
-def terminal_of(scope: Scope) -> int:
-    """The terminal the sender's certificate belongs to; `NO_TERMINAL` without one that names a terminal."""
-    certificate = scope.get(_CERTIFICATE)
-    return whose(certificate) if certificate else NO_TERMINAL
+def certificate_of(scope: Scope) -> bytes | None:
+    """The sender's certificate (DER), which TLS has checked; None without one."""
+    certificate: bytes | None = scope.get(_CERTIFICATE)
+    return certificate
 
 
 def whose(certificate: bytes) -> int:

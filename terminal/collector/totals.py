@@ -35,8 +35,9 @@ class ProofSum:
         """Count a tap; -1 takes it back."""
         self.taps += times
         self.charged_minor += times * checked.counted_minor
-        self.overstated_minor += times * checked.overstated_minor
-        self.understated_minor += times * checked.understated_minor
+        if checked.differences:
+            self.overstated_minor += times * checked.overstated_minor
+            self.understated_minor += times * checked.understated_minor
 
     def add(self, other: ProofSum) -> None:
         """Add up."""
@@ -80,7 +81,7 @@ class Totals:
         return self.proven(*UNPROVEN)
 
     def count_tap(self, evidence: Evidence, checked: Checked, currency: str, times: int = 1) -> None:
-        """Count an intent by what is known of it; `times` -1 takes back what was counted before."""
+        """Count an intent by what is known of it, but for `proofs`; `times` -1 takes back what was counted before."""
         end = END[evidence]
         self.unresolved_settled += times * SETTLED[evidence]
         self.unresolved_open += times * (end is End.UNRESOLVED)
@@ -88,9 +89,9 @@ class Totals:
         if end is End.COMMITTED:
             self.accepted += times
             _add(self.charged_minor, currency, times * checked.counted_minor)
-            self._proof_sum(checked.proof, currency).take(checked, times)
 
-    def _proof_sum(self, proof: str, currency: str) -> ProofSum:
+    def proof_sum(self, proof: str, currency: str) -> ProofSum:
+        """The sum of what is proven so, in one currency, to be added to."""
         return self.proofs.setdefault(proof, {}).setdefault(currency, ProofSum())
 
     def count_unwritten(self, record: Unwritten) -> None:
@@ -113,7 +114,7 @@ class Totals:
             _add(self.charged_minor, currency, sum_minor)
         for proof, sums in other.proofs.items():
             for currency, one in sums.items():
-                self._proof_sum(proof, currency).add(one)
+                self.proof_sum(proof, currency).add(one)
 
 
 def total_of(totals: Iterable[Totals]) -> Totals:

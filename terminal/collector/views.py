@@ -23,8 +23,8 @@ class TerminalView:
     """One terminal as the collector knows it. Ages are in seconds.
 
     `proven`, `unproven` and `differing` count its committed taps by what the cards say (`terminal.collector.proof`).
-    `unsent` is how many rows it said it still had; the oldest of them is at most `oldest_unsent_s` old (None when it
-    had none). What it has recorded since `last_batch_at_ms` is not known here.
+    `held` is how many of its rows are here, `unsent` how many it said it still had; the oldest of these is at most
+    `oldest_unsent_s` old (None when it had none). What it has recorded since `last_batch_at_ms` is not known here.
     """
 
     terminal: int
@@ -124,13 +124,13 @@ class OperatorViews:
         for number in sorted(enrolled | states.keys()):
             state, mark = states.get(number), marks.get(number)
             counted = totals.get(number) or Totals()
-            unsent = max(0, state.stated_head - state.sequence) if state else 0
+            unsent = state.unsent if state else 0
             newest_ms = mark.at_ms if mark else 0
             views.append(
                 TerminalView(
                     terminal=number,
                     enrolment=self.enrolment.state_of(number),
-                    held=state.sequence if state else 0,
+                    held=state.rows if state else 0,
                     unsent=unsent,
                     oldest_unsent_s=max(0, now_ms - newest_ms) // 1000 if unsent and newest_ms else None,
                     last_batch_at_ms=state.received_at_ms if state else None,
@@ -155,7 +155,7 @@ class OperatorViews:
             at_ms=now_ms,
             terminals=len(states),
             silent=sum(now_ms - state.received_at_ms > self._silent_ms for state in states),
-            records=sum(state.sequence for state in states),
+            records=sum(state.rows for state in states),
             behind=self.books.behind(),
             unresolved=total.unresolved_open,
             open_alarms=self.store.open_alarms(),

@@ -141,6 +141,19 @@ def contents_of(connection: sqlite3.Connection, path: Path, key: JournalKey | No
     return Contents(terminal, key)
 
 
+def key_id_in(path: Path) -> bytes | None:
+    """Under which key the journal at `path` is sealed; None when that cannot be read."""
+    try:
+        connection = connect_reader(path)
+    except JournalError:
+        return None
+    try:
+        (key_id,) = connection.execute("SELECT key_id FROM state").fetchone()
+    finally:
+        connection.close()
+    return bytes(key_id)
+
+
 def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
 
@@ -398,7 +411,7 @@ def load_tail(
             number = row.sequence
             open_records.apply(number, row.record)
     except UnreadableRecord as error:
-        raise JournalDamaged(
+        raise OtherSoftware(
             f"row {number} of journal {path} is unreadable: {error}",
             "Start the software version that wrote it.",
         ) from error

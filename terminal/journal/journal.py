@@ -6,7 +6,7 @@ fails the journal takes nothing more until it is opened again, because the next 
 sequence.
 
 After an end that was not in order the first row says which numbers are passed over, where any are
-(`terminal.journal.numbers`). What the collector confirmed is noted in the commit of the next row, not in one of its own.
+(`terminal.journal.numbers`). What the collector confirmed is noted in the commit of the next row.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from terminal.codes import SkipCause
 from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked
 from terminal.journal.action import stamped
 from terminal.journal.chain import Head, link
@@ -33,6 +34,7 @@ from terminal.journal.database import (
     SqliteFault,
     connect_writer,
     contents_of,
+    file_error,
     journal_error,
     load_tail,
     not_writable,
@@ -43,8 +45,17 @@ from terminal.journal.database import (
     wal_of,
 )
 from terminal.journal.lock import FileLock
-from terminal.journal.mending import mend
-from terminal.journal.numbers import NEVER_RESERVED, Known, Numbers, Standing, boot_id, read_known, standing
+from terminal.journal.mending import mend, suspect
+from terminal.journal.numbers import (
+    NEVER_RESERVED,
+    RESERVE,
+    Known,
+    Numbers,
+    Standing,
+    boot_id,
+    read_known,
+    standing,
+)
 from terminal.journal.open_records import LastIntent, OpenRecords
 from terminal.journal.operation_records import NumbersSkipped, SetActivated
 from terminal.journal.reader import JournalReader, Row
@@ -163,7 +174,7 @@ class Journal:
         `JournalError` (cannot be written, or it belongs to another terminal). Work grows with the rows since the last
         quiet moment, not with all rows.
         """
-        lock = _lock(path)
+        lock = acquire_lock(path)
         connection: sqlite3.Connection | None = None
         try:
             known = read_known(path, Contents(terminal, key))
@@ -244,7 +255,7 @@ class Journal:
         if skipped is None and not self._confirmed:
             insert_row(connection, self._contents, row)
         else:
-            state = self._state if skipped is None else self._state._replace(skipped=skipped)
+            state = self._state if skipped is None else self._state._replace(skipped=skipped, anew=False)
             with self._state_kept(connection, state):
                 insert_row(connection, self._contents, row)
         self.flushes += 1
@@ -326,12 +337,8 @@ class Journal:
         return last - through - count_skipped(self._skipped, through, last)
 
     def standing_for(self, sequence: int) -> int:
-        """`sequence`, or the row before the numbers that were passed over, or will be, when it is one of them."""
-        with self._lock:
-            coming: Skipped = ()
-            if self._standing.cause is not None:
-                coming = ((self._assigned.sequence + 1, self._standing.used),)
-            return row_before(self._skipped + coming, sequence)
+        """`sequence`, or the row before the numbers that were passed over when it is one of them."""
+        return row_before(self._skipped, sequence)
 
     def unresolved(self, card_ref: bytes) -> tuple[int, Intent] | None:
         """The newest intent of this card whose outcome is not known, with its sequence."""
@@ -392,11 +399,30 @@ class Journal:
 
     def rows(self, after: int = 0, limit: int = 200) -> list[Row]:
         """At most `limit` durable rows with a sequence above `after`, in order."""
-        return self._reader.rows(after, limit)
+        with self._suspecting():
+            return self._reader.rows(after, limit)
 
     def hash_at(self, sequence: int) -> bytes | None:
         """The hash of a held row, or of the place where held rows begin; None for anything else."""
-        return self._reader.hash_at(sequence)
+        with self._suspecting():
+            return self._reader.hash_at(sequence)
+
+    @contextmanager
+    def _suspecting(self) -> Iterator[None]:
+        """What turns out to be damaged while the journal is in use has the next start prove all of it."""
+        try:
+            yield
+        except JournalDamaged as error:
+            self._suspect(error)
+            raise
+
+    def _suspect(self, error: JournalError) -> JournalError:
+        if isinstance(error, JournalDamaged):
+            try:
+                suspect(self.path)
+            except OSError as cause:
+                return file_error(self.path, cause)
+        return error
 
     # Leaving
 
@@ -558,7 +584,7 @@ class Journal:
             self._file_lock.release()
 
     def _translate(self, error: SqliteFault | JournalError) -> JournalError:
-        return journal_error(self.path, error)
+        return self._suspect(journal_error(self.path, error))
 
 
 def _state_in(connection: sqlite3.Connection, contents: Contents, path: Path) -> JournalState:
@@ -580,13 +606,17 @@ def _require_not_gone(path: Path, known: Known) -> None:
 
 def _standing(state: JournalState, known: Known, head: Head, boot: bytes) -> Standing:
     """A journal just made, restored or of older software has no such files yet, and is where it says."""
+    if state.anew:
+        used = known.reserved or max(known.newest, head.sequence) + RESERVE
+        return Standing(known.newest, max(used, known.newest, head.sequence), SkipCause.BEGAN_ANEW)
     new = known.absent and not state.checkpoints and not state.skipped and head == state.base
     if new or known is NEVER_RESERVED:
         return Standing(head.sequence, head.sequence, None)
     return standing(known, head, boot)
 
 
-def _lock(path: Path) -> FileLock:
+def acquire_lock(path: Path) -> FileLock:
+    """Make this process the one that writes the journal at `path`. Raises `JournalLocked`, `JournalError`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock.acquire(path)

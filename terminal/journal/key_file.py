@@ -1,7 +1,8 @@
 """The key of one journal, in a file beside it: made once, wrapped by the terminal's key provider, wiped on command.
 
 The rows are sealed under a key of their own, so that wiping this small file makes them unreadable (D-07) without
-touching the provider's keys, and so that the provider is asked once at the start and not for every row.
+touching the provider's keys, and so that the provider is asked once at the start and not for every row. A second copy
+lies beside it: one flipped bit must not cost every row. Each heals the other, and both are wiped.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from terminal.errors import JournalSealed, KeyFileError
-from terminal.files import Sealer, create_file, sync, sync_path
-from terminal.journal.database import NO_KEY, SCHEMA_VERSION, schema_of
+from terminal.files import Sealer, create_file, replace_file, sync, sync_path
+from terminal.journal.database import NO_KEY, SCHEMA_VERSION, key_id_in, schema_of
 from terminal.journal.sealed import KEY_BYTES, JournalKey
 
 PURPOSE: Final = "journal"
@@ -25,19 +26,59 @@ def key_path(journal: Path) -> Path:
     return journal.with_name(journal.name + ".key")
 
 
+def copy_path(journal: Path) -> Path:
+    """Where the second copy of the key lies."""
+    return journal.with_name(journal.name + ".key2")
+
+
 def load_key(journal: Path, sealer: Sealer) -> JournalKey | None:
     """The journal's key, None when there is no key file: it is then plain, not there, or lost for good.
 
-    Raises `JournalSealed` when the file is damaged or the provider does not open it, `KeyFileError` when the provider
-    has no key for journals.
+    A copy that is damaged or gone is made anew from the other one. Raises `JournalSealed` when both are damaged or the
+    provider does not open them, `KeyFileError` when the provider has no key for journals.
     """
-    path = key_path(journal)
+    contents = [_content(path) for path in (key_path(journal), copy_path(journal))]
+    opened: dict[bytes, JournalKey] = {}
+    failure: JournalSealed | None = None
+    for content in filter(None, contents):
+        try:
+            opened[content] = _opened(key_path(journal), content, sealer)
+        except JournalSealed as error:
+            failure = failure or error
+    if not opened and failure is not None:
+        raise failure
+    if (
+        opened and contents[0] != contents[1]
+    ):  # damaged, gone, or another journal's: the database says which is right
+        fits = {one: key for one, key in opened.items() if key.id == key_id_in(journal)}
+        if fits:
+            _heal(journal, contents, *fits)
+        opened = fits or opened
+    return next(iter(opened.values()), None)
+
+
+def _content(path: Path) -> bytes | None:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise KeyFileError(f"journal key {path}: {error.strerror}", "Check its rights.") from error
+
+
+def _heal(journal: Path, contents: list[bytes | None], content: bytes) -> None:
+    for path, found in zip((key_path(journal), copy_path(journal)), contents, strict=True):
+        if found == content:
+            continue
+        try:
+            replace_file(path, content)
+        except OSError as error:
+            raise KeyFileError(
+                f"journal key {path}: {error.strerror}", "Check the directory and its rights."
+            ) from error
+
+
+def _opened(path: Path, content: bytes, sealer: Sealer) -> JournalKey:
     if not content.startswith(_MAGIC):
         raise JournalSealed(f"{path} is no journal key", NO_KEY)
     wrapped = content.removeprefix(_MAGIC)
@@ -58,10 +99,12 @@ def load_or_create_key(journal: Path, sealer: Sealer) -> JournalKey:
     if schema_of(journal) >= SCHEMA_VERSION:
         raise JournalSealed(f"journal {journal} is sealed, and its key is not here", NO_KEY)
     fresh = secrets.token_bytes(KEY_BYTES)
-    path = key_path(journal)
+    path, content = key_path(journal), _MAGIC + sealer.seal(PURPOSE, fresh, _MAGIC)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = create_file(path, _MAGIC + sealer.seal(PURPOSE, fresh, _MAGIC))
+        made = create_file(path, content)
+        if made:
+            replace_file(copy_path(journal), content)
     except OSError as error:
         raise KeyFileError(
             f"journal key {path}: {error.strerror}", "Check the directory and its rights."
@@ -72,17 +115,16 @@ def load_or_create_key(journal: Path, sealer: Sealer) -> JournalKey:
 
 
 def wipe_key(journal: Path) -> bool:
-    """Overwrite and remove the key file; False when there was none. What it sealed is unreadable from here on.
+    """Overwrite and remove the key files; False when there was none. What they sealed is unreadable from here on.
 
     On flash memory the old block may survive until it is erased; it is wrapped, so without the provider's keys, too,
     it opens nothing.
     """
-    path = key_path(journal)
-    if not path.exists():
-        return False
-    with path.open("r+b") as file:
-        file.write(secrets.token_bytes(path.stat().st_size))
-        sync(file)
-    path.unlink()
-    sync_path(path.parent)
-    return True
+    paths = [path for path in (key_path(journal), copy_path(journal)) if path.exists()]
+    for path in paths:
+        with path.open("r+b") as file:
+            file.write(secrets.token_bytes(path.stat().st_size))
+            sync(file)
+        path.unlink()
+    sync_path(journal.parent)
+    return bool(paths)

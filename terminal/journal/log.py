@@ -1,11 +1,11 @@
 """The write-ahead log of a journal as bytes: what SQLite drops without a word.
 
-SQLite reads a log up to its first frame that does not fit and forgets the rest, committed or not. Each frame carries the
-checksum of everything before it, so a frame behind a broken one can still be proven: by the checksum its predecessor
-states. Frames of an earlier use of the file have other salts; they were folded into the database long ago.
+SQLite reads a log up to its first frame that does not fit and forgets the rest, committed or not. Each frame carries
+the checksum of everything before it, so a frame behind a broken one can still be proven: by the checksum its
+predecessor states. Frames of an earlier use of the file have other salts; they were folded into the database long ago.
 
-    header   magic, version, page size, sequence, salts (8), checksum (8)                                32 bytes
-    frame    page number, pages of the database after a commit or 0, salts (8), checksum (8), page       24 bytes and page
+    header   magic, version, page size, sequence, salts (8), checksum (8)                              32 bytes
+    frame    page number, pages of the database after a commit or 0, salts (8), checksum (8), page     24 and page
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A journal whose log or database was damaged while no terminal ran: find out, and go on with the most that can be proven.
+"""A journal whose log or database was damaged while no terminal ran: go on with the most that can be proven.
 
-What SQLite shows of a damaged log may be less than there is: frames behind a broken one are dropped, and a part of a log
-that had been folded already hides newer pages of the database. So, where anything is amiss, three contents are proven
-row by row, and the one that reaches farthest becomes the journal:
+What SQLite shows of a damaged log may be less than there is: frames behind a broken one are dropped, and a part of a
+log that had been folded already hides newer pages of the database. So, where anything is amiss, three contents are
+proven row by row, and the one that reaches farthest becomes the journal:
 
     database        the file alone
     read            with the frames that SQLite reads
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from terminal.errors import JournalDamaged
-from terminal.files import put_in_place, sync_path
+from terminal.files import put_in_place, replace_file, sync_path
 from terminal.journal.database import (
     KEEP_ASIDE,
     SQLITE_FAULTS,
@@ -57,6 +57,18 @@ class Mended(NamedTuple):
     aside: Path | None = None
 
 
+def suspect(path: Path) -> None:
+    """Something in the journal at `path` could not be read while it was in use: the next start proves all of it.
+
+    Raises OSError.
+    """
+    replace_file(_suspected(path), b"")
+
+
+def _suspected(path: Path) -> Path:
+    return path.with_name(path.name + ".suspect")
+
+
 def mend(path: Path, key: JournalKey | None, stored: int) -> Mended:
     """See to it that the journal at `path` shows every row that can be proven; rows up to `stored` are known to have
     been there. The caller holds its lock.
@@ -64,17 +76,33 @@ def mend(path: Path, key: JournalKey | None, stored: int) -> Mended:
     Raises `JournalDamaged` when no content of it can be proven, `JournalSealed`, `JournalError`.
     """
     try:
-        _finish(path)
-        if not path.exists() or not _has_log(path):
+        finish(path)
+        if not path.exists():
             return Mended(0)
-        looked = _look(path, key)
-        log = read_log(wal_of(path), page_bytes_of(path), looked.frames)
-        seen = log.newest_row()
-        if not _amiss(path, looked, log, max(stored, seen)):
-            return Mended(seen)
-        return Mended(seen, _mend(path, key, log, looked))
+        mended = _mend_log(path, key, stored)
+        if _suspected(path).exists():
+            _require_proven(path, key)
+            _suspected(path).unlink()
+        return mended
     except OSError as error:
         raise file_error(path, error) from error
+
+
+def _require_proven(path: Path, key: JournalKey | None) -> None:
+    found = verify(path, key)
+    if found.problem is not None:
+        raise JournalDamaged(f"journal {path} is damaged: {found.problem}", KEEP_ASIDE)
+
+
+def _mend_log(path: Path, key: JournalKey | None, stored: int) -> Mended:
+    if not _has_log(path):
+        return Mended(0)
+    looked = _look(path, key)
+    log = read_log(wal_of(path), page_bytes_of(path), looked.frames)
+    seen = log.newest_row()
+    if not _amiss(path, looked, log, max(stored, seen)):
+        return Mended(seen)
+    return Mended(seen, _mend(path, key, log, looked))
 
 
 def _has_log(path: Path) -> bool:
@@ -130,8 +158,8 @@ def _mend(path: Path, key: JournalKey | None, log: Log, looked: Looked) -> Path:
         raise JournalDamaged(f"journal {path} and its log are damaged", KEEP_ASIDE)
     _write(path, _new(path), log, best[1])
     aside = keep_aside(path)
-    put_in_place(_new(path), _whole(path))
-    _finish(path)
+    put_in_place(_new(path), whole_path(path))
+    finish(path)
     return aside
 
 
@@ -182,8 +210,9 @@ def _proven(path: Path, key: JournalKey | None) -> int | None:
 def keep_aside(path: Path) -> Path:
     """Give the journal at `path` and its log second names, which stay; return that of the journal. Raises OSError."""
     number = 1
-    while (aside := _aside(path, number)).exists():
+    while any(_aside(file, number).exists() for file in (path, wal_of(path))):
         number += 1
+    aside = _aside(path, number)
     for file, name in ((path, aside), (wal_of(path), _aside(wal_of(path), number))):
         if file.exists():
             _second_name(file, name)
@@ -209,16 +238,16 @@ def _new(path: Path) -> Path:
     return path.with_name(path.name + ".new")
 
 
-def _whole(path: Path) -> Path:
+def whole_path(path: Path) -> Path:
     """A mended journal on its way: whole, and the log beside the old one is no longer wanted."""
     return path.with_name(path.name + ".mended")
 
 
-def _finish(path: Path) -> None:
+def finish(path: Path) -> None:
     """Let a whole mended journal take its place; harmless where there is none."""
-    if not _whole(path).exists():
+    if not whole_path(path).exists():
         return
-    for beside in (wal_of(path), path.with_name(path.name + "-shm")):
+    for beside in (wal_of(path), path.with_name(path.name + "-shm"), _suspected(path)):
         beside.unlink(missing_ok=True)
     sync_path(path.parent)
-    put_in_place(_whole(path), path)
+    put_in_place(whole_path(path), path)

@@ -45,7 +45,8 @@ class JournalState(NamedTuple):
     """The line of state. `base` is the last row that has left. `notes` are the bodies of the records that were open
     when row `noted` was the newest, and `newest_ms` is that of the clock's rows then
     (`terminal.journal.clock_ledger`). `checkpoints` counts the signed checkpoints ever kept; `skipped` are the numbers
-    that were passed over behind `base` (T-63)."""
+    that were passed over behind `base` (T-63). `anew`: it took the place of one that could not be read, and no row of
+    it says so yet."""
 
     terminal: int
     base: Head
@@ -55,6 +56,7 @@ class JournalState(NamedTuple):
     notes: tuple[tuple[int, bytes], ...] = ()
     newest_ms: int = 0
     skipped: Skipped = ()
+    anew: bool = False
 
     @property
     def newest_number(self) -> int:

@@ -188,7 +188,7 @@ class _Check:
             if found != number:
                 raise _Found(f"signed checkpoint {min(number, found)} was taken out or put in")
         if len(kept) != len(expected):
-            raise _Found(f"signed checkpoint {expected[0] + len(kept)} was taken out or put in")
+            raise _Found(f"signed checkpoint {expected.start + len(kept)} was taken out or put in")
         for number, content in kept:
             try:
                 checkpoint = read_checkpoint(self._contents, number, content)

@@ -163,6 +163,7 @@ def _require_usable(found: FoundCard, *, finish: bool, beside_others: bool) -> N
 
 COLUMNS: Final = ("label", "profile")
 OPTIONAL: Final = "purse_minor"
+MOST_SHOWN: Final = 200
 REGISTRY_FILE: Final = "card-registry.json"
 
 
@@ -226,7 +227,7 @@ def read_orders(path: Path) -> Iterator[CardToIssue]:
             odd = set(rows.fieldnames or ()) - {*COLUMNS, OPTIONAL}
             if odd or not set(COLUMNS) <= set(rows.fieldnames or ()):
                 raise ProfileError(
-                    f"{path} has the columns {', '.join(rows.fieldnames or ()) or 'of nothing'}",
+                    f"{path} has the columns {', '.join(rows.fieldnames or ())[:MOST_SHOWN] or 'of nothing'}",
                     f"Give {', '.join(COLUMNS)} and, if wanted, {OPTIONAL}.",
                 )
             for row in rows:

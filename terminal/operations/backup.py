@@ -26,10 +26,19 @@ from terminal.operations.archive import BackupHeader, read_archive, write_archiv
 from terminal.operations.status import STATUS_FILE
 from terminal.updates.store import ACTIVE_FILE, copy_rows
 
-LEFT_BEHIND: Final = ("terminal.key", "terminal.pub", STATUS_FILE, "counter.json", ACTIVE_FILE)
+LEFT_BEHIND: Final = (
+    "terminal.key",
+    "terminal.pub",
+    "renewal.key",
+    "pace.json",
+    STATUS_FILE,
+    "counter.json",
+    ACTIVE_FILE,
+)
 """The identity, what only a running process says, and the active set's rows, which are copied as a whole."""
 LEFT_BEHIND_ENDINGS: Final = (
     ".lock", ".new", "-wal", "-shm", "-journal", ".probe", ".damaged", ".numbers", ".mark",
+    ".suspect", ".mended", ".key2",
 )  # fmt: skip
 
 

@@ -66,6 +66,9 @@ class HealthCode(StrEnum):
     SYNC_FAULT = "collector:fault"
     NOT_ASKED = "collector:not_asked"
     HEARD = "collector:heard"
+    CERTIFICATE = "certificate:valid"
+    NOT_RENEWED = "certificate:not_renewed"
+    CERTIFICATE_ENDED = "certificate:ended"
     DISK_UNKNOWN = "disk:unknown"
     DISK = "disk:free"
     LABORATORY = "laboratory:public"
@@ -120,6 +123,11 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.SYNC_FAULT: "{fault}",
         HealthCode.NOT_ASKED: N_("{collector}: not asked yet"),
         HealthCode.HEARD: N_("heard {ago_ms} ago"),
+        HealthCode.CERTIFICATE: N_("valid for {left_ms} more"),
+        HealthCode.NOT_RENEWED: N_("valid for {left_ms} more and not renewed: {fault}"),
+        HealthCode.CERTIFICATE_ENDED: N_(
+            "ended {left_ms} ago: enrol this terminal again, or have it renewed"
+        ),
         HealthCode.DISK_UNKNOWN: N_("{folder} cannot be examined (errno {errno})"),
         HealthCode.DISK: N_("{free_mb} MB free"),
         HealthCode.LABORATORY: N_("public {parts} on a real reader: anyone can make cards for this terminal"),

@@ -34,6 +34,7 @@ from terminal.operations.status import KindInForce, TerminalStatus, VehicleStatu
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
 COLLECTOR_WARNING_MS: Final = 3_600_000
+CERTIFICATE_WARNING_MS: Final = 14 * 24 * 3_600_000
 TARIFF_WARNING_MS: Final = 7 * 24 * 3_600_000
 LIST_WARNING_MS: Final = 7 * 24 * 3_600_000
 VEHICLE_WARNING_MS: Final = 10 * 60_000
@@ -121,6 +122,8 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
     for one in status.active:
         yield from _kind(one)
     yield _collector(status, now_ms)
+    if status.certificate_until_ms is not None:
+        yield _certificate(status, status.certificate_until_ms - now_ms)
     yield from _extensions(status)
     if running and not status.stopped and status.vehicle is not None:
         yield from _vehicle(status.vehicle, now_ms)
@@ -262,6 +265,18 @@ def _collector(status: TerminalStatus, now_ms: int) -> HealthFinding:
         return HealthFinding(HealthCode.NOT_ASKED, HealthLevel.OK, {"collector": status.collector})
     ago_ms = max(0, now_ms - status.collector_heard_at_ms)
     return HealthFinding(HealthCode.HEARD, HealthLevel.OK, {"ago_ms": ago_ms}, ago_ms / 1000, "s")
+
+
+def _certificate(status: TerminalStatus, left_ms: int) -> HealthFinding:
+    """A terminal renews long before the end: where it did not, somebody must look in good time."""
+    inputs: dict[str, int | str] = {"left_ms": abs(left_ms)}
+    if left_ms <= 0:
+        return HealthFinding(HealthCode.CERTIFICATE_ENDED, HealthLevel.LOOK, inputs, left_ms / 1000, "s")
+    if left_ms > CERTIFICATE_WARNING_MS:
+        return HealthFinding(HealthCode.CERTIFICATE, HealthLevel.OK, inputs, left_ms / 1000, "s")
+    inputs |= {FAULT: status.renewal_fault} if status.renewal_fault else {}
+    code = HealthCode.NOT_RENEWED if status.renewal_fault else HealthCode.CERTIFICATE
+    return HealthFinding(code, HealthLevel.LOOK, inputs, left_ms / 1000, "s")
 
 
 def _disk(folder: Path) -> HealthFinding:

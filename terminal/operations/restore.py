@@ -32,7 +32,7 @@ from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer
 from terminal.journal.database import create_schema, new_file, transaction
 from terminal.journal.journal import Journal
-from terminal.journal.key_file import key_path, load_key, load_or_create_key
+from terminal.journal.key_file import copy_path, key_path, load_key, load_or_create_key
 from terminal.journal.lock import FileLock
 from terminal.journal.numbers import RESERVE, mark_path, numbers_path
 from terminal.journal.operation_records import Restored, SetActivated
@@ -296,14 +296,14 @@ def _refusal(body: bytes) -> str:
 def _put_in(machine: NewHardware, old: Path, new: Path) -> None:
     """The files of the backup, then the journal's key, and the journal last: with it the folder is a terminal's."""
     journal = machine.journal.name
-    own = {journal, key_path(machine.journal).name}
+    own = {journal, key_path(machine.journal).name, copy_path(machine.journal).name}
     for path in sorted(old.rglob("*")):
         name = path.relative_to(old)
         target = machine.folder / name
         if path.is_file() and str(name) not in own and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             put_in_place(path, target)
-    for beside in (key_path, numbers_path, mark_path):
+    for beside in (key_path, copy_path, numbers_path, mark_path):
         if beside(new / journal).exists():
             put_in_place(beside(new / journal), beside(machine.journal))
     sync_path(machine.folder)  # names of new folders in it

@@ -129,6 +129,8 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     collector: str = ""
     collector_heard_at_ms: int | None = None
     sync_fault: str = ""
+    certificate_until_ms: int | None = None
+    renewal_fault: str = ""
     vehicle: VehicleStatus | None = None
 
     def of_kind(self, kind: SetKind) -> KindInForce:

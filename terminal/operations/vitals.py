@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
     from terminal.policy.document.schema import RegionDocument
     from terminal.sync.client import SyncReport
+    from terminal.sync.renewal import IdentityState
 
 DAY_MS: Final = 24 * 3_600_000
 TAP_BOUNDS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0)
@@ -125,6 +126,8 @@ class Vitals:
         self.last_tap_at_ms: int | None = None
         self.collector_heard_at_ms: int | None = None
         self.sync_fault: SyncFault | None = None
+        self.certificate_until_ms: int | None = None
+        self.renewal_fault: SyncFault | None = None
         self.reader_fault: ReaderFault | None = None
         self._without_uid = 0
         self.devices_failing: dict[str, DeviceState] = {}
@@ -287,6 +290,15 @@ class Vitals:
             else:
                 self.events.warning("sync", str(problem), code=fault)
 
+    def identified(self, state: IdentityState) -> None:
+        """How long this terminal's certificate is valid, or why it could not be renewed, has changed."""
+        renewed = self.certificate_until_ms is not None and state.until_ms != self.certificate_until_ms
+        if renewed and state.until_ms is not None:
+            self.events.notice("identity", "renewed", until_ms=state.until_ms)
+        if state.fault is not None and state.fault is not self.renewal_fault:
+            self.events.warning("identity", f"not renewed: {fault_text(state.fault, {})}", code=state.fault)
+        self.certificate_until_ms, self.renewal_fault = state.until_ms, state.fault
+
     def activated(self, held: HeldEdition) -> None:
         """An edition has come into force."""
         self.events.notice("in_force", kind=held.kind.value, edition=held.edition)
@@ -379,6 +391,8 @@ class Vitals:
             collector=identity.collector,
             collector_heard_at_ms=self.collector_heard_at_ms,
             sync_fault=self.sync_fault or "",
+            certificate_until_ms=self.certificate_until_ms,
+            renewal_fault=self.renewal_fault or "",
             vehicle=self.vehicle(),
         )
 

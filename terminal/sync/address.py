@@ -52,31 +52,24 @@ def _no_address(url: str, why: str) -> CollectorError:
 
 
 class TlsFiles(Struct, frozen=True):
-    """PEM files: whom to trust (default: the system's list), and who this terminal is, where that is asked (mTLS)."""
+    """PEM files: whom to trust (default: the system's list), and who this terminal is: certificate and key in one."""
 
     ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-
-    @property
-    def given(self) -> bool:
-        return any((self.ca, self.cert, self.key))
+    own: Path | None = None
 
 
 def tls_context(files: TlsFiles) -> SSLContext:
     """TLS 1.2 or later, the collector's name and certificate checked. Raises `KeyFileError` for unusable files."""
     import ssl  # noqa: PLC0415 no start without TLS waits for it
 
-    if files.key is not None and files.cert is None:
-        raise KeyFileError("a TLS key without its certificate was given", "Give --tls-cert, too.")
     # Only this authority is trusted where one is given.
     context = ssl.create_default_context() if files.ca is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if files.ca is not None:
         _load(files.ca, lambda: context.load_verify_locations(files.ca))
-    if files.cert is not None:
-        cert = files.cert
-        _load(cert, lambda: context.load_cert_chain(cert, files.key))
+    if files.own is not None:
+        own = files.own
+        _load(own, lambda: context.load_cert_chain(own))
     return context
 
 

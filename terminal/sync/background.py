@@ -12,7 +12,7 @@ from typing import Final
 
 from terminal.clock import Clock, unix_ms
 from terminal.codes import SyncFault
-from terminal.errors import CollectorContradicts, JournalError, JournalFull
+from terminal.errors import CollectorContradicts, JournalError, JournalFull, KeyFileError
 from terminal.journal.records import Fault
 from terminal.sync.client import SyncClient, SyncReport
 
@@ -60,9 +60,11 @@ class BackgroundSync:
         idle_s: float = 60.0,
         tidy_s: float = TIDY_S,
         on_report: Callable[[SyncReport], None] | None = None,
+        errand: Callable[[], None] = lambda: None,
     ) -> None:
-        """`gather_s` lets some rows come together in a batch, `idle_s` is the longest pause between looks, `tidy_s`
-        the one between two looks for rows whose retention is over."""
+        """`errand` is done before each run, in the same thread. `gather_s` lets some rows come together in a batch,
+        `idle_s` is the longest pause between looks, `tidy_s` the one between two looks for rows whose retention is
+        over."""
         self._client = client
         self._clock = clock
         self._backoff = backoff
@@ -72,11 +74,12 @@ class BackgroundSync:
         self._tidied_s: float | None = None
         self._contradicted = False
         self._on_report = on_report
+        self._errand = errand
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
-        self.failure: JournalError | None = None
-        """What the journal could not do last time; None when all is well."""
+        self.failure: JournalError | KeyFileError | None = None
+        """What the journal, or the folder of the keys, could not do last time; None when all is well."""
 
     def start(self) -> None:
         self._thread.start()
@@ -113,11 +116,12 @@ class BackgroundSync:
     def _work(self) -> SyncReport | None:
         """Upload and tidy up; None when the journal failed."""
         try:
+            self._errand()
             report = self._client.sync_once(stop=self._stop.is_set)
             self._note_contradiction(report)
             if not self._stop.is_set():
                 self._tidy()
-        except JournalError as error:
+        except (JournalError, KeyFileError) as error:
             self.failure = error
             return None
         self.failure = None

@@ -17,14 +17,23 @@ from msgspec import Struct
 
 from terminal.clock import Clock, unix_ms
 from terminal.codes import SyncFault
-from terminal.decoding import decode_json
 from terminal.errors import CollectorContradicts, CollectorError
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer, signed_digest
 from terminal.journal.database import row_changed
 from terminal.journal.journal import Journal
 from terminal.journal.reader import Row
-from terminal.sync.exchange import WAIT, Answer, CollectorLink, LinkTooSlow
+from terminal.sync.address import TlsFiles
+from terminal.sync.exchange import WAIT, Answer, CollectorLink, LinkCut, LinkTooSlow
+from terminal.sync.failures import (
+    NOT_A_COLLECTOR,
+    is_web_page,
+    may_be_size,
+    not_the_collectors,
+    printable,
+    refusal_in,
+)
+from terminal.sync.pace import BatchSize
 from terminal.sync.wire import (
     MAX_BATCH_RECORDS,
     Ack,
@@ -39,7 +48,12 @@ from terminal.sync.wire import (
     parse_ack,
 )
 
-_HELD_TEXT: Final = 200
+MOST_HINTS: Final = 8
+"""How often one run goes where the collector points. A collector put back from a backup points once; one that points
+here and there without end is left."""
+WAITING: Final = frozenset({RefusalCode.BUSY, RefusalCode.UNAVAILABLE})
+SIZES: Final = frozenset({RefusalCode.TOO_LARGE, RefusalCode.MALFORMED})
+"""Refusals that a smaller batch may not meet: of half a request that came too slowly the collector says malformed."""
 TIME_WITHIN_S: Final = 60.0
 """An acknowledgement states the time if it came so soon after its batch was sent. Clocks agree within five minutes, so
 a minute on the way leaves room; a held-back one is worth nothing."""
@@ -69,17 +83,21 @@ class SyncClient:
         clock: Clock,
         *,
         batch_records: int = MAX_BATCH_RECORDS,
+        begin_with: int | None = None,
         on_time: Callable[[int], None] = lambda _signed_ms: None,
     ) -> None:
-        """`on_time` hears of each time the collector signed that cannot be an old one (`_signed_now`)."""
+        """`batch_records` is the most that one batch carries, `begin_with` what passed the line last. `on_time` hears
+        of each time the collector signed that cannot be an old one (`_signed_now`)."""
         self._journal = journal
         self._link = link
         self._signer = signer
         self._collector_key = collector_key
         self._clock = clock
-        self._batch_records = batch_records
-        self._most_records = batch_records
+        self._size = BatchSize(batch_records, begin_with)
         self._resend_after: int | None = None
+        self._hints: set[int] = set()
+        self._goes_on = False
+        """The exchange failed in a way that the next one of this run may not."""
         self._through = journal.acknowledged_through
         """The newest row of this journal that the collector confirmed."""
         self._greeted = False
@@ -94,6 +112,11 @@ class SyncClient:
     def journal(self) -> Journal:
         return self._journal
 
+    @property
+    def batch_rows(self) -> int:
+        """How many rows the next batch may carry."""
+        return self._size.rows
+
     def sync_once(
         self, *, progress: Callable[[int, int], None] | None = None, stop: Callable[[], bool] = lambda: False
     ) -> SyncReport:
@@ -106,13 +129,13 @@ class SyncClient:
         problem: CollectorError | None = None
         self._through = self._journal.acknowledged_through
         self._retry_after_s = None
+        self._hints.clear()
         while not problem and not stop() and (self._unsent() or not self._greeted):
+            self._goes_on = False
             try:
                 uploaded += self._exchange()
             except CollectorError as error:
-                problem = error
-                if isinstance(error, LinkTooSlow):
-                    self._batch_records = max(1, self._batch_records // 2)
+                problem = None if self._goes_on else error
             batches += 1
             if progress:
                 progress(self._through, self._journal.head.sequence)
@@ -126,6 +149,15 @@ class SyncClient:
             self._retry_after_s,
         )
 
+    def use_identity(self, signer: Signer, tls: TlsFiles | None) -> None:
+        """Sign batches and checkpoints with `signer` from here on, and show the certificate of `tls` where there is
+        one. In the thread that uploads, between two runs."""
+        self._signer = signer
+        if self._journal.notary is not None:
+            self._journal.notary = msgspec.structs.replace(self._journal.notary, signer=signer)
+        if tls is not None:
+            self._link.use(tls)
+
     def abort(self) -> None:
         """From any thread: the exchange in progress fails at once, and every later one."""
         self._link.abort()
@@ -138,7 +170,7 @@ class SyncClient:
         batch, last_hash = self._next_batch()
         sent_before, self._sent_through = self._sent_through, max(self._sent_through, batch.last)
         sent_s = self._clock.monotonic()
-        answer = self._link.upload(encode(batch))
+        answer = self._upload(batch)
         took_s = self._clock.monotonic() - sent_s
         self._retry_after_s = answer.retry_after_s
         if answer.status != 200:
@@ -146,18 +178,25 @@ class SyncClient:
         try:
             ack = parse_ack(answer.body)
         except Malformed as error:
-            raise CollectorError(
-                f"the collector's answer is no acknowledgement: {error}",
-                "Check the collector's address.",
-                SyncFault.NOT_UNDERSTOOD,
-            ) from error
+            raise _no_acknowledgement(answer, batch, error) from error
         trusted = self._trusted(ack)
         if _signed_now(trusted, batch, sent_before, took_s):
             self._on_time(trusted.at_ms)
         self._take(trusted, batch, last_hash)
         self._greeted = True
-        self._batch_records = min(self._most_records, self._batch_records * 2)
+        self._size.passed(len(batch.bodies))
         return len(batch.bodies)
+
+    def _upload(self, batch: Batch) -> Answer:
+        """A batch that took too long is made smaller for the next run, one that was cut off for this run, too."""
+        try:
+            return self._link.upload(encode(batch))
+        except LinkTooSlow:
+            self._size.failed(len(batch.bodies))
+            raise
+        except LinkCut:
+            self._goes_on = self._size.failed(len(batch.bodies))
+            raise
 
     def _next_batch(self) -> tuple[Batch, bytes]:
         """The batch and the hash of its last row."""
@@ -172,7 +211,7 @@ class SyncClient:
         if previous_hash is None:
             raise row_changed(journal.path, after)
         head = journal.head  # taken first: a row may be readable a moment before it is known as the head
-        rows = journal.rows(after, min(self._batch_records, head.sequence - after))
+        rows = journal.rows(after, min(self._size.rows, head.sequence - after))
         rows = rows[: _consecutive(rows)]
         bodies = tuple(row.body for row in rows)
         # Behind numbers that were passed over a batch begins with the row that says so (T-63).
@@ -263,25 +302,52 @@ class SyncClient:
 
     def _refused(self, answer: Answer, batch: Batch) -> CollectorError:
         """The error for a refusal, after taking its hint: where to go on, or how much to send."""
-        try:
-            refusal = decode_json(answer.body, Refusal)
-        except msgspec.DecodeError:
-            refusal = Refusal(
-                error=f"status {answer.status}", advice="Check that the address is that of a collector."
+        refusal, sent = refusal_in(answer), _named(batch)
+        if refusal is None:
+            smaller = answer.status >= 400 and self._size.failed(len(batch.bodies))
+            self._goes_on = smaller and may_be_size(answer)
+            return not_the_collectors(answer, sent)
+        code = RefusalCode(refusal.error)
+        if code in SIZES:
+            self._goes_on = self._size.failed(len(batch.bodies))
+        return self._hinted(refusal) or _refusal_error(code, printable(refusal.advice), sent)
+
+    def _hinted(self, refusal: Refusal) -> CollectorError | None:
+        """Go on where the collector points, once for each such place in a run; the error when that is impossible."""
+        wants, base = refusal.wants, self._journal.base.sequence
+        if wants is None or wants > self._journal.head.sequence:
+            return None
+        if wants <= base:
+            return CollectorError(
+                f"the collector lacks rows {wants} to {base}, which have left this terminal",
+                "They can only come from a backup of the collector: call its operator. Later rows wait in the journal.",
+                SyncFault.REFUSED,
             )
-        if answer.status == 413 and len(batch.bodies) > 1:
-            self._batch_records = self._most_records = len(batch.bodies) // 2
-        if (
-            refusal.wants is not None
-            and self._journal.base.sequence < refusal.wants <= self._journal.head.sequence
-        ):
-            self._resend_after = refusal.wants - 1
-        what, advice = (_printable(text) for text in (refusal.error, refusal.advice))
-        sent = f"rows {batch.first} to {batch.last}" if batch.bodies else "this terminal's greeting"
-        contradicted = refusal.error == RefusalCode.OTHER_HASH
-        kind = CollectorContradicts if contradicted else CollectorError
-        fault = SyncFault.CONTRADICTED if contradicted else SyncFault.REFUSED
-        return kind(f"the collector refused {sent}: {what}", advice, fault)
+        self._goes_on = wants not in self._hints and len(self._hints) < MOST_HINTS
+        self._hints.add(wants)
+        self._resend_after = wants - 1
+        return None
+
+
+def _named(batch: Batch) -> str:
+    return f"rows {batch.first} to {batch.last}" if batch.bodies else "this terminal's greeting"
+
+
+def _refusal_error(code: RefusalCode, advice: str, sent: str) -> CollectorError:
+    what = f"the collector refused {sent}: {code}"
+    if code is RefusalCode.OTHER_HASH:
+        return CollectorContradicts(what, advice, SyncFault.CONTRADICTED)
+    return CollectorError(what, advice, SyncFault.BUSY if code in WAITING else SyncFault.REFUSED)
+
+
+def _no_acknowledgement(answer: Answer, batch: Batch, error: Malformed) -> CollectorError:
+    if is_web_page(answer):
+        return not_the_collectors(answer, _named(batch))
+    return CollectorError(
+        f"the collector's answer is no acknowledgement: {printable(str(error))}",
+        NOT_A_COLLECTOR,
+        SyncFault.NOT_UNDERSTOOD,
+    )
 
 
 def _consecutive(rows: Sequence[Row]) -> int:
@@ -293,8 +359,3 @@ def _signed_now(ack: Ack, batch: Batch, sent_before: int, took_s: float) -> bool
     """Whether a trusted `ack` was signed just now: it names the batch's last row, which no earlier batch had carried,
     so no earlier acknowledgement can name it; and it did not take long."""
     return ack.through == batch.last > sent_before and took_s <= TIME_WITHIN_S
-
-
-def _printable(text: str) -> str:
-    """What a stranger sent, fit for one line of our console."""
-    return "".join(character for character in text[:_HELD_TEXT] if character.isprintable())

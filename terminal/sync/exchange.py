@@ -8,22 +8,30 @@ from typing import Final, NamedTuple, Protocol
 
 from terminal.codes import SyncFault
 from terminal.errors import CollectorError
+from terminal.sync.address import TlsFiles
 
 WAIT: Final = "Nothing is lost: the rows stay in the journal and are sent again later."
 
 
 class Answer(NamedTuple):
-    """HTTP status and body, and how long the collector asks to be left alone."""
+    """HTTP status and body, how long the other side asks to be left alone, and what it says the body is."""
 
     status: int
     body: bytes
     retry_after_s: float | None = None
+    content_type: str = ""
 
 
 class LinkTooSlow(CollectorError):
     """The exchange did not end in time: a smaller batch may."""
 
     usual_fault = SyncFault.TOO_SLOW
+
+
+class LinkCut(CollectorError):
+    """The connection ended in the middle of an exchange: a smaller batch may pass."""
+
+    usual_fault = SyncFault.CUT
 
 
 class CollectorLink(Protocol):
@@ -39,7 +47,19 @@ class CollectorLink(Protocol):
         """From any thread: the exchange in progress, if any, fails at once, and so does every later one."""
         ...
 
+    def use(self, tls: TlsFiles) -> None:
+        """Show another certificate from the next exchange on. In the thread that uploads; may raise `KeyFileError`."""
+        ...
+
     def close(self) -> None: ...
+
+
+class RequestLink(Protocol):
+    """Carries one request to a collector and its answer back."""
+
+    def exchange(self, path: str, body: bytes | None, content_type: str, /) -> Answer:
+        """Raises `CollectorError` when no whole answer came."""
+        ...
 
 
 class LateLink:
@@ -64,6 +84,10 @@ class LateLink:
             self._aborted = True
             if self._link is not None:
                 self._link.abort()
+
+    def use(self, tls: TlsFiles) -> None:
+        if self._link is not None:
+            self._link.use(tls)
 
     def close(self) -> None:
         if self._link is not None:

@@ -132,6 +132,16 @@ class RefusalCode(StrEnum):
     OTHER_HASH = "other_hash"
     BUSY = "busy"
     UNAVAILABLE = "unavailable"
+    CODE_REFUSED = "code_refused"
+    """There is no such code for this terminal."""
+    CODE_EXPIRED = "code_expired"
+    CODE_SPENT = "code_spent"
+    """The code is right and has enrolled other keys already."""
+    KEYS_UNPROVEN = "keys_unproven"
+    """The sender does not show that it has the keys it sends."""
+    KEYS_OUTDATED = "keys_outdated"
+    """The keys that approve a renewal are not in force."""
+    RENEWAL_TOO_LATE = "renewal_too_late"
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 INTENT, COMMITTED, FAULT = 4, 5, 9
@@ -199,7 +201,11 @@ def main(key_file: str, number: str, url: str) -> None:
     thief = Thief(int(number), asked["captured"])
     for story in asked["stories"]:
         play(thief, story)
-    send(thief, load_pem_private_key(Path(key_file).read_bytes(), None), url)
+    blocks = re.findall(
+        rb"-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY-----", Path(key_file).read_bytes(), re.S
+    )
+    keys = [load_pem_private_key(block, None) for block in blocks]
+    send(thief, next(key for key in keys if isinstance(key, Ed25519PrivateKey)), url)
     print(json.dumps(thief.stands))
 
 

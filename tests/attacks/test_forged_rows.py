@@ -257,3 +257,46 @@ def test_people_see_it_on_the_page_in_the_report_and_in_the_metrics(town: Robbed
     assert lines["differing"].split(",")[:3] == ["differing", "RUB", "6"]
     status = json.loads(town.run("collector", "status", f"--folder={town.folder / 'collector'}", "--json"))
     assert (status["proven"], status["unproven"], status["differing"]) == (3, 86, 6)
+
+
+def audited(town: RobbedTown) -> list[dict[str, Any]]:
+    """The audit of each day, and what an auditor elsewhere finds in its bundle: the statement in it."""
+    registry = ("--registry", "cards/card-registry.json", "--folder", "collector")
+    town.run("collector", "documents", "add", "region.toml", "--folder", "collector")
+    found = []
+    for day in httpx.get(f"{town.url}/operator/v1/days").json():
+        made = json.loads(town.run("collector", "audit", day, *registry, "--bundle", "day.bundle", "--json"))
+        verified = json.loads(town.run("audit", "verify", "day.bundle", "--json"))
+        assert (verified["equal"], verified["key"]) == (True, made["key"])
+        found.append(made["statement"])
+    return found
+
+
+def test_an_audit_says_of_a_forged_day_what_the_books_say_and_an_auditor_finds_the_same(
+    town: RobbedTown,
+) -> None:
+    """To the kopeck: what counts by each proof, what was overstated and understated, which rows differ."""
+    proofs: dict[str, dict[str, int]] = {}
+    overstated = understated = 0
+    differing: dict[int, dict[str, Any]] = {}
+    for statement in audited(town):
+        for total in statement["totals"]:
+            assert sum(one["sum_minor"] for one in total["proof"].values()) == total["sum_minor"]
+            overstated += total["overstated_minor"]
+            understated += total["understated_minor"]
+            for code, one in total["proof"].items():
+                sums = proofs.setdefault(code.removeprefix("unproven:"), {"taps": 0, "charged_minor": 0})
+                sums["taps"] += one["facts"]
+                sums["charged_minor"] += one["sum_minor"]
+        differing |= {row["sequence"]: row for row in statement["differing_rows"]}
+    booked = {proof: sums["RUB"] for proof, sums in town.robbed["total"]["proofs"].items()}
+    assert {proof: (one["taps"], one["charged_minor"]) for proof, one in proofs.items()} == {
+        proof: (one["taps"], one["charged_minor"]) for proof, one in booked.items()
+    }
+    assert overstated == sum(one["overstated_minor"] for one in booked.values())
+    assert understated == sum(one["understated_minor"] for one in booked.values())
+    for story in ("overstated", "understated", "another balance", "replayed", "another terminal's proof"):
+        row = differing[town.stands[story]]
+        assert (row["terminal"], bool(row["proof"])) == (ROBBED, True), story
+    stated = {one[0] for one in differing[town.stands["overstated"]]["decision"]}
+    assert {"charge_minor"} <= stated, "the decision made again charges the fare"

@@ -19,6 +19,7 @@ import msgspec
 
 from sim.card.virtual import VirtualCard
 from sim.image_file import save_card
+from terminal.app.collector import enrol
 from terminal.app.simulated import issue_residents
 from terminal.app.station import journal_reader
 from terminal.canteen.asking import ask
@@ -218,7 +219,7 @@ def collector(folder: Path) -> Iterator[str]:
         assert process.stdout is not None
         url = str(msgspec.json.decode(process.stdout.readline())["url"])
         copyfile(folder / "collector/collector.pub", folder / STATE / "collector.pub")
-        copyfile(folder / STATE / "terminal.pub", folder / "collector/terminals/7.pub")
+        enrol(folder / STATE, 7, folder / "collector")
         yield url
     finally:
         process.terminate()

@@ -22,8 +22,8 @@ from sim.image_file import load_card
 from sim.lab_keys import load_lab_keys
 from terminal.app.simulated import laboratory_keys
 from terminal.audit.bundle import MAGIC
-from terminal.audit.making import verify_bundle
-from terminal.collector.registry import write_registry
+from terminal.audit.verifying import verify_bundle
+from terminal.collector.registry import RegisteredCard, write_registry
 from terminal.errors import AuditError
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
@@ -41,11 +41,13 @@ TABLES = {"terminal": {"number": BUS, "profile": "bus"}, "shift": {"operator": "
 
 
 class AuditedDay:
-    """The folder of a collector that holds a day; `taps` are the rows of its terminals by kind."""
+    """The folder of a collector that holds a day; `rows` are those of its terminals."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rows: list[dict[str, Any]] = []
+        self.first: dict[str, Any] = {}
+        """The audit made when only the bus had sent its rows."""
 
     @property
     def collector(self) -> Path:
@@ -85,14 +87,14 @@ def registered(folder: Path, cards: list[Path]) -> None:
     for path in cards:
         uid = load_card(path, random.Random(0).randbytes).uid
         key = masters.for_card(uid, region).transaction_mac
-        found += [(card_token(keys, purpose, uid), uid, key) for purpose in PURPOSE.values()]
+        found += [RegisteredCard(card_token(keys, purpose, uid), uid, key) for purpose in PURPOSE.values()]
     write_registry(folder / "registry.json", found)
 
 
 @contextmanager
 def serving(day: AuditedDay) -> Iterator[str]:
     """The collector of a day; at the end everything it holds is booked."""
-    words = ("collector", "--folder", day.collector, "--port", 0, "--json", "--any-clock")
+    words = ("collector", "--folder", day.collector, "--port", 0, "--json", "--any-clock", "--no-recompute")
     process = subprocess.Popen(
         command((*words, "--registry", day.folder / "registry.json")),
         cwd=day.folder,
@@ -142,7 +144,10 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> AuditedDay:
     with serving(day) as url:
         for number, where in ((BUS, bus), (COUNTER, school)):
             enrolled(day, number, where)
-            run(where, "sync", "--collector", url)
+        run(bus, "sync", "--collector", url)
+    day.first = day.audit("--out", folder / "first.json")
+    with serving(day) as url:
+        run(school, "sync", "--collector", url)
     return day
 
 
@@ -212,26 +217,42 @@ def test_people_read_it(held: AuditedDay, language: str) -> None:
     assert ("доказано картой" in done.stdout) == (language == "ru")
 
 
-def test_rows_that_come_after_an_audit_are_its_supplement(held: AuditedDay, tmp_path: Path) -> None:
-    """Two of three batches are there at first: the day is open, and what the third brings is named."""
-    late = AuditedDay(tmp_path)
-    shutil.copyfile(held.folder / "registry.json", tmp_path / "registry.json")
-    shutil.copytree(held.collector / "documents", late.collector / "documents")
-    with serving(late) as url:
-        for number, name in ((BUS, "bus"), (COUNTER, "school")):
-            shutil.copytree(held.folder / name, tmp_path / name, ignore=shutil.ignore_patterns("*.sock"))
-            enrolled(late, number, tmp_path / name)
-        run(tmp_path / "bus", "sync", "--collector", url)
-    first = late.audit("--out", tmp_path / "first.json")["statement"]
+def test_without_session_keys_the_auditor_asks_the_service(held: AuditedDay, tmp_path: Path) -> None:
+    held.audit("--bundle", tmp_path / "day.bundle", "--service")
+    refused = terminal(tmp_path, "audit", "verify", "day.bundle")
+    assert (refused.returncode, "Give --service and --token-file" in refused.stderr) == (45, True)
+    words = ("audit", "serve", "--registry", held.folder / "registry.json", "--port", 0, "--json")
+    process = subprocess.Popen(
+        command(words), cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        ready = msgspec.json.decode(process.stdout.readline())
+        ask = ("--service", ready["url"], "--token-file", ready["token_file"])
+        done = terminal(tmp_path, "audit", "verify", "day.bundle", *ask)
+        assert done.returncode == 0, done.stderr
+        (tmp_path / "wrong").write_text("another token")
+        wrong = ("--service", ready["url"], "--token-file", "wrong")
+        refused = terminal(tmp_path, "audit", "verify", "day.bundle", *wrong)
+        assert (refused.returncode, "Give the auditor's token" in refused.stderr) == (45, True)
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)
+
+
+def test_rows_that_come_after_an_audit_are_its_supplement(held: AuditedDay) -> None:
+    """The school has not sent at first: the day is open, and what it brings is named."""
+    first = held.first["statement"]
     assert (first["complete"], first["terminals"][1]["open"]) == (False, "nothing_held")
-    with serving(late) as url:
-        run(tmp_path / "school", "sync", "--collector", url)
-    second = late.audit("--after", tmp_path / "first.json")["statement"]
-    meals = sum(sum(row["meal"][4].values()) for row in held.intents() if row["meal"] is not None)
+    second = held.audit("--after", held.folder / "first.json")["statement"]
+    meals = [sum(row["meal"][4].values()) for row in held.intents() if row["meal"] is not None]
     assert second["complete"] is True
-    assert second["supplement"]["changes"] == {"RUB": {"facts": 1, "sum_minor": meals}}
-    assert [row[0] for row in second["supplement"]["rows"]] == [COUNTER]
-    assert second["supplement"]["closed"] == [COUNTER]
+    supplement = second["supplement"]
+    assert supplement["changes"] == {"RUB": {"facts": len(meals), "sum_minor": sum(meals)}}
+    assert {row[0] for row in supplement["rows"]} == {COUNTER}
+    assert supplement["closed"] == [COUNTER]
+    before, after = (one["totals"][0]["sum_minor"] for one in (first, second))
+    assert after - before == sum(meals)
 
 
 def test_a_killed_audit_leaves_no_half_of_a_bundle(held: AuditedDay, tmp_path: Path) -> None:

@@ -27,6 +27,11 @@ HARNESSES: dict[str, Harness] = {
     "keyed_list": parsers.keyed_list,
     "file_settings": parsers.file_settings,
     "transcript": parsers.transcript,
+    "json_request": parsers.json_request,
+    "message_pack": parsers.message_pack,
+    "form": parsers.form,
+    "stored_file": parsers.stored_file,
+    "feed_archive": parsers.feed_archive,
     "vehicle_message": parsers.vehicle_message,
     "gpsd_line": parsers.gpsd_line,
 }

@@ -7,6 +7,8 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from cardproto.apdu import CommandApdu, ResponseApdu
 from cardproto.atr import parse_atr
 from cardproto.credential.cose import parse_sign1
@@ -23,23 +25,38 @@ from cardproto.resident.records.documented import parse_event_with_schema, parse
 from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.records.rights import build_rights, parse_rights
 from cardproto.tlv import build_tlv, parse_tlv
+from sim.image_file import ImageFault, load_card
 from sim.lab_issuer import lab_issuers
-from sim.transcript import Exchange, TranscribedTap, TranscriptFault, lines_of, parse_transcript
+from sim.transcript import Exchange, HeaderLine, TranscribedTap, TranscriptFault, lines_of, parse_transcript
 from sim.transcript_mask import Masker
 from sim.transcript_view import read_tap
-from terminal.errors import RegionDocumentError
+from terminal.canteen.control import SentRequest
+from terminal.canteen.requests import parse_answer
+from terminal.collector.fleet.stream import AlarmNote
+from terminal.collector.operator_routes import Acknowledgement
+from terminal.collector.registry import CardRegistry
+from terminal.collector.strangers import StrangerCount
+from terminal.decoding import decode_json, decode_msgpack
+from terminal.errors import BackupError, FeedError, KeyFileError, ProfileError, RegionDocumentError
 from terminal.journal.records import UnreadableRecord, build_record, parse_record
+from terminal.keys.sealing import StorageKeys
+from terminal.lab.issuing import read_orders
+from terminal.operations.archive import read_archive
 from terminal.policy.deny_list import load_deny_list, read_denied
 from terminal.policy.grants import load_grants, read_grants
+from terminal.policy.gtfs.files import FileRefused, open_feed
 from terminal.policy.keyed_file import HASH_BYTES, HEADER
 from terminal.policy.load import parse_region
-from terminal.sync.wire import Malformed, encode, parse_ack, parse_batch, row_hashes
+from terminal.screen.console.visit import FormFields
+from terminal.sync.enrolment import EnrolmentRequest
+from terminal.sync.wire import Malformed, Refusal, encode, parse_ack, parse_batch, row_hashes
 from terminal.trip.vehicle_report import NO_RUN, SourceSays, VehicleReport, frame, up_frames
 from terminal.vehicle.elements import XmlRefused
 from terminal.vehicle.gpsd import read_fix
 from terminal.vehicle.vdv_messages import read_message
 from terminal.vehicle.vdv_state import SaidSoFar
 
+BACKUPS = StorageKeys({"backup": bytes(range(1, 33))})
 NOW = datetime(2026, 9, 15, 6, 40, tzinfo=UTC)
 LIST_KEY = b"k" * 32
 ISSUERS = lab_issuers(34)
@@ -192,6 +209,54 @@ def chunks(data: bytes, at_most: int = 40) -> list[bytes]:
         found.append(data[at + 1 : at + 1 + length])
         at += 1 + length
     return found
+
+
+def json_request(data: bytes) -> None:
+    """What comes as JSON from strangers and from files: a value that is written and read again, or the one error."""
+    for kind in (EnrolmentRequest, Acknowledgement, Refusal, HeaderLine):
+        with contextlib.suppress(msgspec.DecodeError):
+            value = decode_json(data, kind, 4_096)
+            assert decode_json(msgspec.json.encode(value), kind) == value
+
+
+def message_pack(data: bytes) -> None:
+    """Messages between gateway and consumer, and between a till and its commands."""
+    for kind in (AlarmNote, list[StrangerCount], SentRequest):
+        with contextlib.suppress(msgspec.DecodeError):
+            decode_msgpack(data, kind, 4_096)
+    with contextlib.suppress(msgspec.DecodeError):
+        parse_answer(data)
+
+
+def form(data: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        FormFields.parse(data.decode("utf-8", "replace")).text("a")
+
+
+def stored_file(data: bytes) -> None:
+    """Any bytes as a card image, a registry, a backup, a list of cards to issue."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file.json"
+        path.write_bytes(data)
+        with contextlib.suppress(ImageFault):
+            load_card(path, bytes)
+        with contextlib.suppress(KeyFileError):
+            CardRegistry.load(path)
+        with contextlib.suppress(BackupError, KeyFileError):
+            read_archive(path, Path(folder) / "out", BACKUPS)
+        with contextlib.suppress(ProfileError):
+            list(read_orders(path))
+
+
+def feed_archive(data: bytes) -> None:
+    """Any bytes as a zip of GTFS tables: every file of it is read, or refused by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "feed.zip"
+        path.write_bytes(data)
+        with contextlib.suppress(FeedError), open_feed(path) as feed:
+            for name in sorted(feed.files):
+                with contextlib.suppress(FileRefused):
+                    list(feed.read(name).rows)
 
 
 def vehicle_message(data: bytes) -> None:

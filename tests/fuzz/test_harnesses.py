@@ -16,7 +16,15 @@ from tests.fuzz.harness import CORPUS, HARNESSES, corpus, run_mutations
 from tests.properties import examples
 
 ROOT = Path(__file__).parents[2]
-SLOW = {"card", "terminal_answers", "terminal_content", "region_document", "transcript"}
+SLOW = {
+    "card",
+    "terminal_answers",
+    "terminal_content",
+    "region_document",
+    "transcript",
+    "stored_file",
+    "feed_archive",
+}
 
 
 @pytest.mark.parametrize("name", HARNESSES)

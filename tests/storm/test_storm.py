@@ -16,10 +16,16 @@ from terminal.errors import ProfileError
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.stress.checkers.check import check
 from terminal.lab.stress.faults.plan import (
+    BESIDE,
     BETWEEN,
+    CARDS,
+    COPIES,
     CRASHES,
     DISKS,
+    LIES,
     LINKS,
+    MACHINES,
+    STAFF,
     TEARS,
     Kind,
     StressStep,
@@ -29,7 +35,9 @@ from terminal.lab.stress.play import play
 from terminal.lab.stress.process import play_processes
 from terminal.lab.stress.run import TownSeed, Violation, play_town, shrink, storm
 from terminal.lab.stress.world import open_storm_town
+from tests.planted import Mistake
 from tests.storm import variants
+from tests.storm.planted import NOTICED, mistakes, noticed
 from tests.storm.variants import Patch, broken
 
 ALL = frozenset(Kind)
@@ -87,7 +95,11 @@ def test_meals_are_given_by_the_roster(tmp_path: Path) -> None:
         assert check(opened).sound
 
 
-@pytest.mark.parametrize("group", [TEARS, CRASHES, DISKS, BETWEEN, LINKS], ids=lambda group: group[0].value)
+@pytest.mark.parametrize(
+    "group",
+    [TEARS, CRASHES, DISKS, BETWEEN, LINKS, STAFF, MACHINES + LIES + BESIDE + COPIES],
+    ids=lambda group: group[0].value,
+)
 def test_each_kind_of_fault_really_strikes(group: tuple[Kind, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """A kind that never happens would prove nothing."""
     monkeypatch.setattr("terminal.lab.stress.faults.plan.CHANCE", ((group, 0.3),))
@@ -96,6 +108,67 @@ def test_each_kind_of_fault_really_strikes(group: tuple[Kind, ...], monkeypatch:
     found = play_town(town, town.plan(250, frozenset(group)))
     assert found.problems == []
     assert set(found.faults_injected) == set(group)
+
+
+@pytest.mark.parametrize("region", ["belgorod", "bashkortostan", "st_petersburg"])
+def test_towns_of_other_regions_are_sound(region: str) -> None:
+    town = TownSeed(5, *SMALL, region, tuple(CARDS))
+    found = play_town(town, town.plan(150, ALL))
+    assert found.problems == []
+    assert found.sound
+    assert found.decided >= 150
+    assert {Kind.EV1_CARD, Kind.RANDOM_UID} <= set(found.faults_injected)
+
+
+def test_a_fault_that_never_happens_fails_a_long_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("terminal.lab.stress.run.ENOUGH_TAPS", 20)
+    kinds = faults(Kind.TEAR_AFTER, Kind.LYING_DISK)
+    monkeypatch.setattr("terminal.lab.stress.faults.plan.CHANCE", ((TEARS, 0.5),))
+    result = storm(40, 1, kinds, lambda _taps, _faults: None, terminals=4, cards=10)
+    assert result.findings.problems == ["disk_lies never happened"]
+
+
+def test_a_storm_goes_on_behind_the_towns_of_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("terminal.lab.stress.run.TOWN_TAPS", 30)
+    log, played = tmp_path / "storm.jsonl", []
+
+    def run_to(taps: int, kinds: frozenset[Kind]) -> int:
+        before = len(log.read_bytes().splitlines()) if log.exists() else 0
+        result = storm(taps, 3, kinds, lambda _taps, _faults: None, terminals=4, cards=10, log=log)
+        played.append(len(log.read_bytes().splitlines()) - before)
+        return result.findings.taps
+
+    none: frozenset[Kind] = frozenset()
+    assert run_to(60, none) == 60
+    assert run_to(90, none) == 90
+    assert run_to(60, faults(Kind.TEAR_AFTER)) >= 60
+    assert played == [2, 1, 2], "towns of other faults are other towns"
+    log.write_text("no storm\n")
+    with pytest.raises(ProfileError, match="no log of a storm"):
+        run_to(60, none)
+
+
+def test_two_events_of_one_number_are_seen(tmp_path: Path) -> None:
+    town = TownSeed(1, 2, 4)
+    with open_storm_town(tmp_path, town.seed, 2, town.riders, town.pupils, disks=False) as opened:
+        play(opened, town.plan(20, frozenset()), lambda _count: None)
+        assert check(opened).sound
+        rider = next(rider for rider in opened.riders if rider.events)
+        number = list(rider.records)[-1]
+        rider.records[number] = bytes(
+            len(rider.records[number])
+        )  # as if the card had held another event of it
+        rider.look()
+        found = check(opened)
+        assert found.duplicated == 1
+        assert found.problems == [f"two events of one card carry number {number}"]
+
+
+@pytest.mark.parametrize("mistake", mistakes()[::5], ids=lambda mistake: mistake.name)
+def test_a_planted_mistake_is_noticed(mistake: Mistake) -> None:
+    """Every fifth here; `python -m tests.storm.planted` tries all."""
+    done = noticed(mistake)
+    assert done.returncode == NOTICED, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,6 @@ class ConfigMistake(MistakeCode):
         N_("is no number of seconds"),
         N_("Write how many seconds, such as 5."),
     )
-    NO_CERTIFICATE = ("config_no_certificate", N_("a key without its certificate"), N_("Set tls_cert, too."))
     NO_HTTPS = ("config_no_https", N_("TLS needs an https:// address"), N_('Write url = "https://…".'))
     NO_ADDRESS = (
         "config_no_address",

@@ -85,8 +85,6 @@ def missing_files(config: StationConfig) -> Iterator[Mistake]:
         "lists.issuers": config.lists.issuers,
         "vehicle.replay": None if _is_pipe(config.vehicle.replay) else config.vehicle.replay,
         "collector.tls_ca": config.collector.tls_ca,
-        "collector.tls_cert": config.collector.tls_cert,
-        "collector.tls_key": config.collector.tls_key,
     }
     for key, path in named.items():
         if path is not None and not path.is_file():
@@ -223,14 +221,11 @@ def _reader(config: StationConfig) -> Iterator[Mistake]:
 
 def _collector(config: StationConfig) -> Iterator[Mistake]:
     given = config.collector
-    if given.tls_key is not None and given.tls_cert is None:
-        yield Mistake("collector.tls_key", ConfigMistake.NO_CERTIFICATE)
     url = given.url or ""
     if url.startswith("https://"):
         return
-    for key in ("tls_ca", "tls_cert"):
-        if getattr(given, key) is not None:
-            yield Mistake(f"collector.{key}", ConfigMistake.NO_HTTPS)
+    if given.tls_ca is not None:
+        yield Mistake("collector.tls_ca", ConfigMistake.NO_HTTPS)
 
 
 def _host(config: StationConfig) -> Iterator[Mistake]:

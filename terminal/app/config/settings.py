@@ -238,20 +238,6 @@ class CollectorTable(Struct, frozen=True, forbid_unknown_fields=True):
             examples=["collector-ca.pem"],
         ),
     ] = None
-    tls_cert: Annotated[
-        Path | None,
-        Meta(
-            description="This terminal's TLS certificate (PEM), where one is asked for.",
-            examples=["terminal.pem"],
-        ),
-    ] = None
-    tls_key: Annotated[
-        Path | None,
-        Meta(
-            description="Its private key (PEM), if not in the same file.",
-            examples=["terminal-key.pem"],
-        ),
-    ] = None
 
     @property
     def url_or_default(self) -> str:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import files
 from typing import Final
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
 
-from terminal.collector.alarms import Alarm, SeenAlarm
+from terminal.collector.alarms import MOST_OPEN, Alarm, AlarmCause, SeenAlarm
 from terminal.collector.fleet.shelving import Arrival, RowId, Shelving, TerminalRow, repeated
 from terminal.collector.store import StoredRecord, TerminalState
 from terminal.collector.strangers import StrangerCount, reduced
@@ -30,10 +32,10 @@ READ_ROWS: Final = 20_000
 CONNECT_S: Final = 10
 
 _LOCK: Final = (
-    "SELECT terminal, sequence, hash, stated_head, sent_at_ms, received_at_ms FROM terminal"
+    "SELECT terminal, sequence, hash, stated_head, sent_at_ms, received_at_ms, rows FROM terminal"
     " WHERE terminal = ANY(%s) ORDER BY terminal FOR UPDATE"
 )
-_NEW_TERMINAL: Final = "INSERT INTO terminal VALUES (%s, 0, %s, 0, 0, 0) ON CONFLICT DO NOTHING"
+_NEW_TERMINAL: Final = "INSERT INTO terminal VALUES (%s, 0, %s, 0, 0, 0, 0) ON CONFLICT DO NOTHING"
 _HELD: Final = (
     "SELECT terminal, sequence, hash FROM record JOIN unnest(%s::bigint[], %s::bigint[])"
     " AS asked (terminal, sequence) USING (terminal, sequence)"
@@ -41,12 +43,22 @@ _HELD: Final = (
 _COPY: Final = "COPY record (terminal, sequence, body, hash) FROM STDIN (FORMAT BINARY)"
 _ROW_TYPES: Final = ("int8", "int8", "bytea", "bytea")
 _MOVE: Final = (
-    "UPDATE terminal SET sequence = %s, hash = %s, stated_head = %s, sent_at_ms = %s, received_at_ms = %s"
-    " WHERE terminal = %s"
+    "UPDATE terminal SET sequence = %s, hash = %s, stated_head = %s, sent_at_ms = %s, received_at_ms = %s,"
+    " rows = %s WHERE terminal = %s"
 )
 _KEEP_ALARM: Final = (
-    "INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms)"
-    " VALUES (%s, %s, %s, %s, 1, %s, %s) ON CONFLICT (kind, terminal, sequence, detail)"
+    # As in the embedded collector: what a terminal has beyond `MOST_OPEN` open ones of a kind is one more.
+    "INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms)"  # noqa: S608 constants
+    f" SELECT kind, terminal, CASE WHEN many THEN 0 ELSE sequence END,"
+    f" CASE WHEN many THEN '{AlarmCause.MANY_MORE}' ELSE detail END, 1, first_at_ms, last_at_ms FROM"
+    " (SELECT %s::text AS kind, %s::bigint AS terminal, %s::bigint AS sequence, %s::text AS detail,"
+    " %s::bigint AS first_at_ms, %s::bigint AS last_at_ms) AS new CROSS JOIN LATERAL"
+    f" (SELECT new.terminal <> 0 AND count(*) >= {MOST_OPEN} AS many FROM (SELECT 1 FROM alarm AS kept"
+    " WHERE kept.kind = new.kind AND kept.terminal = new.terminal"
+    " AND (kept.acknowledged_at_ms IS NULL OR kept.last_at_ms > kept.acknowledged_at_ms)"
+    f" AND kept.detail <> '{AlarmCause.MANY_MORE}'"
+    f" AND NOT (kept.sequence = new.sequence AND kept.detail = new.detail) LIMIT {MOST_OPEN}) AS others) AS counted"
+    " ON CONFLICT (kind, terminal, sequence, detail)"
 )
 _COUNT_ALARM: Final = _KEEP_ALARM + " DO UPDATE SET times = alarm.times + 1, last_at_ms = excluded.last_at_ms"
 _RECEIPT: Final = "INSERT INTO receipt VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
@@ -125,10 +137,7 @@ class FleetDatabase:
     async def _store(
         self, arrivals: Sequence[Arrival], locked: dict[int, TerminalRow], *, all_rows: bool
     ) -> Shelving:
-        terminals = {
-            number: TerminalRow(row.head, row.stated_head, row.sent_at_ms, row.received_at_ms)
-            for number, row in locked.items()
-        }
+        terminals = {number: replace(row) for number, row in locked.items()}
         asked = repeated(arrivals, terminals, all_rows=all_rows)
         shelving = Shelving(terminals, await self._held(asked) if asked else {})
         for arrival in arrivals:
@@ -142,7 +151,7 @@ class FleetDatabase:
             if shelving.receipts:
                 await cursor.executemany(_RECEIPT, shelving.receipts)
             moved = [
-                (*row.head, row.stated_head, row.sent_at_ms, row.received_at_ms, number)
+                (*row.head, row.stated_head, row.sent_at_ms, row.received_at_ms, row.rows, number)
                 for number, row in shelving.terminals.items()
                 if row != locked[number]
             ]
@@ -181,6 +190,22 @@ class FleetDatabase:
                 kept = set(reduced((*held, *counts)))
                 await cursor.executemany(_DELETE_STRANGER, [count[:4] for count in held - kept])
                 await cursor.executemany(_INSERT_STRANGER, list(kept - held))
+
+
+def completed(dsn: str, password: str = "") -> str:
+    """The connection string with `password` in it, if there is one. Raises `CollectorError`, which quotes neither."""
+    try:
+        return make_conninfo(dsn, password=password) if password else make_conninfo(dsn)
+    except psycopg.Error:
+        raise CollectorError(
+            "this is no PostgreSQL connection string",
+            "Write it as 'host=db.example dbname=resident user=resident', or postgresql://resident@db.example/resident.",
+        ) from None
+
+
+def password_in(dsn: str) -> bool:
+    """Whether a password stands in the connection string. Raises `CollectorError`."""
+    return "password" in conninfo_to_dict(completed(dsn))
 
 
 def prepare(dsn: str) -> None:
@@ -228,7 +253,7 @@ def strangers(dsn: str) -> list[StrangerCount]:
 
 def terminals(dsn: str) -> list[TerminalState]:
     """What is known of each terminal, by number."""
-    query = "SELECT terminal, sequence, stated_head, received_at_ms FROM terminal ORDER BY terminal"
+    query = "SELECT terminal, sequence, stated_head, received_at_ms, rows FROM terminal ORDER BY terminal"
     with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         return [TerminalState(*row) for row in connection.execute(query)]
 
@@ -242,5 +267,6 @@ def reported_by_fleet() -> Iterator[None]:
         what = (str(error).strip() or type(error).__name__).partition("\n")[0]
         raise CollectorError(
             f"PostgreSQL: {what}",
-            "Check the connection string, the server, and run `terminal fleet prepare`.",
+            "Check the connection string, its password (--database-password-file or ~/.pgpass), the server, and run "
+            "`terminal fleet prepare`.",
         ) from error

@@ -24,14 +24,16 @@ CREATE TABLE IF NOT EXISTS receipt (
     PRIMARY KEY (terminal, first)
 );
 
--- Rows 1 to `sequence` are held, the last under `hash`; `stated_head` is the newest row as the terminal says.
+-- `rows` of the rows up to `sequence` are held, the last under `hash`; a restored terminal passed numbers over.
+-- `stated_head` is the newest row as the terminal says.
 CREATE TABLE IF NOT EXISTS terminal (
     terminal bigint PRIMARY KEY,
     sequence bigint NOT NULL,
     hash bytea NOT NULL,
     stated_head bigint NOT NULL,
     sent_at_ms bigint NOT NULL,
-    received_at_ms bigint NOT NULL
+    received_at_ms bigint NOT NULL,
+    rows bigint NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS alarm (

@@ -5,7 +5,7 @@ FOLDER/collector.pub       copy it to every terminal
 FOLDER/terminals/7.pub     the key of terminal 7; put there, at every gateway, to enrol it
 
 POST /v1/batches   a signed batch → a signed acknowledgement
-GET  /v1/health    does the gateway reach NATS
+GET  /v1/health    does the gateway reach NATS, and are the streams there
 
 A batch is checked, put into the stream, and acknowledged on the stream's word. A gateway keeps nothing. What it
 remembers of a terminal's line is only a guess that saves a look: the stream takes a batch only when the guess
@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -43,6 +42,7 @@ from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
 from terminal.collector.fleet.stream import FleetStream, Overtaken, StreamLine
 from terminal.collector.front import FrontServer, front_config, listen
 from terminal.collector.gate import Gate, address_of, body_of, gate_of, respond
+from terminal.collector.identities import KeySet
 from terminal.collector.intake import Reply, refuse
 from terminal.collector.limits import Limits, TokenBuckets
 from terminal.collector.store import BatchRefused
@@ -50,6 +50,7 @@ from terminal.collector.strangers import Strangers
 from terminal.errors import CollectorError, KeyFileError
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer
+from terminal.keys.file import require_private
 from terminal.sync.identity import load_or_create_key, public_path
 from terminal.sync.wire import (
     BATCH_TYPE,
@@ -66,6 +67,8 @@ from terminal.sync.wire import (
     row_hashes,
 )
 
+HEALTH_S: Final = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
@@ -74,7 +77,7 @@ class GatewaySettings:
     """
 
     stream: StreamSettings
-    dsn: str
+    dsn: str = field(repr=False)
     folder: Path
     host: str
     port: int
@@ -136,6 +139,7 @@ async def _serve(
     settings: GatewaySettings, listening: socket.socket, on_ready: Callable[[str], None]
 ) -> None:
     settings.terminals.mkdir(parents=True, exist_ok=True)
+    require_private(settings.key)
     key = load_or_create_key(settings.key)
 
     async def database_head(terminal: int) -> Head:
@@ -200,6 +204,13 @@ def build_app(gateway: Gateway, stream: FleetStream, gate: Gate, on_ready: Calla
     async def health(_: Request) -> Response:
         if not stream.connected:
             return respond(refuse(RefusalCode.UNAVAILABLE, "NATS cannot be reached."))
+        try:
+            async with asyncio.timeout(HEALTH_S):
+                await stream.require_streams()
+        except CollectorError as error:
+            return respond(refuse(RefusalCode.UNAVAILABLE, f"{error.what}. {error.advice}"))
+        except TimeoutError:
+            return respond(refuse(RefusalCode.UNAVAILABLE, "NATS does not answer."))
         return Response(msgspec.json.encode({"status": "ok"}), media_type="application/json")
 
     @asynccontextmanager
@@ -293,13 +304,16 @@ class Gateway:
             ) from error
         if len(batch.bodies) > MAX_BATCH_RECORDS:
             raise _GatewayRefused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
-        key = self._key_of(batch.terminal, address)  # first: what strangers send is not worth its hashes
+        keys = self._keys_of(batch.terminal, address)  # first: what strangers send is not worth its hashes
         hashes = row_hashes(batch)
-        if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
+        last_hash = hashes[-1] if hashes else batch.previous_hash
+        signed_with = next((one for one in keys if batch_is_genuine(batch, last_hash, one.key)), None)
+        if signed_with is None:
             cause = AlarmCause.BATCH_REFUSED
             self._strangers.note(AlarmKind.BAD_SIGNATURE, address, batch.terminal, cause, self._now_ms())
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
             raise _GatewayRefused(RefusalCode.BAD_SIGNATURE, advice)
+        self._enrolment.used(batch.terminal, signed_with, self._now_ms())
         # Only now: a stranger who names a terminal must not use up what that terminal may send.
         wait_s = 0 if self._buckets is None else self._buckets.take(batch.terminal)
         if wait_s:
@@ -313,18 +327,18 @@ class Gateway:
         acknowledged = encode(build_ack(batch.terminal, head, self._now_ms(), self._signer))
         return Reply(200, acknowledged, BATCH_TYPE, genuine=batch.terminal)
 
-    def _key_of(self, terminal: int, address: str) -> Ed25519PublicKey:
+    def _keys_of(self, terminal: int, address: str) -> tuple[KeySet, ...]:
         try:
-            key = self._enrolment.key_of(terminal)
-            revoked = key is None and self._enrolment.is_revoked(terminal)
+            keys = self._enrolment.record_of(terminal).live
+            revoked = not keys and self._enrolment.is_revoked(terminal)
             cause = AlarmCause.REVOKED if revoked else AlarmCause.NOT_ENROLLED
         except KeyFileError:
-            key, cause = None, AlarmCause.KEY_UNUSABLE
-        if key is None:
+            keys, cause = (), AlarmCause.KEY_UNUSABLE
+        if not keys:
             self._strangers.note(AlarmKind.UNKNOWN_TERMINAL, address, terminal, cause, self._now_ms())
             advice = f"Put the public key of terminal {terminal} into each gateway's folder of terminals."
             raise _GatewayRefused(RefusalCode.UNKNOWN_TERMINAL, advice)
-        return key
+        return keys
 
     async def _keep(self, batch: Batch, hashes: list[bytes], data: bytes) -> Head:
         """Make the batch durable; return the newest row held without a gap before it. May raise `BatchRefused`."""

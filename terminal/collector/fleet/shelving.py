@@ -69,6 +69,7 @@ class TerminalRow:
     stated_head: int = 0
     sent_at_ms: int = 0
     received_at_ms: int = 0
+    rows: int = 0
 
     @classmethod
     def unknown(cls, terminal: int) -> TerminalRow:
@@ -142,6 +143,7 @@ class Shelving:
             row = ShelvedRow(batch.terminal, sequence, batch.bodies[place], arrival.hashes[place])
             if (row.terminal, row.sequence) not in self._in_database:
                 self.rows.append(row)
+                terminal.rows += 1
             held[sequence] = row.hash
         terminal.head = Head(batch.last, arrival.hashes[-1])
 

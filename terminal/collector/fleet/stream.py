@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 import msgspec
 import nats.errors
 from nats.aio.client import Client
+from nats.errors import AuthorizationError
 from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
@@ -49,6 +50,10 @@ MAX_TERMINAL_NOTES: Final = 1_000
 DUPLICATE_WINDOW_S: Final = 120
 HEADER_BYTES: Final = 1_024
 _NO_MESSAGE: Final = 10_037
+_NO_STREAM: Final = 10_059
+_UNAUTHORISED: Final = "authorization violation"
+"""NATS' protocol says so, with a capital or without."""
+_PREPARE: Final = "Run `terminal fleet prepare`."
 _WRONG_LAST_SEQUENCE: Final = (10_071, 10_164)
 _DUPLICATE_IN_FLIGHT: Final = 10_158
 _MAX_PENDING: Final = 2_000
@@ -84,33 +89,68 @@ class FleetStream:
         """Called when the connection was lost and is back."""
         self._client = client
         self._jetstream: JetStreamContext = client.jetstream(timeout=settings.answer_s)
+        self._heard: tuple[int, Exception | None] = 0, None
+        """What the connection reported by itself: how many errors, and the newest. A server that forbids something says
+        it so, and lets the request time out."""
 
     @classmethod
     async def open(cls, settings: StreamSettings) -> FleetStream:
         """Connect; afterwards the connection is kept up for ever."""
         opened = cls(settings, Client())
+        with opened._reported():
+            await opened._connect()
+        return opened
+
+    async def _connect(self) -> None:
+        settings, refused = self.settings, asyncio.Event()
 
         async def reconnected() -> None:
-            opened.on_reconnect()
+            self.on_reconnect()
 
-        async def quietly(_: Exception) -> None:
-            """Each request that fails says so itself."""
+        async def heard(error: Exception) -> None:
+            if (
+                _UNAUTHORISED in str(error).lower()
+            ):  # while it connects, the library hands on the server's line
+                error = AuthorizationError()
+            self._heard = self._heard[0] + 1, error
+            if isinstance(error, AuthorizationError):
+                refused.set()
 
-        with _reported(settings):
-            connecting = opened._client.connect(
+        connecting = asyncio.ensure_future(
+            self._client.connect(
                 servers=list(settings.servers),
+                user=settings.user or None,
+                password=settings.password or None,
                 user_credentials=str(settings.credentials) if settings.credentials else None,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=settings.reconnect_s,
                 reconnected_cb=reconnected,
-                error_cb=quietly,
+                error_cb=heard,
             )
-            try:
-                await asyncio.wait_for(connecting, settings.connect_s)
-            except TimeoutError:
-                await opened._client.close()
-                raise
-        return opened
+        )
+        refusal = asyncio.ensure_future(refused.wait())
+        try:
+            await asyncio.wait(
+                (connecting, refusal), timeout=settings.connect_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not connecting.done():
+                connecting.cancel()
+                await asyncio.gather(connecting, return_exceptions=True)
+                await self._client.close()
+                raise AuthorizationError if refused.is_set() else self._heard[1] or TimeoutError
+            connecting.result()
+        finally:
+            refusal.cancel()
+
+    async def require_streams(self) -> None:
+        """Raise `CollectorError` unless the streams are there and their leaders answer."""
+        for name in (self.settings.name, self.settings.name + NOTES_SUFFIX):
+            with self._reported():
+                try:
+                    await self._jetstream.get_last_msg(name, f"{self.settings.name}.batch.0")
+                except NotFoundError as error:
+                    if error.err_code == _NO_STREAM:
+                        raise CollectorError(f"NATS has no stream {name}", _PREPARE) from error
 
     @property
     def connected(self) -> bool:
@@ -150,7 +190,7 @@ class FleetStream:
             max_msgs_per_subject=MAX_TERMINAL_NOTES,
             max_msg_size=MAX_BATCH_BYTES + HEADER_BYTES,
         )
-        with _reported(self.settings):
+        with self._reported():
             for stream in (batches, notes):
                 try:
                     await self._jetstream.update_stream(stream)
@@ -161,14 +201,14 @@ class FleetStream:
     async def subscribe(self, *, notes: bool = False) -> JetStreamContext.PullSubscription:
         """The durable consumer of batches, or of notes; any number of processes share it."""
         stream = self.settings.name + (NOTES_SUFFIX if notes else "")
-        with _reported(self.settings):
+        with self._reported():
             return await self._jetstream.pull_subscribe_bind(durable=DURABLE, stream=stream)
 
     # Gateways
 
     async def line(self, terminal: int) -> StreamLine:
         """Where the terminal's chain ends, as the stream's leader has it."""
-        with _reported(self.settings):
+        with self._reported():
             try:
                 newest = await self._jetstream.get_last_msg(self.settings.name, self._batches_of(terminal))
             except NotFoundError as error:
@@ -195,7 +235,7 @@ class FleetStream:
             Header.MSG_ID.value: f"{batch.terminal}:{batch.first}:{last_hash.hex()}",
             Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(line.message),
         }
-        with _reported(self.settings):
+        with self._reported():
             try:
                 stored = await self._jetstream.publish(
                     self._batches_of(batch.terminal), data, headers=headers, stream=self.settings.name
@@ -222,17 +262,36 @@ class FleetStream:
         await self._note(f"{self.settings.name}.strangers.all", msgspec.msgpack.encode(counts))
 
     async def _note(self, subject: str, data: bytes) -> None:
-        with _reported(self.settings):
+        with self._reported():
             await self._jetstream.publish(subject, data, stream=self.settings.name + NOTES_SUFFIX)
 
     # Consumers
 
     async def trim(self, terminal: int, message: int) -> None:
         """Let go of the terminal's messages before `message`, which is in the database and stays."""
-        with _reported(self.settings):
+        with self._reported():
             await self._jetstream.purge_stream(
                 self.settings.name, seq=message, subject=self._batches_of(terminal)
             )
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        heard, where = self._heard[0], f"NATS at {self.settings.shown_servers}"
+        try:
+            yield
+        except AuthorizationError as error:
+            raise CollectorError(
+                f"{where} refuses {self.settings.asks_as or 'a connection without a user'}: authorization failed",
+                "Check user and password (--nats-user, --nats-password-file) against `authorization` in nats.conf.",
+            ) from error
+        except (nats.errors.Error, OSError) as error:
+            count, said = self._heard
+            forbidden = said if isinstance(error, TimeoutError) and count > heard else None
+            raise CollectorError(
+                f"{where}: {str(forbidden or error) or type(error).__name__}",
+                "Check that the cluster has a leader, room on its disks, the streams `terminal fleet prepare` makes, "
+                "and what `authorization` in nats.conf lets this user do.",
+            ) from error
 
     def _batches_of(self, terminal: int) -> str:
         return f"{self.settings.name}.batch.{terminal}"
@@ -259,15 +318,3 @@ def _consumer(settings: ConsumerSettings) -> ConsumerConfig:
         max_deliver=-1,
         max_ack_pending=_MAX_PENDING,
     )
-
-
-@contextmanager
-def _reported(settings: StreamSettings) -> Iterator[None]:
-    try:
-        yield
-    except (nats.errors.Error, OSError) as error:
-        what = str(error) or type(error).__name__
-        raise CollectorError(
-            f"NATS at {', '.join(settings.servers)}: {what}",
-            "Check that the cluster has a leader, room on its disks, and the streams `terminal fleet prepare` makes.",
-        ) from error

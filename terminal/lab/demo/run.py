@@ -12,9 +12,9 @@ from sim.faults import FaultPlan, tear_after, tear_before
 from terminal.app.collector import collector_process, enrol, report, trust
 from terminal.app.output import report_as_json
 from terminal.app.station import journal_key
-from terminal.app.uplink import sync_client
+from terminal.app.uplink import Uplink, sync_client
 from terminal.codes import Admission
-from terminal.collector.proof import Proof
+from terminal.collector.proof import DISBELIEVED, Proof
 from terminal.journal.verify import verify
 from terminal.lab.demo.script import MORNING, STOPS, DemoStep
 from terminal.lab.town import DAY, Town, TownTap, open_town
@@ -25,12 +25,11 @@ Progress = Callable[[str, int, int], None]
 
 
 def proofs_of(total: dict[str, Any]) -> tuple[int, int]:
-    """How many committed taps the cards prove, and how many they do not, in the collector's report."""
+    """How many committed taps the cards prove, and how many rows they contradict, in the collector's report."""
     taps = Counter(
         {proof: sum(one["taps"] for one in sums.values()) for proof, sums in total["proofs"].items()}
     )
-    proven = taps.pop(Proof.PROVEN, 0)
-    return proven, taps.total()
+    return taps[Proof.PROVEN], sum(taps[proof] for proof in (*DISBELIEVED, Proof.DIFFERING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +152,7 @@ def _collect(town: Town, progress: Progress) -> tuple[dict[str, Any], list[SyncR
             progress("sending", done, len(town.terminals))
             state = town.folder / str(number)
             trust(state, folder)
-            with sync_client(terminal.journal, state, url, town.clock) as client:
+            with sync_client(terminal.journal, Uplink(state, url), town.clock) as client:
                 reports.append(client.sync_once())
             if reports[-1].problem is not None:
                 raise reports[-1].problem

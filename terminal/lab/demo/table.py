@@ -160,7 +160,7 @@ def _totals(result: DemoResult) -> Table:
         "records at the collector": total["records"],
         "  taps whose end was not known": total["unresolved_settled"] + total["unresolved_open"],
         "  of these settled": total["unresolved_settled"],
-        "  card proofs verified / missing": " / ".join(map(str, proofs_of(total))),
+        "  card proofs verified / contradicting": " / ".join(map(str, proofs_of(total))),
         "  alarms": len(result.collector["alarms"]),
         "money on all cards before": money(result.purses_before_minor, result.currency, ENGLISH),
         "money on all cards after": money(result.purses_after_minor, result.currency, ENGLISH),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from terminal.app.collector import START_S, enrol, report, start_collector, trust
-from terminal.app.uplink import sync_client
+from terminal.app.uplink import Uplink, sync_client
 from terminal.errors import CollectorError, TerminalError
 from terminal.lab.desk.town import PLACES, DeskTown
 
@@ -130,9 +130,8 @@ class DeskUplink:
                 terminal = self._town.terminals.get(place.key)
                 if terminal is None or self._stop.is_set():
                     return
-                with sync_client(
-                    terminal.journal, self._town.state_of(place), self._url, self._town.clock
-                ) as client:
+                uplink = Uplink(self._town.state_of(place), self._url)
+                with sync_client(terminal.journal, uplink, self._town.clock) as client:
                     found = client.sync_once(stop=lambda: not self.network or self._stop.is_set())
                 if found.problem is not None:
                     raise CollectorError(found.problem.what, found.problem.advice)

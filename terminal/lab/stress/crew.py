@@ -81,7 +81,7 @@ def _shift(_town: StormTown, post: Post, true: TruePost, _step: StressStep) -> b
 def _class_list(town: StormTown, post: Post, _true: TruePost, step: StressStep) -> bool:
     """M-31: a class is served from the list, each pupil on an account of his own."""
     counter = post.terminal.canteen
-    if counter is None or counter.roster is None:
+    if counter is None or counter.roster is None or not counter.roster.classes:
         return False
     classes = sorted(counter.roster.classes)
     town.look_at_clock(step.terminal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, time, timedelta
 from typing import Final
@@ -10,16 +11,19 @@ from cardproto.errors import ReaderGone
 from sim.faults import NO_FAULTS, FaultPlan, corrupt, silence, tear_after, tear_before
 from terminal.clock import unix_ms
 from terminal.decision.outcome import Outcome
-from terminal.errors import JournalError
+from terminal.errors import CollectorError, JournalError
 from terminal.journal.taps import End
 from terminal.keys.provider import card_token
 from terminal.lab.stress.crew import work
 from terminal.lab.stress.faults.parts import Died, StormConnection
-from terminal.lab.stress.faults.plan import CRASHES, DISKS, Kind, StressStep
+from terminal.lab.stress.faults.plan import BESIDE, CRASHES, DISKS, Kind, StressStep
+from terminal.lab.stress.forging import forger
+from terminal.lab.stress.machines import copy_machine, rot, start_twins
 from terminal.lab.stress.riders import RideAttempt, StressRider
 from terminal.lab.stress.world import OPENS, Post, Storm, StormTown
 from terminal.lab.world import purse_minor
 from terminal.media.port import PURPOSE
+from terminal.sync.background import RETENTION_MS
 from terminal.tap import take_tap
 from terminal.tap_report import TapReport
 
@@ -77,6 +81,12 @@ class Playing:
                 ahead = step.value if step.fault == Kind.CLOCK_FORWARD else -step.value
                 post.clock.jump(-post.clock.ahead_s or ahead)
                 self._confirm_clock(step.terminal)
+            case Kind.BIT_ROT:
+                if not rot(self.town, post, step):
+                    return
+            case Kind.TWIN:
+                if not copy_machine(self.town, post):
+                    return
             case Kind.CLONED | Kind.ROLLED_BACK:
                 if not self._copy(step):
                     return
@@ -136,7 +146,7 @@ class Playing:
         self.town.collector_after()
         self.town.book_a_little(step)
         if report.problem is None:
-            post.journal.purge(0, unix_ms(post.clock.now()))
+            post.journal.purge(retention_ms(post), unix_ms(post.clock.now()))
             post.journal.checkpoint()
         return report.problem is None
 
@@ -198,6 +208,10 @@ class Playing:
         expected = self.town.truth.expect(
             step.terminal, step.card, post.clock.now(), post.clock.ahead_s, self.town.clock.monotonic()
         )
+        beside = self._sync_beside(post, step)
+        post.journal.forge = forger(step.value) if fault == Kind.FALSE_ROWS else None
+        if fault == Kind.LYING_DISK and post.disk is not None:
+            post.disk.lying = True
         try:
             report = take_tap(StormConnection(heard_by, reader, fault, step.at, after=after), post.terminal)
             down = False
@@ -205,19 +219,58 @@ class Playing:
             report, down = None, True
             if isinstance(end, Died):
                 self.town.count.faults[fault] += 1
+        beside()
+        self._note_forged(post)
         self._tidy(post, step)
         post.journal.dies = ""
+        if post.disk is not None and post.disk.lying:
+            self.town.count.faults[Kind.LYING_DISK] += 1
+            self.town.lose(post)
+            down = True
         cut = post.disk is not None and post.disk.failing
         if cut:
             self.town.count.faults[str(cut)] += 1
-        if down or cut:
+        if fault == Kind.LYING_DISK and down:
+            pass
+        elif down or cut:
             self._back_up(post)
         elif post.disk is not None:
             post.disk.repair()
-        disturbed = bool(fault) or down or bool(cut)
+        disturbed = fault not in ("", *BESIDE) or down or bool(cut)
         last_heard = heard[-1] if heard else None
         self.town.truth.came(step.terminal, step.card, expected, rider.card, last_heard, disturbed=disturbed)
         return report, down or bool(cut)
+
+    def _sync_beside(self, post: Post, step: StressStep) -> Callable[[], None]:
+        """Upload and let go of rows while a card is served; what comes out waits for the end of it."""
+        if step.fault != Kind.SYNC_BESIDE or self.town.truth.posts[step.terminal].clock.suspect:
+            return lambda: None
+        failed: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                if post.client.sync_once().problem is None:
+                    post.journal.purge(retention_ms(post), unix_ms(post.clock.now()))
+            except (CollectorError, JournalError) as error:
+                failed.append(error)
+
+        self.town.count.faults[Kind.SYNC_BESIDE] += 1
+        thread = threading.Thread(target=work, name="storm sync")
+        thread.start()
+        if post.journal.steady:
+            thread.join()
+
+        def wait() -> None:
+            thread.join()
+            assert not failed, f"a sync beside a tap failed: {failed}"
+
+        return wait
+
+    def _note_forged(self, post: Post) -> None:
+        post.journal.forge = None
+        self.town.count.forged.update((post.number, sequence) for sequence in post.journal.forged)
+        self.town.count.faults[Kind.FALSE_ROWS] += len(post.journal.forged)
+        post.journal.forged.clear()
 
     def _back_up(self, post: Post) -> None:
         """After a crash: the power comes back, the disk gets room, the program starts."""
@@ -272,12 +325,18 @@ class Playing:
         self.drain()
         for rider in self.town.riders:
             rider.look()
+        start_twins(self.town)
 
     def drain(self) -> None:
         for post in self.town.posts:
             for _ in range(DRAIN_TRIES):
                 if self.sync(post):
                     break
+
+
+def retention_ms(post: Post) -> int:
+    """How long acknowledged rows stay: not at all on a bus; a canteen knows by them what it has served (M-19)."""
+    return 0 if post.terminal.canteen is None else RETENTION_MS
 
 
 def _air_fault(step: StressStep) -> FaultPlan:

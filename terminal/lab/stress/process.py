@@ -21,7 +21,7 @@ from sim.card.virtual import VirtualCard
 from terminal.app.collector import enrol, start_collector, trust
 from terminal.app.simulated import issue_residents
 from terminal.app.station import open_journal
-from terminal.app.uplink import sync_client
+from terminal.app.uplink import Uplink, sync_client
 from terminal.clock import SystemClock
 from terminal.codes import Admission
 from terminal.collector.reconcile import reconcile
@@ -157,7 +157,9 @@ class Rounds:
         kill = threading.Timer(self.rng.random() * 0.05, process.kill)
         if killed:
             kill.start()
-        with sync_client(journal, self.state, url, SystemClock(), batch_records=BATCH_RECORDS) as client:
+        with sync_client(
+            journal, Uplink(self.state, url), SystemClock(), batch_records=BATCH_RECORDS
+        ) as client:
             report = client.sync_once()
         kill.cancel()
         process.kill()

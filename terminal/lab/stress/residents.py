@@ -34,6 +34,7 @@ RIDERS: Final = (
 PUPILS: Final = ("pupil_grade3", "pupil_two_meals", "pupil_large_family")
 EV1_EVERY: Final = 6
 RANDOM_UID_EVERY: Final = 9
+SECOND_SHIFT_EVERY: Final = 4
 NOTHING_SAID: Final = Description(ru="житель", en="resident")
 FIRST_ROUTE: Final = 10
 METRES: Final = (0, 0, 4_100, 12_300, 29_900, 40_000, 48_000)
@@ -57,7 +58,18 @@ def residents(
     else:
         found = [_drawn(tariff, rng) for _ in range(riders)]
         found += [_pupil(tariff, rng) for _ in range(pupils)]
+    found[riders:] = [
+        _second_shift(one) if n % SECOND_SHIFT_EVERY == 2 else one for n, one in enumerate(found[riders:])
+    ]
     return [_on_card(_rich(one), n, kinds) for n, one in enumerate(found)]
+
+
+def _second_shift(profile: CardProfile) -> CardProfile:
+    grounds = [
+        msgspec.structs.replace(one, parameter=2 << 4 | one.parameter % 16) if one.parameter else one
+        for one in profile.concessions
+    ]
+    return msgspec.structs.replace(profile, concessions=tuple(grounds))
 
 
 def _rich(profile: CardProfile) -> CardProfile:

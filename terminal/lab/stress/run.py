@@ -27,7 +27,7 @@ from terminal.lab.stress.faults.disk import available
 from terminal.lab.stress.faults.plan import CARDS, NEEDS_APSW, Kind, Planner, StressStep
 from terminal.lab.stress.play import play
 from terminal.lab.stress.residents import LABORATORY
-from terminal.lab.stress.world import Storm, open_storm_town, split_terminals
+from terminal.lab.stress.world import Storm, StormTown, open_storm_town, split_terminals
 from terminal.media.resident.machine import IllegalStep
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 a memory file system, used below a folder of our own
@@ -142,15 +142,21 @@ def play_town(
     folder: Path | None = None,
     *,
     digest: bool = False,
+    at_once: bool = False,
 ) -> Findings:
-    """One town from opening to audit, with a digest if asked for. Whatever ends it early is a problem found, too."""
+    """One town from opening to audit, with a digest if asked for. Whatever ends it early is a problem found, too;
+    `at_once`: so does the first tap that comes to something else than it should.
+    """
     reported = Storm()
+    opened: StormTown | None = None
 
     def on_step(count: Storm) -> None:
         if count.taps - reported.taps >= REPORT_EVERY:
             faults = count.faults.total()
             progress(count.taps - reported.taps, faults - reported.restarts)
             reported.taps, reported.restarts = count.taps, faults
+        if at_once and opened is not None and opened.truth.found:
+            raise AssertionError(opened.truth.found[0].what)
 
     with tempfile.TemporaryDirectory(dir=folder or storm_folder(), prefix="resident-card-storm-") as place:
         try:

@@ -284,9 +284,13 @@ class Truth:
         at = at.replace(microsecond=0)
         tap = self._tap(post, rider, at, 0)
         nothing = OracleCard(self.tariff.doc["header"]["region"], date.min, date.max, at, self.tariff.day(at))
-        expected = Expected(decide(self.tariff, nothing, tap, self._till(post, rider, tap)), None, at)
-        meal = expected.anew.meal
-        right = expected.anew.message, None if meal is None else dict(meal.sources)
+        till, earlier = self._till(post, rider, tap), post.open.get(rider)
+        expected = Expected(decide(self.tariff, nothing, tap, till), None, at)
+        if earlier is not None and earlier.meal is not None and _came(expected.anew) != (message, sources):
+            # The card took that meal, and left before the terminal knew.
+            till = replace(till, served=till.served - {earlier.meal.kind})
+            expected = Expected(decide(self.tariff, nothing, tap, till), None, at)
+        right = _came(expected.anew)
         self.decided += 1
         self._off_if(
             right != (message, sources), post, expected, f"class list {message} {sources} for {right}"
@@ -344,6 +348,10 @@ class Truth:
         if off:
             where = f"terminal {post.number} at {expected.at:%m-%d %H:%M:%S}"
             self.found.append(Misjudged(f"{where}: {what}", minor))
+
+
+def _came(answer: OracleAnswer) -> tuple[str, Mapping[str, int] | None]:
+    return answer.message, None if answer.meal is None else dict(answer.meal.sources)
 
 
 def _ride(post: TruePost, at: datetime) -> OracleRide:

@@ -42,6 +42,7 @@ from terminal.lab.oracle.tariff import Tariff
 from terminal.lab.stress.faults.disk import Disk, stormy_disks
 from terminal.lab.stress.faults.parts import StormJournal, StormLink, TerminalClock
 from terminal.lab.stress.faults.plan import Kind, StressStep
+from terminal.lab.stress.faults.wire import TlsCollector
 from terminal.lab.stress.residents import LABORATORY, residents, routes_document, special, ways
 from terminal.lab.stress.riders import StressRider
 from terminal.lab.stress.school import SCHOOL, grade_of, listed_pupils, load_roster, write_roster
@@ -53,7 +54,7 @@ from terminal.policy.keyed_file import ListIssue
 from terminal.policy.load import load_region, region_path
 from terminal.policy.policy import Policy
 from terminal.sync.client import SyncClient
-from terminal.sync.identity import load_or_create_key as load_identity
+from terminal.sync.credentials import load_or_make_keys
 from terminal.sync.wire import MAX_BATCH_RECORDS
 from terminal.tap import Terminal
 from terminal.trip.shifts import open_shift
@@ -91,6 +92,15 @@ class Post:
         self.terminal.clock_watch.confirm("storm")
 
 
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A copy of a terminal's whole folder, key and all, as it was after row `through`."""
+
+    number: int
+    folder: Path
+    through: int
+
+
 @dataclass(slots=True)
 class Storm:
     """What has been counted so far."""
@@ -101,6 +111,10 @@ class Storm:
     charged_twice: list[str] = field(default_factory=list)
     copied: list[tuple[tuple[int, int], tuple[int, int]]] = field(default_factory=list)
     """The newest tap on each of two cards that were one."""
+    forged: set[tuple[int, int]] = field(default_factory=set)
+    """Taps of which a stolen terminal has written something false."""
+    refused_starts: int = 0
+    """Starts that a damaged journal refused, as it has to."""
     let_in: set[tuple[int, int]] = field(default_factory=set)
     """Taps that were answered "go" with something written, by terminal and sequence."""
     faults: Counter[str] = field(default_factory=Counter)
@@ -115,6 +129,8 @@ class StormTown:
         self.posts: list[Post] = []
         self.pupil_refs: dict[bytes, int] = {}
         self._deny_version = 1
+        self._wire: TlsCollector | None = None
+        self.twins: list[Twin] = []
         self.day = first_day(world.policy)
         self.ways: list[TrueWay] = []
         self.routes_file = world.folder / "routes.toml"
@@ -221,12 +237,25 @@ class StormTown:
         """End a terminal's program and start it again on what its disk holds."""
         self.count.restarts += 1
         old = post.journal
-        old.dies = ""
-        if not well:
-            old.abandon()
-        post.program.close()
+        self.stop(post, crashed=not well)
         if post.disk is not None and power_cut:
             post.disk.power_off()
+        self.start(post, old.promised, old.reused, steady=old.steady)
+
+    def stop(self, post: Post, *, crashed: bool) -> None:
+        """End a terminal's program, in order or as a crash does."""
+        post.journal.dies = ""
+        if crashed:
+            post.journal.abandon()
+        post.program.close()
+
+    def lose(self, post: Post) -> None:
+        """The power goes after a disk answered flushes that it had not done; start again on what is left."""
+        self.count.restarts += 1
+        old = post.journal
+        self.stop(post, crashed=True)
+        assert post.disk is not None, "only a simulated disk lies"
+        post.disk.power_off()
         self.start(post, old.promised, old.reused, steady=old.steady)
 
     def start(
@@ -238,6 +267,7 @@ class StormTown:
             journal = StormJournal.open(path, terminal, key=key)
             assert isinstance(journal, StormJournal)
             journal.promised, journal.reused, journal.steady = promised, reused, steady
+            journal.forged = set()
             post.journal = journal
             return journal
 
@@ -254,7 +284,7 @@ class StormTown:
         post.client = SyncClient(
             post.journal,
             post.link,
-            load_identity(post.station.state / IDENTITY_FILE),
+            load_or_make_keys(post.station.state / IDENTITY_FILE),
             self.collector_key.public_key(),
             post.clock,
             batch_records=batch_records,
@@ -264,7 +294,16 @@ class StormTown:
         post.link.on_time = lambda: truth.clock.signed(self.clock.monotonic())
         post.confirm_clock()
 
+    @property
+    def wire(self) -> TlsCollector:
+        """The collector behind HTTPS; there from the first time it is asked for."""
+        if self._wire is None:
+            self._wire = TlsCollector(self.world.folder, lambda: self.intake)
+        return self._wire
+
     def close(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
         for post in self.posts:
             post.program.close()
         self.close_collector()
@@ -327,11 +366,12 @@ def _open_post(town: StormTown, index: int, disk: Disk | None, roster: Path | No
     station = town.world.station(number, "bus" if roster is None else "canteen", state)
     station = msgspec.structs.replace(station, routes=town.routes_file)
     clock = TerminalClock(town.clock)
-    identity = load_identity(state / IDENTITY_FILE)
-    Enrolment(town.collector_folder / "terminals").enrol(number, identity.public_key())
+    identity = load_or_make_keys(state / IDENTITY_FILE)
+    Enrolment(town.collector_folder / "terminals").enrol(number, identity.signing.public_key())
     if roster is not None:
         load_roster(town.world, station, roster, clock.now())
     link = StormLink(lambda: town.intake, Ed25519PrivateKey.generate())
+    link.wire = lambda: town.wire
     reader = SimReader(f"reader of terminal {number}", town.clock)
     post = Post(number, place, station, clock, reader, link, disk)
     town.posts.append(post)

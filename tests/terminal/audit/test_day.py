@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.audit.embedded import folder_source
-from terminal.audit.making import AuditOrder, make_audit, verify_bundle
+from terminal.audit.making import AuditOrder, make_audit
 from terminal.audit.statement import AuditStatement, Sold, statement_bytes
+from terminal.audit.verifying import verify_bundle
 from terminal.collector.days import By
 from terminal.collector.enrolment import Enrolment
 from terminal.recompute.documents import DocumentFolder

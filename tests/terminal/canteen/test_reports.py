@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from terminal.canteen.ledger import Ledger
 from terminal.canteen.month import month_table
 from terminal.canteen.report import day_report
 from terminal.canteen.roster import Roster
+from terminal.cli.canteen_view import show_month
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import Annulment, BuffetSale, MealLine, MealServed, SaleLine
 from terminal.journal.records import (
@@ -252,6 +254,15 @@ def test_a_tap_of_unknown_end_is_listed_and_in_no_sum() -> None:
         ((80001, 5), "unresolved_tap", 7109)
     ]
     assert (report.groups, report.control.records_minor) == ((), 0)
+
+
+def test_a_month_table_has_the_days_of_its_month(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(14):
+        month = date(2027 + number // 12, 1 + number % 12, 1)
+        last = (date(month.year + month.month // 12, month.month % 12 + 1, 1) - timedelta(days=1)).day
+        show_month(month_table(Ledger(), SCHOOL, month, {}, "RUB"), None, "en", json=False)
+        head = capsys.readouterr().out.splitlines()[1].split()
+        assert head == ["class", "pupil", *map(str, range(1, last + 1)), "total"], month
 
 
 def test_the_month_table_lists_everybody_and_says_when_rows_have_left() -> None:

@@ -113,15 +113,22 @@ def test_a_canteen_does_not_work_on_the_shift_of_a_bus(run: Run, tmp_path: Path)
     assert run(*canteen).returncode == 0
 
 
-def test_damaged_journal_stops_the_terminal(run: Run, tmp_path: Path) -> None:
+def test_a_damaged_journal_is_put_aside_and_the_terminal_goes_on(run: Run, tmp_path: Path) -> None:
     assert run(*SERVE, "--reader", "sim:adult_purse").returncode == 0
     with sqlite3.connect(tmp_path / STATE / "journal.db") as connection:
         connection.execute("UPDATE row SET body = X'01' WHERE sequence = 3")
     connection.close()
-    for arguments in ((*SERVE, "--reader", "sim:adult_purse"), ("journal", "verify", "--state", STATE)):
+    damaged = (tmp_path / STATE / "journal.db").read_bytes()
+    for arguments in (("shift", "close", "--state", STATE), ("journal", "verify", "--state", STATE)):
         finished = run(*arguments)
         assert finished.returncode == 22, finished.stderr
         assert "3" in assert_one_line(finished.stderr)
+    assert run(*SERVE, "--reader", "sim:adult_purse").returncode == 0
+    assert (tmp_path / STATE / "journal.db.1.damaged").read_bytes() == damaged
+    first = json.loads(run("journal", "show", "--state", STATE, "--json").stdout.splitlines()[0])
+    assert (first["kind"], first["cause"]) == ("NumbersSkipped", "began_anew")
+    assert first["sequence"] == first["last"] + 1 > first["first"] == first["stored"] + 1 > 3
+    assert run("journal", "verify", "--state", STATE).returncode == 0
 
 
 def test_collector_down_loses_nothing(run: Run, tmp_path: Path) -> None:
@@ -166,7 +173,8 @@ def test_terminal_to_collector_by_hand(run: Run, start: Start, tmp_path: Path) -
     unknown = run("sync", "--state", STATE, "--collector", url)
     assert unknown.returncode == 40
     assert "Have the operator enrol terminal 1" in assert_one_line(unknown.stderr)
-    shutil.copy(tmp_path / STATE / "terminal.pub", tmp_path / "collector/terminals/1.pub")
+    by_hand = ("--key", f"{STATE}/terminal.pub", "--folder", "collector")
+    assert run("collector", "enrol", 1, *by_hand).returncode == 0
     sent = json.loads(run("sync", "--state", STATE, "--collector", url, "--keep-hours", 0, "--json").stdout)
     assert sent["unsent"] == 0
     assert sent["deleted"] == sent["uploaded"] > 0

@@ -124,9 +124,11 @@ def damage(path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_what_only_the_files_content_explains_is_damage(filled: Path, told: Run, kind: str) -> None:
     damage(filled, kind)
-    finished = told("run", "--profile", "bus", "--reader", "sim:blocked")
+    finished = told("journal", "upgrade")
     assert (finished.returncode, "Move the file aside" in finished.stderr) == (22, True), finished.stderr
     assert "Check the d" not in finished.stderr
+    assert told("run", "--profile", "bus", "--reader", "sim:blocked").returncode == 0, "a new one goes on"
+    assert told("journal", "verify").returncode == 0
 
 
 @pytest.mark.parametrize("kind", sorted(DAMAGE.keys() - {"a write version of the future"}))
@@ -191,9 +193,12 @@ def test_back_to_the_software_before_and_forward_again(filled: Path, run: Run) -
     finished = run("journal", "downgrade", "--json")
     assert finished.returncode == 0, finished.stderr
     assert json.loads(finished.stdout) == {"to": 1, "rows": 10, "last": 10}
-    finished = run("journal", "show")
-    assert finished.returncode == 22
-    assert "terminal journal upgrade" in finished.stderr
+    for command in ("show", "verify"):
+        finished = run("journal", command)
+        assert finished.returncode == 27
+        assert "terminal journal upgrade" in finished.stderr
+        assert "damaged" not in finished.stderr
+    assert "damaged" not in run("health").stdout
     assert "has no schema 2" in run("journal", "downgrade").stderr
     assert json.loads(run("journal", "upgrade", "--json").stdout) == {"from": 1, "to": 2, "last": 10}
     assert run("journal", "show", "--json").stdout == before

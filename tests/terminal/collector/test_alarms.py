@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from string import Formatter
 
@@ -11,11 +10,10 @@ import pytest
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from terminal.codes import ReaderFault
-from terminal.collector.alarms import CAUSES, AlarmCause, AlarmKind, detail_of, detail_words
+from terminal.collector.alarms import CAUSES, MOST_OPEN, Alarm, AlarmCause, AlarmKind, detail_of, detail_words
 from terminal.collector.days import By
 from terminal.collector.proof import Proof
 from terminal.collector.registry import RegisteredCard, write_registry
-from terminal.collector.store import APPLICATION_ID, CollectorStore
 from terminal.collector.watch import watch
 from terminal.journal.canteen_records import MealLine, MealServed, ServedBy
 from terminal.journal.records import (
@@ -303,6 +301,26 @@ def test_an_alarm_is_acknowledged_stays_and_opens_again(town):
     assert [(each.times, each.open) for each in store.alarms()] == [(4, True)]
 
 
+def test_a_stolen_key_pushes_no_alarm_of_another_terminal_out(town):
+    store = town.collector.store
+    store.keep_alarm(Alarm(AlarmKind.GAP, 8, 4, "rows_missing first=4 last=5"), 1)
+    for n in range(1, MOST_OPEN + 51):
+        store.keep_alarm(Alarm(AlarmKind.OTHER_HASH, 7, n, "hash_differs"), n)
+    store.keep_findings([Alarm(AlarmKind.OTHER_HASH, 7, n, "given_up") for n in range(9_000, 9_025)], 999)
+    seven = [alarm for alarm in store.alarms(5_000) if alarm.terminal == 7]
+    assert len(seven) == MOST_OPEN + 1
+    assert seven[-1][2:6] == (7, 0, AlarmCause.MANY_MORE, 75)
+    store.keep_alarm(
+        Alarm(AlarmKind.OTHER_HASH, 7, 3, "hash_differs"), 1_000
+    )  # a known one is counted by itself
+    assert store.alarms()[-1][2:6] == (7, 3, "hash_differs", 2)
+    # What is acknowledged makes room.
+    assert store.acknowledge(store.alarms()[-1].id, "17", "", 1_001)
+    store.keep_findings([Alarm(AlarmKind.OTHER_HASH, 7, 9_030, "given_up")], 1_002)
+    assert store.alarms()[-1][2:4] == (7, 9_030)
+    assert [alarm.kind for alarm in store.alarms(5_000) if alarm.terminal == 8] == [AlarmKind.GAP]
+
+
 def test_every_kind_is_in_the_manual():
     manual = (Path(__file__).parents[3] / "docs/collector.md").read_text()
     assert [kind for kind in AlarmKind if f"`{kind}`" not in manual] == []
@@ -317,29 +335,3 @@ def test_every_cause_is_a_code_with_words_in_each_language():
         assert detail not in (english, russian)
         assert english != russian, cause
     assert set(CAUSES) == set(AlarmCause)
-
-
-def test_a_database_of_schema_1_is_upgraded_in_place(tmp_path):
-    path = tmp_path / "collector.db"
-    with sqlite3.connect(path) as old:
-        old.executescript(
-            """CREATE TABLE record (terminal INTEGER, sequence INTEGER, body BLOB NOT NULL, hash BLOB NOT NULL,
-            PRIMARY KEY (terminal, sequence)) WITHOUT ROWID;
-            CREATE TABLE terminal (terminal INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL,
-            stated_head INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL, received_at_ms INTEGER NOT NULL);
-            CREATE TABLE alarm (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, terminal INTEGER NOT NULL,
-            sequence INTEGER NOT NULL, detail TEXT NOT NULL, times INTEGER NOT NULL,
-            first_at_ms INTEGER NOT NULL, last_at_ms INTEGER NOT NULL, UNIQUE (kind, terminal, sequence, detail));
-            INSERT INTO alarm VALUES (1, 'gap', 7, 4, 'rows 4 to 5 are missing', 2, 1, 2);
-            PRAGMA user_version=1;"""
-        )
-        old.execute(f"PRAGMA application_id={APPLICATION_ID}")
-    old.close()
-    store = CollectorStore(path)
-    (alarm,) = store.alarms()
-    assert (alarm.kind, alarm.times, alarm.open) == ("gap", 2, True)
-    assert store.acknowledge(1, "17", "", 3)
-    store.close()
-    store = CollectorStore(path)
-    assert not store.alarms()[0].open
-    store.close()

@@ -1,4 +1,4 @@
-"""A running collector and its strangers: idle, slow, nonsensical. Honest terminals upload meanwhile."""
+"""A running collector and its strangers: idle, slow, nonsensical. Our terminals upload meanwhile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from bench.collector import KEY
-from bench.strangers import Crowd, HonestTerminals
+from bench.strangers import Crowd, OwnTerminals
 from terminal.app.collector import LOG, collector_process
 from terminal.collector.callers import Callers, ConnectionShares, Proxies
 from terminal.collector.enrolment import Enrolment
@@ -74,8 +74,8 @@ def ended_after(sockets: dict[str, socket.socket], dribbling: set[str], most_s: 
 def test_what_says_nothing_or_little_is_ended_and_a_terminal_keeps_its_connection(tmp_path):
     head = b"POST /v1/batches HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
     with collector(tmp_path) as place:
-        honest = HonestTerminals(*place, terminals=1)
-        assert honest.upload() < 30
+        own = OwnTerminals(*place, terminals=1)
+        assert own.upload() < 30
         said = {
             "silent": b"",
             "head": head[:20],
@@ -87,12 +87,12 @@ def test_what_says_nothing_or_little_is_ended_and_a_terminal_keeps_its_connectio
         for name, data in said.items():
             sockets[name].sendall(data)
         ended = ended_after(sockets, {"head", "body"}, 40)
-        own = honest._connections[1].sock
-        honest.upload()
-        assert honest._connections[1].sock is own
-        assert honest.statuses == {200: 2}
+        kept = own._connections[1].sock
+        own.upload()
+        assert own._connections[1].sock is kept
+        assert own.statuses == {200: 2}
         numbers = metrics(place)
-        honest.close()
+        own.close()
     for one in sockets.values():
         one.close()
     assert ended.keys() == said.keys()
@@ -102,11 +102,11 @@ def test_what_says_nothing_or_little_is_ended_and_a_terminal_keeps_its_connectio
     assert numbers['resident_collector_dropped_connections{cause="slow"}'] >= 4
 
 
-def test_a_crowd_of_strangers_refuses_no_honest_terminal(tmp_path):
+def test_a_crowd_of_strangers_refuses_none_of_our_terminals(tmp_path):
     with collector(tmp_path) as place:
-        honest = HonestTerminals(*place, terminals=TERMINALS)
+        own = OwnTerminals(*place, terminals=TERMINALS)
         for _ in range(TERMINALS):
-            honest.upload()
+            own.upload()
         crowd = Crowd(*place, idle=900, slow=60, addresses=8)
         deadline = time.monotonic() + 60
         while crowd.ended + len(crowd) < 960 and time.monotonic() < deadline:
@@ -121,14 +121,14 @@ def test_a_crowd_of_strangers_refuses_no_honest_terminal(tmp_path):
         pressing.start()
         try:
             for _ in range(200):
-                honest.upload()
+                own.upload()
             numbers = metrics(place)
         finally:
             going.set()
             pressing.join()
             crowd.close()
-            honest.close()
-        assert honest.statuses == {200: TERMINALS + 200}
+            own.close()
+        assert own.statuses == {200: TERMINALS + 200}
         strangers = numbers['resident_collector_connections{standing="stranger"}']
         assert strangers <= 8 * ConnectionShares().stranger_address
         assert numbers['resident_collector_dropped_connections{cause="share"}'] >= 960 - strangers - 1

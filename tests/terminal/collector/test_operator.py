@@ -14,6 +14,7 @@ import pytest
 
 from terminal.collector.alarms import AlarmCause, detail_of
 from terminal.collector.books import BooksSettings
+from terminal.collector.days import By
 from terminal.collector.page import STYLE
 from terminal.collector.store import Alarm, AlarmKind, OperationCode
 from terminal.journal.records import CashSale, Fault, Started
@@ -63,6 +64,34 @@ def test_two_currencies_are_never_added_up(town):
         assert cells in html
     charged = town.client().get("/operator/v1/report").json()["total"]["charged_minor"]
     assert set(charged) == {"RUB"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(("report", "--by", by.value) for by in By),
+        ("terminals",),
+        ("alarms", "--all"),
+    ],
+    ids=" ".join,
+)
+def test_no_table_has_two_columns_of_one_name(town, command):
+    fill(town)
+    town.collector.store.keep_alarm(GAP, town.clock.now_ms)
+    heads, *rows = csv.reader(io.StringIO(run(town, *command, "--csv")))
+    assert len(heads) == len(set(heads))
+    assert rows
+    assert {len(row) for row in rows} == {len(heads)}
+
+
+def test_no_table_of_the_page_has_two_columns_of_one_name(town):
+    fill(town)
+    town.collector.store.keep_alarm(GAP, town.clock.now_ms)
+    heads = re.findall(r"<thead>(.*?)</thead>", town.client().get("/operator/").text)
+    assert len(heads) == 4
+    for head in heads:
+        names = re.findall(r"<th[^>]*>(.*?)</th>", head)
+        assert len(names) == len(set(names)) > 1
 
 
 def basic(token: str) -> tuple[str, str]:
@@ -206,6 +235,8 @@ def test_a_backup_of_a_running_collector_is_a_collector(town, tmp_path):
     found = json.loads(run(town, "backup", str(target), "--with-key", "--json"))
     assert (found["records"], found["terminals"]) == (9, 1)
     assert sorted(path.name for path in target.iterdir()) == [
+        "ca.crt",
+        "ca.key",
         "collector.db",
         "collector.key",
         "collector.pub",

@@ -171,9 +171,9 @@ def test_enrolment_follows_its_folder(collector):
     assert send(collector, CHAIN.batch(1, 4))[1].error == "bad_signature"
     collector.enrolment.enrol(7, KEY.public_key())
     assert send(collector, CHAIN.batch(1, 4)) == (200, 4)
-    (collector.enrolment.directory / "7.pub").write_text("no key")
+    (collector.enrolment.directory / "7.json").write_text("no key")
     assert send(collector, CHAIN.batch(5, 6))[1].error == "unknown_terminal"
-    (collector.enrolment.directory / "7.pub").unlink()
+    (collector.enrolment.directory / "7.json").unlink()
     assert send(collector, CHAIN.batch(5, 6))[1].error == "unknown_terminal"
     details = {
         (detail, times) for kind, _, detail, times in collector.strangers() if kind == "unknown_terminal"

@@ -1,173 +1,184 @@
-"""Client certificates, with a CA made here and real TLS on loopback: a batch needs its own terminal's."""
+"""TLS between real processes: a terminal enrols over it, uploads with its own certificate, renews and is revoked."""
 
 from __future__ import annotations
 
+import json
 import ssl
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from terminal.app.station import open_journal
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.tls import NO_TERMINAL, whose
 from terminal.journal.records import Started
-from terminal.sync.wire import BATCHES_PATH
-from tests.terminal.collector.office import HandClock, Terminal
-from tests.terminal.journal.samples import INTENT
+from terminal.sync.address import TlsFiles
+from terminal.sync.credentials import TerminalKeys, keep_keys, load_keys
+from terminal.sync.identity import read_public_key
+from terminal.sync.link import HttpLink
+from terminal.sync.renewal import OwnIdentity, collector_ask, renew_now
+from tests.terminal.cli.inside import Run, runner
+from tests.terminal.journal.samples import day
+from tests.terminal.sync.test_tls import Authority
 
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
-
-
-class Authority:
-    """A CA in a folder."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder = folder
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = _name(name)
-        self.file = folder / f"{name}.pem"
-        basic = x509.BasicConstraints(ca=True, path_length=0)
-        signing = x509.KeyUsage(
-            digital_signature=True,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            key_cert_sign=True,
-            crl_sign=True,
-            encipher_only=False,
-            decipher_only=False,
-        )
-        builder = _builder(self.name, self.name, self.key)
-        builder = builder.add_extension(basic, critical=True).add_extension(signing, critical=True)
-        self.certificate = builder.sign(self.key, hashes.SHA256())
-        self.file.write_bytes(self.certificate.public_bytes(Encoding.PEM))
-
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """Certificate and key files for a common name."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-        builder = _builder(_name(name), self.name, key).add_extension(names, critical=False)
-        certificate = builder.sign(self.key, hashes.SHA256())
-        files = self.folder / f"{self.file.stem}-{name}.pem", self.folder / f"{self.file.stem}-{name}.key"
-        files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
-        files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return files
+NUMBERED = ("--number", 7)
 
 
-def _name(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
-) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)  # noqa: TID251 certificates are checked by the real clock
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-    )
+@contextmanager
+def collector(folder: Path, authority: Authority) -> Iterator[str]:
+    """A collector that serves HTTPS; yields its address."""
+    certificate, key = authority.certify("collector")
+    command = [sys.executable, "-m", "terminal.cli.app", "collector", "--json", "--port", "0"]
+    command += [f"--folder={folder}", f"--tls-cert={certificate}", f"--tls-key={key}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())["url"]
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
+def operator(tmp_path_factory) -> Authority:
     return Authority(tmp_path_factory.mktemp("ca"), "operator")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("collector")
-    Enrolment(made / "terminals").enrol(7, KEY.public_key())
-    return made
+@pytest.fixture
+def run(tmp_path, monkeypatch, capfd) -> Run:
+    return runner(tmp_path, monkeypatch, capfd)
 
 
-@pytest.fixture(scope="module")
-def url(folder, authority):
-    certificate, key = authority.issue("collector")
-    command = [sys.executable, "-m", "terminal.cli.app", "collector", "--json", "--port", "0"]
-    command += [f"--folder={folder}", f"--tls-cert={certificate}", f"--tls-key={key}"]
-    command += [f"--tls-client-ca={authority.file}"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    line = process.stdout.readline()
-    yield httpx.Response(200, content=line).json()["url"]
-    process.terminate()
-    assert process.wait(30) == 0
-    process.stdout.close()
+def enrolled(run: Run, tmp_path: Path, url: str, operator: Authority) -> tuple[object, ...]:
+    """Terminal 7 through the product's own commands; the options that lead to its collector."""
+    made = json.loads(run("collector", "enrol", 7, "--folder", "collector", "--json").stdout)
+    (tmp_path / "code").write_text(f"{made['code']}\n")
+    where = ("--state", "state", "--collector", url, "--tls-ca", operator.path)
+    done = run("enrol", *NUMBERED, *where, "--code-file", "code")
+    assert done.returncode == 0, done.stderr
+    assert f"terminal 7 is enrolled at {url}, its certificate is valid until" in done.stdout
+    return where
 
 
-def context(authority: Authority, files: tuple[Path, Path] | None) -> ssl.SSLContext:
-    made = ssl.create_default_context(cafile=str(authority.file))
-    if files:
-        made.load_cert_chain(*map(str, files))
-    return made
+def test_from_one_enrolment_to_uploads_renewal_and_revocation(run, tmp_path, operator):
+    with open_journal(tmp_path / "state", 7) as journal:
+        for record in day(3):
+            journal.append(record)
+    with collector(tmp_path / "collector", operator) as url:
+        where = enrolled(run, tmp_path, url, operator)
+        sent = run("sync", *NUMBERED, *where, "--json")
+        assert json.loads(sent.stdout)["unsent"] == 0, sent.stderr
+        first = json.loads(run("identity", "show", "--state", "state", "--json").stdout)
+        assert first["due"] is False
+        renewed = run("identity", "renew", *NUMBERED, *where)
+        assert renewed.returncode == 0, renewed.stderr
+        second = json.loads(run("identity", "show", "--state", "state", "--json").stdout)
+        assert second["key"] != first["key"]
+        record = Enrolment(tmp_path / "collector/terminals").record_of(7)
+        assert [keys.signing for keys in record.live] == [first["key"], second["key"]]
+        with open_journal(tmp_path / "state", 7) as journal:
+            journal.append(day(1)[0])
+        assert run("sync", *NUMBERED, *where).returncode == 0
+        record = Enrolment(tmp_path / "collector/terminals").record_of(7)
+        assert [keys.signing for keys in record.live] == [second["key"]]
+        assert [keys.signing for keys in record.former] == [first["key"]]
+        assert run("journal", "verify", "--state", "state").returncode == 0, "rows of both keys"
+        assert run("collector", "revoke", 7, "--folder", "collector").returncode == 0
+        with open_journal(tmp_path / "state", 7) as journal:
+            journal.append(day(1)[0])
+        refused = run("sync", *NUMBERED, *where)
+        assert (refused.returncode, "unknown_terminal" in refused.stderr) == (40, True)
+        again = run("identity", "renew", *NUMBERED, *where)
+        assert (again.returncode, "Not enrolled, or revoked" in again.stderr) == (40, True)
+        where = enrolled(run, tmp_path, url, operator)
+        assert run("sync", *NUMBERED, *where).returncode == 0
 
 
-def post(url: str, authority: Authority, files: tuple[Path, Path] | None) -> httpx.Response:
-    seven = Terminal(7, HandClock())
-    seven.key = KEY
-    seven.write(Started(INTENT.at_ms, "x"))
-    with httpx.Client(verify=context(authority, files), trust_env=False) as client:
-        return client.post(url + BATCHES_PATH, content=seven.batch(1, 1))
-
-
-def test_only_the_terminals_own_certificate_opens_the_way(url, authority, folder):
-    assert url.startswith("https://")
-    for files in (None, authority.issue("terminal-8"), authority.issue("somebody")):
-        refused = post(url, authority, files)
-        assert (refused.status_code, refused.json()["error"]) == (403, "unknown_terminal")
-        assert "own client certificate" in refused.json()["advice"]
-    assert post(url, authority, authority.issue("terminal-7")).status_code == 200
-    operator = {"authorization": f"Bearer {(folder / 'operator.token').read_text().strip()}"}
-    with httpx.Client(verify=context(authority, None), trust_env=False) as client:
-        counts = client.get(f"{url}/operator/v1/strangers", headers=operator).json()
+def test_only_the_terminals_own_certificate_opens_the_way(run, tmp_path, operator):
+    with open_journal(tmp_path / "state", 7) as journal:
+        journal.append(Started(1, "x"))
+    with collector(tmp_path / "collector", operator) as url:
+        where = enrolled(run, tmp_path, url, operator)
+        own = tmp_path / "state/terminal.key"
+        keys = load_keys(own)
+        keep_keys(own, keys.certified(""))
+        refused = run("sync", *NUMBERED, *where)
+        assert (refused.returncode, "own client certificate" in refused.stderr) == (40, True)
+        other = operator.own("terminal-7")
+        with pytest.raises(Exception, match=r"does not accept|broke off"):
+            HttpLink(url, TlsFiles(operator.path, other)).upload(b"x")
+        keep_keys(own, keys)
+        assert run("sync", *NUMBERED, *where).returncode == 0
+        with httpx.Client(
+            verify=ssl.create_default_context(cafile=str(operator.path)), trust_env=False
+        ) as client:
+            assert client.get(f"{url}/operator/v1/status").status_code == 200
+            assert client.get(f"{url}/v1/health").status_code == 200
+            token = (tmp_path / "collector/operator.token").read_text().strip()
+            as_operator = {"authorization": f"Bearer {token}"}
+            counts = client.get(f"{url}/operator/v1/strangers", headers=as_operator).json()
     found = {(each["kind"], each["terminal"], each["detail"]): each["times"] for each in counts}
-    owners = (("other_certificate owner=0", 2), ("other_certificate owner=8", 1))
-    assert found == {("wrong_certificate", 7, detail): times for detail, times in owners}
+    assert found == {("wrong_certificate", 7, "other_certificate owner=0"): 1}
 
 
-def test_a_certificate_of_another_authority_gets_no_connection(url, authority, tmp_path):
-    stranger = Authority(tmp_path, "stranger").issue("terminal-7")
-    with pytest.raises(httpx.TransportError):
-        post(url, authority, stranger)
+class Killed(Exception):
+    """The power goes."""
 
 
-def test_operators_come_without_a_certificate(url, authority):
-    with httpx.Client(verify=context(authority, None), trust_env=False) as client:
-        assert client.get(f"{url}/operator/v1/status").status_code == 200
-        assert client.get(f"{url}/v1/health").status_code == 200
+def test_the_power_goes_at_any_step_of_a_renewal(run, tmp_path, operator, monkeypatch):
+    """Whatever was done by then, the next attempt ends it, and uploads go on before and after."""
+    with collector(tmp_path / "collector", operator) as url:
+        where = enrolled(run, tmp_path, url, operator)
+        collector_key = read_public_key(tmp_path / "state/collector.pub")
+        path = tmp_path / "state/terminal.key"
+
+        def dies(*_: object, **__: object) -> None:
+            raise Killed
+
+        def renewed_with(patch: str) -> TerminalKeys:
+            ask = collector_ask(url, operator.path, 7, collector_key)
+            with monkeypatch.context() as broken:
+                broken.setattr(patch, dies)
+                with pytest.raises(Killed):
+                    renew_now(OwnIdentity(path), ask)
+            with open_journal(tmp_path / "state", 7) as journal:
+                journal.append(day(1)[0])
+            sent = run("sync", *NUMBERED, *where)
+            assert sent.returncode == 0, (patch, sent.stderr)
+            return load_keys(path)
+
+        before = load_keys(path)
+        steps = (
+            "terminal.sync.link.HttpLink.exchange",  # not asked yet
+            "terminal.sync.enrolment._certified",  # asked, the answer lost
+            "terminal.sync.renewal.keep_keys",  # not adopted yet
+        )
+        assert {renewed_with(step).name for step in steps} == {before.name}
+        identity = OwnIdentity(path)
+        draft = identity.asked_for()
+        keep_keys(path, collector_ask(url, operator.path, 7, collector_key)(draft, identity.keys))
+        assert OwnIdentity(path).keys.name == draft.name != before.name, "adopted, the draft still there"
+        assert not (tmp_path / "state/renewal.key").exists()
+        assert run("identity", "renew", *NUMBERED, *where).returncode == 0
+        assert run("sync", *NUMBERED, *where).returncode == 0
+        assert run("journal", "verify", "--state", "state").returncode == 0
 
 
-def test_whose_certificate_it_is(authority):
+def test_whose_certificate_it_is(operator):
     def named(name: str) -> int:
-        pem = authority.issue(name)[0].read_bytes()
+        pem = operator.certify(name)[0].read_bytes()
         return whose(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
 
     names = ["terminal-7", "terminal-1048575", "terminal-1048576", "terminal-07"]
     names += ["xterminal-7", "terminal-7.example", "7"]
-    assert [named(name) for name in names] == [
-        7,
-        1_048_575,
-        NO_TERMINAL,
-        NO_TERMINAL,
-        NO_TERMINAL,
-        NO_TERMINAL,
-        NO_TERMINAL,
-    ]
+    assert [named(name) for name in names] == [7, 1_048_575, *[NO_TERMINAL] * 5]
     assert whose(b"no certificate") == NO_TERMINAL
 
 

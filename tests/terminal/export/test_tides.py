@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
-from terminal.export.reports import write_table
+from terminal.export.reports import DAY_FIELDS, SHIFT_FIELDS, write_table
 from terminal.export.tides import FIELDS, fare_transaction
 from terminal.journal.taps import JournalTap, taps
 from tests.terminal.export.recorded import (
@@ -202,6 +202,8 @@ def test_cells_never_become_formulas() -> None:
     out = io.StringIO()
     write_table(out, ("a", "b"), [{"a": "=1+1", "b": "-5.00"}])
     assert list(csv.reader(io.StringIO(out.getvalue()))) == [["a", "b"], ["'=1+1", "-5.00"]]
+    for fields in (FIELDS, DAY_FIELDS, SHIFT_FIELDS):
+        assert len(fields) == len(set(fields))
 
 
 def test_taps_are_told_with_their_ends() -> None:

@@ -176,6 +176,21 @@ class Postgres:
             connection.execute(f"CREATE DATABASE test{self._made}")
         return self.dsn(f"test{self._made}")
 
+    def demand_password(self, user: str) -> None:
+        """From now on this user has to say it; all others are trusted."""
+        rules = self.folder / "data" / "pg_hba.conf"
+        rules.write_text(f"local all {user} scram-sha-256\n{rules.read_text()}")
+        self._ask("SELECT pg_reload_conf()")
+
+    def forget(self, name: str) -> None:
+        """Take the database and the user of this name away again."""
+        self._ask(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self._ask(f"DROP ROLE IF EXISTS {name}")
+
+    def _ask(self, statement: str) -> None:
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
     def kill(self) -> None:
         """The postmaster and all its children at once, with -9: nobody can tidy up."""
         postmaster = self._postmaster()

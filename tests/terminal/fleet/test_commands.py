@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
+from terminal.audit.verifying import verify_bundle
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.journal.records import build_record
 from tests.terminal.fleet.town import Chain, plain, through
-from tests.terminal.journal.samples import day
+from tests.terminal.journal.samples import INTENT, day
+
+SECRET = "correct-horse"
 
 
-def terminal(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "terminal.cli.app", "fleet", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+def terminal(*arguments: str, group: str = "fleet", **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "terminal.cli.app", group, *arguments]
+    where = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=90, env=where)
+
+
+def collector(*arguments: str) -> subprocess.CompletedProcess[str]:
+    done = terminal(*arguments, group="collector")
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def test_prepare_again_and_again_and_the_report(town):
@@ -49,9 +62,41 @@ def test_prepare_again_and_again_and_the_report(town):
 def test_what_cannot_be_reached_is_one_line(town):
     for arguments in (
         ("report", "--database", "host=/nonexistent"),
-        ("consumer", "--nats", "nats://127.0.0.1:9", "--database", town.dsn),
+        ("consumer", "--database", town.dsn),
     ):
-        done = terminal(*arguments)
+        done = terminal(*arguments, FLEET_NATS=f"nats://consumer:{SECRET}@127.0.0.1:9")
+        assert SECRET not in done.stdout + done.stderr
         assert done.returncode != 0
         assert done.stderr.count("\n") == 1, done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_day_is_audited_from_the_database_as_from_a_folder(town, tmp_path):
+    """The index of days follows what came since; an auditor needs the bundle alone."""
+    records = day(20)
+    chain = Chain([build_record(record) for record in records])
+    town.enrol(chain)
+
+    async def play(first: int, last: int) -> None:
+        async with town.gateways() as (gateway,):
+            for n in range(first, last, 8):
+                through(await gateway.take(chain.batch(n, min(n + 7, last))), town, chain)
+        await town.consume()
+
+    def audited(*words: str) -> dict:
+        folder = ("--folder", str(town.folder / "gateway"), "--database", town.dsn)
+        service_day = (
+            datetime.fromtimestamp(INTENT.at_ms / 1000, ZoneInfo("Europe/Moscow")).date().isoformat()
+        )
+        return json.loads(collector("audit", service_day, *folder, "--json", *words).stdout)
+
+    asyncio.run(play(1, 16))
+    first = audited("--out", str(tmp_path / "first.json"))["statement"]
+    assert (first["complete"], first["totals"][0]["facts"]) == (False, 8)
+    asyncio.run(play(17, 40))
+    second = audited("--after", str(tmp_path / "first.json"), "--bundle", str(tmp_path / "bundle"))[
+        "statement"
+    ]
+    assert (second["totals"][0]["facts"], second["totals"][0]["sum_minor"]) == (20, 20 * INTENT.charge_minor)
+    assert second["supplement"]["rows"] == [[7, 17, 40]]
+    assert not verify_bundle(tmp_path / "bundle", town.key.public_key().public_bytes_raw()).differences

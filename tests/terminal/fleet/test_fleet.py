@@ -7,7 +7,9 @@ import random
 
 import pytest
 
+from terminal.collector.alarms import MOST_OPEN, Alarm, AlarmKind
 from terminal.collector.fleet import database as fleet
+from terminal.collector.fleet.database import FleetDatabase
 from terminal.collector.fleet.stream import FleetStream
 from terminal.collector.limits import TokenBuckets
 from terminal.collector.reconcile import reconcile
@@ -152,7 +154,7 @@ def test_strangers_are_refused_and_counted_apart_from_alarms(town):
 def test_any_number_of_strangers_takes_a_bounded_number_of_lines(town):
     async def play():
         async with town.gateways() as (gateway,):
-            for number in range(8, 408):
+            for number in range(10, 410):
                 await gateway.take(plain(number, 1).batch(1, 1), f"10.0.{number // 10}.1")
         await town.consume()
 
@@ -161,6 +163,24 @@ def test_any_number_of_strangers_takes_a_bounded_number_of_lines(town):
     assert sum(times for *_, times in found) == 400
     assert {times for *_, terminal, _, times in found if terminal} == {1}
     assert len(found) == 40 * (EXAMPLES + 1)
+
+
+def test_a_stolen_key_pushes_no_alarm_of_another_terminal_out(town):
+    other = Alarm(AlarmKind.GAP, 8, 4, "rows_missing first=4 last=5")
+    many = [(Alarm(AlarmKind.OTHER_HASH, 7, n, "hash_differs"), n) for n in range(1, MOST_OPEN + 51)]
+
+    async def play():
+        database = await FleetDatabase.open(town.dsn)
+        await database.keep_alarms([(other, 1), *many, many[2]])
+        await database.close()
+
+    run(play())
+    fleet.keep_findings(town.dsn, [Alarm(AlarmKind.OTHER_HASH, 7, 9_000, "given_up")], 9_000)
+    alarms = town.alarms()
+    assert len(alarms) == MOST_OPEN + 2
+    assert ("gap", 8, 4) in alarms
+    assert town.ask("SELECT times FROM alarm WHERE detail = 'many_more'") == [(50,)]
+    assert town.ask("SELECT times FROM alarm WHERE terminal = 7 AND sequence = 3") == [(2,)]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

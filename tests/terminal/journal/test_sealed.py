@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from terminal.errors import JournalDamaged, JournalSealed, KeyFileError
 from terminal.journal.journal import Journal
-from terminal.journal.key_file import key_path, load_key, load_or_create_key, wipe_key
+from terminal.journal.key_file import copy_path, key_path, load_key, load_or_create_key, wipe_key
 from terminal.journal.reader import JournalReader
 from terminal.journal.sealed import SEALED_BYTES, Broken, Contents, JournalKey, SealedPlace
 from terminal.journal.verify import verify
@@ -96,6 +96,33 @@ def test_the_key_is_made_once_and_wrapped(tmp_path):
     assert load_or_create_key(tmp_path / "other" / "journal.db", SEALER).id != first.id
 
 
+@pytest.mark.parametrize("of", [key_path, copy_path])
+@pytest.mark.parametrize(
+    "change", [lambda key: key[:-1], lambda _: b"", None], ids=["cut", "empty", "missing"]
+)
+def test_one_copy_of_the_key_heals_the_other(tmp_path, of, change):
+    path = tmp_path / "journal.db"
+    journal = open_sealed(path)
+    journal.append(intent())
+    journal.close()
+    whole = of(path).read_bytes()
+    of(path).write_bytes(change(whole)) if change else of(path).unlink()
+    open_sealed(path).close()
+    assert of(path).read_bytes() == whole
+
+
+def test_a_key_of_another_journal_does_not_take_the_place_of_ours(tmp_path):
+    path = tmp_path / "journal.db"
+    journal = open_sealed(path)
+    journal.append(intent())
+    journal.close()
+    ours = key_path(path).read_bytes()
+    load_or_create_key(tmp_path / "other.db", SEALER)
+    key_path(path).write_bytes(key_path(tmp_path / "other.db").read_bytes())
+    open_sealed(path).close()
+    assert key_path(path).read_bytes() == ours
+
+
 def test_without_the_key_the_journal_says_so(tmp_path):
     path = tmp_path / "journal.db"
     journal = open_sealed(path)
@@ -145,7 +172,8 @@ def test_a_wiped_key_ends_the_journal(tmp_path):
 def test_a_key_file_that_does_not_open(tmp_path, sealer, change, error):
     path = tmp_path / "journal.db"
     load_or_create_key(path, SEALER)
-    key_path(path).write_bytes(change(key_path(path).read_bytes()))
+    for copy in (key_path(path), copy_path(path)):
+        copy.write_bytes(change(copy.read_bytes()))
     with pytest.raises(error) as caught:
         load_key(path, sealer)
     assert caught.value.advice

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from terminal.errors import JournalDamaged, JournalError
+from terminal.errors import JournalDamaged, JournalError, OtherSoftware
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.checkpoint import Notary, sign_checkpoint
 from terminal.journal.journal import Journal
@@ -150,7 +150,6 @@ SWAP_CONTENT = [
         (["INSERT INTO checkpoint VALUES (4, x'00')"], "taken out or put in"),
         (["INSERT INTO acknowledgement VALUES (180, 0)"], "an acknowledgement of row 180 was put in"),
         (["UPDATE state SET content = zeroblob(60)"], "the line of state was changed"),
-        (["PRAGMA user_version = 3"], "journal schema 3"),
         (["DELETE FROM state"], "the line of state"),
         (["DROP TABLE state"], "lost its state table"),
         (["DROP TABLE row"], "lost its row table"),
@@ -167,6 +166,12 @@ def test_what_was_done_is_named(edit, statements, problem):
     found = edit(*statements)
     assert not found.ok
     assert problem in found.problem
+
+
+def test_a_journal_of_another_softwares_form_is_said_to_be_that(edit):
+    with pytest.raises(OtherSoftware, match="journal schema 3") as other:
+        edit("PRAGMA user_version = 3")
+    assert "Start the software version that wrote it." in other.value.advice
 
 
 @pytest.mark.parametrize(

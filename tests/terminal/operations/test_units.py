@@ -23,6 +23,7 @@ from terminal.errors import (
     JournalDamaged,
     JournalSealed,
     KeyFileError,
+    OtherSoftware,
     RegionDocumentError,
     RosterError,
 )
@@ -156,7 +157,15 @@ def test_the_guide_installs_every_file_that_units_and_example_name() -> None:
 
 def test_what_a_person_must_look_at_first_is_not_started_again_and_again() -> None:
     given_up = settings(UNITS / "terminal@.service")["RestartPreventExitStatus"].split()
-    errors = (RegionDocumentError, KeyFileError, RosterError, ConfigError, JournalDamaged, JournalSealed)
+    errors = (
+        RegionDocumentError,
+        KeyFileError,
+        RosterError,
+        ConfigError,
+        JournalDamaged,
+        JournalSealed,
+        OtherSoftware,
+    )
     assert given_up == [str(error.exit_code) for error in errors]
 
 

@@ -13,6 +13,7 @@ from terminal.collector.intake import Intake
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
 from terminal.journal.journal import Journal
+from terminal.sync.address import TlsFiles
 from terminal.sync.client import SyncClient
 from terminal.sync.exchange import Answer
 
@@ -50,6 +51,9 @@ class Wire:
         return self.alter(self.answers[-1])
 
     def abort(self) -> None:
+        pass
+
+    def use(self, tls: TlsFiles) -> None:
         pass
 
     def close(self) -> None:

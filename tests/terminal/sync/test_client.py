@@ -6,9 +6,12 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from terminal.codes import SkipCause
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Notary
 from terminal.journal.journal import Journal
+from terminal.journal.numbers import RESERVE
+from terminal.journal.operation_records import NumbersSkipped
 from terminal.journal.verify import verify
 from terminal.sync import wire
 from terminal.sync.exchange import Answer
@@ -217,8 +220,6 @@ def test_a_collector_restored_from_a_backup_gets_what_it_lost(tmp_path, station,
     station.append(day(1))
 
     report = station.client.sync_once()
-    assert "rows 1 to 40 are missing" in report.problem.advice
-    report = station.client.sync_once()
     assert (report.problem, report.unsent) == (None, 0)
     assert restored.stored(7) == station.rows()
     assert restored.alarms() == [("gap", 7, 1)]
@@ -233,8 +234,14 @@ def test_what_was_purged_cannot_be_sent_again_and_is_said(tmp_path, station, col
     collector.store._connection.execute("DELETE FROM terminal")
     station.append(day(1))
     for _ in range(2):
-        assert "gap" in station.client.sync_once().problem.what
+        assert "lacks rows 1 to 10" in station.client.sync_once().problem.what
     assert station.journal.unsent == 2
+
+
+def _files_of(journal, copy):
+    """The journal with what lies beside it, each with its name as of `copy`."""
+    for end in ("", ".numbers", ".mark"):
+        yield journal.with_name(journal.name + end), copy.with_name(copy.name + end)
 
 
 def test_a_cut_journal_is_noticed_by_both_sides(tmp_path, station, collector):
@@ -243,7 +250,8 @@ def test_a_cut_journal_is_noticed_by_both_sides(tmp_path, station, collector):
     station.journal.checkpoint()
     copy = tmp_path / "old copy.db"
     station.journal.close()
-    copy.write_bytes(station.journal.path.read_bytes())
+    for old, new in _files_of(station.journal.path, copy):
+        new.write_bytes(old.read_bytes())
     station.journal = Journal.open(station.journal.path, 7)
     station.append(day(2))
     station.new_client().sync_once()
@@ -261,6 +269,29 @@ def test_a_cut_journal_is_noticed_by_both_sides(tmp_path, station, collector):
     assert len(collector.stored(7)) == 8
 
 
+def test_an_old_copy_without_its_marks_goes_on_behind_what_was_used_and_says_so(tmp_path, station, collector):
+    station.append(day(2))
+    station.client.sync_once()
+    station.journal.close()
+    copy = tmp_path / "old copy.db"
+    copy.write_bytes(station.journal.path.read_bytes())
+    station.journal = Journal.open(station.journal.path, 7)
+    station.append(day(2))
+    station.new_client().sync_once()
+    station.journal.close()
+
+    station.journal = Journal.open(copy, 7)
+    station.append([intent(turn=99)])
+    assert station.new_client().sync_once().problem is None
+    assert collector.alarms() == [("rows_lost", 7, 5)]
+    skip, after = station.journal.rows(after=4)
+    assert skip.record == NumbersSkipped(
+        intent().at_ms, first=5, last=4 + RESERVE, stored=4, cause=SkipCause.MARKS_LOST
+    )
+    assert [number for number, _ in collector.stored(7)] == [*range(1, 9), skip.sequence, after.sequence]
+    assert verify(copy).ok
+
+
 def test_a_collector_that_takes_less_is_given_less(station):
     station.append(day(4))
     refusal = msgspec.json.encode(wire.Refusal("too_large", "Send less."))
@@ -276,7 +307,7 @@ def test_a_collector_that_takes_less_is_given_less(station):
 
 def test_a_terminal_that_is_not_enrolled_is_told_what_to_do(tmp_path, collector):
     stranger = Station(tmp_path, collector, terminal=9)
-    (collector.enrolment.directory / "9.pub").unlink()
+    (collector.enrolment.directory / "9.json").unlink()
     stranger.append(day(1))
     problem = stranger.client.sync_once().problem
     assert "unknown_terminal" in problem.what

@@ -80,7 +80,7 @@ def proxied(collector):
 
 def test_the_line_is_cut_at_any_byte(station, collector, proxied):
     """Every byte of an exchange, up and down: afterwards all is sent once, and nobody raises an alarm."""
-    station.append(day(1))
+    station.append(day(1)[:1])
     over = Over(station, short(proxied.url))
     assert over.sync().problem is None
     over.link.close()
@@ -101,7 +101,7 @@ def test_the_line_is_cut_at_any_byte(station, collector, proxied):
     assert over.sync().problem is None
     over.link.close()
     assert collector.stored(7) == station.rows()
-    assert len(station.rows()) == 2 + len(cuts)
+    assert len(station.rows()) == 1 + len(cuts)
     assert collector.alarms() == []
 
 
@@ -183,15 +183,15 @@ def line_without_end(connection: socket.socket) -> None:
     ("serve", "problem"),
     [
         (flood, "answers without end"),
-        (flood_of_heads, "cannot be reached"),
+        (flood_of_heads, "does not answer as a collector does"),
         (flood_of_continues, "answers without end"),
         (flood_of_chunks, "answers without end"),
         (drip_of_head, "takes too long|timed out"),
         (drip_of_body, "takes too long|timed out"),
         (silent, "takes too long|timed out"),
         (bomb, "answers in the encoding 'gzip'"),
-        (redirect, "status 307"),
-        (line_without_end, "cannot be reached"),
+        (redirect, "leads elsewhere .status 307"),
+        (line_without_end, "does not answer as a collector does"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -229,9 +229,11 @@ def test_a_slow_line_is_given_smaller_batches(station):
     station.wire.alter = slow
     for _ in range(4):
         station.client.sync_once()
-    assert sizes[:5] == [10, 5, 2, 1, 2]
-    assert max(sizes[4:]) == 10, "and larger ones again when it works"
+    assert sizes[:5] == [10, 5, 2, 1, 1]
     assert station.journal.unsent == 0
+    station.append(day(40))
+    station.client.sync_once()
+    assert 10 in sizes[5:], "and larger ones again when it has worked for some time"
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import json
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -23,13 +20,11 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from terminal.app.collector import enrol, trust
-from terminal.app.station import open_journal
+from terminal.codes import SyncFault
 from terminal.errors import CollectorError, KeyFileError
 from terminal.sync.address import TlsFiles, parse_address
 from terminal.sync.link import HttpLink
 from terminal.sync.wire import BATCHES_PATH
-from tests.terminal.cli.inside import runner
 from tests.terminal.journal.samples import day
 
 BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -46,23 +41,30 @@ class Authority:
         builder = self._builder(self.name, self.key).add_extension(x509.BasicConstraints(True, None), True)
         self.path.write_bytes(builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
-    def _builder(self, subject, key):
+    def own(self, name):
+        """One file with a key and its certificate, as a terminal has it."""
+        cert, key = self.certify(name)
+        both = self.folder / f"{name}.both"
+        both.write_bytes(key.read_bytes() + cert.read_bytes())
+        return both
+
+    def _builder(self, subject, key, begin=BEGIN, end=END):
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self.name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(BEGIN)
-            .not_valid_after(END)
+            .not_valid_before(begin)
+            .not_valid_after(end)
         )
 
-    def certify(self, name, address="127.0.0.1"):
+    def certify(self, name, address="127.0.0.1", begin=BEGIN, end=END):
         """Paths of a certificate and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
-        builder = self._builder(subject, key).add_extension(names, False)
+        builder = self._builder(subject, key, begin, end).add_extension(names, False)
         cert, private = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         cert.write_bytes(builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM))
         private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -120,20 +122,10 @@ def sync(station, url, tls=None):
 
 def test_both_sides_show_who_they_are(station, collector, region):
     station.append(day(25))
-    cert, key = region.certify("terminal-7")
     with collector_over_tls(collector.intake, region, clients=region) as url:
-        report = sync(station, url, TlsFiles(region.path, cert, key))
+        report = sync(station, url, TlsFiles(region.path, region.own("terminal-7")))
     assert (report.problem, report.unsent) == (None, 0)
     assert collector.stored(7) == station.rows()
-
-
-def test_certificate_and_key_may_lie_in_one_file(station, collector, region, tmp_path):
-    station.append(day(1))
-    cert, key = region.certify("terminal-7")
-    both = tmp_path / "both.pem"
-    both.write_bytes(key.read_bytes() + cert.read_bytes())
-    with collector_over_tls(collector.intake, region, clients=region) as url:
-        assert sync(station, url, TlsFiles(region.path, both)).problem is None
 
 
 def test_a_terminal_without_certificate_or_with_a_strangers_is_turned_away(
@@ -141,9 +133,9 @@ def test_a_terminal_without_certificate_or_with_a_strangers_is_turned_away(
 ):
     station.append(day(1))
     with collector_over_tls(collector.intake, region, clients=region) as url:
-        for files in (TlsFiles(region.path), TlsFiles(region.path, *stranger.certify("terminal-7"))):
+        for files in (TlsFiles(region.path), TlsFiles(region.path, stranger.own("terminal-7"))):
             report = sync(station, url, files)
-            assert "cannot be reached" in report.problem.what
+            assert report.problem.fault in (SyncFault.OWN_CERTIFICATE, SyncFault.CUT)
             assert "Nothing is lost" in report.problem.advice
     assert collector.stored(7) == []
 
@@ -169,12 +161,13 @@ def test_files_that_cannot_be_used(region, stranger, tmp_path):
     cert, key = region.certify("terminal-7")
     _, other = stranger.certify("terminal-8")
     (tmp_path / "text.pem").write_text("no certificate")
+    (tmp_path / "mixed.pem").write_bytes(cert.read_bytes() + other.read_bytes())
     for files in (
         TlsFiles(tmp_path / "missing.pem"),
         TlsFiles(tmp_path / "text.pem"),
-        TlsFiles(region.path, cert, other),
+        TlsFiles(region.path, tmp_path / "mixed.pem"),
         TlsFiles(region.path, cert),
-        TlsFiles(region.path, None, key),
+        TlsFiles(region.path, key),
     ):
         with pytest.raises(KeyFileError) as caught:
             HttpLink("https://127.0.0.1:1", files)
@@ -203,28 +196,3 @@ def test_what_is_no_address(url):
     with pytest.raises(CollectorError, match="no collector's address") as caught:
         parse_address(url)
     assert "http://10.0.0.5:8470" in caught.value.advice
-
-
-def test_the_collector_command_and_the_sync_command_meet_over_mtls(region, tmp_path, monkeypatch, capfd):
-    cert, key = region.certify("collector")
-    own, own_key = region.certify("terminal-1")
-    state, folder = tmp_path / "state", tmp_path / "collector"
-    with open_journal(state, 1) as journal:
-        for record in day(2):
-            journal.append(record)
-    enrol(state, 1, folder)
-    command = [sys.executable, "-m", "terminal.cli.app", "collector", "--json", "--port", "0"]
-    command += ["--folder", folder, "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", region.path]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    url = json.loads(process.stdout.readline())["url"]
-    trust(state, folder)
-    run = runner(tmp_path, monkeypatch, capfd)
-    sync_it = ("sync", "--state", state, "--collector", url, "--json", "--tls-ca", region.path)
-    refused = run(*sync_it)
-    sent = run(*sync_it, "--tls-cert", own, "--tls-key", own_key)
-    process.terminate()
-    process.communicate(timeout=30)
-    assert url.startswith("https://")
-    assert refused.returncode == 40
-    assert "own client certificate" in refused.stderr
-    assert json.loads(sent.stdout)["unsent"] == 0

@@ -12,13 +12,19 @@ from typing import Final
 from terminal.collector.proof import Proof
 from terminal.collector.reconcile import Reconciliation, reconcile
 from terminal.collector.store import Alarm, AlarmKind, SeenAlarm
+from terminal.journal.operation_records import NumbersSkipped
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, parse_record
 from terminal.lab.stress.checkers.digest import Digest
 from terminal.lab.stress.faults.plan import Kind
+from terminal.lab.stress.forging import made_up, provable
 from terminal.lab.stress.world import StormTown
 from terminal.lab.world import purse_minor
 
 TapId = tuple[int, int]
+FORGERIES: Final = frozenset((AlarmKind.PROOF_DIFFERS, AlarmKind.NO_PROOF, AlarmKind.TMV_MISMATCH))
+FORKS: Final = frozenset((AlarmKind.OTHER_HASH, AlarmKind.CUT_TAIL))
+LOSES: Final = frozenset((Kind.LYING_DISK, Kind.BIT_ROT))
+"""Faults after which rows may be gone, if the terminal says so."""
 EXPECTED_ALARMS: Final = {
     # A batch held up on its way looks like a clock that is behind.
     AlarmKind.CLOCK: frozenset((Kind.CLOCK_FORWARD, Kind.CLOCK_BACK, Kind.DELAYED)),
@@ -26,6 +32,12 @@ EXPECTED_ALARMS: Final = {
     AlarmKind.DUPLICATE_ENTITLEMENT: frozenset(
         (Kind.CLOCK_FORWARD, Kind.CLOCK_BACK, Kind.CLASS_LIST, Kind.CLONED, Kind.ROLLED_BACK)
     ),
+    AlarmKind.GAP: frozenset[Kind](),
+    AlarmKind.PROOF_DIFFERS: frozenset((Kind.FALSE_ROWS,)),
+    AlarmKind.NO_PROOF: frozenset((Kind.FALSE_ROWS,)),
+    AlarmKind.ROWS_LOST: LOSES,
+    AlarmKind.OTHER_HASH: frozenset((Kind.TWIN,)),
+    AlarmKind.CUT_TAIL: frozenset((Kind.TWIN,)),
     AlarmKind.TMC_TWICE: frozenset((Kind.CLONED, Kind.ROLLED_BACK)),
 }
 """Alarms that the storm may raise, each after one of these faults; without faults at any time."""
@@ -41,6 +53,8 @@ class Findings:
     records: int = 0
     rides: int = 0
     lost: int = 0
+    lost_and_named: int = 0
+    """Rows that a disk lost and their terminal reported."""
     duplicated: int = 0
     money_mismatch_minor: int = 0
     misjudged: int = 0
@@ -78,14 +92,40 @@ def check(town: StormTown) -> Findings:
     held = {(row.terminal, row.sequence): parse_record(row.body) for row in town.store.records()}
     found.records = len(held)
     books = reconcile(town.store.records(), town.registry)
-    _promises(town, held, found)
-    _rides(town, held, found)
-    _money(town, books, found)
+    named = _named(held)
+    _promises(town, held, named, found)
+    _rides(town, held, named, found)
+    _money(town, books, named, found)
     _books(town, books, found)
     _alarms(town, books, found)
-    _fares(town, held, found)
+    _fares(town, held, named, found)
+    _twins(town, found)
     _copies(town, books, found)
+    _forged(town, held, books, found)
     return found
+
+
+def _forged(town: StormTown, held: dict[TapId, AnyRecord], books: Reconciliation, found: Findings) -> None:
+    """What a stolen terminal states falsely of a tap has to be an alarm, and later what it makes up altogether."""
+    seen = {(alarm.terminal, alarm.sequence) for alarm in books.findings if alarm.kind in FORGERIES}
+    ends = {(n, record.intent): row for (n, row), record in held.items() if isinstance(record, Committed)}
+    for tap in town.count.forged & ends.keys():
+        if not {tap, (tap[0], ends[tap])} & seen and provable(town, held[tap]):
+            found.unnoticed += 1
+            found.problems.append(f"row {tap} states something false, and no alarm says so")
+    if town.count.forged:
+        unnoticed = made_up(town, held)
+        found.unnoticed += len(unnoticed)
+        found.problems += [f"{what}: no alarm says so" for what in unnoticed]
+
+
+def _twins(town: StormTown, found: Findings) -> None:
+    """A machine that goes on under the number of another has to be an alarm about that number."""
+    seen = {alarm.terminal for alarm in town.store.alarms() if AlarmKind(alarm.kind) in FORKS}
+    for twin in town.twins:
+        if twin.number not in seen:
+            found.unnoticed += 1
+            found.problems.append(f"two machines are terminal {twin.number}, and no alarm says so")
 
 
 def _copies(town: StormTown, books: Reconciliation, found: Findings) -> None:
@@ -103,14 +143,20 @@ def _copies(town: StormTown, books: Reconciliation, found: Findings) -> None:
             found.problems.append(f"the taps {pair} of one card in two states raised no alarm")
 
 
-def _fares(town: StormTown, held: dict[TapId, AnyRecord], found: Findings) -> None:
+def _fares(town: StormTown, held: dict[TapId, AnyRecord], named: set[TapId], found: Findings) -> None:
     """Every tap against the oracle, and what is on record of it."""
     for tap, charge_minor in town.truth.charges.items():
         intent = held.get(tap)
-        if isinstance(intent, Intent) and intent.charge_minor != charge_minor:
+        if (
+            isinstance(intent, Intent)
+            and intent.charge_minor != charge_minor
+            and tap not in town.count.forged
+        ):
             found.money_mismatch_minor += abs(intent.charge_minor - charge_minor)
             found.problems.append(f"row {tap} says {intent.charge_minor}, the rules {charge_minor}")
     for tap, meal in town.truth.meals.items():
+        if tap in named:
+            continue
         intent = held.get(tap)
         said = intent.meal if isinstance(intent, Intent) else None
         if said is None or (said.kind, said.sources) != (meal.kind, meal.sources):
@@ -122,29 +168,50 @@ def _fares(town: StormTown, held: dict[TapId, AnyRecord], found: Findings) -> No
     found.problems += [one.what for one in town.truth.found]
 
 
-def _promises(town: StormTown, held: dict[TapId, AnyRecord], found: Findings) -> None:
+def _skips(held: dict[TapId, AnyRecord]) -> list[tuple[int, NumbersSkipped]]:
+    return [
+        (terminal, record) for (terminal, _), record in held.items() if isinstance(record, NumbersSkipped)
+    ]
+
+
+def _named(held: dict[TapId, AnyRecord]) -> set[TapId]:
+    """Rows that were reported as stored and that their terminals say they have lost (T-63)."""
+    skips = _skips(held)
+    return {
+        (terminal, n) for terminal, skip in skips for n in range(skip.first, skip.stored + 1)
+    } - held.keys()
+
+
+def _promises(town: StormTown, held: dict[TapId, AnyRecord], named: set[TapId], found: Findings) -> None:
+    skips = _skips(held)
     for post in town.posts:
         for sequence, record in post.journal.promised.items():
-            if held.get((post.number, sequence)) != record:
+            tap = post.number, sequence
+            if tap in named and town.count.faults.keys() & LOSES:
+                found.lost_and_named += 1
+            elif held.get(tap) != record:
                 found.lost += 1
                 found.problems.append(f"row {sequence} of terminal {post.number} was durable and is not held")
         found.duplicated += post.journal.reused
         if post.journal.reused:
             found.problems.append(f"terminal {post.number} used a sequence number twice")
-        count = sum(terminal == post.number for terminal, _ in held)
-        if count != post.journal.head.sequence:
+        known = {sequence for terminal, sequence in held if terminal == post.number}
+        for terminal, skip in skips:
+            known |= set(range(skip.first, skip.last + 1)) if terminal == post.number else set()
+        count = post.journal.head.sequence
+        if known != set(range(1, count + 1)):
             found.lost += 1
-            found.problems.append(f"terminal {post.number}: {post.journal.head.sequence} rows, {count} held")
+            found.problems.append(f"terminal {post.number}: {count} rows, {len(known)} held or passed over")
 
 
-def _rides(town: StormTown, held: dict[TapId, AnyRecord], found: Findings) -> None:
+def _rides(town: StormTown, held: dict[TapId, AnyRecord], named: set[TapId], found: Findings) -> None:
     on_cards: Counter[TapId] = Counter(tap for rider in town.riders for tap in rider.events)
     found.rides = len(on_cards)
     for tap, times in on_cards.items():
         if times > 1:
             found.duplicated += 1
             found.problems.append(f"two cards carry tap {tap}")
-        if not isinstance(held.get(tap), Intent):
+        if not isinstance(held.get(tap), Intent) and tap not in named:
             found.lost += 1
             found.problems.append(f"a card carries tap {tap}, of which there is no record")
     for rider in town.riders:
@@ -164,17 +231,19 @@ def _rides(town: StormTown, held: dict[TapId, AnyRecord], found: Findings) -> No
     found.problems += town.count.charged_twice
 
 
-def _money(town: StormTown, books: Reconciliation, found: Findings) -> None:
-    """Purses before and after against the collector's sums: in all, and terminal by terminal."""
+def _money(town: StormTown, books: Reconciliation, named: set[TapId], found: Findings) -> None:
+    """Purses before and after against the collector's sums, and what is known to be lost: in all, and by terminal."""
     spent_minor = sum(rider.start_minor - purse_minor(rider.card) for rider in town.riders)
+    lost = {tap for rider in town.riders for tap in rider.events.keys() & named}
+    spent_minor -= sum(rider.events[tap] for rider in town.riders for tap in rider.events.keys() & named)
     currency = town.policy.currency
     charged_minor = books.total.charged_in(currency)
     found.charged_minor = charged_minor
     found.money_mismatch_minor = abs(spent_minor - charged_minor)
     by_terminal: Counter[int] = Counter()
     for rider in town.riders:
-        for (terminal, _), amount_minor in rider.events.items():
-            by_terminal[terminal] += amount_minor
+        for tap, amount_minor in rider.events.items():
+            by_terminal[tap[0]] += 0 if tap in named else amount_minor
     apart = sum(
         abs(by_terminal[post.number] - books.terminals[post.number].charged_in(currency))
         for post in town.posts
@@ -184,10 +253,11 @@ def _money(town: StormTown, books: Reconciliation, found: Findings) -> None:
     if found.money_mismatch_minor:
         found.problems.append(f"purses lost {spent_minor}, the collector sums {charged_minor}")
     counted = books.total.proven(*Proof)
-    if counted != found.rides:
-        found.lost += max(0, found.rides - counted)
-        found.duplicated += max(0, counted - found.rides)
-        found.problems.append(f"the cards hold {found.rides} rides, the collector counts {counted}")
+    rides = found.rides - len(lost)
+    if counted != rides:
+        found.lost += max(0, rides - counted)
+        found.duplicated += max(0, counted - rides)
+        found.problems.append(f"the cards hold {rides} rides, the collector counts {counted}")
 
 
 def _books(town: StormTown, whole: Reconciliation, found: Findings) -> None:

@@ -35,6 +35,8 @@ class Disk:
         self._fault: tuple[str, int] | None = None
         self.failing: str | None = None
         """The fault that has struck; every write fails until `power_off` or `repair`."""
+        self.lying = False
+        """Flushes are answered and not done, until `power_off`."""
 
     def arm(self, fault: str, operation: int) -> None:
         """Let `fault` ("power_cut", "disk_full", "disk_read_only") strike at the n-th write or sync from now on."""
@@ -53,7 +55,8 @@ class Disk:
         self._unsynced.setdefault(name, []).append((offset, before, data, size))
 
     def synced(self, name: str) -> None:
-        self._unsynced.pop(name, None)
+        if not self.lying:
+            self._unsynced.pop(name, None)
 
     def repair(self) -> None:
         """Room again, writable again; nothing that was written is lost."""
@@ -66,6 +69,7 @@ class Disk:
     def power_off(self) -> None:
         """Call with every connection closed: what had not been synced is dropped or torn."""
         self.repair()
+        self.lying = False
         for name, writes in self._unsynced.items():
             if Path(name).exists():
                 self._cut(Path(name), writes)

@@ -15,8 +15,9 @@ from terminal.collector.intake import Reply, refuse
 from terminal.errors import CollectorError, JournalError
 from terminal.journal.checkpoint import Signer
 from terminal.journal.journal import Journal, Pending
-from terminal.journal.records import AnyRecord, Intent
+from terminal.journal.records import AnyRecord, Committed, Intent
 from terminal.lab.stress.faults.plan import Kind
+from terminal.sync.address import TlsFiles
 from terminal.sync.exchange import WAIT, Answer
 from terminal.sync.wire import Batch, Malformed, RefusalCode, build_ack, encode, parse_ack, parse_batch
 
@@ -53,6 +54,10 @@ class StormJournal(Journal):
     promised: dict[int, AnyRecord]
     """Every record reported as durable, by sequence; handed on from one opening to the next."""
     reused: int = 0
+    forge: Callable[[AnyRecord], AnyRecord] | None = None
+    """What a thief who has this terminal, and so its key, writes in place of the true record."""
+    forged: set[int]
+    """Intents of which something false was written, since this was last emptied."""
     steady: bool = False
     """Each flush is over before the terminal goes on, and no quiet moment comes by itself: what a crash finds then
     follows from the plan and not from how fast this machine is."""
@@ -60,7 +65,10 @@ class StormJournal(Journal):
     def begin(self, record: AnyRecord, *, sequence: int | None = None) -> Pending:
         if self.dies == Kind.CRASH_BEGIN:
             raise Died
+        true, record = record, record if self.forge is None else self.forge(record)
         pending = super().begin(record, sequence=sequence)
+        if record != true:
+            self.forged.add(record.intent if isinstance(record, Committed) else pending.sequence)
         if self.steady:
             self._rest()
         if isinstance(record, Intent):
@@ -73,7 +81,7 @@ class StormJournal(Journal):
 
     def append(self, record: AnyRecord) -> int:
         sequence = super().append(record)
-        self.keep(sequence, record)
+        self.keep(sequence, record if self.forge is None else self.forge(record))
         if self.dies == Kind.CRASH_OUTCOME:
             raise Died
         return sequence
@@ -153,6 +161,8 @@ class StormLink:
         self.fault = ""
         self.carried = 0
         """The newest row that any batch of this terminal's program may have carried."""
+        self.wire: Callable[[], BatchSink] = collector
+        """The same collector at the other end of a real connection."""
         self.on_time: Callable[[], None] = lambda: None
         """Called when the terminal can know by an acknowledgement what time it is (ADR 26)."""
 
@@ -188,7 +198,7 @@ class StormLink:
         if fault == Kind.ACK_GARBAGE:
             self._collector().take(batch)
             return Answer(200, batch[:70])
-        reply = self._collector().take(batch)
+        reply = (self.wire if fault == Kind.OVER_TLS else self._collector)().take(batch)
         if fault == Kind.DUPLICATED:
             reply = self._collector().take(batch)
         self.deliver_late()
@@ -208,6 +218,9 @@ class StormLink:
 
     def abort(self) -> None:
         """Exchanges here end at once anyway."""
+
+    def use(self, tls: TlsFiles) -> None:
+        """There is no TLS here."""
 
     def close(self) -> None:
         self._late.clear()

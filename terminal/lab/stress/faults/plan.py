@@ -33,10 +33,15 @@ class Kind(StrEnum):
     DISK_READ_ONLY = "disk_read_only"
     UNPLUGGED = "reader_unplugged"
     MOVED = "unresolved_card_moved"
+    SYNC_BESIDE = "sync_beside_tap"
+    LYING_DISK = "disk_lies"
+    FALSE_ROWS = "false_rows"
     # a terminal
     CLOCK_FORWARD = "clock_forward"
     CLOCK_BACK = "clock_back"
     RESTART = "restart"
+    BIT_ROT = "bit_rot"
+    TWIN = "two_machines_one_number"
     # staff and lists
     TURN = "crew_turns"
     PLACE = "crew_sets_place"
@@ -59,6 +64,7 @@ class Kind(StrEnum):
     COLLECTOR_KILLED = "collector_killed_in_commit"
     BOOKS_KILLED = "collector_killed_while_booking"
     BUSY = "collector_busy"
+    OVER_TLS = "batch_over_tls"
 
 
 TEARS: Final = (Kind.TEAR_BEFORE, Kind.TEAR_AFTER, Kind.CORRUPT_BIT, Kind.SILENCE, Kind.UNPLUGGED)
@@ -81,6 +87,7 @@ LINKS: Final = (
     Kind.COLLECTOR_KILLED,
     Kind.BOOKS_KILLED,
     Kind.BUSY,
+    Kind.OVER_TLS,
 )
 STAFF: Final = (
     Kind.TURN,
@@ -90,10 +97,14 @@ STAFF: Final = (
     Kind.CLASS_LIST,
     Kind.DENY_LIST,
 )
+BESIDE: Final = (Kind.SYNC_BESIDE, Kind.FALSE_ROWS)
+"""Of a tap that ends as any other."""
+LIES: Final = (Kind.LYING_DISK,)
+MACHINES: Final = (Kind.BIT_ROT, Kind.TWIN)
 COPIES: Final = (Kind.CLONED, Kind.ROLLED_BACK)
 CARDS: Final = (Kind.EV1_CARD, Kind.RANDOM_UID)
 """Of these some are issued; the others befall what was issued."""
-NEEDS_APSW: Final = frozenset((*DISKS, Kind.COLLECTOR_KILLED, Kind.BOOKS_KILLED))
+NEEDS_APSW: Final = frozenset((*DISKS, Kind.LYING_DISK, Kind.COLLECTOR_KILLED, Kind.BOOKS_KILLED))
 CHANCE: Final = (
     (TEARS, 0.10),
     (CRASHES, 0.03),
@@ -101,6 +112,9 @@ CHANCE: Final = (
     (BETWEEN, 0.004),
     (STAFF, 0.03),
     (COPIES, 0.002),
+    (BESIDE, 0.01),
+    (LIES, 0.003),
+    (MACHINES, 0.004),
 )
 SYNC_CHANCE: Final = 0.02
 LINK_FAULT_CHANCE: Final = 0.5
@@ -159,7 +173,7 @@ class Planner:
             return [self._sync(faults)]
         group, (terminal, card) = self._group(faults), self._terminal_and_card()
         gap_s = round(rng.expovariate(1 / 15), 1)
-        if group in (BETWEEN, STAFF, COPIES):
+        if group in (BETWEEN, STAFF, COPIES, MACHINES):
             fault = self._pick(group, faults)
             value = rng.choice((5, 45, 600, 7200, 90_000)) if group == BETWEEN else rng.randrange(1000)
             return [StressStep("between", terminal, gap_s, card, fault, 0, value)]

@@ -1,0 +1,137 @@
+"""What a terminal is known by: `terminal enrol` for the first time, `terminal identity` afterwards."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from terminal.cli.options import CollectorUrl, Config, Json, Number, State, TlsCa, station_config
+
+if TYPE_CHECKING:
+    from terminal.app.config.settings import StationConfig
+    from terminal.sync.credentials import TerminalKeys
+
+MOST_CODE: Final = 200
+"""Characters of a line that holds a code, whatever else somebody pastes."""
+
+app = typer.Typer(help="This terminal's keys and certificate: show, renew.", no_args_is_help=True)
+
+
+def enrol(
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    collector: CollectorUrl = None,
+    tls_ca: TlsCa = None,
+    code_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--code-file",
+            help="File with the one-time code of `terminal collector enrol`.",
+            show_default="asked for, on standard input",
+        ),
+    ] = None,
+) -> None:
+    """Enrol this terminal at a collector with a one-time code: it gets a certificate and learns the collector's key.
+
+    The code is read from a file or from standard input, never from the command line, which every user can see.
+    """
+    from terminal.app.uplink import COLLECTOR_KEY_FILE, uplink_of
+    from terminal.sync.address import TlsFiles
+    from terminal.sync.enrolment import enrol as ask
+    from terminal.sync.identity import write_public_key
+    from terminal.sync.link import HttpLink
+    from terminal.sync.renewal import OwnIdentity
+
+    at = station_config(config, state=state, number=number, collector=collector, tls_ca=tls_ca)
+    uplink = uplink_of(at.terminal.state, at.collector)
+    link = HttpLink(uplink.url, TlsFiles(uplink.tls.ca))
+    code = _code(code_file)
+    try:
+        identity = OwnIdentity(uplink.identity)
+        certified, collector_key = ask(link, at.terminal.number, identity.first_or_new(), code)
+    finally:
+        link.close()
+    write_public_key(uplink.state / COLLECTOR_KEY_FILE, collector_key)
+    identity.adopt(certified)
+    print(
+        f"terminal {at.terminal.number} is enrolled at {uplink.url}, its certificate is valid {_until(certified)}"
+    )
+
+
+@app.command()
+def show(config: Config = None, state: State = None, json: Json = False) -> None:
+    """Show the public signing key and how long the certificate is valid."""
+    from terminal.app.output import print_json
+    from terminal.app.station import IDENTITY_FILE
+    from terminal.clock import SystemClock, unix_ms
+    from terminal.sync.credentials import load_keys
+    from terminal.sync.renewal import is_due, validity
+
+    keys = load_keys(station_config(config, state=state).terminal.state / IDENTITY_FILE)
+    valid, due = validity(keys), is_due(keys, SystemClock().now())
+    if json:
+        moments = None if valid is None else [unix_ms(moment) for moment in valid]
+        from_ms, until_ms = moments or (None, None)
+        print_json({"key": keys.name.hex(), "from_ms": from_ms, "until_ms": until_ms, "due": due})
+        return
+    print(f"signing key {keys.name.hex()}")
+    print(f"certificate {'none: enrol this terminal' if valid is None else f'valid {_until(keys)}'}")
+    if due:
+        print("it is time to renew: the running terminal does, and so does `terminal identity renew`")
+
+
+@app.command()
+def renew(
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    collector: CollectorUrl = None,
+    tls_ca: TlsCa = None,
+) -> None:
+    """Get new keys and a new certificate now. A running terminal does so by itself when a third of the life is left."""
+    from terminal.app.uplink import uplink_of
+    from terminal.errors import KeyFileError
+    from terminal.sync.renewal import OwnIdentity, collector_ask, renew_now
+
+    at: StationConfig = station_config(config, state=state, number=number, collector=collector, tls_ca=tls_ca)
+    uplink = uplink_of(at.terminal.state, at.collector)
+    identity = OwnIdentity(uplink.identity)
+    if not identity.keys.certificate:
+        raise KeyFileError("this terminal has no certificate to renew", "Enrol it: `terminal enrol`.")
+    renew_now(identity, collector_ask(uplink.url, uplink.tls.ca, at.terminal.number, uplink.collector_key()))
+    print(f"terminal {at.terminal.number} has new keys, its certificate is valid {_until(identity.keys)}")
+
+
+def _code(path: Path | None) -> str:
+    """The code in the file, or the line that is typed."""
+    from terminal.errors import KeyFileError
+
+    if path is None:
+        if sys.stdin.isatty():
+            print("One-time code from `terminal collector enrol`: ", end="", file=sys.stderr, flush=True)
+        code = sys.stdin.readline(MOST_CODE).strip()
+    else:
+        try:
+            with path.open("r", encoding="utf-8") as file:
+                code = file.readline(MOST_CODE).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not text"
+            raise KeyFileError(
+                f"code file {path}: {why}", "Give a file with the code in its first line."
+            ) from error
+    if not code:
+        raise KeyFileError(
+            "no code was given", "Type the code, or give --code-file with a file that holds it."
+        )
+    return code
+
+
+def _until(keys: TerminalKeys) -> str:
+    from terminal.sync.renewal import validity
+
+    valid = validity(keys)
+    return "not at all" if valid is None else f"until {valid[1]:%Y-%m-%d %H:%M} UTC"
