@@ -24,7 +24,7 @@ from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector.alarms import Alarm
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.recompute.follow import RecomputeFollower, RowSource
-from terminal.collector.recompute.ledger import LEDGER_FILE, Ledger, reported
+from terminal.collector.recompute.ledger import LEDGER_FILE, Ledger
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
 from terminal.journal.lock import FileLock
@@ -195,7 +195,7 @@ class FollowerProcess:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._process = subprocess.Popen(  # noqa: S603 our own program
+                self._process = subprocess.Popen(
                     self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
                 )
             except OSError as error:
