@@ -36,7 +36,7 @@ class StreamSettings:
 
     @property
     def asks_as(self) -> str:
-        """Whom the servers see; empty for nobody in particular."""
+        """Whom the servers see; empty where they are asked without a name."""
         return self.user or next((urlsplit(server).username or "" for server in self.servers), "")
 
 

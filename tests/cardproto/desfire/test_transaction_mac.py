@@ -93,3 +93,11 @@ def test_the_cards_answer() -> None:
     assert TransactionMac.parse(b"\x2a\0\0\0" + b"12345678") == TransactionMac(42, b"12345678")
     with pytest.raises(ValueError, match="11 bytes"):
         TransactionMac.parse(bytes(11))
+
+
+def test_a_proof_is_twelve_bytes_the_counter_first() -> None:
+    found = TransactionMac.parse(bytes.fromhex("785634120102030405060708"))
+    assert (found.counter, found.value.hex()) == (0x12345678, "0102030405060708")
+    for length in (0, 11, 13, 16):
+        with pytest.raises(ValueError, match="expected 12"):
+            TransactionMac.parse(bytes(length))
