@@ -192,7 +192,7 @@ def test_a_violation_is_shrunk_to_a_story_that_can_be_played_again(tmp_path: Pat
     town = TownSeed(1, *SMALL)
     steps = town.plan(120, faults(Kind.TEAR_AFTER))
     with broken(variants.unknown_treated_as_failed):
-        violation = shrink(town, steps, play_town(town, steps), limit_s=20)
+        violation = shrink(town, steps, play_town(town, steps), limit_s=120)
         assert [step.fault for step in violation.replay] == [Kind.TEAR_AFTER]
         assert violation.planned_steps == len(steps)
         again = msgspec.json.decode(msgspec.json.encode(violation), type=Violation)
