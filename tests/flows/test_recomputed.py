@@ -119,15 +119,15 @@ def test_the_collector_decides_again_with_the_document_then_in_force(
     copied.write_text(DEMO_REGION.read_text("utf-8"), "utf-8")
     with collector(tmp_path) as url:
         run(tmp_path, "sync", "--collector", url)
-        status = followed(url, unproven=6)
-        assert (status["recomputed"], status["differing"], status["not_recomputed_s"]) == (0, 0, 0)
+        status = followed(url, undecided=6)
+        assert (status["recomputed"], status["decided_otherwise"], status["not_recomputed_s"]) == (0, 0, 0)
         lacking = ask(tmp_path, "documents", "list")["missing"]
         assert lacking == [{"sha256": name, "terminals": 1} for name in sorted((first, second))]
         # One of them: the rows before the change, and only those, are decided again.
         ask(tmp_path, "documents", "add", copied)
-        followed(url, recomputed=3, unproven=3)
+        followed(url, recomputed=3, undecided=3)
         ask(tmp_path, "documents", "add", tmp_path / "region.toml", copied)
-        followed(url, recomputed=6, unproven=0, differing=0)
+        followed(url, recomputed=6, undecided=0, decided_otherwise=0)
         assert ask(tmp_path, "documents", "list")["missing"] == []
         reasons = {(one["kind"], one["reason"]): one for one in ask(tmp_path, "verdicts")["verdicts"]}
         assert {key: one["rows"] for key, one in reasons.items()} == {
@@ -148,7 +148,7 @@ def test_the_collector_decides_again_with_the_document_then_in_force(
             assert bus.tap(cards[0])["charge_minor"] == 2500
         monkeypatch.undo()
         run(tmp_path, "sync", "--collector", url)
-        followed(url, recomputed=6, differing=1)
+        followed(url, recomputed=6, decided_otherwise=1)
         (row,) = ask(tmp_path, "verdicts", "--differing")["differing"]
         assert row["found"]["charge_minor"] == {"recorded": 2500, "recomputed": 2600}
         (alarm,) = [one for one in ask(tmp_path, "alarms")["alarms"] if one["kind"] == "recomputed"]
@@ -196,7 +196,7 @@ def test_a_running_terminal_decides_its_own_rows_again(
     monkeypatch.undo()
     with collector(tmp_path) as url:
         run(tmp_path, "sync", "--collector", url)
-        followed(url, unproven=2)
+        followed(url, undecided=2)
         (shown,) = ask(tmp_path, "verdicts")["statements"]
         assert (shown["terminal"], shown["differing"], shown["through"]) == (7, 1, said["through"])
         alarms = [one["detail"] for one in ask(tmp_path, "alarms")["alarms"] if one["kind"] == "recomputed"]
