@@ -9,11 +9,16 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
+from cardproto.resident.records.event import PaidBy
 from cardproto.resident.records.rights import Concession, Contract
-from terminal.decision.outcome import Decision
+from terminal.decision.bus.caps import capped
+from terminal.decision.bus.cover import Cover
+from terminal.decision.outcome import Decision, Message
+from terminal.decision.tap import Trail, rebase
 from terminal.policy.policy import Policy
+from terminal.policy.scopes import Ride
 from tests.terminal.decision.region import small
-from tests.terminal.decision.rider import FIRST, LAST, TODAY, Rider, local
+from tests.terminal.decision.rider import FIRST, LAST, TODAY, Rider, local, trip_at
 
 MIN = timedelta(minutes=1)
 MONDAY = date(2026, 9, 14)
@@ -315,6 +320,31 @@ def test_a_ride_in_a_place_that_is_not_known_is_capped_by_the_dearest_tier_it_ma
     rider = Rider(policy=small(ZONE_A_B, caps, slots=SPENT), balance_minor=100_000)
     charges = [rider.tap(local("08:00") + 30 * n * MIN, route=n + 1).outcome.charge_minor for n in range(4)]
     assert charges == [3500, 3500, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("zone", "cheapest", "due_minor"), [(2, True, 2000), (1, True, 0), (0, True, 0), (0, False, 2000)]
+)
+def test_only_a_place_that_is_not_known_is_in_the_riders_favour(
+    zone: int, cheapest: bool, due_minor: int
+) -> None:
+    """50.00 of the day are spent: zone a allows 35.00, zone b 70.00."""
+    caps = amount_cap("day", tiers((3500, inside("a")), (7000, inside("b"))), 'level = "level"\n')
+    policy = small(ZONE_A_B, caps, slots=SPENT)
+    rider = Rider(policy=policy).rode(
+        local("07:00"), counter_layout=1, counters=policy.card.by_name["day"].write(0, 10)
+    )
+    tap = rebase(rider.snapshot, policy, trip_at(), local("09:00"))
+    cover = Cover(PaidBy.PURSE, Message.OK_PAID, tap.counters, 3500)
+    ride = Ride("bus", 5, zone, zone, None)
+    assert capped(tap, ride, cover, 3500, tap.counters, Trail(), cheapest=cheapest)[0] == due_minor
+
+
+def test_a_ride_that_takes_just_what_is_left_is_not_marked_as_capped() -> None:
+    rider = Rider(policy=clam_card(), balance_minor=100_000)
+    assert rides(rider.policy, "ab", "aa", rider=rider) == [300, 250]
+    last = rider.tap(local("12:00"), route=9, zone=1, to_zone=1)
+    assert (told(last), last.flags) == (("ok_paid", 250), ())
 
 
 def test_a_level_that_no_tier_has_counts_as_the_dearest() -> None:
