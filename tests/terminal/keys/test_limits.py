@@ -315,6 +315,7 @@ def test_a_terminal_without_a_purpose_key_does_not_start(
     """It used to say that it was ready, and to end at the first card."""
     lines = LAB_KEYS.read_text("utf-8").splitlines(keepends=True)
     (tmp_path / "keys.toml").write_text("".join(line for line in lines if not line.startswith(purpose)))
+    (tmp_path / "keys.toml").chmod(0o600)
     run = runner(tmp_path, monkeypatch, capfd)
     config_file(
         tmp_path,
