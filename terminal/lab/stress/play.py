@@ -143,7 +143,9 @@ class Playing:
         post.link.fault = ""
         self.town.collector_after()
         self.town.book_a_little(step)
-        post.journal.purge(retention_ms(post), unix_ms(post.clock.now()))  # as in service, whatever came of it
+        post.journal.purge(
+            retention_ms(post), unix_ms(post.clock.now())
+        )  # as in service, whatever came of it
         if report.problem is None:
             post.journal.checkpoint()
         return report.problem is None
