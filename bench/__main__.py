@@ -38,6 +38,7 @@ SUITE = (
     journal.sealing,
     journal.capacity,
     journal.catching_up,
+    journal.flushes_beside_an_upload,
     process.start,
     process.memory,
     idle.waiting,

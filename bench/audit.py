@@ -14,11 +14,12 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from bench.collector import BATCH, KEY, Bench, Fleet
 from bench.result import Result, at_least, at_most
 from terminal.audit.embedded import FolderSource, folder_source
+from terminal.audit.gathering import DaySource
 from terminal.audit.making import AuditOrder, make_audit
 from terminal.collector.day_rows import Stretch
 from terminal.collector.registry import CardRegistry
@@ -54,7 +55,10 @@ def of_one_day(records: int = MUCH) -> Iterator[Result]:
         much_s, much_rows = _audited(folder, day)
     note = f"CPU of the audit of a day of {DAY_RECORDS} records with {held} held to one with {LITTLE} held"
     yield at_most("audit_growth", much_s / little_s, "times", 1.2, note)
-    yield at_most("audit_rows_growth", much_rows / little_rows, "times", 1.0, f"rows read: {much_rows}")
+    note = (
+        f"rows read: {much_rows}; one tap in a hundred is settled by a later batch, when its card comes back"
+    )
+    yield at_most("audit_rows_growth", much_rows / little_rows, "times", 1.3, note)
     yield at_least("audit_records", DAY_RECORDS / much_s, "records/s", 5_000, "CPU of one core")
 
 
@@ -73,14 +77,8 @@ def _audited(folder: Path, day: str) -> tuple[float, int]:
     for _ in range(3):
         with folder_source(folder) as source:
             counting, start = _Counting(source), time.process_time()
-            make_audit(
-                counting,
-                AuditOrder(day),
-                DocumentFolder(folder / "documents"),
-                CardRegistry(),
-                KEY,
-                MADE_AT_MS,
-            )
+            documents = DocumentFolder(folder / "documents")
+            make_audit(cast(DaySource, counting), AuditOrder(day), documents, CardRegistry(), KEY, MADE_AT_MS)
             seconds.append(time.process_time() - start)
             rows = counting.rows
     assert rows >= DAY_RECORDS

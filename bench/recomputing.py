@@ -84,8 +84,8 @@ def store_rows(folder: Path, buses: list[StoredBus]) -> None:
         for bus in buses:
             connection.executemany("INSERT INTO record VALUES (?, ?, ?, ?)", bus.rows)
             last, at_ms = bus.head, unix_ms(FIRST)
-            values = (bus.number, last.sequence, last.hash, last.sequence, at_ms, at_ms)
-            connection.execute("INSERT OR REPLACE INTO terminal VALUES (?, ?, ?, ?, ?, ?)", values)
+            values = (bus.number, *last, last.sequence, at_ms, at_ms, last.sequence)
+            connection.execute("INSERT OR REPLACE INTO terminal VALUES (?, ?, ?, ?, ?, ?, ?)", values)
             receipt = (bus.number, bus.rows[0][1], last.sequence, at_ms, at_ms, b"")
             connection.execute("INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?)", receipt)
             bus.rows.clear()

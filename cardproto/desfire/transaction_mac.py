@@ -82,8 +82,8 @@ def transaction_mac_value(tmk: CardKey, uid: bytes, tmc_after: int, tmi: bytes) 
 
 
 def session_mac_key(tmk: CardKey, tmc_after: int, uid: bytes) -> bytes:
-    """The bytes of SesTMMACKey: it proves the transaction that sets the counter to `tmc_after`, and no other. Who checks
-    a day's transactions is given these, never `tmk`.
+    """The bytes of SesTMMACKey: it proves the transaction that sets the counter to `tmc_after`, and no other. An auditor
+    is given these of a day's transactions, never `tmk`.
     """
     return tmk.cmac(_LABEL_MAC + tmc_after.to_bytes(4, "little") + uid)
 

@@ -38,6 +38,9 @@ from starlette.routing import Route
 
 from terminal.audit.proofs import CardQuestion, CardWord
 from terminal.clock import Clock, SystemClock
+from terminal.collector.callers import OPERATOR, Callers, ConnectionShares, Proxies, caller_of
+from terminal.collector.front import BACKLOG, FrontServer, files_for, front_config
+from terminal.collector.limits import KnownAddresses
 from terminal.collector.registry import CardRegistry
 from terminal.errors import AuditError, PortInUse
 from terminal.files import create_file
@@ -51,9 +54,6 @@ QUESTION_TYPE: Final = "application/msgpack"
 MOST_AT_ONCE: Final = 500
 MOST_REQUEST_BYTES: Final = 5 << 20
 REQUEST_S: Final = 30.0
-MOST_CONNECTIONS: Final = 64
-IDLE_S: Final = 10
-SHUTDOWN_S: Final = 5
 
 Questions = Annotated[list[CardQuestion], Meta(min_length=1, max_length=MOST_AT_ONCE)]
 _questions = msgspec.msgpack.Decoder(Questions).decode
@@ -136,7 +136,16 @@ class DayLimits:
 class AnswerSide:
     """The application around a registry."""
 
-    def __init__(self, registry: CardRegistry, limits: DayLimits, token: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        registry: CardRegistry,
+        limits: DayLimits,
+        token: str,
+        clock: Clock,
+        callers: Callers | None = None,
+    ) -> None:
+        """`callers` are the connections of the server in front, where there is one."""
+        self._callers = callers
         self._registry = registry
         self._limits = limits
         self._token = token.encode()
@@ -162,6 +171,9 @@ class AnswerSide:
         given = request.headers.get("authorization", "").removeprefix("Bearer ").strip().encode()
         if not hmac.compare_digest(given, self._token):
             return _refusal(401, "unauthorized", "Give the auditor's token.")
+        caller = caller_of(request.scope)
+        if caller is not None and self._callers is not None:
+            self._callers.identify(caller, OPERATOR)  # strangers make room for auditors
         data = await _body(request)
         if isinstance(data, Response):
             return data
@@ -212,13 +224,17 @@ def serve(settings: AnswerSettings, on_ready: Callable[[str], None], clock: Cloc
     with closing(limits), closing(_listen(settings)) as listening:
         host, port = listening.getsockname()[:2]
         scheme = "https" if settings.tls else "http"
-        side = AnswerSide(registry, limits, token, clock or SystemClock())
-        server = uvicorn.Server(_config(settings, side.app(lambda: on_ready(f"{scheme}://{host}:{port}"))))
+        clock = clock or SystemClock()
+        known = KnownAddresses(clock.monotonic)
+        callers = Callers(ConnectionShares().within(files_for), known, clock.monotonic, Proxies())
+        side = AnswerSide(registry, limits, token, clock, callers)
+        config = _config(settings, side.app(lambda: on_ready(f"{scheme}://{host}:{port}")))
+        server = FrontServer(config, listening, callers)
         before = {
             number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
-            server.run(sockets=[listening])
+            server.run()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -226,15 +242,9 @@ def serve(settings: AnswerSettings, on_ready: Callable[[str], None], clock: Cloc
 
 def _config(settings: AnswerSettings, app: Starlette) -> uvicorn.Config:
     tls = settings.tls
-    config = uvicorn.Config(
+    config = front_config(
         app,
-        ws="none",
-        log_level="warning",
-        access_log=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_keep_alive=IDLE_S,
-        timeout_graceful_shutdown=SHUTDOWN_S,
-        server_header=False,
+        Proxies(),
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
         ssl_ca_certs=str(tls.client_ca) if tls and tls.client_ca else None,
@@ -252,7 +262,7 @@ def _config(settings: AnswerSettings, app: Starlette) -> uvicorn.Config:
 
 def _listen(settings: AnswerSettings) -> socket.socket:
     try:
-        return socket.create_server((settings.host, settings.port), backlog=MOST_CONNECTIONS)
+        return socket.create_server((settings.host, settings.port), backlog=BACKLOG)
     except OSError as error:
         address = f"{settings.host}:{settings.port}"
         if error.errno == EADDRINUSE:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from terminal.sync.credentials import TerminalKeys
 
 MOST_CODE: Final = 200
-"""Characters of a line that holds a code, whatever else somebody pastes."""
+"""Characters read of a line that holds a code, whatever is pasted."""
 
 app = typer.Typer(help="This terminal's keys and certificate: show, renew.", no_args_is_help=True)
 

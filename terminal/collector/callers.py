@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from itertools import islice
@@ -85,6 +85,10 @@ class ConnectionShares:
     leaving_s: float = 2.0
     kept_s: float = 5.0
     known_kept_s: float = 75.0
+
+    def within(self, files_for: Callable[[int], int]) -> ConnectionShares:
+        """These shares, with no more connections than the system has files for."""
+        return replace(self, connections=files_for(self.connections))
 
     def longest_s(self, stage: CallerStage, standing: Standing) -> float | None:
         """How long a connection may stay in `stage`; None for as long as the answer takes."""

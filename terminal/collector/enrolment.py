@@ -266,7 +266,7 @@ class Enrolment:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Nobody else changes a record meanwhile, in this process or another."""
+        """No other thread or process changes a record meanwhile."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             lock = (self.directory / ".lock").open("ab")

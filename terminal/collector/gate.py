@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
@@ -27,10 +27,9 @@ def gate_of(
     limits: Limits, shares: ConnectionShares, proxies: Proxies, monotonic: Callable[[], float]
 ) -> Gate:
     """A gate before which no one has come yet."""
-    shares = replace(shares, connections=files_for(shares.connections))
     return Gate(
         limits,
-        Callers(shares, KnownAddresses(monotonic), monotonic, proxies),
+        Callers(shares.within(files_for), KnownAddresses(monotonic), monotonic, proxies),
         TokenBuckets(limits.address_per_s, limits.address_burst, monotonic),
         TokenBuckets(limits.stranger_per_s, limits.stranger_burst, monotonic),
     )

@@ -377,6 +377,12 @@ def collector_metrics(views: OperatorViews, callers: Callers, now_ms: int) -> li
             "What rows state beyond what their cards say, in minor units of the currency; counted nowhere.",
             _money(proofs, "overstated_minor"),
         ),
+        Family(
+            f"{METRIC_PREFIX}understated_minor",
+            "gauge",
+            "What cards say beyond their rows, in minor units of the currency; counted in charged_minor.",
+            _money(proofs, "understated_minor"),
+        ),
         gauge(f"{METRIC_PREFIX}open_alarms", "Open alarms.", dict(open_alarms), "kind"),
         gauge(
             f"{METRIC_PREFIX}strange_attempts", "Refused without a good signature.", dict(attempts), "kind"

@@ -143,7 +143,7 @@ _ROLES: Final = {
 
 
 def statement_of(proof: tuple[tuple[int, bytes, bytes], ...]) -> CardStatement:
-    """What the commands in a row say, whoever made them."""
+    """What the commands in a row say, genuine or not."""
     debit_minor, credit_minor, written, found = 0, 0, b"", b""
     foreign: int | None = None
     for ins, header, data in proof:
@@ -185,9 +185,12 @@ def check_proof(row: TapId, intent: Intent, committed: Committed, registry: Prov
     written = stated_sums(said.written)
     own = written is not None and written[:2] == row
     counted_minor = said.debit_minor - said.credit_minor if own else 0
-    return Checked(
-        Proof.DIFFERING, counted_minor, stated_minor, _differences(row, intent, said, written), own
-    )
+    differences = _differences(row, intent, said, written)
+    happened = own and not any(each.cause in _NOT_FOUND for each in differences)
+    return Checked(Proof.DIFFERING, counted_minor, stated_minor, differences, happened)
+
+
+_NOT_FOUND: Final = frozenset((AlarmCause.NOTHING_FOUND, AlarmCause.FOUND_DIFFERS))
 
 
 def not_stated(intent: Intent) -> Checked:

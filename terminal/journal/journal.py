@@ -13,20 +13,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from msgspec.structs import replace
-
-from terminal.codes import SkipCause
-from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked
+from terminal.errors import JournalDamaged, JournalError, JournalFull
 from terminal.journal.action import stamped
 from terminal.journal.chain import Head, link
 from terminal.journal.checkpoint import Checkpoint, Notary, sign_checkpoint
-from terminal.journal.clock_ledger import ClockRows
-from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.database import (
     KEEP_ASIDE,
     SCHEMA_VERSION,
@@ -34,65 +29,51 @@ from terminal.journal.database import (
     SqliteFault,
     connect_writer,
     contents_of,
-    file_error,
     journal_error,
-    load_tail,
-    not_writable,
     row_changed,
     schema_of,
     state_changed,
     transaction,
     wal_of,
 )
-from terminal.journal.lock import FileLock
-from terminal.journal.mending import mend, suspect
+from terminal.journal.facts import Confirmed, JournalFacts
+from terminal.journal.lock import FileLock, acquire_lock
+from terminal.journal.mending import mend
 from terminal.journal.numbers import (
     NEVER_RESERVED,
-    RESERVE,
-    Known,
+    KnownNumbers,
     Numbers,
-    Standing,
+    Reached,
     boot_id,
     read_known,
-    standing,
+    standing_of,
 )
-from terminal.journal.open_records import LastIntent, OpenRecords
-from terminal.journal.operation_records import NumbersSkipped, SetActivated
+from terminal.journal.open_records import OpenRecords
+from terminal.journal.operation_records import NumbersSkipped
 from terminal.journal.reader import JournalReader, Row
 from terminal.journal.records import (
     AnyRecord,
-    Intent,
-    ShiftOpened,
     build_record,
 )
 from terminal.journal.rewrite import upgrade_if_old
-from terminal.journal.room import ADVICE, CAPACITY_ROWS, Fill, fill_of, goes_on, require_number
+from terminal.journal.room import ADVICE, CAPACITY_ROWS, goes_on, require_number
 from terminal.journal.sealed import Broken, Contents, JournalKey
 from terminal.journal.stored import (
     JournalState,
     Skipped,
-    count_skipped,
     insert_checkpoint,
     insert_row,
     newest_checkpoint,
     read_state,
     row_at,
-    row_before,
     write_state,
 )
+from terminal.journal.tail import load_tail
 from terminal.journal.writer import Job, Writer
 
 PURGE_SLICE_ROWS: Final = 2_000
 MOST_CONFIRMED: Final = 32
 """Acknowledgements that wait for the commit of a row; more are noted in one of their own."""
-
-
-class Confirmed(NamedTuple):
-    """The collector holds every row up to `through`, which was sent under `checkpoint`."""
-
-    through: int
-    at_ms: int
-    checkpoint: Checkpoint | None
 
 
 class Pending:
@@ -110,7 +91,7 @@ class Pending:
         return self.sequence
 
 
-class Journal:
+class Journal(JournalFacts):
     """All methods may be called from any thread; the rows keep the order of the calls."""
 
     def __init__(
@@ -120,7 +101,7 @@ class Journal:
         connection: sqlite3.Connection,
         contents: Contents,
         capacity_rows: int,
-        known: Known,
+        known: KnownNumbers,
     ) -> None:
         """Use `Journal.open`."""
         self.path = path
@@ -129,7 +110,6 @@ class Journal:
         self.flushes = 0
         """Durable commits of records since opening: exactly one per record."""
         self.notary: Notary | None = None
-        """Who signs the checkpoint at a clean shutdown; None: it is not signed."""
         self._file_lock = lock
         self._connection = connection
         self._contents = contents
@@ -137,16 +117,13 @@ class Journal:
         self._lock_of_confirmed = threading.Lock()
         self._open_records = OpenRecords()
         self._state = _state_in(connection, contents, path)
-        """As on the disk; replaced by the writer thread alone."""
         self._assigned = self._durable = load_tail(
             connection, contents, self._state, path, self._open_records
         )
         self._confirmed: tuple[Confirmed, ...] = ()
-        """Acknowledgements that are not on the disk yet, in order."""
         self._skipped = self._state.skipped
         boot = boot_id()
-        self._standing = _standing(self._state, known, self._assigned, boot)
-        """How far the journal came before; `cause` is None once that is on record, or where there is nothing to say."""
+        self._standing = standing_of(self._state, known, self._assigned, boot)
         self._numbers = Numbers(path, contents, known, self._assigned, boot)
         if known is NEVER_RESERVED:
             self._numbers.begin()
@@ -240,7 +217,7 @@ class Journal:
         skip = NumbersSkipped(at_ms, *span, max(stored, span[0] - 1), cause)
         self._skipped += (span,)
         self._put(used + 1, skip, build_record(skip), self._skipped)
-        self._standing = Standing(stored, used, None)
+        self._standing = Reached(stored, used, None)
 
     def _put(self, number: int, record: AnyRecord, body: bytes, skipped: Skipped | None = None) -> Job:
         row = Row(number, body, link(self._assigned.hash, body))
@@ -288,141 +265,6 @@ class Journal:
         for one in confirmed:
             state = self._keep(connection, state, one.checkpoint)
         return state._replace(acknowledged=max(state.acknowledged, through))
-
-    # What is known
-
-    @property
-    def next_sequence(self) -> int:
-        """The number the next record will get."""
-        if self._standing.cause is not None:
-            return self._standing.used + 2  # the row that says so comes first
-        return self._assigned.sequence + 1
-
-    @property
-    def held(self) -> int:
-        """How many rows the journal holds."""
-        base, last = self.base.sequence, self._assigned.sequence
-        return last - base - count_skipped(self._skipped, base, last)
-
-    @property
-    def full(self) -> bool:
-        """The stated capacity is reached: nothing may be sold until rows have left (O-06)."""
-        return self.held >= self.capacity_rows
-
-    @property
-    def fill(self) -> Fill:
-        """How full it is, by its stated capacity and by the disk."""
-        return fill_of(self.path, self.held, self.capacity_rows)
-
-    @property
-    def head(self) -> Head:
-        """The newest durable row."""
-        return self._durable
-
-    @property
-    def base(self) -> Head:
-        """The last row that has left; held rows begin after it."""
-        return self._state.base
-
-    @property
-    def acknowledged_through(self) -> int:
-        """Every row up to here is durably held by the collector."""
-        confirmed = self._confirmed
-        return max(self._state.acknowledged, confirmed[-1].through if confirmed else 0)
-
-    @property
-    def unsent(self) -> int:
-        """How many durable rows the collector has not confirmed."""
-        last, through = self._durable.sequence, self.acknowledged_through
-        return last - through - count_skipped(self._skipped, through, last)
-
-    def standing_for(self, sequence: int) -> int:
-        """`sequence`, or the row before the numbers that were passed over when it is one of them."""
-        return row_before(self._skipped, sequence)
-
-    def unresolved(self, card_ref: bytes) -> tuple[int, Intent] | None:
-        """The newest intent of this card whose outcome is not known, with its sequence."""
-        with self._lock:
-            return self._open_records.newest_of(card_ref)
-
-    def open_intents(self) -> list[tuple[int, Intent]]:
-        """Every intent whose outcome is not known, oldest first; survives restart and purge."""
-        with self._lock:
-            return self._open_records.intents()
-
-    @property
-    def last_intent(self) -> LastIntent | None:
-        """The newest intent, whatever became of it; survives restart and purge."""
-        with self._lock:
-            return self._open_records.last_intent
-
-    @property
-    def open_shift(self) -> ShiftOpened | None:
-        """The shift that was opened and not closed; survives restart and purge."""
-        with self._lock:
-            return self._open_records.shift
-
-    @property
-    def open_turn(self) -> TurnStarted | None:
-        """The turn of the open shift, once one was started (T-62); survives as the shift does."""
-        with self._lock:
-            return self._open_records.turn
-
-    @property
-    def open_place(self) -> PlaceSet | None:
-        """Where the operator says the vehicle is (T-61); None when he says nothing."""
-        with self._lock:
-            return self._open_records.place
-
-    @property
-    def out_of_order(self) -> OrderDeclared | None:
-        """The declaration that took the terminal out of service, until another takes it back (T-64)."""
-        with self._lock:
-            return self._open_records.out_of_order
-
-    @property
-    def clock(self) -> ClockRows:
-        """What the rows say of the terminal's clock (O-05); survives restart and purge."""
-        with self._lock:
-            return self._open_records.clock.rows
-
-    def name_versions(self, tariff: str, deny_list: str) -> None:
-        """Checkpoints say from now on that decisions are made from these."""
-        if self.notary is not None:
-            self.notary = replace(self.notary, tariff=tariff, deny_list=deny_list)
-
-    @property
-    def activated(self) -> Mapping[str, SetActivated]:
-        """What of the active set came into force last, by its kind; survives restart and purge."""
-        with self._lock:
-            return self._open_records.activated
-
-    def rows(self, after: int = 0, limit: int = 200) -> list[Row]:
-        """At most `limit` durable rows with a sequence above `after`, in order."""
-        with self._suspecting():
-            return self._reader.rows(after, limit)
-
-    def hash_at(self, sequence: int) -> bytes | None:
-        """The hash of a held row, or of the place where held rows begin; None for anything else."""
-        with self._suspecting():
-            return self._reader.hash_at(sequence)
-
-    @contextmanager
-    def _suspecting(self) -> Iterator[None]:
-        """What turns out to be damaged while the journal is in use has the next start prove all of it."""
-        try:
-            yield
-        except JournalDamaged as error:
-            self._suspect(error)
-            raise
-
-    def _suspect(self, error: JournalError) -> JournalError:
-        if isinstance(error, JournalDamaged):
-            try:
-                suspect(self.path)
-            except OSError as cause:
-                return file_error(self.path, cause)
-        return error
 
     # Leaving
 
@@ -594,7 +436,7 @@ def _state_in(connection: sqlite3.Connection, contents: Contents, path: Path) ->
         raise state_changed(path) from error
 
 
-def _require_not_gone(path: Path, known: Known) -> None:
+def _require_not_gone(path: Path, known: KnownNumbers) -> None:
     """A new journal must not begin where there was one."""
     if path.exists():
         return
@@ -602,30 +444,3 @@ def _require_not_gone(path: Path, known: Known) -> None:
         raise JournalDamaged(f"{wal_of(path)} is there but {path} is not", KEEP_ASIDE)
     if not known.absent:
         raise JournalDamaged(f"{path} is gone, and what says how far it came is not", KEEP_ASIDE)
-
-
-def _standing(state: JournalState, known: Known, head: Head, boot: bytes) -> Standing:
-    """A journal just made, restored or of older software has no such files yet, and is where it says."""
-    if state.anew:
-        used = known.reserved or max(known.newest, head.sequence) + RESERVE
-        return Standing(known.newest, max(used, known.newest, head.sequence), SkipCause.BEGAN_ANEW)
-    new = known.absent and not state.checkpoints and not state.skipped and head == state.base
-    if new or known is NEVER_RESERVED:
-        return Standing(head.sequence, head.sequence, None)
-    return standing(known, head, boot)
-
-
-def acquire_lock(path: Path) -> FileLock:
-    """Make this process the one that writes the journal at `path`. Raises `JournalLocked`, `JournalError`."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock.acquire(path)
-    except OSError as error:
-        raise not_writable(path, error) from error
-    if isinstance(lock, int):
-        owner = f" (process {lock})" if lock else ""
-        raise JournalLocked(
-            f"another terminal process{owner} uses {path}",
-            "Stop it, or start this terminal with a journal of its own.",
-        )
-    return lock

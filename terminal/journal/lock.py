@@ -6,7 +6,9 @@ import fcntl
 import os
 from pathlib import Path
 
+from terminal.errors import JournalLocked
 from terminal.files import open_own
+from terminal.journal.database import not_writable
 
 
 class FileLock:
@@ -38,3 +40,19 @@ class FileLock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def acquire_lock(path: Path) -> FileLock:
+    """Make this process the one that writes the journal at `path`. Raises `JournalLocked`, `JournalError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock.acquire(path)
+    except OSError as error:
+        raise not_writable(path, error) from error
+    if isinstance(lock, int):
+        owner = f" (process {lock})" if lock else ""
+        raise JournalLocked(
+            f"another terminal process{owner} uses {path}",
+            "Stop it, or start this terminal with a journal of its own.",
+        )
+    return lock

@@ -38,7 +38,7 @@ class Frame(NamedTuple):
     intact: bool
 
 
-class Log(NamedTuple):
+class WriteAheadLog(NamedTuple):
     """The slots of this use of the file, in order, up to the last one that can be told from older ones; `sound_header`
     is False when SQLite takes the log for empty whatever is in it."""
 
@@ -58,7 +58,7 @@ class Log(NamedTuple):
         return max((_last_row(f.content) for f in self.frames[behind:] if f.intact), default=0)
 
 
-def read_log(path: Path, page_bytes: int, proven: int = 0) -> Log:
+def read_log(path: Path, page_bytes: int, proven: int = 0) -> WriteAheadLog:
     """The log at `path` of a database with pages of `page_bytes`; SQLite itself has proven the first frames. Raises
     OSError.
     """
@@ -74,7 +74,7 @@ def read_log(path: Path, page_bytes: int, proven: int = 0) -> Log:
         sound = sound and _sums(order, (0, 0), header[:24]) == sums
     if not sound:
         salts, order = _salts_of(data, page_bytes), "<"
-    return Log(sound, page_bytes, _frames(data, page_bytes, salts, sums, order, proven))
+    return WriteAheadLog(sound, page_bytes, _frames(data, page_bytes, salts, sums, order, proven))
 
 
 def frames_read(database: Path) -> int:

@@ -31,14 +31,14 @@ from terminal.journal.database import (
     contents_of,
     file_error,
     journal_error,
-    load_tail,
     means_damage,
     wal_of,
 )
-from terminal.journal.log import Log, frames_read, page_bytes_of, read_log
+from terminal.journal.log import WriteAheadLog, frames_read, page_bytes_of, read_log
 from terminal.journal.open_records import OpenRecords
 from terminal.journal.sealed import Broken, JournalKey
 from terminal.journal.stored import read_state
+from terminal.journal.tail import load_tail
 from terminal.journal.verify import verify
 
 
@@ -49,7 +49,7 @@ class Looked(NamedTuple):
     frames: int
 
 
-class Mended(NamedTuple):
+class MendedJournal(NamedTuple):
     """`seen` is the newest row the log names, also where it could not be kept. `aside` is None where nothing was
     mended."""
 
@@ -69,7 +69,7 @@ def _suspected(path: Path) -> Path:
     return path.with_name(path.name + ".suspect")
 
 
-def mend(path: Path, key: JournalKey | None, stored: int) -> Mended:
+def mend(path: Path, key: JournalKey | None, stored: int) -> MendedJournal:
     """See to it that the journal at `path` shows every row that can be proven; rows up to `stored` are known to have
     been there. The caller holds its lock.
 
@@ -78,7 +78,7 @@ def mend(path: Path, key: JournalKey | None, stored: int) -> Mended:
     try:
         finish(path)
         if not path.exists():
-            return Mended(0)
+            return MendedJournal(0)
         mended = _mend_log(path, key, stored)
         if _suspected(path).exists():
             _require_proven(path, key)
@@ -94,15 +94,15 @@ def _require_proven(path: Path, key: JournalKey | None) -> None:
         raise JournalDamaged(f"journal {path} is damaged: {found.problem}", KEEP_ASIDE)
 
 
-def _mend_log(path: Path, key: JournalKey | None, stored: int) -> Mended:
+def _mend_log(path: Path, key: JournalKey | None, stored: int) -> MendedJournal:
     if not _has_log(path):
-        return Mended(0)
+        return MendedJournal(0)
     looked = _look(path, key)
     log = read_log(wal_of(path), page_bytes_of(path), looked.frames)
     seen = log.newest_row()
     if not _amiss(path, looked, log, max(stored, seen)):
-        return Mended(seen)
-    return Mended(seen, _mend(path, key, log, looked))
+        return MendedJournal(seen)
+    return MendedJournal(seen, _mend(path, key, log, looked))
 
 
 def _has_log(path: Path) -> bool:
@@ -129,7 +129,7 @@ def _look(path: Path, key: JournalKey | None) -> Looked:
         return Looked(None, frames)
 
 
-def _amiss(path: Path, looked: Looked, log: Log, known: int) -> bool:
+def _amiss(path: Path, looked: Looked, log: WriteAheadLog, known: int) -> bool:
     """Whether something was committed that is not shown."""
     if looked.head is None or looked.head < known or log.commits(looked.frames):
         return True
@@ -146,7 +146,7 @@ def _newest_alone(path: Path) -> int:
     return 0
 
 
-def _mend(path: Path, key: JournalKey | None, log: Log, looked: Looked) -> Path:
+def _mend(path: Path, key: JournalKey | None, log: WriteAheadLog, looked: Looked) -> Path:
     best: tuple[int, tuple[int, ...]] | None = None
     for kept in _choices(log, looked.frames):
         _write(path, _new(path), log, kept)
@@ -163,7 +163,7 @@ def _mend(path: Path, key: JournalKey | None, log: Log, looked: Looked) -> Path:
     return aside
 
 
-def _choices(log: Log, read: int) -> list[tuple[int, ...]]:
+def _choices(log: WriteAheadLog, read: int) -> list[tuple[int, ...]]:
     """Which frames to apply, by their places: none, those that SQLite reads, every intact one up to a commit."""
     intact = [n for n, frame in enumerate(log.frames) if frame.intact]
     last = max((n for n in intact if log.frames[n].pages), default=-1)
@@ -171,7 +171,7 @@ def _choices(log: Log, read: int) -> list[tuple[int, ...]]:
     return list(dict.fromkeys(choices))
 
 
-def _write(path: Path, new: Path, log: Log, kept: tuple[int, ...]) -> None:
+def _write(path: Path, new: Path, log: WriteAheadLog, kept: tuple[int, ...]) -> None:
     """The database at `path` with the pages of those frames, as a file of its own."""
     shutil.copyfile(path, new)
     with new.open("r+b") as file:

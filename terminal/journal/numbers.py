@@ -27,6 +27,7 @@ from terminal.journal.chain import HASH_BYTES, Head
 from terminal.journal.database import file_error
 from terminal.journal.room import CAPACITY_ROWS
 from terminal.journal.sealed import Broken, Contents, SealedPlace
+from terminal.journal.stored import JournalState
 
 BLOCK: Final = 1_024
 """Numbers reserved at once; as many at most are passed over after a power cut, of 268 million."""
@@ -66,7 +67,7 @@ def boot_id() -> bytes:
         return secrets.token_bytes(_BOOT_BYTES)
 
 
-class Mark(NamedTuple):
+class StoredMark(NamedTuple):
     """`stored` was the newest row reported as stored, in the start `boot` of the machine, while numbers up to
     `reserved` were reserved by reservation `generation`."""
 
@@ -86,14 +87,14 @@ class Reservation(NamedTuple):
     stored: Head
 
 
-class Known(NamedTuple):
+class KnownNumbers(NamedTuple):
     """What the files beside a journal say. `whole`: both slots are sound and follow one another. `absent`: there is
     no such file at all. `seen` is the newest row that a damaged log still names; `mended`: the
     journal was damaged and had to be put together."""
 
     reservation: Reservation | None
     whole: bool
-    marks: tuple[Mark, ...]
+    marks: tuple[StoredMark, ...]
     absent: bool
     seen: int = 0
     mended: bool = False
@@ -122,11 +123,11 @@ class Known(NamedTuple):
         return max(stated) + doubt if stated else None
 
 
-NEVER_RESERVED: Final = Known(None, whole=False, marks=(), absent=True)
+NEVER_RESERVED: Final = KnownNumbers(None, whole=False, marks=(), absent=True)
 """Of software that reserved nothing."""
 
 
-class Standing(NamedTuple):
+class Reached(NamedTuple):
     """How far a journal came: a row up to `stored` was reported as stored, no number above `used` was given out.
     `cause` is None where the next row simply has the next number."""
 
@@ -135,10 +136,10 @@ class Standing(NamedTuple):
     cause: SkipCause | None
 
 
-def standing(known: Known, head: Head, boot: bytes) -> Standing:
+def _standing(known: KnownNumbers, head: Head, boot: bytes) -> Reached:
     """How far the journal came whose newest row, as it lies there, is `head`."""
     if not known.mended and (_closed_at(known, head) or _marked_at(known, head, boot)):
-        return Standing(head.sequence, head.sequence, None)
+        return Reached(head.sequence, head.sequence, None)
     stored, reserved = known.newest, known.reserved
     newest = max(stored, head.sequence)
     if reserved is None:
@@ -146,14 +147,25 @@ def standing(known: Known, head: Head, boot: bytes) -> Standing:
     if newest > reserved:  # old copies of these files: they say nothing of the rows since
         reserved = newest + BLOCK
     if stored > head.sequence:
-        return Standing(stored, reserved, SkipCause.ROWS_LOST)
+        return Reached(stored, reserved, SkipCause.ROWS_LOST)
     if known.mended:
-        return Standing(stored, reserved, SkipCause.MENDED)
-    lost = known.reservation is None or not known.marks
-    return Standing(stored, reserved, SkipCause.MARKS_LOST if lost else SkipCause.NOT_CLOSED)
+        return Reached(stored, reserved, SkipCause.MENDED)
+    lost = known.reservation is None or len(known.marks) != 2
+    return Reached(stored, reserved, SkipCause.MARKS_LOST if lost else SkipCause.NOT_CLOSED)
 
 
-def _closed_at(known: Known, head: Head) -> bool:
+def standing_of(state: JournalState, known: KnownNumbers, head: Head, boot: bytes) -> Reached:
+    """A journal just made, restored or of older software has no such files yet, and is where it says."""
+    if state.anew:
+        used = known.reserved or max(known.newest, head.sequence) + RESERVE
+        return Reached(known.newest, max(used, known.newest, head.sequence), SkipCause.BEGAN_ANEW)
+    new = known.absent and not state.checkpoints and not state.skipped and head == state.base
+    if new or known is NEVER_RESERVED:
+        return Reached(head.sequence, head.sequence, None)
+    return _standing(known, head, boot)
+
+
+def _closed_at(known: KnownNumbers, head: Head) -> bool:
     """An end in order at `head`, and no word of anything later."""
     reservation = known.reservation
     return (
@@ -169,7 +181,7 @@ def _closed_at(known: Known, head: Head) -> bool:
     )
 
 
-def _marked_at(known: Known, head: Head, boot: bytes) -> bool:
+def _marked_at(known: KnownNumbers, head: Head, boot: bytes) -> bool:
     """Only the process died, and both marks say that every row reported as stored is there.
 
     A row may be there that the process had no time to mark, and one mark may be a row behind the other.
@@ -189,13 +201,13 @@ def _marked_at(known: Known, head: Head, boot: bytes) -> bool:
     )
 
 
-def read_known(journal: Path, contents: Contents) -> Known:
+def read_known(journal: Path, contents: Contents) -> KnownNumbers:
     """What the files beside `journal` say. Raises `JournalError` when they may not be read."""
     numbers, mark = _read(numbers_path(journal)), _read(mark_path(journal))
     slots = [_read_reservation(contents, numbers, at) for at in (0, SLOT_BYTES)]
     sound = sorted(slot for slot in slots if slot is not None)
     marks = (_read_mark(contents, mark, 0), _read_mark(contents, numbers, MARK_AT))
-    return Known(
+    return KnownNumbers(
         sound[-1] if sound else None,
         len(sound) == 2 and sound[1].generation - sound[0].generation == 1,
         tuple(one for one in marks if one is not None),
@@ -231,13 +243,13 @@ def _unframed(data: bytes | None, at: int) -> bytes | None:
     return content if content and sha256(content).digest()[:_DIGEST_BYTES] == frame[:_DIGEST_BYTES] else None
 
 
-def _read_mark(contents: Contents, data: bytes | None, at: int) -> Mark | None:
+def _read_mark(contents: Contents, data: bytes | None, at: int) -> StoredMark | None:
     try:
         fields = _MARK.unpack(contents.open(SealedPlace.MARK, 0, _unframed(data, at)))
     except (Broken, struct.error):
         return None
     boot, generation, reserved, *stored = fields
-    return Mark(boot, generation, reserved, Head(*stored))
+    return StoredMark(boot, generation, reserved, Head(*stored))
 
 
 def _read_reservation(contents: Contents, data: bytes | None, at: int) -> Reservation | None:
@@ -255,7 +267,9 @@ class Numbers:
     `prepare` belongs to who numbers rows, `confirm` and `note` to the writer thread.
     """
 
-    def __init__(self, journal: Path, contents: Contents, known: Known, head: Head, boot: bytes) -> None:
+    def __init__(
+        self, journal: Path, contents: Contents, known: KnownNumbers, head: Head, boot: bytes
+    ) -> None:
         """`head` is the newest row the journal holds."""
         self._journal = journal
         self._contents = contents

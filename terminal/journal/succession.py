@@ -14,7 +14,8 @@ from pathlib import Path
 from terminal.errors import JournalDamaged, JournalSealed
 from terminal.files import put_in_place
 from terminal.journal.database import create_schema, file_error, new_file, transaction
-from terminal.journal.journal import Journal, acquire_lock
+from terminal.journal.journal import Journal
+from terminal.journal.lock import acquire_lock
 from terminal.journal.mending import finish, keep_aside, whole_path
 from terminal.journal.numbers import read_known
 from terminal.journal.sealed import Contents, JournalKey

@@ -39,7 +39,7 @@ OUR_ALERTS: Final = (
 
 
 def refusal_in(answer: Answer) -> Refusal | None:
-    """The collector's own refusal; None for what somebody else answers."""
+    """The collector's own refusal; None for what another answers."""
     try:
         refusal = decode_json(answer.body, Refusal, SMALL_BYTES)
         RefusalCode(refusal.error)

@@ -2,8 +2,8 @@
 
     ephemeral public key (32) | sealed content (its length + 16)
 
-Each content is sealed under a key of its own, made from a fresh ephemeral key; what it is bound to must be known to
-whoever opens it. Who sealed it is not shown by this: where that matters, the whole is signed.
+Each content is sealed under a key of its own, made from a fresh ephemeral key; what it is bound to must be known
+where it is opened. Who sealed it is not shown by this: where that matters, the whole is signed.
 """
 
 from __future__ import annotations

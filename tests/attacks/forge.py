@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import struct
 import sys
 import time
@@ -196,16 +195,19 @@ def send(thief: Thief, key: Any, url: str) -> None:
             assert answer.status == 200
 
 
+def signing_key(content: bytes) -> Ed25519PrivateKey:
+    """The key of batches among those of the file."""
+    end = b"-----END PRIVATE KEY-----\n"
+    keys = (load_pem_private_key(part + end, None) for part in content.split(end) if part.strip())
+    return next(key for key in keys if isinstance(key, Ed25519PrivateKey))
+
+
 def main(key_file: str, number: str, url: str) -> None:
     asked = json.load(sys.stdin)
     thief = Thief(int(number), asked["captured"])
     for story in asked["stories"]:
         play(thief, story)
-    blocks = re.findall(
-        rb"-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY-----", Path(key_file).read_bytes(), re.S
-    )
-    keys = [load_pem_private_key(block, None) for block in blocks]
-    send(thief, next(key for key in keys if isinstance(key, Ed25519PrivateKey)), url)
+    send(thief, signing_key(Path(key_file).read_bytes()), url)
     print(json.dumps(thief.stands))
 
 

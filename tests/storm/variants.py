@@ -17,7 +17,7 @@ from cardproto.resident.layout import FILE_EVENTS, FILE_PURSE
 from cardproto.resident.records.event import build_event
 from terminal import tap
 from terminal.collector import alarms, booking, reconcile, store
-from terminal.journal import database, journal, stored
+from terminal.journal import database, journal, stored, tail
 from terminal.journal.chain import Head
 from terminal.journal.open_records import OpenRecords
 from terminal.media.port import WriteNotDone, WriteUnknown
@@ -90,7 +90,7 @@ def unsigned_acknowledgement_trusted(patch: Patch) -> None:
 
 def sequence_reused_after_restart(patch: Patch) -> None:
     """After a restart numbering goes on behind what is acknowledged, as if the rows above had gone."""
-    original = database.load_tail
+    original = tail.load_tail
 
     def load(connection: Any, contents: Any, state: Any, path: Any, open_records: OpenRecords) -> Head:
         head = original(connection, contents, state, path, open_records)

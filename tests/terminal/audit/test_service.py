@@ -67,7 +67,7 @@ def changed(**fields: object) -> CardQuestion:
 def test_it_says_of_each_question_what_the_registry_knows(service: Service) -> None:
     asked = (
         GENUINE,
-        changed(card_ref=b"nobody's"),
+        changed(card_ref=b"another"),
         changed(tmv=b""),
         changed(card_ref=b"ev1", tmv=b""),
         changed(tmc=8),

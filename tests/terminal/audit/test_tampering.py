@@ -194,8 +194,8 @@ def stated(parts: list[Frame], change: Callable[[dict[str, Any]], None]) -> None
     place = next(place for place, part in enumerate(parts) if isinstance(part, BundledStatement))
     plain = msgspec.to_builtins(parse_statement(parts[place].content))
     change(plain["statement"])
-    told = msgspec.convert(plain, SignedStatement)
-    signed = sign_statement(told.statement, told.made_at_ms, KEY, PUBLIC)
+    whole = msgspec.convert(plain, SignedStatement)
+    signed = sign_statement(whole.statement, whole.made_at_ms, KEY, PUBLIC)
     parts[place] = BundledStatement(build_statement(signed))
 
 

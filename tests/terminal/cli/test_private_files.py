@@ -121,7 +121,7 @@ def test_every_file_is_its_owners_whatever_the_umask(day: Path) -> None:
     ):
         assert name in files
     for name, mode in files.items():
-        public = name.endswith(".pub") or name in {STATUS_FILE, "terminal.toml"}
+        public = name.endswith((".pub", ".crt")) or name in {STATUS_FILE, "terminal.toml"}
         assert mode == (0o644 if public else 0o600), name
 
 

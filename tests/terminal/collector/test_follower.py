@@ -252,7 +252,7 @@ def test_documents_are_checked_and_kept_once(tmp_path: Path) -> None:
         ("", "no region document"),
         ("RCDL\x04", "deny list"),
         ("{}", "Import the feed again"),
-        ("[header]", "header"),
+        ("[header]", "is missing"),
     ):
         wrong.write_text(text, "utf-8")
         with pytest.raises((CollectorError, RegionDocumentError), match=says):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from terminal.codes import Admission
-from terminal.collector.proof import Proof
+from terminal.collector.proof import Proof, check_proof
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry, CardSecret, RegisteredCard, write_registry
 from terminal.collector.store import AlarmKind, StoredRecord
@@ -264,6 +264,44 @@ def test_one_card_counter_under_two_taps(second):
         fleet.add(terminal, outcome(1))
         fleet.add(terminal, outcome(1))  # said twice of one tap is no second tap
     assert [finding[:3] for finding in fleet.reconcile(REGISTRY).findings] == [(AlarmKind.TMC_TWICE, 2, 1)]
+
+
+def test_a_commit_between_an_event_and_the_next_and_a_ride_taken_out_of_its_journal():
+    fleet = Fleet()
+    for terminal, tmc, found in ((1, 5, (0, 3)), (2, 6, (1, 1)), (3, 8, (2, 1))):
+        record, outcome = proven(tmc, terminal, prev_terminal=found[0], prev_sequence=found[1])
+        fleet.add(terminal, record)
+        fleet.add(terminal, outcome(1))
+    findings = fleet.reconcile(REGISTRY).findings
+    assert [finding[:3] for finding in findings] == [(AlarmKind.COUNTER_GAP, 3, 1)]
+    assert findings[0].detail == "counter_skipped counter=8 before=6 row=1 terminal=2"
+    fleet.rows[1][0] = fleet.rows[1][1] = build_record(Started(at_ms=1, software="test"))
+    findings = fleet.reconcile(REGISTRY).findings
+    assert (AlarmKind.DROPPED_TAP, 1, 1) in [finding[:3] for finding in findings]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0xAD, 0xAB, 0xDC, 0x0C, 0x1C, 0x8B, 0x3B, 0xC8, -1, 300]),
+            st.one_of(
+                st.binary(max_size=8),
+                st.sampled_from([b"\x03\x60\x09\0\0", b"\x02\0\0\0\x20\0\0", b"\x02\0\0\0\x01\0\0"]),
+            ),
+            st.binary(max_size=40),
+        ),
+        max_size=6,
+    ),
+    st.binary(max_size=40),
+    st.integers(0, 2**32 - 1),
+)
+def test_no_commands_whatever_stop_the_check_or_are_taken_for_proven(commands, event, number):
+    """Rows of a malicious terminal: any commands, any event, any link."""
+    record = intent(proof=tuple(commands), event=event, prev_terminal=number, prev_sequence=number)
+    for registry in (REGISTRY, NOBODY):
+        checked = check_proof((1, 1), record, committed(1, tmc=number), registry)
+        assert checked.proof is not Proof.PROVEN
+        assert (checked.proof is Proof.DIFFERING) == bool(checked.differences)
 
 
 def test_the_registry_file(tmp_path):

@@ -10,10 +10,12 @@ import sys
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from terminal.audit.verifying import verify_bundle
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
-from terminal.journal.records import build_record
+from terminal.journal.records import build_record, parse_record
 from tests.terminal.fleet.town import Chain, plain, through
 from tests.terminal.journal.samples import INTENT, day
 
@@ -37,7 +39,10 @@ def test_prepare_again_and_again_and_the_report(town):
     for gib in ("1", "2"):
         done = terminal("prepare", *where, "--replicas", "1", "--max-gib", gib)
         assert done.returncode == 0, done.stderr
-    chain = Chain([build_record(record) for record in day(20)])
+    bodies = [build_record(record) for record in day(20)]
+    false = msgspec.structs.replace(parse_record(bodies[2]), charge_minor=900_000)
+    bodies[2] = build_record(false)
+    chain = Chain(bodies)
     town.enrol(chain)
 
     async def play():
@@ -54,7 +59,10 @@ def test_prepare_again_and_again_and_the_report(town):
     totals = reconcile(chain.records(), CardRegistry()).total
     assert report["total"]["charged_minor"] == {"RUB": totals.charged_in("RUB")} != {"RUB": 0}
     assert report["total"]["taps"] == 20
-    assert report["alarms"] == []
+    assert [(alarm["kind"], alarm["sequence"]) for alarm in report["alarms"]] == [("proof_differs", 3)]
+    sums = report["total"]["proofs"]["differing"]["RUB"]
+    assert (sums["taps"], sums["charged_minor"], sums["overstated_minor"]) == (1, 3_400, 896_600)
+    assert report["total"]["proofs"]["no_registry"]["RUB"]["taps"] == 19
     assert [(count["kind"], count["terminal"]) for count in report["strangers"]] == [("unknown_terminal", 8)]
     assert "STRANGER unknown_terminal  terminal 8" in terminal("report", "--database", town.dsn).stdout
 

@@ -11,7 +11,7 @@ from threading import Event, Thread
 
 import pytest
 
-from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked
+from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked, OtherSoftware
 from terminal.journal import room
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.journal import Journal
@@ -373,7 +373,6 @@ def damage_tail(path, statement: str) -> None:
         ("DELETE FROM row WHERE sequence = 5", "row 5 .* is missing"),
         ("DELETE FROM row WHERE sequence > 8", "ends at row 8, but it once held row 10"),
         ("DELETE FROM row", "ends at row 0, but it once held row 10"),
-        ("PRAGMA user_version = 9", "schema 9, this software works with 2"),
         ("PRAGMA application_id = 1", "not a terminal's journal"),
     ],
 )
@@ -385,6 +384,14 @@ def test_damage_is_named_at_opening(journal, path, statement, problem):
     with pytest.raises(JournalDamaged, match=problem) as caught:
         Journal.open(path, TERMINAL)
     assert caught.value.advice
+
+
+def test_a_journal_of_other_software_is_not_damaged(journal, path):
+    journal.append(STARTED)
+    journal.close()
+    damage_tail(path, "PRAGMA user_version = 9")
+    with pytest.raises(OtherSoftware, match="schema 9, this software works with 2"):
+        Journal.open(path, TERMINAL)
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no database at all, but a text file" * 100])
@@ -414,7 +421,7 @@ def test_a_row_of_newer_software_is_not_passed_over_silently(journal, path):
     with sqlite3.connect(path) as connection:
         connection.execute("INSERT INTO row VALUES (2, ?, ?)", (newer, row_hash))
     connection.close()
-    with pytest.raises(JournalDamaged, match=r"row 2 .* unreadable: record version 2"):
+    with pytest.raises(OtherSoftware, match=r"row 2 .* unreadable: record version 2"):
         Journal.open(path, TERMINAL)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sqlite3
 
@@ -330,3 +331,10 @@ def test_a_live_journal_can_be_verified_while_it_grows(tmp_path):
         assert found.last in (taps, taps + 1)
         pending.wait()
     journal.close()
+
+
+def test_the_chain_begins_with_the_terminals_number_and_goes_on_with_every_byte():
+    """By hand: who checks a journal elsewhere computes the same."""
+    begun = genesis(70_001)
+    assert begun == Head(0, hashlib.sha256(b"resident-journal-1" + bytes.fromhex("00011171")).digest())
+    assert link(begun.hash, b"row") == hashlib.sha256(begun.hash + b"row").digest()

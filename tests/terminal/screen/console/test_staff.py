@@ -109,7 +109,7 @@ def test_a_pin_is_kept_as_costly_to_try_as_is_said(pin: str) -> None:
     scheme, log_n, block, lanes, salt, digest = hash_pin(pin, KEYS).split("$")
     assert (scheme, log_n, block, lanes) == ("scrypt", "14", "8", "1")
     assert (len(salt), len(digest)) == (32, 64)
-    assert NO_MEMBERS_PIN == f"scrypt$14$8$1${'00' * 16}${'00' * 32}"
+    assert f"scrypt$14$8$1${'00' * 16}${'00' * 32}" == NO_MEMBERS_PIN
 
 
 def test_every_wrong_pin_makes_the_next_wait_longer_and_no_wait_is_for_ever(tmp_path: Path) -> None:

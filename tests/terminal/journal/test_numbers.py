@@ -1,0 +1,214 @@
+"""Numbers outside the log: reserved before use, marked once stored, never twice, wherever the program dies."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from terminal.codes import SkipCause
+from terminal.errors import JournalDamaged, JournalError
+from terminal.journal import journal as journal_module
+from terminal.journal import numbers as numbers_module
+from terminal.journal.journal import Journal
+from terminal.journal.numbers import BLOCK, RESERVE, mark_path, numbers_path
+from terminal.journal.operation_records import NumbersSkipped
+from terminal.journal.sealed import JournalKey
+from terminal.journal.verify import verify
+from tests.terminal.journal.samples import intent, refused
+
+KEY = JournalKey(bytes(range(32)))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+def opened(path: Path) -> Journal:
+    return Journal.open(path, 7, key=KEY)
+
+
+def after_power_cut(path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
+    monkeypatch.setattr(journal_module, "boot_id", lambda: os.urandom(16))
+    return opened(path)
+
+
+def skip_of(journal: Journal) -> NumbersSkipped | None:
+    return next((r.record for r in journal.rows(limit=10_000) if isinstance(r.record, NumbersSkipped)), None)
+
+
+def test_after_an_end_in_order_and_after_the_death_of_the_process_the_next_number_follows(path):
+    journal = opened(path)
+    assert journal.append(refused()) == 1
+    journal.close()
+    journal = opened(path)
+    assert journal.append(refused()) == 2
+    journal.abandon()
+    journal = opened(path)
+    assert journal.append(refused()) == 3
+    journal.close()
+
+
+def test_after_a_power_cut_it_goes_on_behind_the_reserved_block(path, monkeypatch):
+    journal = opened(path)
+    journal.append(refused())
+    journal.abandon()
+    journal = after_power_cut(path, monkeypatch)
+    assert journal.next_sequence == BLOCK + 2
+    assert journal.append(intent()) == BLOCK + 2
+    assert skip_of(journal) == NumbersSkipped(intent().at_ms, 2, BLOCK, 1, SkipCause.NOT_CLOSED)
+    assert (journal.fill.rows, journal.unsent) == (3, 3), "numbers passed over are no rows"
+    journal.close()
+    assert verify(path, KEY).skipped == BLOCK - 1
+    assert verify(path, KEY).ok
+
+
+def test_rows_leave_across_numbers_that_were_passed_over(path, monkeypatch):
+    journal = opened(path)
+    journal.append(refused())
+    journal.abandon()
+    journal = after_power_cut(path, monkeypatch)
+    journal.append(refused())
+    for through in (1, journal.head.sequence):
+        journal.acknowledge(through, journal.hash_at(through), at_ms=0)
+        journal.purge(keep_ms=0, now_ms=0)
+        assert verify(path, KEY).ok
+    assert (journal.fill.rows, journal.unsent, journal.rows()) == (0, 0, [])
+    journal.close()
+    journal = opened(path)
+    assert journal.append(refused()) == BLOCK + 3
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    ("lost", "cause", "used"),
+    [
+        ((numbers_path,), SkipCause.MARKS_LOST, 2 * BLOCK),
+        ((mark_path,), SkipCause.MARKS_LOST, BLOCK),
+        ((numbers_path, mark_path), SkipCause.MARKS_LOST, 2 + RESERVE),
+    ],
+)
+def test_what_is_lost_beside_the_journal_brings_no_number_back(path, lost, cause, used):
+    journal = opened(path)
+    journal.append(refused())
+    journal.append(refused())
+    journal.abandon()
+    for which in lost:
+        which(path).unlink()
+    journal = opened(path)
+    assert journal.append(refused()) == used + 2
+    skip = skip_of(journal)
+    assert (skip.first, skip.last, skip.cause) == (3, used, cause)
+    journal.close()
+
+
+def test_a_journal_that_is_gone_does_not_begin_at_one_again(path):
+    journal = opened(path)
+    journal.append(refused())
+    journal.close()
+    path.unlink()
+    with pytest.raises(JournalDamaged, match="is gone"):
+        opened(path)
+
+
+def test_a_block_is_reserved_before_the_one_in_use_ends(path, monkeypatch):
+    monkeypatch.setattr(numbers_module, "BLOCK", 16)
+    monkeypatch.setattr(numbers_module, "AHEAD", 8)
+    journal = opened(path)
+    for _ in range(9):
+        journal.begin(refused())
+    journal.append(refused())
+    for _ in range(40):
+        journal.begin(refused())
+    last = journal.append(refused())
+    journal.abandon()
+    numbers_path(path).write_bytes(
+        numbers_path(path).read_bytes()[:4_096] + bytes(9_000)
+    )  # one slot, no mark
+    mark_path(path).unlink()
+    journal = opened(path)
+    assert journal.append(refused()) > last
+    journal.close()
+
+
+def dying(at: int) -> Any:
+    """`os` as the numbers see it, whose `at`-th write or flush never happens, and none after it."""
+    left = itertools.count(1)
+
+    def unless_dead(call: Any) -> Any:
+        def called(*arguments: Any) -> Any:
+            if next(left) >= at:
+                raise OSError(5, "the process is gone")
+            return call(*arguments)
+
+        return called
+
+    names = {name: getattr(os, name) for name in dir(os)}
+    return SimpleNamespace(**{**names, "pwrite": unless_dead(os.pwrite), "fsync": unless_dead(os.fsync)})
+
+
+def lives(path: Path) -> Iterator[int]:
+    """The numbers of the rows stored in one life, until it ends."""
+    try:
+        journal = opened(path)
+    except JournalError:
+        return
+    try:
+        for _ in range(4):
+            yield journal.append(refused())
+        journal.close()
+    except JournalError:
+        journal.abandon()
+
+
+@pytest.mark.parametrize("boot", ["the same", "another"])
+def test_whichever_write_is_the_last_no_number_comes_twice(tmp_path, monkeypatch, boot):
+    """The program ends before each write and flush of reservation and mark, in its first life and in its second."""
+    for at in range(1, 24):
+        path = tmp_path / str(at) / "journal.db"
+        path.parent.mkdir()
+        stored = list(lives(path)) if at % 2 else []
+        monkeypatch.setattr(numbers_module, "os", dying(at))
+        stored += list(lives(path))
+        monkeypatch.setattr(numbers_module, "os", os)
+        if boot == "another":
+            monkeypatch.setattr(journal_module, "boot_id", lambda: os.urandom(16))
+        stored += list(lives(path))
+        assert len(stored) >= 4
+        assert sorted(set(stored)) == stored, at
+        found = verify(path, KEY)
+        assert found.ok, (at, found.problem)
+        shutil.rmtree(path.parent)
+
+
+def test_what_the_collector_confirmed_takes_no_flush_of_its_own(path):
+    journal = opened(path)
+    for _ in range(4):
+        journal.append(refused())
+    log = path.with_name("journal.db-wal")
+    before = log.stat().st_size
+    journal.take_acknowledgement(2, journal.hash_at(2), at_ms=1)
+    assert (journal.acknowledged_through, journal.unsent) == (2, 2)
+    assert log.stat().st_size == before, "nothing was written"
+    flushes = journal.flushes
+    journal.append(refused())
+    assert journal.flushes == flushes + 1
+    journal.abandon()
+    journal = opened(path)
+    assert journal.acknowledged_through == 2, "it went with the row"
+    journal.take_acknowledgement(5, journal.hash_at(5), at_ms=1)
+    journal.abandon()
+    journal = opened(path)
+    assert journal.acknowledged_through == 2, "forgotten, never invented"
+    journal.take_acknowledgement(5, journal.hash_at(5), at_ms=1)
+    journal.close()
+    journal = opened(path)
+    assert journal.acknowledged_through == 5
+    journal.close()
