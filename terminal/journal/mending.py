@@ -92,7 +92,9 @@ def _require_proven(path: Path, key: JournalKey | None) -> None:
     found = verify(path, key)
     if found.problem is not None:
         raise JournalDamaged(f"journal {path} is damaged: {found.problem}", KEEP_ASIDE)
-    with closing(connect_reader(path)) as connection:  # pages that reading rows does not meet, but writing does
+    with closing(
+        connect_reader(path)
+    ) as connection:  # pages that reading rows does not meet, but writing does
         (page,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if page != "ok":
         raise JournalDamaged(f"journal {path} is damaged: {page}", KEEP_ASIDE)
