@@ -209,8 +209,7 @@ class CollectorDamaged(CollectorError):
 
 
 class AuditError(TerminalError):
-    """The dossier or statement is not what was signed, contradicts itself, or cannot be made; nothing is to be concluded
-    from it."""
+    """The dossier or statement is not what was signed, contradicts itself, or cannot be made: nothing follows."""
 
     exit_code = 45
 

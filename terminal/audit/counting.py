@@ -25,7 +25,7 @@ from terminal.audit.statement import (
     Subject,
     Worth,
 )
-from terminal.audit.verdicts import DECIDED_BY_STAFF, NO_CARD, Decisions, Finding, Proofs
+from terminal.audit.verdicts import DECIDED_BY_STAFF, NO_CARD, AuditFinding, Decisions, Proofs
 from terminal.collector.day_rows import day_of
 from terminal.collector.days import (
     PURSE,
@@ -53,8 +53,8 @@ class _Fact(NamedTuple):
     right: str
     currency: str
     payers: Mapping[str, int]
-    decision: Finding
-    proof: Finding
+    decision: AuditFinding
+    proof: AuditFinding
     stated_minor: int
 
 
@@ -62,7 +62,7 @@ class _PendingTap(Struct):
     """A tap of the day whose end is not known yet."""
 
     intent: Intent
-    decision: Finding
+    decision: AuditFinding
     pupil: bytes
     """Whose meal it is: the card may have been lent when it was tapped."""
     denied: bool = False
@@ -149,7 +149,7 @@ class DayCount:
         del self._open[tap_id]
         self._committed(tap_id, tap, self._proofs.on(tap_id, tap.intent, row, word))
 
-    def _committed(self, row: TapId, tap: _PendingTap, proof: Finding) -> None:
+    def _committed(self, row: TapId, tap: _PendingTap, proof: AuditFinding) -> None:
         intent = tap.intent
         fact = self._fact_of_tap(row, intent, tap.decision, proof)
         if intent.meal is None:
@@ -157,7 +157,7 @@ class DayCount:
         else:
             self._serve(tap.pupil, intent.meal, intent.at_ms, fact)
 
-    def _fact_of_tap(self, row: TapId, intent: Intent, decision: Finding, proof: Finding) -> _Fact:
+    def _fact_of_tap(self, row: TapId, intent: Intent, decision: AuditFinding, proof: AuditFinding) -> _Fact:
         line = line_of_tap(row[0], intent, self._calendar)
         payers = line.payers
         if intent.meal is None and proof.counted_minor is not None:

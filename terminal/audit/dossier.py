@@ -33,7 +33,7 @@ from terminal.journal.checkpoint import FirstRow, Hash, Moment, RowNumber, Signa
 from terminal.policy.gtfs.section import MOST_TABLES_BYTES
 from terminal.sync.wire import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, Body
 
-BUNDLE_VERSION: Final = 1
+DOSSIER_VERSION: Final = 1
 MAGIC: Final = b"resident-audit-dossier-1\n"
 LENGTH_BYTES: Final = 4
 MOST_FRAME_BYTES: Final = MOST_TABLES_BYTES + (1 << 16)
@@ -168,9 +168,9 @@ def read_dossier(file: BinaryIO) -> Iterator[Frame]:
             raise broken("its parts are not in their order")
         place = kind
         if isinstance(frame, DossierHeader):
-            if frame.version != BUNDLE_VERSION:
+            if frame.version != DOSSIER_VERSION:
                 raise AuditError(
-                    f"the dossier has version {frame.version}, this software reads {BUNDLE_VERSION}",
+                    f"the dossier has version {frame.version}, this software reads {DOSSIER_VERSION}",
                     "Use the software that wrote it, or a newer one.",
                 )
             header = frame

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from terminal.audit.dossier import (
-    BUNDLE_VERSION,
+    DOSSIER_VERSION,
     DossierBatch,
     DossierDocument,
     DossierHeader,
@@ -299,5 +299,5 @@ def header_of(
     except ValueError as error:
         raise AuditError(f"{day} is no day", "Give a service day like 2026-09-15.") from error
     return DossierHeader(
-        BUNDLE_VERSION, day, calendar.zone.key, calendar.day_ends_at, made_at_ms, collector, proofs
+        DOSSIER_VERSION, day, calendar.zone.key, calendar.day_ends_at, made_at_ms, collector, proofs
     )

@@ -22,7 +22,7 @@ from terminal.recompute.documents import DocumentFolder
 from terminal.recompute.rows import Decided, Verdict, VerdictKind, list_named, verdict_of
 
 
-class Finding(NamedTuple):
+class AuditFinding(NamedTuple):
     """One finding: a `Worth`, for an unproven one with its reason; `details` are what differs. `counted_minor` is
     what counts of a tap by its card's word, None where the row's word counts."""
 
@@ -31,9 +31,9 @@ class Finding(NamedTuple):
     counted_minor: int | None = None
 
 
-def unproven(reason: str) -> Finding:
+def unproven(reason: str) -> AuditFinding:
     """The finding on what cannot be shown."""
-    return Finding(f"{Worth.UNPROVEN}:{reason}")
+    return AuditFinding(f"{Worth.UNPROVEN}:{reason}")
 
 
 NO_CARD: Final = unproven("no_card")
@@ -69,27 +69,27 @@ class Proofs:
     def __init__(self, cards: CardsOfBatch) -> None:
         self._cards = cards
 
-    def on(self, tap_id: TapId, intent: Intent, row: TapId, committed: Committed) -> Finding:
+    def on(self, tap_id: TapId, intent: Intent, row: TapId, committed: Committed) -> AuditFinding:
         """What the card says of a tap that its terminal states as committed in `row`."""
         self._cards.row = row
         return _found(check_proof(tap_id, intent, committed, self._cards))
 
-    def not_stated(self, intent: Intent) -> Finding:
+    def not_stated(self, intent: Intent) -> AuditFinding:
         """What it says of one that only another row shows."""
         return _found(not_stated(intent))
 
-    def not_ended(self) -> Finding:
+    def not_ended(self) -> AuditFinding:
         """Of one that is not known to have come true."""
         return _NOT_ENDED
 
 
-def _found(checked: Checked) -> Finding:
+def _found(checked: Checked) -> AuditFinding:
     match checked.proof:
         case Proof.PROVEN:
-            return Finding(Worth.PROVEN.value)
+            return AuditFinding(Worth.PROVEN.value)
         case Proof.DIFFERING:
             details = tuple((one.cause.value, dict(one.inputs)) for one in checked.differences)
-            return Finding(Worth.DIFFERING.value, details, checked.counted_minor)
+            return AuditFinding(Worth.DIFFERING.value, details, checked.counted_minor)
         case reason:
             return unproven(reason.value)
 
@@ -108,7 +108,7 @@ class Decisions:
         if isinstance(record, SetActivated) and record.kind == SetKind.REGION:
             self._in_force[row[0]] = record.sha256.hex()
 
-    def on(self, row: TapId, record: Decided) -> Finding:
+    def on(self, row: TapId, record: Decided) -> AuditFinding:
         """Whether the decision comes out again."""
         document = self._in_force.get(row[0], "")
         policy = self._documents.policy(document, list_named(record))
@@ -117,10 +117,10 @@ class Decisions:
         verdict = policy if isinstance(policy, Verdict) else verdict_of(*row, record, policy)
         match verdict.kind:
             case VerdictKind.RECOMPUTED:
-                return Finding(Worth.RECOMPUTED.value)
+                return AuditFinding(Worth.RECOMPUTED.value)
             case VerdictKind.DIFFERING:
                 pairs = ((one.what, one.recorded, one.recomputed) for one in verdict.deviations)
-                return Finding(Worth.DIFFERING.value, tuple(_plain(pair) for pair in pairs))
+                return AuditFinding(Worth.DIFFERING.value, tuple(_plain(pair) for pair in pairs))
             case VerdictKind.UNPROVEN:
                 return unproven(str(verdict.reason.value if verdict.reason else "unknown"))
 

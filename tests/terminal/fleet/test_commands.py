@@ -7,12 +7,12 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from terminal.audit.verifying import verify_dossier
+from terminal.clock import from_unix_ms
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.journal.records import build_record, parse_record
@@ -93,9 +93,7 @@ def test_a_day_is_audited_from_the_database_as_from_a_folder(town, tmp_path):
 
     def audited(*words: str) -> dict:
         folder = ("--folder", str(town.folder / "gateway"), "--database", town.dsn)
-        service_day = (
-            datetime.fromtimestamp(INTENT.at_ms / 1000, ZoneInfo("Europe/Moscow")).date().isoformat()
-        )
+        service_day = from_unix_ms(INTENT.at_ms).astimezone(ZoneInfo("Europe/Moscow")).date().isoformat()
         return json.loads(collector("audit", service_day, *folder, "--json", *words).stdout)
 
     asyncio.run(play(1, 16))
