@@ -21,7 +21,7 @@ from bench.result import Result, at_least, at_most
 from terminal.audit.embedded import FolderSource, folder_source
 from terminal.audit.gathering import DaySource
 from terminal.audit.making import AuditOrder, make_audit
-from terminal.collector.day_rows import Stretch
+from terminal.collector.day_rows import RowSpan
 from terminal.collector.registry import CardRegistry
 from terminal.recompute.documents import DocumentFolder
 
@@ -66,7 +66,7 @@ def _fill(bench: Bench, fleet: Days, held: int, records: int) -> int:
     while held < records:
         bench.take(list(fleet.day()))
         held += DAY_RECORDS
-        if records > MUCH and held % 500_000 < DAY_RECORDS:  # a long run tells where it is
+        if records > MUCH and held % 500_000 < DAY_RECORDS:  # a long run says where it is
             print(f"{held} of {records} records", file=sys.stderr, flush=True)
     return held
 
@@ -95,7 +95,7 @@ class _Counting:
     def __getattr__(self, name: str) -> object:
         return getattr(self._source, name)
 
-    def bodies(self, terminal: int, stretch: Stretch) -> list[bytes]:
+    def bodies(self, terminal: int, stretch: RowSpan) -> list[bytes]:
         found = self._source.bodies(terminal, stretch)
         self.rows += len(found)
         return found

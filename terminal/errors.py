@@ -21,8 +21,8 @@ TerminalError            1
 │   ├── JournalUnreadable 26  records of newer software, or damaged ones, were shown as such
 │   └── OtherSoftware    27   it is of other software, and may be whole
 ├── ReaderError          30   no such reader, or no PC/SC service or binding
-├── AuditError           45   an audit bundle or statement is damaged, was changed, or cannot be made
-│   └── AuditDiffers     46   the evidence in a bundle does not lead to the statement in it
+├── AuditError           45   an audit dossier or statement is damaged, was changed, or cannot be made
+│   └── AuditDiffers     46   the evidence in a dossier does not lead to the statement in it
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
 ├── CollectorDamaged     42   the collector's database or books are broken
@@ -209,8 +209,7 @@ class CollectorDamaged(CollectorError):
 
 
 class AuditError(TerminalError):
-    """The bundle or statement is not what was signed, contradicts itself, or cannot be made; nothing is to be concluded
-    from it."""
+    """The dossier or statement is not what was signed, contradicts itself, or cannot be made: nothing follows."""
 
     exit_code = 45
 

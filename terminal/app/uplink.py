@@ -33,7 +33,7 @@ COLLECTOR_KEY_FILE: Final = "collector.pub"
 PACE_FILE: Final = "pace.json"
 
 
-class Pace(msgspec.Struct, frozen=True):
+class BatchPace(msgspec.Struct, frozen=True):
     """What a line let pass: the content of `PACE_FILE`."""
 
     rows: int
@@ -105,7 +105,7 @@ def sync_client(
 def _passed_last(path: Path) -> int | None:
     """How many rows a batch carried that passed last, where fewer than all did."""
     try:
-        return decode_json(read_within(path, SMALL_BYTES), Pace).rows
+        return decode_json(read_within(path, SMALL_BYTES), BatchPace).rows
     except (OSError, msgspec.DecodeError):
         return None  # the line is found out anew
 
@@ -114,7 +114,7 @@ def _remember(path: Path, rows: int, most: int) -> None:
     """For the next process: a line that takes little takes little still."""
     with suppress(OSError):  # only time is lost
         if rows < most:
-            replace_file(path, msgspec.json.encode(Pace(rows)), durable=False)
+            replace_file(path, msgspec.json.encode(BatchPace(rows)), durable=False)
         else:
             path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""What the rows of a service day come to: every fact once, with what its card's proof and its decision are worth.
+"""What the rows of a service day come to (D-09): every fact once, with what its proof and its decision are worth.
 
 Rows come terminal by terminal and in their order, those of other days among them: a later row may say how a tap of the
 day ended. Facts and their states are those of the books (`terminal.collector.days`):
@@ -22,10 +22,10 @@ from terminal.audit.statement import (
     AuditLine,
     AuditTally,
     DifferingRow,
-    Sold,
-    Standing,
+    Subject,
+    Worth,
 )
-from terminal.audit.verdicts import DECIDED_BY_STAFF, NO_CARD, Decisions, Found, Proofs
+from terminal.audit.verdicts import DECIDED_BY_STAFF, NO_CARD, AuditFinding, Decisions, Proofs
 from terminal.collector.day_rows import day_of
 from terminal.collector.days import (
     PURSE,
@@ -49,26 +49,26 @@ class _Fact(NamedTuple):
 
     row: TapId
     at_ms: int
-    sold: Sold
+    sold: Subject
     right: str
     currency: str
     payers: Mapping[str, int]
-    decision: Found
-    proof: Found
+    decision: AuditFinding
+    proof: AuditFinding
     stated_minor: int
 
 
-class _OpenTap(Struct):
+class _PendingTap(Struct):
     """A tap of the day whose end is not known yet."""
 
     intent: Intent
-    decision: Found
+    decision: AuditFinding
     pupil: bytes
     """Whose meal it is: the card may have been lent when it was tapped."""
     denied: bool = False
 
 
-class _Portion(NamedTuple):
+class _ServedPortion(NamedTuple):
     at_ms: int
     row: TapId
     fact: _Fact
@@ -90,12 +90,12 @@ class DayCount:
         self._proofs = proofs
         self._decisions = decisions
         self._asked = asked
-        self._lines: dict[tuple[int, str, Sold, str, str], AuditLine] = {}
-        self._open: dict[TapId, _OpenTap] = {}
+        self._lines: dict[tuple[int, str, Subject, str, str], AuditLine] = {}
+        self._open: dict[TapId, _PendingTap] = {}
         self._shown: set[TapId] = set()
         self._annulled: set[TapId] = set()
         self._loans: dict[tuple[int, bytes], bytes] = {}
-        self._portions: dict[tuple[bytes, str], list[_Portion]] = {}
+        self._portions: dict[tuple[bytes, str], list[_ServedPortion]] = {}
         self._sales: list[_Fact] = []
         self.unreadable = 0
         self.differing = 0
@@ -110,7 +110,7 @@ class DayCount:
                 if self._of_day(record):
                     lent = self._loans.get((row[0], record.card_ref))
                     pupil = lent or owner_of(record.card_ref, record.person_ref)
-                    self._open[row] = _OpenTap(record, self._decisions.on(row, record), pupil)
+                    self._open[row] = _PendingTap(record, self._decisions.on(row, record), pupil)
                     if (record.prev_terminal, record.prev_sequence) == row:
                         self._shown.add(row)
             case Committed() | NotCommitted():
@@ -149,7 +149,7 @@ class DayCount:
         del self._open[tap_id]
         self._committed(tap_id, tap, self._proofs.on(tap_id, tap.intent, row, word))
 
-    def _committed(self, row: TapId, tap: _OpenTap, proof: Found) -> None:
+    def _committed(self, row: TapId, tap: _PendingTap, proof: AuditFinding) -> None:
         intent = tap.intent
         fact = self._fact_of_tap(row, intent, tap.decision, proof)
         if intent.meal is None:
@@ -157,12 +157,12 @@ class DayCount:
         else:
             self._serve(tap.pupil, intent.meal, intent.at_ms, fact)
 
-    def _fact_of_tap(self, row: TapId, intent: Intent, decision: Found, proof: Found) -> _Fact:
+    def _fact_of_tap(self, row: TapId, intent: Intent, decision: AuditFinding, proof: AuditFinding) -> _Fact:
         line = line_of_tap(row[0], intent, self._calendar)
         payers = line.payers
         if intent.meal is None and proof.counted_minor is not None:
             payers = {PURSE: proof.counted_minor}  # the card's word counts, not the row's
-        sold = Sold.RIDE if intent.meal is None else Sold.MEAL
+        sold = Subject.RIDE if intent.meal is None else Subject.MEAL
         right = _PAID_BY.get(intent.paid_by, str(intent.paid_by))
         stated_minor = sum(line.payers.values())
         return _Fact(row, intent.at_ms, sold, right, intent.currency, payers, decision, proof, stated_minor)
@@ -172,7 +172,7 @@ class DayCount:
     def _count_unwritten(self, row: TapId, record: Unwritten) -> None:
         decision = self._decisions.on(row, record)
         fact = _Fact(
-            row, record.at_ms, Sold.UNWRITTEN, record.message, record.currency, {}, decision, NO_CARD, 0
+            row, record.at_ms, Subject.UNWRITTEN, record.message, record.currency, {}, decision, NO_CARD, 0
         )
         self._count(fact, record.admission.value)
 
@@ -180,13 +180,13 @@ class DayCount:
         match record:
             case CashSale():
                 line, decision = line_of_cash(row[0], record, self._calendar), self._decisions.on(row, record)
-                sold, right = Sold.CASH, NOTHING_BOUGHT
+                sold, right = Subject.CASH, NOTHING_BOUGHT
             case MealServed():
                 line, decision = line_of_meal(row[0], record.meal, record.currency), DECIDED_BY_STAFF
-                sold, right = Sold.MEAL, record.how.value
+                sold, right = Subject.MEAL, record.how.value
             case BuffetSale():
                 line, decision = line_of_sale(row[0], record), DECIDED_BY_STAFF
-                sold, right = Sold.BUFFET, NOTHING_BOUGHT
+                sold, right = Subject.BUFFET, NOTHING_BOUGHT
         sum_minor = sum(line.payers.values())
         fact = _Fact(
             row, record.at_ms, sold, right, record.currency, line.payers, decision, NO_CARD, sum_minor
@@ -199,7 +199,7 @@ class DayCount:
             self._count(fact, CountState.COUNTED)
 
     def _serve(self, pupil: bytes, meal: MealLine, at_ms: int, fact: _Fact) -> None:
-        self._portions.setdefault((pupil, meal.kind), []).append(_Portion(at_ms, fact.row, fact))
+        self._portions.setdefault((pupil, meal.kind), []).append(_ServedPortion(at_ms, fact.row, fact))
 
     # The end
 
@@ -219,7 +219,7 @@ class DayCount:
         self.differing_rows.sort(key=lambda one: (one.terminal, one.sequence))
         return tuple(self._lines[place] for place in sorted(self._lines))
 
-    def _settle_portions(self, portions: list[_Portion]) -> None:
+    def _settle_portions(self, portions: list[_ServedPortion]) -> None:
         state = CountState.COUNTED
         for _, row, fact in sorted(portions, key=lambda one: one[:2]):
             if row in self._annulled:
@@ -242,7 +242,7 @@ class DayCount:
             line.payers[payer] = line.payers.get(payer, 0) + amount_minor
         line.proof.setdefault(fact.proof.code, AuditTally()).add(1, sum_minor)
         line.decision.setdefault(fact.decision.code, AuditTally()).add(1, sum_minor)
-        if Standing.DIFFERING in (fact.proof.code, fact.decision.code):
+        if Worth.DIFFERING in (fact.proof.code, fact.decision.code):
             self._differs(fact)
 
     def _differs(self, fact: _Fact) -> None:

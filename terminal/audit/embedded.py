@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from terminal.audit.gathering import HeldBatch, HeldTerminal
 from terminal.collector.books import BOOKS_FILE
 from terminal.collector.books_reader import load_marks
-from terminal.collector.day_rows import Stretch, Word, sets_of, stretches_of, words_on
+from terminal.collector.day_rows import RowSpan, Word, sets_of, stretches_of, words_on
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.service import DATABASE_FILE, TERMINALS_FOLDER
@@ -62,19 +62,19 @@ class FolderSource:
     def keys_of(self, terminal: int) -> list[bytes]:
         return [key.public_bytes_raw() for key in self._enrolment.keys_of(terminal)]
 
-    def stretches(self, day: str) -> Mapping[int, list[Stretch]]:
+    def stretches(self, day: str) -> Mapping[int, list[RowSpan]]:
         return stretches_of(self._books, day)
 
-    def words_on(self, terminal: int, stretch: Stretch) -> Iterable[Word]:
+    def words_on(self, terminal: int, stretch: RowSpan) -> Iterable[Word]:
         return words_on(self._books, terminal, stretch)
 
-    def sets_of(self, terminal: int, stretch: Stretch) -> list[int]:
+    def sets_of(self, terminal: int, stretch: RowSpan) -> list[int]:
         return sets_of(self._books, terminal, stretch)
 
-    def batches(self, terminal: int, stretch: Stretch) -> list[HeldBatch]:
+    def batches(self, terminal: int, stretch: RowSpan) -> list[HeldBatch]:
         return [HeldBatch(*row) for row in self._records.execute(_BATCHES, (terminal, *stretch))]
 
-    def bodies(self, terminal: int, stretch: Stretch) -> list[bytes]:
+    def bodies(self, terminal: int, stretch: RowSpan) -> list[bytes]:
         query = "SELECT body FROM record WHERE terminal = ? AND sequence BETWEEN ? AND ? ORDER BY sequence"
         return [bytes(body) for (body,) in self._records.execute(query, (terminal, *stretch))]
 

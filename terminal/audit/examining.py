@@ -1,7 +1,7 @@
-"""A bundle's evidence examined anew: signatures, chain, card proofs, decisions and sums, to a statement.
+"""A dossier's evidence examined anew: signatures, chain, card proofs, decisions and sums, to a statement.
 
 The collector makes its statement this way, too: it writes the evidence and has it examined as an auditor will. So what
-it signs is never more than what the bundle shows.
+it signs is never more than what the dossier shows.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 from msgspec.structs import replace
 
-from terminal.audit.bundle import BundledBatch, BundledTerminal, BundleHeader, Frame, ProofSource, broken
 from terminal.audit.counting import DayCount
+from terminal.audit.dossier import DossierBatch, DossierHeader, DossierTerminal, Frame, ProofSource, broken
 from terminal.audit.proofs import CardWord, answered, cards_of
 from terminal.audit.statement import (
     STATEMENT_VERSION,
@@ -67,7 +67,7 @@ class _Run(Struct):
 class Examination:
     """One pass over the evidence of a day. Every method raises `AuditError` for evidence that contradicts itself."""
 
-    def __init__(self, header: BundleHeader, documents: DocumentFolder) -> None:
+    def __init__(self, header: DossierHeader, documents: DocumentFolder) -> None:
         self._header = header
         calendar = calendar_of(header)
         self._asked: dict[TapId, set[TapId]] = {}
@@ -75,13 +75,13 @@ class Examination:
         self._decisions = Decisions(documents)
         self._count = DayCount(header.day, calendar, Proofs(self._cards), self._decisions, self._asked)
         self._documents = documents
-        self._terminals: dict[int, BundledTerminal] = {}
+        self._terminals: dict[int, DossierTerminal] = {}
         self._keys: dict[int, list[Ed25519PublicKey]] = {}
         self._runs: dict[int, list[_Run]] = {}
         self._unreadable = 0
         documents.refresh()
 
-    def add_terminal(self, terminal: BundledTerminal) -> None:
+    def add_terminal(self, terminal: DossierTerminal) -> None:
         """One terminal, before any rows."""
         if self._terminals and terminal.terminal <= max(self._terminals):
             raise broken(f"terminal {terminal.terminal} is out of order")
@@ -90,7 +90,7 @@ class Examination:
         for of, by_terminal, by_sequence in terminal.words:
             self._asked.setdefault((by_terminal, by_sequence), set()).add((terminal.terminal, of))
 
-    def add_batch(self, part: BundledBatch, cards: Mapping[int, ProvingCard]) -> None:
+    def add_batch(self, part: DossierBatch, cards: Mapping[int, ProvingCard]) -> None:
         """One signed batch, in the order of terminals and rows; `cards` knows those behind its commits."""
         batch = _batch_of(part)
         hashes = row_hashes(batch)
@@ -158,7 +158,7 @@ class Examination:
             terminals=terminals,
         )
 
-    def _terminal(self, one: BundledTerminal) -> AuditedTerminal:
+    def _terminal(self, one: DossierTerminal) -> AuditedTerminal:
         runs = self._runs.get(one.terminal, [])
         for first, last in one.stretches:
             if not any(run.first <= first and last <= run.last for run in runs):
@@ -175,15 +175,15 @@ class Examination:
 def examined(
     frames: Iterator[Frame], documents: DocumentFolder, words: Mapping[TapId, CardWord] | None = None
 ) -> AuditStatement:
-    """What the frames of a bundle come to, up to its last batch. `words` are the service's, where it was asked."""
+    """What the frames of a dossier come to, up to its last batch. `words` are the service's, where it was asked."""
     header = next(frames)
-    assert isinstance(header, BundleHeader), "a bundle begins with it"
+    assert isinstance(header, DossierHeader), "a dossier begins with it"
     examination = Examination(header, documents)
     for frame in frames:
         match frame:
-            case BundledTerminal():
+            case DossierTerminal():
                 examination.add_terminal(frame)
-            case BundledBatch():
+            case DossierBatch():
                 cards = cards_of(frame) if words is None else answered(_of_terminal(words, frame.terminal))
                 examination.add_batch(frame, cards)
             case _:
@@ -195,7 +195,7 @@ def _of_terminal(words: Mapping[TapId, CardWord], terminal: int) -> dict[int, Ca
     return {row: word for (number, row), word in words.items() if number == terminal}
 
 
-def _batch_of(part: BundledBatch) -> Batch:
+def _batch_of(part: DossierBatch) -> Batch:
     try:
         envelope = parse_batch(part.envelope)
     except Malformed as error:
@@ -206,8 +206,8 @@ def _batch_of(part: BundledBatch) -> Batch:
     return batch
 
 
-def calendar_of(header: BundleHeader) -> ServiceCalendar:
-    """The service days of a bundle's collector; raises `AuditError`."""
+def calendar_of(header: DossierHeader) -> ServiceCalendar:
+    """The service days of a dossier's collector; raises `AuditError`."""
     try:
         return ServiceCalendar(ZoneInfo(header.zone), header.day_ends_at)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

@@ -18,7 +18,7 @@ from terminal.audit.gathering import HeldBatch, HeldTerminal
 from terminal.collector.day_rows import (
     SCHEMA,
     DayRows,
-    Stretch,
+    RowSpan,
     Word,
     sets_of,
     stretches_of,
@@ -78,19 +78,19 @@ class FleetSource:
     def keys_of(self, terminal: int) -> list[bytes]:
         return [key.public_bytes_raw() for key in self._enrolment.keys_of(terminal)]
 
-    def stretches(self, day: str) -> Mapping[int, list[Stretch]]:
+    def stretches(self, day: str) -> Mapping[int, list[RowSpan]]:
         return stretches_of(self._index, day)
 
-    def words_on(self, terminal: int, stretch: Stretch) -> Iterable[Word]:
+    def words_on(self, terminal: int, stretch: RowSpan) -> Iterable[Word]:
         return words_on(self._index, terminal, stretch)
 
-    def sets_of(self, terminal: int, stretch: Stretch) -> list[int]:
+    def sets_of(self, terminal: int, stretch: RowSpan) -> list[int]:
         return sets_of(self._index, terminal, stretch)
 
-    def batches(self, terminal: int, stretch: Stretch) -> list[HeldBatch]:
+    def batches(self, terminal: int, stretch: RowSpan) -> list[HeldBatch]:
         return [HeldBatch(*row) for row in self._evidence.batches(terminal, *stretch)]
 
-    def bodies(self, terminal: int, stretch: Stretch) -> list[bytes]:
+    def bodies(self, terminal: int, stretch: RowSpan) -> list[bytes]:
         return self._evidence.bodies(terminal, *stretch)
 
     # The index
@@ -109,7 +109,7 @@ class FleetSource:
         if not rows:
             return False
         records = [(sequence, record) for sequence, body in rows if (record := _readable(body)) is not None]
-        span = Stretch(rows[0][0], rows[-1][0])
+        span = RowSpan(rows[0][0], rows[-1][0])
         at_ms = max([at_ms, *(record.at_ms for _, record in records)])
         with transaction(self._index):
             noted = DayRows(self._index, self._calendar, lambda number: self._marks.get(number, (0, 0))[0])

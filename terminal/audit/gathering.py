@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from terminal.audit.bundle import (
-    BUNDLE_VERSION,
-    BundledBatch,
-    BundledDocument,
-    BundledTerminal,
-    BundleHeader,
+from terminal.audit.dossier import (
+    DOSSIER_VERSION,
+    DossierBatch,
+    DossierDocument,
+    DossierHeader,
+    DossierTerminal,
     Frame,
     ProofSource,
 )
@@ -28,7 +28,7 @@ from terminal.audit.proofs import session_key
 from terminal.audit.statement import OpenReason
 from terminal.clock import unix_ms
 from terminal.codes import SetKind
-from terminal.collector.day_rows import Stretch, Word, day_of
+from terminal.collector.day_rows import RowSpan, Word, day_of
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
@@ -78,23 +78,23 @@ class DaySource(Protocol):
         """Its public keys, the present one first."""
         ...
 
-    def stretches(self, day: str) -> Mapping[int, list[Stretch]]:
+    def stretches(self, day: str) -> Mapping[int, list[RowSpan]]:
         """Where the rows of a day stand."""
         ...
 
-    def words_on(self, terminal: int, stretch: Stretch) -> Iterable[Word]:
+    def words_on(self, terminal: int, stretch: RowSpan) -> Iterable[Word]:
         """The rows elsewhere that say how something in a stretch ended."""
         ...
 
-    def sets_of(self, terminal: int, stretch: Stretch) -> list[int]:
+    def sets_of(self, terminal: int, stretch: RowSpan) -> list[int]:
         """The rows that put region documents in force in a stretch, and the newest before it."""
         ...
 
-    def batches(self, terminal: int, stretch: Stretch) -> list[HeldBatch]:
+    def batches(self, terminal: int, stretch: RowSpan) -> list[HeldBatch]:
         """The batches with any of these rows, by row."""
         ...
 
-    def bodies(self, terminal: int, stretch: Stretch) -> list[bytes]:
+    def bodies(self, terminal: int, stretch: RowSpan) -> list[bytes]:
         """The rows."""
         ...
 
@@ -102,7 +102,7 @@ class DaySource(Protocol):
 class _DayPlan(Struct):
     """What of each terminal's journal is evidence."""
 
-    stretches: Mapping[int, list[Stretch]]
+    stretches: Mapping[int, list[RowSpan]]
     words: dict[int, list[Word]]
     rows: dict[int, set[int]]
     """Single rows elsewhere."""
@@ -115,7 +115,7 @@ class Gatherer:
     def __init__(
         self,
         source: DaySource,
-        header: BundleHeader,
+        header: DossierHeader,
         documents: DocumentFolder,
         registry: CardRegistry | None,
     ) -> None:
@@ -125,7 +125,7 @@ class Gatherer:
         self._registry = registry
 
     def frames(self) -> Iterator[Frame]:
-        """All of it, in the order of a bundle, from the header to the last batch."""
+        """All of it, in the order of a dossier, from the header to the last batch."""
         plan = self._plan()
         yield self._header
         yield from self._document_frames(plan.documents)
@@ -177,23 +177,23 @@ class Gatherer:
         }
 
     def _record(self, terminal: int, row: int) -> AnyRecord | None:
-        for body in self._source.bodies(terminal, Stretch(row, row)):
+        for body in self._source.bodies(terminal, RowSpan(row, row)):
             try:
                 return read_record(body)
             except UnreadableRecord:
                 return None
         return None
 
-    def _document_frames(self, named: set[str]) -> Iterator[BundledDocument]:
+    def _document_frames(self, named: set[str]) -> Iterator[DossierDocument]:
         kept = {one.sha256: one for one in self._documents.listed()}
         feeds = {kept[name].feed for name in named if name in kept}
         for name in sorted((named | feeds) & kept.keys()):
-            yield BundledDocument(bytes.fromhex(name), (self._documents.path / name).read_bytes())
+            yield DossierDocument(bytes.fromhex(name), (self._documents.path / name).read_bytes())
 
-    def _terminal_frame(self, held: HeldTerminal, plan: _DayPlan, day_end_ms: int) -> BundledTerminal:
+    def _terminal_frame(self, held: HeldTerminal, plan: _DayPlan, day_end_ms: int) -> DossierTerminal:
         number = held.terminal
         shown = number in plan.stretches or number in plan.rows
-        return BundledTerminal(
+        return DossierTerminal(
             terminal=number,
             keys=tuple(self._source.keys_of(number)) if shown else (),
             open=why_open(held, day_end_ms),
@@ -201,27 +201,27 @@ class Gatherer:
             words=tuple((word.of[1], *word.by) for word in plan.words.get(number, ())),
         )
 
-    def _batch_frames(self, terminal: int, plan: _DayPlan) -> Iterator[BundledBatch]:
+    def _batch_frames(self, terminal: int, plan: _DayPlan) -> Iterator[DossierBatch]:
         cards = _CardsOfDay(self._header.day, self._source.calendar, self._registry)
         for batch in self._needed(terminal, plan):
             envelope = parse_batch(batch.envelope)
-            bodies = tuple(self._source.bodies(terminal, Stretch(envelope.first, batch.last)))
+            bodies = tuple(self._source.bodies(terminal, RowSpan(envelope.first, batch.last)))
             if not bodies:
                 raise AuditError(
                     f"rows {batch.first} to {batch.last} of terminal {terminal} are not held any more",
                     "Check the collector's database: `terminal collector backup` does.",
                 )
             keys, unable = cards.behind(envelope.first, bodies)
-            yield BundledBatch(terminal, batch.envelope, bodies, keys, unable)
+            yield DossierBatch(terminal, batch.envelope, bodies, keys, unable)
 
     def _needed(self, terminal: int, plan: _DayPlan) -> list[HeldBatch]:
         """Batches by row: those of the day with their neighbours, and those of single rows."""
         found: dict[int, HeldBatch] = {}
         for first, last in plan.stretches.get(terminal, ()):
-            for batch in self._source.batches(terminal, Stretch(max(1, first - 1), last + 1)):
+            for batch in self._source.batches(terminal, RowSpan(max(1, first - 1), last + 1)):
                 found[batch.first] = batch
         for row in plan.rows.get(terminal, ()):
-            for batch in self._source.batches(terminal, Stretch(row, row)):
+            for batch in self._source.batches(terminal, RowSpan(row, row)):
                 found[batch.first] = batch
         return [found[first] for first in sorted(found)]
 
@@ -270,7 +270,7 @@ class _CardsOfDay:
             unable.append(row)
 
 
-def end_of_day(header: BundleHeader) -> int:
+def end_of_day(header: DossierHeader) -> int:
     """When the service day is over, in milliseconds since 1970."""
     after = date.fromisoformat(header.day) + ONE_DAY
     return unix_ms(datetime.combine(after, time(header.day_ends_at), ZoneInfo(header.zone)))
@@ -292,12 +292,12 @@ def why_open(held: HeldTerminal, day_end_ms: int) -> str:
 
 def header_of(
     day: str, calendar: ServiceCalendar, made_at_ms: int, collector: bytes, proofs: ProofSource
-) -> BundleHeader:
-    """The header of a bundle; raises `AuditError` for what is no day."""
+) -> DossierHeader:
+    """The header of a dossier; raises `AuditError` for what is no day."""
     try:
         date.fromisoformat(day)
     except ValueError as error:
         raise AuditError(f"{day} is no day", "Give a service day like 2026-09-15.") from error
-    return BundleHeader(
-        BUNDLE_VERSION, day, calendar.zone.key, calendar.day_ends_at, made_at_ms, collector, proofs
+    return DossierHeader(
+        DOSSIER_VERSION, day, calendar.zone.key, calendar.day_ends_at, made_at_ms, collector, proofs
     )

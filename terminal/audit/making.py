@@ -1,4 +1,4 @@
-"""The audit of a day made at the collector: evidence gathered, written into its bundle, examined and signed."""
+"""The audit of a day made at the collector: evidence gathered, written into its dossier, examined and signed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 from msgspec.structs import replace
 
-from terminal.audit.bundle import (
-    BundledBatch,
-    BundledStatement,
-    BundleHeader,
-    BundleWriter,
+from terminal.audit.dossier import (
+    DossierBatch,
+    DossierHeader,
+    DossierStatement,
+    DossierWriter,
     Frame,
     ProofSource,
 )
@@ -34,12 +34,12 @@ from terminal.recompute.documents import DocumentFolder
 
 
 class AuditOrder(Struct, frozen=True):
-    """What is wanted: the day, an earlier statement to be supplemented, the bundle's file; `by_service`: the auditor
-    asks the verify-only service, and no session keys go into the bundle."""
+    """What is wanted: the day, an earlier statement to be supplemented, the dossier's file; `by_service`: the auditor
+    asks the verify-only service, and no session keys go into the dossier."""
 
     day: str
     after: SignedStatement | None = None
-    bundle: Path | None = None
+    dossier: Path | None = None
     by_service: bool = False
 
 
@@ -51,7 +51,7 @@ def make_audit(
     key: Ed25519PrivateKey,
     now_ms: int,
 ) -> SignedStatement:
-    """The audit of a day, signed with the collector's key; its bundle, if one is wanted, appears whole or not at all.
+    """The audit of a day, signed with the collector's key; its dossier, if one is wanted, appears whole or not at all.
 
     Raises `AuditError` or `CollectorError`.
     """
@@ -59,19 +59,19 @@ def make_audit(
     proofs = ProofSource.SESSION_KEYS if registry is not None else ProofSource.NOTHING
     header = header_of(order.day, source.calendar, now_ms, public, proofs)
     frames = Gatherer(source, header, documents, registry).frames()
-    with _bundle_file(order.bundle) as file:
-        writer = None if file is None else BundleWriter(file)
+    with _dossier_file(order.dossier) as file:
+        writer = None if file is None else DossierWriter(file)
         statement = examined(_kept(frames, writer, by_service=order.by_service), documents)
         if order.after is not None:
             statement = replace(statement, supplement=supplement_to(order.after, statement))
         signed = sign_statement(statement, now_ms, key, public)
         if writer is not None:
-            writer.write(BundledStatement(build_statement(signed)))
+            writer.write(DossierStatement(build_statement(signed)))
             writer.end(key)
     return signed
 
 
-def _bundle_file(path: Path | None) -> AbstractContextManager[BinaryIO | None]:
+def _dossier_file(path: Path | None) -> AbstractContextManager[BinaryIO | None]:
     return nullcontext() if path is None else _written(path)
 
 
@@ -84,8 +84,8 @@ def _written(path: Path) -> Iterator[BinaryIO]:
         raise AuditError(f"{path} cannot be written: {error.strerror}", "Check room and rights.") from error
 
 
-def _kept(frames: Iterable[Frame], writer: BundleWriter | None, *, by_service: bool) -> Iterator[Frame]:
-    """`frames`, each also written to the bundle: without session keys where the auditor asks the service."""
+def _kept(frames: Iterable[Frame], writer: DossierWriter | None, *, by_service: bool) -> Iterator[Frame]:
+    """`frames`, each also written to the dossier: without session keys where the auditor asks the service."""
     for frame in frames:
         if writer is not None:
             writer.write(_without_keys(frame) if by_service else frame)
@@ -94,9 +94,9 @@ def _kept(frames: Iterable[Frame], writer: BundleWriter | None, *, by_service: b
 
 def _without_keys(frame: Frame) -> Frame:
     match frame:
-        case BundleHeader():
+        case DossierHeader():
             return replace(frame, proofs=ProofSource.SERVICE)
-        case BundledBatch():
+        case DossierBatch():
             return replace(frame, session_keys={}, unable=())
         case _:
             return frame

@@ -1,6 +1,6 @@
 """Whether a card gave the proof that a row states, asked without the card's own key.
 
-With the session keys of a bundle each transaction is checked here; without them the verify-only service has been asked
+With the session keys of a dossier each transaction is checked here; without them the verify-only service has been asked
 before, and its answers are looked up.
 """
 
@@ -20,7 +20,7 @@ from cardproto.desfire.transaction_mac import (
     session_transaction_mac_value,
     tmi,
 )
-from terminal.audit.bundle import BundledBatch
+from terminal.audit.dossier import DossierBatch
 from terminal.collector.registry import CardRegistry, ProvingCard
 from terminal.journal.records import Committed, Intent
 
@@ -85,7 +85,7 @@ def session_key(registry: CardRegistry, card_ref: bytes, tmc: int | None) -> byt
     return session_mac_key(card.key, tmc, card.uid)
 
 
-def cards_of(part: BundledBatch) -> dict[int, ProvingCard]:
+def cards_of(part: DossierBatch) -> dict[int, ProvingCard]:
     """The cards behind the commits of a batch, by row, as its session keys know them."""
     return {row: SessionCard(key, proves=row not in part.unable) for row, key in part.session_keys.items()}
 

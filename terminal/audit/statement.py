@@ -29,7 +29,7 @@ Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{128}$")]
 
 
-class Sold(StrEnum):
+class Subject(StrEnum):
     """What a line is about."""
 
     RIDE = "ride"
@@ -40,7 +40,7 @@ class Sold(StrEnum):
     """Taps that wrote no card: refusals, and what needs no write. They have no money."""
 
 
-class Standing(StrEnum):
+class Worth(StrEnum):
     """The first word of what was found of a row: of its proof, or of its decision. For an unproven one a colon and the
     reason follow."""
 
@@ -69,7 +69,7 @@ class AuditLine(Struct, forbid_unknown_fields=True):
 
     terminal: int
     currency: str
-    sold: Sold
+    sold: Subject
     right: str
     state: str
     facts: int = 0
@@ -103,7 +103,7 @@ class DifferingRow(Struct, frozen=True, forbid_unknown_fields=True):
     terminal: int
     sequence: int
     at_ms: int
-    sold: Sold
+    sold: Subject
     currency: str
     sum_minor: int
     proof: tuple[Any, ...] = ()
@@ -255,7 +255,7 @@ def totals_of_lines(lines: tuple[AuditLine, ...]) -> tuple[AuditTotal, ...]:
     """All terminals together, by currency; facts without money are in no total."""
     totals: dict[str, AuditTotal] = {}
     for line in lines:
-        if line.sold is Sold.UNWRITTEN:
+        if line.sold is Subject.UNWRITTEN:
             continue
         total = totals.setdefault(line.currency, AuditTotal(line.currency))
         if line.state != CountState.COUNTED:

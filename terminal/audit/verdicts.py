@@ -1,6 +1,6 @@
 """What one row is worth as evidence: what its card's proof says, and whether its decision comes out again.
 
-Both are the collector's own rules (`terminal.collector.proof`, `terminal.recompute`), asked with what a bundle holds.
+Both are the collector's own rules (`terminal.collector.proof`, `terminal.recompute`), asked with what a dossier holds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from terminal.audit.statement import Standing
+from terminal.audit.statement import Worth
 from terminal.codes import SetKind
 from terminal.collector.proof import Checked, Proof, check_proof, not_stated
 from terminal.collector.registry import ProvingCard
@@ -22,8 +22,8 @@ from terminal.recompute.documents import DocumentFolder
 from terminal.recompute.rows import Decided, Verdict, VerdictKind, list_named, verdict_of
 
 
-class Found(NamedTuple):
-    """One finding: a `Standing`, for an unproven one with its reason; `details` are what differs. `counted_minor` is
+class AuditFinding(NamedTuple):
+    """One finding: a `Worth`, for an unproven one with its reason; `details` are what differs. `counted_minor` is
     what counts of a tap by its card's word, None where the row's word counts."""
 
     code: str
@@ -31,9 +31,9 @@ class Found(NamedTuple):
     counted_minor: int | None = None
 
 
-def unproven(reason: str) -> Found:
+def unproven(reason: str) -> AuditFinding:
     """The finding on what cannot be shown."""
-    return Found(f"{Standing.UNPROVEN}:{reason}")
+    return AuditFinding(f"{Worth.UNPROVEN}:{reason}")
 
 
 NO_CARD: Final = unproven("no_card")
@@ -64,32 +64,32 @@ class CardsOfBatch:
 
 
 class Proofs:
-    """Asks what cards say. `cards` knows them as far as the bundle or the service does."""
+    """Asks what cards say. `cards` knows them as far as the dossier or the service does."""
 
     def __init__(self, cards: CardsOfBatch) -> None:
         self._cards = cards
 
-    def on(self, tap_id: TapId, intent: Intent, row: TapId, committed: Committed) -> Found:
+    def on(self, tap_id: TapId, intent: Intent, row: TapId, committed: Committed) -> AuditFinding:
         """What the card says of a tap that its terminal states as committed in `row`."""
         self._cards.row = row
         return _found(check_proof(tap_id, intent, committed, self._cards))
 
-    def not_stated(self, intent: Intent) -> Found:
+    def not_stated(self, intent: Intent) -> AuditFinding:
         """What it says of one that only another row shows."""
         return _found(not_stated(intent))
 
-    def not_ended(self) -> Found:
+    def not_ended(self) -> AuditFinding:
         """Of one that is not known to have come true."""
         return _NOT_ENDED
 
 
-def _found(checked: Checked) -> Found:
+def _found(checked: Checked) -> AuditFinding:
     match checked.proof:
         case Proof.PROVEN:
-            return Found(Standing.PROVEN.value)
+            return AuditFinding(Worth.PROVEN.value)
         case Proof.DIFFERING:
             details = tuple((one.cause.value, dict(one.inputs)) for one in checked.differences)
-            return Found(Standing.DIFFERING.value, details, checked.counted_minor)
+            return AuditFinding(Worth.DIFFERING.value, details, checked.counted_minor)
         case reason:
             return unproven(reason.value)
 
@@ -108,7 +108,7 @@ class Decisions:
         if isinstance(record, SetActivated) and record.kind == SetKind.REGION:
             self._in_force[row[0]] = record.sha256.hex()
 
-    def on(self, row: TapId, record: Decided) -> Found:
+    def on(self, row: TapId, record: Decided) -> AuditFinding:
         """Whether the decision comes out again."""
         document = self._in_force.get(row[0], "")
         policy = self._documents.policy(document, list_named(record))
@@ -117,10 +117,10 @@ class Decisions:
         verdict = policy if isinstance(policy, Verdict) else verdict_of(*row, record, policy)
         match verdict.kind:
             case VerdictKind.RECOMPUTED:
-                return Found(Standing.RECOMPUTED.value)
+                return AuditFinding(Worth.RECOMPUTED.value)
             case VerdictKind.DIFFERING:
                 pairs = ((one.what, one.recorded, one.recomputed) for one in verdict.deviations)
-                return Found(Standing.DIFFERING.value, tuple(_plain(pair) for pair in pairs))
+                return AuditFinding(Worth.DIFFERING.value, tuple(_plain(pair) for pair in pairs))
             case VerdictKind.UNPROVEN:
                 return unproven(str(verdict.reason.value if verdict.reason else "unknown"))
 

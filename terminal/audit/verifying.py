@@ -1,4 +1,4 @@
-"""The audit of a day made again from its bundle, by an auditor who has nothing else.
+"""The audit of a day made again from its dossier, by an auditor who has nothing else.
 
 It is the same pass over the same frames as at the collector (`terminal.audit.examining`): what the collector states is
 what an auditor finds, or one of them is wrong.
@@ -17,16 +17,16 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from terminal.audit.bundle import (
-    BundledBatch,
-    BundledDocument,
-    BundledStatement,
-    BundleEnd,
-    BundleHeader,
+from terminal.audit.dossier import (
+    DossierBatch,
+    DossierDocument,
+    DossierEnd,
+    DossierHeader,
+    DossierStatement,
     Frame,
     ProofSource,
     broken,
-    read_bundle,
+    read_dossier,
 )
 from terminal.audit.examining import calendar_of, examined
 from terminal.audit.proofs import CardQuestion, CardWord, question_of
@@ -54,20 +54,20 @@ class Differing(Struct, frozen=True):
 
 
 class Verified(Struct, frozen=True):
-    """A bundle examined: what the collector stated, what its evidence comes to, and where these differ."""
+    """A dossier examined: what the collector stated, what its evidence comes to, and where these differ."""
 
     stated: SignedStatement
     found: AuditStatement
     differences: tuple[Differing, ...]
 
 
-def verify_bundle(
+def verify_dossier(
     path: Path, collector: bytes | None = None, ask: Ask | None = None, grants_key: bytes | None = None
 ) -> Verified:
-    """Examine the bundle at `path`, with nothing but what is in it. `collector`: the public key that must have signed
-    it; `ask`: the verify-only service, where the bundle holds no session keys.
+    """Examine the dossier at `path`, with nothing but what is in it. `collector`: the public key that must have signed
+    it; `ask`: the verify-only service, where the dossier holds no session keys.
 
-    Raises `AuditError` for a bundle that is damaged, changed, or of another collector.
+    Raises `AuditError` for a dossier that is damaged, changed, or of another collector.
     """
     with TemporaryDirectory(prefix="audit-") as scratch:
         folder = DocumentFolder(Path(scratch), grants_key)
@@ -77,23 +77,23 @@ def verify_bundle(
         if header.proofs is ProofSource.SERVICE:
             words = _asked(path, header, ask)
         with _opened(path) as file:
-            found = examined(_evidence(read_bundle(file)), folder, words)
+            found = examined(_evidence(read_dossier(file)), folder, words)
     differences = tuple(_differences("", _plain(stated.statement), _plain(found)))
     return Verified(stated, found, differences)
 
 
-def _looked_through(path: Path, folder: Path) -> tuple[BundleHeader, SignedStatement]:
-    """The whole bundle once: that it is whole and signed; its documents are put into `folder`."""
-    header: BundleHeader | None = None
+def _looked_through(path: Path, folder: Path) -> tuple[DossierHeader, SignedStatement]:
+    """The whole dossier once: that it is whole and signed; its documents are put into `folder`."""
+    header: DossierHeader | None = None
     stated: SignedStatement | None = None
     with _opened(path) as file:
-        for frame in read_bundle(file):
+        for frame in read_dossier(file):
             match frame:
-                case BundleHeader():
+                case DossierHeader():
                     header = frame
-                case BundledDocument():
+                case DossierDocument():
                     _keep_document(frame, folder)
-                case BundledStatement():
+                case DossierStatement():
                     stated = parse_statement(frame.content)
                 case _:
                     pass
@@ -102,32 +102,32 @@ def _looked_through(path: Path, folder: Path) -> tuple[BundleHeader, SignedState
     return header, stated
 
 
-def _keep_document(frame: BundledDocument, folder: Path) -> None:
+def _keep_document(frame: DossierDocument, folder: Path) -> None:
     if sha256(frame.content).digest() != frame.sha256:
         raise broken(f"document {frame.sha256.hex()} is not what its hash says")
     (folder / frame.sha256.hex()).write_bytes(frame.content)
 
 
-def _require_collector(header: BundleHeader, stated: SignedStatement, collector: bytes | None) -> None:
+def _require_collector(header: DossierHeader, stated: SignedStatement, collector: bytes | None) -> None:
     if stated.key != header.collector.hex() or stated.statement.day != header.day:
         raise broken("its statement is another collector's, or about another day")
     if collector is not None and header.collector != collector:
         raise AuditError(
-            f"the bundle is signed by the collector with key {header.collector.hex()}, not by the one given",
-            "Ask for the bundle of the collector whose key you have, or for its present key.",
+            f"the dossier is signed by the collector with key {header.collector.hex()}, not by the one given",
+            "Ask for the dossier of the collector whose key you have, or for its present key.",
         )
 
 
-def _asked(path: Path, header: BundleHeader, ask: Ask | None) -> dict[TapId, CardWord]:
+def _asked(path: Path, header: DossierHeader, ask: Ask | None) -> dict[TapId, CardWord]:
     if ask is None:
         raise AuditError(
-            "the bundle holds no session keys: its proofs are checked by the verify-only service",
+            "the dossier holds no session keys: its proofs are checked by the verify-only service",
             "Give --service and --token-file.",
         )
     words: dict[TapId, CardWord] = {}
     pending: dict[TapId, CardQuestion] = {}
     with _opened(path) as file:
-        for row, question in _questions(header, read_bundle(file)):
+        for row, question in _questions(header, read_dossier(file)):
             pending[row] = question
             if len(pending) >= QUESTIONS_AT_ONCE:
                 words.update(ask(pending))
@@ -137,7 +137,7 @@ def _asked(path: Path, header: BundleHeader, ask: Ask | None) -> dict[TapId, Car
     return words
 
 
-def _questions(header: BundleHeader, frames: Iterator[Frame]) -> Iterator[tuple[TapId, CardQuestion]]:
+def _questions(header: DossierHeader, frames: Iterator[Frame]) -> Iterator[tuple[TapId, CardQuestion]]:
     """What to ask about the commits of the day's taps."""
     calendar, taps = calendar_of(header), dict[TapId, Intent]()
     for row, record in _records(frames):
@@ -151,7 +151,7 @@ def _questions(header: BundleHeader, frames: Iterator[Frame]) -> Iterator[tuple[
 
 def _records(frames: Iterator[Frame]) -> Iterator[tuple[TapId, AnyRecord]]:
     for frame in frames:
-        if not isinstance(frame, BundledBatch):
+        if not isinstance(frame, DossierBatch):
             continue
         try:
             first = parse_batch(frame.envelope).first
@@ -166,7 +166,7 @@ def _records(frames: Iterator[Frame]) -> Iterator[tuple[TapId, AnyRecord]]:
 
 
 def _evidence(frames: Iterator[Frame]) -> Iterator[Frame]:
-    return (frame for frame in frames if not isinstance(frame, BundledStatement | BundleEnd))
+    return (frame for frame in frames if not isinstance(frame, DossierStatement | DossierEnd))
 
 
 @contextmanager

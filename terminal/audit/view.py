@@ -13,8 +13,8 @@ from terminal.audit.statement import (
     AuditTotal,
     OpenReason,
     SignedStatement,
-    Sold,
-    Standing,
+    Subject,
+    Worth,
 )
 from terminal.clock import from_unix_ms
 from terminal.collector.days import CountState
@@ -26,11 +26,11 @@ SHOWN_TERMINALS: Final = 200
 
 _SOLD: Final[Mapping[str, str]] = MappingProxyType(
     {
-        Sold.RIDE: N_("rides"),
-        Sold.MEAL: N_("meals"),
-        Sold.CASH: N_("cash sales"),
-        Sold.BUFFET: N_("buffet sales"),
-        Sold.UNWRITTEN: N_("taps without a write"),
+        Subject.RIDE: N_("rides"),
+        Subject.MEAL: N_("meals"),
+        Subject.CASH: N_("cash sales"),
+        Subject.BUFFET: N_("buffet sales"),
+        Subject.UNWRITTEN: N_("taps without a write"),
     }
 )
 _STATES: Final[Mapping[str, str]] = MappingProxyType(
@@ -58,10 +58,10 @@ _RIGHTS: Final[Mapping[str, str]] = MappingProxyType(
 )
 _STANDINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        Standing.PROVEN: N_("proven by the card"),
-        Standing.RECOMPUTED: N_("recomputed"),
-        Standing.DIFFERING: N_("differing"),
-        Standing.UNPROVEN: N_("unproven"),
+        Worth.PROVEN: N_("proven by the card"),
+        Worth.RECOMPUTED: N_("recomputed"),
+        Worth.DIFFERING: N_("differing"),
+        Worth.UNPROVEN: N_("unproven"),
     }
 )
 _REASONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -103,10 +103,10 @@ _OPEN: Final[Mapping[str, str]] = MappingProxyType(
 
 def markdown(signed: SignedStatement, language: str) -> str:
     """The whole statement; of long lists the beginning, with the number of all."""
-    return "\n".join(_Page(signed, language).lines()) + "\n"
+    return "\n".join(_StatementPage(signed, language).lines()) + "\n"
 
 
-class _Page:
+class _StatementPage:
     def __init__(self, signed: SignedStatement, language: str) -> None:
         self._signed = signed
         self._language = language

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from terminal.audit.verifying import Verified
 
 app = typer.Typer(
-    help="Repeat the audit of a service day from its bundle, without keys, collector or database (docs/audit.md).",
+    help="Repeat the audit of a service day from its dossier, without keys, collector or database (docs/audit.md).",
     no_args_is_help=True,
 )
 
@@ -55,14 +55,14 @@ def audit(
     ] = 3,
     registry: Registry = None,
     out: Annotated[Path | None, typer.Option(help="File for the signed statement (JSON).")] = None,
-    bundle: Annotated[
+    dossier: Annotated[
         Path | None, typer.Option(help="File for the evidence, for an auditor elsewhere.")
     ] = None,
     service: Annotated[
         bool,
         typer.Option(
             "--service",
-            help="Leave session keys out of the bundle: its auditor asks the verify-only service.",
+            help="Leave session keys out of the dossier: its auditor asks the verify-only service.",
         ),
     ] = False,
     after: Annotated[
@@ -81,7 +81,7 @@ def audit(
     from terminal.sync.identity import load_or_create_key
 
     earlier = None if after is None else parse_statement(_read(after))
-    order = AuditOrder(day, earlier, bundle, service)
+    order = AuditOrder(day, earlier, dossier, service)
     cards = None if registry is None else CardRegistry.load(registry)
     with _source(folder, database, zone, day_ends_at) as source:
         key = load_or_create_key(folder / KEY_FILE)
@@ -117,17 +117,17 @@ def _known_zone(name: str) -> ZoneInfo:
 
 @app.command()
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="The bundle, from `terminal collector audit --bundle`.")],
+    dossier: Annotated[Path, typer.Argument(help="The dossier, from `terminal collector audit --dossier`.")],
     collector: Annotated[
         Path | None,
         typer.Option(help="The collector's public key (collector.pub), which must have signed it."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="File for the collector's statement in the bundle.")
+        Path | None, typer.Option(help="File for the collector's statement in the dossier.")
     ] = None,
     service: Annotated[
         str | None,
-        typer.Option(help="Address of the verify-only service, for a bundle without session keys."),
+        typer.Option(help="Address of the verify-only service, for a dossier without session keys."),
     ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="File with the auditor's token for the service.")
@@ -144,7 +144,7 @@ def verify(
     from contextlib import ExitStack
 
     from terminal.audit.asking import Asking, ServiceAddress
-    from terminal.audit.verifying import verify_bundle
+    from terminal.audit.verifying import verify_dossier
     from terminal.sync.identity import read_public_key
 
     key = None if collector is None else read_public_key(collector).public_bytes_raw()
@@ -155,7 +155,7 @@ def verify(
                 raise AuditError("the verify-only service wants a token", "Give --token-file.")
             address = ServiceAddress(service, token_file, tls_ca, tls_cert, tls_key)
             asking = stack.enter_context(Asking(address)).ask
-        found = verify_bundle(bundle, key, asking)
+        found = verify_dossier(dossier, key, asking)
     if out is not None:
         _write_statement(out, found.stated)
     _report(found, json, language)
@@ -163,7 +163,7 @@ def verify(
         first = found.differences[0]
         raise AuditDiffers(
             f"the evidence comes to something else than the statement, first at {first.place}",
-            "Keep the bundle, and ask the collector's operator.",
+            "Keep the dossier, and ask the collector's operator.",
         )
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from terminal.codes import ReaderFault
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
-from terminal.collector.day_rows import DayRows, Stretch
+from terminal.collector.day_rows import DayRows, RowSpan
 from terminal.collector.days import (
     STATE_OF,
     Cell,
@@ -155,7 +155,7 @@ class Booking:
         mark = self.mark_of(terminal)
         early = self._watched.load_early(terminal, rows[0][0], rows[-1][0])
         self._records = {(terminal, sequence): record for sequence, record in records}
-        self._day_rows.take(terminal, Stretch(rows[0][0], rows[-1][0]), records)
+        self._day_rows.take(terminal, RowSpan(rows[0][0], rows[-1][0]), records)
         for sequence, record in records:
             mark.sequence = sequence
             if early and not isinstance(record, Intent):

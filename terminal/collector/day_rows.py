@@ -55,7 +55,7 @@ _NOT_NEEDED: Final = (
 )
 
 
-class Stretch(NamedTuple):
+class RowSpan(NamedTuple):
     """Rows `first` to `last` of one terminal."""
 
     first: int
@@ -107,7 +107,7 @@ class DayRows:
         self._sets: list[TapId] = []
         self._taken: list[tuple[int, int, int]] = []
 
-    def take(self, terminal: int, span: Stretch, records: Sequence[tuple[int, AnyRecord]]) -> None:
+    def take(self, terminal: int, span: RowSpan, records: Sequence[tuple[int, AnyRecord]]) -> None:
         """Note rows that follow those noted before; `records` are those of them that can be read."""
         day, first, _ = self._at.get(terminal) or self._load(terminal)
         words: dict[int, Committed | NotCommitted] = {}
@@ -190,16 +190,16 @@ class DayRows:
         many(_NOT_NEEDED, self._taken)
 
 
-def stretches_of(connection: sqlite3.Connection, day: str) -> dict[int, list[Stretch]]:
+def stretches_of(connection: sqlite3.Connection, day: str) -> dict[int, list[RowSpan]]:
     """Where the rows of a day stand, by terminal and row."""
-    found: dict[int, list[Stretch]] = {}
+    found: dict[int, list[RowSpan]] = {}
     query = "SELECT terminal, first, last FROM day_rows WHERE day = ? ORDER BY terminal, first"
     for terminal, first, last in connection.execute(query, (day,)):
-        found.setdefault(terminal, []).append(Stretch(first, last))
+        found.setdefault(terminal, []).append(RowSpan(first, last))
     return found
 
 
-def words_on(connection: sqlite3.Connection, terminal: int, stretch: Stretch) -> Iterable[Word]:
+def words_on(connection: sqlite3.Connection, terminal: int, stretch: RowSpan) -> Iterable[Word]:
     """The rows elsewhere that say how something in a stretch ended, in the order of what they are about."""
     late = "SELECT sequence, terminal, by, 0 FROM day_late WHERE terminal = ?1 AND sequence BETWEEN ?2 AND ?3"
     shown = (
@@ -211,7 +211,7 @@ def words_on(connection: sqlite3.Connection, terminal: int, stretch: Stretch) ->
         yield Word((terminal, sequence), (by_terminal, by_sequence), bool(seen))
 
 
-def sets_of(connection: sqlite3.Connection, terminal: int, stretch: Stretch) -> list[int]:
+def sets_of(connection: sqlite3.Connection, terminal: int, stretch: RowSpan) -> list[int]:
     """The rows that put region documents in force in a stretch, and the newest before it."""
     query = (
         "SELECT sequence FROM day_set WHERE terminal = ?1 AND sequence <= ?3 AND sequence >= coalesce("

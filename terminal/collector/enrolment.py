@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from terminal.collector.certify import Authority, as_der, requested_key
 from terminal.collector.identities import (
     RENEWABLE_MS,
-    KeySet,
+    TerminalKeySet,
     TerminalRecord,
     enrolled,
     renewed,
@@ -69,7 +69,7 @@ class _Code(msgspec.Struct, frozen=True):
 class Granted(msgspec.Struct, frozen=True):
     """The keys that a request brought. `code` is empty for a renewal; `replaced`: the terminal had others before."""
 
-    keys: KeySet
+    keys: TerminalKeySet
     code: str = ""
     replaced: bool = False
     again: bool = False
@@ -113,7 +113,7 @@ class Enrolment:
         It has no certificate: over TLS a terminal needs one, and enrols with a code. May raise `KeyFileError`.
         """
         with self._changing():
-            keys = KeySet(key.public_bytes_raw().hex(), at_ms)
+            keys = TerminalKeySet(key.public_bytes_raw().hex(), at_ms)
             self._keep(terminal, enrolled(self._readable(terminal), keys))
             self._code_path(terminal).unlink(missing_ok=True)
         return self._path(terminal)
@@ -133,7 +133,7 @@ class Enrolment:
                 self._keep(terminal, revoked(record, at_ms))
         return record.in_force is not None
 
-    def used(self, terminal: int, keys: KeySet, at_ms: int) -> None:
+    def used(self, terminal: int, keys: TerminalKeySet, at_ms: int) -> None:
         """A genuine batch signed with `keys` has arrived. May raise `CollectorError`."""
         if self.record_of(terminal).waiting != keys:
             return
@@ -233,7 +233,9 @@ class Enrolment:
         self._keep(request.terminal, renewed(record, keys))
         return Granted(keys, replaced=True)
 
-    def _certified(self, terminal: int, asked: KeySet, keys: PublicKeys, now_ms: int) -> KeySet:
+    def _certified(
+        self, terminal: int, asked: TerminalKeySet, keys: PublicKeys, now_ms: int
+    ) -> TerminalKeySet:
         tls = requested_key(keys.request, keys.tls)
         assert tls is not None, "it was proven before"
         self._authority = self._authority or Authority(self.directory.parent, now_ms)
@@ -288,7 +290,7 @@ def short_of(key: Ed25519PublicKey) -> str:
     return sha256(key.public_bytes_raw()).hexdigest()[:16]
 
 
-def _proven(keys: PublicKeys, signature: str, digest: bytes, at_ms: int) -> KeySet | None:
+def _proven(keys: PublicKeys, signature: str, digest: bytes, at_ms: int) -> TerminalKeySet | None:
     """The keys of a request whose sender shows that they are its own; None otherwise."""
     if requested_key(keys.request, keys.tls) is None or not signature_is_genuine(
         keys.signing, signature, digest
@@ -296,7 +298,7 @@ def _proven(keys: PublicKeys, signature: str, digest: bytes, at_ms: int) -> KeyS
         return None
     if not can_be_sealed_to(bytes.fromhex(keys.sealing)):
         return None
-    return KeySet(keys.signing, at_ms, keys.sealing, keys.tls)
+    return TerminalKeySet(keys.signing, at_ms, keys.sealing, keys.tls)
 
 
 def _read(path: Path) -> TerminalRecord:

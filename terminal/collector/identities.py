@@ -19,7 +19,7 @@ RENEWABLE_MS: Final = 90 * 24 * 3600 * 1000
 MOST_FORMER: Final = 1_000
 
 
-class KeySet(Struct, frozen=True):
+class TerminalKeySet(Struct, frozen=True):
     """The public keys of a terminal from one enrolment or renewal to the next. Keys are hex.
 
     `certificate` is PEM and `until_ms` its end; both are empty for a key that was carried here by hand. `ended_ms` is 0
@@ -38,7 +38,7 @@ class KeySet(Struct, frozen=True):
     def key(self) -> Ed25519PublicKey:
         return Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.signing))
 
-    def is_same(self, other: KeySet) -> bool:
+    def is_same(self, other: TerminalKeySet) -> bool:
         """Whether these are the very keys, whatever was made of them."""
         return (self.signing, self.sealing, self.tls) == (other.signing, other.sealing, other.tls)
 
@@ -46,28 +46,28 @@ class KeySet(Struct, frozen=True):
 class TerminalRecord(Struct, frozen=True):
     """One terminal. `revoked_ms` is 0 unless it was revoked last."""
 
-    in_force: KeySet | None = None
-    waiting: KeySet | None = None
-    former: tuple[KeySet, ...] = ()
+    in_force: TerminalKeySet | None = None
+    waiting: TerminalKeySet | None = None
+    former: tuple[TerminalKeySet, ...] = ()
     revoked_ms: int = 0
 
     @property
-    def live(self) -> tuple[KeySet, ...]:
+    def live(self) -> tuple[TerminalKeySet, ...]:
         """What batches may be signed with: in force first."""
         return tuple(keys for keys in (self.in_force, self.waiting) if keys is not None)
 
     @property
-    def ever(self) -> tuple[KeySet, ...]:
+    def ever(self) -> tuple[TerminalKeySet, ...]:
         """Every set there was, the oldest first: what was signed with any of them can be verified."""
         return (*self.former, *self.live)
 
 
-def enrolled(record: TerminalRecord, keys: KeySet) -> TerminalRecord:
+def enrolled(record: TerminalRecord, keys: TerminalKeySet) -> TerminalRecord:
     """With `keys` in force and nothing else."""
     return TerminalRecord(in_force=keys, former=_ended(record, keys.from_ms))
 
 
-def renewed(record: TerminalRecord, keys: KeySet) -> TerminalRecord:
+def renewed(record: TerminalRecord, keys: TerminalKeySet) -> TerminalRecord:
     """With `keys` waiting for their first use."""
     return msgspec.structs.replace(record, waiting=keys)
 
@@ -86,6 +86,6 @@ def revoked(record: TerminalRecord, at_ms: int) -> TerminalRecord:
     return TerminalRecord(former=_ended(record, at_ms), revoked_ms=at_ms)
 
 
-def _ended(record: TerminalRecord, at_ms: int) -> tuple[KeySet, ...]:
+def _ended(record: TerminalRecord, at_ms: int) -> tuple[TerminalKeySet, ...]:
     ended = tuple(msgspec.structs.replace(keys, ended_ms=at_ms) for keys in record.live)
     return (*record.former, *ended)[-MOST_FORMER:]

@@ -9,7 +9,7 @@ import msgspec
 from terminal.clock import Clock, unix_ms
 from terminal.collector.alarms import AlarmCause, AlarmKind, detail_of, detail_words
 from terminal.collector.enrolment import Enrolment
-from terminal.collector.identities import KeySet
+from terminal.collector.identities import TerminalKeySet
 from terminal.collector.limits import TokenBuckets
 from terminal.collector.store import BatchRefused, CollectorStore
 from terminal.collector.strangers import Strangers
@@ -136,7 +136,7 @@ class Intake:
         except _UploadRefused as refused:
             return refused.reply._replace(genuine=batch.terminal)
 
-    def _keys_of(self, terminal: int, address: str, at_ms: int) -> tuple[KeySet, ...]:
+    def _keys_of(self, terminal: int, address: str, at_ms: int) -> tuple[TerminalKeySet, ...]:
         try:
             keys = self._enrolment.record_of(terminal).live
             revoked = not keys and self._enrolment.is_revoked(terminal)

@@ -27,6 +27,7 @@ from terminal.journal.database import (
     SCHEMA_VERSION,
     SQLITE_FAULTS,
     SqliteFault,
+    connect_reader,
     connect_writer,
     contents_of,
     journal_error,
@@ -156,7 +157,10 @@ class Journal(JournalFacts):
         try:
             known = read_known(path, Contents(terminal, key))
             _require_not_gone(path, known)
-            if schema_of(path) == SCHEMA_VERSION:
+            schema = schema_of(path)
+            if schema > SCHEMA_VERSION:  # said without a writer, whose end would fold the log
+                connect_reader(path).close()
+            if schema == SCHEMA_VERSION:
                 mended = mend(path, key, known.newest)
                 known = known._replace(seen=mended.seen, mended=mended.aside is not None)
             elif upgrade_if_old(path, terminal, key) is not None and known.absent:

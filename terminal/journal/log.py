@@ -39,7 +39,7 @@ class Frame(NamedTuple):
 
 
 class WriteAheadLog(NamedTuple):
-    """The slots of this use of the file, in order, up to the last one that can be told from older ones; `sound_header`
+    """The slots of this use of the file, in order, up to the last one that differs from older ones; `sound_header`
     is False when SQLite takes the log for empty whatever is in it."""
 
     sound_header: bool

@@ -14,7 +14,6 @@ exchange survives a crash at any moment: the new content is whole under another 
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 from contextlib import closing, suppress
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from terminal.errors import JournalDamaged
-from terminal.files import put_in_place, replace_file, sync_path
+from terminal.files import link_file, put_in_place, replace_file, sync_path
 from terminal.journal.database import (
     KEEP_ASIDE,
     SQLITE_FAULTS,
@@ -42,7 +41,7 @@ from terminal.journal.tail import load_tail
 from terminal.journal.verify import verify
 
 
-class Looked(NamedTuple):
+class JournalLook(NamedTuple):
     """What a journal shows as it lies there. `head` is None when it does not open; SQLite reads `frames` of its log."""
 
     head: int | None
@@ -92,6 +91,12 @@ def _require_proven(path: Path, key: JournalKey | None) -> None:
     found = verify(path, key)
     if found.problem is not None:
         raise JournalDamaged(f"journal {path} is damaged: {found.problem}", KEEP_ASIDE)
+    with closing(
+        connect_reader(path)
+    ) as connection:  # pages that reading rows does not meet, but writing does
+        (page,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if page != "ok":
+        raise JournalDamaged(f"journal {path} is damaged: {page}", KEEP_ASIDE)
 
 
 def _mend_log(path: Path, key: JournalKey | None, stored: int) -> MendedJournal:
@@ -110,26 +115,26 @@ def _has_log(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def _look(path: Path, key: JournalKey | None) -> Looked:
+def _look(path: Path, key: JournalKey | None) -> JournalLook:
     """Read only, so that closing does not fold a log that may be damaged."""
     if cannot_be_written(path):
-        return Looked(None, 0)
+        return JournalLook(None, 0)
     frames = 0
     try:
         with closing(connect_reader(path)) as connection:
             contents = contents_of(connection, path, key)
             frames = frames_read(path)
             state = read_state(connection, contents)
-            return Looked(load_tail(connection, contents, state, path, OpenRecords()).sequence, frames)
+            return JournalLook(load_tail(connection, contents, state, path, OpenRecords()).sequence, frames)
     except (JournalDamaged, Broken):
-        return Looked(None, frames)
+        return JournalLook(None, frames)
     except SQLITE_FAULTS as error:
         if not means_damage(error):
             raise journal_error(path, error) from error
-        return Looked(None, frames)
+        return JournalLook(None, frames)
 
 
-def _amiss(path: Path, looked: Looked, log: WriteAheadLog, known: int) -> bool:
+def _amiss(path: Path, looked: JournalLook, log: WriteAheadLog, known: int) -> bool:
     """Whether something was committed that is not shown."""
     if looked.head is None or looked.head < known or log.commits(looked.frames):
         return True
@@ -146,7 +151,7 @@ def _newest_alone(path: Path) -> int:
     return 0
 
 
-def _mend(path: Path, key: JournalKey | None, log: WriteAheadLog, looked: Looked) -> Path:
+def _mend(path: Path, key: JournalKey | None, log: WriteAheadLog, looked: JournalLook) -> Path:
     best: tuple[int, tuple[int, ...]] | None = None
     for kept in _choices(log, looked.frames):
         _write(path, _new(path), log, kept)
@@ -215,23 +220,13 @@ def keep_aside(path: Path) -> Path:
     aside = _aside(path, number)
     for file, name in ((path, aside), (wal_of(path), _aside(wal_of(path), number))):
         if file.exists():
-            _second_name(file, name)
+            link_file(file, name)
     sync_path(path.parent)
     return aside
 
 
 def _aside(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.{number}.damaged")
-
-
-def _second_name(file: Path, name: Path) -> None:
-    try:
-        os.link(file, name)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        shutil.copyfile(file, name)
-        sync_path(name)
 
 
 def _new(path: Path) -> Path:

@@ -25,7 +25,7 @@ from terminal.journal.stored import JournalState, insert_state
 def open_in_service(path: Path, terminal: int, *, key: JournalKey | None) -> Journal:
     """As `Journal.open`; where the journal there is damaged beyond what can be mended, a new one goes on in its place.
 
-    Raises `JournalDamaged` still when nothing says how far the old one came: then nobody knows which numbers are free.
+    Raises `JournalDamaged` still when nothing says how far the old one came, so which numbers are free.
     """
     try:
         return Journal.open(path, terminal, key=key)

@@ -268,7 +268,7 @@ def _collector(status: TerminalStatus, now_ms: int) -> HealthFinding:
 
 
 def _certificate(status: TerminalStatus, left_ms: int) -> HealthFinding:
-    """A terminal renews long before the end: where it did not, somebody must look in good time."""
+    """A terminal renews long before the end: where it did not, staff must look in good time."""
     inputs: dict[str, int | str] = {"left_ms": abs(left_ms)}
     if left_ms <= 0:
         return HealthFinding(HealthCode.CERTIFICATE_ENDED, HealthLevel.LOOK, inputs, left_ms / 1000, "s")

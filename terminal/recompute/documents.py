@@ -236,16 +236,16 @@ class DocumentFolder:
             return unproven(RecomputeGap.UNUSABLE)
 
 
-class _Feed(Struct, frozen=True):
+class _NamedFeed(Struct, frozen=True):
     file: str
     sha256: str
 
 
-def _feed_of(content: bytes) -> _Feed | None:
+def _feed_of(content: bytes) -> _NamedFeed | None:
     """The tables a region document names by a file; None for one without, or for what is none."""
     try:
         gtfs = toml_of(text_of(content)).get("gtfs")
-        feed = msgspec.convert(gtfs, _Feed)
+        feed = msgspec.convert(gtfs, _NamedFeed)
     except (Unreadable, msgspec.ValidationError):
         return None
     return feed if HASH_NAME.fullmatch(feed.sha256) and Path(feed.file).name == feed.file else None

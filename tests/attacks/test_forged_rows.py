@@ -286,13 +286,15 @@ def test_people_see_it_on_the_page_in_the_report_and_in_the_metrics(town: Robbed
 
 
 def audited(town: RobbedTown) -> list[dict[str, Any]]:
-    """The audit of each day, and what an auditor elsewhere finds in its bundle: the statement in it."""
+    """The audit of each day, and what an auditor elsewhere finds in its dossier: the statement in it."""
     registry = ("--registry", "cards/card-registry.json", "--folder", "collector")
     town.run("collector", "documents", "add", "region.toml", "--folder", "collector")
     found = []
     for day in httpx.get(f"{town.url}/operator/v1/days").json():
-        made = json.loads(town.run("collector", "audit", day, *registry, "--bundle", "day.bundle", "--json"))
-        verified = json.loads(town.run("audit", "verify", "day.bundle", "--json"))
+        made = json.loads(
+            town.run("collector", "audit", day, *registry, "--dossier", "day.dossier", "--json")
+        )
+        verified = json.loads(town.run("audit", "verify", "day.dossier", "--json"))
         assert (verified["equal"], verified["key"]) == (True, made["key"])
         found.append(made["statement"])
     return found

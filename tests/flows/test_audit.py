@@ -1,4 +1,4 @@
-"""A day of a bus and a school, audited at the collector and again by an auditor who has the bundle and nothing else.
+"""A day of a bus and a school, audited at the collector and again by an auditor who has the dossier and nothing else.
 
 Terminals, synchronisation, collector and audit are processes, as in service.
 """
@@ -22,8 +22,8 @@ from sim.image_file import load_card
 from sim.lab_keys import load_lab_keys
 from terminal.app.collector import enrol
 from terminal.app.simulated import laboratory_keys
-from terminal.audit.bundle import MAGIC
-from terminal.audit.verifying import verify_bundle
+from terminal.audit.dossier import MAGIC
+from terminal.audit.verifying import verify_dossier
 from terminal.collector.registry import RegisteredCard, write_registry
 from terminal.errors import AuditError
 from terminal.keys.file import load_file_keys
@@ -185,28 +185,28 @@ def test_the_same_day_gives_the_same_bytes(held: AuditedDay) -> None:
     assert first <= second
 
 
-def test_an_auditor_repeats_it_with_the_bundle_alone(held: AuditedDay, tmp_path: Path) -> None:
-    stated = held.audit("--bundle", tmp_path / "day.bundle", "--out", tmp_path / "stated.json")
+def test_an_auditor_repeats_it_with_the_dossier_alone(held: AuditedDay, tmp_path: Path) -> None:
+    stated = held.audit("--dossier", tmp_path / "day.dossier", "--out", tmp_path / "stated.json")
     bare = {"PYTHONPATH": str(ROOT), "PATH": "", "LANG": "C.UTF-8"}
-    done = terminal(tmp_path, "audit", "verify", "day.bundle", "--json", "--out", "again.json", env=bare)
+    done = terminal(tmp_path, "audit", "verify", "day.dossier", "--json", "--out", "again.json", env=bare)
     assert done.returncode == 0, done.stderr
     found = msgspec.json.decode(done.stdout)
     assert (found["equal"], found["totals"]) == (True, stated["statement"]["totals"])
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "stated.json").read_bytes()
     assert found["key"] == read_public_key(held.collector / "collector.pub").public_bytes_raw().hex()
     other = held.folder / "bus" / STATE / "terminal.pub"
-    refused = terminal(tmp_path, "audit", "verify", "day.bundle", "--collector", other)
+    refused = terminal(tmp_path, "audit", "verify", "day.dossier", "--collector", other)
     assert refused.returncode == 45
     assert "signed by the collector with key" in refused.stderr
 
 
-def test_a_bundle_holds_no_key_of_a_card(held: AuditedDay, tmp_path: Path) -> None:
-    held.audit("--bundle", tmp_path / "day.bundle")
-    bundle = (tmp_path / "day.bundle").read_bytes()
+def test_a_dossier_holds_no_key_of_a_card(held: AuditedDay, tmp_path: Path) -> None:
+    held.audit("--dossier", tmp_path / "day.dossier")
+    dossier = (tmp_path / "day.dossier").read_bytes()
     for card in msgspec.json.decode((held.folder / "registry.json").read_bytes())["cards"]:
         for secret in (card["transaction_mac_key"], card["uid"]):
-            assert bytes.fromhex(secret) not in bundle
-            assert secret.encode() not in bundle
+            assert bytes.fromhex(secret) not in dossier
+            assert secret.encode() not in dossier
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
@@ -219,8 +219,8 @@ def test_people_read_it(held: AuditedDay, language: str) -> None:
 
 
 def test_without_session_keys_the_auditor_asks_the_service(held: AuditedDay, tmp_path: Path) -> None:
-    held.audit("--bundle", tmp_path / "day.bundle", "--service")
-    refused = terminal(tmp_path, "audit", "verify", "day.bundle")
+    held.audit("--dossier", tmp_path / "day.dossier", "--service")
+    refused = terminal(tmp_path, "audit", "verify", "day.dossier")
     assert (refused.returncode, "Give --service and --token-file" in refused.stderr) == (45, True)
     words = ("audit", "serve", "--registry", held.folder / "registry.json", "--port", 0, "--json")
     process = subprocess.Popen(
@@ -230,11 +230,11 @@ def test_without_session_keys_the_auditor_asks_the_service(held: AuditedDay, tmp
         assert process.stdout is not None
         ready = msgspec.json.decode(process.stdout.readline())
         ask = ("--service", ready["url"], "--token-file", ready["token_file"])
-        done = terminal(tmp_path, "audit", "verify", "day.bundle", *ask)
+        done = terminal(tmp_path, "audit", "verify", "day.dossier", *ask)
         assert done.returncode == 0, done.stderr
         (tmp_path / "wrong").write_text("another token")
         wrong = ("--service", ready["url"], "--token-file", "wrong")
-        refused = terminal(tmp_path, "audit", "verify", "day.bundle", *wrong)
+        refused = terminal(tmp_path, "audit", "verify", "day.dossier", *wrong)
         assert (refused.returncode, "Give the auditor's token" in refused.stderr) == (45, True)
     finally:
         process.terminate()
@@ -256,21 +256,21 @@ def test_rows_that_come_after_an_audit_are_its_supplement(held: AuditedDay) -> N
     assert after - before == sum(meals)
 
 
-def test_a_killed_audit_leaves_no_half_of_a_bundle(held: AuditedDay, tmp_path: Path) -> None:
-    """The bundle appears under its name whole or not at all; a killed one is written anew."""
-    words = ("collector", "audit", DAY, "--folder", held.collector, "--bundle", tmp_path / "day.bundle")
+def test_a_killed_audit_leaves_no_half_of_a_dossier(held: AuditedDay, tmp_path: Path) -> None:
+    """The dossier appears under its name whole or not at all; a killed one is written anew."""
+    words = ("collector", "audit", DAY, "--folder", held.collector, "--dossier", tmp_path / "day.dossier")
     process = subprocess.Popen(command(words), env=ENVIRONMENT, stdout=subprocess.DEVNULL, cwd=tmp_path)
     try:
-        draft = tmp_path / "day.bundle.new"
+        draft = tmp_path / "day.dossier.new"
         while process.poll() is None and not draft.exists():
             pass
         process.send_signal(signal.SIGKILL)
     finally:
         process.wait(PATIENCE_S)
-    if (tmp_path / "day.bundle").exists():
+    if (tmp_path / "day.dossier").exists():
         assert not draft.exists()
-    held.audit("--bundle", tmp_path / "day.bundle")
-    assert terminal(tmp_path, "audit", "verify", "day.bundle").returncode == 0
+    held.audit("--dossier", tmp_path / "day.dossier")
+    assert terminal(tmp_path, "audit", "verify", "day.dossier").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_a_killed_audit_leaves_no_half_of_a_bundle(held: AuditedDay, tmp_path: P
     [
         (b"", "ends too early"),
         (b"{}", "ends too early"),
-        (b"\x00" * 4096, "no audit bundle"),
+        (b"\x00" * 4096, "no audit dossier"),
         (MAGIC + b"\xff\xff\xff\xff", "a part of 4294967295 bytes"),
         (MAGIC + b"\x00\x00\x00\x04" + b"\x91" * 4, "damaged or was changed"),
         (MAGIC + (60_000).to_bytes(4, "big") + b"\x91" * 60_000, "damaged or was changed"),
@@ -286,14 +286,14 @@ def test_a_killed_audit_leaves_no_half_of_a_bundle(held: AuditedDay, tmp_path: P
         (MAGIC, "ends too early"),
     ],
 )
-def test_what_is_no_bundle_is_said_so(tmp_path: Path, content: bytes, words: str) -> None:
+def test_what_is_no_dossier_is_said_so(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "it").write_bytes(content)
     with pytest.raises(AuditError, match=words):
-        verify_bundle(tmp_path / "it")
+        verify_dossier(tmp_path / "it")
 
 
-def test_a_missing_bundle_and_an_unknown_day_are_clear_errors(held: AuditedDay, tmp_path: Path) -> None:
-    done = terminal(tmp_path, "audit", "verify", "nothing.bundle")
+def test_a_missing_dossier_and_an_unknown_day_are_clear_errors(held: AuditedDay, tmp_path: Path) -> None:
+    done = terminal(tmp_path, "audit", "verify", "nothing.dossier")
     assert (done.returncode, "cannot be read" in done.stderr) == (45, True)
     done = terminal(tmp_path, "collector", "audit", "yesterday", "--folder", held.collector)
     assert (done.returncode, "Give a service day like" in done.stderr) == (45, True)

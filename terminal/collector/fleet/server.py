@@ -42,7 +42,7 @@ from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
 from terminal.collector.fleet.stream import FleetStream, Overtaken, StreamLine
 from terminal.collector.front import FrontServer, front_config, listen
 from terminal.collector.gate import Gate, address_of, body_of, gate_of, respond
-from terminal.collector.identities import KeySet
+from terminal.collector.identities import TerminalKeySet
 from terminal.collector.intake import Reply, refuse
 from terminal.collector.limits import Limits, TokenBuckets
 from terminal.collector.store import BatchRefused
@@ -327,7 +327,7 @@ class Gateway:
         acknowledged = encode(build_ack(batch.terminal, head, self._now_ms(), self._signer))
         return Reply(200, acknowledged, BATCH_TYPE, genuine=batch.terminal)
 
-    def _keys_of(self, terminal: int, address: str) -> tuple[KeySet, ...]:
+    def _keys_of(self, terminal: int, address: str) -> tuple[TerminalKeySet, ...]:
         try:
             keys = self._enrolment.record_of(terminal).live
             revoked = not keys and self._enrolment.is_revoked(terminal)

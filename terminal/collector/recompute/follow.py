@@ -24,9 +24,9 @@ from terminal.collector.recompute.ledger import (
     CountKey,
     FollowMark,
     FoundDiffering,
-    Ledger,
     Statement,
-    Waiting,
+    VerdictLedger,
+    WaitingRows,
 )
 from terminal.decision.recompute import Deviation, RecomputeGap
 from terminal.journal.operation_records import SelfRecomputed, SetActivated
@@ -38,7 +38,7 @@ from terminal.recompute.rows import Verdict, VerdictKind, by_ev1, list_named, un
 STRETCH_ROWS: Final = 2_000
 """So many rows are one transaction: what a kill costs, and how long a document that was added waits to be seen."""
 UNPROVEN_CARD: Final = "unproven_card"
-"""A recomputed row of a card that gives no proof (EV1): what the terminal says was read, nobody can confirm."""
+"""A recomputed row of a card that gives no proof (EV1): what the terminal says was read, no proof confirms."""
 LONGEST_VALUE: Final = 80
 FOLLOWED: Final = frozenset(
     record.__struct_config__.tag for record in (Intent, CashSale, SetActivated, SelfRecomputed)
@@ -74,7 +74,7 @@ class RecomputeFollower:
     def __init__(
         self,
         source: RowSource,
-        ledger: Ledger,
+        ledger: VerdictLedger,
         documents: DocumentFolder,
         calendar: ServiceCalendar,
         now_ms: Callable[[], int],
@@ -126,14 +126,14 @@ class RecomputeFollower:
     # New rows
 
     def _follow(self, terminal: int, rows: Sequence[tuple[int, bytes]]) -> None:
-        stretch = Stretch(terminal, self._documents, self._calendar, self._mark(terminal))
+        stretch = RowsAtOnce(terminal, self._documents, self._calendar, self._mark(terminal))
         for sequence, body in rows:
             stretch.take(sequence, body)
         stretch.mark = stretch.mark._replace(sequence=rows[-1][0])
         self._keep(stretch)
         self._marks[terminal] = stretch.mark
 
-    def _keep(self, stretch: Stretch) -> None:
+    def _keep(self, stretch: RowsAtOnce) -> None:
         found = [*stretch.alarms, *self._new_differences(stretch)]
         if found:
             self._source.keep_findings(found, self._now_ms())
@@ -146,7 +146,7 @@ class RecomputeFollower:
             ledger.put_statements(stretch.statements)
             ledger.put_marks([(stretch.terminal, stretch.mark)])
 
-    def _new_differences(self, stretch: Stretch) -> list[Alarm]:
+    def _new_differences(self, stretch: RowsAtOnce) -> list[Alarm]:
         """An alarm for the first row of a terminal's day that differs in something; the ledger has the others."""
         first: dict[tuple[str, str], FoundDiffering] = {}
         for one in stretch.differing:
@@ -159,14 +159,14 @@ class RecomputeFollower:
 
     # Rows that lacked a file
 
-    def _has_come(self, one: Waiting, names: frozenset[str]) -> bool:
+    def _has_come(self, one: WaitingRows, names: frozenset[str]) -> bool:
         if one.reason != RecomputeGap.GRANTS:
             return one.needs in names
         return isinstance(self._documents.policy(one.document, one.needs), Policy)
 
-    def _again(self, one: Waiting, limit: int) -> int:
+    def _again(self, one: WaitingRows, limit: int) -> int:
         rows = [row for row in self._source.rows(one.terminal, one.first - 1, limit) if row[0] <= one.last]
-        stretch = Stretch(
+        stretch = RowsAtOnce(
             one.terminal, self._documents, self._calendar, FollowMark(0, one.since, one.document)
         )
         for sequence, body in rows:
@@ -183,7 +183,7 @@ class RecomputeFollower:
         return max(1, len(rows))
 
 
-class Stretch:
+class RowsAtOnce:
     """Verdicts on some rows of one terminal that follow one another, before they are kept."""
 
     def __init__(
@@ -193,7 +193,7 @@ class Stretch:
         self.mark = mark
         self.counts: dict[CountKey, tuple[int, int]] = {}
         self.differing: list[FoundDiffering] = []
-        self.waiting: dict[tuple[int, str], Waiting] = {}
+        self.waiting: dict[tuple[int, str], WaitingRows] = {}
         self.activated: list[FollowMark] = []
         self.statements: list[Statement] = []
         self.alarms: list[Alarm] = []
@@ -210,7 +210,7 @@ class Stretch:
         elif isinstance(record, SelfRecomputed):
             self._state(sequence, record)
 
-    def take_again(self, sequence: int, body: bytes, waited: Waiting) -> None:
+    def take_again(self, sequence: int, body: bytes, waited: WaitingRows) -> None:
         """A row among those that lacked what `waited` says, if it is one of them."""
         record = _record(body)
         if not isinstance(record, Intent | CashSale):
@@ -235,7 +235,7 @@ class Stretch:
         assert verdict.reason is not None
         key, mark = (self.mark.since, verdict.needs), self.mark
         first = self.waiting[key].first if key in self.waiting else sequence
-        self.waiting[key] = Waiting(
+        self.waiting[key] = WaitingRows(
             self.terminal, mark.since, verdict.needs, first, sequence, mark.document, verdict.reason.value
         )
 

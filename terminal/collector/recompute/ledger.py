@@ -100,7 +100,7 @@ class FoundDiffering(NamedTuple):
     found: dict[str, dict[str, object]]
 
 
-class Waiting(NamedTuple):
+class WaitingRows(NamedTuple):
     """Rows `first` to `last` of a terminal, decided under `document` since row `since`, lack the file `needs`."""
 
     terminal: int
@@ -199,7 +199,7 @@ class LedgerReader:
             return reader.execute(query, values).fetchall()
 
 
-class Ledger(LedgerReader):
+class VerdictLedger(LedgerReader):
     """The ledger for its one writer, the follower; changes are made inside `changing`."""
 
     def __init__(self, path: Path, made_for: dict[str, str]) -> None:
@@ -284,7 +284,7 @@ class Ledger(LedgerReader):
         query = "SELECT 1 FROM differing WHERE day = ? AND terminal = ? AND what = ? LIMIT 1"
         return self._connection.execute(query, (day, terminal, what)).fetchone() is not None
 
-    def put_waiting(self, rows: Iterable[Waiting]) -> None:
+    def put_waiting(self, rows: Iterable[WaitingRows]) -> None:
         """Rows that lack a file, joined to those that lack it already."""
         self._connection.executemany(
             "INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
@@ -292,11 +292,13 @@ class Ledger(LedgerReader):
             rows,
         )
 
-    def waiting(self) -> list[Waiting]:
+    def waiting(self) -> list[WaitingRows]:
         """What lacks a file, one terminal after another."""
-        return [Waiting(*row) for row in self._connection.execute("SELECT * FROM waiting ORDER BY terminal")]
+        return [
+            WaitingRows(*row) for row in self._connection.execute("SELECT * FROM waiting ORDER BY terminal")
+        ]
 
-    def settle(self, one: Waiting, through: int) -> None:
+    def settle(self, one: WaitingRows, through: int) -> None:
         """The rows of `one` up to `through` have been decided again."""
         key = one.terminal, one.since, one.needs
         if through >= one.last:

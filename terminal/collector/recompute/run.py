@@ -24,7 +24,7 @@ from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector.alarms import Alarm
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.recompute.follow import RecomputeFollower, RowSource
-from terminal.collector.recompute.ledger import LEDGER_FILE, Ledger
+from terminal.collector.recompute.ledger import LEDGER_FILE, VerdictLedger
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
 from terminal.journal.lock import FileLock
@@ -114,7 +114,7 @@ def follow(
     clock, stop, done, looked_s = clock or SystemClock(), threading.Event(), 0, float("-inf")
     calendar = ServiceCalendar(ZoneInfo(settings.zone), settings.day_ends_at)
     gc.set_threshold(GARBAGE_AFTER)
-    with lone(settings.ledger), closing(Ledger(settings.ledger, made_for(settings))) as ledger:
+    with lone(settings.ledger), closing(VerdictLedger(settings.ledger, made_for(settings))) as ledger:
         documents = DocumentFolder(settings.documents, settings.grants_key)
         follower = RecomputeFollower(source, ledger, documents, calendar, lambda: unix_ms(clock.now()))
         on_ready()

@@ -68,7 +68,7 @@ NOWHERE_KNOWN: Final = OracleTill()
 
 
 @dataclass(frozen=True)
-class _Right:
+class _MealRight:
     """What a ground gives: portions by kind."""
 
     code: int
@@ -194,7 +194,7 @@ class OracleCanteen:
 
     def _portions(self) -> dict[str, dict[str, int]]:
         """Who pays what of each kind."""
-        rights: dict[int, _Right] = {}
+        rights: dict[int, _MealRight] = {}
         for ground in self._grounds():
             right = self._right(ground)
             if right is not None:
@@ -227,7 +227,7 @@ class OracleCanteen:
         dated = ground.first <= self.day <= ground.last or not self.tap.trusted
         return dated and not ground.blocked
 
-    def _right(self, ground: OracleGround) -> _Right | None:
+    def _right(self, ground: OracleGround) -> _MealRight | None:
         """The first entitlement of the code that grade and shift do not contradict; the list knows them better."""
         pupil = self.till.pupil
         grade = self._moved_up(ground.grade, ground.first)
@@ -239,7 +239,7 @@ class OracleCanteen:
             fits = not grade or grades["first"] <= grade <= grades["last"]
             if fits and rule.get("shift", shift) == shift:
                 named = {self._named(portion["kind"], shift): portion for portion in rule["portions"]}
-                return _Right(ground.code, {kind: row for kind, row in named.items() if kind is not None})
+                return _MealRight(ground.code, {kind: row for kind, row in named.items() if kind is not None})
         return None
 
     def _named(self, kind: str, shift: int) -> str | None:
@@ -252,7 +252,7 @@ class OracleCanteen:
         years = [day.year - ((day.month, day.day) < begins) for day in (since, self.day)]
         return grade and grade + (years[1] - years[0]) * self.tap.trusted
 
-    def _combined(self, rights: list[_Right]) -> tuple[_Right, ...]:
+    def _combined(self, rights: list[_MealRight]) -> tuple[_MealRight, ...]:
         """M-16: a pair replaces, adds, or the one with more meals holds, then the larger sum."""
         pairs = self.meals.get("combine", [])
         codes = {right.code for right in rights}
@@ -291,6 +291,6 @@ class OracleCanteen:
         return sum(shares)
 
 
-def _worth(group: tuple[_Right, ...]) -> tuple[int, int]:
+def _worth(group: tuple[_MealRight, ...]) -> tuple[int, int]:
     kinds = {kind for right in group for kind in right.portions}
     return len(kinds), sum(right.sum_minor for right in group)

@@ -6,11 +6,13 @@ A violation is played again with fewer and fewer steps until none can be left ou
 from __future__ import annotations
 
 import sqlite3
+import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
@@ -332,7 +334,8 @@ def _side_by_side(
     digest: bool,
     jobs: int,
 ) -> Iterator[tuple[TownSeed, int, Findings]]:
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=50) as pool:
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=50)
+    with _main_left_alone(), pool:
         running: dict[Future[Findings], tuple[TownSeed, int]] = {}
         waiting = iter(plans)
         while True:
@@ -348,6 +351,18 @@ def _side_by_side(
                 found = done.result()
                 progress(found.taps, found.faults_injected.total())
                 yield town, planned, found
+
+
+@contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """New processes would run the installed command's script once more, which has no guard: so they find none."""
+    main = vars(sys.modules["__main__"])
+    script = main.pop("__file__", None)
+    try:
+        yield
+    finally:
+        if script is not None:
+            main["__file__"] = script
 
 
 def _play_planned(town: TownSeed, planned: int, faults: frozenset[Kind], *, digest: bool) -> Findings:

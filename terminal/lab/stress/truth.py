@@ -134,7 +134,7 @@ class TruePost:
 
 
 @dataclass(slots=True)
-class Expected:
+class ExpectedTap:
     """What a tap may come to: the decision, or once more the answer of an earlier tap that may not have ended."""
 
     anew: OracleAnswer
@@ -179,7 +179,7 @@ class Truth:
 
     # One tap
 
-    def expect(self, terminal: int, rider: int, at: datetime, ahead_s: float, now_s: float) -> Expected:
+    def expect(self, terminal: int, rider: int, at: datetime, ahead_s: float, now_s: float) -> ExpectedTap:
         """What the rules say of the tap that now begins, `at` by the terminal's clock."""
         post, card = self.posts[terminal], self.cards[rider]
         post.clock.look(ahead_s, now_s)
@@ -195,7 +195,7 @@ class Truth:
             tap = self._tap(post, rider, at, 0)  # it was asked for the next one who gets on
             anew = decide(self.tariff, card, tap, till)
         repeated = self._repeated(post, card, rider, tap)
-        return Expected(anew, repeated, tap.at, asked=bool(asked and boards))
+        return ExpectedTap(anew, repeated, tap.at, asked=bool(asked and boards))
 
     def _tap(self, post: TruePost, rider: int, at: datetime, companions: int) -> OracleTap:
         suspect = post.clock.suspect
@@ -227,7 +227,7 @@ class Truth:
         self,
         terminal: int,
         rider: int,
-        expected: Expected,
+        expected: ExpectedTap,
         card: VirtualCard,
         heard: Outcome | None,
         *,
@@ -285,11 +285,11 @@ class Truth:
         tap = replace(self._tap(post, rider, at, 0), denied="")  # no card is asked for
         nothing = OracleCard(self.tariff.doc["header"]["region"], date.min, date.max, at, self.tariff.day(at))
         till, earlier = self._till(post, rider, tap), post.open.get(rider)
-        expected = Expected(decide(self.tariff, nothing, tap, till), None, at)
+        expected = ExpectedTap(decide(self.tariff, nothing, tap, till), None, at)
         if earlier is not None and earlier.meal is not None and _came(expected.anew) != (message, sources):
             # The card took that meal, and left before the terminal knew.
             till = replace(till, served=till.served - {earlier.meal.kind})
-            expected = Expected(decide(self.tariff, nothing, tap, till), None, at)
+            expected = ExpectedTap(decide(self.tariff, nothing, tap, till), None, at)
         right = _came(expected.anew)
         self.decided += 1
         self._off_if(
@@ -298,7 +298,7 @@ class Truth:
         self._served(post, rider, expected)
 
     def _seen(
-        self, post: TruePost, expected: Expected, heard: Outcome | None, *, written: bool, disturbed: bool
+        self, post: TruePost, expected: ExpectedTap, heard: Outcome | None, *, written: bool, disturbed: bool
     ) -> bool:
         """Compare the answer; whether it was that of the earlier tap."""
         if heard is None:
@@ -318,7 +318,7 @@ class Truth:
             self._off_if(True, post, expected, f"{anew.message}: nothing is on the card", anew.charge)
         return False
 
-    def _written(self, post: TruePost, rider: int, expected: Expected, newest: bytes) -> None:
+    def _written(self, post: TruePost, rider: int, expected: ExpectedTap, newest: bytes) -> None:
         event, right = parse_event(newest), expected.anew
         if not right.written:
             self._off_if(True, post, expected, f"{right.message}, and yet an event", event.amount_minor)
@@ -335,7 +335,7 @@ class Truth:
         if post.canteen:
             self._served(post, rider, expected)
 
-    def _served(self, post: TruePost, rider: int, expected: Expected) -> None:
+    def _served(self, post: TruePost, rider: int, expected: ExpectedTap) -> None:
         rider = self._holder(rider)
         meal, day = expected.anew.meal, self.tariff.day(expected.at)
         if meal is None:
@@ -344,7 +344,7 @@ class Truth:
         paid = post.paid.setdefault(rider, {})
         paid[day] = paid.get(day, 0) + meal.sources.get("parents", 0)
 
-    def _off_if(self, off: bool, post: TruePost, expected: Expected, what: str, minor: int = 0) -> None:
+    def _off_if(self, off: bool, post: TruePost, expected: ExpectedTap, what: str, minor: int = 0) -> None:
         if off:
             where = f"terminal {post.number} at {expected.at:%m-%d %H:%M:%S}"
             self.found.append(Misjudged(f"{where}: {what}", minor))

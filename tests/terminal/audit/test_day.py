@@ -1,4 +1,4 @@
-"""The audit of a day is the day as the books have it, and its bundle comes to the same again."""
+"""The audit of a day is the day as the books have it, and its dossier comes to the same again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from terminal.audit.embedded import folder_source
 from terminal.audit.making import AuditOrder, make_audit
-from terminal.audit.statement import AuditStatement, Sold, statement_bytes
-from terminal.audit.verifying import verify_bundle
+from terminal.audit.statement import AuditStatement, Subject, statement_bytes
+from terminal.audit.verifying import verify_dossier
 from terminal.collector.days import By
 from terminal.collector.enrolment import Enrolment
 from terminal.recompute.documents import DocumentFolder
@@ -38,7 +38,7 @@ def audit(folder: Path, day: str, **order: object) -> AuditStatement:
 def money_by_terminal(statement: AuditStatement) -> Counter[tuple[str, str, str]]:
     found: Counter[tuple[str, str, str]] = Counter()
     for line in statement.lines:
-        if line.sold is not Sold.UNWRITTEN:
+        if line.sold is not Subject.UNWRITTEN:
             found[str(line.terminal), line.currency, line.state] += line.sum_minor
             found[str(line.terminal), line.currency, "overstated"] += line.overstated_minor
             found[str(line.terminal), line.currency, "understated"] += line.understated_minor
@@ -65,7 +65,7 @@ def settled(sums: Counter[tuple[str, str, str]]) -> Counter[tuple[str, str, str]
 
 @given(seed=st.integers(0, 2**32), size=st.integers(1, 60))
 @examples(25)
-def test_an_audit_is_the_day_as_booked_and_its_bundle_says_so_again(seed: int, size: int) -> None:
+def test_an_audit_is_the_day_as_booked_and_its_dossier_says_so_again(seed: int, size: int) -> None:
     rng = random.Random(seed)
     town = Town(rng)
     for _ in range(size):
@@ -77,7 +77,7 @@ def test_an_audit_is_the_day_as_booked_and_its_bundle_says_so_again(seed: int, s
             deliver(office, town, rng)
             enrolled(folder)
             for day in office.books.days():
-                statement = audit(folder, day, bundle=folder / "bundle")
+                statement = audit(folder, day, dossier=folder / "dossier")
                 found = money_by_terminal(statement)
                 assert settled(found) == settled(booked(office, day)), day
                 assert sum(found.values()) == sum(booked(office, day).values())
@@ -85,7 +85,7 @@ def test_an_audit_is_the_day_as_booked_and_its_bundle_says_so_again(seed: int, s
                     for tallies in (line.proof, line.decision):
                         assert sum(one.facts for one in tallies.values()) == line.facts
                         assert sum(one.sum_minor for one in tallies.values()) == line.sum_minor
-                again = verify_bundle(folder / "bundle", KEY.public_key().public_bytes_raw())
+                again = verify_dossier(folder / "dossier", KEY.public_key().public_bytes_raw())
                 assert not again.differences
                 assert statement_bytes(again.found) == statement_bytes(statement)
         finally:

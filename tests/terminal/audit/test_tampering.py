@@ -1,4 +1,4 @@
-"""A bundle that was changed is noticed: by its signature, or by its evidence where the collector signs it anew."""
+"""A dossier that was changed is noticed: by its signature, or by its evidence where the collector signs it anew."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from terminal.audit.bundle import (
-    BundledBatch,
-    BundledStatement,
-    BundledTerminal,
-    BundleEnd,
-    BundleWriter,
+from terminal.audit.dossier import (
+    DossierBatch,
+    DossierEnd,
+    DossierStatement,
+    DossierTerminal,
+    DossierWriter,
     Frame,
-    read_bundle,
+    read_dossier,
 )
 from terminal.audit.statement import (
     SignedStatement,
@@ -30,7 +30,7 @@ from terminal.audit.statement import (
     parse_statement,
     sign_statement,
 )
-from terminal.audit.verifying import verify_bundle
+from terminal.audit.verifying import verify_dossier
 from terminal.errors import AuditError
 from terminal.journal.records import Committed, Intent, parse_record
 from tests.properties import examples
@@ -42,7 +42,7 @@ DAY = "2026-02-02"
 
 
 @cache
-def bundle() -> bytes:
+def dossier() -> bytes:
     """A day of three terminals; several batches each."""
     rng = random.Random(15)
     town = Town(rng)
@@ -54,23 +54,23 @@ def bundle() -> bytes:
         deliver(office, town, rng)
         office.close()
         enrolled(folder)
-        audit(folder, DAY, bundle=folder / "bundle")
-        return (folder / "bundle").read_bytes()
+        audit(folder, DAY, dossier=folder / "dossier")
+        return (folder / "dossier").read_bytes()
 
 
 def frames() -> list[Frame]:
     with tempfile.TemporaryFile() as file:
-        file.write(bundle())
+        file.write(dossier())
         file.seek(0)
-        return list(read_bundle(file))
+        return list(read_dossier(file))
 
 
 def written(path: Path, parts: list[Frame]) -> Path:
-    """A bundle of these parts, signed as the collector signs."""
+    """A dossier of these parts, signed as the collector signs."""
     with path.open("wb") as file:
-        writer = BundleWriter(file)
+        writer = DossierWriter(file)
         for part in parts:
-            if not isinstance(part, BundleEnd):
+            if not isinstance(part, DossierEnd):
                 writer.write(part)
         writer.end(KEY)
     return path
@@ -78,37 +78,37 @@ def written(path: Path, parts: list[Frame]) -> Path:
 
 def noticed(path: Path) -> bool:
     try:
-        return bool(verify_bundle(path, PUBLIC).differences)
+        return bool(verify_dossier(path, PUBLIC).differences)
     except AuditError:
         return True
 
 
-def test_an_untouched_bundle_written_anew_is_equal(tmp_path: Path) -> None:
-    path = written(tmp_path / "bundle", frames())
-    assert path.read_bytes() == bundle()
+def test_an_untouched_dossier_written_anew_is_equal(tmp_path: Path) -> None:
+    path = written(tmp_path / "dossier", frames())
+    assert path.read_bytes() == dossier()
     assert not noticed(path)
 
 
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 @examples(60)
 def test_every_changed_bit_is_noticed(place: float, bit: int) -> None:
-    changed = bytearray(bundle())
+    changed = bytearray(dossier())
     changed[int(place * len(changed))] ^= 1 << bit
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "bundle").write_bytes(changed)
+        (Path(folder) / "dossier").write_bytes(changed)
         with pytest.raises(AuditError):
-            verify_bundle(Path(folder) / "bundle", PUBLIC)
+            verify_dossier(Path(folder) / "dossier", PUBLIC)
 
 
 @given(end=st.floats(0, 1, exclude_max=True))
 @examples(20)
 def test_every_cut_and_every_tail_is_noticed(end: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "bundle"
-        for content in (bundle()[: int(end * len(bundle()))], bundle() + b"\x00"):
+        path = Path(folder) / "dossier"
+        for content in (dossier()[: int(end * len(dossier()))], dossier() + b"\x00"):
             path.write_bytes(content)
             with pytest.raises(AuditError):
-                verify_bundle(path)
+                verify_dossier(path)
 
 
 # A collector that signs what it changed
@@ -117,7 +117,7 @@ Change = Callable[[list[Frame], random.Random], None]
 
 
 def batches(parts: list[Frame]) -> list[int]:
-    return [place for place, part in enumerate(parts) if isinstance(part, BundledBatch)]
+    return [place for place, part in enumerate(parts) if isinstance(part, DossierBatch)]
 
 
 def a_row_changed(parts: list[Frame], rng: random.Random) -> None:
@@ -141,7 +141,7 @@ def rows_in_another_order(parts: list[Frame], rng: random.Random) -> None:
 
 def a_batch_left_out(parts: list[Frame], rng: random.Random) -> None:
     """One that has rows of the day in it: the terminal's part still says that they are there."""
-    stretches = {part.terminal: part.stretches for part in parts if isinstance(part, BundledTerminal)}
+    stretches = {part.terminal: part.stretches for part in parts if isinstance(part, DossierTerminal)}
 
     def needed(part: Any) -> bool:
         first = msgspec.msgpack.decode(part.envelope)[2]
@@ -171,7 +171,7 @@ def another_signature(parts: list[Frame], rng: random.Random) -> None:
 
 
 def a_key_taken_away(parts: list[Frame], rng: random.Random) -> None:
-    place = next(place for place, part in enumerate(parts) if isinstance(part, BundledTerminal) and part.keys)
+    place = next(place for place, part in enumerate(parts) if isinstance(part, DossierTerminal) and part.keys)
     parts[place] = replace(parts[place], keys=())
 
 
@@ -191,12 +191,12 @@ def a_card_that_cannot_prove(parts: list[Frame], rng: random.Random) -> None:
 
 
 def stated(parts: list[Frame], change: Callable[[dict[str, Any]], None]) -> None:
-    place = next(place for place, part in enumerate(parts) if isinstance(part, BundledStatement))
+    place = next(place for place, part in enumerate(parts) if isinstance(part, DossierStatement))
     plain = msgspec.to_builtins(parse_statement(parts[place].content))
     change(plain["statement"])
     whole = msgspec.convert(plain, SignedStatement)
     signed = sign_statement(whole.statement, whole.made_at_ms, KEY, PUBLIC)
-    parts[place] = BundledStatement(build_statement(signed))
+    parts[place] = DossierStatement(build_statement(signed))
 
 
 def a_kopeck_more(parts: list[Frame], rng: random.Random) -> None:
@@ -265,4 +265,4 @@ def test_what_a_collector_changes_and_signs_is_noticed(tmp_path: Path, change: C
     for seed in seeds():
         parts = frames()
         change(parts, random.Random(seed))
-        assert noticed(written(tmp_path / "bundle", parts)), seed
+        assert noticed(written(tmp_path / "dossier", parts)), seed

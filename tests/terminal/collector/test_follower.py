@@ -21,7 +21,7 @@ from bench.recomputing import StoredBus, make_collector, store_rows
 from terminal.codes import SetKind
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.recompute.follow import RecomputeFollower
-from terminal.collector.recompute.ledger import LEDGER_FILE, Ledger, LedgerReader, lag_of
+from terminal.collector.recompute.ledger import LEDGER_FILE, LedgerReader, VerdictLedger, lag_of
 from terminal.collector.recompute.run import StoredRows
 from terminal.collector.service import DATABASE_FILE
 from terminal.collector.store import CollectorStore, connect
@@ -39,10 +39,10 @@ import os, signal, sys
 from contextlib import contextmanager
 from terminal.cli.app import main
 from terminal.collector.recompute.follow import RecomputeFollower
-from terminal.collector.recompute.ledger import Ledger
+from terminal.collector.recompute.ledger import VerdictLedger
 at, where, sys.argv = int(sys.argv[1]), sys.argv[2], ["terminal", *sys.argv[3:]]
 RecomputeFollower.step.__defaults__ = (20,)
-changing, done = Ledger.changing, 0
+changing, done = VerdictLedger.changing, 0
 @contextmanager
 def killed(self):
     global done
@@ -53,7 +53,7 @@ def killed(self):
             os.kill(os.getpid(), signal.SIGKILL)
     if (done, where) == (at, "after"):
         os.kill(os.getpid(), signal.SIGKILL)
-Ledger.changing = killed
+VerdictLedger.changing = killed
 main()
 """
 """The product's command, which dies in or after its `at`-th transaction; at 0 never."""
@@ -140,7 +140,7 @@ class Desk:
         (self.bus,) = make_collector(folder, taps, terminals=1)
         self.store = CollectorStore(folder / DATABASE_FILE)
         self.rows = StoredRows(self.store)
-        self.ledger = Ledger(folder / LEDGER_FILE, {})
+        self.ledger = VerdictLedger(folder / LEDGER_FILE, {})
         self.documents = DocumentFolder(folder / DOCUMENTS_FOLDER)
         calendar = ServiceCalendar(ZoneInfo("Europe/Moscow"), 3)
         self.follower = RecomputeFollower(self.rows, self.ledger, self.documents, calendar, lambda: 1)

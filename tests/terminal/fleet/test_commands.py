@@ -7,12 +7,12 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from terminal.audit.verifying import verify_bundle
+from terminal.audit.verifying import verify_dossier
+from terminal.clock import from_unix_ms
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.journal.records import build_record, parse_record
@@ -80,7 +80,7 @@ def test_what_cannot_be_reached_is_one_line(town):
 
 
 def test_a_day_is_audited_from_the_database_as_from_a_folder(town, tmp_path):
-    """The index of days follows what came since; an auditor needs the bundle alone."""
+    """The index of days follows what came since; an auditor needs the dossier alone."""
     records = day(20)
     chain = Chain([build_record(record) for record in records])
     town.enrol(chain)
@@ -93,18 +93,16 @@ def test_a_day_is_audited_from_the_database_as_from_a_folder(town, tmp_path):
 
     def audited(*words: str) -> dict:
         folder = ("--folder", str(town.folder / "gateway"), "--database", town.dsn)
-        service_day = (
-            datetime.fromtimestamp(INTENT.at_ms / 1000, ZoneInfo("Europe/Moscow")).date().isoformat()
-        )
+        service_day = from_unix_ms(INTENT.at_ms).astimezone(ZoneInfo("Europe/Moscow")).date().isoformat()
         return json.loads(collector("audit", service_day, *folder, "--json", *words).stdout)
 
     asyncio.run(play(1, 16))
     first = audited("--out", str(tmp_path / "first.json"))["statement"]
     assert (first["complete"], first["totals"][0]["facts"]) == (False, 8)
     asyncio.run(play(17, 40))
-    second = audited("--after", str(tmp_path / "first.json"), "--bundle", str(tmp_path / "bundle"))[
+    second = audited("--after", str(tmp_path / "first.json"), "--dossier", str(tmp_path / "dossier"))[
         "statement"
     ]
     assert (second["totals"][0]["facts"], second["totals"][0]["sum_minor"]) == (20, 20 * INTENT.charge_minor)
     assert second["supplement"]["rows"] == [[7, 17, 40]]
-    assert not verify_bundle(tmp_path / "bundle", town.key.public_key().public_bytes_raw()).differences
+    assert not verify_dossier(tmp_path / "dossier", town.key.public_key().public_bytes_raw()).differences

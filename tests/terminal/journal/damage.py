@@ -243,7 +243,7 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def _refused(error: JournalError, world: World, folder: Path, found: dict[str, bytes]) -> str:
-    """Nothing was changed: whoever brings the right file back has everything."""
+    """Nothing was changed: with the right file brought back everything is there."""
     left = _files(folder)
     for name, content in found.items():
         if content and left.get(name) != content:

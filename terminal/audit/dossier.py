@@ -3,16 +3,16 @@
 A line that names the format, then frames: four bytes of length, and a msgpack array that begins with its kind. Read
 and written one frame at a time, so neither side holds a day in memory:
 
-    BundleHeader       which day, of which collector
-    BundledDocument    a region document or the tables of a feed, as published
-    BundledTerminal    one per terminal: its public keys, where its rows of the day stand, who speaks of them elsewhere
-    BundledBatch       one per signed batch: the rows as the terminal sent them, its signature, and the session keys of
+    DossierHeader       which day, of which collector
+    DossierDocument    a region document or the tables of a feed, as published
+    DossierTerminal    one per terminal: its public keys, where its rows of the day stand, who speaks of them elsewhere
+    DossierBatch       one per signed batch: the rows as the terminal sent them, its signature, and the session keys of
                        the card proofs among them
-    BundledStatement   what the collector found
-    BundleEnd          the SHA-256 of all before it, signed by the collector
+    DossierStatement   what the collector found
+    DossierEnd          the SHA-256 of all before it, signed by the collector
 
 A session key holds for one card and one value of its counter (`cardproto.desfire.transaction_mac`): it proves that one
-transaction and no other. A card's own key is in no bundle.
+transaction and no other. A card's own key is in no dossier.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from terminal.journal.checkpoint import FirstRow, Hash, Moment, RowNumber, Signa
 from terminal.policy.gtfs.section import MOST_TABLES_BYTES
 from terminal.sync.wire import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, Body
 
-BUNDLE_VERSION: Final = 1
-MAGIC: Final = b"resident-audit-bundle-1\n"
+DOSSIER_VERSION: Final = 1
+MAGIC: Final = b"resident-audit-dossier-1\n"
 LENGTH_BYTES: Final = 4
 MOST_FRAME_BYTES: Final = MOST_TABLES_BYTES + (1 << 16)
 MOST_TERMINALS: Final = 1 << 20
 MOST_DOCUMENTS: Final = 4_096
 MOST_PARTS: Final = 100_000
 """Stretches of one terminal in a day, and rows that speak of them: a clock that jumps with every tap makes many."""
-_DOMAIN: Final = b"resident-audit-bundle-1"
+_DOMAIN: Final = b"resident-audit-dossier-1"
 
 PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
 SessionKey = Annotated[bytes, Meta(max_length=16)]
@@ -52,14 +52,14 @@ class ProofSource(StrEnum):
     """Where the auditor learns what cards proved."""
 
     SESSION_KEYS = "session_keys"
-    """From the session keys in the bundle."""
+    """From the session keys in the dossier."""
     SERVICE = "service"
-    """The bundle holds none: the verify-only service is asked."""
+    """The dossier holds none: the verify-only service is asked."""
     NOTHING = "nothing"
     """The collector was given no card registry."""
 
 
-class BundleHeader(Struct, frozen=True, array_like=True, tag=1):
+class DossierHeader(Struct, frozen=True, array_like=True, tag=1):
     """`collector` is its public key, which also signs."""
 
     version: int
@@ -71,14 +71,14 @@ class BundleHeader(Struct, frozen=True, array_like=True, tag=1):
     proofs: ProofSource
 
 
-class BundledDocument(Struct, frozen=True, array_like=True, tag=2):
+class DossierDocument(Struct, frozen=True, array_like=True, tag=2):
     """A file by the SHA-256 of its content."""
 
     sha256: Hash
     content: Annotated[bytes, Meta(max_length=MOST_TABLES_BYTES)]
 
 
-class BundledTerminal(Struct, frozen=True, array_like=True, tag=3):
+class DossierTerminal(Struct, frozen=True, array_like=True, tag=3):
     """`keys`: any of them may have signed. `stretches` are (first, last) of the day's rows, `words` are
     (row, terminal, row): another row says how the first ended. `open` is an `OpenReason` or empty.
     """
@@ -90,7 +90,7 @@ class BundledTerminal(Struct, frozen=True, array_like=True, tag=3):
     words: Annotated[tuple[tuple[RowNumber, TerminalNumber, RowNumber], ...], Meta(max_length=MOST_PARTS)]
 
 
-class BundledBatch(Struct, frozen=True, array_like=True, tag=4):
+class DossierBatch(Struct, frozen=True, array_like=True, tag=4):
     """A batch as it was signed: `envelope` is it without its rows.
 
     `session_keys` of the cards behind its commits of the day that the registry knows, by the row of the commit; empty
@@ -104,13 +104,13 @@ class BundledBatch(Struct, frozen=True, array_like=True, tag=4):
     unable: Annotated[tuple[RowNumber, ...], Meta(max_length=MAX_BATCH_RECORDS)]
 
 
-class BundledStatement(Struct, frozen=True, array_like=True, tag=5):
+class DossierStatement(Struct, frozen=True, array_like=True, tag=5):
     """The file of the collector's statement."""
 
     content: Annotated[bytes, Meta(max_length=MOST_STATEMENT_BYTES)]
 
 
-class BundleEnd(Struct, frozen=True, array_like=True, tag=6):
+class DossierEnd(Struct, frozen=True, array_like=True, tag=6):
     """The digest of everything before this frame, and the collector's signature over it."""
 
     digest: Hash
@@ -118,21 +118,21 @@ class BundleEnd(Struct, frozen=True, array_like=True, tag=6):
 
 
 Frame: TypeAlias = (
-    BundleHeader | BundledDocument | BundledTerminal | BundledBatch | BundledStatement | BundleEnd
+    DossierHeader | DossierDocument | DossierTerminal | DossierBatch | DossierStatement | DossierEnd
 )
 _ORDER: Final[tuple[type[Frame], ...]] = (
-    BundleHeader,
-    BundledDocument,
-    BundledTerminal,
-    BundledBatch,
-    BundledStatement,
-    BundleEnd,
+    DossierHeader,
+    DossierDocument,
+    DossierTerminal,
+    DossierBatch,
+    DossierStatement,
+    DossierEnd,
 )
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Frame).decode
 
 
-class BundleWriter:
+class DossierWriter:
     """Writes frames in their order; `end` signs. May raise `OSError`."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -145,20 +145,20 @@ class BundleWriter:
         self._put(len(content).to_bytes(LENGTH_BYTES, "big") + content)
 
     def end(self, signer: Signer) -> None:
-        """Close the bundle: what is appended or changed later does not fit the signature."""
+        """Close the dossier: what is appended or changed later does not fit the signature."""
         digest = self._digest.digest()
-        self.write(BundleEnd(digest, signer.sign(_DOMAIN + digest)))
+        self.write(DossierEnd(digest, signer.sign(_DOMAIN + digest)))
 
     def _put(self, data: bytes) -> None:
         self._digest.update(data)
         self._file.write(data)
 
 
-def read_bundle(file: BinaryIO) -> Iterator[Frame]:
-    """Every frame of a whole bundle, one at a time. Raises `AuditError` for anything else, at the latest at its end:
+def read_dossier(file: BinaryIO) -> Iterator[Frame]:
+    """Every frame of a whole dossier, one at a time. Raises `AuditError` for anything else, at the latest at its end:
     what was read before is to be believed only when the iterator has come to an end by itself.
     """
-    reader = _Reader(file)
+    reader = _FrameReader(file)
     digest, place, header = reader.digest, 0, None
     while True:
         before = digest.digest()
@@ -167,14 +167,14 @@ def read_bundle(file: BinaryIO) -> Iterator[Frame]:
         if kind < place or (header is None) != (kind == 0) or (kind == place and frame_is_single(frame)):
             raise broken("its parts are not in their order")
         place = kind
-        if isinstance(frame, BundleHeader):
-            if frame.version != BUNDLE_VERSION:
+        if isinstance(frame, DossierHeader):
+            if frame.version != DOSSIER_VERSION:
                 raise AuditError(
-                    f"the bundle has version {frame.version}, this software reads {BUNDLE_VERSION}",
+                    f"the dossier has version {frame.version}, this software reads {DOSSIER_VERSION}",
                     "Use the software that wrote it, or a newer one.",
                 )
             header = frame
-        if isinstance(frame, BundleEnd):
+        if isinstance(frame, DossierEnd):
             assert header is not None, "the order was checked"
             _require_end(frame, before, header, reader)
             yield frame
@@ -183,17 +183,17 @@ def read_bundle(file: BinaryIO) -> Iterator[Frame]:
 
 
 def frame_is_single(frame: Frame) -> bool:
-    """Whether a bundle has just one of its kind."""
-    return isinstance(frame, BundledStatement | BundleEnd)
+    """Whether a dossier has just one of its kind."""
+    return isinstance(frame, DossierStatement | DossierEnd)
 
 
-class _Reader:
+class _FrameReader:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.digest = sha256()
         if self._exactly(len(MAGIC)) != MAGIC:
             raise AuditError(
-                "this is no audit bundle", "Give the file that `terminal collector audit --bundle` wrote."
+                "this is no audit dossier", "Give the file that `terminal collector audit --dossier` wrote."
             )
 
     def frame(self) -> Frame:
@@ -217,7 +217,7 @@ class _Reader:
         return data
 
 
-def _require_end(end: BundleEnd, digest: bytes, header: BundleHeader, reader: _Reader) -> None:
+def _require_end(end: DossierEnd, digest: bytes, header: DossierHeader, reader: _FrameReader) -> None:
     if end.digest != digest or not reader.at_end():
         raise broken("its content does not fit its digest")
     try:
@@ -229,5 +229,5 @@ def _require_end(end: BundleEnd, digest: bytes, header: BundleHeader, reader: _R
 def broken(what: str) -> AuditError:
     """The error for a file that is damaged or was changed."""
     return AuditError(
-        f"the audit bundle is damaged or was changed: {what}", "Ask the collector's operator for it again."
+        f"the audit dossier is damaged or was changed: {what}", "Ask the collector's operator for it again."
     )
