@@ -33,7 +33,9 @@ def test_a_cash_ticket_is_priced_by_the_whole_second(clock: str, sum_minor: int)
     at_peak = """
 [[timeframes]]
 id = "peak"
-windows = [{ days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], starts = 17:00:00, ends = 20:00:00, end_included = true }]
+windows = [
+  { days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], starts = 17:00:00, ends = 20:00:00, end_included = true },
+]
 [fares]
 base_minor = 2500
 """
