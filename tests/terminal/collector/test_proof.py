@@ -106,6 +106,28 @@ def test_all_that_differs_is_found_in_the_order_of_what_it_means() -> None:
 
 
 @pytest.mark.parametrize(
+    ("proof", "first"),
+    [
+        ((READ, FIND, CREDIT, *ELSEWHERE.proof[2:]), "row_differs"),
+        ((READ, FIND, DEBIT, CREDIT), "no_event"),
+        ((READ, FIND, DEBIT, CREDIT, WRITE), "credited"),
+    ],
+)
+def test_that_commands_are_of_another_row_is_said_before_anything_else(proof: Any, first: str) -> None:
+    found = checked(replace(RIDE, proof=proof, charge_minor=1))
+    assert len(found.differences) > 1
+    assert found.differences[0].cause == first
+
+
+@pytest.mark.parametrize("counter", [0, 1, 6])
+def test_a_false_proof_is_said_with_its_counter(counter: int) -> None:
+    end = replace(proven(RIDE), tmc=counter, tmv=bytes(8))
+    alarm = finding_of(ROW, end, checked(RIDE, end))
+    assert alarm is not None
+    assert f"counter={counter}" in str(alarm.detail)
+
+
+@pytest.mark.parametrize(
     ("record", "end", "proof"),
     [
         (RIDE, replace(proven(RIDE), tmc=6), Proof.FAILED),

@@ -114,7 +114,7 @@ def test_the_default_is_beyond_one_reader_and_far_below_a_table() -> None:
     counter = UseCounter(KeyLimits(), VirtualClock(START))
     assert counted(counter) == BUS.per_minute == 600
     assert 10**9 / BUS.per_day / 365 > 50
-    assert (MINUTE_S, DAY_S, BUS) == (60, 86_400, Ceiling(600, 40_000))
+    assert [MINUTE_S, DAY_S, BUS.per_day] == [60, 86_400, 40_000]
 
 
 def test_a_ceiling_is_one_use_or_more() -> None:
