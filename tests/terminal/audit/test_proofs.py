@@ -76,7 +76,8 @@ def test_a_service_is_asked_about_a_row_as_its_card_saw_it() -> None:
     ):
         assert question_of(RIDE, end) == nothing
     for counter in (0, MOST_COUNTER):
-        assert question_of(RIDE, committed(41, tmc=counter, tmv=VALUE)).tmc == counter
+        asked = question_of(RIDE, committed(41, tmc=counter, tmv=VALUE))
+        assert (asked.tmc, asked.tmv) == (counter, VALUE)
 
 
 def test_what_a_false_row_holds_is_asked_within_the_services_limits() -> None:
