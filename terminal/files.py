@@ -14,6 +14,7 @@ What personal files are sealed with at rest is a port here (`Sealer`); the keys 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import stat
@@ -27,6 +28,8 @@ SHARED: Final = 0o644
 """What other users of the machine may read, and its owner alone write."""
 _OTHERS: Final = 0o007
 _GROUP_AND_OTHERS: Final = 0o077
+_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""What file systems without second names say, and one that has no more for this file."""
 _CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 
 
@@ -75,13 +78,37 @@ def create_file(path: Path, content: bytes, mode: int = OWNER_ONLY) -> bool:
         with open_new(draft, mode) as file:
             file.write(content)
             sync(file)
-        os.link(draft, path)
+        _take_name(draft, path)
     except FileExistsError:
         return False
     finally:
         draft.unlink(missing_ok=True)
     sync_path(path.parent)
     return True
+
+
+def _take_name(draft: Path, path: Path) -> None:
+    """Let `draft` be found at `path`; raises `FileExistsError` for whatever is there."""
+    try:
+        os.link(draft, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with _alone_in(path.parent):
+            if path.exists() or path.is_symlink():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+            draft.rename(path)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """While no other process is here, for the same folder; its end ends this, too."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def link_file(path: Path, name: Path, mode: int = OWNER_ONLY) -> None:
@@ -92,7 +119,9 @@ def link_file(path: Path, name: Path, mode: int = OWNER_ONLY) -> None:
         os.link(path, name)
     except FileExistsError:
         return
-    except PermissionError:  # as FAT says
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
         create_file(name, path.read_bytes(), mode)
     sync_path(name.parent)
 

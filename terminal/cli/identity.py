@@ -96,7 +96,7 @@ def renew(
     collector: CollectorUrl = None,
     tls_ca: TlsCa = None,
 ) -> None:
-    """Get new keys and a new certificate now. A running terminal does so by itself when a third of the life is left."""
+    """Get new keys and a new certificate now. A running terminal does so by itself when 30 days are left."""
     from terminal.app.uplink import uplink_of
     from terminal.errors import KeyFileError
     from terminal.sync.renewal import OwnIdentity, collector_ask, renew_now

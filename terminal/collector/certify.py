@@ -38,9 +38,11 @@ from terminal.files import create_file
 from terminal.sync.enrolment import Certified
 
 LIFE: Final = timedelta(days=90)
-"""A third of it, 30 days, is left when a terminal renews: one that is away for three weeks just then still comes in."""
-BACKDATED: Final = timedelta(days=1)
-"""The clocks of terminals are not all right."""
+"""30 days of it are left when a terminal renews: one that is away for three weeks just then still comes in."""
+BACKDATED: Final = timedelta(days=60)
+"""Certificates made while the collector's clock was weeks ahead count when it is right again: the collector alone reads
+them, and knows each by its record."""
+AUTHORITY_BACKDATED: Final = timedelta(days=3_650)
 AUTHORITY_LIFE: Final = timedelta(days=365 * 30)
 KEY_FILE: Final = "ca.key"
 CERTIFICATE_FILE: Final = "ca.crt"
@@ -107,7 +109,7 @@ class Authority:
             .issuer_name(name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - BACKDATED)
+            .not_valid_before(now - AUTHORITY_BACKDATED)
             .not_valid_after(now + AUTHORITY_LIFE)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

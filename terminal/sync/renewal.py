@@ -24,8 +24,8 @@ from terminal.errors import CollectorError, KeyFileError
 from terminal.sync.credentials import TerminalKeys, keep_keys, load_keys, load_or_make_keys
 
 RENEWAL_FILE: Final = "renewal.key"
-LEFT_SHARE: Final = 3
-"""Renewed when one part of so many of the certificate's life is left."""
+LEFT: Final = timedelta(days=30)
+"""Renewed when so much of the certificate's life is left."""
 LOOK_S: Final = 60.0
 AGAIN_S: Final = 600.0
 """Between two attempts when one has failed."""
@@ -52,11 +52,11 @@ def validity(keys: TerminalKeys) -> tuple[datetime, datetime] | None:
 
 
 def is_due(keys: TerminalKeys, now: datetime) -> bool:
-    """Whether it is time to renew: a third of the certificate's life is left, or less, or it is damaged."""
+    """Whether it is time to renew: `LEFT` of the certificate's life or less, or it is damaged."""
     valid = validity(keys)
     if valid is None:
         return bool(keys.certificate)
-    return now >= valid[1] - (valid[1] - valid[0]) / LEFT_SHARE
+    return now >= valid[1] - LEFT
 
 
 class OwnIdentity:

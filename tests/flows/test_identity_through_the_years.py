@@ -110,6 +110,8 @@ def test_three_weeks_away_at_the_worst_moment(fleet: Fleet) -> None:
         assert process.wait(60) == 0
     assert fleet.identity()["key"] != first["key"]
     assert fleet.sends_a_row().returncode == 0
+    fleet.move(LIFE * 2 / 3 - DAY)
+    assert fleet.sends_a_row().returncode == 0, "all clocks had been three weeks ahead when it renewed"
 
 
 def test_a_certificate_that_has_ended_is_renewed_for_some_time_and_then_takes_a_code(fleet: Fleet) -> None:

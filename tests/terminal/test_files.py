@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -109,6 +110,21 @@ def test_a_link_to_nothing_counts_as_a_file_that_is_there(tmp_path: Path) -> Non
     assert not files.create_file(tmp_path / "a", b"new")
     assert not (tmp_path / "elsewhere").exists()
     assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("says", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_without_second_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: int
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(says, os.strerror(says))
+
+    monkeypatch.setattr(os, "link", link)
+    assert files.create_file(tmp_path / "a", b"old")
+    assert not files.create_file(tmp_path / "a", b"new")
+    files.link_file(tmp_path / "a", tmp_path / "b")
+    assert ((tmp_path / "a").read_bytes(), (tmp_path / "b").read_bytes()) == (b"old", b"old")
+    assert (mode(tmp_path / "b"), names(tmp_path)) == (0o600, ["a", "b"])
 
 
 def test_a_block_that_fails_leaves_the_old_content(tmp_path: Path) -> None:

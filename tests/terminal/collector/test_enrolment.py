@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from terminal.clock import from_unix_ms
 from terminal.collector.certify import LIFE, Authority, as_der
 from terminal.collector.enrolment import CODE_GOOD_MS, Enrolment, EnrolmentState, Granted, short_of
 from terminal.collector.identities import RENEWABLE_MS
@@ -232,8 +234,11 @@ def test_a_certificate_names_its_terminal_and_ends(tmp_path):
     made = authority.certify(7, asked.public_key(), at_ms)
     found = x509.load_pem_x509_certificate(made.certificate.encode())
     assert found.subject.rfc4514_string() == "CN=terminal-7"
+    own = x509.load_pem_x509_certificate((tmp_path / "ca.crt").read_bytes())
+    right = from_unix_ms(at_ms) - timedelta(weeks=4)
+    assert max(own.not_valid_before_utc, found.not_valid_before_utc) < right, "made by a clock that was ahead"
     assert made.until_ms // 1000 == (at_ms + LIFE.total_seconds() * 1000) // 1000
-    found.verify_directly_issued_by(x509.load_pem_x509_certificate((tmp_path / "ca.crt").read_bytes()))
+    found.verify_directly_issued_by(own)
     assert Authority(tmp_path, at_ms).path.read_bytes() == (tmp_path / "ca.crt").read_bytes()
     assert (tmp_path / "ca.key").stat().st_mode & 0o777 == 0o600
 
