@@ -75,9 +75,13 @@ def desk(*arguments: str) -> None:
 
 
 def test(*arguments: str) -> None:
-    """All tests, on up to four cores; `-n 0` runs them in one process, for a debugger."""
+    """All tests, on one process more than there are cores; `-n 0`: in this one, for a debugger.
+
+    Many of them wait for processes that they started. Four at most.
+    """
     prepare(development=True)
-    become("pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadscope", *arguments)
+    workers = str(min(4, (os.cpu_count() or 1) + 1))
+    become("pytest", "-n", workers, "--dist", "loadscope", *arguments)
 
 
 def live(*arguments: str) -> None:

@@ -23,7 +23,7 @@ from terminal.sync.client import SyncClient, SyncReport
 from terminal.sync.credentials import TerminalKeys, load_or_make_keys
 from terminal.sync.exchange import CollectorLink, LateLink
 from terminal.sync.identity import read_public_key
-from terminal.sync.renewal import IdentityState, OwnIdentity, Renewal, collector_ask
+from terminal.sync.renewal import IdentityState, OwnIdentity, Renewal, collector_ask, validity
 from terminal.sync.wire import MAX_BATCH_RECORDS
 
 if TYPE_CHECKING:
@@ -56,8 +56,10 @@ class Uplink(NamedTuple):
         return self.state / IDENTITY_FILE
 
     def shown(self, keys: TerminalKeys) -> TlsFiles:
-        """What the connection is made with: this terminal's own certificate, once it has one."""
-        return TlsFiles(self.tls.ca, self.identity if keys.certificate else None)
+        """What the connection is made with: this terminal's own certificate, once it has one. A damaged one is not
+        shown: the running terminal renews it first of all.
+        """
+        return TlsFiles(self.tls.ca, self.identity if validity(keys) else None)
 
     def collector_key(self) -> Ed25519PublicKey:
         """Raises `KeyFileError` when the terminal is not enrolled yet."""

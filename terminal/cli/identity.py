@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from terminal.sync.credentials import TerminalKeys
 
 MOST_CODE: Final = 200
-"""Characters read of a line that holds a code, whatever is pasted."""
+"""Bytes read of a line that holds a code, whatever is pasted."""
+_NO_CODE: Final = re.compile("[^A-Za-z0-9]")
+"""The mark of a Windows editor, hyphens and spaces of any kind: what a code is not made of."""
 
 app = typer.Typer(help="This terminal's keys and certificate: show, renew.", no_args_is_help=True)
 
@@ -79,7 +82,8 @@ def show(config: Config = None, state: State = None, json: Json = False) -> None
         print_json({"key": keys.name.hex(), "from_ms": from_ms, "until_ms": until_ms, "due": due})
         return
     print(f"signing key {keys.name.hex()}")
-    print(f"certificate {'none: enrol this terminal' if valid is None else f'valid {_until(keys)}'}")
+    absent = "damaged" if keys.certificate else "none: enrol this terminal"
+    print(f"certificate {absent if valid is None else f'valid {_until(keys)}'}")
     if due:
         print("it is time to renew: the running terminal does, and so does `terminal identity renew`")
 
@@ -111,23 +115,27 @@ def _code(path: Path | None) -> str:
     from terminal.errors import KeyFileError
 
     if path is None:
-        if sys.stdin.isatty():
-            print("One-time code from `terminal collector enrol`: ", end="", file=sys.stderr, flush=True)
-        code = sys.stdin.readline(MOST_CODE).strip()
+        line = b"" if sys.stdin is None else _typed()
     else:
         try:
-            with path.open("r", encoding="utf-8") as file:
-                code = file.readline(MOST_CODE).strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "not text"
+            with path.open("rb") as file:
+                line = file.readline(MOST_CODE)
+        except OSError as error:
             raise KeyFileError(
-                f"code file {path}: {why}", "Give a file with the code in its first line."
+                f"code file {path}: {error.strerror}", "Give a file with the code in its first line."
             ) from error
+    code = _NO_CODE.sub("", line.decode("ascii", "replace"))
     if not code:
         raise KeyFileError(
             "no code was given", "Type the code, or give --code-file with a file that holds it."
         )
     return code
+
+
+def _typed() -> bytes:
+    if sys.stdin.isatty():
+        print("One-time code from `terminal collector enrol`: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.buffer.readline(MOST_CODE)
 
 
 def _until(keys: TerminalKeys) -> str:

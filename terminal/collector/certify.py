@@ -122,7 +122,7 @@ def requested_key(request: str, point: str) -> EllipticCurvePublicKey | None:
     try:
         asked = x509.load_pem_x509_csr(request.encode("ascii"))
         sound, key = asked.is_signature_valid, asked.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
         return None
     if not sound or not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         return None

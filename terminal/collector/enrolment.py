@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import hmac
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -35,7 +36,7 @@ from terminal.collector.identities import (
 )
 from terminal.decoding import SMALL_BYTES, decode_json, read_within
 from terminal.errors import CollectorError, KeyFileError
-from terminal.files import replace_file
+from terminal.files import open_own, replace_file
 from terminal.sync.enrolment import (
     EnrolmentRequest,
     PublicKeys,
@@ -103,9 +104,16 @@ class Enrolment:
         return None if in_force is None else in_force.key
 
     def holds_certificate(self, terminal: int, certificate: bytes) -> bool:
-        """Whether a certificate (DER) is on record for `terminal` and counts."""
+        """Whether a certificate (DER) is on record for `terminal` and counts. Raises `KeyFileError`."""
         live = self.record_of(terminal).live
         return any(one.certificate and as_der(one.certificate) == certificate for one in live)
+
+    def counts(self, terminal: int, certificate: bytes) -> bool:
+        """The same before anything is asked: one on a record that is damaged does not count."""
+        try:
+            return self.holds_certificate(terminal, certificate)
+        except KeyFileError:
+            return False
 
     def enrol(self, terminal: int, key: Ed25519PublicKey, at_ms: int = 0) -> Path:
         """Let `terminal` upload with a signing key carried here by hand, and with no other; return its file.
@@ -271,12 +279,14 @@ class Enrolment:
         """No other thread or process changes a record meanwhile."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            lock = (self.directory / ".lock").open("ab")
+            lock = open_own(self.directory / ".lock")
         except OSError as error:
             raise _cannot_keep(self.directory, error) from error
-        with lock:
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(lock)
 
     def _path(self, terminal: int) -> Path:
         return self.directory / f"{terminal}.json"
@@ -303,11 +313,15 @@ def _proven(keys: PublicKeys, signature: str, digest: bytes, at_ms: int) -> Term
 
 def _read(path: Path) -> TerminalRecord:
     try:
-        return decode_json(read_within(path, MOST_RECORD_BYTES), TerminalRecord)
+        found = decode_json(read_within(path, MOST_RECORD_BYTES), TerminalRecord)
+        for keys in found.live:
+            if keys.certificate:
+                as_der(keys.certificate)
     except OSError as error:
         raise KeyFileError(f"keys of a terminal {path}: {error.strerror}", "Check its rights.") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError) as error:
         raise KeyFileError(f"{path} holds no keys of a terminal", "Enrol that terminal again.") from error
+    return found
 
 
 def _cannot_keep(directory: Path, error: OSError) -> CollectorError:

@@ -35,8 +35,11 @@ WRITE_S: Final = 20.0
 """How long an answer may wait for a receiver that does not read it."""
 SHUTDOWN_S: Final = 5
 HEAD_BYTES: Final = 16_384
+CHUNKS: Final = 2_048
+"""Of one body: each costs as much as a small request, and a sender of single bytes would have the server to himself."""
 SPARE_FILES: Final = 256
 """File descriptors for everything that is no connection."""
+CountsCertificate = Callable[[int, bytes], bool]
 _EXHAUSTED: Final = (EMFILE, ENFILE, ENOBUFS, ENOMEM)
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -44,10 +47,12 @@ _RESET: Final = struct.pack("ii", 1, 0)
 class GuardedProtocol(CertificateProtocol):
     """HTTP/1.1 of one connection that says how far its request has come, and ends when its answer is not read."""
 
-    def __init__(self, caller: Caller, callers: Callers, **given: Any) -> None:
+    def __init__(self, caller: Caller, callers: Callers, counts: CountsCertificate, **given: Any) -> None:
         super().__init__(**given)
+        self.conn = _BoundedConnection(h11.SERVER, HEAD_BYTES)
         self._caller = caller
         self._callers = callers
+        self._counts = counts
         self._writing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -57,7 +62,7 @@ class GuardedProtocol(CertificateProtocol):
         tls: Any = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert(binary_form=True) if tls is not None else None
         terminal = whose(certificate) if certificate else NO_TERMINAL
-        if terminal != NO_TERMINAL:
+        if certificate and terminal != NO_TERMINAL and self._counts(terminal, certificate):
             self._callers.identify(self._caller, terminal)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -98,6 +103,23 @@ class GuardedProtocol(CertificateProtocol):
         return CallerStage.LEAVING
 
 
+class _BoundedConnection(h11.Connection):
+    """HTTP/1.1 whose bodies do not come in any number of pieces."""
+
+    _chunks = 0
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Raises `RemoteProtocolError` at the chunk that is too many."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._chunks = 0
+        elif isinstance(event, h11.Data) and event.chunk_start:
+            self._chunks += 1
+            if self._chunks > CHUNKS:
+                raise h11.RemoteProtocolError("too many chunks")
+        return event
+
+
 def _with_caller(app: ASGIApp, caller: Caller) -> ASGIApp:
     async def known(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, CALLER: caller}, receive, send)
@@ -108,10 +130,18 @@ def _with_caller(app: ASGIApp, caller: Caller) -> ASGIApp:
 class FrontServer(uvicorn.Server):
     """uvicorn behind a doorway of ours."""
 
-    def __init__(self, config: uvicorn.Config, listening: socket.socket, callers: Callers) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listening: socket.socket,
+        callers: Callers,
+        counts: CountsCertificate = lambda _terminal, _certificate: False,
+    ) -> None:
+        """`counts` says whether a certificate (DER) that names a terminal still is that terminal's."""
         super().__init__(config)
         self._listening = listening
         self._callers = callers
+        self._counts = counts
         self._doorway: _Doorway | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 uvicorn's argument
@@ -129,6 +159,7 @@ class FrontServer(uvicorn.Server):
         return GuardedProtocol(
             caller,
             self._callers,
+            self._counts,
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,

@@ -8,15 +8,19 @@ be verified for ever. This module computes records from records; who keeps them 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from terminal.sync.enrolment import Hex32
 
 RENEWABLE_MS: Final = 90 * 24 * 3600 * 1000
 """How long after the end of its certificate a terminal may still renew it without a new code."""
 MOST_FORMER: Final = 1_000
+
+HexOrNone = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
 
 
 class TerminalKeySet(Struct, frozen=True):
@@ -26,9 +30,9 @@ class TerminalKeySet(Struct, frozen=True):
     while it is in force or waits.
     """
 
-    signing: str
+    signing: Hex32
     from_ms: int
-    sealing: str = ""
+    sealing: HexOrNone = ""
     tls: str = ""
     certificate: str = ""
     until_ms: int = 0

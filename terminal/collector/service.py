@@ -148,7 +148,8 @@ def run(settings: CollectorSettings, on_ready: Callable[[str], None], clock: Clo
         host, port = listening.getsockname()[:2]
         scheme = "https" if settings.tls else "http"
         app = collector.app(lambda: on_ready(f"{scheme}://{host}:{port}"))
-        server = FrontServer(_config(settings, app), listening, collector.gate.callers)
+        counts = collector.enrolment.counts
+        server = FrontServer(_config(settings, app), listening, collector.gate.callers, counts)
         follower = _follower(settings)
         # uvicorn hands the signal on to the handler it found; ours lets the process end well.
         before = {

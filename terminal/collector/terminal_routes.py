@@ -26,7 +26,7 @@ from terminal.collector.limits import DiskRoom
 from terminal.collector.store import BY_TERMINAL, CollectorStore, Operation, OperationCode
 from terminal.collector.strangers import Strangers
 from terminal.decoding import decode_json
-from terminal.errors import CollectorError, TerminalError
+from terminal.errors import CollectorError, KeyFileError, TerminalError
 from terminal.sync.enrolment import (
     ENROLMENTS_PATH,
     MAX_REQUEST_BYTES,
@@ -136,7 +136,10 @@ class TerminalSide:
         """The terminal whose certificate counts and was shown; `NO_TERMINAL` for any other, or none."""
         shown = tls.certificate_of(request.scope)
         named = tls.whose(shown) if shown else tls.NO_TERMINAL
-        counts = named != tls.NO_TERMINAL and self.enrolment.holds_certificate(named, shown or b"")
+        try:
+            counts = named != tls.NO_TERMINAL and self.enrolment.holds_certificate(named, shown or b"")
+        except KeyFileError:
+            return named  # the intake says what is wrong with its record
         return named if counts else tls.NO_TERMINAL
 
     async def health(self, _: Request) -> Response:

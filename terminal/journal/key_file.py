@@ -40,7 +40,9 @@ def load_key(journal: Path, sealer: Sealer) -> JournalKey | None:
     contents = [_content(path) for path in (key_path(journal), copy_path(journal))]
     opened: dict[bytes, JournalKey] = {}
     failure: JournalSealed | None = None
-    for content in filter(None, contents):
+    for content in contents:
+        if content is None:
+            continue
         try:
             opened[content] = _opened(key_path(journal), content, sealer)
         except JournalSealed as error:

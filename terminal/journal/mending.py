@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from terminal.errors import JournalDamaged
-from terminal.files import link_file, put_in_place, replace_file, sync_path
+from terminal.files import link_file, open_new, put_in_place, replace_file, sync_path
 from terminal.journal.database import (
     KEEP_ASIDE,
     SQLITE_FAULTS,
@@ -159,12 +159,13 @@ def _mend(path: Path, key: JournalKey | None, log: WriteAheadLog, looked: Journa
         if reached is not None and (best is None or reached > best[0]):
             best = (reached, kept)
     if best is None:
-        _new(path).unlink(missing_ok=True)
+        _remove_new(path)
         raise JournalDamaged(f"journal {path} and its log are damaged", KEEP_ASIDE)
     _write(path, _new(path), log, best[1])
     aside = keep_aside(path)
     put_in_place(_new(path), whole_path(path))
     finish(path)
+    _remove_new(path)
     return aside
 
 
@@ -178,8 +179,9 @@ def _choices(log: WriteAheadLog, read: int) -> list[tuple[int, ...]]:
 
 def _write(path: Path, new: Path, log: WriteAheadLog, kept: tuple[int, ...]) -> None:
     """The database at `path` with the pages of those frames, as a file of its own."""
-    shutil.copyfile(path, new)
-    with new.open("r+b") as file:
+    _remove_new(path)
+    with path.open("rb") as source, open_new(new) as file:
+        shutil.copyfileobj(source, file)
         for place in kept:
             frame = log.frames[place]
             file.seek((frame.page - 1) * log.page_bytes)
@@ -231,6 +233,13 @@ def _aside(path: Path, number: int) -> Path:
 
 def _new(path: Path) -> Path:
     return path.with_name(path.name + ".new")
+
+
+def _remove_new(path: Path) -> None:
+    """With what SQLite leaves beside it when it reads it."""
+    new = _new(path)
+    for file in (new, wal_of(new), new.with_name(new.name + "-shm")):
+        file.unlink(missing_ok=True)
 
 
 def whole_path(path: Path) -> Path:

@@ -86,7 +86,8 @@ def _load(path: Path, load: Callable[[], None]) -> None:
         load()
     except SSLError as error:
         raise KeyFileError(
-            f"TLS file {path} cannot be used: {error.reason}", "Give PEM files that belong together."
+            f"TLS file {path} cannot be used: {error.reason or 'no certificate and key that can be read'}",
+            "Give PEM files that belong together; for a terminal's own, `terminal identity renew` gets a new one.",
         ) from error
     except OSError as error:
         raise KeyFileError(f"TLS file {path}: {error.strerror}", "Check the path and its rights.") from error

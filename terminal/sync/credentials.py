@@ -172,7 +172,8 @@ def _parsed(path: Path, content: bytes) -> TerminalKeys:
         or not isinstance(sealing, X25519PrivateKey)
     ):
         raise _not_keys(path)
-    return TerminalKeys(signing, tls, sealing, certificates.decode("ascii"))
+    # A certificate that is damaged is renewed with the keys; they count without it.
+    return TerminalKeys(signing, tls, sealing, certificates.decode("ascii", "backslashreplace"))
 
 
 def _unusable(path: Path, error: OSError) -> KeyFileError:

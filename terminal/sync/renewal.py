@@ -39,19 +39,24 @@ class IdentityState(Struct, frozen=True):
 
 
 def validity(keys: TerminalKeys) -> tuple[datetime, datetime] | None:
-    """From when until when the certificate is valid; None without one."""
+    """From when until when the certificate is valid; None without one that can be read."""
     from cryptography import x509  # noqa: PLC0415 no tap waits for it
 
     if not keys.certificate:
         return None
-    made = x509.load_pem_x509_certificate(keys.certificate.encode("ascii"))
-    return made.not_valid_before_utc, made.not_valid_after_utc
+    try:
+        made = x509.load_pem_x509_certificate(keys.certificate.encode("ascii"))
+        return made.not_valid_before_utc, made.not_valid_after_utc
+    except (ValueError, x509.InvalidVersion):
+        return None
 
 
 def is_due(keys: TerminalKeys, now: datetime) -> bool:
-    """Whether it is time to renew: a third of the certificate's life is left, or less."""
+    """Whether it is time to renew: a third of the certificate's life is left, or less, or it is damaged."""
     valid = validity(keys)
-    return valid is not None and now >= valid[1] - (valid[1] - valid[0]) / LEFT_SHARE
+    if valid is None:
+        return bool(keys.certificate)
+    return now >= valid[1] - (valid[1] - valid[0]) / LEFT_SHARE
 
 
 class OwnIdentity:
@@ -156,7 +161,7 @@ def renew_now(identity: OwnIdentity, ask: Ask) -> None:
 
 
 def left_of(keys: TerminalKeys, now: datetime) -> timedelta | None:
-    """How long the certificate is still valid; negative when it has ended, None without one."""
+    """How long the certificate is still valid; negative when it has ended, None without one that can be read."""
     valid = validity(keys)
     return None if valid is None else valid[1] - now
 

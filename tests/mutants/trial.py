@@ -1,7 +1,10 @@
-"""Trying mutants: in copies of the tree, each in a fork of a process that has loaded pytest and nothing of ours."""
+"""Trying mutants: in copies of the tree, each in a fork of a process that has loaded pytest and others' packages that
+the tests need, and nothing of ours.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import signal
@@ -11,7 +14,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -22,7 +25,21 @@ import pytest
 from tests.mutants.plan import ROOT, Mutant, Planted
 
 COPIED: Final = ("cardproto", "cardcli", "sim", "terminal", "tests", "packaging", "docs", "pyproject.toml")
+OTHERS: Final = (
+    "click",
+    "cryptography",
+    "httpx",
+    "hypothesis",
+    "jinja2",
+    "msgspec",
+    "rich",
+    "starlette",
+    "typer",
+)
 SAID: Final = "said"
+LOADED: Final = "loaded"
+LOADED_BEFORE: Final = "ignore::pytest.PytestAssertRewriteWarning"
+"""Plugins that are loaded here already are not rewritten by pytest: their assertions say less."""
 LOOK_S: Final = 0.02
 SLACK_S: Final = 5.0
 SLOWER: Final = 3.0
@@ -52,6 +69,7 @@ class Tree(msgspec.Struct):
                 said = (self.folder / SAID).read_text("utf-8", "replace")
                 raise AssertionError(f"these fail without any change: {' '.join(asked)}\n{said[-3000:]}")
             self.unchanged_s[asked] = time.monotonic() - begun
+            self._load_what_is_not_ours()
         return self.unchanged_s[asked]
 
     def verdict(self, mutant: Mutant | Planted) -> Verdict:
@@ -69,6 +87,13 @@ class Tree(msgspec.Struct):
         if passed is None:
             return Verdict.HUNG
         return Verdict.SURVIVED if passed else Verdict.NOTICED
+
+    def _load_what_is_not_ours(self) -> None:
+        """So that the forks that follow find it loaded: half of a short test's time is others' packages."""
+        for name in (self.folder / LOADED).read_text("utf-8").splitlines():
+            if name not in sys.modules:
+                with suppress(Exception):  # what only loads in its place is loaded there, as before
+                    importlib.import_module(name)
 
     def _passes(self, tests: Sequence[str], limit_s: float, *, keeps_bytecode: bool) -> bool | None:
         """Whether they pass; None when they take longer."""
@@ -99,7 +124,10 @@ class Tree(msgspec.Struct):
             for name in [one for one in sys.modules if one.partition(".")[0] in COPIED]:
                 del sys.modules[name]
             os.environ["PYTHONPATH"] = str(self.folder)
-            code = pytest.main(["-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests])
+            code = pytest.main(["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-W", LOADED_BEFORE, *tests])
+            if keeps_bytecode:
+                others = [name for name in sorted(sys.modules) if name.partition(".")[0] in OTHERS]
+                Path(self.folder, LOADED).write_text("\n".join(others), "utf-8")
         except BaseException:  # noqa: BLE001 a fork ends here, whatever it was
             traceback.print_exc()
         finally:

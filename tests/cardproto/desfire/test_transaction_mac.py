@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import (
+    READER_ID_BYTES,
+    TMV_BYTES,
     DataCommand,
     TransactionMac,
     decrypt_reader_id,
@@ -78,7 +80,8 @@ def test_the_value_depends_on_everything() -> None:
         transaction_mac_value(TMK, UID, 1, covered + bytes(16)),
     }
     assert len(values) == 5
-    assert {len(value) for value in values} == {8}
+    assert {len(value) for value in values} == {TMV_BYTES} == {8}
+    assert READER_ID_BYTES == 16
 
 
 def test_a_reader_id_can_be_read_by_whoever_has_the_key_of_that_transaction() -> None:

@@ -377,7 +377,10 @@ def test_the_documentation_has_every_key() -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("[terminal]\nnumber = " + "9" * 5000, "too many digits"), ('[terminal]\nregion = "a\\u0000b"', "NUL")],
+    [
+        ("[terminal]\nnumber = " + "9" * 5000, "too many digits"),
+        ('[terminal]\nregion = "a\\u0000b"', "U+0000"),
+    ],
 )
 def test_values_no_terminal_can_hold_are_mistakes(run: Run, tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "terminal.toml").write_text(text, "utf-8")

@@ -86,3 +86,5 @@ def test_frames_behind_a_broken_one_are_not_dropped(run: Run, start: Start, tmp_
         range(1, skip["first"])
     )
     assert (tmp_path / STATE / "journal.db-wal.1.damaged").read_bytes() == content
+    journal = sorted((tmp_path / STATE).glob("journal.db*"))
+    assert [path.name for path in journal if path.stat().st_mode & 0o077 or ".new" in path.name] == []

@@ -159,6 +159,23 @@ def test_nonsense_gets_an_answer_and_no_trace_back(tmp_path):
     assert (tmp_path / LOG).read_text() == ""
 
 
+def test_a_body_in_single_bytes_does_not_have_the_collector_to_itself(tmp_path):
+    head = b"POST /v1/batches HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    with collector(tmp_path) as place:
+        with socket.create_connection(place) as one:
+            one.settimeout(20)
+            with suppress(OSError):
+                one.sendall(head + b"1\r\na\r\n" * 20_000)  # without an end
+            assert one.recv(65_536).startswith(b"HTTP/1.1 400")
+        with socket.create_connection(place) as one:
+            one.settimeout(20)
+            for _ in range(2):  # each body has its own
+                one.sendall(head + (b"258\r\n" + b"a" * 600 + b"\r\n") * 1_700 + b"0\r\n\r\n")
+                assert b"malformed" in one.recv(65_536), (
+                    "a whole batch of the longest, in pieces as a proxy sends"
+                )
+
+
 def answered(request: Request) -> tuple[int, dict]:
     try:
         with urlopen(request) as answer:
@@ -171,7 +188,7 @@ def answered(request: Request) -> tuple[int, dict]:
 def test_a_tls_handshake_that_stops_half_way_is_ended(tmp_path):
     """The service's own front, with a shorter time."""
     authority = Authority(tmp_path, "operator")
-    certificate, key = authority.issue("collector")
+    certificate, key = authority.certify("collector")
 
     async def app(scope, receive, send):
         if scope["type"] == "lifespan":
@@ -196,7 +213,7 @@ def test_a_tls_handshake_that_stops_half_way_is_ended(tmp_path):
                 ended = await asyncio.wait_for(stalled.read(), 20)
             except ConnectionError:
                 ended = b""
-            trusting = ssl.create_default_context(cafile=str(authority.file))
+            trusting = ssl.create_default_context(cafile=str(authority.path))
             reading, writing = await asyncio.open_connection(*place, ssl=trusting)
             writing.write(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
             said = await asyncio.wait_for(reading.read(), 20)
@@ -217,7 +234,8 @@ def test_only_a_configured_proxy_states_the_senders_address(tmp_path, proxies, c
     options = [f"--proxy={proxy}" for proxy in proxies]
     with collector_process(tmp_path, options=options) as url:
         forwarded = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
-        guess = {"terminal": 7, "public_key": "0" * 64, "proof": "0" * 64}
+        keys = {"signing": "0" * 64, "sealing": "0" * 64, "tls": "02" + "0" * 64, "request": ""}
+        guess = {"terminal": 7, "keys": keys, "proof": "0" * 64, "signature": "0" * 128}
         asked = Request(f"{url}{ENROLMENTS_PATH}", json.dumps(guess).encode(), forwarded)
         assert answered(asked)[0] == 403
         token = (tmp_path / "operator.token").read_text().strip()

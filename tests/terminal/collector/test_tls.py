@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from terminal.app.station import open_journal
+from terminal.app.uplink import Uplink, background_sync
+from terminal.clock import SystemClock
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.tls import NO_TERMINAL, whose
 from terminal.journal.records import Started
@@ -59,7 +63,9 @@ def run(tmp_path, monkeypatch, capfd) -> Run:
 def enrolled(run: Run, tmp_path: Path, url: str, operator: Authority) -> tuple[object, ...]:
     """Terminal 7 through the product's own commands; the options that lead to its collector."""
     made = json.loads(run("collector", "enrol", 7, "--folder", "collector", "--json").stdout)
-    (tmp_path / "code").write_text(f"{made['code']}\n")
+    (tmp_path / "code").write_bytes(
+        b"\xef\xbb\xbf" + made["code"].encode() + b"\r\n"
+    )  # as a Windows editor leaves it
     where = ("--state", "state", "--collector", url, "--tls-ca", operator.path)
     done = run("enrol", *NUMBERED, *where, "--code-file", "code")
     assert done.returncode == 0, done.stderr
@@ -126,6 +132,86 @@ def test_only_the_terminals_own_certificate_opens_the_way(run, tmp_path, operato
             counts = client.get(f"{url}/operator/v1/strangers", headers=as_operator).json()
     found = {(each["kind"], each["terminal"], each["detail"]): each["times"] for each in counts}
     assert found == {("wrong_certificate", 7, "other_certificate owner=0"): 1}
+
+
+def test_an_ended_certificate_has_no_share_of_its_terminals_connections(run, tmp_path, operator):
+    """A copy of the keys from before a renewal is a stranger's afterwards, and displaces nothing of the terminal."""
+    with collector(tmp_path / "collector", operator) as url:
+        where = enrolled(run, tmp_path, url, operator)
+        copied = tmp_path / "copied.key"
+        copied.write_bytes((tmp_path / "state/terminal.key").read_bytes())
+        copied.chmod(0o600)
+        token = (tmp_path / "collector/operator.token").read_text().strip()
+        trusting = ssl.create_default_context(cafile=str(operator.path))
+        headers = {"authorization": f"Bearer {token}"}
+
+        def known_with(own: Path) -> int:
+            host, _, port = url.removeprefix("https://").partition(":")
+            shown = ssl.create_default_context(cafile=str(operator.path))
+            shown.load_cert_chain(own)
+            with (
+                httpx.Client(verify=trusting, trust_env=False, headers=headers) as client,
+                socket.create_connection((host, int(port))) as bare,
+                shown.wrap_socket(bare, server_hostname=host) as one,
+            ):
+                one.sendall(b"GET /v1/health HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert one.recv(65_536).startswith(b"HTTP/1.1 200")
+                client.get(f"{url}/v1/health")
+                lines = client.get(f"{url}/metrics").text.splitlines()
+                (found,) = (line for line in lines if 'connections{standing="known"}' in line)
+                return int(float(found.rpartition(" ")[2]))
+
+        before = known_with(copied)
+        assert run("identity", "renew", *NUMBERED, *where).returncode == 0
+        assert run("sync", *NUMBERED, *where).returncode == 0
+        assert known_with(tmp_path / "state/terminal.key") == before
+        assert known_with(copied) == before - 1
+
+
+def test_a_damaged_certificate_is_renewed(run, tmp_path, operator):
+    """The keys beside it count all the same."""
+    with collector(tmp_path / "collector", operator) as url:
+        enrolled(run, tmp_path, url, operator)
+        path = tmp_path / "state/terminal.key"
+        whole = path.read_bytes()
+        for place, bits in ((29, 4), (130, 0x80)):
+            content = bytearray(whole)
+            content[content.index(b"-----BEGIN CERTIFICATE") + place] ^= bits
+            path.write_bytes(content)
+            found = run("identity", "show", "--state", "state")
+            assert (found.returncode, "certificate damaged" in found.stdout) == (0, True), found.stderr
+            assert "it is time to renew" in found.stdout
+        with open_journal(tmp_path / "state", 7) as journal:
+            journal.append(day(1)[0])
+            uplink = Uplink(tmp_path / "state", url, TlsFiles(operator.path))
+            arrived = threading.Event()
+            with background_sync(
+                journal,
+                uplink,
+                SystemClock(),
+                lambda report: arrived.set() if report.problem is None else None,
+                on_time=lambda _: None,
+                on_identity=lambda _: None,
+            ) as sync:
+                sync.start()
+                assert arrived.wait(30), "the running terminal gets a new one first of all"
+        assert "valid until" in run("identity", "show", "--state", "state").stdout
+
+
+def test_a_damaged_record_of_a_terminal_is_named_and_no_trace_back(run, tmp_path, operator):
+    with collector(tmp_path / "collector", operator) as url:
+        where = enrolled(run, tmp_path, url, operator)
+        record = tmp_path / "collector/terminals/7.json"
+        whole = record.read_text()
+        for good, bad in (('"signing":"', '"signing":"x'), ("BEGIN CERT", "BEGIN-CERT")):
+            record.write_text(whole.replace(good, bad))
+            refused = run("sync", *NUMBERED, *where)
+            assert (refused.returncode, "Have the operator enrol terminal 7" in refused.stderr) == (
+                40,
+                True,
+            ), bad
+        record.write_text(whole)
+        assert run("sync", *NUMBERED, *where).returncode == 0
 
 
 class Killed(Exception):

@@ -9,11 +9,16 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
+from cardproto.resident.records.event import PaidBy
 from cardproto.resident.records.rights import Concession, Contract
-from terminal.decision.outcome import Decision
+from terminal.decision.bus.caps import capped
+from terminal.decision.bus.cover import Cover
+from terminal.decision.outcome import Decision, Message
+from terminal.decision.tap import Trail, rebase
 from terminal.policy.policy import Policy
+from terminal.policy.scopes import Ride
 from tests.terminal.decision.region import small
-from tests.terminal.decision.rider import FIRST, LAST, TODAY, Rider, local
+from tests.terminal.decision.rider import FIRST, LAST, TODAY, Rider, local, trip_at
 
 MIN = timedelta(minutes=1)
 MONDAY = date(2026, 9, 14)
@@ -275,6 +280,102 @@ def test_the_cap_of_a_day_ends_with_the_service_day() -> None:
 
     assert charges(local("02:59:59", TODAY + timedelta(days=1))) == 0
     assert charges(local("03:00:00", TODAY + timedelta(days=1))) == 250
+
+
+def amount_cap(name: str, amounts: str, more: str = "") -> str:
+    return f'[[caps]]\nkind = "amount_cap"\nid = "{name}"\nspent = "{name}"\n{more}{amounts}'
+
+
+SPENT = """
+{ name = "day", bits = 8, period = "service_day", unit_minor = 500 },
+{ name = "week", bits = 8, period = "service_week", unit_minor = 500 },
+{ name = "rides", bits = 4, period = "service_month" },
+{ name = "level", bits = 1, period = "service_day" },
+"""
+HALF_FARE = '[[concessions]]\ncode = 1\nname = "c"\nfare = { kind = "percent_of_base", pays_percent = 50 }\n'
+TRIPS = '[[caps]]\nkind = "trip_cap"\nid = "trips"\ncounter = "rides"\ntrips = 15\n'
+
+
+@pytest.mark.parametrize(
+    "caps",
+    [
+        amount_cap("day", tiers((500, "")), "concessions = [1]\n") + amount_cap("week", tiers((7000, ""))),
+        amount_cap("day", tiers((500, inside("b")))) + amount_cap("week", tiers((7000, ""))),
+        amount_cap("week", tiers((7000, ""))) + TRIPS,
+    ],
+    ids=["another's cap", "a cap of elsewhere", "a cap by rides"],
+)
+def test_a_cap_that_does_not_hold_for_a_ride_leaves_the_others_as_they_are(caps: str) -> None:
+    policy = small(ZONE_A_B, HALF_FARE, caps, slots=SPENT)
+    assert rides(policy, *["aa"] * 4) == [3500, 3500, 0, 0]
+
+
+def test_a_ride_that_is_in_no_tier_is_under_no_cap_and_counts_on_none() -> None:
+    policy = small(ZONE_A_B, amount_cap("day", tiers((7000, inside("a")))), slots=SPENT)
+    assert rides(policy, "bb", "bb", "bb", "aa", "aa", "aa") == [3500, 3500, 3500, 3500, 3500, 0]
+
+
+def test_a_ride_in_a_place_that_is_not_known_is_capped_by_the_dearest_tier_it_may_be_in() -> None:
+    caps = amount_cap("day", tiers((3500, inside("a")), (7000, inside("b"))), 'level = "level"\n')
+    rider = Rider(policy=small(ZONE_A_B, caps, slots=SPENT), balance_minor=100_000)
+    charges = [rider.tap(local("08:00") + 30 * n * MIN, route=n + 1).outcome.charge_minor for n in range(4)]
+    assert charges == [3500, 3500, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("zone", "cheapest", "due_minor"), [(2, True, 2000), (1, True, 0), (0, True, 0), (0, False, 2000)]
+)
+def test_only_a_place_that_is_not_known_is_in_the_riders_favour(
+    zone: int, cheapest: bool, due_minor: int
+) -> None:
+    """50.00 of the day are spent: zone a allows 35.00, zone b 70.00."""
+    caps = amount_cap("day", tiers((3500, inside("a")), (7000, inside("b"))), 'level = "level"\n')
+    policy = small(ZONE_A_B, caps, slots=SPENT)
+    rider = Rider(policy=policy).rode(
+        local("07:00"), counter_layout=1, counters=policy.card.by_name["day"].write(0, 10)
+    )
+    tap = rebase(rider.snapshot, policy, trip_at(), local("09:00"))
+    cover = Cover(PaidBy.PURSE, Message.OK_PAID, tap.counters, 3500)
+    ride = Ride("bus", 5, zone, zone, None)
+    assert capped(tap, ride, cover, 3500, tap.counters, Trail(), cheapest=cheapest)[0] == due_minor
+
+
+def test_a_ride_that_takes_just_what_is_left_is_not_marked_as_capped() -> None:
+    rider = Rider(policy=clam_card(), balance_minor=100_000)
+    assert rides(rider.policy, "ab", "aa", rider=rider) == [300, 250]
+    last = rider.tap(local("12:00"), route=9, zone=1, to_zone=1)
+    assert (told(last), last.flags) == (("ok_paid", 250), ())
+
+
+def test_a_level_that_no_tier_has_counts_as_the_dearest() -> None:
+    policy = tiger()
+    by_name = policy.card.by_name
+    counters = by_name["day_level"].write(by_name["week_level"].write(0, 3), 3)
+    rider = Rider(policy=policy, balance_minor=100_000)
+    rider.rode(local("07:00"), counter_layout=1, counters=counters)
+    assert tiger_rides(rider, *[("12:00", 2, 2), *[(f"18:{n}0", 2, 2) for n in range(5)]]) == [
+        20,
+        25,
+        25,
+        25,
+        25,
+        0,
+    ]
+
+
+@pytest.mark.parametrize("first", ["day", "week"])
+def test_more_spent_than_a_cap_allows_makes_a_ride_free_and_gives_nothing_back(first: str) -> None:
+    """A cheaper tier's day after a dearer one's, or a document with lower caps."""
+    caps = amount_cap("day", tiers((3500, ""))) + amount_cap("week", tiers((7000, "")))
+    policy = small(ZONE_A_B, caps, slots=SPENT)
+    by_name = policy.card.by_name
+    counters = by_name["week"].write(by_name["day"].write(0, 20 if first == "day" else 0), 40)
+    rider = Rider(policy=policy, balance_minor=100_000).rode(
+        local("07:00"), counter_layout=1, counters=counters
+    )
+    decision = rider.tap(local("09:00"), route=6)
+    assert (told(decision), rider.newest.balance_after_minor) == (("ok_paid", 0), 100_000)
+    assert rider.newest.counters == counters
 
 
 def test_a_card_whose_counters_cannot_be_read_is_not_capped() -> None:

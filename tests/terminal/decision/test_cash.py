@@ -11,6 +11,7 @@ from terminal.decision.recompute import RecordedCash, recompute_cash
 from terminal.trail import recorded
 from terminal.trip.facts import Place, PlaceSource, Trip
 from terminal.trip.stated import stated
+from tests.terminal.decision.region import small
 from tests.terminal.decision.rider import DEMO, demo_with, local
 
 NOW = local("08:00")
@@ -22,6 +23,32 @@ BY_HAND = Place(source=PlaceSource.HAND)
 def test_t_01_everybody_pays_the_cash_fare(persons: int) -> None:
     decision = decide_cash(DEMO, HERE, persons, NOW)
     assert (decision.sum_minor, decision.message) == (3200 * persons, Message.OK_PAID)
+
+
+@pytest.mark.parametrize(
+    ("clock", "sum_minor"), [("20:00:00", 3000), ("20:00:00.999999", 3000), ("20:00:01", 2500)]
+)
+def test_a_cash_ticket_is_priced_by_the_whole_second(clock: str, sum_minor: int) -> None:
+    """As taps are: the record carries milliseconds, and the price has to follow from it."""
+    at_peak = """
+[[timeframes]]
+id = "peak"
+windows = [
+  { days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], starts = 17:00:00, ends = 20:00:00, end_included = true },
+]
+[fares]
+base_minor = 2500
+"""
+    prices = ("2500", "3000")
+    rules = "".join(
+        f'[[fares.rules]]\nid = "r{number}"\nkind = "flat"\n{when}by_medium = {{ transport_card = {price}, '
+        f"bank_card = {price}, cash = {price} }}\n"
+        for number, (when, price) in enumerate(
+            zip(('except_when = "peak"\n', 'when = "peak"\n'), prices, strict=True)
+        )
+    )
+    policy = small(fares=at_peak + rules)
+    assert decide_cash(policy, HERE, 1, local(clock)).sum_minor == sum_minor
 
 
 def test_t_60_nothing_is_sold_without_a_shift() -> None:

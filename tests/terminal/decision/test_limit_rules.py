@@ -402,6 +402,19 @@ def test_t_20_the_next_ride_may_take_a_companion_again() -> None:
     assert counter(rider, "month") == 2
 
 
+@pytest.mark.parametrize(("seconds", "message"), [(300, "ok_benefit_unlimited"), (301, "ok_benefit")])
+def test_t_20_a_companion_comes_within_the_time_of_pass_back(seconds: int, message: str) -> None:
+    rider = Rider(concessions=(FREE,), policy=with_companion())
+    rider.tap(NOW)
+    assert told(rider.tap(NOW + timedelta(seconds=seconds)))[0] == message
+
+
+def test_t_20_a_card_whose_counters_cannot_be_read_takes_no_companion() -> None:
+    rider = Rider(concessions=(FREE,), policy=with_companion())
+    rider.rode(NOW, PaidBy.CONCESSION_A, counter_layout=9, counters=0)
+    assert told(rider.tap(NOW + timedelta(seconds=10)))[0] == "already_paid"
+
+
 def test_t_20_a_companion_pays_what_the_holder_pays() -> None:
     rider = Rider(concessions=(FREE,), policy=with_companion('"percent_of_base", pays_percent = 50', most=2))
     rider.tap(NOW)

@@ -184,7 +184,7 @@ def sold(window: str) -> Policy:
 )
 def test_t_16_a_month_is_sold_in_its_window(window: str, today: date, allowed: bool) -> None:
     sale = may_sell(sold(window), 100, date(2026, 10, 15), today)
-    assert (sale.allowed, sale.facts[0].rule) == (allowed, "T-16")
+    assert (sale.allowed, sale.facts[0].code) == (allowed, f"t-16:{'' if allowed else 'not_'}sold_today")
     assert (sale.first, sale.last, sale.price_minor) == (date(2026, 10, 1), date(2026, 10, 31), 27000)
 
 

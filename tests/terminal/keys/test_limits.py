@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import ValidationError, convert
 from msgspec.structs import replace
 
 from cardproto.desfire.authentication import AesAuthentication, Ev1Cipher, Ev2Cipher, Method
@@ -25,7 +26,7 @@ from terminal.errors import KeyFileError, KeyLimitReached
 from terminal.journal.records import Fault, Unwritten, parse_record
 from terminal.journal.taps import End
 from terminal.keys.file import FileKeys, load_file_keys
-from terminal.keys.limits import BUS, DAY_S, UNLIMITED, Ceiling, KeyLimits, UseCounter
+from terminal.keys.limits import BUS, DAY_S, MINUTE_S, UNLIMITED, Ceiling, KeyLimits, UseCounter
 from terminal.keys.provider import require_keys
 from terminal.keys.sealing import StorageKeys
 from terminal.lab.town import Town
@@ -113,6 +114,14 @@ def test_the_default_is_beyond_one_reader_and_far_below_a_table() -> None:
     counter = UseCounter(KeyLimits(), VirtualClock(START))
     assert counted(counter) == BUS.per_minute == 600
     assert 10**9 / BUS.per_day / 365 > 50
+    assert [MINUTE_S, DAY_S, BUS.per_day] == [60, 86_400, 40_000]
+
+
+def test_a_ceiling_is_one_use_or_more() -> None:
+    assert convert({"per_minute": 1, "per_day": 1}, Ceiling) == Ceiling(1, 1)
+    for name in ("per_minute", "per_day"):
+        with pytest.raises(ValidationError):
+            convert({name: 0}, Ceiling)
 
 
 def test_no_ceiling_is_said_in_so_many_words() -> None:
@@ -315,6 +324,7 @@ def test_a_terminal_without_a_purpose_key_does_not_start(
     """It used to say that it was ready, and to end at the first card."""
     lines = LAB_KEYS.read_text("utf-8").splitlines(keepends=True)
     (tmp_path / "keys.toml").write_text("".join(line for line in lines if not line.startswith(purpose)))
+    (tmp_path / "keys.toml").chmod(0o600)
     run = runner(tmp_path, monkeypatch, capfd)
     config_file(
         tmp_path,

@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from terminal.errors import RegionDocumentError
 from terminal.policy.deny_list import (
     EMPTY_DENY_LIST,
+    AllDenied,
     DenyKind,
     DenyList,
     DenyListFile,
     build_deny_list,
     denied,
     load_deny_list,
+    read_denied,
 )
 from terminal.policy.keyed_file import ListIssue, key_id
 from tests.properties import examples
@@ -222,3 +224,45 @@ def test_every_entry_of_a_long_list_is_found_wherever_it_lies(tmp_path: Path) ->
     path.write_bytes(head + b"".join(crowded))
     crowd = DenyListFile(path, KEY)
     assert sum(listed_in(crowd, number) for number in range(3000)) == 40
+
+
+def test_an_operator_lists_uids_of_seven_bytes_and_pseudonyms_of_eight(tmp_path: Path) -> None:
+    path = tmp_path / "denied.csv"
+    path.write_text("kind,identity\ncard,04a1b2c3d4e5f6\nperson,0102030405060708\ncard,04A1B2C3D4E5F7\n")
+    assert list(read_denied(path)) == [
+        (DenyKind.CARD, bytes.fromhex("04a1b2c3d4e5f6")),
+        (DenyKind.PERSON, bytes.fromhex("0102030405060708")),
+        (DenyKind.CARD, bytes.fromhex("04a1b2c3d4e5f7")),
+    ]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "card,04a1b2c3d4e5",
+        "card,04a1b2c3d4e5f607",
+        "person,01020304050607",
+        "person,010203040506070809",
+        "card,",
+        "card,04a1b2c3d4e5fg",
+        "card,0x04a1b2c3d4e5",
+        "bank,0102030405060708",
+        "CARD,04a1b2c3d4e5f6",
+        ",04a1b2c3d4e5f6",
+    ],
+)
+def test_what_is_no_identity_denies_nothing_and_names_its_line(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "denied.csv"
+    path.write_text(f"kind,identity\nperson,0102030405060708\n{row}\n")
+    with pytest.raises(RegionDocumentError, match=r"denied\.csv:3"):
+        list(read_denied(path))
+
+
+def test_a_list_that_denies_all_denies_each_kind_and_the_empty_one_none() -> None:
+    everything = AllDenied("all")
+    assert (everything.version, everything.region, everything.issued_at) == (0, 0, None)
+    for kind in DenyKind:
+        assert everything.contains(kind, b"x")
+        assert not EMPTY_DENY_LIST.contains(kind, b"x")
+    assert AllDenied("one", frozenset({DenyKind.CARD})).contains(DenyKind.CARD, b"x")
+    assert not AllDenied("one", frozenset({DenyKind.CARD})).contains(DenyKind.PERSON, b"x")

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from sim.profile import LAB_KEYS
 from terminal.cli.app import whole
 from terminal.errors import StaffError
+from terminal.keys.file import load_file_keys
+from terminal.keys.limits import UNLIMITED
 from terminal.screen.console.attempts import ATTEMPTS_FILE, WAITS_S, Attempts, wait_after
 from terminal.screen.console.pins import NO_MEMBERS_PIN, hash_pin, pin_fits
 from terminal.screen.console.roles import Role
@@ -101,6 +104,17 @@ def test_only_the_right_pin_fits() -> None:
 def test_a_pin_everybody_tries_first_is_refused(pin: str) -> None:
     with pytest.raises(StaffError):
         hash_pin(pin, KEYS)
+
+
+def test_a_pin_cannot_be_tried_with_the_file_alone(tmp_path: Path) -> None:
+    """The terminal's key for staff goes in: under another one the right PIN does not fit, and no other key does it."""
+    staff = next(line for line in LAB_KEYS.read_text().splitlines() if line.startswith("staff = "))
+    others = tmp_path / "keys.toml"
+    others.write_text(LAB_KEYS.read_text().replace(staff, f'staff = "{"11" * 32}"'))
+    others.chmod(0o600)
+    assert not pin_fits(PIN, HASHED, load_file_keys(others, UNLIMITED))
+    others.write_text(LAB_KEYS.read_text().replace("1D27EAFF", "11111111"))
+    assert pin_fits(PIN, HASHED, load_file_keys(others, UNLIMITED))
 
 
 @pytest.mark.parametrize("pin", ["2580", "13692470", "1357", "1122"])
