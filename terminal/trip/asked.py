@@ -33,11 +33,13 @@ MOST_COMPANIONS: Final = 9
 
 
 class _Said(Struct, frozen=True):
-    """What was asked, in which turn of which shift, and until when of the monotonic clock it counts."""
+    """What was asked, in which turn of which shift, until when of the monotonic clock it counts, and the numbers of
+    the taps that were decided with it."""
 
     ride: RideAsked
     turn: tuple[int, int]
     until_s: float
+    taps: frozenset[int] = frozenset()
 
 
 class NextRide:
@@ -82,6 +84,17 @@ class NextRide:
             had, self._said = self._said, None
         if had is not None:
             self._changed()
+
+    def decided(self, tap: int) -> None:
+        """Tap `tap` took what counts now along; whether it lets them in may turn out later."""
+        with self._lock:
+            if self._said is not None:
+                self._said = replace(self._said, taps=self._said.taps | {tap})
+
+    def begun(self, tap: int) -> None:
+        """Tap `tap` has turned out as a ride: what it took along counts no more, what was asked since then does."""
+        if self._said is not None and tap in self._said.taps:
+            self.forget()
 
     def on_change(self, hears: Callable[[], object]) -> None:
         """Call `hears` after every change from here on; it returns at once and is not called when time runs out."""

@@ -63,7 +63,7 @@ def _companions(town: StormTown, post: Post, true: TruePost, step: StressStep) -
     if true.canteen:
         return False
     post.terminal.next_ride.forget()
-    true.companions = 1 + step.value % MOST_COMPANIONS
+    true.companions, true.announced = 1 + step.value % MOST_COMPANIONS, true.announced + 1
     true.asked_until_s = town.clock.monotonic() + KEPT_S
     post.terminal.next_ride.count(true.companions, AskedBy.CREW)
     return True

@@ -122,6 +122,8 @@ class TruePost:
     companions: int = 0
     """So many more ride with the next card, until `asked_until_s`."""
     asked_until_s: float = 0.0
+    announced: int = 0
+    """How often its crew has announced companions."""
     denied: Mapping[int, str] = field(default_factory=dict)
     offered: Mapping[int, str] | None = None
     """Whom its deny list refuses, and as what; the list that waits for a clock in no doubt."""
@@ -131,6 +133,8 @@ class TruePost:
     """What parents paid here for each pupil, by day: of what others sold a terminal knows nothing."""
     open: dict[int, OracleAnswer] = field(default_factory=dict)
     """Taps whose end this terminal may not have on record, by rider."""
+    taken: dict[int, int] = field(default_factory=dict)
+    """Which announcement those took along that were written and not answered: here it still counts."""
 
 
 @dataclass(slots=True)
@@ -142,6 +146,8 @@ class ExpectedTap:
     at: datetime
     asked: bool = False
     """Whether the ride is the one that the crew announced."""
+    late: bool = False
+    """Whether the earlier tap took those announced, and all that it does now is to say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +191,11 @@ class Truth:
         post.clock.look(ahead_s, now_s)
         if post.offered is not None and not post.clock.suspect:
             post.denied, post.offered = post.offered, None
-        asked = post.companions if now_s < post.asked_until_s else 0
         at = at.replace(microsecond=0)
+        repeated = self._repeated(post, card, rider, at)
+        asked = post.companions if now_s < post.asked_until_s else 0
+        late = bool(asked) and repeated is None and post.taken.get(rider) == post.announced
+        asked = 0 if late else asked
         tap = self._tap(post, rider, at, asked)
         till = self._till(post, rider, tap) if post.canteen else OracleTill()
         anew = decide(self.tariff, card, tap, till)
@@ -194,8 +203,7 @@ class Truth:
         if asked and not boards and anew.admission != "refused":
             tap = self._tap(post, rider, at, 0)  # it was asked for the next one who gets on
             anew = decide(self.tariff, card, tap, till)
-        repeated = self._repeated(post, card, rider, tap)
-        return ExpectedTap(anew, repeated, tap.at, asked=bool(asked and boards))
+        return ExpectedTap(anew, repeated, tap.at, asked=bool(asked and boards), late=late)
 
     def _tap(self, post: TruePost, rider: int, at: datetime, companions: int) -> OracleTap:
         suspect = post.clock.suspect
@@ -217,10 +225,10 @@ class Truth:
             pupil = replace(pupil, hot=pupil.hot - sum(paid.values()), spent=paid.get(day, 0))
         return OracleTill(self.school, pupil=pupil, served=post.served.get((rider, day), frozenset()))
 
-    def _repeated(self, post: TruePost, card: OracleCard, rider: int, tap: OracleTap) -> OracleAnswer | None:
+    def _repeated(self, post: TruePost, card: OracleCard, rider: int, at: datetime) -> OracleAnswer | None:
         """The answer of the earlier tap here, while that is the newest on the card and not long ago."""
         earlier = post.open.get(rider)
-        soon = abs(tap.at - card.at) <= timedelta(seconds=self.tariff.guards["retap_s"])
+        soon = abs(at - card.at) <= timedelta(seconds=self.tariff.guards["retap_s"])
         return earlier if earlier is not None and earlier.card is card and soon else None
 
     def came(
@@ -242,19 +250,38 @@ class Truth:
         before = len(self.found)
         post = self.posts[terminal]
         repeated = self._seen(post, expected, heard, written=written, disturbed=disturbed)
-        if disturbed or repeated or (written and expected.asked):
-            post.companions = 0
+        self._board(post, rider, expected, heard, written=written, repeated=repeated)
         if written:
             self._written(post, rider, expected, newest)
         if disturbed and written:
             post.open[rider] = expected.anew
         elif not disturbed and (written or repeated):
             post.open.pop(rider, None)
+            post.taken.pop(rider, None)
         if not written and not repeated and heard is not None and heard.accepted and post.canteen:
             self._served(post, rider, expected)
         if len(self.found) > before:
             self._lost_track.add(rider)
         return repeated
+
+    @staticmethod
+    def _board(
+        post: TruePost,
+        rider: int,
+        expected: ExpectedTap,
+        heard: Outcome | None,
+        *,
+        written: bool,
+        repeated: bool,
+    ) -> None:
+        """T-34: those announced ride with the tap that is let in; any other leaves them for the next card."""
+        answered = heard is not None and heard.accepted
+        settled = repeated and post.taken.get(rider) == post.announced
+        read = heard is not None and str(heard.message) not in TROUBLE
+        if settled or (expected.late and read) or (written and expected.asked and answered):
+            post.companions = 0
+        elif written and expected.asked:
+            post.taken[rider] = post.announced
 
     def copied(self, rider: int) -> int:
         """A card with the memory of that rider's, as another rider."""

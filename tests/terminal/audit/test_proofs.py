@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from msgspec.structs import replace
 
@@ -17,7 +19,7 @@ from terminal.audit.proofs import (
     session_key,
 )
 from terminal.collector.proof import Proof, check_proof
-from terminal.collector.registry import CardRegistry, CardSecret
+from terminal.collector.registry import CardRegistry, CardSecret, ProvingCard
 from tests.terminal.journal.samples import CARD, committed, fitting, intent
 
 ROW = (7, 41)
@@ -74,7 +76,8 @@ def test_a_service_is_asked_about_a_row_as_its_card_saw_it() -> None:
     ):
         assert question_of(RIDE, end) == nothing
     for counter in (0, MOST_COUNTER):
-        assert question_of(RIDE, committed(41, tmc=counter, tmv=VALUE)).tmc == counter
+        asked = question_of(RIDE, committed(41, tmc=counter, tmv=VALUE))
+        assert (asked.tmc, asked.tmv) == (counter, VALUE)
 
 
 def test_what_a_false_row_holds_is_asked_within_the_services_limits() -> None:
@@ -88,6 +91,19 @@ def test_what_a_false_row_holds_is_asked_within_the_services_limits() -> None:
     assert len(asked.commands) == MOST_INPUT_BYTES == 8192
     assert asked.commands[:32] == bytes(16) + b"\xff" + bytes(15)
     assert question_of(replace(RIDE, card_ref=b""), committed(41, tmc=5, tmv=VALUE)).card_ref == b"\0"
+
+
+class OneRow:
+    """The cards of a service's answers, asked about row 41."""
+
+    def __init__(self, cards: Mapping[int, ProvingCard]) -> None:
+        self._cards = cards
+
+    def __bool__(self) -> bool:
+        return True
+
+    def card(self, card_ref: bytes) -> ProvingCard | None:
+        return self._cards.get(41) if card_ref == CARD else None
 
 
 @pytest.mark.parametrize(
@@ -105,12 +121,6 @@ def test_what_a_false_row_holds_is_asked_within_the_services_limits() -> None:
 def test_a_services_answer_stands_for_the_card_in_that_row(
     word: CardWord, tmc: int | None, proof: Proof
 ) -> None:
-    class OneRow(dict):  # type: ignore[type-arg]
-        """Asked by card, as a registry is."""
-
-        def card(self, _card_ref: bytes) -> object:
-            return self.get(41)
-
     cards = OneRow(answered({41: word, 42: CardWord.GENUINE}))
     end = committed(41, tmc=tmc, tmv=VALUE if tmc else b"")
     assert check_proof(ROW, RIDE, end, cards).proof is proof

@@ -89,6 +89,14 @@ def test_an_untouched_dossier_written_anew_is_equal(tmp_path: Path) -> None:
     assert not noticed(path)
 
 
+def test_a_dossier_of_another_collector_is_not_taken_for_the_one_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path / "dossier", frames())
+    assert not verify_dossier(path).differences
+    for other in (bytes(32), PUBLIC[:-1] + bytes(1), b""):
+        with pytest.raises(AuditError, match="not by the one given"):
+            verify_dossier(path, other)
+
+
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 @examples(60)
 def test_every_changed_bit_is_noticed(place: float, bit: int) -> None:

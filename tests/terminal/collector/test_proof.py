@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from cardproto.resident.limits import LARGEST_MINOR
+from terminal.collector import evidence
 from terminal.collector.alarms import Alarm, AlarmKind
 from terminal.collector.proof import (
     Checked,
@@ -22,6 +23,7 @@ from terminal.collector.proof import (
 )
 from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.journal.records import Committed, Intent, SettledBy
+from terminal.journal.taps import End
 from tests.terminal.journal.samples import CARD, READ_RIGHTS, committed, fitting, intent
 
 ROW = (7, 41)
@@ -64,7 +66,9 @@ def test_a_row_that_says_what_its_card_says_is_proven_to_the_minor_unit() -> Non
         (replace(RIDE, proof=(READ, FIND, WRITE)), 0, "debit_differs card=0 stated=3400", True),
         (replace(RIDE, proof=(READ, FIND, DEBIT, DEBIT, WRITE)), 6_800, "debit_differs card=6800", True),
         (replace(RIDE, proof=(READ, FIND, DEBIT, CREDIT, WRITE)), 2_900, "credited card=500", True),
-        (replace(RIDE, proof=(READ, FIND, DEBIT, WRITE, (0xC8, bytes(16), b""))), 3_400, "foreign_command", True),
+        (replace(RIDE, proof=(*RIDE.proof, (0xC8, bytes(16), b""))), 3_400, "foreign_command code=200", True),
+        (replace(RIDE, proof=(*RIDE.proof, (0xFF, b"", b""))), 3_400, "foreign_command code=255", True),
+        (replace(RIDE, proof=(*RIDE.proof, (0, b"", b""))), 3_400, "foreign_command code=0", True),
         (replace(RIDE, event=bytes(32)), 3_400, "event_differs", True),
         (replace(RIDE, proof=ELSEWHERE.proof, event=ELSEWHERE.event), 0, "row_differs row=41 terminal=8", False),
         (replace(RIDE, proof=(READ, FIND, DEBIT)), 0, "no_event", False),
@@ -117,6 +121,58 @@ def test_that_commands_are_of_another_row_is_said_before_anything_else(proof: An
     found = checked(replace(RIDE, proof=proof, charge_minor=1))
     assert len(found.differences) > 1
     assert found.differences[0].cause == first
+
+
+STATED, DENIED, FOUND, AGAIN, ON = (
+    evidence.STATED_COMMITTED,
+    evidence.STATED_NOT_COMMITTED,
+    evidence.SEEN,
+    evidence.SEEN_AGAIN,
+    evidence.WENT_ON,
+)
+
+
+@pytest.mark.parametrize(
+    ("known", "end", "settled", "happened"),
+    [
+        (evidence.NOTHING_KNOWN, End.UNRESOLVED, False, False),
+        (STATED, End.COMMITTED, False, True),
+        (STATED | evidence.RECOVERED, End.COMMITTED, True, True),
+        (STATED | evidence.DOUBTED, End.COMMITTED, False, False),
+        (STATED | evidence.DOUBTED | FOUND, End.COMMITTED, False, True),
+        (STATED | AGAIN | ON, End.COMMITTED, False, True),
+        (DENIED, End.NOT_COMMITTED, False, False),
+        (DENIED | evidence.RECOVERED, End.NOT_COMMITTED, True, False),
+        (DENIED | FOUND, End.COMMITTED, True, True),
+        (FOUND | AGAIN | ON, End.COMMITTED, True, True),
+        (AGAIN, End.NOT_COMMITTED, True, False),
+        (ON, End.NOT_COMMITTED, True, False),
+        (127, End.COMMITTED, True, True),
+    ],
+)
+def test_what_a_card_showed_counts_for_more_than_what_its_terminal_denies(
+    known: int, end: End, settled: bool, happened: bool
+) -> None:
+    assert evidence.END[known] is end
+    assert evidence.SETTLED[known] is settled
+    assert evidence.HAPPENED[known] is happened
+    assert evidence.contradicts(known) is bool(known & DENIED and known & FOUND)
+
+
+def test_findings_of_counters_and_links_name_both_rows() -> None:
+    assert evidence.counter_twice((1, 2), (3, 4), 5) == (
+        *(AlarmKind.TMC_TWICE, 1, 2),
+        "counter_twice counter=5 row=4 terminal=3",
+    )
+    assert evidence.counter_skipped((1, 2), 5, (3, 4), 6) == (
+        *(AlarmKind.COUNTER_GAP, 1, 2),
+        "counter_skipped counter=5 before=6 row=4 terminal=3",
+    )
+    assert evidence.dropped((1, 2), (3, 4)) == (
+        *(AlarmKind.DROPPED_TAP, 1, 2),
+        "not_in_journal row=4 terminal=3",
+    )
+    assert evidence.contradiction((1, 2)) == (AlarmKind.CONTRADICTION, 1, 2, "found_later")
 
 
 @pytest.mark.parametrize("counter", [0, 1, 6])
@@ -190,6 +246,18 @@ def test_what_commands_say_of_money_and_events(commands: Any, foreign: int | Non
     said = statement_of(commands)
     assert (said.debit_minor, said.credit_minor, said.foreign) == (3_400, 0, foreign)
     assert (said.found, said.written) == (FIND[2], WRITE[2])
+
+
+def test_a_debit_of_less_than_nothing_is_no_fortune() -> None:
+    less = (0xDC, b"\x03" + (-5).to_bytes(4, "little", signed=True), b"")
+    said = statement_of((READ, FIND, less, CREDIT, WRITE))
+    assert (said.debit_minor, said.credit_minor) == (-5, 500)
+
+
+def test_a_share_of_nothing_allows_none_and_raises_nothing_where_there_is_none() -> None:
+    none = EvidenceLimits(ev1_share=0, replaced_share=0, least_taps=1)
+    assert day_findings(7, "2026-09-15", {Proof.PROVEN: 1}, none) == []
+    assert len(day_findings(7, "2026-09-15", {Proof.CANNOT_PROVE: 1, Proof.REPLACED: 1}, none)) == 2
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from terminal.codes import Admission
+from terminal.collector.evidence import OFFICE
 from terminal.collector.proof import Proof, check_proof
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry, CardSecret, RegisteredCard, write_registry
@@ -302,6 +303,10 @@ def test_no_commands_whatever_stop_the_check_or_are_taken_for_proven(commands, e
         checked = check_proof((1, 1), record, committed(1, tmc=number), registry)
         assert checked.proof is not Proof.PROVEN
         assert (checked.proof is Proof.DIFFERING) == bool(checked.differences)
+
+
+def test_cards_come_from_the_office_with_events_that_no_journal_holds():
+    assert OFFICE == 0, "what issuing and reload points write as their terminal"
 
 
 def test_the_registry_file(tmp_path):

@@ -239,6 +239,20 @@ def test_an_unknown_end_that_turns_out_as_a_ride_ends_what_was_asked_for(zones: 
     assert zones.terminal.next_ride.left_s == 0
 
 
+def test_persons_on_a_ride_that_turns_out_late_are_not_taken_along_again(tmp_path: Path) -> None:
+    """Too late for the same answer: a ride of its own, and they were on the one before."""
+    source = DEMO_REGION.read_text("utf-8").replace("retap_s = 60", "retap_s = 10")
+    with open_cab(tmp_path, policy=Policy.of(parse_region(source, "short.toml"))) as cab:
+        cab.sign_in()
+        cab.open_shift()
+        cab.act("/shift", "/next/persons", more=1)
+        assert cab.tap("adult_purse", fault=tear_after(8)).end is End.UNRESOLVED
+        again = cab.tap("adult_purse", at_s=30)
+        assert (again.end, again.outcome.charge_minor) == (End.COMMITTED, 2400)
+        assert asked_in(cab.records(Intent)[-1]) == {}
+        assert cab.terminal.next_ride.left_s == 0
+
+
 def test_a_card_shown_twice_takes_nothing_that_was_asked_for_the_next(zones: Cab) -> None:
     zones.act("/shift", "/next/destination", to="stop-1502")
     zones.tap("adult_purse")
