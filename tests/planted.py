@@ -21,8 +21,8 @@ ROOT: Final = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Mistake:
-    """One piece of the product's source and what takes its place. `region` and `taps`: where, and for how long at the
-    most, a stress run looks for it, its own choice by default."""
+    """One piece of the product's source and what takes its place. `region`, `taps` and `seed`: where, for how long
+    at the most and in which town a stress run looks for it, its own choice by default."""
 
     name: str
     file: str
@@ -30,6 +30,7 @@ class Mistake:
     new: str
     region: str = ""
     taps: int = 0
+    seed: int = 0
 
     @property
     def module(self) -> str:

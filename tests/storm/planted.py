@@ -36,7 +36,7 @@ def _play(mistake: Mistake) -> int:
     from terminal.lab.stress.faults.plan import Kind  # noqa: PLC0415  # only now: it imports the product
     from terminal.lab.stress.run import TownSeed, play_town  # noqa: PLC0415
 
-    town = TownSeed(SEED, 6, 24, mistake.region or "demo")
+    town = TownSeed(mistake.seed or SEED, 6, 24, mistake.region or "demo")
     found = play_town(town, town.plan(mistake.taps or TAPS, frozenset(Kind)), at_once=True)
     print(f"{found.taps} taps: {'; '.join(found.problems[:2])}" if found.problems else "sound")
     return 0 if found.sound else NOTICED
