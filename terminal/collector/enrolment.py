@@ -132,7 +132,7 @@ class Enrolment:
         """
         return [keys.key for keys in reversed(self.record_of(terminal).ever)]
 
-    def revoke(self, terminal: int, at_ms: int = 0) -> bool:
+    def revoke(self, terminal: int, at_ms: int) -> bool:
         """Let `terminal` upload no more, and no code enrol it; whether it could."""
         with self._changing():
             self._code_path(terminal).unlink(missing_ok=True)

@@ -205,7 +205,7 @@ class OperatorSide:
         terminal = _number(request.path_params["terminal"])
 
         def work() -> bool:
-            if terminal is None or not self.views.enrolment.revoke(terminal):
+            if terminal is None or not self.views.enrolment.revoke(terminal, self._now_ms()):
                 return False
             done = Operation(self._now_ms(), terminal, OperationCode.REVOKED, "", BY_OPERATOR)
             self.views.store.note(done)

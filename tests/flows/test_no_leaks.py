@@ -29,6 +29,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from cardproto.connection import CardConnection
@@ -61,6 +64,7 @@ RIDERS = ("adult_purse", "adult_purse_random_uid", "deny_listed", "blocked", "st
 BUS, CANTEEN = 71, 81
 REGION_NUMBER = 34
 
+PRIVATE = re.compile(rb"-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY-----", re.DOTALL)
 GIVEN = {"cards", "roster.json", "registry.json", "keys.toml"}
 """What the day begins with and no terminal wrote: cards, the school's list, the issuing point's registry, keys."""
 KEYS_OF_THEIR_OWN = {"terminal.key", "collector.key", "operator.token"}
@@ -345,10 +349,21 @@ def test_private_keys_are_in_their_own_files_only_and_for_their_owner_only(day: 
             assert path.stat().st_mode & 0o077 == 0, path
             content = path.read_bytes()
             if name.endswith(".key"):
-                content = load_pem_private_key(content, None).private_bytes_raw()
-            secret = secret_bytes(f"{path.parent.name}/{name}", content.strip())
-            assert not leaks_in_files([secret], day.folder, {name})
-            assert not [line for where, data in day.shown.items() for line in leaks([secret], data, where)]
+                secrets = [_raw(load_pem_private_key(block, None)) for block in PRIVATE.findall(content)]
+                assert secrets, path
+            else:
+                secrets = [content.strip()]
+            named = [secret_bytes(f"{path.parent.name}/{name}", secret) for secret in secrets]
+            assert not leaks_in_files(named, day.folder, {name})
+            assert not [line for where, data in day.shown.items() for line in leaks(named, data, where)]
+
+
+def _raw(key: object) -> bytes:
+    """The secret number of a key, as bytes."""
+    if isinstance(key, EllipticCurvePrivateKey):
+        return key.private_numbers().private_value.to_bytes(32, "big")
+    assert isinstance(key, Ed25519PrivateKey | X25519PrivateKey)
+    return key.private_bytes_raw()
 
 
 def test_no_record_of_a_journal_holds_a_secret(day: Day) -> None:

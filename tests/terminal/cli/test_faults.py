@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from terminal.app.station import open_journal
 from terminal.policy.load import DEMO_REGION
 from terminal.sync.identity import load_or_create_key, public_path
 from tests.config_file import config_file
-from tests.terminal.cli.conftest import Run, Start
+from tests.terminal.cli.conftest import ENVIRONMENT, Run, Start, command
 
 STATE = "state"
 SERVE = ("run", "--profile", "bus", "--state", STATE, "--json")
@@ -56,7 +57,11 @@ def rows_in(tmp_path: Path) -> int:
         (("sync", "--state", STATE), 11, "terminal enrol"),
         (("shift", "close", "--state", STATE), 20, "terminal shift open"),
         (("card", "read", "--reader", "sim:not_desfire"), 30, "not a resident card"),
-        (("card", "issue", "--resident", "adult_purse", "--reader", "sim:month_pass"), 30, "blank DESFire"),
+        (
+            ("card", "issue", "--resident", "adult_purse", "--reader", "sim:month_pass"),
+            30,
+            "this card is issued already",
+        ),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else None,
 )
@@ -149,9 +154,16 @@ def test_a_serving_terminal_says_once_that_its_records_do_not_leave(run: Run, tm
     finished = run(*SERVE, "--reader", "sim:adult_purse,month_pass", "--collector", "http://127.0.0.1:9")
     assert finished.returncode == 0, "taps go on"
     assert len(finished.stdout.splitlines()) == 2
-    said = [line for line in finished.stderr.splitlines() if "sync" in line]
-    assert len(said) == 1
-    assert "Nothing is lost" in said[0]
+    waiting = (*SERVE, "--reader", "sim:", "--collector", "http://127.0.0.1:9")
+    with subprocess.Popen(
+        command(waiting), cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if "sync" in line)
+        process.terminate()
+        rest = process.stderr.read()
+    assert "Nothing is lost" in said
+    assert "sync" not in rest
 
 
 def test_port_in_use(run: Run) -> None:

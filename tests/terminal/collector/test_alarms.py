@@ -83,7 +83,7 @@ def test_each_doubt_of_a_terminals_clock_is_an_alarm_and_its_end_is_none(town):
 def test_a_revoked_terminal_is_said_to_be_revoked(town):
     seven = town.terminal(7)
     seven.write(Started(INTENT.at_ms, "x"))
-    assert town.collector.enrolment.revoke(7)
+    assert town.collector.enrolment.revoke(7, town.clock.now_ms)
     assert town.send(seven) == 403
     assert town.strangers() == [("unknown_terminal", "", 7, AlarmCause.REVOKED, 1)]
 

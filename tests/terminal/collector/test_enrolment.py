@@ -223,7 +223,7 @@ def test_a_certificate_counts_while_its_keys_do(enrolment):
     again = ready(enrolment, at_ms=1)
     assert not enrolment.holds_certificate(7, first)
     assert enrolment.holds_certificate(7, as_der(again.keys.certificate))
-    enrolment.revoke(7)
+    enrolment.revoke(7, 1)
     assert not enrolment.holds_certificate(7, as_der(again.keys.certificate))
 
 

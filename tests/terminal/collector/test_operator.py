@@ -88,7 +88,7 @@ def test_no_table_of_the_page_has_two_columns_of_one_name(town):
     fill(town)
     town.collector.store.keep_alarm(GAP, town.clock.now_ms)
     heads = re.findall(r"<thead>(.*?)</thead>", town.client().get("/operator/").text)
-    assert len(heads) == 4
+    assert len(heads) == 5
     for head in heads:
         names = re.findall(r"<th[^>]*>(.*?)</th>", head)
         assert len(names) == len(set(names)) > 1

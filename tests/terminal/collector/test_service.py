@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -212,7 +213,8 @@ ENDLESS = b"HTTP/1.1 200 OK\r\ncontent-length: 4000000\r\n\r\n" + bytes(4_000_00
     ("answer", "problem"),
     [
         (b"", "cannot be reached"),
-        (b"\x00\x01\x02", "cannot be reached"),
+        # Its connection ends with it: the end may arrive before the answer.
+        (b"\x00\x01\x02", "does not answer as a collector does|cannot be reached"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\ncut", "cannot be reached"),
         (b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", "status 302"),
         (ENDLESS, "answers without end"),
@@ -223,6 +225,6 @@ def test_answers_no_collector_gives(journal, folder, url, answer, problem):
     append(journal, 1)
     address, thread = serve_bytes(answer)
     with syncing(journal, address, folder) as client:
-        assert problem in str(client.sync_once().problem)
+        assert re.search(problem, str(client.sync_once().problem))
     thread.join()
     assert journal.acknowledged_through == 0

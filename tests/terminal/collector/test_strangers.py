@@ -18,7 +18,8 @@ from terminal.collector.strangers import (
     reduced,
 )
 from terminal.journal.records import Started
-from terminal.sync.enrolment import ENROLMENTS_PATH, EnrolmentRequest
+from terminal.sync.credentials import make_keys
+from terminal.sync.enrolment import ENROLMENTS_PATH, enrolment_request, new_code
 from terminal.sync.wire import BATCHES_PATH
 from tests.terminal.collector.office import Terminal, Town
 from tests.terminal.journal.samples import INTENT
@@ -75,7 +76,7 @@ def test_strangers_are_shown_apart_on_page_in_the_api_and_in_metrics_and_push_no
     seven.write(*[Started(INTENT.at_ms, f"{n}") for n in range(3)])
     client = town.client("10.0.0.9")
     assert client.post(BATCHES_PATH, content=seven.batch(3, 3)).status_code == 409
-    guess = EnrolmentRequest(7, "0" * 64, "0" * 64)
+    guess = enrolment_request(7, make_keys(), new_code())
     for number in range(20):
         stranger = Terminal(100 + number, town.clock)
         stranger.write(Started(INTENT.at_ms, "x"))

@@ -52,13 +52,16 @@ class Desk:
     values: dict[str, str]
     begun: list[int] = field(default_factory=list)
 
-    def paste(self, *pasted: str, **changes: str) -> str:
-        """Paste blocks into a shell; what they leave running is known by its number."""
+    def paste(self, *pasted: str, apart: bool = False, **changes: str) -> str:
+        """Paste blocks into a shell; what they leave running is known by its number, and writes to the same file.
+
+        `apart`: into a file of its own.
+        """
         values = self.values | changes
         assert set(NAMES.findall(blocks()[0])) == set(values)
         lines = [f"export {name}='{value}'" for name, value in values.items()]
         script = "\n".join(("set -eu", *lines, *pasted, 'jobs -p > "$HERE/jobs"'))
-        log = self.folder / "said"
+        log = self.folder / ("answered" if apart else "said")
         with log.open("w") as said:
             done = subprocess.run(
                 ["bash", "-c", script],
@@ -189,7 +192,7 @@ def tried(desk: Desk, pasted: str) -> str:
 
 
 def reported(desk: Desk) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = json.loads(desk.paste(block("fleet report")))
+    found: dict[str, dict[str, int]] = json.loads(desk.paste(block("fleet report"), apart=True))
     return found
 
 

@@ -210,11 +210,11 @@ def test_rights_written_elsewhere_are_followed(tmp_path: Path, impact: Impact) -
 
 
 def test_a_stress_runs_days_under_one_document_differ_in_nothing(tmp_path: Path, impact: Impact) -> None:
-    """Buses and canteens with every kind of fault, their journals beside the collector's database."""
+    """Buses and canteens with every kind of fault but invented rows, their journals beside the collector's database."""
     seed = TownSeed(2, 6, 30)
     (tmp_path / "days").mkdir()
     with open_storm_town(tmp_path / "days", seed.seed, 6, seed.riders, seed.pupils, disks=False) as opened:
-        play(opened, seed.plan(400, frozenset(Kind)), lambda _count: None)
+        play(opened, seed.plan(400, frozenset(Kind) - {Kind.FALSE_ROWS}), lambda _count: None)
     found = impact("demo", "demo", tmp_path / "days")
     recorded, old, new = totals_of(found)
     assert recorded == old == new > 0

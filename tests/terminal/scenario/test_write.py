@@ -20,10 +20,10 @@ def test_names_and_texts_that_toml_has_to_escape() -> None:
     text = """
 schema = 1
 region = "demo"
-about = "a \\"quoted\\" \\u007f \\\\ text"
+about = "a \\"quoted\\" \\\\ text"
 [cards."a_b"]
 [[scenarios]]
-name = "<script>\\t"
+name = "<script>"
 rider = "Ж"
 card = "a_b"
 [[scenarios.taps]]

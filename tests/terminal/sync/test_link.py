@@ -296,5 +296,5 @@ def test_answers_up_to_the_limit_are_read_whole():
 
     with server(serve) as url:
         link = HttpLink(url)
-        assert link.upload(b"x") == Answer(200, body)
+        assert link.upload(b"x") == Answer(200, body, content_type="application/msgpack")
         link.close()

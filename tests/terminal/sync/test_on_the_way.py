@@ -287,7 +287,10 @@ def test_a_running_terminal_shows_the_cause_and_its_end(run, collector, tmp_path
         try:
             shown(tmp_path / STATE, lambda status: status.sync_fault == SyncFault.WEB_PAGE)
             signed_in.set()
-            shown(tmp_path / STATE, lambda status: status.sync_fault == "" and status.unsent == 0)
+            shown(
+                tmp_path / STATE,
+                lambda status: status.sync_fault == "" and status.collector_heard_at_ms is not None,
+            )
         finally:
             process.terminate()
             assert process.wait(60) == 0

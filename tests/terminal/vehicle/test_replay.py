@@ -34,7 +34,7 @@ def test_a_line_is_a_report_at_its_time() -> None:
         (b'{"zones": "A"}', "$.zones"),
         (b'{"line": "' + b"x" * 101 + b'"}', "$.line"),
         (b"[" * 5000, "Expected `object`"),
-        (b'{"line": ' + b"[" * 5000, "is nested too deep"),
+        (b'{"line": ' + b"[" * 5000, "nested too deeply"),
         (b"\xff", "malformed"),
     ],
     ids=range(12),
