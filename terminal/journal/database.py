@@ -143,6 +143,15 @@ def key_id_in(path: Path) -> bytes | None:
     return bytes(key_id)
 
 
+def require_own(path: Path, contents: Contents, terminal: int) -> None:
+    """Raise `JournalError` when the journal at `path` is another terminal's."""
+    if contents.terminal != terminal:
+        raise JournalError(
+            f"{path} is the journal of terminal {contents.terminal}, not {terminal}",
+            "Give each terminal number a journal file of its own.",
+        )
+
+
 def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
 

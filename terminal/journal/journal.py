@@ -31,6 +31,7 @@ from terminal.journal.database import (
     connect_writer,
     contents_of,
     journal_error,
+    require_own,
     row_changed,
     schema_of,
     state_changed,
@@ -161,17 +162,13 @@ class Journal(JournalFacts):
             if schema > SCHEMA_VERSION:  # said without a writer, whose end would fold the log
                 connect_reader(path).close()
             if schema == SCHEMA_VERSION:
-                mended = mend(path, key, known.newest)
+                mended = mend(path, terminal, key, known.newest)
                 known = known._replace(seen=mended.seen, mended=mended.aside is not None)
             elif upgrade_if_old(path, terminal, key) is not None and known.absent:
                 known = NEVER_RESERVED
             connection = connect_writer(path, Contents(terminal, key))
             contents = contents_of(connection, path, key)
-            if contents.terminal != terminal:
-                raise JournalError(
-                    f"{path} is the journal of terminal {contents.terminal}, not {terminal}",
-                    "Give each terminal number a journal file of its own.",
-                )
+            require_own(path, contents, terminal)
             return cls(path, lock, connection, contents, capacity_rows, known)
         except BaseException as error:
             if connection is not None:

@@ -31,6 +31,7 @@ from terminal.journal.database import (
     file_error,
     journal_error,
     means_damage,
+    require_own,
     wal_of,
 )
 from terminal.journal.log import WriteAheadLog, frames_read, page_bytes_of, read_log
@@ -68,9 +69,10 @@ def _suspected(path: Path) -> Path:
     return path.with_name(path.name + ".suspect")
 
 
-def mend(path: Path, key: JournalKey | None, stored: int) -> MendedJournal:
-    """See to it that the journal at `path` shows every row that can be proven; rows up to `stored` are known to have
-    been there. The caller holds its lock.
+def mend(path: Path, terminal: int, key: JournalKey | None, stored: int) -> MendedJournal:
+    """See to it that the journal of `terminal` at `path` shows every row that can be proven; rows up to `stored` are
+    known to have been there. The caller holds its lock. Another terminal's database is left as it lies there, and so is
+    the log beside it.
 
     Raises `JournalDamaged` when no content of it can be proven, `JournalSealed`, `JournalError`.
     """
@@ -78,7 +80,7 @@ def mend(path: Path, key: JournalKey | None, stored: int) -> MendedJournal:
         finish(path)
         if not path.exists():
             return MendedJournal(0)
-        mended = _mend_log(path, key, stored)
+        mended = _mend_log(path, terminal, key, stored)
         if _suspected(path).exists():
             _require_proven(path, key)
             _suspected(path).unlink()
@@ -99,15 +101,15 @@ def _require_proven(path: Path, key: JournalKey | None) -> None:
         raise JournalDamaged(f"journal {path} is damaged: {page}", KEEP_ASIDE)
 
 
-def _mend_log(path: Path, key: JournalKey | None, stored: int) -> MendedJournal:
+def _mend_log(path: Path, terminal: int, key: JournalKey | None, stored: int) -> MendedJournal:
     if not _has_log(path):
         return MendedJournal(0)
-    looked = _look(path, key)
+    looked = _look(path, terminal, key)
     log = read_log(wal_of(path), page_bytes_of(path), looked.frames)
     seen = log.newest_row()
     if not _amiss(path, looked, log, max(stored, seen)):
         return MendedJournal(seen)
-    return MendedJournal(seen, _mend(path, key, log, looked))
+    return MendedJournal(seen, _mend(path, terminal, key, log, looked))
 
 
 def _has_log(path: Path) -> bool:
@@ -115,7 +117,7 @@ def _has_log(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def _look(path: Path, key: JournalKey | None) -> JournalLook:
+def _look(path: Path, terminal: int, key: JournalKey | None) -> JournalLook:
     """Read only, so that closing does not fold a log that may be damaged."""
     if cannot_be_written(path):
         return JournalLook(None, 0)
@@ -123,6 +125,7 @@ def _look(path: Path, key: JournalKey | None) -> JournalLook:
     try:
         with closing(connect_reader(path)) as connection:
             contents = contents_of(connection, path, key)
+            require_own(path, contents, terminal)
             frames = frames_read(path)
             state = read_state(connection, contents)
             return JournalLook(load_tail(connection, contents, state, path, OpenRecords()).sequence, frames)
@@ -151,11 +154,11 @@ def _newest_alone(path: Path) -> int:
     return 0
 
 
-def _mend(path: Path, key: JournalKey | None, log: WriteAheadLog, looked: JournalLook) -> Path:
+def _mend(path: Path, terminal: int, key: JournalKey | None, log: WriteAheadLog, looked: JournalLook) -> Path:
     best: tuple[int, tuple[int, ...]] | None = None
     for kept in _choices(log, looked.frames):
         _write(path, _new(path), log, kept)
-        reached = _proven(_new(path), key)
+        reached = _proven(_new(path), terminal, key)
         if reached is not None and (best is None or reached > best[0]):
             best = (reached, kept)
     if best is None:
@@ -192,8 +195,8 @@ def _write(path: Path, new: Path, log: WriteAheadLog, kept: tuple[int, ...]) -> 
             file.truncate(size)
 
 
-def _proven(path: Path, key: JournalKey | None) -> int | None:
-    """The newest row of a content whose every row, note and page fits; None when one does not."""
+def _proven(path: Path, terminal: int, key: JournalKey | None) -> int | None:
+    """The newest row of a content of `terminal` whose every row, note and page fits; None when one does not."""
     try:
         found = verify(path, key)
         if found.problem is not None:
@@ -204,6 +207,8 @@ def _proven(path: Path, key: JournalKey | None) -> int | None:
             if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 return None
             contents = contents_of(connection, path, key)
+            if contents.terminal != terminal:
+                return None
             state = read_state(connection, contents)
             return load_tail(connection, contents, state, path, OpenRecords()).sequence
     except (JournalDamaged, Broken):
