@@ -102,7 +102,7 @@ def storm(seed: int, taps: int) -> Findings:
 
 
 def _play(town: TownSeed, steps: list[StressStep], teller: Reporter) -> Findings:
-    """One town from opening to audit; whatever ends it early is a problem found, as in `terminal.lab.stress.run.play_town`."""
+    """One town from opening to audit; an early end is a problem found, as in `terminal.lab.stress.run.play_town`."""
     with tempfile.TemporaryDirectory(dir=storm_folder(), prefix="resident-card-storm-") as place:
         try:
             with open_storm_town(
