@@ -152,9 +152,11 @@ class _ReplyHttp(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Now and then: end what takes too long."""
+        """Now and then: end what takes too long. Its place is free before its sender sees the end."""
         with self._open_lock:
             late = [one for one, since_s in self._open.items() if monotonic() - since_s > LONGEST_S]
+            for request in late:
+                del self._open[request]
         for request in late:
             with suppress(OSError):
                 request.shutdown(socket.SHUT_RDWR)
