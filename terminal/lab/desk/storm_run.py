@@ -7,23 +7,17 @@ closed.
 
 from __future__ import annotations
 
-import sqlite3
 import sys
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any, Final
 
 from terminal.app.output import print_json
-from terminal.errors import TerminalError
-from terminal.lab.stress.checkers.check import Findings, check
+from terminal.lab.stress.checkers.check import Findings
 from terminal.lab.stress.faults.disk import available
-from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, StressStep
-from terminal.lab.stress.play import play
-from terminal.lab.stress.run import EVERY_REGION, TownSeed, storm_folder, towns_of
-from terminal.lab.stress.world import Storm, open_storm_town
-from terminal.media.resident.machine import IllegalStep
+from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind
+from terminal.lab.stress.run import EVERY_REGION, TownSeed, play_town, towns_of
+from terminal.lab.stress.world import Storm
 
 REPORT_EVERY_S: Final = 0.25
 
@@ -92,33 +86,13 @@ def storm(seed: int, taps: int) -> Findings:
     teller = Reporter(seed, taps)
     teller.report()
     for town, planned in towns_of(taps, seed, faults, TownSeed(seed, region=EVERY_REGION)):
-        teller.checked.add(_play(town, town.plan(planned, faults), teller))
+        teller.checked.add(play_town(town, town.plan(planned, faults), watch=teller.on_step))
         teller.towns += 1
         teller.report()
         if not teller.checked.sound:
             break
     teller.report(ended=True)
     return teller.checked
-
-
-def _play(town: TownSeed, steps: list[StressStep], teller: Reporter) -> Findings:
-    """One town from opening to audit; an early end is a problem found, as in `terminal.lab.stress.run.play_town`."""
-    with tempfile.TemporaryDirectory(dir=storm_folder(), prefix="resident-card-storm-") as place:
-        try:
-            with open_storm_town(
-                Path(place),
-                town.seed,
-                town.terminals,
-                town.riders,
-                town.pupils,
-                disks=available(),
-                region=town.region,
-                cards=town.issued,
-            ) as opened:
-                play(opened, steps, teller.on_step)
-                return check(opened)
-        except (TerminalError, IllegalStep, AssertionError, LookupError, sqlite3.Error) as end:
-            return Findings(problems=[f"the storm ended early: {type(end).__name__}: {end}"])
 
 
 if __name__ == "__main__":

@@ -145,14 +145,16 @@ def play_town(
     *,
     digest: bool = False,
     at_once: bool = False,
+    watch: Callable[[Storm], None] = lambda _count: None,
 ) -> Findings:
     """One town from opening to audit, with a digest if asked for. Whatever ends it early is a problem found, too;
-    `at_once`: so does the first tap that comes to something else than it should.
+    `at_once`: so does the first tap that comes to something else than it should. `watch` sees the counts at each step.
     """
     reported = Storm()
     opened: StormTown | None = None
 
     def on_step(count: Storm) -> None:
+        watch(count)
         if count.taps - reported.taps >= REPORT_EVERY:
             faults = count.faults.total()
             progress(count.taps - reported.taps, faults - reported.restarts)
