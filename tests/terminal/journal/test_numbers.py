@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +17,13 @@ from terminal.codes import SkipCause
 from terminal.errors import JournalDamaged, JournalError
 from terminal.journal import journal as journal_module
 from terminal.journal import numbers as numbers_module
+from terminal.journal.database import wal_of
 from terminal.journal.journal import Journal
 from terminal.journal.numbers import BLOCK, RESERVE, mark_path, numbers_path
 from terminal.journal.operation_records import NumbersSkipped
 from terminal.journal.sealed import JournalKey
 from terminal.journal.verify import verify
-from tests.terminal.journal.samples import intent, refused
+from tests.terminal.journal.samples import day, intent, refused
 
 KEY = JournalKey(bytes(range(32)))
 
@@ -116,6 +118,33 @@ def test_a_journal_that_is_gone_does_not_begin_at_one_again(path):
     path.unlink()
     with pytest.raises(JournalDamaged, match="is gone"):
         opened(path)
+
+
+@pytest.mark.parametrize(("state_in_log", "says"), [(False, "of terminal 8"), (True, "are damaged")])
+def test_another_terminals_database_does_not_take_the_log_of_ours(path, state_in_log, says):
+    """Even where it opens under the same key; with ours brought back every row is there. With the line of state in our
+    log the two together look like a broken journal of ours, and theirs alone is whole.
+    """
+    with closing(opened(path)) as journal:
+        for record in day(20):
+            journal.append(record)
+    journal = opened(path)
+    journal.append(refused())
+    last = journal.append(refused())
+    if state_in_log:
+        journal.acknowledge(1, journal.hash_at(1), at_ms=0)
+    journal.abandon()
+    ours, log = path.read_bytes(), wal_of(path).read_bytes()
+    other = path.with_name("other.db")
+    with closing(Journal.open(other, 8, key=KEY)) as theirs:
+        theirs.append(refused())
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(JournalError, match=says):
+        opened(path)
+    assert (path.read_bytes(), wal_of(path).read_bytes()) == (other.read_bytes(), log)
+    path.write_bytes(ours)
+    with closing(opened(path)) as back:
+        assert [row.sequence for row in back.rows()] == list(range(1, last + 1))
 
 
 def test_a_block_is_reserved_before_the_one_in_use_ends(path, monkeypatch):
