@@ -277,7 +277,7 @@ def open_journal(
             f"cannot create {state} ({error.strerror})", "Give --state a folder you may write."
         ) from error
     signer = load_or_make_keys(state / IDENTITY_FILE)
-    journal = begin(path, number, key=load_or_create_key(path, sealer))
+    journal = begin(path, number, key=load_or_create_key(path, sealer, number))
     journal.notary = Notary(signer, clock or SystemClock(), tariff, deny_list)
     try:
         yield journal

@@ -130,17 +130,17 @@ def contents_of(connection: sqlite3.Connection, path: Path, key: JournalKey | No
     return Contents(terminal, key)
 
 
-def key_id_in(path: Path) -> bytes | None:
-    """Under which key the journal at `path` is sealed; None when that cannot be read."""
+def sealed_for(path: Path) -> tuple[int, bytes] | None:
+    """Whose the journal at `path` is, and the id of the key it is sealed under; None when that cannot be read."""
     try:
         connection = connect_reader(path)
     except JournalError:
         return None
     try:
-        (key_id,) = connection.execute("SELECT key_id FROM state").fetchone()
+        terminal, key_id = connection.execute("SELECT terminal, key_id FROM state").fetchone()
     finally:
         connection.close()
-    return bytes(key_id)
+    return terminal, bytes(key_id)
 
 
 def require_own(path: Path, contents: Contents, terminal: int) -> None:

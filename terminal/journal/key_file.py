@@ -11,10 +11,11 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from terminal.errors import JournalSealed, KeyFileError
+from terminal.errors import JournalError, JournalSealed, KeyFileError
 from terminal.files import Sealer, create_file, replace_file, sync, sync_path
-from terminal.journal.database import NO_KEY, SCHEMA_VERSION, key_id_in, schema_of
-from terminal.journal.sealed import KEY_BYTES, JournalKey
+from terminal.journal.database import NO_KEY, SCHEMA_VERSION, schema_of, sealed_for
+from terminal.journal.numbers import read_known
+from terminal.journal.sealed import KEY_BYTES, Contents, JournalKey
 
 PURPOSE: Final = "journal"
 """The provider's storage key that wraps journal keys."""
@@ -31,11 +32,12 @@ def copy_path(journal: Path) -> Path:
     return journal.with_name(journal.name + ".key2")
 
 
-def load_key(journal: Path, sealer: Sealer) -> JournalKey | None:
+def load_key(journal: Path, sealer: Sealer, terminal: int | None = None) -> JournalKey | None:
     """The journal's key, None when there is no key file: it is then plain, not there, or lost for good.
 
-    A copy that is damaged or gone is made anew from the other one. Raises `JournalSealed` when both are damaged or the
-    provider does not open them, `KeyFileError` when the provider has no key for journals.
+    A copy that is damaged or gone is made anew from the other one; one that opens another journal only by who names
+    the `terminal` whose journal it is. Raises `JournalSealed` when both are damaged or the provider does not open
+    them, `KeyFileError` when the provider has no key for journals.
     """
     contents = [_content(path) for path in (key_path(journal), copy_path(journal))]
     opened: dict[bytes, JournalKey] = {}
@@ -49,14 +51,36 @@ def load_key(journal: Path, sealer: Sealer) -> JournalKey | None:
             failure = failure or error
     if not opened and failure is not None:
         raise failure
-    if (
-        opened and contents[0] != contents[1]
-    ):  # damaged, gone, or another journal's: the database says which is right
-        fits = {one: key for one, key in opened.items() if key.id == key_id_in(journal)}
-        if fits:
-            _heal(journal, contents, *fits)
-        opened = fits or opened
-    return next(iter(opened.values()), None)
+    if not opened or contents[0] == contents[1]:
+        return next(iter(opened.values()), None)
+    right, heals = _right_one(journal, opened, terminal)
+    if heals:
+        _heal(journal, contents, right)
+    return opened[right]
+
+
+def _right_one(journal: Path, opened: dict[bytes, JournalKey], terminal: int | None) -> tuple[bytes, bool]:
+    """Which content holds this journal's key, and whether the other file may be written over with it.
+
+    The database may itself be another terminal's, and name its own key. What lies beside it under our number tells
+    then; and a sound key is never written over on the word of a database that is not ours: it may be the last one.
+    """
+    database = sealed_for(journal)
+    named = [one for one, key in opened.items() if database is not None and key.id == database[1]]
+    if len(opened) == 1:
+        return next(iter(opened)), bool(named)
+    if terminal is None:
+        return next(iter(named or opened)), False
+    known = (one for one, key in opened.items() if _opens_numbers(journal, Contents(terminal, key)))
+    right = next(known, None) or next(iter(named or opened))
+    return right, database == (terminal, opened[right].id)
+
+
+def _opens_numbers(journal: Path, contents: Contents) -> bool:
+    try:
+        return read_known(journal, contents).anchor is not None
+    except JournalError:  # not to be read: whoever opens the journal says so
+        return False
 
 
 def _content(path: Path) -> bytes | None:
@@ -91,11 +115,11 @@ def _opened(path: Path, content: bytes, sealer: Sealer) -> JournalKey:
         raise JournalSealed(f"journal key {path} does not open with this key file", NO_KEY) from error
 
 
-def load_or_create_key(journal: Path, sealer: Sealer) -> JournalKey:
+def load_or_create_key(journal: Path, sealer: Sealer, terminal: int | None = None) -> JournalKey:
     """The key for writing `journal`: made and on disk before the first sealed row. Raises as `load_key`, and
     `JournalSealed` when there is a sealed journal but no key any more.
     """
-    key = load_key(journal, sealer)
+    key = load_key(journal, sealer, terminal)
     if key is not None:
         return key
     if schema_of(journal) >= SCHEMA_VERSION:

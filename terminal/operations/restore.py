@@ -134,7 +134,7 @@ def _only_here(machine: NewHardware) -> FileLock:
 
 def _restore(header: BackupHeader, old: Path, new: Path, line: _CollectorLine) -> Restoration:
     machine = line.machine
-    journal = Journal.open(old, machine.terminal, key=load_key(old, machine.sealer))
+    journal = Journal.open(old, machine.terminal, key=load_key(old, machine.sealer, machine.terminal))
     try:
         held = line.ask(journal)
         sent = line.send(journal) if held.sequence < journal.head.sequence else 0

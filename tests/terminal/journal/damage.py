@@ -227,7 +227,9 @@ def try_damage(world: World, hits: list[tuple[str, str]], rng: random.Random, sc
         life = Life(folder, rng, TERMINAL)
         found = _files(folder)
         try:
-            life.journal = open_in_service(life.path, TERMINAL, key=load_or_create_key(life.path, SEALER))
+            life.journal = open_in_service(
+                life.path, TERMINAL, key=load_or_create_key(life.path, SEALER, TERMINAL)
+            )
         except JournalError as error:
             return _refused(error, world, folder, found)
         with closing(CollectorStore(scratch / "collector" / "collector.db")) as store:
@@ -265,7 +267,9 @@ def _goes_on(world: World, life: Life, store: CollectorStore, collector: Path) -
             if restarts > 1:
                 raise Silent(f"damaged again: {error.what}") from error
             life.journal.abandon()
-            life.journal = open_in_service(life.path, TERMINAL, key=load_or_create_key(life.path, SEALER))
+            life.journal = open_in_service(
+                life.path, TERMINAL, key=load_or_create_key(life.path, SEALER, TERMINAL)
+            )
     life.journal.abandon()
     after = {n: parse_record(body) for _, n, body in store.records()}
     twice = life.stored.keys() & (world.stored.keys() | before.keys())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminal.errors import JournalDamaged, JournalSealed, KeyFileError
+from terminal.errors import JournalDamaged, JournalError, JournalSealed, KeyFileError
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import copy_path, key_path, load_key, load_or_create_key, wipe_key
 from terminal.journal.reader import JournalReader
@@ -85,7 +85,7 @@ def test_a_key_is_shown_by_its_id_only():
 
 
 def open_sealed(path):
-    return Journal.open(path, 7, key=load_or_create_key(path, SEALER))
+    return Journal.open(path, 7, key=load_or_create_key(path, SEALER, 7))
 
 
 def test_the_key_is_made_once_and_wrapped(tmp_path):
@@ -119,8 +119,33 @@ def test_a_key_of_another_journal_does_not_take_the_place_of_ours(tmp_path):
     ours = key_path(path).read_bytes()
     load_or_create_key(tmp_path / "other.db", SEALER)
     key_path(path).write_bytes(key_path(tmp_path / "other.db").read_bytes())
+    load_key(path, SEALER)
+    assert key_path(path).read_bytes() != ours, (
+        "who does not know whose journal it is writes over no sound key"
+    )
     open_sealed(path).close()
     assert key_path(path).read_bytes() == ours
+
+
+@pytest.mark.parametrize("end", ["", "-wal"])
+def test_another_terminals_database_never_costs_us_our_key(tmp_path, end):
+    """Database and one copy of the key are another's: its database names its key, and the other copy is our last."""
+    path, other = tmp_path / "journal.db", tmp_path / "other" / "journal.db"
+    for place, number in ((path, 7), (other, 8)):
+        journal = Journal.open(place, number, key=load_or_create_key(place, SEALER, number))
+        journal.append(intent())
+        journal.abandon()
+    ours, database = key_path(path).read_bytes(), path.read_bytes()
+    path.write_bytes(other.read_bytes())
+    copy_path(path).write_bytes(copy_path(other).read_bytes())
+    if end:
+        path.with_name("journal.db-wal").unlink()
+    with pytest.raises(JournalError):
+        open_sealed(path)
+    assert key_path(path).read_bytes() == ours
+    path.write_bytes(database)
+    copy_path(path).unlink()
+    open_sealed(path).close()
 
 
 def test_without_the_key_the_journal_says_so(tmp_path):
