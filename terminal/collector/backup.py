@@ -11,9 +11,10 @@ from typing import Final
 from terminal.collector.store import RESTORE, connect
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of
+from terminal.recompute.documents import DOCUMENTS_FOLDER
 
 DATABASE: Final = "collector.db"
-PLAIN: Final = ("collector.pub", "ca.crt", "terminals")
+PLAIN: Final = ("collector.pub", "ca.crt", "terminals", DOCUMENTS_FOLDER)
 SECRET: Final = ("collector.key", "ca.key")
 
 
@@ -28,7 +29,8 @@ class BackedUp:
 
 
 def back_up(folder: Path, target: Path, *, with_key: bool) -> BackedUp:
-    """Copy the database of `folder` as of one moment, and the keys of the terminals, into the new folder `target`.
+    """Copy the database of `folder` as of one moment, the keys of the terminals, and the documents that decisions were
+    made from, into the new folder `target`.
 
     Uploads go on meanwhile. The copy is checked before this returns. The operator's token and the books are left out:
     both are made again. Raises `CollectorError`.

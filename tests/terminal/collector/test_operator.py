@@ -231,6 +231,9 @@ def test_a_folder_without_a_collector(tmp_path):
 
 def test_a_backup_of_a_running_collector_is_a_collector(town, tmp_path):
     fill(town)
+    documents = town.settings.folder / "documents"
+    documents.mkdir()
+    (documents / ("ab" * 32)).write_bytes(b"what decisions were made from")
     target = tmp_path / "copy"
     found = json.loads(run(town, "backup", str(target), "--with-key", "--json"))
     assert (found["records"], found["terminals"]) == (9, 1)
@@ -240,8 +243,10 @@ def test_a_backup_of_a_running_collector_is_a_collector(town, tmp_path):
         "collector.db",
         "collector.key",
         "collector.pub",
+        "documents",
         "terminals",
     ]
+    assert [file.name for file in (target / "documents").iterdir()] == ["ab" * 32]
     assert (target / "collector.key").stat().st_mode & 0o777 == 0o600
     assert "exists already" in run(town, "backup", str(target), fails=True)
     again = Town(target)
