@@ -213,7 +213,8 @@ def proven(records: int = PROVEN_RECORDS) -> Iterator[Result]:
     ):
         taking, booking = _fill(bench, records, proving=True)
         counted = total_of(bench.books.totals().values())
-        assert counted.proven(Proof.PROVEN) == counted.accepted > 0
+        settled = counted.unresolved_settled  # by a later tap of the card; no row states their proof
+        assert counted.proven(Proof.PROVEN) == counted.accepted - settled > 0
         both = records * 1e9 / (taking + booking)
         note = f"{records} records, every proof checked; CPU of one core"
         yield at_least("collector_intake_and_proofs", both, "records/s", GOAL_PER_S, note)
