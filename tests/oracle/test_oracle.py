@@ -5,14 +5,21 @@ from __future__ import annotations
 import ast
 import sys
 from collections import Counter
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 
+from cardproto.resident.records.rights import Concession
 from terminal.lab.oracle import rules
+from terminal.lab.oracle.card import OracleCard, OracleRight, OracleTap
+from terminal.lab.oracle.tariff import OracleRide, Tariff
+from terminal.policy.load import parse_region
+from terminal.policy.policy import Policy
 from tests.oracle.life import DOCUMENTS, World, run
 from tests.oracle.planted import NOTICED, mistakes, noticed
 from tests.planted import Mistake
+from tests.terminal.decision.rider import Rider
 
 SLICE = 3_000
 FEWER = 900
@@ -92,3 +99,23 @@ def test_a_planted_mistake_is_noticed(mistake: Mistake) -> None:
     """Every third here; `python -m tests.oracle.planted` tries all."""
     done = noticed(mistake)
     assert done.returncode == NOTICED, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("codes", [(12, 15), (15, 12)])
+def test_of_grounds_worth_the_same_the_smaller_code_holds(codes):
+    """M-16: in Volgograd both give one meal of 90.00, paid by others."""
+    path = next(one for one in DOCUMENTS if one.stem == "volgograd")
+    tariff, day = Tariff(path), date(2026, 9, 15)
+    at = datetime(2026, 9, 15, 9, 40, tzinfo=tariff.zone)
+    rights = tuple(OracleRight(code, date(2026, 9, 1), date(2027, 5, 31), 0x17) for code in codes)
+    card = OracleCard(34, date(2025, 1, 1), date(2030, 12, 31), at, day, (*rights, None))
+    answer = rules.decide(tariff, card, OracleTap(7, OracleRide(at, "", 0, 0), canteen=True))
+    child = Rider(
+        concessions=tuple(Concession(right.code, 0x17, right.first, right.last) for right in rights),
+        balance_minor=0,
+        policy=Policy.of(parse_region(path.read_text("utf-8"), path.name)),
+    )
+    meal = child.eat(at).meal
+    assert answer.meal is not None
+    assert meal is not None
+    assert meal.sources == answer.meal.sources == {"regional": 6000, "municipal": 3000}

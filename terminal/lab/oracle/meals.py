@@ -253,7 +253,7 @@ class OracleCanteen:
         return grade and grade + (years[1] - years[0]) * self.tap.trusted
 
     def _combined(self, rights: list[_MealRight]) -> tuple[_MealRight, ...]:
-        """M-16: a pair replaces, adds, or the one with more meals holds, then the larger sum."""
+        """M-16: a pair replaces, adds, or the one with more meals holds, then the larger sum, then the smaller code."""
         pairs = self.meals.get("combine", [])
         codes = {right.code for right in rights}
         lost = {row["loser"] for row in pairs if row["kind"] == "replace" and row["winner"] in codes}
@@ -291,6 +291,6 @@ class OracleCanteen:
         return sum(shares)
 
 
-def _worth(group: tuple[_MealRight, ...]) -> tuple[int, int]:
+def _worth(group: tuple[_MealRight, ...]) -> tuple[int, int, int]:
     kinds = {kind for right in group for kind in right.portions}
-    return len(kinds), sum(right.sum_minor for right in group)
+    return len(kinds), sum(right.sum_minor for right in group), -min(right.code for right in group)
