@@ -110,7 +110,7 @@ class Add(Section, frozen=True, kw_only=True, tag_field="kind", tag="add"):
 
 
 class Max(Section, frozen=True, kw_only=True, tag_field="kind", tag="max"):
-    """M-16: who has both codes gets the one with more meals, then the larger sum, then the smaller code. The default."""
+    """M-16: who has both codes gets the one with more meals, of equals the larger sum, then the smaller code."""
 
     codes: tuple[int, int]
 
