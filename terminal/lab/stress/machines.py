@@ -11,7 +11,9 @@ from cardcli import VERSION
 from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, SOFTWARE, journal_key
 from terminal.collector.enrolment import Enrolment
 from terminal.errors import JournalDamaged
+from terminal.journal.database import KEEP_ASIDE
 from terminal.journal.journal import Journal
+from terminal.journal.verify import verify
 from terminal.lab.stress.faults.plan import Kind, StressStep
 from terminal.lab.stress.world import FIRST_NUMBER, Post, StormTown, Twin
 from terminal.operations.backup import Source, back_up
@@ -54,7 +56,7 @@ def rot(town: StormTown, post: Post, step: StressStep) -> bool:
     kept = _copy(post.station.state)
     try:
         town.start(post, old.promised, old.reused, steady=old.steady)
-        _look_through(post)
+        _look_through(town, post)
     except JournalDamaged:
         town.count.refused_starts += 1
         post.program.close()
@@ -66,10 +68,12 @@ def rot(town: StormTown, post: Post, step: StressStep) -> bool:
     return True
 
 
-def _look_through(post: Post) -> None:
-    """Read every row, as `terminal journal verify` does; raises `JournalDamaged`."""
-    for _ in post.journal.rows():
-        pass
+def _look_through(town: StormTown, post: Post) -> None:
+    """Read every row and checkpoint, as `terminal journal verify` does; raises `JournalDamaged`."""
+    journal = post.station.state / JOURNAL_FILE
+    found = verify(journal, journal_key(journal, town.keys))
+    if found.problem is not None:
+        raise JournalDamaged(found.problem, KEEP_ASIDE)
 
 
 def _copy(state: Path) -> Path:
