@@ -8,11 +8,13 @@ Tests marked `hardware` need a reader and a card on it and are the one exception
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import warm
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -33,6 +35,22 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci")
+warm.replace_popen()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fresh_modules(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A module's fixtures, too, start what its own mark says."""
+    before = warm.only_fresh(request.node.get_closest_marker("fresh") is not None)
+    yield
+    warm.only_fresh(before)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_tests(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = warm.only_fresh(request.node.get_closest_marker("fresh") is not None)
+    yield
+    warm.only_fresh(before)
 
 
 @pytest.hookimpl(optionalhook=True)

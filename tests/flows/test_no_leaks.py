@@ -56,6 +56,8 @@ from tests.flows.conftest import COUNTER_A, FRONT, OpenTown
 from tests.flows.leaks import Secret, laboratory_secrets, leaks, leaks_in_files, secret_bytes, secret_text
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 
+pytestmark = pytest.mark.fresh  # memory is looked at, and what has been imported lies in it
+
 NOW = datetime.now(UTC)  # noqa: TID251 the processes read the machine's clock, too
 TODAY = NOW.astimezone(ZoneInfo("Europe/Volgograd")).date()
 NAMES = ("Перепёлкина Златоуста Вячеславовна", "Щегловитов Ярополк", "Zhemchugova-Ilyina Anfisa")

@@ -18,6 +18,8 @@ from terminal.operations.memory import start_without_collections
 from tests.terminal.cli.conftest import ENVIRONMENT
 from tests.terminal.operations.service import running, waiting_terminal
 
+pytestmark = pytest.mark.fresh  # what a start does to memory
+
 CORES_ARE_FILES = not Path("/proc/sys/kernel/core_pattern").read_text().startswith(("|", "/"))
 CRASH = """
 import os, resource, sys
