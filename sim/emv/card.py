@@ -8,7 +8,7 @@ from cardproto.apdu import SW
 from sim.card.image import Json
 from sim.card.memory import Memory
 from sim.card.state import RandomSource
-from sim.card.virtual import CLA_ISO, CLA_READER, CLA_WRAPPED, GET_UID, VirtualCard
+from sim.card.virtual import CLA_ISO, CLA_READER, CLA_WRAPPED, GET_UID, UID_BYTES, VirtualCard
 from sim.emv.chip import CLA_BANK, BankChip
 from sim.emv.memory import ChipMemory, chip_image
 
@@ -25,20 +25,26 @@ class VirtualBankCard:
     """A bank's card, or a phone in its place. Not thread-safe."""
 
     def __init__(self, uid: bytes, rng: RandomSource, memory: ChipMemory) -> None:
+        if len(uid) != UID_BYTES:
+            raise ValueError(f"a UID is {UID_BYTES} bytes, not {len(uid)}")
         self.uid: Final = uid
         self._rng: Final = rng
         self._chip: Final = BankChip(memory, rng)
-        self._shown_uid = self._draw_uid()
+        self._shown_uid = uid
 
     @property
     def atr(self) -> bytes:
         """What a PC/SC reader reports for the interface it is read through."""
-        return ATR_CONTACTS if self.chip_memory.contacts else ATR_CONTACTLESS
+        return ATR_CONTACTS if self._chip.contacts else ATR_CONTACTLESS
 
     @property
     def chip_memory(self) -> ChipMemory:
         """Everything that survives power loss."""
         return self._chip.memory
+
+    def use_contacts(self) -> None:
+        """From now on it lies in a reader with contacts; a card for both has one directory for each."""
+        self._chip.contacts = True
 
     def power_on(self) -> None:
         """Enter the field: nothing selected."""
@@ -56,7 +62,7 @@ class VirtualBankCard:
     def transmit(self, command: bytes) -> bytes:
         """Answer any bytes whatsoever; never raises."""
         if command[:1] == bytes((CLA_READER,)):
-            known = command[:4] == GET_UID and not self.chip_memory.contacts
+            known = command[:4] == GET_UID and not self._chip.contacts
             return self._shown_uid + _word(SW.OK) if known else _word(SW.FUNCTION_NOT_SUPPORTED)
         if command[:1] == bytes((CLA_WRAPPED,)):
             return _NOT_SUPPORTED

@@ -23,7 +23,7 @@ from cardproto.tlv import Tlv, build_tlv, parse_tlv
 from sim.card.state import RandomSource
 from sim.emv.chain import HASH_BYTES, dynamic_signature
 from sim.emv.lab_rsa import PUBLIC_SEED, lab_key
-from sim.emv.memory import ChipApplication, ChipMemory, ChipMethod
+from sim.emv.memory import MOST_TRANSACTIONS, ChipApplication, ChipMemory, ChipMethod, dol_entries
 
 CLA_BANK: Final = 0x80
 SW_RECORD_NOT_FOUND: Final = 0x6A83
@@ -40,7 +40,6 @@ CHALLENGE_BYTES: Final = 8
 CRYPTOGRAM_BYTES: Final = 8
 DYNAMIC_NUMBER_BYTES: Final = 8
 DIRECTORY_SFI: Final = 1
-MOST_TRANSACTIONS: Final = 0xFFFF
 PIN_TRIES: Final = 3
 LONGEST_ANSWER: Final = 256
 TTQ_CHIP: Final = 0x20
@@ -87,6 +86,8 @@ class BankChip:
 
     def __init__(self, memory: ChipMemory, rng: RandomSource) -> None:
         self.memory = memory
+        self.contacts = memory.contacts
+        """Which interface it is read through; a card for both has a directory for each."""
         self._rng: Final = rng
         self._now = ChipConversation()
 
@@ -127,10 +128,10 @@ class BankChip:
         wanted = command.le
         if command.ins != INS_GET_RESPONSE:
             self._now.waiting = b""
-        if wanted is None and length and self.memory.contacts:
+        if wanted is None and length and self.contacts:
             self._now.waiting = whole
             return _word(SW_MORE | length & 0xFF)
-        if wanted == 0 and not command.data and self.memory.contacts:
+        if wanted == 0 and not command.data and self.contacts:
             fits = length == LONGEST_ANSWER
         else:
             fits = not wanted or wanted >= length
@@ -174,11 +175,11 @@ class BankChip:
         raise ChipRefusal(SW.FILE_NOT_FOUND)
 
     def _directory_name(self) -> bytes:
-        return tags.PSE if self.memory.contacts else tags.PPSE
+        return tags.PSE if self.contacts else tags.PPSE
 
     def _directory(self) -> bytes:
         proprietary: tuple[Tlv, ...]
-        if self.memory.contacts:
+        if self.contacts:
             proprietary = (Tlv(TAG_DIRECTORY_SFI, bytes((DIRECTORY_SFI,))), Tlv(tags.TAG_LANGUAGE, b"ruen"))
         else:
             entries = build_tlv(map(_entry, self.memory.wallet.applications))
@@ -202,7 +203,7 @@ class BankChip:
 
     def _directory_record(self, sfi: int, number: int) -> bytes:
         applications = self.memory.wallet.applications
-        if not self.memory.contacts or sfi != DIRECTORY_SFI:
+        if not self.contacts or sfi != DIRECTORY_SFI:
             raise ChipRefusal(SW.FILE_NOT_FOUND)
         if number > len(applications):
             raise ChipRefusal(SW_RECORD_NOT_FOUND)
@@ -314,7 +315,7 @@ class BankChip:
     def _get_data(self, command: CommandApdu) -> bytes:
         application = self._application()
         found = {tags.TAG_ATC: _counter(application)}
-        if self.memory.contacts:
+        if self.contacts:
             found |= {TAG_PIN_TRIES: bytes((PIN_TRIES,)), TAG_LAST_ONLINE: bytes(2)}
         tag = command.p1 << 8 | command.p2
         if tag not in found:
@@ -390,12 +391,10 @@ def _template(data: bytes) -> bytes:
 
 def _dol_values(dol: bytes, values: bytes) -> dict[int, bytes]:
     """What was asked for by tag; refused unless it is exactly as long as the list says."""
-    found, at, place = {}, 0, 0
-    while at < len(dol):
-        size = 2 if dol[at] & 0x1F == 0x1F else 1
-        tag, length = int.from_bytes(dol[at : at + size], "big"), dol[at + size]
+    found, place = {}, 0
+    for tag, length in dol_entries(dol):
         found[tag] = values[place : place + length]
-        at, place = at + size + 1, place + length
+        place += length
     if place != len(values):
         raise ChipRefusal(SW.WRONG_LENGTH)
     return found

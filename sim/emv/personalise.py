@@ -51,7 +51,7 @@ SFI_KEYS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class ChipOrder:
-    """What to make. `digits` is the length of the card's number, `account` what tells it from others.
+    """What to make. `digits` is the length of the card's number, `account` what no other one has.
 
     `issuer` and `key` are names of the laboratory's; `signs_with` is another key than the certified one on a copy.
     `applications` 2 lists the less wanted one first. `tokens` over 1 makes a phone.
