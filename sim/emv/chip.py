@@ -126,8 +126,7 @@ class BankChip:
         """Through contacts (T=0) the length comes first: 61xx after data was sent, 6Cxx before data is read."""
         length = len(whole) - 2
         wanted = command.le
-        if command.ins != INS_GET_RESPONSE:
-            self._now.waiting = b""
+        waiting, self._now.waiting = self._now.waiting, b""
         if wanted is None and length and self.contacts:
             self._now.waiting = whole
             return _word(SW_MORE | length & 0xFF)
@@ -137,6 +136,8 @@ class BankChip:
             fits = not wanted or wanted >= length
         if fits:
             return whole
+        if command.ins == INS_GET_RESPONSE:
+            self._now.waiting = waiting
         return _word(SW_WRONG_LE | length & 0xFF)
 
     def _run(self, command: CommandApdu) -> bytes:
