@@ -25,7 +25,7 @@ SCHEMES: Final = (
     ("3528", "3589", range(16, 20)),  # JCB
     ("36", "36", range(14, 20)),  # Diners
     ("38", "39", range(14, 20)),
-    ("4", "4", range(13, 20)),  # Visa
+    ("4", "4", range(13, 20, 3)),  # Visa
     ("50", "50", range(13, 20)),  # Maestro
     ("51", "55", range(16, 17)),  # Mastercard
     ("56", "58", range(13, 20)),  # Maestro
