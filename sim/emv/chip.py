@@ -10,7 +10,6 @@ that no issuer checks; records may be read before GET PROCESSING OPTIONS."""
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -21,8 +20,18 @@ from cardproto.emv import tags
 from cardproto.errors import FormatError, ProtocolError
 from cardproto.tlv import Tlv, build_tlv, parse_tlv
 from sim.card.state import RandomSource
+from sim.emv.answers import (
+    LANGUAGES,
+    control,
+    counter,
+    cryptogram_head,
+    cryptogram_of,
+    directory_entry,
+    file_control,
+    options,
+)
 from sim.emv.chain import HASH_BYTES, dynamic_signature
-from sim.emv.lab_rsa import PUBLIC_SEED, lab_key
+from sim.emv.lab_rsa import lab_key
 from sim.emv.memory import MOST_TRANSACTIONS, ChipApplication, ChipMemory, ChipMethod, dol_entries
 
 CLA_BANK: Final = 0x80
@@ -37,7 +46,6 @@ TAG_DIRECTORY_SFI: Final = 0x88
 TAG_PIN_TRIES: Final = 0x9F17
 TAG_LAST_ONLINE: Final = 0x9F13
 CHALLENGE_BYTES: Final = 8
-CRYPTOGRAM_BYTES: Final = 8
 DYNAMIC_NUMBER_BYTES: Final = 8
 DIRECTORY_SFI: Final = 1
 PIN_TRIES: Final = 3
@@ -159,8 +167,8 @@ class BankChip:
         application = self.memory.wallet.applications[at]
         self._now = ChipConversation(at=at, found_by=name, counted=self._now.counted)
         if application.blocked:
-            raise ChipRefusal(SW.SELECTED_LIMITED, _file_control(application))
-        return _file_control(application)
+            raise ChipRefusal(SW.SELECTED_LIMITED, file_control(application))
+        return file_control(application)
 
     def _find(self, name: bytes, following: bool) -> int:
         """The place of the application by (the beginning of) its name; with `following`, after the selected one."""
@@ -181,11 +189,11 @@ class BankChip:
     def _directory(self) -> bytes:
         proprietary: tuple[Tlv, ...]
         if self.contacts:
-            proprietary = (Tlv(TAG_DIRECTORY_SFI, bytes((DIRECTORY_SFI,))), Tlv(tags.TAG_LANGUAGE, b"ruen"))
+            proprietary = (Tlv(TAG_DIRECTORY_SFI, bytes((DIRECTORY_SFI,))), Tlv(tags.TAG_LANGUAGE, LANGUAGES))
         else:
-            entries = build_tlv(map(_entry, self.memory.wallet.applications))
+            entries = build_tlv(map(directory_entry, self.memory.wallet.applications))
             proprietary = (Tlv(tags.TAG_FCI_ISSUER, entries),)
-        return _control(self._directory_name(), proprietary)
+        return control(self._directory_name(), proprietary)
 
     def _read_record(self, command: CommandApdu) -> bytes:
         sfi, number = command.p2 >> 3, command.p1
@@ -208,7 +216,7 @@ class BankChip:
             raise ChipRefusal(SW.FILE_NOT_FOUND)
         if number > len(applications):
             raise ChipRefusal(SW_RECORD_NOT_FOUND)
-        return Tlv(tags.TAG_RECORD, _entry(applications[number - 1]).to_bytes()).to_bytes()
+        return Tlv(tags.TAG_RECORD, directory_entry(applications[number - 1]).to_bytes()).to_bytes()
 
     def _application(self) -> ChipApplication:
         if self._now.at is None:
@@ -231,7 +239,7 @@ class BankChip:
         if application.method is ChipMethod.FDDA:
             return self._signed_options(application, asked, values)
         if application.fields:
-            return Tlv(tags.TAG_ANSWER_2, build_tlv(_options(application))).to_bytes()
+            return Tlv(tags.TAG_ANSWER_2, build_tlv(options(application))).to_bytes()
         return Tlv(tags.TAG_ANSWER_1, application.aip + application.afl).to_bytes()
 
     def _count(self, application: ChipApplication) -> ChipApplication:
@@ -244,10 +252,10 @@ class BankChip:
     def _signed_options(self, application: ChipApplication, asked: dict[int, bytes], values: bytes) -> bytes:
         """fDDA: the answer brings a cryptogram, and a signature where the terminal asked for one."""
         objects = [
-            *_options(application),
-            Tlv(tags.TAG_ATC, _counter(application)),
+            *options(application),
+            Tlv(tags.TAG_ATC, counter(application)),
             Tlv(tags.TAG_ISSUER_DATA, ISSUER_DATA),
-            Tlv(tags.TAG_CRYPTOGRAM, _cryptogram(application, values)),
+            Tlv(tags.TAG_CRYPTOGRAM, cryptogram_of(application, values)),
             Tlv(tags.TAG_CRYPTOGRAM_KIND, bytes((tags.CRYPTOGRAM_ARQC,))),
             Tlv(tags.TAG_CARD_QUALIFIERS, CARD_QUALIFIERS),
         ]
@@ -256,7 +264,7 @@ class BankChip:
             hashed = b"".join(
                 asked[tag] for tag in (tags.TAG_UNPREDICTABLE, tags.TAG_AMOUNT, tags.TAG_CURRENCY)
             )
-            dynamic = b"\x02" + _counter(application)
+            dynamic = b"\x02" + counter(application)
             signature = dynamic_signature(lab_key(application.key), dynamic, hashed + related)
             objects.append(Tlv(tags.TAG_CARD_AUTHENTICATION_RELATED, related))
             objects.append(Tlv(tags.TAG_DYNAMIC_SIGNATURE, signature))
@@ -290,19 +298,19 @@ class BankChip:
         self._now.asked += command.data
         goes_on = first and kind == tags.CRYPTOGRAM_ARQC
         self._now.stage = ChipStage.FIRST_DONE if goes_on else ChipStage.DONE
-        cryptogram = _cryptogram(application, self._now.asked + bytes((kind,)))
+        cryptogram = cryptogram_of(application, self._now.asked + bytes((kind,)))
         if command.p1 & tags.P1_CDA and kind and application.method is ChipMethod.CDA:
             return self._combined(application, kind, cryptogram, asked[tags.TAG_UNPREDICTABLE])
-        head = bytes((kind,)) + _counter(application)
+        head = bytes((kind,)) + counter(application)
         if not application.fields:
             return Tlv(tags.TAG_ANSWER_1, head + cryptogram + ISSUER_DATA).to_bytes()
-        objects = [*_outcome(application, kind), Tlv(tags.TAG_CRYPTOGRAM, cryptogram)]
+        objects = [*cryptogram_head(application, kind), Tlv(tags.TAG_CRYPTOGRAM, cryptogram)]
         return Tlv(
             tags.TAG_ANSWER_2, build_tlv((*objects, Tlv(tags.TAG_ISSUER_DATA, ISSUER_DATA)))
         ).to_bytes()
 
     def _combined(self, application: ChipApplication, kind: int, cryptogram: bytes, random: bytes) -> bytes:
-        before, after = _outcome(application, kind), (Tlv(tags.TAG_ISSUER_DATA, ISSUER_DATA),)
+        before, after = cryptogram_head(application, kind), (Tlv(tags.TAG_ISSUER_DATA, ISSUER_DATA),)
         covered = self._now.asked + build_tlv((*before, *after))
         checked = hashlib.sha1(covered, usedforsecurity=False).digest()
         assert len(checked) == HASH_BYTES
@@ -315,7 +323,7 @@ class BankChip:
 
     def _get_data(self, command: CommandApdu) -> bytes:
         application = self._application()
-        found = {tags.TAG_ATC: _counter(application)}
+        found = {tags.TAG_ATC: counter(application)}
         if self.contacts:
             found |= {TAG_PIN_TRIES: bytes((PIN_TRIES,)), TAG_LAST_ONLINE: bytes(2)}
         tag = command.p1 << 8 | command.p2
@@ -347,38 +355,6 @@ _COMMANDS: Final[dict[tuple[int, int], Callable[[BankChip, CommandApdu], bytes]]
 }
 
 
-def _entry(application: ChipApplication) -> Tlv:
-    objects = (
-        Tlv(tags.TAG_AID, application.aid),
-        Tlv(tags.TAG_LABEL, application.label.encode()),
-        Tlv(tags.TAG_PRIORITY, bytes((application.priority,))),
-    )
-    return Tlv(tags.TAG_DIRECTORY_ENTRY, build_tlv(objects))
-
-
-def _file_control(application: ChipApplication) -> bytes:
-    objects = [
-        Tlv(tags.TAG_LABEL, application.label.encode()),
-        Tlv(tags.TAG_PRIORITY, bytes((application.priority,))),
-    ]
-    if application.pdol:
-        objects.append(Tlv(tags.TAG_PDOL, application.pdol))
-    return _control(application.aid, (*objects, Tlv(tags.TAG_LANGUAGE, b"ruen")))
-
-
-def _control(name: bytes, proprietary: tuple[Tlv, ...]) -> bytes:
-    inside = Tlv(tags.TAG_FCI_PROPRIETARY, build_tlv(proprietary))
-    return Tlv(tags.TAG_FCI, build_tlv((Tlv(tags.TAG_DF_NAME, name), inside))).to_bytes()
-
-
-def _options(application: ChipApplication) -> tuple[Tlv, Tlv]:
-    return Tlv(tags.TAG_AIP, application.aip), Tlv(tags.TAG_AFL, application.afl)
-
-
-def _outcome(application: ChipApplication, kind: int) -> tuple[Tlv, Tlv]:
-    return Tlv(tags.TAG_CRYPTOGRAM_KIND, bytes((kind,))), Tlv(tags.TAG_ATC, _counter(application))
-
-
 def _template(data: bytes) -> bytes:
     """The values inside the command template."""
     try:
@@ -399,16 +375,6 @@ def _dol_values(dol: bytes, values: bytes) -> dict[int, bytes]:
     if place != len(values):
         raise ChipRefusal(SW.WRONG_LENGTH)
     return found
-
-
-def _counter(application: ChipApplication) -> bytes:
-    return application.atc.to_bytes(2, "big")
-
-
-def _cryptogram(application: ChipApplication, covered: bytes) -> bytes:
-    """A keyed hash in the cryptogram's place: the laboratory seed is public, and no issuer is there to check it."""
-    key = hashlib.sha256(PUBLIC_SEED + application.pan.encode() + bytes((application.sequence,))).digest()
-    return hmac.digest(key, _counter(application) + covered, "sha256")[:CRYPTOGRAM_BYTES]
 
 
 def _word(sw: int) -> bytes:
