@@ -25,6 +25,8 @@ PYPROJECT: Final = ROOT / "pyproject.toml"
 CORE: Final = ROOT / "requirements.lock"
 DEVELOPMENT: Final = ROOT / "requirements-dev.lock"
 READERS: Final = ROOT / "requirements-pcsc.lock"
+OVERRIDES: Final = ROOT / "requirements-dev.overrides"
+"""What development packages ask for and do not get."""
 
 PROBE: Final = "import sys, sysconfig; sys.version_info < (3, 11) or print(sysconfig.get_path('purelib'))"
 NO_VENV: Final = "Install python3-venv (Debian, Ubuntu) or uv, and run this again."
@@ -204,7 +206,8 @@ def lock(*arguments: str) -> None:
     command += ["--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", *arguments]
     shared = ["--constraint", CORE.name]  # a package in two lock files has one version
     subprocess.run([*command, PYPROJECT.name, "-o", CORE.name], cwd=ROOT, check=True)
-    subprocess.run([*command, "--group", "dev", *shared, "-o", DEVELOPMENT.name], cwd=ROOT, check=True)
+    development = ["--group", "dev", *shared, "--override", OVERRIDES.name, "-o", DEVELOPMENT.name]
+    subprocess.run([*command, *development], cwd=ROOT, check=True)
     readers = [*command, *shared, "-", "-o", READERS.name]
     subprocess.run(readers, input="\n".join(extras["pcsc"]).encode(), cwd=ROOT, check=True)
     say(f"wrote {CORE.name}, {DEVELOPMENT.name} and {READERS.name}")

@@ -55,6 +55,20 @@ COMPUTE_MS: Final[dict[int, float]] = {
     0xCA: 8.0,  # CreateApplication
     0xFC: 20.0,  # Format
 }
+BANK_COMPUTE_MS: Final[dict[int, float]] = {
+    0x84: 1.0,  # GET CHALLENGE
+    0x88: 70.0,  # INTERNAL AUTHENTICATE: one RSA signature
+    0xA8: 10.0,  # GET PROCESSING OPTIONS: the counter in non-volatile memory
+    0xAE: 90.0,  # GENERATE AC: cryptogram and RSA signature
+    0xB2: 2.0,  # READ RECORD
+    0xC0: 1.0,  # GET RESPONSE
+    0xCA: 1.5,  # GET DATA
+}
+"""Of a bank application, by INS under class 00 or 80; other commands of these classes count as selections."""
+NO_OPTIONS_BYTES: Final = 8
+"""Length of GET PROCESSING OPTIONS without data of the terminal's."""
+SIGNED_OPTIONS_MS: Final = 70.0
+"""GET PROCESSING OPTIONS that brings the terminal's data: the card may sign at once."""
 OTHER_COMPUTE_MS: Final = 1.0
 CREATE_FILE_MS: Final = 5.0
 _CREATES: Final = frozenset((0xCD, 0xCB, 0xCC, 0xC0, 0xC1, 0xCE))
@@ -102,10 +116,13 @@ class AirModel:
 
 
 def compute_ms(command: bytes) -> float:
-    """The card's own assumed time for a wrapped command; ISO commands count as selections."""
-    if len(command) < 2 or command[0] != 0x90:
+    """The card's own assumed time for a wrapped command or a bank application's; others count as selections."""
+    if len(command) < 2 or command[0] not in (0x00, 0x80, 0x90):
         return COMPUTE_MS[0x5A]
     ins = command[1]
+    if command[0] != 0x90:
+        signs = command[:2] == b"\x80\xa8" and len(command) > NO_OPTIONS_BYTES
+        return SIGNED_OPTIONS_MS if signs else BANK_COMPUTE_MS.get(ins, COMPUTE_MS[0x5A])
     return CREATE_FILE_MS if ins in _CREATES else COMPUTE_MS.get(ins, OTHER_COMPUTE_MS)
 
 

@@ -1,7 +1,10 @@
 """Card image files: a whole software card in one readable JSON file, to keep, to compare and to hand on.
 
-    {"format": "resident-card-image", "version": 3, "environment": "laboratory",
-     "card": {"uid": …, "generation": …, "memory": {…}}, "check": SHA-256 over "card"}
+    {"format": "resident-card-image", "version": 4, "environment": "laboratory",
+     "card": {"uid": …, "generation": …, "memory": {…}, "bank": {…}}, "check": SHA-256 over "card"}
+
+`generation` and `memory` are the DESFire's, null on a bank's card; `bank` is the bank application, null where there is
+none. Version 3, which knew no bank application, is still read.
 
 The file holds the card's keys, because a card that cannot authenticate is no card; so it is for laboratory cards
 only, and says so. `check` finds damage, not forgery. To change a card on purpose, use `sim card set`.
@@ -23,18 +26,26 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sim.card.files import AccessMasks, DataFile, FileHeader, RecordFile, TransactionMacFile, ValueFile
 from sim.card.memory import Application, DefaultKey, KeySet, KeySlot, Memory, StoredKeySets
 from sim.card.virtual import VirtualCard
+from sim.emv.card import DualCard, VirtualBankCard
+from sim.emv.memory import ChipApplication, ChipMemory, ChipWallet, check_chip
 
 FORMAT: Final = "resident-card-image"
-VERSION: Final = 3
+VERSION: Final = 4
+BEFORE_BANK: Final = 3
+"""The version without bank applications."""
 LABORATORY: Final = "laboratory"
 MOST_BYTES: Final = 4 << 20
 """Of an image file: some hundred times a card of 8 kB."""
 NEW_ONE: Final = "Make a new one with `sim card new`."
+
+
+StoredCard: TypeAlias = VirtualCard | VirtualBankCard
+"""What an image file can hold."""
 
 
 class ImageFault(ValueError):
@@ -51,9 +62,9 @@ def is_image(name: str) -> bool:
     return name.endswith(".json")
 
 
-def save_card(card: VirtualCard, path: Path) -> None:
+def save_card(card: StoredCard, path: Path) -> None:
     """Write `card` to `path`, whole or not at all, readable by its owner only. Raises `ImageFault`."""
-    content = {"uid": card.uid.hex().upper(), "generation": card.generation, "memory": to_plain(card.memory)}
+    content = _card_content(card)
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -83,15 +94,46 @@ def own_file(path: str, flags: int) -> int:
 
 
 def load_card(path: Path, rng: Callable[[int], bytes]) -> VirtualCard:
-    """The card in `path`; `rng` is its source of random numbers from now on. Raises `ImageFault`."""
+    """The DESFire in `path`, a bank application beside it or not. Raises `ImageFault`, also for a bank's card."""
+    card = load_image(path, rng)
+    if isinstance(card, VirtualBankCard):
+        raise ImageFault(
+            f"{path} is a bank card: there is no resident application", "Use `sim card emv` for bank cards."
+        )
+    return card
+
+
+def load_image(path: Path, rng: Callable[[int], bytes]) -> StoredCard:
+    """The card in `path`, of any kind; `rng` is its source of random numbers from now on. Raises `ImageFault`."""
     content = _content(path)
     try:
-        memory = from_plain(content["memory"], Memory, "memory")
-        return VirtualCard(
-            bytes.fromhex(content["uid"]), rng, generation=content["generation"], memory=memory
-        )
+        return _card(content, rng)
     except (KeyError, TypeError, ValueError) as error:
         raise ImageFault(f"{path} describes no card: {error}", NEW_ONE) from error
+
+
+def _card_content(card: StoredCard) -> dict[str, Any]:
+    desfire = card if isinstance(card, VirtualCard) else None
+    bank = card if isinstance(card, DualCard | VirtualBankCard) else None
+    return {
+        "uid": card.uid.hex().upper(),
+        "generation": None if desfire is None else desfire.generation,
+        "memory": None if desfire is None else to_plain(desfire.memory),
+        "bank": None if bank is None else to_plain(bank.chip_memory),
+    }
+
+
+def _card(content: dict[str, Any], rng: Callable[[int], bytes]) -> StoredCard:
+    uid, bank = bytes.fromhex(content["uid"]), content["bank"]
+    chip = None if bank is None else from_plain(bank, ChipMemory, "bank")
+    if chip is not None:
+        check_chip(chip)
+    if content["memory"] is None and chip is not None:
+        return VirtualBankCard(uid, rng, chip)
+    memory, generation = from_plain(content["memory"], Memory, "memory"), content["generation"]
+    if chip is not None:
+        return DualCard(uid, rng, chip, generation=generation, memory=memory)
+    return VirtualCard(uid, rng, generation=generation, memory=memory)
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -104,9 +146,10 @@ def _content(path: Path) -> dict[str, Any]:
         raise ImageFault(f"{path} is damaged: {error}", NEW_ONE) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ImageFault(f"{path} is no card image", NEW_ONE)
-    if document.get("version") != VERSION:
+    version = document.get("version")
+    if version not in (VERSION, BEFORE_BANK):
         raise ImageFault(
-            f"{path} has version {document.get('version')!r}, this software reads {VERSION}", NEW_ONE
+            f"{path} has version {version!r}, this software reads {BEFORE_BANK} and {VERSION}", NEW_ONE
         )
     if document.get("environment") != LABORATORY:
         raise ImageFault(
@@ -115,7 +158,7 @@ def _content(path: Path) -> dict[str, Any]:
     card = document.get("card")
     if not isinstance(card, dict) or not _is_whole(card, document.get("check")):
         raise ImageFault(f"{path} is damaged: its content does not match its check", NEW_ONE)
-    return card
+    return card if version == VERSION else {**card, "bank": None}
 
 
 def _bounded(path: Path) -> bytes:
@@ -167,6 +210,9 @@ KINDS: Final[Mapping[type, str]] = types.MappingProxyType(
         ValueFile: "value_file",
         RecordFile: "record_file",
         TransactionMacFile: "transaction_mac_file",
+        ChipMemory: "chip",
+        ChipWallet: "wallet",
+        ChipApplication: "bank_application",
     }
 )
 """What a card's memory is made of, as files name it."""

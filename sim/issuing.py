@@ -58,6 +58,8 @@ from sim.card.other import ForeignDesfire, NotDesfire
 from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.days import parse_day
+from sim.emv.card import DualCard, VirtualBankCard
+from sim.emv.order import chip_of
 from sim.lab_issuer import lab_credential
 from sim.profile import STATE_COUNTER_LAYOUT, CardProfile, ProfileFault, StateSection
 
@@ -77,6 +79,8 @@ def issue(
         return ForeignDesfire(uid, rng)
     if profile.card.kind == "not_desfire":
         return NotDesfire(uid)
+    if profile.card.kind == "bank":
+        return VirtualBankCard(uid, rng, chip_of(profile, today))
     card = VirtualCard(
         uid, rng, generation=profile.card.generation, key_type=KeyType[profile.card.master_key]
     )
@@ -97,6 +101,9 @@ def issue(
         raise ProfileFault(
             f"profile {profile.name}: {error}", "Change the value; the card has no room for it."
         ) from error
+    if profile.bank is not None:
+        chip = chip_of(profile, today)
+        card = DualCard(uid, rng, chip, generation=card.generation, memory=card.memory)
     card.power_off()
     return card
 

@@ -5,6 +5,7 @@
     [[concessions]]          at most three; code and parameter as the region document numbers them
     [[contracts]]            at most two passes or packs
     [state]                  trips already counted, meals already served on the issue day
+    [bank]                   a bank application, on a card of its own (kind "bank") or beside the resident one
 
 Every day is relative to the day of issue (`sim.days`), so that a profile never grows old.
 """
@@ -59,7 +60,7 @@ class CardSection(Struct, frozen=True, forbid_unknown_fields=True):
     `random_uid` cards never show their own UID. Light has one fixed application and is only ever blank.
     """
 
-    kind: Literal["resident", "blank", "foreign_desfire", "not_desfire"] = "resident"
+    kind: Literal["resident", "blank", "foreign_desfire", "not_desfire", "bank"] = "resident"
     generation: Literal["EV1", "EV2", "EV3", "Light"] = "EV2"
     master_key: Literal["DES", "AES"] = "AES"
     random_uid: bool = False
@@ -104,6 +105,26 @@ class StateSection(Struct, frozen=True, forbid_unknown_fields=True):
         return self.concession_month << 48 | self.pack_a << 40 | self.pack_b << 32
 
 
+class BankSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """A laboratory bank application: no bank knows it. Its number is made of `digits`, `account` and a check digit.
+
+    `chain` names keys by what is special about them: short, small (padded in the card's certificate), padded (in the
+    issuer's), longest, revoked. `fields` false answers processing options without tags. `applications` 2 lists the less
+    wanted first. `tokens` over 1 is a phone with so many. `counterfeit` signs with a key that is not certified.
+    """
+
+    method: Literal["CDA", "fDDA", "DDA", "static"]
+    account: Annotated[int, Meta(ge=0)]
+    digits: Annotated[int, Meta(ge=13, le=19)] = 16
+    sequence: Annotated[int, Meta(ge=0, le=99)] = 1
+    chain: Literal["short", "small", "padded", "longest", "revoked"] = "short"
+    interface: Literal["contactless", "contacts"] = "contactless"
+    fields: bool = True
+    applications: Annotated[int, Meta(ge=1, le=2)] = 1
+    tokens: Annotated[int, Meta(ge=1, le=4)] = 1
+    counterfeit: bool = False
+
+
 class CardProfile(Struct, frozen=True, forbid_unknown_fields=True):
     """One profile; `name` is the file's name without extension."""
 
@@ -112,6 +133,7 @@ class CardProfile(Struct, frozen=True, forbid_unknown_fields=True):
     concessions: Annotated[tuple[ConcessionSection, ...], Meta(max_length=CONCESSION_SLOTS)] = ()
     contracts: Annotated[tuple[ContractSection, ...], Meta(max_length=CONTRACT_SLOTS)] = ()
     state: StateSection | None = None
+    bank: BankSection | None = None
     name: str = ""
 
 
@@ -126,6 +148,7 @@ def load_profile(name: str | Path) -> CardProfile:
     profile = _convert(path, read_toml(path))
     _check_days(path, profile)
     _check_card(path, profile.card)
+    _check_bank(path, profile)
     stop = profile.card.stop_after
     if stop is not None and stop not in STEPS:
         raise ProfileFault(f"{path}: card.stop_after is {stop!r}", f"Use one of {', '.join(STEPS)}.")
@@ -176,6 +199,21 @@ def _check_card(path: Path, card: CardSection) -> None:
         raise ProfileFault(
             f"{path}: card.random_uid is for resident cards", "Issuing switches it on; leave it out."
         )
+
+
+def _check_bank(path: Path, profile: CardProfile) -> None:
+    kind, bank = profile.card.kind, profile.bank
+    if kind == "bank" and bank is None:
+        raise ProfileFault(f"{path}: a bank card needs [bank]", "Add it, with method and account.")
+    if bank is None:
+        return
+    if kind not in ("bank", "resident") or (kind == "resident" and bank.interface != "contactless"):
+        raise ProfileFault(
+            f"{path}: [bank] does not fit this card",
+            'Use it with kind = "bank", or contactless beside a resident.',
+        )
+    if bank.method == "fDDA" and bank.interface == "contacts":
+        raise ProfileFault(f"{path}: fDDA is for contactless cards", "Choose DDA or CDA for contacts.")
 
 
 def _check_days(path: Path, profile: CardProfile) -> None:

@@ -37,9 +37,20 @@ from cardproto.resident.layout import AID, DF_NAME, FILE_EVENTS, FILE_RIGHTS, FI
 from cardproto.resident.records.event import EVENT_BYTES, Event, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
 from sim.card.virtual import CLA_READER, GET_UID
+from sim.emv.chip import CLA_BANK
 from sim.transcript import Exchange, TranscribedTap
 
 ZERO_KEY: Final = bytes(16)
+ISO_NAMES: Final = {
+    0x84: "ISO GET CHALLENGE",
+    0x88: "ISO INTERNAL AUTHENTICATE",
+    0xA4: "ISO SELECT",
+    0xB0: "ISO READ BINARY",
+    0xB2: "ISO READ RECORDS",
+    0xC0: "ISO GET RESPONSE",
+}
+BANK_NAMES: Final = {0xA8: "GET PROCESSING OPTIONS", 0xAE: "GENERATE AC", 0xCA: "GET DATA"}
+"""Commands of a bank application, class 80."""
 _MORE: Final = 0xAF
 _MODES: Final = {f.number: f.settings.mode for f in FILES}
 
@@ -128,7 +139,7 @@ def _code(exchange: Exchange) -> int:
     raw = exchange.filled[0]
     if raw[:1] == b"\x90":
         return raw[1] if len(raw) > 1 else 0
-    return raw[0] if raw and raw[0] not in (0x00, CLA_READER) else 0
+    return raw[0] if raw and raw[0] not in (0x00, CLA_BANK, CLA_READER) else 0
 
 
 def _has_more(exchange: Exchange) -> bool:
@@ -162,6 +173,9 @@ class _TranscriptReading:
         lost = next((e.lost or "no answer" for e in group if e.answer is None), None)
         if command[:1] == bytes((CLA_READER,)):
             return _with(step, "reader: " + _reader_name(command), lost or _words(answer), _shown(group))
+        if command[:1] == bytes((CLA_BANK,)):
+            self.reader.session = None
+            return _with(step, _bank_name(command), lost or _words(answer), _shown(group))
         try:
             if lost is not None:
                 return self._lost(step, group, lost)
@@ -300,9 +314,11 @@ def _reader_name(command: bytes) -> str:
 
 
 def _iso_name(joined: Joined) -> str:
-    return {0xA4: "ISO SELECT", 0xB0: "ISO READ BINARY", 0xB2: "ISO READ RECORDS"}.get(
-        joined.ins, f"ISO {joined.ins:02X}"
-    )
+    return ISO_NAMES.get(joined.ins, f"ISO {joined.ins:02X}")
+
+
+def _bank_name(command: bytes) -> str:
+    return BANK_NAMES.get(command[1], f"bank {command[1]:02X}") if len(command) > 1 else "bank"
 
 
 _FILES: Final = {f.number: f for f in FILES}

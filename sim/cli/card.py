@@ -1,4 +1,4 @@
-"""`sim card new|show|set|grant|roll|tear`: software cards kept in image files."""
+"""`sim card new|show|set|grant|roll|tear|emv`: software cards kept in image files."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from cardproto.resident.layout import PURSE_LIMIT_MINOR, SPARE_KEY_SETS
 from cardproto.resident.records.rights import Rights
 from sim.air import VirtualClock
 from sim.card.virtual import VirtualCard
+from sim.cli import card_emv
 from sim.days import service_days
 from sim.faults import tear_after, tear_before
 from sim.image_file import ImageFault, load_card, save_card
@@ -33,6 +34,7 @@ DEMO_ZONE: Final = "Europe/Volgograd"
 DEMO_DAY_ENDS: Final = 3
 
 app = typer.Typer(help="Software cards kept in files: create, show, change, tear.", no_args_is_help=True)
+app.add_typer(card_emv.app, name="emv")
 
 File = Annotated[Path, typer.Argument(help="Card image file (JSON).")]
 Region = Annotated[int, typer.Option(min=0, max=0xFFFF, help="Region the card is issued for.")]
@@ -64,7 +66,8 @@ def new(
     card = issue(load_profile(profile), load_lab_keys(keys), region, _now().date(), rng)
     if not isinstance(card, VirtualCard):
         raise ImageFault(
-            f"profile {profile} is no DESFire card", "Choose a resident's card; see `sim profiles`."
+            f"profile {profile} is no DESFire card",
+            "Choose a resident's card, see `sim profiles`; bank cards are issued by `sim card emv new`.",
         )
     save_card(card, file)
     print(f"{profile} (UID {card.uid.hex().upper()}) is in {file}")

@@ -16,11 +16,11 @@ from typing import Annotated, Final
 import typer
 
 from sim.card.port import SimCard
-from sim.card.virtual import VirtualCard
-from sim.image_file import is_image, load_card, own_file, save_card
+from sim.emv.card import VirtualBankCard
+from sim.image_file import StoredCard, is_image, load_image, own_file, save_card
 from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
-from sim.profile import LAB_KEYS, load_profile
+from sim.profile import LAB_KEYS, ProfileFault, load_profile
 from sim.vpcd import VpcdBridge
 
 DEMO_REGION: Final = 34
@@ -57,6 +57,10 @@ def vpcd(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of issue; default: today.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of UID and card randomness.")] = None,
+    contacts: Annotated[
+        bool,
+        typer.Option("--contacts", help="Show a bank card through its contacts (T=0), not without them."),
+    ] = False,
 ) -> None:
     """Issue a resident's card and insert it into the running PC/SC service until Ctrl-C.
 
@@ -67,6 +71,8 @@ def vpcd(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     day = issued_on.date() if issued_on else datetime.now(UTC).date()  # noqa: TID251 the issuing point's calendar
     card = _issue(profile, keys, region, day, seed)
+    if contacts:
+        card = _on_contacts(profile, card)
     bridge = VpcdBridge(card, slot, keep=keep)
     try:
         ended_by_itself = (
@@ -76,7 +82,7 @@ def vpcd(
         ended_by_itself = False
     finally:
         bridge.remove()
-        if is_image(profile) and isinstance(card, VirtualCard):
+        if is_image(profile) and isinstance(card, StoredCard):
             save_card(card, Path(profile))
         if image_out is not None:
             with open(image_out, "w", encoding="utf-8", opener=own_file) as file:
@@ -111,9 +117,18 @@ def _tap(bridge: VpcdBridge, taps: int, hold_s: float) -> bool:
     return False
 
 
+def _on_contacts(profile: str, card: SimCard) -> VirtualBankCard:
+    if not isinstance(card, VirtualBankCard):
+        raise ProfileFault(
+            f"{profile} has no contacts", "Use --contacts with a bank card; see `sim card emv list`."
+        )
+    card.use_contacts()
+    return card
+
+
 def _issue(profile: str, keys: Path, region: int, today: date, seed: int | None) -> SimCard:
     """The resident's card, new; or the card in an image file, as it was left."""
     rng: Callable[[int], bytes] = secrets.token_bytes if seed is None else random.Random(seed).randbytes  # noqa: S311 a simulated card, made repeatable on purpose
     if is_image(profile):
-        return load_card(Path(profile), rng)
+        return load_image(Path(profile), rng)
     return issue(load_profile(profile), load_lab_keys(keys), region, today, rng)

@@ -27,6 +27,7 @@ class CardGroup(StrEnum):
     PUPILS = "pupils"
     STAFF = "staff"
     TROUBLE = "trouble"
+    BANK = "bank"
     STRANGE = "strange"
     HOSTILE = "hostile"
 
@@ -37,6 +38,7 @@ COLOURS: Final = {
     CardGroup.PUPILS: ("#7d4a0f", "#a5651a", "#fef3c7"),
     CardGroup.STAFF: ("#1f4d3a", "#2f7355", "#bbf7d0"),
     CardGroup.TROUBLE: ("#7f3148", "#a64d68", "#fbcfe0"),
+    CardGroup.BANK: ("#3f3f46", "#5f5f68", "#fde68a"),
     CardGroup.STRANGE: ("#475569", "#64748b", "#e2e8f0"),
     CardGroup.HOSTILE: ("#1c1b22", "#3a3844", "#f0abfc"),
 }
@@ -57,11 +59,16 @@ def face_of(profile: CardProfile) -> Face:
     """The face of a profile's card."""
     kinds = {"foreign_desfire": "DESFire", "not_desfire": "ISO 7816-4"}
     chip = kinds.get(profile.card.kind, f"DESFire {profile.card.generation}")
+    if profile.bank is not None:
+        bank = f"EMV {profile.bank.method}"
+        chip = bank if profile.card.kind == "bank" else f"{chip}, {bank}"
     return Face(profile.name, _group(profile), profile.description, chip)
 
 
 def _group(profile: CardProfile) -> CardGroup:
     card = profile.card
+    if profile.bank is not None:
+        return CardGroup.BANK
     if card.kind != "resident":
         return CardGroup.STRANGE
     expired = not card.valid_to.startswith("+")

@@ -26,6 +26,7 @@ from sim.transcript_mask import Masker
 from sim.transcript_view import DecodedCommand, Keyring, read_tap
 
 MS_DIGITS: Final = 3
+ISO_CLASSES: Final = ("00", "80")
 READER: Final = f"{CLA_READER:02X}"
 
 
@@ -134,7 +135,7 @@ def _row(
         mode=step.mode,
         verified=step.verified,
         session=step.session if first else "",
-        content=tuple(_hidden(line, secrets) for line in step.content) if first else (),
+        content=_content(step, clear, shown, secrets) if first else (),
         command=shown.command,
         answer=shown.answer,
         lost=clear.lost,
@@ -144,6 +145,15 @@ def _row(
         card_ms=round(compute_ms(command), MS_DIGITS) if heard else 0.0,
         down_ms=round(air.transfer_ms(len(answer)), MS_DIGITS) if heard else 0.0,
     )
+
+
+def _content(
+    step: DecodedCommand, clear: Exchange, shown: Exchange, secrets: tuple[bytes, ...]
+) -> tuple[str, ...]:
+    """What was read of the command; nothing of what an ISO answer masks, which is shown masked beside it."""
+    if clear.command.startswith(ISO_CLASSES) and shown.masked:
+        return ()
+    return tuple(_hidden(line, secrets) for line in step.content)
 
 
 def _hidden(line: str, secrets: tuple[bytes, ...]) -> str:

@@ -24,7 +24,7 @@ from terminal.errors import ControlError, ProfileError, TerminalError
 
 if TYPE_CHECKING:
     from sim.card.port import SimCard
-    from sim.card.virtual import VirtualCard
+    from sim.image_file import StoredCard
     from sim.reader import SimReader
 
 
@@ -53,7 +53,7 @@ def issue_residents(
 
     A file that is named again is the same card again; a profile named again is another card of that kind.
     """
-    from sim.image_file import ImageFault, is_image, load_card
+    from sim.image_file import ImageFault, is_image, load_image
     from sim.issuing import issue
     from sim.lab_keys import load_lab_keys
     from sim.profile import ProfileFault, load_profile
@@ -65,7 +65,7 @@ def issue_residents(
         for name in names:
             if is_image(name):
                 path = Path(name).resolve()
-                cards.append(loaded.get(path) or loaded.setdefault(path, load_card(Path(name), rng)))
+                cards.append(loaded.get(path) or loaded.setdefault(path, load_image(Path(name), rng)))
             else:
                 cards.append(issue(load_profile(name), masters, region, today, rng))
     except (ProfileFault, ImageFault) as fault:
@@ -75,13 +75,13 @@ def issue_residents(
 
 def require_residents(names: Sequence[str]) -> None:
     """Raise `ProfileError` unless each name is a resident's profile or a card image file."""
-    from sim.image_file import ImageFault, is_image, load_card
+    from sim.image_file import ImageFault, is_image, load_image
     from sim.profile import ProfileFault, load_profile
 
     try:
         for name in names:
             if is_image(name):
-                load_card(Path(name), secrets.token_bytes)
+                load_image(Path(name), secrets.token_bytes)
             else:
                 load_profile(name)
     except (ProfileFault, ImageFault) as fault:
@@ -90,12 +90,11 @@ def require_residents(names: Sequence[str]) -> None:
 
 def keep_residents(names: Sequence[str], cards: Sequence[SimCard]) -> None:
     """Write cards that came from image files back into them; raises `ProfileError`."""
-    from sim.card.virtual import VirtualCard
-    from sim.image_file import ImageFault, is_image, save_card
+    from sim.image_file import ImageFault, StoredCard, is_image, save_card
 
     try:
         for name, card in zip(names, cards, strict=True):
-            if is_image(name) and isinstance(card, VirtualCard):
+            if is_image(name) and isinstance(card, StoredCard):
                 save_card(card, Path(name))
     except ImageFault as fault:
         raise ProfileError(fault.what, fault.advice) from fault
@@ -172,9 +171,9 @@ class CardsByHand:
         self._reader = reader
         self._change = threading.Condition()
         self._lies = False
-        self._laid: tuple[Path, VirtualCard] | None = None
+        self._laid: tuple[Path, StoredCard] | None = None
         self._unserved = False
-        self._serving: tuple[Path, VirtualCard] | None = None
+        self._serving: tuple[Path, StoredCard] | None = None
         self._unsaved: ProfileError | None = None
         self.ready = False
         """Whether the loop has looked at the reader: a card laid on it from now on comes anew."""
@@ -197,10 +196,10 @@ class CardsByHand:
 
         Raises `ProfileError` for what is no image, `ControlError` while another card is being served.
         """
-        from sim.image_file import ImageFault, load_card
+        from sim.image_file import ImageFault, load_image
 
         try:
-            card = load_card(path, secrets.token_bytes)  # a slow disk holds up no tap
+            card = load_image(path, secrets.token_bytes)  # a slow disk holds up no tap
         except ImageFault as fault:
             raise ProfileError(fault.what, fault.advice) from fault
         with self._change:
@@ -259,7 +258,7 @@ class CardsByHand:
     def close(self) -> None:
         self._reader.close()
 
-    def _keep(self, path: Path, card: VirtualCard) -> None:
+    def _keep(self, path: Path, card: StoredCard) -> None:
         from sim.image_file import ImageFault, save_card
 
         try:

@@ -1,7 +1,7 @@
 """Programs that know nothing of us take the software card for a real one.
 
     libfreefare's tools     as Debian ships them, on a reader of their own (Debian's libnfc knows no PC/SC)
-    python-desfire          from PyPI, through pyscard, pcscd and the virtual reader
+    python-desfire, emv     from PyPI, through pyscard, pcscd and the virtual reader
 
 What of python-desfire 0.1.5 does not work is its own doing: it sends the wrong half of the CMAC when it writes in MAC
 mode, appends one to DeleteFile, leaves the MAC on what it reads in plain mode, and loses count after that and Format.
@@ -13,6 +13,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,7 +27,10 @@ from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.key_types import KeyType
 from sim.card.virtual import VirtualCard
+from sim.emv.personalise import lab_number
+from sim.profile import load_profile
 from tests.device.conftest import PutIn, reader_name
+from tests.device.daemon import Daemon
 from tests.device.pn532 import Pn532
 
 UID = bytes.fromhex("04A1B2C3D4E5F6")
@@ -170,3 +174,53 @@ def test_python_desfire_changes_the_card_key_and_empties_it(client: Job, card: V
 def test_what_python_desfire_does_otherwise_the_card_refuses(client: Job) -> None:
     """A card that took these would be wrong, not helpful."""
     assert client("refused") == {"write": "ST_IntegrityError", "delete": "ST_WrongCommandLen"}
+
+
+BANK_CARDS = ["bank_cda_19", "bank_static_only", "bank_contacts", "resident_bank"]
+"""It does not fill a PDOL, so cards for fDDA are not for it."""
+
+
+@pytest.fixture
+def bank_card(request: pytest.FixtureRequest, pcscd: Daemon) -> Iterator[str]:
+    """A bank card that the product's own command has put into the virtual reader."""
+    command = [sys.executable, "-m", "sim.cli.app", "vpcd", "--profile", request.param, "--seed", "3"]
+    for package in ("emv", "smartcard"):
+        if find_spec(package) is None:
+            pytest.skip(f"no Python package {package}: run `make setup` where winscard.h is installed")
+    process = subprocess.Popen(
+        [*command, "--issued-on", "2026-09-15"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert "is in virtual reader 0" in process.stdout.readline()
+        yield request.param
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=TOOL_TIMEOUT_S)
+
+
+@pytest.mark.parametrize("bank_card", BANK_CARDS, indirect=True)
+def test_the_package_emv_reads_a_bank_card_through_the_service(bank_card: str) -> None:
+    """Directory, selection, options of both formats, records, counters: what it reads is what the profile says."""
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.device.python_emv", reader_name(0)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=TOOL_TIMEOUT_S,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    found, bank = json.loads(result.stdout), load_profile(bank_card).bank
+    assert bank is not None
+    data, number = found["data"], lab_number(bank.digits, bank.account)
+    assert len(found["applications"]) == bank.applications
+    assert found["afl"] == "080101001001010118010300"
+    assert data["5a"].rstrip("f") == data["57"].partition("d")[0] == number
+    assert data["5f24"] == "300731"
+    assert len(data["90"]) == 2 * {"longest": 248}.get(
+        bank.chain, 176 if bank.chain in ("short", "small") else 248
+    )
+    assert ("93" in data, "9f46" in data) == (bank.method == "static", bank.method != "static")
+    assert found["counters"]["atc"] == 1
+    assert ("pin_retries" in found["counters"]) == (bank.interface == "contacts")

@@ -177,6 +177,8 @@ RESIDENTS = [
     ("bus", "half_personalised", "unknown_card"),
     ("bus", "foreign_desfire", "unknown_card"),
     ("bus", "not_desfire", "unknown_card"),
+    ("bus", "bank_cda", "unknown_card"),
+    ("bus", "resident_bank", "ok_paid"),
     ("canteen", "pupil_grade3", None),
 ]
 

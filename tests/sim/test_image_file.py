@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from dataclasses import is_dataclass
@@ -15,10 +16,12 @@ from typer.testing import CliRunner
 from sim.card.memory import Memory
 from sim.card.virtual import VirtualCard
 from sim.cli.app import app
-from sim.image_file import KINDS, ImageFault, load_card, save_card
+from sim.emv.card import DualCard, VirtualBankCard
+from sim.emv.memory import ChipMemory
+from sim.image_file import KINDS, ImageFault, StoredCard, load_card, load_image, save_card
 from sim.issuing import ReloadPoint, issue
 from sim.lab_keys import load_lab_keys
-from sim.profile import load_profile
+from sim.profile import load_profile, profile_names
 from tests.sim.bench import SERVICE_DAY
 
 DAY = date(2026, 9, 15)
@@ -44,6 +47,74 @@ def test_round_trip_keeps_everything(tmp_path: Path, profile: str) -> None:
     assert again.memory == card.memory
     assert again.image() == card.image()
     assert again.generation == card.generation
+
+
+BANK_PROFILES = [name for name in profile_names() if load_profile(name).card.kind == "bank"]
+
+
+@pytest.mark.parametrize("profile", [*BANK_PROFILES, "resident_bank"])
+def test_round_trip_of_a_bank_card_keeps_everything(tmp_path: Path, profile: str) -> None:
+    card = issue(load_profile(profile), load_lab_keys(), 34, DAY, RANDOM)
+    assert isinstance(card, StoredCard)
+    assert isinstance(card, DualCard | VirtualBankCard)
+    card.transmit(bytes.fromhex("00A4040005A00000065800"))
+    card.transmit(bytes.fromhex("80A8000002830000"))
+    save_card(card, tmp_path / "card.json")
+    again = load_image(tmp_path / "card.json", RANDOM)
+    assert type(again) is type(card)
+    assert isinstance(again, DualCard | VirtualBankCard)
+    assert again.chip_memory == card.chip_memory
+    assert again.image() == card.image()
+
+
+def test_an_image_of_the_version_before_bank_cards_is_read(tmp_path: Path) -> None:
+    """The file as version 3 wrote it: without the part that version 4 brought."""
+    path, card = tmp_path / "card.json", card_of("adult_purse")
+    save_card(card, path)
+    document = json.loads(path.read_text("utf-8"))
+    del document["card"]["bank"]
+    canonical = json.dumps(document["card"], sort_keys=True, separators=(",", ":"))
+    path.write_text(
+        json.dumps(document | {"version": 3, "check": hashlib.sha256(canonical.encode()).hexdigest()}),
+        "utf-8",
+    )
+    assert load_card(path, RANDOM).memory == card.memory
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("key", "card-2048"), ("atc", 65536), ("atc", -1), ("pdol", "9F"), ("cdol_1", "9F02"), ("ddol", ""),
+        ("aid", "A000"), ("priority", 16), ("pan", "2200"), ("sequence", 100), ("aip", "19"), ("afl", "08"),
+        ("records", {"257": "70" * 300}), ("records", {"1": "70"}), ("label", "ж"), ("method", "RSA"),
+    ],
+)  # fmt: skip
+def test_a_chip_that_cannot_be_is_refused(tmp_path: Path, field: str, value: Any) -> None:
+    path = tmp_path / "card.json"
+    card = issue(load_profile("bank_cda"), load_lab_keys(), 34, DAY, RANDOM)
+    assert isinstance(card, VirtualBankCard)
+    save_card(card, path)
+    document = json.loads(path.read_text("utf-8"))
+    document["card"]["bank"]["wallets"][0]["applications"][0][field] = value
+    canonical = json.dumps(document["card"], sort_keys=True, separators=(",", ":"))
+    path.write_text(json.dumps(document | {"check": hashlib.sha256(canonical.encode()).hexdigest()}), "utf-8")
+    with pytest.raises(ImageFault, match="describes no card"):
+        load_image(path, RANDOM)
+
+
+def test_a_chip_without_wallets_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    save_card(VirtualBankCard(bytes(7), RANDOM, ChipMemory(False, ())), path)
+    with pytest.raises(ImageFault, match="wallets"):
+        load_image(path, RANDOM)
+
+
+def test_a_bank_card_is_no_resident_card(tmp_path: Path) -> None:
+    card = issue(load_profile("bank_cda"), load_lab_keys(), 34, DAY, RANDOM)
+    assert isinstance(card, VirtualBankCard)
+    save_card(card, tmp_path / "card.json")
+    with pytest.raises(ImageFault, match="no resident application"):
+        load_card(tmp_path / "card.json", RANDOM)
 
 
 def test_loaded_card_authenticates_and_spends(tmp_path: Path) -> None:
@@ -102,6 +173,7 @@ def test_files_name_every_part_of_a_card_in_words_of_their_own() -> None:
             look(part)
 
     look(Memory)
+    look(ChipMemory)
     assert found == KINDS.keys()
     assert len(set(KINDS.values())) == len(KINDS)
     assert not {kind.__name__ for kind in KINDS} & set(KINDS.values())

@@ -83,6 +83,75 @@ def test_a_card_number_cut_by_get_response_stays_hidden() -> None:
     assert shown[1][1] == "XX" * 6 + "5F9000"
 
 
+PAN_16, PAN_19 = "2200000000000178", "2200000000000000137"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "5A08" + PAN_16,
+        "5A8108" + PAN_16,
+        "5A820008" + PAN_16,
+        "5A0A" + PAN_19 + "F",
+        "5A81" + "0A" + PAN_19 + "F",
+        "570F" + PAN_16 + "D30052010000FF",
+        "57820010" + PAN_19 + "D30052010000F",
+        "DF0108" + PAN_16,
+        "DF8101" + "82000A" + PAN_19 + "F",
+        "C10A01" + PAN_16 + "99",
+        "C10A" + "F" + PAN_16 + "FFF",
+        "7014" + "E112" + "C310" + PAN_16.encode().hex(),
+        "561A42" + PAN_16.encode().hex() + "5E4C41425E303030",
+    ],
+)
+@pytest.mark.parametrize("ins", ["00B2010C00", "80A8000002", "80CA9F3600"])
+def test_a_card_number_is_hidden_in_every_form_and_under_every_tag(answer: str, ins: str) -> None:
+    ((_, shown),) = masked([(ins, answer + "9000")])
+    for number in (PAN_16, PAN_19):
+        for part in (number[6:-4], number[6:-4].encode().hex().upper()):
+            assert part not in shown
+    assert shown.endswith("9000")
+    assert len(shown) == len(answer) + 4
+
+
+def test_a_number_without_a_check_digit_is_hidden_once_a_field_of_its_own_named_it() -> None:
+    wrong = PAN_16[:-1] + "0"
+    shown = masked(
+        [
+            ("00B2010C00", "DF0108" + wrong + "9000"),
+            ("00B2020C00", "7011DF02" + "0E" + "AABBCC" + wrong + "DDEEFF" + "9000"),
+            ("80AE500008" + wrong + "00", "9000"),
+        ]
+    )
+    assert all(wrong not in text for pair in shown for text in pair)
+    assert shown[1][1] == "7011DF020EAABBCC" + "XX" * 8 + "DDEEFF9000"
+
+
+@pytest.mark.parametrize("at", range(1, 8))
+def test_a_number_under_an_unknown_tag_stays_hidden_when_a_piece_of_it_comes_first(at: int) -> None:
+    cut = 2 * at
+    shown = masked(
+        [("00B2010C00", "DF0108" + PAN_16[:cut] + "6108"), ("00C0000008", PAN_16[cut:] + "AB9000")]
+    )
+    assert PAN_16[:cut] not in shown[0][1]
+    assert shown[1][1] == "XX" * (8 - at) + "AB9000"
+
+
+def test_what_is_no_number_stays_readable() -> None:
+    options = (
+        "80A80000" + "23" + "8321" + "21000000" + "000000004300" + "000000000000" + "0643" + "0000000000"
+    )
+    options += "0643" + "261130" + "00" + "8F21C0DE" + "00"
+    ((command, answer),) = masked([(options, "771282021980940C080101001001010118010300" + "9000")])
+    assert command == options
+    assert answer == "771282021980940C0801010010010101180103009000"
+
+
+def test_a_long_answer_of_digits_is_masked_at_once() -> None:
+    ((_, shown),) = masked([("00B2010C00", "11" * 60_000 + "9000")])
+    assert shown == "XX" * 60_000 + "9000"
+
+
 def test_keys_and_pins_are_hidden() -> None:
     key = "00112233445566778899AABBCCDDEEFF"
     shown = masked(

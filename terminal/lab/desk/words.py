@@ -16,6 +16,7 @@ WORDS: Final = {
     "group_pupils": N_("Pupils"),
     "group_staff": N_("Service cards"),
     "group_trouble": N_("Something is wrong with it"),
+    "group_bank": N_("Bank cards"),
     "group_strange": N_("Unsupported, or not issued yet"),
     "group_hostile": N_("Hostile"),
     "no_card": N_("Take a card from the shelf"),

@@ -2,7 +2,7 @@
 
 import {byId, h, words} from "./dom.js";
 
-const GROUPS = ["purse", "rights", "pupils", "staff", "trouble", "strange", "hostile"];
+const GROUPS = ["purse", "rights", "pupils", "staff", "trouble", "bank", "strange", "hostile"];
 
 export class Shelf {
   constructor(taken) {
