@@ -78,7 +78,7 @@ def init(
         typer.Option(
             min=0,
             help="Versions prepared ahead of the one in service.",
-            show_default=f"office {SPARE_KEY_SETS}, else 1",
+            show_default=f"office and issue {SPARE_KEY_SETS}, else 1",
         ),
     ] = None,
     add: Annotated[
@@ -104,14 +104,15 @@ def init(
     require_private(office)
     source, today = verified(key_tables(office), office), SystemClock().now().date()
     numbers: list[int | None] = list(terminal) if terminal else [None]
+    prepared = _or(ahead, SPARE_KEY_SETS if role is KeyRole.ISSUE else 1)
     orders = [
-        Cut(role=role, made_on=today, terminal=number, ahead=_or(ahead, 1), added=tuple(add or ()))
+        Cut(role=role, made_on=today, terminal=number, ahead=prepared, added=tuple(add or ()))
         for number in numbers
     ]
     cuts = [cut(source, order) for order in orders]  # all are sound before one is written
     for order, document in zip(orders, cuts, strict=True):
         path = folder / FILE_NAME.format(name=order.terminal or order.role)
-        write_keys(path, document, replace=replace)
+        write_keys(path, document, replaced=replace)
         print(f"{path}: {_said(document)}")
 
 
@@ -225,7 +226,7 @@ def roll(
 
     require_private(office)
     document = rolled(verified(key_tables(office), office), ahead, _today(), _day(until))
-    write_keys(office, document, replace=True)
+    write_keys(office, document, replaced=True)
     print(f"{office}: {_said(document)}")
 
 

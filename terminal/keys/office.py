@@ -8,6 +8,7 @@ from no version: rolling card keys closes no journal.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -18,11 +19,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from msgspec import UNSET, Struct, UnsetType
 
+from cardproto.resident.keyset import MasterKeys
 from cardproto.resident.layout import KEY_VERSION, SPARE_KEY_SETS
 from terminal.errors import KeyFileError
 from terminal.files import create_file, replace_file
 from terminal.keys.check_values import repeated
-from terminal.keys.roles import LISTS, MASTERS, PURPOSES, REGISTRY, ROLES, UNVERSIONED, KeyRole
+from terminal.keys.roles import ISSUING, LISTS, MASTERS, PURPOSES, REGISTRY, ROLES, UNVERSIONED, KeyRole
 from terminal.keys.signed import (
     FORM,
     MAX_VERSION,
@@ -160,13 +162,48 @@ def derive(root: bytes, region: int, name: str, length: int = 32) -> bytes:
     return HKDFExpand(SHA256(), length, info).derive(root)
 
 
-def write_keys(path: Path, document: KeyDocument, *, replace: bool = False) -> None:
+def master_keys(document: KeyDocument) -> MasterKeys:
+    """What cards are issued with. Raises `KeyFileError` for a role that issues none."""
+    if document.role not in ISSUING:
+        raise KeyFileError(
+            f"keys of the role {document.role} issue no cards", "Give the issuing point's: role issue."
+        )
+    served = document.key_version
+    try:
+        spare = tuple(_generation(document, served + step) for step in range(1, 1 + SPARE_KEY_SETS))
+        return replace(_generation(document, served), spare=spare)
+    except KeyError as error:
+        raise KeyFileError(
+            f"these keys have no version {error.args[0]}, and cards take {SPARE_KEY_SETS} prepared ones",
+            f"Cut the file of the role issue with --ahead {SPARE_KEY_SETS}.",
+        ) from error
+
+
+def _generation(document: KeyDocument, version: int) -> MasterKeys:
+    def key(name: str) -> bytes:
+        return bytes.fromhex(document.masters[name][str(KEY_VERSION if name in UNVERSIONED else version)])
+
+    return MasterKeys(
+        picc=key("picc"),
+        application=key("application"),
+        validate=key("validate"),
+        reload=key("reload"),
+        inspect=key("inspect"),
+        entitle=key("entitle"),
+        order=key("order"),
+        roll=key("roll"),
+        transaction_mac=key("transaction_mac"),
+        version=version,
+    )
+
+
+def write_keys(path: Path, document: KeyDocument, *, replaced: bool = False) -> None:
     """Write the file for its owner alone: whole, or as it was before. Raises `KeyFileError`, also for a file that is
     there already unless it may be replaced."""
     content = as_toml(document).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if replace:
+        if replaced:
             replace_file(path, content)
             return
         if create_file(path, content):
