@@ -60,6 +60,7 @@ def open_terminal(
     with closing(station.open_active(keys, clock.now(), require)) as active:
         foreseen = foreseen_policy(active, clock.now())
         station.require_in_force(foreseen, keys, clock.now(), made_at)
+        keys.require_for(station.profile, foreseen.document.header.region, station.number)
         require(foreseen.document, active.foreseen(SetKind.ROUTES, NO_ROUTES, clock.now()))
         lent = MediumSetup(station.profile, foreseen.document.header.region, keys, random)
         media = media_of(station, lent, extensions)

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -32,12 +33,13 @@ from terminal.app.recompute import OwnRecompute, keep_documents
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import SOFTWARE, Station, secret_files, station_of
 from terminal.app.uplink import background_sync, uplink_of
-from terminal.clock import Clock, SystemClock
+from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.codes import SetKind
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
-from terminal.keys.file import require_private
+from terminal.keys.file import FileKeys, require_private
 from terminal.keys.limits import UNLIMITED
+from terminal.keys.provider import KeyProvider
 from terminal.operations.ending import EndWatch
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
@@ -414,7 +416,7 @@ def _vitals(
     extensions: tuple[LoadedExtension, ...],
     out: DeviceWorker[bytes],
 ) -> Vitals:
-    real = not config.reader.simulated
+    real, keys = not config.reader.simulated, terminal.keys
     identity = Identity(
         terminal=terminal.number,
         profile=terminal.profile,
@@ -425,6 +427,8 @@ def _vitals(
         real_reader=real,
         laboratory=laboratory_parts(config) if real else config.laboratory.parts,
         extensions=extensions,
+        keys_environment=keys.environment if isinstance(keys, FileKeys) else "",
+        keys_until_ms=_keys_end_ms(keys),
     )
     log = _log(terminal.number, terminal.clock, config.log, out)
     return Vitals(
@@ -436,6 +440,14 @@ def _vitals(
         connect(),
         _active(terminal).status,
     )
+
+
+def _keys_end_ms(keys: KeyProvider) -> int | None:
+    """The end of the day by which the office wants the keys rolled."""
+    header = keys.header if isinstance(keys, FileKeys) else None
+    if header is None or header.until is None:
+        return None
+    return unix_ms(datetime.combine(header.until + timedelta(days=1), time(), UTC))
 
 
 def _log(number: int, clock: Clock, asked: LogTable, out: DeviceWorker[bytes]) -> Log:

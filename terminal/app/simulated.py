@@ -23,6 +23,7 @@ from terminal.clock import Clock
 from terminal.errors import ControlError, ProfileError, TerminalError
 
 if TYPE_CHECKING:
+    from cardproto.resident.keyset import MasterKeys
     from sim.card.port import SimCard
     from sim.image_file import StoredCard
     from sim.reader import SimReader
@@ -61,12 +62,13 @@ def issue_residents(
     loaded: dict[Path, SimCard] = {}
     cards: list[SimCard] = []
     try:
-        masters = load_lab_keys(keys or laboratory_keys())
+        masters: MasterKeys | None = None
         for name in names:
             if is_image(name):
                 path = Path(name).resolve()
                 cards.append(loaded.get(path) or loaded.setdefault(path, load_image(Path(name), rng)))
-            else:
+            else:  # a terminal in service holds no keys to issue by, and card images need none
+                masters = masters or load_lab_keys(keys or laboratory_keys())
                 cards.append(issue(load_profile(name), masters, region, today, rng))
     except (ProfileFault, ImageFault) as fault:
         raise ProfileError(fault.what, fault.advice) from fault

@@ -215,7 +215,8 @@ def secret_files(config: StationConfig) -> tuple[Path, ...]:
     and every key in the terminal's folder.
     """
     keys, public = config.keys.file, laboratory_keys()
-    named = () if keys is None or _same(keys, public) else (keys,)
+    sealed = keys is not None and keys == config.keys.credential
+    named = () if keys is None or sealed or _same(keys, public) else (keys,)
     return (*named, *sorted(config.terminal.state.glob("*.key")))
 
 

@@ -41,7 +41,7 @@ from terminal.clock import Clock, SystemClock
 from terminal.collector.callers import OPERATOR, Callers, ConnectionShares, Proxies, caller_of
 from terminal.collector.front import BACKLOG, FrontServer, files_for, front_config
 from terminal.collector.limits import KnownAddresses
-from terminal.collector.registry import CardRegistry
+from terminal.collector.registry import CardRegistry, open_registry
 from terminal.errors import AuditError, PortInUse
 from terminal.files import create_file
 from terminal.journal.database import SQLITE_FAULTS, transaction
@@ -85,6 +85,8 @@ class AnswerSettings(Struct, frozen=True):
     per_day: int = 5_000_000
     denials_per_day: int = 1_000
     tls: AnswerTls | None = None
+    registry_keys: Path | None = None
+    """What opens a sealed `registry`; None: what systemd handed over."""
 
 
 class DayLimits:
@@ -218,7 +220,7 @@ def serve(settings: AnswerSettings, on_ready: Callable[[str], None], clock: Cloc
 
     Raises `AuditError`, `PortInUse` or `KeyFileError`.
     """
-    registry = CardRegistry.load(settings.registry)
+    registry = open_registry(settings.registry, settings.registry_keys)
     token = _token_of(settings.folder)
     limits = DayLimits(settings.folder / COUNTS_FILE, settings.per_day, settings.denials_per_day)
     with closing(limits), closing(_listen(settings)) as listening:

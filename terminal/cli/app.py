@@ -41,6 +41,7 @@ GROUPS: Final = (
     "clock",
     "journal",
     "identity",
+    "keys",
     "canteen",
     "export",
     "policy",

@@ -14,6 +14,7 @@ from terminal.cli.options import (
     DEFAULT_COLLECTOR_FOLDER,
     CollectorFolder,
     Json,
+    RegistryKeys,
     ShownLang,
     TlsCa,
 )
@@ -33,7 +34,7 @@ app = typer.Typer(
 )
 
 Registry = Annotated[
-    Path | None, typer.Option(help="Laboratory card registry: what the cards proved, and their session keys.")
+    Path | None, typer.Option(help="Card registry: what the cards proved, and their session keys.")
 ]
 
 
@@ -54,6 +55,7 @@ def audit(
         int, typer.Option(min=0, max=12, help="With --database: hour at which a service day ends.")
     ] = 3,
     registry: Registry = None,
+    registry_keys: RegistryKeys = None,
     out: Annotated[Path | None, typer.Option(help="File for the signed statement (JSON).")] = None,
     dossier: Annotated[
         Path | None, typer.Option(help="File for the evidence, for an auditor elsewhere.")
@@ -75,14 +77,14 @@ def audit(
     from terminal.audit.making import AuditOrder, make_audit
     from terminal.audit.statement import parse_statement
     from terminal.clock import SystemClock, unix_ms
-    from terminal.collector.registry import CardRegistry
+    from terminal.collector.registry import open_registry
     from terminal.collector.service import KEY_FILE
     from terminal.recompute.documents import DOCUMENTS_FOLDER, DocumentFolder
     from terminal.sync.identity import load_or_create_key
 
     earlier = None if after is None else parse_statement(_read(after))
     order = AuditOrder(day, earlier, dossier, service)
-    cards = None if registry is None else CardRegistry.load(registry)
+    cards = None if registry is None else open_registry(registry, registry_keys)
     with _source(folder, database, zone, day_ends_at) as source:
         key = load_or_create_key(folder / KEY_FILE)
         documents = DocumentFolder(folder / DOCUMENTS_FOLDER)
@@ -169,7 +171,8 @@ def verify(
 
 @app.command()
 def serve(
-    registry: Annotated[Path, typer.Option(help="Laboratory card registry: its keys stay in this process.")],
+    registry: Annotated[Path, typer.Option(help="Card registry: its keys stay in this process.")],
+    registry_keys: RegistryKeys = None,
     folder: Annotated[Path, typer.Option(help="Folder for the auditor's token and the day's counts.")] = Path(
         "var/verify-only"
     ),
@@ -201,7 +204,7 @@ def serve(
         tls = AnswerTls(tls_cert, tls_key, tls_client_ca)
     elif tls_cert or tls_key or tls_client_ca:
         raise AuditError("TLS needs certificate and key", "Give both --tls-cert and --tls-key.")
-    settings = AnswerSettings(folder, registry, host, port, per_day, denials_per_day, tls)
+    settings = AnswerSettings(folder, registry, host, port, per_day, denials_per_day, tls, registry_keys)
 
     def ready(url: str) -> None:
         if json:

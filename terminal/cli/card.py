@@ -20,6 +20,11 @@ ReaderName = Annotated[
 ]
 
 
+ProductionKeys = Annotated[
+    bool, typer.Option("--production-keys", help="The key file holds production keys, and that is meant.")
+]
+
+
 @app.command()
 def read(
     reader: ReaderName,
@@ -65,6 +70,7 @@ def issue(
         ),
     ] = False,
     wait: Wait = 30,
+    production_keys: ProductionKeys = False,
 ) -> None:
     """Personalise the empty DESFire card on the reader for a simulated resident, with laboratory keys.
 
@@ -91,6 +97,7 @@ def issue(
             secrets.token_bytes,
             finish=finish,
             beside_others=beside_others,
+            production=production_keys,
         ),
     )
     print(
@@ -109,6 +116,7 @@ def wipe(
     region: Region = None,
     keys: Keys = None,
     wait: Wait = 30,
+    production_keys: ProductionKeys = False,
 ) -> None:
     """Empty a card whose issue was interrupted, so that it can be issued. Applications of other systems stay."""
     import secrets
@@ -119,7 +127,11 @@ def wipe(
     at = station_config(config, reader=reader, region=region, keys=keys)
     document, own = at.terminal.region_or_demo, at.keys.file
     found = with_card(
-        at, wait, lambda card: take_off(card, document, own, secrets.token_bytes, issued=issued)
+        at,
+        wait,
+        lambda card: take_off(
+            card, document, own, secrets.token_bytes, issued=issued, production=production_keys
+        ),
     )
     stay = f"; {len(found.others)} applications of other systems stay" if found.others else ""
     print(f"the card is empty: it can be issued{stay}")
@@ -135,6 +147,7 @@ def issue_batch(
     region: Region = None,
     keys: Keys = None,
     json: Json = False,
+    production_keys: ProductionKeys = False,
 ) -> None:
     """Issue a software card for each CSV line: FOLDER/LABEL.json and FOLDER/card-registry.json."""
     from terminal.app.output import print_json
@@ -144,7 +157,15 @@ def issue_batch(
 
     at = station_config(config, region=region, keys=keys)
     today = SystemClock().now().date()
-    cards = issue_all(orders, folder, at.terminal.region_or_demo, at.keys.file, today, quiet=json)
+    cards = issue_all(
+        orders,
+        folder,
+        at.terminal.region_or_demo,
+        at.keys.file,
+        today,
+        quiet=json,
+        production=production_keys,
+    )
     if json:
         print_json({"cards": cards, "folder": str(folder), "registry": str(folder / REGISTRY_FILE)})
     else:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import DayEndsAt, Ev1Share, Json, ReplacedShare, UnknownCards, Zone, known_zone
+from terminal.cli.options import (
+    DayEndsAt,
+    Ev1Share,
+    Json,
+    RegistryKeys,
+    ReplacedShare,
+    UnknownCards,
+    Zone,
+    known_zone,
+)
 from terminal.errors import CollectorError
 
 if TYPE_CHECKING:
@@ -31,8 +40,9 @@ def collector(
     ] = 8470,
     registry: Annotated[
         Path | None,
-        typer.Option(help="Laboratory card registry, for checking the cards' transaction MACs."),
+        typer.Option(help="Card registry, for checking the cards' transaction MACs."),
     ] = None,
+    registry_keys: RegistryKeys = None,
     zone: Zone = "Europe/Moscow",
     day_ends_at: DayEndsAt = 3,
     silent_h: Annotated[
@@ -65,7 +75,8 @@ def collector(
     recompute_keys: Annotated[
         Path | None,
         typer.Option(
-            help="Key file with the list key of grants, for recomputing what a grants list decided."
+            help="Key file with the list key of grants, for recomputing what a grants list decided.",
+            show_default="systemd's credential terminal-keys, where there is one",
         ),
     ] = None,
     json: Json = False,
@@ -83,6 +94,7 @@ def collector(
     from terminal.collector.proof import EvidenceLimits
     from terminal.collector.service import CollectorSettings, FollowerOptions, run
     from terminal.collector.watch import HOUR_MS, WatchLimits
+    from terminal.keys.kept import credential_file
 
     settings = CollectorSettings(
         folder,
@@ -98,8 +110,9 @@ def collector(
         limits=Limits(free_bytes=free_mb << 20),
         watch=WatchLimits(int(silent_h * HOUR_MS), int(unresolved_h * HOUR_MS)),
         tls=_tls_of(tls_cert, tls_key),
-        recompute=None if no_recompute else FollowerOptions(recompute_keys),
+        recompute=None if no_recompute else FollowerOptions(recompute_keys or credential_file()),
         proxies=tuple(proxy or ()),
+        registry_keys=registry_keys,
     )
 
     def ready(url: str) -> None:

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Final, Never
 import typer
 
 from cardproto.resident.limits import LARGEST_TERMINAL
-from terminal.cli.options import DayEndsAt, Ev1Share, Json, ReplacedShare, UnknownCards, Zone, known_zone
+from terminal.cli.options import (
+    DayEndsAt,
+    Ev1Share,
+    Json,
+    RegistryKeys,
+    ReplacedShare,
+    UnknownCards,
+    Zone,
+    known_zone,
+)
 from terminal.clock import unix_ms
 from terminal.errors import CollectorError, KeyFileError
 
@@ -233,8 +242,10 @@ def recompute(
     from terminal.collector.fleet.recompute import FleetRows
     from terminal.collector.recompute.run import FollowSettings, follow
     from terminal.keys.file import load_file_keys
+    from terminal.keys.kept import credential_file
 
-    grants_key = None if keys is None else load_file_keys(keys).list_key("grants")
+    source = keys or credential_file()
+    grants_key = None if source is None else load_file_keys(source).list_key("grants")
     settings = FollowSettings(folder, zone, day_ends_at, grants_key, int(stated_h * HOUR_MS))
 
     def ready() -> None:
@@ -284,8 +295,9 @@ def report(
     database: Database = DEFAULT_DATABASE,
     database_password_file: DatabasePassword = None,
     registry: Annotated[
-        Path | None, typer.Option(help="Laboratory card registry, for checking the cards' transaction MACs.")
+        Path | None, typer.Option(help="Card registry, for checking the cards' transaction MACs.")
     ] = None,
+    registry_keys: RegistryKeys = None,
     zone: Zone = "Europe/Moscow",
     day_ends_at: DayEndsAt = 3,
     unknown_cards: UnknownCards = 0,
@@ -302,12 +314,12 @@ def report(
     from terminal.collector.fleet import database as fleet
     from terminal.collector.proof import EvidenceLimits
     from terminal.collector.reconcile import ReconcileSettings, reconcile
-    from terminal.collector.registry import CardRegistry
+    from terminal.collector.registry import CardRegistry, open_registry
     from terminal.money import money
     from terminal.trail_words import ENGLISH
 
     dsn = _dsn(database, database_password_file)
-    cards = CardRegistry.load(registry) if registry else CardRegistry()
+    cards = open_registry(registry, registry_keys) if registry else CardRegistry()
     limits = EvidenceLimits(unknown_cards, ev1_share / 100, replaced_share / 100)
     result = reconcile(fleet.records(dsn), cards, ReconcileSettings(known_zone(zone), day_ends_at, limits))
     fleet.keep_findings(dsn, result.findings, unix_ms(SystemClock().now()))

@@ -23,7 +23,7 @@ def health(
 
     at = station_config(config, state=state)
     folder = at.terminal.state
-    found = examine(folder, folder / JOURNAL_FILE, SystemClock().now(), secret_files(at))
+    found = examine(folder, folder / JOURNAL_FILE, SystemClock().now(), secret_files(at), at.keys.credential)
     if json:
         checks = {
             one.name: {

@@ -175,6 +175,14 @@ Keys = Annotated[
         show_default=_else("the laboratory's"),
     ),
 ]
+RegistryKeys = Annotated[
+    Path | None,
+    typer.Option(
+        "--registry-keys",
+        help="Key file that opens a sealed card registry (role collector or audit).",
+        show_default="systemd's credential terminal-keys",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Lang = Annotated[
     str,

@@ -1,7 +1,9 @@
 """Which card stands behind a card reference, and the key that checks its proofs: the issuing point's file.
 
-With it the collector recomputes a card's transaction MAC; no terminal has these keys. The file form is for
-the laboratory: it holds raw keys and refuses to be used for anything else.
+With it the collector recomputes a card's transaction MAC; no terminal has these keys. In the clear the file is for
+the laboratory: it holds raw keys and refuses to be used for anything else. In production it is sealed under the storage
+key `registry` of the region (`terminal keys seal-registry`): a line with the form's name, then what the key made of
+the JSON, AES-256-GCM bound to that line.
 
     {"environment": "laboratory",
      "cards": [{"card_ref": "…hex…", "uid": "…7 bytes hex…", "transaction_mac_key": "…16 bytes hex…",
@@ -25,9 +27,17 @@ from cardproto.desfire.transaction_mac import transaction_mac_value
 from terminal.decoding import decode_json, read_within
 from terminal.errors import KeyFileError
 from terminal.files import replace_file
+from terminal.keys.file import FileKeys, load_file_keys, require_private
+from terminal.keys.kept import credential_file
+from terminal.keys.roles import REGISTRY
+from terminal.keys.signed import PRODUCTION
 
 MOST_BYTES: Final = 64 << 20
+SEALED_BYTES: Final = 1024
+"""How much longer a sealed file may be."""
 LABORATORY: Final = "laboratory"
+SEALED: Final = b"resident-card-registry-1\n"
+"""The first line of a sealed file, to which its content is bound."""
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +48,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    environment: Literal["laboratory"]
+    environment: Literal["laboratory", "production"]
     cards: list[_Entry]
 
 
@@ -118,18 +128,10 @@ class CardRegistry:
         return first == second or (first not in self._cards and second not in self._cards)
 
     @classmethod
-    def load(cls, path: Path) -> CardRegistry:
-        """Raises `KeyFileError` when there is no such file or it is not exactly of the form above."""
-        try:
-            file = decode_json(read_within(path, MOST_BYTES), _File, MOST_BYTES)
-        except OSError as error:
-            raise KeyFileError(
-                f"card registry {path}: {error.strerror}", "Check the path and its rights."
-            ) from error
-        except msgspec.DecodeError as error:
-            raise KeyFileError(
-                f"card registry {path}: {error}", "Have the issuing point write it anew, for the laboratory."
-            ) from error
+    def load(cls, path: Path, keys: FileKeys | None = None) -> CardRegistry:
+        """Raises `KeyFileError` when there is no such file, it is not exactly of the form above, or `keys` do not open
+        it."""
+        file = _read(path, keys)
         return cls(
             {
                 bytes.fromhex(entry.card_ref): CardSecret(
@@ -140,8 +142,93 @@ class CardRegistry:
         )
 
 
-def write_registry(path: Path, cards: Iterable[RegisteredCard]) -> None:
-    """Write the laboratory file, for its owner only."""
+def open_registry(path: Path, keys: Path | None = None) -> CardRegistry:
+    """The registry at `path`; a sealed one opens by the key file `keys`, or by what systemd handed over. Raises as
+    `CardRegistry.load`."""
+    source = keys or credential_file()
+    if source is None:
+        return CardRegistry.load(path)
+    require_private(source)
+    return CardRegistry.load(path, load_file_keys(source))
+
+
+def write_registry(path: Path, cards: Iterable[RegisteredCard], keys: FileKeys | None = None) -> None:
+    """Write the file, for its owner only: a laboratory's in the clear, a production's sealed under that of `keys`."""
     entries = [_Entry(card.card_ref.hex(), card.uid.hex(), card.key.hex(), card.proves) for card in cards]
-    content = msgspec.json.format(msgspec.json.encode(_File(LABORATORY, entries)))
-    replace_file(path, content)
+    if keys is None or keys.environment == LABORATORY:
+        replace_file(path, msgspec.json.format(msgspec.json.encode(_File(LABORATORY, entries))))
+        return
+    replace_file(path, _sealed(_File(PRODUCTION, entries), keys))
+
+
+def seal_file(plain: Path, keys: FileKeys, out: Path) -> int:
+    """Seal the registry that is in the clear at `plain`; how many references it holds. Raises `KeyFileError`."""
+    content = _content(plain)
+    if content.startswith(SEALED):
+        raise KeyFileError(f"card registry {plain} is sealed already", "Use it as it is.")
+    file = _decoded(plain, content)
+    _require_environment(file, keys, plain)
+    try:
+        replace_file(out, _sealed(file, keys))
+    except OSError as error:
+        what = f"card registry {out} cannot be written ({error.strerror})"
+        raise KeyFileError(what, "Name another folder.") from error
+    return len(file.cards)
+
+
+def _read(path: Path, keys: FileKeys | None) -> _File:
+    content = _content(path)
+    if not content.startswith(SEALED):
+        file = _decoded(path, content)
+        if file.environment != LABORATORY:
+            raise KeyFileError(
+                f"card registry {path} holds production keys in the clear",
+                "Seal it (`terminal keys seal-registry`), and delete this file.",
+            )
+        return file
+    if keys is None:
+        raise KeyFileError(
+            f"card registry {path} is sealed, and no keys are at hand",
+            "Give --registry-keys, or the unit a credential terminal-keys.",
+        )
+    sealed = content.removeprefix(SEALED)
+    keys.sealer.seal(REGISTRY, b"", b"")  # keys without the one for registries say so in their own words
+    try:
+        file = _decoded(path, keys.sealer.unseal(REGISTRY, sealed, SEALED))
+    except KeyFileError as error:
+        raise KeyFileError(
+            f"card registry {path} is damaged, or sealed for another region",
+            "Give the keys of its region, or have the issuing point write it anew.",
+        ) from error
+    _require_environment(file, keys, path)
+    return file
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_within(path, MOST_BYTES + SEALED_BYTES)
+    except OSError as error:
+        raise KeyFileError(
+            f"card registry {path}: {error.strerror}", "Check the path and its rights."
+        ) from error
+
+
+def _decoded(path: Path, content: bytes) -> _File:
+    try:
+        return decode_json(content, _File, MOST_BYTES)
+    except msgspec.DecodeError as error:
+        raise KeyFileError(
+            f"card registry {path}: {error}", "Have the issuing point write it anew."
+        ) from error
+
+
+def _sealed(file: _File, keys: FileKeys) -> bytes:
+    return SEALED + keys.sealer.seal(REGISTRY, msgspec.json.encode(file), SEALED)
+
+
+def _require_environment(file: _File, keys: FileKeys, path: Path) -> None:
+    if file.environment != keys.environment:
+        raise KeyFileError(
+            f"card registry {path} is of {file.environment} cards, the keys are {keys.environment} keys",
+            "Use registry and keys of one region.",
+        )

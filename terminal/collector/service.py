@@ -51,7 +51,7 @@ from terminal.collector.intake import Intake
 from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
 from terminal.collector.operator_routes import OperatorSide
 from terminal.collector.recompute.run import FollowerProcess
-from terminal.collector.registry import CardRegistry
+from terminal.collector.registry import CardRegistry, open_registry
 from terminal.collector.store import CollectorStore
 from terminal.collector.strangers import Strangers
 from terminal.collector.terminal_routes import JSON, TerminalSide
@@ -107,6 +107,8 @@ class CollectorSettings:
     recompute: FollowerOptions | None = None
     shares: ConnectionShares = field(default_factory=ConnectionShares)
     proxies: tuple[str, ...] = ()
+    registry_keys: Path | None = None
+    """What opens a sealed `registry`; None: what systemd handed over."""
 
     @property
     def terminals(self) -> Path:
@@ -222,7 +224,9 @@ class Collector:
         self._settings = settings
         self._clock = clock
         self._key = load_or_create_key(settings.folder / KEY_FILE)
-        self.registry = CardRegistry.load(settings.registry) if settings.registry else CardRegistry()
+        self.registry = (
+            open_registry(settings.registry, settings.registry_keys) if settings.registry else CardRegistry()
+        )
         authority = Authority(settings.folder, unix_ms(clock.now()))
         self.enrolment = Enrolment(settings.terminals, authority)
         self.store = CollectorStore(database)

@@ -1,4 +1,4 @@
-"""Keys and trusted issuers from TOML files. Key files are for development and the simulator only.
+"""Keys and trusted issuers from TOML files. Key files that are not signed are for development and the simulator only.
 
     environment = "laboratory"
     key_version = 1                             # the one to try first; the newest where it is not said
@@ -18,7 +18,8 @@
     authentications = { validate = { per_minute = 600, per_day = 40000 } }
     tokens = { transport = { per_minute = 600, per_day = 40000 } }
 
-A file whose environment is not "laboratory" is refused: production keys belong into a SAM or an HSM.
+A file with any other environment is refused, unless it is of the signed form that the office cuts for one role
+(`terminal.keys.signed`, `terminal keys init`).
 
 Issuers that a terminal trusts to grant rights stand in a file of their own: public keys only, nothing in it is secret.
 
@@ -53,9 +54,11 @@ from cardproto.resident.layout import KEY_VERSION
 from terminal.clock import Clock, SystemClock
 from terminal.errors import KeyFileError
 from terminal.files import Sealer, readable_by_others
-from terminal.keys.limits import Ceiling, KeyLimits, UseCounter
+from terminal.keys.kept import CREDENTIAL, sealed_content
+from terminal.keys.limits import KeyLimits, UseCounter
 from terminal.keys.provider import KEYED_TOKEN_BYTES
 from terminal.keys.sealing import StorageKeys
+from terminal.keys.signed import FORM, PRODUCTION, CeilingTables, KeyHeader, verified
 from terminal.mistakes.document import read
 from terminal.mistakes.form import FileForm
 from terminal.mistakes.reading import FileMistake, Unreadable, content_of, text_of, toml_of
@@ -72,11 +75,11 @@ VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
 MAX_SHOWN: Final = 16
 _LIKE_A_KEY: Final = re.compile("[0-9a-fA-F]{16}")
 NO_KEYS: Final[Mapping[str, bytes]] = MappingProxyType({})
-ADVICE: Final = "Give --keys a laboratory key file; its format is documented in terminal/keys/file.py."
+ADVICE: Final = "Give --keys a key file; docs/keys.md tells where production keys come from."
 
 
 class FileKeys(KeyMaterial):
-    """A `KeyProvider` over the keys of a laboratory key file, held in memory."""
+    """A `KeyProvider` over the keys of a key file, held in memory."""
 
     def __init__(
         self,
@@ -89,11 +92,14 @@ class FileKeys(KeyMaterial):
         key_version: int = MAX_VERSION,
         clock: Clock | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
+        header: KeyHeader | None = None,
     ) -> None:
         """Masters by name and version; `key_version` is the one in service.
 
         `random` gives RndA; `clock` is the one the limits are counted on.
         """
+        self.header = header
+        """What a signed file says of itself; None for a laboratory's file that is not signed."""
         self._masters = {
             name: {version: AesKey(keys[version]) for version in in_order_to_try(keys, key_version)}
             for name, keys in masters.items()
@@ -123,6 +129,16 @@ class FileKeys(KeyMaterial):
             raise KeyFileError(f"the key file holds no purpose key {purpose!r}", ADVICE)
         self._uses.token(purpose)
         return hmac.digest(key, value, hashlib.sha256)[:KEYED_TOKEN_BYTES]
+
+    def require_for(self, role: str, region: int, terminal: int | None = None) -> None:
+        """Raise `KeyFileError` where a signed file is for another role, region or terminal."""
+        if self.header is not None:
+            self.header.require_for(role, region, terminal)
+
+    @property
+    def environment(self) -> str:
+        """Production or laboratory."""
+        return LABORATORY if self.header is None else self.header.environment
 
     def _master(self, key: str) -> Mapping[int, AesKey]:
         versions = self._masters.get(key)
@@ -189,17 +205,8 @@ def load_file_keys(
 
     `limits` go before those of the file; the rest is as `FileKeys` takes it.
     """
-    try:
-        data = toml_of(text_of(content_of(path), private=True), private=True)
-    except Unreadable as unreadable:
-        if unreadable.mistakes[0].code is FileMistake.ABSENT:
-            raise KeyFileError(f"no key file {path}", ADVICE) from None
-        raise refusal(KeyFileError, unreadable.in_file(f"key file {path}")) from None
-    if data.get("environment") != LABORATORY:
-        raise KeyFileError(
-            f"key file {path} is not marked as laboratory keys",
-            "Files hold laboratory keys only; production keys belong into a SAM or an HSM.",
-        )
+    data = key_tables(path)
+    header = _header(data, path)
     masters, purposes = _masters(data, path), _section(data, "purposes", path, exact=None)
     in_service = data.get("key_version", MAX_VERSION)
     if type(in_service) is not int or not 0 <= in_service <= MAX_VERSION:
@@ -213,7 +220,43 @@ def load_file_keys(
         key_version=in_service,
         clock=clock,
         random=random,
+        header=header,
     )
+
+
+def key_tables(path: Path) -> dict[str, object]:
+    """The tables of the key file at `path`. Raises `KeyFileError`, which quotes none of them, also for a credential
+    that systemd has not opened."""
+    try:
+        content = content_of(path)
+        if sealed_content(content) is not None:
+            raise KeyFileError(f"{path} is sealed, and no credential {CREDENTIAL} was handed over", _SEALED)
+        return toml_of(text_of(content, private=True), private=True)
+    except Unreadable as unreadable:
+        if unreadable.mistakes[0].code is FileMistake.ABSENT:
+            raise KeyFileError(f"no key file {path}", ADVICE) from None
+        raise refusal(KeyFileError, unreadable.in_file(f"key file {path}")) from None
+
+
+_SEALED: Final = (
+    "Start the unit, which has systemd open it; by hand use `systemd-run --pipe -p LoadCredentialEncrypted=…` as in "
+    "docs/keys.md."
+)
+
+
+def _header(data: Mapping[str, object], path: Path) -> KeyHeader | None:
+    """Of a signed file, verified; None for a laboratory's."""
+    if "form" in data:
+        return verified(data, path).header()
+    environment = data.get("environment")
+    if environment == PRODUCTION:
+        raise KeyFileError(
+            f"key file {path} is marked production and is not of the form {FORM}",
+            "Have the office import its keys (`terminal keys import`) and cut a role's file (`terminal keys init`).",
+        )
+    if environment != LABORATORY:
+        raise KeyFileError(f"key file {path} is not marked as laboratory keys", ADVICE)
+    return None
 
 
 def _table(data: Mapping[str, object], name: str, path: Path) -> dict[str, object]:
@@ -260,17 +303,12 @@ def _version(name: str, number: str, path: Path) -> int:
     return VERSIONS[number]
 
 
-class _LimitTables(Struct, frozen=True, forbid_unknown_fields=True):
-    authentications: dict[str, Ceiling] = {}
-    tokens: dict[str, Ceiling] = {}
-
-
 def _limits(
     data: Mapping[str, object], path: Path, masters: Container[str], purposes: Container[str]
 ) -> KeyLimits:
     """A limit of a key that is not there would be one that nothing meets."""
     try:
-        tables = msgspec.convert(data.get("limits", {}), _LimitTables)
+        tables = msgspec.convert(data.get("limits", {}), CeilingTables)
     except msgspec.ValidationError as error:
         raise KeyFileError(f"key file {path}: limits: {error}", ADVICE) from error
     for table, held in ((tables.authentications, masters), (tables.tokens, purposes)):

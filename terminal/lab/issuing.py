@@ -21,6 +21,7 @@ from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.errors import CardError, StatusError
 from cardproto.resident.issuance import CardBefore, FoundCard, empty, look_at
+from cardproto.resident.keyset import MasterKeys
 from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, TimerState, personalise
 from sim.card.virtual import VirtualCard
 from sim.image_file import ImageFault, save_card
@@ -29,13 +30,32 @@ from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, CardProfile, ProfileFault, load_profile
 from terminal.collector.registry import RegisteredCard, write_registry
 from terminal.decoding import DOCUMENT_BYTES, read_within
-from terminal.errors import ProfileError, ReaderError
-from terminal.keys.file import load_file_keys
+from terminal.errors import KeyFileError, ProfileError, ReaderError
+from terminal.keys.file import key_tables, load_file_keys, require_private
 from terminal.keys.limits import UNLIMITED
+from terminal.keys.office import master_keys
 from terminal.keys.provider import card_token
+from terminal.keys.signed import PRODUCTION, verified
 from terminal.lab.world import proves
 from terminal.media.port import PURPOSE
 from terminal.policy.load import load_region
+
+
+def masters_of(keys: Path | None, *, production: bool = False) -> MasterKeys:
+    """What cards are issued with: the laboratory's masters, or, where `production` is said, a signed file's.
+
+    Raises `KeyFileError`, `ProfileFault` for a file of neither form.
+    """
+    if keys is None:
+        return load_lab_keys(LAB_KEYS)
+    tables = key_tables(keys)
+    if "form" not in tables:
+        return load_lab_keys(keys)
+    require_private(keys)
+    document = verified(tables, keys)
+    if document.environment == PRODUCTION and not production:
+        raise KeyFileError(f"{keys} holds production keys", "Say so with --production-keys if that is meant.")
+    return master_keys(document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +76,7 @@ def issue_on(
     *,
     finish: bool = False,
     beside_others: bool = False,
+    production: bool = False,
 ) -> IssueReport:
     """Personalise the empty card behind `connection`.
 
@@ -66,7 +87,7 @@ def issue_on(
     """
     number = load_region(region).header.region
     try:
-        profile, masters = load_profile(resident), load_lab_keys(keys or LAB_KEYS)
+        profile, masters = load_profile(resident), masters_of(keys, production=production)
         channel = DesfireChannel(connection, max_exchanges=PERSONALISATION_EXCHANGES)
         uid = channel.read_uid()
         content = content_of(profile, uid, number, today)
@@ -106,6 +127,7 @@ def wipe(
     random: Callable[[int], bytes],
     *,
     issued: bool = False,
+    production: bool = False,
 ) -> FoundCard:
     """Empty a card of ours whose issue was interrupted; `issued`: also one that is issued, with all that is on it.
 
@@ -115,7 +137,7 @@ def wipe(
     try:
         channel = DesfireChannel(connection, max_exchanges=PERSONALISATION_EXCHANGES)
         card, uid = DesfireCard(channel), channel.read_uid()
-        found = look_at(card, load_lab_keys(keys or LAB_KEYS).for_card(uid, number), random)
+        found = look_at(card, masters_of(keys, production=production).for_card(uid, number), random)
         if found.before is CardBefore.INTERRUPTED or (issued and found.before is CardBefore.ISSUED):
             return empty(card, found, random)
     except ProfileFault as fault:
@@ -177,7 +199,14 @@ class CardToIssue:
 
 
 def issue_batch(
-    orders_file: Path, folder: Path, region: str, keys: Path | None, today: date, quiet: bool
+    orders_file: Path,
+    folder: Path,
+    region: str,
+    keys: Path | None,
+    today: date,
+    *,
+    quiet: bool,
+    production: bool = False,
 ) -> int:
     """Issue every card of the CSV into `folder`; returns how many.
 
@@ -191,8 +220,9 @@ def issue_batch(
                 f"{folder / name} exists already",
                 "Choose another folder: a registry names the cards of one batch, and a card is never replaced.",
             )
-    masters, provider = load_lab_keys(keys or LAB_KEYS), load_file_keys(keys or LAB_KEYS, UNLIMITED)
     number = load_region(region).header.region
+    masters = masters_of(keys, production=production)
+    provider = load_file_keys(keys or LAB_KEYS, UNLIMITED)
     registry: list[RegisteredCard] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -207,7 +237,7 @@ def issue_batch(
                 RegisteredCard(card_token(provider, purpose, card.uid), card.uid, key, proves(card))
                 for purpose in PURPOSE.values()
             ]
-        write_registry(folder / REGISTRY_FILE, registry)
+        write_registry(folder / REGISTRY_FILE, registry, provider)
     except (ImageFault, ProfileFault) as fault:
         raise ProfileError(fault.what, fault.advice) from fault
     except OSError as error:

@@ -38,6 +38,13 @@ class HealthCode(StrEnum):
     FILE_NOT_WRITABLE = "file:not_writable"
     FILE_OK = "file:ok"
     KEY_OPEN = "keys:open"
+    KEYS_TPM = "keys:tpm"
+    KEYS_HOST = "keys:host"
+    KEYS_UNSEALED = "keys:unsealed"
+    KEYS_UNKNOWN = "keys:unknown"
+    KEYS_FILE = "keys:file"
+    KEYS_LABORATORY = "keys:laboratory"
+    KEYS_END = "keys:end"
     NEVER_RAN = "terminal:never_ran"
     JOURNAL_FULL = "journal:full"
     JOURNAL_FILL = "journal:fill"
@@ -95,6 +102,15 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.FILE_NOT_WRITABLE: N_("{path} cannot be written: rights, or a read-only disk"),
         HealthCode.FILE_OK: N_("{path} can be read and written"),
         HealthCode.KEY_OPEN: N_("other users may read {path}: chmod 600 {path}"),
+        HealthCode.KEYS_TPM: N_("sealed to this machine's TPM"),
+        HealthCode.KEYS_HOST: N_("sealed to this machine's key file: no TPM; who has the disk has both"),
+        HealthCode.KEYS_UNSEALED: N_(
+            "{path} is sealed to nothing: seal it anew with the machine's key or TPM"
+        ),
+        HealthCode.KEYS_UNKNOWN: N_("how {path} is sealed cannot be seen from here"),
+        HealthCode.KEYS_FILE: N_("production keys in a plain file, sealed to nothing"),
+        HealthCode.KEYS_LABORATORY: N_("laboratory keys on a real reader"),
+        HealthCode.KEYS_END: N_("the keys are to be rolled within {left_ms}"),
         HealthCode.NEVER_RAN: N_("it has not said anything yet: it never ran in this folder"),
         HealthCode.JOURNAL_FULL: N_("full: {rows} of {capacity_rows} rows; connect the network"),
         HealthCode.JOURNAL_FILL: N_("{rows} of {capacity_rows} rows"),

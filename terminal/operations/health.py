@@ -28,6 +28,9 @@ from terminal.files import readable_by_others
 from terminal.journal.database import connect_reader
 from terminal.journal.operation_records import CLOCK_TOLERANCE_MS
 from terminal.journal.room import WARN_SHARE
+from terminal.keys.file import LABORATORY
+from terminal.keys.kept import SealedBy, sealed_by
+from terminal.keys.signed import PRODUCTION
 from terminal.operations.findings import FAULT, Health, HealthCode, HealthFinding, HealthLevel
 from terminal.operations.status import KindInForce, TerminalStatus, VehicleStatus, read_status
 
@@ -37,6 +40,7 @@ COLLECTOR_WARNING_MS: Final = 3_600_000
 CERTIFICATE_WARNING_MS: Final = 14 * 24 * 3_600_000
 TARIFF_WARNING_MS: Final = 7 * 24 * 3_600_000
 LIST_WARNING_MS: Final = 7 * 24 * 3_600_000
+KEYS_WARNING_MS: Final = 30 * 24 * 3_600_000
 VEHICLE_WARNING_MS: Final = 10 * 60_000
 DISK_WARNING_BYTES: Final = 512 << 20
 DISK_NEEDED_BYTES: Final = 32 << 20
@@ -48,9 +52,15 @@ LISTS: Final[Mapping[SetKind, HealthCode]] = MappingProxyType(
 """Whose ages decide (O-03)."""
 
 
-def examine(folder: Path, journal_file: Path, now: datetime, secret_files: Iterable[Path] = ()) -> Health:
-    """Look at the terminal in `folder`; reads two small files and the journal's header, and of `secret_files` who may
-    read them.
+def examine(
+    folder: Path,
+    journal_file: Path,
+    now: datetime,
+    secret_files: Iterable[Path] = (),
+    credential: Path | None = None,
+) -> Health:
+    """Look at the terminal in `folder`; reads two small files and the journal's header, of `secret_files` who may read
+    them, and of the sealed `credential` what it is sealed to.
     """
     now_ms = unix_ms(now)
     status = read_status(folder)
@@ -58,6 +68,7 @@ def examine(folder: Path, journal_file: Path, now: datetime, secret_files: Itera
     found = [_process(status, process, now_ms), _journal_file(journal_file)]
     found += _said(status, running=process is not None, now_ms=now_ms)
     found += _secrets(secret_files)
+    found += _keys(status, credential, now_ms)
     found.append(_disk(folder))
     return Health(tuple(found))
 
@@ -100,6 +111,37 @@ def _secrets(paths: Iterable[Path]) -> Iterator[HealthFinding]:
         with suppress(OSError):
             if readable_by_others(path):
                 yield HealthFinding(HealthCode.KEY_OPEN, HealthLevel.LOOK, {"path": str(path)})
+
+
+_SEALS: Final[Mapping[SealedBy | None, HealthCode]] = MappingProxyType(
+    {
+        SealedBy.TPM: HealthCode.KEYS_TPM,
+        SealedBy.BOTH: HealthCode.KEYS_TPM,
+        SealedBy.HOST: HealthCode.KEYS_HOST,
+        SealedBy.NOTHING: HealthCode.KEYS_UNSEALED,
+        None: HealthCode.KEYS_UNKNOWN,
+    }
+)
+
+
+def _keys(status: TerminalStatus | None, credential: Path | None, now_ms: int) -> Iterator[HealthFinding]:
+    """How the keys are kept, whether they are a laboratory's, and whether they are to be rolled."""
+    if credential is not None:
+        try:
+            sealed = sealed_by(credential)
+        except OSError:
+            sealed = None
+        weak = sealed in (None, SealedBy.NOTHING)
+        level = HealthLevel.LOOK if weak else HealthLevel.OK
+        yield HealthFinding(_SEALS[sealed], level, {"path": str(credential)} if weak else {})
+    if status is None:
+        return
+    if credential is None and status.keys_environment == PRODUCTION:
+        yield HealthFinding(HealthCode.KEYS_FILE, HealthLevel.LOOK)
+    if status.real_reader and status.keys_environment == LABORATORY and "keys" not in status.laboratory:
+        yield HealthFinding(HealthCode.KEYS_LABORATORY, HealthLevel.LOOK)
+    if status.keys_until_ms is not None and (left_ms := status.keys_until_ms - now_ms) < KEYS_WARNING_MS:
+        yield HealthFinding(HealthCode.KEYS_END, HealthLevel.LOOK, {"left_ms": max(0, left_ms)})
 
 
 def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Iterator[HealthFinding]:

@@ -108,6 +108,8 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     real_reader: bool = False
     laboratory: tuple[str, ...] = ()
     extensions: tuple[LoadedExtension, ...] = ()
+    keys_environment: str = ""
+    keys_until_ms: int | None = None
     devices_failing: dict[str, DeviceState] = {}
     reader_fault: str = ""
     shift_open: bool = False

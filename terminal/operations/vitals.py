@@ -87,6 +87,10 @@ class Identity(NamedTuple):
     """What a real reader takes from the public laboratory: keys, region, issuers. Of a simulated one: what is moved by
     hand."""
     extensions: tuple[LoadedExtension, ...] = ()
+    keys_environment: str = ""
+    """What the keys are marked as: production or laboratory."""
+    keys_until_ms: int | None = None
+    """By when the office wants them rolled."""
 
 
 class Tally:
@@ -372,6 +376,8 @@ class Vitals:
             real_reader=identity.real_reader,
             laboratory=identity.laboratory,
             extensions=identity.extensions,
+            keys_environment=identity.keys_environment,
+            keys_until_ms=identity.keys_until_ms,
             devices_failing=self.devices_failing,
             reader_fault=self.reader_fault or "",
             shift_open=self.journal.open_shift is not None,

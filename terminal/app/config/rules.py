@@ -28,6 +28,7 @@ from terminal.app.config.settings import (
 )
 from terminal.devices import ExtensionRole
 from terminal.errors import ConfigError, DocumentError, Mistake, ReaderError, TerminalError
+from terminal.keys.kept import handed_over
 from terminal.mistakes.words import refusal
 from terminal.texts import languages
 
@@ -60,6 +61,9 @@ def contradictions(config: StationConfig) -> Iterator[Mistake]:
     yield from _extensions(config)
     yield from _by_hand(config)
     yield from _vehicle(config)
+    file, credential = config.keys.file, config.keys.credential
+    if file is not None and credential is not None and file != handed_over(credential):
+        yield Mistake("keys.credential", ConfigMistake.TWO_KEYS)
     if config.recording.file is None and not config.recording.masked:
         yield Mistake("recording.masked", ConfigMistake.NOT_RECORDED)
 
@@ -78,7 +82,8 @@ def missing_files(config: StationConfig) -> Iterator[Mistake]:
     region = config.terminal.region
     named: dict[str, Path | None] = {
         "terminal.region": Path(region) if region is not None and _is_file_name(region) else None,
-        "keys.file": config.keys.file,
+        "keys.file": None if config.keys.credential else config.keys.file,
+        "keys.credential": config.keys.credential,
         "lists.deny": config.lists.deny,
         "lists.grants": config.lists.grants,
         "lists.routes": config.lists.routes,
@@ -417,7 +422,8 @@ def beside(folder: Path) -> Callable[[type, object], object]:
 
 
 def with_paths(config: StationConfig, folder: Path) -> StationConfig:
-    """`config` whose region and card images, if they are files, are beside the file, too."""
+    """`config` whose region and card images, if they are files, are beside the file, too, and whose key file is what
+    systemd made of the sealed one."""
     region, reader = config.terminal.region, config.reader.name
     if region is not None and (Path(region).suffix or Path(region).name != region):
         terminal = msgspec.structs.replace(config.terminal, region=str(folder / region))
@@ -426,6 +432,9 @@ def with_paths(config: StationConfig, folder: Path) -> StationConfig:
         cards = (_card(name, folder) for name in reader.removeprefix(SIM).split(","))
         named = msgspec.structs.replace(config.reader, name=SIM + ",".join(cards))
         config = msgspec.structs.replace(config, reader=named)
+    if config.keys.credential is not None:
+        keys = msgspec.structs.replace(config.keys, file=handed_over(config.keys.credential))
+        config = msgspec.structs.replace(config, keys=keys)
     return config
 
 

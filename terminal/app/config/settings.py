@@ -167,6 +167,14 @@ class KeysTable(Struct, frozen=True, forbid_unknown_fields=True):
             examples=["keys.toml"],
         ),
     ] = None
+    credential: Annotated[
+        Path | None,
+        Meta(
+            description="In place of `file`: key file sealed by systemd-creds under the name terminal-keys, which "
+            "the unit loads.",
+            examples=["/etc/resident-terminal/70001.keys.cred"],
+        ),
+    ] = None
 
 
 class ListsTable(Struct, frozen=True, forbid_unknown_fields=True):
