@@ -92,7 +92,7 @@ def held_fare(tap: Tap, ride: Ride, trail: Trail) -> Quote | None:
     a place is not known.
     """
     policy = tap.policy
-    quote = policy.ordinary_fare(ride, tap.local)
+    quote = policy.ordinary_fare(ride, tap.at)
     if quote is not None:
         return quote
     if not boarding_known(tap):
@@ -100,7 +100,7 @@ def held_fare(tap: Tap, ride: Ride, trail: Trail) -> Quote | None:
             trail.note(CheckInEffect.BOARDING_UNKNOWN)
             return None
         mark(trail, CheckInEffect.BOARDING_UNKNOWN, TapFlag.PLACE_UNKNOWN)
-    return policy.ordinary_fare(whole_turn(tap.trip, ride), tap.local, dearest=True)
+    return policy.ordinary_fare(whole_turn(tap.trip, ride), tap.at, dearest=True)
 
 
 def mark(
