@@ -106,7 +106,7 @@ class KeyedFile:
         """
         name = f"{form.what} {called or path}"
         self.path = path
-        self._keyed = keyed_state(key)
+        self._hash = keyed_hash(key)
         self._bytes = form.record_bytes
         try:
             with path.open("rb") as file:
@@ -147,9 +147,7 @@ class KeyedFile:
 
         Only the records whose hashes begin with the same `BUCKET_BITS` are looked through.
         """
-        state, begins = self._keyed.copy(), self._buckets  # `keyed_hash` here: a call is a tenth of a search
-        state.update(identity)
-        wanted = state.digest()
+        wanted, begins = self._hash(identity), self._buckets
         bucket = wanted[0] << BUCKET_BITS - 8 | wanted[1] >> NOT_IN_BUCKET
         records = self._map[begins[bucket] : begins[bucket + 1]]
         place = records.find(wanted)
@@ -237,16 +235,13 @@ def key_id(key: bytes) -> bytes:
     return sha256(b"list key id" + key).digest()[:4]
 
 
-def keyed_state(key: bytes) -> blake2s:
-    """What hashes begin from: BLAKE2s takes a key of its own, and the state that has taken it in is kept, as a tap asks
-    three times. Of a key that is too long for it the hash is the key.
-    """
-    return blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
-
-
 def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
-    """What a record begins with, by the identity it is of."""
-    keyed = keyed_state(key)
+    """What a record begins with, by the identity it is of.
+
+    BLAKE2s takes a key of its own, and the state that has taken it in is kept: a tap asks three times. Of a key that is
+    too long for it the hash is the key.
+    """
+    keyed = blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
 
     def hash_of(identity: bytes) -> bytes:
         state = keyed.copy()
