@@ -23,11 +23,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from terminal.policy.gtfs.fares import FeedFares
-from terminal.policy.gtfs.index import Index, JoinRule, Prices, Rider
+from terminal.policy.gtfs.index import Index, JoinRule, Option, Prices, Rider
 from terminal.policy.gtfs.matching import FeedEffect, Leg, UnknownPlace, ride_of, stop_number
 from terminal.policy.gtfs.places import BLANK, MIXED
 from terminal.policy.gtfs.section import Destination
-from terminal.policy.gtfs.settling import Option, ends_at, least, settle
+from terminal.policy.gtfs.settling import ends_at, least, settle
 from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
 from terminal.trail import Reason
 
