@@ -205,6 +205,8 @@ def _periods(event: Event, policy: Policy, trip: Trip, at: datetime, today: Serv
         day = policy.service_date(stated_at(at).astimezone(policy.zone))
     if today.begins <= event.at < today.ends:
         event_day = today.day
+        if stated and not event.period_ahead and not trip.clock.suspect:  # as on most cards: one day for all
+            return PeriodDays(day, day, day, day, day, True)
     else:
         event_day = policy.service_date(event.at.astimezone(policy.zone))
     return period_days(event, event_day, day, trip.clock, stated=stated)

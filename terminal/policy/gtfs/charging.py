@@ -18,6 +18,7 @@ where the rider stands. Where riders tap off, a leg without a tap-off is not joi
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -30,6 +31,10 @@ from terminal.policy.gtfs.section import Destination
 from terminal.policy.gtfs.settling import ends_at, least, settle
 from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
 from terminal.trail import Reason
+
+DEAREST: Final = Destination.DEAREST
+LEG: Final = FeedEffect.LEG
+TO_DEAREST: Final = Reason(FeedEffect.DEAREST)
 
 
 class Charged(Struct, frozen=True):
@@ -72,8 +77,8 @@ def board(
     if option is None:
         return _unknown(fares, FeedEffect.NO_FARE)
     steps += _reasons(journey, option)
-    if not ride.end and fares.destination is Destination.DEAREST:
-        steps.append(Reason(FeedEffect.DEAREST))
+    if not ride.end and fares.destination is DEAREST:
+        steps.append(TO_DEAREST)
     return _charged(fares, journey, ride, option, steps)
 
 
@@ -155,7 +160,7 @@ def close(fares: FeedFares, prices: Prices, state: JourneyState, steps: list[Rea
     option = settle(fares, prices, journey, ride)
     if option is None:
         return None
-    if not ride.end and fares.destination is Destination.DEAREST:
+    if not ride.end and fares.destination is DEAREST:
         steps.append(Reason(FeedEffect.NO_TAP_OFF, {"charged_minor": ride.charged_minor}))
     return _follow(journey, ride, option)
 
@@ -188,7 +193,7 @@ def _free_until(fares: FeedFares, journey: Journey | None, option: Option) -> in
 
 
 def _remember(fares: FeedFares, journey: Journey | None, ride: OpenRide, option: Option) -> JourneyState:
-    awaits_tap_off = not ride.end and fares.destination is Destination.DEAREST
+    awaits_tap_off = not ride.end and fares.destination is DEAREST
     if awaits_tap_off or may_join(fares.index, ride):
         return JourneyState(journey, ride)
     return JourneyState(_follow(journey, ride, option))
@@ -229,7 +234,7 @@ def _reasons(journey: Journey | None, option: Option) -> list[Reason]:
     rule = option.rule
     steps = [
         Reason(
-            FeedEffect.LEG,
+            LEG,
             {
                 "product": rule.product + 1,
                 "price_minor": option.price_minor,
@@ -261,7 +266,8 @@ def _unknown(fares: FeedFares, why: FeedEffect) -> Charged | FareUnknown:
 
 def may_join(index: Index, ride: OpenRide) -> bool:
     """Whether some rule lets a further leg join `ride`."""
-    return any(first in (BLANK, ride.last_network) for first, _ in index.join_rules)
+    rules = index.join_rules
+    return bool(rules) and any(first in (BLANK, ride.last_network) for first, _ in rules)
 
 
 def joined(
