@@ -213,18 +213,18 @@ def settle(
     others_minor = _others(tap, quote, cover, trail) if tap.trip.companions else 0
     if others_minor is None:
         return trail.refuse(Message.FARE_UNKNOWN)
-    owed_minor, counters, journey = 0, cover.counters, cover.journey
+    owed_minor, counters, journey, price_minor = 0, cover.counters, cover.journey, cover.price_minor
     if tap.policy.check_in is not None:
         owed_minor, counters = owed(tap, counters, trail)
-    at_exit = rule is not None and cover.by_fare
-    if cover.price_minor and cover.opens is not None:
-        counters, journey = opened(tap, cover.opens, counters, 0 if at_exit else cover.price_minor)
-    if tap.policy.returns and cover.by_fare and cover.price_minor and cover.back is None:
+    if price_minor and cover.opens is not None:
+        at_exit = rule is not None and cover.by_fare
+        counters, journey = opened(tap, cover.opens, counters, 0 if at_exit else price_minor)
+    if tap.policy.returns and cover.by_fare and price_minor and cover.back is None:
         checked_in = rule is not None
         returns = known_returns(tap, checked_in=checked_in)
         paid_to = ride if checked_in else fare_ride(tap, ride)
         counters = with_outward(tap, paid_to, counters, returns, tap.at)
-    price_minor = cover.price_minor * (1 + cover.companions)
+    price_minor *= 1 + cover.companions
     paid = _Paid(cover, price_minor, owed_minor, others_minor, counters, journey)
     return _charged(tap, ride, paid, trail) if rule is None else _checked_in(tap, ride, rule, paid, trail)
 
