@@ -14,12 +14,16 @@ WORKDAYS = Service(0b001_1111, date(2026, 1, 1), date(2026, 12, 31), removed=fro
 SUNDAYS = Service(0b100_0000, date(2026, 1, 1), date(2026, 12, 31), added=frozenset({date(2026, 10, 26)}))
 TIMEFRAMES = (
     (),
-    (ServiceWindow(7 * 3600, 10 * 3600 + 1, WORKDAYS), ServiceWindow(9000, 10_000, SUNDAYS)),
+    (ServiceWindow(7 * 3600, 10 * 3600 + 1, WORKDAYS), ServiceWindow(6600, 10_000, SUNDAYS)),
     (ServiceWindow(0, 7200, SUNDAYS), ServiceWindow(5400, 86_401, WORKDAYS)),
     (ServiceWindow(3600 * 7 + 61, 3600 * 7 + 62, WORKDAYS),),
 )
-CHANGES = (datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC))
-"""When clocks in Berlin are put forward, and back."""
+CHANGES = (
+    datetime(2026, 3, 29, 1, tzinfo=UTC),
+    datetime(2026, 10, 25, 1, tzinfo=UTC),
+    datetime(2026, 10, 3, 15, 30, tzinfo=UTC),
+)
+"""When clocks in Berlin are put forward, and back; and on Lord Howe forward, in the middle of an hour."""
 
 
 def asked_anew(moment: int, zone: ZoneInfo) -> frozenset[int]:
@@ -28,14 +32,14 @@ def asked_anew(moment: int, zone: ZoneInfo) -> frozenset[int]:
     return frozenset({0, *held})
 
 
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "Europe/Volgograd", "Asia/Kolkata"])
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Europe/Volgograd", "Australia/Lord_Howe"])
 def test_what_holds_is_the_same_as_asked_anew(zone: str) -> None:
     times, clocks, draw = HeldTimes(TIMEFRAMES), ZoneInfo(zone), random.Random(zone)
     for change in CHANGES:
         middle = int(change.timestamp())
         near = [draw.randrange(middle - 90_000, middle + 180_000) for _ in range(3000)]
         edges = [middle + hour * 3600 + second for hour in range(-26, 50) for second in (-1, 0, 1, 61, 62)]
-        for moment in sorted(near) + edges + near[:500]:
+        for moment in sorted(near) + edges + near:
             assert times.at(moment, clocks) == asked_anew(moment, clocks), moment
 
 
