@@ -61,7 +61,7 @@ def _again(tap: Tap, age_s: int) -> RepeatEffect | None:
 def _passed_back(tap: Tap, age_s: int) -> bool:
     """Whether a right that is for one person is used again too soon; the exit from its ride is no use of it."""
     guards = tap.policy.document.guards
-    if rides_on(tap) or age_s > guards.passback_s or _companions_left(tap) is not None:
+    if age_s > guards.passback_s or rides_on(tap) or _companions_left(tap) is not None:
         return False
     return _right_of(tap, tap.snapshot.event.paid_by) in guards.passback_rights
 

@@ -205,28 +205,23 @@ def _follow(journey: Journey | None, ride: OpenRide, option: Option) -> Journey:
     What a cap of the region document spared the rider counts as paid: it does not become due with a later leg.
     """
     arrived = ride.departed if ride.arrived is None else ride.arrived
-    settled = Journey(
-        group=option.rule.group,
-        product=option.rule.product,
+    transfer, rule, departed = option.transfer, option.rule, ride.departed
+    paid_minor, transfers, run, run_departed, run_arrived = ride.charged_minor, 0, 0, departed, arrived
+    if journey is not None and transfer is not None:
+        paid_minor, transfers = journey.paid_minor + paid_minor, journey.transfers + 1
+        if transfer.rule.repeats:
+            run, run_departed, run_arrived = transfer.number, journey.run_departed, journey.run_arrived
+    return Journey(
+        group=rule.group,
+        product=rule.product,
         total_minor=option.total_minor,
-        paid_minor=max(ride.charged_minor, option.total_minor),
-        departed=ride.departed,
+        paid_minor=max(paid_minor, option.total_minor),
+        departed=departed,
         arrived=arrived,
-        run_departed=ride.departed,
-        run_arrived=arrived,
-    )
-    if journey is None or option.transfer is None:
-        return settled
-    transfer = option.transfer
-    settled = replace(
-        settled,
-        paid_minor=max(journey.paid_minor + ride.charged_minor, option.total_minor),
-        transfers=journey.transfers + 1,
-    )
-    if not transfer.rule.repeats:
-        return settled
-    return replace(
-        settled, run=transfer.number, run_departed=journey.run_departed, run_arrived=journey.run_arrived
+        run_departed=run_departed,
+        run_arrived=run_arrived,
+        transfers=transfers,
+        run=run,
     )
 
 

@@ -152,6 +152,7 @@ class Index(Struct, frozen=True):
     _onward: dict[tuple[int, int], tuple[RuleSet, ...]] = field(default_factory=dict)
     alone: dict[tuple[int, int, int, Prices, HeldAt], tuple[Option | None]] = field(default_factory=dict)
     """What rides cost by themselves; `settle` looks it up."""
+    _transfer_most: dict[tuple[int, Prices], int] = field(default_factory=dict)
     _dearest: dict[tuple[int, int, Prices], tuple[LegEnd, ...]] = field(default_factory=dict)
 
     def rules_between(self, network: int, from_keys: Keys, to_keys: Keys) -> list[LegRule]:
@@ -216,6 +217,12 @@ class Index(Struct, frozen=True):
 
     def dearest_transfer(self, group: int, prices: Prices) -> int:
         """What a transfer after a leg of `group` can cost beyond the leg that follows, at most."""
+        known = self._transfer_most.get((group, prices))
+        if known is None:
+            known = self._transfer_most[group, prices] = self._dearest_transfer(group, prices)
+        return known
+
+    def _dearest_transfer(self, group: int, prices: Prices) -> int:
         products = self.transfer_products.get(group if group in self.listed_from else NO_GROUP, ())
         return max((price.amount_minor for product in products if (price := prices.of[product])), default=0)
 
