@@ -7,6 +7,8 @@ with a price of its own. What a person entered counts as it is: the driver knows
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from terminal.decision.effects import TerminalEffect
@@ -15,13 +17,19 @@ from terminal.decision.tap import Trail
 from terminal.policy.document.journeys import BetweenStops, VehicleRules
 from terminal.trip.facts import NOWHERE, Place, PlaceQuality, PlaceSource, Spot, Trip
 
+VEHICLE: Final = PlaceSource.VEHICLE
+EXACT: Final = PlaceQuality.EXACT
+
 
 def placed(trip: Trip, rules: VehicleRules, trail: Trail) -> Trip:
     """`trip` at the place that counts; the trail says by whom it was stated, or why it is an estimate or unknown."""
     place = trip.place
     source = place.source
-    if source is PlaceSource.VEHICLE:
-        if place.quality is PlaceQuality.CONTRADICTED:
+    if source is VEHICLE:
+        quality = place.quality
+        if quality is EXACT and place.age_s <= rules.fresh_s:  # as on nearly every tap
+            return trip
+        if quality is PlaceQuality.CONTRADICTED:
             trail.flag(TerminalEffect.PLACE_CONTRADICTED, TapFlag.PLACE_UNKNOWN, {"age_s": place.age_s})
             return _unplaced(trip)
         if place.age_s > rules.stale_s:
@@ -29,7 +37,7 @@ def placed(trip: Trip, rules: VehicleRules, trail: Trail) -> Trip:
             return _unplaced(trip)
         if place.age_s > rules.fresh_s:
             trail.flag(TerminalEffect.PLACE_STALE, TapFlag.PLACE_ESTIMATED, {"age_s": place.age_s})
-        elif place.quality is PlaceQuality.ESTIMATED:
+        elif quality is PlaceQuality.ESTIMATED:
             trail.flag(TerminalEffect.PLACE_ESTIMATED, TapFlag.PLACE_ESTIMATED, {"age_s": place.age_s})
     elif source is PlaceSource.HAND:
         trail.flag(TerminalEffect.PLACE_BY_HAND, TapFlag.POSITION_MANUAL)

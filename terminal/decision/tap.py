@@ -71,7 +71,6 @@ class Tap(Struct, frozen=True):
     policy: Policy
     trip: Trip
     at: datetime
-    local: datetime
     service_date: date
     periods: PeriodDays
     age_s: int | None
@@ -85,6 +84,11 @@ class Tap(Struct, frozen=True):
     transfer: Transfer | None
     concessions: tuple[Concession | None, ...]
     listed: bool
+
+    @property
+    def local(self) -> datetime:
+        """`at` by the clocks of the region."""
+        return self.at.astimezone(self.policy.zone)
 
     @property
     def period_day(self) -> date:
@@ -159,7 +163,6 @@ def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) ->
         policy,
         trip,
         at,
-        at.astimezone(policy.zone),
         today.day,
         periods,
         age_s,
@@ -202,6 +205,8 @@ def _periods(event: Event, policy: Policy, trip: Trip, at: datetime, today: Serv
         day = policy.service_date(stated_at(at).astimezone(policy.zone))
     if today.begins <= event.at < today.ends:
         event_day = today.day
+        if stated and not event.period_ahead and not trip.clock.suspect:  # as on most cards: one day for all
+            return PeriodDays(day, day, day, day, day, True)
     else:
         event_day = policy.service_date(event.at.astimezone(policy.zone))
     return period_days(event, event_day, day, trip.clock, stated=stated)

@@ -381,12 +381,13 @@ _RIGHTS: Final = {
 
 def _rule(facts: tuple[Reason, ...]) -> str:
     for fact in reversed(facts):
-        if fact.code not in BESIDE:
+        effect, inputs = fact.effect, fact.inputs
+        if effect not in BESIDE:  # a member is equal to its code, and `code` would be asked for every step
             for name in NAMED_BY:
-                if name in fact.inputs:
-                    value = fact.inputs[name]
-                    return f"{fact.code} {value}" if value else fact.code
-            return fact.code
+                if name in inputs:
+                    value = inputs[name]
+                    return f"{effect} {value}" if value else str(effect)
+            return str(effect)
     return ""
 
 

@@ -43,6 +43,8 @@ class DenyKind(StrEnum):
     BANK_CARD = "bank"
 
 
+PERSON: Final = DenyKind.PERSON
+CARD: Final = DenyKind.CARD
 MARKS: Final[Mapping[DenyKind, bytes]] = MappingProxyType({kind: kind.encode() for kind in DenyKind})
 """What an identity is hashed behind, by the kind of its entry."""
 IDENTITY_BYTES: Final[Mapping[DenyKind, int]] = MappingProxyType({DenyKind.CARD: 7, DenyKind.PERSON: 8})
@@ -78,9 +80,9 @@ EMPTY_DENY_LIST: Final = AllDenied("", frozenset())
 def denied(deny_list: DenyList, pseudonym: bytes, uid: bytes) -> DenyKind | None:
     """What of a resident card is on the list: its holder, asked first because that can be asked again of a record, or
     the card itself; None when neither is."""
-    if deny_list.contains(DenyKind.PERSON, pseudonym):
-        return DenyKind.PERSON
-    return DenyKind.CARD if deny_list.contains(DenyKind.CARD, uid) else None
+    if deny_list.contains(PERSON, pseudonym):
+        return PERSON
+    return CARD if deny_list.contains(CARD, uid) else None
 
 
 class DenyListFile(KeyedFile):

@@ -93,10 +93,8 @@ class Policy(Struct, frozen=True):
     """Which document decided ("demo:1"), as the journal records it."""
     card: CardCounters
     """What the card counts, as the document splits its bits."""
-    rights: tuple[Right, ...]
-    """What may cover a ride on the bus, in the order the profile states (K-02)."""
-    rights_unbought: tuple[Right, ...]
-    """The same without what only a contract gives."""
+    rights_by_card: tuple[tuple[Right, ...], ...]
+    """What may cover a ride on the bus, in the order the profile states (K-02), by what a card has (`rights_of`)."""
     fares: FareBook
     gtfs: FeedFares | None
     """The feed the fares come from, where they do."""
@@ -138,8 +136,7 @@ class Policy(Struct, frozen=True):
             ends_at=document.header.valid_to.astimezone(UTC),
             tariff=f"{document.header.id}:{document.header.version}",
             card=counters,
-            rights=document.profiles.bus.rights,
-            rights_unbought=tuple(right for right in document.profiles.bus.rights if right not in BOUGHT),
+            rights_by_card=_rights_by_card(document),
             fares=FareBook.of(document.fares, zones, timeframes),
             gtfs=None if document.gtfs is None else FeedFares.of(document.gtfs),
             concessions=concessions_of(document, counters, zones),
@@ -171,13 +168,19 @@ class Policy(Struct, frozen=True):
         return self.card.contracts
 
     def ordinary_fare(
-        self, ride: Ride, local: datetime, *, medium: int = TRANSPORT_CARD, dearest: bool = False
+        self, ride: Ride, at: datetime, *, medium: int = TRANSPORT_CARD, dearest: bool = False
     ) -> Quote | None:
-        """What `ride` costs at a local time when no right covers it, or None when that is unknown (T-01).
+        """What `ride` costs at an aware time when no right covers it, or None when that is unknown (T-01).
 
         `dearest`: where a place is not known, the most it can be.
         """
-        return self._sheet(local).quote(ride, local, medium, dearest=dearest)
+        sheets = self.fares.sheets
+        sheet = sheets[0] if len(sheets) == 1 else self._sheet(at.astimezone(self.zone))
+        return sheet.quote(ride, at, self.zone, medium, dearest=dearest)
+
+    def rights_of(self, *, bought: bool, journey: bool, granted: bool) -> tuple[Right, ...]:
+        """The rights that are worth asking of a card: whether it has something bought, a journey, and concessions."""
+        return self.rights_by_card[bought | journey << 1 | granted << 2]
 
     def cheapest_fare(self, ride: Ride, local: datetime) -> Quote | None:
         """The least `ride` can cost on the resident card where a place is not known; None where no fare is about it."""
@@ -190,3 +193,15 @@ class Policy(Struct, frozen=True):
     def service_date(self, local: datetime) -> date:
         """The service day of a local time: before the profile's hour it is still the day before (T-14)."""
         return self.service_days.of(local)
+
+
+def _rights_by_card(document: RegionDocument) -> tuple[tuple[Right, ...], ...]:
+    """By the three bits of `Policy.rights_of`, in the order of the profile."""
+    needs = {**dict.fromkeys(BOUGHT, 1), Right.TRANSFER: 2, Right.CONCESSION: 4}
+    rights = [
+        right for right in document.profiles.bus.rights if right is not Right.RETURN or document.returns
+    ]
+    return tuple(
+        tuple(right for right in rights if has & needs.get(right, has) == needs.get(right, has))
+        for has in range(8)
+    )

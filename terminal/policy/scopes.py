@@ -8,7 +8,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct
 
@@ -24,7 +24,7 @@ DAY_S = 24 * 3600
 _WEEKDAYS = tuple(Weekday)
 
 
-class Ride(NamedTuple):
+class Ride(Struct, frozen=True, gc=False):
     """Where a ride goes. Zones by number, 0 where unknown; `length_m` beyond the boundary, None where unknown."""
 
     mode: str

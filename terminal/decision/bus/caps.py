@@ -31,11 +31,11 @@ def capped(
     caps = tap.policy.caps
     if not caps or not tap.counters_known or not price_minor:
         return price_minor, counters
-    due_minor = price_minor
+    due_minor, code = price_minor, cover.code
     spendings: list[tuple[Counter, int]] = []
     rides: list[Counter] = []
     for cap in caps:
-        if cap.concessions and cover.code not in cap.concessions:
+        if cap.concessions and code not in cap.concessions:
             continue
         if isinstance(cap, RideCap):
             if inside(cap.areas, ride) is not False:
@@ -48,7 +48,9 @@ def capped(
             if limit_minor is None:
                 continue
         counter = cap.spent
-        spent = counter.read(counters)
+        spent = (
+            counters >> counter.shift & counter.mask
+        )  # its `read`: here it would be the dearest of the loop
         spendings.append((counter, spent))
         left_minor = limit_minor - spent * counter.unit_minor
         if left_minor < due_minor:
@@ -84,7 +86,8 @@ def _limit(cap: SpentCap, ride: Ride, counters: int, *, cheapest: bool) -> tuple
     if level is None:
         return cap.tiers[tier][0], counters
     known, last = level.read(counters), len(cap.tiers) - 1
-    dearest = min(max(tier, known), last)
+    dearest = known if known > tier else tier
+    dearest = last if dearest > last else dearest
     return cap.tiers[dearest][0], counters if dearest == known else level.write(counters, dearest)
 
 

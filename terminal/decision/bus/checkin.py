@@ -48,6 +48,9 @@ from terminal.policy.rights.index import FareConcession
 from terminal.policy.scopes import Ride, inside
 from terminal.trip.facts import Spot
 
+FIRST_STOP: Final = UnknownBoarding.FIRST_STOP
+PURSE: Final = PaidBy.PURSE
+
 # in
 
 
@@ -64,7 +67,7 @@ def from_first_stop(tap: Tap) -> Tap:
     not known; else `tap` itself.
     """
     rules, place = tap.policy.document.vehicle, tap.trip.place
-    if rules.unknown_place is not UnknownBoarding.FIRST_STOP or boarding_known(tap):
+    if rules.unknown_place is not FIRST_STOP or boarding_known(tap):
         return tap
     first = place.origin
     mark_m = first.mark_m if place.mark_m is None else place.mark_m
@@ -92,7 +95,7 @@ def held_fare(tap: Tap, ride: Ride, trail: Trail) -> Quote | None:
     a place is not known.
     """
     policy = tap.policy
-    quote = policy.ordinary_fare(ride, tap.local)
+    quote = policy.ordinary_fare(ride, tap.at)
     if quote is not None:
         return quote
     if not boarding_known(tap):
@@ -100,7 +103,7 @@ def held_fare(tap: Tap, ride: Ride, trail: Trail) -> Quote | None:
             trail.note(CheckInEffect.BOARDING_UNKNOWN)
             return None
         mark(trail, CheckInEffect.BOARDING_UNKNOWN, TapFlag.PLACE_UNKNOWN)
-    return policy.ordinary_fare(whole_turn(tap.trip, ride), tap.local, dearest=True)
+    return policy.ordinary_fare(whole_turn(tap.trip, ride), tap.at, dearest=True)
 
 
 def mark(
@@ -315,7 +318,7 @@ def _due(tap: Tap, ride: Ride, out: RideEnd, own: _Own, held: int, trail: Trail)
 def _own(tap: Tap, ride: Ride, out: RideEnd, trail: Trail) -> _Own:
     event = tap.snapshot.event
     paid_by = event.paid_by
-    if paid_by is PaidBy.PURSE:
+    if paid_by is PURSE:
         return _way_back(tap, ride, out, trail) or _Own(out.own_minor)
     if paid_by is PaidBy.TRANSFER and tap.transfer is not None and tap.transfer.paid is not None:
         return _topping_up(tap, tap.transfer, ride, out, trail)

@@ -17,6 +17,8 @@ from terminal.policy.rights.index import FareConcession
 from terminal.policy.scopes import Ride, inside
 
 HOUR_S: Final = 3600
+LIMIT_REACHED: Final = Message.LIMIT_REACHED
+OK_BENEFIT: Final = Message.OK_BENEFIT
 CHEAPEST_FIRST: Final = itemgetter(0, 1)
 
 
@@ -61,7 +63,7 @@ def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice 
         choices.sort(key=CHEAPEST_FIRST)
     for price_minor, slot, concession in choices:
         counting = claims(concession.limits, tap, ride)
-        reached = used_up(counting, trail, Message.LIMIT_REACHED)
+        reached = used_up(counting, trail, LIMIT_REACHED)
         if reached is None:
             return Choice(slot, concession, price_minor, counting)
         lapsed = reached
@@ -109,13 +111,15 @@ def _cover(tap: Tap, choice: Choice, quote: Quote | None, trail: Trail) -> Cover
     used = use(choice.claims, tap, trail)
     counters, companions = used.counters, 0
     if concession.companions is not None and tap.counters_known:
-        companions = min(tap.trip.companions, concession.companions.most)
+        companions = tap.trip.companions
+        if companions:
+            companions = min(companions, concession.companions.most)
         counters = concession.companions.counter.write(counters, companions)
         if companions:
             trail.note(ConcessionEffect.COMPANIONS, {"companions": companions})
     return Cover(
         CONCESSION_SLOTS[choice.slot],
-        Message.OK_BENEFIT_UNLIMITED if used.left is None else Message.OK_BENEFIT,
+        Message.OK_BENEFIT_UNLIMITED if used.left is None else OK_BENEFIT,
         counters,
         choice.price_minor,
         NO_VALUES if used.left is None else {"n": used.left},

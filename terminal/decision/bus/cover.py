@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.outcome import NO_VALUES, Message
@@ -44,7 +45,7 @@ class Cover(Struct, frozen=True):
 def to_terminus(trip: Trip, ride: Ride) -> Ride:
     """The longest this ride can be, from where its rider boards."""
     length_m = _between(trip.place.mark_m, trip.place.terminus.mark_m)
-    return ride._replace(to_zone=trip.place.terminus.zone, length_m=length_m)
+    return replace(ride, to_zone=trip.place.terminus.zone, length_m=length_m)
 
 
 def to_end(trip: Trip, ride: Ride) -> Ride:
@@ -54,7 +55,7 @@ def to_end(trip: Trip, ride: Ride) -> Ride:
     place = trip.place
     here = place.origin.mark_m if place.mark_m is None else place.mark_m
     there = place.terminus.mark_m if place.destination.mark_m is None else place.destination.mark_m
-    return ride._replace(to_zone=ride.to_zone or place.terminus.zone, length_m=_between(here, there))
+    return replace(ride, to_zone=ride.to_zone or place.terminus.zone, length_m=_between(here, there))
 
 
 def whole_turn(trip: Trip, ride: Ride) -> Ride:
@@ -62,13 +63,15 @@ def whole_turn(trip: Trip, ride: Ride) -> Ride:
     place = trip.place
     if ride.length_m is not None:
         return ride
-    return ride._replace(length_m=_between(place.origin.mark_m, place.terminus.mark_m))
+    return replace(ride, length_m=_between(place.origin.mark_m, place.terminus.mark_m))
 
 
 def ride_of(trip: Trip) -> Ride:
     """Where this ride goes, as far as it is known from vehicle and rider."""
-    length_m = _between(trip.place.mark_m, trip.place.destination.mark_m)
-    return Ride(trip.mode, trip.route, trip.place.zone, trip.place.destination.zone, length_m)
+    here = trip.place
+    there = here.destination
+    length_m = None if here.mark_m is None else _between(here.mark_m, there.mark_m)
+    return Ride(trip.mode, trip.route, here.zone, there.zone, length_m)
 
 
 def _between(here: int | None, there: int | None) -> int | None:

@@ -35,7 +35,7 @@ from terminal.decision.bus.checkin import (
 )
 from terminal.decision.bus.concessions import by_concession
 from terminal.decision.bus.contracts import by_pack, by_pass, by_plan
-from terminal.decision.bus.cover import Cover, ride_of, to_terminus
+from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of, to_terminus
 from terminal.decision.bus.effects import CheckInEffect, FareEffect
 from terminal.decision.bus.fare import fare_at_once
 from terminal.decision.bus.feed import boarded, by_feed, feed_quote, forgotten
@@ -47,15 +47,28 @@ from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Journey, Tap, Trail, accept
 from terminal.policy.base import Right
-from terminal.policy.fares.index import TRANSPORT_CARD, Quote
+from terminal.policy.fares.index import ELSE, TRANSPORT_CARD, Quote
+from terminal.policy.grants import NO_SLOTS
 from terminal.policy.journeys.index import CheckInRule
 from terminal.policy.scopes import Ride
 from terminal.trip.facts import AskedBy, Trip
 
+# what nearly every tap asks for is bound here: in Python 3.11 a member of an enum is as dear as a call
+ORDINARY: Final = FareEffect.ORDINARY
+HELD: Final = CheckInEffect.HELD
+OK_PAID: Final = Message.OK_PAID
+OK_CHECKIN: Final = Message.OK_CHECKIN
+LET_IN: Final = Admission.LET_IN
+RIDE: Final = EventKind.RIDE
+CHECK_IN: Final = EventKind.CHECK_IN
+BY_PURSE: Final = PaidBy.PURSE
+PURSE_RIGHT: Final = Right.PURSE
+NOT_ASKED: Final = AskedBy.NOT_ASKED
+
 
 def decide_ride(tap: Tap, trail: Trail) -> Decision:
     """Return the decision on one tap on the bus; the card as such has been accepted."""
-    leaving = rides_on(tap)
+    leaving = tap.snapshot.event.inside and rides_on(tap)
     again = already_paid(tap, trail)
     if again is not None:
         return trail.repeat(Message.ALREADY_PAID, again)
@@ -63,8 +76,9 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
         return check_out(tap, trail)
     if owes_too_much(tap, trail):
         return trail.refuse(Message.DEBT)
-    tap = of_new_ride(tap)
-    if tap.trip.asked_by is not AskedBy.NOT_ASKED:
+    if tap.snapshot.event.inside:
+        tap = of_new_ride(tap)
+    if tap.trip.asked_by is not NOT_ASKED:
         _asked(tap.trip, trail)
     rule = None
     if tap.policy.check_in is not None:
@@ -73,7 +87,9 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
     if checked_in and too_many(tap, trail):
         return trail.refuse(Message.TOO_MANY_PERSONS)
     ride, quote = _fare(tap, trail, checked_in=checked_in)
-    cover = None if checked_in else as_companion(tap, quote, trail)
+    cover = None
+    if not checked_in and tap.snapshot.event.paid_by in CONCESSION_SLOTS:
+        cover = as_companion(tap, quote, trail)
     cover = cover or _covered(tap, ride, quote, trail, checked_in=checked_in)
     if cover is None:
         trail.note(FareEffect.UNKNOWN, {"route": ride.route})
@@ -103,7 +119,7 @@ def _at_boarding(tap: Tap, rule: CheckInRule | None, trail: Trail) -> tuple[Tap,
         return tap, rule
     rule = rule or checks_in(there)
     ride = to_terminus(tap.trip, ride_of(tap.trip))
-    if rule is None or (tap.policy.gtfs is None and tap.policy.ordinary_fare(ride, tap.local) is not None):
+    if rule is None or (tap.policy.gtfs is None and tap.policy.ordinary_fare(ride, tap.at) is not None):
         return tap, rule
     mark(trail, CheckInEffect.FROM_FIRST_STOP, TapFlag.PLACE_ESTIMATED)
     return there, rule
@@ -119,14 +135,17 @@ def _fare(tap: Tap, trail: Trail, *, checked_in: bool) -> tuple[Ride, Quote | No
     if checked_in:
         ride = to_terminus(trip, ride)
         return ride, held_fare(tap, ride, trail)
-    return ride, fare_at_once(tap.policy, trip, ride, tap.local, TRANSPORT_CARD, trail)
+    return ride, fare_at_once(tap.policy, trip, ride, tap.at, TRANSPORT_CARD, trail)
 
 
 def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool) -> Cover | None:
     policy = tap.policy
     feed = policy.gtfs
-    for right in policy.rights if tap.bought else policy.rights_unbought:
-        if feed is not None and right is Right.PURSE:
+    rights = policy.rights_of(
+        bought=bool(tap.bought), journey=tap.transfer is not None, granted=tap.concessions != NO_SLOTS
+    )
+    for right in rights:
+        if feed is not None and right is PURSE_RIGHT:
             return by_feed(tap, feed, held_minor(tap), trail, checks_in=checked_in)
         if right in OF_RIDES_BEFORE:
             cover = OF_RIDES_BEFORE[right](tap, ride, quote, trail, checked_in=checked_in)
@@ -143,15 +162,15 @@ def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked
 def _by_purse(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:  # noqa: ARG001 in the quote
     if quote is None:
         return None
-    inputs: dict[str, int | str] = {"fare_minor": quote.fare_minor}
-    if quote.rule != "fares":
-        inputs["fare"] = quote.rule
-    trail.note(FareEffect.ORDINARY, inputs)
+    fare_minor, rule = quote.fare_minor, quote.rule
+    trail.note(
+        ORDINARY, {"fare_minor": fare_minor} if rule == ELSE else {"fare_minor": fare_minor, "fare": rule}
+    )
     return Cover(
-        PaidBy.PURSE,
-        trail.lapsed or Message.OK_PAID,
+        BY_PURSE,
+        trail.lapsed or OK_PAID,
         tap.counters,
-        quote.fare_minor,
+        fare_minor,
         by_fare=True,
         opens=tap.policy.transfer_by_id.get(quote.opens),
     )
@@ -194,18 +213,18 @@ def settle(
     others_minor = _others(tap, quote, cover, trail) if tap.trip.companions else 0
     if others_minor is None:
         return trail.refuse(Message.FARE_UNKNOWN)
-    owed_minor, counters, journey = 0, cover.counters, cover.journey
+    owed_minor, counters, journey, price_minor = 0, cover.counters, cover.journey, cover.price_minor
     if tap.policy.check_in is not None:
         owed_minor, counters = owed(tap, counters, trail)
-    at_exit = rule is not None and cover.by_fare
-    if cover.price_minor and cover.opens is not None:
-        counters, journey = opened(tap, cover.opens, counters, 0 if at_exit else cover.price_minor)
-    if tap.policy.returns and cover.by_fare and cover.price_minor and cover.back is None:
+    if price_minor and cover.opens is not None:
+        at_exit = rule is not None and cover.by_fare
+        counters, journey = opened(tap, cover.opens, counters, 0 if at_exit else price_minor)
+    if tap.policy.returns and cover.by_fare and price_minor and cover.back is None:
         checked_in = rule is not None
         returns = known_returns(tap, checked_in=checked_in)
         paid_to = ride if checked_in else fare_ride(tap, ride)
         counters = with_outward(tap, paid_to, counters, returns, tap.at)
-    price_minor = cover.price_minor * (1 + cover.companions)
+    price_minor *= 1 + cover.companions
     paid = _Paid(cover, price_minor, owed_minor, others_minor, counters, journey)
     return _charged(tap, ride, paid, trail) if rule is None else _checked_in(tap, ride, rule, paid, trail)
 
@@ -239,15 +258,15 @@ def _checked_in(tap: Tap, ride: Ride, rule: CheckInRule, paid: _Paid, trail: Tra
     if not _enough(tap, charge_minor + wanted_minor, trail):
         del trail.flags[flags:]  # nothing is charged, so nothing was capped
         return None
-    trail.note(CheckInEffect.HELD, {"held_minor": held, "persons": 1 + tap.trip.companions})
-    values = {**cover.values, "held_minor": held}
-    outcome = Outcome(Message.OK_CHECKIN, Admission.LET_IN, charge_minor, values)
+    trail.note(HELD, {"held_minor": held, "persons": 1 + tap.trip.companions})
+    values = {**cover.values, "held_minor": held} if cover.values else {"held_minor": held}
+    outcome = Outcome(OK_CHECKIN, LET_IN, charge_minor, values)
     counters = check_in(tap, rule, counters, held)
     return accept(
         tap,
         trail,
         outcome,
-        EventKind.CHECK_IN,
+        CHECK_IN,
         cover.paid_by,
         counters=counters,
         journey=paid.journey,
@@ -258,15 +277,15 @@ def _checked_in(tap: Tap, ride: Ride, rule: CheckInRule, paid: _Paid, trail: Tra
 def _charged(tap: Tap, ride: Ride, paid: _Paid, trail: Trail) -> Decision | None:
     """The price of the ride within its caps, and what is owed or paid for others beside it."""
     flags, cover = len(trail.flags), paid.cover
-    due_minor, counters = capped(tap, ride, cover, paid.price_minor, paid.counters, trail)
+    due_minor, counters = paid.price_minor, paid.counters
+    if due_minor:
+        due_minor, counters = capped(tap, ride, cover, due_minor, counters, trail)
     charge_minor = due_minor + paid.owed_minor + paid.others_minor
     if not _enough(tap, charge_minor, trail):
         del trail.flags[flags:]  # nothing is charged, so nothing was capped
         return None
-    outcome = Outcome(cover.message, Admission.LET_IN, charge_minor, cover.values)
-    return accept(
-        tap, trail, outcome, EventKind.RIDE, cover.paid_by, counters=counters, journey=paid.journey, inside=0
-    )
+    outcome = Outcome(cover.message, LET_IN, charge_minor, cover.values)
+    return accept(tap, trail, outcome, RIDE, cover.paid_by, counters=counters, journey=paid.journey, inside=0)
 
 
 def _others(tap: Tap, quote: Quote | None, cover: Cover, trail: Trail) -> int | None:

@@ -25,7 +25,7 @@ def single_fare(policy: Policy, trip: Trip, local: datetime, medium: int, trail:
 
 
 def fare_at_once(
-    policy: Policy, trip: Trip, ride: Ride, local: datetime, medium: int, trail: Trail
+    policy: Policy, trip: Trip, ride: Ride, at: datetime, medium: int, trail: Trail
 ) -> Quote | None:
     """The fare of a ride that is paid when boarding, or None when it is unknown.
 
@@ -33,10 +33,10 @@ def fare_at_once(
     from where the vehicle's turn began: the longest it can be. Where that is not known either, the dearest in the
     document is taken. An end that is known stands.
     """
-    quote = policy.ordinary_fare(ride, local, medium=medium)
+    quote = policy.ordinary_fare(ride, at, medium=medium)
     if quote is not None or policy.document.profiles.bus.unknown_fare is not UnknownFare.DEAREST:
         return quote
-    quote = policy.ordinary_fare(to_end(trip, ride), local, medium=medium, dearest=True)
+    quote = policy.ordinary_fare(to_end(trip, ride), at, medium=medium, dearest=True)
     if quote is not None:
         trail.note(_guessed(trip, quote), {"fare_minor": quote.fare_minor})
     return quote

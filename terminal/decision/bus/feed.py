@@ -6,6 +6,7 @@ The journey lies in the lowest bits of the card's counters; the region document'
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
@@ -24,6 +25,9 @@ from terminal.trip.facts import Spot, Trip
 
 HOUR_S = 3600
 SOURCE = "gtfs"
+PURSE: Final = PaidBy.PURSE
+OK_PAID: Final = Message.OK_PAID
+CARD_MEDIUM: Final = MEDIA[TRANSPORT_CARD]
 
 
 class RideEnd(Struct, frozen=True):
@@ -54,8 +58,8 @@ def by_feed(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail, *, checks
     free = None if checks_in else taken.free_until
     ends = None if free is None else datetime.fromtimestamp(free, tap.policy.zone)
     return Cover(
-        PaidBy.PURSE,
-        trail.lapsed or (Message.OK_PAID if ends is None else Message.OK_TRANSFER),
+        PURSE,
+        trail.lapsed or (OK_PAID if ends is None else Message.OK_TRANSFER),
         counters,
         taken.charge_minor,
         NO_VALUES if ends is None else {"time": f"{ends.hour:02}:{ends.minute:02}"},
@@ -79,7 +83,7 @@ def end_of_ride(tap: Tap, fares: FeedFares, held_minor: int, spot: Spot, trail: 
     if on_card.ride is not None and not _only_holder(tap):
         quote = _quote(fare_to(fares, on_card.ride, stop, tap.at, fares.rider(), _medium(fares)))
     cheapest = stop is None and _end_matters(fares, on_card)
-    if tap.snapshot.event.paid_by is not PaidBy.PURSE:
+    if tap.snapshot.event.paid_by is not PURSE:
         return RideEnd(None, quote, *_remembered(tap, fares, NOTHING), cheapest)
     own_minor = _own_held(tap, fares, on_card, held_minor)
     state = on_card if own_minor == held_minor else _read(tap, fares, own_minor)
@@ -100,7 +104,7 @@ def _end_matters(fares: FeedFares, on_card: JourneyState) -> bool:
 def _only_holder(tap: Tap) -> bool:
     """Whether the purse pays for the card's holder alone: nothing then depends on what one ordinary person pays."""
     event = tap.snapshot.event
-    return event.inside == 1 and event.paid_by is PaidBy.PURSE
+    return event.inside == 1 and event.paid_by is PURSE
 
 
 def boarded(tap: Tap, fares: FeedFares, counters: int) -> int:
@@ -131,7 +135,7 @@ def _quote(fare_minor: int | None) -> Quote | None:
 
 
 def _medium(fares: FeedFares) -> str | None:
-    return fares.medium(MEDIA[TRANSPORT_CARD])
+    return fares.media[CARD_MEDIUM]
 
 
 def _state(tap: Tap, fares: FeedFares, held_minor: int) -> JourneyState:
@@ -139,7 +143,7 @@ def _state(tap: Tap, fares: FeedFares, held_minor: int) -> JourneyState:
     right covered is of no journey.
     """
     event = tap.snapshot.event
-    if event.inside and event.paid_by is not PaidBy.PURSE:
+    if event.inside and event.paid_by is not PURSE:
         return NOTHING
     if not event.inside:
         return _read(tap, fares, event.amount_minor)
@@ -158,9 +162,9 @@ def _own_held(tap: Tap, fares: FeedFares, on_card: JourneyState, held_minor: int
 
 def _read(tap: Tap, fares: FeedFares, taken_minor: int) -> JourneyState:
     event = tap.snapshot.event
-    if not tap.counters_known or tap.age_s is None:
-        return NOTHING
     bits = tap.counters & (1 << fares.card.bits) - 1
+    if not bits or not tap.counters_known or tap.age_s is None:
+        return NOTHING
     written = Written(event.at, fares.route_id(event.route), taken_minor)
     return fares.card.read(JourneyOnCard(bits, event.journey_age_s, event.transfers), written, tap.at)
 

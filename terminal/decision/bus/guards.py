@@ -48,12 +48,12 @@ ADMISSIONS: Final = {
 def _again(tap: Tap, age_s: int) -> RepeatEffect | None:
     """The rule by which this tap is no new ride. Soon after a check-in it is no check-out either."""
     event, trip, guards = tap.snapshot.event, tap.trip, tap.policy.document.guards
-    same_terminal, two_taps = event.terminal == trip.terminal, event.kind is not EventKind.RIDE
+    same_terminal = event.terminal == trip.terminal
     if same_terminal and age_s <= guards.repeat_s:
         return RepeatEffect.SAME_TERMINAL
     if event.route != trip.route:
         return None
-    if age_s <= guards.retap_s and (two_taps or not same_terminal):
+    if age_s <= guards.retap_s and (event.kind is not EventKind.RIDE or not same_terminal):
         return RepeatEffect.JUST_CHECKED if same_terminal else RepeatEffect.PAID_ON_ROUTE
     return RepeatEffect.PASSED_BACK if _passed_back(tap, age_s) else None
 
@@ -61,7 +61,7 @@ def _again(tap: Tap, age_s: int) -> RepeatEffect | None:
 def _passed_back(tap: Tap, age_s: int) -> bool:
     """Whether a right that is for one person is used again too soon; the exit from its ride is no use of it."""
     guards = tap.policy.document.guards
-    if rides_on(tap) or age_s > guards.passback_s or _companions_left(tap) is not None:
+    if age_s > guards.passback_s or rides_on(tap) or _companions_left(tap) is not None:
         return False
     return _right_of(tap, tap.snapshot.event.paid_by) in guards.passback_rights
 

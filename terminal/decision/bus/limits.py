@@ -27,12 +27,13 @@ def claims(limits: tuple[RideLimit, ...], tap: Tap, ride: Ride) -> Claims:
     if not limits:
         return NO_CLAIMS
     found: Claims = []
-    month = tap.service_date.year * 12 + tap.service_date.month
     for limit in limits:
         if limit.areas and inside(limit.areas, ride) is False:
             continue
         used = limit.counter.read(tap.counters) if tap.counters_known else None
-        found.append((limit, used, limit.trips_in(month)))
+        found.append(
+            (limit, used, limit.trips if limit.by_month is None else limit.trips_on(tap.service_date))
+        )
     return found
 
 

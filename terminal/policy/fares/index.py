@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -189,8 +190,8 @@ class FareSheet:
     any_route: tuple[FareLine, ...]
     _known: dict[tuple[Ride, int, bool], Quote] = field(default_factory=dict)
 
-    def quote(self, ride: Ride, local: datetime, medium: int, *, dearest: bool) -> Quote | None:
-        """The ordinary fare of `ride` at a local time, or None when it is unknown.
+    def quote(self, ride: Ride, at: datetime, zone: ZoneInfo, medium: int, *, dearest: bool) -> Quote | None:
+        """The ordinary fare of `ride` at an aware time, or None when it is unknown. Rules hold by the clocks of `zone`.
 
         With `dearest` an unknown one is the most it can be; it stays None where no fare is about the ride.
         """
@@ -199,7 +200,7 @@ class FareSheet:
         if quote is not None:
             return quote
         lines = self._lines(ride)
-        quote = self._among(lines, ride, local, medium, dearest=dearest)
+        quote = self._among(lines, ride, at.astimezone(zone), medium, dearest=dearest)
         if quote is not None and all(line.times is None for line in lines):
             if len(self._known) == REMEMBERED:
                 self._known.clear()

@@ -90,8 +90,10 @@ class CardLayout(Struct, frozen=True):
             value = of_journey(journey, now, unit_minor)
             if value > 0:
                 bits |= (value if value < most else most) << below
-        age_s = min(max(now - journey.run_departed, 0), LONGEST_AGE_S)
-        return JourneyOnCard(bits, age_s, min(journey.transfers, MOST_TRANSFERS))
+        age_s, transfers = now - journey.run_departed, journey.transfers
+        if not 0 <= age_s <= LONGEST_AGE_S:
+            age_s = 0 if age_s < 0 else LONGEST_AGE_S
+        return JourneyOnCard(bits, age_s, transfers if transfers < MOST_TRANSFERS else MOST_TRANSFERS)
 
     def read(self, card: JourneyOnCard, event: Written, now: datetime) -> JourneyState:
         """The state an event holds; `NOTHING` where it was written under other tables.
@@ -101,7 +103,7 @@ class CardLayout(Struct, frozen=True):
         bits = card.bits
         if bits >> self.bits - EDITION_BITS != self.edition:
             return NOTHING
-        at = int(min(event.at, now).timestamp())
+        at = int((event.at if event.at < now else now).timestamp())
         journey_age_s = card.journey_age_s
         journey = None if journey_age_s is None else self._journey(bits, journey_age_s, card.transfers, at)
         return JourneyState(journey, self._ride(bits, event, at))

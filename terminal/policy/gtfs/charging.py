@@ -18,18 +18,23 @@ where the rider stands. Where riders tap off, a leg without a tap-off is not joi
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from terminal.policy.gtfs.fares import FeedFares
-from terminal.policy.gtfs.index import Index, JoinRule, Prices, Rider
+from terminal.policy.gtfs.index import Index, JoinRule, Option, Prices, Rider
 from terminal.policy.gtfs.matching import FeedEffect, Leg, UnknownPlace, ride_of, stop_number
 from terminal.policy.gtfs.places import BLANK, MIXED
 from terminal.policy.gtfs.section import Destination
-from terminal.policy.gtfs.settling import Option, ends_at, least, settle
+from terminal.policy.gtfs.settling import ends_at, least, settle
 from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
 from terminal.trail import Reason
+
+DEAREST: Final = Destination.DEAREST
+LEG: Final = FeedEffect.LEG
+TO_DEAREST: Final = Reason(FeedEffect.DEAREST)
 
 
 class Charged(Struct, frozen=True):
@@ -72,8 +77,8 @@ def board(
     if option is None:
         return _unknown(fares, FeedEffect.NO_FARE)
     steps += _reasons(journey, option)
-    if not ride.end and fares.destination is Destination.DEAREST:
-        steps.append(Reason(FeedEffect.DEAREST))
+    if not ride.end and fares.destination is DEAREST:
+        steps.append(TO_DEAREST)
     return _charged(fares, journey, ride, option, steps)
 
 
@@ -155,7 +160,7 @@ def close(fares: FeedFares, prices: Prices, state: JourneyState, steps: list[Rea
     option = settle(fares, prices, journey, ride)
     if option is None:
         return None
-    if not ride.end and fares.destination is Destination.DEAREST:
+    if not ride.end and fares.destination is DEAREST:
         steps.append(Reason(FeedEffect.NO_TAP_OFF, {"charged_minor": ride.charged_minor}))
     return _follow(journey, ride, option)
 
@@ -188,7 +193,7 @@ def _free_until(fares: FeedFares, journey: Journey | None, option: Option) -> in
 
 
 def _remember(fares: FeedFares, journey: Journey | None, ride: OpenRide, option: Option) -> JourneyState:
-    awaits_tap_off = not ride.end and fares.destination is Destination.DEAREST
+    awaits_tap_off = not ride.end and fares.destination is DEAREST
     if awaits_tap_off or may_join(fares.index, ride):
         return JourneyState(journey, ride)
     return JourneyState(_follow(journey, ride, option))
@@ -200,28 +205,23 @@ def _follow(journey: Journey | None, ride: OpenRide, option: Option) -> Journey:
     What a cap of the region document spared the rider counts as paid: it does not become due with a later leg.
     """
     arrived = ride.departed if ride.arrived is None else ride.arrived
-    settled = Journey(
-        group=option.rule.group,
-        product=option.rule.product,
+    transfer, rule, departed = option.transfer, option.rule, ride.departed
+    paid_minor, transfers, run, run_departed, run_arrived = ride.charged_minor, 0, 0, departed, arrived
+    if journey is not None and transfer is not None:
+        paid_minor, transfers = journey.paid_minor + paid_minor, journey.transfers + 1
+        if transfer.rule.repeats:
+            run, run_departed, run_arrived = transfer.number, journey.run_departed, journey.run_arrived
+    return Journey(
+        group=rule.group,
+        product=rule.product,
         total_minor=option.total_minor,
-        paid_minor=max(ride.charged_minor, option.total_minor),
-        departed=ride.departed,
+        paid_minor=max(paid_minor, option.total_minor),
+        departed=departed,
         arrived=arrived,
-        run_departed=ride.departed,
-        run_arrived=arrived,
-    )
-    if journey is None or option.transfer is None:
-        return settled
-    transfer = option.transfer
-    settled = replace(
-        settled,
-        paid_minor=max(journey.paid_minor + ride.charged_minor, option.total_minor),
-        transfers=journey.transfers + 1,
-    )
-    if not transfer.rule.repeats:
-        return settled
-    return replace(
-        settled, run=transfer.number, run_departed=journey.run_departed, run_arrived=journey.run_arrived
+        run_departed=run_departed,
+        run_arrived=run_arrived,
+        transfers=transfers,
+        run=run,
     )
 
 
@@ -229,7 +229,7 @@ def _reasons(journey: Journey | None, option: Option) -> list[Reason]:
     rule = option.rule
     steps = [
         Reason(
-            FeedEffect.LEG,
+            LEG,
             {
                 "product": rule.product + 1,
                 "price_minor": option.price_minor,
@@ -261,7 +261,8 @@ def _unknown(fares: FeedFares, why: FeedEffect) -> Charged | FareUnknown:
 
 def may_join(index: Index, ride: OpenRide) -> bool:
     """Whether some rule lets a further leg join `ride`."""
-    return any(first in (BLANK, ride.last_network) for first, _ in index.join_rules)
+    rules = index.join_rules
+    return bool(rules) and any(first in (BLANK, ride.last_network) for first, _ in rules)
 
 
 def joined(

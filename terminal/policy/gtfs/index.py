@@ -5,12 +5,12 @@ group), prices under (rider, medium). A lookup costs the same for ten rules and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import Struct, field
 
 from terminal.policy.gtfs.places import BLANK, Keys, Places
-from terminal.policy.gtfs.services import ServiceWindow
+from terminal.policy.gtfs.services import HeldTimes, ServiceWindow
 from terminal.policy.gtfs.tables import (
     FareProduct,
     GtfsTables,
@@ -90,8 +90,32 @@ class LegEnd(NamedTuple):
     rules: RuleSet
 
 
+class AppliedTransfer(NamedTuple):
+    """A rule that applies: what it costs besides the legs, and its place in the run (1 = first transfer)."""
+
+    rule: FeedTransferRule
+    amount_minor: int
+    number: int
+
+
+class Option(Struct, frozen=True):
+    """One way to pay for a ride: by this leg rule, alone or by this transfer.
+
+    `due_minor` is what the ride adds to what was paid for the journey, `total_minor` what the journey then costs.
+    """
+
+    due_minor: int
+    total_minor: int
+    rule: LegRule
+    price_minor: int
+    transfer: AppliedTransfer | None
+
+
 REMEMBERED: Final = 1024
-"""How many starts are remembered with their ends in the order of prices: some hundred bytes each."""
+"""How many starts are remembered with their ends in the order of prices, and rides with what they cost by themselves:
+some hundred bytes each."""
+HeldAt: TypeAlias = tuple[frozenset[int] | None, frozenset[int] | None]
+"""The timeframes that hold when a ride departs, and when it arrives; None where that decides nothing, or not yet."""
 _Buckets = Mapping[int, tuple[LegRule, ...]]
 
 
@@ -121,10 +145,14 @@ class Index(Struct, frozen=True):
     join_rules: Mapping[tuple[int, int], tuple[JoinRule, ...]]
     """Under (network, network), (BLANK, BLANK) where a rule names none."""
     timeframes: tuple[Windows, ...]
+    times: HeldTimes
     _by_product: tuple[tuple[tuple[int, FareProduct], ...], ...]
     _stride: int
     _prices: dict[tuple[Rider, str | None], Prices] = field(default_factory=dict)
     _onward: dict[tuple[int, int], tuple[RuleSet, ...]] = field(default_factory=dict)
+    alone: dict[tuple[int, int, int, Prices, HeldAt], tuple[Option | None]] = field(default_factory=dict)
+    """What rides cost by themselves; `settle` looks it up."""
+    _transfer_most: dict[tuple[int, Prices], int] = field(default_factory=dict)
     _dearest: dict[tuple[int, int, Prices], tuple[LegEnd, ...]] = field(default_factory=dict)
 
     def rules_between(self, network: int, from_keys: Keys, to_keys: Keys) -> list[LegRule]:
@@ -189,6 +217,12 @@ class Index(Struct, frozen=True):
 
     def dearest_transfer(self, group: int, prices: Prices) -> int:
         """What a transfer after a leg of `group` can cost beyond the leg that follows, at most."""
+        known = self._transfer_most.get((group, prices))
+        if known is None:
+            known = self._transfer_most[group, prices] = self._dearest_transfer(group, prices)
+        return known
+
+    def _dearest_transfer(self, group: int, prices: Prices) -> int:
         products = self.transfer_products.get(group if group in self.listed_from else NO_GROUP, ())
         return max((price.amount_minor for product in products if (price := prices.of[product])), default=0)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from terminal.policy.gtfs.index import LEFT_OUT, NO_GROUP, FeedTransferRule, Index, JoinRule, LegRule
 from terminal.policy.gtfs.places import BLANK, Keys, Places, places_of
-from terminal.policy.gtfs.services import Timeframe, timeframes_of
+from terminal.policy.gtfs.services import HeldTimes, Timeframe, timeframes_of
 from terminal.policy.gtfs.tables import UNLIMITED, FareProduct, FareTransferRule, GtfsTables
 
 
@@ -28,6 +28,7 @@ def index_of(tables: GtfsTables, *, timeframes_include_end: bool = False) -> Ind
     )
     listed_to = frozenset(groups[r.to_leg_group_id] for r in tables.fare_transfer_rules if r.to_leg_group_id)
     transfers = _transfer_rules(tables, products, groups)
+    numbered = ((), *timeframes.values())
     return Index(
         uses_rule_priority=tables.uses_rule_priority,
         area_names=tuple(area.area_id for area in tables.areas),
@@ -48,7 +49,8 @@ def index_of(tables: GtfsTables, *, timeframes_include_end: bool = False) -> Ind
         listed_from=listed_from,
         listed_to=listed_to,
         join_rules=_join_rules(tables, places),
-        timeframes=((), *timeframes.values()),
+        timeframes=numbered,
+        times=HeldTimes(numbered),
         _by_product=tuple(map(tuple, by_product)),
         _stride=stride,
     )

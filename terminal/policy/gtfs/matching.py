@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from zoneinfo import ZoneInfo
+from typing import Final
 
 from msgspec import Struct
 
-from terminal.policy.gtfs.index import Index, LegRule
+from terminal.policy.gtfs.index import HeldAt, Index, LegRule
 from terminal.policy.gtfs.state import OpenRide
 from terminal.trail import Effect
 
@@ -78,6 +78,20 @@ def stop_number(index: Index, stop: str) -> int:
     return number
 
 
+ANY_TIME: Final[HeldAt] = (None, None)
+
+
+def held_at(index: Index, ride: OpenRide) -> HeldAt:
+    """The timeframes `ride` falls into."""
+    if len(index.timeframes) == 1:
+        return ANY_TIME
+    places = index.places
+    departing = index.times.at(ride.departed, places.origins[ride.origin].zone)
+    if ride.arrived is None or not ride.end:
+        return departing, None
+    return departing, index.times.at(ride.arrived, places.stops[ride.end].zone)
+
+
 class RidePaths:
     """The paths a ride may take: for each, the rules it then follows.
 
@@ -89,12 +103,7 @@ class RidePaths:
 
     def __init__(self, index: Index, ride: OpenRide) -> None:
         self._index, self._ride = index, ride
-        self._departing = self._arriving = None
-        if len(index.timeframes) > 1:
-            places = index.places
-            self._departing = _LegTimes(index, ride.departed, places.origins[ride.origin].zone)
-            if ride.arrived is not None and ride.end:
-                self._arriving = _LegTimes(index, ride.arrived, places.stops[ride.end].zone)
+        self._departing, self._arriving = held_at(index, ride)
 
     def rules_by_place(self) -> Sequence[Sequence[LegRule]]:
         """The rules by places alone, for every end the ride may have."""
@@ -109,14 +118,14 @@ class RidePaths:
         departing, arriving = self._departing, self._arriving
         if len(candidates) == 1:
             (rule,) = candidates
-            if departing is not None and not departing.within(rule.from_timeframe):
+            if departing is not None and rule.from_timeframe not in departing:
                 return ()
-            return (candidates,) if arriving is None or arriving.within(rule.to_timeframe) else ()
+            return (candidates,) if arriving is None or rule.to_timeframe in arriving else ()
         rules = candidates
         if departing is not None:
-            rules = [rule for rule in candidates if departing.within(rule.from_timeframe)]
+            rules = [rule for rule in candidates if rule.from_timeframe in departing]
         if arriving is not None:
-            rules = [rule for rule in rules if arriving.within(rule.to_timeframe)]
+            rules = [rule for rule in rules if rule.to_timeframe in arriving]
             return (_first(rules),) if rules else ()
         return [
             _first([rule for rule in rules if rule.to_timeframe in (0, timeframe)])
@@ -131,27 +140,3 @@ def _first(rules: Sequence[LegRule]) -> Sequence[LegRule]:
     """
     highest = max((rule.priority for rule in rules if not rule.transfer_only), default=-1)
     return [rule for rule in rules if rule.priority >= highest]
-
-
-class _LegTimes:
-    """What the clock on the wall shows, and which timeframes hold then."""
-
-    __slots__ = ("_at", "_held", "_index", "_zone")
-
-    def __init__(self, index: Index, at: int, zone: ZoneInfo) -> None:
-        self._index, self._at, self._zone = index, at, zone
-        self._held: dict[int, bool] = {}
-
-    def within(self, timeframe: int) -> bool:
-        if not timeframe:
-            return True
-        held = self._held.get(timeframe)
-        if held is None:
-            local = datetime.fromtimestamp(self._at, self._zone)
-            held = False
-            for window in self._index.timeframes[timeframe]:
-                if window.covers(local):
-                    held = True
-                    break
-            self._held[timeframe] = held
-        return held

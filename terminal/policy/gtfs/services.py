@@ -6,14 +6,20 @@ includes its start and excludes its end.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from terminal.policy.gtfs.tables import DAY_S, CalendarDate, Exceptional, FeedCalendar, GtfsTables
+
+HOUR_S: Final = 3600
+REMEMBERED: Final = 1024
+"""Of how many hours it is remembered which timeframes hold."""
 
 
 class Service(Struct, frozen=True):
@@ -59,6 +65,50 @@ class ServiceWindow(NamedTuple):
         """Whether the wall clock shows a time within."""
         second = local.hour * 3600 + local.minute * 60 + local.second
         return self.start_s <= second < self.end_s and self.service.runs_on(local.date())
+
+
+class _Span(NamedTuple):
+    """The timeframes that hold from `begins` until before `ends`, seconds since 1970."""
+
+    begins: int
+    ends: int
+    held: frozenset[int]
+
+
+class HeldTimes:
+    """Which of a feed's timeframes hold at a moment; what was found is remembered until one of them begins or ends."""
+
+    __slots__ = ("_edges", "_known", "_timeframes")
+
+    def __init__(self, timeframes: Sequence[Sequence[ServiceWindow]]) -> None:
+        """`timeframes` by their numbers; 0 is any time."""
+        self._timeframes = timeframes
+        edges = {edge for windows in timeframes for window in windows for edge in window[:2]}
+        self._edges = sorted({0, DAY_S} | {edge for edge in edges if 0 < edge < DAY_S})
+        self._known: dict[tuple[ZoneInfo, int], _Span] = {}
+
+    def at(self, moment: int, zone: ZoneInfo) -> frozenset[int]:
+        """The numbers of those that hold at `moment`, seconds since 1970, where clocks are those of `zone`."""
+        asked = zone, moment // HOUR_S
+        span = self._known.get(asked)
+        if span is None or not span.begins <= moment < span.ends:
+            if len(self._known) == REMEMBERED:
+                self._known.clear()
+            span = self._known[asked] = self._span(moment, zone)
+        return span.held
+
+    def _span(self, moment: int, zone: ZoneInfo) -> _Span:
+        local = datetime.fromtimestamp(moment, zone)
+        held = frozenset(
+            number
+            for number, windows in enumerate(self._timeframes)
+            if not number or any(window.covers(local) for window in windows)
+        )
+        second = local.hour * HOUR_S + local.minute * 60 + local.second
+        after = bisect_right(self._edges, second)
+        begins, ends = moment - second + self._edges[after - 1], moment - second + self._edges[after]
+        clocks = {datetime.fromtimestamp(edge, zone).utcoffset() for edge in (begins, moment, ends)}
+        return _Span(begins, ends, held) if len(clocks) == 1 else _Span(moment, moment + 1, held)
 
 
 def services_of(calendar: Sequence[FeedCalendar], dates: Sequence[CalendarDate]) -> dict[str, Service]:

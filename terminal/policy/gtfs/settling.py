@@ -8,34 +8,31 @@ other from the leg before."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
-
-from msgspec import Struct
 
 from terminal.policy.gtfs.fares import FeedFares
-from terminal.policy.gtfs.index import FeedTransferRule, LegRule, Prices
-from terminal.policy.gtfs.matching import RidePaths
+from terminal.policy.gtfs.index import REMEMBERED, AppliedTransfer, FeedTransferRule, LegRule, Option, Prices
+from terminal.policy.gtfs.matching import RidePaths, held_at
 from terminal.policy.gtfs.state import Journey, OpenRide
 from terminal.policy.gtfs.tables import LimitType, TransferType
 
 
-class Option(Struct, frozen=True):
-    """One way to pay for a ride: by this leg rule, alone or by this transfer.
-
-    `due_minor` is what the ride adds to what was paid for the journey, `total_minor` what the journey then costs.
-    """
-
-    due_minor: int
-    total_minor: int
-    rule: LegRule
-    price_minor: int
-    transfer: AppliedTransfer | None
-
-
 def settle(fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide) -> Option | None:
     """The option by which `ride` is charged after `journey`: the cheapest of each path it may take, of those the
-    dearest. None: unknown.
+    dearest. None: unknown. Of a ride by itself that depends on its places and timeframes alone, and is remembered.
     """
+    if journey is not None:
+        return _settled(fares, prices, journey, ride)
+    index = fares.index
+    asked = (ride.network, ride.origin, ride.end, prices, held_at(index, ride))
+    known = index.alone.get(asked)
+    if known is None:
+        if len(index.alone) == REMEMBERED:
+            index.alone.clear()
+        known = index.alone[asked] = (_settled(fares, prices, None, ride),)
+    return known[0]
+
+
+def _settled(fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide) -> Option | None:
     index, paths = fares.index, RidePaths(fares.index, ride)
     transfers = _Transfers(fares, prices, journey, ride)
     if ride.end:
@@ -143,14 +140,6 @@ class _Transfers:
                 rules, self._prices, self._journey, self._ride, self._fares.longest_change_s
             )
         return found
-
-
-class AppliedTransfer(NamedTuple):
-    """A rule that applies: what it costs besides the legs, and its place in the run (1 = first transfer)."""
-
-    rule: FeedTransferRule
-    amount_minor: int
-    number: int
 
 
 def applicable(

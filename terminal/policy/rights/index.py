@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -59,9 +60,9 @@ class RideLimit(Struct, frozen=True):
     """Trips of each month (year * 12 + month), instead of `trips`."""
     areas: tuple[Area, ...]
 
-    def trips_in(self, month: int) -> int:
-        """How many there are in `month`; a month the calendar does not have gives none."""
-        return self.trips if self.by_month is None else self.by_month.get(month, 0)
+    def trips_on(self, day: date) -> int:
+        """How many there are in the month of `day`; a month the calendar does not have gives none."""
+        return self.trips if self.by_month is None else self.by_month.get(day.year * 12 + day.month, 0)
 
 
 class RidePrice(Struct, frozen=True):
