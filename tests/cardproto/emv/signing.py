@@ -50,7 +50,8 @@ def put(at: int, value: bytes | str) -> Change:
     new = bytes.fromhex(value) if isinstance(value, str) else value
 
     def change(block: bytearray) -> None:
-        assert block[at : at + len(new)] != new, "nothing would change"
-        block[at : at + len(new)] = new
+        start = at % len(block)
+        assert block[start : start + len(new)] != new, "nothing would change"
+        block[start : start + len(new)] = new
 
     return change
