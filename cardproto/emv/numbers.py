@@ -47,6 +47,9 @@ class Pan:
     def __str__(self) -> str:
         return self.masked
 
+    def __format__(self, spec: str) -> str:
+        return format(self.masked, spec)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Pan) and other._digits == self._digits
 

@@ -82,7 +82,8 @@ class TranscriptCard:
     def transmit(self, command: bytes) -> bytes:
         asked = _without_le(command.hex().upper())
         self.sent.append(asked)
-        return bytes.fromhex(self.answers.get(asked) or self._by_header(asked) or self.otherwise)
+        answer = self.answers.get(asked, self._by_header(asked))
+        return bytes.fromhex(self.otherwise if answer is None else answer)
 
     def _by_header(self, asked: str) -> str | None:
         """What it answers to a command of the same header with other data, if it does not look at them."""
