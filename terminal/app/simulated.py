@@ -6,7 +6,6 @@ loads none of it.
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
@@ -23,6 +22,7 @@ from cardproto.connection import CardConnection
 from cardproto.credential.keys import IssuerKeys
 from terminal.clock import Clock
 from terminal.errors import ControlError, ProfileError, TerminalError
+from terminal.files import create_file
 
 if TYPE_CHECKING:
     from sim.card.port import SimCard
@@ -358,11 +358,15 @@ def whole_recording(
             raise TerminalError(
                 f"{path} cannot be written whole", "Make room on the disk, or choose another one."
             )
-        _moved(part, path)
+        _appears(path, part.read_bytes())
 
 
-def _moved(part: Path, path: Path) -> None:
+def _appears(path: Path, content: bytes) -> None:
     try:
-        os.link(part, path)  # unlike a renaming, it takes the place of no file
+        made = create_file(path, content)
     except OSError as error:
-        raise TerminalError(f"{path} cannot be written ({error.strerror})", "Choose another name.") from error
+        raise TerminalError(
+            f"{path} cannot be written ({error.strerror})", "Check the folder and its rights."
+        ) from error
+    if not made:
+        raise TerminalError(f"{path} exists already", "Choose another name.")

@@ -14,7 +14,7 @@ from cardproto.emv.faults import ChainBroken, ChainFault
 from cardproto.emv.keys import RsaKey
 from cardproto.emv.numbers import Pan
 from cardproto.emv.records import CardData
-from cardproto.emv.signatures import check_static, dynamic_number
+from cardproto.emv.signatures import FORMAT_DYNAMIC, check_dynamic, check_static, dynamic_number
 from tests.cardproto.emv.signing import Change, changed, opened, put, signed
 from tests.cardproto.emv.vectors import (
     DDA,
@@ -237,6 +237,11 @@ def test_a_number_beyond_the_modulus_is_no_signature() -> None:
     again = (int.from_bytes(SDAD, "big") + modulus).to_bytes(129, "big")
     assert dynamic_fault(again) == "length"
     assert dynamic_fault(modulus.to_bytes(128, "big")) == "format"
+
+
+def test_dynamic_data_end_where_their_length_says() -> None:
+    dynamic = check_dynamic(public("icc"), SDAD, FORMAT_DYNAMIC, UNPREDICTABLE)
+    assert dynamic == b"\x08" + bytes.fromhex("826D4677DFA79F18")
 
 
 def test_a_missing_signature_is_a_verdict() -> None:

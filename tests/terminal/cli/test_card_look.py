@@ -257,7 +257,7 @@ def test_a_transcript_that_cannot_be_written_is_one_error(tmp_path: Path) -> Non
 def test_a_file_that_came_in_between_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "look.jsonl"
     with (
-        pytest.raises(TerminalError, match="cannot be written"),
+        pytest.raises(TerminalError, match="exists already"),
         whole_recording(path, SystemClock(), masked=True),
     ):
         path.write_text("mine", encoding="utf-8")
