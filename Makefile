@@ -3,10 +3,10 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo desk test live explore mutants check bench docs texts screenshots lock clean setup
+.PHONY: help demo desk test live explore mutants check bench docs texts screenshots deb lock clean setup
 
 help:
 	@$(PYTHON) run.py help
 
-demo desk test live explore mutants check bench docs texts screenshots lock clean setup:
+demo desk test live explore mutants check bench docs texts screenshots deb lock clean setup:
 	@$(PYTHON) run.py $@ $(ARGS) || { code=$$?; [ $$code -eq 141 ] || exit $$code; }  # 141: `| head` has seen enough

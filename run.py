@@ -2,7 +2,7 @@
 """Every command of this project, for machines with and without make: the Makefile calls this file.
 
     python3 run.py demo | desk | test | explore | mutants | check | bench | docs | texts | screenshots | lock
-    python3 run.py clean | setup
+    python3 run.py clean | setup | deb
 
 Further arguments are passed on. Needs nothing but Python 3.11 or newer; set-up is in `setup_env.py` and
 happens by itself. This file keeps to what Python 3.6 can parse, so that an old Python answers in one line.
@@ -180,6 +180,15 @@ def screenshots(*arguments: str) -> None:
     become("python", "-m", "pictures", *arguments)
 
 
+def deb(*arguments: str) -> None:
+    """Build wheel, source archive and Debian packages in dist, with bills of materials and SHA256SUMS.
+
+    On the Debian they are for; docs/install.md names the packages that it needs.
+    """
+    prepare(development=True)
+    become("python", "-m", "release", *arguments)
+
+
 def clean() -> None:
     """Remove what the other commands made, the environment included."""
     for name in (VENV.name, "var", "dist", *CACHES):
@@ -215,6 +224,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
         docs,
         texts,
         screenshots,
+        deb,
         lock,
         clean,
         setup,

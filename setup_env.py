@@ -27,6 +27,14 @@ DEVELOPMENT: Final = ROOT / "requirements-dev.lock"
 READERS: Final = ROOT / "requirements-pcsc.lock"
 OVERRIDES: Final = ROOT / "requirements-dev.overrides"
 """What development packages ask for and do not get."""
+DEBS: Final = {
+    "terminal": (ROOT / "requirements-deb-terminal.lock", ("pcsc", "vehicle", "peripherals")),
+    "collector": (ROOT / "requirements-deb-collector.lock", ("fleet",)),
+}
+"""What each Debian package carries besides what always runs: its lock file and its extras."""
+DEB_TOOLS: Final = ROOT / "requirements-deb-tools.lock"
+DEB_TOOLS_NEED: Final = ("setuptools>=80", "swig>=4.3", "wheel>=0.45")
+"""What compiles the sources among them, pinned as well."""
 
 PROBE: Final = "import sys, sysconfig; sys.version_info < (3, 11) or print(sysconfig.get_path('purelib'))"
 NO_VENV: Final = "Install python3-venv (Debian, Ubuntu) or uv, and run this again."
@@ -201,7 +209,7 @@ def lock(*arguments: str) -> None:
     """Write the lock files again from pyproject.toml (needs uv); `--upgrade` takes newer versions."""
     if shutil.which("uv") is None:
         stop("lock: uv is needed to write lock files. Install uv and run this again.")
-    extras = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
+    extras: dict[str, list[str]] = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
     command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--no-header"]
     command += ["--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", *arguments]
     shared = ["--constraint", CORE.name]  # a package in two lock files has one version
@@ -210,4 +218,11 @@ def lock(*arguments: str) -> None:
     subprocess.run([*command, *development], cwd=ROOT, check=True)
     readers = [*command, *shared, "-", "-o", READERS.name]
     subprocess.run(readers, input="\n".join(extras["pcsc"]).encode(), cwd=ROOT, check=True)
-    say(f"wrote {CORE.name}, {DEVELOPMENT.name} and {READERS.name}")
+    shared += ["--constraint", DEVELOPMENT.name, "--constraint", READERS.name]
+    for file, carried in DEBS.values():
+        chosen = [word for extra in carried if extra in extras for word in ("--extra", extra)]
+        subprocess.run([*command, PYPROJECT.name, *chosen, *shared, "-o", file.name], cwd=ROOT, check=True)
+    tools = [*command, "-", "-o", DEB_TOOLS.name]
+    subprocess.run(tools, input="\n".join(DEB_TOOLS_NEED).encode(), cwd=ROOT, check=True)
+    written = (CORE, DEVELOPMENT, READERS, *(file for file, _ in DEBS.values()), DEB_TOOLS)
+    say(f"wrote {', '.join(file.name for file in written)}")

@@ -321,7 +321,9 @@ def _runnable(config: StationConfig) -> Station:
     require_own(config, ALL_PARTS, real_reader=not config.reader.simulated)
     require_hands_off(config)
     require_private(*secret_files(config))
-    return station_of(config)
+    station = station_of(config)
+    station.require_region()
+    return station
 
 
 @contextmanager

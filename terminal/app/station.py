@@ -38,6 +38,7 @@ from terminal.sync.credentials import load_or_make_keys
 from terminal.trip.clock_watch import nearest_ms
 from terminal.updates.active import ActiveSet
 from terminal.updates.parts import HeaderPart, Requirement, RoutesPart, nothing_required
+from terminal.updates.store import ACTIVE_FILE
 from terminal.updates.watch import SourceFile
 
 JOURNAL_FILE: Final = "journal.db"
@@ -90,6 +91,14 @@ class Station(Struct, frozen=True):
             policy = policy_of(active) if active.knows(SetKind.REGION) else self._named_policy(keys)
         self.require_in_force(policy, keys, now, made_at)
         return policy
+
+    def require_region(self) -> None:
+        """Raise `RegionDocumentError` when no document is in force and none is where one is named: said before a reader
+        is waited for, so that a machine that is not set up yet stays down.
+        """
+        named = region_path(self.region)
+        if named is not None and not named.exists() and not (self.state / ACTIVE_FILE).exists():
+            load_header(self.region)
 
     def region_number(self) -> int:
         """Of the document in force, or of the one that is named while there is none. No more of it is looked at than

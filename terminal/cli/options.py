@@ -244,7 +244,11 @@ ReplacedShare = Annotated[
         min=0, max=100, help="Percent of a terminal's taps of a day with a proof that was replaced."
     ),
 ]
-CollectorFolder = Annotated[Path, typer.Option("--folder", help="The collector's folder.")]
+COLLECTOR_VARIABLE: Final = "RESIDENT_COLLECTOR"
+"""The collector's folder, where an installation sets it once for every command."""
+CollectorFolder = Annotated[
+    Path, typer.Option("--folder", envvar=COLLECTOR_VARIABLE, help="The collector's folder.")
+]
 DEFAULT_COLLECTOR_FOLDER: Final = Path("var/collector")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -15,8 +16,6 @@ import typer
 
 from sim.profile import LAB_KEYS
 from terminal.app.config.mistakes import mistakes_in
-from terminal.app.config.read import parse
-from terminal.app.config.rules import missing_files
 from terminal.cli.app import whole
 from terminal.errors import (
     ConfigError,
@@ -28,13 +27,17 @@ from terminal.errors import (
     RosterError,
 )
 from tests.config_file import config_file
-from tests.terminal.cli.conftest import Run
+from tests.terminal.cli.conftest import ENVIRONMENT, Run
 from tests.terminal.operations.service import Manager, manager
 
 ROOT = Path(__file__).resolve().parents[3]
 UNITS = ROOT / "packaging" / "systemd"
-PROGRAM = "/opt/resident-card-terminal/.venv/bin/terminal"
+START = ROOT / "packaging" / "deb" / "terminal" / "start"
+INSTALLED = re.compile(r"/usr/(?:lib/resident-\w+/(?:bin/terminal|start|advice)|bin/cage)(?= )")
 BACKUP = ("terminal-backup@.service", "terminal-backup@.timer")
+AROUND = ("terminal-advice@.service", "terminal-kiosk.service")
+CREDENTIALS = "243"
+"""How systemd ends a unit whose credential cannot be opened."""
 STATE = {"terminal@.service": "resident-terminal/70001", "collector.service": "resident-collector"}
 
 
@@ -50,12 +53,89 @@ def settings(unit: Path) -> dict[str, str]:
     return dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
 
 
+def program(folder: Path) -> Path:
+    """The tree's program in place of the installed one."""
+    made = folder / "terminal"
+    made.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m terminal.cli.app "$@"\n')
+    made.chmod(0o755)
+    return made
+
+
+def start_script(folder: Path, configurations: Path) -> Path:
+    """What the units start, with this folder's configurations and this tree's program."""
+    text = START.read_text()
+    for installed, here in (
+        ("folder=/etc/resident-terminal", f"folder='{configurations}'"),
+        ("/usr/lib/resident-terminal/bin/terminal", str(program(folder))),
+    ):
+        assert text.count(installed) == 1
+        text = text.replace(installed, here)
+    made = folder / "start"
+    made.write_text(text)
+    made.chmod(0o755)
+    return made
+
+
+def started(folder: Path, keys: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """`start` for terminal 7 with these credentials, in a folder that has a configuration or not."""
+    (folder / "terminal-keys").write_text(keys)
+    environment = {
+        **ENVIRONMENT,
+        "CREDENTIALS_DIRECTORY": str(folder),
+        "STATE_DIRECTORY": str(folder / "state"),
+    }
+    command = [start_script(folder, folder), *(words or ("run", "7"))]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_terminal_without_a_file_of_its_own_is_told_what_to_do(tmp_path: Path) -> None:
+    done = started(tmp_path, LAB_KEYS.read_text())
+    assert done.returncode == ConfigError.exit_code
+    assert "config init" in done.stderr
+    assert "--number 7" in done.stderr
+
+
+@pytest.mark.parametrize("line", ["number = 70001", "number = 77", "# number = 7"])
+def test_the_file_of_another_terminal_is_not_taken(tmp_path: Path, line: str) -> None:
+    (tmp_path / "terminal.toml").write_text(f"[terminal]\n{line}\n")
+    done = started(tmp_path, LAB_KEYS.read_text())
+    assert done.returncode == ConfigError.exit_code
+    assert "Set number = 7 " in done.stderr
+
+
+def test_a_terminal_without_keys_is_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "terminal.toml").write_text("[terminal]\nnumber = 7  # ours\n")
+    unit = settings(UNITS / "terminal@.service")
+    name, word = unit["SetCredential"].split(":")
+    done = started(tmp_path, word)
+    assert done.returncode == KeyFileError.exit_code
+    assert done.stderr.count("\n") == 1
+    assert unit["LoadCredential"].partition(":")[::2] == (name, "/etc/resident-terminal/keys.toml")
+    assert "keys.toml" in done.stderr
+
+
+@pytest.mark.parametrize(("status", "said"), [("243", "cannot be opened"), ("11", ""), ("", "")])
+def test_the_advice_is_about_what_the_program_could_not_say(status: str, said: str) -> None:
+    done = subprocess.run(
+        [ROOT / "packaging" / "deb" / "terminal" / "advice", "7"],
+        env={"MONITOR_EXIT_STATUS": status, "PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert bool(done.stderr) is bool(said)
+    assert said in done.stderr
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here (Debian: systemd)")
-@pytest.mark.parametrize("name", [*STATE, *BACKUP])
+@pytest.mark.parametrize("name", [*STATE, *BACKUP, *AROUND])
 def test_systemd_understands_every_line(tmp_path: Path, name: str) -> None:
     """The programs are put where there are some; nothing else is changed."""
-    for unit in (*STATE, *BACKUP):
-        (tmp_path / unit).write_text((UNITS / unit).read_text().replace(PROGRAM, "/bin/true"))
+    for unit in (*STATE, *BACKUP, *AROUND):
+        text = (UNITS / unit).read_text()
+        assert unit.endswith(".timer") or INSTALLED.search(text)
+        (tmp_path / unit).write_text(INSTALLED.sub("/bin/true", text))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(tmp_path / name)],
         capture_output=True,
@@ -80,7 +160,7 @@ def test_what_a_unit_starts_runs_in_its_folder(
     credentials, state = tmp_path / "credentials", tmp_path / unit["StateDirectory"].replace("%i", "70001")
     credentials.mkdir()
     state.mkdir(parents=True, mode=int(unit["StateDirectoryMode"], 8))
-    shutil.copy(LAB_KEYS, credentials / unit.get("LoadCredential", "none:").partition(":")[0])
+    shutil.copy(LAB_KEYS, credentials / "terminal-keys")
     environment = {
         **systemd.environment(float(unit["WatchdogSec"])),
         "STATE_DIRECTORY": str(state),
@@ -95,16 +175,14 @@ def test_what_a_unit_starts_runs_in_its_folder(
         metrics={"port": 0},
         log={"format": "json"},
     )
-    words: list[str] = []
-    for word in shlex.split(unit["ExecStart"].replace("%i", "70001")):
-        if word == "/etc/resident-terminal/70001.toml":
-            words.append(str(config))
-        elif word == "$COLLECTOR_OPTIONS":
-            words += options.split()
-        else:
-            words.append(re.sub(r"\$\{(\w+)\}", lambda found: environment[found[1]], word))
-    assert words[0] == PROGRAM
-    command = [sys.executable, "-m", "terminal.cli.app", *words[1:]]
+    if "terminal" in name:
+        config.rename(config.with_name("70001.toml"))
+        command = [str(start_script(tmp_path, config.parent)), "run", "70001"]
+        assert shlex.split(unit["ExecStart"]) == ["/usr/lib/resident-terminal/start", "run", "%i"]
+    else:
+        words = shlex.split(unit["ExecStart"].replace("${STATE_DIRECTORY}", str(state)))
+        assert (words[0], words[-1]) == ("/usr/lib/resident-collector/bin/terminal", "$COLLECTOR_OPTIONS")
+        command = [str(program(tmp_path)), *words[1:-1], *options.split()]
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -124,10 +202,12 @@ def test_what_a_unit_starts_runs_in_its_folder(
 def test_the_backup_is_a_command_line() -> None:
     words = shlex.split(settings(UNITS / BACKUP[0])["ExecStart"])
     known = {
-        name for option in typer.main.get_command(whole()).commands[words[1]].params for name in option.opts
+        name for option in typer.main.get_command(whole()).commands["backup"].params for name in option.opts
     }
-    assert words[:2] == [PROGRAM, "backup"]
-    assert {word for word in words if word.startswith("--")} <= known
+    assert words == ["/usr/lib/resident-terminal/start", "backup", "%i", "/mnt/backup/%i.backup"]
+    given = set(re.findall(r"--[a-z]+", START.read_text().splitlines()[-1]))
+    assert given == {"--config", "--state", "--keys"}
+    assert given <= known
 
 
 def test_the_example_is_what_config_init_writes_and_is_sound(run: Run, tmp_path: Path) -> None:
@@ -136,23 +216,6 @@ def test_the_example_is_what_config_init_writes_and_is_sound(run: Run, tmp_path:
     text = (UNITS / "example.toml").read_text("utf-8")
     assert (tmp_path / "70001.toml").read_text("utf-8") == text
     assert mistakes_in(text, "70001.toml") == []
-
-
-def test_the_guide_installs_every_file_that_units_and_example_name() -> None:
-    """An install line's sources are in the repository, and what is read from /etc has an install line."""
-    guide = (ROOT / "docs" / "operations.md").read_text()
-    installed = re.findall(r"install -m \d+ (.+?) (/etc/\S+)", guide)
-    for sources, _ in installed:
-        assert all(any(ROOT.glob(source)) for source in sources.split()), sources
-    folder = Path("/etc/resident-terminal")
-    units = "".join((UNITS / name).read_text() for name in ("terminal@.service", BACKUP[0]))
-    of_units = set(re.findall(rf"{folder}/[\w.-]+", units.replace("%i", "70001")))
-    _, config = parse(folder / "70001.toml", (UNITS / "example.toml").read_text("utf-8"))
-    of_example = {str(mistake.values["path"]) for mistake in missing_files(config)}
-    made = set(re.findall(rf"terminal config init ({folder}/\S+)", guide))
-    targets = {target for _, target in installed if target.startswith(f"{folder}/")}
-    assert of_units | of_example == targets | made
-    assert str(config.keys.file) in of_units
 
 
 def test_what_a_person_must_look_at_first_is_not_started_again_and_again() -> None:
@@ -166,7 +229,7 @@ def test_what_a_person_must_look_at_first_is_not_started_again_and_again() -> No
         JournalSealed,
         OtherSoftware,
     )
-    assert given_up == [str(error.exit_code) for error in errors]
+    assert given_up == [*(str(error.exit_code) for error in errors), CREDENTIALS]
 
 
 @pytest.mark.parametrize("name", [*STATE, BACKUP[0]])
@@ -174,7 +237,8 @@ def test_a_unit_gives_its_process_nothing_it_does_not_need(name: str) -> None:
     unit = settings(UNITS / name)
     assert unit["CapabilityBoundingSet"] == ""
     assert (unit["UMask"], unit["StateDirectoryMode"], unit["LimitCORE"]) == ("0077", "0700", "0")
-    for yes in ("NoNewPrivileges", "ProtectHome", "PrivateDevices", "PrivateUsers", "MemoryDenyWriteExecute"):
+    for yes in ("NoNewPrivileges", "ProtectHome", "PrivateUsers", "MemoryDenyWriteExecute"):
         assert unit[yes] == "yes", yes
+    assert unit.get("PrivateDevices") == "yes" or unit["DevicePolicy"] == "closed"
     assert unit["ProtectSystem"] == "strict"
     assert unit["SystemCallFilter"] == "~@privileged"
