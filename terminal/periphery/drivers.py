@@ -139,7 +139,7 @@ def _request(chip: str, settings: dict[Any, Any]) -> Any:
 
     try:
         return gpiod.request_lines(chip, consumer=CONSUMER, config=settings)
-    except ValueError as error:
+    except (OSError, ValueError) as error:  # the latter for a name that no line has
         raise OSError(f"{chip}: {error}") from error
 
 

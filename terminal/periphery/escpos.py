@@ -24,6 +24,10 @@ PAPER_END: Final = 0x60
 ROLL_END: Final = 0x0C
 """The same of an answer to `ASK_PRINTED`."""
 MOST_LINES: Final = 64
+_SPELLED: Final = str.maketrans(
+    {"₽": "руб.", "\u00a0": " ", "\u202f": " ", "–": "-", "—": "-", "«": '"', "»": '"', "“": '"', "”": '"'}
+)
+"""What CP866 lacks and tickets have."""
 
 
 def ticket_bytes(lines: Sequence[str], columns: int) -> bytes:
@@ -31,7 +35,8 @@ def ticket_bytes(lines: Sequence[str], columns: int) -> bytes:
 
     Control characters never reach the printer: what comes from outside, such as a route's name, commands nothing.
     """
-    shown = ("".join(sign for sign in line if sign.isprintable())[:columns] for line in lines[:MOST_LINES])
+    spelled = (line[: 4 * columns].translate(_SPELLED) for line in lines[:MOST_LINES])
+    shown = ("".join(sign for sign in line if sign.isprintable())[:columns] for line in spelled)
     text = b"\n".join(line.encode("cp866", "replace") for line in shown)
     return RESET + CODE_PAGE_866 + text + b"\n" + FEED + CUT
 

@@ -134,8 +134,8 @@ class Scanner:
         self.counts.opened += 1
         try:
             while not self._stop.is_set():
-                data = stream.read(LOOK_S)
                 self._watch.works()
+                data = stream.read(LOOK_S)
                 now_s = self._clock.monotonic()
                 for code in self._assembler.feed(data, now_s):
                     self._on_code(code)
