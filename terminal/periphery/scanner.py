@@ -62,7 +62,12 @@ class CodeAssembler:
 
     def look(self, now_s: float) -> None:
         """Drop what has not ended in its time."""
-        if (self._held or self._overflow) and now_s - self._since_s > ENDS_S:
+        if now_s - self._since_s > ENDS_S:
+            self.drop()
+
+    def drop(self) -> None:
+        """What is held has no end any more: the device is another one now, or its time is over."""
+        if self._held or self._overflow:
             self._counts.cut += 1
             self._forget()
 
@@ -131,6 +136,7 @@ class Scanner:
 
     def _read(self) -> None:
         stream = self._open_stream()
+        self._assembler.drop()
         self.counts.opened += 1
         try:
             while not self._stop.is_set():

@@ -112,6 +112,7 @@ def test_a_scanner_comes_back_on_the_same_thread(
         plugged.half(b"TICKET")
         plugged.close()
         heard.wait_for(DeviceState.RAISES)
+    heard.states.clear()
     plugged = SimScanner(PseudoTerminal(link))
     heard.wait_for(DeviceState.WORKS)
     plugged.scan(b"WHOLE")
