@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from terminal.signals import HANGS_S, DeviceWorker
+from terminal.signals import DeviceWorker
 
 if TYPE_CHECKING:
     from terminal.clock import Clock
@@ -59,7 +59,7 @@ class Barrier:
         self._ahead = 0
         self.counts = BarrierCounts()
         self.worker: Final = DeviceWorker(
-            "periphery:barrier", self._pass, self._close, clock, WAITING, HANGS_S + self._open_s
+            "periphery:barrier", self._pass, self._close, clock, WAITING, self._open_s
         )
 
     @property
