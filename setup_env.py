@@ -25,6 +25,8 @@ PYPROJECT: Final = ROOT / "pyproject.toml"
 CORE: Final = ROOT / "requirements.lock"
 DEVELOPMENT: Final = ROOT / "requirements-dev.lock"
 READERS: Final = ROOT / "requirements-pcsc.lock"
+DEVICES: Final = ROOT / "requirements-periphery.lock"
+DEVICE_EXTRAS: Final = ("gpio", "serial", "hid")
 
 PROBE: Final = "import sys, sysconfig; sys.version_info < (3, 11) or print(sysconfig.get_path('purelib'))"
 NO_VENV: Final = "Install python3-venv (Debian, Ubuntu) or uv, and run this again."
@@ -207,4 +209,7 @@ def lock(*arguments: str) -> None:
     subprocess.run([*command, "--group", "dev", *shared, "-o", DEVELOPMENT.name], cwd=ROOT, check=True)
     readers = [*command, *shared, "-", "-o", READERS.name]
     subprocess.run(readers, input="\n".join(extras["pcsc"]).encode(), cwd=ROOT, check=True)
-    say(f"wrote {CORE.name}, {DEVELOPMENT.name} and {READERS.name}")
+    devices = "\n".join(wanted for extra in DEVICE_EXTRAS for wanted in extras[extra])
+    around = [*command, *shared, "--constraint", DEVELOPMENT.name, "-", "-o", DEVICES.name]
+    subprocess.run(around, input=devices.encode(), cwd=ROOT, check=True)
+    say(f"wrote {CORE.name}, {DEVELOPMENT.name}, {READERS.name} and {DEVICES.name}")
