@@ -28,13 +28,15 @@ READERS: Final = ROOT / "requirements-pcsc.lock"
 OVERRIDES: Final = ROOT / "requirements-dev.overrides"
 """What development packages ask for and do not get."""
 DEBS: Final = {
-    "terminal": (ROOT / "requirements-deb-terminal.lock", ("pcsc", "vehicle", "peripherals")),
+    "terminal": (ROOT / "requirements-deb-terminal.lock", ("pcsc", "vehicle", "gpio", "serial", "hid")),
     "collector": (ROOT / "requirements-deb-collector.lock", ("fleet",)),
 }
 """What each Debian package carries besides what always runs: its lock file and its extras."""
 DEB_TOOLS: Final = ROOT / "requirements-deb-tools.lock"
 DEB_TOOLS_NEED: Final = ("setuptools>=80", "swig>=4.3", "wheel>=0.45")
 """What compiles the sources among them, pinned as well."""
+DEVICES: Final = ROOT / "requirements-periphery.lock"
+DEVICE_EXTRAS: Final = ("gpio", "serial", "hid")
 
 PROBE: Final = "import sys, sysconfig; sys.version_info < (3, 11) or print(sysconfig.get_path('purelib'))"
 NO_VENV: Final = "Install python3-venv (Debian, Ubuntu) or uv, and run this again."
@@ -224,5 +226,7 @@ def lock(*arguments: str) -> None:
         subprocess.run([*command, PYPROJECT.name, *chosen, *shared, "-o", file.name], cwd=ROOT, check=True)
     tools = [*command, "-", "-o", DEB_TOOLS.name]
     subprocess.run(tools, input="\n".join(DEB_TOOLS_NEED).encode(), cwd=ROOT, check=True)
-    written = (CORE, DEVELOPMENT, READERS, *(file for file, _ in DEBS.values()), DEB_TOOLS)
+    devices = "\n".join(wanted for extra in DEVICE_EXTRAS for wanted in extras[extra])
+    subprocess.run([*command, *shared, "-", "-o", DEVICES.name], input=devices.encode(), cwd=ROOT, check=True)
+    written = (CORE, DEVELOPMENT, READERS, DEVICES, *(file for file, _ in DEBS.values()), DEB_TOOLS)
     say(f"wrote {', '.join(file.name for file in written)}")

@@ -240,6 +240,27 @@ class OutputFault(StrEnum):
     """It takes no more."""
 
 
+class PeripheryFault(StrEnum):
+    """What happened to a device around the reader, or was seen by a contact. Taps go on, but for the supply and the
+    housing.
+    """
+
+    FAILED = "periphery:failed"
+    """`device` does not work, for the first time since the start."""
+    HANGS = "periphery:hangs"
+    """`device` does not respond."""
+    FORCED = "barrier:forced"
+    """It stood open, or was passed, while it was closed: `times` since the start."""
+    COUNTED = "barrier:counted"
+    """`opened`, `passed` and `forced` since the start; once an hour, and at the end."""
+    POWER_FAILING = "power:failing"
+    """The supply fails: no tap begins."""
+    POWER_BACK = "power:back"
+    """The supply is back."""
+    TAMPERED = "housing:opened"
+    """The housing was opened: the journal's key is wiped, and no tap begins any more."""
+
+
 class DocumentFault(StrEnum):
     """The end of the region document, while no successor is there: `days` are whole ones."""
 
@@ -263,6 +284,7 @@ FaultCode: TypeAlias = (
     | DocumentFault
     | VehicleFault
     | OutputFault
+    | PeripheryFault
 )
 
 

@@ -15,6 +15,7 @@ from terminal.codes import (
     JournalFault,
     KeyFault,
     OutputFault,
+    PeripheryFault,
     ReaderFault,
     SetKind,
     SyncFault,
@@ -96,6 +97,13 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         VehicleFault.NOT_UNDERSTOOD: N_("Vehicle process sends what is no message: {source}"),
         OutputFault.FAILED: N_("Output failed: {output}"),
         OutputFault.HANGS: N_("Output takes no more: {output}"),
+        PeripheryFault.FAILED: N_("Device failed: {device}"),
+        PeripheryFault.HANGS: N_("Device does not respond: {device}"),
+        PeripheryFault.FORCED: N_("Barrier passed or open without a tap, {times} times since the start"),
+        PeripheryFault.COUNTED: N_("Barrier: opened {opened}, passed {passed}, forced {forced}"),
+        PeripheryFault.POWER_FAILING: N_("Supply fails: no tap begins"),
+        PeripheryFault.POWER_BACK: N_("Supply is back"),
+        PeripheryFault.TAMPERED: N_("Housing opened: journal key wiped, terminal out of service"),
     }
 )
 """Every fault and its wording as the catalogues know it."""

@@ -81,6 +81,7 @@ TABLE: Final[Mapping[str, tuple[Colour, str]]] = MappingProxyType(
         Message.ONE_CARD: (_YELLOW, N_("Present one card only")),
         Message.UNKNOWN_CARD: (_RED, N_("Card not supported")),
         Message.NOT_ACCEPTED: (_RED, N_("Card not accepted")),
+        Message.CODE_NOT_ACCEPTED: (_YELLOW, N_("Codes are not accepted here")),
         Message.SHIFT_CLOSED: (_RED, N_("Terminal not in service yet")),
         Message.CLOCK_UNCONFIRMED: (_RED, N_("Terminal temporarily not in service")),
         Message.CLOCK_CONFIRMED: (_GREEN, N_("Time confirmed: {date}, {time}")),

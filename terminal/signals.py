@@ -52,8 +52,8 @@ class DeviceWorker(Generic[T]):
     """Passes things on to one device, on its own daemon thread, and watches how it does.
 
     `name` is its role and name ("signal:led"), `show` and `close` what it does; `waiting` things wait for it while it
-    is slow, the oldest gives way. `pass_on` returns at once, always. A device that never returns is left to its thread
-    when the terminal stops.
+    is slow, the oldest gives way, and a call that takes `HANGS_S` longer than `busy_s` hangs. `pass_on` returns at
+    once, always. A device that never returns is left to its thread when the terminal stops.
     """
 
     def __init__(
@@ -63,11 +63,13 @@ class DeviceWorker(Generic[T]):
         close: Callable[[], None],
         clock: Clock,
         waiting: int = WAITING,
+        busy_s: float = 0.0,
     ) -> None:
         self._watch = DeviceWatch(name)
         self._show = show
         self._end = close
         self._clock = clock
+        self._busy_s = busy_s
         self._waiting: deque[T] = deque(maxlen=waiting)
         self._wake = threading.Event()
         self._idle = threading.Event()
@@ -92,7 +94,7 @@ class DeviceWorker(Generic[T]):
     def look(self) -> None:
         """Find out whether it hangs; to be called now and then, because no tap may come for hours."""
         since_s = self._busy_since_s
-        if since_s is not None and self._clock.monotonic() - since_s > HANGS_S:
+        if since_s is not None and self._clock.monotonic() - since_s > HANGS_S + self._busy_s:
             self._watch.hangs()
 
     def drain(self) -> None:

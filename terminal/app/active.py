@@ -210,3 +210,9 @@ def put_at_counter(
     counter.take_roster(document)
     if SetKind.ROSTER in changed:
         counter.note_roster(document, now)
+
+
+def active_of(terminal: Terminal) -> ActiveSet:
+    """The active set of a terminal that is composed: it has one."""
+    assert terminal.active is not None, "a terminal that is composed has an active set"
+    return terminal.active

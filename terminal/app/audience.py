@@ -75,6 +75,7 @@ class Hearing(Struct, frozen=True):
     messages: Guarded[Outcome]
     reports: Guarded[tuple[TapReport, tzinfo]]
     outlets: tuple[DeviceWorker[bytes], ...]
+    lamps: Callable[[Outcome], None]
 
     @classmethod
     def of(
@@ -83,6 +84,7 @@ class Hearing(Struct, frozen=True):
         devices: DeviceBoard,
         audience: Audience,
         log: DeviceWorker[bytes],
+        lamps: Callable[[Outcome], None] = lambda _outcome: None,
     ) -> Hearing:
         return cls(
             Guarded("screen:display", display),
@@ -90,6 +92,7 @@ class Hearing(Struct, frozen=True):
             Guarded("output:messages", audience.outcome),
             Guarded("output:reports", lambda tap: audience.report(*tap)),
             (log,) if audience.out is None else (log, audience.out),
+            lamps,
         )
 
     def start(self, on_state: OnDeviceState) -> None:
@@ -103,6 +106,7 @@ class Hearing(Struct, frozen=True):
 
     def outcome(self, outcome: Outcome) -> None:
         """For `Terminal.signal`."""
+        self.lamps(outcome)
         self.display(outcome)
         self.devices.outcome(outcome)
         self.messages(outcome)

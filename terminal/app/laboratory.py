@@ -11,6 +11,8 @@ one JSON object on one line, and so is its answer:
     {"do": "clock", "step_s": 5}             let so much time pass, by the wall clock and the monotonic one
     {"do": "clock", "set": "2026-09-15T08:00:00+03:00"}     let time pass until then
     {"do": "clock", "jump_s": -7200}         move the wall clock alone, as a fault does; "step_s" may stand beside it
+    {"do": "line", "name": "tamper", "active": true}        move a contact in memory; "bounces": 3 chatters first
+    {"do": "lines"}                          "lines" as they stand; "changes" of outputs: [line, active, monotonic_s]
     {"do": "status"}                         {"ready": …, "card": …, "taps": …, "now": …, "monotonic_s": …, …}
 
 An answer holds "ok": true, or "ok": false with "what" and "advice"; nothing was done then. Neither exists with a real
@@ -33,7 +35,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from terminal.app.output import report_as_json
-from terminal.app.simulated import CardsByHand
+from terminal.app.simulated import CardsByHand, LinesByHand
 from terminal.clock import Clock, SystemClock
 from terminal.decoding import decoded
 from terminal.errors import ConfigError, ControlError, TerminalError
@@ -111,7 +113,19 @@ class AskStatus(Struct, frozen=True, tag_field="do", tag="status", forbid_unknow
     """How things stand."""
 
 
-HandCommand: TypeAlias = PresentCard | RemoveCard | AwaitTap | MoveClock | AskStatus
+class MoveLine(Struct, frozen=True, tag_field="do", tag="line", forbid_unknown_fields=True):
+    """Open or close a contact, which chatters so often before it stands."""
+
+    name: str
+    active: bool
+    bounces: Annotated[int, Meta(ge=0, le=1000)] = 0
+
+
+class AskLines(Struct, frozen=True, tag_field="do", tag="lines", forbid_unknown_fields=True):
+    """How the lines stand, and what they did."""
+
+
+HandCommand: TypeAlias = PresentCard | RemoveCard | AwaitTap | MoveClock | AskStatus | MoveLine | AskLines
 _commands: Final = msgspec.json.Decoder(HandCommand)
 
 
@@ -119,11 +133,17 @@ class Laboratory:
     """One terminal's hand: does what is said on the socket, and hears of every tap."""
 
     def __init__(
-        self, cards: CardsByHand, clock: Clock, language: str, vehicle: VehicleLink | None = None
+        self,
+        cards: CardsByHand,
+        clock: Clock,
+        language: str,
+        vehicle: VehicleLink | None = None,
+        lines: LinesByHand | None = None,
     ) -> None:
         self._cards = cards
         self._clock = clock
         self._vehicle = vehicle
+        self._lines = lines
         self._language = language
         self._taps = 0
         self._last: TapReport | None = None
@@ -155,9 +175,28 @@ class Laboratory:
             case MoveClock():
                 self._move(command)
                 return self._time()
+            case MoveLine(name, active, bounces):
+                self._move_line(name, active, bounces)
+                return {}
+            case AskLines():
+                lines = self._chip()
+                return {"lines": lines.lines, "changes": list(lines.history)}
             case AskStatus():
                 pass
         return self._status()
+
+    def _chip(self) -> LinesByHand:
+        if self._lines is None:
+            raise ControlError(
+                "this terminal has no lines in memory", 'Set chip = "sim" under [periphery.gpio].'
+            )
+        return self._lines
+
+    def _move_line(self, name: str, active: bool, bounces: int) -> None:
+        try:
+            self._chip().move(name, active, bounces)
+        except KeyError as error:
+            raise ControlError(f"there is no contact {name!r}", "Name one of [periphery].") from error
 
     def _awaited(self, timeout_s: float) -> dict[str, Any] | None:
         if not self._cards.settle(timeout_s):

@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -15,11 +14,12 @@ from msgspec import Struct
 
 from cardproto.connection import CardConnection
 from terminal.app import serve
-from terminal.app.active import Activations
-from terminal.app.audience import Audience, Hearing, log_lines, log_worker, said_lines
+from terminal.app.active import Activations, active_of
+from terminal.app.audience import Audience, Hearing, log_worker, said_lines
+from terminal.app.beginning import begin, vitals_of
 from terminal.app.compose import ANY_DAY, open_terminal
-from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands_off, require_own
-from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
+from terminal.app.config.rules import ALL_PARTS, require_hands_off, require_own
+from terminal.app.config.settings import StationConfig
 from terminal.app.console import (
     ConsoleOptions,
     PassengerScreen,
@@ -31,30 +31,26 @@ from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.knows import KnownHere, require_shift
 from terminal.app.recompute import OwnRecompute, keep_documents
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
-from terminal.app.station import SOFTWARE, Station, secret_files, station_of
+from terminal.app.station import Station, secret_files, station_of
 from terminal.app.uplink import background_sync, uplink_of
-from terminal.clock import Clock, SystemClock, unix_ms
+from terminal.clock import Clock, SystemClock
 from terminal.codes import SetKind
+from terminal.decision.outcome import Outcome
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
-from terminal.keys.file import FileKeys, require_private
+from terminal.keys.file import require_private
 from terminal.keys.limits import UNLIMITED
-from terminal.keys.provider import KeyProvider
 from terminal.operations.ending import EndWatch
-from terminal.operations.log import Form, Level, Log
-from terminal.operations.notify import connect
-from terminal.operations.status import LoadedExtension
-from terminal.operations.vitals import Identity, Vitals
-from terminal.signals import DeviceWorker, Guarded
+from terminal.operations.vitals import Vitals
+from terminal.signals import Guarded
 from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
-from terminal.trip.shifts import open_shift, require_shift_of
-from terminal.updates.active import ActiveSet
 from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceWatch
 
 if TYPE_CHECKING:
+    from terminal.app.periphery import Periphery
     from terminal.trip.vehicle import VehicleLink
 
 
@@ -83,6 +79,8 @@ class Running(Struct, frozen=True):
     """The screens' pages begin to be served."""
     hand: Callable[[TapReport], None]
     """The laboratory that moves this terminal by hand, if one does; it hears last."""
+    periphery: Periphery | None
+    """The devices around the reader, if there are any."""
 
     def serve(self) -> None:
         """Serve cards until they are used up or the process is asked to stop."""
@@ -92,11 +90,24 @@ class Running(Struct, frozen=True):
             self.tapped,
             self.vitals,
             self.lock,
-            recorded=self.recorded,
+            recorded=self._connection,
             look=self.look,
             begun=self._begun,
-            ended=self.hearing.drain,
+            ended=self._ended,
+            turns_away=self._turns_away,
         )
+
+    def _connection(self, connection: CardConnection) -> CardConnection:
+        recorded = self.recorded(connection)
+        return recorded if self.periphery is None else self.periphery.guarded(recorded)
+
+    def _turns_away(self) -> bool:
+        return self.periphery is not None and self.periphery.turns_away()
+
+    def _ended(self) -> None:
+        if self.periphery is not None:
+            self.periphery.count()
+        self.hearing.drain()
 
     def _begun(self) -> None:
         """Cards can be served; what may wait until then begins."""
@@ -106,6 +117,8 @@ class Running(Struct, frozen=True):
 
     def tapped(self, report: TapReport) -> None:
         """Pass an ended tap on to all who hear of it."""
+        if self.periphery is not None:
+            self.periphery.report(report)
         self.hearing.report(report, self.terminal.policy.zone)
         self.operator(report)
         self.fill.look()
@@ -146,12 +159,14 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             device_board(config.signals.names, _extension_source(config), extensions, SystemClock())
         )
         link = stack.enter_context(_vehicle(config, clock))
-        hearing = Hearing.of(passenger.outcome, devices, audience, log)
+        periphery = stack.enter_context(_periphery(config))
+        lamps = _nothing if periphery is None else periphery.outcome
+        hearing = Hearing.of(passenger.outcome, devices, audience, log, lamps)
         terminal = stack.enter_context(_opened(config, station, clock, hearing, extensions))
         terminal.vehicle = devices.vehicle if link is None else link
         passenger.touches(terminal)
         extensions.record(terminal.journal, clock)
-        vitals = _vitals(config, terminal, cards.port.name, extensions.loaded, log)
+        vitals = vitals_of(config, terminal, cards.port.name, extensions.loaded, log)
         hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
         looks = [
@@ -190,9 +205,17 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
             look=lambda: _all(looks),
             pages=partial(screens.start, vitals.device_is),
-            hand=stack.enter_context(_moved_by_hand(config, by_hand, clock, link)),
+            hand=stack.enter_context(_moved_by_hand(config, by_hand, clock, link, periphery)),
+            periphery=periphery,
         )
-        _begin(stack, config, around)
+        begin(stack, config, terminal, vitals, lock, say_shift=audience.shift)
+        around.fill.look()
+        if periphery is not None:
+            from terminal.app.tickets import Tickets
+
+            vehicle, language = config.vehicle.name, config.terminal.language
+            periphery.start(terminal, vitals, lock, around.sync, Tickets(terminal, language, vehicle))
+            looks.append(periphery.look)
         yield around
 
 
@@ -243,7 +266,7 @@ def _updates(
 
     SIGHUP: look at once.
     """
-    active = _active(terminal)
+    active = active_of(terminal)
     if active.damaged:
         vitals.set_damaged(active.damaged)
 
@@ -273,14 +296,22 @@ def _updates(
         watch.stop()
 
 
-def _active(terminal: Terminal) -> ActiveSet:
-    assert terminal.active is not None, "a terminal that is composed has an active set"
-    return terminal.active
-
-
 def _all(looks: Iterable[Callable[[], None]]) -> None:
     for look in looks:
         look()
+
+
+def _nothing(_outcome: Outcome) -> None:
+    """Where there are no lamps."""
+
+
+def _periphery(config: StationConfig) -> AbstractContextManager[Periphery | None]:
+    """The devices around the reader, where one is named; others pay nothing for them."""
+    if not config.periphery.named:
+        return nullcontext()
+    from terminal.app.periphery import periphery_of
+
+    return periphery_of(config, SystemClock())
 
 
 def _vehicle(config: StationConfig, clock: Clock) -> AbstractContextManager[VehicleLink | None]:
@@ -328,7 +359,11 @@ def _runnable(config: StationConfig) -> Station:
 
 @contextmanager
 def _moved_by_hand(
-    config: StationConfig, cards: CardsByHand | None, clock: Clock, vehicle: VehicleLink | None
+    config: StationConfig,
+    cards: CardsByHand | None,
+    clock: Clock,
+    vehicle: VehicleLink | None,
+    periphery: Periphery | None,
 ) -> Iterator[Callable[[TapReport], None]]:
     """The laboratory's socket, where one is asked for; what comes out hears of every tap."""
     path = config.laboratory.control
@@ -337,7 +372,8 @@ def _moved_by_hand(
         return
     from terminal.app.laboratory import Laboratory, hand_socket
 
-    laboratory = Laboratory(cards, clock, config.terminal.language, vehicle)
+    lines = None if periphery is None else periphery.hand
+    laboratory = Laboratory(cards, clock, config.terminal.language, vehicle, lines)
     with hand_socket(path, laboratory):
         yield laboratory.heard
 
@@ -368,107 +404,3 @@ def _console(config: StationConfig, vitals: Vitals, on_change: Callable[[], None
         offline=lambda: vitals.sync_fault is not None,
         on_change=on_change,
     )
-
-
-def _begin(stack: ExitStack, config: StationConfig, around: Running) -> None:
-    """What is done and said before the first card."""
-    terminal, events = around.terminal, around.vitals.events
-    _begin_shift(terminal, events, config.shift)
-    around.fill.look()
-    if config.metrics.port is not None:
-        _show_metrics(stack, config.metrics.port, around.vitals)
-    if around.audience.shift:
-        events.notice("shift", _shift(terminal))
-    _take_requests(stack, around, station_of(config))
-
-
-def _begin_shift(terminal: Terminal, events: Log, asked: ShiftTable) -> None:
-    """Open a shift if one is asked for and none is open; what is asked for in vain is said."""
-    journal = terminal.journal
-    shift = journal.open_shift
-    if asked.operator is not None and shift is None:
-        now = terminal.clock.now()
-        open_shift(journal, now, asked.operator, terminal.profile, asked.route, asked.direction)
-    require_shift_of(journal, terminal.profile)
-    if shift is not None and asked.operator is not None:
-        where = f"route {shift.route}, direction {shift.direction}"
-        says = f"shift {shift.shift} is still open ({where}) and goes on: [shift] in terminal.toml counts for a new "
-        events.notice("shift", says + "one. Close it with `terminal shift close` first.")
-
-
-def _take_requests(stack: ExitStack, around: Running, station: Station) -> None:
-    """A canteen's staff may work from other windows, too: `terminal canteen …` asks this process."""
-    terminal, events = around.terminal, around.vitals.events
-    if terminal.canteen is None:
-        return
-    from terminal.canteen.control import open_control
-    from terminal.canteen.requests import OpenTill
-    from terminal.canteen.store import CanteenLists
-
-    till = OpenTill(terminal.canteen, CanteenLists(_active(terminal)), terminal.clock)
-    stack.enter_context(
-        open_control(station.state, till, around.lock, lambda what: events.error("control", what))
-    )
-
-
-def _vitals(
-    config: StationConfig,
-    terminal: Terminal,
-    reader: str,
-    extensions: tuple[LoadedExtension, ...],
-    out: DeviceWorker[bytes],
-) -> Vitals:
-    real, keys = not config.reader.simulated, terminal.keys
-    identity = Identity(
-        terminal=terminal.number,
-        profile=terminal.profile,
-        software=SOFTWARE,
-        folder=config.terminal.state,
-        reader=reader,
-        collector=config.collector.url or "",
-        real_reader=real,
-        laboratory=laboratory_parts(config) if real else config.laboratory.parts,
-        extensions=extensions,
-        keys_environment=keys.environment if isinstance(keys, FileKeys) else "",
-        keys_until_ms=_keys_end_ms(keys),
-    )
-    log = _log(terminal.number, terminal.clock, config.log, out)
-    return Vitals(
-        identity,
-        terminal.journal,
-        terminal.clock,
-        terminal.clock_watch,
-        log,
-        connect(),
-        _active(terminal).status,
-    )
-
-
-def _keys_end_ms(keys: KeyProvider) -> int | None:
-    """The end of the day by which the office wants the keys rolled."""
-    header = keys.header if isinstance(keys, FileKeys) else None
-    if header is None or header.until is None:
-        return None
-    return unix_ms(datetime.combine(header.until + timedelta(days=1), time(), UTC))
-
-
-def _log(number: int, clock: Clock, asked: LogTable, out: DeviceWorker[bytes]) -> Log:
-    usual = Level.NOTICE if asked.format is None else Level.INFO
-    least = usual if asked.level is None else asked.level.level
-    return Log(number, clock, asked.format or Form.TEXT, least, log_lines(out))
-
-
-def _show_metrics(stack: ExitStack, port: int, vitals: Vitals) -> None:
-    from terminal.operations.metrics import LOOPBACK, metrics_page, terminal_metrics
-    from terminal.operations.text_format import render
-
-    taken = stack.enter_context(metrics_page(port, lambda: render(terminal_metrics(vitals))))
-    vitals.events.notice("metrics", f"http://{LOOPBACK}:{taken}/metrics", port=taken)
-
-
-def _shift(terminal: Terminal) -> str:
-    shift = terminal.journal.open_shift
-    if shift is None:
-        return "none open: taps will be refused, see [shift] in terminal.toml or `terminal shift open`"
-    where = f", route {shift.route}, direction {shift.direction}" if terminal.profile == "bus" else ""
-    return f"{shift.shift} open{where}"

@@ -72,18 +72,23 @@ def serve(
     look: Callable[[], None] = lambda: None,
     begun: Callable[[], None] = lambda: None,
     ended: Callable[[], None] = lambda: None,
+    turns_away: Callable[[], bool] = lambda: False,
 ) -> None:
     """Serve cards until the source is exhausted or SIGTERM/SIGINT arrives; then stop cleanly.
 
     A `JournalError` ends the loop: a terminal that cannot record must not sell. `lock` is held during each tap,
     where others work at the same terminal. `recorded` may wrap each connection, to write down what is said on it.
     `vitals` hears of everything, and of the end last. `look` is called whenever the loop comes round, `begun`
-    before that, `ended` when it does no more. The reader stays open: its owner closes it.
+    before that, `ended` when it does no more. While `turns_away` says so a card is shown that the terminal is out of
+    order, and no tap begins. The reader stays open: its owner closes it.
     """
     clock = terminal.clock
 
     def on_card(connection: CardConnection) -> None:
         with lock or nullcontext():
+            if turns_away():
+                terminal.signal(OUT_OF_ORDER)
+                return
             begun_s = clock.monotonic()
             report = take_tap(recorded(connection), terminal, lay_there=lay_there(cards.port))
             vitals.tap(report, clock.monotonic() - begun_s)

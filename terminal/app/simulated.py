@@ -16,7 +16,7 @@ from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cardproto.connection import CardConnection
 from cardproto.credential.keys import IssuerKeys
@@ -102,6 +102,32 @@ def keep_residents(names: Sequence[str], cards: Sequence[SimCard]) -> None:
                 save_card(card, Path(name))
     except ImageFault as fault:
         raise ProfileError(fault.what, fault.advice) from fault
+
+
+class LinesByHand(Protocol):
+    """A chip in memory: what devices use of it, and what a hand does."""
+
+    @property
+    def lines(self) -> dict[str, bool]:
+        """How each line stands."""
+        ...
+
+    @property
+    def history(self) -> Sequence[tuple[str, bool, float]]:
+        """The newest changes of outputs: the line, whether it became active, and when, monotonic."""
+        ...
+
+    def set(self, line: str, active: bool) -> None: ...
+
+    def states(self) -> tuple[tuple[str, bool], ...]: ...
+
+    def edges(self, timeout_s: float) -> tuple[tuple[str, bool], ...]: ...
+
+    def close(self) -> None: ...
+
+    def move(self, line: str, active: bool, bounces: int = 0) -> None:
+        """Open or close a contact; raises `KeyError` for no such line."""
+        ...
 
 
 class CardsInOrder:
@@ -276,6 +302,13 @@ def cards_by_hand(clock: Clock) -> CardsByHand:
     from sim.reader import SimReader
 
     return CardsByHand(SimReader("simulated reader, by hand", clock))
+
+
+def lines_by_hand(outputs: tuple[str, ...], inputs: tuple[str, ...]) -> LinesByHand:
+    """A chip in memory, whose contacts a laboratory moves."""
+    from sim.periphery.lines import SimLines
+
+    return SimLines(outputs, inputs)
 
 
 def empty_reader(clock: Clock) -> CardsInOrder:

@@ -144,7 +144,7 @@ def show(
 
 def _values(found: Configured) -> list[tuple[str, object, str, int]]:
     """Key, value, origin (option, file or default) and line (of the file, else 0) of every key."""
-    from terminal.app.config.keys import keys_of, table_names
+    from terminal.app.config.keys import in_force, keys_of, table_names
     from terminal.app.config.settings import EXTENSIONS
     from terminal.mistakes.toml_lines import toml_lines
 
@@ -152,9 +152,9 @@ def _values(found: Configured) -> list[tuple[str, object, str, int]]:
     values: list[tuple[str, object, str, int]] = []
     for table in table_names():
         for name in keys_of(table):
-            value = getattr(getattr(found.config, table), name)
+            value = getattr(in_force(found.config, table), name)
             chosen = name in found.options.get(table, {})
-            line = 0 if chosen else lines.get((table, name), 0)
+            line = 0 if chosen else lines.get((*table.split("."), name), 0)
             origin = "option" if chosen else "file" if line else "default"
             plain = str(value) if isinstance(value, Path) else value
             values.append((f"{table}.{name}", plain, origin, line))

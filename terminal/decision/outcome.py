@@ -60,6 +60,8 @@ class Message(StrEnum):
     UNKNOWN_CARD = "unknown_card"
     NOT_ACCEPTED = "not_accepted"
     """A bank card that did not prove itself."""
+    CODE_NOT_ACCEPTED = "code_not_accepted"
+    """What a scanner read, where nothing takes codes."""
     SHIFT_CLOSED = "shift_closed"
     CLOCK_UNCONFIRMED = "clock_unconfirmed"
     """A service card has to confirm the clock first (O-05)."""

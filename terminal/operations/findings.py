@@ -82,6 +82,9 @@ class HealthCode(StrEnum):
     BY_HAND = "laboratory:by_hand"
     EXTENSION = "extension:loaded"
     DEVICE_FAULT = "device:fault"
+    DEVICES = "device:works"
+    POWER_FAILING = "power:failing"
+    TAMPERED = "housing:opened"
     VEHICLE_FAULT = "vehicle:fault"
     VEHICLE_SILENT = "vehicle:silent"
     VEHICLE_OLD = "vehicle:old"
@@ -150,6 +153,11 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.BY_HAND: N_("a laboratory's terminal: {parts} moved by hand"),
         HealthCode.EXTENSION: "{distribution} {version}, sha256 {sha256}",
         HealthCode.DEVICE_FAULT: "{state}",
+        HealthCode.DEVICES: N_("works"),
+        HealthCode.POWER_FAILING: N_("the supply fails: no tap begins"),
+        HealthCode.TAMPERED: N_(
+            "the housing was opened: the journal key is wiped, and no tap begins any more"
+        ),
         HealthCode.VEHICLE_FAULT: "{fault}",
         HealthCode.VEHICLE_SILENT: N_("{source}: nothing heard since the start"),
         HealthCode.VEHICLE_OLD: N_("{source}: its place is {age_ms} old"),

@@ -181,6 +181,14 @@ def _extensions(status: TerminalStatus) -> Iterator[HealthFinding]:
         inputs = {"distribution": one.distribution, "version": one.version, "sha256": one.sha256}
         about = f"{one.role}:{one.name}"
         yield HealthFinding(HealthCode.EXTENSION, HealthLevel.OK, inputs, about=about)
+    found = None if status.stopped else status.periphery
+    for device in () if found is None else found.devices:
+        if f"periphery:{device}" not in status.devices_failing:
+            yield HealthFinding(HealthCode.DEVICES, HealthLevel.OK, about=f"periphery:{device}")
+    if found is not None and found.power_failing:
+        yield HealthFinding(HealthCode.POWER_FAILING, HealthLevel.OUT_OF_ORDER)
+    if found is not None and found.tampered:
+        yield HealthFinding(HealthCode.TAMPERED, HealthLevel.OUT_OF_ORDER)
     for name, state in () if status.stopped else status.devices_failing.items():
         yield HealthFinding(HealthCode.DEVICE_FAULT, HealthLevel.LOOK, {"state": state.value}, about=name)
 

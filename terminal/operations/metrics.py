@@ -33,6 +33,7 @@ def terminal_metrics(vitals: Vitals) -> list[Family]:
         *_active(status),
         *_trust(status, vitals),
         *_vehicle(status),
+        *_periphery(status),
     ]
 
 
@@ -53,6 +54,22 @@ def _vehicle(status: TerminalStatus) -> list[Family]:
             f"{PREFIX}vehicle_process_starts_total", "How often its process was started.", vehicle.starts
         ),
         gauge(f"{PREFIX}razzia", "Whether the vehicle says that an inspection is under way.", vehicle.razzia),
+    ]
+
+
+def _periphery(status: TerminalStatus) -> list[Family]:
+    """Nothing where no device is configured. Labels are names of ours."""
+    found = status.periphery
+    if found is None:
+        return []
+    failing = status.devices_failing
+    up = (Sample(float(f"periphery:{one}" not in failing), {"device": one}) for one in found.devices)
+    return [
+        Family(f"{PREFIX}device_up", "gauge", "Whether a device around the reader works.", tuple(up)),
+        counter(f"{PREFIX}device_events_total", "What devices have done and met.", found.counts, "event"),
+        gauge(f"{PREFIX}waiting_tickets", "Tickets that are to be printed yet.", found.waiting_tickets),
+        gauge(f"{PREFIX}power_failing", "Whether the supply fails now.", found.power_failing),
+        gauge(f"{PREFIX}tampered", "Whether the housing was opened since the start.", found.tampered),
     ]
 
 

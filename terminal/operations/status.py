@@ -86,6 +86,19 @@ class VehicleStatus(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
 
 
+class PeripheryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The devices around the reader: which there are, and what they have counted since the start, by closed names.
+
+    Which of them do not work is in `devices_failing`.
+    """
+
+    devices: tuple[str, ...] = ()
+    counts: dict[str, int] = {}
+    waiting_tickets: int = 0
+    power_failing: bool = False
+    tampered: bool = False
+
+
 class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Times are milliseconds since 1970 UTC; None or an empty text where there is nothing to tell.
 
@@ -134,6 +147,7 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     certificate_until_ms: int | None = None
     renewal_fault: str = ""
     vehicle: VehicleStatus | None = None
+    periphery: PeripheryStatus | None = None
 
     def of_kind(self, kind: SetKind) -> KindInForce:
         """What is known of this kind of the active set."""

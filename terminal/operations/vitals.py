@@ -20,6 +20,7 @@ from terminal.codes import (
     ClockFault,
     ExtensionFault,
     OutputFault,
+    PeripheryFault,
     ReaderFault,
     SetKind,
     SyncFault,
@@ -38,6 +39,7 @@ from terminal.operations.status import (
     EVERY_S,
     KindInForce,
     LoadedExtension,
+    PeripheryStatus,
     TerminalStatus,
     VehicleStatus,
     write_status,
@@ -68,6 +70,14 @@ OUTPUT_FAULTS: Final = {
     DeviceState.RAISES: OutputFault.FAILED,
     DeviceState.HANGS: OutputFault.HANGS,
 }
+PERIPHERY_FAULTS: Final = {
+    DeviceState.RAISES: PeripheryFault.FAILED,
+    DeviceState.HANGS: PeripheryFault.HANGS,
+}
+QUIET: Final = (PeripheryFault.COUNTED, PeripheryFault.POWER_BACK)
+"""Of a contact, what nobody has to act upon."""
+PERIPHERY: Final = "periphery"
+"""What stands before the colon of the devices around the reader."""
 _EXTENSIONS: Final = frozenset(role.value for role in ExtensionRole)
 WITHOUT_UID: Final = 3
 """So many cards in a row of which the reader did not say the UID: it is the reader, and not a card."""
@@ -140,6 +150,8 @@ class Vitals:
         self._devices_to_note: SimpleQueue[tuple[str, DeviceState]] = SimpleQueue()
         self.vehicle: Callable[[], VehicleStatus | None] = lambda: None
         """What the vehicle says, for the status."""
+        self.periphery: Callable[[], PeripheryStatus | None] = lambda: None
+        """What the devices around the reader say, for the status."""
         self.document: Callable[[], RegionDocument] | None = None
         """The region document in force; set by who watches its end."""
         self.events = events
@@ -255,7 +267,10 @@ class Vitals:
                 continue
             self._devices_noted.add(change)
             if not name.startswith(f"{ExtensionRole.MEDIUM}:"):
-                self.journal.append(_device_fault(unix_ms(self.clock.now()), name, state))
+                with suppress(
+                    JournalError
+                ):  # which is full or broken: that is on show by itself, and ends taps
+                    self.journal.append(_device_fault(unix_ms(self.clock.now()), name, state))
         if changed:
             self._look()
 
@@ -270,6 +285,15 @@ class Vitals:
                 "vehicle", f"{text}: {detail}" if detail else text, code=trouble.code, **inputs
             )
             self.journal.append(Fault(unix_ms(self.clock.now()), trouble.code, inputs))
+        self._look()
+
+    def periphery_says(self, trouble: Trouble) -> None:
+        """A contact of a device around the reader has said something that staff must know. On the presence loop."""
+        text = fault_text(trouble.code, trouble.inputs)
+        say = self.events.notice if trouble.code in QUIET else self.events.warning
+        say("periphery", text, code=trouble.code, **trouble.inputs)
+        with suppress(JournalError):  # which is full or broken: that is on show by itself, and ends taps
+            self.journal.append(Fault(unix_ms(self.clock.now()), trouble.code, dict(trouble.inputs)))
         self._look()
 
     def refresh(self) -> None:
@@ -402,6 +426,7 @@ class Vitals:
             certificate_until_ms=self.certificate_until_ms,
             renewal_fault=self.renewal_fault or "",
             vehicle=self.vehicle(),
+            periphery=self.periphery(),
         )
 
     # Now and then
@@ -464,6 +489,9 @@ def kind_in_force(known: KindStatus) -> KindInForce:
 
 
 def _device_fault(at_ms: int, name: str, state: DeviceState) -> Fault:
-    if name.partition(":")[0] in _EXTENSIONS:
+    role, _, device = name.partition(":")
+    if role == PERIPHERY:
+        return Fault(at_ms, PERIPHERY_FAULTS[state], {"device": device})
+    if role in _EXTENSIONS:
         return Fault(at_ms, DEVICE_FAULTS[state], {"extension": name})
     return Fault(at_ms, OUTPUT_FAULTS[state], {"output": name})

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from terminal.clock import from_unix_ms
 from terminal.journal.records import AnyRecord, CashSale, Intent
-from terminal.journal.taps import End, JournalTap, taps
+from terminal.journal.taps import End, taps
 from terminal.policy.base import FareMedium
 from terminal.receipt.request import ReceiptSale
 
@@ -20,24 +20,29 @@ def sales(terminal: int, rows: Iterable[tuple[int, AnyRecord]], vehicle: str = "
     for tap in taps(terminal, rows):
         match tap.record:
             case Intent(profile="bus") if tap.end is End.COMMITTED:
-                yield _ride(tap, tap.record, vehicle)
+                yield ride_sale(
+                    tap.terminal, tap.sequence, tap.record, vehicle, persons=tap.left or tap.riders
+                )
             case CashSale():
                 yield cash_sale(terminal, tap.sequence, tap.record, vehicle)
             case _:
                 pass
 
 
-def _ride(tap: JournalTap, intent: Intent, vehicle: str) -> ReceiptSale:
+def ride_sale(
+    terminal: int, sequence: int, intent: Intent, vehicle: str = "", persons: int = 1
+) -> ReceiptSale:
+    """The ride of the intent in row `sequence`, which was committed."""
     return ReceiptSale(
-        terminal=tap.terminal,
-        sequence=tap.sequence,
+        terminal=terminal,
+        sequence=sequence,
         at=from_unix_ms(intent.at_ms),
         medium=FareMedium.TRANSPORT_CARD,
         sum_minor=intent.charge_minor,
         currency=intent.currency,
         route=intent.route,
         direction=intent.direction,
-        persons=tap.left or tap.riders,
+        persons=persons,
         vehicle=vehicle,
     )
 

@@ -20,6 +20,8 @@ RETENTION_MS: Final = 3 * 24 * 3600 * 1000
 """Acknowledged rows stay three more days (D-06)."""
 TIDY_S: Final = 600.0
 """Between two looks for rows that may leave, whether or not the network is there."""
+HURRY_S: Final = 5.0
+"""The longest pause when the collector must hear at once."""
 GRACE_S: Final = 2.0
 """How long the exchange in progress may still take when the terminal stops."""
 
@@ -77,6 +79,8 @@ class BackgroundSync:
         self._errand = errand
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._hurry = False
+        self._urged = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
         self.failure: JournalError | KeyFileError | None = None
         """What the journal, or the folder of the keys, could not do last time; None when all is well."""
@@ -88,11 +92,20 @@ class BackgroundSync:
         """There are new rows. Returns at once."""
         self._wake.set()
 
+    def hurry(self) -> None:
+        """The collector must hear at once: no pause is longer than `HURRY_S` until it has, and the one under way ends.
+        Returns at once, on any thread.
+        """
+        self._hurry = True
+        self._urged.set()
+        self._wake.set()
+
     def stop(self, timeout_s: float = 20.0, grace_s: float = GRACE_S) -> bool:
         """End after the exchange in progress, and give that up after `grace_s`; return whether it ended in
         `timeout_s`. The rest is sent next time.
         """
         self._stop.set()
+        self._urged.set()
         self._wake.set()
         if self._thread.ident is None:
             return True  # it never began
@@ -109,9 +122,16 @@ class BackgroundSync:
             asked_s = report.retry_after_s if report is not None else None
             if report is not None and report.problem is None:
                 self._backoff.reset()
+                self._hurry = False
                 self._rest(asked_s or 0.0)
             else:
-                self._stop.wait(max(self._backoff.next_s(), asked_s or 0.0))
+                self._pause(max(self._backoff.next_s(), asked_s or 0.0))
+
+    def _pause(self, pause_s: float) -> None:
+        """Before the next attempt; cut short by `hurry` and `stop`."""
+        self._urged.wait(min(pause_s, HURRY_S) if self._hurry else pause_s)
+        if not self._stop.is_set():
+            self._urged.clear()
 
     def _work(self) -> SyncReport | None:
         """Upload and tidy up; None when the journal failed."""

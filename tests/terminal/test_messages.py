@@ -56,6 +56,7 @@ read_again | yellow | Приложите карту ещё раз | Tap again
 one_card | yellow | Приложите одну карту | Present one card only
 unknown_card | red | Карта не поддерживается | Card not supported
 not_accepted | red | Карта не принята | Card not accepted
+code_not_accepted | yellow | Коды здесь не принимаются | Codes are not accepted here
 shift_closed | red | Терминал пока не работает | Terminal not in service yet
 clock_unconfirmed | red | Терминал временно не работает | Terminal temporarily not in service
 clock_confirmed | green | Время подтверждено: {date}, {time} | Time confirmed: {date}, {time}

@@ -137,3 +137,48 @@ class ConfigMistake(MistakeCode):
         N_("without a routes document the vehicle says only whether an inspection is under way"),
         N_("Name the routes document: routes under [lists]."),
     )
+    NO_CHIP = (
+        "config_no_chip",
+        N_("a line needs the chip it is on"),
+        N_('Write chip = "/dev/gpiochip0" under [periphery.gpio], or remove the line.'),
+    )
+    LINE_TWICE = (
+        "config_line_twice",
+        N_("line {line} is that of {other} already"),
+        N_("Name another line."),
+    )
+    LINE_TOO_LONG = (
+        "config_line_too_long",
+        N_("no line has a name of more than {bytes} bytes"),
+        N_("Write its name as `gpioinfo` shows it."),
+    )
+    LINE_UNUSED = (
+        "config_line_unused",
+        N_("line {line} is used for nothing that this could be said of"),
+        N_("Name it where it is used, or remove it here."),
+    )
+    DEVICE_TWICE = (
+        "config_device_twice",
+        N_("{device} is the device of {other} already"),
+        N_("Name another device."),
+    )
+    TWO_SCANNERS = (
+        "config_two_scanners",
+        N_("a scanner is on a serial line or a keyboard, not both"),
+        N_("Remove one of them."),
+    )
+    NO_BARRIER = (
+        "config_no_barrier",
+        N_("without a barrier there is nothing to pass or to force"),
+        N_("Set line under [periphery.barrier], too."),
+    )
+    NO_BUZZER = (
+        "config_no_buzzer",
+        N_("a buzzer with a higher tone has a lower one"),
+        N_("Set buzzer under [periphery.lamps], too."),
+    )
+    SIMULATED_LINES = (
+        "config_simulated_lines",
+        N_("a terminal on a real reader has real lines"),
+        N_('Write the chip, such as "/dev/gpiochip0".'),
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,9 +47,51 @@ class Key(Struct, frozen=True):
         return f"{self.name} = {toml(self.example)}"
 
 
+@cache
 def table_names() -> tuple[str, ...]:
-    """The tables whose keys are known, in the order of the file; after them come those of extensions."""
-    return tuple(name for name in StationConfig.__struct_fields__ if name != EXTENSIONS)
+    """The tables whose keys are known, in the order of the file: "lists", "periphery.lamps". After them come those of
+    extensions.
+    """
+    tables: list[str] = []
+    for name in StationConfig.__struct_fields__:
+        if name != EXTENSIONS:
+            inner = [f"{name}.{field.name}" for field in _fields(_table(name)) if _is_table(field)]
+            tables += inner or [name]
+    return tuple(tables)
+
+
+def rooms() -> tuple[str, ...]:
+    """What stands before the dot of tables that belong together."""
+    return tuple(dict.fromkeys(name.partition(".")[0] for name in table_names() if "." in name))
+
+
+def by_table(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands in a file by the name of its table, and what is outside of all of them by its own."""
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        if name in rooms() and isinstance(value, dict):
+            found |= {f"{name}.{inner}": content for inner, content in value.items()}
+        else:
+            found[name] = value
+    return found
+
+
+def nested(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The way back from `by_table`."""
+    data: dict[str, Any] = {}
+    for name, content in tables.items():
+        room, dot, inner = name.partition(".")
+        if dot:
+            data.setdefault(room, {})[inner] = content
+        else:
+            data[name] = content
+    return data
+
+
+def in_force(config: StationConfig, table: str) -> Struct:
+    """The table of that name in `config`."""
+    found: Struct = reduce(getattr, table.split("."), config)
+    return found
 
 
 def takes_option(value: object) -> bool:
@@ -84,9 +127,16 @@ def toml(value: object) -> str:
 
 
 def _table(name: str) -> type[msgspec.Struct]:
-    kind = next(field.type for field in _fields(StationConfig) if field.name == name)
-    assert isinstance(kind, inspect.StructType)
-    return kind.cls
+    struct: type[msgspec.Struct] = StationConfig
+    for part in name.split("."):
+        kind = next(field.type for field in _fields(struct) if field.name == part)
+        assert isinstance(kind, inspect.StructType)
+        struct = kind.cls
+    return struct
+
+
+def _is_table(field: inspect.Field) -> bool:
+    return isinstance(field.type, inspect.StructType)
 
 
 def _fields(struct: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:

@@ -11,7 +11,16 @@ from typing import Any
 import msgspec
 
 from terminal.app.config.codes import ConfigMistake
-from terminal.app.config.keys import OPTION_WANTED, Key, keys_of, table_names, takes_option
+from terminal.app.config.keys import (
+    OPTION_WANTED,
+    Key,
+    by_table,
+    keys_of,
+    nested,
+    rooms,
+    table_names,
+    takes_option,
+)
 from terminal.app.config.rules import beside, contradictions, incomplete, missing_files, unusable, with_paths
 from terminal.app.config.settings import EXTENSIONS, StationConfig
 from terminal.errors import Mistake
@@ -46,9 +55,11 @@ def placed(found: Sequence[Mistake], text: str, name: str) -> list[Mistake]:
 
 def _unreadable(data: Mapping[str, Any]) -> Iterator[Mistake]:
     """Tables and keys that are unknown, and values of another type or out of range."""
-    for name, table in data.items():
+    for name, table in by_table(data).items():
         if name == EXTENSIONS:
             yield from _unreadable_options(table)
+        elif name in rooms():
+            yield Mistake(name, ConfigMistake.NO_TABLE, {"table": f"{name}.NAME"})
         elif name not in table_names():
             yield _unknown_table(name)
         elif not isinstance(table, dict):
@@ -87,7 +98,8 @@ def _unreadable_options(tables: object) -> Iterator[Mistake]:
 
 
 def _unknown_table(name: str) -> Mistake:
-    homes = [table for table in table_names() if name in keys_of(table)]
+    word = name.rpartition(".")[2]
+    homes = [table for table in table_names() if word in keys_of(table)]
     if homes:
         return Mistake(name, ConfigMistake.OUTSIDE, {"table": homes[0]})
     tables = (*table_names(), EXTENSIONS)
@@ -108,13 +120,14 @@ def _unknown_key(table: str, word: str) -> Mistake:
     return Mistake(path, ConfigMistake.UNKNOWN_KEY, {"table": table, "known": ", ".join(known)})
 
 
-def _sound_part(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _sound_part(data: Mapping[str, Any]) -> dict[str, Any]:
     """What of the file can be read, so that its meaning can be looked at, too."""
-    sound = {
+    sound: dict[str, Any] = {
         name: {word: value for word, value in table.items() if _takes(keys_of(name).get(word), value)}
-        for name, table in data.items()
+        for name, table in by_table(data).items()
         if name in table_names() and isinstance(table, dict)
     }
+    sound = nested(sound)
     if EXTENSIONS in data and not any(True for _ in _unreadable_options(data[EXTENSIONS])):
         sound[EXTENSIONS] = data[EXTENSIONS]
     return sound

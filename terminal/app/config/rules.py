@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from terminal.app.config.codes import ConfigMistake
+from terminal.app.config.periphery_rules import periphery_mistakes
 from terminal.app.config.settings import (
     CANTEEN,
     DEFAULT_GPSD,
@@ -59,6 +60,7 @@ def contradictions(config: StationConfig) -> Iterator[Mistake]:
     yield from _ports(config)
     yield from _profile(config)
     yield from _extensions(config)
+    yield from periphery_mistakes(config)
     yield from _by_hand(config)
     yield from _vehicle(config)
     file, credential = config.keys.file, config.keys.credential

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct, field
 
 from cardproto.resident.limits import LARGEST_ROUTE, LARGEST_TERMINAL
+from terminal.app.config.periphery import PeripheryTables
 from terminal.operations.log import Form, LevelName
 
 DEFAULT_STATE: Final = Path("var/terminal")
@@ -461,6 +462,7 @@ class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     terminal: TerminalTable = field(default_factory=TerminalTable)
     reader: ReaderTable = field(default_factory=ReaderTable)
     signals: SignalsTable = field(default_factory=SignalsTable)
+    periphery: PeripheryTables = field(default_factory=PeripheryTables)
     media: MediaTable = field(default_factory=MediaTable)
     keys: KeysTable = field(default_factory=KeysTable)
     lists: ListsTable = field(default_factory=ListsTable)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from terminal.clock import unix_ms
-from terminal.codes import ClockFault, ExtensionFault, ReaderFault, SyncFault
+from terminal.codes import ClockFault, ExtensionFault, PeripheryFault, ReaderFault, SyncFault, Trouble
 from terminal.devices import DeviceState
-from terminal.errors import CollectorError
+from terminal.errors import CollectorError, JournalFull
 from terminal.journal.journal import Journal
 from terminal.journal.records import Fault, Started
 from terminal.operations.log import Form, Level, Log
@@ -184,3 +184,26 @@ def test_the_journal_records_each_failure_of_an_extension_once_and_leaves_media_
         (ExtensionFault.FAILED, {"extension": "signal:led"}),
         (ExtensionFault.HANGS, {"extension": "signal:led"}),
     ]
+
+
+def test_a_full_journal_and_a_failing_device_at_once_end_nothing(watched: Watched) -> None:
+    journal = watched.journal
+    watched.journal = watched.vitals.journal = Journal.open(watched.folder / "full.db", 7, capacity_rows=1)
+    journal.close()
+    watched.journal.append(Started(unix_ms(NOW), software="a program 1"))
+    with pytest.raises(JournalFull):
+        watched.journal.append(Started(unix_ms(NOW), software="a program 1"))
+    watched.vitals.device_is("periphery:printer", DeviceState.RAISES, "OSError: no paper")
+    watched.vitals.periphery_says(Trouble(PeripheryFault.FORCED, {"times": 1}))
+    watched.beat()
+    status = read_status(watched.folder)
+    assert status is not None
+    assert status.devices_failing == {"periphery:printer": DeviceState.RAISES}
+    assert any("Barrier passed or open without a tap" in line for line in watched.said())
+
+
+def test_a_device_around_the_reader_is_on_record_under_its_own_code(watched: Watched) -> None:
+    watched.vitals.device_is("periphery:printer", DeviceState.HANGS, "")
+    watched.beat()
+    (fault,) = [row.record for row in watched.journal.rows() if isinstance(row.record, Fault)]
+    assert (fault.code, fault.inputs) == (PeripheryFault.HANGS, {"device": "printer"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import random
 import threading
 import time
@@ -141,6 +142,23 @@ def test_stopping_while_it_waits_for_the_next_attempt_is_immediate(station):
     assert sync.stop()
 
 
+def test_who_must_hear_at_once_is_not_left_to_the_pause_between_attempts(station):
+    """A housing was opened while there was no network: the pause of minutes ends, and the next ones are short."""
+    station.wire.alter = no_answer
+    attempts = queue.SimpleQueue()
+    slow = Backoff(random.Random(1), first_s=10_000, cap_s=10_000)
+    sync = BackgroundSync(station.client, station.collector.clock, slow, on_report=attempts.put)
+    station.append(day(1))
+    sync.start()
+    assert attempts.get(timeout=LONG_S).problem is not None
+    sync.hurry()
+    assert attempts.get(timeout=LONG_S).problem is not None
+    station.wire.alter = lambda answer: answer
+    assert attempts.get(timeout=LONG_S).problem is None
+    assert station.journal.unsent == 0
+    assert sync.stop()
+
+
 def test_a_failing_journal_is_remembered_not_fatal(station):
     station.append(day(1))
     station.journal.close()
@@ -203,24 +221,11 @@ class Pauses(BackgroundSync):
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         self.waited: list[float] = []
-        self._stop = _Instant(self._stop, self.waited)
 
-
-class _Instant:
-    def __init__(self, event, waited):
-        self._event, self._waited = event, waited
-
-    def wait(self, seconds):
-        self._waited.append(seconds)
-        if len(self._waited) >= 3:
-            self._event.set()
-        return self._event.is_set()
-
-    def is_set(self):
-        return self._event.is_set()
-
-    def set(self):
-        self._event.set()
+    def _pause(self, pause_s):
+        self.waited.append(pause_s)
+        if len(self.waited) == 3:
+            self._stop.set()
 
 
 @pytest.mark.parametrize(("asked_s", "waits"), [(None, [0.5, 1.0, 2.0]), (90.0, [90.0, 90.0, 90.0])])

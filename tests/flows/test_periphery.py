@@ -1,0 +1,209 @@
+"""Devices around the reader of `terminal run`: lamps, a barrier and contacts on lines in memory, printer and scanner on
+pseudo-terminals that the product opens as any serial line.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from sim.periphery.printer import SimPrinter
+from sim.periphery.pseudo_terminal import PseudoTerminal
+from sim.periphery.scanner import SimScanner
+from terminal.errors import JournalSealed
+from tests.flows.live import PATIENCE_S, STATE, LiveTerminal, live_terminal
+
+LAMPS = {"ready": "ready", "accepted": "green", "attention": "yellow", "refused": "red", "show_ms": 200}
+TONES = {"accepted_tones": ["low:10", "high:10"], "attention_tones": ["low:10"], "refused_tones": ["low:30"]}
+BUZZER = {"buzzer": "buzz", "buzzer_high": "buzz_high", **TONES}
+GATE = {"line": "gate", "open_ms": 200, "passed": "beam", "forced": "gate_open"}
+POWER = {"failing": "fails", "tamper": "door"}
+METRICS = {"metrics": {"port": 0}}
+SHIFT = {"operator": "17", "route": 15}
+LINES = {
+    "periphery.gpio": {"chip": "sim", "debounce_ms": 0},
+    "periphery.lamps": LAMPS | BUZZER,
+    "periphery.barrier": GATE,
+    "periphery.power": POWER,
+}
+
+
+@contextmanager
+def bus(folder: Path, **tables: Mapping[str, object]) -> Iterator[LiveTerminal]:
+    """A bus in service with every device on lines, and those of `tables`."""
+    usual = {"terminal": {"profile": "bus"}, "shift": SHIFT, **LINES}
+    with live_terminal(folder, **(usual | tables)) as terminal:
+        yield terminal
+
+
+def until(terminal: LiveTerminal, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """What the chip's lines say, once that holds."""
+    end_s = time.monotonic() + PATIENCE_S
+    while not holds(said := terminal.hand.say("lines")):
+        assert time.monotonic() < end_s, said
+    return said
+
+
+def measured(terminal: LiveTerminal, sample: str, value: int) -> bool:
+    """Wait until its metrics page says so."""
+    page = re.search(r"http://\S+/metrics", terminal.hand.stderr)
+    assert page is not None
+    end_s = time.monotonic() + PATIENCE_S
+    while f"resident_terminal_{sample} {value}\n" not in (said := httpx.get(page[0]).text):
+        assert time.monotonic() < end_s, said
+    return True
+
+
+def openings(said: Mapping[str, Any]) -> int:
+    return sum(line == "gate" and active for line, active, _ in said["changes"])
+
+
+def codes(terminal: LiveTerminal, code: str, rows: int = 1) -> list[dict[str, Any]]:
+    """The inputs of so many rows of that fault, once they are there."""
+    end_s = time.monotonic() + PATIENCE_S
+    while len(found := [row for row in terminal.rows() if row.get("code") == code]) < rows:
+        assert time.monotonic() < end_s, terminal.rows()
+    return [row["inputs"] for row in found]
+
+
+def status(terminal: LiveTerminal) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode((terminal.folder / STATE / "status.json").read_bytes())
+    return found
+
+
+def test_a_barrier_opens_once_for_each_payment_and_closes_by_itself(tmp_path: Path) -> None:
+    with bus(tmp_path) as terminal:
+        card = terminal.card("month_pass")
+        assert terminal.tap(card)["kind"] == "Intent"
+        said = until(terminal, lambda said: openings(said) == 1 and not said["lines"]["gate"])
+        sounds = [line for line, active, _ in said["changes"] if active and line != "ready"]
+        assert sounds == ["green", "buzz", "gate", "buzz_high"] or set(sounds) == {
+            "green",
+            "buzz",
+            "gate",
+            "buzz_high",
+        }
+        assert sounds.index("buzz") < sounds.index("buzz_high")
+
+        again = terminal.hand.tap(tmp_path / card)  # the same rider's retry is let in, and opens nothing
+        assert (again["message"], again["admission"]) == ("already_paid", "let_in")
+        with bus(tmp_path / "other", terminal={"profile": "bus", "number": 2}) as other_door:
+            copyfile(tmp_path / card, tmp_path / "other" / card)
+            other_door.hand.say("clock", step_s=30)
+            there = other_door.tap(
+                card
+            )  # paid at the other door: let in, and no second gate opens for one payment
+            assert (there["message"], there["admission"]) == ("already_paid", "let_in")
+            said = until(
+                other_door, lambda said: any(line == "yellow" and on for line, on, _ in said["changes"])
+            )
+            assert openings(said) == 0
+
+        empty = terminal.tap(terminal.card("empty_purse"))
+        assert empty["admission"] == "refused"
+        said = until(terminal, lambda said: any(line == "red" and on for line, on, _ in said["changes"]))
+        assert openings(said) == 1
+
+        other = terminal.tap(terminal.card("adult_purse"))
+        assert other["kind"] == "Intent"
+        said = until(terminal, lambda said: openings(said) == 2 and not said["lines"]["gate"])
+    (counted,) = [row for row in terminal.rows() if row.get("code") == "barrier:counted"]
+    assert counted["inputs"] == {"opened": 2, "passed": 0, "forced": 0}
+
+
+def test_a_person_who_passes_closes_the_barrier_and_one_who_forces_it_is_on_record(tmp_path: Path) -> None:
+    slow = {"periphery.barrier": GATE | {"open_ms": 30_000}}
+    with bus(tmp_path, **slow) as terminal:
+        terminal.tap(terminal.card("month_pass"))
+        until(terminal, lambda said: said["lines"]["gate"])
+        terminal.hand.say("line", name="beam", active=True)
+        until(terminal, lambda said: not said["lines"]["gate"])
+        terminal.hand.say("line", name="gate_open", active=True, bounces=0)
+        assert codes(terminal, "barrier:forced") == [{"times": 1}]
+
+
+def test_the_supply_fails_and_comes_back(tmp_path: Path) -> None:
+    with bus(tmp_path) as terminal:
+        card = terminal.card("month_pass")
+        until(terminal, lambda said: said["lines"]["ready"])
+        terminal.hand.say("line", name="fails", active=True)
+        codes(terminal, "power:failing")
+        until(terminal, lambda said: not said["lines"]["ready"])
+        head = terminal.head()
+        assert terminal.hand.say("present", card=str(tmp_path / card))
+        assert terminal.hand.say("await")["tap"] is None
+        terminal.hand.say("remove")
+        assert terminal.rows(head) == []
+        assert status(terminal)["periphery"]["power_failing"]
+
+        terminal.hand.say("line", name="fails", active=False)
+        codes(terminal, "power:back")
+        until(terminal, lambda said: said["lines"]["ready"])
+        assert terminal.tap(card)["kind"] == "Intent"
+
+
+def test_an_opened_housing_wipes_the_key_and_ends_service(tmp_path: Path) -> None:
+    key = tmp_path / STATE / "journal.db.key"
+    with pytest.raises(AssertionError, match="is sealed, and its key is not here"), bus(tmp_path) as terminal:  # noqa: PT012
+        assert key.exists()
+        terminal.hand.say("line", name="door", active=True, bounces=3)
+        until(terminal, lambda _said: not key.exists())
+        until(terminal, lambda said: not said["lines"]["ready"])
+        terminal.hand.say("present", card=str(tmp_path / terminal.card("adult_purse")))
+        assert terminal.hand.say("await")["tap"] is None
+        assert status(terminal)["periphery"]["tampered"]
+        with pytest.raises(JournalSealed):
+            terminal.rows()
+    # at the end `terminal journal show` could not read a row: that is what was awaited
+
+
+@pytest.fixture
+def printer_line(tmp_path: Path) -> PseudoTerminal:
+    return PseudoTerminal(tmp_path / "printer")
+
+
+def test_a_ticket_is_printed_for_a_ride_that_was_paid_and_for_no_other(
+    tmp_path: Path, printer_line: PseudoTerminal
+) -> None:
+    with closing(SimPrinter(printer_line)) as printer:
+        with bus(tmp_path, **METRICS, **{"periphery.printer": {"device": "printer"}}) as terminal:
+            terminal.tap(terminal.card("month_pass"))
+            terminal.tap(terminal.card("empty_purse"))
+            row = terminal.tap(terminal.card("adult_purse"))
+            assert printer.wait_for_cuts(1, PATIENCE_S)
+            assert measured(terminal, 'device_events_total{event="tickets_printed"}', 1)
+        assert printer.lines[0] == f"Билет 1-{row['sequence']}"
+        assert "Маршрут: 15" in printer.lines
+        assert any(line.startswith("Оплачено:") for line in printer.lines)
+        assert (printer.cuts, printer.unknown) == (1, b"")
+
+
+def test_what_a_scanner_reads_is_answered_and_counted(tmp_path: Path) -> None:
+    line = PseudoTerminal(tmp_path / "qr")
+    display: Mapping[str, object] = {"serial": "qr"}
+    with (
+        closing(SimScanner(line)) as scanner,
+        bus(tmp_path, **METRICS, **{"periphery.scanner": display}) as terminal,
+    ):
+        assert measured(terminal, 'device_events_total{event="scanner_opened"}', 1)
+        scanner.scan(b"TICKET-1")
+        until(terminal, lambda said: any(line == "yellow" and on for line, on, _ in said["changes"]))
+        assert terminal.tap(terminal.card("month_pass"))["kind"] == "Intent"
+    assert status(terminal)["periphery"]["counts"]["scanner_codes"] == 1
+
+
+def test_every_device_gone_and_taps_go_on(tmp_path: Path) -> None:
+    tables = {"periphery.printer": {"device": "none"}, "periphery.scanner": {"serial": "nothing"}}
+    with bus(tmp_path, **tables) as terminal:
+        assert terminal.tap(terminal.card("adult_purse"))["kind"] == "Intent"
+        devices = {inputs["device"] for inputs in codes(terminal, "periphery:failed", 2)}
+    assert devices == {"printer", "scanner"}

@@ -1,0 +1,1 @@
+"""Devices around the reader, each alone with its twin."""
