@@ -21,7 +21,7 @@ from cardproto.emv.faults import NotRead, ReadFault
 from cardproto.emv.opening import OpenedApplication, open_application, read_directory
 from cardproto.emv.selection import Candidate
 from cardproto.emv.transaction import BankTransaction
-from cardproto.errors import CardError, FormatError, ProtocolError, StatusError, TransmissionError
+from cardproto.errors import CardError, CardGone, FormatError, ProtocolError, StatusError
 from cardproto.resident.layout import AID
 from terminal.errors import ReaderError
 from terminal.media.port import Randomness
@@ -44,13 +44,13 @@ _GENERATIONS: Final = {
 def card_look(connection: CardConnection, at: datetime, draw: Randomness) -> dict[str, Any]:
     """What the card is, as JSON values. `at` is shown to a bank application.
 
-    Raises `ReaderError` when the card cannot be spoken with, `TransmissionError` when it left.
+    Raises `ReaderError` when card or reader cannot be spoken with, `CardGone` when the card left.
     """
     try:
         uid = _uid(connection)
         desfire = _desfire(connection)
         bank = _bank(connection, at, draw)
-    except TransmissionError:
+    except CardGone:
         raise
     except CardError as error:
         raise ReaderError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -11,13 +12,14 @@ import pytest
 
 from cardproto.channel import CardChannel
 from cardproto.emv import tags
+from cardproto.emv.authentication import ChainProof, Evidence, OfflineMethod, authenticate
 from cardproto.emv.dol import Wanted, fill_dol, parse_dol
-from cardproto.emv.faults import ChainFault, NotRead, ReadFault, ReadingEnded
-from cardproto.emv.keys import CaKeys, RevokedCertificate, RsaKey, Trust
+from cardproto.emv.faults import ChainBroken, ChainFault, NotRead, ReadFault, ReadingEnded
+from cardproto.emv.keys import CaKey, CaKeys, RevokedCertificate, RsaKey, Trust
 from cardproto.emv.numbers import Pan, parse_pan, parse_track_2
 from cardproto.emv.opening import open_application, read_directory
 from cardproto.emv.proving import parse_generated
-from cardproto.emv.records import parse_afl, parse_record
+from cardproto.emv.records import CardData, parse_afl, parse_record
 from cardproto.emv.selection import Candidate, candidates_of, parse_application, parse_directory
 from cardproto.emv.signatures import CryptogramKind
 from cardproto.emv.transaction import BankTransaction
@@ -34,6 +36,8 @@ from tests.cardproto.emv.vectors import (
     TranscriptCard,
     answering_cryptogram,
     ca_key,
+    chain_data,
+    chain_pan,
     own_card,
     own_chain,
     own_transaction,
@@ -479,6 +483,39 @@ def test_a_key_of_another_algorithm_is_a_verdict_until_a_verifier_of_it_is_there
     assert read(own_card(FDDA), trust).authentication.fault is ChainFault.ALGORITHM_UNKNOWN
 
 
+def test_a_verifier_of_another_algorithm_gets_the_evidence_and_its_verdict_counts() -> None:
+    ca, seen = ca_key(CA, algorithm=0x10), []
+
+    def verify(evidence: Evidence, key: CaKey, on: date, trust: Trust) -> ChainProof:
+        seen.append((evidence, key, on, trust))
+        if evidence.signature != b"good":
+            raise ChainBroken(ChainFault.SIGNATURE_HASH)
+        return ChainProof(b"\x01\x02", covered=frozenset({tags.TAG_ATC}))
+
+    data = CardData({tags.TAG_CA_INDEX: b"\xe7"}, frozenset({tags.TAG_EXPIRY}), b"")
+    trust, day = Trust(CaKeys([ca])), date(2026, 11, 21)
+    good = Evidence(MIR, data, Pan("2200000000000004"), OfflineMethod.CDA, b"good")
+    found = authenticate(good, trust, day, {0x10: verify})
+    assert (found.genuine, found.signed_tags) == (True, {tags.TAG_EXPIRY, tags.TAG_ATC, tags.TAG_PAN})
+    assert seen == [(good, ca, day, trust)]
+    bad = authenticate(replace(good, signature=b"bad"), trust, day, {0x10: verify})
+    assert (bad.genuine, bad.fault) == (False, ChainFault.SIGNATURE_HASH)
+
+
+@pytest.mark.parametrize("index", [None, b"", b"\xe7\xe7"])
+def test_a_card_that_names_no_ca_key_is_a_verdict(index: bytes | None) -> None:
+    values = {} if index is None else {tags.TAG_CA_INDEX: index}
+    evidence = Evidence(MIR, CardData(values, frozenset(), b""), Pan("2200000000000004"), OfflineMethod.DDA)
+    assert authenticate(evidence, own_trust(), date(2026, 11, 21)).fault is ChainFault.CA_INDEX_MISSING
+
+
+def test_static_data_signed_by_the_issuer_count_as_none_also_when_they_are_right() -> None:
+    chain = own_chain()
+    evidence = Evidence(MIR, chain_data(chain), chain_pan(chain), OfflineMethod.SDA)
+    found = authenticate(evidence, own_trust(), date(2026, 11, 21))
+    assert (found.fault, found.genuine, found.signed_tags) == (None, False, frozenset())
+
+
 def test_revocation_is_by_scheme_index_and_serial() -> None:
     serial = bytes.fromhex(own_chain()["expect"]["issuer"]["serial"])
     right = RevokedCertificate(MIR, 0xE7, serial)
@@ -590,6 +627,23 @@ def test_without_a_list_of_its_own_a_card_signs_the_random_number() -> None:
 def test_a_card_without_a_list_for_its_cryptogram_is_a_verdict() -> None:
     card = own_card(CDA).change("00B20114", lambda answer: answer.replace("8C189F02", "CC189F02"))
     assert read(card).authentication.fault is ChainFault.NO_CRYPTOGRAM_LIST
+
+
+@pytest.mark.parametrize(
+    ("size", "fault"),
+    [(38, None), (37, ChainFault.SIGNATURE_NUMBER), (9, ChainFault.SIGNATURE_NUMBER), (39, None)],
+)
+def test_what_a_combined_signature_holds_at_least(size: int, fault: ChainFault | None) -> None:
+    """Number, kind, cryptogram and hash, 38 bytes with a number of 8; what follows is the issuer's."""
+    card = own_card(CDA)
+    (command,) = (one for one in card.answers if one.startswith("80AE"))
+    before = card.answers[command].partition("9F4B8180")[2][:256]
+    after = (
+        changed("icc", bytes.fromhex(before), UNPREDICTABLE, put(3, bytes((size,)))) if size != 38 else None
+    )
+    if after is not None:
+        card.change("80AE", lambda answer: answer.replace(before, after.hex().upper()))
+    assert read(card).authentication.fault is fault
 
 
 # fDDA

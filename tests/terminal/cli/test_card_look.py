@@ -182,7 +182,7 @@ class FailingCard:
 def test_a_card_that_leaves_is_waited_for_again_and_a_lost_reader_is_one_line() -> None:
     with pytest.raises(CardGone):
         look(FailingCard(CardGone("pulled")))
-    with pytest.raises(ReaderGone):
+    with pytest.raises(ReaderError, match="unplugged"):
         look(FailingCard(ReaderGone("unplugged")))
 
 
