@@ -65,6 +65,8 @@ def _card(choice: int) -> SimCard:
         lambda: issued("foreign_desfire"),
         lambda: issued("half_personalised"),
         lambda: issued("not_desfire"),
+        lambda: issued("resident_bank"),
+        lambda: issued("bank_contacts"),
     ]
     return makers[choice % len(makers)]().clone()
 

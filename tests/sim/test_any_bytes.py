@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import random
+from datetime import date
+from functools import cache
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.card.commands import COMMANDS
 from sim.card.other import NotDesfire
+from sim.card.port import SimCard
+from sim.issuing import issue
+from sim.lab_keys import load_lab_keys
+from sim.profile import load_profile, profile_names
 from tests.properties import examples
 from tests.sim.bench import FULL, MASTER, READ_WRITE, UID, Bench, debit, example, write_record
 
@@ -91,3 +99,24 @@ def test_well_protected_nonsense_is_answered(commands: list[tuple[int, bytes, in
 def test_a_card_that_is_no_desfire_answers_everything(command: bytes) -> None:
     answer = NotDesfire(UID).transmit(command)
     assert len(answer) >= 2
+
+
+HEADS = st.sampled_from(
+    [bytes.fromhex(head) for head in ("00A404", "80A800", "80AE50", "00B2", "0088", "80CA", "00C0", "")]
+)
+BANK = [name for name in profile_names() if load_profile(name).bank is not None]
+
+
+@examples(150)
+@given(st.sampled_from(BANK), st.lists(st.tuples(HEADS, st.binary(max_size=60)), max_size=12))
+def test_bank_cards_answer_everything(name: str, rest: list[tuple[bytes, bytes]]) -> None:
+    """After a selection, so that what has the form of a command reaches it."""
+    card = bank_card(name).clone()
+    card.transmit(bytes.fromhex("00A4040005A00000065800"))
+    for head, tail in rest:
+        assert 1 <= len(card.transmit(head + tail)) <= 258
+
+
+@cache
+def bank_card(name: str) -> SimCard:
+    return issue(load_profile(name), load_lab_keys(), 34, date(2026, 9, 15), random.Random(1).randbytes)
