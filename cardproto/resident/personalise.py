@@ -11,7 +11,7 @@ key sets. An EV3 card gets a transaction timer, unless it refuses.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -60,6 +60,16 @@ PERSONALISATION_EXCHANGES: Final = 100 + LOOK_EXCHANGES
 """What a channel must allow: an EV3 from the factory with credential and random UID takes 72, 75 if it refuses the
 timer, and looking at the card comes before."""
 Randomness = Callable[[int], bytes]
+
+
+class CardFeature(StrEnum):
+    """What a card may be issued without, where its chip does not do it as assumed."""
+
+    TIMER = "timer"
+    KEY_SETS = "key_sets"
+    """Such a card is never rolled."""
+    ADDITIONAL_RIGHTS = "additional_rights"
+    """The files have the rights of an EV1 card: no card orders, and inspectors read with the validate key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +122,7 @@ class _Issuing:
     rnd: Randomness
     random_uid: bool
     master: bytes = ZERO_KEY
+    without: frozenset[CardFeature] = frozenset()
     proof: TransactionMac | None = None
     timer: TimerState = TimerState.ABSENT
 
@@ -131,6 +142,10 @@ class _Issuing:
         return isinstance(self.card.session, Session)
 
     @property
+    def rolling(self) -> bool:
+        return self.proving and CardFeature.KEY_SETS not in self.without
+
+    @property
     def numbers(self) -> list[KeyNo]:
         """The application's keys on this card."""
         numbers = [slot.number for slot in (KEYS if self.proving else KEYS_EV1)]
@@ -146,19 +161,20 @@ def personalise(
     *,
     random_uid: bool = False,
     master: bytes = ZERO_KEY,
+    without: frozenset[CardFeature] = frozenset(),
 ) -> IssuedCard:
     """Turn the blank card into a resident card.
 
     With `stop_after`, one of `STEPS`, the card is left as it is after that step: a real half-personalised card. Any
     `CardError` leaves such a card, too. With `random_uid` the card shows a random UID from its next activation on, for
-    ever. `master` is the card's own key now. Takes about 60 exchanges, 30 with an EV1 card. Raises `ValueError`, before
+    ever. `master` is the card's own key now. `without` leaves out what this chip cannot do. Takes about 60 exchanges, 30 with an EV1 card. Raises `ValueError`, before
     the card is touched, unless `keys` has as many spare generations as the card map has spare key sets.
     """
     if stop_after is not None and stop_after not in STEPS:
         raise ValueError(f"no personalisation step {stop_after!r}; there are {', '.join(STEPS)}")
     if len(keys.spare) != SPARE_KEY_SETS:
         raise ValueError(f"{len(keys.spare)} spare generations of keys; a card takes {SPARE_KEY_SETS}")
-    issuing = _Issuing(card, keys, content, rnd, random_uid, master)
+    issuing = _Issuing(card, keys, content, rnd, random_uid, master, without)
     for name, step in _STEPS.items():
         step(issuing)
         if name == stop_after:
@@ -172,8 +188,10 @@ def _create_application(issuing: _Issuing) -> None:
         _leave_the_factory(issuing)
     issuing.begin_as_card()
     settings = key_settings(
-        key_sets=issuing.proving, random_uid=issuing.random_uid, version=issuing.keys.version
+        key_sets=issuing.rolling, random_uid=issuing.random_uid, version=issuing.keys.version
     )
+    if issuing.proving and not issuing.rolling:
+        settings = replace(settings, key_count=len(KEYS))
     issuing.card.create_application(AID, settings, iso_id=ISO_DF_ID, df_name=DF_NAME)
 
 
@@ -185,7 +203,9 @@ def _leave_the_factory(issuing: _Issuing) -> None:
 
 def _set_timer(issuing: _Issuing) -> None:
     """`(?)` Public sources name the option and its purpose only: a card that refuses is issued without a timer."""
-    if not issuing.proving or issuing.card.get_version().hardware.major != HARDWARE_EV3:
+    if not issuing.proving or CardFeature.TIMER in issuing.without:
+        return
+    if issuing.card.get_version().hardware.major != HARDWARE_EV3:
         return
     try:
         issuing.card.set_configuration(CONFIGURE_CAPABILITIES, capabilities(TRANSACTION_TIMER))
@@ -214,7 +234,7 @@ def _set_keys(issuing: _Issuing) -> None:
 
 def _fill_key_sets(issuing: _Issuing) -> None:
     """The next generations, each complete and ready to be rolled to."""
-    if not issuing.proving:
+    if not issuing.rolling:
         return
     for set_number, keys in enumerate(issuing.keys.spare, 1):
         issuing.card.initialize_key_set(set_number)
@@ -225,7 +245,8 @@ def _fill_key_sets(issuing: _Issuing) -> None:
 
 
 def _create_files(issuing: _Issuing) -> None:
-    for line in FILES if issuing.proving else FILES_EV1:
+    rich = issuing.proving and CardFeature.ADDITIONAL_RIGHTS not in issuing.without
+    for line in FILES if rich else FILES_EV1:
         settings = line.settings
         if isinstance(settings, TransactionMacSettings):
             continue

@@ -22,6 +22,8 @@ from sim.card import (
     keys,
 )
 from sim.card.call import Call
+from sim.card.deviating import refuse_deviating
+from sim.card.deviation import Deviation
 from sim.card.messaging import wire_bytes
 from sim.card.refusal import DesfireRefusal
 from sim.card.state import CardState, PartialCommand
@@ -114,6 +116,8 @@ def execute(state: CardState, ins: int, payload: bytes) -> tuple[int, bytes]:
             raise DesfireRefusal(Status.COMMAND_ABORTED)
         if ins in state.identity.generation.unknown:
             raise DesfireRefusal(Status.ILLEGAL_COMMAND)
+        if state.deviations:
+            refuse_deviating(state, ins, payload)
         begin = authentication.BEGINNINGS.get(ins)
         if begin is not None:
             return Status.ADDITIONAL_FRAME, begin(state, payload)
@@ -122,7 +126,9 @@ def execute(state: CardState, ins: int, payload: bytes) -> tuple[int, bytes]:
             return Status.OK, step(state, payload)
         return _run(state, ins, payload)
     except DesfireRefusal as refusal:
-        state.refuse(refusal.status)
+        harmless = Deviation.NO_CHANGES_IS_HARMLESS in state.deviations
+        if not (harmless and refusal.status is Status.NO_CHANGES):
+            state.refuse(refusal.status)
         return refusal.status, b""
 
 

@@ -11,6 +11,8 @@ from typing import Final
 from cardproto.desfire.status import Status
 from sim.card.access import opened, proving
 from sim.card.call import Call
+from sim.card.deviating import keep_fewer_records
+from sim.card.deviation import Deviation
 from sim.card.files import DataFile, RecordFile, TransactionMacFile, ValueFile
 from sim.card.refusal import DesfireRefusal
 from sim.card.state import CardState
@@ -71,7 +73,7 @@ def write_data(state: CardState, call: Call) -> bytes:
         content = file.content[:offset] + call.data + file.content[offset + length :]
         state.application = state.application.with_file(replace(file, content=content))
     if proving(state):
-        state.transaction.note(bytes((call.ins,)) + call.header, call.data)
+        _note_written(state, call, Deviation.OTHER_BACKUP_PROOF)
     return b""
 
 
@@ -93,6 +95,8 @@ def credit(state: CardState, call: Call) -> bytes:
 
 def debit(state: CardState, call: Call) -> bytes:
     pending, amount = _value_change(state, call)
+    if Deviation.NO_CREDIT_AHEAD in state.deviations and amount > opened(call, ValueFile).value:
+        raise DesfireRefusal(Status.BOUNDARY_ERROR)
     pending.debit(amount)
     return b""
 
@@ -176,8 +180,16 @@ def _pending(state: CardState, call: Call) -> PendingRecords:
 
 def _noted(state: CardState, call: Call) -> bytes:
     if proving(state):
-        state.transaction.note(bytes((call.ins,)) + call.header, call.data)
+        _note_written(state, call, Deviation.OTHER_RECORD_PROOF)
     return b""
+
+
+def _note_written(state: CardState, call: Call, otherwise: Deviation) -> None:
+    head = bytes((call.ins,)) + call.header
+    if otherwise in state.deviations:
+        state.transaction.note_whole(head + call.data)
+    else:
+        state.transaction.note(head, call.data)
 
 
 READER_ID_BYTES: Final = 16
@@ -207,6 +219,7 @@ def commit_transaction(state: CardState, call: Call) -> bytes:
         file = _prove(state, file) if transaction.tmi else None
     state.application = transaction.committed(state.application, file)
     state.transaction = Transaction()
+    keep_fewer_records(state)
     return file.content() if option and file is not None else b""
 
 

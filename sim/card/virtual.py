@@ -22,6 +22,8 @@ from cardproto.apdu import SW
 from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.status import Status
 from sim.card import commands, iso
+from sim.card.deviating import leave_deviating
+from sim.card.deviation import NO_DEVIATIONS, Deviation
 from sim.card.files import (
     AccessMasks,
     CardFile,
@@ -64,6 +66,7 @@ class VirtualCard:
         generation: str = "EV2",
         key_type: KeyType = KeyType.AES,
         memory: Memory | None = None,
+        deviations: frozenset[Deviation] = NO_DEVIATIONS,
     ) -> None:
         if len(uid) != UID_BYTES:
             raise ValueError(f"a UID is {UID_BYTES} bytes, not {len(uid)}")
@@ -71,7 +74,12 @@ class VirtualCard:
         self.atr: Final = ATR
         self._rng: Final = rng
         self._identity: Final = identity_of(uid, generation)
-        self._state = CardState(self._identity, rng, memory or _as_made(self._identity.generation, key_type))
+        self._state = CardState(
+            self._identity,
+            rng,
+            memory or _as_made(self._identity.generation, key_type),
+            deviations=deviations,
+        )
         self._shown_uid = self._draw_uid()
 
     @property
@@ -86,7 +94,9 @@ class VirtualCard:
 
     def power_on(self) -> None:
         """Enter the field: nothing selected, no session, nothing pending."""
-        self._state = CardState(self._identity, self._rng, self._state.memory)
+        leave_deviating(self._state)
+        before = self._state
+        self._state = CardState(self._identity, self._rng, before.memory, deviations=before.deviations)
         self._shown_uid = self._draw_uid()
 
     def power_off(self) -> None:
@@ -119,7 +129,23 @@ class VirtualCard:
 
     def clone(self) -> VirtualCard:
         """An independent card with the same committed state, just powered on. Costs almost nothing."""
-        return VirtualCard(self.uid, self._rng, generation=self.generation, memory=self._state.memory)
+        return VirtualCard(
+            self.uid,
+            self._rng,
+            generation=self.generation,
+            memory=self._state.memory,
+            deviations=self._state.deviations,
+        )
+
+    def deviating(self, *deviations: Deviation) -> VirtualCard:
+        """The same card, just powered on, of a chip that is not as assumed."""
+        return VirtualCard(
+            self.uid,
+            self._rng,
+            generation=self.generation,
+            memory=self._state.memory,
+            deviations=frozenset(deviations),
+        )
 
     def _wrapped(self, command: bytes) -> bytes:
         payload = _wrapped_payload(command)

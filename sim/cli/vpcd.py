@@ -7,6 +7,7 @@ import random
 import secrets
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -15,9 +16,11 @@ from typing import Annotated, Final
 
 import typer
 
+from sim.card.deviation import Deviation
 from sim.card.port import SimCard
+from sim.card.virtual import VirtualCard
 from sim.emv.card import VirtualBankCard
-from sim.image_file import StoredCard, is_image, load_image, own_file, save_card
+from sim.image_file import ImageFault, StoredCard, is_image, load_image, own_file, save_card
 from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, ProfileFault, load_profile
@@ -25,6 +28,7 @@ from sim.vpcd import VpcdBridge
 
 DEMO_REGION: Final = 34
 LOOK_S: Final = 0.5
+OUT_S: Final = 0.5
 EXIT_SERVICE_ENDED: Final = 31
 
 
@@ -61,22 +65,31 @@ def vpcd(
         bool,
         typer.Option("--contacts", help="Show a bank card through its contacts (T=0), not without them."),
     ] = False,
+    deviation: Annotated[
+        list[Deviation] | None,
+        typer.Option(
+            help="In what the chip is not as assumed; may be repeated. Nothing of it is kept in a file."
+        ),
+    ] = None,
 ) -> None:
     """Issue a resident's card and insert it into the running PC/SC service until Ctrl-C.
 
-    Needs the packages pcscd and vsmartcard-vpcd (Debian, Ubuntu).
+    Needs the packages pcscd and vsmartcard-vpcd (Debian, Ubuntu). SIGUSR1 takes the card out for a moment, as a person
+    does who is asked to pull it.
     """
     # Both are the order to take the card out; as an exception it also ends whatever wait is on.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     day = issued_on.date() if issued_on else datetime.now(UTC).date()  # noqa: TID251 the issuing point's calendar
-    card = _issue(profile, keys, region, day, seed)
+    card = _deviating(_issue(profile, keys, region, day, seed), deviation or [])
     if contacts:
         card = _on_contacts(profile, card)
     bridge = VpcdBridge(card, slot, keep=keep)
+    pulled = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda *_: pulled.set())
     try:
         ended_by_itself = (
-            _leave_in(bridge, profile, card, slot) if taps is None else _tap(bridge, taps, hold_s)
+            _leave_in(bridge, profile, card, slot, pulled) if taps is None else _tap(bridge, taps, hold_s)
         )
     except KeyboardInterrupt:
         ended_by_itself = False
@@ -92,7 +105,7 @@ def vpcd(
         raise typer.Exit(EXIT_SERVICE_ENDED)
 
 
-def _leave_in(bridge: VpcdBridge, profile: str, card: SimCard, slot: int) -> bool:
+def _leave_in(bridge: VpcdBridge, profile: str, card: SimCard, slot: int, pulled: threading.Event) -> bool:
     """Until Ctrl-C; True when the service ended instead."""
     bridge.present()
     print(
@@ -100,7 +113,13 @@ def _leave_in(bridge: VpcdBridge, profile: str, card: SimCard, slot: int) -> boo
         flush=True,
     )
     while bridge.presented:
-        time.sleep(LOOK_S)
+        if pulled.wait(LOOK_S):
+            pulled.clear()
+            bridge.remove()
+            print("the card was taken out", flush=True)
+            time.sleep(OUT_S)
+            bridge.present()
+            print("the card is in again", flush=True)
     return True
 
 
@@ -124,6 +143,14 @@ def _on_contacts(profile: str, card: SimCard) -> VirtualBankCard:
         )
     card.use_contacts()
     return card
+
+
+def _deviating(card: SimCard, deviations: list[Deviation]) -> SimCard:
+    if not deviations:
+        return card
+    if not isinstance(card, VirtualCard):
+        raise ImageFault("this is no DESFire card: it has nothing to deviate in", "Leave --deviation out.")
+    return card.deviating(*deviations)
 
 
 def _issue(profile: str, keys: Path, region: int, today: date, seed: int | None) -> SimCard:
