@@ -22,6 +22,7 @@ TERMINAL, SIM = "terminal.cli.app", "sim.cli.app"
 BUS, COUNTER = 7, 8
 DAY: Final = "2026-09-15"
 STATE: Final = "var/terminal"
+BINARY: Final = ".bin"
 PATIENCE_S: Final = 60.0
 COLLECTOR: Final = ("--folder", "collector")
 
@@ -156,9 +157,11 @@ def differences(said: Any, says: Any, moment: frozenset[str] = frozenset(), at: 
 
 
 def copied(version: str, folder: Path) -> Path:
-    """A working copy; keys get the rights of files that git does not keep."""
+    """A working copy, under the names that the product gave; keys get the rights of files that git does not keep."""
     made = folder / version
     shutil.copytree(GOLDEN / version, made)
-    for path in made.rglob("*"):
+    for path in sorted(made.rglob("*")):
         path.chmod(0o700 if path.is_dir() else 0o600)
+        if path.suffix == BINARY:
+            path.rename(path.with_suffix(""))
     return made

@@ -17,7 +17,7 @@ from terminal.policy.load import DEMO_REGION
 from tests.flows.live import live_terminal
 from tests.flows.test_audit import TABLES, AuditedDay, enrolled, registered, serving, terminal
 from tests.flows.test_live_canteen import PAYER, School, canteen
-from tests.golden.asked import BUS, COUNTER, GOLDEN, QUESTIONS, Version, copied
+from tests.golden.asked import BINARY, BUS, COUNTER, GOLDEN, QUESTIONS, Version, copied
 from tests.golden.wire import Exchange, keep, recording
 
 RELEASED: Final = "released"
@@ -40,6 +40,7 @@ def make(renew: bool) -> Path:
         _made_day(made)
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(made, target, ignore=_left_out)
+        _named_by_content(target)
     _answered(target)
     return target
 
@@ -48,6 +49,16 @@ def _left_out(folder: str, names: list[str]) -> set[str]:
     """Also an empty WAL, which the next connection would make."""
     empty = {name for name in names if name.endswith("-wal") and Path(folder, name).stat().st_size == 0}
     return empty | shutil.ignore_patterns(*OF_A_RUN)(folder, names)
+
+
+def _named_by_content(folder: Path) -> None:
+    """What is no text ends in `.bin`, in the repository."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            try:
+                path.read_text("utf-8")
+            except UnicodeDecodeError:
+                path.rename(path.with_name(path.name + BINARY))
 
 
 def _made_day(folder: Path) -> None:

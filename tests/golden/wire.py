@@ -19,7 +19,7 @@ PATIENCE_S: Final = 60.0
 
 
 class Exchange(msgspec.Struct, frozen=True):
-    """One request and its answer; bodies lie beside it, in files `NAME.request.bin` and `NAME.answer.bin`."""
+    """One request and its answer, kept as MessagePack in a list of them."""
 
     path: str
     content_type: str
@@ -92,8 +92,8 @@ def answering(recorded: list[Exchange], asked: list[bytes]) -> Iterator[str]:
 
 def keep(folder: Path, name: str, exchanges: list[Exchange]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.bin").write_bytes(msgspec.msgpack.encode(exchanges))
+    (folder / name).write_bytes(msgspec.msgpack.encode(exchanges))
 
 
 def kept(folder: Path, name: str) -> list[Exchange]:
-    return msgspec.msgpack.decode((folder / f"{name}.bin").read_bytes(), type=list[Exchange])
+    return msgspec.msgpack.decode((folder / name).read_bytes(), type=list[Exchange])
