@@ -1,0 +1,1 @@
+"""What a released version wrote, kept, and what it said of it: `python -m tests.golden`, docs/compatibility.md."""

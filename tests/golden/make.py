@@ -1,0 +1,107 @@
+"""Golden files of this version: a bus and a school on one day, their collector, backup, audit and exchanges.
+
+Everything is made by the product's own commands, with laboratory keys and simulated cards.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import msgspec
+
+from cardcli import VERSION
+from terminal.policy.load import DEMO_REGION
+from tests.flows.live import live_terminal
+from tests.flows.test_audit import TABLES, AuditedDay, enrolled, registered, serving, terminal
+from tests.flows.test_live_canteen import PAYER, School, canteen
+from tests.golden.asked import BINARY, BUS, COUNTER, GOLDEN, QUESTIONS, Version, copied
+from tests.golden.wire import Exchange, keep, recording
+
+RELEASED: Final = "released"
+"""A file of this name in a version's folder: it has been released, and its golden files stay as they are."""
+OF_A_RUN: Final = ("*.lock", "*.sock", "*-shm", "status.json", "by_hand*", "*.jsonl", "*.log")
+"""What a running process leaves that no later one reads."""
+TERMINALS: Final = {"bus": BUS, "school": COUNTER}
+
+
+def make(renew: bool) -> Path:
+    """Write the golden folder of this version. One that is there needs `renew`; one that was released is refused."""
+    target = GOLDEN / f"v{VERSION}"
+    if (target / RELEASED).exists():
+        raise SystemExit(f"golden: {target.name} has been released: its files stay. Raise the version first.")
+    if target.exists() and not renew:
+        raise SystemExit(f"golden: {target.name} is there. --renew makes it anew.")
+    with TemporaryDirectory() as name:
+        made = Path(name) / target.name
+        made.mkdir()
+        _made_day(made)
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(made, target, ignore=_left_out)
+        _named_by_content(target)
+    _answered(target)
+    return target
+
+
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    """Also an empty WAL, which the next connection would make."""
+    empty = {name for name in names if name.endswith("-wal") and Path(folder, name).stat().st_size == 0}
+    return empty | shutil.ignore_patterns(*OF_A_RUN)(folder, names)
+
+
+def _named_by_content(folder: Path) -> None:
+    """What is no text ends in `.bin`, in the repository."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            try:
+                path.read_text("utf-8")
+            except UnicodeDecodeError:
+                path.rename(path.with_name(path.name + BINARY))
+
+
+def _made_day(folder: Path) -> None:
+    day, bus, school = AuditedDay(folder), folder / "bus", folder / "school"
+    with live_terminal(bus, **TABLES) as live:
+        cards = [live.card(name) for name in ("adult_purse", "month_pass", "free_pensioner")]
+        for card in (*cards, cards[0]):
+            live.tap(card)
+    school.mkdir()
+    own = {"profile": "canteen", "number": COUNTER, "region": "region.toml"}
+    with live_terminal(school, **canteen(school, terminal=own)) as live:
+        pupils = School(live)
+        pupils.enrol(7, payer=PAYER)
+        pupils.tap("payer")
+    registered(folder, [*(bus / card for card in cards), school / "payer.json"])
+    _sent(day)
+    day.audit("--dossier", folder / "day.dossier", "--out", folder / "statement.json")
+    Version().run(bus, "backup", "../bus.backup")
+
+
+def _sent(day: AuditedDay) -> None:
+    """Both terminals upload; what each held before, and the collector, is kept beside what they hold after."""
+    for document in (DEMO_REGION, day.folder / "school/region.toml"):
+        added = terminal(day.folder, "collector", "documents", "add", document, "--folder", day.collector)
+        assert added.returncode == 0, added.stderr
+    with serving(day):
+        for name, number in TERMINALS.items():
+            enrolled(day, number, day.folder / name)
+    shutil.copytree(day.collector, day.folder / "collector.before")
+    shutil.copytree(day.folder / "bus", day.folder / "bus.before")
+    with serving(day) as url:
+        for name in TERMINALS:
+            exchanges: list[Exchange] = []
+            with recording(url, exchanges) as address:
+                Version().run(day.folder / name, "sync", "--collector", address)
+            keep(day.folder / "wire", name, exchanges)
+
+
+def _answered(target: Path) -> None:
+    """What this version says of its own files, asked of copies."""
+    said = target / "said"
+    said.mkdir()
+    for name, question in QUESTIONS.items():
+        with TemporaryDirectory() as folder:
+            answer = Version().ask(copied(target.name, Path(folder)), question)
+        (said / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(answer), indent=1))

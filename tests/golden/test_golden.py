@@ -1,0 +1,135 @@
+"""What a version wrote, today's product reads, and says of it what that version said; and the two can talk.
+
+Recorded exchanges stand in for the other version: a collector of today takes what its terminals sent, and a terminal of
+today believes what its collector answered. `python -m tests.golden talk REVISION` has both versions run.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from terminal.sync.wire import Ack, Batch
+from tests.golden.asked import BUS, COLLECTOR, DAY, GOLDEN, QUESTIONS, Version, copied, differences, listening
+from tests.golden.make import RELEASED, TERMINALS, make
+from tests.golden.talk import talk
+from tests.golden.wire import answering, kept
+
+VERSIONS = sorted(path.name for path in GOLDEN.glob("v*"))
+LARGEST = 1_500_000
+"""Bytes of one version's files."""
+
+every_version = pytest.mark.parametrize("version", VERSIONS)
+
+
+def said(version: str, name: str) -> object:
+    return msgspec.json.decode((GOLDEN / version / "said" / f"{name}.json").read_bytes())
+
+
+def test_there_is_one_of_every_release() -> None:
+    assert "v0.1.0" in VERSIONS
+
+
+@every_version
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_it_says_what_it_said(version: str, name: str, tmp_path: Path) -> None:
+    answer = Version().ask(copied(version, tmp_path), QUESTIONS[name])
+    assert differences(said(version, name), answer, QUESTIONS[name].moment) == []
+
+
+@every_version
+def test_every_configuration_is_accepted(version: str, tmp_path: Path) -> None:
+    folder = copied(version, tmp_path)
+    for name in TERMINALS:
+        Version().run(folder / name, "config", "check")
+
+
+@every_version
+def test_the_collector_takes_what_its_terminals_sent(version: str, tmp_path: Path) -> None:
+    folder = copied(version, tmp_path)
+    (folder / "collector").rename(folder / "collector.after")
+    (folder / "collector.before").rename(folder / "collector")
+    with listening(folder, Version()) as url:
+        for name in TERMINALS:
+            for recorded in kept(folder / "wire", name):
+                headers = {"content-type": recorded.content_type}
+                found = httpx.post(url + recorded.path, content=recorded.request, headers=headers, timeout=30)
+                assert found.status_code == recorded.status, found.content
+                then, today = (
+                    msgspec.msgpack.decode(body, type=Ack) for body in (recorded.answer, found.content)
+                )
+                assert (today.terminal, today.through, today.head_hash) == (
+                    then.terminal,
+                    then.through,
+                    then.head_hash,
+                )
+        while httpx.get(f"{url}/operator/v1/report", timeout=30).json()["behind"]:
+            pass
+    day = msgspec.json.decode(
+        Version().run(folder, "collector", "report", "--day", DAY, "--json", *COLLECTOR)
+    )
+    assert differences(said(version, "collector-day"), day) == []
+
+
+@every_version
+def test_a_terminal_believes_what_its_collector_answered(version: str, tmp_path: Path) -> None:
+    """It sends the rows it sent then, in the same batches, and takes the answers that were given to them."""
+    folder, asked = copied(version, tmp_path), []
+    recorded = kept(folder / "wire", "bus")
+    with answering(recorded, asked) as url:
+        printed = Version().run(folder / "bus.before", "sync", "--collector", url, "--json")
+    sent = [msgspec.msgpack.decode(body, type=Batch) for body in asked]
+    then = [msgspec.msgpack.decode(exchange.request, type=Batch) for exchange in recorded]
+    assert [batch.bodies for batch in sent] == [batch.bodies for batch in then]
+    assert [batch.terminal for batch in sent] == [BUS] * len(then)
+    assert msgspec.json.decode(printed)["unsent"] == 0
+
+
+def test_a_terminal_and_a_collector_talk_in_two_processes(tmp_path: Path) -> None:
+    """What `talk` does with two versions, done with one."""
+    assert talk(tmp_path / "one", Version(), Version()) > 4
+
+
+def test_what_is_missing_or_otherwise_is_named_and_what_is_new_is_not() -> None:
+    then = {"rows": [{"a": 1, "b": [1, 2]}], "left": True, "at": 1}
+    today = {"rows": [{"a": 2, "b": [1, 3], "c": 9}], "at": 2}
+    assert differences(then, today, frozenset({"at"})) == [
+        ".rows[0].a: 1 became 2",
+        ".rows[0].b[1]: 2 became 3",
+        ".left: missing",
+    ]
+    assert differences([1], [1, 2]) == [": [1] became [1, 2]"]
+
+
+def test_a_released_version_is_not_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tests.golden.make.GOLDEN", tmp_path)
+    monkeypatch.setattr("tests.golden.make.VERSION", "9.9")
+    (tmp_path / "v9.9").mkdir()
+    with pytest.raises(SystemExit, match="--renew"):
+        make(renew=False)
+    (tmp_path / "v9.9" / RELEASED).touch()
+    with pytest.raises(SystemExit, match="has been released"):
+        make(renew=True)
+
+
+@every_version
+def test_it_is_small_and_speaks_of_no_machine(version: str) -> None:
+    files = [path for path in (GOLDEN / version).rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < LARGEST
+    for path in files:
+        content = path.read_bytes()
+        for place in (b"/tmp/", b"/home/", b"/root/"):
+            assert place not in content, path
+
+
+@every_version
+def test_databases_are_whole(version: str, tmp_path: Path) -> None:
+    folder = copied(version, tmp_path)
+    for path in folder.rglob("*.db"):
+        with closing(sqlite3.connect(path)) as opened:
+            assert opened.execute("PRAGMA integrity_check").fetchone() == ("ok",)
