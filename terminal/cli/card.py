@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cardproto.resident.features import CardFeature
 from terminal.cli.options import Config, Json, Keys, Region, Wait, station_config
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ def issue(
             help="Also a card that another system uses under the factory's master key, which becomes ours.",
         ),
     ] = False,
+    without: Annotated[
+        list[CardFeature] | None,
+        typer.Option(help="What this chip does not do, by `terminal card acceptance`; may be repeated."),
+    ] = None,
     wait: Wait = 30,
 ) -> None:
     """Personalise the empty DESFire card on the reader for a simulated resident, with laboratory keys.
@@ -91,6 +96,7 @@ def issue(
             secrets.token_bytes,
             finish=finish,
             beside_others=beside_others,
+            without=frozenset(without or ()),
         ),
     )
     print(

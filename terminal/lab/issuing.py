@@ -20,6 +20,7 @@ from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.errors import CardError, StatusError
+from cardproto.resident.features import CardFeature
 from cardproto.resident.issuance import CardBefore, FoundCard, empty, look_at
 from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, TimerState, personalise
 from sim.card.virtual import VirtualCard
@@ -56,6 +57,7 @@ def issue_on(
     *,
     finish: bool = False,
     beside_others: bool = False,
+    without: frozenset[CardFeature] = frozenset(),
 ) -> IssueReport:
     """Personalise the empty card behind `connection`.
 
@@ -83,6 +85,7 @@ def issue_on(
             profile.card.stop_after,
             random_uid=profile.card.random_uid,
             master=found.master,
+            without=without,
         )
     except ProfileFault as fault:
         raise ProfileError(fault.what, fault.advice) from fault

@@ -320,7 +320,7 @@ class Scard:
         return bytes(answer)
 
     def disconnect(self, disposition: int = RESET_CARD) -> None:
-        """Reset the card (or cut its power) and let it go. Harmless without one; never raises, for the card may be gone."""
+        """Reset the card (or cut its power) and let it go. Harmless without one; never raises: the card may be gone."""
         card, self._card = self._card, None
         if card is None:
             return

@@ -13,10 +13,11 @@ from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.desfire.transaction_mac import DataCommand, TransactionMac, tmi, transaction_mac_value
 from cardproto.errors import TransmissionError
+from cardproto.resident.features import CardFeature
 from cardproto.resident.keyset import MasterKeys, ResidentKeys
 from cardproto.resident.layout import AID, FILE_PURSE, KeyNo
 from cardproto.resident.opening import begin_with, in_memory
-from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, CardFeature
+from cardproto.resident.personalise import PERSONALISATION_EXCHANGES
 from sim.air import VirtualClock
 from terminal.errors import ReaderError
 from terminal.lab.acceptance.assumptions import FALLBACK, NEVER_TRIED, Assumption, Fallback, Row, Verdict

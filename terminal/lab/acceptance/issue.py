@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from msgspec import structs
+
 from cardproto.desfire.administration import CONFIGURE_CAPABILITIES, capabilities
 from cardproto.desfire.application import PICC_AID
 from cardproto.desfire.card import DesfireCard
@@ -17,9 +19,11 @@ from cardproto.desfire.commands import (
     INS_INITIALIZE_KEY_SET,
     command_name,
 )
+from cardproto.desfire.key_types import KeyType
 from cardproto.errors import StatusError
+from cardproto.resident.features import CardFeature
 from cardproto.resident.issuance import CardBefore, FoundCard, begin_as_master, empty, look_at
-from cardproto.resident.personalise import CardContent, CardFeature, TimerState, personalise
+from cardproto.resident.personalise import CardContent, TimerState, personalise
 from sim.issuing import content_of
 from sim.profile import load_profile
 from terminal.lab.acceptance.assumptions import Assumption
@@ -28,6 +32,8 @@ from terminal.lab.acceptance.bench import AcceptanceBench, ListedCard
 PSEUDONYM: Final = b"\xacCEPTED\0"
 """Of the cards that acceptance issues: by it an earlier run's card is known, and no resident's is ever taken."""
 RESIDENT: Final = "adult_purse"
+PURSE_MINOR: Final = 1_000_000
+"""Enough for a ride at every tear."""
 LEFT_OUT: Final = {
     command_name(INS_CREATE_APPLICATION): (Assumption.KEY_SETS, CardFeature.KEY_SETS),
     command_name(INS_INITIALIZE_KEY_SET): (Assumption.KEYS_IN_SETS, CardFeature.KEY_SETS),
@@ -60,7 +66,9 @@ def _issue_once(bench: AcceptanceBench, without: frozenset[CardFeature]) -> Stat
     """None when the card is issued, else what it refused."""
     found = look_at(DesfireCard(bench.channel()), bench.keys, bench.random)
     if found.before is not CardBefore.EMPTY:
-        found = _emptied(bench, found, timer_off=CardFeature.TIMER in without)
+        if CardFeature.TIMER in without:
+            timer_off(bench, found)
+        found = empty(DesfireCard(bench.channel()), found, bench.random)
     card = ListedCard(bench.channel())
     try:
         issued = personalise(
@@ -73,13 +81,17 @@ def _issue_once(bench: AcceptanceBench, without: frozenset[CardFeature]) -> Stat
     return None
 
 
-def _emptied(bench: AcceptanceBench, found: FoundCard, *, timer_off: bool) -> FoundCard:
+def timer_off(bench: AcceptanceBench, found: FoundCard) -> None:
+    """As the factory delivers it; a chip that takes no timer in our form has none to take back."""
+    if bench.generation != "EV3" or found.key_type is not KeyType.AES:
+        return
     card = DesfireCard(bench.channel())
     card.select_application(PICC_AID)
     begin_as_master(card, found.master, found.key_type, bench.random)
-    if timer_off and bench.generation == "EV3":
+    try:
         card.set_configuration(CONFIGURE_CAPABILITIES, capabilities(0))
-    return empty(card, found, bench.random)
+    except StatusError as refusal:
+        bench.holds(Assumption.TIMER_FORM, False, status=f"{refusal.sw:04X}")
 
 
 def _note_what_held(bench: AcceptanceBench, without: frozenset[CardFeature]) -> None:
@@ -97,5 +109,7 @@ def _note_what_held(bench: AcceptanceBench, without: frozenset[CardFeature]) -> 
 
 def content(bench: AcceptanceBench) -> CardContent:
     """A resident's, under the pseudonym that marks the card as expendable."""
-    made = content_of(load_profile(RESIDENT), bench.uid, bench.region, bench.clock.now().date())
+    profile = load_profile(RESIDENT)
+    rich = structs.replace(profile, card=structs.replace(profile.card, purse_minor=PURSE_MINOR))
+    made = content_of(rich, bench.uid, bench.region, bench.clock.now().date())
     return replace(made, rights=replace(made.rights, pseudonym=PSEUDONYM))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from cardproto.errors import StatusError
+from cardproto.resident.features import CardFeature
 from cardproto.resident.layout import KeyNo
-from cardproto.resident.personalise import CardFeature
 from terminal.journal.taps import End
-from terminal.lab.acceptance.assumptions import Assumption
+from terminal.lab.acceptance.assumptions import Assumption, Verdict
 from terminal.lab.acceptance.bench import AcceptanceBench
 from terminal.lab.acceptance.rig import Torn
 from terminal.lab.world import purse_minor
@@ -26,7 +26,8 @@ def tap_once(bench: AcceptanceBench, terminal: Terminal) -> int:
     report = _ride(bench, terminal)
     fine = report.end is End.COMMITTED and bench.purse_minor() == report.balance_after_minor
     bench.holds(Assumption.TAP, fine and before != report.balance_after_minor, exchanges=report.exchanges)
-    if fine and bench.generation == "EV3" and CardFeature.TIMER not in bench.without:
+    form = bench.rows.get(Assumption.TIMER_FORM)
+    if fine and form is not None and form.verdict is Verdict.HOLDS:
         bench.holds(Assumption.TIMER_LENGTH, True)
     bench.fare_minor = before - bench.purse_minor()
     return report.exchanges if fine else 0
