@@ -24,7 +24,7 @@ from cardproto.resident.opening import Randomness, begin, in_memory
 from cardproto.resident.records.event import EVENT_BYTES
 
 ZERO_KEY: Final = bytes(16)
-LOOK_EXCHANGES: Final = 24
+LOOK_EXCHANGES: Final = 48
 """The most that looking at a card and emptying it takes."""
 
 
@@ -109,10 +109,27 @@ def _opened(card: DesfireCard, own: bytes, rnd: Randomness) -> tuple[bytes, KeyT
 
 
 def _complete(card: DesfireCard, keys: ResidentKeys, rnd: Randomness) -> bool:
-    """Whether the application opens with its own key and has its first event: issuing ends with that."""
+    """Whether the application opens with its own key and has its first event: issuing ends with that.
+
+    A rolled card has keys of a later generation. Where no key of ours fits and the application's own key is not that
+    of creation either, nobody can tell: it counts as complete, because it may hold money.
+    """
+    for generation in (keys, *keys.spare):
+        if _fits(card, KeyNo.VALIDATE, generation.validate, rnd):
+            try:
+                return bool(card.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES))
+            except StatusError:
+                return False
+    created = _fits(card, KeyNo.APPLICATION, ZERO_KEY, rnd)
+    return not created
+
+
+def _fits(card: DesfireCard, number: KeyNo, key: bytes, rnd: Randomness) -> bool:
+    card.select_application(AID)
     try:
-        card.select_application(AID)
-        begin(card, KeyNo.VALIDATE, in_memory(AesKey(keys.validate), rnd))
-        return bool(card.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES))
-    except StatusError:
+        begin(card, number, in_memory(AesKey(key), rnd))
+    except StatusError as refusal:
+        if refusal.passing:
+            raise
         return False
+    return True

@@ -26,6 +26,7 @@ from cardproto.desfire.legacy_crypto import DesKey
 from cardproto.desfire.messaging import Session
 from cardproto.desfire.transaction_mac import TransactionMac
 from cardproto.errors import StatusError
+from cardproto.resident.features import CardFeature
 from cardproto.resident.issuance import LOOK_EXCHANGES, ZERO_KEY
 from cardproto.resident.keyset import ResidentKeys
 from cardproto.resident.layout import (
@@ -60,16 +61,6 @@ PERSONALISATION_EXCHANGES: Final = 100 + LOOK_EXCHANGES
 """What a channel must allow: an EV3 from the factory with credential and random UID takes 72, 75 if it refuses the
 timer, and looking at the card comes before."""
 Randomness = Callable[[int], bytes]
-
-
-class CardFeature(StrEnum):
-    """What a card may be issued without, where its chip does not do it as assumed."""
-
-    TIMER = "timer"
-    KEY_SETS = "key_sets"
-    """Such a card is never rolled."""
-    ADDITIONAL_RIGHTS = "additional_rights"
-    """The files have the rights of an EV1 card: no card orders, and inspectors read with the validate key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +158,9 @@ def personalise(
 
     With `stop_after`, one of `STEPS`, the card is left as it is after that step: a real half-personalised card. Any
     `CardError` leaves such a card, too. With `random_uid` the card shows a random UID from its next activation on, for
-    ever. `master` is the card's own key now. `without` leaves out what this chip cannot do. Takes about 60 exchanges, 30 with an EV1 card. Raises `ValueError`, before
-    the card is touched, unless `keys` has as many spare generations as the card map has spare key sets.
+    ever. `master` is the card's own key now. `without` leaves out what this chip cannot do. Takes about 60
+    exchanges, 30 with an EV1 card. Raises `ValueError`, before the card is touched, unless `keys` has as many spare
+    generations as the card map has spare key sets.
     """
     if stop_after is not None and stop_after not in STEPS:
         raise ValueError(f"no personalisation step {stop_after!r}; there are {', '.join(STEPS)}")

@@ -25,7 +25,8 @@ MediumFactory = Callable[[Station, MediumSetup], Medium]
 
 def resident_medium(station: Station, setup: MediumSetup) -> ResidentMedium:
     """Resident cards as `station` takes them; raises `KeyFileError`."""
-    return ResidentMedium(setup, credential_check(station.verify, station.issuers, setup.region))
+    check = credential_check(station.verify, station.issuers, setup.region)
+    return ResidentMedium(setup, check, proof=station.proof)
 
 
 FACTORIES: Final[Mapping[str, MediumFactory]] = MappingProxyType({RESIDENT: resident_medium})

@@ -69,6 +69,7 @@ class Station(Struct, frozen=True):
     """In a canteen: the meal taps are for, or by_shift; empty for the meal of the hour."""
     media: tuple[str, ...] = (RESIDENT,)
     """What is taken, in the order in which a card is asked."""
+    proof: bool = True
     verify: VerifyCredential = VerifyCredential.NEVER
     issuers: Path | None = None
     """Whose grants count where they are verified; None: the laboratory's."""
@@ -214,6 +215,7 @@ def station_of(config: StationConfig) -> Station:
         updates=config.updates.folder,
         serving=config.canteen.serving,
         media=config.media.order,
+        proof=config.media.proof,
         verify=VerifyCredential(config.lists.verify_credential),
         issuers=config.lists.issuers,
     )

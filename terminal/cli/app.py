@@ -64,6 +64,7 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
         "enrol": ("collector_terminals", "enrol"),
         "revoke": ("collector_terminals", "revoke"),
     },
+    "card": {"acceptance": ("card_acceptance", "acceptance")},
     "journal": {"recompute": ("recompute", "recompute")},
     "policy": {
         "import-gtfs": ("policy_gtfs", "import_gtfs"),

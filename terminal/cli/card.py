@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cardproto.resident.features import CardFeature
 from terminal.cli.options import Config, Json, Keys, Region, Wait, station_config
 
 if TYPE_CHECKING:
@@ -108,6 +109,10 @@ def issue(
             help="Also a card that another system uses under the factory's master key, which becomes ours.",
         ),
     ] = False,
+    without: Annotated[
+        list[CardFeature] | None,
+        typer.Option(help="What this chip does not do, by `terminal card acceptance`; may be repeated."),
+    ] = None,
     wait: Wait = 30,
     production_keys: ProductionKeys = False,
 ) -> None:
@@ -137,6 +142,7 @@ def issue(
             finish=finish,
             beside_others=beside_others,
             production=production_keys,
+            without=frozenset(without or ()),
         ),
     )
     print(

@@ -20,6 +20,7 @@ from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.errors import CardError, StatusError
+from cardproto.resident.features import CardFeature
 from cardproto.resident.issuance import CardBefore, FoundCard, empty, look_at
 from cardproto.resident.keyset import MasterKeys
 from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, TimerState, personalise
@@ -77,6 +78,7 @@ def issue_on(
     finish: bool = False,
     beside_others: bool = False,
     production: bool = False,
+    without: frozenset[CardFeature] = frozenset(),
 ) -> IssueReport:
     """Personalise the empty card behind `connection`.
 
@@ -104,6 +106,7 @@ def issue_on(
             profile.card.stop_after,
             random_uid=profile.card.random_uid,
             master=found.master,
+            without=without,
         )
     except ProfileFault as fault:
         raise ProfileError(fault.what, fault.advice) from fault

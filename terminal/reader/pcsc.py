@@ -34,7 +34,7 @@ from cardproto.errors import (
     TransmissionError,
 )
 from terminal.errors import ReaderError
-from terminal.reader.scard import Scard, Sighting
+from terminal.reader.scard import UNPOWER_CARD, Scard, Sighting
 
 T = TypeVar("T")
 
@@ -133,6 +133,16 @@ class PcscReader:
         """See `ReaderPort`."""
         name = self._current
         return name is not None and name in self._served and self._served[name] == self._found.get(name)
+
+    def cut_power(self) -> None:
+        """As `release`, but the card loses its power, and it is handed out again if it stays where it is."""
+        connection, self._connection = self._connection, None
+        if connection is not None and self._overdue is None:
+            call = self._thread.submit(partial(self._scard.disconnect, UNPOWER_CARD))
+            if not call.wait(self._service_timeout_s):
+                self._overdue = call
+        if self._current is not None:
+            self._served.pop(self._current, None)
 
     def release(self) -> None:
         """See `ReaderPort`."""

@@ -128,6 +128,7 @@ SHARE_EXCLUSIVE: Final = 1
 SHARE_SHARED: Final = 2
 PROTOCOL_T0_OR_T1: Final = 3
 RESET_CARD: Final = 1
+UNPOWER_CARD: Final = 2
 
 STATE_UNAWARE: Final = 0x0000
 STATE_IGNORE: Final = 0x0001
@@ -318,12 +319,12 @@ class Scard:
             raise ProtocolError(f"the card answered {len(answer)} bytes to a command of {len(command)}")
         return bytes(answer)
 
-    def disconnect(self) -> None:
-        """Reset the card and let it go. Harmless without one; never raises, for the card may be gone."""
+    def disconnect(self, disposition: int = RESET_CARD) -> None:
+        """Reset the card (or cut its power) and let it go. Harmless without one; never raises: the card may be gone."""
         card, self._card = self._card, None
         if card is None:
             return
-        code = self._scard.SCardDisconnect(card, RESET_CARD) & 0xFFFFFFFF
+        code = self._scard.SCardDisconnect(card, disposition) & 0xFFFFFFFF
         if code != SUCCESS and isinstance(error_for(code, "card"), ServiceGone):
             self._drop_context()
 

@@ -156,6 +156,13 @@ class MediaTable(Struct, frozen=True, forbid_unknown_fields=True):
             examples=[["resident", "gym"]],
         ),
     ] = (RESIDENT,)
+    proof: Annotated[
+        bool,
+        Meta(
+            description="Ask resident cards for their proof of each tap. false for chips whose transaction MAC is not "
+            "as published: taps are then settled by the card's newest event and its purse, and nothing is proved."
+        ),
+    ] = True
 
 
 class KeysTable(Struct, frozen=True, forbid_unknown_fields=True):

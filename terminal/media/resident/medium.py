@@ -57,22 +57,24 @@ class ResidentSnapshot(CardSnapshot):
 class ResidentMedium:
     """Resident cards of one region, EV1 to EV3, with their own UID on show or a random one.
 
-    `credentials` says when the issuer's signed grant is read and verified as well (one more exchange).
+    `credentials` says when the issuer's signed grant is read and verified as well (one more exchange). Without `proof`
+    no card is asked to prove a tap: all are settled as those of EV1 are.
     """
 
     name: Final = RESIDENT
     messages: Final[tuple[MediumMessage, ...]] = ()
 
-    def __init__(self, setup: MediumSetup, credentials: CredentialCheck) -> None:
+    def __init__(self, setup: MediumSetup, credentials: CredentialCheck, *, proof: bool = True) -> None:
         self.setup = setup
         self.credentials = credentials
+        self.proof = proof
         self._fitting = FittingVersions()
 
     def select(self, channel: CardChannel) -> bool:
         return select_resident(channel)
 
     def open(self, channel: CardChannel, now: datetime) -> Presented:
-        session = open_session(channel, self._keys())
+        session = open_session(channel, self._keys(), proof=self.proof)
         card = session.snapshot
         refusal = self.credentials.refusal(session.card, card, now)
         return Presented(
@@ -82,7 +84,7 @@ class ResidentMedium:
             last=LastTap(tap_of(card.event), card.event.at),
             balance_minor=card.balance_minor,
             read=session.read if refusal is None else (),  # the credential check is not repeated from records
-            writer=ResidentWriter(session, lambda: open_resident(channel, self._keys())),
+            writer=ResidentWriter(session, lambda: open_resident(channel, self._keys(), proof=self.proof)),
         )
 
     def _keys(self) -> ValidationKeys:

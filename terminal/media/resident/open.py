@@ -31,11 +31,13 @@ class CardSession(Struct):
     read: tuple[bytes, bytes]
     key_version: int
     """Which version of its keys the card has."""
+    proof: bool = True
+    """Whether the terminal asks for proofs."""
 
     @property
     def proving(self) -> bool:
-        """Whether the card proves its transactions: every EV2 resident card does, no EV1 card can."""
-        return isinstance(self.card.session, Session)
+        """Whether the card proves its transactions: every EV2 resident card does if asked, no EV1 card can."""
+        return self.proof and isinstance(self.card.session, Session)
 
     def recent_records(self) -> list[bytes]:
         """Every event the card still keeps in its own bytes, newest first; only the newest has been understood."""
@@ -82,7 +84,7 @@ def select_resident(channel: CardChannel) -> bool:
     return True
 
 
-def open_session(channel: CardChannel, keys: ValidationKeys) -> CardSession:
+def open_session(channel: CardChannel, keys: ValidationKeys, *, proof: bool = True) -> CardSession:
     """Authenticate in the selected application, read rights and newest event: 4 exchanges; 3 more for a random UID, and
     3 for one that the reader does not say.
 
@@ -106,7 +108,7 @@ def open_session(channel: CardChannel, keys: ValidationKeys) -> CardSession:
         raise UnsupportedCard(str(refusal)) from refusal
     except FormatError as damage:
         raise UnsupportedCard(f"card content not understood: {damage}") from damage
-    return CardSession(card, snapshot, (raw_rights, raw_event), opened.key_version)
+    return CardSession(card, snapshot, (raw_rights, raw_event), opened.key_version, proof)
 
 
 def _stated_uid(card: DesfireCard) -> bytes:
@@ -115,11 +117,11 @@ def _stated_uid(card: DesfireCard) -> bytes:
     return uid if any(uid) else NO_OWN_UID
 
 
-def open_resident(channel: CardChannel, keys: ValidationKeys) -> CardSession:
+def open_resident(channel: CardChannel, keys: ValidationKeys, *, proof: bool = True) -> CardSession:
     """Select and open, for commands that read resident cards only; raises as `open_session`."""
     if not select_resident(channel):
         raise UnsupportedCard("there is no resident application on it")
-    return open_session(channel, keys)
+    return open_session(channel, keys, proof=proof)
 
 
 def _refuse_detour(card: DesfireCard) -> None:

@@ -1,0 +1,138 @@
+"""What acceptance works with: the rig, the keys, the twin, the transcript, and conversations with the one card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from cardproto.connection import CardConnection
+from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
+from cardproto.desfire.crypto import AesKey
+from cardproto.desfire.messaging import CommMode
+from cardproto.desfire.transaction_mac import DataCommand, TransactionMac, tmi, transaction_mac_value
+from cardproto.errors import TransmissionError
+from cardproto.resident.features import CardFeature
+from cardproto.resident.keyset import MasterKeys, ResidentKeys
+from cardproto.resident.layout import AID, FILE_PURSE, KeyNo
+from cardproto.resident.opening import begin_with, in_memory
+from cardproto.resident.personalise import PERSONALISATION_EXCHANGES
+from sim.air import VirtualClock
+from terminal.errors import ReaderError
+from terminal.lab.acceptance.assumptions import FALLBACK, NEVER_TRIED, Assumption, Fallback, Row, Verdict
+from terminal.lab.acceptance.rig import Rig
+from terminal.lab.acceptance.twin import Twin
+
+CARD_WAIT_S: Final = 60.0
+AGAIN: Final = (
+    "Lay the same card on the reader and run the same command again: it takes the card up and restores it."
+)
+
+
+class ListedCard(DesfireCard):
+    """Keeps what its last commit was about."""
+
+    committed: list[DataCommand]
+
+    def commit_transaction(self, *, return_mac: bool) -> TransactionMac | None:
+        self.committed = list(self.data_commands)
+        return super().commit_transaction(return_mac=return_mac)
+
+
+@dataclass(slots=True)
+class AcceptanceBench:
+    """One acceptance. `say` hears codes of what begins; `record` wraps each connection; `clock` is the taps' own."""
+
+    rig: Rig
+    masters: MasterKeys
+    region: int
+    clock: VirtualClock
+    random: Callable[[int], bytes]
+    say: Callable[[str], None]
+    record: Callable[[CardConnection], CardConnection] = field(default=lambda connection: connection)
+    uid: bytes = b""
+    generation: str = ""
+    twin: Twin | None = None
+    rows: dict[Assumption, Row] = field(default_factory=dict)
+    wait_s: float = CARD_WAIT_S
+    without: frozenset[CardFeature] = frozenset()
+    fare_minor: int = 0
+
+    @property
+    def keys(self) -> ResidentKeys:
+        return self.masters.for_card(self.uid, self.region)
+
+    @property
+    def proving(self) -> bool:
+        return self.generation != "EV1"
+
+    def connect(self) -> CardConnection:
+        """The card, fresh; raises `ReaderError` when it does not come back, or another one does."""
+        self.rig.cut_power()
+        connection = self.record(self.rig.connect(self.wait_s))
+        if self.twin is not None:
+            connection = self.twin.lead(connection)
+        return connection
+
+    def channel(self) -> DesfireChannel:
+        channel = DesfireChannel(self.connect(), max_exchanges=3 * PERSONALISATION_EXCHANGES)
+        shown = channel.read_uid()
+        if self.uid and shown != self.uid:
+            raise ReaderError("another card was laid on the reader", AGAIN)
+        return channel
+
+    def open(self, number: KeyNo) -> ListedCard:
+        """The application under one of its keys, of whichever generation the card has."""
+        card = ListedCard(self.channel())
+        card.select_application(AID)
+        generations = (self.keys, *self.keys.spare)
+        begin_with(
+            card,
+            number,
+            range(len(generations)),
+            lambda at: in_memory(AesKey(generations[at].application_key(number)), self.random)(),
+        )
+        return card
+
+    def purse_minor(self) -> int:
+        return self.open(KeyNo.VALIDATE).get_value(FILE_PURSE, CommMode.MAC)
+
+    def proven(self, card: ListedCard, proof: TransactionMac | None) -> bool:
+        """Whether the card's proof is what its commands come to."""
+        if proof is None:
+            return False
+        key = AesKey(self.keys.transaction_mac)
+        return transaction_mac_value(key, self.uid, proof.counter, tmi(card.committed)) == proof.value
+
+    def holds(self, assumption: Assumption, fine: bool, **saw: int | str) -> None:
+        """Note what the card said; a failure stays."""
+        before = self.rows.get(assumption)
+        if before is None or before.verdict is not Verdict.FAILS:
+            self.rows[assumption] = Row(
+                assumption, Verdict.HOLDS if fine else Verdict.FAILS, FALLBACK[assumption], saw
+            )
+
+    def all_rows(self) -> list[Row]:
+        """A row for every assumption, in the order of the table; EV1 cannot prove, and has a fallback of its own."""
+        missing = (
+            Row(each, Verdict.NOT_TRIED, FALLBACK[each]) for each in Assumption if each not in self.rows
+        )
+        found = {row.assumption: row for row in (*self.rows.values(), *missing)}
+        return [found[each] for each in Assumption]
+
+
+def usable(rows: list[Row]) -> bool:
+    """Whether a terminal can serve such cards: nothing failed that has no fallback, and nothing needed was left out."""
+    needed = (Assumption.ISSUE, Assumption.TAP, Assumption.TEARS)
+    for row in rows:
+        if row.verdict is Verdict.FAILS and row.fallback is Fallback.NONE:
+            return False
+        if row.assumption in needed and row.verdict is not Verdict.HOLDS:
+            return False
+    return not any(row.verdict is not Verdict.NOT_TRIED for row in rows if row.assumption in NEVER_TRIED)
+
+
+def lost(error: TransmissionError) -> ReaderError:
+    """A card or reader that left at the wrong time."""
+    return ReaderError(f"the card or its reader left at the wrong time: {error}", AGAIN)

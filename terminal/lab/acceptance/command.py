@@ -1,0 +1,107 @@
+"""What `terminal card acceptance` does: reader, keys, transcript, an orderly end, the report."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from sim.air import VirtualClock
+from sim.card.deviation import Deviation
+from sim.card.virtual import VirtualCard
+from sim.lab_keys import load_lab_keys
+from sim.profile import LAB_KEYS, ProfileFault
+from terminal.app.config.settings import PCSC, SIM
+from terminal.app.simulated import issue_residents, recording
+from terminal.clock import SystemClock
+from terminal.errors import ProfileError, ReaderError
+from terminal.lab.acceptance.bench import AGAIN, CARD_WAIT_S, AcceptanceBench
+from terminal.lab.acceptance.report import AcceptanceReport, report_of
+from terminal.lab.acceptance.rig import PcscRig, Rig, SimRig
+from terminal.lab.acceptance.run import accept
+from terminal.policy.load import load_region
+from terminal.reader.pcsc import PcscReader
+
+STEP: Final = {
+    "look": "looking at the card",
+    "issue": "issuing it",
+    "probe": "trying files and proofs",
+    "tap": "tapping",
+    "tear": "tearing taps",
+    "roll": "rolling its keys",
+    "restore": "restoring it",
+    "lay": "lay the card on the reader",
+    "pull": "take the card off the reader",
+}
+
+
+def acceptance(
+    reader: str,
+    region: str,
+    keys: Path | None,
+    transcript: Path | None,
+    *,
+    pulls: int = 0,
+    wait_s: float = CARD_WAIT_S,
+    deviations: tuple[Deviation, ...] = (),
+    say: Callable[[str], None],
+) -> AcceptanceReport:
+    """Accept the card on `reader`. Raises `ReaderError`, also when it was ordered to stop: the next run restores."""
+    number, clock = load_region(region).header.region, SystemClock()
+    try:
+        masters = load_lab_keys(keys or LAB_KEYS)
+    except ProfileFault as fault:
+        raise ProfileError(fault.what, fault.advice) from fault
+    began_s = clock.monotonic()
+    rig = _rig(reader, number, keys, deviations, lambda code: say(STEP[code]))
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            recording(transcript, clock, say, masked=True) as recorded,
+        ):
+            bench = AcceptanceBench(
+                rig,
+                masters,
+                number,
+                VirtualClock(clock.now()),
+                secrets.token_bytes,
+                lambda code: say(STEP[code]),
+                recorded,
+                wait_s=wait_s,
+            )
+            accept(bench, region, Path(folder), pulls)
+            return report_of(bench, clock.now(), clock.monotonic() - began_s)
+    except KeyboardInterrupt:
+        raise ReaderError("stopped before the card was restored", AGAIN) from None
+    finally:
+        rig.close()
+
+
+def deviations_named(names: list[str]) -> tuple[Deviation, ...]:
+    """Raises `ReaderError` for a name that is none."""
+    try:
+        return tuple(Deviation(name) for name in names)
+    except ValueError as error:
+        raise ReaderError(f"{error}", f"There are {', '.join(Deviation)}.") from error
+
+
+def _rig(
+    reader: str, region: int, keys: Path | None, deviations: tuple[Deviation, ...], ask: Callable[[str], None]
+) -> Rig:
+    clock = SystemClock()
+    if reader.startswith(SIM):
+        (card,) = issue_residents([reader.removeprefix(SIM)], region, clock.now().date(), keys)
+        if not isinstance(card, VirtualCard):
+            raise ProfileError(
+                "this is no DESFire card", "Rehearse with sim:blank_ev3, blank_ev2 or blank_ev1."
+            )
+        return SimRig(card.deviating(*deviations), clock)
+    if reader != PCSC and not reader.startswith(f"{PCSC}:"):
+        raise ReaderError(f"no reader {reader!r}", "Give pcsc, pcsc:NAME, or sim:blank_ev3 to rehearse.")
+    if deviations:
+        raise ReaderError(
+            "only a simulated card deviates on demand", "Leave --deviation out, or use sim:blank_ev3."
+        )
+    return PcscRig(PcscReader.open(reader.removeprefix(PCSC).removeprefix(":")), clock, ask)

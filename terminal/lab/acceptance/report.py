@@ -1,0 +1,99 @@
+"""The report of an acceptance: JSON for programs, a page to sign for people. Neither names the card's UID."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from msgspec import Struct
+
+from terminal.files import replace_file
+from terminal.lab.acceptance.assumptions import EXPECTED, HELPS, Row, Verdict
+from terminal.lab.acceptance.bench import AcceptanceBench, usable
+from terminal.lab.acceptance.twin import Difference
+from terminal.texts import N_, translator
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+WORD: Final = {
+    Verdict.HOLDS: N_("holds"),
+    Verdict.FAILS: N_("fails"),
+    Verdict.NOT_TRIED: N_("not tried"),
+}
+
+
+class AcceptanceReport(Struct, frozen=True):
+    """What one card showed. `without`: what it was issued without in the end; `took_s` includes waiting for people."""
+
+    at: datetime
+    reader: str
+    generation: str
+    took_s: float
+    usable: bool
+    without: tuple[str, ...]
+    rows: tuple[Row, ...]
+    differences: tuple[Difference, ...]
+
+
+def report_of(bench: AcceptanceBench, at: datetime, took_s: float) -> AcceptanceReport:
+    """From what the stages left in `bench`."""
+    rows = bench.all_rows()
+    differences = () if bench.twin is None else tuple(bench.twin.differences)
+    return AcceptanceReport(
+        at=at,
+        reader=bench.rig.name,
+        generation=bench.generation,
+        took_s=round(took_s, 1),
+        usable=usable(rows),
+        without=tuple(sorted(bench.without)),
+        rows=tuple(rows),
+        differences=differences,
+    )
+
+
+def write_report(report: AcceptanceReport, path: Path, language: str) -> None:
+    """A page where the name ends in .html, else JSON. Raises `OSError`."""
+    content = page(report, language).encode() if path.suffix == ".html" else msgspec.json.encode(report)
+    replace_file(path, content + b"\n")
+
+
+def shown(report: AcceptanceReport, language: str) -> list[str]:
+    """Lines for a console: every assumption, and below a failed one what helps."""
+    texts = translator(language)
+    lines = [f"{report.generation}, {report.took_s} s"]
+    for row in report.rows:
+        lines.append(f"{texts.gettext(WORD[row.verdict]):<14} {texts.gettext(EXPECTED[row.assumption])}")
+        if row.verdict is Verdict.FAILS:
+            lines.append(f"{'':<14} {texts.gettext(HELPS[row.fallback])}")
+    usable_text = N_("Such cards can be used.") if report.usable else N_("Such cards cannot be used.")
+    return [*lines, texts.gettext(usable_text)]
+
+
+def page(report: AcceptanceReport, language: str) -> str:
+    """One page that stands alone, in one language, with a line to sign on."""
+    texts = translator(language)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(texts, newstyle=True)  # type: ignore[attr-defined]
+    return environment.get_template("acceptance.html").render(
+        language=language,
+        report=report,
+        rows=[
+            (
+                row,
+                texts.gettext(EXPECTED[row.assumption]),
+                texts.gettext(WORD[row.verdict]),
+                texts.gettext(HELPS[row.fallback]),
+                ", ".join(f"{name}={value}" for name, value in row.saw.items()),
+            )
+            for row in report.rows
+        ],
+    )

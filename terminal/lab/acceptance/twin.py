@@ -1,0 +1,114 @@
+"""A simulated card beside the real one, led through the same bytes: what it would have answered.
+
+Whatever the real card draws at random, its twin is given: the laboratory knows every key, so it reads the card's
+random number and transaction identifier out of the two answers of an authentication.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from cardproto.connection import CardConnection
+from cardproto.desfire.crypto import ZERO_IV, AesKey
+from cardproto.desfire.key_types import KeyType
+from cardproto.desfire.legacy_crypto import DesKey
+from sim.card.memory import PICC_AID
+from sim.card.virtual import VirtualCard
+
+INS_EV2_FIRST: Final = 0x71
+INS_BEGIN: Final = (INS_EV2_FIRST, 0x77, 0xAA, 0x1A)
+INS_SELECT: Final = 0x5A
+INS_MORE: Final = 0xAF
+OWN_DATA: Final = (0x60, 0x6E)
+"""GetVersion and FreeMemory say what no other chip says."""
+MOST_DIFFERENCES: Final = 20
+MORE: Final = b"\x91\xaf"
+
+
+class Difference(Struct, frozen=True):
+    """An exchange that went otherwise: the command, and both answers' status words."""
+
+    exchange: int
+    ins: str
+    card: str
+    twin: str
+
+
+class Twin:
+    """The simulated card and the comparison. `lead` is the connection it is led by."""
+
+    def __init__(self, uid: bytes, generation: str, key_type: KeyType) -> None:
+        self._drawn: list[bytes] = []
+        self.card = VirtualCard(uid, self._draw, generation=generation, key_type=key_type)
+        self.compared = 0
+        self.different = 0
+        self.differences: list[Difference] = []
+
+    def lead(self, connection: CardConnection) -> CardConnection:
+        """A connection to the real card whose every exchange the twin hears, powered up anew."""
+        self.card.power_on()
+        return _Led(self, connection)
+
+    def give(self, drawn: bytes) -> None:
+        self._drawn.append(drawn)
+
+    def compare(self, command: bytes, answer: bytes, ins: int) -> None:
+        """Let the twin answer, too, and note where it differs."""
+        self.compared += 1
+        own = self.card.transmit(command)
+        if own == answer or (ins in OWN_DATA and own[-2:] == answer[-2:]):
+            return
+        self.different += 1
+        if len(self.differences) < MOST_DIFFERENCES:
+            status, other = answer[-2:].hex().upper(), own[-2:].hex().upper()
+            self.differences.append(Difference(self.compared, f"{ins:02X}", status, other))
+
+    def _draw(self, count: int) -> bytes:
+        if self._drawn and len(self._drawn[0]) == count:
+            return self._drawn.pop(0)
+        return bytes(count)
+
+
+class _Led:
+    """One conversation."""
+
+    def __init__(self, twin: Twin, connection: CardConnection) -> None:
+        self._twin = twin
+        self._connection = connection
+        self._selected = PICC_AID
+        self._ins = 0
+        self._key: AesKey | DesKey | None = None
+
+    def transmit(self, command: bytes) -> bytes:
+        answer = self._connection.transmit(command)
+        if command[:1] != b"\xff" and len(command) > 1:
+            self._follow(command, answer)
+            self._twin.compare(command, answer, self._ins)
+        return answer
+
+    def _follow(self, command: bytes, answer: bytes) -> None:
+        ins = command[1]
+        if ins == INS_SELECT and answer[-2:] == b"\x91\x00":
+            self._selected = command[5:8][::-1]
+        if ins in INS_BEGIN and answer[-2:] == MORE:
+            self._key = self._key_of(command[5])
+            if self._key is not None:
+                self._twin.give(self._key.decrypt(_zeros(self._key), answer[:-2]))
+        elif ins == INS_MORE and self._ins == INS_EV2_FIRST and len(answer) == 34 and self._key is not None:
+            self._twin.give(self._key.decrypt(ZERO_IV, answer[:-2])[:4])
+        if ins != INS_MORE:
+            self._ins = ins
+
+    def _key_of(self, number: int) -> AesKey | DesKey | None:
+        applications = self._twin.card.memory.applications
+        found = applications.get(self._selected) or applications.get(self._selected[::-1])
+        if found is None or number >= len(found.keys):
+            return None
+        slot = found.keys[number]
+        return AesKey(slot.key) if slot.type is KeyType.AES else DesKey(slot.key)
+
+
+def _zeros(key: AesKey | DesKey) -> bytes:
+    return bytes(16) if isinstance(key, AesKey) else bytes(8)
