@@ -61,7 +61,9 @@ def test_a_card_of_production_keys_taps_and_its_proof_is_verified(tmp_path: Path
     assert said(tmp_path, "journal", "show", *at, credentials="bus").count("Committed") == 1
 
     process = subprocess.Popen(
-        command(("collector", "--folder", "col", "--port", 0, "--json", "--registry", "cards/card-registry.json")),
+        command(
+            ("collector", "--folder", "col", "--port", 0, "--json", "--registry", "cards/card-registry.json")
+        ),
         cwd=tmp_path,
         env=ENVIRONMENT | {"CREDENTIALS_DIRECTORY": str(tmp_path / "books")},
         stdout=subprocess.PIPE,
@@ -71,7 +73,9 @@ def test_a_card_of_production_keys_taps_and_its_proof_is_verified(tmp_path: Path
     try:
         assert process.stdout is not None
         url = msgspec.json.decode(process.stdout.readline())["url"]
-        code = re.search(r"\b[A-Z0-9]{4}(-[A-Z0-9]{4})+\b", said(tmp_path, "collector", "enrol", 7, "--folder=col"))
+        code = re.search(
+            r"\b[A-Z0-9]{4}(-[A-Z0-9]{4})+\b", said(tmp_path, "collector", "enrol", 7, "--folder=col")
+        )
         assert code is not None
         (tmp_path / "code").write_text(code[0], "utf-8")
         said(tmp_path, "enrol", *at, f"--collector={url}", "--code-file=code", credentials="bus")

@@ -23,14 +23,14 @@ from terminal.keys.signed import CeilingTables, KeyDocument, verified
 
 ROOT = bytes.fromhex("9f1c2e5a7704b1d8e36c4f0a9b8d7260513f2e1d0c4b6a798897a6b5c4d3e2f1")
 TODAY = date(2026, 11, 30)
-LIMITS = CeilingTables({"validate": Ceiling(50, 500), "reload": Ceiling(1, 2)}, {"transport": Ceiling(60, 600)})
+LIMITS = CeilingTables(
+    {"validate": Ceiling(50, 500), "reload": Ceiling(1, 2)}, {"transport": Ceiling(60, 600)}
+)
 ORDER = OfficeOrder(region=34, made_on=TODAY, limits=LIMITS)
 
 
 def bus(office: KeyDocument, terminal: int = 7, ahead: int = 1, added: tuple[str, ...] = ()) -> KeyDocument:
-    return cut(
-        office, Cut(role=KeyRole.BUS, made_on=TODAY, terminal=terminal, ahead=ahead, added=added)
-    )
+    return cut(office, Cut(role=KeyRole.BUS, made_on=TODAY, terminal=terminal, ahead=ahead, added=added))
 
 
 def test_keys_follow_from_the_root_as_rfc_5869_says() -> None:
