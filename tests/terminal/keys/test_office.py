@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from datetime import date
 from pathlib import Path
@@ -17,7 +18,7 @@ from terminal.keys.components import combined, split
 from terminal.keys.file import key_tables, load_file_keys
 from terminal.keys.kept import SealedBy, sealed_content
 from terminal.keys.limits import Ceiling
-from terminal.keys.office import Cut, OfficeOrder, cut, derive, office_document, rolled, write_keys
+from terminal.keys.office import OfficeOrder, RoleOrder, cut, derive, office_document, rolled, write_keys
 from terminal.keys.roles import ROLES, KeyRole
 from terminal.keys.signed import CeilingTables, KeyDocument, verified
 
@@ -30,12 +31,12 @@ ORDER = OfficeOrder(region=34, made_on=TODAY, limits=LIMITS)
 
 
 def bus(office: KeyDocument, terminal: int = 7, ahead: int = 1, added: tuple[str, ...] = ()) -> KeyDocument:
-    return cut(office, Cut(role=KeyRole.BUS, made_on=TODAY, terminal=terminal, ahead=ahead, added=added))
+    return cut(
+        office, RoleOrder(role=KeyRole.BUS, made_on=TODAY, terminal=terminal, ahead=ahead, added=added)
+    )
 
 
 def test_keys_follow_from_the_root_as_rfc_5869_says() -> None:
-    import hmac
-
     expanded = hmac.digest(ROOT, b"resident-keys-1/34/masters/validate/1\x01", hashlib.sha256)
     assert derive(ROOT, 34, "masters/validate/1", 16) == expanded[:16]
 
