@@ -219,7 +219,7 @@ def roll(
     ] = SPARE_KEY_SETS,
     until: Until = None,
 ) -> None:
-    """Take the next key version into service in the office's file. RoleOrder the role files anew afterwards (--replace)."""
+    """Take the next key version into service in the office's file. Cut the role files anew afterwards (--replace)."""
     from terminal.keys.file import key_tables, require_private
     from terminal.keys.office import rolled, write_keys
     from terminal.keys.signed import verified
