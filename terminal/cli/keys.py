@@ -98,7 +98,7 @@ def init(
         )
     from terminal.clock import SystemClock
     from terminal.keys.file import key_tables, require_private
-    from terminal.keys.office import Cut, cut, write_keys
+    from terminal.keys.office import RoleOrder, cut, write_keys
     from terminal.keys.signed import verified
 
     require_private(office)
@@ -106,7 +106,7 @@ def init(
     numbers: list[int | None] = list(terminal) if terminal else [None]
     prepared = _or(ahead, SPARE_KEY_SETS if role is KeyRole.ISSUE else 1)
     orders = [
-        Cut(role=role, made_on=today, terminal=number, ahead=prepared, added=tuple(add or ()))
+        RoleOrder(role=role, made_on=today, terminal=number, ahead=prepared, added=tuple(add or ()))
         for number in numbers
     ]
     cuts = [cut(source, order) for order in orders]  # all are sound before one is written

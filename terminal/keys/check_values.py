@@ -1,6 +1,6 @@
 """What may be shown of a key: its check value; and which keys must never serve because everybody has them.
 
-A check value (KCV) is what ANSI X9.24-1 uses for AES: the first bytes of CMAC over one block of zeros. Three bytes tell
+A check value (KCV) is what ANSI X9.24-1 uses for AES: the first bytes of CMAC over one block of zeros. Three bytes show
 whether two people have the same key and nothing about it.
 """
 

@@ -1,4 +1,4 @@
-"""The root of a region in components, one for each custodian: nobody has a key alone, all together make it again.
+"""The root of a region in components, one for each custodian: none has a key alone, all together make it again.
 
     form = "resident-key-component-1"
     environment = "production"

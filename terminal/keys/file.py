@@ -75,7 +75,7 @@ VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
 MAX_SHOWN: Final = 16
 _LIKE_A_KEY: Final = re.compile("[0-9a-fA-F]{16}")
 NO_KEYS: Final[Mapping[str, bytes]] = MappingProxyType({})
-ADVICE: Final = "Give --keys a key file; docs/keys.md tells where production keys come from."
+ADVICE: Final = "Give --keys a key file; docs/keys.md says where production keys come from."
 
 
 class FileKeys(KeyMaterial):

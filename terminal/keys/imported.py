@@ -7,7 +7,7 @@
     validate = { 1 = "6 hexadecimal digits", 2 = "..." }
 
 Each key stands with the check value its maker wrote down: a key that was copied wrong opens no card, and on the
-day of issue nobody could tell why.
+day of issue the reason would not show.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Masters(Struct, frozen=True, forbid_unknown_fields=True):
     check: dict[str, dict[VersionName, GivenCheck]]
 
 
-class _Limits(Struct, frozen=True, forbid_unknown_fields=True):
+class _LimitsFile(Struct, frozen=True, forbid_unknown_fields=True):
     limits: CeilingTables
 
 
@@ -60,7 +60,7 @@ def read_masters(path: Path, content: bytes | None = None) -> Mapping[str, Mappi
 def read_limits(path: Path) -> CeilingTables:
     """Raises `KeyFileError`."""
     try:
-        limits = msgspec.convert(key_tables(path), _Limits).limits
+        limits = msgspec.convert(key_tables(path), _LimitsFile).limits
     except msgspec.ValidationError as error:
         raise KeyFileError(f"limits {path}: {error}", "Write [limits] as in docs/keys.md.") from error
     for names, known in ((limits.authentications, MASTERS), (limits.tokens, PURPOSES)):

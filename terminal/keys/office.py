@@ -117,7 +117,7 @@ def rolled(office: KeyDocument, ahead: int, made_on: date, until: date | None = 
     return office_document(_root(office), order, held)
 
 
-class Cut(Struct, frozen=True, kw_only=True):
+class RoleOrder(Struct, frozen=True, kw_only=True):
     """Which role file to cut: `ahead` prepared versions go with it, and masters by name that the role may be given."""
 
     role: KeyRole
@@ -127,7 +127,7 @@ class Cut(Struct, frozen=True, kw_only=True):
     added: tuple[str, ...] = ()
 
 
-def cut(office: KeyDocument, order: Cut) -> KeyDocument:
+def cut(office: KeyDocument, order: RoleOrder) -> KeyDocument:
     """The file of one role, signed by the office; limits of keys it holds go with it. Raises `KeyFileError`."""
     role = ROLES[order.role]
     _require_cut(office, order)
@@ -175,7 +175,7 @@ def master_keys(document: KeyDocument) -> MasterKeys:
     except KeyError as error:
         raise KeyFileError(
             f"these keys have no version {error.args[0]}, and cards take {SPARE_KEY_SETS} prepared ones",
-            f"Cut the file of the role issue with --ahead {SPARE_KEY_SETS}.",
+            f"RoleOrder the file of the role issue with --ahead {SPARE_KEY_SETS}.",
         ) from error
 
 
@@ -242,7 +242,7 @@ def _versions(office: KeyDocument, name: str, ahead: int) -> dict[str, str]:
     return {v: key for v, key in held.items() if served - 1 <= int(v) <= served + ahead}
 
 
-def _require_cut(office: KeyDocument, order: Cut) -> None:
+def _require_cut(office: KeyDocument, order: RoleOrder) -> None:
     role = ROLES[order.role]
     if order.role is KeyRole.OFFICE:
         raise KeyFileError("an office's file is not cut out of another", "Name another role.")
