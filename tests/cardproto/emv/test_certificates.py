@@ -239,6 +239,10 @@ def test_a_number_beyond_the_modulus_is_no_signature() -> None:
     assert dynamic_fault(modulus.to_bytes(128, "big")) == "format"
 
 
+def test_dynamic_data_may_fill_the_block() -> None:
+    assert dynamic_fault(changed("icc", SDAD, UNPREDICTABLE, put(3, bytes((128 - 25,))))) is None
+
+
 def test_dynamic_data_end_where_their_length_says() -> None:
     dynamic = check_dynamic(public("icc"), SDAD, FORMAT_DYNAMIC, UNPREDICTABLE)
     assert dynamic == b"\x08" + bytes.fromhex("826D4677DFA79F18")
