@@ -6,6 +6,7 @@ import sys
 
 from bench import (
     audit,
+    bank,
     card,
     collector,
     desk,
@@ -34,6 +35,7 @@ SUITE = (
     taps.records,
     card.exchange_rate,
     card.personalising,
+    bank.recovery,
     journal.slow_flush,
     journal.sealing,
     journal.capacity,

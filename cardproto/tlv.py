@@ -49,10 +49,23 @@ def parse_tlv(data: bytes, *, skip_filler: bool = False) -> tuple[Tlv, ...]:
 
     `skip_filler` allows 00 and FF bytes before, between and after objects. Raises `FormatError`.
     """
+    return tuple(one for one, _ in _objects(data, skip_filler))
+
+
+def parse_raw_tlv(data: bytes, *, skip_filler: bool = False) -> tuple[tuple[Tlv, bytes], ...]:
+    """As `parse_tlv`, each object with its own bytes as they came: a card may write a length longer than needed."""
     return tuple(_objects(data, skip_filler))
 
 
-def _objects(data: bytes, skip_filler: bool) -> Iterator[Tlv]:
+def split_tlv(data: bytes) -> tuple[Tlv, bytes]:
+    """The first object of `data` and the bytes behind it, unread. Raises `FormatError`."""
+    one, raw = next(_objects(data, skip_filler=False), (None, b""))
+    if one is None:
+        raise FormatError(WHERE, "no object in no bytes", 0)
+    return one, data[len(raw) :]
+
+
+def _objects(data: bytes, skip_filler: bool) -> Iterator[tuple[Tlv, bytes]]:
     at, end = 0, len(data)
     while at < end:
         if skip_filler and data[at] in _FILLERS:
@@ -63,7 +76,7 @@ def _objects(data: bytes, skip_filler: bool) -> Iterator[Tlv]:
         length, at = _read_length(data, at)
         if length > end - at:
             raise FormatError(WHERE, f"tag {tag:X} claims {length} bytes, {end - at} are left", start)
-        yield Tlv(tag, data[at : at + length])
+        yield Tlv(tag, data[at : at + length]), data[start : at + length]
         at += length
 
 
@@ -106,12 +119,14 @@ def build_tlv(objects: Iterable[Tlv]) -> bytes:
     return b"".join(o.to_bytes() for o in objects)
 
 
-def find(objects: Iterable[Tlv], *path: int) -> bytes | None:
+def find(objects: Iterable[Tlv], *path: int, skip_filler: bool = False) -> bytes | None:
     """The value of the first object along a path of tags (0x6F, 0xA5, 0x50); None when there is none."""
     tag, rest = path[0], path[1:]
     for candidate in objects:
         if candidate.tag == tag:
-            return find(candidate.children(), *rest) if rest else candidate.value
+            if not rest:
+                return candidate.value
+            return find(candidate.children(skip_filler=skip_filler), *rest, skip_filler=skip_filler)
     return None
 
 

@@ -38,7 +38,7 @@ def test_the_listed_lines_and_their_tests_are_there() -> None:
         assert numbers, lines.module
         seen.update((lines.module, number) for number in numbers)
     assert set(seen.values()) == {1}, "a line is listed once"
-    assert 1_200 < len(seen) < 2_000
+    assert 1_200 < len(seen) < 2_400
 
 
 def test_constants_and_decorated_functions_are_changed(changes: list[Mutant]) -> None:

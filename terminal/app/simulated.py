@@ -15,12 +15,14 @@ from datetime import date
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cardproto.connection import CardConnection
 from cardproto.credential.keys import IssuerKeys
 from terminal.clock import Clock
 from terminal.errors import ControlError, ProfileError, TerminalError
+from terminal.files import create_file
 
 if TYPE_CHECKING:
     from sim.card.port import SimCard
@@ -325,3 +327,45 @@ def recording(
         yield writer.record
     if writer.failure is not None:
         say(f"terminal: the recording is incomplete ({writer.failure.strerror})")
+
+
+@contextmanager
+def whole_recording(
+    path: Path | None, clock: Clock, *, masked: bool
+) -> Iterator[Callable[[CardConnection], CardConnection]]:
+    """As `recording`, for one piece of work: the file is there when all of it is, and not at all when the work failed.
+
+    Raises `TerminalError`, also for a file that exists already.
+    """
+    if path is None:
+        yield lambda connection: connection
+        return
+    if path.exists():
+        raise TerminalError(f"{path} exists already", "Choose another name.")
+    missed: list[str] = []
+    try:
+        folder = TemporaryDirectory(dir=path.parent, prefix=".recording-")
+    except OSError as error:
+        raise TerminalError(
+            f"{path} cannot be written ({error.strerror})", "Check the folder and its rights."
+        ) from error
+    with folder as name:
+        part = Path(name) / path.name
+        with recording(part, clock, missed.append, masked=masked) as record:
+            yield record
+        if missed:
+            raise TerminalError(
+                f"{path} cannot be written whole", "Make room on the disk, or choose another one."
+            )
+        _appears(path, part.read_bytes())
+
+
+def _appears(path: Path, content: bytes) -> None:
+    try:
+        made = create_file(path, content)
+    except OSError as error:
+        raise TerminalError(
+            f"{path} cannot be written ({error.strerror})", "Check the folder and its rights."
+        ) from error
+    if not made:
+        raise TerminalError(f"{path} exists already", "Choose another name.")

@@ -1,4 +1,4 @@
-"""`terminal card issue|wipe|read`: personalise a blank card, look into a personalised one (laboratory keys)."""
+"""`terminal card issue|wipe|read|look`: personalise a blank card, look into a personalised one, or at any."""
 
 from __future__ import annotations
 
@@ -45,6 +45,45 @@ def read(
         print_json(content)
     else:
         print_content(content)
+
+
+@app.command()
+def look(
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            "--reader",
+            help="pcsc or pcsc:NAME for a real reader, sim:RESIDENT for a software card.",
+            show_default="from terminal.toml, else pcsc",
+        ),
+    ] = None,
+    config: Config = None,
+    record: Annotated[
+        Path | None,
+        typer.Option("--record", help="New file for a transcript of the look, numbers and names masked."),
+    ] = None,
+    wait: Wait = 30,
+    json: Json = False,
+) -> None:
+    """Say what any card is: resident card, bank card, both, another DESFire card. Read-only, and without a key.
+
+    Numbers are masked. Nothing that is shown is proven.
+    """
+    import secrets
+
+    from terminal.app.output import print_json
+    from terminal.app.serve import with_card
+    from terminal.app.simulated import whole_recording
+    from terminal.cli.card_look import card_look, print_look
+    from terminal.clock import SystemClock
+
+    at, clock = station_config(config, reader=reader), SystemClock()
+    with whole_recording(record, clock, masked=True) as recorded:
+        found = with_card(at, wait, lambda card: card_look(recorded(card), clock.now(), secrets.token_bytes))
+    if json:
+        print_json(found)
+    else:
+        print_look(found)
 
 
 @app.command()

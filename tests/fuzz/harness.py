@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.fuzz import conversations, parsers
+from tests.fuzz import bank, conversations, parsers
 
 Harness = Callable[[bytes], None]
 
@@ -15,6 +15,8 @@ HARNESSES: dict[str, Harness] = {
     "card": conversations.card,
     "terminal_answers": conversations.terminal_answers,
     "terminal_content": conversations.terminal_content,
+    "bank_parsers": bank.bank_parsers,
+    "bank_answers": bank.bank_answers,
     "apdu": parsers.apdu,
     "tlv": parsers.tlv,
     "atr": parsers.atr,

@@ -24,6 +24,7 @@ SLOW = {
     "transcript",
     "stored_file",
     "feed_archive",
+    "bank_answers",
 }
 
 

@@ -1,0 +1,90 @@
+"""Bank cards: recovering issuer and card key from their certificates, as each tap does, on one core."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha1
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from bench.result import Result, at_most, median_us
+from cardproto.emv.certificates import card_key, issuer_key
+from cardproto.emv.keys import CaKey
+from cardproto.emv.numbers import Pan
+from cardproto.emv.records import CardData
+
+VECTORS: Final = Path(__file__).resolve().parents[1] / "tests" / "vectors" / "emv.json"
+DAY: Final = date(2026, 11, 21)
+RID: Final = bytes.fromhex("A000000658")
+NUMBER: Final = "2200000000000004"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What a terminal has of one card: the CA's key and the card's data."""
+
+    ca: CaKey
+    data: CardData
+
+
+def recovery() -> Iterator[Result]:
+    """Both certificates, hashes and every check included; the static data of the published chain."""
+    for name, chain, limit_ms in (
+        ("e = 3, 1408, 1152 and 1024 bit", _published(), 0.1),
+        ("e = 65537, 1920, 1408 and 1152 bit", _long(), 0.8),
+    ):
+        took = median_us(lambda chain=chain: _recover(chain), rounds=30, each=20) / 1000  # type: ignore[misc]
+        yield at_most(f"issuer's and card's key from their certificates, {name}", took, "ms of CPU", limit_ms)
+
+
+def _recover(chain: Chain) -> None:
+    pan = Pan(NUMBER)
+    card_key(chain.data, pan, issuer_key(chain.data, pan, chain.ca, DAY, frozenset()), DAY)
+
+
+def _published() -> Chain:
+    entry = json.loads(VECTORS.read_text(encoding="utf-8"))["oda"][0]
+    ca = {name: bytes.fromhex(entry["ca"][name]) for name in ("rid", "modulus", "exponent", "sha1")}
+    values = {int(tag, 16): bytes.fromhex(value) for tag, value in entry["tags"].items()}
+    key = CaKey(ca["rid"], int(entry["ca"]["index"], 16), ca["modulus"], ca["exponent"], ca["sha1"])
+    return Chain(key, CardData(values, frozenset(), bytes.fromhex(entry["static_data_to_authenticate"])))
+
+
+def _long() -> Chain:
+    """The longest keys a Mir card was seen with, made for this run."""
+    ca, issuer, card = (rsa.generate_private_key(65537, bits) for bits in (1920, 1408, 1152))
+    exponent, static = b"\x01\x00\x01", bytes(130)
+    head = bytes.fromhex("6A02220000FF1235000101")
+    issuer_certificate, issuer_rest = _certificate(head, issuer, ca, exponent)
+    head = b"\x6a\x04" + bytes.fromhex(NUMBER + "FFFF" + "1230000202")
+    certificate, rest = _certificate(head, card, issuer, exponent + static)
+    values = {0x90: issuer_certificate, 0x92: issuer_rest, 0x9F32: exponent}
+    values |= {0x9F46: certificate, 0x9F48: rest, 0x9F47: exponent}
+    modulus = _modulus(ca)
+    checksum = sha1(RID + b"\xd1" + modulus + exponent).digest()
+    return Chain(CaKey(RID, 0xD1, modulus, exponent, checksum), CardData(values, frozenset(), static))
+
+
+def _modulus(key: rsa.RSAPrivateKey) -> bytes:
+    number = key.public_key().public_numbers().n
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def _certificate(
+    head: bytes, key: rsa.RSAPrivateKey, signer: rsa.RSAPrivateKey, behind: bytes
+) -> tuple[bytes, bytes]:
+    """A certificate over `key` and the remainder that does not fit."""
+    modulus, size = _modulus(key), len(_modulus(signer))
+    start = head + b"\x01\x01" + bytes((len(modulus), 3))
+    room = size - len(start) - 21
+    inside, rest = modulus[:room].ljust(room, b"\xbb"), modulus[room:]
+    block = start + inside
+    block += sha1(block[1:] + rest + behind).digest() + b"\xbc"
+    numbers = signer.private_numbers()
+    signed = pow(int.from_bytes(block, "big"), numbers.d, numbers.public_numbers.n)
+    return signed.to_bytes(size, "big"), rest
