@@ -36,6 +36,7 @@ SUITE = (
     card.exchange_rate,
     card.personalising,
     bank.recovery,
+    bank.full_taps,
     journal.slow_flush,
     journal.sealing,
     journal.capacity,

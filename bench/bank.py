@@ -1,11 +1,12 @@
-"""Bank cards: recovering issuer and card key from their certificates, as each tap does, on one core."""
+"""Bank cards: recovering issuer and card key from their certificates, and whole taps, both ends on one core."""
 
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from hashlib import sha1
 from pathlib import Path
 from typing import Final
@@ -13,13 +14,22 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bench.result import Result, at_most, median_us
+from cardproto.channel import CardChannel
 from cardproto.emv.certificates import card_key, issuer_key
-from cardproto.emv.keys import CaKey
+from cardproto.emv.keys import CaKey, CaKeys, Trust
 from cardproto.emv.numbers import Pan
+from cardproto.emv.reading import BankReading, read_card
 from cardproto.emv.records import CardData
+from cardproto.emv.transaction import BankTransaction
+from sim.card.port import SimCard
+from sim.emv.chain import lab_ca_keys
+from sim.issuing import issue
+from sim.lab_keys import load_lab_keys
+from sim.profile import load_profile
 
 VECTORS: Final = Path(__file__).resolve().parents[1] / "tests" / "vectors" / "emv.json"
 DAY: Final = date(2026, 11, 21)
+AT: Final = datetime(2026, 11, 21, 8, 0)  # noqa: DTZ001 a card is shown local time
 RID: Final = bytes.fromhex("A000000658")
 NUMBER: Final = "2200000000000004"
 
@@ -40,6 +50,28 @@ def recovery() -> Iterator[Result]:
     ):
         took = median_us(lambda chain=chain: _recover(chain), rounds=30, each=20) / 1000  # type: ignore[misc]
         yield at_most(f"issuer's and card's key from their certificates, {name}", took, "ms of CPU", limit_ms)
+
+
+def full_taps() -> Iterator[Result]:
+    """A software card signs and the terminal verifies, in one process: directory, selection, records, proof."""
+    ca_keys = (CaKey(k.rid, k.index, k.modulus, k.exponent, k.checksum) for k in lab_ca_keys())
+    trust = Trust(CaKeys(ca_keys))
+    for profile, words in (
+        ("bank_cda", "CDA, keys of 1408, 1152 and 1024 bit"),
+        ("bank_fdda", "fDDA, keys of 1408, 1152 and 1024 bit"),
+        ("bank_longest_key", "fDDA, keys of 1984, 1984 and 1408 bit, e = 65537"),
+    ):
+        card = issue(load_profile(profile), load_lab_keys(), 34, DAY, secrets.token_bytes)
+        took = median_us(lambda card=card: _tap(card, trust), rounds=30, each=10) / 1000  # type: ignore[misc]
+        yield at_most(f"a bank card's tap, both ends, {words}", took, "ms of CPU", 4)
+
+
+def _tap(card: SimCard, trust: Trust) -> None:
+    card.power_on()
+    transaction = BankTransaction(AT, amount_minor=4300)
+    read = read_card(CardChannel(card), (RID,), transaction, trust, secrets.token_bytes)
+    assert isinstance(read, BankReading), read
+    assert read.authentication.fault is None, read
 
 
 def _recover(chain: Chain) -> None:
