@@ -1,9 +1,9 @@
 """A bus terminal with everything configured: CPU and modules until it is ready, and what its process holds.
 
-A tariff with a feed, routes, a deny list and a list of grants of a million entries each, a vehicle source, console,
-display, metrics and a collector that does not answer, after a restart: the lists and documents are in force already.
-Beside it a terminal with nothing of that, started in turn with it on the same machine: their ratio is what is
-comparable between machines. Sources are compiled beforehand, as an installed package is.
+A tariff with a feed, routes, a deny list and a list of grants of a million entries each, a vehicle source, devices around
+the reader, console, display, metrics and a collector that does not answer, after a restart: the lists and documents are
+in force already. Beside it a terminal with nothing of that, started in turn with it on the same machine: their ratio is
+what is comparable between machines. Sources are compiled beforehand, as an installed package is.
 """
 
 from __future__ import annotations
@@ -33,6 +33,15 @@ STARTS = 5
 LISTED = 1_000_000
 REGION = 34
 CLOSED_PORT = "http://127.0.0.1:1"
+PERIPHERY: dict[str, dict[str, object]] = {
+    "periphery.gpio": {"chip": "sim"},
+    "periphery.lamps": {"ready": "white", "accepted": "green", "refused": "red", "buzzer": "buzzer"},
+    "periphery.barrier": {"line": "gate", "passed": "beam"},
+    "periphery.printer": {"device": "no-printer"},
+    "periphery.scanner": {"serial": "no-scanner"},
+    "periphery.power": {"failing": "supply", "tamper": "door"},
+}
+"""Every device around the reader; the two with a path of their own are looked for again and again."""
 Tables = dict[str, dict[str, object]]
 
 
@@ -103,6 +112,7 @@ def _full(state: Path) -> Tables:
         "screen": {"enabled": True, "port": 0},
         "metrics": {"port": 0},
         "collector": {"url": CLOSED_PORT},
+        **PERIPHERY,
     }
 
 

@@ -51,9 +51,9 @@ class Signal(Protocol):
 class DeviceWorker(Generic[T]):
     """Passes things on to one device, on its own daemon thread, and watches how it does.
 
-    `name` is its role and name ("signal:led"), `show` and `close` what it does; `waiting` things wait for it while it
-    is slow, the oldest gives way, and a call that takes `HANGS_S` longer than `busy_s` hangs. `pass_on` returns at
-    once, always. A device that never returns is left to its thread when the terminal stops.
+    `name` is its role and name ("signal:led"), `show` and `close` what it does. `waiting` things wait for it while it
+    is slow, the oldest gives way; a call that takes `HANGS_S` longer than `busy_s` hangs. `pass_on` returns at once,
+    always. A device that never returns is left to its thread when the terminal stops.
     """
 
     def __init__(

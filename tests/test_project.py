@@ -35,9 +35,12 @@ EXTRAS = {
     "psycopg": "fleet",
     "pytest": "pytest",
     "smartcard": "pcsc",
+    "gpiod": "gpio",
+    "serial": "serial",
+    "evdev": "hid",
 }
 """What only a part of the product imports, and the extra that brings it."""
-DISTRIBUTIONS = {"smartcard": "pyscard", "nats": "nats-py"}
+DISTRIBUTIONS = {"smartcard": "pyscard", "nats": "nats-py", "serial": "pyserial", "evdev": "evdev"}
 """Where a module's name says nothing, or where it may not be installed."""
 CHECKER_ONLY = {"_typeshed"}
 

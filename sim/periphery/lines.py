@@ -58,7 +58,7 @@ class SimLines:
             return found
 
     def close(self) -> None:
-        """All outputs inactive, as a chip is when nobody drives it."""
+        """All outputs inactive, as a chip is that is not driven."""
         for line in self._outputs:
             self.set(line, False)
 

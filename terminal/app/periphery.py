@@ -1,4 +1,4 @@
-"""The devices around the reader of a running terminal: made from [periphery.*], told of taps, looked after.
+"""The devices around the reader of a running terminal: made from [periphery.*], hearing of taps, looked after.
 
 A terminal without any of them imports nothing of this. What devices do with a tap costs it a few microseconds: each
 works on a thread of its own.
@@ -27,7 +27,7 @@ from terminal.periphery.barrier import Barrier
 from terminal.periphery.contacts import Contacts
 from terminal.periphery.drivers import GpioInputs, GpioOutputs, HidStream, SerialStream, require_library
 from terminal.periphery.lamps import LampLayout, Lamps, tone_of
-from terminal.periphery.port import Code, LineLayout
+from terminal.periphery.port import LineLayout, ScannedCode
 from terminal.periphery.power import Power
 from terminal.periphery.printer import Printer
 from terminal.periphery.scanner import Scanner
@@ -78,7 +78,7 @@ class Periphery:
         self.printer, self.scanner = self._printer(), self._scanner()
         self.contacts: Contacts | None = None
         self.power: Power | None = None
-        self._codes: deque[Code] = deque(maxlen=WAITING_CODES)
+        self._codes: deque[ScannedCode] = deque(maxlen=WAITING_CODES)
         self._terminal: Terminal | None = None
         self._vitals: Vitals | None = None
         self._tickets: Tickets | None = None
@@ -258,12 +258,12 @@ class Periphery:
     def _counts(self) -> dict[str, int]:
         return {} if self.barrier is None else asdict(self.barrier.counts)
 
-    def _on_code(self, code: Code) -> None:
+    def _on_code(self, code: ScannedCode) -> None:
         """On the scanner's thread. No medium takes codes: it is answered between two taps, and counted."""
         self._codes.append(code)
 
     def _wipe(self) -> None:
-        """On the contacts' thread, at once: whoever opened the housing may cut the supply next."""
+        """On the contacts' thread, at once: the supply may be cut next."""
         if self._terminal is not None:
             wipe_key(self._terminal.journal.path)
 

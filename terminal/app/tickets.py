@@ -1,4 +1,4 @@
-"""Tickets for the printer: of rides that were paid and whose region wants paper, and of sales for cash (T-50, T-53)."""
+"""Tickets for the printer: of rides that were paid and whose region wants paper (T-50)."""
 
 from __future__ import annotations
 
@@ -27,10 +27,6 @@ class Tickets(Struct, frozen=True):
     def of_ride(self, sequence: int) -> tuple[str, TicketLines]:
         """The id and lines of the ride in row `sequence`, whose end is on record."""
         return f"{self.terminal.number}-{sequence}", lambda copy: self._of_ride(sequence, copy)
-
-    def lines(self, ticket: Ticket) -> TicketLines:
-        """Those of a ticket that is there already."""
-        return lambda copy: self._shown(ticket, copy)
 
     def _of_ride(self, sequence: int, copy: bool) -> tuple[str, ...] | None:
         """None where nothing was paid, or the region wants no paper for it."""

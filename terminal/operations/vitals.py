@@ -75,7 +75,7 @@ PERIPHERY_FAULTS: Final = {
     DeviceState.HANGS: PeripheryFault.HANGS,
 }
 QUIET: Final = (PeripheryFault.COUNTED, PeripheryFault.POWER_BACK)
-"""Of a contact, what nobody has to act upon."""
+"""Of a contact, what calls for no action."""
 PERIPHERY: Final = "periphery"
 """What stands before the colon of the devices around the reader."""
 _EXTENSIONS: Final = frozenset(role.value for role in ExtensionRole)

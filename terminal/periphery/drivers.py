@@ -165,7 +165,7 @@ class SerialStream:
 
 
 class HidStream:
-    """A scanner that types: what its keys mean as bytes, Enter as a line's end. Nobody else gets them."""
+    """A scanner that types: what its keys mean as bytes, Enter as a line's end. No other program gets them."""
 
     def __init__(self, device: Path) -> None:
         import evdev

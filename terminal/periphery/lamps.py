@@ -1,6 +1,6 @@
-"""Lamps and buzzer: one colour, one shape of sound for each result, so that nobody depends on colour alone.
+"""Lamps and buzzer: one colour, one shape of sound for each result, so that no rider depends on colour alone.
 
-A thread of their own shows results. A newer one cuts the older short: nobody hears the sound of another rider.
+A thread of their own shows results. A newer one cuts the older short: no rider hears the sound of another.
 """
 
 from __future__ import annotations

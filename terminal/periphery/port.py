@@ -75,7 +75,7 @@ OpenStream: TypeAlias = Callable[[], Stream]
 """Opens the device; raises `OSError`."""
 
 
-class Code(Struct, frozen=True):
+class ScannedCode(Struct, frozen=True):
     """What a scanner read: never empty, `MAX_CODE_BYTES` at most, without its end of line.
 
     It may stand for a person: it is not logged, and not kept.

@@ -2,7 +2,7 @@
 
 failing    no tap begins; the running one ends within `CUT_S`; the journal is checkpointed; taps go on when the supply
            is back
-tampered   the journal's key is wiped, no tap begins any more, and the collector is told as soon as it can be
+tampered   the journal's key is wiped, no tap begins any more, and the collector hears of it as soon as it can
 """
 
 from __future__ import annotations

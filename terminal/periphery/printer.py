@@ -53,7 +53,7 @@ class PrinterFault(OSError):
     """The printer cannot print now."""
 
 
-class _Job(Struct, frozen=True):
+class _TicketJob(Struct, frozen=True):
     id: str
     lines: TicketLines
     at_s: float
@@ -68,7 +68,7 @@ class Printer:
         self._columns = columns
         self._clock = clock
         self._stream: Stream | None = None
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[_TicketJob] = deque()
         self._states: dict[str, PrintState] = {}
         self._lock = threading.Lock()
         self._stopping = False
@@ -83,7 +83,7 @@ class Printer:
                 return id
             if len(self._jobs) >= WAITING:
                 self._done(self._jobs.popleft(), PrintState.EXPIRED)
-            self._jobs.append(_Job(id, lines, self._clock.monotonic()))
+            self._jobs.append(_TicketJob(id, lines, self._clock.monotonic()))
             self._states[id] = PrintState.WAITING
             while len(self._states) > REMEMBERED:
                 del self._states[next(iter(self._states))]
@@ -123,7 +123,7 @@ class Printer:
                 self._give_back()
                 raise
 
-    def _first(self) -> _Job | None:
+    def _first(self) -> _TicketJob | None:
         with self._lock:
             while self._jobs and not self._stopping:
                 if self._clock.monotonic() - self._jobs[0].at_s <= KEPT_S:
@@ -133,7 +133,7 @@ class Printer:
                 self._done(job, PrintState.UNKNOWN if unknown else PrintState.EXPIRED)
         return None
 
-    def _print(self, job: _Job) -> None:
+    def _print(self, job: _TicketJob) -> None:
         lines = job.lines(job.state is PrintState.UNKNOWN)
         if lines is None:
             self._ends(job, PrintState.NOTHING)
@@ -146,7 +146,7 @@ class Printer:
         self.printed += 1
         self._ends(job, PrintState.PRINTED)
 
-    def _ready(self, job: _Job) -> Stream:
+    def _ready(self, job: _TicketJob) -> Stream:
         """The printer, once it has said that it has paper."""
         if self._stream is None:
             self._stream = self._open_stream()
@@ -159,19 +159,19 @@ class Printer:
             raise PrinterFault("no paper")
         return self._stream
 
-    def _becomes(self, job: _Job, state: PrintState) -> None:
+    def _becomes(self, job: _TicketJob, state: PrintState) -> None:
         with self._lock:
             if self._jobs and self._jobs[0].id == job.id:
                 self._jobs[0] = replace(job, state=state)
             self._done(job, state)
 
-    def _ends(self, job: _Job, state: PrintState) -> None:
+    def _ends(self, job: _TicketJob, state: PrintState) -> None:
         with self._lock:
             if self._jobs and self._jobs[0].id == job.id:
                 self._jobs.popleft()
             self._done(job, state)
 
-    def _done(self, job: _Job, state: PrintState) -> None:
+    def _done(self, job: _TicketJob, state: PrintState) -> None:
         if job.id in self._states:
             self._states[job.id] = state
 

@@ -1,4 +1,4 @@
-"""A scanner of codes: what it reads comes out as `Code` values, within limits, from one thread.
+"""A scanner of codes: what it reads comes out as `ScannedCode` values, within limits, from one thread.
 
 A code ends with CR or LF. One that does not end within its time was cut off, and is dropped: half a code is none.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from terminal.devices import DeviceWatch
-from terminal.periphery.port import MAX_CODE_BYTES, Code
+from terminal.periphery.port import MAX_CODE_BYTES, ScannedCode
 
 if TYPE_CHECKING:
     from terminal.clock import Clock
@@ -50,7 +50,7 @@ class CodeAssembler:
         self._overflow = False
         self._allowed, self._looked_s = float(BURST), 0.0
 
-    def feed(self, data: bytes, now_s: float) -> list[Code]:
+    def feed(self, data: bytes, now_s: float) -> list[ScannedCode]:
         """The codes that `data` completes."""
         self.look(now_s)
         found = []
@@ -80,7 +80,7 @@ class CodeAssembler:
         elif not self._overflow:
             self._held += part
 
-    def _ended(self, now_s: float) -> Code | None:
+    def _ended(self, now_s: float) -> ScannedCode | None:
         content, overflow = bytes(self._held), self._overflow
         self._forget()
         if overflow:
@@ -95,7 +95,7 @@ class CodeAssembler:
             return None
         self._allowed -= 1
         self._counts.codes += 1
-        return Code(content, now_s)
+        return ScannedCode(content, now_s)
 
     def _forget(self) -> None:
         self._held.clear()
@@ -105,7 +105,7 @@ class CodeAssembler:
 class Scanner:
     """Hands each code to `on_code`, on its thread; opens the device, and opens it again whenever it comes back."""
 
-    def __init__(self, open_stream: OpenStream, on_code: Callable[[Code], None], clock: Clock) -> None:
+    def __init__(self, open_stream: OpenStream, on_code: Callable[[ScannedCode], None], clock: Clock) -> None:
         self._open_stream = open_stream
         self._on_code = on_code
         self._clock = clock

@@ -22,7 +22,7 @@ from terminal.periphery import contacts as contacts_module
 from terminal.periphery import scanner as scanners
 from terminal.periphery.contacts import Contacts
 from terminal.periphery.drivers import SerialStream
-from terminal.periphery.port import MAX_CODE_BYTES, Code
+from terminal.periphery.port import MAX_CODE_BYTES, ScannedCode
 from terminal.periphery.power import CUT_S, Power
 from terminal.periphery.scanner import BURST, ENDS_S, CodeAssembler, Scanner, ScannerCounts
 
@@ -80,7 +80,7 @@ class Heard:
         self.states: list[DeviceState] = []
         self._came = threading.Condition()
 
-    def code(self, code: Code) -> None:
+    def code(self, code: ScannedCode) -> None:
         with self._came:
             self.codes.append(code.content)
             self._came.notify_all()
