@@ -1,9 +1,10 @@
 """A bus terminal with everything configured: CPU and modules until it is ready, and what its process holds.
 
-A tariff with a feed, routes, a deny list and a list of grants of a million entries each, a vehicle source, devices around
-the reader, console, display, metrics and a collector that does not answer, after a restart: the lists and documents are
-in force already. Beside it a terminal with nothing of that, started in turn with it on the same machine: their ratio is
-what is comparable between machines. Sources are compiled beforehand, as an installed package is.
+A tariff with a feed, routes, a deny list and a list of grants of a million entries each, a vehicle source, devices
+around the reader, console, display, metrics and a collector that does not answer, after a restart: the lists and
+documents are in force already. Beside it a terminal with nothing of that, started in turn with it on the same
+machine: their ratio is what is comparable between machines. Sources are compiled beforehand, as an installed package
+is.
 """
 
 from __future__ import annotations
