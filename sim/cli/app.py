@@ -93,11 +93,14 @@ def _summary(profile: CardProfile) -> dict[str, object]:
 
 def _on_card(profile: CardProfile) -> str:
     """One line for the table: what a terminal can find there."""
+    if profile.bank is not None and profile.card.kind == "bank":
+        return f"bank application, {profile.bank.method}, {profile.bank.digits} digits"
     if profile.card.kind != "resident" or profile.card.stop_after is not None:
         return "no resident application in use"
     parts = [f"purse {profile.card.purse_minor}"]
     parts += [f"concession {c.code}" for c in profile.concessions]
     parts += [f"product {c.product}" for c in profile.contracts]
+    parts += [] if profile.bank is None else [f"bank application, {profile.bank.method}"]
     flags = {"blocked": profile.card.blocked, "inactive": profile.card.inactive}
     return ", ".join(parts + [name for name, is_set in flags.items() if is_set])
 
