@@ -1,4 +1,4 @@
-"""`terminal card acceptance` through a real pcscd: the card is another process's, and everything goes through the service."""
+"""`terminal card acceptance` through a real pcscd: the card is another process's."""
 
 from __future__ import annotations
 
@@ -45,16 +45,28 @@ def card(profile: str, *more: str) -> Iterator[subprocess.Popen[str]]:
 
 def acceptance(*more: str) -> subprocess.Popen[str]:
     return command(
-        "terminal.cli.app", "card", "acceptance", "--reader", READER, "--expendable", "--json", *more
+        "terminal.cli.app",
+        "card",
+        "acceptance",
+        "--reader",
+        READER,
+        "--keys",
+        "laboratory",
+        "--expendable",
+        "--json",
+        *more,
     )
 
 
 def wait_for(process: subprocess.Popen[str], word: str) -> None:
     assert process.stderr is not None
+    said = []
     for line in process.stderr:
+        said.append(line)
         if word in line:
             return
-    raise AssertionError(f"the command ended without {word!r}")
+    process.communicate(timeout=10)
+    raise AssertionError(f"the command ended without {word!r}: {''.join(said)}")
 
 
 def rows(out: str) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
 from cardproto.desfire.application import PICC_AID
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.key_types import KeyType
@@ -64,7 +66,7 @@ def _try_the_issued(bench: AcceptanceBench, region: str, folder: Path, pulls: in
     probe_card(bench)
     document = load_region(region)
     world = open_world(folder, region, Policy.of(document), bench.random)
-    station = replace(world.station(TERMINAL_NUMBER, "bus"), proof=not _proof_differs(bench))
+    station = structs.replace(world.station(TERMINAL_NUMBER, "bus"), proof=not _proof_differs(bench))
     with world.open_terminal(station, bench.clock) as terminal:
         open_shift(terminal.journal, bench.clock.now(), "acceptance", "bus", 0, 0)
         bench.say("tap")

@@ -1,0 +1,145 @@
+"""`terminal card acceptance` on simulated chips: each assumption that fails has its row and a fallback that works."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
+from cardproto.desfire.key_types import KeyType
+from cardproto.resident.issuance import CardBefore, look_at
+from sim.air import VirtualClock
+from sim.card.deviation import Deviation
+from sim.card.virtual import VirtualCard
+from sim.days import service_days
+from sim.image_file import save_card
+from sim.issuing import ReloadPoint, issue
+from sim.lab_keys import load_lab_keys
+from sim.profile import load_profile
+from terminal.clock import SystemClock
+from terminal.errors import ReaderError
+from terminal.lab.acceptance.assumptions import EXPECTED, FALLBACK, HELPS, Assumption, Fallback, Verdict
+from terminal.lab.acceptance.bench import AcceptanceBench, usable
+from terminal.lab.acceptance.command import acceptance
+from terminal.lab.acceptance.issue import issue as issue_for_acceptance
+from terminal.lab.acceptance.report import page, report_of
+from terminal.lab.acceptance.rig import SimRig
+from terminal.lab.acceptance.run import accept, look
+
+REGION = 34
+BEGIN = datetime(2026, 9, 15, 6, tzinfo=UTC)
+MASTERS = load_lab_keys()
+
+SHOWN_BY = {
+    Deviation.TIMER_REFUSED: Assumption.TIMER_FORM,
+    Deviation.TIMER_TOO_SHORT: Assumption.TIMER_LENGTH,
+    Deviation.NO_ADDITIONAL_RIGHTS: Assumption.ADDITIONAL_RIGHTS,
+    Deviation.NO_KEY_SETS: Assumption.KEY_SETS,
+    Deviation.NO_KEYS_IN_SETS: Assumption.KEYS_IN_SETS,
+    Deviation.NO_ROLL: Assumption.ROLL,
+    Deviation.OTHER_RECORD_PROOF: Assumption.PROOF_OF_RECORDS,
+    Deviation.OTHER_BACKUP_PROOF: Assumption.PROOF_OF_BACKUP,
+    Deviation.NO_WAY_BACK: Assumption.WAY_BACK,
+    Deviation.FEWER_RECORDS: Assumption.RECORDS_KEPT,
+    Deviation.TORN_APART: Assumption.TEARS,
+    Deviation.NO_CHANGES_IS_HARMLESS: Assumption.NO_CHANGES,
+    Deviation.NO_CREDIT_AHEAD: Assumption.CREDIT_AHEAD,
+}
+
+
+def blank(generation: str, *deviations: Deviation) -> VirtualCard:
+    rng = random.Random(5).randbytes
+    card = VirtualCard(b"\x04" + rng(6), rng, generation=generation, key_type=KeyType.DES)
+    return card.deviating(*deviations)
+
+
+def bench_of(card: VirtualCard) -> AcceptanceBench:
+    rng = random.Random(6).randbytes
+    rig = SimRig(card, SystemClock())
+    return AcceptanceBench(rig, MASTERS, REGION, VirtualClock(BEGIN), rng, lambda _code: None)
+
+
+def failed(bench: AcceptanceBench) -> set[Assumption]:
+    return {row.assumption for row in bench.all_rows() if row.verdict is Verdict.FAILS}
+
+
+@pytest.mark.parametrize("generation", ["EV1", "EV2", "EV3"])
+def test_a_chip_as_assumed_holds_everywhere_and_ends_as_it_came(generation: str, tmp_path: Path) -> None:
+    card = blank(generation)
+    before = card.image()
+    bench = bench_of(card)
+    accept(bench, "demo", tmp_path, pulls=1)
+    assert not failed(bench)
+    assert usable(bench.all_rows())
+    assert bench.twin is not None
+    assert not bench.twin.different
+    assert card.image() == before
+
+
+@pytest.mark.parametrize("deviation", Deviation)
+def test_a_chip_that_fails_an_assumption_is_named_and_has_a_fallback(
+    deviation: Deviation, tmp_path: Path
+) -> None:
+    card = blank("EV3", deviation)
+    before = card.image()
+    bench = bench_of(card)
+    accept(bench, "demo", tmp_path, pulls=0)
+    rows = bench.all_rows()
+    assert SHOWN_BY[deviation] in failed(bench)
+    assert usable(rows) is (FALLBACK[SHOWN_BY[deviation]] is not Fallback.NONE)
+    if deviation is not Deviation.NO_WAY_BACK:
+        assert card.image() == before
+    for language in ("ru", "en"):
+        assert card.uid.hex().upper() not in page(report_of(bench, BEGIN, 1.0), language).upper()
+
+
+def test_every_assumption_has_words_and_a_fallback() -> None:
+    assert set(EXPECTED) == set(FALLBACK) == set(Assumption)
+    assert set(HELPS) == set(Fallback)
+    assert set(SHOWN_BY) == set(Deviation)
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+def test_a_card_in_service_is_never_touched(rolled: bool) -> None:
+    rng = random.Random(7).randbytes
+    card = issue(load_profile("adult_purse"), MASTERS, REGION, date(2026, 9, 15), rng)
+    assert isinstance(card, VirtualCard)
+    keys = MASTERS.for_card(card.uid, REGION)
+    if rolled:
+        ReloadPoint(card, keys, rng, service_days("Europe/Volgograd", 3)).roll(1)
+    before = card.image()
+    with pytest.raises(ReaderError, match="in service"):
+        look(bench_of(card))
+    assert card.image() == before
+    card.power_on()
+    found = look_at(DesfireCard(DesfireChannel(card)), keys, rng)
+    assert found.before is CardBefore.ISSUED, "no --finish empties it"
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+def test_what_an_earlier_run_left_is_taken_up_and_restored(rolled: bool) -> None:
+    card = blank("EV2")
+    before = card.image()
+    first = bench_of(card)
+    look(first)
+    assert issue_for_acceptance(first)
+    if rolled:
+        card.power_on()
+        rng = random.Random(8).randbytes
+        ReloadPoint(card, first.keys, rng, service_days("Europe/Volgograd", 3)).roll(1)
+    look(bench_of(card))
+    assert card.image() == before
+
+
+def test_a_masked_transcript_names_no_card(tmp_path: Path) -> None:
+    transcript = tmp_path / "transcript"
+    image = tmp_path / "card.json"
+    card = blank("EV2")
+    save_card(card, image)
+    made = acceptance(f"sim:{image}", "demo", None, transcript, say=lambda _line: None)
+    assert made.usable
+    assert card.uid.hex().upper() not in transcript.read_text()
