@@ -22,6 +22,23 @@ if TYPE_CHECKING:
 
 ON_CI = bool(os.environ.get("CI"))
 PCSC_SERVICE = "tests/device/"
+LONGEST = (
+    PCSC_SERVICE,
+    "tests/terminal/cli/test_output.py",
+    "tests/terminal/screen/console/test_console_browser.py",
+    "tests/flows/test_vehicle_sources.py",
+    "tests/flows/test_no_leaks.py",
+    "tests/storm/",
+    "tests/terminal/updates/test_live.py",
+    "tests/terminal/fleet/",
+    "tests/formal/",
+    "tests/oracle/",
+    "tests/terminal/cli/test_desk_session.py",
+    "tests/terminal/collector/test_tls.py",
+    "tests/flows/",
+    "tests/golden/",
+)
+"""Modules that take long begin first, so that none of them is left to one process at the end."""
 
 # No run depends on luck: what a property test tries follows from its own text, here and on CI alike.
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -53,6 +70,15 @@ def _fresh_tests(request: pytest.FixtureRequest) -> Iterator[None]:
     warm.only_fresh(before)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The same order in every process: modules by `LONGEST`, and as they were found."""
+    items.sort(key=lambda item: _place(item.nodeid))
+
+
+def _place(nodeid: str) -> int:
+    return next((n for n, beginning in enumerate(LONGEST) if nodeid.startswith(beginning)), len(LONGEST))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """Whose tests run in one process: those of a module share its fixtures, those of the service its reader slots."""
@@ -63,6 +89,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
             module = nodeid.partition("::")[0]
             return PCSC_SERVICE if module.startswith(PCSC_SERVICE) else module
 
+    config.option.loadscopereorder = False  # by the number of tests it would be
     return ByModule(config, log)
 
 
