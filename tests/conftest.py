@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ON_CI = bool(os.environ.get("CI"))
 PCSC_SERVICE = "tests/device/"
+LONGEST = "tests/package/"
 
 # No run depends on luck: what a property test tries follows from its own text, here and on CI alike.
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -46,6 +47,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
             return PCSC_SERVICE if module.startswith(PCSC_SERVICE) else module
 
     return ByModule(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes on one process begins first, beside all the others."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
