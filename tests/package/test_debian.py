@@ -407,7 +407,7 @@ def links(machine: Machine) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def removed(machine: Machine, upgraded: Upgraded) -> Removed:
+def removed(machine: Machine, handed_out: Path, upgraded: Upgraded) -> Removed:
     """Removed, purged, installed again, and purged once more with the owner's word that all may go."""
     tree, name = machine.tree, "resident-terminal"
     journal, conffile = tree / JOURNAL.removeprefix("/"), tree / ETC.removeprefix("/") / "terminal.toml"
@@ -417,7 +417,7 @@ def removed(machine: Machine, upgraded: Upgraded) -> Removed:
     after_remove = usr, links(machine), journal.exists()
     machine.run("dpkg", "-P", name)
     after_purge = links(machine), journal.exists(), conffile.exists()
-    install(machine, next((tree / "root").glob(TERMINAL_DEB)))
+    install(machine, *handed_out.glob(TERMINAL_DEB))
     (tree / STATE.removeprefix("/") / "delete-on-purge").touch()
     machine.run("dpkg", "-P", name)
     asked = (tree / STATE.removeprefix("/")).exists(), (tree / ETC.removeprefix("/")).exists()
