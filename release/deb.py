@@ -39,9 +39,20 @@ Comment: The libraries below /{home}/lib are other authors'. Each has its licenc
  its .dist-info folder there; sbom.cdx.json beside this file lists them.
 
 Files: *
-Copyright: The contributors to resident-card-terminal
+Copyright: 2026 The contributors to resident-card-terminal
 License: Apache-2.0
  On Debian systems the text is in /usr/share/common-licenses/Apache-2.0.
+"""
+OVERRIDES: Final = """\
+# The environment's own Python is what the package is for.
+{name}: wrong-path-for-interpreter *
+# Libraries as their authors build them, pinned by hash.
+{name}: unstripped-binary-or-object *
+# Not made by debhelper: docs/adr/0044.
+{name}: maintainer-script-calls-systemctl *
+# Not uploaded to Debian; every command has --help.
+{name}: initial-upload-closes-no-bugs *
+{name}: no-manual-page *
 """
 DOCUMENTS: Final = ("install.md", "operations.md", "configuration.md")
 
@@ -81,7 +92,7 @@ def _environment(package: DebPackage, tree: Path, carried: Sequence[Library]) ->
         home / "pyvenv.cfg", "".join(f"{key} = {value}\n" for key, value in settings.items()).encode(), PLAIN
     )
     (home / "bin").mkdir()
-    (home / "bin" / "python3").symlink_to(f"/usr/bin/python{major}.{minor}")
+    (home / "bin" / "python3").symlink_to(f"../../../bin/python{major}.{minor}")
     for name, module in PROGRAMS.items():
         _put(home / "bin" / name, ENTRY.format(home=package.home, module=module).encode(), EXECUTABLE)
 
@@ -105,6 +116,11 @@ def _documents(
     for name in DOCUMENTS:
         _put(folder / name, (ROOT / "docs" / name).read_bytes(), PLAIN)
     _put(folder / "sbom.cdx.json", bill_of_materials(package.name, version, own, carried, at).encode(), PLAIN)
+    _put(
+        tree / "usr/share/lintian/overrides" / package.name,
+        OVERRIDES.format(name=package.name).encode(),
+        PLAIN,
+    )
     when = format_datetime(datetime.fromtimestamp(at, UTC))
     entry = (
         f"{package.name} ({version}) unstable; urgency=medium\n\n  * See CHANGELOG.md of this version.\n\n"

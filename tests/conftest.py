@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ON_CI = bool(os.environ.get("CI"))
 PCSC_SERVICE = "tests/device/"
 LONGEST = (
+    "tests/package/",
     PCSC_SERVICE,
     "tests/terminal/cli/test_output.py",
     "tests/terminal/screen/console/test_console_browser.py",

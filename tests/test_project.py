@@ -25,7 +25,8 @@ from terminal.app.station import SOFTWARE
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCK_FILES = (setup_env.CORE, setup_env.DEVELOPMENT, setup_env.READERS)
+DEB_LOCKS = tuple(lock_file for lock_file, _ in setup_env.DEBS.values())
+LOCK_FILES = (setup_env.CORE, setup_env.DEVELOPMENT, setup_env.READERS, *DEB_LOCKS, setup_env.DEB_TOOLS)
 
 PRODUCT = ("cardproto", "terminal", "sim", "cardcli")
 EXTRAS = {
@@ -259,9 +260,31 @@ def test_lock_files_follow_pyproject(lock_file: Path, requirements: list[str]) -
         assert pinned[requirement.name] in requirement.specifier, "run `make lock`"
 
 
-def test_a_package_in_two_lock_files_has_one_version() -> None:
-    core, development = pins(setup_env.CORE), pins(setup_env.DEVELOPMENT)
-    assert {name: core[name] for name in core.keys() & development.keys()}.items() <= development.items()
+@pytest.mark.parametrize("part", sorted(setup_env.DEBS))
+def test_a_debian_package_carries_its_extras_and_all_that_always_runs(part: str) -> None:
+    lock_file, carried = setup_env.DEBS[part]
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    lines = [
+        *PYPROJECT["project"]["dependencies"],
+        *(line for name in carried for line in extras.get(name, [])),
+    ]
+    pinned = pins(lock_file)
+    for requirement in map(Requirement, lines):
+        assert pinned[requirement.name] in requirement.specifier, "run `make lock`"
+
+
+NOT_IN_SERVICE = {"pytest", "stress"}
+
+
+def test_every_extra_that_serves_is_in_a_debian_package() -> None:
+    extras = set(PYPROJECT["project"]["optional-dependencies"]) - NOT_IN_SERVICE
+    assert extras == extras & {name for _, carried in setup_env.DEBS.values() for name in carried}
+
+
+@pytest.mark.parametrize("other", [setup_env.DEVELOPMENT, *DEB_LOCKS], ids=lambda path: path.name)
+def test_a_package_in_two_lock_files_has_one_version(other: Path) -> None:
+    core, pinned = pins(setup_env.CORE), pins(other)
+    assert {name: core[name] for name in core.keys() & pinned.keys()}.items() <= pinned.items()
 
 
 # set-up
