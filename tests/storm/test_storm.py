@@ -217,6 +217,23 @@ ANNOUNCED = StressStep("between", 3, 4000.0, fault=Kind.COMPANIONS, value=989)
 TORN = StressStep("tap", 3, 5.0, 3, Kind.TEAR_AFTER, 8)
 
 
+def test_new_hardware_does_not_doubt_its_clock_for_the_old_one(tmp_path: Path) -> None:
+    """A doubt that outlived a restart ends with the machine: the new one's clock agreed with the collector, and lifts
+    the cards' periods the next day (ADR 12, ADR 26)."""
+    town = TownSeed(1, 4, 20)
+    day_s = 24 * 3600.0
+    jump = StressStep("between", 1, 5.0, 0, Kind.CLOCK_FORWARD, value=90_000)
+    restart, replace = (StressStep("between", 1, 5.0, 0, kind) for kind in (Kind.RESTART, Kind.REPLACED))
+    taps = [StressStep("tap", 1, day_s if not card else 20.0, card) for card in range(town.riders)]
+    with open_storm_town(tmp_path, town.seed, 4, town.riders, town.pupils, disks=False) as opened:
+        play(opened, [jump, restart, jump], lambda _count: None)
+        assert opened.truth.posts[1].clock.suspect
+        play(opened, [replace, *taps], lambda _count: None)
+        assert not opened.posts[1].terminal.clock_watch.state.suspect
+        assert opened.count.granted >= town.riders // 4
+        assert check(opened).problems == []
+
+
 def test_those_announced_ride_once() -> None:
     """Found by a long run: the checker had them gone after any disturbed tap. Cards 1 and 3 are passes, 7 is denied."""
     first, other = StressStep("tap", 3, 5.0, 3), StressStep("tap", 3, 5.0, 1)

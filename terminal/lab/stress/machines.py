@@ -15,6 +15,7 @@ from terminal.journal.database import KEEP_ASIDE
 from terminal.journal.journal import Journal
 from terminal.journal.verify import verify
 from terminal.lab.stress.faults.plan import Kind, StressStep
+from terminal.lab.stress.truth import TrueClock
 from terminal.lab.stress.world import FIRST_NUMBER, Post, StormTown, Twin
 from terminal.operations.backup import Source, back_up
 from terminal.operations.restore import NewHardware, restore
@@ -120,6 +121,7 @@ def replace_machine(town: StormTown, post: Post, _step: StressStep) -> bool:
     )
     restore(backup, machine, post.link, lambda _: town.collector_key.public_key())
     backup.unlink()
+    true.clock = TrueClock()  # a doubt is one of the old machine's clock; this one agreed with the collector
     town.start(post, old.promised, old.reused, steady=old.steady)
     if post.journal.open_shift is None:
         open_shift(post.journal, now, "storm", BUS, true.way.route, true.direction)
