@@ -4,84 +4,140 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from terminal.keys.kept import DIRECTORY
 from tests.terminal.cli.conftest import ENVIRONMENT, command
+from tests.terminal.cli.inside import runner
 
 PATIENCE_S = 60.0
+FARE_MINOR = 2400
+"""What an adult's purse pays in the region `demo`."""
+Said = Callable[..., str]
 
 
-def said(folder: Path, *words: object, credentials: str = "", code: int = 0) -> str:
-    """What `terminal …` prints in `folder`, ending with `code`."""
-    handed = {"CREDENTIALS_DIRECTORY": str(folder / credentials)} if credentials else {}
-    done = subprocess.run(
+@pytest.fixture
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Said:
+    """`said("keys", "show", …)`: what `terminal keys show …` prints in the test's folder, ending with `code`;
+    `credentials` is the folder that stands for what systemd handed over."""
+    run = runner(tmp_path, monkeypatch, capfd)
+
+    def say(*words: object, credentials: str = "", code: int = 0) -> str:
+        with monkeypatch.context() as patch:
+            patch.delenv(DIRECTORY, raising=False)
+            if credentials:
+                patch.setenv(DIRECTORY, str(tmp_path / credentials))
+            done = run(*words)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    return say
+
+
+def started(folder: Path, *words: object, credentials: str) -> subprocess.Popen[str]:
+    """`terminal …` as a process of its own."""
+    return subprocess.Popen(
         command(words),
         cwd=folder,
-        env=ENVIRONMENT | handed,
+        env=ENVIRONMENT | {DIRECTORY: str(folder / credentials)},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_S,
-    )
-    assert done.returncode == code, done.stderr
-    return done.stdout + done.stderr
-
-
-def office(folder: Path) -> None:
-    """Keys of region 34 and the files of three roles."""
-    said(folder, "keys", "init", "--role=office", "--region=34", "--out=office.keys")
-    said(folder, "keys", "init", "--role=bus", "--terminal=7")
-    said(folder, "keys", "init", "--role=issue")
-    said(folder, "keys", "init", "--role=collector")
-    for name, keys in (("bus", "7"), ("books", "collector")):
-        (folder / name).mkdir()
-        (folder / name / "terminal-keys").write_bytes((folder / f"keys/{keys}.keys").read_bytes())
-
-
-def test_a_card_of_production_keys_taps_and_its_proof_is_verified(tmp_path: Path) -> None:
-    office(tmp_path)
-    (tmp_path / "orders.csv").write_text("label,profile\na,adult_purse\n", "utf-8")
-    issue = ("card", "issue-batch", "orders.csv", "--folder=cards", "--keys=keys/issue.keys")
-    assert "--production-keys" in said(tmp_path, *issue, code=11)
-    said(tmp_path, *issue, "--production-keys")
-    assert (tmp_path / "cards/card-registry.json").read_bytes().startswith(b"resident-card-registry-1\n")
-    (tmp_path / "sealed").write_bytes(b"Whxqht+dQJax1aZeCGLxmiAAAAABAAAA")
-    (tmp_path / "terminal.toml").write_text(
-        '[terminal]\nnumber = 7\nprofile = "bus"\nstate = "state"\nregion = "demo"\n'
-        '[reader]\nname = "sim:cards/a.json"\n[keys]\ncredential = "sealed"\n[shift]\noperator = "driver-7"\n',
-        "utf-8",
-    )
-    at = ("--config", "terminal.toml")
-    assert "systemd" in said(tmp_path, "run", *at, code=11)  # no credential was handed over
-    assert "admission" in said(tmp_path, "run", *at, "--json", credentials="bus")
-    assert "key file" in said(tmp_path, "health", *at, credentials="bus", code=2)  # it has stopped
-    assert said(tmp_path, "journal", "show", *at, credentials="bus").count("Committed") == 1
-
-    process = subprocess.Popen(
-        command(
-            ("collector", "--folder", "col", "--port", 0, "--json", "--registry", "cards/card-registry.json")
-        ),
-        cwd=tmp_path,
-        env=ENVIRONMENT | {"CREDENTIALS_DIRECTORY": str(tmp_path / "books")},
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
+    )
+
+
+def ran(folder: Path, *words: object, credentials: str) -> str:
+    """The same to its good end."""
+    out, error = started(folder, *words, credentials=credentials).communicate(timeout=PATIENCE_S)
+    assert '"error"' not in out, out + error
+    return out
+
+
+@contextmanager
+def collector(folder: Path) -> Iterator[str]:
+    """The address of a collector with the sealed registry and the key that opens it."""
+    registry = ("--registry", "cards/card-registry.json")
+    process = started(
+        folder,
+        *("collector", "--folder=col", "--port=0", "--json", *registry),
+        credentials="books",
     )
     try:
         assert process.stdout is not None
-        url = msgspec.json.decode(process.stdout.readline())["url"]
-        code = re.search(
-            r"\b[A-Z0-9]{4}(-[A-Z0-9]{4})+\b", said(tmp_path, "collector", "enrol", 7, "--folder=col")
-        )
-        assert code is not None
-        (tmp_path / "code").write_text(code[0], "utf-8")
-        said(tmp_path, "enrol", *at, f"--collector={url}", "--code-file=code", credentials="bus")
-        said(tmp_path, "sync", *at, f"--collector={url}", credentials="bus")
+        yield msgspec.json.decode(process.stdout.readline())["url"]
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE_S)
-    report = said(tmp_path, "collector", "report", "--folder=col", "--by=proof", "--csv")
-    assert re.search(r"^proven,", report, re.MULTILINE) or "proven" in report.splitlines()[1]
+
+
+def hand_over(folder: Path, keys: str, to: str) -> None:
+    """As systemd does with what it unsealed."""
+    (folder / to).mkdir(exist_ok=True)
+    (folder / to / "terminal-keys").write_bytes((folder / keys).read_bytes())
+
+
+def office(said: Said, folder: Path) -> None:
+    """Keys of region 34 and the files of three roles."""
+    said("keys", "init", "--role=office", "--region=34", "--out=office.keys")
+    said("keys", "init", "--role=bus", "--terminal=7")
+    said("keys", "init", "--role=issue")
+    said("keys", "init", "--role=collector")
+    hand_over(folder, "keys/7.keys", "bus")
+    hand_over(folder, "keys/collector.keys", "books")
+
+
+def configured(folder: Path, number: int = 7, card: str = "cards/a.json") -> tuple[str, str]:
+    """The option that names the configuration of a bus whose reader sees `card`."""
+    (folder / "sealed").write_bytes(b"Whxqht+dQJax1aZeCGLxmiAAAAABAAAA")
+    path = folder / f"terminal-{number}.toml"
+    path.write_text(
+        f'[terminal]\nnumber = {number}\nprofile = "bus"\nstate = "state-{number}"\nregion = "demo"\n'
+        f'[reader]\nname = "sim:{card}"\n[keys]\ncredential = "sealed"\n[shift]\noperator = "driver-7"\n',
+        "utf-8",
+    )
+    return ("--config", path.name)
+
+
+def issued(said: Said, folder: Path, *labels: str) -> None:
+    """A card for each label, under production keys."""
+    rows = "".join(f"{label},adult_purse\n" for label in labels)
+    (folder / "orders.csv").write_text(f"label,profile\n{rows}", "utf-8")
+    issue = ("card", "issue-batch", "orders.csv", "--folder=cards", "--keys=keys/issue.keys")
+    said(*issue, "--production-keys")
+
+
+def proofs(said: Said) -> dict[str, tuple[int, int]]:
+    """Rides and kopecks that were proven or not, as the collector's books have them."""
+    found = msgspec.json.decode(said("collector", "report", "--folder=col", "--by=proof", "--json"))
+    return {line["name"]: (line["rides"], line["counted_minor"]) for line in found["lines"]}
+
+
+def test_a_card_of_production_keys_taps_and_its_proof_is_verified(said: Said, tmp_path: Path) -> None:
+    office(said, tmp_path)
+    (tmp_path / "orders.csv").write_text("label,profile\na,adult_purse\n", "utf-8")
+    issue = ("card", "issue-batch", "orders.csv", "--folder=cards", "--keys=keys/issue.keys")
+    assert "--production-keys" in said(*issue, code=11)
+    issued(said, tmp_path, "a")
+    assert (tmp_path / "cards/card-registry.json").read_bytes().startswith(b"resident-card-registry-1\n")
+    at = configured(tmp_path)
+    assert "systemd" in said("run", *at, code=11)  # no credential was handed over
+    tap = ran(tmp_path, "run", *at, "--json", credentials="bus")
+    assert msgspec.json.decode(tap)["charge_minor"] == FARE_MINOR
+    assert "this machine's key file: no TPM" in said(
+        "health", *at, credentials="bus", code=2
+    )  # it has stopped
+    assert said("journal", "show", *at, credentials="bus").count("Committed") == 1
+    with collector(tmp_path) as url:
+        told = said("collector", "enrol", 7, "--folder=col")
+        code = re.search(r"\b[A-Z0-9]{4}(-[A-Z0-9]{4})+\b", told)
+        assert code is not None
+        (tmp_path / "code").write_text(code[0], "utf-8")
+        said("enrol", *at, f"--collector={url}", "--code-file=code", credentials="bus")
+        said("sync", *at, f"--collector={url}", credentials="bus")
+    assert proofs(said) == {"proven": (1, FARE_MINOR)}
