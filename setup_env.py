@@ -26,7 +26,7 @@ CORE: Final = ROOT / "requirements.lock"
 DEVELOPMENT: Final = ROOT / "requirements-dev.lock"
 READERS: Final = ROOT / "requirements-pcsc.lock"
 DEBS: Final = {
-    "terminal": (ROOT / "requirements-deb-terminal.lock", ("pcsc", "vehicle", "peripherals")),
+    "terminal": (ROOT / "requirements-deb-terminal.lock", ("pcsc", "vehicle", "gpio", "serial", "hid")),
     "collector": (ROOT / "requirements-deb-collector.lock", ("fleet",)),
 }
 """What each Debian package carries besides what always runs: its lock file and its extras."""
