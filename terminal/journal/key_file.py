@@ -62,7 +62,7 @@ def load_key(journal: Path, sealer: Sealer, terminal: int | None = None) -> Jour
 def _right_one(journal: Path, opened: dict[bytes, JournalKey], terminal: int | None) -> tuple[bytes, bool]:
     """Which content holds this journal's key, and whether the other file may be written over with it.
 
-    The database may itself be another terminal's, and name its own key. What lies beside it under our number tells
+    The database may itself be another terminal's, and name its own key. What lies beside it under our number decides
     then; and a sound key is never written over on the word of a database that is not ours: it may be the last one.
     """
     database = sealed_for(journal)
@@ -79,7 +79,7 @@ def _right_one(journal: Path, opened: dict[bytes, JournalKey], terminal: int | N
 def _opens_numbers(journal: Path, contents: Contents) -> bool:
     try:
         return read_known(journal, contents).anchor is not None
-    except JournalError:  # not to be read: whoever opens the journal says so
+    except JournalError:  # not to be read: opening the journal says so
         return False
 
 
