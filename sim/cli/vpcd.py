@@ -16,7 +16,7 @@ from typing import Annotated, Final
 
 import typer
 
-from sim.card.deviation import Deviation
+from sim.card.deviation import ChipDeviation
 from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.image_file import ImageFault, is_image, load_card, own_file, save_card
@@ -61,7 +61,7 @@ def vpcd(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of UID and card randomness.")] = None,
     deviation: Annotated[
-        list[Deviation] | None,
+        list[ChipDeviation] | None,
         typer.Option(
             help="In what the chip is not as assumed; may be repeated. Nothing of it is kept in a file."
         ),
@@ -129,7 +129,7 @@ def _tap(bridge: VpcdBridge, taps: int, hold_s: float) -> bool:
     return False
 
 
-def _deviating(card: SimCard, deviations: list[Deviation]) -> SimCard:
+def _deviating(card: SimCard, deviations: list[ChipDeviation]) -> SimCard:
     if not deviations:
         return card
     if not isinstance(card, VirtualCard):
