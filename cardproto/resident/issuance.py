@@ -112,7 +112,7 @@ def _complete(card: DesfireCard, keys: ResidentKeys, rnd: Randomness) -> bool:
     """Whether the application opens with its own key and has its first event: issuing ends with that.
 
     A rolled card has keys of a later generation. Where no key of ours fits and the application's own key is not that
-    of creation either, nobody can tell: it counts as complete, because it may hold money.
+    of creation either, there is no telling: it counts as complete, because it may hold money.
     """
     for generation in (keys, *keys.spare):
         if _fits(card, KeyNo.VALIDATE, generation.validate, rnd):

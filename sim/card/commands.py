@@ -23,7 +23,7 @@ from sim.card import (
 )
 from sim.card.call import Call
 from sim.card.deviating import refuse_deviating
-from sim.card.deviation import Deviation
+from sim.card.deviation import ChipDeviation
 from sim.card.messaging import wire_bytes
 from sim.card.refusal import DesfireRefusal
 from sim.card.state import CardState, PartialCommand
@@ -126,7 +126,7 @@ def execute(state: CardState, ins: int, payload: bytes) -> tuple[int, bytes]:
             return Status.OK, step(state, payload)
         return _run(state, ins, payload)
     except DesfireRefusal as refusal:
-        harmless = Deviation.NO_CHANGES_IS_HARMLESS in state.deviations
+        harmless = ChipDeviation.NO_CHANGES_IS_HARMLESS in state.deviations
         if not (harmless and refusal.status is Status.NO_CHANGES):
             state.refuse(refusal.status)
         return refusal.status, b""

@@ -12,7 +12,7 @@ from cardproto.desfire.status import Status
 from sim.card.access import opened, proving
 from sim.card.call import Call
 from sim.card.deviating import keep_fewer_records
-from sim.card.deviation import Deviation
+from sim.card.deviation import ChipDeviation
 from sim.card.files import DataFile, RecordFile, TransactionMacFile, ValueFile
 from sim.card.refusal import DesfireRefusal
 from sim.card.state import CardState
@@ -73,7 +73,7 @@ def write_data(state: CardState, call: Call) -> bytes:
         content = file.content[:offset] + call.data + file.content[offset + length :]
         state.application = state.application.with_file(replace(file, content=content))
     if proving(state):
-        _note_written(state, call, Deviation.OTHER_BACKUP_PROOF)
+        _note_written(state, call, ChipDeviation.OTHER_BACKUP_PROOF)
     return b""
 
 
@@ -95,7 +95,7 @@ def credit(state: CardState, call: Call) -> bytes:
 
 def debit(state: CardState, call: Call) -> bytes:
     pending, amount = _value_change(state, call)
-    if Deviation.NO_CREDIT_AHEAD in state.deviations and amount > opened(call, ValueFile).value:
+    if ChipDeviation.NO_CREDIT_AHEAD in state.deviations and amount > opened(call, ValueFile).value:
         raise DesfireRefusal(Status.BOUNDARY_ERROR)
     pending.debit(amount)
     return b""
@@ -180,11 +180,11 @@ def _pending(state: CardState, call: Call) -> PendingRecords:
 
 def _noted(state: CardState, call: Call) -> bytes:
     if proving(state):
-        _note_written(state, call, Deviation.OTHER_RECORD_PROOF)
+        _note_written(state, call, ChipDeviation.OTHER_RECORD_PROOF)
     return b""
 
 
-def _note_written(state: CardState, call: Call, otherwise: Deviation) -> None:
+def _note_written(state: CardState, call: Call, otherwise: ChipDeviation) -> None:
     head = bytes((call.ins,)) + call.header
     if otherwise in state.deviations:
         state.transaction.note_whole(head + call.data)

@@ -1,4 +1,4 @@
-"""What a chip does differently from a plain one, for each `Deviation` it has."""
+"""What a chip does differently from a plain one, for each `ChipDeviation` it has."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from cardproto.desfire.status import Status
-from sim.card.deviation import Deviation
+from sim.card.deviation import ChipDeviation
 from sim.card.files import RecordFile, ValueFile
 from sim.card.refusal import DesfireRefusal
 from sim.card.state import CardState
@@ -20,14 +20,14 @@ _TYPE_BITS: Final = 0xC0
 def refuse_deviating(state: CardState, ins: int, payload: bytes) -> None:
     """Refuse what this chip does not do as assumed; raises `DesfireRefusal`."""
     has = state.deviations
-    refused: tuple[tuple[Deviation, int, bool, Status], ...] = (
-        (Deviation.TIMER_REFUSED, 0x5C, payload[:1] == bytes((_OPTION_TIMER,)), Status.PARAMETER_ERROR),
-        (Deviation.TIMER_TOO_SHORT, 0xC7, bool(state.memory.transaction_timer), Status.PERMISSION_DENIED),
-        (Deviation.NO_ADDITIONAL_RIGHTS, 0x5F, True, Status.PARAMETER_ERROR),
-        (Deviation.NO_KEY_SETS, 0xCA, _asks_for_key_sets(payload), Status.PARAMETER_ERROR),
-        (Deviation.NO_KEYS_IN_SETS, 0xC6, True, Status.ILLEGAL_COMMAND),
-        (Deviation.NO_ROLL, 0x55, True, Status.ILLEGAL_COMMAND),
-        (Deviation.NO_WAY_BACK, 0xC4, _becomes_des(state, payload), Status.PARAMETER_ERROR),
+    refused: tuple[tuple[ChipDeviation, int, bool, Status], ...] = (
+        (ChipDeviation.TIMER_REFUSED, 0x5C, payload[:1] == bytes((_OPTION_TIMER,)), Status.PARAMETER_ERROR),
+        (ChipDeviation.TIMER_TOO_SHORT, 0xC7, bool(state.memory.transaction_timer), Status.PERMISSION_DENIED),
+        (ChipDeviation.NO_ADDITIONAL_RIGHTS, 0x5F, True, Status.PARAMETER_ERROR),
+        (ChipDeviation.NO_KEY_SETS, 0xCA, _asks_for_key_sets(payload), Status.PARAMETER_ERROR),
+        (ChipDeviation.NO_KEYS_IN_SETS, 0xC6, True, Status.ILLEGAL_COMMAND),
+        (ChipDeviation.NO_ROLL, 0x55, True, Status.ILLEGAL_COMMAND),
+        (ChipDeviation.NO_WAY_BACK, 0xC4, _becomes_des(state, payload), Status.PARAMETER_ERROR),
     )
     for deviation, code, applies, status in refused:
         if deviation in has and ins == code and applies:
@@ -36,7 +36,7 @@ def refuse_deviating(state: CardState, ins: int, payload: bytes) -> None:
 
 def leave_deviating(state: CardState) -> None:
     """What a chip that tears transactions apart does with the running one as its power goes."""
-    if Deviation.TORN_APART not in state.deviations:
+    if ChipDeviation.TORN_APART not in state.deviations:
         return
     for change in state.transaction.pending.values():
         file = change.applied()
@@ -46,7 +46,7 @@ def leave_deviating(state: CardState) -> None:
 
 def keep_fewer_records(state: CardState) -> None:
     """After a commit: the oldest record is gone one commit early."""
-    if Deviation.FEWER_RECORDS not in state.deviations:
+    if ChipDeviation.FEWER_RECORDS not in state.deviations:
         return
     for file in state.application.files.values():
         if isinstance(file, RecordFile) and file.cyclic and len(file.records) >= file.readable:

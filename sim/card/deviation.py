@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Deviation(StrEnum):
+class ChipDeviation(StrEnum):
     """In what a card differs from the simulator's plain reading."""
 
     TIMER_REFUSED = "timer-refused"
@@ -36,4 +36,4 @@ class Deviation(StrEnum):
     """A pending credit may not be debited."""
 
 
-NO_DEVIATIONS: Final[frozenset[Deviation]] = frozenset()
+NO_DEVIATIONS: Final[frozenset[ChipDeviation]] = frozenset()

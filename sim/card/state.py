@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from cardproto.desfire.legacy_messaging import D40Session
 from cardproto.desfire.status import Status
 from sim.card.call import Call
-from sim.card.deviation import NO_DEVIATIONS, Deviation
+from sim.card.deviation import NO_DEVIATIONS, ChipDeviation
 from sim.card.files import TransactionMacFile
 from sim.card.generation import Generation
 from sim.card.memory import PICC_AID, Application, Memory
@@ -75,7 +75,7 @@ class CardState:
     outgoing: list[bytes] = field(default_factory=list)
     transaction: Transaction = field(default_factory=Transaction)
     proximity: PreparedProximityCheck | None = None
-    deviations: frozenset[Deviation] = NO_DEVIATIONS
+    deviations: frozenset[ChipDeviation] = NO_DEVIATIONS
 
     @property
     def application(self) -> Application:

@@ -23,7 +23,7 @@ from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.status import Status
 from sim.card import commands, iso
 from sim.card.deviating import leave_deviating
-from sim.card.deviation import NO_DEVIATIONS, Deviation
+from sim.card.deviation import NO_DEVIATIONS, ChipDeviation
 from sim.card.files import (
     AccessMasks,
     CardFile,
@@ -66,7 +66,7 @@ class VirtualCard:
         generation: str = "EV2",
         key_type: KeyType = KeyType.AES,
         memory: Memory | None = None,
-        deviations: frozenset[Deviation] = NO_DEVIATIONS,
+        deviations: frozenset[ChipDeviation] = NO_DEVIATIONS,
     ) -> None:
         if len(uid) != UID_BYTES:
             raise ValueError(f"a UID is {UID_BYTES} bytes, not {len(uid)}")
@@ -137,7 +137,7 @@ class VirtualCard:
             deviations=self._state.deviations,
         )
 
-    def deviating(self, *deviations: Deviation) -> VirtualCard:
+    def deviating(self, *deviations: ChipDeviation) -> VirtualCard:
         """The same card, just powered on, of a chip that is not as assumed."""
         return VirtualCard(
             self.uid,

@@ -16,7 +16,7 @@ from typing import Annotated, Final
 
 import typer
 
-from sim.card.deviation import Deviation
+from sim.card.deviation import ChipDeviation
 from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.emv.card import VirtualBankCard
@@ -66,7 +66,7 @@ def vpcd(
         typer.Option("--contacts", help="Show a bank card through its contacts (T=0), not without them."),
     ] = False,
     deviation: Annotated[
-        list[Deviation] | None,
+        list[ChipDeviation] | None,
         typer.Option(
             help="In what the chip is not as assumed; may be repeated. Nothing of it is kept in a file."
         ),
@@ -145,7 +145,7 @@ def _on_contacts(profile: str, card: SimCard) -> VirtualBankCard:
     return card
 
 
-def _deviating(card: SimCard, deviations: list[Deviation]) -> SimCard:
+def _deviating(card: SimCard, deviations: list[ChipDeviation]) -> SimCard:
     if not deviations:
         return card
     if not isinstance(card, VirtualCard):

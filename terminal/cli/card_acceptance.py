@@ -16,7 +16,7 @@ def acceptance(
         str, typer.Option("--reader", help="pcsc or pcsc:NAME; sim:blank_ev3 to rehearse.")
     ] = "pcsc",
     expendable: Annotated[
-        bool, typer.Option("--expendable", help="Confirm that nobody needs this card: it may be spoilt.")
+        bool, typer.Option("--expendable", help="Confirm that this card is not needed: it may be spoilt.")
     ] = False,
     report: Annotated[
         Path | None, typer.Option(help="Write the report: a page to sign (.html), else JSON.")
@@ -48,7 +48,7 @@ def acceptance(
 
     if not expendable:
         raise ReaderError(
-            "acceptance may spoil the card", "Take one that nobody needs, and say --expendable."
+            "acceptance may spoil the card", "Take one that is not needed, and say --expendable."
         )
     at = station_config(config, reader=reader, region=region, keys=keys)
     made = accept(

@@ -13,7 +13,7 @@ from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.key_types import KeyType
 from cardproto.resident.issuance import CardBefore, look_at
 from sim.air import VirtualClock
-from sim.card.deviation import Deviation
+from sim.card.deviation import ChipDeviation
 from sim.card.virtual import VirtualCard
 from sim.days import service_days
 from sim.image_file import save_card
@@ -22,7 +22,14 @@ from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.clock import SystemClock
 from terminal.errors import ReaderError
-from terminal.lab.acceptance.assumptions import EXPECTED, FALLBACK, HELPS, Assumption, Fallback, Verdict
+from terminal.lab.acceptance.assumptions import (
+    EXPECTED,
+    FALLBACK,
+    HELPS,
+    Assumption,
+    CardFallback,
+    CardVerdict,
+)
 from terminal.lab.acceptance.bench import AcceptanceBench, usable
 from terminal.lab.acceptance.command import acceptance
 from terminal.lab.acceptance.issue import issue as issue_for_acceptance
@@ -35,23 +42,23 @@ BEGIN = datetime(2026, 9, 15, 6, tzinfo=UTC)
 MASTERS = load_lab_keys()
 
 SHOWN_BY = {
-    Deviation.TIMER_REFUSED: Assumption.TIMER_FORM,
-    Deviation.TIMER_TOO_SHORT: Assumption.TIMER_LENGTH,
-    Deviation.NO_ADDITIONAL_RIGHTS: Assumption.ADDITIONAL_RIGHTS,
-    Deviation.NO_KEY_SETS: Assumption.KEY_SETS,
-    Deviation.NO_KEYS_IN_SETS: Assumption.KEYS_IN_SETS,
-    Deviation.NO_ROLL: Assumption.ROLL,
-    Deviation.OTHER_RECORD_PROOF: Assumption.PROOF_OF_RECORDS,
-    Deviation.OTHER_BACKUP_PROOF: Assumption.PROOF_OF_BACKUP,
-    Deviation.NO_WAY_BACK: Assumption.WAY_BACK,
-    Deviation.FEWER_RECORDS: Assumption.RECORDS_KEPT,
-    Deviation.TORN_APART: Assumption.TEARS,
-    Deviation.NO_CHANGES_IS_HARMLESS: Assumption.NO_CHANGES,
-    Deviation.NO_CREDIT_AHEAD: Assumption.CREDIT_AHEAD,
+    ChipDeviation.TIMER_REFUSED: Assumption.TIMER_FORM,
+    ChipDeviation.TIMER_TOO_SHORT: Assumption.TIMER_LENGTH,
+    ChipDeviation.NO_ADDITIONAL_RIGHTS: Assumption.ADDITIONAL_RIGHTS,
+    ChipDeviation.NO_KEY_SETS: Assumption.KEY_SETS,
+    ChipDeviation.NO_KEYS_IN_SETS: Assumption.KEYS_IN_SETS,
+    ChipDeviation.NO_ROLL: Assumption.ROLL,
+    ChipDeviation.OTHER_RECORD_PROOF: Assumption.PROOF_OF_RECORDS,
+    ChipDeviation.OTHER_BACKUP_PROOF: Assumption.PROOF_OF_BACKUP,
+    ChipDeviation.NO_WAY_BACK: Assumption.WAY_BACK,
+    ChipDeviation.FEWER_RECORDS: Assumption.RECORDS_KEPT,
+    ChipDeviation.TORN_APART: Assumption.TEARS,
+    ChipDeviation.NO_CHANGES_IS_HARMLESS: Assumption.NO_CHANGES,
+    ChipDeviation.NO_CREDIT_AHEAD: Assumption.CREDIT_AHEAD,
 }
 
 
-def blank(generation: str, *deviations: Deviation) -> VirtualCard:
+def blank(generation: str, *deviations: ChipDeviation) -> VirtualCard:
     rng = random.Random(5).randbytes
     card = VirtualCard(b"\x04" + rng(6), rng, generation=generation, key_type=KeyType.DES)
     return card.deviating(*deviations)
@@ -64,7 +71,7 @@ def bench_of(card: VirtualCard) -> AcceptanceBench:
 
 
 def failed(bench: AcceptanceBench) -> set[Assumption]:
-    return {row.assumption for row in bench.all_rows() if row.verdict is Verdict.FAILS}
+    return {row.assumption for row in bench.all_rows() if row.verdict is CardVerdict.FAILS}
 
 
 @pytest.mark.parametrize("generation", ["EV1", "EV2", "EV3"])
@@ -80,9 +87,9 @@ def test_a_chip_as_assumed_holds_everywhere_and_ends_as_it_came(generation: str,
     assert card.image() == before
 
 
-@pytest.mark.parametrize("deviation", Deviation)
+@pytest.mark.parametrize("deviation", ChipDeviation)
 def test_a_chip_that_fails_an_assumption_is_named_and_has_a_fallback(
-    deviation: Deviation, tmp_path: Path
+    deviation: ChipDeviation, tmp_path: Path
 ) -> None:
     card = blank("EV3", deviation)
     before = card.image()
@@ -90,8 +97,8 @@ def test_a_chip_that_fails_an_assumption_is_named_and_has_a_fallback(
     accept(bench, "demo", tmp_path, pulls=0)
     rows = bench.all_rows()
     assert SHOWN_BY[deviation] in failed(bench)
-    assert usable(rows) is (FALLBACK[SHOWN_BY[deviation]] is not Fallback.NONE)
-    if deviation is not Deviation.NO_WAY_BACK:
+    assert usable(rows) is (FALLBACK[SHOWN_BY[deviation]] is not CardFallback.NONE)
+    if deviation is not ChipDeviation.NO_WAY_BACK:
         assert card.image() == before
     for language in ("ru", "en"):
         assert card.uid.hex().upper() not in page(report_of(bench, BEGIN, 1.0), language).upper()
@@ -99,8 +106,8 @@ def test_a_chip_that_fails_an_assumption_is_named_and_has_a_fallback(
 
 def test_every_assumption_has_words_and_a_fallback() -> None:
     assert set(EXPECTED) == set(FALLBACK) == set(Assumption)
-    assert set(HELPS) == set(Fallback)
-    assert set(SHOWN_BY) == set(Deviation)
+    assert set(HELPS) == set(CardFallback)
+    assert set(SHOWN_BY) == set(ChipDeviation)
 
 
 @pytest.mark.parametrize("rolled", [False, True])

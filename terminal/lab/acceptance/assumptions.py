@@ -43,7 +43,7 @@ class Assumption(StrEnum):
     COMMIT_REFUSED = "commit_refused"
 
 
-class Verdict(StrEnum):
+class CardVerdict(StrEnum):
     """What the card said to an assumption."""
 
     HOLDS = "holds"
@@ -51,7 +51,7 @@ class Verdict(StrEnum):
     NOT_TRIED = "not_tried"
 
 
-class Fallback(StrEnum):
+class CardFallback(StrEnum):
     """What helps where an assumption fails."""
 
     WITHOUT_TIMER = "without_timer"
@@ -64,41 +64,41 @@ class Fallback(StrEnum):
     NONE = "none"
 
 
-class Row(Struct, frozen=True):
+class AssumptionRow(Struct, frozen=True):
     """One assumption on this card. `saw` are counts, status words and states, never words of a language."""
 
     assumption: Assumption
-    verdict: Verdict
-    fallback: Fallback
+    verdict: CardVerdict
+    fallback: CardFallback
     saw: dict[str, int | str] = {}
 
 
-FALLBACK: Final[dict[Assumption, Fallback]] = {
-    Assumption.ISSUE: Fallback.NONE,
-    Assumption.TIMER_FORM: Fallback.WITHOUT_TIMER,
-    Assumption.TIMER_LENGTH: Fallback.WITHOUT_TIMER,
-    Assumption.KEY_SETS: Fallback.WITHOUT_KEY_SETS,
-    Assumption.KEYS_IN_SETS: Fallback.WITHOUT_KEY_SETS,
-    Assumption.ROLL: Fallback.WITHOUT_KEY_SETS,
-    Assumption.ROLL_BACK: Fallback.NO_HARM,
-    Assumption.ADDITIONAL_RIGHTS: Fallback.WITHOUT_ADDITIONAL_RIGHTS,
-    Assumption.PROOF_OF_BACKUP: Fallback.NO_HARM,
-    Assumption.PROOF_OF_RECORDS: Fallback.WITHOUT_PROOF,
-    Assumption.PROOF_OF_VALUES: Fallback.WITHOUT_PROOF,
-    Assumption.RECORDS_KEPT: Fallback.NO_HARM,
-    Assumption.CREDIT_AHEAD: Fallback.NO_HARM,
-    Assumption.NO_CHANGES: Fallback.NO_HARM,
-    Assumption.TAP: Fallback.NONE,
-    Assumption.TEARS: Fallback.NONE,
-    Assumption.EV1_TWO_KEYS: Fallback.NONE,
-    Assumption.WAY_BACK: Fallback.STAYS_OURS,
-    Assumption.TWIN: Fallback.NO_HARM,
-    Assumption.RANDOM_UID: Fallback.NOT_USED,
-    Assumption.READER_ID: Fallback.NOT_USED,
-    Assumption.LIMITED_CREDIT: Fallback.NOT_USED,
-    Assumption.PROXIMITY: Fallback.NOT_USED,
-    Assumption.ORDER_OF_CHECKS: Fallback.NOT_USED,
-    Assumption.COMMIT_REFUSED: Fallback.NO_HARM,
+FALLBACK: Final[dict[Assumption, CardFallback]] = {
+    Assumption.ISSUE: CardFallback.NONE,
+    Assumption.TIMER_FORM: CardFallback.WITHOUT_TIMER,
+    Assumption.TIMER_LENGTH: CardFallback.WITHOUT_TIMER,
+    Assumption.KEY_SETS: CardFallback.WITHOUT_KEY_SETS,
+    Assumption.KEYS_IN_SETS: CardFallback.WITHOUT_KEY_SETS,
+    Assumption.ROLL: CardFallback.WITHOUT_KEY_SETS,
+    Assumption.ROLL_BACK: CardFallback.NO_HARM,
+    Assumption.ADDITIONAL_RIGHTS: CardFallback.WITHOUT_ADDITIONAL_RIGHTS,
+    Assumption.PROOF_OF_BACKUP: CardFallback.NO_HARM,
+    Assumption.PROOF_OF_RECORDS: CardFallback.WITHOUT_PROOF,
+    Assumption.PROOF_OF_VALUES: CardFallback.WITHOUT_PROOF,
+    Assumption.RECORDS_KEPT: CardFallback.NO_HARM,
+    Assumption.CREDIT_AHEAD: CardFallback.NO_HARM,
+    Assumption.NO_CHANGES: CardFallback.NO_HARM,
+    Assumption.TAP: CardFallback.NONE,
+    Assumption.TEARS: CardFallback.NONE,
+    Assumption.EV1_TWO_KEYS: CardFallback.NONE,
+    Assumption.WAY_BACK: CardFallback.STAYS_OURS,
+    Assumption.TWIN: CardFallback.NO_HARM,
+    Assumption.RANDOM_UID: CardFallback.NOT_USED,
+    Assumption.READER_ID: CardFallback.NOT_USED,
+    Assumption.LIMITED_CREDIT: CardFallback.NOT_USED,
+    Assumption.PROXIMITY: CardFallback.NOT_USED,
+    Assumption.ORDER_OF_CHECKS: CardFallback.NOT_USED,
+    Assumption.COMMIT_REFUSED: CardFallback.NO_HARM,
 }
 
 EXPECTED: Final[dict[Assumption, str]] = {
@@ -131,17 +131,19 @@ EXPECTED: Final[dict[Assumption, str]] = {
     ),
 }
 
-HELPS: Final[dict[Fallback, str]] = {
-    Fallback.WITHOUT_TIMER: N_("Issue such cards with --without timer."),
-    Fallback.WITHOUT_KEY_SETS: N_("Issue such cards with --without key_sets; they are never rolled."),
-    Fallback.WITHOUT_ADDITIONAL_RIGHTS: N_(
+HELPS: Final[dict[CardFallback, str]] = {
+    CardFallback.WITHOUT_TIMER: N_("Issue such cards with --without timer."),
+    CardFallback.WITHOUT_KEY_SETS: N_("Issue such cards with --without key_sets; they are never rolled."),
+    CardFallback.WITHOUT_ADDITIONAL_RIGHTS: N_(
         "Issue such cards with --without additional_rights; they take no card orders."
     ),
-    Fallback.WITHOUT_PROOF: N_("Set proof = false under [media]: taps are settled without the card's proof."),
-    Fallback.STAYS_OURS: N_("The card is empty under our master key and can be issued again."),
-    Fallback.NOT_USED: N_("Not used by the terminal."),
-    Fallback.NO_HARM: N_("No switch needed: the terminal does not rely on it."),
-    Fallback.NONE: N_("None: the card is not usable."),
+    CardFallback.WITHOUT_PROOF: N_(
+        "Set proof = false under [media]: taps are settled without the card's proof."
+    ),
+    CardFallback.STAYS_OURS: N_("The card is empty under our master key and can be issued again."),
+    CardFallback.NOT_USED: N_("Not used by the terminal."),
+    CardFallback.NO_HARM: N_("No switch needed: the terminal does not rely on it."),
+    CardFallback.NONE: N_("None: the card is not usable."),
 }
 
 NEVER_TRIED: Final = (

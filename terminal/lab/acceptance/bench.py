@@ -20,9 +20,16 @@ from cardproto.resident.opening import begin_with, in_memory
 from cardproto.resident.personalise import PERSONALISATION_EXCHANGES
 from sim.air import VirtualClock
 from terminal.errors import ReaderError
-from terminal.lab.acceptance.assumptions import FALLBACK, NEVER_TRIED, Assumption, Fallback, Row, Verdict
+from terminal.lab.acceptance.assumptions import (
+    FALLBACK,
+    NEVER_TRIED,
+    Assumption,
+    AssumptionRow,
+    CardFallback,
+    CardVerdict,
+)
 from terminal.lab.acceptance.rig import Rig
-from terminal.lab.acceptance.twin import Twin
+from terminal.lab.acceptance.twin import LedTwin
 
 CARD_WAIT_S: Final = 60.0
 AGAIN: Final = (
@@ -53,8 +60,8 @@ class AcceptanceBench:
     record: Callable[[CardConnection], CardConnection] = field(default=lambda connection: connection)
     uid: bytes = b""
     generation: str = ""
-    twin: Twin | None = None
-    rows: dict[Assumption, Row] = field(default_factory=dict)
+    twin: LedTwin | None = None
+    rows: dict[Assumption, AssumptionRow] = field(default_factory=dict)
     wait_s: float = CARD_WAIT_S
     without: frozenset[CardFeature] = frozenset()
     fare_minor: int = 0
@@ -108,29 +115,31 @@ class AcceptanceBench:
     def holds(self, assumption: Assumption, fine: bool, **saw: int | str) -> None:
         """Note what the card said; a failure stays."""
         before = self.rows.get(assumption)
-        if before is None or before.verdict is not Verdict.FAILS:
-            self.rows[assumption] = Row(
-                assumption, Verdict.HOLDS if fine else Verdict.FAILS, FALLBACK[assumption], saw
+        if before is None or before.verdict is not CardVerdict.FAILS:
+            self.rows[assumption] = AssumptionRow(
+                assumption, CardVerdict.HOLDS if fine else CardVerdict.FAILS, FALLBACK[assumption], saw
             )
 
-    def all_rows(self) -> list[Row]:
+    def all_rows(self) -> list[AssumptionRow]:
         """A row for every assumption, in the order of the table; EV1 cannot prove, and has a fallback of its own."""
         missing = (
-            Row(each, Verdict.NOT_TRIED, FALLBACK[each]) for each in Assumption if each not in self.rows
+            AssumptionRow(each, CardVerdict.NOT_TRIED, FALLBACK[each])
+            for each in Assumption
+            if each not in self.rows
         )
         found = {row.assumption: row for row in (*self.rows.values(), *missing)}
         return [found[each] for each in Assumption]
 
 
-def usable(rows: list[Row]) -> bool:
+def usable(rows: list[AssumptionRow]) -> bool:
     """Whether a terminal can serve such cards: nothing failed that has no fallback, and nothing needed was left out."""
     needed = (Assumption.ISSUE, Assumption.TAP, Assumption.TEARS)
     for row in rows:
-        if row.verdict is Verdict.FAILS and row.fallback is Fallback.NONE:
+        if row.verdict is CardVerdict.FAILS and row.fallback is CardFallback.NONE:
             return False
-        if row.assumption in needed and row.verdict is not Verdict.HOLDS:
+        if row.assumption in needed and row.verdict is not CardVerdict.HOLDS:
             return False
-    return not any(row.verdict is not Verdict.NOT_TRIED for row in rows if row.assumption in NEVER_TRIED)
+    return not any(row.verdict is not CardVerdict.NOT_TRIED for row in rows if row.assumption in NEVER_TRIED)
 
 
 def lost(error: TransmissionError) -> ReaderError:

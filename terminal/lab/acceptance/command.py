@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from sim.air import VirtualClock
-from sim.card.deviation import Deviation
+from sim.card.deviation import ChipDeviation
 from sim.card.virtual import VirtualCard
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, ProfileFault
@@ -45,7 +45,7 @@ def acceptance(
     *,
     pulls: int = 0,
     wait_s: float = CARD_WAIT_S,
-    deviations: tuple[Deviation, ...] = (),
+    deviations: tuple[ChipDeviation, ...] = (),
     say: Callable[[str], None],
 ) -> AcceptanceReport:
     """Accept the card on `reader`. Raises `ReaderError`, also when it was ordered to stop: the next run restores."""
@@ -79,16 +79,20 @@ def acceptance(
         rig.close()
 
 
-def deviations_named(names: list[str]) -> tuple[Deviation, ...]:
+def deviations_named(names: list[str]) -> tuple[ChipDeviation, ...]:
     """Raises `ReaderError` for a name that is none."""
     try:
-        return tuple(Deviation(name) for name in names)
+        return tuple(ChipDeviation(name) for name in names)
     except ValueError as error:
-        raise ReaderError(f"{error}", f"There are {', '.join(Deviation)}.") from error
+        raise ReaderError(f"{error}", f"There are {', '.join(ChipDeviation)}.") from error
 
 
 def _rig(
-    reader: str, region: int, keys: Path | None, deviations: tuple[Deviation, ...], ask: Callable[[str], None]
+    reader: str,
+    region: int,
+    keys: Path | None,
+    deviations: tuple[ChipDeviation, ...],
+    ask: Callable[[str], None],
 ) -> Rig:
     clock = SystemClock()
     if reader.startswith(SIM):

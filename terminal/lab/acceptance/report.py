@@ -11,16 +11,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import Struct
 
 from terminal.files import replace_file
-from terminal.lab.acceptance.assumptions import EXPECTED, HELPS, Row, Verdict
+from terminal.lab.acceptance.assumptions import EXPECTED, HELPS, AssumptionRow, CardVerdict
 from terminal.lab.acceptance.bench import AcceptanceBench, usable
-from terminal.lab.acceptance.twin import Difference
+from terminal.lab.acceptance.twin import TwinDifference
 from terminal.texts import N_, translator
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 WORD: Final = {
-    Verdict.HOLDS: N_("holds"),
-    Verdict.FAILS: N_("fails"),
-    Verdict.NOT_TRIED: N_("not tried"),
+    CardVerdict.HOLDS: N_("holds"),
+    CardVerdict.FAILS: N_("fails"),
+    CardVerdict.NOT_TRIED: N_("not tried"),
 }
 
 
@@ -33,8 +33,8 @@ class AcceptanceReport(Struct, frozen=True):
     took_s: float
     usable: bool
     without: tuple[str, ...]
-    rows: tuple[Row, ...]
-    differences: tuple[Difference, ...]
+    rows: tuple[AssumptionRow, ...]
+    differences: tuple[TwinDifference, ...]
 
 
 def report_of(bench: AcceptanceBench, at: datetime, took_s: float) -> AcceptanceReport:
@@ -65,7 +65,7 @@ def shown(report: AcceptanceReport, language: str) -> list[str]:
     lines = [f"{report.generation}, {report.took_s} s"]
     for row in report.rows:
         lines.append(f"{texts.gettext(WORD[row.verdict]):<14} {texts.gettext(EXPECTED[row.assumption])}")
-        if row.verdict is Verdict.FAILS:
+        if row.verdict is CardVerdict.FAILS:
             lines.append(f"{'':<14} {texts.gettext(HELPS[row.fallback])}")
     usable_text = N_("Such cards can be used.") if report.usable else N_("Such cards cannot be used.")
     return [*lines, texts.gettext(usable_text)]

@@ -32,14 +32,14 @@ class Rig(Protocol):
         ...
 
     def pull(self, wait_s: float) -> None:
-        """Return when the card was taken off the reader. Raises `ReaderError` when nobody does so in time."""
+        """Return when the card was taken off the reader. Raises `ReaderError` when that does not happen in time."""
         ...
 
     def close(self) -> None: ...
 
 
 class PcscRig:
-    """A real reader. `ask` tells the person at it what to do, as a code."""
+    """A real reader. `ask` hears what the person at it is to do, as a code."""
 
     def __init__(self, reader: PcscReader, clock: Clock, ask: Callable[[str], None]) -> None:
         self._reader = reader

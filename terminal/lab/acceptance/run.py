@@ -26,12 +26,12 @@ from cardproto.resident.issuance import CardBefore, FoundCard, empty, look_at
 from cardproto.resident.layout import FILE_RIGHTS, KeyNo
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
 from terminal.errors import ReaderError
-from terminal.lab.acceptance.assumptions import Assumption, Verdict
+from terminal.lab.acceptance.assumptions import Assumption, CardVerdict
 from terminal.lab.acceptance.bench import AcceptanceBench, lost
 from terminal.lab.acceptance.issue import PSEUDONYM, issue, timer_off
 from terminal.lab.acceptance.probe import probe_card, probe_proofs
 from terminal.lab.acceptance.taps import roll, tap_once, tear_everywhere
-from terminal.lab.acceptance.twin import Twin
+from terminal.lab.acceptance.twin import LedTwin
 from terminal.lab.world import open_world
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
@@ -79,7 +79,7 @@ def _try_the_issued(bench: AcceptanceBench, region: str, folder: Path, pulls: in
 def _proof_differs(bench: AcceptanceBench) -> bool:
     """Then the taps that follow are taken as a terminal with `proof = false` takes them."""
     rows = [bench.rows.get(each) for each in (Assumption.PROOF_OF_RECORDS, Assumption.PROOF_OF_VALUES)]
-    return any(row is not None and row.verdict is Verdict.FAILS for row in rows)
+    return any(row is not None and row.verdict is CardVerdict.FAILS for row in rows)
 
 
 def look(bench: AcceptanceBench) -> None:
@@ -96,16 +96,16 @@ def look(bench: AcceptanceBench) -> None:
     bench.generation = _generation(card)
     found = look_at(card, bench.keys, bench.random)
     if found.before in (CardBefore.OTHERS, CardBefore.FOREIGN) or found.others:
-        raise ReaderError("another system uses this card", "Take an empty one that nobody needs.")
+        raise ReaderError("another system uses this card", "Take an empty one.")
     if found.before is CardBefore.ISSUED and not _left_by_acceptance(bench):
         raise ReaderError(
             "this card is in service and may hold money",
-            "Take an empty one. One that nobody needs is emptied by `terminal card wipe --issued`.",
+            "Take an empty one. One that is not needed is emptied by `terminal card wipe --issued`.",
         )
     if found.before is not CardBefore.EMPTY or found.key_type is not KeyType.DES:
         found = _to_the_factory(bench, found)
     if found.key_type is KeyType.DES:
-        bench.twin = Twin(uid, bench.generation, KeyType.DES)
+        bench.twin = LedTwin(uid, bench.generation, KeyType.DES)
 
 
 def _generation(card: DesfireCard) -> str:

@@ -8,7 +8,7 @@ from cardproto.errors import StatusError
 from cardproto.resident.features import CardFeature
 from cardproto.resident.layout import KeyNo
 from terminal.journal.taps import End
-from terminal.lab.acceptance.assumptions import Assumption, Verdict
+from terminal.lab.acceptance.assumptions import Assumption, CardVerdict
 from terminal.lab.acceptance.bench import AcceptanceBench
 from terminal.lab.acceptance.rig import Torn
 from terminal.lab.world import purse_minor
@@ -27,7 +27,7 @@ def tap_once(bench: AcceptanceBench, terminal: Terminal) -> int:
     fine = report.end is End.COMMITTED and bench.purse_minor() == report.balance_after_minor
     bench.holds(Assumption.TAP, fine and before != report.balance_after_minor, exchanges=report.exchanges)
     form = bench.rows.get(Assumption.TIMER_FORM)
-    if fine and form is not None and form.verdict is Verdict.HOLDS:
+    if fine and form is not None and form.verdict is CardVerdict.HOLDS:
         bench.holds(Assumption.TIMER_LENGTH, True)
     bench.fare_minor = before - bench.purse_minor()
     return report.exchanges if fine else 0

@@ -27,7 +27,7 @@ MOST_DIFFERENCES: Final = 20
 MORE: Final = b"\x91\xaf"
 
 
-class Difference(Struct, frozen=True):
+class TwinDifference(Struct, frozen=True):
     """An exchange that went otherwise: the command, and both answers' status words."""
 
     exchange: int
@@ -36,7 +36,7 @@ class Difference(Struct, frozen=True):
     twin: str
 
 
-class Twin:
+class LedTwin:
     """The simulated card and the comparison. `lead` is the connection it is led by."""
 
     def __init__(self, uid: bytes, generation: str, key_type: KeyType) -> None:
@@ -44,7 +44,7 @@ class Twin:
         self.card = VirtualCard(uid, self._draw, generation=generation, key_type=key_type)
         self.compared = 0
         self.different = 0
-        self.differences: list[Difference] = []
+        self.differences: list[TwinDifference] = []
 
     def lead(self, connection: CardConnection) -> CardConnection:
         """A connection to the real card whose every exchange the twin hears, powered up anew."""
@@ -63,7 +63,7 @@ class Twin:
         self.different += 1
         if len(self.differences) < MOST_DIFFERENCES:
             status, other = answer[-2:].hex().upper(), own[-2:].hex().upper()
-            self.differences.append(Difference(self.compared, f"{ins:02X}", status, other))
+            self.differences.append(TwinDifference(self.compared, f"{ins:02X}", status, other))
 
     def _draw(self, count: int) -> bytes:
         if self._drawn and len(self._drawn[0]) == count:
@@ -74,7 +74,7 @@ class Twin:
 class _Led:
     """One conversation."""
 
-    def __init__(self, twin: Twin, connection: CardConnection) -> None:
+    def __init__(self, twin: LedTwin, connection: CardConnection) -> None:
         self._twin = twin
         self._connection = connection
         self._selected = PICC_AID
