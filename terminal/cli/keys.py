@@ -41,7 +41,9 @@ Until = Annotated[
 ]
 LimitsFile = Annotated[
     Path | None,
-    typer.Option("--limits", help="TOML file with \\[limits]: how often terminals may use their keys."),
+    typer.Option(
+        "--limits", help="TOML file whose table 'limits' says how often terminals may use their keys."
+    ),
 ]
 
 
