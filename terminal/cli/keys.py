@@ -164,7 +164,7 @@ def import_(
         Path | None,
         typer.Option(
             "--masters",
-            help="TOML file with [masters] made elsewhere and their [check] values; - reads stdin.",
+            help="TOML file with 'masters' made elsewhere and their 'check' values; - reads stdin.",
         ),
     ] = None,
     region: Annotated[
