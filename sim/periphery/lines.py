@@ -80,6 +80,8 @@ class SimLines:
         """Open or close a contact, which chatters so often before it stands. Raises `KeyError` for no such line."""
         with self._change:
             self._inputs[line]
+            if self._faults.get(line) is LineFault.STUCK:
+                return
             for _ in range(bounces):
                 self._edges += ((line, active), (line, not active))
             if self._inputs[line] is not active:

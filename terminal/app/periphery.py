@@ -1,7 +1,7 @@
 """The devices around the reader of a running terminal: made from [periphery.*], hearing of taps, looked after.
 
-A terminal without any of them imports nothing of this. What devices do with a tap costs it a few microseconds: each
-works on a thread of its own.
+A terminal without any of them imports nothing of this. A tap passes on its result, and its row where it opens a
+barrier, to one thread; that one and a thread for each device do the rest.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from terminal.operations.status import PeripheryStatus
 from terminal.periphery.barrier import Barrier
 from terminal.periphery.contacts import Contacts
 from terminal.periphery.drivers import GpioInputs, GpioOutputs, HidStream, SerialStream, require_library
+from terminal.periphery.fan_out import FanOut
 from terminal.periphery.lamps import LampLayout, Lamps, tone_of
 from terminal.periphery.port import LineLayout, ScannedCode
 from terminal.periphery.power import Power
@@ -76,6 +77,7 @@ class Periphery:
         if outputs is not None and gate.line is not None:
             self.barrier = Barrier(outputs, gate.line, gate.open_ms, clock)
         self.printer, self.scanner = self._printer(), self._scanner()
+        self.taps: FanOut[Outcome | int] = FanOut(self._hear)
         self.contacts: Contacts | None = None
         self.power: Power | None = None
         self._codes: deque[ScannedCode] = deque(maxlen=WAITING_CODES)
@@ -147,7 +149,7 @@ class Periphery:
             self.contacts = Contacts(self._open_inputs, heard)
         vitals.periphery = self.status
         workers = [one.worker for one in (self.lamps, self.barrier, self.printer) if one is not None]
-        for begun in (*workers, self.scanner, self.contacts):
+        for begun in (*workers, self.taps, self.scanner, self.contacts):
             if begun is not None:
                 begun.start(vitals.device_is)
 
@@ -166,7 +168,7 @@ class Periphery:
 
     def close(self) -> None:
         """Dark and closed; the counts on record."""
-        for one in (self.contacts, self.scanner, self.barrier, self.lamps, self.printer):
+        for one in (self.contacts, self.scanner, self.taps, self.barrier, self.lamps, self.printer):
             if one is not None:
                 one.stop()
 
@@ -175,16 +177,23 @@ class Periphery:
     def outcome(self, outcome: Outcome) -> None:
         """A result, as soon as it is known."""
         if self.lamps is not None:
-            self.lamps.outcome(outcome)
+            self.taps.put(outcome)
 
     def report(self, report: TapReport) -> None:
         """A tap has ended, and its end is on record."""
-        if not opens_barrier(report) or report.sequence is None:
+        if opens_barrier(report) and report.sequence is not None:
+            self.taps.put(report.sequence)
+
+    def _hear(self, heard: Outcome | int) -> None:
+        """On a thread of its own: a result for the lamps, or the row of a tap that opens a barrier."""
+        if isinstance(heard, Outcome):
+            if self.lamps is not None:
+                self.lamps.outcome(heard)
             return
         if self.barrier is not None:
-            self.barrier.tap(report.sequence)
+            self.barrier.tap(heard)
         if self.printer is not None and self._tickets is not None:
-            self.printer.submit(*self._tickets.of_ride(report.sequence))
+            self.printer.submit(*self._tickets.of_ride(heard))
 
     def guarded(self, connection: CardConnection) -> CardConnection:
         """`connection`, cut short while the supply fails."""
@@ -206,7 +215,7 @@ class Periphery:
             self.lamps.serves(power.serves and vitals.reader_up)
             self.lamps.worker.look()
         if self.barrier is not None:
-            self.barrier.worker.look()
+            self.barrier.look()
             self._look_at_barrier(self.barrier, vitals)
         if self.printer is not None:
             self.printer.look()

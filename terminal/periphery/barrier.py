@@ -23,6 +23,10 @@ GAP_S: Final = 0.2
 LATEST_S: Final = 10.0
 """A barrier that could not open for so long, the passages before it apart, stays closed for that tap: its rider has
 gone."""
+CHATTER_S: Final = 0.15
+"""A contact that opens and closes again within it chatters: two persons are further apart."""
+SHUTS_S: Final = 3.0
+"""How long a barrier may take to shut once it is told to."""
 WAITING: Final = 64
 REMEMBERED: Final = 256
 
@@ -53,10 +57,12 @@ class Barrier:
         self._clock = clock
         self._change = threading.Condition()
         self._known: deque[int] = deque(maxlen=REMEMBERED)
-        self._open = False
+        self._open = self._stands_open = False
         self._stopping = False
         self._persons = 0
         self._ahead = 0
+        self._moved_s: dict[str, float] = {}
+        self._shut_by_s: float | None = None
         self.counts = BarrierCounts()
         self.worker: Final = DeviceWorker(
             "periphery:barrier", self._pass, self._close, clock, WAITING, self._open_s
@@ -79,9 +85,9 @@ class Barrier:
 
     def passed(self, active: bool) -> None:
         """The contact behind it: a person has passed when it becomes active."""
-        if not active:
-            return
         with self._change:
+            if not self._begins("passed", active):
+                return
             if self._open:
                 self._count(passed=1)
                 self._persons += 1
@@ -92,8 +98,26 @@ class Barrier:
     def stands_open(self, active: bool) -> None:
         """The contact on it: active while it stands open, which it may only when it was opened."""
         with self._change:
-            if active and not self._open:
+            if self._begins("open", active) and not self._open:
                 self._count(forced=1)
+            self._stands_open = active
+
+    def _begins(self, contact: str, active: bool) -> bool:
+        """Whether a contact that was quiet for `CHATTER_S` has become active."""
+        now_s = self._clock.monotonic()
+        quiet_s = now_s - self._moved_s.get(contact, -CHATTER_S)
+        self._moved_s[contact] = now_s
+        return active and quiet_s >= CHATTER_S
+
+    def look(self) -> None:
+        """Find out whether it hangs, or stands open though it was closed; to be called now and then."""
+        self.worker.look()
+        with self._change:
+            by_s = self._shut_by_s
+            if by_s is not None and not self._open and self._clock.monotonic() > by_s:
+                self._shut_by_s = None
+                if self._stands_open:
+                    self._count(forced=1)
 
     def stop(self) -> None:
         """Close it, at once where it stands open; taps that wait are not opened for any more."""
@@ -133,6 +157,7 @@ class Barrier:
             self._lines.set(self._line, False)  # a chip that is asked for anew has all its lines inactive
         with self._change:
             self._open = False
+            self._shut_by_s = self._clock.monotonic() + SHUTS_S
 
     def _count(self, opened: int = 0, passed: int = 0, forced: int = 0, late: int = 0) -> None:
         before = self.counts
