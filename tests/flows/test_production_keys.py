@@ -141,3 +141,31 @@ def test_a_card_of_production_keys_taps_and_its_proof_is_verified(said: Said, tm
         said("enrol", *at, f"--collector={url}", "--code-file=code", credentials="bus")
         said("sync", *at, f"--collector={url}", credentials="bus")
     assert proofs(said) == {"proven": (1, FARE_MINOR)}
+
+
+def test_a_running_terminal_says_how_its_keys_are_kept(said: Said, tmp_path: Path) -> None:
+    office(said, tmp_path)
+    at = configured(tmp_path, card="")
+    process = started(tmp_path, "run", *at, credentials="bus")
+    try:
+        assert process.stderr is not None
+        next(line for line in process.stderr if ": ready: " in line)
+        told = msgspec.json.decode(said("health", *at, "--json", code=0))
+        assert told["checks"]["process"]["says"].startswith(f"process {process.pid}, up for")
+        assert told["checks"]["keys"]["code"] == "keys:host"
+        (tmp_path / "sealed").write_bytes(b"k6iUCUh0RJCQyvL8k8q1UyAAAAABAAAA")  # moved to a machine with TPM
+        assert msgspec.json.decode(said("health", *at, "--json"))["checks"]["keys"]["code"] == "keys:tpm"
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)
+
+
+def test_a_plain_file_is_said_also_where_a_credential_is_configured(said: Said, tmp_path: Path) -> None:
+    office(said, tmp_path)
+    issued(said, tmp_path, "a")
+    at = configured(tmp_path)
+    said("run", *at, "--keys=keys/7.keys")
+    assert "production keys in a plain file, sealed to nothing" in said("health", *at, code=2)
+    path = tmp_path / at[1]
+    path.write_text(path.read_text("utf-8").replace("[keys]", '[keys]\nfile = "keys/7.keys"'), "utf-8")
+    assert "[keys] names a file, too" in said("config", "check", *at, code=15)
