@@ -13,6 +13,7 @@ from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.clock import Clock, unix_ms
 from terminal.keys.file import FileKeys
+from terminal.keys.kept import is_handed_over
 from terminal.keys.provider import KeyProvider
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
@@ -88,6 +89,7 @@ def vitals_of(
         extensions=extensions,
         keys_environment=keys.environment if isinstance(keys, FileKeys) else "",
         keys_until_ms=_keys_end_ms(keys),
+        keys_in_file=config.keys.file is not None and not is_handed_over(config.keys.file),
     )
     log = _log(terminal.number, terminal.clock, config.log, out)
     return Vitals(

@@ -104,7 +104,7 @@ class FileKeys(KeyMaterial):
             name: {version: AesKey(keys[version]) for version in in_order_to_try(keys, key_version)}
             for name, keys in masters.items()
         }
-        self.sealer: Sealer = StorageKeys(storage)
+        self.sealer: Sealer = StorageKeys(storage, signed=header is not None)
         """What seals files at rest."""
         self._purposes = dict(purposes)
         self._lists = dict(lists)

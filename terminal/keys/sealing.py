@@ -18,8 +18,10 @@ NONCE_BYTES: Final = 12
 class StorageKeys(KeyMaterial):
     """A `Sealer` over keys held in memory: AES-GCM with a random nonce in front of each sealed content."""
 
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
-        """Keys are 16 or 32 bytes each."""
+    def __init__(self, keys: Mapping[str, bytes], *, signed: bool = False) -> None:
+        """Keys are 16 or 32 bytes each; `signed`: they came from a file that its office signed, to which nothing can be
+        added."""
+        self._signed = signed
         self._ciphers = {purpose: AESGCM(key) for purpose, key in keys.items()}
 
     def __repr__(self) -> str:
@@ -43,6 +45,8 @@ class StorageKeys(KeyMaterial):
         if cipher is None:
             raise KeyFileError(
                 f"the key file holds no storage key {purpose!r}",
-                f"Add it under [storage]: {purpose} = 64 hexadecimal digits.",
+                "Give the file of a role that has it: docs/keys.md, What each role holds."
+                if self._signed
+                else f"Add it under [storage]: {purpose} = 64 hexadecimal digits.",
             )
         return cipher

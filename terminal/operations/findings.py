@@ -45,6 +45,7 @@ class HealthCode(StrEnum):
     KEYS_FILE = "keys:file"
     KEYS_LABORATORY = "keys:laboratory"
     KEYS_END = "keys:end"
+    KEYS_ENDED = "keys:ended"
     NEVER_RAN = "terminal:never_ran"
     JOURNAL_FULL = "journal:full"
     JOURNAL_FILL = "journal:fill"
@@ -114,6 +115,7 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.KEYS_FILE: N_("production keys in a plain file, sealed to nothing"),
         HealthCode.KEYS_LABORATORY: N_("laboratory keys on a real reader"),
         HealthCode.KEYS_END: N_("the keys are to be rolled within {left_ms}"),
+        HealthCode.KEYS_ENDED: N_("the keys should have been rolled {ago_ms} ago; they go on"),
         HealthCode.NEVER_RAN: N_("it has not said anything yet: it never ran in this folder"),
         HealthCode.JOURNAL_FULL: N_("full: {rows} of {capacity_rows} rows; connect the network"),
         HealthCode.JOURNAL_FILL: N_("{rows} of {capacity_rows} rows"),

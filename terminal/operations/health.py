@@ -110,7 +110,9 @@ def _secrets(paths: Iterable[Path]) -> Iterator[HealthFinding]:
     for path in paths:
         with suppress(OSError):
             if readable_by_others(path):
-                yield HealthFinding(HealthCode.KEY_OPEN, HealthLevel.LOOK, {"path": str(path)})
+                yield HealthFinding(
+                    HealthCode.KEY_OPEN, HealthLevel.LOOK, {"path": str(path)}, about=path.name
+                )
 
 
 _SEALS: Final[Mapping[SealedBy | None, HealthCode]] = MappingProxyType(
@@ -126,22 +128,37 @@ _SEALS: Final[Mapping[SealedBy | None, HealthCode]] = MappingProxyType(
 
 def _keys(status: TerminalStatus | None, credential: Path | None, now_ms: int) -> Iterator[HealthFinding]:
     """How the keys are kept, whether they are a laboratory's, and whether they are to be rolled."""
-    if credential is not None:
-        try:
-            sealed = sealed_by(credential)
-        except OSError:
-            sealed = None
-        weak = sealed in (None, SealedBy.NOTHING)
-        level = HealthLevel.LOOK if weak else HealthLevel.OK
-        yield HealthFinding(_SEALS[sealed], level, {"path": str(credential)} if weak else {})
+    plain = status is not None and status.keys_environment == PRODUCTION and status.keys_in_file
+    if plain:  # by --keys perhaps: what is sealed beside it does not serve
+        yield HealthFinding(HealthCode.KEYS_FILE, HealthLevel.LOOK)
+    elif credential is not None:
+        yield _sealed(credential)
     if status is None:
         return
-    if credential is None and status.keys_environment == PRODUCTION:
-        yield HealthFinding(HealthCode.KEYS_FILE, HealthLevel.LOOK)
     if status.real_reader and status.keys_environment == LABORATORY and "keys" not in status.laboratory:
-        yield HealthFinding(HealthCode.KEYS_LABORATORY, HealthLevel.LOOK)
-    if status.keys_until_ms is not None and (left_ms := status.keys_until_ms - now_ms) < KEYS_WARNING_MS:
-        yield HealthFinding(HealthCode.KEYS_END, HealthLevel.LOOK, {"left_ms": max(0, left_ms)})
+        yield HealthFinding(HealthCode.KEYS_LABORATORY, HealthLevel.LOOK, about="environment")
+    if status.keys_until_ms is not None:
+        yield from _keys_end(status.keys_until_ms - now_ms)
+
+
+def _sealed(credential: Path) -> HealthFinding:
+    try:
+        sealed = sealed_by(credential)
+    except OSError:
+        sealed = None
+    weak = sealed in (None, SealedBy.NOTHING)
+    level = HealthLevel.LOOK if weak else HealthLevel.OK
+    return HealthFinding(_SEALS[sealed], level, {"path": str(credential)} if weak else {})
+
+
+def _keys_end(left_ms: int) -> Iterator[HealthFinding]:
+    """Keys have no end of their own: a day that is past asks for a look and stops no bus."""
+    if left_ms <= 0:
+        inputs: dict[str, int | str] = {"ago_ms": -left_ms}
+        yield HealthFinding(HealthCode.KEYS_ENDED, HealthLevel.LOOK, inputs, left_ms / 1000, "s", "until")
+    elif left_ms < KEYS_WARNING_MS:
+        inputs = {"left_ms": left_ms}
+        yield HealthFinding(HealthCode.KEYS_END, HealthLevel.LOOK, inputs, left_ms / 1000, "s", "until")
 
 
 def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Iterator[HealthFinding]:

@@ -123,6 +123,7 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     extensions: tuple[LoadedExtension, ...] = ()
     keys_environment: str = ""
     keys_until_ms: int | None = None
+    keys_in_file: bool = False
     devices_failing: dict[str, DeviceState] = {}
     reader_fault: str = ""
     shift_open: bool = False

@@ -101,6 +101,8 @@ class Identity(NamedTuple):
     """What the keys are marked as: production or laboratory."""
     keys_until_ms: int | None = None
     """By when the office wants them rolled."""
+    keys_in_file: bool = False
+    """Whether they came from a file, and not from what systemd handed over."""
 
 
 class Tally:
@@ -402,6 +404,7 @@ class Vitals:
             extensions=identity.extensions,
             keys_environment=identity.keys_environment,
             keys_until_ms=identity.keys_until_ms,
+            keys_in_file=identity.keys_in_file,
             devices_failing=self.devices_failing,
             reader_fault=self.reader_fault or "",
             shift_open=self.journal.open_shift is not None,

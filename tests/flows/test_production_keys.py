@@ -39,12 +39,12 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     return say
 
 
-def started(folder: Path, *words: object, credentials: str) -> subprocess.Popen[str]:
+def started(folder: Path, *words: object, credentials: str = "") -> subprocess.Popen[str]:
     """`terminal …` as a process of its own."""
     return subprocess.Popen(
         command(words),
         cwd=folder,
-        env=ENVIRONMENT | {DIRECTORY: str(folder / credentials)},
+        env=ENVIRONMENT | ({DIRECTORY: str(folder / credentials)} if credentials else {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -104,11 +104,11 @@ def configured(folder: Path, number: int = 7, card: str = "cards/a.json") -> tup
     return ("--config", path.name)
 
 
-def issued(said: Said, folder: Path, *labels: str) -> None:
+def issued(said: Said, at: Path, *labels: str, folder: str = "cards") -> None:
     """A card for each label, under production keys."""
     rows = "".join(f"{label},adult_purse\n" for label in labels)
-    (folder / "orders.csv").write_text(f"label,profile\n{rows}", "utf-8")
-    issue = ("card", "issue-batch", "orders.csv", "--folder=cards", "--keys=keys/issue.keys")
+    (at / "orders.csv").write_text(f"label,profile\n{rows}", "utf-8")
+    issue = ("card", "issue-batch", "orders.csv", f"--folder={folder}", "--keys=keys/issue.keys")
     said(*issue, "--production-keys")
 
 
@@ -116,6 +116,12 @@ def proofs(said: Said) -> dict[str, tuple[int, int]]:
     """Rides and kopecks that were proven or not, as the collector's books have them."""
     found = msgspec.json.decode(said("collector", "report", "--folder=col", "--by=proof", "--json"))
     return {line["name"]: (line["rides"], line["counted_minor"]) for line in found["lines"]}
+
+
+def day(said: Said) -> str:
+    """The newest service day in the collector's books."""
+    found: str = msgspec.json.decode(said("collector", "report", "--folder=col", "--json"))["day"]
+    return found
 
 
 def test_a_card_of_production_keys_taps_and_its_proof_is_verified(said: Said, tmp_path: Path) -> None:
@@ -141,3 +147,37 @@ def test_a_card_of_production_keys_taps_and_its_proof_is_verified(said: Said, tm
         said("enrol", *at, f"--collector={url}", "--code-file=code", credentials="bus")
         said("sync", *at, f"--collector={url}", credentials="bus")
     assert proofs(said) == {"proven": (1, FARE_MINOR)}
+    said("keys", "init", "--role=audit")
+    audit = ("collector", "audit", day(said), "--folder=col", "--registry=cards/card-registry.json", "--json")
+    assert "no keys are at hand" in said(*audit, code=11)
+    audited = msgspec.json.decode(said(*audit, "--registry-keys=keys/audit.keys"))
+    (line,) = audited["statement"]["lines"]
+    assert line["proof"] == {"proven": {"facts": 1, "sum_minor": FARE_MINOR}}
+
+
+def test_a_running_terminal_says_how_its_keys_are_kept(said: Said, tmp_path: Path) -> None:
+    office(said, tmp_path)
+    at = configured(tmp_path, card="")
+    process = started(tmp_path, "run", *at, credentials="bus")
+    try:
+        assert process.stderr is not None
+        next(line for line in process.stderr if ": ready: " in line)
+        told = msgspec.json.decode(said("health", *at, "--json", code=0))
+        assert told["checks"]["process"]["says"].startswith(f"process {process.pid}, up for")
+        assert told["checks"]["keys"]["code"] == "keys:host"
+        (tmp_path / "sealed").write_bytes(b"k6iUCUh0RJCQyvL8k8q1UyAAAAABAAAA")  # moved to a machine with TPM
+        assert msgspec.json.decode(said("health", *at, "--json"))["checks"]["keys"]["code"] == "keys:tpm"
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)
+
+
+def test_a_plain_file_is_said_also_where_a_credential_is_configured(said: Said, tmp_path: Path) -> None:
+    office(said, tmp_path)
+    issued(said, tmp_path, "a")
+    at = configured(tmp_path)
+    said("run", *at, "--keys=keys/7.keys")
+    assert "production keys in a plain file, sealed to nothing" in said("health", *at, code=2)
+    path = tmp_path / at[1]
+    path.write_text(path.read_text("utf-8").replace("[keys]", '[keys]\nfile = "keys/7.keys"'), "utf-8")
+    assert "[keys] names a file, too" in said("config", "check", *at, code=15)

@@ -62,6 +62,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "audit-verified": Question(
         ("audit", "verify", "day.dossier", "--collector", "collector/collector.pub", "--json")
     ),
+    "keys-shown": Question(("keys", "show", f"keys/{BUS}.keys", "--json"), moment=frozenset({"kept"})),
     "fares-exported": Question(("export", "tides", "--collector", "collector", "--region", "demo")),
 }
 

@@ -43,12 +43,12 @@ def made_for(path: Path) -> object:
 
 
 def field(*names: str) -> Reading:
-    """The value in a JSON or TOML file under these keys."""
+    """The value in a JSON or TOML file (key files are TOML) under these keys."""
 
     def read(path: Path) -> object:
         found: Any = (
             tomllib.loads(path.read_text())
-            if path.suffix == ".toml"
+            if path.suffix in (".toml", ".keys", ".txt")
             else msgspec.json.decode(path.read_bytes())
         )
         for name in names:
@@ -84,6 +84,7 @@ def of_body(path: Path) -> object:
 
 
 AUDIT: Final = b"resident-audit-dossier-1\n"
+REGISTRY: Final = b"resident-card-registry-1\n"
 STATES: Final[Mapping[str, Stated]] = {
     "journal": Stated("bus/var/terminal/journal.db", user_version, 2),
     "journal key": Stated(
@@ -103,6 +104,9 @@ STATES: Final[Mapping[str, Stated]] = {
     "audit statement": Stated("statement.json", field("statement", "version"), 1),
     "audit dossier": Stated("day.dossier", begins(AUDIT), AUDIT),
     "dossier's content": Stated("day.dossier", after_length(AUDIT), 1),
+    "key file": Stated("keys/7.keys", field("form"), "resident-keys-1"),
+    "component of a root": Stated("keys/office-component-1.txt", field("form"), "resident-key-component-1"),
+    "sealed card registry": Stated("keys/registry.sealed", begins(REGISTRY), REGISTRY),
     "card image": Stated("bus/adult_purse.json", field("version"), 3),
 }
 SILENT: Final[Mapping[str, Stated]] = {

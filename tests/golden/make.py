@@ -77,6 +77,19 @@ def _made_day(folder: Path) -> None:
     _sent(day)
     day.audit("--dossier", folder / "day.dossier", "--out", folder / "statement.json")
     Version().run(bus, "backup", "../bus.backup")
+    made_keys(folder)
+
+
+def made_keys(folder: Path) -> None:
+    """Files of an office, marked as a laboratory's: only so does a region's root lie open here."""
+    office = ("--region", "34", "--out", "keys/office.keys", "--components", "2", "--until", "2029-12-31")
+    Version().run(folder, "keys", "init", "--role", "office", "--laboratory", *office)
+    cut = ("--office", "keys/office.keys", "--folder", "keys")
+    Version().run(folder, "keys", "init", "--role", "bus", "--terminal", str(BUS), *cut)
+    Version().run(folder, "keys", "init", "--role", "issue", *cut)
+    (folder / "registry.json").chmod(0o600)
+    sealed = ("--keys", "keys/issue.keys", "--out", "keys/registry.sealed")
+    Version().run(folder, "keys", "seal-registry", "registry.json", *sealed)
 
 
 def _sent(day: AuditedDay) -> None:
