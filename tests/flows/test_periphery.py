@@ -80,6 +80,13 @@ def status(terminal: LiveTerminal) -> dict[str, Any]:
     return found
 
 
+def until_status(terminal: LiveTerminal, name: str) -> None:
+    """Wait until its status file says so of the devices; it is written now and then."""
+    end_s = time.monotonic() + PATIENCE_S
+    while not (said := status(terminal)["periphery"])[name]:
+        assert time.monotonic() < end_s, said
+
+
 def test_a_barrier_opens_once_for_each_payment_and_closes_by_itself(tmp_path: Path) -> None:
     with bus(tmp_path) as terminal:
         card = terminal.card("month_pass")
@@ -139,7 +146,7 @@ def test_the_supply_fails_and_comes_back(tmp_path: Path) -> None:
         assert terminal.hand.say("await")["tap"] is None
         terminal.hand.say("remove")
         assert terminal.rows(head) == []
-        assert status(terminal)["periphery"]["power_failing"]
+        until_status(terminal, "power_failing")
 
         terminal.hand.say("line", name="fails", active=False)
         codes(terminal, "power:back")
@@ -156,7 +163,7 @@ def test_an_opened_housing_wipes_the_key_and_ends_service(tmp_path: Path) -> Non
         until(terminal, lambda said: not said["lines"]["ready"])
         terminal.hand.say("present", card=str(tmp_path / terminal.card("adult_purse")))
         assert terminal.hand.say("await")["tap"] is None
-        assert status(terminal)["periphery"]["tampered"]
+        until_status(terminal, "tampered")
         with pytest.raises(JournalSealed):
             terminal.rows()
     # at the end `terminal journal show` could not read a row: that is what was awaited
