@@ -84,6 +84,7 @@ class Terminal:
     passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that ends or it is
     None again; change it between taps. `vehicle` says where the vehicle is, `routes` what runs where. `clock_watch`
     says at every tap whether `clock` can be trusted (O-05). `next_ride` is what crew or rider said of the next tap.
+    `owed` is the tap before whose passage the terminal died (ADR 48): its rider's answer is given once more.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
     """
 
@@ -100,6 +101,7 @@ class Terminal:
     service_card: Callable[[object, datetime], Outcome | None] = field(default=lambda _snapshot, _now: None)
     inspecting: InspectionRound | None = None
     vehicle: VehiclePort | None = None
+    owed: LastIntent | None = None
     routes: RouteBook = NO_ROUTES
     active: ActiveSet | None = None
     next_ride: NextRide = field(init=False)
@@ -219,15 +221,24 @@ class _Stages:
 
     def _repeat(self, card: Presented) -> TapReport | None:
         """The former answer, when this is the card that was served last and it has not left since."""
-        last = self._never_left(card)
+        last, operator = self._never_left(card), "the card had not left the reader"
+        if last is None:
+            last, operator = self._owed(card), "it was paid, and its passage is owed"
         if last is None or last.end is not End.COMMITTED:
             return None
         outcome = Outcome(last.intent.message, Admission.LET_IN, values=last.intent.values)
         self.t.signal(outcome)
         self.t.journal.append(AnswerRepeated(unix_ms(self.now), last.sequence))
-        return self.report(
-            outcome, End.REPEATED, sequence=last.sequence, operator="the card had not left the reader"
-        )
+        return self.report(outcome, End.REPEATED, sequence=last.sequence, operator=operator)
+
+    def _owed(self, card: Presented) -> LastIntent | None:
+        """The tap whose passage is owed, when this is its card and so soon after that it is the same rider (ADR 48)."""
+        owed, newest = self.t.owed, card.last
+        if owed is None or newest is None or self.inspecting is not None:
+            return None
+        same = owed.intent.card_ref == card.reference and newest.tap == (self.t.number, owed.sequence)
+        soon = timedelta(seconds=self.t.policy.document.guards.retap_s)
+        return owed if same and abs(self.now - newest.at) <= soon else None
 
     def _never_left(self, card: Presented) -> LastIntent | None:
         """Our last intent, when it is this card's newest event and the card was found lying there soon after."""

@@ -19,6 +19,7 @@ from terminal.app.config.periphery import SIMULATED, PeripheryTables
 from terminal.app.tickets import Tickets
 from terminal.codes import Admission, PeripheryFault, Trouble
 from terminal.decision.outcome import Message, Outcome
+from terminal.errors import ConfigError
 from terminal.journal.key_file import wipe_key
 from terminal.journal.taps import End
 from terminal.messages import Colour
@@ -28,6 +29,7 @@ from terminal.periphery.contacts import Contacts
 from terminal.periphery.drivers import GpioInputs, GpioOutputs, HidStream, SerialStream, require_library
 from terminal.periphery.fan_out import FanOut
 from terminal.periphery.lamps import LampLayout, Lamps, tone_of
+from terminal.periphery.passages import FILE, PassageFile, owed_passage
 from terminal.periphery.port import LineLayout, ScannedCode
 from terminal.periphery.power import Power
 from terminal.periphery.printer import Printer
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from terminal.app.config.settings import StationConfig
     from terminal.app.simulated import LinesByHand
     from terminal.clock import Clock
+    from terminal.journal.open_records import LastIntent
     from terminal.operations.vitals import Vitals
     from terminal.periphery.contacts import OnContact
     from terminal.periphery.port import InputLines, OpenStream, OutputLines
@@ -59,6 +62,11 @@ WAITING_CODES: Final = 4
 def opens_barrier(report: TapReport) -> bool:
     """ADR 48: one passage for each tap that was written here and let in; never for an answer that was repeated."""
     return report.sequence is not None and report.end in OPENS and report.outcome.accepted
+
+
+def _pays_back(owed: LastIntent | None, report: TapReport) -> bool:
+    """ADR 48: the rider comes again before whose passage the terminal died."""
+    return owed is not None and (report.end, report.sequence) == (End.REPEATED, owed.sequence)
 
 
 class Periphery:
@@ -148,10 +156,22 @@ class Periphery:
         if heard:
             self.contacts = Contacts(self._open_inputs, heard)
         vitals.periphery = self.status
+        if self.barrier is not None:
+            self._owe(self.barrier, terminal)
         workers = [one.worker for one in (self.lamps, self.barrier, self.printer) if one is not None]
         for begun in (*workers, self.taps, self.scanner, self.contacts):
             if begun is not None:
                 begun.start(vitals.device_is)
+
+    def _owe(self, barrier: Barrier, terminal: Terminal) -> None:
+        """Raises `ConfigError` where the terminal cannot keep what it owes."""
+        file = PassageFile(terminal.journal.path.with_name(FILE))
+        try:
+            terminal.owed = owed_passage(terminal.journal.last_intent, file)
+        except OSError as error:
+            what = f"{FILE} cannot be kept beside the journal ({error.strerror or error})"
+            raise ConfigError(what, "Name a folder you may write as state under [terminal].") from error
+        barrier.begins = file.begins
 
     def _heard(self, power: Power) -> dict[str, OnContact]:
         tables = self._tables
@@ -181,7 +201,12 @@ class Periphery:
 
     def report(self, report: TapReport) -> None:
         """A tap has ended, and its end is on record."""
-        if opens_barrier(report) and report.sequence is not None:
+        if report.sequence is None:
+            return
+        if opens_barrier(report):
+            self.taps.put(report.sequence)
+        elif self._terminal is not None and _pays_back(self._terminal.owed, report):
+            self._terminal.owed = None
             self.taps.put(report.sequence)
 
     def _hear(self, heard: Outcome | int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -48,9 +49,12 @@ class BarrierCounts(Struct, frozen=True):
 
 
 class Barrier:
-    """Opens `line` for each committed tap, once; `tap` and the contacts' methods return at once."""
+    """Opens `line` for each committed tap, once; `tap` and the contacts' methods return at once. `begins` hears of each
+    passage before it begins, on the barrier's thread.
+    """
 
     def __init__(self, lines: OutputLines, line: str, open_ms: int, clock: Clock) -> None:
+        self.begins: Callable[[int], None] = lambda _sequence: None
         self._lines = lines
         self._line = line
         self._open_s = open_ms / 1000
@@ -132,10 +136,17 @@ class Barrier:
             if self._clock.monotonic() > opening.until_s:
                 self._count(late=1)
             elif not self._stopping:
-                self._let_one_pass()
+                self._begin(opening.sequence)
         finally:
             with self._change:
                 self._ahead -= 1
+
+    def _begin(self, sequence: int) -> None:
+        """What cannot be noted costs the rider nothing, and is reported behind the passage."""
+        try:
+            self.begins(sequence)
+        finally:
+            self._let_one_pass()
 
     def _let_one_pass(self) -> None:
         try:

@@ -20,6 +20,7 @@ from sim.periphery.printer import SimPrinter
 from sim.periphery.pseudo_terminal import PseudoTerminal
 from sim.periphery.scanner import SimScanner
 from terminal.errors import JournalSealed
+from tests.by_hand import BY_HAND
 from tests.flows.live import PATIENCE_S, STATE, LiveTerminal, live_terminal
 
 LAMPS = {"ready": "ready", "accepted": "green", "attention": "yellow", "refused": "red", "show_ms": 200}
@@ -80,6 +81,13 @@ def status(terminal: LiveTerminal) -> dict[str, Any]:
     return found
 
 
+def until_status(terminal: LiveTerminal, name: str) -> None:
+    """Wait until its status file says so of the devices; it is written now and then."""
+    end_s = time.monotonic() + PATIENCE_S
+    while not (said := status(terminal)["periphery"])[name]:
+        assert time.monotonic() < end_s, said
+
+
 def test_a_barrier_opens_once_for_each_payment_and_closes_by_itself(tmp_path: Path) -> None:
     with bus(tmp_path) as terminal:
         card = terminal.card("month_pass")
@@ -116,6 +124,34 @@ def test_a_barrier_opens_once_for_each_payment_and_closes_by_itself(tmp_path: Pa
     assert counted["inputs"] == {"opened": 2, "passed": 0, "forced": 0}
 
 
+def test_who_waited_for_the_barrier_as_the_terminal_was_killed_passes_once_after_its_start(
+    tmp_path: Path,
+) -> None:
+    slow = {"periphery.barrier": GATE | {"open_ms": 30_000}}
+    with pytest.raises(BrokenPipeError), bus(tmp_path, **slow) as terminal:  # noqa: PT012 its end is the point
+        first, waits = terminal.card("month_pass"), terminal.card("adult_purse")
+        terminal.tap(first)
+        until(terminal, lambda said: said["lines"]["gate"])
+        assert terminal.tap(waits)["kind"] == "Intent"
+        (committed,) = [row for row in terminal.rows() if row["kind"] == "Committed"][1:]
+        terminal.hand.process.kill()
+        terminal.hand.process.wait(PATIENCE_S)
+        raise BrokenPipeError
+    half_a_minute_later: Mapping[str, object] = {**BY_HAND, "starts_at": "2026-09-15T08:00:30+03:00"}
+    with bus(tmp_path, laboratory=half_a_minute_later) as terminal:
+        of_who_passed = terminal.hand.tap(tmp_path / first)
+        assert (of_who_passed["message"], of_who_passed["admission"]) == ("already_paid", "inside")
+        owed = terminal.hand.tap(tmp_path / waits)
+        assert (owed["end"], owed["sequence"]) == ("repeated", committed["intent"])
+        until(terminal, lambda said: openings(said) == 1 and not said["lines"]["gate"])
+        terminal.hand.say("clock", step_s=5)
+        again = terminal.hand.tap(
+            tmp_path / waits
+        )  # the passage is made: this is another ride, and is paid for
+        assert (again["end"], again["charge_minor"] > 0) == ("committed", True)
+        until(terminal, lambda said: openings(said) == 2)
+
+
 def test_a_person_who_passes_closes_the_barrier_and_one_who_forces_it_is_on_record(tmp_path: Path) -> None:
     slow = {"periphery.barrier": GATE | {"open_ms": 30_000}}
     with bus(tmp_path, **slow) as terminal:
@@ -139,7 +175,7 @@ def test_the_supply_fails_and_comes_back(tmp_path: Path) -> None:
         assert terminal.hand.say("await")["tap"] is None
         terminal.hand.say("remove")
         assert terminal.rows(head) == []
-        assert status(terminal)["periphery"]["power_failing"]
+        until_status(terminal, "power_failing")
 
         terminal.hand.say("line", name="fails", active=False)
         codes(terminal, "power:back")
@@ -156,7 +192,7 @@ def test_an_opened_housing_wipes_the_key_and_ends_service(tmp_path: Path) -> Non
         until(terminal, lambda said: not said["lines"]["ready"])
         terminal.hand.say("present", card=str(tmp_path / terminal.card("adult_purse")))
         assert terminal.hand.say("await")["tap"] is None
-        assert status(terminal)["periphery"]["tampered"]
+        until_status(terminal, "tampered")
         with pytest.raises(JournalSealed):
             terminal.rows()
     # at the end `terminal journal show` could not read a row: that is what was awaited

@@ -10,6 +10,13 @@ import pytest
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import Run
 
+
+@pytest.fixture
+def run(run_config: Run) -> Run:
+    """`terminal config …` in this process."""
+    return run_config
+
+
 BUS = {"terminal": {"profile": "bus"}, "reader": {"name": "sim:"}}
 GPIO = {"chip": "/dev/gpiochip0"}
 
