@@ -66,6 +66,17 @@ class JournalFault(StrEnum):
     FULL = "journal:full"
 
 
+class StartFault(StrEnum):
+    """Why a terminal cannot read its own journal, and so does not start."""
+
+    JOURNAL_DAMAGED = "start:journal_damaged"
+    """Beyond what can be mended, and nothing beside it says how far it came."""
+    JOURNAL_SEALED = "start:journal_sealed"
+    """Its key is gone, or not this journal's."""
+    JOURNAL_OF_OTHER_SOFTWARE = "start:journal_of_other_software"
+    """Its form is not one that this software knows."""
+
+
 class SkipCause(StrEnum):
     """Why a terminal passed over numbers (T-63)."""
 

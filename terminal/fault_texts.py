@@ -18,6 +18,7 @@ from terminal.codes import (
     PeripheryFault,
     ReaderFault,
     SetKind,
+    StartFault,
     SyncFault,
     UpdateFault,
     VehicleFault,
@@ -41,6 +42,9 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         JournalFault.FILLING: N_("Journal {share_percent} % full"),
         JournalFault.NEARLY_FULL: N_("Journal nearly full: {share_percent} %"),
         JournalFault.FULL: N_("Journal full"),
+        StartFault.JOURNAL_DAMAGED: N_("Does not start: journal damaged"),
+        StartFault.JOURNAL_SEALED: N_("Does not start: the journal's key is not there"),
+        StartFault.JOURNAL_OF_OTHER_SOFTWARE: N_("Does not start: journal of other software"),
         SyncFault.UNREACHABLE: N_("Collector not reachable"),
         SyncFault.NO_NAME: N_("Collector's name not found: check network and address"),
         SyncFault.NOT_LISTENING: N_(
