@@ -195,6 +195,8 @@ class UpdateFault(StrEnum):
     """The disk does not take it."""
     DAMAGED = "update:damaged"
     """What was in force cannot be read any more."""
+    FLOOR_LOST = "update:floor_lost"
+    """It is in force, and nothing says any more whether a newer version was before."""
 
 
 class ExtensionFault(StrEnum):

@@ -83,6 +83,9 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         UpdateFault.UNSOUND: N_("Not taken: {kind} version {version} does not fit the region document"),
         UpdateFault.NO_ROOM: N_("Not taken: no room on the disk for {kind}"),
         UpdateFault.DAMAGED: N_("Damaged on the disk: {kind} version {version}"),
+        UpdateFault.FLOOR_LOST: N_(
+            "In force: {kind} version {version}; whether a newer one was before is lost"
+        ),
         ExtensionFault.FAILED: N_("Extension failed: {extension}"),
         ExtensionFault.HANGS: N_("Extension does not respond: {extension}"),
         VehicleFault.OTHER_LINE: N_("Vehicle says line {heard}, the shift runs another"),
