@@ -66,6 +66,17 @@ class JournalFault(StrEnum):
     FULL = "journal:full"
 
 
+class StartFault(StrEnum):
+    """Why a terminal cannot read its own journal, and so does not start."""
+
+    JOURNAL_DAMAGED = "start:journal_damaged"
+    """Beyond what can be mended, and nothing beside it says how far it came."""
+    JOURNAL_SEALED = "start:journal_sealed"
+    """Its key is gone, or not this journal's."""
+    JOURNAL_OF_OTHER_SOFTWARE = "start:journal_of_other_software"
+    """Its form is not one that this software knows."""
+
+
 class SkipCause(StrEnum):
     """Why a terminal passed over numbers (T-63)."""
 
@@ -184,6 +195,8 @@ class UpdateFault(StrEnum):
     """The disk does not take it."""
     DAMAGED = "update:damaged"
     """What was in force cannot be read any more."""
+    FLOOR_LOST = "update:floor_lost"
+    """It is in force, and nothing says any more whether a newer version was before."""
 
 
 class ExtensionFault(StrEnum):

@@ -18,6 +18,7 @@ from terminal.codes import (
     PeripheryFault,
     ReaderFault,
     SetKind,
+    StartFault,
     SyncFault,
     UpdateFault,
     VehicleFault,
@@ -41,6 +42,9 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         JournalFault.FILLING: N_("Journal {share_percent} % full"),
         JournalFault.NEARLY_FULL: N_("Journal nearly full: {share_percent} %"),
         JournalFault.FULL: N_("Journal full"),
+        StartFault.JOURNAL_DAMAGED: N_("Does not start: journal damaged"),
+        StartFault.JOURNAL_SEALED: N_("Does not start: the journal's key is not there"),
+        StartFault.JOURNAL_OF_OTHER_SOFTWARE: N_("Does not start: journal of other software"),
         SyncFault.UNREACHABLE: N_("Collector not reachable"),
         SyncFault.NO_NAME: N_("Collector's name not found: check network and address"),
         SyncFault.NOT_LISTENING: N_(
@@ -79,6 +83,9 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         UpdateFault.UNSOUND: N_("Not taken: {kind} version {version} does not fit the region document"),
         UpdateFault.NO_ROOM: N_("Not taken: no room on the disk for {kind}"),
         UpdateFault.DAMAGED: N_("Damaged on the disk: {kind} version {version}"),
+        UpdateFault.FLOOR_LOST: N_(
+            "In force: {kind} version {version}; whether a newer one was before is lost"
+        ),
         ExtensionFault.FAILED: N_("Extension failed: {extension}"),
         ExtensionFault.HANGS: N_("Extension does not respond: {extension}"),
         VehicleFault.OTHER_LINE: N_("Vehicle says line {heard}, the shift runs another"),

@@ -32,7 +32,7 @@ from terminal.app.knows import KnownHere, require_shift
 from terminal.app.recompute import OwnRecompute, keep_documents
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import Station, secret_files, station_of
-from terminal.app.uplink import background_sync, uplink_of
+from terminal.app.uplink import Uplink, background_sync, failed_starts_reported, uplink_of
 from terminal.clock import Clock, SystemClock
 from terminal.codes import SetKind
 from terminal.decision.outcome import Outcome
@@ -162,7 +162,8 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         periphery = stack.enter_context(_periphery(config))
         lamps = _nothing if periphery is None else periphery.outcome
         hearing = Hearing.of(passenger.outcome, devices, audience, log, lamps)
-        terminal = stack.enter_context(_opened(config, station, clock, hearing, extensions))
+        with failed_starts_reported(_sent_to(config), station.number, clock, say):
+            terminal = stack.enter_context(_opened(config, station, clock, hearing, extensions))
         terminal.vehicle = devices.vehicle if link is None else link
         passenger.touches(terminal)
         extensions.record(terminal.journal, clock)
@@ -378,12 +379,17 @@ def _moved_by_hand(
         yield laboratory.heard
 
 
+def _sent_to(config: StationConfig) -> Uplink | None:
+    """Where rows go, if anywhere."""
+    return None if config.collector.url is None else uplink_of(config.terminal.state, config.collector)
+
+
 def _uplink(
     config: StationConfig, terminal: Terminal, vitals: Vitals
 ) -> AbstractContextManager[BackgroundSync | None]:
     return background_sync(
         terminal.journal,
-        None if config.collector.url is None else uplink_of(config.terminal.state, config.collector),
+        _sent_to(config),
         terminal.clock,
         vitals.synced,
         on_time=vitals.clock_watch.hear,

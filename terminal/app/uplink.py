@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from terminal.app.config.settings import CollectorTable
 from terminal.app.station import IDENTITY_FILE
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
+from terminal.codes import StartFault
 from terminal.decoding import SMALL_BYTES, decode_json, read_within
-from terminal.errors import KeyFileError
+from terminal.errors import (
+    CollectorError,
+    JournalDamaged,
+    JournalError,
+    JournalSealed,
+    KeyFileError,
+    OtherSoftware,
+)
 from terminal.files import replace_file
 from terminal.journal.journal import Journal
 from terminal.sync.address import TlsFiles, parse_address
 from terminal.sync.background import BackgroundSync, Backoff
 from terminal.sync.client import SyncClient, SyncReport
-from terminal.sync.credentials import TerminalKeys, load_or_make_keys
+from terminal.sync.credentials import TerminalKeys, load_keys, load_or_make_keys
 from terminal.sync.exchange import CollectorLink, LateLink
 from terminal.sync.identity import read_public_key
 from terminal.sync.renewal import IdentityState, OwnIdentity, Renewal, collector_ask, validity
@@ -29,6 +38,15 @@ from terminal.sync.wire import MAX_BATCH_RECORDS
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+REPORT_LIMIT_S: Final = 15.0
+"""An error waits no longer than that for a slow collector."""
+START_FAULTS: Final[Mapping[type[JournalError], StartFault]] = MappingProxyType(
+    {
+        JournalDamaged: StartFault.JOURNAL_DAMAGED,
+        JournalSealed: StartFault.JOURNAL_SEALED,
+        OtherSoftware: StartFault.JOURNAL_OF_OTHER_SOFTWARE,
+    }
+)
 COLLECTOR_KEY_FILE: Final = "collector.pub"
 PACE_FILE: Final = "pace.json"
 
@@ -158,6 +176,41 @@ def background_sync(
             yield sync
         finally:
             sync.stop()
+
+
+@contextmanager
+def failed_starts_reported(
+    uplink: Uplink | None, terminal: int, clock: Clock, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Who cannot read the journal in the block says so to the collector, too; `say` says what came of that."""
+    try:
+        yield
+    except tuple(START_FAULTS) as error:
+        if uplink is not None:
+            _report(uplink, failed_start_of(error), terminal, clock, say)
+        raise
+
+
+def failed_start_of(error: JournalError) -> StartFault:
+    """What an error of the journal is to the collector."""
+    return next(fault for kind, fault in START_FAULTS.items() if isinstance(error, kind))
+
+
+def _report(
+    uplink: Uplink, fault: StartFault, terminal: int, clock: Clock, say: Callable[[str], None]
+) -> None:
+    from terminal.sync.failed_start import failed_start, send
+    from terminal.sync.link import HttpLink
+
+    try:
+        keys = load_keys(uplink.identity)
+        link = HttpLink(uplink.url, uplink.shown(keys), REPORT_LIMIT_S)
+        with closing(link):
+            send(link, failed_start(terminal, fault, unix_ms(clock.now()), keys))
+    except (CollectorError, KeyFileError) as error:
+        say(f"the collector does not know that this terminal does not start: {error}")
+    else:
+        say("the collector knows that this terminal does not start")
 
 
 def _renewal(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 import msgspec
 
-from terminal.clock import Clock, unix_ms
-from terminal.collector.alarms import AlarmCause, AlarmKind, detail_of, detail_words
+from terminal.clock import Clock, from_unix_ms, unix_ms
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of, detail_words
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.identities import TerminalKeySet
 from terminal.collector.limits import TokenBuckets
@@ -15,6 +15,8 @@ from terminal.collector.store import BatchRefused, CollectorStore
 from terminal.collector.strangers import Strangers
 from terminal.errors import CollectorError, KeyFileError
 from terminal.journal.checkpoint import Signer
+from terminal.sync.enrolment import signature_is_genuine
+from terminal.sync.failed_start import FailedStart
 from terminal.sync.wire import (
     BATCH_TYPE,
     MAX_BATCH_RECORDS,
@@ -122,19 +124,44 @@ class Intake:
         last_hash = hashes[-1] if hashes else batch.previous_hash
         signed_with = next((one for one in keys if batch_is_genuine(batch, last_hash, one.key)), None)
         if signed_with is None:
-            cause = AlarmCause.BATCH_REFUSED
-            self.strangers.note(AlarmKind.BAD_SIGNATURE, address, batch.terminal, cause, at_ms)
-            advice = "Enrol this terminal's present public key, or find out who sends in its name."
-            raise _UploadRefused(RefusalCode.BAD_SIGNATURE, advice)
+            self._refuse_signature(batch.terminal, address, at_ms)
         self._enrolment.used(batch.terminal, signed_with, at_ms)
-        # Only now: a stranger who names a terminal must not use up what that terminal may send.
-        wait_s = 0 if self._buckets is None else self._buckets.take(batch.terminal)
-        if wait_s:
-            raise _UploadRefused(RefusalCode.BUSY, "Send less often.", retry_after_s=wait_s)
+        self._pace(batch.terminal)
         try:
             return self._store_and_sign(batch, hashes, at_ms)
         except _UploadRefused as refused:
             return refused.reply._replace(genuine=batch.terminal)
+
+    def failed_start(self, said: FailedStart, address: str = "") -> Reply:
+        """Keep what a terminal says of a start that failed, one alarm for each of its days and faults. As `take`."""
+        try:
+            return self._failed_start(said, address)
+        except _UploadRefused as refused:
+            return refused.reply
+        except CollectorError as error:
+            return refuse(RefusalCode.UNAVAILABLE, error.advice, retry_after_s=STORE_WAIT_S)
+
+    def _failed_start(self, said: FailedStart, address: str) -> Reply:
+        at_ms = unix_ms(self._clock.now())
+        keys = self._keys_of(said.terminal, address, at_ms)
+        if not any(signature_is_genuine(one.signing, said.signature, said.digest) for one in keys):
+            self._refuse_signature(said.terminal, address, at_ms)
+        self._pace(said.terminal)
+        day = from_unix_ms(said.at_ms).date().isoformat()
+        detail = detail_of(AlarmCause.CANNOT_START, fault=said.fault.value, day=day)
+        self._store.keep_findings([Alarm(AlarmKind.NO_START, said.terminal, 0, detail)], at_ms)
+        return Reply(204, b"", "application/json", genuine=said.terminal)
+
+    def _refuse_signature(self, terminal: int, address: str, at_ms: int) -> NoReturn:
+        self.strangers.note(AlarmKind.BAD_SIGNATURE, address, terminal, AlarmCause.BATCH_REFUSED, at_ms)
+        advice = "Enrol this terminal's present public key, or find out who sends in its name."
+        raise _UploadRefused(RefusalCode.BAD_SIGNATURE, advice)
+
+    def _pace(self, terminal: int) -> None:
+        """Once the signature is good: a stranger who names a terminal must not use up what that terminal may send."""
+        wait_s = 0 if self._buckets is None else self._buckets.take(terminal)
+        if wait_s:
+            raise _UploadRefused(RefusalCode.BUSY, "Send less often.", retry_after_s=wait_s)
 
     def _keys_of(self, terminal: int, address: str, at_ms: int) -> tuple[TerminalKeySet, ...]:
         try:

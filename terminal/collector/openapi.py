@@ -26,6 +26,7 @@ from terminal.sync.enrolment import (
     IdentityReply,
     RenewalRequest,
 )
+from terminal.sync.failed_start import FAILED_STARTS_PATH, FailedStart
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
 
 PATH: Final = "/openapi.json"
@@ -38,6 +39,7 @@ _SHAPES: Final = (
     Acknowledgement,
     DayView,
     EnrolmentRequest,
+    FailedStart,
     IdentityReply,
     RenewalRequest,
     Refusal,
@@ -109,6 +111,20 @@ def _terminal_paths() -> dict[str, Any]:
         RENEWALS_PATH: _keys(
             "renew", "New keys and a new certificate, approved with the keys in force", "RenewalRequest", busy
         ),
+        FAILED_STARTS_PATH: {
+            "post": {
+                "operationId": "failedStart",
+                "summary": "A terminal that cannot read its journal says so, signed with its key",
+                "requestBody": _body("FailedStart"),
+                "responses": {
+                    "204": {"description": "Heard."},
+                    "400": _refusal("No such message."),
+                    "403": _refusal("Not enrolled, or a wrong signature."),
+                    "413": _refusal("Too large."),
+                    **busy,
+                },
+            }
+        },
         HEALTH_PATH: {
             "get": {
                 "operationId": "health",

@@ -38,6 +38,7 @@ from terminal.sync.enrolment import (
     reply_digest,
     reply_proof,
 )
+from terminal.sync.failed_start import FAILED_STARTS_PATH, FailedStart
 from terminal.sync.sealed import seal_to
 from terminal.sync.wire import BATCHES_PATH, MAX_BATCH_BYTES, RefusalCode
 
@@ -86,6 +87,7 @@ class TerminalSide:
             Route(BATCHES_PATH, self.batches, methods=["POST"]),
             Route(ENROLMENTS_PATH, self.enrol, methods=["POST"]),
             Route(RENEWALS_PATH, self.renew, methods=["POST"]),
+            Route(FAILED_STARTS_PATH, self.failed_start, methods=["POST"]),
             Route(HEALTH_PATH, self.health, methods=["GET"]),
         ]
 
@@ -118,15 +120,20 @@ class TerminalSide:
     async def renew(self, request: Request) -> Response:
         return await self._asked(request, RenewalRequest, self._renew)
 
+    async def failed_start(self, request: Request) -> Response:
+        return await self._asked(request, FailedStart, self.intake.failed_start)
+
     async def _asked(self, request: Request, kind: type[A], answer: Callable[[A, str], Reply]) -> Response:
-        """The answer to a request about keys. It needs no certificate: the one in use may have ended."""
+        """The answer to a small signed request. It needs no certificate: the one in use may have ended."""
         data = await body_of(request, MAX_REQUEST_BYTES, self.gate.limits)
         if isinstance(data, Reply):
             return respond(data)
         try:
             asked = msgspec.convert(_whole(decode_json(data, object)), kind)
         except msgspec.DecodeError as error:
-            return respond(refuse(RefusalCode.MALFORMED, f"Send a request about keys: {error}."))
+            return respond(
+                refuse(RefusalCode.MALFORMED, f"Send such a request as this software does: {error}.")
+            )
         reply = await self._thread(partial(answer, asked, address_of(request.scope)))
         if reply.genuine:
             self.gate.meet(request.scope, reply.genuine)
@@ -218,7 +225,7 @@ class TerminalSide:
 
 def _whole(fields: object) -> object:
     """JSON knows one kind of number: 7.0 is the terminal 7."""
-    number = fields.get("terminal") if isinstance(fields, dict) else None
-    if isinstance(fields, dict) and isinstance(number, float) and number.is_integer():
-        return {**fields, "terminal": int(number)}
-    return fields
+    if not isinstance(fields, dict):
+        return fields
+    whole = {name: int(n) for name, n in fields.items() if isinstance(n, float) and n.is_integer()}
+    return {**fields, **whole}

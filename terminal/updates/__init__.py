@@ -3,6 +3,7 @@
     edition   what a published file says of itself, and what reads a kind of file
     parts     the kinds every terminal may have: region document, routes, deny list
     store     slots and SQLite rows: power cuts leave the old or the new
+    floors    the oldest versions that may come into force, once more beside the rows
     active    the set itself: offer, activate, refuse
     watch     files whose change is an offer: a folder, and those that terminal.toml names
 

@@ -25,14 +25,12 @@ from terminal.errors import ActiveSetError, RegionDocumentError, TerminalError
 from terminal.journal.journal import Journal
 from terminal.journal.operation_records import SetActivated
 from terminal.updates.edition import Edition, LoadedEdition, Published, SetPart, SetRefusal
+from terminal.updates.floors import NO_FLOOR, SetFloor
 from terminal.updates.store import (
-    NO_FLOOR,
-    NO_ROWS,
     DamagedSet,
     HeldEdition,
     KindStatus,
     Offered,
-    SetFloor,
     SetRows,
     SetStore,
     TakenFiles,
@@ -63,7 +61,8 @@ class ActiveSet:
             rows = self._store.rows()
         except DamagedSet as damage:
             self.damaged = f"{damage.kept} ({damage})"
-            self._store, rows = SetStore(folder), NO_ROWS
+            self._store = SetStore(folder)
+            rows = self._store.rows()
         self._rows = rows
         self.files: Final = TakenFiles(self._store)
         self._loaded: dict[SetKind, LoadedEdition[Any]] = {}
@@ -303,7 +302,7 @@ class ActiveSet:
                 return None
             waiting, loaded = self._rows.pending[kind], self._ready[kind]
             held = waiting._replace(at_ms=unix_ms(now))
-            if journal is not None and not _is_in(journal, held):
+            if journal is not None and not held.is_said(journal.activated):
                 journal.append(held.row(unix_ms(now)))
             self._store.activate(held)
             self._untidy = True
@@ -329,9 +328,11 @@ class ActiveSet:
 
         Where nothing is in force, what was offered comes into force whatever its moment. Raises `ActiveSetError` where
         what is left is older than what was in force, or `JournalError`. `any_edition`: a laboratory's terminal, whose
-        documents are edited under one version, is not held to that.
+        documents are edited under one version, is not held to that. `refusals` says so where neither a
+        journal that was begun anew nor the set knows any floor.
         """
         said = {} if any_edition else dict(journal.activated)
+        lost = not self._rows.floors and not journal.activated and journal.base.sequence > 0
         self._drop_older(said)
         again = tuple(
             kind
@@ -346,8 +347,11 @@ class ActiveSet:
             if kind in said:
                 self._require(kind, SetFloor(said[kind].version, said[kind].sha256))
         for held in self._rows.in_force.values():
-            if not _is_in(journal, held):
+            if not held.is_said(journal.activated):
                 journal.append(held.row(unix_ms(now)))
+            if lost:
+                self.refusals.put(held.refused(UpdateFault.FLOOR_LOST))
+        self._store.mend_floors(self._rows.floors)
         return (*again, *due)
 
     def _drop_older(self, said: Mapping[str, SetActivated]) -> None:
@@ -446,9 +450,3 @@ class ActiveSet:
         except OSError as error:
             return held.refused(UpdateFault.DAMAGED, error=slot_failed(error))
         return loaded if loaded.sha256 == held.sha256 else held.refused(UpdateFault.DAMAGED)
-
-
-def _is_in(journal: Journal, held: HeldEdition) -> bool:
-    """Whether the journal's newest row of this kind says that `held` is in force."""
-    said = journal.activated.get(held.kind)
-    return said is not None and said.sha256 == held.sha256

@@ -31,6 +31,7 @@ from terminal.files import create_file, make_own, sync_path
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of, transaction
 from terminal.journal.operation_records import SetActivated
 from terminal.updates.edition import Edition, LoadedEdition, SetRefusal
+from terminal.updates.floors import FLOORS_FILE, SetFloor, highest, keep_floors, read_floors
 
 ACTIVE_FILE: Final = "active.db"
 SLOTS_FOLDER: Final = "active"
@@ -83,6 +84,11 @@ class HeldEdition(NamedTuple):
         stated = Edition(self.id, self.version, 0)
         return SetRefusal(self.kind, fault, stated, self.version if known is None else known, error)
 
+    def is_said(self, said: Mapping[str, SetActivated]) -> bool:
+        """Whether the newest row of this kind says that it is in force."""
+        row = said.get(self.kind)
+        return row is not None and row.sha256 == self.sha256
+
     def row(self, now_ms: int) -> SetActivated:
         """What the journal says of it."""
         return SetActivated(now_ms, self.kind.value, self.id, self.version, self.sha256, self.at_ms)
@@ -120,25 +126,12 @@ def status_of(known: Iterable[KindStatus], kind: SetKind) -> KindStatus:
     return next((one for one in known if one.kind is kind), KindStatus(kind))
 
 
-class SetFloor(NamedTuple):
-    """The newest version that was ever in force, and its hash."""
-
-    version: int = 0
-    sha256: bytes = b""
-
-
-NO_FLOOR: Final = SetFloor()
-
-
 class SetRows(NamedTuple):
     """Everything the database says, by kind."""
 
     in_force: Mapping[SetKind, HeldEdition]
     pending: Mapping[SetKind, HeldEdition]
     floors: Mapping[SetKind, SetFloor]
-
-
-NO_ROWS: Final = SetRows({}, {}, {})
 
 
 class DamagedSet(Exception):
@@ -170,7 +163,7 @@ class SetStore:
             raise _disk_failed(self._path, error) from error
 
     def rows(self) -> SetRows:
-        """Raises `DamagedSet` for rows that no terminal writes."""
+        """With the floors that a lost database had. Raises `DamagedSet` for rows that no terminal writes."""
         with _reported(self._path):
             editions = self._connection.execute(
                 "SELECT state, kind, id, version, sha256, slot, at_ms FROM edition"
@@ -184,7 +177,8 @@ class SetStore:
             lowest = {
                 SetKind(kind): SetFloor(int(version), bytes(digest)) for kind, version, digest in floors
             }
-            return SetRows(by_state[IN_FORCE], by_state[PENDING], lowest)
+            known = highest(lowest, read_floors(self._folder))
+            return SetRows(by_state[IN_FORCE], by_state[PENDING], known)
         except (KeyError, TypeError, ValueError) as error:
             self._connection.close()
             raise _damaged(self._path, f"a row says {error}", to_read=self._to_read) from error
@@ -230,6 +224,8 @@ class SetStore:
 
     def activate(self, held: HeldEdition) -> None:
         """`held` is in force, what waited is no longer waiting, and nothing older than `held` comes back."""
+        floor = {held.kind: SetFloor(held.version, held.sha256)}
+        self.mend_floors({**self.rows().floors, **floor})
         with _reported(self._path), transaction(self._connection):
             execute = self._connection.execute
             execute("DELETE FROM edition WHERE kind=? AND state=?", (held.kind.value, BEFORE))
@@ -241,6 +237,15 @@ class SetStore:
             execute(
                 "INSERT OR REPLACE INTO floor VALUES (?, ?, ?)", (held.kind.value, held.version, held.sha256)
             )
+
+    def mend_floors(self, floors: Mapping[SetKind, SetFloor]) -> None:
+        """Let the file beside the database say these."""
+        if read_floors(self._folder) == floors:
+            return
+        try:
+            keep_floors(self._folder, floors)
+        except OSError as error:
+            raise _disk_failed(self._folder / FLOORS_FILE, error) from error
 
     def taken(self) -> dict[str, tuple[bytes, str]]:
         """Hash and mark of the files that were noted, by their paths."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import get_args
 
-from terminal.codes import FaultCode, KeyFault
+from terminal.codes import FaultCode, KeyFault, StartFault
 from terminal.fault_texts import FAULTS, UNKNOWN, fault_text
 
 
 def test_every_fault_of_every_room_has_words() -> None:
     rooms: tuple[type[StrEnum], ...] = get_args(FaultCode)
-    assert {code for room in rooms for code in room} == FAULTS.keys()
+    assert {code for room in (*rooms, StartFault) for code in room} == FAULTS.keys()
 
 
 def test_a_zero_is_shown_and_what_a_row_lacks_is_a_dash() -> None:

@@ -15,8 +15,12 @@ import pytest
 
 from sim.profile import LAB_KEYS
 from terminal.app.station import open_journal
+from terminal.codes import UpdateFault
+from terminal.errors import ActiveSetError
 from terminal.policy.load import DEMO_REGION
 from terminal.sync.identity import load_or_create_key, public_path
+from terminal.updates.floors import FLOORS_FILE
+from terminal.updates.store import ACTIVE_FILE
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, Run, Start, command
 
@@ -134,6 +138,25 @@ def test_a_damaged_journal_is_put_aside_and_the_terminal_goes_on(run: Run, tmp_p
     assert (first["kind"], first["cause"]) == ("NumbersSkipped", "began_anew")
     assert first["sequence"] == first["last"] + 1 > first["first"] == first["stored"] + 1 > 3
     assert run("journal", "verify", "--state", STATE).returncode == 0
+
+
+def test_no_older_document_comes_back_when_journal_and_set_are_lost(run: Run, tmp_path: Path) -> None:
+    """The floor is known once more beside both; where that is lost too the terminal goes on, and says so."""
+    text, state = DEMO_REGION.read_text("utf-8"), tmp_path / STATE
+    (tmp_path / "newer.toml").write_text(text.replace("\nversion = 1", "\nversion = 2"), "utf-8")
+    assert run(*SERVE, "--reader", "sim:adult_purse", "--region", tmp_path / "newer.toml").returncode == 0
+    (state / "journal.db").write_bytes(bytes(8192))
+    (state / ACTIVE_FILE).unlink()
+    for _ in range(2):
+        finished = run(*SERVE, "--reader", "sim:adult_purse")
+        assert finished.returncode == ActiveSetError.exit_code
+        assert "region: version 2 was in force" in assert_one_line(finished.stderr)
+    (state / FLOORS_FILE).unlink()
+    finished = run(*SERVE, "--reader", "sim:adult_purse")
+    assert finished.returncode == 0
+    assert "whether a newer one was before is lost" in finished.stderr
+    rows = map(json.loads, run("journal", "show", "--state", STATE, "--json").stdout.splitlines())
+    assert [row["inputs"]["version"] for row in rows if row.get("code") == UpdateFault.FLOOR_LOST] == [1]
 
 
 def test_collector_down_loses_nothing(run: Run, tmp_path: Path) -> None:

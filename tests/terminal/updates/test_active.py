@@ -20,9 +20,11 @@ from terminal.errors import ActiveSetError, RegionDocumentError
 from terminal.journal.journal import Journal
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import parse_record
+from terminal.journal.succession import begin_anew
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.updates.active import ActiveSet
 from terminal.updates.edition import Edition, Published, SetRefusal
+from terminal.updates.floors import FLOORS_FILE, read_floors
 from terminal.updates.parts import RegionPart, RoutesPart
 from terminal.updates.store import ACTIVE_FILE, LEFT_BYTES
 from tests.currencies import demo_in
@@ -319,6 +321,7 @@ def test_a_damaged_database_is_put_aside_and_the_journal_is_the_floor(
     active.close()
     database = tmp_path / "state" / ACTIVE_FILE
     database.write_bytes(b"SQLite format 3\0" + bytes(4000))
+    database.with_name(FLOORS_FILE).unlink()
     with closing(opened(tmp_path / "state")) as again:
         assert again.damaged
         assert database.with_name("active.db.damaged").exists()
@@ -376,3 +379,61 @@ def test_reading_makes_and_changes_nothing(tmp_path: Path) -> None:
     with closing(ActiveSet(tmp_path, {SetKind.ROUTES: RoutesPart()}, to_read=True)) as active:
         assert active.status() == ()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_with_journal_and_database_lost_the_file_beside_them_is_the_floor(
+    tmp_path: Path, active: ActiveSet, journal: Journal
+) -> None:
+    active.close()
+    state = tmp_path / "state"
+    (state / ACTIVE_FILE).unlink()
+    anew = journal_begun_anew(tmp_path, journal)
+    with closing(anew), closing(opened(state)) as again:
+        assert offered(again, SetKind.REGION, region(2), NOW) == UpdateFault.OLDER
+        with pytest.raises(ActiveSetError, match="region: version 3 was in force, and there is none"):
+            again.require_all()
+        assert offered(again, SetKind.REGION, region(3), NOW) == "", "the very one"
+        assert offered(again, SetKind.ROUTES, routes(4), NOW) == ""
+        again.resume(anew, NOW, trusted=True)
+        assert versions(again) == {"region": 3, "routes": 4}
+        assert again.refusals.empty()
+
+
+@pytest.mark.parametrize("harm", [lambda _: b"", lambda content: content.replace(b"[3,", b"[2,", 1)])
+def test_where_nothing_is_left_of_the_floor_the_terminal_says_so(
+    tmp_path: Path, active: ActiveSet, journal: Journal, harm: Any
+) -> None:
+    active.close()
+    state = tmp_path / "state"
+    (state / ACTIVE_FILE).unlink()
+    floors = state / FLOORS_FILE
+    floors.write_bytes(harm(floors.read_bytes()))
+    anew = journal_begun_anew(tmp_path, journal)
+    with closing(anew), closing(opened(state)) as again:
+        assert offered(again, SetKind.REGION, region(2), NOW) == ""
+        again.resume(anew, NOW, trusted=True)
+        said = again.refusals.get_nowait()
+        assert (said.kind, said.fault, said.version) == (SetKind.REGION, UpdateFault.FLOOR_LOST, 2)
+        assert read_floors(state)[SetKind.REGION].version == 2, "from here on it is known again"
+    with closing(Journal.open(tmp_path / "journal.db", 7)) as journal, closing(opened(state)) as later:
+        later.resume(journal, NOW, trusted=True)
+        assert later.refusals.empty(), "once"
+
+
+def test_a_floor_file_that_was_lost_is_made_again_by_the_next_start(
+    tmp_path: Path, active: ActiveSet, journal: Journal
+) -> None:
+    active.close()
+    floors = tmp_path / "state" / FLOORS_FILE
+    before = floors.read_bytes()
+    floors.unlink()
+    with closing(opened(tmp_path / "state")) as again:
+        again.resume(journal, NOW, trusted=True)
+    assert floors.read_bytes() == before
+
+
+def journal_begun_anew(folder: Path, journal: Journal) -> Journal:
+    """A new one in the place of `journal`, of which nothing could be read."""
+    journal.close()
+    assert begin_anew(folder / "journal.db", 7, None)
+    return Journal.open(folder / "journal.db", 7)
