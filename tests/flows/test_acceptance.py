@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
+from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.key_types import KeyType
+from cardproto.errors import ReaderGone, TransmissionError
 from cardproto.resident.issuance import CardBefore, look_at
+from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, personalise
 from sim.air import VirtualClock
 from sim.card.deviation import ChipDeviation
 from sim.card.virtual import VirtualCard
@@ -30,10 +34,11 @@ from terminal.lab.acceptance.assumptions import (
     CardFallback,
     CardVerdict,
 )
-from terminal.lab.acceptance.bench import AcceptanceBench, usable
+from terminal.lab.acceptance.bench import AcceptanceBench, AcceptanceEnd, usable
 from terminal.lab.acceptance.command import acceptance
+from terminal.lab.acceptance.issue import content
 from terminal.lab.acceptance.issue import issue as issue_for_acceptance
-from terminal.lab.acceptance.report import page, report_of
+from terminal.lab.acceptance.report import AcceptanceUnfinished, page, report_of
 from terminal.lab.acceptance.rig import SimRig
 from terminal.lab.acceptance.run import accept, look
 
@@ -150,3 +155,178 @@ def test_a_masked_transcript_names_no_card(tmp_path: Path) -> None:
     made = acceptance(f"sim:{image}", "demo", None, transcript, say=lambda _line: None)
     assert made.usable
     assert card.uid.hex().upper() not in transcript.read_text()
+
+
+class OddRig(SimRig):
+    """A rig whose card's answers `meddle` changes; it hears the number of the exchange and the answer."""
+
+    def __init__(self, card: VirtualCard, meddle: Callable[[int, bytes], bytes]) -> None:
+        super().__init__(card, SystemClock())
+        self.count = 0
+        self.meddle = meddle
+
+    def connect(self, wait_s: float) -> CardConnection:
+        return Meddled(self, super().connect(wait_s))
+
+
+class Meddled:
+    def __init__(self, rig: OddRig, connection: CardConnection) -> None:
+        self.rig = rig
+        self.connection = connection
+
+    def transmit(self, command: bytes) -> bytes:
+        answer = self.connection.transmit(command)
+        self.rig.count += 1
+        return self.rig.meddle(self.rig.count, answer)
+
+
+def flipped(answer: bytes) -> bytes:
+    return bytes((answer[0] ^ 4,)) + answer[1:]
+
+
+ODD: dict[str, Callable[[bytes], bytes]] = {
+    "a bit flipped": flipped,
+    "cut short": lambda answer: answer[1:],
+    "nothing but more": lambda answer: b"\x91\xaf",
+    "refused": lambda answer: b"\x91\xee",
+    "empty": lambda answer: b"",
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("generation", ["EV1", "EV3"])
+def test_an_odd_answer_anywhere_is_a_row_and_the_card_is_restored(
+    generation: str, odd: str, tmp_path: Path
+) -> None:
+    """Once while it is issued or probed, once while taps are torn."""
+    for first in (60, 240):
+        card = blank(generation)
+        before = card.image()
+        bench = bench_of(card)
+        bench.rig = OddRig(
+            card, lambda count, answer, first=first: ODD[odd](answer) if count == first else answer
+        )
+        folder = tmp_path / str(first)
+        folder.mkdir()
+        try:
+            accept(bench, "demo", folder, pulls=0)
+        except ReaderError:
+            assert not bench.taken
+        if bench.taken:
+            assert bench.restored
+        assert card.image() == before
+        assert (bench.ended, bench.cause) in [
+            (AcceptanceEnd.COMPLETE, ""),
+            (AcceptanceEnd.LEFT, "ReaderError"),  # it showed another UID
+        ]
+
+
+@pytest.mark.parametrize(
+    ("stage", "assumption"),
+    [
+        ("issue", Assumption.ISSUE),
+        ("probe", Assumption.PROOF_OF_BACKUP),
+        ("tap", Assumption.TAP),
+        ("tear", Assumption.TEARS),
+        ("roll", Assumption.ROLL),
+    ],
+)
+def test_a_stage_whose_answers_do_not_verify_fails_by_name_and_the_card_is_restored(
+    stage: str, assumption: Assumption, tmp_path: Path
+) -> None:
+    """From the first answer of a stage on nothing that bears a MAC is right, until restoring begins."""
+    card = blank("EV3")
+    before = card.image()
+    bench = bench_of(card)
+    begun: list[str] = []
+    bench.say = begun.append
+    bench.rig = OddRig(
+        card, lambda _count, answer: flipped(answer) if begun[-1] == stage and len(answer) > 9 else answer
+    )
+    accept(bench, "demo", tmp_path, pulls=0)
+    assert assumption in failed(bench)
+    assert usable(bench.all_rows()) is (FALLBACK[assumption] is not CardFallback.NONE)
+    assert card.image() == before
+    made = report_of(bench, BEGIN, 1.0)
+    assert made.ended is AcceptanceEnd.COMPLETE
+    saw = next(row.saw for row in made.rows if row.assumption is assumption)
+    assert saw
+
+
+class LeavingRig(SimRig):
+    """A reader unplugged, or its card taken away, when `left` says so; nobody puts it back."""
+
+    def __init__(self, card: VirtualCard, left: Callable[[], bool], error: type[TransmissionError]) -> None:
+        super().__init__(card, SystemClock())
+        self.left = left
+        self.error = error
+
+    def connect(self, wait_s: float) -> CardConnection:
+        self.transmit(b"")
+        self._connection = super().connect(wait_s)
+        return self
+
+    def transmit(self, command: bytes) -> bytes:
+        if self.left():
+            raise self.error("gone")
+        return self._connection.transmit(command) if command else b""
+
+
+@pytest.mark.parametrize("stage", ["look", "issue", "probe", "tap", "tear", "roll", "restore"])
+def test_a_reader_unplugged_leaves_a_partial_report_and_the_next_run_restores(
+    stage: str, tmp_path: Path
+) -> None:
+    card = blank("EV2")
+    before = card.image()
+    bench = bench_of(card)
+    begun: list[str] = []
+    bench.say = begun.append
+    bench.rig = LeavingRig(card, lambda: stage in begun, ReaderGone)
+    accept(bench, "demo", tmp_path, pulls=0)
+    made = report_of(bench, BEGIN, 1.0)
+    assert not made.restored
+    assert not made.usable or stage == "restore"
+    if stage != "restore":
+        assert (made.ended, made.stage, made.cause) == (AcceptanceEnd.LEFT, stage, "ReaderGone")
+    assert "run the same command again" in str(AcceptanceUnfinished(made))
+    again = bench_of(card)
+    again.finish = True
+    second = tmp_path / "again"
+    second.mkdir()
+    accept(again, "demo", second, pulls=0)
+    assert again.restored
+    assert card.image() == before
+
+
+def test_a_card_that_answers_nothing_right_is_not_taken() -> None:
+    card = blank("EV3")
+    before = card.image()
+    bench = bench_of(card)
+    bench.rig = OddRig(card, lambda _count, answer: flipped(answer) if len(answer) > 9 else answer)
+    with pytest.raises(ReaderError):
+        look(bench)
+    assert not bench.taken
+    assert card.image() == before
+
+
+def test_an_interrupted_issue_is_named_and_finish_takes_it_up() -> None:
+    """It may be another issuing point's."""
+    card = blank("EV2")
+    before = card.image()
+    known = bench_of(card)
+    known.uid = card.uid
+    personalise(
+        DesfireCard(DesfireChannel(card, max_exchanges=PERSONALISATION_EXCHANGES)),
+        known.keys,
+        content(known),
+        random.Random(9).randbytes,
+        stop_after="files",
+    )
+    interrupted = card.image()
+    with pytest.raises(ReaderError, match="--finish"):
+        look(bench_of(card))
+    assert card.image() == interrupted
+    bench = bench_of(card)
+    bench.finish = True
+    look(bench)
+    assert card.image() == before

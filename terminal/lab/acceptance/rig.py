@@ -61,7 +61,7 @@ class PcscRig:
                 asked = True
         raise ReaderError(
             f"no card stayed on {self.name} within {wait_s:g} s",
-            "Lay the same card on the reader and run the same command again: it takes the card up and restores it.",
+            "Lay the same card on the reader and run the same command again.",
         )
 
     def cut_power(self) -> None:

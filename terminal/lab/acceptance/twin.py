@@ -21,6 +21,7 @@ INS_EV2_FIRST: Final = 0x71
 INS_BEGIN: Final = (INS_EV2_FIRST, 0x77, 0xAA, 0x1A)
 INS_SELECT: Final = 0x5A
 INS_MORE: Final = 0xAF
+AUTHENTICATION_BYTES: Final = (8, 16)
 OWN_DATA: Final = (0x60, 0x6E)
 """GetVersion and FreeMemory say what no other chip says."""
 MOST_DIFFERENCES: Final = 20
@@ -94,7 +95,7 @@ class _Led:
             self._selected = command[5:8][::-1]
         if ins in INS_BEGIN and answer[-2:] == MORE:
             self._key = self._key_of(command[5])
-            if self._key is not None:
+            if self._key is not None and len(answer) - 2 in AUTHENTICATION_BYTES:
                 self._twin.give(self._key.decrypt(_zeros(self._key), answer[:-2]))
         elif ins == INS_MORE and self._ins == INS_EV2_FIRST and len(answer) == 34 and self._key is not None:
             self._twin.give(self._key.decrypt(ZERO_IV, answer[:-2])[:4])
