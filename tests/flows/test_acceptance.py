@@ -12,9 +12,11 @@ import pytest
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
+from cardproto.desfire.commands import INS_COMMIT_TRANSACTION, INS_CREATE_APPLICATION
 from cardproto.desfire.key_types import KeyType
 from cardproto.errors import ReaderGone, TransmissionError
 from cardproto.resident.issuance import CardBefore, look_at
+from cardproto.resident.layout import KeyNo
 from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, personalise
 from sim.air import VirtualClock
 from sim.card.deviation import ChipDeviation
@@ -24,6 +26,7 @@ from sim.image_file import save_card
 from sim.issuing import ReloadPoint, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
+from sim.recorder import TranscriptWriter
 from terminal.clock import SystemClock
 from terminal.errors import ReaderError
 from terminal.lab.acceptance.assumptions import (
@@ -155,6 +158,42 @@ def test_a_masked_transcript_names_no_card(tmp_path: Path) -> None:
     made = acceptance(f"sim:{image}", "demo", None, transcript, say=lambda _line: None)
     assert made.usable
     assert card.uid.hex().upper() not in transcript.read_text()
+
+
+class Drawn:
+    """Random bytes that are remembered: challenges, transaction identifiers."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.seen: set[bytes] = set()
+
+    def __call__(self, count: int) -> bytes:
+        drawn = self.rng.randbytes(count)
+        self.seen.add(drawn)
+        return drawn
+
+
+@pytest.mark.parametrize("generation", ["EV1", "EV3"])
+def test_a_transcript_holds_no_key_and_nothing_that_session_keys_are_made_of(
+    generation: str, tmp_path: Path
+) -> None:
+    """None of the card's keys, spare sets and the roll included, and none of what both sides draw at random."""
+    path, card_draws, own_draws = tmp_path / "transcript", Drawn(5), Drawn(6)
+    card = VirtualCard(b"\x04acceptd"[:7], card_draws, generation=generation, key_type=KeyType.DES)
+    bench = bench_of(card)
+    bench.random = own_draws
+    with TranscriptWriter(path, SystemClock()) as writer:
+        bench.record = writer.record
+        accept(bench, "demo", tmp_path, pulls=0)
+    assert bench.restored
+    text = path.read_text()
+    generations = (bench.keys, *bench.keys.spare)
+    keys = {each.application_key(number) for each in generations for number in KeyNo}
+    secret = {bench.keys.picc, bench.keys.transaction_mac, *keys, *card_draws.seen, *own_draws.seen}
+    secret = {each for each in secret if len(each) >= 4}
+    assert len(secret) > 100
+    assert len(text.splitlines()) > 400
+    assert not [each for each in (card.uid, *secret) if each.hex().upper() in text]
 
 
 class OddRig(SimRig):
@@ -330,3 +369,87 @@ def test_an_interrupted_issue_is_named_and_finish_takes_it_up() -> None:
     bench.finish = True
     look(bench)
     assert card.image() == before
+
+
+def test_what_the_card_refuses_and_its_twin_does_is_one_difference_and_all_else_is_compared(
+    tmp_path: Path,
+) -> None:
+    bench = bench_of(blank("EV3", ChipDeviation.NO_ROLL))
+    accept(bench, "demo", tmp_path, pulls=0)
+    assert bench.twin is not None
+    assert [(each.ins, each.card, each.twin) for each in bench.twin.differences] == [("55", "911C", "9100")]
+    assert bench.twin.in_line
+    assert bench.rows[Assumption.TWIN].saw["not_compared"] == 0
+
+
+def test_a_card_that_holds_other_data_than_its_twin_is_not_compared_any_more(tmp_path: Path) -> None:
+    bench = bench_of(blank("EV3", ChipDeviation.FEWER_RECORDS))
+    accept(bench, "demo", tmp_path, pulls=0)
+    assert bench.twin is not None
+    assert not bench.twin.in_line
+    assert bench.twin.different == 1
+    assert int(bench.rows[Assumption.TWIN].saw["not_compared"]) > 100
+    assert bench.rows[Assumption.TEARS].verdict is CardVerdict.HOLDS
+
+
+class Refusing(OddRig):
+    """Refuses one command at its issue, once or always."""
+
+    def __init__(self, card: VirtualCard, ins: int, times: int) -> None:
+        super().__init__(card, lambda _count, answer: answer)
+        self.ins = ins
+        self.times = times
+
+    def connect(self, wait_s: float) -> CardConnection:
+        return RefusingConnection(self, SimRig.connect(self, wait_s))
+
+
+class RefusingConnection:
+    def __init__(self, rig: Refusing, connection: CardConnection) -> None:
+        self.rig = rig
+        self.connection = connection
+
+    def transmit(self, command: bytes) -> bytes:
+        if command[:2] == bytes((0x90, self.rig.ins)) and self.rig.times:
+            self.rig.times -= 1
+            return b"\x91\x0e"
+        return self.connection.transmit(command)
+
+
+ALWAYS = 99
+
+
+@pytest.mark.parametrize(
+    ("generation", "ins", "times", "expected"),
+    [
+        ("EV1", INS_CREATE_APPLICATION, 1, set()),
+        ("EV3", INS_CREATE_APPLICATION, 1, set()),
+        ("EV1", INS_CREATE_APPLICATION, ALWAYS, {Assumption.ISSUE}),
+        ("EV3", INS_CREATE_APPLICATION, ALWAYS, {Assumption.ISSUE}),
+        ("EV3", INS_COMMIT_TRANSACTION, 1, set()),
+        ("EV2", INS_COMMIT_TRANSACTION, ALWAYS, {Assumption.ISSUE}),
+        ("EV3", INS_COMMIT_TRANSACTION, ALWAYS, {Assumption.ISSUE}),
+    ],
+)
+def test_a_refusal_at_issue_is_blamed_on_what_caused_it(
+    generation: str, ins: int, times: int, expected: set[Assumption], tmp_path: Path
+) -> None:
+    """Once is a mishap. A commit that is refused with and without the timer is not the timer's fault."""
+    card = blank(generation)
+    before = card.image()
+    bench = bench_of(card)
+    bench.rig = Refusing(card, ins, times)
+    accept(bench, "demo", tmp_path, pulls=0)
+    assert failed(bench) - {Assumption.TWIN} == expected
+    assert card.image() == before
+
+
+def test_pulls_are_rehearsed_without_a_person_on_a_simulated_card(tmp_path: Path) -> None:
+    image = tmp_path / "card.json"
+    save_card(blank("EV2"), image)
+    said: list[str] = []
+    made = acceptance(f"sim:{image}", "demo", None, None, pulls=2, say=said.append)
+    assert made.usable
+    assert said.count("take the card off the reader") == said.count("lay the card on the reader") == 2
+    (tears,) = [row for row in made.rows if row.assumption is Assumption.TEARS]
+    assert tears.saw["by_hand"] == 2

@@ -106,7 +106,7 @@ def _rig(
             raise ProfileError(
                 "this is no DESFire card", "Rehearse with sim:blank_ev3, blank_ev2 or blank_ev1."
             )
-        return SimRig(card.deviating(*deviations), clock)
+        return SimRig(card.deviating(*deviations), clock, ask)
     if reader != PCSC and not reader.startswith(f"{PCSC}:"):
         raise ReaderError(f"no reader {reader!r}", "Give pcsc, pcsc:NAME, or sim:blank_ev3 to rehearse.")
     if deviations:

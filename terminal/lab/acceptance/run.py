@@ -108,7 +108,7 @@ def _restore_whatever_came(bench: AcceptanceBench) -> None:
         bench.holds(Assumption.WAY_BACK, False, CardFallback.RUN_AGAIN, **bench.not_restored)
     twin = bench.twin
     if twin is not None:
-        bench.holds(Assumption.TWIN, not twin.different, compared=twin.compared, different=twin.different)
+        bench.holds(Assumption.TWIN, not twin.different, **twin.counts)
 
 
 def _try_the_issued(bench: AcceptanceBench, region: str, folder: Path, pulls: int) -> None:

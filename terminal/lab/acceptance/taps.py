@@ -65,7 +65,7 @@ def _torn_ride(bench: AcceptanceBench, terminal: Terminal, at: int, *, answered:
     again = take_tap(bench.connect(), terminal)
     after = bench.purse_minor()
     twin = bench.twin
-    agrees = twin is None or bool(twin.different) or purse_minor(twin.card) == after
+    agrees = twin is None or not twin.in_line or purse_minor(twin.card) == after
     return before - after == bench.fare_minor and _settled(terminal, again) and agrees
 
 
