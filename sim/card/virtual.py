@@ -92,6 +92,10 @@ class VirtualCard:
         """Everything that survives power loss, keys included."""
         return self._state.memory
 
+    def take_back(self, memory: Memory) -> None:
+        """Be as before: `memory` is what survives from now on, and what is pending is lost."""
+        self._state = CardState(self._identity, self._rng, memory, deviations=self._state.deviations)
+
     def power_on(self) -> None:
         """Enter the field: nothing selected, no session, nothing pending."""
         leave_deviating(self._state)

@@ -18,6 +18,9 @@ def acceptance(
     expendable: Annotated[
         bool, typer.Option("--expendable", help="Confirm that this card is not needed: it may be spoilt.")
     ] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Also a card whose issue was interrupted: it is emptied.")
+    ] = False,
     report: Annotated[
         Path | None, typer.Option(help="Write the report: a page to sign (.html), else JSON.")
     ] = None,
@@ -44,26 +47,34 @@ def acceptance(
     from terminal.errors import ReaderError
     from terminal.lab.acceptance.command import acceptance as accept
     from terminal.lab.acceptance.command import deviations_named
-    from terminal.lab.acceptance.report import shown, write_report
+    from terminal.lab.acceptance.report import AcceptanceReport, AcceptanceUnfinished, shown, write_report
+
+    def hand_out(made: AcceptanceReport) -> None:
+        if report is not None:
+            write_report(made, report, language)
+        if json:
+            print_json(msgspec.to_builtins(made))
+        else:
+            print("\n".join(shown(made, language)))
 
     if not expendable:
         raise ReaderError(
             "acceptance may spoil the card", "Take one that is not needed, and say --expendable."
         )
     at = station_config(config, reader=reader, region=region, keys=keys)
-    made = accept(
-        reader,
-        at.terminal.region_or_demo,
-        at.keys.file,
-        transcript,
-        pulls=pulls,
-        wait_s=wait,
-        deviations=deviations_named(deviation or []),
-        say=lambda line: print(f"terminal: {line}", file=sys.stderr, flush=True),
-    )
-    if report is not None:
-        write_report(made, report, language)
-    if json:
-        print_json(msgspec.to_builtins(made))
-    else:
-        print("\n".join(shown(made, language)))
+    try:
+        made = accept(
+            reader,
+            at.terminal.region_or_demo,
+            at.keys.file,
+            transcript,
+            pulls=pulls,
+            wait_s=wait,
+            finish=finish,
+            deviations=deviations_named(deviation or []),
+            say=lambda line: print(f"terminal: {line}", file=sys.stderr, flush=True),
+        )
+    except AcceptanceUnfinished as unfinished:
+        hand_out(unfinished.report)
+        raise
+    hand_out(made)

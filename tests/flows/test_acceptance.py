@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
+from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
+from cardproto.desfire.commands import INS_COMMIT_TRANSACTION, INS_CREATE_APPLICATION
 from cardproto.desfire.key_types import KeyType
+from cardproto.errors import ReaderGone, TransmissionError
 from cardproto.resident.issuance import CardBefore, look_at
+from cardproto.resident.layout import KeyNo
+from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, personalise
 from sim.air import VirtualClock
 from sim.card.deviation import ChipDeviation
 from sim.card.virtual import VirtualCard
@@ -20,6 +26,7 @@ from sim.image_file import save_card
 from sim.issuing import ReloadPoint, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
+from sim.recorder import TranscriptWriter
 from terminal.clock import SystemClock
 from terminal.errors import ReaderError
 from terminal.lab.acceptance.assumptions import (
@@ -30,10 +37,11 @@ from terminal.lab.acceptance.assumptions import (
     CardFallback,
     CardVerdict,
 )
-from terminal.lab.acceptance.bench import AcceptanceBench, usable
+from terminal.lab.acceptance.bench import AcceptanceBench, AcceptanceEnd, usable
 from terminal.lab.acceptance.command import acceptance
+from terminal.lab.acceptance.issue import content
 from terminal.lab.acceptance.issue import issue as issue_for_acceptance
-from terminal.lab.acceptance.report import page, report_of
+from terminal.lab.acceptance.report import AcceptanceUnfinished, page, report_of
 from terminal.lab.acceptance.rig import SimRig
 from terminal.lab.acceptance.run import accept, look
 
@@ -150,3 +158,298 @@ def test_a_masked_transcript_names_no_card(tmp_path: Path) -> None:
     made = acceptance(f"sim:{image}", "demo", None, transcript, say=lambda _line: None)
     assert made.usable
     assert card.uid.hex().upper() not in transcript.read_text()
+
+
+class Drawn:
+    """Random bytes that are remembered: challenges, transaction identifiers."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.seen: set[bytes] = set()
+
+    def __call__(self, count: int) -> bytes:
+        drawn = self.rng.randbytes(count)
+        self.seen.add(drawn)
+        return drawn
+
+
+@pytest.mark.parametrize("generation", ["EV1", "EV3"])
+def test_a_transcript_holds_no_key_and_nothing_that_session_keys_are_made_of(
+    generation: str, tmp_path: Path
+) -> None:
+    """None of the card's keys, spare sets and the roll included, and none of what both sides draw at random."""
+    path, card_draws, own_draws = tmp_path / "transcript", Drawn(5), Drawn(6)
+    card = VirtualCard(b"\x04acceptd"[:7], card_draws, generation=generation, key_type=KeyType.DES)
+    bench = bench_of(card)
+    bench.random = own_draws
+    with TranscriptWriter(path, SystemClock()) as writer:
+        bench.record = writer.record
+        accept(bench, "demo", tmp_path, pulls=0)
+    assert bench.restored
+    text = path.read_text()
+    generations = (bench.keys, *bench.keys.spare)
+    keys = {each.application_key(number) for each in generations for number in KeyNo}
+    secret = {bench.keys.picc, bench.keys.transaction_mac, *keys, *card_draws.seen, *own_draws.seen}
+    secret = {each for each in secret if len(each) >= 4}
+    assert len(secret) > 100
+    assert len(text.splitlines()) > 400
+    assert not [each for each in (card.uid, *secret) if each.hex().upper() in text]
+
+
+class OddRig(SimRig):
+    """A rig whose card's answers `meddle` changes; it hears the number of the exchange and the answer."""
+
+    def __init__(self, card: VirtualCard, meddle: Callable[[int, bytes], bytes]) -> None:
+        super().__init__(card, SystemClock())
+        self.count = 0
+        self.meddle = meddle
+
+    def connect(self, wait_s: float) -> CardConnection:
+        return Meddled(self, super().connect(wait_s))
+
+
+class Meddled:
+    def __init__(self, rig: OddRig, connection: CardConnection) -> None:
+        self.rig = rig
+        self.connection = connection
+
+    def transmit(self, command: bytes) -> bytes:
+        answer = self.connection.transmit(command)
+        self.rig.count += 1
+        return self.rig.meddle(self.rig.count, answer)
+
+
+def flipped(answer: bytes) -> bytes:
+    return bytes((answer[0] ^ 4,)) + answer[1:]
+
+
+ODD: dict[str, Callable[[bytes], bytes]] = {
+    "a bit flipped": flipped,
+    "cut short": lambda answer: answer[1:],
+    "nothing but more": lambda answer: b"\x91\xaf",
+    "refused": lambda answer: b"\x91\xee",
+    "empty": lambda answer: b"",
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("generation", ["EV1", "EV3"])
+def test_an_odd_answer_anywhere_is_a_row_and_the_card_is_restored(
+    generation: str, odd: str, tmp_path: Path
+) -> None:
+    """Once while it is issued or probed, once while taps are torn."""
+    for first in (60, 240):
+        card = blank(generation)
+        before = card.image()
+        bench = bench_of(card)
+        bench.rig = OddRig(
+            card, lambda count, answer, first=first: ODD[odd](answer) if count == first else answer
+        )
+        folder = tmp_path / str(first)
+        folder.mkdir()
+        try:
+            accept(bench, "demo", folder, pulls=0)
+        except ReaderError:
+            assert not bench.taken
+        if bench.taken:
+            assert bench.restored
+        assert card.image() == before
+        assert (bench.ended, bench.cause) in [
+            (AcceptanceEnd.COMPLETE, ""),
+            (AcceptanceEnd.LEFT, "ReaderError"),  # it showed another UID
+        ]
+
+
+@pytest.mark.parametrize(
+    ("stage", "assumption"),
+    [
+        ("issue", Assumption.ISSUE),
+        ("probe", Assumption.PROOF_OF_BACKUP),
+        ("tap", Assumption.TAP),
+        ("tear", Assumption.TEARS),
+        ("roll", Assumption.ROLL),
+    ],
+)
+def test_a_stage_whose_answers_do_not_verify_fails_by_name_and_the_card_is_restored(
+    stage: str, assumption: Assumption, tmp_path: Path
+) -> None:
+    """From the first answer of a stage on nothing that bears a MAC is right, until restoring begins."""
+    card = blank("EV3")
+    before = card.image()
+    bench = bench_of(card)
+    begun: list[str] = []
+    bench.say = begun.append
+    bench.rig = OddRig(
+        card, lambda _count, answer: flipped(answer) if begun[-1] == stage and len(answer) > 9 else answer
+    )
+    accept(bench, "demo", tmp_path, pulls=0)
+    assert assumption in failed(bench)
+    assert usable(bench.all_rows()) is (FALLBACK[assumption] is not CardFallback.NONE)
+    assert card.image() == before
+    made = report_of(bench, BEGIN, 1.0)
+    assert made.ended is AcceptanceEnd.COMPLETE
+    saw = next(row.saw for row in made.rows if row.assumption is assumption)
+    assert saw
+
+
+class LeavingRig(SimRig):
+    """A reader unplugged, or its card taken away, when `left` says so; nobody puts it back."""
+
+    def __init__(self, card: VirtualCard, left: Callable[[], bool], error: type[TransmissionError]) -> None:
+        super().__init__(card, SystemClock())
+        self.left = left
+        self.error = error
+
+    def connect(self, wait_s: float) -> CardConnection:
+        self.transmit(b"")
+        self._connection = super().connect(wait_s)
+        return self
+
+    def transmit(self, command: bytes) -> bytes:
+        if self.left():
+            raise self.error("gone")
+        return self._connection.transmit(command) if command else b""
+
+
+@pytest.mark.parametrize("stage", ["look", "issue", "probe", "tap", "tear", "roll", "restore"])
+def test_a_reader_unplugged_leaves_a_partial_report_and_the_next_run_restores(
+    stage: str, tmp_path: Path
+) -> None:
+    card = blank("EV2")
+    before = card.image()
+    bench = bench_of(card)
+    begun: list[str] = []
+    bench.say = begun.append
+    bench.rig = LeavingRig(card, lambda: stage in begun, ReaderGone)
+    accept(bench, "demo", tmp_path, pulls=0)
+    made = report_of(bench, BEGIN, 1.0)
+    assert not made.restored
+    assert not made.usable or stage == "restore"
+    if stage != "restore":
+        assert (made.ended, made.stage, made.cause) == (AcceptanceEnd.LEFT, stage, "ReaderGone")
+    assert "run the same command again" in str(AcceptanceUnfinished(made))
+    again = bench_of(card)
+    again.finish = True
+    second = tmp_path / "again"
+    second.mkdir()
+    accept(again, "demo", second, pulls=0)
+    assert again.restored
+    assert card.image() == before
+
+
+def test_a_card_that_answers_nothing_right_is_not_taken() -> None:
+    card = blank("EV3")
+    before = card.image()
+    bench = bench_of(card)
+    bench.rig = OddRig(card, lambda _count, answer: flipped(answer) if len(answer) > 9 else answer)
+    with pytest.raises(ReaderError):
+        look(bench)
+    assert not bench.taken
+    assert card.image() == before
+
+
+def test_an_interrupted_issue_is_named_and_finish_takes_it_up() -> None:
+    """It may be another issuing point's."""
+    card = blank("EV2")
+    before = card.image()
+    known = bench_of(card)
+    known.uid = card.uid
+    personalise(
+        DesfireCard(DesfireChannel(card, max_exchanges=PERSONALISATION_EXCHANGES)),
+        known.keys,
+        content(known),
+        random.Random(9).randbytes,
+        stop_after="files",
+    )
+    interrupted = card.image()
+    with pytest.raises(ReaderError, match="--finish"):
+        look(bench_of(card))
+    assert card.image() == interrupted
+    bench = bench_of(card)
+    bench.finish = True
+    look(bench)
+    assert card.image() == before
+
+
+def test_what_the_card_refuses_and_its_twin_does_is_one_difference_and_all_else_is_compared(
+    tmp_path: Path,
+) -> None:
+    bench = bench_of(blank("EV3", ChipDeviation.NO_ROLL))
+    accept(bench, "demo", tmp_path, pulls=0)
+    assert bench.twin is not None
+    assert [(each.ins, each.card, each.twin) for each in bench.twin.differences] == [("55", "911C", "9100")]
+    assert bench.twin.in_line
+    assert bench.rows[Assumption.TWIN].saw["not_compared"] == 0
+
+
+def test_a_card_that_holds_other_data_than_its_twin_is_not_compared_any_more(tmp_path: Path) -> None:
+    bench = bench_of(blank("EV3", ChipDeviation.FEWER_RECORDS))
+    accept(bench, "demo", tmp_path, pulls=0)
+    assert bench.twin is not None
+    assert not bench.twin.in_line
+    assert bench.twin.different == 1
+    assert int(bench.rows[Assumption.TWIN].saw["not_compared"]) > 100
+    assert bench.rows[Assumption.TEARS].verdict is CardVerdict.HOLDS
+
+
+class Refusing(OddRig):
+    """Refuses one command at its issue, once or always."""
+
+    def __init__(self, card: VirtualCard, ins: int, times: int) -> None:
+        super().__init__(card, lambda _count, answer: answer)
+        self.ins = ins
+        self.times = times
+
+    def connect(self, wait_s: float) -> CardConnection:
+        return RefusingConnection(self, SimRig.connect(self, wait_s))
+
+
+class RefusingConnection:
+    def __init__(self, rig: Refusing, connection: CardConnection) -> None:
+        self.rig = rig
+        self.connection = connection
+
+    def transmit(self, command: bytes) -> bytes:
+        if command[:2] == bytes((0x90, self.rig.ins)) and self.rig.times:
+            self.rig.times -= 1
+            return b"\x91\x0e"
+        return self.connection.transmit(command)
+
+
+ALWAYS = 99
+
+
+@pytest.mark.parametrize(
+    ("generation", "ins", "times", "expected"),
+    [
+        ("EV1", INS_CREATE_APPLICATION, 1, set()),
+        ("EV3", INS_CREATE_APPLICATION, 1, set()),
+        ("EV1", INS_CREATE_APPLICATION, ALWAYS, {Assumption.ISSUE}),
+        ("EV3", INS_CREATE_APPLICATION, ALWAYS, {Assumption.ISSUE}),
+        ("EV3", INS_COMMIT_TRANSACTION, 1, set()),
+        ("EV2", INS_COMMIT_TRANSACTION, ALWAYS, {Assumption.ISSUE}),
+        ("EV3", INS_COMMIT_TRANSACTION, ALWAYS, {Assumption.ISSUE}),
+    ],
+)
+def test_a_refusal_at_issue_is_blamed_on_what_caused_it(
+    generation: str, ins: int, times: int, expected: set[Assumption], tmp_path: Path
+) -> None:
+    """Once is a mishap. A commit that is refused with and without the timer is not the timer's fault."""
+    card = blank(generation)
+    before = card.image()
+    bench = bench_of(card)
+    bench.rig = Refusing(card, ins, times)
+    accept(bench, "demo", tmp_path, pulls=0)
+    assert failed(bench) - {Assumption.TWIN} == expected
+    assert card.image() == before
+
+
+def test_pulls_are_rehearsed_without_a_person_on_a_simulated_card(tmp_path: Path) -> None:
+    image = tmp_path / "card.json"
+    save_card(blank("EV2"), image)
+    said: list[str] = []
+    made = acceptance(f"sim:{image}", "demo", None, None, pulls=2, say=said.append)
+    assert made.usable
+    assert said.count("take the card off the reader") == said.count("lay the card on the reader") == 2
+    (tears,) = [row for row in made.rows if row.assumption is Assumption.TEARS]
+    assert tears.saw["by_hand"] == 2

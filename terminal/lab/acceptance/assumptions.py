@@ -16,6 +16,7 @@ from terminal.texts import N_
 class Assumption(StrEnum):
     """What is assumed."""
 
+    LOOK = "look"
     ISSUE = "issue"
     TIMER_FORM = "timer_form"
     TIMER_LENGTH = "timer_length"
@@ -59,6 +60,7 @@ class CardFallback(StrEnum):
     WITHOUT_ADDITIONAL_RIGHTS = "without_additional_rights"
     WITHOUT_PROOF = "without_proof"
     STAYS_OURS = "stays_ours"
+    RUN_AGAIN = "run_again"
     NOT_USED = "not_used"
     NO_HARM = "no_harm"
     NONE = "none"
@@ -74,6 +76,7 @@ class AssumptionRow(Struct, frozen=True):
 
 
 FALLBACK: Final[dict[Assumption, CardFallback]] = {
+    Assumption.LOOK: CardFallback.NONE,
     Assumption.ISSUE: CardFallback.NONE,
     Assumption.TIMER_FORM: CardFallback.WITHOUT_TIMER,
     Assumption.TIMER_LENGTH: CardFallback.WITHOUT_TIMER,
@@ -102,6 +105,7 @@ FALLBACK: Final[dict[Assumption, CardFallback]] = {
 }
 
 EXPECTED: Final[dict[Assumption, str]] = {
+    Assumption.LOOK: N_("The card says which chip it is and what lies on it."),
     Assumption.ISSUE: N_("The card takes every step of issue."),
     Assumption.TIMER_FORM: N_("EV3 takes the transaction timer in the form that DESFire Light has."),
     Assumption.TIMER_LENGTH: N_("A tap ends before the transaction timer does."),
@@ -141,6 +145,7 @@ HELPS: Final[dict[CardFallback, str]] = {
         "Set proof = false under [media]: taps are settled without the card's proof."
     ),
     CardFallback.STAYS_OURS: N_("The card is empty under our master key and can be issued again."),
+    CardFallback.RUN_AGAIN: N_("The card was not restored: run the same command again."),
     CardFallback.NOT_USED: N_("Not used by the terminal."),
     CardFallback.NO_HARM: N_("No switch needed: the terminal does not rely on it."),
     CardFallback.NONE: N_("None: the card is not usable."),

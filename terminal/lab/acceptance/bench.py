@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 from cardproto.connection import CardConnection
@@ -12,7 +14,7 @@ from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.desfire.transaction_mac import DataCommand, TransactionMac, tmi, transaction_mac_value
-from cardproto.errors import TransmissionError
+from cardproto.errors import CardError, StatusError, TransmissionError
 from cardproto.resident.features import CardFeature
 from cardproto.resident.keyset import MasterKeys, ResidentKeys
 from cardproto.resident.layout import AID, FILE_PURSE, KeyNo
@@ -33,8 +35,19 @@ from terminal.lab.acceptance.twin import LedTwin
 
 CARD_WAIT_S: Final = 60.0
 AGAIN: Final = (
-    "Lay the same card on the reader and run the same command again: it takes the card up and restores it."
+    "Lay the same card on the reader and run the same command again, with --finish: "
+    "it takes the card up and restores it."
 )
+
+
+class AcceptanceEnd(StrEnum):
+    """How the stages came to their end. A card that answers wrongly ends one stage, and is a row of the report."""
+
+    COMPLETE = "complete"
+    LEFT = "left"
+    """The card or its reader went away, or another card was laid on."""
+    STOPPED = "stopped"
+    """Somebody ordered it to."""
 
 
 class ListedCard(DesfireCard):
@@ -63,8 +76,31 @@ class AcceptanceBench:
     twin: LedTwin | None = None
     rows: dict[Assumption, AssumptionRow] = field(default_factory=dict)
     wait_s: float = CARD_WAIT_S
+    finish: bool = False
+    """Take a card whose issue was interrupted, too: it may be another issuing point's."""
     without: frozenset[CardFeature] = frozenset()
     fare_minor: int = 0
+    taken: bool = False
+    """The card is one to work with: from here on it is restored, whatever comes."""
+    stage: str = ""
+    ended: AcceptanceEnd = AcceptanceEnd.COMPLETE
+    cause: str = ""
+    restored: bool = False
+    not_restored: dict[str, int | str] = field(default_factory=dict)
+
+    def begin(self, stage: str) -> None:
+        self.stage = stage
+        self.say(stage)
+
+    @contextmanager
+    def noting(self, assumption: Assumption) -> Iterator[None]:
+        """What the card answers wrongly within is a failure of `assumption`. Raises `TransmissionError` as it comes."""
+        try:
+            yield
+        except TransmissionError:
+            raise
+        except CardError as error:
+            self.holds(assumption, False, **came(error))
 
     @property
     def keys(self) -> ResidentKeys:
@@ -112,12 +148,17 @@ class AcceptanceBench:
         key = AesKey(self.keys.transaction_mac)
         return transaction_mac_value(key, self.uid, proof.counter, tmi(card.committed)) == proof.value
 
-    def holds(self, assumption: Assumption, fine: bool, **saw: int | str) -> None:
+    def holds(
+        self, assumption: Assumption, fine: bool, fallback: CardFallback | None = None, /, **saw: int | str
+    ) -> None:
         """Note what the card said; a failure stays."""
         before = self.rows.get(assumption)
         if before is None or before.verdict is not CardVerdict.FAILS:
             self.rows[assumption] = AssumptionRow(
-                assumption, CardVerdict.HOLDS if fine else CardVerdict.FAILS, FALLBACK[assumption], saw
+                assumption,
+                CardVerdict.HOLDS if fine else CardVerdict.FAILS,
+                fallback or FALLBACK[assumption],
+                saw,
             )
 
     def all_rows(self) -> list[AssumptionRow]:
@@ -142,6 +183,8 @@ def usable(rows: list[AssumptionRow]) -> bool:
     return not any(row.verdict is not CardVerdict.NOT_TRIED for row in rows if row.assumption in NEVER_TRIED)
 
 
-def lost(error: TransmissionError) -> ReaderError:
-    """A card or reader that left at the wrong time."""
-    return ReaderError(f"the card or its reader left at the wrong time: {error}", AGAIN)
+def came(error: CardError) -> dict[str, int | str]:
+    """What an answer was that could not be worked with."""
+    if isinstance(error, StatusError):
+        return {"command": error.command, "status": f"{error.sw:04X}"}
+    return {"error": type(error).__name__}

@@ -17,8 +17,8 @@ from terminal.app.config.settings import PCSC, SIM
 from terminal.app.simulated import issue_residents, recording
 from terminal.clock import SystemClock
 from terminal.errors import ProfileError, ReaderError
-from terminal.lab.acceptance.bench import AGAIN, CARD_WAIT_S, AcceptanceBench
-from terminal.lab.acceptance.report import AcceptanceReport, report_of
+from terminal.lab.acceptance.bench import CARD_WAIT_S, AcceptanceBench, AcceptanceEnd
+from terminal.lab.acceptance.report import AcceptanceReport, AcceptanceUnfinished, report_of
 from terminal.lab.acceptance.rig import PcscRig, Rig, SimRig
 from terminal.lab.acceptance.run import accept
 from terminal.policy.load import load_region
@@ -45,10 +45,13 @@ def acceptance(
     *,
     pulls: int = 0,
     wait_s: float = CARD_WAIT_S,
+    finish: bool = False,
     deviations: tuple[ChipDeviation, ...] = (),
     say: Callable[[str], None],
 ) -> AcceptanceReport:
-    """Accept the card on `reader`. Raises `ReaderError`, also when it was ordered to stop: the next run restores."""
+    """Accept the card on `reader`. Raises `ReaderError` for one that is not taken, and `AcceptanceUnfinished` with the
+    report when card or reader left, somebody ordered it to stop, or the card could not be restored.
+    """
     number, clock = load_region(region).header.region, SystemClock()
     try:
         masters = load_lab_keys(keys or LAB_KEYS)
@@ -70,13 +73,15 @@ def acceptance(
                 lambda code: say(STEP[code]),
                 recorded,
                 wait_s=wait_s,
+                finish=finish,
             )
             accept(bench, region, Path(folder), pulls)
-            return report_of(bench, clock.now(), clock.monotonic() - began_s)
-    except KeyboardInterrupt:
-        raise ReaderError("stopped before the card was restored", AGAIN) from None
+        report = report_of(bench, clock.now(), clock.monotonic() - began_s)
     finally:
         rig.close()
+    if report.ended is not AcceptanceEnd.COMPLETE or (bench.taken and not report.restored):
+        raise AcceptanceUnfinished(report)
+    return report
 
 
 def deviations_named(names: list[str]) -> tuple[ChipDeviation, ...]:
@@ -101,7 +106,7 @@ def _rig(
             raise ProfileError(
                 "this is no DESFire card", "Rehearse with sim:blank_ev3, blank_ev2 or blank_ev1."
             )
-        return SimRig(card.deviating(*deviations), clock)
+        return SimRig(card.deviating(*deviations), clock, ask)
     if reader != PCSC and not reader.startswith(f"{PCSC}:"):
         raise ReaderError(f"no reader {reader!r}", "Give pcsc, pcsc:NAME, or sim:blank_ev3 to rehearse.")
     if deviations:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from msgspec import structs
@@ -20,7 +20,7 @@ from cardproto.desfire.commands import (
     command_name,
 )
 from cardproto.desfire.key_types import KeyType
-from cardproto.errors import StatusError
+from cardproto.errors import IntegrityError, StatusError
 from cardproto.resident.features import CardFeature
 from cardproto.resident.issuance import CardBefore, FoundCard, begin_as_master, empty, look_at
 from cardproto.resident.personalise import CardContent, TimerState, personalise
@@ -46,36 +46,85 @@ LEFT_OUT: Final = {
 
 
 def issue(bench: AcceptanceBench) -> bool:
-    """Issue the card with all that its chip does; whether that came to an end."""
-    bench.say("issue")
+    """Issue the card with all that its chip does; whether that came to an end.
+
+    A refusal counts when it comes twice, and is the fault of what is left out only if leaving it out helps.
+    """
     without: frozenset[CardFeature] = frozenset()
-    while True:
-        refusal = _issue_once(bench, without)
-        if refusal is None:
-            _note_what_held(bench, without)
-            return True
-        assumption, feature = LEFT_OUT.get(refusal.command, (Assumption.ISSUE, None))
-        if feature is None or feature in without or not bench.proving:
-            bench.holds(Assumption.ISSUE, False, command=refusal.command, status=f"{refusal.sw:04X}")
+    suspects: dict[str, tuple[Assumption, int]] = {}
+    before: StatusError | None = None
+    while (refused := _issue_once(bench, without)) is not None:
+        again = before is not None and before.command == refused.status.command
+        before = None if again else refused.status
+        if not again:
+            continue
+        command, sw = refused.status.command, refused.status.sw
+        assumption, feature = _left_out(bench, refused)
+        if feature is None or feature in without:
+            suspects.pop(command, None)
+            _blame(bench, suspects)
+            bench.holds(Assumption.ISSUE, False, command=command, status=f"{sw:04X}")
             return False
-        bench.holds(assumption, False, status=f"{refusal.sw:04X}")
+        suspects[command] = assumption, sw
         without |= {feature}
+    _blame(bench, suspects)
+    _note_what_held(bench, without)
+    return True
 
 
-def _issue_once(bench: AcceptanceBench, without: frozenset[CardFeature]) -> StatusError | None:
-    """None when the card is issued, else what it refused."""
+def _left_out(bench: AcceptanceBench, refused: RefusedIssue) -> tuple[Assumption, CardFeature | None]:
+    """What to try without. A commit is refused for a timer only where one was set."""
+    found = LEFT_OUT.get(refused.status.command)
+    if found is None or not bench.proving or (found[1] is CardFeature.TIMER and not refused.timer_set):
+        return Assumption.ISSUE, None
+    return found
+
+
+def _blame(bench: AcceptanceBench, suspects: dict[str, tuple[Assumption, int]]) -> None:
+    for assumption, sw in suspects.values():
+        bench.holds(assumption, False, status=f"{sw:04X}")
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedIssue:
+    """What ended an issue. `timer_set`: the card had taken a transaction timer by then."""
+
+    status: StatusError
+    timer_set: bool
+
+
+class TimedCard(ListedCard):
+    """Knows whether a transaction timer was set in this conversation."""
+
+    timer_set = False
+
+    def set_configuration(self, option: int, data: bytes) -> None:
+        super().set_configuration(option, data)
+        self.timer_set |= option == CONFIGURE_CAPABILITIES
+
+
+def look_again(bench: AcceptanceBench) -> FoundCard:
+    """What is on the card that was taken. Raises `CardError`, also when none of its keys opens it any more."""
     found = look_at(DesfireCard(bench.channel()), bench.keys, bench.random)
+    if found.before is CardBefore.FOREIGN:
+        raise IntegrityError("none of the card's keys opens it")
+    return found
+
+
+def _issue_once(bench: AcceptanceBench, without: frozenset[CardFeature]) -> RefusedIssue | None:
+    """None when the card is issued, else what it refused."""
+    found = look_again(bench)
     if found.before is not CardBefore.EMPTY:
         if CardFeature.TIMER in without:
             timer_off(bench, found)
         found = empty(DesfireCard(bench.channel()), found, bench.random)
-    card = ListedCard(bench.channel())
+    card = TimedCard(bench.channel())
     try:
         issued = personalise(
             card, bench.keys, content(bench), bench.random, master=found.master, without=without
         )
     except StatusError as refusal:
-        return refusal
+        return RefusedIssue(refusal, card.timer_set)
     if issued.timer is not TimerState.ABSENT:
         bench.holds(Assumption.TIMER_FORM, issued.timer is TimerState.SET)
     return None

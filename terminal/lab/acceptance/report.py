@@ -10,13 +10,15 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import Struct
 
+from terminal.errors import ReaderError
 from terminal.files import replace_file
 from terminal.lab.acceptance.assumptions import EXPECTED, HELPS, AssumptionRow, CardVerdict
-from terminal.lab.acceptance.bench import AcceptanceBench, usable
+from terminal.lab.acceptance.bench import AGAIN, AcceptanceBench, AcceptanceEnd, usable
 from terminal.lab.acceptance.twin import TwinDifference
 from terminal.texts import N_, translator
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
+REPEAT: Final = "Lay the same card on the reader and run the same command again."
 WORD: Final = {
     CardVerdict.HOLDS: N_("holds"),
     CardVerdict.FAILS: N_("fails"),
@@ -25,16 +27,42 @@ WORD: Final = {
 
 
 class AcceptanceReport(Struct, frozen=True):
-    """What one card showed. `without`: what it was issued without in the end; `took_s` includes waiting for people."""
+    """What one card showed. `without`: what it was issued without in the end; `took_s` includes waiting for people;
+    `stage`: the last one begun before the card was restored; `cause`: the name of what ended it early.
+    """
 
     at: datetime
     reader: str
     generation: str
     took_s: float
     usable: bool
+    ended: AcceptanceEnd
+    stage: str
+    cause: str
+    restored: bool
     without: tuple[str, ...]
     rows: tuple[AssumptionRow, ...]
     differences: tuple[TwinDifference, ...]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Message identifiers of what a reader must not overlook."""
+        early = [N_("The run ended early: what it did not reach is not tried.")]
+        left = [N_("The card was not restored: run the same command again.")]
+        return early * (self.ended is not AcceptanceEnd.COMPLETE) + left * (not self.restored)
+
+
+class AcceptanceUnfinished(ReaderError):
+    """The run ended early, or the card was not restored; `report` says how far it came."""
+
+    def __init__(self, report: AcceptanceReport) -> None:
+        early = report.ended is not AcceptanceEnd.COMPLETE
+        how = f"acceptance ended at {report.stage!r} ({report.cause})" if early else "acceptance is done"
+        super().__init__(
+            f"{how}, and the card was {'' if report.restored else 'not '}restored",
+            REPEAT if report.restored else AGAIN,
+        )
+        self.report = report
 
 
 def report_of(bench: AcceptanceBench, at: datetime, took_s: float) -> AcceptanceReport:
@@ -46,7 +74,11 @@ def report_of(bench: AcceptanceBench, at: datetime, took_s: float) -> Acceptance
         reader=bench.rig.name,
         generation=bench.generation,
         took_s=round(took_s, 1),
-        usable=usable(rows),
+        usable=usable(rows) and bench.ended is AcceptanceEnd.COMPLETE,
+        ended=bench.ended,
+        stage=bench.stage,
+        cause=bench.cause,
+        restored=bench.restored,
         without=tuple(sorted(bench.without)),
         rows=tuple(rows),
         differences=differences,
@@ -68,7 +100,7 @@ def shown(report: AcceptanceReport, language: str) -> list[str]:
         if row.verdict is CardVerdict.FAILS:
             lines.append(f"{'':<14} {texts.gettext(HELPS[row.fallback])}")
     usable_text = N_("Such cards can be used.") if report.usable else N_("Such cards cannot be used.")
-    return [*lines, texts.gettext(usable_text)]
+    return [*lines, *map(texts.gettext, report.remarks), texts.gettext(usable_text)]
 
 
 def page(report: AcceptanceReport, language: str) -> str:
@@ -86,6 +118,7 @@ def page(report: AcceptanceReport, language: str) -> str:
     return environment.get_template("acceptance.html").render(
         language=language,
         report=report,
+        remarks=[texts.gettext(each) for each in report.remarks],
         rows=[
             (
                 row,

@@ -61,7 +61,7 @@ class PcscRig:
                 asked = True
         raise ReaderError(
             f"no card stayed on {self.name} within {wait_s:g} s",
-            "Lay the same card on the reader and run the same command again: it takes the card up and restores it.",
+            "Lay the same card on the reader and run the same command again.",
         )
 
     def cut_power(self) -> None:
@@ -80,10 +80,14 @@ class PcscRig:
 
 
 class SimRig:
-    """A software card on a simulated reader: what the command rehearses with."""
+    """A software card on a simulated reader: what the command rehearses with. What a person would be asked is said,
+    and nobody is waited for."""
 
-    def __init__(self, card: VirtualCard, clock: Clock) -> None:
+    def __init__(
+        self, card: VirtualCard, clock: Clock, ask: Callable[[str], None] = lambda _code: None
+    ) -> None:
         self._card = card
+        self._ask = ask
         self._reader = SimReader("simulated reader", clock)
 
     @property
@@ -102,7 +106,9 @@ class SimRig:
 
     def pull(self, wait_s: float) -> None:
         del wait_s
+        self._ask("pull")
         self._reader.remove()
+        self._ask("lay")
 
     def close(self) -> None:
         self._reader.close()

@@ -18,49 +18,101 @@ from msgspec import structs
 
 from cardproto.desfire.application import PICC_AID
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.commands import INS_CHANGE_KEY, command_name
 from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.messaging import CommMode
-from cardproto.errors import CardError, ProtocolError, StatusError, TransmissionError
+from cardproto.errors import (
+    CardError,
+    ProtocolError,
+    ReaderGone,
+    ServiceGone,
+    StatusError,
+    TransmissionError,
+)
 from cardproto.resident.factory import to_factory_state
+from cardproto.resident.features import CardFeature
 from cardproto.resident.issuance import CardBefore, FoundCard, empty, look_at
 from cardproto.resident.layout import FILE_RIGHTS, KeyNo
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
 from terminal.errors import ReaderError
-from terminal.lab.acceptance.assumptions import Assumption, CardVerdict
-from terminal.lab.acceptance.bench import AcceptanceBench, lost
-from terminal.lab.acceptance.issue import PSEUDONYM, issue, timer_off
+from terminal.lab.acceptance.assumptions import Assumption, CardFallback, CardVerdict
+from terminal.lab.acceptance.bench import AcceptanceBench, AcceptanceEnd, came
+from terminal.lab.acceptance.issue import PSEUDONYM, issue, look_again, timer_off
 from terminal.lab.acceptance.probe import probe_card, probe_proofs
 from terminal.lab.acceptance.taps import roll, tap_once, tear_everywhere
 from terminal.lab.acceptance.twin import LedTwin
 from terminal.lab.world import open_world
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
+from terminal.tap import Terminal
 from terminal.trip.shifts import open_shift
 
 TERMINAL_NUMBER: Final = 1
+LAST_WAIT_S: Final = 1.0
+"""For the card at restoring, where the run ended by an order or because nobody laid the card back."""
+RESTORE_TRIES: Final = 2
 GENERATIONS: Final = {0x01: "EV1", 0x12: "EV2", 0x22: "EV2", 0x33: "EV3"}
 
 
 def accept(bench: AcceptanceBench, region: str, folder: Path, pulls: int) -> None:
-    """Run every stage; the rows are in `bench` afterwards. The card ends as the factory delivers it.
+    """Run every stage; the rows, how it ended and whether the card was restored are in `bench` afterwards. A card once
+    taken is restored, whatever the stages came to.
 
-    Raises `ReaderError` for a card that is not taken, and when card or reader leave at the wrong time: the next run
-    takes the card up.
+    Raises `ReaderError` for a card that is not taken.
     """
     try:
-        look(bench)
-        if issue(bench):
-            _try_the_issued(bench, region, folder, pulls)
-        restore(bench)
-        twin = bench.twin
-        if twin is not None:
-            bench.holds(Assumption.TWIN, not twin.different, compared=twin.compared, different=twin.different)
+        _stages(bench, region, folder, pulls)
     except TransmissionError as error:
-        raise lost(error) from error
+        _end(bench, AcceptanceEnd.LEFT, error, bench.wait_s)
+    except ReaderError as error:
+        if not bench.taken:
+            raise
+        _end(bench, AcceptanceEnd.LEFT, error, LAST_WAIT_S)
+    except KeyboardInterrupt as order:
+        _end(bench, AcceptanceEnd.STOPPED, order, LAST_WAIT_S)
+    if bench.taken:
+        _restore_whatever_came(bench)
+
+
+def _end(bench: AcceptanceBench, how: AcceptanceEnd, error: BaseException, wait_s: float) -> None:
+    bench.ended, bench.cause, bench.wait_s = how, type(error).__name__, min(wait_s, bench.wait_s)
+
+
+def _stages(bench: AcceptanceBench, region: str, folder: Path, pulls: int) -> None:
+    bench.begin("look")
+    with bench.noting(Assumption.LOOK):
+        look(bench)
+    if bench.rows[Assumption.LOOK].verdict is not CardVerdict.HOLDS:
+        return
+    bench.begin("issue")
+    issued = False
+    with bench.noting(Assumption.ISSUE):
+        issued = issue(bench)
+    if issued:
+        _try_the_issued(bench, region, folder, pulls)
+
+
+def _restore_whatever_came(bench: AcceptanceBench) -> None:
+    """A second time when the card answered wrongly or left. Nothing of what ended the stages is forgotten."""
+    for _ in range(RESTORE_TRIES):
+        try:
+            restore(bench)
+        except (ReaderError, ReaderGone, ServiceGone, KeyboardInterrupt):
+            break
+        except CardError as error:
+            bench.not_restored = came(error)
+        else:
+            bench.restored = True
+            break
+    if bench.not_restored and not bench.restored:
+        bench.holds(Assumption.WAY_BACK, False, CardFallback.RUN_AGAIN, **bench.not_restored)
+    twin = bench.twin
+    if twin is not None:
+        bench.holds(Assumption.TWIN, not twin.different, **twin.counts)
 
 
 def _try_the_issued(bench: AcceptanceBench, region: str, folder: Path, pulls: int) -> None:
-    bench.say("probe")
+    bench.begin("probe")
     if bench.proving:
         probe_proofs(bench)
     probe_card(bench)
@@ -69,11 +121,22 @@ def _try_the_issued(bench: AcceptanceBench, region: str, folder: Path, pulls: in
     station = structs.replace(world.station(TERMINAL_NUMBER, "bus"), proof=not _proof_differs(bench))
     with world.open_terminal(station, bench.clock) as terminal:
         open_shift(terminal.journal, bench.clock.now(), "acceptance", "bus", 0, 0)
-        bench.say("tap")
-        if tap_once(bench, terminal):
-            tear_everywhere(bench, terminal, pulls)
-            if bench.proving:
-                roll(bench, terminal)
+        _in_service(bench, terminal, pulls)
+
+
+def _in_service(bench: AcceptanceBench, terminal: Terminal, pulls: int) -> None:
+    bench.begin("tap")
+    paid = 0
+    with bench.noting(Assumption.TAP):
+        paid = tap_once(bench, terminal)
+    if not paid:
+        return
+    bench.begin("tear")
+    with bench.noting(Assumption.TEARS):
+        tear_everywhere(bench, terminal, pulls)
+    if bench.proving and CardFeature.KEY_SETS not in bench.without:
+        bench.begin("roll")
+        roll(bench, terminal)
 
 
 def _proof_differs(bench: AcceptanceBench) -> bool:
@@ -84,7 +147,6 @@ def _proof_differs(bench: AcceptanceBench) -> bool:
 
 def look(bench: AcceptanceBench) -> None:
     """What card it is; takes off what an earlier acceptance left. Raises `ReaderError` for a card not to be touched."""
-    bench.say("look")
     channel = bench.channel()
     uid = channel.read_uid()
     if len(uid) != 7:
@@ -102,10 +164,17 @@ def look(bench: AcceptanceBench) -> None:
             "this card is in service and may hold money",
             "Take an empty one. One that is not needed is emptied by `terminal card wipe --issued`.",
         )
+    if found.before is CardBefore.INTERRUPTED and not bench.finish:
+        raise ReaderError(
+            "the issue of this card was interrupted, by an earlier acceptance or at an issuing point",
+            "If the card is not needed, add --finish: it is emptied.",
+        )
+    bench.taken = True
     if found.before is not CardBefore.EMPTY or found.key_type is not KeyType.DES:
         found = _to_the_factory(bench, found)
     if found.key_type is KeyType.DES:
         bench.twin = LedTwin(uid, bench.generation, KeyType.DES)
+    bench.holds(Assumption.LOOK, True)
 
 
 def _generation(card: DesfireCard) -> str:
@@ -140,6 +209,8 @@ def _to_the_factory(bench: AcceptanceBench, found: FoundCard) -> FoundCard:
     try:
         to_factory_state(card, found.master, bench.random)
     except StatusError as refusal:
+        if refusal.command != command_name(INS_CHANGE_KEY):
+            raise
         bench.holds(Assumption.WAY_BACK, False, status=f"{refusal.sw:04X}")
         return replace(found, before=CardBefore.EMPTIED)
     return FoundCard(CardBefore.EMPTY, bytes(16), KeyType.DES)
@@ -148,7 +219,7 @@ def _to_the_factory(bench: AcceptanceBench, found: FoundCard) -> FoundCard:
 def restore(bench: AcceptanceBench) -> None:
     """As the factory delivers it, or as near to it as the chip allows."""
     bench.say("restore")
-    found = look_at(DesfireCard(bench.channel()), bench.keys, bench.random)
+    found = look_again(bench)
     if found.before is CardBefore.EMPTY and found.key_type is KeyType.DES:
         return
     if _to_the_factory(bench, found).key_type is KeyType.DES:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from cardproto.errors import StatusError
-from cardproto.resident.features import CardFeature
 from cardproto.resident.layout import KeyNo
 from terminal.journal.taps import End
 from terminal.lab.acceptance.assumptions import Assumption, CardVerdict
@@ -24,12 +23,13 @@ def tap_once(bench: AcceptanceBench, terminal: Terminal) -> int:
     """A ride; how many exchanges it took, 0 when it was not paid for."""
     before = bench.purse_minor()
     report = _ride(bench, terminal)
-    fine = report.end is End.COMMITTED and bench.purse_minor() == report.balance_after_minor
-    bench.holds(Assumption.TAP, fine and before != report.balance_after_minor, exchanges=report.exchanges)
+    after = bench.purse_minor()
+    fine = report.end is End.COMMITTED and after == report.balance_after_minor
+    bench.holds(Assumption.TAP, fine and before != after, exchanges=report.exchanges)
     form = bench.rows.get(Assumption.TIMER_FORM)
     if fine and form is not None and form.verdict is CardVerdict.HOLDS:
         bench.holds(Assumption.TIMER_LENGTH, True)
-    bench.fare_minor = before - bench.purse_minor()
+    bench.fare_minor = before - after
     return report.exchanges if fine else 0
 
 
@@ -40,7 +40,6 @@ def _ride(bench: AcceptanceBench, terminal: Terminal) -> TapReport:
 
 def tear_everywhere(bench: AcceptanceBench, terminal: Terminal, pulls: int) -> None:
     """Before and after every exchange of a tap; the last `pulls` tears are a person's, the others the reader's."""
-    bench.say("tear")
     exchanges = int(bench.rows[Assumption.TAP].saw["exchanges"])
     places = [(at, answered) for at in range(1, exchanges + 1) for answered in (False, True)]
     wrong = 0
@@ -66,7 +65,7 @@ def _torn_ride(bench: AcceptanceBench, terminal: Terminal, at: int, *, answered:
     again = take_tap(bench.connect(), terminal)
     after = bench.purse_minor()
     twin = bench.twin
-    agrees = twin is None or bool(twin.different) or purse_minor(twin.card) == after
+    agrees = twin is None or not twin.in_line or purse_minor(twin.card) == after
     return before - after == bench.fare_minor and _settled(terminal, again) and agrees
 
 
@@ -76,12 +75,12 @@ def _settled(terminal: Terminal, again: TapReport) -> bool:
 
 def roll(bench: AcceptanceBench, terminal: Terminal) -> None:
     """To the next key set, a tap with it, and back."""
-    if CardFeature.KEY_SETS in bench.without:
-        return
-    bench.say("roll")
-    if _rolled(bench, Assumption.ROLL):
+    with bench.noting(Assumption.ROLL):
+        if not _rolled(bench, Assumption.ROLL):
+            return
         fine = _ride(bench, terminal).end is End.COMMITTED
         bench.holds(Assumption.ROLL, fine)
+    with bench.noting(Assumption.ROLL_BACK):
         _rolled(bench, Assumption.ROLL_BACK)
 
 

@@ -18,7 +18,7 @@ from cardproto.resident.layout import AID
 from sim.air import VirtualClock
 from sim.card.virtual import VirtualCard
 from sim.faults import FaultPlan, tear_after, tear_before
-from sim.image_file import save_card
+from sim.image_file import load_card, save_card
 from sim.lab_keys import load_lab_keys
 from sim.reader import SimReader
 from terminal.app.simulated import laboratory_keys
@@ -196,3 +196,37 @@ def test_the_commands_say_what_a_card_is_and_finish_it(run: Run, tmp_path: Path)
     assert "--issued" in run("card", "wipe", *where).stderr
     assert run("card", "wipe", "--issued", *where).stdout == "the card is empty: it can be issued\n"
     assert run("card", "issue", "--resident", "adult_purse", *where).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("left_out", "timer", "sets", "rights"),
+    [
+        ((), "set", True, True),
+        (("timer",), "absent", True, True),
+        (("key_sets",), "set", False, True),
+        (("additional_rights",), "set", True, False),
+        (("timer", "key_sets", "additional_rights"), "absent", False, False),
+    ],
+)
+def test_a_card_is_issued_without_what_its_chip_does_not_do_and_can_be_read(
+    run: Run, tmp_path: Path, left_out: tuple[str, ...], timer: str, sets: bool, rights: bool
+) -> None:
+    save_card(blank(), tmp_path / "new.json")
+    words = [word for each in left_out for word in ("--without", each)]
+    done = run("card", "issue", "--resident", "adult_purse", "--reader", "sim:new.json", *words)
+    assert done.returncode == 0, done.stderr
+    assert f"transaction timer {timer}" in done.stdout
+    card = load_card(tmp_path / "new.json", secrets.token_bytes)
+    assert isinstance(card, VirtualCard)
+    application = card.memory.applications[AID[::-1]]
+    assert (application.key_sets is not None) is sets
+    assert any(len(file.head.rights.sets) > 1 for file in application.files.values()) is rights
+    assert run("card", "read", "--reader", "sim:new.json").returncode == 0
+
+
+def test_what_can_be_left_out_is_named_when_it_is_something_else(run: Run) -> None:
+    refused = run(
+        "card", "issue", "--resident", "adult_purse", "--reader", "sim:blank_ev3", "--without", "luck"
+    )
+    assert refused.returncode == 2
+    assert "additional_rights" in refused.stderr
