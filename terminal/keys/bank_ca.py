@@ -36,7 +36,7 @@ Checksum = Annotated[str, Meta(pattern="^[0-9a-fA-F]{40}$")]
 Serial = Annotated[str, Meta(pattern="^[0-9a-fA-F]{6}$")]
 
 
-class _Key(Struct, frozen=True, forbid_unknown_fields=True):
+class _CaEntry(Struct, frozen=True, forbid_unknown_fields=True):
     rid: Rid
     index: Index
     modulus: Modulus
@@ -46,7 +46,7 @@ class _Key(Struct, frozen=True, forbid_unknown_fields=True):
     source: Annotated[str, Meta(max_length=200)] = ""
 
 
-class _Revoked(Struct, frozen=True, forbid_unknown_fields=True):
+class _RevokedEntry(Struct, frozen=True, forbid_unknown_fields=True):
     rid: Rid
     index: Index
     serial: Serial
@@ -54,8 +54,8 @@ class _Revoked(Struct, frozen=True, forbid_unknown_fields=True):
 
 class _BankCaFile(Struct, frozen=True, forbid_unknown_fields=True):
     environment: Environment
-    ca_keys: Annotated[list[_Key], Meta(min_length=1, max_length=512)]
-    revoked: Annotated[list[_Revoked], Meta(max_length=100_000)] = []
+    ca_keys: Annotated[list[_CaEntry], Meta(min_length=1, max_length=512)]
+    revoked: Annotated[list[_RevokedEntry], Meta(max_length=100_000)] = []
 
 
 BANK_CA: Final = FileForm(_BankCaFile, KeyFileError, most_bytes=MOST_BYTES)
@@ -79,12 +79,12 @@ def load_bank_ca(path: Path) -> BankCa:
     return BankCa(file.environment, trust)
 
 
-def _key(one: _Key) -> CaKey:
+def _key(one: _CaEntry) -> CaKey:
     rid, index, modulus, exponent, checksum = map(
         bytes.fromhex, (one.rid, one.index, one.modulus, one.exponent, one.sha1)
     )
     return CaKey(rid, index[0], modulus, exponent, checksum, one.expires_on, one.source)
 
 
-def _revoked(one: _Revoked) -> RevokedCertificate:
+def _revoked(one: _RevokedEntry) -> RevokedCertificate:
     return RevokedCertificate(bytes.fromhex(one.rid), int(one.index, 16), bytes.fromhex(one.serial))
