@@ -11,6 +11,8 @@ from cardproto.resident.keyset import MasterKeys
 from sim.card.other import EndlessChainCard, RandomBytesCard, SilentCard, WrongLengthCard
 from sim.card.port import SimCard
 from sim.desk.face import CardGroup, Face, face_of
+from sim.emv.card import DualCard, VirtualBankCard
+from sim.emv.memory import SHOWN_DIGITS
 from sim.issuing import issue
 from sim.profile import Description, load_profile, profile_names
 
@@ -23,6 +25,14 @@ class Laid:
 
     face: Face
     card: SimCard
+
+    @property
+    def chip(self) -> str:
+        """What kind of card it is, and the end of the bank card number that it shows at present, if any."""
+        if not isinstance(self.card, DualCard | VirtualBankCard):
+            return self.face.chip
+        shown = self.card.chip_memory.wallet.applications[0].pan
+        return f"{self.face.chip} …{shown[-SHOWN_DIGITS:]}"
 
 
 def _hostile() -> Iterator[Laid]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sim.card.port import SimCard
     from sim.image_file import StoredCard
     from sim.reader import SimReader
+    from terminal.keys.bank_ca import BankCa
 
 
 def laboratory_keys() -> Path:
@@ -43,6 +44,20 @@ def laboratory_issuers(region: int) -> IssuerKeys:
     from sim.lab_issuer import lab_issuers
 
     return lab_issuers(region)
+
+
+def laboratory_bank_ca() -> BankCa:
+    """The public keys that the simulator's bank cards are proven with."""
+    from cardproto.emv.keys import CaKey, CaKeys, RevokedCertificate, Trust
+    from sim.emv.chain import lab_ca_keys, revoked_issuers
+    from terminal.keys.bank_ca import BankCa
+
+    keys = [
+        CaKey(one.rid, one.index, one.modulus, one.exponent, one.checksum, source="simulator")
+        for one in lab_ca_keys()
+    ]
+    revoked = frozenset(RevokedCertificate(*one) for one in revoked_issuers())
+    return BankCa("laboratory", Trust(CaKeys(keys), revoked))
 
 
 def issue_residents(

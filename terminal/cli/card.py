@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,7 @@ from cardproto.resident.features import CardFeature
 from terminal.cli.options import Config, Json, Keys, Region, Wait, station_config
 
 if TYPE_CHECKING:
-    pass
+    from cardproto.connection import CardConnection
 
 app = typer.Typer(help="Personalise and read resident cards with laboratory keys.", no_args_is_help=True)
 
@@ -68,24 +68,42 @@ def look(
         Path | None,
         typer.Option("--record", help="New file for a transcript of the look, numbers and names masked."),
     ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca",
+            help="CA keys to check a bank card's authentication with: JSON as `sim card emv ca` prints it.",
+            show_default="the laboratory's for a sim: reader, else none: not checked",
+        ),
+    ] = None,
     wait: Wait = 30,
     json: Json = False,
 ) -> None:
-    """Say what any card is: resident card, bank card, both, another DESFire card. Read-only, and without a key.
+    """Say what any card is: resident card, bank card, both, another DESFire card. Writes nothing, needs no secret key.
 
-    Numbers are masked. Nothing that is shown is proven.
+    Numbers are masked. Nothing that is shown is proven but a bank card's authentication, where CA keys are at hand.
+    Not certified.
     """
     import secrets
 
+    from terminal.app.config.settings import PCSC, SIM
     from terminal.app.output import print_json
     from terminal.app.serve import with_card
-    from terminal.app.simulated import whole_recording
+    from terminal.app.simulated import laboratory_bank_ca, whole_recording
     from terminal.cli.card_look import card_look, print_look
     from terminal.clock import SystemClock
+    from terminal.keys.bank_ca import load_bank_ca
 
     at, clock = station_config(config, reader=reader), SystemClock()
+    believed = None if ca is None else load_bank_ca(ca)
+    if ca is None and (at.reader.name or PCSC).startswith(SIM):
+        believed = laboratory_bank_ca()
+
+    def look_at(card: CardConnection) -> dict[str, Any]:
+        return card_look(recorded(card), clock.now(), secrets.token_bytes, believed)
+
     with whole_recording(record, clock, masked=True) as recorded:
-        found = with_card(at, wait, lambda card: card_look(recorded(card), clock.now(), secrets.token_bytes))
+        found = with_card(at, wait, look_at)
     if json:
         print_json(found)
     else:

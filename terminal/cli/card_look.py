@@ -1,6 +1,6 @@
-"""What `terminal card look` finds out of any card, without a key: resident card, bank card, both, another one.
+"""What `terminal card look` finds out of any card, without a secret key: resident card, bank card, both, another one.
 
-Numbers are masked, holders' names are not shown, and nothing found here is proven: a look has no keys to prove it with.
+Numbers are masked and holders' names are not shown. Nothing is proven but a bank card's signature, by public CA keys.
 """
 
 from __future__ import annotations
@@ -15,15 +15,11 @@ from cardproto.connection import CardConnection
 from cardproto.desfire.application import PICC_AID
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
-from cardproto.emv import tags
-from cardproto.emv.authentication import choose_method
-from cardproto.emv.faults import NotRead, ReadFault
-from cardproto.emv.opening import OpenedApplication, open_application, read_directory
-from cardproto.emv.selection import Candidate
-from cardproto.emv.transaction import BankTransaction
 from cardproto.errors import CardError, CardGone, FormatError, ProtocolError, StatusError
 from cardproto.resident.layout import AID
+from terminal.cli.card_look_bank import bank_look, print_bank
 from terminal.errors import ReaderError
+from terminal.keys.bank_ca import BankCa
 from terminal.media.port import Randomness
 
 WIDTH: Final = 110
@@ -41,15 +37,17 @@ _GENERATIONS: Final = {
 """By the major version of the hardware, as GetVersion states it."""
 
 
-def card_look(connection: CardConnection, at: datetime, draw: Randomness) -> dict[str, Any]:
-    """What the card is, as JSON values. `at` is shown to a bank application.
+def card_look(
+    connection: CardConnection, at: datetime, draw: Randomness, ca: BankCa | None = None
+) -> dict[str, Any]:
+    """What the card is, as JSON values. `at` is shown to a bank application, whose signature is held against `ca`.
 
     Raises `ReaderError` when card or reader cannot be spoken with, `CardGone` when the card left.
     """
     try:
         uid = _uid(connection)
         desfire = _desfire(connection)
-        bank = _bank(connection, at, draw)
+        bank = bank_look(connection, at, draw, ca)
     except CardGone:
         raise
     except CardError as error:
@@ -111,60 +109,6 @@ def _applications(card: DesfireCard) -> list[str] | None:
         return None
 
 
-def _bank(connection: CardConnection, at: datetime, draw: Randomness) -> dict[str, Any] | None:
-    """None for a card without a directory of bank applications."""
-    listed = read_directory(CardChannel(connection))
-    if isinstance(listed, NotRead):
-        return (
-            None if listed.fault is ReadFault.NO_BANK_APPLICATION else {"applications": [], **_fault(listed)}
-        )
-    taken = {one.aid[: tags.RID_BYTES] for one in listed}
-    opened = open_application(CardChannel(connection), taken, BankTransaction(at), draw)
-    found = _fault(opened) if isinstance(opened, NotRead) else _opened(opened, at)
-    return {"applications": [_candidate(one) for one in listed], **found}
-
-
-def _fault(not_read: NotRead) -> dict[str, Any]:
-    sw = None if not_read.sw is None else f"{not_read.sw:04X}"
-    return {"read": None, "fault": not_read.fault.value, "sw": sw}
-
-
-def _candidate(one: Candidate) -> dict[str, Any]:
-    return {
-        "aid": one.aid.hex().upper(),
-        "label": _text(one.label),
-        "priority": one.priority,
-        "kernel": one.kernel.hex().upper() or None,
-    }
-
-
-def _opened(opened: OpenedApplication, at: datetime) -> dict[str, Any]:
-    index = opened.data.get(tags.TAG_CA_INDEX)
-    return {
-        "read": {
-            "aid": opened.application.aid.hex().upper(),
-            "label": _text(opened.application.label),
-            "number": opened.pan.masked,
-            "sequence": opened.sequence,
-            "expires_on": None if opened.expires_on is None else opened.expires_on.isoformat(),
-            "expired": opened.expires_on is None or at.date() > opened.expires_on,
-            "profile": f"{opened.aip:04X}",
-            "method": choose_method(opened.data, opened.aip).value,
-            "ca_key": None
-            if index is None
-            else f"{opened.application.rid.hex().upper()} {index.hex().upper()}",
-            "tags": [f"{tag:X}" for tag in sorted(opened.data.values)],
-            "signed_tags": [f"{tag:X}" for tag in sorted(opened.data.signed_tags)],
-        },
-        "fault": None,
-        "sw": None,
-    }
-
-
-def _text(label: bytes) -> str:
-    return label.decode("ascii", "replace")
-
-
 _KINDS: Final = {
     "resident": "resident card",
     "bank": "bank card",
@@ -187,26 +131,10 @@ def print_look(found: dict[str, Any]) -> None:
     if found["desfire"] is not None:
         _print_desfire(say, found["desfire"])
     if found["bank"] is not None:
-        _print_bank(say, found["bank"])
+        print_bank(say, found["bank"])
 
 
 def _print_desfire(say: Callable[[str], None], desfire: dict[str, Any]) -> None:
     listed = desfire["applications"]
     applications = "not listed without a key" if listed is None else ", ".join(listed) or "none"
     say(f"{desfire['generation'] or 'DESFire of unknown generation'}; applications: {applications}")
-
-
-def _print_bank(say: Callable[[str], None], bank: dict[str, Any]) -> None:
-    for one in bank["applications"]:
-        say(f"bank application {one['aid']} {one['label']!r}, priority {one['priority']}")
-    read = bank["read"]
-    if read is None:
-        say(f"bank application not read: {bank['fault']}" + (f" ({bank['sw']})" if bank["sw"] else ""))
-        return
-    sequence = "none" if read["sequence"] is None else read["sequence"]
-    say(f"read {read['aid']} {read['label']!r}: number {read['number']}, sequence {sequence}")
-    late = " (expired)" if read["expired"] else ""
-    say(f"expires {read['expires_on'] or 'not stated'}{late}, profile {read['profile']}")
-    say(f"offers {read['method']} under CA key {read['ca_key'] or 'not stated'}; not verified by a look")
-    say(f"tags {' '.join(read['tags'])}")
-    say(f"of these in signed records {' '.join(read['signed_tags']) or 'none'}")

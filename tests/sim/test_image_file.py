@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import signal
+import subprocess
+import sys
 from dataclasses import is_dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,6 +26,7 @@ from sim.issuing import ReloadPoint, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile, profile_names
 from tests.sim.bench import SERVICE_DAY
+from tests.test_project import ROOT
 
 DAY = date(2026, 9, 15)
 RANDOM = random.Random(1).randbytes
@@ -65,6 +69,42 @@ def test_round_trip_of_a_bank_card_keeps_everything(tmp_path: Path, profile: str
     assert isinstance(again, DualCard | VirtualBankCard)
     assert again.chip_memory == card.chip_memory
     assert again.image() == card.image()
+
+
+KILLED_WHILE_SAVING = """
+import os, random, signal, sys
+from pathlib import Path
+from sim.image_file import load_image, save_card
+path, at = Path(sys.argv[1]), sys.argv[2]
+card = load_image(path, random.Random(1).randbytes)
+card.transmit(bytes.fromhex("00A4040005A00000065800"))
+card.transmit(bytes.fromhex("80A8000002830000"))
+def dies(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+if at == "written":
+    os.fsync = dies
+else:
+    Path.replace = dies
+save_card(card, path)
+"""
+
+
+@pytest.mark.parametrize("at", ["written", "on the disk"])
+def test_a_process_killed_while_it_saves_leaves_the_card_as_it_was(tmp_path: Path, at: str) -> None:
+    path = tmp_path / "card.json"
+    card = issue(load_profile("bank_cda"), load_lab_keys(), 34, DAY, RANDOM)
+    assert isinstance(card, VirtualBankCard)
+    save_card(card, path)
+    before = path.read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_SAVING, str(path), at], check=False, timeout=60, cwd=ROOT
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == before
+    again = load_image(path, RANDOM)
+    assert isinstance(again, VirtualBankCard)
+    assert again.chip_memory == card.chip_memory
+    save_card(again, path)
 
 
 def test_an_image_of_the_version_before_bank_cards_is_read(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def card_as_json(laid: Laid, language: str, currency: str) -> dict[str, Any]:
         "name": laid.face.name,
         "group": laid.face.group.value,
         "title": title.ru if language == "ru" else title.en,
-        "chip": laid.face.chip,
+        "chip": laid.chip,
         "balance": ""
         if held.purse_minor is None or held.rights is None
         else money(held.purse_minor, currency, language),

@@ -6,6 +6,7 @@ import json
 import random
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,16 +14,18 @@ from cardproto.connection import CardConnection
 from cardproto.emv.tags import PPSE
 from cardproto.errors import CardGone, ReaderGone
 from sim.card.virtual import VirtualCard
+from sim.emv.card import DualCard, VirtualBankCard
 from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
-from sim.profile import load_profile
+from sim.profile import load_profile, profile_names
 from sim.transcript import load_transcript
-from terminal.app.simulated import whole_recording
+from terminal.app.simulated import laboratory_bank_ca, whole_recording
 from terminal.cli.card_look import card_look, print_look
 from terminal.clock import SystemClock
 from terminal.errors import ReaderError, TerminalError
+from terminal.keys.bank_ca import BankCa
 from tests.cardproto.emv.lab import tlv
-from tests.cardproto.emv.vectors import CDA, FDDA, PPSE_SELECT, TranscriptCard, own_card
+from tests.cardproto.emv.vectors import CDA, FDDA, PPSE_SELECT, TranscriptCard, own_card, own_trust
 from tests.terminal.cli.conftest import Run
 
 NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)
@@ -30,7 +33,26 @@ UID = "08A1B2C3"
 GET_UID = "FFCA0000"
 
 
-def look(card: CardConnection, at: datetime = NOW) -> dict[str, object]:
+LAB_CA = laboratory_bank_ca()
+HELD = ("held", None)
+VERDICTS = {
+    "bank_cda": HELD,
+    "bank_cda_19": HELD,
+    "bank_fdda": HELD,
+    "bank_fdda_19": HELD,
+    "bank_longest_key": HELD,
+    "bank_phone": HELD,
+    "resident_bank": HELD,
+    "bank_counterfeit": ("not_held", "signature_format"),
+    "bank_expired": ("not_held", "card_certificate_expired"),
+    "bank_revoked_issuer": ("not_held", "issuer_certificate_revoked"),
+    "bank_static_only": ("not_held", "counts_as_none"),
+}
+NOT_READ = {"bank_blocked": "application_blocked", "bank_contacts": "contacts_only"}
+BANK_CARDS = [name for name in profile_names() if load_profile(name).bank is not None]
+
+
+def look(card: CardConnection, at: datetime = NOW) -> dict[str, Any]:
     return card_look(card, at, bytes)
 
 
@@ -43,9 +65,9 @@ def bank_card(name: str = FDDA) -> TranscriptCard:
     return card
 
 
-def software_card(profile: str) -> VirtualCard:
+def software_card(profile: str) -> VirtualCard | VirtualBankCard:
     card = issue(load_profile(profile), load_lab_keys(), 34, date(2026, 9, 1), random.Random(1).randbytes)
-    assert isinstance(card, VirtualCard)
+    assert isinstance(card, VirtualCard | VirtualBankCard)
     card.power_on()
     return card
 
@@ -75,7 +97,7 @@ def test_a_resident_card() -> None:
 def test_another_desfire_card(profile: str, generation: str) -> None:
     found = look(software_card(profile))
     assert found["kind"] == "desfire"
-    assert found["desfire"]["generation"] == f"DESFire {generation}"  # type: ignore[index]
+    assert found["desfire"]["generation"] == f"DESFire {generation}"
 
 
 @pytest.mark.parametrize(("name", "method"), [(CDA, "cda"), (FDDA, "fdda")])
@@ -84,10 +106,8 @@ def test_a_bank_card(name: str, method: str) -> None:
     bank = found["bank"]
     assert (found["kind"], found["desfire"]) == ("bank", None)
     assert found["uid"] == {"end": "B2C3", "bytes": 4}
-    assert bank["applications"] == [  # type: ignore[index]
-        {"aid": "A0000006581010", "label": "MIR", "priority": 1, "kernel": None}
-    ]
-    read = bank["read"]  # type: ignore[index]
+    assert bank["applications"] == [{"aid": "A0000006581010", "label": "MIR", "priority": 1, "kernel": None}]
+    read = bank["read"]
     assert (read["number"], read["sequence"], read["method"]) == ("220000******0004", 1, method)
     assert (read["expires_on"], read["expired"], read["ca_key"]) == ("2030-12-31", False, "A000000658 E7")
     assert "57" in read["tags"]
@@ -104,9 +124,152 @@ def test_a_card_that_answers_nothing_known() -> None:
     assert found == {"kind": "unknown", "uid": None, "desfire": None, "bank": None}
 
 
+def test_every_bank_card_of_the_simulator_is_in_one_of_the_lists() -> None:
+    assert sorted(VERDICTS | NOT_READ) == sorted(BANK_CARDS)
+
+
+@pytest.mark.parametrize(("profile", "verdict"), VERDICTS.items())
+def test_whether_the_authentication_holds(profile: str, verdict: tuple[str, str | None]) -> None:
+    found = card_look(software_card(profile), NOW, random.Random(2).randbytes, LAB_CA)
+    proven = found["bank"]["read"]["authentication"]
+    assert (proven["verdict"], proven["fault"], proven["keys"]) == (*verdict, "laboratory")
+    assert ("5A" in proven["proven_tags"]) == (verdict == HELD)
+
+
+@pytest.mark.parametrize(("profile", "fault"), NOT_READ.items())
+def test_a_bank_card_without_data_for_a_tap(profile: str, fault: str) -> None:
+    card = software_card(profile)
+    found = card_look(card, NOW, random.Random(2).randbytes, LAB_CA)
+    assert (found["kind"], found["bank"]["read"], found["bank"]["fault"]) == ("bank", None, fault)
+
+
+def test_without_keys_nothing_is_checked_and_nothing_is_signed() -> None:
+    asked: list[int] = []
+
+    class Counting:
+        def transmit(self, command: bytes) -> bytes:
+            asked.append(command[1])
+            return card.transmit(command)
+
+    card = software_card("bank_cda")
+    proven = look(Counting())["bank"]["read"]["authentication"]
+    assert proven == {"verdict": "not_checked", "fault": None, "keys": None, "proven_tags": []}
+    assert 0xAE not in asked, "no cryptogram is asked for"
+
+
+def test_keys_of_another_chain_prove_nothing() -> None:
+    other = BankCa("production", own_trust())
+    proven = card_look(software_card("bank_cda"), NOW, bytes, other)["bank"]["read"]["authentication"]
+    assert (proven["verdict"], proven["fault"], proven["keys"]) == (
+        "not_held",
+        "ca_key_unknown",
+        "production",
+    )
+
+
+def forms(number: str) -> tuple[str, ...]:
+    """As text, packed and read as text in a hexadecimal listing."""
+    return number, number.encode().hex().upper()
+
+
+@pytest.mark.parametrize("profile", BANK_CARDS)
+def test_no_number_of_a_software_card_is_shown_or_recorded(
+    profile: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = software_card(profile)
+    assert isinstance(card, VirtualBankCard | DualCard)
+    path = tmp_path / "look.jsonl"
+    with whole_recording(path, SystemClock(), masked=True) as recorded:
+        found = card_look(recorded(card), NOW, random.Random(2).randbytes, LAB_CA)
+    print_look(found)
+    seen = capsys.readouterr().out + json.dumps(found) + path.read_text(encoding="utf-8")
+    for wallet in card.chip_memory.wallets:
+        for application in wallet.applications:
+            for form in forms(application.pan) + forms(application.pan[:-1]) + forms(application.pan[6:]):
+                assert form not in seen
+    assert b"LABORATORY/CARD".hex().upper() not in seen
+
+
+@pytest.mark.parametrize("number", ["2200000000000004", "2200 0000 0000 0004", "22000004"])
+def test_a_number_in_a_label_or_kernel_is_not_shown(number: str) -> None:
+    kernel = "9F2A08" + "2200000000000004"
+    entry = tlv("61", tlv("4F", "A0000006581010") + tlv("50", (b"MIR " + number.encode()).hex()) + kernel)
+    fci = tlv("6F", tlv("84", PPSE.hex()) + tlv("A5", tlv("BF0C", entry)))
+    (listed,) = look(TranscriptCard([{"c": PPSE_SELECT, "r": fci + "9000"}], otherwise="6A82"))["bank"][
+        "applications"
+    ]
+    assert listed["label"] == "MIR " + "*" * len(number)
+    assert listed["kernel"] == "*" * 16
+
+
+class Pulled:
+    """A card that leaves after so many exchanges."""
+
+    def __init__(self, card: CardConnection, exchanges: int) -> None:
+        self.card, self.left = card, exchanges
+
+    def transmit(self, command: bytes) -> bytes:
+        if not self.left:
+            raise CardGone("pulled")
+        self.left -= 1
+        return self.card.transmit(command)
+
+
+@pytest.mark.parametrize("profile", ["resident_bank", "bank_fdda"])
+def test_a_card_pulled_at_any_exchange_is_looked_at_again_from_the_beginning(profile: str) -> None:
+    card = software_card(profile)
+    for exchanges in range(100):
+        card.power_on()
+        pulled = Pulled(card, exchanges)
+        try:
+            found = card_look(pulled, NOW, random.Random(2).randbytes, LAB_CA)
+        except CardGone:
+            continue
+        assert pulled.left == 0
+        assert found["bank"]["read"]["authentication"]["verdict"] == "held"
+        break
+    assert exchanges > 8
+
+
+class Garbled:
+    """A card whose answers are damaged now and then, or are nonsense."""
+
+    def __init__(self, card: CardConnection, rng: random.Random) -> None:
+        self.card, self.rng = card, rng
+
+    def transmit(self, command: bytes) -> bytes:
+        answer, rng = bytearray(self.card.transmit(command)), self.rng
+        match rng.randrange(20):
+            case 0:
+                answer[rng.randrange(len(answer))] ^= 1 << rng.randrange(8)
+            case 1:
+                del answer[rng.randrange(len(answer)) :]
+            case 2:
+                answer[:-2] = rng.randbytes(rng.randrange(256))
+            case 3:
+                answer[-2:] = rng.choice((b"\x91\xaf", b"\x61\x10", b"\x6c\x00", b"\x69\x85"))
+        return bytes(answer)
+
+
+@pytest.mark.parametrize("profile", ["resident_bank", "bank_fdda", "bank_static_only", "adult_purse"])
+def test_a_card_that_answers_nonsense_is_described_or_refused(
+    profile: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card, kinds = software_card(profile), set()
+    for seed in range(150):
+        card.power_on()
+        rng = random.Random(seed)
+        found = card_look(Garbled(card, rng), NOW, rng.randbytes, LAB_CA)
+        kinds.add(found["kind"])
+        json.dumps(found)
+        print_look(found)
+    assert len(kinds) > 1, "the damage was met"
+    assert "not held" in capsys.readouterr().out or profile == "adult_purse"
+
+
 def test_an_expired_card_says_so() -> None:
     found = look(bank_card(), datetime(2031, 1, 1, tzinfo=UTC))
-    assert found["bank"]["read"]["expired"] is True  # type: ignore[index]
+    assert found["bank"]["read"]["expired"] is True
 
 
 @pytest.mark.parametrize(
@@ -125,7 +288,7 @@ def test_a_bank_card_that_cannot_be_read_is_named_as_one(
     found = look(card)
     bank = found["bank"]
     assert found["kind"] == "bank"
-    assert (bank["read"], bank["fault"], bank["sw"]) == (None, fault, sw)  # type: ignore[index]
+    assert (bank["read"], bank["fault"], bank["sw"]) == (None, fault, sw)
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -196,6 +359,52 @@ def test_the_command_looks_at_a_software_card_and_records_it_masked(run: Run, tm
     recorded = load_transcript(tmp_path / "look.jsonl")
     assert [tap.masked for tap in recorded.taps] == [True]
     assert not list(tmp_path.glob(".recording-*"))
+
+
+def ca_file(run: Run, folder: Path) -> dict[str, Any]:
+    """What the simulator's own command prints, in a file."""
+    printed = run("card", "emv", "ca", program="sim.cli.app")
+    assert printed.returncode == 0, printed.stderr
+    (folder / "ca.json").write_text(printed.stdout, encoding="utf-8")
+    return dict(json.loads(printed.stdout))
+
+
+def test_the_command_checks_a_bank_card_with_the_laboratorys_keys_on_a_software_reader(run: Run) -> None:
+    done = run("card", "look", "--reader", "sim:bank_cda")
+    assert done.returncode == 0, done.stderr
+    assert "authentication held, by laboratory CA keys; not certified" in done.stdout
+
+
+def test_the_command_takes_ca_keys_from_a_file(run: Run, tmp_path: Path) -> None:
+    keys = ca_file(run, tmp_path)
+    done = run("card", "look", "--reader", "sim:bank_revoked_issuer", "--ca", "ca.json", "--json")
+    assert done.returncode == 0, done.stderr
+    proven = json.loads(done.stdout)["bank"]["read"]["authentication"]
+    assert (proven["verdict"], proven["fault"]) == ("not_held", "issuer_certificate_revoked")
+    keys["revoked"] = []
+    keys["ca_keys"] = [{**one, "expires_on": "2026-01-31", "source": "here"} for one in keys["ca_keys"]]
+    (tmp_path / "ca.json").write_text(json.dumps(keys), encoding="utf-8")
+    done = run("card", "look", "--reader", "sim:bank_cda", "--ca", "ca.json")
+    assert "authentication not held (ca_key_expired)" in done.stdout
+
+
+def test_a_file_of_ca_keys_that_is_wrong_is_one_error(run: Run, tmp_path: Path) -> None:
+    keys = ca_file(run, tmp_path)
+    first = keys["ca_keys"][0]
+    wrong = {
+        "does not fit its checksum": [{**first, "sha1": "00" * 20}],
+        "have a name of their own": [first, first],
+        "ca_keys[0].exponent": [{**first, "exponent": "05"}],
+        "secret": [{**first, "secret": 1}],
+    }
+    for says, ca_keys in wrong.items():
+        (tmp_path / "ca.json").write_text(json.dumps({**keys, "ca_keys": ca_keys}), encoding="utf-8")
+        done = run("card", "look", "--reader", "sim:bank_cda", "--ca", "ca.json")
+        assert done.returncode == 11, done
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+    done = run("card", "look", "--reader", "sim:bank_cda", "--ca", "none.json")
+    assert (done.returncode, "none.json" in done.stderr) == (11, True)
 
 
 def test_the_reader_also_comes_from_the_configuration(run: Run, tmp_path: Path) -> None:
