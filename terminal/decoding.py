@@ -33,6 +33,17 @@ class NestedTooDeep(msgspec.DecodeError):
         super().__init__("nested too deeply")
 
 
+class NewerVersion(msgspec.DecodeError):
+    """A file states a later version than this software reads."""
+
+    def __init__(self, version: int, known: int) -> None:
+        super().__init__(f"version {version}, this software reads {known}")
+
+
+class _Stating(msgspec.Struct, frozen=True):
+    version: int = 1
+
+
 class TooManyBytes(msgspec.DecodeError):
     """It has more bytes than are read."""
 
@@ -44,6 +55,25 @@ class TooManyBytes(msgspec.DecodeError):
 def decode_json(data: bytes | bytearray | str, kind: type[T], most_bytes: int = DOCUMENT_BYTES) -> T:
     """One value. Raises `msgspec.DecodeError`, also for text that is no UTF-8, too long or too deep."""
     return decoded(msgspec.json.Decoder(kind), data, most_bytes)
+
+
+def decode_versioned(data: bytes, kind: type[T], known: int, most_bytes: int = DOCUMENT_BYTES) -> T:
+    """One value of a file whose field `version` takes up to `known`; a file without it is of version 1.
+
+    Raises `msgspec.DecodeError`: `NewerVersion` for a later version, whatever else is in the file.
+    """
+    try:
+        return decode_json(data, kind, most_bytes)
+    except TooManyBytes:
+        raise
+    except msgspec.DecodeError as error:
+        try:
+            version = decode_json(data, _Stating, most_bytes).version
+        except msgspec.DecodeError:
+            raise error from None
+        if version > known:
+            raise NewerVersion(version, known) from error
+        raise
 
 
 def decode_msgpack(

@@ -21,7 +21,8 @@ PACKAGES: Final = ("cardproto", "sim", "cardcli", "terminal")
 PARSERS: Final = re.compile(
     r"(json|tomllib|cbor2|ujson|orjson)\.loads?|.*\b(json|msgpack|toml|yaml)\.(decode|Decoder)"
     r"|csv\.(reader|DictReader)|zipfile\.ZipFile|tarfile\.open|(gzip|lzma|bz2|zlib)\.(open|decompress|decompressobj)"
-    r"|expat\.ParserCreate|parse_qsl?|SimpleCookie|decode_json|decode_msgpack|decoded|(openpyxl\.)?load_workbook"
+    r"|expat\.ParserCreate|parse_qsl?|SimpleCookie|decode_json|decode_versioned|decode_msgpack|decoded"
+    r"|(openpyxl\.)?load_workbook"
 )
 FORBIDDEN: Final = re.compile(
     r"(pickle|marshal|dill|shelve|yaml)\..*|eval|exec|.*ElementTree.*|.*\bminidom\..*|unpack_archive|extractall"

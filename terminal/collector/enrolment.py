@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from terminal.collector.certify import Authority, as_der, requested_key
 from terminal.collector.identities import (
+    RECORD_VERSION,
     RENEWABLE_MS,
     TerminalKeySet,
     TerminalRecord,
@@ -34,7 +35,7 @@ from terminal.collector.identities import (
     revoked,
     used,
 )
-from terminal.decoding import SMALL_BYTES, decode_json, read_within
+from terminal.decoding import SMALL_BYTES, NewerVersion, decode_json, decode_versioned, read_within
 from terminal.errors import CollectorError, KeyFileError
 from terminal.files import open_own, replace_file
 from terminal.sync.enrolment import (
@@ -58,6 +59,10 @@ class EnrolmentState(StrEnum):
     ENROLLED = "enrolled"
     REVOKED = "revoked"
     NOT_ENROLLED = "not_enrolled"
+
+
+class NewerRecord(KeyFileError):
+    """The record of a terminal was written by newer software."""
 
 
 class _Code(msgspec.Struct, frozen=True):
@@ -122,7 +127,7 @@ class Enrolment:
         """
         with self._changing():
             keys = TerminalKeySet(key.public_bytes_raw().hex(), at_ms)
-            self._keep(terminal, enrolled(self._readable(terminal), keys))
+            self._keep(terminal, enrolled(self._replaceable(terminal), keys))
             self._code_path(terminal).unlink(missing_ok=True)
         return self._path(terminal)
 
@@ -183,7 +188,7 @@ class Enrolment:
             if isinstance(code, RefusalCode):
                 return code
             asked = _proven(request.keys, request.signature, request.digest, now_ms)
-            record = self._readable(request.terminal)
+            record = self._replaceable(request.terminal)
             if asked is None:
                 return RefusalCode.KEYS_UNPROVEN
             if code.spent_by:
@@ -253,9 +258,20 @@ class Enrolment:
     # Files
 
     def _readable(self, terminal: int) -> TerminalRecord:
-        """What is known of `terminal`; nothing where its file is damaged: who enrols it anew writes a new one."""
+        """What is known of `terminal`; nothing where its file cannot be used."""
         try:
             return self.record_of(terminal)
+        except KeyFileError:
+            return TerminalRecord()
+
+    def _replaceable(self, terminal: int) -> TerminalRecord:
+        """The same for who writes it anew: a damaged one is lost, one of newer software holds keys that its older rows
+        are verified with. Raises `KeyFileError` for that.
+        """
+        try:
+            return self.record_of(terminal)
+        except NewerRecord:
+            raise
         except KeyFileError:
             return TerminalRecord()
 
@@ -313,12 +329,15 @@ def _proven(keys: PublicKeys, signature: str, digest: bytes, at_ms: int) -> Term
 
 def _read(path: Path) -> TerminalRecord:
     try:
-        found = decode_json(read_within(path, MOST_RECORD_BYTES), TerminalRecord)
+        content = read_within(path, MOST_RECORD_BYTES)
+        found = decode_versioned(content, TerminalRecord, RECORD_VERSION, MOST_RECORD_BYTES)
         for keys in found.live:
             if keys.certificate:
                 as_der(keys.certificate)
     except OSError as error:
         raise KeyFileError(f"keys of a terminal {path}: {error.strerror}", "Check its rights.") from error
+    except NewerVersion as error:
+        raise NewerRecord(f"{path} has {error}", "Update the software, or restore its backup.") from error
     except (msgspec.DecodeError, ValueError) as error:
         raise KeyFileError(f"{path} holds no keys of a terminal", "Enrol that terminal again.") from error
     return found

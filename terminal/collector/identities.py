@@ -19,11 +19,13 @@ from terminal.sync.enrolment import Hex32
 RENEWABLE_MS: Final = 90 * 24 * 3600 * 1000
 """How long after the end of its certificate a terminal may still renew it without a new code."""
 MOST_FORMER: Final = 1_000
+RECORD_VERSION: Final = 1
+"""Of the file of a terminal's record."""
 
 HexOrNone = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
 
 
-class TerminalKeySet(Struct, frozen=True):
+class TerminalKeySet(Struct, frozen=True, forbid_unknown_fields=True):
     """The public keys of a terminal from one enrolment or renewal to the next. Keys are hex.
 
     `certificate` is PEM and `until_ms` its end; both are empty for a key that was carried here by hand. `ended_ms` is 0
@@ -47,13 +49,14 @@ class TerminalKeySet(Struct, frozen=True):
         return (self.signing, self.sealing, self.tls) == (other.signing, other.sealing, other.tls)
 
 
-class TerminalRecord(Struct, frozen=True):
+class TerminalRecord(Struct, frozen=True, forbid_unknown_fields=True):
     """One terminal. `revoked_ms` is 0 unless it was revoked last."""
 
     in_force: TerminalKeySet | None = None
     waiting: TerminalKeySet | None = None
     former: tuple[TerminalKeySet, ...] = ()
     revoked_ms: int = 0
+    version: Annotated[int, Meta(ge=1, le=RECORD_VERSION)] = RECORD_VERSION
 
     @property
     def live(self) -> tuple[TerminalKeySet, ...]:

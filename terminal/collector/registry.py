@@ -5,11 +5,12 @@ the laboratory: it holds raw keys and refuses to be used for anything else. In p
 key `registry` of the region (`terminal keys seal-registry`): a line with the form's name, then what the key made of
 the JSON, AES-256-GCM bound to that line.
 
-    {"environment": "laboratory",
+    {"version": 1, "environment": "laboratory",
      "cards": [{"card_ref": "…hex…", "uid": "…7 bytes hex…", "transaction_mac_key": "…16 bytes hex…",
                 "proves": true}]}
 
-`proves` is false for a card without a transaction MAC (EV1); a card of which nothing is said must prove its taps.
+Without `version` it is of version 1. `proves` is false for a card without a transaction MAC (EV1); a card of which
+nothing is said must prove its taps.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from msgspec import Meta
 
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import transaction_mac_value
-from terminal.decoding import decode_json, read_within
+from terminal.decoding import NewerVersion, decode_versioned, read_within
 from terminal.errors import KeyFileError
 from terminal.files import replace_file
 from terminal.keys.file import FileKeys, load_file_keys, require_private
@@ -36,6 +37,7 @@ MOST_BYTES: Final = 64 << 20
 SEALED_BYTES: Final = 1024
 """How much longer a sealed file may be."""
 LABORATORY: Final = "laboratory"
+REGISTRY_VERSION: Final = 1
 SEALED: Final = b"resident-card-registry-1\n"
 """The first line of a sealed file, to which its content is bound."""
 
@@ -50,6 +52,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     environment: Literal["laboratory", "production"]
     cards: list[_Entry]
+    version: Annotated[int, Meta(ge=1, le=REGISTRY_VERSION)] = REGISTRY_VERSION
 
 
 class ProvingCard(Protocol):
@@ -215,7 +218,11 @@ def _content(path: Path) -> bytes:
 
 def _decoded(path: Path, content: bytes) -> _File:
     try:
-        return decode_json(content, _File, MOST_BYTES)
+        return decode_versioned(content, _File, REGISTRY_VERSION, MOST_BYTES)
+    except NewerVersion as error:
+        raise KeyFileError(
+            f"card registry {path} has {error}", "Update the software, or have it written anew for this one."
+        ) from error
     except msgspec.DecodeError as error:
         raise KeyFileError(
             f"card registry {path}: {error}", "Have the issuing point write it anew."

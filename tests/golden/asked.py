@@ -20,6 +20,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 GOLDEN: Final = Path(__file__).parent
 TERMINAL, SIM = "terminal.cli.app", "sim.cli.app"
 BUS, COUNTER = 7, 8
+REGION: Final = 34
 DAY: Final = "2026-09-15"
 STATE: Final = "var/terminal"
 BINARY: Final = ".bin"
@@ -62,7 +63,21 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "audit-verified": Question(
         ("audit", "verify", "day.dossier", "--collector", "collector/collector.pub", "--json")
     ),
-    "keys-shown": Question(("keys", "show", f"keys/{BUS}.keys", "--json"), moment=frozenset({"kept"})),
+    **{
+        f"keys-{role}": Question(("keys", "show", f"{role}.keys", "--json"), at="office")
+        for role in ("office", "issue", "bus", "canteen", "collector")
+    },
+    "audit-sealed": Question(
+        (
+            *("collector", "audit", DAY, "--registry", "office/registry.sealed"),
+            *("--registry-keys", "office/collector.keys", "--json", *COLLECTOR),
+        ),
+        moment=frozenset({"made_at_ms", "signature"}),
+    ),
+    "card-bank": Question(("card", "emv", "show", "office/resident_bank.json", "--json"), SIM),
+    "transcript": Question(("transcript", "show", "bus/taps.transcript", "--json"), SIM),
+    "tables-checked": Question(("policy", "check", "office/small.toml", "--json")),
+    "tables-played": Question(("policy", "run", "small.toml", "scenarios.toml", "--json"), at="office"),
     "fares-exported": Question(("export", "tides", "--collector", "collector", "--region", "demo")),
 }
 

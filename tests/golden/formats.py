@@ -43,12 +43,12 @@ def made_for(path: Path) -> object:
 
 
 def field(*names: str) -> Reading:
-    """The value in a JSON or TOML file (key files are TOML) under these keys."""
+    """The value in a JSON or TOML file under these keys."""
 
     def read(path: Path) -> object:
         found: Any = (
             tomllib.loads(path.read_text())
-            if path.suffix in (".toml", ".keys", ".txt")
+            if path.suffix == ".toml"
             else msgspec.json.decode(path.read_bytes())
         )
         for name in names:
@@ -56,6 +56,20 @@ def field(*names: str) -> Reading:
         return found
 
     return read
+
+
+def field_of_toml(name: str) -> Reading:
+    """The value of a key in a TOML file of another ending."""
+    return lambda path: tomllib.loads(path.read_text())[name]
+
+
+def of_first_line(path: Path) -> object:
+    return msgspec.json.decode(path.read_bytes().splitlines()[0])["version"]
+
+
+def fifth_byte(path: Path) -> object:
+    """Behind a magic of four."""
+    return path.read_bytes()[4]
 
 
 def after_length(magic: bytes) -> Reading:
@@ -84,7 +98,6 @@ def of_body(path: Path) -> object:
 
 
 AUDIT: Final = b"resident-audit-dossier-1\n"
-REGISTRY: Final = b"resident-card-registry-1\n"
 STATES: Final[Mapping[str, Stated]] = {
     "journal": Stated("bus/var/terminal/journal.db", user_version, 2),
     "journal key": Stated(
@@ -104,15 +117,19 @@ STATES: Final[Mapping[str, Stated]] = {
     "audit statement": Stated("statement.json", field("statement", "version"), 1),
     "audit dossier": Stated("day.dossier", begins(AUDIT), AUDIT),
     "dossier's content": Stated("day.dossier", after_length(AUDIT), 1),
-    "key file": Stated("keys/7.keys", field("form"), "resident-keys-1"),
-    "component of a root": Stated("keys/office-component-1.txt", field("form"), "resident-key-component-1"),
-    "sealed card registry": Stated("keys/registry.sealed", begins(REGISTRY), REGISTRY),
-    "card image": Stated("bus/adult_purse.json", field("version"), 3),
+    "card image": Stated("office/resident_bank.json", field("version"), 4),
+    "transcript": Stated("bus/taps.transcript", of_first_line, 1),
+    "price list": Stated("school/prices.json", field("header", "schema"), 1),
+    "deny list": Stated("bus/deny.list", fifth_byte, 4),
+    "list of grants": Stated("bus/grants.list", fifth_byte, 2),
+    "tables of a feed": Stated("office/city.json", field("format"), 2),
+    "key file": Stated("office/bus.keys", field_of_toml("form"), "resident-keys-1"),
+    "key component": Stated("office/component-1.txt", field_of_toml("form"), "resident-key-component-1"),
+    "sealed card registry": Stated(
+        "office/registry.sealed", begins(b"resident-card-registry-1\n"), b"resident-card-registry-1\n"
+    ),
+    "configuration": Stated("school/terminal.toml", field("terminal", "schema"), 1),
+    "staff list": Stated("school/var/terminal/staff.json", field("version"), 1),
+    "terminal at the collector": Stated("collector/terminals/7.json", field("version"), 1),
+    "card registry": Stated("registry.json", field("version"), 1),
 }
-SILENT: Final[Mapping[str, Stated]] = {
-    "configuration": Stated("bus/terminal.toml", field("version"), None),
-    "staff list": Stated("bus/var/terminal/staff.json", field("version"), None),
-    "terminal at the collector": Stated("collector/terminals/7.json", field("version"), None),
-    "card registry": Stated("registry.json", field("version"), None),
-}
-"""They state none."""

@@ -13,11 +13,34 @@ from typing import Final
 import msgspec
 
 from cardcli import VERSION
+from terminal.app.simulated import laboratory_keys
 from terminal.policy.load import DEMO_REGION
+from terminal.screen.console.staff import StaffList
+from tests.flows.live import DAY as LIVE_DAY
 from tests.flows.live import live_terminal
 from tests.flows.test_audit import TABLES, AuditedDay, enrolled, registered, serving, terminal
-from tests.flows.test_live_canteen import PAYER, School, canteen
-from tests.golden.asked import BINARY, BUS, COUNTER, GOLDEN, QUESTIONS, Version, copied
+from tests.flows.test_live_canteen import BUYER, PAYER, School, canteen
+from tests.golden.asked import (
+    BINARY,
+    BUS,
+    COLLECTOR,
+    COUNTER,
+    GOLDEN,
+    QUESTIONS,
+    STATE,
+    Version,
+    copied,
+)
+from tests.golden.office import (
+    DENIED,
+    GRANTED,
+    LISTS,
+    make_bank_card,
+    make_keys,
+    make_lists,
+    make_prices,
+    make_tables,
+)
 from tests.golden.wire import Exchange, keep, recording
 
 RELEASED: Final = "released"
@@ -63,38 +86,42 @@ def _named_by_content(folder: Path) -> None:
 
 def _made_day(folder: Path) -> None:
     day, bus, school = AuditedDay(folder), folder / "bus", folder / "school"
-    with live_terminal(bus, **TABLES) as live:
+    make_lists(bus, LIVE_DAY)
+    with live_terminal(bus, **TABLES, lists=LISTS, recording={"file": "taps.transcript"}) as live:
         cards = [live.card(name) for name in ("adult_purse", "month_pass", "free_pensioner")]
+        cards += [f"{name}.json" for name in (DENIED, GRANTED)]
         for card in (*cards, cards[0]):
             live.tap(card)
     school.mkdir()
-    own = {"profile": "canteen", "number": COUNTER, "region": "region.toml"}
+    own = {"schema": 1, "profile": "canteen", "number": COUNTER, "region": "region.toml"}
     with live_terminal(school, **canteen(school, terminal=own)) as live:
         pupils = School(live)
-        pupils.enrol(7, payer=PAYER)
+        pupils.enrol(7, payer=PAYER, buyer=BUYER)
+        pupils.sells()
         pupils.tap("payer")
-    registered(folder, [*(bus / card for card in cards), school / "payer.json"])
+        pupils.buys("buyer")
+    registered(folder, [*(bus / card for card in cards), school / "payer.json", school / "buyer.json"])
+    staff = StaffList(school / STATE)
+    staff.put(staff.members()[0])  # the bus keeps a list that states no version, as it was written by hand
+    make_prices(school)
+    _office_made(folder)
     _sent(day)
+    Version().run(folder, "collector", "recompute", "--once", "--keys", laboratory_keys(), *COLLECTOR)
     day.audit("--dossier", folder / "day.dossier", "--out", folder / "statement.json")
     Version().run(bus, "backup", "../bus.backup")
-    made_keys(folder)
 
 
-def made_keys(folder: Path) -> None:
-    """Files of an office, marked as a laboratory's: only so does a region's root lie open here."""
-    office = ("--region", "34", "--out", "keys/office.keys", "--components", "2", "--until", "2029-12-31")
-    Version().run(folder, "keys", "init", "--role", "office", "--laboratory", *office)
-    cut = ("--office", "keys/office.keys", "--folder", "keys")
-    Version().run(folder, "keys", "init", "--role", "bus", "--terminal", str(BUS), *cut)
-    Version().run(folder, "keys", "init", "--role", "issue", *cut)
-    (folder / "registry.json").chmod(0o600)
-    sealed = ("--keys", "keys/issue.keys", "--out", "keys/registry.sealed")
-    Version().run(folder, "keys", "seal-registry", "registry.json", *sealed)
+def _office_made(folder: Path) -> None:
+    office = folder / "office"
+    office.mkdir()
+    make_keys(office, folder / "registry.json")
+    make_tables(office)
+    make_bank_card(office, LIVE_DAY)
 
 
 def _sent(day: AuditedDay) -> None:
     """Both terminals upload; what each held before, and the collector, is kept beside what they hold after."""
-    for document in (DEMO_REGION, day.folder / "school/region.toml"):
+    for document in (DEMO_REGION, day.folder / "school/region.toml", day.folder / "bus/grants.list"):
         added = terminal(day.folder, "collector", "documents", "add", document, "--folder", day.collector)
         assert added.returncode == 0, added.stderr
     with serving(day):

@@ -9,13 +9,26 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
 from terminal.sync.wire import Ack, Batch
-from tests.golden.asked import BUS, COLLECTOR, DAY, GOLDEN, QUESTIONS, Version, copied, differences, listening
+from tests.by_hand import BY_HAND, started
+from tests.golden.asked import (
+    BUS,
+    COLLECTOR,
+    DAY,
+    GOLDEN,
+    QUESTIONS,
+    STATE,
+    Version,
+    copied,
+    differences,
+    listening,
+)
 from tests.golden.make import RELEASED, TERMINALS, make
 from tests.golden.talk import talk
 from tests.golden.wire import answering, kept
@@ -29,6 +42,22 @@ every_version = pytest.mark.parametrize("version", VERSIONS)
 
 def said(version: str, name: str) -> object:
     return msgspec.json.decode((GOLDEN / version / "said" / f"{name}.json").read_bytes())
+
+
+def rows_of(terminal: Path) -> list[dict[str, Any]]:
+    printed = Version().run(terminal, "journal", "show", "--json")
+    return [msgspec.json.decode(line) for line in printed.splitlines()]
+
+
+def tapped_later(bus: Path, *cards: str) -> None:
+    """Today's product starts in the folder of the bus, an hour after its day, and these cards are tapped."""
+    file = bus / "terminal.toml"
+    (bus / "taps.transcript").unlink(missing_ok=True)
+    then = str(BY_HAND["starts_at"])
+    file.write_text(file.read_text("utf-8").replace(then, then.replace("T08", "T09")), "utf-8")
+    with started(bus, file) as terminal:
+        for card in cards:
+            terminal.tap(bus / f"{card}.json")
 
 
 def test_there_is_one_of_every_release() -> None:
@@ -47,6 +76,55 @@ def test_every_configuration_is_accepted(version: str, tmp_path: Path) -> None:
     folder = copied(version, tmp_path)
     for name in TERMINALS:
         Version().run(folder / name, "config", "check")
+
+
+@every_version
+def test_its_lists_decide(version: str, tmp_path: Path) -> None:
+    """Deny list and list of grants were made before; the cards come again."""
+    bus = copied(version, tmp_path) / "bus"
+    tapped_later(bus, "denied", "granted")
+    found = [row for row in rows_of(bus) if "message" in row][-2:]
+    assert [row["message"] for row in found] == ["blocked", "ok_benefit_unlimited"]
+    assert [[*row["lists"]] for row in found] == [["deny.card"], ["grants"]]
+
+
+@every_version
+def test_its_price_list_replaces_the_one_in_force(version: str, tmp_path: Path) -> None:
+    school = copied(version, tmp_path) / "school"
+    loaded = len([row for row in rows_of(school) if row["kind"] == "prices"])
+    Version().run(school, "canteen", "prices", "load", "prices.json")
+    assert len([row for row in rows_of(school) if row["kind"] == "prices"]) == loaded + 1
+
+
+@every_version
+def test_its_custodians_make_the_office_s_file_again(version: str, tmp_path: Path) -> None:
+    office = copied(version, tmp_path) / "office"
+    parts = ("--component", "component-1.txt", "--component", "component-2.txt")
+    Version().run(office, "keys", "import", *parts, "--out", "again.keys")
+    again = msgspec.json.decode(Version().run(office, "keys", "show", "again.keys", "--json"))
+    then = said(version, "keys-office")
+    assert isinstance(then, dict)
+    assert again["checks"] == then["checks"]
+
+
+@every_version
+@pytest.mark.parametrize("lost", [("numbers",), ("mark",), ("numbers", "mark")])
+def test_numbers_and_mark_are_lost_without_harm_to_a_row(
+    version: str, lost: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The next start passes numbers over where it must, says so in a row, and goes on in the same chain."""
+    bus = copied(version, tmp_path) / "bus"
+    for name in lost:
+        (bus / STATE / f"journal.db.{name}").unlink()
+    tapped_later(bus, "adult_purse")
+    before, rows = said(version, "bus-rows"), rows_of(bus)
+    assert isinstance(before, list)
+    assert differences(before, rows[: len(before)]) == []
+    skips = [row for row in rows[len(before) :] if row["kind"] == "NumbersSkipped"]
+    # the end in order and a copy of the mark stand in the numbers: without the mark alone nothing is in doubt
+    assert [row["cause"] for row in skips] == (["marks_lost"] if "numbers" in lost else [])
+    assert rows[-1]["sequence"] > len(before)
+    assert msgspec.json.decode(Version().run(bus, "journal", "verify", "--json"))["ok"]
 
 
 @every_version

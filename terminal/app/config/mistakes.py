@@ -22,7 +22,7 @@ from terminal.app.config.keys import (
     takes_option,
 )
 from terminal.app.config.rules import beside, contradictions, incomplete, missing_files, unusable, with_paths
-from terminal.app.config.settings import EXTENSIONS, StationConfig
+from terminal.app.config.settings import CONFIG_SCHEMA, EXTENSIONS, StationConfig
 from terminal.errors import Mistake
 from terminal.mistakes.places import line_at
 from terminal.mistakes.reading import Unreadable, toml_of, unseen
@@ -38,6 +38,8 @@ def mistakes_in(text: str, name: str, folder: Path | None = None) -> list[Mistak
         data = toml_of(text)
     except Unreadable as unreadable:
         return list(unreadable.in_file(name))
+    if newer := list(_newer(data)):
+        return placed(newer, text, name)
     found = [*unseen(data), *_unreadable(data)]
     reported = {
         one.path for one in found
@@ -51,6 +53,15 @@ def placed(found: Sequence[Mistake], text: str, name: str) -> list[Mistake]:
     lines = toml_lines(text)
     here = [one if one.file else replace(one, file=name, line=line_at(one.path, lines)) for one in found]
     return sorted(here, key=lambda one: (one.line or 0) if one.file == name else 0)
+
+
+def _newer(data: Mapping[str, Any]) -> Iterator[Mistake]:
+    """A file of a later schema may have any tables and keys: nothing else is said of it."""
+    table = data.get("terminal")
+    schema = table.get("schema") if isinstance(table, dict) else None
+    if isinstance(schema, int) and schema > CONFIG_SCHEMA:
+        values: dict[str, int | str] = {"schema": schema, "known": CONFIG_SCHEMA}
+        yield Mistake("terminal.schema", ConfigMistake.OTHER_SCHEMA, values)
 
 
 def _unreadable(data: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -25,6 +25,8 @@ DEFAULT_CONSOLE_PORT: Final = 8481
 SIM: Final = "sim:"
 PCSC: Final = "pcsc"
 CANTEEN: Final = "canteen"
+CONFIG_SCHEMA: Final = 1
+"""The form of the file; one that states none has form 1. After 1.0 forms are added, and every earlier one is read."""
 
 Port = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Text = Annotated[str, Meta(min_length=1)]
@@ -49,6 +51,10 @@ DEFAULT_GPSD: Final = "127.0.0.1:2947"
 class TerminalTable(Struct, frozen=True, forbid_unknown_fields=True):
     """What this terminal is."""
 
+    schema: Annotated[
+        int,
+        Meta(ge=1, le=CONFIG_SCHEMA, description="Version of this file's form.", examples=[CONFIG_SCHEMA]),
+    ] = 1
     number: Annotated[
         int,
         Meta(

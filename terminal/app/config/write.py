@@ -19,7 +19,7 @@ from terminal.app.config.keys import (
     table_names,
     toml,
 )
-from terminal.app.config.settings import EXTENSIONS, StationConfig
+from terminal.app.config.settings import CONFIG_SCHEMA, EXTENSIONS, StationConfig
 from terminal.errors import ConfigError
 from terminal.files import SHARED, create_file
 
@@ -35,10 +35,11 @@ HEAD: Final = (
 def new_file(values: Mapping[str, Mapping[str, object]]) -> str:
     """The text of a `terminal.toml` that sets `values`, by table and key, and explains all the others."""
     lines = list(HEAD)
+    stated = {**values, "terminal": {"schema": CONFIG_SCHEMA, **values.get("terminal", {})}}
     for table in table_names():
         lines += ["", f"[{table}]  # {purpose_of(table)}"]
         for key in keys_of(table).values():
-            lines += _explained(key, values.get(table, {}).get(key.name))
+            lines += _explained(key, stated.get(table, {}).get(key.name))
     lines += ["", f"# [{EXTENSIONS}.NAME]  # {OPTIONS_PURPOSE}"]
     return "\n".join(lines) + "\n"
 

@@ -30,7 +30,7 @@ from terminal.policy.gtfs.conditions import (
 )
 from terminal.policy.gtfs.feed_mistakes import FeedCellMistake, FeedFileMistake, FeedRowMistake
 from terminal.policy.gtfs.files import CsvFile, Feed, FeedProblem, FileRefused, open_feed
-from terminal.policy.gtfs.tables import GtfsTables
+from terminal.policy.gtfs.tables import TABLES_FORMAT, GtfsTables
 from terminal.policy.gtfs.warnings import feed_warnings
 from terminal.texts import N_, translator
 
@@ -228,6 +228,7 @@ def _tables(reading: _FeedReading) -> GtfsTables:
         name: tuple(found) for name, found in rows.items() if name not in ("agency", "feed_info")
     }
     return GtfsTables(
+        format=TABLES_FORMAT,
         time_zone=zones[0],
         uses_rule_priority="rule_priority" in reading.headers["fare_leg_rules"],
         feed_version=info[0].feed_version if info else None,

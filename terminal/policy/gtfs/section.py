@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import Meta, Struct, field
 
 from terminal.decoding import decode_json
 from terminal.errors import Mistake, RegionDocumentError
@@ -23,7 +23,7 @@ from terminal.policy.base import Code, Fare, Section
 from terminal.policy.gtfs.index import Index
 from terminal.policy.gtfs.indexing import index_of
 from terminal.policy.gtfs.mistakes import FeedSectionMistake
-from terminal.policy.gtfs.tables import TABLES_FORMAT, GtfsTables
+from terminal.policy.gtfs.tables import FORMAT_UNSTATED, TABLES_FORMAT, GtfsTables
 
 LONGEST_CHANGE_S: Final = 7200
 MOST_TABLES_BYTES: Final = 64 << 20
@@ -137,15 +137,26 @@ def section_with_tables(section: GtfsFares, folder: Path | None) -> GtfsFares:
 def parse_tables(content: bytes, name: str) -> GtfsTables:
     """The tables `terminal policy import-gtfs` wrote; raises `RegionDocumentError` naming the file."""
     try:
-        tables = decode_json(content, GtfsTables, MOST_TABLES_BYTES)
+        stated = decode_json(content, _Format, MOST_TABLES_BYTES).format
+        if stated != TABLES_FORMAT:
+            raise _other_format(stated, name)
+        return decode_json(content, GtfsTables, MOST_TABLES_BYTES)
     except msgspec.DecodeError as error:
         mistake = _mistake("file", FeedSectionMistake.FILE_NOT_UNDERSTOOD, file=name, error=str(error))
         raise refusal(RegionDocumentError, [mistake]) from error
-    if tables.format != TABLES_FORMAT:
-        values: dict[str, int | str] = {"format": tables.format, "known": TABLES_FORMAT}
-        mistake = _mistake("file", FeedSectionMistake.FILE_FORMAT, file=name, **values)
-        raise refusal(RegionDocumentError, [mistake])
-    return tables
+
+
+class _Format(Struct, frozen=True):
+    """What is looked at first: tables of another format may have any fields."""
+
+    format: int = FORMAT_UNSTATED
+
+
+def _other_format(stated: int, name: str) -> RegionDocumentError:
+    values: dict[str, int | str] = {"format": stated, "known": TABLES_FORMAT}
+    return refusal(
+        RegionDocumentError, [_mistake("file", FeedSectionMistake.FILE_FORMAT, file=name, **values)]
+    )
 
 
 def _mistake(key: str, code: FeedSectionMistake, **values: int | str) -> Mistake:

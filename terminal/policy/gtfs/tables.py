@@ -13,6 +13,8 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 TABLES_FORMAT: Final = 2
+FORMAT_UNSTATED: Final = 1
+"""A file states the format that it has; a default would be left out of it."""
 DAY_S: Final = 24 * 3600
 UNLIMITED: Final = -1
 
@@ -231,7 +233,7 @@ class GtfsTables(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     uses_rule_priority: bool
     fare_products: tuple[FareProduct, ...]
     fare_leg_rules: tuple[FareLegRule, ...]
-    format: int = TABLES_FORMAT
+    format: int = FORMAT_UNSTATED
     feed_version: str | None = None
     stops: tuple[Stop, ...] = ()
     routes: tuple[Route, ...] = ()

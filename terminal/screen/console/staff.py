@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from terminal.decoding import DOCUMENT_BYTES, decode_json, read_within
+from terminal.decoding import DOCUMENT_BYTES, NewerVersion, decode_versioned, read_within
 from terminal.errors import StaffError
 from terminal.files import replace_file
 from terminal.keys.provider import KeyProvider
@@ -21,6 +21,8 @@ from terminal.screen.console.pins import PURPOSE
 from terminal.screen.console.roles import Role
 
 STAFF_FILE: Final = "staff.json"
+STAFF_VERSION: Final = 1
+"""Of the file's form. A file that states none is of version 1."""
 REFERENCE: Final = r"^(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9-]{0,15}\Z"
 Reference = Annotated[str, Meta(pattern=REFERENCE)]
 """A staff number: with at least one digit, so that it is no name."""
@@ -48,6 +50,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class _StaffFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kind: str = "staff"
+    version: Annotated[int, Meta(ge=1, le=STAFF_VERSION)] = STAFF_VERSION
     members: tuple[Member, ...] = ()
 
 
@@ -107,9 +110,13 @@ class StaffList:
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen == self._seen:
                 return
-            file = decode_json(read_within(self.path, DOCUMENT_BYTES), _StaffFile)
+            file = decode_versioned(read_within(self.path, DOCUMENT_BYTES), _StaffFile, STAFF_VERSION)
         except FileNotFoundError:
             seen, file = None, _StaffFile()
+        except NewerVersion as error:
+            raise StaffError(
+                f"{self.path} has {error}", "Update the software, or put an older copy back."
+            ) from error
         except (OSError, msgspec.DecodeError) as error:
             raise StaffError(f"{self.path} is no staff list: {error}", "Put a copy of it back.") from error
         self._members, self._seen = {member.ref: member for member in file.members}, seen

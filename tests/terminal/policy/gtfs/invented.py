@@ -10,6 +10,7 @@ from msgspec import structs
 
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.tables import (
+    TABLES_FORMAT,
     CalendarDate,
     Exceptional,
     FareLegJoinRule,
@@ -113,6 +114,7 @@ def feeds(draw: st.DrawFn) -> GtfsTables:
     stop_areas = draw(st.sets(st.tuples(st.sampled_from(AREAS), st.sampled_from([s.stop_id for s in STOPS]))))
     prices = {name: draw(st.integers(0, 900)) for name in "pqrtu"}
     return GtfsTables(
+        format=TABLES_FORMAT,
         time_zone="Europe/Volgograd",
         uses_rule_priority=priority,
         fare_products=tuple(

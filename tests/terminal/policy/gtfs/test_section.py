@@ -77,9 +77,11 @@ def test_the_tables_are_those_of_the_pinned_file(tmp_path: Path, tables: GtfsTab
         (b"{", "Input data was truncated"),
         (b"[]", "Expected `object`"),
         (
-            b'{"time_zone":"Europe/Moscow","uses_rule_priority":false,"fare_products":[],"fare_leg_rules":[],"x":1}',
+            b'{"format":2,"time_zone":"UTC","uses_rule_priority":false,"fare_products":[],"fare_leg_rules":[],"x":1}',
             "x",
         ),
+        (b'{"fare_products":[]}', "has format 1, this terminal knows 2"),
+        (b'{"format":9,"later":[]}', "has format 9, this terminal knows 2"),
         (
             b'{"format":9,"time_zone":"Europe/Moscow","uses_rule_priority":false,"fare_products":[],"fare_leg_rules":[]}',
             "has format 9, this terminal knows 2",
