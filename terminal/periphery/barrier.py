@@ -27,7 +27,7 @@ gone."""
 CHATTER_S: Final = 0.15
 """A contact that opens and closes again within it chatters: two persons are further apart."""
 SHUTS_S: Final = 3.0
-"""How long a barrier may take to shut once it is told to."""
+"""How long a barrier may take to shut."""
 WAITING: Final = 64
 REMEMBERED: Final = 256
 
