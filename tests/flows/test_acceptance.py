@@ -293,7 +293,7 @@ def test_a_stage_whose_answers_do_not_verify_fails_by_name_and_the_card_is_resto
 
 
 class LeavingRig(SimRig):
-    """A reader unplugged, or its card taken away, when `left` says so; nobody puts it back."""
+    """A reader unplugged, or its card taken away, when `left` says so, for good."""
 
     def __init__(self, card: VirtualCard, left: Callable[[], bool], error: type[TransmissionError]) -> None:
         super().__init__(card, SystemClock())

@@ -47,7 +47,7 @@ class AcceptanceEnd(StrEnum):
     LEFT = "left"
     """The card or its reader went away, or another card was laid on."""
     STOPPED = "stopped"
-    """Somebody ordered it to."""
+    """An operator ordered it to."""
 
 
 class ListedCard(DesfireCard):

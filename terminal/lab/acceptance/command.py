@@ -50,7 +50,7 @@ def acceptance(
     say: Callable[[str], None],
 ) -> AcceptanceReport:
     """Accept the card on `reader`. Raises `ReaderError` for one that is not taken, and `AcceptanceUnfinished` with the
-    report when card or reader left, somebody ordered it to stop, or the card could not be restored.
+    report when card or reader left, an operator ordered it to stop, or the card could not be restored.
     """
     number, clock = load_region(region).header.region, SystemClock()
     try:

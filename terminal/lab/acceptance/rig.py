@@ -81,7 +81,7 @@ class PcscRig:
 
 class SimRig:
     """A software card on a simulated reader: what the command rehearses with. What a person would be asked is said,
-    and nobody is waited for."""
+    without waiting for it."""
 
     def __init__(
         self, card: VirtualCard, clock: Clock, ask: Callable[[str], None] = lambda _code: None

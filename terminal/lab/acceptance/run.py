@@ -49,7 +49,7 @@ from terminal.trip.shifts import open_shift
 
 TERMINAL_NUMBER: Final = 1
 LAST_WAIT_S: Final = 1.0
-"""For the card at restoring, where the run ended by an order or because nobody laid the card back."""
+"""For the card at restoring, where the run ended by an order or because the card did not come back."""
 RESTORE_TRIES: Final = 2
 GENERATIONS: Final = {0x01: "EV1", 0x12: "EV2", 0x22: "EV2", 0x33: "EV3"}
 

@@ -45,7 +45,7 @@ class LedTwin:
     """The simulated card and the comparison. `lead` is the connection it is led by.
 
     After a difference the rest of the conversation is not compared. What the card refused and its twin did is taken
-    back, so that the next conversation is compared again; where the card did more than its twin, or told of other
+    back, so that the next conversation is compared again; where the card did more than its twin, or showed other
     data, nothing is compared any more, and the report says how much was not.
     """
 
