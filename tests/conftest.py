@@ -8,6 +8,8 @@ Tests marked `hardware` need a reader and a card on it and are the one exception
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
@@ -54,6 +56,12 @@ settings.register_profile(
 )
 settings.load_profile("ci")
 warm.replace_popen()
+# A shell that starts the tests in the background has them ignore SIGINT, and so would every command that they start.
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="module")

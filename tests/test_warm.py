@@ -42,6 +42,7 @@ ONE_OF_EACH = {
     "card": ("card", "read", "--reader", "sim:nobody"),
     "clock": ("clock", "show", "--state", "none"),
     "journal": ("journal", "show", "--state", "none"),
+    "keys": ("keys", "show", "none.keys"),
     "identity": ("identity", "show", "--state", "none"),
     "canteen": ("canteen", "report", "--state", "none"),
     "export": ("export", "--help"),

@@ -24,6 +24,7 @@ import atexit
 import ctypes
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -52,6 +53,8 @@ AT_START: Final = (
 """What is read as Python or a library starts: a command for which one of these differs is started afresh."""
 PATH: Final = "PYTHONPATH"
 PR_SET_CHILD_SUBREAPER: Final = 36
+LIMITS: Final = (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_STACK)
+"""Inherited, and lowered by what a test does in this process: those of now hold."""
 LONGEST_S: Final = 60.0
 
 _BEGAN: Final = dict(os.environ)
@@ -182,6 +185,7 @@ def _order(asked: Mapping[str, Any]) -> dict[str, object] | None:
         "environment": environment,
         "folder": folder,
         "mask": _mask() if asked["umask"] == -1 else asked["umask"],
+        "limits": {str(kind): resource.getrlimit(kind) for kind in LIMITS},
     }
 
 

@@ -14,6 +14,7 @@ import io
 import json
 import os
 import pkgutil
+import resource
 import runpy
 import socket
 import sys
@@ -122,6 +123,8 @@ def become(order: dict[str, Any]) -> None:
     """`python -m module`, from where its arguments have been read."""
     os.chdir(order["folder"])
     os.umask(order["mask"])
+    for kind, limit in order["limits"].items():
+        resource.setrlimit(int(kind), tuple(limit))
     _take_environment(order["environment"])
     sys.path[0] = order["folder"]
     if "PYTHONPATH" not in order["environment"]:

@@ -324,7 +324,7 @@ def test_the_registry_file(tmp_path):
     assert fleet.reconcile(registry).total.proven(Proof.PROVEN) == 1
 
     path.write_text(path.read_text().replace("laboratory", "production"))
-    with pytest.raises(KeyFileError, match="for the laboratory"):
+    with pytest.raises(KeyFileError, match="production keys in the clear"):
         CardRegistry.load(path)
     with pytest.raises(KeyFileError, match="No such file"):
         CardRegistry.load(tmp_path / "nothing.json")
