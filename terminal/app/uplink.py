@@ -14,7 +14,7 @@ import msgspec
 from terminal.app.config.settings import CollectorTable
 from terminal.app.station import IDENTITY_FILE
 from terminal.clock import Clock, unix_ms
-from terminal.codes import StartFault
+from terminal.codes import StartFault, SyncFault
 from terminal.decoding import SMALL_BYTES, decode_json, read_within
 from terminal.errors import (
     CollectorError,
@@ -32,7 +32,7 @@ from terminal.sync.client import SyncClient, SyncReport
 from terminal.sync.credentials import TerminalKeys, load_keys, load_or_make_keys
 from terminal.sync.exchange import CollectorLink, LateLink
 from terminal.sync.identity import read_public_key
-from terminal.sync.renewal import IdentityState, OwnIdentity, Renewal, collector_ask, validity
+from terminal.sync.renewal import CollectorAsk, IdentityState, OwnIdentity, Renewal, validity
 from terminal.sync.wire import MAX_BATCH_RECORDS
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ START_FAULTS: Final[Mapping[type[JournalError], StartFault]] = MappingProxyType(
         OtherSoftware: StartFault.JOURNAL_OF_OTHER_SOFTWARE,
     }
 )
+NOT_KNOWN: Final = frozenset({SyncFault.REFUSED, SyncFault.OWN_CERTIFICATE, SyncFault.CUT})
+"""How a collector shows that it does not know a terminal's present keys; TLS may break off instead of saying so."""
 COLLECTOR_KEY_FILE: Final = "collector.pub"
 PACE_FILE: Final = "pace.json"
 
@@ -171,7 +173,13 @@ def background_sync(
     with sync_client(journal, uplink, clock, on_time=on_time) as client:
         jitter = Backoff(random.Random())  # noqa: S311 spreads a fleet's retries; nothing secret
         renewal = _renewal(client, uplink, clock, on_identity)
-        sync = BackgroundSync(client, clock, jitter, on_report=on_report, errand=renewal.look)
+
+        def reported(report: SyncReport) -> None:
+            if report.problem is not None and report.problem.fault in NOT_KNOWN:
+                renewal.refused()
+            on_report(report)
+
+        sync = BackgroundSync(client, clock, jitter, on_report=reported, errand=renewal.look)
         try:
             yield sync
         finally:
@@ -221,5 +229,5 @@ def _renewal(
     def take_into_use(keys: TerminalKeys) -> None:
         client.use_identity(keys, uplink.shown(keys) if secure else None)
 
-    ask = collector_ask(uplink.url, uplink.tls.ca, client.journal.terminal, uplink.collector_key())
+    ask = CollectorAsk(uplink.url, uplink.tls.ca, client.journal.terminal, uplink.collector_key())
     return Renewal(OwnIdentity(uplink.identity), ask, clock, on_new=take_into_use, on_state=on_state)

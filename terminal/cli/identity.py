@@ -46,6 +46,7 @@ def enrol(
     from terminal.sync.address import TlsFiles
     from terminal.sync.enrolment import enrol as ask
     from terminal.sync.identity import write_public_key
+    from terminal.sync.lineage import forget_lineage
     from terminal.sync.link import HttpLink
     from terminal.sync.renewal import OwnIdentity
 
@@ -60,6 +61,7 @@ def enrol(
         link.close()
     write_public_key(uplink.state / COLLECTOR_KEY_FILE, collector_key)
     identity.adopt(certified)
+    forget_lineage(uplink.identity.parent)
     print(
         f"terminal {at.terminal.number} is enrolled at {uplink.url}, its certificate is valid {_until(certified)}"
     )
@@ -99,14 +101,14 @@ def renew(
     """Get new keys and a new certificate now. A running terminal does so by itself when 30 days are left."""
     from terminal.app.uplink import uplink_of
     from terminal.errors import KeyFileError
-    from terminal.sync.renewal import OwnIdentity, collector_ask, renew_now
+    from terminal.sync.renewal import CollectorAsk, OwnIdentity, renew_now
 
     at: StationConfig = station_config(config, state=state, number=number, collector=collector, tls_ca=tls_ca)
     uplink = uplink_of(at.terminal.state, at.collector)
     identity = OwnIdentity(uplink.identity)
     if not identity.keys.certificate:
         raise KeyFileError("this terminal has no certificate to renew", "Enrol it: `terminal enrol`.")
-    renew_now(identity, collector_ask(uplink.url, uplink.tls.ca, at.terminal.number, uplink.collector_key()))
+    renew_now(identity, CollectorAsk(uplink.url, uplink.tls.ca, at.terminal.number, uplink.collector_key()))
     print(f"terminal {at.terminal.number} has new keys, its certificate is valid {_until(identity.keys)}")
 
 

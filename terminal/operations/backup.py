@@ -30,6 +30,7 @@ LEFT_BEHIND: Final = (
     "terminal.key",
     "terminal.pub",
     "renewal.key",
+    "renewals.json",
     "pace.json",
     STATUS_FILE,
     "counter.json",

@@ -201,8 +201,15 @@ def renew(
 ) -> TerminalKeys:
     """Have the collector take `keys` in place of those `known`; return them certified. Both work until the new ones
     have been used. Raises `CollectorError`."""
-    request = renewal_request(terminal, keys, known)
-    reply = _reply(link.exchange(RENEWALS_PATH, msgspec.json.encode(request), JSON_TYPE), terminal)
+    return ask_for(link, renewal_request(terminal, keys, known), keys, collector)
+
+
+def ask_for(
+    link: RequestLink, request: RenewalRequest, keys: TerminalKeys, collector: Ed25519PublicKey
+) -> TerminalKeys:
+    """As `renew`, with a request for `keys` that is signed already."""
+    answer = link.exchange(RENEWALS_PATH, msgspec.json.encode(request), JSON_TYPE)
+    reply = _reply(answer, request.terminal)
     own, sealed = collector.public_bytes_raw(), bytes.fromhex(reply.sealed)
     if not signature_is_genuine(own.hex(), reply.proof, reply_digest(request.digest, own, sealed)):
         raise CollectorError(
@@ -211,6 +218,16 @@ def renew(
             SyncFault.NOT_TRUSTED,
         )
     return _certified(keys, sealed, request.digest)
+
+
+def show_again(link: RequestLink, request: RenewalRequest) -> None:
+    """An earlier renewal, for a collector that may not know of it; one that does refuses it, and nothing is lost.
+
+    Raises `CollectorError` where no collector answers.
+    """
+    answer = link.exchange(RENEWALS_PATH, msgspec.json.encode(request), JSON_TYPE)
+    if answer.status != 201 and refusal_in(answer) is None:
+        raise not_the_collectors(answer, f"the request of terminal {request.terminal}")
 
 
 def _reply(answer: Answer, terminal: int) -> IdentityReply:

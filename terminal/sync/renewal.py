@@ -2,6 +2,7 @@
 
     terminal.key        the keys in use, with their certificate
     renewal.key         keys that were asked for and are not certified yet
+    renewals.json       how the keys in use follow from older ones (`terminal.sync.lineage`)
 
 New keys are on the disk before they are asked for. Whatever ends a renewal early, the next one asks for the same keys
 and gets the same answer; until then the keys in use go on working. Certified keys take the place of those in use in one
@@ -10,10 +11,11 @@ step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
@@ -22,6 +24,11 @@ from terminal.clock import Clock, unix_ms
 from terminal.codes import SyncFault
 from terminal.errors import CollectorError, KeyFileError
 from terminal.sync.credentials import TerminalKeys, keep_keys, load_keys, load_or_make_keys
+from terminal.sync.lineage import keep_link, read_lineage
+
+if TYPE_CHECKING:
+    from terminal.sync.enrolment import RenewalRequest
+    from terminal.sync.link import HttpLink
 
 RENEWAL_FILE: Final = "renewal.key"
 LEFT: Final = timedelta(days=30)
@@ -102,8 +109,36 @@ class OwnIdentity:
         return load_keys(self._draft) if self._draft.exists() else None
 
 
-Ask = Callable[[TerminalKeys, TerminalKeys], TerminalKeys]
-"""Has the collector certify the first keys in place of the second (`terminal.sync.enrolment.renew`)."""
+class CollectorAsk(Struct, frozen=True):
+    """Asks the collector at `url`, over a connection of its own that shows no certificate: the one in use may have
+    ended."""
+
+    url: str
+    tls_ca: Path | None
+    terminal: int
+    collector: Ed25519PublicKey
+
+    def __call__(self, keys: TerminalKeys, known: TerminalKeys) -> TerminalKeys:
+        """Has the collector certify `keys` in place of those `known` (`terminal.sync.enrolment.renew`)."""
+        from terminal.sync.enrolment import renew  # noqa: PLC0415 only when it is time
+
+        with self._link() as link:
+            return renew(link, self.terminal, keys, known, self.collector)
+
+    def show(self, links: Sequence[RenewalRequest], keys: TerminalKeys) -> TerminalKeys:
+        """Has it follow the renewals `links` from the keys it knows to `keys`, the newest; return them certified."""
+        from terminal.sync.enrolment import ask_for, show_again  # noqa: PLC0415 as above
+
+        with self._link() as link:
+            for earlier in links[:-1]:
+                show_again(link, earlier)
+            return ask_for(link, links[-1], keys, self.collector)
+
+    def _link(self) -> closing[HttpLink]:
+        from terminal.sync.address import TlsFiles  # noqa: PLC0415 as above
+        from terminal.sync.link import HttpLink  # noqa: PLC0415
+
+        return closing(HttpLink(self.url, TlsFiles(self.tls_ca)))
 
 
 class Renewal:
@@ -112,7 +147,7 @@ class Renewal:
     def __init__(
         self,
         identity: OwnIdentity,
-        ask: Ask,
+        ask: CollectorAsk,
         clock: Clock,
         *,
         on_new: Callable[[TerminalKeys], None],
@@ -126,6 +161,8 @@ class Renewal:
         self._on_state = on_state
         self._due_s = -LOOK_S
         self._state: IdentityState | None = None
+        self._refused = False
+        self._show_from_s = 0.0
 
     def look(self) -> None:
         """Once a minute at most. A collector that cannot be asked is asked again later; raises `KeyFileError`."""
@@ -136,13 +173,23 @@ class Renewal:
             self._on_new(self._identity.keys)
         fault = None
         if is_due(self._identity.keys, self._clock.now()):
-            fault = self._renew()
+            fault = self._ask_by(renew_now)
+        elif self._refused:
+            fault = self._ask_by(show_lineage)
+        self._refused = False
         valid = validity(self._identity.keys)
         self._show(IdentityState(None if valid is None else unix_ms(valid[1]), fault))
 
-    def _renew(self) -> SyncFault | None:
+    def refused(self) -> None:
+        """The collector does not take what these keys signed: it may know older ones only. In the same thread;
+        what they follow from is shown before the next upload, and then not again for a while."""
+        now_s = self._clock.monotonic()
+        if now_s >= self._show_from_s:
+            self._refused, self._due_s, self._show_from_s = True, now_s, now_s + AGAIN_S
+
+    def _ask_by(self, way: Callable[[OwnIdentity, CollectorAsk], object]) -> SyncFault | None:
         try:
-            renew_now(self._identity, self._ask)
+            way(self._identity, self._ask)
         except CollectorError as error:
             self._due_s = self._clock.monotonic() + AGAIN_S
             return error.fault
@@ -155,30 +202,42 @@ class Renewal:
             self._on_state(state)
 
 
-def renew_now(identity: OwnIdentity, ask: Ask) -> None:
-    """Renew whether or not it is time. Raises `CollectorError` or `KeyFileError`: the keys in use go on working."""
-    identity.adopt(ask(identity.asked_for(), identity.keys))
+def renew_now(identity: OwnIdentity, ask: CollectorAsk) -> None:
+    """Renew whether or not it is time; a collector that does not know the keys in use is shown where they come from.
+    Raises `CollectorError` or `KeyFileError`: the keys in use go on working."""
+    from terminal.sync.enrolment import renewal_request  # noqa: PLC0415 only when it is time
+
+    asked, known = identity.asked_for(), identity.keys
+    try:
+        certified = ask(asked, known)
+    except CollectorError as error:
+        if error.fault is not SyncFault.REFUSED or not _shown(identity, ask):
+            raise
+        certified = ask(asked, known)
+    keep_link(identity.path.parent, renewal_request(ask.terminal, asked, known))
+    identity.adopt(certified)
+
+
+def show_lineage(identity: OwnIdentity, ask: CollectorAsk) -> bool:
+    """Show the collector how the keys in use follow from older ones; whether there was anything to show.
+
+    Raises `CollectorError` when it does not believe it.
+    """
+    links = read_lineage(identity.path.parent)
+    if not links or links[-1].keys.signing != identity.keys.name.hex():
+        return False
+    identity.adopt(ask.show(links, identity.keys))
+    return True
+
+
+def _shown(identity: OwnIdentity, ask: CollectorAsk) -> bool:
+    try:
+        return show_lineage(identity, ask)
+    except CollectorError:
+        return False  # the first refusal is the one to act on
 
 
 def left_of(keys: TerminalKeys, now: datetime) -> timedelta | None:
     """How long the certificate is still valid; negative when it has ended, None without one that can be read."""
     valid = validity(keys)
     return None if valid is None else valid[1] - now
-
-
-def collector_ask(url: str, tls_ca: Path | None, terminal: int, collector: Ed25519PublicKey) -> Ask:
-    """Asks the collector at `url`, over a connection of its own that shows no certificate: the one in use may have
-    ended."""
-
-    def ask(keys: TerminalKeys, known: TerminalKeys) -> TerminalKeys:
-        from terminal.sync.address import TlsFiles  # noqa: PLC0415 only when it is time
-        from terminal.sync.enrolment import renew  # noqa: PLC0415
-        from terminal.sync.link import HttpLink  # noqa: PLC0415
-
-        link = HttpLink(url, TlsFiles(tls_ca))
-        try:
-            return renew(link, terminal, keys, known, collector)
-        finally:
-            link.close()
-
-    return ask

@@ -8,11 +8,13 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -24,10 +26,15 @@ from terminal.collector.enrolment import Enrolment
 from terminal.collector.tls import NO_TERMINAL, whose
 from terminal.journal.records import Started
 from terminal.sync.address import TlsFiles
-from terminal.sync.credentials import TerminalKeys, keep_keys, load_keys
+from terminal.sync.credentials import TerminalKeys, keep_keys, load_keys, make_keys
+from terminal.sync.enrolment import renewal_request
 from terminal.sync.identity import read_public_key
+from terminal.sync.lineage import read_lineage
 from terminal.sync.link import HttpLink
-from terminal.sync.renewal import OwnIdentity, collector_ask, renew_now
+from terminal.sync.renewal import CollectorAsk, OwnIdentity, renew_now
+from terminal.sync.wire import RefusalCode
+from tests.config_file import config_file
+from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.cli.inside import Run, runner
 from tests.terminal.journal.samples import day
 from tests.terminal.sync.test_tls import Authority
@@ -105,6 +112,68 @@ def test_from_one_enrolment_to_uploads_renewal_and_revocation(run, tmp_path, ope
         assert (again.returncode, "Not enrolled, or revoked" in again.stderr) == (40, True)
         where = enrolled(run, tmp_path, url, operator)
         assert run("sync", *NUMBERED, *where).returncode == 0
+
+
+def until_it_follows(folder: Path, url: str, tls_ca: Path) -> None:
+    """`terminal run`, until the collector has its present keys in force."""
+    tables = {"shift": {"operator": "17"}, "collector": {"url": url, "tls_ca": str(tls_ca)}}
+    config = config_file(folder, **tables)
+    words = ("run", "--profile", "bus", "--reader", "sim:", *NUMBERED, "--state", "state")
+    present = load_keys(folder / "state/terminal.key").name.hex()
+    process = subprocess.Popen(
+        command((*words, "--config", config)), cwd=folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL
+    )
+    try:
+        ends_s = time.monotonic() + 60
+        while True:
+            in_force = Enrolment(folder / "collector/terminals").record_of(7).in_force
+            if in_force is not None and in_force.signing == present:
+                return
+            assert time.monotonic() < ends_s, "it does not follow"
+            time.sleep(0.1)
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_a_collector_from_an_older_backup_follows_to_the_present_keys(run, tmp_path, operator, by_itself):
+    """The backup is two renewals old: the running terminal shows how its keys follow, or `identity renew` does."""
+    with open_journal(tmp_path / "state", 7) as journal:
+        journal.append(day(1)[0])
+    known = tmp_path / "collector/terminals/7.json"
+    with collector(tmp_path / "collector", operator) as url:
+        where = enrolled(run, tmp_path, url, operator)
+        assert run("sync", *NUMBERED, *where).returncode == 0
+        backup = known.read_bytes()
+        for _ in range(2):
+            assert run("identity", "renew", *NUMBERED, *where).returncode == 0
+            with open_journal(tmp_path / "state", 7) as journal:
+                journal.append(day(1)[0])
+            assert run("sync", *NUMBERED, *where).returncode == 0
+    known.write_bytes(backup)
+    present = load_keys(tmp_path / "state/terminal.key")
+    with collector(tmp_path / "collector", operator) as url:
+        where = (*where[:3], url, *where[4:])
+        with open_journal(tmp_path / "state", 7) as journal:
+            journal.append(day(1)[0])
+        refused = run("sync", *NUMBERED, *where)
+        assert refused.returncode == 40, "it does not know these keys"
+        if by_itself:
+            until_it_follows(tmp_path, url, operator.path)
+            assert load_keys(tmp_path / "state/terminal.key").name == present.name
+        else:
+            assert run("identity", "renew", *NUMBERED, *where).returncode == 0
+        sent = run("sync", *NUMBERED, *where, "--json")
+        assert json.loads(sent.stdout)["unsent"] == 0, sent.stderr
+        record = Enrolment(tmp_path / "collector/terminals").record_of(7)
+        assert present.name.hex() in {keys.signing for keys in record.ever}
+    # A renewal that the key before did not approve is followed nowhere.
+    first, *_ = read_lineage(tmp_path / "state")
+    stranger = make_keys()
+    forged = msgspec.structs.replace(renewal_request(7, stranger, stranger), known=first.known)
+    found = Enrolment(tmp_path / "collector/terminals").renew(forged, 1)
+    assert found is RefusalCode.KEYS_UNPROVEN
 
 
 def test_only_the_terminals_own_certificate_opens_the_way(run, tmp_path, operator):
@@ -229,7 +298,7 @@ def test_the_power_goes_at_any_step_of_a_renewal(run, tmp_path, operator, monkey
             raise Killed
 
         def renewed_with(patch: str) -> TerminalKeys:
-            ask = collector_ask(url, operator.path, 7, collector_key)
+            ask = CollectorAsk(url, operator.path, 7, collector_key)
             with monkeypatch.context() as broken:
                 broken.setattr(patch, dies)
                 with pytest.raises(Killed):
@@ -249,7 +318,7 @@ def test_the_power_goes_at_any_step_of_a_renewal(run, tmp_path, operator, monkey
         assert {renewed_with(step).name for step in steps} == {before.name}
         identity = OwnIdentity(path)
         draft = identity.asked_for()
-        keep_keys(path, collector_ask(url, operator.path, 7, collector_key)(draft, identity.keys))
+        keep_keys(path, CollectorAsk(url, operator.path, 7, collector_key)(draft, identity.keys))
         assert OwnIdentity(path).keys.name == draft.name != before.name, "adopted, the draft still there"
         assert not (tmp_path / "state/renewal.key").exists()
         assert run("identity", "renew", *NUMBERED, *where).returncode == 0
