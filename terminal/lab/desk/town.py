@@ -35,6 +35,7 @@ from terminal.policy.policy import Policy
 from terminal.policy.routes import RouteBook, parse_routes
 from terminal.tap import Terminal
 from terminal.trip.shifts import open_shift, start_turn
+from terminal.updates.floors import FLOORS_FILE
 from terminal.updates.store import ACTIVE_FILE, SLOTS_FOLDER
 
 DAY: Final = datetime(2026, 9, 15, 9, 38)  # noqa: DTZ001 local time, in whichever zone the region has
@@ -194,7 +195,8 @@ class DeskTown:
     def _forget_documents(self) -> None:
         """What is edited at the desk may keep its version, which a terminal in service refuses."""
         for place in PLACES:
-            (self.state_of(place) / ACTIVE_FILE).unlink(missing_ok=True)
+            for name in (ACTIVE_FILE, FLOORS_FILE):
+                (self.state_of(place) / name).unlink(missing_ok=True)
             shutil.rmtree(self.state_of(place) / SLOTS_FOLDER, ignore_errors=True)
 
     def card_registry(self) -> Path:
