@@ -60,7 +60,8 @@ class Desk:
         values = self.values | changes
         assert set(NAMES.findall(blocks()[0])) == set(values)
         lines = [f"export {name}='{value}'" for name, value in values.items()]
-        script = "\n".join(("set -eu", *lines, *pasted, 'jobs -p > "$HERE/jobs"'))
+        # With `-m` each program that is left running has a group of its own, of whose members none is forgotten.
+        script = "\n".join(("set -eum", *lines, *pasted, 'jobs -p > "$HERE/jobs"'))
         log = self.folder / ("answered" if apart else "said")
         with log.open("w") as said:
             done = subprocess.run(
@@ -83,7 +84,7 @@ class Desk:
 
     def end(self) -> None:
         for process in self.begun:
-            os.kill(process, signal.SIGKILL)
+            os.killpg(process, signal.SIGKILL)
 
 
 @pytest.fixture
