@@ -10,7 +10,7 @@ from tests.getting_started import SETUP, parts, played
 
 SAYS = {
     "You build it into a bus": ("24.00", "blocked", "the journal is sound", "differ: 0"),
-    "You run a canteen": ("2026",),
+    "You run a canteen": ("meal_ok", "RUB 71.09", "RUB 78.02", "RUB 149.11 = RUB 149.11"),
     "You write software, without hardware": ("is in card.json", "ok_paid", "passed"),
 }
 
