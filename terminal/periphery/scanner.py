@@ -5,18 +5,16 @@ A code ends with CR or LF. One that does not end within its time was cut off, an
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from terminal.devices import DeviceWatch
+from terminal.periphery.device_reader import LOOK_S, DeviceReader
 from terminal.periphery.port import MAX_CODE_BYTES, ScannedCode
 
 if TYPE_CHECKING:
     from terminal.clock import Clock
-    from terminal.devices import OnDeviceState
     from terminal.periphery.port import OpenStream
 
 ENDS_S: Final = 1.0
@@ -24,10 +22,6 @@ ENDS_S: Final = 1.0
 BURST: Final = 5
 EVERY_S: Final = 0.5
 """So many codes at once, then one in this time; people present no more."""
-LOOK_S: Final = 0.25
-AGAIN_S: Final = 1.0
-"""Before a scanner that was unplugged is looked for again."""
-CLOSE_S: Final = 2.0
 
 
 class ScannerCounts(Struct):
@@ -102,45 +96,23 @@ class CodeAssembler:
         self._overflow = False
 
 
-class Scanner:
+class Scanner(DeviceReader):
     """Hands each code to `on_code`, on its thread; opens the device, and opens it again whenever it comes back."""
 
     def __init__(self, open_stream: OpenStream, on_code: Callable[[ScannedCode], None], clock: Clock) -> None:
+        super().__init__("periphery:scanner")
         self._open_stream = open_stream
         self._on_code = on_code
         self._clock = clock
-        self._stop = threading.Event()
         self.counts = ScannerCounts()
         self._assembler = CodeAssembler(self.counts)
-        self._watch = DeviceWatch("periphery:scanner")
-        self._thread = threading.Thread(target=self._run, name=self._watch.name, daemon=True)
-
-    def start(self, on_state: OnDeviceState) -> None:
-        """Begin to read; `on_state` hears when the device cannot be read, and when it can again."""
-        self._watch.on_state = on_state
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Returns after `CLOSE_S` at the latest."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(CLOSE_S)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._read()
-            except Exception as error:  # noqa: BLE001 a driver's mistake ends no thread: the scanner is tried again
-                self._watch.raised(error)
-                self._stop.wait(AGAIN_S)
 
     def _read(self) -> None:
         stream = self._open_stream()
         self._assembler.drop()
         self.counts.opened += 1
         try:
-            while not self._stop.is_set():
-                self._watch.works()
+            while self._goes_on():
                 data = stream.read(LOOK_S)
                 now_s = self._clock.monotonic()
                 for code in self._assembler.feed(data, now_s):

@@ -18,8 +18,7 @@ from sim.periphery.pseudo_terminal import PseudoTerminal
 from sim.periphery.scanner import SimScanner
 from terminal.clock import SystemClock
 from terminal.devices import DeviceState
-from terminal.periphery import contacts as contacts_module
-from terminal.periphery import scanner as scanners
+from terminal.periphery import device_reader
 from terminal.periphery.contacts import Contacts
 from terminal.periphery.drivers import SerialStream
 from terminal.periphery.port import MAX_CODE_BYTES, ScannedCode
@@ -98,7 +97,7 @@ class Heard:
 def test_a_scanner_comes_back_on_the_same_thread(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scanners, "AGAIN_S", 0.02)
+    monkeypatch.setattr(device_reader, "AGAIN_S", 0.02)
     link, heard = tmp_path_factory.mktemp("dev") / "qr", Heard()
     scanner = Scanner(partial(SerialStream, link, 9600), heard.code, SystemClock())
     scanner.start(heard.state)
@@ -153,7 +152,7 @@ def test_a_chattering_contact_is_heard_as_often_as_it_changes_and_ends_as_it_sta
 
 
 def test_contacts_come_back_with_their_chip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contacts_module, "AGAIN_S", 0.02)
+    monkeypatch.setattr(device_reader, "AGAIN_S", 0.02)
     chip, heard = SimLines((), ("door",)), Heard()
     opened = threading.Event()
     contacts = Contacts(lambda: chip, {"door": lambda _active: opened.set()})
