@@ -143,8 +143,6 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
     Raises `ConfigError` for a configuration that lacks what a running station needs.
     """
-    # Until there is something to look for: the start looks by itself.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     station, lock, screens = _runnable(config), Lock(), Screens()
     sys.setswitchinterval(SWITCH_S)
     extensions = ExtensionLoader(config.extensions)
@@ -152,6 +150,8 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
     cards = _cards(config, station, clock, extensions, by_hand)
     with ExitStack() as stack:
         stack.callback(cards.port.close)
+        # Until there is something to look for: the start looks by itself.
+        stack.callback(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_IGN))
         log = stack.enter_context(log_worker(SystemClock()))
         say = said_lines(log)
         passenger = stack.enter_context(_display(config, station.profile, clock, say, screens))
