@@ -1,0 +1,88 @@
+"""Who signs what in a bundle: the delegated roles, the names of what each may sign, how many keys it takes, how long it holds.
+
+A target's name is `ROLE/NAME/FILE`, for rosters and prices `ROLE/OPERATOR/NAME/FILE`: the files of one `ROLE/NAME` come
+and go together. Names tell nothing of persons. Figures: docs/adr/0051-signed-bundles.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from terminal.codes import SetKind
+
+
+class BundleRole(StrEnum):
+    """A delegated role; those `PER_OPERATOR` have one for each operator of schools (`roster.17`)."""
+
+    TARIFF = "tariff"
+    """Region documents, each with the tables of its feed."""
+    ROUTES = "routes"
+    DENY = "deny"
+    GRANTS = "grants"
+    ROSTER = "roster"
+    PRICES = "prices"
+    STAFF = "staff"
+    """Who may work at which terminals, with what their PINs are checked by."""
+    ISSUERS = "issuers"
+    CA = "ca"
+    """Keys of payment systems that bank cards are checked by."""
+    ASSIGN = "assign"
+    """Which terminal takes which names, and when."""
+
+
+PER_OPERATOR: Final = frozenset({BundleRole.ROSTER, BundleRole.PRICES})
+MOST_ROLES: Final = 20
+"""Delegations of one repository, operators' included."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRule:
+    """`threshold` of `keys` sign; what is signed holds for `days`; `most_bytes` of its metadata."""
+
+    threshold: int
+    keys: int
+    days: int
+    most_bytes: int = 1 << 20
+
+
+RULES: Final = {
+    BundleRole.TARIFF: RoleRule(2, 3, 365),
+    BundleRole.ROUTES: RoleRule(1, 1, 365),
+    BundleRole.DENY: RoleRule(1, 1, 45),
+    BundleRole.GRANTS: RoleRule(1, 1, 45),
+    BundleRole.ROSTER: RoleRule(1, 1, 120),
+    BundleRole.PRICES: RoleRule(1, 1, 365),
+    BundleRole.STAFF: RoleRule(1, 1, 120),
+    BundleRole.ISSUERS: RoleRule(2, 3, 365),
+    BundleRole.CA: RoleRule(1, 1, 365),
+    BundleRole.ASSIGN: RoleRule(1, 1, 45),
+}
+ROOT_RULE: Final = RoleRule(2, 3, 730, 64 << 10)
+TARGETS_RULE: Final = RoleRule(2, 2, 365)
+SNAPSHOT_RULE: Final = RoleRule(1, 1, 60, 64 << 10)
+TIMESTAMP_RULE: Final = RoleRule(1, 1, 45, 4 << 10)
+
+KINDS: Final = {
+    BundleRole.TARIFF: SetKind.REGION,
+    BundleRole.ROUTES: SetKind.ROUTES,
+    BundleRole.DENY: SetKind.DENY,
+    BundleRole.GRANTS: SetKind.GRANTS,
+    BundleRole.ROSTER: SetKind.ROSTER,
+    BundleRole.PRICES: SetKind.PRICES,
+}
+"""What of the active set comes from a role; the others have readers of their own."""
+
+
+def role_name(role: BundleRole, operator: str = "") -> str:
+    """How the role is called in metadata. Raises `ValueError` where an operator is missing or has no place."""
+    if (role in PER_OPERATOR) != bool(operator):
+        raise ValueError(f"{role.value}: operator {operator!r}")
+    return f"{role.value}.{operator}" if operator else role.value
+
+
+def path_pattern(role: BundleRole, operator: str = "") -> str:
+    """The names of targets that the role may sign; `*` stands for no slash."""
+    role_name(role, operator)
+    return f"{role.value}/{operator}/*/*" if operator else f"{role.value}/*/*"
