@@ -301,7 +301,7 @@ def _counters(
     if event.counter_layout == 0:
         return 0
     counters = event.counters
-    if periods.lifted:
+    if periods.day > periods.card_day:
         counters = card.carried_over(counters, periods.card_day, periods.day)
     if not journey_open:
         counters &= card.kept_by_journey
@@ -347,8 +347,10 @@ def accept(
     persons ride on with the card; without it those who are checked in stay so, and the event keeps what their ride
     is: route, direction and what it is paid by.
     """
-    if tap.periods.ahead:
+    periods, period_ahead = tap.periods, 0
+    if periods.card_day != periods.today:
         _note_period(tap, trail)
+        period_ahead = periods.written
     age_s, transfers = (tap.journey_age_s, tap.transfers) if journey is None else journey
     trip, newest = tap.trip, tap.snapshot.event
     route, direction, kept_by = trip.route, trip.direction, paid_by
@@ -370,7 +372,7 @@ def accept(
         tap.counter_layout,
         tap.meals if meals is None else meals,
         tap.counters if counters is None else counters,
-        tap.periods.written,
+        period_ahead,
         newest.inside if inside is None else inside,
         newest.last_order,
     )
@@ -378,7 +380,7 @@ def accept(
 
 
 def _note_period(tap: Tap, trail: Trail) -> None:
-    """Mark a card that is ahead of this clock, and say which record put it there (O-05)."""
+    """Mark a card that is too far ahead of this clock, and say which record put it there (O-05)."""
     periods, newest = tap.periods, tap.snapshot.event
     inputs = {"days": periods.lead_days, "terminal": newest.terminal, "sequence": newest.sequence}
     if periods.lowered:

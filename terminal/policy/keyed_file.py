@@ -41,8 +41,10 @@ HASH_BYTES: Final = 8
 LONGEST_KEY: Final = blake2s.MAX_KEY_SIZE
 BUCKET_BITS: Final = 14
 """By so many first bits of their hashes records are found: of a million, in one place are some 60."""
-NOT_IN_BUCKET: Final = 16 - BUCKET_BITS
-"""How many of the first 16 bits say nothing of the bucket."""
+FIRST_BITS: Final = BUCKET_BITS - 8
+"""How many of them are in the second byte."""
+NOT_IN_BUCKET: Final = 8 - FIRST_BITS
+"""How many bits of it say nothing of the bucket."""
 LARGEST_VERSION: Final = 0xFFFFFFFF
 VERSION_DIGITS: Final = 16
 """How much of a list's digest stands in its name."""
@@ -106,7 +108,7 @@ class KeyedFile:
         """
         name = f"{form.what} {called or path}"
         self.path = path
-        self._hash = keyed_hash(key)
+        self._keyed = keyed_state(key)
         self._bytes = form.record_bytes
         try:
             with path.open("rb") as file:
@@ -147,13 +149,14 @@ class KeyedFile:
 
         Only the records whose hashes begin with the same `BUCKET_BITS` are looked through.
         """
-        wanted, begins = self._hash(identity), self._buckets
-        bucket = wanted[0] << BUCKET_BITS - 8 | wanted[1] >> NOT_IN_BUCKET
+        state = self._keyed.copy()
+        state.update(identity)
+        wanted, begins = state.digest(), self._buckets
+        bucket = wanted[0] << FIRST_BITS | wanted[1] >> NOT_IN_BUCKET
         records = self._map[begins[bucket] : begins[bucket + 1]]
-        place = records.find(wanted)
-        if place < 0:  # as on nearly every tap
+        if wanted not in records:  # as on nearly every tap
             return None
-        size = self._bytes
+        place, size = records.find(wanted), self._bytes
         while place >= 0:
             if place % size == 0:
                 return records[place + HASH_BYTES : place + size]
@@ -173,7 +176,13 @@ def write_keyed_file(
     The old list stays until the new one is whole on disk: a reader sees the one or the other, also after a power cut.
     Raises `RegionDocumentError`.
     """
-    hash_of = keyed_hash(key)
+    keyed = keyed_state(key)
+
+    def hash_of(identity: bytes) -> bytes:
+        state = keyed.copy()
+        state.update(identity)
+        return state.digest()
+
     hashed = sorted({hash_of(identity): content for identity, content in records}.items())
     issued_s = int(issue.issued_at.timestamp())
     header = HEADER.pack(
@@ -235,20 +244,13 @@ def key_id(key: bytes) -> bytes:
     return sha256(b"list key id" + key).digest()[:4]
 
 
-def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
-    """What a record begins with, by the identity it is of.
+def keyed_state(key: bytes) -> blake2s:
+    """Makes what a record begins with: the digest of a copy that has taken in the identity the record is of.
 
-    BLAKE2s takes a key of its own, and the state that has taken it in is kept: a tap asks three times. Of a key that is
-    too long for it the hash is the key.
+    BLAKE2s takes a key of its own, and this state has taken it in: a tap asks three times. Of a key that is too long for
+    it the hash is the key.
     """
-    keyed = blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
-
-    def hash_of(identity: bytes) -> bytes:
-        state = keyed.copy()
-        state.update(identity)
-        return state.digest()
-
-    return hash_of
+    return blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
 
 
 def _let_go(data: mmap.mmap) -> None:

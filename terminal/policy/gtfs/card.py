@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from types import MappingProxyType
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -26,16 +25,25 @@ from cardproto.resident.limits import LONGEST_AGE_S, MOST_TRANSFERS
 from terminal.policy.gtfs.index import Index
 from terminal.policy.gtfs.places import MIXED
 from terminal.policy.gtfs.section import Destination
-from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
+from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide, second_of
 from terminal.policy.gtfs.tables import LimitType, TransferType
 
 EDITION_BITS: Final = 6
 ARRIVAL_LIMITS: Final = (LimitType.ARRIVAL_TO_DEPARTURE, LimitType.ARRIVAL_TO_ARRIVAL)
-Values = Mapping[str, int]
-_Kept = TypeVar("_Kept", Journey, OpenRide)
+JOURNEY_FIELDS: Final = ("group", "product", "total", "credit", "run", "departed", "arrived", "run_arrived")
+RIDE_FIELDS: Final = (
+    "ride",
+    "ride_mixed",
+    "ride_origin",
+    "ride_departed",
+    "ride_charged",
+    "ride_end",
+    "ride_arrived",
+)
+"""What a card may keep of the journey and of the open ride, in the order in which they lie."""
 
 
-class JourneyOnCard(NamedTuple):
+class JourneyOnCard(Struct, frozen=True):
     """What an event record holds of a journey. `journey_age_s` None: no journey is settled."""
 
     bits: int
@@ -46,7 +54,7 @@ class JourneyOnCard(NamedTuple):
 EMPTY: Final = JourneyOnCard(0, None, 0)
 
 
-class Written(NamedTuple):
+class Written(Struct, frozen=True):
     """The event a `JourneyOnCard` is read from: when, on which route of the feed, and what it took."""
 
     at: datetime
@@ -54,16 +62,23 @@ class Written(NamedTuple):
     amount_minor: int
 
 
+class KeptField(NamedTuple):
+    """Where a field lies: its place in `JOURNEY_FIELDS` or `RIDE_FIELDS`, the bits below it, its largest value."""
+
+    number: int
+    below: int
+    most: int
+
+
 class CardLayout(Struct, frozen=True):
     """Fields of a `JourneyState` in the order in which they lie in the bits, with their widths. Made by `layout_of`."""
 
     edition: int
     widths: tuple[tuple[str, int], ...]
-    journey_places: tuple[tuple[str, int, int], ...]
-    ride_places: tuple[tuple[str, int, int], ...]
-    """Of each field of the journey, and of the ride, the bits below it and its largest value."""
-    journey_fields: tuple[tuple[int, int, Callable[[Journey, int, int], int]], ...]
-    ride_fields: tuple[tuple[int, int, Callable[[OpenRide, int, int], int]], ...]
+    kept: frozenset[str]
+    """The names of all fields."""
+    journey_fields: tuple[KeptField, ...]
+    ride_fields: tuple[KeptField, ...]
     bits: int
     """How many of the event's counter bits a journey takes."""
     networks: Mapping[str, int]
@@ -77,19 +92,36 @@ class CardLayout(Struct, frozen=True):
         journey, ride = state.journey, state.ride
         if journey is None and ride is None:
             return EMPTY
-        now, unit_minor = int(at.timestamp()), self.unit_minor
+        now, unit_minor = second_of(at), self.unit_minor
         bits = self.edition << self.bits - EDITION_BITS
         if ride is not None:
-            for below, most, of_ride in self.ride_fields:
-                value = of_ride(ride, now, unit_minor)
-                if value > 0:
-                    bits |= (value if value < most else most) << below
+            bits |= _packed(
+                self.ride_fields,
+                (
+                    1,
+                    ride.network == MIXED,
+                    ride.origin,
+                    now - ride.departed,
+                    ride.charged_minor // unit_minor,
+                    ride.end,
+                    0 if ride.arrived is None else now - ride.arrived,
+                ),
+            )
         if journey is None:
             return JourneyOnCard(bits, None, 0)
-        for below, most, of_journey in self.journey_fields:
-            value = of_journey(journey, now, unit_minor)
-            if value > 0:
-                bits |= (value if value < most else most) << below
+        bits |= _packed(
+            self.journey_fields,
+            (
+                journey.group,
+                journey.product,
+                journey.total_minor // unit_minor,
+                (journey.paid_minor - journey.total_minor) // unit_minor,
+                journey.run,
+                now - journey.departed,
+                now - journey.arrived,
+                now - journey.run_arrived,
+            ),
+        )
         age_s, transfers = now - journey.run_departed, journey.transfers
         if not 0 <= age_s <= LONGEST_AGE_S:
             age_s = 0 if age_s < 0 else LONGEST_AGE_S
@@ -103,78 +135,68 @@ class CardLayout(Struct, frozen=True):
         bits = card.bits
         if bits >> self.bits - EDITION_BITS != self.edition:
             return NOTHING
-        at = int((event.at if event.at < now else now).timestamp())
+        at = second_of(event.at if event.at < now else now)
         journey_age_s = card.journey_age_s
         journey = None if journey_age_s is None else self._journey(bits, journey_age_s, card.transfers, at)
         return JourneyState(journey, self._ride(bits, event, at))
 
     def _journey(self, bits: int, journey_age_s: int, transfers: int, at: int) -> Journey:
-        values = {name: bits >> below & most for name, below, most in self.journey_places}
-        run, run_departed = values.get("run", 0), at - journey_age_s
-        total_minor = values.get("total", 0) * self.unit_minor
-        paid_minor = total_minor + values.get("credit", 0) * self.unit_minor
+        kept, run_departed = self.kept, at - journey_age_s
+        group, product, total, credit, run, since_departed, since_arrived, since_run_arrived = _unpacked(
+            self.journey_fields, bits, JOURNEY_FIELDS
+        )
         departed = at if run and self.last_tap_departs else run_departed
-        departed = at - values["departed"] if "departed" in values else departed
-        arrived = at - values["arrived"] if "arrived" in values else departed
+        departed = at - since_departed if "departed" in kept else departed
+        arrived = at - since_arrived if "arrived" in kept else departed
         run_arrived = run_departed if run else arrived
-        run_arrived = at - values["run_arrived"] if "run_arrived" in values else run_arrived
         return Journey(
-            values.get("group", 0),
-            values.get("product", 0),
-            total_minor,
-            paid_minor,
+            group,
+            product,
+            total * self.unit_minor,
+            (total + credit) * self.unit_minor,
             departed,
             arrived,
             run_departed,
-            run_arrived,
+            at - since_run_arrived if "run_arrived" in kept else run_arrived,
             transfers,
             run,
         )
 
     def _ride(self, bits: int, event: Written, at: int) -> OpenRide | None:
-        values = {name: bits >> below & most for name, below, most in self.ride_places}
-        if not values.get("ride"):
-            return None
-        last_network = self.networks.get(event.route)
+        is_open, mixed, origin, since_departed, charged, end, since_arrived = _unpacked(
+            self.ride_fields, bits, RIDE_FIELDS
+        )
+        last_network = self.networks.get(event.route) if is_open else None
         if last_network is None:
             return None
-        network = MIXED if values.get("ride_mixed") else last_network
-        origin, departed = values.get("ride_origin", 0), at - values.get("ride_departed", 0)
-        end = values.get("ride_end", 0)
-        arrived = at - values["ride_arrived"] if end else None
         return OpenRide(
-            network, last_network, origin, departed, at, end, arrived, self._charged(values, event)
+            MIXED if mixed else last_network,
+            last_network,
+            origin,
+            at - since_departed,
+            at,
+            end,
+            at - since_arrived if end else None,
+            charged * self.unit_minor if "ride_charged" in self.kept else event.amount_minor,
         )
 
-    def _charged(self, values: Values, event: Written) -> int:
-        kept = values.get("ride_charged")
-        return event.amount_minor if kept is None else kept * self.unit_minor
+
+def _packed(fields: tuple[KeptField, ...], values: tuple[int, ...]) -> int:
+    """`values`, by their numbers, in the bits of `fields`; of one that does not fit, the nearest."""
+    bits = 0
+    for number, below, most in fields:
+        value = values[number]
+        if value > 0:
+            bits |= (value if value < most else most) << below
+    return bits
 
 
-JOURNEY_FIELDS: Final[Mapping[str, Callable[[Journey, int, int], int]]] = MappingProxyType(
-    {
-        "group": lambda journey, _, __: journey.group,
-        "product": lambda journey, _, __: journey.product,
-        "total": lambda journey, _, unit: journey.total_minor // unit,
-        "credit": lambda journey, _, unit: (journey.paid_minor - journey.total_minor) // unit,
-        "run": lambda journey, _, __: journey.run,
-        "departed": lambda journey, now, _: now - journey.departed,
-        "arrived": lambda journey, now, _: now - journey.arrived,
-        "run_arrived": lambda journey, now, _: now - journey.run_arrived,
-    }
-)
-"""What a field holds of a journey, by the time now and the step of money: of what does not fit, the nearest."""
-RIDE_FIELDS: Final[Mapping[str, Callable[[OpenRide, int, int], int]]] = MappingProxyType(
-    {
-        "ride": lambda _, __, ___: 1,
-        "ride_mixed": lambda ride, _, __: ride.network == MIXED,
-        "ride_origin": lambda ride, _, __: ride.origin,
-        "ride_departed": lambda ride, now, _: now - ride.departed,
-        "ride_charged": lambda ride, _, unit: ride.charged_minor // unit,
-        "ride_end": lambda ride, _, __: ride.end,
-        "ride_arrived": lambda ride, now, _: 0 if ride.arrived is None else now - ride.arrived,
-    }
-)
+def _unpacked(fields: tuple[KeptField, ...], bits: int, names: tuple[str, ...]) -> list[int]:
+    """The value of each of `names`, 0 for one that no bits are kept for."""
+    values = [0] * len(names)
+    for number, below, most in fields:
+        values[number] = bits >> below & most
+    return values
 
 
 def layout_of(index: Index, destination: Destination, longest_change_s: int) -> CardLayout:
@@ -210,14 +232,12 @@ def layout_of(index: Index, destination: Destination, longest_change_s: int) -> 
     named = (index.groups, index.products, index.places.network_names, index.places.origins)
     numbering = (*named, widths, unit_minor)
     bits = sum(widths.values())
-    places = tuple(_places(widths, bits))
     return CardLayout(
         edition=zlib.crc32(repr(numbering).encode()) % ((1 << EDITION_BITS) - 1) + 1,
         widths=tuple((name, width) for name, width in widths.items() if width),
-        journey_places=tuple(place for place in places if place[0] in JOURNEY_FIELDS),
-        ride_places=tuple(place for place in places if place[0] in RIDE_FIELDS),
-        journey_fields=_fields(places, JOURNEY_FIELDS),
-        ride_fields=_fields(places, RIDE_FIELDS),
+        kept=frozenset(name for name, width in widths.items() if width),
+        journey_fields=tuple(_fields(JOURNEY_FIELDS, widths, bits)),
+        ride_fields=tuple(_fields(RIDE_FIELDS, widths, bits)),
         bits=bits,
         networks=index.places.networks,
         unit_minor=unit_minor,
@@ -234,19 +254,13 @@ def amounts_in_use(index: Index) -> list[int]:
     return [abs(row.amount_minor) for product in products for _, row in index.rows_of(product)]
 
 
-def _places(widths: Mapping[str, int], bits: int) -> Iterator[tuple[str, int, int]]:
+def _fields(names: tuple[str, ...], widths: Mapping[str, int], bits: int) -> Iterator[KeptField]:
+    """Those of `names` that a card has bits for."""
     below = bits
     for name, width in widths.items():
         below -= width
-        if width:
-            yield name, below, (1 << width) - 1
-
-
-def _fields(
-    places: tuple[tuple[str, int, int], ...], holds: Mapping[str, Callable[[_Kept, int, int], int]]
-) -> tuple[tuple[int, int, Callable[[_Kept, int, int], int]], ...]:
-    """Those of `places` in which a journey or a ride stands, with what each holds of it."""
-    return tuple((below, most, holds[name]) for name, below, most in places if name in holds)
+        if width and name in names:
+            yield KeptField(names.index(name), below, (1 << width) - 1)
 
 
 def longest_limit_s(index: Index, longest_change_s: int) -> int:

@@ -29,7 +29,7 @@ from terminal.policy.gtfs.matching import FeedEffect, Leg, UnknownPlace, ride_of
 from terminal.policy.gtfs.places import BLANK, MIXED
 from terminal.policy.gtfs.section import Destination
 from terminal.policy.gtfs.settling import ends_at, least, settle
-from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
+from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide, second_of
 from terminal.trail import Reason
 
 DEAREST: Final = Destination.DEAREST
@@ -148,7 +148,7 @@ def fare_to(
 
 
 def _ended(ride: OpenRide, end: int, at: datetime) -> OpenRide:
-    arrived = max(int(at.timestamp()), ride.seen)
+    arrived = max(second_of(at), ride.seen)
     return replace(ride, end=end, arrived=arrived, seen=arrived)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from terminal.policy.gtfs.index import HeldAt, Index, LegRule
-from terminal.policy.gtfs.state import OpenRide
+from terminal.policy.gtfs.state import OpenRide, second_of
 from terminal.trail import Effect
 
 
@@ -63,10 +63,10 @@ def ride_of(index: Index, leg: Leg) -> OpenRide:
     network = places.networks.get(leg.route)
     if network is None:
         raise UnknownPlace(FeedEffect.UNKNOWN_ROUTE)
-    departed = int(leg.departed_at.timestamp())
+    departed = second_of(leg.departed_at)
     origin = 0 if leg.from_stop is None else places.stops[stop_number(index, leg.from_stop)].origin
     end = 0 if leg.to_stop is None else stop_number(index, leg.to_stop)
-    arrived = None if leg.arrived_at is None else max(int(leg.arrived_at.timestamp()), departed)
+    arrived = None if leg.arrived_at is None else max(second_of(leg.arrived_at), departed)
     return OpenRide(network, network, origin, departed, departed, end, arrived)
 
 

@@ -183,7 +183,7 @@ def test_events_in_between_keep_the_journey(city: FeedFares) -> None:
     boarded = board(city, NOTHING, Leg("bus", at("10:00"), "A"), (), None)
     assert isinstance(boarded, Charged)
     written = city.card.write(boarded.state, at("10:00"))
-    reloaded = written._replace(journey_age_s=1200)
+    reloaded = replace(written, journey_age_s=1200)
     state = city.card.read(reloaded, Written(at("10:20"), "", 5000), at("11:00"))
     in_time = board(city, state, Leg("bus", at("11:00"), "A"), (), None)
     late = board(city, state, Leg("bus", at("11:00:01"), "A"), (), None)
