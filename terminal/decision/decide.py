@@ -58,9 +58,8 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
         return trail.refuse(refusal)
     trip = placed(trip, policy.document.vehicle, trail)
     if isinstance(snapshot, BankSnapshot):
-        if trip.inspection is not None:
-            return inspect_bank(trip, trail)
-        return decide_bank(snapshot, policy, trip, now, trail)
+        asked = trip.inspection is not None
+        return inspect_bank(trip, trail) if asked else decide_bank(snapshot, policy, trip, now, trail)
     tap = rebase(snapshot, policy, trip, now)
     if tap.listed:
         trail.lists[GRANTS] = policy.grants.name
@@ -71,11 +70,12 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
     refusal = _refused_card(tap, trail)
     if refusal is not None:
         return trail.refuse(refusal)
-    profile = PROFILES.get(trip.profile)
-    if profile is None:
-        trail.note(TerminalEffect.NO_PROFILE_RULES, {"profile": trip.profile})
-        return trail.refuse(Message.OUT_OF_ORDER)
-    return profile(tap, trail)
+    return PROFILES.get(trip.profile, _no_rules)(tap, trail)
+
+
+def _no_rules(tap: Tap, trail: Trail) -> Decision:
+    trail.note(TerminalEffect.NO_PROFILE_RULES, {"profile": tap.trip.profile})
+    return trail.refuse(Message.OUT_OF_ORDER)
 
 
 def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:

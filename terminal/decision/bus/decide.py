@@ -248,9 +248,9 @@ def _checked_in(tap: Tap, ride: Ride, rule: CheckInRule, paid: _Paid, trail: Tra
     flags, cover = len(trail.flags), paid.cover
     due_minor, counters, wanted_minor = 0, paid.counters, paid.others_minor
     if cover.by_fare:
-        wanted_minor += capped(tap, ride, cover, paid.price_minor, counters, Trail())[0]
+        wanted_minor += capped(tap, ride, cover.code, paid.price_minor, counters, Trail())[0]
     else:
-        due_minor, counters = capped(tap, ride, cover, paid.price_minor, counters, trail)
+        due_minor, counters = capped(tap, ride, cover.code, paid.price_minor, counters, trail)
     held = rule.holding(wanted_minor)
     charge_minor = paid.owed_minor + due_minor
     if not can_hold(rule, held, trail):
@@ -279,7 +279,7 @@ def _charged(tap: Tap, ride: Ride, paid: _Paid, trail: Trail) -> Decision | None
     flags, cover = len(trail.flags), paid.cover
     due_minor, counters = paid.price_minor, paid.counters
     if due_minor:
-        due_minor, counters = capped(tap, ride, cover, due_minor, counters, trail)
+        due_minor, counters = capped(tap, ride, cover.code, due_minor, counters, trail)
     charge_minor = due_minor + paid.owed_minor + paid.others_minor
     if not _enough(tap, charge_minor, trail):
         del trail.flags[flags:]  # nothing is charged, so nothing was capped
@@ -301,7 +301,7 @@ def _others(tap: Tap, quote: Quote | None, cover: Cover, trail: Trail) -> int | 
 
 
 def _enough(tap: Tap, sum_minor: int, trail: Trail) -> bool:
-    balance_minor = tap.snapshot.balance_minor
+    balance_minor = tap.snapshot.event.balance_after_minor
     if balance_minor >= sum_minor:
         return True
     inputs = {"balance_minor": balance_minor, "charge_minor": sum_minor}

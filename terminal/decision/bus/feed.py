@@ -14,7 +14,7 @@ from cardproto.resident.records.event import PaidBy
 from terminal.decision.bus.cover import Cover
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
-from terminal.policy.fares.index import MEDIA, TRANSPORT_CARD, Quote
+from terminal.policy.fares.index import MEDIA, Quote
 from terminal.policy.grants import NO_SLOTS
 from terminal.policy.gtfs.card import JourneyOnCard, Written
 from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board, fare_of, fare_to, single_fare
@@ -27,7 +27,6 @@ HOUR_S = 3600
 SOURCE = "gtfs"
 PURSE: Final = PaidBy.PURSE
 OK_PAID: Final = Message.OK_PAID
-CARD_MEDIUM: Final = MEDIA[TRANSPORT_CARD]
 
 
 class RideEnd(Struct, frozen=True):
@@ -49,7 +48,7 @@ def by_feed(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail, *, checks
     """
     leg = _leg(fares, tap.trip, tap.at)
     state = _state(tap, fares, held_minor)
-    taken = board(fares, state, leg, fares.rider(_codes(tap)), _medium(fares))
+    taken = board(fares, state, leg, fares.rider(_codes(tap)), fares.card_medium)
     trail.reasons += taken.steps
     if isinstance(taken, FareUnknown):
         return None
@@ -78,16 +77,18 @@ def end_of_ride(tap: Tap, fares: FeedFares, held_minor: int, spot: Spot, trail: 
     """The rider leaves at `spot`, or where is not known. What is due is worked out anew from the ride and the journey
     before it.
     """
-    stop = fares.stop_id(spot.stop) if fares.stop_known(spot.stop) else None
+    stop = fares.stop_id(spot.stop)
+    if stop not in fares.index.places.numbers:
+        stop = None
     on_card, quote = _read(tap, fares, held_minor), None
     if on_card.ride is not None and not _only_holder(tap):
-        quote = _quote(fare_to(fares, on_card.ride, stop, tap.at, fares.rider(), _medium(fares)))
+        quote = _quote(fare_to(fares, on_card.ride, stop, tap.at, fares.rider(), fares.card_medium))
     cheapest = stop is None and _end_matters(fares, on_card)
     if tap.snapshot.event.paid_by is not PURSE:
         return RideEnd(None, quote, *_remembered(tap, fares, NOTHING), cheapest)
     own_minor = _own_held(tap, fares, on_card, held_minor)
     state = on_card if own_minor == held_minor else _read(tap, fares, own_minor)
-    taken = alight(fares, state, stop, tap.at, fares.rider(_codes(tap)), _medium(fares))
+    taken = alight(fares, state, stop, tap.at, fares.rider(_codes(tap)), fares.card_medium)
     trail.reasons += taken.steps
     if not isinstance(taken, Charged):
         return RideEnd(None, quote, *_remembered(tap, fares, NOTHING))
@@ -134,10 +135,6 @@ def _quote(fare_minor: int | None) -> Quote | None:
     return None if fare_minor is None else Quote(SOURCE, fare_minor, fare_minor * 1000)
 
 
-def _medium(fares: FeedFares) -> str | None:
-    return fares.media[CARD_MEDIUM]
-
-
 def _state(tap: Tap, fares: FeedFares, held_minor: int) -> JourneyState:
     """The journey on the card. What is held for the holder's own ride counts as taken for it; a ride that another
     right covered is of no journey.
@@ -157,7 +154,7 @@ def _own_held(tap: Tap, fares: FeedFares, on_card: JourneyState, held_minor: int
     others, ride = tap.snapshot.event.inside - 1, on_card.ride
     if not others or ride is None:
         return held_minor
-    return max(held_minor - others * (fare_of(fares, ride, fares.rider(), _medium(fares)) or 0), 0)
+    return max(held_minor - others * (fare_of(fares, ride, fares.rider(), fares.card_medium) or 0), 0)
 
 
 def _read(tap: Tap, fares: FeedFares, taken_minor: int) -> JourneyState:

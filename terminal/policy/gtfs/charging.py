@@ -64,7 +64,7 @@ def board(
         ride = ride_of(fares.index, leg)
     except UnknownPlace as unknown:
         return _unknown(fares, unknown.effect)
-    extended = _joined(fares, state.ride, ride, leg.from_stop)
+    extended = None if state.ride is None else _joined(fares, state.ride, ride, leg.from_stop)
     journey, option = state.journey, None
     if extended is not None:
         option = settle(fares, prices, journey, extended)
@@ -72,7 +72,7 @@ def board(
         ride = extended
         steps.append(Reason(FeedEffect.JOINED, {"from_origin": ride.origin}))
     else:
-        journey = close(fares, prices, state, steps)
+        journey = journey if state.ride is None else close(fares, prices, journey, state.ride, steps)
         option = settle(fares, prices, journey, ride)
     if option is None:
         return _unknown(fares, FeedEffect.NO_FARE)
@@ -119,7 +119,8 @@ def alight(
     steps = _reasons(journey, option)
     charge = max(option.due_minor, 0) - ride.charged_minor
     steps.append(Reason(FeedEffect.CORRECTED, {"reserved_minor": ride.charged_minor}))
-    ended = replace(ended, charged_minor=ride.charged_minor + charge)
+    if charge:
+        ended = replace(ended, charged_minor=ride.charged_minor + charge)
     if not end:  # the ride is over, and no leg can join one whose end is not known
         return Charged(charge, JourneyState(_follow(journey, ended, option)), tuple(steps))
     return Charged(charge, _remember(fares, journey, ended, option), tuple(steps))
@@ -152,11 +153,10 @@ def _ended(ride: OpenRide, end: int, at: datetime) -> OpenRide:
     return replace(ride, end=end, arrived=arrived, seen=arrived)
 
 
-def close(fares: FeedFares, prices: Prices, state: JourneyState, steps: list[Reason]) -> Journey | None:
-    """The journey with its open ride settled as it stands, now that another one begins."""
-    journey, ride = state.journey, state.ride
-    if ride is None:
-        return journey
+def close(
+    fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide, steps: list[Reason]
+) -> Journey | None:
+    """The journey with the open `ride` settled as it stands, now that another one begins."""
     option = settle(fares, prices, journey, ride)
     if option is None:
         return None
@@ -165,9 +165,9 @@ def close(fares: FeedFares, prices: Prices, state: JourneyState, steps: list[Rea
     return _follow(journey, ride, option)
 
 
-def _joined(fares: FeedFares, before: OpenRide | None, ride: OpenRide, stop: str | None) -> OpenRide | None:
+def _joined(fares: FeedFares, before: OpenRide, ride: OpenRide, stop: str | None) -> OpenRide | None:
     """`before` extended by `ride`, where a rule makes them one leg."""
-    if before is None or not fares.index.join_rules or stop is None:
+    if not fares.index.join_rules or stop is None:
         return None
     start, assume_end = fares.index.places.numbers[stop], fares.destination is Destination.NOT_USED
     return joined(fares.index, before, ride, start, fares.longest_change_s, assume_end=assume_end)

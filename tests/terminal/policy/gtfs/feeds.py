@@ -13,7 +13,7 @@ from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.importer import Imported, import_feed
 from terminal.policy.gtfs.index import Index
-from terminal.policy.gtfs.matching import Leg, RidePaths, ride_of
+from terminal.policy.gtfs.matching import Leg, held_at, paths_of, ride_of, rules_by_place
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import JourneyState
 
@@ -150,9 +150,13 @@ def match_leg(index: Index, leg: Leg) -> tuple[PricedProduct, ...]:
 
     Nothing found: the fare is unknown. Raises `UnknownPlace`.
     """
-    paths = RidePaths(index, ride_of(index, leg))
+    ride = ride_of(index, leg)
+    held = held_at(index, ride)
     matched = {
-        rule for candidates in paths.rules_by_place() for rules in paths.of(candidates) for rule in rules
+        rule
+        for candidates in rules_by_place(index, ride)
+        for rules in paths_of(candidates, held)
+        for rule in rules
     }
     return tuple(
         PricedProduct(
