@@ -247,8 +247,8 @@ def key_id(key: bytes) -> bytes:
 def keyed_state(key: bytes) -> blake2s:
     """Makes what a record begins with: the digest of a copy that has taken in the identity the record is of.
 
-    BLAKE2s takes a key of its own, and this state has taken it in: a tap asks three times. Of a key that is too long for
-    it the hash is the key.
+    BLAKE2s takes a key of its own, and this state has taken it in: a tap asks three times. Of a key too long for it the
+    hash is the key.
     """
     return blake2s(key=key if len(key) <= LONGEST_KEY else sha256(key).digest(), digest_size=HASH_BYTES)
 

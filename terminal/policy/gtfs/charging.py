@@ -25,7 +25,15 @@ from msgspec.structs import replace
 
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.index import Index, JoinRule, Option, Prices, Rider
-from terminal.policy.gtfs.matching import FeedEffect, Leg, UnknownPlace, ride_of, stop_number
+from terminal.policy.gtfs.matching import (
+    FeedEffect,
+    Leg,
+    UnknownPlace,
+    leg_ride,
+    places_of_leg,
+    ride_of,
+    stop_number,
+)
 from terminal.policy.gtfs.places import BLANK, MIXED
 from terminal.policy.gtfs.section import Destination
 from terminal.policy.gtfs.settling import ends_at, least, settle
@@ -59,13 +67,20 @@ def board(
     fares: FeedFares, state: JourneyState, leg: Leg, rider: Rider, medium: str | None
 ) -> Charged | FareUnknown:
     """Charge a rider who gets in now. `leg.to_stop` is given where he said how far he goes."""
-    prices, steps = fares.index.prices_of(rider, medium), []
     try:
-        ride = ride_of(fares.index, leg)
+        places = places_of_leg(fares.index, leg.route, leg.from_stop, leg.to_stop)
     except UnknownPlace as unknown:
-        return _unknown(fares, unknown.effect)
-    extended = None if state.ride is None else _joined(fares, state.ride, ride, leg.from_stop)
-    journey, option = state.journey, None
+        return unknown_fare(fares, unknown.effect)
+    ride = leg_ride(places, leg.departed_at, leg.arrived_at)
+    return board_ride(fares, state, ride, places.start, fares.index.prices_of(rider, medium))
+
+
+def board_ride(
+    fares: FeedFares, state: JourneyState, ride: OpenRide, start: int, prices: Prices
+) -> Charged | FareUnknown:
+    """The same of a ride that begins at the stop of number `start`, 0: where is not known."""
+    steps, journey, option = list[Reason](), state.journey, None
+    extended = None if state.ride is None else _joined(fares, state.ride, ride, start)
     if extended is not None:
         option = settle(fares, prices, journey, extended)
     if option is not None and extended is not None:
@@ -75,7 +90,7 @@ def board(
         journey = journey if state.ride is None else close(fares, prices, journey, state.ride, steps)
         option = settle(fares, prices, journey, ride)
     if option is None:
-        return _unknown(fares, FeedEffect.NO_FARE)
+        return unknown_fare(fares, FeedEffect.NO_FARE)
     steps += _reasons(journey, option)
     if not ride.end and fares.destination is DEAREST:
         steps.append(TO_DEAREST)
@@ -165,11 +180,11 @@ def close(
     return _follow(journey, ride, option)
 
 
-def _joined(fares: FeedFares, before: OpenRide, ride: OpenRide, stop: str | None) -> OpenRide | None:
+def _joined(fares: FeedFares, before: OpenRide, ride: OpenRide, start: int) -> OpenRide | None:
     """`before` extended by `ride`, where a rule makes them one leg."""
-    if not fares.index.join_rules or stop is None:
+    if not fares.index.join_rules or not start:
         return None
-    start, assume_end = fares.index.places.numbers[stop], fares.destination is Destination.NOT_USED
+    assume_end = fares.destination is Destination.NOT_USED
     return joined(fares.index, before, ride, start, fares.longest_change_s, assume_end=assume_end)
 
 
@@ -251,7 +266,8 @@ def _reasons(journey: Journey | None, option: Option) -> list[Reason]:
     return steps
 
 
-def _unknown(fares: FeedFares, why: FeedEffect) -> Charged | FareUnknown:
+def unknown_fare(fares: FeedFares, why: FeedEffect) -> Charged | FareUnknown:
+    """What is taken for a ride whose fare the feed does not say, if anything."""
     step = Reason(why)
     if fares.fallback_minor is None:
         return FareUnknown((step,))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from terminal.policy.gtfs.card import CardLayout, layout_of
-from terminal.policy.gtfs.index import Index, Rider
+from terminal.policy.gtfs.index import REMEMBERED, Index, Rider
+from terminal.policy.gtfs.matching import places_of_leg
 from terminal.policy.gtfs.section import Destination, Fallback, GtfsFares
+from terminal.policy.gtfs.state import LegPlaces
 
 
 class FeedFares(Struct, frozen=True):
@@ -34,6 +36,7 @@ class FeedFares(Struct, frozen=True):
     _stops: Mapping[int, str]
     _riders: Mapping[int, Rider]
     """What the holder of one concession may pay as."""
+    _places: dict[tuple[int, int, int], LegPlaces] = field(default_factory=dict)
 
     @classmethod
     def of(cls, section: GtfsFares) -> FeedFares:
@@ -75,6 +78,20 @@ class FeedFares(Struct, frozen=True):
     def stop_known(self, number: int) -> bool:
         """Whether the feed has the stop a terminal calls by `number`."""
         return self.stop_id(number) in self.index.places.numbers
+
+    def places(self, route: int, stop: int, to_stop: int) -> LegPlaces:
+        """Where a leg goes, by the numbers a terminal has for route and stops. Raises `UnknownPlace`.
+
+        It is remembered: a vehicle asks for few of them, again and again.
+        """
+        asked = route, stop, to_stop
+        known = self._places.get(asked)
+        if known is None:
+            known = places_of_leg(self.index, self.route_id(route), self.stop_id(stop), self.stop_id(to_stop))
+            if len(self._places) == REMEMBERED:
+                self._places.clear()
+            self._places[asked] = known
+        return known
 
     def rider(self, concessions: Sequence[int] = ()) -> Rider:
         """What the holder of these concessions may pay as: his categories, and the ordinary one."""

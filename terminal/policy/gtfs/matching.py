@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from terminal.policy.gtfs.index import HeldAt, Index, LegRule
-from terminal.policy.gtfs.state import OpenRide, second_of
+from terminal.policy.gtfs.state import LegPlaces, OpenRide, second_of
 from terminal.trail import Effect
 
 
@@ -59,15 +59,30 @@ class UnknownPlace(LookupError):
 
 def ride_of(index: Index, leg: Leg) -> OpenRide:
     """`leg` in the numbers of `index`. Raises `UnknownPlace`."""
-    places = index.places
-    network = places.networks.get(leg.route)
+    places = places_of_leg(index, leg.route, leg.from_stop, leg.to_stop)
+    return leg_ride(places, leg.departed_at, leg.arrived_at)
+
+
+def leg_ride(places: LegPlaces, departed_at: datetime, arrived_at: datetime | None) -> OpenRide:
+    """The ride of one leg between `places`."""
+    departed = second_of(departed_at)
+    return begun(places, departed, None if arrived_at is None else max(second_of(arrived_at), departed))
+
+
+def begun(places: LegPlaces, departed: int, arrived: int | None = None) -> OpenRide:
+    """The same by seconds."""
+    network = places.network
+    return OpenRide(network, network, places.origin, departed, departed, places.end, arrived)
+
+
+def places_of_leg(index: Index, route: str, from_stop: str | None, to_stop: str | None) -> LegPlaces:
+    """Where a leg goes, by the ids of the feed. Raises `UnknownPlace`."""
+    network = index.places.networks.get(route)
     if network is None:
         raise UnknownPlace(FeedEffect.UNKNOWN_ROUTE)
-    departed = second_of(leg.departed_at)
-    origin = 0 if leg.from_stop is None else places.stops[stop_number(index, leg.from_stop)].origin
-    end = 0 if leg.to_stop is None else stop_number(index, leg.to_stop)
-    arrived = None if leg.arrived_at is None else max(second_of(leg.arrived_at), departed)
-    return OpenRide(network, network, origin, departed, departed, end, arrived)
+    start = 0 if from_stop is None else stop_number(index, from_stop)
+    end = 0 if to_stop is None else stop_number(index, to_stop)
+    return LegPlaces(network, index.places.stops[start].origin, start, end)
 
 
 def stop_number(index: Index, stop: str) -> int:

@@ -43,6 +43,15 @@ class Journey(Struct, frozen=True):
     run: int = 0
 
 
+class LegPlaces(Struct, frozen=True):
+    """Where a leg goes: network of its route, its origin, the stops it begins and ends at; 0 where not known."""
+
+    network: int
+    origin: int
+    start: int
+    end: int
+
+
 class OpenRide(Struct, frozen=True):
     """The newest leg, or several joined to one, while a tap-off or a joining leg may change its price.
 

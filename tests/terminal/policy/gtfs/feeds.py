@@ -15,7 +15,7 @@ from terminal.policy.gtfs.importer import Imported, import_feed
 from terminal.policy.gtfs.index import Index
 from terminal.policy.gtfs.matching import Leg, held_at, paths_of, ride_of, rules_by_place
 from terminal.policy.gtfs.section import Destination, GtfsFares
-from terminal.policy.gtfs.state import JourneyState
+from terminal.policy.gtfs.state import JourneyState, second_of
 
 ZONE = ZoneInfo("Europe/Volgograd")
 DAY = date(2026, 9, 15)  # a Tuesday
@@ -60,6 +60,11 @@ def at(clock: str, day: date = DAY, zone: ZoneInfo = ZONE) -> datetime:
     return datetime.fromisoformat(f"{day.isoformat()}T{clock}").replace(tzinfo=zone)
 
 
+def second(clock: str) -> int:
+    """A time of the same day as cards count it."""
+    return second_of(at(clock))
+
+
 NO_TAP_OFF = GtfsFares(destination=Destination.NOT_USED)
 
 
@@ -73,7 +78,7 @@ def offers(city: FeedFares, ride: Leg) -> set[int]:
 
 
 FRESH = JourneyOnCard(0, None, 0)
-ISSUED = Written(at("00:00"), "", 0)
+ISSUED = Written(second_of(at("00:00")), "", 0)
 
 
 @dataclass
@@ -117,15 +122,15 @@ class Rider:
         return self._state(at(clock))
 
     def _state(self, now: datetime) -> JourneyState:
-        return self.city.card.read(self._card, self._event, now)
+        return self.city.card.read(self._card, self._event, second_of(now))
 
     def _take(self, taken: Charged | FareUnknown, now: datetime, route: str) -> None:
         self.rules = [step.rule for step in taken.steps]
         if isinstance(taken, FareUnknown):
             raise NoFare(taken.steps[-1].effect)
         self.paid.append(taken.charge_minor)
-        self._card = self.city.card.write(taken.state, now)
-        self._event = Written(now, route, taken.charge_minor)
+        self._card = self.city.card.write(taken.state, second_of(now))
+        self._event = Written(second_of(now), route, taken.charge_minor)
         assert self._card.bits < 1 << self.city.card.bits
 
 
