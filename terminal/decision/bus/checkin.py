@@ -125,14 +125,6 @@ def too_many(tap: Tap, trail: Trail) -> bool:
     return True
 
 
-def can_hold(rule: CheckInRule, sum_minor: int, trail: Trail) -> bool:
-    """Whether the document's counter of money held has room for `sum_minor`."""
-    if sum_minor <= rule.most_minor:
-        return True
-    trail.note(CheckInEffect.TOO_MUCH, {"held_minor": sum_minor, "limit_minor": rule.most_minor})
-    return False
-
-
 def check_in(tap: Tap, rule: CheckInRule, counters: int, held: int) -> int:
     """The counters of a card on which `held` minor units, a sum the reserve can count, are held from here on."""
     trip = tap.trip
