@@ -1,4 +1,4 @@
-"""Who signs what in a bundle: the delegated roles, the names of what each may sign, how many keys it takes, how long it holds.
+"""Who signs what in a bundle: the delegated roles, what each may sign, how many keys it takes, how long it holds.
 
 A target's name is `ROLE/NAME/FILE`, for rosters and prices `ROLE/OPERATOR/NAME/FILE`: the files of one `ROLE/NAME` come
 and go together. Names tell nothing of persons. Figures: docs/adr/0051-signed-bundles.md.
