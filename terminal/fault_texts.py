@@ -95,7 +95,9 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         ),
         BundleFault.UNREACHABLE: N_("Signed bundles: source not reachable ({role})"),
         BundleFault.TOO_SLOW: N_("Signed bundles: source too slow ({role})"),
-        BundleFault.TOO_LARGE: N_("Signed bundles: {role} version {version} is too large; publish less in it"),
+        BundleFault.TOO_LARGE: N_(
+            "Signed bundles: {role} version {version} is too large; publish less in it"
+        ),
         BundleFault.INCOMPLETE: N_(
             "Signed bundles: {role} version {version} is not complete; copy or publish all of it"
         ),
@@ -117,7 +119,9 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         BundleFault.MIXED: N_(
             "Signed bundles: a file of {role} version {version} is not the signed one; copy or publish it again"
         ),
-        BundleFault.UNREADABLE: N_("Signed bundles: {role} version {version} cannot be read; publish it again"),
+        BundleFault.UNREADABLE: N_(
+            "Signed bundles: {role} version {version} cannot be read; publish it again"
+        ),
         BundleFault.UNSAFE: N_(
             "Signed bundles: {role} holds a link, a device or a name that leads elsewhere; copy plain files"
         ),

@@ -1,5 +1,5 @@
-"""A look at one source in the side process: what is new and sound, and this terminal's, lies ready afterwards. Each role
-has its own end.
+"""A look at one source in the side process: what is new, sound, and this terminal's, lies ready afterwards. Each role has
+its own end.
 """
 
 from __future__ import annotations
