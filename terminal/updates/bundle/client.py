@@ -76,6 +76,12 @@ class SignedRole:
     issued_ms: int
     files: dict[str, TargetFile] = field(repr=False)
 
+    @property
+    def names(self) -> set[str]:
+        """Everything that it publishes, as ROLE/NAME or ROLE/OPERATOR/NAME."""
+        depth = self.name.count(".") + 2
+        return {"/".join(path.split("/")[:depth]) for path in self.files}
+
 
 class BundleClient:
     """One look at one source. `now_ms` is the least that the time can be."""
@@ -181,10 +187,10 @@ class BundleClient:
     # One role
 
     def roles(self) -> Iterator[str]:
-        """The delegated roles that this software knows, in the publisher's order."""
-        delegations = self._trusted.targets.delegations
+        """The delegated roles that this software knows and that have been published, in the publisher's order."""
+        delegations, published = self._trusted.targets.delegations, self._trusted.snapshot.meta
         for name in delegations.roles if delegations is not None and delegations.roles else ():
-            if name.partition(".")[0] in set(BundleRole):
+            if name.partition(".")[0] in set(BundleRole) and f"{name}.json" in published:
                 yield name
 
     def role(self, name: str) -> SignedRole:
