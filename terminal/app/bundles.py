@@ -41,6 +41,10 @@ COMMAND: Final = module_command("terminal.updates.bundle")
 COLLECTOR_PATH: Final = "/v1/bundles"
 """Below the collector's address."""
 STICK_EVERY_S: Final = 1.0
+AGE_EVERY_S: Final = 60.0
+DAY_MS: Final = 24 * 3_600_000
+RUNGS_DAYS: Final = (14, 7)
+"""Ages of the newest accepted set that staff and the collector hear of, each once until a newer one comes."""
 PASSING: Final = frozenset({BundleFault.UNREACHABLE, BundleFault.TOO_SLOW, BundleFault.BROKEN})
 """What a network does every day is shown, and is no row."""
 
@@ -83,7 +87,8 @@ class BundleWatch:
         program = SideProgram[UpMessage](COMMAND, settings, up_frames, SILENT_S)
         self._process = SideProcess("bundles", program, self._take, self._ended)
         self._started = False
-        self._due_s = self._stick_due_s = 0.0
+        self._due_s = self._stick_due_s = self._age_due_s = 0.0
+        self._rung = 0
         self._stick: FileMark | None = None
         self._looks = 0
         self._state = self._known()
@@ -109,6 +114,9 @@ class BundleWatch:
         if now_s >= self._due_s and self._settings.sources:
             self._due_s = now_s + self._every_s
             self._send(stick=False)
+        if now_s >= self._age_due_s:
+            self._age_due_s = now_s + AGE_EVERY_S
+            self._look_at_age()
         if self._process.process_id != self._process_id:
             self._process_id = self._process.process_id
             self._show()
@@ -122,6 +130,17 @@ class BundleWatch:
         if mark is not None and mark != self._stick:
             self._send(stick=True)
         self._stick = mark
+
+    def _look_at_age(self) -> None:
+        """A source that is held back shows no fault of its own: it shows as age."""
+        clock, issued_ms = self._terminal.clock_watch, self._state.issued_at_ms
+        if not issued_ms or clock.state.suspect:
+            return
+        days = (unix_ms(self._terminal.clock.now()) - issued_ms) // DAY_MS
+        rung = next((rung for rung in RUNGS_DAYS if days >= rung), 0)
+        if rung > self._rung:
+            self._vitals.bundle_is(Trouble(BundleFault.STALE, {"days": days}), "", record=True)
+        self._rung = rung
 
     def _send(self, *, stick: bool) -> None:
         """A look that the process has not begun yet is replaced by the next."""

@@ -46,6 +46,7 @@ GROUPS: Final = (
     "export",
     "policy",
     "receipt",
+    "updates",
 )
 """Each is the module of its name, and has what `WITHIN` adds."""
 WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import re
+import json
 from pathlib import Path
+from urllib.request import urlopen
 
 from terminal.codes import SetKind
-from terminal.journal.records import Intent
+from terminal.journal.records import Fault, Intent
+from tests.terminal.cli.conftest import ENVIRONMENT, Run
 from tests.terminal.updates.bundle.repository import Publisher
 from tests.terminal.updates.published import region
 from tests.terminal.updates.served import serving
 from tests.terminal.updates.test_live import MANY, activated
 
 
-def libraries(process: int) -> set[str]:
-    """The names of the compiled modules that a process has mapped."""
-    maps = Path(f"/proc/{process}/maps").read_text("utf-8")
-    return set(re.findall(r"\S+\.so\S*$", maps, re.MULTILINE))
+def refuse_tariff(publisher: Publisher) -> None:
+    """The next tariff lacks a signature."""
+    publisher.put("tariff", "city", {"region.toml": region(4, fare_minor=100)})
+    publisher.publish()
+    publisher.sign_role("tariff", publisher.signers["tariff"][:1])
+    publisher.sign_snapshot()
+    publisher.sign_timestamp()
 
 
 def test_a_signed_tariff_comes_into_force_in_a_running_terminal(tmp_path: Path) -> None:
@@ -33,3 +38,64 @@ def test_a_signed_tariff_comes_into_force_in_a_running_terminal(tmp_path: Path) 
         served.tap(lambda tap: tap["charge_minor"] == 3200)
         assert activated(served, SetKind.REGION)[-2:] == [2, 3]
         assert {row.charge_minor for row in served.rows() if isinstance(row, Intent)} >= {3100, 3200}
+
+
+def test_the_process_that_serves_cards_never_imports_the_library(tmp_path: Path) -> None:
+    """Python itself says what a process imports, and when: all of it until a signed tariff is in force."""
+    publisher = Publisher(tmp_path / "repository")
+    publisher.put("tariff", "city", {"region.toml": region(2)})
+    publisher.publish()
+    publisher.pin(tmp_path / "state")
+    watched = {**ENVIRONMENT, "PYTHONPROFILEIMPORTTIME": "1"}
+    with serving(tmp_path, MANY, watched, bundles={"folder": publisher.folder}) as served:
+        served.said("in_force", kind="region", edition="demo:2")
+        served.tap()
+    imported = {line.rpartition("|")[2].strip() for line in served.raw if line.startswith("import time:")}
+    assert "terminal.app.bundles" in imported, "or nothing is seen here"
+    assert not {name for name in imported if name.partition(".")[0] in ("tuf", "securesystemslib")}
+
+
+def test_what_is_refused_is_said_everywhere_and_what_is_in_force_goes_on(run: Run, tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "repository")
+    publisher.put("tariff", "city", {"region.toml": region(2, fare_minor=3100)})
+    publisher.publish()
+    publisher.pin(tmp_path / "state")
+    tables = {"bundles": {"folder": publisher.folder, "every_min": 600}, "metrics": {"port": 0}}
+    with serving(tmp_path, MANY, **tables) as served:
+        page = served.said("metrics")["port"]
+        served.said("in_force", kind="region", edition="demo:2")
+        refuse_tariff(publisher)
+        looked = run("updates", "now", "--state", served.state)
+        assert looked.returncode == 1
+        assert "tariff version 3 lacks signatures that count" in looked.stdout
+        assert "demo:2" in looked.stdout
+        served.said("bundles", code="bundle:unsigned", role="tariff", version=3)
+        found = json.loads(run("updates", "status", "--state", served.state, "--json").stdout)
+        (tariff,) = (one for one in found["roles"] if one["role"] == "tariff")
+        assert (tariff["name"], tariff["version"], tariff["fault"]) == ("tariff/city", 1, "bundle:unsigned")
+        checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
+        assert checks["bundles:tariff"]["level"] == "look"
+        assert checks["bundles"]["code"] == "bundles:age"
+        numbers = urlopen(f"http://127.0.0.1:{page}/metrics").read().decode()
+        assert 'resident_terminal_bundle_refused{role="tariff"} 1' in numbers
+        assert 'resident_terminal_bundle_version{role="tariff"} 1' in numbers
+        faults = [row.code for row in served.rows() if isinstance(row, Fault)]
+        assert faults.count("bundle:unsigned") == 1
+        served.tap(lambda tap: tap["charge_minor"] == 3100)
+
+
+def test_without_a_trusted_root_staff_hear_what_to_do(run: Run, tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "repository")
+    publisher.publish()
+    with serving(tmp_path, MANY, bundles={"folder": publisher.folder}) as served:
+        served.said("bundles", code="bundle:no_root")
+        served.tap()
+        checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
+        assert "terminal trust FILE --sha256 HEX" in checks["bundles:source1"]["says"]
+
+
+def test_updates_now_needs_a_running_terminal(run: Run, tmp_path: Path) -> None:
+    ended = run("updates", "now", "--state", tmp_path)
+    assert ended.returncode == 18
+    assert "no terminal that takes signed bundles runs" in ended.stderr
+    assert run("updates", "status", "--state", tmp_path).returncode == 1
