@@ -45,6 +45,7 @@ GROUPS: Final = (
     "canteen",
     "export",
     "policy",
+    "publish",
     "receipt",
 )
 """Each is the module of its name, and has what `WITHIN` adds."""

@@ -92,7 +92,9 @@ def read_assignment(content: bytes, called: str = "assignment.json") -> Assignme
     try:
         file = decode_json(content, _File, MOST_BYTES)
     except msgspec.DecodeError as error:
-        raise AssignmentError(f"{called} is no assignment: {error}", "See docs/bundles.md for its form.") from error
+        raise AssignmentError(
+            f"{called} is no assignment: {error}", "See docs/bundles.md for its form."
+        ) from error
     spans: dict[BundleRole, list[_Span]] = {}
     for number, group in enumerate(file.groups, start=1):
         for name in group.takes:
