@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -22,6 +22,8 @@ from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap import Terminal
 from terminal.updates.active import ActiveSet
+from terminal.updates.bundle.kept import delivered_folder
+from terminal.updates.bundle.roles import KINDS
 from terminal.updates.edition import SetPart, SetRefusal
 from terminal.updates.parts import DenyPart, GrantsPart, RegionPart, Requirement, RoutesPart, nothing_required
 from terminal.updates.store import HeldEdition
@@ -69,19 +71,33 @@ def parts_of(
     return parts
 
 
-def sources_of(
-    folder: Path | None, named: Mapping[SetKind, Path | None], parts: Iterable[SetKind]
-) -> tuple[SourceFile, ...]:
-    """Where editions are published: the files that are named, and those of these kinds in `folder`."""
+class Publication(NamedTuple):
+    """Where editions come from: files that are named, a folder that is published to, and, with `bundles`, what signed
+    bundles bring to the terminal whose state folder that is.
+    """
+
+    named: Mapping[SetKind, Path | None]
+    folder: Path | None = None
+    bundles: Path | None = None
+
+
+def sources_of(publication: Publication, parts: Iterable[SetKind]) -> tuple[SourceFile, ...]:
+    """Every file of these kinds whose change is an offer."""
+    named, folder, bundles = publication
     files = [SourceFile(kind, path) for kind, path in named.items() if path is not None]
     if folder is not None:
         files += [SourceFile(kind, folder / name) for kind in parts for name in FILE_NAMES[kind]]
+    if bundles is not None:
+        files += [
+            SourceFile(kind, delivered_folder(bundles, role) / name)
+            for role, kind in KINDS.items()
+            if kind in parts
+            for name in FILE_NAMES[kind]
+        ]
     return tuple(files)
 
 
-def open_active(
-    state: Path, parts: Parts, named: Mapping[SetKind, Path | None], folder: Path | None, now: datetime
-) -> ActiveSet:
+def open_active(state: Path, parts: Parts, publication: Publication, now: datetime) -> ActiveSet:
     """The set in a terminal's folder `state`, with everything that is published offered to it.
 
     What is named and cannot be used is refused and what is in force goes on; where nothing is, and the folder has
@@ -89,7 +105,8 @@ def open_active(
     successors.
     """
     active = ActiveSet(state, parts)
-    sources = sorted(sources_of(folder, named, parts), key=lambda source: ORDER.index(source.kind))
+    named = publication.named
+    sources = sorted(sources_of(publication, parts), key=lambda source: ORDER.index(source.kind))
     active.begin_afresh({source.kind for source in sources if source.path.exists()})
     active.load_pending(by=now)  # also of a start that came no further
     unusable: dict[SetKind, SetRefusal] = {}

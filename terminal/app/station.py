@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 import cardcli
-from terminal.app.active import Parts, open_active, parts_of, policy_of, sources_of
+from terminal.app.active import Parts, Publication, open_active, parts_of, policy_of, sources_of
 from terminal.app.config.settings import CANTEEN, StationConfig
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import Clock, SystemClock, from_unix_ms, unix_ms
@@ -37,6 +37,7 @@ from terminal.policy.routes import NO_ROUTES, RouteBook, load_routes
 from terminal.sync.credentials import load_or_make_keys
 from terminal.trip.clock_watch import nearest_ms
 from terminal.updates.active import ActiveSet
+from terminal.updates.bundle.roles import ROOT_FILE
 from terminal.updates.parts import HeaderPart, Requirement, RoutesPart, nothing_required
 from terminal.updates.store import ACTIVE_FILE
 from terminal.updates.watch import SourceFile
@@ -65,6 +66,8 @@ class Station(Struct, frozen=True):
     routes: Path | None = None
     updates: Path | None = None
     """A folder that is published to."""
+    bundles: bool = False
+    """Whether signed bundles bring documents and lists."""
     serving: str = ""
     """In a canteen: the meal taps are for, or by_shift; empty for the meal of the hour."""
     media: tuple[str, ...] = (RESIDENT,)
@@ -149,7 +152,11 @@ class Station(Struct, frozen=True):
 
     def sources(self, parts: Iterable[SetKind]) -> tuple[SourceFile, ...]:
         """Every file whose change is an offer."""
-        return sources_of(self.updates, self.named, parts)
+        return sources_of(self._publication, parts)
+
+    @property
+    def _publication(self) -> Publication:
+        return Publication(self.named, self.updates, self.state if self.bundles else None)
 
     def active_set(self, keys: FileKeys) -> ActiveSet:
         """The set as it lies in the folder, for reading. Raises `ActiveSetError`."""
@@ -159,7 +166,7 @@ class Station(Struct, frozen=True):
         self, keys: FileKeys, now: datetime, require: Requirement = nothing_required
     ) -> ActiveSet:
         """The set with everything offered that is published; raises `ActiveSetError` or `RegionDocumentError`."""
-        return open_active(self.state, self.parts(keys, require), self.named, self.updates, now)
+        return open_active(self.state, self.parts(keys, require), self._publication, now)
 
     def _clock_rows(self, keys: FileKeys) -> ClockRows:
         """What the journal says of the clock; nothing where it cannot be read, which who opens it will say."""
@@ -213,12 +220,19 @@ def station_of(config: StationConfig) -> Station:
         grants=config.lists.grants,
         routes=config.lists.routes,
         updates=config.updates.folder,
+        bundles=takes_bundles(config),
         serving=config.canteen.serving,
         media=config.media.order,
         proof=config.media.proof,
         verify=VerifyCredential(config.lists.verify_credential),
         issuers=config.lists.issuers,
     )
+
+
+def takes_bundles(config: StationConfig) -> bool:
+    """Whether signed bundles are asked for, or a collector is named and a root is trusted."""
+    trusted = config.collector.url is not None and (config.terminal.state / ROOT_FILE).exists()
+    return config.bundles.asked or trusted
 
 
 def secret_files(config: StationConfig) -> tuple[Path, ...]:

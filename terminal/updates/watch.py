@@ -106,7 +106,9 @@ def _offered(
     if not afresh and active.holds(source.kind, active.files.digest(name, repr(mark))) is not None:
         return None
     try:
-        published = read_source(source.path, active.parts[source.kind])
+        # The folder may be a link that is switched while several files of one issue are read.
+        whole = source.path.parent.resolve() / source.path.name
+        published = read_source(whole, active.parts[source.kind])
     except OSError as error:
         what = f"{source.path} cannot be read ({error.strerror})"
         unread = RegionDocumentError(what, "Check the path and its rights.")

@@ -44,6 +44,8 @@ TARGETS_FOLDER: Final = "targets"
 """The two folders of a repository; its address is the one they lie in, at a collector `/v1/bundles/`."""
 ROOT_FILE: Final = "trust/root.json"
 """The root that a terminal trusts, in its state folder."""
+ASSIGN_NAME: Final = "assign/fleet"
+ASSIGN_FILE: Final = "assignment.json"
 MOST_ROLES: Final = 20
 """Delegations of one repository, operators' included."""
 
