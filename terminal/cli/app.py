@@ -45,6 +45,7 @@ GROUPS: Final = (
     "canteen",
     "export",
     "policy",
+    "publish",
     "receipt",
     "updates",
 )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -31,6 +31,7 @@ MOST_REQUEST_BYTES: Final = 4 << 20
 FORMAT: Final = 1
 REQUEST: Final = "{role}-{version}.request"
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$")]
+T = TypeVar("T")
 Version = Annotated[int, Meta(ge=1, le=2**53 - 1)]
 
 
@@ -90,7 +91,7 @@ def _signers(repository: Repository, role: str) -> dict[str, str]:
         delegators: list[Metadata[Any]] = [*roots, *([] if published is None else [published])]
     else:
         delegators = [*roots] if role == TARGETS else [repository.main_targets()]
-    found = {}
+    found: dict[str, str] = {}
     for delegator in delegators:
         listed = delegator.signed.get_delegated_role(role)
         found |= {keyid: name_of(delegator.signed.get_key(keyid)) for keyid in listed.keyids}
@@ -141,7 +142,8 @@ def sign(request: Request, metadata: Metadata[Any], key: SigningKey) -> Signatur
     """Sign what was read. Raises `PublishError` for a key that does not count."""
     if key.keyid not in request.keys:
         raise PublishError(
-            f"{key.name} does not sign {request.role}", f"Keys that do: {', '.join(sorted(request.keys.values()))}."
+            f"{key.name} does not sign {request.role}",
+            f"Keys that do: {', '.join(sorted(request.keys.values()))}.",
         )
     signed = metadata.sign(key.signer)
     digest = sha256(metadata.signed_bytes).hexdigest()
@@ -223,10 +225,12 @@ def _published(request: Request) -> Targets | None:
 _AGAIN: Final = "Have it written again: `terminal publish request`."
 
 
-def _read(path: Path, kind: type[Any], called: str) -> Any:
+def _read(path: Path, kind: type[T], called: str) -> T:
     try:
         return decode_json(read_within(path, MOST_REQUEST_BYTES), kind, MOST_REQUEST_BYTES)
     except OSError as error:
         raise PublishError(f"{called} {path}: {error.strerror}", "Check the path.") from error
     except msgspec.DecodeError as error:
-        raise PublishError(f"{path} is no {called}: {error}", "Copy it again from the machine it was made on.") from error
+        raise PublishError(
+            f"{path} is no {called}: {error}", "Copy it again from the machine it was made on."
+        ) from error

@@ -1,4 +1,4 @@
-"""What may be published: a file goes into a draft only when terminals could load it, by the very parts they load it with.
+"""What may be published: a file goes into a draft only when terminals could load it, by the parts they load it with.
 
 A tariff that a terminal would refuse is refused here, before a person is asked to sign it.
 """
@@ -43,8 +43,9 @@ MOST_SMALL: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What files are checked by: the moment, a region document for rosters and prices, keys for lists. Both are asked for
-    where they are needed, and may raise."""
+    """What files are checked by: the moment, a region document for rosters and prices, keys for lists. The last two
+    are asked for where they are needed, and may raise.
+    """
 
     now: datetime
     region: Callable[[], Path] = field(repr=False)
@@ -69,7 +70,7 @@ class Checked:
 
 
 def checked(role: BundleRole, path: Path, basis: Basis) -> Checked:
-    """What `path` is as a file of `role`. Raises `TerminalError` with what a terminal would say, else `PublishError`."""
+    """What `path` is as a file of `role`. Raises `TerminalError` with what a terminal would say."""
     return _CHECKS[role](path, basis)
 
 
@@ -128,7 +129,8 @@ def _staff(path: Path, _basis: Basis) -> Checked:
     members = members_in(content, path)
     if not members or len(members) > MOST_MEMBERS:
         raise PublishError(
-            f"{path} lists {len(members)} members of staff", f"A list has 1 to {MOST_MEMBERS}: `terminal staff add`."
+            f"{path} lists {len(members)} members of staff",
+            f"A list has 1 to {MOST_MEMBERS}: `terminal staff add`.",
         )
     unable = next((one.ref for one in members if not one.pin), None)
     if unable is not None:
@@ -177,7 +179,9 @@ def content_of(path: Path, most_bytes: int) -> bytes:
     except OSError as error:
         raise PublishError(f"{path}: {error.strerror}", "Check the path and its rights.") from error
     except TooManyBytes as error:
-        raise PublishError(f"{path} is longer than {most_bytes} bytes", "Terminals take no longer one.") from error
+        raise PublishError(
+            f"{path} is longer than {most_bytes} bytes", "Terminals take no longer one."
+        ) from error
 
 
 @contextmanager

@@ -62,10 +62,14 @@ def keys_by_role(folder: Path) -> dict[str, list[SSlibKey]]:
     for path in sorted(folder.glob("*.pub")):
         role, dash, number = path.stem.rpartition("-")
         if not dash or not number.isdecimal():
-            raise PublishError(f"{path} does not say which role's key it is", "Call it ROLE-NUMBER.pub, as tariff-2.pub.")
+            raise PublishError(
+                f"{path} does not say which role's key it is", "Call it ROLE-NUMBER.pub, as tariff-2.pub."
+            )
         found.setdefault(role, []).append(read_named(path))
     if not found:
-        raise PublishError(f"there are no public keys in {folder}", "Make them: `terminal publish key root-1`.")
+        raise PublishError(
+            f"there are no public keys in {folder}", "Make them: `terminal publish key root-1`."
+        )
     return found
 
 
@@ -108,7 +112,9 @@ def set_keys(repository: Repository, role: str, keys: Keys, now: datetime) -> li
     """Draft other keys for a role, or a new role; the roles that have to be signed for it."""
     require_keys(role, keys)
     if repository.stands_alone:
-        raise PublishError("a school that signs for itself has one key", "Begin a new repository for another.")
+        raise PublishError(
+            "a school that signs for itself has one key", "Begin a new repository for another."
+        )
     if role in TOP:
         root = next_draft(repository, ROOT, now)
         _set_top(root.signed, role, keys, rule_of(role).threshold)
@@ -230,7 +236,8 @@ def next_draft(repository: Repository, role: str, now: datetime) -> Metadata[Any
 def _require_version(version: int) -> None:
     if version > MOST_VERSION:
         raise PublishError(
-            f"version {version} is too high to go on from", "Give the role another key and the root a new snapshot key."
+            f"version {version} is too high to go on from",
+            "Give the role another key and the root a new snapshot key.",
         )
 
 
@@ -267,7 +274,8 @@ def _split(name: str) -> tuple[BundleRole, str]:
         fits = False
     if not fits:
         raise PublishError(
-            f"there is no role {name!a}", "roster and prices have one for each operator (roster.17), others have none."
+            f"there is no role {name!a}",
+            "roster and prices have one for each operator (roster.17), others have none.",
         )
     return role, operator
 
@@ -275,7 +283,10 @@ def _split(name: str) -> tuple[BundleRole, str]:
 def _require_apart(root: Root, targets: Targets) -> None:
     """No key may sign in two roles: a thief of one key must not have two halves."""
     held: dict[str, str] = {}
-    roles: dict[str, Role] = {**root.roles, **(targets.delegations.roles or {} if targets.delegations else {})}
+    roles: dict[str, Role] = {
+        **root.roles,
+        **(targets.delegations.roles or {} if targets.delegations else {}),
+    }
     for name, role in roles.items():
         for keyid in role.keyids:
             if keyid in held:

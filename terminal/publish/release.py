@@ -78,7 +78,9 @@ def releasable(repository: Repository) -> dict[str, Document]:
     return {} if present is None else _under(repository, present, drafts) or {}
 
 
-def _under(repository: Repository, root: Document, drafts: Mapping[str, Document]) -> dict[str, Document] | None:
+def _under(
+    repository: Repository, root: Document, drafts: Mapping[str, Document]
+) -> dict[str, Document] | None:
     """What may go out under this root; None where it has no targets that are signed for it."""
     draft, present = drafts.get(TARGETS), repository.published(TARGETS)
     if draft is not None and _verified(root, TARGETS, draft):
@@ -90,7 +92,9 @@ def _under(repository: Repository, root: Document, drafts: Mapping[str, Document
     return _below(repository, present, drafts) or {}
 
 
-def _below(repository: Repository, targets: Document, drafts: Mapping[str, Document]) -> dict[str, Document] | None:
+def _below(
+    repository: Repository, targets: Document, drafts: Mapping[str, Document]
+) -> dict[str, Document] | None:
     """The signed drafts of delegated roles; None where what is published of one would not fit these targets."""
     found: dict[str, Document] = {}
     listed = targets.signed.delegations
@@ -155,14 +159,16 @@ def release(
     ready = releasable(repository)
     root = ready.get(ROOT) or repository.published(ROOT)
     if root is None:
-        raise PublishError("root is not signed yet", "See `terminal publish status`: it names the keys that are missing.")
+        raise PublishError(
+            "root is not signed yet", "See `terminal publish status`: it names the keys that are missing."
+        )
     online = {role: _online(root, role, keys) for role in (SNAPSHOT, TIMESTAMP)}
     snapshot = _snapshot(repository, ready, root, now, above.get(SNAPSHOT, 0))
     timestamp = _timestamp(repository, snapshot, now, above.get(TIMESTAMP, 0))
     for role, made in ((SNAPSHOT, snapshot), (TIMESTAMP, timestamp)):
         if not made.signatures:
             made.sign(online[role].signer)
-    for role, draft in ready.items():
+    for draft in ready.values():
         if isinstance(draft.signed, Targets):
             repository.publish_files(draft.signed)
     for role, made in (*ready.items(), (SNAPSHOT, snapshot), (TIMESTAMP, timestamp)):
@@ -214,5 +220,7 @@ def _timestamp(
 def _after(present: Document | None, above: int) -> int:
     version = max(0 if present is None else present.signed.version, above) + 1
     if version > MOST_VERSION:
-        raise PublishError(f"version {version} is too high to go on from", "Give the role a new key through root.")
+        raise PublishError(
+            f"version {version} is too high to go on from", "Give the role a new key through root."
+        )
     return version

@@ -22,10 +22,10 @@ from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Root, Signed, Targets
+from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 
-from terminal.decoding import TooManyBytes, read_within
+from terminal.decoding import SMALL_BYTES, TooManyBytes, decode_json, read_within
 from terminal.errors import PublishError
 from terminal.files import SHARED, create_file, link_file, replace_file
 from terminal.journal.lock import FileLock
@@ -52,7 +52,7 @@ OFFICE_FOLDER: Final = "office"
 MOST_LOG_BYTES: Final = 64 << 20
 _VERSIONED: Final = re.compile(r"([1-9][0-9]{0,18})\.([a-z]+(?:\.[a-z0-9]+)?)\.json")
 
-S = TypeVar("S", bound=Signed)
+S = TypeVar("S", Root, Targets, Snapshot, Timestamp)
 
 
 def rule_of(role: str) -> RoleRule:
@@ -63,7 +63,9 @@ def rule_of(role: str) -> RoleRule:
         return RULES[BundleRole(role.partition(".")[0])]
     except ValueError as error:
         known = ", ".join((*TOP, *(one.value for one in BundleRole)))
-        raise PublishError(f"there is no role {role!a}", f"Roles are {known}; roster.17 is operator 17's.") from error
+        raise PublishError(
+            f"there is no role {role!a}", f"Roles are {known}; roster.17 is operator 17's."
+        ) from error
 
 
 class Logged(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -97,7 +99,8 @@ class Repository:
     def require_made(self) -> None:
         if not self.is_made:
             raise PublishError(
-                f"there is no repository in {self.folder}", "Make one with `terminal publish init`, or name it."
+                f"there is no repository in {self.folder}",
+                "Make one with `terminal publish init`, or name it.",
             )
 
     @contextmanager
@@ -110,7 +113,8 @@ class Repository:
             raise self._unwritable(error) from error
         if isinstance(lock, int):
             raise PublishError(
-                f"another process (number {lock}) works in {self.folder}", "Wait until it has ended, and try again."
+                f"another process (number {lock}) works in {self.folder}",
+                "Wait until it has ended, and try again.",
             )
         try:
             yield
@@ -251,7 +255,7 @@ class Repository:
         before = ""
         for number, line in enumerate(lines, start=1):
             try:
-                entry = msgspec.json.decode(line, type=Logged)
+                entry = decode_json(line, Logged, SMALL_BYTES)
             except msgspec.DecodeError as error:
                 raise PublishError(f"line {number} of {self.log_file} is none", _LOG_ADVICE) from error
             if entry.before != before:
@@ -266,7 +270,9 @@ class Repository:
         except FileNotFoundError:
             return []
         except TooManyBytes as error:
-            raise PublishError(f"{self.log_file} is too long", "Move it away and keep it: a new one begins.") from error
+            raise PublishError(
+                f"{self.log_file} is too long", "Move it away and keep it: a new one begins."
+            ) from error
 
 
 _LOG_ADVICE: Final = "Keep this copy, look for what changed it, and restore the backup."
@@ -302,5 +308,3 @@ def hashed(target: str, digest: str) -> str:
     """The name of a target's file: with its hash, so that two versions lie side by side."""
     folder, _, file = target.rpartition("/")
     return f"{folder}/{digest}.{file}"
-
-

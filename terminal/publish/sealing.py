@@ -45,7 +45,11 @@ def numbers_in(written: str) -> list[int]:
     found: set[int] = set()
     for part in written.replace(" ", "").split(","):
         first, dash, last = part.partition("-")
-        if not first.isdecimal() or not first.isascii() or (dash and not (last.isdecimal() and last.isascii())):
+        if (
+            not first.isdecimal()
+            or not first.isascii()
+            or (dash and not (last.isdecimal() and last.isascii()))
+        ):
             raise PublishError(f"{part!a} is no terminal number", "Write --seal-to 70001,70010-70020.")
         begin, end = int(first), int(last or first)
         if not 1 <= begin <= end or end - begin > _MOST_NUMBERS:
