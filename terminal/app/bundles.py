@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from terminal.app.config.settings import StationConfig
+from terminal.app.sealed import take_staff
+from terminal.app.station import IDENTITY_FILE
 from terminal.clock import unix_ms
 from terminal.codes import BundleFault, SetKind, Trouble
 from terminal.operations.status import BundleRoleStatus, BundleSourceStatus, BundleStatus
@@ -60,7 +62,7 @@ def settings_of(config: StationConfig, kinds: Iterable[SetKind]) -> BundleSettin
         stick="" if asked.stick is None else str(asked.stick.absolute()),
         tls_ca="" if config.collector.tls_ca is None else str(config.collector.tls_ca.absolute()),
         stand_alone=asked.stand_alone,
-        wanted=(*wanted, BundleRole.ASSIGN.value),
+        wanted=(*wanted, BundleRole.ASSIGN.value, BundleRole.STAFF.value),
     )
 
 
@@ -152,7 +154,19 @@ class BundleWatch:
 
     def _take(self, message: UpMessage) -> None:
         if isinstance(message, BundleReport):
-            self._heard.put(message)
+            self._heard.put(self._with_staff(message))
+
+    def _with_staff(self, report: BundleReport) -> BundleReport:
+        """The staff list is opened here; what cannot be is refused as its role."""
+        role = next((one for one in report.roles if one.role == BundleRole.STAFF), None)
+        state = Path(self._settings.state)
+        error = take_staff(state, state / IDENTITY_FILE)
+        if error is None or role is None or role.fault is not None:
+            return report
+        inputs = {"role": role.role, "version": role.version}
+        refused = replace(role, fault=BundleFault.UNREADABLE, inputs=inputs)
+        others = tuple(one for one in report.roles if one is not role)
+        return replace(report, roles=(*others, refused))
 
     def _ended(self, end: ProcessEnd, detail: str) -> None:
         self._heard.put((end, detail))

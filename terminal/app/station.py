@@ -156,7 +156,11 @@ class Station(Struct, frozen=True):
 
     @property
     def _publication(self) -> Publication:
-        return Publication(self.named, self.updates, self.state if self.bundles else None)
+        if not self.bundles:
+            return Publication(self.named, self.updates)
+        from terminal.app.sealed import opener
+
+        return Publication(self.named, self.updates, self.state, opener(self.state / IDENTITY_FILE))
 
     def active_set(self, keys: FileKeys) -> ActiveSet:
         """The set as it lies in the folder, for reading. Raises `ActiveSetError`."""

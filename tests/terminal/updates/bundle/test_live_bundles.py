@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from urllib.request import urlopen
 
+import httpx
+
 from terminal.codes import SetKind
 from terminal.journal.records import Fault, Intent
+from terminal.screen.console.pins import hash_pin
+from terminal.screen.console.roles import Role
+from terminal.screen.console.staff import Member, StaffList
+from terminal.sync.credentials import load_or_make_keys
+from terminal.sync.sealed import seal_to_each
 from tests.terminal.cli.conftest import ENVIRONMENT, Run
+from tests.terminal.screen.console.cab import PIN, csrf
 from tests.terminal.updates.bundle.repository import Publisher
 from tests.terminal.updates.published import region
 from tests.terminal.updates.served import serving
-from tests.terminal.updates.test_live import MANY, activated
+from tests.terminal.updates.test_live import KEYS, MANY, activated
 
 
 def refuse_tariff(publisher: Publisher) -> None:
@@ -92,6 +101,52 @@ def test_without_a_trusted_root_staff_hear_what_to_do(run: Run, tmp_path: Path) 
         served.tap()
         checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
         assert "terminal trust FILE --sha256 HEX" in checks["bundles:source1"]["says"]
+
+
+def signs_in(port: int, ref: str) -> bool:
+    """Whether `ref` may work at the console, by staff number and PIN."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        page = client.get("/sign-in?typed=1")
+        answer = client.post("/sign-in", data={"csrf": csrf(page), "ref": ref, "pin": PIN})
+        return answer.status_code == httpx.codes.SEE_OTHER
+
+
+def staff_list(sealing: bytes, *refs: str) -> bytes:
+    """Drivers with one PIN each, sealed to a terminal."""
+    hashed = hash_pin(PIN, KEYS)
+    members = [{"ref": ref, "role": "driver", "pin": hashed} for ref in refs]
+    content = json.dumps({"kind": "staff", "version": 1, "members": members}).encode()
+    return seal_to_each([sealing], content, b"staff/depot/staff.json")
+
+
+def test_a_sealed_staff_list_lets_its_drivers_in_and_a_leaver_no_longer(run: Run, tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "repository")
+    publisher.pin(tmp_path / "state")
+    sealing = load_or_make_keys(tmp_path / "state/terminal.key").sealing.public_key().public_bytes_raw()
+    StaffList(tmp_path / "state").put(Member(ref="own-9", role=Role.DRIVER, pin=hash_pin(PIN, KEYS)))
+    publisher.put("staff", "depot", {"staff.json": staff_list(sealing, "17", *map(str, range(1000, 1999)))})
+    publisher.publish()
+    console = {"enabled": True, "port": 0, "typed_sign_in": True}
+    with serving(
+        tmp_path, MANY, bundles={"folder": publisher.folder, "every_min": 600}, console=console
+    ) as served:
+        served.said("tap")
+        (address,) = set(re.findall(r"http://127.0.0.1:(\d+)", "".join(served.raw)))
+        port = int(address)
+        look = lambda: run("updates", "now", "--state", served.state).stdout  # noqa: E731
+        assert "staff/depot" in look()
+        assert [signs_in(port, ref) for ref in ("17", "1998", "own-9")] == [True, True, False]
+        refused = run("staff", "remove", "17", "--state", served.state)
+        assert "comes with signed bundles" in refused.stderr
+        publisher.put("staff", "depot", {"staff.json": staff_list(sealing, "1000")})
+        publisher.publish()
+        assert "version 2" in look()
+        assert [signs_in(port, ref) for ref in ("17", "1000")] == [False, True]
+        other = load_or_make_keys(tmp_path / "other.key").sealing.public_key().public_bytes_raw()
+        publisher.put("staff", "depot", {"staff.json": staff_list(other, "17")})
+        publisher.publish()
+        assert "staff version 3 cannot be read" in look()
+        assert [signs_in(port, ref) for ref in ("17", "1000")] == [False, True], "what was opened stays"
 
 
 def test_updates_now_needs_a_running_terminal(run: Run, tmp_path: Path) -> None:
