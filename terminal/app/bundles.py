@@ -6,22 +6,27 @@ of it stops a tap, and an expired set stops delivery only.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
+from subprocess import DEVNULL, PIPE
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+import cardcli
 from terminal.app.config.settings import StationConfig
 from terminal.app.sealed import take_staff
-from terminal.app.station import IDENTITY_FILE
-from terminal.clock import unix_ms
+from terminal.app.station import IDENTITY_FILE, Station
+from terminal.clock import SystemClock, unix_ms
 from terminal.codes import BundleFault, SetKind, Trouble
+from terminal.errors import ActiveSetError
+from terminal.fault_texts import fault_text
 from terminal.operations.status import BundleRoleStatus, BundleSourceStatus, BundleStatus
-from terminal.side_process import ProcessEnd, SideProcess, SideProgram, module_command
+from terminal.side_process import BrokenFrame, ProcessEnd, SideProcess, SideProgram, frame, module_command
 from terminal.updates.bundle.kept import KeptBundles, origin_of
 from terminal.updates.bundle.messages import (
     SILENT_S,
@@ -42,6 +47,8 @@ if TYPE_CHECKING:
 COMMAND: Final = module_command("terminal.updates.bundle")
 COLLECTOR_PATH: Final = "/v1/bundles"
 """Below the collector's address."""
+FIRST_S: Final = 300.0
+"""For the first look, before there is anything to serve cards by."""
 STICK_EVERY_S: Final = 1.0
 AGE_EVERY_S: Final = 60.0
 DAY_MS: Final = 24 * 3_600_000
@@ -253,6 +260,35 @@ def _shown(role: RoleState) -> BundleRoleStatus:
         issued_at_ms=role.issued_ms,
         fault=role.fault or "",
         inputs=dict(role.inputs),
+    )
+
+
+def fetch_first(config: StationConfig, station: Station) -> None:
+    """Before the first start of a terminal whose documents come with bundles: one look at every source. Raises
+    `ActiveSetError` where no region document came; systemd tries again.
+    """
+    settings = settings_of(config, KINDS.values())
+    look = Look(number=1, now_ms=unix_ms(SystemClock().now()), floor_ms=unix_ms(cardcli.MADE_AT))
+    sent = frame(settings) + frame(look) + frame(replace(look, stick=True))
+    try:
+        ended = subprocess.run(  # noqa: S603 our own interpreter and module
+            COMMAND, input=sent, stdout=PIPE, stderr=DEVNULL, env={}, timeout=FIRST_S, check=False
+        )
+        heard = [one for one in up_frames().feed(ended.stdout) if isinstance(one, BundleReport)]
+    except (OSError, subprocess.TimeoutExpired, BrokenFrame):
+        heard = [BundleReport(number=1, fault=BundleFault.BROKEN)]
+    if not station.lacks_region:
+        return
+    said = [
+        (role.fault, role.inputs) for one in heard for role in one.roles if role.role == BundleRole.TARIFF
+    ]
+    said += [(one.fault, one.inputs) for one in heard]
+    why = next(
+        (fault_text(fault, inputs) for fault, inputs in said if fault is not None), "none is published"
+    )
+    raise ActiveSetError(
+        f"no region document has come to this terminal yet: {why}",
+        "It is looked for again at the next start. Or name one as region under [terminal].",
     )
 
 

@@ -5,23 +5,30 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Final
 from urllib.request import urlopen
 
 import httpx
 
+from terminal.app.station import journal_reader
 from terminal.codes import SetKind
-from terminal.journal.records import Fault, Intent
+from terminal.journal.operation_records import SetActivated
+from terminal.journal.records import Fault, Intent, parse_record
 from terminal.screen.console.pins import hash_pin
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member, StaffList
 from terminal.sync.credentials import load_or_make_keys
 from terminal.sync.sealed import seal_to_each
+from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, Run
 from tests.terminal.screen.console.cab import PIN, csrf
 from tests.terminal.updates.bundle.repository import Publisher
 from tests.terminal.updates.published import region
 from tests.terminal.updates.served import serving
-from tests.terminal.updates.test_live import KEYS, MANY, activated
+from tests.terminal.updates.test_live import KEYS, MANY, activated, deny_list
+
+DEMO: Final = {"terminal": {"region": "demo"}}
+"""What is in force until something comes."""
 
 
 def refuse_tariff(publisher: Publisher) -> None:
@@ -38,7 +45,7 @@ def test_a_signed_tariff_comes_into_force_in_a_running_terminal(tmp_path: Path) 
     publisher.put("tariff", "city", {"region.toml": region(2, fare_minor=3100)})
     publisher.publish()
     publisher.pin(tmp_path / "state")
-    with serving(tmp_path, MANY, bundles={"folder": publisher.folder, "every_min": 0.01}) as served:
+    with serving(tmp_path, MANY, **DEMO, bundles={"folder": publisher.folder, "every_min": 0.01}) as served:
         served.said("in_force", kind="region", edition="demo:2")
         served.tap(lambda tap: tap["charge_minor"] == 3100)
         publisher.put("tariff", "city", {"region.toml": region(3, fare_minor=3200)})
@@ -56,7 +63,7 @@ def test_the_process_that_serves_cards_never_imports_the_library(tmp_path: Path)
     publisher.publish()
     publisher.pin(tmp_path / "state")
     watched = {**ENVIRONMENT, "PYTHONPROFILEIMPORTTIME": "1"}
-    with serving(tmp_path, MANY, watched, bundles={"folder": publisher.folder}) as served:
+    with serving(tmp_path, MANY, watched, **DEMO, bundles={"folder": publisher.folder}) as served:
         served.said("in_force", kind="region", edition="demo:2")
         served.tap()
     imported = {line.rpartition("|")[2].strip() for line in served.raw if line.startswith("import time:")}
@@ -69,7 +76,7 @@ def test_what_is_refused_is_said_everywhere_and_what_is_in_force_goes_on(run: Ru
     publisher.put("tariff", "city", {"region.toml": region(2, fare_minor=3100)})
     publisher.publish()
     publisher.pin(tmp_path / "state")
-    tables = {"bundles": {"folder": publisher.folder, "every_min": 600}, "metrics": {"port": 0}}
+    tables = {**DEMO, "bundles": {"folder": publisher.folder, "every_min": 600}, "metrics": {"port": 0}}
     with serving(tmp_path, MANY, **tables) as served:
         page = served.said("metrics")["port"]
         served.said("in_force", kind="region", edition="demo:2")
@@ -93,10 +100,37 @@ def test_what_is_refused_is_said_everywhere_and_what_is_in_force_goes_on(run: Ru
         served.tap(lambda tap: tap["charge_minor"] == 3100)
 
 
+def test_a_terminal_that_was_only_enrolled_gets_its_documents_before_it_serves(
+    run: Run, tmp_path: Path
+) -> None:
+    publisher = Publisher(tmp_path / "repository")
+    publisher.put("deny", "all", {"deny-list": deny_list(tmp_path, 1)})
+    publisher.publish()
+    publisher.pin(tmp_path / "state")
+    tables = {
+        "terminal": {"profile": "bus", "state": tmp_path / "state", "number": 70001},
+        "reader": {"name": "sim:adult_purse", "taps": 1},
+        "shift": {"operator": "17", "route": 15},
+        "bundles": {"folder": publisher.folder},
+    }
+    file = config_file(tmp_path, **tables)
+    ended = run("run", "--config", file)
+    assert ended.returncode == 18
+    assert "no region document has come to this terminal yet: none is published" in ended.stderr
+    publisher.put("tariff", "city", {"region.toml": region(7, fare_minor=3100)})
+    publisher.publish()
+    ended = run("run", "--config", file, "--json")
+    assert json.loads(ended.stdout.splitlines()[0])["charge_minor"] == 3100, ended.stderr
+    with journal_reader(tmp_path / "state", KEYS) as reader:
+        rows = [parse_record(row.body) for row in reader.all_rows()]
+    activated = {row.kind: row.version for row in rows if isinstance(row, SetActivated)}
+    assert activated == {SetKind.REGION: 7, SetKind.DENY: 1}
+
+
 def test_without_a_trusted_root_staff_hear_what_to_do(run: Run, tmp_path: Path) -> None:
     publisher = Publisher(tmp_path / "repository")
     publisher.publish()
-    with serving(tmp_path, MANY, bundles={"folder": publisher.folder}) as served:
+    with serving(tmp_path, MANY, **DEMO, bundles={"folder": publisher.folder}) as served:
         served.said("bundles", code="bundle:no_root")
         served.tap()
         checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
@@ -128,7 +162,11 @@ def test_a_sealed_staff_list_lets_its_drivers_in_and_a_leaver_no_longer(run: Run
     publisher.publish()
     console = {"enabled": True, "port": 0, "typed_sign_in": True}
     with serving(
-        tmp_path, MANY, bundles={"folder": publisher.folder, "every_min": 600}, console=console
+        tmp_path,
+        MANY,
+        **DEMO,
+        bundles={"folder": publisher.folder, "every_min": 600},
+        console=console,
     ) as served:
         served.said("tap")
         (address,) = set(re.findall(r"http://127.0.0.1:(\d+)", "".join(served.raw)))

@@ -62,7 +62,7 @@ def test_a_stick_that_is_put_in_counts_and_its_going_takes_nothing_away(tmp_path
     publisher.pin(tmp_path / "state")
     stick = tmp_path / "stick"
     stick.mkdir()
-    with serving(tmp_path, MANY, bundles={"stick": stick}) as served:
+    with serving(tmp_path, MANY, terminal={"region": "demo"}, bundles={"stick": stick}) as served:
         served.tap()
         with mounted(publisher.folder, stick, tmp_path / "image"):
             served.said("in_force", kind="region", edition="demo:2")
