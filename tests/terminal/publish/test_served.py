@@ -15,7 +15,7 @@ from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface
 
 from tests.terminal.cli.conftest import command
-from tests.terminal.publish.office import DEMO, TARIFF_KEYS, Office, OutsideClient
+from tests.terminal.publish.office import DEMO, Office, OutsideClient
 
 STATE = ("--number", 7, "--state", "state")
 
@@ -49,7 +49,7 @@ def collecting(folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def published(office: Office) -> Office:
-    office.begin(*TARIFF_KEYS)
+    office.begin()
     office.publish("add", "tariff/demo", DEMO)
     office.sign("tariff", "tariff-1", "tariff-2")
     office.release()
