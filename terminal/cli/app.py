@@ -29,6 +29,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "storm": ("storm", "storm"),
     "sync": ("sync", "sync"),
     "enrol": ("identity", "enrol"),
+    "trust": ("identity", "trust"),
 }
 GROUPS: Final = (
     "audit",

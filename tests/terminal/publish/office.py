@@ -1,4 +1,4 @@
-"""An office in a folder: it publishes by the product's own commands, and an outside client downloads (python-tuf's own)."""
+"""An office in a folder that publishes by the product's own commands, and python-tuf's own client as a witness."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ from tests.test_project import ROOT
 PASSPHRASE: Final = "correct horse battery staple"
 TOP_KEYS: Final = ("root-1", "root-2", "root-3", "targets-1", "targets-2", "snapshot-1", "timestamp-1")
 TARIFF_KEYS: Final = ("tariff-1", "tariff-2", "tariff-3")
+ROLE_KEYS: Final = (
+    *TARIFF_KEYS,
+    *("issuers-1", "issuers-2", "issuers-3"),
+    *("deny-1", "grants-1", "ca-1", "assign-1", "roster.17-1", "prices.17-1", "staff-1"),
+)
 ONLINE: Final = ("snapshot-1", "timestamp-1")
 DEMO: Final = ROOT / "terminal/policy/regions/demo.toml"
 
 
-_BEGUN: Final[dict[tuple[str, ...], dict[str, bytes]]] = {}
+_BEGUN: Final[dict[Path, bytes]] = {}
 
 
 class Office:
@@ -52,24 +57,22 @@ class Office:
     def make_keys(self, *names: str) -> None:
         self.publish("key", *names, "--folder", "keys", "--passphrase-file", "pass")
 
-    def begin(self, *roles: str) -> None:
-        """A repository whose root and targets are signed, with keys of these roles besides; made once for all tests."""
-        made = _BEGUN.get(roles)
-        if made is not None:
-            for name, content in made.items():
-                path = self.folder / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-                path.chmod(0o600)
+    def begin(self) -> None:
+        """A repository whose root and targets are signed, with keys of `ROLE_KEYS` besides; made once for all tests."""
+        if not _BEGUN:
+            self.make_keys(*TOP_KEYS, *ROLE_KEYS)
+            self.publish("init", "--keys", "keys")
+            self.sign("root", "root-1", "root-3")
+            self.sign("targets", "targets-1", "targets-2")
+            for path in (*self.folder.glob("keys/*"), *self.bundles.rglob("*")):
+                if path.is_file():
+                    _BEGUN[path.relative_to(self.folder)] = path.read_bytes()
             return
-        self.make_keys(*TOP_KEYS, *roles)
-        self.publish("init", "--keys", "keys")
-        self.sign("root", "root-1", "root-3")
-        self.sign("targets", "targets-1", "targets-2")
-        files = (
-            path for name in ("keys", "bundles") for path in (self.folder / name).rglob("*") if path.is_file()
-        )
-        _BEGUN[roles] = {str(path.relative_to(self.folder)): path.read_bytes() for path in files}
+        for name, content in _BEGUN.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            path.chmod(0o600)
 
     def sign(self, role: str, *keys: str) -> str:
         """The ceremony of a draft; what was shown."""

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from tuf.api.exceptions import RepositoryError
 
-from tests.terminal.publish.office import DEMO, TARIFF_KEYS, Office, OutsideClient, edited
+from tests.terminal.publish.office import DEMO, Office, OutsideClient, edited
 
 
 def test_what_is_published_is_downloaded_by_an_outside_client(office: Office, tmp_path: Path) -> None:
-    office.begin(*TARIFF_KEYS)
+    office.begin()
     office.publish("add", "tariff/demo", DEMO)
     shown = office.sign("tariff", "tariff-1", "tariff-3")
     assert "NEW tariff/demo/region.toml: id demo" in shown
@@ -27,7 +27,7 @@ def test_what_is_published_is_downloaded_by_an_outside_client(office: Office, tm
 
 
 def test_a_later_issue_replaces_an_earlier_one(office: Office, tmp_path: Path) -> None:
-    office.begin(*TARIFF_KEYS)
+    office.begin()
     office.publish("add", "tariff/demo", DEMO)
     office.sign("tariff", "tariff-1", "tariff-2")
     office.release()
@@ -46,7 +46,7 @@ def test_a_later_issue_replaces_an_earlier_one(office: Office, tmp_path: Path) -
 def test_one_signature_of_two_publishes_nothing_and_hinders_no_other_role(
     office: Office, tmp_path: Path
 ) -> None:
-    office.begin(*TARIFF_KEYS, "ca-1")
+    office.begin()
     office.publish("add", "tariff/demo", DEMO)
     office.sign("tariff", "tariff-1")
     assert "tariff" not in office.release().stdout
@@ -58,7 +58,7 @@ def test_one_signature_of_two_publishes_nothing_and_hinders_no_other_role(
 
 
 def test_a_tariff_that_terminals_refuse_is_never_drafted(office: Office, tmp_path: Path) -> None:
-    office.begin(*TARIFF_KEYS)
+    office.begin()
     wrong = edited(DEMO, tmp_path / "wrong.toml", ("version = 1", 'version = "one"'))
     told = office.run("publish", "add", "tariff/demo", wrong)
     assert told.returncode == 10
@@ -68,7 +68,7 @@ def test_a_tariff_that_terminals_refuse_is_never_drafted(office: Office, tmp_pat
 
 
 def test_a_draft_that_is_changed_has_to_be_signed_again(office: Office, tmp_path: Path) -> None:
-    office.begin(*TARIFF_KEYS)
+    office.begin()
     office.publish("add", "tariff/demo", DEMO)
     office.sign("tariff", "tariff-1", "tariff-2")
     carried = sorted(office.folder.glob("requests-*/tariff-*.signature"))
@@ -80,7 +80,7 @@ def test_a_draft_that_is_changed_has_to_be_signed_again(office: Office, tmp_path
 
 
 def test_signatures_that_do_not_count(office: Office) -> None:
-    office.begin(*TARIFF_KEYS, "ca-1")
+    office.begin()
     office.publish("add", "tariff/demo", DEMO)
     office.publish("request")
     (request,) = (office.folder / "requests").glob("tariff-*")
@@ -98,7 +98,7 @@ def test_signatures_that_do_not_count(office: Office) -> None:
 
 
 def test_a_request_that_was_changed_on_its_way_gives_no_signature_for_the_draft(office: Office) -> None:
-    office.begin(*TARIFF_KEYS)
+    office.begin()
     office.publish("add", "tariff/demo", DEMO)
     office.publish("request")
     (request,) = (office.folder / "requests").glob("tariff-*")
@@ -111,7 +111,7 @@ def test_a_request_that_was_changed_on_its_way_gives_no_signature_for_the_draft(
 
 
 def test_what_is_signed_cannot_begin_a_line_of_its_own(office: Office) -> None:
-    office.begin(*TARIFF_KEYS)
+    office.begin()
     office.publish("add", "tariff/demo", DEMO)
     office.publish("request")
     (request,) = (office.folder / "requests").glob("tariff-*")
@@ -124,7 +124,7 @@ def test_what_is_signed_cannot_begin_a_line_of_its_own(office: Office) -> None:
 
 
 def test_every_signature_and_release_is_on_record(office: Office) -> None:
-    office.begin(*TARIFF_KEYS)
+    office.begin()
     office.release()
     log = office.bundles / "office/log.jsonl"
     entries = [json.loads(line) for line in office.publish("log", "--json").stdout.splitlines()]
