@@ -23,6 +23,8 @@ from terminal.screen.console.roles import Role
 STAFF_FILE: Final = "staff.json"
 STAFF_VERSION: Final = 1
 """Of the file's form. A file that states none is of version 1."""
+MOST_MEMBERS: Final = 1_000
+"""In one list that is published."""
 REFERENCE: Final = r"^(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9-]{0,15}\Z"
 Reference = Annotated[str, Meta(pattern=REFERENCE)]
 """A staff number: with at least one digit, so that it is no name."""
@@ -110,16 +112,28 @@ class StaffList:
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen == self._seen:
                 return
-            file = decode_versioned(read_within(self.path, DOCUMENT_BYTES), _StaffFile, STAFF_VERSION)
+            members = members_in(read_within(self.path, DOCUMENT_BYTES), self.path)
         except FileNotFoundError:
-            seen, file = None, _StaffFile()
-        except NewerVersion as error:
-            raise StaffError(
-                f"{self.path} has {error}", "Update the software, or put an older copy back."
-            ) from error
+            seen, members = None, ()
         except (OSError, msgspec.DecodeError) as error:
             raise StaffError(f"{self.path} is no staff list: {error}", "Put a copy of it back.") from error
-        self._members, self._seen = {member.ref: member for member in file.members}, seen
+        self._members, self._seen = {member.ref: member for member in members}, seen
+
+
+def members_in(content: bytes, called: Path) -> tuple[Member, ...]:
+    """The members in a staff file. Raises `StaffError` for what is none, and for one person or card twice."""
+    try:
+        members = decode_versioned(content, _StaffFile, STAFF_VERSION).members
+    except NewerVersion as error:
+        raise StaffError(
+            f"{called} has {error}", "Update the software, or put an older copy back."
+        ) from error
+    except msgspec.DecodeError as error:
+        raise StaffError(f"{called} is no staff list: {error}", "Put a copy of it back.") from error
+    cards = [one.card for one in members if one.card]
+    if len({one.ref for one in members}) < len(members) or len(set(cards)) < len(cards):
+        raise StaffError(f"{called} has a reference or a card twice", "Give each member one entry.")
+    return members
 
 
 def card_reference(keys: KeyProvider, resident: bytes) -> bytes:

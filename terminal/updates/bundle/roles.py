@@ -33,6 +33,17 @@ class BundleRole(StrEnum):
 
 
 PER_OPERATOR: Final = frozenset({BundleRole.ROSTER, BundleRole.PRICES})
+ISSUED_FIELD: Final = "x-issued"
+"""In the signed part of every file of metadata: when it was signed, as text, ISO 8601 in UTC (`2026-11-30T10:00:00Z`).
+Freshness is counted from it, expiry from what the library knows.
+"""
+STAND_ALONE_FIELD: Final = "x-stand-alone"
+"""In the signed part of a root: true where one school signs for itself. A fleet's terminal refuses such a root."""
+METADATA_FOLDER: Final = "metadata"
+TARGETS_FOLDER: Final = "targets"
+"""The two folders of a repository; its address is the one they lie in, at a collector `/v1/bundles/`."""
+ROOT_FILE: Final = "trust/root.json"
+"""The root that a terminal trusts, in its state folder."""
 MOST_ROLES: Final = 20
 """Delegations of one repository, operators' included."""
 
