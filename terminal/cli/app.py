@@ -45,6 +45,7 @@ GROUPS: Final = (
     "canteen",
     "export",
     "policy",
+    "deny",
     "receipt",
 )
 """Each is the module of its name, and has what `WITHIN` adds."""
