@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
+from sim.card.virtual import VirtualCard
+from sim.image_file import save_card
+from terminal.app.simulated import issue_residents
+from terminal.clock import SystemClock
 from terminal.codes import SetKind
 from terminal.errors import PublishError
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import Unwritten
+from terminal.policy.load import load_region
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.updates.served import Served, serving
-
-CARD = "month_pass"
-"""It pays whenever it comes."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,15 @@ class Office:
 
 
 @pytest.fixture
+def card(tmp_path: Path) -> str:
+    """The reader with one resident's pass on it, as terminal and office have it."""
+    (made,) = issue_residents(["month_pass"], load_region("demo").header.region, SystemClock().now().date())
+    assert isinstance(made, VirtualCard)
+    save_card(made, tmp_path / "resident.json")
+    return f"sim:{tmp_path / 'resident.json'}"
+
+
+@pytest.fixture
 def office(tmp_path: Path) -> Office:
     made = Office(tmp_path / "office", tmp_path / "published")
     made.deny("init")
@@ -67,22 +78,22 @@ def refusals(served: Served) -> list[dict[str, str]]:
 
 
 def test_a_card_is_stopped_by_an_increment_let_in_by_the_next_and_the_base_holds_both(
-    office: Office, tmp_path: Path
+    office: Office, card: str, tmp_path: Path
 ) -> None:
     office.deny("add", "--card", "04000000000001", "--reason", "copied", "--by", "17")
     assert office.issue("--base")["number"] == 0
-    with serving(tmp_path, CARD, updates={"folder": office.published}) as served:
+    with serving(tmp_path, card.removeprefix("sim:"), updates={"folder": office.published}) as served:
         assert served.tap()["admission"] == "let_in"
-        office.deny("add", "--reader", f"sim:{CARD}", "--reason", "lost", "--by", "17")
+        office.deny("add", "--reader", card, "--reason", "lost", "--by", "17")
         assert office.issue() == {"number": 1, "version": 1, "added": 1, "removed": 0, "is_base": False}
         served.said("in_force", kind="deny_changes", edition="deny_changes:1")
         served.tap(lambda tap: tap["message"] == "blocked")
         assert all(name.startswith("1.1:") for row in refusals(served) for name in row.values())
-        office.deny("remove", "--reader", f"sim:{CARD}", "--by", "18")
-        assert (office.issue()["added"], office.why("--reader", f"sim:{CARD}")[0]["ended_by"]) == (0, "18")
+        office.deny("remove", "--reader", card, "--by", "18")
+        assert (office.issue()["added"], office.why("--reader", card)[0]["ended_by"]) == (0, "18")
         served.said("in_force", kind="deny_changes", edition="deny_changes:2")
         served.tap(lambda tap: tap["message"] != "blocked")
-        office.deny("add", "--reader", f"sim:{CARD}", "--holder", "--reason", "debt", "--by", "17")
+        office.deny("add", "--reader", card, "--holder", "--reason", "debt", "--by", "17")
         assert office.issue("--base")["version"] == 2
         served.said("in_force", kind="deny", edition="deny:2")
         served.tap(lambda tap: tap["message"] == "deny_list")
@@ -95,24 +106,24 @@ def test_a_card_is_stopped_by_an_increment_let_in_by_the_next_and_the_base_holds
         ]
 
 
-def test_changes_outlive_a_restart(office: Office, tmp_path: Path) -> None:
+def test_changes_outlive_a_restart(office: Office, card: str, tmp_path: Path) -> None:
     office.issue("--base")
-    office.deny("add", "--reader", f"sim:{CARD}", "--reason", "stolen", "--by", "17")
+    office.deny("add", "--reader", card, "--reason", "stolen", "--by", "17")
     office.issue()
     for _start in range(2):
-        with serving(tmp_path, CARD, updates={"folder": office.published}) as served:
+        with serving(tmp_path, card.removeprefix("sim:"), updates={"folder": office.published}) as served:
             assert served.tap()["message"] == "blocked"
 
 
-def test_changes_of_another_list_wait_for_theirs(office: Office, tmp_path: Path) -> None:
+def test_changes_of_another_list_wait_for_theirs(office: Office, card: str, tmp_path: Path) -> None:
     office.issue("--base")
-    with serving(tmp_path, CARD, updates={"folder": office.published}) as served:
+    with serving(tmp_path, card.removeprefix("sim:"), updates={"folder": office.published}) as served:
         served.tap()
         other = Office(tmp_path / "other", tmp_path / "elsewhere")
         other.deny("init")
         other.deny("add", "--card", "04000000000002", "--reason", "lost", "--by", "1")
         other.issue("--base")
-        other.deny("add", "--reader", f"sim:{CARD}", "--reason", "lost", "--by", "1")
+        other.deny("add", "--reader", card, "--reason", "lost", "--by", "1")
         other.issue()
         (other.published / "deny-changes").replace(office.published / "deny-changes")
         served.said("update", code="update:unsound")
