@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cardproto.connection import CardConnection
     from terminal.policy.deny_list import DenyKind
     from terminal.publish.deny.issuing import DenyIssue
-    from terminal.publish.deny.register import DenyEntry, DenyRegister, Identity
+    from terminal.publish.deny.register import DenyEntry, DenyRegister, DeniedIdentity
 
 app = typer.Typer(
     help="Deny cards and people: a register with reasons at the office, lists of hashes alone for terminals.",
@@ -156,11 +156,12 @@ def import_(
 ) -> None:
     """Deny what a file lists, all of it or nothing."""
     from terminal.policy.deny_list import read_denied
-    from terminal.publish.deny.register import DenyEntry, Identity
+    from terminal.publish.deny.register import DenyEntry, DeniedIdentity
 
     now, staff = SystemClock().now(), _staff(by)
     listed = [
-        DenyEntry(Identity(kind, value), reason, now, None, staff) for kind, value in read_denied(entries)
+        DenyEntry(DeniedIdentity(kind, value), reason, now, None, staff)
+        for kind, value in read_denied(entries)
     ]
     with _register(folder) as register:
         added = register.add_all(listed)
@@ -231,7 +232,9 @@ def _staff(by: str) -> str:
     return by.strip()
 
 
-def _identity(card: str | None, person: str | None, presented: Callable[[], Identity | None]) -> Identity:
+def _identity(
+    card: str | None, person: str | None, presented: Callable[[], DeniedIdentity | None]
+) -> DeniedIdentity:
     """What one option names. Raises `typer.BadParameter` for none, several, or another form."""
     from terminal.policy.deny_list import DenyKind
 
@@ -244,9 +247,9 @@ def _identity(card: str | None, person: str | None, presented: Callable[[], Iden
     return named[0]
 
 
-def _parsed(kind: DenyKind, written: str) -> Identity:
+def _parsed(kind: DenyKind, written: str) -> DeniedIdentity:
     from terminal.policy.deny_list import IDENTITY_BYTES
-    from terminal.publish.deny.register import Identity
+    from terminal.publish.deny.register import DeniedIdentity
 
     digits = 2 * IDENTITY_BYTES[kind]
     try:
@@ -255,12 +258,12 @@ def _parsed(kind: DenyKind, written: str) -> Identity:
         value = b""
     if 2 * len(value) != digits:
         raise typer.BadParameter(f"a {kind.value} is {digits} hexadecimal digits")
-    return Identity(kind, value)
+    return DeniedIdentity(kind, value)
 
 
 def _presented(
     reader: str | None, holder: bool, wait: float, config: Path | None, region: str | None, keys: Path | None
-) -> Identity | None:
+) -> DeniedIdentity | None:
     """The card on `reader`, or its holder; changes nothing on it."""
     if reader is None:
         return None
@@ -273,13 +276,13 @@ def _presented(
     from terminal.media.resident.open import open_resident
     from terminal.policy.deny_list import DenyKind
     from terminal.policy.load import load_region
-    from terminal.publish.deny.register import Identity
+    from terminal.publish.deny.register import DeniedIdentity
 
     at = station_config(config, reader=reader, region=region, keys=keys)
     provider = load_file_keys(at.keys.file or laboratory_keys())
     number = load_region(at.terminal.region_or_demo).header.region
 
-    def read(connection: CardConnection) -> Identity:
+    def read(connection: CardConnection) -> DeniedIdentity:
         try:
             found = open_resident(
                 open_channel(connection), ValidationKeys(provider, number, FittingVersions())
@@ -289,15 +292,15 @@ def _presented(
                 f"this is no resident card: {card.why}", "Use a resident card of this region."
             ) from card
         return (
-            Identity(DenyKind.PERSON, found.rights.pseudonym)
+            DeniedIdentity(DenyKind.PERSON, found.rights.pseudonym)
             if holder
-            else Identity(DenyKind.CARD, found.uid)
+            else DeniedIdentity(DenyKind.CARD, found.uid)
         )
 
     return with_card(at, wait, read)
 
 
-def _named(identity: Identity) -> str:
+def _named(identity: DeniedIdentity) -> str:
     return f"{identity.kind.value} {identity.value.hex().upper()}"
 
 

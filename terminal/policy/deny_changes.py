@@ -237,7 +237,7 @@ def are_of(changes: DenyChanges, base: DenyListFile) -> bool:
 
 
 class ChangedDenyList:
-    """A base with all changes since. `version` is the base's; `name` tells every state from every other."""
+    """A base with all changes since. `version` is the base's; `name` is another for every state."""
 
     def __init__(self, base: DenyListFile, changes: DenyChanges) -> None:
         """Raises `RegionDocumentError` where `changes` are not all since this base."""

@@ -35,7 +35,7 @@ from terminal.policy.deny_changes import (
 )
 from terminal.policy.deny_list import MARKS, DenyListFile, build_deny_list, load_deny_list
 from terminal.policy.keyed_file import LARGEST_VERSION, ListIssue
-from terminal.publish.deny.register import DenyRegister, Due, Identity, Issued
+from terminal.publish.deny.register import DenyRegister, Due, DeniedIdentity, Issued
 
 BASES: Final = "bases"
 CHANGES: Final = "changes"
@@ -173,7 +173,7 @@ _ANEW: Final = (
 )
 
 
-def _hashed(changed: Iterable[tuple[int, Identity]], hash_of: Callable[[bytes], bytes]) -> list[bytes]:
+def _hashed(changed: Iterable[tuple[int, DeniedIdentity]], hash_of: Callable[[bytes], bytes]) -> list[bytes]:
     return [hash_of(MARKS[one.kind] + one.value) for _id, one in changed]
 
 

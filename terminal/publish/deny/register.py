@@ -59,7 +59,7 @@ class DenyReason(StrEnum):
     OTHER = "other"
 
 
-class Identity(NamedTuple):
+class DeniedIdentity(NamedTuple):
     """What is denied: a kind, and the UID of a card or the pseudonym of a person."""
 
     kind: DenyKind
@@ -69,7 +69,7 @@ class Identity(NamedTuple):
 class DenyEntry(Struct, frozen=True):
     """One entry; times are aware. `ended_at` is None while it holds."""
 
-    identity: Identity
+    identity: DeniedIdentity
     reason: DenyReason
     since: datetime
     until: datetime | None
@@ -82,8 +82,8 @@ class DenyEntry(Struct, frozen=True):
 class Due(NamedTuple):
     """What terminals do not know yet: ids of entries to add and to remove, with their identities."""
 
-    added: tuple[tuple[int, Identity], ...]
-    removed: tuple[tuple[int, Identity], ...]
+    added: tuple[tuple[int, DeniedIdentity], ...]
+    removed: tuple[tuple[int, DeniedIdentity], ...]
 
 
 class Issued(NamedTuple):
@@ -133,7 +133,7 @@ class DenyRegister:
             )
             return db.total_changes - before
 
-    def end(self, identity: Identity, at: datetime, by: str) -> bool:
+    def end(self, identity: DeniedIdentity, at: datetime, by: str) -> bool:
         """Deny it no longer; False where it is not denied."""
         with self._changing() as db:
             ended = db.execute(
@@ -142,7 +142,7 @@ class DenyRegister:
             )
             return ended.rowcount == 1
 
-    def of(self, identity: Identity) -> tuple[DenyEntry, ...]:
+    def of(self, identity: DeniedIdentity) -> tuple[DenyEntry, ...]:
         """Every entry there ever was of it, the newest first."""
         return self._entries("WHERE kind = ? AND identity = ? ORDER BY id DESC", _key(identity))
 
@@ -167,10 +167,10 @@ class DenyRegister:
                 self._identities("published = 1 AND ended_ms IS NOT NULL"),
             )
 
-    def holding(self) -> Iterator[Identity]:
+    def holding(self) -> Iterator[DeniedIdentity]:
         """What every entry that holds is of, for a base built from nothing."""
         rows = self._db.execute("SELECT kind, identity FROM entry WHERE ended_ms IS NULL")
-        return (Identity(DenyKind(kind), value) for kind, value in rows)
+        return (DeniedIdentity(DenyKind(kind), value) for kind, value in rows)
 
     def issues(self) -> tuple[Issued, ...]:
         """What was made, the oldest first: of one number the increment, then the base that holds it."""
@@ -200,9 +200,9 @@ class DenyRegister:
                     "UPDATE entry SET published = ? WHERE id = ?", ((value, id) for id, _ in changed)
                 )
 
-    def _identities(self, where: str) -> tuple[tuple[int, Identity], ...]:
+    def _identities(self, where: str) -> tuple[tuple[int, DeniedIdentity], ...]:
         rows = self._db.execute(f"SELECT id, kind, identity FROM entry WHERE {where} ORDER BY id")  # noqa: S608 ours
-        return tuple((id_, Identity(DenyKind(kind), value)) for id_, kind, value in rows)
+        return tuple((id_, DeniedIdentity(DenyKind(kind), value)) for id_, kind, value in rows)
 
     def _entries(self, where: str, values: Sequence[object]) -> tuple[DenyEntry, ...]:
         with self._said(self.folder):
@@ -255,7 +255,7 @@ def begin_register(folder: Path) -> None:
         ) from error
 
 
-def _key(identity: Identity) -> tuple[str, bytes]:
+def _key(identity: DeniedIdentity) -> tuple[str, bytes]:
     return identity.kind.value, identity.value
 
 
@@ -266,7 +266,7 @@ def _ms(at: datetime | None) -> int | None:
 def _entry(row: tuple[str, bytes, str, int, int | None, str, int | None, str | None, int]) -> DenyEntry:
     kind, value, reason, since_ms, until_ms, by, ended_ms, ended_by, published = row
     return DenyEntry(
-        Identity(DenyKind(kind), value),
+        DeniedIdentity(DenyKind(kind), value),
         DenyReason(reason),
         from_unix_ms(since_ms),
         None if until_ms is None else from_unix_ms(until_ms),
