@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cardproto.connection import CardConnection
     from terminal.policy.deny_list import DenyKind
     from terminal.publish.deny.issuing import DenyIssue
-    from terminal.publish.deny.register import DenyEntry, DenyRegister, DeniedIdentity
+    from terminal.publish.deny.register import DeniedIdentity, DenyEntry, DenyRegister
 
 app = typer.Typer(
     help="Deny cards and people: a register with reasons at the office, lists of hashes alone for terminals.",
@@ -156,7 +156,7 @@ def import_(
 ) -> None:
     """Deny what a file lists, all of it or nothing."""
     from terminal.policy.deny_list import read_denied
-    from terminal.publish.deny.register import DenyEntry, DeniedIdentity
+    from terminal.publish.deny.register import DeniedIdentity, DenyEntry
 
     now, staff = SystemClock().now(), _staff(by)
     listed = [

@@ -35,7 +35,7 @@ from terminal.policy.deny_changes import (
 )
 from terminal.policy.deny_list import MARKS, DenyListFile, build_deny_list, load_deny_list
 from terminal.policy.keyed_file import LARGEST_VERSION, ListIssue
-from terminal.publish.deny.register import DenyRegister, Due, DeniedIdentity, Issued
+from terminal.publish.deny.register import DeniedIdentity, DenyRegister, Due, Issued
 
 BASES: Final = "bases"
 CHANGES: Final = "changes"
