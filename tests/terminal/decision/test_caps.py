@@ -9,11 +9,9 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from cardproto.resident.records.event import PaidBy
 from cardproto.resident.records.rights import Concession, Contract
 from terminal.decision.bus.caps import capped
-from terminal.decision.bus.cover import Cover
-from terminal.decision.outcome import Decision, Message
+from terminal.decision.outcome import Decision
 from terminal.decision.tap import Trail, rebase
 from terminal.policy.policy import Policy
 from terminal.policy.scopes import Ride
