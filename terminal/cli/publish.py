@@ -33,7 +33,10 @@ BUNDLES = Path("bundles")
 PassphraseFile = Annotated[
     Path | None,
     typer.Option(
-        "--passphrase-file", help="File with the passphrase in its first line.", show_default="asked for"
+        "--passphrase-file",
+        envvar="RESIDENT_PASSPHRASE_FILE",
+        help="File with the passphrase in its first line.",
+        show_default="asked for",
     ),
 ]
 KeyFiles = Annotated[

@@ -77,7 +77,9 @@ def test_root_and_targets_keys_are_exchanged(published: Office, client: OutsideC
     assert client.get("tariff/demo/region.toml") == DEMO.read_bytes()
 
 
-def test_online_keys_are_exchanged(published: Office, client: OutsideClient) -> None:
+def test_online_keys_are_exchanged_also_by_a_release_that_broke_off(
+    published: Office, client: OutsideClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     published.make_keys("snapshot-2", "timestamp-2")
     published.publish("role", "snapshot", *public("snapshot-2"))
     published.publish("role", "timestamp", *public("timestamp-2"))
@@ -86,7 +88,19 @@ def test_online_keys_are_exchanged(published: Office, client: OutsideClient) -> 
         "release", *published.key("snapshot-1"), "--key", "keys/timestamp-1.key"
     )
     assert client.get("tariff/demo/region.toml") == DEMO.read_bytes()
-    published.publish("release", *published.key("snapshot-2"), "--key", "keys/timestamp-2.key")
+    new = ("release", *published.key("snapshot-2"), "--key", "keys/timestamp-2.key")
+    publish = Repository.publish
+
+    def broken(self: Repository, role: str, signed: Metadata[Timestamp]) -> None:
+        if role == "timestamp":
+            raise OSError(5, "Input/output error")
+        publish(self, role, signed)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Repository, "publish", broken)
+        assert "Input/output error" in published.refused(*new)
+    assert published.publish(*new).returncode == 0
+    assert '"did":"published","role":"root","version":2' in published.publish("log", "--json").stdout
     assert client.get("tariff/demo/region.toml") == DEMO.read_bytes()
 
 

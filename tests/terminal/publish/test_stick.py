@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -82,13 +83,14 @@ def test_a_release_that_breaks_off_anywhere_shows_the_old_or_the_new_and_is_made
     published: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = (published.bundles / "metadata/1.root.json").read_bytes()
+    publish = Repository.publish
     contents = [DEMO.read_bytes()]
     for broken_after in range(4):
         path = edited(DEMO, tmp_path / "later.toml", ("version = 1", f"version = {broken_after + 2}"))
         published.publish("add", "tariff/demo", path)
         published.sign("tariff", "tariff-1", "tariff-2")
         contents.append(path.read_bytes())
-        left, publish = [broken_after], Repository.publish
+        left = [broken_after]
 
         def broken(self: Repository, role: str, signed: object, left: list[int] = left) -> None:
             if not left[0]:
@@ -107,4 +109,10 @@ def test_a_release_that_breaks_off_anywhere_shows_the_old_or_the_new_and_is_made
             assert "Input/output error" in told.stderr
             assert client.get("tariff/demo/region.toml") == contents[-2]
             published.release()
+            assert _state(published)["draft"] == 0
         assert client.get("tariff/demo/region.toml") == contents[-1]
+
+
+def _state(office: Office) -> dict[str, object]:
+    found = json.loads(office.publish("status", "--json").stdout)["roles"]
+    return next(one for one in found if one["role"] == "tariff")
