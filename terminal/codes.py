@@ -230,6 +230,8 @@ class BundleFault(StrEnum):
     NOT_ASSIGNED = "bundle:not_assigned"
     """Nothing says which of several this terminal takes."""
     NO_ROOM = "bundle:no_room"
+    STALE = "bundle:stale"
+    """The newest set that was accepted was signed `days` ago: nothing new comes, or it is held back."""
     BROKEN = "bundle:broken"
     """The process that fetches does not work, and is started again after a pause."""
 

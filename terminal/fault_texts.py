@@ -132,6 +132,9 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
             "Signed bundles: nothing of {role} is assigned to this terminal; publish an assignment"
         ),
         BundleFault.NO_ROOM: N_("Signed bundles: no room on the disk for {role} version {version}"),
+        BundleFault.STALE: N_(
+            "Signed bundles: the newest is {days} d old; connect the network, or bring a stick"
+        ),
         BundleFault.BROKEN: N_("Signed bundles: the process that fetches them does not work"),
         ExtensionFault.FAILED: N_("Extension failed: {extension}"),
         ExtensionFault.HANGS: N_("Extension does not respond: {extension}"),

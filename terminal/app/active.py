@@ -79,17 +79,19 @@ class Publication(NamedTuple):
     named: Mapping[SetKind, Path | None]
     folder: Path | None = None
     bundles: Path | None = None
+    opened: Callable[[Path, bytes], bytes] | None = None
+    """What opens files of bundles that are sealed to the terminal."""
 
 
 def sources_of(publication: Publication, parts: Iterable[SetKind]) -> tuple[SourceFile, ...]:
     """Every file of these kinds whose change is an offer."""
-    named, folder, bundles = publication
+    named, folder, bundles = publication.named, publication.folder, publication.bundles
     files = [SourceFile(kind, path) for kind, path in named.items() if path is not None]
     if folder is not None:
         files += [SourceFile(kind, folder / name) for kind in parts for name in FILE_NAMES[kind]]
     if bundles is not None:
         files += [
-            SourceFile(kind, delivered_folder(bundles, role) / name)
+            SourceFile(kind, delivered_folder(bundles, role) / name, publication.opened)
             for role, kind in KINDS.items()
             if kind in parts
             for name in FILE_NAMES[kind]

@@ -6,20 +6,27 @@ of it stops a tap, and an expired set stops delivery only.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
+from subprocess import DEVNULL, PIPE
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+import cardcli
 from terminal.app.config.settings import StationConfig
-from terminal.clock import unix_ms
+from terminal.app.sealed import take_staff
+from terminal.app.station import IDENTITY_FILE, Station
+from terminal.clock import SystemClock, unix_ms
 from terminal.codes import BundleFault, SetKind, Trouble
+from terminal.errors import ActiveSetError
+from terminal.fault_texts import fault_text
 from terminal.operations.status import BundleRoleStatus, BundleSourceStatus, BundleStatus
-from terminal.side_process import ProcessEnd, SideProcess, SideProgram, module_command
+from terminal.side_process import BrokenFrame, ProcessEnd, SideProcess, SideProgram, frame, module_command
 from terminal.updates.bundle.kept import KeptBundles, origin_of
 from terminal.updates.bundle.messages import (
     SILENT_S,
@@ -40,7 +47,13 @@ if TYPE_CHECKING:
 COMMAND: Final = module_command("terminal.updates.bundle")
 COLLECTOR_PATH: Final = "/v1/bundles"
 """Below the collector's address."""
+FIRST_S: Final = 300.0
+"""For the first look, before there is anything to serve cards by."""
 STICK_EVERY_S: Final = 1.0
+AGE_EVERY_S: Final = 60.0
+DAY_MS: Final = 24 * 3_600_000
+RUNGS_DAYS: Final = (14, 7)
+"""Ages of the newest accepted set that staff and the collector hear of, each once until a newer one comes."""
 PASSING: Final = frozenset({BundleFault.UNREACHABLE, BundleFault.TOO_SLOW, BundleFault.BROKEN})
 """What a network does every day is shown, and is no row."""
 
@@ -56,7 +69,7 @@ def settings_of(config: StationConfig, kinds: Iterable[SetKind]) -> BundleSettin
         stick="" if asked.stick is None else str(asked.stick.absolute()),
         tls_ca="" if config.collector.tls_ca is None else str(config.collector.tls_ca.absolute()),
         stand_alone=asked.stand_alone,
-        wanted=(*wanted, BundleRole.ASSIGN.value),
+        wanted=(*wanted, BundleRole.ASSIGN.value, BundleRole.STAFF.value),
     )
 
 
@@ -83,7 +96,8 @@ class BundleWatch:
         program = SideProgram[UpMessage](COMMAND, settings, up_frames, SILENT_S)
         self._process = SideProcess("bundles", program, self._take, self._ended)
         self._started = False
-        self._due_s = self._stick_due_s = 0.0
+        self._due_s = self._stick_due_s = self._age_due_s = 0.0
+        self._rung = 0
         self._stick: FileMark | None = None
         self._looks = 0
         self._state = self._known()
@@ -109,6 +123,9 @@ class BundleWatch:
         if now_s >= self._due_s and self._settings.sources:
             self._due_s = now_s + self._every_s
             self._send(stick=False)
+        if now_s >= self._age_due_s:
+            self._age_due_s = now_s + AGE_EVERY_S
+            self._look_at_age()
         if self._process.process_id != self._process_id:
             self._process_id = self._process.process_id
             self._show()
@@ -123,6 +140,17 @@ class BundleWatch:
             self._send(stick=True)
         self._stick = mark
 
+    def _look_at_age(self) -> None:
+        """A source that is held back shows no fault of its own: it shows as age."""
+        clock, issued_ms = self._terminal.clock_watch, self._state.issued_at_ms
+        if not issued_ms or clock.state.suspect:
+            return
+        days = (unix_ms(self._terminal.clock.now()) - issued_ms) // DAY_MS
+        rung = next((rung for rung in RUNGS_DAYS if days >= rung), 0)
+        if rung > self._rung:
+            self._vitals.bundle_is(Trouble(BundleFault.STALE, {"days": days}), "", record=True)
+        self._rung = rung
+
     def _send(self, *, stick: bool) -> None:
         """A look that the process has not begun yet is replaced by the next."""
         self._looks += 1
@@ -133,7 +161,19 @@ class BundleWatch:
 
     def _take(self, message: UpMessage) -> None:
         if isinstance(message, BundleReport):
-            self._heard.put(message)
+            self._heard.put(self._with_staff(message))
+
+    def _with_staff(self, report: BundleReport) -> BundleReport:
+        """The staff list is opened here; what cannot be is refused as its role."""
+        role = next((one for one in report.roles if one.role == BundleRole.STAFF), None)
+        state = Path(self._settings.state)
+        error = take_staff(state, state / IDENTITY_FILE)
+        if error is None or role is None or role.fault is not None:
+            return report
+        inputs = {"role": role.role, "version": role.version}
+        refused = replace(role, fault=BundleFault.UNREADABLE, inputs=inputs)
+        others = tuple(one for one in report.roles if one is not role)
+        return replace(report, roles=(*others, refused))
 
     def _ended(self, end: ProcessEnd, detail: str) -> None:
         self._heard.put((end, detail))
@@ -220,6 +260,35 @@ def _shown(role: RoleState) -> BundleRoleStatus:
         issued_at_ms=role.issued_ms,
         fault=role.fault or "",
         inputs=dict(role.inputs),
+    )
+
+
+def fetch_first(config: StationConfig, station: Station) -> None:
+    """Before the first start of a terminal whose documents come with bundles: one look at every source. Raises
+    `ActiveSetError` where no region document came; systemd tries again.
+    """
+    settings = settings_of(config, KINDS.values())
+    look = Look(number=1, now_ms=unix_ms(SystemClock().now()), floor_ms=unix_ms(cardcli.MADE_AT))
+    sent = frame(settings) + frame(look) + frame(replace(look, stick=True))
+    try:
+        ended = subprocess.run(  # noqa: S603 our own interpreter and module
+            COMMAND, input=sent, stdout=PIPE, stderr=DEVNULL, env={}, timeout=FIRST_S, check=False
+        )
+        heard = [one for one in up_frames().feed(ended.stdout) if isinstance(one, BundleReport)]
+    except (OSError, subprocess.TimeoutExpired, BrokenFrame):
+        heard = [BundleReport(number=1, fault=BundleFault.BROKEN)]
+    if not station.lacks_region:
+        return
+    said = [
+        (role.fault, role.inputs) for one in heard for role in one.roles if role.role == BundleRole.TARIFF
+    ]
+    said += [(one.fault, one.inputs) for one in heard]
+    why = next(
+        (fault_text(fault, inputs) for fault, inputs in said if fault is not None), "none is published"
+    )
+    raise ActiveSetError(
+        f"no region document has come to this terminal yet: {why}",
+        "It is looked for again at the next start. Or name one as region under [terminal].",
     )
 
 

@@ -380,6 +380,10 @@ def _runnable(config: StationConfig) -> Station:
     require_hands_off(config)
     require_private(*secret_files(config))
     station = station_of(config)
+    if station.lacks_region:
+        from terminal.app.bundles import fetch_first
+
+        fetch_first(config, station)
     station.require_region()
     return station
 

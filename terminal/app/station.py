@@ -13,7 +13,8 @@ from msgspec import Struct
 
 import cardcli
 from terminal.app.active import Parts, Publication, open_active, parts_of, policy_of, sources_of
-from terminal.app.config.settings import CANTEEN, StationConfig
+from terminal.app.config.rules import takes_bundles
+from terminal.app.config.settings import CANTEEN, DEFAULT_REGION, StationConfig
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import Clock, SystemClock, from_unix_ms, unix_ms
 from terminal.codes import SetKind
@@ -37,8 +38,9 @@ from terminal.policy.routes import NO_ROUTES, RouteBook, load_routes
 from terminal.sync.credentials import load_or_make_keys
 from terminal.trip.clock_watch import nearest_ms
 from terminal.updates.active import ActiveSet
-from terminal.updates.bundle.roles import ROOT_FILE
-from terminal.updates.parts import HeaderPart, Requirement, RoutesPart, nothing_required
+from terminal.updates.bundle.kept import delivered_folder
+from terminal.updates.bundle.roles import BundleRole
+from terminal.updates.parts import REGION_FILE, HeaderPart, Requirement, RoutesPart, nothing_required
 from terminal.updates.store import ACTIVE_FILE
 from terminal.updates.watch import SourceFile
 
@@ -60,6 +62,7 @@ class Station(Struct, frozen=True):
     profile: str
     state: Path
     region: str
+    """A file or a supplied document; empty for none: then it comes with signed bundles."""
     keys: Path | None = None
     deny_list: Path | None = None
     grants: Path | None = None
@@ -100,9 +103,29 @@ class Station(Struct, frozen=True):
         """Raise `RegionDocumentError` when no document is in force and none is where one is named: said before a reader
         is waited for, so that a machine that is not set up yet stays down.
         """
-        named = region_path(self.region)
+        named = region_path(self.region) if self.region else None
         if named is not None and not named.exists() and not (self.state / ACTIVE_FILE).exists():
             load_header(self.region)
+
+    @property
+    def lacks_region(self) -> bool:
+        """Whether its region document has to come with signed bundles, and has not come yet."""
+        return not self.region and not (self.state / ACTIVE_FILE).exists() and not self._delivered.exists()
+
+    @property
+    def _delivered(self) -> Path:
+        return delivered_folder(self.state, BundleRole.TARIFF) / REGION_FILE
+
+    def _require_named(self) -> str:
+        """The region document that is named, or has come with signed bundles; raises `RegionDocumentError`."""
+        if not self.region and self._delivered.exists():
+            return str(self._delivered)
+        if not self.region:
+            raise RegionDocumentError(
+                "no region document has come to this terminal yet",
+                "Start it where signed bundles reach it, or name one as region under [terminal].",
+            )
+        return self.region
 
     def region_number(self) -> int:
         """Of the document in force, or of the one that is named while there is none. No more of it is looked at than
@@ -110,11 +133,11 @@ class Station(Struct, frozen=True):
         """
         with closing(ActiveSet(self.state, {SetKind.REGION: HeaderPart()}, to_read=True)) as active:
             header: Header | None = active.value(SetKind.REGION, None)
-        return (load_header(self.region) if header is None else header).region
+        return (load_header(self._require_named()) if header is None else header).region
 
     def _named_policy(self, keys: FileKeys) -> Policy:
         """What the files say that are named, while nothing is in force."""
-        document = load_region(self.region)
+        document = load_region(self._require_named())
         lists = self._named_deny_list(keys), self._named_grants(keys)
         for issued in lists:
             require_of_region(document, issued)
@@ -141,7 +164,7 @@ class Station(Struct, frozen=True):
         """The files of the active set that terminal.toml names."""
         return {
             SetKind.ROUTES: self.routes,
-            SetKind.REGION: region_path(self.region),
+            SetKind.REGION: region_path(self.region) if self.region else None,
             SetKind.DENY: self.deny_list,
             SetKind.GRANTS: self.grants,
         }
@@ -156,7 +179,11 @@ class Station(Struct, frozen=True):
 
     @property
     def _publication(self) -> Publication:
-        return Publication(self.named, self.updates, self.state if self.bundles else None)
+        if not self.bundles:
+            return Publication(self.named, self.updates)
+        from terminal.app.sealed import opener
+
+        return Publication(self.named, self.updates, self.state, opener(self.state / IDENTITY_FILE))
 
     def active_set(self, keys: FileKeys) -> ActiveSet:
         """The set as it lies in the folder, for reading. Raises `ActiveSetError`."""
@@ -214,7 +241,7 @@ def station_of(config: StationConfig) -> Station:
         number=config.terminal.number,
         profile=config.terminal.profile or "",
         state=config.terminal.state,
-        region=config.terminal.region_or_demo,
+        region=config.terminal.region or ("" if takes_bundles(config) else DEFAULT_REGION),
         keys=config.keys.file,
         deny_list=config.lists.deny,
         grants=config.lists.grants,
@@ -227,12 +254,6 @@ def station_of(config: StationConfig) -> Station:
         verify=VerifyCredential(config.lists.verify_credential),
         issuers=config.lists.issuers,
     )
-
-
-def takes_bundles(config: StationConfig) -> bool:
-    """Whether signed bundles are asked for, or a collector is named and a root is trusted."""
-    trusted = config.collector.url is not None and (config.terminal.state / ROOT_FILE).exists()
-    return config.bundles.asked or trusted
 
 
 def secret_files(config: StationConfig) -> tuple[Path, ...]:

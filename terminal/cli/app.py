@@ -48,6 +48,7 @@ GROUPS: Final = (
     "policy",
     "publish",
     "receipt",
+    "updates",
 )
 """Each is the module of its name, and has what `WITHIN` adds."""
 WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {

@@ -264,7 +264,7 @@ class BundlesTable(Struct, frozen=True, forbid_unknown_fields=True):
         Path | None,
         Meta(
             description="Mount point that is looked at besides: a stick with bundles counts as soon as it is there.",
-            examples=["/run/resident-terminal/stick"],
+            examples=["/run/validator/stick"],
         ),
     ] = None
     every_min: Annotated[float, Meta(gt=0, le=1440, description="Minutes from one look to the next.")] = 5.0

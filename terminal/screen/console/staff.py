@@ -19,6 +19,7 @@ from terminal.files import replace_file
 from terminal.keys.provider import KeyProvider
 from terminal.screen.console.pins import PURPOSE
 from terminal.screen.console.roles import Role
+from terminal.updates.bundle.kept import FOLDER as BUNDLES_FOLDER
 
 STAFF_FILE: Final = "staff.json"
 STAFF_VERSION: Final = 1
@@ -56,11 +57,19 @@ class _StaffFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     members: tuple[Member, ...] = ()
 
 
+def signed_staff_file(state: Path) -> Path:
+    """The list that signed bundles brought, in a terminal's folder; where it is, the terminal's own does not count."""
+    return state / BUNDLES_FOLDER / STAFF_FILE
+
+
 class StaffList:
-    """The list in a terminal's folder. What another process changes there is seen at the next look."""
+    """The list in a terminal's folder: its own, or the one that signed bundles brought. What another process changes
+    there is seen at the next look.
+    """
 
     def __init__(self, state: Path) -> None:
         self.path: Final = state / STAFF_FILE
+        self.signed: Final = signed_staff_file(state)
         self._seen: tuple[int, int, int] | None = None
         self._members: dict[str, Member] = {}
 
@@ -82,6 +91,7 @@ class StaffList:
 
     def put(self, member: Member) -> None:
         """Add a member or change him; a card belongs to one member only. Raises `StaffError`; then nothing changed."""
+        self._require_own()
         self._refresh()
         require_reference(member.ref)
         holder = self.by_card(bytes.fromhex(member.card)) if member.card else None
@@ -91,10 +101,18 @@ class StaffList:
 
     def remove(self, ref: str) -> None:
         """Take a member off the list; raises `StaffError` when he is not on it."""
+        self._require_own()
         self._refresh()
         if ref not in self._members:
             raise StaffError(f"{ref} is not on the staff list", "See `terminal staff list`.")
         self._write(one for one in self._members.values() if one.ref != ref)
+
+    def _require_own(self) -> None:
+        if self.signed.exists():
+            raise StaffError(
+                "the staff list of this terminal comes with signed bundles",
+                "Change it where it is published: `terminal publish add staff`.",
+            )
 
     def _write(self, members: Iterable[Member]) -> None:
         file = _StaffFile(members=tuple(sorted(members, key=lambda member: member.ref)))
@@ -107,16 +125,17 @@ class StaffList:
             ) from error
 
     def _refresh(self) -> None:
+        path = self.signed if self.signed.exists() else self.path
         try:
-            status = self.path.stat()
+            status = path.stat()
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen == self._seen:
                 return
-            members = members_in(read_within(self.path, DOCUMENT_BYTES), self.path)
+            members = members_in(read_within(path, DOCUMENT_BYTES), path)
         except FileNotFoundError:
             seen, members = None, ()
         except (OSError, msgspec.DecodeError) as error:
-            raise StaffError(f"{self.path} is no staff list: {error}", "Put a copy of it back.") from error
+            raise StaffError(f"{path} is no staff list: {error}", "Put a copy of it back.") from error
         self._members, self._seen = {member.ref: member for member in members}, seen
 
 

@@ -95,7 +95,7 @@ def _look(pipe: TerminalPipe, settings: BundleSettings, look: Look) -> None:
     from terminal.updates.bundle.looking import look_at  # noqa: PLC0415 a terminal without a root loads no library
 
     sources = (settings.stick,) if look.stick else settings.sources
-    for source in sources:
+    for source in filter(None, sources):
         pipe.say(look_at(settings, look, source, pipe.alive))
 
 

@@ -111,7 +111,7 @@ class HttpFetcher(BundleFetcher):
     """An address over one kept connection. No proxy, no redirect, no compressed answer; every step ends in its time."""
 
     def __init__(self, url: str, tls_ca: str, alive: Callable[[], None]) -> None:
-        """Raises OSError for TLS files that cannot be used."""
+        """Raises OSError for TLS files that cannot be used, ValueError for no address."""
         super().__init__(alive)
         address = urlsplit(url)
         self._host, self._path = address.hostname or "", address.path.rstrip("/")

@@ -51,10 +51,8 @@ def _fetcher(source: str, tls_ca: str, alive: Callable[[], None]) -> BundleFetch
         return FolderFetcher(source, alive)
     try:
         return HttpFetcher(source, tls_ca, alive)
-    except OSError as error:
-        raise BundleRefused(
-            BundleFault.UNREACHABLE, "timestamp", detail=f"TLS files: {error.strerror}"
-        ) from error
+    except (OSError, ValueError) as error:
+        raise BundleRefused(BundleFault.UNREACHABLE, "timestamp", detail=str(error)) from error
 
 
 def _looked(
