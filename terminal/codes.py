@@ -165,6 +165,8 @@ class SetKind(StrEnum):
     """The region document, with the tables of its feed."""
     ROUTES = "routes"
     DENY = "deny"
+    DENY_CHANGES = "deny_changes"
+    """All that changed since the deny list was made."""
     GRANTS = "grants"
     ROSTER = "roster"
     PRICES = "prices"

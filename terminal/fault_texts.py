@@ -169,6 +169,7 @@ SET_KINDS: Final[Mapping[str, str]] = MappingProxyType(
         SetKind.REGION: N_("region document"),
         SetKind.ROUTES: N_("routes"),
         SetKind.DENY: N_("deny list"),
+        SetKind.DENY_CHANGES: N_("changes of the deny list"),
         SetKind.GRANTS: N_("list of grants"),
         SetKind.ROSTER: N_("roster"),
         SetKind.PRICES: N_("price list"),

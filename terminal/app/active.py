@@ -16,7 +16,8 @@ from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, JournalError, RegionDocumentError
 from terminal.fault_texts import fault_text
 from terminal.keys.file import FileKeys
-from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
+from terminal.policy.deny_changes import ChangedDenyList, DenyChanges, are_of
+from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, DenyListFile
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
@@ -25,7 +26,15 @@ from terminal.updates.active import ActiveSet
 from terminal.updates.bundle.kept import delivered_folder
 from terminal.updates.bundle.roles import KINDS
 from terminal.updates.edition import SetPart, SetRefusal
-from terminal.updates.parts import DenyPart, GrantsPart, RegionPart, Requirement, RoutesPart, nothing_required
+from terminal.updates.parts import (
+    DenyChangesPart,
+    DenyPart,
+    GrantsPart,
+    RegionPart,
+    Requirement,
+    RoutesPart,
+    nothing_required,
+)
 from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceFile, mark_of, offer_source
 
@@ -37,6 +46,7 @@ FILE_NAMES: Final = {
     SetKind.ROUTES: ("routes.toml",),
     SetKind.REGION: ("region.toml",),
     SetKind.DENY: ("deny-list",),
+    SetKind.DENY_CHANGES: ("deny-changes",),
     SetKind.GRANTS: ("grants-list",),
     SetKind.ROSTER: ("roster.json", "roster.toml"),
     SetKind.PRICES: ("prices.json", "prices.toml"),
@@ -62,6 +72,7 @@ def parts_of(
         SetKind.ROUTES: RoutesPart(require),
         SetKind.REGION: RegionPart(require, profile == CANTEEN, serving if profile == CANTEEN else ""),
         SetKind.DENY: DenyPart(partial(keys.list_key, "deny")),
+        SetKind.DENY_CHANGES: DenyChangesPart(),
         SetKind.GRANTS: GrantsPart(partial(keys.list_key, "grants")),
     }
     if profile == CANTEEN:
@@ -145,14 +156,27 @@ def foreseen_policy(active: ActiveSet, now: datetime) -> Policy:
     """As `policy_of` after the start at `now`."""
     policy: Policy | None = active.foreseen(SetKind.REGION, None, now)
     deny_list: DenyList = active.foreseen(SetKind.DENY, EMPTY_DENY_LIST, now)
-    return _with_lists(policy, deny_list, active.foreseen(SetKind.GRANTS, NO_GRANTS, now))
+    changes: DenyChanges | None = active.foreseen(SetKind.DENY_CHANGES, None, now)
+    grants: GrantList = active.foreseen(SetKind.GRANTS, NO_GRANTS, now)
+    return _with_lists(policy, _changed(deny_list, changes), grants)
 
 
 def policy_of(active: ActiveSet) -> Policy:
     """What decisions are made from. Raises `RegionDocumentError` where there is no region document."""
     policy: Policy | None = active.value(SetKind.REGION, None)
-    deny_list: DenyList = active.value(SetKind.DENY, EMPTY_DENY_LIST)
-    return _with_lists(policy, deny_list, active.value(SetKind.GRANTS, NO_GRANTS))
+    return _with_lists(policy, deny_list_of(active), active.value(SetKind.GRANTS, NO_GRANTS))
+
+
+def deny_list_of(active: ActiveSet) -> DenyList:
+    """The deny list with what changed since."""
+    return _changed(active.value(SetKind.DENY, EMPTY_DENY_LIST), active.value(SetKind.DENY_CHANGES, None))
+
+
+def _changed(deny_list: DenyList, changes: DenyChanges | None) -> DenyList:
+    """Changes of another list than this one wait for theirs, or have become part of this one."""
+    if changes is None or not isinstance(deny_list, DenyListFile) or not are_of(changes, deny_list):
+        return deny_list
+    return ChangedDenyList(deny_list, changes)
 
 
 def _with_lists(policy: Policy | None, deny_list: DenyList, grants: GrantList) -> Policy:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 import cardcli
-from terminal.app.active import Parts, Publication, open_active, parts_of, policy_of, sources_of
+from terminal.app.active import Parts, Publication, deny_list_of, open_active, parts_of, policy_of, sources_of
 from terminal.app.config.rules import takes_bundles
 from terminal.app.config.settings import CANTEEN, DEFAULT_REGION, StationConfig
 from terminal.app.simulated import laboratory_keys
@@ -206,9 +206,7 @@ class Station(Struct, frozen=True):
     def load_deny_list(self, keys: FileKeys) -> DenyList:
         """The deny list in force, or the one that is named while there is none; raises `RegionDocumentError`."""
         with closing(self.active_set(keys)) as active:
-            known = active.knows(SetKind.DENY)
-            empty: DenyList = EMPTY_DENY_LIST
-            return active.value(SetKind.DENY, empty) if known else self._named_deny_list(keys)
+            return deny_list_of(active) if active.knows(SetKind.DENY) else self._named_deny_list(keys)
 
     def load_grants(self, keys: FileKeys) -> GrantList:
         """The list of grants in force, or the named one; raises `RegionDocumentError`."""

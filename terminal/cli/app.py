@@ -47,6 +47,7 @@ GROUPS: Final = (
     "export",
     "policy",
     "publish",
+    "deny",
     "receipt",
     "updates",
 )

@@ -236,7 +236,8 @@ class UpdatesTable(Struct, frozen=True, forbid_unknown_fields=True):
         Path | None,
         Meta(
             description="Folder that is looked into every second, besides the files named above and under [terminal]: "
-            "region.toml, routes.toml, deny-list, grants-list, in a canteen roster.json and prices.json (or .toml).",
+            "region.toml, routes.toml, deny-list, deny-changes, grants-list, in a canteen roster.json and prices.json "
+            "(or .toml).",
             examples=["/var/lib/resident-terminal/published"],
         ),
     ] = None
