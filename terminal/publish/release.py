@@ -184,7 +184,7 @@ def release(
     for role, made in out.items():
         repository.log(now, "published", role, made)
         repository.drop_draft(role)
-    return Released({role: made.signed.version for role, made in out.items()})
+    return Released({role: out[role].signed.version for role in repository.roles() if role in out})
 
 
 def _resume(repository: Repository, now: datetime) -> None:

@@ -73,7 +73,7 @@ def test_root_and_targets_keys_are_exchanged(published: Office, client: OutsideC
     published.sign("root", "root-1")
     assert "root" not in published.release().stdout, "targets is not signed by its new keys yet"
     published.sign("targets", "targets-1", "targets-3")
-    assert "root 2, targets 2" in published.release().stdout
+    assert "root 2, targets 2, snapshot 2" in published.release().stdout
     assert client.get("tariff/demo/region.toml") == DEMO.read_bytes()
 
 
