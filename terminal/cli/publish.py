@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from terminal.keys.file import FileKeys
     from terminal.publish.key_files import SigningKey
-    from terminal.publish.overview import RoleState
+    from terminal.publish.overview import RoleStanding
     from terminal.publish.repository import Repository
 
 app = typer.Typer(
@@ -339,7 +339,7 @@ def stick(
     print(f"{folder}: {copied.files} files, {copied.size} bytes")
 
 
-def _lines(state: RoleState) -> Iterator[str]:
+def _lines(state: RoleStanding) -> Iterator[str]:
     from terminal.publish.overview import WARN_DAYS
 
     left = state.days_left

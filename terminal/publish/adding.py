@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from terminal.errors import PublishError
 from terminal.keys.file import FileKeys
-from terminal.publish.content import Basis, Checked, checked
+from terminal.publish.content import Basis, CheckedFiles, checked
 from terminal.publish.drafting import put, role_of, signing_role
 from terminal.publish.repository import Repository, hashed
 from terminal.publish.sealing import (
@@ -79,7 +79,7 @@ def add(repository: Repository, order: AddOrder, now: datetime) -> Added:
     return _add_sealed(repository, order, found, now)
 
 
-def _add_sealed(repository: Repository, order: AddOrder, found: Checked, now: datetime) -> Added:
+def _add_sealed(repository: Repository, order: AddOrder, found: CheckedFiles, now: datetime) -> Added:
     group, numbers = sealed_group(repository, order.group), numbers_in(order.seal_to)
     known = names(repository).get(group)
     if known is not None and found.version:
@@ -91,7 +91,7 @@ def _add_sealed(repository: Repository, order: AddOrder, found: Checked, now: da
     return _added(signer, group, found)
 
 
-def _added(signer: str, group: str, found: Checked) -> Added:
+def _added(signer: str, group: str, found: CheckedFiles) -> Added:
     return Added(signer, group, tuple(file.name for file in found.files), found.id, found.version)
 
 
@@ -149,7 +149,7 @@ def _published_custom(repository: Repository, group: str) -> dict[str, Any]:
     return {}
 
 
-def _require_later(found: Checked, present: dict[str, Any], *, again: bool = False) -> None:
+def _require_later(found: CheckedFiles, present: dict[str, Any], *, again: bool = False) -> None:
     """O-01, as terminals see it: another issue of the same thing has a higher version. `again`: the same one may be
     published anew, sealed to other terminals."""
     if not present or not found.version:
@@ -166,7 +166,7 @@ def _require_later(found: Checked, present: dict[str, Any], *, again: bool = Fal
         )
 
 
-def _require_published(repository: Repository, found: Checked) -> None:
+def _require_published(repository: Repository, found: CheckedFiles) -> None:
     """Every name that is assigned is drafted or published."""
     there: set[str] = set()
     for role in repository.roles():

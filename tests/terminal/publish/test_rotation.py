@@ -172,7 +172,7 @@ def new_tariff_keys(office: Office) -> None:
     office.sign("targets", "targets-1", "targets-2")
 
 
-def test_an_honest_number_is_not_taken_after_a_thiefs(
+def test_the_right_number_is_not_taken_after_a_thiefs(
     robbed: Office, client: OutsideClient, tmp_path: Path
 ) -> None:
     later(robbed, tmp_path)
