@@ -118,8 +118,9 @@ def _keys(order: AddOrder) -> FileKeys:
 
 
 def _one_tariff(repository: Repository) -> Path:
-    """The document of the only tariff that is published: its file lies without its tables' names, so with a feed the
-    document has to be given."""
+    """The document of the only tariff that is published. Its tables lie under names with hashes, so a document with a
+    feed has to be given.
+    """
     newest = repository.newest(BundleRole.TARIFF)
     found = (
         []
