@@ -22,7 +22,6 @@ from terminal.updates.bundle.messages import (
     BEAT_S,
     BundleSettings,
     DownMessage,
-    Look,
     UpMessage,
     Working,
     down_frames,
@@ -91,7 +90,7 @@ def _serve(pipe: TerminalPipe) -> None:
             _look(pipe, settings, message)
 
 
-def _look(pipe: TerminalPipe, settings: BundleSettings, look: Look) -> None:
+def _look(pipe: TerminalPipe, settings: BundleSettings, look: BundleLook) -> None:
     from terminal.updates.bundle.looking import look_at  # noqa: PLC0415 a terminal without a root loads no library
 
     sources = (settings.stick,) if look.stick else settings.sources
