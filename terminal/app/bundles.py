@@ -30,6 +30,7 @@ from terminal.side_process import BrokenFrame, ProcessEnd, SideProcess, SideProg
 from terminal.updates.bundle.kept import KeptBundles, origin_of
 from terminal.updates.bundle.messages import (
     SILENT_S,
+    BundleLook,
     BundleReport,
     BundleSettings,
     RoleEnd,

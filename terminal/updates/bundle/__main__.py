@@ -20,6 +20,7 @@ from terminal.side_process import BrokenFrame, frame
 from terminal.updates.bundle.kept import FOLDER
 from terminal.updates.bundle.messages import (
     BEAT_S,
+    BundleLook,
     BundleSettings,
     DownMessage,
     UpMessage,
