@@ -359,6 +359,13 @@ def test_m_32_uncollected_orders_charge_nobody_and_claim_nothing(canteen: OpenCa
     assert sum(group.not_collected for group in school.report().groups) == 1
 
 
+def test_m_32_an_uncollected_order_is_of_the_category_of_its_day(canteen: OpenCanteen) -> None:
+    lapsed = (grant(11, last=TODAY - timedelta(days=1)),)
+    school = canteen(child(1, grants=lapsed, orders=(order("lunch"),), **PAYING))
+    (marked,) = mark_not_collected(school.canteen, "lunch", CASHIER, school.at("15:00"))
+    assert marked.category == "paid"
+
+
 def test_m_32_tomorrows_order_is_not_todays(canteen: OpenCanteen) -> None:
     tomorrow = order("lunch", TODAY + timedelta(days=1), "2026-09-14T10:00")
     school = canteen(child(1, grade=7, class_id="7b", orders=(tomorrow,), **PAYING))

@@ -248,6 +248,55 @@ def test_o_02_of_card_and_list_the_newer_wins_and_a_block_always(
     assert decide(card.snapshot, card.policy, trip, BREAKFAST).outcome.message == message
 
 
+def test_o_02_an_older_grant_of_the_list_hides_none_behind_it_and_only_what_is_replaced_is_noted() -> None:
+    older = MealGrant(10, **LISTED_LATER | {"issued_on": FIRST})
+    newer = MealGrant(12, FIRST, LAST, FIRST + timedelta(days=1))
+    card = pupil(code(10, GRADE_3))
+    known = Pupil(b"pupil", grade=3, shift=1, grants=(older, newer))
+    trip = trip_at("canteen", 70, 1, canteen=CanteenContext(pupil=known))
+    decision = decide(card.snapshot, card.policy, trip, BREAKFAST)
+    assert funded(decision)["sum_minor"] == 7802, "code 12, which only the list has"
+    assert "o-02:grant_list_newer" not in trail_of(decision)
+    known = Pupil(b"pupil", grade=3, shift=1, grants=(MealGrant(10, FIRST, LAST, FIRST + timedelta(days=1)),))
+    trip = trip_at("canteen", 70, 1, canteen=CanteenContext(pupil=known))
+    assert "o-02:grant_list_newer" in trail_of(decide(card.snapshot, card.policy, trip, BREAKFAST))
+
+
+def trail_of(decision: Decision) -> list[str]:
+    return [reason.code for reason in decision.facts]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        code(1),  # gives no meal
+        Concession(12, GRADE_3, FIRST, TODAY - timedelta(days=1)),  # has ended
+        code(12, 0x0B),  # holds in grades 1 to 9
+    ],
+)
+def test_a_ground_that_gives_nothing_hides_none_behind_it(before: Concession) -> None:
+    assert told(pupil(before, code(10, GRADE_3)).eat(BREAKFAST)) == ("meal_ok", "breakfast")
+
+
+def test_a_blocked_ground_hides_none_behind_it() -> None:
+    issued_on = FIRST + timedelta(days=1)
+    listed = (MealGrant(12, FIRST, LAST, issued_on, blocked=True), MealGrant(11, FIRST, LAST, issued_on))
+    known = Pupil(b"pupil", grade=3, shift=1, grants=listed)
+    trip = trip_at("canteen", 70, 1, canteen=CanteenContext(pupil=known))
+    card = pupil()
+    assert decide(card.snapshot, card.policy, trip, BREAKFAST).outcome.message == "meal_ok"
+
+
+def test_the_trail_says_what_a_ground_gives_and_of_one_alone_no_combination() -> None:
+    free, sensitive = (trail_of(pupil(code(number, GRADE_3)).eat(BREAKFAST)) for number in (10, 11))
+    assert "m-10:free_meals" in free
+    assert "m-19:free_meals" in sensitive
+    assert "m-16:combined" not in free + sensitive
+    assert "m-16:combined" in trail_of(pupil(code(10, GRADE_3), code(12, GRADE_3)).eat(BREAKFAST))
+    policy = demo_with(('"municipal", sum_minor = 710', '"parents", sum_minor = 710'))
+    assert "m-10:part_price_meals" in trail_of(pupil(code(10, GRADE_3), policy=policy).eat(BREAKFAST))
+
+
 def test_a_card_no_roster_lists_is_served_by_its_own_grants_and_flagged() -> None:
     card = pupil(code(10, GRADE_3))
     for known, flags in ((Pupil(b"p", "school_12", listed=False), ("not_in_roster",)), (None, ())):
