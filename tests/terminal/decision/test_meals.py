@@ -73,7 +73,7 @@ def test_m_11_two_free_meals_include_the_one_of_m_10() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameter", "day_minor"), [(GRADE_3, 15082), (GRADE_7, 16804), (0, 15082), (0x0B, 16804)]
+    ("parameter", "day_minor"), [(GRADE_3, 15082), (GRADE_7, 16804), (0, 15082), (0x0B, 16804), (0x05, 16804)]
 )
 def test_m_11_the_day_costs_what_the_grade_says(parameter: int, day_minor: int) -> None:
     child = pupil(code(11, parameter))
@@ -304,6 +304,37 @@ def test_a_card_no_roster_lists_is_served_by_its_own_grants_and_flagged() -> Non
         trip = trip_at("canteen", 70, 1, canteen=canteen)
         decision = decide(card.snapshot, card.policy, trip, BREAKFAST)
         assert (decision.outcome.message, decision.flags) == ("meal_ok", flags)
+
+
+def test_m_15_a_card_that_states_no_shift_has_the_meal_of_the_first() -> None:
+    """Of the second there is none, although its hour has come."""
+    card = pupil(code(10, GRADE_3))
+    trip = trip_at("canteen", 70, 1, canteen=CanteenContext(serving="by_shift"))
+    assert told(decide(card.snapshot, card.policy, trip, LUNCH)) == ("meal_ok", "breakfast")
+
+
+def test_m_15_the_shift_of_the_roster_counts_before_that_of_the_card() -> None:
+    card = pupil(code(10, GRADE_3 | 0x10))
+    second = CanteenContext(serving="by_shift", pupil=Pupil(b"pupil", grade=3, shift=2))
+    trip = trip_at("canteen", 70, 1, canteen=second)
+    assert told(decide(card.snapshot, card.policy, trip, LUNCH)) == ("meal_ok", "lunch")
+
+
+@pytest.mark.parametrize(("days", "message"), [(0, "meal_ok"), (1, "blocked")])
+def test_m_35_a_card_issued_before_the_present_one_is_lost(days: int, message: str) -> None:
+    card = pupil(code(10, GRADE_3))
+    since = card.snapshot.rights.issued_on + timedelta(days=days)
+    known = Pupil(b"pupil", grade=3, shift=1, cards_since=since)
+    trip = trip_at("canteen", 70, 1, canteen=CanteenContext(pupil=known))
+    assert decide(card.snapshot, card.policy, trip, BREAKFAST).outcome.message == message
+
+
+def test_m_16_of_two_grounds_that_give_as_much_the_lower_code_pays() -> None:
+    dearer, same = "sum_minor = 7802", "sum_minor = 7109"
+    portion = f'{dearer}, funders = [{{ source = "regional", {dearer} }}] }}]'
+    policy = demo_with((portion, portion.replace(dearer, same)), (f"day_{dearer}", f"day_{same}"))
+    for grants in ((code(10, GRADE_3), code(12, GRADE_3)), (code(12, GRADE_3), code(10, GRADE_3))):
+        assert "municipal" in funded(pupil(*grants, policy=policy).eat(BREAKFAST)), "the rate of M-10"
 
 
 def test_an_unknown_meal_to_serve_is_no_meal() -> None:
