@@ -54,12 +54,14 @@ class Tree(msgspec.Struct):
     """A copy of the repository that mutants are tried in, one after another."""
 
     folder: Path
+    unchanged_s: dict[tuple[str, ...], float] = msgspec.field(default_factory=dict)
+    """How long tests take without a change."""
 
     def verdicts(
         self, tests: tuple[str, ...], mutants: Sequence[Mutant | Planted]
     ) -> Iterator[tuple[Mutant | Planted, Verdict]]:
         """What these tests say of each. Raises `AssertionError` when they fail without any change."""
-        left: list[Mutant | Planted] = []
+        left: list[tuple[Mutant | Planted, tuple[str, ...]]] = []
         ours, theirs = os.pipe()
         process = os.fork()
         if process == 0:
@@ -68,31 +70,31 @@ class Tree(msgspec.Struct):
         os.close(theirs)
         with os.fdopen(ours) as answers:
             for mutant, answer in zip(mutants, answers, strict=False):
-                if answer.strip() in {Verdict.NOTICED, Verdict.HUNG}:
-                    yield mutant, Verdict(answer.strip())
+                verdict, *files = answer.split()
+                if verdict in {Verdict.NOTICED, Verdict.HUNG}:
+                    yield mutant, Verdict(verdict)
                 else:
-                    left.append(mutant)
+                    print(f"{verdict}, to be tried afresh: {mutant}", flush=True)
+                    left.append((mutant, tuple(files) or tests))
         _, status = os.waitpid(process, 0)
         if os.waitstatus_to_exitcode(status):
             said = (self.folder / SAID).read_text("utf-8", "replace")
             raise AssertionError(f"these fail without any change: {' '.join(tests)}\n{said[-3000:]}")
-        yield from self._afresh(tests, left)
+        for mutant, files in left:
+            yield mutant, self._afresh(files, mutant)
 
-    def _afresh(
-        self, tests: tuple[str, ...], mutants: Sequence[Mutant | Planted]
-    ) -> Iterator[tuple[Mutant | Planted, Verdict]]:
-        """The same, each in a process that has imported nothing of ours: whatever it changes is seen."""
-        if not mutants:
-            return
-        begun = time.monotonic()
-        assert forked(lambda: self._run(tests), LEARN_S), (self.folder / SAID).read_text("utf-8", "replace")
-        limit_s = SLOWER * (time.monotonic() - begun) + SLACK_S
-        self._load_what_is_not_ours()
-        for mutant in mutants:
-            with put(self.folder / mutant.module, mutant.source()):
-                passed = forked(lambda: self._run(tests), limit_s)
-            verdict = Verdict.HUNG if passed is None else Verdict.SURVIVED if passed else Verdict.NOTICED
-            yield mutant, verdict
+    def _afresh(self, tests: tuple[str, ...], mutant: Mutant | Planted) -> Verdict:
+        """The same in a process that has imported nothing of ours: whatever it changes is seen."""
+        if tests not in self.unchanged_s:
+            begun = time.monotonic()
+            assert forked(lambda: self._run(tests), LEARN_S), Path(self.folder, SAID).read_text(
+                "utf-8", "replace"
+            )
+            self.unchanged_s[tests] = time.monotonic() - begun
+            self._load_what_is_not_ours()
+        with put(self.folder / mutant.module, mutant.source()):
+            passed = forked(lambda: self._run(tests), SLOWER * self.unchanged_s[tests] + SLACK_S)
+        return Verdict.HUNG if passed is None else Verdict.SURVIVED if passed else Verdict.NOTICED
 
     def _load_what_is_not_ours(self) -> None:
         """So that the forks that follow find it loaded: half of a short test's time is others' packages."""

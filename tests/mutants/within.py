@@ -43,8 +43,9 @@ class Seen(msgspec.Struct):
 
 
 class Trials:
-    """A pytest plugin that tries `mutants` where pytest would run what it collected, and writes of each whether the
-    tests passed to `out`: a line of `noticed`, `hung`, `survived`, or `fresh` where that cannot be found out here.
+    """A pytest plugin that tries `mutants` where pytest would run what it collected. Of each it writes a line to `out`:
+    `noticed`, `hung`, `survived`, or `fresh` where that cannot be found out here, and behind it the files of tests that
+    reach the module, the quickest first.
     """
 
     def __init__(self, folder: Path, mutants: Sequence[Mutant | Planted], out: int) -> None:
@@ -60,8 +61,10 @@ class Trials:
         modules = {mutant.module for mutant in self._mutants}
         live = {module: _functions_of(self._folder / module) for module in modules}
         for mutant in self._mutants:
-            items = _chosen(session.items, seen, mutant) if seen else []
-            self._say(self._tried(session, items, seen, mutant, live[mutant.module]) if items else "fresh")
+            items = _reaching(session.items, seen, mutant.module, mutant.numbers())
+            verdict = self._tried(session, items, seen, mutant, live[mutant.module]) if items else "fresh"
+            around = _reaching(session.items, seen, mutant.module)
+            self._say(" ".join([verdict, *dict.fromkeys(map(_file, around))]))
         return True
 
     def _say(self, verdict: str) -> None:
@@ -250,10 +253,15 @@ def _functions_of(path: Path) -> list[FunctionType]:
     return [one for one in found if one.__code__.co_filename == str(path)]
 
 
-def _chosen(items: list[pytest.Item], seen: dict[str, Seen], mutant: Mutant | Planted) -> list[pytest.Item]:
-    """The tests that reach one of its lines, the quickest files and tests first."""
-    wanted = mutant.numbers()
-    reach = [item for item in items if not wanted.isdisjoint(seen[item.nodeid].lines.get(mutant.module, ()))]
+def _reaching(
+    items: list[pytest.Item], seen: dict[str, Seen], module: str, lines: frozenset[int] = frozenset()
+) -> list[pytest.Item]:
+    """The tests that reach one of these lines, or without them any of the module; quick files and tests first."""
+    reach = [
+        item
+        for item in items
+        if (found := seen[item.nodeid].lines.get(module)) and not (lines and lines.isdisjoint(found))
+    ]
     files: dict[str, float] = {}
     for item in reach:
         files[_file(item)] = files.get(_file(item), 0.0) + seen[item.nodeid].seconds
