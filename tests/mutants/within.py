@@ -98,7 +98,10 @@ class Trials:
     ) -> str:
         path = self._folder / mutant.module
         source = mutant.source()
-        changed = changed_code(path.read_text("utf-8"), source, str(path))
+        try:
+            changed = changed_code(path.read_text("utf-8"), source, str(path))
+        except SyntaxError:  # no program any more
+            return "noticed"
         if changed is None:
             return "fresh"
         limit_s = SLOWER * sum(seen[item.nodeid].seconds for item in items) + SLACK_S
