@@ -434,6 +434,7 @@ def test_t_20_the_conductor_may_count_companions_in_one_tap(companions: int, cha
     rider = Rider(concessions=(FREE,), policy=with_companion())
     decision = rider.tap(NOW, companions=companions)
     assert told(decision) == ("ok_benefit", charge_minor)
+    assert ("t-20:companions" in [reason.code for reason in decision.facts]) is (companions > 0)
     assert told(rider.tap(NOW + timedelta(seconds=9)))[0] == (
         "already_paid" if companions else "ok_benefit_unlimited"
     )
