@@ -100,8 +100,10 @@ def _verdict(terminal: int, sequence: int, record: Decided, document: str, sourc
     if sources.replay is not None and not isinstance(record, CashSale):
         try:
             at = moment_of(record)
-            listed = isinstance(record, MealServed)
-            pupil = sources.replay.listed_at(record, at) if listed else sources.replay.pupil_at(record, at)
+            if isinstance(record, MealServed):
+                pupil = sources.replay.listed_at(record, at)
+            else:
+                pupil = sources.replay.pupil_at(record, at)
         except CannotRecompute as error:
             return unproven(error.gap, says=str(error))
     return verdict_of(terminal, sequence, record, policy, pupil)
