@@ -1,4 +1,4 @@
-"""`terminal journal recompute`: every tap, sale and portion in the journal, decided again from what is recorded with it."""
+"""`terminal journal recompute`: every tap, sale and portion in the journal, decided again from what is recorded of it."""
 
 from __future__ import annotations
 
