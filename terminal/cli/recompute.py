@@ -1,4 +1,4 @@
-"""`terminal journal recompute`: every tap, sale and portion in the journal, decided again from what is recorded of it."""
+"""`terminal journal recompute`: every tap, sale and portion in the journal, decided again from its own record."""
 
 from __future__ import annotations
 
