@@ -23,18 +23,16 @@ from terminal.policy.journeys.index import Transfer
 from terminal.policy.scopes import Ride
 
 
-def by_transfer(
-    tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool = False
-) -> Cover | None:
+def by_transfer(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool) -> Cover | None:
     """The open journey goes on with this ride: free, at its own price, or for what it costs more than was paid."""
-    rule = tap.transfer
-    if rule is None or tap.journey_age_s is None or _refused(tap, rule, trail):
+    rule, age_s = tap.transfer, tap.journey_age_s
+    if rule is None or age_s is None or _refused(tap, rule, age_s, trail):
         return None
     following = _price(tap, rule, ride, quote, trail)
     if following is None:
         return None
     price_minor, counters = following.price_minor, tap.counters
-    inputs = {"journey_age_s": tap.journey_age_s, "transfers": tap.transfers, **following.inputs}
+    inputs = {"journey_age_s": age_s, "transfers": tap.transfers, **following.inputs}
     if price_minor:
         inputs["price_minor"] = price_minor
     trail.note((PAID if price_minor else FREE)[rule.rule], inputs)
@@ -42,7 +40,7 @@ def by_transfer(
         counters = with_paid(rule, counters, following.own_minor)
     if rule.once_counter is not None and tap.trip.mode in rule.once:
         counters = rule.once_counter.write(counters, rule.once_counter.read(counters) + 1)
-    age_s = 0 if rule.extends else tap.journey_age_s
+    age_s = 0 if rule.extends else age_s
     ends = (tap.at + timedelta(seconds=rule.window_s - age_s)).astimezone(tap.policy.zone)
     return Cover(
         PaidBy.TRANSFER,
@@ -101,10 +99,10 @@ def otherwise(tap: Tap, ride: Ride, quote: Quote | None, right: Right) -> int | 
     return None if quote is None else quote.fare_minor
 
 
-def _refused(tap: Tap, rule: Transfer, trail: Trail) -> bool:
+def _refused(tap: Tap, rule: Transfer, age_s: int, trail: Trail) -> bool:
     """Why this ride is no transfer, if it is not."""
     event, trip = tap.snapshot.event, tap.trip
-    inputs = {"journey_age_s": tap.journey_age_s or 0, "transfers": tap.transfers}
+    inputs = {"journey_age_s": age_s, "transfers": tap.transfers}
     if rule.most is not None and tap.transfers >= rule.most:
         trail.note(TransferEffect.of(rule.rule, "none_left"), inputs)
         return True
