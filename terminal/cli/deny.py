@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -12,6 +12,7 @@ import typer
 
 from terminal.app.output import print_json
 from terminal.cli.options import Config, Json, Keys, Region, Wait, station_config
+from terminal.cli.signing import KeyFiles, PassphraseFile, open_signing
 from terminal.clock import SystemClock
 from terminal.publish.deny.register import DenyReason
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from terminal.policy.deny_list import DenyKind
     from terminal.publish.deny.issuing import DenyIssue
     from terminal.publish.deny.register import DeniedIdentity, DenyEntry, DenyRegister
+    from terminal.publish.key_files import SigningKey
 
 app = typer.Typer(
     help="Deny cards and people: a register with reasons at the office, lists of hashes alone for terminals.",
@@ -173,6 +175,15 @@ def issue(
     out: Annotated[
         Path | None, typer.Option(help="Folder that terminals look in: deny-list and deny-changes go there.")
     ] = None,
+    bundles: Annotated[
+        Path | None,
+        typer.Option(help="Repository of signed bundles: publish it there as well, signed with each --key."),
+    ] = None,
+    name: Annotated[
+        str, typer.Option("--as", help="With --bundles: the name it is published under.")
+    ] = "deny/all",
+    key: KeyFiles = [],  # noqa: B006 read only
+    passphrase_file: PassphraseFile = None,
     base: Annotated[
         bool, typer.Option("--base", help="A new base of everything: nightly, and first of all.")
     ] = False,
@@ -189,21 +200,44 @@ def issue(
     from terminal.publish.deny.issuing import issue_base, issue_increment, put_for_terminals
 
     at = station_config(config, region=region, keys=keys)
-    key = load_file_keys(at.keys.file or laboratory_keys()).list_key("deny")
+    list_key = load_file_keys(at.keys.file or laboratory_keys()).list_key("deny")
+    if (bundles is None) != (not key):
+        raise typer.BadParameter(
+            "give --bundles and the --key files of deny, snapshot and timestamp together"
+        )
+    signing = [open_signing(path, passphrase_file) for path in key]
     now = SystemClock().now().replace(microsecond=0)
     with _register(folder) as register:
         if base:
             number = load_region(at.terminal.region_or_demo).header.region
-            made: DenyIssue | None = issue_base(register, key, number, now)
+            made: DenyIssue | None = issue_base(register, list_key, number, now)
         else:
-            made = issue_increment(register, key, now)
+            made = issue_increment(register, list_key, now)
         put = () if out is None else put_for_terminals(register, out)
+        released = {} if bundles is None else _released(register, bundles, name, signing, now)
     if json:
-        print_json({"issue": made, "files": [str(path) for path in put]})
+        print_json({"issue": made, "files": [str(path) for path in put], "published": released})
     else:
         print(_said(made))
         for path in put:
             print(f"wrote {path}")
+        if released:
+            print("published: " + ", ".join(f"{role} {version}" for role, version in released.items()))
+
+
+def _released(
+    register: DenyRegister, bundles: Path, name: str, signing: Sequence[SigningKey], now: datetime
+) -> Mapping[str, int]:
+    """What was issued last, signed and published with everything else that is signed; the versions of the roles."""
+    from terminal.publish.deny.bundling import draft_deny
+    from terminal.publish.release import release
+    from terminal.publish.repository import Repository
+
+    repository = Repository(bundles)
+    repository.require_made()
+    with repository.changing():
+        draft_deny(register, repository, name, now)
+        return release(repository, signing, now).versions
 
 
 def _said(made: DenyIssue | None) -> str:

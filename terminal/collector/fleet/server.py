@@ -230,7 +230,7 @@ def build_app(
     routes = [
         Route(BATCHES_PATH, batches, methods=["POST"]),
         Route("/v1/health", health, methods=["GET"]),
-        *([] if bundles is None else [BundleFiles(bundles).route()]),
+        *([] if bundles is None else BundleFiles(bundles, gate).routes()),
     ]
     return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(gate.paced)])
 
