@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -41,6 +42,20 @@ Person = Annotated[
         help="The resident with this pseudonym, with any card: 16 digits in hex.",
     ),
 ]
+Reference = Annotated[
+    str | None,
+    typer.Option(
+        "--reference",
+        metavar="HEX",
+        help="The card that rows of one profile's terminals call so (card_ref): refused by these terminals alone.",
+    ),
+]
+TapRow = Annotated[
+    str | None,
+    typer.Option("--row", metavar="TERMINAL:SEQUENCE", help="The card of this tap, as --reference does."),
+]
+Collector = Annotated[Path, typer.Option("--collector", help="With --row: the collector's folder.")]
+DEFAULT_COLLECTOR: Final = Path("var/collector")
 Reader = Annotated[
     str | None,
     typer.Option("--reader", help="The card on this reader: pcsc, pcsc:NAME or sim:RESIDENT."),
@@ -64,6 +79,9 @@ def add(
     by: By,
     card: CardUid = None,
     person: Person = None,
+    reference: Reference = None,
+    row: TapRow = None,
+    collector: Collector = DEFAULT_COLLECTOR,
     reader: Reader = None,
     holder: Holder = False,
     days: Annotated[
@@ -78,7 +96,10 @@ def add(
     """Deny a card or a person; terminals hear of it with the next `terminal deny issue`."""
     from terminal.publish.deny.register import DenyEntry
 
-    identity = _identity(card, person, lambda: _presented(reader, holder, wait, config, region, keys))
+    identity = _identity(
+        _written(card, person, reference),
+        lambda: _of_row(row, collector) or _presented(reader, holder, wait, config, region, keys),
+    )
     now = SystemClock().now()
     until = None if days is None else now + timedelta(days=days)
     with _register(folder) as register:
@@ -93,6 +114,9 @@ def remove(
     by: By,
     card: CardUid = None,
     person: Person = None,
+    reference: Reference = None,
+    row: TapRow = None,
+    collector: Collector = DEFAULT_COLLECTOR,
     reader: Reader = None,
     holder: Holder = False,
     wait: Wait = 30,
@@ -104,7 +128,10 @@ def remove(
     """Deny a card or a person no longer."""
     from terminal.errors import PublishError
 
-    identity = _identity(card, person, lambda: _presented(reader, holder, wait, config, region, keys))
+    identity = _identity(
+        _written(card, person, reference),
+        lambda: _of_row(row, collector) or _presented(reader, holder, wait, config, region, keys),
+    )
     with _register(folder) as register:
         if not register.end(identity, SystemClock().now(), _staff(by)):
             raise PublishError(f"{_named(identity)} is not denied", "See terminal deny show.")
@@ -115,6 +142,9 @@ def remove(
 def why(
     card: CardUid = None,
     person: Person = None,
+    reference: Reference = None,
+    row: TapRow = None,
+    collector: Collector = DEFAULT_COLLECTOR,
     reader: Reader = None,
     holder: Holder = False,
     json: Json = False,
@@ -125,7 +155,10 @@ def why(
     keys: Keys = None,
 ) -> None:
     """Say why a card or person is or was denied, the newest entry first."""
-    identity = _identity(card, person, lambda: _presented(reader, holder, wait, config, region, keys))
+    identity = _identity(
+        _written(card, person, reference),
+        lambda: _of_row(row, collector) or _presented(reader, holder, wait, config, region, keys),
+    )
     with _register(folder) as register:
         entries = register.of(identity)
     _print_entries(entries, json)
@@ -266,19 +299,56 @@ def _staff(by: str) -> str:
     return by.strip()
 
 
-def _identity(
-    card: str | None, person: str | None, presented: Callable[[], DeniedIdentity | None]
-) -> DeniedIdentity:
-    """What one option names. Raises `typer.BadParameter` for none, several, or another form."""
+def _written(card: str | None, person: str | None, reference: str | None) -> list[DeniedIdentity]:
+    """What is written out, of each kind."""
     from terminal.policy.deny_list import DenyKind
 
-    given = [(DenyKind.CARD, card), (DenyKind.PERSON, person)]
-    named = [_parsed(kind, written) for kind, written in given if written is not None]
-    read = presented()
-    named += [] if read is None else [read]
+    given = [(DenyKind.CARD, card), (DenyKind.PERSON, person), (DenyKind.REFERENCE, reference)]
+    return [_parsed(kind, written) for kind, written in given if written is not None]
+
+
+def _identity(
+    written: list[DeniedIdentity], looked_up: Callable[[], DeniedIdentity | None]
+) -> DeniedIdentity:
+    """What one option names. Raises `typer.BadParameter` for none or several."""
+    read = looked_up()
+    named = [*written, *([] if read is None else [read])]
     if len(named) != 1:
-        raise typer.BadParameter("name one: --card UID, --person PSEUDONYM, or --reader with the card on it")
+        raise typer.BadParameter(
+            "name one: --card UID, --person PSEUDONYM, --reference HEX, --row TERMINAL:SEQUENCE, or --reader with the "
+            "card on it"
+        )
     return named[0]
+
+
+def _of_row(row: str | None, collector: Path) -> DeniedIdentity | None:
+    """The card of a tap that the collector has."""
+    if row is None:
+        return None
+    from terminal.collector.service import DATABASE_FILE
+    from terminal.collector.store import CollectorStore
+    from terminal.errors import PublishError
+    from terminal.journal.records import parse_record
+    from terminal.policy.deny_list import DenyKind
+    from terminal.publish.deny.register import DeniedIdentity
+
+    terminal, _, sequence = row.partition(":")
+    if re.fullmatch(r"[0-9]{1,7}:[0-9]{1,9}", row, re.ASCII) is None:
+        raise typer.BadParameter("--row is TERMINAL:SEQUENCE, like 70001:5123")
+    if not (collector / DATABASE_FILE).is_file():
+        raise PublishError(f"there is no collector in {collector}", "Give its folder: --collector FOLDER.")
+    store = CollectorStore(collector / DATABASE_FILE)
+    try:
+        body = store.record(int(terminal), int(sequence))
+    finally:
+        store.close()
+    reference = None if body is None else getattr(parse_record(body), "card_ref", None)
+    if not reference:
+        raise PublishError(
+            f"row {row} names no card" if body is not None else f"row {row} has not come to the collector",
+            "Look for the tap: terminal collector status, or the terminal's own journal.",
+        )
+    return DeniedIdentity(DenyKind.REFERENCE, reference)
 
 
 def _parsed(kind: DenyKind, written: str) -> DeniedIdentity:
