@@ -52,13 +52,13 @@ _TARGET: Final = re.compile(r"[a-z]+(/[A-Za-z0-9][A-Za-z0-9._-]{0,100}){2,3}")
 Versions = Mapping[str, int]
 
 
-class _Version(Struct):
+class _RoleVersion(Struct):
     version: Annotated[int, Meta(ge=0)]
 
 
 class _Listing(Struct):
     version: int
-    meta: dict[str, _Version] = {}
+    meta: dict[str, _RoleVersion] = {}
 
 
 class _ListingFile(Struct):

@@ -10,7 +10,6 @@ What is made counts only where its hash is the one that is signed; else the file
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from terminal.errors import RegionDocumentError
+from terminal.files import link_file
 from terminal.policy.deny_changes import (
     DenyChanges,
     are_of,
@@ -77,7 +77,7 @@ class DenyMaking:
         if self._known.get(file) != self._signed(file):
             return False
         try:
-            os.link(self._before.resolve() / file, self._draft / file)
+            link_file(self._before.resolve() / file, self._draft / file)
         except FileNotFoundError:
             return False
         return True
