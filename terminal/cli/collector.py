@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -34,8 +33,7 @@ app = typer.Typer(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CollectorOptions:
+class CollectorOptions(NamedTuple):
     """The options of the command, in the order of its help."""
 
     folder: Annotated[

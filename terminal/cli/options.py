@@ -56,7 +56,7 @@ Asked = TypeVar("Asked")
 
 
 def options_in(kind: type[Asked]) -> Callable[[Callable[[typer.Context, Asked], None]], Callable[..., None]]:
-    """Makes a command of a function of the context and one value: the fields of the dataclass `kind` are its options."""
+    """Makes a command of a function of the context and one value of `kind`, a named tuple whose fields are options."""
     hints = get_type_hints(kind, include_extras=True)
     named = [
         Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])

@@ -144,7 +144,10 @@ _STARTED_FROM: Final = f"{_COLUMNS} WHERE card = ? AND prev_terminal = ? AND pre
 _CONCERNED: Final = (
     f"{_AT} UNION ALL {_COLUMNS} WHERE card = ?3 AND prev_terminal = ?4 AND prev_sequence = ?5"
 )
-_ARE_WATCHED: Final = "WITH asked (a, b) AS (VALUES {}) SELECT a, b FROM asked CROSS JOIN watched ON terminal = a AND sequence = b"
+_ARE_WATCHED: Final = (
+    "WITH asked (a, b) AS (VALUES {}) SELECT a, b FROM asked"
+    " CROSS JOIN watched ON terminal = a AND sequence = b"
+)
 _ARE_STARTED: Final = (
     "WITH asked (a, b, c) AS (VALUES {}) SELECT DISTINCT a, b, c FROM asked"
     " CROSS JOIN watched INDEXED BY watched_start ON card = a AND prev_terminal = b AND prev_sequence = c"

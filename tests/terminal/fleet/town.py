@@ -23,7 +23,8 @@ from terminal.collector.enrolment import Enrolment
 from terminal.collector.fleet import database as fleet
 from terminal.collector.fleet.consumer import Consumer
 from terminal.collector.fleet.database import FleetDatabase
-from terminal.collector.fleet.server import Gateway, prepare_stream
+from terminal.collector.fleet.gateway import Gateway
+from terminal.collector.fleet.server import prepare_stream
 from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
 from terminal.collector.fleet.stream import FleetStream
 from terminal.collector.reconcile import reconcile
