@@ -124,7 +124,7 @@ class SharedRecords(RecordFiles):
     def _require_same(self, connection: psycopg.Connection[TupleRow]) -> None:
         for one in self._identity.items():
             connection.execute(_SAME, one)
-        fleets = dict(connection.execute(_IDENTITY).fetchall())
+        fleets: dict[str, str] = dict(connection.execute(_IDENTITY).fetchall())
         for name, own in self._identity.items():
             if fleets[name] != own:
                 raise OtherIdentity(

@@ -171,15 +171,18 @@ def test_without_the_database_uploads_go_on_and_enrolments_wait(
     url = fleet.gateway("gateway")
     assert fleet.enrol(url).returncode == 0
     assert fleet.tap(url).returncode == 0
+    assert fleet.run("identity", "renew", *NUMBERED, *fleet.at(url)).returncode == 0
     lone_postgres.kill()
     assert fleet.tap(url).returncode == 0, "the stream knows this terminal, and the folder its keys"
+    assert _waits(fleet, "gateway", fleet.key()), "what is new comes into force when the database knows"
     waits = fleet.run("identity", "renew", *NUMBERED, *fleet.at(url))
     assert (waits.returncode, "Traceback" in waits.stderr) == (40, False)
     made = fleet.operate("enrol", 8)
     assert (made.returncode, made.stderr.count("\n"), "PostgreSQL" in made.stderr) == (40, 1, True)
     lone_postgres.start()
-    assert fleet.run("identity", "renew", *NUMBERED, *fleet.at(url)).returncode == 0
     assert fleet.tap(url).returncode == 0
+    fleet.followed("gateway", fleet.key())
+    assert fleet.run("identity", "renew", *NUMBERED, *fleet.at(url)).returncode == 0
 
 
 def test_a_gateway_with_other_keys_is_refused_and_one_with_a_forged_name_changes_nothing(
