@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from terminal.cli.enrolling import By, EnrolmentDesk, Numbered, enrol_by_code, enrol_by_key, revoke_terminal
+from terminal.cli.enrolling import By, EnrolmentOffice, Numbered, enrol_by_code, enrol_by_key, revoke_terminal
 from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json
 
 
@@ -27,23 +27,23 @@ def enrol(
 
     An existing key is replaced; the terminal's records are kept.
     """
-    with _desk(folder, by) as desk:
+    with _office(folder, by) as office:
         if key is not None:
-            enrol_by_key(desk, terminal, key, json=json)
+            enrol_by_key(office, terminal, key, json=json)
         else:
-            enrol_by_code(desk, terminal, json=json)
+            enrol_by_code(office, terminal, json=json)
 
 
 def revoke(
     terminal: Numbered, folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, by: By = "operator"
 ) -> None:
     """Revoke a terminal at once. Its records are kept."""
-    with _desk(folder, by) as desk:
-        revoke_terminal(desk, terminal)
+    with _office(folder, by) as office:
+        revoke_terminal(office, terminal)
 
 
 @contextmanager
-def _desk(folder: Path, by: str) -> Iterator[EnrolmentDesk]:
+def _office(folder: Path, by: str) -> Iterator[EnrolmentOffice]:
     from terminal.collector.enrolment import Enrolment
     from terminal.collector.service import DATABASE_FILE, TERMINALS_FOLDER
     from terminal.collector.store import CollectorStore
@@ -51,4 +51,4 @@ def _desk(folder: Path, by: str) -> Iterator[EnrolmentDesk]:
     terminals = folder / TERMINALS_FOLDER
     terminals.mkdir(parents=True, exist_ok=True)
     with closing(CollectorStore(folder / DATABASE_FILE)) as store:
-        yield EnrolmentDesk(Enrolment(terminals), store.note, by)
+        yield EnrolmentOffice(Enrolment(terminals), store.note, by)

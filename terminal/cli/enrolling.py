@@ -21,7 +21,7 @@ By = Annotated[str, typer.Option("--by", help="Who enrols or revokes, for exampl
 
 
 @dataclass(frozen=True, slots=True)
-class EnrolmentDesk:
+class EnrolmentOffice:
     """The records of terminals, where it is kept what was done about them, and who does it."""
 
     enrolment: Enrolment
@@ -35,40 +35,40 @@ class EnrolmentDesk:
         self.keep(Operation(at_ms, terminal, code, key, self.by))
 
 
-def enrol_by_key(desk: EnrolmentDesk, terminal: int, key: Path, *, json: bool) -> None:
+def enrol_by_key(office: EnrolmentOffice, terminal: int, key: Path, *, json: bool) -> None:
     """Register a public signing key that was carried here. Raises `KeyFileError` or `CollectorError`."""
     from terminal.collector.enrolment import short_of
     from terminal.collector.store import OperationCode
     from terminal.sync.identity import read_public_key
 
     public, now_ms = read_public_key(key), _now_ms()
-    name, replaced = short_of(public), desk.enrolment.key_of(terminal) is not None
-    desk.enrolment.enrol(terminal, public, now_ms)
-    desk.note(now_ms, terminal, OperationCode.KEY_REPLACED if replaced else OperationCode.ENROLLED, name)
+    name, replaced = short_of(public), office.enrolment.key_of(terminal) is not None
+    office.enrolment.enrol(terminal, public, now_ms)
+    office.note(now_ms, terminal, OperationCode.KEY_REPLACED if replaced else OperationCode.ENROLLED, name)
     done = {"terminal": terminal, "key": name, "replaced": replaced}
     _say(done, f"terminal {terminal} may upload with key {name}", json=json)
 
 
-def enrol_by_code(desk: EnrolmentDesk, terminal: int, *, json: bool) -> None:
+def enrol_by_code(office: EnrolmentOffice, terminal: int, *, json: bool) -> None:
     """Make a one-time code and print it. Raises `CollectorError`."""
     from terminal.collector.store import OperationCode
 
     now_ms = _now_ms()
-    code = desk.enrolment.make_code(terminal, now_ms)
-    desk.note(now_ms, terminal, OperationCode.CODE_MADE)
+    code = office.enrolment.make_code(terminal, now_ms)
+    office.note(now_ms, terminal, OperationCode.CODE_MADE)
     text = f"{code}\nValid once, for one day. At the terminal: terminal enrol --number {terminal}"
     _say({"terminal": terminal, "code": code}, text, json=json)
 
 
-def revoke_terminal(desk: EnrolmentDesk, terminal: int) -> None:
+def revoke_terminal(office: EnrolmentOffice, terminal: int) -> None:
     """End all keys of a terminal. Raises `CollectorError` where it has none."""
     from terminal.collector.store import OperationCode
     from terminal.errors import CollectorError
 
     now_ms = _now_ms()
-    if not desk.enrolment.revoke(terminal, now_ms):
+    if not office.enrolment.revoke(terminal, now_ms):
         raise CollectorError(f"terminal {terminal} is not enrolled", "Check the number.")
-    desk.note(now_ms, terminal, OperationCode.REVOKED)
+    office.note(now_ms, terminal, OperationCode.REVOKED)
     print(f"terminal {terminal} is revoked")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Never
 
 import typer
 
-from terminal.cli.enrolling import By, EnrolmentDesk, Numbered, enrol_by_code, enrol_by_key, revoke_terminal
+from terminal.cli.enrolling import By, EnrolmentOffice, Numbered, enrol_by_code, enrol_by_key, revoke_terminal
 from terminal.cli.options import (
     DayEndsAt,
     Ev1Share,
@@ -205,11 +205,11 @@ def enrol(
     An existing key is replaced; the terminal's records are kept.
     """
     _needs_extra()
-    desk = _desk(folder, _dsn(database, database_password_file), by)
+    office = _office(folder, _dsn(database, database_password_file), by)
     if key is not None:
-        enrol_by_key(desk, terminal, key, json=json)
+        enrol_by_key(office, terminal, key, json=json)
     else:
-        enrol_by_code(desk, terminal, json=json)
+        enrol_by_code(office, terminal, json=json)
 
 
 @app.command()
@@ -222,17 +222,17 @@ def revoke(
 ) -> None:
     """Revoke a terminal at all gateways that reach the database, at once. Its records are kept."""
     _needs_extra()
-    revoke_terminal(_desk(folder, _dsn(database, database_password_file), by), terminal)
+    revoke_terminal(_office(folder, _dsn(database, database_password_file), by), terminal)
 
 
-def _desk(folder: Path, dsn: str, by: str) -> EnrolmentDesk:
+def _office(folder: Path, dsn: str, by: str) -> EnrolmentOffice:
     """What the database holds of terminals; `folder` gets copies of what is changed."""
     from terminal.collector.enrolment import Enrolment
     from terminal.collector.fleet.shared_records import SharedRecords
 
     directory = folder / "terminals"
     records = SharedRecords(directory, dsn)
-    return EnrolmentDesk(Enrolment(directory, files=records), records.note, by)
+    return EnrolmentOffice(Enrolment(directory, files=records), records.note, by)
 
 
 @app.command()

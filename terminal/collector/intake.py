@@ -18,7 +18,7 @@ from terminal.errors import CollectorError, KeyFileError
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer
 from terminal.sync.enrolment import signature_is_genuine
-from terminal.sync.failed_start import FailedStart, Heard
+from terminal.sync.failed_start import FailedStart, StartHeard
 from terminal.sync.wire import (
     BATCH_TYPE,
     MAX_BATCH_RECORDS,
@@ -231,7 +231,7 @@ def acknowledged(terminal: int, head: Head, at_ms: int, signer: Signer) -> Reply
 
 def heard(said: FailedStart, signer: Signer) -> Reply:
     """The signed reply to a message of a failed start that is kept."""
-    body = msgspec.json.encode(Heard(signer.sign(said.heard_digest).hex()))
+    body = msgspec.json.encode(StartHeard(signer.sign(said.heard_digest).hex()))
     return Reply(200, body, "application/json", genuine=said.terminal)
 
 

@@ -1,6 +1,6 @@
 """A terminal that cannot start because of its journal, and a collector that hears of it all the same.
 
-    POST /v1/failed-starts   JSON `FailedStart`   → `Heard`, or a refusal (`terminal.sync.wire`)
+    POST /v1/failed-starts   JSON `FailedStart`   → `StartHeard`, or a refusal (`terminal.sync.wire`)
 
 Rows are how a collector hears of everything else; a terminal that cannot read its journal can write none. What it says
 is signed with its identity's key, once per start, and kept as an alarm for each day and fault: said again, or played
@@ -55,7 +55,7 @@ class FailedStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return sha256(_HEARD + self.digest + bytes.fromhex(self.signature)).digest()
 
 
-class Heard(msgspec.Struct, frozen=True):
+class StartHeard(msgspec.Struct, frozen=True):
     """The collector's answer: its signature."""
 
     signature: Hex64
@@ -90,7 +90,7 @@ def send(link: RequestLink, message: FailedStart, collector: Ed25519PublicKey) -
 
 def _is_genuine(body: bytes, message: FailedStart, collector: Ed25519PublicKey) -> bool:
     try:
-        heard = decode_json(body, Heard, SMALL_BYTES)
+        heard = decode_json(body, StartHeard, SMALL_BYTES)
         collector.verify(bytes.fromhex(heard.signature), message.heard_digest)
     except (msgspec.DecodeError, InvalidSignature):
         return False
