@@ -75,6 +75,8 @@ from terminal.journal.records import (
 from terminal.journal.taps import End, TapId
 
 CLOCK_INPUTS: Final = ("jump_s", "behind_s", "ahead_days", "off_s")
+_ENDS: Final = (Committed, NotCommitted)
+_FROM_CARDS: Final = (Intent, Unwritten)
 READER_FAULTS: Final = frozenset(ReaderFault) - {ReaderFault.WORKS}
 
 _ADDING: Final = (
@@ -150,7 +152,7 @@ class Booking:
         # Most taps end a row or two later: those need never be watched.
         ends: dict[int, Committed | NotCommitted] = {}
         for sequence, record in records:
-            if isinstance(record, Committed | NotCommitted) and rows[0][0] <= record.intent < sequence:
+            if isinstance(record, _ENDS) and rows[0][0] <= record.intent < sequence:
                 ends.setdefault(record.intent, record)
         mark = self.mark_of(terminal)
         self._expect(records, ends)
@@ -173,7 +175,7 @@ class Booking:
         taps = [
             (name(record.card_ref), (record.prev_terminal, record.prev_sequence))
             for _, record in records
-            if isinstance(record, Intent | Unwritten) and record.card_ref is not None
+            if isinstance(record, _FROM_CARDS) and record.card_ref is not None
         ]
         counters = [
             (name(record.card_ref), end.tmc)
