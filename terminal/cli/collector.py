@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from terminal.cli.options import (
+    Bundles,
     DayEndsAt,
     Ev1Share,
     Json,
@@ -80,6 +81,7 @@ class CollectorOptions(NamedTuple):
             show_default="systemd's credential terminal-keys, where there is one",
         ),
     ] = None
+    bundles: Bundles = None
     json: Json = False
 
 
@@ -99,6 +101,7 @@ def collector(context: typer.Context, asked: CollectorOptions) -> None:
 
 
 def _settings(asked: CollectorOptions) -> CollectorSettings:
+    from terminal.collector.bundles import bundles_of
     from terminal.collector.limits import Limits
     from terminal.collector.service import CollectorSettings
     from terminal.collector.watch import HOUR_MS, WatchLimits
@@ -115,6 +118,7 @@ def _settings(asked: CollectorOptions) -> CollectorSettings:
         recompute=_follower(asked),
         proxies=tuple(asked.proxy or ()),
         registry_keys=asked.registry_keys,
+        bundles=bundles_of(asked.folder, asked.bundles),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from terminal.cli.enrolling import By, EnrolmentOffice, Numbered, enrol_by_code, enrol_by_key, revoke_terminal
-from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json
+from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, Bundles, CollectorFolder, Json
 
 
 def enrol(
@@ -21,13 +21,15 @@ def enrol(
         typer.Option("--key", help="Register this public key (terminal.pub) at once, without a code."),
     ] = None,
     by: By = "operator",
+    bundles: Bundles = None,
     json: Json = False,
 ) -> None:
     """Enrol a terminal: print a one-time code for it, or register its public key.
 
-    An existing key is replaced; the terminal's records are kept.
+    Where bundles are published, the code carries the SHA-256 of their root. An existing key is replaced; the terminal's
+    records are kept.
     """
-    with _office(folder, by) as office:
+    with _office(folder, by, bundles) as office:
         if key is not None:
             enrol_by_key(office, terminal, key, json=json)
         else:
@@ -43,7 +45,8 @@ def revoke(
 
 
 @contextmanager
-def _office(folder: Path, by: str) -> Iterator[EnrolmentOffice]:
+def _office(folder: Path, by: str, bundles: Path | None = None) -> Iterator[EnrolmentOffice]:
+    from terminal.collector.bundles import bundles_of
     from terminal.collector.enrolment import Enrolment
     from terminal.collector.service import DATABASE_FILE, TERMINALS_FOLDER
     from terminal.collector.store import CollectorStore
@@ -51,4 +54,4 @@ def _office(folder: Path, by: str) -> Iterator[EnrolmentOffice]:
     terminals = folder / TERMINALS_FOLDER
     terminals.mkdir(parents=True, exist_ok=True)
     with closing(CollectorStore(folder / DATABASE_FILE)) as store:
-        yield EnrolmentOffice(Enrolment(terminals), store.note, by)
+        yield EnrolmentOffice(Enrolment(terminals), store.note, by, bundles_of(folder, bundles))

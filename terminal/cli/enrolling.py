@@ -22,11 +22,14 @@ By = Annotated[str, typer.Option("--by", help="Who enrols or revokes, for exampl
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentOffice:
-    """The records of terminals, where it is kept what was done about them, and who does it."""
+    """The records of terminals, where it is kept what was done about them, and who does it. `bundles`: a repository of
+    signed bundles, whose root codes carry.
+    """
 
     enrolment: Enrolment
     keep: Callable[[Operation], None]
     by: str
+    bundles: Path | None = None
 
     def note(self, at_ms: int, terminal: int, code: OperationCode, key: str = "") -> None:
         """Keep what was done."""
@@ -51,10 +54,11 @@ def enrol_by_key(office: EnrolmentOffice, terminal: int, key: Path, *, json: boo
 
 def enrol_by_code(office: EnrolmentOffice, terminal: int, *, json: bool) -> None:
     """Make a one-time code and print it. Raises `CollectorError`."""
+    from terminal.collector.bundles import carried_code
     from terminal.collector.store import OperationCode
 
     now_ms = _now_ms()
-    code = office.enrolment.make_code(terminal, now_ms)
+    code = carried_code(office.enrolment, terminal, now_ms, office.bundles)
     office.note(now_ms, terminal, OperationCode.CODE_MADE)
     text = f"{code}\nValid once, for one day. At the terminal: terminal enrol --number {terminal}"
     _say({"terminal": terminal, "code": code}, text, json=json)

@@ -15,6 +15,7 @@ import typer
 
 from terminal.cli.enrolling import By, EnrolmentOffice, Numbered, enrol_by_code, enrol_by_key, revoke_terminal
 from terminal.cli.options import (
+    Bundles,
     DayEndsAt,
     Ev1Share,
     Json,
@@ -158,6 +159,7 @@ class GatewayOptions(NamedTuple):
     tls_cert: ServedCert = None
     tls_key: ServedKey = None
     proxy: Proxy = None
+    bundles: Bundles = None
     json: Json = False
 
 
@@ -168,6 +170,7 @@ def gateway(_: typer.Context, asked: GatewayOptions) -> None:
     SIGTERM."""
     _needs_extra()
     from terminal.app.output import print_json
+    from terminal.collector.bundles import bundles_of
     from terminal.collector.fleet.server import GatewaySettings, run_gateway
 
     where = _where(
@@ -175,7 +178,14 @@ def gateway(_: typer.Context, asked: GatewayOptions) -> None:
     )
     dsn, tls = _dsn(asked.database, asked.database_password_file), server_tls(asked.tls_cert, asked.tls_key)
     settings = GatewaySettings(
-        where, dsn, asked.folder, asked.host, asked.port, tuple(asked.proxy or ()), tls
+        where,
+        dsn,
+        asked.folder,
+        asked.host,
+        asked.port,
+        tuple(asked.proxy or ()),
+        tls,
+        bundles=bundles_of(asked.folder, asked.bundles),
     )
 
     def ready(url: str) -> None:
@@ -198,14 +208,16 @@ def enrol(
     database: Database = DEFAULT_DATABASE,
     database_password_file: DatabasePassword = None,
     by: By = "operator",
+    bundles: Bundles = None,
     json: Json = False,
 ) -> None:
     """Enrol a terminal at all gateways: print a one-time code for it, or register its public key.
 
-    An existing key is replaced; the terminal's records are kept.
+    Where bundles are published, the code carries the SHA-256 of their root. An existing key is replaced; the terminal's
+    records are kept.
     """
     _needs_extra()
-    office = _office(folder, _dsn(database, database_password_file), by)
+    office = _office(folder, _dsn(database, database_password_file), by, bundles)
     if key is not None:
         enrol_by_key(office, terminal, key, json=json)
     else:
@@ -225,14 +237,15 @@ def revoke(
     revoke_terminal(_office(folder, _dsn(database, database_password_file), by), terminal)
 
 
-def _office(folder: Path, dsn: str, by: str) -> EnrolmentOffice:
+def _office(folder: Path, dsn: str, by: str, bundles: Path | None = None) -> EnrolmentOffice:
     """What the database holds of terminals; `folder` gets copies of what is changed."""
+    from terminal.collector.bundles import bundles_of
     from terminal.collector.enrolment import Enrolment
     from terminal.collector.fleet.shared_records import SharedRecords
 
     directory = folder / "terminals"
     records = SharedRecords(directory, dsn)
-    return EnrolmentOffice(Enrolment(directory, files=records), records.note, by)
+    return EnrolmentOffice(Enrolment(directory, files=records), records.note, by, bundles_of(folder, bundles))
 
 
 @app.command()

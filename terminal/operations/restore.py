@@ -193,7 +193,7 @@ def _begin(
 
 
 def _create_after(path: Path, key: JournalKey | None, state: JournalState) -> None:
-    """An empty journal whose rows begin behind the base of `state`, with its notes of what is still open from before."""
+    """An empty journal whose rows begin behind the base of `state`, with notes of what is still open from before."""
     contents = Contents(state.terminal, key)
     with new_file(path) as (new, connection), transaction(connection):
         create_schema(connection)

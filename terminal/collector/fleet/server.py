@@ -7,6 +7,7 @@ FOLDER/terminals/7.json    the keys of terminal 7: a copy of what the database h
 
 POST /v1/batches           a signed batch → a signed acknowledgement
 POST /v1/enrolments        as at an embedded collector, likewise /v1/renewals and /v1/failed-starts
+GET  /v1/bundles/…         signed bundles, as they lie in their repository
 GET  /v1/health            does the gateway reach NATS, and are the streams there
 
 A batch is checked, put into the stream, and acknowledged on the stream's word. A gateway keeps nothing. What it
@@ -36,6 +37,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from terminal.clock import SystemClock, unix_ms
+from terminal.collector.bundles import BundleFiles
 from terminal.collector.callers import ConnectionShares, Proxies
 from terminal.collector.certify import Authority
 from terminal.collector.enrolment import Enrolment
@@ -84,6 +86,7 @@ class GatewaySettings:
     tls: ServerTls | None = None
     limits: Limits = field(default_factory=lambda: Limits(in_hand=1_024, bodies=1_024))
     shares: ConnectionShares = field(default_factory=ConnectionShares)
+    bundles: Path | None = None
 
     @property
     def key(self) -> Path:
@@ -169,7 +172,7 @@ async def _serve(
     identity = IdentitySide(enrolment, strangers, gate, clock, key, note=records.note)
     tls = settings.tls.asking(authority.path) if settings.tls else None
     certificates = tls is not None
-    side = GatewaySide(gateway, stream, identity, certificates=certificates)
+    side = GatewaySide(gateway, stream, identity, certificates, settings.bundles)
     app = side.app(lambda: on_ready(base_url(listening, tls)))
     following = RecordsFollower(records, settings.dsn)
     following.start()
@@ -219,13 +222,14 @@ async def _require_same(records: SharedRecords) -> None:
 @dataclass(frozen=True, slots=True)
 class GatewaySide:
     """What a gateway's routes work with. With `certificates` batches are taken only over a connection that shows the
-    certificate of their terminal.
+    certificate of their terminal. The repository `bundles` is served, where there is one.
     """
 
     gateway: Gateway
     stream: FleetStream
     identity: IdentitySide
     certificates: bool = False
+    bundles: Path | None = None
 
     def app(self, on_ready: Callable[[], None]) -> Starlette:
         """The ASGI application."""
@@ -240,6 +244,7 @@ class GatewaySide:
             *self.identity.routes(),
             Route(FAILED_STARTS_PATH, self.failed_start, methods=["POST"]),
             Route("/v1/health", self.health, methods=["GET"]),
+            *([] if self.bundles is None else [BundleFiles(self.bundles).route()]),
         ]
         paced = Middleware(self.identity.gate.paced)
         return Starlette(routes=routes, lifespan=lifespan, middleware=[paced])
