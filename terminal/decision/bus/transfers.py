@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from cardproto.resident.limits import MOST_TRANSFERS
 from cardproto.resident.records.event import PaidBy
@@ -59,7 +61,7 @@ PAID: Final = {rule: TransferEffect.of(rule, effect) for rule, effect in DEARER.
 FREE: Final = {rule: TransferEffect.of(rule, "free_transfer") for rule in ("T-30", "T-32", "T-38")}
 
 
-class _Following(NamedTuple):
+class _Following(Struct, frozen=True):
     """What a following ride costs, what it would cost of its own (0: that does not matter), and what was looked at."""
 
     price_minor: int
@@ -79,7 +81,9 @@ def opened(tap: Tap, rule: Transfer, counters: int, price_minor: int) -> tuple[i
         counters = card.journey.write(counters, rule.number)
     if rule.once_counter is not None and tap.trip.mode in rule.once:
         counters = rule.once_counter.write(counters, 1)
-    return with_paid(rule, counters, price_minor), (0, 0)
+    if rule.paid is not None:
+        counters = with_paid(rule, counters, price_minor)
+    return counters, (0, 0)
 
 
 def otherwise(tap: Tap, ride: Ride, quote: Quote | None, right: Right) -> int | None:
