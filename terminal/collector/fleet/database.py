@@ -25,7 +25,7 @@ from terminal.collector.strangers import StrangerCount, reduced
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 PREPARE_LOCK: Final = 0x52434F4C
 STRANGERS_LOCK: Final = 0x52434F4D
 READ_ROWS: Final = 20_000
@@ -92,7 +92,7 @@ class FleetDatabase:
             version = row[0] if row else None
             raise CollectorError(
                 f"the database has schema {version}, this program works with {SCHEMA_VERSION}",
-                "Use the program the database was prepared with.",
+                "Run `terminal fleet prepare` of the newer software; older programs cannot go on with it.",
             )
         return cls(connection)
 
