@@ -113,14 +113,19 @@ class LiveTerminal:
         fields = {"csrf": csrf(page), "ref": ref_of(role), "pin": PIN}
         assert self.console.post("/sign-in", data=fields).status_code == 303
 
-    def act(self, page: str, path: str, **fields: str | int) -> None:
-        """Fill in and send the form on `page` that goes to `path`."""
+    def form(self, page: str, path: str) -> dict[str, str]:
+        """What is hidden in the form on `page` that goes to `path`."""
         assert self.console is not None
         html = self.console.get(page).text
         found = re.search(rf'action="{path}">(.*?)</form>', html, re.S)
         assert found is not None, f"no form for {path} on {page}: {html}"
-        hidden = dict(HIDDEN.findall(found[1]))
-        answer = self.console.post(path, data=hidden | {name: str(value) for name, value in fields.items()})
+        return dict(HIDDEN.findall(found[1]))
+
+    def act(self, page: str, path: str, **fields: str | int) -> None:
+        """Fill in and send the form on `page` that goes to `path`."""
+        said = self.form(page, path) | {name: str(value) for name, value in fields.items()}
+        assert self.console is not None
+        answer = self.console.post(path, data=said)
         assert answer.status_code == 303, answer.text
 
     def press(self, **fields: str | int) -> httpx.Response:

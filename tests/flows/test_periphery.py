@@ -20,8 +20,10 @@ from sim.periphery.printer import SimPrinter
 from sim.periphery.pseudo_terminal import PseudoTerminal
 from sim.periphery.scanner import SimScanner
 from terminal.errors import JournalSealed
+from terminal.screen.console.roles import Role
 from tests.by_hand import BY_HAND
 from tests.flows.live import PATIENCE_S, STATE, LiveTerminal, live_terminal
+from tests.terminal.screen.console.cab import ref_of
 
 LAMPS = {"ready": "ready", "accepted": "green", "attention": "yellow", "refused": "red", "show_ms": 200}
 TONES = {"accepted_tones": ["low:10", "high:10"], "attention_tones": ["low:10"], "refused_tones": ["low:30"]}
@@ -217,6 +219,88 @@ def test_a_ticket_is_printed_for_a_ride_that_was_paid_and_for_no_other(
         assert "Маршрут: 15" in printer.lines
         assert any(line.startswith("Оплачено:") for line in printer.lines)
         assert (printer.cuts, printer.unknown) == (1, b"")
+
+
+CAB: Mapping[str, object] = {"enabled": True, "typed_sign_in": True}
+
+
+def sold(terminal: LiveTerminal, persons: int = 2) -> tuple[int, str]:
+    """Sell for cash; the row of the sale, and the page with its ticket."""
+    head = terminal.head()
+    terminal.act("/sale", "/sale", persons=persons)
+    (row,) = [row for row in terminal.rows(head) if row["kind"] == "CashSale"]
+    return row["sequence"], f"/ticket/{row['sequence']}"
+
+
+def says(terminal: LiveTerminal, page: str, words: str) -> bool:
+    """Wait until the console's page says so."""
+    assert terminal.console is not None
+    end_s = time.monotonic() + PATIENCE_S
+    while words not in (said := terminal.console.get(page).text):
+        assert time.monotonic() < end_s, said
+    return True
+
+
+def test_a_cash_sale_leaves_a_ticket_and_a_copy_on_demand_says_so(
+    tmp_path: Path, printer_line: PseudoTerminal
+) -> None:
+    tables = {"console": CAB, "periphery.printer": {"device": "printer"}}
+    with closing(SimPrinter(printer_line)) as printer:
+        with bus(tmp_path, **tables) as terminal:
+            terminal.sign_in(Role.DRIVER)
+            row, page = sold(terminal)
+            assert printer.wait_for_cuts(1, PATIENCE_S)
+            assert says(terminal, page, "Отдайте билет пассажиру")
+            first = list(printer.lines)
+            assert first[0] == f"Билет 1-{row}"
+            assert "Человек: 2" in first
+
+            head = terminal.head()
+            assert terminal.console is not None
+            again = terminal.form(page, "/ticket/copy")
+            answers = [terminal.console.post("/ticket/copy", data=again) for _ in range(2)]
+            assert {answer.status_code for answer in answers} == {303}
+            assert printer.wait_for_cuts(2, PATIENCE_S)
+            (copied,) = [one for one in terminal.rows(head) if one["kind"] == "TicketCopied"]
+            assert (copied["sale"], copied["operator_ref"]) == (row, ref_of(Role.DRIVER))
+            assert says(terminal, answers[0].headers["location"], "Отдайте билет пассажиру")
+            copy = printer.lines[len(first) :]
+            assert copy[0] == "КОПИЯ"
+            assert copy[1:] == first
+            assert f'href="{page}"' in terminal.console.get("/taps").text
+            assert terminal.console.post("/ticket/copy", data=again | {"sale": "1"}).status_code == 303
+        with bus(tmp_path, **tables) as terminal:
+            terminal.sign_in(Role.DRIVER)
+            assert says(terminal, page, "Напечатайте копию")
+            assert terminal.console is not None
+            csrf = {"csrf": terminal.form(page, "/ticket/copy")["csrf"]}
+            assert terminal.console.post("/ticket/copy", data=again | csrf).status_code == 303
+            terminal.act(page, "/ticket/copy")
+            assert printer.wait_for_cuts(3, PATIENCE_S)
+        assert (printer.cuts, printer.unknown) == (3, b"")
+
+
+def test_a_sale_stands_where_the_printer_has_no_paper_or_is_gone(
+    tmp_path: Path, printer_line: PseudoTerminal
+) -> None:
+    tables = {"console": CAB, "periphery.printer": {"device": "printer"}}
+    printer = SimPrinter(printer_line, paper_lines=0)
+    with bus(tmp_path, **tables) as terminal:
+        terminal.sign_in(Role.DRIVER)
+        _, page = sold(terminal)
+        assert says(terminal, page, "нет бумаги")
+        printer.load()
+        assert printer.wait_for_cuts(1, PATIENCE_S)
+        assert says(terminal, page, "Отдайте билет пассажиру")
+        assert "КОПИЯ" not in printer.lines
+
+        printer.close()
+        row, page = sold(terminal)
+        assert says(terminal, page, "Принтер не работает")
+        with closing(SimPrinter(PseudoTerminal(tmp_path / "printer"))) as replugged:
+            assert replugged.wait_for_cuts(1, PATIENCE_S)
+            assert replugged.lines[0] == f"Билет 1-{row}"
+        assert says(terminal, page, "Отдайте билет пассажиру")
 
 
 def test_what_a_scanner_reads_is_answered_and_counted(tmp_path: Path) -> None:

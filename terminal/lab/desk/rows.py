@@ -59,6 +59,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "TurnStarted": NP_("journal row", "turn started"),
         "PlaceSet": NP_("journal row", "place entered by hand"),
         "OrderDeclared": NP_("journal row", "order declared"),
+        "TicketCopied": NP_("journal row", "ticket copied"),
     }
 )
 """What each kind of record is called."""
