@@ -126,6 +126,55 @@ def test_a_barrier_opens_once_for_each_payment_and_closes_by_itself(tmp_path: Pa
     assert counted["inputs"] == {"opened": 2, "passed": 0, "forced": 0}
 
 
+def tones(said: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Every tone that has ended: its line, and how long it was, in ms."""
+    begun: dict[str, float] = {}
+    found = []
+    for line, active, at_s in said["changes"]:
+        if active:
+            begun[line] = at_s
+        elif line.startswith("buzz"):
+            found.append((line, 1000 * (at_s - begun[line])))
+    return found
+
+
+def assert_sounds(terminal: LiveTerminal, *expected: tuple[str, int]) -> None:
+    """The newest tones are these, none of them cut short."""
+    said = until(terminal, lambda said: len(tones(said)) >= len(expected))
+    heard = tones(said)
+    assert [line for line, _ in heard] == [line for line, _ in expected]
+    assert all(is_ms >= ms - 1 for (_, is_ms), (_, ms) in zip(heard, expected, strict=True)), heard
+
+
+LOW, HIGH = "buzz", "buzz_high"
+
+
+def test_each_kind_of_result_has_the_sound_that_is_configured_for_it(tmp_path: Path) -> None:
+    """Without any configured: two tones upwards, two alike, one long and low."""
+    as_delivered = {"periphery.lamps": LAMPS | {"buzzer": LOW, "buzzer_high": HIGH}}
+    with bus(tmp_path, **as_delivered) as terminal:
+        accepted, attention, refused = [(LOW, 100), (HIGH, 150)], [(LOW, 100), (LOW, 100)], [(LOW, 600)]
+        card = terminal.card("month_pass")
+        terminal.tap(card)
+        assert_sounds(terminal, *accepted)
+        terminal.hand.tap(tmp_path / card)
+        assert_sounds(terminal, *accepted, *attention)
+        terminal.tap(terminal.card("empty_purse"))
+        assert_sounds(terminal, *accepted, *attention, *refused)
+    own = {
+        "accepted_tones": ["high:40", "pause:20", "high:40"],
+        "attention_tones": [],
+        "refused_tones": ["low:80"],
+    }
+    with bus(tmp_path / "own", **{"periphery.lamps": as_delivered["periphery.lamps"] | own}) as terminal:
+        card = terminal.card("month_pass")
+        terminal.tap(card)
+        assert_sounds(terminal, (HIGH, 40), (HIGH, 40))
+        terminal.hand.tap(tmp_path / "own" / card)
+        terminal.tap(terminal.card("empty_purse"))
+        assert_sounds(terminal, (HIGH, 40), (HIGH, 40), (LOW, 80))
+
+
 def test_who_waited_for_the_barrier_as_the_terminal_was_killed_passes_once_after_its_start(
     tmp_path: Path,
 ) -> None:
