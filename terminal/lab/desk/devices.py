@@ -79,9 +79,9 @@ class Hands(Struct, frozen=True):
 
 
 class DeskDevices:
-    """`stirred` hears that something has changed, on a thread of these devices; `lock` is held while they are looked at."""
+    """`stirred` hears that something has changed, and whether a row was written of it, on a thread of these devices; `lock` is held while they are looked at."""
 
-    def __init__(self, lock: threading.RLock, stirred: Callable[[], None]) -> None:
+    def __init__(self, lock: threading.RLock, stirred: Callable[[bool], None]) -> None:
         tables = PeripheryTables(lamps=LAMPS, barrier=BARRIER, power=POWER)
         self.lines = SimLines(tuple(tables.outputs.values()), tuple(tables.inputs.values()))
         self.printer: SimPrinter | None = None
@@ -247,8 +247,9 @@ class DeskDevices:
         while not self._stop.is_set():
             stirred = self._wake.wait(LOOK_S)
             self._wake.clear()
-            if self._look() or stirred:
-                self._stirred()
+            written = self._look()
+            if written or stirred:
+                self._stirred(written)
             self._stop.wait(GATHER_S)
 
     def _look(self) -> bool:

@@ -309,11 +309,11 @@ class DeskSession:
     def _changed(self) -> None:
         self.changed()
 
-    def _stirs(self) -> None:
-        self.stirred()
+    def _stirs(self, written: bool) -> None:
         wire = self._wire
-        if wire is not None:
+        if written and wire is not None:
             wire.wake()  # rows of devices leave as those of taps do
+        (self.changed if written else self.stirred)()
 
     def _shown(self, place: str, outcome: object) -> None:
         self.signal(place, outcome)  # type: ignore[arg-type]  # an Outcome; looked up late, so that it may be set
