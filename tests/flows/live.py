@@ -211,10 +211,12 @@ def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def collector(folder: Path) -> Iterator[str]:
-    """A collector that knows the terminal of `folder`, which knows it; its address."""
+def collector(folder: Path, port: int = 0) -> Iterator[str]:
+    """A collector that knows the terminal of `folder`, which knows it; its address. With `port`: the one that was there
+    before, again.
+    """
     process = subprocess.Popen(
-        command(("collector", "--folder", "collector", "--port", 0, "--json")),
+        command(("collector", "--folder", "collector", "--port", port, "--json")),
         cwd=folder,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -223,8 +225,10 @@ def collector(folder: Path) -> Iterator[str]:
     try:
         assert process.stdout is not None
         url = str(msgspec.json.decode(process.stdout.readline())["url"])
-        copyfile(folder / "collector/collector.pub", folder / STATE / "collector.pub")
-        enrol(folder / STATE, 7, folder / "collector")
+        if not port:
+            (folder / STATE).mkdir(parents=True, exist_ok=True)
+            copyfile(folder / "collector/collector.pub", folder / STATE / "collector.pub")
+            enrol(folder / STATE, 7, folder / "collector")
         yield url
     finally:
         process.terminate()

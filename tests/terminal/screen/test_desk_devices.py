@@ -133,7 +133,7 @@ def test_an_opened_housing_wipes_the_key_and_the_collector_hears_of_it(
     expect(desk.locator("#power-state")).to_contain_text("Rows that wait: 0")
     assert faults(session) == ["housing:opened"]
     alarms = session.wire.wait_for_report(LONG_MS / 1000)["alarms"]
-    assert [(alarm["kind"], alarm["terminal"]) for alarm in alarms] == [("housing_opened", 70001)]
+    assert [(alarm["kind"], alarm["terminal"]) for alarm in alarms] == [("housing", 70001)]
     desk.get_by_role("button", name="Reset").click()
     expect(desk.locator("#power-state")).to_have_text("Taps are taken.")
     session.switch(collector=False)
