@@ -42,7 +42,7 @@ def desk(studio: Studio) -> None:
 
 
 def devices(studio: Studio) -> None:
-    """A paid tap: green lamp, open barrier, the ticket on paper."""
+    """A paid tap: the tones that were heard, the open barrier, the ticket on paper."""
     folder = studio.work / "devices"
     folder.mkdir()
     with open_desk(folder, collector=False) as (server, session), studio.page(*DEVICES_SIZE) as page:
@@ -51,11 +51,15 @@ def devices(studio: Studio) -> None:
         _tap(session, "adult_purse", "front")
         page.locator("#paper:has-text('Чек')").wait_for()
         page.locator("#barrier.open").wait_for()
-        page.locator("[data-lamp=accepted].lit").wait_for()
-        page.route("**/api/devices*", lambda _route: None)  # what is seen stays as it is
+        page.locator("#tones:has-text('high')").wait_for()
         box = page.locator(".devices").bounding_box()
         assert box is not None, "the panel is shown"
-        edge = {"x": box["x"] - 8, "y": box["y"] - 8, "width": box["width"] + 16, "height": box["height"] + 16}
+        edge = {
+            "x": box["x"] - 8,
+            "y": box["y"] - 8,
+            "width": box["width"] + 16,
+            "height": box["height"] + 16,
+        }
         studio.keep(page, "desk-devices", clip=edge, full_page=True)
 
 

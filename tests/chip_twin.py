@@ -1,8 +1,8 @@
 """A GPIO chip for a process of its own: a folder takes the place of the kernel, under gpiod's own names.
 
 `stand_in` makes a module `gpiod` to be put on the path of `terminal run`. It is the real library, but for
-`request_lines`: lines that are driven are written to the file `driven`, edges come as datagrams to a socket, and where the
-file `gone` is, every call fails as it does for a chip that was unplugged.
+`request_lines`: lines that are driven are written to the file `driven`, edges come as datagrams to a socket, and where
+the file `gone` is, every call fails as it does for a chip that was unplugged.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class Lamps:
             self.worker.pass_on(_Light(self._newest, colour(outcome.message)))
 
     def serves(self, serves: bool) -> None:
-        """Whether cards are served: the lamp that invites is lit only then. A result that is shown is shown to its end."""
+        """Whether cards are served: the lamp that invites is lit only then. A result that is shown stays to its end."""
         with self._change:
             if serves is self._serves:
                 return

@@ -100,16 +100,21 @@ def alarmed(folder: Path) -> dict[str, Any]:
     raise AssertionError("no alarm")
 
 
+@contextmanager
+def bus(folder: Path, url: str) -> Iterator[LiveTerminal]:
+    """A bus whose journal cannot be printed at its end any more."""
+    with pytest.raises(AssertionError, match=SEALED):
+        with live_terminal(folder, **BUS, collector={"url": url}) as terminal:
+            yield terminal
+
+
 def open_housing(terminal: LiveTerminal) -> None:
     terminal.hand.say("line", name="door", active=True)
 
 
 def test_a_collector_that_can_be_reached_alarms_at_once(tmp_path: Path) -> None:
     with collector(tmp_path) as url:
-        with (
-            pytest.raises(AssertionError, match=SEALED),
-            live_terminal(tmp_path, **BUS, collector={"url": url}) as terminal,
-        ):
+        with bus(tmp_path, url) as terminal:
             terminal.tap(terminal.card("adult_purse"))
             open_housing(terminal)
             alarm = alarmed(tmp_path)
@@ -121,10 +126,7 @@ def test_one_that_was_away_for_an_hour_hears_as_soon_as_it_is_back(tmp_path: Pat
     with collector(tmp_path) as url:
         port = urlsplit(url).port
     assert port is not None
-    with (
-        pytest.raises(AssertionError, match=SEALED),
-        live_terminal(tmp_path, **BUS, collector={"url": url}) as terminal,
-    ):
+    with bus(tmp_path, url) as terminal:
         with busy_at(port) as busy:
             terminal.tap(terminal.card("adult_purse"))
             assert busy.asked.acquire(timeout=PATIENCE_S)  # from here on it waits for an hour

@@ -1,7 +1,7 @@
 """The devices around the driver's terminal: the product's own ports, and behind them twins that the page moves.
 
-Lamps, buzzer, barrier and contacts are on a chip in memory, printer and scanner at the far end of pseudo-terminals, which
-the ports open as any serial line. The twins stay when the terminal is started anew; the ports belong to its process.
+Lamps, buzzer, barrier and contacts are on a chip in memory, printer and scanner at the far end of pseudo-terminals,
+which the ports open as any serial line. The twins stay when the terminal is started anew; the ports go with it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class Hands(Struct, frozen=True):
 
 
 class DeskDevices:
-    """`stirred` hears that something has changed, and whether a row was written of it, on a thread of these devices; `lock` is held while they are looked at."""
+    """`stirred` hears that something has changed, and whether a row was written of it, on a thread of these devices.
+    `lock` is held while they are looked at.
+    """
 
     def __init__(self, lock: threading.RLock, stirred: Callable[[bool], None]) -> None:
         tables = PeripheryTables(lamps=LAMPS, barrier=BARRIER, power=POWER)

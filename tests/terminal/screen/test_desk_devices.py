@@ -1,4 +1,4 @@
-"""The devices around the driver's terminal on the desk: what is seen and done in the page reaches the product's ports."""
+"""The devices around the desk's front door: what is seen and done in the page reaches the product's ports."""
 
 from __future__ import annotations
 
@@ -157,7 +157,8 @@ def test_the_devices_fit_every_window_in_both_languages_and_take_fingers(
 CUT = """
 () => [...document.querySelectorAll(".devices *")].filter((one) => {
   const box = one.getBoundingClientRect();
-  return box.right > innerWidth || (one.scrollWidth > one.clientWidth + 1 && !one.closest("input, .paper, .visually-hidden, .gate"));
+  const cut = one.scrollWidth > one.clientWidth + 1 && !one.closest("input, .paper, .visually-hidden, .gate");
+  return box.right > innerWidth || cut;
 }).map((one) => one.id || one.className || one.tagName)
 """
 """What stands beyond the window, or is wider than its place."""
