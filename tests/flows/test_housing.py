@@ -103,9 +103,11 @@ def alarmed(folder: Path) -> dict[str, Any]:
 @contextmanager
 def bus(folder: Path, url: str) -> Iterator[LiveTerminal]:
     """A bus whose journal cannot be printed at its end any more."""
-    with pytest.raises(AssertionError, match=SEALED):
-        with live_terminal(folder, **BUS, collector={"url": url}) as terminal:
-            yield terminal
+    with (
+        pytest.raises(AssertionError, match=SEALED),
+        live_terminal(folder, **BUS, collector={"url": url}) as terminal,
+    ):
+        yield terminal
 
 
 def open_housing(terminal: LiveTerminal) -> None:
