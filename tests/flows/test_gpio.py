@@ -57,7 +57,7 @@ def test_lamps_barrier_and_contacts_of_a_chip_that_goes_away_and_comes_back(
         assert not any(active for _, active in driven[: len(OUTPUTS)])  # asked for inactive
 
         terminal.tap(terminal.card("month_pass"))
-        driven = chip.until(lambda driven: ("gate", True) in driven and ("buzz_high", False) in driven)
+        driven = chip.until(lambda driven: {("gate", True), ("buzz_high", True)} <= set(driven))
         assert [line for line, on in driven if on and line != "ready" and line != "gate"] == [
             "green",
             "buzz",
