@@ -104,7 +104,9 @@ def waiting() -> Iterator[Result]:
             time.sleep(WATCHED_S)
             share = 100 * (_ticks(process.pid) - before) / TICKS / WATCHED_S
             yield at_most("CPU of the waiting process that fetches", share, "%", 1, f"{WATCHED_S:g} s")
-            rss_mb = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            rss_mb = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf(
+                "SC_PAGE_SIZE"
+            )
             yield at_most("its resident memory, after a look", rss_mb / (1 << 20), "MB", 60)
         finally:
             process.stdin.close()

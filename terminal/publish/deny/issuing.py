@@ -35,7 +35,7 @@ from terminal.policy.deny_changes import (
 )
 from terminal.policy.deny_list import MARKS, DenyListFile, build_deny_list, load_deny_list
 from terminal.policy.keyed_file import LARGEST_VERSION, ListIssue
-from terminal.publish.deny.register import DeniedIdentity, DenyRegister, Due, Issued
+from terminal.publish.deny.register import DeniedIdentity, DenyRegister, Due, MadeIssue
 
 BASES: Final = "bases"
 CHANGES: Final = "changes"
@@ -71,7 +71,7 @@ def issue_increment(register: DenyRegister, key: bytes, now: datetime) -> DenyIs
     whole, content = followed(whole, increment), changes_bytes(increment)
     _write(register.folder / INCREMENTS / str(increment.last), content)
     _write(register.folder / CHANGES, changes_bytes(whole))
-    register.note(Issued(increment.last, False, base.version, sha256(content).digest()), now, due)
+    register.note(MadeIssue(increment.last, False, base.version, sha256(content).digest()), now, due)
     base.close()
     return DenyIssue(increment.last, base.version, len(increment.added), len(increment.removed), False)
 
@@ -91,7 +91,7 @@ def issue_base(register: DenyRegister, key: bytes, region: int, now: datetime) -
     _make_folder(path.parent)
     digest = merge_changes(base, whole, ListIssue(version, base.region, now), path)
     base.close()
-    register.note(Issued(whole.last, True, version, digest), now, NOTHING_DUE)
+    register.note(MadeIssue(whole.last, True, version, digest), now, NOTHING_DUE)
     _base_path(register, version - 2).unlink(missing_ok=True)
     return DenyIssue(whole.last, version, len(whole.added), len(whole.removed), True)
 
@@ -100,11 +100,11 @@ def _first_base(register: DenyRegister, key: bytes, region: int, now: datetime) 
     due, path = register.due(now), _base_path(register, 1)
     _make_folder(path.parent)
     count = build_deny_list(path, key, ListIssue(1, region, now), register.holding())
-    register.note(Issued(0, True, 1, sha256(path.read_bytes()).digest()), now, due)
+    register.note(MadeIssue(0, True, 1, sha256(path.read_bytes()).digest()), now, due)
     return DenyIssue(0, 1, count, 0, True)
 
 
-def newest_base(register: DenyRegister) -> Issued | None:
+def newest_base(register: DenyRegister) -> MadeIssue | None:
     """The base that increments are of."""
     return max((one for one in register.issues() if one.is_base), key=lambda one: one.version, default=None)
 

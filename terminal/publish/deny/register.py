@@ -86,7 +86,7 @@ class Due(NamedTuple):
     removed: tuple[tuple[int, DeniedIdentity], ...]
 
 
-class Issued(NamedTuple):
+class MadeIssue(NamedTuple):
     """A base or an increment that was made: the number of the newest increment in it, and the hash of its file."""
 
     number: int
@@ -172,15 +172,15 @@ class DenyRegister:
         rows = self._db.execute("SELECT kind, identity FROM entry WHERE ended_ms IS NULL")
         return (DeniedIdentity(DenyKind(kind), value) for kind, value in rows)
 
-    def issues(self) -> tuple[Issued, ...]:
+    def issues(self) -> tuple[MadeIssue, ...]:
         """What was made, the oldest first: of one number the increment, then the base that holds it."""
         with self._said(self.folder):
             rows = self._db.execute("SELECT number, base, version, digest FROM issue ORDER BY number, base")
             return tuple(
-                Issued(number, bool(base), version, digest) for number, base, version, digest in rows
+                MadeIssue(number, bool(base), version, digest) for number, base, version, digest in rows
             )
 
-    def note(self, issued: Issued, at: datetime, due: Due) -> None:
+    def note(self, issued: MadeIssue, at: datetime, due: Due) -> None:
         """An issue is on the disk: what was due is known to terminals from now on."""
         with self._changing() as db:
             db.execute(

@@ -82,13 +82,13 @@ def test_a_release_that_breaks_off_anywhere_shows_the_old_or_the_new_and_is_made
     published: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = (published.bundles / "metadata/1.root.json").read_bytes()
-    contents = [DEMO.read_bytes()]
+    contents, publish = [DEMO.read_bytes()], Repository.publish
     for broken_after in range(4):
         path = edited(DEMO, tmp_path / "later.toml", ("version = 1", f"version = {broken_after + 2}"))
         published.publish("add", "tariff/demo", path)
         published.sign("tariff", "tariff-1", "tariff-2")
         contents.append(path.read_bytes())
-        left, publish = [broken_after], Repository.publish
+        left = [broken_after]
 
         def broken(self: Repository, role: str, signed: object, left: list[int] = left) -> None:
             if not left[0]:
@@ -98,13 +98,13 @@ def test_a_release_that_breaks_off_anywhere_shows_the_old_or_the_new_and_is_made
 
         with monkeypatch.context() as patched:
             patched.setattr(Repository, "publish", broken)
-            told = published.run(
+            done = published.run(
                 "publish", "release", *published.key("snapshot-1"), "--key", "keys/timestamp-1.key"
             )
         client = OutsideClient(tmp_path / f"client-{broken_after}", published.bundles, root)
         if broken_after < 3:  # tariff, snapshot, timestamp
-            assert told.returncode == 48
-            assert "Input/output error" in told.stderr
+            assert done.returncode == 48
+            assert "Input/output error" in done.stderr
             assert client.get("tariff/demo/region.toml") == contents[-2]
             published.release()
         assert client.get("tariff/demo/region.toml") == contents[-1]
