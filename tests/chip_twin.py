@@ -134,7 +134,8 @@ class ChipRequest:
 
         self._require()
         path = self._folder / CONTACTS
-        stands = dict(line.split() for line in path.read_text().splitlines()) if path.exists() else {}
+        text = path.read_text() if path.exists() else ""
+        stands: dict[Any, str] = dict(line.split() for line in text.splitlines())
         return [
             Value.ACTIVE if stands.get(line) == "1" else Value.INACTIVE
             for line in (self.lines if lines is None else lines)
@@ -142,6 +143,7 @@ class ChipRequest:
 
     def wait_edge_events(self, timeout: timedelta | float | None = None) -> bool:
         wait_s = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        assert self._edges is not None
         ready, _, _ = select.select([self._edges], [], [], wait_s)
         self._require()
         return bool(ready)

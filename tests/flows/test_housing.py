@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,11 +21,11 @@ from terminal.codes import PeripheryFault
 from terminal.errors import JournalFull
 from terminal.journal.records import Fault
 from terminal.lab.desk.devices import Hands
-from tests.flows.live import STATE, LiveTerminal, collector, live_terminal
-from tests.flows.test_periphery import PATIENCE_S, POWER
+from tests.flows.live import PATIENCE_S, STATE, LiveTerminal, collector, live_terminal
+from tests.flows.test_periphery import POWER
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 
-BUS = {
+BUS: dict[str, Mapping[str, object]] = {
     "terminal": {"profile": "bus", "number": 7},
     "shift": {"operator": "17", "route": 15},
     "periphery.gpio": {"chip": "sim", "debounce_ms": 0},

@@ -32,7 +32,7 @@ GATE = {"line": "gate", "open_ms": 200, "passed": "beam", "forced": "gate_open"}
 POWER = {"failing": "fails", "tamper": "door"}
 METRICS = {"metrics": {"port": 0}}
 SHIFT = {"operator": "17", "route": 15}
-LINES = {
+LINES: dict[str, Mapping[str, object]] = {
     "periphery.gpio": {"chip": "sim", "debounce_ms": 0},
     "periphery.lamps": LAMPS | BUZZER,
     "periphery.barrier": GATE,
@@ -43,7 +43,7 @@ LINES = {
 @contextmanager
 def bus(folder: Path, **tables: Mapping[str, object]) -> Iterator[LiveTerminal]:
     """A bus in service with every device on lines, and those of `tables`."""
-    usual = {"terminal": {"profile": "bus"}, "shift": SHIFT, **LINES}
+    usual: dict[str, Mapping[str, object]] = {"terminal": {"profile": "bus"}, "shift": SHIFT, **LINES}
     with live_terminal(folder, **(usual | tables)) as terminal:
         yield terminal
 
@@ -293,7 +293,7 @@ def says(terminal: LiveTerminal, page: str, words: str) -> bool:
 def test_a_cash_sale_leaves_a_ticket_and_a_copy_on_demand_says_so(
     tmp_path: Path, printer_line: PseudoTerminal
 ) -> None:
-    tables = {"console": CAB, "periphery.printer": {"device": "printer"}}
+    tables: dict[str, Mapping[str, object]] = {"console": CAB, "periphery.printer": {"device": "printer"}}
     with closing(SimPrinter(printer_line)) as printer:
         with bus(tmp_path, **tables) as terminal:
             terminal.sign_in(Role.DRIVER)
@@ -332,7 +332,7 @@ def test_a_cash_sale_leaves_a_ticket_and_a_copy_on_demand_says_so(
 def test_a_sale_stands_where_the_printer_has_no_paper_or_is_gone(
     tmp_path: Path, printer_line: PseudoTerminal
 ) -> None:
-    tables = {"console": CAB, "periphery.printer": {"device": "printer"}}
+    tables: dict[str, Mapping[str, object]] = {"console": CAB, "periphery.printer": {"device": "printer"}}
     printer = SimPrinter(printer_line, paper_lines=0)
     with bus(tmp_path, **tables) as terminal:
         terminal.sign_in(Role.DRIVER)

@@ -9,6 +9,8 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from operator import eq
 from pathlib import Path
 from queue import Empty, Queue
 from shlex import split
@@ -63,7 +65,7 @@ class Said:
 def started(folder: Path, words: list[str]) -> Iterator[subprocess.Popen[str]]:
     """A command of the page, until the block ends."""
     process = subprocess.Popen(
-        command(words[1:], PROGRAMS[words[0]]),
+        command(tuple(words[1:]), PROGRAMS[words[0]]),
         cwd=folder,
         env=ENVIRONMENT,
         stdin=subprocess.PIPE,
@@ -82,7 +84,9 @@ def started(folder: Path, words: list[str]) -> Iterator[subprocess.Popen[str]]:
 def test_the_page_leads_to_a_terminal_with_every_device(tmp_path: Path) -> None:
     (tmp_path / "devices.toml").write_text(block("toml"), "utf-8")
     new, beside, run = map(split, block("sh").splitlines())
-    subprocess.run(command(new[1:], PROGRAMS["sim"]), cwd=tmp_path, env=ENVIRONMENT, check=True, timeout=60)
+    subprocess.run(
+        command(tuple(new[1:]), PROGRAMS["sim"]), cwd=tmp_path, env=ENVIRONMENT, check=True, timeout=60
+    )
     with started(tmp_path, beside) as process, started(tmp_path, run) as terminal:
         assert terminal.stderr is not None
         while ": ready:" not in terminal.stderr.readline():
@@ -99,7 +103,7 @@ def test_the_page_leads_to_a_terminal_with_every_device(tmp_path: Path) -> None:
             {"paper": "Маршрут: 15"},
             {"cut": True},
         ):
-            assert event in devices.heard or devices.until(lambda said, event=event: said == event)
+            assert event in devices.heard or devices.until(partial(eq, event))
         devices.order("contact gate_passed on")
         devices.until(lambda said: said == {"line": "gate_open", "active": False})
         devices.order("contact gate_passed off")
@@ -113,7 +117,7 @@ def test_the_page_leads_to_a_terminal_with_every_device(tmp_path: Path) -> None:
             "flood 3",
         ):
             devices.order(order)
-            devices.until(lambda said, order=order: said == {"done": order})
+            devices.until(partial(eq, {"done": order}))
 
         devices.order("scan TICKET-1")
         devices.until(lambda said: said == {"done": "scan TICKET-1"})
