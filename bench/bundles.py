@@ -18,7 +18,7 @@ from terminal.app.bundles import COMMAND
 from terminal.clock import SystemClock, unix_ms
 from terminal.side_process import frame
 from terminal.updates.bundle.looking import look_at
-from terminal.updates.bundle.messages import BundleReport, BundleSettings, Look, up_frames
+from terminal.updates.bundle.messages import BundleLook, BundleReport, BundleSettings, up_frames
 from tests.terminal.updates.bundle.repository import Publisher
 
 LOOKS = 40
@@ -63,7 +63,7 @@ def _look_ms(settings: BundleSettings, source: str) -> float:
     for number in range(LOOKS + 1):
         now_ms = unix_ms(SystemClock().now())
         begun_s = time.thread_time()
-        report = look_at(settings, Look(number=number, now_ms=now_ms, floor_ms=0), source, lambda: None)
+        report = look_at(settings, BundleLook(number=number, now_ms=now_ms, floor_ms=0), source, lambda: None)
         spent.append(1000 * (time.thread_time() - begun_s))
         assert report.fault is None, report
     return sorted(spent[1:])[LOOKS // 2]
@@ -92,7 +92,7 @@ def waiting() -> Iterator[Result]:
             given = BundleSettings(
                 state=settings.state, number=1, sources=(str(repository),), wanted=settings.wanted
             )
-            look = Look(number=1, now_ms=unix_ms(SystemClock().now()), floor_ms=0)
+            look = BundleLook(number=1, now_ms=unix_ms(SystemClock().now()), floor_ms=0)
             process.stdin.write(frame(given) + frame(look))
             process.stdin.flush()
             frames = up_frames()

@@ -1,5 +1,5 @@
 """How soon the desk answers a hand: from the input event to the frame that shows its effect, with a full trace; and how
-soon the tariff playground has judged what was typed.
+soon the tariff playground shows what was typed, what it comes to and what is wrong with it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 EXCHANGES = 10_000
 ROUNDS = 30
 LIMIT_MS = 100.0
-JUDGED = "tariff_typing_to_judged_p95"
+PAINTED, JUDGED, MISTAKE = (f"tariff_typing_to_{seen}_p95" for seen in ("paint", "judged", "mistake_shown"))
 JUDGED_LIMIT_MS = 300.0
+SHOWN = "(digit) => document.querySelector('#editor textarea').value.includes(`\\nversion = ${digit}\\n`)"
+GOOD = "(digit) => document.getElementById('state').textContent.endsWith(`version ${digit}`)"
+WRONG = "() => document.querySelector('#mistakes li') !== null"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic"]
 CHROMIUM = ("chromium", "chromium-browser")
 
@@ -56,7 +59,9 @@ def responsive() -> Iterator[Result]:
 
 
 def judging() -> Iterator[Result]:
-    """A digit typed into the largest supplied document of the playground, until its judgement is painted."""
+    """A key in the largest supplied document of the playground, until its letter is painted, until its judgement is,
+    and until the mistake it makes is.
+    """
     program = _chromium()
     if program is None:
         yield Result(JUDGED, 0.0, "ms", f"<= {JUDGED_LIMIT_MS:g}", None, "no chromium here")
@@ -89,28 +94,37 @@ def _judge(program: str) -> Iterator[Result]:
         page.locator("#source").select_option(largest.stem)
         page.wait_for_selector(f"#state.good:has-text('{largest.stem}')")
         page.evaluate(WATCH)
-        samples = [_typed(page, str(2 + number % 8)) for number in range(ROUNDS)]
+        took: dict[str, list[float]] = {PAINTED: [], JUDGED: [], MISTAKE: []}
+        for number in range(ROUNDS):
+            digit = str(2 + number % 8)
+            took[MISTAKE].append(_typed(page, "x", WRONG))
+            took[JUDGED].append(_typed(page, digit, GOOD))
+            took[PAINTED].append(_typed(page, "1", SHOWN))
+            page.wait_for_function(GOOD, arg="1")
         browser.close()
-    note = f"{largest.stem}, {largest.stat().st_size} bytes, {len(samples)} keys"
-    note += f"; median {statistics.median(samples):.0f}"
-    note += f"; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-    yield at_most(JUDGED, _p95(samples), "ms", JUDGED_LIMIT_MS, note)
+    load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    for name, samples in took.items():
+        limit_ms = LIMIT_MS if name == PAINTED else JUDGED_LIMIT_MS
+        note = f"{largest.stem}, {largest.stat().st_size} bytes, {len(samples)} keys"
+        note += f"; median {statistics.median(samples):.0f}; {load}"
+        yield at_most(name, _p95(samples), "ms", limit_ms, note)
 
 
-def _typed(page: Page, digit: str) -> float:
-    """From the key that makes `digit` the version to the frame that says so."""
+def _typed(page: Page, key: str, seen: str) -> float:
+    """From `key` in place of the document's version to the first frame in which `seen`, of the key, is true."""
     page.evaluate(
-        """(digit) => {
+        """([key, seen]) => {
           const area = document.querySelector("#editor textarea");
           const at = area.value.indexOf("\\nversion = ") + "\\nversion = ".length;
           area.focus();
           area.setSelectionRange(at, at + 1);
           window.watched = null;
-          window.awaited = {seen: () => document.getElementById("state").textContent.endsWith(`version ${digit}`)};
+          const holds = eval(seen);
+          window.awaited = {seen: () => holds(key)};
         }""",
-        digit,
+        [key, seen],
     )
-    page.keyboard.press(digit)
+    page.keyboard.press(key)
     return _watched(page)
 
 

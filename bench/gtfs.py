@@ -20,7 +20,7 @@ from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.importer import import_feed
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
-from terminal.policy.gtfs.state import NOTHING
+from terminal.policy.gtfs.state import NOTHING, second_of
 from terminal.policy.gtfs.tables import UNLIMITED, FareTransferRule, GtfsTables, LimitType, TransferType
 
 LEG_RULES = 10_000
@@ -134,20 +134,26 @@ def _cases(fares: FeedFares) -> dict[str, Callable[[], object]]:
     assert isinstance(boarded, Charged)
     left = alight(fares, boarded.state, "zone_1_2", later, RIDER, MEDIUM)
     assert isinstance(left, Charged)
-    open_ride, journey = fares.card.write(boarded.state, MORNING), fares.card.write(left.state, later)
-    tap_on, tap_off = Written(MORNING, "net_0_0", boarded.charge_minor), Written(later, "net_0_0", 0)
+    open_ride, journey = (
+        fares.card.write(boarded.state, second_of(MORNING)),
+        fares.card.write(left.state, second_of(later)),
+    )
+    tap_on, tap_off = (
+        Written(second_of(MORNING), "net_0_0", boarded.charge_minor),
+        Written(second_of(later), "net_0_0", 0),
+    )
 
     def transfer() -> None:
-        state = fares.card.read(journey, tap_off, later)
+        state = fares.card.read(journey, tap_off, second_of(later))
         taken = board(fares, state, second, RIDER, MEDIUM)
         assert isinstance(taken, Charged)
-        fares.card.write(taken.state, later)
+        fares.card.write(taken.state, second_of(later))
 
     def leave() -> None:
-        state = fares.card.read(open_ride, tap_on, later)
+        state = fares.card.read(open_ride, tap_on, second_of(later))
         taken = alight(fares, state, "zone_1_2", later, RIDER, MEDIUM)
         assert isinstance(taken, Charged)
-        fares.card.write(taken.state, later)
+        fares.card.write(taken.state, second_of(later))
 
     return {
         "first ride to a known stop": lambda: board(fares, NOTHING, known, RIDER, MEDIUM),

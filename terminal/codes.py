@@ -221,7 +221,7 @@ class BundleFault(StrEnum):
     EXPIRED = "bundle:expired"
     OLDER = "bundle:older"
     JUMP = "bundle:jump"
-    """A version so far ahead that no honest publisher would come to it."""
+    """A version so far ahead that no publisher comes to it."""
     MIXED = "bundle:mixed"
     """A file is not the one that was signed: altered, or of another issue."""
     UNREADABLE = "bundle:unreadable"

@@ -37,10 +37,9 @@ BOUND: Final = {
         *("terminal/lab/", "sim/desk/", "terminal/cli/desk.py", "terminal/cli/app.py", "sim/air.py"),
         "terminal/texts.py",  # names the catalogue of its texts
     ),
-    "bundle": ("terminal/policy/gtfs/columns.py",),
     "stop_list": (),
 }
-"""Words of one room, and where they may occur: the developers' page, a signed set (a GTFS column has the word, too)."""
+"""Words of one room, and where they may occur: the developers' page."""
 
 TWICE: Final[dict[str, str]] = {}
 """Class names with two meanings, each with its reason; three at most."""

@@ -30,10 +30,10 @@ from terminal.side_process import BrokenFrame, ProcessEnd, SideProcess, SideProg
 from terminal.updates.bundle.kept import KeptBundles, origin_of
 from terminal.updates.bundle.messages import (
     SILENT_S,
+    BundleLook,
     BundleReport,
     BundleSettings,
-    Look,
-    RoleState,
+    RoleEnd,
     UpMessage,
     up_frames,
 )
@@ -155,7 +155,7 @@ class BundleWatch:
         """A look that the process has not begun yet is replaced by the next."""
         self._looks += 1
         now_ms, floor_ms = unix_ms(self._terminal.clock.now()), self._terminal.clock_watch.floor_ms
-        self._process.send(Look(number=self._looks, now_ms=now_ms, floor_ms=floor_ms, stick=stick))
+        self._process.send(BundleLook(number=self._looks, now_ms=now_ms, floor_ms=floor_ms, stick=stick))
 
     # What is heard; the first two on the process's thread
 
@@ -211,7 +211,7 @@ class BundleWatch:
             issued_at_ms=max(report.issued_ms, self._state.issued_at_ms),
         )
 
-    def _say_role(self, source: str, role: RoleState) -> None:
+    def _say_role(self, source: str, role: RoleEnd) -> None:
         known = next((one for one in self._state.roles if one.role == role.role), None)
         fault = role.fault or ""
         if fault != ("" if known is None else known.fault):
@@ -252,7 +252,7 @@ def _timestamp(stick: str) -> Path:
     return Path(stick) / METADATA_FOLDER / "timestamp.json"
 
 
-def _shown(role: RoleState) -> BundleRoleStatus:
+def _shown(role: RoleEnd) -> BundleRoleStatus:
     return BundleRoleStatus(
         role=role.role,
         name=role.name,
@@ -268,7 +268,7 @@ def fetch_first(config: StationConfig, station: Station) -> None:
     `ActiveSetError` where no region document came; systemd tries again.
     """
     settings = settings_of(config, KINDS.values())
-    look = Look(number=1, now_ms=unix_ms(SystemClock().now()), floor_ms=unix_ms(cardcli.MADE_AT))
+    look = BundleLook(number=1, now_ms=unix_ms(SystemClock().now()), floor_ms=unix_ms(cardcli.MADE_AT))
     sent = frame(settings) + frame(look) + frame(replace(look, stick=True))
     try:
         ended = subprocess.run(  # noqa: S603 our own interpreter and module

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from terminal.canteen.documents import RosterGrant, RosterPupil
 from terminal.canteen.ledger import Ledger, RowId
 from terminal.canteen.roster import Roster
-from terminal.journal.canteen_records import owner_of
+from terminal.decision.flags import TapFlag
+from terminal.journal.canteen_records import MealServed, owner_of
 from terminal.journal.records import AnyRecord, Intent, Unwritten
 from terminal.policy.policy import Policy
 from terminal.trip.pupil import Account, MealGrant, ParentLimits, Pupil
@@ -176,18 +177,32 @@ class Replay(Struct):
         """The pupil as the tap in the next row found him; None when another roster was in force, or the rows of
         that day are not all held.
         """
-        if tap.card_ref is None or tap.trip.get("canteen.roster") != self.roster.header.sequence:
-            return None
-        day = self.policy.service_date(at.astimezone(self.policy.zone))
-        if self.begins is not None and day <= self.begins:
+        roster = tap.trip.get("canteen.roster")
+        day = self._day(at)
+        if tap.card_ref is None or not self._knows(roster, day):
             return None
         holder = self.ledger.holder_of(tap.card_ref, tap.person_ref, day.isoformat())
-        suspect = bool(tap.trip.get("clock.suspect"))
-        known = Known(self.terminal, self.policy, self.roster, self.ledger, clock_suspect=suspect)
-        pupil = known.pupil(holder, day, at)
+        pupil = self._known(clock_suspect=bool(tap.trip.get("clock.suspect"))).pupil(holder, day, at)
         if pupil is not None and holder != owner_of(tap.card_ref, tap.person_ref):
             return replace(pupil, cards_since=None)
         return pupil
+
+    def listed_at(self, served: MealServed, at: datetime) -> Pupil | None:
+        """The same of the pupil of a portion that the next row says was given without a card."""
+        day = self._day(at)
+        if not self._knows(served.meal.roster, day):
+            return None
+        suspect = TapFlag.CLOCK_SUSPECT in served.meal.flags
+        return self._known(clock_suspect=suspect).pupil(served.pupil, day, at)
+
+    def _day(self, at: datetime) -> date:
+        return self.policy.service_date(at.astimezone(self.policy.zone))
+
+    def _knows(self, roster: object, day: date) -> bool:
+        return roster == self.roster.header.sequence and (self.begins is None or day > self.begins)
+
+    def _known(self, *, clock_suspect: bool) -> Known:
+        return Known(self.terminal, self.policy, self.roster, self.ledger, clock_suspect=clock_suspect)
 
     def follow(self, sequence: int, record: AnyRecord) -> None:
         """Take in one row."""

@@ -7,17 +7,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from terminal.canteen.counter import AGAINST_SERVING, CanteenCounter
 from terminal.canteen.lines import require
 from terminal.codes import Admission, CanteenFault
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
-from terminal.decision.canteen.serving import MealRefusal, decide_portion, kind_for
+from terminal.decision.canteen.serving import MealRefusal, decide_listed, kind_for, mark_list
 from terminal.decision.canteen.undo import against_single_issue
-from terminal.decision.effects import TerminalEffect
-from terminal.decision.ended import note_end
-from terminal.decision.flags import TapFlag
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Message, Outcome
 from terminal.decision.tap import Trail
@@ -143,17 +139,12 @@ def _decide(
         trail.note(MealEffect.NOT_LISTED)
         return MealRefusal(Message.PUPIL_UNKNOWN)
     meals, at, suspect = counter.policy.meals, counter.time_of(batch.now), counter.clock_suspect()
-    if suspect:
-        trail.flag(TerminalEffect.CLOCK_JUMPED, TapFlag.CLOCK_SUSPECT)
-    note_end(counter.policy.document, batch.now, trail, clock_suspect=suspect)
+    mark_list(counter.policy.document, batch.now, trail, clock_suspect=suspect)
     day = counter.day_of(batch.now)
     kind = kind_for(pupil, meals, batch.serving, pupil.shift, day, at, trail, clock_suspect=suspect)
     if isinstance(kind, MealRefusal):
         return kind
-    eaten = pupil.served >> kind.bit & 1
-    if batch.how is How.PRE_ORDER and kind.id not in pupil.orders and not eaten:
-        trail.note(AccountEffect.ORDER_DONE, {"meal": kind.id})
-        return MealRefusal(Message.MEAL_NOT_ORDERED)
-    stopped = counter.stopped(batch.now)
-    meal = decide_portion(pupil, kind, day, meals, trail, stopped=stopped, clock_suspect=suspect)
-    return meal if isinstance(meal, MealRefusal) else replace(meal, flags=(*trail.flags, *meal.flags))
+    ordered, stopped = batch.how is How.PRE_ORDER, counter.stopped(batch.now)
+    return decide_listed(
+        pupil, kind, day, meals, trail, ordered=ordered, stopped=stopped, clock_suspect=suspect
+    )

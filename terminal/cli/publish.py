@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from terminal.keys.file import FileKeys
     from terminal.publish.key_files import SigningKey
-    from terminal.publish.overview import RoleState
+    from terminal.publish.overview import RoleStanding
     from terminal.publish.repository import Repository
 
 app = typer.Typer(
@@ -33,7 +33,10 @@ BUNDLES = Path("bundles")
 PassphraseFile = Annotated[
     Path | None,
     typer.Option(
-        "--passphrase-file", help="File with the passphrase in its first line.", show_default="asked for"
+        "--passphrase-file",
+        envvar="RESIDENT_PASSPHRASE_FILE",
+        help="File with the passphrase in its first line.",
+        show_default="asked for",
     ),
 ]
 KeyFiles = Annotated[
@@ -336,7 +339,7 @@ def stick(
     print(f"{folder}: {copied.files} files, {copied.size} bytes")
 
 
-def _lines(state: RoleState) -> Iterator[str]:
+def _lines(state: RoleStanding) -> Iterator[str]:
     from terminal.publish.overview import WARN_DAYS
 
     left = state.days_left

@@ -1,4 +1,4 @@
-"""`terminal journal recompute`: every tap and sale in the journal, decided again from what is recorded with it."""
+"""`terminal journal recompute`: every tap, sale and portion in the journal, decided again from its own record."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def recompute(
     keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Recompute every recorded tap and cash sale, refused ones included; compare event bytes, charge, answer and trail.
+    """Recompute every recorded tap, cash sale and portion without a card, refused taps included; compare event bytes,
+    charge, answer and trail.
 
     Exit code 24: a record does not follow from its recorded inputs.
     """
@@ -104,7 +105,7 @@ def _show(reader: JournalReader, sources: OwnSources, json: bool) -> None:
         print_json(counts)
     else:
         print(
-            f"Taps and sales decided again: {counts['recomputed']}; differ: {counts['differ']}; "
+            f"Taps, sales and portions decided again: {counts['recomputed']}; differ: {counts['differ']}; "
             f"not possible: {counts['not_possible']}"
         )
     if counts["differ"]:

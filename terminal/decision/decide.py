@@ -57,29 +57,25 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
     if refusal is not None:
         return trail.refuse(refusal)
     trip = placed(trip, policy.document.vehicle, trail)
-    if trip.inspection is not None:
-        return inspect(snapshot, policy, trip, trip.inspection, now, trail)
     if isinstance(snapshot, BankSnapshot):
-        return decide_bank(snapshot, policy, trip, now, trail)
-    tap = _rebased(snapshot, policy, trip, now, trail)
+        asked = trip.inspection is not None
+        return inspect_bank(trip, trail) if asked else decide_bank(snapshot, policy, trip, now, trail)
+    tap = rebase(snapshot, policy, trip, now)
+    if tap.listed:
+        trail.lists[GRANTS] = policy.grants.name
+    if trip.inspection is not None:
+        return inspect(tap, trip.inspection, trail)
     if tap.age_s is None:
         trail.note(CardEffect.EVENT_AHEAD, {"event_at": int(snapshot.event.at.timestamp())})
     refusal = _refused_card(tap, trail)
     if refusal is not None:
         return trail.refuse(refusal)
-    profile = PROFILES.get(trip.profile)
-    if profile is None:
-        trail.note(TerminalEffect.NO_PROFILE_RULES, {"profile": trip.profile})
-        return trail.refuse(Message.OUT_OF_ORDER)
-    return profile(tap, trail)
+    return PROFILES.get(trip.profile, _no_rules)(tap, trail)
 
 
-def _rebased(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Tap:
-    """The tap, and in the trail whether the terminal's own grants count for it (O-02)."""
-    tap = rebase(snapshot, policy, trip, now)
-    if tap.listed:
-        trail.lists[GRANTS] = policy.grants.name
-    return tap
+def _no_rules(tap: Tap, trail: Trail) -> Decision:
+    trail.note(TerminalEffect.NO_PROFILE_RULES, {"profile": tap.trip.profile})
+    return trail.refuse(Message.OUT_OF_ORDER)
 
 
 def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
@@ -163,32 +159,26 @@ def _lists_cards(tap: Tap) -> bool:
     return (profiles.canteen if tap.trip.profile == CANTEEN else profiles.bus).deny_lists
 
 
-def inspect(
-    snapshot: CardSnapshot | BankSnapshot,
-    policy: Policy,
-    trip: Trip,
-    inspection: Inspection,
-    now: datetime,
-    trail: Trail,
-) -> Decision:
+def inspect_bank(trip: Trip, trail: Trail) -> Decision:
+    """Whether a bank card has paid on this terminal today."""
+    if not trip.bank.taps_today:
+        trail.note(InspectionEffect.BANK_CARD_NOT_SEEN)
+        return trail.refuse(Message.INSPECTION_UNPAID)
+    trail.note(InspectionEffect.BANK_CARD_SEEN)
+    return trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE)
+
+
+def inspect(tap: Tap, inspection: Inspection, trail: Trail) -> Decision:
     """`inspection_paid` with time and route of the payment on this vehicle, or `inspection_unpaid`; never a write."""
-    if isinstance(snapshot, BankSnapshot):
-        paid = trip.bank.taps_today > 0
-        trail.note(InspectionEffect.BANK_CARD_SEEN if paid else InspectionEffect.BANK_CARD_NOT_SEEN)
-        return (
-            trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE)
-            if paid
-            else trail.refuse(Message.INSPECTION_UNPAID)
-        )
-    tap = _rebased(snapshot, policy, trip, now, trail)
+    event = tap.snapshot.event
     if inspection.misuse:
         _report(tap, trail)
     if not _paid_here(tap):
-        trail.note(InspectionEffect.NOT_PAID_HERE, {"route": snapshot.event.route})
+        trail.note(InspectionEffect.NOT_PAID_HERE, {"route": event.route})
         return trail.refuse(Message.INSPECTION_UNPAID)
-    paid_at = f"{snapshot.event.at.astimezone(policy.zone):%H:%M}"
-    values: dict[str, int | str] = {"time": paid_at, "route": snapshot.event.route}
-    trail.note(InspectionEffect.PAID_HERE, {**values, "terminal": snapshot.event.terminal})
+    paid_at = f"{event.at.astimezone(tap.policy.zone):%H:%M}"
+    values: dict[str, int | str] = {"time": paid_at, "route": event.route}
+    trail.note(InspectionEffect.PAID_HERE, {**values, "terminal": event.terminal})
     return trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE, values)
 
 

@@ -59,11 +59,6 @@ class PeriodDays(Struct, frozen=True):
         return self.day < self.card_day
 
     @property
-    def ahead(self) -> bool:
-        """Whether the card was ahead of this terminal at all."""
-        return self.card_day > self.today
-
-    @property
     def lead_days(self) -> int:
         """How many days the card was ahead of this terminal; negative when behind."""
         return (self.card_day - self.today).days

@@ -31,9 +31,12 @@ from cardproto.resident.records.rights import parse_rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
 from terminal.decision.bus.cash import decide_cash
+from terminal.decision.canteen.serving import MealRefusal, decide_listed, mark_list
 from terminal.decision.decide import decide
+from terminal.decision.flags import TapFlag
 from terminal.decision.meal import Serving
-from terminal.decision.outcome import DENY_CARD, DENY_PERSON, GRANTS, Decision
+from terminal.decision.outcome import DENY_CARD, DENY_PERSON, GRANTS, Decision, Message
+from terminal.decision.tap import Trail
 from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyKind, DenyList
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.policy import Policy
@@ -98,6 +101,19 @@ class RecordedCash(Struct, frozen=True):
     sum_minor: int
     reasons: tuple[TrailEntry, ...]
     flags: tuple[str, ...]
+
+
+class RecordedPortion(Struct, frozen=True):
+    """What a row holds of a portion given without a card: `portion` as `_portion` has one. `ordered`: it was served to
+    those alone who had ordered it.
+    """
+
+    at: datetime
+    kind: str
+    portion: tuple[object, ...]
+    flags: tuple[str, ...]
+    ordered: bool
+    reasons: tuple[TrailEntry, ...]
 
 
 class RecomputeGap(StrEnum):
@@ -193,6 +209,28 @@ def recompute_cash(sale: RecordedCash, policy: Policy) -> list[Deviation]:
         ("sum_minor", sale.sum_minor, decision.sum_minor),
         ("reasons", sale.reasons, recorded(decision.facts)),
         ("flags", sale.flags, decision.flags),
+    )
+    return [Deviation(*pair) for pair in pairs if pair[1] != pair[2]]
+
+
+def recompute_portion(given: RecordedPortion, policy: Policy, pupil: Pupil | None) -> list[Deviation]:
+    """Decide again whether `pupil` gets the portion, and who pays; return where the record deviates. Raises
+    `CannotRecompute` where it is not known what the roster said.
+    """
+    if pupil is None:
+        raise CannotRecompute(RecomputeGap.ROSTER, "decided with a school roster that is not at hand")
+    kind = policy.meals.kinds.get(given.kind)
+    if kind is None:
+        return [Deviation("meal", given.kind, None)]
+    trail, suspect = Trail(), TapFlag.CLOCK_SUSPECT in given.flags
+    mark_list(policy.document, given.at, trail, clock_suspect=suspect)
+    day = policy.service_date(given.at.astimezone(policy.zone))
+    meal = decide_listed(pupil, kind, day, policy.meals, trail, ordered=given.ordered, clock_suspect=suspect)
+    if isinstance(meal, MealRefusal):
+        return [Deviation("message", str(Message.MEAL_OK), str(meal.message))]
+    pairs = (
+        ("meal", given.portion, _portion(meal)),
+        ("reasons", given.reasons, recorded(trail.reasons)),
     )
     return [Deviation(*pair) for pair in pairs if pair[1] != pair[2]]
 

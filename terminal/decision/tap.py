@@ -29,14 +29,14 @@ from msgspec.structs import replace
 
 from cardproto.resident.limits import LONGEST_AGE_S
 from cardproto.resident.records.event import FIRST_AT, LAST_AT, Event, EventKind, PaidBy
-from cardproto.resident.records.rights import CONTRACT_SLOTS, Concession, Contract
+from cardproto.resident.records.rights import CONTRACT_SLOTS, Concession, Contract, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
 from terminal.decision.effects import CardEffect
 from terminal.decision.flags import CardFlag
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, WritePlan
 from terminal.decision.periods import PeriodDays, period_days
-from terminal.policy.grants import NO_GRANTS
+from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.journeys.index import Transfer
 from terminal.policy.policy import Policy, ServiceDay
 from terminal.policy.rights.index import RideProduct
@@ -153,7 +153,9 @@ def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) ->
         transfer = _open_transfer(event, policy, known=known)
         journey_age_s = _journey_age_s(event, age_s, transfer, policy, riding=riding)
     journey_open = journey_age_s is not None
-    concessions, listed = _concessions(snapshot, policy)
+    concessions, listed = snapshot.rights.concessions, False
+    if policy.grants is not NO_GRANTS:
+        concessions, listed = _concessions(snapshot.rights, policy.grants)
     counters = event.counters
     if known:
         since = event.at if riding else at
@@ -166,7 +168,7 @@ def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) ->
         today.day,
         periods,
         age_s,
-        _bought(snapshot, policy),
+        () if snapshot.rights.contracts == NO_CONTRACTS else _bought(snapshot.rights.contracts, policy),
         counters,
         layout if known else event.counter_layout,
         known,
@@ -217,10 +219,7 @@ def stated_at(at: datetime) -> datetime:
     return at if FIRST_AT <= at <= LAST_AT else min(max(at, FIRST_AT), LAST_AT)
 
 
-def _bought(snapshot: CardSnapshot, policy: Policy) -> tuple[HeldContract, ...]:
-    contracts = snapshot.rights.contracts
-    if contracts == NO_CONTRACTS:
-        return ()
+def _bought(contracts: tuple[Contract | None, ...], policy: Policy) -> tuple[HeldContract, ...]:
     products = policy.products
     return tuple(
         HeldContract(slot, contract, products[contract.product])
@@ -284,10 +283,9 @@ def _journey_age_s(
     return min(journey_age_s, LONGEST_AGE_S) if topping_up else None
 
 
-def _concessions(snapshot: CardSnapshot, policy: Policy) -> tuple[tuple[Concession | None, ...], bool]:
+def _concessions(rights: Rights, grants: GrantList) -> tuple[tuple[Concession | None, ...], bool]:
     """O-02: of card and local list, where they differ, the one issued later."""
-    rights = snapshot.rights
-    local = None if policy.grants is NO_GRANTS else policy.grants.of(rights.pseudonym)
+    local = grants.of(rights.pseudonym)
     if local is None or local.issued_on <= rights.issued_on or local.concessions == rights.concessions:
         return rights.concessions, False
     return local.concessions, True
@@ -301,7 +299,7 @@ def _counters(
     if event.counter_layout == 0:
         return 0
     counters = event.counters
-    if periods.lifted:
+    if periods.day > periods.card_day:
         counters = card.carried_over(counters, periods.card_day, periods.day)
     if not journey_open:
         counters &= card.kept_by_journey
@@ -347,8 +345,10 @@ def accept(
     persons ride on with the card; without it those who are checked in stay so, and the event keeps what their ride
     is: route, direction and what it is paid by.
     """
-    if tap.periods.ahead:
+    periods, period_ahead = tap.periods, 0
+    if periods.card_day != periods.today:
         _note_period(tap, trail)
+        period_ahead = periods.written
     age_s, transfers = (tap.journey_age_s, tap.transfers) if journey is None else journey
     trip, newest = tap.trip, tap.snapshot.event
     route, direction, kept_by = trip.route, trip.direction, paid_by
@@ -370,7 +370,7 @@ def accept(
         tap.counter_layout,
         tap.meals if meals is None else meals,
         tap.counters if counters is None else counters,
-        tap.periods.written,
+        period_ahead,
         newest.inside if inside is None else inside,
         newest.last_order,
     )
@@ -378,7 +378,7 @@ def accept(
 
 
 def _note_period(tap: Tap, trail: Trail) -> None:
-    """Mark a card that is ahead of this clock, and say which record put it there (O-05)."""
+    """Mark a card that is too far ahead of this clock, and say which record put it there (O-05)."""
     periods, newest = tap.periods, tap.snapshot.event
     inputs = {"days": periods.lead_days, "terminal": newest.terminal, "sequence": newest.sequence}
     if periods.lowered:

@@ -143,17 +143,25 @@ class KeyedFile:
         return self.issue.issued_at
 
     def find(self, identity: bytes) -> bytes | None:
-        """The content of the record of `identity`; None without one."""
-        return self._content(self.hash_of(identity))
+        """The content of the record of `identity`; None without one.
+
+        Only the records whose hashes begin with the same `BUCKET_BITS` are looked through.
+        """
+        wanted, begins = self.hash_of(identity), self._buckets
+        bucket = wanted[0] << 8 | wanted[1]
+        records = self._map[begins[bucket] : begins[bucket + 1]]
+        return _content(records, wanted, self._bytes) if wanted in records else None
 
     def holds(self, wanted: bytes) -> bool:
         """Whether there is a record with this keyed hash."""
-        return self._content(wanted) is not None
+        begins, bucket = self._buckets, wanted[0] << 8 | wanted[1]
+        records = self._map[begins[bucket] : begins[bucket + 1]]
+        return wanted in records and _content(records, wanted, self._bytes) is not None
 
     def place_of(self, wanted: bytes) -> tuple[int, bool]:
         """Where in the file the record with this keyed hash is or would be, and whether it is."""
         begins, size = self._buckets, self._bytes
-        bucket = _bucket_of(wanted)
+        bucket = wanted[0] << 8 | wanted[1]
         start, data = begins[bucket], self._map
         records = range((begins[bucket + 1] - start) // size)
         number = bisect_left(
@@ -161,20 +169,6 @@ class KeyedFile:
         )
         place = start + number * size
         return place, number < len(records) and data[place : place + HASH_BYTES] == wanted
-
-    def _content(self, wanted: bytes) -> bytes | None:
-        """Only the records whose hashes begin with the same `BUCKET_BITS` are looked through."""
-        begins, bucket = self._buckets, _bucket_of(wanted)
-        records = self._map[begins[bucket] : begins[bucket + 1]]
-        place = records.find(wanted)
-        if place < 0:  # as on nearly every tap
-            return None
-        size = self._bytes
-        while place >= 0:
-            if place % size == 0:
-                return records[place + HASH_BYTES : place + size]
-            place = records.find(wanted, place + 1)  # that was not where a record begins
-        return None
 
     def close(self) -> None:
         """Unmap the file; the list is not to be used any more."""
@@ -271,8 +265,14 @@ def _no_key(_identity: bytes) -> bytes:
     raise ValueError("a list that was opened without its key is asked for hashes alone")
 
 
-def _bucket_of(wanted: bytes) -> int:
-    return wanted[0] << 8 | wanted[1]
+def _content(records: bytes, wanted: bytes, size: int) -> bytes | None:
+    """What follows `wanted` where a record begins with it; None where that is only within a record."""
+    place = records.find(wanted)
+    while place >= 0:
+        if place % size == 0:
+            return records[place + HASH_BYTES : place + size]
+        place = records.find(wanted, place + 1)
+    return None
 
 
 def _let_go(data: mmap.mmap) -> None:

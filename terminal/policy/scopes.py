@@ -42,15 +42,13 @@ class Area(Struct, frozen=True):
     zones: frozenset[int] | None
     touching: frozenset[int] | None
     longest_m: int | None
+    anywhere: bool
+    """Nothing but the mode matters, as in most scopes."""
 
     def holds(self, ride: Ride) -> bool | None:
-        """Whether `ride` is inside; None when that is unknown."""
-        if self.modes is not None and ride.mode not in self.modes:
-            return False
+        """Whether `ride`, which is of one of its modes, is inside; None when that is unknown."""
         if self.routes is not None and ride.route not in self.routes:
             return False
-        if self.zones is None and self.touching is None and self.longest_m is None:
-            return True
         near, short = self._zones_hold(ride), self._length_holds(ride)
         return False if near is False or short is False else near and short
 
@@ -75,7 +73,9 @@ def inside(areas: tuple[Area, ...], ride: Ride) -> bool | None:
         return True
     answer: bool | None = False
     for area in areas:
-        holds = area.holds(ride)
+        if area.modes is not None and ride.mode not in area.modes:
+            continue
+        holds = area.anywhere or area.holds(ride)
         if holds:
             return True
         if holds is None:
@@ -92,6 +92,7 @@ def areas_of(scope: tuple[Scope, ...], zones: Mapping[str, int]) -> tuple[Area, 
             zones=frozenset(zones[name] for name in one.zones) or None,
             touching=frozenset(zones[name] for name in one.touching) or None,
             longest_m=one.longest_m,
+            anywhere=not (one.routes or one.zones or one.touching) and one.longest_m is None,
         )
         for one in scope
     )

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from terminal.errors import PublishError
 from terminal.keys.file import FileKeys
-from terminal.publish.content import Basis, Checked, checked
+from terminal.publish.content import Basis, CheckedFiles, checked
 from terminal.publish.drafting import put, role_of, signing_role
 from terminal.publish.repository import Repository, hashed
 from terminal.publish.sealing import (
@@ -79,7 +79,7 @@ def add(repository: Repository, order: AddOrder, now: datetime) -> Added:
     return _add_sealed(repository, order, found, now)
 
 
-def _add_sealed(repository: Repository, order: AddOrder, found: Checked, now: datetime) -> Added:
+def _add_sealed(repository: Repository, order: AddOrder, found: CheckedFiles, now: datetime) -> Added:
     group, numbers = sealed_group(repository, order.group), numbers_in(order.seal_to)
     known = names(repository).get(group)
     if known is not None and found.version:
@@ -91,7 +91,7 @@ def _add_sealed(repository: Repository, order: AddOrder, found: Checked, now: da
     return _added(signer, group, found)
 
 
-def _added(signer: str, group: str, found: Checked) -> Added:
+def _added(signer: str, group: str, found: CheckedFiles) -> Added:
     return Added(signer, group, tuple(file.name for file in found.files), found.id, found.version)
 
 
@@ -118,8 +118,9 @@ def _keys(order: AddOrder) -> FileKeys:
 
 
 def _one_tariff(repository: Repository) -> Path:
-    """The document of the only tariff that is published: its file lies without its tables' names, so with a feed the
-    document has to be given."""
+    """The document of the only tariff that is published. Its tables lie under names with hashes, so a document with a
+    feed has to be given.
+    """
     newest = repository.newest(BundleRole.TARIFF)
     found = (
         []
@@ -149,7 +150,7 @@ def _published_custom(repository: Repository, group: str) -> dict[str, Any]:
     return {}
 
 
-def _require_later(found: Checked, present: dict[str, Any], *, again: bool = False) -> None:
+def _require_later(found: CheckedFiles, present: dict[str, Any], *, again: bool = False) -> None:
     """O-01, as terminals see it: another issue of the same thing has a higher version. `again`: the same one may be
     published anew, sealed to other terminals."""
     if not present or not found.version:
@@ -166,7 +167,7 @@ def _require_later(found: Checked, present: dict[str, Any], *, again: bool = Fal
         )
 
 
-def _require_published(repository: Repository, found: Checked) -> None:
+def _require_published(repository: Repository, found: CheckedFiles) -> None:
     """Every name that is assigned is drafted or published."""
     there: set[str] = set()
     for role in repository.roles():

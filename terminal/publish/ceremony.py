@@ -35,7 +35,7 @@ T = TypeVar("T")
 Version = Annotated[int, Meta(ge=1, le=2**53 - 1)]
 
 
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SigningRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is to be signed for `role`, and what is published of it now. `keys` are the ids of those that may sign, with
     their names."""
 
@@ -71,7 +71,7 @@ def write_requests(repository: Repository, folder: Path) -> list[Path]:
         if not signatures(repository, role, draft).missing:
             continue
         present = repository.published(role)
-        request = Request(
+        request = SigningRequest(
             FORMAT,
             role,
             Metadata(draft.signed).to_dict(),
@@ -126,9 +126,9 @@ def take(repository: Repository, path: Path, now: datetime) -> SignatureFile:
 # At a key holder's
 
 
-def read_request(path: Path) -> tuple[Request, Metadata[Any]]:
+def read_request(path: Path) -> tuple[SigningRequest, Metadata[Any]]:
     """What is asked to be signed. Raises `PublishError`."""
-    request = _read(path, Request, "request")
+    request = _read(path, SigningRequest, "request")
     try:
         metadata = parsed(msgspec.json.encode(request.metadata))
     except ValueError as error:
@@ -138,7 +138,7 @@ def read_request(path: Path) -> tuple[Request, Metadata[Any]]:
     return request, metadata
 
 
-def sign(request: Request, metadata: Metadata[Any], key: SigningKey) -> SignatureFile:
+def sign(request: SigningRequest, metadata: Metadata[Any], key: SigningKey) -> SignatureFile:
     """Sign what was read. Raises `PublishError` for a key that does not count."""
     if key.keyid not in request.keys:
         raise PublishError(
@@ -161,12 +161,12 @@ def write_signature(folder: Path, made: SignatureFile) -> Path:
     return path
 
 
-def words(request: Request, metadata: Metadata[Any]) -> Iterator[str]:
+def words(request: SigningRequest, metadata: Metadata[Any]) -> Iterator[str]:
     """What is signed, in plain words, a line each: nothing in it can begin a line of its own."""
     return map(visible_line, _words(request, metadata))
 
 
-def _words(request: Request, metadata: Metadata[Any]) -> Iterator[str]:
+def _words(request: SigningRequest, metadata: Metadata[Any]) -> Iterator[str]:
     signed = metadata.signed
     yield f"{request.role}, version {signed.version}"
     yield f"  made {signed.unrecognized_fields.get(ISSUED_FIELD, 'without a date')}, valid until {iso(signed.expires)}"
@@ -212,7 +212,7 @@ def _target_words(target: TargetFile) -> str:
     return ", ".join([*said, f"{target.length} bytes", f"SHA-256 {target.hashes['sha256']}"])
 
 
-def _published(request: Request) -> Targets | None:
+def _published(request: SigningRequest) -> Targets | None:
     if request.published is None:
         return None
     try:

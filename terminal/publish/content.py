@@ -53,7 +53,7 @@ class Basis:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedFiles:
     """Files that terminals can load, the document first, and what it says of itself where it has a version."""
 
     files: tuple[NewFile, ...]
@@ -61,7 +61,7 @@ class Checked:
     version: int = 0
 
     @classmethod
-    def of(cls, edition: Edition, files: Iterator[NewFile]) -> Checked:
+    def of(cls, edition: Edition, files: Iterator[NewFile]) -> CheckedFiles:
         first, *beside = files
         custom: dict[str, Any] = {"id": edition.id, "version": edition.version}
         if edition.valid_from is not None:
@@ -69,28 +69,28 @@ class Checked:
         return cls((NewFile(first.name, first.content, custom), *beside), edition.id, edition.version)
 
 
-def checked(role: BundleRole, path: Path, basis: Basis) -> Checked:
+def checked(role: BundleRole, path: Path, basis: Basis) -> CheckedFiles:
     """What `path` is as a file of `role`. Raises `TerminalError` with what a terminal would say."""
     return _CHECKS[role](path, basis)
 
 
-def _tariff(path: Path, _basis: Basis) -> Checked:
+def _tariff(path: Path, _basis: Basis) -> CheckedFiles:
     return _with_part(RegionPart(), path, "region.toml")
 
 
-def _routes(path: Path, _basis: Basis) -> Checked:
+def _routes(path: Path, _basis: Basis) -> CheckedFiles:
     return _with_part(RoutesPart(), path, "routes.toml")
 
 
-def _deny(path: Path, basis: Basis) -> Checked:
+def _deny(path: Path, basis: Basis) -> CheckedFiles:
     return _with_part(DenyPart(partial(basis.keys().list_key, SetKind.DENY.value)), path, "deny-list")
 
 
-def _grants(path: Path, basis: Basis) -> Checked:
+def _grants(path: Path, basis: Basis) -> CheckedFiles:
     return _with_part(GrantsPart(partial(basis.keys().list_key, SetKind.GRANTS.value)), path, "grants-list")
 
 
-def _with_part(part: PlainPart[Any], path: Path, name: str) -> Checked:
+def _with_part(part: PlainPart[Any], path: Path, name: str) -> CheckedFiles:
     """As a terminal does: what lies beside the document, a slot, and all of it loaded from there."""
     content = content_of(path, part.most_bytes)  # type: ignore[attr-defined]  # every part has it, as the port says
     beside = {one: content_of(path.parent / one, MOST_BESIDE_BYTES) for one in part.beside(content)}
@@ -99,10 +99,10 @@ def _with_part(part: PlainPart[Any], path: Path, name: str) -> Checked:
             (slot / file).write_bytes(held)
         edition = part.load(slot, str(path)).edition
     files = {name: content, **beside}
-    return Checked.of(edition, (NewFile(one, held) for one, held in files.items()))
+    return CheckedFiles.of(edition, (NewFile(one, held) for one, held in files.items()))
 
 
-def _roster(path: Path, basis: Basis) -> Checked:
+def _roster(path: Path, basis: Basis) -> CheckedFiles:
     came, policy = ListFile.read(path), _policy(basis)
     document = came.document(RosterDocument)
     found = [*header_problems(document.header, policy.document.header.region, basis.now)]
@@ -110,7 +110,7 @@ def _roster(path: Path, basis: Basis) -> Checked:
     return _list(came, document.header, "roster")
 
 
-def _prices(path: Path, basis: Basis) -> Checked:
+def _prices(path: Path, basis: Basis) -> CheckedFiles:
     came, policy = ListFile.read(path), _policy(basis)
     document = came.document(PriceListDocument)
     found = [*header_problems(document.header, policy.document.header.region, basis.now)]
@@ -118,13 +118,13 @@ def _prices(path: Path, basis: Basis) -> Checked:
     return _list(came, document.header, "prices")
 
 
-def _list(came: ListFile, header: ListHeader, name: str) -> Checked:
+def _list(came: ListFile, header: ListHeader, name: str) -> CheckedFiles:
     """A list says nothing of itself outside the seal."""
     suffix = "json" if came.json else "toml"
-    return Checked((NewFile(f"{name}.{suffix}", came.content),), header.school, header.sequence)
+    return CheckedFiles((NewFile(f"{name}.{suffix}", came.content),), header.school, header.sequence)
 
 
-def _staff(path: Path, _basis: Basis) -> Checked:
+def _staff(path: Path, _basis: Basis) -> CheckedFiles:
     content = content_of(path, MOST_SMALL)
     members = members_in(content, path)
     if not members or len(members) > MOST_MEMBERS:
@@ -135,26 +135,26 @@ def _staff(path: Path, _basis: Basis) -> Checked:
     unable = next((one.ref for one in members if not one.pin), None)
     if unable is not None:
         raise PublishError(f"{unable} has no PIN in {path}", "Set it: `terminal staff pin`.")
-    return Checked((NewFile("staff.json", content),))
+    return CheckedFiles((NewFile("staff.json", content),))
 
 
-def _issuers(path: Path, _basis: Basis) -> Checked:
+def _issuers(path: Path, _basis: Basis) -> CheckedFiles:
     load_issuers(path)
-    return Checked((NewFile("issuers.toml", content_of(path, MOST_SMALL)),))
+    return CheckedFiles((NewFile("issuers.toml", content_of(path, MOST_SMALL)),))
 
 
-def _ca(path: Path, _basis: Basis) -> Checked:
+def _ca(path: Path, _basis: Basis) -> CheckedFiles:
     load_bank_ca(path)
-    return Checked((NewFile("bank-ca.json", content_of(path, MOST_SMALL)),))
+    return CheckedFiles((NewFile("bank-ca.json", content_of(path, MOST_SMALL)),))
 
 
-def _assign(path: Path, _basis: Basis) -> Checked:
+def _assign(path: Path, _basis: Basis) -> CheckedFiles:
     content = content_of(path, MOST_ASSIGNMENT)
     read_assignment(content, str(path))
-    return Checked((NewFile("assignment.json", content),))
+    return CheckedFiles((NewFile("assignment.json", content),))
 
 
-_CHECKS: Final[dict[BundleRole, Callable[[Path, Basis], Checked]]] = {
+_CHECKS: Final[dict[BundleRole, Callable[[Path, Basis], CheckedFiles]]] = {
     BundleRole.TARIFF: _tariff,
     BundleRole.ROUTES: _routes,
     BundleRole.DENY: _deny,

@@ -26,7 +26,7 @@ class TargetGroup(msgspec.Struct, frozen=True):
     terminals: tuple[int, ...] = ()
 
 
-class RoleState(msgspec.Struct, frozen=True):
+class RoleStanding(msgspec.Struct, frozen=True):
     """A role. Versions are 0 for none, `days_left` None where nothing is published; `missing` signatures of the draft,
     `unsigned` the keys that may give them."""
 
@@ -43,7 +43,7 @@ class RoleState(msgspec.Struct, frozen=True):
 
 class Overview(msgspec.Struct, frozen=True):
     stand_alone: bool
-    roles: tuple[RoleState, ...]
+    roles: tuple[RoleStanding, ...]
 
 
 def overview(repository: Repository, now: datetime) -> Overview:
@@ -56,11 +56,11 @@ def overview(repository: Repository, now: datetime) -> Overview:
 
 def _state(
     repository: Repository, role: str, now: datetime, known: dict[str, SealedName], *, ready: bool
-) -> RoleState:
+) -> RoleStanding:
     present = repository.published(role)
     draft = None if role in (SNAPSHOT, TIMESTAMP) else repository.draft(role)
     found = None if draft is None else signatures(repository, role, draft)
-    return RoleState(
+    return RoleStanding(
         role,
         0 if present is None else present.signed.version,
         None if present is None else (present.signed.expires - now).days,

@@ -1,4 +1,4 @@
-"""What of the drafts may go out, and the release itself: files first, then roles, then snapshot, then timestamp.
+"""What of the drafts may go out, and the release itself: files first, then roles, snapshot, root, timestamp.
 
 A draft goes out when as many have signed as its role takes. Keys and what they sign change together: metadata that
 gives a role other keys waits until that role is signed with them, so that no terminal ever sees a role whose signatures
@@ -44,7 +44,7 @@ class Released:
 def signatures(repository: Repository, role: str, draft: Document) -> Signatures:
     """How far the signing of a draft has come."""
     if role == ROOT:
-        return _of_root(draft, repository.published(ROOT))
+        return _of_root(repository, draft)
     delegator = repository.root() if role in (TARGETS, SNAPSHOT, TIMESTAMP) else repository.main_targets()
     return signatures_under(delegator, role, draft)
 
@@ -55,7 +55,10 @@ def signatures_under(delegator: Document, role: str, draft: Document) -> Signatu
     return Signatures(_names(result.signed), _names(result.unsigned), result.missing)
 
 
-def _of_root(draft: Document, before: Document | None) -> Signatures:
+def _of_root(repository: Repository, draft: Document) -> Signatures:
+    """By its own keys and those of the root before it, also where a release that broke off has published it."""
+    version = draft.signed.version - 1
+    before = repository.published(ROOT, version) if version else None
     previous: Root | None = None if before is None else before.signed
     result = draft.signed.get_root_verification_result(previous, draft.signed_bytes, draft.signatures)
     missing = max(result.first.missing, result.second.missing)
@@ -70,7 +73,7 @@ def releasable(repository: Repository) -> dict[str, Document]:
     """The drafts that may go out now, together."""
     drafts = {role: draft for role in repository.drafted() if (draft := repository.draft(role)) is not None}
     root = drafts.get(ROOT)
-    if root is not None and not _of_root(root, repository.published(ROOT)).missing:
+    if root is not None and not _of_root(repository, root).missing:
         found = _under(repository, root, drafts)
         if found is not None:
             return {ROOT: root, **found}
@@ -155,6 +158,7 @@ def release(
     version of snapshot or timestamp over one that a thief went up to. Raises `PublishError`, and nothing is visible.
     """
     keys, above = tuple(keys), above or {}
+    _resume(repository, now)
     sign_alone(repository, keys, now)
     ready = releasable(repository)
     root = ready.get(ROOT) or repository.published(ROOT)
@@ -171,13 +175,25 @@ def release(
     for draft in ready.values():
         if isinstance(draft.signed, Targets):
             repository.publish_files(draft.signed)
-    for role, made in (*ready.items(), (SNAPSHOT, snapshot), (TIMESTAMP, timestamp)):
+    # Terminals look for a later root by themselves: it comes when all it vouches for is there, but the timestamp.
+    last = {ROOT: root} if ROOT in ready else {}
+    out = {**{one: made for one, made in ready.items() if one != ROOT}, SNAPSHOT: snapshot, **last}
+    out[TIMESTAMP] = timestamp
+    for role, made in out.items():
         repository.publish(role, made)
-    out = {**ready, SNAPSHOT: snapshot, TIMESTAMP: timestamp}
     for role, made in out.items():
         repository.log(now, "published", role, made)
         repository.drop_draft(role)
-    return Released({role: made.signed.version for role, made in out.items()})
+    return Released({role: out[role].signed.version for role in repository.roles() if role in out})
+
+
+def _resume(repository: Repository, now: datetime) -> None:
+    """What a release that broke off has published is no draft any more, whatever has been signed since."""
+    for role in repository.drafted():
+        draft, present = repository.draft(role), repository.published(role)
+        if draft is not None and present is not None and present.signed.version >= draft.signed.version:
+            repository.log(now, "published", role, present)
+            repository.drop_draft(role)
 
 
 def _online(root: Document, role: str, keys: Iterable[SigningKey]) -> SigningKey:

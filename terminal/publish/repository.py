@@ -193,7 +193,7 @@ class Repository:
 
     def publish(self, role: str, signed: Metadata[Any]) -> None:
         """Put metadata where terminals look. A version that is there is never replaced."""
-        self.metadata.mkdir(exist_ok=True)
+        self._make_public(self.metadata)
         if role == TIMESTAMP:
             replace_file(self.metadata / "timestamp.json", signed.to_bytes(), SHARED)
             return
@@ -222,7 +222,7 @@ class Repository:
             public = self.targets / where
             if public.exists():
                 continue
-            public.parent.mkdir(parents=True, exist_ok=True)
+            self._make_public(public.parent)
             kept = self.files / where
             if not kept.is_file():
                 raise PublishError(f"the file of {name} is missing", "Add it again: `terminal publish add`.")
@@ -230,11 +230,12 @@ class Repository:
             public.chmod(SHARED)
             kept.unlink()
 
-    def file_of(self, target: str, digest: str) -> bytes | None:
-        """The content of a target, published or kept."""
-        where = hashed(target, digest)
-        found = next((path for path in (self.targets / where, self.files / where) if path.is_file()), None)
-        return None if found is None else found.read_bytes()
+    def _make_public(self, folder: Path) -> None:
+        """Make a folder that a server of another user may read, whatever the umask."""
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in missing:
+            one.chmod(0o755)
 
     # The log
 

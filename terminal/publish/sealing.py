@@ -18,7 +18,7 @@ from terminal.collector.enrolment import Enrolment
 from terminal.decoding import decode_json, read_within
 from terminal.errors import PublishError
 from terminal.files import create_file, replace_file
-from terminal.publish.content import Checked
+from terminal.publish.content import CheckedFiles
 from terminal.publish.drafting import NewFile
 from terminal.publish.repository import Repository
 from terminal.sync.sealed import seal_to_each
@@ -79,7 +79,7 @@ def sealing_keys(folder: Path, numbers: Iterable[int]) -> list[bytes]:
 
 
 def sealed_group(repository: Repository, group: str) -> str:
-    """`ROLE/…/NAME` under the name that tells nothing; one that is such a name already stays."""
+    """`ROLE/…/NAME` under the name that says nothing; one that is such a name already stays."""
     known = names(repository)
     if group in known:
         return group
@@ -87,17 +87,17 @@ def sealed_group(repository: Repository, group: str) -> str:
     return f"{before}/{hmac.digest(_name_key(repository), group.encode(), 'sha256').hex()[:32]}"
 
 
-def seal(checked: Checked, group: str, publics: list[bytes]) -> Checked:
+def seal(checked: CheckedFiles, group: str, publics: list[bytes]) -> CheckedFiles:
     """The files sealed, each bound to its target's name."""
     files = tuple(
         NewFile(file.name, seal_to_each(publics, file.content, f"{group}/{file.name}".encode()))
         for file in checked.files
     )
-    return Checked(files, checked.id, checked.version)
+    return CheckedFiles(files, checked.id, checked.version)
 
 
 def names(repository: Repository) -> dict[str, SealedName]:
-    """What the office calls each name that tells nothing. Raises `PublishError`."""
+    """What the office calls each name that says nothing. Raises `PublishError`."""
     path = repository.office / NAMES_FILE
     try:
         return decode_json(read_within(path, MOST_NAMES_BYTES), dict[str, SealedName], MOST_NAMES_BYTES)

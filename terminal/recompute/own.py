@@ -15,19 +15,20 @@ from msgspec import Struct, field
 from terminal.canteen.facts import Replay
 from terminal.codes import SetKind
 from terminal.decision.recompute import CannotRecompute, RecomputeGap
+from terminal.journal.canteen_records import MealServed
 from terminal.journal.operation_records import MOST_DIFFERING_NAMED, SelfRecomputed, SetActivated
 from terminal.journal.reader import JournalReader
-from terminal.journal.records import AnyRecord, CashSale, Intent, UnreadableRecord, Unwritten, parse_record
+from terminal.journal.records import AnyRecord, CashSale, UnreadableRecord, parse_record
 from terminal.journal.stored import Row
 from terminal.policy.policy import Policy
 from terminal.recompute.documents import DocumentFolder
-from terminal.recompute.rows import Verdict, VerdictKind, list_named, moment_of, unproven, verdict_of
+from terminal.recompute.rows import Decided, Verdict, VerdictKind, list_named, moment_of, unproven, verdict_of
 
 STATEMENT_TAG: Final = b"\x31"
 ACTIVATED_TAG: Final = b"\x2e"
 """The third byte of a row of `SelfRecomputed` and of one of `SetActivated`: others are not taken apart for them."""
 PAGE_ROWS: Final = 500
-Judged: TypeAlias = tuple[int, Intent | Unwritten | CashSale, Verdict]
+Judged: TypeAlias = tuple[int, Decided, Verdict]
 """A row's number, the decision in it, and the verdict."""
 
 
@@ -51,7 +52,7 @@ def judged(reader: JournalReader, sources: OwnSources, after: int = 0) -> Iterat
         record = _record_of(row)
         if isinstance(record, SetActivated) and record.kind == SetKind.REGION:
             document = record.sha256.hex()
-        elif isinstance(record, Intent | Unwritten | CashSale) and row.sequence > after:
+        elif isinstance(record, Decided) and row.sequence > after:
             yield row.sequence, record, _verdict(terminal, row.sequence, record, document, sources)
         if sources.replay is not None and record is not None:
             sources.replay.follow(row.sequence, record)
@@ -87,9 +88,7 @@ def statement(
     )
 
 
-def _verdict(
-    terminal: int, sequence: int, record: Intent | Unwritten | CashSale, document: str, sources: OwnSources
-) -> Verdict:
+def _verdict(terminal: int, sequence: int, record: Decided, document: str, sources: OwnSources) -> Verdict:
     policy: Policy | Verdict | None = None
     if document and sources.documents is not None:
         policy = sources.documents.policy(document, list_named(record))
@@ -100,7 +99,11 @@ def _verdict(
     pupil = None
     if sources.replay is not None and not isinstance(record, CashSale):
         try:
-            pupil = sources.replay.pupil_at(record, moment_of(record))
+            at = moment_of(record)
+            if isinstance(record, MealServed):
+                pupil = sources.replay.listed_at(record, at)
+            else:
+                pupil = sources.replay.pupil_at(record, at)
         except CannotRecompute as error:
             return unproven(error.gap, says=str(error))
     return verdict_of(terminal, sequence, record, policy, pupil)

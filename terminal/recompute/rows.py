@@ -22,18 +22,20 @@ from terminal.decision.recompute import (
     Deviation,
     RecomputeGap,
     RecordedCash,
+    RecordedPortion,
     RecordedTap,
     read_of,
     recompute,
     recompute_cash,
+    recompute_portion,
 )
-from terminal.journal.canteen_records import MealLine
+from terminal.journal.canteen_records import MealLine, MealServed, ServedBy
 from terminal.journal.records import CashSale, Intent, Unwritten
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import Pupil
 
-Decided: TypeAlias = Intent | Unwritten | CashSale
+Decided: TypeAlias = Intent | Unwritten | CashSale | MealServed
 """The rows that a decision stands behind."""
 
 
@@ -97,12 +99,14 @@ def deviations_of(
         return [Deviation("tariff", record.tariff, policy.tariff)]
     if isinstance(record, CashSale):
         return recompute_cash(recorded_cash(terminal, sequence, record), policy)
+    if isinstance(record, MealServed):
+        return recompute_portion(recorded_portion(record), policy, pupil)
     return recompute(recorded_tap(terminal, sequence, record), policy, pupil)
 
 
 def list_named(record: Decided) -> str:
     """The beginning of the hash of the grants list that spoke of the card, as the row names it; empty for none."""
-    if isinstance(record, CashSale):
+    if isinstance(record, CashSale | MealServed):
         return ""
     return record.lists.get(GRANTS, "").rpartition(":")[2]
 
@@ -122,6 +126,22 @@ def recorded_cash(terminal: int, sequence: int, sale: CashSale) -> RecordedCash:
         sum_minor=sale.sum_minor,
         reasons=sale.reasons,
         flags=sale.flags,
+    )
+
+
+def recorded_portion(served: MealServed) -> RecordedPortion:
+    """The portion in its row; raises `CannotRecompute` for one that was given while the journal took no rows: then what
+    was known of the pupil is not what the rows before it say.
+    """
+    if served.spare:
+        raise CannotRecompute(RecomputeGap.FACTS, "given while the journal took no rows")
+    return RecordedPortion(
+        at=moment_of(served),
+        kind=served.meal.kind,
+        portion=_portion(served.meal),
+        flags=served.meal.flags,
+        ordered=served.how is ServedBy.PRE_ORDER,
+        reasons=served.reasons,
     )
 
 
@@ -169,7 +189,7 @@ def recorded_tap(terminal: int, sequence: int, row: Intent | Unwritten) -> Recor
     )
 
 
-def _trip(terminal: int, sequence: int, profile: str, record: Decided) -> Trip:
+def _trip(terminal: int, sequence: int, profile: str, record: Intent | Unwritten | CashSale) -> Trip:
     return Trip(
         profile=profile,
         terminal=terminal,

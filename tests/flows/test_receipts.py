@@ -44,6 +44,8 @@ def test_t_53_cash_is_on_record_with_its_ticket_and_in_the_shifts_totals(tmp_pat
     assert json.loads(run("receipt", "send", "--json").stdout)["new"] == 0, "the sale asked for it at once"
     totals = json.loads(run("shift", "close", "--json").stdout)
     assert (totals["cash_sales"], totals["cash_minor"]) == (1, 6400)
-    assert run("journal", "recompute").stdout.startswith("Taps and sales decided again: 1; differ: 0;")
+    assert run("journal", "recompute").stdout.startswith(
+        "Taps, sales and portions decided again: 1; differ: 0;"
+    )
     assert ",1,RUB,64.00,64.00," in run("export", "csv", "shift").stdout
     assert ",64.00,RUB,Enter," in run("export", "tides").stdout

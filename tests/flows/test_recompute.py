@@ -64,7 +64,7 @@ def test_every_tap_follows_from_what_is_recorded_with_it(run: Run, bus: Path) ->
     assert told.returncode == 0, told.stderr
     assert json.loads(told.stdout) == {"recomputed": TAPS_IN_BUS, "differ": 0, "not_possible": 0}
     canteen = run("journal", "recompute", "--state", bus.with_name(str(COUNTER_A.number)))
-    assert canteen.stdout == "Taps and sales decided again: 1; differ: 0; not possible: 0\n"
+    assert canteen.stdout == "Taps, sales and portions decided again: 1; differ: 0; not possible: 0\n"
 
 
 def test_a_document_changed_under_the_same_version_is_noticed(run: Run, bus: Path) -> None:
@@ -84,7 +84,9 @@ def test_taps_of_a_version_that_is_not_given_are_counted_apart(run: Run, bus: Pa
     assert "region document demo:1 not given" in told.stdout
     assert f"not possible: {TAPS_IN_BUS}\n" in told.stdout
     both = run("journal", "recompute", "--state", bus, "--region", bus / "next.toml", "--region", "demo")
-    assert both.stdout.endswith(f"Taps and sales decided again: {TAPS_IN_BUS}; differ: 0; not possible: 0\n")
+    assert both.stdout.endswith(
+        f"Taps, sales and portions decided again: {TAPS_IN_BUS}; differ: 0; not possible: 0\n"
+    )
 
 
 def test_a_canteens_taps_follow_from_record_and_roster_together(town_of: OpenTown) -> None:

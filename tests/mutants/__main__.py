@@ -52,13 +52,18 @@ def try_all(copy: Tree, mutants: Sequence[Mutant | Planted]) -> list[Mutant | Pl
     found: Counter[str] = Counter()
     survivors: list[Mutant | Planted] = []
     begun = time.monotonic()
+    groups: dict[tuple[str, ...], list[Mutant | Planted]] = {}
     for mutant in mutants:
-        known = isinstance(mutant, Mutant) and is_equivalent(mutant)
-        verdict = "equivalent" if known else copy.verdict(mutant).value
-        found[verdict] += 1
-        if verdict == Verdict.SURVIVED:
-            survivors.append(mutant)
-            print(f"SURVIVED {mutant}", flush=True)
+        if isinstance(mutant, Mutant) and is_equivalent(mutant):
+            found["equivalent"] += 1
+        else:
+            groups.setdefault(mutant.tests, []).append(mutant)
+    for tests, group in groups.items():
+        for mutant, verdict in copy.verdicts(tests, group):
+            found[verdict] += 1
+            if verdict is Verdict.SURVIVED:
+                survivors.append(mutant)
+                print(f"SURVIVED {mutant}", flush=True)
     said = ", ".join(f"{count} {name}" for name, count in sorted(found.items()))
     print(f"{len(mutants)} mutants in {time.monotonic() - begun:.0f} s: {said}", flush=True)
     return survivors

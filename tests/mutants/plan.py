@@ -104,6 +104,10 @@ class Mutant(msgspec.Struct, frozen=True):
     """Of the line."""
     tests: tuple[str, ...]
 
+    def numbers(self) -> frozenset[int]:
+        """Of the lines it changes."""
+        return frozenset({self.number})
+
     def source(self) -> str:
         """The module with the change in it."""
         made = mutate_code((ROOT / self.module).read_text("utf-8"), _operator(self.operator), self.occurrence)
@@ -129,6 +133,12 @@ class Planted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     after: str
     tests: tuple[str, ...]
 
+    def numbers(self) -> frozenset[int]:
+        """Of the lines it changes."""
+        text = (ROOT / self.module).read_text("utf-8")
+        first = text[: text.index(self.before)].count("\n") + 1
+        return frozenset(range(first, first + self.before.strip("\n").count("\n") + 1))
+
     def source(self) -> str:
         """The module with the mistake. Raises `LookupError` where its text is not there once."""
         text = (ROOT / self.module).read_text("utf-8")
@@ -150,6 +160,7 @@ def listed() -> tuple[Lines, ...]:
     return msgspec.convert(tomllib.loads(LINES_FILE.read_text("utf-8"))["lines"], tuple[Lines, ...])
 
 
+@cache
 def equivalents() -> tuple[Equivalent, ...]:
     """What need not be noticed."""
     found = tomllib.loads(EQUIVALENT_FILE.read_text("utf-8")).get("mutant", [])
@@ -157,7 +168,8 @@ def equivalents() -> tuple[Equivalent, ...]:
 
 
 def is_equivalent(mutant: Mutant) -> bool:
-    return any(one.module == mutant.module and one.line == mutant.line() for one in equivalents())
+    lines = [one.line for one in equivalents() if one.module == mutant.module]
+    return bool(lines) and mutant.line() in lines
 
 
 def numbers_of(lines: Lines) -> frozenset[int]:

@@ -1,13 +1,11 @@
-"""Trying mutants: in copies of the tree, each in a fork of a process that has loaded pytest and others' packages that
-the tests need, and nothing of ours.
+"""Trying mutants in copies of the tree: many of them in one process that has collected the tests (`within`), and the
+rest, with every survivor, each in a process that imports the changed module afresh.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,12 +15,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from shutil import copy2
+from typing import Final, NoReturn
 
 import msgspec
 import pytest
 
 from tests.mutants.plan import ROOT, Mutant, Planted
+from tests.mutants.within import LEARN_S, SLACK_S, SLOWER, Trials, forked, put
 
 COPIED: Final = ("cardproto", "cardcli", "sim", "terminal", "tests", "packaging", "docs", "pyproject.toml")
 OTHERS: Final = (
@@ -40,10 +40,6 @@ SAID: Final = "said"
 LOADED: Final = "loaded"
 LOADED_BEFORE: Final = "ignore::pytest.PytestAssertRewriteWarning"
 """Plugins that are loaded here already are not rewritten by pytest: their assertions say less."""
-LOOK_S: Final = 0.02
-SLACK_S: Final = 5.0
-SLOWER: Final = 3.0
-"""A mutant may make the tests so much slower until it counts as noticed: most that hang are loops without an end."""
 
 
 class Verdict(StrEnum):
@@ -59,34 +55,46 @@ class Tree(msgspec.Struct):
 
     folder: Path
     unchanged_s: dict[tuple[str, ...], float] = msgspec.field(default_factory=dict)
+    """How long tests take without a change."""
 
-    def unchanged(self, tests: Sequence[str]) -> float:
-        """How long these tests take without a change; they have to pass. Their bytecode is kept for what follows."""
-        asked = tuple(tests)
-        if asked not in self.unchanged_s:
+    def verdicts(
+        self, tests: tuple[str, ...], mutants: Sequence[Mutant | Planted]
+    ) -> Iterator[tuple[Mutant | Planted, Verdict]]:
+        """What these tests say of each. Raises `AssertionError` when they fail without any change."""
+        left: list[tuple[Mutant | Planted, tuple[str, ...]]] = []
+        ours, theirs = os.pipe()
+        process = os.fork()
+        if process == 0:
+            os.close(ours)
+            self._run(tests, Trials(self.folder, mutants, theirs))
+        os.close(theirs)
+        with os.fdopen(ours) as answers:
+            for mutant, answer in zip(mutants, answers, strict=False):
+                verdict, *files = answer.split()
+                if verdict in {Verdict.NOTICED, Verdict.HUNG}:
+                    yield mutant, Verdict(verdict)
+                else:
+                    print(f"{verdict}, to be tried afresh: {mutant}", flush=True)
+                    left.append((mutant, tuple(files) or tests))
+        _, status = os.waitpid(process, 0)
+        if os.waitstatus_to_exitcode(status):
+            said = (self.folder / SAID).read_text("utf-8", "replace")
+            raise AssertionError(f"these fail without any change: {' '.join(tests)}\n{said[-3000:]}")
+        for mutant, files in left:
+            yield mutant, self._afresh(files, mutant)
+
+    def _afresh(self, tests: tuple[str, ...], mutant: Mutant | Planted) -> Verdict:
+        """The same in a process that has imported nothing of ours: whatever it changes is seen."""
+        if tests not in self.unchanged_s:
             begun = time.monotonic()
-            if self._passes(asked, 600.0, keeps_bytecode=True) is not True:
-                said = (self.folder / SAID).read_text("utf-8", "replace")
-                raise AssertionError(f"these fail without any change: {' '.join(asked)}\n{said[-3000:]}")
-            self.unchanged_s[asked] = time.monotonic() - begun
+            assert forked(lambda: self._run(tests), LEARN_S), Path(self.folder, SAID).read_text(
+                "utf-8", "replace"
+            )
+            self.unchanged_s[tests] = time.monotonic() - begun
             self._load_what_is_not_ours()
-        return self.unchanged_s[asked]
-
-    def verdict(self, mutant: Mutant | Planted) -> Verdict:
-        """What its tests say of it."""
-        limit_s = SLOWER * self.unchanged(mutant.tests) + SLACK_S
-        module = self.folder / mutant.module
-        before = module.read_bytes()
-        for compiled in (module.parent / "__pycache__").glob(f"{module.stem}.*.pyc"):
-            compiled.unlink()
-        try:
-            module.write_text(mutant.source(), "utf-8")
-            passed = self._passes(mutant.tests, limit_s, keeps_bytecode=False)
-        finally:
-            module.write_bytes(before)
-        if passed is None:
-            return Verdict.HUNG
-        return Verdict.SURVIVED if passed else Verdict.NOTICED
+        with put(self.folder / mutant.module, mutant.source()):
+            passed = forked(lambda: self._run(tests), SLOWER * self.unchanged_s[tests] + SLACK_S)
+        return Verdict.HUNG if passed is None else Verdict.SURVIVED if passed else Verdict.NOTICED
 
     def _load_what_is_not_ours(self) -> None:
         """So that the forks that follow find it loaded: half of a short test's time is others' packages."""
@@ -95,39 +103,23 @@ class Tree(msgspec.Struct):
                 with suppress(Exception):  # what only loads in its place is loaded there, as before
                     importlib.import_module(name)
 
-    def _passes(self, tests: Sequence[str], limit_s: float, *, keeps_bytecode: bool) -> bool | None:
-        """Whether they pass; None when they take longer."""
-        process = os.fork()
-        if process == 0:
-            self._run(tests, keeps_bytecode=keeps_bytecode)
-        until = time.monotonic() + limit_s
-        while time.monotonic() < until:
-            done, status = os.waitpid(process, os.WNOHANG)
-            if done:
-                return os.waitstatus_to_exitcode(status) == 0
-            time.sleep(LOOK_S)
-        os.killpg(process, signal.SIGKILL)
-        os.waitpid(process, 0)
-        return None
-
-    def _run(self, tests: Sequence[str], *, keeps_bytecode: bool) -> None:
-        """In the fork: the tests of this copy, and no way back."""
+    def _run(self, tests: Sequence[str], plugin: object | None = None) -> NoReturn:
+        """In a fork: the tests of this copy, and no way back."""
         code = 1
         try:
-            os.setsid()
             said = os.open(self.folder / SAID, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
             for descriptor in range(3):
                 os.dup2(said, descriptor)
             os.chdir(self.folder)
-            sys.dont_write_bytecode = not keeps_bytecode
+            sys.dont_write_bytecode = True
             sys.path[:] = [str(self.folder), *(one for one in sys.path if one not in ("", str(ROOT)))]
             for name in [one for one in sys.modules if one.partition(".")[0] in COPIED]:
                 del sys.modules[name]
             os.environ["PYTHONPATH"] = str(self.folder)
-            code = pytest.main(["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-W", LOADED_BEFORE, *tests])
-            if keeps_bytecode:
-                others = [name for name in sorted(sys.modules) if name.partition(".")[0] in OTHERS]
-                Path(self.folder, LOADED).write_text("\n".join(others), "utf-8")
+            asked = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-W", LOADED_BEFORE, *tests]
+            code = pytest.main(asked, plugins=[plugin] if plugin else [])
+            others = [name for name in sorted(sys.modules) if name.partition(".")[0] in OTHERS]
+            Path(self.folder, LOADED).write_text("\n".join(others), "utf-8")
         except BaseException:  # noqa: BLE001 a fork ends here, whatever it was
             traceback.print_exc()
         finally:
@@ -151,5 +143,5 @@ def tree() -> Iterator[Tree]:
             if (ROOT / name).is_file():
                 target = Path(folder) / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, target)
+                copy2(ROOT / name, target)
         yield Tree(Path(folder))

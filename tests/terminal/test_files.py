@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -180,3 +180,82 @@ def test_of_many_that_create_a_file_one_wins(tmp_path: Path) -> None:
     (winner,) = (number for number, won in made.items() if won)
     assert path.read_bytes() == bytes([winner]) * 4096
     assert names(tmp_path) == ["a"]
+
+
+def test_a_new_file_takes_the_place_of_none(tmp_path: Path) -> None:
+    with files.open_new(tmp_path / "a") as file:
+        file.write(b"1")
+    assert mode(tmp_path / "a") == 0o600
+    with pytest.raises(FileExistsError):
+        files.open_new(tmp_path / "a")
+    (tmp_path / "link").symlink_to(tmp_path / "missing")
+    with pytest.raises(FileExistsError):
+        files.open_new(tmp_path / "link")
+    assert names(tmp_path) == ["a", "link"]
+
+
+def test_a_file_of_its_own_is_made_read_written_and_never_waited_for(tmp_path: Path) -> None:
+    handle = files.open_own(tmp_path / "a")
+    os.write(handle, b"1")
+    assert os.pread(handle, 9, 0) == b"1"
+    assert not os.get_blocking(handle)
+    os.close(handle)
+    for given, found in ((0o644, 0o600), (0o640, 0o600), (0o604, 0o600), (0o700, 0o700)):
+        (tmp_path / "a").chmod(given)
+        os.close(files.open_own(tmp_path / "a"))
+        assert mode(tmp_path / "a") == found
+
+
+@pytest.mark.parametrize("make", [files.open_own, files.make_own])
+def test_what_another_may_have_chosen_is_no_file_of_its_own(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    (tmp_path / "a").chmod(0o600)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for name in ("link", "folder", "pipe"):
+        with pytest.raises(OSError, match=r"."):
+            make(tmp_path / name)
+    os.link(tmp_path / "a", tmp_path / "b")
+    for name in ("a", "b"):
+        with pytest.raises(OSError, match="not a file of its own"):
+            make(tmp_path / name)
+
+
+def test_a_file_that_is_as_it_should_be_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To close it again would drop SQLite's locks of this process."""
+    opened: list[object] = []
+    real = os.open
+
+    def seen(path: object, *more: int) -> int:
+        opened.append(path)
+        return real(path, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", seen)
+    files.make_own(tmp_path / "a")
+    assert (opened, mode(tmp_path / "a")) == ([tmp_path / "a"], 0o600)
+    files.make_own(tmp_path / "a")
+    assert len(opened) == 1
+    (tmp_path / "a").chmod(0o640)
+    files.make_own(tmp_path / "a")
+    assert (len(opened), mode(tmp_path / "a")) == (2, 0o600)
+
+
+@pytest.mark.parametrize(
+    ("given", "readable"), [(0o600, False), (0o640, True), (0o604, True), (0o400, False)]
+)
+def test_who_else_may_read_it_is_in_its_rights_but_for_what_systemd_hands_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: int, readable: bool
+) -> None:
+    (tmp_path / "credentials").mkdir()
+    for path in (tmp_path / "a", tmp_path / "credentials" / "a"):
+        path.write_bytes(b"1")
+        path.chmod(given)
+        assert files.readable_by_others(path) is readable
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    assert files.readable_by_others(tmp_path / "a") is readable
+    assert not files.readable_by_others(tmp_path / "credentials" / "a")

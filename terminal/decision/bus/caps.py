@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from terminal.decision.bus.cover import Cover
 from terminal.decision.bus.effects import FareEffect
 from terminal.decision.flags import RideFlag
 from terminal.decision.tap import Tap, Trail
@@ -14,7 +13,7 @@ from terminal.policy.scopes import Ride, inside
 def capped(
     tap: Tap,
     ride: Ride,
-    cover: Cover,
+    code: int | None,
     price_minor: int,
     counters: int,
     trail: Trail,
@@ -23,7 +22,7 @@ def capped(
     cheapest: bool = False,
 ) -> tuple[int, int]:
     """What of `price_minor` is still due, at most `most_minor`, and the counters after it. `cheapest`: where a place of
-    the ride is not known, that is in the rider's favour.
+    the ride is not known, that is in the rider's favour. `code`: the concession it is paid by.
 
     Counters on a card that cannot be read cap nothing. A ride that the purse is not asked for is under no cap and
     raises none, wherever it goes.
@@ -31,7 +30,7 @@ def capped(
     caps = tap.policy.caps
     if not caps or not tap.counters_known or not price_minor:
         return price_minor, counters
-    due_minor, code = price_minor, cover.code
+    due_minor = price_minor
     spendings: list[tuple[Counter, int]] = []
     rides: list[Counter] = []
     for cap in caps:

@@ -21,15 +21,15 @@ A card whose counters cannot be read (another layout) does not check in: it pays
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 from msgspec.structs import replace
 
 from cardproto.resident.records.event import MOST_INSIDE, EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.bus.caps import capped
-from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of, to_terminus, whole_turn
+from terminal.decision.bus.cover import CONCESSION_SLOTS, ride_of, to_terminus, whole_turn
 from terminal.decision.bus.effects import CheckInEffect, TransferEffect
 from terminal.decision.bus.feed import RideEnd, end_of_ride
 from terminal.decision.bus.remembered import back_by, held_minor, paid_minor, with_outward, with_paid
@@ -125,14 +125,6 @@ def too_many(tap: Tap, trail: Trail) -> bool:
     return True
 
 
-def can_hold(rule: CheckInRule, sum_minor: int, trail: Trail) -> bool:
-    """Whether the document's counter of money held has room for `sum_minor`."""
-    if sum_minor <= rule.most_minor:
-        return True
-    trail.note(CheckInEffect.TOO_MUCH, {"held_minor": sum_minor, "limit_minor": rule.most_minor})
-    return False
-
-
 def check_in(tap: Tap, rule: CheckInRule, counters: int, held: int) -> int:
     """The counters of a card on which `held` minor units, a sum the reserve can count, are held from here on."""
     trip = tap.trip
@@ -151,7 +143,7 @@ def owed(tap: Tap, counters: int, trail: Trail) -> tuple[int, int]:
     if rule is None or not held:
         return 0, counters
     trail.note(CheckInEffect.NO_CHECK_OUT, {"held_minor": held})
-    return held, release(rule, counters)
+    return held, counters & rule.kept
 
 
 def owed_from_purse(tap: Tap, counters: int, trail: Trail) -> tuple[int, int]:
@@ -182,14 +174,15 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
     tap = of_boarding(tap)
     paid_by = tap.snapshot.event.paid_by
     held = 0 if paid_by is PaidBy.GRACE else held_minor(tap)
-    due_minor, counters, journey = _bill(tap, rule, held, trail)
+    bill = _bill(tap, rule, held, trail)
+    due_minor, counters = bill.due_minor, bill.counters
     trail.note(CheckInEffect.CHARGED, {"held_minor": held, "price_minor": due_minor})
     balance_minor = tap.snapshot.balance_minor
     if balance_minor < due_minor:
         trail.note(CheckInEffect.PURSE_SHORT, {"balance_minor": balance_minor})
         due_minor = balance_minor
     if paid_by is not PaidBy.GRACE:  # what is held then is of an older ride, and owed still
-        counters = release(rule, counters)
+        counters &= rule.kept
     values: dict[str, int | str] = {
         "sum_minor": due_minor,
         "currency": tap.policy.currency,
@@ -203,17 +196,9 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
         EventKind.CHECK_OUT,
         paid_by,
         counters=counters,
-        journey=journey,
+        journey=bill.journey,
         inside=0,
     )
-
-
-def release(rule: CheckInRule, counters: int) -> int:
-    """The counters of a card on which nothing is held."""
-    for counter in (rule.reserve, rule.zone, rule.mark):
-        if counter is not None:
-            counters = counter.write(counters, 0)
-    return counters
 
 
 def mark_of(mark_m: int | None) -> int:
@@ -224,7 +209,7 @@ def mark_of(mark_m: int | None) -> int:
 # what the ride that ends here costs
 
 
-class _Own(NamedTuple):
+class _Own(Struct, frozen=True):
     """What the right leaves to pay of the holder's own ride (None: unknown), for how many persons, by which code.
 
     `own_minor` is what counts as paid for it in its journey, where that is another sum; `back` the return it is the way
@@ -238,7 +223,7 @@ class _Own(NamedTuple):
     back: Return | None = None
 
 
-class _Bill(NamedTuple):
+class _Bill(Struct, frozen=True):
     """What is due for a ride that ends, and the card's counters and journey after it."""
 
     due_minor: int
@@ -303,12 +288,11 @@ def _due(tap: Tap, ride: Ride, out: RideEnd, own: _Own, held: int, trail: Trail)
     event = tap.snapshot.event
     others = event.inside - own.persons
     fare_minor = 0 if not others else None if out.quote is None else out.quote.fare_minor
-    cover = Cover(event.paid_by, Message.OK_CHECKOUT, out.counters, code=own.code)
     own_minor = own.persons * (held // event.inside if own.price_minor is None else own.price_minor)
     known = own.price_minor is not None and fare_minor is not None
     noted = trail if known else Trail()
     due_minor, counters = capped(
-        tap, ride, cover, own_minor, out.counters, noted, most_minor=held, cheapest=out.cheapest
+        tap, ride, own.code, own_minor, out.counters, noted, most_minor=held, cheapest=out.cheapest
     )
     if fare_minor is None or not known:
         return held, counters

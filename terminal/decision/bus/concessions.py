@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from cardproto.resident.records.rights import Concession
 from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover
 from terminal.decision.bus.effects import ConcessionEffect
-from terminal.decision.bus.limits import Claims, claims, use, used_up
+from terminal.decision.bus.limits import Use, use
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import Quote
@@ -22,13 +24,13 @@ OK_BENEFIT: Final = Message.OK_BENEFIT
 CHEAPEST_FIRST: Final = itemgetter(0, 1)
 
 
-class Choice(NamedTuple):
-    """The concession to use, from which slot, at which price, and the limits that count the ride."""
+class Choice(Struct, frozen=True):
+    """The concession to use, from which slot, at which price, and how the ride is counted."""
 
     slot: int
     concession: FareConcession
     price_minor: int
-    claims: Claims
+    use: Use
 
 
 def by_concession(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:
@@ -42,16 +44,14 @@ def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice 
     if tap.concessions == NO_SLOTS:
         return None
     known = tap.policy.concessions
-    held = [
-        (slot, grant, known[grant.code])
-        for slot, grant in enumerate(tap.concessions)
-        if grant is not None and grant.code in known
-    ]
-    if not held or _too_old(tap, trail):
-        return None
     lapsed: Message | None = None
     choices: list[tuple[int, int, FareConcession]] = []
-    for slot, grant, concession in held:
+    for slot, grant in enumerate(tap.concessions):
+        concession = None if grant is None else known.get(grant.code)
+        if grant is None or concession is None:
+            continue
+        if _too_old(tap, trail):
+            return None
         awake, message = _awake(tap, ride, slot, grant, concession, trail)
         lapsed = lapsed or message
         price_minor = concession.price.of(quote)
@@ -62,11 +62,10 @@ def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice 
     if len(choices) > 1:
         choices.sort(key=CHEAPEST_FIRST)
     for price_minor, slot, concession in choices:
-        counting = claims(concession.limits, tap, ride)
-        reached = used_up(counting, trail, LIMIT_REACHED)
-        if reached is None:
-            return Choice(slot, concession, price_minor, counting)
-        lapsed = reached
+        used = use(concession.limits, tap, ride, trail, LIMIT_REACHED)
+        if isinstance(used, Use):
+            return Choice(slot, concession, price_minor, used)
+        lapsed = used
     trail.lapsed = trail.lapsed or lapsed
     return None
 
@@ -101,14 +100,14 @@ def _too_old(tap: Tap, trail: Trail) -> bool:
 
 
 def _cover(tap: Tap, choice: Choice, quote: Quote | None, trail: Trail) -> Cover:
-    concession = choice.concession
+    concession, used = choice.concession, choice.use
     inputs = {"price_minor": choice.price_minor}
     if concession.shown_code is not None:
         inputs["code"] = concession.shown_code
     if tap.listed:
         trail.note(ConcessionEffect.LIST_NEWER)
     trail.note(concession.price.effect, inputs)
-    used = use(choice.claims, tap, trail)
+    trail.reasons += used.steps
     counters, companions = used.counters, 0
     if concession.companions is not None and tap.counters_known:
         companions = tap.trip.companions

@@ -8,7 +8,7 @@ from typing import Final
 from cardproto.resident.records.rights import Contract
 from terminal.decision.bus.cover import CONTRACT_SLOTS, Cover
 from terminal.decision.bus.effects import ContractEffect, PassEffect
-from terminal.decision.bus.limits import claims, unreadable, use, used_up
+from terminal.decision.bus.limits import unreadable, use
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import Quote
@@ -27,12 +27,11 @@ def by_pass(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | 
         if held is None:
             continue
         until, counters = held
-        counting = claims(product.limits, tap, ride)
-        reached = used_up(counting, trail, Message.PASS_USED_UP)
-        if reached is not None:
-            trail.lapsed = reached
+        used = use(product.limits, tap, ride, trail, Message.PASS_USED_UP)
+        if isinstance(used, Message):
+            trail.lapsed = used
             continue
-        used = use(counting, tap, trail)
+        trail.reasons += used.steps
         if product.length_s is not None:
             counter = tap.policy.card.contracts[slot]
             counters = counter.write(used.counters, counter.read(counters))

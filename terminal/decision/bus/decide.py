@@ -22,7 +22,6 @@ from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.bus.caps import capped
 from terminal.decision.bus.checkin import (
-    can_hold,
     check_in,
     check_out,
     checks_in,
@@ -37,7 +36,7 @@ from terminal.decision.bus.concessions import by_concession
 from terminal.decision.bus.contracts import by_pack, by_pass, by_plan
 from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of, to_terminus
 from terminal.decision.bus.effects import CheckInEffect, FareEffect
-from terminal.decision.bus.fare import fare_at_once
+from terminal.decision.bus.fare import guessed_fare
 from terminal.decision.bus.feed import boarded, by_feed, feed_quote, forgotten
 from terminal.decision.bus.guards import already_paid, as_companion, owes_too_much, unpaid
 from terminal.decision.bus.remembered import fare_ride, held_minor, known_returns, of_new_ride, with_outward
@@ -84,7 +83,7 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
     if tap.policy.check_in is not None:
         tap, rule = _at_boarding(tap, checks_in(tap), trail)
     checked_in = rule is not None
-    if checked_in and too_many(tap, trail):
+    if checked_in and tap.trip.companions and too_many(tap, trail):
         return trail.refuse(Message.TOO_MANY_PERSONS)
     ride, quote = _fare(tap, trail, checked_in=checked_in)
     cover = None
@@ -135,7 +134,10 @@ def _fare(tap: Tap, trail: Trail, *, checked_in: bool) -> tuple[Ride, Quote | No
     if checked_in:
         ride = to_terminus(trip, ride)
         return ride, held_fare(tap, ride, trail)
-    return ride, fare_at_once(tap.policy, trip, ride, tap.at, TRANSPORT_CARD, trail)
+    quote = tap.policy.ordinary_fare(ride, tap.at)
+    if quote is None:
+        quote = guessed_fare(tap.policy, trip, ride, tap.at, TRANSPORT_CARD, trail)
+    return ride, quote
 
 
 def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool) -> Cover | None:
@@ -248,12 +250,13 @@ def _checked_in(tap: Tap, ride: Ride, rule: CheckInRule, paid: _Paid, trail: Tra
     flags, cover = len(trail.flags), paid.cover
     due_minor, counters, wanted_minor = 0, paid.counters, paid.others_minor
     if cover.by_fare:
-        wanted_minor += capped(tap, ride, cover, paid.price_minor, counters, Trail())[0]
+        wanted_minor += capped(tap, ride, cover.code, paid.price_minor, counters, Trail())[0]
     else:
-        due_minor, counters = capped(tap, ride, cover, paid.price_minor, counters, trail)
+        due_minor, counters = capped(tap, ride, cover.code, paid.price_minor, counters, trail)
     held = rule.holding(wanted_minor)
     charge_minor = paid.owed_minor + due_minor
-    if not can_hold(rule, held, trail):
+    if held > rule.most_minor:
+        trail.note(CheckInEffect.TOO_MUCH, {"held_minor": held, "limit_minor": rule.most_minor})
         return trail.refuse(Message.TOO_MANY_PERSONS)
     if not _enough(tap, charge_minor + wanted_minor, trail):
         del trail.flags[flags:]  # nothing is charged, so nothing was capped
@@ -279,7 +282,7 @@ def _charged(tap: Tap, ride: Ride, paid: _Paid, trail: Trail) -> Decision | None
     flags, cover = len(trail.flags), paid.cover
     due_minor, counters = paid.price_minor, paid.counters
     if due_minor:
-        due_minor, counters = capped(tap, ride, cover, due_minor, counters, trail)
+        due_minor, counters = capped(tap, ride, cover.code, due_minor, counters, trail)
     charge_minor = due_minor + paid.owed_minor + paid.others_minor
     if not _enough(tap, charge_minor, trail):
         del trail.flags[flags:]  # nothing is charged, so nothing was capped
@@ -301,7 +304,7 @@ def _others(tap: Tap, quote: Quote | None, cover: Cover, trail: Trail) -> int | 
 
 
 def _enough(tap: Tap, sum_minor: int, trail: Trail) -> bool:
-    balance_minor = tap.snapshot.balance_minor
+    balance_minor = tap.snapshot.event.balance_after_minor
     if balance_minor >= sum_minor:
         return True
     inputs = {"balance_minor": balance_minor, "charge_minor": sum_minor}

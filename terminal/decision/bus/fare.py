@@ -27,15 +27,22 @@ def single_fare(policy: Policy, trip: Trip, local: datetime, medium: int, trail:
 def fare_at_once(
     policy: Policy, trip: Trip, ride: Ride, at: datetime, medium: int, trail: Trail
 ) -> Quote | None:
-    """The fare of a ride that is paid when boarding, or None when it is unknown.
+    """The fare of a ride that is paid when boarding, or None when it is unknown."""
+    quote = policy.ordinary_fare(ride, at, medium=medium)
+    return guessed_fare(policy, trip, ride, at, medium, trail) if quote is None else quote
+
+
+def guessed_fare(
+    policy: Policy, trip: Trip, ride: Ride, at: datetime, medium: int, trail: Trail
+) -> Quote | None:
+    """The same of a ride whose fare depends on a place that is not known.
 
     Where the profile takes the dearest fare of a ride one end of which is not known, the ride goes to the terminus,
     from where the vehicle's turn began: the longest it can be. Where that is not known either, the dearest in the
     document is taken. An end that is known stands.
     """
-    quote = policy.ordinary_fare(ride, at, medium=medium)
-    if quote is not None or policy.document.profiles.bus.unknown_fare is not UnknownFare.DEAREST:
-        return quote
+    if policy.document.profiles.bus.unknown_fare is not UnknownFare.DEAREST:
+        return None
     quote = policy.ordinary_fare(to_end(trip, ride), at, medium=medium, dearest=True)
     if quote is not None:
         trail.note(_guessed(trip, quote), {"fare_minor": quote.fare_minor})

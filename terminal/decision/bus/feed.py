@@ -14,20 +14,29 @@ from cardproto.resident.records.event import PaidBy
 from terminal.decision.bus.cover import Cover
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
-from terminal.policy.fares.index import MEDIA, TRANSPORT_CARD, Quote
+from terminal.policy.fares.index import MEDIA, Quote
 from terminal.policy.grants import NO_SLOTS
 from terminal.policy.gtfs.card import JourneyOnCard, Written
-from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board, fare_of, fare_to, single_fare
+from terminal.policy.gtfs.charging import (
+    Charged,
+    FareUnknown,
+    alight,
+    board_ride,
+    fare_of,
+    fare_to,
+    single_fare,
+    unknown_fare,
+)
 from terminal.policy.gtfs.fares import FeedFares
-from terminal.policy.gtfs.matching import Leg, UnknownPlace, ride_of
-from terminal.policy.gtfs.state import NOTHING, JourneyState
+from terminal.policy.gtfs.index import Prices, Rider
+from terminal.policy.gtfs.matching import Leg, UnknownPlace, begun
+from terminal.policy.gtfs.state import NOTHING, JourneyState, second_of
 from terminal.trip.facts import Spot, Trip
 
 HOUR_S = 3600
 SOURCE = "gtfs"
 PURSE: Final = PaidBy.PURSE
 OK_PAID: Final = Message.OK_PAID
-CARD_MEDIUM: Final = MEDIA[TRANSPORT_CARD]
 
 
 class RideEnd(Struct, frozen=True):
@@ -47,14 +56,16 @@ def by_feed(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail, *, checks
 
     Companions who pay at once end the journey: it is one person's.
     """
-    leg = _leg(fares, tap.trip, tap.at)
-    state = _state(tap, fares, held_minor)
-    taken = board(fares, state, leg, fares.rider(_codes(tap)), _medium(fares))
+    now = second_of(tap.at)
+    state = _state(tap, fares, held_minor, now)
+    taken = _boarded(
+        fares, state, tap.trip, now, fares.index.prices_of(_rider(tap, fares), fares.card_medium)
+    )
     trail.reasons += taken.steps
     if isinstance(taken, FareUnknown):
         return None
     after = taken.state if checks_in or not tap.trip.companions else NOTHING
-    counters, journey = _remembered(tap, fares, after)
+    counters, journey = _remembered(tap, fares, after, now)
     free = None if checks_in else taken.free_until
     ends = None if free is None else datetime.fromtimestamp(free, tap.policy.zone)
     return Cover(
@@ -68,6 +79,16 @@ def by_feed(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail, *, checks
     )
 
 
+def _boarded(
+    fares: FeedFares, state: JourneyState, trip: Trip, now: int, prices: Prices
+) -> Charged | FareUnknown:
+    try:
+        places = fares.places(trip.route, trip.place.stop, trip.place.destination.stop)
+    except UnknownPlace as unknown:
+        return unknown_fare(fares, unknown.effect)
+    return board_ride(fares, state, begun(places, now), places.start, prices)
+
+
 def feed_quote(fares: FeedFares, trip: Trip, at: datetime, medium: int) -> Quote | None:
     """What a single ride of anybody costs, as if no journey were open."""
     fare_minor = single_fare(fares, _leg(fares, trip, at), fares.rider(), fares.medium(MEDIA[medium]))
@@ -78,21 +99,24 @@ def end_of_ride(tap: Tap, fares: FeedFares, held_minor: int, spot: Spot, trail: 
     """The rider leaves at `spot`, or where is not known. What is due is worked out anew from the ride and the journey
     before it.
     """
-    stop = fares.stop_id(spot.stop) if fares.stop_known(spot.stop) else None
-    on_card, quote = _read(tap, fares, held_minor), None
+    stop = fares.stop_id(spot.stop)
+    if stop not in fares.index.places.numbers:
+        stop = None
+    now = second_of(tap.at)
+    on_card, quote = _read(tap, fares, held_minor, now), None
     if on_card.ride is not None and not _only_holder(tap):
-        quote = _quote(fare_to(fares, on_card.ride, stop, tap.at, fares.rider(), _medium(fares)))
+        quote = _quote(fare_to(fares, on_card.ride, stop, tap.at, fares.rider(), fares.card_medium))
     cheapest = stop is None and _end_matters(fares, on_card)
     if tap.snapshot.event.paid_by is not PURSE:
-        return RideEnd(None, quote, *_remembered(tap, fares, NOTHING), cheapest)
+        return RideEnd(None, quote, *_remembered(tap, fares, NOTHING, now), cheapest)
     own_minor = _own_held(tap, fares, on_card, held_minor)
-    state = on_card if own_minor == held_minor else _read(tap, fares, own_minor)
-    taken = alight(fares, state, stop, tap.at, fares.rider(_codes(tap)), _medium(fares))
+    state = on_card if own_minor == held_minor else _read(tap, fares, own_minor, now)
+    taken = alight(fares, state, stop, tap.at, _rider(tap, fares), fares.card_medium)
     trail.reasons += taken.steps
     if not isinstance(taken, Charged):
-        return RideEnd(None, quote, *_remembered(tap, fares, NOTHING))
+        return RideEnd(None, quote, *_remembered(tap, fares, NOTHING, now))
     own_minor = max(own_minor + taken.charge_minor, 0)
-    return RideEnd(own_minor, quote, *_remembered(tap, fares, taken.state), cheapest)
+    return RideEnd(own_minor, quote, *_remembered(tap, fares, taken.state, now), cheapest)
 
 
 def _end_matters(fares: FeedFares, on_card: JourneyState) -> bool:
@@ -111,11 +135,12 @@ def boarded(tap: Tap, fares: FeedFares, counters: int) -> int:
     """`counters` with the ride that begins here, for an exit to find its ordinary fare; it is of no journey."""
     if not tap.counters_known:
         return counters
+    trip, now = tap.trip, second_of(tap.at)
     try:
-        ride = ride_of(fares.index, _leg(fares, tap.trip, tap.at))
+        ride = begun(fares.places(trip.route, trip.place.stop, trip.place.destination.stop), now)
     except UnknownPlace:
         return forgotten(tap, fares, counters)
-    return forgotten(tap, fares, counters) | fares.card.write(JourneyState(None, ride), tap.at).bits
+    return forgotten(tap, fares, counters) | fares.card.write(JourneyState(None, ride), now).bits
 
 
 def forgotten(tap: Tap, fares: FeedFares, counters: int) -> int:
@@ -134,11 +159,7 @@ def _quote(fare_minor: int | None) -> Quote | None:
     return None if fare_minor is None else Quote(SOURCE, fare_minor, fare_minor * 1000)
 
 
-def _medium(fares: FeedFares) -> str | None:
-    return fares.media[CARD_MEDIUM]
-
-
-def _state(tap: Tap, fares: FeedFares, held_minor: int) -> JourneyState:
+def _state(tap: Tap, fares: FeedFares, held_minor: int, now: int) -> JourneyState:
     """The journey on the card. What is held for the holder's own ride counts as taken for it; a ride that another
     right covered is of no journey.
     """
@@ -146,10 +167,10 @@ def _state(tap: Tap, fares: FeedFares, held_minor: int) -> JourneyState:
     if event.inside and event.paid_by is not PURSE:
         return NOTHING
     if not event.inside:
-        return _read(tap, fares, event.amount_minor)
-    on_card = _read(tap, fares, held_minor)
+        return _read(tap, fares, event.amount_minor, now)
+    on_card = _read(tap, fares, held_minor, now)
     own_minor = _own_held(tap, fares, on_card, held_minor)
-    return on_card if own_minor == held_minor else _read(tap, fares, own_minor)
+    return on_card if own_minor == held_minor else _read(tap, fares, own_minor, now)
 
 
 def _own_held(tap: Tap, fares: FeedFares, on_card: JourneyState, held_minor: int) -> int:
@@ -157,30 +178,34 @@ def _own_held(tap: Tap, fares: FeedFares, on_card: JourneyState, held_minor: int
     others, ride = tap.snapshot.event.inside - 1, on_card.ride
     if not others or ride is None:
         return held_minor
-    return max(held_minor - others * (fare_of(fares, ride, fares.rider(), _medium(fares)) or 0), 0)
+    return max(held_minor - others * (fare_of(fares, ride, fares.rider(), fares.card_medium) or 0), 0)
 
 
-def _read(tap: Tap, fares: FeedFares, taken_minor: int) -> JourneyState:
+def _read(tap: Tap, fares: FeedFares, taken_minor: int, now: int) -> JourneyState:
     event = tap.snapshot.event
     bits = tap.counters & (1 << fares.card.bits) - 1
     if not bits or not tap.counters_known or tap.age_s is None:
         return NOTHING
-    written = Written(event.at, fares.route_id(event.route), taken_minor)
-    return fares.card.read(JourneyOnCard(bits, event.journey_age_s, event.transfers), written, tap.at)
+    written = Written(now - tap.age_s, fares.route_id(event.route), taken_minor)
+    return fares.card.read(JourneyOnCard(bits, event.journey_age_s, event.transfers), written, now)
 
 
-def _remembered(tap: Tap, fares: FeedFares, state: JourneyState) -> tuple[int, tuple[int | None, int]]:
-    card = fares.card.write(state, tap.at)
+def _remembered(
+    tap: Tap, fares: FeedFares, state: JourneyState, now: int
+) -> tuple[int, tuple[int | None, int]]:
+    card = fares.card.write(state, now)
     if not tap.counters_known:
         return tap.counters, (None, 0)
     return forgotten(tap, fares, tap.counters) | card.bits, (card.journey_age_s, card.transfers)
 
 
-def _codes(tap: Tap) -> list[int]:
-    """The codes of the concessions that hold today; with data too old, none (O-03)."""
+def _rider(tap: Tap, fares: FeedFares) -> Rider:
+    """What the holder may pay as by the concessions that hold today; with data too old, by none (O-03)."""
     if tap.concessions == NO_SLOTS:
-        return []
+        return fares.ordinary
     if tap.trip.freshness.lists_age_s > tap.policy.document.ages.stale_h * HOUR_S:
-        return []
+        return fares.ordinary
     day = tap.service_date
-    return [grant.code for grant in tap.concessions if grant and grant.valid_from <= day <= grant.valid_to]
+    return fares.rider(
+        [grant.code for grant in tap.concessions if grant and grant.valid_from <= day <= grant.valid_to]
+    )

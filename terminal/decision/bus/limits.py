@@ -2,69 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TypeAlias
+from msgspec import Struct
 
 from terminal.decision.bus.effects import ContractEffect
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.rights.index import RideLimit
 from terminal.policy.scopes import Ride, inside
-
-Claims: TypeAlias = list[tuple[RideLimit, int | None, int]]
-"""The limits a ride falls under, with the uses so far (None: cannot be read) and how many there are."""
-NO_CLAIMS: Final[Claims] = []
+from terminal.trail import Reason
 
 
-class Use(NamedTuple):
-    """One more use of a right. `left` after it, None where nothing limits it."""
+class Use(Struct, frozen=True):
+    """One more use of a right: the counters with it, how many are `left` after it (None: nothing limits it), and what
+    each limit says of it.
+    """
 
     counters: int
     left: int | None = None
+    steps: tuple[Reason, ...] = ()
 
 
-def claims(limits: tuple[RideLimit, ...], tap: Tap, ride: Ride) -> Claims:
-    """The limits that count `ride`. One that depends on an unknown place does."""
+def use(limits: tuple[RideLimit, ...], tap: Tap, ride: Ride, trail: Trail, reached: Message) -> Use | Message:
+    """`ride` counted against all of `limits` that it falls under; one that depends on an unknown place counts it.
+
+    Where one of them leaves no ride the ordinary fare is due, and the message is `reached` (T-13); where the count on
+    the card cannot be read it is due as well, under a message of its own (O-04).
+    """
     if not limits:
-        return NO_CLAIMS
-    found: Claims = []
+        return Use(tap.counters)
+    counters, left, steps = tap.counters, None, []
     for limit in limits:
         if limit.areas and inside(limit.areas, ride) is False:
             continue
-        used = limit.counter.read(tap.counters) if tap.counters_known else None
-        found.append(
-            (limit, used, limit.trips if limit.by_month is None else limit.trips_on(tap.service_date))
-        )
-    return found
-
-
-def used_up(found: Claims, trail: Trail, reached: Message) -> Message | None:
-    """`reached` when one of them leaves no ride; then the ordinary fare is due (T-13).
-
-    It is due as well where the count on the card cannot be read (O-04), under a message of its own.
-    """
-    for _, used, trips in found:
-        if used is None:
+        if not tap.counters_known:
             return unreadable(trail)
+        used = limit.counter.read(tap.counters)
+        trips = limit.trips if limit.by_month is None else limit.trips_on(tap.service_date)
+        inputs = {"used": used, "of": trips}
         if used >= trips:
-            trail.note(ContractEffect.LIMIT_REACHED, {"used": used, "of": trips})
+            trail.note(ContractEffect.LIMIT_REACHED, inputs)
             return reached
-    return None
+        steps.append(Reason(limit.effect, inputs))
+        rest = trips - used - 1
+        left = rest if left is None or rest < left else left
+        counters = limit.counter.write(counters, used + 1)
+    return Use(counters, left, tuple(steps))
 
 
 def unreadable(trail: Trail) -> Message:
     """A count that was written under another layout is no ride used and no ride left."""
     trail.note(ContractEffect.COUNT_UNREADABLE)
     return Message.COUNT_UNREADABLE
-
-
-def use(found: Claims, tap: Tap, trail: Trail) -> Use:
-    """Count the ride against all of them; none is used up."""
-    if not found:
-        return Use(tap.counters)
-    counters, lefts = tap.counters, []
-    for limit, used, trips in found:
-        assert used is not None, "used_up was asked first"
-        trail.note(limit.effect, {"used": used, "of": trips})
-        lefts.append(trips - used - 1)
-        counters = limit.counter.write(counters, used + 1)
-    return Use(counters, min(lefts))

@@ -15,9 +15,7 @@ from terminal.policy.journeys.returns import Return
 from terminal.policy.scopes import Ride
 
 
-def by_return(
-    tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool = False
-) -> Cover | None:
+def by_return(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool) -> Cover | None:
     """The purse pays what the way back costs, unless the ride costs less by a right that comes after it. Where riders
     check in, the outward ride stays on the card until the exit.
     """

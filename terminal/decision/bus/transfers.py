@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from cardproto.resident.limits import MOST_TRANSFERS
 from cardproto.resident.records.event import PaidBy
@@ -21,18 +23,16 @@ from terminal.policy.journeys.index import Transfer
 from terminal.policy.scopes import Ride
 
 
-def by_transfer(
-    tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool = False
-) -> Cover | None:
+def by_transfer(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool) -> Cover | None:
     """The open journey goes on with this ride: free, at its own price, or for what it costs more than was paid."""
-    rule = tap.transfer
-    if rule is None or tap.journey_age_s is None or _refused(tap, rule, trail):
+    rule, age_s = tap.transfer, tap.journey_age_s
+    if rule is None or age_s is None or _refused(tap, rule, age_s, trail):
         return None
     following = _price(tap, rule, ride, quote, trail)
     if following is None:
         return None
     price_minor, counters = following.price_minor, tap.counters
-    inputs = {"journey_age_s": tap.journey_age_s, "transfers": tap.transfers, **following.inputs}
+    inputs = {"journey_age_s": age_s, "transfers": tap.transfers, **following.inputs}
     if price_minor:
         inputs["price_minor"] = price_minor
     trail.note((PAID if price_minor else FREE)[rule.rule], inputs)
@@ -40,7 +40,7 @@ def by_transfer(
         counters = with_paid(rule, counters, following.own_minor)
     if rule.once_counter is not None and tap.trip.mode in rule.once:
         counters = rule.once_counter.write(counters, rule.once_counter.read(counters) + 1)
-    age_s = 0 if rule.extends else tap.journey_age_s
+    age_s = 0 if rule.extends else age_s
     ends = (tap.at + timedelta(seconds=rule.window_s - age_s)).astimezone(tap.policy.zone)
     return Cover(
         PaidBy.TRANSFER,
@@ -59,7 +59,7 @@ PAID: Final = {rule: TransferEffect.of(rule, effect) for rule, effect in DEARER.
 FREE: Final = {rule: TransferEffect.of(rule, "free_transfer") for rule in ("T-30", "T-32", "T-38")}
 
 
-class _Following(NamedTuple):
+class _Following(Struct, frozen=True):
     """What a following ride costs, what it would cost of its own (0: that does not matter), and what was looked at."""
 
     price_minor: int
@@ -79,7 +79,9 @@ def opened(tap: Tap, rule: Transfer, counters: int, price_minor: int) -> tuple[i
         counters = card.journey.write(counters, rule.number)
     if rule.once_counter is not None and tap.trip.mode in rule.once:
         counters = rule.once_counter.write(counters, 1)
-    return with_paid(rule, counters, price_minor), (0, 0)
+    if rule.paid is not None:
+        counters = with_paid(rule, counters, price_minor)
+    return counters, (0, 0)
 
 
 def otherwise(tap: Tap, ride: Ride, quote: Quote | None, right: Right) -> int | None:
@@ -97,10 +99,10 @@ def otherwise(tap: Tap, ride: Ride, quote: Quote | None, right: Right) -> int | 
     return None if quote is None else quote.fare_minor
 
 
-def _refused(tap: Tap, rule: Transfer, trail: Trail) -> bool:
+def _refused(tap: Tap, rule: Transfer, age_s: int, trail: Trail) -> bool:
     """Why this ride is no transfer, if it is not."""
     event, trip = tap.snapshot.event, tap.trip
-    inputs = {"journey_age_s": tap.journey_age_s or 0, "transfers": tap.transfers}
+    inputs = {"journey_age_s": age_s, "transfers": tap.transfers}
     if rule.most is not None and tap.transfers >= rule.most:
         trail.note(TransferEffect.of(rule.rule, "none_left"), inputs)
         return True

@@ -9,13 +9,14 @@ from __future__ import annotations
 from datetime import date, datetime, time
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.entitlement import Entitlement, entitlement
-from terminal.decision.flags import MealFlag
-from terminal.decision.meal import (
-    Serving,
-)
+from terminal.decision.effects import TerminalEffect
+from terminal.decision.ended import note_end
+from terminal.decision.flags import MealFlag, TapFlag
+from terminal.decision.meal import Serving
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
 from terminal.policy.document.meals import (
@@ -125,6 +126,34 @@ def decide_portion(
         return _entitled(pupil, kind, day, policy, trail, right, flags)
     trail.note(MealEffect.NOT_ENTITLED, {"meal": kind.id})
     return _paid(pupil, kind, day, policy, trail, right, flags, stopped)
+
+
+def mark_list(document: RegionDocument, now: datetime, trail: Trail, *, clock_suspect: bool) -> None:
+    """What marks every portion of a list that is served at `now`."""
+    if clock_suspect:
+        trail.flag(TerminalEffect.CLOCK_JUMPED, TapFlag.CLOCK_SUSPECT)
+    note_end(document, now, trail, clock_suspect=clock_suspect)
+
+
+def decide_listed(
+    pupil: Pupil,
+    kind: MealKind,
+    day: date,
+    policy: MealPolicy,
+    trail: Trail,
+    *,
+    ordered: bool,
+    stopped: Effect | None = None,
+    clock_suspect: bool = False,
+) -> Serving | MealRefusal:
+    """As `decide_portion`, without a card; `ordered`: only who ordered it is served. The flags that `trail` has by now
+    are the portion's, too.
+    """
+    if ordered and kind.id not in pupil.orders and not pupil.served >> kind.bit & 1:
+        trail.note(AccountEffect.ORDER_DONE, {"meal": kind.id})
+        return MealRefusal(Message.MEAL_NOT_ORDERED)
+    meal = decide_portion(pupil, kind, day, policy, trail, stopped=stopped, clock_suspect=clock_suspect)
+    return meal if isinstance(meal, MealRefusal) else replace(meal, flags=(*trail.flags, *meal.flags))
 
 
 def _not_here(pupil: Pupil, kind: MealKind, trail: Trail) -> MealRefusal | None:

@@ -10,12 +10,13 @@ tables `terminal policy import-gtfs FEED --out FILE` wrote, and says what the fe
     leg = Leg(route=fares.route_id(15), from_stop=fares.stop_id(204), departed_at=now)
     rider = fares.rider((2, 5))                               # codes of the concessions that hold now
     medium = fares.medium("transport_card")                   # by the name of `policy.base.FareMedium`
-    written = Written(event.at, fares.route_id(event.route), event.amount_minor)
-    state = fares.card.read(JourneyOnCard(bits, journey_age_s, transfers), written, now)
+    now_s, written_s = second_of(now), second_of(event.at)    # seconds since 1970
+    written = Written(written_s, fares.route_id(event.route), event.amount_minor)
+    state = fares.card.read(JourneyOnCard(bits, journey_age_s, transfers), written, now_s)
     taken = board(fares, state, leg, rider, medium)           # Charged | FareUnknown
     single_fare(fares, leg, rider, medium)                    # what board takes without a journey, or None
     taken = alight(fares, state, stop, now, rider, medium)    # Charged | FareUnknown, only where riders tap off
-    fares.card.write(taken.state, now)                        # JourneyOnCard; its `bits` fit fares.card.bits bits
+    fares.card.write(taken.state, now_s)                      # JourneyOnCard; its `bits` fit fares.card.bits bits
 
 A rule that the import left out (`conditions`) stands in the tables without a price: rides only it is for are unknown.
 

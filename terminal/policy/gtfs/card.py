@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
-from types import MappingProxyType
-from typing import Final, NamedTuple, TypeVar
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import fields as fields_of
+from msgspec.structs import replace
 
 from cardproto.resident.limits import LONGEST_AGE_S, MOST_TRANSFERS
 from terminal.policy.gtfs.index import Index
@@ -31,11 +32,10 @@ from terminal.policy.gtfs.tables import LimitType, TransferType
 
 EDITION_BITS: Final = 6
 ARRIVAL_LIMITS: Final = (LimitType.ARRIVAL_TO_DEPARTURE, LimitType.ARRIVAL_TO_ARRIVAL)
-Values = Mapping[str, int]
-_Kept = TypeVar("_Kept", Journey, OpenRide)
+LOOKING_BACK: Final = ("product", "total", "credit", "arrived", "run_arrived")
 
 
-class JourneyOnCard(NamedTuple):
+class JourneyOnCard(Struct, frozen=True):
     """What an event record holds of a journey. `journey_age_s` None: no journey is settled."""
 
     bits: int
@@ -46,135 +46,190 @@ class JourneyOnCard(NamedTuple):
 EMPTY: Final = JourneyOnCard(0, None, 0)
 
 
-class Written(NamedTuple):
+class Written(Struct, frozen=True):
     """The event a `JourneyOnCard` is read from: when, on which route of the feed, and what it took."""
 
-    at: datetime
+    at: int
     route: str
     amount_minor: int
 
 
+class KeptField(Struct, frozen=True):
+    """Where a field lies: the bits below it and its largest value, 0 where these tables need none of it."""
+
+    below: int = 0
+    most: int = 0
+
+    def of(self, bits: int) -> int:
+        """Its value in `bits`."""
+        return bits >> self.below & self.most
+
+    def holding(self, value: int) -> int:
+        """The bits that hold `value`, or of what does not fit the nearest."""
+        return 0 if value < 0 else (value if value < self.most else self.most) << self.below
+
+
+class JourneyFields(Struct, frozen=True):
+    """What is kept of a journey. Of each: `group`, `run` and `departed`; of the others only what some rule asks for."""
+
+    group: KeptField
+    run: KeptField
+    departed: KeptField
+    product: KeptField
+    total: KeptField
+    credit: KeptField
+    arrived: KeptField
+    run_arrived: KeptField
+
+
+class RideFields(Struct, frozen=True):
+    """What is kept of the open ride: that there is one, and where it began; the rest of one that a leg may join."""
+
+    ride: KeptField
+    ride_origin: KeptField
+    ride_mixed: KeptField
+    ride_departed: KeptField
+    ride_charged: KeptField
+    ride_end: KeptField
+    ride_arrived: KeptField
+
+
 class CardLayout(Struct, frozen=True):
-    """Fields of a `JourneyState` in the order in which they lie in the bits, with their widths. Made by `layout_of`."""
+    """The fields of a `JourneyState` with their bits. Made by `layout_of`."""
 
     edition: int
     widths: tuple[tuple[str, int], ...]
-    journey_places: tuple[tuple[str, int, int], ...]
-    ride_places: tuple[tuple[str, int, int], ...]
-    """Of each field of the journey, and of the ride, the bits below it and its largest value."""
-    journey_fields: tuple[tuple[int, int, Callable[[Journey, int, int], int]], ...]
-    ride_fields: tuple[tuple[int, int, Callable[[OpenRide, int, int], int]], ...]
+    """Of each field that is kept, in the order in which they lie in the bits."""
     bits: int
     """How many of the event's counter bits a journey takes."""
+    journey: JourneyFields
+    ride: RideFields
+    joins: bool
+    """Whether a leg may join the open ride."""
+    looks_back: bool
+    """Whether more is kept of a journey than its group, its run and when its last leg departed."""
     networks: Mapping[str, int]
     unit_minor: int
     """In which steps money is kept: what every amount of the feed is a multiple of."""
     last_tap_departs: bool
     """The newest event is a departure: there are no tap-offs, and no ride stays open."""
 
-    def write(self, state: JourneyState, at: datetime) -> JourneyOnCard:
-        """What the event of the tap at `at` has to hold of `state`."""
+    def write(self, state: JourneyState, now: int) -> JourneyOnCard:
+        """What the event of the tap in the second `now` has to hold of `state`."""
         journey, ride = state.journey, state.ride
         if journey is None and ride is None:
             return EMPTY
-        now, unit_minor = int(at.timestamp()), self.unit_minor
         bits = self.edition << self.bits - EDITION_BITS
         if ride is not None:
-            for below, most, of_ride in self.ride_fields:
-                value = of_ride(ride, now, unit_minor)
-                if value > 0:
-                    bits |= (value if value < most else most) << below
+            bits |= self._of_ride(ride, now)
         if journey is None:
             return JourneyOnCard(bits, None, 0)
-        for below, most, of_journey in self.journey_fields:
-            value = of_journey(journey, now, unit_minor)
-            if value > 0:
-                bits |= (value if value < most else most) << below
+        bits |= self._of_journey(journey, now)
         age_s, transfers = now - journey.run_departed, journey.transfers
         if not 0 <= age_s <= LONGEST_AGE_S:
             age_s = 0 if age_s < 0 else LONGEST_AGE_S
         return JourneyOnCard(bits, age_s, transfers if transfers < MOST_TRANSFERS else MOST_TRANSFERS)
 
-    def read(self, card: JourneyOnCard, event: Written, now: datetime) -> JourneyState:
+    def _of_ride(self, ride: OpenRide, now: int) -> int:
+        fields = self.ride
+        bits = fields.ride.most << fields.ride.below | fields.ride_origin.holding(ride.origin)
+        if not self.joins:
+            return bits
+        arrived_s = 0 if ride.arrived is None else now - ride.arrived
+        return (
+            bits
+            | fields.ride_mixed.holding(ride.network == MIXED)
+            | fields.ride_departed.holding(now - ride.departed)
+            | fields.ride_charged.holding(ride.charged_minor // self.unit_minor)
+            | fields.ride_end.holding(ride.end)
+            | fields.ride_arrived.holding(arrived_s)
+        )
+
+    def _of_journey(self, journey: Journey, now: int) -> int:
+        fields, unit_minor = self.journey, self.unit_minor
+        bits = journey.group << fields.group.below | fields.departed.holding(now - journey.departed)
+        if journey.run:
+            bits |= fields.run.holding(journey.run)
+        if not self.looks_back:
+            return bits
+        return (
+            bits
+            | fields.product.holding(journey.product)
+            | fields.total.holding(journey.total_minor // unit_minor)
+            | fields.credit.holding((journey.paid_minor - journey.total_minor) // unit_minor)
+            | fields.arrived.holding(now - journey.arrived)
+            | fields.run_arrived.holding(now - journey.run_arrived)
+        )
+
+    def read(self, card: JourneyOnCard, event: Written, now: int) -> JourneyState:
         """The state an event holds; `NOTHING` where it was written under other tables.
 
         An event a little ahead of `now`, as clocks differ, counts as happening now.
         """
-        bits = card.bits
+        bits, at, age_s = card.bits, event.at if event.at < now else now, card.journey_age_s
         if bits >> self.bits - EDITION_BITS != self.edition:
             return NOTHING
-        at = int((event.at if event.at < now else now).timestamp())
-        journey_age_s = card.journey_age_s
-        journey = None if journey_age_s is None else self._journey(bits, journey_age_s, card.transfers, at)
+        journey = None if age_s is None else self._journey(bits, at, at - age_s, card.transfers)
         return JourneyState(journey, self._ride(bits, event, at))
 
-    def _journey(self, bits: int, journey_age_s: int, transfers: int, at: int) -> Journey:
-        values = {name: bits >> below & most for name, below, most in self.journey_places}
-        run, run_departed = values.get("run", 0), at - journey_age_s
-        total_minor = values.get("total", 0) * self.unit_minor
-        paid_minor = total_minor + values.get("credit", 0) * self.unit_minor
+    def _journey(self, bits: int, at: int, run_departed: int, transfers: int) -> Journey:
+        fields = self.journey
+        run = fields.run.of(bits)
         departed = at if run and self.last_tap_departs else run_departed
-        departed = at - values["departed"] if "departed" in values else departed
-        arrived = at - values["arrived"] if "arrived" in values else departed
-        run_arrived = run_departed if run else arrived
-        run_arrived = at - values["run_arrived"] if "run_arrived" in values else run_arrived
-        return Journey(
-            values.get("group", 0),
-            values.get("product", 0),
-            total_minor,
-            paid_minor,
+        if fields.departed.most:
+            departed = at - fields.departed.of(bits)
+        journey = Journey(
+            fields.group.of(bits),
+            0,
+            0,
+            0,
             departed,
-            arrived,
+            departed,
             run_departed,
-            run_arrived,
+            run_departed if run else departed,
             transfers,
             run,
         )
+        return self._looking_back(journey, bits, at) if self.looks_back else journey
 
-    def _ride(self, bits: int, event: Written, at: int) -> OpenRide | None:
-        values = {name: bits >> below & most for name, below, most in self.ride_places}
-        if not values.get("ride"):
-            return None
-        last_network = self.networks.get(event.route)
-        if last_network is None:
-            return None
-        network = MIXED if values.get("ride_mixed") else last_network
-        origin, departed = values.get("ride_origin", 0), at - values.get("ride_departed", 0)
-        end = values.get("ride_end", 0)
-        arrived = at - values["ride_arrived"] if end else None
-        return OpenRide(
-            network, last_network, origin, departed, at, end, arrived, self._charged(values, event)
+    def _looking_back(self, journey: Journey, bits: int, at: int) -> Journey:
+        """`journey` with what only some rules ask for."""
+        fields, unit_minor = self.journey, self.unit_minor
+        total_minor = fields.total.of(bits) * unit_minor
+        arrived = at - fields.arrived.of(bits) if fields.arrived.most else journey.arrived
+        run_arrived = journey.run_arrived if journey.run else arrived
+        return replace(
+            journey,
+            product=fields.product.of(bits),
+            total_minor=total_minor,
+            paid_minor=total_minor + fields.credit.of(bits) * unit_minor,
+            arrived=arrived,
+            run_arrived=at - fields.run_arrived.of(bits) if fields.run_arrived.most else run_arrived,
         )
 
-    def _charged(self, values: Values, event: Written) -> int:
-        kept = values.get("ride_charged")
-        return event.amount_minor if kept is None else kept * self.unit_minor
-
-
-JOURNEY_FIELDS: Final[Mapping[str, Callable[[Journey, int, int], int]]] = MappingProxyType(
-    {
-        "group": lambda journey, _, __: journey.group,
-        "product": lambda journey, _, __: journey.product,
-        "total": lambda journey, _, unit: journey.total_minor // unit,
-        "credit": lambda journey, _, unit: (journey.paid_minor - journey.total_minor) // unit,
-        "run": lambda journey, _, __: journey.run,
-        "departed": lambda journey, now, _: now - journey.departed,
-        "arrived": lambda journey, now, _: now - journey.arrived,
-        "run_arrived": lambda journey, now, _: now - journey.run_arrived,
-    }
-)
-"""What a field holds of a journey, by the time now and the step of money: of what does not fit, the nearest."""
-RIDE_FIELDS: Final[Mapping[str, Callable[[OpenRide, int, int], int]]] = MappingProxyType(
-    {
-        "ride": lambda _, __, ___: 1,
-        "ride_mixed": lambda ride, _, __: ride.network == MIXED,
-        "ride_origin": lambda ride, _, __: ride.origin,
-        "ride_departed": lambda ride, now, _: now - ride.departed,
-        "ride_charged": lambda ride, _, unit: ride.charged_minor // unit,
-        "ride_end": lambda ride, _, __: ride.end,
-        "ride_arrived": lambda ride, now, _: 0 if ride.arrived is None else now - ride.arrived,
-    }
-)
+    def _ride(self, bits: int, event: Written, at: int) -> OpenRide | None:
+        fields = self.ride
+        if not bits >> fields.ride.below & fields.ride.most:
+            return None
+        network = self.networks.get(event.route)
+        if network is None:
+            return None
+        origin = fields.ride_origin.of(bits)
+        if not self.joins:
+            return OpenRide(network, network, origin, at, at, charged_minor=event.amount_minor)
+        end = fields.ride_end.of(bits)
+        return OpenRide(
+            MIXED if fields.ride_mixed.of(bits) else network,
+            network,
+            origin,
+            at - fields.ride_departed.of(bits),
+            at,
+            end,
+            at - fields.ride_arrived.of(bits) if end else None,
+            fields.ride_charged.of(bits) * self.unit_minor
+            if fields.ride_charged.most
+            else event.amount_minor,
+        )
 
 
 def layout_of(index: Index, destination: Destination, longest_change_s: int) -> CardLayout:
@@ -210,15 +265,15 @@ def layout_of(index: Index, destination: Destination, longest_change_s: int) -> 
     named = (index.groups, index.products, index.places.network_names, index.places.origins)
     numbering = (*named, widths, unit_minor)
     bits = sum(widths.values())
-    places = tuple(_places(widths, bits))
+    places = defaultdict(KeptField, _places(widths, bits))
     return CardLayout(
         edition=zlib.crc32(repr(numbering).encode()) % ((1 << EDITION_BITS) - 1) + 1,
         widths=tuple((name, width) for name, width in widths.items() if width),
-        journey_places=tuple(place for place in places if place[0] in JOURNEY_FIELDS),
-        ride_places=tuple(place for place in places if place[0] in RIDE_FIELDS),
-        journey_fields=_fields(places, JOURNEY_FIELDS),
-        ride_fields=_fields(places, RIDE_FIELDS),
         bits=bits,
+        journey=JourneyFields(**{field.name: places[field.name] for field in fields_of(JourneyFields)}),
+        ride=RideFields(**{field.name: places[field.name] for field in fields_of(RideFields)}),
+        joins=joins,
+        looks_back=any(widths.get(name) for name in LOOKING_BACK),
         networks=index.places.networks,
         unit_minor=unit_minor,
         last_tap_departs=not open_rides,
@@ -234,19 +289,11 @@ def amounts_in_use(index: Index) -> list[int]:
     return [abs(row.amount_minor) for product in products for _, row in index.rows_of(product)]
 
 
-def _places(widths: Mapping[str, int], bits: int) -> Iterator[tuple[str, int, int]]:
+def _places(widths: Mapping[str, int], bits: int) -> Iterator[tuple[str, KeptField]]:
     below = bits
     for name, width in widths.items():
         below -= width
-        if width:
-            yield name, below, (1 << width) - 1
-
-
-def _fields(
-    places: tuple[tuple[str, int, int], ...], holds: Mapping[str, Callable[[_Kept, int, int], int]]
-) -> tuple[tuple[int, int, Callable[[_Kept, int, int], int]], ...]:
-    """Those of `places` in which a journey or a ride stands, with what each holds of it."""
-    return tuple((below, most, holds[name]) for name, below, most in places if name in holds)
+        yield name, KeptField(below, (1 << width) - 1)
 
 
 def longest_limit_s(index: Index, longest_change_s: int) -> int:

@@ -25,11 +25,19 @@ from msgspec.structs import replace
 
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.index import Index, JoinRule, Option, Prices, Rider
-from terminal.policy.gtfs.matching import FeedEffect, Leg, UnknownPlace, ride_of, stop_number
+from terminal.policy.gtfs.matching import (
+    FeedEffect,
+    Leg,
+    UnknownPlace,
+    leg_ride,
+    places_of_leg,
+    ride_of,
+    stop_number,
+)
 from terminal.policy.gtfs.places import BLANK, MIXED
 from terminal.policy.gtfs.section import Destination
 from terminal.policy.gtfs.settling import ends_at, least, settle
-from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
+from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide, second_of
 from terminal.trail import Reason
 
 DEAREST: Final = Destination.DEAREST
@@ -59,23 +67,30 @@ def board(
     fares: FeedFares, state: JourneyState, leg: Leg, rider: Rider, medium: str | None
 ) -> Charged | FareUnknown:
     """Charge a rider who gets in now. `leg.to_stop` is given where he said how far he goes."""
-    prices, steps = fares.index.prices_of(rider, medium), []
     try:
-        ride = ride_of(fares.index, leg)
+        places = places_of_leg(fares.index, leg.route, leg.from_stop, leg.to_stop)
     except UnknownPlace as unknown:
-        return _unknown(fares, unknown.effect)
-    extended = _joined(fares, state.ride, ride, leg.from_stop)
-    journey, option = state.journey, None
+        return unknown_fare(fares, unknown.effect)
+    ride = leg_ride(places, leg.departed_at, leg.arrived_at)
+    return board_ride(fares, state, ride, places.start, fares.index.prices_of(rider, medium))
+
+
+def board_ride(
+    fares: FeedFares, state: JourneyState, ride: OpenRide, start: int, prices: Prices
+) -> Charged | FareUnknown:
+    """The same of a ride that begins at the stop of number `start`, 0: where is not known."""
+    steps, journey, option = list[Reason](), state.journey, None
+    extended = None if state.ride is None else _joined(fares, state.ride, ride, start)
     if extended is not None:
         option = settle(fares, prices, journey, extended)
     if option is not None and extended is not None:
         ride = extended
         steps.append(Reason(FeedEffect.JOINED, {"from_origin": ride.origin}))
     else:
-        journey = close(fares, prices, state, steps)
+        journey = journey if state.ride is None else close(fares, prices, journey, state.ride, steps)
         option = settle(fares, prices, journey, ride)
     if option is None:
-        return _unknown(fares, FeedEffect.NO_FARE)
+        return unknown_fare(fares, FeedEffect.NO_FARE)
     steps += _reasons(journey, option)
     if not ride.end and fares.destination is DEAREST:
         steps.append(TO_DEAREST)
@@ -119,7 +134,8 @@ def alight(
     steps = _reasons(journey, option)
     charge = max(option.due_minor, 0) - ride.charged_minor
     steps.append(Reason(FeedEffect.CORRECTED, {"reserved_minor": ride.charged_minor}))
-    ended = replace(ended, charged_minor=ride.charged_minor + charge)
+    if charge:
+        ended = replace(ended, charged_minor=ride.charged_minor + charge)
     if not end:  # the ride is over, and no leg can join one whose end is not known
         return Charged(charge, JourneyState(_follow(journey, ended, option)), tuple(steps))
     return Charged(charge, _remember(fares, journey, ended, option), tuple(steps))
@@ -148,15 +164,14 @@ def fare_to(
 
 
 def _ended(ride: OpenRide, end: int, at: datetime) -> OpenRide:
-    arrived = max(int(at.timestamp()), ride.seen)
+    arrived = max(second_of(at), ride.seen)
     return replace(ride, end=end, arrived=arrived, seen=arrived)
 
 
-def close(fares: FeedFares, prices: Prices, state: JourneyState, steps: list[Reason]) -> Journey | None:
-    """The journey with its open ride settled as it stands, now that another one begins."""
-    journey, ride = state.journey, state.ride
-    if ride is None:
-        return journey
+def close(
+    fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide, steps: list[Reason]
+) -> Journey | None:
+    """The journey with the open `ride` settled as it stands, now that another one begins."""
     option = settle(fares, prices, journey, ride)
     if option is None:
         return None
@@ -165,11 +180,11 @@ def close(fares: FeedFares, prices: Prices, state: JourneyState, steps: list[Rea
     return _follow(journey, ride, option)
 
 
-def _joined(fares: FeedFares, before: OpenRide | None, ride: OpenRide, stop: str | None) -> OpenRide | None:
+def _joined(fares: FeedFares, before: OpenRide, ride: OpenRide, start: int) -> OpenRide | None:
     """`before` extended by `ride`, where a rule makes them one leg."""
-    if before is None or not fares.index.join_rules or stop is None:
+    if not fares.index.join_rules or not start:
         return None
-    start, assume_end = fares.index.places.numbers[stop], fares.destination is Destination.NOT_USED
+    assume_end = fares.destination is Destination.NOT_USED
     return joined(fares.index, before, ride, start, fares.longest_change_s, assume_end=assume_end)
 
 
@@ -251,7 +266,8 @@ def _reasons(journey: Journey | None, option: Option) -> list[Reason]:
     return steps
 
 
-def _unknown(fares: FeedFares, why: FeedEffect) -> Charged | FareUnknown:
+def unknown_fare(fares: FeedFares, why: FeedEffect) -> Charged | FareUnknown:
+    """What is taken for a ride whose fare the feed does not say, if anything."""
     step = Reason(why)
     if fares.fallback_minor is None:
         return FareUnknown((step,))

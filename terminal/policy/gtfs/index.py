@@ -90,7 +90,7 @@ class LegEnd(NamedTuple):
     rules: RuleSet
 
 
-class AppliedTransfer(NamedTuple):
+class AppliedTransfer(Struct, frozen=True):
     """A rule that applies: what it costs besides the legs, and its place in the run (1 = first transfer)."""
 
     rule: FeedTransferRule

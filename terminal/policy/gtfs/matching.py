@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from terminal.policy.gtfs.index import HeldAt, Index, LegRule
-from terminal.policy.gtfs.state import OpenRide
+from terminal.policy.gtfs.state import LegPlaces, OpenRide, second_of
 from terminal.trail import Effect
 
 
@@ -59,15 +59,30 @@ class UnknownPlace(LookupError):
 
 def ride_of(index: Index, leg: Leg) -> OpenRide:
     """`leg` in the numbers of `index`. Raises `UnknownPlace`."""
-    places = index.places
-    network = places.networks.get(leg.route)
+    places = places_of_leg(index, leg.route, leg.from_stop, leg.to_stop)
+    return leg_ride(places, leg.departed_at, leg.arrived_at)
+
+
+def leg_ride(places: LegPlaces, departed_at: datetime, arrived_at: datetime | None) -> OpenRide:
+    """The ride of one leg between `places`."""
+    departed = second_of(departed_at)
+    return begun(places, departed, None if arrived_at is None else max(second_of(arrived_at), departed))
+
+
+def begun(places: LegPlaces, departed: int, arrived: int | None = None) -> OpenRide:
+    """The same by seconds."""
+    network = places.network
+    return OpenRide(network, network, places.origin, departed, departed, places.end, arrived)
+
+
+def places_of_leg(index: Index, route: str, from_stop: str | None, to_stop: str | None) -> LegPlaces:
+    """Where a leg goes, by the ids of the feed. Raises `UnknownPlace`."""
+    network = index.places.networks.get(route)
     if network is None:
         raise UnknownPlace(FeedEffect.UNKNOWN_ROUTE)
-    departed = int(leg.departed_at.timestamp())
-    origin = 0 if leg.from_stop is None else places.stops[stop_number(index, leg.from_stop)].origin
-    end = 0 if leg.to_stop is None else stop_number(index, leg.to_stop)
-    arrived = None if leg.arrived_at is None else max(int(leg.arrived_at.timestamp()), departed)
-    return OpenRide(network, network, origin, departed, departed, end, arrived)
+    start = 0 if from_stop is None else stop_number(index, from_stop)
+    end = 0 if to_stop is None else stop_number(index, to_stop)
+    return LegPlaces(network, index.places.stops[start].origin, start, end)
 
 
 def stop_number(index: Index, stop: str) -> int:
@@ -92,45 +107,35 @@ def held_at(index: Index, ride: OpenRide) -> HeldAt:
     return departing, index.times.at(ride.arrived, places.stops[ride.end].zone)
 
 
-class RidePaths:
-    """The paths a ride may take: for each, the rules it then follows.
+def rules_by_place(index: Index, ride: OpenRide) -> Sequence[Sequence[LegRule]]:
+    """The rules of `ride` by places alone: those for its end, or for every end it may have."""
+    places = index.places
+    if not ride.end:
+        return index.rules_onward(ride.network, ride.origin)
+    from_keys, to_keys = places.origins[ride.origin].keys, places.stops[ride.end].to_keys
+    return (index.rules_between(ride.network, from_keys, to_keys),)
 
-    A ride with a known end and arrival takes one. Where the end is unknown there is one for each end some rule speaks
-    of, and where the arrival is unknown one for each timeframe it may fall into.
+
+def paths_of(candidates: Sequence[LegRule], held: HeldAt) -> Sequence[Sequence[LegRule]]:
+    """The paths a ride of these timeframes may take among `candidates`: for each, the rules it then follows, at least
+    one. Where the arrival is unknown there is one for each timeframe it may fall into.
     """
-
-    __slots__ = ("_arriving", "_departing", "_index", "_ride")
-
-    def __init__(self, index: Index, ride: OpenRide) -> None:
-        self._index, self._ride = index, ride
-        self._departing, self._arriving = held_at(index, ride)
-
-    def rules_by_place(self) -> Sequence[Sequence[LegRule]]:
-        """The rules by places alone, for every end the ride may have."""
-        ride, places = self._ride, self._index.places
-        if not ride.end:
-            return self._index.rules_onward(ride.network, ride.origin)
-        from_keys, to_keys = places.origins[ride.origin].keys, places.stops[ride.end].to_keys
-        return (self._index.rules_between(ride.network, from_keys, to_keys),)
-
-    def of(self, candidates: Sequence[LegRule]) -> Sequence[Sequence[LegRule]]:
-        """The paths among `candidates`, as the time decides; none of them is empty."""
-        departing, arriving = self._departing, self._arriving
-        if len(candidates) == 1:
-            (rule,) = candidates
-            if departing is not None and rule.from_timeframe not in departing:
-                return ()
-            return (candidates,) if arriving is None or rule.to_timeframe in arriving else ()
-        rules = candidates
-        if departing is not None:
-            rules = [rule for rule in candidates if rule.from_timeframe in departing]
-        if arriving is not None:
-            rules = [rule for rule in rules if rule.to_timeframe in arriving]
-            return (_first(rules),) if rules else ()
-        return [
-            _first([rule for rule in rules if rule.to_timeframe in (0, timeframe)])
-            for timeframe in sorted({rule.to_timeframe for rule in rules})
-        ]
+    departing, arriving = held
+    if len(candidates) == 1:
+        (rule,) = candidates
+        if departing is not None and rule.from_timeframe not in departing:
+            return ()
+        return (candidates,) if arriving is None or rule.to_timeframe in arriving else ()
+    rules = candidates
+    if departing is not None:
+        rules = [rule for rule in candidates if rule.from_timeframe in departing]
+    if arriving is not None:
+        rules = [rule for rule in rules if rule.to_timeframe in arriving]
+        return (_first(rules),) if rules else ()
+    return [
+        _first([rule for rule in rules if rule.to_timeframe in (0, timeframe)])
+        for timeframe in sorted({rule.to_timeframe for rule in rules})
+    ]
 
 
 def _first(rules: Sequence[LegRule]) -> Sequence[LegRule]:

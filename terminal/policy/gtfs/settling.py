@@ -7,11 +7,21 @@ other from the leg before."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
 
 from terminal.policy.gtfs.fares import FeedFares
-from terminal.policy.gtfs.index import REMEMBERED, AppliedTransfer, FeedTransferRule, LegRule, Option, Prices
-from terminal.policy.gtfs.matching import RidePaths, held_at
+from terminal.policy.gtfs.index import (
+    REMEMBERED,
+    AppliedTransfer,
+    FeedTransferRule,
+    HeldAt,
+    LegRule,
+    Option,
+    Prices,
+)
+from terminal.policy.gtfs.matching import held_at, paths_of, rules_by_place
 from terminal.policy.gtfs.state import Journey, OpenRide
 from terminal.policy.gtfs.tables import LimitType, TransferType
 
@@ -20,24 +30,26 @@ def settle(fares: FeedFares, prices: Prices, journey: Journey | None, ride: Open
     """The option by which `ride` is charged after `journey`: the cheapest of each path it may take, of those the
     dearest. None: unknown. Of a ride by itself that depends on its places and timeframes alone, and is remembered.
     """
-    if journey is not None:
-        return _settled(fares, prices, journey, ride)
     index = fares.index
-    asked = (ride.network, ride.origin, ride.end, prices, held_at(index, ride))
+    held = held_at(index, ride)
+    if journey is not None:
+        return _settled(fares, prices, journey, ride, held)
+    asked = (ride.network, ride.origin, ride.end, prices, held)
     known = index.alone.get(asked)
     if known is None:
         if len(index.alone) == REMEMBERED:
             index.alone.clear()
-        known = index.alone[asked] = (_settled(fares, prices, None, ride),)
+        known = index.alone[asked] = (_settled(fares, prices, None, ride, held),)
     return known[0]
 
 
-def _settled(fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide) -> Option | None:
-    index, paths = fares.index, RidePaths(fares.index, ride)
-    transfers = _Transfers(fares, prices, journey, ride)
+def _settled(
+    fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide, held: HeldAt
+) -> Option | None:
+    index, transfers = fares.index, _transfers(fares, prices, journey, ride)
     if ride.end:
         found: Option | None = None
-        for rules in paths.of(paths.rules_by_place()[0]):
+        for rules in paths_of(rules_by_place(index, ride)[0], held):
             found = _dearer(found, _cheapest(rules, prices, transfers))
         return found
     worst: Option | None = None
@@ -48,7 +60,7 @@ def _settled(fares: FeedFares, prices: Prices, journey: Journey | None, ride: Op
             break  # no further end can be dearer
         if end.transfers in seen:
             continue
-        for rules in paths.of(end.rules):
+        for rules in paths_of(end.rules, held):
             worst = _dearer(worst, _cheapest(rules, prices, transfers))
             if end.transfers is not None:
                 seen.add(end.transfers)
@@ -57,10 +69,10 @@ def _settled(fares: FeedFares, prices: Prices, journey: Journey | None, ride: Op
 
 def least(fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide) -> Option | None:
     """The cheapest option by which `ride`, which has ended where is not known, may be charged. None: unknown."""
-    paths, found = RidePaths(fares.index, ride), list[Option]()
-    transfers = _Transfers(fares, prices, journey, ride)
-    for rules in paths.rules_by_place():
-        options = (_cheapest(path, prices, transfers) for path in paths.of(rules))
+    held, found = held_at(fares.index, ride), list[Option]()
+    transfers = _transfers(fares, prices, journey, ride)
+    for rules in rules_by_place(fares.index, ride):
+        options = (_cheapest(path, prices, transfers) for path in paths_of(rules, held))
         found += [option for option in options if option is not None]
     return min(found, key=lambda option: option.due_minor, default=None)
 
@@ -98,20 +110,26 @@ def _first(rules: Sequence[LegRule], transfers: _Transfers) -> Sequence[LegRule]
     return [rule for rule in held if rule.priority == highest]
 
 
-class _Transfers:
+def _transfers(fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide) -> _Transfers:
+    onward = {} if journey is None else fares.index.transfers_from(journey.group)
+    return _Transfers(fares, prices, journey, ride, onward)
+
+
+class _Transfers(Struct, frozen=True, eq=False):
     """Transfers from a journey to a ride, looked up once for each group the ride may be of."""
 
-    __slots__ = ("_fares", "_found", "_journey", "_onward", "_prices", "_ride")
-
-    def __init__(self, fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide) -> None:
-        self._fares, self._prices, self._journey, self._ride = fares, prices, journey, ride
-        self._onward = {} if journey is None else fares.index.transfers_from(journey.group)
-        self._found: dict[tuple[int, int], list[AppliedTransfer]] = {}
+    fares: FeedFares
+    prices: Prices
+    journey: Journey | None
+    ride: OpenRide
+    onward: Mapping[int, tuple[FeedTransferRule, ...]]
+    """The transfer rules after the journey."""
+    found: dict[tuple[int, int], list[AppliedTransfer]] = {}
 
     def cheapest(self, rule: LegRule, price_minor: int) -> Option:
         """By a leg rule: a transfer some rule describes is charged by it, even where it is a surcharge."""
-        journey = self._journey
-        found = self._to(rule) if self._onward else None
+        journey = self.journey
+        found = self._to(rule) if self.onward else None
         if journey is None or not found:
             return Option(price_minor, price_minor, rule, price_minor, None)
         best = found[0]
@@ -124,20 +142,20 @@ class _Transfers:
 
     def lead_to(self, rule: LegRule) -> bool:
         """Whether a transfer leads to a leg of this rule."""
-        return bool(self._onward) and bool(self._to(rule))
+        return bool(self.onward) and bool(self._to(rule))
 
     def _to(self, leg: LegRule) -> list[AppliedTransfer] | None:
-        key = self._fares.index.to_key(leg.group)
-        rules = self._onward.get(key)
-        if rules is None or self._journey is None:
+        key = self.fares.index.to_key(leg.group)
+        rules = self.onward.get(key)
+        if rules is None or self.journey is None:
             return None
-        place = (key, leg.product if self._fares.index.same_products else 0)
-        found = self._found.get(place)
+        place = (key, leg.product if self.fares.index.same_products else 0)
+        found = self.found.get(place)
         if found is None:
-            if self._fares.index.same_products and leg.product != self._journey.product:
+            if self.fares.index.same_products and leg.product != self.journey.product:
                 rules = tuple(rule for rule in rules if not rule.same_product)
-            found = self._found[place] = applicable(
-                rules, self._prices, self._journey, self._ride, self._fares.longest_change_s
+            found = self.found[place] = applicable(
+                rules, self.prices, self.journey, self.ride, self.fares.longest_change_s
             )
         return found
 

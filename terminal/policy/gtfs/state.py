@@ -6,7 +6,20 @@ All times are whole seconds since 1970, UTC. Groups, products, networks, origins
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Final
+
 from msgspec import Struct
+
+from terminal.policy.gtfs.tables import DAY_S
+
+BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def second_of(moment: datetime) -> int:
+    """The second an aware time is in; `timestamp` takes three times as long."""
+    since = moment - BEGINNING
+    return since.days * DAY_S + since.seconds
 
 
 class Journey(Struct, frozen=True):
@@ -28,6 +41,15 @@ class Journey(Struct, frozen=True):
     run_arrived: int
     transfers: int = 0
     run: int = 0
+
+
+class LegPlaces(Struct, frozen=True):
+    """Where a leg goes: network of its route, its origin, the stops it begins and ends at; 0 where not known."""
+
+    network: int
+    origin: int
+    start: int
+    end: int
 
 
 class OpenRide(Struct, frozen=True):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import and_
 from typing import Final
 
 from msgspec import Struct
@@ -65,11 +67,10 @@ class CheckInRule(Struct, frozen=True):
     reserve: Counter
     zone: Counter | None
     mark: Counter | None
-
-    @property
-    def most_minor(self) -> int:
-        """The most that can be held."""
-        return self.reserve.mask * self.reserve.unit_minor
+    most_minor: int
+    """The most that can be held."""
+    kept: int
+    """The bits of all counters that are not of a ride that is checked in."""
 
     def holding(self, sum_minor: int) -> int:
         """What is held for `sum_minor`: the largest sum not above it that the reserve can count, since a forgotten exit
@@ -128,12 +129,17 @@ def transfers_of(document: RegionDocument, counters: CardCounters) -> tuple[Tran
 
 def check_in_of(rule: CheckIn, counters: CardCounters, zones: Mapping[str, int]) -> CheckInRule:
     """Ready `rule` for deciding."""
+    reserve = counters.by_name[rule.reserve]
+    zone = None if rule.zone is None else counters.by_name[rule.zone]
+    mark = None if rule.mark is None else counters.by_name[rule.mark]
     return CheckInRule(
         areas=areas_of(rule.scope, zones),
         longest_s=rule.longest_s,
-        reserve=counters.by_name[rule.reserve],
-        zone=None if rule.zone is None else counters.by_name[rule.zone],
-        mark=None if rule.mark is None else counters.by_name[rule.mark],
+        reserve=reserve,
+        zone=zone,
+        mark=mark,
+        most_minor=reserve.mask * reserve.unit_minor,
+        kept=reduce(and_, (counter.kept for counter in (reserve, zone, mark) if counter is not None)),
     )
 
 

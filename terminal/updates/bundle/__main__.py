@@ -20,9 +20,9 @@ from terminal.side_process import BrokenFrame, frame
 from terminal.updates.bundle.kept import FOLDER
 from terminal.updates.bundle.messages import (
     BEAT_S,
+    BundleLook,
     BundleSettings,
     DownMessage,
-    Look,
     UpMessage,
     Working,
     down_frames,
@@ -91,7 +91,7 @@ def _serve(pipe: TerminalPipe) -> None:
             _look(pipe, settings, message)
 
 
-def _look(pipe: TerminalPipe, settings: BundleSettings, look: Look) -> None:
+def _look(pipe: TerminalPipe, settings: BundleSettings, look: BundleLook) -> None:
     from terminal.updates.bundle.looking import look_at  # noqa: PLC0415 a terminal without a root loads no library
 
     sources = (settings.stick,) if look.stick else settings.sources

@@ -46,12 +46,12 @@ class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"f
     from_: Moment | None = None
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _AssignmentFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Annotated[int, Meta(ge=1, le=FORMAT)]
     groups: Annotated[tuple[_Group, ...], Meta(max_length=MOST_GROUPS)]
 
 
-class _Span(NamedTuple):
+class _TakenSpan(NamedTuple):
     """Terminals from `first` to `last`, both included, that take `name` from `begins` on."""
 
     first: int
@@ -64,7 +64,7 @@ class _Span(NamedTuple):
 class Assignment:
     """The spans of each role."""
 
-    spans: Mapping[BundleRole, tuple[_Span, ...]]
+    spans: Mapping[BundleRole, tuple[_TakenSpan, ...]]
 
     def taken(self, terminal: int, now: datetime) -> Mapping[BundleRole, str]:
         """What `terminal` takes at `now`: for each role one `ROLE/NAME`; nothing of a role that is not among them."""
@@ -90,12 +90,12 @@ class Assignment:
 def read_assignment(content: bytes, called: str = "assignment.json") -> Assignment:
     """The assignment in a file. Raises `AssignmentError` with what is wrong."""
     try:
-        file = decode_json(content, _File, MOST_BYTES)
+        file = decode_json(content, _AssignmentFile, MOST_BYTES)
     except msgspec.DecodeError as error:
         raise AssignmentError(
             f"{called} is no assignment: {error}", "See docs/bundles.md for its form."
         ) from error
-    spans: dict[BundleRole, list[_Span]] = {}
+    spans: dict[BundleRole, list[_TakenSpan]] = {}
     for number, group in enumerate(file.groups, start=1):
         for name in group.takes:
             role = _role_of(name, called, number)
@@ -119,7 +119,7 @@ def _role_of(name: str, called: str, number: int) -> BundleRole:
     )
 
 
-def _spans(group: _Group, name: str, called: str, number: int) -> Iterator[_Span]:
+def _spans(group: _Group, name: str, called: str, number: int) -> Iterator[_TakenSpan]:
     for one in group.terminals:
         first, last = (one, one) if isinstance(one, int) else map(int, one.split("-"))
         if not first <= last <= LARGEST_TERMINAL:
@@ -127,12 +127,12 @@ def _spans(group: _Group, name: str, called: str, number: int) -> Iterator[_Span
                 f"{called}: group {number} has the range {one}",
                 f"Write the lower number first; the highest is {LARGEST_TERMINAL}.",
             )
-        yield _Span(first, last, group.from_ or ALWAYS, name)
+        yield _TakenSpan(first, last, group.from_ or ALWAYS, name)
 
 
-def _require_one(role: BundleRole, spans: list[_Span], called: str) -> None:
+def _require_one(role: BundleRole, spans: list[_TakenSpan], called: str) -> None:
     """No terminal may have two names of a role from the same moment."""
-    before: _Span | None = None
+    before: _TakenSpan | None = None
     for span in sorted(spans, key=lambda span: (span.begins, span.first)):
         if before is not None and before.begins == span.begins and span.first <= before.last:
             raise AssignmentError(

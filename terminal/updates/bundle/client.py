@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -22,9 +22,10 @@ from tuf.api.metadata import Role, Root, Snapshot, TargetFile, Targets, Timestam
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 
+from terminal.clock import from_unix_ms, unix_ms
 from terminal.codes import BundleFault
 from terminal.updates.bundle.fetcher import SCHEME, BundleFetcher, UnsafeName
-from terminal.updates.bundle.kept import Kept, KeptBundles, RoleFloor
+from terminal.updates.bundle.kept import KeptBundles, KeptTrust, RoleFloor
 from terminal.updates.bundle.roles import (
     ISSUED_FIELD,
     METADATA_FOLDER,
@@ -40,7 +41,7 @@ from terminal.updates.bundle.roles import (
 )
 
 LONGEST_JUMP: Final = 1_000_000
-"""Between two versions that a terminal accepts: one of 2^31 by a stolen key would lock honest ones out."""
+"""Between two versions that a terminal accepts: one of 2^31 by a stolen key would lock later ones out."""
 DAY_MS: Final = 24 * 3_600_000
 CONFIG: Final = UpdaterConfig(
     max_root_rotations=64,
@@ -94,7 +95,7 @@ class BundleClient:
         self._fetcher = fetcher
         self._stand_alone = stand_alone
         self._now_ms = max(now_ms, bundles.kept.clock_ms)
-        self._known: Kept
+        self._known: KeptTrust
         try:
             draft = bundles.draft(pinned)
             self._updater = Updater(
@@ -111,7 +112,7 @@ class BundleClient:
         except OSError as error:
             raise BundleRefused(BundleFault.NO_ROOM, Root.type, detail=error.strerror or "") from error
         self._known = bundles.kept
-        self._trusted.reference_time = datetime.fromtimestamp(self._now_ms / 1000, UTC)
+        self._trusted.reference_time = from_unix_ms(self._now_ms)
         self._require_kind()
 
     @property
@@ -298,7 +299,7 @@ def issued_ms(stated: object) -> int:
         return 0
     if moment is None or moment.utcoffset() is None or moment.year < 2020:
         return 0
-    return int(moment.timestamp() * 1000)
+    return unix_ms(moment)
 
 
 def _stated(content: bytes) -> int:

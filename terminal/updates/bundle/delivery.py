@@ -25,7 +25,7 @@ from terminal.updates.bundle.kept import (
     DELIVERED,
     FOLDER,
     ORIGIN_FILE,
-    Origin,
+    BundleOrigin,
     delivered_folder,
     origin_in,
 )
@@ -39,13 +39,13 @@ LEFT_BYTES: Final = 16 << 20
 """Of the disk, beside what is delivered: the active set takes a copy."""
 
 
-def deliver(client: BundleClient, state: Path, role: SignedRole, name: str) -> Origin:
+def deliver(client: BundleClient, state: Path, role: SignedRole, name: str) -> BundleOrigin:
     """Let the files of `name` be the newest of its role. Raises `BundleRefused`; then the older ones stay."""
     start = f"{name}/"
     files = {path.removeprefix(start): path for path in sorted(role.files) if path.startswith(start)}
     kind = role.name.partition(".")[0]
     folder = state / FOLDER / DELIVERED / kind
-    origin = Origin(role.name, name, role.version, role.issued_ms)
+    origin = BundleOrigin(role.name, name, role.version, role.issued_ms)
     fault = _unfit(files, {inner: role.files[path] for inner, path in files.items()})
     if fault is not None:
         raise BundleRefused(fault, role.name, role.version)

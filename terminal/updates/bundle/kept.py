@@ -39,7 +39,7 @@ class RoleFloor(Struct, frozen=True, array_like=True):
     keys: str
 
 
-class Kept(Struct, frozen=True, kw_only=True):
+class KeptTrust(Struct, frozen=True, kw_only=True):
     """`root` is the hash of the pinned root under which all of it was accepted."""
 
     generation: Version = 0
@@ -58,18 +58,18 @@ class KeptBundles:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.kept = self._read()
 
-    def _read(self) -> Kept:
+    def _read(self) -> KeptTrust:
         """What is damaged or missing says nothing: the active set has floors of its own."""
         try:
-            return decode_json(read_within(self.folder / KEPT_FILE, SMALL_BYTES), Kept)
+            return decode_json(read_within(self.folder / KEPT_FILE, SMALL_BYTES), KeptTrust)
         except (OSError, msgspec.DecodeError):
-            return Kept()
+            return KeptTrust()
 
     def draft(self, pinned: bytes) -> Path:
         """A copy of the generation for the library to work on. Another pinned root begins anew. May raise OSError."""
         root = sha256(pinned).hexdigest()
         if self.kept.root != root and not self._descends(pinned):
-            self.kept = Kept(generation=self.kept.generation)
+            self.kept = KeptTrust(generation=self.kept.generation)
         self.kept = replace(self.kept, root=root)
         draft, present = self.folder / DRAFT, self._generation(self.kept.generation)
         shutil.rmtree(draft, ignore_errors=True)
@@ -87,7 +87,7 @@ class KeptBundles:
         except OSError:
             return False
 
-    def accept(self, kept: Kept) -> None:
+    def accept(self, kept: KeptTrust) -> None:
         """Keep the draft as the next generation, and `kept` with it: after a power cut there is the old or the new. May
         raise OSError.
         """
@@ -118,7 +118,7 @@ class KeptBundles:
         return self.folder / f"metadata-{number}"
 
 
-class Origin(Struct, frozen=True):
+class BundleOrigin(Struct, frozen=True):
     """Where a delivered folder comes from."""
 
     role: str
@@ -132,14 +132,14 @@ def delivered_folder(state: Path, role: str) -> Path:
     return state / FOLDER / DELIVERED / role / CURRENT
 
 
-def origin_of(state: Path, role: str) -> Origin | None:
+def origin_of(state: Path, role: str) -> BundleOrigin | None:
     """What was delivered last of the role; None for nothing."""
     return origin_in(delivered_folder(state, role))
 
 
-def origin_in(folder: Path) -> Origin | None:
+def origin_in(folder: Path) -> BundleOrigin | None:
     """What a delivered folder says of itself."""
     try:
-        return decode_json(read_within(folder / ORIGIN_FILE, SMALL_BYTES), Origin)
+        return decode_json(read_within(folder / ORIGIN_FILE, SMALL_BYTES), BundleOrigin)
     except (OSError, msgspec.DecodeError):
         return None

@@ -5,10 +5,11 @@ has its own end.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from terminal.clock import from_unix_ms
 from terminal.codes import BundleFault
 from terminal.decoding import read_within
 from terminal.updates.bundle.assignment import MOST_BYTES, AssignmentError, read_assignment
@@ -16,13 +17,15 @@ from terminal.updates.bundle.client import BundleClient, BundleRefused, SignedRo
 from terminal.updates.bundle.delivery import deliver, withdraw
 from terminal.updates.bundle.fetcher import BundleFetcher, FolderFetcher, HttpFetcher
 from terminal.updates.bundle.kept import KeptBundles, delivered_folder, origin_of
-from terminal.updates.bundle.messages import BundleReport, BundleSettings, Look, RoleState
+from terminal.updates.bundle.messages import BundleLook, BundleReport, BundleSettings, RoleEnd
 from terminal.updates.bundle.roles import ASSIGN_FILE, ASSIGN_NAME, ROOT_FILE, ROOT_RULE, BundleRole
 
 MOST_SAID: Final = 300
 
 
-def look_at(settings: BundleSettings, look: Look, source: str, alive: Callable[[], None]) -> BundleReport:
+def look_at(
+    settings: BundleSettings, look: BundleLook, source: str, alive: Callable[[], None]
+) -> BundleReport:
     """How the look went; never raises for what a source does."""
     fetcher: BundleFetcher | None = None
     try:
@@ -56,14 +59,14 @@ def _fetcher(source: str, tls_ca: str, alive: Callable[[], None]) -> BundleFetch
 
 
 def _looked(
-    settings: BundleSettings, look: Look, source: str, pinned: bytes, fetcher: BundleFetcher
+    settings: BundleSettings, look: BundleLook, source: str, pinned: bytes, fetcher: BundleFetcher
 ) -> BundleReport:
     state = Path(settings.state)
     bundles = KeptBundles(state)
     now_ms = max(look.now_ms, look.floor_ms)
     client = BundleClient(bundles, pinned, fetcher, now_ms, stand_alone=settings.stand_alone)
     client.refresh()
-    ends = _Ends(client, state, settings, datetime.fromtimestamp(now_ms / 1000, UTC))
+    ends = _Ends(client, state, settings, from_unix_ms(now_ms))
     states = ends.of_all()
     return _at(settings, look, source, versions=bundles.versions(), roles=states)
 
@@ -79,7 +82,7 @@ class _Ends:
         self._loaded: dict[str, SignedRole] = {}
         self._faults: dict[str, BundleRefused] = {}
 
-    def of_all(self) -> tuple[RoleState, ...]:
+    def of_all(self) -> tuple[RoleEnd, ...]:
         """Floors are raised before anything is delivered, and a role that fails hinders no other."""
         roles = [name for name in self._client.roles() if kind_of(name).value in self._settings.wanted]
         for name in sorted(roles, key=lambda name: kind_of(name) is not BundleRole.ASSIGN):
@@ -122,15 +125,15 @@ class _Ends:
             )
         return taken
 
-    def _assignment_end(self) -> RoleState:
+    def _assignment_end(self) -> RoleEnd:
         refused = self._faults.get(BundleRole.ASSIGN)
         if refused is not None:
             return _refused(self._state, BundleRole.ASSIGN, refused)
         role = self._loaded[BundleRole.ASSIGN]
         name = ASSIGN_NAME if role.names else ""
-        return RoleState(role=role.name, name=name, version=role.version, issued_ms=role.issued_ms)
+        return RoleEnd(role=role.name, name=name, version=role.version, issued_ms=role.issued_ms)
 
-    def _end(self, name: str, assigned: Mapping[BundleRole, str] | None) -> RoleState | None:
+    def _end(self, name: str, assigned: Mapping[BundleRole, str] | None) -> RoleEnd | None:
         """None for a role of which nothing is for this terminal."""
         kind, role = kind_of(name), self._loaded.get(name)
         wanted = None if assigned is None else assigned.get(kind)
@@ -143,11 +146,11 @@ class _Ends:
                 raise self._faults[name]
             chosen = self._only(role) if wanted is None else self._published(role, wanted)
             if chosen is None:
-                return RoleState(role=name, version=role.version, issued_ms=role.issued_ms)
+                return RoleEnd(role=name, version=role.version, issued_ms=role.issued_ms)
             origin = deliver(self._client, self._state, role, chosen)
         except BundleRefused as refused:
             return _refused(self._state, name, refused)
-        return RoleState(role=name, name=origin.name, version=origin.version, issued_ms=origin.issued_ms)
+        return RoleEnd(role=name, name=origin.name, version=origin.version, issued_ms=origin.issued_ms)
 
     def _only(self, role: SignedRole) -> str | None:
         """Without an assignment: the one name that there is."""
@@ -166,10 +169,10 @@ def kind_of(name: str) -> BundleRole:
     return BundleRole(name.partition(".")[0])
 
 
-def _refused(state: Path, name: str, refused: BundleRefused) -> RoleState:
+def _refused(state: Path, name: str, refused: BundleRefused) -> RoleEnd:
     """What lies ready goes on to do so."""
     origin = origin_of(state, kind_of(name))
-    return RoleState(
+    return RoleEnd(
         role=name,
         name="" if origin is None else origin.name,
         version=0 if origin is None else origin.version,
@@ -179,6 +182,6 @@ def _refused(state: Path, name: str, refused: BundleRefused) -> RoleState:
     )
 
 
-def _at(settings: BundleSettings, look: Look, source: str, **said: object) -> BundleReport:
+def _at(settings: BundleSettings, look: BundleLook, source: str, **said: object) -> BundleReport:
     issued_ms = KeptBundles(Path(settings.state)).kept.issued_ms
     return BundleReport(number=look.number, source=source[:MOST_SAID], issued_ms=issued_ms, **said)  # type: ignore[arg-type]

@@ -39,8 +39,8 @@ class BundleSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     wanted: tuple[str, ...] = ()
 
 
-class Look(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="look"):
-    """Look now. `now_ms` by the terminal's clock, which cannot be before `floor_ms`; `number` tells looks apart.
+class BundleLook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="look"):
+    """Look now. `now_ms` by the terminal's clock, which cannot be before `floor_ms`; `number` is that of the look.
     `stick`: at the stick alone.
     """
 
@@ -50,7 +50,7 @@ class Look(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="l
     stick: bool = False
 
 
-class RoleState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RoleEnd(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One role: what of it lies ready for the active set (`name`, metadata `version`), and why nothing newer does."""
 
     role: Short
@@ -73,7 +73,7 @@ class BundleReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="r
     detail: Annotated[str, Meta(max_length=300)] = ""
     issued_ms: int = 0
     versions: Annotated[dict[Short, int], Meta(max_length=2 * MOST_ROLES)] = {}
-    roles: Annotated[tuple[RoleState, ...], Meta(max_length=2 * MOST_ROLES)] = ()
+    roles: Annotated[tuple[RoleEnd, ...], Meta(max_length=2 * MOST_ROLES)] = ()
 
 
 class Working(Struct, frozen=True, tag="working"):
@@ -81,7 +81,7 @@ class Working(Struct, frozen=True, tag="working"):
 
 
 UpMessage: TypeAlias = BundleReport | Working
-DownMessage: TypeAlias = BundleSettings | Look
+DownMessage: TypeAlias = BundleSettings | BundleLook
 
 
 def up_frames() -> Frames[UpMessage]:

@@ -319,6 +319,24 @@ def test_m_32_the_cut_off_for_monday_is_on_friday(canteen: OpenCanteen) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("days", "last"), [(0, "2026-09-21T18:00"), (1, "2026-09-19T18:00"), (2, "2026-09-18T18:00")]
+)
+def test_m_32_the_cut_off_is_so_many_school_days_before_as_the_document_says(
+    canteen: OpenCanteen, days: int, last: str
+) -> None:
+    monday = date(2026, 9, 21)
+    policy = region_with(("school_days_before = 1", f"school_days_before = {days}"))
+    late = (datetime.fromisoformat(last) + timedelta(minutes=1)).isoformat()
+    pupils = [
+        child(number, grade=7, class_id="7b", orders=(order("lunch", monday, placed),), **PAYING)
+        for number, placed in ((1, last), (2, late))
+    ]
+    school = canteen(*pupils, day=monday, policy=policy)
+    said = school.told(1, 2, serving="lunch", at="12:00", how=How.PRE_ORDER)
+    assert said == ["meal_ok", "meal_not_ordered"]
+
+
 def test_m_32_an_order_is_redeemed_with_the_money_put_aside_for_it(canteen: OpenCanteen) -> None:
     school = canteen(
         child(1, grade=7, class_id="7b", orders=(order("lunch"),), hot_minor=9002, day_limit_minor=0),
@@ -357,6 +375,13 @@ def test_m_32_uncollected_orders_charge_nobody_and_claim_nothing(canteen: OpenCa
     assert school.told(1, serving="lunch", at="15:05", how=How.PRE_ORDER) == ["meal_not_ordered"]
     assert school.told(1, serving="lunch", at="15:05") == ["meal_ok"], "entitled all the same (M-37)"
     assert sum(group.not_collected for group in school.report().groups) == 1
+
+
+def test_m_32_an_uncollected_order_is_of_the_category_of_its_day(canteen: OpenCanteen) -> None:
+    lapsed = (grant(11, last=TODAY - timedelta(days=1)),)
+    school = canteen(child(1, grants=lapsed, orders=(order("lunch"),), **PAYING))
+    (marked,) = mark_not_collected(school.canteen, "lunch", CASHIER, school.at("15:00"))
+    assert marked.category == "paid"
 
 
 def test_m_32_tomorrows_order_is_not_todays(canteen: OpenCanteen) -> None:
@@ -404,6 +429,8 @@ def test_m_34_the_last_record_within_five_minutes_and_the_last_second_counts(can
     assert (undone.of, undone.pupil) == (first, ref(1))
     with pytest.raises(CanteenRefused, match=r"M-34: too late to annul.*age 301 s"):
         annul(school.canteen, ref(2), CASHIER, school.at("09:05:01"))
+    with pytest.raises(CanteenRefused, match=r"M-34: too late to annul.*age 301 s"):
+        annul(school.canteen, ref(2), CASHIER, school.at("08:54:59"))  # a clock set back
     assert second is not None
     kept = [record for record in records(school) if isinstance(record, MealServed | Annulment)]
     assert [type(record).__name__ for record in kept] == ["MealServed", "MealServed", "Annulment"], (

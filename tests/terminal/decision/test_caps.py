@@ -9,11 +9,9 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from cardproto.resident.records.event import PaidBy
 from cardproto.resident.records.rights import Concession, Contract
 from terminal.decision.bus.caps import capped
-from terminal.decision.bus.cover import Cover
-from terminal.decision.outcome import Decision, Message
+from terminal.decision.outcome import Decision
 from terminal.decision.tap import Trail, rebase
 from terminal.policy.policy import Policy
 from terminal.policy.scopes import Ride
@@ -335,9 +333,8 @@ def test_only_a_place_that_is_not_known_is_in_the_riders_favour(
         local("07:00"), counter_layout=1, counters=policy.card.by_name["day"].write(0, 10)
     )
     tap = rebase(rider.snapshot, policy, trip_at(), local("09:00"))
-    cover = Cover(PaidBy.PURSE, Message.OK_PAID, tap.counters, 3500)
     ride = Ride("bus", 5, zone, zone, None)
-    assert capped(tap, ride, cover, 3500, tap.counters, Trail(), cheapest=cheapest)[0] == due_minor
+    assert capped(tap, ride, None, 3500, tap.counters, Trail(), cheapest=cheapest)[0] == due_minor
 
 
 def test_a_ride_that_takes_just_what_is_left_is_not_marked_as_capped() -> None:

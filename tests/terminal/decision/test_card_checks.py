@@ -8,12 +8,24 @@ from typing import NamedTuple
 import pytest
 from msgspec.structs import replace
 
+from cardproto.resident.records.rights import Concession
 from terminal.decision.decide import decide
 from terminal.decision.effects import CardEffect
 from terminal.decision.outcome import Message
 from terminal.policy.deny_list import DenyKind
 from terminal.policy.policy import Policy
-from tests.terminal.decision.rider import DEMO, MONTH_PASS, TODAY, UID, Rider, local, rules, trip_at
+from tests.terminal.decision.rider import (
+    DEMO,
+    FIRST,
+    LAST,
+    MONTH_PASS,
+    TODAY,
+    UID,
+    Rider,
+    local,
+    rules,
+    trip_at,
+)
 
 NOW = local("08:00")
 
@@ -143,3 +155,20 @@ def test_a_terminal_of_an_unknown_profile_serves_nobody() -> None:
 def test_without_a_list_nobody_is_denied() -> None:
     policy = Policy.of(DEMO.document)
     assert not any(policy.deny_list.contains(kind, b"resident") for kind in DenyKind)
+
+
+@pytest.mark.parametrize(
+    ("valid", "message"),
+    [
+        ({"valid_to": TODAY - timedelta(days=1)}, "expired"),
+        ({"valid_from": TODAY + timedelta(days=1)}, "not_yet_valid"),
+        ({}, "ok_paid"),
+    ],
+)
+def test_m_37_only_a_canteen_forgives_a_date_because_its_clock_is_suspect(
+    valid: dict[str, date], message: str
+) -> None:
+    suspect = {"clock_suspect": True, "clock_confirmed": True}
+    assert Rider(**valid).tap(local("08:00"), **suspect).outcome.message == message
+    eats = Rider(concessions=(Concession(10, 3, FIRST, LAST),), **valid)
+    assert eats.eat(local("09:00"), **suspect).outcome.message == "meal_ok"

@@ -539,10 +539,20 @@ def test_t_18_where_the_purse_no_longer_has_it_an_earlier_ride_stays_owed() -> N
     rider.event = rider.newest._replace(balance_after_minor=4499)
     decision = goes_in(rider, NOW + 70 * MIN, route=2)
     assert (told(decision), decision.facts[-1].effect) == (("ok_grace", 0), CheckInEffect.PURSE_SHORT)
-    assert told(goes_out(rider, NOW + 90 * MIN, zone=2, route=2)) == ("ok_checkout", 0)
+    out = goes_out(rider, NOW + 90 * MIN, zone=2, route=2)
+    charged = [fact.inputs for fact in out.facts if fact.effect is CheckInEffect.CHARGED]
+    assert (told(out), charged) == (("ok_checkout", 0), [{"held_minor": 0, "price_minor": 0}])
     assert state(rider) == (OUT, 0, 4500, 4499)
     rider.event = rider.newest._replace(balance_after_minor=20_000)
     assert told(goes_in(rider, NOW + 120 * MIN, route=3))[1] == 4500
+
+
+def test_t_18_a_purse_that_just_has_it_pays_the_earlier_ride_with_one_on_credit() -> None:
+    rider = rider_with(STUDENT, balance_minor=5000)
+    goes_in(rider, route=1)
+    rider.event = rider.newest._replace(balance_after_minor=4500)
+    assert told(goes_in(rider, NOW + 70 * MIN, route=2)) == ("ok_grace", 4500)
+    assert state(rider) == (IN, 1, 0, 0)
 
 
 def test_t_07_what_is_held_is_never_more_than_the_price_and_the_purse_is_asked_for_all_of_it() -> None:

@@ -240,3 +240,98 @@ def test_every_kind_of_window_has_its_count_and_its_modes(rule: str) -> None:
 
 def codes(decision: Decision) -> list[str]:
     return [reason.code for reason in decision.facts]
+
+
+def rider_of(*parts: str, opens: str, slots: str = "", **held: object) -> Rider:
+    return Rider(
+        policy=small(*parts, opens=f'transfer = "{opens}"', slots=slots), balance_minor=50_000, **held
+    )
+
+
+CHEAP_9 = (
+    '[[fares.rules]]\nid = "cheap"\nkind = "flat"\nroutes = [9]\n'
+    "by_medium = {{ transport_card = {0}, bank_card = {0}, cash = {0} }}\n"
+)
+
+
+def test_the_trail_names_a_price_where_there_is_one_and_the_rider_reads_until_when() -> None:
+    reduced, free = rider_of(REDUCED_120, opens="reduced_120"), rider_of(FREE_60, opens="free_60")
+    for rider in (reduced, free):
+        rider.tap(NOW)
+    paid, nothing = (rider.tap(NOW + 10 * MIN, route=9) for rider in (reduced, free))
+    assert paid.facts[0].inputs == {"journey_age_s": 600, "transfers": 0, "price_minor": 1000}
+    assert nothing.facts[0].inputs == {"journey_age_s": 600, "transfers": 0}
+    assert (paid.outcome.values["time"], nothing.outcome.values["time"]) == ("10:00", "09:00")
+    assert free.newest.journey_age_s == 600
+
+
+def test_a_window_that_begins_again_does_so_to_the_second() -> None:
+    again = FREE_60.replace('transfers = "unlimited"', 'transfers = 2\ncounted_from = "previous_ride"')
+    rider = rider_of(again, opens="free_60")
+    rider.tap(NOW)
+    assert rider.tap(NOW + 10 * MIN, route=9).outcome.values["time"] == "09:10"
+    assert (rider.newest.journey_age_s, rider.newest.transfers) == (0, 1)
+
+
+def test_a_transfer_that_is_used_up_says_by_what() -> None:
+    rider = rider_of(FREE_60.replace('"unlimited"', "1"), opens="free_60")
+    rider.rode(NOW, PaidBy.TRANSFER, journey_age_s=30, transfers=1, counter_layout=1)
+    none_left = rider.tap(NOW + 9 * MIN, route=9).facts[0]
+    assert (none_left.code, none_left.inputs) == ("t-30:none_left", {"journey_age_s": 570, "transfers": 1})
+
+
+def test_t_32_an_entry_is_counted_once_where_it_is_paid_and_where_it_is_free() -> None:
+    two_bits = METRO.replace("bits = 1", "bits = 2")
+    paid, free = (rider_of(MIXED_90, opens="mixed_90", slots=two_bits) for _ in range(2))
+    paid.tap(NOW, mode="metro")
+    free.tap(NOW, mode="bus")
+    assert told(free.tap(NOW + MIN, route=9, mode="metro")) == ("ok_transfer", 0)
+    for rider in (paid, free):
+        assert rider.policy.card.by_name["metro"].read(rider.newest.counters) == 1
+
+
+def test_o_04_a_card_whose_counters_cannot_be_read_begins_its_journey_now() -> None:
+    rider = rider_of(FREE_60, opens="free_60").rode(NOW - 300 * MIN, counter_layout=9)
+    assert told(rider.tap(NOW)) == ("ok_paid", 3500)
+    assert (rider.newest.journey_age_s, rider.newest.transfers) == (0, 0)
+    assert told(rider.tap(NOW + 60 * MIN, route=9)) == ("ok_transfer", 0)
+
+
+TOP_UP = (
+    REDUCED_120.replace("reduced_120", "topped")
+    .replace("reduced_window", "top_up_window")
+    .replace("price_minor = 1000", 'paid = "paid"')
+)
+PAID = '{ name = "paid", bits = 8, period = "journey", unit_minor = 50 },'
+DEAR_9 = CHEAP_9.format(9000)
+HALF = '[[concessions]]\ncode = 3\nname = "half"\nfare = { kind = "percent_of_base", pays_percent = 50 }\n'
+PLAN_50 = '[[products]]\nkind = "plan"\nid = 50\nname = "plan"\nfare_minor = 5000\ntransfer = "topped"\n'
+
+
+def test_t_38_the_dearest_price_of_the_journey_is_what_was_paid() -> None:
+    rider = rider_of(DEAR_9, TOP_UP, opens="topped", slots=PAID)
+    taps = [(NOW, 5), (NOW + MIN, 9), (NOW + 2 * MIN, 5), (NOW + 9 * MIN, 9)]
+    assert [told(rider.tap(at, route=route))[1] for at, route in taps] == [3500, 5500, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("held", "charge_minor"),
+    [
+        ({}, 9000 - 3500),
+        ({"contracts": (Contract(50, FIRST, LAST, 0),)}, 5000 - 3500),
+        ({"concessions": (Concession(3, 0, FIRST, LAST),)}, 2000 - 1000),
+        (
+            {"contracts": (Contract(50, FIRST, LAST, 0),), "concessions": (Concession(3, 0, FIRST, LAST),)},
+            1000,
+        ),
+    ],
+)
+def test_t_38_a_dearer_ride_costs_what_is_due_by_the_first_right_behind(
+    held: dict[str, object], charge_minor: int
+) -> None:
+    """Of concession and plan the one that comes first, whichever is cheaper."""
+    rider = rider_of(DEAR_9, TOP_UP, HALF, PLAN_50, opens="topped", slots=PAID, **held)
+    paid_minor = 1000 if "concessions" in held else 3500
+    counters = rider.policy.card.by_name["paid"].write(0, paid_minor // 50)
+    rider.rode(NOW, journey_age_s=0, counter_layout=1, counters=counters)
+    assert told(rider.tap(NOW + MIN, route=9)) == ("ok_paid", charge_minor)

@@ -434,6 +434,7 @@ def test_t_20_the_conductor_may_count_companions_in_one_tap(companions: int, cha
     rider = Rider(concessions=(FREE,), policy=with_companion())
     decision = rider.tap(NOW, companions=companions)
     assert told(decision) == ("ok_benefit", charge_minor)
+    assert ("t-20:companions" in [reason.code for reason in decision.facts]) is (companions > 0)
     assert told(rider.tap(NOW + timedelta(seconds=9)))[0] == (
         "already_paid" if companions else "ok_benefit_unlimited"
     )
@@ -532,3 +533,54 @@ def test_a_timed_pass_bought_anew_starts_anew() -> None:
     later = local("12:00", TODAY + timedelta(days=5))
     rider.contracts = (Contract(24, TODAY + timedelta(days=5), LAST, 0),)
     assert told(rider.tap(later))[0] == "ok_pass"
+
+
+# two contracts on one card
+
+LOST = date(2026, 8, 31)
+"""A last day before today's."""
+PACK_30 = '[[products]]\nkind = "trip_pack"\nid = 30\nname = "30"\ntrips = 30\nlapses = "monthly"\n'
+PACK_31 = PACK_30.replace("30", "31")
+KEPT_32 = '[[products]]\nkind = "trip_pack"\nid = 32\nname = "32"\ntrips = 32\nlapses = "with_contract"\n'
+PLAN_60 = '[[products]]\nkind = "plan"\nid = 60\nname = "plan"\nfare_minor = 3000\n'
+PLAN_61 = '[[products]]\nkind = "plan"\nid = 61\nname = "plan"\nfare_minor = 2000\n'
+ELSEWHERE = '[[products]]\nkind = "pass"\nid = 101\nname = "elsewhere"\nscope = [{ routes = [9] }]\n'
+ONE_RIDE = (
+    '[[products]]\nkind = "pass"\nid = 102\nname = "one ride"\n'
+    'limits = [{ kind = "trips", trips = 1, counter = "month" }]\n'
+)
+IN_JUNE = date(2026, 6, 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (Contract(101, FIRST, LAST, 0), Contract(100, FIRST, LAST, 0), ("ok_pass", 0)),
+        (Contract(100, IN_JUNE, LOST, 0), Contract(100, FIRST, LAST, 0), ("ok_pass", 0)),
+        (Contract(60, FIRST, LAST, 0), Contract(100, FIRST, LAST, 0), ("ok_pass", 0)),
+        (Contract(60, FIRST, LAST, 0), Contract(30, FIRST, LAST, 30), ("ok_pack", 0)),
+        (Contract(30, IN_JUNE, LOST, 30), Contract(31, FIRST, LAST, 31), ("ok_pack", 0)),  # not today
+        (Contract(30, IN_JUNE, LAST, 30), Contract(31, FIRST, LAST, 31), ("ok_pack", 0)),  # lapsed
+        (Contract(30, FIRST, LAST, 0), Contract(31, FIRST, LAST, 31), ("ok_pack", 0)),  # used up
+        (Contract(30, FIRST, LAST, 0), Contract(61, FIRST, LAST, 0), ("ok_paid", 2000)),
+        (Contract(60, IN_JUNE, LOST, 0), Contract(61, FIRST, LAST, 0), ("ok_paid", 2000)),
+    ],
+)
+def test_a_contract_that_does_not_hold_hides_none_behind_it(
+    first: Contract, second: Contract, said: tuple[str, int]
+) -> None:
+    policy = small(PASS, ELSEWHERE, PACK_30, PACK_31, PLAN_60, PLAN_61)
+    assert told(Rider(contracts=(first, second), policy=policy).tap(NOW)) == said
+
+
+def test_a_pass_whose_rides_are_used_hides_no_other() -> None:
+    contracts = (Contract(102, FIRST, LAST, 0), Contract(100, FIRST, LAST, 0))
+    rider = Rider(contracts=contracts, policy=small(PASS, ONE_RIDE, slots=MONTH))
+    assert [told(rider.tap(NOW + ride * SOON * 6))[0] for ride in (0, 1)] == ["ok_pass", "ok_pass"]
+    assert rider.newest.paid_by is PaidBy.CONTRACT_B
+
+
+def test_of_two_packs_that_cannot_be_read_both_are_noted() -> None:
+    contracts = (Contract(30, FIRST, LAST, 30), Contract(31, FIRST, LAST, 31))
+    rider = Rider(contracts=contracts, policy=small(PACK_30, PACK_31)).rode(NOW - SOON * 60, counter_layout=9)
+    assert [reason.code for reason in rider.tap(NOW).facts].count("o-04:count_unreadable") == 2

@@ -73,7 +73,7 @@ def test_m_11_two_free_meals_include_the_one_of_m_10() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameter", "day_minor"), [(GRADE_3, 15082), (GRADE_7, 16804), (0, 15082), (0x0B, 16804)]
+    ("parameter", "day_minor"), [(GRADE_3, 15082), (GRADE_7, 16804), (0, 15082), (0x0B, 16804), (0x05, 16804)]
 )
 def test_m_11_the_day_costs_what_the_grade_says(parameter: int, day_minor: int) -> None:
     child = pupil(code(11, parameter))
@@ -248,6 +248,55 @@ def test_o_02_of_card_and_list_the_newer_wins_and_a_block_always(
     assert decide(card.snapshot, card.policy, trip, BREAKFAST).outcome.message == message
 
 
+def test_o_02_an_older_grant_of_the_list_hides_none_behind_it_and_only_what_is_replaced_is_noted() -> None:
+    older = MealGrant(10, **LISTED_LATER | {"issued_on": FIRST})
+    newer = MealGrant(12, FIRST, LAST, FIRST + timedelta(days=1))
+    card = pupil(code(10, GRADE_3))
+    known = Pupil(b"pupil", grade=3, shift=1, grants=(older, newer))
+    trip = trip_at("canteen", 70, 1, canteen=CanteenContext(pupil=known))
+    decision = decide(card.snapshot, card.policy, trip, BREAKFAST)
+    assert funded(decision)["sum_minor"] == 7802, "code 12, which only the list has"
+    assert "o-02:grant_list_newer" not in trail_of(decision)
+    known = Pupil(b"pupil", grade=3, shift=1, grants=(MealGrant(10, FIRST, LAST, FIRST + timedelta(days=1)),))
+    trip = trip_at("canteen", 70, 1, canteen=CanteenContext(pupil=known))
+    assert "o-02:grant_list_newer" in trail_of(decide(card.snapshot, card.policy, trip, BREAKFAST))
+
+
+def trail_of(decision: Decision) -> list[str]:
+    return [reason.code for reason in decision.facts]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        code(1),  # gives no meal
+        Concession(12, GRADE_3, FIRST, TODAY - timedelta(days=1)),  # has ended
+        code(12, 0x0B),  # holds in grades 1 to 9
+    ],
+)
+def test_a_ground_that_gives_nothing_hides_none_behind_it(before: Concession) -> None:
+    assert told(pupil(before, code(10, GRADE_3)).eat(BREAKFAST)) == ("meal_ok", "breakfast")
+
+
+def test_a_blocked_ground_hides_none_behind_it() -> None:
+    issued_on = FIRST + timedelta(days=1)
+    listed = (MealGrant(12, FIRST, LAST, issued_on, blocked=True), MealGrant(11, FIRST, LAST, issued_on))
+    known = Pupil(b"pupil", grade=3, shift=1, grants=listed)
+    trip = trip_at("canteen", 70, 1, canteen=CanteenContext(pupil=known))
+    card = pupil()
+    assert decide(card.snapshot, card.policy, trip, BREAKFAST).outcome.message == "meal_ok"
+
+
+def test_the_trail_says_what_a_ground_gives_and_of_one_alone_no_combination() -> None:
+    free, sensitive = (trail_of(pupil(code(number, GRADE_3)).eat(BREAKFAST)) for number in (10, 11))
+    assert "m-10:free_meals" in free
+    assert "m-19:free_meals" in sensitive
+    assert "m-16:combined" not in free + sensitive
+    assert "m-16:combined" in trail_of(pupil(code(10, GRADE_3), code(12, GRADE_3)).eat(BREAKFAST))
+    policy = demo_with(('"municipal", sum_minor = 710', '"parents", sum_minor = 710'))
+    assert "m-10:part_price_meals" in trail_of(pupil(code(10, GRADE_3), policy=policy).eat(BREAKFAST))
+
+
 def test_a_card_no_roster_lists_is_served_by_its_own_grants_and_flagged() -> None:
     card = pupil(code(10, GRADE_3))
     for known, flags in ((Pupil(b"p", "school_12", listed=False), ("not_in_roster",)), (None, ())):
@@ -255,6 +304,37 @@ def test_a_card_no_roster_lists_is_served_by_its_own_grants_and_flagged() -> Non
         trip = trip_at("canteen", 70, 1, canteen=canteen)
         decision = decide(card.snapshot, card.policy, trip, BREAKFAST)
         assert (decision.outcome.message, decision.flags) == ("meal_ok", flags)
+
+
+def test_m_15_a_card_that_states_no_shift_has_the_meal_of_the_first() -> None:
+    """Of the second there is none, although its hour has come."""
+    card = pupil(code(10, GRADE_3))
+    trip = trip_at("canteen", 70, 1, canteen=CanteenContext(serving="by_shift"))
+    assert told(decide(card.snapshot, card.policy, trip, LUNCH)) == ("meal_ok", "breakfast")
+
+
+def test_m_15_the_shift_of_the_roster_counts_before_that_of_the_card() -> None:
+    card = pupil(code(10, GRADE_3 | 0x10))
+    second = CanteenContext(serving="by_shift", pupil=Pupil(b"pupil", grade=3, shift=2))
+    trip = trip_at("canteen", 70, 1, canteen=second)
+    assert told(decide(card.snapshot, card.policy, trip, LUNCH)) == ("meal_ok", "lunch")
+
+
+@pytest.mark.parametrize(("days", "message"), [(0, "meal_ok"), (1, "blocked")])
+def test_m_35_a_card_issued_before_the_present_one_is_lost(days: int, message: str) -> None:
+    card = pupil(code(10, GRADE_3))
+    since = card.snapshot.rights.issued_on + timedelta(days=days)
+    known = Pupil(b"pupil", grade=3, shift=1, cards_since=since)
+    trip = trip_at("canteen", 70, 1, canteen=CanteenContext(pupil=known))
+    assert decide(card.snapshot, card.policy, trip, BREAKFAST).outcome.message == message
+
+
+def test_m_16_of_two_grounds_that_give_as_much_the_lower_code_pays() -> None:
+    dearer, same = "sum_minor = 7802", "sum_minor = 7109"
+    portion = f'{dearer}, funders = [{{ source = "regional", {dearer} }}] }}]'
+    policy = demo_with((portion, portion.replace(dearer, same)), (f"day_{dearer}", f"day_{same}"))
+    for grants in ((code(10, GRADE_3), code(12, GRADE_3)), (code(12, GRADE_3), code(10, GRADE_3))):
+        assert "municipal" in funded(pupil(*grants, policy=policy).eat(BREAKFAST)), "the rate of M-10"
 
 
 def test_an_unknown_meal_to_serve_is_no_meal() -> None:

@@ -17,11 +17,25 @@ from terminal.codes import SkipCause
 from terminal.errors import JournalDamaged, JournalError
 from terminal.journal import journal as journal_module
 from terminal.journal import numbers as numbers_module
+from terminal.journal.chain import Head
 from terminal.journal.database import wal_of
 from terminal.journal.journal import Journal
-from terminal.journal.numbers import BLOCK, RESERVE, mark_path, numbers_path
+from terminal.journal.numbers import (
+    BLOCK,
+    NEVER_RESERVED,
+    RESERVE,
+    KnownNumbers,
+    Reached,
+    Reservation,
+    StoredMark,
+    mark_path,
+    numbers_path,
+    read_known,
+    standing_of,
+)
 from terminal.journal.operation_records import NumbersSkipped
-from terminal.journal.sealed import JournalKey
+from terminal.journal.sealed import Contents, JournalKey
+from terminal.journal.stored import JournalState
 from terminal.journal.verify import verify
 from tests.terminal.journal.samples import day, intent, refused
 
@@ -241,3 +255,120 @@ def test_what_the_collector_confirmed_takes_no_flush_of_its_own(path):
     journal = opened(path)
     assert journal.acknowledged_through == 5
     journal.close()
+
+
+# What the files beside a journal say, taken together
+
+
+BOOT, OTHER_BOOT = b"b" * 16, b"o" * 16
+GENERATION = 5
+
+
+def row(sequence: int, content: bytes = b"h") -> Head:
+    return Head(sequence, content * 32)
+
+
+def marked(stored: int, *, boot: bytes = BOOT, generation: int = GENERATION, **more: Any) -> StoredMark:
+    return StoredMark(boot, generation, 40, row(stored, **more))
+
+
+def known(*marks: StoredMark, closed_at: int | None = None, **more: Any) -> KnownNumbers:
+    """Two sound slots; the journal ended in order at row `closed_at`, or was at row 5 when 40 were reserved."""
+    reservation = Reservation(
+        GENERATION, 40, closed_at is not None, row(5 if closed_at is None else closed_at)
+    )
+    return KnownNumbers(
+        **{"reservation": reservation, "whole": True, "marks": marks, "absent": False, **more}
+    )
+
+
+def standing(said: KnownNumbers, head: int, **state: Any) -> Reached:
+    return standing_of(JournalState.new(7)._replace(checkpoints=1, **state), said, row(head), BOOT)
+
+
+ON = None
+"""The next row has the next number."""
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (known(marked(9), marked(9)), ON),
+        (known(marked(9), marked(8)), ON),  # one mark may be a row behind the other
+        (known(marked(8), marked(9)), ON),
+        (known(marked(9), marked(7)), SkipCause.NOT_CLOSED),
+        (known(marked(8), marked(8)), ON),  # and the journal a row ahead of both
+        (known(marked(8), marked(7)), ON),
+        (known(marked(7), marked(7)), SkipCause.NOT_CLOSED),
+        (known(marked(10), marked(9)), SkipCause.ROWS_LOST),
+        (known(marked(9, generation=GENERATION - 1), marked(9)), ON),  # a block was just reserved
+        (known(marked(9, generation=GENERATION + 1), marked(9)), ON),
+        (known(marked(9, generation=GENERATION - 2), marked(9)), SkipCause.NOT_CLOSED),
+        (known(marked(9, boot=OTHER_BOOT), marked(9)), SkipCause.NOT_CLOSED),
+        (known(marked(9, content=b"x"), marked(9)), SkipCause.NOT_CLOSED),  # another row 9
+        (known(marked(8, content=b"x"), marked(9)), ON),  # that one cannot be compared with the newest
+        (known(marked(9)), SkipCause.MARKS_LOST),
+        (known(marked(9), marked(9), whole=False), SkipCause.NOT_CLOSED),
+        (known(marked(9), marked(9), reservation=None), SkipCause.MARKS_LOST),
+        (known(marked(9), marked(9), seen=9), ON),
+        (known(marked(9), marked(9), seen=10), SkipCause.ROWS_LOST),
+        (known(marked(9), marked(9), mended=True), SkipCause.MENDED),
+        (known(marked(9), marked(9), closed_at=9), ON),
+        (known(closed_at=9), ON),
+        (known(closed_at=9, seen=9), ON),
+        (known(closed_at=9, seen=10), SkipCause.ROWS_LOST),
+        (known(closed_at=8), SkipCause.MARKS_LOST),
+        (known(closed_at=9, whole=False), SkipCause.MARKS_LOST),
+        (known(marked(9), marked(9), closed_at=8), SkipCause.NOT_CLOSED),
+        (known(marked(10), marked(9), closed_at=9), SkipCause.ROWS_LOST),  # a mark of something later
+        (known(marked(9, generation=GENERATION + 1), marked(9), closed_at=9), SkipCause.NOT_CLOSED),
+        (known(marked(9), marked(9), reservation=Reservation(GENERATION, 40, False, row(9))), ON),
+        (
+            known(marked(9), marked(9), reservation=Reservation(GENERATION, 40, False, row(10))),
+            SkipCause.ROWS_LOST,
+        ),
+    ],
+)
+def test_numbers_go_on_where_everything_says_so(said: KnownNumbers, cause: SkipCause | None) -> None:
+    found = standing(said, 9)
+    assert found.cause == cause
+    assert found.used == 9 if cause is ON else found.used >= 40
+
+
+@pytest.mark.parametrize(
+    ("said", "head", "used"),
+    [
+        (known(marked(7), marked(7)), 9, 40),
+        (known(marked(7), marked(7)), 40, 40),  # all that was reserved is in use
+        (known(marked(7), marked(7)), 41, 41 + BLOCK),  # old copies: they say nothing of the rows since
+        (known(marked(7), marked(7), whole=False), 9, 40 + BLOCK),
+        (known(reservation=None, whole=False), 9, 9 + RESERVE),
+    ],
+)
+def test_numbers_go_on_behind_all_that_may_have_been_given_out(
+    said: KnownNumbers, head: int, used: int
+) -> None:
+    assert standing(said, head).used == used
+
+
+def test_a_journal_begun_anew_goes_on_behind_all_that_may_have_been_given_out() -> None:
+    lost = SkipCause.BEGAN_ANEW
+    assert standing(known(marked(9), marked(9)), 0, anew=True) == Reached(9, 40, lost)
+    nothing = known(reservation=None, whole=False, absent=True)
+    assert standing(nothing, 3, anew=True) == Reached(0, 3 + RESERVE, lost)
+    assert standing(nothing._replace(seen=8), 3, anew=True) == Reached(8, 8 + RESERVE, lost)
+    assert nothing.newest == 0
+    assert KnownNumbers(None, False, (), True, 0, False) == NEVER_RESERVED
+
+
+def test_one_of_two_files_is_not_none_of_them(path):
+    contents = Contents(7, KEY)
+    assert read_known(path, contents).absent
+    journal = opened(path)
+    journal.append(refused())
+    journal.abandon()
+    mark_path(path).rename(path.with_name("aside"))
+    assert not read_known(path, contents).absent
+    path.with_name("aside").rename(mark_path(path))
+    numbers_path(path).unlink()
+    assert not read_known(path, contents).absent

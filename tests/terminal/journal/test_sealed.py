@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from hashlib import sha256
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -312,3 +314,31 @@ def test_any_changed_row_is_named(original, tmp_path_factory, data):
     assert found.rows == bad - first
     name = f"row {bad}" if action != "cut" else f"cut after row {bad - 1 if bad > first else 10}"
     assert name in found.problem
+
+
+@pytest.mark.parametrize(
+    ("place", "number"),
+    [
+        (SealedPlace.ROW, 1),
+        (SealedPlace.STATE, 2),
+        (SealedPlace.CHECKPOINT, 3),
+        (SealedPlace.MARK, 4),
+        (SealedPlace.RESERVATION, 5),
+    ],
+)
+def test_a_content_is_what_the_document_says_to_the_byte(place, number):
+    """By hand: 01, twelve bytes drawn, AES-256-GCM bound to terminal, place and number. Journals in service hold it."""
+    bound = b"resident-journal-content" + (7).to_bytes(4, "big") + bytes([number]) + (5).to_bytes(8, "big")
+    cipher, nonce = AESGCM(bytes(range(32))), bytes(range(100, 112))
+    by_hand = b"\x01" + nonce + cipher.encrypt(nonce, b"content", bound)
+    assert Contents(7, KEY).open(place, 5, by_hand) == b"content"
+    sealed = Contents(7, KEY).close(place, 5, b"content")
+    assert cipher.decrypt(sealed[1:13], sealed[13:], bound) == b"content"
+    assert Contents(7, None).close(place, 5, b"content") == b"\x00content"
+
+
+def test_a_keys_name_is_eight_bytes_of_its_hash():
+    named = sha256(b"resident-journal-content-key-id" + bytes(range(32))).digest()
+    assert KEY.id == named[:8]
+    assert repr(KEY) == f"JournalKey({named[:8].hex()})"
+    assert (Contents(7, KEY).key_id, Contents(7, None).key_id) == (KEY.id, b"")

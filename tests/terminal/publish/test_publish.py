@@ -136,9 +136,9 @@ def test_every_signature_and_release_is_on_record(office: Office) -> None:
         ("targets", "targets-2"),
     ]
     assert [one["role"] for one in entries if one["did"] == "published"] == [
-        "root",
         "targets",
         "snapshot",
+        "root",
         "timestamp",
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,8 @@ def test_a_release_that_breaks_off_anywhere_shows_the_old_or_the_new_and_is_made
     published: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = (published.bundles / "metadata/1.root.json").read_bytes()
-    contents, publish = [DEMO.read_bytes()], Repository.publish
+    publish = Repository.publish
+    contents = [DEMO.read_bytes()]
     for broken_after in range(4):
         path = edited(DEMO, tmp_path / "later.toml", ("version = 1", f"version = {broken_after + 2}"))
         published.publish("add", "tariff/demo", path)
@@ -98,13 +100,19 @@ def test_a_release_that_breaks_off_anywhere_shows_the_old_or_the_new_and_is_made
 
         with monkeypatch.context() as patched:
             patched.setattr(Repository, "publish", broken)
-            done = published.run(
+            told = published.run(
                 "publish", "release", *published.key("snapshot-1"), "--key", "keys/timestamp-1.key"
             )
         client = OutsideClient(tmp_path / f"client-{broken_after}", published.bundles, root)
         if broken_after < 3:  # tariff, snapshot, timestamp
-            assert done.returncode == 48
-            assert "Input/output error" in done.stderr
+            assert told.returncode == 48
+            assert "Input/output error" in told.stderr
             assert client.get("tariff/demo/region.toml") == contents[-2]
             published.release()
+            assert _state(published)["draft"] == 0
         assert client.get("tariff/demo/region.toml") == contents[-1]
+
+
+def _state(office: Office) -> dict[str, object]:
+    found = json.loads(office.publish("status", "--json").stdout)["roles"]
+    return next(one for one in found if one["role"] == "tariff")

@@ -13,9 +13,9 @@ from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.importer import Imported, import_feed
 from terminal.policy.gtfs.index import Index
-from terminal.policy.gtfs.matching import Leg, RidePaths, ride_of
+from terminal.policy.gtfs.matching import Leg, held_at, paths_of, ride_of, rules_by_place
 from terminal.policy.gtfs.section import Destination, GtfsFares
-from terminal.policy.gtfs.state import JourneyState
+from terminal.policy.gtfs.state import JourneyState, second_of
 
 ZONE = ZoneInfo("Europe/Volgograd")
 DAY = date(2026, 9, 15)  # a Tuesday
@@ -60,6 +60,11 @@ def at(clock: str, day: date = DAY, zone: ZoneInfo = ZONE) -> datetime:
     return datetime.fromisoformat(f"{day.isoformat()}T{clock}").replace(tzinfo=zone)
 
 
+def second(clock: str) -> int:
+    """A time of the same day as cards count it."""
+    return second_of(at(clock))
+
+
 NO_TAP_OFF = GtfsFares(destination=Destination.NOT_USED)
 
 
@@ -73,7 +78,7 @@ def offers(city: FeedFares, ride: Leg) -> set[int]:
 
 
 FRESH = JourneyOnCard(0, None, 0)
-ISSUED = Written(at("00:00"), "", 0)
+ISSUED = Written(second_of(at("00:00")), "", 0)
 
 
 @dataclass
@@ -117,15 +122,15 @@ class Rider:
         return self._state(at(clock))
 
     def _state(self, now: datetime) -> JourneyState:
-        return self.city.card.read(self._card, self._event, now)
+        return self.city.card.read(self._card, self._event, second_of(now))
 
     def _take(self, taken: Charged | FareUnknown, now: datetime, route: str) -> None:
         self.rules = [step.rule for step in taken.steps]
         if isinstance(taken, FareUnknown):
             raise NoFare(taken.steps[-1].effect)
         self.paid.append(taken.charge_minor)
-        self._card = self.city.card.write(taken.state, now)
-        self._event = Written(now, route, taken.charge_minor)
+        self._card = self.city.card.write(taken.state, second_of(now))
+        self._event = Written(second_of(now), route, taken.charge_minor)
         assert self._card.bits < 1 << self.city.card.bits
 
 
@@ -150,9 +155,13 @@ def match_leg(index: Index, leg: Leg) -> tuple[PricedProduct, ...]:
 
     Nothing found: the fare is unknown. Raises `UnknownPlace`.
     """
-    paths = RidePaths(index, ride_of(index, leg))
+    ride = ride_of(index, leg)
+    held = held_at(index, ride)
     matched = {
-        rule for candidates in paths.rules_by_place() for rules in paths.of(candidates) for rule in rules
+        rule
+        for candidates in rules_by_place(index, ride)
+        for rules in paths_of(candidates, held)
+        for rule in rules
     }
     return tuple(
         PricedProduct(

@@ -15,10 +15,10 @@ from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
-from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
+from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide, second_of
 from terminal.policy.gtfs.tables import GtfsTables
 from tests.terminal.policy.gtfs import reading
-from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, Rider, at, fares
+from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, Rider, at, fares, second
 from tests.terminal.policy.gtfs.invented import BRIEF, as_leg, draft_feeds, joining_feeds, rides, without_ends
 
 CHANGE_S = 5400
@@ -30,16 +30,16 @@ class Card:
     def __init__(self, city: FeedFares) -> None:
         self.city = city
         self.state = NOTHING
-        self.card, self.event = JourneyOnCard(0, None, 0), Written(at("00:00"), "", 0)
+        self.card, self.event = JourneyOnCard(0, None, 0), Written(second("00:00"), "", 0)
 
     def board(self, leg: Leg) -> bool:
-        stored = self.city.card.read(self.card, self.event, leg.departed_at)
+        stored = self.city.card.read(self.card, self.event, second_of(leg.departed_at))
         taken = board(self.city, self.state, leg, (), None)
         return self._same(taken, board(self.city, stored, leg, (), None), leg.departed_at, leg.route)
 
     def alight(self, stop: str, leg: Leg) -> None:
         assert leg.arrived_at is not None
-        stored = self.city.card.read(self.card, self.event, leg.arrived_at)
+        stored = self.city.card.read(self.card, self.event, second_of(leg.arrived_at))
         taken = alight(self.city, self.state, stop, leg.arrived_at, (), None)
         self._same(
             taken, alight(self.city, stored, stop, leg.arrived_at, (), None), leg.arrived_at, leg.route
@@ -52,8 +52,8 @@ class Card:
         assert isinstance(stored, Charged)
         assert (taken.charge_minor, taken.steps) == (stored.charge_minor, stored.steps)
         self.state = taken.state
-        self.card = self.city.card.write(stored.state, now)
-        self.event = Written(now, route, max(taken.charge_minor, 0))
+        self.card = self.city.card.write(stored.state, second_of(now))
+        self.event = Written(second_of(now), route, max(taken.charge_minor, 0))
         assert 0 <= self.card.bits < 1 << self.city.card.bits
         return True
 
@@ -105,7 +105,7 @@ def test_the_bits_fit_an_event_record_beside_other_counters(city: FeedFares) -> 
     assert city.card.bits == 6 + 1 + 2, "edition, group, run: what was paid does not matter to any rule"
     now = at("10:30")
     state = JourneyState(Journey(1, 0, 2400, 2400, *(int(at("10:00").timestamp()),) * 4, transfers=1, run=1))
-    written = city.card.write(state, now)
+    written = city.card.write(state, second_of(now))
     others = 0b1011 << city.card.bits
     event = Event(
         EventKind.RIDE,
@@ -121,7 +121,9 @@ def test_the_bits_fit_an_event_record_beside_other_counters(city: FeedFares) -> 
     )
     read = parse_event(build_event(event))
     card = JourneyOnCard(read.counters & (1 << city.card.bits) - 1, read.journey_age_s, read.transfers)
-    journey = city.card.read(card, Written(read.at, "bus", read.amount_minor), now).journey
+    journey = city.card.read(
+        card, Written(second_of(read.at), "bus", read.amount_minor), second_of(now)
+    ).journey
     assert journey is not None
     assert (journey.run, journey.transfers) == (1, 1)
     assert now.timestamp() - journey.run_departed == 1800
@@ -152,8 +154,11 @@ def test_money_is_kept_in_the_steps_of_the_feed(tmp_path: Path) -> None:
 
 
 def test_a_fresh_card_holds_no_journey(city: FeedFares) -> None:
-    assert city.card.read(JourneyOnCard(0, None, 0), Written(at("10:00"), "bus", 0), at("10:00")) == NOTHING
-    assert city.card.write(NOTHING, at("10:00")) == JourneyOnCard(0, None, 0)
+    assert (
+        city.card.read(JourneyOnCard(0, None, 0), Written(second("10:00"), "bus", 0), second("10:00"))
+        == NOTHING
+    )
+    assert city.card.write(NOTHING, second("10:00")) == JourneyOnCard(0, None, 0)
 
 
 def test_a_journey_written_under_other_tables_is_not_read(city: FeedFares, tmp_path: Path) -> None:
@@ -182,9 +187,9 @@ def test_events_in_between_keep_the_journey(city: FeedFares) -> None:
     """A reload twenty minutes later: same bits, the age has grown, the event is the reload point's."""
     boarded = board(city, NOTHING, Leg("bus", at("10:00"), "A"), (), None)
     assert isinstance(boarded, Charged)
-    written = city.card.write(boarded.state, at("10:00"))
-    reloaded = written._replace(journey_age_s=1200)
-    state = city.card.read(reloaded, Written(at("10:20"), "", 5000), at("11:00"))
+    written = city.card.write(boarded.state, second("10:00"))
+    reloaded = replace(written, journey_age_s=1200)
+    state = city.card.read(reloaded, Written(second("10:20"), "", 5000), second("11:00"))
     in_time = board(city, state, Leg("bus", at("11:00"), "A"), (), None)
     late = board(city, state, Leg("bus", at("11:00:01"), "A"), (), None)
     assert isinstance(in_time, Charged)
@@ -199,17 +204,20 @@ def test_an_open_ride_of_a_route_the_feed_does_not_have_is_dropped(tmp_path: Pat
         fare_leg_rules="fare_product_id\nsingle\n",
     )
     now = at("10:00")
-    ride = OpenRide(0, 0, tap_off.index.places.stops[1].origin, int(now.timestamp()), int(now.timestamp()))
-    card = tap_off.card.write(JourneyState(None, ride), now)
-    assert tap_off.card.read(card, Written(now, "bus", 2400), now).ride == replace(ride, charged_minor=2400)
-    assert tap_off.card.read(card, Written(now, "", 0), now) == NOTHING
+    now_s = int(now.timestamp())
+    ride = OpenRide(0, 0, tap_off.index.places.stops[1].origin, now_s, now_s)
+    card = tap_off.card.write(JourneyState(None, ride), now_s)
+    assert tap_off.card.read(card, Written(now_s, "bus", 2400), now_s).ride == replace(
+        ride, charged_minor=2400
+    )
+    assert tap_off.card.read(card, Written(now_s, "", 0), now_s) == NOTHING
 
 
 def test_times_beyond_every_limit_stay_beyond_every_limit(city: FeedFares) -> None:
     rider = Rider(city).on("00:00")
     state = rider.state("23:59")
-    card = city.card.write(state, at("23:59"))
-    again = city.card.read(card, Written(at("23:59"), "bus", 0), at("23:59") + timedelta(hours=200))
+    card = city.card.write(state, second("23:59"))
+    again = city.card.read(card, Written(second("23:59"), "bus", 0), second("23:59") + 200 * 3600)
     taken = board(city, again, Leg("bus", at("23:59") + timedelta(hours=200), "A"), (), None)
     assert isinstance(taken, Charged)
     assert taken.charge_minor == 2400

@@ -11,7 +11,7 @@ from terminal.policy.gtfs.charging import Charged, board
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import NOTHING
-from tests.terminal.policy.gtfs.feeds import EVERY_DAY, NoFare, Rider, at, fares
+from tests.terminal.policy.gtfs.feeds import EVERY_DAY, NoFare, Rider, at, fares, second
 
 ZONES = {
     "areas": "area_id\n1\n2\n3\n",
@@ -101,8 +101,8 @@ def test_what_a_cap_spared_does_not_become_due_with_the_next_leg(tmp_path: Path)
     city = fares(tmp_path, **ZONES, fare_transfer_rules=HEAD + "zone,zone,-1,3600,1,0\n")
     boarded = board(city, NOTHING, Leg("bus", at("10:00"), "A"), (), None)
     assert isinstance(boarded, Charged)
-    card = city.card.write(boarded.state, at("10:00"))
-    capped = city.card.read(card, Written(at("10:00"), "bus", 0), at("10:30"))
+    card = city.card.write(boarded.state, second("10:00"))
+    capped = city.card.read(card, Written(second("10:00"), "bus", 0), second("10:30"))
     taken = board(city, capped, Leg("bus", at("10:30"), "B"), (), None)
     assert isinstance(taken, Charged)
     assert (boarded.charge_minor, taken.charge_minor) == (450, 0)

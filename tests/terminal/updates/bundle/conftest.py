@@ -10,7 +10,7 @@ import pytest
 from terminal.clock import unix_ms
 from terminal.updates.bundle.kept import delivered_folder
 from terminal.updates.bundle.looking import look_at
-from terminal.updates.bundle.messages import BundleReport, BundleSettings, Look
+from terminal.updates.bundle.messages import BundleLook, BundleReport, BundleSettings
 from terminal.updates.bundle.roles import KINDS, BundleRole
 from tests.terminal.updates.bundle.repository import ISSUED, Publisher
 
@@ -38,7 +38,7 @@ class Taker:
         """At `source`, `later` than everything was signed."""
         self._looks += 1
         at_ms = unix_ms(ISSUED + timedelta(minutes=1) + later) if now_ms is None else now_ms
-        look = Look(number=self._looks, now_ms=at_ms, floor_ms=floor_ms)
+        look = BundleLook(number=self._looks, now_ms=at_ms, floor_ms=floor_ms)
         return look_at(self.settings, look, str(source), lambda: None)
 
     def faults(self, report: BundleReport) -> dict[str, str]:

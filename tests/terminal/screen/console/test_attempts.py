@@ -1,0 +1,89 @@
+"""Waits after wrong PINs, by the table of `terminal.screen.console.attempts`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from terminal.errors import StaffError
+from terminal.screen.console.attempts import ATTEMPTS_FILE, LOCKED_FROM_S, Attempts, wait_after
+
+KEY = "typed:77"
+NOW_MS = 1_700_000_000_000
+TABLE = [0, 0, 0, 5, 15, 60, 300, 900, 1800, 3600, 14400, 14400, 14400]
+
+
+def tried(folder: Path, times: int) -> Attempts:
+    attempts = Attempts(folder)
+    for number in range(1, times + 1):
+        assert attempts.begin(KEY, NOW_MS) == number
+    return attempts
+
+
+def test_each_wrong_pin_makes_the_next_try_wait_as_long_as_the_table_says(tmp_path: Path) -> None:
+    assert [wait_after(count) for count in range(len(TABLE))] == TABLE
+    assert wait_after(1000) == 4 * 3600
+    attempts = Attempts(tmp_path)
+    waits = [attempts.wait_s(KEY, NOW_MS)]
+    for _ in TABLE[1:]:
+        attempts.begin(KEY, NOW_MS)
+        waits.append(attempts.wait_s(KEY, NOW_MS))
+    assert waits == TABLE
+    assert LOCKED_FROM_S == 900, "the seventh"
+
+
+@pytest.mark.parametrize(
+    ("later_ms", "left_s"), [(0, 5), (1, 5), (1000, 4), (4999, 1), (5000, 0), (9000, 0), (-60_000, 5)]
+)
+def test_a_wait_ends_by_itself_and_no_clock_makes_it_longer(
+    tmp_path: Path, later_ms: int, left_s: int
+) -> None:
+    attempts = tried(tmp_path, 3)
+    assert attempts.wait_s(KEY, NOW_MS + later_ms) == left_s
+    assert attempts.wait_s("card:77", NOW_MS) == 0, "counted apart"
+
+
+@pytest.mark.parametrize("before", [1, 2, 3, 6])
+def test_a_try_that_could_not_be_looked_at_does_not_count(tmp_path: Path, before: int) -> None:
+    attempts = tried(tmp_path, before)
+    attempts.begin("card:77", NOW_MS)
+    attempts.unchecked(KEY)
+    assert attempts.wait_s(KEY, NOW_MS) == 0, "it was not this try's fault"
+    assert attempts.wait_s(KEY, 0) == 0
+    assert (attempts.begin(KEY, NOW_MS), attempts.begin("card:77", NOW_MS)) == (before, 2)
+    assert Attempts(tmp_path).begin(KEY, NOW_MS) == before + 1, "on the disk, too"
+
+
+def test_a_try_whose_wait_was_ended_meanwhile_needs_no_taking_back(tmp_path: Path) -> None:
+    attempts = tried(tmp_path, 1)
+    assert Attempts(tmp_path).unlock("77")
+    attempts.unchecked(KEY)
+    assert attempts.begin(KEY, NOW_MS) == 1
+
+
+def test_after_the_right_pin_it_starts_over_and_unlocking_says_whether_there_was_anything(
+    tmp_path: Path,
+) -> None:
+    attempts = tried(tmp_path, 8)
+    attempts.begin("typed:78", NOW_MS)
+    attempts.right(KEY)
+    assert (attempts.wait_s(KEY, NOW_MS), attempts.begin(KEY, NOW_MS)) == (0, 1)
+    attempts.begin("card:77", NOW_MS)
+    attempts.begin("second:77", NOW_MS)
+    assert attempts.unlock("77")
+    assert not attempts.unlock("77")
+    assert [attempts.begin(f"{how}:77", NOW_MS) for how in ("card", "typed", "second")] == [1, 1, 1]
+    assert attempts.begin("typed:78", NOW_MS) == 2
+
+
+def test_the_first_wrong_pin_makes_the_folder_and_what_cannot_be_read_does_not_begin_anew(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "state" / "terminal"
+    attempts = tried(folder, 1)
+    (folder / ATTEMPTS_FILE).write_text("{", "utf-8")
+    with pytest.raises(StaffError, match="cannot be read"):
+        attempts.begin(KEY, NOW_MS)
+    with pytest.raises(StaffError, match="cannot be read"):
+        Attempts(folder)
