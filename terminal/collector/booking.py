@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from terminal.codes import ReaderFault
+from terminal.codes import PeripheryFault, ReaderFault
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.day_rows import DayRows, RowSpan
 from terminal.collector.days import (
@@ -404,6 +404,10 @@ class Booking:
             self.mark_of(row[0]).reader = code
             self.findings.append(
                 Alarm(AlarmKind.READER, *row, detail_of(AlarmCause.READER_FAULT, fault=code))
+            )
+        elif code == PeripheryFault.TAMPERED:
+            self.findings.append(
+                Alarm(AlarmKind.HOUSING, *row, detail_of(AlarmCause.HOUSING_FAULT, fault=code))
             )
 
     def _intent(self, tap_id: TapId) -> Intent:
