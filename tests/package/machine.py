@@ -21,10 +21,11 @@ from pathlib import Path
 from tests.terminal.operations.service import manager
 
 CACHE = Path("/var/cache/resident-card-terminal")
-PACKAGES = (
-    *("systemd", "systemd-sysv", "dbus", "udev", "python3"),
-    *("libpcsclite1", "pcscd", "polkitd", "libccid", "vsmartcard-vpcd"),
-)
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "udev")
+FETCHED = ("python3", "libpcsclite1", "pcscd", "polkitd", "libccid", "vsmartcard-vpcd")
+"""What apt finds in its cache when it needs it: the machine has no network."""
+KEPT = "cleanup/apt"
+"""Of what mmdebstrap takes away at its end."""
 TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "systemd-nspawn": "systemd-container",
@@ -54,8 +55,8 @@ def suite() -> str:
 
 
 def base_tree() -> Path:
-    """A Debian with `PACKAGES`, as it is after its installation."""
-    key = hashlib.sha256(" ".join((suite(), *PACKAGES)).encode()).hexdigest()[:16]
+    """A Debian with `PACKAGES`, as it is after its installation, and `FETCHED` at hand."""
+    key = hashlib.sha256(" ".join((suite(), *PACKAGES, "and", *FETCHED)).encode()).hexdigest()[:16]
     tree = CACHE / f"debian-{key}"
     if not tree.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -75,6 +76,8 @@ def bootstrap(tree: Path) -> None:
         "--quiet",
         "--variant=minbase",
         f"--include={','.join(PACKAGES)}",
+        f"--skip={KEPT}",
+        f'--customize-hook=APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes --download-only install {" ".join(FETCHED)}',
         suite(),
         str(tree),
     ]

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from release.packages import PACKAGES
 from sim.profile import LAB_KEYS
@@ -33,6 +35,9 @@ JOURNAL = f"{STATE}/1/journal.db"
 SIM = "/usr/lib/resident-terminal/bin/sim"
 UNIT = "terminal@1"
 TERMINAL_DEB = "resident-terminal_*.deb"
+APT = ("apt-get", "install", "--yes", "--no-download")
+PRESENT = frozenset({"systemd", "udev"})
+RULES = "/usr/lib/udev/rules.d/70-resident-terminal.rules"
 
 CERTIFICATE = """
 import datetime, ipaddress, pathlib, sys
@@ -153,6 +158,14 @@ def test_the_bill_names_what_is_pinned(handed_out: Path, part: str) -> None:
 
 
 @pytest.mark.parametrize("part", sorted(PACKAGES))
+def test_the_bill_is_what_its_published_schema_says(handed_out: Path, part: str) -> None:
+    (bill,) = handed_out.glob(f"{PACKAGES[part].name}_*.cdx.json")
+    published, text = JsonStrictValidator(SchemaVersion.V1_6), bill.read_text()
+    assert published.validate_str(text) is None
+    assert published.validate_str(text.replace('"SHA-256"', '"SHA256"')) is not None
+
+
+@pytest.mark.parametrize("part", sorted(PACKAGES))
 def test_a_package_brings_nothing_compiled_by_python(handed_out: Path, part: str) -> None:
     (deb,) = handed_out.glob(f"{PACKAGES[part].name}_*.deb")
     command = ["dpkg-deb", "--contents", str(deb)]
@@ -168,8 +181,11 @@ def test_a_package_brings_nothing_compiled_by_python(handed_out: Path, part: str
 
 @dataclass(frozen=True)
 class Unconfigured:
-    """After the package is installed and its unit started, with nothing set up."""
+    """After apt has installed the package and its unit was started, with nothing set up."""
 
+    installed: str
+    automatic: set[str]
+    rules: str
     state: str
     said: str
     restarts: str
@@ -270,7 +286,11 @@ def put(machine: Machine, source: Path, name: str, mode: int) -> None:
 @pytest.fixture(scope="module")
 def unconfigured(machine: Machine, handed_out: Path) -> Unconfigured:
     (deb,) = handed_out.glob(TERMINAL_DEB)
-    install(machine, deb)
+    shutil.copy(deb, machine.tree / "root" / deb.name)
+    installed = machine.run(*APT, f"/root/{deb.name}")
+    automatic = set(machine.run("apt-mark", "showauto").split())
+    machine.run(*APT, "vsmartcard-vpcd")
+    rules = machine.ask("udevadm", "test", "/sys/class/mem/null").stderr
     machine.ask("systemctl", "enable", "--now", UNIT)
     machine.line_of(UNIT, "Failed with result")
     state, said, restarts = state_of(machine), machine.log(UNIT), value_of(machine, "NRestarts")
@@ -279,7 +299,7 @@ def unconfigured(machine: Machine, handed_out: Path) -> Unconfigured:
     machine.ask("systemctl", "start", UNIT)
     without_region = f"{state_of(machine)}: {machine.line_of(UNIT, 'no region document')}"
     machine.run("systemctl", "start", "pcscd.socket")
-    return Unconfigured(state, said, restarts, without_region)
+    return Unconfigured(installed, automatic, rules, state, said, restarts, without_region)
 
 
 def tap(machine: Machine, before: int) -> str:
@@ -422,6 +442,20 @@ def removed(machine: Machine, handed_out: Path, upgraded: Upgraded) -> Removed:
     machine.run("dpkg", "-P", name)
     asked = (tree / STATE.removeprefix("/")).exists(), (tree / ETC.removeprefix("/")).exists()
     return Removed(*after_remove, *after_purge, *asked, machine.run("systemctl", "--failed", "--no-legend"))
+
+
+def test_apt_installs_the_package_with_all_it_needs(unconfigured: Unconfigured) -> None:
+    """Of Debian's own, marked as such, so that `apt autoremove` takes them away again."""
+    named = {name for name in PACKAGES["terminal"].needs if name not in PRESENT}
+    assert named | {"python3", "libccid"} <= unconfigured.automatic
+    assert "resident-terminal" not in unconfigured.automatic
+    assert "Setting up resident-terminal" in unconfigured.installed
+
+
+def test_udev_reads_every_line_of_the_rules(unconfigured: Unconfigured) -> None:
+    """What it cannot read it names by file and line."""
+    assert f"Reading rules file: {RULES}" in unconfigured.rules
+    assert f"{RULES}:" not in unconfigured.rules
 
 
 def test_a_machine_that_is_not_set_up_says_what_to_do_and_stays_down(unconfigured: Unconfigured) -> None:
