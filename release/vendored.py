@@ -94,7 +94,7 @@ def library(wheel: Path) -> Library:
 
 
 def unpack(wheel: Path, packages: Path) -> None:
-    """The modules of `wheel` in the folder `packages`; scripts, headers and data are left out, and what only their authors run."""
+    """The modules of `wheel` in the folder `packages`; no scripts, headers, data, nor what only its authors run."""
     with zipfile.ZipFile(wheel) as archive:
         if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
             raise ReleaseError(

@@ -71,13 +71,14 @@ def base_tree() -> Path:
 
 def bootstrap(tree: Path) -> None:
     """A mirror may fail once."""
+    fetch = f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes --download-only install {" ".join(FETCHED)}'
     command = [
         "mmdebstrap",
         "--quiet",
         "--variant=minbase",
         f"--include={','.join(PACKAGES)}",
         f"--skip={KEPT}",
-        f'--customize-hook=APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes --download-only install {" ".join(FETCHED)}',
+        f"--customize-hook={fetch}",
         suite(),
         str(tree),
     ]
