@@ -43,10 +43,13 @@ AGAIN_AFTER: Final = 60
 
 
 class SourceFile(NamedTuple):
-    """Where editions of a kind are published."""
+    """Where editions of a kind are published; `opened` makes of a file's content what is offered, and may raise
+    `TerminalError`.
+    """
 
     kind: SetKind
     path: Path
+    opened: Callable[[Path, bytes], bytes] | None = None
 
 
 class FileMark(NamedTuple):
@@ -69,11 +72,15 @@ class FileMark(NamedTuple):
         return self.size >= LARGE_BYTES and time.time_ns() - max(self[0], self.noted_ns) > RESTED_NS
 
 
-def read_source(path: Path, part: SetPart[object]) -> Published | UpdateFault:
+def read_source(
+    path: Path, part: SetPart[object], opened: Callable[[Path, bytes], bytes] | None = None
+) -> Published | UpdateFault:
     """The file at `path` with those beside it. Raises OSError, or `TerminalError` for one that cannot be read."""
     content = _bounded(path, part.most_bytes)
     if content is None:
         return UpdateFault.TOO_LARGE
+    if opened is not None:
+        content = opened(path, content)
     beside = {}
     for name in part.beside(content):
         further = _bounded(path.with_name(name), MOST_BESIDE_BYTES)
@@ -106,7 +113,9 @@ def _offered(
     if not afresh and active.holds(source.kind, active.files.digest(name, repr(mark))) is not None:
         return None
     try:
-        published = read_source(source.path, active.parts[source.kind])
+        # The folder may be a link that is switched while several files of one issue are read.
+        whole = source.path.parent.resolve() / source.path.name
+        published = read_source(whole, active.parts[source.kind], source.opened)
     except OSError as error:
         what = f"{source.path} cannot be read ({error.strerror})"
         unread = RegionDocumentError(what, "Check the path and its rights.")
