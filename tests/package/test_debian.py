@@ -36,6 +36,7 @@ SIM = "/usr/lib/resident-terminal/bin/sim"
 UNIT = "terminal@1"
 TERMINAL_DEB = "resident-terminal_*.deb"
 APT = ("apt-get", "install", "--yes", "--no-download")
+WHEELHOUSE = "install --no-index --find-links=wheelhouse"
 PRESENT = frozenset({"systemd", "udev"})
 RULES = "/usr/lib/udev/rules.d/70-resident-terminal.rules"
 
@@ -144,6 +145,30 @@ def test_the_source_archive_makes_the_same_wheel(handed_out: Path, tmp_path: Pat
     subprocess.run(command, cwd=source, env=environment, capture_output=True, timeout=120, check=True)
     (wheel,) = handed_out.glob("*.whl")
     assert (tmp_path / "made" / wheel.name).read_bytes() == wheel.read_bytes()
+
+
+@pytest.mark.fresh
+def test_the_wheel_goes_into_an_empty_environment_from_a_folder_of_wheels(
+    handed_out: Path, downloads: Path, tmp_path: Path
+) -> None:
+    """As docs/install.md has it, without an index; the libraries are those that the packages were made of."""
+    assert f"terminal/bin/pip {WHEELHOUSE} resident-card-terminal\n" in (ROOT / "docs/install.md").read_text()
+    (wheel,) = handed_out.glob("*.whl")
+    (tmp_path / "wheelhouse").mkdir()
+    for path in (wheel, *downloads.glob("*.whl")):
+        (tmp_path / "wheelhouse" / path.name).symlink_to(path)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    commands = (
+        ("/usr/bin/python3", "-m", "venv", "terminal"),
+        ("terminal/bin/pip", *WHEELHOUSE.split(), "resident-card-terminal"),
+        ("terminal/bin/terminal", "demo"),
+    )
+    for command in commands:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "balanced: purses lost" in done.stdout
 
 
 @pytest.mark.parametrize("part", sorted(PACKAGES))
