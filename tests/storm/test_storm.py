@@ -234,6 +234,18 @@ def test_new_hardware_does_not_doubt_its_clock_for_the_old_one(tmp_path: Path) -
         assert check(opened).problems == []
 
 
+def test_a_deny_list_that_a_start_took_up_stays_when_the_clock_jumps() -> None:
+    """Found by a long run: the checker had it wait for a tap, and after the jump for a clock in no doubt."""
+    story = [
+        StressStep("between", 4, 1.5, 24, Kind.DENY_LIST, value=845),
+        StressStep("between", 5, 5.0, 0, Kind.RESTART),
+        StressStep("between", 5, 5.0, 0, Kind.CLOCK_FORWARD, value=7200),
+        StressStep("tap", 5, 5.0, 24),
+    ]
+    found = play_town(TownSeed(9001027004, region="volgograd"), story)
+    assert found.problems == []
+
+
 def test_those_announced_ride_once() -> None:
     """Found by a long run: the checker had them gone after any disturbed tap. Cards 1 and 3 are passes, 7 is denied."""
     first, other = StressStep("tap", 3, 5.0, 3), StressStep("tap", 3, 5.0, 1)

@@ -287,6 +287,7 @@ class StormTown:
         truth.clock.restarted(post.clock.ahead_s)
         truth.clock.look(post.clock.ahead_s, self.clock.monotonic())
         truth.offered, truth.companions = self.truth.published, 0
+        truth.take_up()
         post.client = SyncClient(
             post.journal,
             post.link,
