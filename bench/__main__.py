@@ -7,6 +7,7 @@ import sys
 from bench import (
     audit,
     bank,
+    bundles,
     card,
     collector,
     desk,
@@ -74,6 +75,8 @@ SUITE = (
     vehicle.heard,
     vehicle.tap_cpu,
     vehicle.start,
+    bundles.looking,
+    bundles.waiting,
     everything.start,
     periphery.tap_cpu,
     screen.visible,

@@ -69,6 +69,7 @@ TERMINAL: Final = DebPackage(
             "terminal-backup@.service",
             "terminal-backup@.timer",
             "terminal-kiosk.service",
+            "run-validator-stick.mount",
         ),
         "usr/bin/resident-terminal": ("deb/terminal/resident-terminal", EXECUTABLE),
         "usr/lib/resident-terminal/start": ("deb/terminal/start", EXECUTABLE),

@@ -165,6 +165,8 @@ class SetKind(StrEnum):
     """The region document, with the tables of its feed."""
     ROUTES = "routes"
     DENY = "deny"
+    DENY_CHANGES = "deny_changes"
+    """All that changed since the deny list was made."""
     GRANTS = "grants"
     ROSTER = "roster"
     PRICES = "prices"
@@ -197,6 +199,43 @@ class UpdateFault(StrEnum):
     """What was in force cannot be read any more."""
     FLOOR_LOST = "update:floor_lost"
     """It is in force, and nothing says any more whether a newer version was before."""
+
+
+class BundleFault(StrEnum):
+    """Why signed bundles do not come, or what is in one is not taken; what is in force goes on. Inputs: `role`, and
+    `version` where it is known, with `known` for the newest that was accepted."""
+
+    NO_ROOT = "bundle:no_root"
+    """Nothing says whose signatures count: no root is pinned."""
+    BAD_ROOT = "bundle:bad_root"
+    """What is pinned is no root."""
+    UNREACHABLE = "bundle:unreachable"
+    TOO_SLOW = "bundle:too_slow"
+    TOO_LARGE = "bundle:too_large"
+    INCOMPLETE = "bundle:incomplete"
+    """A file is not there that the signed metadata name: half a copy."""
+    UNSIGNED = "bundle:unsigned"
+    """Signatures that count are missing."""
+    WEAK = "bundle:weak"
+    """Fewer keys have to sign it than a fleet's terminal demands."""
+    EXPIRED = "bundle:expired"
+    OLDER = "bundle:older"
+    JUMP = "bundle:jump"
+    """A version so far ahead that no honest publisher would come to it."""
+    MIXED = "bundle:mixed"
+    """A file is not the one that was signed: altered, or of another issue."""
+    UNREADABLE = "bundle:unreadable"
+    UNSAFE = "bundle:unsafe"
+    """A link, a device, or a name that leads elsewhere."""
+    STAND_ALONE = "bundle:stand_alone"
+    """The root is that of a school that signs for itself, and this terminal is a fleet's; or the other way round."""
+    NOT_ASSIGNED = "bundle:not_assigned"
+    """Nothing says which of several this terminal takes."""
+    NO_ROOM = "bundle:no_room"
+    STALE = "bundle:stale"
+    """The newest set that was accepted was signed `days` ago: nothing new comes, or it is held back."""
+    BROKEN = "bundle:broken"
+    """The process that fetches does not work, and is started again after a pause."""
 
 
 class ExtensionFault(StrEnum):
@@ -293,6 +332,7 @@ FaultCode: TypeAlias = (
     | ConsoleFault
     | KeyFault
     | UpdateFault
+    | BundleFault
     | ExtensionFault
     | DocumentFault
     | VehicleFault

@@ -27,6 +27,7 @@ TerminalError            1
 ├── PortInUse            41   the collector's port is taken
 ├── CollectorDamaged     42   the collector's database or books are broken
 ├── CollectorContradicts 43   the collector holds other rows than this journal
+├── PublishError         48   a bundle cannot be made, signed or published as asked; what is published stays
 ├── MetricsError         80   the port for metrics is taken
 ├── BackupError          70   a backup cannot be written, opened or believed
 │   └── RestoreRefused   71   restoring here and now could repeat a sequence number
@@ -218,6 +219,12 @@ class AuditDiffers(AuditError):
     """The evidence is whole and genuine, and comes to something else than what the collector stated."""
 
     exit_code = 46
+
+
+class PublishError(TerminalError):
+    """A bundle cannot be made, signed or published as asked; what is published stays as it was."""
+
+    exit_code = 48
 
 
 class MetricsError(TerminalError):

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from terminal.codes import (
+    BundleFault,
     ClockFault,
     ConsoleFault,
     DocumentFault,
@@ -86,6 +87,55 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         UpdateFault.FLOOR_LOST: N_(
             "In force: {kind} version {version}; whether a newer one was before is lost"
         ),
+        BundleFault.NO_ROOT: N_(
+            "No signed bundles: no root is trusted yet; enrol the terminal, or `terminal trust FILE --sha256 HEX`"
+        ),
+        BundleFault.BAD_ROOT: N_(
+            "Signed bundles: the trusted root cannot be used; give it anew with `terminal trust`"
+        ),
+        BundleFault.UNREACHABLE: N_("Signed bundles: source not reachable ({role})"),
+        BundleFault.TOO_SLOW: N_("Signed bundles: source too slow ({role})"),
+        BundleFault.TOO_LARGE: N_(
+            "Signed bundles: {role} version {version} is too large; publish less in it"
+        ),
+        BundleFault.INCOMPLETE: N_(
+            "Signed bundles: {role} version {version} is not complete; copy or publish all of it"
+        ),
+        BundleFault.UNSIGNED: N_(
+            "Signed bundles: {role} version {version} lacks signatures that count; have it signed and publish again"
+        ),
+        BundleFault.WEAK: N_(
+            "Signed bundles: {role} version {version} takes fewer keys than it must; delegate it to more"
+        ),
+        BundleFault.EXPIRED: N_(
+            "Signed bundles: {role} version {version} has expired; check the clock, then sign it anew"
+        ),
+        BundleFault.OLDER: N_(
+            "Signed bundles: {role} version {version} is older than {known}; publish a newer one"
+        ),
+        BundleFault.JUMP: N_(
+            "Signed bundles: {role} version {version} is too far from {known}; see whether its key was stolen"
+        ),
+        BundleFault.MIXED: N_(
+            "Signed bundles: a file of {role} version {version} is not the signed one; copy or publish it again"
+        ),
+        BundleFault.UNREADABLE: N_(
+            "Signed bundles: {role} version {version} cannot be read; publish it again"
+        ),
+        BundleFault.UNSAFE: N_(
+            "Signed bundles: {role} holds a link, a device or a name that leads elsewhere; copy plain files"
+        ),
+        BundleFault.STAND_ALONE: N_(
+            "Signed bundles: the root is of the other kind than stand_alone under [bundles] says; set the right one"
+        ),
+        BundleFault.NOT_ASSIGNED: N_(
+            "Signed bundles: nothing of {role} is assigned to this terminal; publish an assignment"
+        ),
+        BundleFault.NO_ROOM: N_("Signed bundles: no room on the disk for {role} version {version}"),
+        BundleFault.STALE: N_(
+            "Signed bundles: the newest is {days} d old; connect the network, or bring a stick"
+        ),
+        BundleFault.BROKEN: N_("Signed bundles: the process that fetches them does not work"),
         ExtensionFault.FAILED: N_("Extension failed: {extension}"),
         ExtensionFault.HANGS: N_("Extension does not respond: {extension}"),
         VehicleFault.OTHER_LINE: N_("Vehicle says line {heard}, the shift runs another"),
@@ -119,6 +169,7 @@ SET_KINDS: Final[Mapping[str, str]] = MappingProxyType(
         SetKind.REGION: N_("region document"),
         SetKind.ROUTES: N_("routes"),
         SetKind.DENY: N_("deny list"),
+        SetKind.DENY_CHANGES: N_("changes of the deny list"),
         SetKind.GRANTS: N_("list of grants"),
         SetKind.ROSTER: N_("roster"),
         SetKind.PRICES: N_("price list"),

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -16,14 +16,25 @@ from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, JournalError, RegionDocumentError
 from terminal.fault_texts import fault_text
 from terminal.keys.file import FileKeys
-from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
+from terminal.policy.deny_changes import ChangedDenyList, DenyChanges, are_of
+from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, DenyListFile
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap import Terminal
 from terminal.updates.active import ActiveSet
+from terminal.updates.bundle.kept import delivered_folder
+from terminal.updates.bundle.roles import KINDS
 from terminal.updates.edition import SetPart, SetRefusal
-from terminal.updates.parts import DenyPart, GrantsPart, RegionPart, Requirement, RoutesPart, nothing_required
+from terminal.updates.parts import (
+    DenyChangesPart,
+    DenyPart,
+    GrantsPart,
+    RegionPart,
+    Requirement,
+    RoutesPart,
+    nothing_required,
+)
 from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceFile, mark_of, offer_source
 
@@ -35,6 +46,7 @@ FILE_NAMES: Final = {
     SetKind.ROUTES: ("routes.toml",),
     SetKind.REGION: ("region.toml",),
     SetKind.DENY: ("deny-list",),
+    SetKind.DENY_CHANGES: ("deny-changes",),
     SetKind.GRANTS: ("grants-list",),
     SetKind.ROSTER: ("roster.json", "roster.toml"),
     SetKind.PRICES: ("prices.json", "prices.toml"),
@@ -60,6 +72,7 @@ def parts_of(
         SetKind.ROUTES: RoutesPart(require),
         SetKind.REGION: RegionPart(require, profile == CANTEEN, serving if profile == CANTEEN else ""),
         SetKind.DENY: DenyPart(partial(keys.list_key, "deny")),
+        SetKind.DENY_CHANGES: DenyChangesPart(),
         SetKind.GRANTS: GrantsPart(partial(keys.list_key, "grants")),
     }
     if profile == CANTEEN:
@@ -69,19 +82,35 @@ def parts_of(
     return parts
 
 
-def sources_of(
-    folder: Path | None, named: Mapping[SetKind, Path | None], parts: Iterable[SetKind]
-) -> tuple[SourceFile, ...]:
-    """Where editions are published: the files that are named, and those of these kinds in `folder`."""
+class Publication(NamedTuple):
+    """Where editions come from: files that are named, a folder that is published to, and, with `bundles`, what signed
+    bundles bring to the terminal whose state folder that is.
+    """
+
+    named: Mapping[SetKind, Path | None]
+    folder: Path | None = None
+    bundles: Path | None = None
+    opened: Callable[[Path, bytes], bytes] | None = None
+    """What opens files of bundles that are sealed to the terminal."""
+
+
+def sources_of(publication: Publication, parts: Iterable[SetKind]) -> tuple[SourceFile, ...]:
+    """Every file of these kinds whose change is an offer."""
+    named, folder, bundles = publication.named, publication.folder, publication.bundles
     files = [SourceFile(kind, path) for kind, path in named.items() if path is not None]
     if folder is not None:
         files += [SourceFile(kind, folder / name) for kind in parts for name in FILE_NAMES[kind]]
+    if bundles is not None:
+        files += [
+            SourceFile(kind, delivered_folder(bundles, role) / name, publication.opened)
+            for role, kind in KINDS.items()
+            if kind in parts
+            for name in FILE_NAMES[kind]
+        ]
     return tuple(files)
 
 
-def open_active(
-    state: Path, parts: Parts, named: Mapping[SetKind, Path | None], folder: Path | None, now: datetime
-) -> ActiveSet:
+def open_active(state: Path, parts: Parts, publication: Publication, now: datetime) -> ActiveSet:
     """The set in a terminal's folder `state`, with everything that is published offered to it.
 
     What is named and cannot be used is refused and what is in force goes on; where nothing is, and the folder has
@@ -89,7 +118,8 @@ def open_active(
     successors.
     """
     active = ActiveSet(state, parts)
-    sources = sorted(sources_of(folder, named, parts), key=lambda source: ORDER.index(source.kind))
+    named = publication.named
+    sources = sorted(sources_of(publication, parts), key=lambda source: ORDER.index(source.kind))
     active.begin_afresh({source.kind for source in sources if source.path.exists()})
     active.load_pending(by=now)  # also of a start that came no further
     unusable: dict[SetKind, SetRefusal] = {}
@@ -126,14 +156,27 @@ def foreseen_policy(active: ActiveSet, now: datetime) -> Policy:
     """As `policy_of` after the start at `now`."""
     policy: Policy | None = active.foreseen(SetKind.REGION, None, now)
     deny_list: DenyList = active.foreseen(SetKind.DENY, EMPTY_DENY_LIST, now)
-    return _with_lists(policy, deny_list, active.foreseen(SetKind.GRANTS, NO_GRANTS, now))
+    changes: DenyChanges | None = active.foreseen(SetKind.DENY_CHANGES, None, now)
+    grants: GrantList = active.foreseen(SetKind.GRANTS, NO_GRANTS, now)
+    return _with_lists(policy, _changed(deny_list, changes), grants)
 
 
 def policy_of(active: ActiveSet) -> Policy:
     """What decisions are made from. Raises `RegionDocumentError` where there is no region document."""
     policy: Policy | None = active.value(SetKind.REGION, None)
-    deny_list: DenyList = active.value(SetKind.DENY, EMPTY_DENY_LIST)
-    return _with_lists(policy, deny_list, active.value(SetKind.GRANTS, NO_GRANTS))
+    return _with_lists(policy, deny_list_of(active), active.value(SetKind.GRANTS, NO_GRANTS))
+
+
+def deny_list_of(active: ActiveSet) -> DenyList:
+    """The deny list with what changed since."""
+    return _changed(active.value(SetKind.DENY, EMPTY_DENY_LIST), active.value(SetKind.DENY_CHANGES, None))
+
+
+def _changed(deny_list: DenyList, changes: DenyChanges | None) -> DenyList:
+    """Changes of another list than this one wait for theirs, or have become part of this one."""
+    if changes is None or not isinstance(deny_list, DenyListFile) or not are_of(changes, deny_list):
+        return deny_list
+    return ChangedDenyList(deny_list, changes)
 
 
 def _with_lists(policy: Policy | None, deny_list: DenyList, grants: GrantList) -> Policy:

@@ -50,6 +50,7 @@ from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceWatch
 
 if TYPE_CHECKING:
+    from terminal.app.bundles import BundleWatch
     from terminal.app.periphery import Periphery
     from terminal.trip.vehicle import VehicleLink
 
@@ -170,11 +171,14 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         vitals = vitals_of(config, terminal, cards.port.name, extensions.loaded, log)
         hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
+        bundles = stack.enter_context(_bundles(config, station, terminal, vitals))
         looks = [
             hearing.look,
-            stack.enter_context(_updates(station, terminal, lock, vitals, passenger)),
+            stack.enter_context(_updates(station, terminal, lock, vitals, passenger, bundles)),
             EndWatch(lambda: terminal.policy.document, vitals).look,
         ]
+        if bundles is not None:
+            looks.append(bundles.look)
         own = OwnRecompute(config, terminal, lock, lambda what: vitals.events.warning("recompute", what))
         stack.callback(own.close)
         looks.append(own.look)
@@ -261,7 +265,12 @@ def _opened(
 
 @contextmanager
 def _updates(
-    station: Station, terminal: Terminal, lock: Lock, vitals: Vitals, passenger: PassengerScreen
+    station: Station,
+    terminal: Terminal,
+    lock: Lock,
+    vitals: Vitals,
+    passenger: PassengerScreen,
+    bundles: BundleWatch | None,
 ) -> Iterator[Callable[[], None]]:
     """Look for what is published, beside the taps; what comes out is called between two of them.
 
@@ -283,7 +292,13 @@ def _updates(
 
     activations = Activations(active, terminal, lock, activated)
     watch = SourceWatch(active, station.sources(active.parts), activations.now)
-    signal.signal(signal.SIGHUP, lambda *_: watch.look_now())
+
+    def look_now(*_: object) -> None:
+        watch.look_now()
+        if bundles is not None:
+            bundles.look_now()
+
+    signal.signal(signal.SIGHUP, look_now)
 
     def look() -> None:
         vitals.note_refusals(active.refusals)
@@ -295,6 +310,17 @@ def _updates(
     finally:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         watch.stop()
+
+
+def _bundles(
+    config: StationConfig, station: Station, terminal: Terminal, vitals: Vitals
+) -> AbstractContextManager[BundleWatch | None]:
+    """The watch of signed bundles, where this terminal takes them; others pay nothing for it."""
+    if not station.bundles:
+        return nullcontext()
+    from terminal.app.bundles import bundle_watch
+
+    return bundle_watch(config, terminal, vitals)
 
 
 def _all(looks: Iterable[Callable[[], None]]) -> None:
@@ -354,6 +380,10 @@ def _runnable(config: StationConfig) -> Station:
     require_hands_off(config)
     require_private(*secret_files(config))
     station = station_of(config)
+    if station.lacks_region:
+        from terminal.app.bundles import fetch_first
+
+        fetch_first(config, station)
     station.require_region()
     return station
 

@@ -12,8 +12,9 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 import cardcli
-from terminal.app.active import Parts, open_active, parts_of, policy_of, sources_of
-from terminal.app.config.settings import CANTEEN, StationConfig
+from terminal.app.active import Parts, Publication, deny_list_of, open_active, parts_of, policy_of, sources_of
+from terminal.app.config.rules import takes_bundles
+from terminal.app.config.settings import CANTEEN, DEFAULT_REGION, StationConfig
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import Clock, SystemClock, from_unix_ms, unix_ms
 from terminal.codes import SetKind
@@ -37,7 +38,9 @@ from terminal.policy.routes import NO_ROUTES, RouteBook, load_routes
 from terminal.sync.credentials import load_or_make_keys
 from terminal.trip.clock_watch import nearest_ms
 from terminal.updates.active import ActiveSet
-from terminal.updates.parts import HeaderPart, Requirement, RoutesPart, nothing_required
+from terminal.updates.bundle.kept import delivered_folder
+from terminal.updates.bundle.roles import BundleRole
+from terminal.updates.parts import REGION_FILE, HeaderPart, Requirement, RoutesPart, nothing_required
 from terminal.updates.store import ACTIVE_FILE
 from terminal.updates.watch import SourceFile
 
@@ -59,12 +62,15 @@ class Station(Struct, frozen=True):
     profile: str
     state: Path
     region: str
+    """A file or a supplied document; empty for none: then it comes with signed bundles."""
     keys: Path | None = None
     deny_list: Path | None = None
     grants: Path | None = None
     routes: Path | None = None
     updates: Path | None = None
     """A folder that is published to."""
+    bundles: bool = False
+    """Whether signed bundles bring documents and lists."""
     serving: str = ""
     """In a canteen: the meal taps are for, or by_shift; empty for the meal of the hour."""
     media: tuple[str, ...] = (RESIDENT,)
@@ -97,9 +103,29 @@ class Station(Struct, frozen=True):
         """Raise `RegionDocumentError` when no document is in force and none is where one is named: said before a reader
         is waited for, so that a machine that is not set up yet stays down.
         """
-        named = region_path(self.region)
+        named = region_path(self.region) if self.region else None
         if named is not None and not named.exists() and not (self.state / ACTIVE_FILE).exists():
             load_header(self.region)
+
+    @property
+    def lacks_region(self) -> bool:
+        """Whether its region document has to come with signed bundles, and has not come yet."""
+        return not self.region and not (self.state / ACTIVE_FILE).exists() and not self._delivered.exists()
+
+    @property
+    def _delivered(self) -> Path:
+        return delivered_folder(self.state, BundleRole.TARIFF) / REGION_FILE
+
+    def _require_named(self) -> str:
+        """The region document that is named, or has come with signed bundles; raises `RegionDocumentError`."""
+        if not self.region and self._delivered.exists():
+            return str(self._delivered)
+        if not self.region:
+            raise RegionDocumentError(
+                "no region document has come to this terminal yet",
+                "Start it where signed bundles reach it, or name one as region under [terminal].",
+            )
+        return self.region
 
     def region_number(self) -> int:
         """Of the document in force, or of the one that is named while there is none. No more of it is looked at than
@@ -107,11 +133,11 @@ class Station(Struct, frozen=True):
         """
         with closing(ActiveSet(self.state, {SetKind.REGION: HeaderPart()}, to_read=True)) as active:
             header: Header | None = active.value(SetKind.REGION, None)
-        return (load_header(self.region) if header is None else header).region
+        return (load_header(self._require_named()) if header is None else header).region
 
     def _named_policy(self, keys: FileKeys) -> Policy:
         """What the files say that are named, while nothing is in force."""
-        document = load_region(self.region)
+        document = load_region(self._require_named())
         lists = self._named_deny_list(keys), self._named_grants(keys)
         for issued in lists:
             require_of_region(document, issued)
@@ -138,7 +164,7 @@ class Station(Struct, frozen=True):
         """The files of the active set that terminal.toml names."""
         return {
             SetKind.ROUTES: self.routes,
-            SetKind.REGION: region_path(self.region),
+            SetKind.REGION: region_path(self.region) if self.region else None,
             SetKind.DENY: self.deny_list,
             SetKind.GRANTS: self.grants,
         }
@@ -149,7 +175,15 @@ class Station(Struct, frozen=True):
 
     def sources(self, parts: Iterable[SetKind]) -> tuple[SourceFile, ...]:
         """Every file whose change is an offer."""
-        return sources_of(self.updates, self.named, parts)
+        return sources_of(self._publication, parts)
+
+    @property
+    def _publication(self) -> Publication:
+        if not self.bundles:
+            return Publication(self.named, self.updates)
+        from terminal.app.sealed import opener
+
+        return Publication(self.named, self.updates, self.state, opener(self.state / IDENTITY_FILE))
 
     def active_set(self, keys: FileKeys) -> ActiveSet:
         """The set as it lies in the folder, for reading. Raises `ActiveSetError`."""
@@ -159,7 +193,7 @@ class Station(Struct, frozen=True):
         self, keys: FileKeys, now: datetime, require: Requirement = nothing_required
     ) -> ActiveSet:
         """The set with everything offered that is published; raises `ActiveSetError` or `RegionDocumentError`."""
-        return open_active(self.state, self.parts(keys, require), self.named, self.updates, now)
+        return open_active(self.state, self.parts(keys, require), self._publication, now)
 
     def _clock_rows(self, keys: FileKeys) -> ClockRows:
         """What the journal says of the clock; nothing where it cannot be read, which who opens it will say."""
@@ -172,9 +206,7 @@ class Station(Struct, frozen=True):
     def load_deny_list(self, keys: FileKeys) -> DenyList:
         """The deny list in force, or the one that is named while there is none; raises `RegionDocumentError`."""
         with closing(self.active_set(keys)) as active:
-            known = active.knows(SetKind.DENY)
-            empty: DenyList = EMPTY_DENY_LIST
-            return active.value(SetKind.DENY, empty) if known else self._named_deny_list(keys)
+            return deny_list_of(active) if active.knows(SetKind.DENY) else self._named_deny_list(keys)
 
     def load_grants(self, keys: FileKeys) -> GrantList:
         """The list of grants in force, or the named one; raises `RegionDocumentError`."""
@@ -207,12 +239,13 @@ def station_of(config: StationConfig) -> Station:
         number=config.terminal.number,
         profile=config.terminal.profile or "",
         state=config.terminal.state,
-        region=config.terminal.region_or_demo,
+        region=config.terminal.region or ("" if takes_bundles(config) else DEFAULT_REGION),
         keys=config.keys.file,
         deny_list=config.lists.deny,
         grants=config.lists.grants,
         routes=config.lists.routes,
         updates=config.updates.folder,
+        bundles=takes_bundles(config),
         serving=config.canteen.serving,
         media=config.media.order,
         proof=config.media.proof,

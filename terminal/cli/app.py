@@ -29,6 +29,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "storm": ("storm", "storm"),
     "sync": ("sync", "sync"),
     "enrol": ("identity", "enrol"),
+    "trust": ("identity", "trust"),
 }
 GROUPS: Final = (
     "audit",
@@ -45,7 +46,10 @@ GROUPS: Final = (
     "canteen",
     "export",
     "policy",
+    "publish",
+    "deny",
     "receipt",
+    "updates",
 )
 """Each is the module of its name, and has what `WITHIN` adds."""
 WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terminal.cli.options import (
+    Bundles,
     DayEndsAt,
     Ev1Share,
     Json,
@@ -79,6 +80,7 @@ def collector(
             show_default="systemd's credential terminal-keys, where there is one",
         ),
     ] = None,
+    bundles: Bundles = None,
     json: Json = False,
 ) -> None:
     """Run the collector."""
@@ -89,6 +91,7 @@ def collector(
     forbid_dumps()
     from terminal.app.output import print_json
     from terminal.collector.books import BooksSettings
+    from terminal.collector.bundles import bundles_of
     from terminal.collector.clock_checks import ClockLimits
     from terminal.collector.limits import Limits
     from terminal.collector.proof import EvidenceLimits
@@ -113,6 +116,7 @@ def collector(
         recompute=None if no_recompute else FollowerOptions(recompute_keys or credential_file()),
         proxies=tuple(proxy or ()),
         registry_keys=registry_keys,
+        bundles=bundles_of(folder, bundles),
     )
 
     def ready(url: str) -> None:

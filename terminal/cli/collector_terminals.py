@@ -10,6 +10,7 @@ import typer
 from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.cli.options import (
     DEFAULT_COLLECTOR_FOLDER,
+    Bundles,
     CollectorFolder,
     Json,
 )
@@ -29,14 +30,17 @@ def enrol(
         typer.Option("--key", help="Register this public key (terminal.pub) at once, without a code."),
     ] = None,
     by: Annotated[str, typer.Option(help="Who enrols or revokes, for example a staff number.")] = "operator",
+    bundles: Bundles = None,
     json: Json = False,
 ) -> None:
     """Enrol a terminal: print a one-time code for it, or register its public key.
 
-    An existing key is replaced; the terminal's records are kept.
+    Where bundles are published, the code carries the SHA-256 of their root. An existing key is replaced; the terminal's
+    records are kept.
     """
     from terminal.app.output import print_json
     from terminal.clock import SystemClock
+    from terminal.collector.bundles import bundles_of, carried_code
     from terminal.collector.enrolment import Enrolment, short_of
     from terminal.collector.service import TERMINALS_FOLDER
     from terminal.collector.store import OperationCode
@@ -52,7 +56,7 @@ def enrol(
         done = {"terminal": terminal, "key": short_of(public), "replaced": replaced}
         text = f"terminal {terminal} may upload with key {short_of(public)}"
     else:
-        code = enrolment.make_code(terminal, now_ms)
+        code = carried_code(enrolment, terminal, now_ms, bundles_of(folder, bundles))
         _note(folder, now_ms, terminal, OperationCode.CODE_MADE, "", by)
         done = {"terminal": terminal, "code": code}
         text = f"{code}\nValid once, for one day. At the terminal: terminal enrol --number {terminal}"

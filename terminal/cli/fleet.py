@@ -15,6 +15,7 @@ import typer
 
 from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.cli.options import (
+    Bundles,
     DayEndsAt,
     Ev1Share,
     Json,
@@ -148,16 +149,20 @@ def gateway(
             help="Address or network of a proxy whose X-Forwarded-For is believed; repeat for each. No other's is."
         ),
     ] = None,
+    bundles: Bundles = None,
     json: Json = False,
 ) -> None:
     """Receive batches, store them in JetStream and acknowledge them, until Ctrl-C or SIGTERM."""
     _needs_extra()
     from terminal.app.output import print_json
+    from terminal.collector.bundles import bundles_of
     from terminal.collector.fleet.server import GatewaySettings, run_gateway
 
     where = _where(nats, stream, nats_user, nats_password_file, nats_credentials)
     dsn = _dsn(database, database_password_file)
-    settings = GatewaySettings(where, dsn, folder, host, port, tuple(proxy or ()))
+    settings = GatewaySettings(
+        where, dsn, folder, host, port, tuple(proxy or ()), bundles=bundles_of(folder, bundles)
+    )
 
     def ready(url: str) -> None:
         if json:

@@ -20,6 +20,8 @@ MOST_CODE: Final = 200
 _NO_CODE: Final = re.compile("[^A-Za-z0-9]")
 """The mark of a Windows editor, hyphens and spaces of any kind: what a code is not made of."""
 
+_SHA256: Final = re.compile("[0-9A-Fa-f]{64}")
+
 app = typer.Typer(help="This terminal's keys and certificate: show, renew.", no_args_is_help=True)
 
 
@@ -38,33 +40,66 @@ def enrol(
         ),
     ] = None,
 ) -> None:
-    """Enrol this terminal at a collector with a one-time code: it gets a certificate and learns the collector's key.
+    """Enrol this terminal at a collector with a one-time code: it gets a certificate, learns the collector's key, and
+    trusts the root of signed bundles whose hash the code carries.
 
     The code is read from a file or from standard input, never from the command line, which every user can see.
     """
     from terminal.app.uplink import COLLECTOR_KEY_FILE, uplink_of
     from terminal.sync.address import TlsFiles
     from terminal.sync.enrolment import enrol as ask
+    from terminal.sync.enrolment import split_code
     from terminal.sync.identity import write_public_key
     from terminal.sync.lineage import forget_lineage
     from terminal.sync.link import HttpLink
     from terminal.sync.renewal import OwnIdentity
+    from terminal.sync.trust import fetch_root, pin_root, require_root
 
     at = station_config(config, state=state, number=number, collector=collector, tls_ca=tls_ca)
     uplink = uplink_of(at.terminal.state, at.collector)
     link = HttpLink(uplink.url, TlsFiles(uplink.tls.ca))
-    code = _code(code_file)
+    code, digest = split_code(_code(code_file))
     try:
+        root = b"" if digest is None else fetch_root(link, digest)
+        if root:
+            require_root(root, stand_alone=at.bundles.stand_alone)  # before the code is spent
         identity = OwnIdentity(uplink.identity)
         certified, collector_key = ask(link, at.terminal.number, identity.first_or_new(), code)
     finally:
         link.close()
+    if digest is not None:
+        pin_root(uplink.state, root, digest, stand_alone=at.bundles.stand_alone)
     write_public_key(uplink.state / COLLECTOR_KEY_FILE, collector_key)
     identity.adopt(certified)
     forget_lineage(uplink.identity.parent)
     print(
         f"terminal {at.terminal.number} is enrolled at {uplink.url}, its certificate is valid {_until(certified)}"
     )
+
+
+def trust(
+    file: Annotated[
+        Path, typer.Argument(help="The root of signed bundles: metadata/1.root.json of the repository.")
+    ],
+    sha256: Annotated[str, typer.Option("--sha256", help="Its SHA-256, which came by another way.")],
+    config: Config = None,
+    state: State = None,
+) -> None:
+    """Trust the root that signed bundles begin with, where no enrolment code brought it."""
+    from terminal.decoding import TooManyBytes, read_within
+    from terminal.errors import KeyFileError
+    from terminal.sync.trust import pin_root
+    from terminal.updates.bundle.roles import ROOT_RULE
+
+    at = station_config(config, state=state)
+    if not _SHA256.fullmatch(sha256):
+        raise KeyFileError("this is no SHA-256", "It has 64 digits: sha256sum 1.root.json.")
+    try:
+        content = read_within(file, ROOT_RULE.most_bytes)
+    except (OSError, TooManyBytes) as error:
+        raise KeyFileError(f"root {file} cannot be read: {error}", "Check the path.") from error
+    pin_root(at.terminal.state, content, bytes.fromhex(sha256), stand_alone=at.bundles.stand_alone)
+    print(f"terminal {at.terminal.number} trusts the root {sha256.lower()[:16]}…")
 
 
 @app.command()

@@ -249,6 +249,13 @@ COLLECTOR_VARIABLE: Final = "RESIDENT_COLLECTOR"
 CollectorFolder = Annotated[
     Path, typer.Option("--folder", envvar=COLLECTOR_VARIABLE, help="The collector's folder.")
 ]
+Bundles = Annotated[
+    Path | None,
+    typer.Option(
+        help="Repository of signed bundles (`terminal publish`): served to terminals, its root in enrolment codes.",
+        show_default="bundles in the collector's folder, where there is one",
+    ),
+]
 DEFAULT_COLLECTOR_FOLDER: Final = Path("var/collector")
 
 

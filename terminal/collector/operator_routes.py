@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 import anyio
@@ -36,6 +37,7 @@ from terminal.clock import Clock, unix_ms
 from terminal.collector import page
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.books import Books
+from terminal.collector.bundles import carried_code
 from terminal.collector.callers import OPERATOR, Callers, DropCause, Standing
 from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
@@ -134,6 +136,8 @@ class OperatorSide:
     token: str
     gate: Gate
     readers_need_it: bool
+    bundles: Path | None = None
+    """A repository of signed bundles: codes carry its root."""
 
     def mount(self) -> Mount:
         routes: list[BaseRoute] = [
@@ -195,7 +199,7 @@ class OperatorSide:
 
         def work() -> object:
             now_ms = self._now_ms()
-            code = self.views.enrolment.make_code(terminal, now_ms)
+            code = carried_code(self.views.enrolment, terminal, now_ms, self.bundles)
             self.views.store.note(Operation(now_ms, terminal, OperationCode.CODE_MADE, "", BY_OPERATOR))
             return {"terminal": terminal, "code": code, "good_until_ms": now_ms + CODE_GOOD_MS}
 

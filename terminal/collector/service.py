@@ -42,6 +42,7 @@ from starlette.routing import Route
 from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector import openapi
 from terminal.collector.books import BOOKS_FILE, Books, BooksSettings
+from terminal.collector.bundles import BundleFiles
 from terminal.collector.callers import ConnectionShares, Proxies
 from terminal.collector.certify import CERTIFICATE_FILE, Authority
 from terminal.collector.enrolment import Enrolment
@@ -109,6 +110,8 @@ class CollectorSettings:
     proxies: tuple[str, ...] = ()
     registry_keys: Path | None = None
     """What opens a sealed `registry`; None: what systemd handed over."""
+    bundles: Path | None = None
+    """A repository of signed bundles that is served."""
 
     @property
     def terminals(self) -> Path:
@@ -259,7 +262,13 @@ class Collector:
             self.store, self.books, self.enrolment, settings.watch.silent_ms, self.follower.keep_strangers
         )
         operator = OperatorSide(
-            views, self.books, clock, self.token, self.gate, readers_need_it=not settings.on_loopback
+            views,
+            self.books,
+            clock,
+            self.token,
+            self.gate,
+            readers_need_it=not settings.on_loopback,
+            bundles=settings.bundles,
         )
 
         async def document(_: Request) -> Response:
@@ -272,8 +281,10 @@ class Collector:
             async with watched(notify.connect(), "collector: answering requests"):
                 yield
 
+        bundles = settings.bundles
         routes = [
             *terminals.routes(),
+            *([] if bundles is None else [BundleFiles(bundles).route()]),
             Route(openapi.PATH, document, methods=["GET"]),
             operator.metrics_route(),
             operator.mount(),

@@ -91,6 +91,9 @@ class HealthCode(StrEnum):
     VEHICLE_OLD = "vehicle:old"
     VEHICLE_HEARD = "vehicle:heard"
     RAZZIA = "razzia:on"
+    BUNDLES = "bundles:age"
+    BUNDLES_NONE = "bundles:none"
+    BUNDLES_FAULT = "bundles:fault"
 
 
 TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
@@ -165,6 +168,9 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.VEHICLE_OLD: N_("{source}: its place is {age_ms} old"),
         HealthCode.VEHICLE_HEARD: N_("{source}: its place is {age_ms} old, {quality}"),
         HealthCode.RAZZIA: N_("the vehicle says that an inspection is under way"),
+        HealthCode.BUNDLES: N_("signed {age_ms} ago"),
+        HealthCode.BUNDLES_NONE: N_("none was accepted yet"),
+        HealthCode.BUNDLES_FAULT: "{fault}",
     }
 )
 """The one place of their words. Inputs in milliseconds are shown as durations, those that end in `_at_ms`

@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Final
 
 from terminal.clock import unix_ms
-from terminal.codes import SetKind
+from terminal.codes import BundleFault, SetKind
 from terminal.errors import JournalDamaged, JournalError
 from terminal.files import readable_by_others
 from terminal.journal.database import connect_reader
@@ -32,7 +32,7 @@ from terminal.keys.file import LABORATORY
 from terminal.keys.kept import SealedBy, sealed_by
 from terminal.keys.signed import PRODUCTION
 from terminal.operations.findings import FAULT, Health, HealthCode, HealthFinding, HealthLevel
-from terminal.operations.status import KindInForce, TerminalStatus, VehicleStatus, read_status
+from terminal.operations.status import BundleStatus, KindInForce, TerminalStatus, VehicleStatus, read_status
 
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
@@ -40,6 +40,7 @@ COLLECTOR_WARNING_MS: Final = 3_600_000
 CERTIFICATE_WARNING_MS: Final = 14 * 24 * 3_600_000
 TARIFF_WARNING_MS: Final = 7 * 24 * 3_600_000
 LIST_WARNING_MS: Final = 7 * 24 * 3_600_000
+BUNDLES_WARNING_MS: Final = 7 * 24 * 3_600_000
 KEYS_WARNING_MS: Final = 30 * 24 * 3_600_000
 VEHICLE_WARNING_MS: Final = 10 * 60_000
 DISK_WARNING_BYTES: Final = 512 << 20
@@ -186,6 +187,8 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
     yield from _extensions(status)
     if running and not status.stopped and status.vehicle is not None:
         yield from _vehicle(status.vehicle, now_ms)
+    if status.bundles is not None:
+        yield from _bundles(status.bundles, now_ms)
     if status.laboratory:
         parts = ":".join(status.laboratory)
         code = HealthCode.LABORATORY if status.real_reader else HealthCode.BY_HAND
@@ -228,6 +231,27 @@ def _vehicle(vehicle: VehicleStatus, now_ms: int) -> Iterator[HealthFinding]:
         yield HealthFinding(code, level, inputs, age_ms / 1000, "s")
     if vehicle.razzia:
         yield HealthFinding(HealthCode.RAZZIA, HealthLevel.OK)
+
+
+def _bundles(bundles: BundleStatus, now_ms: int) -> Iterator[HealthFinding]:
+    """How old the newest accepted set is, and what is refused: of a source, and of each role by itself. A network that
+    is away is a bus's usual day: its age says when that is too long.
+    """
+    age_ms = max(0, now_ms - bundles.issued_at_ms)
+    if not bundles.issued_at_ms:
+        yield HealthFinding(HealthCode.BUNDLES_NONE, HealthLevel.LOOK)
+    else:
+        level = HealthLevel.LOOK if age_ms > BUNDLES_WARNING_MS else HealthLevel.OK
+        yield HealthFinding(HealthCode.BUNDLES, level, {"age_ms": age_ms}, age_ms / 1000, "s")
+    for number, source in enumerate(bundles.sources, start=1):
+        if source.fault:
+            level = HealthLevel.OK if source.fault in PASSING else HealthLevel.LOOK
+            inputs = {FAULT: source.fault, **source.inputs}
+            yield HealthFinding(HealthCode.BUNDLES_FAULT, level, inputs, about=f"source{number}")
+    for role in bundles.roles:
+        if role.fault:
+            inputs = {FAULT: role.fault, **role.inputs}
+            yield HealthFinding(HealthCode.BUNDLES_FAULT, HealthLevel.LOOK, inputs, about=role.role)
 
 
 def _fill(status: TerminalStatus) -> HealthFinding:
@@ -357,6 +381,8 @@ def _disk(folder: Path) -> HealthFinding:
     return HealthFinding(HealthCode.DISK, level, {"free_mb": free >> 20}, free, "bytes")
 
 
+PASSING: Final = frozenset({BundleFault.UNREACHABLE, BundleFault.TOO_SLOW})
+"""What a network does every day."""
 LOCKS: Final = Path("/proc/locks")
 
 

@@ -34,6 +34,42 @@ def terminal_metrics(vitals: Vitals) -> list[Family]:
         *_trust(status, vitals),
         *_vehicle(status),
         *_periphery(status),
+        *_bundles(status),
+    ]
+
+
+def _bundles(status: TerminalStatus) -> list[Family]:
+    """Nothing where no signed bundles are taken. Labels are names of roles, at most twenty."""
+    bundles = status.bundles
+    if bundles is None:
+        return []
+    versions = (Sample(float(role.version), {"role": role.role}) for role in bundles.roles)
+    refused = (Sample(float(bool(role.fault)), {"role": role.role}) for role in bundles.roles)
+    heard = [source.heard_at_ms or 0 for source in bundles.sources]
+    return [
+        gauge(
+            f"{PREFIX}bundles_issued_timestamp_seconds",
+            "When the newest accepted set was signed, Unix time; 0 before the first.",
+            bundles.issued_at_ms / 1000,
+        ),
+        gauge(
+            f"{PREFIX}bundles_heard_timestamp_seconds",
+            "When a source was last looked at with success, Unix time; 0 before the first.",
+            max(heard, default=0) / 1000,
+        ),
+        counter(f"{PREFIX}bundles_looks_total", "Looks that ended since the start.", bundles.looks),
+        counter(
+            f"{PREFIX}bundles_process_starts_total", "How often its process was started.", bundles.starts
+        ),
+        Family(
+            f"{PREFIX}bundle_version", "gauge", "Version of the metadata in use, by role.", tuple(versions)
+        ),
+        Family(
+            f"{PREFIX}bundle_refused",
+            "gauge",
+            "Whether something newer of a role is refused.",
+            tuple(refused),
+        ),
     ]
 
 

@@ -86,6 +86,42 @@ class VehicleStatus(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
 
 
+class BundleRoleStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a role of signed bundles was delivered last, and why nothing newer was. `fault` is a
+    `terminal.codes.BundleFault` or empty.
+    """
+
+    role: str
+    name: str = ""
+    version: int = 0
+    issued_at_ms: int = 0
+    fault: str = ""
+    inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
+
+
+class BundleSourceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A source of signed bundles: when it was looked at last, when that went well, and what was wrong."""
+
+    source: str
+    looked_at_ms: int = 0
+    heard_at_ms: int | None = None
+    fault: str = ""
+    inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
+
+
+class BundleStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Signed bundles and the process that fetches them. `issued_at_ms`: when the newest accepted set was signed, 0 for
+    none; `looks` counts those that ended.
+    """
+
+    process: int | None = None
+    starts: int = 0
+    looks: int = 0
+    issued_at_ms: int = 0
+    sources: tuple[BundleSourceStatus, ...] = ()
+    roles: tuple[BundleRoleStatus, ...] = ()
+
+
 class PeripheryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The devices around the reader: which there are, and what they have counted since the start, by closed names.
 
@@ -149,6 +185,7 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     renewal_fault: str = ""
     vehicle: VehicleStatus | None = None
     periphery: PeripheryStatus | None = None
+    bundles: BundleStatus | None = None
 
     def of_kind(self, kind: SetKind) -> KindInForce:
         """What is known of this kind of the active set."""

@@ -37,6 +37,7 @@ from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
 from terminal.operations.status import (
     EVERY_S,
+    BundleStatus,
     KindInForce,
     LoadedExtension,
     PeripheryStatus,
@@ -154,6 +155,8 @@ class Vitals:
         """What the vehicle says, for the status."""
         self.periphery: Callable[[], PeripheryStatus | None] = lambda: None
         """What the devices around the reader say, for the status."""
+        self.bundles: Callable[[], BundleStatus | None] = lambda: None
+        """How signed bundles come, for the status."""
         self.document: Callable[[], RegionDocument] | None = None
         """The region document in force; set by who watches its end."""
         self.events = events
@@ -288,6 +291,24 @@ class Vitals:
             )
             self.journal.append(Fault(unix_ms(self.clock.now()), trouble.code, inputs))
         self._look()
+
+    def bundle_is(
+        self, trouble: Trouble | None, source: str, detail: str = "", *, record: bool = False
+    ) -> None:
+        """Signed bundles of `source`, or a role of them, are refused; None: no longer. On the presence loop."""
+        if trouble is None:
+            self.events.notice("bundles", "works again", source=source)
+            return
+        text = fault_text(trouble.code, trouble.inputs)
+        self.events.warning(
+            "bundles",
+            f"{text}: {detail}" if detail else text,
+            code=trouble.code,
+            source=source,
+            **trouble.inputs,
+        )
+        if record:
+            self.journal.append(Fault(unix_ms(self.clock.now()), trouble.code, dict(trouble.inputs)))
 
     def periphery_says(self, trouble: Trouble) -> None:
         """A contact of a device around the reader has said something that staff must know. On the presence loop."""
@@ -429,6 +450,7 @@ class Vitals:
             certificate_until_ms=self.certificate_until_ms,
             renewal_fault=self.renewal_fault or "",
             vehicle=self.vehicle(),
+            bundles=self.bundles(),
             periphery=self.periphery(),
         )
 

@@ -88,7 +88,7 @@ def denied(deny_list: DenyList, pseudonym: bytes, uid: bytes) -> DenyKind | None
 class DenyListFile(KeyedFile):
     """A checked, mapped list. Raises `RegionDocumentError` naming a file that cannot be trusted."""
 
-    def __init__(self, path: Path, key: bytes, called: str = "", sorted_digest: bytes = b"") -> None:
+    def __init__(self, path: Path, key: bytes | None, called: str = "", sorted_digest: bytes = b"") -> None:
         super().__init__(path, key, DENY_LIST, called, sorted_digest)
 
     def contains(self, kind: DenyKind, identity: bytes) -> bool:

@@ -39,11 +39,9 @@ MOST_CSV_BYTES: Final = 128 << 20
 BYTE_ORDER: Final = b">"
 HASH_BYTES: Final = 8
 LONGEST_KEY: Final = blake2s.MAX_KEY_SIZE
-BUCKET_BITS: Final = 14
-"""By so many first bits of their hashes records are found: of a million, in one place are some 60."""
+BUCKET_BITS: Final = 16
+"""By their first two bytes records are found: of ten million, in one place are some 150."""
 BUCKETS: Final = 1 << BUCKET_BITS
-NOT_IN_BUCKET: Final = 16 - BUCKET_BITS
-"""How many of the first 16 bits say nothing of the bucket."""
 LARGEST_VERSION: Final = 0xFFFFFFFF
 VERSION_DIGITS: Final = 16
 """How much of a list's digest stands in its name."""
@@ -100,14 +98,16 @@ class KeyedFile:
     """A checked, mapped list. Raises `RegionDocumentError` naming a file that cannot be trusted."""
 
     def __init__(
-        self, path: Path, key: bytes, form: ListFormat, called: str = "", sorted_digest: bytes = b""
+        self, path: Path, key: bytes | None, form: ListFormat, called: str = "", sorted_digest: bytes = b""
     ) -> None:
-        """Map the list at `path`, built with `key`. `called`: its name in errors. Its order is checked here, unless its
-        hash is `sorted_digest`, that of a list whose order has been checked before.
+        """Map the list at `path`, built with `key`; None where only hashes are asked for. `called`: its name in
+        errors. Its order is checked here, unless its hash is `sorted_digest`, that of a list whose order has been
+        checked before.
         """
         name = f"{form.what} {called or path}"
         self.path = path
-        self._hash = keyed_hash(key)
+        self.hash_of: Final = _no_key if key is None else keyed_hash(key)
+        """What the record of an identity begins with."""
         self._bytes = form.record_bytes
         try:
             with path.open("rb") as file:
@@ -119,7 +119,7 @@ class KeyedFile:
         self.digest: Final = sha256(self._map).digest()
         """The hash of the file."""
         try:
-            self.issue, self._buckets = _checked(
+            self.issue, self.key_name, self._buckets = _checked(
                 self._map, key, form, name, in_order=self.digest == sorted_digest
             )
         except RegionDocumentError:
@@ -144,12 +144,28 @@ class KeyedFile:
         return self.issue.issued_at
 
     def find(self, identity: bytes) -> bytes | None:
-        """The content of the record of `identity`; None without one.
+        """The content of the record of `identity`; None without one."""
+        return self._content(self.hash_of(identity))
 
-        Only the records whose hashes begin with the same `BUCKET_BITS` are looked through.
-        """
-        wanted, begins = self._hash(identity), self._buckets
-        bucket = wanted[0] << BUCKET_BITS - 8 | wanted[1] >> NOT_IN_BUCKET
+    def holds(self, wanted: bytes) -> bool:
+        """Whether there is a record with this keyed hash."""
+        return self._content(wanted) is not None
+
+    def place_of(self, wanted: bytes) -> tuple[int, bool]:
+        """Where in the file the record with this keyed hash is or would be, and whether it is."""
+        begins, size = self._buckets, self._bytes
+        bucket = _bucket_of(wanted)
+        start, data = begins[bucket], self._map
+        records = range((begins[bucket + 1] - start) // size)
+        number = bisect_left(
+            records, wanted, key=lambda one: data[start + one * size : start + one * size + HASH_BYTES]
+        )
+        place = start + number * size
+        return place, number < len(records) and data[place : place + HASH_BYTES] == wanted
+
+    def _content(self, wanted: bytes) -> bytes | None:
+        """Only the records whose hashes begin with the same `BUCKET_BITS` are looked through."""
+        begins, bucket = self._buckets, _bucket_of(wanted)
         records = self._map[begins[bucket] : begins[bucket + 1]]
         place = records.find(wanted)
         if place < 0:  # as on nearly every tap
@@ -252,6 +268,14 @@ def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
     return hash_of
 
 
+def _no_key(_identity: bytes) -> bytes:
+    raise ValueError("a list that was opened without its key is asked for hashes alone")
+
+
+def _bucket_of(wanted: bytes) -> int:
+    return wanted[0] << 8 | wanted[1]
+
+
 def _let_go(data: mmap.mmap) -> None:
     """The pages that were read once, to check them, count as this process's memory no longer."""
     if hasattr(mmap, "MADV_DONTNEED"):
@@ -259,9 +283,10 @@ def _let_go(data: mmap.mmap) -> None:
 
 
 def _checked(
-    data: mmap.mmap, key: bytes, form: ListFormat, name: str, *, in_order: bool
-) -> tuple[ListIssue, array[int]]:
-    """Issue of a list whose every part has been checked, and where each bucket of its records begins and ends.
+    data: mmap.mmap, key: bytes | None, form: ListFormat, name: str, *, in_order: bool
+) -> tuple[ListIssue, bytes, array[int]]:
+    """Issue of a list whose every part has been checked, `key_id` of its key, and where each bucket of its records
+    begins and ends.
 
     `in_order`: its records are known to ascend.
     """
@@ -279,7 +304,7 @@ def _checked(
             f"has format {number} and byte order {order!r}",
             f"Make it anew in format {form.number}, or update the terminal's software.",
         )
-    if key_name != key_id(key):
+    if key is not None and key_name != key_id(key):
         refuse("was made with another key", "Install the matching key.")
     if len(data) != HEADER.size + count * form.record_bytes:
         refuse(f"does not hold the {count} entries it states")
@@ -288,7 +313,7 @@ def _checked(
     searched = in_order and count > BUCKETS
     buckets = _found_buckets(data, form, count) if searched else _buckets(data, form, refuse)
     try:
-        return ListIssue(version, region, datetime.fromtimestamp(issued_s, UTC)), buckets
+        return ListIssue(version, region, datetime.fromtimestamp(issued_s, UTC)), key_name, buckets
     except (OverflowError, ValueError, OSError):
         refuse("states a time of issue that no calendar has")
 
@@ -317,10 +342,9 @@ def _buckets(data: mmap.mmap, form: ListFormat, refuse: Callable[[str], NoReturn
 
 def _found_buckets(data: mmap.mmap, form: ListFormat, count: int) -> array[int]:
     """As `_buckets`, of a list of `count` records that is sorted: each beginning is searched for, by the first byte of
-    the hashes and then by what of the second counts, without a copy of the list.
+    the hashes and then by the second, without a copy of the list.
     """
     size, starts, end = form.record_bytes, array("Q"), 0
-    below = 16 - BUCKET_BITS
     with (
         memoryview(data) as file,
         file[HEADER.size :: size] as firsts,
@@ -328,7 +352,7 @@ def _found_buckets(data: mmap.mmap, form: ListFormat, count: int) -> array[int]:
     ):
         for first in range(256):
             place, end = end, bisect_left(firsts, first + 1, end, count)
-            for second in range(0, 256, 1 << below):
+            for second in range(256):
                 place = bisect_left(seconds, second, place, end)
                 starts.append(HEADER.size + place * size)
     starts.append(len(data))

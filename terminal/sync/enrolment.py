@@ -9,7 +9,8 @@ key, so that only its owner can go on with it. A renewal is approved with the si
 
 The operator makes the code at the collector and carries it to the terminal. It never travels itself: each side proves
 with it which public keys are its own (HMAC-SHA256), so that an attacker in between can substitute none. It is 80 random
-bits, good for one terminal, once, for a day. The answer to a renewal is signed by the collector.
+bits, good for one terminal, once, for a day. Behind them it may carry the SHA-256 of the root that bundles are signed
+under (`terminal.sync.trust`): no proof uses that part. The answer to a renewal is signed by the collector.
 
 The same request again has the same answer: an answer that was lost costs nothing.
 """
@@ -29,7 +30,7 @@ from msgspec import Meta
 from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.codes import SyncFault
 from terminal.decoding import SMALL_BYTES, decode_json
-from terminal.errors import CollectorError
+from terminal.errors import CollectorError, KeyFileError
 from terminal.sync.credentials import TerminalKeys
 from terminal.sync.exchange import Answer, RequestLink
 from terminal.sync.failures import not_the_collectors, printable, refusal_in
@@ -41,6 +42,9 @@ JSON_TYPE: Final = "application/json"
 MAX_REQUEST_BYTES: Final = 4_096
 _LETTERS: Final = "ABCDEFGHJKMNPQRSTVWXYZ0123456789"
 _GROUPS: Final = 4
+_SECRET: Final = 4 * _GROUPS
+_ROOT: Final = 52
+"""Letters of a SHA-256, five bits each."""
 _REQUEST_DOMAIN: Final = b"resident-enrolment-2"
 _RENEWAL_DOMAIN: Final = b"resident-renewal-2"
 _REPLY_DOMAIN: Final = b"resident-identity-2"
@@ -116,6 +120,32 @@ def new_code() -> str:
     """A code that cannot be guessed, in groups that can be read out: "K7QP-2M4X-9RTD-HW3F"."""
     groups = ("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(_GROUPS))
     return "-".join(groups)
+
+
+def code_with_root(code: str, root: bytes) -> str:
+    """What is carried to a terminal that takes bundles: the code, and the SHA-256 of their root behind it."""
+    bits = int.from_bytes(root, "big")
+    letters = "".join(_LETTERS[bits >> 5 * place & 31] for place in reversed(range(_ROOT)))
+    return "-".join([code, *(letters[at : at + 4] for at in range(0, _ROOT, 4))])
+
+
+def split_code(given: str) -> tuple[str, bytes | None]:
+    """The code in what was carried, and the hash of the root, where it has one. Raises `KeyFileError` for what is
+    neither short nor long.
+    """
+    letters = given.upper().replace("-", "").replace(" ", "")
+    code, rest = letters[:_SECRET], letters[_SECRET:]
+    if not rest:
+        return code, None
+    bits = 0
+    for letter in rest:
+        bits = bits << 5 | max(_LETTERS.find(letter), 0)
+    if len(rest) != _ROOT or not set(rest) <= set(_LETTERS) or bits >> 256:
+        raise KeyFileError(
+            f"this is no code: it has {len(letters)} letters",
+            f"A code has {_SECRET}, or {_SECRET + _ROOT} with a root.",
+        )
+    return code, bits.to_bytes(32, "big")
 
 
 def code_proof(code: str, request: EnrolmentRequest) -> str:

@@ -4,10 +4,19 @@
 
 Each content is sealed under a key of its own, made from a fresh ephemeral key; what it is bound to must be known
 where it is opened. Who sealed it is not shown by this: where that matters, the whole is signed.
+
+For several terminals one key is sealed to each, and the content once under that:
+
+    "RCSEAL1\n" | number of terminals (2) | for each: mark (8), sealed key (80) | sealed content (its length + 16)
+
+A mark is the beginning of the SHA-256 of a sealing key: it says nothing of a terminal's number.
 """
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Collection
+from hashlib import sha256
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -18,6 +27,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES: Final = 32
 OVERHEAD_BYTES: Final = KEY_BYTES + 16
+MAGIC: Final = b"RCSEAL1\n"
+MOST_RECIPIENTS: Final = 4_096
+_MARK_BYTES: Final = 8
+_ENTRY_BYTES: Final = _MARK_BYTES + KEY_BYTES + OVERHEAD_BYTES
+_HEAD_BYTES: Final = len(MAGIC) + 2
 _DOMAIN: Final = b"resident-sealed-1"
 _NONCE: Final = bytes(12)
 """Each key seals once."""
@@ -56,6 +70,39 @@ def open_sealed(private: X25519PrivateKey, sealed: bytes, bound_to: bytes) -> by
         return ChaCha20Poly1305(key).decrypt(_NONCE, content, bound_to)
     except (ValueError, InvalidTag) as error:
         raise NotSealedToUs("it is sealed to another terminal, or was changed") from error
+
+
+def seal_to_each(publics: Collection[bytes], content: bytes, bound_to: bytes) -> bytes:
+    """`content` as every owner of one of the raw X25519 keys can read it. Raises ValueError for no such key, for none
+    and for too many.
+    """
+    if not 0 < len(publics) <= MOST_RECIPIENTS:
+        raise ValueError(f"{len(publics)} keys to seal to, of 1 to {MOST_RECIPIENTS}")
+    key = secrets.token_bytes(KEY_BYTES)
+    entries = b"".join(_mark(public) + seal_to(public, key, bound_to) for public in sorted(publics))
+    head = MAGIC + len(publics).to_bytes(2, "big") + entries
+    return head + ChaCha20Poly1305(key).encrypt(_NONCE, content, sha256(head).digest() + bound_to)
+
+
+def open_as_one(private: X25519PrivateKey, sealed: bytes, bound_to: bytes) -> bytes:
+    """What was sealed to several keys, `private` among them. Raises `NotSealedToUs`."""
+    count = int.from_bytes(sealed[len(MAGIC) : _HEAD_BYTES], "big")
+    end = _HEAD_BYTES + count * _ENTRY_BYTES
+    if not sealed.startswith(MAGIC) or not 0 < count <= MOST_RECIPIENTS or len(sealed) < end + 16:
+        raise NotSealedToUs("it has another form, or is cut short")
+    mark, head = _mark(private.public_key().public_bytes_raw()), sealed[:end]
+    for at in range(_HEAD_BYTES, end, _ENTRY_BYTES):
+        if sealed[at : at + _MARK_BYTES] == mark:
+            key = open_sealed(private, sealed[at + _MARK_BYTES : at + _ENTRY_BYTES], bound_to)
+            try:
+                return ChaCha20Poly1305(key).decrypt(_NONCE, sealed[end:], sha256(head).digest() + bound_to)
+            except (ValueError, InvalidTag) as error:
+                raise NotSealedToUs("it was changed") from error
+    raise NotSealedToUs("it is sealed to other terminals")
+
+
+def _mark(public: bytes) -> bytes:
+    return sha256(public).digest()[:_MARK_BYTES]
 
 
 def _key(shared: bytes, ephemeral: bytes, recipient: bytes) -> bytes:

@@ -9,7 +9,7 @@ place costs is decided by the region document.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Condition
 from time import monotonic
 from typing import Final, NamedTuple
@@ -20,10 +20,33 @@ from msgspec.structs import replace
 from terminal.clock import Clock
 from terminal.codes import VehicleFault
 from terminal.policy.routes import NO_ROUTES, RouteBook
+from terminal.side_process import ProcessEnd, SideProcess, SideProgram, module_command
 from terminal.trip.facts import Place
-from terminal.trip.side_process import COMMAND, SideProcess
 from terminal.trip.vehicle_place import NOTHING_HEARD, PlaceHeard, RunWay, place_of, run_of, way_of
-from terminal.trip.vehicle_report import SourceSettings, VehicleReport
+from terminal.trip.vehicle_report import (
+    SILENT_S,
+    SourceSays,
+    SourceSettings,
+    SourceState,
+    UpMessage,
+    VehicleReport,
+    up_frames,
+)
+
+COMMAND: Final = module_command("terminal.vehicle")
+FAULT_OF: Final = {
+    SourceState.UNREACHABLE: VehicleFault.UNREACHABLE,
+    SourceState.REFUSED: VehicleFault.REFUSED,
+    SourceState.ENDED: VehicleFault.ENDED,
+    SourceState.BROKEN: VehicleFault.BROKEN,
+}
+FAULT_OF_END: Final = {
+    ProcessEnd.NOT_STARTED: VehicleFault.BROKEN,
+    ProcessEnd.HANGS: VehicleFault.HANGS,
+    ProcessEnd.FLOODS: VehicleFault.FLOODS,
+    ProcessEnd.DIED: VehicleFault.DIED,
+    ProcessEnd.NOT_UNDERSTOOD: VehicleFault.NOT_UNDERSTOOD,
+}
 
 RAZZIA_HOLDS_S: Final = 600.0
 """An inspection that the vehicle does not confirm any more is over after this: a computer that has gone ends none."""
@@ -58,6 +81,42 @@ class SourceFault(Struct, frozen=True):
     detail: str = ""
 
 
+class VehicleProcess(SideProcess[UpMessage]):
+    """The side process that listens to the vehicle. `on_source` hears how it does, at each change: what is wrong, None
+    for nothing, and a line for the log. Both are called on the process's thread, and must return at once.
+    """
+
+    def __init__(
+        self,
+        settings: SourceSettings,
+        on_report: Callable[[VehicleReport], None],
+        on_source: Callable[[VehicleFault | None, str], None],
+        command: Sequence[str] = COMMAND,
+        silent_s: float = SILENT_S,
+    ) -> None:
+        program = SideProgram(command, settings, up_frames, silent_s)
+        super().__init__("vehicle", program, self._take, self._ended)
+        self._on_report = on_report
+        self._on_source = on_source
+        self._fault: VehicleFault | None = None
+
+    def _take(self, message: UpMessage) -> None:
+        if isinstance(message, SourceSays):
+            self._says(FAULT_OF.get(message.state), message.detail)
+        else:
+            self._on_report(message)
+
+    def _ended(self, end: ProcessEnd, detail: str) -> None:
+        """What a source has said of its end counts for more than how the process ended."""
+        if end is not ProcessEnd.DIED or self._fault is not VehicleFault.BROKEN:
+            self._says(FAULT_OF_END[end], detail)
+
+    def _says(self, fault: VehicleFault | None, detail: str) -> None:
+        if fault is not self._fault:
+            self._fault = fault
+            self._on_source(fault, detail)
+
+
 class VehicleLink:
     """What the vehicle says now. Any thread may ask; the side process's thread delivers."""
 
@@ -70,7 +129,7 @@ class VehicleLink:
         self._looked: _Looked | None = None
         self._way: tuple[RouteBook, RunWay | None] = NO_ROUTES, None
         self._source_fault = SourceFault()
-        self._process = SideProcess(settings, self.take, self._source_is, command)
+        self._process = VehicleProcess(settings, self.take, self._source_is, command)
         self._sent: tuple[int, int, RouteBook] | None = None
         self._change = Condition()
         self.reports = 0

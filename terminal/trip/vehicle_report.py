@@ -1,23 +1,23 @@
-"""What the terminal and the side process of its vehicle say to each other (ADR 31): bounded messages, and their frames.
+"""What the terminal and the side process of its vehicle say to each other (ADR 31): bounded messages.
 
-A frame is four bytes of length, then one msgpack message. Down goes `SourceSettings`, once and first, then a
-`VehicleRun` whenever what the terminal runs changes. Up come `VehicleReport`s and `SourceSays`. Whatever breaks a
-limit here ends the link: neither side has to believe the other.
+Down goes `SourceSettings`, once and first, then a
+`VehicleRun` whenever what the terminal runs changes. Up come `VehicleReport`s and `SourceSays`.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final, Generic, TypeAlias, TypeVar
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
+
+from terminal.side_process import Frames
 
 MOST_UP_BYTES: Final = 64 * 1024
 """Of one message of the side process: a report takes a few hundred."""
 MOST_DOWN_BYTES: Final = 4 * 1024 * 1024
 """Of one message of the terminal: a route's stops, and its shape of 20 000 points."""
-LENGTH_BYTES: Final = 4
 SILENT_S: Final = 10.0
 """A side process says something at least this often; one that does not hangs."""
 BEAT_S: Final = 2.0
@@ -28,7 +28,6 @@ Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Metres = Annotated[float, Meta(ge=-1e7, le=1e7)]
 Seconds = Annotated[float, Meta(ge=0, le=1e12)]
-MessageT = TypeVar("MessageT")
 
 
 class VehicleReport(
@@ -136,47 +135,6 @@ NO_RUN: Final = VehicleRun()
 
 UpMessage: TypeAlias = VehicleReport | SourceSays
 DownMessage: TypeAlias = SourceSettings | VehicleRun
-
-
-class BrokenFrame(ValueError):
-    """The other side sent what is no message, or one too large."""
-
-
-def frame(message: UpMessage | DownMessage) -> bytes:
-    """`message` as it goes over the pipe."""
-    content = msgspec.msgpack.encode(message)
-    return len(content).to_bytes(LENGTH_BYTES, "big") + content
-
-
-class Frames(Generic[MessageT]):
-    """Takes what comes out of a pipe apart: holds at most one unfinished message of `most_bytes`."""
-
-    def __init__(self, decoder: msgspec.msgpack.Decoder[MessageT], most_bytes: int) -> None:
-        self._decoder = decoder
-        self._most_bytes = most_bytes
-        self._held = bytearray()
-
-    def feed(self, content: bytes) -> list[MessageT]:
-        """The messages that are complete now, in order; raises `BrokenFrame`."""
-        held, messages, at = self._held, [], 0
-        held += content
-        while len(held) - at >= LENGTH_BYTES:
-            begins = at + LENGTH_BYTES
-            size = int.from_bytes(held[at:begins], "big")
-            if size > self._most_bytes:
-                raise BrokenFrame(f"a message of {size} bytes, at most {self._most_bytes}")
-            if len(held) - begins < size:
-                break
-            messages.append(self._decoded(bytes(held[begins : begins + size])))
-            at = begins + size
-        del held[:at]
-        return messages
-
-    def _decoded(self, content: bytes) -> MessageT:
-        try:
-            return self._decoder.decode(content)
-        except (ValueError, RecursionError) as error:  # of msgspec, and of UTF-8
-            raise BrokenFrame(f"no message: {error}") from error
 
 
 def up_frames() -> Frames[UpMessage]:

@@ -1,4 +1,6 @@
-"""The kinds of files that every terminal's active set may hold: region document, routes document, deny list."""
+"""The kinds of files that every terminal's active set may hold: region document, routes document, the
+deny list and its changes, list of grants.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ from terminal.codes import CanteenFault, SetKind, UpdateFault
 from terminal.errors import CanteenRefused, RegionDocumentError
 from terminal.mistakes.reading import Unreadable, text_of, toml_of
 from terminal.mistakes.words import refusal
-from terminal.policy.deny_list import DenyList, load_deny_list
+from terminal.policy.deny_changes import (
+    ADVICE,
+    MOST_CHANGES_BYTES,
+    DenyChanges,
+    are_of,
+    read_changes,
+)
+from terminal.policy.deny_list import DenyList, DenyListFile, load_deny_list
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.policy.document.schema import Header, RegionDocument
 from terminal.policy.ends import goes_on_until
@@ -26,8 +35,8 @@ from terminal.policy.routes import MOST_BYTES, NO_ROUTES, RouteBook, load_routes
 from terminal.updates.edition import Edition, LoadedEdition, Newest, Objection, PlainPart, Published
 
 MOST_REGION_BYTES: Final = 4 << 20
-MOST_LIST_BYTES: Final = 64 << 20
-"""Eight million entries."""
+MOST_LIST_BYTES: Final = 100 << 20
+"""Thirteen million entries."""
 REGION_FILE: Final = "region.toml"
 ROUTES_FILE: Final = "routes.toml"
 
@@ -168,6 +177,33 @@ class DenyPart(PlainPart[DenyList]):
 
     def load_again(self, slot: Path, sha256: bytes) -> LoadedEdition[DenyList]:
         return _keyed(self.kind, load_deny_list(slot / self.file, self.key(), sorted_digest=sha256))
+
+
+class DenyChangesPart(PlainPart[DenyChanges]):
+    """All changes since a deny list; they wait for the one they are of."""
+
+    kind: ClassVar = SetKind.DENY_CHANGES
+    most_bytes: ClassVar = MOST_CHANGES_BYTES
+
+    def against(self, value: DenyChanges, newest: Newest) -> Objection | None:
+        base: DenyList | None = newest(SetKind.DENY, None)
+        if isinstance(base, DenyListFile) and are_of(value, base):
+            return None
+        return Objection(
+            UpdateFault.UNSOUND,
+            RegionDocumentError(
+                "the changes are of another deny list", "They wait for the list they are of."
+            ),
+        )
+
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[DenyChanges]:
+        path = slot / self.file
+        content = path.read_bytes()
+        changes = read_changes(content, called or str(path))
+        if not changes.is_whole or not changes.last:
+            raise RegionDocumentError("the file holds not all changes since the deny list", ADVICE)
+        edition = Edition(self.kind.value, changes.last, changes.base.region, issued_at=changes.issued_at)
+        return LoadedEdition(edition, sha256(content).digest(), changes)
 
 
 @dataclass(frozen=True, repr=False)

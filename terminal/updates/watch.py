@@ -46,10 +46,13 @@ AGAIN_AFTER: Final = 60
 
 
 class SourceFile(NamedTuple):
-    """Where editions of a kind are published."""
+    """Where editions of a kind are published; `opened` makes of a file's content what is offered, and may raise
+    `TerminalError`.
+    """
 
     kind: SetKind
     path: Path
+    opened: Callable[[Path, bytes], bytes] | None = None
 
 
 class FileMark(NamedTuple):
@@ -73,7 +76,10 @@ class FileMark(NamedTuple):
 
 
 def read_source(
-    path: Path, part: SetPart[object], held: Callable[[bytes], HeldEdition | None]
+    path: Path,
+    part: SetPart[object],
+    held: Callable[[bytes], HeldEdition | None],
+    opened: Callable[[Path, bytes], bytes] | None = None,
 ) -> Published | HeldEdition | UpdateFault:
     """The file at `path` with those beside it, or what is `held` with this hash: the others are not looked for then.
     Raises OSError, or `TerminalError` for one that cannot be read.
@@ -81,6 +87,8 @@ def read_source(
     content = _bounded(path, part.most_bytes)
     if content is None:
         return UpdateFault.TOO_LARGE
+    if opened is not None:
+        content = opened(path, content)
     known = held(sha256(content).digest())
     if known is not None:
         return known
@@ -116,7 +124,10 @@ def _offered(
     if not afresh and active.holds(source.kind, active.files.digest(name, repr(mark))) is not None:
         return None
     try:
-        published = read_source(source.path, active.parts[source.kind], partial(active.holds, source.kind))
+        known = partial(active.holds, source.kind)
+        # The folder may be a link that is switched while several files of one issue are read.
+        whole = source.path.parent.resolve() / source.path.name
+        published = read_source(whole, active.parts[source.kind], known, source.opened)
     except OSError as error:
         what = f"{source.path} cannot be read ({error.strerror})"
         unread = RegionDocumentError(what, "Check the path and its rights.")

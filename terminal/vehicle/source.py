@@ -17,10 +17,10 @@ import threading
 from time import monotonic
 from typing import Final, Protocol
 
+from terminal.side_process import BrokenFrame, frame
 from terminal.trip.vehicle_report import (
     BEAT_S,
     NO_RUN,
-    BrokenFrame,
     SourceSays,
     SourceSettings,
     SourceState,
@@ -28,7 +28,6 @@ from terminal.trip.vehicle_report import (
     VehicleReport,
     VehicleRun,
     down_frames,
-    frame,
 )
 
 GAP_S: Final = 0.01

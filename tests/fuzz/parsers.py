@@ -48,9 +48,10 @@ from terminal.policy.gtfs.files import FileRefused, open_feed
 from terminal.policy.keyed_file import HASH_BYTES, HEADER
 from terminal.policy.load import parse_region
 from terminal.screen.console.visit import FormFields
+from terminal.side_process import frame
 from terminal.sync.enrolment import EnrolmentRequest
 from terminal.sync.wire import Malformed, Refusal, encode, parse_ack, parse_batch, row_hashes
-from terminal.trip.vehicle_report import NO_RUN, SourceSays, VehicleReport, frame, up_frames
+from terminal.trip.vehicle_report import NO_RUN, SourceSays, VehicleReport, up_frames
 from terminal.vehicle.elements import XmlRefused
 from terminal.vehicle.gpsd import read_fix
 from terminal.vehicle.vdv_messages import read_message

@@ -38,6 +38,7 @@ class ConfigMistake(MistakeCode):
         N_("Name the file under [recording], too."),
     )
     TWO_KEYS = ("config_two_keys", N_("[keys] names a file, too"), N_("Name one of them."))
+    TWO_SOURCES = ("config_two_sources", N_("[bundles] names an address, too"), N_("Name one of them."))
     NUL = ("config_nul", N_("holds a NUL character"), N_("Write it without."))
     NO_FILE = ("config_no_file", N_("there is no file {path}"), N_("Put it there or name another."))
     NO_STATE = ("config_no_state", N_("is no folder, and none can be made there"), N_("Name a folder."))

@@ -32,6 +32,7 @@ from terminal.errors import ConfigError, DocumentError, Mistake, ReaderError, Te
 from terminal.keys.kept import handed_over
 from terminal.mistakes.words import refusal
 from terminal.texts import languages
+from terminal.updates.bundle.roles import ROOT_FILE
 
 CARD_IMAGE: Final = ".json"
 DNS_SD: Final = "dns-sd:"
@@ -56,6 +57,8 @@ def contradictions(config: StationConfig) -> Iterator[Mistake]:
     yield from _languages(config)
     yield from _reader(config)
     yield from _collector(config)
+    if config.bundles.url is not None and config.bundles.folder is not None:
+        yield Mistake("bundles.folder", ConfigMistake.TWO_SOURCES)
     yield from _host(config)
     yield from _ports(config)
     yield from _profile(config)
@@ -107,7 +110,8 @@ def unusable(config: StationConfig) -> Iterator[Mistake]:
 
     if any(_no_text(config)):
         return
-    yield from _refused("terminal.region", lambda: load_region(config.terminal.region_or_demo), config)
+    if config.terminal.region is not None or not takes_bundles(config):
+        yield from _refused("terminal.region", lambda: load_region(config.terminal.region_or_demo), config)
     if config.lists.routes is not None and config.lists.routes.is_file():
         yield from _refused("lists.routes", lambda: load_routes(config.lists.routes or Path()), config)
     reader = config.reader.name or ""
@@ -118,6 +122,8 @@ def unusable(config: StationConfig) -> Iterator[Mistake]:
     yield from _not_installed(config)
     if config.collector.url is not None:
         yield from _refused("collector.url", lambda: parse_address(config.collector.url or ""), config)
+    if config.bundles.url is not None:
+        yield from _refused("bundles.url", lambda: parse_address(config.bundles.url or ""), config)
     if config.terminal.state is not None and not _can_be_folder(config.terminal.state):
         yield Mistake("terminal.state", ConfigMistake.NO_STATE)
     file = config.recording.file
@@ -377,12 +383,18 @@ def _is_pipe(path: Path | None) -> bool:
     return path is not None and path.is_fifo()
 
 
+def takes_bundles(config: StationConfig) -> bool:
+    """Whether signed bundles are asked for, or a collector is named and a root is trusted."""
+    trusted = config.collector.url is not None and (config.terminal.state / ROOT_FILE).exists()
+    return config.bundles.asked or trusted
+
+
 def laboratory_parts(config: StationConfig) -> tuple[str, ...]:
     """What this configuration does not name and so takes from the public laboratory: keys, region, issuers."""
     checks_grants = config.lists.verify_credential != "never"
     unset = {
         "keys": config.keys.file is None,
-        "region": config.terminal.region is None,
+        "region": config.terminal.region is None and not takes_bundles(config),
         "issuers": checks_grants and config.lists.issuers is None,
     }
     return tuple(part for part, missing in unset.items() if missing)

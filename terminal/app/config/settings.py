@@ -236,10 +236,50 @@ class UpdatesTable(Struct, frozen=True, forbid_unknown_fields=True):
         Path | None,
         Meta(
             description="Folder that is looked into every second, besides the files named above and under [terminal]: "
-            "region.toml, routes.toml, deny-list, grants-list, in a canteen roster.json and prices.json (or .toml).",
+            "region.toml, routes.toml, deny-list, deny-changes, grants-list, in a canteen roster.json and prices.json "
+            "(or .toml).",
             examples=["/var/lib/resident-terminal/published"],
         ),
     ] = None
+
+
+class BundlesTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """Signed bundles of documents and lists, fetched and verified in a process of their own."""
+
+    url: Annotated[
+        Text | None,
+        Meta(
+            description="Address of the bundles. Unset: the collector's, once the terminal trusts a root "
+            "(`terminal enrol`, `terminal trust`).",
+            examples=["https://collector.example:8470/v1/bundles"],
+        ),
+    ] = None
+    folder: Annotated[
+        Path | None,
+        Meta(
+            description="In place of an address: a folder with metadata and targets.",
+            examples=["/srv/bundles"],
+        ),
+    ] = None
+    stick: Annotated[
+        Path | None,
+        Meta(
+            description="Mount point that is looked at besides: a stick with bundles counts as soon as it is there.",
+            examples=["/run/validator/stick"],
+        ),
+    ] = None
+    every_min: Annotated[float, Meta(gt=0, le=1440, description="Minutes from one look to the next.")] = 5.0
+    stand_alone: Annotated[
+        bool,
+        Meta(
+            description="This terminal is no fleet's: it takes bundles that one school signs alone, and no others."
+        ),
+    ] = False
+
+    @property
+    def asked(self) -> bool:
+        """Whether they are asked for here, and not by the trusted root alone."""
+        return self.url is not None or self.folder is not None or self.stick is not None
 
 
 class CollectorTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -480,6 +520,7 @@ class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     keys: KeysTable = field(default_factory=KeysTable)
     lists: ListsTable = field(default_factory=ListsTable)
     updates: UpdatesTable = field(default_factory=UpdatesTable)
+    bundles: BundlesTable = field(default_factory=BundlesTable)
     collector: CollectorTable = field(default_factory=CollectorTable)
     screen: ScreenTable = field(default_factory=ScreenTable)
     console: ConsoleTable = field(default_factory=ConsoleTable)

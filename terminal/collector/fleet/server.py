@@ -5,6 +5,7 @@ FOLDER/collector.pub       copy it to every terminal
 FOLDER/terminals/7.json    the keys of terminal 7; put there, at every gateway, to enrol it
 
 POST /v1/batches   a signed batch → a signed acknowledgement
+GET  /v1/bundles/… signed bundles, as they lie in their repository
 GET  /v1/health    does the gateway reach NATS, and are the streams there
 
 A batch is checked, put into the stream, and acknowledged on the stream's word. A gateway keeps nothing. What it
@@ -33,6 +34,7 @@ from starlette.routing import Route
 
 from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_words
+from terminal.collector.bundles import BundleFiles
 from terminal.collector.callers import ConnectionShares, Proxies
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.fleet.consumer import Consumer
@@ -84,6 +86,7 @@ class GatewaySettings:
     proxies: tuple[str, ...] = ()
     limits: Limits = field(default_factory=lambda: Limits(in_hand=1_024, bodies=1_024))
     shares: ConnectionShares = field(default_factory=ConnectionShares)
+    bundles: Path | None = None
 
     @property
     def key(self) -> Path:
@@ -158,7 +161,7 @@ async def _serve(
     stream.on_reconnect = gateway.forget
     gate = gate_of(limits, settings.shares, proxies, clock.monotonic)
     host, port = listening.getsockname()[:2]
-    app = build_app(gateway, stream, gate, lambda: on_ready(f"http://{host}:{port}"))
+    app = build_app(gateway, stream, gate, lambda: on_ready(f"http://{host}:{port}"), settings.bundles)
     passing_on = asyncio.create_task(_pass_on(strangers, stream))
     try:
         await FrontServer(front_config(app, proxies), listening, gate.callers).serve()
@@ -185,8 +188,14 @@ async def _pass_on_now(strangers: Strangers, stream: FleetStream) -> None:
             strangers.put_back(counts)
 
 
-def build_app(gateway: Gateway, stream: FleetStream, gate: Gate, on_ready: Callable[[], None]) -> Starlette:
-    """The ASGI application."""
+def build_app(
+    gateway: Gateway,
+    stream: FleetStream,
+    gate: Gate,
+    on_ready: Callable[[], None],
+    bundles: Path | None = None,
+) -> Starlette:
+    """The ASGI application; it serves the repository `bundles`, where there is one."""
 
     async def batches(request: Request) -> Response:
         if refused := gate.pressure():
@@ -221,6 +230,7 @@ def build_app(gateway: Gateway, stream: FleetStream, gate: Gate, on_ready: Calla
     routes = [
         Route(BATCHES_PATH, batches, methods=["POST"]),
         Route("/v1/health", health, methods=["GET"]),
+        *([] if bundles is None else [BundleFiles(bundles).route()]),
     ]
     return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(gate.paced)])
 

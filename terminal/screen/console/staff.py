@@ -19,10 +19,13 @@ from terminal.files import replace_file
 from terminal.keys.provider import KeyProvider
 from terminal.screen.console.pins import PURPOSE
 from terminal.screen.console.roles import Role
+from terminal.updates.bundle.kept import FOLDER as BUNDLES_FOLDER
 
 STAFF_FILE: Final = "staff.json"
 STAFF_VERSION: Final = 1
 """Of the file's form. A file that states none is of version 1."""
+MOST_MEMBERS: Final = 1_000
+"""In one list that is published."""
 REFERENCE: Final = r"^(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9-]{0,15}\Z"
 Reference = Annotated[str, Meta(pattern=REFERENCE)]
 """A staff number: with at least one digit, so that it is no name."""
@@ -54,11 +57,19 @@ class _StaffFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     members: tuple[Member, ...] = ()
 
 
+def signed_staff_file(state: Path) -> Path:
+    """The list that signed bundles brought, in a terminal's folder; where it is, the terminal's own does not count."""
+    return state / BUNDLES_FOLDER / STAFF_FILE
+
+
 class StaffList:
-    """The list in a terminal's folder. What another process changes there is seen at the next look."""
+    """The list in a terminal's folder: its own, or the one that signed bundles brought. What another process changes
+    there is seen at the next look.
+    """
 
     def __init__(self, state: Path) -> None:
         self.path: Final = state / STAFF_FILE
+        self.signed: Final = signed_staff_file(state)
         self._seen: tuple[int, int, int] | None = None
         self._members: dict[str, Member] = {}
 
@@ -80,6 +91,7 @@ class StaffList:
 
     def put(self, member: Member) -> None:
         """Add a member or change him; a card belongs to one member only. Raises `StaffError`; then nothing changed."""
+        self._require_own()
         self._refresh()
         require_reference(member.ref)
         holder = self.by_card(bytes.fromhex(member.card)) if member.card else None
@@ -89,10 +101,18 @@ class StaffList:
 
     def remove(self, ref: str) -> None:
         """Take a member off the list; raises `StaffError` when he is not on it."""
+        self._require_own()
         self._refresh()
         if ref not in self._members:
             raise StaffError(f"{ref} is not on the staff list", "See `terminal staff list`.")
         self._write(one for one in self._members.values() if one.ref != ref)
+
+    def _require_own(self) -> None:
+        if self.signed.exists():
+            raise StaffError(
+                "the staff list of this terminal comes with signed bundles",
+                "Change it where it is published: `terminal publish add staff`.",
+            )
 
     def _write(self, members: Iterable[Member]) -> None:
         file = _StaffFile(members=tuple(sorted(members, key=lambda member: member.ref)))
@@ -105,21 +125,34 @@ class StaffList:
             ) from error
 
     def _refresh(self) -> None:
+        path = self.signed if self.signed.exists() else self.path
         try:
-            status = self.path.stat()
+            status = path.stat()
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen == self._seen:
                 return
-            file = decode_versioned(read_within(self.path, DOCUMENT_BYTES), _StaffFile, STAFF_VERSION)
+            members = members_in(read_within(path, DOCUMENT_BYTES), path)
         except FileNotFoundError:
-            seen, file = None, _StaffFile()
-        except NewerVersion as error:
-            raise StaffError(
-                f"{self.path} has {error}", "Update the software, or put an older copy back."
-            ) from error
+            seen, members = None, ()
         except (OSError, msgspec.DecodeError) as error:
-            raise StaffError(f"{self.path} is no staff list: {error}", "Put a copy of it back.") from error
-        self._members, self._seen = {member.ref: member for member in file.members}, seen
+            raise StaffError(f"{path} is no staff list: {error}", "Put a copy of it back.") from error
+        self._members, self._seen = {member.ref: member for member in members}, seen
+
+
+def members_in(content: bytes, called: Path) -> tuple[Member, ...]:
+    """The members in a staff file. Raises `StaffError` for what is none, and for one person or card twice."""
+    try:
+        members = decode_versioned(content, _StaffFile, STAFF_VERSION).members
+    except NewerVersion as error:
+        raise StaffError(
+            f"{called} has {error}", "Update the software, or put an older copy back."
+        ) from error
+    except msgspec.DecodeError as error:
+        raise StaffError(f"{called} is no staff list: {error}", "Put a copy of it back.") from error
+    cards = [one.card for one in members if one.card]
+    if len({one.ref for one in members}) < len(members) or len(set(cards)) < len(cards):
+        raise StaffError(f"{called} has a reference or a card twice", "Give each member one entry.")
+    return members
 
 
 def card_reference(keys: KeyProvider, resident: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Who signs what in a bundle: the delegated roles, the names of what each may sign, how many keys it takes, how long it holds.
+"""Who signs what in a bundle: the delegated roles, what each may sign, how many keys it takes, how long it holds.
 
 A target's name is `ROLE/NAME/FILE`, for rosters and prices `ROLE/OPERATOR/NAME/FILE`: the files of one `ROLE/NAME` come
 and go together. Names tell nothing of persons. Figures: docs/adr/0051-signed-bundles.md.
@@ -33,6 +33,19 @@ class BundleRole(StrEnum):
 
 
 PER_OPERATOR: Final = frozenset({BundleRole.ROSTER, BundleRole.PRICES})
+ISSUED_FIELD: Final = "x-issued"
+"""In the signed part of every file of metadata: when it was signed, as text, ISO 8601 in UTC (`2026-11-30T10:00:00Z`).
+Freshness is counted from it, expiry from what the library knows.
+"""
+STAND_ALONE_FIELD: Final = "x-stand-alone"
+"""In the signed part of a root: true where one school signs for itself. A fleet's terminal refuses such a root."""
+METADATA_FOLDER: Final = "metadata"
+TARGETS_FOLDER: Final = "targets"
+"""The two folders of a repository; its address is the one they lie in, at a collector `/v1/bundles/`."""
+ROOT_FILE: Final = "trust/root.json"
+"""The root that a terminal trusts, in its state folder."""
+ASSIGN_NAME: Final = "assign/fleet"
+ASSIGN_FILE: Final = "assignment.json"
 MOST_ROLES: Final = 20
 """Delegations of one repository, operators' included."""
 

@@ -188,8 +188,8 @@ def test_a_list_whose_order_was_checked_before_is_searched_the_same_way(tmp_path
 def test_each_bucket_begins_at_the_first_hash_that_is_in_it_or_behind(tmp_path: Path, count: int) -> None:
     path = built(tmp_path, *range(count))
     data = path.read_bytes()
-    first_bits = [int.from_bytes(data[at : at + 2], "big") >> 2 for at in range(HEADER_BYTES, len(data), 8)]
-    begins = [HEADER_BYTES + 8 * bisect_left(first_bits, bucket) for bucket in range((1 << 14) + 1)]
+    first_bits = [int.from_bytes(data[at : at + 2], "big") for at in range(HEADER_BYTES, len(data), 8)]
+    begins = [HEADER_BYTES + 8 * bisect_left(first_bits, bucket) for bucket in range((1 << 16) + 1)]
     with closing(DenyListFile(path, KEY)) as listed:
         assert listed._buckets.tolist() == begins
 

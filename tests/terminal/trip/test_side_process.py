@@ -14,12 +14,13 @@ from typing import Final, TypeAlias
 import msgspec
 import pytest
 
+from terminal import side_process
 from terminal.codes import VehicleFault
-from terminal.trip import side_process
-from terminal.trip.side_process import COMMAND, SideProcess
+from terminal.side_process import BrokenFrame, frame
+from terminal.trip.vehicle import COMMAND, VehicleProcess
 from terminal.trip.vehicle_report import (
     MOST_UP_BYTES,
-    BrokenFrame,
+    SILENT_S,
     RunStop,
     SourceSays,
     SourceSettings,
@@ -27,7 +28,6 @@ from terminal.trip.vehicle_report import (
     VehicleReport,
     VehicleRun,
     down_frames,
-    frame,
     up_frames,
 )
 
@@ -36,6 +36,7 @@ LARGE: Final = VehicleRun(route=15, shape=tuple((50.0 + n / 1e6, 36.0) for n in 
 SPEAKS: Final = """
 import json, os, sys, time
 from terminal.trip.vehicle_report import *
+from terminal.side_process import frame
 say = lambda message: os.write(1, frame(message))
 report = lambda **said: say(VehicleReport(heard_s=time.monotonic(), source="test", **said))
 """
@@ -83,15 +84,18 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def process_of(code: str, source: str = "replay", **settings: str) -> Iterator[tuple[SideProcess, Ears]]:
+def process_of(
+    code: str, source: str = "replay", silent_s: float = SILENT_S, **settings: str
+) -> Iterator[tuple[VehicleProcess, Ears]]:
     """A side process that runs `code` in the place of ours; ours where that is empty."""
     command = (sys.executable, "-I", "-c", SPEAKS + code) if code else COMMAND
     ears = Ears()
-    process = SideProcess(
+    process = VehicleProcess(
         SourceSettings(source=source, **settings),
         ears.on_report,
         ears.on_source,
-        command,  # type: ignore[arg-type]
+        command,
+        silent_s,
     )
     process.start()
     try:
@@ -144,7 +148,7 @@ def test_one_that_fails_is_reported_once_and_started_again(
 
 def test_one_that_cannot_be_started_is_reported() -> None:
     ears = Ears()
-    process = SideProcess(
+    process = VehicleProcess(
         SourceSettings(source="replay"), ears.on_report, ears.on_source, ("/no/such/program",)
     )
     process.start()
@@ -153,9 +157,8 @@ def test_one_that_cannot_be_started_is_reported() -> None:
     assert (fault, detail) == (VehicleFault.BROKEN, "cannot be started (No such file or directory)")
 
 
-def test_one_that_says_nothing_is_ended_and_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(side_process, "SILENT_S", 0.5)
-    with process_of("time.sleep(60)") as (process, ears):
+def test_one_that_says_nothing_is_ended_and_started_again() -> None:
+    with process_of("time.sleep(60)", silent_s=0.5) as (process, ears):
         fault, detail = ears.fault()
         assert (fault, detail) == (VehicleFault.HANGS, "nothing heard for 0.5 s")
         first = process.process_id

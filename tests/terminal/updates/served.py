@@ -85,7 +85,9 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, card: str, **tables: Mapping[str, object]) -> Iterator[Served]:
+def serving(
+    folder: Path, card: str, environment: Mapping[str, str] = ENVIRONMENT, **tables: Mapping[str, object]
+) -> Iterator[Served]:
     """A bus terminal in `folder`/state to which `card` comes again and again; ended by its own id."""
     state = folder / "state"
     file = config_file(
@@ -101,7 +103,7 @@ def serving(folder: Path, card: str, **tables: Mapping[str, object]) -> Iterator
     process = subprocess.Popen(
         [sys.executable, "-m", "terminal.cli.app", "run", "--config", str(file), "--json"],
         cwd=folder,
-        env=ENVIRONMENT,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from terminal.app.active import open_active, parts_of
+from terminal.app.active import Publication, open_active, parts_of
 from terminal.app.simulated import laboratory_keys
 from terminal.codes import SetKind, UpdateFault
 from terminal.errors import RegionDocumentError
@@ -93,7 +93,7 @@ def test_what_a_start_refuses_is_said_once(tmp_path: Path) -> None:
     folder.mkdir()
     document.write_bytes(region(1))
     (folder / "routes.toml").write_bytes(b"never whole")
-    active = open_active(tmp_path / "state", parts, {SetKind.REGION: document}, folder, NOW)
+    active = open_active(tmp_path / "state", parts, Publication({SetKind.REGION: document}, folder), NOW)
     try:
         watch = SourceWatch(active, (SourceFile(SetKind.ROUTES, folder / "routes.toml"),), lambda: NOW)
         for _ in range(3):

@@ -1,8 +1,11 @@
-"""The life of the vehicle's side process, seen from the terminal (ADR 31): started, heard, ended, started again.
+"""A side process of the terminal (ADR 31): started, heard, ended, started again; and the frames of its two pipes.
 
-One daemon thread does it all, so a process that dies, hangs, floods or sends garbage costs a tap nothing: what was
-heard last stays where a tap reads it. The process has none of the terminal's environment, files or keys; it gets one
-pipe down and one up, and ends when they close, however the terminal ended.
+One daemon thread does it all, so a process that dies, hangs, floods or sends garbage costs a tap nothing. The process
+has none of the terminal's environment, files or keys; it gets one pipe down and one up, and ends when they close,
+however the terminal ended.
+
+A frame is four bytes of length, then one msgpack message. Whatever breaks a limit here ends the link: neither side has
+to believe the other.
 """
 
 from __future__ import annotations
@@ -13,26 +16,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from time import monotonic
-from typing import Final
+from typing import Final, Generic, NamedTuple, TypeVar
 
-from terminal.codes import VehicleFault
-from terminal.trip.vehicle_report import (
-    NO_RUN,
-    SILENT_S,
-    BrokenFrame,
-    SourceSays,
-    SourceSettings,
-    SourceState,
-    UpMessage,
-    VehicleReport,
-    VehicleRun,
-    frame,
-    up_frames,
-)
+import msgspec
+from msgspec import Struct
 
-COMMAND: Final = (sys.executable, "-I", "-m", "terminal.vehicle")
-"""Isolated: neither the environment nor the working folder says what is imported."""
+LENGTH_BYTES: Final = 4
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
 STEADY_S: Final = 60.0
@@ -42,26 +33,83 @@ MOST_BYTES: Final = 1 << 20
 """Of one second. A source of ours says at most a hundred things a second."""
 READ_BYTES: Final = 64 * 1024
 LEAVE_S: Final = 1.5
-"""For the process to take leave of the vehicle's network when the terminal stops."""
+"""For the process to take leave when the terminal stops."""
 
-FAULT_OF: Final = {
-    SourceState.UNREACHABLE: VehicleFault.UNREACHABLE,
-    SourceState.REFUSED: VehicleFault.REFUSED,
-    SourceState.ENDED: VehicleFault.ENDED,
-    SourceState.BROKEN: VehicleFault.BROKEN,
-}
+MessageT = TypeVar("MessageT")
 
-OnReport = Callable[[VehicleReport], None]
-OnSource = Callable[[VehicleFault | None, str], None]
-"""Hears how the source does, at each change: what is wrong, None for nothing, and a line for the log."""
+
+class BrokenFrame(ValueError):
+    """The other side sent what is no message, or one too large."""
+
+
+def frame(message: Struct) -> bytes:
+    """`message` as it goes over the pipe."""
+    content = msgspec.msgpack.encode(message)
+    return len(content).to_bytes(LENGTH_BYTES, "big") + content
+
+
+class Frames(Generic[MessageT]):
+    """Takes what comes out of a pipe apart: holds at most one unfinished message of `most_bytes`."""
+
+    def __init__(self, decoder: msgspec.msgpack.Decoder[MessageT], most_bytes: int) -> None:
+        self._decoder = decoder
+        self._most_bytes = most_bytes
+        self._held = bytearray()
+
+    def feed(self, content: bytes) -> list[MessageT]:
+        """The messages that are complete now, in order; raises `BrokenFrame`."""
+        held, messages, at = self._held, [], 0
+        held += content
+        while len(held) - at >= LENGTH_BYTES:
+            begins = at + LENGTH_BYTES
+            size = int.from_bytes(held[at:begins], "big")
+            if size > self._most_bytes:
+                raise BrokenFrame(f"a message of {size} bytes, at most {self._most_bytes}")
+            if len(held) - begins < size:
+                break
+            messages.append(self._decoded(bytes(held[begins : begins + size])))
+            at = begins + size
+        del held[:at]
+        return messages
+
+    def _decoded(self, content: bytes) -> MessageT:
+        try:
+            return self._decoder.decode(content)
+        except (ValueError, RecursionError) as error:  # of msgspec, and of UTF-8
+            raise BrokenFrame(f"no message: {error}") from error
+
+
+class ProcessEnd(StrEnum):
+    """Why a side process is started again."""
+
+    NOT_STARTED = "not_started"
+    HANGS = "hangs"
+    """It said nothing for as long as it may."""
+    FLOODS = "floods"
+    DIED = "died"
+    NOT_UNDERSTOOD = "not_understood"
+
+
+class SideProgram(NamedTuple, Generic[MessageT]):
+    """What is started, the first message it gets, how what it says is read, and for how long it may be silent."""
+
+    command: Sequence[str]
+    first: Struct
+    frames: Callable[[], Frames[MessageT]]
+    silent_s: float
+
+
+def module_command(module: str) -> tuple[str, ...]:
+    """Isolated: neither the environment nor the working folder says what is imported."""
+    return (sys.executable, "-I", "-m", module)
 
 
 class _Ended(Exception):
     """The process has to be ended, or has ended by itself."""
 
-    def __init__(self, fault: VehicleFault, detail: str) -> None:
+    def __init__(self, end: ProcessEnd, detail: str) -> None:
         super().__init__(detail)
-        self.fault = fault
+        self.end = end
         self.detail = detail
 
 
@@ -79,36 +127,33 @@ class _Rate:
         self._messages += messages
         self._bytes += size
         if self._messages > MOST_MESSAGES or self._bytes > MOST_BYTES:
-            raise _Ended(
-                VehicleFault.FLOODS, f"{self._messages} messages, {self._bytes} bytes within a second"
-            )
+            raise _Ended(ProcessEnd.FLOODS, f"{self._messages} messages, {self._bytes} bytes within a second")
 
 
-class SideProcess:
-    """Runs the side process of `settings` until `close`. `on_report` and `on_source` are called on its thread; they
-    must return at once. `send` is for any thread.
+class SideProcess(Generic[MessageT]):
+    """Runs the side process of `program` until `close`. `on_message` and `on_end` are called on its thread; they must
+    return at once. `send` is for any thread.
     """
 
     def __init__(
         self,
-        settings: SourceSettings,
-        on_report: OnReport,
-        on_source: OnSource,
-        command: Sequence[str] = COMMAND,
+        name: str,
+        program: SideProgram[MessageT],
+        on_message: Callable[[MessageT], None],
+        on_end: Callable[[ProcessEnd, str], None],
     ) -> None:
-        self._settings = settings
-        self._on_report = on_report
-        self._on_source = on_source
-        self._command = tuple(command)
-        self._run = NO_RUN
-        self._sent = NO_RUN
+        """`name` is that of its thread."""
+        self._program = program
+        self._on_message = on_message
+        self._on_end = on_end
+        self._newest: Struct | None = None
+        self._sent: Struct | None = None
         self._due = b""
         self._stopping = threading.Event()
         self._wake_fd, self._woken_fd = os.pipe()
         os.set_blocking(self._woken_fd, False)
         os.set_blocking(self._wake_fd, False)
-        self._thread = threading.Thread(target=self._work, name="vehicle", daemon=True)
-        self._fault: VehicleFault | None = None
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self.process_id: int | None = None
         """Of the process that runs now; None between two."""
         self.starts = 0
@@ -117,9 +162,9 @@ class SideProcess:
         """Start the first process; returns at once."""
         self._thread.start()
 
-    def send(self, run: VehicleRun) -> None:
-        """What the terminal runs now, for this process and every later one; returns at once."""
-        self._run = run
+    def send(self, message: Struct) -> None:
+        """Let this process have the message, and every later one; a newer one replaces it. Returns at once."""
+        self._newest = message
         self._wake()
 
     def close(self) -> None:
@@ -146,7 +191,7 @@ class SideProcess:
             try:
                 self._serve_one()
             except _Ended as end:
-                self._says(end.fault, end.detail)
+                self._on_end(end.end, end.detail)
             if monotonic() - begun_s > STEADY_S:
                 pause_s = FIRST_PAUSE_S
             self._stopping.wait(pause_s)
@@ -156,7 +201,7 @@ class SideProcess:
         """One process from its start to its end; returns when the terminal stops, else raises `_Ended`."""
         try:
             process = subprocess.Popen(  # noqa: S603 our own interpreter and module
-                self._command,
+                self._program.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -165,7 +210,7 @@ class SideProcess:
                 start_new_session=True,
             )
         except OSError as error:
-            raise _Ended(VehicleFault.BROKEN, f"cannot be started ({error.strerror})") from error
+            raise _Ended(ProcessEnd.NOT_STARTED, f"cannot be started ({error.strerror})") from error
         self.process_id = process.pid
         self.starts += 1
         try:
@@ -178,14 +223,15 @@ class SideProcess:
         assert process.stdout is not None
         down_fd, up_fd = process.stdin.fileno(), process.stdout.fileno()
         os.set_blocking(down_fd, False)
-        self._sent, self._due = NO_RUN, frame(self._settings)
-        frames, rate, heard_s = up_frames(), _Rate(), monotonic()
+        self._sent, self._due = None, frame(self._program.first)
+        frames, rate, heard_s = self._program.frames(), _Rate(), monotonic()
+        silent_s = self._program.silent_s
         with selectors.DefaultSelector() as selector:
             selector.register(up_fd, selectors.EVENT_READ)
             selector.register(self._wake_fd, selectors.EVENT_READ)
             while not self._stopping.is_set():
                 self._write(selector, down_fd)
-                ready = {key.fd for key, _ in selector.select(heard_s + SILENT_S - monotonic())}
+                ready = {key.fd for key, _ in selector.select(heard_s + silent_s - monotonic())}
                 now_s = monotonic()
                 if self._wake_fd in ready:
                     os.read(self._wake_fd, READ_BYTES)
@@ -197,15 +243,15 @@ class SideProcess:
                     messages = _parsed(frames.feed, content)
                     rate.take(len(messages), len(content), now_s)
                     for message in messages:
-                        self._take(message)
-                elif now_s - heard_s >= SILENT_S:
-                    raise _Ended(VehicleFault.HANGS, f"nothing heard for {SILENT_S:g} s")
+                        self._on_message(message)
+                elif now_s - heard_s >= silent_s:
+                    raise _Ended(ProcessEnd.HANGS, f"nothing heard for {silent_s:g} s")
 
     def _write(self, selector: selectors.BaseSelector, down_fd: int) -> None:
-        """As much as the pipe takes; the newest run replaces one that was not begun."""
-        if not self._due and self._run != self._sent:
-            self._sent = self._run
-            self._due = frame(self._sent)
+        """As much as the pipe takes; the newest message replaces one that was not begun."""
+        newest = self._newest
+        if not self._due and newest is not None and newest != self._sent:
+            self._sent, self._due = newest, frame(newest)
         try:
             if self._due:
                 self._due = self._due[os.write(down_fd, self._due) :]
@@ -219,26 +265,13 @@ class SideProcess:
         elif waits and not self._due:
             selector.unregister(down_fd)
 
-    def _take(self, message: UpMessage) -> None:
-        if isinstance(message, SourceSays):
-            self._says(FAULT_OF.get(message.state), message.detail)
-        else:
-            self._on_report(message)
-
-    def _says(self, fault: VehicleFault | None, detail: str) -> None:
-        if fault is not self._fault:
-            self._fault = fault
-            self._on_source(fault, detail)
-
     def _by_itself(self, process: subprocess.Popen[bytes]) -> _Ended:
-        """Why it ended: what it said of that itself, where it said anything."""
+        """Why it ended."""
         try:
             code = process.wait(LEAVE_S)
         except subprocess.TimeoutExpired:
-            return _Ended(VehicleFault.NOT_UNDERSTOOD, "it has closed its pipe and goes on")
-        if self._fault is VehicleFault.BROKEN:
-            return _Ended(VehicleFault.BROKEN, f"exit code {code}")
-        return _Ended(VehicleFault.DIED, f"signal {-code}" if code < 0 else f"exit code {code}")
+            return _Ended(ProcessEnd.NOT_UNDERSTOOD, "it has closed its pipe and goes on")
+        return _Ended(ProcessEnd.DIED, f"signal {-code}" if code < 0 else f"exit code {code}")
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         """Close the pipes and, unless it was at fault, give the process time to take its leave."""
@@ -254,8 +287,8 @@ class SideProcess:
         self.process_id = None
 
 
-def _parsed(feed: Callable[[bytes], list[UpMessage]], content: bytes) -> list[UpMessage]:
+def _parsed(feed: Callable[[bytes], list[MessageT]], content: bytes) -> list[MessageT]:
     try:
         return feed(content)
     except BrokenFrame as error:
-        raise _Ended(VehicleFault.NOT_UNDERSTOOD, str(error)) from error
+        raise _Ended(ProcessEnd.NOT_UNDERSTOOD, str(error)) from error

@@ -1,0 +1,68 @@
+"""What signed bundles bring sealed to this terminal: opened with the third key of its identity, before it is offered.
+
+A staff list is no part of the active set: what was opened last lies in the terminal's folder, where the console looks
+(`terminal.screen.console.staff`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from terminal.errors import RosterError, StaffError, TerminalError
+from terminal.files import replace_file
+from terminal.screen.console.staff import members_in, signed_staff_file
+from terminal.sync.credentials import load_keys
+from terminal.sync.sealed import MAGIC, NotSealedToUs, open_as_one
+from terminal.updates.bundle.kept import delivered_folder, origin_in
+from terminal.updates.bundle.roles import BundleRole
+
+STAFF_NAME: Final = "staff.json"
+MOST_STAFF_BYTES: Final = 1 << 20
+"""A thousand members have a fifth of it."""
+
+
+def opener(identity: Path) -> Callable[[Path, bytes], bytes]:
+    """What opens delivered files for the terminal whose keys lie in `identity`."""
+    return partial(opened, identity)
+
+
+def opened(identity: Path, path: Path, content: bytes) -> bytes:
+    """The `content` of the delivered file `path`, opened where it is sealed. Raises `RosterError`, `KeyFileError`."""
+    if not content.startswith(MAGIC):
+        return content
+    origin = origin_in(path.parent.resolve())
+    bound_to = f"{'' if origin is None else origin.name}/{path.name}".encode()
+    try:
+        return open_as_one(load_keys(identity).sealing, content, bound_to)
+    except NotSealedToUs as error:
+        raise RosterError(
+            f"{path} cannot be opened: {error}",
+            "Seal it to this terminal's present keys, and publish it again.",
+        ) from error
+
+
+def take_staff(state: Path, identity: Path) -> TerminalError | None:
+    """Let the newest staff list that was delivered be the one in use; where none is any more, the terminal's own is.
+    Returns why it is not taken: then the one in use stays.
+    """
+    path, kept = delivered_folder(state, BundleRole.STAFF) / STAFF_NAME, signed_staff_file(state)
+    try:
+        if not path.exists():
+            kept.unlink(missing_ok=True)
+            return None
+        with path.open("rb") as file:
+            content = file.read(MOST_STAFF_BYTES + 1)
+        if len(content) > MOST_STAFF_BYTES:
+            return StaffError(f"{path} is longer than {MOST_STAFF_BYTES} bytes", "Publish a shorter list.")
+        plain = opened(identity, path, content)
+        members_in(plain, path)
+        if not kept.exists() or kept.read_bytes() != plain:
+            replace_file(kept, plain)
+    except OSError as error:
+        return StaffError(f"{path} cannot be taken ({error.strerror})", "Check the folder's rights and room.")
+    except TerminalError as error:
+        return error
+    return None

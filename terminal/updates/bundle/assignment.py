@@ -1,0 +1,142 @@
+"""Which terminal takes which names of a bundle, and from when: the target `assign/fleet/assignment.json`.
+
+    {"format": 1, "groups": [{"terminals": [70001, "70010-70099"], "takes": ["tariff/demo", "roster/17/1f0e…"],
+                              "from": "2026-12-01T03:00:00+03:00"}]}
+
+Of the groups that name a terminal and something of a role, the one with the newest `from` that has come counts; a group
+without one has always come. So a new tariff is a second group with its moment, and later the only one. Pure: no file,
+no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from cardproto.resident.limits import LARGEST_TERMINAL
+from terminal.decoding import decode_json
+from terminal.errors import DocumentError
+from terminal.updates.bundle.roles import PER_OPERATOR, BundleRole
+
+FORMAT: Final = 1
+MOST_BYTES: Final = 256 << 10
+MOST_GROUPS: Final = 200
+MOST_TERMINALS: Final = 2_000
+"""Numbers and ranges of one group."""
+ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
+
+Number = Annotated[int, Meta(ge=1, le=LARGEST_TERMINAL)]
+Range = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}-[1-9][0-9]{0,6}$")]
+GroupName = Annotated[str, Meta(pattern=r"^[a-z]+(/[a-z0-9][a-z0-9-]{0,63}){1,2}$")]
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class AssignmentError(DocumentError):
+    """The assignment cannot be used; the one in force stays in force."""
+
+
+class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+    terminals: Annotated[tuple[Number | Range, ...], Meta(min_length=1, max_length=MOST_TERMINALS)]
+    takes: Annotated[tuple[GroupName, ...], Meta(min_length=1, max_length=len(BundleRole))]
+    from_: Moment | None = None
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    format: Annotated[int, Meta(ge=1, le=FORMAT)]
+    groups: Annotated[tuple[_Group, ...], Meta(max_length=MOST_GROUPS)]
+
+
+class _Span(NamedTuple):
+    """Terminals from `first` to `last`, both included, that take `name` from `begins` on."""
+
+    first: int
+    last: int
+    begins: datetime
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The spans of each role."""
+
+    spans: Mapping[BundleRole, tuple[_Span, ...]]
+
+    def taken(self, terminal: int, now: datetime) -> Mapping[BundleRole, str]:
+        """What `terminal` takes at `now`: for each role one `ROLE/NAME`; nothing of a role that is not among them."""
+        found: dict[BundleRole, str] = {}
+        for role, spans in self.spans.items():
+            come = [span for span in spans if span.first <= terminal <= span.last and span.begins <= now]
+            if come:
+                found[role] = max(come, key=lambda span: span.begins).name
+        return found
+
+    def next_change(self, terminal: int, now: datetime) -> datetime | None:
+        """The next moment after `now` at which `taken` may change."""
+        spans = (span for listed in self.spans.values() for span in listed)
+        later = (s.begins for s in spans if s.first <= terminal <= s.last and s.begins > now)
+        return min(later, default=None)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every `ROLE/NAME` that some terminal takes at some time."""
+        return frozenset(span.name for listed in self.spans.values() for span in listed)
+
+
+def read_assignment(content: bytes, called: str = "assignment.json") -> Assignment:
+    """The assignment in a file. Raises `AssignmentError` with what is wrong."""
+    try:
+        file = decode_json(content, _File, MOST_BYTES)
+    except msgspec.DecodeError as error:
+        raise AssignmentError(
+            f"{called} is no assignment: {error}", "See docs/bundles.md for its form."
+        ) from error
+    spans: dict[BundleRole, list[_Span]] = {}
+    for number, group in enumerate(file.groups, start=1):
+        for name in group.takes:
+            role = _role_of(name, called, number)
+            spans.setdefault(role, []).extend(_spans(group, name, called, number))
+    for role, listed in spans.items():
+        _require_one(role, listed, called)
+    return Assignment({role: tuple(listed) for role, listed in spans.items()})
+
+
+def _role_of(name: str, called: str, number: int) -> BundleRole:
+    first, *others = name.split("/")
+    try:
+        role = BundleRole(first)
+        if role is not BundleRole.ASSIGN and len(others) == (2 if role in PER_OPERATOR else 1):
+            return role
+    except ValueError:
+        pass
+    raise AssignmentError(
+        f"{called}: group {number} takes {name!a}, which no role publishes",
+        "Write ROLE/NAME, or ROLE/OPERATOR/NAME for rosters and prices.",
+    )
+
+
+def _spans(group: _Group, name: str, called: str, number: int) -> Iterator[_Span]:
+    for one in group.terminals:
+        first, last = (one, one) if isinstance(one, int) else map(int, one.split("-"))
+        if not first <= last <= LARGEST_TERMINAL:
+            raise AssignmentError(
+                f"{called}: group {number} has the range {one}",
+                f"Write the lower number first; the highest is {LARGEST_TERMINAL}.",
+            )
+        yield _Span(first, last, group.from_ or ALWAYS, name)
+
+
+def _require_one(role: BundleRole, spans: list[_Span], called: str) -> None:
+    """No terminal may have two names of a role from the same moment."""
+    before: _Span | None = None
+    for span in sorted(spans, key=lambda span: (span.begins, span.first)):
+        if before is not None and before.begins == span.begins and span.first <= before.last:
+            raise AssignmentError(
+                f"{called}: terminal {span.first} takes {before.name} and {span.name} from the same moment",
+                f"A terminal takes one name of {role.value} at a time.",
+            )
+        before = span

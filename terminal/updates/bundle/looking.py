@@ -1,0 +1,184 @@
+"""A look at one source in the side process: what is new, sound, and this terminal's, lies ready afterwards. Each role
+has its own end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from terminal.codes import BundleFault
+from terminal.decoding import read_within
+from terminal.updates.bundle.assignment import MOST_BYTES, AssignmentError, read_assignment
+from terminal.updates.bundle.client import BundleClient, BundleRefused, SignedRole
+from terminal.updates.bundle.delivery import deliver, withdraw
+from terminal.updates.bundle.fetcher import BundleFetcher, FolderFetcher, HttpFetcher
+from terminal.updates.bundle.kept import KeptBundles, delivered_folder, origin_of
+from terminal.updates.bundle.messages import BundleReport, BundleSettings, Look, RoleState
+from terminal.updates.bundle.roles import ASSIGN_FILE, ASSIGN_NAME, ROOT_FILE, ROOT_RULE, BundleRole
+
+MOST_SAID: Final = 300
+
+
+def look_at(settings: BundleSettings, look: Look, source: str, alive: Callable[[], None]) -> BundleReport:
+    """How the look went; never raises for what a source does."""
+    fetcher: BundleFetcher | None = None
+    try:
+        pinned = _pinned(Path(settings.state))
+        fetcher = _fetcher(source, settings.tls_ca, alive)
+        return _looked(settings, look, source, pinned, fetcher)
+    except BundleRefused as refused:
+        detail = str(refused)[:MOST_SAID]
+        return _at(settings, look, source, fault=refused.fault, inputs=refused.inputs, detail=detail)
+    finally:
+        if fetcher is not None:
+            fetcher.close()
+
+
+def _pinned(state: Path) -> bytes:
+    try:
+        return read_within(state / ROOT_FILE, ROOT_RULE.most_bytes)
+    except FileNotFoundError as error:
+        raise BundleRefused(BundleFault.NO_ROOT, "root") from error
+    except (OSError, ValueError) as error:
+        raise BundleRefused(BundleFault.BAD_ROOT, "root", detail=str(error)) from error
+
+
+def _fetcher(source: str, tls_ca: str, alive: Callable[[], None]) -> BundleFetcher:
+    if not source.startswith(("http://", "https://")):
+        return FolderFetcher(source, alive)
+    try:
+        return HttpFetcher(source, tls_ca, alive)
+    except (OSError, ValueError) as error:
+        raise BundleRefused(BundleFault.UNREACHABLE, "timestamp", detail=str(error)) from error
+
+
+def _looked(
+    settings: BundleSettings, look: Look, source: str, pinned: bytes, fetcher: BundleFetcher
+) -> BundleReport:
+    state = Path(settings.state)
+    bundles = KeptBundles(state)
+    now_ms = max(look.now_ms, look.floor_ms)
+    client = BundleClient(bundles, pinned, fetcher, now_ms, stand_alone=settings.stand_alone)
+    client.refresh()
+    ends = _Ends(client, state, settings, datetime.fromtimestamp(now_ms / 1000, UTC))
+    states = ends.of_all()
+    return _at(settings, look, source, versions=bundles.versions(), roles=states)
+
+
+class _Ends:
+    """What becomes of each role."""
+
+    def __init__(self, client: BundleClient, state: Path, settings: BundleSettings, now: datetime) -> None:
+        self._client = client
+        self._state = state
+        self._settings = settings
+        self._now = now
+        self._loaded: dict[str, SignedRole] = {}
+        self._faults: dict[str, BundleRefused] = {}
+
+    def of_all(self) -> tuple[RoleState, ...]:
+        """Floors are raised before anything is delivered, and a role that fails hinders no other."""
+        roles = [name for name in self._client.roles() if kind_of(name).value in self._settings.wanted]
+        for name in sorted(roles, key=lambda name: kind_of(name) is not BundleRole.ASSIGN):
+            try:
+                self._loaded[name] = self._client.role(name)
+            except BundleRefused as refused:
+                self._faults[name] = refused
+        self._client.accept(self._loaded)
+        assigned = self._assigned() if BundleRole.ASSIGN in roles else None
+        states = [self._end(name, assigned) for name in roles if kind_of(name) is not BundleRole.ASSIGN]
+        if BundleRole.ASSIGN in roles:
+            states.append(self._assignment_end())
+        return tuple(end for end in states if end is not None)
+
+    def _assigned(self) -> Mapping[BundleRole, str] | None:
+        """What this terminal takes by the newest assignment; by the one before where that cannot be had. None where
+        there never was one.
+        """
+        role = self._loaded.get(BundleRole.ASSIGN)
+        if role is not None and not role.names:
+            return None
+        try:
+            if role is not None:
+                deliver(self._client, self._state, role, ASSIGN_NAME)
+        except BundleRefused as refused:
+            self._faults[BundleRole.ASSIGN] = refused
+        file = delivered_folder(self._state, BundleRole.ASSIGN) / ASSIGN_FILE
+        try:
+            taken = read_assignment(read_within(file, MOST_BYTES)).taken(self._settings.number, self._now)
+        except (OSError, ValueError, AssignmentError) as error:
+            version = 0 if role is None else role.version
+            unread = BundleRefused(
+                BundleFault.UNREADABLE, BundleRole.ASSIGN, version, detail=type(error).__name__
+            )
+            self._faults.setdefault(BundleRole.ASSIGN, unread)
+            return None
+        if not taken:
+            self._faults.setdefault(
+                BundleRole.ASSIGN, BundleRefused(BundleFault.NOT_ASSIGNED, BundleRole.ASSIGN)
+            )
+        return taken
+
+    def _assignment_end(self) -> RoleState:
+        refused = self._faults.get(BundleRole.ASSIGN)
+        if refused is not None:
+            return _refused(self._state, BundleRole.ASSIGN, refused)
+        role = self._loaded[BundleRole.ASSIGN]
+        name = ASSIGN_NAME if role.names else ""
+        return RoleState(role=role.name, name=name, version=role.version, issued_ms=role.issued_ms)
+
+    def _end(self, name: str, assigned: Mapping[BundleRole, str] | None) -> RoleState | None:
+        """None for a role of which nothing is for this terminal."""
+        kind, role = kind_of(name), self._loaded.get(name)
+        wanted = None if assigned is None else assigned.get(kind)
+        if assigned is not None and (wanted is None or not wanted.startswith(f"{name.replace('.', '/')}/")):
+            if wanted is None:
+                withdraw(self._state, kind)
+            return None
+        try:
+            if role is None:
+                raise self._faults[name]
+            chosen = self._only(role) if wanted is None else self._published(role, wanted)
+            if chosen is None:
+                return RoleState(role=name, version=role.version, issued_ms=role.issued_ms)
+            origin = deliver(self._client, self._state, role, chosen)
+        except BundleRefused as refused:
+            return _refused(self._state, name, refused)
+        return RoleState(role=name, name=origin.name, version=origin.version, issued_ms=origin.issued_ms)
+
+    def _only(self, role: SignedRole) -> str | None:
+        """Without an assignment: the one name that there is."""
+        if len(role.names) > 1:
+            raise BundleRefused(BundleFault.NOT_ASSIGNED, role.name, role.version)
+        return next(iter(role.names), None)
+
+    def _published(self, role: SignedRole, wanted: str) -> str:
+        if wanted not in role.names:
+            raise BundleRefused(BundleFault.INCOMPLETE, role.name, role.version)
+        return wanted
+
+
+def kind_of(name: str) -> BundleRole:
+    """The role that a name in metadata is of: `roster` for `roster.17`."""
+    return BundleRole(name.partition(".")[0])
+
+
+def _refused(state: Path, name: str, refused: BundleRefused) -> RoleState:
+    """What lies ready goes on to do so."""
+    origin = origin_of(state, kind_of(name))
+    return RoleState(
+        role=name,
+        name="" if origin is None else origin.name,
+        version=0 if origin is None else origin.version,
+        issued_ms=0 if origin is None else origin.issued_ms,
+        fault=refused.fault,
+        inputs=refused.inputs,
+    )
+
+
+def _at(settings: BundleSettings, look: Look, source: str, **said: object) -> BundleReport:
+    issued_ms = KeptBundles(Path(settings.state)).kept.issued_ms
+    return BundleReport(number=look.number, source=source[:MOST_SAID], issued_ms=issued_ms, **said)  # type: ignore[arg-type]

@@ -1,0 +1,148 @@
+"""From a card on the reader of the office to a refusal by a running terminal: `terminal deny` and `terminal run`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.card.virtual import VirtualCard
+from sim.image_file import save_card
+from terminal.app.simulated import issue_residents
+from terminal.clock import SystemClock
+from terminal.codes import SetKind
+from terminal.errors import PublishError
+from terminal.journal.operation_records import SetActivated
+from terminal.journal.records import Unwritten
+from terminal.policy.load import load_region
+from tests.terminal.cli.conftest import ENVIRONMENT, command
+from tests.terminal.updates.served import Served, serving
+
+
+@dataclass(frozen=True)
+class Office:
+    """A folder with the register, and the folder that terminals look in."""
+
+    folder: Path
+    published: Path
+
+    def deny(self, *arguments: object, code: int = 0) -> str:
+        done = subprocess.run(
+            command(("deny", *arguments, "--folder", self.folder)),
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    def issue(self, *arguments: object) -> dict[str, Any]:
+        said = json.loads(self.deny("issue", "--out", self.published, "--json", *arguments))
+        return dict(said["issue"])
+
+    def why(self, *arguments: object) -> list[dict[str, Any]]:
+        return list(json.loads(self.deny("why", *arguments, "--json"))["entries"])
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> str:
+    """The reader with one resident's pass on it, as terminal and office have it."""
+    (made,) = issue_residents(["month_pass"], load_region("demo").header.region, SystemClock().now().date())
+    assert isinstance(made, VirtualCard)
+    save_card(made, tmp_path / "resident.json")
+    return f"sim:{tmp_path / 'resident.json'}"
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    made = Office(tmp_path / "office", tmp_path / "published")
+    made.deny("init")
+    return made
+
+
+def activated(served: Served) -> list[tuple[str, int]]:
+    return [
+        (row.kind, row.version)
+        for row in served.rows()
+        if isinstance(row, SetActivated) and "deny" in row.kind
+    ]
+
+
+def refusals(served: Served) -> list[dict[str, str]]:
+    return [row.lists for row in served.rows() if isinstance(row, Unwritten) and row.lists]
+
+
+def test_a_card_is_stopped_by_an_increment_let_in_by_the_next_and_the_base_holds_both(
+    office: Office, card: str, tmp_path: Path
+) -> None:
+    office.deny("add", "--card", "04000000000001", "--reason", "copied", "--by", "17")
+    assert office.issue("--base")["number"] == 0
+    with serving(tmp_path, card.removeprefix("sim:"), updates={"folder": office.published}) as served:
+        assert served.tap()["admission"] == "let_in"
+        office.deny("add", "--reader", card, "--reason", "lost", "--by", "17")
+        assert office.issue() == {"number": 1, "version": 1, "added": 1, "removed": 0, "is_base": False}
+        served.said("in_force", kind="deny_changes", edition="deny_changes:1")
+        served.tap(lambda tap: tap["message"] == "blocked")
+        assert all(name.startswith("1.1:") for row in refusals(served) for name in row.values())
+        office.deny("remove", "--reader", card, "--by", "18")
+        assert (office.issue()["added"], office.why("--reader", card)[0]["ended_by"]) == (0, "18")
+        served.said("in_force", kind="deny_changes", edition="deny_changes:2")
+        served.tap(lambda tap: tap["message"] != "blocked")
+        office.deny("add", "--reader", card, "--holder", "--reason", "debt", "--by", "17")
+        assert office.issue("--base")["version"] == 2
+        served.said("in_force", kind="deny", edition="deny:2")
+        served.tap(lambda tap: tap["message"] == "deny_list")
+        assert refusals(served)[-1].popitem()[1].startswith("2:")
+        assert activated(served) == [
+            (SetKind.DENY, 1),
+            (SetKind.DENY_CHANGES, 1),
+            (SetKind.DENY_CHANGES, 2),
+            (SetKind.DENY, 2),
+        ]
+
+
+def test_changes_outlive_a_restart(office: Office, card: str, tmp_path: Path) -> None:
+    office.issue("--base")
+    office.deny("add", "--reader", card, "--reason", "stolen", "--by", "17")
+    office.issue()
+    for _start in range(2):
+        with serving(tmp_path, card.removeprefix("sim:"), updates={"folder": office.published}) as served:
+            assert served.tap()["message"] == "blocked"
+
+
+def test_changes_of_another_list_wait_for_theirs(office: Office, card: str, tmp_path: Path) -> None:
+    office.issue("--base")
+    with serving(tmp_path, card.removeprefix("sim:"), updates={"folder": office.published}) as served:
+        served.tap()
+        other = Office(tmp_path / "other", tmp_path / "elsewhere")
+        other.deny("init")
+        other.deny("add", "--card", "04000000000002", "--reason", "lost", "--by", "1")
+        other.issue("--base")
+        other.deny("add", "--reader", card, "--reason", "lost", "--by", "1")
+        other.issue()
+        (other.published / "deny-changes").replace(office.published / "deny-changes")
+        served.said("update", code="update:unsound")
+        assert served.tap()["message"] != "blocked"
+
+
+def test_an_entry_ends_by_itself_and_what_is_wrong_is_said(office: Office) -> None:
+    assert "no base yet" in office.deny("issue", "--out", office.published, code=PublishError.exit_code)
+    office.deny("add", "--card", "04AA00000000BB", "--reason", "lost", "--by", "17", "--days", "1")
+    assert "denied already" in office.deny(
+        "add", "--card", "04:AA:00:00:00:00:BB", "--reason", "debt", "--by", "9"
+    )
+    assert "is not denied" in office.deny(
+        "remove", "--card", "04AA00000000BC", "--by", "1", code=PublishError.exit_code
+    )
+    assert "there already" in office.deny("init", code=PublishError.exit_code)
+    assert "hexadecimal digits" in office.deny("why", "--card", "04AA", code=2)
+    assert "name one" in office.deny("why", code=2)
+    (entry,) = office.why("--card", "04AA00000000BB")
+    assert (entry["reason"], entry["by"], entry["published"]) == ("lost", "17", False)
+    assert office.issue("--base")["added"] == 1
+    assert "nothing has changed" in office.deny("issue")

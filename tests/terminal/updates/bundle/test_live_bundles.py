@@ -1,0 +1,194 @@
+"""Signed bundles and a running terminal: `terminal run --config` started, a repository written to, rows read back."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Final
+from urllib.request import urlopen
+
+import httpx
+
+from terminal.app.station import journal_reader
+from terminal.codes import SetKind
+from terminal.journal.operation_records import SetActivated
+from terminal.journal.records import Fault, Intent, parse_record
+from terminal.screen.console.pins import hash_pin
+from terminal.screen.console.roles import Role
+from terminal.screen.console.staff import Member, StaffList
+from terminal.sync.credentials import load_or_make_keys
+from terminal.sync.sealed import seal_to_each
+from tests.config_file import config_file
+from tests.terminal.cli.conftest import ENVIRONMENT, Run
+from tests.terminal.screen.console.cab import PIN, csrf
+from tests.terminal.updates.bundle.repository import Publisher
+from tests.terminal.updates.published import region
+from tests.terminal.updates.served import serving
+from tests.terminal.updates.test_live import KEYS, MANY, activated, deny_list
+
+DEMO: Final = {"terminal": {"region": "demo"}}
+"""What is in force until something comes."""
+
+
+def refuse_tariff(publisher: Publisher) -> None:
+    """The next tariff lacks a signature."""
+    publisher.put("tariff", "city", {"region.toml": region(4, fare_minor=100)})
+    publisher.publish()
+    publisher.sign_role("tariff", publisher.signers["tariff"][:1])
+    publisher.sign_snapshot()
+    publisher.sign_timestamp()
+
+
+def test_a_signed_tariff_comes_into_force_in_a_running_terminal(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "repository")
+    publisher.put("tariff", "city", {"region.toml": region(2, fare_minor=3100)})
+    publisher.publish()
+    publisher.pin(tmp_path / "state")
+    with serving(tmp_path, MANY, **DEMO, bundles={"folder": publisher.folder, "every_min": 0.01}) as served:
+        served.said("in_force", kind="region", edition="demo:2")
+        served.tap(lambda tap: tap["charge_minor"] == 3100)
+        publisher.put("tariff", "city", {"region.toml": region(3, fare_minor=3200)})
+        publisher.publish()
+        served.said("in_force", kind="region", edition="demo:3")
+        served.tap(lambda tap: tap["charge_minor"] == 3200)
+        assert activated(served, SetKind.REGION)[-2:] == [2, 3]
+        assert {row.charge_minor for row in served.rows() if isinstance(row, Intent)} >= {3100, 3200}
+
+
+def test_the_process_that_serves_cards_never_imports_the_library(tmp_path: Path) -> None:
+    """Python itself says what a process imports, and when: all of it until a signed tariff is in force."""
+    publisher = Publisher(tmp_path / "repository")
+    publisher.put("tariff", "city", {"region.toml": region(2)})
+    publisher.publish()
+    publisher.pin(tmp_path / "state")
+    watched = {**ENVIRONMENT, "PYTHONPROFILEIMPORTTIME": "1"}
+    with serving(tmp_path, MANY, watched, **DEMO, bundles={"folder": publisher.folder}) as served:
+        served.said("in_force", kind="region", edition="demo:2")
+        served.tap()
+    imported = {line.rpartition("|")[2].strip() for line in served.raw if line.startswith("import time:")}
+    assert "terminal.app.bundles" in imported, "or nothing is seen here"
+    assert not {name for name in imported if name.partition(".")[0] in ("tuf", "securesystemslib")}
+
+
+def test_what_is_refused_is_said_everywhere_and_what_is_in_force_goes_on(run: Run, tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "repository")
+    publisher.put("tariff", "city", {"region.toml": region(2, fare_minor=3100)})
+    publisher.publish()
+    publisher.pin(tmp_path / "state")
+    tables = {**DEMO, "bundles": {"folder": publisher.folder, "every_min": 600}, "metrics": {"port": 0}}
+    with serving(tmp_path, MANY, **tables) as served:
+        page = served.said("metrics")["port"]
+        served.said("in_force", kind="region", edition="demo:2")
+        refuse_tariff(publisher)
+        looked = run("updates", "now", "--state", served.state)
+        assert looked.returncode == 1
+        assert "tariff version 3 lacks signatures that count" in looked.stdout
+        assert "demo:2" in looked.stdout
+        served.said("bundles", code="bundle:unsigned", role="tariff", version=3)
+        found = json.loads(run("updates", "status", "--state", served.state, "--json").stdout)
+        (tariff,) = (one for one in found["roles"] if one["role"] == "tariff")
+        assert (tariff["name"], tariff["version"], tariff["fault"]) == ("tariff/city", 1, "bundle:unsigned")
+        checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
+        assert checks["bundles:tariff"]["level"] == "look"
+        assert checks["bundles"]["code"] == "bundles:age"
+        numbers = urlopen(f"http://127.0.0.1:{page}/metrics").read().decode()
+        assert 'resident_terminal_bundle_refused{role="tariff"} 1' in numbers
+        assert 'resident_terminal_bundle_version{role="tariff"} 1' in numbers
+        faults = [row.code for row in served.rows() if isinstance(row, Fault)]
+        assert faults.count("bundle:unsigned") == 1
+        served.tap(lambda tap: tap["charge_minor"] == 3100)
+
+
+def test_a_terminal_that_was_only_enrolled_gets_its_documents_before_it_serves(
+    run: Run, tmp_path: Path
+) -> None:
+    publisher = Publisher(tmp_path / "repository")
+    publisher.put("deny", "all", {"deny-list": deny_list(tmp_path, 1)})
+    publisher.publish()
+    publisher.pin(tmp_path / "state")
+    tables = {
+        "terminal": {"profile": "bus", "state": tmp_path / "state", "number": 70001},
+        "reader": {"name": "sim:adult_purse", "taps": 1},
+        "shift": {"operator": "17", "route": 15},
+        "bundles": {"folder": publisher.folder},
+    }
+    file = config_file(tmp_path, **tables)
+    ended = run("run", "--config", file)
+    assert ended.returncode == 18
+    assert "no region document has come to this terminal yet: none is published" in ended.stderr
+    publisher.put("tariff", "city", {"region.toml": region(7, fare_minor=3100)})
+    publisher.publish()
+    ended = run("run", "--config", file, "--json")
+    assert json.loads(ended.stdout.splitlines()[0])["charge_minor"] == 3100, ended.stderr
+    with journal_reader(tmp_path / "state", KEYS) as reader:
+        rows = [parse_record(row.body) for row in reader.all_rows()]
+    activated = {row.kind: row.version for row in rows if isinstance(row, SetActivated)}
+    assert activated == {SetKind.REGION: 7, SetKind.DENY: 1}
+
+
+def test_without_a_trusted_root_staff_hear_what_to_do(run: Run, tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "repository")
+    publisher.publish()
+    with serving(tmp_path, MANY, **DEMO, bundles={"folder": publisher.folder}) as served:
+        served.said("bundles", code="bundle:no_root")
+        served.tap()
+        checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
+        assert "terminal trust FILE --sha256 HEX" in checks["bundles:source1"]["says"]
+
+
+def signs_in(port: int, ref: str) -> bool:
+    """Whether `ref` may work at the console, by staff number and PIN."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        page = client.get("/sign-in?typed=1")
+        answer = client.post("/sign-in", data={"csrf": csrf(page), "ref": ref, "pin": PIN})
+        return answer.status_code == httpx.codes.SEE_OTHER
+
+
+def staff_list(sealing: bytes, *refs: str) -> bytes:
+    """Drivers with one PIN each, sealed to a terminal."""
+    hashed = hash_pin(PIN, KEYS)
+    members = [{"ref": ref, "role": "driver", "pin": hashed} for ref in refs]
+    content = json.dumps({"kind": "staff", "version": 1, "members": members}).encode()
+    return seal_to_each([sealing], content, b"staff/depot/staff.json")
+
+
+def test_a_sealed_staff_list_lets_its_drivers_in_and_a_leaver_no_longer(run: Run, tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "repository")
+    publisher.pin(tmp_path / "state")
+    sealing = load_or_make_keys(tmp_path / "state/terminal.key").sealing.public_key().public_bytes_raw()
+    StaffList(tmp_path / "state").put(Member(ref="own-9", role=Role.DRIVER, pin=hash_pin(PIN, KEYS)))
+    publisher.put("staff", "depot", {"staff.json": staff_list(sealing, "17", *map(str, range(1000, 1999)))})
+    publisher.publish()
+    console = {"enabled": True, "port": 0, "typed_sign_in": True}
+    with serving(
+        tmp_path,
+        MANY,
+        **DEMO,
+        bundles={"folder": publisher.folder, "every_min": 600},
+        console=console,
+    ) as served:
+        served.said("tap")
+        (address,) = set(re.findall(r"http://127.0.0.1:(\d+)", "".join(served.raw)))
+        port = int(address)
+        look = lambda: run("updates", "now", "--state", served.state).stdout  # noqa: E731
+        assert "staff/depot" in look()
+        assert [signs_in(port, ref) for ref in ("17", "1998", "own-9")] == [True, True, False]
+        refused = run("staff", "remove", "17", "--state", served.state)
+        assert "comes with signed bundles" in refused.stderr
+        publisher.put("staff", "depot", {"staff.json": staff_list(sealing, "1000")})
+        publisher.publish()
+        assert "version 2" in look()
+        assert [signs_in(port, ref) for ref in ("17", "1000")] == [False, True]
+        other = load_or_make_keys(tmp_path / "other.key").sealing.public_key().public_bytes_raw()
+        publisher.put("staff", "depot", {"staff.json": staff_list(other, "17")})
+        publisher.publish()
+        assert "staff version 3 cannot be read" in look()
+        assert [signs_in(port, ref) for ref in ("17", "1000")] == [False, True], "what was opened stays"
+
+
+def test_updates_now_needs_a_running_terminal(run: Run, tmp_path: Path) -> None:
+    ended = run("updates", "now", "--state", tmp_path)
+    assert ended.returncode == 18
+    assert "no terminal that takes signed bundles runs" in ended.stderr
+    assert run("updates", "status", "--state", tmp_path).returncode == 1
