@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -236,7 +236,7 @@ def storm(
     return result
 
 
-def _never_struck(faults: frozenset[Kind], found: Findings) -> list[str]:
+def _never_struck(faults: Collection[str], found: Findings) -> list[str]:
     """Kinds of faults that had their chance and never happened: a run without them would prove less than it says."""
     if found.taps < ENOUGH_TAPS:
         return []
@@ -309,10 +309,12 @@ def ended_towns(log: Path) -> list[EndedTown]:
     Raises `ProfileError` when it is no log of a storm.
     """
     try:
-        whole, end, cut = log.read_bytes().rpartition(b"\n")
+        whole, end, cut = read_within(log, DOCUMENT_BYTES).rpartition(b"\n")
         if cut and not cut.startswith(LINE_BEGINS):
             raise msgspec.DecodeError("a line without an end")
-        lines = [msgspec.json.decode(line, type=EndedTown) for line in whole.splitlines()]
+        lines = [decode_json(line, EndedTown) for line in whole.splitlines()]
+        if any(line.counts.keys() - set(Findings.__slots__) for line in lines):
+            raise msgspec.DecodeError("it counts what is not known here")
         if cut:
             os.truncate(log, len(whole + end))
     except (OSError, msgspec.DecodeError) as error:
@@ -326,7 +328,7 @@ def sum_of(logs: Sequence[Path]) -> StormResult:
     result = StormResult(min((town.seed // SEED_STEP for town in towns), default=0), towns=len(towns))
     for line in towns.values():
         result.findings.add(line.findings())
-    faults = frozenset(Kind(kind) for line in towns.values() for kind in line.faults)
+    faults = {kind for line in towns.values() for kind in line.faults}
     result.findings.problems += _never_struck(faults, result.findings)
     return result
 
