@@ -28,11 +28,13 @@ MOST_BYTES: Final = 256 << 10
 MOST_GROUPS: Final = 200
 MOST_TERMINALS: Final = 2_000
 """Numbers and ranges of one group."""
+MOST_VERDICTS: Final = 100
 ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 
 Number = Annotated[int, Meta(ge=1, le=LARGEST_TERMINAL)]
 Range = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}-[1-9][0-9]{0,6}$")]
 GroupName = Annotated[str, Meta(pattern=r"^[a-z]+(/[a-z0-9][a-z0-9-]{0,63}){1,2}$")]
+EditionName = Annotated[str, Meta(pattern=r"^[^\s:]{1,64}:[1-9][0-9]{0,18}$")]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
@@ -49,6 +51,18 @@ class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"f
 class _AssignmentFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Annotated[int, Meta(ge=1, le=FORMAT)]
     groups: Annotated[tuple[_Group, ...], Meta(max_length=MOST_GROUPS)]
+    confirmed: Annotated[tuple[EditionName, ...], Meta(max_length=MOST_VERDICTS)] = ()
+    withdrawn: Annotated[tuple[EditionName, ...], Meta(max_length=MOST_VERDICTS)] = ()
+
+
+class Verdicts(NamedTuple):
+    """Region documents on trial ("demo:2") that a person has confirmed, and those that the publisher takes back."""
+
+    confirmed: frozenset[str] = frozenset()
+    withdrawn: frozenset[str] = frozenset()
+
+
+NO_VERDICTS: Final = Verdicts()
 
 
 class _TakenSpan(NamedTuple):
@@ -62,9 +76,10 @@ class _TakenSpan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The spans of each role."""
+    """The spans of each role, and what is said of documents on trial."""
 
     spans: Mapping[BundleRole, tuple[_TakenSpan, ...]]
+    verdicts: Verdicts = NO_VERDICTS
 
     def taken(self, terminal: int, now: datetime) -> Mapping[BundleRole, str]:
         """What `terminal` takes at `now`: for each role one `ROLE/NAME`; nothing of a role that is not among them."""
@@ -102,7 +117,8 @@ def read_assignment(content: bytes, called: str = "assignment.json") -> Assignme
             spans.setdefault(role, []).extend(_spans(group, name, called, number))
     for role, listed in spans.items():
         _require_one(role, listed, called)
-    return Assignment({role: tuple(listed) for role, listed in spans.items()})
+    verdicts = Verdicts(frozenset(file.confirmed), frozenset(file.withdrawn))
+    return Assignment({role: tuple(listed) for role, listed in spans.items()}, verdicts)
 
 
 def _role_of(name: str, called: str, number: int) -> BundleRole:
