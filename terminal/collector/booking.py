@@ -45,6 +45,7 @@ from terminal.collector.evidence import (
     counter_skipped,
     counter_twice,
     dropped,
+    returned,
     stated_by,
 )
 from terminal.collector.portions import Portions, Watched, WatchedTap
@@ -62,6 +63,7 @@ from terminal.collector.registry import CardRegistry
 from terminal.collector.totals import COUNTS, ProofSum, Totals
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
 from terminal.journal.clock_ledger import CLOCK_DOUBTS
+from terminal.journal.operation_records import SetReturned
 from terminal.journal.records import (
     AnyRecord,
     CashSale,
@@ -188,6 +190,8 @@ class Booking:
                 self._portions.lend(row, record.card_ref, record.day, record.pupil)
             case Fault():
                 self._book_fault(row, record)
+            case SetReturned():
+                self.findings.append(returned(row, record))
             case _:
                 pass
 

@@ -1,11 +1,14 @@
 """Which terminal takes which names of a bundle, and from when: the target `assign/fleet/assignment.json`.
 
     {"format": 1, "groups": [{"terminals": [70001, "70010-70099"], "takes": ["tariff/demo", "roster/17/1f0e…"],
-                              "from": "2026-12-01T03:00:00+03:00"}]}
+                              "from": "2026-12-01T03:00:00+03:00"},
+                             {"terminals": ["70001-70999"], "percent": 5, "takes": ["tariff/demo-2"], "from": "…"}],
+     "confirmed": ["demo:2"], "withdrawn": []}
 
 Of the groups that name a terminal and something of a role, the one with the newest `from` that has come counts; a group
-without one has always come. So a new tariff is a second group with its moment, and later the only one. Pure: no file,
-no clock.
+without one has always come. So a new tariff is a second group with its moment, and later the only one. With `percent`
+so many of its terminals are meant (`place_in`). `confirmed` and `withdrawn` name region documents on trial (O-12). Pure:
+no file, no clock.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -45,6 +49,7 @@ class AssignmentError(DocumentError):
 class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
     terminals: Annotated[tuple[Number | Range, ...], Meta(min_length=1, max_length=MOST_TERMINALS)]
     takes: Annotated[tuple[GroupName, ...], Meta(min_length=1, max_length=len(BundleRole))]
+    percent: Annotated[int, Meta(ge=1, le=100)] | None = None
     from_: Moment | None = None
 
 
@@ -66,12 +71,16 @@ NO_VERDICTS: Final = Verdicts()
 
 
 class _TakenSpan(NamedTuple):
-    """Terminals from `first` to `last`, both included, that take `name` from `begins` on."""
+    """Terminals from `first` to `last`, both included, that take `name` from `begins` on: `percent` of them."""
 
     first: int
     last: int
     begins: datetime
     name: str
+    percent: int
+
+    def holds(self, terminal: int) -> bool:
+        return self.first <= terminal <= self.last and place_in(self.name, terminal) < self.percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,7 @@ class Assignment:
         """What `terminal` takes at `now`: for each role one `ROLE/NAME`; nothing of a role that is not among them."""
         found: dict[BundleRole, str] = {}
         for role, spans in self.spans.items():
-            come = [span for span in spans if span.first <= terminal <= span.last and span.begins <= now]
+            come = [span for span in spans if span.begins <= now and span.holds(terminal)]
             if come:
                 found[role] = max(come, key=lambda span: span.begins).name
         return found
@@ -93,13 +102,20 @@ class Assignment:
     def next_change(self, terminal: int, now: datetime) -> datetime | None:
         """The next moment after `now` at which `taken` may change."""
         spans = (span for listed in self.spans.values() for span in listed)
-        later = (s.begins for s in spans if s.first <= terminal <= s.last and s.begins > now)
+        later = (s.begins for s in spans if s.begins > now and s.holds(terminal))
         return min(later, default=None)
 
     @property
     def names(self) -> frozenset[str]:
         """Every `ROLE/NAME` that some terminal takes at some time."""
         return frozenset(span.name for listed in self.spans.values() for span in listed)
+
+
+def place_in(name: str, terminal: int) -> int:
+    """0 to 99: a terminal takes `name` where a group gives it to more percent than this. Who is among five in a hundred
+    is among twenty, too; of another name it is others.
+    """
+    return int.from_bytes(sha256(f"{name}:{terminal}".encode()).digest()[:8]) % 100
 
 
 def read_assignment(content: bytes, called: str = "assignment.json") -> Assignment:
@@ -143,7 +159,7 @@ def _spans(group: _Group, name: str, called: str, number: int) -> Iterator[_Take
                 f"{called}: group {number} has the range {one}",
                 f"Write the lower number first; the highest is {LARGEST_TERMINAL}.",
             )
-        yield _TakenSpan(first, last, group.from_ or ALWAYS, name)
+        yield _TakenSpan(first, last, group.from_ or ALWAYS, name, group.percent or 100)
 
 
 def _require_one(role: BundleRole, spans: list[_TakenSpan], called: str) -> None:

@@ -1,25 +1,33 @@
-"""A region document on trial at `terminal run`: what takes it back, what keeps it, and what a restart remembers (O-12)."""
+"""A region document on trial at `terminal run`: what takes it back, what keeps it, and what a restart remembers (O-12).
+Cards and clock are moved by hand, so that every tap is known.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from terminal.clock import SystemClock
+import pytest
+
 from terminal.codes import ReturnCause, SetKind
 from terminal.journal.operation_records import SetActivated, SetReturned
-from terminal.journal.records import Intent, Unwritten
-from tests.terminal.cli.conftest import Run
+from tests.by_hand import BY_HAND, SOCKET, Hand
+from tests.terminal.cli.conftest import ENVIRONMENT, Run, command
 from tests.terminal.updates.published import region
 from tests.terminal.updates.served import Served, serving
 
-TOO_DEAR = 9_000_000
-"""Kopecks for a ride: every purse of the laboratory is short of it."""
-FAST = {"pace_s": 0.01}
+LONG_PASS = """
+description = { ru = "Проездной на всю осень", en = "A pass for all of autumn" }
+[[contracts]]
+product = 100
+valid_from = "2026-09-01"
+valid_to = "2026-12-31"
+"""
+TEN_MINUTES_S = 600
 
 
 def publish(path: Path, content: bytes) -> None:
@@ -28,104 +36,151 @@ def publish(path: Path, content: bytes) -> None:
     os.replace(draft, path)
 
 
-def say(folder: Path, **verdicts: list[str]) -> None:
-    """What a publisher says of documents on trial."""
-    publish(folder / "assignment.json", json.dumps({"format": 1, "groups": [], **verdicts}).encode())
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Image files of new cards, made by the simulator's own command."""
+    folder = tmp_path_factory.mktemp("cards")
+    long_pass = folder / "long_pass.toml"
+    long_pass.write_text(LONG_PASS)
+    for name, profile in (("pass", long_pass), ("empty_purse", "empty_purse")):
+        arguments = ("card", "new", folder / f"{name}.json", "--profile", profile)
+        subprocess.run(command(arguments, "sim.cli.app"), check=True, env=ENVIRONMENT, capture_output=True)
+    return folder
+
+
+class Bus:
+    """A terminal that takes what lies in a folder, with the cards and the clock of a test."""
+
+    def __init__(self, folder: Path, served: Served, hand: Hand, cards: Path) -> None:
+        self.served = served
+        self._folder = folder
+        self._hand = hand
+        self._cards = cards
+
+    def publishes(self, version: int, fare_minor: int = 2400, trial_days: int = 7) -> None:
+        """Until it is in force."""
+        content = region(version, fare_minor=fare_minor, trial_days=trial_days)
+        publish(self._folder / "region.toml", content)
+        self.in_force(version)
+
+    def says(self, **verdicts: list[str]) -> None:
+        """What the publisher says of documents on trial."""
+        publish(
+            self._folder / "assignment.json", json.dumps({"format": 1, "groups": [], **verdicts}).encode()
+        )
+        self.step(2)
+
+    def in_force(self, version: int) -> None:
+        self.served.said("in_force", kind="region", edition=f"demo:{version}")
+
+    def tap(self, card: str, times: int = 1) -> list[str]:
+        """Ten minutes between two taps: none is the rider of before."""
+        messages = []
+        for _ in range(times):
+            self.step(TEN_MINUTES_S)
+            messages.append(self._hand.tap(self._cards / f"{card}.json")["message"])
+        return messages
+
+    def step(self, step_s: float) -> None:
+        self._hand.say("clock", step_s=step_s)
+
+    @property
+    def returns(self) -> list[SetReturned]:
+        return [row for row in self.served.rows() if isinstance(row, SetReturned)]
+
+    @property
+    def activated(self) -> list[int]:
+        rows = self.served.rows()
+        return [row.version for row in rows if isinstance(row, SetActivated) and row.kind == SetKind.REGION]
 
 
 @contextmanager
-def on_trial(tmp_path: Path, cards: str = "adult_purse", fare_minor: int = TOO_DEAR) -> Iterator[Served]:
-    """A terminal that has decided by version 1, and decides by version 2 on trial."""
+def bus(
+    tmp_path: Path, cards: Path, starts_at: object = BY_HAND["starts_at"], first: int = 1
+) -> Iterator[Bus]:
     folder = tmp_path / "published"
-    folder.mkdir(exist_ok=True)
-    publish(folder / "region.toml", region(1))
-    with serving(tmp_path, cards, updates={"folder": folder}, reader=FAST) as served:
-        served.tap()
-        publish(folder / "region.toml", region(2, fare_minor=fare_minor, trial_days=7))
-        served.said("in_force", kind="region", edition="demo:2")
-        yield served
+    if not folder.exists():
+        folder.mkdir()
+        publish(folder / "region.toml", region(first))
+    laboratory = {**BY_HAND, "starts_at": starts_at}
+    with serving(tmp_path, "", updates={"folder": folder}, laboratory=laboratory) as served:
+        served.said("ready")
+        with closing(Hand(tmp_path / SOCKET)) as hand:
+            yield Bus(folder, served, hand, cards)
 
 
-def returns(served: Served) -> list[SetReturned]:
-    return [row for row in served.rows() if isinstance(row, SetReturned)]
-
-
-def activated(served: Served) -> list[int]:
-    rows = served.rows()
-    return [row.version for row in rows if isinstance(row, SetActivated) and row.kind == SetKind.REGION]
-
-
-def test_a_tariff_that_refuses_too_many_takes_itself_back_and_is_not_taken_again(
-    run: Run, tmp_path: Path
-) -> None:
-    with on_trial(tmp_path) as served:
-        served.tap(lambda tap: tap["message"] == "no_funds")
-        served.said("update", code="update:taken_back", version=2)
-        served.said("in_force", kind="region", edition="demo:1")
-        served.tap(lambda tap: tap["admission"] == "let_in")
-        served.hang_up()
-        (row,) = returns(served)
-        assert (row.version, row.cause, row.back_to) == (2, ReturnCause.REFUSALS, 1)
-        assert row.taps >= 200
-        assert row.refused == row.taps
-        assert row.refused_before == 0
-        assert activated(served) == [1, 2, 1]
-    checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
+def test_two_weeks_are_what_a_tariff_is_measured_by(run: Run, tmp_path: Path, cards: Path) -> None:
+    """One of sixteen riders has no money, as on any day: by a sound tariff too, and that stays. By one that refuses
+    three times as many the terminal goes back by itself, and takes it no more, not even after a restart.
+    """
+    with bus(tmp_path, cards) as terminal:
+        for _day in range(14):
+            assert terminal.tap("pass", 15) == ["ok_pass"] * 15
+            assert terminal.tap("empty_purse") == ["no_funds"]
+            terminal.step(24 * 3600 - 16 * TEN_MINUTES_S)
+        terminal.publishes(2)
+        for _ in range(13):
+            terminal.tap("pass", 15)
+            terminal.tap("empty_purse")
+        terminal.step(2)
+        terminal.says(confirmed=["demo:2"])
+        terminal.served.said("confirmed", edition="demo:2")
+        terminal.publishes(3)
+        for _ in range(50):
+            terminal.tap("pass", 3)
+            terminal.tap("empty_purse")
+        terminal.step(2)
+        terminal.in_force(2)
+        terminal.served.said("update", code="update:taken_back", version=3)
+        (row,) = terminal.returns
+        assert (row.version, row.cause, row.back_to) == (3, ReturnCause.REFUSALS, 2)
+        assert (row.taps, row.refused, row.taps_before, row.refused_before) == (200, 50, 208, 13)
+        assert terminal.activated == [1, 2, 3, 2]
+    checks = json.loads(run("health", "--state", terminal.served.state, "--json").stdout)["checks"]
     assert checks["update:region"]["inputs"]["fault"] == "update:taken_back"
-    folder = tmp_path / "published"
-    with serving(tmp_path, "adult_purse", updates={"folder": folder}, reader=FAST) as served:
-        assert served.said("ready")["tariff"] == "demo:1", "version 2 still lies there"
-        served.said("update", code="update:taken_back")
-        publish(folder / "region.toml", region(3))
-        served.said("in_force", kind="region", edition="demo:3")
-        assert activated(served) == [1, 2, 1, 3]
+    with bus(tmp_path, cards, "2026-10-20T08:00:00+03:00") as terminal:
+        terminal.served.said("update", code="update:taken_back", version=3)
+        assert terminal.activated == [1, 2, 3, 2]
+        terminal.publishes(4)
+        assert terminal.activated == [1, 2, 3, 2, 4]
 
 
-def test_counts_survive_the_end_of_the_process(tmp_path: Path) -> None:
-    """Refused on both sides of a power cut, and on neither as often as the rule wants."""
-    with on_trial(tmp_path) as served:
-        served.tap(lambda tap: tap["message"] == "no_funds")
-        served.process.kill()
-        served.process.wait(20)
-        before = refused_by(served, "demo:2")
-        assert 0 < before < 200
-    with serving(tmp_path, "adult_purse", updates={"folder": tmp_path / "published"}, reader=FAST) as served:
-        assert served.said("ready")["tariff"] == "demo:2"
-        served.said("in_force", kind="region", edition="demo:1")
-        (row,) = returns(served)
-        assert row.taps == refused_by(served, "demo:2")
+def test_counts_survive_a_power_cut(tmp_path: Path, cards: Path) -> None:
+    with bus(tmp_path, cards) as terminal:
+        terminal.publishes(2)
+        terminal.tap("empty_purse", 120)
+        terminal.served.process.kill()
+        terminal.served.process.wait(20)
+    with bus(tmp_path, cards, "2026-09-17T08:00:00+03:00") as terminal:
+        terminal.tap("empty_purse", 79)
+        terminal.step(2)
+        assert terminal.returns == []
+        terminal.tap("empty_purse")
+        terminal.step(2)
+        terminal.in_force(1)
+        (row,) = terminal.returns
+        assert (row.taps, row.refused) == (200, 200)
 
 
-def refused_by(served: Served, tariff: str) -> int:
-    return sum(isinstance(row, Unwritten) and row.tariff == tariff for row in served.rows())
-
-
-def test_what_is_confirmed_stays_and_what_is_withdrawn_goes(tmp_path: Path) -> None:
-    folder = tmp_path / "published"
-    with on_trial(tmp_path, fare_minor=3100) as served:
-        say(folder, confirmed=["demo:2"])
-        served.said("confirmed", edition="demo:2")
-        say(folder, confirmed=["demo:2"], withdrawn=["demo:2"])
-        publish(folder / "region.toml", region(3, fare_minor=3200, trial_days=7))
-        served.said("in_force", kind="region", edition="demo:3")
-        say(folder, confirmed=["demo:2"], withdrawn=["demo:3"])
-        served.said("in_force", kind="region", edition="demo:2")
-        (row,) = returns(served)
+def test_what_is_confirmed_stays_and_what_is_withdrawn_goes(tmp_path: Path, cards: Path) -> None:
+    with bus(tmp_path, cards) as terminal:
+        terminal.publishes(2)
+        terminal.says(confirmed=["demo:2"])
+        terminal.served.said("confirmed", edition="demo:2")
+        terminal.publishes(3)
+        terminal.says(confirmed=["demo:2"], withdrawn=["demo:2", "demo:3"])
+        terminal.in_force(2)
+        (row,) = terminal.returns
         assert (row.version, row.cause, row.back_to) == (3, ReturnCause.WITHDRAWN, 2)
-        assert activated(served) == [1, 2, 3, 2]
-        assert {row.tariff for row in served.rows() if isinstance(row, Intent)} <= {"demo:1", "demo:2", "demo:3"}
+        assert terminal.tap("pass") == ["ok_pass"]
 
 
-def test_what_no_person_confirms_in_its_days_goes_back(tmp_path: Path) -> None:
-    """A laboratory's clock is eight days further at the next start."""
-    later = SystemClock().now() + timedelta(days=8)
-    with on_trial(tmp_path, fare_minor=3100) as served:
-        served.tap()
-    folder = tmp_path / "published"
-    laboratory = {"clock": True, "starts_at": later.isoformat(), "control": "127.0.0.1:0"}
-    with serving(
-        tmp_path, "adult_purse", updates={"folder": folder}, reader=FAST, laboratory=laboratory
-    ) as served:
-        served.said("in_force", kind="region", edition="demo:1")
-        (row,) = returns(served)
-        assert row.cause is ReturnCause.UNCONFIRMED
+def test_what_no_person_confirms_in_its_days_goes_back(tmp_path: Path, cards: Path) -> None:
+    with bus(tmp_path, cards) as terminal:
+        terminal.publishes(2)
+        terminal.step(7 * 24 * 3600 - 2 * TEN_MINUTES_S)
+        assert terminal.tap("pass") == ["ok_pass"]
+        terminal.step(TEN_MINUTES_S)
+        terminal.in_force(1)
+        (row,) = terminal.returns
+        assert (row.cause, row.taps) == (ReturnCause.UNCONFIRMED, 1)
