@@ -188,10 +188,8 @@ class Booking:
                 self._portions.annul((row[0], record.of))
             case CardLent():
                 self._portions.lend(row, record.card_ref, record.day, record.pupil)
-            case Fault():
-                self._book_fault(row, record)
-            case SetReturned():
-                self.findings.append(returned(row, record))
+            case Fault() | SetReturned():
+                self._book_trouble(row, record)
             case _:
                 pass
 
@@ -373,7 +371,10 @@ class Booking:
 
     # The rest
 
-    def _book_fault(self, row: TapId, fault: Fault) -> None:
+    def _book_trouble(self, row: TapId, fault: Fault | SetReturned) -> None:
+        if isinstance(fault, SetReturned):
+            self.findings.append(returned(row, fault))
+            return
         code = fault.code
         if code in CLOCK_DOUBTS:
             found = {name: value for name in CLOCK_INPUTS if isinstance(value := fault.inputs.get(name), int)}

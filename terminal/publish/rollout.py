@@ -1,7 +1,7 @@
-"""`terminal publish rollout`: a new tariff for some terminals first, signed off by name, then confirmed or withdrawn (O-12).
+"""`terminal publish rollout`: a new tariff for some terminals first, signed off by name, then confirmed or withdrawn.
 
-All of it is the assignment, drafted here and signed as ever, and lines of the log: who answers for a step, and the hash of
-what `terminal policy impact` found.
+All of it is the assignment, drafted here and signed as ever, and lines of the log: who answers for a step, and the hash
+of what `terminal policy impact` found (O-12).
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@
 
 Of the groups that name a terminal and something of a role, the one with the newest `from` that has come counts; a group
 without one has always come. So a new tariff is a second group with its moment, and later the only one. With `percent`
-so many of its terminals are meant (`place_in`). `confirmed` and `withdrawn` name region documents on trial (O-12). Pure:
-no file, no clock.
+so many of its terminals are meant (`place_in`). `confirmed` and `withdrawn` name region documents on trial (O-12).
+Pure: no file, no clock.
 """
 
 from __future__ import annotations
