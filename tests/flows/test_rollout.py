@@ -76,9 +76,7 @@ def test_steps_are_published_by_the_office_and_withdrawn(office: Office, tmp_pat
     office.release("assign-1")
     (state / "trust").mkdir(parents=True)
     (state / "trust/root.json").write_bytes((office.bundles / "metadata/1.root.json").read_bytes())
-    with serving(
-        tmp_path, "adult_purse", bundles={"folder": office.bundles, "every_min": 0.01}
-    ) as served:
+    with serving(tmp_path, "adult_purse", bundles={"folder": office.bundles, "every_min": 0.01}) as served:
         served.tap()
         office.publish("add", "tariff/city-2", later)
         office.sign("tariff", "tariff-1", "tariff-2")
@@ -99,7 +97,9 @@ def test_steps_are_published_by_the_office_and_withdrawn(office: Office, tmp_pat
         served.said("in_force", kind="region", edition="demo:1")
         assert [row.cause for row in served.rows() if isinstance(row, SetReturned)] == ["withdrawn"]
         assert activated(served, "region") == [1, 2, 1]  # type: ignore[arg-type]
-    noted = [one for one in map(json.loads, office.publish("log", "--json").stdout.splitlines()) if one.get("by")]
+    noted = [
+        one for one in map(json.loads, office.publish("log", "--json").stdout.splitlines()) if one.get("by")
+    ]
     assert [(one["did"], one["role"], one["version"]) for one in noted] == [
         ("rollout:start tariff/city-2", "demo", 2),
         ("rollout:withdrawn", "demo", 2),
