@@ -523,6 +523,8 @@ def kind_in_force(known: KindStatus) -> KindInForce:
         refused="" if refused is None else refused.fault.value,
         refused_version=0 if refused is None else refused.version,
         floor=known.floor,
+        trial_until_ms=None if known.trial is None else known.trial.until_ms,
+        trial_before="" if known.trial is None else known.trial.before.edition,
     )
 
 

@@ -1,5 +1,5 @@
-"""A roll-out as it runs in service: the office publishes by its commands, a running terminal takes it and goes back, the
-collector hears of it (O-12).
+"""A roll-out as it runs in service: the office publishes by its commands, a running terminal takes it and goes back,
+the collector hears of it (O-12).
 """
 
 from __future__ import annotations

@@ -162,11 +162,15 @@ def test_what_is_confirmed_stays_and_what_is_withdrawn_goes(tmp_path: Path, card
         assert terminal.tap("pass") == ["ok_pass"]
 
 
-def test_what_no_person_confirms_in_its_days_goes_back(tmp_path: Path, cards: Path) -> None:
+def test_what_no_person_confirms_in_its_days_goes_back(run: Run, tmp_path: Path, cards: Path) -> None:
     with bus(tmp_path, cards) as terminal:
         terminal.publishes(2)
         terminal.step(7 * 24 * 3600 - 2 * TEN_MINUTES_S)
         assert terminal.tap("pass") == ["ok_pass"]
+        late = json.loads(run("health", "--state", terminal.served.state, "--json").stdout)["checks"][
+            "trial:region"
+        ]
+        assert (late["level"], late["inputs"]["before"]) == ("look", "demo:1")
         terminal.step(TEN_MINUTES_S)
         terminal.in_force(1)
         (row,) = terminal.returns
