@@ -53,7 +53,7 @@ class TrialWatch:
         self._terminal = terminal
         self._active = active_of(terminal)
         self._lock = lock
-        self._words = {path: _Word(path) for path in words}
+        self._words = {path: _VerdictFile(path) for path in words}
         self._changed = changed
         self._vitals = vitals
         kept, to = self._active.counted()
@@ -157,7 +157,7 @@ class TrialWatch:
         return back
 
 
-class _Word:
+class _VerdictFile:
     """A file that may confirm or withdraw; read when it changes."""
 
     def __init__(self, path: Path) -> None:

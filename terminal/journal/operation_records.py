@@ -1,4 +1,4 @@
-"""What happened to a terminal as a machine. Tags 40 to 49, and 55 on."""
+"""What happened to a terminal as a machine. Tags 40 to 49, and 60 on."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class SelfRecomputed(Record, frozen=True, array_like=True, tag=49):
     version: str = ""
 
 
-class SetReturned(Record, frozen=True, array_like=True, tag=55):
+class SetReturned(Record, frozen=True, array_like=True, tag=60):
     """Version `version` of the region document `id`, on trial here, decides no longer; the `SetActivated` row of what
     was in force before, version `back_to`, follows.
 

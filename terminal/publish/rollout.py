@@ -48,7 +48,7 @@ class Step:
     begins: datetime | None
 
 
-class Standing(msgspec.Struct, frozen=True):
+class RolloutStep(msgspec.Struct, frozen=True):
     """A step as it is assigned, with what is said of its document."""
 
     group: str
@@ -98,7 +98,7 @@ def withdraw(repository: Repository, edition: str, by: str, now: datetime) -> No
     _draft(repository, {**assignment, "groups": left}, now)
 
 
-def standing(repository: Repository) -> tuple[Standing, ...]:
+def standing(repository: Repository) -> tuple[RolloutStep, ...]:
     """Every group of the newest assignment that gives a tariff."""
     assignment = _assignment(repository)
     found = []
@@ -108,7 +108,7 @@ def standing(repository: Repository) -> tuple[Standing, ...]:
                 edition = edition_of(repository, name)
                 said = [word for word in ("withdrawn", "confirmed") if edition in assignment.get(word, ())]
                 found.append(
-                    Standing(
+                    RolloutStep(
                         name,
                         edition,
                         tuple(group["terminals"]),
