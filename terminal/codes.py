@@ -197,8 +197,23 @@ class UpdateFault(StrEnum):
     """The disk does not take it."""
     DAMAGED = "update:damaged"
     """What was in force cannot be read any more."""
+    TAKEN_BACK = "update:taken_back"
+    """It was on trial here, and this terminal went back to what was in force before (`ReturnCause`)."""
     FLOOR_LOST = "update:floor_lost"
     """It is in force, and nothing says any more whether a newer version was before."""
+
+
+class ReturnCause(StrEnum):
+    """Why a terminal went back to the document that was in force before the one on trial (O-12)."""
+
+    FAILED = "failed"
+    """A decision by it ended in a mistake of the software."""
+    REFUSALS = "refusals"
+    """It refused far more riders than the one before."""
+    WITHDRAWN = "withdrawn"
+    """Its publisher says so."""
+    UNCONFIRMED = "unconfirmed"
+    """No person has confirmed it within its days."""
 
 
 class BundleFault(StrEnum):

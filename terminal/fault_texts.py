@@ -84,6 +84,9 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         UpdateFault.UNSOUND: N_("Not taken: {kind} version {version} does not fit the region document"),
         UpdateFault.NO_ROOM: N_("Not taken: no room on the disk for {kind}"),
         UpdateFault.DAMAGED: N_("Damaged on the disk: {kind} version {version}"),
+        UpdateFault.TAKEN_BACK: N_(
+            "Taken back: {kind} version {version} was on trial; the one before is in force again"
+        ),
         UpdateFault.FLOOR_LOST: N_(
             "In force: {kind} version {version}; whether a newer one was before is lost"
         ),

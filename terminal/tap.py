@@ -104,6 +104,7 @@ class Terminal:
     owed: LastIntent | None = None
     routes: RouteBook = NO_ROUTES
     active: ActiveSet | None = None
+    take_back: Callable[[Exception], bool] = field(default=lambda _error: False)
     next_ride: NextRide = field(init=False)
 
     def __post_init__(self) -> None:
@@ -292,6 +293,17 @@ class _Stages:
         return self._write(card, trip, decision, decision.write_plan)
 
     def _decided(self, medium: Medium, card: Presented, asked: RideAsked) -> tuple[Trip, Decision]:
+        """By the document in force; by the one before where that is on trial and no decision comes of it (O-12)."""
+        try:
+            return self._decided_once(medium, card, asked)
+        except (JournalError, CardError, MediumFailed, KeyLimitReached):
+            raise
+        except Exception as error:
+            if not self.t.take_back(error):
+                raise
+        return self._decided_once(medium, card, asked)
+
+    def _decided_once(self, medium: Medium, card: Presented, asked: RideAsked) -> tuple[Trip, Decision]:
         trip = self._trip(card, asked)
         return trip, medium.decide(card.snapshot, self.t.policy, trip, self.now)
 

@@ -32,31 +32,15 @@ class HandRefused(Exception):
     """The terminal did not do it; the text is its answer."""
 
 
-class TerminalByHand:
-    """One process. `stderr` is what it has said up to when it was ready."""
+class Hand:
+    """The socket of a terminal that serves cards."""
 
-    def __init__(self, process: subprocess.Popen[str], path: Path) -> None:
-        self.process = process
-        self.socket_path = path
-        self.stderr = self._said_until_ready()
+    def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(PATIENCE_S)
         self._socket.connect(str(path))
         self._lines = self._socket.makefile("rwb")
         self.say("await")
-
-    def _said_until_ready(self) -> str:
-        """Raises `HandRefused` with what it said when it ended instead."""
-        said, patience = "", threading.Timer(PATIENCE_S, self.process.kill)
-        patience.start()
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            said += line
-            if READY in line:
-                patience.cancel()
-                return said
-        patience.cancel()
-        raise HandRefused(said)
 
     def say(self, do: str, **more: object) -> dict[str, Any]:
         """Send one command and return its answer; raises `HandRefused` where it was not done."""
@@ -77,6 +61,29 @@ class TerminalByHand:
     def close(self) -> None:
         self._lines.close()
         self._socket.close()
+
+
+class TerminalByHand(Hand):
+    """One process. `stderr` is what it has said up to when it was ready."""
+
+    def __init__(self, process: subprocess.Popen[str], path: Path) -> None:
+        self.process = process
+        self.socket_path = path
+        self.stderr = self._said_until_ready()
+        super().__init__(path)
+
+    def _said_until_ready(self) -> str:
+        """Raises `HandRefused` with what it said when it ended instead."""
+        said, patience = "", threading.Timer(PATIENCE_S, self.process.kill)
+        patience.start()
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            said += line
+            if READY in line:
+                patience.cancel()
+                return said
+        patience.cancel()
+        raise HandRefused(said)
 
 
 @contextmanager

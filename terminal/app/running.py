@@ -32,6 +32,7 @@ from terminal.app.knows import KnownHere, require_shift
 from terminal.app.recompute import OwnRecompute, keep_documents
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import Station, secret_files, station_of
+from terminal.app.trial import trial_watch, words_of
 from terminal.app.uplink import Uplink, background_sync, failed_starts_reported, uplink_of
 from terminal.clock import Clock, SystemClock
 from terminal.codes import SetKind
@@ -292,6 +293,7 @@ def _updates(
         passenger.changed()
 
     activations = Activations(active, terminal, lock, activated)
+    words = words_of(station.state, station.updates)
     watch = SourceWatch(active, station.sources(active.parts), activations.now)
 
     def look_now(*_: object) -> None:
@@ -304,13 +306,15 @@ def _updates(
     def look() -> None:
         vitals.note_refusals(active.refusals)
         activations.look()
+        trial.look()
 
-    watch.start()
-    try:
-        yield look
-    finally:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        watch.stop()
+    with trial_watch(terminal, lock, words, activated, vitals) as trial:
+        watch.start()
+        try:
+            yield look
+        finally:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            watch.stop()
 
 
 def _bundles(

@@ -75,6 +75,7 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
         "impact": ("policy_impact", "impact"),
         "gtfs-routes": ("policy_gtfs", "gtfs_routes"),
     },
+    "publish": {"rollout": ("publish_rollout", "app")},
     "canteen": {
         "roster": ("canteen_lists", "roster_app"),
         "prices": ("canteen_lists", "prices_app"),

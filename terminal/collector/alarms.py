@@ -72,6 +72,7 @@ class AlarmKind(StrEnum):
     HOUSING = "housing"  # a terminal's housing was opened: it has wiped its journal's key and takes no taps
     UNRESOLVED_OLD = "unresolved_old"  # a tap of unknown end whose card has not come back for too long
     NO_START = "no_start"  # the terminal itself says that it cannot read its journal
+    TAKEN_BACK = "taken_back"  # a terminal went back from a tariff on trial to the one before (O-12)
     SILENT = "silent"  # nothing heard of a terminal for too long (T-65)
     DISK = "disk"  # the collector's own disk is nearly full: uploads are put off
 
@@ -134,6 +135,7 @@ class AlarmCause(StrEnum):
     HOUSING_FAULT = "housing_fault"
     NOT_COME_BACK = "not_come_back"
     CANNOT_START = "cannot_start"
+    SET_RETURNED = "set_returned"
     NOT_HEARD = "not_heard"
     DISK_NEARLY_FULL = "disk_nearly_full"
 
@@ -226,6 +228,10 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.HOUSING_FAULT: "{fault}",
         AlarmCause.NOT_COME_BACK: N_("its card has not come back"),
         AlarmCause.CANNOT_START: N_("{fault}, {day}"),
+        AlarmCause.SET_RETURNED: N_(
+            "went back from {edition} to version {back_to} ({why}): {refused} of {taps} taps refused, "
+            "{refused_before} of {taps_before} before"
+        ),
         AlarmCause.NOT_HEARD: N_("nothing heard since {since}"),
         AlarmCause.DISK_NEARLY_FULL: N_("nearly full, {day}"),
     }

@@ -45,6 +45,7 @@ from terminal.collector.evidence import (
     counter_skipped,
     counter_twice,
     dropped,
+    returned,
     stated_by,
 )
 from terminal.collector.portions import Portions, Watched, WatchedTap
@@ -62,6 +63,7 @@ from terminal.collector.registry import CardRegistry
 from terminal.collector.totals import COUNTS, ProofSum, Totals
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
 from terminal.journal.clock_ledger import CLOCK_DOUBTS
+from terminal.journal.operation_records import SetReturned
 from terminal.journal.records import (
     AnyRecord,
     CashSale,
@@ -208,8 +210,8 @@ class Booking:
                 self._portions.annul((row[0], record.of))
             case CardLent():
                 self._portions.lend(row, record.card_ref, record.day, record.pupil)
-            case Fault():
-                self._book_fault(row, record)
+            case Fault() | SetReturned():
+                self._book_trouble(row, record)
             case _:
                 pass
 
@@ -391,7 +393,10 @@ class Booking:
 
     # The rest
 
-    def _book_fault(self, row: TapId, fault: Fault) -> None:
+    def _book_trouble(self, row: TapId, fault: Fault | SetReturned) -> None:
+        if isinstance(fault, SetReturned):
+            self.findings.append(returned(row, fault))
+            return
         code = fault.code
         if code in CLOCK_DOUBTS:
             found = {name: value for name in CLOCK_INPUTS if isinstance(value := fault.inputs.get(name), int)}

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
+from terminal.journal.operation_records import SetReturned
 from terminal.journal.records import Committed, NotCommitted, SettledBy
 from terminal.journal.taps import End, TapId
 
@@ -102,3 +103,18 @@ def dropped(event: TapId, finder: TapId) -> Alarm:
 
 def contradiction(tap_id: TapId) -> Alarm:
     return Alarm(AlarmKind.CONTRADICTION, *tap_id, AlarmCause.FOUND_LATER)
+
+
+def returned(row: TapId, record: SetReturned) -> Alarm:
+    """The terminal of `row` took a region document back. The edition is what a terminal wrote: no space gets in."""
+    detail = detail_of(
+        AlarmCause.SET_RETURNED,
+        edition=f"{record.id}:{record.version}".replace(" ", "_"),
+        back_to=record.back_to,
+        why=record.cause.value,
+        refused=record.refused,
+        taps=record.taps,
+        refused_before=record.refused_before,
+        taps_before=record.taps_before,
+    )
+    return Alarm(AlarmKind.TAKEN_BACK, *row, detail)

@@ -1,10 +1,10 @@
-"""What happened to a terminal as a machine. Tags 40 to 49."""
+"""What happened to a terminal as a machine. Tags 40 to 49, and 60 on."""
 
 from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-from terminal.codes import SkipCause
+from terminal.codes import ReturnCause, SkipCause
 from terminal.devices import ExtensionRole
 from terminal.journal.record_base import Record
 
@@ -142,6 +142,26 @@ class SelfRecomputed(Record, frozen=True, array_like=True, tag=49):
     version: str = ""
 
 
+class SetReturned(Record, frozen=True, array_like=True, tag=60):
+    """Version `version` of the region document `id`, on trial here, decides no longer; the `SetActivated` row of what
+    was in force before, version `back_to`, follows.
+
+    By the version on trial `taps` were decided here and `refused` of them as a tariff can cause; by the one before
+    `taps_before` and `refused_before`, in the last days that are counted.
+    """
+
+    id: str
+    version: int
+    sha256: bytes
+    cause: ReturnCause
+    back_to: int
+    back_sha256: bytes
+    taps: int
+    refused: int
+    taps_before: int
+    refused_before: int
+
+
 MOST_DIFFERING_NAMED: Final = 100
 """Of the rows that differ a statement names so many."""
 
@@ -157,4 +177,5 @@ OperationRecord: TypeAlias = (
     | RazziaChanged
     | NumbersSkipped
     | SelfRecomputed
+    | SetReturned
 )

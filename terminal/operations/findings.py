@@ -67,6 +67,7 @@ class HealthCode(StrEnum):
     DENY_LIST = "deny_list:age"
     GRANTS = "grants:age"
     IN_FORCE = "in_force:since"
+    ON_TRIAL = "trial:until"
     PENDING = "pending:from"
     PENDING_NOW = "pending:at_once"
     NOT_TAKEN = "update:refused"
@@ -140,6 +141,7 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.DENY_LIST: N_("{age_ms} old"),
         HealthCode.GRANTS: N_("{age_ms} old"),
         HealthCode.IN_FORCE: N_("{edition} since {since_at_ms}"),
+        HealthCode.ON_TRIAL: N_("{edition} until {until_at_ms}: without a confirmation {before} comes back"),
         HealthCode.PENDING: N_("{edition} from {from_at_ms}"),
         HealthCode.PENDING_NOW: N_("{edition} between two taps"),
         HealthCode.NOT_TAKEN: "{fault}",

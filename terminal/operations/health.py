@@ -39,6 +39,7 @@ UNSENT_WARNING_MS: Final = 24 * 3_600_000
 COLLECTOR_WARNING_MS: Final = 3_600_000
 CERTIFICATE_WARNING_MS: Final = 14 * 24 * 3_600_000
 TARIFF_WARNING_MS: Final = 7 * 24 * 3_600_000
+TRIAL_WARNING_MS: Final = 2 * 24 * 3_600_000
 LIST_WARNING_MS: Final = 7 * 24 * 3_600_000
 BUNDLES_WARNING_MS: Final = 7 * 24 * 3_600_000
 KEYS_WARNING_MS: Final = 30 * 24 * 3_600_000
@@ -180,7 +181,7 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
             level = HealthLevel.LOOK if age_ms > LIST_WARNING_MS else HealthLevel.OK
             yield HealthFinding(code, level, {"age_ms": age_ms}, age_ms / 1000, "s")
     for one in status.active:
-        yield from _kind(one)
+        yield from _kind(one, now_ms)
     yield _collector(status, now_ms)
     if status.certificate_until_ms is not None:
         yield _certificate(status, status.certificate_until_ms - now_ms)
@@ -325,11 +326,16 @@ def _tariff(status: TerminalStatus, now_ms: int) -> HealthFinding:
     return HealthFinding(HealthCode.TARIFF, level, inputs | {"left_ms": left_ms}, left_ms / 1000, "s")
 
 
-def _kind(one: KindInForce) -> Iterator[HealthFinding]:
+def _kind(one: KindInForce, now_ms: int) -> Iterator[HealthFinding]:
     """What of the active set is in force, what waits, and what was published in vain."""
     if one.edition:
         inputs: dict[str, int | str] = {"edition": one.edition, "since_at_ms": one.since_ms}
         yield HealthFinding(HealthCode.IN_FORCE, HealthLevel.OK, inputs, one.since_ms / 1000, "s", one.kind)
+    if one.trial_until_ms is not None:
+        until_ms = one.trial_until_ms
+        level = HealthLevel.OK if until_ms - now_ms > TRIAL_WARNING_MS else HealthLevel.LOOK
+        inputs = {"edition": one.edition, "before": one.trial_before, "until_at_ms": until_ms}
+        yield HealthFinding(HealthCode.ON_TRIAL, level, inputs, until_ms / 1000, "s", one.kind)
     if one.pending:
         code = HealthCode.PENDING if one.pending_from_ms else HealthCode.PENDING_NOW
         inputs = {"edition": one.pending, "from_at_ms": one.pending_from_ms}

@@ -52,6 +52,10 @@ class KindInForce(msgspec.Struct, frozen=True, kw_only=True):
     refused: str = ""
     refused_version: int = 0
     floor: int = 0
+    trial_until_ms: int | None = None
+    """Until when it is on trial, where it is."""
+    trial_before: str = ""
+    """What comes back where it is not confirmed."""
 
     @property
     def version(self) -> str:

@@ -28,7 +28,7 @@ from terminal.codes import (
     UpdateFault,
 )
 from terminal.devices import DeviceState, ExtensionRole
-from terminal.errors import JournalError
+from terminal.errors import JournalError, TerminalError
 from terminal.fault_texts import fault_text
 from terminal.journal.journal import Journal
 from terminal.journal.records import Fault
@@ -357,6 +357,19 @@ class Vitals:
         self.events.notice("in_force", kind=held.kind.value, edition=held.edition)
         self._look()
 
+    def confirmed(self, held: HeldEdition) -> None:
+        """An edition on trial is in force for good."""
+        self.events.notice("confirmed", kind=held.kind.value, edition=held.edition)
+        self._look()
+
+    def decision_failed(self, edition: str, error: Exception) -> None:
+        """A decision by a document on trial ended in a mistake of the software; that is taken back."""
+        self.events.error("trial", f"a decision failed ({type(error).__name__})", edition=edition)
+
+    def not_taken_back(self, edition: str, error: TerminalError) -> None:
+        """A document on trial should be taken back, and that cannot be recorded now; it is tried again."""
+        self.events.error("trial", str(error), edition=edition)
+
     def set_damaged(self, what: str) -> None:
         """The active set's rows could not be read and were put aside; what is published is in force anew."""
         self.events.warning("update", f"put aside, being damaged: {what}", code=UpdateFault.DAMAGED)
@@ -510,6 +523,8 @@ def kind_in_force(known: KindStatus) -> KindInForce:
         refused="" if refused is None else refused.fault.value,
         refused_version=0 if refused is None else refused.version,
         floor=known.floor,
+        trial_until_ms=None if known.trial is None else known.trial.until_ms,
+        trial_before="" if known.trial is None else known.trial.before.edition,
     )
 
 

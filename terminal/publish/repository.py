@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
+from msgspec.structs import replace
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
@@ -78,6 +79,8 @@ class Logged(msgspec.Struct, frozen=True, omit_defaults=True):
     sha256: str
     key: str = ""
     before: str = ""
+    by: str = ""
+    """Who answers for a step of a roll-out; `sha256` is then of what the replay found."""
 
 
 class Repository:
@@ -241,11 +244,17 @@ class Repository:
 
     def log(self, now: datetime, did: str, role: str, signed: Metadata[Any], key: str = "") -> None:
         """Append a line; what is on record is never changed."""
+        version = signed.signed.version
+        self._append(Logged(iso(now), did, role, version, sha256(signed.signed_bytes).hexdigest(), key))
+
+    def note(self, now: datetime, did: str, edition: str, by: str, digest: str = "") -> None:
+        """Append that `by` answers for what was done with `edition` ("demo:2")."""
+        name, _, version = edition.rpartition(":")
+        self._append(Logged(iso(now), did, name, int(version), digest, by=by))
+
+    def _append(self, line: Logged) -> None:
         lines = self._log_lines()
-        before = sha256(lines[-1]).hexdigest() if lines else ""
-        line = Logged(
-            iso(now), did, role, signed.signed.version, sha256(signed.signed_bytes).hexdigest(), key, before
-        )
+        line = replace(line, before=sha256(lines[-1]).hexdigest() if lines else "")
         with self.log_file.open("ab") as file:
             self.log_file.chmod(0o600)
             file.write(msgspec.json.encode(line) + b"\n")

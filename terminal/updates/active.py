@@ -10,7 +10,7 @@ nothing that waits comes into force.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
@@ -23,7 +23,7 @@ from terminal.clock import unix_ms
 from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, RegionDocumentError, TerminalError
 from terminal.journal.journal import Journal
-from terminal.journal.operation_records import SetActivated
+from terminal.journal.operation_records import SetActivated, SetReturned
 from terminal.updates.edition import Edition, LoadedEdition, Published, SetPart, SetRefusal
 from terminal.updates.floors import NO_FLOOR, SetFloor
 from terminal.updates.store import (
@@ -34,10 +34,13 @@ from terminal.updates.store import (
     SetRows,
     SetStore,
     TakenFiles,
+    Trial,
     slot_failed,
 )
 
 T = TypeVar("T")
+
+DAY_MS: Final = 24 * 3_600_000
 
 
 class ActiveSet:
@@ -126,9 +129,10 @@ class ActiveSet:
         """Of every kind of which something is known, in the order of `SetKind`. Any thread."""
         rows, refused = self._rows, self._refused
         known = (kind for kind in SetKind if kind in rows.in_force or kind in rows.pending or kind in refused)
-        return tuple(self._status(kind) for kind in known)
+        return tuple(self.status_of(kind) for kind in known)
 
-    def _status(self, kind: SetKind) -> KindStatus:
+    def status_of(self, kind: SetKind) -> KindStatus:
+        """Of this kind, also where nothing is known of it. Any thread."""
         rows, loaded = self._rows, self._loaded.get(kind)
         return KindStatus(
             kind,
@@ -138,6 +142,7 @@ class ActiveSet:
             rows.pending.get(kind),
             self._refused.get(kind),
             rows.floors.get(kind, NO_FLOOR).version,
+            self.trial(kind),
         )
 
     # Offering
@@ -152,6 +157,9 @@ class ActiveSet:
             held = self.holds(kind, digest)
             if held is not None:
                 return Offered(held, known=True)
+            returned = self._rows.returned.get(kind)
+            if returned is not None and returned.sha256 == digest:
+                return Offered(refused=returned.refused(UpdateFault.TAKEN_BACK))
             taken = self._taken(kind, published, now)
             if isinstance(taken, SetRefusal):
                 return Offered(refused=taken)
@@ -304,19 +312,89 @@ class ActiveSet:
             held = waiting._replace(at_ms=unix_ms(now))
             if journal is not None and not held.is_said(journal.activated):
                 journal.append(held.row(unix_ms(now)))
-            self._store.activate(held)
+            trial = loaded.edition.trial_days > 0 and kind in self._rows.in_force
+            self._store.activate(held, trial=trial)
             self._untidy = True
+            before = {one: other for one, other in self._rows.before.items() if one is not kind}
+            if trial:
+                before[kind] = self._rows.before.get(kind, self._rows.in_force[kind])
             self._loaded = {**self._loaded, kind: loaded}
             self._ready = {one: other for one, other in self._ready.items() if one is not kind}
             self._rows = SetRows(
                 {**self._rows.in_force, kind: held},
                 {one: other for one, other in self._rows.pending.items() if one is not kind},
                 {**self._rows.floors, kind: SetFloor(held.version, held.sha256)},
+                before,
+                {one: other for one, other in self._rows.returned.items() if one is not kind},
             )
         refused = self._refused.get(kind)
         if refused is not None and refused.fault is UpdateFault.NO_ROOM and refused.version == held.version:
             self._better(kind)
         return held
+
+    # On trial
+
+    def trial(self, kind: SetKind) -> Trial | None:
+        """None where what is in force is so for good. Any thread."""
+        rows, loaded = self._rows, self._loaded.get(kind)
+        if loaded is None or kind not in rows.before:
+            return None
+        held = rows.in_force[kind]
+        return Trial(held, rows.before[kind], held.at_ms + loaded.edition.trial_days * DAY_MS)
+
+    def confirm(self, kind: SetKind) -> None:
+        """What is in force is so for good. Raises `ActiveSetError`."""
+        with self._changing:
+            if kind in self._rows.before:
+                self._store.confirm(kind)
+                others = {one: held for one, held in self._rows.before.items() if one is not kind}
+                self._rows = self._rows._replace(before=others)
+                self._untidy = True
+
+    def take_back(
+        self, trial: Trial, now: datetime, journal: Journal, row: Callable[[int], SetReturned]
+    ) -> HeldEdition:
+        """Put in force again what `trial` has replaced; the journal says so first, by `row` for this moment. What was
+        on trial is not taken any more. Raises `JournalError`, or `ActiveSetError`, also where the slot of the one
+        before is damaged: then what is in force goes on.
+        """
+        kind, now_ms = trial.before.kind, unix_ms(now)
+        with self._offering, self._changing:
+            loaded = self._checked(kind, trial.before)
+            if isinstance(loaded, SetRefusal):
+                raise loaded.error or ActiveSetError(
+                    f"{trial.before.edition} cannot be put back: its slot is damaged",
+                    "Publish it under a higher version.",
+                )
+            back = trial.before._replace(at_ms=now_ms)
+            journal.append(row(now_ms))
+            journal.append(back.row(now_ms))
+            self._put_back(trial.held, back, loaded)
+        self.refuse(trial.held.refused(UpdateFault.TAKEN_BACK), trial.held.sha256)
+        return back
+
+    def _put_back(self, taken: HeldEdition, back: HeldEdition, loaded: LoadedEdition[Any]) -> None:
+        kind, rows = back.kind, self._rows
+        self._store.put_back(back)
+        self._untidy = True
+        self._loaded = {**self._loaded, kind: loaded}
+        self._rows = rows._replace(
+            in_force={**rows.in_force, kind: back},
+            floors={**rows.floors, kind: SetFloor(rows.floors.get(kind, NO_FLOOR).version)},
+            before={one: held for one, held in rows.before.items() if one is not kind},
+            returned={**rows.returned, kind: taken},
+        )
+
+    def _finish_return(self, said: Mapping[str, SetActivated]) -> tuple[SetKind, ...]:
+        """The journal says that what was on trial was taken back, and the power went before the rows did."""
+        found = tuple(kind for kind, before in self._rows.before.items() if before.is_said(said))
+        for kind in found:
+            before, taken = self._rows.before[kind], self._rows.in_force.get(kind)
+            loaded = self._checked(kind, before)
+            if taken is not None and not isinstance(loaded, SetRefusal):
+                with self._offering, self._changing:
+                    self._put_back(taken, before._replace(at_ms=said[kind].at_ms), loaded)
+        return found
 
     # Starting
 
@@ -341,6 +419,7 @@ class ActiveSet:
             and (kind not in self._rows.in_force or (kind in said and said[kind].sha256 == held.sha256))
         )
         self.activate(again, now, journal)
+        back = self._finish_return(said)
         due = self.due(now) if trusted else ()
         self.activate(due, now, journal)
         for kind in self.parts:
@@ -352,7 +431,7 @@ class ActiveSet:
             if lost:
                 self.refusals.put(held.refused(UpdateFault.FLOOR_LOST))
         self._store.mend_floors(self._rows.floors)
-        return (*again, *due)
+        return (*again, *back, *due)
 
     def _drop_older(self, said: Mapping[str, SetActivated]) -> None:
         """What waits in an older copy of the set, and was replaced since, by the set or by what the journal `said`."""
@@ -425,6 +504,15 @@ class ActiveSet:
             with self._offering, self._changing:
                 self._store.sweep()
                 self._untidy = False
+
+    def counted(self) -> tuple[dict[tuple[str, int], tuple[int, int]], int]:
+        """As `SetStore.counted`."""
+        return self._store.counted()
+
+    def put_counted(self, counts: Mapping[tuple[str, int], tuple[int, int]], to: int) -> None:
+        """As `SetStore.put_counted`. Raises `ActiveSetError`."""
+        with self._changing:
+            self._store.put_counted(counts, to)
 
     def close(self) -> None:
         self._store.close()

@@ -25,7 +25,8 @@ T_co = TypeVar("T_co", covariant=True)
 class Edition(NamedTuple):
     """Which issue of what a file is, for which region, from when (None: at once) until when (None: always).
 
-    `stated_end`: the end it states, where that is not yet the end of its use.
+    `stated_end`: the end it states, where that is not yet the end of its use. `trial_days`: for so long it is on trial
+    where it replaces another.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Edition(NamedTuple):
     valid_to: datetime | None = None
     issued_at: datetime | None = None
     stated_end: datetime | None = None
+    trial_days: int = 0
 
 
 class SetRefusal(Struct, frozen=True):

@@ -126,6 +126,7 @@ class RegionPart(PlainPart[Policy]):
             until,
             header.issued,
             stated_end=header.valid_to,
+            trial_days=document.trial.days,
         )
         policy = Policy.of(_without_tables(document))
         return LoadedEdition(edition, sha256(path.read_bytes()).digest(), policy)

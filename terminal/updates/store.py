@@ -1,13 +1,16 @@
 """Slots and rows: what of the active set lies on the disk, and how it changes all at once.
 
-    active.db               edition   kind, state (in_force or pending), id, version, sha256, slot, at_ms
+    active.db               edition   kind, state, id, version, sha256, slot, at_ms
                             floor     kind, version, sha256: nothing older comes into force again
+                            counted   edition, day: taps, and those refused as a tariff can cause (`trial`)
+                            counted_to   the newest row of the journal that is counted
                             taken     path, sha256, mark: large files that hold an edition of these, as they lie there
     active/KIND/SLOT/       the files of one edition, never changed once a row names them
 
 A slot is on the disk, with its names, before a row names it. A row changes in one transaction that is flushed, so a
 power cut leaves the old row with its slot or the new one with its own. A slot that no row names is rubbish. The slot
 that was in force before the present one stays until the next change: those who read it without a lock may finish.
+While the present one is on trial, what it would give way to stays, too.
 """
 
 from __future__ import annotations
@@ -31,16 +34,21 @@ from terminal.files import create_file, make_own, sync_path
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of, transaction
 from terminal.journal.operation_records import SetActivated
 from terminal.updates.edition import Edition, LoadedEdition, SetRefusal
-from terminal.updates.floors import FLOORS_FILE, SetFloor, highest, keep_floors, read_floors
+from terminal.updates.floors import FLOORS_FILE, NO_FLOOR, SetFloor, highest, keep_floors, read_floors
 
 ACTIVE_FILE: Final = "active.db"
 SLOTS_FOLDER: Final = "active"
 APPLICATION_ID: Final = 0x52414354  # "RACT"
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 IN_FORCE: Final = "in_force"
 PENDING: Final = "pending"
 BEFORE: Final = "before"
-"""What was in force before; its slot is kept."""
+"""What was in force before the one on trial, and will be again if that is taken back."""
+REPLACED: Final = "replaced"
+"""What was in force until the last change; its slot is kept."""
+RETURNED: Final = "returned"
+"""What was on trial and was taken back."""
+STATES: Final = (IN_FORCE, PENDING, BEFORE, REPLACED, RETURNED)
 
 LEFT_BYTES: Final = 4 << 20
 """Of the disk, beside every slot."""
@@ -50,6 +58,9 @@ _SCHEMA: Final = (
     "sha256 BLOB NOT NULL, slot INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (kind, state))",
     "CREATE TABLE floor (kind TEXT PRIMARY KEY, version INTEGER NOT NULL, sha256 BLOB NOT NULL)",
     "CREATE TABLE taken (path TEXT PRIMARY KEY, sha256 BLOB NOT NULL, mark TEXT NOT NULL)",
+    "CREATE TABLE counted (edition TEXT NOT NULL, day INTEGER NOT NULL, taps INTEGER NOT NULL, "
+    "refused INTEGER NOT NULL, PRIMARY KEY (edition, day))",
+    "CREATE TABLE counted_to (one INTEGER PRIMARY KEY CHECK (one = 1), sequence INTEGER NOT NULL)",
     f"PRAGMA application_id={APPLICATION_ID}",
     f"PRAGMA user_version={SCHEMA_VERSION}",
 )
@@ -94,6 +105,14 @@ class HeldEdition(NamedTuple):
         return SetActivated(now_ms, self.kind.value, self.id, self.version, self.sha256, self.at_ms)
 
 
+class Trial(NamedTuple):
+    """`held` is in force on trial until `until_ms`, and `before` will be again where it is taken back (O-12)."""
+
+    held: HeldEdition
+    before: HeldEdition
+    until_ms: int
+
+
 class Offered(Struct, frozen=True):
     """What came of an offer: `held` waits for its moment or is in force; or it was refused. `known`: what was offered
     is what is held, and was before.
@@ -114,6 +133,7 @@ class KindStatus(Struct, frozen=True):
     pending: HeldEdition | None = None
     refused: SetRefusal | None = None
     floor: int = 0
+    trial: Trial | None = None
 
     @property
     def follows(self) -> datetime | None:
@@ -132,6 +152,10 @@ class SetRows(NamedTuple):
     in_force: Mapping[SetKind, HeldEdition]
     pending: Mapping[SetKind, HeldEdition]
     floors: Mapping[SetKind, SetFloor]
+    before: Mapping[SetKind, HeldEdition] = {}
+    """Only while what is in force is on trial."""
+    returned: Mapping[SetKind, HeldEdition] = {}
+    """What was taken back last, until another comes into force."""
 
 
 class DamagedSet(Exception):
@@ -170,7 +194,7 @@ class SetStore:
             ).fetchall()
             floors = self._connection.execute("SELECT kind, version, sha256 FROM floor").fetchall()
         try:
-            by_state: dict[str, dict[SetKind, HeldEdition]] = {IN_FORCE: {}, PENDING: {}, BEFORE: {}}
+            by_state: dict[str, dict[SetKind, HeldEdition]] = {state: {} for state in STATES}
             for state, *values in editions:
                 held = _held(values)
                 by_state[state][held.kind] = held
@@ -178,7 +202,7 @@ class SetStore:
                 SetKind(kind): SetFloor(int(version), bytes(digest)) for kind, version, digest in floors
             }
             known = highest(lowest, read_floors(self._folder))
-            return SetRows(by_state[IN_FORCE], by_state[PENDING], known)
+            return SetRows(by_state[IN_FORCE], by_state[PENDING], known, by_state[BEFORE], by_state[RETURNED])
         except (KeyError, TypeError, ValueError) as error:
             self._connection.close()
             raise _damaged(self._path, f"a row says {error}", to_read=self._to_read) from error
@@ -220,23 +244,58 @@ class SetStore:
 
     def drop_pending(self, kind: SetKind) -> None:
         with _reported(self._path), transaction(self._connection):
-            self._connection.execute("DELETE FROM edition WHERE kind=? AND state=?", (kind.value, PENDING))
+            self._leave(kind, PENDING)
 
-    def activate(self, held: HeldEdition) -> None:
-        """`held` is in force, what waited is no longer waiting, and nothing older than `held` comes back."""
+    def activate(self, held: HeldEdition, *, trial: bool = False) -> None:
+        """`held` is in force, what waited is no longer waiting, and nothing older than `held` comes back by an offer.
+        With `trial` what was in force for good can: `put_back`.
+        """
         floor = {held.kind: SetFloor(held.version, held.sha256)}
-        self.mend_floors({**self.rows().floors, **floor})
+        rows = self.rows()
+        self.mend_floors({**rows.floors, **floor})
+        left = BEFORE if trial and held.kind not in rows.before else REPLACED
         with _reported(self._path), transaction(self._connection):
-            execute = self._connection.execute
-            execute("DELETE FROM edition WHERE kind=? AND state=?", (held.kind.value, BEFORE))
-            execute(
-                "UPDATE edition SET state=? WHERE kind=? AND state=?", (BEFORE, held.kind.value, IN_FORCE)
-            )
-            execute("DELETE FROM edition WHERE kind=? AND state=?", (held.kind.value, PENDING))
+            for state in (REPLACED, RETURNED, PENDING, *(() if trial else (BEFORE,))):
+                self._leave(held.kind, state)
+            self._move(held.kind, IN_FORCE, left)
             self._put(IN_FORCE, held)
-            execute(
-                "INSERT OR REPLACE INTO floor VALUES (?, ?, ?)", (held.kind.value, held.version, held.sha256)
+            self._put_floor(held.kind, floor[held.kind])
+
+    def put_back(self, before: HeldEdition) -> None:
+        """`before` is in force again, and what was on trial is not taken any more: its version is the floor, without
+        the hash by which a lost slot may be published again.
+        """
+        rows = self.rows()
+        floor = SetFloor(rows.floors.get(before.kind, NO_FLOOR).version, b"")
+        self.mend_floors({**rows.floors, before.kind: floor})
+        with _reported(self._path), transaction(self._connection):
+            self._leave(before.kind, RETURNED)
+            self._leave(before.kind, BEFORE)
+            self._move(before.kind, IN_FORCE, RETURNED)
+            self._put(IN_FORCE, before)
+            self._put_floor(before.kind, floor)
+
+    def confirm(self, kind: SetKind) -> None:
+        """What is in force is on trial no longer. The slot of the one before stays until the next change."""
+        with _reported(self._path), transaction(self._connection):
+            self._leave(kind, REPLACED)
+            self._move(kind, BEFORE, REPLACED)
+
+    def counted(self) -> tuple[dict[tuple[str, int], tuple[int, int]], int]:
+        """By edition and day: taps and refusals; and the newest row that is counted."""
+        with _reported(self._path):
+            rows = self._connection.execute("SELECT edition, day, taps, refused FROM counted").fetchall()
+            to = self._connection.execute("SELECT sequence FROM counted_to").fetchone()
+        return {(edition, day): (taps, refused) for edition, day, taps, refused in rows}, to[0] if to else 0
+
+    def put_counted(self, counts: Mapping[tuple[str, int], tuple[int, int]], to: int) -> None:
+        """In place of what was counted before."""
+        with _reported(self._path), transaction(self._connection):
+            self._connection.execute("DELETE FROM counted")
+            self._connection.executemany(
+                "INSERT INTO counted VALUES (?, ?, ?, ?)", [(*key, *count) for key, count in counts.items()]
             )
+            self._connection.execute("INSERT OR REPLACE INTO counted_to VALUES (1, ?)", (to,))
 
     def mend_floors(self, floors: Mapping[SetKind, SetFloor]) -> None:
         """Let the file beside the database say these."""
@@ -273,6 +332,19 @@ class SetStore:
 
     def close(self) -> None:
         self._connection.close()
+
+    def _leave(self, kind: SetKind, state: str) -> None:
+        self._connection.execute("DELETE FROM edition WHERE kind=? AND state=?", (kind.value, state))
+
+    def _move(self, kind: SetKind, state: str, to: str) -> None:
+        self._connection.execute(
+            "UPDATE edition SET state=? WHERE kind=? AND state=?", (to, kind.value, state)
+        )
+
+    def _put_floor(self, kind: SetKind, floor: SetFloor) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO floor VALUES (?, ?, ?)", (kind.value, floor.version, floor.sha256)
+        )
 
     def _put(self, state: str, held: HeldEdition) -> None:
         self._connection.execute(

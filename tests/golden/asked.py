@@ -47,7 +47,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
         ("journal", "show", "--json", "--state", "restored"),
         at="bus",
         before=("restore", "../bus.backup", "--state", "restored"),
-        moment=frozenset({"at_ms", "version"}),
+        moment=frozenset({"at_ms", "stated_ms", "version"}),
     ),
     "bus-opened": Question(
         ("journal", "recompute", "--json", "--keys", "../office/laboratory.toml"), at="bus"

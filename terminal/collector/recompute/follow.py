@@ -29,7 +29,7 @@ from terminal.collector.recompute.ledger import (
     WaitingRows,
 )
 from terminal.decision.recompute import Deviation, RecomputeGap
-from terminal.journal.operation_records import SelfRecomputed, SetActivated
+from terminal.journal.operation_records import SelfRecomputed, SetActivated, SetReturned
 from terminal.journal.records import AnyRecord, CashSale, Intent, UnreadableRecord
 from terminal.policy.policy import Policy
 from terminal.recompute.documents import DocumentFolder
@@ -41,7 +41,7 @@ UNPROVEN_CARD: Final = "unproven_card"
 """A recomputed row of a card that gives no proof (EV1): what the terminal says was read, no proof confirms."""
 LONGEST_VALUE: Final = 80
 FOLLOWED: Final = frozenset(
-    record.__struct_config__.tag for record in (Intent, CashSale, SetActivated, SelfRecomputed)
+    record.__struct_config__.tag for record in (Intent, CashSale, SetActivated, SetReturned, SelfRecomputed)
 )
 SHORT_ARRAYS: Final = range(0x90, 0xA0)
 LONG_ARRAY: Final = 0xDC
@@ -207,6 +207,8 @@ class RowsAtOnce:
             self._count(record, self._judged(sequence, record))
         elif isinstance(record, SetActivated):
             self._activate(sequence, record)
+        elif isinstance(record, SetReturned):  # the older document that follows came back in good order
+            self.mark = FollowMark(sequence, sequence, record.back_sha256.hex(), record.id, record.back_to)
         elif isinstance(record, SelfRecomputed):
             self._state(sequence, record)
 

@@ -53,6 +53,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "ClockConfirmed": NP_("journal row", "clock confirmed"),
         "ClockAccepted": NP_("journal row", "clock accepted"),
         "SetActivated": NP_("journal row", "document or list in force"),
+        "SetReturned": NP_("journal row", "document on trial taken back"),
         "NumbersSkipped": NP_("journal row", "numbers passed over"),
         "RazziaChanged": NP_("journal row", "inspection by the vehicle"),
         "SelfRecomputed": NP_("journal row", "own rows recomputed"),

@@ -137,6 +137,14 @@ class EndedRules(Section, frozen=True, kw_only=True):
     go_on_days: Annotated[int, Meta(ge=0, le=366)] = 0
 
 
+class TrialRules(Section, frozen=True, kw_only=True):
+    """O-12: on trial for `days` from the moment this document replaces another: a terminal keeps the one before, and
+    goes back to it by itself. 0: in force for good at once.
+    """
+
+    days: Annotated[int, Meta(ge=0, le=90)] = 0
+
+
 class RegionDocument(Section, frozen=True, kw_only=True):
     """Everything regional. Build one with `terminal.policy.load`, which also checks its meaning."""
 
@@ -163,6 +171,7 @@ class RegionDocument(Section, frozen=True, kw_only=True):
     ages: Ages = Ages()
     clock: ClockRules = ClockRules()
     ended: EndedRules = EndedRules()
+    trial: TrialRules = TrialRules()
     receipts: Receipts | None = None
 
 

@@ -1,11 +1,14 @@
 """Which terminal takes which names of a bundle, and from when: the target `assign/fleet/assignment.json`.
 
     {"format": 1, "groups": [{"terminals": [70001, "70010-70099"], "takes": ["tariff/demo", "roster/17/1f0e…"],
-                              "from": "2026-12-01T03:00:00+03:00"}]}
+                              "from": "2026-12-01T03:00:00+03:00"},
+                             {"terminals": ["70001-70999"], "percent": 5, "takes": ["tariff/demo-2"], "from": "…"}],
+     "confirmed": ["demo:2"], "withdrawn": []}
 
 Of the groups that name a terminal and something of a role, the one with the newest `from` that has come counts; a group
-without one has always come. So a new tariff is a second group with its moment, and later the only one. Pure: no file,
-no clock.
+without one has always come. So a new tariff is a second group with its moment, and later the only one. With `percent`
+so many of its terminals are meant (`place_in`). `confirmed` and `withdrawn` name region documents on trial (O-12).
+Pure: no file, no clock.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -28,11 +32,13 @@ MOST_BYTES: Final = 256 << 10
 MOST_GROUPS: Final = 200
 MOST_TERMINALS: Final = 2_000
 """Numbers and ranges of one group."""
+MOST_VERDICTS: Final = 100
 ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 
 Number = Annotated[int, Meta(ge=1, le=LARGEST_TERMINAL)]
 Range = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}-[1-9][0-9]{0,6}$")]
 GroupName = Annotated[str, Meta(pattern=r"^[a-z]+(/[a-z0-9][a-z0-9-]{0,63}){1,2}$")]
+EditionName = Annotated[str, Meta(pattern=r"^[^\s:]{1,64}:[1-9][0-9]{0,18}$")]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
@@ -43,34 +49,52 @@ class AssignmentError(DocumentError):
 class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
     terminals: Annotated[tuple[Number | Range, ...], Meta(min_length=1, max_length=MOST_TERMINALS)]
     takes: Annotated[tuple[GroupName, ...], Meta(min_length=1, max_length=len(BundleRole))]
+    percent: Annotated[int, Meta(ge=1, le=100)] | None = None
     from_: Moment | None = None
 
 
 class _AssignmentFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Annotated[int, Meta(ge=1, le=FORMAT)]
     groups: Annotated[tuple[_Group, ...], Meta(max_length=MOST_GROUPS)]
+    confirmed: Annotated[tuple[EditionName, ...], Meta(max_length=MOST_VERDICTS)] = ()
+    withdrawn: Annotated[tuple[EditionName, ...], Meta(max_length=MOST_VERDICTS)] = ()
+
+
+class Verdicts(NamedTuple):
+    """Region documents on trial ("demo:2") that a person has confirmed, and those that the publisher takes back."""
+
+    confirmed: frozenset[str] = frozenset()
+    withdrawn: frozenset[str] = frozenset()
+
+
+NO_VERDICTS: Final = Verdicts()
 
 
 class _TakenSpan(NamedTuple):
-    """Terminals from `first` to `last`, both included, that take `name` from `begins` on."""
+    """Terminals from `first` to `last`, both included, that take `name` from `begins` on: `percent` of them."""
 
     first: int
     last: int
     begins: datetime
     name: str
+    percent: int
+
+    def holds(self, terminal: int) -> bool:
+        return self.first <= terminal <= self.last and place_in(self.name, terminal) < self.percent
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The spans of each role."""
+    """The spans of each role, and what is said of documents on trial."""
 
     spans: Mapping[BundleRole, tuple[_TakenSpan, ...]]
+    verdicts: Verdicts = NO_VERDICTS
 
     def taken(self, terminal: int, now: datetime) -> Mapping[BundleRole, str]:
         """What `terminal` takes at `now`: for each role one `ROLE/NAME`; nothing of a role that is not among them."""
         found: dict[BundleRole, str] = {}
         for role, spans in self.spans.items():
-            come = [span for span in spans if span.first <= terminal <= span.last and span.begins <= now]
+            come = [span for span in spans if span.begins <= now and span.holds(terminal)]
             if come:
                 found[role] = max(come, key=lambda span: span.begins).name
         return found
@@ -78,13 +102,20 @@ class Assignment:
     def next_change(self, terminal: int, now: datetime) -> datetime | None:
         """The next moment after `now` at which `taken` may change."""
         spans = (span for listed in self.spans.values() for span in listed)
-        later = (s.begins for s in spans if s.first <= terminal <= s.last and s.begins > now)
+        later = (s.begins for s in spans if s.begins > now and s.holds(terminal))
         return min(later, default=None)
 
     @property
     def names(self) -> frozenset[str]:
         """Every `ROLE/NAME` that some terminal takes at some time."""
         return frozenset(span.name for listed in self.spans.values() for span in listed)
+
+
+def place_in(name: str, terminal: int) -> int:
+    """0 to 99: a terminal takes `name` where a group gives it to more percent than this. Who is among five in a hundred
+    is among twenty, too; of another name it is others.
+    """
+    return int.from_bytes(sha256(f"{name}:{terminal}".encode()).digest()[:8]) % 100
 
 
 def read_assignment(content: bytes, called: str = "assignment.json") -> Assignment:
@@ -102,7 +133,8 @@ def read_assignment(content: bytes, called: str = "assignment.json") -> Assignme
             spans.setdefault(role, []).extend(_spans(group, name, called, number))
     for role, listed in spans.items():
         _require_one(role, listed, called)
-    return Assignment({role: tuple(listed) for role, listed in spans.items()})
+    verdicts = Verdicts(frozenset(file.confirmed), frozenset(file.withdrawn))
+    return Assignment({role: tuple(listed) for role, listed in spans.items()}, verdicts)
 
 
 def _role_of(name: str, called: str, number: int) -> BundleRole:
@@ -127,7 +159,7 @@ def _spans(group: _Group, name: str, called: str, number: int) -> Iterator[_Take
                 f"{called}: group {number} has the range {one}",
                 f"Write the lower number first; the highest is {LARGEST_TERMINAL}.",
             )
-        yield _TakenSpan(first, last, group.from_ or ALWAYS, name)
+        yield _TakenSpan(first, last, group.from_ or ALWAYS, name, group.percent or 100)
 
 
 def _require_one(role: BundleRole, spans: list[_TakenSpan], called: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminal.codes import SkipCause
+from terminal.codes import ReturnCause, SkipCause
 from terminal.devices import ExtensionRole
 from terminal.journal import records
 from terminal.journal.operation_records import (
@@ -16,6 +16,7 @@ from terminal.journal.operation_records import (
     NumbersSkipped,
     RazziaChanged,
     SelfRecomputed,
+    SetReturned,
 )
 from terminal.journal.records import SettledBy, UnreadableRecord, build_record, parse_record
 from tests.terminal.journal.samples import INTENT, REFUSED, committed
@@ -43,6 +44,11 @@ ANY = st.one_of(
         st.lists(st.binary(max_size=32), max_size=2).map(tuple),
         TEXT,
     ),
+    st.builds(
+        SetReturned,
+        *(INT, TEXT, INT, st.binary(max_size=32), st.sampled_from(ReturnCause), INT, st.binary(max_size=32)),
+        *[INT] * 4,
+    ),
     st.just(INTENT),
     st.just(REFUSED),
 )
@@ -59,6 +65,10 @@ VECTORS = [
         "01 96 05 00 01 c0 c401aa a8 616e737765726564",
     ),
     (records.ShiftClosed(at_ms=2, shift=3, totals={"t": 4}), "01 96 03 02 03 81 a1 74 04 a0 a0"),
+    (
+        SetReturned(1, "x", 2, b"\xaa", ReturnCause.FAILED, 1, b"\xbb", 5, 4, 3, 0),
+        "01 9c 3c 01 a1 78 02 c401aa a6 6661696c6564 01 c401bb 05 04 03 00",
+    ),
     (RazziaChanged(at_ms=1, razzia=True, source="gpsd"), "01 94 2f 01 c3 a4 67707364"),
     (
         NumbersSkipped(at_ms=1, first=5, last=9, stored=6, cause=SkipCause.ROWS_LOST),

@@ -38,8 +38,9 @@ def region(
     since: str = "",
     until: str = "",
     fare_minor: int = 2400,
+    trial_days: int = 0,
 ) -> bytes:
-    """The demo region under another version, with other days or another fare."""
+    """The demo region under another version, with other days or another fare, or on trial."""
     text = DEMO_REGION.read_text("utf-8")
     changes = {
         'id = "demo"': f'id = "{name}"',
@@ -52,7 +53,7 @@ def region(
     for old, new in changes.items():
         assert text.count(old) == 1, old
         text = text.replace(old, new)
-    return text.encode()
+    return f"{text}\n[trial]\ndays = {trial_days}\n".encode() if trial_days else text.encode()
 
 
 def opened(folder: Path) -> ActiveSet:

@@ -94,7 +94,7 @@ def serving(
         folder,
         **{
             "terminal": {"profile": "bus", "state": state, "number": 70001, **tables.pop("terminal", {})},
-            "reader": {"name": f"sim:{card}", "pace_s": 0.3},
+            "reader": {"name": f"sim:{card}", **({"pace_s": 0.3} if card else {})},
             "shift": {"operator": "17", "route": 15},
             "log": {"format": "json"},
             **tables,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from terminal.updates.bundle.assignment import AssignmentError, place_in, read_assignment
 from tests.terminal.updates.bundle.conftest import Taker
 from tests.terminal.updates.bundle.repository import Publisher
 
@@ -45,6 +48,54 @@ def test_a_group_counts_from_its_moment(publisher: Publisher, taker: Taker) -> N
     assert taker.has("tariff", "region.toml") == b"city"
     taker.look(publisher.folder, later=timedelta(days=2))
     assert taker.has("tariff", "region.toml") == b"suburb"
+
+
+def test_a_share_grows_by_the_same_terminals_and_another_name_meets_others() -> None:
+    def taking(name: str, percent: int) -> set[int]:
+        groups = [{"terminals": ["1-9999"], "percent": percent, "takes": [name]}]
+        found = read_assignment(json.dumps({"format": 1, "groups": groups}).encode())
+        now = datetime(2026, 12, 1, tzinfo=UTC)
+        return {number for number in range(1, 10_000) if found.taken(number, now)}
+
+    five, twenty = taking("tariff/next", 5), taking("tariff/next", 20)
+    assert five < twenty < taking("tariff/next", 100) == set(range(1, 10_000))
+    assert (400 < len(five) < 600, 1_800 < len(twenty) < 2_200) == (True, True)
+    assert len(five & taking("tariff/other", 5)) < 60
+
+
+def test_a_share_goes_before_the_group_of_all_from_its_moment(publisher: Publisher, taker: Taker) -> None:
+    two_cities(publisher)
+    place = place_in("tariff/suburb", 70001)
+    moment = publisher.issued.isoformat()
+    everyone = {"terminals": [70001], "takes": ["tariff/city"]}
+    some = {"terminals": [70001], "takes": ["tariff/suburb"], "from": moment}
+    assign(publisher, everyone, {**some, "percent": max(1, place)})
+    taker.look(publisher.folder)
+    assert taker.has("tariff", "region.toml") == b"city"
+    assign(publisher, everyone, {**some, "percent": place + 1})
+    taker.look(publisher.folder)
+    assert taker.has("tariff", "region.toml") == b"suburb"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"percent": 0},
+        {"percent": 101},
+        {"confirmed": ["demo"]},
+        {"withdrawn": ["demo:0"]},
+        {"confirmed": ["d:1"] * 101},
+    ],
+)
+def test_shares_and_words_have_limits(wrong: dict[str, object]) -> None:
+    group = {"terminals": [1], "takes": ["tariff/city"]}
+    file = (
+        {"format": 1, "groups": [group | wrong]}
+        if "percent" in wrong
+        else {"format": 1, "groups": [], **wrong}
+    )
+    with pytest.raises(AssignmentError):
+        read_assignment(json.dumps(file).encode())
 
 
 def test_a_terminal_of_no_group_hears_so_and_takes_nothing(publisher: Publisher, taker: Taker) -> None:
