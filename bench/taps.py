@@ -19,7 +19,7 @@ from cardproto.resident.records.rights import parse_rights
 from terminal.app.simulated import laboratory_keys
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
-from terminal.lab.world import file_on
+from terminal.lab.world import events_on, rights_on
 from terminal.media.resident.medium import ResidentMedium
 from terminal.tap import Terminal, take_tap
 
@@ -96,8 +96,7 @@ def replayed_cpu_ms(terminal: Terminal, clock: SteppedClock) -> float:
 def records() -> Iterator[Result]:
     """The fast parsers against the construct schemas they are proven equal to."""
     card = resident("social_pack_45")
-    rights = bytes.fromhex(str(file_on(card, "01")["content"]))
-    event = bytes.fromhex(str(file_on(card, "02")["records"][0]))  # type: ignore[index]
+    rights, event = rights_on(card), events_on(card)[0]
     assert parse_event(event) == parse_event_with_schema(event)
     assert parse_rights(rights) == parse_rights_with_schema(rights)
     assert build_event(parse_event(event)) == event

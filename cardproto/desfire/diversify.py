@@ -24,8 +24,8 @@ def an10922_aes128(master: CardKey, m: bytes) -> bytes:
     padded = len(message) < 2 * BLOCK
     if padded:
         message += b"\x80" + bytes(2 * BLOCK - 1 - len(message))
-    last = _xor(message[BLOCK:], second if padded else first)
-    return master.encrypt(ZERO_IV, message[:BLOCK] + last)[BLOCK:]
+    last = int.from_bytes(message[BLOCK:]) ^ int.from_bytes(second if padded else first)
+    return master.encrypt(ZERO_IV, message[:BLOCK] + last.to_bytes(BLOCK))[BLOCK:]
 
 
 def cmac_subkeys(key: CardKey) -> tuple[bytes, bytes]:
@@ -39,7 +39,3 @@ def _double(block: bytes) -> bytes:
     if number >> 128:
         number ^= 1 << 128 | _REDUCTION
     return number.to_bytes(BLOCK, "big")
-
-
-def _xor(left: bytes, right: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(left, right, strict=True))

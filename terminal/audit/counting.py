@@ -207,7 +207,7 @@ class DayCount:
         """All rows were taken: what they come to, in a fixed order."""
         for row, tap in sorted(self._open.items()):
             if row in self._shown:
-                self._committed(row, tap, self._proofs.not_stated(tap.intent))
+                self._committed(row, tap, self._proofs.not_stated(row, tap.intent))
             else:
                 state = CountState.NOT_COMMITTED if tap.denied else CountState.OPEN
                 fact = self._fact_of_tap(row, tap.intent, tap.decision, self._proofs.not_ended())

@@ -74,9 +74,9 @@ class Proofs:
         self._cards.row = row
         return _found(check_proof(tap_id, intent, committed, self._cards))
 
-    def not_stated(self, intent: Intent) -> AuditFinding:
+    def not_stated(self, tap_id: TapId, intent: Intent) -> AuditFinding:
         """What it says of one that only another row shows."""
-        return _found(not_stated(intent))
+        return _found(not_stated(tap_id, intent))
 
     def not_ended(self) -> AuditFinding:
         """Of one that is not known to have come true."""

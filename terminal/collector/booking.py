@@ -55,6 +55,7 @@ from terminal.collector.proof import (
     Proof,
     check_proof,
     day_findings,
+    differing,
     finding_of,
     not_stated,
 )
@@ -229,13 +230,14 @@ class Booking:
             checked, known = self._checked(row, intent, end, known)
             tmc = None if known & DOUBTED else end.tmc
         else:
-            checked = not_stated(intent)
+            checked = not_stated(row, intent)
         shown = self._shown_early(row, card)
         if start == row or any(self._registry.may_be_one(card, other) for other in shown):
             known |= SEEN
         others = self._card_shows(row, card, start)
         if END[known] is End.UNRESOLVED and self._watched.card_went_on(card, start):
             known |= WENT_ON
+        self._shown(row, intent, known)
         tap = WatchedTap(row, card, start, known)
         totals.count_tap(known, checked, intent.currency)
         self._ended(tap, intent, checked, before=None)
@@ -267,9 +269,11 @@ class Booking:
         if known == tap.evidence:
             return tap
         after = tap._replace(evidence=known)
+        if known & ~tap.evidence & SEEN:
+            self._shown(tap.id, self._intent(tap.id), known)
         if not tap.evidence & STATED_COMMITTED:  # afterwards nothing changes what it counts as
             intent = self._intent(tap.id)
-            unstated = not_stated(intent)
+            unstated = not_stated(tap.id, intent)
             totals = self._totals.setdefault(tap.id[0], Totals())
             totals.count_tap(tap.evidence, unstated, intent.currency, -1)
             totals.count_tap(known, checked or unstated, intent.currency)
@@ -278,6 +282,12 @@ class Booking:
         if HAPPENED[known] and not HAPPENED[tap.evidence]:
             self._happened(after, None, self._watched.started_from(tap.card, tap.start))
         return after
+
+    def _shown(self, row: TapId, intent: Intent, known: Evidence) -> None:
+        """A card has shown a tap whose terminal has not said that it happened, or is not believed."""
+        believed = known & STATED_COMMITTED and not known & DOUBTED
+        if known & SEEN and not believed and (found := differing(row, not_stated(row, intent))) is not None:
+            self.findings.append(found)
 
     def _ended(self, tap: WatchedTap, intent: Intent, checked: Checked, before: Evidence | None) -> None:
         """Bring the day's sums up to what is now known of a tap."""
@@ -294,7 +304,7 @@ class Booking:
             else:
                 self._fill(line, STATE_OF[end], 1)
         elif end is End.COMMITTED:
-            self._prove(line, not_stated(intent), -1)
+            self._prove(line, not_stated(tap.id, intent), -1)
         if end is End.COMMITTED:
             self._prove(line, checked, 1)
 

@@ -67,9 +67,6 @@ DISBELIEVED: Final = frozenset((Proof.NO_PROOF, Proof.FAILED))
 """Such a row settles no other tap."""
 
 
-_QUIET: Final = frozenset(Proof) - DISBELIEVED - {Proof.DIFFERING}
-
-
 class ProofDifference(NamedTuple):
     """One thing a row says otherwise than the card's commands in it."""
 
@@ -173,10 +170,20 @@ def statement_of(proof: tuple[tuple[int, bytes, bytes], ...]) -> CardStatement:
 
 def check_proof(row: TapId, intent: Intent, committed: Committed, registry: ProvingCards) -> Checked:
     """What the card says of a tap that its terminal states as committed."""
-    stated_minor = intent.charge_minor
     proof = _proof_of(intent, committed, registry)
     if proof in DISBELIEVED:
-        return Checked(proof, stated_minor, stated_minor, happened=False)
+        return Checked(proof, intent.charge_minor, intent.charge_minor, happened=False)
+    return _compared(row, intent, proof)
+
+
+def not_stated(row: TapId, intent: Intent) -> Checked:
+    """A tap that only later taps of its card show: `NOT_STATED` as far as its row says what the commands in it say."""
+    return _compared(row, intent, Proof.NOT_STATED)
+
+
+def _compared(row: TapId, intent: Intent, proof: Proof) -> Checked:
+    """`proof` where the row says what the commands in it say."""
+    stated_minor = intent.charge_minor
     if not intent.proof:
         return Checked(proof, stated_minor, stated_minor)
     said = statement_of(intent.proof)
@@ -191,11 +198,6 @@ def check_proof(row: TapId, intent: Intent, committed: Committed, registry: Prov
 
 
 _NOT_FOUND: Final = frozenset((AlarmCause.NOTHING_FOUND, AlarmCause.FOUND_DIFFERS))
-
-
-def not_stated(intent: Intent) -> Checked:
-    """A tap that only later taps of its card show: what its row says is all there is."""
-    return Checked(Proof.NOT_STATED, intent.charge_minor, intent.charge_minor)
 
 
 def _proof_of(intent: Intent, committed: Committed, registry: ProvingCards) -> Proof:
@@ -281,21 +283,23 @@ def _sums(cause: AlarmCause, card: int, stated: int) -> tuple[AlarmCause, int, i
 
 def finding_of(row: TapId, committed: Committed, checked: Checked) -> Alarm | None:
     """What people must look at, if anything: one alarm a row, about the most telling of several differences."""
-    if checked.proof in _QUIET:
-        return None
-    counter = committed.tmc or 0
     match checked.proof:
         case Proof.FAILED:
-            detail = detail_of(AlarmCause.PROOF_FAILED, counter=counter)
+            detail = detail_of(AlarmCause.PROOF_FAILED, counter=committed.tmc or 0)
             return Alarm(AlarmKind.TMV_MISMATCH, *row, detail)
         case Proof.NO_PROOF:
             return Alarm(AlarmKind.NO_PROOF, *row, AlarmCause.PROOF_MISSING)
-        case Proof.DIFFERING:
-            first, *others = checked.differences
-            detail = detail_of(first.cause, **first.inputs, more=len(others))
-            return Alarm(AlarmKind.PROOF_DIFFERS, *row, detail)
         case _:
-            return None
+            return differing(row, checked)
+
+
+def differing(row: TapId, checked: Checked) -> Alarm | None:
+    """The finding where a row says otherwise than the commands in it, whatever its terminal states of the end."""
+    if not checked.differences:
+        return None
+    first, *others = checked.differences
+    detail = detail_of(first.cause, **first.inputs, more=len(others))
+    return Alarm(AlarmKind.PROOF_DIFFERS, *row, detail)
 
 
 def day_findings(terminal: int, day: str, taps: Mapping[Proof, int], limits: EvidenceLimits) -> list[Alarm]:

@@ -51,11 +51,13 @@ from terminal.collector.evidence import (
     stated_by,
 )
 from terminal.collector.proof import (
+    DISBELIEVED,
     Checked,
     EvidenceLimits,
     Proof,
     check_proof,
     day_findings,
+    differing,
     finding_of,
     not_stated,
 )
@@ -108,7 +110,10 @@ class _CountedTap:
     previous: TapId
     day: str
     currency: str
-    checked: Checked
+    checked: Checked | None = None
+    """By its terminal's word on the end, once there is one."""
+    unborne: Alarm | None = None
+    """What its row says otherwise than the commands in it, where its terminal's word is not believed."""
     evidence: Evidence = NOTHING_KNOWN
 
 
@@ -186,9 +191,7 @@ class _Reconciler:
                 previous = (record.prev_terminal, record.prev_sequence)
                 card = self._registry.name(record.card_ref)
                 day = line_of_tap(tap_id[0], record, self._calendar).day
-                self._taps[tap_id] = _CountedTap(
-                    record, card, previous, day, record.currency, not_stated(record)
-                )
+                self._taps[tap_id] = _CountedTap(record, card, previous, day, record.currency)
                 self._saw(tap_id, card, previous)
             case Unwritten():
                 totals.count_unwritten(record)
@@ -214,10 +217,15 @@ class _Reconciler:
             checked = tap.checked = check_proof(tap_id, tap.intent, record, self._registry)
             if not checked.happened:
                 tap.evidence |= DOUBTED
+                if checked.proof in DISBELIEVED:
+                    tap.unborne = differing(tap_id, not_stated(tap_id, tap.intent))
             elif record.tmc is not None:
                 self._counters.setdefault((tap.card, record.tmc), []).append(tap_id)
             if (finding := finding_of(tap_id, record, checked)) is not None:
                 self._findings.append(finding)
+        else:
+            tap.checked = not_stated(tap_id, tap.intent)
+            tap.unborne = differing(tap_id, tap.checked)
         tap.intent = None
 
     def settle(self) -> None:
@@ -241,10 +249,17 @@ class _Reconciler:
         days: dict[tuple[int, str], dict[Proof, int]] = defaultdict(lambda: defaultdict(int))
         for tap_id, tap in self._taps.items():
             totals = self._totals[tap_id[0]]
-            totals.count_tap(tap.evidence, tap.checked, tap.currency)
+            checked = tap.checked
+            if checked is None:
+                assert tap.intent is not None, "its terminal has not stated an end"
+                checked = not_stated(tap_id, tap.intent)
+                tap.unborne = differing(tap_id, checked)
+            totals.count_tap(tap.evidence, checked, tap.currency)
             if END[tap.evidence] is End.COMMITTED:
-                totals.proof_sum(tap.checked.proof, tap.currency).take(tap.checked, 1)
-                days[tap_id[0], tap.day][tap.checked.proof] += 1
+                totals.proof_sum(checked.proof, tap.currency).take(checked, 1)
+                days[tap_id[0], tap.day][checked.proof] += 1
+            if tap.evidence & SEEN and tap.unborne is not None:
+                findings.append(tap.unborne)
             if contradicts(tap.evidence):
                 findings.append(contradiction(tap_id))
         for (terminal, day), taps in days.items():

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from cardproto.resident.keyset import MasterKeys
-from cardproto.resident.layout import AID
+from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS
 from cardproto.resident.records.rights import parse_rights
-from sim.card.image import Json
+from sim.card.files import CardFile, DataFile, RecordFile, ValueFile
 from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.lab_keys import load_lab_keys
@@ -134,20 +134,28 @@ def proves(card: SimCard) -> bool:
 
 def pseudonym_on(card: SimCard) -> bytes | None:
     """What the issuing point wrote as the holder's pseudonym; None on a card without our rights file."""
-    rights = file_on(card, "01").get("content") if isinstance(card, VirtualCard) else None
-    content = bytes.fromhex(rights) if isinstance(rights, str) else b""
-    return parse_rights(content).pseudonym if any(content) else None
+    rights = rights_on(card) if isinstance(card, VirtualCard) else b""
+    return parse_rights(rights).pseudonym if any(rights) else None
+
+
+def rights_on(card: VirtualCard) -> bytes:
+    """The committed content of the rights file; empty on a card that has none."""
+    file = _file_on(card, FILE_RIGHTS)
+    return file.content if isinstance(file, DataFile) else b""
+
+
+def events_on(card: VirtualCard) -> tuple[bytes, ...]:
+    """The committed event records, the newest first; empty on a card that has none."""
+    file = _file_on(card, FILE_EVENTS)
+    return file.records if isinstance(file, RecordFile) else ()
 
 
 def purse_minor(card: VirtualCard) -> int:
     """The committed content of the purse file; 0 on a card that has none."""
-    value = file_on(card, "03").get("value")
-    return value if isinstance(value, int) else 0
+    file = _file_on(card, FILE_PURSE)
+    return file.value if isinstance(file, ValueFile) else 0
 
 
-def file_on(card: VirtualCard, number: str) -> dict[str, Json]:
-    """One file of the resident application in the card's image; empty when there is none."""
-    value: Json = card.image()
-    for key in ("applications", AID.hex().upper(), "files", number):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
+def _file_on(card: VirtualCard, number: int) -> CardFile | None:
+    application = card.memory.applications.get(AID[::-1])
+    return None if application is None else application.files.get(number)

@@ -17,7 +17,7 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import Committed, Intent, NotCommitted, parse_record
 from terminal.journal.taps import End
 from terminal.lab.town import Town
-from terminal.lab.world import file_on, purse_minor
+from terminal.lab.world import events_on, purse_minor
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import TapReport
 
@@ -80,7 +80,7 @@ class Bystander:
 
         What the terminal says, what its journal says and what the card holds must be one story.
         """
-        before = purse_minor(card), events(card)
+        before = purse_minor(card), events_on(card)
         report = take_tap(connection, self.terminal)
         card.power_on()
         if report.end is End.UNRESOLVED:
@@ -92,19 +92,11 @@ class Bystander:
         assert not self.journal.open_intents()
         if report.outcome.accepted:
             assert spent_minor == report.outcome.charge_minor == FARE_MINOR
-            assert len(events(card)) == len(before[1]) + 1
+            assert len(events_on(card)) == len(before[1]) + 1
         else:
             assert spent_minor == 0
-            assert events(card) == before[1]
+            assert events_on(card) == before[1]
         return report
-
-
-def events(card: VirtualCard) -> list[str]:
-    return list(file_on(card, "02")["records"])  # type: ignore[arg-type]
-
-
-def rights(card: VirtualCard) -> str:
-    return str(file_on(card, "01")["content"])
 
 
 def reconciled(town: Town, taps: Iterable[TapReport], *cards: VirtualCard) -> Reconciliation:

@@ -33,10 +33,10 @@ from sim.profile import load_profile
 from terminal.collector.store import AlarmKind
 from terminal.journal.chain import Head, genesis
 from terminal.journal.taps import End
-from terminal.lab.world import purse_minor
+from terminal.lab.world import purse_minor, rights_on
 from terminal.sync.wire import batch_is_genuine, build_batch, row_hashes
 from terminal.tap import take_tap
-from tests.attacks.between import REGION, reconciled, rights
+from tests.attacks.between import REGION, reconciled
 from tests.flows.conftest import FRONT, REAR, OpenTown
 
 TMAC_KEY = bytes(range(16))
@@ -126,7 +126,7 @@ def test_the_validate_key_takes_money_and_makes_none(town_of: OpenTown) -> None:
     """A stolen terminal's key on the card: no credit, no rights, no credential, no reader id."""
     with town_of("adult_purse", stops=(FRONT,)) as town:
         card = adult(town)
-        before = purse_minor(card), rights(card)
+        before = purse_minor(card), rights_on(card)
         key = AesKey(load_lab_keys().for_card(card.uid, REGION).validate)
         attempts = [
             lambda c: c.credit(3, 100, CommMode.MAC),
@@ -145,7 +145,7 @@ def test_the_validate_key_takes_money_and_makes_none(town_of: OpenTown) -> None:
             with pytest.raises(StatusError):
                 attempt(conversation)
         card.power_on()
-        assert (purse_minor(card), rights(card)) == before
+        assert (purse_minor(card), rights_on(card)) == before
 
 
 def test_a_terminal_cannot_speak_in_anothers_name() -> None:

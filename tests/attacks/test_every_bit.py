@@ -9,7 +9,8 @@ import pytest
 from sim.card.virtual import VirtualCard
 from terminal.collector.proof import Proof
 from terminal.journal.taps import End
-from tests.attacks.between import Between, Bystander, flip_at, reconciled, rights
+from terminal.lab.world import rights_on
+from tests.attacks.between import Between, Bystander, flip_at, reconciled
 from tests.flows.conftest import FRONT, OpenTown
 
 
@@ -29,7 +30,7 @@ def test_every_bit_of_a_purse_tap(town_of: OpenTown, towards: str) -> None:
                 card = fresh.clone()
                 between = Between(card, **{towards: flip_at(exchange, bit)})
                 reports.append(bystander.attacked_tap(card, between))
-                assert rights(card) == rights(fresh)
+                assert rights_on(card) == rights_on(fresh)
         ends = Counter(report.outcome.accepted for report in reports)
         assert sum(ends.values()) == 1 + 8 * sum(lengths)
         assert sum(map(len, (message for pair in undisturbed.said for message in pair))) * 8 == 3280, (

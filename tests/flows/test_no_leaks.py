@@ -48,7 +48,7 @@ from terminal.cli.app import main
 from terminal.collector.registry import RegisteredCard, write_registry
 from terminal.journal.records import Fault, parse_record
 from terminal.keys.file import load_file_keys
-from terminal.lab.world import file_on, laboratory_deny_list
+from terminal.lab.world import laboratory_deny_list, rights_on
 from terminal.policy.load import load_region
 from terminal.tap import take_tap
 from tests.config_file import config_file
@@ -167,9 +167,7 @@ def _prepare(day: Day) -> None:
 
 
 def _resident(card: VirtualCard) -> bytes:
-    content = file_on(card, "01")["content"]
-    assert isinstance(content, str)
-    return parse_rights(bytes.fromhex(content)).pseudonym
+    return parse_rights(rights_on(card)).pseudonym
 
 
 def _roster(pupils: list[tuple[bytes, str]]) -> dict[str, Any]:

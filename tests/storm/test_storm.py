@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from terminal.collector import proof
+from terminal.collector.proof import Proof
 from terminal.errors import ProfileError
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.stress.checkers.check import check
@@ -252,6 +254,22 @@ def test_a_deny_list_that_a_start_took_up_stays_when_the_clock_jumps() -> None:
     ]
     found = play_town(TownSeed(9001027004, region="volgograd"), story)
     assert found.problems == []
+
+
+def test_a_proof_left_out_of_a_late_end_stands_among_the_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by a long run: the checker wanted an alarm, where a count of that terminal is what people see."""
+    story = [
+        StressStep("tap", 3, 5.0, 3, Kind.TEAR_AFTER, 7),
+        StressStep("tap", 3, 5.0, 3, Kind.FALSE_ROWS, 8, 2),
+    ]
+    found = play_town(TownSeed(11, 6, 24, "demo"), story)
+    assert found.problems == []
+    assert found.faults_injected == {"tear_after": 1, "false_rows": 1}
+    said_of = proof._proof_of
+    kept_quiet = {Proof.REPLACED: Proof.CANNOT_PROVE}
+    monkeypatch.setattr(proof, "_proof_of", lambda *row: kept_quiet.get(said_of(*row), said_of(*row)))
+    found = play_town(TownSeed(11, 6, 24, "demo"), story)
+    assert found.unnoticed == 1, found.problems
 
 
 def test_those_announced_ride_once() -> None:

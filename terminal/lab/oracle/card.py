@@ -6,11 +6,11 @@ Nothing here knows bits: a counter is a number under the name the region documen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from terminal.lab.oracle.tariff import DocumentTable, OracleRide, OracleSpot, Tariff
+from terminal.lab.oracle.tariff import DocumentTable, OracleRide, OracleSpot, Tariff, replace
 
 FIRST_AT: Final = datetime(2024, 1, 1, tzinfo=UTC)
 LAST_AT: Final = FIRST_AT + timedelta(seconds=(1 << 30) - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from typing import Final
@@ -15,14 +15,7 @@ from terminal.lab.oracle.card import (
     OracleTap,
     Values,
 )
-from terminal.lab.oracle.tariff import (
-    CARD,
-    DocumentTable,
-    OracleRide,
-    Tariff,
-    UnknownPrice,
-    kopecks,
-)
+from terminal.lab.oracle.tariff import CARD, DocumentTable, OracleRide, Tariff, UnknownPrice, kopecks, replace
 
 KINDS_OF_RETURN: Final = ("opposite_direction", "zone_pair")
 KNOWN: Final = {False: KINDS_OF_RETURN, True: KINDS_OF_RETURN[:1]}

@@ -6,14 +6,14 @@ By card and by the school's list alike; the buffet, class lists and lent cards a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import combinations
 from typing import Final
 
 from terminal.lab.oracle import card as cards
 from terminal.lab.oracle.card import OracleAnswer, OracleCard, OracleMeal, OracleTap, refused
-from terminal.lab.oracle.tariff import WEEKDAYS, DocumentTable, Tariff
+from terminal.lab.oracle.tariff import WEEKDAYS, DocumentTable, Tariff, replace
 
 PARENTS: Final = "parents"
 BY_SHIFT: Final = "by_shift"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 
@@ -25,6 +24,7 @@ from terminal.lab.oracle.tariff import (
     Tariff,
     UnknownPrice,
     kopecks,
+    replace,
 )
 
 

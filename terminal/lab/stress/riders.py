@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
-from cardproto.resident.layout import AID
 from cardproto.resident.records.event import parse_event
-from sim.card.files import RecordFile
 from sim.card.virtual import VirtualCard
-
-EVENTS_FILE: Final = 2
-
-
-def events_on(card: VirtualCard) -> tuple[bytes, ...]:
-    """The event records in the memory of the card, the newest first."""
-    application = card.memory.applications.get(AID[::-1])
-    file = None if application is None else application.files.get(EVENTS_FILE)
-    return file.records if isinstance(file, RecordFile) else ()
+from terminal.lab.world import events_on
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ what the passenger saw and what the card's memory holds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
@@ -20,8 +20,8 @@ from terminal.decision.outcome import Outcome
 from terminal.lab.oracle.card import OracleAnswer, OracleCard, OracleMeal, OracleRight, OracleTap
 from terminal.lab.oracle.meals import OraclePupil, OracleTill
 from terminal.lab.oracle.rules import decide
-from terminal.lab.oracle.tariff import OracleRide, OracleSpot, Tariff
-from terminal.lab.stress.riders import events_on
+from terminal.lab.oracle.tariff import OracleRide, OracleSpot, Tariff, replace
+from terminal.lab.world import events_on
 
 COUNTER_BITS: Final = 56
 JUMP_S: Final = 300

@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import threading
+from typing import SupportsIndex
+
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,3 +118,26 @@ def test_diversification_needs_nothing_but_encryption() -> None:
             raise AssertionError("a SAM may refuse this")
 
     assert an10922_aes128(EncryptOnly(), bytes(12)) == an10922_aes128(KEY, bytes(12))
+
+
+def test_threads_may_share_a_key() -> None:
+    """A terminal's tap and its upload, a collector's requests: in the middle of a message of one thread another one
+    enciphers, deciphers and signs its own, and neither notices."""
+    secret, data, others = bytes(range(16)), bytes(range(64)), []
+    key = AesKey(secret)
+
+    def of_another() -> None:
+        others.append((key.encrypt(b"\x01" * 16, data[::-1]), key.decrypt(ZERO_IV, data), key.cmac(data)))
+
+    class Interrupted(bytes):
+        def __getitem__(self, part: SupportsIndex | slice) -> bytes:  # type: ignore[override]
+            thread = threading.Thread(target=of_another)
+            thread.start()
+            thread.join()
+            return bytes(self)[part]  # type: ignore[return-value]
+
+    of_another()
+    sealer = Cipher(AES(secret), CBC(ZERO_IV)).encryptor()
+    assert key.encrypt(ZERO_IV, Interrupted(data)) == sealer.update(data) + sealer.finalize()
+    assert len(others) == 5
+    assert len(set(others)) == 1

@@ -23,7 +23,7 @@ from terminal.collector import portions
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.books import BOOKS_FILE, Books
 from terminal.collector.days import By, CountState, ServiceCalendar, totals_of
-from terminal.collector.proof import check_proof
+from terminal.collector.proof import check_proof, not_stated
 from terminal.collector.reconcile import ends, reconcile
 from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.collector.store import CollectorStore, connect
@@ -287,8 +287,9 @@ def naive_sums(office: Office, by: By) -> dict[str, Counter[tuple[str, str, str]
                 }[end_of[row]]
                 day, word = CALENDAR.day_of(record.at_ms), first_word.get(row)
                 amount_minor = record.charge_minor
-                if isinstance(word, Committed):
-                    checked = check_proof(row, record, word, REGISTRY)
+                if end_of[row] is End.COMMITTED:
+                    stated = isinstance(word, Committed)
+                    checked = check_proof(row, record, word, REGISTRY) if stated else not_stated(row, record)
                     amount_minor = checked.counted_minor
                     put(day, row, record.route, "", "overstated", "purse", checked.overstated_minor)
                     put(day, row, record.route, "", "understated", "purse", checked.understated_minor)

@@ -19,6 +19,7 @@ from terminal.collector.proof import (
     check_proof,
     day_findings,
     finding_of,
+    not_stated,
     statement_of,
 )
 from terminal.collector.registry import CardRegistry, CardSecret
@@ -215,6 +216,15 @@ def test_without_a_registry_rows_are_held_to_their_commands_and_proven_by_nothin
     assert check_proof(ROW, RIDE, proven(RIDE), nothing) == Checked(Proof.NO_REGISTRY, 3_400, 3_400)
     understated = replace(RIDE, charge_minor=1)
     assert check_proof(ROW, understated, proven(understated), nothing).counted_minor == 3_400
+
+
+def test_a_tap_that_only_the_card_shows_is_held_to_its_commands() -> None:
+    assert not_stated(ROW, RIDE) == Checked(Proof.NOT_STATED, 3_400, 3_400)
+    bare = replace(RIDE, proof=())
+    assert not_stated(ROW, bare) == Checked(Proof.NOT_STATED, 3_400, 3_400)
+    false = not_stated(ROW, replace(RIDE, charge_minor=900_000))
+    assert (false.proof, false.counted_minor, false.overstated_minor) == (Proof.DIFFERING, 3_400, 896_600)
+    assert not_stated(ROW, ELSEWHERE).counted_minor == 0
 
 
 def test_a_card_that_cannot_prove_is_still_held_to_its_commands() -> None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
@@ -107,6 +108,24 @@ def test_a_tap_the_terminal_settled_itself():
     fleet.add(1, committed(sequence, tmc=None, tmv=b"", how=SettledBy.RECOVERED))
     assert settled(fleet) == (1, 2, 0, 2)
     assert fleet.reconcile().total.charged_in("RUB") == INTENT.charge_minor
+
+
+@pytest.mark.parametrize("denied", [False, True])
+def test_a_false_sum_whose_end_is_never_stated_is_found_when_the_card_shows_it(denied):
+    """A thief who says nothing of the end, or denies it, leaves the card's proof out as well."""
+    fleet = Fleet()
+    false = replace(fitting(intent(), 1, 1), charge_minor=900_000)
+    fleet.rows[1].append(build_record(false))
+    if denied:
+        fleet.add(1, NotCommitted(at_ms=2, intent=1, how=SettledBy.ANSWERED))
+    open_yet = fleet.reconcile()
+    assert (open_yet.total.charged_in("RUB"), open_yet.findings) == (0, [])
+    fleet.refuse(2, seen=(1, 1))
+    result = fleet.reconcile()
+    assert result.total.charged_in("RUB") == INTENT.charge_minor
+    assert result.total.proven(Proof.DIFFERING) == 1
+    found = {(finding.kind, finding.sequence) for finding in result.findings}
+    assert found == {("proof_differs", 1), *([("contradiction", 1)] if denied else [])}
 
 
 @pytest.mark.parametrize("end", ["card_gone", None], ids=["unresolved", "killed before it could say"])
