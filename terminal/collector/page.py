@@ -81,7 +81,7 @@ CODE_NAMES: Final = {
     "cannot_prove": N_("cannot prove"),
     "unknown_card": N_("unknown card"),
     "replaced": N_("replaced"),
-    "not_stated": N_("not stated"),
+    "not_stated": N_("not reported"),
     "no_proof": N_("no proof"),
     "failed": N_("failed"),
     "no_registry": N_("no registry"),
@@ -193,7 +193,7 @@ def _requests(words: _Words, sight: Sight) -> str:
         if not sight.proof or ROLE_OF[one.what] not in sight.who.roles:
             return ""
         number, own = str(one.id), one.by == sight.who.ref
-        reject = form(sight.proof, "reject", _("Take back") if own else _("Reject"), number)
+        reject = form(sight.proof, "reject", _("Take the request back") if own else _("Reject"), number)
         return reject if own else form(sight.proof, "confirm", _("Confirm"), number) + reject
 
     rows = "".join(
@@ -268,7 +268,7 @@ def _tiles(words: _Words, status: CollectorStatus, oldest_unsent_s: int) -> str:
 
 def _alarms(words: _Words, alarms: list[SeenAlarm], count: int) -> str:
     _ = words.gettext
-    title = f"<h2>{escape(_('Alarms'))}</h2>"
+    title = f"<h2>{escape(_('Open alarms'))}</h2>"
     if not alarms:
         return f"{title}<p class=good>{escape(_('No open alarms.'))}</p>"
     rows = (
@@ -285,7 +285,7 @@ def _alarms(words: _Words, alarms: list[SeenAlarm], count: int) -> str:
     )
     newest = _("The newest {shown} of {all}.").format(shown=len(alarms), all=count)
     more = f"<p>{escape(newest)}</p>" if count > len(alarms) else ""
-    heads = (_("no"), _("what"), _("terminal"), _("row"), _("detail"), _("times"), _("last"))
+    heads = (_("number"), _("what"), _("terminal"), _("row"), _("detail"), _("times"), _("last"))
     return f"{title}{more}{_table(heads, rows, {0, 2, 3, 5})}"
 
 
@@ -332,7 +332,7 @@ def _terminals(words: _Words, terminals: list[TerminalView]) -> str:
         for t in worst[:MOST_TERMINALS]
     )
     heads = (
-        *(_("no"), _("key"), _("last batch"), _("records"), _("unsent"), _("oldest unsent"), _("reader")),
+        *(_("number"), _("key"), _("last batch"), _("records"), _("unsent"), _("oldest unsent"), _("reader")),
         *(_("proven"), _("unproven"), _("differing"), _("alarms")),
     )
     shown = _("{shown} of {all}.").format(shown=MOST_TERMINALS, all=len(terminals))

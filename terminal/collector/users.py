@@ -51,7 +51,7 @@ OFFICE_ROLES: Final = {
     OfficeRole.LOOK: N_("look"),
     OfficeRole.OPERATE: N_("operate"),
     OfficeRole.PUBLISH: N_("publish"),
-    OfficeRole.MONEY: N_("money"),
+    OfficeRole.MONEY: N_("money matters"),
 }
 """For people; translated where they are shown."""
 
