@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cardproto.resident.limits import LARGEST_TERMINAL
+from terminal.cli.enrolling import EnrolmentOffice, Numbered, enrol_by_code, enrol_by_key, revoke_terminal
 from terminal.cli.options import (
     DEFAULT_COLLECTOR_FOLDER,
     Bundles,
@@ -16,9 +17,8 @@ from terminal.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from terminal.collector.office import OfficeAnswer
+    from terminal.collector.office import Office, OfficeAnswer
 
-Numbered = Annotated[int, typer.Argument(min=1, max=LARGEST_TERMINAL, help="Terminal number.")]
 RequestNumber = Annotated[
     int, typer.Argument(min=1, help="Request number, from `terminal collector requests`.")
 ]
@@ -48,27 +48,14 @@ def enrol(
     Where bundles are published, the code carries the SHA-256 of their root. An existing key is replaced; the terminal's
     records are kept.
     """
-    from terminal.app.output import print_json
-    from terminal.collector.enrolment import short_of
     from terminal.collector.office import office_at
-    from terminal.sync.identity import read_public_key
 
     with office_at(folder, bundles, make=True) as office:
-        who = office.users.at_the_machine(_token(token_file))
+        at = _enrolling(office, token_file)
         if key is not None:
-            public = read_public_key(key)
-            replaced = office.is_enrolled(terminal)
-            _require(office.register(who, terminal, public))
-            done = {"terminal": terminal, "key": short_of(public), "replaced": replaced}
-            text = f"terminal {terminal} may upload with key {short_of(public)}"
+            enrol_by_key(at, terminal, key, json=json)
         else:
-            code = _require(office.make_code(who, terminal)).code
-            done = {"terminal": terminal, "code": code}
-            text = f"{code}\nValid once, for one day. At the terminal: terminal enrol --number {terminal}"
-    if json:
-        print_json(done)
-    else:
-        print(text)
+            enrol_by_code(at, terminal, json=json)
 
 
 def revoke(
@@ -77,15 +64,10 @@ def revoke(
     token_file: TokenFile = None,
 ) -> None:
     """Revoke a terminal at once. Its records are kept. Role: operate."""
-    from terminal.collector.office import OfficeCode, office_at
-    from terminal.errors import CollectorError
+    from terminal.collector.office import office_at
 
     with office_at(folder) as office:
-        answer = office.revoke(office.users.at_the_machine(_token(token_file)), terminal)
-    if answer.says is OfficeCode.NOT_FOUND:
-        raise CollectorError(f"terminal {terminal} is not enrolled", "See `terminal collector terminals`.")
-    _require(answer)
-    print(f"terminal {terminal} is revoked")
+        revoke_terminal(_enrolling(office, token_file), terminal)
 
 
 def ack(
@@ -180,6 +162,17 @@ def operations(
     for one in found:
         place = f" terminal {one.terminal}" if one.terminal else ""
         print(f"{as_time(one.at_ms)}  {one.by:<16}  {one.code}{place} {one.about}".rstrip())
+
+
+def _enrolling(office: Office, token_file: Path | None) -> EnrolmentOffice:
+    """The records of terminals, for a user who may change them."""
+    from terminal.collector.office import OfficeAnswer, OfficeCode
+    from terminal.collector.users import OfficeRole
+
+    who = office.users.at_the_machine(_token(token_file))
+    if OfficeRole.OPERATE not in who.roles:
+        _require(OfficeAnswer(OfficeCode.NOT_FOR_ROLE))
+    return EnrolmentOffice(office.enrolment, office.store.note, who.ref, office.published)
 
 
 def _token(path: Path | None) -> str | None:

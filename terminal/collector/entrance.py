@@ -25,9 +25,9 @@ from terminal.access.attempts import LOCKED_FROM_S, Attempts, wait_after
 from terminal.access.sessions import Sessions
 from terminal.collector.callers import OPERATOR
 from terminal.collector.gate import Gate
+from terminal.collector.identity_routes import JSON
 from terminal.collector.office import Office
 from terminal.collector.store import OperationCode
-from terminal.collector.terminal_routes import JSON
 from terminal.collector.users import LOCAL_READER, Who, password_fits
 from terminal.errors import StaffError
 

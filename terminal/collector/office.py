@@ -17,14 +17,12 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Final, NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from terminal.clock import SystemClock, unix_ms
 from terminal.collector import alarms, approvals
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.approvals import Act, Approval, Standing
 from terminal.collector.bundles import DEFAULT_FOLDER, bundles_of, carried_code
-from terminal.collector.enrolment import Enrolment, short_of
+from terminal.collector.enrolment import Enrolment
 from terminal.collector.roll_out import STAGED_FOLDER, Staged, staged, take_over
 from terminal.collector.store import BY_MACHINE, CollectorStore, Operation, OperationCode, note
 from terminal.collector.users import OfficeRole, Users, Who
@@ -38,7 +36,7 @@ MOST_COMMENT: Final = 500
 TECHNICAL: Final = frozenset(
     (
         *(AlarmKind.GAP, AlarmKind.CLOCK, AlarmKind.READER, AlarmKind.SILENT, AlarmKind.NO_START),
-        AlarmKind.DISK,
+        *(AlarmKind.DISK, AlarmKind.HOUSING),
     )
 )
 """Alarms that one person acknowledges; every other one is about what was charged, or may have been."""
@@ -98,10 +96,15 @@ class Office:
     ) -> None:
         self.users: Final = Users(folder)
         self.store: Final = store
-        self._enrolment = enrolment
+        self.enrolment: Final = enrolment
         self._source = folder / STAGED_FOLDER
         self._served = bundles or folder / DEFAULT_FOLDER
         self._now_ms = now_ms
+
+    @property
+    def published(self) -> Path | None:
+        """The repository that terminals are served, where there is one: codes carry its root."""
+        return self._served if (self._served / METADATA_FOLDER).is_dir() else None
 
     # terminals
 
@@ -109,30 +112,15 @@ class Office:
         """A one-time code for `terminal`."""
         if OfficeRole.OPERATE not in who.roles:
             return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
-        bundles = self._served if (self._served / METADATA_FOLDER).is_dir() else None
-        code = carried_code(self._enrolment, terminal, self._now_ms(), bundles)
+        code = carried_code(self.enrolment, terminal, self._now_ms(), self.published)
         self.note(who.ref, OperationCode.CODE_MADE, terminal)
         return OfficeAnswer(OfficeCode.DONE, code=code)
-
-    def register(self, who: Who, terminal: int, public: Ed25519PublicKey) -> OfficeAnswer:
-        """Let `terminal` upload with this key at once."""
-        if OfficeRole.OPERATE not in who.roles:
-            return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
-        replaced = self.is_enrolled(terminal)
-        self._enrolment.enrol(terminal, public, self._now_ms())
-        done = OperationCode.KEY_REPLACED if replaced else OperationCode.ENROLLED
-        self.note(who.ref, done, terminal, short_of(public))
-        return OfficeAnswer(OfficeCode.DONE)
-
-    def is_enrolled(self, terminal: int) -> bool:
-        """Whether `terminal` may upload."""
-        return self._enrolment.key_of(terminal) is not None
 
     def revoke(self, who: Who, terminal: int) -> OfficeAnswer:
         """Let `terminal` upload no more. One person may: a stolen terminal waits for no second."""
         if OfficeRole.OPERATE not in who.roles:
             return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
-        if not self._enrolment.revoke(terminal, self._now_ms()):
+        if not self.enrolment.revoke(terminal, self._now_ms()):
             return OfficeAnswer(OfficeCode.NOT_FOUND)
         self.note(who.ref, OperationCode.REVOKED, terminal)
         return OfficeAnswer(OfficeCode.DONE)

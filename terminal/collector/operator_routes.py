@@ -37,12 +37,12 @@ from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
 from terminal.collector.entrance import PREFIX, Entrance, Guard, refusal, visitor_of
 from terminal.collector.gate import Gate, body_of, respond
+from terminal.collector.identity_routes import JSON
 from terminal.collector.intake import Reply
 from terminal.collector.office import ANSWERS, MOST_COMMENT, Office, OfficeAnswer, OfficeCode
 from terminal.collector.office_pages import OfficePages, language_of, remember_language
 from terminal.collector.proof import Proof
 from terminal.collector.strangers import STRANGE_KINDS
-from terminal.collector.terminal_routes import JSON
 from terminal.collector.totals import ProofSum, total_of
 from terminal.collector.users import OfficeRole, Who
 from terminal.collector.views import SHOWN_ALARMS, OperatorViews

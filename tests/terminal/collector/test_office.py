@@ -1,4 +1,4 @@
-"""Office users: who may do what, two people for money and roll-outs, and a row for each act, through the application."""
+"""Office users: who may do what, two people for money and roll-outs, a row for each act, through the application."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ class Browser:
     def fill_in(self, do: str, subject: str = "", comment: str = "") -> int:
         """Open the page, find the form of `do` on it, and send it."""
         assert self.ask("GET", "/operator/") == 200
-        found = re.search(rf"name=proof value='([0-9a-f]+)'><input type=hidden name=do value='{do}'", self.page)
+        found = re.search(
+            rf"name=proof value='([0-9a-f]+)'><input type=hidden name=do value='{do}'", self.page
+        )
         assert found, f"no form to {do}"
         form = {"proof": found[1], "do": do, "subject": subject, "comment": comment}
         return self.ask("POST", "/operator/do", data=form)
@@ -128,7 +130,9 @@ def test_a_technical_alarm_is_one_persons(town):
     client, right = town.client(), bearer(town.user("17", OPERATE))
     assert client.post(place, json=word).status_code == 401
     assert client.post(place, json=word, headers=bearer(town.user("2", MONEY))).status_code == 403
-    assert client.post(place, json=word | {"by": "18"}, headers=right).status_code == 400, "none signs for another"
+    assert client.post(place, json=word | {"by": "18"}, headers=right).status_code == 400, (
+        "none signs for another"
+    )
     assert client.post(place, json=word, headers=right).status_code == 204
     assert client.post("/operator/v1/alarms/99/acknowledgement", json=word, headers=right).status_code == 403
     (alarm,) = client.get("/operator/v1/alarms", headers=right).json()
@@ -150,7 +154,9 @@ def test_an_alarm_about_money_takes_two_people(town):
     )
     asked = client.post(place, json=word, headers=one)
     assert (asked.status_code, asked.json()) == (202, {"request": 1})
-    assert client.post(place, json=word, headers=other).json() == {"request": 1}, "asking twice confirms nothing"
+    assert client.post(place, json=word, headers=other).json() == {"request": 1}, (
+        "asking twice confirms nothing"
+    )
     assert client.get("/operator/v1/alarms", headers=one).json()[0]["open"]
     confirm = "/operator/v1/requests/1/confirmation"
     for who, error in ((one, "same_person"), (operator, "not_for_role")):
@@ -164,7 +170,12 @@ def test_an_alarm_about_money_takes_two_people(town):
     (alarm,) = client.get("/operator/v1/alarms", headers=one).json()
     assert (alarm["open"], alarm["acknowledged_by"], alarm["comment"]) == (False, "1, 2", "card is denied")
     assert client.get("/operator/v1/requests", headers=one).json() == []
-    rows = [(0, "asked", "1", "1"), (0, "asked", "1", "2"), (7, "acknowledged", "1", "1, 2"), (0, "confirmed", "1", "2")]
+    rows = [
+        (0, "asked", "1", "1"),
+        (0, "asked", "1", "2"),
+        (7, "acknowledged", "1", "1, 2"),
+        (0, "confirmed", "1", "2"),
+    ]
     assert done(town) == rows
     assert client.post("/operator/v1/requests/9/confirmation", headers=one).status_code == 404
 
@@ -189,7 +200,9 @@ def test_a_request_holds_for_what_was_seen_by_whom_it_was_asked_and_for_three_da
     client.post(place, json={}, headers=one)
     town.collector.office.users.remove("1")
     assert confirmed(4) == "asker_gone"
-    assert client.get("/operator/v1/status", headers=FAR | one).status_code == 401, "the token ended with the user"
+    assert client.get("/operator/v1/status", headers=FAR | one).status_code == 401, (
+        "the token ended with the user"
+    )
     assert client.get("/operator/v1/alarms", headers=other).json()[0]["open"]
 
 
@@ -198,7 +211,10 @@ def test_a_roll_out_serves_what_the_second_person_saw(town):
     stage(folder / "staged", 4)
     client = town.client()
     one, other = bearer(town.user("1", PUBLISH)), bearer(town.user("2", PUBLISH))
-    assert client.post("/operator/v1/roll-out", headers=bearer(town.user("3", *{MONEY, OPERATE}))).status_code == 403
+    assert (
+        client.post("/operator/v1/roll-out", headers=bearer(town.user("3", *{MONEY, OPERATE}))).status_code
+        == 403
+    )
     assert client.get("/operator/v1/staged", headers=one).json()["changes"] == ["tariff 0 → 4"]
     assert client.post("/operator/v1/roll-out", headers=one).json() == {"request": 1}
     stage(folder / "staged", 5)
@@ -213,7 +229,9 @@ def test_a_roll_out_serves_what_the_second_person_saw(town):
     assert (nothing.status_code, nothing.json()["error"]) == (409, "nothing_staged")
     stage(folder / "staged", 3)
     assert client.post("/operator/v1/roll-out", headers=one).json() == {"request": 3}
-    assert client.post("/operator/v1/requests/3/confirmation", headers=other).json()["error"] == "changed", "older"
+    assert client.post("/operator/v1/requests/3/confirmation", headers=other).json()["error"] == "changed", (
+        "older"
+    )
     assert client.get("/v1/bundles/metadata/5.tariff.json").status_code == 200
     assert [row[1] for row in done(town)].count("rolled_out") == 1
 
