@@ -25,7 +25,7 @@ class Act(StrEnum):
     ROLL_OUT = "roll_out"
 
 
-class Standing(StrEnum):
+class Decided(StrEnum):
     """What became of a request."""
 
     WAITING = "waiting"
@@ -44,7 +44,7 @@ class Approval(NamedTuple):
     by: str
     decided_at_ms: int | None
     decided_by: str
-    outcome: Standing
+    outcome: Decided
 
 
 def ask(
@@ -61,7 +61,7 @@ def ask(
         "INSERT INTO request (at_ms, what, subject, comment, by, decided_by, outcome)"
         " VALUES (?, ?, ?, ?, ?, '', ?)"
     )
-    values = (at_ms, what, subject, comment, by, Standing.WAITING)
+    values = (at_ms, what, subject, comment, by, Decided.WAITING)
     return connection.execute(statement, values).lastrowid
 
 
@@ -74,7 +74,7 @@ def approval(connection: sqlite3.Connection, number: int) -> Approval | None:
 def waiting(connection: sqlite3.Connection, now_ms: int) -> list[Approval]:
     """What waits, oldest first."""
     query = "SELECT * FROM request WHERE outcome = ? AND at_ms > ? ORDER BY id"
-    return [_approval(row) for row in connection.execute(query, (Standing.WAITING, now_ms - WAITS_MS))]
+    return [_approval(row) for row in connection.execute(query, (Decided.WAITING, now_ms - WAITS_MS))]
 
 
 def is_over(one: Approval, now_ms: int) -> bool:
@@ -82,9 +82,9 @@ def is_over(one: Approval, now_ms: int) -> bool:
     return now_ms - one.at_ms >= WAITS_MS
 
 
-def decide(connection: sqlite3.Connection, number: int, outcome: Standing, by: str, at_ms: int) -> None:
+def decide(connection: sqlite3.Connection, number: int, outcome: Decided, by: str, at_ms: int) -> None:
     """Write down what became of request `number`; `WAITING` takes a decision back that could not be carried out."""
-    decided = (None, "") if outcome is Standing.WAITING else (at_ms, by)
+    decided = (None, "") if outcome is Decided.WAITING else (at_ms, by)
     connection.execute(
         "UPDATE request SET outcome = ?, decided_at_ms = ?, decided_by = ? WHERE id = ?",
         (outcome, *decided, number),
@@ -103,6 +103,6 @@ def _approval(row: tuple[object, ...]) -> Approval:
             by,
             decided_at_ms,
             decided_by,
-            Standing(str(outcome)),
+            Decided(str(outcome)),
         )
     )

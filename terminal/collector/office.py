@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from terminal.clock import SystemClock, unix_ms
 from terminal.collector import alarms, approvals
 from terminal.collector.alarms import AlarmKind
-from terminal.collector.approvals import Act, Approval, Standing
+from terminal.collector.approvals import Act, Approval, Decided
 from terminal.collector.bundles import DEFAULT_FOLDER, bundles_of, carried_code
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.roll_out import STAGED_FOLDER, Staged, staged, take_over
@@ -197,7 +197,7 @@ class Office:
                 if alarm is None or one.subject != f"{alarm.id}/{alarm.times}":
                     return OfficeAnswer(OfficeCode.CHANGED, number)
                 self._acknowledge(connection, alarm, f"{one.by}, {who.ref}", one.comment)
-            self._decide(connection, one, Standing.CONFIRMED, who)
+            self._decide(connection, one, Decided.CONFIRMED, who)
         if one.what is not Act.ROLL_OUT:
             return OfficeAnswer(OfficeCode.DONE, number)
         return self._confirmed_roll_out(one, who)
@@ -208,7 +208,7 @@ class Office:
             return self._serve(one.subject, f"{one.by}, {who.ref}", one.id)
         except CollectorError:
             with self.store.changing() as connection:
-                approvals.decide(connection, one.id, Standing.WAITING, "", self._now_ms())
+                approvals.decide(connection, one.id, Decided.WAITING, "", self._now_ms())
             raise
 
     def reject(self, who: Who, number: int) -> OfficeAnswer:
@@ -218,7 +218,7 @@ class Office:
             refused = self._refused(one, who)
             if one is None or refused is not None:
                 return OfficeAnswer(refused or OfficeCode.NOT_FOUND, number)
-            self._decide(connection, one, Standing.REJECTED, who)
+            self._decide(connection, one, Decided.REJECTED, who)
         return OfficeAnswer(OfficeCode.DONE, number)
 
     def _refused(self, one: Approval | None, who: Who) -> OfficeCode | None:
@@ -227,7 +227,7 @@ class Office:
             return OfficeCode.NOT_FOUND
         if ROLE_OF[one.what] not in who.roles:
             return OfficeCode.NOT_FOR_ROLE
-        if one.outcome is not Standing.WAITING:
+        if one.outcome is not Decided.WAITING:
             return OfficeCode.DECIDED
         return OfficeCode.EXPIRED if approvals.is_over(one, self._now_ms()) else None
 
@@ -239,10 +239,10 @@ class Office:
         note(connection, Operation(now_ms, 0, OperationCode.ASKED, str(number), who.ref))
         return OfficeAnswer(OfficeCode.WAITS, number)
 
-    def _decide(self, connection: Connection, one: Approval, outcome: Standing, who: Who) -> None:
+    def _decide(self, connection: Connection, one: Approval, outcome: Decided, who: Who) -> None:
         now_ms = self._now_ms()
         approvals.decide(connection, one.id, outcome, who.ref, now_ms)
-        done = OperationCode.CONFIRMED if outcome is Standing.CONFIRMED else OperationCode.REJECTED
+        done = OperationCode.CONFIRMED if outcome is Decided.CONFIRMED else OperationCode.REJECTED
         note(connection, Operation(now_ms, 0, done, str(one.id), who.ref))
 
     def note_at_machine(self, done: OperationCode, ref: str) -> None:
