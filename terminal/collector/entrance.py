@@ -49,7 +49,7 @@ MOST_CHECKS: Final = 8
 """Passwords that wait to be checked; a check takes 16 MiB, so they are checked one by one."""
 
 
-class How(StrEnum):
+class KnownBy(StrEnum):
     """How someone was known."""
 
     TOKEN = "token"  # noqa: S105 a kind, not a secret
@@ -61,7 +61,7 @@ class Visitor(NamedTuple):
     """Who asks; `session` is the token behind the cookie, "" without one."""
 
     who: Who
-    how: How
+    how: KnownBy
     session: str = ""
 
 
@@ -96,17 +96,17 @@ class Entrance:
         if given is not None:
             kind, _, token = given.partition(" ")
             user = self.office.users.by_token(token.strip()) if kind.lower() == "bearer" else None
-            return None if user is None else Visitor(user.who, How.TOKEN)
+            return None if user is None else Visitor(user.who, KnownBy.TOKEN)
         session = _cookie(headers.get("cookie", ""))
         who = self._signed_in(session) if session else None
         if who is not None:
-            return Visitor(who, How.SESSION, session)
+            return Visitor(who, KnownBy.SESSION, session)
         if not self._readers_need_it and scope["method"] in ("GET", "HEAD"):
             # A page of the internet that gave its own name our address is not on this machine.
             host = headers.get("host", "")
             name = host if host.endswith("]") else host.rpartition(":")[0] or host
             if name in LOOPBACK_NAMES:
-                return Visitor(LOCAL_READER, How.LOCAL)
+                return Visitor(LOCAL_READER, KnownBy.LOCAL)
         return None
 
     def _signed_in(self, token: str) -> Who | None:
@@ -149,7 +149,7 @@ class Entrance:
             raise StaffError(f"the session cannot be ended ({error.strerror})", "Check the disk.") from error
 
 
-class Guard:
+class OfficeGuard:
     """Lets only a `Visitor` through, who is then `request.state.visitor`."""
 
     def __init__(self, app: ASGIApp, entrance: Entrance) -> None:
@@ -165,7 +165,7 @@ class Guard:
         except StaffError as error:
             await refusal(503, "unavailable", error.advice)(scope, receive, send)
             return
-        if visitor is not None and visitor.how is not How.LOCAL:
+        if visitor is not None and visitor.how is not KnownBy.LOCAL:
             self._entrance.gate.meet(scope, OPERATOR)
         app = self._app if self._may(scope, visitor) else _turned_away(scope)
         scope.setdefault("state", {})["visitor"] = visitor
@@ -178,7 +178,7 @@ class Guard:
         if visitor is None:
             return False
         reads = scope["method"] in ("GET", "HEAD")
-        return reads or visitor.how is How.TOKEN or scope["path"] in FORMS
+        return reads or visitor.how is KnownBy.TOKEN or scope["path"] in FORMS
 
 
 def _turned_away(scope: Scope) -> Response:
@@ -197,9 +197,9 @@ def _turned_away(scope: Scope) -> Response:
 
 
 def visitor_of(request: Request) -> Visitor:
-    """Who sent a request that a `Guard` let through; a stranger, at the few open places, may only look at these."""
+    """Who sent a request that a `OfficeGuard` let through; a stranger, at the few open places, may only look at these."""
     found: Visitor | None = request.state.visitor
-    return found if found is not None else Visitor(Who("", frozenset()), How.LOCAL)
+    return found if found is not None else Visitor(Who("", frozenset()), KnownBy.LOCAL)
 
 
 def refusal(status: int, error: str, advice: str, headers: dict[str, str] | None = None) -> Response:

@@ -35,7 +35,7 @@ from terminal.collector.books import Books
 from terminal.collector.callers import Callers, DropCause, Standing
 from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
-from terminal.collector.entrance import PREFIX, Entrance, Guard, refusal, visitor_of
+from terminal.collector.entrance import PREFIX, Entrance, OfficeGuard, refusal, visitor_of
 from terminal.collector.gate import Gate, body_of, respond
 from terminal.collector.identity_routes import JSON
 from terminal.collector.intake import Reply
@@ -116,11 +116,11 @@ class OperatorSide:
             Route("/v1/days/{day}", self.day, methods=["GET"]),
         ]
         mount = Mount(PREFIX, routes=routes)
-        mount.app = Guard(mount.app, self.entrance)
+        mount.app = OfficeGuard(mount.app, self.entrance)
         return mount
 
     def metrics_route(self) -> Route:
-        guard = Middleware(Guard, self.entrance)
+        guard = Middleware(OfficeGuard, self.entrance)
         return Route(METRICS_PATH, self.metrics, methods=["GET"], middleware=[guard])
 
     async def metrics(self, _: Request) -> Response:
