@@ -50,7 +50,7 @@ MOST_CHECKS: Final = 8
 
 
 class KnownBy(StrEnum):
-    """How someone was known."""
+    """How a visitor was known."""
 
     TOKEN = "token"  # noqa: S105 a kind, not a secret
     SESSION = "session"
@@ -197,7 +197,7 @@ def _turned_away(scope: Scope) -> Response:
 
 
 def visitor_of(request: Request) -> Visitor:
-    """Who sent a request that a `OfficeGuard` let through; a stranger, at the few open places, may only look at these."""
+    """Who sent a request that came past an `OfficeGuard`; a stranger, at the open places, may look at these alone."""
     found: Visitor | None = request.state.visitor
     return found if found is not None else Visitor(Who("", frozenset()), KnownBy.LOCAL)
 
