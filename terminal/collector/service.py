@@ -243,7 +243,7 @@ class Collector:
         bundles = settings.bundles or settings.folder / DEFAULT_FOLDER
         routes = [
             *terminals.routes(),
-            BundleFiles(bundles).route(),
+            *BundleFiles(bundles, self.gate).routes(),
             Route(openapi.PATH, document, methods=["GET"]),
             operator.metrics_route(),
             operator.mount(),
