@@ -29,6 +29,7 @@ from terminal.sync.enrolment import (
 from terminal.sync.failed_start import FAILED_STARTS_PATH, FailedStart, StartHeard
 from terminal.sync.trust import BUNDLES_PATH
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
+from terminal.updates.bundle.newer import NEWER
 
 PATH: Final = "/openapi.json"
 JSON: Final = "application/json"
@@ -281,6 +282,14 @@ def _operator_paths() -> dict[str, Any]:
     return {
         **{PREFIX + path: methods for path, methods in operations.items()},
         f"{BUNDLES_PATH}{{name}}": {"get": _bundle()},
+        f"{BUNDLES_PATH}{NEWER}": {
+            "get": {
+                **_bundle(),
+                "operationId": "newer",
+                "summary": "Wait for something newer",
+                "parameters": [],
+            }
+        },
         METRICS_PATH: {"get": _operation("metrics", "The collector in numbers, for Prometheus", numbers)},
     }
 
