@@ -25,7 +25,7 @@ from bench.impact import FIRST, TAPS_OF_A_CARD, resident_of, tap_of_day
 from bench.result import Result, at_least
 from terminal.clock import unix_ms
 from terminal.codes import SetKind
-from terminal.collector.service import DATABASE_FILE
+from terminal.collector.office import DATABASE_FILE
 from terminal.collector.store import CollectorStore, connect
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.operation_records import SetActivated

@@ -27,7 +27,7 @@ from terminal.screen.console.areas import areas
 from terminal.screen.console.console import Console
 from terminal.screen.console.pins import hash_pin
 from terminal.screen.console.roles import Role
-from terminal.screen.console.staff import Member, card_reference
+from terminal.screen.console.staff import Member, card_reference, member_proof
 from terminal.screen.console.web import console_app
 from terminal.screen.display import Display, DisplaySettings
 from terminal.screen.display_page import display_routes
@@ -110,7 +110,9 @@ class Cab:
         """As the sign-in would, without typing."""
         member = self.console.staff.get(DRIVER)
         assert member is not None, "on the list since the console was opened"
-        token = self.console.sessions.begin(member, "card", self.console.now_ms())
+        token = self.console.sessions.begin(
+            member.ref, "card", member_proof(member), self.console.now_ms(), role=member.role
+        )
         cookie = {"name": f"console_{CAB.number}", "value": token, "url": self.url}
         self.page.context.add_cookies([cookie])  # type: ignore[list-item]
 

@@ -18,6 +18,7 @@ from terminal.canteen.issuing import How, ServingList, issue
 from terminal.lab.town import DAY
 from terminal.screen.console.canteen.people import classmates
 from terminal.screen.console.console import Console
+from terminal.screen.console.staff import member_proof
 
 SIZE = (1180, 760)
 QUEUE = ("adult_purse", "pupil_large_family", "pupil_two_meals", "pupil_two_meals", "pupil_grade3")
@@ -37,7 +38,9 @@ class Canteen:
         """As the sign-in would, without typing; again when the clock has moved far."""
         member = self.console.staff.get(CASHIER)
         assert member is not None, "on the list since the console was opened"
-        token = self.console.sessions.begin(member, "typed", self.console.now_ms())
+        token = self.console.sessions.begin(
+            member.ref, "typed", member_proof(member), self.console.now_ms(), role=member.role
+        )
         cookie = {"name": f"console_{COUNTER.number}", "value": token, "url": self.url}
         self.page.context.add_cookies([cookie])  # type: ignore[list-item]
 

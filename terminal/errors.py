@@ -26,6 +26,7 @@ TerminalError            1
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
 ├── CollectorDamaged     42   the collector's database or books are broken
+├── OfficeRefused        44   an office user may not do this, or not now
 ├── CollectorContradicts 43   the collector holds other rows than this journal
 ├── PublishError         48   a bundle cannot be made, signed or published as asked; what is published stays
 ├── MetricsError         80   the port for metrics is taken
@@ -263,7 +264,7 @@ class ProfileError(DocumentError):
 
 
 class StaffError(DocumentError):
-    """The staff list stays as it was."""
+    """The list of staff, or of office users, stays as it was."""
 
     exit_code = 51
 
@@ -272,6 +273,16 @@ class RosterError(DocumentError):
     """The roster or price list cannot be used; the one in force stays in force."""
 
     exit_code = 13
+
+
+class OfficeRefused(TerminalError):
+    """An office user may not do this, or not now; nothing was done. `code` is an `OfficeCode`."""
+
+    exit_code = 44
+
+    def __init__(self, code: str, advice: str) -> None:
+        super().__init__(f"nothing was done: {code}", advice)
+        self.code = code
 
 
 class CanteenRefused(TerminalError):

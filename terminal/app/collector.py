@@ -16,7 +16,8 @@ from typing import Any, Final
 from terminal.app.station import IDENTITY_FILE
 from terminal.app.uplink import COLLECTOR_KEY_FILE
 from terminal.collector.enrolment import Enrolment
-from terminal.collector.service import PUBLIC_KEY_FILE, TERMINALS_FOLDER
+from terminal.collector.office import TERMINALS_FOLDER
+from terminal.collector.service import PUBLIC_KEY_FILE
 from terminal.decoding import SMALL_BYTES, decode_json
 from terminal.errors import CollectorError
 from terminal.files import open_own

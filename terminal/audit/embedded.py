@@ -14,7 +14,7 @@ from terminal.collector.books_reader import load_marks
 from terminal.collector.day_rows import RowSpan, Word, sets_of, stretches_of, words_on
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.enrolment import Enrolment
-from terminal.collector.service import DATABASE_FILE, TERMINALS_FOLDER
+from terminal.collector.office import DATABASE_FILE, TERMINALS_FOLDER
 from terminal.collector.store import RESTORE, connect
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of

@@ -27,8 +27,8 @@ from terminal.collector.day_rows import (
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.fleet.day_evidence import DayEvidence, day_evidence
+from terminal.collector.office import TERMINALS_FOLDER
 from terminal.collector.reading import read_record
-from terminal.collector.service import TERMINALS_FOLDER
 from terminal.errors import CollectorError
 from terminal.journal.database import SQLITE_FAULTS, transaction
 from terminal.journal.records import AnyRecord, UnreadableRecord

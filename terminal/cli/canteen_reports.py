@@ -123,7 +123,7 @@ class _SchoolRecords:
                 self.known = self._roster(place, terminal, Known)
 
     def _read_collector(self, folder: Path | None) -> dict[int, int]:
-        from terminal.collector.service import DATABASE_FILE
+        from terminal.collector.office import DATABASE_FILE
         from terminal.collector.store import CollectorStore
         from terminal.errors import CollectorError
         from terminal.journal.records import UnreadableRecord, parse_record

@@ -73,12 +73,12 @@ def accept(
 ) -> None:
     """Accept the clock as it stands now: ends a doubt, on record. The terminal must not be running."""
     from cardcli import MADE_AT
+    from terminal.access.references import require_reference
     from terminal.app.output import print_json
     from terminal.app.station import journal_file, open_journal
     from terminal.clock import SystemClock, unix_ms
     from terminal.errors import JournalLocked
     from terminal.operations.status import say_clock_accepted
-    from terminal.screen.console.staff import require_reference
     from terminal.trip.clock_watch import accept_clock
 
     require_reference(by)

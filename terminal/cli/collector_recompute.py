@@ -112,8 +112,8 @@ def recompute(
     """Recompute decisions of the rows held, beside a collector started with --no-recompute or at rest."""
     from terminal.app.collector import asked_to_end
     from terminal.app.output import print_json
+    from terminal.collector.office import DATABASE_FILE
     from terminal.collector.recompute.run import NICE, FollowSettings, StoredRows, follow, parent_gone
-    from terminal.collector.service import DATABASE_FILE
     from terminal.collector.store import CollectorStore
 
     if not (folder / DATABASE_FILE).is_file():

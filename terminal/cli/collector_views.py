@@ -96,19 +96,6 @@ def strangers(
         print(f"{as_time(count.last_at_ms)}  {said}")
 
 
-def ack(
-    alarm: Annotated[int, typer.Argument(help="Alarm number, from `terminal collector alarms`.")],
-    by: Annotated[str, typer.Option(help="Who acknowledges, for example a staff number.")],
-    comment: Annotated[str, typer.Option(help="Finding and action taken.")] = "",
-    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
-) -> None:
-    """Acknowledge an alarm. It stays in the history and reopens if it occurs again."""
-    with views_of(folder) as views:
-        if not views.store.acknowledge(alarm, by, comment, _now_ms()):
-            raise CollectorError(f"there is no alarm {alarm}", "See `terminal collector alarms --all`.")
-    print(f"alarm {alarm} acknowledged by {by}")
-
-
 def report(
     day: Annotated[
         str, typer.Option(help="Service day (2026-09-15); default: the newest that has begun.")
@@ -161,7 +148,7 @@ def views_of(folder: Path) -> Iterator[OperatorViews]:
     from terminal.collector.books import BOOKS_FILE
     from terminal.collector.books_reader import BooksReader
     from terminal.collector.enrolment import Enrolment
-    from terminal.collector.service import DATABASE_FILE, TERMINALS_FOLDER
+    from terminal.collector.office import DATABASE_FILE, TERMINALS_FOLDER
     from terminal.collector.store import CollectorStore
     from terminal.collector.views import OperatorViews
     from terminal.collector.watch import WatchLimits

@@ -10,8 +10,8 @@ from pathlib import Path
 from terminal.app.config.settings import StationConfig
 from terminal.app.station import journal_reader
 from terminal.collector import reconcile
+from terminal.collector.office import DATABASE_FILE
 from terminal.collector.registry import CardRegistry
-from terminal.collector.service import DATABASE_FILE
 from terminal.collector.store import CollectorStore, StoredRecord
 from terminal.errors import CollectorError, TerminalError
 from terminal.journal.records import AnyRecord, UnreadableRecord, parse_record

@@ -19,8 +19,8 @@ from terminal.screen.console.roles import Role
 
 if TYPE_CHECKING:
     from cardproto.connection import CardConnection
+    from terminal.access.attempts import Attempts
     from terminal.app.config.settings import StationConfig
-    from terminal.screen.console.attempts import Attempts
     from terminal.screen.console.staff import Member, StaffList
 
 app = typer.Typer(
@@ -139,7 +139,7 @@ def _list(at: StationConfig) -> StaffList:
 
 
 def _attempts(at: StationConfig) -> Attempts:
-    from terminal.screen.console.attempts import Attempts
+    from terminal.access.attempts import Attempts
     from terminal.screen.console.console import CONSOLE_FOLDER
 
     return Attempts(at.terminal.state / CONSOLE_FOLDER)

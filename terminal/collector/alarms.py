@@ -341,6 +341,12 @@ def count_open(connection: sqlite3.Connection) -> int:
     return int(count)
 
 
+def alarm_of(connection: sqlite3.Connection, number: int) -> SeenAlarm | None:
+    """Alarm `number`, open or not."""
+    found = connection.execute("SELECT * FROM alarm WHERE id = ?", (number,)).fetchone()
+    return SeenAlarm(*found) if found else None
+
+
 def acknowledge(connection: sqlite3.Connection, number: int, by: str, comment: str, at_ms: int) -> bool:
     """Note who has dealt with alarm `number`; whether there is such an alarm. It stays in the history."""
     if connection.execute("SELECT 1 FROM alarm WHERE id = ?", (number,)).fetchone() is None:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from terminal.collector.store import RESTORE, connect
+from terminal.collector.users import OFFICE_FOLDER, USERS_FILE
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of
 from terminal.recompute.documents import DOCUMENTS_FOLDER
 
 DATABASE: Final = "collector.db"
 PLAIN: Final = ("collector.pub", "ca.crt", "terminals", DOCUMENTS_FOLDER)
+USERS: Final = Path(OFFICE_FOLDER, USERS_FILE)
 SECRET: Final = ("collector.key", "ca.key")
 
 
@@ -32,8 +34,8 @@ def back_up(folder: Path, target: Path, *, with_key: bool) -> BackedUp:
     """Copy the database of `folder` as of one moment, the keys of the terminals, and the documents that decisions were
     made from, into the new folder `target`.
 
-    Uploads go on meanwhile. The copy is checked before this returns. The operator's token and the books are left out:
-    both are made again. Raises `CollectorError`.
+    Uploads go on meanwhile. The copy is checked before this returns. The books are left out: they are made again; and
+    who is signed in. The users are in it. Raises `CollectorError`.
     """
     source = folder / DATABASE
     if not source.is_file():
@@ -43,6 +45,9 @@ def back_up(folder: Path, target: Path, *, with_key: bool) -> BackedUp:
         found = _copy_database(source, target / DATABASE)
         for name in (*PLAIN, *(SECRET if with_key else ())):
             _copy(folder / name, target / name)
+        if (folder / USERS).exists():
+            (target / USERS).parent.mkdir(mode=0o700)
+            _copy(folder / USERS, target / USERS)
     except FileExistsError as error:
         raise CollectorError(f"{target} exists already", "Give a new folder.") from error
     except OSError as error:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from terminal.collector.limits import KnownAddresses
 
 OPERATOR: Final = "operator"
-"""The name of a connection that has shown the operator's token."""
+"""The name of a connection that has shown itself to be an office user's."""
 CALLER: Final = "resident.caller"
 """Where the scope of a request has its connection."""
 _IPV6_NETWORK_BITS: Final = 64

@@ -9,10 +9,10 @@ import msgspec
 from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.collector.alarms import AlarmCause, SeenAlarm
 from terminal.collector.days import By
+from terminal.collector.entrance import COOKIE, PREFIX
 from terminal.collector.operator_routes import (
     METRICS_PATH,
     MOST_ALARMS,
-    PREFIX,
     Acknowledgement,
 )
 from terminal.collector.strangers import StrangerCount
@@ -27,13 +27,18 @@ from terminal.sync.enrolment import (
     RenewalRequest,
 )
 from terminal.sync.failed_start import FAILED_STARTS_PATH, FailedStart, StartHeard
+from terminal.sync.trust import BUNDLES_PATH
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
+from terminal.updates.bundle.newer import NEWER
 
 PATH: Final = "/openapi.json"
 JSON: Final = "application/json"
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
 METRICS_TYPE: Final = "text/plain"
 TEXT: Final = {"type": "string"}
-TOKEN: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"basic": []}]
+TOKEN: Final[list[dict[str, list[str]]]] = [{"bearer": []}]
+READING: Final[list[dict[str, list[str]]]] = [*TOKEN, {"session": []}, {}]
+"""{}: a collector that listens on loopback lets local users read without either."""
 
 _SHAPES: Final = (
     Acknowledgement,
@@ -76,10 +81,15 @@ def document() -> dict[str, Any]:
                 "Health": _health(),
                 "Report": _report(),
                 "Code": _code(),
+                "Request": _request(),
+                "Staged": _object({"digest": TEXT, "changes": _list(TEXT)}),
+                "Operation": _object(
+                    {**_numbers("at_ms", "terminal"), "code": TEXT, "about": TEXT, "by": TEXT}
+                ),
             },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
-                "basic": {"type": "http", "scheme": "basic"},
+                "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
             },
         },
     }
@@ -142,6 +152,10 @@ def _terminal_paths() -> dict[str, Any]:
 def _operator_paths() -> dict[str, Any]:
     html = {"200": {"description": "HTML.", "content": {"text/html": {"schema": {"type": "string"}}}}}
     css = {"200": {"description": "CSS.", "content": {"text/css": {"schema": {"type": "string"}}}}}
+    role = {"403": _refusal("Not for this role, or it takes another person.")}
+    waits = {"202": _json("It waits for a second person.", _object(_numbers("request")))}
+    not_now = {"409": _refusal("Not now: decided, expired or changed.")}
+    request = _in_path("request", {"type": "integer", "minimum": 1, "maximum": MOST_ALARMS})
     terminal = _in_path("terminal", {"type": "integer", "minimum": 1, "maximum": LARGEST_TERMINAL})
     alarm = _in_path("alarm", {"type": "integer", "minimum": 1, "maximum": MOST_ALARMS})
     gone = {"404": _refusal("There is none.")}
@@ -153,8 +167,64 @@ def _operator_paths() -> dict[str, Any]:
     ]
     by = _in_query("by", {"type": "string", "enum": [str(each) for each in By], "default": "terminal"})
     operations: dict[str, dict[str, Any]] = {
-        "/": {"get": _operation("page", "The page for people", html)},
-        "/style.css": {"get": _operation("style", "How the page looks", css)},
+        "/": {
+            "get": _operation(
+                "page",
+                "The page for people",
+                {**html, "303": {"description": "To the sign-in."}},
+                [_in_query("language", {"type": "string"})],
+            )
+        },
+        "/style.css": {"get": _open(_operation("style", "How the page looks", css))},
+        "/sign-in": {
+            "get": _open(_operation("signInPage", "Where people sign in", _pages(200))),
+            "post": _open(_form(_operation("signIn", "Sign in", _pages(403)), "ref", "password")),
+        },
+        "/sign-out": {"post": _form(_operation("signOut", "End the session", _pages(403)), "proof")},
+        "/do": {
+            "post": _form(
+                _operation("do", "What a form of the page asks for", _pages(200, 400, 403, 409)),
+                *("proof", "do", "subject", "comment"),
+            )
+        },
+        "/v1/requests": {
+            "get": _operation("requests", "What waits for a second person", _ok(_list(_ref("Request"))))
+        },
+        "/v1/requests/{request}/confirmation": {
+            "post": _operation(
+                "confirm",
+                "Confirm, as the second person",
+                {**done, **gone, **role, **not_now},
+                [request],
+                changes=True,
+            )
+        },
+        "/v1/requests/{request}": {
+            "delete": _operation(
+                "reject",
+                "Reject, or take one's own request back",
+                {**done, **gone, **role, **not_now},
+                [request],
+                changes=True,
+            )
+        },
+        "/v1/staged": {"get": _operation("staged", "What is staged and not served yet", _ok(_ref("Staged")))},
+        "/v1/roll-out": {
+            "post": _operation(
+                "rollOut",
+                "Ask that terminals are served what is staged",
+                {**waits, **role, **not_now},
+                changes=True,
+            )
+        },
+        "/v1/operations": {
+            "get": _operation(
+                "operations",
+                "What was done, and by which user",
+                {**_ok(_list(_ref("Operation"))), **wrong},
+                [_in_query("limit", {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1_000})],
+            )
+        },
         "/v1/status": {
             "get": _operation("status", "The whole in a few numbers", _ok(_ref("CollectorStatus")))
         },
@@ -166,14 +236,14 @@ def _operator_paths() -> dict[str, Any]:
             "post": _operation(
                 "makeCode",
                 "A one-time code for a terminal",
-                {"201": _json("The code.", _ref("Code")), **gone},
+                {"201": _json("The code.", _ref("Code")), **gone, **role},
                 [terminal],
                 changes=True,
             )
         },
         "/v1/terminals/{terminal}/key": {
             "delete": _operation(
-                "revoke", "Let a terminal upload no more", {**done, **gone}, [terminal], changes=True
+                "revoke", "Let a terminal upload no more", {**done, **gone, **role}, [terminal], changes=True
             )
         },
         "/v1/alarms": {
@@ -188,8 +258,8 @@ def _operator_paths() -> dict[str, Any]:
             "post": {
                 **_operation(
                     "acknowledge",
-                    "Note who has dealt with an alarm",
-                    {**done, **gone, **wrong, "413": _refusal("Too large.")},
+                    "Note how an alarm was dealt with; one about money waits for a second person",
+                    {**done, **waits, **gone, **wrong, **role, **not_now, "413": _refusal("Too large.")},
                     [alarm],
                     changes=True,
                 ),
@@ -211,7 +281,32 @@ def _operator_paths() -> dict[str, Any]:
     }
     return {
         **{PREFIX + path: methods for path, methods in operations.items()},
+        f"{BUNDLES_PATH}{{name}}": {"get": _bundle()},
+        f"{BUNDLES_PATH}{NEWER}": {
+            "get": {
+                **_bundle(),
+                "operationId": "newer",
+                "summary": "Wait for something newer",
+                "parameters": [],
+            }
+        },
         METRICS_PATH: {"get": _operation("metrics", "The collector in numbers, for Prometheus", numbers)},
+    }
+
+
+def _bundle() -> dict[str, Any]:
+    """A file of the repository of signed bundles: for anyone, as whatever it holds is signed."""
+    return {
+        "operationId": "bundle",
+        "summary": "A file of the repository of signed bundles",
+        "parameters": [_in_path("name", TEXT)],
+        "responses": {
+            "200": {"description": "It.", "content": {"application/octet-stream": {"schema": _binary()}}},
+            "304": {"description": "The sender has it."},
+            "404": {"description": "There is none."},
+            "429": _refusal("Wait: too many requests.", retry=True),
+            "503": _refusal("Wait.", retry=True),
+        },
     }
 
 
@@ -243,10 +338,8 @@ def _operation(
     *,
     changes: bool = False,
 ) -> dict[str, Any]:
-    # {}: a collector that listens on loopback lets local users read without the token.
-    security = TOKEN if changes else [*TOKEN, {}]
     always = {
-        "401": _refusal("The operator's token is missing."),
+        "401": _refusal("Neither signed in nor a user's token."),
         "429": _refusal("Wait: too many requests.", retry=True),
         "503": _refusal("The store fails."),
     }
@@ -255,8 +348,40 @@ def _operation(
         "operationId": name,
         "summary": summary,
         **found,
-        "security": security,
-        "responses": {**responses, **always},
+        "security": TOKEN if changes else READING,
+        "responses": {**always, **responses},
+    }
+
+
+def _open(operation: dict[str, Any]) -> dict[str, Any]:
+    """An operation for anyone."""
+    return {**operation, "security": []}
+
+
+def _form(operation: dict[str, Any], *fields: str) -> dict[str, Any]:
+    """An operation that a form of the page asks for; its answers are pages."""
+    shape = {"type": "object", "properties": {name: {"type": "string"} for name in fields}}
+    body = {"required": True, "content": {FORM_TYPE: {"schema": shape}}}
+    return {**operation, "security": [{"session": []}], "requestBody": body}
+
+
+def _pages(*statuses: int) -> dict[str, Any]:
+    """Answers that are pages, and the way on to another."""
+    page = {"content": {"text/html": {"schema": TEXT}}}
+    found: dict[str, Any] = {str(status): {"description": "A page.", **page} for status in statuses}
+    slow = {
+        "description": "Too slow.",
+        "content": {JSON: {"schema": _ref("Refusal")}, "text/html": {"schema": TEXT}},
+    }
+    return {
+        **found,
+        "303": {"description": "To another page."},
+        "400": slow,
+        "413": _refusal("Too large."),
+        "503": {
+            "description": "Busy, or the store fails.",
+            "content": {JSON: {"schema": _ref("Refusal")}, **page["content"]},
+        },
     }
 
 
@@ -333,6 +458,12 @@ def _report() -> dict[str, Any]:
 
 def _code() -> dict[str, Any]:
     return _object({"code": {"type": "string"}, **_numbers("terminal", "good_until_ms")})
+
+
+def _request() -> dict[str, Any]:
+    texts = dict.fromkeys(("what", "subject", "comment", "by", "decided_by", "outcome"), TEXT)
+    maybe = {"decided_at_ms": {"type": ["integer", "null"]}}
+    return _object({**_numbers("id", "at_ms"), **texts, **maybe})
 
 
 if __name__ == "__main__":

@@ -1,62 +1,56 @@
 """The routes an operator uses, below /operator: the page for people, the rest for programs.
 
-Everything here needs the operator's token, as `Authorization: Bearer TOKEN` or as the password a browser asks for. One
-exception: a collector that listens on loopback only lets local users read (not change) without it.
+People sign in at the page; programs give a user's personal token as `Authorization: Bearer TOKEN`. One exception: a
+collector that listens on loopback only lets local users read (not change) without either. `terminal.collector.office`
+says what each role may.
 
 /metrics is for Prometheus. No label names a terminal: a fleet has a hundred thousand of them.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 import anyio
 import anyio.to_thread
 import msgspec
 from msgspec import Meta
-from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cardproto.resident.limits import LARGEST_TERMINAL
+from terminal.access.sessions import proof_of_form
 from terminal.clock import Clock, unix_ms
 from terminal.collector import page
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.books import Books
-from terminal.collector.bundles import carried_code
-from terminal.collector.callers import OPERATOR, Callers, DropCause, Standing
+from terminal.collector.callers import Callers, DropCause, Standing
 from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
+from terminal.collector.entrance import PREFIX, Entrance, OfficeGuard, refusal, visitor_of
 from terminal.collector.gate import Gate, body_of, respond
 from terminal.collector.identity_routes import JSON
 from terminal.collector.intake import Reply
+from terminal.collector.office import ANSWERS, MOST_COMMENT, Office, OfficeAnswer, OfficeCode
+from terminal.collector.office_pages import OfficePages, language_of, remember_language
 from terminal.collector.proof import Proof
-from terminal.collector.store import BY_OPERATOR, Operation, OperationCode
 from terminal.collector.strangers import STRANGE_KINDS
 from terminal.collector.totals import ProofSum, total_of
+from terminal.collector.users import OfficeRole, Who
 from terminal.collector.views import SHOWN_ALARMS, OperatorViews
 from terminal.decoding import decode_json
-from terminal.errors import CollectorError
+from terminal.errors import CollectorError, StaffError
 from terminal.operations.text_format import CONTENT_TYPE, Family, Sample, gauge, render
 
-PREFIX: Final = "/operator"
 METRICS_PATH: Final = "/metrics"
-REALM: Final = 'Basic realm="collector", charset="UTF-8"'
-LOOPBACK_NAMES: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
 MOST_ALARMS: Final = 10**12
 DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 MAX_BODY_BYTES: Final = 4_096
@@ -65,16 +59,21 @@ T = TypeVar("T")
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who has dealt with an alarm, and how. `by` is a staff number or the like."""
+    """How an alarm was dealt with; by whom, the token says."""
 
-    by: Annotated[str, Meta(min_length=1, max_length=80)]
-    comment: Annotated[str, Meta(max_length=500)] = ""
+    comment: Annotated[str, Meta(max_length=MOST_COMMENT)] = ""
 
 
 class DayQuery(msgspec.Struct, frozen=True):
     """The query of a day."""
 
     by: By = By.TERMINAL
+
+
+class OperationQuery(msgspec.Struct, frozen=True):
+    """The query of what was done."""
+
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
 
 
 class AlarmQuery(msgspec.Struct, frozen=True):
@@ -84,48 +83,6 @@ class AlarmQuery(msgspec.Struct, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
 
 
-class TokenGuard:
-    """Lets only an operator through."""
-
-    def __init__(self, app: ASGIApp, token: str, gate: Gate, *, readers_need_it: bool) -> None:
-        self._app = app
-        self._token = token.encode()
-        self._gate = gate
-        self._readers_need_it = readers_need_it
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._may(scope):
-            await self._app(scope, receive, send)
-            return
-        body = msgspec.json.encode({"error": "unauthorized", "advice": "Give the operator's token."})
-        response = Response(body, 401, {"www-authenticate": REALM}, JSON)
-        await response(scope, receive, send)
-
-    def _may(self, scope: Scope) -> bool:
-        headers = Headers(scope=scope)
-        if not self._readers_need_it and scope["method"] in ("GET", "HEAD"):
-            # A page of the internet that gave its own name our address is not on this machine.
-            host = headers.get("host", "")
-            name = host if host.endswith("]") else host.rpartition(":")[0] or host
-            if name in LOOPBACK_NAMES and "authorization" not in headers:
-                return True
-        shown = hmac.compare_digest(_given(headers.get("authorization", "")), self._token)
-        if shown:
-            self._gate.meet(scope, OPERATOR)
-        return shown
-
-
-def _given(authorization: str) -> bytes:
-    """The token in a header, however it is given."""
-    kind, _, value = authorization.partition(" ")
-    if kind.lower() == "bearer":
-        return value.strip().encode()
-    if kind.lower() == "basic":
-        with suppress(binascii.Error, ValueError):
-            return base64.b64decode(value, validate=True).partition(b":")[2]
-    return b""
-
-
 @dataclass(frozen=True, slots=True)
 class OperatorSide:
     """What the routes for operators work with."""
@@ -133,16 +90,14 @@ class OperatorSide:
     views: OperatorViews
     books: Books
     clock: Clock
-    token: str
+    office: Office
+    entrance: Entrance
     gate: Gate
-    readers_need_it: bool
-    bundles: Path | None = None
-    """A repository of signed bundles: codes carry its root."""
 
     def mount(self) -> Mount:
         routes: list[BaseRoute] = [
             Route("/", self.page, methods=["GET"]),
-            Route("/style.css", self.style, methods=["GET"]),
+            *OfficePages(self.office, self.entrance, self.page).routes(),
             Route("/v1/status", self.status, methods=["GET"]),
             Route("/v1/report", self.report, methods=["GET"]),
             Route("/v1/terminals", self.terminals, methods=["GET"]),
@@ -151,27 +106,47 @@ class OperatorSide:
             Route("/v1/alarms", self.alarms, methods=["GET"]),
             Route("/v1/strangers", self.strangers, methods=["GET"]),
             Route("/v1/alarms/{alarm}/acknowledgement", self.acknowledge, methods=["POST"]),
+            Route("/v1/requests", self.requests, methods=["GET"]),
+            Route("/v1/requests/{request}/confirmation", self.confirm, methods=["POST"]),
+            Route("/v1/requests/{request}", self.reject, methods=["DELETE"]),
+            Route("/v1/staged", self.staged, methods=["GET"]),
+            Route("/v1/roll-out", self.roll_out, methods=["POST"]),
+            Route("/v1/operations", self.operations, methods=["GET"]),
             Route("/v1/days", self.days, methods=["GET"]),
             Route("/v1/days/{day}", self.day, methods=["GET"]),
         ]
         mount = Mount(PREFIX, routes=routes)
-        mount.app = TokenGuard(mount.app, self.token, self.gate, readers_need_it=self.readers_need_it)
+        mount.app = OfficeGuard(mount.app, self.entrance)
         return mount
 
     def metrics_route(self) -> Route:
-        guard = Middleware(TokenGuard, self.token, self.gate, readers_need_it=self.readers_need_it)
+        guard = Middleware(OfficeGuard, self.entrance)
         return Route(METRICS_PATH, self.metrics, methods=["GET"], middleware=[guard])
 
     async def metrics(self, _: Request) -> Response:
         page = await _answer(lambda: render(collector_metrics(self.views, self.gate.callers, self._now_ms())))
         return page if isinstance(page, Response) else Response(page, media_type=CONTENT_TYPE)
 
-    async def page(self, _: Request) -> Response:
-        answer = await _answer(lambda: page.render(self.views, self._now_ms()))
-        return answer if isinstance(answer, Response) else page.response(answer)
+    async def page(self, request: Request, notice: str = "", status: int = 200) -> Response:
+        """The page as its visitor sees it, with what came of what was done."""
 
-    async def style(self, _: Request) -> Response:
-        return Response(page.STYLE, 200, page.HEADERS, "text/css")
+        def work() -> str:
+            visitor, now_ms = visitor_of(request), self._now_ms()
+            publishes = OfficeRole.PUBLISH in visitor.who.roles
+            sight = page.Sight(
+                visitor.who,
+                language_of(request),
+                proof_of_form(visitor.session) if visitor.session else "",
+                self.office.waiting(),
+                self.office.staged() if visitor.session and publishes else None,
+                notice,
+            )
+            return page.render(self.views, now_ms, sight)
+
+        answer = await _answer(work)
+        if isinstance(answer, Response):
+            return answer
+        return remember_language(request, page.response(answer, status))
 
     async def status(self, _: Request) -> Response:
         return await _json(lambda: self.views.status(self._now_ms()))
@@ -193,32 +168,22 @@ class OperatorSide:
         return await _json(lambda: self.views.terminals(self._now_ms()))
 
     async def enrolment(self, request: Request) -> Response:
-        terminal = _number(request.path_params["terminal"])
+        terminal, who = _number(request.path_params["terminal"]), visitor_of(request).who
         if terminal is None:
             return _missing("There is no such terminal number.")
-
-        def work() -> object:
-            now_ms = self._now_ms()
-            code = carried_code(self.views.enrolment, terminal, now_ms, self.bundles)
-            self.views.store.note(Operation(now_ms, terminal, OperationCode.CODE_MADE, "", BY_OPERATOR))
-            return {"terminal": terminal, "code": code, "good_until_ms": now_ms + CODE_GOOD_MS}
-
-        return await _json(work, 201)
+        made = await _answer(lambda: self.office.make_code(who, terminal))
+        if isinstance(made, Response) or made.says is not OfficeCode.DONE:
+            return _said(made)
+        good_until_ms = self._now_ms() + CODE_GOOD_MS
+        return await _json(
+            lambda: {"terminal": terminal, "code": made.code, "good_until_ms": good_until_ms}, 201
+        )
 
     async def revoke(self, request: Request) -> Response:
-        terminal = _number(request.path_params["terminal"])
-
-        def work() -> bool:
-            if terminal is None or not self.views.enrolment.revoke(terminal, self._now_ms()):
-                return False
-            done = Operation(self._now_ms(), terminal, OperationCode.REVOKED, "", BY_OPERATOR)
-            self.views.store.note(done)
-            return True
-
-        done = await _answer(work)
-        if isinstance(done, Response):
-            return done
-        return Response(status_code=204) if done else _missing("This terminal is not enrolled.")
+        terminal, who = _number(request.path_params["terminal"]), visitor_of(request).who
+        if terminal is None:
+            return _missing("There is no such terminal number.")
+        return _said(await _answer(lambda: self.office.revoke(who, terminal)))
 
     async def alarms(self, request: Request) -> Response:
         query = _query(request, AlarmQuery)
@@ -244,17 +209,43 @@ class OperatorSide:
         try:
             word = decode_json(data, Acknowledgement)
         except msgspec.DecodeError as error:
-            return _wrong(f"Say who acknowledges: {error}.")
+            return _wrong(f"Say how it was dealt with: {error}.")
+        if number is None:
+            return _missing("There is no such alarm.")
+        who = visitor_of(request).who
+        return _said(await _answer(lambda: self.office.acknowledge(who, number, word.comment)))
 
-        def work() -> bool:
-            return number is not None and self.views.store.acknowledge(
-                number, word.by, word.comment, self._now_ms()
-            )
+    async def requests(self, _: Request) -> Response:
+        return await _json(lambda: [one._asdict() for one in self.office.waiting()])
 
-        done = await _answer(work)
-        if isinstance(done, Response):
-            return done
-        return Response(status_code=204) if done else _missing("There is no such alarm.")
+    async def confirm(self, request: Request) -> Response:
+        return await self._decided(request, self.office.confirm)
+
+    async def reject(self, request: Request) -> Response:
+        return await self._decided(request, self.office.reject)
+
+    async def _decided(self, request: Request, decide: Callable[[Who, int], OfficeAnswer]) -> Response:
+        number, who = _number(request.path_params["request"], MOST_ALARMS), visitor_of(request).who
+        if number is None:
+            return _missing("There is no such request.")
+        return _said(await _answer(lambda: decide(who, number)))
+
+    async def staged(self, _: Request) -> Response:
+        def work() -> object:
+            found = self.office.staged()
+            return {"digest": "", "changes": ()} if found is None else found._asdict()
+
+        return await _json(work)
+
+    async def roll_out(self, request: Request) -> Response:
+        who = visitor_of(request).who
+        return _said(await _answer(lambda: self.office.roll_out(who)))
+
+    async def operations(self, request: Request) -> Response:
+        query = _query(request, OperationQuery)
+        if isinstance(query, Response):
+            return query
+        return await _json(lambda: [one._asdict() for one in self.views.store.operations(limit=query.limit)])
 
     async def days(self, _: Request) -> Response:
         return await _json(self.views.books.days)
@@ -277,7 +268,7 @@ class OperatorSide:
         return unix_ms(self.clock.now())
 
 
-Q = TypeVar("Q", DayQuery, AlarmQuery)
+Q = TypeVar("Q", DayQuery, AlarmQuery, OperationQuery)
 
 
 def _query(request: Request, kind: type[Q]) -> Q | Response:
@@ -298,8 +289,8 @@ async def _answer(work: Callable[[], T]) -> T | Response:
     """What `work` returns, or the response for a store that fails."""
     try:
         return await anyio.to_thread.run_sync(work)
-    except CollectorError as error:
-        return _refused(503, "unavailable", error.advice)
+    except (CollectorError, StaffError) as error:
+        return refusal(503, "unavailable", error.advice)
 
 
 async def _json(work: Callable[[], object], status: int = 200) -> Response:
@@ -309,12 +300,27 @@ async def _json(work: Callable[[], object], status: int = 200) -> Response:
     return Response(encoded, status, {"cache-control": "no-store"}, JSON)
 
 
-def _refused(status: int, error: str, advice: str) -> Response:
-    return Response(msgspec.json.encode({"error": error, "advice": advice}), status, media_type=JSON)
+STATUS: Final = {
+    OfficeCode.DONE: 204,
+    OfficeCode.NOT_FOR_ROLE: 403,
+    OfficeCode.SAME_PERSON: 403,
+    OfficeCode.NOT_FOUND: 404,
+}
+"""What is waited for is 202, every other answer 409."""
 
 
-_wrong: Final[Callable[[str], Response]] = partial(_refused, 400, "malformed")
-_missing: Final[Callable[[str], Response]] = partial(_refused, 404, "not_found")
+def _said(answer: OfficeAnswer | Response) -> Response:
+    """What the office answers, for programs."""
+    if isinstance(answer, Response):
+        return answer
+    if answer.says is OfficeCode.WAITS:
+        return Response(msgspec.json.encode({"request": answer.number}), 202, media_type=JSON)
+    status = STATUS.get(answer.says, 409)
+    return Response(status_code=204) if status == 204 else refusal(status, answer.says, ANSWERS[answer.says])
+
+
+_wrong: Final[Callable[[str], Response]] = partial(refusal, 400, "malformed")
+_missing: Final[Callable[[str], Response]] = partial(refusal, 404, "not_found")
 
 
 METRIC_PREFIX: Final = "resident_collector_"

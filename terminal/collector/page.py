@@ -1,24 +1,31 @@
-"""The operator's page: one screen of HTML made on the server, no script, nothing loaded from elsewhere.
+"""The office's page: one screen of HTML made on the server, no script, nothing loaded from elsewhere. A user who is
+signed in finds the forms of what the role allows.
 
 Every value is escaped, whatever it is: what terminals send ends up here. No name, no pseudonym, no card.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.responses import Response
 
 from cardcli.characters import visible
+from cardproto.resident.limits import LARGEST_TERMINAL
+from terminal.collector.approvals import Act, Approval
 from terminal.collector.days import By, DaySum, totals_of
+from terminal.collector.office import ROLE_OF
+from terminal.collector.roll_out import Staged
 from terminal.collector.store import SeenAlarm
 from terminal.collector.strangers import StrangerCount
+from terminal.collector.users import OFFICE_ROLES, OfficeRole, Who
 from terminal.collector.views import CollectorStatus, OperatorViews, TerminalView
 from terminal.collector.watch import as_time
 from terminal.fault_texts import fault_text
 from terminal.money import amount_text
+from terminal.texts import N_, languages, translator
 
 MOST_TERMINALS: Final = 500
 MOST_ALARMS: Final = 100
@@ -27,7 +34,7 @@ REFRESH_S: Final = 30
 LAG_S: Final = 3_600
 """A follower that is so far behind does not run, or cannot keep up."""
 HEADERS: Final = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none';"
+    "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -47,60 +54,210 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .bad { color: var(--bad); font-weight: 600; } .good { color: var(--good); }
+form { display: inline-flex; flex-wrap: wrap; gap: .4rem; margin: 0 .6rem .2rem 0; }
+form.sign-in { display: flex; flex-direction: column; max-width: 20rem; gap: .8rem; }
+label { display: flex; flex-direction: column; }
+input, button { font: inherit; padding: .3rem .6rem; min-height: 2.2rem; }
+nav { display: flex; flex-wrap: wrap; gap: 1rem; align-items: center; }
+.notice { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .8rem; font-weight: 600; }
 footer { margin-top: 2rem; font-size: .85rem; }
 """
 
 
-def render(views: OperatorViews, now_ms: int) -> str:
+BY_NAMES: Final = {By.TERMINAL: N_("terminal"), By.FUNDER: N_("funder"), By.PROOF: N_("proof")}
+DAY_TITLES: Final = {
+    By.TERMINAL: N_("Service day {day} by terminal"),
+    By.FUNDER: N_("Service day {day} by funder"),
+    By.PROOF: N_("Service day {day} by proof"),
+}
+ACTS: Final = {Act.ACKNOWLEDGE: N_("Acknowledge alarm"), Act.ROLL_OUT: N_("Roll out")}
+CODE_NAMES: Final = {
+    "total": N_("total"),
+    "purse": N_("purse"),
+    "cash": N_("cash"),
+    "buffet": N_("buffet"),
+    "proven": N_("proven"),
+    "differing": N_("differing"),
+    "cannot_prove": N_("cannot prove"),
+    "unknown_card": N_("unknown card"),
+    "replaced": N_("replaced"),
+    "not_stated": N_("not reported"),
+    "no_proof": N_("no proof"),
+    "failed": N_("failed"),
+    "no_registry": N_("no registry"),
+    "enrolled": N_("enrolled"),
+    "revoked": N_("revoked"),
+    "not_enrolled": N_("not enrolled"),
+}
+"""Codes of books and keys for people; others, the numbers of terminals and names of funders, stand for themselves."""
+
+
+class Sight(NamedTuple):
+    """As whom and how the page is seen. `proof` is what its forms carry, "" for a reader who is not signed in."""
+
+    who: Who
+    language: str
+    proof: str
+    waiting: list[Approval]
+    staged: Staged | None
+    notice: str = ""
+
+
+class _Words(NamedTuple):
+    """The page's texts in one language."""
+
+    gettext: Callable[[str], str]
+    language: str
+
+
+def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
     """The whole page. Raises `CollectorError`."""
+    words = _Words(translator(sight.language).gettext, sight.language)
+    _ = words.gettext
     status = views.status(now_ms)
     terminals = views.terminals(now_ms)
     alarms = views.store.alarms(MOST_ALARMS, only_open=True)[::-1]
-    day = views.books.day(status.newest_day, By.TERMINAL) if status.newest_day else []
-    funders = views.books.day(status.newest_day, By.FUNDER) if status.newest_day else []
-    proofs = views.books.day(status.newest_day, By.PROOF) if status.newest_day else []
-    return "".join(
-        (
-            "<!doctype html><html lang=en><head><meta charset=utf-8>",
-            "<meta name=viewport content='width=device-width, initial-scale=1'>",
-            f"<meta http-equiv=refresh content={REFRESH_S}><title>Collector</title>",
-            "<link rel=stylesheet href='/operator/style.css'></head><body><main>",
-            f"<h1>Collector <small>{as_time(now_ms)}</small></h1>",
-            _tiles(status, max((t.oldest_unsent_s or 0 for t in terminals), default=0)),
-            _alarms(alarms, status.open_alarms),
-            _strangers(views.strangers()),
-            _terminals(terminals),
-            _day(status.newest_day, "terminal", day),
-            _day(status.newest_day, "funder", funders),
-            _day(status.newest_day, "proof", proofs),
-            "</main><footer>Acknowledge alarms with the command ",
-            "<code>terminal collector ack</code>.</footer></body></html>",
-        )
+    by = {
+        one: views.books.day(status.newest_day, one) if status.newest_day else []
+        for one in (By.TERMINAL, By.FUNDER, By.PROOF)
+    }
+    body = (
+        f"<h1>{escape(_('Collector'))} <small>{as_time(now_ms)}</small></h1>",
+        _visitor(words, sight),
+        f"<p class=notice role=status>{escape(sight.notice)}</p>" if sight.notice else "",
+        _requests(words, sight),
+        _tiles(words, status, max((t.oldest_unsent_s or 0 for t in terminals), default=0)),
+        _alarms(words, alarms, status.open_alarms),
+        _acts(words, sight),
+        _strangers(words, views.strangers()),
+        _terminals(words, terminals),
+        *(_day(words, status.newest_day, one, sums) for one, sums in by.items()),
+    )
+    # What is being typed must not be lost to a page that comes anew.
+    return document(
+        _("Collector"), sight.language, "".join(body), refresh=not sight.proof and not sight.notice
     )
 
 
-def response(html: str) -> Response:
+def document(title: str, language: str, body: str, *, refresh: bool = False) -> str:
+    """A whole page of the office around `body`."""
+    again = f"<meta http-equiv=refresh content={REFRESH_S}>" if refresh else ""
+    return (
+        f"<!doctype html><html lang={escape(language)}><head><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width, initial-scale=1'>"
+        f"{again}<title>{escape(title)}</title><link rel=stylesheet href='/operator/style.css'></head>"
+        f"<body><main>{body}</main></body></html>"
+    )
+
+
+def language_links(language: str) -> str:
+    """The other languages."""
+    names = {"ru": "Русский", "en": "English"}
+    return " ".join(
+        f"<a href='?language={escape(one)}' lang={escape(one)}>{escape(names.get(one, one))}</a>"
+        for one in languages()
+        if one != language
+    )
+
+
+def form(proof: str, do: str, label: str, subject: str = "", inputs: str = "") -> str:
+    """A form that does one thing; all of them go to one place."""
+    fields = {"proof": proof, "do": do, **({"subject": subject} if subject else {})}
+    hidden = "".join(
+        f"<input type=hidden name={name} value='{escape(value)}'>" for name, value in fields.items()
+    )
+    return f"<form method=post action=/operator/do>{hidden}{inputs}<button>{escape(label)}</button></form>"
+
+
+def _visitor(words: _Words, sight: Sight) -> str:
+    _ = words.gettext
+    if not sight.proof:
+        who = f"<a href=/operator/sign-in>{escape(_('Sign in'))}</a>"
+    else:
+        roles = ", ".join(_(OFFICE_ROLES[role]) for role in OfficeRole if role in sight.who.roles)
+        leave = (
+            f"<form method=post action=/operator/sign-out><input type=hidden name=proof value='{sight.proof}'>"
+            f"<button>{escape(_('Sign out'))}</button></form>"
+        )
+        who = f"<span>{escape(sight.who.ref)}: {escape(roles)}</span>{leave}"
+    return f"<nav>{who}{language_links(sight.language)}</nav>"
+
+
+def _requests(words: _Words, sight: Sight) -> str:
+    """What waits for a second person, with the answers of who may give them."""
+    _ = words.gettext
+    if not sight.waiting:
+        return ""
+
+    def answers(one: Approval) -> str:
+        if not sight.proof or ROLE_OF[one.what] not in sight.who.roles:
+            return ""
+        number, own = str(one.id), one.by == sight.who.ref
+        reject = form(sight.proof, "reject", _("Take the request back") if own else _("Reject"), number)
+        return reject if own else form(sight.proof, "confirm", _("Confirm"), number) + reject
+
+    rows = "".join(
+        f"<li><b>{one.id}</b> {escape(_(ACTS[one.what]))} {escape(visible(_subject(one)))}"
+        f" — {escape(one.by)}, {as_time(one.at_ms)}"
+        f"{': ' + escape(visible(one.comment)) if one.comment else ''} {answers(one)}</li>"
+        for one in sight.waiting
+    )
+    return f"<h2>{escape(_('Waits for a second person'))}</h2><ul>{rows}</ul>"
+
+
+def _subject(one: Approval) -> str:
+    return one.subject.partition("/")[0] if one.what is Act.ACKNOWLEDGE else one.subject[:16]
+
+
+def _acts(words: _Words, sight: Sight) -> str:
+    """The forms of what this user may do."""
+    _ = words.gettext
+    if not sight.proof:
+        return ""
+
+    def number(label: str, most: int) -> str:
+        field = f"<input name=subject inputmode=numeric required pattern='[0-9]+' maxlength={len(str(most))}>"
+        return f"<label>{escape(label)}{field}</label>"
+
+    found = []
+    comment = f"<label>{escape(_('Finding and action taken'))}<input name=comment maxlength=500></label>"
+    if sight.who.roles & {OfficeRole.OPERATE, OfficeRole.MONEY}:
+        alarm = number(_("Alarm number"), MOST_ALARMS) + comment
+        found.append(form(sight.proof, "acknowledge", _("Acknowledge"), inputs=alarm))
+    if OfficeRole.OPERATE in sight.who.roles:
+        terminal = number(_("Terminal number"), LARGEST_TERMINAL)
+        found.append(form(sight.proof, "code", _("One-time code for enrolment"), inputs=terminal))
+        found.append(form(sight.proof, "revoke", _("Revoke: it uploads no more"), inputs=terminal))
+    if OfficeRole.PUBLISH in sight.who.roles and sight.staged is not None:
+        changes = escape("; ".join(sight.staged.changes))
+        found.append(form(sight.proof, "roll_out", _("Ask for roll-out"), inputs=f"<span>{changes}</span>"))
+    forms = "".join(f"<p>{one}</p>" for one in found)
+    return f"<h2>{escape(_('What you may do'))}</h2>{forms}" if forms else ""
+
+
+def response(html: str, status: int = 200) -> Response:
     """The page with the headers that keep anything foreign out of it."""
-    return Response(html, 200, HEADERS, "text/html")
+    return Response(html, status, HEADERS, "text/html")
 
 
-def _tiles(status: CollectorStatus, oldest_unsent_s: int) -> str:
+def _tiles(words: _Words, status: CollectorStatus, oldest_unsent_s: int) -> str:
+    _ = words.gettext
     tiles = (
-        ("terminals", str(status.terminals), False),
-        ("silent", str(status.silent), status.silent > 0),
-        ("open alarms", str(status.open_alarms), status.open_alarms > 0),
-        ("taps unresolved", str(status.unresolved), False),
-        ("oldest unsent", age(oldest_unsent_s), oldest_unsent_s > 24 * 3600),
-        ("records", str(status.records), False),
-        ("not booked yet", str(status.behind), False),
-        ("recomputed", str(status.recomputed), False),
-        ("decided otherwise", str(status.decided_otherwise), status.decided_otherwise > 0),
-        ("not decidable again", str(status.undecided), False),
-        ("not recomputed yet", str(status.not_recomputed), False),
-        ("of them the oldest", age(status.not_recomputed_s), status.not_recomputed_s > LAG_S),
-        ("taps proven", str(status.proven), False),
-        ("taps unproven", str(status.unproven), False),
-        ("taps differing", str(status.differing), status.differing > 0),
+        (_("terminals"), str(status.terminals), False),
+        (_("silent"), str(status.silent), status.silent > 0),
+        (_("open alarms"), str(status.open_alarms), status.open_alarms > 0),
+        (_("taps unresolved"), str(status.unresolved), False),
+        (_("oldest unsent"), age(oldest_unsent_s, words), oldest_unsent_s > 24 * 3600),
+        (_("records"), str(status.records), False),
+        (_("not booked yet"), str(status.behind), False),
+        (_("recomputed"), str(status.recomputed), False),
+        (_("decided otherwise"), str(status.decided_otherwise), status.decided_otherwise > 0),
+        (_("not decidable again"), str(status.undecided), False),
+        (_("not recomputed yet"), str(status.not_recomputed), False),
+        (_("of them the oldest"), age(status.not_recomputed_s, words), status.not_recomputed_s > LAG_S),
+        (_("taps proven"), str(status.proven), False),
+        (_("taps unproven"), str(status.unproven), False),
+        (_("taps differing"), str(status.differing), status.differing > 0),
     )
     items = (
         f"<li><b{' class=bad' if bad else ''}>{escape(value)}</b>{escape(name)}</li>"
@@ -109,51 +266,64 @@ def _tiles(status: CollectorStatus, oldest_unsent_s: int) -> str:
     return f"<ul class=tiles>{''.join(items)}</ul>"
 
 
-def _alarms(alarms: list[SeenAlarm], count: int) -> str:
+def _alarms(words: _Words, alarms: list[SeenAlarm], count: int) -> str:
+    _ = words.gettext
+    title = f"<h2>{escape(_('Open alarms'))}</h2>"
     if not alarms:
-        return "<h2>Alarms</h2><p class=good>No open alarms.</p>"
+        return f"{title}<p class=good>{escape(_('No open alarms.'))}</p>"
     rows = (
         (
             str(a.id),
             a.kind,
             str(a.terminal or ""),
             str(a.sequence or ""),
-            a.says(),
+            a.says(words.language),
             str(a.times),
             as_time(a.last_at_ms),
         )
         for a in alarms
     )
-    more = f"<p>The newest {len(alarms)} of {count}.</p>" if count > len(alarms) else ""
-    heads = ("no", "what", "terminal", "row", "detail", "times", "last")
-    return f"<h2>Alarms</h2>{more}{_table(heads, rows, {0, 2, 3, 5})}"
+    newest = _("The newest {shown} of {all}.").format(shown=len(alarms), all=count)
+    more = f"<p>{escape(newest)}</p>" if count > len(alarms) else ""
+    heads = (_("number"), _("what"), _("terminal"), _("row"), _("detail"), _("times"), _("last"))
+    return f"{title}{more}{_table(heads, rows, {0, 2, 3, 5})}"
 
 
-def _strangers(counts: list[StrangerCount]) -> str:
+def _strangers(words: _Words, counts: list[StrangerCount]) -> str:
+    _ = words.gettext
     if not counts:
         return ""
     rows = (
-        (c.kind, c.address, str(c.terminal or ""), c.says(), str(c.times), as_time(c.last_at_ms))
+        (
+            c.kind,
+            c.address,
+            str(c.terminal or ""),
+            c.says(words.language),
+            str(c.times),
+            as_time(c.last_at_ms),
+        )
         for c in counts[:MOST_STRANGERS]
     )
-    attempts, addresses = sum(c.times for c in counts), len({c.address for c in counts})
-    heads = ("what", "address", "in the name of", "detail", "times", "last")
-    said = f"<p>{attempts} attempts without a good signature, from {addresses} addresses or more.</p>"
-    return f"<h2>Strangers</h2>{said}{_table(heads, rows, {2, 4})}"
+    said = _("Attempts without a good signature: {attempts}, from {addresses} addresses or more.").format(
+        attempts=sum(c.times for c in counts), addresses=len({c.address for c in counts})
+    )
+    heads = (_("what"), _("address"), _("in the name of"), _("detail"), _("times"), _("last"))
+    return f"<h2>{escape(_('Strangers'))}</h2><p>{escape(said)}</p>{_table(heads, rows, {2, 4})}"
 
 
-def _terminals(terminals: list[TerminalView]) -> str:
+def _terminals(words: _Words, terminals: list[TerminalView]) -> str:
+    _ = words.gettext
     # The terminals that need attention come first.
     worst = sorted(terminals, key=lambda t: (-t.open_alarms, -(t.oldest_unsent_s or 0), -(t.silent_s or 0)))
     rows = (
         (
             str(t.terminal),
-            t.enrolment.replace("_", " "),
-            "never" if t.silent_s is None else f"{age(t.silent_s)} ago",
+            _shown(words, t.enrolment),
+            _("never") if t.silent_s is None else _("{age} ago").format(age=age(t.silent_s, words)),
             str(t.held),
             str(t.unsent),
-            "" if t.oldest_unsent_s is None else f"up to {age(t.oldest_unsent_s)}",
-            fault_text(t.reader, {}) if t.reader else "works",
+            "" if t.oldest_unsent_s is None else _("up to {age}").format(age=age(t.oldest_unsent_s, words)),
+            fault_text(t.reader, {}, words.language) if t.reader else _("works"),
             str(t.proven),
             str(t.unproven),
             str(t.differing),
@@ -162,19 +332,21 @@ def _terminals(terminals: list[TerminalView]) -> str:
         for t in worst[:MOST_TERMINALS]
     )
     heads = (
-        *("no", "key", "last batch", "records", "unsent", "oldest unsent", "reader"),
-        *("proven", "unproven", "differing", "alarms"),
+        *(_("number"), _("key"), _("last batch"), _("records"), _("unsent"), _("oldest unsent"), _("reader")),
+        *(_("proven"), _("unproven"), _("differing"), _("alarms")),
     )
-    more = f"<p>{MOST_TERMINALS} of {len(terminals)}.</p>" if len(terminals) > MOST_TERMINALS else ""
-    return f"<h2>Terminals</h2>{more}{_table(heads, rows, {0, 3, 4, 7, 8, 9, 10})}"
+    shown = _("{shown} of {all}.").format(shown=MOST_TERMINALS, all=len(terminals))
+    more = f"<p>{escape(shown)}</p>" if len(terminals) > MOST_TERMINALS else ""
+    return f"<h2>{escape(_('Terminals'))}</h2>{more}{_table(heads, rows, {0, 3, 4, 7, 8, 9, 10})}"
 
 
-def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
+def _day(words: _Words, day: str | None, by: By, sums: list[DaySum]) -> str:
+    _ = words.gettext
     if day is None or not sums:
         return ""
     rows = (
         (
-            line.name.replace("_", " ") or "—",
+            _shown(words, line.name) or "—",
             str(line.rides),
             str(line.meals),
             str(line.cash_sales),
@@ -190,10 +362,17 @@ def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
         for line in (*sums[:MOST_TERMINALS], *totals_of(sums))
     )
     heads = (
-        *(by, "rides", "meals", "cash", "buffet", "currency", "counted", "open", "annulled", "duplicate"),
-        *("overstated", "understated"),
+        *(_(BY_NAMES[by]), _("rides"), _("meals"), _("cash"), _("buffet"), _("currency"), _("counted")),
+        *(_("open"), _("annulled"), _("duplicate"), _("overstated"), _("understated")),
     )
-    return f"<h2>Service day {escape(day)} by {by}</h2>{_table(heads, rows, {1, 2, 3, 4, *range(6, 12)})}"
+    title = _(DAY_TITLES[by]).format(day=day)
+    return f"<h2>{escape(title)}</h2>{_table(heads, rows, {1, 2, 3, 4, *range(6, 12)})}"
+
+
+def _shown(words: _Words, code: str) -> str:
+    """A code of the books in words; what is none stands for itself."""
+    text = CODE_NAMES.get(code)
+    return code.replace("_", " ") if text is None else words.gettext(text)
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set[int]) -> str:
@@ -205,9 +384,10 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set
     return f"<div class=scroll><table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table></div>"
 
 
-def age(seconds: int) -> str:
+def age(seconds: int, words: _Words) -> str:
     """How long ago, in the largest unit of which there are at least two."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+    _ = words.gettext
+    for unit, length in ((_("d"), 86_400), (_("h"), 3_600), (_("min"), 60)):
         if seconds >= 2 * length:
             return f"{seconds // length} {unit}"
-    return f"{seconds} s"
+    return f"{seconds} {_('s')}"

@@ -6,7 +6,8 @@ FOLDER/recomputed.db       what was found when decisions were made again; made a
 FOLDER/documents/          what decisions are made from, each file under its SHA-256
 FOLDER/collector.key       made at the first start; never leaves the machine
 FOLDER/collector.pub       copy it to every terminal (enrolment with a code does that)
-FOLDER/operator.token      made at the first start; lets programs and browsers see and do what an operator may
+FOLDER/office/             users, who is signed in, wrong passwords (`terminal.collector.users`)
+FOLDER/staged/             signed bundles that wait for two people to have them served
 FOLDER/ca.key, ca.crt      the authority that certifies terminals, made at the first start
 FOLDER/terminals/7.json    the keys of terminal 7: enrolled with a code, or by hand
 
@@ -21,7 +22,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
@@ -39,15 +39,17 @@ from starlette.routing import Route
 from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector import openapi
 from terminal.collector.books import BOOKS_FILE, Books, BooksSettings
-from terminal.collector.bundles import BundleFiles
+from terminal.collector.bundles import DEFAULT_FOLDER, BundleFiles
 from terminal.collector.callers import ConnectionShares, Proxies
 from terminal.collector.certify import CERTIFICATE_FILE, Authority
 from terminal.collector.enrolment import Enrolment
+from terminal.collector.entrance import Entrance
 from terminal.collector.front import FrontServer, base_url, ended_by_signals, front_config, listen
 from terminal.collector.gate import gate_of
 from terminal.collector.identity_routes import JSON, IdentitySide
 from terminal.collector.intake import Intake
 from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
+from terminal.collector.office import DATABASE_FILE, TERMINALS_FOLDER, Office
 from terminal.collector.operator_routes import OperatorSide
 from terminal.collector.recompute.run import FollowerProcess
 from terminal.collector.registry import CardRegistry, open_registry
@@ -55,21 +57,18 @@ from terminal.collector.store import CollectorStore
 from terminal.collector.strangers import Strangers
 from terminal.collector.terminal_routes import TerminalSide
 from terminal.collector.tls import ServerTls
+from terminal.collector.users import OFFICE_FOLDER, USERS_FILE
 from terminal.collector.views import OperatorViews
 from terminal.collector.watch import WatchLimits, watch
 from terminal.errors import CollectorError
-from terminal.files import create_file
 from terminal.journal.lock import FileLock
 from terminal.keys.file import require_private
 from terminal.operations import notify
 from terminal.operations.notify import PINGS_PER_DEADLINE, ServiceManager
 from terminal.sync.identity import load_or_create_key
 
-DATABASE_FILE: Final = "collector.db"
 KEY_FILE: Final = "collector.key"
 PUBLIC_KEY_FILE: Final = "collector.pub"
-TOKEN_FILE: Final = "operator.token"  # noqa: S105 the name of the file
-TERMINALS_FOLDER: Final = "terminals"
 DEFAULT_PORT: Final = 8470
 log: Final = logging.getLogger(__name__)
 
@@ -116,7 +115,7 @@ class CollectorSettings:
     @property
     def secret_files(self) -> tuple[Path, ...]:
         """What no other user of the machine may read. The database and the books are made so."""
-        own = (self.folder / KEY_FILE, self.folder / TOKEN_FILE)
+        own = (self.folder / KEY_FILE, self.folder / OFFICE_FOLDER / USERS_FILE)
         return own if self.tls is None else (*own, self.tls.key)
 
     @property
@@ -176,7 +175,6 @@ class Collector:
         try:
             settings.terminals.mkdir(parents=True, exist_ok=True)
             lock = FileLock.acquire(database)
-            self.token = load_or_create_token(settings.folder / TOKEN_FILE)
         except OSError as error:
             raise CollectorError(
                 f"collector folder {settings.folder} cannot be used: {error.strerror}",
@@ -206,6 +204,12 @@ class Collector:
         self.intake = Intake(self.store, self.enrolment, self._key, clock, buckets, self.strangers)
         self.room = DiskRoom(settings.folder, limits.free_bytes, clock.monotonic)
         self.gate = gate_of(limits, settings.shares, Proxies(settings.proxies), clock.monotonic)
+        bundles, now_ms = settings.bundles, self._now_ms
+        self.office = Office(settings.folder, self.store, self.enrolment, bundles, now_ms)
+        self.entrance = Entrance(self.office, self.gate, now_ms, readers_need_it=not settings.on_loopback)
+
+    def _now_ms(self) -> int:
+        return unix_ms(self._clock.now())
 
     def app(self, on_ready: Callable[[], None]) -> Starlette:
         """The ASGI application. Work on the databases runs in threads, so that a slow disk does not stop the others."""
@@ -224,15 +228,7 @@ class Collector:
         views = OperatorViews(
             self.store, self.books, self.enrolment, settings.watch.silent_ms, self.follower.keep_strangers
         )
-        operator = OperatorSide(
-            views,
-            self.books,
-            clock,
-            self.token,
-            self.gate,
-            readers_need_it=not settings.on_loopback,
-            bundles=settings.bundles,
-        )
+        operator = OperatorSide(views, self.books, clock, self.office, self.entrance, self.gate)
 
         async def document(_: Request) -> Response:
             return Response(openapi.as_json(), media_type=JSON)
@@ -244,10 +240,10 @@ class Collector:
             async with watched(notify.connect(), "collector: answering requests"):
                 yield
 
-        bundles = settings.bundles
+        bundles = settings.bundles or settings.folder / DEFAULT_FOLDER
         routes = [
             *terminals.routes(),
-            *([] if bundles is None else BundleFiles(bundles, self.gate).routes()),
+            *BundleFiles(bundles, self.gate).routes(),
             Route(openapi.PATH, document, methods=["GET"]),
             operator.metrics_route(),
             operator.mount(),
@@ -261,16 +257,6 @@ class Collector:
         self.books.close()
         self.store.close()
         self._lock.release()
-
-
-def load_or_create_token(path: Path) -> str:
-    """The operator's token, made on first use and readable by the owner only. May raise OSError."""
-    if not path.exists():
-        create_file(path, f"{secrets.token_urlsafe(32)}\n".encode())
-    token = path.read_text("utf-8").strip()
-    if not token:
-        raise CollectorError(f"{path} is empty", "Delete it: a new token is made at the next start.")
-    return token
 
 
 GATHER_S: Final = 0.2

@@ -5,7 +5,8 @@
     terminal   newest row held, head it last stated
     alarm      what an operator must look at (`terminal.collector.alarms`)
     stranger   what was tried without a good signature (`terminal.collector.strangers`)
-    operation  what the operator did about terminals: enrolled, replaced a key, revoked
+    operation  what was done, by which office user: terminals enrolled and revoked, alarms, roll-outs, users
+    request    what waits for a second person, and what became of it (`terminal.collector.approvals`)
 
 A batch is one transaction: the hashes are compared and the rows stored in it, or nothing is.
 """
@@ -22,7 +23,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from terminal.collector import alarms, strangers
+from terminal.collector import alarms, approvals, strangers
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
 from terminal.collector.restoring import declared_gap, previous_row
 from terminal.collector.strangers import StrangerCount, reduced
@@ -53,7 +54,7 @@ __all__ = [
 ]
 
 APPLICATION_ID: Final = 0x52434F4C  # "RCOL"
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 _TABLES: Final = (
     """CREATE TABLE record (
@@ -72,7 +73,7 @@ _TABLES: Final = (
 ) WITHOUT ROWID""",
     """CREATE TABLE operation (
     id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, terminal INTEGER NOT NULL, what TEXT NOT NULL,
-    key TEXT NOT NULL, by TEXT NOT NULL
+    about TEXT NOT NULL, by TEXT NOT NULL
 )""",
 )
 
@@ -128,7 +129,7 @@ class Receipt(NamedTuple):
 
 
 class OperationCode(StrEnum):
-    """What was done about a terminal."""
+    """What was done, about a terminal or in the office."""
 
     CODE_MADE = "code_made"
     ENROLLED = "enrolled"
@@ -137,23 +138,37 @@ class OperationCode(StrEnum):
     KEY_REPLACED_BY_CODE = "key_replaced_by_code"
     RENEWED = "renewed"
     REVOKED = "revoked"
+    ACKNOWLEDGED = "acknowledged"
+    ASKED = "asked"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    ROLLED_OUT = "rolled_out"
+    ROLL_OUT_FAILED = "roll_out_failed"
+    SIGNED_IN = "signed_in"
+    LOCKED = "locked"
+    USER_ADDED = "user_added"
+    USER_REMOVED = "user_removed"
+    USER_CHANGED = "user_changed"
 
 
-BY_OPERATOR: Final = "operator"
+BY_MACHINE: Final = "machine"
 BY_TERMINAL: Final = "terminal"
-"""Who did it, where it was no person named by a staff number."""
+"""Who did it, where it was no office user: a command at the collector's own machine, or a terminal."""
 
 
 class Operation(NamedTuple):
-    """What was done about a terminal; `key` is the beginning of the SHA-256 of the public key it is about, `by` a
-    staff number, `BY_OPERATOR` or `BY_TERMINAL`.
+    """What was done about `terminal` (0: about none). `about` is the beginning of the SHA-256 of the public key it is
+    about, the number of an alarm or request, or a user; `by` a user's staff number, `BY_MACHINE` or `BY_TERMINAL`.
     """
 
     at_ms: int
     terminal: int
     code: OperationCode
-    key: str
+    about: str
     by: str
+
+
+_INSERT_OPERATION: Final = "INSERT INTO operation (at_ms, terminal, what, about, by) VALUES (?, ?, ?, ?, ?)"
 
 
 class BatchRefused(Exception):
@@ -206,7 +221,7 @@ class CollectorStore:
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
         if empty:
-            self._build((*_TABLES, alarms.SCHEMA, strangers.SCHEMA))
+            self._build((*_TABLES, alarms.SCHEMA, strangers.SCHEMA, approvals.SCHEMA))
 
     def _build(self, statements: tuple[str, ...]) -> None:
         with transaction(self._connection):
@@ -333,25 +348,34 @@ class CollectorStore:
         with self._reported(), self._lock:
             return alarms.count_open(self._connection)
 
-    def acknowledge(self, number: int, by: str, comment: str, at_ms: int) -> bool:
-        """Note that `by` has dealt with alarm `number`; whether there is such an alarm."""
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: what is written in it is kept together with the row of who did it, or not at all."""
         with self._reported(), self._lock, transaction(self._connection):
-            return alarms.acknowledge(self._connection, number, by, comment, at_ms)
+            yield self._connection
 
     def note(self, operation: Operation) -> None:
-        """Keep what was done about a terminal."""
-        statement = "INSERT INTO operation (at_ms, terminal, what, key, by) VALUES (?, ?, ?, ?, ?)"
-        with self._reported(), self._lock:
-            self._connection.execute(statement, operation)
+        """Keep what was done."""
+        with self.changing() as connection:
+            note(connection, operation)
 
-    def operations(self, terminal: int) -> list[Operation]:
-        """What was done about `terminal`, oldest first."""
-        query = "SELECT at_ms, terminal, what, key, by FROM operation WHERE terminal = ? ORDER BY id"
+    def operations(self, terminal: int | None = None, limit: int = 1_000) -> list[Operation]:
+        """The newest `limit` things done, about `terminal` or at all; oldest first."""
+        query = (
+            "SELECT at_ms, terminal, what, about, by FROM operation WHERE ?1 IS NULL OR terminal = ?1"
+            " ORDER BY id DESC LIMIT ?2"
+        )
         with self._reported(), self._lock:
-            rows = self._connection.execute(query, (terminal,)).fetchall()
+            rows = self._connection.execute(query, (terminal, limit)).fetchall()
         return [
-            Operation(at_ms, number, OperationCode(code), key, by) for at_ms, number, code, key, by in rows
+            Operation(at_ms, number, OperationCode(code), about, by)
+            for at_ms, number, code, about, by in reversed(rows)
         ]
+
+    def waiting(self, now_ms: int) -> list[approvals.Approval]:
+        """What waits for a second person."""
+        with self._reported(), self._lock:
+            return approvals.waiting(self._connection, now_ms)
 
     def terminals(self) -> list[TerminalState]:
         """What is known of each terminal, by number."""
@@ -408,6 +432,11 @@ class CollectorStore:
                 f"collector database {self._path} failed: {error}",
                 "Check the disk and its rights, then start again.",
             ) from error
+
+
+def note(connection: sqlite3.Connection, operation: Operation) -> None:
+    """Keep what was done, in a transaction of `CollectorStore.changing`."""
+    connection.execute(_INSERT_OPERATION, operation)
 
 
 def _require_sound_header(path: Path) -> None:

@@ -69,7 +69,7 @@ REGION_NUMBER = 34
 PRIVATE = re.compile(rb"-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY-----", re.DOTALL)
 GIVEN = {"cards", "roster.json", "registry.json", "keys.toml"}
 """What the day begins with and no terminal wrote: cards, the school's list, the issuing point's registry, keys."""
-KEYS_OF_THEIR_OWN = {"terminal.key", "collector.key", "operator.token"}
+KEYS_OF_THEIR_OWN = {"terminal.key", "collector.key"}
 """The files a private key is for."""
 
 

@@ -24,9 +24,9 @@ from terminal.app.station import open_journal
 from terminal.app.uplink import Uplink, sync_client
 from terminal.clock import SystemClock
 from terminal.codes import Admission
+from terminal.collector.office import DATABASE_FILE
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
-from terminal.collector.service import DATABASE_FILE
 from terminal.collector.store import CollectorStore
 from terminal.decoding import decode_json
 from terminal.journal.journal import Journal

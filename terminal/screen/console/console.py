@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from cardproto.resident.snapshot import CardSnapshot
+from terminal.access.attempts import LOCKED_FROM_S, Attempts, wait_after
+from terminal.access.sessions import OperatorSession, Sessions
 from terminal.clock import Clock, unix_ms
 from terminal.codes import Admission, ConsoleFault
 from terminal.decision.outcome import Message, Outcome
@@ -28,11 +30,9 @@ from terminal.policy.policy import Policy
 from terminal.policy.routes import RouteBook
 from terminal.receipt.adapter import ReceiptAdapter
 from terminal.screen.console.actions import Actions, load_secret
-from terminal.screen.console.attempts import LOCKED_FROM_S, Attempts, wait_after
 from terminal.screen.console.pins import NO_MEMBERS_PIN, pin_fits
 from terminal.screen.console.roles import Role
-from terminal.screen.console.sessions import OperatorSession, Sessions, proof_of
-from terminal.screen.console.staff import Member, StaffList, card_reference
+from terminal.screen.console.staff import Member, StaffList, card_reference, member_proof
 from terminal.screen.feed import EventFeed
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
@@ -234,7 +234,9 @@ class Console:
             how = SignInWay.CARD if presented else SignInWay.TYPED
             key = self._try(how, member.ref if member else "", pin, member)
             assert member is not None, "a PIN without a member never fits"
-            token = self.sessions.begin(member, how, self.now_ms())
+            token = self.sessions.begin(
+                member.ref, how, member_proof(member), self.now_ms(), role=member.role
+            )
             self._note(SignedIn(self.now_ms(), member.ref, member.role, how))
             self.attempts.right(key)
             self._presented = None
@@ -292,7 +294,7 @@ class Console:
             member = self.staff.get(session.ref)
         except StaffError:
             return None
-        return session if member is not None and proof_of(member) == session.proof else None
+        return session if member is not None and member_proof(member) == session.proof else None
 
     def sign_out(self, token: str) -> None:
         """End this browser's session; inspecting ends with it."""

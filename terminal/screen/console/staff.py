@@ -13,6 +13,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from terminal.access.references import Reference, require_reference
+from terminal.access.sessions import proof_of
 from terminal.decoding import DOCUMENT_BYTES, NewerVersion, decode_versioned, read_within
 from terminal.errors import StaffError
 from terminal.files import replace_file
@@ -26,20 +28,6 @@ STAFF_VERSION: Final = 1
 """Of the file's form. A file that states none is of version 1."""
 MOST_MEMBERS: Final = 1_000
 """In one list that is published."""
-REFERENCE: Final = r"^(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9-]{0,15}\Z"
-Reference = Annotated[str, Meta(pattern=REFERENCE)]
-"""A staff number: with at least one digit, so that it is no name."""
-
-
-def require_reference(ref: str) -> None:
-    """Raise `StaffError` for what is no staff reference: a name, nothing, or characters that no line may hold."""
-    try:
-        msgspec.convert(ref, Reference)
-    except msgspec.ValidationError as error:
-        raise StaffError(
-            f"{ref!r} is no staff reference",
-            "Use up to 16 letters, digits and dashes with a digit among them; never a name.",
-        ) from error
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -158,3 +146,8 @@ def members_in(content: bytes, called: Path) -> tuple[Member, ...]:
 def card_reference(keys: KeyProvider, resident: bytes) -> bytes:
     """How the staff list knows the card of `resident` (its pseudonym on the card)."""
     return keys.token(PURPOSE, b"card" + resident)
+
+
+def member_proof(member: Member) -> str:
+    """Changes when role or PIN do."""
+    return proof_of(member.role, member.pin)

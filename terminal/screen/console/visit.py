@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 
 from msgspec import Struct, field
 
+from terminal.access.sessions import OperatorSession
 from terminal.screen.console.actions import Written
 from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.roles import Role
-from terminal.screen.console.sessions import OperatorSession
 from terminal.texts import N_, translator
 
 MOST_FIELDS: Final = 2_000

@@ -22,11 +22,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from terminal.access.sessions import TOKEN_BYTES, OperatorSession
 from terminal.errors import TerminalError
 from terminal.journal.action import acting
 from terminal.screen.console.console import ActionRefused, Console
-from terminal.screen.console.roles import ROLE_NAMES
-from terminal.screen.console.sessions import TOKEN_BYTES, OperatorSession
+from terminal.screen.console.roles import ROLE_NAMES, Role
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import worded
 from terminal.screen.page import Pages
@@ -305,7 +305,7 @@ class Web:
         return {
             "hidden": hidden,
             "who": who,
-            "role": ROLE_NAMES[who.role] if who else "",
+            "role": ROLE_NAMES[Role(who.role)] if who else "",
             "menu": self._menu(who) if who else (),
             "here": page.path if page else "",
             "theme": theme,

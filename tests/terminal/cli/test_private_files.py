@@ -85,6 +85,8 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ("export", "csv", "day", "--state", "bus", "--out", "day.csv"),
             ("export", "tides", "--state", "bus", "--out", "tides.csv"),
             ("collector", "enrol", "7", "--folder", "town"),
+            ("collector", "users", "add", "17", "--no-password", "--folder", "town"),
+            ("collector", "users", "token", "17", "--to", "17.token", "--folder", "town"),
             ("collector", "backup", "town.backup", "--with-key", "--folder", "town"),
             ("config", "init", "terminal.toml"),
         ):
@@ -106,7 +108,7 @@ def test_every_file_is_its_owners_whatever_the_umask(day: Path) -> None:
         "collector.db-wal",
         "books.db",
         "collector.key",
-        "operator.token",
+        "users.json",
         "collector.db.lock",
     ):
         assert name in files
@@ -157,7 +159,7 @@ def test_a_key_file_is_refused_but_for_the_public_one_and_what_systemd_hands_ove
 
 def test_a_collector_refuses_keys_that_others_may_read(day: Path, tmp_path: Path) -> None:
     shutil.copytree(day / "town", tmp_path / "town")
-    for name in ("collector.key", "operator.token"):
+    for name in ("collector.key", "office/users.json"):
         (tmp_path / "town" / name).chmod(0o644)
         refused = done(tmp_path, "collector", "--folder", "town", "--port", "0")
         assert refused.returncode == 11

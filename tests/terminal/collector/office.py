@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from terminal.clock import from_unix_ms, unix_ms
 from terminal.collector.service import Collector, CollectorSettings
+from terminal.collector.users import OfficeRole, User, Users, hash_password
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.records import AnyRecord, Intent, build_record
 from terminal.sync import wire
@@ -92,6 +93,13 @@ class Program:
         return self.request("DELETE", path, **options)
 
 
+def user_of(folder: Path, ref: str, *roles: OfficeRole, password: str = "") -> str:
+    """The personal token of a new user of the collector in `folder`."""
+    users = Users(folder)
+    users.add(User(ref=ref, roles=roles, password=hash_password(password) if password else ""))
+    return users.new_token(ref)
+
+
 class Town:
     """A collector in `folder` and its terminals; `client` is a program on the same machine."""
 
@@ -100,7 +108,10 @@ class Town:
         self.settings = CollectorSettings(folder, **settings)
         self.collector = Collector(self.settings, self.clock)
         self.app = self.collector.app(lambda: None)
-        self.token = self.collector.token
+
+    def user(self, ref: str, *roles: OfficeRole) -> str:
+        """The personal token of a new user."""
+        return user_of(self.settings.folder, ref, *roles)
 
     def close(self) -> None:
         self.collector.close()

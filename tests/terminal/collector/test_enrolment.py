@@ -283,7 +283,7 @@ def test_from_the_code_to_renewed_keys(town, asking):
     seven.key = keys
     seven.write(Started(INTENT.at_ms, "old hardware"))
     assert town.send(seven) == 403
-    done = [(one.code, one.key) for one in town.collector.store.operations(7)]
+    done = [(one.code, one.about) for one in town.collector.store.operations(7)]
     assert done == [
         ("enrolled_by_code", short_of(keys.signing.public_key())),
         ("renewed", short_of(new.signing.public_key())),

@@ -20,10 +20,10 @@ from msgspec.structs import replace
 from bench.recomputing import StoredBus, make_collector, store_rows
 from terminal.codes import SetKind
 from terminal.collector.days import ServiceCalendar
+from terminal.collector.office import DATABASE_FILE
 from terminal.collector.recompute.follow import RecomputeFollower
 from terminal.collector.recompute.ledger import LEDGER_FILE, LedgerReader, VerdictLedger, lag_of
 from terminal.collector.recompute.run import StoredRows
-from terminal.collector.service import DATABASE_FILE
 from terminal.collector.store import CollectorStore, connect
 from terminal.errors import CollectorError, RegionDocumentError
 from terminal.journal.operation_records import SelfRecomputed, SetActivated

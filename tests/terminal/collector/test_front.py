@@ -22,8 +22,10 @@ from terminal.collector.callers import Callers, ConnectionShares, Proxies
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.front import FrontServer, front_config, listen
 from terminal.collector.limits import KnownAddresses
+from terminal.collector.users import OfficeRole
 from terminal.sync.enrolment import ENROLMENTS_PATH
 from terminal.sync.wire import BATCHES_PATH
+from tests.terminal.collector.office import user_of
 from tests.terminal.collector.test_tls import Authority
 
 TERMINALS = 4
@@ -137,7 +139,7 @@ def test_a_crowd_of_strangers_refuses_none_of_our_terminals(tmp_path):
 
 def test_nonsense_gets_an_answer_and_no_trace_back(tmp_path):
     with collector(tmp_path) as place:
-        token = (tmp_path / "operator.token").read_text().strip()
+        token = user_of(tmp_path, "17", OfficeRole.OPERATE)
         paths = (BATCHES_PATH, ENROLMENTS_PATH, "/operator/v1/alarms/1/acknowledgement")
         for path in paths:
             for deep in (*DEEP, b"\x91" * 4_000, b"\x9a" + b"\x01" * 9 + b"\x91" * 4_000):
@@ -248,7 +250,7 @@ def test_only_a_configured_proxy_states_the_senders_address(tmp_path, proxies, c
         guess = {"terminal": 7, "keys": keys, "proof": "0" * 64, "signature": "0" * 128}
         asked = Request(f"{url}{ENROLMENTS_PATH}", json.dumps(guess).encode(), forwarded)
         assert answered(asked)[0] == 403
-        token = (tmp_path / "operator.token").read_text().strip()
+        token = user_of(tmp_path, "17", OfficeRole.OPERATE)
         asked = Request(f"{url}/operator/v1/strangers", headers={"Authorization": f"Bearer {token}"})
         assert [each["address"] for each in answered(asked)[1]] == [counted]
         # A page behind a proxy on this machine is not for local users alone.

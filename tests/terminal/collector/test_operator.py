@@ -16,7 +16,7 @@ from terminal.collector.alarms import AlarmCause, detail_of
 from terminal.collector.books import BooksSettings
 from terminal.collector.days import By
 from terminal.collector.page import STYLE
-from terminal.collector.store import Alarm, AlarmKind, OperationCode
+from terminal.collector.store import BY_MACHINE, Alarm, AlarmKind, OperationCode
 from terminal.journal.records import CashSale, Fault, Started
 from tests.terminal.collector.office import Town
 from tests.terminal.journal.samples import INTENT, committed, day, intent
@@ -94,40 +94,6 @@ def test_no_table_of_the_page_has_two_columns_of_one_name(town):
         assert len(names) == len(set(names)) > 1
 
 
-def basic(token: str) -> tuple[str, str]:
-    return ("operator", token)
-
-
-def test_reading_on_this_machine_needs_no_token_but_changing_does(town):
-    fill(town)
-    client = town.client()
-    assert client.get("/operator/v1/status").json()["records"] == 9
-    assert client.get("/operator/v1/status", headers={"host": "evil.example"}).status_code == 401
-    wrong = client.get("/operator/v1/status", headers={"authorization": "Bearer wrong"})
-    assert (wrong.status_code, wrong.headers["www-authenticate"][:5]) == (401, "Basic")
-    assert client.post("/operator/v1/terminals/7/enrolment").status_code == 401
-    assert client.delete("/operator/v1/terminals/7/key").status_code == 401
-    right = {"authorization": f"Bearer {town.token}"}
-    assert client.delete("/operator/v1/terminals/7/key", headers=right).status_code == 204
-    assert client.delete("/operator/v1/terminals/7/key", headers=right).status_code == 404
-    assert client.get("/operator/v1/terminals", auth=basic(town.token)).json()[0]["enrolment"] == "revoked"
-
-
-def test_from_elsewhere_everything_needs_the_token(tmp_path):
-    town = Town(tmp_path, host="0.0.0.0")
-    assert (tmp_path / "operator.token").stat().st_mode & 0o777 == 0o600
-    client = town.client()
-    for path in ("/", "/style.css", "/v1/report", "/v1/alarms", "/v1/days/2026-02-02"):
-        assert client.get(f"/operator{path}").status_code == 401
-        assert client.get(f"/operator{path}", auth=basic(town.token)).status_code == 200
-        assert client.get(f"/operator{path}", auth=basic("")).status_code == 401
-    assert client.get("/v1/health").status_code == 200
-    town.close()
-    again = Town(tmp_path)
-    assert again.token == town.token
-    again.close()
-
-
 def test_the_page_shows_the_state_and_lets_nothing_foreign_in(town):
     fill(town)
     seven = town.terminal(8)
@@ -151,26 +117,6 @@ def test_the_page_shows_the_state_and_lets_nothing_foreign_in(town):
     assert "Service day 2026-02-02 by terminal" in html
     for wanted in ("68.01", "103.01", "171.02"):
         assert wanted in html
-
-
-def test_alarms_are_listed_and_acknowledged(town):
-    town.collector.store.keep_alarm(
-        Alarm(AlarmKind.GAP, 7, 3, detail_of(AlarmCause.ROWS_MISSING, first=3, last=4)), town.clock.now_ms
-    )
-    right = {"authorization": f"Bearer {town.token}"}
-    client = town.client()
-    (alarm,) = client.get("/operator/v1/alarms?open=true").json()
-    assert (alarm["kind"], alarm["open"]) == ("gap", True)
-    assert (alarm["detail"], alarm["says"]) == ("rows_missing first=3 last=4", "rows 3 to 4 are missing")
-    place = f"/operator/v1/alarms/{alarm['id']}/acknowledgement"
-    word = {"by": "17", "comment": "it was resent"}
-    assert client.post(place, json=word).status_code == 401
-    assert client.post(place, json={"by": ""}, headers=right).status_code == 400
-    assert client.post(place, json=word, headers=right).status_code == 204
-    assert client.post("/operator/v1/alarms/99/acknowledgement", json=word, headers=right).status_code == 404
-    assert client.get("/operator/v1/alarms?open=true").json() == []
-    assert client.get("/operator/v1/alarms").json()[0]["comment"] == "it was resent"
-    assert client.get("/operator/v1/alarms?limit=0").status_code == 400
 
 
 def run(town: Town, *arguments: str, fails: bool = False) -> str:
@@ -208,18 +154,18 @@ def test_the_commands_change_what_a_running_collector_does(town):
     assert re.fullmatch(r"([A-Z0-9]{4}-){3}[A-Z0-9]{4}", code)
     assert (town.settings.terminals / "9.code").stat().st_mode & 0o777 == 0o600
     noted = town.collector.store.operations(9)
-    assert [(done.code, done.by) for done in noted] == [(OperationCode.CODE_MADE, "operator")]
+    assert [(done.code, done.by) for done in noted] == [(OperationCode.CODE_MADE, BY_MACHINE)]
     town.terminal(7)
-    run(town, "revoke", "7", "--by", "17")
+    run(town, "revoke", "7")
     assert town.collector.enrolment.key_of(7) is None
-    assert [(done.code, done.by) for done in town.collector.store.operations(7)] == [("revoked", "17")]
+    assert [(done.code, done.by) for done in town.collector.store.operations(7)] == [("revoked", BY_MACHINE)]
     town.collector.store.keep_alarm(
         Alarm(AlarmKind.GAP, 7, 3, detail_of(AlarmCause.ROWS_MISSING, first=3, last=4)), town.clock.now_ms
     )
     assert "не хватает записей с 3 по 4" in run(town, "alarms", "--language", "ru")
-    run(town, "ack", "1", "--by", "17", "--comment", "resent")
-    assert "17: resent" in run(town, "alarms", "--all")
-    assert "there is no alarm 5" in run(town, "ack", "5", "--by", "17", fails=True)
+    run(town, "ack", "1", "--comment", "resent")
+    assert "machine: resent" in run(town, "alarms", "--all")
+    assert "there is no alarm 5" in run(town, "ack", "5", fails=True)
 
 
 def test_a_folder_without_a_collector(tmp_path):

@@ -23,6 +23,7 @@ from terminal.app.uplink import Uplink, background_sync
 from terminal.clock import SystemClock
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.tls import NO_TERMINAL, whose
+from terminal.collector.users import OfficeRole
 from terminal.journal.records import Started
 from terminal.sync.address import TlsFiles
 from terminal.sync.credentials import TerminalKeys, keep_keys, load_keys, make_keys
@@ -35,6 +36,7 @@ from terminal.sync.wire import RefusalCode
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.cli.inside import Run, runner
+from tests.terminal.collector.office import user_of
 from tests.terminal.journal.samples import day
 from tests.terminal.sync.test_tls import Authority
 
@@ -206,7 +208,7 @@ def test_only_the_terminals_own_certificate_opens_the_way(run, tmp_path, operato
         ) as client:
             assert client.get(f"{url}/operator/v1/status").status_code == 200
             assert client.get(f"{url}/v1/health").status_code == 200
-            token = (tmp_path / "collector/operator.token").read_text().strip()
+            token = user_of(tmp_path / "collector", "17", OfficeRole.OPERATE)
             as_operator = {"authorization": f"Bearer {token}"}
             counts = client.get(f"{url}/operator/v1/strangers", headers=as_operator).json()
     found = {(each["kind"], each["terminal"], each["detail"]): each["times"] for each in counts}
@@ -220,7 +222,7 @@ def test_an_ended_certificate_has_no_share_of_its_terminals_connections(run, tmp
         copied = tmp_path / "copied.key"
         copied.write_bytes((tmp_path / "state/terminal.key").read_bytes())
         copied.chmod(0o600)
-        token = (tmp_path / "collector/operator.token").read_text().strip()
+        token = user_of(tmp_path / "collector", "17", OfficeRole.OPERATE)
         trusting = ssl.create_default_context(cafile=str(operator.path))
         headers = {"authorization": f"Bearer {token}"}
 

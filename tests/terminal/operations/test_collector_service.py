@@ -21,6 +21,7 @@ from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, Run
 from tests.terminal.cli.inside import Run as RunInside
 from tests.terminal.cli.inside import runner
+from tests.terminal.collector.office import user_of
 from tests.terminal.operations.service import Manager, manager
 from tests.terminal.operations.test_metrics import numbers
 
@@ -145,7 +146,7 @@ def test_who_is_not_on_this_machine_needs_the_token(tmp_path: Path) -> None:
         page = address.replace("0.0.0.0", "127.0.0.1") + "/metrics"
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(page)
-        token = (tmp_path / "operator.token").read_text().strip()
+        token = user_of(tmp_path, "prometheus-1")
         asked = urllib.request.Request(page, headers={"Authorization": f"Bearer {token}"})
         with urllib.request.urlopen(asked) as answer:
             assert b"resident_collector_terminals 0" in answer.read()

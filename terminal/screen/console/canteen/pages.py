@@ -91,7 +91,7 @@ class Look:
         common = {
             "at": AT,
             "words": self.words,
-            "may": May.of(self.visit.who.role),
+            "may": May.of(Role(self.visit.who.role)),
             "notices": notices(self.counter, self.now, **sending(self.visit.console)),
         }
         return View(f"canteen/{template}", common | values, status)

@@ -1,4 +1,4 @@
-"""Waits after wrong PINs, by the table of `terminal.screen.console.attempts`."""
+"""Waits after wrong PINs, by the table of `terminal.access.attempts`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from terminal.access.attempts import ATTEMPTS_FILE, LOCKED_FROM_S, Attempts, wait_after
 from terminal.errors import StaffError
-from terminal.screen.console.attempts import ATTEMPTS_FILE, LOCKED_FROM_S, Attempts, wait_after
 
 KEY = "typed:77"
 NOW_MS = 1_700_000_000_000

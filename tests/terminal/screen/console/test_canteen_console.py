@@ -32,6 +32,7 @@ from terminal.journal.records import AnyRecord, parse_record
 from terminal.screen.console.canteen.actions import canteen_area
 from terminal.screen.console.canteen.people import Person, classmates
 from terminal.screen.console.console import Console
+from terminal.screen.console.staff import member_proof
 from tests.terminal.screen.browser import NewPage, assert_accessible
 
 NUMBER = COUNTER.number
@@ -66,7 +67,9 @@ class School:
         """A session as the sign-in would begin it."""
         member = self.console.staff.get(ref)
         assert member is not None
-        return self.console.sessions.begin(member, "typed", self.console.now_ms())
+        return self.console.sessions.begin(
+            member.ref, "typed", member_proof(member), self.console.now_ms(), role=member.role
+        )
 
     def cookie(self, ref: str) -> str:
         return f"console_{NUMBER}={self.token(ref)}"

@@ -9,11 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from sim.profile import LAB_KEYS
+from terminal.access.attempts import ATTEMPTS_FILE, WAITS_S, Attempts, wait_after
 from terminal.cli.app import whole
 from terminal.errors import StaffError
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
-from terminal.screen.console.attempts import ATTEMPTS_FILE, WAITS_S, Attempts, wait_after
 from terminal.screen.console.pins import NO_MEMBERS_PIN, hash_pin, pin_fits
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member, StaffList, card_reference

@@ -1,11 +1,12 @@
-"""Wrong PINs: each one makes the next try wait longer, whatever happens to the terminal meanwhile.
+"""Wrong PINs and passwords: each one makes the next try wait longer, whatever happens to the program meanwhile.
 
     wrong in a row   1, 2   3     4      5       6       7        8        9      10 and more
     then wait        -      5 s   15 s   1 min   5 min   15 min   30 min   1 h    4 h
 
 A try counts as wrong before it is checked, so pulling the plug gains nothing. With and without the service card are
 counted apart: wrong PINs typed for a staff number cannot lock out the holder of the card. No lock is
-permanent: every wait ends by itself, the right PIN starts over, and `terminal staff unlock` ends a wait at once.
+permanent: every wait ends by itself, the right PIN starts over, and `terminal staff unlock` ends a wait at once
+(in the office `terminal collector users unlock`).
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from terminal.files import replace_file
 
 ATTEMPTS_FILE: Final = "attempts.json"
 WAITS_S: Final = (0, 0, 0, 5, 15, 60, 300, 900, 1800, 3600, 14400)
-WAYS: Final = ("card", "typed", "second")
-"""How a PIN is given: with the service card, with a typed number, as the second person of an action."""
+WAYS: Final = ("card", "typed", "second", "page")
+"""How a secret is given: with the service card, with a typed number, as the second person of an action; a password
+at the office's page."""
 LOCKED_FROM_S: Final = 900
 """From this wait on the PIN counts as locked, and the journal says so."""
 
@@ -110,7 +112,8 @@ class Attempts:
             self._wrong, self._seen = {}, None
         except (OSError, msgspec.DecodeError) as error:
             raise StaffError(
-                f"{self._path} cannot be read ({error})", "Remove it: that also ends every wait for a PIN."
+                f"{self._path} cannot be read ({error})",
+                "Remove it: that also ends every wait for a PIN or password.",
             ) from error
 
     def _status(self) -> tuple[int, int, int]:

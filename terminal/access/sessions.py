@@ -1,8 +1,8 @@
-"""Who is signed in at the console. Kept in a file, so that a restart of the terminal ends no session.
+"""Who is signed in, at the console or in the office. Kept in a file, so that a restart of the program ends no session.
 
 The browser holds a random token in a cookie that scripts cannot read and other sites do not send; the file holds its
 hash. A session ends when it was not used for a while, after a working day at the latest, and when the member of staff
-leaves the list or gets another PIN or role.
+leaves the list or gets another PIN, password or role.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ import msgspec
 
 from terminal.decoding import DOCUMENT_BYTES, decode_json, read_within
 from terminal.files import replace_file
-from terminal.screen.console.roles import Role
-from terminal.screen.console.staff import Member
 
 SESSIONS_FILE: Final = "sessions.json"
 MOST: Final = 16
@@ -28,36 +26,36 @@ NOTE_EVERY_MS: Final = 60_000
 
 
 class OperatorSession(msgspec.Struct, frozen=True, kw_only=True):
-    """One operator at one browser. `proof` shows whether the entry in the staff list is still the same."""
+    """One operator at one browser. `proof` shows whether the entry in the list is still the same. `role` is that of a
+    member of a terminal's staff.
+    """
 
     ref: str
-    role: Role
     how: str
     proof: str
     since_ms: int
     seen_ms: int
+    role: str = ""
 
 
 class Sessions:
     """Open sessions by the hash of their token."""
 
-    def __init__(self, folder: Path, *, idle_ms: int, longest_ms: int) -> None:
+    def __init__(self, folder: Path, *, idle_ms: int, longest_ms: int, most: int = MOST) -> None:
         self._path = folder / SESSIONS_FILE
         self._lock = Lock()
-        self._idle_ms, self._longest_ms = idle_ms, longest_ms
+        self._idle_ms, self._longest_ms, self._most = idle_ms, longest_ms, most
         try:
             self._open = decode_json(read_within(self._path, DOCUMENT_BYTES), dict[str, OperatorSession])
         except (OSError, msgspec.DecodeError):  # no session is open: the safe side
             self._open = {}
 
-    def begin(self, member: Member, how: str, now_ms: int) -> str:
-        """Sign `member` in; return the token for his browser. Raises OSError when it cannot be kept."""
+    def begin(self, ref: str, how: str, proof: str, now_ms: int, *, role: str = "") -> str:
+        """Sign `ref` in; return the token for the browser. Raises OSError when it cannot be kept."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        session = OperatorSession(
-            ref=member.ref, role=member.role, how=how, proof=proof_of(member), since_ms=now_ms, seen_ms=now_ms
-        )
+        session = OperatorSession(ref=ref, role=role, how=how, proof=proof, since_ms=now_ms, seen_ms=now_ms)
         with self._lock:
-            still = sorted(self._fresh(now_ms).items(), key=lambda item: item[1].seen_ms)[-(MOST - 1) :]
+            still = sorted(self._fresh(now_ms).items(), key=lambda item: item[1].seen_ms)[-(self._most - 1) :]
             self._keep({**dict(still), _name(token): session})
         return token
 
@@ -92,9 +90,14 @@ class Sessions:
         replace_file(self._path, msgspec.json.encode(sessions))
 
 
-def proof_of(member: Member) -> str:
-    """Changes when role or PIN do."""
-    return hashlib.sha256(f"{member.role} {member.pin}".encode()).hexdigest()[:16]
+def proof_of(*parts: str) -> str:
+    """Changes when one of the parts does."""
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+
+
+def proof_of_form(token: str) -> str:
+    """What a form of the session behind `token` carries: only who has the cookie can make it."""
+    return hashlib.sha256(b"form " + token.encode()).hexdigest()
 
 
 def _name(token: str) -> str:

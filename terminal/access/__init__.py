@@ -1,0 +1,1 @@
+"""How people are known at a console and in the office: references, attempts, sessions, hashes."""

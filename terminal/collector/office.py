@@ -1,0 +1,283 @@
+"""What office users do: each act for its role, with a row of who did it, and a second person where it is about money
+or about what every terminal takes.
+
+    operate   enrols and revokes terminals, acknowledges what is technical
+    money     acknowledges alarms about money: one asks, another confirms
+    publish   has terminals served what is staged: one asks, another confirms
+
+Page, programs and commands come through here. A refusal is a value; the store's failures are errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from enum import StrEnum
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Final, NamedTuple
+
+from terminal.clock import SystemClock, unix_ms
+from terminal.collector import alarms, approvals
+from terminal.collector.alarms import AlarmKind
+from terminal.collector.approvals import Act, Approval, Decided
+from terminal.collector.bundles import DEFAULT_FOLDER, bundles_of, carried_code
+from terminal.collector.enrolment import Enrolment
+from terminal.collector.roll_out import STAGED_FOLDER, Staged, staged, take_over
+from terminal.collector.store import BY_MACHINE, CollectorStore, Operation, OperationCode, note
+from terminal.collector.users import OfficeRole, Users, Who
+from terminal.errors import CollectorError
+from terminal.texts import N_
+from terminal.updates.bundle.roles import METADATA_FOLDER
+
+DATABASE_FILE: Final = "collector.db"
+TERMINALS_FOLDER: Final = "terminals"
+MOST_COMMENT: Final = 500
+TECHNICAL: Final = frozenset(
+    (
+        *(AlarmKind.GAP, AlarmKind.CLOCK, AlarmKind.READER, AlarmKind.SILENT, AlarmKind.NO_START),
+        *(AlarmKind.DISK, AlarmKind.HOUSING),
+    )
+)
+"""Alarms that one person acknowledges; every other one is about what was charged, or may have been."""
+ROLE_OF: Final = {Act.ACKNOWLEDGE: OfficeRole.MONEY, Act.ROLL_OUT: OfficeRole.PUBLISH}
+
+
+class OfficeCode(StrEnum):
+    """What came of what was asked."""
+
+    DONE = "done"
+    WAITS = "waits"
+    NOT_FOR_ROLE = "not_for_role"
+    NOT_FOUND = "not_found"
+    SAME_PERSON = "same_person"
+    DECIDED = "decided"
+    EXPIRED = "expired"
+    CHANGED = "changed"
+    ASKER_GONE = "asker_gone"
+    NOTHING_STAGED = "nothing_staged"
+    TOO_MANY = "too_many"
+
+
+ANSWERS: Final = {
+    OfficeCode.DONE: N_("Done."),
+    OfficeCode.WAITS: N_("Request {number} waits for a second person to confirm it."),
+    OfficeCode.NOT_FOR_ROLE: N_("This is not for your role."),
+    OfficeCode.NOT_FOUND: N_("There is no such thing."),
+    OfficeCode.SAME_PERSON: N_("Another person has to confirm what you asked for."),
+    OfficeCode.DECIDED: N_("This request is decided already."),
+    OfficeCode.EXPIRED: N_("This request has waited too long. Ask again."),
+    OfficeCode.CHANGED: N_("It has changed since it was asked for. Look again, and ask again."),
+    OfficeCode.ASKER_GONE: N_("The person who asked is no user for this any more. Ask again."),
+    OfficeCode.NOTHING_STAGED: N_("Nothing is staged that is newer than what is served."),
+    OfficeCode.TOO_MANY: N_("Too many requests wait. Decide some of them first."),
+}
+"""For people; translated where they are shown."""
+
+
+class OfficeAnswer(NamedTuple):
+    """`number` is that of the request that waits or was decided; `code` a terminal's one-time code."""
+
+    says: OfficeCode
+    number: int = 0
+    code: str = ""
+
+
+class Office:
+    """The acts of office users on one collector's folder. Its methods raise `CollectorError` or `StaffError`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        store: CollectorStore,
+        enrolment: Enrolment,
+        bundles: Path | None,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.users: Final = Users(folder)
+        self.store: Final = store
+        self.enrolment: Final = enrolment
+        self._source = folder / STAGED_FOLDER
+        self._served = bundles or folder / DEFAULT_FOLDER
+        self._now_ms = now_ms
+
+    @property
+    def published(self) -> Path | None:
+        """The repository that terminals are served, where there is one: codes carry its root."""
+        return self._served if (self._served / METADATA_FOLDER).is_dir() else None
+
+    # terminals
+
+    def make_code(self, who: Who, terminal: int) -> OfficeAnswer:
+        """A one-time code for `terminal`."""
+        if OfficeRole.OPERATE not in who.roles:
+            return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
+        code = carried_code(self.enrolment, terminal, self._now_ms(), self.published)
+        self.note(who.ref, OperationCode.CODE_MADE, terminal)
+        return OfficeAnswer(OfficeCode.DONE, code=code)
+
+    def revoke(self, who: Who, terminal: int) -> OfficeAnswer:
+        """Let `terminal` upload no more. One person may: a stolen terminal waits for no second."""
+        if OfficeRole.OPERATE not in who.roles:
+            return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
+        if not self.enrolment.revoke(terminal, self._now_ms()):
+            return OfficeAnswer(OfficeCode.NOT_FOUND)
+        self.note(who.ref, OperationCode.REVOKED, terminal)
+        return OfficeAnswer(OfficeCode.DONE)
+
+    # alarms
+
+    def acknowledge(self, who: Who, number: int, comment: str) -> OfficeAnswer:
+        """Note that `who` has dealt with alarm `number`; one about money waits for a second person."""
+        with self.store.changing() as connection:
+            alarm = alarms.alarm_of(connection, number)
+            technical = alarm is not None and alarm.kind in TECHNICAL
+            if (OfficeRole.OPERATE if technical else OfficeRole.MONEY) not in who.roles:
+                return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
+            if alarm is None:
+                return OfficeAnswer(OfficeCode.NOT_FOUND)
+            if technical or who.alone:
+                self._acknowledge(connection, alarm, who.ref, comment)
+                return OfficeAnswer(OfficeCode.DONE)
+            return self._ask(connection, who, Act.ACKNOWLEDGE, f"{number}/{alarm.times}", comment)
+
+    def _acknowledge(self, connection: Connection, alarm: alarms.SeenAlarm, by: str, comment: str) -> None:
+        now_ms = self._now_ms()
+        alarms.acknowledge(connection, alarm.id, by, comment, now_ms)
+        note(connection, Operation(now_ms, alarm.terminal, OperationCode.ACKNOWLEDGED, str(alarm.id), by))
+
+    # roll-out
+
+    def staged(self) -> Staged | None:
+        """What is staged and not served yet."""
+        return staged(self._source, self._served)
+
+    def roll_out(self, who: Who) -> OfficeAnswer:
+        """Ask that terminals are served what is staged."""
+        if OfficeRole.PUBLISH not in who.roles:
+            return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
+        found = self.staged()
+        if found is None:
+            return OfficeAnswer(OfficeCode.NOTHING_STAGED)
+        if who.alone:
+            return self._serve(found.digest, who.ref, 0)
+        with self.store.changing() as connection:
+            return self._ask(connection, who, Act.ROLL_OUT, found.digest, "; ".join(found.changes))
+
+    def _serve(self, digest: str, by: str, number: int) -> OfficeAnswer:
+        served = False
+        try:
+            served = take_over(self._source, self._served, digest)
+        finally:
+            self.note(
+                by, OperationCode.ROLLED_OUT if served else OperationCode.ROLL_OUT_FAILED, 0, digest[:16]
+            )
+        return OfficeAnswer(OfficeCode.DONE if served else OfficeCode.CHANGED, number)
+
+    # the second person
+
+    def waiting(self) -> list[Approval]:
+        """What waits for a second person."""
+        return self.store.waiting(self._now_ms())
+
+    def confirm(self, who: Who, number: int) -> OfficeAnswer:
+        """Do what another user asked for."""
+        with self.store.changing() as connection:
+            one = approvals.approval(connection, number)
+            refused = self._refused(one, who)
+            if one is None or refused is not None:
+                return OfficeAnswer(refused or OfficeCode.NOT_FOUND, number)
+            if one.by == who.ref:
+                return OfficeAnswer(OfficeCode.SAME_PERSON, number)
+            asker = self.users.get(one.by)
+            if asker is None or ROLE_OF[one.what] not in asker.who.roles:
+                return OfficeAnswer(OfficeCode.ASKER_GONE, number)
+            if one.what is Act.ACKNOWLEDGE:
+                alarm = alarms.alarm_of(connection, int(one.subject.partition("/")[0]))
+                if alarm is None or one.subject != f"{alarm.id}/{alarm.times}":
+                    return OfficeAnswer(OfficeCode.CHANGED, number)
+                self._acknowledge(connection, alarm, f"{one.by}, {who.ref}", one.comment)
+            self._decide(connection, one, Decided.CONFIRMED, who)
+        if one.what is not Act.ROLL_OUT:
+            return OfficeAnswer(OfficeCode.DONE, number)
+        return self._confirmed_roll_out(one, who)
+
+    def _confirmed_roll_out(self, one: Approval, who: Who) -> OfficeAnswer:
+        """Decided first, so that it is done once; a disk that fails leaves the request waiting."""
+        try:
+            return self._serve(one.subject, f"{one.by}, {who.ref}", one.id)
+        except CollectorError:
+            with self.store.changing() as connection:
+                approvals.decide(connection, one.id, Decided.WAITING, "", self._now_ms())
+            raise
+
+    def reject(self, who: Who, number: int) -> OfficeAnswer:
+        """Refuse what was asked for, or take one's own request back."""
+        with self.store.changing() as connection:
+            one = approvals.approval(connection, number)
+            refused = self._refused(one, who)
+            if one is None or refused is not None:
+                return OfficeAnswer(refused or OfficeCode.NOT_FOUND, number)
+            self._decide(connection, one, Decided.REJECTED, who)
+        return OfficeAnswer(OfficeCode.DONE, number)
+
+    def _refused(self, one: Approval | None, who: Who) -> OfficeCode | None:
+        """Why `who` cannot decide this request at all."""
+        if one is None:
+            return OfficeCode.NOT_FOUND
+        if ROLE_OF[one.what] not in who.roles:
+            return OfficeCode.NOT_FOR_ROLE
+        if one.outcome is not Decided.WAITING:
+            return OfficeCode.DECIDED
+        return OfficeCode.EXPIRED if approvals.is_over(one, self._now_ms()) else None
+
+    def _ask(self, connection: Connection, who: Who, what: Act, subject: str, comment: str) -> OfficeAnswer:
+        now_ms = self._now_ms()
+        number = approvals.ask(connection, what, subject, who.ref, comment, now_ms)
+        if number is None:
+            return OfficeAnswer(OfficeCode.TOO_MANY)
+        note(connection, Operation(now_ms, 0, OperationCode.ASKED, str(number), who.ref))
+        return OfficeAnswer(OfficeCode.WAITS, number)
+
+    def _decide(self, connection: Connection, one: Approval, outcome: Decided, who: Who) -> None:
+        now_ms = self._now_ms()
+        approvals.decide(connection, one.id, outcome, who.ref, now_ms)
+        done = OperationCode.CONFIRMED if outcome is Decided.CONFIRMED else OperationCode.REJECTED
+        note(connection, Operation(now_ms, 0, done, str(one.id), who.ref))
+
+    def note_at_machine(self, done: OperationCode, ref: str) -> None:
+        """Keep what was done about user `ref`, who has no say in it."""
+        self.note(BY_MACHINE, done, about=ref)
+
+    def note(self, by: str, done: OperationCode, terminal: int = 0, about: str = "") -> None:
+        """Keep what was done."""
+        self.store.note(Operation(self._now_ms(), terminal, done, about, by))
+
+
+@contextmanager
+def office_at(folder: Path, bundles: Path | None = None, *, make: bool = False) -> Iterator[Office]:
+    """The office in a collector's folder, for a command, whether the collector runs or not; `make`: it may be new.
+    Raises `CollectorError`.
+    """
+    clock = SystemClock()
+    if make:
+        _make(folder)
+    elif not (folder / DATABASE_FILE).exists():
+        raise CollectorError(f"no collector has run in {folder}", "Give --folder.")
+    with closing(CollectorStore(folder / DATABASE_FILE)) as store:
+        yield Office(
+            folder,
+            store,
+            Enrolment(folder / TERMINALS_FOLDER),
+            bundles_of(folder, bundles),
+            lambda: unix_ms(clock.now()),
+        )
+
+
+def _make(folder: Path) -> None:
+    try:
+        (folder / TERMINALS_FOLDER).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CollectorError(
+            f"collector folder {folder} cannot be used: {error.strerror}", "Check its path and rights."
+        ) from error
