@@ -42,9 +42,8 @@ def make_fleet(folder: Path, terminals: Sequence[tuple[str, int]]) -> None:
         where = ("--nats", nats.url, "--stream", STREAM, "--database", dsn)
         Version().run(work, "fleet", "prepare", *where, "--replicas", 1, "--max-gib", 1)
         for terminal, number in terminals:
-            Version().run(
-                work, "fleet", "enrol", number, "--key", folder / terminal / "var/terminal/terminal.pub"
-            )
+            key = folder / terminal / "var/terminal/terminal.pub"
+            Version().run(work, "fleet", "enrol", number, "--key", key, "--database", dsn)
         with _serving(work, "gateway", "--port", 0, *where) as said, _serving(work, "consumer", *where):
             rows = sum(_sent(str(said["url"]), folder / "wire", terminal) for terminal, _ in terminals)
             until("the consumer has stored every row", lambda: _rows(dsn) == rows)
