@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -296,14 +296,17 @@ def rows(machine: Machine) -> list[dict[str, object]]:
     return [json.loads(line) for line in shown.splitlines()]
 
 
-def set_in(machine: Machine, **lines: str) -> None:
-    """Take lines of the machine's terminal.toml out of their comments, with these values."""
-    path = machine.tree / ETC.removeprefix("/") / "terminal.toml"
-    text = path.read_text().splitlines()
-    for key, value in lines.items():
-        (place,) = (number for number, line in enumerate(text) if line.startswith(f"# {key} = "))
-        text[place] = f"{key} = {value}"
-    path.write_text("\n".join(text) + "\n")
+def set_in(machine: Machine, values: Mapping[str, str]) -> None:
+    """Take lines of the machine's terminal.toml out of their comments: TABLE.KEY to value."""
+    path, table, left = machine.tree / ETC.removeprefix("/") / "terminal.toml", "", dict(values)
+    lines = path.read_text().splitlines()
+    for number, line in enumerate(lines):
+        table = line.strip("[]") if line.startswith("[") else table
+        key, _, value = line.removeprefix("# ").partition(" = ")
+        if line.startswith("# ") and value and f"{table}.{key}" in left:
+            lines[number] = f"{key} = {left.pop(f'{table}.{key}')}"
+    assert not left
+    path.write_text("\n".join(lines) + "\n")
 
 
 def put(machine: Machine, source: Path, name: str, mode: int) -> None:
@@ -343,7 +346,7 @@ def tapped(machine: Machine, handed_out: Path, unconfigured: Unconfigured) -> Ta
     """From the package to the first tap: installed anew, so that the time counts everything."""
     (deb,) = handed_out.glob(TERMINAL_DEB)
     put(machine, REGIONS / "demo.toml", "region.toml", 0o644)
-    set_in(machine, laboratory="true", operator='"17"', route="15")
+    set_in(machine, {"terminal.laboratory": "true", "shift.operator": '"17"', "shift.route": "15"})
     began = time.monotonic()
     install(machine, deb)
     machine.run("systemctl", "start", UNIT)
@@ -387,7 +390,8 @@ def enrolled(machine: Machine, handed_out: Path, tapped: Tapped) -> Enrolled:
     listening = machine.line_of("collector", "listening on")
     code = machine.run("resident-collector", "enrol", 1).splitlines()[0]
     put(machine, etc / "tls.crt", "collector-ca.pem", 0o644)
-    set_in(machine, url='"https://127.0.0.1:8470"', tls_ca='"collector-ca.pem"')
+    address = {"collector.url": '"https://127.0.0.1:8470"', "collector.tls_ca": '"collector-ca.pem"'}
+    set_in(machine, address)
     machine.run("resident-terminal", "enrol", given=f"{code}\n")
     machine.run("systemctl", "restart", UNIT)
     machine.run("resident-terminal", "config", "check")
