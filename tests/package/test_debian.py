@@ -301,7 +301,7 @@ def set_in(machine: Machine, values: Mapping[str, str]) -> None:
     path, table, left = machine.tree / ETC.removeprefix("/") / "terminal.toml", "", dict(values)
     lines = path.read_text().splitlines()
     for number, line in enumerate(lines):
-        table = line.strip("[]") if line.startswith("[") else table
+        table = line[1:].partition("]")[0] if line.startswith("[") else table
         key, _, value = line.removeprefix("# ").partition(" = ")
         if line.startswith("# ") and value and f"{table}.{key}" in left:
             lines[number] = f"{key} = {left.pop(f'{table}.{key}')}"
