@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pictures import of_bus, of_canteen, of_desk
+from pictures import of_bus, of_canteen, of_desk, of_start
 from pictures.studio import PICTURES, NoChromium, Shot, open_studio
 
 SHOTS: Final[Mapping[str, Shot]] = {
+    **{name: of_start.part(number) for number, name in enumerate(of_start.NAMES)},
     "display": of_bus.display,
     "display-touch": of_bus.touch,
     "console-driver": of_bus.shift,

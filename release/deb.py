@@ -75,7 +75,7 @@ def build(
     _control(package, tree, version)
     _same_everywhere(tree, at)
     made = work / f"{package.name}_{version}_{architecture()}.deb"
-    options = ("--root-owner-group", "--uniform-compression", "-Zxz", "-z3", "--threads-max=1")
+    options = ("--root-owner-group", "--uniform-compression", "-Zxz", "-z1", "--threads-max=1")
     run(["dpkg-deb", *options, "--build", tree, made], environment={EPOCH: str(at)})
     return made
 

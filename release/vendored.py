@@ -61,14 +61,17 @@ def python_version() -> tuple[int, int]:
 
 
 def libraries(python: Path, lock_file: Path, downloads: Path, wheels: Path, at: int) -> list[Library]:
-    """Everything `lock_file` pins, as wheels in `wheels`; files already in `downloads` are not fetched again."""
+    """Everything `lock_file` pins, as wheels in `wheels`; without the network when all of it is in `downloads`."""
     environment = _compiling(python, wheels, at)
     pip = [python, "-I", "-m", "pip"]
     pinned = ["--no-build-isolation", *PIP_OPTIONS, "-r", lock_file]
     found = ["--find-links", downloads]
-    run([*pip, "download", *found, "-d", downloads, *pinned], environment=environment)
     built = [*pip, "wheel", "--no-index", "--no-cache-dir", *found, "-w", wheels, *pinned]
-    run(built, environment=environment)
+    try:
+        run(built, environment=environment)
+    except ReleaseError:
+        run([*pip, "download", *found, "-d", downloads, *pinned], environment=environment)
+        run(built, environment=environment)
     return sorted((library(path) for path in wheels.glob("*.whl")), key=lambda one: one.name.lower())
 
 

@@ -54,6 +54,7 @@ def acceptance(
         shown,
         write_report,
     )
+    from terminal.texts import translator
 
     def hand_out(made: AcceptanceReport) -> None:
         if json:
@@ -69,6 +70,7 @@ def acceptance(
         )
     if report is not None:
         check_report_place(report)
+    texts = translator(language)
     at = station_config(config, reader=reader, region=region, keys=keys)
     try:
         made = accept(
@@ -80,7 +82,7 @@ def acceptance(
             wait_s=wait,
             finish=finish,
             deviations=deviations_named(deviation or []),
-            say=lambda line: print(f"terminal: {line}", file=sys.stderr, flush=True),
+            say=lambda text: print(f"terminal: {texts.gettext(text)}", file=sys.stderr, flush=True),
         )
     except AcceptanceUnfinished as unfinished:
         hand_out(unfinished.report)

@@ -54,6 +54,8 @@ def acceptance(*more: str) -> subprocess.Popen[str]:
         "laboratory",
         "--expendable",
         "--json",
+        "--language",
+        "en",
         *more,
     )
 

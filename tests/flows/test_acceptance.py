@@ -490,6 +490,14 @@ def test_a_report_that_cannot_be_written_is_said_before_the_card_is_touched(
     assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
 
 
+def test_what_a_person_is_to_do_is_said_in_the_language_of_the_report(tmp_path: Path) -> None:
+    save_card(blank("EV2"), tmp_path / "card.json")
+    process = accepting(tmp_path, "--reader", "sim:card.json", "--pulls", 1, "--language", "ru")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "terminal: уберите карту со считывателя\nterminal: положите карту на считыватель\n" in said
+
+
 def test_an_earlier_report_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     report.write_text("of yesterday")

@@ -19,7 +19,7 @@ import msgspec
 ROOT: Final = Path(__file__).resolve().parents[2]
 GOLDEN: Final = Path(__file__).parent
 TERMINAL, SIM = "terminal.cli.app", "sim.cli.app"
-BUS, COUNTER = 7, 8
+BUS, COUNTER, BUNDLED = 7, 8, 9
 REGION: Final = 34
 DAY: Final = "2026-09-15"
 STATE: Final = "var/terminal"
@@ -79,6 +79,12 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     ),
     "card-bank": Question(("card", "emv", "show", "office/resident_bank.json", "--json"), SIM),
     "transcript": Question(("transcript", "show", "bus/taps.transcript", "--json"), SIM),
+    "deny-why": Question(
+        ("deny", "why", "--card", "04000000000001", "--json", "--folder", "deny"), at="office"
+    ),
+    "bundles-log": Question(("publish", "log", "--json"), at="office"),
+    "bundled-rows": Question(("journal", "show", "--json"), at="bundled"),
+    "bundled-verified": Question(("journal", "verify", "--json"), at="bundled"),
     "tables-checked": Question(("policy", "check", "office/small.toml", "--json")),
     "tables-played": Question(("policy", "run", "small.toml", "scenarios.toml", "--json"), at="office"),
     "fares-exported": Question(("export", "tides", "--collector", "collector", "--region", "demo")),

@@ -22,7 +22,7 @@ Reading = Callable[[Path], object]
 
 
 class Stated(NamedTuple):
-    """A golden file, how to read the version in it, and what it is in this version."""
+    """A golden file (or a pattern that finds one), how to read the version in it, and what it is in this version."""
 
     file: str
     reading: Reading
@@ -66,6 +66,12 @@ def field_of_toml(name: str) -> Reading:
 
 def of_first_line(path: Path) -> object:
     return msgspec.json.decode(path.read_bytes().splitlines()[0])["version"]
+
+
+def of_specification(path: Path) -> object:
+    """Major and minor: the third figure is the library's to say, and means the same."""
+    said = msgspec.json.decode(path.read_bytes())["signed"]["spec_version"]
+    return ".".join(said.split(".")[:2])
 
 
 def fifth_byte(path: Path) -> object:
@@ -122,7 +128,7 @@ STATES: Final[Mapping[str, Stated]] = {
     "backup": Stated("bus.backup", begins(b"RCTBACK1"), b"RCTBACK1"),
     "collector's records": Stated("collector/collector.db", user_version, 4),
     "collector's books": Stated("collector/books.db", made_for, 6),
-    "fleet's database": Stated("fleet.sql", of_fleet, 1),
+    "fleet's database": Stated("fleet.sql", of_fleet, 2),
     "audit statement": Stated("statement.json", field("statement", "version"), 1),
     "audit dossier": Stated("day.dossier", begins(AUDIT), AUDIT),
     "dossier's content": Stated("day.dossier", after_length(AUDIT), 1),
@@ -131,7 +137,16 @@ STATES: Final[Mapping[str, Stated]] = {
     "roster": Stated("school/roster.json", field("header", "schema"), 1),
     "price list": Stated("school/prices.json", field("header", "schema"), 1),
     "deny list": Stated("bus/deny.list", fifth_byte, 4),
+    "changes of a deny list": Stated("office/deny-lists/deny-changes", fifth_byte, 1),
+    "deny register": Stated("office/deny/register.db", user_version, 1),
     "list of grants": Stated("bus/grants.list", fifth_byte, 2),
+    "metadata of bundles": Stated("office/bundles/metadata/1.root.json", of_specification, "1.0"),
+    "assignment": Stated("office/assignment.json", field("format"), 1),
+    "sealed bundle": Stated("office/bundles/targets/staff/*/*", begins(b"RCSEAL1\n"), b"RCSEAL1\n"),
+    "signing key": Stated("office/signing/tariff-1.key", field("format"), 1),
+    "signing request": Stated("office/requests/tariff-2.request", field("format"), 1),
+    "signature": Stated("office/requests/tariff-2.tariff-1.signature", field("format"), 1),
+    "accepted bundles": Stated("bundled/var/terminal/bundles/kept.json", field("format"), 1),
     "tables of a feed": Stated("office/city.json", field("format"), 2),
     "key file": Stated("office/bus.keys", field_of_toml("form"), "resident-keys-1"),
     "laboratory's key file": Stated(

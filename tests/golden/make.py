@@ -37,10 +37,14 @@ from tests.golden.office import (
     GRANTED,
     LISTS,
     make_bank_card,
+    make_bundled,
+    make_bundles,
     make_keys,
     make_lists,
+    make_register,
     make_successors,
     make_tables,
+    seal_staff,
 )
 from tests.golden.wire import Exchange, keep, recording
 
@@ -70,9 +74,11 @@ def make(renew: bool) -> Path:
 
 
 def _left_out(folder: str, names: list[str]) -> set[str]:
-    """Also an empty WAL, which the next connection would make."""
-    empty = {name for name in names if name.endswith("-wal") and Path(folder, name).stat().st_size == 0}
-    return empty | shutil.ignore_patterns(*OF_A_RUN)(folder, names)
+    """Also an empty WAL, which the next connection would make, and links, which the next look at bundles makes."""
+    paths = {name: Path(folder, name) for name in names}
+    empty = {name for name, path in paths.items() if name.endswith("-wal") and path.stat().st_size == 0}
+    links = {name for name, path in paths.items() if path.is_symlink()}
+    return empty | links | shutil.ignore_patterns(*OF_A_RUN)(folder, names)
 
 
 def _named_by_content(folder: Path) -> None:
@@ -120,6 +126,10 @@ def _office_made(folder: Path) -> None:
     shutil.copyfile(laboratory_keys(), office / "laboratory.toml")
     make_tables(office)
     make_bank_card(office, LIVE_DAY)
+    make_register(office)
+    make_bundles(office)
+    make_bundled(folder / "bundled")
+    seal_staff(office, folder / "bundled")
 
 
 def _sent(day: AuditedDay) -> None:

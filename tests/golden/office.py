@@ -1,4 +1,5 @@
-"""What a region's offices make for the golden files: lists, issuers, key files, tables of a feed, a bank's card.
+"""What a region's offices make for the golden files: lists, issuers, key files, tables of a feed, a bank's card, a
+register of denied cards, signed bundles.
 
 The region's root is a published figure, and its files are marked as a laboratory's: they open nothing else.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -18,14 +20,18 @@ from sim.image_file import load_card, save_card
 from sim.lab_issuer import lab_issuer_key
 from terminal.app.simulated import issue_residents
 from terminal.canteen.documents import PriceListDocument
+from terminal.collector.identities import TerminalKeySet, TerminalRecord
 from terminal.keys.components import split, write_component
 from terminal.keys.office import OfficeOrder, office_document, write_keys
 from terminal.lab.world import pseudonym_on
-from tests.golden.asked import REGION, SIM, Version
+from terminal.sync.credentials import load_or_make_keys
+from tests.flows.live import live_terminal
+from tests.golden.asked import BUNDLED, REGION, SIM, STATE, Version
 from tests.terminal.canteen.school import PRICES, child, roster_document
 from tests.terminal.cli.played_feeds import FEED_FARES, HEAD, PRODUCTS, STOPS, tap
 from tests.terminal.decision.region import text_of
 from tests.terminal.policy.gtfs.feeds import write_feed
+from tests.terminal.updates.published import region
 
 ROOT_TEXT: Final = b"golden files of the resident-card terminal: a root without a secret"
 MADE_ON: Final = date(2026, 9, 1)
@@ -42,6 +48,18 @@ x = "{x:064x}"
 y = "{y:064x}"
 not_before = 2026-01-01T00:00:00Z
 not_after = 2028-01-01T00:00:00Z
+"""
+PASSPHRASE: Final = "six words that are not in a book"
+"""Of every key that signs bundles here."""
+PASSPHRASE_FILE: Final = "pass"
+ROOT_KEYS: Final = ("root-1", "root-2", "root-3")
+TARGETS_KEYS: Final = ("targets-1", "targets-2")
+ONLINE_KEYS: Final = ("snapshot-1", "timestamp-1", "assign-1", "staff-1")
+TARIFF_KEYS: Final = ("tariff-1", "tariff-2", "tariff-3")
+TAKEN: Final = (2, 3100)
+"""Version and fare of the tariff that is published; its successor has one signature of two."""
+ASSIGNMENT: Final = f"""\
+{{"format": 1, "groups": [{{"terminals": ["1-{BUNDLED}"], "takes": ["tariff/city"]}}]}}
 """
 LISTS: Final[Mapping[str, object]] = {
     "deny": "deny.list",
@@ -111,3 +129,86 @@ def make_successors(school: Path) -> None:
     roster = roster_document(*map(child, LATER_PUPILS), sequence=8)
     for name, document in (("prices", prices), ("roster", roster)):
         (school / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1))
+
+
+def make_register(office: Path) -> None:
+    """A register of denied cards with one card in it, a base list, and the change that follows it."""
+    issue = ("deny", "issue", "--folder", "deny", "--out", "deny-lists", "--region", "demo")
+    Version().run(office, "deny", "init", "--folder", "deny")
+    Version().run(office, *issue, "--base")
+    card = ("--card", "04000000000001", "--reason", "lost", "--by", "17")
+    Version().run(office, "deny", "add", *card, "--folder", "deny")
+    Version().run(office, *issue)
+
+
+def make_bundles(office: Path) -> None:
+    """A repository: an assignment and a tariff are out, and the next tariff waits for the second of two signatures."""
+    for file, text in ((PASSPHRASE_FILE, PASSPHRASE), ("assignment.json", ASSIGNMENT)):
+        (office / file).write_text(text, "utf-8")
+        (office / file).chmod(0o600)
+    keys = (*ROOT_KEYS, *TARGETS_KEYS, *ONLINE_KEYS, *TARIFF_KEYS)
+    publish(office, "key", *keys, "--folder", "signing")
+    Version().run(office, "publish", "init", "--keys", "signing")
+    _signed(office, "root-1", *ROOT_KEYS[:2])
+    _signed(office, "targets-1", *TARGETS_KEYS)
+    version, fare = TAKEN
+    (office / "tariff.toml").write_bytes(region(version, fare_minor=fare))
+    Version().run(office, "publish", "add", "tariff/city", "tariff.toml")
+    Version().run(office, "publish", "add", "assign/fleet", "assignment.json")
+    _signed(office, "tariff-1", *TARIFF_KEYS[:2])
+    release(office)
+    (office / "tariff.toml").write_bytes(region(version + 1, fare_minor=fare + 100))
+    Version().run(office, "publish", "add", "tariff/city", "tariff.toml")
+    Version().run(office, "publish", "request", "--out", "requests")
+    publish(office, "sign", "requests/tariff-2.request", *_key(TARIFF_KEYS[0]), "--yes")
+
+
+def publish(office: Path, *words: object) -> str:
+    """`terminal publish …` with keys that the passphrase opens."""
+    return Version().run(office, "publish", *words, "--passphrase-file", PASSPHRASE_FILE)
+
+
+def release(office: Path) -> None:
+    """What has its signatures, with the keys that lie on the publishing machine."""
+    publish(office, "release", *(word for key in ONLINE_KEYS for word in _key(key)))
+
+
+def _key(name: str) -> tuple[str, str]:
+    return "--key", f"signing/{name}.key"
+
+
+def _signed(office: Path, draft: str, *keys: str) -> None:
+    """The ceremony of a draft; nothing of it is kept."""
+    folder = office / "requests"
+    Version().run(office, "publish", "request", "--out", folder)
+    for key in keys:
+        publish(office, "sign", folder / f"{draft}.request", *_key(key), "--yes")
+    Version().run(office, "publish", "take", *folder.glob("*.signature"))
+    shutil.rmtree(folder)
+
+
+def make_bundled(folder: Path) -> None:
+    """A terminal in `folder`, beside the office, that trusts its root, and pays by the tariff it has taken."""
+    root = folder.parent / "office/bundles/metadata/1.root.json"
+    own = ("--state", STATE, "--sha256", hashlib.sha256(root.read_bytes()).hexdigest())
+    folder.mkdir()
+    Version().run(folder, "trust", root, *own)
+    tables: dict[str, Mapping[str, object]] = {
+        "terminal": {"schema": 1, "profile": "bus", "number": BUNDLED},
+        "shift": {"operator": "17", "route": 15},
+        "bundles": {"folder": "../office/bundles"},
+    }
+    with live_terminal(folder, **tables) as live:
+        assert live.tap(live.card("adult_purse"))["charge_minor"] == TAKEN[1]
+
+
+def seal_staff(office: Path, bundled: Path) -> None:
+    """The staff list of that terminal, sealed to it by the key that an enrolment brings."""
+    keys = load_or_make_keys(bundled / STATE / "terminal.key")
+    sealing = keys.sealing.public_key().public_bytes_raw().hex()
+    record = TerminalRecord(TerminalKeySet(keys.name.hex(), 0, sealing))
+    (office / "enrolled").mkdir()
+    (office / "enrolled" / f"{BUNDLED}.json").write_bytes(msgspec.json.encode(record))
+    own = ("--seal-to", BUNDLED, "--terminals", "enrolled")
+    Version().run(office, "publish", "add", "staff/depot", bundled / STATE / "staff.json", *own)
+    release(office)

@@ -30,6 +30,7 @@ from tests.golden.asked import (
     listening,
 )
 from tests.golden.make import RELEASED, TERMINALS, make
+from tests.golden.office import TAKEN, publish
 from tests.golden.talk import talk
 from tests.golden.wire import answering, kept
 
@@ -121,6 +122,48 @@ def test_its_custodians_make_the_office_s_file_again(version: str, tmp_path: Pat
     then = said(version, "keys-office")
     assert isinstance(then, dict)
     assert again["checks"] == then["checks"]
+
+
+@every_version
+def test_a_ceremony_that_was_begun_ends_today(version: str, tmp_path: Path) -> None:
+    """The request and the first signature were made then; the second key signs now."""
+    office = copied(version, tmp_path) / "office"
+    publish(office, "sign", "requests/tariff-2.request", "--key", "signing/tariff-3.key", "--yes")
+    signatures = sorted((office / "requests").glob("*.signature"))
+    assert len(signatures) == 2
+    missing = [tariff_draft(office)]
+    for one in signatures:
+        Version().run(office, "publish", "take", one)
+        missing.append(tariff_draft(office))
+    assert missing == [2, 1, 0]
+
+
+def tariff_draft(office: Path) -> int:
+    """How many signatures are missing in the draft of the tariff."""
+    roles = msgspec.json.decode(Version().run(office, "publish", "status", "--json"))["roles"]
+    (tariff,) = (role for role in roles if role["role"] == "tariff")
+    return int(tariff["missing"])
+
+
+@every_version
+def test_its_deny_register_goes_on(version: str, tmp_path: Path) -> None:
+    office = copied(version, tmp_path) / "office"
+    Version().run(office, "deny", "remove", "--card", "04000000000001", "--by", "18", "--folder", "deny")
+    issue = ("deny", "issue", "--folder", "deny", "--out", "lists", "--region", "demo", "--json")
+    issued = msgspec.json.decode(Version().run(office, *issue))["issue"]
+    assert (issued["number"], issued["added"], issued["is_base"]) == (2, 0, False)
+
+
+@every_version
+def test_its_bundles_stay_in_force(version: str, tmp_path: Path) -> None:
+    """Also when its source has gone, and what was accepted is known from then."""
+    folder = copied(version, tmp_path)
+    (folder / "office").rename(folder / "elsewhere")
+    tapped_later(folder / "bundled", "adult_purse")
+    (paid,) = (row for row in rows_of(folder / "bundled")[-2:] if "charge_minor" in row)
+    assert paid["charge_minor"] == TAKEN[1]
+    kept = msgspec.json.decode((folder / "bundled" / STATE / "bundles/kept.json").read_bytes())
+    assert kept["floors"]["tariff"][0] == 1
 
 
 @every_version

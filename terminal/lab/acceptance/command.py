@@ -23,17 +23,18 @@ from terminal.lab.acceptance.rig import PcscRig, Rig, SimRig
 from terminal.lab.acceptance.run import accept
 from terminal.policy.load import load_region
 from terminal.reader.pcsc import PcscReader
+from terminal.texts import N_
 
 STEP: Final = {
-    "look": "looking at the card",
-    "issue": "issuing it",
-    "probe": "trying files and proofs",
-    "tap": "tapping",
-    "tear": "tearing taps",
-    "roll": "rolling its keys",
-    "restore": "restoring it",
-    "lay": "lay the card on the reader",
-    "pull": "take the card off the reader",
+    "look": N_("looking at the card"),
+    "issue": N_("issuing it"),
+    "probe": N_("trying files and proofs"),
+    "tap": N_("tapping"),
+    "tear": N_("tearing taps"),
+    "roll": N_("rolling its keys"),
+    "restore": N_("restoring it"),
+    "lay": N_("lay the card on the reader"),
+    "pull": N_("take the card off the reader"),
 }
 
 
@@ -50,7 +51,8 @@ def acceptance(
     say: Callable[[str], None],
 ) -> AcceptanceReport:
     """Accept the card on `reader`. Raises `ReaderError` for one that is not taken, and `AcceptanceUnfinished` with the
-    report when card or reader left, an operator ordered it to stop, or the card could not be restored.
+    report when card or reader left, an operator ordered it to stop, or the card could not be restored. `say` hears each
+    text of `STEP` as its stage begins.
     """
     number, clock = load_region(region).header.region, SystemClock()
     try:

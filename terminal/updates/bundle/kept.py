@@ -40,8 +40,9 @@ class RoleFloor(Struct, frozen=True, array_like=True):
 
 
 class KeptTrust(Struct, frozen=True, kw_only=True):
-    """`root` is the hash of the pinned root under which all of it was accepted."""
+    """`root` is the hash of the pinned root under which all of it was accepted. Of newer software it counts as none."""
 
+    format: Annotated[int, Meta(ge=1, le=1)] = 1
     generation: Version = 0
     root: str = ""
     floors: dict[str, RoleFloor] = {}

@@ -62,10 +62,10 @@ def test_it_is_prepared_as_it_is_and_says_what_it_said(
 
 def test_one_of_a_later_program_is_refused_and_stays(golden: Path, dsn: str, nats_server: NatsServer) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("INSERT INTO fleet_schema VALUES (2)")
+        connection.execute("INSERT INTO fleet_schema VALUES (3)")
     servers = ("--nats", nats_server.url, "--stream", "LATER", "--replicas", "1", "--max-gib", "1")
     for words in (("prepare", *servers), ("report",)):
         answer = terminal(*words, "--database", dsn)
         assert (answer.returncode, answer.stdout) != (0, "")
-        assert "has schema 2, this program works with 1. Use the program" in answer.stderr
+        assert "has schema 3, this program works with 2. Use the program" in answer.stderr
         assert answer.stderr.count("\n") == 1
