@@ -344,20 +344,6 @@ def test_the_last_words_before_a_shutdown_are_the_first_after_it(station, collec
     assert collector.alarms() == []
 
 
-def test_last_words_are_not_repeated_once_rows_were_sent(station, collector):
-    """A process that ends without a word leaves those of the one before it standing; its rows have gone on since."""
-    station.journal.notary = Notary(station.key, collector.clock, "demo:1")
-    station.append(day(2))
-    station.journal.close()
-    station.journal = Journal.open(station.journal.path, 7)
-    assert station.new_client().sync_once().unsent == 0
-    station.append(day(1))
-    station.wire.batches.clear()
-    assert station.new_client().sync_once().problem is None
-    assert [len(wire.parse_batch(batch).bodies) for batch in station.wire.batches] == [2]
-    assert collector.alarms() == []
-
-
 def test_last_words_of_an_earlier_identity_are_not_repeated(station, collector):
     other = Ed25519PrivateKey.generate()
     station.journal.notary = Notary(other, collector.clock)
