@@ -278,8 +278,8 @@ def topping_up() -> Policy:
 
 @pytest.mark.parametrize("out_min", [59, 61, 100])
 def test_t_38_a_ride_begun_in_the_window_is_topped_up_whenever_it_ends(out_min: int) -> None:
-    """A city ride for 35.00, then one to the suburb for 50.00: the difference is due, also where the hour is over at the exit. A
-    ride begun after it costs its own price.
+    """A city ride for 35.00, then one to the suburb for 50.00: the difference is due, also where the hour is over at
+    the exit. A ride begun after it costs its own price.
     """
     rider = Rider(policy=topping_up(), balance_minor=50_000)
     assert told(rider.tap(NOW)) == ("ok_paid", 3500)

@@ -450,6 +450,17 @@ def test_a_stolen_timestamp_key_does_not_move_the_clock_far(publisher: Publisher
     assert taker.faults(taker.look(publisher.folder)) == {}
 
 
+def test_a_stolen_timestamp_key_does_not_turn_the_clock_back(publisher: Publisher, taker: Taker) -> None:
+    """A time of issue that is not believed leaves the highest that was: what has expired by it stays so."""
+    taker.look(publisher.folder)
+    honest, publisher.issued = publisher.issued, publisher.issued + timedelta(days=2000)
+    publisher.sign_timestamp()
+    taker.look(publisher.folder)
+    publisher.issued, publisher.days["timestamp"] = honest - timedelta(days=10), 5
+    publisher.publish()
+    assert taker.faults(taker.look(publisher.folder, now_ms=0, floor_ms=0)) == {"timestamp": "bundle:expired"}
+
+
 def test_a_frozen_source_shows_its_age(publisher: Publisher, taker: Taker) -> None:
     first = taker.look(publisher.folder)
     later = taker.look(publisher.folder, later=timedelta(days=20))
