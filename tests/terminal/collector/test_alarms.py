@@ -301,6 +301,17 @@ def test_an_alarm_is_acknowledged_stays_and_opens_again(town):
     assert [(each.times, each.open) for each in store.alarms()] == [(4, True)]
 
 
+@pytest.mark.parametrize(("certified", "status"), [(None, 200), (7, 200), (8, 403), (0, 403)])
+def test_rows_are_taken_with_their_terminals_own_certificate_alone(town, certified, status):
+    """None: the collector asks for none. 0: it asks, and none was shown; the right signature does not help."""
+    seven = town.terminal(7)
+    seven.write(Started(INTENT.at_ms, "x"))
+    reply = town.collector.intake.take(seven.batch(1, 1), certified, "10.0.0.9")
+    assert reply.status == status
+    town.book()
+    assert len(list(town.collector.store.records())) == (status == 200)
+
+
 def test_a_stolen_key_pushes_no_alarm_of_another_terminal_out(town):
     store = town.collector.store
     store.keep_alarm(Alarm(AlarmKind.GAP, 8, 4, "rows_missing first=4 last=5"), 1)

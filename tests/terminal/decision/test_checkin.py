@@ -257,6 +257,45 @@ by_medium = { transport_card = 9000, bank_card = 9000, cash = 9000 }
     assert told(leave(rider, night + 45 * MIN, 12_000)) == ("ok_checkout", 5000)
 
 
+TOP_UP = """
+[[transfers]]
+id = "journey"
+kind = "top_up_window"
+window_s = 3600
+transfers = "unlimited"
+media = ["transport_card"]
+paid = "paid"
+"""
+
+
+OUT_OF_TOWN = {"mode": "suburban_bus", "terminus_zone": 3}
+
+
+def topping_up() -> Policy:
+    paid = '{ name = "paid", bits = 8, period = "journey", unit_minor = 500 },'
+    return small(FLAT, HALF, TOP_UP, opens='transfer = "journey"', slots=ZONED_SLOTS + paid)
+
+
+@pytest.mark.parametrize("out_min", [59, 61, 100])
+def test_t_38_a_ride_begun_in_the_window_is_topped_up_whenever_it_ends(out_min: int) -> None:
+    """A city ride for 35.00, then one to the suburb for 50.00: the difference is due, also where the hour is over at
+    the exit. A ride begun after it costs its own price.
+    """
+    rider = Rider(policy=topping_up(), balance_minor=50_000)
+    assert told(rider.tap(NOW)) == ("ok_paid", 3500)
+    assert rider.tap(NOW + 50 * MIN, route=6, **OUT_OF_TOWN, zone=1).write_plan is not None
+    assert told(rider.tap(NOW + out_min * MIN, route=6, **OUT_OF_TOWN, zone=2)) == ("ok_checkout", 1500)
+    assert told(rider.tap(NOW + (out_min + 10) * MIN)) == ("ok_paid", 3500)
+
+
+def test_t_38_no_ride_begun_after_the_window_is_topped_up() -> None:
+    rider = Rider(policy=topping_up(), balance_minor=50_000)
+    assert told(rider.tap(NOW)) == ("ok_paid", 3500)
+    assert told(rider.tap(NOW + 60 * MIN, route=6)) == ("ok_transfer", 0)
+    assert rider.tap(NOW + 61 * MIN, route=7, **OUT_OF_TOWN, zone=1).write_plan is not None
+    assert told(rider.tap(NOW + 70 * MIN, route=7, **OUT_OF_TOWN, zone=2)) == ("ok_checkout", 5000)
+
+
 # ---------------------------------------------------------------- every right checks in
 
 

@@ -320,6 +320,33 @@ def test_m_15_the_shift_of_the_roster_counts_before_that_of_the_card() -> None:
     assert told(decide(card.snapshot, card.policy, trip, LUNCH)) == ("meal_ok", "lunch")
 
 
+@pytest.mark.parametrize(
+    ("served", "annulled", "messages"),
+    [
+        (0b00, 0b00, ("meal_already", "meal_ok")),
+        (0b00, 0b01, ("meal_ok", "meal_ok")),
+        (0b01, 0b01, ("meal_already", "meal_ok")),
+        (0b10, 0b00, ("meal_already", "meal_already")),
+        (0b10, 0b01, ("meal_ok", "meal_already")),
+        (0b11, 0b01, ("meal_already", "meal_already")),
+        (0b00, 0b10, ("meal_already", "meal_ok")),
+    ],
+)
+def test_m_19_card_and_rows_together_say_what_was_served(
+    served: int, annulled: int, messages: tuple[str, str]
+) -> None:
+    """The card holds its breakfast. What was annulled here it had not; what was served here without it, it had."""
+    child = pupil(code(10, GRADE_3), code(11, GRADE_3))
+    child.eat(BREAKFAST)
+    known = Pupil(b"pupil", grade=3, shift=1, served=served, annulled=annulled)
+    trip = trip_at("canteen", 70, 1, canteen=CanteenContext(pupil=known))
+    decisions = [decide(child.snapshot, child.policy, trip, now) for now in (BREAKFAST, LUNCH)]
+    assert tuple(decision.outcome.message for decision in decisions) == messages
+    written = [one.write_plan.event.meals for one in decisions if one.write_plan is not None]
+    before = 0b01 & ~annulled | served
+    assert written == [before | bit for bit, said in zip((1, 2), messages, strict=True) if said == "meal_ok"]
+
+
 @pytest.mark.parametrize(("days", "message"), [(0, "meal_ok"), (1, "blocked")])
 def test_m_35_a_card_issued_before_the_present_one_is_lost(days: int, message: str) -> None:
     card = pupil(code(10, GRADE_3))

@@ -57,6 +57,14 @@ def test_one_signature_of_two_publishes_nothing_and_hinders_no_other_role(
         client.get("tariff/demo/region.toml")  # the role has never been published
 
 
+def test_a_release_signs_nothing_by_itself_that_takes_two(office: Office) -> None:
+    """Their keys lie beside those of the daily lists: still their holders read the words before."""
+    office.begin()
+    office.publish("add", "tariff/demo", DEMO)
+    assert "tariff" not in office.release("tariff-1", "tariff-2").stdout
+    assert _state(office, "tariff")["missing"] == 2
+
+
 def test_a_tariff_that_terminals_refuse_is_never_drafted(office: Office, tmp_path: Path) -> None:
     office.begin()
     wrong = edited(DEMO, tmp_path / "wrong.toml", ("version = 1", 'version = "one"'))
