@@ -325,7 +325,7 @@ def _of_row(row: str | None, collector: Path) -> DeniedIdentity | None:
     """The card of a tap that the collector has."""
     if row is None:
         return None
-    from terminal.collector.service import DATABASE_FILE
+    from terminal.collector.office import DATABASE_FILE
     from terminal.collector.store import CollectorStore
     from terminal.errors import PublishError
     from terminal.journal.records import parse_record
