@@ -27,11 +27,15 @@ from terminal.sync.enrolment import (
     RenewalRequest,
 )
 from terminal.sync.failed_start import FAILED_STARTS_PATH, FailedStart, StartHeard
+from terminal.sync.trust import BUNDLES_PATH
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
+from terminal.updates.bundle.roles import METADATA_FOLDER, TARGETS_FOLDER
 
 PATH: Final = "/openapi.json"
 JSON: Final = "application/json"
 METRICS_TYPE: Final = "text/plain"
+BUNDLE_TYPE: Final = "application/octet-stream"
+BUNDLE_PART: Final = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 TEXT: Final = {"type": "string"}
 TOKEN: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"basic": []}]
 
@@ -125,6 +129,17 @@ def _terminal_paths() -> dict[str, Any]:
                     **busy,
                 },
             }
+        },
+        f"{BUNDLES_PATH}{METADATA_FOLDER}/{{file}}": {
+            "get": _bundle_file("bundleMetadata", "Signed metadata of bundles (The Update Framework)", "file")
+        },
+        f"{BUNDLES_PATH}{TARGETS_FOLDER}/{{role}}/{{name}}/{{file}}": {
+            "get": _bundle_file("bundleTarget", "A file that a role publishes", "role", "name", "file")
+        },
+        f"{BUNDLES_PATH}{TARGETS_FOLDER}/{{role}}/{{operator}}/{{name}}/{{file}}": {
+            "get": _bundle_file(
+                "operatorsTarget", "A file of an operator of schools", "role", "operator", "name", "file"
+            )
         },
         HEALTH_PATH: {
             "get": {
@@ -232,6 +247,25 @@ def _keys(name: str, summary: str, asked: str, busy: dict[str, Any]) -> dict[str
                 **busy,
             },
         }
+    }
+
+
+def _bundle_file(name: str, summary: str, *parts: str) -> dict[str, Any]:
+    tag = {"ETag": {"description": "For If-None-Match.", "schema": TEXT}}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "parameters": [_in_path(part, {"type": "string", "pattern": BUNDLE_PART}) for part in parts],
+        "responses": {
+            "200": {
+                "description": "The file.",
+                "headers": tag,
+                "content": {BUNDLE_TYPE: {"schema": _binary()}},
+            },
+            "304": {"description": "The sender has it.", "headers": tag},
+            "404": {"description": "There is none."},
+            "503": _refusal("Wait: too many files are on their way.", retry=True),
+        },
     }
 
 

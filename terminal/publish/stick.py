@@ -6,7 +6,6 @@ off is seen as such. Files of a FAT file system need no rights and no links.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from tuf.api.metadata import Targets
 
 from terminal.errors import PublishError
-from terminal.files import sync_path
+from terminal.files import put_in_place, sync_path
 from terminal.publish.repository import ROOT, SNAPSHOT, TIMESTAMP, Repository, hashed
 from terminal.updates.bundle.roles import METADATA_FOLDER, TARGETS_FOLDER
 
@@ -74,12 +73,8 @@ def _copy(source: Path, place: Path) -> int:
     content = source.read_bytes()
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = place.with_name("copy.new")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(place)
-    sync_path(place.parent)
+    draft.write_bytes(content)
+    put_in_place(draft, place)
     return len(content)
 
 

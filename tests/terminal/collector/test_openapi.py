@@ -14,6 +14,7 @@ from schemathesis.specs.openapi.checks import ignored_auth
 from terminal.collector import openapi
 from terminal.collector.enrolment import Enrolment
 from terminal.journal.records import Started
+from terminal.sync.trust import BUNDLES_PATH
 from terminal.sync.wire import BATCH_TYPE
 from tests.properties import examples
 from tests.terminal.collector.office import HandClock, Terminal, Town
@@ -51,6 +52,7 @@ def served(tmp_path_factory):
     """The document as a running process serves it, and that process's token."""
     folder = tmp_path_factory.mktemp("served")
     Enrolment(folder / "terminals").enrol(7, SEVEN.key.public_key())
+    (folder / "bundles/metadata").mkdir(parents=True)
     with running(folder) as (_, url):
         token = (folder / "operator.token").read_text().strip()
         yield schemathesis.openapi.from_url(url + openapi.PATH), {"Authorization": f"Bearer {token}"}
@@ -98,7 +100,9 @@ def test_every_route_is_described(town):
         for each in getattr(route, "routes", None) or [route]:
             prefix = "" if each is route else route.path
             routes |= {(prefix + each.path, method) for method in each.methods - {"HEAD"}}
-    assert routes - {(openapi.PATH, "GET")} == described
+    bundles = {(path, method) for path, method in described if path.startswith(BUNDLES_PATH)}
+    assert len(bundles) == 3, "one route of an application that has a repository; this one has none"
+    assert routes - {(openapi.PATH, "GET")} == described - bundles
 
 
 def test_what_the_document_calls_a_shape_is_what_is_sent(town):

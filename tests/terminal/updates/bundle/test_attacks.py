@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from terminal.clock import unix_ms
 from terminal.fault_texts import fault_text
 from tests.terminal.updates.bundle.conftest import Taker
 from tests.terminal.updates.bundle.repository import Publisher
@@ -424,7 +425,7 @@ def test_a_clock_of_1970_accepts_nothing_that_has_expired(publisher: Publisher, 
     publish(publisher, 2)
     publisher.days["timestamp"] = 5
     publisher.publish()
-    late_ms = int((publisher.issued + timedelta(days=6)).timestamp() * 1000)
+    late_ms = unix_ms(publisher.issued + timedelta(days=6))
     found = taker.faults(taker.look(publisher.folder, now_ms=0, floor_ms=late_ms))
     assert found == {"timestamp": "bundle:expired"}
     publisher.issued += timedelta(days=30)
@@ -453,7 +454,7 @@ def test_a_frozen_source_shows_its_age(publisher: Publisher, taker: Taker) -> No
     first = taker.look(publisher.folder)
     later = taker.look(publisher.folder, later=timedelta(days=20))
     assert later.fault is None
-    assert later.issued_ms == first.issued_ms == int(publisher.issued.timestamp() * 1000)
+    assert later.issued_ms == first.issued_ms == unix_ms(publisher.issued)
 
 
 def test_a_refusal_names_role_and_version_in_one_line(publisher: Publisher, taker: Taker) -> None:
