@@ -107,7 +107,7 @@ class BundleWatch:
 
     def look_now(self) -> None:
         """Look at once. Any thread and any signal handler."""
-        self._due_s = self._stick_due_s = 0.0
+        self._due_s = self._stick_due_s = self._age_due_s = 0.0
         self._stick = None
 
     def look(self) -> None:

@@ -29,6 +29,7 @@ from terminal.updates.bundle.kept import (
     delivered_folder,
     origin_in,
 )
+from terminal.updates.bundle.roles import BundleRole, may_bring
 
 MOST_FILES: Final = 16
 """Of one ROLE/NAME."""
@@ -46,7 +47,7 @@ def deliver(client: BundleClient, state: Path, role: SignedRole, name: str) -> B
     kind = role.name.partition(".")[0]
     folder = state / FOLDER / DELIVERED / kind
     origin = BundleOrigin(role.name, name, role.version, role.issued_ms)
-    fault = _unfit(files, {inner: role.files[path] for inner, path in files.items()})
+    fault = _unfit(BundleRole(kind), {inner: role.files[path] for inner, path in files.items()})
     if fault is not None:
         raise BundleRefused(fault, role.name, role.version)
     target = folder / _digest(role, name, files)
@@ -82,11 +83,13 @@ def withdraw(state: Path, role: str) -> None:
         delivered_folder(state, role).unlink()
 
 
-def _unfit(files: dict[str, str], targets: dict[str, TargetFile]) -> BundleFault | None:
-    if len(files) > MOST_FILES or any(target.length > MOST_FILE_BYTES for target in targets.values()):
+def _unfit(role: BundleRole, files: dict[str, TargetFile]) -> BundleFault | None:
+    if len(files) > MOST_FILES or any(target.length > MOST_FILE_BYTES for target in files.values()):
         return BundleFault.TOO_LARGE
     if any("/" in inner or inner in ("", ".", "..", ORIGIN_FILE) for inner in files):
         return BundleFault.UNSAFE
+    if not all(may_bring(role, inner) for inner in files):
+        return BundleFault.NOT_ITS_FILE
     return None
 
 
