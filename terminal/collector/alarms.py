@@ -70,6 +70,7 @@ class AlarmKind(StrEnum):
     CLOCK = "clock"  # the terminal's clock cannot be believed (O-05)
     READER = "reader"  # a reader is out of order (T-64)
     HOUSING = "housing"  # a terminal's housing was opened: it has wiped its journal's key and takes no taps
+    BUNDLES = "bundles"  # signed bundles are refused at a terminal, or no new ones have come for too long
     UNRESOLVED_OLD = "unresolved_old"  # a tap of unknown end whose card has not come back for too long
     NO_START = "no_start"  # the terminal itself says that it cannot read its journal
     SILENT = "silent"  # nothing heard of a terminal for too long (T-65)
@@ -132,6 +133,7 @@ class AlarmCause(StrEnum):
     CLOCK_FAULT = "clock_fault"
     READER_FAULT = "reader_fault"
     HOUSING_FAULT = "housing_fault"
+    BUNDLE_FAULT = "bundle_fault"
     NOT_COME_BACK = "not_come_back"
     CANNOT_START = "cannot_start"
     NOT_HEARD = "not_heard"
@@ -224,6 +226,7 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.CLOCK_FAULT: "{fault}",
         AlarmCause.READER_FAULT: "{fault}",
         AlarmCause.HOUSING_FAULT: "{fault}",
+        AlarmCause.BUNDLE_FAULT: "{fault}",
         AlarmCause.NOT_COME_BACK: N_("its card has not come back"),
         AlarmCause.CANNOT_START: N_("{fault}, {day}"),
         AlarmCause.NOT_HEARD: N_("nothing heard since {since}"),

@@ -7,12 +7,13 @@ them, so it makes no difference in which order batches came. What a row costs do
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from terminal.codes import PeripheryFault, ReaderFault
+from terminal.codes import BundleFault, PeripheryFault, ReaderFault
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.day_rows import DayRows, RowSpan
 from terminal.collector.days import (
@@ -78,6 +79,10 @@ CLOCK_INPUTS: Final = ("jump_s", "behind_s", "ahead_days", "off_s")
 _ENDS: Final = (Committed, NotCommitted)
 _FROM_CARDS: Final = (Intent, Unwritten)
 READER_FAULTS: Final = frozenset(ReaderFault) - {ReaderFault.WORKS}
+BUNDLE_FAULTS: Final = frozenset(BundleFault)
+BUNDLE_INPUTS: Final = ("role", "version", "known", "days")
+BUNDLE_ROLE: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
+"""A role's name, as a terminal may have it from metadata."""
 
 _ADDING: Final = (
     " ON CONFLICT DO UPDATE SET taps = taps + excluded.taps, charged_minor = charged_minor + excluded.charged_minor,"
@@ -408,6 +413,16 @@ class Booking:
         elif code == PeripheryFault.TAMPERED:
             self.findings.append(
                 Alarm(AlarmKind.HOUSING, *row, detail_of(AlarmCause.HOUSING_FAULT, fault=code))
+            )
+        elif code in BUNDLE_FAULTS:
+            found = {name: fault.inputs[name] for name in BUNDLE_INPUTS if name in fault.inputs}
+            plain = all(isinstance(value, int) or BUNDLE_ROLE.fullmatch(value) for value in found.values())
+            self.findings.append(
+                Alarm(
+                    AlarmKind.BUNDLES,
+                    *row,
+                    detail_of(AlarmCause.BUNDLE_FAULT, fault=code, **(found if plain else {})),
+                )
             )
 
     def _intent(self, tap_id: TapId) -> Intent:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import msgspec
 import pytest
 
@@ -21,6 +23,7 @@ from terminal.journal.canteen_records import MealServed
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import Intent
 from terminal.screen.console.pins import hash_pin
+from tests.by_hand import SOCKET, started
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import command
 from tests.terminal.cli.test_canteen import ANNA, BORIS, YESTERDAY, header, pupil
@@ -167,3 +170,34 @@ def test_a_till_serves_by_a_sealed_roster_and_a_sealed_price_list(published: Off
             assert sold.stdout == "meal_ok  RUB 35.00\n", sold.stderr
             meals = [row for row in served.rows() if isinstance(row, MealServed)]
             assert [(row.pupil.hex(), row.tariff) for row in meals] == [(ANNA, "demo:2"), (BORIS, "demo:2")]
+
+
+def test_a_source_that_is_held_back_is_an_alarm_after_7_and_after_14_days(
+    published: Office, tmp_path: Path
+) -> None:
+    """The terminal's clock goes on by days while nothing new is published."""
+    authority, bus = Authority(tmp_path, "authority"), tmp_path / "bus"
+    with collecting(tmp_path, authority) as url:
+        tables = owners_tables(BUS, url, authority)
+        enrol(published, bus, BUS, tables)
+        file = config_file(
+            bus,
+            **{**tables, "terminal": {"number": BUS, "profile": "bus", "state": bus / "state"}},
+            reader={"name": "sim:"},
+            shift={"operator": "17", "route": 15},
+            laboratory={"control": SOCKET, "clock": True},
+        )
+        with started(bus, file) as terminal:
+            for days in (0, 6, 1, 7, 1):
+                terminal.say("clock", step_s=days * 86_400 + 60)
+                looked = published.run("updates", "now", "--state", bus / "state")
+                assert looked.returncode == 0, looked.stdout
+                terminal.say("await")
+        (sent,) = published.run("sync", "--config", file, "--json").stdout.splitlines()
+        assert json.loads(sent)["unsent"] == 0
+        token = (tmp_path / "collector/operator.token").read_text().strip()
+        with httpx.Client(verify=ssl.create_default_context(cafile=authority.path)) as client:
+            asked = {"authorization": f"Bearer {token}"}
+            alarms = client.get(f"{url}/operator/v1/alarms", headers=asked).json()
+    said = [one["detail"] for one in alarms if one["kind"] == "bundles"]
+    assert sorted(said) == [f"bundle_fault fault=bundle:stale days={days}" for days in (14, 7)]

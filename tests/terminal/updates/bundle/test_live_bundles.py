@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from urllib.request import urlopen
@@ -22,7 +23,7 @@ from terminal.sync.sealed import seal_to_each
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, Run
 from tests.terminal.screen.console.cab import PIN, csrf
-from tests.terminal.updates.bundle.repository import Publisher
+from tests.terminal.updates.bundle.repository import ISSUED, Publisher
 from tests.terminal.updates.published import region
 from tests.terminal.updates.served import serving
 from tests.terminal.updates.test_live import KEYS, MANY, activated, deny_list
@@ -103,7 +104,8 @@ def test_what_is_refused_is_said_everywhere_and_what_is_in_force_goes_on(run: Ru
 def test_a_terminal_that_was_only_enrolled_gets_its_documents_before_it_serves(
     run: Run, tmp_path: Path
 ) -> None:
-    publisher = Publisher(tmp_path / "repository")
+    """What it took was signed two days ago, which is a note."""
+    publisher = Publisher(tmp_path / "repository", issued=ISSUED - timedelta(days=2))
     publisher.put("deny", "all", {"deny-list": deny_list(tmp_path, 1)})
     publisher.publish()
     publisher.pin(tmp_path / "state")
@@ -125,6 +127,8 @@ def test_a_terminal_that_was_only_enrolled_gets_its_documents_before_it_serves(
         rows = [parse_record(row.body) for row in reader.all_rows()]
     activated = {row.kind: row.version for row in rows if isinstance(row, SetActivated)}
     assert activated == {SetKind.REGION: 7, SetKind.DENY: 1}
+    noted = json.loads(run("health", "--state", tmp_path / "state", "--json").stdout)["checks"]["bundles"]
+    assert (noted["code"], noted["level"]) == ("bundles:old", "ok")
 
 
 def test_without_a_trusted_root_staff_hear_what_to_do(run: Run, tmp_path: Path) -> None:
