@@ -415,15 +415,8 @@ class Booking:
                 Alarm(AlarmKind.HOUSING, *row, detail_of(AlarmCause.HOUSING_FAULT, fault=code))
             )
         elif code in BUNDLE_FAULTS:
-            found = {name: fault.inputs[name] for name in BUNDLE_INPUTS if name in fault.inputs}
-            plain = all(isinstance(value, int) or BUNDLE_ROLE.fullmatch(value) for value in found.values())
-            self.findings.append(
-                Alarm(
-                    AlarmKind.BUNDLES,
-                    *row,
-                    detail_of(AlarmCause.BUNDLE_FAULT, fault=code, **(found if plain else {})),
-                )
-            )
+            detail = detail_of(AlarmCause.BUNDLE_FAULT, fault=code, **_plain_inputs(fault))
+            self.findings.append(Alarm(AlarmKind.BUNDLES, *row, detail))
 
     def _intent(self, tap_id: TapId) -> Intent:
         record = self._record_of(tap_id)
@@ -493,3 +486,12 @@ class Booking:
             counted = self._connection.execute(_PROOFS_OF_DAY, (day, terminal))
             taps = {Proof(proof): count for proof, count in counted}
             self.findings += day_findings(terminal, day, taps, self._limits)
+
+
+def _plain_inputs(fault: Fault) -> dict[str, int | str]:
+    """What a fault of bundles is about, where it is of the form that terminals write."""
+    found: dict[str, int | str] = {name: fault.inputs[name] for name in BUNDLE_INPUTS if name in fault.inputs}
+    plain = all(isinstance(value, int) or BUNDLE_ROLE.fullmatch(value) for value in found.values())
+    if not plain:
+        return {}
+    return found

@@ -96,6 +96,7 @@ FILES: Final = {
     BundleRole.ROSTER: ("roster.json", "roster.toml"),
     BundleRole.PRICES: ("prices.json", "prices.toml"),
     BundleRole.STAFF: ("staff.json",),
+    BundleRole.ISSUERS: ("issuers.toml",),
     BundleRole.ASSIGN: (ASSIGN_FILE,),
 }
 """All that a role may bring to a terminal; beside a region document its tables, which are no TOML."""
