@@ -20,6 +20,7 @@ from tuf.api.metadata import TargetFile
 from terminal.codes import BundleFault
 from terminal.files import replace_file, sync_path
 from terminal.updates.bundle.client import BundleClient, BundleRefused, SignedRole
+from terminal.updates.bundle.deny_making import DenyMaking
 from terminal.updates.bundle.kept import (
     CURRENT,
     DELIVERED,
@@ -29,7 +30,7 @@ from terminal.updates.bundle.kept import (
     delivered_folder,
     origin_in,
 )
-from terminal.updates.bundle.roles import BundleRole, may_bring
+from terminal.updates.bundle.roles import DENY_HELP, BundleRole, may_bring
 
 MOST_FILES: Final = 16
 """Of one ROLE/NAME."""
@@ -46,10 +47,13 @@ def deliver(client: BundleClient, state: Path, role: SignedRole, name: str) -> B
     files = {path.removeprefix(start): path for path in sorted(role.files) if path.startswith(start)}
     kind = role.name.partition(".")[0]
     folder = state / FOLDER / DELIVERED / kind
-    origin = BundleOrigin(role.name, name, role.version, role.issued_ms)
+    if kind == BundleRole.DENY:
+        files = {inner: path for inner, path in files.items() if inner not in DENY_HELP}
     fault = _unfit(BundleRole(kind), {inner: role.files[path] for inner, path in files.items()})
     if fault is not None:
         raise BundleRefused(fault, role.name, role.version)
+    digests = {inner: role.files[path].hashes["sha256"] for inner, path in files.items()}
+    origin = BundleOrigin(role.name, name, role.version, role.issued_ms, digests)
     target = folder / _digest(role, name, files)
     try:
         if not _is_whole(target, {inner: role.files[path].length for inner, path in files.items()}):
@@ -57,8 +61,14 @@ def deliver(client: BundleClient, state: Path, role: SignedRole, name: str) -> B
             draft = folder / "new"
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
+            made = (
+                DenyMaking(client, role, name, folder / CURRENT, draft).make()
+                if kind == BundleRole.DENY
+                else frozenset()
+            )
             for inner, path in files.items():
-                client.fetch(role, path, draft / inner)
+                if inner not in made:
+                    client.fetch(role, path, draft / inner)
                 sync_path(draft / inner)
             shutil.rmtree(target, ignore_errors=True)
             sync_path(draft)
@@ -88,6 +98,8 @@ def _unfit(role: BundleRole, files: dict[str, TargetFile]) -> BundleFault | None
         return BundleFault.TOO_LARGE
     if any("/" in inner or inner in ("", ".", "..", ORIGIN_FILE) for inner in files):
         return BundleFault.UNSAFE
+    if not all("sha256" in target.hashes for target in files.values()):
+        return BundleFault.UNREADABLE
     if not all(may_bring(role, inner) for inner in files):
         return BundleFault.NOT_ITS_FILE
     return None
