@@ -242,6 +242,8 @@ class BundleFault(StrEnum):
     UNREADABLE = "bundle:unreadable"
     UNSAFE = "bundle:unsafe"
     """A link, a device, or a name that leads elsewhere."""
+    NOT_ITS_FILE = "bundle:not_its_file"
+    """A file that the role may not bring, such as settings of the terminal: reader, keys, addresses are its owner's."""
     STAND_ALONE = "bundle:stand_alone"
     """The root is that of a school that signs for itself, and this terminal is a fleet's; or the other way round."""
     NOT_ASSIGNED = "bundle:not_assigned"

@@ -128,6 +128,9 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         BundleFault.UNSAFE: N_(
             "Signed bundles: {role} holds a link, a device or a name that leads elsewhere; copy plain files"
         ),
+        BundleFault.NOT_ITS_FILE: N_(
+            "Signed bundles: {role} version {version} brings a file that the role may not; publish it without that"
+        ),
         BundleFault.STAND_ALONE: N_(
             "Signed bundles: the root is of the other kind than stand_alone under [bundles] says; set the right one"
         ),

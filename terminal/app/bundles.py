@@ -19,11 +19,11 @@ from msgspec.structs import replace
 
 import cardcli
 from terminal.app.config.settings import StationConfig
-from terminal.app.sealed import take_staff
+from terminal.app.sealed import take_issuers, take_staff
 from terminal.app.station import IDENTITY_FILE, Station
 from terminal.clock import SystemClock, unix_ms
 from terminal.codes import BundleFault, SetKind, Trouble
-from terminal.errors import ActiveSetError
+from terminal.errors import ActiveSetError, TerminalError
 from terminal.fault_texts import fault_text
 from terminal.operations.status import BundleRoleStatus, BundleSourceStatus, BundleStatus
 from terminal.side_process import BrokenFrame, ProcessEnd, SideProcess, SideProgram, frame, module_command
@@ -61,6 +61,7 @@ PASSING: Final = frozenset({BundleFault.UNREACHABLE, BundleFault.TOO_SLOW, Bundl
 def settings_of(config: StationConfig, kinds: Iterable[SetKind]) -> BundleSettings:
     """What the process is given: where to look, and what this terminal takes."""
     asked, present = config.bundles, set(kinds)
+    own_issuers = (BundleRole.ISSUERS.value,) if config.lists.issuers is None else ()
     wanted = [role.value for role, kind in KINDS.items() if kind in present]
     return BundleSettings(
         state=str(config.terminal.state.absolute()),
@@ -69,7 +70,7 @@ def settings_of(config: StationConfig, kinds: Iterable[SetKind]) -> BundleSettin
         stick="" if asked.stick is None else str(asked.stick.absolute()),
         tls_ca="" if config.collector.tls_ca is None else str(config.collector.tls_ca.absolute()),
         stand_alone=asked.stand_alone,
-        wanted=(*wanted, BundleRole.ASSIGN.value, BundleRole.STAFF.value),
+        wanted=(*wanted, BundleRole.ASSIGN.value, BundleRole.STAFF.value, *own_issuers),
     )
 
 
@@ -107,7 +108,7 @@ class BundleWatch:
 
     def look_now(self) -> None:
         """Look at once. Any thread and any signal handler."""
-        self._due_s = self._stick_due_s = 0.0
+        self._due_s = self._stick_due_s = self._age_due_s = 0.0
         self._stick = None
 
     def look(self) -> None:
@@ -161,19 +162,9 @@ class BundleWatch:
 
     def _take(self, message: UpMessage) -> None:
         if isinstance(message, BundleReport):
-            self._heard.put(self._with_staff(message))
-
-    def _with_staff(self, report: BundleReport) -> BundleReport:
-        """The staff list is opened here; what cannot be is refused as its role."""
-        role = next((one for one in report.roles if one.role == BundleRole.STAFF), None)
-        state = Path(self._settings.state)
-        error = take_staff(state, state / IDENTITY_FILE)
-        if error is None or role is None or role.fault is not None:
-            return report
-        inputs = {"role": role.role, "version": role.version}
-        refused = replace(role, fault=BundleFault.UNREADABLE, inputs=inputs)
-        others = tuple(one for one in report.roles if one is not role)
-        return replace(report, roles=(*others, refused))
+            state = Path(self._settings.state)
+            message = _judged(message, BundleRole.STAFF, take_staff(state, state / IDENTITY_FILE))
+            self._heard.put(_judged(message, BundleRole.ISSUERS, take_issuers(state)))
 
     def _ended(self, end: ProcessEnd, detail: str) -> None:
         self._heard.put((end, detail))
@@ -248,6 +239,16 @@ class BundleWatch:
         return BundleStatus(issued_at_ms=KeptBundles(state).kept.issued_ms, roles=roles)
 
 
+def _judged(report: BundleReport, kind: BundleRole, error: TerminalError | None) -> BundleReport:
+    """Staff lists and issuers are read here; what cannot be is refused as its role."""
+    role = next((one for one in report.roles if one.role == kind), None)
+    if error is None or role is None or role.fault is not None:
+        return report
+    inputs = {"role": role.role, "version": role.version}
+    refused = replace(role, fault=BundleFault.UNREADABLE, inputs=inputs)
+    return replace(report, roles=(*(one for one in report.roles if one is not role), refused))
+
+
 def _timestamp(stick: str) -> Path:
     return Path(stick) / METADATA_FOLDER / "timestamp.json"
 
@@ -277,6 +278,7 @@ def fetch_first(config: StationConfig, station: Station) -> None:
         heard = [one for one in up_frames().feed(ended.stdout) if isinstance(one, BundleReport)]
     except (OSError, subprocess.TimeoutExpired, BrokenFrame):
         heard = [BundleReport(number=1, fault=BundleFault.BROKEN)]
+    take_issuers(config.terminal.state)
     if not station.lacks_region:
         return
     said = [

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from cardproto.credential.keys import IssuerKeys
+from terminal.app.sealed import signed_issuers_file
 from terminal.app.simulated import laboratory_issuers
 from terminal.app.station import Station
 from terminal.errors import ConfigError
@@ -25,7 +27,8 @@ MediumFactory = Callable[[Station, MediumSetup], Medium]
 
 def resident_medium(station: Station, setup: MediumSetup) -> ResidentMedium:
     """Resident cards as `station` takes them; raises `KeyFileError`."""
-    check = credential_check(station.verify, station.issuers, setup.region)
+    signed = signed_issuers_file(station.state) if station.bundles else None
+    check = credential_check(station.verify, station.issuers, setup.region, signed)
     return ResidentMedium(setup, check, proof=station.proof)
 
 
@@ -60,10 +63,16 @@ def _medium(name: str, station: Station, setup: MediumSetup, extensions: Extensi
     return extensions.medium(name, setup)
 
 
-def credential_check(verify: VerifyCredential, issuers: Path | None, region: int) -> CredentialCheck:
-    """When signed grants are verified and whom they must come from; raises `KeyFileError`."""
+def credential_check(
+    verify: VerifyCredential, issuers: Path | None, region: int, signed: Path | None = None
+) -> CredentialCheck:
+    """When signed grants are verified and whom they must come from: of `issuers`, else of those that bundles brought
+    (`signed`; until they do, of none). Raises `KeyFileError`.
+    """
     if verify is VerifyCredential.NEVER:
         return CredentialCheck.never()
     if issuers is not None:
         return CredentialCheck(verify, load_issuers(issuers))
+    if signed is not None:
+        return CredentialCheck(verify, load_issuers(signed) if signed.exists() else IssuerKeys(()))
     return CredentialCheck(verify, laboratory_issuers(region))

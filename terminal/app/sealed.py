@@ -1,7 +1,8 @@
-"""What signed bundles bring sealed to this terminal: opened with the third key of its identity, before it is offered.
+"""What signed bundles bring that is no part of the active set, and what comes sealed to this terminal: that is opened
+with the third key of its identity, before it is offered.
 
-A staff list is no part of the active set: what was opened last lies in the terminal's folder, where the console looks
-(`terminal.screen.console.staff`).
+The staff list that was opened last lies in the terminal's folder, where the console looks
+(`terminal.screen.console.staff`); trusted issuers lie beside it, for the next start.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from terminal.errors import RosterError, StaffError, TerminalError
+from terminal.errors import KeyFileError, RosterError, StaffError, TerminalError
 from terminal.files import replace_file
+from terminal.keys.file import load_issuers
 from terminal.screen.console.staff import members_in, signed_staff_file
 from terminal.sync.credentials import load_keys
 from terminal.sync.sealed import MAGIC, NotSealedToUs, open_as_one
-from terminal.updates.bundle.kept import delivered_folder, origin_in
+from terminal.updates.bundle.kept import FOLDER, delivered_folder, origin_in
 from terminal.updates.bundle.roles import BundleRole
 
 STAFF_NAME: Final = "staff.json"
+ISSUERS_NAME: Final = "issuers.toml"
 MOST_STAFF_BYTES: Final = 1 << 20
 """A thousand members have a fifth of it."""
 
@@ -42,6 +45,32 @@ def opened(identity: Path, path: Path, content: bytes) -> bytes:
             f"{path} cannot be opened: {error}",
             "Seal it to this terminal's present keys, and publish it again.",
         ) from error
+
+
+def signed_issuers_file(state: Path) -> Path:
+    """The issuers that signed bundles brought, in a terminal's folder; they count from the next start on."""
+    return state / FOLDER / ISSUERS_NAME
+
+
+def take_issuers(state: Path) -> TerminalError | None:
+    """Let the newest list of issuers that was delivered be the one of the next start. Returns why it is not taken: then
+    the one before stays, as it does where none is published any more.
+    """
+    path, kept = delivered_folder(state, BundleRole.ISSUERS) / ISSUERS_NAME, signed_issuers_file(state)
+    try:
+        if not path.exists():
+            return None
+        load_issuers(path)
+        content = path.read_bytes()
+        if not kept.exists() or kept.read_bytes() != content:
+            replace_file(kept, content)
+    except OSError as error:
+        return KeyFileError(
+            f"{path} cannot be taken ({error.strerror})", "Check the folder's rights and room."
+        )
+    except TerminalError as error:
+        return error
+    return None
 
 
 def take_staff(state: Path, identity: Path) -> TerminalError | None:

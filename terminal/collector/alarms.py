@@ -70,6 +70,7 @@ class AlarmKind(StrEnum):
     CLOCK = "clock"  # the terminal's clock cannot be believed (O-05)
     READER = "reader"  # a reader is out of order (T-64)
     HOUSING = "housing"  # a terminal's housing was opened: it has wiped its journal's key and takes no taps
+    BUNDLES = "bundles"  # signed bundles are refused at a terminal, or no new ones have come for too long
     UNRESOLVED_OLD = "unresolved_old"  # a tap of unknown end whose card has not come back for too long
     NO_START = "no_start"  # the terminal itself says that it cannot read its journal
     TAKEN_BACK = "taken_back"  # a terminal went back from a tariff on trial to the one before (O-12)
@@ -133,6 +134,7 @@ class AlarmCause(StrEnum):
     CLOCK_FAULT = "clock_fault"
     READER_FAULT = "reader_fault"
     HOUSING_FAULT = "housing_fault"
+    BUNDLE_FAULT = "bundle_fault"
     NOT_COME_BACK = "not_come_back"
     CANNOT_START = "cannot_start"
     SET_RETURNED = "set_returned"
@@ -226,6 +228,7 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.CLOCK_FAULT: "{fault}",
         AlarmCause.READER_FAULT: "{fault}",
         AlarmCause.HOUSING_FAULT: "{fault}",
+        AlarmCause.BUNDLE_FAULT: "{fault}",
         AlarmCause.NOT_COME_BACK: N_("its card has not come back"),
         AlarmCause.CANNOT_START: N_("{fault}, {day}"),
         AlarmCause.SET_RETURNED: N_(

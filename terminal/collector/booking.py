@@ -7,12 +7,13 @@ them, so it makes no difference in which order batches came. What a row costs do
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from terminal.codes import PeripheryFault, ReaderFault
+from terminal.codes import BundleFault, PeripheryFault, ReaderFault
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.day_rows import DayRows, RowSpan
 from terminal.collector.days import (
@@ -81,6 +82,10 @@ CLOCK_INPUTS: Final = ("jump_s", "behind_s", "ahead_days", "off_s")
 _ENDS: Final = (Committed, NotCommitted)
 _FROM_CARDS: Final = (Intent, Unwritten)
 READER_FAULTS: Final = frozenset(ReaderFault) - {ReaderFault.WORKS}
+BUNDLE_FAULTS: Final = frozenset(BundleFault)
+BUNDLE_INPUTS: Final = ("role", "version", "known", "days")
+BUNDLE_ROLE: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
+"""A role's name, as a terminal may have it from metadata."""
 
 _ADDING: Final = (
     " ON CONFLICT DO UPDATE SET taps = taps + excluded.taps, charged_minor = charged_minor + excluded.charged_minor,"
@@ -424,6 +429,9 @@ class Booking:
             self.findings.append(
                 Alarm(AlarmKind.HOUSING, *row, detail_of(AlarmCause.HOUSING_FAULT, fault=code))
             )
+        elif code in BUNDLE_FAULTS:
+            detail = detail_of(AlarmCause.BUNDLE_FAULT, fault=code, **_plain_inputs(fault))
+            self.findings.append(Alarm(AlarmKind.BUNDLES, *row, detail))
 
     def _intent(self, tap_id: TapId) -> Intent:
         record = self._record_of(tap_id)
@@ -493,3 +501,12 @@ class Booking:
             counted = self._connection.execute(_PROOFS_OF_DAY, (day, terminal))
             taps = {Proof(proof): count for proof, count in counted}
             self.findings += day_findings(terminal, day, taps, self._limits)
+
+
+def _plain_inputs(fault: Fault) -> dict[str, int | str]:
+    """What a fault of bundles is about, where it is of the form that terminals write."""
+    found: dict[str, int | str] = {name: fault.inputs[name] for name in BUNDLE_INPUTS if name in fault.inputs}
+    plain = all(isinstance(value, int) or BUNDLE_ROLE.fullmatch(value) for value in found.values())
+    if not plain:
+        return {}
+    return found

@@ -93,6 +93,7 @@ class HealthCode(StrEnum):
     VEHICLE_HEARD = "vehicle:heard"
     RAZZIA = "razzia:on"
     BUNDLES = "bundles:age"
+    BUNDLES_OLD = "bundles:old"
     BUNDLES_NONE = "bundles:none"
     BUNDLES_FAULT = "bundles:fault"
 
@@ -171,6 +172,7 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.VEHICLE_HEARD: N_("{source}: its place is {age_ms} old, {quality}"),
         HealthCode.RAZZIA: N_("the vehicle says that an inspection is under way"),
         HealthCode.BUNDLES: N_("signed {age_ms} ago"),
+        HealthCode.BUNDLES_OLD: N_("signed {age_ms} ago; a new one is published every day"),
         HealthCode.BUNDLES_NONE: N_("none was accepted yet"),
         HealthCode.BUNDLES_FAULT: "{fault}",
     }

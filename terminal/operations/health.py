@@ -41,6 +41,8 @@ CERTIFICATE_WARNING_MS: Final = 14 * 24 * 3_600_000
 TARIFF_WARNING_MS: Final = 7 * 24 * 3_600_000
 TRIAL_WARNING_MS: Final = 2 * 24 * 3_600_000
 LIST_WARNING_MS: Final = 7 * 24 * 3_600_000
+BUNDLES_NOTE_MS: Final = 24 * 3_600_000
+"""A publisher signs a new timestamp each day."""
 BUNDLES_WARNING_MS: Final = 7 * 24 * 3_600_000
 KEYS_WARNING_MS: Final = 30 * 24 * 3_600_000
 VEHICLE_WARNING_MS: Final = 10 * 60_000
@@ -243,7 +245,8 @@ def _bundles(bundles: BundleStatus, now_ms: int) -> Iterator[HealthFinding]:
         yield HealthFinding(HealthCode.BUNDLES_NONE, HealthLevel.LOOK)
     else:
         level = HealthLevel.LOOK if age_ms > BUNDLES_WARNING_MS else HealthLevel.OK
-        yield HealthFinding(HealthCode.BUNDLES, level, {"age_ms": age_ms}, age_ms / 1000, "s")
+        code = HealthCode.BUNDLES_OLD if age_ms > BUNDLES_NOTE_MS else HealthCode.BUNDLES
+        yield HealthFinding(code, level, {"age_ms": age_ms}, age_ms / 1000, "s")
     for number, source in enumerate(bundles.sources, start=1):
         if source.fault:
             level = HealthLevel.OK if source.fault in PASSING else HealthLevel.LOOK

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import Meta
 from securesystemslib.signer import Signature
-from tuf.api.metadata import Metadata, Root, TargetFile, Targets
+from tuf.api.metadata import Metadata, Root, Signed, TargetFile, Targets
 
 from cardcli.characters import visible_line
 from terminal.decoding import decode_json, read_within
@@ -135,7 +135,26 @@ def read_request(path: Path) -> tuple[SigningRequest, Metadata[Any]]:
         raise PublishError(f"{path} holds nothing that can be signed: {error}", _AGAIN) from error
     if isinstance(metadata.signed, Root) != (request.role == ROOT):
         raise PublishError(f"{path} asks for {request.role} and holds {metadata.signed.type}", _AGAIN)
+    if not _has_its_keys(metadata.signed):
+        raise PublishError(f"{path} gives a role a key that it does not hold", _AGAIN)
+    if isinstance(metadata.signed, Targets) and not _have_hashes(metadata.signed):
+        raise PublishError(f"{path} has a file without its SHA-256", _AGAIN)
     return request, metadata
+
+
+def _have_hashes(targets: Targets) -> bool:
+    return all("sha256" in file.hashes for file in targets.targets.values())
+
+
+def _has_its_keys(signed: Signed) -> bool:
+    """Whether every key that a role is given stands there, too."""
+    if isinstance(signed, Root):
+        return all(keyid in signed.keys for role in signed.roles.values() for keyid in role.keyids)
+    listed = signed.delegations if isinstance(signed, Targets) else None
+    roles = {} if listed is None else listed.roles or {}
+    return all(
+        listed is not None and keyid in listed.keys for role in roles.values() for keyid in role.keyids
+    )
 
 
 def sign(request: SigningRequest, metadata: Metadata[Any], key: SigningKey) -> SignatureFile:

@@ -36,6 +36,8 @@ HARNESSES: dict[str, Harness] = {
     "feed_archive": parsers.feed_archive,
     "vehicle_message": parsers.vehicle_message,
     "gpsd_line": parsers.gpsd_line,
+    "bundle_file": parsers.bundle_file,
+    "ceremony_file": parsers.ceremony_file,
 }
 CORPUS = Path(__file__).parent / "corpus"
 MAX_BYTES = 2048

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from cardproto.apdu import CommandApdu, ResponseApdu
 from cardproto.atr import parse_atr
@@ -37,7 +38,14 @@ from terminal.collector.operator_routes import Acknowledgement
 from terminal.collector.registry import CardRegistry
 from terminal.collector.strangers import StrangerCount
 from terminal.decoding import decode_json, decode_msgpack
-from terminal.errors import BackupError, FeedError, KeyFileError, ProfileError, RegionDocumentError
+from terminal.errors import (
+    BackupError,
+    FeedError,
+    KeyFileError,
+    ProfileError,
+    PublishError,
+    RegionDocumentError,
+)
 from terminal.journal.records import UnreadableRecord, build_record, parse_record
 from terminal.keys.sealing import StorageKeys
 from terminal.lab.issuing import read_orders
@@ -47,11 +55,17 @@ from terminal.policy.grants import load_grants, read_grants
 from terminal.policy.gtfs.files import FileRefused, open_feed
 from terminal.policy.keyed_file import HASH_BYTES, HEADER
 from terminal.policy.load import parse_region
+from terminal.publish.ceremony import SignatureFile, read_request, words
 from terminal.screen.console.visit import FormFields
-from terminal.side_process import frame
+from terminal.side_process import BrokenFrame, frame
 from terminal.sync.enrolment import EnrolmentRequest
+from terminal.sync.sealed import NotSealedToUs, open_as_one
+from terminal.sync.trust import require_root
 from terminal.sync.wire import Malformed, Refusal, encode, parse_ack, parse_batch, row_hashes
 from terminal.trip.vehicle_report import NO_RUN, SourceSays, VehicleReport, up_frames
+from terminal.updates.bundle import messages as bundle_messages
+from terminal.updates.bundle.assignment import AssignmentError, read_assignment
+from terminal.updates.bundle.kept import KeptBundles
 from terminal.vehicle.elements import XmlRefused
 from terminal.vehicle.gpsd import read_fix
 from terminal.vehicle.vdv_messages import read_message
@@ -280,3 +294,37 @@ def _taken(report: VehicleReport) -> None:
     (taken,) = up_frames().feed(frame(report))
     assert not isinstance(taken, SourceSays)
     assert taken == report
+
+
+SEALING = X25519PrivateKey.from_private_bytes(bytes(range(32)))
+
+
+def bundle_file(data: bytes) -> None:
+    """Any bytes as whatever a bundle brings, or its two processes say: taken exactly, or refused by name."""
+    with contextlib.suppress(AssignmentError):
+        read_assignment(data).taken(70001, NOW)
+    with contextlib.suppress(NotSealedToUs):
+        assert open_as_one(SEALING, data, b"staff/depot/staff.json")
+    with contextlib.suppress(KeyFileError):
+        require_root(data, stand_alone=False)
+    for frames in (bundle_messages.up_frames, bundle_messages.down_frames):
+        with contextlib.suppress(BrokenFrame):
+            frames().feed(len(data).to_bytes(4, "big") + data)
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Path(folder) / "bundles" / "kept.json"
+        kept.parent.mkdir()
+        kept.write_bytes(data)
+        assert KeptBundles(Path(folder)).kept.generation >= 0
+
+
+def ceremony_file(data: bytes) -> None:
+    """Any bytes as a request that a key holder gets, or as a signature that comes back."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tariff-1.request"
+        path.write_bytes(data)
+        with contextlib.suppress(PublishError):
+            shown = list(words(*read_request(path)))
+            assert shown, "what is signed is shown"
+            assert all("\n" not in line for line in shown)
+    with contextlib.suppress(msgspec.DecodeError):
+        decode_json(data, SignatureFile)

@@ -25,6 +25,8 @@ SLOW = {
     "stored_file",
     "feed_archive",
     "bank_answers",
+    "bundle_file",
+    "ceremony_file",
 }
 
 

@@ -398,7 +398,7 @@ def laboratory_parts(config: StationConfig) -> tuple[str, ...]:
     unset = {
         "keys": config.keys.file is None,
         "region": config.terminal.region is None and not takes_bundles(config),
-        "issuers": checks_grants and config.lists.issuers is None,
+        "issuers": checks_grants and config.lists.issuers is None and not takes_bundles(config),
     }
     return tuple(part for part, missing in unset.items() if missing)
 

@@ -223,7 +223,8 @@ class ListsTable(Struct, frozen=True, forbid_unknown_fields=True):
         Path | None,
         Meta(
             description="Trusted issuers (TOML), for `verify_credential`. "
-            "Unset: the simulator's laboratory issuer, with a simulated reader only.",
+            "Unset: those that signed bundles bring; without bundles the simulator's laboratory issuer, with a "
+            "simulated reader only.",
             examples=["issuers.toml"],
         ),
     ] = None

@@ -30,7 +30,7 @@ from terminal.updates.bundle.kept import (
     delivered_folder,
     origin_in,
 )
-from terminal.updates.bundle.roles import DENY_HELP, BundleRole
+from terminal.updates.bundle.roles import DENY_HELP, BundleRole, may_bring
 
 MOST_FILES: Final = 16
 """Of one ROLE/NAME."""
@@ -49,11 +49,11 @@ def deliver(client: BundleClient, state: Path, role: SignedRole, name: str) -> B
     folder = state / FOLDER / DELIVERED / kind
     if kind == BundleRole.DENY:
         files = {inner: path for inner, path in files.items() if inner not in DENY_HELP}
-    digests = {inner: role.files[path].hashes["sha256"] for inner, path in files.items()}
-    origin = BundleOrigin(role.name, name, role.version, role.issued_ms, digests)
-    fault = _unfit(files, {inner: role.files[path] for inner, path in files.items()})
+    fault = _unfit(BundleRole(kind), {inner: role.files[path] for inner, path in files.items()})
     if fault is not None:
         raise BundleRefused(fault, role.name, role.version)
+    digests = {inner: role.files[path].hashes["sha256"] for inner, path in files.items()}
+    origin = BundleOrigin(role.name, name, role.version, role.issued_ms, digests)
     target = folder / _digest(role, name, files)
     try:
         if not _is_whole(target, {inner: role.files[path].length for inner, path in files.items()}):
@@ -93,11 +93,15 @@ def withdraw(state: Path, role: str) -> None:
         delivered_folder(state, role).unlink()
 
 
-def _unfit(files: dict[str, str], targets: dict[str, TargetFile]) -> BundleFault | None:
-    if len(files) > MOST_FILES or any(target.length > MOST_FILE_BYTES for target in targets.values()):
+def _unfit(role: BundleRole, files: dict[str, TargetFile]) -> BundleFault | None:
+    if len(files) > MOST_FILES or any(target.length > MOST_FILE_BYTES for target in files.values()):
         return BundleFault.TOO_LARGE
     if any("/" in inner or inner in ("", ".", "..", ORIGIN_FILE) for inner in files):
         return BundleFault.UNSAFE
+    if not all("sha256" in target.hashes for target in files.values()):
+        return BundleFault.UNREADABLE
+    if not all(may_bring(role, inner) for inner in files):
+        return BundleFault.NOT_ITS_FILE
     return None
 
 

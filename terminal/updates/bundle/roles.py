@@ -99,6 +99,26 @@ KINDS: Final = {
 """What of the active set comes from a role; the others have readers of their own."""
 
 
+FILES: Final = {
+    BundleRole.TARIFF: ("region.toml",),
+    BundleRole.ROUTES: ("routes.toml",),
+    BundleRole.DENY: ("deny-list", DENY_CHANGES_FILE),
+    BundleRole.GRANTS: ("grants-list",),
+    BundleRole.ROSTER: ("roster.json", "roster.toml"),
+    BundleRole.PRICES: ("prices.json", "prices.toml"),
+    BundleRole.STAFF: ("staff.json",),
+    BundleRole.ISSUERS: ("issuers.toml",),
+    BundleRole.ASSIGN: (ASSIGN_FILE,),
+}
+"""All that a role may bring to a terminal; beside a region document its tables, which are no TOML."""
+
+
+def may_bring(role: BundleRole, file: str) -> bool:
+    """Whether `file` may be published under `role`. Settings of a terminal may be by none."""
+    tables = role is BundleRole.TARIFF and not file.endswith(".toml")
+    return tables or file in FILES.get(role, ())
+
+
 def role_name(role: BundleRole, operator: str = "") -> str:
     """How the role is called in metadata. Raises `ValueError` where an operator is missing or has no place."""
     if (role in PER_OPERATOR) != bool(operator):

@@ -5,6 +5,7 @@ PostgreSQL and NATS behind two gateways that share what they know of terminals.
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,15 @@ from terminal.app.station import open_journal
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.fleet.database import prepare
 from terminal.sync.credentials import keep_keys, load_keys
+from tests.config_file import config_file
+from tests.terminal.cli.conftest import command
 from tests.terminal.cli.inside import Run, Told, runner
 from tests.terminal.fleet.servers import Postgres, until
 from tests.terminal.fleet.town import Town
 from tests.terminal.journal.samples import day
 from tests.terminal.sync.test_tls import Authority
+from tests.terminal.updates.bundle.repository import Publisher
+from tests.terminal.updates.published import region
 
 NUMBERED = ("--number", 7)
 
@@ -42,12 +47,12 @@ class Fleet:
     operator: Authority
     run: Run
 
-    def gateway(self, name: str) -> str:
+    def gateway(self, name: str, *more: str) -> str:
         """The address of a gateway that is started in a folder of its own."""
         certificate, key = self.operator.certify(name)
         files = (f"--tls-cert={certificate}", f"--tls-key={key}")
         folder = ("--folder", str(self.town.folder / name))
-        return str(self.town.start("gateway", *folder, "--port", "0", *files)[1]["url"])
+        return str(self.town.start("gateway", *folder, "--port", "0", *files, *more)[1]["url"])
 
     def second(self) -> str:
         """Another gateway, with what the document says is copied."""
@@ -65,9 +70,9 @@ class Fleet:
         """A command of the operator, on a machine that is no gateway."""
         return self.run("fleet", *words, "--folder", "office", "--database", self.town.dsn)
 
-    def enrol(self, url: str) -> Told:
+    def enrol(self, url: str, *more: object) -> Told:
         """Terminal 7 at a gateway, with a code from the operator."""
-        made = self.operate("enrol", 7, "--json")
+        made = self.operate("enrol", 7, "--json", *more)
         assert made.returncode == 0, made.stderr
         code = self.town.folder / "code"
         code.write_text(json.loads(made.stdout)["code"])
@@ -128,6 +133,28 @@ def test_from_one_code_to_uploads_renewal_and_revocation_at_every_gateway(fleet:
         ("renewed", "terminal"),
         ("revoked", "17"),
     ]
+
+
+def test_a_gateway_serves_signed_bundles_to_a_terminal_that_one_code_enrolled(fleet: Fleet) -> None:
+    folder = fleet.town.folder
+    publisher = Publisher(folder / "bundles")
+    publisher.put("tariff", "city", {"region.toml": region(7, fare_minor=3100)})
+    publisher.publish()
+    bundles = ("--bundles", str(publisher.folder))
+    url = fleet.gateway("gateway", *bundles)
+    assert fleet.enrol(url, *bundles).returncode == 0
+    file = config_file(
+        folder,
+        terminal={"number": 7, "profile": "bus", "state": folder / "state"},
+        collector={"url": url, "tls_ca": fleet.operator.path},
+        reader={"name": "sim:adult_purse", "taps": 1},
+        shift={"operator": "17", "route": 15},
+    )
+    ended = subprocess.run(
+        command(("run", "--config", file, "--json")), cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout.splitlines()[0])["charge_minor"] == 3100
 
 
 def test_only_the_terminals_own_certificate_opens_a_gateway(fleet: Fleet) -> None:

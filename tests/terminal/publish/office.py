@@ -20,7 +20,7 @@ TARIFF_KEYS: Final = ("tariff-1", "tariff-2", "tariff-3")
 ROLE_KEYS: Final = (
     *TARIFF_KEYS,
     *("issuers-1", "issuers-2", "issuers-3"),
-    *("deny-1", "grants-1", "ca-1", "assign-1", "roster.17-1", "prices.17-1", "staff-1"),
+    *("routes-1", "deny-1", "grants-1", "ca-1", "assign-1", "roster.17-1", "prices.17-1", "staff-1"),
 )
 ONLINE: Final = ("snapshot-1", "timestamp-1")
 DEMO: Final = ROOT / "terminal/policy/regions/demo.toml"

@@ -17,7 +17,7 @@ import pytest
 from terminal.clock import unix_ms
 from terminal.fault_texts import fault_text
 from tests.terminal.updates.bundle.conftest import Taker
-from tests.terminal.updates.bundle.repository import Publisher
+from tests.terminal.updates.bundle.repository import ROLES, Publisher
 
 HUGE = 1 << 31
 HONEST = {"timestamp": 1, "snapshot": 1, "deny": 1}
@@ -486,3 +486,35 @@ def test_kept_floors_are_one_file_that_names_them(publisher: Publisher, taker: T
     assert {kept["floors"][role][0] for role in ("root", "timestamp", "tariff", "deny")} == {1}
     (generation,) = (taker.state / "bundles").glob("metadata-*")
     assert generation.name == f"metadata-{kept['generation']}"
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "file"),
+    [("deny", "all", "terminal.toml"), ("tariff", "city", "terminal.toml"), ("deny", "all", "lists.key")],
+)
+def test_no_role_brings_a_terminals_settings(
+    publisher: Publisher, taker: Taker, role: str, name: str, file: str
+) -> None:
+    """Also where every signature counts: the name is refused whole, and what lies ready stays."""
+    taker.look(publisher.folder)
+    before = sorted(taker.state.rglob("*"))
+    first = {"deny": {"deny-list": b"deny 2"}, "tariff": {"region.toml": b"tariff 2"}}[role]
+    publisher.put(role, name, {**first, file: b'[collector]\nurl = "https://elsewhere.example"\n'})
+    publisher.publish()
+    report = taker.look(publisher.folder)
+    assert taker.faults(report) == {role: "bundle:not_its_file"}
+    assert taker.has(role, file) is None
+    assert taker.has(role, next(iter(first))) == f"{role} 1".encode()
+    assert not [path for path in taker.state.rglob(file) if path not in before]
+
+
+def test_a_role_that_is_unknown_here_brings_nothing(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "repository", {**ROLES, "settings": (1, 1)})
+    publisher.put("deny", "all", {"deny-list": b"deny 1"})
+    publisher.put("settings", "all", {"terminal.toml": b"[collector]\n"})
+    publisher.publish()
+    publisher.pin(tmp_path / "state")
+    taker = Taker(tmp_path / "state")
+    assert taker.faults(taker.look(publisher.folder)) == {}
+    assert taker.has("deny", "deny-list") == b"deny 1"
+    assert not list(taker.state.rglob("terminal.toml"))

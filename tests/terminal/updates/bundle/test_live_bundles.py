@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from urllib.request import urlopen
 
 import httpx
 
+from sim.lab_issuer import lab_issuer_key
 from terminal.app.station import journal_reader
 from terminal.codes import SetKind
 from terminal.journal.operation_records import SetActivated
@@ -22,7 +24,7 @@ from terminal.sync.sealed import seal_to_each
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, Run
 from tests.terminal.screen.console.cab import PIN, csrf
-from tests.terminal.updates.bundle.repository import Publisher
+from tests.terminal.updates.bundle.repository import ISSUED, ROLES, Publisher
 from tests.terminal.updates.published import region
 from tests.terminal.updates.served import serving
 from tests.terminal.updates.test_live import KEYS, MANY, activated, deny_list
@@ -103,7 +105,8 @@ def test_what_is_refused_is_said_everywhere_and_what_is_in_force_goes_on(run: Ru
 def test_a_terminal_that_was_only_enrolled_gets_its_documents_before_it_serves(
     run: Run, tmp_path: Path
 ) -> None:
-    publisher = Publisher(tmp_path / "repository")
+    """What it took was signed two days ago, which is a note."""
+    publisher = Publisher(tmp_path / "repository", issued=ISSUED - timedelta(days=2))
     publisher.put("deny", "all", {"deny-list": deny_list(tmp_path, 1)})
     publisher.publish()
     publisher.pin(tmp_path / "state")
@@ -125,6 +128,8 @@ def test_a_terminal_that_was_only_enrolled_gets_its_documents_before_it_serves(
         rows = [parse_record(row.body) for row in reader.all_rows()]
     activated = {row.kind: row.version for row in rows if isinstance(row, SetActivated)}
     assert activated == {SetKind.REGION: 7, SetKind.DENY: 1}
+    noted = json.loads(run("health", "--state", tmp_path / "state", "--json").stdout)["checks"]["bundles"]
+    assert (noted["code"], noted["level"]) == ("bundles:old", "ok")
 
 
 def test_without_a_trusted_root_staff_hear_what_to_do(run: Run, tmp_path: Path) -> None:
@@ -192,3 +197,46 @@ def test_updates_now_needs_a_running_terminal(run: Run, tmp_path: Path) -> None:
     assert ended.returncode == 18
     assert "no terminal that takes signed bundles runs" in ended.stderr
     assert run("updates", "status", "--state", tmp_path).returncode == 1
+
+
+def test_signed_issuers_say_whose_grants_count_from_the_next_start_on(run: Run, tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "repository", {**ROLES, "issuers": (2, 3)})
+    publisher.put("tariff", "city", {"region.toml": region(2)})
+    publisher.publish("tariff")
+    publisher.pin(tmp_path / "state")
+    for words in (
+        ("new", "card.json", "--profile", "free_pensioner"),
+        ("grant", "card.json", "--until", "2031-05-31"),
+    ):
+        assert run("card", *words, program="sim.cli.app").returncode == 0
+
+    def message() -> str:
+        file = config_file(
+            tmp_path,
+            terminal={"profile": "bus", "state": tmp_path / "state", "number": 70001},
+            reader={"name": "sim:card.json", "taps": 1},
+            shift={"operator": "17", "route": 15},
+            lists={"verify_credential": "always"},
+            bundles={"folder": publisher.folder},
+        )
+        ended = run("run", "--config", file, "--json")
+        return str(json.loads(ended.stdout.splitlines()[0])["message"])
+
+    assert message() == "credential_not_trusted", "none is trusted before they come"
+    numbers = lab_issuer_key().public_key().public_numbers()
+    listed = f'[[issuers]]\nissuer = "ru-34"\nx = "{numbers.x:064x}"\ny = "{numbers.y:064x}"\n'
+    days = "not_before = 2026-01-01T00:00:00Z\nnot_after = 2099-01-01T00:00:00Z\n"
+    publisher.put("issuers", "region", {"issuers.toml": (listed + days).encode()})
+    publisher.publish("issuers")
+    with serving(
+        tmp_path,
+        MANY,
+        lists={"verify_credential": "always"},
+        bundles={"folder": publisher.folder, "every_min": 600},
+    ) as served:
+        served.said("tap")
+        assert "issuers/region" in run("updates", "now", "--state", served.state).stdout
+        publisher.put("issuers", "region", {"issuers.toml": b"[[issuers]]\n"})
+        publisher.publish("issuers")
+        assert "issuers version 2 cannot be read" in run("updates", "now", "--state", served.state).stdout
+    assert message() == "ok_benefit_unlimited", "what could not be read took nothing away"
