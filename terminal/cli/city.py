@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terminal.cli.options import Json
+from terminal.errors import TerminalError
 
 if TYPE_CHECKING:
     from terminal.lab.city.run import CityResult, ContactResult, StepResult
@@ -38,6 +39,8 @@ def city(
     from terminal.lab.city.run import CityPlan, play_city
 
     plan = CityPlan(terminals, seed, denied, listed, issue_min, fare_minor=fare_minor)
+    if picture is not None:
+        _require_place(picture)
     result = play_city(plan)
     if picture is not None:
         _draw(result, picture)
@@ -47,14 +50,22 @@ def city(
         print("\n".join(_lines(result)))
 
 
+def _require_place(path: Path) -> None:
+    """A file that cannot be written is said before the play, not after it."""
+    if path.is_dir():
+        raise TerminalError(f"{path} is a folder", "Name a file in it.")
+    if not path.parent.is_dir():
+        raise TerminalError(f"there is no folder {path.parent}", "Make it, or give another file.")
+
+
 def _draw(result: CityResult, to: Path) -> None:
-    from terminal.errors import TerminalError
+    from terminal.files import SHARED, replace_file
     from terminal.lab.city.picture import picture
 
     try:
-        to.write_text(picture(result), "utf-8")
+        replace_file(to, picture(result).encode(), SHARED)
     except OSError as error:
-        raise TerminalError(f"{to} cannot be written ({error.strerror})", "Name another file.") from error
+        raise TerminalError(f"{to} cannot be written: {error.strerror}", "Give another file.") from error
 
 
 def _lines(result: CityResult) -> list[str]:

@@ -108,7 +108,7 @@ def harm_of(
     city: Sequence[Timetable], contact: Contact, steps: Sequence[int], wrong: WrongTariff, seed: int
 ) -> Harm:
     """What a wrong tariff does that is given out in steps: per cent of all terminals, one step a day."""
-    rollout = _Rollout(city, contact, wrong, Random(f"roll-out {seed}"))
+    rollout = _Rollout(city, contact, wrong, Random(f"roll-out {seed}"))  # noqa: S311 a seeded city is the same again
     withdrawn = rollout.withdrawn_at(steps)
     refused, last = 0.0, withdrawn
     for terminal, since in rollout.taken.items():

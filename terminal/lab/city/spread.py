@@ -58,7 +58,7 @@ def spread_of(
     """Of entries made at `entered`, each published with the next issue: after half of the time between two, as it is
     on average. The collector has so many cores.
     """
-    random = Random(f"spread {contact.name} {seed}")
+    random = Random(f"spread {contact.name} {seed}")  # noqa: S311 a seeded city is the same again
     answer_s = CHANGED.server_ms / 1000 / cores
     serving = sum(one.serving_s(0, DAY_S) for one in city)
     everywhere, near, lost, curve = [], [], [], ()

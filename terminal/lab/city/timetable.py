@@ -122,7 +122,7 @@ class Timetable:
 
 def made_city(terminals: int, seed: int) -> list[Timetable]:
     """So many terminals of all kinds, in the shares of `RULES`; the same for the same seed."""
-    random = Random(f"city {seed}")
+    random = Random(f"city {seed}")  # noqa: S311 a seeded city is the same again
     kinds = list(RULES)
     drawn = random.choices(kinds, [RULES[kind].share for kind in kinds], k=terminals)
     return [_made(kind, random) for kind in drawn]
