@@ -12,6 +12,7 @@ import select
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -86,7 +87,6 @@ def _serve(pipe: TerminalPipe) -> None:
     for message in pipe.messages():
         if isinstance(message, BundleSettings):
             settings = message
-            _use_disk_of(Path(message.state) / FOLDER)
         elif settings is not None:
             _look(pipe, settings, message)
 
@@ -94,6 +94,7 @@ def _serve(pipe: TerminalPipe) -> None:
 def _look(pipe: TerminalPipe, settings: BundleSettings, look: BundleLook) -> None:
     from terminal.updates.bundle.looking import look_at  # noqa: PLC0415 a terminal without a root loads no library
 
+    _use_disk_of(Path(settings.state) / FOLDER)
     sources = (settings.stick,) if look.stick else settings.sources
     for source in filter(None, sources):
         pipe.say(look_at(settings, look, source, pipe.alive))
@@ -102,7 +103,8 @@ def _look(pipe: TerminalPipe, settings: BundleSettings, look: BundleLook) -> Non
 def _use_disk_of(folder: Path) -> None:
     """Downloads lie on the disk of the terminal's folder until they are verified, and not in memory."""
     drafts = folder / "tmp"
-    drafts.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # what is to lie there says so, as a refusal
+        drafts.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = str(drafts)
 
 
