@@ -21,6 +21,7 @@ SHOTS: Final[Mapping[str, Shot]] = {
     "console-driver": of_bus.shift,
     "console-canteen": of_canteen.serving,
     "desk": of_desk.desk,
+    "desk-devices": of_desk.devices,
     "tariff": of_desk.tariff,
     "ru-tarify": of_desk.tariff_ru,
     "storm": of_desk.storm,

@@ -13,6 +13,7 @@ from terminal.cli.desk import open_desk
 from terminal.lab.desk.session import BusMove, DeskSession, arrange
 
 SIZE: Final = (1500, 940)
+DEVICES_SIZE: Final = (1500, 1300)
 TARIFF_SIZE: Final = (1400, 900)
 FARE: Final = "transport_card = 2400"
 TARIFF_WORDS: Final = {"en": ("ride", "change", "Why"), "ru": ("поездка", "пересадка", "Почему")}
@@ -38,6 +39,28 @@ def desk(studio: Studio) -> None:
         _shows_a_result(page, LAST_TAPS[-1][1])
         page.wait_for_function(COMPLETE)
         studio.keep(page, "desk")
+
+
+def devices(studio: Studio) -> None:
+    """A paid tap: the tones that were heard, the open barrier, the ticket on paper."""
+    folder = studio.work / "devices"
+    folder.mkdir()
+    with open_desk(folder, collector=False) as (server, session), studio.page(*DEVICES_SIZE) as page:
+        page.goto(server.url)
+        page.locator("[data-lamp=ready].lit").wait_for()
+        _tap(session, "adult_purse", "front")
+        page.locator("#paper:has-text('Чек')").wait_for()
+        page.locator("#barrier.open").wait_for()
+        page.locator("#tones:has-text('high')").wait_for()
+        box = page.locator(".devices").bounding_box()
+        assert box is not None, "the panel is shown"
+        edge = {
+            "x": box["x"] - 8,
+            "y": box["y"] - 8,
+            "width": box["width"] + 16,
+            "height": box["height"] + 16,
+        }
+        studio.keep(page, "desk-devices", clip=edge, full_page=True)
 
 
 def _tap(session: DeskSession, card: str, place: str) -> None:

@@ -9,10 +9,11 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from release.commands import ReleaseError
+from release.commands import ReleaseError, run
 from release.deb import build
 from release.packages import PACKAGES
 from release.source import ROOT, build_archives, epoch, project
@@ -29,6 +30,8 @@ def main() -> None:
     os.umask(UMASK)
     try:
         made = release(options.out.resolve(), options.downloads.resolve(), options.revision, options.only)
+        if options.lint:
+            lint(made)
     except ReleaseError as error:
         sys.exit(f"deb: {error}")
     for path in made:
@@ -46,6 +49,9 @@ def _options() -> argparse.Namespace:
         help="what was fetched before (var/downloads)",
     )
     parser.add_argument("--revision", type=int, default=1, help="Debian's revision of this version (1)")
+    parser.add_argument(
+        "--lint", action="store_true", help="have lintian look at the packages: a warning fails"
+    )
     parser.add_argument("--only", choices=sorted(PACKAGES), help="one of the packages")
     return parser.parse_args()
 
@@ -73,6 +79,12 @@ def release(out: Path, downloads: Path, revision: int, only: str | None) -> list
     lines = sorted(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in placed)
     sums.write_text("".join(lines))
     return [*placed, sums]
+
+
+def lint(made: Iterable[Path]) -> None:
+    """Raises `ReleaseError` with what Debian's own checker has against the packages, beyond what they override."""
+    packages = [path for path in made if path.suffix == ".deb"]
+    run(["lintian", "--fail-on", "error,warning", "--tag-display-limit", "0", *packages])
 
 
 if __name__ == "__main__":

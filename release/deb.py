@@ -48,6 +48,10 @@ OVERRIDES: Final = """\
 {name}: wrong-path-for-interpreter *
 # Libraries as their authors build them, pinned by hash.
 {name}: unstripped-binary-or-object *
+# Constants alone, nothing of another library.
+{name}: shared-library-lacks-prerequisites *
+# Modules of a library, which Python imports: their first lines start nothing.
+{name}: unusual-interpreter *
 # Not made by debhelper: docs/adr/0044.
 {name}: maintainer-script-calls-systemctl *
 # Not uploaded to Debian; every command has --help.

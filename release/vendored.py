@@ -23,6 +23,9 @@ PYTHON: Final = Path("/usr/bin/python3")
 """Debian's, whatever this command runs on: the packages are for it."""
 PIP_OPTIONS: Final = ("--require-hashes", "--no-deps", "--disable-pip-version-check", "--quiet")
 IN_SITE_PACKAGES: Final = ("purelib", "platlib")
+LEFT_OUT: Final = (".gitignore",)
+LEFT_OUT_KINDS: Final = (".sh",)
+"""What authors of libraries leave in their wheels from their own work on them."""
 MOST_BYTES: Final = 256 << 20
 """Of one wheel, unpacked: a damaged archive fills no disk."""
 
@@ -91,7 +94,7 @@ def library(wheel: Path) -> Library:
 
 
 def unpack(wheel: Path, packages: Path) -> None:
-    """The modules of `wheel` in the folder `packages`; scripts, headers and data are left out."""
+    """The modules of `wheel` in the folder `packages`; no scripts, headers, data, nor what only its authors run."""
     with zipfile.ZipFile(wheel) as archive:
         if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
             raise ReleaseError(
@@ -109,7 +112,7 @@ def _members(archive: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, PurePo
         path = PurePosixPath(member.filename)
         if path.is_absolute() or ".." in path.parts:
             raise ReleaseError(f"{archive.filename} names {member.filename}", "Do not use this wheel.")
-        if member.is_dir():
+        if member.is_dir() or path.name in LEFT_OUT or path.suffix in LEFT_OUT_KINDS:
             continue
         if not path.parts[0].endswith(".data"):
             yield member, path

@@ -10,6 +10,7 @@ from cardproto.resident.layout import KEY_VERSION, SPARE_KEY_SETS
 from sim.profile import LAB_KEYS, ProfileFault, read_toml
 
 LABORATORY: Final = "laboratory"
+FORM: Final = "resident-laboratory-keys-1"
 ONE_GENERATION: Final = ("picc", "transaction_mac")
 BY_GENERATION: Final = ("application", "validate", "reload", "inspect", "entitle", "order", "roll")
 NEWEST_VERSION: Final = 255
@@ -28,6 +29,10 @@ def load_lab_keys(path: Path = LAB_KEYS) -> MasterKeys:
     if tables.get("environment") != LABORATORY:
         raise ProfileFault(
             f'{path} is not marked environment = "{LABORATORY}"', "The simulator takes laboratory keys only."
+        )
+    if tables.get("form") != FORM:
+        raise ProfileFault(
+            f"{path} is not of the form {FORM}", "Take lab_keys.toml of this version as the pattern."
         )
     masters = tables.get("masters")
     if not isinstance(masters, dict):

@@ -51,6 +51,15 @@ def replace_file(path: Path, content: bytes, mode: int = OWNER_ONLY, *, durable:
         file.write(content)
 
 
+def check_place(path: Path) -> None:
+    """Raises the `OSError` that `replace_file` would, before hours of work and not after; what is there stays."""
+    _check_replaceable(path)
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)
+    open_new(draft).close()
+    draft.unlink()
+
+
 @contextmanager
 def replacing(path: Path, mode: int = OWNER_ONLY, *, durable: bool = True) -> Iterator[BinaryIO]:
     """A draft beside `path` to write to; it becomes `path` when the block ends, and goes when the block fails."""
@@ -204,5 +213,7 @@ def _is_own(found: os.stat_result) -> bool:
 
 def _check_replaceable(path: Path) -> None:
     """By root, a rename would put a file in the place of /dev/stdout, for every program on the machine."""
+    if path.is_dir():
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a file", str(path))

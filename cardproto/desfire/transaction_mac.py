@@ -17,13 +17,15 @@ from cardproto.desfire.commands import (
     INS_GET_VALUE,
     INS_LIMITED_CREDIT,
 )
-from cardproto.desfire.crypto import ZERO_IV, AesKey, CardKey, truncate_mac, zero_pad
+from cardproto.desfire.crypto import BLOCK, ZERO_IV, AesKey, CardKey, truncate_mac
 
 READER_ID_BYTES: Final = 16
 TMV_BYTES: Final = 8
 CONTENT_BYTES: Final = 12
 """What the transaction MAC file holds: counter (4) and value (8)."""
 
+_ZEROS: Final = tuple(bytes(-filled % BLOCK) for filled in range(BLOCK))
+"""What fills a block, by how much of it is filled. Every part begins a block, so it pads each by itself."""
 _LABEL_MAC: Final = b"\x5a\x00\x01\x00\x80"
 _LABEL_ENC: Final = b"\xa5\x00\x01\x00\x80"
 _UNSPLIT: Final = frozenset((INS_GET_VALUE, INS_CREDIT, INS_DEBIT, INS_LIMITED_CREDIT, INS_COMMIT_READER_ID))
@@ -59,14 +61,22 @@ class TransactionMac:
 
 def tmi(commands: Iterable[DataCommand]) -> bytes:
     """The transaction MAC input of these commands, in the order they were executed."""
-    return b"".join(map(_contribution, commands))
+    return tmi_of((command.ins, command.header, command.data) for command in commands)
 
 
-def _contribution(command: DataCommand) -> bytes:
-    head = bytes((command.ins,)) + command.header
-    if command.ins in _UNSPLIT:
-        return zero_pad(head + command.data)
-    return zero_pad(head) + zero_pad(command.data)
+def tmi_of(commands: Iterable[tuple[int, bytes, bytes]]) -> bytes:
+    """The same of (ins, header, data), as journal rows hold commands; raises `ValueError` for an `ins` that is no
+    byte.
+    """
+    covered = bytearray()
+    for ins, header, data in commands:
+        covered.append(ins)
+        covered += header
+        if ins not in _UNSPLIT:
+            covered += _ZEROS[len(covered) % BLOCK]
+        covered += data
+        covered += _ZEROS[len(covered) % BLOCK]
+    return bytes(covered)
 
 
 def session_tm_keys(tmk: CardKey, tmc_after: int, uid: bytes) -> tuple[AesKey, AesKey]:

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from cardcli import output, version_line
 from cardcli.console import ReadableConsole
-from sim.cli import card, transcript, vehicle, vpcd
+from sim.cli import card, periphery, transcript, vehicle, vpcd
 from sim.image_file import ImageFault
+from sim.periphery.play import PeripherySimFault
 from sim.profile import CardProfile, ProfileFault, load_profile, profile_names
 from sim.transcript import TranscriptFault
 from sim.vehicle.trip import VehicleSimFault
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command("vpcd")(vpcd.vpcd)
 app.command("vehicle")(vehicle.vehicle)
+app.command("periphery")(periphery.periphery)
 app.add_typer(card.app, name="card")
 app.add_typer(transcript.app, name="transcript")
 
@@ -113,7 +115,14 @@ def main() -> None:
 def _command() -> None:
     try:
         app()
-    except (ProfileFault, ImageFault, TranscriptFault, VehicleSimFault, VpcdFault) as fault:
+    except (
+        ProfileFault,
+        ImageFault,
+        TranscriptFault,
+        VehicleSimFault,
+        PeripherySimFault,
+        VpcdFault,
+    ) as fault:
         print(f"sim: {fault.what}. {fault.advice}", file=sys.stderr)
         sys.exit(EXIT_READER_FAULT if isinstance(fault, VpcdFault) else EXIT_PROFILE_FAULT)
 

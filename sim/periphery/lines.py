@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from enum import StrEnum
 
 KEPT = 4096
@@ -32,6 +33,8 @@ class SimLines:
         self._faults: dict[str, LineFault] = {}
         self.history: deque[tuple[str, bool, float]] = deque(maxlen=KEPT)
         """Each change of an output: the line, whether it became active, and when, by the monotonic clock."""
+        self.changed: Callable[[], None] = lambda: None
+        """Hears of each change, on the thread that made it, and returns at once."""
 
     # What drives them
 
@@ -43,6 +46,7 @@ class SimLines:
             self._outputs[line] = active
             self.history.append((line, active, time.monotonic()))
             self._change.notify_all()
+        self.changed()
 
     def states(self) -> tuple[tuple[str, bool], ...]:
         with self._change:
@@ -88,6 +92,7 @@ class SimLines:
                 self._inputs[line] = active
                 self._edges.append((line, active))
             self._change.notify_all()
+        self.changed()
 
     def fault(self, line: str, fault: LineFault | None) -> None:
         """Let a line have that fault from now on, or none."""

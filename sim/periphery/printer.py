@@ -6,6 +6,7 @@ It reads the commands a ticket takes, by a table of its own; anything else is on
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from sim.periphery.pseudo_terminal import PseudoTerminal
@@ -32,6 +33,8 @@ class SimPrinter:
         self.cuts = 0
         self.code_page = 0
         self.unknown = b""
+        self.changed: Callable[[], None] = lambda: None
+        """Hears of what was printed, on its thread, and returns at once."""
         self._thread = threading.Thread(target=self._run, name="sim printer", daemon=True)
         self._thread.start()
 
@@ -70,6 +73,7 @@ class SimPrinter:
                 while self._held and self._take():
                     pass
                 self._change.notify_all()
+            self.changed()
 
     def _take(self) -> bool:
         """Take one command or sign off what is held; False while it is not all there."""

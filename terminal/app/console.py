@@ -27,6 +27,7 @@ from terminal.texts import N_, translator
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from terminal.periphery.printer import Printer
     from terminal.screen.console.console import Console
     from terminal.screen.display import Display
     from terminal.screen.server import ScreenServer
@@ -82,6 +83,8 @@ class ConsoleOptions(Struct, frozen=True):
     """Whether records that should leave cannot."""
     on_change: Callable[[], None] = field(default=lambda: None)
     """Who else shows what staff change."""
+    printer: Printer | None = None
+    """Prints the tickets of cash sales."""
 
 
 @contextmanager
@@ -152,7 +155,24 @@ def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, lock: L
         ) from error
     console.offline, console.on_change = options.offline, options.on_change
     terminal.next_ride.on_change(lambda: console.feed.publish(CHANGED))
+    if options.printer is not None:
+        _prints(console, options.printer)
     return console
+
+
+def _prints(console: Console, printer: Printer) -> None:
+    """The console's sales leave tickets on the printer's paper, and its pages follow what becomes of them."""
+    from terminal.periphery.ticket import CounterTickets
+    from terminal.screen.console.console import CHANGED
+
+    terminal, language = console.terminal, console.settings.language
+    newest = terminal.journal.head.sequence
+    console.tickets = CounterTickets(printer, language, lambda: terminal.policy.zone, newest)
+
+    def changed() -> None:
+        console.feed.publish(CHANGED)
+
+    printer.changed = changed
 
 
 class PassengerScreen(Struct, frozen=True):

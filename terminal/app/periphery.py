@@ -188,6 +188,9 @@ class Periphery:
 
     def close(self) -> None:
         """Dark and closed; the counts on record."""
+        for read in (self.contacts, self.scanner):
+            if read is not None:
+                read.ask_to_stop()
         for one in (self.contacts, self.scanner, self.taps, self.barrier, self.lamps, self.printer):
             if one is not None:
                 one.stop()

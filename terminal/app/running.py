@@ -52,6 +52,7 @@ from terminal.updates.watch import SourceWatch
 if TYPE_CHECKING:
     from terminal.app.bundles import BundleWatch
     from terminal.app.periphery import Periphery
+    from terminal.periphery.printer import Printer
     from terminal.trip.vehicle import VehicleLink
 
 
@@ -186,7 +187,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             looks.append(_vehicle_look(link, terminal, vitals, passenger))
         console = stack.enter_context(
             operator_console(
-                _console(config, vitals, passenger.changed),
+                _console(config, vitals, passenger.changed, None if periphery is None else periphery.printer),
                 terminal,
                 station.state,
                 lock,
@@ -427,7 +428,9 @@ def _uplink(
     )
 
 
-def _console(config: StationConfig, vitals: Vitals, on_change: Callable[[], None]) -> ConsoleOptions:
+def _console(
+    config: StationConfig, vitals: Vitals, on_change: Callable[[], None], printer: Printer | None
+) -> ConsoleOptions:
     return ConsoleOptions(
         wanted=config.console.enabled,
         host=config.console.host,
@@ -439,4 +442,5 @@ def _console(config: StationConfig, vitals: Vitals, on_change: Callable[[], None
         receipts=config.receipts.folder,
         offline=lambda: vitals.sync_fault is not None,
         on_change=on_change,
+        printer=printer,
     )

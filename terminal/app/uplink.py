@@ -214,7 +214,8 @@ def _report(
         keys = load_keys(uplink.identity)
         link = HttpLink(uplink.url, uplink.shown(keys), REPORT_LIMIT_S)
         with closing(link):
-            send(link, failed_start(terminal, fault, unix_ms(clock.now()), keys))
+            message = failed_start(terminal, fault, unix_ms(clock.now()), keys)
+            send(link, message, uplink.collector_key())
     except (CollectorError, KeyFileError) as error:
         say(f"the collector does not know that this terminal does not start: {error}")
     else:

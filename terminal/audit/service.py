@@ -16,20 +16,15 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-import signal
-import socket
 import sqlite3
-import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from errno import EADDRINUSE
 from pathlib import Path
 from typing import Annotated, Final
 
 import anyio.to_thread
 import msgspec
-import uvicorn
 from msgspec import Meta, Struct
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -39,10 +34,18 @@ from starlette.routing import Route
 from terminal.audit.proofs import CardQuestion, CardWord
 from terminal.clock import Clock, SystemClock
 from terminal.collector.callers import OPERATOR, Callers, ConnectionShares, Proxies, caller_of
-from terminal.collector.front import BACKLOG, FrontServer, files_for, front_config
+from terminal.collector.front import (
+    FrontServer,
+    base_url,
+    ended_by_signals,
+    files_for,
+    front_config,
+    listen,
+)
 from terminal.collector.limits import KnownAddresses
 from terminal.collector.registry import CardRegistry, open_registry
-from terminal.errors import AuditError, PortInUse
+from terminal.collector.tls import ServerTls
+from terminal.errors import AuditError
 from terminal.files import create_file
 from terminal.journal.database import SQLITE_FAULTS, transaction
 
@@ -66,14 +69,6 @@ _COUNT: Final = (
 )
 
 
-class AnswerTls(Struct, frozen=True):
-    """PEM files of the service; with `client_ca` only holders of its certificates may ask."""
-
-    certificate: Path
-    key: Path
-    client_ca: Path | None = None
-
-
 class AnswerSettings(Struct, frozen=True):
     """`per_day` questions are answered in one day, as long as not more than `denials_per_day` answers were "not
     genuine"."""
@@ -84,7 +79,7 @@ class AnswerSettings(Struct, frozen=True):
     port: int = 8471
     per_day: int = 5_000_000
     denials_per_day: int = 1_000
-    tls: AnswerTls | None = None
+    tls: ServerTls | None = None
     registry_keys: Path | None = None
     """What opens a sealed `registry`; None: what systemd handed over."""
 
@@ -218,60 +213,18 @@ class AnswerSide:
 def serve(settings: AnswerSettings, on_ready: Callable[[str], None], clock: Clock | None = None) -> None:
     """Answer until SIGTERM or SIGINT; `on_ready(base_url)` is called once it does.
 
-    Raises `AuditError`, `PortInUse` or `KeyFileError`.
+    Raises `AuditError`, `CollectorError` (address, certificates), `PortInUse` or `KeyFileError`.
     """
     registry = open_registry(settings.registry, settings.registry_keys)
     token = _token_of(settings.folder)
     limits = DayLimits(settings.folder / COUNTS_FILE, settings.per_day, settings.denials_per_day)
-    with closing(limits), closing(_listen(settings)) as listening:
-        host, port = listening.getsockname()[:2]
-        scheme = "https" if settings.tls else "http"
+    with closing(limits), closing(listen(settings.host, settings.port)) as listening, ended_by_signals():
         clock = clock or SystemClock()
         known = KnownAddresses(clock.monotonic)
         callers = Callers(ConnectionShares().within(files_for), known, clock.monotonic, Proxies())
         side = AnswerSide(registry, limits, token, clock, callers)
-        config = _config(settings, side.app(lambda: on_ready(f"{scheme}://{host}:{port}")))
-        server = FrontServer(config, listening, callers)
-        before = {
-            number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        try:
-            server.run()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def _config(settings: AnswerSettings, app: Starlette) -> uvicorn.Config:
-    tls = settings.tls
-    config = front_config(
-        app,
-        Proxies(),
-        ssl_certfile=tls.certificate if tls else None,
-        ssl_keyfile=tls.key if tls else None,
-        ssl_ca_certs=str(tls.client_ca) if tls and tls.client_ca else None,
-        ssl_cert_reqs=ssl.CERT_REQUIRED if tls and tls.client_ca else ssl.CERT_NONE,
-    )
-    try:
-        config.load()
-    except (OSError, ssl.SSLError) as error:
-        raise AuditError(
-            f"the TLS certificate cannot be used: {error}",
-            "Give PEM files: certificate, its key, the auditors' CA.",
-        ) from error
-    return config
-
-
-def _listen(settings: AnswerSettings) -> socket.socket:
-    try:
-        return socket.create_server((settings.host, settings.port), backlog=BACKLOG)
-    except OSError as error:
-        address = f"{settings.host}:{settings.port}"
-        if error.errno == EADDRINUSE:
-            raise PortInUse(
-                f"{address} is in use by another program", "Stop it, or choose another port."
-            ) from error
-        raise AuditError(f"cannot listen on {address}: {error.strerror}", "Check host and port.") from error
+        app = side.app(lambda: on_ready(base_url(listening, settings.tls)))
+        FrontServer(front_config(app, Proxies(), settings.tls), listening, callers).run()
 
 
 def _token_of(folder: Path) -> str:

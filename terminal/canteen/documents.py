@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -18,12 +18,11 @@ from msgspec import Meta
 from terminal.errors import Mistake, MistakeCode, RosterError
 from terminal.mistakes.document import parsed
 from terminal.mistakes.finding import placed
-from terminal.mistakes.form import FileForm
+from terminal.mistakes.form import FileForm, other_schema
 from terminal.mistakes.reading import Unreadable, content_of
 from terminal.mistakes.words import refusal
 from terminal.policy.base import Fare, Name, Section, Version, moment_problems
 from terminal.policy.document.meals import Grade, Shift
-from terminal.policy.mistakes import SchemaMistake
 from terminal.texts import N_
 
 SCHEMA_VERSION: Final = 1
@@ -158,19 +157,12 @@ class PriceListDocument(Section, frozen=True, kw_only=True):
 Document = TypeVar("Document", RosterDocument, PriceListDocument)
 
 
-def _other_schema(raw: dict[str, Any]) -> Iterator[Mistake]:
-    header = raw.get("header")
-    schema = header.get("schema") if isinstance(header, dict) else None
-    if isinstance(schema, int) and not isinstance(schema, bool) and schema != SCHEMA_VERSION:
-        yield Mistake("header.schema", SchemaMistake.OTHER, {"schema": schema, "known": SCHEMA_VERSION})
-
-
 def form_of(shape: type[Document]) -> FileForm[Document]:
     """How such a list is read. No message quotes what stands in it: a roster holds personal data."""
     return FileForm(
         shape,
         RosterError,
-        beforehand=_other_schema,
+        beforehand=lambda raw: other_schema(raw, "header.schema", SCHEMA_VERSION),
         most_bytes=MOST_LIST_BYTES,
         private=shape is RosterDocument,
     )

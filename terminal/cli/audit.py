@@ -15,8 +15,11 @@ from terminal.cli.options import (
     CollectorFolder,
     Json,
     RegistryKeys,
+    ServedCert,
+    ServedKey,
     ShownLang,
     TlsCa,
+    server_tls,
 )
 from terminal.errors import AuditDiffers, AuditError
 
@@ -184,8 +187,8 @@ def serve(
     denials_per_day: Annotated[
         int, typer.Option(min=1, help="Answers of `not genuine` in one day; beyond them nothing is answered.")
     ] = 1_000,
-    tls_cert: Annotated[Path | None, typer.Option(help="Serve HTTPS with this certificate (PEM).")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
+    tls_cert: ServedCert = None,
+    tls_key: ServedKey = None,
     tls_client_ca: Annotated[
         Path | None, typer.Option(help="Answer only holders of a client certificate of this CA.")
     ] = None,
@@ -196,14 +199,10 @@ def serve(
 
     forbid_dumps()
     from terminal.app.output import print_json
-    from terminal.audit.service import TOKEN_FILE, AnswerSettings, AnswerTls
+    from terminal.audit.service import TOKEN_FILE, AnswerSettings
     from terminal.audit.service import serve as answer
 
-    tls = None
-    if tls_cert and tls_key:
-        tls = AnswerTls(tls_cert, tls_key, tls_client_ca)
-    elif tls_cert or tls_key or tls_client_ca:
-        raise AuditError("TLS needs certificate and key", "Give both --tls-cert and --tls-key.")
+    tls = server_tls(tls_cert, tls_key, tls_client_ca)
     settings = AnswerSettings(folder, registry, host, port, per_day, denials_per_day, tls, registry_keys)
 
     def ready(url: str) -> None:

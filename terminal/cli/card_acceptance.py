@@ -47,20 +47,28 @@ def acceptance(
     from terminal.errors import ReaderError
     from terminal.lab.acceptance.command import acceptance as accept
     from terminal.lab.acceptance.command import deviations_named
-    from terminal.lab.acceptance.report import AcceptanceReport, AcceptanceUnfinished, shown, write_report
+    from terminal.lab.acceptance.report import (
+        AcceptanceReport,
+        AcceptanceUnfinished,
+        check_report_place,
+        shown,
+        write_report,
+    )
 
     def hand_out(made: AcceptanceReport) -> None:
-        if report is not None:
-            write_report(made, report, language)
         if json:
             print_json(msgspec.to_builtins(made))
         else:
             print("\n".join(shown(made, language)))
+        if report is not None:
+            write_report(made, report, language)
 
     if not expendable:
         raise ReaderError(
             "acceptance may spoil the card", "Take one that is not needed, and say --expendable."
         )
+    if report is not None:
+        check_report_place(report)
     at = station_config(config, reader=reader, region=region, keys=keys)
     try:
         made = accept(

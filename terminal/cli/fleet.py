@@ -9,21 +9,26 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Never
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Never
 
 import typer
 
-from cardproto.resident.limits import LARGEST_TERMINAL
+from terminal.cli.enrolling import By, EnrolmentOffice, Numbered, enrol_by_code, enrol_by_key, revoke_terminal
 from terminal.cli.options import (
     Bundles,
     DayEndsAt,
     Ev1Share,
     Json,
+    Proxy,
     RegistryKeys,
     ReplacedShare,
+    ServedCert,
+    ServedKey,
     UnknownCards,
     Zone,
     known_zone,
+    options_in,
+    server_tls,
 )
 from terminal.clock import unix_ms
 from terminal.errors import CollectorError, KeyFileError
@@ -99,6 +104,10 @@ DatabasePassword = Annotated[
 ]
 DEFAULT_NATS = ["nats://127.0.0.1:4222"]
 DEFAULT_DATABASE = "dbname=resident"
+DEFAULT_GATEWAY = Path("var/gateway")
+GatewayFolder = Annotated[
+    Path, typer.Option("--folder", help="A gateway's folder, or any: it gets copies of the records changed.")
+]
 GIB = 1 << 30
 HOUR_MS = 3_600_000
 
@@ -129,43 +138,58 @@ def prepare(
     print(f"fleet: stream {stream} on {replicas} servers and the tables are there")
 
 
-@app.command()
-def gateway(
+class GatewayOptions(NamedTuple):
+    """The options of the command, in the order of its help."""
+
     folder: Annotated[
-        Path, typer.Option(help="collector.key, the same at all gateways, and terminals/NUMBER.json.")
-    ] = Path("var/gateway"),
-    nats: Nats = DEFAULT_NATS,
-    database: Database = DEFAULT_DATABASE,
-    stream: Stream = "RESIDENT",
-    nats_user: NatsUser = "",
-    nats_password_file: NatsPassword = None,
-    nats_credentials: Credentials = None,
-    database_password_file: DatabasePassword = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8470,
-    proxy: Annotated[
-        list[str] | None,
+        Path,
         typer.Option(
-            help="Address or network of a proxy whose X-Forwarded-For is believed; repeat for each. No other's is."
+            help="collector.key, ca.key and ca.crt, the same at all gateways, and copies of records."
         ),
-    ] = None,
-    bundles: Bundles = None,
-    json: Json = False,
-) -> None:
-    """Receive batches, store them in JetStream and acknowledge them, until Ctrl-C or SIGTERM."""
+    ] = DEFAULT_GATEWAY
+    nats: Nats = DEFAULT_NATS
+    database: Database = DEFAULT_DATABASE
+    stream: Stream = "RESIDENT"
+    nats_user: NatsUser = ""
+    nats_password_file: NatsPassword = None
+    nats_credentials: Credentials = None
+    database_password_file: DatabasePassword = None
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8470
+    tls_cert: ServedCert = None
+    tls_key: ServedKey = None
+    proxy: Proxy = None
+    bundles: Bundles = None
+    json: Json = False
+
+
+@app.command()
+@options_in(GatewayOptions)
+def gateway(_: typer.Context, asked: GatewayOptions) -> None:
+    """Receive batches, store them in JetStream and acknowledge them; enrol and certify terminals. Until Ctrl-C or
+    SIGTERM."""
     _needs_extra()
     from terminal.app.output import print_json
     from terminal.collector.bundles import bundles_of
     from terminal.collector.fleet.server import GatewaySettings, run_gateway
 
-    where = _where(nats, stream, nats_user, nats_password_file, nats_credentials)
-    dsn = _dsn(database, database_password_file)
+    where = _where(
+        asked.nats, asked.stream, asked.nats_user, asked.nats_password_file, asked.nats_credentials
+    )
+    dsn, tls = _dsn(asked.database, asked.database_password_file), server_tls(asked.tls_cert, asked.tls_key)
     settings = GatewaySettings(
-        where, dsn, folder, host, port, tuple(proxy or ()), bundles=bundles_of(folder, bundles)
+        where,
+        dsn,
+        asked.folder,
+        asked.host,
+        asked.port,
+        tuple(asked.proxy or ()),
+        tls,
+        bundles=bundles_of(asked.folder, asked.bundles),
     )
 
     def ready(url: str) -> None:
-        if json:
+        if asked.json:
             print_json({"url": url, "public_key": str(settings.public_key)})
         else:
             print(f"gateway: listening on {url}; terminals need a copy of {settings.public_key}", flush=True)
@@ -175,18 +199,53 @@ def gateway(
 
 @app.command()
 def enrol(
-    terminal: Annotated[int, typer.Argument(min=1, max=LARGEST_TERMINAL, help="Terminal number.")],
-    key: Annotated[Path, typer.Option("--key", help="The terminal's public signing key (terminal.pub).")],
-    folder: Annotated[Path, typer.Option(help="A gateway's folder; do it in each.")] = Path("var/gateway"),
+    terminal: Numbered,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Register this public key (terminal.pub) at once, without a code."),
+    ] = None,
+    folder: GatewayFolder = DEFAULT_GATEWAY,
+    database: Database = DEFAULT_DATABASE,
+    database_password_file: DatabasePassword = None,
+    by: By = "operator",
+    bundles: Bundles = None,
+    json: Json = False,
 ) -> None:
-    """Let a terminal upload through the gateway of this folder, with this key and no other."""
-    from terminal.clock import SystemClock
-    from terminal.collector.enrolment import Enrolment, short_of
-    from terminal.sync.identity import read_public_key
+    """Enrol a terminal at all gateways: print a one-time code for it, or register its public key.
 
-    public = read_public_key(key)
-    Enrolment(folder / "terminals").enrol(terminal, public, unix_ms(SystemClock().now()))
-    print(f"terminal {terminal} may upload with key {short_of(public)}")
+    Where bundles are published, the code carries the SHA-256 of their root. An existing key is replaced; the terminal's
+    records are kept.
+    """
+    _needs_extra()
+    office = _office(folder, _dsn(database, database_password_file), by, bundles)
+    if key is not None:
+        enrol_by_key(office, terminal, key, json=json)
+    else:
+        enrol_by_code(office, terminal, json=json)
+
+
+@app.command()
+def revoke(
+    terminal: Numbered,
+    folder: GatewayFolder = DEFAULT_GATEWAY,
+    database: Database = DEFAULT_DATABASE,
+    database_password_file: DatabasePassword = None,
+    by: By = "operator",
+) -> None:
+    """Revoke a terminal at all gateways that reach the database, at once. Its records are kept."""
+    _needs_extra()
+    revoke_terminal(_office(folder, _dsn(database, database_password_file), by), terminal)
+
+
+def _office(folder: Path, dsn: str, by: str, bundles: Path | None = None) -> EnrolmentOffice:
+    """What the database holds of terminals; `folder` gets copies of what is changed."""
+    from terminal.collector.bundles import bundles_of
+    from terminal.collector.enrolment import Enrolment
+    from terminal.collector.fleet.shared_records import SharedRecords
+
+    directory = folder / "terminals"
+    records = SharedRecords(directory, dsn)
+    return EnrolmentOffice(Enrolment(directory, files=records), records.note, by, bundles_of(folder, bundles))
 
 
 @app.command()

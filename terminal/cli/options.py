@@ -6,9 +6,11 @@ What an option does not say, `terminal.toml` says (`station_config`), and what t
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from enum import StrEnum
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_type_hints
 
 import typer
 
@@ -27,6 +29,7 @@ from terminal.texts import languages
 
 if TYPE_CHECKING:
     from terminal.app.station import Station
+    from terminal.collector.tls import ServerTls
 
 __all__ = ["DEFAULT_COLLECTOR", "DEFAULT_LANGUAGE", "DEFAULT_REGION", "DEFAULT_STATE"]
 
@@ -47,6 +50,29 @@ _PLACES: Final = {
     "tls_ca": ("collector", "tls_ca"),
 }
 """Where each option stands in `terminal.toml`."""
+
+
+Asked = TypeVar("Asked")
+
+
+def options_in(kind: type[Asked]) -> Callable[[Callable[[typer.Context, Asked], None]], Callable[..., None]]:
+    """Makes a command of a function of the context and one value of `kind`, a named tuple whose fields are options."""
+    hints = get_type_hints(kind, include_extras=True)
+    named = [
+        Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
+        for one in signature(kind).parameters.values()
+    ]
+    context_of = Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
+    def command_of(work: Callable[[typer.Context, Asked], None]) -> Callable[..., None]:
+        def command(context: typer.Context, **given: Any) -> None:
+            work(context, kind(**given))
+
+        command.__name__, command.__doc__ = work.__name__, work.__doc__
+        command.__signature__ = Signature([context_of, *named])  # type: ignore[attr-defined]  # typer reads it
+        return command
+
+    return command_of
 
 
 class ProfileName(StrEnum):
@@ -223,6 +249,17 @@ TlsKey = Annotated[
     Path | None,
     typer.Option("--tls-key", help="Private key of the client certificate (PEM), if in another file."),
 ]
+ServedCert = Annotated[
+    Path | None, typer.Option("--tls-cert", help="Serve HTTPS with this certificate (PEM).")
+]
+ServedKey = Annotated[Path | None, typer.Option("--tls-key", help="The key of that certificate (PEM).")]
+Proxy = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--proxy",
+        help="Address or network of a proxy whose X-Forwarded-For is believed; repeat for each. No other's is.",
+    ),
+]
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for a card.")]
 Zone = Annotated[str, typer.Option(help="Time zone of the service days; a change rebuilds the books.")]
 DayEndsAt = Annotated[
@@ -257,6 +294,20 @@ Bundles = Annotated[
     ),
 ]
 DEFAULT_COLLECTOR_FOLDER: Final = Path("var/collector")
+
+
+def server_tls(certificate: Path | None, key: Path | None, clients: Path | None = None) -> ServerTls | None:
+    """What HTTPS is served with: certificate and key together. With `clients` only holders of a certificate of that
+    authority are served. Raises `CollectorError`.
+    """
+    from terminal.collector.tls import ServerTls
+    from terminal.errors import CollectorError
+
+    if certificate and key:
+        return ServerTls(certificate, key, clients, required=clients is not None)
+    if certificate or key or clients:
+        raise CollectorError("TLS needs certificate and key", "Give both --tls-cert and --tls-key.")
+    return None
 
 
 def known_zone(name: str) -> str:

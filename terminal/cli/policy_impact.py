@@ -247,11 +247,12 @@ def _progress(rows: int) -> Iterator[Callable[[int], None]]:
 def _require_place(path: Path) -> None:
     """A file that cannot be written is said before the replay of an hour, not after it."""
     from terminal.errors import TerminalError
+    from terminal.files import check_place
 
-    if path.is_dir():
-        raise TerminalError(f"{path} is a folder", "Name a file in it.")
-    if not path.parent.is_dir():
-        raise TerminalError(f"there is no folder {path.parent}", "Make it, or give another file.")
+    try:
+        check_place(path)
+    except OSError as error:
+        raise TerminalError(f"{path} cannot be written: {error.strerror}", "Give another file.") from error
 
 
 def _write(path: Path, text: str) -> None:

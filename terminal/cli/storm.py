@@ -33,6 +33,10 @@ def storm(
         Path | None,
         typer.Option(help="Write each finished town to this file, and do not play again what is there."),
     ] = None,
+    sum_logs: Annotated[
+        list[Path] | None,
+        typer.Option("--sum", help="Play nothing, add up the towns of such a file; may be repeated."),
+    ] = None,
     replay: Annotated[Path | None, typer.Option(help="Replay the violation in this file.")] = None,
     digest: Annotated[
         bool, typer.Option(help="Print a digest of the behaviour, for comparing versions.")
@@ -45,10 +49,12 @@ def storm(
     `--processes` adds rounds in which real processes are killed. Power cuts and full disks need apsw (extra `stress`).
     """
     from terminal.lab.stress.faults.plan import Kind, faults_named
-    from terminal.lab.stress.run import TownSeed
+    from terminal.lab.stress.run import TownSeed, sum_of
 
     chosen = faults_named([name.strip() for name in faults.split(",")]) if faults else frozenset(Kind)
-    if replay is not None:
+    if sum_logs:
+        result = sum_of(sum_logs)
+    elif replay is not None:
         result = _replay(replay, digest=digest)
     else:
         result = _storm(
@@ -127,7 +133,7 @@ def _print(result: StormResult, json: bool) -> None:
     if json:
         print_json(totals)
         return
-    for name in ("taps", "decided", "granted", "records", "restarts", "faults_total"):
+    for name in ("towns", "taps", "decided", "granted", "records", "restarts", "faults_total"):
         print(f"  {name:<24} {totals[name]}")
     for name, count in totals["faults_injected"].items():
         print(f"    {name:<28} {count}")
@@ -137,7 +143,8 @@ def _print(result: StormResult, json: bool) -> None:
         print(f"  {name:<24} {totals[name]}")
     for name in ("misjudged", "unnoticed", "money_mismatch_minor", "charged_minor"):
         print(f"  {name:<24} {totals[name]}")
-    print(f"  {'taps_per_s':<24} {totals['taps_per_s']}")
+    for name in ("taps_per_s", "taps_per_cpu_s"):
+        print(f"  {name:<24} {totals[name]}")
     for part, value in totals.get("digest", {}).items():
         print(f"  {'digest of ' + part:<24} {value}")
     for violation in result.violations:

@@ -69,6 +69,7 @@ class AlarmKind(StrEnum):
     DUPLICATE_ENTITLEMENT = "duplicate_entitlement"  # same pupil, meal kind and service day twice (O-08)
     CLOCK = "clock"  # the terminal's clock cannot be believed (O-05)
     READER = "reader"  # a reader is out of order (T-64)
+    HOUSING = "housing"  # a terminal's housing was opened: it has wiped its journal's key and takes no taps
     UNRESOLVED_OLD = "unresolved_old"  # a tap of unknown end whose card has not come back for too long
     NO_START = "no_start"  # the terminal itself says that it cannot read its journal
     SILENT = "silent"  # nothing heard of a terminal for too long (T-65)
@@ -130,6 +131,7 @@ class AlarmCause(StrEnum):
     CARDS_AHEAD = "cards_ahead"
     CLOCK_FAULT = "clock_fault"
     READER_FAULT = "reader_fault"
+    HOUSING_FAULT = "housing_fault"
     NOT_COME_BACK = "not_come_back"
     CANNOT_START = "cannot_start"
     NOT_HEARD = "not_heard"
@@ -221,6 +223,7 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.CARDS_AHEAD: N_("has put cards into a later period, {day}"),
         AlarmCause.CLOCK_FAULT: "{fault}",
         AlarmCause.READER_FAULT: "{fault}",
+        AlarmCause.HOUSING_FAULT: "{fault}",
         AlarmCause.NOT_COME_BACK: N_("its card has not come back"),
         AlarmCause.CANNOT_START: N_("{fault}, {day}"),
         AlarmCause.NOT_HEARD: N_("nothing heard since {since}"),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from terminal.codes import ReaderFault
+from terminal.codes import PeripheryFault, ReaderFault
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.day_rows import DayRows, RowSpan
 from terminal.collector.days import (
@@ -75,6 +75,8 @@ from terminal.journal.records import (
 from terminal.journal.taps import End, TapId
 
 CLOCK_INPUTS: Final = ("jump_s", "behind_s", "ahead_days", "off_s")
+_ENDS: Final = (Committed, NotCommitted)
+_FROM_CARDS: Final = (Intent, Unwritten)
 READER_FAULTS: Final = frozenset(ReaderFault) - {ReaderFault.WORKS}
 
 _ADDING: Final = (
@@ -150,9 +152,10 @@ class Booking:
         # Most taps end a row or two later: those need never be watched.
         ends: dict[int, Committed | NotCommitted] = {}
         for sequence, record in records:
-            if isinstance(record, Committed | NotCommitted) and rows[0][0] <= record.intent < sequence:
+            if isinstance(record, _ENDS) and rows[0][0] <= record.intent < sequence:
                 ends.setdefault(record.intent, record)
         mark = self.mark_of(terminal)
+        self._expect(records, ends)
         early = self._watched.load_early(terminal, rows[0][0], rows[-1][0])
         self._records = {(terminal, sequence): record for sequence, record in records}
         self._day_rows.take(terminal, RowSpan(rows[0][0], rows[-1][0]), records)
@@ -163,6 +166,25 @@ class Booking:
             self._book((terminal, sequence), record, ends)
         mark.sequence = rows[-1][0]
         return records
+
+    def _expect(
+        self, records: Sequence[tuple[int, AnyRecord]], ends: Mapping[int, Committed | NotCommitted]
+    ) -> None:
+        """Have the watched taps and the histories at hand that these records ask for."""
+        name = self._registry.name
+        taps = [
+            (name(record.card_ref), (record.prev_terminal, record.prev_sequence))
+            for _, record in records
+            if isinstance(record, _FROM_CARDS) and record.card_ref is not None
+        ]
+        counters = [
+            (name(record.card_ref), end.tmc)
+            for sequence, record in records
+            if isinstance(record, Intent)
+            and isinstance(end := ends.get(sequence), Committed)
+            and end.tmc is not None
+        ]
+        self._watched.expect(taps, counters)
 
     def _book(self, row: TapId, record: AnyRecord, ends: Mapping[int, Committed | NotCommitted]) -> None:
         match record:
@@ -383,6 +405,10 @@ class Booking:
             self.findings.append(
                 Alarm(AlarmKind.READER, *row, detail_of(AlarmCause.READER_FAULT, fault=code))
             )
+        elif code == PeripheryFault.TAMPERED:
+            self.findings.append(
+                Alarm(AlarmKind.HOUSING, *row, detail_of(AlarmCause.HOUSING_FAULT, fault=code))
+            )
 
     def _intent(self, tap_id: TapId) -> Intent:
         record = self._record_of(tap_id)
@@ -409,6 +435,7 @@ class Booking:
 
     def finish(self) -> None:
         """Add everything counted to the sums."""
+        self._watched.keep()
         self._day_rows.finish()
         self._finish_proofs()
         many = self._connection.executemany

@@ -55,6 +55,9 @@ _NOT_NEEDED: Final = (
 )
 
 
+_ENDS: Final = (Committed, NotCommitted)
+
+
 class RowSpan(NamedTuple):
     """Rows `first` to `last` of one terminal."""
 
@@ -112,7 +115,7 @@ class DayRows:
         day, first, _ = self._at.get(terminal) or self._load(terminal)
         words: dict[int, Committed | NotCommitted] = {}
         for _, record in records:
-            if isinstance(record, Committed | NotCommitted):
+            if isinstance(record, _ENDS):
                 words.setdefault(record.intent, record)
         for sequence, record in records:
             other = day_of(record, self._calendar)

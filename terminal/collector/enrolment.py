@@ -7,6 +7,7 @@ A terminal that gets other keys, because its hardware was replaced, stays the sa
 under its number, and its new journal must continue where the old one ended.
 
 Several processes may change the records, the collector and its commands: each takes the lock of the folder first.
+Gateways of a fleet share their records (`terminal.collector.fleet.shared_records`), by the same rules.
 """
 
 from __future__ import annotations
@@ -82,25 +83,65 @@ class Granted(msgspec.Struct, frozen=True):
     """The answer was given before."""
 
 
+class RecordFiles:
+    """Records and codes as files of a directory. Every method raises `CollectorError` when that fails."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @contextmanager
+    def changing(self, terminal: int) -> Iterator[None]:  # noqa: ARG002 who shares records brings those of a terminal
+        """No other thread or process changes a record meanwhile; what is changed is kept when the block ends well."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            lock = open_own(self.directory / ".lock")
+        except OSError as error:
+            raise _cannot_keep(self.directory, error) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put the file in place of the one there was. Inside `changing`."""
+        try:
+            replace_file(self.directory / name, content)
+        except OSError as error:
+            raise _cannot_keep(self.directory, error) from error
+
+    def remove(self, name: str) -> None:
+        """Take the file away, if there is one. Inside `changing`."""
+        try:
+            (self.directory / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise _cannot_keep(self.directory, error) from error
+
+
 class Enrolment:
     """The records in a directory. Terminals come and go without a restart."""
 
-    def __init__(self, directory: Path, authority: Authority | None = None) -> None:
-        """`authority` certifies; without one it is opened, or made, beside the directory when it is needed."""
+    def __init__(
+        self, directory: Path, authority: Authority | None = None, files: RecordFiles | None = None
+    ) -> None:
+        """`authority` certifies; without one it is opened, or made, beside the directory when it is needed. `files` of
+        that directory keep the records, where they are more than files.
+        """
         self.directory = directory
+        self._files = files or RecordFiles(directory)
         self._authority = authority
-        self._known: dict[int, tuple[int, TerminalRecord]] = {}
+        self._known: dict[int, tuple[tuple[int, int], TerminalRecord]] = {}
 
     def record_of(self, terminal: int) -> TerminalRecord:
         """What is known of `terminal`. Raises `KeyFileError` when its file is no record."""
         path = self._path(terminal)
         try:
-            changed_ns = path.stat().st_mtime_ns
+            found = path.stat()
         except OSError:
             return TerminalRecord()  # also when the directory cannot be read: no terminal is trusted then
-        known = self._known.get(terminal)
-        if known is None or known[0] != changed_ns:
-            known = self._known[terminal] = (changed_ns, _read(path))
+        known, this = self._known.get(terminal), (found.st_mtime_ns, found.st_ino)
+        if known is None or known[0] != this:
+            known = self._known[terminal] = (this, _read(path))
         return known[1]
 
     def key_of(self, terminal: int) -> Ed25519PublicKey | None:
@@ -125,10 +166,10 @@ class Enrolment:
 
         It has no certificate: over TLS a terminal needs one, and enrols with a code. May raise `KeyFileError`.
         """
-        with self._changing():
+        with self._files.changing(terminal):
             keys = TerminalKeySet(key.public_bytes_raw().hex(), at_ms)
             self._keep(terminal, enrolled(self._replaceable(terminal), keys))
-            self._code_path(terminal).unlink(missing_ok=True)
+            self._files.remove(self._code_path(terminal).name)
         return self._path(terminal)
 
     def keys_of(self, terminal: int) -> list[Ed25519PublicKey]:
@@ -139,8 +180,8 @@ class Enrolment:
 
     def revoke(self, terminal: int, at_ms: int) -> bool:
         """Let `terminal` upload no more, and no code enrol it; whether it could."""
-        with self._changing():
-            self._code_path(terminal).unlink(missing_ok=True)
+        with self._files.changing(terminal):
+            self._files.remove(self._code_path(terminal).name)
             record = self.record_of(terminal)
             if record.in_force is not None:
                 self._keep(terminal, revoked(record, at_ms))
@@ -150,7 +191,7 @@ class Enrolment:
         """A genuine batch signed with `keys` has arrived. May raise `CollectorError`."""
         if self.record_of(terminal).waiting != keys:
             return
-        with self._changing():
+        with self._files.changing(terminal):
             self._keep(terminal, used(self.record_of(terminal), keys.signing, at_ms))
 
     def is_revoked(self, terminal: int) -> bool:
@@ -174,7 +215,8 @@ class Enrolment:
     def make_code(self, terminal: int, now_ms: int) -> str:
         """A new code for `terminal`, good once and for a day; an older one is worth nothing any more."""
         code = _Code(new_code(), now_ms + CODE_GOOD_MS)
-        self._keep_code(terminal, code)
+        with self._files.changing(terminal):
+            self._keep_code(terminal, code)
         return code.code
 
     def redeem(self, request: EnrolmentRequest, now_ms: int) -> Granted | RefusalCode:
@@ -183,7 +225,7 @@ class Enrolment:
         A code is spent by success and by time, never by wrong proofs: any sender can make those up, and 80 random
         bits are not guessed (docs/adr/0041-strangers.md). Raises `KeyFileError` or `CollectorError`.
         """
-        with self._changing():
+        with self._files.changing(request.terminal):
             code = self._code_of(request, now_ms)
             if isinstance(code, RefusalCode):
                 return code
@@ -210,7 +252,7 @@ class Enrolment:
         if not hmac.compare_digest(code_proof(code.code, request), request.proof):
             return RefusalCode.CODE_REFUSED
         if now_ms > code.until_ms:
-            path.unlink(missing_ok=True)
+            self._files.remove(path.name)
             return RefusalCode.CODE_EXPIRED
         return code
 
@@ -220,7 +262,7 @@ class Enrolment:
         """Let the keys of a request wait for their first use that is approved with keys in force; why not, where it is
         not. Raises `KeyFileError` or `CollectorError`.
         """
-        with self._changing():
+        with self._files.changing(request.terminal):
             record = self.record_of(request.terminal)
             if record.in_force is None:
                 return RefusalCode.UNKNOWN_TERMINAL
@@ -276,33 +318,11 @@ class Enrolment:
             return TerminalRecord()
 
     def _keep(self, terminal: int, record: TerminalRecord) -> None:
-        path = self._path(terminal)
-        try:
-            replace_file(path, msgspec.json.encode(record))
-            self._known[terminal] = (path.stat().st_mtime_ns, record)
-        except OSError as error:
-            raise _cannot_keep(self.directory, error) from error
+        self._files.write(self._path(terminal).name, msgspec.json.encode(record))
+        self._known.pop(terminal, None)
 
     def _keep_code(self, terminal: int, code: _Code) -> None:
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            replace_file(self._code_path(terminal), msgspec.json.encode(code))
-        except OSError as error:
-            raise _cannot_keep(self.directory, error) from error
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """No other thread or process changes a record meanwhile."""
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            lock = open_own(self.directory / ".lock")
-        except OSError as error:
-            raise _cannot_keep(self.directory, error) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+        self._files.write(self._code_path(terminal).name, msgspec.json.encode(code))
 
     def _path(self, terminal: int) -> Path:
         return self.directory / f"{terminal}.json"

@@ -9,10 +9,12 @@ head, body, the answer's way out, the pause until the next request; and its shar
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import ssl
 import struct
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from errno import EACCES, EADDRINUSE, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +22,7 @@ import h11
 import uvicorn
 
 from terminal.collector.callers import CALLER, Caller, Callers, CallerStage, Proxies
-from terminal.collector.tls import NO_TERMINAL, CertificateProtocol, whose
+from terminal.collector.tls import NO_TERMINAL, CertificateProtocol, ServerTls, whose
 from terminal.errors import CollectorError, PortInUse
 
 if TYPE_CHECKING:
@@ -271,9 +273,11 @@ def _reset(accepted: socket.socket) -> None:
     accepted.close()
 
 
-def front_config(app: Any, proxies: Proxies, **tls: Any) -> uvicorn.Config:
-    """How uvicorn serves `app`; `tls` are its own settings of that. Strangers write nothing into its log."""
-    return uvicorn.Config(
+def front_config(app: Any, proxies: Proxies, tls: ServerTls | None = None) -> uvicorn.Config:
+    """How uvicorn serves `app`. Strangers write nothing into its log. Raises `CollectorError` for certificates that
+    cannot be used.
+    """
+    config = uvicorn.Config(
         app,
         ws="none",
         log_level="error",
@@ -284,8 +288,33 @@ def front_config(app: Any, proxies: Proxies, **tls: Any) -> uvicorn.Config:
         h11_max_incomplete_event_size=HEAD_BYTES,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies.stated),
-        **tls,
+        **({} if tls is None else tls.of_uvicorn),
     )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise CollectorError(
+            f"the TLS certificate cannot be used: {error}",
+            "Give PEM files: certificate, its key, and the authority of those who come.",
+        ) from error
+    return config
+
+
+def base_url(listening: socket.socket, tls: ServerTls | None) -> str:
+    """Where what listens there is reached."""
+    host, port = listening.getsockname()[:2]
+    return f"{'https' if tls else 'http'}://{host}:{port}"
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """uvicorn hands a signal on to the handler it found; this one lets the process end well."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, NamedTuple, NoReturn
 
 import msgspec
@@ -14,9 +15,10 @@ from terminal.collector.limits import TokenBuckets
 from terminal.collector.store import BatchRefused, CollectorStore
 from terminal.collector.strangers import Strangers
 from terminal.errors import CollectorError, KeyFileError
+from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer
 from terminal.sync.enrolment import signature_is_genuine
-from terminal.sync.failed_start import FailedStart
+from terminal.sync.failed_start import FailedStart, StartHeard
 from terminal.sync.wire import (
     BATCH_TYPE,
     MAX_BATCH_RECORDS,
@@ -62,12 +64,101 @@ class Reply(NamedTuple):
     genuine: int = 0
 
 
-class _UploadRefused(Exception):
+class UploadRefused(Exception):
+    """Why something is not taken, as the answer to it."""
+
     def __init__(
         self, reason: RefusalCode, advice: str, wants: int | None = None, retry_after_s: int = 0
     ) -> None:
         super().__init__(reason)
         self.reply = refuse(reason, advice, wants, retry_after_s)
+
+
+class GenuineBatch(NamedTuple):
+    """A batch that its terminal signed: the hash of each row, and the keys it was signed with."""
+
+    batch: Batch
+    hashes: list[bytes]
+    keys: TerminalKeySet
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """Which terminal has sent something: the same checks before a collector's store and before a fleet's stream. What
+    is not believed is counted as a stranger's. `buckets` limit how often a terminal may send; None: no limit.
+
+    Every method raises `UploadRefused`.
+    """
+
+    enrolment: Enrolment
+    strangers: Strangers
+    clock: Clock
+    buckets: TokenBuckets | None = None
+
+    def batch(self, data: bytes, certified: int | None, address: str) -> GenuineBatch:
+        """The batch in `data`. `certified` is the terminal the sender's client certificate belongs to (0 for none),
+        where one is asked for.
+        """
+        try:
+            batch = parse_batch(data)
+        except Malformed as error:
+            raise UploadRefused(
+                RefusalCode.MALFORMED, f"Send a batch of this protocol version: {error}."
+            ) from error
+        if len(batch.bodies) > MAX_BATCH_RECORDS:
+            raise UploadRefused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
+        if certified is not None and certified != batch.terminal:
+            detail = detail_of(AlarmCause.OTHER_CERTIFICATE, owner=certified)
+            self.strangers.note(AlarmKind.WRONG_CERTIFICATE, address, batch.terminal, detail, self.now_ms)
+            raise UploadRefused(
+                RefusalCode.UNKNOWN_TERMINAL, "Send with this terminal's own client certificate."
+            )
+        # First: what strangers send is not worth its hashes.
+        keys = self._keys_of(batch.terminal, address)
+        hashes = row_hashes(batch)
+        last_hash = hashes[-1] if hashes else batch.previous_hash
+        signed_with = next((one for one in keys if batch_is_genuine(batch, last_hash, one.key)), None)
+        if signed_with is None:
+            self._refuse_signature(batch.terminal, address)
+        return GenuineBatch(batch, hashes, signed_with)
+
+    def failed_start(self, said: FailedStart, address: str) -> Alarm:
+        """What a terminal says of a start that failed: one alarm for each of its days and faults."""
+        keys = self._keys_of(said.terminal, address)
+        if not any(signature_is_genuine(one.signing, said.signature, said.digest) for one in keys):
+            self._refuse_signature(said.terminal, address)
+        self.pace(said.terminal)
+        day = from_unix_ms(said.at_ms).date().isoformat()
+        detail = detail_of(AlarmCause.CANNOT_START, fault=said.fault.value, day=day)
+        return Alarm(AlarmKind.NO_START, said.terminal, 0, detail)
+
+    def pace(self, terminal: int) -> None:
+        """Once the signature is good: a stranger who names a terminal must not use up what that terminal may send."""
+        wait_s = 0 if self.buckets is None else self.buckets.take(terminal)
+        if wait_s:
+            raise UploadRefused(RefusalCode.BUSY, "Send less often.", retry_after_s=wait_s)
+
+    @property
+    def now_ms(self) -> int:
+        return unix_ms(self.clock.now())
+
+    def _refuse_signature(self, terminal: int, address: str) -> NoReturn:
+        self.strangers.note(AlarmKind.BAD_SIGNATURE, address, terminal, AlarmCause.BATCH_REFUSED, self.now_ms)
+        advice = "Enrol this terminal's present public key, or find out who sends in its name."
+        raise UploadRefused(RefusalCode.BAD_SIGNATURE, advice)
+
+    def _keys_of(self, terminal: int, address: str) -> tuple[TerminalKeySet, ...]:
+        try:
+            keys = self.enrolment.record_of(terminal).live
+            revoked = not keys and self.enrolment.is_revoked(terminal)
+            cause = AlarmCause.REVOKED if revoked else AlarmCause.NOT_ENROLLED
+        except KeyFileError:
+            keys, cause = (), AlarmCause.KEY_UNUSABLE
+        if not keys:
+            self.strangers.note(AlarmKind.UNKNOWN_TERMINAL, address, terminal, cause, self.now_ms)
+            advice = f"Have the operator enrol terminal {terminal} (terminal collector enrol, terminal fleet enrol)."
+            raise UploadRefused(RefusalCode.UNKNOWN_TERMINAL, advice)
+        return keys
 
 
 class Intake:
@@ -84,11 +175,9 @@ class Intake:
     ) -> None:
         """`buckets` limit how often a terminal may send; without them there is no limit."""
         self.strangers = strangers or Strangers()
+        self._senders = Senders(enrolment, self.strangers, clock, buckets)
         self._store = store
-        self._enrolment = enrolment
         self._signer = signer
-        self._clock = clock
-        self._buckets = buckets
 
     def take(self, data: bytes, certified: int | None = None, address: str = "") -> Reply:
         """Never raises for anything a client can send; what looks like an attack is counted, or leaves an alarm.
@@ -97,98 +186,53 @@ class Intake:
         """
         try:
             return self._take(data, certified, address)
-        except _UploadRefused as refused:
+        except UploadRefused as refused:
             return refused.reply
         except CollectorError as error:
             return refuse(RefusalCode.UNAVAILABLE, error.advice, retry_after_s=STORE_WAIT_S)
 
     def _take(self, data: bytes, certified: int | None, address: str) -> Reply:
-        at_ms = unix_ms(self._clock.now())
+        at_ms, senders = self._senders.now_ms, self._senders
+        genuine = senders.batch(data, certified, address)
+        terminal = genuine.batch.terminal
+        senders.enrolment.used(terminal, genuine.keys, at_ms)
+        senders.pace(terminal)
         try:
-            batch = parse_batch(data)
-        except Malformed as error:
-            raise _UploadRefused(
-                RefusalCode.MALFORMED, f"Send a batch of this protocol version: {error}."
-            ) from error
-        if len(batch.bodies) > MAX_BATCH_RECORDS:
-            raise _UploadRefused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
-        if certified is not None and certified != batch.terminal:
-            detail = detail_of(AlarmCause.OTHER_CERTIFICATE, owner=certified)
-            self.strangers.note(AlarmKind.WRONG_CERTIFICATE, address, batch.terminal, detail, at_ms)
-            raise _UploadRefused(
-                RefusalCode.UNKNOWN_TERMINAL, "Send with this terminal's own client certificate."
-            )
-        # First: what strangers send is not worth its hashes.
-        keys = self._keys_of(batch.terminal, address, at_ms)
-        hashes = row_hashes(batch)
-        last_hash = hashes[-1] if hashes else batch.previous_hash
-        signed_with = next((one for one in keys if batch_is_genuine(batch, last_hash, one.key)), None)
-        if signed_with is None:
-            self._refuse_signature(batch.terminal, address, at_ms)
-        self._enrolment.used(batch.terminal, signed_with, at_ms)
-        self._pace(batch.terminal)
-        try:
-            return self._store_and_sign(batch, hashes, at_ms)
-        except _UploadRefused as refused:
-            return refused.reply._replace(genuine=batch.terminal)
+            return self._store_and_sign(genuine, at_ms)
+        except UploadRefused as refused:
+            return refused.reply._replace(genuine=terminal)
 
     def failed_start(self, said: FailedStart, address: str = "") -> Reply:
-        """Keep what a terminal says of a start that failed, one alarm for each of its days and faults. As `take`."""
+        """Keep what a terminal says of a start that failed. As `take`."""
         try:
-            return self._failed_start(said, address)
-        except _UploadRefused as refused:
+            alarm = self._senders.failed_start(said, address)
+            self._store.keep_findings([alarm], self._senders.now_ms)
+        except UploadRefused as refused:
             return refused.reply
         except CollectorError as error:
             return refuse(RefusalCode.UNAVAILABLE, error.advice, retry_after_s=STORE_WAIT_S)
+        return heard(said, self._signer)
 
-    def _failed_start(self, said: FailedStart, address: str) -> Reply:
-        at_ms = unix_ms(self._clock.now())
-        keys = self._keys_of(said.terminal, address, at_ms)
-        if not any(signature_is_genuine(one.signing, said.signature, said.digest) for one in keys):
-            self._refuse_signature(said.terminal, address, at_ms)
-        self._pace(said.terminal)
-        day = from_unix_ms(said.at_ms).date().isoformat()
-        detail = detail_of(AlarmCause.CANNOT_START, fault=said.fault.value, day=day)
-        self._store.keep_findings([Alarm(AlarmKind.NO_START, said.terminal, 0, detail)], at_ms)
-        return Reply(204, b"", "application/json", genuine=said.terminal)
-
-    def _refuse_signature(self, terminal: int, address: str, at_ms: int) -> NoReturn:
-        self.strangers.note(AlarmKind.BAD_SIGNATURE, address, terminal, AlarmCause.BATCH_REFUSED, at_ms)
-        advice = "Enrol this terminal's present public key, or find out who sends in its name."
-        raise _UploadRefused(RefusalCode.BAD_SIGNATURE, advice)
-
-    def _pace(self, terminal: int) -> None:
-        """Once the signature is good: a stranger who names a terminal must not use up what that terminal may send."""
-        wait_s = 0 if self._buckets is None else self._buckets.take(terminal)
-        if wait_s:
-            raise _UploadRefused(RefusalCode.BUSY, "Send less often.", retry_after_s=wait_s)
-
-    def _keys_of(self, terminal: int, address: str, at_ms: int) -> tuple[TerminalKeySet, ...]:
+    def _store_and_sign(self, genuine: GenuineBatch, at_ms: int) -> Reply:
+        terminal = genuine.batch.terminal
         try:
-            keys = self._enrolment.record_of(terminal).live
-            revoked = not keys and self._enrolment.is_revoked(terminal)
-            cause = AlarmCause.REVOKED if revoked else AlarmCause.NOT_ENROLLED
-        except KeyFileError:
-            keys, cause = (), AlarmCause.KEY_UNUSABLE
-        if not keys:
-            self.strangers.note(AlarmKind.UNKNOWN_TERMINAL, address, terminal, cause, at_ms)
-            advice = f"Have the operator enrol terminal {terminal} (terminal collector enrol)."
-            raise _UploadRefused(RefusalCode.UNKNOWN_TERMINAL, advice)
-        return keys
-
-    def _store_and_sign(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Reply:
-        try:
-            head = self._store.receive(batch, hashes, at_ms)
+            head = self._store.receive(genuine.batch, genuine.hashes, at_ms)
         except BatchRefused as refused:
-            raise _UploadRefused(
+            raise UploadRefused(
                 refused.reason, f"{detail_words(refused.alarm.detail)}: {refused.advice}", refused.wants
             ) from refused
-        return Reply(
-            200,
-            encode(build_ack(batch.terminal, head, at_ms, self._signer)),
-            BATCH_TYPE,
-            genuine=batch.terminal,
-        )
+        return acknowledged(terminal, head, at_ms, self._signer)
+
+
+def acknowledged(terminal: int, head: Head, at_ms: int, signer: Signer) -> Reply:
+    """The signed reply to a batch whose terminal's rows are held up to `head`."""
+    return Reply(200, encode(build_ack(terminal, head, at_ms, signer)), BATCH_TYPE, genuine=terminal)
+
+
+def heard(said: FailedStart, signer: Signer) -> Reply:
+    """The signed reply to a message of a failed start that is kept."""
+    body = msgspec.json.encode(StartHeard(signer.sign(said.heard_digest).hex()))
+    return Reply(200, body, "application/json", genuine=said.terminal)
 
 
 def refuse(reason: RefusalCode, advice: str, wants: int | None = None, retry_after_s: int = 0) -> Reply:

@@ -26,7 +26,7 @@ from terminal.sync.enrolment import (
     IdentityReply,
     RenewalRequest,
 )
-from terminal.sync.failed_start import FAILED_STARTS_PATH, FailedStart
+from terminal.sync.failed_start import FAILED_STARTS_PATH, FailedStart, StartHeard
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
 
 PATH: Final = "/openapi.json"
@@ -40,6 +40,7 @@ _SHAPES: Final = (
     DayView,
     EnrolmentRequest,
     FailedStart,
+    StartHeard,
     IdentityReply,
     RenewalRequest,
     Refusal,
@@ -117,7 +118,7 @@ def _terminal_paths() -> dict[str, Any]:
                 "summary": "A terminal that cannot read its journal says so, signed with its key",
                 "requestBody": _body("FailedStart"),
                 "responses": {
-                    "204": {"description": "Heard."},
+                    "200": _json("Kept; the collector signs for it.", _ref("StartHeard")),
                     "400": _refusal("No such message."),
                     "403": _refusal("Not enrolled, or a wrong signature."),
                     "413": _refusal("Too large."),

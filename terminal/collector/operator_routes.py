@@ -42,11 +42,11 @@ from terminal.collector.callers import OPERATOR, Callers, DropCause, Standing
 from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
 from terminal.collector.gate import Gate, body_of, respond
+from terminal.collector.identity_routes import JSON
 from terminal.collector.intake import Reply
 from terminal.collector.proof import Proof
 from terminal.collector.store import BY_OPERATOR, Operation, OperationCode
 from terminal.collector.strangers import STRANGE_KINDS
-from terminal.collector.terminal_routes import JSON
 from terminal.collector.totals import ProofSum, total_of
 from terminal.collector.views import SHOWN_ALARMS, OperatorViews
 from terminal.decoding import decode_json

@@ -11,8 +11,8 @@ Of single taps they hold those that a later record may still decide, and each ca
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.days import CountState, DayLine, line_of_meal, line_of_sale
@@ -144,6 +144,18 @@ _STARTED_FROM: Final = f"{_COLUMNS} WHERE card = ? AND prev_terminal = ? AND pre
 _CONCERNED: Final = (
     f"{_AT} UNION ALL {_COLUMNS} WHERE card = ?3 AND prev_terminal = ?4 AND prev_sequence = ?5"
 )
+_ARE_WATCHED: Final = (
+    "WITH asked (a, b) AS (VALUES {}) SELECT a, b FROM asked"
+    " CROSS JOIN watched ON terminal = a AND sequence = b"
+)
+_ARE_STARTED: Final = (
+    "WITH asked (a, b, c) AS (VALUES {}) SELECT DISTINCT a, b, c FROM asked"
+    " CROSS JOIN watched INDEXED BY watched_start ON card = a AND prev_terminal = b AND prev_sequence = c"
+)
+_HISTORIES: Final = (
+    "WITH asked (a, b) AS (VALUES {}) SELECT a, b, terminal, sequence FROM asked"
+    " CROSS JOIN history ON card = a AND tmc = b ORDER BY terminal, sequence"
+)
 _INTO_HISTORY: Final = (
     "INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING"
     " (SELECT count(*) FROM history WHERE card = ?1 AND tmc = ?2),"
@@ -169,12 +181,53 @@ class WatchedTap(NamedTuple):
 
 
 class Watched:
-    """Inside the caller's transaction; every look-up goes by an index."""
+    """Inside the caller's transaction; every look-up goes by an index.
+
+    `expect` asks once for all rows of a batch what nearly every tap asks in vain; `keep` writes their history at once.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._execute = connection.execute
+        self._connection = connection
+        self._unwatched: set[TapId] = set()
+        """Events whose tap is known not to be watched."""
+        self._unstarted: set[tuple[bytes, TapId]] = set()
+        """Of which cards no watched tap started from which events."""
+        self._under: dict[tuple[bytes, int], list[TapId]] = {}
+        """The histories of some cards under some counters, with what is not written yet."""
+        self._unwritten: list[tuple[bytes, int, int, int, int, int]] = []
         self._early: dict[TapId, set[bytes]] = {}
         """Rows of the stretch in hand whose event was found before they came, and on which cards."""
+
+    def expect(self, taps: Iterable[tuple[bytes, TapId]], counters: Iterable[tuple[bytes, int]]) -> None:
+        """Look up what will be asked: taps by card and the event each started from, cards by their counters."""
+        self.keep()
+        self._unstarted = set(taps)
+        self._unwatched = {start for _, start in self._unstarted}
+        for terminal, sequence in self._asked(_ARE_WATCHED, list(self._unwatched)):
+            self._unwatched.discard((terminal, sequence))
+        for card, *start in self._asked(_ARE_STARTED, [(card, *start) for card, start in self._unstarted]):
+            self._unstarted.discard((card, (start[0], start[1])))
+        self._under = {one: [] for card, tmc in counters if tmc > 0 for one in ((card, tmc - 1), (card, tmc))}
+        for card, tmc, *row in self._asked(_HISTORIES, list(self._under)):
+            self._under[card, tmc].append((row[0], row[1]))
+
+    def keep(self) -> None:
+        """Write what came into the histories."""
+        self._connection.executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)", self._unwritten)
+        self._unwritten.clear()
+
+    def _asked(self, query: str, keys: Sequence[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
+        """What is found of these keys, all of them looked up by the index, in one statement."""
+        if not keys:
+            return ()
+        one = f"({', '.join('?' * len(keys[0]))})"
+        values = [value for key in keys for value in key]
+        return self._connection.execute(query.format(", ".join([one] * len(keys))), values).fetchall()
+
+    def _execute(self, statement: str, values: Sequence[object]) -> sqlite3.Cursor:
+        if self._unwritten:
+            self.keep()
+        return self._connection.execute(statement, values)
 
     def at(self, tap_id: TapId) -> WatchedTap | None:
         found = self._execute(_AT, tap_id).fetchone()
@@ -186,6 +239,8 @@ class Watched:
 
     def concerned(self, card: bytes, start: TapId) -> tuple[WatchedTap | None, list[WatchedTap]]:
         """The tap that wrote an event, if it is watched, and the card's taps that started from it."""
+        if start in self._unwatched and (card, start) in self._unstarted:
+            return None, []
         found = [_tap(other) for other in self._execute(_CONCERNED, (*start, card, *start))]
         writer = found[0] if found and found[0].id == start else None
         return writer, [tap for tap in found if tap.start == start and tap.card == card]
@@ -193,6 +248,8 @@ class Watched:
     def watch(self, tap: WatchedTap, received_at_ms: int) -> None:
         values = (*tap.id, tap.card, *tap.start, tap.evidence, END[tap.evidence].value, received_at_ms)
         self._execute("INSERT INTO watched VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self._unwatched.discard(tap.id)
+        self._unstarted.discard((tap.card, tap.start))
 
     def know(self, tap: WatchedTap) -> None:
         """Keep what is now known of a watched tap."""
@@ -232,6 +289,14 @@ class Watched:
     def into_history(self, tap: WatchedTap, tmc: int | None) -> Neighbours:
         """Keep a tap that happened; return what is around it."""
         values = (tap.card, UNKNOWN_TMC if tmc is None else tmc, *tap.id, *tap.start)
+        if tmc is not None and (before := self._under.get((tap.card, tmc - 1))) is not None:
+            under = self._under.get((tap.card, tmc))
+            if under is not None:
+                first = min(under, default=None)
+                under.append(tap.id)
+                self._unwritten.append(values)
+                return Neighbours(first, tap.start in before)
+        self._under.pop((tap.card, values[1]), None)
         under_it, linked = self._execute(_INTO_HISTORY, values).fetchone()
         if tmc is None or under_it == 1:
             return Neighbours(None, bool(linked))

@@ -28,7 +28,7 @@ from cardproto.desfire.commands import (
     INS_WRITE_RECORD,
     INS_WRITE_RECORD_NATIVE,
 )
-from cardproto.desfire.transaction_mac import DataCommand, tmi
+from cardproto.desfire.transaction_mac import tmi_of
 from cardproto.resident.layout import FILE_EVENTS, FILE_PURSE
 from cardproto.resident.limits import LARGEST_MINOR, LARGEST_SEQUENCE
 from cardproto.resident.records.event import EVENT_BYTES, StatedSums, packed_sums, stated_sums
@@ -214,9 +214,11 @@ def _proof_of(intent: Intent, committed: Committed, registry: ProvingCards) -> P
 
 
 def _is_genuine(intent: Intent, tmc: int, tmv: bytes, card: ProvingCard) -> bool:
-    if not all(0 <= ins <= 0xFF for ins, _, _ in intent.proof):
+    try:
+        covered = tmi_of(intent.proof)
+    except ValueError:  # no command has such a code
         return False
-    return card.gave(tmc, tmi(DataCommand(*command) for command in intent.proof), tmv)
+    return card.gave(tmc, covered, tmv)
 
 
 def _agrees(row: TapId, intent: Intent, said: CardStatement) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from terminal.journal.canteen_records import BuffetSale, MealLine, MealServed
 from terminal.journal.records import (
@@ -27,38 +29,61 @@ def read_record(body: bytes) -> AnyRecord:
     not stop the books nor fill them.
     """
     record = parse_record(body)
-    sane = abs(record.at_ms) <= LARGEST_MS
-    match record:
-        case Intent():
-            sane &= abs(record.charge_minor) <= LARGEST_MINOR
-            sane &= _numbers(record.prev_terminal, record.prev_sequence) and _number(record.route)
-            sane &= record.meal is None or _meal(record.meal)
-        case Committed():
-            sane &= record.tmc is None or _number(record.tmc)
-        case Unwritten():
-            sane &= _numbers(record.prev_terminal, record.prev_sequence)
-        case CashSale():
-            sane &= abs(record.sum_minor) <= LARGEST_MINOR and _number(record.route)
-        case MealServed():
-            sane &= _meal(record.meal)
-        case BuffetSale():
-            sane &= all(abs(line.sum_minor) <= LARGEST_MINOR for line in record.lines)
-        case _:
-            pass
-    if isinstance(record, Intent | CashSale | MealServed | BuffetSale):
-        sane &= record.currency in DECIMALS or not record.currency
-    if not sane:
+    sane: Callable[[Any], bool] | None = _SANE.get(type(record))
+    if abs(record.at_ms) > LARGEST_MS or (sane is not None and not sane(record)):
         raise UnreadableRecord("a number or currency in it is beyond all measure")
     return record
 
 
-def _number(value: int) -> bool:
-    return 0 <= value < LARGEST_NUMBER
+def _intent(intent: Intent) -> bool:
+    return (
+        abs(intent.charge_minor) <= LARGEST_MINOR
+        and 0 <= intent.prev_terminal < LARGEST_NUMBER
+        and 0 <= intent.prev_sequence < LARGEST_NUMBER
+        and 0 <= intent.route < LARGEST_NUMBER
+        and (intent.meal is None or _meal(intent.meal))
+        and _currency(intent.currency)
+    )
 
 
-def _numbers(first: int, second: int) -> bool:
-    return 0 <= first < LARGEST_NUMBER and 0 <= second < LARGEST_NUMBER
+def _committed(committed: Committed) -> bool:
+    return committed.tmc is None or 0 <= committed.tmc < LARGEST_NUMBER
+
+
+def _unwritten(tap: Unwritten) -> bool:
+    return 0 <= tap.prev_terminal < LARGEST_NUMBER and 0 <= tap.prev_sequence < LARGEST_NUMBER
+
+
+def _cash(sale: CashSale) -> bool:
+    return (
+        abs(sale.sum_minor) <= LARGEST_MINOR and 0 <= sale.route < LARGEST_NUMBER and _currency(sale.currency)
+    )
+
+
+def _served(served: MealServed) -> bool:
+    return _meal(served.meal) and _currency(served.currency)
+
+
+def _buffet(sale: BuffetSale) -> bool:
+    return all(abs(line.sum_minor) <= LARGEST_MINOR for line in sale.lines) and _currency(sale.currency)
 
 
 def _meal(meal: MealLine) -> bool:
     return all(abs(amount_minor) <= LARGEST_MINOR for amount_minor in meal.sources.values())
+
+
+def _currency(code: str) -> bool:
+    return code in DECIMALS or not code
+
+
+_SANE: Final[Mapping[type, Callable[[Any], bool]]] = MappingProxyType(
+    {
+        Intent: _intent,
+        Committed: _committed,
+        Unwritten: _unwritten,
+        CashSale: _cash,
+        MealServed: _served,
+        BuffetSale: _buffet,
+    }
+)
+"""Of the kinds of rows whose numbers count: whether a card, clock or price can have them."""

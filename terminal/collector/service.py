@@ -22,8 +22,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import signal
-import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
@@ -32,7 +30,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -46,8 +43,9 @@ from terminal.collector.bundles import BundleFiles
 from terminal.collector.callers import ConnectionShares, Proxies
 from terminal.collector.certify import CERTIFICATE_FILE, Authority
 from terminal.collector.enrolment import Enrolment
-from terminal.collector.front import FrontServer, front_config, listen
+from terminal.collector.front import FrontServer, base_url, ended_by_signals, front_config, listen
 from terminal.collector.gate import gate_of
+from terminal.collector.identity_routes import JSON, IdentitySide
 from terminal.collector.intake import Intake
 from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
 from terminal.collector.operator_routes import OperatorSide
@@ -55,7 +53,8 @@ from terminal.collector.recompute.run import FollowerProcess
 from terminal.collector.registry import CardRegistry, open_registry
 from terminal.collector.store import CollectorStore
 from terminal.collector.strangers import Strangers
-from terminal.collector.terminal_routes import JSON, TerminalSide
+from terminal.collector.terminal_routes import TerminalSide
+from terminal.collector.tls import ServerTls
 from terminal.collector.views import OperatorViews
 from terminal.collector.watch import WatchLimits, watch
 from terminal.errors import CollectorError
@@ -76,14 +75,6 @@ log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Tls:
-    """PEM files. Over TLS a terminal's batches are taken only with the certificate of that terminal."""
-
-    certificate: Path
-    key: Path
-
-
-@dataclass(frozen=True, slots=True)
 class FollowerOptions:
     """Of the follower that recomputes, a child of this process. `keys` has the list key of grants."""
 
@@ -93,8 +84,9 @@ class FollowerOptions:
 @dataclass(frozen=True, slots=True)
 class CollectorSettings:
     """`folder` as above. `registry` (optional) lets the books check the cards' own proofs. Port 0: any free one.
-    `proxies` are the addresses or networks of proxies: their X-Forwarded-For is believed, no other's. Without
-    `recompute` decisions are not made again.
+    Over `tls` a terminal's batches are taken only with the certificate of that terminal. `proxies` are the addresses
+    or networks of proxies: their X-Forwarded-For is believed, no other's. Without `recompute` decisions are not made
+    again.
     """
 
     folder: Path
@@ -104,7 +96,7 @@ class CollectorSettings:
     books: BooksSettings = field(default_factory=BooksSettings)
     limits: Limits = field(default_factory=Limits)
     watch: WatchLimits = field(default_factory=WatchLimits)
-    tls: Tls | None = None
+    tls: ServerTls | None = None
     recompute: FollowerOptions | None = None
     shares: ConnectionShares = field(default_factory=ConnectionShares)
     proxies: tuple[str, ...] = ()
@@ -149,17 +141,13 @@ def run(settings: CollectorSettings, on_ready: Callable[[str], None], clock: Clo
     with (
         closing(listen(settings.host, settings.port)) as listening,
         closing(Collector(settings, clock)) as collector,
+        ended_by_signals(),
     ):
-        host, port = listening.getsockname()[:2]
-        scheme = "https" if settings.tls else "http"
-        app = collector.app(lambda: on_ready(f"{scheme}://{host}:{port}"))
-        counts = collector.enrolment.counts
-        server = FrontServer(_config(settings, app), listening, collector.gate.callers, counts)
+        app = collector.app(lambda: on_ready(base_url(listening, settings.tls)))
+        tls = settings.tls.asking(settings.folder / CERTIFICATE_FILE) if settings.tls else None
+        config = front_config(app, Proxies(settings.proxies), tls)
+        server = FrontServer(config, listening, collector.gate.callers, collector.enrolment.counts)
         follower = _follower(settings)
-        # uvicorn hands the signal on to the handler it found; ours lets the process end well.
-        before = {
-            number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)
-        }
         try:
             if follower is not None:
                 follower.start()
@@ -167,8 +155,6 @@ def run(settings: CollectorSettings, on_ready: Callable[[str], None], clock: Clo
         finally:
             if follower is not None:
                 follower.stop()
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _follower(settings: CollectorSettings) -> FollowerProcess | None:
@@ -179,27 +165,6 @@ def _follower(settings: CollectorSettings) -> FollowerProcess | None:
     days = ("--zone", books.zone, "--day-ends-at", str(books.day_ends_at))
     keys = () if options.keys is None else ("--keys", str(options.keys))
     return FollowerProcess(("--folder", str(settings.folder), *days, *keys, "--child"), log.warning)
-
-
-def _config(settings: CollectorSettings, app: Starlette) -> uvicorn.Config:
-    tls = settings.tls
-    config = front_config(
-        app,
-        Proxies(settings.proxies),
-        ssl_certfile=tls.certificate if tls else None,
-        ssl_keyfile=tls.key if tls else None,
-        ssl_ca_certs=str(settings.folder / CERTIFICATE_FILE) if tls else None,
-        # Operators come without a certificate, and who enrols has none yet: batches ask for it themselves.
-        ssl_cert_reqs=ssl.CERT_OPTIONAL if tls else ssl.CERT_NONE,
-    )
-    try:
-        config.load()
-    except (OSError, ssl.SSLError) as error:
-        raise CollectorError(
-            f"the TLS certificate cannot be used: {error}",
-            "Give PEM files: certificate and its key.",
-        ) from error
-    return config
 
 
 class Collector:
@@ -246,14 +211,12 @@ class Collector:
         """The ASGI application. Work on the databases runs in threads, so that a slow disk does not stop the others."""
         settings, clock = self._settings, self._clock
         terminals = TerminalSide(
+            identity=IdentitySide(
+                self.enrolment, self.strangers, self.gate, clock, self._key, note=self.store.note
+            ),
             intake=self.intake,
             store=self.store,
-            enrolment=self.enrolment,
-            strangers=self.strangers,
-            gate=self.gate,
             room=self.room,
-            clock=clock,
-            key=self._key,
             behind=self.books.behind,
             arrived=self.follower.wake,
             certificates=settings.tls is not None,

@@ -1,4 +1,5 @@
-"""Client certificates: which terminal one belongs to, and how the application gets to see it.
+"""TLS of what this package serves, and client certificates: which terminal one belongs to, and how the application gets
+to see it.
 
 The certificate of terminal 7 has the common name `terminal-7` and is signed by the collector's own authority
 (`terminal.collector.certify`). uvicorn checks the signature but does not pass the certificate on, so the protocol below
@@ -9,6 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
@@ -23,6 +27,35 @@ if TYPE_CHECKING:
 NO_TERMINAL: Final = 0
 _NAME: Final = re.compile(r"terminal-([1-9][0-9]{0,7})")
 _CERTIFICATE: Final = "resident.client_certificate"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """PEM files to serve HTTPS with. Clients may show a certificate signed by an authority in `clients`, or must where
+    that is `required`.
+    """
+
+    certificate: Path
+    key: Path
+    clients: Path | None = None
+    required: bool = False
+
+    def asking(self, clients: Path) -> ServerTls:
+        """The same, asking for certificates of that authority and doing without: operators have none, and who enrols
+        has none yet.
+        """
+        return replace(self, clients=clients)
+
+    @property
+    def of_uvicorn(self) -> dict[str, Any]:
+        """The same as uvicorn names it."""
+        asks = ssl.CERT_REQUIRED if self.required else ssl.CERT_OPTIONAL
+        return {
+            "ssl_certfile": self.certificate,
+            "ssl_keyfile": self.key,
+            "ssl_ca_certs": None if self.clients is None else str(self.clients),
+            "ssl_cert_reqs": ssl.CERT_NONE if self.clients is None else asks,
+        }
 
 
 class CertificateProtocol(H11Protocol):

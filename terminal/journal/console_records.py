@@ -1,6 +1,6 @@
 """What a terminal's rows say of its staff: who worked at it, and what was entered about the trip and the person.
 
-An `operator_ref` is a staff number, never a name (D-02). Tags 50 to 54 belong to this module.
+An `operator_ref` is a staff number, never a name (D-02). Tags 50 to 55 belong to this module.
 """
 
 from __future__ import annotations
@@ -72,4 +72,12 @@ class OrderDeclared(Record, frozen=True, array_like=True, tag=54):
     action: str = ""
 
 
-ConsoleRecord: TypeAlias = OperatorSeen | SignedIn | TurnStarted | PlaceSet | OrderDeclared
+class TicketCopied(Record, frozen=True, array_like=True, tag=55):
+    """A copy of the ticket of the cash sale in row `sale` was asked for, to be printed as a copy (T-52)."""
+
+    sale: int
+    operator_ref: str
+    action: str = ""
+
+
+ConsoleRecord: TypeAlias = OperatorSeen | SignedIn | TurnStarted | PlaceSet | OrderDeclared | TicketCopied

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from cardproto.resident.limits import LARGEST_SEQUENCE
 from terminal.clock import Clock, unix_ms
-from terminal.codes import JournalFault, Trouble
+from terminal.codes import JournalFault, PeripheryFault, Trouble
 from terminal.errors import JournalError, JournalFull
 from terminal.files import open_own
 from terminal.journal.canteen_records import Annulment, DayClosed, MealServed
@@ -50,7 +50,11 @@ ADVICE: Final = "Connect the network so that rows can be sent, acknowledged and 
 
 
 def goes_on(record: AnyRecord) -> bool:
-    """Whether a full journal still takes `record`: the end of something begun, or an entitled meal (O-06)."""
+    """Whether a full journal still takes `record`: the end of something begun, an entitled meal (O-06), or the opened
+    housing, of which nothing else can be said later.
+    """
+    if isinstance(record, Fault):
+        return record.code == PeripheryFault.TAMPERED
     if isinstance(record, Intent | MealServed):
         return record.meal is not None and record.meal.entitled
     return isinstance(record, CLOSING)

@@ -1,5 +1,6 @@
 """Keys and trusted issuers from TOML files. Key files that are not signed are for development and the simulator only.
 
+    form = "resident-laboratory-keys-1"
     environment = "laboratory"
     key_version = 1                             # the one to try first; the newest where it is not said
     [masters]
@@ -23,6 +24,7 @@ A file with any other environment is refused, unless it is of the signed form th
 
 Issuers that a terminal trusts to grant rights stand in a file of their own: public keys only, nothing in it is secret.
 
+    schema = 1
     [[issuers]]
     issuer = "ru-34"
     x = "64 hexadecimal digits"
@@ -41,7 +43,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -60,11 +62,12 @@ from terminal.keys.provider import KEYED_TOKEN_BYTES
 from terminal.keys.sealing import StorageKeys
 from terminal.keys.signed import FORM, PRODUCTION, CeilingTables, KeyHeader, verified
 from terminal.mistakes.document import read
-from terminal.mistakes.form import FileForm
+from terminal.mistakes.form import FileForm, other_schema
 from terminal.mistakes.reading import FileMistake, Unreadable, content_of, text_of, toml_of
 from terminal.mistakes.words import refusal
 
 LABORATORY: Final = "laboratory"
+LABORATORY_FORM: Final = "resident-laboratory-keys-1"
 STORAGE_KEY_BYTES: Final = 32
 MASTER_BYTES: Final = 16
 RND_BYTES: Final = 16
@@ -246,9 +249,9 @@ _SEALED: Final = (
 
 def _header(data: Mapping[str, object], path: Path) -> KeyHeader | None:
     """Of a signed file, verified; None for a laboratory's."""
-    if "form" in data:
+    form, environment = data.get("form"), data.get("environment")
+    if form is not None and (form != LABORATORY_FORM or environment == PRODUCTION):
         return verified(data, path).header()
-    environment = data.get("environment")
     if environment == PRODUCTION:
         raise KeyFileError(
             f"key file {path} is marked production and is not of the form {FORM}",
@@ -256,6 +259,10 @@ def _header(data: Mapping[str, object], path: Path) -> KeyHeader | None:
         )
     if environment != LABORATORY:
         raise KeyFileError(f"key file {path} is not marked as laboratory keys", ADVICE)
+    if form is None:
+        raise KeyFileError(
+            f"key file {path} states no form", f'Add form = "{LABORATORY_FORM}" as its first line.'
+        )
     return None
 
 
@@ -330,6 +337,7 @@ def _key(name: str, value: object, path: Path, exact: int | None) -> bytes:
     return key
 
 
+ISSUERS_SCHEMA: Final = 1
 ISSUERS_ADVICE: Final = "Name under [lists] in terminal.toml a file as documented in terminal/keys/file.py."
 Coordinate = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")]
 Moment = Annotated[datetime, Meta(tz=True)]
@@ -345,9 +353,12 @@ class _Issuer(Struct, frozen=True, forbid_unknown_fields=True):
 
 class _IssuersFile(Struct, frozen=True, forbid_unknown_fields=True):
     issuers: Annotated[list[_Issuer], Meta(min_length=1)]
+    schema: Literal[1] = 1
 
 
-ISSUERS: Final = FileForm(_IssuersFile, KeyFileError)
+ISSUERS: Final = FileForm(
+    _IssuersFile, KeyFileError, beforehand=lambda raw: other_schema(raw, "schema", ISSUERS_SCHEMA)
+)
 
 
 def load_issuers(path: Path) -> IssuerKeys:

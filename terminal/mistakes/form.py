@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from terminal.errors import DocumentError, Mistake, MistakeCode
 from terminal.mistakes.reading import MOST_BYTES, check_size, json_of, text_of, toml_of
+from terminal.texts import N_
 
 Shape = TypeVar("Shape")
 Findings = Iterable[Mistake]
+
+
+class OtherSchema(MistakeCode):
+    """A file of another schema than this software reads."""
+
+    OTHER = (
+        "other_schema",
+        N_("schema {schema}, this software knows {known}"),
+        N_("Update the software, or write the file for its schema."),
+    )
+
+
+def other_schema(raw: Mapping[str, Any], path: str, known: int) -> Iterator[Mistake]:
+    """What is wrong with the schema at `path`, `schema` or `TABLE.schema`: a file of another one may have any keys, so
+    this is looked at before them. One that is left out is not wrong here.
+    """
+    table, _, name = path.rpartition(".")
+    within = raw.get(table) if table else raw
+    schema = within.get(name) if isinstance(within, dict) else None
+    if isinstance(schema, int) and not isinstance(schema, bool) and schema != known:
+        yield Mistake(path, OtherSchema.OTHER, {"schema": schema, "known": known})
 
 
 def nothing(_of: object) -> Findings:

@@ -35,7 +35,7 @@ from terminal.journal.journal import Journal
 from terminal.journal.key_file import copy_path, key_path, load_key, load_or_create_key
 from terminal.journal.lock import FileLock
 from terminal.journal.numbers import RESERVE, mark_path, numbers_path
-from terminal.journal.operation_records import Restored, SetActivated
+from terminal.journal.operation_records import ClockAuthenticated, Restored, SetActivated
 from terminal.journal.records import build_record
 from terminal.journal.room import CAPACITY_ROWS, LAST_BEGUN
 from terminal.journal.sealed import Contents, JournalKey
@@ -141,6 +141,7 @@ def _restore(header: BackupHeader, old: Path, new: Path, line: _CollectorLine) -
         held = line.ask(journal) if sent else held
         notes = tuple((sequence, build_record(intent)) for sequence, intent in journal.open_intents())
         shift, activated = journal.open_shift, tuple(journal.activated.values())
+        known_ms = journal.clock.newest_ms
     finally:
         journal.close()
     base = Head(held.sequence + RESERVE, held.hash)
@@ -158,7 +159,9 @@ def _restore(header: BackupHeader, old: Path, new: Path, line: _CollectorLine) -
         version=machine.version,
     )
     again = tuple(msgspec.structs.replace(one, at_ms=restored.at_ms) for one in activated)
-    _begin(new, machine, base, notes, (restored, *again), line)
+    state = JournalState(machine.terminal, base, base.sequence, base, 0, notes, known_ms)
+    # The new clock is not before what the collector has just signed, nor, where the two differ, before the old rows.
+    _begin(new, machine, state, (restored, *again, line.time), line)
     return Restoration(
         header,
         sent,
@@ -173,14 +176,13 @@ def _restore(header: BackupHeader, old: Path, new: Path, line: _CollectorLine) -
 def _begin(
     path: Path,
     machine: NewHardware,
-    base: Head,
-    notes: tuple[tuple[int, bytes], ...],
-    rows: tuple[Restored | SetActivated, ...],
+    state: JournalState,
+    rows: tuple[Restored | ClockAuthenticated | SetActivated, ...],
     line: _CollectorLine,
 ) -> None:
-    """A journal that begins behind `base`, its first rows confirmed by the collector."""
+    """A journal that begins with `state`, its first rows confirmed by the collector."""
     key = load_or_create_key(path, machine.sealer)
-    _create_after(path, machine.terminal, key, base, notes)
+    _create_after(path, key, state)
     journal = Journal.open(path, machine.terminal, key=key)
     try:
         for row in rows:
@@ -190,14 +192,12 @@ def _begin(
         journal.close()
 
 
-def _create_after(
-    path: Path, terminal: int, key: JournalKey | None, base: Head, notes: tuple[tuple[int, bytes], ...]
-) -> None:
-    """An empty journal whose rows begin behind `base`, with `notes` of what is still open from before."""
-    contents = Contents(terminal, key)
+def _create_after(path: Path, key: JournalKey | None, state: JournalState) -> None:
+    """An empty journal whose rows begin behind the base of `state`, with notes of what is still open from before."""
+    contents = Contents(state.terminal, key)
     with new_file(path) as (new, connection), transaction(connection):
         create_schema(connection)
-        insert_state(connection, contents, JournalState(terminal, base, base.sequence, base, 0, notes))
+        insert_state(connection, contents, state)
     put_in_place(new, path)
 
 
@@ -208,6 +208,13 @@ class _CollectorLine:
         self.machine = machine
         self._link = link
         self._key = key
+        self._time: ClockAuthenticated | None = None
+
+    @property
+    def time(self) -> ClockAuthenticated:
+        """What time it was by the collector's newest answer to `ask`, and by this machine's clock then."""
+        assert self._time is not None, "asked before"
+        return self._time
 
     def ask(self, journal: Journal) -> Head:
         """The newest row of this terminal the collector holds, in its own signed and fresh words."""
@@ -225,7 +232,8 @@ class _CollectorLine:
             machine.signer,
         )
         ack = self._answer(encode(greeting))
-        if abs(ack.at_ms - unix_ms(machine.clock.now())) > FRESH_MS:
+        self._time = ClockAuthenticated(unix_ms(machine.clock.now()), ack.at_ms)
+        if abs(self._time.at_ms - self._time.stated_ms) > FRESH_MS:
             raise RestoreRefused(
                 "the collector's answer is old, or a clock is wrong",
                 "Set this machine's clock, then run this again.",

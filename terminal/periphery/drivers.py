@@ -1,10 +1,11 @@
-"""Drivers for real devices. Their libraries are extras, imported when a device is opened for the first time."""
+"""Drivers for real devices. Their libraries are extras, imported where a device of theirs is configured."""
 
 from __future__ import annotations
 
 import select
 import threading
 from datetime import timedelta
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,13 +28,18 @@ EVENT_KEY: Final = 1
 
 
 def require_library(name: str, key: str) -> None:
-    """Raise `ConfigError` unless the library is installed that `key` of terminal.toml needs."""
+    """Load the library that `key` of terminal.toml needs; raises `ConfigError` where it is not installed.
+
+    It is loaded once and here: devices open on threads of their own, and two that import a package at once may get an
+    error instead of it.
+    """
     if find_spec(name) is None:
         extra = EXTRAS[name]
         raise ConfigError(
             f"{key} needs the extra {extra}, which is not installed",
             f'Install it: pip install "resident-card-terminal[{extra}]".',
         )
+    import_module(name)
 
 
 class GpioOutputs:

@@ -74,40 +74,46 @@ class Lamps:
     def __init__(self, lines: OutputLines, layout: LampLayout, clock: Clock) -> None:
         self._lines = lines
         self._layout = layout
-        self._newest = 0
+        self._newest = self._over = 0
         self._serves = False
         self._change = threading.Condition()
         self.worker: Final = DeviceWorker("periphery:lamps", self._show, self._dark, clock, waiting=1)
 
     def outcome(self, outcome: Outcome) -> None:
         """A result, to be shown now."""
-        self._next(colour(outcome.message))
-
-    def serves(self, serves: bool) -> None:
-        """Whether cards are served: the lamp that invites is lit only then."""
-        if serves is not self._serves:
-            self._serves = serves
-            self._next(None)
-
-    def _next(self, shown: Colour | None) -> None:
         with self._change:
             self._newest += 1
-            light = _Light(self._newest, shown)
             self._change.notify_all()
-        self.worker.pass_on(light)
+            self.worker.pass_on(_Light(self._newest, colour(outcome.message)))
+
+    def serves(self, serves: bool) -> None:
+        """Whether cards are served: the lamp that invites is lit only then. A result that is shown stays to its end."""
+        with self._change:
+            if serves is self._serves:
+                return
+            self._serves = serves
+            if self._over == self._newest:
+                self.worker.pass_on(_Light(self._newest, None))
 
     def _show(self, light: _Light) -> None:
         """On the worker's thread, until the time is over or a newer result has come."""
-        self._light_up(light.colour)
-        if light.colour is None:
-            return
-        left_ms = self._layout.show_ms
-        for tone in self._layout.tones[light.colour]:
-            if self._sound(tone, light.number):
+        try:
+            if light.colour is not None and self._shown(light, light.colour):
                 return
+        finally:
+            with self._change:
+                self._over = light.number
+        self._light_up(None)
+
+    def _shown(self, light: _Light, shown: Colour) -> bool:
+        """Whether a newer result has cut it short."""
+        self._light_up(shown)
+        left_ms = self._layout.show_ms
+        for tone in self._layout.tones[shown]:
+            if self._sound(tone, light.number):
+                return True
             left_ms -= tone.ms
-        if not self._overtaken(light.number, left_ms):
-            self._light_up(None)
+        return self._overtaken(light.number, left_ms)
 
     def _light_up(self, shown: Colour | None) -> None:
         wanted = self._layout.ready if shown is None and self._serves else None

@@ -73,6 +73,10 @@ class Printer:
         self._lock = threading.Lock()
         self._stopping = False
         self._next_s: float | None = None
+        self.changed: Callable[[], None] = lambda: None
+        """Hears that a ticket stands otherwise than before; on any thread, and returns at once."""
+        self.troubled = False
+        """Whether the newest attempt to print failed."""
         self.printed = 0
         self.worker: Final = DeviceWorker("periphery:printer", self._work, self._give_back, clock, waiting=1)
 
@@ -118,7 +122,10 @@ class Printer:
         while (job := self._first()) is not None:
             try:
                 self._print(job)
+                self.troubled = False
             except OSError:
+                self.troubled = True
+                self.changed()
                 self._next_s = self._clock.monotonic() + AGAIN_S
                 self._give_back()
                 raise
@@ -174,6 +181,7 @@ class Printer:
     def _done(self, job: _TicketJob, state: PrintState) -> None:
         if job.id in self._states:
             self._states[job.id] = state
+        self.changed()
 
     def _give_back(self) -> None:
         stream, self._stream = self._stream, None

@@ -41,6 +41,7 @@ HASH_BYTES: Final = 8
 LONGEST_KEY: Final = blake2s.MAX_KEY_SIZE
 BUCKET_BITS: Final = 16
 """By their first two bytes records are found: of ten million, in one place are some 150."""
+BUCKETS: Final = 1 << BUCKET_BITS
 LARGEST_VERSION: Final = 0xFFFFFFFF
 VERSION_DIGITS: Final = 16
 """How much of a list's digest stands in its name."""
@@ -309,7 +310,8 @@ def _checked(
         refuse(f"does not hold the {count} entries it states")
     if not version or not region:
         refuse("states no version or no region")
-    buckets = _found_buckets(data, form, count) if in_order else _buckets(data, form, refuse)
+    searched = in_order and count > BUCKETS
+    buckets = _found_buckets(data, form, count) if searched else _buckets(data, form, refuse)
     try:
         return ListIssue(version, region, datetime.fromtimestamp(issued_s, UTC)), key_name, buckets
     except (OverflowError, ValueError, OSError):
@@ -329,9 +331,12 @@ def _buckets(data: mmap.mmap, form: ListFormat, refuse: Callable[[str], NoReturn
         if hashes[0] <= last or any(map(int.__ge__, hashes, hashes[1:])):
             refuse("is not sorted")
         last = hashes[-1]
+        if len(hashes) < (last >> below) - len(starts):  # then a step each is less than one for each bucket
+            for place, mark in enumerate(hashes):
+                starts.extend(array("Q", (start + place * size,)) * ((mark >> below) + 1 - len(starts)))
         while len(starts) <= last >> below:
             starts.append(start + bisect_left(hashes, len(starts) << below) * size)
-    starts.extend([len(data)] * ((1 << BUCKET_BITS) + 1 - len(starts)))
+    starts.extend(array("Q", (len(data),)) * (BUCKETS + 1 - len(starts)))
     return starts
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from terminal.errors import Mistake, MistakeCode, RegionDocumentError
 from terminal.mistakes.document import Mistakes, judged, parsed, read
-from terminal.mistakes.form import FileForm
+from terminal.mistakes.form import FileForm, other_schema
 from terminal.mistakes.places import steps_of
 from terminal.money import DECIMALS
 from terminal.policy.checks import problems
@@ -44,21 +44,17 @@ _OF_SCHEMA_2: Final = ("transfers", "caps", "checkin", "grace", "timeframes", "t
 """Tables that no document of schema 1 could have."""
 
 
-def other_schema(raw: dict[str, Any]) -> Iterator[Mistake]:
-    """A document of another schema may have any keys, so this comes before the types."""
-    header = raw.get("header")
-    schema = header.get("schema") if isinstance(header, dict) else None
-    if not isinstance(schema, int) or isinstance(schema, bool) or schema == SCHEMA_VERSION:
-        return
+def _of_other_schema(raw: dict[str, Any]) -> Iterator[Mistake]:
+    for mistake in other_schema(raw, "header.schema", SCHEMA_VERSION):
+        yield _of_schema_1(raw) if mistake.values["schema"] == 1 else mistake
+
+
+def _of_schema_1(raw: dict[str, Any]) -> Mistake:
     newer: list[str] = [name for name in _OF_SCHEMA_2 if name in raw]
     newer += ["concessions.limits"] if any("limits" in one for one in _tables(raw, "concessions")) else []
-    if schema != 1:
-        values: dict[str, int | str] = {"schema": schema, "known": SCHEMA_VERSION}
-        yield Mistake("header.schema", SchemaMistake.OTHER, values)
-    elif newer:
-        yield Mistake("header.schema", SchemaMistake.ONE_WITH_TWO, {"newer": ", ".join(newer)})
-    else:
-        yield Mistake("header.schema", SchemaMistake.ONE)
+    if newer:
+        return Mistake("header.schema", SchemaMistake.ONE_WITH_TWO, {"newer": ", ".join(newer)})
+    return Mistake("header.schema", SchemaMistake.ONE)
 
 
 def _tables(raw: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -151,7 +147,7 @@ REGION: Final = FileForm(
     RegionDocument,
     RegionDocumentError,
     checks=problems,
-    beforehand=other_schema,
+    beforehand=_of_other_schema,
     follows=follows,
     decimals=DECIMALS,
 )
@@ -161,7 +157,7 @@ class _Headed(msgspec.Struct, frozen=True):
     header: Header
 
 
-HEADED: Final = FileForm(_Headed, RegionDocumentError, beforehand=other_schema, decimals=DECIMALS)
+HEADED: Final = FileForm(_Headed, RegionDocumentError, beforehand=_of_other_schema, decimals=DECIMALS)
 
 
 def load_region(source: str | Path, called: str = "") -> RegionDocument:

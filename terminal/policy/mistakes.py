@@ -25,13 +25,8 @@ class NameMistake(MistakeCode):
 
 
 class SchemaMistake(MistakeCode):
-    """A document of another schema than this software reads."""
+    """A document of the first schema, which is not read any more."""
 
-    OTHER = (
-        "other_schema",
-        N_("schema {schema}, this software knows {known}"),
-        N_("Update the software, or write the file for its schema."),
-    )
     ONE = (
         "schema_1",
         N_("schema 1, with one [transfer] and one `limit` of a concession, is not read any more"),

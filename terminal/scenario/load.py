@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from terminal.errors import Mistake, MistakeCode, ScenarioFileError
 from terminal.mistakes.document import parsed, read
 from terminal.mistakes.finding import placed
-from terminal.mistakes.form import FileForm
+from terminal.mistakes.form import FileForm, other_schema
 from terminal.mistakes.reading import Unreadable, content_of
 from terminal.policy.base import Thing, moment_problems, unique, unknown
-from terminal.policy.mistakes import NameMistake, SchemaMistake
+from terminal.policy.mistakes import NameMistake
 from terminal.scenario.mistakes import unplayable
 from terminal.scenario.schema import SCENARIO_SCHEMA, Card, Scenario, ScenarioFile
 from terminal.texts import N_
@@ -77,12 +77,6 @@ def _placed(mistakes: tuple[Mistake, ...], source: Path | str) -> Iterable[Mista
         return placed(SCENARIO_FILES, mistakes, content, str(source))
     except Unreadable:  # it has changed since
         return [replace(one, file=str(source)) for one in mistakes]
-
-
-def _other_schema(raw: dict[str, Any]) -> Iterator[Mistake]:
-    schema = raw.get("schema")
-    if isinstance(schema, int) and not isinstance(schema, bool) and schema != SCENARIO_SCHEMA:
-        yield Mistake("schema", SchemaMistake.OTHER, {"schema": schema, "known": SCENARIO_SCHEMA})
 
 
 def card_of(file: ScenarioFile, scenario: Scenario) -> Card | None:
@@ -149,6 +143,6 @@ SCENARIO_FILES: Final = FileForm(
     ScenarioFile,
     ScenarioFileError,
     checks=_problems,
-    beforehand=_other_schema,
+    beforehand=lambda raw: other_schema(raw, "schema", SCENARIO_SCHEMA),
     follows=lambda path: _UNKNOWN_CARD if path.startswith("cards") else frozenset(),
 )

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -25,6 +27,7 @@ from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, RegionDocumentError, TerminalError
 from terminal.updates.active import ActiveSet
 from terminal.updates.edition import MOST_BESIDE_BYTES, Published, SetPart, SetRefusal
+from terminal.updates.store import HeldEdition, Offered
 
 EVERY_S: Final = 1.0
 PATIENCE_S: Final = 5.0
@@ -73,14 +76,22 @@ class FileMark(NamedTuple):
 
 
 def read_source(
-    path: Path, part: SetPart[object], opened: Callable[[Path, bytes], bytes] | None = None
-) -> Published | UpdateFault:
-    """The file at `path` with those beside it. Raises OSError, or `TerminalError` for one that cannot be read."""
+    path: Path,
+    part: SetPart[object],
+    held: Callable[[bytes], HeldEdition | None],
+    opened: Callable[[Path, bytes], bytes] | None = None,
+) -> Published | HeldEdition | UpdateFault:
+    """The file at `path` with those beside it, or what is `held` with this hash: the others are not looked for then.
+    Raises OSError, or `TerminalError` for one that cannot be read.
+    """
     content = _bounded(path, part.most_bytes)
     if content is None:
         return UpdateFault.TOO_LARGE
     if opened is not None:
         content = opened(path, content)
+    known = held(sha256(content).digest())
+    if known is not None:
+        return known
     beside = {}
     for name in part.beside(content):
         further = _bounded(path.with_name(name), MOST_BESIDE_BYTES)
@@ -113,18 +124,22 @@ def _offered(
     if not afresh and active.holds(source.kind, active.files.digest(name, repr(mark))) is not None:
         return None
     try:
+        known = partial(active.holds, source.kind)
         # The folder may be a link that is switched while several files of one issue are read.
         whole = source.path.parent.resolve() / source.path.name
-        published = read_source(whole, active.parts[source.kind], source.opened)
+        published = read_source(whole, active.parts[source.kind], known, source.opened)
     except OSError as error:
         what = f"{source.path} cannot be read ({error.strerror})"
         unread = RegionDocumentError(what, "Check the path and its rights.")
         return SetRefusal(source.kind, UpdateFault.UNREADABLE, error=unread)
     except TerminalError as error:
         return SetRefusal(source.kind, UpdateFault.UNREADABLE, error=error)
-    if not isinstance(published, Published):
+    if isinstance(published, UpdateFault):
         return SetRefusal(source.kind, published)
-    offered = active.offer(source.kind, published, now)
+    if isinstance(published, HeldEdition):
+        offered = Offered(published, known=True)
+    else:
+        offered = active.offer(source.kind, published, now)
     if offered.known and offered.held is not None and mark is not None and mark.can_be_trusted:
         with suppress(ActiveSetError):  # then it is read again after a restart
             active.files.note(name, offered.held.sha256, repr(mark))

@@ -113,14 +113,19 @@ class LiveTerminal:
         fields = {"csrf": csrf(page), "ref": ref_of(role), "pin": PIN}
         assert self.console.post("/sign-in", data=fields).status_code == 303
 
-    def act(self, page: str, path: str, **fields: str | int) -> None:
-        """Fill in and send the form on `page` that goes to `path`."""
+    def form(self, page: str, path: str) -> dict[str, str]:
+        """What is hidden in the form on `page` that goes to `path`."""
         assert self.console is not None
         html = self.console.get(page).text
         found = re.search(rf'action="{path}">(.*?)</form>', html, re.S)
         assert found is not None, f"no form for {path} on {page}: {html}"
-        hidden = dict(HIDDEN.findall(found[1]))
-        answer = self.console.post(path, data=hidden | {name: str(value) for name, value in fields.items()})
+        return dict(HIDDEN.findall(found[1]))
+
+    def act(self, page: str, path: str, **fields: str | int) -> None:
+        """Fill in and send the form on `page` that goes to `path`."""
+        said = self.form(page, path) | {name: str(value) for name, value in fields.items()}
+        assert self.console is not None
+        answer = self.console.post(path, data=said)
         assert answer.status_code == 303, answer.text
 
     def press(self, **fields: str | int) -> httpx.Response:
@@ -206,10 +211,12 @@ def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def collector(folder: Path) -> Iterator[str]:
-    """A collector that knows the terminal of `folder`, which knows it; its address."""
+def collector(folder: Path, port: int = 0) -> Iterator[str]:
+    """A collector that knows the terminal of `folder`, which knows it; its address. With `port`: the one that was there
+    before, again.
+    """
     process = subprocess.Popen(
-        command(("collector", "--folder", "collector", "--port", 0, "--json")),
+        command(("collector", "--folder", "collector", "--port", port, "--json")),
         cwd=folder,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -218,8 +225,10 @@ def collector(folder: Path) -> Iterator[str]:
     try:
         assert process.stdout is not None
         url = str(msgspec.json.decode(process.stdout.readline())["url"])
-        copyfile(folder / "collector/collector.pub", folder / STATE / "collector.pub")
-        enrol(folder / STATE, 7, folder / "collector")
+        if not port:
+            (folder / STATE).mkdir(parents=True, exist_ok=True)
+            copyfile(folder / "collector/collector.pub", folder / STATE / "collector.pub")
+            enrol(folder / STATE, 7, folder / "collector")
         yield url
     finally:
         process.terminate()

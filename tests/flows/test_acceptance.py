@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cardproto.connection import CardConnection
@@ -28,7 +32,7 @@ from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from sim.recorder import TranscriptWriter
 from terminal.clock import SystemClock
-from terminal.errors import ReaderError
+from terminal.errors import ReaderError, TerminalError
 from terminal.lab.acceptance.assumptions import (
     EXPECTED,
     FALLBACK,
@@ -41,10 +45,11 @@ from terminal.lab.acceptance.bench import AcceptanceBench, AcceptanceEnd, usable
 from terminal.lab.acceptance.command import acceptance
 from terminal.lab.acceptance.issue import content
 from terminal.lab.acceptance.issue import issue as issue_for_acceptance
-from terminal.lab.acceptance.report import AcceptanceUnfinished, page, report_of
+from terminal.lab.acceptance.report import AcceptanceUnfinished, page, report_of, write_report
 from terminal.lab.acceptance.rig import SimRig
 from terminal.lab.acceptance.run import accept, look
 
+ROOT = Path(__file__).resolve().parents[2]
 REGION = 34
 BEGIN = datetime(2026, 9, 15, 6, tzinfo=UTC)
 MASTERS = load_lab_keys()
@@ -453,3 +458,52 @@ def test_pulls_are_rehearsed_without_a_person_on_a_simulated_card(tmp_path: Path
     assert said.count("take the card off the reader") == said.count("lay the card on the reader") == 2
     (tears,) = [row for row in made.rows if row.assumption is Assumption.TEARS]
     assert tears.saw["by_hand"] == 2
+
+
+def accepting(folder: Path, *more: object) -> subprocess.Popen[str]:
+    command = (
+        sys.executable,
+        "-m",
+        "terminal.cli.app",
+        "card",
+        "acceptance",
+        "--expendable",
+        *map(str, more),
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes)
+
+
+@pytest.mark.parametrize("report", ["none/report.html", ".", "/dev/null"])
+def test_a_report_that_cannot_be_written_is_said_before_the_card_is_touched(
+    report: str, tmp_path: Path
+) -> None:
+    save_card(blank("EV3"), tmp_path / "card.json")
+    before = (tmp_path / "card.json").read_bytes()
+    process = accepting(tmp_path, "--reader", "sim:card.json", "--report", report)
+    said, error = process.communicate(timeout=60)
+    assert (process.returncode, said) == (1, "")
+    assert error.startswith(f"terminal: the report {report} cannot be written: ")
+    assert error.count("\n") == 1
+    assert (tmp_path / "card.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
+
+
+def test_an_earlier_report_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    report.write_text("of yesterday")
+    process = accepting(tmp_path, "--reader", "sim:nothing", "--report", report)
+    assert "nothing" in process.communicate(timeout=60)[1]
+    assert report.read_text() == "of yesterday"
+    bench = bench_of(blank("EV2"))
+    accept(bench, "demo", tmp_path, pulls=0)
+    made = report_of(bench, BEGIN, 1.0)
+    report.with_name("report.json.new").mkdir()
+    with pytest.raises(TerminalError, match="cannot be written") as refused:
+        write_report(made, report, "en")
+    assert "was printed" in refused.value.advice
+    assert report.read_text() == "of yesterday"
+    report.with_name("report.json.new").rmdir()
+    write_report(made, report, "en")
+    assert msgspec.json.decode(report.read_bytes())["usable"]

@@ -7,20 +7,24 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
 from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE
 from terminal.app.uplink import START_FAULTS
-from terminal.codes import StartFault
+from terminal.codes import StartFault, SyncFault
 from terminal.collector.alarms import AlarmKind
+from terminal.collector.intake import heard
+from terminal.collector.service import PUBLIC_KEY_FILE
 from terminal.errors import CollectorError, JournalDamaged, JournalSealed, OtherSoftware, TerminalError
 from terminal.journal.key_file import copy_path, key_path
 from terminal.journal.numbers import mark_path, numbers_path
 from terminal.sync.credentials import load_keys, make_keys
+from terminal.sync.exchange import Answer
 from terminal.sync.failed_start import FAILED_STARTS_PATH, LAST_MS, failed_start, send
+from terminal.sync.identity import read_public_key
 from terminal.sync.link import HttpLink
 from tests.config_file import config_file
 from tests.flows.live import STATE, collector
@@ -122,21 +126,51 @@ def test_the_collector_hears_of_a_terminal_that_cannot_read_its_journal(
 def test_only_the_terminal_itself_can_say_that_it_does_not_start(tmp_path: Path) -> None:
     with bus(tmp_path) as (_, url):
         own, fault = load_keys(tmp_path / STATE / IDENTITY_FILE), StartFault.JOURNAL_SEALED
+        known = read_public_key(tmp_path / "collector" / PUBLIC_KEY_FILE)
         with closing(HttpLink(url)) as link:
             for number in (7, 8):
                 with pytest.raises(CollectorError, match=r"bad_signature|unknown_terminal"):
-                    send(link, failed_start(number, fault, 0, make_keys()))
+                    send(link, failed_start(number, fault, 0, make_keys()), known)
             genuine = failed_start(7, fault, LAST_MS + 5, own)
             other_day = msgspec.structs.replace(genuine, at_ms=0)
             with pytest.raises(CollectorError, match="bad_signature"):
-                send(link, other_day)
+                send(link, other_day, known)
             wrong = msgspec.json.encode(genuine).replace(fault.value.encode(), b"start:x")
             assert link.exchange(FAILED_STARTS_PATH, wrong, "application/json").status == 400
             assert alarms(tmp_path) == []
-            send(link, genuine)
-            send(link, genuine)
+            send(link, genuine, known)
+            send(link, genuine, known)
+            with pytest.raises(CollectorError, match="not signed by its collector") as other:
+                send(link, genuine, make_keys().signing.public_key())
+            assert other.value.fault is SyncFault.NOT_TRUSTED
         (alarm,) = alarms(tmp_path)
         assert (alarm["detail"], alarm["times"]) == (f"cannot_start fault={fault} day=9999-12-31", 1)
+
+
+def test_only_the_collectors_word_on_this_very_message_says_that_it_was_heard() -> None:
+    own, collector = make_keys(), make_keys()
+    first = failed_start(7, StartFault.JOURNAL_SEALED, 1, own)
+    others = (
+        failed_start(7, StartFault.JOURNAL_SEALED, 2, own),
+        failed_start(8, StartFault.JOURNAL_SEALED, 1, own),
+        failed_start(7, StartFault.JOURNAL_DAMAGED, 1, own),
+    )
+    answers = [Answer(200, heard(said, collector).body) for said in (first, *others)]
+    send(Played(answers[0]), first, collector.signing.public_key())
+    for answer in (*answers[1:], Answer(200, b"{}"), Answer(200, b"")):
+        with pytest.raises(CollectorError, match="not signed by its collector"):
+            send(Played(answer), first, collector.signing.public_key())
+    with pytest.raises(CollectorError, match="no collector's answer"):
+        send(Played(Answer(204, b"")), first, collector.signing.public_key())
+
+
+class Played(NamedTuple):
+    """A link on which this is answered."""
+
+    answer: Answer
+
+    def exchange(self, path: str, body: bytes, content_type: str) -> Answer:
+        return self.answer
 
 
 def test_every_error_of_a_start_has_its_code() -> None:

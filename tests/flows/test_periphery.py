@@ -20,8 +20,10 @@ from sim.periphery.printer import SimPrinter
 from sim.periphery.pseudo_terminal import PseudoTerminal
 from sim.periphery.scanner import SimScanner
 from terminal.errors import JournalSealed
+from terminal.screen.console.roles import Role
 from tests.by_hand import BY_HAND
 from tests.flows.live import PATIENCE_S, STATE, LiveTerminal, live_terminal
+from tests.terminal.screen.console.cab import ref_of
 
 LAMPS = {"ready": "ready", "accepted": "green", "attention": "yellow", "refused": "red", "show_ms": 200}
 TONES = {"accepted_tones": ["low:10", "high:10"], "attention_tones": ["low:10"], "refused_tones": ["low:30"]}
@@ -30,7 +32,7 @@ GATE = {"line": "gate", "open_ms": 200, "passed": "beam", "forced": "gate_open"}
 POWER = {"failing": "fails", "tamper": "door"}
 METRICS = {"metrics": {"port": 0}}
 SHIFT = {"operator": "17", "route": 15}
-LINES = {
+LINES: dict[str, Mapping[str, object]] = {
     "periphery.gpio": {"chip": "sim", "debounce_ms": 0},
     "periphery.lamps": LAMPS | BUZZER,
     "periphery.barrier": GATE,
@@ -41,7 +43,7 @@ LINES = {
 @contextmanager
 def bus(folder: Path, **tables: Mapping[str, object]) -> Iterator[LiveTerminal]:
     """A bus in service with every device on lines, and those of `tables`."""
-    usual = {"terminal": {"profile": "bus"}, "shift": SHIFT, **LINES}
+    usual: dict[str, Mapping[str, object]] = {"terminal": {"profile": "bus"}, "shift": SHIFT, **LINES}
     with live_terminal(folder, **(usual | tables)) as terminal:
         yield terminal
 
@@ -122,6 +124,55 @@ def test_a_barrier_opens_once_for_each_payment_and_closes_by_itself(tmp_path: Pa
         said = until(terminal, lambda said: openings(said) == 2 and not said["lines"]["gate"])
     (counted,) = [row for row in terminal.rows() if row.get("code") == "barrier:counted"]
     assert counted["inputs"] == {"opened": 2, "passed": 0, "forced": 0}
+
+
+def tones(said: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Every tone that has ended: its line, and how long it was, in ms."""
+    begun: dict[str, float] = {}
+    found = []
+    for line, active, at_s in said["changes"]:
+        if active:
+            begun[line] = at_s
+        elif line.startswith("buzz"):
+            found.append((line, 1000 * (at_s - begun[line])))
+    return found
+
+
+def assert_sounds(terminal: LiveTerminal, *expected: tuple[str, int]) -> None:
+    """The newest tones are these, none of them cut short."""
+    said = until(terminal, lambda said: len(tones(said)) >= len(expected))
+    heard = tones(said)
+    assert [line for line, _ in heard] == [line for line, _ in expected]
+    assert all(is_ms >= ms - 1 for (_, is_ms), (_, ms) in zip(heard, expected, strict=True)), heard
+
+
+LOW, HIGH = "buzz", "buzz_high"
+
+
+def test_each_kind_of_result_has_the_sound_that_is_configured_for_it(tmp_path: Path) -> None:
+    """Without any configured: two tones upwards, two alike, one long and low."""
+    as_delivered = {"periphery.lamps": LAMPS | {"buzzer": LOW, "buzzer_high": HIGH}}
+    with bus(tmp_path, **as_delivered) as terminal:
+        accepted, attention, refused = [(LOW, 100), (HIGH, 150)], [(LOW, 100), (LOW, 100)], [(LOW, 600)]
+        card = terminal.card("month_pass")
+        terminal.tap(card)
+        assert_sounds(terminal, *accepted)
+        terminal.hand.tap(tmp_path / card)
+        assert_sounds(terminal, *accepted, *attention)
+        terminal.tap(terminal.card("empty_purse"))
+        assert_sounds(terminal, *accepted, *attention, *refused)
+    own = {
+        "accepted_tones": ["high:40", "pause:20", "high:40"],
+        "attention_tones": [],
+        "refused_tones": ["low:80"],
+    }
+    with bus(tmp_path / "own", **{"periphery.lamps": as_delivered["periphery.lamps"] | own}) as terminal:
+        card = terminal.card("month_pass")
+        terminal.tap(card)
+        assert_sounds(terminal, (HIGH, 40), (HIGH, 40))
+        terminal.hand.tap(tmp_path / "own" / card)
+        terminal.tap(terminal.card("empty_purse"))
+        assert_sounds(terminal, (HIGH, 40), (HIGH, 40), (LOW, 80))
 
 
 def test_who_waited_for_the_barrier_as_the_terminal_was_killed_passes_once_after_its_start(
@@ -217,6 +268,88 @@ def test_a_ticket_is_printed_for_a_ride_that_was_paid_and_for_no_other(
         assert "Маршрут: 15" in printer.lines
         assert any(line.startswith("Оплачено:") for line in printer.lines)
         assert (printer.cuts, printer.unknown) == (1, b"")
+
+
+CAB: Mapping[str, object] = {"enabled": True, "typed_sign_in": True}
+
+
+def sold(terminal: LiveTerminal, persons: int = 2) -> tuple[int, str]:
+    """Sell for cash; the row of the sale, and the page with its ticket."""
+    head = terminal.head()
+    terminal.act("/sale", "/sale", persons=persons)
+    (row,) = [row for row in terminal.rows(head) if row["kind"] == "CashSale"]
+    return row["sequence"], f"/ticket/{row['sequence']}"
+
+
+def says(terminal: LiveTerminal, page: str, words: str) -> bool:
+    """Wait until the console's page says so."""
+    assert terminal.console is not None
+    end_s = time.monotonic() + PATIENCE_S
+    while words not in (said := terminal.console.get(page).text):
+        assert time.monotonic() < end_s, said
+    return True
+
+
+def test_a_cash_sale_leaves_a_ticket_and_a_copy_on_demand_says_so(
+    tmp_path: Path, printer_line: PseudoTerminal
+) -> None:
+    tables: dict[str, Mapping[str, object]] = {"console": CAB, "periphery.printer": {"device": "printer"}}
+    with closing(SimPrinter(printer_line)) as printer:
+        with bus(tmp_path, **tables) as terminal:
+            terminal.sign_in(Role.DRIVER)
+            row, page = sold(terminal)
+            assert printer.wait_for_cuts(1, PATIENCE_S)
+            assert says(terminal, page, "Отдайте билет пассажиру")
+            first = list(printer.lines)
+            assert first[0] == f"Билет 1-{row}"
+            assert "Человек: 2" in first
+
+            head = terminal.head()
+            assert terminal.console is not None
+            again = terminal.form(page, "/ticket/copy")
+            answers = [terminal.console.post("/ticket/copy", data=again) for _ in range(2)]
+            assert {answer.status_code for answer in answers} == {303}
+            assert printer.wait_for_cuts(2, PATIENCE_S)
+            (copied,) = [one for one in terminal.rows(head) if one["kind"] == "TicketCopied"]
+            assert (copied["sale"], copied["operator_ref"]) == (row, ref_of(Role.DRIVER))
+            assert says(terminal, answers[0].headers["location"], "Отдайте билет пассажиру")
+            copy = printer.lines[len(first) :]
+            assert copy[0] == "КОПИЯ"
+            assert copy[1:] == first
+            assert f'href="{page}"' in terminal.console.get("/taps").text
+            assert terminal.console.post("/ticket/copy", data=again | {"sale": "1"}).status_code == 303
+        with bus(tmp_path, **tables) as terminal:
+            terminal.sign_in(Role.DRIVER)
+            assert says(terminal, page, "Напечатайте копию")
+            assert terminal.console is not None
+            csrf = {"csrf": terminal.form(page, "/ticket/copy")["csrf"]}
+            assert terminal.console.post("/ticket/copy", data=again | csrf).status_code == 303
+            terminal.act(page, "/ticket/copy")
+            assert printer.wait_for_cuts(3, PATIENCE_S)
+        assert (printer.cuts, printer.unknown) == (3, b"")
+
+
+def test_a_sale_stands_where_the_printer_has_no_paper_or_is_gone(
+    tmp_path: Path, printer_line: PseudoTerminal
+) -> None:
+    tables: dict[str, Mapping[str, object]] = {"console": CAB, "periphery.printer": {"device": "printer"}}
+    printer = SimPrinter(printer_line, paper_lines=0)
+    with bus(tmp_path, **tables) as terminal:
+        terminal.sign_in(Role.DRIVER)
+        _, page = sold(terminal)
+        assert says(terminal, page, "нет бумаги")
+        printer.load()
+        assert printer.wait_for_cuts(1, PATIENCE_S)
+        assert says(terminal, page, "Отдайте билет пассажиру")
+        assert "КОПИЯ" not in printer.lines
+
+        printer.close()
+        row, page = sold(terminal)
+        assert says(terminal, page, "Принтер не работает")
+        with closing(SimPrinter(PseudoTerminal(tmp_path / "printer"))) as replugged:
+            assert replugged.wait_for_cuts(1, PATIENCE_S)
+            assert replugged.lines[0] == f"Билет 1-{row}"
+        assert says(terminal, page, "Отдайте билет пассажиру")
 
 
 def test_what_a_scanner_reads_is_answered_and_counted(tmp_path: Path) -> None:

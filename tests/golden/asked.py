@@ -49,6 +49,9 @@ QUESTIONS: Final[Mapping[str, Question]] = {
         before=("restore", "../bus.backup", "--state", "restored"),
         moment=frozenset({"at_ms", "version"}),
     ),
+    "bus-opened": Question(
+        ("journal", "recompute", "--json", "--keys", "../office/laboratory.toml"), at="bus"
+    ),
     "school-rows": Question(("journal", "show", "--json"), at="school"),
     "school-verified": Question(("journal", "verify", "--json"), at="school"),
     "school-staff": Question(("staff", "list", "--json"), at="school"),

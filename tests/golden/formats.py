@@ -5,6 +5,7 @@ The table of docs/compatibility.md has a row for each; `tests/golden/test_format
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import struct
 import tomllib
@@ -97,6 +98,13 @@ def of_body(path: Path) -> object:
     return next(bodies[0][0] for one in exchanges if (bodies := msgspec.msgpack.decode(one.request)[4]))
 
 
+def of_fleet(path: Path) -> object:
+    """The newest row of the table `fleet_schema`."""
+    return max(
+        map(int, re.findall(r"^INSERT INTO \S*fleet_schema VALUES \((\d+)\);$", path.read_text(), re.M))
+    )
+
+
 AUDIT: Final = b"resident-audit-dossier-1\n"
 STATES: Final[Mapping[str, Stated]] = {
     "journal": Stated("bus/var/terminal/journal.db", user_version, 2),
@@ -114,20 +122,26 @@ STATES: Final[Mapping[str, Stated]] = {
     "backup": Stated("bus.backup", begins(b"RCTBACK1"), b"RCTBACK1"),
     "collector's records": Stated("collector/collector.db", user_version, 3),
     "collector's books": Stated("collector/books.db", made_for, 6),
+    "fleet's database": Stated("fleet.sql", of_fleet, 1),
     "audit statement": Stated("statement.json", field("statement", "version"), 1),
     "audit dossier": Stated("day.dossier", begins(AUDIT), AUDIT),
     "dossier's content": Stated("day.dossier", after_length(AUDIT), 1),
     "card image": Stated("office/resident_bank.json", field("version"), 4),
     "transcript": Stated("bus/taps.transcript", of_first_line, 1),
+    "roster": Stated("school/roster.json", field("header", "schema"), 1),
     "price list": Stated("school/prices.json", field("header", "schema"), 1),
     "deny list": Stated("bus/deny.list", fifth_byte, 4),
     "list of grants": Stated("bus/grants.list", fifth_byte, 2),
     "tables of a feed": Stated("office/city.json", field("format"), 2),
     "key file": Stated("office/bus.keys", field_of_toml("form"), "resident-keys-1"),
+    "laboratory's key file": Stated(
+        "office/laboratory.toml", field_of_toml("form"), "resident-laboratory-keys-1"
+    ),
     "key component": Stated("office/component-1.txt", field_of_toml("form"), "resident-key-component-1"),
     "sealed card registry": Stated(
         "office/registry.sealed", begins(b"resident-card-registry-1\n"), b"resident-card-registry-1\n"
     ),
+    "trusted issuers": Stated("bus/issuers.toml", field("schema"), 1),
     "configuration": Stated("school/terminal.toml", field("terminal", "schema"), 1),
     "staff list": Stated("school/var/terminal/staff.json", field("version"), 1),
     "terminal at the collector": Stated("collector/terminals/7.json", field("version"), 1),

@@ -31,6 +31,7 @@ from tests.golden.asked import (
     Version,
     copied,
 )
+from tests.golden.fleet import make_fleet
 from tests.golden.office import (
     DENIED,
     GRANTED,
@@ -38,7 +39,7 @@ from tests.golden.office import (
     make_bank_card,
     make_keys,
     make_lists,
-    make_prices,
+    make_successors,
     make_tables,
 )
 from tests.golden.wire import Exchange, keep, recording
@@ -103,9 +104,10 @@ def _made_day(folder: Path) -> None:
     registered(folder, [*(bus / card for card in cards), school / "payer.json", school / "buyer.json"])
     staff = StaffList(school / STATE)
     staff.put(staff.members()[0])  # the bus keeps a list that states no version, as it was written by hand
-    make_prices(school)
+    make_successors(school)
     _office_made(folder)
     _sent(day)
+    make_fleet(folder, list(TERMINALS.items()))
     Version().run(folder, "collector", "recompute", "--once", "--keys", laboratory_keys(), *COLLECTOR)
     day.audit("--dossier", folder / "day.dossier", "--out", folder / "statement.json")
     Version().run(bus, "backup", "../bus.backup")
@@ -115,6 +117,7 @@ def _office_made(folder: Path) -> None:
     office = folder / "office"
     office.mkdir()
     make_keys(office, folder / "registry.json")
+    shutil.copyfile(laboratory_keys(), office / "laboratory.toml")
     make_tables(office)
     make_bank_card(office, LIVE_DAY)
 

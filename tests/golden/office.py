@@ -22,7 +22,7 @@ from terminal.keys.components import split, write_component
 from terminal.keys.office import OfficeOrder, office_document, write_keys
 from terminal.lab.world import pseudonym_on
 from tests.golden.asked import REGION, SIM, Version
-from tests.terminal.canteen.school import PRICES
+from tests.terminal.canteen.school import PRICES, child, roster_document
 from tests.terminal.cli.played_feeds import FEED_FARES, HEAD, PRODUCTS, STOPS, tap
 from tests.terminal.decision.region import text_of
 from tests.terminal.policy.gtfs.feeds import write_feed
@@ -33,7 +33,9 @@ KNOWN_AT: Final = "2026-09-14T06:00:00+03:00"
 DENIED: Final = "denied"
 GRANTED: Final = "granted"
 CONCESSION: Final = 1
+LATER_PUPILS: Final = (1, 2)
 ISSUERS: Final = """\
+schema = 1
 [[issuers]]
 issuer = "ru-{region}"
 x = "{x:064x}"
@@ -102,8 +104,10 @@ def make_bank_card(office: Path, day: date) -> None:
     Version().run(office, "card", "emv", "new", "resident_bank.json", *made, program=SIM)
 
 
-def make_prices(school: Path) -> None:
-    """The successor of the price list in force, as received."""
+def make_successors(school: Path) -> None:
+    """The lists that come after those in force, as a school receives them: prices, and a roster of two other pupils."""
     header = msgspec.structs.replace(PRICES.header, sequence=2)
-    document = PriceListDocument(header=header, products=tuple(PRICES.products.values()))
-    (school / "prices.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1))
+    prices = PriceListDocument(header=header, products=tuple(PRICES.products.values()))
+    roster = roster_document(*map(child, LATER_PUPILS), sequence=8)
+    for name, document in (("prices", prices), ("roster", roster)):
+        (school / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1))

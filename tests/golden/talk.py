@@ -32,7 +32,9 @@ def talk_with_revision(revision: str) -> Iterator[str]:
     """Both ways, with a worktree of `revision`; says of each what was sent and taken."""
     with TemporaryDirectory() as name:
         other = Path(name) / "other"
-        subprocess.run(["git", "worktree", "add", "--detach", other, revision], cwd=ROOT, check=True)
+        subprocess.run(
+            ["git", "worktree", "add", "--quiet", "--detach", other, revision], cwd=ROOT, check=True
+        )
         try:
             for terminal, collector in ((Version(), Version(other)), (Version(other), Version())):
                 folder = Path(name) / ("newer" if terminal.root == ROOT else "older")

@@ -33,6 +33,13 @@ def test_the_page_states_the_version_of_the_newest_files(name: str, tmp_path: Pa
 
 
 NEWER = {
+    "trusted issuers": (
+        "bus/issuers.toml",
+        "schema = 1",
+        "schema = 2\nlater = 1",
+        ("config", "check"),
+        "bus",
+    ),
     "configuration": (
         "school/terminal.toml",
         "schema = 1",

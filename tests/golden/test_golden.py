@@ -34,6 +34,7 @@ from tests.golden.talk import talk
 from tests.golden.wire import answering, kept
 
 VERSIONS = sorted(path.name for path in GOLDEN.glob("v*"))
+SEALED_ROSTER = b"RCROST2\n"
 LARGEST = 1_500_000
 """Bytes of one version's files."""
 
@@ -94,6 +95,21 @@ def test_its_price_list_replaces_the_one_in_force(version: str, tmp_path: Path) 
     loaded = len([row for row in rows_of(school) if row["kind"] == "prices"])
     Version().run(school, "canteen", "prices", "load", "prices.json")
     assert len([row for row in rows_of(school) if row["kind"] == "prices"]) == loaded + 1
+
+
+@every_version
+def test_a_roster_as_received_replaces_the_sealed_one(version: str, tmp_path: Path) -> None:
+    """The slot holds what was in force, sealed; `said/` is what it answers. The successor lists two other pupils."""
+    school = copied(version, tmp_path) / "school"
+    slots = school / STATE / "active/roster"
+    before = {path.name for path in slots.iterdir()}
+    Version().run(school, "canteen", "roster", "load", "roster.json")
+    listed = Version().run(school, "canteen", "roster", "show").splitlines()
+    assert [line.split()[0] for line in listed] == ["0000000000000001", "0000000000000002"]
+    (added,) = {path.name for path in slots.iterdir()} - before
+    sealed = (slots / added / "roster.sealed").read_bytes()
+    assert sealed.startswith(SEALED_ROSTER)
+    assert b"0000000000000001" not in sealed
 
 
 @every_version

@@ -21,10 +21,13 @@ from pathlib import Path
 from tests.terminal.operations.service import manager
 
 CACHE = Path("/var/cache/resident-card-terminal")
-PACKAGES = (
-    *("systemd", "systemd-sysv", "dbus", "udev", "python3"),
-    *("libpcsclite1", "pcscd", "polkitd", "libccid", "vsmartcard-vpcd"),
-)
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "udev")
+FETCHED = ("python3", "libpcsclite1", "pcscd", "polkitd", "libccid", "vsmartcard-vpcd")
+"""What apt finds in its cache when it needs it: the machine has no network."""
+FETCH = ("install", "--yes", "--download-only", "--option", "APT::Install-Recommends=true")
+"""With what Debian recommends, as apt does where it is not asked otherwise."""
+KEPT = "cleanup/apt"
+"""Of what mmdebstrap takes away at its end."""
 TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "systemd-nspawn": "systemd-container",
@@ -54,8 +57,8 @@ def suite() -> str:
 
 
 def base_tree() -> Path:
-    """A Debian with `PACKAGES`, as it is after its installation."""
-    key = hashlib.sha256(" ".join((suite(), *PACKAGES)).encode()).hexdigest()[:16]
+    """A Debian with `PACKAGES`, as it is after its installation, and `FETCHED` at hand."""
+    key = hashlib.sha256(" ".join((suite(), *PACKAGES, *FETCH, *FETCHED)).encode()).hexdigest()[:16]
     tree = CACHE / f"debian-{key}"
     if not tree.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -70,11 +73,14 @@ def base_tree() -> Path:
 
 def bootstrap(tree: Path) -> None:
     """A mirror may fail once."""
+    fetch = f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get {" ".join((*FETCH, *FETCHED))}'
     command = [
         "mmdebstrap",
         "--quiet",
         "--variant=minbase",
         f"--include={','.join(PACKAGES)}",
+        f"--skip={KEPT}",
+        f"--customize-hook={fetch}",
         suite(),
         str(tree),
     ]

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from release.packages import PACKAGES
 from sim.profile import LAB_KEYS
@@ -33,6 +35,10 @@ JOURNAL = f"{STATE}/1/journal.db"
 SIM = "/usr/lib/resident-terminal/bin/sim"
 UNIT = "terminal@1"
 TERMINAL_DEB = "resident-terminal_*.deb"
+APT = ("apt-get", "install", "--yes", "--no-download")
+WHEELHOUSE = "install --no-index --find-links=wheelhouse"
+PRESENT = frozenset({"systemd", "udev"})
+RULES = "/usr/lib/udev/rules.d/70-resident-terminal.rules"
 
 CERTIFICATE = """
 import datetime, ipaddress, pathlib, sys
@@ -141,6 +147,30 @@ def test_the_source_archive_makes_the_same_wheel(handed_out: Path, tmp_path: Pat
     assert (tmp_path / "made" / wheel.name).read_bytes() == wheel.read_bytes()
 
 
+@pytest.mark.fresh
+def test_the_wheel_goes_into_an_empty_environment_from_a_folder_of_wheels(
+    handed_out: Path, downloads: Path, tmp_path: Path
+) -> None:
+    """As docs/install.md has it, without an index; the libraries are those that the packages were made of."""
+    assert f"terminal/bin/pip {WHEELHOUSE} resident-card-terminal\n" in (ROOT / "docs/install.md").read_text()
+    (wheel,) = handed_out.glob("*.whl")
+    (tmp_path / "wheelhouse").mkdir()
+    for path in (wheel, *downloads.glob("*.whl")):
+        (tmp_path / "wheelhouse" / path.name).symlink_to(path)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    commands = (
+        ("/usr/bin/python3", "-m", "venv", "terminal"),
+        ("terminal/bin/pip", *WHEELHOUSE.split(), "resident-card-terminal"),
+        ("terminal/bin/terminal", "demo"),
+    )
+    for command in commands:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "balanced: purses lost" in done.stdout
+
+
 @pytest.mark.parametrize("part", sorted(PACKAGES))
 def test_the_bill_names_what_is_pinned(handed_out: Path, part: str) -> None:
     package = PACKAGES[part]
@@ -150,6 +180,14 @@ def test_the_bill_names_what_is_pinned(handed_out: Path, part: str) -> None:
     named = {one["name"].lower().replace("_", "-") for one in components}
     assert named - {"resident-card-terminal"} == pinned - {"colorama"}, "colorama is for Windows"
     assert all(len(one["hashes"][0]["content"]) == 64 for one in components)
+
+
+@pytest.mark.parametrize("part", sorted(PACKAGES))
+def test_the_bill_is_what_its_published_schema_says(handed_out: Path, part: str) -> None:
+    (bill,) = handed_out.glob(f"{PACKAGES[part].name}_*.cdx.json")
+    published, text = JsonStrictValidator(SchemaVersion.V1_6), bill.read_text()
+    assert published.validate_str(text) is None
+    assert published.validate_str(text.replace('"SHA-256"', '"SHA256"')) is not None
 
 
 @pytest.mark.parametrize("part", sorted(PACKAGES))
@@ -168,8 +206,11 @@ def test_a_package_brings_nothing_compiled_by_python(handed_out: Path, part: str
 
 @dataclass(frozen=True)
 class Unconfigured:
-    """After the package is installed and its unit started, with nothing set up."""
+    """After apt has installed the package and its unit was started, with nothing set up."""
 
+    installed: str
+    automatic: set[str]
+    rules: str
     state: str
     said: str
     restarts: str
@@ -270,7 +311,11 @@ def put(machine: Machine, source: Path, name: str, mode: int) -> None:
 @pytest.fixture(scope="module")
 def unconfigured(machine: Machine, handed_out: Path) -> Unconfigured:
     (deb,) = handed_out.glob(TERMINAL_DEB)
-    install(machine, deb)
+    shutil.copy(deb, machine.tree / "root" / deb.name)
+    installed = machine.run(*APT, f"/root/{deb.name}")
+    automatic = set(machine.run("apt-mark", "showauto").split())
+    machine.run(*APT, "vsmartcard-vpcd")
+    rules = machine.ask("udevadm", "test", "/sys/class/mem/null").stderr
     machine.ask("systemctl", "enable", "--now", UNIT)
     machine.line_of(UNIT, "Failed with result")
     state, said, restarts = state_of(machine), machine.log(UNIT), value_of(machine, "NRestarts")
@@ -279,7 +324,7 @@ def unconfigured(machine: Machine, handed_out: Path) -> Unconfigured:
     machine.ask("systemctl", "start", UNIT)
     without_region = f"{state_of(machine)}: {machine.line_of(UNIT, 'no region document')}"
     machine.run("systemctl", "start", "pcscd.socket")
-    return Unconfigured(state, said, restarts, without_region)
+    return Unconfigured(installed, automatic, rules, state, said, restarts, without_region)
 
 
 def tap(machine: Machine, before: int) -> str:
@@ -422,6 +467,20 @@ def removed(machine: Machine, handed_out: Path, upgraded: Upgraded) -> Removed:
     machine.run("dpkg", "-P", name)
     asked = (tree / STATE.removeprefix("/")).exists(), (tree / ETC.removeprefix("/")).exists()
     return Removed(*after_remove, *after_purge, *asked, machine.run("systemctl", "--failed", "--no-legend"))
+
+
+def test_apt_installs_the_package_with_all_it_needs(unconfigured: Unconfigured) -> None:
+    """Of Debian's own, marked as such, so that `apt autoremove` takes them away again."""
+    named = {name for name in PACKAGES["terminal"].needs if name not in PRESENT}
+    assert named | {"python3", "libccid"} <= unconfigured.automatic
+    assert "resident-terminal" not in unconfigured.automatic
+    assert "Setting up resident-terminal" in unconfigured.installed
+
+
+def test_udev_reads_every_line_of_the_rules(unconfigured: Unconfigured) -> None:
+    """What it cannot read it names by file and line."""
+    assert f"Reading rules file: {RULES}" in unconfigured.rules
+    assert f"{RULES}:" not in unconfigured.rules
 
 
 def test_a_machine_that_is_not_set_up_says_what_to_do_and_stays_down(unconfigured: Unconfigured) -> None:

@@ -33,7 +33,7 @@ from terminal.lab.stress.faults.plan import (
 )
 from terminal.lab.stress.play import play
 from terminal.lab.stress.process import play_processes
-from terminal.lab.stress.run import TownSeed, Violation, play_town, shrink, storm
+from terminal.lab.stress.run import EndedTown, TownSeed, Violation, play_town, shrink, storm
 from terminal.lab.stress.world import open_storm_town
 from tests.planted import Mistake
 from tests.storm import variants
@@ -143,6 +143,14 @@ def test_a_storm_goes_on_behind_the_towns_of_its_log(tmp_path: Path, monkeypatch
     assert run_to(90, none) == 90
     assert run_to(60, faults(Kind.TEAR_AFTER)) >= 60
     assert played == [2, 1, 2], "towns of other faults are other towns"
+    whole = log.read_bytes()
+    log.write_bytes(whole[:-9])  # the power went while the last line was written
+    assert run_to(60, faults(Kind.TEAR_AFTER)) >= 60
+    ours, again = (
+        [msgspec.json.decode(line, type=EndedTown) for line in data.splitlines()]
+        for data in (whole, log.read_bytes())
+    )
+    assert [line.counts for line in again] == [line.counts for line in ours]
     log.write_text("no storm\n")
     with pytest.raises(ProfileError, match="no log of a storm"):
         run_to(60, none)
@@ -234,6 +242,18 @@ def test_new_hardware_does_not_doubt_its_clock_for_the_old_one(tmp_path: Path) -
         assert check(opened).problems == []
 
 
+def test_a_deny_list_that_a_start_took_up_stays_when_the_clock_jumps() -> None:
+    """Found by a long run: the checker had it wait for a tap, and after the jump for a clock in no doubt."""
+    story = [
+        StressStep("between", 4, 1.5, 24, Kind.DENY_LIST, value=845),
+        StressStep("between", 5, 5.0, 0, Kind.RESTART),
+        StressStep("between", 5, 5.0, 0, Kind.CLOCK_FORWARD, value=7200),
+        StressStep("tap", 5, 5.0, 24),
+    ]
+    found = play_town(TownSeed(9001027004, region="volgograd"), story)
+    assert found.problems == []
+
+
 def test_those_announced_ride_once() -> None:
     """Found by a long run: the checker had them gone after any disturbed tap. Cards 1 and 3 are passes, 7 is denied."""
     first, other = StressStep("tap", 3, 5.0, 3), StressStep("tap", 3, 5.0, 1)
@@ -273,6 +293,36 @@ def test_the_command_prints_every_figure(tmp_path: Path) -> None:
     assert figures["taps"] >= 150
     assert set(figures["faults_injected"]) == {"tear_after", "crash_before_intent"}
     assert figures["violations"] == []
+
+
+def test_the_command_adds_up_logs(tmp_path: Path) -> None:
+    logs = [tmp_path / f"{seed}.jsonl" for seed in (3, 4)]
+    ran = [
+        json.loads(
+            run("--taps", "30", "--seed", log.stem, "--faults", "", "--log", str(log), "--json").stdout
+        )
+        for log in logs
+    ]
+    named = [part for log in (*logs, logs[0]) for part in ("--sum", str(log))]
+    found = run(*named, "--json")
+    assert found.returncode == 0, found.stderr
+    total = json.loads(found.stdout)
+    for name in (
+        "towns",
+        "taps",
+        "decided",
+        "rides_on_cards",
+        "records",
+        "charged_minor",
+        "lost",
+        "unnoticed",
+    ):
+        assert total[name] == sum(one[name] for one in ran)
+    assert total["taps_per_cpu_s"] > 0
+    (tmp_path / "other").write_text("no storm")
+    other = run("--sum", str(tmp_path / "other"))
+    assert (other.returncode, (tmp_path / "other").read_text()) == (50, "no storm")
+    assert "no log of a storm" in other.stderr
 
 
 def test_the_command_plays_a_replay(tmp_path: Path) -> None:

@@ -9,11 +9,6 @@ from terminal.texts import N_
 class ConfigMistake(MistakeCode):
     """Tables and keys that are unknown, values that are none, and settings that contradict each other."""
 
-    OTHER_SCHEMA = (
-        "config_other_schema",
-        N_("schema {schema}, this software knows {known}"),
-        N_("Update the software, or write the file for its schema."),
-    )
     NO_TABLE = "config_no_table", N_("is a table, not a value"), N_("Write [{table}], and its keys below.")
     UNKNOWN_TABLE = "config_unknown_table", N_("there is no such table"), N_("Known are: {known}.")
     UNKNOWN_TABLE_NEAR = (

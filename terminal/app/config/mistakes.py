@@ -24,6 +24,7 @@ from terminal.app.config.keys import (
 from terminal.app.config.rules import beside, contradictions, incomplete, missing_files, unusable, with_paths
 from terminal.app.config.settings import CONFIG_SCHEMA, EXTENSIONS, StationConfig
 from terminal.errors import Mistake
+from terminal.mistakes.form import other_schema
 from terminal.mistakes.places import line_at
 from terminal.mistakes.reading import Unreadable, toml_of, unseen
 from terminal.mistakes.toml_lines import toml_lines
@@ -38,8 +39,8 @@ def mistakes_in(text: str, name: str, folder: Path | None = None) -> list[Mistak
         data = toml_of(text)
     except Unreadable as unreadable:
         return list(unreadable.in_file(name))
-    if newer := list(_newer(data)):
-        return placed(newer, text, name)
+    if other := list(other_schema(data, "terminal.schema", CONFIG_SCHEMA)):
+        return placed(other, text, name)
     found = [*unseen(data), *_unreadable(data)]
     reported = {
         one.path for one in found
@@ -53,15 +54,6 @@ def placed(found: Sequence[Mistake], text: str, name: str) -> list[Mistake]:
     lines = toml_lines(text)
     here = [one if one.file else replace(one, file=name, line=line_at(one.path, lines)) for one in found]
     return sorted(here, key=lambda one: (one.line or 0) if one.file == name else 0)
-
-
-def _newer(data: Mapping[str, Any]) -> Iterator[Mistake]:
-    """A file of a later schema may have any tables and keys: nothing else is said of it."""
-    table = data.get("terminal")
-    schema = table.get("schema") if isinstance(table, dict) else None
-    if isinstance(schema, int) and schema > CONFIG_SCHEMA:
-        values: dict[str, int | str] = {"schema": schema, "known": CONFIG_SCHEMA}
-        yield Mistake("terminal.schema", ConfigMistake.OTHER_SCHEMA, values)
 
 
 def _unreadable(data: Mapping[str, Any]) -> Iterator[Mistake]:

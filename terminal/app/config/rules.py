@@ -104,6 +104,7 @@ def missing_files(config: StationConfig) -> Iterator[Mistake]:
 def unusable(config: StationConfig) -> Iterator[Mistake]:
     """What `terminal run` would refuse for what stands around the file: a document, cards, a folder, an address."""
     from terminal.app.simulated import require_residents
+    from terminal.keys.file import load_issuers
     from terminal.policy.load import load_region
     from terminal.policy.routes import load_routes
     from terminal.sync.address import parse_address
@@ -114,6 +115,8 @@ def unusable(config: StationConfig) -> Iterator[Mistake]:
         yield from _refused("terminal.region", lambda: load_region(config.terminal.region_or_demo), config)
     if config.lists.routes is not None and config.lists.routes.is_file():
         yield from _refused("lists.routes", lambda: load_routes(config.lists.routes or Path()), config)
+    if config.lists.issuers is not None and config.lists.issuers.is_file():
+        yield from _refused("lists.issuers", lambda: load_issuers(config.lists.issuers or Path()), config)
     reader = config.reader.name or ""
     if reader.startswith(SIM) and reader != SIM:
         yield from _refused(

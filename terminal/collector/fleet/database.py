@@ -25,12 +25,13 @@ from terminal.collector.strangers import StrangerCount, reduced
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 PREPARE_LOCK: Final = 0x52434F4C
 STRANGERS_LOCK: Final = 0x52434F4D
 READ_ROWS: Final = 20_000
 CONNECT_S: Final = 10
 
+_SCHEMA: Final = "SELECT max(version) FROM fleet_schema"
 _LOCK: Final = (
     "SELECT terminal, sequence, hash, stated_head, sent_at_ms, received_at_ms, rows FROM terminal"
     " WHERE terminal = ANY(%s) ORDER BY terminal FOR UPDATE"
@@ -82,18 +83,10 @@ class FleetDatabase:
                 dsn, autocommit=True, connect_timeout=CONNECT_S
             )
             try:
-                found = await connection.execute("SELECT max(version) FROM fleet_schema")
-                row = await found.fetchone()
-            except psycopg.Error:
+                _require_schema(await (await connection.execute(_SCHEMA)).fetchone())
+            except (psycopg.Error, CollectorError):
                 await connection.close()
                 raise
-        if row != (SCHEMA_VERSION,):
-            await connection.close()
-            version = row[0] if row else None
-            raise CollectorError(
-                f"the database has schema {version}, this program works with {SCHEMA_VERSION}",
-                "Use the program the database was prepared with.",
-            )
         return cls(connection)
 
     async def close(self) -> None:
@@ -209,28 +202,46 @@ def password_in(dsn: str) -> bool:
 
 
 def prepare(dsn: str) -> None:
-    """Create the tables, or leave them as they are."""
+    """Create the tables, or leave them as they are; those of a later program are left alone and refused."""
     text = files("terminal.collector.fleet").joinpath("schema.sql").read_text("utf-8")
     with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (PREPARE_LOCK,))
+        there = connection.execute("SELECT to_regclass('fleet_schema')").fetchone()
+        if there is not None and there[0] is not None:
+            _require_schema(connection.execute(_SCHEMA).fetchone())
         connection.execute(text.encode())
+
+
+def _require_schema(row: tuple[int | None] | TupleRow | None) -> None:
+    """Raises `CollectorError` for tables of another schema; none at all are not prepared."""
+    version = row[0] if row else None
+    if version != SCHEMA_VERSION:
+        raise CollectorError(
+            f"the database has schema {version}, this program works with {SCHEMA_VERSION}",
+            "Use the program the database was prepared with.",
+        )
+
+
+@contextmanager
+def _connected(dsn: str) -> Iterator[psycopg.Connection[TupleRow]]:
+    """A transaction in a database whose schema was checked. Raises `CollectorError`."""
+    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        _require_schema(connection.execute(_SCHEMA).fetchone())
+        yield connection
 
 
 def records(dsn: str) -> Iterator[StoredRecord]:
     """Every record, by terminal and sequence, as one view; does not hold up consumers."""
-    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        with connection.cursor("records") as cursor:
-            cursor.itersize = READ_ROWS
-            cursor.execute(
-                "SELECT terminal, sequence, body FROM record ORDER BY terminal, sequence", binary=True
-            )
-            yield from map(StoredRecord._make, cursor)
+    with _connected(dsn) as connection, connection.cursor("records") as cursor:
+        cursor.itersize = READ_ROWS
+        cursor.execute("SELECT terminal, sequence, body FROM record ORDER BY terminal, sequence", binary=True)
+        yield from map(StoredRecord._make, cursor)
 
 
 def keep_findings(dsn: str, alarms: Iterable[Alarm], at_ms: int) -> None:
     """Keep alarms that every reconciliation finds anew; those already kept stay as they are."""
-    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+    with _connected(dsn) as connection:
         values = [(*alarm, at_ms, at_ms) for alarm in alarms]
         connection.cursor().executemany(_KEEP_ALARM + " DO NOTHING", values)
 
@@ -241,13 +252,13 @@ def alarms(dsn: str, limit: int = 1_000) -> list[SeenAlarm]:
         "SELECT id, kind, terminal, sequence, detail, times, first_at_ms, last_at_ms,"
         " acknowledged_at_ms, acknowledged_by, comment FROM alarm ORDER BY last_at_ms DESC, id DESC LIMIT %s"
     )
-    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+    with _connected(dsn) as connection:
         return [SeenAlarm(*row) for row in connection.execute(query, (limit,))][::-1]
 
 
 def strangers(dsn: str) -> list[StrangerCount]:
     """What strangers tried at all gateways, the newest first."""
-    with reported_by_fleet(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+    with _connected(dsn) as connection:
         return reduced(StrangerCount(*row) for row in connection.execute(_STRANGERS))
 
 

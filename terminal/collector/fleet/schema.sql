@@ -1,8 +1,8 @@
--- Version 1 of what a fleet's collector holds. `terminal fleet prepare` runs it; every statement may run again.
+-- Version 2 of what a fleet's collector holds. `terminal fleet prepare` runs it; every statement may run again.
 -- Terminal numbers and sequences are 32 bits without sign, hence bigint.
 
 CREATE TABLE IF NOT EXISTS fleet_schema (version int PRIMARY KEY);
-INSERT INTO fleet_schema VALUES (1) ON CONFLICT DO NOTHING;
+INSERT INTO fleet_schema VALUES (2) ON CONFLICT DO NOTHING;
 
 -- Never overwritten, never deleted. The key is the guard against storing a row twice.
 CREATE TABLE IF NOT EXISTS record (
@@ -71,4 +71,25 @@ CREATE TABLE IF NOT EXISTS refused_message (
     data bytea NOT NULL,
     at_ms bigint NOT NULL,
     PRIMARY KEY (stream, message, at_ms)
+);
+
+-- Keys of terminals (7.json) and one-time codes (7.code), as an embedded collector keeps them in files. `change` is the
+-- order in which they changed; no content: the file was removed. Gateways follow it.
+CREATE TABLE IF NOT EXISTS enrolment_file (
+    name text PRIMARY KEY,
+    content bytea,
+    change bigint NOT NULL UNIQUE
+);
+
+-- What must be the same at every gateway: SHA-256 of the collector's public key and of the authority's certificate.
+CREATE TABLE IF NOT EXISTS fleet_identity (name text PRIMARY KEY, sha256 text NOT NULL);
+
+-- What was done about terminals: enrolled, replaced keys, renewed, revoked.
+CREATE TABLE IF NOT EXISTS operation (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at_ms bigint NOT NULL,
+    terminal bigint NOT NULL,
+    what text NOT NULL,
+    key text NOT NULL,
+    by text NOT NULL
 );

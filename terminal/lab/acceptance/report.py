@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -10,8 +12,8 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import Struct
 
-from terminal.errors import ReaderError
-from terminal.files import replace_file
+from terminal.errors import ReaderError, TerminalError
+from terminal.files import check_place, replace_file
 from terminal.lab.acceptance.assumptions import EXPECTED, HELPS, AssumptionRow, CardVerdict
 from terminal.lab.acceptance.bench import AGAIN, AcceptanceBench, AcceptanceEnd, usable
 from terminal.lab.acceptance.twin import TwinDifference
@@ -85,10 +87,25 @@ def report_of(bench: AcceptanceBench, at: datetime, took_s: float) -> Acceptance
     )
 
 
+def check_report_place(path: Path) -> None:
+    """Raises `TerminalError` where no report could be written, while the card is still as it was."""
+    with _written(path, "Give another --report."):
+        check_place(path)
+
+
 def write_report(report: AcceptanceReport, path: Path, language: str) -> None:
-    """A page where the name ends in .html, else JSON. Raises `OSError`."""
+    """A page where the name ends in .html, else JSON. Raises `TerminalError`."""
     content = page(report, language).encode() if path.suffix == ".html" else msgspec.json.encode(report)
-    replace_file(path, content + b"\n")
+    with _written(path, "What it would say was printed; the next run says it again."):
+        replace_file(path, content + b"\n")
+
+
+@contextmanager
+def _written(path: Path, advice: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TerminalError(f"the report {path} cannot be written: {error.strerror}", advice) from error
 
 
 def shown(report: AcceptanceReport, language: str) -> list[str]:

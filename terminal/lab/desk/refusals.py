@@ -22,6 +22,16 @@ class DeskFault(MistakeCode):
     NO_ZONES = "desk_no_zones", N_("this line has no zones to mistake"), N_("Choose another region.")
     NO_RIDE = "desk_no_ride", N_("here is no ride to be asked for"), N_("Choose a terminal of the bus.")
     NOT_AHEAD = "desk_not_ahead", N_("the bus does not come there"), N_("Choose a place ahead.")
+    NO_SUPPLY = (
+        "desk_no_supply",
+        N_("the supply of this terminal fails: no tap begins"),
+        N_("Switch the supply on."),
+    )
+    KEY_WIPED = (
+        "desk_key_wiped",
+        N_("the housing of this terminal was opened: its journal's key is wiped, and no tap begins any more"),
+        N_("Let what waits be sent while it runs, then reset the desk."),
+    )
     NO_ROUTE = (
         "desk_no_route",
         N_("there is no such route"),

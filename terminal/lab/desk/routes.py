@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +23,7 @@ from sim.desk.face import art
 from sim.desk.trace import masked_tap
 from sim.transcript import Transcript, lines_of
 from terminal.lab.desk.bus import OnBoard
+from terminal.lab.desk.devices import Hands
 from terminal.lab.desk.orders import (
     Handler,
     download,
@@ -51,6 +52,7 @@ from terminal.trip.asked import MOST_COMPANIONS
 
 HERE: Final = Path(__file__).parent / "pages"
 TRACE_ROWS: Final = 400
+LONGEST_CODE: Final = 1000
 LONGEST_NUMBER: Final = 10
 """Digits of a tap's number; Python refuses to read thousands of them."""
 STEPS: Final = {
@@ -114,6 +116,17 @@ class RideOrder(Struct, forbid_unknown_fields=True):
     goal: Name | None = None
 
 
+class DeviceOrder(Struct, forbid_unknown_fields=True):
+    """What a hand does to the devices around the driver's terminal; what is not named stays as it is."""
+
+    passes: bool = False
+    forced: bool | None = None
+    scan: Annotated[str, Meta(min_length=1, max_length=LONGEST_CODE)] | None = None
+    supply: bool | None = None
+    housing: bool | None = None
+    paper: bool | None = None
+
+
 class DocumentOrder(Struct, forbid_unknown_fields=True):
     """A document's text; without it the file is read again."""
 
@@ -146,9 +159,11 @@ class DeskRoutes:
     ) -> None:
         self.session = session
         self.storm = storm
-        self.news: EventFeed[int] = EventFeed(keep=64)
+        self.news: EventFeed[tuple[int, bool]] = EventFeed(keep=256)
+        """The number of the session, and whether no more than its devices has changed."""
         self.pages = Pages(HERE)
         session.changed = self._news
+        session.stirred = self._stirred
         storm.changed = self._news
         self._passengers = passengers
         self._tariff = TariffRoutes(self.pages, judges, library)
@@ -160,6 +175,7 @@ class DeskRoutes:
             "/storm": self._page("storm.html"),
             "/events": self._events,
             "/api/desk": self._desk,
+            "/api/devices": self._devices,
             "/api/taps/{number}": self._tap,
             "/api/trace": self._trace,
             "/api/journal/{place}": self._journal,
@@ -177,6 +193,7 @@ class DeskRoutes:
             "/api/shift": order_handler(ShiftOrder, self._shift),
             "/api/bus": order_handler(BusOrder, self._bus),
             "/api/ride": order_handler(RideOrder, self._ask_ride),
+            "/api/devices": order_handler(DeviceOrder, self._move_devices),
             "/api/document": order_handler(DocumentOrder, self._use_document),
             "/api/reset": order_handler(ResetOrder, self._reset),
             "/api/storm/start": order_handler(StormOrder, self._start_storm),
@@ -197,7 +214,10 @@ class DeskRoutes:
         ]
 
     def _news(self) -> None:
-        self.news.publish(self.session.number)
+        self.news.publish((self.session.number, False))
+
+    def _stirred(self) -> None:
+        self.news.publish((self.session.number, True))
 
     # what pages ask for
 
@@ -211,11 +231,14 @@ class DeskRoutes:
         return show
 
     async def _events(self, request: Request) -> Response:
-        return event_stream(request, self.news, lambda session: {"session": session})
+        return event_stream(request, self.news, lambda news: {"session": news[0], "devices": news[1]})
 
     async def _desk(self, request: Request) -> Response:
         after = number_asked(request, "after")
         return json_answer(await run_in_threadpool(desk_as_json, self.session, page_language(request), after))
+
+    async def _devices(self, _request: Request) -> Response:
+        return json_answer(await run_in_threadpool(self.session.town.devices.as_json))
 
     async def _tap(self, request: Request) -> Response:
         language = page_language(request)
@@ -299,6 +322,10 @@ class DeskRoutes:
 
     def _ask_ride(self, order: RideOrder) -> Any:
         self.session.ask(order.place, order.more, order.goal)
+
+    def _move_devices(self, order: DeviceOrder) -> Any:
+        self.session.move_devices(Hands(**structs.asdict(order)))
+        return self.session.town.devices.as_json()
 
     def _use_document(self, order: DocumentOrder) -> Any:
         self.session.use_document(order.text)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from terminal.fault_texts import fault_text
 from terminal.journal.reader import Row
 from terminal.journal.record_base import Record
 from terminal.journal.records import (
     Committed,
+    Fault,
     Intent,
     NotCommitted,
     SettledBy,
@@ -59,6 +61,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "TurnStarted": NP_("journal row", "turn started"),
         "PlaceSet": NP_("journal row", "place entered by hand"),
         "OrderDeclared": NP_("journal row", "order declared"),
+        "TicketCopied": NP_("journal row", "ticket copied"),
     }
 )
 """What each kind of record is called."""
@@ -124,6 +127,8 @@ def _gist(record: Record, language: str) -> str:
             return t.pgettext("settled", SETTLED[record.how])
         case Unresolved():
             return t.pgettext("unresolved", CAUSES[record.cause])
+        case Fault():
+            return fault_text(record.code, record.inputs, language)
     return ""
 
 

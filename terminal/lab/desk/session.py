@@ -23,6 +23,7 @@ from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.trace import Traced
 from terminal.errors import RegionDocumentError
 from terminal.lab.desk.bus import OnBoard
+from terminal.lab.desk.devices import DeskDevices, Hands
 from terminal.lab.desk.refusals import DeskFault, DeskRefused
 from terminal.lab.desk.tap import FinishedTap, take
 from terminal.lab.desk.town import (
@@ -68,6 +69,8 @@ class DeskSession:
     collector: bool = True
     changed: Callable[[], None] = lambda: None
     signal: Signal = lambda _place, _outcome: None
+    stirred: Callable[[], None] = lambda: None
+    """Hears that a device around the driver's terminal has changed."""
     razzia: Callable[[bool], None] = lambda _razzia: None
     """Hears when an inspection on the bus begins and ends."""
     number: int = 0
@@ -113,7 +116,8 @@ class DeskSession:
         with self._lock:
             wanted = self.region if region is None else self._known(region)
             folder = self._next_folder()
-            town = open_desk_town(folder, wanted, self.seed, self._shown, self._shows_razzia)
+            devices = DeskDevices(self._lock, self._stirs)
+            town = open_desk_town(folder, wanted, self.seed, self._shown, self._shows_razzia, devices)
             self._leave()
             self._town, self.region = town, wanted
             self.razzia(town.razzia)
@@ -298,8 +302,18 @@ class DeskSession:
             raise DeskRefused(DeskFault.NO_ENTRY, number=number, count=len(self.taps))
         return self.taps[number - 1]
 
+    def move_devices(self, hands: Hands) -> None:
+        """A hand moves the twins around the driver's terminal."""
+        self.town.devices.move(hands)
+
     def _changed(self) -> None:
         self.changed()
+
+    def _stirs(self, written: bool) -> None:
+        wire = self._wire
+        if written and wire is not None:
+            wire.wake()  # rows of devices leave as those of taps do
+        (self.changed if written else self.stirred)()
 
     def _shown(self, place: str, outcome: object) -> None:
         self.signal(place, outcome)  # type: ignore[arg-type]  # an Outcome; looked up late, so that it may be set

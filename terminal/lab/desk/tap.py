@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from cardproto.connection import CardConnection
 from sim.desk.content import Holding, LineChange, changes, holding_of, lines_of
 from sim.desk.disturbance import Disturbance
 from sim.desk.shelf import Laid
@@ -17,10 +18,11 @@ from terminal.decision.outcome import Outcome
 from terminal.journal.console_records import TurnStarted
 from terminal.journal.reader import Row
 from terminal.journal.records import AnyRecord, Intent, ShiftOpened, Unwritten, shown_fields
-from terminal.lab.desk.town import DeskPlace, DeskTown
+from terminal.lab.desk.refusals import DeskFault, DeskRefused
+from terminal.lab.desk.town import DRIVER, DeskPlace, DeskTown
 from terminal.policy.policy import Policy
 from terminal.policy.routes import RouteBook
-from terminal.tap import take_tap
+from terminal.tap import OUT_OF_ORDER, take_tap
 from terminal.tap_report import TapReport
 
 PAUSE_S: Final = 1.0
@@ -87,7 +89,12 @@ def take(
     document: int,
     exchange: int,
 ) -> FinishedTap:
-    """Present the card, let the terminal do its work, take it away. Raises `JournalError` as `take_tap` does."""
+    """Present the card, let the terminal do its work, take it away. Raises `JournalError` as `take_tap` does, and
+    `DeskRefused` where no tap may begin.
+    """
+    if place == DRIVER and town.devices.turns_away:
+        town.terminals[place.key].signal(OUT_OF_ORDER)
+        raise DeskRefused(DeskFault.KEY_WIPED if town.devices.tampered else DeskFault.NO_SUPPLY)
     town.clock.advance(PAUSE_S)
     town.look()
     terminal, reader = town.terminals[place.key], town.readers[place.key]
@@ -97,7 +104,7 @@ def take(
     assert connection is not None, "a card has just been presented"
     listener = TracingConnection(disturbance.around(connection, reader.remove), town.clock)
     try:
-        report = take_tap(listener, terminal)
+        report = _taken(town, place, listener)
     finally:
         air_ms = 0.0 if reader.last is None else reader.last.air_ms
         reader.release()
@@ -122,6 +129,17 @@ def take(
         air_ms=air_ms,
         exchange=exchange,
     )
+
+
+def _taken(town: DeskTown, place: DeskPlace, connection: CardConnection) -> TapReport:
+    """The tap itself, at the driver's terminal with its devices around it, as a running terminal has them."""
+    terminal = town.terminals[place.key]
+    if place != DRIVER:
+        return take_tap(connection, terminal)
+    with town.devices.during_tap:
+        report = take_tap(town.devices.guarded(connection), terminal)
+    town.devices.report(report)
+    return report
 
 
 def read(recorded: TranscribedTap, laid: Laid, holding: Holding, town: DeskTown) -> list[Traced]:

@@ -26,7 +26,8 @@ from terminal.decision.outcome import Message, Outcome
 from terminal.errors import Mistake, RegionDocumentError
 from terminal.journal.operation_records import RazziaChanged
 from terminal.lab.desk.bus import SOURCE, DeskBus, line_of
-from terminal.lab.desk.refusals import DeskFault
+from terminal.lab.desk.devices import DeskDevices
+from terminal.lab.desk.refusals import DeskFault, DeskRefused
 from terminal.lab.world import World, open_world
 from terminal.mistakes.words import refusal
 from terminal.policy.document.schema import RegionDocument
@@ -87,6 +88,7 @@ class DeskTown:
     signal: Signal
     shows_razzia: Callable[[bool], None]
     bus: DeskBus
+    devices: DeskDevices
     air: AirModel = field(default_factory=AirModel)
     terminals: dict[str, Terminal] = field(default_factory=dict)
     readers: dict[str, SimReader] = field(default_factory=dict)
@@ -118,24 +120,31 @@ class DeskTown:
             if place.on_bus:
                 station = structs.replace(station, routes=self.folder / ROUTES)
             terminal = self._open.enter_context(
-                self.world.open_terminal(
-                    station, self.clock, partial(self.signal, place.key), any_edition=True
-                )
+                self.world.open_terminal(station, self.clock, partial(self._shown, place), any_edition=True)
             )
             if place.on_bus:
                 terminal.vehicle = self.bus.link
                 terminal.service_card = partial(self._service_card, terminal)
             self.terminals[place.key] = terminal
             self.readers.setdefault(place.key, SimReader(place.title[0], self.clock, self.air))
+        self.devices.start(self.terminals[DRIVER.key], self.state_of(DRIVER))
+
+    def _shown(self, place: DeskPlace, outcome: Outcome) -> None:
+        """A result, for the display there, and for lamps and buzzer where there are some."""
+        self.signal(place.key, outcome)
+        if place == DRIVER:
+            self.devices.outcome(outcome)
 
     def stop_terminals(self) -> None:
         """Close every journal."""
+        self.devices.stop()
         self._open.close()
         self.terminals.clear()
 
     def close(self) -> None:
         """Close every journal, and the bus's computer."""
         self.stop_terminals()
+        self.devices.close()
         self.bus.close()
 
     def look(self) -> None:
@@ -178,8 +187,11 @@ class DeskTown:
     def use_document(self, text: str, rng: Callable[[int], bytes]) -> None:
         """Restart the terminals with the document in `text`.
 
-        Raises `RegionDocumentError` and changes nothing when it cannot be used here.
+        Raises `RegionDocumentError` and changes nothing when it cannot be used here, and `DeskRefused` where the
+        driver's terminal could not read its journal any more.
         """
+        if self.devices.tampered:
+            raise DeskRefused(DeskFault.KEY_WIPED)
         document = checked_document(text, str(self.document_path), self.clock.now())
         header, present = document.header, self.policy.document.header
         if (header.id, header.region) != (present.id, present.region):
@@ -205,9 +217,15 @@ class DeskTown:
 
 
 def open_desk_town(
-    folder: Path, region: str, seed: int, signal: Signal, shows_razzia: Callable[[bool], None]
+    folder: Path,
+    region: str,
+    seed: int,
+    signal: Signal,
+    shows_razzia: Callable[[bool], None],
+    devices: DeskDevices,
 ) -> DeskTown:
-    """Issue the cards for `region` (a supplied name or a file) and open every terminal with a shift.
+    """Issue the cards for `region` (a supplied name or a file) and open every terminal with a shift. The town has the
+    `devices` from here on.
 
     Raises `RegionDocumentError`.
     """
@@ -225,8 +243,9 @@ def open_desk_town(
     world = open_world(folder, str(folder / DOCUMENT), policy, rng.randbytes, issued_at=start)
     clock = DeskClock(start)
     with ExitStack() as undone:
+        undone.callback(devices.close)
         bus = undone.enter_context(closing(DeskBus(clock, routes)))
-        town = DeskTown(world, clock, shelf, signal, shows_razzia, bus)
+        town = DeskTown(world, clock, shelf, signal, shows_razzia, bus, devices)
         town.start_terminals()
         undone.pop_all()
     for place in PLACES:

@@ -51,6 +51,26 @@ WORDS: Final = {
     "place_missing": N_("not known to fares"),
     "place_contradicted": N_("contradicts the route: not known to fares"),
     "place_by_hand": N_("entered by hand"),
+    "device_failing": N_("does not work"),
+    "tone_low": N_("low {ms} ms"),
+    "tone_high": N_("high {ms} ms"),
+    "no_tone": N_("silent so far"),
+    "barrier_open": N_("open"),
+    "barrier_closed": N_("closed"),
+    "barrier_forced": N_("stands open though it was closed"),
+    "barrier_counts": N_("opened {opened}, passed {passed}, alarms {alarms}"),
+    "supply_good": N_("Taps are taken."),
+    "supply_fails": N_(
+        "The supply fails: no tap begins, the running one has ended, the journal is written through."
+    ),
+    "key_wiped": N_(
+        "The journal's key is wiped and no tap begins any more. Rows that wait: {unsent}. Let them be sent while the "
+        "terminal runs; it is then put into operation anew, here with Reset."
+    ),
+    "codes_read": N_("codes read: {codes}"),
+    "tickets_wait": N_("tickets that wait: {waiting}"),
+    "tickets_printed": N_("tickets printed: {printed}"),
+    "no_serial": N_("The extra serial is not installed."),
     "companions": N_("Companions of the next card"),
     "companions_short": N_("Companions"),
     "fewer": N_("One companion fewer"),

@@ -5,12 +5,13 @@ A violation is played again with fewer and fewer steps until none can be left ou
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cardcli import VERSION
 from terminal.decoding import DOCUMENT_BYTES, decode_json, read_within
 from terminal.errors import ProfileError, TerminalError
 from terminal.lab.stress.checkers.check import Findings, check
@@ -51,6 +53,8 @@ REGIONS: Final = (
 )
 """The regions of a storm's towns, in this order."""
 SHRINK_S: Final = 60.0
+LINE_BEGINS: Final = b'{"town":'
+"""Of a log."""
 REPORT_EVERY: Final = 100
 PUPILS_SHARE: Final = 5
 
@@ -131,6 +135,7 @@ class StormResult:
             "towns": self.towns,
             "journals_in_memory": self.journals_in_memory,
             "taps_per_s": round(found.taps / self.wall_s, 1) if self.wall_s else 0.0,
+            "taps_per_cpu_s": round(found.taps / found.cpu_s, 1) if found.cpu_s else 0.0,
             "wall_s": round(self.wall_s, 1),
             "violations": msgspec.to_builtins(self.violations),
             **({"digest": digest.as_json()} if digest else {}),
@@ -150,7 +155,7 @@ def play_town(
     """One town from opening to audit, with a digest if asked for. Whatever ends it early is a problem found, too;
     `at_once`: so does the first tap that comes to something else than it should. `watch` sees the counts at each step.
     """
-    reported = Storm()
+    reported, began_s = Storm(), time.process_time()
     opened: StormTown | None = None
 
     def on_step(count: Storm) -> None:
@@ -180,6 +185,7 @@ def play_town(
                 if listener:
                     found.digests.append((town.seed, digest_of(opened, listener)))
                 progress(found.taps - reported.taps, found.faults_injected.total() - reported.restarts)
+                found.cpu_s = time.process_time() - began_s
                 return found
         except (TerminalError, IllegalStep, AssertionError, LookupError, sqlite3.Error) as end:
             return Findings(
@@ -208,7 +214,8 @@ def storm(
 ) -> StormResult:
     """Play `taps` presentations or a few more; stop early at the first violation.
 
-    Each town that ends is a line of the file `log`; those that are there already are not played again.
+    Each town that ends is a line of the file `log`; those that are there already are not played again, `sum_of` adds
+    them up.
     """
     started = time.monotonic()
     unavailable = () if available() else tuple(sorted(faults & NEEDS_APSW))
@@ -229,7 +236,7 @@ def storm(
     return result
 
 
-def _never_struck(faults: frozenset[Kind], found: Findings) -> list[str]:
+def _never_struck(faults: Collection[str], found: Findings) -> list[str]:
     """Kinds of faults that had their chance and never happened: a run without them would prove less than it says."""
     if found.taps < ENOUGH_TAPS:
         return []
@@ -255,16 +262,11 @@ class TownLog:
     """Towns that have ended, one JSON line each; a storm that is cut off goes on behind them."""
 
     def __init__(self, path: Path | None, faults: frozenset[Kind]) -> None:
-        """Raises `ProfileError` when the file is another storm's, or none."""
+        """Raises `ProfileError` when the file is no log of a storm."""
         self._path = path
         self._faults = sorted(faults)
-        self._ended: dict[TownSeed, EndedTown] = {}
-        if path is not None and path.exists():
-            try:
-                lines = [msgspec.json.decode(line, type=EndedTown) for line in path.read_bytes().splitlines()]
-            except (OSError, msgspec.DecodeError) as error:
-                raise ProfileError(f"{path} is no log of a storm: {error}", "Give another file.") from error
-            self._ended = {line.town: line for line in lines if line.faults == self._faults}
+        lines = ended_towns(path) if path is not None and path.exists() else []
+        self._ended = {line.town: line for line in lines if line.faults == self._faults}
 
     def ended(self, town: TownSeed, planned: int) -> Findings | None:
         """What was found in that town, if it was played to its end."""
@@ -278,24 +280,57 @@ class TownLog:
 
 
 class EndedTown(msgspec.Struct, frozen=True):
-    """A sound town of a storm's log."""
+    """A sound town of a storm's log, the version of the program that played it, and its processor time."""
 
     town: TownSeed
     planned: int
     faults: list[str]
     counts: dict[str, int]
     faults_injected: dict[str, int]
+    cpu_s: float = 0.0
+    version: str = ""
 
     @classmethod
     def of(cls, town: TownSeed, planned: int, faults: list[Kind], found: Findings) -> EndedTown:
         counts = {name: n for name in Findings.__slots__ if isinstance(n := getattr(found, name), int)}
-        return cls(town, planned, [str(kind) for kind in faults], counts, dict(found.faults_injected))
+        named = [str(kind) for kind in faults]
+        return cls(town, planned, named, counts, dict(found.faults_injected), round(found.cpu_s, 2), VERSION)
 
     def findings(self) -> Findings:
-        found = Findings(faults_injected=Counter(self.faults_injected))
+        found = Findings(faults_injected=Counter(self.faults_injected), cpu_s=self.cpu_s)
         for name, count in self.counts.items():
             setattr(found, name, count)
         return found
+
+
+def ended_towns(log: Path) -> list[EndedTown]:
+    """The towns in a storm's log. A last line that was cut off, as by a power cut, is taken away from the file.
+
+    Raises `ProfileError` when it is no log of a storm.
+    """
+    try:
+        whole, end, cut = read_within(log, DOCUMENT_BYTES).rpartition(b"\n")
+        if cut and not cut.startswith(LINE_BEGINS):
+            raise msgspec.DecodeError("a line without an end")
+        lines = [decode_json(line, EndedTown) for line in whole.splitlines()]
+        if any(line.counts.keys() - set(Findings.__slots__) for line in lines):
+            raise msgspec.DecodeError("it counts what is not known here")
+        if cut:
+            os.truncate(log, len(whole + end))
+    except (OSError, msgspec.DecodeError) as error:
+        raise ProfileError(f"{log} is no log of a storm: {error}", "Give another file.") from error
+    return lines
+
+
+def sum_of(logs: Sequence[Path]) -> StormResult:
+    """All towns of these logs together, each once. Raises `ProfileError`."""
+    towns = {line.town: line for log in logs for line in ended_towns(log)}
+    result = StormResult(min((town.seed // SEED_STEP for town in towns), default=0), towns=len(towns))
+    for line in towns.values():
+        result.findings.add(line.findings())
+    faults = {kind for line in towns.values() for kind in line.faults}
+    result.findings.problems += _never_struck(faults, result.findings)
+    return result
 
 
 def _towns(

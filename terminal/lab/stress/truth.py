@@ -136,6 +136,11 @@ class TruePost:
     taken: dict[int, int] = field(default_factory=dict)
     """Which announcement those took along that were written and not answered: here it still counts."""
 
+    def take_up(self) -> None:
+        """At a start and before each tap: the deny list that waits comes into force."""
+        if self.offered is not None and not self.clock.suspect:
+            self.denied, self.offered = self.offered, None
+
 
 @dataclass(slots=True)
 class ExpectedTap:
@@ -189,8 +194,7 @@ class Truth:
         """What the rules say of the tap that now begins, `at` by the terminal's clock."""
         post, card = self.posts[terminal], self.cards[rider]
         post.clock.look(ahead_s, now_s)
-        if post.offered is not None and not post.clock.suspect:
-            post.denied, post.offered = post.offered, None
+        post.take_up()
         at = at.replace(microsecond=0)
         repeated = self._repeated(post, card, rider, at)
         asked = post.companions if now_s < post.asked_until_s else 0

@@ -7,14 +7,17 @@ volume a memory file system, because a million real flushes measure the disk and
 
 from __future__ import annotations
 
+import pickle
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from pathlib import Path
-from typing import Final
+from types import SimpleNamespace
+from typing import Any, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -49,6 +52,7 @@ from terminal.lab.stress.school import SCHOOL, grade_of, listed_pupils, load_ros
 from terminal.lab.stress.truth import TruePost, TrueWay, Truth
 from terminal.lab.town import DAY
 from terminal.lab.world import NEVER_OLD, World, open_world, pseudonym_on, purse_minor
+from terminal.mistakes import reading
 from terminal.policy.deny_list import DenyKind, build_deny_list
 from terminal.policy.keyed_file import ListIssue
 from terminal.policy.load import load_region, region_path
@@ -283,6 +287,7 @@ class StormTown:
         truth.clock.restarted(post.clock.ahead_s)
         truth.clock.look(post.clock.ahead_s, self.clock.monotonic())
         truth.offered, truth.companions = self.truth.published, 0
+        truth.take_up()
         post.client = SyncClient(
             post.journal,
             post.link,
@@ -309,6 +314,28 @@ class StormTown:
         for post in self.posts:
             post.program.close()
         self.close_collector()
+
+
+@contextmanager
+def parsed_once() -> Iterator[None]:
+    """While it lasts, the standard library's parser reads each TOML text once: a town's terminals start hundreds of
+    times from the same few documents. Every reader has tables of its own, and checks them as ever.
+    """
+    module: Any = reading
+    original = module.tomllib
+
+    @cache
+    def parsed(text: str) -> bytes:
+        return pickle.dumps(original.loads(text))
+
+    def loads(text: str) -> Any:
+        return pickle.loads(parsed(text))  # noqa: S301 what this process has just pickled
+
+    module.tomllib = SimpleNamespace(loads=loads, TOMLDecodeError=original.TOMLDecodeError)
+    try:
+        yield
+    finally:
+        module.tomllib = original
 
 
 def split_terminals(terminals: int) -> tuple[list[int], list[int]]:
@@ -346,6 +373,7 @@ def open_storm_town(
     buses, canteens = split_terminals(terminals)
     stormy: dict[int, Disk] = {}
     with ExitStack() as stack:
+        stack.enter_context(parsed_once())
         if disks:
             stormy = {n: Disk(folder / str(n), rng) for n in range(0, terminals, 2)}
             town.collector_disk = Disk(town.collector_folder, rng)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -38,6 +38,9 @@ from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.texts import N_
 from terminal.trip.shifts import ShiftCount
+
+if TYPE_CHECKING:
+    from terminal.periphery.ticket import CounterTickets
 
 CONSOLE_FOLDER: Final = "console"
 PIN_WITHIN: Final = timedelta(seconds=90)
@@ -114,6 +117,8 @@ class Console:
         """Whether records that should leave cannot; set by the composition root."""
         self.on_change: Callable[[], None] = lambda: None
         """Who else shows what staff change; set by the composition root. Returns at once."""
+        self.tickets: CounterTickets | None = None
+        """Prints tickets of sales, where there is a printer; set by the composition root."""
         self._count: ShiftCount | None = None
         self._presented: tuple[str, float] | None = None
         self._checking = Lock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -90,3 +91,43 @@ def test_an_audit_is_the_day_as_booked_and_its_dossier_says_so_again(seed: int, 
                 assert statement_bytes(again.found) == statement_bytes(statement)
         finally:
             office.close()
+
+
+def test_an_audit_finds_its_day_by_indexes_however_much_is_held(tmp_path: Path) -> None:
+    """Every statement it runs is explained by SQLite: nothing that grows with the years is gone through."""
+    rng = random.Random(1)
+    town = Town(rng)
+    for _ in range(60):
+        town.tap_or_other()
+    office = Office(tmp_path)
+    try:
+        deliver(office, town, rng)
+        enrolled(tmp_path)
+        day, asked = office.books.days()[0], set[str]()
+        with folder_source(tmp_path) as source:
+            for connection in (source._records, source._books):
+                connection.set_trace_callback(asked.add)
+            documents = DocumentFolder(tmp_path / "documents")
+            make_audit(source, AuditOrder(day), documents, REGISTRY, KEY, NOW_MS)
+            for connection in (source._records, source._books):
+                connection.set_trace_callback(None)
+            steps = {
+                step[3]
+                for statement in asked
+                for connection in (source._records, source._books)
+                for step in _plan_of(connection, statement)
+            }
+    finally:
+        office.close()
+    assert {"record", "receipt", "day_rows", "day_late", "day_shown"} <= {
+        name for step in steps for name in step.split()
+    }
+    assert {step for step in steps if step.startswith("SCAN")} <= {"SCAN terminal"}, "one line a terminal"
+
+
+def _plan_of(connection: sqlite3.Connection, statement: str) -> list[tuple[int, int, int, str]]:
+    """How SQLite finds what the statement asks for; nothing where its tables are in the other database."""
+    try:
+        return connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+    except sqlite3.OperationalError:
+        return []

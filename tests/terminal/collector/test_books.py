@@ -19,6 +19,7 @@ from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from terminal.canteen.ledger import Ledger
 from terminal.codes import Admission
+from terminal.collector import portions
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.books import BOOKS_FILE, Books
 from terminal.collector.days import By, CountState, ServiceCalendar, totals_of
@@ -385,3 +386,21 @@ def test_books_that_cannot_be_opened_let_go_of_their_file(office, tmp_path, monk
         Books(foreign, office.store, REGISTRY)
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         opened[0].execute("SELECT 1")
+
+
+def test_what_a_batch_asks_at_once_is_found_by_indexes(tmp_path: Path) -> None:
+    """Of the tables that grow nothing is gone through, whatever the statistics of SQLite would say."""
+    office = Office(tmp_path)
+    try:
+        for query, tables in (
+            (portions._ARE_WATCHED, {"watched"}),
+            (portions._ARE_STARTED, {"watched"}),
+            (portions._HISTORIES, {"history"}),
+        ):
+            asked = query.format("(1, 2, 3), (4, 5, 6)" if "c)" in query else "(1, 2), (3, 4)")
+            plan = office.books._connection.execute(f"EXPLAIN QUERY PLAN {asked}").fetchall()
+            steps = [step[3] for step in plan]
+            assert {step.split()[1] for step in steps if step.startswith("SEARCH")} == tables
+            assert not [step for step in steps if step.startswith("SCAN") and step.split()[1] in tables]
+    finally:
+        office.close()

@@ -145,6 +145,11 @@ def test_the_fleet_runs_as_the_document_says(desk: Desk) -> None:
         assert reply.status_code == 200, reply.text
     assert parse_ack(reply.content).through == 10
     until("everything is stored", lambda: reported(desk)["total"]["records"] == 10, every_s=0.5)
+    code, *said = desk.paste(block("fleet enrol"), apart=True).splitlines()
+    assert (re.fullmatch(r"(\w{4}-){3}\w{4}", code) is not None, "terminal enrol --number 7" in said[0]) == (
+        True,
+        True,
+    )
     passwords = [path.read_text() for path in Path(desk.values["FLEET"]).glob("*.password")]
     assert len(passwords) == len(set(passwords)) == 3
     for process in (gateway, desk.begun[-1]):

@@ -385,8 +385,8 @@ def test_who_uploads_too_often_is_asked_to_wait(town):
     town.enrol(CHAIN)
 
     async def play():
-        async with town.gateways() as (gateway,):
-            gateway._buckets = TokenBuckets(0.01, 2, town.clock.monotonic)
+        buckets = TokenBuckets(0.01, 2, town.clock.monotonic)
+        async with town.gateways(buckets=buckets) as (gateway,):
             replies = [await gateway.take(batch) for batch in CHAIN.batches()[:3]]
         assert [reply.status for reply in replies] == [200, 200, 429]
         assert replies[2].retry_after_s > 10

@@ -23,9 +23,11 @@ from terminal.collector.enrolment import Enrolment
 from terminal.collector.fleet import database as fleet
 from terminal.collector.fleet.consumer import Consumer
 from terminal.collector.fleet.database import FleetDatabase
-from terminal.collector.fleet.server import Gateway, prepare_stream
+from terminal.collector.fleet.gateway import Gateway
+from terminal.collector.fleet.server import prepare_stream
 from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
 from terminal.collector.fleet.stream import FleetStream
+from terminal.collector.limits import TokenBuckets
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import StoredRecord
@@ -97,13 +99,15 @@ class Town:
             self.enrolment.enrol(chain.terminal, chain.key.public_key())
 
     @asynccontextmanager
-    async def gateways(self, count: int = 1) -> AsyncIterator[list[Gateway]]:
+    async def gateways(
+        self, count: int = 1, buckets: TokenBuckets | None = None
+    ) -> AsyncIterator[list[Gateway]]:
         streams = [await FleetStream.open(self.stream) for _ in range(count)]
         gateways = []
         for stream in streams:
             strangers = Strangers()
             gateways.append(
-                Gateway(stream, self.database_head, self.enrolment, self.key, self.clock, strangers)
+                Gateway(stream, self.database_head, self.enrolment, self.key, self.clock, strangers, buckets)
             )
             stream.on_reconnect = gateways[-1].forget
         try:

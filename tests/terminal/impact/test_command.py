@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_written_is_said_before_the_replay(
     run: Run, days: Path, dearer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ImpactReplay, "take", None)
-    for file, words in ((tmp_path / "none" / "p.html", "there is no folder"), (tmp_path, "is a folder")):
+    for file, words in ((tmp_path / "none" / "p.html", "No such file"), (tmp_path, "Is a directory")):
         for option in ("--html", "--svg"):
             answer = run("policy", "impact", "demo", dearer, "--journal", days, option, file)
             assert (answer.returncode, answer.stdout) == (1, "")

@@ -20,6 +20,7 @@ VECTORS = [
     (console.TurnStarted(1, 2, 3, 15, 1, "77", "x"), "01 98 34 01 02 03 0f 01 a23737 a178"),
     (console.PlaceSet(1, 2, 0, 4, None, "77"), "01 98 35 01 02 00 04 c0 a23737 a0"),
     (console.OrderDeclared(1, False, "77"), "01 95 36 01 c2 a23737 a0"),
+    (console.TicketCopied(1, 300, "77"), "01 95 37 01 cd012c a23737 a0"),
 ]
 OPENED = ShiftOpened(1, 1, "77", "bus", 15, 0)
 TURN = console.TurnStarted(2, 1, 1, 15, 0, "77")
@@ -43,6 +44,7 @@ def test_tags_are_those_of_the_first_day():
         "TurnStarted": 52,
         "PlaceSet": 53,
         "OrderDeclared": 54,
+        "TicketCopied": 55,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ from cardproto.errors import IntegrityError
 from cardproto.resident.layout import PURSE_TAP
 from cardproto.resident.opening import OpenedCard
 from sim.faults import corrupt, tear_after, tear_before
-from sim.profile import LAB_KEYS
+from sim.lab_keys import FORM, load_lab_keys
+from sim.profile import LAB_KEYS, ProfileFault
 from terminal.errors import KeyFileError
 from terminal.journal.records import Intent, parse_record
 from terminal.journal.taps import End
@@ -277,3 +279,23 @@ def test_a_version_that_is_not_there() -> None:
         file_keys({1: MASTER}).authenticate("validate", 7, b"\x01")
     with pytest.raises(KeyFileError, match="no master key 'credit'"):
         file_keys({1: MASTER}).versions("credit")
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        ("", "states no form. Add form = "),
+        ('form = "resident-laboratory-keys-2"', "not whole, or not of the form"),
+    ],
+)
+def test_a_laboratory_s_file_states_its_form(line: str, refused: str, tmp_path: Path) -> None:
+    """Both programs read the same file and refuse the same ones."""
+    stated = f'form = "{FORM}"'
+    text = LAB_KEYS.read_text("utf-8")
+    assert text.count(stated) == 1
+    file = tmp_path / "keys.toml"
+    file.write_text(text.replace(stated, line), "utf-8")
+    with pytest.raises(KeyFileError, match=refused):
+        load_file_keys(file)
+    with pytest.raises(ProfileFault, match=f"is not of the form {FORM}"):
+        load_lab_keys(file)

@@ -70,7 +70,7 @@ class Machine:
     """One piece of hardware with a folder of its own."""
 
     def __init__(self, folder: Path, back: Back, identity: Ed25519PrivateKey | None = None) -> None:
-        self.folder, self.back = folder, back
+        self.folder, self.back, self.clock = folder, back, back.clock
         self.identity = identity or Ed25519PrivateKey.generate()
         self.wire = Wire(back.intake)
         self.path = folder / "journal.db"
@@ -114,7 +114,7 @@ class Machine:
 
     def restore(self, backup: Path) -> Restoration:
         hardware = NewHardware(
-            self.folder, self.path, NUMBER, "a_program", "2", self.back.sealer, self.identity, self.back.clock
+            self.folder, self.path, NUMBER, "a_program", "2", self.back.sealer, self.identity, self.clock
         )
         return restore(backup, hardware, self.wire, lambda _unpacked: self.back.key.public_key())
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from terminal.clock import from_unix_ms
 from terminal.codes import SetKind, UpdateFault
 from terminal.errors import BackupError, CollectorError, JournalDamaged, KeyFileError, RestoreRefused
 from terminal.journal.chain import Head, link
 from terminal.journal.key_file import load_key
-from terminal.journal.operation_records import Restored, SetActivated
+from terminal.journal.operation_records import ClockAuthenticated, Restored, SetActivated
 from terminal.journal.records import SettledBy, build_record
 from terminal.journal.room import CAPACITY_ROWS
 from terminal.journal.verify import verify
@@ -26,10 +27,11 @@ from terminal.operations import restore as restore_module
 from terminal.operations.archive import PIECE_BYTES, BackupHeader, read_archive, read_header, write_archive
 from terminal.operations.restore import RESERVE
 from terminal.sync.exchange import Answer
-from terminal.sync.wire import build_batch, encode
+from terminal.sync.wire import build_batch, encode, parse_ack
+from terminal.trip.clock_watch import floor_ms
 from terminal.trip.shifts import open_shift
 from tests.terminal.journal.samples import committed, intent
-from tests.terminal.operations.machines import KEYS, NUMBER, Back, Machine
+from tests.terminal.operations.machines import KEYS, NUMBER, Back, Machine, SteadyClock
 from tests.terminal.sync.station import no_answer
 from tests.terminal.updates.published import offered, opened, routes
 
@@ -104,7 +106,7 @@ def test_rows_of_the_backup_that_never_left_are_sent_before_anything_else(
     new.enrol()
     done = new.restore(tmp_path / "backup")
     assert (done.sent, done.held_through) == (500, 506)
-    assert set(back.held()) == {*range(1, 507), done.first}
+    assert set(back.held()) == {*range(1, 507), done.first, done.first + 1}
 
 
 def test_a_collector_that_asks_for_a_pause_gets_one(
@@ -122,7 +124,7 @@ def test_a_collector_that_asks_for_a_pause_gets_one(
 
     new.wire.alter = busy_now_and_then
     done = new.restore(tmp_path / "backup")
-    assert set(back.held()) == {*range(1, 607), done.first}
+    assert set(back.held()) == {*range(1, 607), done.first, done.first + 1}
 
 
 def test_taps_that_only_the_old_hardware_knew_are_named_lost_and_their_numbers_never_come_back(
@@ -207,7 +209,7 @@ def test_both_machines_under_one_identity_are_found_out(
     assert back.detail("other_hash").startswith("given_up ")
     new.take(1)
     assert new.sync().problem is None, "the restored machine goes on"
-    assert set(back.held()) == {*range(1, 7), *range(done.first, done.first + 7)}
+    assert set(back.held()) == {*range(1, 7), *range(done.first, done.first + 8)}
     new.stop()
 
 
@@ -225,6 +227,46 @@ def test_a_copied_folder_is_found_out(tmp_path: Path, back: Back, old: Machine) 
     assert copy.sync().problem is not None
     assert [kind for kind, _ in back.alarms()] == ["other_hash"]
     copy.stop()
+
+
+def test_the_clock_is_not_before_what_the_collector_signed(
+    tmp_path: Path, back: Back, old: Machine, hardware: Hardware
+) -> None:
+    """New hardware comes with any clock: it begins with the time that the collector has just signed, and where the two
+    differ the old rows are a floor as well.
+    """
+    assert old.journal is not None
+    known_ms = old.journal.clock.newest_ms
+    old.back_up(tmp_path / "backup")
+    for name, ahead_s, late in (
+        ("right", 0, True),
+        ("ahead", 600, True),
+        ("behind", -600, True),
+        ("set_back", 600, False),
+    ):
+        back.clock.at = from_unix_ms(known_ms) + timedelta(hours=1 if late else -1)
+        new = hardware(name)
+        new.enrol()
+        signed: list[int] = []
+
+        def reads(
+            answer: Answer, new: Machine = new, signed: list[int] = signed, by: int = ahead_s
+        ) -> Answer:
+            if not signed:
+                signed.append(parse_ack(answer.body).at_ms)
+                new.clock.at += timedelta(seconds=by)
+            return answer
+
+        new.clock, new.wire.alter = SteadyClock(), reads
+        new.clock.at = back.clock.at
+        done = new.restore(tmp_path / "backup")
+        journal = new.start()
+        said = new.rows()[done.first + 1]
+        assert isinstance(said, ClockAuthenticated)
+        assert (said.stated_ms, round((said.at_ms - said.stated_ms) / 1000)) == (signed[0], ahead_s)
+        floor = floor_ms(journal.clock, made_ms=0)
+        assert floor - (signed[0] if late else known_ms) in range(10), name
+        new.stop()
 
 
 def test_unresolved_taps_go_along_and_a_shift_does_not(
@@ -302,7 +344,7 @@ def test_the_last_answer_lost_wastes_numbers_and_repeats_none(
     taken = max(back.held())
     done = new.restore(tmp_path / "backup")
     assert done.first == taken + RESERVE + 1
-    assert set(back.held()) == {*range(1, 7), taken, done.first}
+    assert set(back.held()) == {*range(1, 7), taken - 1, taken, done.first, done.first + 1}
 
 
 def test_a_machine_that_is_not_enrolled_is_told_what_to_do(

@@ -85,6 +85,22 @@ def test_the_next_rider_hears_no_sound_of_the_last_one() -> None:
         assert silent[:2] == ["low", "red"]
 
 
+def test_a_result_is_shown_to_its_end_also_when_service_ends_or_begins_meanwhile() -> None:
+    """A failing supply is signalled, and cards are served no more, in one moment."""
+    chip = lines()
+    with shown_on(chip) as lamps:
+        lamps.serves(True)
+        assert chip.wait_for("ready", True, PATIENCE_S)
+        lamps.outcome(PAID)
+        lamps.serves(False)
+        assert chip.wait_for("green", True, PATIENCE_S)
+        assert chip.wait_for("green", False, PATIENCE_S)
+        lamps.worker.drain()
+        assert lit(chip) == ["ready", "green", "low", "high"]
+        lamps.serves(True)
+        assert chip.wait_for("ready", True, PATIENCE_S)
+
+
 def test_a_lamp_is_lit_within_thirty_milliseconds() -> None:
     """The median of many: one of them may meet another process of this machine."""
     chip, taken = lines(), []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -181,6 +182,16 @@ def test_a_list_whose_order_was_checked_before_is_searched_the_same_way(tmp_path
     assert (again.name, len(again), again._buckets) == (first.name, len(first), first._buckets)
     first.close()
     again.close()
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 700, 5_000, 20_000])
+def test_each_bucket_begins_at_the_first_hash_that_is_in_it_or_behind(tmp_path: Path, count: int) -> None:
+    path = built(tmp_path, *range(count))
+    data = path.read_bytes()
+    first_bits = [int.from_bytes(data[at : at + 2], "big") for at in range(HEADER_BYTES, len(data), 8)]
+    begins = [HEADER_BYTES + 8 * bisect_left(first_bits, bucket) for bucket in range((1 << 16) + 1)]
+    with closing(DenyListFile(path, KEY)) as listed:
+        assert listed._buckets.tolist() == begins
 
 
 def test_order_is_checked_where_the_file_is_another_one_than_was_checked(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -16,9 +17,9 @@ from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, RegionDocumentError
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.updates.active import ActiveSet
-from terminal.updates.edition import Published, SetPart
+from terminal.updates.edition import Published
 from terminal.updates.parts import RegionPart, RoutesPart
-from terminal.updates.store import Offered, SetStore
+from terminal.updates.store import HeldEdition, Offered, SetStore
 from terminal.updates.watch import SourceFile, SourceWatch
 from tests.terminal.updates.published import offered, opened, region, routes
 
@@ -96,9 +97,9 @@ def test_a_large_file_that_is_held_is_not_read_again_by_a_later_start(
     read: list[Path] = []
     reading = watching_files.read_source
 
-    def noted_reading(path: Path, part: SetPart[object]) -> Published | UpdateFault:
+    def noted_reading(path: Path, *others: Any) -> Published | HeldEdition | UpdateFault:
         read.append(path)
-        return reading(path, part)
+        return reading(path, *others)
 
     monkeypatch.setattr(watching_files, "read_source", noted_reading)
     file = tmp_path / "routes.toml"
@@ -117,6 +118,31 @@ def test_a_large_file_that_is_held_is_not_read_again_by_a_later_start(
     assert reads_of_a_start(afresh=True) == 1, "staff asked for it"
     file.write_bytes(routes(2))
     assert [reads_of_a_start() for _ in range(3)] == [1, 1, int(not noted)]
+
+
+def test_a_document_that_is_held_is_not_parsed_again_by_a_later_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes] = []
+    beside = RegionPart.beside
+
+    def noted(part: RegionPart, content: bytes) -> tuple[str, ...]:
+        parsed.append(content)
+        return beside(part, content)
+
+    monkeypatch.setattr(RegionPart, "beside", noted)
+    file = tmp_path / "region.toml"
+
+    def parsed_by_a_start(version: int) -> int:
+        file.write_bytes(region(version))
+        parsed.clear()
+        with closing(opened(tmp_path / "state")) as active:
+            active.load_pending()
+            watching(active, (SetKind.REGION, file)).look(afresh=True)
+            assert (active.knows(SetKind.REGION), said(active)) == (True, [])
+        return len(parsed)
+
+    assert [parsed_by_a_start(version) for version in (1, 1, 2, 2)] == [1, 0, 1, 0]
 
 
 def test_what_was_refused_and_is_gone_is_refused_no_more(active: ActiveSet, tmp_path: Path) -> None:

@@ -65,6 +65,8 @@ class Findings:
     unresolved_open: int = 0
     unresolved_settled: int = 0
     charged_minor: int = 0
+    cpu_s: float = 0.0
+    """Processor time of this process, of its threads as well."""
     faults_injected: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     digests: list[tuple[int, Digest]] = field(default_factory=list)

@@ -39,6 +39,7 @@ class TapLine(Struct, frozen=True):
     charge_minor: int = 0
     persons: int = 0
     """Above 0 for a cash sale."""
+    sequence: int = 0
 
 
 def newest_taps(journal: Journal, limit: int) -> list[TapLine]:
@@ -57,7 +58,7 @@ def _line(tap: JournalTap) -> TapLine:
         (Message.OK_PAID, record.persons) if isinstance(record, CashSale) else (record.message, 0)
     )
     shade = colour(message)
-    return TapLine(at, message, shade, MARKS[shade], tap.charge_minor, persons)
+    return TapLine(at, message, shade, MARKS[shade], tap.charge_minor, persons, tap.sequence)
 
 
 class Unsent(Struct, frozen=True):

@@ -10,15 +10,16 @@ from msgspec.structs import replace
 
 from cardproto.resident.limits import LARGEST_ROUTE
 from terminal.clock import from_unix_ms
-from terminal.journal.console_records import PlaceSet
+from terminal.journal.console_records import PlaceSet, TicketCopied
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
 from terminal.money import sum_format
+from terminal.periphery.printer import PrintState
 from terminal.policy.needs import unknown_on
 from terminal.policy.routes import LineRoute, RouteStop
 from terminal.receipt.counter import sell_for_cash
 from terminal.receipt.hand_over import hand_over
-from terminal.receipt.request import Means, ReceiptSale
+from terminal.receipt.request import Means, ReceiptSale, Ticket, paperwork
 from terminal.receipt.sales import cash_sale
 from terminal.screen.console.actions import Written
 from terminal.screen.console.bus import lists
@@ -34,6 +35,7 @@ from terminal.trip.shifts import close_shift, open_shift, start_turn
 
 MOST_PERSONS: Final = 99
 MOST_KM: Final = 1000
+MOST_ROWS: Final = 10**9
 DIRECTIONS: Final = (N_("Outbound"), N_("Return"))
 
 NO_SHIFT: Final = N_("No shift is open. Open one first.")
@@ -44,6 +46,7 @@ NOT_LISTED: Final = N_(
     "Route {route} is not in the list of routes, and fares depend on it. Choose one that is."
 )
 NO_ZONE: Final = N_("There is no zone {zone} here. Choose one from the list.")
+NO_TICKET: Final = N_("There is no such ticket on this terminal.")
 NOT_SOLD: Final = N_("Nothing can be sold now: {reason}")
 
 
@@ -380,19 +383,63 @@ def _hand_over(console: Console, sequence: int) -> None:
     sale = sale_of(console.terminal.journal, sequence)
     if receipts is None or adapter is None or sale is None:
         return
-    hand_over(adapter, _sold(console, sequence, sale), receipts, Means(printer=True))
+    sold = _sold(console, sequence, sale)
+    if console.tickets is not None and (ticket := _ticket(console, sold)) is not None:
+        console.tickets.print_sale(ticket, sequence)
+    hand_over(adapter, sold, receipts, Means(printer=True))
 
 
 def _sold(console: Console, sequence: int, sale: CashSale) -> ReceiptSale:
     return cash_sale(console.terminal.number, sequence, sale, console.settings.vehicle)
 
 
+def _ticket(console: Console, sold: ReceiptSale) -> Ticket | None:
+    receipts = console.policy.document.receipts
+    return None if receipts is None else paperwork(sold, receipts, Means(printer=True)).ticket
+
+
+def do_copy(visit: Visit, form: FormFields, _written: Written) -> None:
+    """A copy is on record before it is printed."""
+    console = visit.console
+    if console.tickets is None:
+        raise ActionRefused(N_("This terminal has no printer."))
+    sale = form.number("sale", 1, MOST_ROWS)
+    if sale_of(console.terminal.journal, sale) is None:
+        raise ActionRefused(NO_TICKET)
+    console.terminal.journal.append(TicketCopied(console.now_ms(), sale, visit.who.ref))
+
+
+def to_copy(visit: Visit, _form: FormFields, written: Written) -> str:
+    """The same form again prints no second copy."""
+    console, (row, copied) = visit.console, written[-1]
+    assert isinstance(copied, TicketCopied), "the row of this action"
+    record = sale_of(console.terminal.journal, copied.sale)
+    if console.tickets is not None and record is not None:
+        ticket = _ticket(console, _sold(console, copied.sale, record))
+        if ticket is not None:
+            console.tickets.print_copy(ticket, row)
+    return f"/ticket/{copied.sale}?copy={row}"
+
+
+def _on_paper(console: Console, ticket_id: str, copied: int) -> str:
+    """How it stands with the paper: a state of the printer's, `troubled` before anything is printed, `unseen` for what
+    this process did not print; empty without a printer.
+    """
+    if console.tickets is None:
+        return ""
+    state = console.tickets.state(ticket_id, copied)
+    if state is None:
+        return "unseen"
+    waits = state is PrintState.WAITING and console.tickets.printer.troubled
+    return "troubled" if waits else state.value
+
+
 def ticket_page(visit: Visit) -> View:
     """One ticket, to be shown or printed again."""
-    console, sequence = visit.console, visit.query.number("sequence", 1, 10**9)
+    console, sequence = visit.console, visit.query.number("sequence", 1, MOST_ROWS)
     record = sale_of(console.terminal.journal, sequence)
     if record is None:
-        raise ActionRefused(N_("There is no such ticket on this terminal."))
+        raise ActionRefused(NO_TICKET)
     sold = _sold(console, sequence, record)
     at = sold.at.astimezone(console.policy.zone)
     route = console.routes.get(sold.route)
@@ -402,6 +449,7 @@ def ticket_page(visit: Visit) -> View:
         "date": f"{at:%Y-%m-%d}",
         "time": f"{at:%H:%M}",
         "found_at": getattr(console.policy.document.receipts, "site", ""),
+        "paper": _on_paper(console, sold.ticket_id, visit.query.number("copy", 1, MOST_ROWS, 0)),
     }
     return View("console/bus_ticket.html", values)
 
@@ -423,6 +471,7 @@ BUS: Final = ConsoleArea(
         Action("/next/destination", CREW, do_go_to, to_shift),
         Action("/next/forget", CREW, do_forget, to_shift),
         Action("/sale", CREW, do_sell, to_ticket),
+        Action("/ticket/copy", CREW, do_copy, to_copy),
     ),
 )
 """What the crew of a bus works with."""

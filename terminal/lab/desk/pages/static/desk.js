@@ -5,6 +5,7 @@ import {Shelf} from "./shelf.js";
 import {Stage} from "./stage.js";
 import {Result} from "./result.js";
 import {Bus} from "./bus.js";
+import {Devices} from "./devices.js";
 import {Trace} from "./trace.js";
 import {Side} from "./side.js";
 import {dialogs} from "./dialogs.js";
@@ -16,6 +17,7 @@ const result = new Result((entry) => trace.reveal(entry.exchange, entry.exchange
 const shelf = new Shelf((card) => stage.hold(card));
 const stage = new Stage((card, place) => tap(card, place));
 const bus = new Bus();
+const devices = new Devices();
 const side = new Side((number) => choose(number));
 
 // The answer to a tap is all of it, so it is shown at once; the rest of the desk follows.
@@ -138,6 +140,10 @@ buttons();
 dialogs(() => state.desk);
 themes(byId("theme"));
 const quiet = () => complain(Object.assign(new Error(words.silent), {advice: ""}));
-const heard = () => state.tapping || refresh().catch(complain); // who taps here looks again anyway
+function heard(news) {
+  devices.refresh();
+  if (!news.devices && !state.tapping) refresh().catch(complain); // who taps here looks again anyway
+}
 live("events", {value: heard, silent: quiet, back: () => refresh().catch(complain)});
 refresh().catch(complain);
+devices.refresh();

@@ -1,0 +1,180 @@
+"""The devices around the desk's front door: what is seen and done in the page reaches the product's ports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from sim.desk.disturbance import Disturbance
+from terminal.cli.desk import open_desk
+from terminal.journal.records import Fault
+from terminal.lab.desk.refusals import DeskRefused
+from terminal.lab.desk.session import DeskSession
+from tests.terminal.screen.browser import NewPage, assert_accessible, wait_until
+from tests.terminal.screen.test_desk_page import SIZES, Desk, card, shown, tap
+
+LONG_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with open_desk(tmp_path_factory.mktemp("desk"), collector=False) as desk:
+        yield desk
+
+
+@pytest.fixture
+def session(opened: Desk) -> DeskSession:
+    opened[1].reset("demo")
+    return opened[1]
+
+
+@pytest.fixture
+def desk(opened: Desk, session: DeskSession, new_page: NewPage) -> Page:
+    page = new_page(1440, 900)
+    page.goto(opened[0].url)
+    expect(card(page, "adult_purse")).to_be_visible()
+    expect(page.locator('[data-lamp="ready"]')).to_have_class("lit")
+    assert session.taps == []
+    return page
+
+
+def faults(session: DeskSession) -> list[str]:
+    """The faults in the journal of the driver's terminal."""
+    rows = session.town.terminals["front"].journal.rows(0, 100)
+    return [str(row.record.code) for row in rows if isinstance(row.record, Fault)]
+
+
+def test_a_paid_tap_is_green_sounds_opens_the_barrier_and_prints_its_ticket(desk: Page) -> None:
+    sound = desk.get_by_role("switch", name="Let it sound")
+    sound.click()
+    expect(sound).to_have_attribute("aria-checked", "true")
+    tap(desk, "adult_purse", "front")
+    expect(desk.locator('[data-lamp="accepted"]')).to_have_class("lit")
+    expect(desk.locator("#barrier-state")).to_have_text("open")
+    expect(desk.locator("#tones")).to_have_text(re.compile(r"♪ low \d+ ms · high \d+ ms"))
+    wait_until(desk, "document.documentElement.dataset.sounded === '2'")
+    expect(desk.locator("#paper")).to_contain_text("Билет 70001-6")
+    expect(desk.locator("#paper")).to_contain_text("Оплачено: 24,00 руб.")
+    expect(desk.locator("#paper-state")).to_have_text("tickets printed: 1")
+    desk.get_by_role("button", name="A person passes").click()
+    expect(desk.locator("#barrier-state")).to_have_text("closed")
+    expect(desk.locator("#barrier-counts")).to_have_text("opened 1, passed 1, alarms 0")
+    expect(desk.locator('[data-lamp="ready"]')).to_have_class("lit")
+    tap(desk, "blocked", "front")
+    expect(desk.locator('[data-lamp="refused"]')).to_have_class("lit")
+    expect(desk.locator("#barrier-state")).to_have_text("closed")
+
+
+def test_a_barrier_that_is_pushed_open_is_an_alarm_on_record(desk: Page, session: DeskSession) -> None:
+    desk.get_by_role("switch", name="Pushed open").click()
+    expect(desk.locator("#barrier-state")).to_have_text("stands open though it was closed")
+    expect(desk.locator("#barrier-counts")).to_contain_text("alarms 1")
+    expect(desk.locator("#journal")).to_contain_text("barrier", ignore_case=True)
+    assert faults(session) == ["barrier:forced"]
+
+
+def test_a_code_is_scanned_from_the_keyboard_and_answered(desk: Page, session: DeskSession) -> None:
+    desk.locator("#scan").focus()
+    desk.keyboard.type("RC1:ПРИВЕТ")
+    desk.keyboard.press("Enter")
+    front = desk.frame_locator('[data-terminal="front"] iframe')
+    expect(front.locator("#line")).to_have_text("Codes are not accepted here")
+    expect(desk.locator("#scan-count")).to_have_text("codes read: 1")
+    expect(desk.locator('[data-lamp="attention"]')).to_have_class("lit")
+    assert session.taps == []
+
+
+def test_a_ticket_waits_for_paper(desk: Page) -> None:
+    desk.get_by_role("switch", name="Paper", exact=True).click()
+    tap(desk, "adult_purse", "front")
+    expect(desk.locator("#paper-state")).to_have_text("tickets that wait: 1")
+    expect(desk.locator("#devices-failing")).to_contain_text("periphery:printer")
+    expect(desk.locator("#paper")).to_have_text("")
+    desk.get_by_role("switch", name="Paper", exact=True).click()
+    expect(desk.locator("#paper")).to_contain_text("Билет 70001-6")
+    expect(desk.locator("#devices-failing")).to_have_text("")
+    expect(desk.locator("#tones")).to_have_text(re.compile("low"))
+    assert desk.evaluate("document.documentElement.dataset.sounded ?? ''") == ""  # unless it is wanted
+
+
+def test_no_tap_begins_while_the_supply_fails(desk: Page, session: DeskSession) -> None:
+    desk.get_by_role("switch", name="Supply").focus()
+    desk.keyboard.press("Space")
+    expect(desk.locator("#power-state")).to_contain_text("The supply fails")
+    expect(desk.locator('[data-lamp="ready"]')).not_to_have_class("lit")
+    tap(desk, "adult_purse", "front")
+    expect(desk.locator("#notice")).to_contain_text("the supply of this terminal fails")
+    assert session.taps == []
+    session.tap("adult_purse", "rear", Disturbance())  # the other door has a supply of its own
+    desk.get_by_role("switch", name="Supply").click()
+    expect(desk.locator('[data-lamp="ready"]')).to_have_class("lit")
+    tap(desk, "month_pass", "front")
+    shown(desk, 2)
+    assert faults(session) == ["power:failing", "power:back"]
+
+
+def test_an_opened_housing_wipes_the_key_and_the_collector_hears_of_it(
+    desk: Page, session: DeskSession
+) -> None:
+    desk.get_by_role("switch", name="Housing closed").click()
+    expect(desk.locator("#power-state")).to_contain_text("The journal's key is wiped")
+    tap(desk, "adult_purse", "front")
+    expect(desk.locator("#notice")).to_contain_text("its journal's key is wiped")
+    desk.get_by_role("switch", name="Housing closed").click()  # too late
+    expect(desk.get_by_role("switch", name="Housing closed")).to_have_attribute("aria-checked", "true")
+    expect(desk.locator("#power-state")).to_contain_text("The journal's key is wiped")
+    with pytest.raises(DeskRefused, match="key is wiped"):
+        session.use_document()
+    desk.get_by_role("switch", name="Collector").click()
+    expect(desk.locator("#queue-state")).to_have_text("Everything is acknowledged", timeout=LONG_MS)
+    expect(desk.locator("#power-state")).to_contain_text("Rows that wait: 0")
+    assert faults(session) == ["housing:opened"]
+    alarms = session.wire.wait_for_report(LONG_MS / 1000)["alarms"]
+    assert [(alarm["kind"], alarm["terminal"]) for alarm in alarms] == [("housing", 70001)]
+    desk.get_by_role("button", name="Reset").click()
+    expect(desk.locator("#power-state")).to_have_text("Taps are taken.")
+    session.switch(collector=False)
+
+
+def test_the_devices_fit_every_window_in_both_languages_and_take_fingers(
+    opened: Desk, session: DeskSession, new_page: NewPage
+) -> None:
+    session.tap("adult_purse", "front", Disturbance())
+    page = new_page(*SIZES[0], has_touch=True)
+    for language in ("ru", "en"):
+        page.goto(f"{opened[0].url}/?language={language}")
+        expect(page.locator("#paper")).to_contain_text("Билет")
+        for width, height in SIZES:
+            page.set_viewport_size({"width": width, "height": height})
+            assert page.evaluate(CUT) == []
+    page.get_by_role("button", name="A person passes").tap()
+    expect(page.locator("#barrier-counts")).to_contain_text("alarms 1")  # it had closed
+
+
+CUT = """
+() => [...document.querySelectorAll(".devices *")].filter((one) => {
+  const box = one.getBoundingClientRect();
+  const cut = one.scrollWidth > one.clientWidth + 1 && !one.closest("input, .paper, .visually-hidden, .gate");
+  return box.right > innerWidth || cut;
+}).map((one) => one.id || one.className || one.tagName)
+"""
+"""What stands beyond the window, or is wider than its place."""
+
+
+def test_axe_finds_nothing_in_any_state(opened: Desk, session: DeskSession, new_page: NewPage) -> None:
+    english, russian = (new_page(1280, 800, color_scheme=scheme) for scheme in ("dark", "light"))
+    english.goto(opened[0].url)
+    expect(english.locator('[data-lamp="ready"]')).to_have_class("lit")
+    session.tap("adult_purse", "front", Disturbance())
+    expect(english.locator("#paper")).to_contain_text("Билет")
+    expect(english.locator("#barrier")).to_have_class(re.compile("open"))
+    assert_accessible(english)
+    russian.goto(f"{opened[0].url}/?language=ru")
+    for name in ("supply", "barrier-forced", "housing"):
+        russian.locator(f"#{name}").click()
+    expect(russian.locator("#power-state")).to_contain_text("Ключ журнала стёрт")
+    expect(russian.locator("#power-state")).to_have_class(re.compile("trouble"))
+    assert_accessible(russian)
