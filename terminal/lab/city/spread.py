@@ -61,7 +61,8 @@ def spread_of(
     random = Random(f"spread {contact.name} {seed}")  # noqa: S311 a seeded city is the same again
     answer_s = CHANGED.server_ms / 1000 / cores
     serving = sum(one.serving_s(0, DAY_S) for one in city)
-    everywhere, near, lost, curve = [], [], [], ()
+    curve: tuple[float, ...] = ()
+    everywhere, near, lost = [], [], []
     for moment in entered:
         published = moment + issue_every_s / 2
         known = known_at(city, contact, published, random, answer_s)
