@@ -10,11 +10,14 @@ from cardproto.resident.records.rights import Rights
 
 @dataclass(frozen=True, slots=True)
 class CardSnapshot:
-    """What the decision may know. `uid` is the real 7-byte UID, which never leaves the terminal in clear."""
+    """What the decision may know. `uid` is the real 7-byte UID, which never leaves the terminal in clear; `reference`
+    is what records say in its place, empty where none is made.
+    """
 
     uid: bytes
     rights: Rights
     event: Event
+    reference: bytes = b""
 
     @property
     def balance_minor(self) -> int:

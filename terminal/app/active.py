@@ -24,7 +24,7 @@ from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap import Terminal
 from terminal.updates.active import ActiveSet
 from terminal.updates.bundle.kept import delivered_folder
-from terminal.updates.bundle.roles import KINDS
+from terminal.updates.bundle.roles import KINDS, BundleRole
 from terminal.updates.edition import SetPart, SetRefusal
 from terminal.updates.parts import (
     DenyChangesPart,
@@ -103,7 +103,7 @@ def sources_of(publication: Publication, parts: Iterable[SetKind]) -> tuple[Sour
     if bundles is not None:
         files += [
             SourceFile(kind, delivered_folder(bundles, role) / name, publication.opened)
-            for role, kind in KINDS.items()
+            for role, kind in (*KINDS.items(), (BundleRole.DENY, SetKind.DENY_CHANGES))
             if kind in parts
             for name in FILE_NAMES[kind]
         ]

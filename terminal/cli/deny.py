@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -12,6 +13,7 @@ import typer
 
 from terminal.app.output import print_json
 from terminal.cli.options import Config, Json, Keys, Region, Wait, station_config
+from terminal.cli.signing import KeyFiles, PassphraseFile, open_signing
 from terminal.clock import SystemClock
 from terminal.publish.deny.register import DenyReason
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from terminal.policy.deny_list import DenyKind
     from terminal.publish.deny.issuing import DenyIssue
     from terminal.publish.deny.register import DeniedIdentity, DenyEntry, DenyRegister
+    from terminal.publish.key_files import SigningKey
 
 app = typer.Typer(
     help="Deny cards and people: a register with reasons at the office, lists of hashes alone for terminals.",
@@ -39,6 +42,20 @@ Person = Annotated[
         help="The resident with this pseudonym, with any card: 16 digits in hex.",
     ),
 ]
+Reference = Annotated[
+    str | None,
+    typer.Option(
+        "--reference",
+        metavar="HEX",
+        help="The card that rows of one profile's terminals call so (card_ref): refused by these terminals alone.",
+    ),
+]
+TapRow = Annotated[
+    str | None,
+    typer.Option("--row", metavar="TERMINAL:SEQUENCE", help="The card of this tap, as --reference does."),
+]
+Collector = Annotated[Path, typer.Option("--collector", help="With --row: the collector's folder.")]
+DEFAULT_COLLECTOR: Final = Path("var/collector")
 Reader = Annotated[
     str | None,
     typer.Option("--reader", help="The card on this reader: pcsc, pcsc:NAME or sim:RESIDENT."),
@@ -62,6 +79,9 @@ def add(
     by: By,
     card: CardUid = None,
     person: Person = None,
+    reference: Reference = None,
+    row: TapRow = None,
+    collector: Collector = DEFAULT_COLLECTOR,
     reader: Reader = None,
     holder: Holder = False,
     days: Annotated[
@@ -76,7 +96,10 @@ def add(
     """Deny a card or a person; terminals hear of it with the next `terminal deny issue`."""
     from terminal.publish.deny.register import DenyEntry
 
-    identity = _identity(card, person, lambda: _presented(reader, holder, wait, config, region, keys))
+    identity = _identity(
+        _written(card, person, reference),
+        lambda: _of_row(row, collector) or _presented(reader, holder, wait, config, region, keys),
+    )
     now = SystemClock().now()
     until = None if days is None else now + timedelta(days=days)
     with _register(folder) as register:
@@ -91,6 +114,9 @@ def remove(
     by: By,
     card: CardUid = None,
     person: Person = None,
+    reference: Reference = None,
+    row: TapRow = None,
+    collector: Collector = DEFAULT_COLLECTOR,
     reader: Reader = None,
     holder: Holder = False,
     wait: Wait = 30,
@@ -102,7 +128,10 @@ def remove(
     """Deny a card or a person no longer."""
     from terminal.errors import PublishError
 
-    identity = _identity(card, person, lambda: _presented(reader, holder, wait, config, region, keys))
+    identity = _identity(
+        _written(card, person, reference),
+        lambda: _of_row(row, collector) or _presented(reader, holder, wait, config, region, keys),
+    )
     with _register(folder) as register:
         if not register.end(identity, SystemClock().now(), _staff(by)):
             raise PublishError(f"{_named(identity)} is not denied", "See terminal deny show.")
@@ -113,6 +142,9 @@ def remove(
 def why(
     card: CardUid = None,
     person: Person = None,
+    reference: Reference = None,
+    row: TapRow = None,
+    collector: Collector = DEFAULT_COLLECTOR,
     reader: Reader = None,
     holder: Holder = False,
     json: Json = False,
@@ -123,7 +155,10 @@ def why(
     keys: Keys = None,
 ) -> None:
     """Say why a card or person is or was denied, the newest entry first."""
-    identity = _identity(card, person, lambda: _presented(reader, holder, wait, config, region, keys))
+    identity = _identity(
+        _written(card, person, reference),
+        lambda: _of_row(row, collector) or _presented(reader, holder, wait, config, region, keys),
+    )
     with _register(folder) as register:
         entries = register.of(identity)
     _print_entries(entries, json)
@@ -173,6 +208,15 @@ def issue(
     out: Annotated[
         Path | None, typer.Option(help="Folder that terminals look in: deny-list and deny-changes go there.")
     ] = None,
+    bundles: Annotated[
+        Path | None,
+        typer.Option(help="Repository of signed bundles: publish it there as well, signed with each --key."),
+    ] = None,
+    name: Annotated[
+        str, typer.Option("--as", help="With --bundles: the name it is published under.")
+    ] = "deny/all",
+    key: KeyFiles = [],  # noqa: B006 read only
+    passphrase_file: PassphraseFile = None,
     base: Annotated[
         bool, typer.Option("--base", help="A new base of everything: nightly, and first of all.")
     ] = False,
@@ -189,21 +233,44 @@ def issue(
     from terminal.publish.deny.issuing import issue_base, issue_increment, put_for_terminals
 
     at = station_config(config, region=region, keys=keys)
-    key = load_file_keys(at.keys.file or laboratory_keys()).list_key("deny")
+    list_key = load_file_keys(at.keys.file or laboratory_keys()).list_key("deny")
+    if (bundles is None) != (not key):
+        raise typer.BadParameter(
+            "give --bundles and the --key files of deny, snapshot and timestamp together"
+        )
+    signing = [open_signing(path, passphrase_file) for path in key]
     now = SystemClock().now().replace(microsecond=0)
     with _register(folder) as register:
         if base:
             number = load_region(at.terminal.region_or_demo).header.region
-            made: DenyIssue | None = issue_base(register, key, number, now)
+            made: DenyIssue | None = issue_base(register, list_key, number, now)
         else:
-            made = issue_increment(register, key, now)
+            made = issue_increment(register, list_key, now)
         put = () if out is None else put_for_terminals(register, out)
+        released = {} if bundles is None else _released(register, bundles, name, signing, now)
     if json:
-        print_json({"issue": made, "files": [str(path) for path in put]})
+        print_json({"issue": made, "files": [str(path) for path in put], "published": released})
     else:
         print(_said(made))
         for path in put:
             print(f"wrote {path}")
+        if released:
+            print("published: " + ", ".join(f"{role} {version}" for role, version in released.items()))
+
+
+def _released(
+    register: DenyRegister, bundles: Path, name: str, signing: Sequence[SigningKey], now: datetime
+) -> Mapping[str, int]:
+    """What was issued last, signed and published with everything else that is signed; the versions of the roles."""
+    from terminal.publish.deny.bundling import draft_deny
+    from terminal.publish.release import release
+    from terminal.publish.repository import Repository
+
+    repository = Repository(bundles)
+    repository.require_made()
+    with repository.changing():
+        draft_deny(register, repository, name, now)
+        return release(repository, signing, now).versions
 
 
 def _said(made: DenyIssue | None) -> str:
@@ -232,19 +299,56 @@ def _staff(by: str) -> str:
     return by.strip()
 
 
-def _identity(
-    card: str | None, person: str | None, presented: Callable[[], DeniedIdentity | None]
-) -> DeniedIdentity:
-    """What one option names. Raises `typer.BadParameter` for none, several, or another form."""
+def _written(card: str | None, person: str | None, reference: str | None) -> list[DeniedIdentity]:
+    """What is written out, of each kind."""
     from terminal.policy.deny_list import DenyKind
 
-    given = [(DenyKind.CARD, card), (DenyKind.PERSON, person)]
-    named = [_parsed(kind, written) for kind, written in given if written is not None]
-    read = presented()
-    named += [] if read is None else [read]
+    given = [(DenyKind.CARD, card), (DenyKind.PERSON, person), (DenyKind.REFERENCE, reference)]
+    return [_parsed(kind, written) for kind, written in given if written is not None]
+
+
+def _identity(
+    written: list[DeniedIdentity], looked_up: Callable[[], DeniedIdentity | None]
+) -> DeniedIdentity:
+    """What one option names. Raises `typer.BadParameter` for none or several."""
+    read = looked_up()
+    named = [*written, *([] if read is None else [read])]
     if len(named) != 1:
-        raise typer.BadParameter("name one: --card UID, --person PSEUDONYM, or --reader with the card on it")
+        raise typer.BadParameter(
+            "name one: --card UID, --person PSEUDONYM, --reference HEX, --row TERMINAL:SEQUENCE, or --reader with the "
+            "card on it"
+        )
     return named[0]
+
+
+def _of_row(row: str | None, collector: Path) -> DeniedIdentity | None:
+    """The card of a tap that the collector has."""
+    if row is None:
+        return None
+    from terminal.collector.service import DATABASE_FILE
+    from terminal.collector.store import CollectorStore
+    from terminal.errors import PublishError
+    from terminal.journal.records import parse_record
+    from terminal.policy.deny_list import DenyKind
+    from terminal.publish.deny.register import DeniedIdentity
+
+    terminal, _, sequence = row.partition(":")
+    if re.fullmatch(r"[0-9]{1,7}:[0-9]{1,9}", row, re.ASCII) is None:
+        raise typer.BadParameter("--row is TERMINAL:SEQUENCE, like 70001:5123")
+    if not (collector / DATABASE_FILE).is_file():
+        raise PublishError(f"there is no collector in {collector}", "Give its folder: --collector FOLDER.")
+    store = CollectorStore(collector / DATABASE_FILE)
+    try:
+        body = store.record(int(terminal), int(sequence))
+    finally:
+        store.close()
+    reference = None if body is None else getattr(parse_record(body), "card_ref", None)
+    if not reference:
+        raise PublishError(
+            f"row {row} names no card" if body is not None else f"row {row} has not come to the collector",
+            "Look for the tap: terminal collector status, or the terminal's own journal.",
+        )
+    return DeniedIdentity(DenyKind.REFERENCE, reference)
 
 
 def _parsed(kind: DenyKind, written: str) -> DeniedIdentity:

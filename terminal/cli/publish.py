@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terminal.cli.options import Json
+from terminal.cli.signing import KeyFiles, PassphraseFile, first_line, open_signing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from terminal.keys.file import FileKeys
-    from terminal.publish.key_files import SigningKey
     from terminal.publish.overview import RoleStanding
     from terminal.publish.repository import Repository
 
@@ -30,19 +30,6 @@ Folder = Annotated[
     typer.Option("--repository", "-r", envvar=REPOSITORY_VARIABLE, help="Folder of the repository."),
 ]
 BUNDLES = Path("bundles")
-PassphraseFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--passphrase-file",
-        envvar="RESIDENT_PASSPHRASE_FILE",
-        help="File with the passphrase in its first line.",
-        show_default="asked for",
-    ),
-]
-KeyFiles = Annotated[
-    list[Path],
-    typer.Option("--key", help="Private key, NAME.key; repeat for each. One passphrase for all with a file."),
-]
 Group = Annotated[
     str,
     typer.Argument(
@@ -242,7 +229,7 @@ def sign(
     from terminal.publish.ceremony import sign as signed
 
     asked = [(path, *read_request(path)) for path in requests]
-    opened = _open(key, passphrase_file)
+    opened = open_signing(key, passphrase_file)
     for path, wanted, metadata in asked:
         for line in words(wanted, metadata):
             print(line)
@@ -286,7 +273,7 @@ def release(
     from terminal.publish.release import release as publish
 
     office, now, raised = _made(repository), _now(), _above(above or [])
-    opened = [_open(path, passphrase_file) for path in key]
+    opened = [open_signing(path, passphrase_file) for path in key]
     with office.changing():
         released = publish(office, opened, now, raised)
     if json:
@@ -385,34 +372,11 @@ def _above(given: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _open(path: Path, passphrase_file: Path | None) -> SigningKey:
-    from terminal.publish.key_files import open_key
-
-    if passphrase_file is None:
-        return open_key(path, typer.prompt(f"Passphrase of {path.name}", hide_input=True))
-    return open_key(path, _first_line(passphrase_file))
-
-
 def _new_passphrase(name: str, file: Path | None) -> str:
     if file is not None:
-        return _first_line(file)
+        return first_line(file)
     said: str = typer.prompt(f"Passphrase for {name}", hide_input=True, confirmation_prompt=True)
     return said
-
-
-def _first_line(path: Path) -> str:
-    from terminal.errors import KeyFileError
-    from terminal.files import readable_by_others
-
-    try:
-        if readable_by_others(path):
-            raise KeyFileError(
-                f"passphrase file {path} can be read by other users", f"Close it: chmod 600 {path.name}"
-            )
-        with path.open("rb") as file:
-            return file.readline(1_024).decode().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeyFileError(f"passphrase file {path} cannot be read: {error}", "Check the path.") from error
 
 
 def _agreed(question: str) -> bool:

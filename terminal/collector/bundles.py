@@ -23,13 +23,15 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from terminal.collector.enrolment import Enrolment
-from terminal.collector.gate import respond
+from terminal.collector.gate import Gate, respond
 from terminal.collector.intake import refuse
+from terminal.collector.newer import NewerFiles
 from terminal.decoding import TooManyBytes, read_within
 from terminal.errors import CollectorError
 from terminal.sync.enrolment import code_with_root
 from terminal.sync.trust import BUNDLES_PATH
 from terminal.sync.wire import RefusalCode
+from terminal.updates.bundle.newer import NEWER
 from terminal.updates.bundle.roles import METADATA_FOLDER, ROOT_RULE, TARGETS_FOLDER
 
 DEFAULT_FOLDER: Final = "bundles"
@@ -50,13 +52,17 @@ _ROOT: Final = re.compile(r"([1-9][0-9]{0,9})\.root\.json")
 class BundleFiles:
     """The files of one repository. They may come and be replaced while they are served."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, gate: Gate) -> None:
         self._folder = folder
         self._threads = anyio.CapacityLimiter(READ_THREADS)
+        self._newer = NewerFiles(folder, gate, self._threads)
         self._open = 0
 
-    def route(self) -> Route:
-        return Route(f"{BUNDLES_PATH}{{name:path}}", self.file, methods=["GET"])
+    def routes(self) -> tuple[Route, Route]:
+        return (
+            Route(f"{BUNDLES_PATH}{NEWER}", self._newer.answer, methods=["GET"]),
+            Route(f"{BUNDLES_PATH}{{name:path}}", self.file, methods=["GET"]),
+        )
 
     async def file(self, request: Request) -> Response:
         """The file of that name, or 304 where the sender has it."""

@@ -5,9 +5,9 @@ terminals may all share one address (a mobile network gives hundreds of buses on
 good signature of late is no stranger's: its connections are given up after those of addresses that never did.
 
 The order in which connections are given up when there is no more room: strangers who have said nothing, those between
-two requests, those in the middle of one; then the same of addresses that are known; then a known terminal's idle
-connection, which costs that terminal a new handshake and nothing else. A request whose answer is being made is never
-given up.
+two requests or waiting for news, those in the middle of one; then the same of addresses that are known; then a known
+terminal's idle connection, which costs that terminal a new handshake and nothing else. A request whose answer is being
+made is never given up.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class CallerStage(StrEnum):
     HEAD = "head"  # sends the TLS handshake or the head of a request
     BODY = "body"  # sends the body of a request
     SERVED = "served"  # its request is whole: the answer is being made
+    HELD = "held"  # its request waits for news, and costs nothing but its place
     KEPT = "kept"  # answered, may ask again
     LEAVING = "leaving"  # answered before it had sent everything
 
@@ -99,7 +100,7 @@ class ConnectionShares:
                 return self.head_s
             case CallerStage.BODY:
                 return self.body_s
-            case CallerStage.SERVED:
+            case CallerStage.SERVED | CallerStage.HELD:
                 return None
             case CallerStage.KEPT:
                 return self.known_kept_s if standing is Standing.KNOWN else self.kept_s
@@ -108,9 +109,11 @@ class ConnectionShares:
 
 
 class Caller:
-    """One connection. `drop` ends it at once, whatever it is doing; `name` is whose it is once that is known."""
+    """One connection. `drop` ends it at once, whatever it is doing; `name` is whose it is once that is known. `held`:
+    its request waits for news.
+    """
 
-    __slots__ = ("address", "drop", "name", "since", "stage", "standing")
+    __slots__ = ("address", "drop", "held", "name", "since", "stage", "standing")
 
     def __init__(self, address: str, standing: Standing, since: float, drop: Callable[[], object]) -> None:
         self.address = address
@@ -118,12 +121,14 @@ class Caller:
         self.stage = CallerStage.SILENT
         self.since = since
         self.drop = drop
+        self.held = False
         self.name: Hashable = None
 
 
 _GIVEN_UP: Final[tuple[tuple[CallerStage, Standing], ...]] = (
     (CallerStage.SILENT, Standing.STRANGER),
     (CallerStage.KEPT, Standing.STRANGER),
+    (CallerStage.HELD, Standing.STRANGER),
     (CallerStage.LEAVING, Standing.STRANGER),
     (CallerStage.HEAD, Standing.STRANGER),
     (CallerStage.BODY, Standing.STRANGER),
@@ -132,6 +137,7 @@ _GIVEN_UP_FOR_NEIGHBOURS: Final[tuple[tuple[CallerStage, Standing], ...]] = (
     *_GIVEN_UP,
     (CallerStage.SILENT, Standing.NEIGHBOUR),
     (CallerStage.KEPT, Standing.NEIGHBOUR),
+    (CallerStage.HELD, Standing.NEIGHBOUR),
     (CallerStage.LEAVING, Standing.NEIGHBOUR),
     (CallerStage.HEAD, Standing.NEIGHBOUR),
     (CallerStage.KEPT, Standing.KNOWN),
@@ -232,6 +238,13 @@ class Callers:
                 if now - oldest.since < longest:
                     break
                 self._give_up(oldest, DropCause.SLOW)
+
+    def end_held(self) -> None:
+        """The server ends: what waits for news waits no longer."""
+        for standing in Standing:
+            for caller in list(self._queues[CallerStage.HELD, standing]):
+                self.leave(caller)
+                caller.drop()
 
     def make_room(self) -> bool:
         """Give one connection up because the system has no more; whether there was one."""

@@ -99,7 +99,8 @@ class GuardedProtocol(CertificateProtocol):
     def _stage(self) -> CallerStage:
         answered = self.cycle is None or self.cycle.response_complete
         if not answered:
-            return CallerStage.BODY if self.conn.their_state is h11.SEND_BODY else CallerStage.SERVED
+            whole = CallerStage.HELD if self._caller.held else CallerStage.SERVED
+            return CallerStage.BODY if self.conn.their_state is h11.SEND_BODY else whole
         if self.conn.their_state is h11.IDLE:
             return CallerStage.HEAD if self.conn.trailing_data[0] or self.cycle is None else CallerStage.KEPT
         return CallerStage.LEAVING
@@ -155,6 +156,7 @@ class FrontServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 the same
         if self._doorway is not None:
             self._doorway.close()
+        self._callers.end_held()
         await super().shutdown(sockets=[self._listening])
 
     def _protocol(self, caller: Caller) -> GuardedProtocol:

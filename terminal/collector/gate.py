@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from terminal.collector.callers import Callers, ConnectionShares, Proxies, caller_of, grouped
+from terminal.collector.callers import Callers, CallerStage, ConnectionShares, Proxies, caller_of, grouped
 from terminal.collector.front import files_for
 from terminal.collector.intake import Reply, refuse
 from terminal.collector.limits import KnownAddresses, Limits, TokenBuckets
@@ -75,6 +75,21 @@ class Gate:
         caller = caller_of(scope)
         if caller is not None:
             self.callers.identify(caller, name)
+
+    @contextmanager
+    def held(self, scope: Scope) -> Iterator[None]:
+        """While a request waits for news: its connection may make room for another."""
+        caller = caller_of(scope)
+        if caller is None:
+            yield
+            return
+        caller.held = True
+        self.callers.enter(caller, CallerStage.HELD)
+        try:
+            yield
+        finally:
+            caller.held = False
+            self.callers.enter(caller, CallerStage.SERVED)
 
     @contextmanager
     def body(self) -> Iterator[None]:

@@ -247,7 +247,7 @@ class Collector:
         bundles = settings.bundles
         routes = [
             *terminals.routes(),
-            *([] if bundles is None else [BundleFiles(bundles).route()]),
+            *([] if bundles is None else BundleFiles(bundles, self.gate).routes()),
             Route(openapi.PATH, document, methods=["GET"]),
             operator.metrics_route(),
             operator.mount(),

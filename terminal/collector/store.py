@@ -374,6 +374,13 @@ class CollectorStore:
             query = "SELECT terminal, sequence, body FROM record ORDER BY terminal, sequence"
             yield from map(StoredRecord._make, reader.execute(query))
 
+    def record(self, terminal: int, sequence: int) -> bytes | None:
+        """The body of one record; None where it has not come."""
+        with self._reported(), self._lock:
+            query = "SELECT body FROM record WHERE terminal = ? AND sequence = ?"
+            found = self._connection.execute(query, (terminal, sequence)).fetchone()
+        return None if found is None else bytes(found[0])
+
     def reader(self) -> sqlite3.Connection:
         """A connection of its own that only reads, for one user at a time; the caller closes it."""
         with self._reported():

@@ -23,7 +23,7 @@ from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffect
 from terminal.decision.ended import note_end
 from terminal.decision.flags import TapFlag
-from terminal.decision.outcome import DENY_CARD, DENY_PERSON, GRANTS, Decision, Message
+from terminal.decision.outcome import DENY_CARD, DENY_PERSON, DENY_REFERENCE, GRANTS, Decision, Message
 from terminal.decision.place import placed
 from terminal.decision.tap import CANTEEN, Tap, Trail, rebase
 from terminal.policy.deny_list import DenyKind, denied
@@ -40,6 +40,7 @@ DAY_S: Final = 24 * HOUR_S
 BY_DENY_LIST: Final[Mapping[DenyKind, tuple[Message, CardEffect, str]]] = MappingProxyType(
     {
         DenyKind.CARD: (Message.BLOCKED, CardEffect.CARD_DENIED, DENY_CARD),
+        DenyKind.REFERENCE: (Message.BLOCKED, CardEffect.CARD_DENIED, DENY_REFERENCE),
         DenyKind.PERSON: (Message.DENY_LIST, CardEffect.PERSON_DENIED, DENY_PERSON),
     }
 )
@@ -129,7 +130,12 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
     if rights.inactive:
         trail.note(CardEffect.OTHER_MEDIUM_ACTIVE)
         return Message.MEDIUM_INACTIVE
-    kind = denied(tap.policy.deny_list, rights.pseudonym, tap.snapshot.uid) if _lists_cards(tap) else None
+    card = tap.snapshot
+    kind = (
+        denied(tap.policy.deny_list, rights.pseudonym, card.uid, card.reference)
+        if _lists_cards(tap)
+        else None
+    )
     if kind is not None:
         message, effect, name = BY_DENY_LIST[kind]
         trail.note(effect)

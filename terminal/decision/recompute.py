@@ -35,7 +35,7 @@ from terminal.decision.canteen.serving import MealRefusal, decide_listed, mark_l
 from terminal.decision.decide import decide
 from terminal.decision.flags import TapFlag
 from terminal.decision.meal import Serving
-from terminal.decision.outcome import DENY_CARD, DENY_PERSON, GRANTS, Decision, Message
+from terminal.decision.outcome import DENY_CARD, DENY_PERSON, DENY_REFERENCE, GRANTS, Decision, Message
 from terminal.decision.tap import Trail
 from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyKind, DenyList
 from terminal.policy.grants import NO_GRANTS, GrantList
@@ -56,7 +56,11 @@ READ_BY: Final = {
 }
 """What is read, by its place there, under the command's code and the file it names."""
 
-SAID_BY: Final = {DenyKind.PERSON: DENY_PERSON, DenyKind.CARD: DENY_CARD}
+SAID_BY: Final = {
+    DenyKind.PERSON: DENY_PERSON,
+    DenyKind.REFERENCE: DENY_REFERENCE,
+    DenyKind.CARD: DENY_CARD,
+}
 """The name under which a row states the deny list, by what that was asked about."""
 
 Command = tuple[int, bytes, bytes]
@@ -81,6 +85,8 @@ class RecordedTap(Struct, frozen=True):
     flags: tuple[str, ...]
     lists: Mapping[str, str]
     states: Mapping[str, object] = field(default_factory=dict)
+    reference: bytes = b""
+    """The card's, as the row states it."""
 
 
 class Deviation(Struct, frozen=True):
@@ -160,7 +166,7 @@ def recompute(tap: RecordedTap, policy: Policy, pupil: Pupil | None = None) -> l
     """
     if PUPIL in tap.known and pupil is None:
         raise CannotRecompute(RecomputeGap.ROSTER, "decided with a school roster that is not at hand")
-    snapshot = snapshot_of(tap.read)
+    snapshot = snapshot_of(tap.read, tap.reference)
     decision = decide(snapshot, as_recorded(policy, tap.lists), _trip(tap, pupil), tap.at)
     return list(_deviations(tap, snapshot, decision)) or _denied_otherwise(
         tap.lists, snapshot, policy.deny_list
@@ -190,16 +196,21 @@ def _denied_otherwise(lists: Mapping[str, str], snapshot: CardSnapshot, at_hand:
             RecomputeGap.UID,
             f"refused by deny list {lists[DENY_CARD]} for this card, and no record says which it is; the rest follows",
         )
-    if DENY_PERSON not in lists:
+    asked = {
+        DENY_PERSON: (DenyKind.PERSON, snapshot.rights.pseudonym),
+        DENY_REFERENCE: (DenyKind.REFERENCE, snapshot.reference),
+    }
+    name = next((one for one in asked if one in lists), None)
+    if name is None:
         return []
-    if at_hand.name != lists[DENY_PERSON]:
+    if at_hand.name != lists[name]:
         raise CannotRecompute(
             RecomputeGap.DENY_LIST,
-            f"refused by deny list {lists[DENY_PERSON]}, which is not at hand; the rest follows",
+            f"refused by deny list {lists[name]}, which is not at hand; the rest follows",
         )
-    if at_hand.contains(DenyKind.PERSON, snapshot.rights.pseudonym):
+    if at_hand.contains(*asked[name]):
         return []
-    return [Deviation(DENY_PERSON, recorded=True, recomputed=False)]
+    return [Deviation(name, recorded=True, recomputed=False)]
 
 
 def recompute_cash(sale: RecordedCash, policy: Policy) -> list[Deviation]:
@@ -244,13 +255,13 @@ def _trip(record: RecordedTap | RecordedCash, pupil: Pupil | None = None) -> Tri
         ) from error
 
 
-def snapshot_of(read: tuple[bytes, ...]) -> CardSnapshot:
+def snapshot_of(read: tuple[bytes, ...], reference: bytes = b"") -> CardSnapshot:
     """The card as it was read; raises `CannotRecompute`."""
     if len(read) != len(WHAT_IS_READ):
         raise CannotRecompute(RecomputeGap.CARD, "what was read from the card is not in the record")
     rights, event = read
     try:
-        return CardSnapshot(NO_UID, parse_rights(rights), parse_event(event))
+        return CardSnapshot(NO_UID, parse_rights(rights), parse_event(event), reference)
     except FormatError as error:
         raise CannotRecompute(
             RecomputeGap.CARD, f"what was read from the card is not understood: {error}"

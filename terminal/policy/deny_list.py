@@ -4,6 +4,8 @@ An entry is the hash of a kind and what identifies it:
 
     "card"    the UID of a resident card: lost, copied or replaced. The holder's other cards go on
     "person"  the pseudonym on a resident's cards: whichever of them is presented, also one issued later
+    "reference"  what rows of journals say in a card's place: the card within one purpose, buses or canteens, whose
+              rows say so; what is known of a card when only a row is at hand
     "bank"    the token of a bank card with an unpaid charge
 
 so the file does not even reveal which kind an entry is of, and an entry of one kind never matches another.
@@ -40,14 +42,18 @@ class DenyKind(StrEnum):
 
     CARD = "card"
     PERSON = "person"
+    REFERENCE = "reference"
     BANK_CARD = "bank"
 
 
 PERSON: Final = DenyKind.PERSON
 CARD: Final = DenyKind.CARD
+REFERENCE: Final = DenyKind.REFERENCE
 MARKS: Final[Mapping[DenyKind, bytes]] = MappingProxyType({kind: kind.encode() for kind in DenyKind})
 """What an identity is hashed behind, by the kind of its entry."""
-IDENTITY_BYTES: Final[Mapping[DenyKind, int]] = MappingProxyType({DenyKind.CARD: 7, DenyKind.PERSON: 8})
+IDENTITY_BYTES: Final[Mapping[DenyKind, int]] = MappingProxyType(
+    {DenyKind.CARD: 7, DenyKind.PERSON: 8, DenyKind.REFERENCE: 8}
+)
 """What an operator lists by hand; tokens of bank cards come from the one who charges them."""
 COLUMNS: Final = ("kind", "identity")
 
@@ -77,11 +83,13 @@ EMPTY_DENY_LIST: Final = AllDenied("", frozenset())
 """A list without entries."""
 
 
-def denied(deny_list: DenyList, pseudonym: bytes, uid: bytes) -> DenyKind | None:
-    """What of a resident card is on the list: its holder, asked first because that can be asked again of a record, or
-    the card itself; None when neither is."""
+def denied(deny_list: DenyList, pseudonym: bytes, uid: bytes, reference: bytes = b"") -> DenyKind | None:
+    """What of a resident card is on the list: its holder or its reference, asked first because they can be asked again
+    of a record, or the card itself; None when none is."""
     if deny_list.contains(PERSON, pseudonym):
         return PERSON
+    if reference and deny_list.contains(REFERENCE, reference):
+        return REFERENCE
     return CARD if deny_list.contains(CARD, uid) else None
 
 
@@ -114,8 +122,8 @@ def build_deny_list(
 
 def read_denied(path: Path) -> Iterator[tuple[DenyKind, bytes]]:
     """What an operator wants denied, from a CSV file with the columns `kind` and `identity`: `card` with a UID of 7
-    bytes, or `person` with a pseudonym of 8, in hexadecimal. Raises `RegionDocumentError` with
-    every line that is wrong.
+    bytes, `person` with a pseudonym of 8, or `reference` with the 8 of a row, in hexadecimal. Raises
+    `RegionDocumentError` with every line that is wrong.
     """
     return (entry for _line, entry in entries_of(path, COLUMNS, _to_deny))
 

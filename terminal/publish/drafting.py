@@ -5,7 +5,7 @@ A changed draft loses its signatures: what was signed is never another thing tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -149,14 +149,23 @@ def renew(repository: Repository, role: str, now: datetime, above: int = 0) -> N
     repository.keep_draft(role, draft)
 
 
-def put(repository: Repository, group: str, files: Sequence[NewFile], now: datetime) -> str:
-    """Draft `files` as all there is of `ROLE/NAME` or `ROLE/OPERATOR/NAME`; the role that has to be signed for it. No
-    files: withdraw it. Raises `PublishError`.
+def put(
+    repository: Repository,
+    group: str,
+    files: Sequence[NewFile],
+    now: datetime,
+    staying: Collection[str] = (),
+) -> str:
+    """Draft `files` as all there is of `ROLE/NAME` or `ROLE/OPERATOR/NAME`, besides those `staying` as they are; the
+    role that has to be signed for it. No files: withdraw it. Raises `PublishError`.
     """
     role = signing_role(repository, group)
     draft = next_draft(repository, role, now)
     present: dict[str, TargetFile] = draft.signed.targets
-    kept = {name: target for name, target in present.items() if not name.startswith(f"{group}/")}
+    stay = {f"{group}/{name}" for name in staying}
+    kept = {
+        name: target for name, target in present.items() if name in stay or not name.startswith(f"{group}/")
+    }
     if not files and kept.keys() == present.keys():
         raise PublishError(f"{group} is not published", "See `terminal publish status`.")
     for file in files:

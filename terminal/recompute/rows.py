@@ -160,6 +160,7 @@ def recorded_tap(terminal: int, sequence: int, row: Intent | Unwritten) -> Recor
             reasons=row.reasons,
             flags=row.flags,
             lists=row.lists,
+            reference=row.card_ref,
             states={
                 "previous": (row.prev_terminal, row.prev_sequence),
                 "balance_before_minor": row.balance_before_minor,
@@ -185,6 +186,7 @@ def recorded_tap(terminal: int, sequence: int, row: Intent | Unwritten) -> Recor
         reasons=row.reasons,
         flags=row.flags,
         lists=row.lists,
+        reference=row.card_ref or b"",
         states={"previous": (row.prev_terminal, row.prev_sequence)},
     )
 

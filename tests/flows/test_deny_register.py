@@ -12,6 +12,7 @@ import pytest
 
 from sim.card.virtual import VirtualCard
 from sim.image_file import save_card
+from terminal.app.collector import collector_process, enrol, trust
 from terminal.app.simulated import issue_residents
 from terminal.clock import SystemClock
 from terminal.codes import SetKind
@@ -113,6 +114,45 @@ def test_changes_outlive_a_restart(office: Office, card: str, tmp_path: Path) ->
     for _start in range(2):
         with serving(tmp_path, card.removeprefix("sim:"), updates={"folder": office.published}) as served:
             assert served.tap()["message"] == "blocked"
+
+
+def test_a_card_is_stopped_by_a_row_of_the_collector_and_the_refusal_follows_from_its_row(
+    office: Office, card: str, tmp_path: Path
+) -> None:
+    """No one but its holder has the card, and no UID is at hand: what there is, is the tap."""
+    office.issue("--base")
+    with serving(tmp_path, card.removeprefix("sim:"), updates={"folder": office.published}) as served:
+        first = served.tap(lambda tap: tap["admission"] == "let_in")
+        state = served.state
+    collector = tmp_path / "collector"
+    enrol(state, 70001, collector)
+    with collector_process(collector) as url:
+        trust(state, collector)
+        commanded("sync", "--state", state, "--number", 70001, "--collector", url)
+    of_row = ("--row", f"70001:{first['sequence']}", "--collector", collector)
+    office.deny("add", *of_row, "--reason", "stolen", "--by", "17")
+    (entry,) = office.why("--reference", first["card_ref"])
+    assert (entry["kind"], entry["identity"]) == ("reference", first["card_ref"])
+    missing = office.deny(
+        "why", "--row", "70001:999999", "--collector", collector, code=PublishError.exit_code
+    )
+    assert "row 70001:999999 has not come to the collector" in missing
+    office.issue("--base")
+    with serving(tmp_path, card.removeprefix("sim:"), updates={"folder": office.published}) as served:
+        refused = served.tap()
+        assert refused["message"] == "blocked"
+        (named,) = {name for row in refusals(served) for name in row}
+        assert named == "deny.reference"
+    said = json.loads(commanded("journal", "recompute", "--state", state, "--json"))
+    assert (said["differ"], said["not_possible"]) == (0, 0), "which card it was, the row says itself"
+
+
+def commanded(*arguments: object) -> str:
+    done = subprocess.run(
+        command(arguments), env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_changes_of_another_list_wait_for_theirs(office: Office, card: str, tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ class GatewaySide:
             *self.identity.routes(),
             Route(FAILED_STARTS_PATH, self.failed_start, methods=["POST"]),
             Route("/v1/health", self.health, methods=["GET"]),
-            *([] if self.bundles is None else [BundleFiles(self.bundles).route()]),
+            *([] if self.bundles is None else BundleFiles(self.bundles, self.identity.gate).routes()),
         ]
         paced = Middleware(self.identity.gate.paced)
         return Starlette(routes=routes, lifespan=lifespan, middleware=[paced])

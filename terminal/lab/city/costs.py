@@ -26,8 +26,7 @@ QUIET: Final = LookCost(requests=2, up_bytes=201, down_bytes=664, server_ms=0.9)
 CHANGED: Final = LookCost(requests=5, up_bytes=575, down_bytes=2270, server_ms=1.8)
 """A role that one key signs has one new file: snapshot, the role's metadata and the file besides."""
 HELD_BYTES: Final = 300
-"""Reckoned, as this collector holds no request yet: a question and an answer of one held request, asked anew each
-`HELD_S`.
+"""An assumption and no count: a question and an answer of one held request, asked anew each `HELD_S`.
 """
 HELD_S: Final = 60.0
 ENTRY_BYTES: Final = 8

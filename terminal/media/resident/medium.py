@@ -77,9 +77,10 @@ class ResidentMedium:
         session = open_session(channel, self._keys(), proof=self.proof)
         card = session.snapshot
         refusal = self.credentials.refusal(session.card, card, now)
+        reference = self.setup.card(card.uid)
         return Presented(
-            reference=self.setup.card(card.uid),
-            snapshot=ResidentSnapshot(card.uid, card.rights, card.event, refusal),
+            reference=reference,
+            snapshot=ResidentSnapshot(card.uid, card.rights, card.event, reference, refusal),
             person=self.setup.person(card.rights.pseudonym),
             last=LastTap(tap_of(card.event), card.event.at),
             balance_minor=card.balance_minor,

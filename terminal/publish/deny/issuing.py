@@ -3,6 +3,7 @@
     bases/VERSION   a list that terminals map (`deny-list` where terminals look); the newest and the one before
     increments/N    each increment, for terminals that followed the ones before
     changes         all changes since the newest base, replaced at every increment (`deny-changes` there)
+    merge           all changes that made the newest base of the one before
 
 A file is on the disk before the register notes it, and noted before terminals can have it. After a cut in between it is
 made once more under the same number, which no terminal has seen.
@@ -36,13 +37,12 @@ from terminal.policy.deny_changes import (
 from terminal.policy.deny_list import MARKS, DenyListFile, build_deny_list, load_deny_list
 from terminal.policy.keyed_file import LARGEST_VERSION, ListIssue
 from terminal.publish.deny.register import DeniedIdentity, DenyRegister, Due, MadeIssue
+from terminal.updates.bundle.roles import DENY_CHANGES_FILE, DENY_FILE
 
 BASES: Final = "bases"
 CHANGES: Final = "changes"
 INCREMENTS: Final = "increments"
-LIST_FILE: Final = "deny-list"
-CHANGES_FILE: Final = "deny-changes"
-"""As terminals look for them."""
+MERGE: Final = "merge"
 NOTHING_DUE: Final = Due((), ())
 
 
@@ -87,17 +87,18 @@ def issue_base(register: DenyRegister, key: bytes, region: int, now: datetime) -
     version = base.version + 1
     if version > LARGEST_VERSION:
         raise PublishError("the deny list's versions are used up", "Begin a region anew with another key.")
-    path = _base_path(register, version)
+    path = base_path(register, version)
     _make_folder(path.parent)
     digest = merge_changes(base, whole, ListIssue(version, base.region, now), path)
     base.close()
+    _write(register.folder / MERGE, changes_bytes(whole))
     register.note(MadeIssue(whole.last, True, version, digest), now, NOTHING_DUE)
-    _base_path(register, version - 2).unlink(missing_ok=True)
+    base_path(register, version - 2).unlink(missing_ok=True)
     return DenyIssue(whole.last, version, len(whole.added), len(whole.removed), True)
 
 
 def _first_base(register: DenyRegister, key: bytes, region: int, now: datetime) -> DenyIssue:
-    due, path = register.due(now), _base_path(register, 1)
+    due, path = register.due(now), base_path(register, 1)
     _make_folder(path.parent)
     count = build_deny_list(path, key, ListIssue(1, region, now), register.holding())
     register.note(MadeIssue(0, True, 1, sha256(path.read_bytes()).digest()), now, due)
@@ -113,14 +114,14 @@ def put_for_terminals(register: DenyRegister, out: Path) -> tuple[Path, ...]:
     """The base and its changes as files of `out`, by the names terminals look for. Raises `PublishError`."""
     newest = newest_base(register)
     if newest is None:
-        raise _without_base()
+        raise without_base()
     issues = register.issues()
     changed = any(not one.is_base and one.number > newest.number for one in issues)
-    sources = {LIST_FILE: _base_path(register, newest.version)}
+    sources = {DENY_FILE: base_path(register, newest.version)}
     if changed:
-        sources[CHANGES_FILE] = register.folder / CHANGES
+        sources[DENY_CHANGES_FILE] = register.folder / CHANGES
     else:
-        (out / CHANGES_FILE).unlink(missing_ok=True)
+        (out / DENY_CHANGES_FILE).unlink(missing_ok=True)
     for called, source in sources.items():
         content = source.read_bytes()
         target = out / called
@@ -129,19 +130,21 @@ def put_for_terminals(register: DenyRegister, out: Path) -> tuple[Path, ...]:
     return tuple(out / called for called in sources)
 
 
-def _without_base() -> PublishError:
-    return PublishError("the deny register has no base yet", "Make one: terminal deny issue --base.")
-
-
-def _base_path(register: DenyRegister, version: int) -> Path:
+def base_path(register: DenyRegister, version: int) -> Path:
+    """Where a base lies in the register's folder."""
     return register.folder / BASES / str(version)
+
+
+def without_base() -> PublishError:
+    """There is nothing for terminals before the first base."""
+    return PublishError("the deny register has no base yet", "Make one: terminal deny issue --base.")
 
 
 def _opened(register: DenyRegister, key: bytes) -> DenyListFile:
     newest = newest_base(register)
     if newest is None:
-        raise _without_base()
-    return load_deny_list(_base_path(register, newest.version), key)
+        raise without_base()
+    return load_deny_list(base_path(register, newest.version), key)
 
 
 def _so_far(register: DenyRegister, base: DenyListFile, now: datetime) -> tuple[DenyChanges, bytes]:

@@ -11,14 +11,18 @@ import resource
 import select
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from socket import socket
 from time import monotonic
 from typing import Final
 
+from msgspec.structs import replace
+
+from terminal.codes import BundleFault
 from terminal.side_process import BrokenFrame, frame
-from terminal.updates.bundle.kept import FOLDER
+from terminal.updates.bundle.kept import FOLDER, KeptBundles
 from terminal.updates.bundle.messages import (
     BEAT_S,
     BundleLook,
@@ -33,6 +37,8 @@ MOST_DATA_BYTES: Final = 256 << 20
 MOST_FILES: Final = 64
 LOWER_PRIORITY: Final = 10
 READ_BYTES: Final = 64 << 10
+AGAIN_S: Final = 15.0
+"""After which an address that could not be heard is asked again."""
 
 
 class TerminalPipe:
@@ -43,18 +49,20 @@ class TerminalPipe:
         self._up_fd = up_fd
         self._frames = down_frames()
         self._said_s = monotonic()
+        self.came: list[DownMessage] = []
+        """Messages that have not been looked at."""
 
-    def messages(self) -> Iterator[DownMessage]:
-        """Until the terminal is gone."""
-        while True:
-            ready, _, _ = select.select([self._down_fd], [], [], BEAT_S)
-            if not ready:
-                self.say(Working())
-                continue
-            content = os.read(self._down_fd, READ_BYTES)
-            if not content:
-                return
-            yield from self._frames.feed(content)
+    def wait(self, held: Sequence[socket]) -> bool:
+        """For a message, an answer on a `held` connection, or a moment; False when the terminal is gone."""
+        waited: list[int | socket] = [self._down_fd, *held]
+        ready, _, _ = select.select(waited, [], [], BEAT_S)
+        if not ready:
+            self.say(Working())
+        if self._down_fd not in ready:
+            return True
+        content = os.read(self._down_fd, READ_BYTES)
+        self.came.extend(self._frames.feed(content))
+        return bool(content)
 
     def alive(self) -> None:
         """Called often during a look. Ends the process when the terminal is gone."""
@@ -83,21 +91,84 @@ def main() -> int:
 
 
 def _serve(pipe: TerminalPipe) -> None:
-    settings: BundleSettings | None = None
-    for message in pipe.messages():
-        if isinstance(message, BundleSettings):
-            settings = message
-        elif settings is not None:
-            _look(pipe, settings, message)
+    looks: Looks | None = None
+    while pipe.wait(() if looks is None else looks.held()):
+        for message in pipe.came:
+            if isinstance(message, BundleSettings):
+                _use_disk_of(Path(message.state) / FOLDER)
+                looks = Looks(pipe, message)
+            elif looks is not None:
+                looks.look(message)
+        pipe.came.clear()
+        if looks is not None:
+            looks.turn()
 
 
-def _look(pipe: TerminalPipe, settings: BundleSettings, look: BundleLook) -> None:
-    from terminal.updates.bundle.looking import look_at  # noqa: PLC0415 a terminal without a root loads no library
+class Looks:
+    """The looks at the sources of one terminal. Between them an address is asked for what becomes newer, so that a
+    card is stopped at once and not at the next look.
+    """
 
-    _use_disk_of(Path(settings.state) / FOLDER)
-    sources = (settings.stick,) if look.stick else settings.sources
-    for source in filter(None, sources):
-        pipe.say(look_at(settings, look, source, pipe.alive))
+    def __init__(self, pipe: TerminalPipe, settings: BundleSettings) -> None:
+        from terminal.updates.bundle.looking import Fetchers  # noqa: PLC0415 a terminal without a root loads no library
+
+        self._pipe = pipe
+        self._settings = settings
+        self._fetchers = Fetchers(settings.tls_ca, pipe.alive)
+        self._look: BundleLook | None = None
+        self._looked_s = 0.0
+        self._again_s: dict[str, float] = {}
+
+    def look(self, look: BundleLook) -> None:
+        """As the terminal asks."""
+        self._look, self._looked_s = look, monotonic()
+        for source in filter(None, (self._settings.stick,) if look.stick else self._settings.sources):
+            self._look_at(look, source)
+
+    def held(self) -> list[socket]:
+        """Connections on which an answer is waited for."""
+        return [one.held for one in self._fetchers.addresses().values() if one.held is not None]
+
+    def turn(self) -> None:
+        """Look again where something newer came, or where the connection was lost a while ago."""
+        waiting = {
+            one.held: source for source, one in self._fetchers.addresses().items() if one.held is not None
+        }
+        ready, _, _ = select.select(list(waiting), [], [], 0) if waiting else ((), (), ())
+        for handle in ready:
+            source = waiting[handle]
+            came = self._fetchers.addresses()[source].heard()
+            if came:
+                self._look_at(self._now(), source)
+            elif came is None:
+                self._again_s[source] = monotonic() + AGAIN_S
+            else:
+                self._hold(source)
+        for source, due_s in list(self._again_s.items()):
+            if monotonic() >= due_s:
+                self._look_at(self._now(), source)
+
+    def _look_at(self, look: BundleLook, source: str) -> None:
+        from terminal.updates.bundle.looking import look_at  # noqa: PLC0415 as above
+
+        self._again_s.pop(source, None)
+        report = look_at(self._settings, look, source, self._pipe.alive, self._fetchers)
+        self._pipe.say(report)
+        if source not in self._fetchers.addresses():
+            return
+        if report.fault is BundleFault.UNREACHABLE:
+            self._again_s[source] = monotonic() + AGAIN_S
+        elif report.fault is None:
+            self._hold(source)
+
+    def _hold(self, source: str) -> None:
+        self._fetchers.addresses()[source].hold(KeptBundles(Path(self._settings.state)).versions())
+
+    def _now(self) -> BundleLook:
+        """The newest look, by the time that it is now."""
+        assert self._look is not None, "what is held was looked at"
+        passed_ms = int(1_000 * (monotonic() - self._looked_s))
+        return replace(self._look, now_ms=self._look.now_ms + passed_ms, stick=False)
 
 
 def _use_disk_of(folder: Path) -> None:

@@ -226,6 +226,20 @@ class BundleClient:
         except (exceptions.RepositoryError, exceptions.DownloadError, OSError, ValueError) as error:
             raise self._refused(error, role.name, role.version) from error
 
+    def fetch_named(self, path: str, digest: str, most_bytes: int) -> bytes:
+        """A published file of this hash that metadata do not list any more. Raises `BundleRefused`."""
+        folder, _, file = path.rpartition("/")
+        role = path.partition("/")[0]
+        try:
+            content = self._fetcher.download_bytes(
+                f"{SCHEME}{TARGETS_FOLDER}/{folder}/{digest}.{file}", most_bytes
+            )
+        except (exceptions.DownloadError, OSError, ValueError) as error:
+            raise self._refused(error, role) from error
+        if sha256(content).hexdigest() != digest:
+            raise BundleRefused(BundleFault.MIXED, role)
+        return content
+
     # What is kept
 
     def accept(self, loaded: dict[str, SignedRole]) -> None:

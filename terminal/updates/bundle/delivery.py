@@ -19,6 +19,7 @@ from tuf.api.metadata import TargetFile
 from terminal.codes import BundleFault
 from terminal.files import replace_file, sync_path
 from terminal.updates.bundle.client import BundleClient, BundleRefused, SignedRole
+from terminal.updates.bundle.deny_making import DenyMaking
 from terminal.updates.bundle.kept import (
     CURRENT,
     DELIVERED,
@@ -28,6 +29,7 @@ from terminal.updates.bundle.kept import (
     delivered_folder,
     origin_in,
 )
+from terminal.updates.bundle.roles import DENY_HELP, BundleRole
 
 MOST_FILES: Final = 16
 """Of one ROLE/NAME."""
@@ -44,7 +46,10 @@ def deliver(client: BundleClient, state: Path, role: SignedRole, name: str) -> B
     files = {path.removeprefix(start): path for path in sorted(role.files) if path.startswith(start)}
     kind = role.name.partition(".")[0]
     folder = state / FOLDER / DELIVERED / kind
-    origin = BundleOrigin(role.name, name, role.version, role.issued_ms)
+    if kind == BundleRole.DENY:
+        files = {inner: path for inner, path in files.items() if inner not in DENY_HELP}
+    digests = {inner: role.files[path].hashes["sha256"] for inner, path in files.items()}
+    origin = BundleOrigin(role.name, name, role.version, role.issued_ms, digests)
     fault = _unfit(files, {inner: role.files[path] for inner, path in files.items()})
     if fault is not None:
         raise BundleRefused(fault, role.name, role.version)
@@ -55,8 +60,14 @@ def deliver(client: BundleClient, state: Path, role: SignedRole, name: str) -> B
             draft = folder / "new"
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
+            made = (
+                DenyMaking(client, role, name, folder / CURRENT, draft).make()
+                if kind == BundleRole.DENY
+                else frozenset()
+            )
             for inner, path in files.items():
-                client.fetch(role, path, draft / inner)
+                if inner not in made:
+                    client.fetch(role, path, draft / inner)
                 sync_path(draft / inner)
             shutil.rmtree(target, ignore_errors=True)
             sync_path(draft)

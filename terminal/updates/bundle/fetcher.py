@@ -8,19 +8,21 @@ import http.client
 import os
 import re
 import signal
+import socket
 import ssl
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from errno import ELOOP, ENOTDIR
 from http import HTTPStatus
 from types import FrameType
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
 from tuf.ngclient.fetcher import FetcherInterface
 
+from terminal.updates.bundle.newer import LONGEST_WAIT_S, MOST_BYTES, NEWER, WAIT, unpacked
 from terminal.updates.bundle.roles import METADATA_FOLDER
 
 SCHEME: Final = "bundle:/"
@@ -30,6 +32,7 @@ STEP_S: Final = 20.0
 """For connecting and the head of an answer; then for each piece of `LEAST_RATE` times as many bytes."""
 LEAST_RATE: Final = 1024
 """Bytes per second over each `STEP_S`."""
+HEADERS: Final = {"accept-encoding": "identity"}
 _NAME: Final = re.compile(r"[0-9A-Za-z._-]{1,200}")
 
 
@@ -61,6 +64,9 @@ class BundleFetcher(FetcherInterface):
 
     def _pieces(self, parts: list[str]) -> Iterator[bytes]:
         raise NotImplementedError
+
+    def look_ahead(self, versions: Mapping[str, int]) -> None:
+        """Get what is newer than these versions of roles in one request, where the source can give that."""
 
     def close(self) -> None:
         """Let go of what is open."""
@@ -120,8 +126,72 @@ class HttpFetcher(BundleFetcher):
         self._connection: http.client.HTTPConnection | None = None
         self._whole = True
         """Whether nothing of the answer before is left to be read."""
+        self._gives_newer = True
+        self._ahead: dict[str, bytes] = {}
+        self.held: socket.socket | None = None
+        """The connection whose answer is being waited for."""
+
+    def look_ahead(self, versions: Mapping[str, int]) -> None:
+        if self.held is not None:
+            self.close()  # its answer comes too late
+        if not self._ahead and self._gives_newer:
+            self._ask_newer(versions)
+
+    def _ask_newer(self, versions: Mapping[str, int]) -> None:
+        """Where that fails, each file is asked for, which says what is wrong."""
+        try:
+            content = b"".join(self._answer(self._newer_path(versions)))
+            self._ahead = unpacked(content)
+        except DownloadHTTPError as error:
+            self._gives_newer = error.status_code not in (400, 404)
+        except (OSError, ValueError, http.client.HTTPException):
+            self.close()
+
+    def _newer_path(self, versions: Mapping[str, int], **more: int) -> str:
+        return f"{self._path}/{NEWER}?{urlencode({**versions, **more})}"
+
+    def hold(self, versions: Mapping[str, int]) -> None:
+        """Ask for what becomes newer than these versions; `held` can be read when the answer comes. Nothing where the
+        source cannot do that, or has no open connection.
+        """
+        if self._connection is None or not self._whole or not self._gives_newer:
+            return
+        try:
+            with _within(STEP_S):
+                self._connection.request(
+                    "GET", self._newer_path(versions, **{WAIT: LONGEST_WAIT_S}), headers=HEADERS
+                )
+        except (OSError, http.client.HTTPException):
+            self.close()
+            return
+        self._whole, self.held = False, self._connection.sock
+
+    def heard(self) -> bool | None:
+        """The answer has come: whether it has anything newer; None where the connection is lost."""
+        connection, self.held = self._connection, None
+        assert connection is not None, "held"
+        try:
+            with _within(STEP_S):
+                response = connection.getresponse()
+                content = response.read(MOST_BYTES + 1)
+            if response.status == HTTPStatus.NO_CONTENT:
+                self._whole = True
+                return False
+            if response.status == HTTPStatus.OK and response.length == 0:
+                self._whole, self._ahead = True, unpacked(content)
+                return True
+        except (OSError, ValueError, http.client.HTTPException):
+            self._ahead = {}
+        self.close()
+        return None
 
     def _pieces(self, parts: list[str]) -> Iterator[bytes]:
+        known = self._ahead.pop("/".join(parts), None)
+        if known is not None:
+            if not known:
+                raise DownloadHTTPError("no such file", 404)
+            yield known
+            return
         try:
             yield from self._answer(f"{self._path}/{'/'.join(parts)}")
         except (OSError, http.client.HTTPException) as error:
@@ -169,10 +239,11 @@ class HttpFetcher(BundleFetcher):
                 if self._tls is None
                 else http.client.HTTPSConnection(self._host, self._port, timeout=STEP_S, context=self._tls)
             )
-        self._connection.request("GET", path, headers={"accept-encoding": "identity"})
+        self._connection.request("GET", path, headers=HEADERS)
         return self._connection.getresponse()
 
     def close(self) -> None:
+        self.held, self._whole = None, True
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(OSError):

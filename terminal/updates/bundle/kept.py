@@ -125,6 +125,8 @@ class BundleOrigin(Struct, frozen=True):
     name: str
     version: int
     issued_ms: int
+    files: dict[str, str] = {}
+    """SHA-256 of each, in hex."""
 
 
 def delivered_folder(state: Path, role: str) -> Path:

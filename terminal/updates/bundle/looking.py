@@ -23,21 +23,46 @@ from terminal.updates.bundle.roles import ASSIGN_FILE, ASSIGN_NAME, ROOT_FILE, R
 MOST_SAID: Final = 300
 
 
+class Fetchers:
+    """Where bytes come from, by source: an address keeps its connection from look to look."""
+
+    def __init__(self, tls_ca: str, alive: Callable[[], None]) -> None:
+        self._tls_ca = tls_ca
+        self._alive = alive
+        self._kept: dict[str, BundleFetcher] = {}
+
+    def of(self, source: str) -> BundleFetcher:
+        """Raises `BundleRefused` where it cannot be used."""
+        if source not in self._kept:
+            self._kept[source] = _fetcher(source, self._tls_ca, self._alive)
+        return self._kept[source]
+
+    def addresses(self) -> dict[str, HttpFetcher]:
+        """Those that are addresses."""
+        return {source: one for source, one in self._kept.items() if isinstance(one, HttpFetcher)}
+
+    def close(self) -> None:
+        for fetcher in self._kept.values():
+            fetcher.close()
+
+
 def look_at(
-    settings: BundleSettings, look: BundleLook, source: str, alive: Callable[[], None]
+    settings: BundleSettings,
+    look: BundleLook,
+    source: str,
+    alive: Callable[[], None],
+    fetchers: Fetchers | None = None,
 ) -> BundleReport:
-    """How the look went; never raises for what a source does."""
-    fetcher: BundleFetcher | None = None
+    """How the look went; never raises for what a source does. Without `fetchers`, nothing is kept open."""
+    given = Fetchers(settings.tls_ca, alive) if fetchers is None else fetchers
     try:
-        pinned = _pinned(Path(settings.state))
-        fetcher = _fetcher(source, settings.tls_ca, alive)
-        return _looked(settings, look, source, pinned, fetcher)
+        return _looked(settings, look, source, _pinned(Path(settings.state)), given.of(source))
     except BundleRefused as refused:
         detail = str(refused)[:MOST_SAID]
         return _at(settings, look, source, fault=refused.fault, inputs=refused.inputs, detail=detail)
     finally:
-        if fetcher is not None:
-            fetcher.close()
+        if fetchers is None:
+            given.close()
 
 
 def _pinned(state: Path) -> bytes:
@@ -63,6 +88,7 @@ def _looked(
 ) -> BundleReport:
     state = Path(settings.state)
     bundles = KeptBundles(state)
+    fetcher.look_ahead(bundles.versions())
     now_ms = max(look.now_ms, look.floor_ms)
     client = BundleClient(bundles, pinned, fetcher, now_ms, stand_alone=settings.stand_alone)
     client.refresh()

@@ -37,6 +37,8 @@ ISSUED_FIELD: Final = "x-issued"
 """In the signed part of every file of metadata: when it was signed, as text, ISO 8601 in UTC (`2026-11-30T10:00:00Z`).
 Freshness is counted from it, expiry from what the library knows.
 """
+ISSUED_CUSTOM: Final = "issued"
+"""Of a deny list, beside id and version: when it was issued, ISO 8601 in UTC."""
 STAND_ALONE_FIELD: Final = "x-stand-alone"
 """In the signed part of a root: true where one school signs for itself. A fleet's terminal refuses such a root."""
 METADATA_FOLDER: Final = "metadata"
@@ -46,6 +48,15 @@ ROOT_FILE: Final = "trust/root.json"
 """The root that a terminal trusts, in its state folder."""
 ASSIGN_NAME: Final = "assign/fleet"
 ASSIGN_FILE: Final = "assignment.json"
+DENY_FILE: Final = "deny-list"
+DENY_CHANGES_FILE: Final = "deny-changes"
+"""All changes since the list."""
+DENY_INCREMENT_FILE: Final = "deny-increment"
+"""The newest increment. The ones before lie beside it under their hashes, each of which the next one names."""
+DENY_MERGE_FILE: Final = "deny-merge"
+"""All changes that made the list of the one before: who has that makes the list and fetches none."""
+DENY_HELP: Final = frozenset({DENY_INCREMENT_FILE, DENY_MERGE_FILE})
+"""Files of a deny list that are no part of what is delivered: the others are made with them."""
 MOST_ROLES: Final = 20
 """Delegations of one repository, operators' included."""
 

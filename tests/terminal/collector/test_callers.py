@@ -59,6 +59,20 @@ def test_who_is_being_answered_is_never_given_up():
     assert street.callers.count(Standing.STRANGER) == 2
 
 
+def test_who_waits_for_news_makes_room_and_our_terminals_after_strangers():
+    street = Street(connections=3, strangers=3)
+    street.known.meet(TERMINALS)
+    street.come("terminal", TERMINALS, CallerStage.HELD)
+    street.clock.move(hours=1)
+    for n in range(4):
+        street.come(f"stranger {n}", f"10.0.0.{n}", CallerStage.HELD)
+        street.callers.sweep()
+    assert street.dropped == ["stranger 0", "stranger 1"]
+    street.callers.end_held()
+    assert street.dropped[2:] == ["stranger 2", "stranger 3", "terminal"]
+    assert len(street.callers) == 0
+
+
 def test_an_address_has_its_share_and_a_flood_from_it_is_turned_away():
     street = Street(stranger_address=2)
     for n in range(2):

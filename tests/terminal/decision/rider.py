@@ -79,6 +79,7 @@ class Rider:
     region: int = 34
     valid_from: date = date(2025, 1, 1)
     valid_to: date = date(2030, 12, 31)
+    reference: bytes = b""
 
     @property
     def snapshot(self) -> CardSnapshot:
@@ -94,7 +95,7 @@ class Rider:
             concessions=(*self.concessions, None, None, None)[:3],
             contracts=(*self.contracts, None, None)[:2],
         )
-        return CardSnapshot(UID, rights, self.newest)
+        return CardSnapshot(UID, rights, self.newest, self.reference)
 
     @property
     def newest(self) -> Event:

@@ -1,0 +1,204 @@
+"""Deny lists through signed bundles: `terminal deny issue --bundles`, `terminal collector` and running terminals."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from sim.card.virtual import VirtualCard
+from sim.image_file import save_card
+from terminal.app.simulated import issue_residents
+from terminal.clock import SystemClock
+from terminal.policy.load import load_region
+from terminal.publish import key_files
+from terminal.updates.bundle.kept import delivered_folder
+from tests.terminal.cli.inside import runner
+from tests.terminal.publish.office import Office
+from tests.terminal.publish.test_served import collecting
+from tests.terminal.updates.served import Served, serving
+
+DEMO_REGION = {"terminal": {"region": "demo"}}
+
+
+class ResidentOnFile(NamedTuple):
+    """A card in a file, and its UID in hex."""
+
+    path: str
+    uid: str
+
+
+class DenyOffice:
+    """The register in deny/, published in bundles/ as deny/all."""
+
+    def __init__(self, office: Office) -> None:
+        self.folder = office.folder
+        self.office = office
+        self.deny("init")
+
+    def deny(self, *arguments: object) -> str:
+        ended = self.office.run("deny", *arguments)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def issue(self, *arguments: object) -> dict[str, int]:
+        """The versions that were published."""
+        keys = (f"keys/{name}.key" for name in ("deny-1", "snapshot-1", "timestamp-1"))
+        signing = (word for key in keys for word in ("--key", key))
+        said = self.deny(
+            "issue", "--bundles", "bundles", *signing, "--passphrase-file", "pass", "--json", *arguments
+        )
+        return dict(json.loads(said)["published"])
+
+    def stop(self, card: ResidentOnFile) -> None:
+        self.deny("add", "--card", card.uid, "--reason", "lost", "--by", "17")
+
+    def pin(self, state: Path) -> None:
+        (state / "trust").mkdir(parents=True)
+        (state / "trust/root.json").write_bytes((self.office.bundles / "metadata/1.root.json").read_bytes())
+
+
+@pytest.fixture
+def denying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> DenyOffice:
+    monkeypatch.setattr(key_files, "LOG_N", 14)
+    office = Office(tmp_path, runner(tmp_path, monkeypatch, capfd))
+    office.begin()
+    return DenyOffice(office)
+
+
+@pytest.fixture
+def cards(tmp_path: Path) -> list[ResidentOnFile]:
+    """Month passes on files, one for each terminal."""
+    made = issue_residents(["month_pass"] * 3, load_region("demo").header.region, SystemClock().now().date())
+    saved = []
+    for number, one in enumerate(made):
+        assert isinstance(one, VirtualCard)
+        path = tmp_path / f"card-{number}.json"
+        save_card(one, path)
+        saved.append(ResidentOnFile(str(path), one.uid.hex()))
+    return saved
+
+
+@contextmanager
+def withheld(office: Office, *files: str) -> Iterator[None]:
+    """Who asks for these gets none."""
+    gone = [path for file in files for path in office.bundles.glob(f"targets/deny/all/*.{file}")]
+    assert gone
+    for path in gone:
+        path.rename(path.with_suffix(".away"))
+    yield
+    for path in gone:
+        path.with_suffix(".away").rename(path)
+
+
+def look(denying: DenyOffice, served: Served) -> str:
+    return denying.office.run("updates", "now", "--state", served.state).stdout
+
+
+def test_increments_are_followed_and_a_night_s_list_is_made_and_never_fetched(
+    denying: DenyOffice, cards: list[ResidentOnFile], tmp_path: Path
+) -> None:
+    denying.deny("add", "--card", "04000000000001", "--reason", "copied", "--by", "17")
+    denying.issue("--base")
+    denying.pin(tmp_path / "state")
+    bundles = {"folder": denying.office.bundles, "every_min": 600}
+    with serving(tmp_path, cards[0].path, **DEMO_REGION, bundles=bundles) as served:
+        served.said("in_force", kind="deny", edition="deny:1")
+        served.tap(lambda tap: tap["admission"] == "let_in")
+        denying.stop(cards[1])
+        denying.issue()
+        denying.stop(cards[0])
+        denying.issue()
+        with withheld(denying.office, "deny-list", "deny-changes"):
+            look(denying, served)
+        served.said("in_force", kind="deny_changes", edition="deny_changes:2")
+        served.tap(lambda tap: tap["message"] == "blocked")
+        denying.deny("remove", "--card", cards[0].uid, "--by", "17")
+        denying.issue("--base")
+        with withheld(denying.office, "deny-list"):
+            look(denying, served)
+        served.said("in_force", kind="deny", edition="deny:2")
+        served.tap(lambda tap: tap["message"] != "blocked")
+        made = delivered_folder(served.state, "deny") / "deny-list"
+        assert made.read_bytes() == (tmp_path / "deny/bases/2").read_bytes()
+        denying.stop(cards[0])
+        denying.issue()
+        for broken in denying.office.bundles.glob("targets/deny/all/*.deny-increment"):
+            broken.write_bytes(b"RCDC" + bytes(200))
+        look(denying, served)
+        served.said("in_force", kind="deny_changes", edition="deny_changes:4")
+        served.tap(lambda tap: tap["message"] == "blocked")
+
+
+class CountedLine:
+    """A way to a collector on which every byte of TCP's content is counted, both ways; connections are counted, too."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.bytes = self.connections = 0
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                far = socket.create_connection(("127.0.0.1", self._port))
+                self.connections += 1
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while content := one.recv(65_536):
+                self.bytes += len(content)
+                other.sendall(content)
+        for end in (one, other):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+def test_a_card_is_stopped_at_three_terminals_that_wait_for_news(
+    denying: DenyOffice, cards: list[ResidentOnFile], tmp_path: Path
+) -> None:
+    """Looks are ten hours apart: what stops the card is the answer that was held back. The time is printed."""
+    denying.deny("add", "--card", "04000000000001", "--reason", "copied", "--by", "17")
+    denying.issue("--base")
+    with ExitStack() as stack:
+        url = stack.enter_context(collecting(tmp_path))
+        line = stack.enter_context(closing(CountedLine(int(url.rpartition(":")[2]))))
+        terminals = []
+        for number in (70001, 70002, 70003):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            denying.pin(folder / "state")
+            by = line.url if number == 70001 else url
+            bundles = {"url": f"{by}/v1/bundles", "every_min": 600}
+            tables = {"terminal": {"region": "demo", "number": number}, "bundles": bundles}
+            terminals.append(stack.enter_context(serving(folder, cards[0].path, **tables)))
+        for served in terminals:
+            served.said("in_force", kind="deny", edition="deny:1")
+            served.tap(lambda tap: tap["message"] != "blocked")
+        before = line.bytes, line.connections
+        denying.stop(cards[0])
+        began_s = time.monotonic()
+        denying.issue()
+        took_s = []
+        for served in terminals:
+            served.tap(lambda tap: tap["message"] == "blocked")
+            took_s.append(time.monotonic() - began_s)
+        spent = line.bytes - before[0]
+        print(f"refused after {', '.join(f'{one:.1f} s' for one in took_s)}; {spent} bytes of one terminal")
+        assert spent <= 4_096
+        assert line.connections == before[1], "the connection is kept"
