@@ -118,7 +118,7 @@ def test_a_day_of_looks_is_counted() -> None:
     changed = 24 * 18 / 24 + 1 + (24 * 2 / 24 + 1) / 3  # and one for what came while it was away
     quiet = 1080 + 120 / 3 - changed
     assert load.looks == pytest.approx(1120)
-    assert load.requests == pytest.approx(2 * quiet + 5 * changed)
+    assert load.requests == pytest.approx(2 * quiet + CHANGED.requests * changed)
     assert load.overhead_bytes == pytest.approx(quiet * QUIET.size + changed * CHANGED.size)
     assert load.content_bytes == pytest.approx(1000 * changed)
     assert load.peak_looks == pytest.approx(2 / 60), "it begins at five, and looks within the same minute"
@@ -128,7 +128,7 @@ def test_a_day_of_looks_is_counted() -> None:
 def test_a_held_request_is_one_question_until_there_is_news() -> None:
     load = day_load([bus(), bus()], HELD, issues=24, content=1000)
     changed = 2 * 19
-    assert load.requests == pytest.approx(2 * 1080 + 5 * changed)
+    assert load.requests == pytest.approx(2 * 1080 + CHANGED.requests * changed)
     assert load.overhead_bytes == pytest.approx(2 * 1080 * HELD_BYTES + changed * CHANGED.size)
     assert load.burst == 2
 
