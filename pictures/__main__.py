@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pictures import of_bus, of_canteen, of_desk, of_start
+from pictures import of_bus, of_canteen, of_city, of_desk, of_start
 from pictures.studio import PICTURES, NoChromium, Shot, open_studio
 
 SHOTS: Final[Mapping[str, Shot]] = {
@@ -26,6 +26,7 @@ SHOTS: Final[Mapping[str, Shot]] = {
     "tariff": of_desk.tariff,
     "ru-tarify": of_desk.tariff_ru,
     "storm": of_desk.storm,
+    "city": of_city.city,
     "ru-vhod": of_bus.pin,
     "ru-otkryt": of_bus.opening,
     "ru-smena": of_bus.shift_ru,

@@ -101,6 +101,7 @@ class BundleWatch:
         self._rung = 0
         self._stick: FileMark | None = None
         self._looks = 0
+        self._asked = self._answered = 0
         self._state = self._known()
         self._noted: set[tuple[str, ...]] = set()
         self._process_id: int | None = None
@@ -108,8 +109,7 @@ class BundleWatch:
 
     def look_now(self) -> None:
         """Look at once. Any thread and any signal handler."""
-        self._due_s = self._stick_due_s = self._age_due_s = 0.0
-        self._stick = None
+        self._asked += 1
 
     def look(self) -> None:
         if not self._started:
@@ -117,6 +117,10 @@ class BundleWatch:
             self._process.start()
         while not self._heard.empty():
             self._hear(self._heard.get())
+        asked, before = self._asked, self._looks
+        if asked != self._answered:
+            self._due_s = self._stick_due_s = self._age_due_s = 0.0
+            self._stick = None
         now_s = monotonic()
         if now_s >= self._stick_due_s and self._settings.stick:
             self._stick_due_s = now_s + STICK_EVERY_S
@@ -124,6 +128,10 @@ class BundleWatch:
         if now_s >= self._due_s and self._settings.sources:
             self._due_s = now_s + self._every_s
             self._send(stick=False)
+        if asked != self._answered and self._looks == before:  # no stick is in, and there is no other source
+            self._state = replace(self._state, looks=self._state.looks + 1)
+            self._show()
+        self._answered = asked
         if now_s >= self._age_due_s:
             self._age_due_s = now_s + AGE_EVERY_S
             self._look_at_age()
@@ -282,11 +290,19 @@ def fetch_first(config: StationConfig, station: Station) -> None:
     if not station.lacks_region:
         return
     said = [
-        (role.fault, role.inputs) for one in heard for role in one.roles if role.role == BundleRole.TARIFF
+        (role.fault, role.inputs, one.source)
+        for one in heard
+        for role in one.roles
+        if role.role == BundleRole.TARIFF
     ]
-    said += [(one.fault, one.inputs) for one in heard]
+    said += [(one.fault, one.inputs, one.source) for one in heard]
     why = next(
-        (fault_text(fault, inputs) for fault, inputs in said if fault is not None), "none is published"
+        (
+            f"{fault_text(fault, inputs)}" + (f", at {source}" if source else "")
+            for fault, inputs, source in said
+            if fault is not None
+        ),
+        "none is published",
     )
     raise ActiveSetError(
         f"no region document has come to this terminal yet: {why}",

@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "demo": ("demo", "demo"),
     "desk": ("desk", "desk"),
     "storm": ("storm", "storm"),
+    "city": ("city", "city"),
     "sync": ("sync", "sync"),
     "enrol": ("identity", "enrol"),
     "trust": ("identity", "trust"),

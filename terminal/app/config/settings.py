@@ -79,7 +79,7 @@ class TerminalTable(Struct, frozen=True, forbid_unknown_fields=True):
         Text | None,
         Meta(
             description="Region document: a TOML file, or the name of a supplied one. "
-            "Unset: demo, with a simulated reader only.",
+            "Unset: the one that signed bundles bring; without them demo, with a simulated reader only.",
             examples=["region.toml"],
         ),
     ] = None

@@ -12,6 +12,7 @@ import select
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from socket import socket
 from time import monotonic
@@ -173,7 +174,8 @@ class Looks:
 def _use_disk_of(folder: Path) -> None:
     """Downloads lie on the disk of the terminal's folder until they are verified, and not in memory."""
     drafts = folder / "tmp"
-    drafts.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # what is to lie there says so, as a refusal
+        drafts.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = str(drafts)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -88,9 +87,11 @@ def deliver(client: BundleClient, state: Path, role: SignedRole, name: str) -> B
 
 
 def withdraw(state: Path, role: str) -> None:
-    """Nothing of the role is for this terminal any more; what is in force of it goes on."""
-    with suppress(FileNotFoundError):
-        delivered_folder(state, role).unlink()
+    """Nothing of the role is for this terminal any more; what is in force of it goes on. Raises `BundleRefused`."""
+    try:
+        delivered_folder(state, role).unlink(missing_ok=True)
+    except OSError as error:
+        raise BundleRefused(BundleFault.NO_ROOM, role, detail=error.strerror or "") from error
 
 
 def _unfit(role: BundleRole, files: dict[str, TargetFile]) -> BundleFault | None:

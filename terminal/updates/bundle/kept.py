@@ -56,7 +56,6 @@ class KeptBundles:
 
     def __init__(self, state: Path) -> None:
         self.folder: Final = state / FOLDER
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.kept = self._read()
 
     def _read(self) -> KeptTrust:
@@ -68,6 +67,7 @@ class KeptBundles:
 
     def draft(self, pinned: bytes) -> Path:
         """A copy of the generation for the library to work on. Another pinned root begins anew. May raise OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         root = sha256(pinned).hexdigest()
         if self.kept.root != root and not self._descends(pinned):
             self.kept = KeptTrust(generation=self.kept.generation)

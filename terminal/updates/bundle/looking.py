@@ -163,11 +163,13 @@ class _Ends:
         """None for a role of which nothing is for this terminal."""
         kind, role = kind_of(name), self._loaded.get(name)
         wanted = None if assigned is None else assigned.get(kind)
-        if assigned is not None and (wanted is None or not wanted.startswith(f"{name.replace('.', '/')}/")):
-            if wanted is None:
-                withdraw(self._state, kind)
-            return None
         try:
+            if assigned is not None and (
+                wanted is None or not wanted.startswith(f"{name.replace('.', '/')}/")
+            ):
+                if wanted is None:
+                    withdraw(self._state, kind)
+                return None
             if role is None:
                 raise self._faults[name]
             chosen = self._only(role) if wanted is None else self._published(role, wanted)
@@ -179,8 +181,11 @@ class _Ends:
         return RoleEnd(role=name, name=origin.name, version=origin.version, issued_ms=origin.issued_ms)
 
     def _only(self, role: SignedRole) -> str | None:
-        """Without an assignment: the one name that there is."""
-        if len(role.names) > 1:
+        """Without an assignment: the one name that there is; of several operators who publish, none is chosen."""
+        kind = kind_of(role.name)
+        names = {name for one in self._loaded.values() if kind_of(one.name) is kind for name in one.names}
+        unread = {name for name in self._faults if kind_of(name) is kind}
+        if len(names | unread) > 1:
             raise BundleRefused(BundleFault.NOT_ASSIGNED, role.name, role.version)
         return next(iter(role.names), None)
 

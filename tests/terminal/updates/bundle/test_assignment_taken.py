@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from terminal.updates.bundle.assignment import AssignmentError, place_in, read_assignment
 from tests.terminal.updates.bundle.conftest import Taker
-from tests.terminal.updates.bundle.repository import Publisher
+from tests.terminal.updates.bundle.repository import ROLES, Publisher
 
 
 def assign(publisher: Publisher, *groups: dict[str, object]) -> None:
@@ -139,3 +140,24 @@ def test_a_role_that_was_never_published_is_no_fault(publisher: Publisher, taker
     publisher.sign_snapshot()
     publisher.sign_timestamp()
     assert taker.faults(taker.look(publisher.folder)) == {}
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_of_two_operators_a_canteen_without_an_assignment_takes_none(broken: bool, tmp_path: Path) -> None:
+    """Else the last in the publisher's order would feed every school, or the one whose metadata are sound."""
+    publisher = Publisher(tmp_path / "repository", {**ROLES, "roster.17": (1, 1), "roster.18": (1, 1)})
+    for operator in ("17", "18"):
+        publisher.put(f"roster.{operator}", "school", {"roster.json": operator.encode()})
+    publisher.publish()
+    publisher.pin(tmp_path / "state")
+    taker = Taker(tmp_path / "state")
+    if broken:
+        publisher.metadata("1.roster.18.json").unlink()
+    faults = taker.faults(taker.look(publisher.folder))
+    assert faults["roster.17"] == "bundle:not_assigned"
+    assert faults["roster.18"] == ("bundle:incomplete" if broken else "bundle:not_assigned")
+    assert taker.has("roster", "roster.json") is None
+    if not broken:
+        assign(publisher, {"terminals": [70001], "takes": ["roster/17/school"]})
+        assert taker.faults(taker.look(publisher.folder)) == {}
+        assert taker.has("roster", "roster.json") == b"17"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -466,6 +467,73 @@ def test_a_frozen_source_shows_its_age(publisher: Publisher, taker: Taker) -> No
     later = taker.look(publisher.folder, later=timedelta(days=20))
     assert later.fault is None
     assert later.issued_ms == first.issued_ms == unix_ms(publisher.issued)
+
+
+def device_in_the_place_of_a_list(publisher: Publisher, taker: Taker) -> None:
+    """Endless zeros, where a file system of devices is mounted by mistake."""
+    (found,) = (publisher.folder / "targets/deny/all").glob("*.deny-list")
+    found.unlink()
+    try:
+        os.mknod(found, 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+    except PermissionError:
+        pytest.skip("to make a device takes root")
+
+
+def gigabytes_of_a_list(publisher: Publisher, taker: Taker) -> None:
+    (found,) = (publisher.folder / "targets/deny/all").glob("*.deny-list")
+    os.truncate(found, 3 << 30)
+
+
+def name_of_two_lines(publisher: Publisher, taker: Taker) -> None:
+    publisher.put("deny", "all", {"deny-list": b"deny 2", "a\nb": b""})
+    publisher.publish()
+
+
+def folder_in_the_place_of_the_link(publisher: Publisher, taker: Taker) -> None:
+    (taker.state / "bundles/delivered/deny/current").mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    ("attack", "fault"),
+    [
+        (device_in_the_place_of_a_list, "bundle:unsafe"),
+        (gigabytes_of_a_list, "bundle:too_large"),
+        (name_of_two_lines, "bundle:unsafe"),
+        (folder_in_the_place_of_the_link, "bundle:no_room"),
+    ],
+)
+def test_a_list_that_cannot_be_copied_is_refused_by_itself(
+    attack: Callable[[Publisher, Taker], None], fault: str, publisher: Publisher, taker: Taker
+) -> None:
+    attack(publisher, taker)
+    assert taker.faults(taker.look(publisher.folder)) == {"deny": fault}
+    assert taker.has("tariff", "region.toml") == b"tariff 1"
+
+
+@pytest.mark.parametrize("part", ["timestamp.json", "2.root.json"])
+def test_gigabytes_of_metadata_are_not_read(part: str, publisher: Publisher, taker: Taker) -> None:
+    publisher.metadata(part).touch()
+    os.truncate(publisher.metadata(part), 3 << 30)
+    assert list(taker.faults(taker.look(publisher.folder)).values()) == ["bundle:too_large"]
+
+
+def test_a_folder_that_cannot_be_made_is_a_refusal_and_no_end_of_the_process(
+    publisher: Publisher, taker: Taker
+) -> None:
+    """As on a disk that is full or read-only: a file stands where the folder would."""
+    (taker.state / "bundles").write_bytes(b"")
+    assert taker.faults(taker.look(publisher.folder)) == {"root": "bundle:no_room"}
+    (taker.state / "bundles").unlink()
+    assert taker.faults(taker.look(publisher.folder)) == {}
+
+
+def test_what_cannot_be_withdrawn_is_a_refusal(publisher: Publisher, taker: Taker) -> None:
+    content = json.dumps({"format": 1, "groups": [{"terminals": [70001], "takes": ["tariff/city"]}]}).encode()
+    publisher.put("assign", "fleet", {"assignment.json": content})
+    publisher.publish()
+    folder_in_the_place_of_the_link(publisher, taker)
+    assert taker.faults(taker.look(publisher.folder)) == {"deny": "bundle:no_room"}
+    assert taker.has("tariff", "region.toml") == b"tariff 1"
 
 
 def test_a_refusal_names_role_and_version_in_one_line(publisher: Publisher, taker: Taker) -> None:

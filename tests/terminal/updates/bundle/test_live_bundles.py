@@ -192,6 +192,34 @@ def test_a_sealed_staff_list_lets_its_drivers_in_and_a_leaver_no_longer(run: Run
         assert [signs_in(port, ref) for ref in ("17", "1000")] == [False, True], "what was opened stays"
 
 
+def test_updates_now_says_at_once_when_there_is_no_stick(run: Run, tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "repository")
+    publisher.put("tariff", "city", {"region.toml": region(2)})
+    publisher.publish()
+    publisher.pin(tmp_path / "state")
+    stick = tmp_path / "stick"
+    publisher.copy(stick)
+    with serving(tmp_path, MANY, **DEMO, bundles={"stick": stick}) as served:
+        served.said("in_force", kind="region", edition="demo:2")
+        assert run("updates", "now", "--state", served.state).returncode == 0
+        stick.rename(tmp_path / "out")
+        ended = run("updates", "now", "--state", served.state)
+        assert ended.returncode == 18
+        assert "no stick is in, and no other source is set" in ended.stderr
+
+
+def test_a_first_start_without_the_stick_names_it(run: Run, tmp_path: Path) -> None:
+    Publisher(tmp_path / "repository").pin(tmp_path / "state")
+    tables = {
+        "terminal": {"profile": "bus", "state": tmp_path / "state", "number": 70001},
+        "reader": {"name": "sim:adult_purse", "taps": 1},
+        "bundles": {"stick": tmp_path / "stick"},
+    }
+    ended = run("run", "--config", config_file(tmp_path, **tables))
+    assert ended.returncode == 18
+    assert f"source not reachable (timestamp), at {tmp_path / 'stick'}" in ended.stderr
+
+
 def test_updates_now_needs_a_running_terminal(run: Run, tmp_path: Path) -> None:
     ended = run("updates", "now", "--state", tmp_path)
     assert ended.returncode == 18
