@@ -158,6 +158,6 @@ def _line_from(asking: socket.socket) -> dict[str, Any]:
         said += piece
     try:
         answer = json.loads(said)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}

@@ -103,7 +103,7 @@ class Sight(NamedTuple):
     notice: str = ""
 
 
-class _Words(NamedTuple):
+class _PageTexts(NamedTuple):
     """The page's texts in one language."""
 
     gettext: Callable[[str], str]
@@ -112,7 +112,7 @@ class _Words(NamedTuple):
 
 def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
     """The whole page. Raises `CollectorError`."""
-    words = _Words(translator(sight.language).gettext, sight.language)
+    words = _PageTexts(translator(sight.language).gettext, sight.language)
     _ = words.gettext
     status = views.status(now_ms)
     terminals = views.terminals(now_ms)
@@ -169,7 +169,7 @@ def form(proof: str, do: str, label: str, subject: str = "", inputs: str = "") -
     return f"<form method=post action=/operator/do>{hidden}{inputs}<button>{escape(label)}</button></form>"
 
 
-def _visitor(words: _Words, sight: Sight) -> str:
+def _visitor(words: _PageTexts, sight: Sight) -> str:
     _ = words.gettext
     if not sight.proof:
         who = f"<a href=/operator/sign-in>{escape(_('Sign in'))}</a>"
@@ -183,7 +183,7 @@ def _visitor(words: _Words, sight: Sight) -> str:
     return f"<nav>{who}{language_links(sight.language)}</nav>"
 
 
-def _requests(words: _Words, sight: Sight) -> str:
+def _requests(words: _PageTexts, sight: Sight) -> str:
     """What waits for a second person, with the answers of who may give them."""
     _ = words.gettext
     if not sight.waiting:
@@ -209,7 +209,7 @@ def _subject(one: Approval) -> str:
     return one.subject.partition("/")[0] if one.what is Act.ACKNOWLEDGE else one.subject[:16]
 
 
-def _acts(words: _Words, sight: Sight) -> str:
+def _acts(words: _PageTexts, sight: Sight) -> str:
     """The forms of what this user may do."""
     _ = words.gettext
     if not sight.proof:
@@ -240,7 +240,7 @@ def response(html: str, status: int = 200) -> Response:
     return Response(html, status, HEADERS, "text/html")
 
 
-def _tiles(words: _Words, status: CollectorStatus, oldest_unsent_s: int) -> str:
+def _tiles(words: _PageTexts, status: CollectorStatus, oldest_unsent_s: int) -> str:
     _ = words.gettext
     tiles = (
         (_("terminals"), str(status.terminals), False),
@@ -266,7 +266,7 @@ def _tiles(words: _Words, status: CollectorStatus, oldest_unsent_s: int) -> str:
     return f"<ul class=tiles>{''.join(items)}</ul>"
 
 
-def _alarms(words: _Words, alarms: list[SeenAlarm], count: int) -> str:
+def _alarms(words: _PageTexts, alarms: list[SeenAlarm], count: int) -> str:
     _ = words.gettext
     title = f"<h2>{escape(_('Open alarms'))}</h2>"
     if not alarms:
@@ -289,7 +289,7 @@ def _alarms(words: _Words, alarms: list[SeenAlarm], count: int) -> str:
     return f"{title}{more}{_table(heads, rows, {0, 2, 3, 5})}"
 
 
-def _strangers(words: _Words, counts: list[StrangerCount]) -> str:
+def _strangers(words: _PageTexts, counts: list[StrangerCount]) -> str:
     _ = words.gettext
     if not counts:
         return ""
@@ -311,7 +311,7 @@ def _strangers(words: _Words, counts: list[StrangerCount]) -> str:
     return f"<h2>{escape(_('Strangers'))}</h2><p>{escape(said)}</p>{_table(heads, rows, {2, 4})}"
 
 
-def _terminals(words: _Words, terminals: list[TerminalView]) -> str:
+def _terminals(words: _PageTexts, terminals: list[TerminalView]) -> str:
     _ = words.gettext
     # The terminals that need attention come first.
     worst = sorted(terminals, key=lambda t: (-t.open_alarms, -(t.oldest_unsent_s or 0), -(t.silent_s or 0)))
@@ -340,7 +340,7 @@ def _terminals(words: _Words, terminals: list[TerminalView]) -> str:
     return f"<h2>{escape(_('Terminals'))}</h2>{more}{_table(heads, rows, {0, 3, 4, 7, 8, 9, 10})}"
 
 
-def _day(words: _Words, day: str | None, by: By, sums: list[DaySum]) -> str:
+def _day(words: _PageTexts, day: str | None, by: By, sums: list[DaySum]) -> str:
     _ = words.gettext
     if day is None or not sums:
         return ""
@@ -369,7 +369,7 @@ def _day(words: _Words, day: str | None, by: By, sums: list[DaySum]) -> str:
     return f"<h2>{escape(title)}</h2>{_table(heads, rows, {1, 2, 3, 4, *range(6, 12)})}"
 
 
-def _shown(words: _Words, code: str) -> str:
+def _shown(words: _PageTexts, code: str) -> str:
     """A code of the books in words; what is none stands for itself."""
     text = CODE_NAMES.get(code)
     return code.replace("_", " ") if text is None else words.gettext(text)
@@ -384,7 +384,7 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set
     return f"<div class=scroll><table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table></div>"
 
 
-def age(seconds: int, words: _Words) -> str:
+def age(seconds: int, words: _PageTexts) -> str:
     """How long ago, in the largest unit of which there are at least two."""
     _ = words.gettext
     for unit, length in ((_("d"), 86_400), (_("h"), 3_600), (_("min"), 60)):

@@ -29,13 +29,13 @@ READABLE: Final = 0o644
 _PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
-class _Listed(msgspec.Struct, frozen=True):
+class _ListedRole(msgspec.Struct, frozen=True):
     version: int
 
 
 class _Signed(msgspec.Struct, frozen=True):
     version: int
-    meta: dict[str, _Listed] = {}
+    meta: dict[str, _ListedRole] = {}
 
 
 class _Metadata(msgspec.Struct, frozen=True):

@@ -120,7 +120,7 @@ STATES: Final[Mapping[str, Stated]] = {
     "record": Stated("wire/bus", of_body, 1),
     "batch": Stated("wire/bus", of_exchange("request"), 1),
     "acknowledgement": Stated("wire/bus", of_exchange("answer"), 1),
-    "active set": Stated("bus/var/terminal/active.db", user_version, 2),
+    "active set": Stated("bus/var/terminal/active.db", user_version, 3),
     "region document": Stated("school/region.toml", field("header", "schema"), 2),
     "sealed roster": Stated(
         "school/var/terminal/active/roster/1/roster.sealed", begins(b"RCROST2\n"), b"RCROST2\n"

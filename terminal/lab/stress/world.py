@@ -7,11 +7,11 @@ volume a memory file system, because a million real flushes measure the disk and
 
 from __future__ import annotations
 
-import pickle
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -324,12 +324,10 @@ def parsed_once() -> Iterator[None]:
     module: Any = reading
     original = module.tomllib
 
-    @cache
-    def parsed(text: str) -> bytes:
-        return pickle.dumps(original.loads(text))
+    parsed = cache(original.loads)
 
     def loads(text: str) -> Any:
-        return pickle.loads(parsed(text))  # noqa: S301 what this process has just pickled
+        return deepcopy(parsed(text))
 
     module.tomllib = SimpleNamespace(loads=loads, TOMLDecodeError=original.TOMLDecodeError)
     try:
