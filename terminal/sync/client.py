@@ -244,14 +244,15 @@ class SyncClient:
             deny_list="" if notary is None else notary.deny_list,
         )
 
-    def _confess(self, head: Head) -> None:
-        """Tell the collector that this journal ends before what it confirmed.
+    def _confess(self, row: Head, head: Head) -> None:
+        """Show the collector that this journal ends before what it confirmed, or has another `row` than it holds.
 
-        It cannot know by itself: a late copy of an old batch looks the same, and clocks go wrong.
+        It cannot know by itself: a late copy of an old batch looks the same, clocks go wrong, and what was sent so far
+        may have been the same.
         """
         at_ms = unix_ms(self._clock.now())
         with suppress(CollectorError):  # the caller reports the worse problem; the next batch confesses again
-            self._link.upload(encode(self._build(head, (), head, at_ms)))
+            self._link.upload(encode(self._build(row, (), head, at_ms)))
 
     def _take(self, ack: Ack, batch: Batch, last_hash: bytes) -> None:
         journal = self._journal
@@ -288,12 +289,15 @@ class SyncClient:
         if through != ack.through:  # a row that is known to be lost here, and the collector has it
             return ack
         if ack.through > head.sequence:
-            self._confess(head)
+            self._confess(head, head)
             raise CollectorContradicts(
                 f"the collector holds row {ack.through}, this journal ends at row {head.sequence}",
                 "This journal is an old or cut copy, or two machines share the number: stop taking taps.",
             )
-        if ack.through >= journal.base.sequence and journal.hash_at(ack.through) != ack.head_hash:
+        own = journal.hash_at(ack.through) if ack.through >= journal.base.sequence else ack.head_hash
+        if own != ack.head_hash:
+            if own is not None:
+                self._confess(Head(ack.through, own), head)
             raise CollectorContradicts(
                 f"the collector holds another row {ack.through} than this journal",
                 "Two journals were written under one terminal number: keep both and call the operator.",

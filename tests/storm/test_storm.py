@@ -272,6 +272,13 @@ def test_a_proof_left_out_of_a_late_end_stands_among_the_replaced(monkeypatch: p
     assert found.unnoticed == 1, found.problems
 
 
+def test_a_copied_machine_is_noticed_however_little_was_written_since() -> None:
+    """Found by a long run: both machines started in one millisecond and had written the same row."""
+    found = play_town(TownSeed(11, 6, 24, "demo"), [StressStep("between", 0, 5.0, 3, Kind.TWIN)])
+    assert found.problems == []
+    assert found.faults_injected == {"two_machines_one_number": 1}
+
+
 def test_those_announced_ride_once() -> None:
     """Found by a long run: the checker had them gone after any disturbed tap. Cards 1 and 3 are passes, 7 is denied."""
     first, other = StressStep("tap", 3, 5.0, 3), StressStep("tap", 3, 5.0, 1)

@@ -131,9 +131,15 @@ def replace_machine(town: StormTown, post: Post, _step: StressStep) -> bool:
 
 
 def start_twins(town: StormTown) -> None:
-    """Each copied machine comes to life, writes a few rows of its own and uploads them."""
+    """Each copied machine comes to life, writes a few rows of its own and uploads them. Where the other wrote nothing
+    since the copy was made, there is one machine still: the collector holds one line of rows. Time goes on before: rows
+    that are equal to the byte, written in the same millisecond, are one row to the collector.
+    """
+    town.clock.advance(1.0)
+    posts = {post.number: post for post in town.posts}
+    town.twins = [twin for twin in town.twins if posts[twin.number].journal.head.sequence > twin.through]
     for twin in town.twins:
-        post = next(post for post in town.posts if post.number == twin.number)
+        post = posts[twin.number]
         station = town.world.station(twin.number, post.station.profile, twin.folder)
         with town.world.open_terminal(station, post.clock, journal=Journal.open) as terminal:
             if terminal.journal.open_shift is not None:

@@ -269,6 +269,28 @@ def test_a_cut_journal_is_noticed_by_both_sides(tmp_path, station, collector):
     assert len(collector.stored(7)) == 8
 
 
+def test_another_line_of_rows_is_shown_to_the_collector_though_what_was_sent_is_the_same(
+    tmp_path, station, collector
+):
+    """Found by a stress run: the copy stopped by what the collector had confirmed to the other, which heard nothing."""
+    station.append(day(2))
+    copy = tmp_path / "copy.db"
+    station.journal.close()
+    for old, new in _files_of(station.journal.path, copy):
+        new.write_bytes(old.read_bytes())
+    station.journal = Journal.open(station.journal.path, 7)
+    station.append(day(1))
+    station.new_client().sync_once()
+    station.journal.close()
+
+    station.journal = Journal.open(copy, 7)
+    station.append([intent(turn=97), intent(turn=98), intent(turn=99)])
+    report = station.new_client(batch_records=4).sync_once()
+    assert "the collector holds another row 6" in report.problem.what
+    assert collector.alarms() == [("other_hash", 7, 6)]
+    assert len(collector.stored(7)) == 6
+
+
 def test_an_old_copy_without_its_marks_goes_on_behind_what_was_used_and_says_so(tmp_path, station, collector):
     station.append(day(2))
     station.client.sync_once()
