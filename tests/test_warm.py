@@ -47,6 +47,11 @@ ONE_OF_EACH = {
     "canteen": ("canteen", "report", "--state", "none"),
     "export": ("export", "--help"),
     "policy": ("policy", "check", "none.toml"),
+    "publish": ("publish", "status", "none"),
+    "deny": ("deny", "show", "--folder", "none"),
+    "updates": ("updates", "--help"),
+    "trust": ("trust", "none.json", "--sha256", "00", "--state", "none"),
+    "city": ("city", "--terminals", "0"),
     "receipt": ("receipt", "none"),
 }
 """Those that fail at once do so after the start, which is what could differ."""

@@ -21,7 +21,7 @@ from tests.flows.conftest import COUNTER_A, FRONT, OpenTown
 
 ALTERED = "XYZZY"
 """What stands before each altered text."""
-TIMES = {"taps_per_s", "wall_s"}
+TIMES = {"taps_per_s", "taps_per_cpu_s", "wall_s"}
 
 
 @dataclass(frozen=True)

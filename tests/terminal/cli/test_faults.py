@@ -99,7 +99,7 @@ def test_production_keys_are_refused(run: Run, tmp_path: Path) -> None:
     path.write_text(LAB_KEYS.read_text("utf-8").replace('"laboratory"', '"production"'), "utf-8")
     finished = run("card", "read", "--reader", "sim:adult_purse", "--keys", path)
     assert finished.returncode == 11
-    assert "terminal keys import" in assert_one_line(finished.stderr)
+    assert "terminal keys init" in assert_one_line(finished.stderr)
 
 
 def test_a_second_process_on_one_journal_is_turned_away(run: Run, start: Start, tmp_path: Path) -> None:

@@ -10,7 +10,16 @@ import pytest
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from terminal.codes import ReaderFault
-from terminal.collector.alarms import CAUSES, MOST_OPEN, Alarm, AlarmCause, AlarmKind, detail_of, detail_words
+from terminal.collector.alarms import (
+    CAUSES,
+    MOST_OPEN,
+    Alarm,
+    AlarmCause,
+    AlarmKind,
+    acknowledge,
+    detail_of,
+    detail_words,
+)
 from terminal.collector.days import By
 from terminal.collector.proof import Proof
 from terminal.collector.registry import RegisteredCard, write_registry
@@ -287,8 +296,8 @@ def test_an_alarm_is_acknowledged_stays_and_opens_again(town):
     (alarm,) = store.alarms()
     assert (alarm.times, alarm.open, store.open_alarms()) == (3, True, 1)
     town.clock.move(minutes=1)
-    assert store.acknowledge(alarm.id, "17", "a test set", town.clock.now_ms)
-    assert not store.acknowledge(999, "17", "", town.clock.now_ms)
+    assert acknowledge(store._connection, alarm.id, "17", "a test set", town.clock.now_ms)
+    assert not acknowledge(store._connection, 999, "17", "", town.clock.now_ms)
     (known,) = store.alarms()
     assert (known.open, known.acknowledged_by, known.comment) == (False, "17", "a test set")
     assert (known.acknowledged_at_ms, store.open_alarms(), store.alarms(only_open=True)) == (
@@ -326,7 +335,7 @@ def test_a_stolen_key_pushes_no_alarm_of_another_terminal_out(town):
     )  # a known one is counted by itself
     assert store.alarms()[-1][2:6] == (7, 3, "hash_differs", 2)
     # What is acknowledged makes room.
-    assert store.acknowledge(store.alarms()[-1].id, "17", "", 1_001)
+    assert acknowledge(store._connection, store.alarms()[-1].id, "17", "", 1_001)
     store.keep_findings([Alarm(AlarmKind.OTHER_HASH, 7, 9_030, "given_up")], 1_002)
     assert store.alarms()[-1][2:4] == (7, 9_030)
     assert [alarm.kind for alarm in store.alarms(5_000) if alarm.terminal == 8] == [AlarmKind.GAP]

@@ -22,6 +22,7 @@ from terminal.collector.callers import Callers, ConnectionShares, Proxies
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.front import FrontServer, front_config, listen
 from terminal.collector.limits import KnownAddresses
+from terminal.collector.tls import ServerTls
 from terminal.collector.users import OfficeRole
 from terminal.sync.enrolment import ENROLMENTS_PATH
 from terminal.sync.wire import BATCHES_PATH
@@ -214,7 +215,7 @@ def test_a_tls_handshake_that_stops_half_way_is_ended(tmp_path):
     async def story() -> tuple[bytes, bytes]:
         shares = ConnectionShares(head_s=0.4)
         callers = Callers(shares, KnownAddresses(time.monotonic), time.monotonic, Proxies())
-        config = front_config(app, Proxies(), ssl_certfile=certificate, ssl_keyfile=key)
+        config = front_config(app, Proxies(), ServerTls(certificate, key))
         with closing(listen("127.0.0.1", 0)) as listening:
             server = FrontServer(config, listening, callers)
             serving = asyncio.create_task(server.serve())

@@ -25,6 +25,7 @@ from terminal.journal.records import (
     UnresolvedCause,
 )
 from terminal.journal.room import LAST_BEGUN
+from terminal.journal.stored import JournalState
 from terminal.journal.verify import verify
 from terminal.operations.restore import _create_after
 from tests.terminal.journal.samples import CARD, committed, day, intent, refused
@@ -432,7 +433,8 @@ def test_a_row_of_newer_software_is_not_passed_over_silently(journal, path):
 def nearly_used_up(tmp_path):
     """A journal that was restored so often that its next row is the last that begins something."""
     path = tmp_path / "late.db"
-    _create_after(path, TERMINAL, None, Head(LAST_BEGUN - 1, bytes(32)), ())
+    last = Head(LAST_BEGUN - 1, bytes(32))
+    _create_after(path, None, JournalState(TERMINAL, last, last.sequence, last))
     journal = Journal.open(path, TERMINAL)
     yield journal
     journal.close()

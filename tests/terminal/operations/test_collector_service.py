@@ -110,14 +110,14 @@ def test_the_collectors_numbers_after_a_restore(run: Run, inside: RunInside, tmp
             total = json.loads(answer.read())["total"]
     plain = {name.removeprefix("resident_collector_"): n for (name, labels), n in found.items() if not labels}
     assert (plain["terminals"], plain["silent_terminals"], plain["unresolved_taps"]) == (1, 0, 0)
-    assert plain["rows"] == 11
+    assert plain["rows"] == 12
     by_kind = {
         name: {dict(labels)["kind"]: n for (other, labels), n in found.items() if other.endswith(name) and n}
         for name in ("open_alarms", "strange_attempts")
     }
     assert by_kind["open_alarms"] == {"gap": 1}
     assert set(by_kind["strange_attempts"]) == {"bad_signature"}
-    assert (total["taps"], total["charged_minor"], total["records"]) == (2, {"RUB": 4800}, 11)
+    assert (total["taps"], total["charged_minor"], total["records"]) == (2, {"RUB": 4800}, 12)
 
 
 def test_health_of_a_stopped_terminal_sees_what_sync_sent(

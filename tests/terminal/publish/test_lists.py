@@ -215,7 +215,7 @@ def test_an_assignment_names_what_is_there(office: Office, tmp_path: Path) -> No
 
 def test_what_has_no_role_or_no_keys(office: Office) -> None:
     office.begin()
-    assert "routes has no keys" in office.refused("add", "routes/city", DEMO)
+    assert "prices.18 has no keys" in office.refused("add", "prices/18/school", DEMO)
     for group in (
         "tariff",
         "tariff/a/b",

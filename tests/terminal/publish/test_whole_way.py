@@ -8,6 +8,7 @@ import json
 import re
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from sim.profile import LAB_KEYS
 from terminal.codes import SetKind
+from terminal.collector.users import OfficeRole
 from terminal.journal.canteen_records import MealServed
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import Intent
@@ -27,6 +29,7 @@ from tests.by_hand import SOCKET, started
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import command
 from tests.terminal.cli.test_canteen import ANNA, BORIS, YESTERDAY, header, pupil
+from tests.terminal.collector.office import user_of
 from tests.terminal.publish.office import Office
 from tests.terminal.screen.console.cab import PIN
 from tests.terminal.sync.test_tls import Authority
@@ -195,9 +198,11 @@ def test_a_source_that_is_held_back_is_an_alarm_after_7_and_after_14_days(
                 terminal.say("await")
         (sent,) = published.run("sync", "--config", file, "--json").stdout.splitlines()
         assert json.loads(sent)["unsent"] == 0
-        token = (tmp_path / "collector/operator.token").read_text().strip()
+        token = user_of(tmp_path / "collector", "17", OfficeRole.LOOK)
         with httpx.Client(verify=ssl.create_default_context(cafile=authority.path)) as client:
             asked = {"authorization": f"Bearer {token}"}
-            alarms = client.get(f"{url}/operator/v1/alarms", headers=asked).json()
-    said = [one["detail"] for one in alarms if one["kind"] == "bundles"]
+            until_s, said = time.monotonic() + 30.0, []
+            while len(said) < 2 and time.monotonic() < until_s:  # the books follow the records
+                alarms = client.get(f"{url}/operator/v1/alarms", headers=asked).json()
+                said = [one["detail"] for one in alarms if one["kind"] == "bundles"]
     assert sorted(said) == [f"bundle_fault fault=bundle:stale days={days}" for days in (14, 7)]

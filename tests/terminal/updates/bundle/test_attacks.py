@@ -498,7 +498,7 @@ def folder_in_the_place_of_the_link(publisher: Publisher, taker: Taker) -> None:
     [
         (device_in_the_place_of_a_list, "bundle:unsafe"),
         (gigabytes_of_a_list, "bundle:too_large"),
-        (name_of_two_lines, "bundle:unsafe"),
+        (name_of_two_lines, "bundle:not_its_file"),
         (folder_in_the_place_of_the_link, "bundle:no_room"),
     ],
 )
