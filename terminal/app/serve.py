@@ -23,6 +23,7 @@ from terminal.tap import OUT_OF_ORDER, Terminal, take_tap
 from terminal.tap_report import TapReport
 
 if TYPE_CHECKING:
+    from cardproto.resident.snapshot import CardSnapshot
     from terminal.app.config.settings import ReaderTable, StationConfig
     from terminal.app.extensions import ExtensionLoader
     from terminal.app.station import Station
@@ -131,6 +132,33 @@ def serve(
 def _note(terminal: Terminal, fault: ReaderFault) -> None:
     """Into the journal, because an outage belongs into the day's report (T-64)."""
     terminal.journal.append(Fault(unix_ms(terminal.clock.now()), fault))
+
+
+def resident_on(at: StationConfig, wait_s: float) -> CardSnapshot:
+    """What the resident card on the reader of `at` holds; changes nothing on it.
+
+    Raises as `with_card`, and for another card.
+    """
+    from terminal.app.simulated import laboratory_keys
+    from terminal.keys.file import load_file_keys
+    from terminal.keys.provider import FittingVersions, ValidationKeys
+    from terminal.media.port import UnsupportedCard, open_channel
+    from terminal.media.resident.open import open_resident
+    from terminal.policy.load import load_region
+
+    provider = load_file_keys(at.keys.file or laboratory_keys())
+    region = load_region(at.terminal.region_or_demo).header.region
+    keys = ValidationKeys(provider, region, FittingVersions())
+
+    def read(connection: CardConnection) -> CardSnapshot:
+        try:
+            return open_resident(open_channel(connection), keys).snapshot
+        except UnsupportedCard as card:
+            raise ReaderError(
+                f"this is no resident card: {card.why}", "Use a resident card of this region."
+            ) from card
+
+    return with_card(at, wait_s, read)
 
 
 def with_card(at: StationConfig, wait_s: float, work: Callable[[CardConnection], T]) -> T:

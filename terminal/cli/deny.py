@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
 from terminal.app.output import print_json
-from terminal.cli.options import Config, Json, Keys, Region, Wait, station_config
+from terminal.cli.options import Config, Json, Keys, Region, Wait, options_in, station_config
 from terminal.cli.signing import KeyFiles, PassphraseFile, open_signing
 from terminal.clock import SystemClock
 from terminal.publish.deny.register import DenyReason
 
 if TYPE_CHECKING:
-    from cardproto.connection import CardConnection
     from terminal.policy.deny_list import DenyKind
     from terminal.publish.deny.issuing import DenyIssue
     from terminal.publish.deny.register import DeniedIdentity, DenyEntry, DenyRegister
@@ -31,37 +30,72 @@ app = typer.Typer(
 
 DEFAULT_FOLDER: Final = Path("deny")
 Folder = Annotated[Path, typer.Option("--folder", help="Folder of the register.")]
-CardUid = Annotated[
-    str | None, typer.Option("--card", metavar="UID", help="The card with this UID, 14 digits in hex.")
-]
-Person = Annotated[
-    str | None,
-    typer.Option(
-        "--person",
-        metavar="PSEUDONYM",
-        help="The resident with this pseudonym, with any card: 16 digits in hex.",
-    ),
-]
-Reference = Annotated[
-    str | None,
-    typer.Option(
-        "--reference",
-        metavar="HEX",
-        help="The card that rows of one profile's terminals call so (card_ref): refused by these terminals alone.",
-    ),
-]
-TapRow = Annotated[
-    str | None,
-    typer.Option("--row", metavar="TERMINAL:SEQUENCE", help="The card of this tap, as --reference does."),
-]
-Collector = Annotated[Path, typer.Option("--collector", help="With --row: the collector's folder.")]
-DEFAULT_COLLECTOR: Final = Path("var/collector")
-Reader = Annotated[
-    str | None,
-    typer.Option("--reader", help="The card on this reader: pcsc, pcsc:NAME or sim:RESIDENT."),
-]
-Holder = Annotated[bool, typer.Option("--holder", help="With --reader: its holder, with any card.")]
 By = Annotated[str, typer.Option("--by", help="Staff number of the one who decides, not a name.")]
+
+
+class Denying(NamedTuple):
+    """Why something is denied, by which member of staff, and for how long."""
+
+    reason: Annotated[DenyReason, typer.Option(help="Why; it never leaves the office.")]
+    by: By
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="For so long. Default: until removed.")
+    ] = None
+
+
+class Ending(NamedTuple):
+    """Who lets it go."""
+
+    by: By
+
+
+class Asking(NamedTuple):
+    """How the answer is printed."""
+
+    json: Json = False
+
+
+class Named(NamedTuple):
+    """What it is about: one of the first four, or the card on a reader. And where the register is."""
+
+    card: Annotated[
+        str | None, typer.Option("--card", metavar="UID", help="The card with this UID, 14 digits in hex.")
+    ] = None
+    person: Annotated[
+        str | None,
+        typer.Option(
+            "--person",
+            metavar="PSEUDONYM",
+            help="The resident with this pseudonym, with any card: 16 digits in hex.",
+        ),
+    ] = None
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="HEX",
+            help="The card that rows of one profile's terminals call so (card_ref): refused by these terminals alone.",
+        ),
+    ] = None
+    row: Annotated[
+        str | None,
+        typer.Option("--row", metavar="TERMINAL:SEQUENCE", help="The card of this tap, as --reference does."),
+    ] = None
+    collector: Annotated[Path, typer.Option("--collector", help="With --row: the collector's folder.")] = (
+        Path("var/collector")
+    )
+    reader: Annotated[
+        str | None,
+        typer.Option("--reader", help="The card on this reader: pcsc, pcsc:NAME or sim:RESIDENT."),
+    ] = None
+    holder: Annotated[bool, typer.Option("--holder", help="With --reader: its holder, with any card.")] = (
+        False
+    )
+    wait: Wait = 30
+    folder: Folder = DEFAULT_FOLDER
+    config: Config = None
+    region: Region = None
+    keys: Keys = None
 
 
 @app.command()
@@ -74,96 +108,43 @@ def init(folder: Folder = DEFAULT_FOLDER) -> None:
 
 
 @app.command()
-def add(
-    reason: Annotated[DenyReason, typer.Option(help="Why; it never leaves the office.")],
-    by: By,
-    card: CardUid = None,
-    person: Person = None,
-    reference: Reference = None,
-    row: TapRow = None,
-    collector: Collector = DEFAULT_COLLECTOR,
-    reader: Reader = None,
-    holder: Holder = False,
-    days: Annotated[
-        int | None, typer.Option(min=1, max=36_500, help="For so long. Default: until removed.")
-    ] = None,
-    wait: Wait = 30,
-    folder: Folder = DEFAULT_FOLDER,
-    config: Config = None,
-    region: Region = None,
-    keys: Keys = None,
-) -> None:
+@options_in(Denying, Named)
+def add(_context: typer.Context, denying: Denying, named: Named) -> None:
     """Deny a card or a person; terminals hear of it with the next `terminal deny issue`."""
     from terminal.publish.deny.register import DenyEntry
 
-    identity = _identity(
-        _written(card, person, reference),
-        lambda: _of_row(row, collector) or _presented(reader, holder, wait, config, region, keys),
-    )
-    now = SystemClock().now()
-    until = None if days is None else now + timedelta(days=days)
-    with _register(folder) as register:
-        if not register.add(DenyEntry(identity, reason, now, until, _staff(by))):
-            print(f"{_named(identity)} is denied already")
+    identity, now = _identity(named), SystemClock().now()
+    until = None if denying.days is None else now + timedelta(days=denying.days)
+    with _register(named.folder) as register:
+        if not register.add(DenyEntry(identity, denying.reason, now, until, _staff(denying.by))):
+            print(f"{_words(identity)} is denied already")
             return
-    print(f"denied: {_named(identity)}, {reason.value}")
+    print(f"denied: {_words(identity)}, {denying.reason.value}")
 
 
 @app.command()
-def remove(
-    by: By,
-    card: CardUid = None,
-    person: Person = None,
-    reference: Reference = None,
-    row: TapRow = None,
-    collector: Collector = DEFAULT_COLLECTOR,
-    reader: Reader = None,
-    holder: Holder = False,
-    wait: Wait = 30,
-    folder: Folder = DEFAULT_FOLDER,
-    config: Config = None,
-    region: Region = None,
-    keys: Keys = None,
-) -> None:
+@options_in(Ending, Named)
+def remove(_context: typer.Context, ending: Ending, named: Named) -> None:
     """Deny a card or a person no longer."""
     from terminal.errors import PublishError
 
-    identity = _identity(
-        _written(card, person, reference),
-        lambda: _of_row(row, collector) or _presented(reader, holder, wait, config, region, keys),
-    )
-    with _register(folder) as register:
-        if not register.end(identity, SystemClock().now(), _staff(by)):
-            raise PublishError(f"{_named(identity)} is not denied", "See terminal deny show.")
-    print(f"no longer denied: {_named(identity)}")
+    identity = _identity(named)
+    with _register(named.folder) as register:
+        if not register.end(identity, SystemClock().now(), _staff(ending.by)):
+            raise PublishError(f"{_words(identity)} is not denied", "See terminal deny show.")
+    print(f"no longer denied: {_words(identity)}")
 
 
 @app.command()
-def why(
-    card: CardUid = None,
-    person: Person = None,
-    reference: Reference = None,
-    row: TapRow = None,
-    collector: Collector = DEFAULT_COLLECTOR,
-    reader: Reader = None,
-    holder: Holder = False,
-    json: Json = False,
-    wait: Wait = 30,
-    folder: Folder = DEFAULT_FOLDER,
-    config: Config = None,
-    region: Region = None,
-    keys: Keys = None,
-) -> None:
+@options_in(Named, Asking)
+def why(_context: typer.Context, named: Named, asking: Asking) -> None:
     """Say why a card or person is or was denied, the newest entry first."""
-    identity = _identity(
-        _written(card, person, reference),
-        lambda: _of_row(row, collector) or _presented(reader, holder, wait, config, region, keys),
-    )
-    with _register(folder) as register:
+    identity = _identity(named)
+    with _register(named.folder) as register:
         entries = register.of(identity)
-    _print_entries(entries, json)
-    if not entries and not json:
-        print(f"{_named(identity)} was never denied")
+    _print_entries(entries, asking.json)
+    if not entries and not asking.json:
+        print(f"{_words(identity)} was never denied")
 
 
 @app.command()
@@ -299,26 +280,20 @@ def _staff(by: str) -> str:
     return by.strip()
 
 
-def _written(card: str | None, person: str | None, reference: str | None) -> list[DeniedIdentity]:
-    """What is written out, of each kind."""
+def _identity(named: Named) -> DeniedIdentity:
+    """What one option names. Raises `typer.BadParameter` for none or several."""
     from terminal.policy.deny_list import DenyKind
 
-    given = [(DenyKind.CARD, card), (DenyKind.PERSON, person), (DenyKind.REFERENCE, reference)]
-    return [_parsed(kind, written) for kind, written in given if written is not None]
-
-
-def _identity(
-    written: list[DeniedIdentity], looked_up: Callable[[], DeniedIdentity | None]
-) -> DeniedIdentity:
-    """What one option names. Raises `typer.BadParameter` for none or several."""
-    read = looked_up()
-    named = [*written, *([] if read is None else [read])]
-    if len(named) != 1:
+    written = {DenyKind.CARD: named.card, DenyKind.PERSON: named.person, DenyKind.REFERENCE: named.reference}
+    looked_up = (_of_row(named.row, named.collector), _presented(named))
+    found = [_parsed(kind, one) for kind, one in written.items() if one is not None]
+    found += [one for one in looked_up if one is not None]
+    if len(found) != 1:
         raise typer.BadParameter(
             "name one: --card UID, --person PSEUDONYM, --reference HEX, --row TERMINAL:SEQUENCE, or --reader with the "
             "card on it"
         )
-    return named[0]
+    return found[0]
 
 
 def _of_row(row: str | None, collector: Path) -> DeniedIdentity | None:
@@ -365,46 +340,22 @@ def _parsed(kind: DenyKind, written: str) -> DeniedIdentity:
     return DeniedIdentity(kind, value)
 
 
-def _presented(
-    reader: str | None, holder: bool, wait: float, config: Path | None, region: str | None, keys: Path | None
-) -> DeniedIdentity | None:
-    """The card on `reader`, or its holder; changes nothing on it."""
-    if reader is None:
+def _presented(named: Named) -> DeniedIdentity | None:
+    """The card on the reader, or its holder; changes nothing on it."""
+    if named.reader is None:
         return None
-    from terminal.app.serve import with_card
-    from terminal.app.simulated import laboratory_keys
-    from terminal.errors import ReaderError
-    from terminal.keys.file import load_file_keys
-    from terminal.keys.provider import FittingVersions, ValidationKeys
-    from terminal.media.port import UnsupportedCard, open_channel
-    from terminal.media.resident.open import open_resident
+    from terminal.app.serve import resident_on
     from terminal.policy.deny_list import DenyKind
-    from terminal.policy.load import load_region
     from terminal.publish.deny.register import DeniedIdentity
 
-    at = station_config(config, reader=reader, region=region, keys=keys)
-    provider = load_file_keys(at.keys.file or laboratory_keys())
-    number = load_region(at.terminal.region_or_demo).header.region
-
-    def read(connection: CardConnection) -> DeniedIdentity:
-        try:
-            found = open_resident(
-                open_channel(connection), ValidationKeys(provider, number, FittingVersions())
-            ).snapshot
-        except UnsupportedCard as card:
-            raise ReaderError(
-                f"this is no resident card: {card.why}", "Use a resident card of this region."
-            ) from card
-        return (
-            DeniedIdentity(DenyKind.PERSON, found.rights.pseudonym)
-            if holder
-            else DeniedIdentity(DenyKind.CARD, found.uid)
-        )
-
-    return with_card(at, wait, read)
+    at = station_config(named.config, reader=named.reader, region=named.region, keys=named.keys)
+    found = resident_on(at, named.wait)
+    if named.holder:
+        return DeniedIdentity(DenyKind.PERSON, found.rights.pseudonym)
+    return DeniedIdentity(DenyKind.CARD, found.uid)
 
 
-def _named(identity: DeniedIdentity) -> str:
+def _words(identity: DeniedIdentity) -> str:
     return f"{identity.kind.value} {identity.value.hex().upper()}"
 
 
@@ -413,7 +364,7 @@ def _print_entries(entries: tuple[DenyEntry, ...], json: bool) -> None:
         print_json({"entries": [_as_json(entry) for entry in entries]})
         return
     for entry in entries:
-        print(f"{_named(entry.identity)}  {_story(entry)}")
+        print(f"{_words(entry.identity)}  {_story(entry)}")
 
 
 def _story(entry: DenyEntry) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import typer
 
@@ -52,21 +52,21 @@ _PLACES: Final = {
 """Where each option stands in `terminal.toml`."""
 
 
-Asked = TypeVar("Asked")
-
-
-def options_in(kind: type[Asked]) -> Callable[[Callable[[typer.Context, Asked], None]], Callable[..., None]]:
-    """Makes a command of a function of the context and one value of `kind`, a named tuple whose fields are options."""
-    hints = get_type_hints(kind, include_extras=True)
+def options_in(*kinds: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Makes a command of a function of the context and one value of each of `kinds`: named tuples whose fields are
+    options, in the order of the command's help.
+    """
+    hints = [get_type_hints(kind, include_extras=True) for kind in kinds]
     named = [
-        Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
+        Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=known[one.name])
+        for kind, known in zip(kinds, hints, strict=True)
         for one in signature(kind).parameters.values()
     ]
     context_of = Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
-    def command_of(work: Callable[[typer.Context, Asked], None]) -> Callable[..., None]:
+    def command_of(work: Callable[..., None]) -> Callable[..., None]:
         def command(context: typer.Context, **given: Any) -> None:
-            work(context, kind(**given))
+            work(context, *(kind(**{name: given[name] for name in kind._fields}) for kind in kinds))
 
         command.__name__, command.__doc__ = work.__name__, work.__doc__
         command.__signature__ = Signature([context_of, *named])  # type: ignore[attr-defined]  # typer reads it

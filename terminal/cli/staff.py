@@ -18,7 +18,6 @@ from terminal.cli.options import (
 from terminal.screen.console.roles import Role
 
 if TYPE_CHECKING:
-    from cardproto.connection import CardConnection
     from terminal.access.attempts import Attempts
     from terminal.app.config.settings import StationConfig
     from terminal.screen.console.staff import Member, StaffList
@@ -170,27 +169,10 @@ def _ask_pin(at: StationConfig) -> str:
 
 def _card(at: StationConfig, wait_s: float) -> str:
     """How the staff list knows the card on the reader of `at`; changes nothing on it."""
-    from terminal.app.serve import with_card
+    from terminal.app.serve import resident_on
     from terminal.app.simulated import laboratory_keys
-    from terminal.errors import ReaderError
     from terminal.keys.file import load_file_keys
-    from terminal.keys.provider import FittingVersions, ValidationKeys
-    from terminal.media.port import UnsupportedCard, open_channel
-    from terminal.media.resident.open import open_resident
-    from terminal.policy.load import load_region
     from terminal.screen.console.staff import card_reference
 
     provider = load_file_keys(at.keys.file or laboratory_keys())
-    number = load_region(at.terminal.region_or_demo).header.region
-    keys = ValidationKeys(provider, number, FittingVersions())
-
-    def reference(connection: CardConnection) -> str:
-        try:
-            session = open_resident(open_channel(connection), keys)
-        except UnsupportedCard as card:
-            raise ReaderError(
-                f"this is no service card: {card.why}", "Use a resident card of this region."
-            ) from card
-        return card_reference(provider, session.snapshot.rights.pseudonym).hex()
-
-    return with_card(at, wait_s, reference)
+    return card_reference(provider, resident_on(at, wait_s).rights.pseudonym).hex()
