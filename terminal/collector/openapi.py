@@ -72,7 +72,7 @@ def document() -> dict[str, Any]:
             " of the currency named with it.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": {**_terminal_paths(), **_operator_paths()},
+        "paths": {**_terminal_paths(), **_operator_paths(), **_served_paths()},
         "components": {
             "schemas": {
                 **shapes,
@@ -150,23 +150,28 @@ def _terminal_paths() -> dict[str, Any]:
 
 
 def _operator_paths() -> dict[str, Any]:
+    operations = {**_page_paths(), **_office_paths(), **_view_paths()}
+    return {PREFIX + path: methods for path, methods in operations.items()}
+
+
+def _served_paths() -> dict[str, Any]:
+    """What anyone may read."""
+    numbers = {
+        "200": {"description": "Prometheus' text format.", "content": {METRICS_TYPE: {"schema": TEXT}}}
+    }
+    newer = {"operationId": "newer", "summary": "Wait for something newer", "parameters": []}
+    return {
+        f"{BUNDLES_PATH}{{name}}": {"get": _bundle()},
+        f"{BUNDLES_PATH}{NEWER}": {"get": {**_bundle(), **newer}},
+        METRICS_PATH: {"get": _operation("metrics", "The collector in numbers, for Prometheus", numbers)},
+    }
+
+
+def _page_paths() -> dict[str, dict[str, Any]]:
+    """The page for people, and its forms."""
     html = {"200": {"description": "HTML.", "content": {"text/html": {"schema": {"type": "string"}}}}}
     css = {"200": {"description": "CSS.", "content": {"text/css": {"schema": {"type": "string"}}}}}
-    role = {"403": _refusal("Not for this role, or it takes another person.")}
-    waits = {"202": _json("It waits for a second person.", _object(_numbers("request")))}
-    not_now = {"409": _refusal("Not now: decided, expired or changed.")}
-    request = _in_path("request", {"type": "integer", "minimum": 1, "maximum": MOST_ALARMS})
-    terminal = _in_path("terminal", {"type": "integer", "minimum": 1, "maximum": LARGEST_TERMINAL})
-    alarm = _in_path("alarm", {"type": "integer", "minimum": 1, "maximum": MOST_ALARMS})
-    gone = {"404": _refusal("There is none.")}
-    wrong = {"400": _refusal("Not understood.")}
-    done = {"204": {"description": "Done."}}
-    shown = [
-        _in_query("open", {"type": "boolean", "default": False}),
-        _in_query("limit", {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1_000}),
-    ]
-    by = _in_query("by", {"type": "string", "enum": [str(each) for each in By], "default": "terminal"})
-    operations: dict[str, dict[str, Any]] = {
+    return {
         "/": {
             "get": _operation(
                 "page",
@@ -187,6 +192,21 @@ def _operator_paths() -> dict[str, Any]:
                 *("proof", "do", "subject", "comment"),
             )
         },
+    }
+
+
+def _office_paths() -> dict[str, dict[str, Any]]:
+    """What users of the office do."""
+    role = {"403": _refusal("Not for this role, or it takes another person.")}
+    waits = {"202": _json("It waits for a second person.", _object(_numbers("request")))}
+    not_now = {"409": _refusal("Not now: decided, expired or changed.")}
+    request = _in_path("request", {"type": "integer", "minimum": 1, "maximum": MOST_ALARMS})
+    terminal = _in_path("terminal", {"type": "integer", "minimum": 1, "maximum": LARGEST_TERMINAL})
+    alarm = _in_path("alarm", {"type": "integer", "minimum": 1, "maximum": MOST_ALARMS})
+    gone = {"404": _refusal("There is none.")}
+    wrong = {"400": _refusal("Not understood.")}
+    done = {"204": {"description": "Done."}}
+    return {
         "/v1/requests": {
             "get": _operation("requests", "What waits for a second person", _ok(_list(_ref("Request"))))
         },
@@ -225,13 +245,6 @@ def _operator_paths() -> dict[str, Any]:
                 [_in_query("limit", {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1_000})],
             )
         },
-        "/v1/status": {
-            "get": _operation("status", "The whole in a few numbers", _ok(_ref("CollectorStatus")))
-        },
-        "/v1/report": {
-            "get": _operation("report", "Counts and money since the beginning", _ok(_ref("Report")))
-        },
-        "/v1/terminals": {"get": _operation("terminals", "Each terminal", _ok(_list(_ref("TerminalView"))))},
         "/v1/terminals/{terminal}/enrolment": {
             "post": _operation(
                 "makeCode",
@@ -246,14 +259,6 @@ def _operator_paths() -> dict[str, Any]:
                 "revoke", "Let a terminal upload no more", {**done, **gone, **role}, [terminal], changes=True
             )
         },
-        "/v1/alarms": {
-            "get": _operation("alarms", "The newest alarms", {**_ok(_list(_ref("Alarm"))), **wrong}, shown)
-        },
-        "/v1/strangers": {
-            "get": _operation(
-                "strangers", "What was tried without a good signature", _ok(_list(_ref("StrangerCount")))
-            )
-        },
         "/v1/alarms/{alarm}/acknowledgement": {
             "post": {
                 **_operation(
@@ -266,6 +271,33 @@ def _operator_paths() -> dict[str, Any]:
                 "requestBody": _body("Acknowledgement"),
             }
         },
+    }
+
+
+def _view_paths() -> dict[str, dict[str, Any]]:
+    """What users of the office read."""
+    wrong = {"400": _refusal("Not understood.")}
+    shown = [
+        _in_query("open", {"type": "boolean", "default": False}),
+        _in_query("limit", {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1_000}),
+    ]
+    by = _in_query("by", {"type": "string", "enum": [str(each) for each in By], "default": "terminal"})
+    return {
+        "/v1/status": {
+            "get": _operation("status", "The whole in a few numbers", _ok(_ref("CollectorStatus")))
+        },
+        "/v1/report": {
+            "get": _operation("report", "Counts and money since the beginning", _ok(_ref("Report")))
+        },
+        "/v1/terminals": {"get": _operation("terminals", "Each terminal", _ok(_list(_ref("TerminalView"))))},
+        "/v1/alarms": {
+            "get": _operation("alarms", "The newest alarms", {**_ok(_list(_ref("Alarm"))), **wrong}, shown)
+        },
+        "/v1/strangers": {
+            "get": _operation(
+                "strangers", "What was tried without a good signature", _ok(_list(_ref("StrangerCount")))
+            )
+        },
         "/v1/days": {"get": _operation("days", "The newest service days", _ok(_list({"type": "string"})))},
         "/v1/days/{day}": {
             "get": _operation(
@@ -275,22 +307,6 @@ def _operator_paths() -> dict[str, Any]:
                 [_in_path("day", {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}), by],
             )
         },
-    }
-    numbers = {
-        "200": {"description": "Prometheus' text format.", "content": {METRICS_TYPE: {"schema": TEXT}}}
-    }
-    return {
-        **{PREFIX + path: methods for path, methods in operations.items()},
-        f"{BUNDLES_PATH}{{name}}": {"get": _bundle()},
-        f"{BUNDLES_PATH}{NEWER}": {
-            "get": {
-                **_bundle(),
-                "operationId": "newer",
-                "summary": "Wait for something newer",
-                "parameters": [],
-            }
-        },
-        METRICS_PATH: {"get": _operation("metrics", "The collector in numbers, for Prometheus", numbers)},
     }
 
 
