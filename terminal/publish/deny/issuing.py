@@ -11,17 +11,19 @@ made once more under the same number, which no terminal has seen.
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from shutil import copyfileobj
 from typing import Final
 
 from msgspec import Struct
 
 from terminal.decoding import TooManyBytes, read_within
 from terminal.errors import PublishError
-from terminal.files import SHARED, replace_file
+from terminal.files import SHARED, replace_file, replacing
 from terminal.policy.deny_changes import (
     MOST_CHANGES_BYTES,
     NONE_BEFORE,
@@ -123,10 +125,7 @@ def put_for_terminals(register: DenyRegister, out: Path) -> tuple[Path, ...]:
     else:
         (out / DENY_CHANGES_FILE).unlink(missing_ok=True)
     for called, source in sources.items():
-        content = source.read_bytes()
-        target = out / called
-        if not target.is_file() or target.read_bytes() != content:
-            _write(target, content)
+        _copy(source, out / called)
     return tuple(out / called for called in sources)
 
 
@@ -185,6 +184,20 @@ def _make_folder(path: Path) -> None:
         path.mkdir(0o755, parents=True, exist_ok=True)
     except OSError as error:
         raise PublishError(f"{path} cannot be made: {error}", "Check the disk's space and rights.") from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    """The same content at `target`, which is left alone where it is the same already: a base is 8 bytes an entry."""
+    _make_folder(target.parent)
+    try:
+        if target.is_file() and filecmp.cmp(source, target, shallow=False):
+            return
+        with source.open("rb") as read, replacing(target, SHARED) as written:
+            copyfileobj(read, written)
+    except OSError as error:
+        raise PublishError(
+            f"{target} cannot be written: {error}", "Check the disk's space and rights."
+        ) from error
 
 
 def _write(path: Path, content: bytes) -> None:
