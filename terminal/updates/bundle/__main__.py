@@ -95,7 +95,6 @@ def _serve(pipe: TerminalPipe) -> None:
     while pipe.wait(() if looks is None else looks.held()):
         for message in pipe.came:
             if isinstance(message, BundleSettings):
-                _use_disk_of(Path(message.state) / FOLDER)
                 looks = Looks(pipe, message)
             elif looks is not None:
                 looks.look(message)
@@ -152,6 +151,7 @@ class Looks:
         from terminal.updates.bundle.looking import look_at  # noqa: PLC0415 as above
 
         self._again_s.pop(source, None)
+        _use_disk_of(Path(self._settings.state) / FOLDER)
         report = look_at(self._settings, look, source, self._pipe.alive, self._fetchers)
         self._pipe.say(report)
         if source not in self._fetchers.addresses():
