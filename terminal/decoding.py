@@ -40,8 +40,12 @@ class NewerVersion(msgspec.DecodeError):
         super().__init__(f"version {version}, this software reads {known}")
 
 
-class _Stating(msgspec.Struct, frozen=True):
+class _Version(msgspec.Struct, frozen=True):
     version: int = 1
+
+
+class _Format(msgspec.Struct, frozen=True):
+    format: int = 1
 
 
 class TooManyBytes(msgspec.DecodeError):
@@ -57,8 +61,11 @@ def decode_json(data: bytes | bytearray | str, kind: type[T], most_bytes: int = 
     return decoded(msgspec.json.Decoder(kind), data, most_bytes)
 
 
-def decode_versioned(data: bytes, kind: type[T], known: int, most_bytes: int = DOCUMENT_BYTES) -> T:
-    """One value of a file whose field `version` takes up to `known`; a file without it is of version 1.
+def decode_versioned(
+    data: bytes, kind: type[T], known: int, most_bytes: int = DOCUMENT_BYTES, *, in_format: bool = False
+) -> T:
+    """One value of a file whose field `version` takes up to `known`, or whose field `format` does (`in_format`); a file
+    without it is of version 1.
 
     Raises `msgspec.DecodeError`: `NewerVersion` for a later version, whatever else is in the file.
     """
@@ -68,12 +75,18 @@ def decode_versioned(data: bytes, kind: type[T], known: int, most_bytes: int = D
         raise
     except msgspec.DecodeError as error:
         try:
-            version = decode_json(data, _Stating, most_bytes).version
+            version = _stated(data, most_bytes, in_format=in_format)
         except msgspec.DecodeError:
             raise error from None
         if version > known:
             raise NewerVersion(version, known) from error
         raise
+
+
+def _stated(data: bytes, most_bytes: int, *, in_format: bool) -> int:
+    if in_format:
+        return decode_json(data, _Format, most_bytes).format
+    return decode_json(data, _Version, most_bytes).version
 
 
 def decode_msgpack(

@@ -18,7 +18,7 @@ from securesystemslib.signer import Signature
 from tuf.api.metadata import Metadata, Root, Signed, TargetFile, Targets
 
 from cardcli.characters import visible_line
-from terminal.decoding import decode_json, read_within
+from terminal.decoding import NewerVersion, decode_versioned, read_within
 from terminal.errors import PublishError
 from terminal.files import SHARED, replace_file
 from terminal.publish.drafting import name_of
@@ -246,9 +246,12 @@ _AGAIN: Final = "Have it written again: `terminal publish request`."
 
 def _read(path: Path, kind: type[T], called: str) -> T:
     try:
-        return decode_json(read_within(path, MOST_REQUEST_BYTES), kind, MOST_REQUEST_BYTES)
+        content = read_within(path, MOST_REQUEST_BYTES)
+        return decode_versioned(content, kind, FORMAT, MOST_REQUEST_BYTES, in_format=True)
     except OSError as error:
         raise PublishError(f"{called} {path}: {error.strerror}", "Check the path.") from error
+    except NewerVersion as error:
+        raise PublishError(f"{called} {path}: {error}", "Update this machine's software.") from error
     except msgspec.DecodeError as error:
         raise PublishError(
             f"{path} is no {called}: {error}", "Copy it again from the machine it was made on."

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Meta
 
 from cardproto.resident.limits import LARGEST_TERMINAL
-from terminal.decoding import decode_json
+from terminal.decoding import NewerVersion, decode_versioned
 from terminal.errors import DocumentError
 from terminal.updates.bundle.roles import PER_OPERATOR, BundleRole
 
@@ -99,12 +99,6 @@ class Assignment:
                 found[role] = max(come, key=lambda span: span.begins).name
         return found
 
-    def next_change(self, terminal: int, now: datetime) -> datetime | None:
-        """The next moment after `now` at which `taken` may change."""
-        spans = (span for listed in self.spans.values() for span in listed)
-        later = (s.begins for s in spans if s.begins > now and s.holds(terminal))
-        return min(later, default=None)
-
     @property
     def names(self) -> frozenset[str]:
         """Every `ROLE/NAME` that some terminal takes at some time."""
@@ -121,7 +115,9 @@ def place_in(name: str, terminal: int) -> int:
 def read_assignment(content: bytes, called: str = "assignment.json") -> Assignment:
     """The assignment in a file. Raises `AssignmentError` with what is wrong."""
     try:
-        file = decode_json(content, _AssignmentFile, MOST_BYTES)
+        file = decode_versioned(content, _AssignmentFile, FORMAT, MOST_BYTES, in_format=True)
+    except NewerVersion as error:
+        raise AssignmentError(f"{called}: {error}", "Update the software of this machine.") from error
     except msgspec.DecodeError as error:
         raise AssignmentError(
             f"{called} is no assignment: {error}", "See docs/bundles.md for its form."

@@ -118,6 +118,17 @@ def test_a_request_that_was_changed_on_its_way_gives_no_signature_for_the_draft(
     assert "signs another tariff" in office.refused("take", signature)
 
 
+def test_a_request_of_newer_software_asks_for_newer_software(office: Office) -> None:
+    office.begin()
+    office.publish("add", "tariff/demo", DEMO)
+    office.publish("request")
+    (request,) = (office.folder / "requests").glob("tariff-*")
+    request.write_text(json.dumps(json.loads(request.read_text()) | {"format": 2, "more": 1}))
+    said = office.refused("sign", request, *office.key("tariff-1"), "--yes")
+    assert "version 2, this software reads 1" in said
+    assert "Update this machine's software" in said
+
+
 def test_what_is_signed_cannot_begin_a_line_of_its_own(office: Office) -> None:
     office.begin()
     office.publish("add", "tariff/demo", DEMO)
