@@ -40,11 +40,11 @@ class NewerVersion(msgspec.DecodeError):
         super().__init__(f"version {version}, this software reads {known}")
 
 
-class _Version(msgspec.Struct, frozen=True):
+class _StatesVersion(msgspec.Struct, frozen=True):
     version: int = 1
 
 
-class _Format(msgspec.Struct, frozen=True):
+class _StatesFormat(msgspec.Struct, frozen=True):
     format: int = 1
 
 
@@ -85,8 +85,8 @@ def decode_versioned(
 
 def _stated(data: bytes, most_bytes: int, *, in_format: bool) -> int:
     if in_format:
-        return decode_json(data, _Format, most_bytes).format
-    return decode_json(data, _Version, most_bytes).version
+        return decode_json(data, _StatesFormat, most_bytes).format
+    return decode_json(data, _StatesVersion, most_bytes).version
 
 
 def decode_msgpack(

@@ -43,19 +43,19 @@ class Denying(NamedTuple):
     ] = None
 
 
-class Ending(NamedTuple):
+class DenyEnd(NamedTuple):
     """Who lets it go."""
 
     by: By
 
 
-class Asking(NamedTuple):
+class DenyQuestion(NamedTuple):
     """How the answer is printed."""
 
     json: Json = False
 
 
-class Named(NamedTuple):
+class DenySubject(NamedTuple):
     """What it is about: one of the first four, or the card on a reader. And where the register is."""
 
     card: Annotated[
@@ -108,14 +108,14 @@ def init(folder: Folder = DEFAULT_FOLDER) -> None:
 
 
 @app.command()
-@options_in(Denying, Named)
-def add(_context: typer.Context, denying: Denying, named: Named) -> None:
+@options_in(Denying, DenySubject)
+def add(_context: typer.Context, denying: Denying, about: DenySubject) -> None:
     """Deny a card or a person; terminals hear of it with the next `terminal deny issue`."""
     from terminal.publish.deny.register import DenyEntry
 
-    identity, now = _identity(named), SystemClock().now()
+    identity, now = _identity(about), SystemClock().now()
     until = None if denying.days is None else now + timedelta(days=denying.days)
-    with _register(named.folder) as register:
+    with _register(about.folder) as register:
         if not register.add(DenyEntry(identity, denying.reason, now, until, _staff(denying.by))):
             print(f"{_words(identity)} is denied already")
             return
@@ -123,27 +123,27 @@ def add(_context: typer.Context, denying: Denying, named: Named) -> None:
 
 
 @app.command()
-@options_in(Ending, Named)
-def remove(_context: typer.Context, ending: Ending, named: Named) -> None:
+@options_in(DenyEnd, DenySubject)
+def remove(_context: typer.Context, end: DenyEnd, about: DenySubject) -> None:
     """Deny a card or a person no longer."""
     from terminal.errors import PublishError
 
-    identity = _identity(named)
-    with _register(named.folder) as register:
-        if not register.end(identity, SystemClock().now(), _staff(ending.by)):
+    identity = _identity(about)
+    with _register(about.folder) as register:
+        if not register.end(identity, SystemClock().now(), _staff(end.by)):
             raise PublishError(f"{_words(identity)} is not denied", "See terminal deny show.")
     print(f"no longer denied: {_words(identity)}")
 
 
 @app.command()
-@options_in(Named, Asking)
-def why(_context: typer.Context, named: Named, asking: Asking) -> None:
+@options_in(DenySubject, DenyQuestion)
+def why(_context: typer.Context, about: DenySubject, asked: DenyQuestion) -> None:
     """Say why a card or person is or was denied, the newest entry first."""
-    identity = _identity(named)
-    with _register(named.folder) as register:
+    identity = _identity(about)
+    with _register(about.folder) as register:
         entries = register.of(identity)
-    _print_entries(entries, asking.json)
-    if not entries and not asking.json:
+    _print_entries(entries, asked.json)
+    if not entries and not asked.json:
         print(f"{_words(identity)} was never denied")
 
 
@@ -280,12 +280,12 @@ def _staff(by: str) -> str:
     return by.strip()
 
 
-def _identity(named: Named) -> DeniedIdentity:
+def _identity(about: DenySubject) -> DeniedIdentity:
     """What one option names. Raises `typer.BadParameter` for none or several."""
     from terminal.policy.deny_list import DenyKind
 
-    written = {DenyKind.CARD: named.card, DenyKind.PERSON: named.person, DenyKind.REFERENCE: named.reference}
-    looked_up = (_of_row(named.row, named.collector), _presented(named))
+    written = {DenyKind.CARD: about.card, DenyKind.PERSON: about.person, DenyKind.REFERENCE: about.reference}
+    looked_up = (_of_row(about.row, about.collector), _presented(about))
     found = [_parsed(kind, one) for kind, one in written.items() if one is not None]
     found += [one for one in looked_up if one is not None]
     if len(found) != 1:
@@ -340,17 +340,17 @@ def _parsed(kind: DenyKind, written: str) -> DeniedIdentity:
     return DeniedIdentity(kind, value)
 
 
-def _presented(named: Named) -> DeniedIdentity | None:
+def _presented(about: DenySubject) -> DeniedIdentity | None:
     """The card on the reader, or its holder; changes nothing on it."""
-    if named.reader is None:
+    if about.reader is None:
         return None
     from terminal.app.serve import resident_on
     from terminal.policy.deny_list import DenyKind
     from terminal.publish.deny.register import DeniedIdentity
 
-    at = station_config(named.config, reader=named.reader, region=named.region, keys=named.keys)
-    found = resident_on(at, named.wait)
-    if named.holder:
+    at = station_config(about.config, reader=about.reader, region=about.region, keys=about.keys)
+    found = resident_on(at, about.wait)
+    if about.holder:
         return DeniedIdentity(DenyKind.PERSON, found.rights.pseudonym)
     return DeniedIdentity(DenyKind.CARD, found.uid)
 

@@ -11,13 +11,10 @@ import random
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -52,7 +49,6 @@ from terminal.lab.stress.school import SCHOOL, grade_of, listed_pupils, load_ros
 from terminal.lab.stress.truth import TruePost, TrueWay, Truth
 from terminal.lab.town import DAY
 from terminal.lab.world import NEVER_OLD, World, open_world, pseudonym_on, purse_minor
-from terminal.mistakes import reading
 from terminal.policy.deny_list import DenyKind, build_deny_list
 from terminal.policy.keyed_file import ListIssue
 from terminal.policy.load import load_region, region_path
@@ -316,26 +312,6 @@ class StormTown:
         self.close_collector()
 
 
-@contextmanager
-def parsed_once() -> Iterator[None]:
-    """While it lasts, the standard library's parser reads each TOML text once: a town's terminals start hundreds of
-    times from the same few documents. Every reader has tables of its own, and checks them as ever.
-    """
-    module: Any = reading
-    original = module.tomllib
-
-    parsed = cache(original.loads)
-
-    def loads(text: str) -> Any:
-        return deepcopy(parsed(text))
-
-    module.tomllib = SimpleNamespace(loads=loads, TOMLDecodeError=original.TOMLDecodeError)
-    try:
-        yield
-    finally:
-        module.tomllib = original
-
-
 def split_terminals(terminals: int) -> tuple[list[int], list[int]]:
     """Which terminal indices are bus doors and which canteen counters: about one in four is a counter."""
     canteens = terminals // 4
@@ -371,7 +347,6 @@ def open_storm_town(
     buses, canteens = split_terminals(terminals)
     stormy: dict[int, Disk] = {}
     with ExitStack() as stack:
-        stack.enter_context(parsed_once())
         if disks:
             stormy = {n: Disk(folder / str(n), rng) for n in range(0, terminals, 2)}
             town.collector_disk = Disk(town.collector_folder, rng)
