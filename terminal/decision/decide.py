@@ -26,7 +26,7 @@ from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import DENY_CARD, DENY_PERSON, DENY_REFERENCE, GRANTS, Decision, Message
 from terminal.decision.place import placed
 from terminal.decision.tap import CANTEEN, Tap, Trail, rebase
-from terminal.policy.deny_list import DenyKind, denied
+from terminal.policy.deny_list import DenyKind
 from terminal.policy.document.schema import Ages
 from terminal.policy.ends import DocumentEnd
 from terminal.policy.policy import Policy
@@ -130,14 +130,8 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
     if rights.inactive:
         trail.note(CardEffect.OTHER_MEDIUM_ACTIVE)
         return Message.MEDIUM_INACTIVE
-    card = tap.snapshot
-    kind = (
-        denied(tap.policy.deny_list, rights.pseudonym, card.uid, card.reference)
-        if _lists_cards(tap)
-        else None
-    )
-    if kind is not None:
-        message, effect, name = BY_DENY_LIST[kind]
+    if tap.denied is not None and _lists_cards(tap):
+        message, effect, name = BY_DENY_LIST[tap.denied]
         trail.note(effect)
         trail.lists[name] = tap.policy.deny_list.name
         return message
