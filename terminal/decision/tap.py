@@ -60,7 +60,7 @@ class HeldContract(NamedTuple):
     product: RideProduct
 
 
-class Tap(Struct, frozen=True):
+class Tap(Struct, frozen=True, gc=False):
     """What a rule may look at. `age_s` is the time since the newest event, None when that lies ahead.
 
     Rights hold by the `service_date` of this terminal's clock; counts belong to the periods of `period_day`.
@@ -98,7 +98,7 @@ class Tap(Struct, frozen=True):
         return self.periods.day
 
 
-class Trail(Struct):
+class Trail(Struct, gc=False):
     """What is collected on the way to a decision: its reasons, its flags, what lapsed (shown with the full fare), and
     the version of each list that spoke of the card.
     """

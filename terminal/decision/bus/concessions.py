@@ -24,7 +24,7 @@ OK_BENEFIT: Final = Message.OK_BENEFIT
 CHEAPEST_FIRST: Final = itemgetter(0, 1)
 
 
-class Choice(Struct, frozen=True):
+class Choice(Struct, frozen=True, gc=False):
     """The concession to use, from which slot, at which price, and how the ride is counted."""
 
     slot: int

@@ -231,7 +231,7 @@ def settle(
     return _charged(tap, ride, paid, trail) if rule is None else _checked_in(tap, ride, rule, paid, trail)
 
 
-class _Paid(Struct, frozen=True):
+class _Paid(Struct, frozen=True, gc=False):
     """What a covered ride asks of the purse, before caps: `price_minor` for the holder and those who ride on the same
     terms, `owed_minor` for an earlier one, `others_minor` for companions the right does not cover; and the card's
     counters and journey with it.

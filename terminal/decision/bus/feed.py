@@ -39,7 +39,7 @@ PURSE: Final = PaidBy.PURSE
 OK_PAID: Final = Message.OK_PAID
 
 
-class RideEnd(Struct, frozen=True):
+class RideEnd(Struct, frozen=True, gc=False):
     """Where a checked-in ride ended: what the purse owes for its holder (None: unknown), the ordinary fare of one
     person, the counters and the journey after it. `cheapest`: an end of it is not known, and no ride costs less.
     """

@@ -45,7 +45,7 @@ LEG: Final = FeedEffect.LEG
 TO_DEAREST: Final = Reason(FeedEffect.DEAREST)
 
 
-class Charged(Struct, frozen=True):
+class Charged(Struct, frozen=True, gc=False):
     """What is taken now (below 0: given back, only at a tap-off), what the card must remember, and why.
 
     `free_until`: the ride is a transfer that takes nothing, and the rule's time ends then; None: it is not.
@@ -57,7 +57,7 @@ class Charged(Struct, frozen=True):
     free_until: int | None = None
 
 
-class FareUnknown(Struct, frozen=True):
+class FareUnknown(Struct, frozen=True, gc=False):
     """The feed has no fare for this ride: refuse it. The card stays as it is."""
 
     steps: tuple[Reason, ...]

@@ -79,7 +79,7 @@ class Prices(Struct, frozen=True, eq=False):
 RuleSet = tuple[LegRule, ...]
 
 
-class LegEnd(Struct, frozen=True):
+class LegEnd(Struct, frozen=True, gc=False):
     """Where a leg may lead: the dearest price there, and the rules it then follows.
 
     `transfers` says which transfer rules lead there, when there is one leg rule only: of two such ends with the same
@@ -91,7 +91,7 @@ class LegEnd(Struct, frozen=True):
     rules: RuleSet
 
 
-class AppliedTransfer(Struct, frozen=True):
+class AppliedTransfer(Struct, frozen=True, gc=False):
     """A rule that applies: what it costs besides the legs, and its place in the run (1 = first transfer)."""
 
     rule: FeedTransferRule
@@ -99,7 +99,7 @@ class AppliedTransfer(Struct, frozen=True):
     number: int
 
 
-class Option(Struct, frozen=True):
+class Option(Struct, frozen=True, gc=False):
     """One way to pay for a ride: by this leg rule, alone or by this transfer.
 
     `due_minor` is what the ride adds to what was paid for the journey, `total_minor` what the journey then costs.
