@@ -14,7 +14,6 @@ from terminal.decision.bus.limits import Use, use
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import Quote
-from terminal.policy.grants import NO_SLOTS
 from terminal.policy.rights.index import FareConcession
 from terminal.policy.scopes import Ride, inside
 
@@ -41,8 +40,6 @@ def by_concession(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Co
 
 def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice | None:
     """Which concession `by_concession` uses; what lapsed is left in `trail`."""
-    if tap.concessions == NO_SLOTS:
-        return None
     known = tap.policy.concessions
     lapsed: Message | None = None
     choices: list[tuple[int, int, FareConcession]] = []
@@ -91,10 +88,10 @@ def _awake(
 
 def _too_old(tap: Tap, trail: Trail) -> bool:
     """O-03: with data older than the profile allows, concessions fall back to the ordinary fare."""
-    age_s = tap.trip.freshness.lists_age_s
-    if age_s <= tap.policy.document.ages.stale_h * HOUR_S:
+    freshness = tap.trip.freshness
+    if not freshness.lists_older_than(tap.policy.document.ages.stale_h * HOUR_S):
         return False
-    trail.note(ConcessionEffect.DATA_TOO_OLD, {"data_age_s": age_s})
+    trail.note(ConcessionEffect.DATA_TOO_OLD, {"data_age_s": freshness.lists_age_s})
     trail.lapsed = trail.lapsed or Message.BENEFIT_NOT_CHECKED
     return True
 

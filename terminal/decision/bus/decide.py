@@ -47,7 +47,6 @@ from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Journey, Tap, Trail, accept
 from terminal.policy.base import Right
 from terminal.policy.fares.index import ELSE, TRANSPORT_CARD, Quote
-from terminal.policy.grants import NO_SLOTS
 from terminal.policy.journeys.index import CheckInRule
 from terminal.policy.scopes import Ride
 from terminal.trip.facts import AskedBy, Trip
@@ -144,7 +143,7 @@ def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked
     policy = tap.policy
     feed = policy.gtfs
     rights = policy.rights_of(
-        bought=bool(tap.bought), journey=tap.transfer is not None, granted=tap.concessions != NO_SLOTS
+        bought=bool(tap.bought), journey=tap.transfer is not None, granted=any(tap.concessions)
     )
     for right in rights:
         if feed is not None and right is PURSE_RIGHT:
