@@ -154,7 +154,7 @@ def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) ->
     age_s = _age_s(event, at, policy)
     layout = policy.card.layout
     known = event.counter_layout in (0, layout)
-    riding = bool(event.inside) and _may_end_here(policy, age_s)
+    riding = event.inside > 0 and _may_end_here(policy, age_s)
     transfer = journey_age_s = None
     if event.journey_age_s is not None:
         transfer = _open_transfer(event, policy, known=known)

@@ -44,9 +44,9 @@ def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice 
     lapsed: Message | None = None
     choices: list[tuple[int, int, FareConcession]] = []
     for slot, grant in enumerate(tap.concessions):
-        concession = None if grant is None else known.get(grant.code)
-        if grant is None or concession is None:
+        if grant is None or grant.code not in known:
             continue
+        concession = known[grant.code]
         if _too_old(tap, trail):
             return None
         awake, message = _awake(tap, ride, slot, grant, concession, trail)
@@ -105,14 +105,12 @@ def _cover(tap: Tap, choice: Choice, quote: Quote | None, trail: Trail) -> Cover
         trail.note(ConcessionEffect.LIST_NEWER)
     trail.note(concession.price.effect, inputs)
     trail.reasons += used.steps
-    counters, companions = used.counters, 0
-    if concession.companions is not None and tap.counters_known:
-        companions = tap.trip.companions
-        if companions:
-            companions = min(companions, concession.companions.most)
-        counters = concession.companions.counter.write(counters, companions)
-        if companions:
+    counters, companions, rule = used.counters, 0, concession.companions
+    if rule is not None and tap.counters_known:
+        if tap.trip.companions:
+            companions = min(tap.trip.companions, rule.most)
             trail.note(ConcessionEffect.COMPANIONS, {"companions": companions})
+        counters = rule.counter.write(counters, companions)
     return Cover(
         CONCESSION_SLOTS[choice.slot],
         Message.OK_BENEFIT_UNLIMITED if used.left is None else OK_BENEFIT,
