@@ -248,8 +248,10 @@ def _checked_in(tap: Tap, ride: Ride, rule: CheckInRule, paid: _Paid, trail: Tra
     """T-07: what depends on how far they go is held and has to be there; the rest is charged."""
     flags, cover = len(trail.flags), paid.cover
     due_minor, counters, wanted_minor = 0, paid.counters, paid.others_minor
-    if cover.by_fare:
+    if cover.by_fare and tap.policy.caps:
         wanted_minor += capped(tap, ride, cover.code, paid.price_minor, counters, Trail())[0]
+    elif cover.by_fare:
+        wanted_minor += paid.price_minor
     else:
         due_minor, counters = capped(tap, ride, cover.code, paid.price_minor, counters, trail)
     held = rule.holding(wanted_minor)

@@ -79,7 +79,8 @@ def board_ride(
     fares: FeedFares, state: JourneyState, ride: OpenRide, start: int, prices: Prices
 ) -> Charged | FareUnknown:
     """The same of a ride that begins at the stop of number `start`, 0: where is not known."""
-    steps, journey, option = list[Reason](), state.journey, None
+    journey, option = state.journey, None
+    steps: list[Reason] = []
     extended = None if state.ride is None else _joined(fares, state.ride, ride, start)
     if extended is not None:
         option = settle(fares, prices, journey, extended)
