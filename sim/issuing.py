@@ -115,7 +115,9 @@ def issue(
 def _phone(
     profile: CardProfile, uid: bytes, region: int, today: date, rng: Callable[[int], bytes]
 ) -> VirtualPhone:
-    scalar = (int.from_bytes(rng(32), "big") >> 1 | 1).to_bytes(32, "big")  # below the order of P-256, and not 0
+    scalar = (int.from_bytes(rng(32), "big") >> 1 | 1).to_bytes(
+        32, "big"
+    )  # below the order of P-256, and not 0
     phone = VirtualPhone(uid, rng, PhoneMemory(scalar))
     signed = phone_credential(holder_of(phone.key.public_key()), _rights(profile, uid, region, today))
     phone.memory = replace(phone.memory, credential=signed)
