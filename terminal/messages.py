@@ -81,6 +81,8 @@ TABLE: Final[Mapping[str, tuple[Colour, str]]] = MappingProxyType(
         Message.ONE_CARD: (_YELLOW, N_("Present one card only")),
         Message.UNKNOWN_CARD: (_RED, N_("Card not supported")),
         Message.NOT_ACCEPTED: (_RED, N_("Card not accepted")),
+        Message.UNLOCK_PHONE: (_YELLOW, N_("Unlock the phone and tap again")),
+        Message.NO_RIGHT_IN_PHONE: (_RED, N_("No right in the phone for this ride. Pay by card or in cash")),
         Message.CODE_NOT_ACCEPTED: (_YELLOW, N_("Codes are not accepted here")),
         Message.SHIFT_CLOSED: (_RED, N_("Terminal not in service yet")),
         Message.CLOCK_UNCONFIRMED: (_RED, N_("Terminal temporarily not in service")),

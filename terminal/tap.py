@@ -177,7 +177,7 @@ class _Stages:
                 self._of_staff(card) or self._repeat(card) or self._recover(card) or self._serve(medium, card)
             )
         except UnsupportedCard as card:
-            return self._write_nothing(UNKNOWN_CARD, operator=card.why)
+            return self._write_nothing(Outcome(card.message, Admission.REFUSED), operator=card.why)
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
         except MediumFailed as failed:  # before anything is written; the next card is another matter

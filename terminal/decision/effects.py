@@ -56,6 +56,14 @@ class CredentialEffect(Effect):
     EXPIRED = "credential:expired"
 
 
+class PhoneEffect(Effect):
+    """What a phone showed, and what it cannot do."""
+
+    ANSWERED = "phone:answered"
+    TOO_SLOW = "phone:too_slow"
+    PAYS_NOTHING = "phone:pays_nothing"
+
+
 class InspectionEffect(Effect):
     """What an inspector's tap found."""
 

@@ -22,6 +22,7 @@ from terminal.app.config.settings import (
     EXTENSIONS,
     GPSD,
     REPLAY,
+    OWN_MEDIA,
     RESIDENT,
     SIM,
     VDV301,
@@ -195,7 +196,7 @@ def extensions_named(config: StationConfig) -> Iterator[tuple[ExtensionRole, str
     for name in config.signals.names:
         yield ExtensionRole.SIGNAL, name, "signals.names"
     for name in config.media.order:
-        if name != RESIDENT:
+        if name not in OWN_MEDIA:
             yield ExtensionRole.MEDIUM, name, "media.order"
     if config.vehicle.source is not None and config.vehicle.own_source is None:
         yield ExtensionRole.VEHICLE_SOURCE, config.vehicle.source, "vehicle.source"
