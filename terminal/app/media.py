@@ -12,6 +12,7 @@ from terminal.app.simulated import laboratory_issuers
 from terminal.app.station import Station
 from terminal.errors import ConfigError
 from terminal.keys.file import load_issuers
+from terminal.media.code import CodeTaker
 from terminal.media.held import HeldEvents
 from terminal.media.phone import PHONE
 from terminal.media.phone.medium import PhoneMedium
@@ -37,6 +38,13 @@ def resident_medium(station: Station, setup: MediumSetup) -> ResidentMedium:
 def phone_medium(station: Station, setup: MediumSetup) -> PhoneMedium:
     """Phones as `station` takes them; raises `KeyFileError`, and `JournalError` where nothing can be kept of them."""
     return PhoneMedium(setup, station.number, issuers_of(station, setup.region), HeldEvents(station.state))
+
+
+def code_taker(station: Station, setup: MediumSetup) -> CodeTaker | None:
+    """What reads codes, where `station` takes them; raises as `phone_medium`."""
+    if not station.codes:
+        return None
+    return CodeTaker(setup, issuers_of(station, setup.region), HeldEvents(station.state))
 
 
 FACTORIES: Final[Mapping[str, MediumFactory]] = MappingProxyType(

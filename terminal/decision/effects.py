@@ -62,6 +62,8 @@ class PhoneEffect(Effect):
     ANSWERED = "phone:answered"
     TOO_SLOW = "phone:too_slow"
     PAYS_NOTHING = "phone:pays_nothing"
+    CODE_SHOWN = "phone:code_shown"
+    CODE_USED = "phone:code_used"
 
 
 class InspectionEffect(Effect):

@@ -1,7 +1,7 @@
-"""A resident's phone: rights that an issuer signed, and a state that the terminal kept in its place.
+"""A resident's phone, tapped or shown as a code: rights that an issuer signed, and a state that the terminal kept.
 
 The state has the form of a resident card's newest event, so that one set of rules decides for both: transfers, limits,
-repeated taps, journeys. What differs is said here: a phone holds no money, and its answer has a time.
+repeated taps, journeys. What differs is said here: a phone holds no money, its answer has a time, a code counts once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from cardproto.credential.grant import Credential
+from cardproto.errors import FormatError
 from cardproto.resident.records.event import Event, EventKind, parse_event
 from cardproto.resident.records.rights import CONCESSION_SLOTS, CONTRACT_SLOTS, Concession, Rights
 from cardproto.resident.snapshot import CardSnapshot
@@ -29,36 +30,73 @@ ANSWERS_WITHIN_MS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class PhoneSnapshot(CardSnapshot):
-    """A phone as a card of its rights. `uid` is the credential's id, for the deny list; `answered_ms` how long it took
-    to answer the challenge.
-    """
+class Answered:
+    """How long the phone took to answer the challenge."""
 
-    answered_ms: int = 0
+    answered_ms: int
+
+    @property
+    def fact(self) -> Reason:
+        """For the trail."""
+        return Reason(PhoneEffect.ANSWERED, {"answered_ms": self.answered_ms})
+
+
+@dataclass(frozen=True, slots=True)
+class CodeShown:
+    """A code by its counter, how old it was, and the counter of the last one that was shown here (0: none was)."""
+
+    counter: int
+    age_s: int
+    last: int
+
+    @property
+    def fact(self) -> Reason:
+        """For the trail."""
+        return Reason(PhoneEffect.CODE_SHOWN, {"counter": self.counter, "age_s": self.age_s})
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneSnapshot(CardSnapshot):
+    """A phone as a card of its rights. `uid` is the credential's id, for the deny list."""
+
+    way: Answered | CodeShown = Answered(0)
 
 
 def phone_snapshot(
-    credential: Credential, held: bytes | None, region: int, reference: bytes, answered_ms: int
+    credential: Credential, held: bytes | None, region: int, reference: bytes, way: Answered | CodeShown
 ) -> PhoneSnapshot:
-    """`held` is the newest event that was kept for this phone; None: it was not here before. Raises `FormatError` for
-    bytes that are no event.
-    """
-    event = _first(credential) if held is None else parse_event(held)
-    return PhoneSnapshot(credential.id, _rights(credential, region), event, reference, answered_ms)
+    """`held` is the newest event that was kept for this phone; None, or no event: it was not here before."""
+    try:
+        event = _first(credential) if held is None else parse_event(held)
+    except FormatError:
+        event = _first(credential)
+    return PhoneSnapshot(credential.id, _rights(credential, region), event, reference, way)
 
 
 def decide_phone(snapshot: PhoneSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:
-    """As `decide`; refused where the answer came too late, or money would be needed."""
-    answered = Reason(PhoneEffect.ANSWERED, {"answered_ms": snapshot.answered_ms})
-    if snapshot.answered_ms > ANSWERS_WITHIN_MS and trip.inspection is None:
-        late = Reason(PhoneEffect.TOO_SLOW, {"limit_ms": ANSWERS_WITHIN_MS})
-        return Decision(Outcome(Message.READ_AGAIN, Admission.REFUSED), None, (answered, late))
+    """As `decide`; refused where the answer came too late, the code was shown before, or money would be needed."""
+    way = snapshot.way
+    refused = None if trip.inspection is not None else _refused(way)
+    if refused is not None:
+        return refused
     decision = decide(snapshot, policy, trip, now)
-    facts = (answered, *decision.facts)
+    facts = (way.fact, *decision.facts)
     if decision.outcome.message != Message.NO_FUNDS:
         return replace(decision, facts=facts)
     outcome = Outcome(Message.NO_RIGHT_IN_PHONE, Admission.REFUSED)
     return replace(decision, outcome=outcome, facts=(*facts, Reason(PhoneEffect.PAYS_NOTHING)))
+
+
+def _refused(way: Answered | CodeShown) -> Decision | None:
+    if isinstance(way, CodeShown):
+        if way.counter > way.last:
+            return None
+        message, why = Message.CODE_USED, Reason(PhoneEffect.CODE_USED, {"last": way.last})
+    else:
+        if way.answered_ms <= ANSWERS_WITHIN_MS:
+            return None
+        message, why = Message.READ_AGAIN, Reason(PhoneEffect.TOO_SLOW, {"limit_ms": ANSWERS_WITHIN_MS})
+    return Decision(Outcome(message, Admission.REFUSED), None, (way.fact, why))
 
 
 def _first(credential: Credential) -> Event:

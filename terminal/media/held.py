@@ -2,7 +2,8 @@
 
 A phone or a code carries rights and no state. Whether it rode a minute ago, how many trips are left and what was eaten
 today is known to the terminal where that happened; other terminals of the vehicle or school hear of it by other ways.
-One row a reference, in the 32 bytes a card would have written. `keep` is durable when it returns: one flush.
+One row a reference: the 32 bytes a card would have written, and the counter of the last code that was shown here, so
+that a picture of it is no second ride. `keep` is durable when it returns: one flush.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
 from terminal.clock import unix_ms
 from terminal.errors import JournalError
 
@@ -23,12 +26,19 @@ KEPT_FOR: Final = timedelta(days=62)
 """No counter counts longer than a month, and no journey longer than a day."""
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS held"
-    " (reference BLOB PRIMARY KEY, at_ms INTEGER NOT NULL, event BLOB NOT NULL) WITHOUT ROWID"
+    " (reference BLOB PRIMARY KEY, at_ms INTEGER NOT NULL, event BLOB NOT NULL, counter INTEGER NOT NULL) WITHOUT ROWID"
 )
 _KEEP: Final = (
-    "INSERT INTO held VALUES (?, ?, ?)"
-    " ON CONFLICT (reference) DO UPDATE SET at_ms = excluded.at_ms, event = excluded.event"
+    "INSERT INTO held VALUES (?, ?, ?, ?) ON CONFLICT (reference) DO UPDATE SET"
+    " at_ms = excluded.at_ms, event = excluded.event, counter = max(counter, excluded.counter)"
 )
+
+
+class Held(Struct, frozen=True):
+    """What is kept of one reference. `counter` is 0 where it showed no code."""
+
+    event: bytes
+    counter: int = 0
 
 
 class HeldEvents:
@@ -49,18 +59,18 @@ class HeldEvents:
                 "Check the disk and its rights.",
             ) from error
 
-    def newest(self, reference: bytes) -> bytes | None:
-        """The event kept last; None for a reference that was not here for `KEPT_FOR`. Raises `JournalError`."""
+    def newest(self, reference: bytes) -> Held | None:
+        """What was kept last; None for a reference that was not here for `KEPT_FOR`. Raises `JournalError`."""
         with self._using():
             row = self._connection.execute(
-                "SELECT event FROM held WHERE reference = ?", (reference,)
+                "SELECT event, counter FROM held WHERE reference = ?", (reference,)
             ).fetchone()
-        return None if row is None else bytes(row[0])
+        return None if row is None else Held(*row)
 
-    def keep(self, reference: bytes, event: bytes, at: datetime) -> None:
-        """Keep `event` instead of the one before; raises `JournalError`: then nothing has changed."""
+    def keep(self, reference: bytes, held: Held, at: datetime) -> None:
+        """Keep `held` instead of what was before; a counter never falls. Raises `JournalError`: nothing has changed."""
         with self._using():
-            self._connection.execute(_KEEP, (reference, unix_ms(at), event))
+            self._connection.execute(_KEEP, (reference, unix_ms(at), held.event, held.counter))
 
     def forget(self, now: datetime) -> int:
         """Drop what is older than `KEPT_FOR`, and say how many; raises `JournalError`."""

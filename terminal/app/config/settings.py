@@ -165,6 +165,12 @@ class MediaTable(Struct, frozen=True, forbid_unknown_fields=True):
             examples=[["resident", "phone"]],
         ),
     ] = (RESIDENT,)
+    codes: Annotated[
+        bool,
+        Meta(
+            description="Take the codes that residents' phones show. Needs a scanner under [periphery.scanner]."
+        ),
+    ] = False
     proof: Annotated[
         bool,
         Meta(
