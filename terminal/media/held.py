@@ -34,7 +34,7 @@ _KEEP: Final = (
 )
 
 
-class Held(Struct, frozen=True):
+class KeptState(Struct, frozen=True):
     """What is kept of one reference. `counter` is 0 where it showed no code."""
 
     event: bytes
@@ -59,15 +59,15 @@ class HeldEvents:
                 "Check the disk and its rights.",
             ) from error
 
-    def newest(self, reference: bytes) -> Held | None:
+    def newest(self, reference: bytes) -> KeptState | None:
         """What was kept last; None for a reference that was not here for `KEPT_FOR`. Raises `JournalError`."""
         with self._using():
             row = self._connection.execute(
                 "SELECT event, counter FROM held WHERE reference = ?", (reference,)
             ).fetchone()
-        return None if row is None else Held(*row)
+        return None if row is None else KeptState(*row)
 
-    def keep(self, reference: bytes, held: Held, at: datetime) -> None:
+    def keep(self, reference: bytes, held: KeptState, at: datetime) -> None:
         """Keep `held` instead of what was before; a counter never falls. Raises `JournalError`: nothing has changed."""
         with self._using():
             self._connection.execute(_KEEP, (reference, unix_ms(at), held.event, held.counter))

@@ -13,7 +13,7 @@ from terminal.decision.outcome import Message, WritePlan
 from terminal.decision.phone import Answered, CodeShown, phone_snapshot
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
-from terminal.media.held import Held, HeldEvents
+from terminal.media.held import KeptState, HeldEvents
 from terminal.media.port import (
     LastTap,
     MediumSetup,
@@ -66,7 +66,7 @@ class PhoneStates:
         return self._presented(credential, reference, held, way)
 
     def _presented(
-        self, credential: Credential, reference: bytes, held: Held | None, way: Answered | CodeShown
+        self, credential: Credential, reference: bytes, held: KeptState | None, way: Answered | CodeShown
     ) -> Presented:
         event = None if held is None else held.event
         snapshot = phone_snapshot(credential, event, self._setup.region, reference, way)
@@ -98,7 +98,7 @@ class _Keeper:
 
     def commit(self, plan: WritePlan, intent: Pending) -> WriteResult:
         intent.wait()
-        self._held.keep(self._reference, Held(build_event(plan.event), self._counter), plan.event.at)
+        self._held.keep(self._reference, KeptState(build_event(plan.event), self._counter), plan.event.at)
         return WriteDone()
 
     def became(self, earlier: TapId, previous: TapId) -> WriteDone | WriteNotDone | None:  # noqa: ARG002 the port's
