@@ -82,7 +82,7 @@ TABLE: Final[Mapping[str, tuple[Colour, str]]] = MappingProxyType(
         Message.UNKNOWN_CARD: (_RED, N_("Card not supported")),
         Message.NOT_ACCEPTED: (_RED, N_("Card not accepted")),
         Message.UNLOCK_PHONE: (_YELLOW, N_("Unlock the phone and tap again")),
-        Message.NO_RIGHT_IN_PHONE: (_RED, N_("No concession for this ride. Pay by card or in cash")),
+        Message.NO_RIGHT_IN_PHONE: (_RED, N_("No concession for this ride. Pay otherwise")),
         Message.CODE_USED: (_RED, N_("Code already used. Show the next one")),
         Message.CODE_TOO_OLD: (_YELLOW, N_("Code out of date. Open the app again")),
         Message.CODE_AHEAD: (_YELLOW, N_("Check the time on the phone")),

@@ -23,7 +23,13 @@ from terminal.decision.bus.effects import (
     TransferEffect,
 )
 from terminal.decision.canteen.effects import AccountEffect, CorrectionEffect, GroundEffect, MealEffect
-from terminal.decision.effects import CardEffect, CredentialEffect, InspectionEffect, PhoneEffect, TerminalEffect
+from terminal.decision.effects import (
+    CardEffect,
+    CredentialEffect,
+    InspectionEffect,
+    PhoneEffect,
+    TerminalEffect,
+)
 from terminal.policy.gtfs.matching import FeedEffect
 from terminal.policy.rights.index import LimitEffect, PriceEffect
 from terminal.texts import N_, translator

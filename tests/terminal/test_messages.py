@@ -57,7 +57,7 @@ one_card | yellow | Приложите одну карту | Present one card on
 unknown_card | red | Карта не поддерживается | Card not supported
 not_accepted | red | Карта не принята | Card not accepted
 unlock_phone | yellow | Разблокируйте телефон и приложите снова | Unlock the phone and tap again
-no_right_in_phone | red | Нет льготы на эту поездку. Оплатите картой или наличными | No concession for this ride. Pay by card or in cash
+no_right_in_phone | red | Нет льготы на эту поездку. Оплатите иначе | No concession for this ride. Pay otherwise
 code_used | red | Код уже использован. Покажите новый | Code already used. Show the next one
 code_too_old | yellow | Код устарел. Откройте приложение снова | Code out of date. Open the app again
 code_ahead | yellow | Проверьте время на телефоне | Check the time on the phone

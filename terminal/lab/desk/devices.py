@@ -114,7 +114,9 @@ class DeskDevices:
         ports = Periphery(self._tables(), SystemClock(), self.lines)
         vitals = _vitals(terminal, state)
         tickets = Tickets(terminal, LANGUAGE, "")
-        ports.start(terminal, vitals, self.during_tap, None, tickets, lambda _code: terminal.signal(CODE_REFUSED))
+        ports.start(
+            terminal, vitals, self.during_tap, None, tickets, lambda _code: terminal.signal(CODE_REFUSED)
+        )
         self._terminal, self._vitals, self._key = terminal, vitals, key_path(terminal.journal.path)
         self._ports = ports
         if self._thread.ident is None:

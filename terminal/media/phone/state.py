@@ -13,7 +13,7 @@ from terminal.decision.outcome import Message, WritePlan
 from terminal.decision.phone import Answered, CodeShown, phone_snapshot
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
-from terminal.media.held import KeptState, HeldEvents
+from terminal.media.held import HeldEvents, KeptState
 from terminal.media.port import (
     LastTap,
     MediumSetup,
