@@ -187,9 +187,7 @@ class Station(Struct, frozen=True):
         return Publication(self.named, self.updates, self.state, opener(self.state / IDENTITY_FILE))
 
     def active_set(self, keys: FileKeys) -> ActiveSet:
-        """The set as it lies in the folder, for reading. Raises `ActiveSetError`, and `JournalError` for a folder that is
-        another terminal's.
-        """
+        """The set as it lies in the folder, for reading. Raises `ActiveSetError`; `JournalError` if it is another's."""
         require_owner(self.state / JOURNAL_FILE, self.number)
         return ActiveSet(self.state, self.parts(keys), to_read=True)
 

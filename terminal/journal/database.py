@@ -153,7 +153,7 @@ def require_own(path: Path, contents: Contents, terminal: int) -> None:
 
 
 def require_owner(path: Path, terminal: int) -> None:
-    """Raise as `require_own`, before anything sealed beside the journal is tried with the wrong number. A journal that is
+    """Raise as `require_own`, before anything sealed beside the journal is tried with the wrong number. One that is
     not there or cannot be read is passed over: who opens it says so.
     """
     found = sealed_for(path)
