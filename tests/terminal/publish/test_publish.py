@@ -15,7 +15,9 @@ from tests.terminal.publish.office import DEMO, Office, OutsideClient, edited
 def test_what_is_published_is_downloaded_by_an_outside_client(office: Office, tmp_path: Path) -> None:
     office.begin()
     assert _next(office) == [{"task": "release", "roles": ["root", "targets"]}]
-    office.publish("add", "tariff/demo", edited(DEMO, tmp_path / "draft.toml", ("version = 1", "version = 2")))
+    office.publish(
+        "add", "tariff/demo", edited(DEMO, tmp_path / "draft.toml", ("version = 1", "version = 2"))
+    )
     office.publish("add", "tariff/demo", DEMO)
     (kept,) = (path for path in (office.bundles / "office/files").rglob("*") if path.is_file())
     assert kept.read_bytes() == DEMO.read_bytes(), "what the draft before named is gone"
