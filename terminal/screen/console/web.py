@@ -133,7 +133,7 @@ class Web:
     # actions
 
     async def _act(self, request: Request, action: Action) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         return await self._in_thread(request, lambda: self._do(request, action, form))
 
     def _do(self, request: Request, action: Action, form: FormFields | None) -> Response:
@@ -189,7 +189,7 @@ class Web:
         return response
 
     async def _sign_in(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         return await self._in_thread(request, lambda: self._check_pin(request, form))
 
     def _check_pin(self, request: Request, form: FormFields | None) -> Response:
@@ -205,7 +205,7 @@ class Web:
         return response
 
     async def _sign_out(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
 
         def work() -> Response:
             self._own_form(request, form)
@@ -217,7 +217,7 @@ class Web:
         return await self._in_thread(request, work)
 
     async def _other_card(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
 
         def work() -> Response:
             self._own_form(request, form)
@@ -227,7 +227,7 @@ class Web:
         return await self._in_thread(request, work)
 
     async def _change_look(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
 
         def work() -> Response:
             said = self._own_form(request, form)
@@ -347,7 +347,7 @@ class Web:
         response.set_cookie(self._cookie, token, path="/", httponly=True, samesite="strict")
 
 
-async def _form(request: Request) -> FormFields | None:
+async def form_of(request: Request) -> FormFields | None:
     """The form in the request; None for anything that is no ordinary form of sensible size."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         return None
