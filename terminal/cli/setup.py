@@ -29,13 +29,17 @@ def setup(
     state: Annotated[Path, typer.Option("--state", help="Terminal folder.")] = DEFAULT_STATE,
     number: Annotated[
         int | None,
-        typer.Option("--number", min=1, max=LARGEST_TERMINAL, help="Terminal number.", show_default="asked for"),
+        typer.Option(
+            "--number", min=1, max=LARGEST_TERMINAL, help="Terminal number.", show_default="asked for"
+        ),
     ] = None,
     reader: Annotated[
         str | None,
         typer.Option("--reader", help="pcsc, pcsc:NAME or sim:RESIDENT[,…].", show_default="asked for"),
     ] = None,
-    pace: Annotated[float | None, typer.Option(min=0.2, help="Simulated reader: seconds between cards.")] = None,
+    pace: Annotated[
+        float | None, typer.Option(min=0.2, help="Simulated reader: seconds between cards.")
+    ] = None,
     screen_port: Annotated[
         int, typer.Option(min=1, max=0xFFFF, help="Port of the display, which shows the code.")
     ] = DEFAULT_SCREEN_PORT,
@@ -45,14 +49,19 @@ def setup(
     language: Annotated[
         str,
         typer.Option(
-            metavar=f"[{'|'.join(languages())}]", parser=known_language, help="Language of pages and terminal."
+            metavar=f"[{'|'.join(languages())}]",
+            parser=known_language,
+            help="Language of pages and terminal.",
         ),
     ] = DEFAULT_LANGUAGE,
     no_run: Annotated[
         bool, typer.Option("--no-run", help="End when the terminal is set up; a unit starts it.")
     ] = False,
     out: Annotated[
-        Path, typer.Option("--out", help="With a file of answers: the folder for a folder NUMBER of each terminal.")
+        Path,
+        typer.Option(
+            "--out", help="With a file of answers: the folder for a folder NUMBER of each terminal."
+        ),
     ] = Path("terminals"),
     passphrase_file: PassphraseFile = None,
     questions: Annotated[

@@ -166,7 +166,12 @@ def _all_pupils(day: date, cards: Mapping[tuple[str, int], bytes]) -> list[Roste
 
 
 def _pupil(
-    rng: random.Random, day: date, class_id: str, grade: int, place: int, cards: Mapping[tuple[str, int], bytes]
+    rng: random.Random,
+    day: date,
+    class_id: str,
+    grade: int,
+    place: int,
+    cards: Mapping[tuple[str, int], bytes],
 ) -> RosterPupil:
     ref = rng.randbytes(8)
     eve = datetime.combine(day - timedelta(days=1), datetime.min.time()).replace(hour=17)

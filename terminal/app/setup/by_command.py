@@ -79,9 +79,7 @@ def set_up_all(file: Path, out: Path, language: str, passphrase: str) -> Iterato
     made = [(school, _place(out, school)) for school in schools]
     mistakes = [one for school, place in made for one in _mistakes(school, _maker(place, clock))]
     if mistakes:
-        placed = (
-            changed_mistake(one, str(file), lines) for one in mistakes
-        )
+        placed = (changed_mistake(one, str(file), lines) for one in mistakes)
         raise refusal(ConfigError, placed)
     for _school, place in made:
         place.require_new()
@@ -203,5 +201,3 @@ def questions_text(today: date, language: str) -> str:
             lines.append(f"{one.name} = {toml_value(value)}  # {word(one.label)}{choices}")
     lines += ["", "[[schools]]", 'staff = [{ number = "1001", role = "cashier" }]', ""]
     return "\n".join(lines).lstrip()
-
-

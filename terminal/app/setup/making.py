@@ -96,7 +96,9 @@ Demonstration = Callable[[Path, datetime], tuple[Mapping[str, str], str, Staff]]
 class SchoolMaker:
     """Makes the terminal of one school. See `terminal.screen.setup.port.SetupMaker`."""
 
-    def __init__(self, place: SetupPlace, clock: Clock, demonstration: Demonstration, laboratory_keys: Path) -> None:
+    def __init__(
+        self, place: SetupPlace, clock: Clock, demonstration: Demonstration, laboratory_keys: Path
+    ) -> None:
         self._place = place
         self._clock = clock
         self._demonstration = demonstration
@@ -114,7 +116,10 @@ class SchoolMaker:
             return Mistake(KEY_FILE, SetupMistake.KEY_UNREADABLE)
         if header is None or header.role != KeyRole.CANTEEN:
             return Mistake(KEY_FILE, SetupMistake.KEY_OF_OTHER_ROLE)
-        wanted = {"region": number_or_0(texts, "school.region"), "number": number_or_0(texts, "terminal.number")}
+        wanted = {
+            "region": number_or_0(texts, "school.region"),
+            "number": number_or_0(texts, "terminal.number"),
+        }
         if (header.region, header.terminal) != tuple(wanted.values()):
             given = {"own_region": header.region, "own_number": header.terminal or 0}
             return Mistake(KEY_FILE, SetupMistake.KEY_OF_OTHER_TERMINAL, {**wanted, **given})

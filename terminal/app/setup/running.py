@@ -19,14 +19,21 @@ PATIENCE_S: Final = 20.0
 
 
 def first_run(
-    place: SetupPlace, maker: SchoolMaker, fixed: Mapping[str, str], language: str, clock: Clock, say: Callable[[str], None]
+    place: SetupPlace,
+    maker: SchoolMaker,
+    fixed: Mapping[str, str],
+    language: str,
+    clock: Clock,
+    say: Callable[[str], None],
 ) -> None:
     """Serve the pages until the terminal is set up; `say` where they are, and each code. Raises `ConfigError`,
     `PortInUse`.
     """
     place.require_new()
     keeper = DraftKeeper(place.draft, fixed, language, clock.now().date())
-    display = ScreenServer.made_later(lambda: code_app(code, lambda: keeper.language, f"{pages.url}/"), port=place.screen_port)
+    display = ScreenServer.made_later(
+        lambda: code_app(code, lambda: keeper.language, f"{pages.url}/"), port=place.screen_port
+    )
     pages = ScreenServer.made_later(lambda: web.app(), port=place.console_port)
     say(f"set-up pages: {pages.url}/")
     say(f"display: {display.url}/")

@@ -51,10 +51,18 @@ class SetupMistake(MistakeCode):
     NO_DAY = "no_day", N_("not a date"), N_("Choose a day of the calendar.")
     NO_CHOICE = "no_choice", N_("none of the choices"), N_("Choose one: {choices}.")
     ENDS_FIRST = "ends_first", N_("ends before it begins"), N_("Correct one of the two.")
-    HALF_A_LINE = "half_a_line", N_("a day is missing on this line"), N_("Fill in both days, or empty the line.")
+    HALF_A_LINE = (
+        "half_a_line",
+        N_("a day is missing on this line"),
+        N_("Fill in both days, or empty the line."),
+    )
     OVERLAP = "overlap", N_("served while another meal still is"), N_("Let one end before the other begins.")
     NO_MEAL = "no_meal", N_("no meal is served"), N_("Switch one on.")
-    SHIFT_NOT_SERVED = "shift_not_served", N_("this meal is not served"), N_("Choose a meal that is switched on.")
+    SHIFT_NOT_SERVED = (
+        "shift_not_served",
+        N_("this meal is not served"),
+        N_("Choose a meal that is switched on."),
+    )
     NO_PORTION = (
         "no_portion",
         N_("this category gets no meal"),
@@ -70,7 +78,11 @@ class SetupMistake(MistakeCode):
         N_("parents would pay more than for a meal without any category"),
         N_("Compare it with the price on the page of meals."),
     )
-    NOT_SERVED = "not_served", N_("sums for a meal that is not served"), N_("Empty the line, or switch the meal on.")
+    NOT_SERVED = (
+        "not_served",
+        N_("sums for a meal that is not served"),
+        N_("Empty the line, or switch the meal on."),
+    )
     MEAL_TWICE = (
         "setup_meal_twice",
         N_("the meal of the shift is this meal"),
@@ -89,12 +101,22 @@ class SetupMistake(MistakeCode):
     )
     KEY_OF_OTHER_TERMINAL = (
         "key_of_other_terminal",
-        N_("made for terminal {own_number} of region {own_region}, this is terminal {number} of region {region}"),
+        N_(
+            "made for terminal {own_number} of region {own_region}, this is terminal {number} of region {region}"
+        ),
         N_("Correct number and region on the page of the school, or ask for the file of this terminal."),
     )
-    NO_REGION = "no_region", N_("there are no keys yet"), N_("Fill in the pages of the school and of the keys first.")
+    NO_REGION = (
+        "no_region",
+        N_("there are no keys yet"),
+        N_("Fill in the pages of the school and of the keys first."),
+    )
     NO_STAFF = "no_staff", N_("no staff yet"), N_("Add a cashier and a meal officer, each with a PIN.")
-    NO_CASHIER = "no_cashier", N_("no cashier has a PIN"), N_("Add one: a cashier opens the shift and serves.")
+    NO_CASHIER = (
+        "no_cashier",
+        N_("no cashier has a PIN"),
+        N_("Add one: a cashier opens the shift and serves."),
+    )
     PIN_AGAIN = "pin_again", N_("the keys were changed since"), N_("Give {ref} a PIN again.")
 
 
@@ -251,7 +273,9 @@ def _categories(texts: Texts) -> Iterator[Mistake]:
         switch = f"categories.{category}.given"
         if not is_yes(texts, switch):
             continue
-        if number_or_0(texts, f"categories.{category}.last") < number_or_0(texts, f"categories.{category}.first"):
+        if number_or_0(texts, f"categories.{category}.last") < number_or_0(
+            texts, f"categories.{category}.first"
+        ):
             yield Mistake(f"categories.{category}.last", SetupMistake.ENDS_FIRST)
         portions = {kind: sums for kind in (BY_SHIFT, *KINDS) if (sums := sums_of(texts, category, kind))}
         if not portions:

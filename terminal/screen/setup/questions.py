@@ -366,7 +366,9 @@ def _calendar() -> Iterator[QuestionGroup]:
     yield QuestionGroup(
         N_("Holidays"),
         tuple(q for n in range(1, HOLIDAYS + 1) for q in _span(f"calendar.holiday{n}")),
-        explains=N_("No meals on these days. A holiday of one day begins and ends on it. Empty lines do not count."),
+        explains=N_(
+            "No meals on these days. A holiday of one day begins and ends on it. Empty lines do not count."
+        ),
         rows=True,
     )
     yield QuestionGroup(
@@ -378,9 +380,7 @@ def _calendar() -> Iterator[QuestionGroup]:
 
 
 def _span(name: str) -> Iterator[Question]:
-    yield Question(
-        name=f"{name}.name", kind=AnswerKind.TEXT, label=N_("Name"), high=60, needed=False
-    )
+    yield Question(name=f"{name}.name", kind=AnswerKind.TEXT, label=N_("Name"), high=60, needed=False)
     for end, label in (("first", N_("First day")), ("last", N_("Last day"))):
         yield Question(name=f"{name}.{end}", kind=AnswerKind.DAY, label=label, needed=False)
 
@@ -456,7 +456,9 @@ PAGES: Final = (
     SetupPage(
         "keys",
         N_("Cards and keys"),
-        N_("Keys open pupils' cards. A school that issues its cards itself gets keys that no other school has."),
+        N_(
+            "Keys open pupils' cards. A school that issues its cards itself gets keys that no other school has."
+        ),
         tuple(_keys()),
     ),
     SetupPage(

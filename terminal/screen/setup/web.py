@@ -141,7 +141,9 @@ class SetupWeb:
     def _acts(self, act: Callable[[Request, FormFields], Response]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
             form = await console_web.form_of(request)
-            return await run_in_threadpool(self._guarded, request, lambda: act(request, self._own(request, form)))
+            return await run_in_threadpool(
+                self._guarded, request, lambda: act(request, self._own(request, form))
+            )
 
         return answer
 
@@ -193,7 +195,11 @@ class SetupWeb:
         if not problem and self._keeper.draft.session and COOKIE in request.cookies:
             problem = ELSEWHERE
         return self._show(
-            request, "setup/code.html", status, problem=self._said(problem) if problem else "", display=self._display_url
+            request,
+            "setup/code.html",
+            status,
+            problem=self._said(problem) if problem else "",
+            display=self._display_url,
         )
 
     def _enter(self, request: Request, form: FormFields) -> Response:
@@ -225,7 +231,9 @@ class SetupWeb:
         page = self._found(name)
         return self._questions(request, page, shows_wrong=name in self._keeper.draft.seen)
 
-    def _questions(self, request: Request, page: SetupPage, *, shows_wrong: bool, status: int = 200) -> Response:
+    def _questions(
+        self, request: Request, page: SetupPage, *, shows_wrong: bool, status: int = 200
+    ) -> Response:
         texts = self._keeper.texts
         wrong = self._wrong(page) if shows_wrong else {}
         fields = {
@@ -284,7 +292,9 @@ class SetupWeb:
 
     # staff
 
-    def _staff(self, request: Request, problem: str = "", status: int = 200, typed: FormFields | None = None) -> Response:
+    def _staff(
+        self, request: Request, problem: str = "", status: int = 200, typed: FormFields | None = None
+    ) -> Response:
         now = self._maker.keys_name(self._keeper.texts)
         return self._show(
             request,
@@ -344,7 +354,9 @@ class SetupWeb:
         wrong[STAFF_PAGE] = [self._words(one) for one in self._staff_mistakes()]
         return {name: lines for name, lines in wrong.items() if lines}
 
-    def _review(self, request: Request, problem: str = "", status: int = 200, passphrase: str = "") -> Response:
+    def _review(
+        self, request: Request, problem: str = "", status: int = 200, passphrase: str = ""
+    ) -> Response:
         return self._show(
             request,
             "setup/review.html",
@@ -446,6 +458,3 @@ def proposed_passphrase() -> str:
     """One that can be written down: kdrm-7x2p-…"""
     groups = ("".join(secrets.choice(LETTERS) for _ in range(GROUP_LETTERS)) for _ in range(GROUPS))
     return "-".join(groups)
-
-
-

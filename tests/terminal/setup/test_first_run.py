@@ -1,0 +1,314 @@
+"""The first run as a school has it: `terminal setup` in an empty folder, Chromium, and a meal served by a tap."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+
+import msgspec
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from sim.card.virtual import VirtualCard
+from sim.image_file import load_image
+from terminal.canteen.documents import RosterDocument, RosterGrant, RosterHeader, RosterPupil
+from terminal.keys.file import load_file_keys
+from terminal.keys.provider import person_token
+from terminal.lab.world import pseudonym_on
+from tests.terminal.cli.conftest import ENVIRONMENT, command
+from tests.terminal.screen.browser import NewPage, assert_accessible, browser, new_page, page
+
+__all__ = ["browser", "new_page", "page"]
+
+PIN = "7294"
+PATIENCE_MS = 40_000
+LEAST_PX = 44
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+@dataclass
+class FirstRun:
+    """A folder, and the process that the product's own command started in it."""
+
+    folder: Path
+    options: tuple[object, ...] = ()
+    display: int = field(default_factory=free_port)
+    pages: int = field(default_factory=free_port)
+    process: subprocess.Popen[str] | None = None
+    said: Queue[str] = field(default_factory=Queue)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.pages}"
+
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(arguments),
+            check=False,
+            cwd=self.folder,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def start(self) -> None:
+        ports = ("--screen-port", self.display, "--console-port", self.pages)
+        self.process = subprocess.Popen(
+            command(("setup", *ports, *self.options)),
+            cwd=self.folder,
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        said = self.said = Queue()
+        stdout = self.process.stdout
+        assert stdout is not None
+
+        def listen() -> None:
+            with stdout:
+                for line in stdout:
+                    said.put(line)
+
+        Thread(target=listen, daemon=True).start()
+
+    def line(self, pattern: str) -> str:
+        """The next line of its output in which `pattern` is found."""
+        while True:
+            line = self.said.get(timeout=40)
+            if re.search(pattern, line):
+                return line
+
+    def code(self) -> str:
+        return self.line("one-time code").split(": ")[1].strip()
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(20)
+
+    def end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(40)
+
+
+@pytest.fixture
+def first_run(tmp_path: Path) -> Iterator[FirstRun]:
+    run = FirstRun(tmp_path)
+    yield run
+    run.end()
+
+
+def enter(page: Page, run: FirstRun, code: str) -> None:
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(run.url)
+    page.get_by_label("Одноразовый код").fill(code)
+    page.get_by_role("button", name="Начать").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Школа и терминал")
+
+
+def kept(page: Page) -> None:
+    """What was typed has been checked and is on disk."""
+    expect(page.locator("form[data-check]:not([data-checking])")).to_be_attached(timeout=PATIENCE_MS)
+
+
+def small_targets(page: Page) -> list[str]:
+    small = []
+    for element in page.locator(
+        "a[href]:visible, button:visible, select:visible, input:not([type=hidden]):visible"
+    ).all():
+        box = element.bounding_box()
+        if (
+            "skip" in (element.get_attribute("class") or "")
+            or box is None
+            or element.get_attribute("type") == "checkbox"
+        ):
+            continue
+        if box["height"] < LEAST_PX:
+            small.append(element.evaluate("e => e.outerHTML")[:90])
+    return small
+
+
+def test_from_an_empty_folder_to_a_meal_served_by_a_tap(page: Page, first_run: FirstRun) -> None:
+    run = first_run
+    cards, number = run.folder / "cards", "17"
+    for words in (
+        ("keys", "init", "--role", "office", "--region", "34", "--out", "office.keys"),
+        ("keys", "init", "--role", "canteen", "--terminal", number),
+        ("keys", "init", "--role", "issue"),
+    ):
+        assert run.run(*words).returncode == 0
+    (run.folder / "orders.csv").write_text("label,profile\nmasha,pupil_grade3\n")
+    issued = run.run(
+        *(
+            "card",
+            "issue-batch",
+            "orders.csv",
+            "--folder",
+            "cards",
+            "--keys",
+            "keys/issue.keys",
+            "--production-keys",
+        )
+    )
+    assert issued.returncode == 0, issued.stderr
+    run.options = ("--reader", f"sim:{cards / 'masha.json'}", "--pace", "1", "--number", number)
+    run.start()
+    enter(page, run, run.code())
+    assert_accessible(page)
+
+    page.get_by_label("Название школы").fill("Школа № 12")
+    page.get_by_label("Номер региона").fill("тридцать")
+    expect(page.locator("[data-wrong='school.region']")).to_contain_text("Не число от 1 до 999")
+    page.get_by_label("Номер региона").fill("34")
+    expect(page.locator("[data-wrong='school.region']")).to_be_hidden()
+    kept(page)
+    run.kill()
+    run.start()
+    run.code()
+    page.goto(run.url)
+    expect(page.get_by_label("Название школы")).to_have_value("Школа № 12")
+    page.get_by_role("button", name="Далее").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Карты и ключи")
+    page.get_by_label("Кто выпускает карты").select_option("region")
+    page.locator("input[type=file]").set_input_files(run.folder / "keys" / "17.keys")
+    kept(page)
+    assert_accessible(page)
+    page.get_by_role("button", name="Далее").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Питание и часы")
+    assert_accessible(page)
+    breakfast = page.get_by_role("group", name="Завтрак")
+    breakfast.get_by_label("Начало").fill("00:00")
+    breakfast.get_by_label("Конец").fill("23:59")
+    breakfast.get_by_label("Цена для родителей, руб.").fill("78,02")
+    page.get_by_role("button", name="Далее").click()
+    expect(page.locator("[data-wrong='meals.lunch.from']")).to_contain_text("Один должен закончиться раньше")
+    page.get_by_role("group", name="Обед").get_by_label("Выдаётся").uncheck()
+    page.get_by_label("Питание второй смены").select_option("breakfast")
+    page.get_by_role("button", name="Далее").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Категории и кто платит")
+    for funder, roubles in (
+        ("федеральный бюджет", "42,65"),
+        ("региональный бюджет", "21.34"),
+        ("муниципальный бюджет", "7,10"),
+    ):
+        page.get_by_role("group", name="Учащиеся 1–4 классов").first.get_by_label(f"По смене: {funder}").fill(
+            roubles
+        )
+    kept(page)
+    assert_accessible(page)
+    page.get_by_role("button", name="Далее").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Календарь")
+    page.get_by_label("Учебных дней в неделю").select_option("7")
+    for day in page.locator("input[type=date][name*=holiday]").all():
+        day.fill("")
+    kept(page)
+    assert_accessible(page)
+    page.get_by_role("button", name="Далее").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Правила")
+    assert_accessible(page)
+    page.get_by_role("button", name="Далее").click()
+
+    for ref, role in (("1001", "meal_officer"), ("1002", "cashier")):
+        expect(page.get_by_role("heading", level=1)).to_have_text("Сотрудники и ПИН-коды")
+        page.get_by_label("Табельный номер").fill(ref)
+        page.get_by_label("Должность").select_option(role)
+        page.get_by_label("ПИН-код", exact=True).fill(PIN)
+        page.get_by_label("ПИН-код ещё раз").fill(PIN)
+        page.get_by_role("button", name="Добавить").click()
+        expect(page.locator(".staff-list")).to_contain_text(ref)
+    assert_accessible(page)
+    page.get_by_role("link", name="Далее").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Проверка и начало")
+    assert_accessible(page)
+    page.get_by_role("button", name="Начать работу").click()
+    page.wait_for_url("**/sign-in?typed=1", timeout=PATIENCE_MS)
+
+    # The same process is the terminal now, at the same address; the PIN just given opens it.
+    sign_in(page, "1001")
+    expect(page.locator(".bar-role")).to_contain_text("1001")
+    page.get_by_role("button", name="Выйти").click()
+    page.goto(run.url + "/sign-in?typed=1")
+    sign_in(page, "1002")
+    load_roster(run, cards / "masha.json")
+    page.goto(run.url + "/canteen/shift")
+    page.get_by_role("button", name="Открыть смену").click()
+    page.goto(run.url + "/canteen/counter")
+    expect(page.get_by_text("Иванова Мария").first).to_be_visible(timeout=PATIENCE_MS)
+    report = run.run("canteen", "report", "--json")
+    assert report.returncode == 0, report.stderr
+    assert '"served": 1' in report.stdout or '"served":1' in report.stdout
+
+    # Closed for good: no page of the first run is left, and the command refuses.
+    page.goto(run.url + "/setup/school")
+    expect(page.locator("form[data-check]")).to_have_count(0)
+    again = run.run("setup")
+    assert again.returncode == 15
+    assert "set up already" in again.stderr
+    assert not (run.folder / "var/terminal/setup").exists()
+
+
+def sign_in(page: Page, ref: str) -> None:
+    page.locator("#ref").fill(ref)
+    page.locator("#pin").fill(PIN)
+    page.locator("#pin").press("Enter")
+    page.wait_for_url(lambda address: "sign-in" not in address, timeout=PATIENCE_MS)
+
+
+def load_roster(run: FirstRun, image: Path) -> None:
+    """One pupil, whose card taps by itself."""
+    keys, card = load_file_keys(run.folder / "keys" / "17.keys"), load_image(image, os.urandom)
+    assert isinstance(card, VirtualCard)
+    pseudonym = pseudonym_on(card)
+    assert pseudonym is not None
+    now = datetime.now(UTC)
+    today = now.date()
+    grant = RosterGrant(
+        code=10, valid_from=today - timedelta(1), valid_to=today + timedelta(90), issued_on=today
+    )
+    roster = RosterDocument(
+        header=RosterHeader(
+            kind="roster",
+            schema=1,
+            school="school",
+            region=34,
+            sequence=1,
+            issued_at=now,
+            valid_from=now - timedelta(1),
+            valid_to=now + timedelta(90),
+            grades_on=today,
+        ),
+        pupils=(
+            RosterPupil(
+                ref=person_token(keys, "school", pseudonym).hex(),
+                name="Иванова Мария",
+                class_id="3а",
+                grade=3,
+                shift=1,
+                grants=(grant,),
+            ),
+        ),
+    )
+    (run.folder / "roster.json").write_bytes(msgspec.json.encode(roster))
+    loaded = run.run("canteen", "roster", "load", "roster.json")
+    assert loaded.returncode == 0, loaded.stderr
