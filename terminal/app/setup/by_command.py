@@ -12,8 +12,8 @@
     school.name = "Школа № 1"
     staff = [{ number = "1001", role = "cashier", pin = "7294" }, { number = "1002", role = "meal_officer" }]
 
-Every school is checked before the first is written. A member without `pin` gets one, listed in pins.txt of the terminal's
-folder: hand it over and delete it.
+Every school is checked before the first is written. A member without `pin` gets one, listed in pins.txt of the
+terminal's folder: hand it over and delete it.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ import msgspec
 from msgspec import Meta, Struct
 
 from terminal.access.references import Reference
+from terminal.app.config.settings import DEFAULT_CONSOLE_PORT, DEFAULT_SCREEN_PORT
 from terminal.app.setup.making import SchoolMaker, SetupPlace
 from terminal.app.simulated import laboratory_keys
-from terminal.app.config.settings import DEFAULT_CONSOLE_PORT, DEFAULT_SCREEN_PORT
 from terminal.clock import Clock, SystemClock
 from terminal.errors import ConfigError, Mistake, StaffError
 from terminal.files import replace_file
+from terminal.mistakes.places import Place, line_at
 from terminal.mistakes.reading import Unreadable, content_of, text_of, toml_of
 from terminal.mistakes.toml_lines import toml_lines
-from terminal.mistakes.places import Place, line_at
 from terminal.mistakes.words import refusal
 from terminal.publish.key_files import LEAST_PASSPHRASE
 from terminal.scenario.write import toml_value

@@ -30,14 +30,13 @@ from terminal.app.station import JOURNAL_FILE
 from terminal.clock import Clock
 from terminal.errors import ConfigError, KeyFileError, Mistake
 from terminal.files import SHARED, replace_file, sync_path
-from terminal.keys.file import FileKeys, load_file_keys
+from terminal.keys.file import FileKeys, key_tables, load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.keys.office import ROOT_BYTES, OfficeOrder, RoleOrder, cut, office_document, write_keys
 from terminal.keys.roles import KeyRole
 from terminal.keys.signed import KeyDocument, verified
-from terminal.keys.file import key_tables
-from terminal.policy.load import policy_from_text
 from terminal.mistakes.document import Mistakes
+from terminal.policy.load import policy_from_text
 from terminal.publish.adding import AddOrder, add
 from terminal.publish.drafting import begin_alone
 from terminal.publish.key_files import make_key, open_key, read_named

@@ -34,11 +34,10 @@ def first_run(
     display = ScreenServer.made_later(
         lambda: code_app(code, lambda: keeper.language, f"{pages.url}/"), port=place.screen_port
     )
-    pages = ScreenServer.made_later(lambda: web.app(), port=place.console_port)
-    say(f"set-up pages: {pages.url}/")
-    say(f"display: {display.url}/")
     code = SetupCode(clock, lambda digits: say(f"one-time code: {digits}"))
     web = SetupWeb(keeper, code, maker, f"{display.url}/")
+    pages = ScreenServer.made_later(web.app, port=place.console_port)
+    say(f"set-up pages: {pages.url}/, display: {display.url}/")
     with display, pages:
         while not web.finished.wait(LOOK_S):
             if place.is_set_up:

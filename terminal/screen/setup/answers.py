@@ -1,7 +1,7 @@
 """What was typed, as values: read, checked question by question, and what contradicts something else on its page.
 
-A page and an answers file are judged by the same functions, so that a school set up by command is right where one set up
-by pages is.
+A page and an answers file are judged by the same functions, so that a school set up by command is right where one set
+up by pages is.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _of(question: Question, texts: Texts) -> Iterator[Mistake]:
         yield Mistake(question.name, code, values)
 
 
-def _refused(question: Question, text: str) -> SetupMistake | None:  # noqa: PLR0911 a line for each kind
+def _refused(question: Question, text: str) -> SetupMistake | None:
     match question.kind:
         case AnswerKind.TEXT | AnswerKind.FILE:
             return SetupMistake.TOO_LONG if len(text) > question.high else None

@@ -1,7 +1,7 @@
 """The one-time code that opens the set-up pages: on the terminal's own display, and nowhere else.
 
-Eight digits, good for a quarter of an hour and once. After five wrong ones there is another: with new digits each time, a
-guess that stays a guess.
+Eight digits, good for a quarter of an hour and once. After five wrong ones there is another, so that guessing never
+gets nearer.
 """
 
 from __future__ import annotations

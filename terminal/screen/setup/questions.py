@@ -471,8 +471,8 @@ PAGES: Final = (
         "categories",
         N_("Categories and who pays"),
         N_(
-            "For each category: how much of one portion each budget pays, in roubles. What stands under parents is taken "
-            "from the pupil's account. An empty line means that the category does not get that meal."
+            "For each category: how much of one portion each budget pays, in roubles. What stands under parents is "
+            "taken from the pupil's account. An empty line means that the category does not get that meal."
         ),
         tuple(_categories()),
     ),

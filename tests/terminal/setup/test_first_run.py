@@ -9,25 +9,25 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from queue import Queue
 from threading import Thread
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from sim.card.virtual import VirtualCard
 from sim.image_file import load_image
 from terminal.canteen.documents import RosterDocument, RosterGrant, RosterHeader, RosterPupil
+from terminal.clock import SystemClock
 from terminal.keys.file import load_file_keys
 from terminal.keys.provider import person_token
 from terminal.lab.world import pseudonym_on
+from terminal.screen.setup.draft import DraftKeeper
 from tests.terminal.cli.conftest import ENVIRONMENT, command
-from tests.terminal.screen.browser import NewPage, assert_accessible, browser, new_page, page
-
-__all__ = ["browser", "new_page", "page"]
+from tests.terminal.screen.browser import NewPage, assert_accessible
 
 PIN = "7294"
 PATIENCE_MS = 40_000
@@ -254,10 +254,8 @@ def test_from_an_empty_folder_to_a_meal_served_by_a_tap(page: Page, first_run: F
     page.goto(run.url + "/canteen/shift")
     page.get_by_role("button", name="Открыть смену").click()
     page.goto(run.url + "/canteen/counter")
-    expect(page.get_by_text("Иванова Мария").first).to_be_visible(timeout=PATIENCE_MS)
-    report = run.run("canteen", "report", "--json")
-    assert report.returncode == 0, report.stderr
-    assert '"served": 1' in report.stdout or '"served":1' in report.stdout
+    expect(page.locator(".meal-served")).to_have_text("1", timeout=PATIENCE_MS)
+    expect(page.get_by_text("Иванова Мария").first).to_be_visible()
 
     # Closed for good: no page of the first run is left, and the command refuses.
     page.goto(run.url + "/setup/school")
@@ -268,9 +266,9 @@ def test_from_an_empty_folder_to_a_meal_served_by_a_tap(page: Page, first_run: F
     assert not (run.folder / "var/terminal/setup").exists()
 
 
-def sign_in(page: Page, ref: str) -> None:
+def sign_in(page: Page, ref: str, pin: str = PIN) -> None:
     page.locator("#ref").fill(ref)
-    page.locator("#pin").fill(PIN)
+    page.locator("#pin").fill(pin)
     page.locator("#pin").press("Enter")
     page.wait_for_url(lambda address: "sign-in" not in address, timeout=PATIENCE_MS)
 
@@ -281,7 +279,7 @@ def load_roster(run: FirstRun, image: Path) -> None:
     assert isinstance(card, VirtualCard)
     pseudonym = pseudonym_on(card)
     assert pseudonym is not None
-    now = datetime.now(UTC)
+    now = SystemClock().now()
     today = now.date()
     grant = RosterGrant(
         code=10, valid_from=today - timedelta(1), valid_to=today + timedelta(90), issued_on=today
@@ -312,3 +310,133 @@ def load_roster(run: FirstRun, image: Path) -> None:
     (run.folder / "roster.json").write_bytes(msgspec.json.encode(roster))
     loaded = run.run("canteen", "roster", "load", "roster.json")
     assert loaded.returncode == 0, loaded.stderr
+
+
+def test_a_code_opens_one_window_once(new_page: NewPage, first_run: FirstRun) -> None:
+    """Wrong codes, a spent one, one that was renewed; a second window takes over, and the first is asked again."""
+    run = first_run
+    run.start()
+    code = run.code()
+    display, first, second = new_page(), new_page(), new_page()
+    for one in (display, first, second):
+        one.set_default_timeout(PATIENCE_MS)
+    display.goto(f"http://127.0.0.1:{run.display}")
+    expect(display.locator("#digits")).to_have_text(code)
+    assert_accessible(display)
+    first.goto(run.url + "/setup/meals")
+    expect(first.get_by_label("Одноразовый код")).to_be_visible()
+    assert_accessible(first)
+    for _ in range(5):
+        first.get_by_label("Одноразовый код").fill("00000000" if code != "0000 0000" else "11111111")
+        first.get_by_role("button", name="Начать").click()
+        expect(first.get_by_role("alert")).to_contain_text("другой код")
+    renewed = run.code()
+    expect(display.locator("#digits")).to_have_text(renewed)
+    for spent in (code, renewed):
+        first.get_by_label("Одноразовый код").fill(spent)
+        first.get_by_role("button", name="Начать").click()
+    expect(first.get_by_label("Название школы")).to_be_visible()
+    first.get_by_label("Название школы").fill("Школа № 1")
+    kept(first)
+
+    newer = run.code()
+    enter(second, run, newer)
+    expect(second.get_by_label("Название школы")).to_have_value("Школа № 1")
+    first.get_by_role("button", name="Далее").click()
+    expect(first.get_by_role("alert")).to_contain_text("в другом окне")
+    assert_accessible(first)
+    first.goto(run.url)
+    expect(first.get_by_role("alert")).to_contain_text("в другом окне")
+    first.goto(run.url + "/no-such-page")
+    expect(first.get_by_role("link", name="Вернуться к настройке")).to_be_visible()
+    assert first.request.post(run.url + "/setup/school", form={"school.name": "x"}).status == 403
+    again = first.request.post(
+        run.url + "/code", form={"code": newer}, headers={"Origin": "http://other.example"}
+    )
+    assert again.status == 403
+
+
+@pytest.mark.parametrize(("width", "height"), [(480, 272), (800, 480), (1024, 600), (1920, 1080)])
+def test_every_page_fits_every_screen(shown: FirstRun, new_page: NewPage, width: int, height: int) -> None:
+    page = new_page(width, height)
+    page.context.add_cookies([{"name": "setup", "value": TOKEN, "url": shown.url}])
+    page.set_default_timeout(PATIENCE_MS)
+    for name in ("school", "keys", "meals", "categories", "calendar", "rules", "staff", "review"):
+        page.goto(f"{shown.url}/setup/{name}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, name
+        box = page.locator(".setup-form > .acts").bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= height + 1, f"{name}: the way on is below the fold"
+        assert small_targets(page) == [], name
+
+
+TOKEN = "a-token-of-the-browser"
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstRun]:
+    """A first run in which the browser with `TOKEN` goes on."""
+    run = FirstRun(tmp_path_factory.mktemp("shown"))
+    keeper = DraftKeeper(run.folder / "var/terminal/setup", {}, "ru", SystemClock().now().date())
+    keeper.begin_session(TOKEN)
+    run.start()
+    run.line("set-up pages")
+    yield run
+    run.end()
+
+
+def test_a_demonstration_school_at_one_press(page: Page, first_run: FirstRun) -> None:
+    run = first_run
+    run.options = ("--pace", "0.5")
+    run.start()
+    enter(page, run, run.code())
+    page.get_by_role("button", name="Показательная школа").click()
+    expect(page.get_by_role("heading", name="Выдуманные сотрудники")).to_be_visible()
+    assert_accessible(page)
+    lines = page.locator(".facts dt").all_inner_texts()
+    pins = dict(
+        zip((line.split()[0] for line in lines), page.locator(".facts dd").all_inner_texts(), strict=True)
+    )
+    page.get_by_role("button", name="Дальше").click()
+    page.wait_for_url("**/sign-in?typed=1", timeout=PATIENCE_MS)
+    sign_in(page, "1002", pins["1002"])
+    page.goto(run.url + "/canteen/counter")
+    expect(page.locator(".meal-served")).not_to_have_text("0", timeout=PATIENCE_MS)
+    listed = run.run("canteen", "roster", "show", "--json")
+    assert listed.returncode == 0, listed.stderr
+    assert listed.stdout.count('"ref"') in (0, 600)
+
+
+def test_schools_by_command_and_every_mistake_before_the_first_file(first_run: FirstRun) -> None:
+    run = first_run
+    (run.folder / "pass").write_text("six words that are not in a book\n")
+    (run.folder / "pass").chmod(0o600)
+    schools = "".join(
+        f'[[schools]]\nterminal.number = {number}\nschool.name = "Школа № {number}"\n'
+        for number in (101, 102)
+    )
+    common = (
+        'staff = [{ number = "1001", role = "cashier" }]\n[school]\nregion = 34\n'
+        '[meals.breakfast]\nprice = "78,02"\n[categories.primary.by_shift]\nregional = "71,09"\n'
+    )
+    words = ("setup", "answers.toml", "--passphrase-file", "pass")
+    (run.folder / "answers.toml").write_text(common.replace("71,09", "much") + schools)
+    refused = run.run(*words)
+    assert refused.returncode == 15
+    assert "schools[0].categories.primary.by_shift.regional" in refused.stderr
+    assert not (run.folder / "terminals").exists()
+
+    (run.folder / "answers.toml").write_text(common + schools)
+    made = run.run(*words)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.split() == ["terminals/101/terminal.toml", "terminals/102/terminal.toml"]
+    for number in (101, 102):
+        folder = run.folder / "terminals" / str(number)
+        ref, pin = (folder / "pins.txt").read_text().split()
+        assert ref == "1001"
+        assert re.fullmatch("[0-9]{6}", pin)
+        assert run.run("config", "check", "--config", folder / "terminal.toml").returncode == 0
+        assert (folder / "pins.txt").stat().st_mode & 0o077 == 0
+    assert run.run(*words).returncode == 15
