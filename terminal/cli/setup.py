@@ -91,7 +91,6 @@ def setup(
 def _by_pages(place: SetupPlace, number: int | None, reader: str | None, language: str) -> None:
     from terminal.app.setup.making import SchoolMaker
     from terminal.app.setup.running import first_run
-    from terminal.app.simulated import laboratory_keys
     from terminal.clock import SystemClock
     from terminal.lab.school import demonstration_school
     from terminal.operations.memory import forbid_dumps
@@ -100,7 +99,7 @@ def _by_pages(place: SetupPlace, number: int | None, reader: str | None, languag
     clock = SystemClock()
     given = {"terminal.number": None if number is None else str(number), "terminal.reader": reader}
     fixed = {name: text for name, text in given.items() if text is not None}
-    maker = SchoolMaker(place, clock, demonstration_school, laboratory_keys())
+    maker = SchoolMaker(place, clock, demonstration_school)
     first_run(place, maker, fixed, language, clock, lambda line: print(line, flush=True))
 
 

@@ -30,7 +30,6 @@ from msgspec import Meta, Struct
 from terminal.access.references import Reference
 from terminal.app.config.settings import DEFAULT_CONSOLE_PORT, DEFAULT_SCREEN_PORT
 from terminal.app.setup.making import SchoolMaker, SetupPlace
-from terminal.app.simulated import laboratory_keys
 from terminal.clock import Clock, SystemClock
 from terminal.errors import ConfigError, Mistake, StaffError
 from terminal.files import replace_file
@@ -77,9 +76,9 @@ def set_up_all(file: Path, out: Path, language: str, passphrase: str) -> Iterato
         raise ConfigError("the passphrase is too short", f"Use at least {LEAST_PASSPHRASE} characters.")
     schools, lines = _read(file, clock, language)
     made = [(school, _place(out, school)) for school in schools]
-    mistakes = [one for school, place in made for one in _mistakes(school, _maker(place, clock))]
+    mistakes = [one for school, place in made for one in _mistakes(school, SchoolMaker(place, clock))]
     if mistakes:
-        placed = (changed_mistake(one, str(file), lines) for one in mistakes)
+        placed = (_in_file(one, str(file), lines) for one in mistakes)
         raise refusal(ConfigError, placed)
     for _school, place in made:
         place.require_new()
@@ -87,7 +86,7 @@ def set_up_all(file: Path, out: Path, language: str, passphrase: str) -> Iterato
         yield _made(school, place, clock, passphrase)
 
 
-def changed_mistake(mistake: Mistake, file: str, lines: Mapping[Place, int]) -> Mistake:
+def _in_file(mistake: Mistake, file: str, lines: Mapping[Place, int]) -> Mistake:
     """With the file and the line."""
     return Mistake(mistake.path, mistake.code, mistake.values, file, line_at(mistake.path, lines))
 
@@ -143,13 +142,6 @@ def _place(out: Path, school: _School) -> SetupPlace:
     )
 
 
-def _maker(place: SetupPlace, clock: Clock) -> SchoolMaker:
-    def none(_folder: Path, _now: object) -> Any:
-        raise AssertionError("a demonstration is made by pages")
-
-    return SchoolMaker(place, clock, none, laboratory_keys())
-
-
 def _mistakes(school: _School, maker: SchoolMaker) -> Iterator[Mistake]:
     known = {name: text for name, text in school.texts.items() if name != LANGUAGE}
     found = [*not_asked(known), *(one for page in PAGES for one in mistakes_on(page, school.texts))]
@@ -161,7 +153,7 @@ def _mistakes(school: _School, maker: SchoolMaker) -> Iterator[Mistake]:
 
 
 def _made(school: _School, place: SetupPlace, clock: Clock, passphrase: str) -> Path:
-    maker = _maker(place, clock)
+    maker = SchoolMaker(place, clock)
     pins: dict[str, str] = {}
     staff = []
     for one in school.staff:

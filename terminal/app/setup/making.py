@@ -26,6 +26,7 @@ from typing import Final
 from msgspec import Struct
 
 from terminal.app.config.write import new_file, write_new
+from terminal.app.simulated import laboratory_keys
 from terminal.app.station import JOURNAL_FILE
 from terminal.clock import Clock
 from terminal.errors import ConfigError, KeyFileError, Mistake
@@ -95,13 +96,10 @@ Demonstration = Callable[[Path, datetime], tuple[Mapping[str, str], str, Staff]]
 class SchoolMaker:
     """Makes the terminal of one school. See `terminal.screen.setup.port.SetupMaker`."""
 
-    def __init__(
-        self, place: SetupPlace, clock: Clock, demonstration: Demonstration, laboratory_keys: Path
-    ) -> None:
+    def __init__(self, place: SetupPlace, clock: Clock, demonstration: Demonstration | None = None) -> None:
         self._place = place
         self._clock = clock
         self._demonstration = demonstration
-        self._laboratory_keys = laboratory_keys
 
     # keys
 
@@ -188,11 +186,12 @@ class SchoolMaker:
         self._place.require_new()
         school = self._new_folder()
         now = self._clock.now()
+        assert self._demonstration is not None, "pages offer it where there is one"
         answers, reader, staff = self._demonstration(school, now)
         filled = {**texts, **answers}
         content = document_text(school_document(filled, now, filled[LANGUAGE])).encode()
         replace_file(school / "region.toml", content, SHARED)
-        keys = load_file_keys(self._laboratory_keys, UNLIMITED)
+        keys = load_file_keys(laboratory_keys(), UNLIMITED)
         members = [Member(ref=ref, role=role, pin=hash_pin(pin, keys)) for ref, role, pin in staff]  # type: ignore[arg-type]
         home = self._keep(school, members)
         cards = ",".join(self._beside(home / "cards" / name) for name in reader.split(","))
