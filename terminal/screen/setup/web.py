@@ -28,6 +28,7 @@ from terminal.mistakes.words import said
 from terminal.screen.console import web as console_web
 from terminal.screen.console.roles import ROLE_NAMES, Role
 from terminal.screen.console.visit import FormFields
+from terminal.screen.display_page import to_display
 from terminal.screen.page import Pages
 from terminal.screen.setup.answers import SetupMistake, is_yes, mistakes_on
 from terminal.screen.setup.code import SetupCode
@@ -447,11 +448,8 @@ def code_app(code: SetupCode, language: Callable[[], str], setup_url: str) -> St
     async def events(request: Request) -> Response:
         return event_stream(request, code.feed, str)
 
-    async def lost(_request: Request, _error: Exception) -> Response:
-        return RedirectResponse("/", 303)
-
     routes = [Route("/", show), Route("/events", events), rendered.static]
-    return Starlette(routes=routes, exception_handlers={404: lost, 405: lost})
+    return Starlette(routes=routes, exception_handlers={404: to_display, 405: to_display})
 
 
 def proposed_passphrase() -> str:
