@@ -3,6 +3,8 @@
 const WAIT_MS = 250;
 const AGAIN_MS = 300;
 
+document.querySelector(".steps [aria-current]")?.scrollIntoView({block: "nearest", inline: "center"});
+
 const form = document.querySelector("form[data-check]");
 if (form) follow(form);
 
