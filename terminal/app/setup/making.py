@@ -30,7 +30,7 @@ from terminal.app.simulated import laboratory_keys
 from terminal.app.station import JOURNAL_FILE
 from terminal.clock import Clock
 from terminal.errors import ConfigError, KeyFileError, Mistake
-from terminal.files import SHARED, replace_file, sync_path
+from terminal.files import SHARED, put_in_place, replace_file
 from terminal.keys.file import FileKeys, key_tables, load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.keys.office import ROOT_BYTES, OfficeOrder, RoleOrder, cut, office_document, write_keys
@@ -238,8 +238,8 @@ class SchoolMaker:
             staff.remove(gone)
         for member in members:
             staff.put(member)
-        home = school.rename(school.with_name(SCHOOL_FOLDER))
-        sync_path(home.parent)
+        home = school.with_name(SCHOOL_FOLDER)
+        put_in_place(school, home)
         return home
 
     def _close(self, texts: Texts, own: Mapping[str, Mapping[str, object]]) -> None:

@@ -12,6 +12,8 @@ import pytest
 from sim.air import DeskClock
 from terminal.app.config.read import configured
 from terminal.errors import ConfigError
+from terminal.keys.office import ROOT_BYTES, OfficeOrder, RoleOrder, as_toml, cut, office_document
+from terminal.keys.roles import KeyRole
 from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.staff import StaffList
@@ -146,3 +148,22 @@ def test_a_run_that_is_cut_off_anywhere_begins_again_with_its_answers(tmp_path: 
     assert at > 40, "it was cut off several times"
     with pytest.raises(ConfigError, match="set up already"):
         place.require_new()
+
+
+def test_a_region_s_key_file_is_looked_at_before_it_is_taken(tmp_path: Path) -> None:
+    keeper, maker = cut_off.opened(tmp_path)
+    today = NOW.date()
+    office = office_document(b"r" * ROOT_BYTES, OfficeOrder(region=34, made_on=today))
+
+    def mistake(content: str, number: str = "17") -> str:
+        texts = {**keeper.texts, "keys.whose": "region", "keys.file": content, "terminal.number": number}
+        found = maker.key_mistake(texts)
+        return "" if found is None else str(found.code)
+
+    ours = as_toml(cut(office, RoleOrder(role=KeyRole.CANTEEN, made_on=today, terminal=17)))
+    bus = as_toml(cut(office, RoleOrder(role=KeyRole.BUS, made_on=today, terminal=17)))
+    assert mistake(ours) == ""
+    assert mistake(ours, "18") == "key_of_other_terminal"
+    assert mistake(bus) == "key_of_other_role"
+    assert mistake("a picture") == "key_unreadable"
+    assert mistake(ours.replace("region = 34", "region = 35")) == "key_unreadable"
