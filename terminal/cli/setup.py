@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cardproto.resident.limits import LARGEST_TERMINAL
+from terminal.app.config.rules import require_known_reader
 from terminal.app.config.settings import DEFAULT_CONSOLE_PORT, DEFAULT_SCREEN_PORT
 from terminal.cli.options import DEFAULT_LANGUAGE, DEFAULT_STATE, known_language
 from terminal.cli.signing import PassphraseFile
@@ -80,6 +81,8 @@ def setup(
     if answers is not None:
         _by_command(answers, out, language, passphrase_file)
         return
+    if reader is not None:
+        require_known_reader(reader)
     place = SetupPlace(
         config=config, state=state, screen_port=screen_port, console_port=console_port, pace_s=pace
     )

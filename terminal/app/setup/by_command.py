@@ -146,7 +146,8 @@ def _mistakes(school: _School, maker: SchoolMaker) -> Iterator[Mistake]:
     known = {name: text for name, text in school.texts.items() if name != LANGUAGE}
     found = [*not_asked(known), *(one for page in PAGES for one in mistakes_on(page, school.texts))]
     if not found:
-        found += maker.document_mistakes(school.texts)
+        key = maker.key_mistake(school.texts)
+        found += [*maker.document_mistakes(school.texts), *([] if key is None else [key])]
     if all(one.role is not Role.CASHIER for one in school.staff):
         found.append(Mistake(STAFF, SetupMistake.NO_CASHIER))
     yield from (Mistake(f"{school.path}.{one.path}", one.code, one.values) for one in found)

@@ -25,6 +25,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from terminal.app.config.mistakes import mistakes_in
 from terminal.app.config.write import new_file, write_new
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import JOURNAL_FILE
@@ -37,6 +38,7 @@ from terminal.keys.office import ROOT_BYTES, OfficeOrder, RoleOrder, cut, office
 from terminal.keys.roles import KeyRole
 from terminal.keys.signed import KeyDocument, verified
 from terminal.mistakes.document import Mistakes
+from terminal.mistakes.words import refusal
 from terminal.policy.load import policy_from_text
 from terminal.publish.adding import AddOrder, add
 from terminal.publish.drafting import begin_alone
@@ -259,7 +261,10 @@ class SchoolMaker:
         for table, keys in own.items():
             values.setdefault(table, {}).update(keys)
         place.config.parent.mkdir(parents=True, exist_ok=True)
-        write_new(place.config, new_file(values))
+        text = new_file(values)
+        if mistakes := mistakes_in(text, str(place.config), place.config.parent):
+            raise refusal(ConfigError, mistakes)  # a terminal that would not start is none
+        write_new(place.config, text)
         with suppress(OSError):  # PINs and keys are elsewhere now; what stays of the draft is used no more
             shutil.rmtree(place.draft)
 

@@ -35,6 +35,8 @@ from terminal.texts import N_
 
 _DIGITS: Final = re.compile("[0-9]{1,9}")
 _CLOCK: Final = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
+READER: Final = "terminal.reader"
+_READER: Final = re.compile("pcsc(:.+)?")
 _BLANKS: Final = str.maketrans("", "", " \u00a0\u202f₽")
 
 
@@ -50,6 +52,11 @@ class SetupMistake(MistakeCode):
     NO_CLOCK = "no_clock", N_("not a time of day"), N_("Write hours and minutes: 08:30.")
     NO_DAY = "no_day", N_("not a date"), N_("Choose a day of the calendar.")
     NO_CHOICE = "no_choice", N_("none of the choices"), N_("Choose one: {choices}.")
+    NO_READER = (
+        "no_reader",
+        N_("not a card reader"),
+        N_("Write pcsc, or pcsc: and the name of one of several readers."),
+    )
     ENDS_FIRST = "ends_first", N_("ends before it begins"), N_("Correct one of the two.")
     HALF_A_LINE = (
         "half_a_line",
@@ -154,7 +161,7 @@ def _of(question: Question, texts: Texts) -> Iterator[Mistake]:
 def _refused(question: Question, text: str) -> SetupMistake | None:
     match question.kind:
         case AnswerKind.TEXT | AnswerKind.FILE:
-            return SetupMistake.TOO_LONG if len(text) > question.high else None
+            return _no_text(question, text)
         case AnswerKind.NUMBER:
             right = _DIGITS.fullmatch(text) and question.low <= int(text) <= question.high
             return None if right else SetupMistake.NO_NUMBER
@@ -167,6 +174,12 @@ def _refused(question: Question, text: str) -> SetupMistake | None:
         case _:
             right = text in [one.value for one in question.choices]
             return None if right else SetupMistake.NO_CHOICE
+
+
+def _no_text(question: Question, text: str) -> SetupMistake | None:
+    if len(text) > question.high:
+        return SetupMistake.TOO_LONG
+    return SetupMistake.NO_READER if question.name == READER and not _READER.fullmatch(text) else None
 
 
 def _no_money(text: str) -> SetupMistake | None:

@@ -74,6 +74,7 @@ def test_the_document_says_what_was_answered_and_is_read_again() -> None:
         ("school.region", "0", SetupMistake.NO_NUMBER),
         ("school.region", "٣٤", SetupMistake.NO_NUMBER),
         ("school.zone", "Europe/Paris", SetupMistake.NO_CHOICE),
+        ("terminal.reader", "the black one", SetupMistake.NO_READER),
         ("keys.whose", "laboratory", SetupMistake.NO_CHOICE),
         ("meals.breakfast.price", "78,025", SetupMistake.NO_MONEY),
         ("meals.breakfast.price", "-1", SetupMistake.NO_MONEY),
