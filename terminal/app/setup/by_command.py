@@ -59,7 +59,7 @@ class _AnsweredStaff(Struct, frozen=True, forbid_unknown_fields=True):
     pin: Annotated[str, Meta(max_length=8)] = ""
 
 
-class _School(Struct, frozen=True):
+class _AnsweredSchool(Struct, frozen=True):
     """One school of the file: its answers, its staff, and where it stands in it."""
 
     path: str
@@ -91,7 +91,7 @@ def _in_file(mistake: Mistake, file: str, lines: Mapping[Place, int]) -> Mistake
     return Mistake(mistake.path, mistake.code, mistake.values, file, line_at(mistake.path, lines))
 
 
-def _read(file: Path, clock: Clock, language: str) -> tuple[list[_School], Mapping[Place, int]]:
+def _read(file: Path, clock: Clock, language: str) -> tuple[list[_AnsweredSchool], Mapping[Place, int]]:
     try:
         text = text_of(content_of(file, MOST_BYTES))
         data = toml_of(text)
@@ -112,7 +112,7 @@ def _read(file: Path, clock: Clock, language: str) -> tuple[list[_School], Mappi
         except msgspec.ValidationError as error:
             advice = 'Write { number = "1001", role = "cashier", pin = "7294" } for each.'
             raise ConfigError(f"{file}: schools[{number}].staff: {error}", advice) from error
-        schools.append(_School(f"{SCHOOLS}[{number}]", texts, members))
+        schools.append(_AnsweredSchool(f"{SCHOOLS}[{number}]", texts, members))
     return schools, lines
 
 
@@ -132,7 +132,7 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
         yield path, str(value)
 
 
-def _place(out: Path, school: _School) -> SetupPlace:
+def _place(out: Path, school: _AnsweredSchool) -> SetupPlace:
     folder = out / (school.texts.get("terminal.number", "").strip() or "unnumbered")
     return SetupPlace(
         config=folder / "terminal.toml",
@@ -142,7 +142,7 @@ def _place(out: Path, school: _School) -> SetupPlace:
     )
 
 
-def _mistakes(school: _School, maker: SchoolMaker) -> Iterator[Mistake]:
+def _mistakes(school: _AnsweredSchool, maker: SchoolMaker) -> Iterator[Mistake]:
     known = {name: text for name, text in school.texts.items() if name != LANGUAGE}
     found = [*not_asked(known), *(one for page in PAGES for one in mistakes_on(page, school.texts))]
     if not found:
@@ -153,7 +153,7 @@ def _mistakes(school: _School, maker: SchoolMaker) -> Iterator[Mistake]:
     yield from (Mistake(f"{school.path}.{one.path}", one.code, one.values) for one in found)
 
 
-def _made(school: _School, place: SetupPlace, clock: Clock, passphrase: str) -> Path:
+def _made(school: _AnsweredSchool, place: SetupPlace, clock: Clock, passphrase: str) -> Path:
     maker = SchoolMaker(place, clock)
     pins: dict[str, str] = {}
     staff = []
@@ -167,7 +167,7 @@ def _made(school: _School, place: SetupPlace, clock: Clock, passphrase: str) -> 
     return place.config
 
 
-def _hashed(maker: SchoolMaker, school: _School, member: _AnsweredStaff, pin: str) -> str:
+def _hashed(maker: SchoolMaker, school: _AnsweredSchool, member: _AnsweredStaff, pin: str) -> str:
     try:
         return maker.hash_pin(school.texts, pin)
     except StaffError as error:

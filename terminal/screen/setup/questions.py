@@ -49,7 +49,7 @@ class AnswerKind(StrEnum):
     """The content of a file, pasted or chosen."""
 
 
-class Choice(Struct, frozen=True):
+class AnswerChoice(Struct, frozen=True):
     """One of what may be chosen: what is kept, and its words (a message id, or a name as it is)."""
 
     value: str
@@ -66,7 +66,7 @@ class Question(Struct, frozen=True, kw_only=True):
     label: str
     hint: str = ""
     default: str = ""
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[AnswerChoice, ...] = ()
     low: int = 0
     high: int = 0
     needed: bool = True
@@ -131,7 +131,7 @@ FUNDER_NAMES: Final[Mapping[str, str]] = {
 }
 
 
-class _Category(Struct, frozen=True):
+class _MealCategory(Struct, frozen=True):
     code: int
     rule: str
     name: str
@@ -140,12 +140,12 @@ class _Category(Struct, frozen=True):
     sensitive: bool = False
 
 
-CATEGORY: Final[Mapping[str, _Category]] = {
-    "primary": _Category(10, "M-10", N_("Pupils of grades 1 to 4"), 1, 4),
-    "special": _Category(11, "M-11", N_("Pupils with special needs"), 1, LAST_GRADE, sensitive=True),
-    "large": _Category(12, "M-12", N_("Large and low-income families"), 1, LAST_GRADE),
-    "defender": _Category(13, "M-13", N_("Children of service members"), 1, LAST_GRADE),
-    "other": _Category(14, "M-14", N_("Other category of the region"), 1, LAST_GRADE),
+CATEGORY: Final[Mapping[str, _MealCategory]] = {
+    "primary": _MealCategory(10, "M-10", N_("Pupils of grades 1 to 4"), 1, 4),
+    "special": _MealCategory(11, "M-11", N_("Pupils with special needs"), 1, LAST_GRADE, sensitive=True),
+    "large": _MealCategory(12, "M-12", N_("Large and low-income families"), 1, LAST_GRADE),
+    "defender": _MealCategory(13, "M-13", N_("Children of service members"), 1, LAST_GRADE),
+    "other": _MealCategory(14, "M-14", N_("Other category of the region"), 1, LAST_GRADE),
 }
 """Who eats at whose cost: the code on cards and in lists, the rule, the name it begins with and its grades."""
 
@@ -174,7 +174,7 @@ def _school() -> Iterator[QuestionGroup]:
                 kind=AnswerKind.CHOICE,
                 label=N_("Time"),
                 default="Europe/Moscow",
-                choices=tuple(Choice(value, label) for value, label in ZONES),
+                choices=tuple(AnswerChoice(value, label) for value, label in ZONES),
             ),
         ),
     )
@@ -212,8 +212,8 @@ def _keys() -> Iterator[QuestionGroup]:
                 label=N_("Who issues the cards"),
                 default=OWN,
                 choices=(
-                    Choice(OWN, N_("The school itself: it gets keys of its own")),
-                    Choice(REGIONS, N_("The region: it has sent a key file")),
+                    AnswerChoice(OWN, N_("The school itself: it gets keys of its own")),
+                    AnswerChoice(REGIONS, N_("The region: it has sent a key file")),
                 ),
             ),
             Question(
@@ -267,7 +267,7 @@ def _meals() -> Iterator[QuestionGroup]:
             ),
             switch=switch,
         )
-    meals = tuple(Choice(kind, MEAL_NAMES[kind]) for kind in KINDS)
+    meals = tuple(AnswerChoice(kind, MEAL_NAMES[kind]) for kind in KINDS)
     yield QuestionGroup(
         N_("Shifts"),
         (
@@ -356,9 +356,9 @@ def _calendar() -> Iterator[QuestionGroup]:
                 label=N_("School days a week"),
                 default="5",
                 choices=(
-                    Choice("5", N_("five, Monday to Friday")),
-                    Choice("6", N_("six, Monday to Saturday")),
-                    Choice("7", N_("seven")),
+                    AnswerChoice("5", N_("five, Monday to Friday")),
+                    AnswerChoice("6", N_("six, Monday to Saturday")),
+                    AnswerChoice("7", N_("seven")),
                 ),
             ),
         ),
@@ -431,9 +431,9 @@ def _rules() -> Iterator[QuestionGroup]:
                 label=N_("When the account is empty"),
                 default="one_meal",
                 choices=(
-                    Choice("none", N_("no meal on credit")),
-                    Choice("one_meal", N_("one more meal on credit")),
-                    Choice("amount", N_("credit up to a sum")),
+                    AnswerChoice("none", N_("no meal on credit")),
+                    AnswerChoice("one_meal", N_("one more meal on credit")),
+                    AnswerChoice("amount", N_("credit up to a sum")),
                 ),
             ),
             Question(
