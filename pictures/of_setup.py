@@ -39,8 +39,8 @@ def first_run(studio: Studio, name: str) -> Iterator[tuple[Page, str]]:
     place = SetupPlace(config=folder / "terminal.toml", state=folder, screen_port=1, console_port=2)
     keeper = DraftKeeper(place.draft, {"terminal.reader": "pcsc", "terminal.number": "1"}, "ru", DAY)
     keeper.begin_session(TOKEN)
-    for page in PAGES[:4]:
-        keeper.take(page, lambda name: ANSWERS.get(name, keeper.texts.get(name, "")), left=True)
+    for answered in PAGES[:4]:
+        keeper.take(answered, lambda name: ANSWERS.get(name, keeper.texts.get(name, "")), left=True)
     web = SetupWeb(keeper, SetupCode(clock), SchoolMaker(place, clock), "http://127.0.0.1/")
     with ScreenServer(web.app()) as server, studio.page(*SIZE, locale="ru-RU") as page:
         page.context.add_cookies([{"name": COOKIE, "value": TOKEN, "url": server.url}])

@@ -75,6 +75,8 @@ class Station(Struct, frozen=True):
     """In a canteen: the meal taps are for, or by_shift; empty for the meal of the hour."""
     media: tuple[str, ...] = (RESIDENT,)
     """What is taken, in the order in which a card is asked."""
+    codes: bool = False
+    """Whether codes of residents' phones are taken."""
     proof: bool = True
     verify: VerifyCredential = VerifyCredential.NEVER
     issuers: Path | None = None
@@ -248,6 +250,7 @@ def station_of(config: StationConfig) -> Station:
         bundles=takes_bundles(config),
         serving=config.canteen.serving,
         media=config.media.order,
+        codes=config.media.codes,
         proof=config.media.proof,
         verify=VerifyCredential(config.lists.verify_credential),
         issuers=config.lists.issuers,
