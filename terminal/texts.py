@@ -8,6 +8,7 @@
 The English text is the message id. A language is a folder `LANGUAGE/LC_MESSAGES` with a .po file for each
 room (decision, passenger, canteen, console, operations, desk, common) and, compiled from all of them, `terminal.mo`: in
 `terminal/locale`, or in a folder named by the environment variable TERMINAL_LOCALE.
+What a third language lacks is said in Russian, the first of them.
 `make texts` collects message ids from code and templates, brings the catalogues up to date and compiles them.
 
 In code, name the function `_` or call `gettext`, `ngettext`, `pgettext` on a translator; mark a text that is translated
@@ -64,7 +65,12 @@ def _load(language: str, folders: tuple[Path, ...]) -> Translator:
         path = folder / language / "LC_MESSAGES" / f"{DOMAIN}.mo"
         if path.is_file():
             with path.open("rb") as file:
-                return gettext.GNUTranslations(file)
+                found = gettext.GNUTranslations(file)
+            if (
+                language not in FIRST
+            ):  # what a region's third language lacks is said in its own, and never in English
+                found.add_fallback(_load(FIRST[0], folders))
+            return found
     known = " or ".join(languages())
     raise TerminalError(f"no texts in language {language!r}", f"Use {known}.")
 

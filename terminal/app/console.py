@@ -243,9 +243,10 @@ def passenger_display(
     def app() -> ASGIApp:
         from starlette.applications import Starlette
 
-        from terminal.screen.display_page import display_routes
+        from terminal.screen.display_page import display_routes, to_display
 
-        return Starlette(routes=display_routes(display, settings))
+        lost = {404: to_display, 405: to_display}
+        return Starlette(routes=display_routes(display, settings), exception_handlers=lost)
 
     server = ScreenServer.made_later(app, port=port)
     with served("display", server):

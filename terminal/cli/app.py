@@ -21,6 +21,7 @@ Place: TypeAlias = tuple[str, str]
 
 COMMANDS: Final[Mapping[str, Place]] = {
     "run": ("run", "run"),
+    "setup": ("setup", "setup"),
     "health": ("health", "health"),
     "backup": ("backup", "backup"),
     "restore": ("backup", "restore"),

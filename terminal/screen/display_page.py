@@ -107,6 +107,11 @@ def display_routes(display: Display, settings: DisplaySettings) -> list[BaseRout
     return [Route("/", show), Route("/events", events), next_ride, pages.static]
 
 
+async def to_display(_request: Request, _error: Exception) -> Response:
+    """For an address that is none of the display's: a kiosk is never left without it."""
+    return RedirectResponse("/", 303)
+
+
 async def asked_of(request: Request, touch: PassengerTouch | None, page: DisplayPage) -> Response:
     """The answer to a press: always the display's page, so that a kiosk is never left without it.
 

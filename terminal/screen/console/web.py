@@ -50,6 +50,8 @@ OLD_FORM: Final = N_("This page is out of date. Open it again and repeat what yo
 FOREIGN_FORM: Final = N_("This form is not valid: it is of another console or session. Nothing was done.")
 FAILED: Final = N_("The terminal could not do this: {what}. {advice}")
 SIGNED_OUT: Final = N_("You were signed out. Nothing was done; sign in and repeat it.")
+NO_PAGE: Final = N_("There is no such page.")
+BROKEN: Final = N_("The page failed. Go back and try again; call the technician if it fails again.")
 NOT_FOR_ROLE: Final = N_("This page is not for your role.")
 
 Work: TypeAlias = Callable[[], Response]
@@ -66,7 +68,8 @@ class Denied(Exception):
 
 def console_app(console: Console, areas: Iterable[ConsoleArea]) -> Starlette:
     """The application for `ScreenServer`: the pages of those areas that fit this terminal."""
-    return Starlette(routes=Web(console, areas).routes())
+    web = Web(console, areas)
+    return Starlette(routes=web.routes(), exception_handlers={404: web.lost, 405: web.lost, 500: web.failed})
 
 
 class Web:
@@ -133,7 +136,7 @@ class Web:
     # actions
 
     async def _act(self, request: Request, action: Action) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         return await self._in_thread(request, lambda: self._do(request, action, form))
 
     def _do(self, request: Request, action: Action, form: FormFields | None) -> Response:
@@ -189,7 +192,7 @@ class Web:
         return response
 
     async def _sign_in(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         return await self._in_thread(request, lambda: self._check_pin(request, form))
 
     def _check_pin(self, request: Request, form: FormFields | None) -> Response:
@@ -205,7 +208,7 @@ class Web:
         return response
 
     async def _sign_out(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
 
         def work() -> Response:
             self._own_form(request, form)
@@ -217,7 +220,7 @@ class Web:
         return await self._in_thread(request, work)
 
     async def _other_card(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
 
         def work() -> Response:
             self._own_form(request, form)
@@ -227,7 +230,7 @@ class Web:
         return await self._in_thread(request, work)
 
     async def _change_look(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
 
         def work() -> Response:
             said = self._own_form(request, form)
@@ -243,6 +246,16 @@ class Web:
             return response
 
         return await self._in_thread(request, work)
+
+    # what no page answers: a kiosk has no other way back than the page itself
+
+    async def lost(self, request: Request, _error: Exception) -> Response:
+        """There is no such page, or nothing that can be opened like this."""
+        return await run_in_threadpool(self._error, request, 404, NO_PAGE, {})
+
+    async def failed(self, request: Request, _error: Exception) -> Response:
+        """A mistake of the software: the page stays one of the console, the log has the rest."""
+        return await run_in_threadpool(self._error, request, 500, BROKEN, {})
 
     # what all of them share
 
@@ -347,7 +360,7 @@ class Web:
         response.set_cookie(self._cookie, token, path="/", httponly=True, samesite="strict")
 
 
-async def _form(request: Request) -> FormFields | None:
+async def form_of(request: Request) -> FormFields | None:
     """The form in the request; None for anything that is no ordinary form of sensible size."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         return None

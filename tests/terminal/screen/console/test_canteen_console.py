@@ -316,6 +316,46 @@ def test_axe_finds_nothing_on_any_page(school: School, page: Page) -> None:
     assert_accessible(page)
 
 
+SEEN = """() => {
+  const bar = document.querySelector(".ticks-form .acts").getBoundingClientRect();
+  return [...document.querySelectorAll(".tick")].map(one => one.getBoundingClientRect())
+    .filter(box => box.top >= 0 && box.bottom <= bar.top + 1 && box.right <= innerWidth).length;
+}"""
+
+
+def test_what_is_pressed_most_is_in_sight(school: School, page: Page) -> None:
+    school.sign_in(page, CASHIER)
+    pupil = school.pupils("3а")[0]
+    for path, button in (
+        ("class?id=3а", ".ticks-form .button-main"),
+        (f"buffet?pupil={pupil.ref}&n.bun=2", ".basket form[method=post] .button-main"),
+        ("shift", "main form[method=post] .button"),
+    ):
+        page.goto(school.at(path))
+        for width, height, least in ((480, 272, 4), (800, 480, 8), (1024, 600, 8), (1920, 1080, 24)):
+            page.set_viewport_size({"width": width, "height": height})
+            box = page.locator(button).first.bounding_box()
+            assert box is not None, path
+            assert 0 <= box["y"] <= box["y"] + box["height"] <= height, (path, height)
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= width, (path, width)
+            if path.startswith("class"):
+                assert page.evaluate(SEEN) >= least, (width, height)
+
+
+def test_a_page_that_is_not_there_is_a_page_of_the_console_with_a_way_back(
+    school: School, page: Page
+) -> None:
+    school.sign_in(page, CASHIER)
+    for path in ("/no-such-page", "/canteen/no-such-page", "/canteen/issue"):
+        answer = page.goto(school.url + path)
+        assert answer is not None
+        assert answer.status == 404, path
+        expect(page.get_by_role("alert").last).to_contain_text("There is no such page")
+        assert_accessible(page)
+        page.get_by_role("link", name="To the first page").click()
+        expect(page.locator(".menu")).to_be_visible()
+
+
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_every_page_fits_every_screen(school: School, new_page: NewPage, width: int, height: int) -> None:
     page = new_page(width, height)
