@@ -30,7 +30,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from terminal.collector.booking import Booking
-from terminal.collector.books_reader import BooksReader, load_marks
+from terminal.collector.books_reader import FollowingBooks, load_marks
 from terminal.collector.clock_checks import ClockLimits, clock_findings
 from terminal.collector.day_rows import SCHEMA as DAY_ROWS_SCHEMA
 from terminal.collector.days import ServiceCalendar
@@ -58,8 +58,12 @@ class BooksSettings:
     clocks: ClockLimits = field(default_factory=ClockLimits)
     evidence: EvidenceLimits = field(default_factory=EvidenceLimits)
 
+    def made_for(self) -> dict[str, str]:
+        """What books are begun anew for."""
+        return {"zone": self.zone, "day_ends_at": str(self.day_ends_at)}
 
-class Books(BooksReader):
+
+class Books(FollowingBooks):
     """The books of one store, for one writing process; methods may be called from any thread."""
 
     def __init__(
@@ -78,22 +82,19 @@ class Books(BooksReader):
         self._last = 0
         self._newest_receipt = 0
         with self._reported():
-            self._connection = open_books(path, self._made_for())
+            self._connection = open_books(path, self.settings.made_for())
             self._records = store.reader()
             self._marks = load_marks(self._connection)
             held = dict(self._held())
             if any(mark.sequence > held.get(terminal, 0) for terminal, mark in self._marks.items()):
                 # The records were put back from a copy: what was booked beyond it must not be counted.
                 self._connection.close()
-                self._connection = begin_anew(path, self._made_for())
+                self._connection = begin_anew(path, self.settings.made_for())
                 self._marks = {}
             self._behind = {
                 terminal for terminal, sequence in held.items() if sequence > self._mark(terminal)
             }
             """Terminals that may have rows not booked yet; what arrives is added."""
-
-    def _made_for(self) -> dict[str, str]:
-        return {"zone": self.settings.zone, "day_ends_at": str(self.settings.day_ends_at)}
 
     # Following the records
 
