@@ -4,9 +4,9 @@
             └─── pipe: terminals whose rows arrived ───►
 
 The keeper is forked before the collector opens a file or starts a thread. It does nothing but start the process of the
-books, and again when that dies. Both end when the other end of the pipe is closed, so with the collector, in whatever
-way that ends. What is booked and how far is one transaction of the books, and a process that begins looks how far each terminal is:
-nothing that is told by the pipe is needed twice.
+books, and again when that dies. Both end when the other end of the pipe is closed: with the collector, in whatever way
+that ends. What is booked and how far is one transaction of the books, and a process that begins looks how far each
+terminal is: nothing that came through the pipe is needed twice.
 """
 
 from __future__ import annotations
@@ -156,6 +156,7 @@ def keep_books(
     path: Path, database: Path, registry: CardRegistry, settings: BooksSettings, pipe: int
 ) -> None:
     """Keep the books at `path` until the pipe is closed. Raises `CollectorError` when they cannot be opened."""
+    gc.freeze()  # the registry above all: no look for cycles need walk it
     gc.set_threshold(GARBAGE_AFTER)
     arrivals = Arrivals(pipe)
     with (
