@@ -23,8 +23,10 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -44,6 +46,7 @@ from terminal.journal.records import AnyRecord, UnreadableRecord
 from terminal.journal.taps import TapId
 
 BOOKS_FILE: Final = "books.db"
+_NUMBER: Final = itemgetter(0)
 STRETCH_ROWS: Final = 2_000
 """So many rows are booked in one transaction; memory and the time a report waits are bounded by it."""
 
@@ -154,7 +157,9 @@ class Books(FollowingBooks):
         )
         rows = self._records.execute(query, (terminal, mark.sequence, limit)).fetchall()
         for receipt in self._receipts(terminal, rows[0][0], rows[-1][0]):
-            part = [row for row in rows if receipt.first <= row[0] <= receipt.last]
+            part = rows[
+                bisect_left(rows, receipt.first, key=_NUMBER) : bisect_right(rows, receipt.last, key=_NUMBER)
+            ]
             if not part:
                 continue
             records = booking.book(terminal, part, receipt.received_at_ms)
