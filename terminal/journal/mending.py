@@ -192,7 +192,7 @@ def _mend(path: Path, terminal: int, key: JournalKey | None, log: WriteAheadLog,
     _write(path, _new(path), log, kept)
     if not content.sound:
         _copy_rows(_new(path), content.head, terminal, key)
-        _new(_new(path)).replace(_new(path))
+        put_in_place(_new(_new(path)), _new(path))
     return _exchange(path)
 
 
