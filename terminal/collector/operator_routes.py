@@ -31,7 +31,7 @@ from terminal.access.sessions import proof_of_form
 from terminal.clock import Clock, unix_ms
 from terminal.collector import page
 from terminal.collector.alarms import AlarmKind
-from terminal.collector.books import Books
+from terminal.collector.books_reader import FollowingBooks
 from terminal.collector.callers import Callers, DropCause, Standing
 from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
@@ -88,7 +88,7 @@ class OperatorSide:
     """What the routes for operators work with."""
 
     views: OperatorViews
-    books: Books
+    books: FollowingBooks
     clock: Clock
     office: Office
     entrance: Entrance

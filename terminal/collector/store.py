@@ -310,6 +310,11 @@ class CollectorStore:
             arrived, self._arrived = self._arrived, set()
         return arrived
 
+    def note_arrived(self, terminals: set[int]) -> None:
+        """Batches of these were taken by another process."""
+        with self._lock:
+            self._arrived |= terminals
+
     def keep_alarm(self, alarm: Alarm, at_ms: int) -> None:
         """Keep `alarm`, or count it once more."""
         with self._reported(), self._lock, transaction(self._connection):
