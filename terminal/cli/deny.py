@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,8 @@ from terminal.clock import SystemClock
 from terminal.publish.deny.register import DenyReason
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from terminal.policy.deny_list import DenyKind
     from terminal.publish.deny.issuing import DenyIssue
     from terminal.publish.deny.register import DeniedIdentity, DenyEntry, DenyRegister
@@ -170,18 +172,33 @@ def import_(
     by: By,
     folder: Folder = DEFAULT_FOLDER,
 ) -> None:
-    """Deny what a file lists, all of it or nothing."""
+    """Deny what a file lists, all of it or nothing, however long it is."""
     from terminal.policy.deny_list import read_denied
-    from terminal.publish.deny.register import DeniedIdentity, DenyEntry
+    from terminal.publish.deny.register import DeniedIdentity
 
     now, staff = SystemClock().now(), _staff(by)
-    listed = [
-        DenyEntry(DeniedIdentity(kind, value), reason, now, None, staff)
-        for kind, value in read_denied(entries)
-    ]
-    with _register(folder) as register:
-        added = register.add_all(listed)
-    print(f"denied: {added} of {len(listed)} entries, the others were already")
+    with _register(folder) as register, _progress() as progress:
+        reading = progress.add_task("reading", total=entries.stat().st_size if entries.is_file() else None)
+        listed = read_denied(entries, lambda read: progress.advance(reading, read))
+        identities = (DeniedIdentity(*one) for one in _then(listed, progress))
+        done = register.add_all(identities, reason, now, staff)
+    print(f"denied: {done.added} of {done.listed} entries, the others were already")
+
+
+def _then(listed: Iterator[tuple[DenyKind, bytes]], progress: Progress) -> Iterator[tuple[DenyKind, bytes]]:
+    """What is listed; after the last one it is sorted, and how far that is no one can say."""
+    yield from listed
+    progress.add_task("putting in", total=None)
+
+
+def _progress() -> Progress:
+    """Where a person looks on."""
+    from rich.progress import Progress
+
+    from cardcli.console import progress_console
+
+    console = progress_console()
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 @app.command()
@@ -224,7 +241,12 @@ def issue(
     with _register(folder) as register:
         if base:
             number = load_region(at.terminal.region_or_demo).header.region
-            made: DenyIssue | None = issue_base(register, list_key, number, now)
+            with _progress() as progress:
+
+                def watched(entries: Iterable[DeniedIdentity], count: int) -> Iterable[DeniedIdentity]:
+                    return progress.track(entries, total=count, description="making the base")
+
+                made: DenyIssue | None = issue_base(register, list_key, number, now, watched)
         else:
             made = issue_increment(register, list_key, now)
         put = () if out is None else put_for_terminals(register, out)
