@@ -16,7 +16,7 @@ from terminal.app.collector import collector_process, enrol, trust
 from terminal.app.simulated import issue_residents
 from terminal.clock import SystemClock
 from terminal.codes import SetKind
-from terminal.errors import PublishError
+from terminal.errors import CollectorError, PublishError
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import Unwritten
 from terminal.policy.load import load_region
@@ -129,8 +129,19 @@ def test_a_card_is_stopped_by_a_row_of_the_collector_and_the_refusal_follows_fro
     with collector_process(collector) as url:
         trust(state, collector)
         commanded("sync", "--state", state, "--number", 70001, "--collector", url)
-    of_row = ("--row", f"70001:{first['sequence']}", "--collector", collector)
-    office.deny("add", *of_row, "--reason", "stolen", "--by", "17")
+    code = first["support_code"]
+    found = json.loads(commanded("collector", "ride", code, "--folder", collector, "--json"))
+    assert (found["sequence"], found["end"], found["alarms"]) == (first["sequence"], first["end"], [])
+    assert found["reasons"] == first["reasons"]
+    assert first["card_ref"] not in str(found), "what a rider reads out shows no one whose card it was"
+    as_heard = code.lower().replace("-", " ").replace("0", "о").replace("1", "l")
+    of_code = ("--support-code", as_heard, "--collector", collector)
+    misread = ("--support-code", code[:-1] + ("7" if code[-1] != "7" else "8"), "--collector", collector)
+    for question in ("why", "add"):
+        more = ("--reason", "stolen", "--by", "17") if question == "add" else ()
+        assert "misread" in office.deny(question, *misread, *more, code=CollectorError.exit_code)
+    office.deny("add", *of_code, "--reason", "stolen", "--by", "17")
+    assert office.why(*of_code) == office.why("--row", f"70001:{first['sequence']}", "--collector", collector)
     (entry,) = office.why("--reference", first["card_ref"])
     assert (entry["kind"], entry["identity"]) == ("reference", first["card_ref"])
     missing = office.deny(
