@@ -28,7 +28,7 @@ from terminal.collector.gate import Gate
 from terminal.collector.identity_routes import JSON
 from terminal.collector.office import Office
 from terminal.collector.store import OperationCode
-from terminal.collector.users import LOCAL_READER, Who, password_fits
+from terminal.collector.users import LOCAL_ALONE, LOCAL_READER, Who, password_fits
 from terminal.errors import StaffError
 
 PREFIX: Final = "/operator"
@@ -106,7 +106,7 @@ class Entrance:
             host = headers.get("host", "")
             name = host if host.endswith("]") else host.rpartition(":")[0] or host
             if name in LOOPBACK_NAMES:
-                return Visitor(LOCAL_READER, KnownBy.LOCAL)
+                return Visitor(LOCAL_READER if self.office.users.all() else LOCAL_ALONE, KnownBy.LOCAL)
         return None
 
     def _signed_in(self, token: str) -> Who | None:

@@ -25,6 +25,10 @@ from terminal.trail_steps import step_line
 ROWS_AFTER: Final = 2_000
 """In which the word on an intent is looked for: half a day of a busy bus."""
 _ROW: Final = re.compile(r"([0-9]{1,7}):([0-9]{1,9})", re.ASCII)
+MISREAD: Final = N_(
+    "This is no support code, or it was misread. Have it read out again: twelve letters and digits."
+)
+NOT_COME: Final = N_("This tap has not come to the collector. See when the terminal last sent.")
 ENDS: Final = {
     "committed": N_("on the card"),
     "not_committed": N_("not on the card, nothing taken"),
@@ -82,33 +86,30 @@ class FoundRide(Struct, frozen=True):
         }
 
 
+class NoSuchCode(CollectorError):
+    """What was given is no support code and no row."""
+
+
 def row_named(written: str) -> tuple[int, int]:
-    """Terminal and row of a support code, or of TERMINAL:ROW. Raises `CollectorError` for what is neither."""
+    """Terminal and row of a support code, or of TERMINAL:ROW. Raises `NoSuchCode` for what is neither."""
     row = _ROW.fullmatch(written.strip())
     found = (int(row[1]), int(row[2])) if row else row_of_code(written)
     if found is None:
-        raise CollectorError(
+        raise NoSuchCode(
             "this is no support code, or it was misread",
             "Have it read out again: twelve letters and digits. A row is named as TERMINAL:ROW.",
         )
     return found
 
 
-def find_ride(store: CollectorStore, written: str) -> FoundRide:
-    """The tap that a support code or TERMINAL:ROW names. Raises `CollectorError` where there is none."""
-    terminal, sequence = row_named(written)
+def find_ride(store: CollectorStore, row: tuple[int, int]) -> FoundRide | None:
+    """The tap or sale in `row`; None where none has come. Raises `CollectorError`."""
+    terminal, sequence = row
     rows = store.rows_from(terminal, sequence, ROWS_AFTER)
-    if not rows or rows[0][0] != sequence:
-        raise CollectorError(
-            f"row {terminal}:{sequence} has not come to the collector",
-            "See when the terminal last sent: terminal collector terminals.",
-        )
     for tap in taps(terminal, _readable(rows)):
         if tap.sequence == sequence:
             return FoundRide(tap, tuple(store.alarms_about(terminal, sequence)))
-    raise CollectorError(
-        f"row {terminal}:{sequence} is no tap and no sale", "Have the support code read out again."
-    )
+    return None
 
 
 def _readable(rows: list[tuple[int, bytes]]) -> Iterator[tuple[int, AnyRecord]]:

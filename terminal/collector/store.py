@@ -146,6 +146,7 @@ class OperationCode(StrEnum):
     ROLL_OUT_FAILED = "roll_out_failed"
     SIGNED_IN = "signed_in"
     LOCKED = "locked"
+    READ_REFUSED = "read_refused"
     USER_ADDED = "user_added"
     USER_REMOVED = "user_removed"
     USER_CHANGED = "user_changed"
