@@ -409,14 +409,17 @@ def test_who_is_refused_reads_a_code_that_names_the_row_of_the_tap(
 def test_a_support_code_leaves_with_its_result(display: Display, served: ScreenServer, page: Page) -> None:
     opened(page, served, "both")
     refused, paid = (
-        replace(REPORT, outcome=outcome(message), terminal=70001, row=5123)
-        for message in (Message.NO_FUNDS, Message.OK_PAID)
+        replace(REPORT, outcome=Outcome(message, admission), terminal=70001, row=5123)
+        for message, admission in (
+            (Message.NO_FUNDS, Admission.REFUSED),
+            (Message.OK_PAID, Admission.LET_IN),
+        )
     )
     display.outcome(refused.outcome)
     display.ended(refused)
     expect(page.locator("#code")).to_have_text(f"Код обращения · Support code: {refused.support_code}")
     assert_accessible(page)
     display.outcome(paid.outcome)
-    display.ended(replace(paid, outcome=Outcome(Message.OK_PAID, Admission.LET_IN)))
+    display.ended(paid)
     looks(page, "green")
     expect(page.locator("#code")).to_be_hidden()
