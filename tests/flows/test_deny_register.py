@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,18 @@ import pytest
 from sim.card.virtual import VirtualCard
 from sim.image_file import save_card
 from terminal.app.collector import collector_process, enrol, trust
-from terminal.app.simulated import issue_residents
+from terminal.app.simulated import issue_residents, laboratory_keys
 from terminal.clock import SystemClock
 from terminal.codes import SetKind
-from terminal.errors import CollectorError, PublishError
+from terminal.errors import CollectorError, PublishError, RegionDocumentError
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import Unwritten
+from terminal.keys.file import load_file_keys
+from terminal.policy.deny_list import CARD, load_deny_list
 from terminal.policy.load import load_region
+from terminal.publish.deny import register as register_module
+from terminal.publish.deny.issuing import DenyIssue, issue_base, issue_increment
+from terminal.publish.deny.register import DeniedIdentity, DenyReason, DenyRegister, begin_register
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.updates.served import Served, serving
 
@@ -197,3 +204,54 @@ def test_an_entry_ends_by_itself_and_what_is_wrong_is_said(office: Office) -> No
     assert (entry["reason"], entry["by"], entry["published"]) == ("lost", "17", False)
     assert office.issue("--base")["added"] == 1
     assert "nothing has changed" in office.deny("issue")
+
+
+def test_more_than_an_increment_says_makes_a_base_from_nothing_also_after_a_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, so that an increment may say less than it does in service."""
+    monkeypatch.setattr(register_module, "MOST_DUE", 20)
+    key, now = load_file_keys(laboratory_keys()).list_key("deny"), SystemClock().now().replace(microsecond=0)
+    begin_register(tmp_path / "office")
+    cards = [DeniedIdentity(CARD, number.to_bytes(7, "big")) for number in range(30)]
+
+    def cut(entries: Iterable[DeniedIdentity], _count: int) -> Iterable[DeniedIdentity]:
+        yield next(iter(entries))
+        raise KeyboardInterrupt
+
+    with closing(DenyRegister(tmp_path / "office")) as register:
+        register.add_all(cards[:1], DenyReason.LOST, now, "17")
+        assert issue_base(register, key, 34, now).version == 1
+        register.add_all(cards[:3], DenyReason.LOST, now, "17")
+        assert issue_increment(register, key, now) == DenyIssue(1, 1, 2, 0, False)
+        assert register.add_all([*cards, *cards], DenyReason.STOLEN, now, "17") == (60, 27)
+        with pytest.raises(PublishError, match="more than 20") as refused:
+            issue_increment(register, key, now)
+        assert "terminal deny issue --base" in refused.value.advice
+        with pytest.raises(KeyboardInterrupt):
+            issue_base(register, key, 34, now, cut)
+        with pytest.raises(PublishError, match="not finished"):
+            issue_increment(register, key, now)
+        assert issue_base(register, key, 34, now) == DenyIssue(1, 2, 30, 0, True)
+        assert issue_increment(register, key, now) is None
+        assert not (tmp_path / "office/merge").exists(), "nothing makes it of the one before"
+        register.end(cards[0], now, "17")
+        assert issue_increment(register, key, now) == DenyIssue(2, 2, 0, 1, False)
+        assert issue_base(register, key, 34, now).version == issue_base(register, key, 34, now).version - 1
+    with closing(load_deny_list(tmp_path / "office/bases/4", key)) as listed:
+        assert [listed.contains(CARD, card.value) for card in cards] == [False, *[True] * 29]
+
+
+def test_an_import_with_a_wrong_row_denies_nothing(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "listed.csv").write_text("kind,identity\ncard,04000000000001\ncard,04\n")
+    said = office.deny(
+        "import",
+        tmp_path / "listed.csv",
+        "--reason",
+        "lost",
+        "--by",
+        "17",
+        code=RegionDocumentError.exit_code,
+    )
+    assert "listed.csv:3" in said
+    assert office.deny("show").strip() == "0 denied"
