@@ -46,7 +46,7 @@ TECHNICAL: Final = frozenset(
 ROLE_OF: Final = {Act.ACKNOWLEDGE: OfficeRole.MONEY, Act.ROLL_OUT: OfficeRole.PUBLISH}
 
 
-class Reading(StrEnum):
+class OfficeReading(StrEnum):
     """What can be read."""
 
     STATUS = "status"
@@ -62,17 +62,17 @@ class Reading(StrEnum):
 
 
 _ACTS: Final = frozenset({OfficeRole.OPERATE, OfficeRole.PUBLISH, OfficeRole.MONEY})
-READERS: Final[Mapping[Reading, frozenset[OfficeRole]]] = MappingProxyType(
+READERS: Final[Mapping[OfficeReading, frozenset[OfficeRole]]] = MappingProxyType(
     {
-        Reading.STATUS: frozenset({OfficeRole.LOOK}),
-        Reading.TERMINALS: frozenset({OfficeRole.LOOK}),
-        Reading.ALARMS: frozenset({OfficeRole.OPERATE, OfficeRole.MONEY}),
-        Reading.STRANGERS: frozenset({OfficeRole.OPERATE}),
-        Reading.RIDES: frozenset({OfficeRole.OPERATE, OfficeRole.MONEY}),
-        Reading.REQUESTS: frozenset(ROLE_OF.values()),
-        Reading.STAGED: frozenset({OfficeRole.PUBLISH}),
-        Reading.OPERATIONS: _ACTS,
-        Reading.SUMS: frozenset({OfficeRole.MONEY}),
+        OfficeReading.STATUS: frozenset({OfficeRole.LOOK}),
+        OfficeReading.TERMINALS: frozenset({OfficeRole.LOOK}),
+        OfficeReading.ALARMS: frozenset({OfficeRole.OPERATE, OfficeRole.MONEY}),
+        OfficeReading.STRANGERS: frozenset({OfficeRole.OPERATE}),
+        OfficeReading.RIDES: frozenset({OfficeRole.OPERATE, OfficeRole.MONEY}),
+        OfficeReading.REQUESTS: frozenset(ROLE_OF.values()),
+        OfficeReading.STAGED: frozenset({OfficeRole.PUBLISH}),
+        OfficeReading.OPERATIONS: _ACTS,
+        OfficeReading.SUMS: frozenset({OfficeRole.MONEY}),
     }
 )
 """By which roles each is read; one of them is enough. Of alarms and requests a user sees those of the own roles."""
@@ -142,11 +142,11 @@ class Office:
         self._source = folder / STAGED_FOLDER
         self._served = bundles or folder / DEFAULT_FOLDER
         self._now_ms = now_ms
-        self._refused_at: dict[tuple[str, Reading], int] = {}
+        self._refused_at: dict[tuple[str, OfficeReading], int] = {}
 
     # reading
 
-    def may_read(self, who: Who, reading: Reading) -> bool:
+    def may_read(self, who: Who, reading: OfficeReading) -> bool:
         """Whether `who` may; a refusal is on record, once in a while for each user and thing."""
         if who.roles & READERS[reading]:
             return True

@@ -46,7 +46,7 @@ from terminal.collector.office import (
     Office,
     OfficeAnswer,
     OfficeCode,
-    Reading,
+    OfficeReading,
     alarms_for,
 )
 from terminal.collector.office_pages import OfficePages, language_of, remember_language
@@ -115,31 +115,33 @@ class OperatorSide:
     def mount(self) -> Mount:
         routes: list[BaseRoute] = [
             Route("/", self.page, methods=["GET"]),
-            self._read("/ride", Reading.RIDES, self.ride_page),
+            self._read("/ride", OfficeReading.RIDES, self.ride_page),
             *OfficePages(self.office, self.entrance, self.page).routes(),
-            self._read("/v1/status", Reading.STATUS, self.status),
-            self._read("/v1/report", Reading.SUMS, self.report),
-            self._read("/v1/terminals", Reading.TERMINALS, self.terminals),
+            self._read("/v1/status", OfficeReading.STATUS, self.status),
+            self._read("/v1/report", OfficeReading.SUMS, self.report),
+            self._read("/v1/terminals", OfficeReading.TERMINALS, self.terminals),
             Route("/v1/terminals/{terminal}/enrolment", self.enrolment, methods=["POST"]),
             Route("/v1/terminals/{terminal}/key", self.revoke, methods=["DELETE"]),
-            self._read("/v1/alarms", Reading.ALARMS, self.alarms),
-            self._read("/v1/strangers", Reading.STRANGERS, self.strangers),
+            self._read("/v1/alarms", OfficeReading.ALARMS, self.alarms),
+            self._read("/v1/strangers", OfficeReading.STRANGERS, self.strangers),
             Route("/v1/alarms/{alarm}/acknowledgement", self.acknowledge, methods=["POST"]),
-            self._read("/v1/requests", Reading.REQUESTS, self.requests),
+            self._read("/v1/requests", OfficeReading.REQUESTS, self.requests),
             Route("/v1/requests/{request}/confirmation", self.confirm, methods=["POST"]),
             Route("/v1/requests/{request}", self.reject, methods=["DELETE"]),
-            self._read("/v1/staged", Reading.STAGED, self.staged),
+            self._read("/v1/staged", OfficeReading.STAGED, self.staged),
             Route("/v1/roll-out", self.roll_out, methods=["POST"]),
-            self._read("/v1/operations", Reading.OPERATIONS, self.operations),
-            self._read("/v1/rides/{code}", Reading.RIDES, self.ride),
-            self._read("/v1/days", Reading.SUMS, self.days),
-            self._read("/v1/days/{day}", Reading.SUMS, self.day),
+            self._read("/v1/operations", OfficeReading.OPERATIONS, self.operations),
+            self._read("/v1/rides/{code}", OfficeReading.RIDES, self.ride),
+            self._read("/v1/days", OfficeReading.SUMS, self.days),
+            self._read("/v1/days/{day}", OfficeReading.SUMS, self.day),
         ]
         mount = Mount(PREFIX, routes=routes)
         mount.app = OfficeGuard(mount.app, self.entrance)
         return mount
 
-    def _read(self, path: str, reading: Reading, answer: Callable[[Request], Awaitable[Response]]) -> Route:
+    def _read(
+        self, path: str, reading: OfficeReading, answer: Callable[[Request], Awaitable[Response]]
+    ) -> Route:
         """What is answered to those alone who may read it."""
 
         async def asked(request: Request) -> Response:
@@ -163,14 +165,14 @@ class OperatorSide:
 
         def work() -> str:
             visitor, now_ms = visitor_of(request), self._now_ms()
-            reads = frozenset(one for one in Reading if READERS[one] & visitor.who.roles)
+            reads = frozenset(one for one in OfficeReading if READERS[one] & visitor.who.roles)
             sight = page.Sight(
                 visitor.who,
                 language_of(request),
                 proof_of_form(visitor.session) if visitor.session else "",
                 reads,
                 self.office.waiting(visitor.who),
-                self.office.staged() if visitor.session and Reading.STAGED in reads else None,
+                self.office.staged() if visitor.session and OfficeReading.STAGED in reads else None,
                 notice,
             )
             return page.render(self.views, now_ms, sight)

@@ -16,7 +16,7 @@ from cardcli.characters import visible
 from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.collector.approvals import Act, Approval
 from terminal.collector.days import By, DaySum, totals_of
-from terminal.collector.office import ROLE_OF, Reading, alarms_for
+from terminal.collector.office import ROLE_OF, OfficeReading, alarms_for
 from terminal.collector.roll_out import Staged
 from terminal.collector.store import SeenAlarm
 from terminal.collector.strangers import StrangerCount
@@ -98,7 +98,7 @@ class Sight(NamedTuple):
     who: Who
     language: str
     proof: str
-    reads: frozenset[Reading]
+    reads: frozenset[OfficeReading]
     waiting: list[Approval]
     staged: Staged | None
     notice: str = ""
@@ -118,18 +118,18 @@ def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
     status = views.status(now_ms)
     terminals = views.terminals(now_ms)
     alarms = alarms_for(sight.who, views.store.alarms(MOST_ALARMS, only_open=True)[::-1])
-    shown_by = (By.TERMINAL, By.FUNDER, By.PROOF) if Reading.SUMS in sight.reads else ()
+    shown_by = (By.TERMINAL, By.FUNDER, By.PROOF) if OfficeReading.SUMS in sight.reads else ()
     by = {one: views.books.day(status.newest_day, one) if status.newest_day else [] for one in shown_by}
     body = (
         f"<h1>{escape(_('Collector'))} <small>{as_time(now_ms)}</small></h1>",
         _visitor(words, sight),
         f"<p class=notice role=status>{escape(sight.notice)}</p>" if sight.notice else "",
         _requests(words, sight),
-        _ride_form(words) if Reading.RIDES in sight.reads else "",
+        _ride_form(words) if OfficeReading.RIDES in sight.reads else "",
         _tiles(words, status, max((t.oldest_unsent_s or 0 for t in terminals), default=0)),
-        _alarms(words, alarms, status.open_alarms) if Reading.ALARMS in sight.reads else "",
+        _alarms(words, alarms, status.open_alarms) if OfficeReading.ALARMS in sight.reads else "",
         _acts(words, sight),
-        _strangers(words, views.strangers()) if Reading.STRANGERS in sight.reads else "",
+        _strangers(words, views.strangers()) if OfficeReading.STRANGERS in sight.reads else "",
         _terminals(words, terminals),
         *(_day(words, status.newest_day, one, sums) for one, sums in by.items()),
     )

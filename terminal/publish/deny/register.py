@@ -96,7 +96,7 @@ class Due(NamedTuple):
     removed: tuple[tuple[int, DeniedIdentity], ...]
 
 
-class Added(NamedTuple):
+class ImportCount(NamedTuple):
     """How many there were, and how many of them were not denied yet."""
 
     listed: int
@@ -143,7 +143,7 @@ class DenyRegister:
 
     def add_all(
         self, listed: Iterable[DeniedIdentity], reason: DenyReason, since: datetime, by: str
-    ) -> Added:
+    ) -> ImportCount:
         """All of what is `listed` and not denied yet, or none of it, until it is removed.
 
         Memory stays the same however many there are: SQLite lays them down beside the register, sorts them and puts
@@ -162,7 +162,7 @@ class DenyRegister:
                         "FROM temp.listed WHERE true ORDER BY kind, identity ON CONFLICT DO NOTHING",
                         (reason, unix_ms(since), by),
                     )
-                return Added(max(put.rowcount, 0), added.rowcount)
+                return ImportCount(max(put.rowcount, 0), added.rowcount)
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")

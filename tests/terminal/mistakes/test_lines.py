@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.mistakes import reading
@@ -29,13 +30,15 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, max_size=30))
-@settings(suppress_health_check=list(HealthCheck))
-def test_lines_are_those_of_the_whole_text(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: list[bytes]
-) -> None:
-    path, content = tmp_path / "text", b"".join(parts)
-    path.write_bytes(content)
-    monkeypatch.setattr(reading, "PIECE_BYTES", 32)
+def test_lines_are_those_of_the_whole_text(parts: list[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reading, "PIECE_BYTES", 32)
+        path = Path(folder, "text")
+        path.write_bytes(b"".join(parts))
+        _compare(path, b"".join(parts))
+
+
+def _compare(path: Path, content: bytes) -> None:
     try:
         wanted = list(io.StringIO(text_of(content), newline=""))
     except Unreadable:
