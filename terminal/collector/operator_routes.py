@@ -111,12 +111,14 @@ class OperatorSide:
     office: Office
     entrance: Entrance
     gate: Gate
+    tls_before: bool = False
+    """Whether a proxy serves browsers over TLS."""
 
     def mount(self) -> Mount:
         routes: list[BaseRoute] = [
             Route("/", self.page, methods=["GET"]),
             self._read("/ride", OfficeReading.RIDES, self.ride_page),
-            *OfficePages(self.office, self.entrance, self.page).routes(),
+            *OfficePages(self.office, self.entrance, self.page, self.tls_before).routes(),
             self._read("/v1/status", OfficeReading.STATUS, self.status),
             self._read("/v1/report", OfficeReading.SUMS, self.report),
             self._read("/v1/terminals", OfficeReading.TERMINALS, self.terminals),
