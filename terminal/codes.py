@@ -232,7 +232,7 @@ class BundleFault(StrEnum):
     UNSIGNED = "bundle:unsigned"
     """Signatures that count are missing."""
     WEAK = "bundle:weak"
-    """Fewer keys have to sign it than a fleet's terminal demands."""
+    """Fewer keys have to sign it than a fleet's terminal demands, or one key counts for two."""
     EXPIRED = "bundle:expired"
     OLDER = "bundle:older"
     JUMP = "bundle:jump"

@@ -413,14 +413,15 @@ class _Stages:
         row = unwritten_row(
             self.now, self.t.profile, self.t.policy, number, self.card, outcome, decision, trip
         )
+        written = None
         try:
-            self.t.journal.append(row)
+            written = self.t.journal.append(row)
             if fault is not None:
                 self.t.journal.append(fault)
         except JournalError:
             if self.t.canteen is None:  # a canteen goes on for the entitled (O-06)
                 raise
-        return self.report(outcome, End.NOTHING_WRITTEN, decision, operator=operator)
+        return self.report(outcome, End.NOTHING_WRITTEN, decision, row=written, operator=operator)
 
     def report(
         self,
@@ -429,6 +430,7 @@ class _Stages:
         decision: Decision | None = None,
         *,
         sequence: int | None = None,
+        row: int | None = None,
         written: PlannedWrite | None = None,
         operator: str = "",
         of_staff: bool = False,
@@ -452,5 +454,7 @@ class _Stages:
             balance_before_minor=balance_minor,
             balance_after_minor=balance_minor if written is None else written.balance_after_minor,
             of_staff=of_staff,
+            terminal=self.t.number,
+            row=row if sequence is None else sequence,
             uid_by_reader=False if self.channel.uid_refused else True if self.channel.uid else None,
         )

@@ -185,6 +185,11 @@ class PassengerScreen(Struct, frozen=True):
         if self.display is not None:
             self.display.outcome(outcome)
 
+    def ended(self, report: TapReport) -> None:
+        """The row of the tap is written: who was refused sees what it is called."""
+        if self.display is not None:
+            self.display.ended(report)
+
     def razzia(self, razzia: bool) -> None:
         """The vehicle says that an inspection is under way, or no longer."""
         if self.display is not None:

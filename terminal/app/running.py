@@ -176,7 +176,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         link = stack.enter_context(_vehicle(config, clock))
         periphery = stack.enter_context(_periphery(config))
         lamps = _nothing if periphery is None else periphery.outcome
-        hearing = Hearing.of(passenger.outcome, devices, audience, log, lamps)
+        hearing = Hearing.of(passenger.outcome, devices, audience, log, lamps, passenger.ended)
         with failed_starts_reported(_sent_to(config), station.number, clock, say):
             terminal = stack.enter_context(_opened(config, station, clock, hearing, extensions))
         terminal.vehicle = devices.vehicle if link is None else link

@@ -59,6 +59,7 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
         "audit": ("audit", "audit"),
         "status": ("collector_views", "status"),
         "terminals": ("collector_views", "terminals"),
+        "ride": ("collector_views", "ride"),
         "alarms": ("collector_views", "alarms"),
         "strangers": ("collector_views", "strangers"),
         "ack": ("collector_office", "ack"),

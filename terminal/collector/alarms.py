@@ -338,6 +338,12 @@ def newest(connection: sqlite3.Connection, limit: int, *, only_open: bool) -> li
     return [SeenAlarm(*row) for row in connection.execute(query, (limit,))][::-1]
 
 
+def about(connection: sqlite3.Connection, terminal: int, sequence: int) -> list[SeenAlarm]:
+    """The alarms about one row, oldest first."""
+    query = f"SELECT {_COLUMNS} FROM alarm WHERE terminal = ? AND sequence = ? ORDER BY id"  # noqa: S608 constants
+    return [SeenAlarm(*row) for row in connection.execute(query, (terminal, sequence))]
+
+
 def count_open(connection: sqlite3.Connection) -> int:
     """How many alarms are open."""
     (count,) = connection.execute(f"SELECT count(*) FROM alarm WHERE {_OPEN}").fetchone()  # noqa: S608 a constant

@@ -29,6 +29,7 @@ from terminal.sync.enrolment import (
 from terminal.sync.failed_start import FAILED_STARTS_PATH, FailedStart, StartHeard
 from terminal.sync.trust import BUNDLES_PATH
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
+from terminal.texts import languages
 from terminal.updates.bundle.newer import NEWER
 
 PATH: Final = "/openapi.json"
@@ -78,6 +79,7 @@ def document() -> dict[str, Any]:
                 **shapes,
                 "Alarm": _alarm(),
                 "StrangerCount": _stranger(),
+                "Ride": _ride(),
                 "Health": _health(),
                 "Report": _report(),
                 "Code": _code(),
@@ -178,6 +180,14 @@ def _page_paths() -> dict[str, dict[str, Any]]:
                 "The page for people",
                 {**html, "303": {"description": "To the sign-in."}},
                 [_in_query("language", {"type": "string"})],
+            )
+        },
+        "/ride": {
+            "get": _operation(
+                "ridePage",
+                "One tap, for people",
+                {**html, "404": _page("Misread, or none has come.")},
+                [_in_query("code", TEXT), _in_query("language", TEXT)],
             )
         },
         "/style.css": {"get": _open(_operation("style", "How the page looks", css))},
@@ -293,6 +303,21 @@ def _view_paths() -> dict[str, dict[str, Any]]:
         "/v1/alarms": {
             "get": _operation("alarms", "The newest alarms", {**_ok(_list(_ref("Alarm"))), **wrong}, shown)
         },
+        "/v1/rides/{code}": {
+            "get": _operation(
+                "ride",
+                "One tap, by the support code that its rider reads out, or by TERMINAL:ROW",
+                {
+                    "200": _json("The tap.", _ref("Ride")),
+                    "400": _refusal("Not understood."),
+                    "404": _refusal("No support code, a misread one, or the tap has not come."),
+                },
+                [
+                    _in_path("code", {"type": "string"}),
+                    _in_query("language", {"type": "string", "enum": list(languages()), "default": "en"}),
+                ],
+            )
+        },
         "/v1/strangers": {
             "get": _operation(
                 "strangers", "What was tried without a good signature", _ok(_list(_ref("StrangerCount")))
@@ -308,6 +333,13 @@ def _view_paths() -> dict[str, dict[str, Any]]:
             )
         },
     }
+
+
+def _ride() -> dict[str, Any]:
+    """One tap or sale as `terminal.collector.ride` shows it."""
+    texts = dict.fromkeys(("support_code", "profile", "message", "end", "currency"), TEXT)
+    lists = {name: _list(TEXT) for name in ("reasons", "alarms", "says")}
+    return _object({**texts, **lists, **_numbers("terminal", "sequence", "at_ms", "route", "charge_minor")})
 
 
 def _bundle() -> dict[str, Any]:
@@ -356,6 +388,7 @@ def _operation(
 ) -> dict[str, Any]:
     always = {
         "401": _refusal("Neither signed in nor a user's token."),
+        "403": _refusal("Not for this role."),
         "429": _refusal("Wait: too many requests.", retry=True),
         "503": _refusal("The store fails."),
     }
@@ -399,6 +432,10 @@ def _pages(*statuses: int) -> dict[str, Any]:
             "content": {JSON: {"schema": _ref("Refusal")}, **page["content"]},
         },
     }
+
+
+def _page(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"text/html": {"schema": TEXT}}}
 
 
 def _ref(name: str) -> dict[str, str]:

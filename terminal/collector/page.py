@@ -16,7 +16,7 @@ from cardcli.characters import visible
 from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.collector.approvals import Act, Approval
 from terminal.collector.days import By, DaySum, totals_of
-from terminal.collector.office import ROLE_OF
+from terminal.collector.office import ROLE_OF, OfficeReading, alarms_for
 from terminal.collector.roll_out import Staged
 from terminal.collector.store import SeenAlarm
 from terminal.collector.strangers import StrangerCount
@@ -98,6 +98,7 @@ class Sight(NamedTuple):
     who: Who
     language: str
     proof: str
+    reads: frozenset[OfficeReading]
     waiting: list[Approval]
     staged: Staged | None
     notice: str = ""
@@ -116,20 +117,19 @@ def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
     _ = words.gettext
     status = views.status(now_ms)
     terminals = views.terminals(now_ms)
-    alarms = views.store.alarms(MOST_ALARMS, only_open=True)[::-1]
-    by = {
-        one: views.books.day(status.newest_day, one) if status.newest_day else []
-        for one in (By.TERMINAL, By.FUNDER, By.PROOF)
-    }
+    alarms = alarms_for(sight.who, views.store.alarms(MOST_ALARMS, only_open=True)[::-1])
+    shown_by = (By.TERMINAL, By.FUNDER, By.PROOF) if OfficeReading.SUMS in sight.reads else ()
+    by = {one: views.books.day(status.newest_day, one) if status.newest_day else [] for one in shown_by}
     body = (
         f"<h1>{escape(_('Collector'))} <small>{as_time(now_ms)}</small></h1>",
         _visitor(words, sight),
         f"<p class=notice role=status>{escape(sight.notice)}</p>" if sight.notice else "",
         _requests(words, sight),
+        _ride_form(words) if OfficeReading.RIDES in sight.reads else "",
         _tiles(words, status, max((t.oldest_unsent_s or 0 for t in terminals), default=0)),
-        _alarms(words, alarms, status.open_alarms),
+        _alarms(words, alarms, status.open_alarms) if OfficeReading.ALARMS in sight.reads else "",
         _acts(words, sight),
-        _strangers(words, views.strangers()),
+        _strangers(words, views.strangers()) if OfficeReading.STRANGERS in sight.reads else "",
         _terminals(words, terminals),
         *(_day(words, status.newest_day, one, sums) for one, sums in by.items()),
     )
@@ -167,6 +167,23 @@ def form(proof: str, do: str, label: str, subject: str = "", inputs: str = "") -
         f"<input type=hidden name={name} value='{escape(value)}'>" for name, value in fields.items()
     )
     return f"<form method=post action=/operator/do>{hidden}{inputs}<button>{escape(label)}</button></form>"
+
+
+def ride_page(language: str, code: str, lines: Iterable[str]) -> str:
+    """One tap, and the form for the next."""
+    words = _PageTexts(translator(language).gettext, language)
+    said = "".join(f"<p>{escape(visible(line))}</p>" for line in lines)
+    head = escape(words.gettext("Find a ride"))
+    back = f"<nav><a href=/operator/>{escape(words.gettext('Collector'))}</a></nav>"
+    return document(head, language, f"{back}<h1>{head} {escape(code)}</h1>{said}{_ride_form(words)}")
+
+
+def _ride_form(words: _PageTexts) -> str:
+    label, button = escape(words.gettext("Support code")), escape(words.gettext("Find"))
+    return (
+        f"<form method=get action=/operator/ride><label>{label}<input name=code required maxlength=40></label>"
+        f"<button>{button}</button></form>"
+    )
 
 
 def _visitor(words: _PageTexts, sight: Sight) -> str:

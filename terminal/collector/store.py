@@ -146,6 +146,7 @@ class OperationCode(StrEnum):
     ROLL_OUT_FAILED = "roll_out_failed"
     SIGNED_IN = "signed_in"
     LOCKED = "locked"
+    READ_REFUSED = "read_refused"
     USER_ADDED = "user_added"
     USER_REMOVED = "user_removed"
     USER_CHANGED = "user_changed"
@@ -409,6 +410,18 @@ class CollectorStore:
             query = "SELECT body FROM record WHERE terminal = ? AND sequence = ?"
             found = self._connection.execute(query, (terminal, sequence)).fetchone()
         return None if found is None else bytes(found[0])
+
+    def rows_from(self, terminal: int, sequence: int, limit: int) -> list[tuple[int, bytes]]:
+        """Sequence and body of so many rows of a terminal, from this one on."""
+        with self._reported(), self._lock:
+            query = "SELECT sequence, body FROM record WHERE terminal = ? AND sequence >= ? ORDER BY sequence LIMIT ?"
+            rows = self._connection.execute(query, (terminal, sequence, limit)).fetchall()
+        return [(number, bytes(body)) for number, body in rows]
+
+    def alarms_about(self, terminal: int, sequence: int) -> list[SeenAlarm]:
+        """The alarms about one row."""
+        with self._reported(), self._lock:
+            return alarms.about(self._connection, terminal, sequence)
 
     def reader(self) -> sqlite3.Connection:
         """A connection of its own that only reads, for one user at a time; the caller closes it."""

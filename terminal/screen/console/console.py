@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.access.attempts import LOCKED_FROM_S, Attempts, wait_after
+from terminal.access.attempts import LOCKED_FROM, Attempts, key_of, wait_after
 from terminal.access.sessions import OperatorSession, Sessions
 from terminal.clock import Clock, unix_ms
 from terminal.codes import Admission, ConsoleFault
@@ -256,7 +256,7 @@ class Console:
 
     def _try(self, way: str, ref: str, pin: str, member: Member | None) -> str:
         """Check a PIN given for `ref`; return under what its attempts are counted. Raises `ActionRefused`."""
-        key = f"{way}:{ref or UNLISTED}"
+        key = key_of(way, ref or UNLISTED, pin)
         now_ms = self.now_ms()
         wait_s = self.attempts.wait_s(key, now_ms)
         if wait_s:
@@ -271,10 +271,11 @@ class Console:
             raise ActionRefused(N_("Too many wrong PINs. Try again in {wait}."), wait) from limit
         if fits:
             return key
-        if wait_after(count) >= LOCKED_FROM_S:
+        if count >= LOCKED_FROM:
             self._note(Fault(now_ms, ConsoleFault.PIN_LOCKED, {"way": way, "operator_ref": ref}))
-        if wait_after(count):
-            raise ActionRefused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_after(count)})
+        wait_s = wait_after(count, key)
+        if wait_s:
+            raise ActionRefused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_s})
         raise ActionRefused(N_("This PIN is wrong."))
 
     def _note(self, record: OperatorSeen | SignedIn | Fault) -> None:

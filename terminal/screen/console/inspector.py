@@ -72,6 +72,7 @@ def _result(visit: Visit, report: TapReport) -> dict[str, Any]:
         "colour": colour,
         "mark": mark,
         "paid_at": outcome.values.get("time", ""),
+        "code": report.support_code,
         "reported": any(reason.effect is InspectionEffect.MISUSE_REPORTED for reason in report.reasons),
     }
 
