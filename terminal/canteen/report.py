@@ -18,6 +18,7 @@ from msgspec import Struct, field
 
 from terminal.canteen.facts import Known
 from terminal.canteen.ledger import Ledger, LedgerSale, Meal, RowId
+from terminal.canteen.roster import class_order
 from terminal.codes import CanteenFault
 from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.tap import Trail
@@ -255,7 +256,7 @@ def _groups(
             row = group(class_id, category, kind)
             row.entitled += 1
             row.absent += rows.ledger.absent(pupil, rows.day)
-    return tuple(table[key] for key in sorted(table))
+    return tuple(table[key] for key in sorted(table, key=lambda key: (class_order(key[0]), key)))
 
 
 def _products(sold: list[LedgerSale]) -> tuple[ProductSold, ...]:

@@ -20,12 +20,21 @@ from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance, lend_card, mark_not_collected
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.documents import ListFile, PriceListDocument, RosterDocument, RosterPupil
-from terminal.canteen.issuing import How, Issued, ServingList, issue, pupils_of
+from terminal.canteen.issuing import (
+    NOTHING_ANSWERED,
+    How,
+    Issued,
+    ServingList,
+    issue,
+    pupils_of,
+    require_whole,
+)
 from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import CanteenLists
 from terminal.clock import Clock, unix_ms
 from terminal.codes import CanteenFault, SetKind
+from terminal.decision.canteen.serving import ALL_ANSWERED
 from terminal.decoding import decoded
 from terminal.errors import CanteenRefused, KeyLimitReached, TerminalError
 from terminal.policy.policy import Policy
@@ -248,13 +257,17 @@ class IssueMeals(_Asked, frozen=True):
     serving: str = ""
     how: How = How.CLASS_LIST
     confirmed_by: str = ""
+    asked: bool = False
+    """Who is served only when the cashier is asked (paid without an order, and the like) is served, too."""
 
     def done_at(self, till: OpenTill, now: datetime) -> MealsIssued:
         """The class is as it stands when the request is served."""
         pupils = list(self.pupils)
         if self.class_id is not None:
             pupils += pupils_of(till.counter, self.class_id, self.absent, now)
-        batch = ServingList(self.serving, self.how, self.operator, now, self.confirmed_by)
+        answered = dict.fromkeys(pupils, ALL_ANSWERED) if self.asked else NOTHING_ANSWERED
+        batch = ServingList(self.serving, self.how, self.operator, now, self.confirmed_by, answered)
+        require_whole(till.counter, pupils, batch)
         return MealsIssued(tuple(PupilServed.of(one) for one in issue(till.counter, pupils, batch)))
 
 

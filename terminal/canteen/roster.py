@@ -49,7 +49,7 @@ class Roster:
         return cls(
             document,
             MappingProxyType(pupils),
-            MappingProxyType({name: tuple(refs) for name, refs in sorted(classes.items())}),
+            MappingProxyType({name: tuple(refs) for name, refs in sorted(classes.items(), key=_by_class)}),
             late,
         )
 
@@ -84,6 +84,16 @@ def roster_problems(document: RosterDocument, policy: Policy) -> Iterator[Mistak
             if order.placed_at.tzinfo is not None:
                 yield Mistake(f"{path}.orders[{at}].placed_at", ListMistake.ORDER_WITH_OFFSET)
         yield from unique(f"{path}.orders", ((order.day, order.kind) for order in pupil.orders))
+
+
+def _by_class(item: tuple[str, list[bytes]]) -> tuple[int, str]:
+    return class_order(item[0])
+
+
+def class_order(class_id: str) -> tuple[int, str]:
+    """For sorting classes as a school does: 3а, 3б, 10а."""
+    digits = class_id[: len(class_id) - len(class_id.lstrip("0123456789"))]
+    return int(digits or 0), class_id.casefold()
 
 
 def _in_time(order: MealOrder, policy: Policy, school: str) -> bool:

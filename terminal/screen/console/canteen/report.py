@@ -8,6 +8,7 @@ Beside it, what was done lately and may still be put right (M-32, M-34), for all
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from datetime import datetime
 from typing import Final
 
@@ -20,7 +21,8 @@ from terminal.canteen.report import DayReport, Finding, ProductSold, ReportGroup
 from terminal.clock import from_unix_ms
 from terminal.decision.canteen.undo import against_annulment, against_not_collected
 from terminal.policy.document.meals import PAID, MealKind
-from terminal.screen.console.canteen.people import Person, person
+from terminal.screen.console.canteen.people import Person, fitting, person
+from terminal.trail import Reason
 
 MEALS_ONLY: Final = "meals_"
 
@@ -133,6 +135,8 @@ class DoneLine(Struct, frozen=True):
     sum_minor: int
     annulled: bool
     seconds_left: int
+    with_second: bool = False
+    """It may be annulled when a second person confirms."""
 
 
 class OrdersLeft(Struct, frozen=True):
@@ -145,12 +149,28 @@ class OrdersLeft(Struct, frozen=True):
 
 
 def done_lines(
-    counter: CanteenCounter, now: datetime, *, of: bytes | None = None, limit: int = 30
+    counter: CanteenCounter,
+    now: datetime,
+    *,
+    of: bytes | None = None,
+    limit: int = 30,
+    words: str = "",
+    rows: Container[int] | None = None,
 ) -> tuple[DoneLine, ...]:
-    """Today's meals and sales, the newest first."""
+    """Today's meals and sales, the newest first: of one pupil, of those whom `words` fit (name, class), or of `rows`
+    of this terminal.
+    """
+    fits = fitting(counter, words)
     day = counter.day_of(now).isoformat()
     made: list[Meal | LedgerSale] = [*counter.ledger.meals.values(), *counter.ledger.sales.values()]
-    today = [one for one in made if one.day == day and of in (None, one.pupil)]
+    today = [
+        one
+        for one in made
+        if one.day == day
+        and of in (None, one.pupil)
+        and (rows is None or one.row[1] in rows)
+        and fits(one.pupil)
+    ]
     newest = sorted(today, key=lambda one: (one.at_ms, one.row), reverse=True)[:limit]
     return tuple(_line(counter, one, now) for one in newest)
 
@@ -177,6 +197,7 @@ def _left(counter: CanteenCounter, kind: MealKind, count: int, now: datetime) ->
 def _line(counter: CanteenCounter, one: Meal | LedgerSale, now: datetime) -> DoneLine:
     made = from_unix_ms(one.at_ms)
     annulled = one.row in counter.ledger.annulments
+    left = 0 if annulled else _seconds_left(counter, one, made, now)
     return DoneLine(
         row=one.row[1],
         at=f"{made.astimezone(counter.policy.zone):%H:%M:%S}",
@@ -185,15 +206,23 @@ def _line(counter: CanteenCounter, one: Meal | LedgerSale, now: datetime) -> Don
         meal=one.line.kind if isinstance(one, Meal) else "",
         sum_minor=0 if isinstance(one, Meal) else one.sale.sum_minor,
         annulled=annulled,
-        seconds_left=0 if annulled else _seconds_left(counter, one, made, now),
+        seconds_left=left,
+        with_second=not annulled and not left and _against(counter, one, made, now, confirmed=True) is None,
     )
 
 
-def _seconds_left(counter: CanteenCounter, one: Meal | LedgerSale, made: datetime, now: datetime) -> int:
+def _against(
+    counter: CanteenCounter, one: Meal | LedgerSale, made: datetime, now: datetime, *, confirmed: bool
+) -> Reason | None:
     newest = counter.ledger.newest_of(one.pupil)
     last = newest is not None and newest.row == one.row
     closed = one.day in counter.ledger.closed_days or counter.journal is None
-    if against_annulment(made, now, counter.policy.meals, last=last, day_closed=closed) is not None:
+    meals = counter.policy.meals
+    return against_annulment(made, now, meals, last=last, day_closed=closed, confirmed=confirmed)
+
+
+def _seconds_left(counter: CanteenCounter, one: Meal | LedgerSale, made: datetime, now: datetime) -> int:
+    if _against(counter, one, made, now, confirmed=False) is not None:
         return 0
     window_s = counter.policy.meals.document.annulment.window_s
     return max(window_s - int(abs(now - made).total_seconds()), 1)

@@ -15,8 +15,9 @@ from terminal.decision.canteen.effects import CorrectionEffect, MealEffect
 from terminal.decision.effects import TerminalEffect
 from terminal.decision.flags import MealFlag
 from terminal.messages import text
-from terminal.screen.console.canteen.counter import Notice
+from terminal.screen.console.canteen.counter import Elsewhere, Notice
 from terminal.screen.console.canteen.report import Category
+from terminal.screen.console.console import TapsAre
 from terminal.texts import N_, Translator, translator
 
 MEALS: Final[Mapping[str, str]] = {
@@ -62,6 +63,27 @@ WHYS: Final[Mapping[str, str]] = {
     "no_shift": N_("Open a shift first."),
 }
 
+ASKS: Final[Mapping[str, str]] = {
+    MealFlag.WITHOUT_ORDER: N_("No order: the parents' account pays."),
+    MealFlag.OTHER_ENTITLEMENT: N_("Entitled to another meal today: this one the parents' account pays."),
+    MealFlag.NOT_IN_ROSTER: N_("The card has a concession, and the school's list does not have this card."),
+    MealFlag.SERVED_ELSEWHERE: N_("Another terminal has handed it out already."),
+}
+"""What the cashier decides, by the flag of `QUESTIONS`."""
+
+NOTES: Final[Mapping[str, str]] = {
+    MealFlag.WITHOUT_ORDER: N_("paid, no order"),
+    MealFlag.OTHER_ENTITLEMENT: N_("paid, entitled to another meal"),
+    MealFlag.SERVED_ELSEWHERE: N_("handed out at another terminal"),
+}
+"""The same beside a name."""
+
+MEANS: Final[Mapping[str, str]] = {
+    TapsAre.BUYER: N_("Cards: who is buying"),
+    TapsAre.WHO: N_("Cards: who is it. No meal is handed out"),
+}
+"""What cards are presented for, where that is no meal."""
+
 NOTICES: Final[Mapping[str, str]] = {
     "no_shift": N_("The shift is not open: nothing can be issued. Open it first."),
     "day_closed": N_("The day is closed: nothing more is issued or sold today."),
@@ -94,6 +116,9 @@ FLAGS: Final[Mapping[str, str]] = {
     MealFlag.BALANCE_UNCERTAIN: N_("balance not certain"),
     MealFlag.ACCOUNT_UNKNOWN: N_("account not known"),
     MealFlag.NOT_IN_ROSTER: N_("not in the list"),
+    MealFlag.WITHOUT_ORDER: N_("without an order, the cashier decided"),
+    MealFlag.OTHER_ENTITLEMENT: N_("entitled to another meal, the cashier decided"),
+    MealFlag.SERVED_ELSEWHERE: N_("given at another terminal before, the cashier decided"),
     MealFlag.FROM_SPARE_LOG: N_("from the spare log"),
 }
 
@@ -173,7 +198,26 @@ class Words:
 
     def why(self, code: str) -> str:
         """The staff's line to a refusal; empty for none."""
-        return self._of(WHYS, code)
+        return self._of(ASKS if code in ASKS else WHYS, code)
+
+    def asks(self, flag: str, elsewhere: Elsewhere | None) -> str:
+        """What the cashier decides."""
+        if flag == MealFlag.SERVED_ELSEWHERE and elsewhere is not None:
+            said = self._texts.gettext("Handed out already at terminal {number} at {time}.")
+            return said.format(number=elsewhere.terminal, time=elsewhere.at)
+        return self._of(ASKS, flag)
+
+    def note(self, flag: str) -> str:
+        """The same beside a name in a list."""
+        return self._of(NOTES, flag)
+
+    def means(self, taps: TapsAre, serving: str) -> str:
+        """What cards are presented for now; `serving` is the meal of this break, empty for none."""
+        if taps in MEANS:
+            return self._of(MEANS, taps)
+        if not serving:
+            return self._texts.gettext("Cards: nothing is served now")
+        return self._texts.gettext("Cards: {meal}").format(meal=self.meal(serving))
 
     def too_late_to_annul(self) -> str:
         """In place of the button."""
