@@ -303,7 +303,8 @@ class Web:
         who = None if visit is None else visit.who
         once = "" if visit is None or page is None or not page.once else visit.once
         shared = self._everywhere(token, language, theme, who, page, once)
-        return self._rendered.page(request, view.template, language, view.status, **shared, **view.values)
+        values = {"problem": "", **shared, **view.values}
+        return self._rendered.page(request, view.template, language, view.status, **values)
 
     def _everywhere(
         self,
@@ -328,7 +329,7 @@ class Web:
         return {
             "hidden": hidden,
             "once": once,
-            "problem": "",
+            "means": "",
             "who": who,
             "role": ROLE_NAMES[Role(who.role)] if who else "",
             "menu": self._menu(who) if who else (),
