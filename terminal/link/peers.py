@@ -118,6 +118,8 @@ class PeerLinks:
         self._socket = listener
         self._number = 0
         self._changed = False
+        self._due = False
+        """Something was heard that a peer waits for an answer to."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
         self._restore()
@@ -145,7 +147,8 @@ class PeerLinks:
         said = kept = renewed = -1e9
         while not self._stop.is_set():
             self._hear()
-            news = self._look()
+            news = self._look() or self._due
+            self._due = False
             now = time.monotonic()
             if news or now - said >= EVERY_S:
                 said = now
@@ -194,8 +197,9 @@ class PeerLinks:
             return LinkRefusal.FORGED
         if frame.number <= peer.number:
             return LinkRefusal.REPLAYED
-        peer.number, peer.heard_at_ms, peer.has = frame.number, unix_ms(self._clock.now()), message.through
-        self._take_marks(peer, message)
+        had, peer.has = peer.has, message.through
+        peer.number, peer.heard_at_ms = frame.number, unix_ms(self._clock.now())
+        self._take_marks(peer, message, had)
         return None
 
     def _sender_of(self, datagram: bytes, source: str) -> tuple[LinkPeer, Frame] | LinkRefusal:
@@ -227,7 +231,7 @@ class PeerLinks:
         self._changed = True
         return None
 
-    def _take_marks(self, peer: LinkPeer, said: MarksSent) -> None:
+    def _take_marks(self, peer: LinkPeer, said: MarksSent, had: int) -> None:
         now_s = self._now_s()
         for mark in said.marks:
             refusal = None
@@ -240,6 +244,7 @@ class PeerLinks:
             if refusal is not None:
                 self.refused[refusal] += 1
             self._changed = True
+        self._due |= bool(said.marks) or (peer.has > had and self.waiting(peer) > 0)
         if said.after <= peer.through:
             peer.through = max(peer.through, said.until)
 

@@ -112,10 +112,11 @@ def test_one_that_was_away_hears_it_all_and_a_restart_forgets_nothing(tmp_path: 
             second.links.start()  # it comes later
             until(lambda: second.said() is not None)
             until(lambda: second.links.peers[1].through == 61)
-    again = end(tmp_path / "2", 2, listener(), sockets[0])
+    with closing(listener()) as away:
+        again = end(tmp_path / "2", 2, listener(), away)
     assert again.said() == Said(1, NOW_S), "although no peer says it again"
     assert again.links.peers[1].through == 61
-    again.socket.close()
+    again.links.close()
 
 
 def test_replayed_forged_foreign_old_early_and_malformed_are_refused_and_counted(two: tuple[End, End]) -> None:
