@@ -153,6 +153,14 @@ class Ledger:
         self.meals[meal.row] = meal
         self._of_pupil.setdefault(meal.pupil, []).append(meal.row)
 
+    def copy(self) -> Ledger:
+        """What is known now, for those who look at it longer; records themselves never change."""
+        made = Ledger()
+        made.meals, made.sales = dict(self.meals), dict(self.sales)
+        made.annulments, made.not_collected = dict(self.annulments), dict(self.not_collected)
+        made.attendance, made.closed_days = dict(self.attendance), set(self.closed_days)
+        return made
+
     # What is asked of it
 
     def standing(self, meals: Iterable[Meal]) -> Iterator[Meal]:

@@ -11,7 +11,7 @@ import msgspec
 from terminal.app.output import print_json
 from terminal.canteen.facts import Known
 from terminal.canteen.month import MonthTable, PupilMonth
-from terminal.canteen.report import DayReport, Finding
+from terminal.canteen.report import FIGURES, DayReport, Finding
 from terminal.canteen.requests import MealsIssued, PupilsListed, RosterInForce, SaleDone
 from terminal.clock import from_unix_ms
 from terminal.codes import CanteenFault
@@ -32,9 +32,12 @@ WORDS: Final[Mapping[str, str]] = {
     "category": NP_("report", "category"),
     "meal": NP_("report", "meal"),
     "entitled": NP_("report", "entitled"),
+    "ordered": NP_("report", "ordered"),
+    "not_ordered": NP_("report", "no order"),
     "served": NP_("report", "served"),
     "not_collected": NP_("report", "not collected"),
     "absent": NP_("report", "absent"),
+    "not_come": NP_("report", "not come"),
     "absent_mark": NP_("report", "a"),
     "sum": NP_("report", "sum"),
     "sources": NP_("report", "By source of money"),
@@ -199,13 +202,13 @@ def _print_day(report: DayReport, concessions: Mapping[str, str], language: str)
 
     state = word("closed" if report.closed else "open")
     print(f"{word('day')}  {report.school}  {report.day}  ({state})")
-    head = ("class", "category", "meal", "entitled", "served", "not_collected", "absent", "sum")
+    head = ("class", "category", "meal", *FIGURES, "sum")
     rows = [
         (
             group.class_id,
             category_name(group.category, concessions, language),
             meal(group.kind, language),
-            *map(str, (group.entitled, group.served, group.not_collected, group.absent)),
+            *(str(getattr(group, name)) for name in FIGURES),
             sum_text(group.sum_minor),
         )
         for group in report.groups

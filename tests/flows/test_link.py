@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from shutil import copyfile
 from typing import Any, Final
 
@@ -90,7 +89,9 @@ def test_o_08_what_one_till_hands_out_the_other_asks_about(tills: tuple[School, 
     assert (asked["message"], asked["trip"]["canteen.elsewhere"]) == ("meal_ask", 1)
     assert "o-08:ask_elsewhere" in dict(asked["reasons"])
     assert second.tap("boris")["message"] == "meal_ok", "of others nothing was said"
-    answered = IssueMeals(CASHIER, (second.ref("anna"),), how=How.FORGOTTEN_CARD, confirmed_by=TEACHER, asked=True)
+    answered = IssueMeals(
+        CASHIER, (second.ref("anna"),), how=How.FORGOTTEN_CARD, confirmed_by=TEACHER, asked=True
+    )
     assert second.terminal.ask(answered).pupils[0].accepted, "it asks, and refuses nothing"
     (row,) = [row for row in second.terminal.rows() if row["kind"] == "MealServed"]
     assert "served_elsewhere" in row["meal"][6]

@@ -89,7 +89,15 @@ class View(Struct, frozen=True):
     status: int = 200
 
 
-Show: TypeAlias = Callable[[Visit], View]
+class Attachment(Struct, frozen=True):
+    """A file to be saved, instead of a page."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+Show: TypeAlias = Callable[[Visit], View | Attachment]
 Deed: TypeAlias = Callable[[Visit, FormFields, Written], None]
 Answer: TypeAlias = Callable[[Visit, FormFields, Written], str]
 Check: TypeAlias = Callable[[Visit, FormFields], None]

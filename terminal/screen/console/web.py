@@ -27,7 +27,7 @@ from terminal.errors import TerminalError
 from terminal.journal.action import acting
 from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.roles import ROLE_NAMES, Role
-from terminal.screen.console.visit import ONCE, Action, ConsoleArea, FormFields, Page, View, Visit
+from terminal.screen.console.visit import ONCE, Action, Attachment, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import worded
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
@@ -129,7 +129,11 @@ class Web:
             return RedirectResponse(self._with_deed(visit, page), 303)
         if visit.who.role == Role.CASHIER:
             self._console.page_used(page.taps, opened=LOOKING_ON not in request.headers)
-        return self._view(request, visit, page.show(visit), page)
+        shown = page.show(visit)
+        if isinstance(shown, Attachment):
+            headers = {"Content-Disposition": f'attachment; filename="{shown.name}"'}
+            return Response(shown.content, media_type=shown.media_type, headers=headers)
+        return self._view(request, visit, shown, page)
 
     def _with_deed(self, visit: Visit, page: Page) -> str:
         """The page's address, which from now on stands for one deed."""

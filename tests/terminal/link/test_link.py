@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from sim.air import VirtualClock
 from terminal.link.frames import MOST_BYTES, KeysRenewed, LinkRefusal, MarksSent, seal
 from terminal.link.marks import AHEAD_S, KEPT_S, MOST_MARKS, LinkMark, MarkBook, MarkKind, Said, who_of
 from terminal.link.peers import MOST_A_SECOND, LinkPeer, OwnMarks, PeerLinks
 from terminal.sync.credentials import make_keys
 from terminal.sync.enrolment import renewal_request
-from sim.air import VirtualClock
 
 NOW = datetime(2026, 9, 15, 6, 0, tzinfo=UTC)
 NOW_S = int(NOW.timestamp())
@@ -119,7 +119,9 @@ def test_one_that_was_away_hears_it_all_and_a_restart_forgets_nothing(tmp_path: 
     again.links.close()
 
 
-def test_replayed_forged_foreign_old_early_and_malformed_are_refused_and_counted(two: tuple[End, End]) -> None:
+def test_replayed_forged_foreign_old_early_and_malformed_are_refused_and_counted(
+    two: tuple[End, End],
+) -> None:
     _, second = two
     number = iter(range(int(NOW.timestamp() * 1000), 1 << 48))
 

@@ -16,10 +16,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from terminal.canteen.counter import CanteenCounter
+from terminal.canteen.report import FIGURES
 from terminal.canteen.roster import class_order
 from terminal.clock import from_unix_ms
 from terminal.decision.canteen.undo import against_attendance
 from terminal.decision.outcome import Message
+from terminal.export.workbook import XLSX
 from terminal.journal.canteen_records import BuffetSale, IssueRefused, MealServed, ServedBy
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import Written
@@ -36,10 +38,11 @@ from terminal.screen.console.canteen.counter import (
 from terminal.screen.console.canteen.people import Person, classes, classmates, find, person
 from terminal.screen.console.canteen.report import DoneLine, done_lines, orders_left, report_page
 from terminal.screen.console.canteen.school_class import WAYS, IssueResult, tick_list
+from terminal.screen.console.canteen.sheets import MonthSource, month_file, month_page, report_file, totals_of
 from terminal.screen.console.canteen.words import Words
 from terminal.screen.console.console import ActionRefused, Console, TapsAre
 from terminal.screen.console.roles import Role
-from terminal.screen.console.visit import FormFields, Page, View, Visit
+from terminal.screen.console.visit import Attachment, FormFields, Page, View, Visit
 from terminal.texts import N_
 
 AT: Final = "/canteen"
@@ -168,6 +171,9 @@ class CanteenPages:
             Page(f"{AT}/annul-list", CASHIER, _annul_list),
             Page(f"{AT}/attendance", ATTENDANCE, looking(_attendance), N_("Who is absent")),
             Page(f"{AT}/report", REPORT, looking(_report), N_("Day report")),
+            Page(f"{AT}/report.xlsx", REPORT, _report_file),
+            Page(f"{AT}/month", REPORT, _month),
+            Page(f"{AT}/month.xlsx", REPORT, _month_file),
             Page(f"{AT}/close", REPORT, looking(_close)),
             Page(f"{AT}/shift", CASHIER, looking(_shift), N_("Shift")),
         )
@@ -430,7 +436,52 @@ def _shift(look: Look) -> View:
 
 
 def _report(look: Look) -> View:
-    return look.view("report.html", page=report_page(look.counter, look.now))
+    return look.view("report.html", page=report_page(look.counter, look.now), figures=FIGURES)
+
+
+def _report_file(visit: Visit) -> Attachment:
+    found: list[Attachment] = []
+
+    def show(look: Look) -> View:
+        page = report_page(look.counter, look.now)
+        name = f"day-{page.report.day}.xlsx"
+        found.append(Attachment(name, XLSX, report_file(page, look.words)))
+        return look.view("report.html")
+
+    looking(show)(visit)
+    return found[0]
+
+
+def _month_source(visit: Visit) -> MonthSource:
+    counter = visit.console.terminal.canteen
+    assert counter is not None, "the canteen's pages are for a canteen's terminal"
+    with visit.console.lock:
+        counter.follow()
+        return MonthSource.of(counter, visit.console.clock.now())
+
+
+def _month(visit: Visit) -> View:
+    page = month_page(_month_source(visit), visit.query.text("month"), visit.query.text("id"))
+
+    def show(look: Look) -> View:
+        return look.view(
+            "month.html",
+            page=page,
+            names=visit.query.text("names") == "1",
+            totals=totals_of(page),
+            kinds=tuple(look.counter.policy.meals.kinds),
+        )
+
+    return looking(show)(visit)
+
+
+def _month_file(visit: Visit) -> Attachment:
+    source, words = _month_source(visit), Words(visit.language)
+    month, names = visit.query.text("month"), visit.query.text("names") == "1"
+    content = month_file(source, month, words, names=names)
+    return Attachment(
+        f"month-{month if month.isascii() and len(month) == 7 else 'table'}.xlsx", XLSX, content
+    )
 
 
 def _close(look: Look) -> View:

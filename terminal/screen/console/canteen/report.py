@@ -8,7 +8,7 @@ Beside it, what was done lately and may still be put right (M-32, M-34), for all
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -59,32 +59,36 @@ class ReportPage(Struct, frozen=True):
     products: tuple[tuple[str, ProductSold], ...]
     printed_at: str
     findings: tuple[tuple[str, Finding], ...]
+    people: Mapping[str, Person | None]
+    """Who the findings are about, for the screen; paper has the reference alone (D-02)."""
 
     @property
     def agrees(self) -> bool:
-        """Whether every minor unit of the records is in the report."""
-        return self.report.control.difference_minor == 0
+        """Whether every minor unit of the records is in the report, and every pupil in its columns."""
+        return self.report.control.difference_minor == 0 and all(one.adds_up for one in self.report.groups)
 
 
 def report_page(counter: CanteenCounter, now: datetime) -> ReportPage:
     """Today's report. Raises `JournalError` when the records cannot be read."""
     report = report_of(counter, counter.day_of(now), now)
+    findings = (
+        *(("uncertain", one) for one in report.uncertain),
+        *(("duplicates", one) for one in report.duplicates),
+        *(("annulled", one) for one in report.annulled),
+    )
     names = {} if counter.price_list is None else counter.price_list.products
     return ReportPage(
         report=report,
         school=counter.policy.meals.school(report.school).name or report.school,
         classes=_by_class(counter, report),
-        total=_total(report.groups, ""),
+        total=ReportGroup.total(report.groups),
         products=tuple(
             (names[sold.product].name if sold.product in names else sold.product, sold)
             for sold in report.products
         ),
         printed_at=f"{now.astimezone(counter.policy.zone):%H:%M}",
-        findings=(
-            *(("uncertain", one) for one in report.uncertain),
-            *(("duplicates", one) for one in report.duplicates),
-            *(("annulled", one) for one in report.annulled),
-        ),
+        findings=findings,
+        people={one.pupil: person(counter, bytes.fromhex(one.pupil)) for _, one in findings},
     )
 
 
@@ -106,19 +110,10 @@ def _by_class(counter: CanteenCounter, report: DayReport) -> tuple[ClassLines, .
         ClassLines(
             class_id,
             tuple(ReportLine(group, category_of(counter, group.category)) for group in groups),
-            _total(groups, class_id),
+            ReportGroup.total(groups, class_id),
         )
         for class_id, groups in found.items()
     )
-
-
-def _total(groups: tuple[ReportGroup, ...] | list[ReportGroup], class_id: str) -> ReportGroup:
-    total = ReportGroup(class_id, "", "")
-    for name in ("entitled", "served", "not_collected", "absent"):
-        setattr(total, name, sum(getattr(group, name) for group in groups))
-    for group in groups:
-        total.sources.update(group.sources)
-    return total
 
 
 class DoneLine(Struct, frozen=True):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from terminal.canteen.issuing import How
+from terminal.canteen.report import Finding
 from terminal.codes import CanteenFault
 from terminal.decision.canteen.effects import CorrectionEffect, MealEffect
 from terminal.decision.effects import TerminalEffect
@@ -107,6 +108,28 @@ FINDINGS: Final[Mapping[str, str]] = {
     "duplicate_entitlement": N_("given twice"),
     "annulled": N_("annulled"),
 }
+
+MARKS: Final[Mapping[str, str]] = {"absent": N_("a"), "not_collected": N_("–")}
+"""Signs of a month table where there was no meal."""
+
+TO_DO: Final[Mapping[str, str]] = {
+    "unresolved_tap": N_("present the card again: the terminal settles it"),
+    "flagged": N_("check with the list; annul it if it should not count"),
+    "duplicate_entitlement": N_("counted once; nothing to do"),
+    "annulled": N_("does not count; nothing to do"),
+}
+"""What staff do about a finding."""
+
+FIGURE_NAMES: Final[Mapping[str, str]] = {
+    "entitled": N_("Entitled"),
+    "ordered": N_("Ordered"),
+    "not_ordered": N_("Without an order"),
+    "served": N_("Served"),
+    "not_collected": N_("Not collected"),
+    "absent": N_("Absent"),
+    "not_come": N_("Not come"),
+}
+"""The columns of the day report."""
 
 FLAGS: Final[Mapping[str, str]] = {
     MealFlag.STALE_ROSTER: N_("old list"),
@@ -236,6 +259,20 @@ class Words:
     def finding(self, what: str) -> str:
         """Why a record is to be looked at."""
         return self._of(FINDINGS, what)
+
+    def mark(self, mark: str) -> str:
+        """What stands in a month table: the first letter of a meal, or a sign."""
+        if mark in MARKS:
+            return self._of(MARKS, mark)
+        return self.meal(mark)[:1]
+
+    def to_do(self, finding: Finding) -> str:
+        """What staff do about a finding."""
+        return self._of(TO_DO, finding.what)
+
+    def figure(self, name: str) -> str:
+        """A column of the day report."""
+        return self._of(FIGURE_NAMES, name)
 
     def flags(self, flags: tuple[str, ...]) -> str:
         """What was old or missing when a record was made."""
