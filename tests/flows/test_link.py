@@ -102,7 +102,7 @@ def test_o_08_what_one_till_hands_out_the_other_asks_about(tills: tuple[School, 
 
 
 def test_a_dead_peer_is_seen_in_health_and_costs_a_tap_nothing(tills: tuple[School, School, int]) -> None:
-    first, second, metrics = tills
+    first, second, _ = tills
     first.terminal.hand.process.kill()
     first.terminal.hand.process.wait(timeout=30)
     began = time.monotonic()

@@ -368,7 +368,7 @@ def test_m_40_whatever_the_staff_does_journal_report_accounts_file_and_collector
     classes = [one.class_id for one in page.classes]
     assert classes == [name for name in ("3a", "7b", "10b") if name in classes], "as a school orders them"
     assert dict(month.table.sources) == report.sources
-    with_buffet = Counter(report.sources) + Counter({"parents": report.buffet_minor})
+    with_buffet = Counter(report.sources) + Counter(buffet=report.buffet_minor)
     assert at_collector == with_buffet, "to the kopeck"
     assert excel_sum(report_file(page, Words("en"))) == sum(report.sources.values())
 
