@@ -15,11 +15,15 @@ import pytest
 
 from terminal.canteen.issuing import How
 from terminal.canteen.requests import AnnulLast, IssueMeals
+from terminal.screen.console.roles import Role
 from terminal.sync.credentials import load_or_make_keys
+from terminal.trip.producers import FactSource
 from tests.flows.live import STATE, live_terminal
 from tests.flows.test_live_canteen import School, canteen
 from tests.terminal.canteen.school import CASHIER, TEACHER, grant
 
+PEERS: Final = {FactSource.PEERS: frozenset({"canteen.elsewhere"})}
+"""What this module shows of what other terminals say."""
 FREE: Final = {"grants": (grant(11),)}
 NAMES: Final = ("anna", "boris", "vera")
 
@@ -51,7 +55,7 @@ def tills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[School, Sc
             }
             tables: dict[str, Any] = {"link": link}
             if number == 2:
-                tables["metrics"] = {"port": metrics}
+                tables |= {"metrics": {"port": metrics}, "console": {"enabled": True, "port": 0}}
             own = canteen(folder, **tables)
             own["terminal"] = {**own["terminal"], "number": number}
             schools.append(School(stack.enter_context(live_terminal(folder, **own))))
@@ -99,6 +103,17 @@ def test_o_08_what_one_till_hands_out_the_other_asks_about(tills: tuple[School, 
     until(lambda: marks(metrics) >= 2)
     second.terminal.ask(AnnulLast(second.ref("anna"), CASHIER))
     assert second.tap("anna")["message"] == "meal_ok", "what was annulled is not asked about"
+
+
+def test_m_30_a_tap_at_the_buffet_says_who_stands_there(tills: tuple[School, School, int]) -> None:
+    _, second, _ = tills
+    second.terminal.sign_in(Role.CASHIER)
+    assert second.terminal.console is not None
+    shown = second.terminal.console.get("/canteen/buffet", follow_redirects=True).text
+    assert "Карта сейчас: кто покупает" in shown
+    read = second.tap("vera")
+    assert (read["message"], read["trip"]["canteen.only_read"]) == ("card_read", True)
+    second.terminal.console.get("/canteen/counter")
 
 
 def test_a_dead_peer_is_seen_in_health_and_costs_a_tap_nothing(tills: tuple[School, School, int]) -> None:

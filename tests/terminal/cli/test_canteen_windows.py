@@ -107,6 +107,9 @@ def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate()
 
 
+BUN = {"pupil": RICH, "n.bun": "1"}
+
+
 def forms(url: str, times: int) -> int:
     """Sell a bun from the console so many times, each form sent twice; how many were sold."""
     with httpx.Client(base_url=url, timeout=30) as browser:
@@ -115,7 +118,7 @@ def forms(url: str, times: int) -> int:
         browser.post("/sign-in", data={"csrf": token[1], "ref": CASHIER, "pin": PIN})
         sold = 0
         for _ in range(times):
-            html = browser.get("/canteen/buffet", params={"pupil": RICH, "n.bun": "1"}).text
+            html = browser.get("/canteen/buffet", params=BUN, follow_redirects=True).text
             form = re.search(r'action="/canteen/sell">(.*?)</form>', html, re.S)
             assert form is not None, html
             fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[1]))

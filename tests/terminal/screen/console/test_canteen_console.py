@@ -664,7 +664,7 @@ def test_m_34_a_whole_list_is_taken_back_at_once_and_later_with_a_second_person(
         link = re.search(r'href="(/canteen/annul-list[^"]*)"', page)
         assert link is not None
         form = fields(client.get(link[1]).text, "annul-list")
-        school.counter.town.clock.sleep(301)
+        school.counter.town.clock.advance(301)
         late = client.post("/canteen/annul-list", data=form)
         assert (late.status_code, "too late" in late.text) == (409, True)
         assert school.rows(Annulment) == []
@@ -695,11 +695,11 @@ def test_records_are_searched_and_findings_say_who_and_what_to_do(school: School
 def test_c6_serving_counts_as_use(school: School) -> None:
     with browserless(school, CASHIER) as client:
         for _ in range(4):
-            school.counter.town.clock.sleep(20 * 60)
+            school.counter.town.clock.advance(20 * 60)
             school.tap("pupil_grade3")
         looking_on = client.get("/canteen/counter", headers={"X-Looking-On": "1"})
         assert looking_on.status_code == 200
-        school.counter.town.clock.sleep(31 * 60)
+        school.counter.town.clock.advance(31 * 60)
         assert client.get("/canteen/counter", headers={"X-Looking-On": "1"}).status_code == 401
 
 
@@ -724,7 +724,9 @@ def asked_to_pay(school: School) -> bytes:
         first, ref=ref.hex(), name="Плательщик Пётр", grants=(), orders=(), hot_minor=100_000, grade=9
     )
     pupils = (*counter.roster.document.pupils, payer)
-    counter.roster = Roster.of(msgspec.structs.replace(counter.roster.document, pupils=pupils), counter.policy)
+    counter.roster = Roster.of(
+        msgspec.structs.replace(counter.roster.document, pupils=pupils), counter.policy
+    )
     return ref
 
 
