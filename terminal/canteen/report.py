@@ -131,6 +131,8 @@ class DayReport(Struct, frozen=True):
     groups: tuple[ReportGroup, ...]
     sources: Mapping[str, int]
     buffet_minor: int
+    credited_minor: int
+    """Payments that came in at this school on the day, apart from what was eaten."""
     products: tuple[ProductSold, ...]
     uncertain: tuple[Finding, ...]
     duplicates: tuple[Finding, ...]
@@ -201,6 +203,7 @@ def day_report(
         groups=groups,
         sources=dict(sorted(sources.items())),
         buffet_minor=buffet_minor,
+        credited_minor=_credited(ledger, school, rows.day),
         products=_products(sold),
         uncertain=_uncertain(rows, [*served, *sold]),
         duplicates=_findings(
@@ -216,6 +219,11 @@ def day_report(
             duplicates_minor=_sum(meal for meal in rows.meals if meal.row in rows.twice),
         ),
     )
+
+
+def _credited(ledger: Ledger, school: str, day: str) -> int:
+    paid = (one for _, one in ledger.credits.values() if one.day == day and one.school == school)
+    return sum(one.amount_minor for one in paid)
 
 
 def require_currency(rows: Iterable[Meal | LedgerSale], currency: str) -> None:
@@ -258,10 +266,10 @@ def _roster_orders(known: Known | None, day: date) -> dict[tuple[bytes, str], st
     if known is None:
         return {}
     return {
-        (ref, order.kind): listed.class_id
+        (ref, kind): listed.class_id
         for ref, listed in known.roster.pupils.items()
-        for order in listed.orders
-        if order.day == day and not listed.home_schooled
+        if not listed.home_schooled
+        for kind in known.orders(listed, day)
     }
 
 

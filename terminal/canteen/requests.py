@@ -8,7 +8,7 @@ arrives as content with the name it had. Who executes holds the till: no tap and
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Final, Protocol, TypeVar, get_origin
 
 import msgspec
@@ -29,6 +29,8 @@ from terminal.canteen.issuing import (
     pupils_of,
     require_whole,
 )
+from terminal.canteen.ordering import next_school_day, order_meal
+from terminal.canteen.payments import take_payments
 from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import CanteenLists
@@ -153,6 +155,15 @@ class PricesInForce(TillAnswer, frozen=True):
     begins_at_ms: int = 0
 
 
+class PaymentsLoaded(TillAnswer, frozen=True):
+    """How many payments were new, how many known before, and what the new ones come to."""
+
+    new: int
+    known: int
+    sum_minor: int
+    currency: str
+
+
 class ListedPupil(msgspec.Struct, frozen=True):
     """One pupil of the roster; `name` is empty unless names were asked for (D-02)."""
 
@@ -212,6 +223,7 @@ AnyAnswer = (
     | RosterInForce
     | PricesInForce
     | PupilsListed
+    | PaymentsLoaded
     | Failed
 )
 
@@ -395,6 +407,41 @@ class LoadPriceList(_Asked, frozen=True):
         return PricesInForce(header.school, header.sequence, products)
 
 
+class LoadPayments(_Asked, frozen=True):
+    """Payments of the parents, each once (`terminal.canteen.payments`)."""
+
+    gives: ClassVar[type[TillAnswer]] = PaymentsLoaded
+    seen_in: ClassVar[str] = "canteen roster show"
+    content: bytes
+    operator: str
+
+    def done_at(self, till: OpenTill, now: datetime) -> PaymentsLoaded:
+        """All of the file or nothing."""
+        taken = take_payments(till.counter, self.content, self.operator, now)
+        return PaymentsLoaded(taken.new, taken.known, taken.sum_minor, till.counter.policy.currency)
+
+
+class OrderMeal(_Asked, frozen=True):
+    """A meal for a coming day, or such an order taken back (M-32)."""
+
+    gives: ClassVar[type[TillAnswer]] = Recorded
+    seen_in: ClassVar[str] = "journal show --kind MealOrdered"
+    pupil: Ref
+    kind: str
+    operator: str
+    day: str = ""
+    """Empty: the pupil's next school day."""
+    cancelled: bool = False
+
+    def done_at(self, till: OpenTill, now: datetime) -> Recorded:
+        """Until the document's cut-off."""
+        day = date.fromisoformat(self.day) if self.day else next_school_day(till.counter, self.pupil, now)
+        made = order_meal(
+            till.counter, self.pupil, self.kind, day, self.operator, now, cancelled=self.cancelled
+        )
+        return Recorded(int(made is not None))
+
+
 class ListPupils(_Asked, frozen=True):
     """The pupils of one class or of all with their accounts; names only when asked for (D-02)."""
 
@@ -437,6 +484,8 @@ AnyRequest = (
     | CloseDay
     | LoadRoster
     | LoadPriceList
+    | LoadPayments
+    | OrderMeal
     | ListPupils
 )
 

@@ -12,7 +12,7 @@ from terminal.app.output import print_json
 from terminal.canteen.facts import Known
 from terminal.canteen.month import MonthTable, PupilMonth
 from terminal.canteen.report import FIGURES, DayReport, Finding
-from terminal.canteen.requests import MealsIssued, PupilsListed, RosterInForce, SaleDone
+from terminal.canteen.requests import MealsIssued, PaymentsLoaded, PupilsListed, RosterInForce, SaleDone
 from terminal.clock import from_unix_ms
 from terminal.codes import CanteenFault
 from terminal.errors import CanteenRefused
@@ -169,6 +169,15 @@ def show_sale(sold: SaleDone, json: bool) -> None:
         return
     result = money(sold.sold_minor, sold.currency, ENGLISH) if sold.accepted else _because(sold.reasons[-1])
     print(f"{sold.message}  {result}  {' '.join(sold.forbidden)}".rstrip())
+
+
+def show_payments(taken: PaymentsLoaded, json: bool) -> None:
+    """What came of a file of payments."""
+    if json:
+        print_json(_builtins(taken))
+        return
+    came = money(taken.sum_minor, taken.currency, ENGLISH)
+    print(f"{taken.new} payments entered, {came}; {taken.known} were known before")
 
 
 def show_day(report: DayReport, concessions: Mapping[str, str], language: str, json: bool) -> None:

@@ -206,8 +206,44 @@ class IssueRefused(Record, frozen=True, array_like=True, tag=28):
     currency: str = ""
 
 
+class CanteenAccount(StrEnum):
+    """One of the two accounts (M-01)."""
+
+    HOT = "hot"
+    BUFFET = "buffet"
+
+
+class AccountCredited(Record, frozen=True, array_like=True, tag=30):
+    """A payment of the parents reached an account; `payment` is a digest of its number, by which it counts once."""
+
+    pupil: bytes
+    school: str
+    day: str
+    account: CanteenAccount
+    amount_minor: int
+    payment: str
+    operator: str
+    action: str = ""
+    currency: str = ""
+
+
+class MealOrdered(Record, frozen=True, array_like=True, tag=31):
+    """A meal of a coming `day` was ordered at the counter, or such an order taken back (M-32)."""
+
+    pupil: bytes
+    school: str
+    class_id: str
+    day: str
+    kind: str
+    cancelled: bool
+    operator: str
+    action: str = ""
+
+
 CanteenRecord: TypeAlias = (
-    MealServed
+    AccountCredited
+    | MealOrdered
+    | MealServed
     | BuffetSale
     | Annulment
     | NotCollected

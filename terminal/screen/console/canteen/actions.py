@@ -19,6 +19,7 @@ from terminal.canteen.buffet import sell
 from terminal.canteen.closing import close_day
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.issuing import How, ServingList, issue, issue_asked, require_whole
+from terminal.canteen.ordering import next_school_day, order_meal
 from terminal.decision.canteen.serving import ALL_ANSWERED
 from terminal.decision.outcome import Message
 from terminal.errors import CanteenRefused
@@ -84,6 +85,7 @@ class CanteenActions:
                 again=ticks_again,
             ),
             Action(f"{AT}/answer", CASHIER, self._answer, _answered),
+            Action(f"{AT}/order", CASHIER, _order, _ordered, again=pupil_again),
             Action(f"{AT}/sell", CASHIER, _sell, _sold),
             Action(
                 f"{AT}/annul", CASHIER, _annul, _annulled, first=second_person_if_given, again=annul_again
@@ -247,6 +249,19 @@ def _annul_list(visit: Visit, form: FormFields, _written: Written) -> None:
     now, second = visit.console.clock.now(), form.text("second")
     with refusing():
         corrections.annul_list(counter_of(visit), meals, visit.who.ref, now, second)
+
+
+def _order(visit: Visit, form: FormFields, _written: Written) -> None:
+    """For the pupil's next school day; the same again takes it back."""
+    counter, one = counter_of(visit), pupil_of(counter_of(visit), form.text("ref"))
+    now, kind = visit.console.clock.now(), form.text("meal")
+    day, cancelled = next_school_day(counter, one.pupil, now), form.text("cancel") == "1"
+    with refusing():
+        order_meal(counter, one.pupil, kind, day, visit.who.ref, now, cancelled=cancelled)
+
+
+def _ordered(_visit: Visit, form: FormFields, _written: Written) -> str:
+    return f"{AT}/pupil?{urlencode({'ref': form.text('ref'), 'done': 'ordered'})}"
 
 
 def _answered(_visit: Visit, _form: FormFields, _written: Written) -> str:

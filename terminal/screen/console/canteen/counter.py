@@ -198,14 +198,14 @@ class Notice(Struct, frozen=True):
 class Expected(Struct):
     """Whom each meal of a day is for, by the roster; worked out once for as long as roster and day stay the same."""
 
-    _key: tuple[date, int] | None = None
+    _key: tuple[date, int, int] | None = None
     _of_kind: dict[str, frozenset[bytes]] = field(default_factory=dict)
 
     def of(
         self, counter: CanteenCounter, kinds: Iterable[str], now: datetime
     ) -> frozenset[tuple[bytes, str]]:
         """Pairs of pupil and kind that the roster entitles to it today or has an order for."""
-        key = counter.day_of(now), counter.roster_sequence
+        key = counter.day_of(now), counter.roster_sequence, counter.ledger.order_count
         if key != self._key:
             self._key, self._of_kind = key, _eaters(counter, now)
         return frozenset((ref, kind) for kind in kinds for ref in self._of_kind.get(kind, ()))
@@ -242,6 +242,13 @@ def meal_now(counter: CanteenCounter, expected: Expected, now: datetime) -> Meal
     )
 
 
+def dishes_now(counter: CanteenCounter, now: datetime) -> tuple[str, ...]:
+    """What is on the menu for the meal of this break; empty where no menu says so."""
+    if counter.price_list is None:
+        return ()
+    return counter.price_list.dishes(counter.day_of(now), kind_served(counter, now))
+
+
 def notices(
     counter: CanteenCounter, now: datetime, *, unsent: int = 0, offline: bool = False
 ) -> tuple[Notice, ...]:
@@ -270,7 +277,8 @@ def _eaters(counter: CanteenCounter, now: datetime) -> dict[str, frozenset[bytes
         pupil = counter.pupil(ref, now)
         if pupil is None or pupil.home_schooled or not _attends(counter, pupil, day):
             continue
-        ordered = (order.kind for order in listed.orders if order.day == day)
+        known = counter.known()
+        ordered = frozenset[str]() if known is None else known.orders(listed, day)
         for kind in {*entitlement(pupil, counter.policy.meals, day, Trail()).portions, *ordered}:
             found.setdefault(kind, set()).add(ref)
     return {kind: frozenset(refs) for kind, refs in found.items()}

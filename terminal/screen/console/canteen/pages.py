@@ -16,10 +16,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from terminal.canteen.counter import CanteenCounter
+from terminal.canteen.ordering import next_school_day
 from terminal.canteen.report import FIGURES
 from terminal.canteen.roster import class_order
 from terminal.clock import from_unix_ms
-from terminal.decision.canteen.undo import against_attendance
+from terminal.decision.canteen.undo import against_attendance, against_order
 from terminal.decision.outcome import Message
 from terminal.export.workbook import XLSX
 from terminal.journal.canteen_records import BuffetSale, IssueRefused, MealServed, ServedBy
@@ -30,6 +31,7 @@ from terminal.screen.console.canteen.counter import (
     AtCounter,
     Expected,
     at_counter,
+    dishes_now,
     kind_served,
     meal_now,
     notices,
@@ -185,6 +187,7 @@ class CanteenPages:
             standing=taps[0] if taps else None,
             earlier=taps[1 : EARLIER + 1],
             meal=meal_now(look.counter, self._expected, look.now),
+            dishes=dishes_now(look.counter, look.now),
         )
 
     def _class_done(self, visit: Visit) -> View:
@@ -310,9 +313,30 @@ def _of_pupil(look: Look, one: Person) -> View:
         kinds=tuple(look.counter.policy.meals.kinds),
         kind=look.counter.serving or ("" if kind is None else kind.id),
         spare=next(unknown, ""),
+        orders=_orders_ahead(look, one),
+        hot_minor=None if facts.hot is None else facts.hot.balance_minor,
         standing=look.last_person(),
         done=look.visit.query.text("done"),
     )
+
+
+class OrdersAhead(Struct, frozen=True):
+    """What is ordered for a pupil's next school day, by kind; `too_late` after the cut-off."""
+
+    day: str
+    kinds: tuple[tuple[str, bool], ...]
+    too_late: bool
+
+
+def _orders_ahead(look: Look, one: Person) -> OrdersAhead:
+    counter = look.counter
+    known, day = counter.known(), next_school_day(counter, one.pupil, look.now)
+    assert known is not None, "the pupil was found in the list"
+    ordered = known.orders(known.roster.pupils[one.pupil], day)
+    placed = look.now.astimezone(counter.policy.zone)
+    late = against_order(placed, day, counter.policy.meals, counter.school) is not None
+    kinds = tuple((kind, kind in ordered) for kind in counter.policy.meals.kinds)
+    return OrdersAhead(day.isoformat(), kinds, late)
 
 
 def _records(look: Look) -> View:
