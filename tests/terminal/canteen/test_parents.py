@@ -1,4 +1,4 @@
-"""What parents pay in and order between two lists: payments once each, orders until the cut-off, the menu of the day."""
+"""What parents pay in and order between two lists: payments once each, orders until the cut-off, a menu of the day."""
 
 from __future__ import annotations
 

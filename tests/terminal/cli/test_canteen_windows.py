@@ -21,6 +21,7 @@ import pytest
 
 from pictures.console import CASHIER, PIN, hashed_pin
 from terminal.errors import ControlError
+from terminal.policy.load import DEMO_REGION
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member
 from tests.config_file import config_file
@@ -65,12 +66,14 @@ def school(tmp_path: Path, run: Run) -> Run:
     (state / "staff.json").write_bytes(msgspec.json.encode({"kind": "staff", "members": staff}))
     config_file(
         tmp_path,
-        terminal={"profile": "canteen", "state": "var/terminal", "language": "en"},
+        terminal={"profile": "canteen", "state": "var/terminal", "language": "en", "region": "region.toml"},
         reader={"name": "sim:pupil_grade3,pupil_two_meals,pupil_large_family", "pace_s": 0.2},
         console={"enabled": True, "port": 0, "typed_sign_in": True},
         canteen={"serving": "breakfast"},
         log={"format": "text", "level": "debug"},
     )
+    served = '\n[meals.ask]\nnot_listed = "serve"\n'  # cards that the list does not have
+    (tmp_path / "region.toml").write_text(DEMO_REGION.read_text("utf-8") + served, "utf-8")
     for words in (
         ("shift", "open", *AT, "--profile", "canteen"),
         ("canteen", "roster", "load", "roster.json"),
