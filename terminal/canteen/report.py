@@ -28,6 +28,8 @@ from terminal.policy.document.meals import PAID
 from terminal.policy.meals.index import SchoolDay
 from terminal.trip.pupil import Pupil
 
+MOST_KEPT: Final = 4
+"""Days for which it is kept whom a list entitles to what."""
 FIGURES: Final = (
     "entitled",
     "ordered",
@@ -248,9 +250,19 @@ def _sum(rows: Iterable[Meal | LedgerSale]) -> int:
 
 def _roster_rights(known: Known | None, day: date, now: datetime) -> dict[tuple[bytes, str], tuple[str, str]]:
     """By pupil and kind: class and category of all whom the roster entitles on `day`."""
-    rights: dict[tuple[bytes, str], tuple[str, str]] = {}
     if known is None:
-        return rights
+        return {}
+    kept, key = known.roster.worked_out, ("rights", day, known.policy.tariff, known.clock_suspect)
+    if key not in kept:
+        if len(kept) >= MOST_KEPT:
+            kept.clear()
+        kept[key] = _worked_out(known, day, now)
+    rights: dict[tuple[bytes, str], tuple[str, str]] = kept[key]
+    return rights
+
+
+def _worked_out(known: Known, day: date, now: datetime) -> dict[tuple[bytes, str], tuple[str, str]]:
+    rights: dict[tuple[bytes, str], tuple[str, str]] = {}
     for ref in known.roster.pupils:
         pupil = known.pupil(ref, day, now)
         if pupil is None or pupil.home_schooled or not _attends(pupil, known, day):

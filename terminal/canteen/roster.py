@@ -8,10 +8,11 @@ because no child is turned away for it (O-03, M-37).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -31,6 +32,8 @@ class Roster:
     pupils: Mapping[bytes, RosterPupil]
     classes: Mapping[str, tuple[bytes, ...]]
     late_orders: int
+    worked_out: dict[Hashable, Any] = field(default_factory=dict, compare=False)
+    """What follows from the list alone and takes a while: kept until another list is in force."""
 
     def __repr__(self) -> str:
         return f"Roster({self.document!r})"

@@ -50,6 +50,8 @@ from terminal.texts import N_
 AT: Final = "/canteen"
 EARLIER: Final = 6
 LAST_LINES: Final = 30
+MOST_LINES: Final = 200
+"""On one page: a name finds the others."""
 ALL: Final = 1_000_000
 ROW_DIGITS: Final = 16
 NO_RECORD: Final = N_("There is no such record today.")
@@ -342,11 +344,13 @@ def _orders_ahead(look: Look, one: Person) -> OrdersAhead:
 def _records(look: Look) -> View:
     until = look.counter.policy.meals.document.attendance.until
     words, every = look.visit.query.text("q"), look.visit.query.text("all") == "1"
-    lines = done_lines(look.counter, look.now, words=words, limit=ALL if every else LAST_LINES + 1)
+    shown = MOST_LINES if every else LAST_LINES
+    lines = done_lines(look.counter, look.now, words=words, limit=shown + 1)
     return look.view(
         "records.html",
-        lines=lines if every else lines[:LAST_LINES],
-        more=len(lines) > LAST_LINES and not every,
+        lines=lines[:shown],
+        more=len(lines) > shown and not every,
+        cut=len(lines) > shown and every,
         q=words,
         orders=orders_left(look.counter, look.now),
         classes=classes(look.counter),

@@ -681,7 +681,7 @@ def test_records_are_searched_and_findings_say_who_and_what_to_do(school: School
     one = school.pupils("3а")[3]
     with browserless(school, CASHIER) as client:
         everything = client.get("/canteen/records").text
-        assert "All of today" in everything
+        assert "More of today" in everything
         found = client.get(f"/canteen/records?q={one.name.split()[0]}").text
         assert found.count('class="record"') < 20
         assert one.name in found
