@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -93,6 +94,7 @@ def _by_class(item: tuple[str, list[bytes]]) -> tuple[int, str]:
     return class_order(item[0])
 
 
+@lru_cache(maxsize=1024)
 def class_order(class_id: str) -> tuple[int, str]:
     """For sorting classes as a school does: 3а, 3б, 10а."""
     digits = class_id[: len(class_id) - len(class_id.lstrip("0123456789"))]
