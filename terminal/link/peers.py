@@ -48,7 +48,7 @@ AHEAD_MS: Final = 60_000
 """After a restart numbers begin so far beyond what was kept, which may be half a minute old."""
 RENEWALS_EVERY_S: Final = 60.0
 MOST_A_SECOND: Final = 60
-"""Datagrams of one peer that are verified in a second; an honest one sends a few."""
+"""Datagrams of one peer that are verified in a second; one of ours sends a few."""
 AT_ONCE: Final = 8
 """Datagrams to one peer in one round, for one that comes back with a whole day missing."""
 
