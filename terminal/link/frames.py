@@ -68,7 +68,7 @@ LinkMessage: TypeAlias = MarksSent | KeysRenewed
 _messages: Final = msgspec.msgpack.Decoder(LinkMessage)
 
 
-class Frame(NamedTuple):
+class LinkFrame(NamedTuple):
     """A datagram taken apart; nothing of it is believed yet. `signed` is what the signature covers."""
 
     sender: int
@@ -88,7 +88,7 @@ def seal(
     return content + sign(DOMAIN + content)
 
 
-def parse_frame(datagram: bytes) -> Frame | LinkRefusal:
+def parse_frame(datagram: bytes) -> LinkFrame | LinkRefusal:
     """The parts of a datagram, or why it is none."""
     if not _HEAD + _SIGNATURE < len(datagram) <= MOST_BYTES or not datagram.startswith(MAGIC):
         return LinkRefusal.MALFORMED
@@ -96,7 +96,7 @@ def parse_frame(datagram: bytes) -> Frame | LinkRefusal:
     sender, receiver, number = (
         int.from_bytes(signed[begin:end], "big") for begin, end in ((4, 8), (8, 12), (12, 20))
     )
-    return Frame(sender, receiver, number, signed[_HEAD:], DOMAIN + signed, signature)
+    return LinkFrame(sender, receiver, number, signed[_HEAD:], DOMAIN + signed, signature)
 
 
 def parse_message(content: bytes) -> LinkMessage | LinkRefusal:
@@ -108,7 +108,7 @@ def parse_message(content: bytes) -> LinkMessage | LinkRefusal:
     return message
 
 
-def signed_by(frame: Frame, keys: Iterable[bytes]) -> bool:
+def signed_by(frame: LinkFrame, keys: Iterable[bytes]) -> bool:
     """Whether one of these raw Ed25519 keys signed the datagram."""
     for key in keys:
         try:

@@ -44,7 +44,7 @@ class LinkMark(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     undoes: Annotated[int, Meta(ge=0, le=1 << 48)] = 0
 
 
-class Said(NamedTuple):
+class PeerSaid(NamedTuple):
     """Which terminal gave it, and when (Unix seconds)."""
 
     terminal: int
@@ -82,13 +82,13 @@ class MarkBook:
             self._given[mark.kind, mark.who, mark.what] = (peer, mark.number)
         return True
 
-    def said(self, kind: MarkKind, who: bytes, what: str) -> Said | None:
+    def said(self, kind: MarkKind, who: bytes, what: str) -> PeerSaid | None:
         """Who gave it already, as far as others said."""
         found = self._given.get((kind, who, what))
         if found is None:
             return None
         mark = self._of_peer[found[0]].get(found[1])
-        return None if mark is None else Said(found[0], mark.at_s)
+        return None if mark is None else PeerSaid(found[0], mark.at_s)
 
     @property
     def count(self) -> int:

@@ -25,8 +25,8 @@ from terminal.files import replace_file
 from terminal.link.frames import (
     MOST_BYTES,
     MOST_IN_ONE,
-    Frame,
     KeysRenewed,
+    LinkFrame,
     LinkRefusal,
     MarksSent,
     follows,
@@ -77,7 +77,7 @@ class _KeptPeer(msgspec.Struct, frozen=True, array_like=True):
     marks: tuple[LinkMark, ...]
 
 
-class _Kept(msgspec.Struct, frozen=True, array_like=True):
+class _KeptMarks(msgspec.Struct, frozen=True, array_like=True):
     """What outlasts a restart: our own number, and what each peer said."""
 
     number: int
@@ -202,7 +202,7 @@ class PeerLinks:
         self._take_marks(peer, message, had)
         return None
 
-    def _sender_of(self, datagram: bytes, source: str) -> tuple[LinkPeer, Frame] | LinkRefusal:
+    def _sender_of(self, datagram: bytes, source: str) -> tuple[LinkPeer, LinkFrame] | LinkRefusal:
         """What costs next to nothing to find out comes first."""
         if source not in {peer.address[0] for peer in self.peers.values()}:
             return LinkRefusal.FOREIGN
@@ -289,13 +289,13 @@ class PeerLinks:
         }
         with suppress(OSError):  # a full disk: the peers say it again
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(self._path, msgspec.msgpack.encode(_Kept(self._number, peers)))
+            replace_file(self._path, msgspec.msgpack.encode(_KeptMarks(self._number, peers)))
 
     def _restore(self) -> None:
         """What is damaged or not there is asked for again."""
         self._number = unix_ms(self._clock.now())
         try:
-            kept = decode_msgpack(read_within(self._path, KEPT_BYTES), _Kept, KEPT_BYTES)
+            kept = decode_msgpack(read_within(self._path, KEPT_BYTES), _KeptMarks, KEPT_BYTES)
         except (OSError, msgspec.DecodeError):
             return
         self._number = max(self._number, kept.number + AHEAD_MS)

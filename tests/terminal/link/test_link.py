@@ -14,7 +14,7 @@ import pytest
 
 from sim.air import VirtualClock
 from terminal.link.frames import MOST_BYTES, KeysRenewed, LinkRefusal, MarksSent, seal
-from terminal.link.marks import AHEAD_S, KEPT_S, MOST_MARKS, LinkMark, MarkBook, MarkKind, Said, who_of
+from terminal.link.marks import AHEAD_S, KEPT_S, MOST_MARKS, LinkMark, MarkBook, MarkKind, PeerSaid, who_of
 from terminal.link.peers import MOST_A_SECOND, LinkPeer, OwnMarks, PeerLinks
 from terminal.sync.credentials import make_keys
 from terminal.sync.enrolment import renewal_request
@@ -46,7 +46,7 @@ class End:
         found, self.new = self.new, []
         return found
 
-    def said(self, who: bytes = ANNA) -> Said | None:
+    def said(self, who: bytes = ANNA) -> PeerSaid | None:
         return self.links.book.said(MarkKind.MEAL, who, "breakfast")
 
 
@@ -89,7 +89,7 @@ def test_what_one_gave_the_other_knows_and_what_was_undone_it_forgets(two: tuple
     first.links.start()
     second.links.start()
     until(lambda: second.said() is not None)
-    assert second.said() == Said(1, NOW_S)
+    assert second.said() == PeerSaid(1, NOW_S)
     assert first.said() is None, "its own are in its journal"
     first.gives(meal(9, undoes=5))
     until(lambda: second.said() is None)
@@ -114,7 +114,7 @@ def test_one_that_was_away_hears_it_all_and_a_restart_forgets_nothing(tmp_path: 
             until(lambda: second.links.peers[1].through == 61)
     with closing(listener()) as away:
         again = end(tmp_path / "2", 2, listener(), away)
-    assert again.said() == Said(1, NOW_S), "although no peer says it again"
+    assert again.said() == PeerSaid(1, NOW_S), "although no peer says it again"
     assert again.links.peers[1].through == 61
     again.links.close()
 
@@ -149,7 +149,7 @@ def test_replayed_forged_foreign_old_early_and_malformed_are_refused_and_counted
             second.links.refused[refused] += 1
         assert second.links.refused - before == ({refusal: 1} if refusal else {}), refusal
     assert second.links._take(sound, "192.0.2.1") is LinkRefusal.FOREIGN
-    assert second.said() == Said(1, NOW_S)
+    assert second.said() == PeerSaid(1, NOW_S)
     assert second.links.book.count == 1, "what was refused left nothing"
 
 
@@ -187,4 +187,4 @@ def test_a_renewed_identity_is_followed_and_another_is_not(two: tuple[End, End])
     assert second.links._take(seal(1, 2, 3, genuine, renewed.sign), "127.0.0.1") is None
     assert peer.keys == (renewed.name, KEYS[1].name)
     assert second.links._take(seal(1, 2, 4, after, renewed.sign), "127.0.0.1") is None
-    assert second.said() == Said(1, NOW_S)
+    assert second.said() == PeerSaid(1, NOW_S)
