@@ -56,7 +56,7 @@ def languages() -> tuple[str, ...]:
 
 def translator(language: str) -> Translator:
     """The texts of `language`; raises `TerminalError` when there is no catalogue for it."""
-    return _load(language, tuple(_folders()))
+    return _load(language, _folders())
 
 
 @lru_cache
@@ -75,7 +75,11 @@ def _load(language: str, folders: tuple[Path, ...]) -> Translator:
     raise TerminalError(f"no texts in language {language!r}", f"Use {known}.")
 
 
-def _folders() -> list[Path]:
+def _folders() -> tuple[Path, ...]:
     """A folder of the region's own comes first, so that it may also word a supplied language its own way."""
-    own = os.environ.get(LOCALE_VARIABLE, "")
-    return [Path(name) for name in own.split(os.pathsep) if name] + [LOCALE]
+    return _folders_in(os.environ.get(LOCALE_VARIABLE, ""))
+
+
+@lru_cache
+def _folders_in(own: str) -> tuple[Path, ...]:
+    return (*(Path(name) for name in own.split(os.pathsep) if name), LOCALE)

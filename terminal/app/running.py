@@ -193,6 +193,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         ]
         if bundles is not None:
             looks.append(bundles.look)
+        stack.enter_context(_link(config, terminal, vitals))
         own = OwnRecompute(config, terminal, lock, lambda what: vitals.events.warning("recompute", what))
         stack.callback(own.close)
         looks.append(own.look)
@@ -339,6 +340,15 @@ def _bundles(
     from terminal.app.bundles import bundle_watch
 
     return bundle_watch(config, terminal, vitals)
+
+
+def _link(config: StationConfig, terminal: Terminal, vitals: Vitals) -> AbstractContextManager[None]:
+    """The link to the other terminals of the place, where there is one; others pay nothing for it."""
+    if config.link.listen is None:
+        return nullcontext()
+    from terminal.app.link import peer_links
+
+    return peer_links(config, terminal, vitals)
 
 
 def _all(looks: Iterable[Callable[[], None]]) -> None:

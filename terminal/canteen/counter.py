@@ -49,8 +49,10 @@ class CanteenCounter(Struct):
     """One canteen terminal at work. `journal` is None when it cannot be opened: then only entitled meals go on.
 
     `serving` is what taps are for: a meal kind, "by_shift" for each pupil's own (M-30 stream), or empty for the
-    meal of the hour. `clock_suspect` says whether the clock can be believed now (O-05). Call `start` before anything
-    else. Times are aware; days are service days.
+    meal of the hour. `clock_suspect` says whether the clock can be believed now (O-05), `only_read` whether a tap says
+    who stands there and no more, `elsewhere` which kinds (bits) other terminals of the school say they served to a
+    pupil on a day, and `said_elsewhere` which of them gave one kind, and when; all answer at once. Call `start` before
+    anything else. Times are aware; days are service days.
     """
 
     terminal: int
@@ -61,6 +63,11 @@ class CanteenCounter(Struct):
     price_list: PriceList | None = None
     serving: str = ""
     clock_suspect: Callable[[], bool] = lambda: False
+    only_read: Callable[[], bool] = lambda: False
+    elsewhere: Callable[[bytes, date], int] = lambda _pupil, _day: 0
+    said_elsewhere: Callable[[bytes, str, date], tuple[int, datetime] | None] = lambda _pupil, _kind, _day: (
+        None
+    )
     ledger: Ledger = field(default_factory=Ledger)
     _broken: bool = False
 
@@ -185,6 +192,8 @@ class CanteenCounter(Struct):
             day_closed=self.day_closed(now),
             paid_stopped=self.paid_stopped,
             roster=self.roster_sequence,
+            only_read=self.only_read(),
+            elsewhere=self.elsewhere(holder, day),
         )
 
     # Writing down

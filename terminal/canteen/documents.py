@@ -147,11 +147,20 @@ class Product(Section, frozen=True, kw_only=True):
     foods: tuple[Name, ...] = ()
 
 
+class MenuOfDay(Section, frozen=True, kw_only=True):
+    """The dishes of one meal on one day, as the kitchen calls them."""
+
+    day: date
+    kind: Name
+    dishes: Annotated[tuple[Annotated[str, Meta(max_length=80)], ...], Meta(max_length=12)]
+
+
 class PriceListDocument(Section, frozen=True, kw_only=True):
-    """Everything one buffet sells."""
+    """Everything one buffet sells, and the menu of the days where the school states one."""
 
     header: PriceListHeader
     products: tuple[Product, ...]
+    menu: Annotated[tuple[MenuOfDay, ...], Meta(max_length=1000)] = ()
 
 
 Document = TypeVar("Document", RosterDocument, PriceListDocument)

@@ -8,7 +8,7 @@ arrives as content with the name it had. Who executes holds the till: no tap and
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Final, Protocol, TypeVar, get_origin
 
 import msgspec
@@ -20,12 +20,23 @@ from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance, lend_card, mark_not_collected
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.documents import ListFile, PriceListDocument, RosterDocument, RosterPupil
-from terminal.canteen.issuing import How, Issued, ServingList, issue, pupils_of
+from terminal.canteen.issuing import (
+    NOTHING_ANSWERED,
+    How,
+    Issued,
+    ServingList,
+    issue,
+    pupils_of,
+    require_whole,
+)
+from terminal.canteen.ordering import next_school_day, order_meal
+from terminal.canteen.payments import take_payments
 from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import CanteenLists
 from terminal.clock import Clock, unix_ms
 from terminal.codes import CanteenFault, SetKind
+from terminal.decision.canteen.serving import ALL_ANSWERED
 from terminal.decoding import decoded
 from terminal.errors import CanteenRefused, KeyLimitReached, TerminalError
 from terminal.policy.policy import Policy
@@ -144,6 +155,15 @@ class PricesInForce(TillAnswer, frozen=True):
     begins_at_ms: int = 0
 
 
+class PaymentsLoaded(TillAnswer, frozen=True):
+    """How many payments were new, how many known before, and what the new ones come to."""
+
+    new: int
+    known: int
+    sum_minor: int
+    currency: str
+
+
 class ListedPupil(msgspec.Struct, frozen=True):
     """One pupil of the roster; `name` is empty unless names were asked for (D-02)."""
 
@@ -203,6 +223,7 @@ AnyAnswer = (
     | RosterInForce
     | PricesInForce
     | PupilsListed
+    | PaymentsLoaded
     | Failed
 )
 
@@ -248,13 +269,17 @@ class IssueMeals(_Asked, frozen=True):
     serving: str = ""
     how: How = How.CLASS_LIST
     confirmed_by: str = ""
+    asked: bool = False
+    """Who is served only when the cashier is asked (paid without an order, and the like) is served, too."""
 
     def done_at(self, till: OpenTill, now: datetime) -> MealsIssued:
         """The class is as it stands when the request is served."""
         pupils = list(self.pupils)
         if self.class_id is not None:
             pupils += pupils_of(till.counter, self.class_id, self.absent, now)
-        batch = ServingList(self.serving, self.how, self.operator, now, self.confirmed_by)
+        answered = dict.fromkeys(pupils, ALL_ANSWERED) if self.asked else NOTHING_ANSWERED
+        batch = ServingList(self.serving, self.how, self.operator, now, self.confirmed_by, answered)
+        require_whole(till.counter, pupils, batch)
         return MealsIssued(tuple(PupilServed.of(one) for one in issue(till.counter, pupils, batch)))
 
 
@@ -382,6 +407,41 @@ class LoadPriceList(_Asked, frozen=True):
         return PricesInForce(header.school, header.sequence, products)
 
 
+class LoadPayments(_Asked, frozen=True):
+    """Payments of the parents, each once (`terminal.canteen.payments`)."""
+
+    gives: ClassVar[type[TillAnswer]] = PaymentsLoaded
+    seen_in: ClassVar[str] = "canteen roster show"
+    content: bytes
+    operator: str
+
+    def done_at(self, till: OpenTill, now: datetime) -> PaymentsLoaded:
+        """All of the file or nothing."""
+        taken = take_payments(till.counter, self.content, self.operator, now)
+        return PaymentsLoaded(taken.new, taken.known, taken.sum_minor, till.counter.policy.currency)
+
+
+class OrderMeal(_Asked, frozen=True):
+    """A meal for a coming day, or such an order taken back (M-32)."""
+
+    gives: ClassVar[type[TillAnswer]] = Recorded
+    seen_in: ClassVar[str] = "journal show --kind MealOrdered"
+    pupil: Ref
+    kind: str
+    operator: str
+    day: str = ""
+    """Empty: the pupil's next school day."""
+    cancelled: bool = False
+
+    def done_at(self, till: OpenTill, now: datetime) -> Recorded:
+        """Until the document's cut-off."""
+        day = date.fromisoformat(self.day) if self.day else next_school_day(till.counter, self.pupil, now)
+        made = order_meal(
+            till.counter, self.pupil, self.kind, day, self.operator, now, cancelled=self.cancelled
+        )
+        return Recorded(int(made is not None))
+
+
 class ListPupils(_Asked, frozen=True):
     """The pupils of one class or of all with their accounts; names only when asked for (D-02)."""
 
@@ -424,6 +484,8 @@ AnyRequest = (
     | CloseDay
     | LoadRoster
     | LoadPriceList
+    | LoadPayments
+    | OrderMeal
     | ListPupils
 )
 

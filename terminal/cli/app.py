@@ -88,6 +88,7 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
     "canteen": {
         "roster": ("canteen_lists", "roster_app"),
         "prices": ("canteen_lists", "prices_app"),
+        "payments": ("canteen_lists", "payments_app"),
         "report": ("canteen_reports", "report"),
         "month": ("canteen_reports", "month"),
     },

@@ -90,6 +90,8 @@ class Message(StrEnum):
     MEAL_OK = "meal_ok"
     MEAL_ALREADY = "meal_already"
     MEAL_NOT_ORDERED = "meal_not_ordered"
+    MEAL_ASK = "meal_ask"
+    CARD_READ = "card_read"
     """It is given on order only, and no order stands (M-32)."""
     MEAL_NOT_ARRANGED = "meal_not_arranged"
     """The pupil neither is entitled to this meal nor can buy it."""

@@ -92,6 +92,9 @@ class HealthCode(StrEnum):
     VEHICLE_OLD = "vehicle:old"
     VEHICLE_HEARD = "vehicle:heard"
     RAZZIA = "razzia:on"
+    PEER_SILENT = "peer:silent"
+    PEER_HEARD = "peer:heard"
+    LINK_REFUSED = "link:refused"
     BUNDLES = "bundles:age"
     BUNDLES_OLD = "bundles:old"
     BUNDLES_NONE = "bundles:none"
@@ -171,6 +174,9 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.VEHICLE_OLD: N_("{source}: its place is {age_ms} old"),
         HealthCode.VEHICLE_HEARD: N_("{source}: its place is {age_ms} old, {quality}"),
         HealthCode.RAZZIA: N_("the vehicle says that an inspection is under way"),
+        HealthCode.PEER_SILENT: N_("not heard for half a minute; {waiting} marks wait for it"),
+        HealthCode.PEER_HEARD: N_("heard"),
+        HealthCode.LINK_REFUSED: N_("{count} datagrams or marks were not taken: see the metrics for why"),
         HealthCode.BUNDLES: N_("signed {age_ms} ago"),
         HealthCode.BUNDLES_OLD: N_("signed {age_ms} ago; a new one is published every day"),
         HealthCode.BUNDLES_NONE: N_("none was accepted yet"),

@@ -32,7 +32,14 @@ from terminal.keys.file import LABORATORY
 from terminal.keys.kept import SealedBy, sealed_by
 from terminal.keys.signed import PRODUCTION
 from terminal.operations.findings import FAULT, Health, HealthCode, HealthFinding, HealthLevel
-from terminal.operations.status import BundleStatus, KindInForce, TerminalStatus, VehicleStatus, read_status
+from terminal.operations.status import (
+    BundleStatus,
+    KindInForce,
+    PeerLinkStatus,
+    TerminalStatus,
+    VehicleStatus,
+    read_status,
+)
 
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
@@ -46,6 +53,8 @@ BUNDLES_NOTE_MS: Final = 24 * 3_600_000
 BUNDLES_WARNING_MS: Final = 7 * 24 * 3_600_000
 KEYS_WARNING_MS: Final = 30 * 24 * 3_600_000
 VEHICLE_WARNING_MS: Final = 10 * 60_000
+PEER_SILENT_MS: Final = 30_000
+"""A peer says something every two seconds."""
 DISK_WARNING_BYTES: Final = 512 << 20
 DISK_NEEDED_BYTES: Final = 32 << 20
 
@@ -190,6 +199,8 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
     yield from _extensions(status)
     if running and not status.stopped and status.vehicle is not None:
         yield from _vehicle(status.vehicle, now_ms)
+    if running and not status.stopped and status.link is not None:
+        yield from _peers(status.link, now_ms)
     if status.bundles is not None:
         yield from _bundles(status.bundles, now_ms)
     if status.laboratory:
@@ -214,6 +225,20 @@ def _extensions(status: TerminalStatus) -> Iterator[HealthFinding]:
         yield HealthFinding(HealthCode.TAMPERED, HealthLevel.OUT_OF_ORDER)
     for name, state in () if status.stopped else status.devices_failing.items():
         yield HealthFinding(HealthCode.DEVICE_FAULT, HealthLevel.LOOK, {"state": state.value}, about=name)
+
+
+def _peers(link: PeerLinkStatus, now_ms: int) -> Iterator[HealthFinding]:
+    """Which of the other terminals are not heard, and what was refused."""
+    for peer in link.peers:
+        about = str(peer.terminal)
+        if peer.heard_at_ms is None or now_ms - peer.heard_at_ms > PEER_SILENT_MS:
+            inputs: dict[str, int | str] = {"waiting": peer.waiting}
+            yield HealthFinding(HealthCode.PEER_SILENT, HealthLevel.LOOK, inputs, about=about)
+        else:
+            yield HealthFinding(HealthCode.PEER_HEARD, HealthLevel.OK, about=about)
+    refused = sum(link.refused.values())
+    if refused:
+        yield HealthFinding(HealthCode.LINK_REFUSED, HealthLevel.LOOK, {"count": refused}, refused)
 
 
 def _vehicle(vehicle: VehicleStatus, now_ms: int) -> Iterator[HealthFinding]:

@@ -126,6 +126,26 @@ class BundleStatus(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[BundleRoleStatus, ...] = ()
 
 
+class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Another terminal of the place: when it was heard last, None for not since the start; how many marks of ours it
+    does not have yet.
+    """
+
+    terminal: int
+    heard_at_ms: int | None = None
+    waiting: int = 0
+
+
+class PeerLinkStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The link to the other terminals of the place. `refused` counts what was not taken since the start, by reason
+    (`terminal.link.frames.LinkRefusal`); `marks` are held of others.
+    """
+
+    peers: tuple[PeerStatus, ...] = ()
+    marks: int = 0
+    refused: dict[str, int] = {}
+
+
 class PeripheryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The devices around the reader: which there are, and what they have counted since the start, by closed names.
 
@@ -188,6 +208,7 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     certificate_until_ms: int | None = None
     renewal_fault: str = ""
     vehicle: VehicleStatus | None = None
+    link: PeerLinkStatus | None = None
     periphery: PeripheryStatus | None = None
     bundles: BundleStatus | None = None
 

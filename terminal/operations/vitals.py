@@ -40,6 +40,7 @@ from terminal.operations.status import (
     BundleStatus,
     KindInForce,
     LoadedExtension,
+    PeerLinkStatus,
     PeripheryStatus,
     TerminalStatus,
     VehicleStatus,
@@ -153,6 +154,8 @@ class Vitals:
         self._devices_to_note: SimpleQueue[tuple[str, DeviceState]] = SimpleQueue()
         self.vehicle: Callable[[], VehicleStatus | None] = lambda: None
         """What the vehicle says, for the status."""
+        self.link: Callable[[], PeerLinkStatus | None] = lambda: None
+        """How the other terminals of the place are heard, for the status."""
         self.periphery: Callable[[], PeripheryStatus | None] = lambda: None
         """What the devices around the reader say, for the status."""
         self.bundles: Callable[[], BundleStatus | None] = lambda: None
@@ -463,6 +466,7 @@ class Vitals:
             certificate_until_ms=self.certificate_until_ms,
             renewal_fault=self.renewal_fault or "",
             vehicle=self.vehicle(),
+            link=self.link(),
             bundles=self.bundles(),
             periphery=self.periphery(),
         )

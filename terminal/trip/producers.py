@@ -43,6 +43,8 @@ class FactSource(StrEnum):
     """Time that the collector has signed."""
     CANTEEN = "canteen"
     """What the canteen's staff did, and its records."""
+    PEERS = "peers"
+    """What other terminals of the place say they did ([link])."""
     ROSTER = "roster"
     """The school's list of pupils."""
 
@@ -84,6 +86,7 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "canteen.serving": (FactSource.CONFIGURATION,),
     "canteen.school": (FactSource.ROSTER,),
     "canteen.roster": (FactSource.ROSTER,),
+    "canteen.elsewhere": (FactSource.PEERS,),
     "canteen.pupil": (FactSource.ROSTER,),
     "canteen.pupil.ref": (FactSource.ROSTER, FactSource.CANTEEN),
     "canteen.pupil.hot.uncertain": (FactSource.JOURNAL,),

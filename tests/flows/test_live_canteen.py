@@ -82,7 +82,9 @@ PUPIL: Final = "canteen.pupil"
 CANTEEN: Final[Mapping[FactSource, frozenset[str]]] = {
     FactSource.ROSTER: frozenset({"canteen.school", "canteen.roster", PUPIL})
     | {f"{PUPIL}.{name}" for name in ("ref", "school", "listed", "age", *TAPPED, *BOUGHT)},
-    FactSource.CANTEEN: frozenset({"canteen.day_closed", "canteen.paid_stopped", f"{PUPIL}.ref"})
+    FactSource.CANTEEN: frozenset(
+        {"canteen.day_closed", "canteen.paid_stopped", "canteen.only_read", f"{PUPIL}.ref"}
+    )
     | {
         f"{PUPIL}.{name}"
         for name in ("served", "annulled", "absent", "spent_hot_minor", "spent_buffet_minor")

@@ -44,6 +44,8 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "AttendanceCorrected": NP_("journal row", "attendance corrected"),
         "DayClosed": NP_("journal row", "day closed"),
         "CardLent": NP_("journal row", "card lent"),
+        "AccountCredited": NP_("journal row", "payment to an account"),
+        "MealOrdered": NP_("journal row", "meal ordered"),
         "RosterLoaded": NP_("journal row", "roster loaded"),
         "IssueRefused": NP_("journal row", "meal refused"),
         "Restored": NP_("journal row", "restored from a backup"),

@@ -84,7 +84,7 @@ def do_start(visit: Visit, form: FormFields, _written: Written) -> None:
     misuse = form.number("misuse", 0, 1, 0) == 1
     before = console.terminal.inspecting
     if before is None or console.clock.now() >= before.ends_at:
-        console.taps.clear()  # rides until now are no inspections
+        console.heard_taps.clear()  # rides until now are no inspections
     console.terminal.inspecting = InspectionRound(route, direction, console.clock.now() + LASTS, misuse)
 
 

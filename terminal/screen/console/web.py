@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from markupsafe import Markup
 from starlette.applications import Starlette
@@ -27,7 +27,7 @@ from terminal.errors import TerminalError
 from terminal.journal.action import acting
 from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.roles import ROLE_NAMES, Role
-from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
+from terminal.screen.console.visit import ONCE, Action, Attachment, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import worded
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
@@ -128,7 +128,21 @@ class Web:
             )
         if visit.who.role not in page.roles:
             raise Denied(403, NOT_FOR_ROLE)
-        return self._view(request, visit, page.show(visit), page)
+        if page.once and not self._console.actions.genuine(visit.once, visit.who.ref, page.once):
+            return RedirectResponse(self._with_deed(visit, page), 303)
+        if visit.who.role == Role.CASHIER:
+            self._console.page_used(page.taps, opened=LOOKING_ON not in request.headers)
+        shown = page.show(visit)
+        if isinstance(shown, Attachment):
+            headers = {"Content-Disposition": f'attachment; filename="{shown.name}"'}
+            return Response(shown.content, media_type=shown.media_type, headers=headers)
+        return self._view(request, visit, shown, page)
+
+    def _with_deed(self, visit: Visit, page: Page) -> str:
+        """The page's address, which from now on stands for one deed."""
+        fields = [(name, value) for name, value in visit.query.pairs() if name != ONCE]
+        deed = self._console.actions.issue(visit.who.ref, page.once)
+        return f"{page.path}?{urlencode([*fields, (ONCE, deed)])}"
 
     async def _events(self, request: Request) -> Response:
         return event_stream(request, self._console.feed, str)
@@ -153,15 +167,25 @@ class Web:
         with self._console.doing:
             written = actions.written(name)
             if action.resumes or not (written or name in self._console.done):
-                if action.first is not None:
-                    action.first(visit, form)
-                with self._console.lock, acting(name):
-                    action.do(visit, form, written)
+                try:
+                    if action.first is not None:
+                        action.first(visit, form)
+                    with self._console.lock, acting(name):
+                        action.do(visit, form, written)
+                except ActionRefused as refused:
+                    if action.again is None:
+                        raise
+                    return self._once_more(request, visit, action.again(visit, form), refused)
                 written = actions.written(name)
                 self._console.done.append(name)
             address = action.result(visit, form, written)
         self._console.changed()
         return RedirectResponse(address, 303)
+
+    def _once_more(self, request: Request, visit: Visit, view: View, refused: ActionRefused) -> Response:
+        """The page the form came from, with what stands against it."""
+        problem = worded(refused.text, refused.values, visit.language)
+        return self._view(request, visit, View(view.template, {**view.values, "problem": problem}, 409))
 
     # signing in and out
 
@@ -294,8 +318,10 @@ class Web:
         language, theme = self._look(request)
         token = request.cookies.get(self._cookie, "")
         who = None if visit is None else visit.who
-        shared = self._everywhere(token, language, theme, who, page)
-        return self._rendered.page(request, view.template, language, view.status, **shared, **view.values)
+        once = "" if visit is None or page is None or not page.once else visit.once
+        shared = self._everywhere(token, language, theme, who, page, once)
+        values = {"problem": "", **shared, **view.values}
+        return self._rendered.page(request, view.template, language, view.status, **values)
 
     def _everywhere(
         self,
@@ -304,19 +330,23 @@ class Web:
         theme: str,
         who: OperatorSession | None = None,
         page: Page | None = None,
+        once: str = "",
     ) -> dict[str, Any]:
         """What every template of the console knows; `hidden(path)` are the fields each form needs."""
         proof = self._csrf(token)
 
-        def hidden(path: str = "") -> Markup:
+        def hidden(path: str = "", about: str = "", after: int | None = None) -> Markup:
             fields = Markup('<input type="hidden" name="csrf" value="{}">').format(proof)
             if path and who is not None:
-                name = self._console.actions.issue(who.ref, path)
+                deed = once if page is not None and page.once == path else ""
+                name = deed or self._console.actions.issue(who.ref, path, about, after)
                 fields += Markup('<input type="hidden" name="action" value="{}">').format(name)
             return fields
 
         return {
             "hidden": hidden,
+            "once": once,
+            "means": "",
             "who": who,
             "role": ROLE_NAMES[Role(who.role)] if who else "",
             "menu": self._menu(who) if who else (),
