@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct
@@ -15,6 +16,8 @@ from terminal.texts import N_
 
 SEARCHED_ROWS: Final = 30
 """The headings stand in one of the first rows with content."""
+LOOKED_AT: Final = 200
+"""Cells of a column that are looked at for what it is."""
 LIKELY: Final = 0.6
 """The share of a column's cells that have to look like it where no heading says what it is."""
 
@@ -230,7 +233,7 @@ def _title_says_otherwise(titles: Sequence[str], at: int) -> bool:
 
 
 def _share(rows: Iterable[SheetRow], at: int, looks: Callable[[str], bool]) -> float:
-    texts = [text for row in rows if (text := row.cell(at))]
+    texts = list(islice((text for row in rows if (text := row.cell(at))), LOOKED_AT))
     return sum(map(looks, texts)) / len(texts) if texts else 0.0
 
 

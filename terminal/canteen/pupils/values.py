@@ -29,6 +29,9 @@ STAFF_CLASS: Final = "сотрудники"
 """Where members of staff who eat here stand; their grade is 0."""
 MOST_NUMBER: Final = 32
 
+_BETWEEN_WORDS: Final = re.compile(r"[^\w№#]+|_+")
+_LATIN: Final = re.compile(r"[A-Za-z]")
+_CYRILLIC: Final = re.compile(r"[А-Яа-яЁё]")
 _CLASS: Final = re.compile(
     r"""(\d{1,2})\s*[-–—_.\s]?\s*["'«“„]?\s*((?:[^\W\d_]{1,3}\d?)|\d{1,2})?\s*["'»”“]?\s*(?:класс|кл\.?)?""",
     re.IGNORECASE,
@@ -59,15 +62,15 @@ STAFF: Final = ParsedClass(0, STAFF_CLASS)
 
 def plain(text: str) -> str:
     """For comparing: lower case, ё as е, punctuation as blanks, one blank between words."""
-    lowered = text.casefold().replace("ё", "е")
-    return " ".join("".join(c if c.isalnum() or c in "№#" else " " for c in lowered).split())
+    return _BETWEEN_WORDS.sub(" ", text.casefold().replace("ё", "е")).strip()
 
 
 def cyrillic(text: str) -> str:
     """`text` with look-alike letters replaced in words that have Cyrillic ones."""
+    if text.isascii() or not _LATIN.search(text):
+        return text
     return " ".join(
-        word.translate(LOOK_ALIKE) if any("а" <= c <= "я" or c == "ё" for c in word.casefold()) else word
-        for word in text.split(" ")
+        word.translate(LOOK_ALIKE) if _CYRILLIC.search(word) else word for word in text.split(" ")
     )
 
 
