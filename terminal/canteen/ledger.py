@@ -18,11 +18,13 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
+from terminal.canteen.card_book import CardBook
 from terminal.journal.canteen_records import (
     Annulment,
     AttendanceCorrected,
     BuffetSale,
     CardLent,
+    CardTied,
     DayClosed,
     MealLine,
     MealServed,
@@ -97,6 +99,7 @@ class Ledger:
         self.closed_days: set[str] = set()
         self.spare: set[int] = set()
         """Numbers of the spare log that are in the journal by now (O-06)."""
+        self.cards = CardBook()
         self._intents: dict[int, Intents] = {}
         self._lent: dict[tuple[bytes, str], bytes] = {}
         self._owners: dict[bytes, bytes] = {}
@@ -134,6 +137,8 @@ class Ledger:
                 self.closed_days.add(record.day)
             case CardLent():
                 self._lent[record.card_ref, record.day] = record.pupil
+            case CardTied():
+                self.cards.apply(record)
             case _:
                 pass
 

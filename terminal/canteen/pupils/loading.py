@@ -90,6 +90,10 @@ class Comparison(Struct, frozen=True, kw_only=True):
     whole: bool | None
     rows: int
     document: RosterDocument | None = None
+    cards: tuple[tuple[bytes, bytes], ...] = ()
+    """What the file says of cards: the reference of a card or of its holder, and the pupil."""
+    loaded: int = 0
+    """The sequence of the list it became; 0 while it is not loaded."""
 
     def __repr__(self) -> str:
         return f"Comparison({self.rows} rows, {self.blocking} doubts)"
@@ -119,6 +123,11 @@ def compare(draft: PupilDraft, school: SchoolNow) -> Comparison:
         school=name,
         whole=whole,
         rows=len(checked.pupils),
+        cards=tuple(
+            (bytes.fromhex(one.stated.card), bytes.fromhex(one.ref))
+            for one in matching.matched
+            if one.stated.card
+        ),
         document=None if stands else _document(after, matching, maker, name, whole=bool(whole)),
     )
 
