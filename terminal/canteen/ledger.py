@@ -25,6 +25,7 @@ from terminal.journal.canteen_records import (
     BuffetSale,
     CardLent,
     CardTied,
+    CardUse,
     DayClosed,
     MealLine,
     MealServed,
@@ -139,6 +140,8 @@ class Ledger:
                 self._lent[record.card_ref, record.day] = record.pupil
             case CardTied():
                 self.cards.apply(record)
+                if record.use is CardUse.UNTIED:
+                    self._owners[record.card_ref] = record.owner
             case _:
                 pass
 
@@ -195,8 +198,17 @@ class Ledger:
         return self._lent.get((card_ref, day)) or owner_of(card_ref, person_ref)
 
     def owner_of(self, card_ref: bytes) -> bytes | None:
-        """Whose card this is, by its newest tap here; None for one that no row held here knows."""
-        return self._owners.get(card_ref)
+        """Whose card this is, by its newest tap here or the tie made since; None for one that no row held here knows."""
+        owner = self._owners.get(card_ref)
+        return None if owner is None else self.cards.pupil_of(card_ref, owner) or owner
+
+    def owners(self) -> frozenset[bytes]:
+        """Everyone whose card was presented here."""
+        return frozenset(self._owners.values())
+
+    def cards_of(self, pupil: bytes) -> tuple[bytes, ...]:
+        """The cards of one person that were presented here, by their newest tap."""
+        return tuple(card for card, owner in self._owners.items() if owner == pupil)
 
     def absent(self, pupil: bytes, day: str) -> bool:
         """Whether the class's attendance says so (M-33)."""

@@ -186,6 +186,7 @@ class RosterLoaded(Record, frozen=True, array_like=True, tag=27):
     roster: int
     through: int
     pupils: int
+    action: str = ""
 
 
 class IssueRefused(Record, frozen=True, array_like=True, tag=28):

@@ -40,6 +40,10 @@ class FormFields:
         values = self._fields.get(name)
         return values[0].strip() if values else default
 
+    def has(self, name: str) -> bool:
+        """Whether the form has the field at all, empty or not."""
+        return name in self._fields
+
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of the field: of ticked boxes."""
         return tuple(self._fields.get(name, ()))
@@ -81,6 +85,7 @@ class View(Struct, frozen=True):
 Show: TypeAlias = Callable[[Visit], View]
 Deed: TypeAlias = Callable[[Visit, FormFields, Written], None]
 Answer: TypeAlias = Callable[[Visit, FormFields, Written], str]
+Receive: TypeAlias = Callable[[Visit, str, bytes], None]
 Check: TypeAlias = Callable[[Visit, FormFields], None]
 
 
@@ -102,6 +107,8 @@ class Action(Struct, frozen=True):
     from the action's rows it says which page shows the result, and may hand over papers that are the same paper when
     handed over again.
     `first` runs before `do`, outside the lock, as often as `do`: for what takes long, a second person's PIN.
+    `reads`: the form brings a file of at most `most_bytes`, and this takes it, outside every lock, so that nobody waits
+    while it is read; it may run twice for one form, and has to come to the same.
     """
 
     path: str
@@ -110,6 +117,8 @@ class Action(Struct, frozen=True):
     result: Answer
     resumes: bool = False
     first: Check | None = None
+    reads: Receive | None = None
+    most_bytes: int = 0
 
 
 class ConsoleArea(Struct, frozen=True):
