@@ -35,7 +35,16 @@ def pupil_row(at: int, moved: int = 0) -> list[Any]:
     grade = at * 11 // 600 + 1 + moved
     name = f"{SURNAMES[at % 10]} {GIVEN[at // 10 % 12]} {'АБВГД'[at // 120]}."
     born = date(2026 - 6 - grade + moved, at % 12 + 1, at % 28 + 1)
-    return [at + 1, f"Л-{at + 1:04}", name, f"{grade}{'АБВ'[at % 3]}", born, "", "112-233-445 95", "+79020000000"]
+    return [
+        at + 1,
+        f"Л-{at + 1:04}",
+        name,
+        f"{grade}{'АБВ'[at % 3]}",
+        born,
+        "",
+        "112-233-445 95",
+        "+79020000000",
+    ]
 
 
 def workbook(rows: list[list[Any]], headings: tuple[str, ...] = HEADINGS) -> bytes:

@@ -27,6 +27,8 @@ STAFF_CLASSES: Final = frozenset(
 )
 STAFF_CLASS: Final = "сотрудники"
 """Where members of staff who eat here stand; their grade is 0."""
+ENDINGS: Final = frozenset({"й", "ый", "ой", "ий", "го", "х"})
+"""Of "6-й": the grade alone, with no letter of a class."""
 MOST_NUMBER: Final = 32
 
 _BETWEEN_WORDS: Final = re.compile(r"[^\w№#]+|_+")
@@ -89,7 +91,7 @@ def parse_class(text: str) -> ParsedClass | None:
     if plain(text) in STAFF_CLASSES:
         return STAFF
     found = _CLASS.fullmatch(text.strip())
-    if found is None or not 1 <= int(found[1]) <= 11:
+    if found is None or not 1 <= int(found[1]) <= 11 or (found[2] or "").casefold() in ENDINGS:
         return None
     typed = found[2] or ""
     letter = typed.translate(LOOK_ALIKE).casefold()
