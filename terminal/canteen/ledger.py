@@ -139,9 +139,7 @@ class Ledger:
             case CardLent():
                 self._lent[record.card_ref, record.day] = record.pupil
             case CardTied():
-                self.cards.apply(record)
-                if record.use is CardUse.UNTIED:
-                    self._owners[record.card_ref] = record.owner
+                self._apply_tie(record)
             case _:
                 pass
 
@@ -156,6 +154,11 @@ class Ledger:
             meal = self.uncertain.pop((row[0], settled.sequence), None)
             if meal is not None and settled.end is End.COMMITTED:
                 self._serve(meal)
+
+    def _apply_tie(self, record: CardTied) -> None:
+        self.cards.apply(record)
+        if record.use is CardUse.UNTIED:
+            self._owners[record.card_ref] = record.owner
 
     def _serve(self, meal: Meal) -> None:
         self.meals[meal.row] = meal
@@ -198,7 +201,7 @@ class Ledger:
         return self._lent.get((card_ref, day)) or owner_of(card_ref, person_ref)
 
     def owner_of(self, card_ref: bytes) -> bytes | None:
-        """Whose card this is, by its newest tap here or the tie made since; None for one that no row held here knows."""
+        """Whose card this is, by its newest tap here or a tie since then; None for one that no row held here knows."""
         owner = self._owners.get(card_ref)
         return None if owner is None else self.cards.pupil_of(card_ref, owner) or owner
 
