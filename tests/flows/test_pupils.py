@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -17,9 +16,9 @@ from playwright.sync_api import Page, expect
 
 from terminal.canteen.requests import ListPupils
 from terminal.screen.console.roles import Role
-from tests.flows.live import LiveTerminal, live_terminal, run, told_of
+from tests.flows.live import LiveTerminal, live_terminal, told_of
 from tests.flows.test_live_canteen import canteen
-from tests.terminal.screen.browser import NewPage, assert_accessible, browser, new_page, page
+from tests.terminal.screen.browser import assert_accessible, browser, new_page, page
 from tests.terminal.screen.console.cab import PIN, ref_of
 
 __all__ = ["browser", "new_page", "page"]

@@ -37,8 +37,8 @@ from terminal.canteen.pupils.sheet import (
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
-MOST_MEMORY_BYTES: Final = 768 << 20
-MOST_CPU_S: Final = 20
+MOST_MEMORY_BYTES: Final = 512 << 20
+MOST_CPU_S: Final = 10
 MOST_FILES: Final = 32
 MOST_MEMBERS: Final = 400
 MOST_MEMBER_BYTES: Final = 48 << 20

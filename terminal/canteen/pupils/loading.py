@@ -37,6 +37,7 @@ from terminal.canteen.pupils.comparing import (
 )
 from terminal.canteen.pupils.doubts import DoubtfulCell, PupilDoubt, doubtful
 from terminal.canteen.pupils.draft import Choices, PupilDraft
+from terminal.canteen.pupils.values import plain
 from terminal.canteen.roster import Roster
 from terminal.policy.document.meals import LAST_GRADE
 from terminal.policy.policy import Policy
@@ -164,6 +165,11 @@ def _document(
     return RosterDocument(header=header, pupils=(*after, *kept))
 
 
+def _spelled(stated: str, known: str) -> str:
+    """The name as stated, unless it only lacks the ё that is known."""
+    return known if "ё" in known.casefold() and plain(stated) == plain(known) else stated
+
+
 class _Maker:
     """Makes pupils of rows, each with what is known of him so far."""
 
@@ -198,7 +204,7 @@ class _Maker:
             before = self.brought_forward(before)
         return msgspec.structs.replace(
             before,
-            name=stated.name,
+            name=_spelled(stated.name, before.name),
             class_id=stated.class_id or "?",
             grade=stated.grade,
             shift=stated.shift or before.shift,

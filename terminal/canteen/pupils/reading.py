@@ -15,7 +15,7 @@ from terminal.mistakes.reading import Unreadable, content_of
 from terminal.mistakes.words import refusal
 from terminal.side_process import module_command
 
-LONGEST_S: Final = 30.0
+LONGEST_S: Final = 20.0
 """From start to answer; 1 500 pupils take about a second."""
 MOST_ANSWER_BYTES: Final = 32 << 20
 COMMAND: Final = module_command("terminal.canteen.pupils.child")
