@@ -82,7 +82,7 @@ def mark_card(
 def tie_listed_cards(
     counter: CanteenCounter, cards: Iterable[tuple[bytes, bytes]], operator: str, now: datetime
 ) -> list[CardTied]:
-    """Tie what a list states, by reference of card or holder and pupil; a card that is somebody's already stays so."""
+    """Tie what a list states, by reference of card or holder and pupil; a card that has a pupil already keeps him."""
     counter.follow()
     listed = {} if counter.roster is None else counter.roster.pupils
     written = [

@@ -167,7 +167,7 @@ def mark(
     region: Region = None,
     keys: Keys = None,
 ) -> None:
-    """Say that a card is lost, found, or nobody's any more (M-35)."""
+    """Say that a card is lost, found, or the pupil's no longer (M-35)."""
     from terminal.app.canteen import perform
     from terminal.canteen.requests import MarkCard
     from terminal.cli.canteen_view import ref

@@ -6,8 +6,11 @@ The terminal is a process of its own, the pages are looked at in Chromium, the f
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -16,7 +19,9 @@ from playwright.sync_api import Page, expect
 
 from terminal.canteen.requests import ListPupils
 from terminal.screen.console.roles import Role
-from tests.flows.live import LiveTerminal, live_terminal, told_of
+from tests.by_hand import BY_HAND, ENVIRONMENT
+from tests.config_file import config_file
+from tests.flows.live import STATE, LiveTerminal, command, live_terminal, run, told_of
 from tests.flows.test_live_canteen import canteen
 from tests.terminal.screen.browser import assert_accessible, browser, new_page, page
 from tests.terminal.screen.console.cab import PIN, ref_of
@@ -152,3 +157,74 @@ def test_a_list_is_read_mended_and_loaded_cards_are_tied_and_a_tap_serves_the_pu
     page.get_by_role("button", name="Found again").click()
     expect(page.get_by_role("button", name="Lost")).to_be_visible()
     assert served.tap(blank)["message"] == "meal_already"
+
+
+def test_without_a_column_of_names_or_a_file_the_page_says_what_to_do(
+    served: LiveTerminal, page: Page
+) -> None:
+    url = sign_in(page, served, Role.MEAL_OFFICER)
+    for content, heard in ((b"\x89PNG\r\n\0\0", "neither a workbook nor text"), (b"", "has no rows")):
+        page.goto(f"{url}/canteen/list")
+        page.set_input_files("#file", {"name": "a.xlsx", "mimeType": "", "buffer": content})  # type: ignore[arg-type]
+        page.get_by_role("button", name="Read and check").click()
+        expect(page.locator("main")).to_contain_text(heard)
+    page.goto(f"{url}/canteen/list")
+    text = "a;b\n1;5В\n2;5Г\n".encode("cp1251")
+    page.set_input_files("#file", {"name": "a.csv", "mimeType": "", "buffer": text})  # type: ignore[arg-type]
+    page.get_by_role("button", name="Read and check").click()
+    expect(page.get_by_text("The column with the names was not recognised")).to_be_visible()
+    page.get_by_role("button", name="Give this list up").click()
+    page.wait_for_url("**/canteen/list")
+    assert len(listed(served)) == 600, "the list in force stays"
+
+
+def test_a_cashier_sees_cards_and_no_lists(served: LiveTerminal) -> None:
+    served.sign_in(Role.CASHIER)
+    assert served.console is not None
+    assert served.console.get("/canteen/cards").status_code == 200
+    assert served.console.get("/canteen/list").status_code == 403
+    sent = served.form("/canteen/cards?id=1а", "/look")
+    answer = served.console.post("/canteen/list-read", data=sent, files={"file": ("a.csv", b"a;b")})
+    assert answer.status_code in (403, 409)
+
+
+def test_names_leave_the_roster_in_no_row_log_or_file(served: LiveTerminal) -> None:
+    name = school_rows()[300][2].split()[0].encode()
+    rows = str(served.rows()).encode()
+    kept = b"".join(file.read_bytes() for file in (served.folder / STATE).rglob("*") if file.is_file())
+    assert name not in rows + kept
+
+
+KILLED_AT = ("active.db-wal", "active", "journal.db-wal")
+"""Where something new shows up while a list is put in force."""
+
+
+@pytest.mark.parametrize("place", KILLED_AT)
+def test_kill_9_while_a_list_is_loaded_leaves_the_old_list_or_the_new_one(tmp_path: Path, place: str) -> None:
+    tables = canteen(tmp_path)
+    config_file(tmp_path, **{"reader": {"name": "sim:"}, "laboratory": BY_HAND, **tables})
+    for name, moved in (("old.xlsx", 0), ("new.xlsx", 1)):
+        (tmp_path / name).write_bytes(workbook([pupil_row(at, moved) for at in range(300)]))
+    load = ("canteen", "pupils", "load", "--operator", "1", "--whole", "--config", "terminal.toml")
+    run(tmp_path, *load[:-2], "old.xlsx")
+    watched = tmp_path / STATE / place
+
+    def seen() -> object:
+        if watched.is_dir():
+            return sorted(file for file in watched.rglob("*") if file.is_file())
+        return watched.stat().st_size if watched.exists() else None
+
+    before = seen()
+    process = subprocess.Popen(command((*load, "new.xlsx")), cwd=tmp_path, env=ENVIRONMENT)
+    while seen() == before and process.poll() is None:
+        os.sched_yield()
+    process.kill()
+    process.wait()
+    shown = run(tmp_path, "canteen", "roster", "show")
+    classes = {line.split()[1] for line in shown.splitlines() if line.strip()}
+    assert classes in (
+        {f"{g}{c}" for g in range(1, 7) for c in "абв"},
+        {f"{g}{c}" for g in range(2, 8) for c in "абв"},
+    )
+    again = run(tmp_path, *load[:-2], "new.xlsx")
+    assert "300" in again

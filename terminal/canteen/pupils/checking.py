@@ -77,7 +77,7 @@ class CheckedRows(Struct, frozen=True):
     doubts: tuple[DoubtfulCell, ...]
 
 
-class _Rows(Struct):
+class _RowReader(Struct):
     """Goes through the rows once."""
 
     draft: PupilDraft
@@ -89,7 +89,7 @@ class _Rows(Struct):
     shared: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def pupil(self, line: DraftLine) -> SheetPupil | None:
-        """The pupil in one row, with what could be read of him; None for a row that has nobody's name and class."""
+        """The pupil in one row, with what could be read of him; None for a row without name and class."""
         name = name_of(*(self.text(line, kind) for kind in NAMES))
         typed_class = self.text(line, PupilColumn.CLASS) or line.section
         if not name and not typed_class:
@@ -254,7 +254,7 @@ def categories_of(policy: Policy) -> dict[str, tuple[int, ...]]:
 
 def check_rows(draft: PupilDraft, policy: Policy, today: date) -> CheckedRows:
     """Every pupil of the file, without the rows that were left out."""
-    rows = _Rows(draft, policy, today, draft.headings.columns, categories_of(policy))
+    rows = _RowReader(draft, policy, today, draft.headings.columns, categories_of(policy))
     left_out = frozenset(draft.choices.left_out)
     found = (rows.pupil(line) for line in draft.lines() if line.line not in left_out)
     pupils = tuple(pupil for pupil in found if pupil is not None)

@@ -76,7 +76,7 @@ class Matching(Struct, frozen=True):
     doubts: tuple[DoubtfulCell, ...]
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
+class PupilDifference(msgspec.Struct, frozen=True, kw_only=True):
     """What loading changes for one pupil. `balance_minor`: both accounts of one who leaves. It has no `repr`."""
 
     change: PupilChange
@@ -89,7 +89,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     balance_minor: int = 0
 
     def __repr__(self) -> str:
-        return f"Difference({self.change}, {self.ref})"
+        return f"PupilDifference({self.change}, {self.ref})"
 
 
 class PupilRefs(Struct, frozen=True):
@@ -110,7 +110,7 @@ class PupilRefs(Struct, frozen=True):
         return hmac.digest(self.key, message, hashlib.sha256)[:REFERENCE_BYTES].hex()
 
 
-class _Known(Struct):
+class _KnownPupils(Struct):
     """The list in force by what pupils are found by. Who was found is found no second time."""
 
     roster: Roster | None
@@ -148,7 +148,7 @@ def match_pupils(
     today: date,
 ) -> Matching:
     """Who of the file is who in the list in force."""
-    known = _Known(roster, policy, today)
+    known = _KnownPupils(roster, policy, today)
     twins = Counter(plain(one.name) for one in checked.pupils)
     matched, doubts, taken = [], list[DoubtfulCell](), set[str]()
     for one in checked.pupils:
@@ -172,7 +172,7 @@ def _free(ref: str, known: Mapping[str, RosterPupil], taken: Iterable[str]) -> s
 
 
 def _found(
-    one: SheetPupil, known: _Known, choices: Choices, twins: Mapping[str, int]
+    one: SheetPupil, known: _KnownPupils, choices: Choices, twins: Mapping[str, int]
 ) -> tuple[RosterPupil | None, DoubtfulCell | None]:
     chosen = choices.same.get(str(one.line))
     if chosen is not None:
@@ -237,7 +237,7 @@ def leave(matching: Matching, roster: Roster | None, choices: Choices) -> bool |
 
 def differences(
     after: Sequence[RosterPupil], matching: Matching, known_classes: Mapping[str, str], *, whole: bool
-) -> tuple[Difference, ...]:
+) -> tuple[PupilDifference, ...]:
     """What changes for whom. `after` are the pupils of `matching.matched`, in its order, as they would be loaded;
     `known_classes`: by reference, the class in which the year alone has put a pupil."""
     found = [
@@ -246,7 +246,7 @@ def differences(
     ]
     change = PupilChange.GONE if whole else PupilChange.KEPT
     found += [
-        Difference(
+        PupilDifference(
             change=change,
             ref=pupil.ref,
             name=pupil.name,
@@ -260,19 +260,21 @@ def differences(
 
 def expected_classes(roster: Roster | None, policy: Policy, today: date) -> dict[str, str]:
     """By reference: the class in which the year alone has put each pupil (M-20)."""
-    known = _Known(roster, policy, today)
+    known = _KnownPupils(roster, policy, today)
     return {ref: known.expected_class(pupil) for ref, pupil in known.pupils.items()}
 
 
-def _difference(one: MatchedPupil, after: RosterPupil, expected: str) -> Difference:
+def _difference(one: MatchedPupil, after: RosterPupil, expected: str) -> PupilDifference:
     before = one.before
     if before is None:
-        return Difference(change=PupilChange.ADDED, ref=one.ref, name=after.name, class_id=after.class_id)
+        return PupilDifference(
+            change=PupilChange.ADDED, ref=one.ref, name=after.name, class_id=after.class_id
+        )
     fields = tuple(name for name, of in _COMPARED.items() if of(before) != of(after))
     change = PupilChange.CHANGED if fields else PupilChange.SAME
     if after.class_id != before.class_id:
         change = PupilChange.PROMOTED if after.class_id == expected else PupilChange.MOVED
-    return Difference(
+    return PupilDifference(
         change=change,
         ref=one.ref,
         name=after.name,

@@ -25,9 +25,9 @@ from terminal.canteen.facts import buffet_minor, hot_minor
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.pupils.checking import SheetPupil, check_rows
 from terminal.canteen.pupils.comparing import (
-    Difference,
     MatchedPupil,
     Matching,
+    PupilDifference,
     PupilRefs,
     differences,
     expected_classes,
@@ -86,7 +86,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
     said whether those who are missing leave. `document` is what would be in force, None while something blocks."""
 
     doubts: tuple[DoubtfulCell, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[PupilDifference, ...]
     school: str
     whole: bool | None
     rows: int

@@ -44,6 +44,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "AttendanceCorrected": NP_("journal row", "attendance corrected"),
         "DayClosed": NP_("journal row", "day closed"),
         "CardLent": NP_("journal row", "card lent"),
+        "CardTied": NP_("journal row", "whose a card is"),
         "RosterLoaded": NP_("journal row", "roster loaded"),
         "IssueRefused": NP_("journal row", "meal refused"),
         "Restored": NP_("journal row", "restored from a backup"),

@@ -107,8 +107,8 @@ class Action(Struct, frozen=True):
     from the action's rows it says which page shows the result, and may hand over papers that are the same paper when
     handed over again.
     `first` runs before `do`, outside the lock, as often as `do`: for what takes long, a second person's PIN.
-    `reads`: the form brings a file of at most `most_bytes`, and this takes it, outside every lock, so that nobody waits
-    while it is read; it may run twice for one form, and has to come to the same.
+    `reads`: the form brings a file of at most `most_bytes`, and this takes it, outside every lock, so that nothing
+    waits while it is read; it may run twice for one form, and has to come to the same.
     """
 
     path: str

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from terminal.canteen.pupil_files import PupilFiles
 from terminal.canteen.pupil_list import load_pupils, school_now
 from terminal.canteen.pupils.columns import COLUMN_NAMES, UNKEPT_NAMES, PupilColumn
-from terminal.canteen.pupils.comparing import Difference, PupilChange
+from terminal.canteen.pupils.comparing import PupilChange, PupilDifference
 from terminal.canteen.pupils.doubts import CODES, DoubtfulCell, PupilDoubt
 from terminal.canteen.pupils.draft import EVERY_SHEET, NEW, NO_COLUMN, Choices, PupilDraft
 from terminal.canteen.pupils.loading import Comparison, SchoolNow, compare
@@ -77,7 +77,7 @@ class ChangeShown(Struct, frozen=True):
     change: str
     title: str
     count: int
-    people: tuple[Difference, ...]
+    people: tuple[PupilDifference, ...]
 
 
 def roster_area() -> ConsoleArea:
