@@ -45,6 +45,7 @@ class PupilFiles:
         self._sealer = sealer
         self._terminal = terminal
         self._kept: tuple[HeldCard, ...] = ()
+        self._draft: tuple[tuple[int, int, int], PupilDraft] | None = None
 
     @property
     def refs(self) -> PupilRefs:
@@ -71,10 +72,15 @@ class PupilFiles:
         self._kept = now
 
     def draft(self) -> PupilDraft | None:
-        """The list that is being checked, or None."""
+        """The list that is being checked, or None; the same value for as long as its file stays the same."""
+        state = self._state_of_draft()
+        if state is None or (self._draft is not None and self._draft[0] == state):
+            return None if state is None or self._draft is None else self._draft[1]
         try:
             content = self._read(DRAFT_FILE, DRAFT_MAGIC)
-            return None if content is None else decode_msgpack(content, PupilDraft, MOST_BYTES)
+            draft = None if content is None else decode_msgpack(content, PupilDraft, MOST_BYTES)
+            self._draft = None if draft is None else (state, draft)
+            return draft
         except (KeyFileError, msgspec.DecodeError) as error:
             self.drop_draft()
             raise RosterError("the list that was being checked is damaged", "Load the file again.") from error
@@ -86,6 +92,13 @@ class PupilFiles:
     def drop_draft(self) -> None:
         """It was loaded or given up."""
         (self._folder / DRAFT_FILE).unlink(missing_ok=True)
+
+    def _state_of_draft(self) -> tuple[int, int, int] | None:
+        try:
+            found = (self._folder / DRAFT_FILE).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _read(self, name: str, magic: bytes) -> bytes | None:
         try:

@@ -158,7 +158,7 @@ def headings_of(sheet: Sheet) -> Headings:
     """The headings of a sheet, found and understood as far as they go."""
     rows = sheet.rows[:SEARCHED_ROWS]
     best = max(rows, key=_understood, default=None)
-    titled = best is not None and _understood(best) >= 2
+    titled = best is not None and (_understood(best) >= 2 or any(map(_names, best.cells)))
     titles = best.cells if best is not None and titled else ()
     body = [row for row in sheet.rows if best is None or not titled or row.number > best.number]
     width = max((len(row.cells) for row in sheet.rows), default=0)
@@ -204,6 +204,10 @@ def without_unkept(book: Workbook) -> tuple[Workbook, dict[str, str]]:
 def _understood(row: SheetRow) -> int:
     known = (_column(cell) or _unkept_by_title(cell) for cell in row.cells)
     return len({kind for kind in known if kind is not None})
+
+
+def _names(title: str) -> bool:
+    return _column(title) in (PupilColumn.FULL_NAME, PupilColumn.SURNAME)
 
 
 def _column(title: str) -> PupilColumn | None:

@@ -124,6 +124,30 @@ def test_c11_letters_that_look_alike_and_case_are_one_class_and_are_said() -> No
     assert [doubt.code for doubt in found.doubts] == ["pupil_class_letters"]
 
 
+def test_titles_sheets_and_staff_are_understood() -> None:
+    """A class as a title above its pupils, a sheet for each class, members of staff, a card's reference."""
+    title = SheetRow(2, ("", "3 «А» класс"))
+    rows = (
+        SheetRow(1, ("№", "ФИО")),
+        title,
+        SheetRow(3, ("1", "Иванов Пётр")),
+        SheetRow(4, ("2", "Белов Илья")),
+    )
+    by_title = PupilDraft.of("a.xlsx", Workbook((Sheet("Лист1", rows),)))
+    assert set(loaded(compare(by_title, school())).classes) == {"3а"}
+    sheets = tuple(
+        Sheet(name, (SheetRow(1, ("ФИО",)), SheetRow(2, (f"Власов {name}",)))) for name in ("5А", "5Б")
+    )
+    by_sheet = PupilDraft.of("a.xlsx", Workbook(sheets))
+    assert set(loaded(compare(by_sheet, school())).classes) == {"5а", "5б"}
+    headings = ("ФИО", "Класс", "Дата рождения", "Карта")
+    staff = draft(("Жукова Анна", "Учителя", "01.02.1980", "00000000000000aa"), headings=headings)
+    found = compare(staff, school())
+    (one,) = loaded(found).pupils.values()
+    assert (one.class_id, one.grade, one.grants) == ("сотрудники", 0, ())
+    assert found.cards == ((bytes.fromhex("00000000000000aa"), bytes.fromhex(one.ref)),)
+
+
 def test_who_resembles_a_pupil_is_asked_about_and_either_answer_holds() -> None:
     first = loaded(compare(draft(("", "Иванов Пётр", "5В", "", "")), school()))
     (known,) = (one.ref for one in first.pupils.values())

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -80,17 +82,34 @@ class ChangeShown(Struct, frozen=True):
     people: tuple[PupilDifference, ...]
 
 
+class _LastComparison:
+    """Compares a draft with the list in force; once for as long as both stay the same."""
+
+    def __init__(self) -> None:
+        self._of: tuple[PupilDraft, int, date] | None = None
+        self._found: Comparison | None = None
+
+    def __call__(self, draft: PupilDraft, school: SchoolNow) -> Comparison:
+        """Balances are those of the first time: they are brought forward again when the list is loaded."""
+        sequence = 0 if school.roster is None else school.roster.header.sequence
+        of = (draft, sequence, school.today)
+        if self._found is None or self._of is None or self._of[0] is not draft or self._of[1:] != of[1:]:
+            self._found, self._of = compare(draft, school), of
+        return self._found
+
+
 def roster_area() -> ConsoleArea:
     """For `console_app`."""
+    compared = _LastComparison()
     return ConsoleArea(
         "canteen",
         pages=(
             Page(f"{AT}/list", MANAGER, looking(_list), N_("Pupils")),
-            Page(f"{AT}/list-draft", MANAGER, _draft_page),
+            Page(f"{AT}/list-draft", MANAGER, partial(_draft_page, compared)),
         ),
         actions=(
             Action(f"{AT}/list-read", MANAGER, _nothing, _to_draft, reads=_read, most_bytes=MOST_FILE_BYTES),
-            Action(f"{AT}/list-mend", MANAGER, _nothing, _to_draft, first=_mend),
+            Action(f"{AT}/list-mend", MANAGER, _nothing, _to_draft, first=partial(_mend, compared)),
             Action(f"{AT}/list-drop", MANAGER, _drop, _to_list),
             Action(f"{AT}/list-load", MANAGER, _load, _to_loaded),
         ),
@@ -175,9 +194,9 @@ def _school(visit: Visit) -> SchoolNow:
 # The page of a list that is being checked
 
 
-def _draft_page(visit: Visit) -> View:
+def _draft_page(compared: _LastComparison, visit: Visit) -> View:
     draft, school = _draft_of(visit), _school(visit)
-    found = compare(draft, school)
+    found = compared(draft, school)
     shown = tuple(_doubts_shown(visit, draft, found))
     headings = draft.headings
 
@@ -266,11 +285,11 @@ def _asked_as(doubt: DoubtfulCell) -> tuple[str, str]:
 # What was answered
 
 
-def _mend(visit: Visit, form: FormFields) -> None:
+def _mend(compared: _LastComparison, visit: Visit, form: FormFields) -> None:
     """Take the answers of the whole page into the draft; a field that was left as it was answers nothing."""
     draft, school = _draft_of(visit), _school(visit)
     choices = _settings(draft, form)
-    for doubt in compare(draft, school).doubts:
+    for doubt in compared(draft, school).doubts:
         kind, field = _asked_as(doubt)
         answer = form.text(field) if kind else ""
         if form.text(f"skip {doubt.line}"):
