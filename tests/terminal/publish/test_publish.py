@@ -14,12 +14,21 @@ from tests.terminal.publish.office import DEMO, Office, OutsideClient, edited
 
 def test_what_is_published_is_downloaded_by_an_outside_client(office: Office, tmp_path: Path) -> None:
     office.begin()
+    assert _next(office) == [{"task": "release", "roles": ["root", "targets"]}]
+    office.publish(
+        "add", "tariff/demo", edited(DEMO, tmp_path / "draft.toml", ("version = 1", "version = 2"))
+    )
     office.publish("add", "tariff/demo", DEMO)
+    (kept,) = (path for path in (office.bundles / "office/files").rglob("*") if path.is_file())
+    assert kept.read_bytes() == DEMO.read_bytes(), "what the draft before named is gone"
+    assert _next(office)[0] == {"task": "sign", "roles": ["tariff"]}
     shown = office.sign("tariff", "tariff-1", "tariff-3")
+    assert _next(office) == [{"task": "release", "roles": ["root", "targets", "tariff"]}]
     assert "NEW tariff/demo/region.toml: id demo" in shown
 
     released = office.release().stdout
     assert released == "published: root 1, targets 1, tariff 1, snapshot 1, timestamp 1\n"
+    assert _next(office) == []
     root = (office.bundles / "metadata/1.root.json").read_bytes()
     client = OutsideClient(tmp_path / "client", office.bundles, root)
     assert client.get("tariff/demo/region.toml") == DEMO.read_bytes()
@@ -52,6 +61,7 @@ def test_one_signature_of_two_publishes_nothing_and_hinders_no_other_role(
     assert "tariff" not in office.release().stdout
     assert _state(office, "tariff")["missing"] == 1
     assert _state(office, "tariff")["unsigned"] == ["tariff-2", "tariff-3"]
+    assert "next: have tariff signed: `terminal publish request`" in office.publish("status").stdout
     client = OutsideClient(tmp_path / "client", office.bundles, _root(office))
     with pytest.raises(RepositoryError):
         client.get("tariff/demo/region.toml")  # the role has never been published
@@ -191,6 +201,11 @@ def test_keys_are_never_printed_and_open_by_their_passphrase_alone(office: Offic
 
 def _root(office: Office) -> bytes:
     return (office.bundles / "metadata/1.root.json").read_bytes()
+
+
+def _next(office: Office) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(office.publish("status", "--json").stdout)["next"]
+    return found
 
 
 def _state(office: Office, role: str) -> dict[str, object]:
