@@ -149,6 +149,11 @@ class CanteenFault(StrEnum):
     OTHER_CURRENCY = "canteen:other_currency"
     """The records of the school are in another currency than the region document."""
     NOT_UNDERSTOOD = "canteen:not_understood"
+    LIST_DOUBTFUL = "canteen:list_doubtful"
+    """Something in a list of pupils has to be decided before it is loaded."""
+    CARD_UNKNOWN = "canteen:card_unknown"
+    """The card was not presented here, so whose it is cannot be known from its reference."""
+    CARD_OF_ANOTHER = "canteen:card_of_another"
 
 
 class KeyFault(StrEnum):

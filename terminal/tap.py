@@ -243,9 +243,11 @@ class _Stages:
     # 3 open
 
     def _open(self, medium: Medium) -> Presented:
-        self.card = medium.open(self.channel, self.now)
-        self.card_ref = self.card.reference
-        return self.card
+        card, counter = medium.open(self.channel, self.now), self.t.canteen
+        if counter is not None:  # a card that the school tied to one of its pupils stands for him
+            card = structs.replace(card, person=counter.person_of(card.reference, card.person))
+        self.card, self.card_ref = card, card.reference
+        return card
 
     def _of_staff(self, card: Presented) -> TapReport | None:
         """A service card opens the operator's console and pays for nothing."""

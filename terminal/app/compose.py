@@ -76,7 +76,7 @@ def open_terminal(
             if station.profile == CANTEEN:
                 from terminal.app.canteen import counter_over
 
-                canteen = counter_over(station, policy, active, opened, lambda: watch.state.suspect)
+                canteen = counter_over(station, keys, policy, active, opened, lambda: watch.state.suspect)
             terminal = Terminal(
                 number=station.number,
                 profile=station.profile,

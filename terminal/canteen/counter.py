@@ -18,6 +18,7 @@ from terminal.canteen.facts import Known, masks
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.lines import line_of
 from terminal.canteen.price_list import PriceList
+from terminal.canteen.pupil_files import PupilFiles
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
 from terminal.clock import unix_ms
@@ -69,6 +70,8 @@ class CanteenCounter(Struct):
         None
     )
     ledger: Ledger = field(default_factory=Ledger)
+    files: PupilFiles | None = None
+    """Where cards of pupils and a list that is being checked are kept; None where the terminal has no folder."""
     _broken: bool = False
 
     def start(self) -> int:
@@ -77,6 +80,8 @@ class CanteenCounter(Struct):
         Raises `JournalError` when the spare log is damaged or the journal does not take them.
         """
         spared = self.spare.meals()
+        if self.files is not None:
+            self.ledger.cards.restore(self.files.cards())
         if self.journal is None:
             for number, spare in enumerate(spared):
                 self.ledger.apply((self.terminal, SPARE_ROWS + number), spare.meal)
@@ -87,7 +92,13 @@ class CanteenCounter(Struct):
             self.journal.append(_as_spared(spare.meal, spare.number))
         self.spare.clear()
         self.ledger.follow(self.journal)
+        self.keep_cards()
         return len(missing)
+
+    def keep_cards(self) -> None:
+        """Keep which card is whose outside the journal, whose rows leave this terminal. Raises `JournalError`."""
+        if self.files is not None:
+            self.files.keep_cards(self.ledger.cards.held())
 
     # What it works with
 
@@ -194,7 +205,12 @@ class CanteenCounter(Struct):
             roster=self.roster_sequence,
             only_read=self.only_read(),
             elsewhere=self.elsewhere(holder, day),
+            lost_since=self.ledger.cards.lost_since(card_ref),
         )
+
+    def person_of(self, card_ref: bytes, person_ref: bytes | None) -> bytes | None:
+        """Whom this card of this person stands for: the pupil it was tied to, else that person."""
+        return self.ledger.cards.pupil_of(card_ref, person_ref) or person_ref
 
     # Writing down
 

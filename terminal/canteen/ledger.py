@@ -18,12 +18,15 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
+from terminal.canteen.card_book import CardBook
 from terminal.journal.canteen_records import (
     AccountCredited,
     Annulment,
     AttendanceCorrected,
     BuffetSale,
     CardLent,
+    CardTied,
+    CardUse,
     DayClosed,
     MealLine,
     MealOrdered,
@@ -101,6 +104,7 @@ class Ledger:
         self.closed_days: set[str] = set()
         self.spare: set[int] = set()
         """Numbers of the spare log that are in the journal by now (O-06)."""
+        self.cards = CardBook()
         self._intents: dict[int, Intents] = {}
         self._lent: dict[tuple[bytes, str], bytes] = {}
         self._owners: dict[bytes, bytes] = {}
@@ -142,8 +146,8 @@ class Ledger:
                 self.attendance[record.day, record.pupil] = record
             case DayClosed():
                 self.closed_days.add(record.day)
-            case CardLent():
-                self._lent[record.card_ref, record.day] = record.pupil
+            case CardLent() | CardTied():
+                self._apply_card(record)
             case _:
                 pass
 
@@ -168,6 +172,15 @@ class Ledger:
             meal = self.uncertain.pop((row[0], settled.sequence), None)
             if meal is not None and settled.end is End.COMMITTED:
                 self._serve(meal)
+
+    def _apply_card(self, record: CardLent | CardTied) -> None:
+        """Whom a card stands for, for a day or from now on."""
+        if isinstance(record, CardLent):
+            self._lent[record.card_ref, record.day] = record.pupil
+            return
+        self.cards.apply(record)
+        if record.use is CardUse.UNTIED:
+            self._owners[record.card_ref] = record.owner
 
     def _serve(self, meal: Meal) -> None:
         self.meals[meal.row] = meal
@@ -231,8 +244,17 @@ class Ledger:
         return self._lent.get((card_ref, day)) or owner_of(card_ref, person_ref)
 
     def owner_of(self, card_ref: bytes) -> bytes | None:
-        """Whose card this is, by its newest tap here; None for one that no row held here knows."""
-        return self._owners.get(card_ref)
+        """Whose card this is, by its newest tap here or a tie since then; None for one that no row held here knows."""
+        owner = self._owners.get(card_ref)
+        return None if owner is None else self.cards.pupil_of(card_ref, owner) or owner
+
+    def owners(self) -> frozenset[bytes]:
+        """Everyone whose card was presented here."""
+        return frozenset(self._owners.values())
+
+    def cards_of(self, pupil: bytes) -> tuple[bytes, ...]:
+        """The cards of one person that were presented here, by their newest tap."""
+        return tuple(card for card, owner in self._owners.items() if owner == pupil)
 
     def absent(self, pupil: bytes, day: str) -> bool:
         """Whether the class's attendance says so (M-33)."""

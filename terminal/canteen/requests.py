@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from terminal import errors
 from terminal.canteen.buffet import sell
+from terminal.canteen.cards import mark_card, tie_card
 from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance, lend_card, mark_not_collected
 from terminal.canteen.counter import CanteenCounter
@@ -31,6 +32,11 @@ from terminal.canteen.issuing import (
 )
 from terminal.canteen.ordering import next_school_day, order_meal
 from terminal.canteen.payments import take_payments
+from terminal.canteen.pupil_list import compared, load_pupils
+from terminal.canteen.pupils.comparing import PupilChange
+from terminal.canteen.pupils.doubts import OF_TEXTS
+from terminal.canteen.pupils.draft import PupilDraft
+from terminal.canteen.pupils.loading import Comparison
 from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import CanteenLists
@@ -39,6 +45,7 @@ from terminal.codes import CanteenFault, SetKind
 from terminal.decision.canteen.serving import ALL_ANSWERED
 from terminal.decoding import decoded
 from terminal.errors import CanteenRefused, KeyLimitReached, TerminalError
+from terminal.journal.canteen_records import CardUse
 from terminal.policy.policy import Policy
 from terminal.trail import TrailEntry, recorded
 
@@ -52,6 +59,17 @@ class OpenTill(Struct, frozen=True):
     counter: CanteenCounter
     lists: CanteenLists
     clock: Clock
+
+    def load_roster(self, file: ListFile, now: datetime) -> Roster | None:
+        """Check a roster and put it in force; None while it waits for its moment. Raises as `CanteenLists.put`."""
+        counter, document = self.counter, file.document(RosterDocument)
+        before = self.lists.active.digest(SetKind.ROSTER)
+        if not self.lists.put(SetKind.ROSTER, file, now, counter.journal):
+            return None
+        roster = counter.take_roster(document)
+        if self.lists.active.digest(SetKind.ROSTER) != before:
+            counter.note_roster(document, now)
+        return roster
 
 
 # Answers
@@ -184,6 +202,68 @@ class PupilsListed(TillAnswer, frozen=True):
     currency: str
 
 
+class DoubtLine(msgspec.Struct, frozen=True):
+    """A doubt without a name: what of it a command may print (D-02)."""
+
+    code: str
+    row: int
+    sheet: str
+    column: str
+    values: dict[str, str | int]
+    rows: int
+    blocks: bool
+
+
+class PupilsCompared(TillAnswer, frozen=True):
+    """What a list of pupils changes, in numbers by `PupilChange`, and its doubts. `whole` None: it has to be said
+    whether pupils who are missing leave. `sequence` is that of the list it became, 0 while it is not loaded."""
+
+    school: str
+    rows: int
+    changes: dict[str, int]
+    doubts: tuple[DoubtLine, ...]
+    whole: bool | None
+    debts: int
+    """How many of those who leave owe something or have something left."""
+    sequence: int = 0
+
+    @property
+    def blocking(self) -> int:
+        """How many doubts stand against loading it."""
+        return sum(doubt.blocks for doubt in self.doubts)
+
+    @classmethod
+    def of(cls, found: Comparison) -> PupilsCompared:
+        """For sending."""
+        leaves = (one for one in found.differences if one.change is PupilChange.GONE)
+        return cls(
+            school=found.school,
+            rows=found.rows,
+            changes=dict(Counter(str(one.change) for one in found.differences)),
+            doubts=tuple(
+                DoubtLine(
+                    doubt.code,
+                    doubt.row,
+                    doubt.sheet,
+                    doubt.column or "",
+                    dict(doubt.values) if doubt.code in OF_TEXTS else _without_text(doubt.values),
+                    doubt.rows,
+                    doubt.blocks,
+                )
+                for doubt in found.doubts
+            ),
+            whole=found.whole,
+            debts=sum(bool(one.balance_minor) for one in leaves),
+            sequence=found.loaded,
+        )
+
+
+def _without_text(values: dict[str, str | int]) -> dict[str, str | int]:
+    return {name: value for name, value in values.items() if name != "text"} | (
+        {"text": "…"} if "text" in values else {}
+    )
+
+
 class Failed(TillAnswer, frozen=True):
     """What was asked could not be done: the `TerminalError` by its name, its texts and its exit code."""
 
@@ -224,6 +304,7 @@ AnyAnswer = (
     | PricesInForce
     | PupilsListed
     | PaymentsLoaded
+    | PupilsCompared
     | Failed
 )
 
@@ -382,13 +463,10 @@ class LoadRoster(_Asked, frozen=True):
 
     def done_at(self, till: OpenTill, now: datetime) -> RosterInForce:
         """From the next tap on."""
-        counter, document = till.counter, self.file.document(RosterDocument)
-        before = till.lists.active.digest(SetKind.ROSTER)
-        if not till.lists.put(SetKind.ROSTER, self.file, now, counter.journal):
-            return RosterInForce.of(Roster.of(document, counter.policy), waits=True)
-        roster = counter.take_roster(document)
-        if till.lists.active.digest(SetKind.ROSTER) != before:
-            counter.note_roster(document, now)
+        roster = till.load_roster(self.file, now)
+        if roster is None:
+            document = self.file.document(RosterDocument)
+            return RosterInForce.of(Roster.of(document, till.counter.policy), waits=True)
         return RosterInForce.of(roster)
 
 
@@ -474,6 +552,62 @@ class ListPupils(_Asked, frozen=True):
         return ListedPupil(listed.ref, listed.class_id, hot, buffet, listed.name if self.names else "")
 
 
+class ComparePupils(_Asked, frozen=True):
+    """What loading a list of pupils would change, and what is doubtful in it; nothing is changed."""
+
+    gives: ClassVar[type[TillAnswer]] = PupilsCompared
+    changes: ClassVar[bool] = False
+    draft: PupilDraft
+
+    def done_at(self, till: OpenTill, now: datetime) -> PupilsCompared:
+        """Against the list that is in force now."""
+        return PupilsCompared.of(compared(till.counter, self.draft, now))
+
+
+class LoadPupils(_Asked, frozen=True):
+    """Put a list of pupils in force, as compared at that moment: all of it or, while something is doubtful, nothing."""
+
+    gives: ClassVar[type[TillAnswer]] = PupilsCompared
+    seen_in: ClassVar[str] = "journal show --kind RosterLoaded"
+    draft: PupilDraft
+    operator: str
+
+    def done_at(self, till: OpenTill, now: datetime) -> PupilsCompared:
+        """From the next tap on."""
+        return PupilsCompared.of(load_pupils(till, self.draft, self.operator, now))
+
+
+class TieCard(_Asked, frozen=True):
+    """From now on let a card that was presented here stand for a pupil (M-35); with `replaces` his others are lost."""
+
+    gives: ClassVar[type[TillAnswer]] = Recorded
+    seen_in: ClassVar[str] = "journal show --kind CardTied"
+    card: Ref
+    pupil: Ref
+    operator: str
+    replaces: bool = False
+
+    def done_at(self, till: OpenTill, now: datetime) -> Recorded:
+        """Until it is untied or lost."""
+        return Recorded(
+            len(tie_card(till.counter, self.card, self.pupil, self.operator, now, replaces=self.replaces))
+        )
+
+
+class MarkCard(_Asked, frozen=True):
+    """Say of a pupil's card that it is lost, found, or stands for him no longer (M-35)."""
+
+    gives: ClassVar[type[TillAnswer]] = Recorded
+    seen_in: ClassVar[str] = "journal show --kind CardTied"
+    card: Ref
+    use: CardUse
+    operator: str
+
+    def done_at(self, till: OpenTill, now: datetime) -> Recorded:
+        """From the next tap on."""
+        return Recorded(len(mark_card(till.counter, self.card, self.use, self.operator, now)))
+
+
 AnyRequest = (
     IssueMeals
     | SellProducts
@@ -487,6 +621,10 @@ AnyRequest = (
     | LoadPayments
     | OrderMeal
     | ListPupils
+    | ComparePupils
+    | LoadPupils
+    | TieCard
+    | MarkCard
 )
 
 

@@ -89,6 +89,7 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
         "roster": ("canteen_lists", "roster_app"),
         "prices": ("canteen_lists", "prices_app"),
         "payments": ("canteen_lists", "payments_app"),
+        "pupils": ("canteen_pupils", "pupils_app"),
         "report": ("canteen_reports", "report"),
         "month": ("canteen_reports", "month"),
     },

@@ -190,6 +190,7 @@ class RosterLoaded(Record, frozen=True, array_like=True, tag=27):
     roster: int
     through: int
     pupils: int
+    action: str = ""
 
 
 class IssueRefused(Record, frozen=True, array_like=True, tag=28):
@@ -204,6 +205,31 @@ class IssueRefused(Record, frozen=True, array_like=True, tag=28):
     reasons: tuple[TrailEntry, ...]
     action: str = ""
     currency: str = ""
+
+
+class CardUse(StrEnum):
+    """What became of a card (M-35)."""
+
+    TIED = "tied"
+    """It stands for the pupil from now on."""
+    UNTIED = "untied"
+    """It stands for its own holder again."""
+    LOST = "lost"
+    """It is refused here; its holder's other cards are not."""
+    FOUND = "found"
+
+
+class CardTied(Record, frozen=True, array_like=True, tag=29):
+    """The card `card_ref` of `owner`, who holds it as the card says (`owner_of`), stands for `pupil` of the school's
+    list, or does no longer. Taps after it name the pupil as their person."""
+
+    card_ref: bytes
+    owner: bytes
+    pupil: bytes
+    use: CardUse
+    day: str
+    operator: str
+    action: str = ""
 
 
 class CanteenAccount(StrEnum):
@@ -252,4 +278,5 @@ CanteenRecord: TypeAlias = (
     | CardLent
     | RosterLoaded
     | IssueRefused
+    | CardTied
 )

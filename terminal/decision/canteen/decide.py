@@ -60,7 +60,10 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
 
 
 def _lost(tap: Tap, trail: Trail) -> bool:
-    """M-35: a card issued before the pupil's present one was reported lost."""
+    """M-35: the card was reported lost here, or a card issued before the pupil's present one was."""
+    if tap.trip.canteen.lost_since:
+        trail.note(MealEffect.LOST_CARD, {"since": tap.trip.canteen.lost_since})
+        return True
     pupil = tap.trip.canteen.pupil
     if pupil is None or pupil.cards_since is None or tap.snapshot.rights.issued_on >= pupil.cards_since:
         return False

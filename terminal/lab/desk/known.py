@@ -60,6 +60,7 @@ FACT_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "canteen.serving": NP_("fact", "Meal served"),
         "canteen.day_closed": NP_("fact", "Day closed"),
         "canteen.paid_stopped": NP_("fact", "Paid meals stopped"),
+        "canteen.lost_since": NP_("fact", "Card lost since"),
     }
 )
 """The facts that a tap at the desk may have, in the order in which they are shown."""

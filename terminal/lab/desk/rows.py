@@ -46,6 +46,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "CardLent": NP_("journal row", "card lent"),
         "AccountCredited": NP_("journal row", "payment to an account"),
         "MealOrdered": NP_("journal row", "meal ordered"),
+        "CardTied": NP_("journal row", "whose a card is"),
         "RosterLoaded": NP_("journal row", "roster loaded"),
         "IssueRefused": NP_("journal row", "meal refused"),
         "Restored": NP_("journal row", "restored from a backup"),

@@ -29,8 +29,10 @@ def areas(profile: str) -> tuple[ConsoleArea, ...]:
     """For `console_app`, of a terminal of this kind; made anew for each console. Others are not loaded."""
     if profile == "canteen":
         from terminal.screen.console.canteen.actions import canteen_area  # noqa: PLC0415 40 modules
+        from terminal.screen.console.canteen.card_pages import cards_area  # noqa: PLC0415 as above
+        from terminal.screen.console.canteen.roster_pages import roster_area  # noqa: PLC0415 as above
 
-        return canteen_area(), STATE
+        return canteen_area(), cards_area(), roster_area(), STATE
     from terminal.screen.console.bus.pages import BUS  # noqa: PLC0415 not for a canteen
     from terminal.screen.console.inspector import INSPECTIONS  # noqa: PLC0415 as above
 

@@ -46,6 +46,10 @@ class FormFields:
         values = self._fields.get(name)
         return values[0].strip() if values else default
 
+    def has(self, name: str) -> bool:
+        """Whether the form has the field at all, empty or not."""
+        return name in self._fields
+
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of the field: of ticked boxes."""
         return tuple(self._fields.get(name, ()))
@@ -100,6 +104,7 @@ class Attachment(Struct, frozen=True):
 Show: TypeAlias = Callable[[Visit], View | Attachment]
 Deed: TypeAlias = Callable[[Visit, FormFields, Written], None]
 Answer: TypeAlias = Callable[[Visit, FormFields, Written], str]
+Receive: TypeAlias = Callable[[Visit, str, bytes], None]
 Check: TypeAlias = Callable[[Visit, FormFields], None]
 Again: TypeAlias = Callable[[Visit, FormFields], View]
 
@@ -131,6 +136,8 @@ class Action(Struct, frozen=True):
     `first` runs before `do`, outside the lock, as often as `do`: for what takes long, a second person's PIN.
     `again` is the page that is shown with the reason when it was refused, with what was filled in; without one the
     operator begins anew.
+    `reads`: the form brings a file of at most `most_bytes`, and this takes it, outside every lock, so that nothing
+    waits while it is read; it may run twice for one form, and has to come to the same.
     """
 
     path: str
@@ -140,6 +147,8 @@ class Action(Struct, frozen=True):
     resumes: bool = False
     first: Check | None = None
     again: Again | None = None
+    reads: Receive | None = None
+    most_bytes: int = 0
 
 
 class ConsoleArea(Struct, frozen=True):

@@ -27,6 +27,7 @@ from terminal.errors import TerminalError
 from terminal.journal.action import acting
 from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.roles import ROLE_NAMES, Role
+from terminal.screen.console.upload import UploadedFile, uploaded
 from terminal.screen.console.visit import ONCE, Action, Attachment, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import worded
 from terminal.screen.page import Pages
@@ -52,6 +53,7 @@ FAILED: Final = N_("The terminal could not do this: {what}. {advice}")
 SIGNED_OUT: Final = N_("You were signed out. Nothing was done; sign in and repeat it.")
 NO_PAGE: Final = N_("There is no such page.")
 BROKEN: Final = N_("The page failed. Go back and try again; call the technician if it fails again.")
+TOO_LARGE: Final = N_("Choose a file of at most {most} MB.")
 NOT_FOR_ROLE: Final = N_("This page is not for your role.")
 
 Work: TypeAlias = Callable[[], Response]
@@ -150,8 +152,27 @@ class Web:
     # actions
 
     async def _act(self, request: Request, action: Action) -> Response:
-        form = await form_of(request)
-        return await self._in_thread(request, lambda: self._do(request, action, form))
+        if action.reads is None:
+            form = await form_of(request)
+            return await self._in_thread(request, lambda: self._do(request, action, form))
+        sent = await uploaded(request, action.most_bytes)
+        return await self._in_thread(request, lambda: self._receive(request, action, sent))
+
+    def _receive(
+        self, request: Request, action: Action, sent: tuple[FormFields, UploadedFile] | None
+    ) -> Response:
+        """A form with a file: the file is read before anything waits for it."""
+        if sent is None:
+            raise ActionRefused(TOO_LARGE, {"most": action.most_bytes >> 20})
+        form, file = sent
+        self._own_form(request, form)
+        visit = self._visit(request)
+        may = visit is not None and visit.who.role in action.roles
+        if may and visit is not None and action.reads is not None:
+            if not self._console.actions.genuine(form.text("action"), visit.who.ref, action.path):
+                raise Denied(409, OLD_FORM)
+            action.reads(visit, file.name, file.content)
+        return self._do(request, action, form)
 
     def _do(self, request: Request, action: Action, form: FormFields | None) -> Response:
         form = self._own_form(request, form)

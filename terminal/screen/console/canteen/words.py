@@ -184,6 +184,9 @@ REFUSALS: Final[Mapping[str, str]] = {
     CanteenFault.NOTHING_TO_ANNUL: N_("This pupil has no meal or sale here."),
     CanteenFault.REPORT_DIFFERS: N_("The report differs from the records. Do not sign it."),
     CanteenFault.NOT_UNDERSTOOD: N_("This was not understood."),
+    CanteenFault.LIST_DOUBTFUL: N_("Something in the list has to be decided first."),
+    CanteenFault.CARD_UNKNOWN: N_("Hold the card against the terminal first."),
+    CanteenFault.CARD_OF_ANOTHER: N_("This card is another pupil's. Take it from him first."),
 }
 """By code: why the staff's request was refused. There is a line for every code of `CanteenRefused`."""
 
