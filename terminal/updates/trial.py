@@ -31,10 +31,14 @@ class TapCount(NamedTuple):
 
 
 def refuses_too_many(new: TapCount, before: TapCount) -> bool:
-    """At least 5 % of at least 200 taps, and three times the share of the one before, where that has decided any."""
+    """At least 5 % of at least 200 taps, and three times the share of the one before. By fewer than 200 taps that is
+    not known, and counts as 5 % at least: a terminal without a past goes back at 15 %.
+    """
+    known = before.taps >= LEAST_TAPS
+    least_percent = LEAST_PERCENT if known else TIMES * LEAST_PERCENT
     return (
         new.taps >= LEAST_TAPS
-        and 100 * new.refused >= LEAST_PERCENT * new.taps
+        and 100 * new.refused >= least_percent * new.taps
         and new.refused * before.taps >= TIMES * before.refused * new.taps
     )
 
