@@ -56,7 +56,16 @@ from terminal.media.port import (
 )
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
-from terminal.tap_report import END_OF, TapReport, end_row, failed_row, intent_row, limit_row, unwritten_row
+from terminal.tap_report import (
+    END_OF,
+    DecidedTap,
+    TapReport,
+    end_row,
+    failed_row,
+    intent_row,
+    limit_row,
+    unwritten_row,
+)
 from terminal.trip.ages import freshness_of
 from terminal.trip.asked import NextRide
 from terminal.trip.build import InspectionRound, VehiclePort, trip_of
@@ -85,6 +94,7 @@ class Terminal:
     None again; change it between taps. `vehicle` says where the vehicle is, `routes` what runs where. `clock_watch`
     says at every tap whether `clock` can be trusted (O-05). `next_ride` is what crew or rider said of the next tap.
     `owed` is the tap before whose passage the terminal died (ADR 48): its rider's answer is given once more.
+    `decided` hears of every tap that was decided when all of it is done, and must return at once.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
     """
 
@@ -105,6 +115,7 @@ class Terminal:
     routes: RouteBook = NO_ROUTES
     active: ActiveSet | None = None
     take_back: Callable[[Exception], bool] = field(default=lambda _error: False)
+    decided: Callable[[DecidedTap], None] = field(default=lambda _tap: None)
     next_ride: NextRide = field(init=False)
 
     def __post_init__(self) -> None:
@@ -288,9 +299,14 @@ class _Stages:
         trip, decision = self._decided(medium, card, self._asked)
         if trip.asked_by is not AskedBy.NOT_ASKED and not decision.boards:
             trip, decision = self._decided(medium, card, NOTHING_ASKED)  # it was asked for the next who does
-        if decision.write_plan is None:
-            return self._write_nothing(decision.outcome, decision, trip=trip)
-        return self._write(card, trip, decision, decision.write_plan)
+        plan = decision.write_plan
+        report = (
+            self._write_nothing(decision.outcome, decision, trip=trip)
+            if plan is None
+            else self._write(card, trip, decision, plan)
+        )
+        self.t.decided(DecidedTap(medium, trip, decision, report))
+        return report
 
     def _decided(self, medium: Medium, card: Presented, asked: RideAsked) -> tuple[Trip, Decision]:
         """By the document in force; by the one before where that is on trial and no decision comes of it (O-12)."""

@@ -41,6 +41,7 @@ from terminal.journal.records import (
 )
 from terminal.journal.taps import End
 from terminal.media.port import (
+    Medium,
     MediumFailed,
     PlannedWrite,
     Presented,
@@ -106,6 +107,15 @@ class TapReport(Struct, frozen=True):
     """A service card, which pays for nothing."""
     uid_by_reader: bool | None = None
     """Whether the reader said which UID the card has; None where it was not asked."""
+
+
+class DecidedTap(Struct, frozen=True):
+    """A tap that has ended, with what it was decided from: for those who decide it once more (O-13)."""
+
+    medium: Medium
+    trip: Trip
+    decision: Decision
+    report: TapReport
 
 
 def intent_row(

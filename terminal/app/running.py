@@ -30,6 +30,7 @@ from terminal.app.console import (
 from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.knows import KnownHere, require_shift
 from terminal.app.recompute import OwnRecompute, keep_documents
+from terminal.app.shadow import shadow_files, shadow_watch
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import Station, secret_files, station_of
 from terminal.app.trial import trial_watch, words_of
@@ -307,8 +308,13 @@ def _updates(
         vitals.note_refusals(active.refusals)
         activations.look()
         trial.look()
+        shadow.look()
 
-    with trial_watch(terminal, lock, words, activated, vitals) as trial:
+    files = shadow_files(station.state, station.updates)
+    with (
+        shadow_watch(terminal, lock, files, vitals) as shadow,
+        trial_watch(terminal, lock, words, activated, vitals) as trial,
+    ):
         watch.start()
         try:
             yield look

@@ -162,6 +162,34 @@ class SetReturned(Record, frozen=True, array_like=True, tag=60):
     refused_before: int
 
 
+class ShadowCompared(Record, frozen=True, array_like=True, tag=61):
+    """Of the taps since the last such row, `taps` were decided once more by version `version` of the region document
+    `id`, which is in shadow here: nothing is charged by it, and no card, gate or rider hears of it (O-13).
+
+    `same`: it came to the same answer and charge. `dearer` and `cheaper`: it would have let in for another charge;
+    `answered`: for the same charge or none, with another message. `refused`: it alone would have refused; `let_in`: it
+    alone would not. `failed`: it ended in a mistake of the software; `missed`: there was no time for it. The sum of its
+    charges less that of those made is `sum_minor`, of `failed` and `missed` taps neither. `differing` names the first:
+    the tap's row, message and charge as decided, and in shadow.
+    """
+
+    id: str
+    version: int
+    sha256: bytes
+    currency: str
+    taps: int
+    same: int
+    dearer: int
+    cheaper: int
+    refused: int
+    let_in: int
+    answered: int
+    failed: int
+    missed: int
+    sum_minor: int
+    differing: tuple[tuple[int, str, int, str, int], ...] = ()
+
+
 MOST_DIFFERING_NAMED: Final = 100
 """Of the rows that differ a statement names so many."""
 
@@ -178,4 +206,5 @@ OperationRecord: TypeAlias = (
     | NumbersSkipped
     | SelfRecomputed
     | SetReturned
+    | ShadowCompared
 )

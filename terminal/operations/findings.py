@@ -96,6 +96,8 @@ class HealthCode(StrEnum):
     BUNDLES_OLD = "bundles:old"
     BUNDLES_NONE = "bundles:none"
     BUNDLES_FAULT = "bundles:fault"
+    SHADOW = "shadow:decides"
+    SHADOW_FAULT = "shadow:fault"
 
 
 TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
@@ -175,6 +177,8 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.BUNDLES_OLD: N_("signed {age_ms} ago; a new one is published every day"),
         HealthCode.BUNDLES_NONE: N_("none was accepted yet"),
         HealthCode.BUNDLES_FAULT: "{fault}",
+        HealthCode.SHADOW: N_("{edition}, {taps} taps since the start, of {failed} nothing came"),
+        HealthCode.SHADOW_FAULT: "{fault}",
     }
 )
 """The one place of their words. Inputs in milliseconds are shown as durations, those that end in `_at_ms`

@@ -32,7 +32,15 @@ from terminal.keys.file import LABORATORY
 from terminal.keys.kept import SealedBy, sealed_by
 from terminal.keys.signed import PRODUCTION
 from terminal.operations.findings import FAULT, Health, HealthCode, HealthFinding, HealthLevel
-from terminal.operations.status import BundleStatus, KindInForce, TerminalStatus, VehicleStatus, read_status
+from terminal.operations.status import (
+    BundleStatus,
+    KindInForce,
+    ShadowStatus,
+    TerminalStatus,
+    VehicleStatus,
+    read_status,
+)
+from terminal.updates.bundle.roles import SHADOW
 
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
@@ -192,6 +200,8 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
         yield from _vehicle(status.vehicle, now_ms)
     if status.bundles is not None:
         yield from _bundles(status.bundles, now_ms)
+    if status.shadow is not None:
+        yield _shadow(status.shadow)
     if status.laboratory:
         parts = ":".join(status.laboratory)
         code = HealthCode.LABORATORY if status.real_reader else HealthCode.BY_HAND
@@ -256,6 +266,16 @@ def _bundles(bundles: BundleStatus, now_ms: int) -> Iterator[HealthFinding]:
         if role.fault:
             inputs = {FAULT: role.fault, **role.inputs}
             yield HealthFinding(HealthCode.BUNDLES_FAULT, HealthLevel.LOOK, inputs, about=role.role)
+
+
+def _shadow(shadow: ShadowStatus) -> HealthFinding:
+    """It can do no harm to taps: what is wrong with it asks for a look."""
+    if shadow.fault:
+        inputs: dict[str, int | str] = {FAULT: shadow.fault, "role": SHADOW, "version": 0}
+        return HealthFinding(HealthCode.SHADOW_FAULT, HealthLevel.LOOK, inputs)
+    level = HealthLevel.LOOK if shadow.failed else HealthLevel.OK
+    inputs = {"edition": shadow.edition, "taps": shadow.taps, "failed": shadow.failed}
+    return HealthFinding(HealthCode.SHADOW, level, inputs, shadow.taps, "taps")
 
 
 def _fill(status: TerminalStatus) -> HealthFinding:

@@ -126,6 +126,17 @@ class BundleStatus(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[BundleRoleStatus, ...] = ()
 
 
+class ShadowStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A region document in shadow (O-13): how many taps were decided by it once more since the start, and of how many
+    nothing came. `fault` is a `terminal.codes.BundleFault`, empty where it can be used.
+    """
+
+    edition: str = ""
+    taps: int = 0
+    failed: int = 0
+    fault: str = ""
+
+
 class PeripheryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The devices around the reader: which there are, and what they have counted since the start, by closed names.
 
@@ -190,6 +201,7 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     vehicle: VehicleStatus | None = None
     periphery: PeripheryStatus | None = None
     bundles: BundleStatus | None = None
+    shadow: ShadowStatus | None = None
 
     def of_kind(self, kind: SetKind) -> KindInForce:
         """What is known of this kind of the active set."""
