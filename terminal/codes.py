@@ -212,6 +212,8 @@ class ReturnCause(StrEnum):
     """It refused far more riders than the one before."""
     WITHDRAWN = "withdrawn"
     """Its publisher says so."""
+    GROUP = "group"
+    """The collector says that all who have it on trial, together, refused far more riders than before."""
     UNCONFIRMED = "unconfirmed"
     """No person has confirmed it within its days."""
 

@@ -33,7 +33,7 @@ from terminal.app.recompute import OwnRecompute, keep_documents
 from terminal.app.shadow import shadow_files, shadow_watch
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import Station, secret_files, station_of
-from terminal.app.trial import trial_watch, words_of
+from terminal.app.trial import CollectorsWord, trial_watch, words_of
 from terminal.app.uplink import Uplink, background_sync, failed_starts_reported, uplink_of
 from terminal.clock import Clock, SystemClock
 from terminal.codes import SetKind
@@ -174,10 +174,10 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         vitals = vitals_of(config, terminal, cards.port.name, extensions.loaded, log)
         hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
-        bundles = stack.enter_context(_bundles(config, station, terminal, vitals))
+        bundles, word = stack.enter_context(_bundles(config, station, terminal, vitals)), CollectorsWord()
         looks = [
             hearing.look,
-            stack.enter_context(_updates(station, terminal, lock, vitals, passenger, bundles)),
+            stack.enter_context(_updates(station, terminal, lock, vitals, passenger, bundles, word)),
             EndWatch(lambda: terminal.policy.document, vitals).look,
         ]
         if bundles is not None:
@@ -205,7 +205,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             lock=lock,
             audience=audience,
             hearing=hearing,
-            sync=stack.enter_context(_uplink(config, terminal, vitals)),
+            sync=stack.enter_context(_uplink(config, terminal, vitals, word)),
             recorded=stack.enter_context(
                 recording(config.recording.file, clock, say, masked=config.recording.masked)
             ),
@@ -274,6 +274,7 @@ def _updates(
     vitals: Vitals,
     passenger: PassengerScreen,
     bundles: BundleWatch | None,
+    word: CollectorsWord,
 ) -> Iterator[Callable[[], None]]:
     """Look for what is published, beside the taps; what comes out is called between two of them.
 
@@ -313,7 +314,7 @@ def _updates(
     files = shadow_files(station.state, station.updates)
     with (
         shadow_watch(terminal, lock, files, vitals) as shadow,
-        trial_watch(terminal, lock, words, activated, vitals) as trial,
+        trial_watch(terminal, lock, words, activated, vitals, word) as trial,
     ):
         watch.start()
         try:
@@ -426,7 +427,7 @@ def _sent_to(config: StationConfig) -> Uplink | None:
 
 
 def _uplink(
-    config: StationConfig, terminal: Terminal, vitals: Vitals
+    config: StationConfig, terminal: Terminal, vitals: Vitals, word: CollectorsWord
 ) -> AbstractContextManager[BackgroundSync | None]:
     return background_sync(
         terminal.journal,
@@ -434,6 +435,7 @@ def _uplink(
         terminal.clock,
         vitals.synced,
         on_time=vitals.clock_watch.hear,
+        on_withdrawn=word.hear,
         on_identity=vitals.identified,
     )
 

@@ -105,6 +105,8 @@ class OperatorSide:
             Route("/v1/terminals/{terminal}/key", self.revoke, methods=["DELETE"]),
             Route("/v1/alarms", self.alarms, methods=["GET"]),
             Route("/v1/strangers", self.strangers, methods=["GET"]),
+            Route("/v1/trials", self.trials, methods=["GET"]),
+            Route("/v1/shadows", self.shadows, methods=["GET"]),
             Route("/v1/alarms/{alarm}/acknowledgement", self.acknowledge, methods=["POST"]),
             Route("/v1/requests", self.requests, methods=["GET"]),
             Route("/v1/requests/{request}/confirmation", self.confirm, methods=["POST"]),
@@ -195,6 +197,12 @@ class OperatorSide:
             return [{**alarm._asdict(), "says": alarm.says(), "open": alarm.open} for alarm in found]
 
         return await _json(work)
+
+    async def trials(self, _: Request) -> Response:
+        return await _json(lambda: [one._asdict() for one in self.views.ledger.groups()])
+
+    async def shadows(self, _: Request) -> Response:
+        return await _json(lambda: [one._asdict() for one in self.views.ledger.shadows()])
 
     async def strangers(self, _: Request) -> Response:
         return await _json(

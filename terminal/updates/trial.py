@@ -34,13 +34,25 @@ def refuses_too_many(new: TapCount, before: TapCount) -> bool:
     """At least 5 % of at least 200 taps, and three times the share of the one before. By fewer than 200 taps that is
     not known, and counts as 5 % at least: a terminal without a past goes back at 15 %.
     """
+    return new.taps >= LEAST_TAPS and exceeds(new, before)
+
+
+def exceeds(new: TapCount, before: TapCount) -> bool:
+    """Whether the shares do, of however few taps."""
     known = before.taps >= LEAST_TAPS
     least_percent = LEAST_PERCENT if known else TIMES * LEAST_PERCENT
     return (
-        new.taps >= LEAST_TAPS
-        and 100 * new.refused >= least_percent * new.taps
+        100 * new.refused >= least_percent * new.taps
         and new.refused * before.taps >= TIMES * before.refused * new.taps
     )
+
+
+def tap_of(record: Intent | Unwritten) -> TapCount | None:
+    """One tap, refused or not for what a document can cause; None where no document had a say."""
+    if not _decided(record):
+        return None
+    refused = isinstance(record, Unwritten) and record.admission is Admission.REFUSED
+    return TapCount(1, int(refused and record.message in CAUSED))
 
 
 class TapCounts:
@@ -54,11 +66,10 @@ class TapCounts:
     def take(self, sequence: int, record: AnyRecord) -> bool:
         """Count a row; whether it was a tap that a document decided."""
         self.to = max(self.to, sequence)
-        if not isinstance(record, Intent | Unwritten) or not _decided(record):
+        count = tap_of(record) if isinstance(record, Intent | Unwritten) else None
+        if count is None or not isinstance(record, Intent | Unwritten):
             return False
-        refused = isinstance(record, Unwritten) and record.admission is Admission.REFUSED
         key = record.tariff, record.at_ms // DAY_MS
-        count = TapCount(1, int(refused and record.message in CAUSED))
         self._days[key] = self._days.get(key, TapCount()) + count
         return True
 
