@@ -66,7 +66,7 @@ from terminal.tap_report import (
     limit_row,
     unwritten_row,
 )
-from terminal.trip.ages import freshness_of
+from terminal.trip.ages import DAY_S, freshness_of
 from terminal.trip.asked import NextRide
 from terminal.trip.build import InspectionRound, VehiclePort, trip_of
 from terminal.trip.clock_watch import ClockWatch
@@ -96,6 +96,7 @@ class Terminal:
     `owed` is the tap before whose passage the terminal died (ADR 48): its rider's answer is given once more.
     `decided` hears of every tap that was decided when all of it is done, and must return at once.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
+    `bundles_at` is when the newest signed bundles were signed, None where this terminal takes none or has none yet.
     """
 
     number: int
@@ -116,6 +117,7 @@ class Terminal:
     active: ActiveSet | None = None
     take_back: Callable[[Exception], bool] = field(default=lambda _error: False)
     decided: Callable[[DecidedTap], None] = field(default=lambda _tap: None)
+    bundles_at: datetime | None = None
     next_ride: NextRide = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,10 +142,15 @@ class Terminal:
             vehicle=self.vehicle,
             clock=clock,
             routes=self.routes,
-            freshness=freshness_of(self.policy, now, clock),
+            freshness=freshness_of(self.policy, now, clock, self.bundles_at),
             asked=asked,
             now=now,
         )
+
+    def limited(self, now: datetime) -> bool:
+        """Whether signed bundles are so old that nothing on a card is believed without the issuer's word (O-14)."""
+        freshness = freshness_of(self.policy, now, self.clock_watch.state, self.bundles_at)
+        return freshness.bundles_age_s > self.policy.document.ages.bundles_limited_days * DAY_S
 
 
 def take_tap(connection: CardConnection, terminal: Terminal, *, lay_there: bool = False) -> TapReport:

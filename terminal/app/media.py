@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -69,10 +69,15 @@ def credential_check(
     """When signed grants are verified and whom they must come from: of `issuers`, else of those that bundles brought
     (`signed`; until they do, of none). Raises `KeyFileError`.
     """
-    if verify is VerifyCredential.NEVER:
-        return CredentialCheck.never()
     if issuers is not None:
         return CredentialCheck(verify, load_issuers(issuers))
     if signed is not None:
         return CredentialCheck(verify, load_issuers(signed) if signed.exists() else IssuerKeys(()))
+    if verify is VerifyCredential.NEVER:
+        return CredentialCheck.never()
     return CredentialCheck(verify, laboratory_issuers(region))
+
+
+def credential_checks(media: Iterable[Medium]) -> tuple[CredentialCheck, ...]:
+    """Of the media that believe an issuer's grants."""
+    return tuple(medium.credentials for medium in media if isinstance(medium, ResidentMedium))

@@ -210,7 +210,9 @@ class ShadowWatch:
         policy = replace(
             document, deny_list=lists.deny_list, grants=lists.grants, bank_deny_list=lists.bank_deny_list
         )
-        trip = replace(tap.trip, freshness=freshness_of(policy, at, tap.trip.clock))
+        trip = replace(
+            tap.trip, freshness=freshness_of(policy, at, tap.trip.clock, self._terminal.bundles_at)
+        )
         return tap.medium.decide(tap.report.snapshot, policy, trip, at).outcome
 
 

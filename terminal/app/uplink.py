@@ -104,7 +104,8 @@ def sync_client(
 ) -> Iterator[SyncClient]:
     """A client for the journal of the terminal of `uplink`; raises `KeyFileError` when it is not enrolled yet or TLS
     files are unusable, `CollectorError` for an address that is none. A laboratory sends shorter batches. `on_time`
-    hears what time the collector signed, `on_withdrawn` which region documents it takes back. What size of batches passed is remembered in the folder.
+    hears what time the collector signed, `on_withdrawn` which region documents it takes back. What size of batches
+    passed is remembered in the folder.
     """
     keys, collector = load_or_make_keys(uplink.identity), uplink.collector_key()
     link, memory = _link(uplink, keys), uplink.state / PACE_FILE

@@ -83,8 +83,8 @@ class SetActivated(Record, frozen=True, array_like=True, tag=46):
     """From this row on decisions are made with this issue of `kind`, a `terminal.codes.SetKind` (O-01).
 
     Version `version` of `id`, by the hash of the file as it was published. `since_ms` is earlier than `at_ms` where it
-    was in force before, and this journal did not say so: on new hardware. `trial_days`: for so long it is on trial here,
-    and what was in force before comes back where it is taken back (O-12); 0: it is in force for good.
+    was in force before, and this journal did not say so: on new hardware. `trial_days`: for so long it is on trial
+    here, and what was in force before comes back where it is taken back (O-12); 0: it is in force for good.
     """
 
     kind: str

@@ -94,7 +94,10 @@ class HealthCode(StrEnum):
     RAZZIA = "razzia:on"
     BUNDLES = "bundles:age"
     BUNDLES_OLD = "bundles:old"
+    BUNDLES_LIMITED = "bundles:limited"
+    BUNDLES_STOPPED = "bundles:stopped"
     BUNDLES_NONE = "bundles:none"
+    BANK_CA = "bank_ca:keys"
     BUNDLES_FAULT = "bundles:fault"
     SHADOW = "shadow:decides"
     SHADOW_FAULT = "shadow:fault"
@@ -175,6 +178,15 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.RAZZIA: N_("the vehicle says that an inspection is under way"),
         HealthCode.BUNDLES: N_("signed {age_ms} ago"),
         HealthCode.BUNDLES_OLD: N_("signed {age_ms} ago; a new one is published every day"),
+        HealthCode.BUNDLES_LIMITED: N_(
+            "signed {age_ms} ago: limits are lower; connect the network, or bring a stick"
+        ),
+        HealthCode.BUNDLES_STOPPED: N_(
+            "signed {age_ms} ago: nothing is sold; connect the network, or bring a stick"
+        ),
+        HealthCode.BANK_CA: N_(
+            "{keys} CA keys of bank cards ({environment}), {revoked} certificates revoked"
+        ),
         HealthCode.BUNDLES_NONE: N_("none was accepted yet"),
         HealthCode.BUNDLES_FAULT: "{fault}",
         HealthCode.SHADOW: N_("{edition}, {taps} taps since the start, of {failed} nothing came"),

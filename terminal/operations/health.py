@@ -42,6 +42,7 @@ from terminal.operations.status import (
 )
 from terminal.updates.bundle.roles import SHADOW
 
+DAY_MS: Final = 24 * 3_600_000
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
 COLLECTOR_WARNING_MS: Final = 3_600_000
@@ -254,9 +255,16 @@ def _bundles(bundles: BundleStatus, now_ms: int) -> Iterator[HealthFinding]:
     if not bundles.issued_at_ms:
         yield HealthFinding(HealthCode.BUNDLES_NONE, HealthLevel.LOOK)
     else:
-        level = HealthLevel.LOOK if age_ms > BUNDLES_WARNING_MS else HealthLevel.OK
-        code = HealthCode.BUNDLES_OLD if age_ms > BUNDLES_NOTE_MS else HealthCode.BUNDLES
+        code, level = _bundles_rung(bundles, age_ms)
         yield HealthFinding(code, level, {"age_ms": age_ms}, age_ms / 1000, "s")
+    if bundles.bank_ca is not None:
+        ca = bundles.bank_ca
+        said: dict[str, int | str] = {
+            "keys": ca.keys,
+            "environment": ca.environment,
+            "revoked": ca.revoked,
+        }
+        yield HealthFinding(HealthCode.BANK_CA, HealthLevel.OK, said, ca.keys, "keys")
     for number, source in enumerate(bundles.sources, start=1):
         if source.fault:
             level = HealthLevel.OK if source.fault in PASSING else HealthLevel.LOOK
@@ -266,6 +274,16 @@ def _bundles(bundles: BundleStatus, now_ms: int) -> Iterator[HealthFinding]:
         if role.fault:
             inputs = {FAULT: role.fault, **role.inputs}
             yield HealthFinding(HealthCode.BUNDLES_FAULT, HealthLevel.LOOK, inputs, about=role.role)
+
+
+def _bundles_rung(bundles: BundleStatus, age_ms: int) -> tuple[HealthCode, HealthLevel]:
+    """On which rung of the ladder their age is (O-14)."""
+    if bundles.stop_days is not None and age_ms > bundles.stop_days * DAY_MS:
+        return HealthCode.BUNDLES_STOPPED, HealthLevel.OUT_OF_ORDER
+    if age_ms > bundles.limited_days * DAY_MS:
+        return HealthCode.BUNDLES_LIMITED, HealthLevel.LOOK
+    level = HealthLevel.LOOK if age_ms > BUNDLES_WARNING_MS else HealthLevel.OK
+    return HealthCode.BUNDLES_OLD if age_ms > BUNDLES_NOTE_MS else HealthCode.BUNDLES, level
 
 
 def _shadow(shadow: ShadowStatus) -> HealthFinding:

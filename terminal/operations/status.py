@@ -113,9 +113,18 @@ class BundleSourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
 
 
+class BankCaStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The CA keys of bank cards that bundles have brought: whose they are, and how many of what."""
+
+    environment: str
+    keys: int
+    revoked: int
+
+
 class BundleStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Signed bundles and the process that fetches them. `issued_at_ms`: when the newest accepted set was signed, 0 for
-    none; `looks` counts those that ended.
+    none; `looks` counts those that ended. After `limited_days` limits are lower, after `stop_days` a bus sells nothing
+    (O-14).
     """
 
     process: int | None = None
@@ -124,6 +133,9 @@ class BundleStatus(msgspec.Struct, frozen=True, kw_only=True):
     issued_at_ms: int = 0
     sources: tuple[BundleSourceStatus, ...] = ()
     roles: tuple[BundleRoleStatus, ...] = ()
+    limited_days: int = 14
+    stop_days: int | None = None
+    bank_ca: BankCaStatus | None = None
 
 
 class ShadowStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -96,12 +96,11 @@ def end_shadow(repository: Repository, group: str, by: str, now: datetime) -> st
     """Draft that the tariff `group` is in shadow nowhere any more; the edition it is. Raises `PublishError`."""
     require_name(by)
     edition, assignment = edition_of(repository, group), _assignment(repository)
-    left = [one for one in assignment["groups"] if one.get("shadow") != group]
-    if len(left) == len(assignment["groups"]):
+    ended = [one for one in assignment["groups"] if one.get("shadow") == group]
+    if not ended:
         raise PublishError(f"{group} is in shadow nowhere", "See `terminal publish rollout status`.")
-    for one in assignment["groups"]:
-        if one.get("shadow") == group and one.get("takes"):
-            left.append({name: value for name, value in one.items() if name != "shadow"})
+    left = [one for one in assignment["groups"] if one not in ended]
+    left += [{**one, "shadow": None} for one in ended if one.get("takes")]
     _draft(repository, {**assignment, "groups": left}, now)
     repository.note(now, f"rollout:end-shadow {group}", edition, by)
     return edition

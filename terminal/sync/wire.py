@@ -115,8 +115,8 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
 class Ack(msgspec.Struct, frozen=True, array_like=True):
     """The collector durably holds every row of `terminal` up to `through`, whose hash is `head_hash`.
 
-    `withdrawn`: region documents ("demo:2") that terminals which have them on trial give up (O-12). The signature covers
-    them, and each acknowledgement says them, so that one that is lost costs nothing.
+    `withdrawn`: region documents ("demo:2") that terminals which have them on trial give up (O-12). The signature
+    covers them, and each acknowledgement says them, so that one that is lost costs nothing.
     """
 
     version: int

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from terminal.codes import Admission
+from terminal.decision.bus.effects import BankEffect
 from terminal.decision.effects import TerminalEffect
 from terminal.decision.refusals import CAUSED, UNDECIDED
 from terminal.journal.records import AnyRecord, Intent, Unwritten
@@ -18,6 +19,11 @@ DAYS_KEPT: Final = 14
 LEAST_TAPS: Final = 200
 LEAST_PERCENT: Final = 5
 TIMES: Final = 3
+
+NOT_ITS_WORD: Final = frozenset(
+    {TerminalEffect.OUT_OF_SERVICE, TerminalEffect.BUNDLES_STOP, BankEffect.NOT_LATER}
+)
+"""Refusals of a terminal that staff took out of service, or that has had no news for too long."""
 
 
 class TapCount(NamedTuple):
@@ -92,5 +98,5 @@ class TapCounts:
 
 def _decided(record: Intent | Unwritten) -> bool:
     """Whether the document had a say. A tap without a trail ended before that."""
-    out_of_service = any(entry.code == TerminalEffect.OUT_OF_SERVICE for entry in record.reasons)
-    return record.message not in UNDECIDED and bool(record.reasons) and not out_of_service
+    not_its_word = any(entry.code in NOT_ITS_WORD for entry in record.reasons)
+    return record.message not in UNDECIDED and bool(record.reasons) and not not_its_word

@@ -110,6 +110,7 @@ FILES: Final = {
     BundleRole.PRICES: ("prices.json", "prices.toml"),
     BundleRole.STAFF: ("staff.json",),
     BundleRole.ISSUERS: ("issuers.toml",),
+    BundleRole.CA: ("bank-ca.json",),
     BundleRole.ASSIGN: (ASSIGN_FILE,),
 }
 """All that a role may bring to a terminal; beside a region document its tables, which are no TOML."""
