@@ -183,8 +183,8 @@ def printed_rows(folder: Path) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in run(folder, "journal", "show", "--json").splitlines()]
 
 
-def run(folder: Path, *words: object) -> str:
-    """What `terminal …` prints in that terminal's folder."""
+def run(folder: Path, *words: object, exits: int = 0) -> str:
+    """What `terminal …` prints in that terminal's folder; it ends with that code."""
     done = subprocess.run(
         command((*words, "--config", folder / "terminal.toml")),
         cwd=folder,
@@ -194,7 +194,7 @@ def run(folder: Path, *words: object) -> str:
         check=False,
         timeout=PATIENCE_S,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == exits, done.stderr
     return done.stdout
 
 
