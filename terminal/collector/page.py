@@ -355,7 +355,7 @@ def _trials(words: _PageTexts, views: OperatorViews) -> str:
             str(one.taken_back),
             f"{one.refused} / {one.taps}",
             f"{one.refused_before} / {one.taps_before}",
-            _("taken back") if one.withdrawn else "",
+            _("withdrawn") if one.withdrawn else "",
         )
         for one in groups[-MOST_TARIFFS:]
     )
@@ -367,7 +367,8 @@ def _trials(words: _PageTexts, views: OperatorViews) -> str:
         _("refused before"),
         _("by the collector"),
     )
-    return f"<h2>{escape(_('Tariffs on trial'))}</h2>{_table(heads, rows, {1, 2, 3, 4})}"
+    title = _("Tariffs on trial")
+    return f"<h2>{escape(title)}</h2>{_table(heads, rows, {1, 2, 3, 4})}"
 
 
 def _shadows(words: _PageTexts, views: OperatorViews) -> str:
@@ -405,7 +406,8 @@ def _shadows(words: _PageTexts, views: OperatorViews) -> str:
             _("difference"),
         ),
     )
-    return f"<h2>{escape(_('Tariffs in shadow'))}</h2>{_table(heads, rows, {*range(1, 11), 12})}"
+    title = _("Tariffs in shadow")
+    return f"<h2>{escape(title)}</h2>{_table(heads, rows, {*range(1, 11), 12})}"
 
 
 def _day(words: _PageTexts, day: str | None, by: By, sums: list[DaySum]) -> str:

@@ -23,6 +23,7 @@ from terminal.trip.producers import PRODUCERS, FactSource
 from tests.by_hand import BY_HAND, SOCKET
 from tests.flows.live import PATIENCE_S, ROUTES, STATE, LiveTerminal, collector, facts_of, live_terminal, run
 from tests.flows.test_live_canteen import CANTEEN
+from tests.flows.test_recomputed import in_force, until
 from tests.terminal.screen.console.test_bus_console import ZONES
 from tests.terminal.updates.bundle.repository import ROLES, Publisher
 from tests.terminal.updates.bundle.test_live_bundles import lab_issuers_toml
@@ -199,13 +200,13 @@ BUNDLES: Final[Claims] = {FactSource.BUNDLES: frozenset({"freshness.bundles_age_
 
 def test_a_bus_whose_signed_bundles_do_not_come(tmp_path: Path) -> None:
     """From the signed time of issue: nothing, then lower limits, then a bus that sells nothing, as its document
-    says, until something newer comes. A grant that no issuer stands behind is believed as long as data are fresh.
+    says, until something newer comes. A grant by an issuer who does not count is believed as long as data are fresh.
     """
     issued = SystemClock().now().replace(microsecond=0) - timedelta(days=15)
     publisher = Publisher(tmp_path / "bundles", {**ROLES, "issuers": (2, 3)}, issued=issued)
     tariff = region(2).replace(b"[ages]", b"[ages]\nbundles_stop_days = 20")
     publisher.put("tariff", "city", {"region.toml": tariff})
-    publisher.put("issuers", "region", {"issuers.toml": lab_issuers_toml()})
+    publisher.put("issuers", "region", {"issuers.toml": lab_issuers_toml("2098-01-01T00:00:00Z")})
     publisher.publish()
     publisher.pin(tmp_path / STATE)
     with live_terminal(
@@ -216,8 +217,7 @@ def test_a_bus_whose_signed_bundles_do_not_come(tmp_path: Path) -> None:
         laboratory={**BY_HAND, "starts_at": (issued + timedelta(hours=1)).isoformat()},
         console=CONSOLE,
     ) as bus:
-        while bus.rows()[-1]["kind"] != "SetActivated" or bus.rows()[-1]["version"] != 2:
-            bus.hand.say("clock", step_s=1)
+        until(lambda: in_force(bus, 2))
         day = issued.date()
         pensioner, watched = (
             bus.card("free_pensioner", day=day),
@@ -229,16 +229,20 @@ def test_a_bus_whose_signed_bundles_do_not_come(tmp_path: Path) -> None:
         bus.sign_in(Role.TECHNICIAN)
         assert bus.console is not None
         page = bus.console.get("/state").text
-        found = json.loads(run(tmp_path, "health", "--json", exits=1))["checks"]["bundles"]
+        # By the machine's own clock, which is a day ahead of the terminal's: to health its loop hangs.
+        found = json.loads(run(tmp_path, "health", "--json", exits=2))["checks"]["bundles"]
         bus.hand.say("clock", step_s=6 * 86_400)
         watched.look(FactSource.BUNDLES)
         stopped = bus.looked_at[-1]
-        while not [row for row in bus.rows() if row.get("code") == "bundle:stopped"]:
-            bus.hand.say("clock", step_s=61)
+        until(
+            lambda: (
+                bus.hand.say("clock", step_s=61)
+                and [row for row in bus.rows() if row.get("code") == "bundle:stopped"]
+            )
+        )
         publisher.issued = issued + timedelta(days=15)
         publisher.publish("tariff")
-        while (again := bus.tap("adult_purse.json"))["message"] != "ok_paid":
-            pass
+        again = until(lambda: (row := bus.tap("adult_purse.json"))["message"] == "ok_paid" and row)
         watched.proves(BUNDLES)
         faults = [row["code"] for row in bus.rows() if row["kind"] == "Fault"]
     assert (fresh["message"], believed["message"]) == ("ok_benefit_unlimited", "credential_not_trusted")
