@@ -174,7 +174,7 @@ def test_a_group_of_small_terminals_is_judged_together_and_taken_back(fleet: Fle
         assert [(one.version, one.trial_days) for one in kinds[-2:]] == [(2, 7), (1, 0)]
     fleet.tap("pass", 1)
     found = until(lambda: (one := fleet.trial())["taken_back"] == 3 and one)
-    assert (found["terminals"], found["taps"], found["refused"]) == (3, 201, 153)
+    assert (found["terminals"], found["refused"], found["withdrawn"]) == (3, 153, True)
     alarms = ask(fleet.folder, "alarms")["alarms"]
     (word,) = (one for one in alarms if one["kind"] == "withdrawn")
     assert word["detail"] == (
