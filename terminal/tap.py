@@ -58,7 +58,7 @@ from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap_report import (
     END_OF,
-    DecidedTap,
+    EndedTap,
     TapReport,
     end_row,
     failed_row,
@@ -116,7 +116,7 @@ class Terminal:
     routes: RouteBook = NO_ROUTES
     active: ActiveSet | None = None
     take_back: Callable[[Exception], bool] = field(default=lambda _error: False)
-    decided: Callable[[DecidedTap], None] = field(default=lambda _tap: None)
+    decided: Callable[[EndedTap], None] = field(default=lambda _tap: None)
     bundles_at: datetime | None = None
     next_ride: NextRide = field(init=False)
 
@@ -312,7 +312,7 @@ class _Stages:
             if plan is None
             else self._write(card, trip, decision, plan)
         )
-        self.t.decided(DecidedTap(medium, trip, decision, report))
+        self.t.decided(EndedTap(medium, trip, decision, report))
         return report
 
     def _decided(self, medium: Medium, card: Presented, asked: RideAsked) -> tuple[Trip, Decision]:

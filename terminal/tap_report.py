@@ -109,7 +109,7 @@ class TapReport(Struct, frozen=True):
     """Whether the reader said which UID the card has; None where it was not asked."""
 
 
-class DecidedTap(Struct, frozen=True):
+class EndedTap(Struct, frozen=True):
     """A tap that has ended, with what it was decided from: for those who decide it once more (O-13)."""
 
     medium: Medium

@@ -25,7 +25,7 @@ from terminal.errors import JournalError, RegionDocumentError, TerminalError
 from terminal.journal.taps import End
 from terminal.operations.status import ShadowStatus
 from terminal.policy.policy import Policy
-from terminal.tap_report import DecidedTap
+from terminal.tap_report import EndedTap
 from terminal.trip.ages import freshness_of
 from terminal.updates.bundle.kept import delivered_folder
 from terminal.updates.bundle.roles import SHADOW
@@ -76,14 +76,14 @@ class ShadowWatch:
         self._taken: FileMark | None = None
         self._heard: SimpleQueue[_Loaded] = SimpleQueue()
         self._document: LoadedEdition[Policy] | None = None
-        self._waiting: deque[DecidedTap] = deque()
+        self._waiting: deque[EndedTap] = deque()
         self._tally = ShadowTally()
         self._failing = False
         self._due_s = self._keep_due_s = 0.0
         self._state: ShadowStatus | None = None
         vitals.shadow = lambda: self._state
 
-    def take(self, tap: DecidedTap) -> None:
+    def take(self, tap: EndedTap) -> None:
         """A tap has ended. Returns at once."""
         if self._document is None or tap.report.end not in ENDED or tap.trip.inspection is not None:
             return
@@ -187,7 +187,7 @@ class ShadowWatch:
 
     # A tap once more
 
-    def _compare(self, tap: DecidedTap) -> None:
+    def _compare(self, tap: EndedTap) -> None:
         document, state = self._document, self._state
         if document is None or state is None or document.sha256 == self._active.digest(SetKind.REGION):
             return  # what is in force is compared with nothing
@@ -205,7 +205,7 @@ class ShadowWatch:
         failed = self._tally.counts[ShadowVerdict.FAILED] > before
         self._state = replace(state, taps=state.taps + 1, failed=state.failed + failed)
 
-    def _decided(self, tap: DecidedTap, document: Policy) -> Outcome:
+    def _decided(self, tap: EndedTap, document: Policy) -> Outcome:
         lists, at = self._terminal.policy, tap.report.at
         policy = replace(
             document, deny_list=lists.deny_list, grants=lists.grants, bank_deny_list=lists.bank_deny_list

@@ -347,7 +347,7 @@ def newest(connection: sqlite3.Connection, limit: int, *, only_open: bool) -> li
 
 
 def withdrawn(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """The newest editions that were taken back from groups, whoever has dealt with the alarm since."""
+    """The newest editions that were taken back from groups, also where the alarm has been acknowledged."""
     details = connection.execute(WITHDRAWN_DETAILS, (AlarmKind.WITHDRAWN, MOST_WITHDRAWN)).fetchall()
     return editions_in(detail for (detail,) in details)
 
