@@ -15,13 +15,14 @@ import msgspec
 from bench.gtfs_feed import write_city
 from bench.result import Result, at_most, median_us
 from terminal.policy.gtfs.card import Written
-from terminal.policy.gtfs.charging import Charged, alight, board
+from terminal.policy.gtfs.charging import Charged, alight
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.importer import import_feed
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import NOTHING, second_of
 from terminal.policy.gtfs.tables import UNLIMITED, FareTransferRule, GtfsTables, LimitType, TransferType
+from tests.terminal.policy.gtfs.feeds import board
 
 LEG_RULES = 10_000
 SIZES = (10, 100, 1_000, LEG_RULES)

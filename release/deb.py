@@ -48,15 +48,17 @@ OVERRIDES: Final = """\
 {name}: wrong-path-for-interpreter *
 # Libraries as their authors build them, pinned by hash.
 {name}: unstripped-binary-or-object *
-# Constants alone, nothing of another library.
-{name}: shared-library-lacks-prerequisites *
-# Modules of a library, which Python imports: their first lines start nothing.
-{name}: unusual-interpreter *
 # Not made by debhelper: docs/adr/0044.
 {name}: maintainer-script-calls-systemctl *
 # Not uploaded to Debian; every command has --help.
 {name}: initial-upload-closes-no-bugs *
 {name}: no-manual-page *
+"""
+TERMINAL_OVERRIDES: Final = """\
+# Constants alone, nothing of another library.
+{name}: shared-library-lacks-prerequisites *
+# Modules of a library, which Python imports: their first lines start nothing.
+{name}: unusual-interpreter *
 """
 DOCUMENTS: Final = ("install.md", "operations.md", "configuration.md")
 
@@ -120,9 +122,10 @@ def _documents(
     for name in DOCUMENTS:
         _put(folder / name, (ROOT / "docs" / name).read_bytes(), PLAIN)
     _put(folder / "sbom.cdx.json", bill_of_materials(package.name, version, own, carried, at).encode(), PLAIN)
+    overrides = OVERRIDES + (TERMINAL_OVERRIDES if package.part == "terminal" else "")
     _put(
         tree / "usr/share/lintian/overrides" / package.name,
-        OVERRIDES.format(name=package.name).encode(),
+        overrides.format(name=package.name).encode(),
         PLAIN,
     )
     when = format_datetime(datetime.fromtimestamp(at, UTC))

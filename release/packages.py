@@ -61,7 +61,7 @@ TERMINAL: Final = DebPackage(
     ),
     needs=("libpcsclite1", "pcscd", "polkitd", "systemd", "udev"),
     recommends=("libccid",),
-    suggests=("cage", "chromium", "gpsd"),
+    suggests=("cage", "chromium", "gpsd", "xwayland"),
     files={
         **_units(
             "terminal@.service",

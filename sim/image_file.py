@@ -1,10 +1,10 @@
 """Card image files: a whole software card in one readable JSON file, to keep, to compare and to hand on.
 
-    {"format": "resident-card-image", "version": 4, "environment": "laboratory",
-     "card": {"uid": …, "generation": …, "memory": {…}, "bank": {…}}, "check": SHA-256 over "card"}
+    {"format": "resident-card-image", "version": 5, "environment": "laboratory",
+     "card": {"uid": …, "generation": …, "memory": {…}, "bank": {…}, "phone": {…}}, "check": SHA-256 over "card"}
 
-`generation` and `memory` are the DESFire's, null on a bank's card; `bank` is the bank application, null where there is
-none. Version 3, which knew no bank application, is still read.
+`generation` and `memory` are the DESFire's, `bank` is the bank application, `phone` what a phone holds instead of both;
+null where there is none. Version 3, which knew no bank application, and version 4 without phones are still read.
 
 The file holds the card's keys, because a card that cannot authenticate is no card; so it is for laboratory cards
 only, and says so. `check` finds damage, not forgery. To change a card on purpose, use `sim card set`.
@@ -33,18 +33,21 @@ from sim.card.memory import Application, DefaultKey, KeySet, KeySlot, Memory, St
 from sim.card.virtual import VirtualCard
 from sim.emv.card import DualCard, VirtualBankCard
 from sim.emv.memory import ChipApplication, ChipMemory, ChipWallet, check_chip
+from sim.phone import PhoneMemory, VirtualPhone
 
 FORMAT: Final = "resident-card-image"
-VERSION: Final = 4
-BEFORE_BANK: Final = 3
-"""The version without bank applications."""
+VERSION: Final = 5
+_LATER_PARTS: Final[Mapping[int, Mapping[str, None]]] = types.MappingProxyType(
+    {3: {"bank": None, "phone": None}, 4: {"phone": None}, VERSION: {}}
+)
+"""Versions that are read, and what each did not know yet."""
 LABORATORY: Final = "laboratory"
 MOST_BYTES: Final = 4 << 20
 """Of an image file: some hundred times a card of 8 kB."""
 NEW_ONE: Final = "Make a new one with `sim card new`."
 
 
-StoredCard: TypeAlias = VirtualCard | VirtualBankCard
+StoredCard: TypeAlias = VirtualCard | VirtualBankCard | VirtualPhone
 """What an image file can hold."""
 
 
@@ -100,6 +103,8 @@ def load_card(path: Path, rng: Callable[[int], bytes]) -> VirtualCard:
         raise ImageFault(
             f"{path} is a bank card: there is no resident application", "Use `sim card emv` for bank cards."
         )
+    if isinstance(card, VirtualPhone):
+        raise ImageFault(f"{path} is a phone: there is no resident application", "Name a card's file.")
     return card
 
 
@@ -120,11 +125,14 @@ def _card_content(card: StoredCard) -> dict[str, Any]:
         "generation": None if desfire is None else desfire.generation,
         "memory": None if desfire is None else to_plain(desfire.memory),
         "bank": None if bank is None else to_plain(bank.chip_memory),
+        "phone": to_plain(card.memory) if isinstance(card, VirtualPhone) else None,
     }
 
 
 def _card(content: dict[str, Any], rng: Callable[[int], bytes]) -> StoredCard:
     uid, bank = bytes.fromhex(content["uid"]), content["bank"]
+    if content["phone"] is not None:
+        return VirtualPhone(uid, rng, from_plain(content["phone"], PhoneMemory, "phone"))
     chip = None if bank is None else from_plain(bank, ChipMemory, "bank")
     if chip is not None:
         check_chip(chip)
@@ -147,10 +155,9 @@ def _content(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ImageFault(f"{path} is no card image", NEW_ONE)
     version = document.get("version")
-    if version not in (VERSION, BEFORE_BANK):
-        raise ImageFault(
-            f"{path} has version {version!r}, this software reads {BEFORE_BANK} and {VERSION}", NEW_ONE
-        )
+    if type(version) is not int or version not in _LATER_PARTS:
+        known = ", ".join(map(str, _LATER_PARTS))
+        raise ImageFault(f"{path} has version {version!r}, this software reads {known}", NEW_ONE)
     if document.get("environment") != LABORATORY:
         raise ImageFault(
             f"{path} is not marked as a laboratory card", "Only laboratory cards are kept in files."
@@ -158,7 +165,7 @@ def _content(path: Path) -> dict[str, Any]:
     card = document.get("card")
     if not isinstance(card, dict) or not _is_whole(card, document.get("check")):
         raise ImageFault(f"{path} is damaged: its content does not match its check", NEW_ONE)
-    return card if version == VERSION else {**card, "bank": None}
+    return {**card, **_LATER_PARTS[version]}
 
 
 def _bounded(path: Path) -> bytes:
@@ -213,6 +220,7 @@ KINDS: Final[Mapping[type, str]] = types.MappingProxyType(
         ChipMemory: "chip",
         ChipWallet: "wallet",
         ChipApplication: "bank_application",
+        PhoneMemory: "phone",
     }
 )
 """What a card's memory is made of, as files name it."""

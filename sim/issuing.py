@@ -14,6 +14,7 @@ from typing import Final
 
 from cardproto.connection import CardConnection
 from cardproto.credential.grant import credential_digest
+from cardproto.credential.proof import holder_of
 from cardproto.desfire.authentication import Authentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
@@ -60,7 +61,8 @@ from sim.card.virtual import VirtualCard
 from sim.days import parse_day
 from sim.emv.card import DualCard, VirtualBankCard
 from sim.emv.order import chip_of
-from sim.lab_issuer import lab_credential
+from sim.lab_issuer import lab_credential, phone_credential
+from sim.phone import PhoneMemory, VirtualPhone
 from sim.profile import STATE_COUNTER_LAYOUT, CardProfile, ProfileFault, StateSection
 
 ISSUING_POINT: Final = 0
@@ -81,6 +83,8 @@ def issue(
         return NotDesfire(uid)
     if profile.card.kind == "bank":
         return VirtualBankCard(uid, rng, chip_of(profile, today))
+    if profile.card.kind == "phone":
+        return _phone(profile, uid, region, today, rng)
     card = VirtualCard(
         uid, rng, generation=profile.card.generation, key_type=KeyType[profile.card.master_key]
     )
@@ -106,6 +110,18 @@ def issue(
         card = DualCard(uid, rng, chip, generation=card.generation, memory=card.memory)
     card.power_off()
     return card
+
+
+def _phone(
+    profile: CardProfile, uid: bytes, region: int, today: date, rng: Callable[[int], bytes]
+) -> VirtualPhone:
+    scalar = (int.from_bytes(rng(32), "big") >> 1 | 1).to_bytes(
+        32, "big"
+    )  # below the order of P-256, and not 0
+    phone = VirtualPhone(uid, rng, PhoneMemory(scalar))
+    signed = phone_credential(holder_of(phone.key.public_key()), _rights(profile, uid, region, today))
+    phone.memory = replace(phone.memory, credential=signed)
+    return phone
 
 
 def content_of(profile: CardProfile, uid: bytes, region: int, today: date) -> CardContent:

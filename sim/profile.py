@@ -60,7 +60,7 @@ class CardSection(Struct, frozen=True, forbid_unknown_fields=True):
     `random_uid` cards never show their own UID. Light has one fixed application and is only ever blank.
     """
 
-    kind: Literal["resident", "blank", "foreign_desfire", "not_desfire", "bank"] = "resident"
+    kind: Literal["resident", "blank", "foreign_desfire", "not_desfire", "bank", "phone"] = "resident"
     generation: Literal["EV1", "EV2", "EV3", "Light"] = "EV2"
     master_key: Literal["DES", "AES"] = "AES"
     random_uid: bool = False

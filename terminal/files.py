@@ -82,6 +82,8 @@ def replacing(path: Path, mode: int = OWNER_ONLY, *, durable: bool = True) -> It
 
 def create_file(path: Path, content: bytes, mode: int = OWNER_ONLY) -> bool:
     """Make `path` with `content`; False when it is there already: among several writers one wins."""
+    if not path.name:  # "." and "/"
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     try:
         with open_new(draft, mode) as file:

@@ -31,7 +31,7 @@ from typing import Final
 from msgspec import structs
 
 from cardproto.connection import CardConnection
-from cardproto.errors import CardError
+from cardproto.errors import CardError, CardGone
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.lines import line_of
 from terminal.clock import Clock, unix_ms
@@ -45,6 +45,7 @@ from terminal.journal.operation_records import AnswerRepeated
 from terminal.journal.records import Fault, SettledBy
 from terminal.journal.taps import End
 from terminal.keys.provider import KeyProvider
+from terminal.media.code import CodeTaker
 from terminal.media.port import (
     Medium,
     MediumFailed,
@@ -77,6 +78,7 @@ from terminal.updates.active import ActiveSet
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, Admission.REFUSED)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, Admission.REFUSED)
 OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, Admission.REFUSED)
+CODE_REFUSED: Final = Outcome(Message.CODE_NOT_ACCEPTED, Admission.REFUSED)
 REPEATED_WITHIN: Final = timedelta(minutes=10)
 """For how long a card found lying on the reader counts as the one that was served there last. A restart takes a minute;
 a card that still lies there after ten is used for another ride."""
@@ -96,7 +98,11 @@ class Terminal:
     `owed` is the tap before whose passage the terminal died (ADR 48): its rider's answer is given once more.
     `decided` hears of every tap that was decided when all of it is done, and must return at once.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
+<<<<<<< HEAD
     `bundles_at` is when the newest signed bundles were signed, None where this terminal takes none or has none yet.
+=======
+    `codes` reads what a scanner saw; None: no codes are taken here.
+>>>>>>> main
     """
 
     number: int
@@ -116,8 +122,12 @@ class Terminal:
     routes: RouteBook = NO_ROUTES
     active: ActiveSet | None = None
     take_back: Callable[[Exception], bool] = field(default=lambda _error: False)
+<<<<<<< HEAD
     decided: Callable[[EndedTap], None] = field(default=lambda _tap: None)
     bundles_at: datetime | None = None
+=======
+    codes: CodeTaker | None = None
+>>>>>>> main
     next_ride: NextRide = field(init=False)
 
     def __post_init__(self) -> None:
@@ -163,14 +173,34 @@ def take_tap(connection: CardConnection, terminal: Terminal, *, lay_there: bool 
     intent nothing is committed to the card; an outcome that could not be stored leaves its intent open, to be
     settled when the card comes back. A canteen goes on: entitled meals are still given (O-06).
     """
-    tap = _Stages(connection, terminal, lay_there)
+    return _ended(_Stages(connection, terminal, lay_there), _Stages.run)
+
+
+def take_code(content: bytes, codes: CodeTaker, terminal: Terminal) -> TapReport:
+    """Serve one scanned code as `take_tap` does a card; raises as it does. What is no code of a resident's phone is
+    answered and leaves no row: anything may be held before a scanner, and for long.
+    """
+    tap = _Stages(_NoCard(), terminal, lay_there=False)
+    return _ended(tap, lambda tap: tap.run_code(content, codes))
+
+
+def _ended(tap: _Stages, run: Callable[[_Stages], TapReport]) -> TapReport:
+    """The tap, however it ends. Where nothing can be recorded, a canteen goes on."""
+    terminal = tap.t
     try:
-        return tap.run()
+        return run(tap)
     except JournalError as error:
         terminal.signal(OUT_OF_ORDER)
         if terminal.canteen is None:
             raise
         return tap.report(OUT_OF_ORDER, End.NOTHING_WRITTEN, operator=str(error))
+
+
+class _NoCard:
+    """What a code is read from is no card, and hears nothing."""
+
+    def transmit(self, command: bytes) -> bytes:  # noqa: ARG002 the protocol's
+        raise CardGone("a code was scanned")
 
 
 class _Stages:
@@ -195,7 +225,7 @@ class _Stages:
                 self._of_staff(card) or self._repeat(card) or self._recover(card) or self._serve(medium, card)
             )
         except UnsupportedCard as card:
-            return self._write_nothing(UNKNOWN_CARD, operator=card.why)
+            return self._write_nothing(Outcome(card.message, Admission.REFUSED), operator=card.why)
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
         except MediumFailed as failed:  # before anything is written; the next card is another matter
@@ -204,6 +234,20 @@ class _Stages:
         except KeyLimitReached as limit:  # keys are asked for before anything is written
             fault = limit_row(self.now, limit)
             return self._write_nothing(OUT_OF_ORDER, operator=limit.what, fault=fault)
+
+    def run_code(self, content: bytes, codes: CodeTaker) -> TapReport:
+        """The stages of a code: there is nothing to select, and nothing to write outside."""
+        suspect = self.t.clock_watch.state.suspect
+        try:
+            card = self.card = codes.open(content, self.now, clock_suspect=suspect)
+            self.card_ref = card.reference
+            return self._recover(card) or self._serve(codes, card)
+        except UnsupportedCard as code:
+            outcome = Outcome(code.message, Admission.REFUSED)
+            self.t.signal(outcome)
+            return self.report(outcome, End.NOTHING_WRITTEN, operator=code.why)
+        except KeyLimitReached as limit:
+            return self._write_nothing(OUT_OF_ORDER, operator=limit.what, fault=limit_row(self.now, limit))
 
     # 2 select
 
@@ -302,7 +346,7 @@ class _Stages:
 
     # 4 decide
 
-    def _serve(self, medium: Medium, card: Presented) -> TapReport:
+    def _serve(self, medium: Medium | CodeTaker, card: Presented) -> TapReport:
         trip, decision = self._decided(medium, card, self._asked)
         if trip.asked_by is not AskedBy.NOT_ASKED and not decision.boards:
             trip, decision = self._decided(medium, card, NOTHING_ASKED)  # it was asked for the next who does
@@ -315,7 +359,9 @@ class _Stages:
         self.t.decided(EndedTap(medium, trip, decision, report))
         return report
 
-    def _decided(self, medium: Medium, card: Presented, asked: RideAsked) -> tuple[Trip, Decision]:
+    def _decided(
+        self, medium: Medium | CodeTaker, card: Presented, asked: RideAsked
+    ) -> tuple[Trip, Decision]:
         """By the document in force; by the one before where that is on trial and no decision comes of it (O-12)."""
         try:
             return self._decided_once(medium, card, asked)
@@ -326,7 +372,9 @@ class _Stages:
                 raise
         return self._decided_once(medium, card, asked)
 
-    def _decided_once(self, medium: Medium, card: Presented, asked: RideAsked) -> tuple[Trip, Decision]:
+    def _decided_once(
+        self, medium: Medium | CodeTaker, card: Presented, asked: RideAsked
+    ) -> tuple[Trip, Decision]:
         trip = self._trip(card, asked)
         return trip, medium.decide(card.snapshot, self.t.policy, trip, self.now)
 

@@ -101,6 +101,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "G-08": N_("the fare for unknown rides"),
         "G-09": N_("more is paid than it costs"),
         "CREDENTIAL": N_("the issuer's signature"),
+        "PHONE": N_("the phone's own proof"),
     }
 )
 """The rules by their ids, each in one short line."""
@@ -108,6 +109,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
 INPUTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "age_s": NP_("trail input", "age"),
+        "answered_ms": NP_("trail input", "answered after, ms"),
         "balance_minor": NP_("trail input", "balance"),
         "base_minor": NP_("trail input", "base"),
         "behind_s": NP_("trail input", "behind"),
@@ -118,6 +120,7 @@ INPUTS: Final[Mapping[str, str]] = MappingProxyType(
         "closes": NP_("trail input", "closes"),
         "code": NP_("trail input", "code"),
         "companions": NP_("trail input", "companions"),
+        "counter": NP_("trail input", "counter"),
         "credit_minor": NP_("trail input", "credit"),
         "data_age_s": NP_("trail input", "data age"),
         "document_age_s": NP_("trail input", "age of the document"),
@@ -137,8 +140,10 @@ INPUTS: Final[Mapping[str, str]] = MappingProxyType(
         "journey_age_s": NP_("trail input", "journey age"),
         "jump_s": NP_("trail input", "jump"),
         "kept": NP_("trail input", "kept"),
+        "last": NP_("trail input", "last"),
         "leg_rule": NP_("trail input", "leg rule"),
         "length_s": NP_("trail input", "length"),
+        "limit_ms": NP_("trail input", "limit, ms"),
         "limit_minor": NP_("trail input", "limit"),
         "meal": NP_("trail input", "meal"),
         "meals": NP_("trail input", "meals"),

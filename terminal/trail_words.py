@@ -23,7 +23,13 @@ from terminal.decision.bus.effects import (
     TransferEffect,
 )
 from terminal.decision.canteen.effects import AccountEffect, CorrectionEffect, GroundEffect, MealEffect
-from terminal.decision.effects import CardEffect, CredentialEffect, InspectionEffect, TerminalEffect
+from terminal.decision.effects import (
+    CardEffect,
+    CredentialEffect,
+    InspectionEffect,
+    PhoneEffect,
+    TerminalEffect,
+)
 from terminal.policy.gtfs.matching import FeedEffect
 from terminal.policy.rights.index import LimitEffect, PriceEffect
 from terminal.texts import N_, translator
@@ -35,6 +41,7 @@ ROOMS: Final[tuple[type[Effect], ...]] = (
     TerminalEffect,
     CardEffect,
     CredentialEffect,
+    PhoneEffect,
     InspectionEffect,
     FareEffect,
     BankEffect,
@@ -95,6 +102,11 @@ WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
         CredentialEffect.WRONG_ISSUER: N_("the grant names another issuer than signed it"),
         CredentialEffect.NOT_YET_VALID: N_("the signed grant is not yet valid"),
         CredentialEffect.EXPIRED: N_("the signed grant has expired"),
+        PhoneEffect.ANSWERED: N_("a phone that proved itself"),
+        PhoneEffect.TOO_SLOW: N_("the phone's answer came late: it may have been fetched from elsewhere"),
+        PhoneEffect.PAYS_NOTHING: N_("a phone holds no money"),
+        PhoneEffect.CODE_SHOWN: N_("a code that a phone showed"),
+        PhoneEffect.CODE_USED: N_("this code was shown here before"),
         InspectionEffect.PAID_HERE: N_("paid on this vehicle"),
         InspectionEffect.NOT_PAID_HERE: N_("no payment on this vehicle"),
         InspectionEffect.BANK_CARD_SEEN: N_("a tap with this bank card on this vehicle"),

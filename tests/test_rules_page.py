@@ -16,7 +16,7 @@ from tests.test_docs import ROOT, anchors, named, tracked
 
 PAGE = ROOT / "docs" / "rules.md"
 RULE = re.compile(r"(?<![\w-])[TMOKDG]-\d\d(?!\w)")
-NAMED = {"CAP", "CREDENTIAL"}
+NAMED = {"CAP", "CREDENTIAL", "PHONE"}
 """Rules that have a name instead of a number."""
 SAID = {
     FactSource.CONFIGURATION: "terminal.toml",

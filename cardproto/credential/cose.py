@@ -80,13 +80,17 @@ def parse_sign1(data: bytes) -> Sign1:
     return Sign1(protected, kid, payload, signature)
 
 
-def build_sign1(payload: bytes, kid: bytes, key: EllipticCurvePrivateKey) -> bytes:
-    """Signed deterministically (RFC 6979): the same content gives the same bytes."""
-    protected = dump({_HEADER_ALG: ES256, _HEADER_KID: kid})
+def build_sign1(
+    payload: bytes, kid: bytes | None, key: EllipticCurvePrivateKey, *, detached: bool = False
+) -> bytes:
+    """Signed deterministically (RFC 6979): the same content gives the same bytes. `kid` None: the receiver knows the
+    key; `detached`: it knows the payload, too.
+    """
+    protected = dump({_HEADER_ALG: ES256} if kid is None else {_HEADER_ALG: ES256, _HEADER_KID: kid})
     algorithm = ECDSA(SHA256(), deterministic_signing=True)
     r, s = decode_dss_signature(key.sign(_to_be_signed(protected, payload), algorithm))
     signature = r.to_bytes(_HALF, "big") + s.to_bytes(_HALF, "big")
-    return dump(cbor2.CBORTag(_TAG_SIGN1, [protected, {}, payload, signature]))
+    return dump(cbor2.CBORTag(_TAG_SIGN1, [protected, {}, None if detached else payload, signature]))
 
 
 def load(data: bytes) -> Any:

@@ -97,9 +97,9 @@ def _on_card(profile: CardProfile) -> str:
     """One line for the table: what a terminal can find there."""
     if profile.bank is not None and profile.card.kind == "bank":
         return f"bank application, {profile.bank.method}, {profile.bank.digits} digits"
-    if profile.card.kind != "resident" or profile.card.stop_after is not None:
+    if profile.card.kind not in ("resident", "phone") or profile.card.stop_after is not None:
         return "no resident application in use"
-    parts = [f"purse {profile.card.purse_minor}"]
+    parts = ["phone" if profile.card.kind == "phone" else f"purse {profile.card.purse_minor}"]
     parts += [f"concession {c.code}" for c in profile.concessions]
     parts += [f"product {c.product}" for c in profile.contracts]
     parts += [] if profile.bank is None else [f"bank application, {profile.bank.method}"]

@@ -57,7 +57,7 @@ class Face:
 
 def face_of(profile: CardProfile) -> Face:
     """The face of a profile's card."""
-    kinds = {"foreign_desfire": "DESFire", "not_desfire": "ISO 7816-4"}
+    kinds = {"foreign_desfire": "DESFire", "not_desfire": "ISO 7816-4", "phone": "NFC"}
     chip = kinds.get(profile.card.kind, f"DESFire {profile.card.generation}")
     if profile.bank is not None:
         bank = f"EMV {profile.bank.method}"
@@ -69,7 +69,7 @@ def _group(profile: CardProfile) -> CardGroup:
     card = profile.card
     if profile.bank is not None:
         return CardGroup.BANK
-    if card.kind != "resident":
+    if card.kind not in ("resident", "phone"):
         return CardGroup.STRANGE
     expired = not card.valid_to.startswith("+")
     if profile.name.startswith(STAFF):

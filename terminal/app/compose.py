@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Final
 from cardcli import DISTRIBUTION, MADE_AT, VERSION
 from terminal.app.active import foreseen_policy, policy_of, put_in_place
 from terminal.app.config.settings import CANTEEN
+<<<<<<< HEAD
 from terminal.app.media import credential_checks, media_of
+=======
+from terminal.app.media import code_taker, media_of
+>>>>>>> main
 from terminal.app.station import JournalFactory, Station, open_journal
 from terminal.clock import Clock, unix_ms
 from terminal.codes import SetKind
@@ -63,7 +67,7 @@ def open_terminal(
         keys.require_for(station.profile, foreseen.document.header.region, station.number)
         require(foreseen.document, active.foreseen(SetKind.ROUTES, NO_ROUTES, clock.now()))
         lent = MediumSetup(station.profile, foreseen.document.header.region, keys, random)
-        media = media_of(station, lent, extensions)
+        media, codes = media_of(station, lent, extensions), code_taker(station, lent)
         versions = foreseen.tariff, foreseen.deny_list.name
         with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
             opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
@@ -89,6 +93,7 @@ def open_terminal(
                 signal=signal,
                 canteen=canteen,
                 active=active,
+                codes=codes,
             )
             put_in_place(active, terminal, changed)
             for check in credential_checks(media):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+=======
+from collections.abc import Callable, Mapping
+>>>>>>> main
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +17,10 @@ from terminal.app.simulated import laboratory_issuers
 from terminal.app.station import Station
 from terminal.errors import ConfigError
 from terminal.keys.file import load_issuers
+from terminal.media.code import CodeTaker
+from terminal.media.held import HeldEvents
+from terminal.media.phone import PHONE
+from terminal.media.phone.medium import PhoneMedium
 from terminal.media.port import Medium, MediumSetup
 from terminal.media.resident import RESIDENT
 from terminal.media.resident.credential import CredentialCheck, VerifyCredential
@@ -27,12 +35,26 @@ MediumFactory = Callable[[Station, MediumSetup], Medium]
 
 def resident_medium(station: Station, setup: MediumSetup) -> ResidentMedium:
     """Resident cards as `station` takes them; raises `KeyFileError`."""
-    signed = signed_issuers_file(station.state) if station.bundles else None
-    check = credential_check(station.verify, station.issuers, setup.region, signed)
-    return ResidentMedium(setup, check, proof=station.proof)
+    never = station.verify is VerifyCredential.NEVER
+    issuers = IssuerKeys() if never else issuers_of(station, setup.region)
+    return ResidentMedium(setup, CredentialCheck(station.verify, issuers), proof=station.proof)
 
 
-FACTORIES: Final[Mapping[str, MediumFactory]] = MappingProxyType({RESIDENT: resident_medium})
+def phone_medium(station: Station, setup: MediumSetup) -> PhoneMedium:
+    """Phones as `station` takes them; raises `KeyFileError`, and `JournalError` where nothing can be kept of them."""
+    return PhoneMedium(setup, station.number, issuers_of(station, setup.region), HeldEvents(station.state))
+
+
+def code_taker(station: Station, setup: MediumSetup) -> CodeTaker | None:
+    """What reads codes, where `station` takes them; raises as `phone_medium`."""
+    if not station.codes:
+        return None
+    return CodeTaker(setup, issuers_of(station, setup.region), HeldEvents(station.state))
+
+
+FACTORIES: Final[Mapping[str, MediumFactory]] = MappingProxyType(
+    {RESIDENT: resident_medium, PHONE: phone_medium}
+)
 
 
 def media_of(
@@ -63,12 +85,11 @@ def _medium(name: str, station: Station, setup: MediumSetup, extensions: Extensi
     return extensions.medium(name, setup)
 
 
-def credential_check(
-    verify: VerifyCredential, issuers: Path | None, region: int, signed: Path | None = None
-) -> CredentialCheck:
-    """When signed grants are verified and whom they must come from: of `issuers`, else of those that bundles brought
-    (`signed`; until they do, of none). Raises `KeyFileError`.
+def issuers_of(station: Station, region: int) -> IssuerKeys:
+    """Whose signed grants count: of the file that is named, else of those that bundles brought (until they do, of
+    none), else the laboratory's. Raises `KeyFileError`.
     """
+<<<<<<< HEAD
     if issuers is not None:
         return CredentialCheck(verify, load_issuers(issuers))
     if signed is not None:
@@ -81,3 +102,11 @@ def credential_check(
 def credential_checks(media: Iterable[Medium]) -> tuple[CredentialCheck, ...]:
     """Of the media that believe an issuer's grants."""
     return tuple(medium.credentials for medium in media if isinstance(medium, ResidentMedium))
+=======
+    if station.issuers is not None:
+        return load_issuers(station.issuers)
+    if station.bundles:
+        signed = signed_issuers_file(station.state)
+        return load_issuers(signed) if signed.exists() else IssuerKeys()
+    return laboratory_issuers(region)
+>>>>>>> main

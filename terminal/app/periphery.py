@@ -7,7 +7,7 @@ barrier, to one thread; that one and a thread for each device do the rest.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
@@ -17,8 +17,8 @@ from msgspec.structs import asdict
 
 from terminal.app.config.periphery import SIMULATED, PeripheryTables
 from terminal.app.tickets import Tickets
-from terminal.codes import Admission, PeripheryFault, Trouble
-from terminal.decision.outcome import Message, Outcome
+from terminal.codes import PeripheryFault, Trouble
+from terminal.decision.outcome import Outcome
 from terminal.errors import ConfigError
 from terminal.journal.key_file import wipe_key
 from terminal.journal.taps import End
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from terminal.tap import Terminal
     from terminal.tap_report import TapReport
 
-CODE_REFUSED: Final = Outcome(Message.CODE_NOT_ACCEPTED, Admission.REFUSED)
 OPENS: Final = (End.COMMITTED, End.RECOVERED)
 """Ends of a tap whose act is done and on record, once each."""
 COUNTED_S: Final = 3600.0
@@ -57,6 +56,8 @@ EDGES: Final = 6
 EDGE_S: Final = 60.0
 """So many rows of contacts at once, then one in this time: a loose wire does not fill the journal."""
 WAITING_CODES: Final = 4
+AGAIN_S: Final = 2.0
+"""A code that is read again so soon was not taken away."""
 
 
 def opens_barrier(report: TapReport) -> bool:
@@ -89,6 +90,8 @@ class Periphery:
         self.contacts: Contacts | None = None
         self.power: Power | None = None
         self._codes: deque[ScannedCode] = deque(maxlen=WAITING_CODES)
+        self._last_code: ScannedCode | None = None
+        self._scanned: Callable[[bytes], None] = lambda _content: None
         self._terminal: Terminal | None = None
         self._vitals: Vitals | None = None
         self._tickets: Tickets | None = None
@@ -147,10 +150,18 @@ class Periphery:
     # Start and end
 
     def start(
-        self, terminal: Terminal, vitals: Vitals, lock: Lock, sync: BackgroundSync | None, tickets: Tickets
+        self,
+        terminal: Terminal,
+        vitals: Vitals,
+        lock: Lock,
+        sync: BackgroundSync | None,
+        tickets: Tickets,
+        scanned: Callable[[bytes], None],
     ) -> None:
-        """Begin to serve. `sync` is hurried when the collector must hear at once."""
+        """Begin to serve. `sync` is hurried when the collector must hear at once; `scanned` gets each code, between two
+        taps."""
         self._terminal, self._vitals, self._sync, self._tickets = terminal, vitals, sync, tickets
+        self._scanned = scanned
         self.power = Power(self._clock, lock, terminal.journal.checkpoint, self._wipe)
         heard = self._heard(self.power)
         if heard:
@@ -248,8 +259,7 @@ class Periphery:
         if self.printer is not None:
             self.printer.look()
         while self._codes:
-            self._codes.popleft()
-            terminal.signal(CODE_REFUSED)
+            self._scanned(self._codes.popleft().content)
 
     def _look_at_power(self, power: Power, terminal: Terminal, vitals: Vitals) -> None:
         if power.tampered and not self._was_tampered:
@@ -296,8 +306,10 @@ class Periphery:
         return {} if self.barrier is None else asdict(self.barrier.counts)
 
     def _on_code(self, code: ScannedCode) -> None:
-        """On the scanner's thread. No medium takes codes: it is answered between two taps, and counted."""
-        self._codes.append(code)
+        """On the scanner's thread. It is served between two taps; one that stays before the scanner is read once."""
+        last, self._last_code = self._last_code, code
+        if last is None or code.content != last.content or code.at_s - last.at_s > AGAIN_S:
+            self._codes.append(code)
 
     def _wipe(self) -> None:
         """On the contacts' thread, at once: the supply may be cut next."""

@@ -46,7 +46,7 @@ from terminal.operations.ending import EndWatch
 from terminal.operations.vitals import Vitals
 from terminal.signals import Guarded
 from terminal.sync.background import BackgroundSync
-from terminal.tap import Terminal
+from terminal.tap import CODE_REFUSED, OUT_OF_ORDER, Terminal, take_code
 from terminal.tap_report import TapReport
 from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceWatch
@@ -118,6 +118,18 @@ class Running(Struct, frozen=True):
         self.pages()
         if self.sync is not None:
             self.sync.start()
+
+    def scanned(self, content: bytes) -> None:
+        """Serve one code between two taps."""
+        codes, clock = self.terminal.codes, self.terminal.clock
+        if codes is None or self._turns_away():
+            self.terminal.signal(CODE_REFUSED if codes is None else OUT_OF_ORDER)
+            return
+        with self.lock:
+            begun_s = clock.monotonic()
+            report = take_code(content, codes, self.terminal)
+            self.vitals.tap(report, clock.monotonic() - begun_s)
+        self.tapped(report)
 
     def tapped(self, report: TapReport) -> None:
         """Pass an ended tap on to all who hear of it."""
@@ -222,7 +234,8 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             from terminal.app.tickets import Tickets
 
             vehicle, language = config.vehicle.name, config.terminal.language
-            periphery.start(terminal, vitals, lock, around.sync, Tickets(terminal, language, vehicle))
+            tickets = Tickets(terminal, language, vehicle)
+            periphery.start(terminal, vitals, lock, around.sync, tickets, around.scanned)
             looks.append(periphery.look)
         yield around
 

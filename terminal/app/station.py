@@ -21,6 +21,7 @@ from terminal.codes import SetKind
 from terminal.errors import JournalError, RegionDocumentError
 from terminal.journal.checkpoint import Notary
 from terminal.journal.clock_ledger import ClockRows
+from terminal.journal.database import require_owner
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import load_key, load_or_create_key
 from terminal.journal.reader import JournalReader
@@ -75,6 +76,8 @@ class Station(Struct, frozen=True):
     """In a canteen: the meal taps are for, or by_shift; empty for the meal of the hour."""
     media: tuple[str, ...] = (RESIDENT,)
     """What is taken, in the order in which a card is asked."""
+    codes: bool = False
+    """Whether codes of residents' phones are taken."""
     proof: bool = True
     verify: VerifyCredential = VerifyCredential.NEVER
     issuers: Path | None = None
@@ -186,13 +189,15 @@ class Station(Struct, frozen=True):
         return Publication(self.named, self.updates, self.state, opener(self.state / IDENTITY_FILE))
 
     def active_set(self, keys: FileKeys) -> ActiveSet:
-        """The set as it lies in the folder, for reading. Raises `ActiveSetError`."""
+        """The set as it lies in the folder, for reading. Raises `ActiveSetError`; `JournalError` if it is another's."""
+        require_owner(self.state / JOURNAL_FILE, self.number)
         return ActiveSet(self.state, self.parts(keys), to_read=True)
 
     def open_active(
         self, keys: FileKeys, now: datetime, require: Requirement = nothing_required
     ) -> ActiveSet:
-        """The set with everything offered that is published; raises `ActiveSetError` or `RegionDocumentError`."""
+        """The set with everything offered that is published; raises `RegionDocumentError`, and as `active_set`."""
+        require_owner(self.state / JOURNAL_FILE, self.number)
         return open_active(self.state, self.parts(keys, require), self._publication, now)
 
     def _clock_rows(self, keys: FileKeys) -> ClockRows:
@@ -248,6 +253,7 @@ def station_of(config: StationConfig) -> Station:
         bundles=takes_bundles(config),
         serving=config.canteen.serving,
         media=config.media.order,
+        codes=config.media.codes,
         proof=config.media.proof,
         verify=VerifyCredential(config.lists.verify_credential),
         issuers=config.lists.issuers,

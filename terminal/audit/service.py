@@ -18,8 +18,8 @@ import hmac
 import secrets
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -36,6 +36,7 @@ from terminal.clock import Clock, SystemClock
 from terminal.collector.callers import OPERATOR, Callers, ConnectionShares, Proxies, caller_of
 from terminal.collector.front import (
     FrontServer,
+    answering,
     base_url,
     ended_by_signals,
     files_for,
@@ -150,16 +151,11 @@ class AnswerSide:
         self._lock = threading.Lock()
 
     def app(self, on_ready: Callable[[], None]) -> Starlette:
-        @asynccontextmanager
-        async def lifespan(_: Starlette) -> AsyncIterator[None]:
-            on_ready()
-            yield
-
         routes = [
             Route(QUESTIONS_PATH, self.questions, methods=["POST"]),
             Route(HEALTH_PATH, self.health, methods=["GET"]),
         ]
-        return Starlette(routes=routes, lifespan=lifespan)
+        return Starlette(routes=routes, lifespan=answering(on_ready))
 
     async def health(self, _: Request) -> Response:
         return Response(b"{}", media_type="application/json")

@@ -67,6 +67,13 @@ class CollectorOptions(NamedTuple):
     tls_cert: ServedCert = None
     tls_key: ServedKey = None
     proxy: Proxy = None
+    proxy_tls: Annotated[
+        bool,
+        typer.Option(
+            "--proxy-tls",
+            help="Browsers reach the proxy over TLS: session cookies for TLS alone, whatever the proxy says.",
+        ),
+    ] = False
     any_clock: Annotated[
         bool, typer.Option("--any-clock", help="Raise no clock alarms; for simulated terminals.")
     ] = False
@@ -106,6 +113,8 @@ def _settings(asked: CollectorOptions) -> CollectorSettings:
     from terminal.collector.service import CollectorSettings
     from terminal.collector.watch import HOUR_MS, WatchLimits
 
+    if asked.proxy_tls and not asked.proxy:
+        raise typer.BadParameter("--proxy-tls says how browsers reach a proxy: give --proxy as well")
     return CollectorSettings(
         asked.folder,
         asked.host,
@@ -117,6 +126,7 @@ def _settings(asked: CollectorOptions) -> CollectorSettings:
         tls=server_tls(asked.tls_cert, asked.tls_key),
         recompute=_follower(asked),
         proxies=tuple(asked.proxy or ()),
+        proxy_tls=asked.proxy_tls,
         registry_keys=asked.registry_keys,
         bundles=bundles_of(asked.folder, asked.bundles),
     )

@@ -60,7 +60,10 @@ def enrol_by_code(office: EnrolmentOffice, terminal: int, *, json: bool) -> None
     now_ms = _now_ms()
     code = carried_code(office.enrolment, terminal, now_ms, office.bundles)
     office.note(now_ms, terminal, OperationCode.CODE_MADE)
-    text = f"{code}\nValid once, for one day. At the terminal: terminal enrol --number {terminal}"
+    text = (
+        f"{code}\nValid once, for one day. At the terminal: terminal enrol --number {terminal} --collector URL\n"
+        "(URL is where terminals reach this collector; leave it out where terminal.toml names it)"
+    )
     _say({"terminal": terminal, "code": code}, text, json=json)
 
 

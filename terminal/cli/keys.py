@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 import typer
 
 from cardproto.resident.layout import KEY_VERSION, SPARE_KEY_SETS
+from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.cli.options import Config, Json, station_config
 from terminal.keys.roles import KeyRole
 
@@ -72,7 +73,10 @@ def init(
     terminal: Annotated[
         list[int] | None,
         typer.Option(
-            "--terminal", min=1, help="Terminal number; repeat for each. Each gets storage keys of its own."
+            "--terminal",
+            min=1,
+            max=LARGEST_TERMINAL,
+            help="Terminal number; repeat for each. Each gets storage keys of its own.",
         ),
     ] = None,
     ahead: Annotated[
@@ -100,20 +104,23 @@ def init(
         )
     from terminal.clock import SystemClock
     from terminal.keys.file import key_tables, require_private
-    from terminal.keys.office import RoleOrder, cut, write_keys
+    from terminal.keys.office import RoleOrder, cut, require_absent, write_keys
     from terminal.keys.signed import verified
 
     require_private(office)
     source, today = verified(key_tables(office), office), SystemClock().now().date()
-    numbers: list[int | None] = list(terminal) if terminal else [None]
+    numbers: list[int | None] = list(dict.fromkeys(terminal)) if terminal else [None]
     prepared = _or(ahead, SPARE_KEY_SETS if role is KeyRole.ISSUE else 1)
     orders = [
         RoleOrder(role=role, made_on=today, terminal=number, ahead=prepared, added=tuple(add or ()))
         for number in numbers
     ]
     cuts = [cut(source, order) for order in orders]  # all are sound before one is written
-    for order, document in zip(orders, cuts, strict=True):
-        path = folder / FILE_NAME.format(name=order.terminal or order.role)
+    paths = [folder / FILE_NAME.format(name=order.terminal or order.role) for order in orders]
+    if not replace:
+        for path in paths:
+            require_absent(path)
+    for path, document in zip(paths, cuts, strict=True):
         write_keys(path, document, replaced=replace)
         print(f"{path}: {_said(document)}")
 

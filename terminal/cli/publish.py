@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from terminal.keys.file import FileKeys
-    from terminal.publish.overview import RoleStanding
+    from terminal.publish.overview import NextTask, RoleStanding
     from terminal.publish.repository import Repository
 
 app = typer.Typer(
@@ -297,6 +297,8 @@ def status(repository: Folder = BUNDLES, json: Json = False) -> None:
     for state in found.roles:
         for line in _lines(state):
             print(line)
+    for task in found.next:
+        print(f"next: {_task(task)}")
 
 
 @app.command()
@@ -342,6 +344,21 @@ def _lines(state: RoleStanding) -> Iterator[str]:
         version = f" version {group.version}" if group.version else ""
         called = f" ({group.called})" if group.called else ""
         yield f"  {group.name}{called}: {group.id}{version}".rstrip(": ")
+
+
+def _task(task: NextTask) -> str:
+    from terminal.publish.overview import OfficeTask
+
+    names = ", ".join(task.roles)
+    match task.task:
+        case OfficeTask.ADD:
+            return "check and draft a file: `terminal publish add ROLE/NAME FILE`"
+        case OfficeTask.SIGN:
+            return f"have {names} signed: `terminal publish request`, `sign` at the key holders', `take`"
+        case OfficeTask.RELEASE:
+            return f"publish {names or 'with a new timestamp'}: `terminal publish release --key NAME.key ...`"
+        case OfficeTask.RENEW:
+            return f"draft for further days: `terminal publish renew` for {names}"
 
 
 def _office(folder: Path) -> Repository:

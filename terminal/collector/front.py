@@ -13,8 +13,8 @@ import signal
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from errno import EACCES, EADDRINUSE, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from typing import TYPE_CHECKING, Any, Final
 
@@ -300,6 +300,19 @@ def front_config(app: Any, proxies: Proxies, tls: ServerTls | None = None) -> uv
             "Give PEM files: certificate, its key, and the authority of those who come.",
         ) from error
     return config
+
+
+def answering(
+    begin: Callable[[], AbstractAsyncContextManager[None] | None],
+) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+    """The lifespan of an application: `begin` is called once requests are answered; what it returns surrounds them."""
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        async with begin() or nullcontext():
+            yield
+
+    return lifespan
 
 
 def base_url(listening: socket.socket, tls: ServerTls | None) -> str:

@@ -51,10 +51,12 @@ class ShowsPage(Protocol):
 class OfficePages:
     """What people use beside the page itself."""
 
-    def __init__(self, office: Office, entrance: Entrance, show: ShowsPage) -> None:
+    def __init__(self, office: Office, entrance: Entrance, show: ShowsPage, tls_before: bool) -> None:
+        """`tls_before`: browsers come through a proxy over TLS, also where it does not say so."""
         self._office = office
         self._entrance = entrance
         self._show = show
+        self._tls_before = tls_before
 
     def routes(self) -> list[Route]:
         return [
@@ -101,7 +103,7 @@ class OfficePages:
             path=PREFIX,
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure=self._tls_before or request.url.scheme == "https",
         )
         return response
 

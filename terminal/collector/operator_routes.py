@@ -93,11 +93,13 @@ class OperatorSide:
     office: Office
     entrance: Entrance
     gate: Gate
+    tls_before: bool = False
+    """Whether a proxy serves browsers over TLS."""
 
     def mount(self) -> Mount:
         routes: list[BaseRoute] = [
             Route("/", self.page, methods=["GET"]),
-            *OfficePages(self.office, self.entrance, self.page).routes(),
+            *OfficePages(self.office, self.entrance, self.page, self.tls_before).routes(),
             Route("/v1/status", self.status, methods=["GET"]),
             Route("/v1/report", self.report, methods=["GET"]),
             Route("/v1/terminals", self.terminals, methods=["GET"]),

@@ -24,7 +24,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -44,7 +44,7 @@ from terminal.collector.callers import ConnectionShares, Proxies
 from terminal.collector.certify import CERTIFICATE_FILE, Authority
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.entrance import Entrance
-from terminal.collector.front import FrontServer, base_url, ended_by_signals, front_config, listen
+from terminal.collector.front import FrontServer, answering, base_url, ended_by_signals, front_config, listen
 from terminal.collector.gate import gate_of
 from terminal.collector.identity_routes import JSON, IdentitySide
 from terminal.collector.intake import Intake, NowAndThen
@@ -99,6 +99,8 @@ class CollectorSettings:
     recompute: FollowerOptions | None = None
     shares: ConnectionShares = field(default_factory=ConnectionShares)
     proxies: tuple[str, ...] = ()
+    proxy_tls: bool = False
+    """Whether browsers reach the proxies over TLS only, whatever these say of it: cookies are for TLS alone then."""
     registry_keys: Path | None = None
     """What opens a sealed `registry`; None: what systemd handed over."""
     bundles: Path | None = None
@@ -229,17 +231,17 @@ class Collector:
         views = OperatorViews(
             self.store, self.books, self.enrolment, settings.watch.silent_ms, self.follower.keep_strangers
         )
-        operator = OperatorSide(views, self.books, clock, self.office, self.entrance, self.gate)
+        operator = OperatorSide(
+            views, self.books, clock, self.office, self.entrance, self.gate, settings.proxy_tls
+        )
 
         async def document(_: Request) -> Response:
             return Response(openapi.as_json(), media_type=JSON)
 
-        @asynccontextmanager
-        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        def begun() -> AbstractAsyncContextManager[None]:
             self.follower.start()
             on_ready()
-            async with watched(notify.connect(), "collector: answering requests"):
-                yield
+            return watched(notify.connect(), "collector: answering requests")
 
         bundles = settings.bundles or settings.folder / DEFAULT_FOLDER
         routes = [
@@ -249,7 +251,7 @@ class Collector:
             operator.metrics_route(),
             operator.mount(),
         ]
-        return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(self.gate.paced)])
+        return Starlette(routes=routes, lifespan=answering(begun), middleware=[Middleware(self.gate.paced)])
 
     def close(self) -> None:
         self.follower.stop()

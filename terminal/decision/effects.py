@@ -58,6 +58,16 @@ class CredentialEffect(Effect):
     EXPIRED = "credential:expired"
 
 
+class PhoneEffect(Effect):
+    """What a phone showed, and what it cannot do."""
+
+    ANSWERED = "phone:answered"
+    TOO_SLOW = "phone:too_slow"
+    PAYS_NOTHING = "phone:pays_nothing"
+    CODE_SHOWN = "phone:code_shown"
+    CODE_USED = "phone:code_used"
+
+
 class InspectionEffect(Effect):
     """What an inspector's tap found."""
 

@@ -60,6 +60,19 @@ class Message(StrEnum):
     UNKNOWN_CARD = "unknown_card"
     NOT_ACCEPTED = "not_accepted"
     """A bank card that did not prove itself."""
+    UNLOCK_PHONE = "unlock_phone"
+    """Its holder has to open it before it shows anything."""
+    NO_RIGHT_IN_PHONE = "no_right_in_phone"
+    """A phone holds no money, and none of its rights covers the ride."""
+    CODE_USED = "code_used"
+    """A code that was shown here before."""
+    CODE_TOO_OLD = "code_too_old"
+    CODE_AHEAD = "code_ahead"
+    """Of a phone whose clock is ahead of the terminal's."""
+    CODE_OF_OTHERS = "code_of_others"
+    """A bank's, a railway's, a health service's, a link: no code of a resident card."""
+    CODE_PRINTED = "code_printed"
+    """On paper, where the phone has to show it."""
     CODE_NOT_ACCEPTED = "code_not_accepted"
     """What a scanner read, where nothing takes codes."""
     SHIFT_CLOSED = "shift_closed"
@@ -109,7 +122,7 @@ GRANTS: Final = "grants"
 _NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """The result for the rider: `admission` says whether to open, `values` fill the message ({n}, {date}, {time},
     {meal}).
 
@@ -130,7 +143,7 @@ class Outcome(Struct, frozen=True):
         return self.admission is Admission.LET_IN
 
 
-class WritePlan(Struct, frozen=True):
+class WritePlan(Struct, frozen=True, gc=False):
     """What the card must become: one appended event and, for a purse tap, one debit; atomic by one commit.
 
     `payer` is what pays for this tap where the event holds another: what pays for the ride of those who are checked
@@ -150,7 +163,7 @@ class WritePlan(Struct, frozen=True):
 BOARDINGS: Final = (EventKind.RIDE, EventKind.CHECK_IN)
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """All that follows from (snapshot, policy, trip, now). No write plan: the card stays as it is.
 
     `flags` mark the record for those who read it later (`terminal.decision.flags`).

@@ -81,6 +81,12 @@ UNDECIDED: Final = frozenset(
         Message.CLOCK_UNCONFIRMED,
         Message.READ_AGAIN,
         Message.UNKNOWN_CARD,
+        Message.UNLOCK_PHONE,
+        Message.CODE_USED,
+        Message.CODE_TOO_OLD,
+        Message.CODE_AHEAD,
+        Message.CODE_OF_OTHERS,
+        Message.CODE_PRINTED,
         Message.CODE_NOT_ACCEPTED,
     }
 )

@@ -148,8 +148,17 @@ def require_own(path: Path, contents: Contents, terminal: int) -> None:
     if contents.terminal != terminal:
         raise JournalError(
             f"{path} is the journal of terminal {contents.terminal}, not {terminal}",
-            "Give each terminal number a journal file of its own.",
+            "Correct --number or --state: each terminal number has a folder of its own.",
         )
+
+
+def require_owner(path: Path, terminal: int) -> None:
+    """Raise as `require_own`, before anything sealed beside the journal is tried with the wrong number. One that is
+    not there or cannot be read is passed over: who opens it says so.
+    """
+    found = sealed_for(path)
+    if found is not None:
+        require_own(path, Contents(found[0], None), terminal)
 
 
 def connect(path: Path) -> sqlite3.Connection:

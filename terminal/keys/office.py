@@ -212,7 +212,20 @@ def write_keys(path: Path, document: KeyDocument, *, replaced: bool = False) -> 
         raise KeyFileError(
             f"key file {path} cannot be written ({error.strerror})", "Name another folder."
         ) from error
-    raise KeyFileError(f"key file {path} exists already", "Keys are never overwritten: name another file.")
+    raise _there(path)
+
+
+def require_absent(path: Path) -> None:
+    """Raise as `write_keys` does for a file that is there: before the first of several is written."""
+    if path.exists():
+        raise _there(path)
+
+
+def _there(path: Path) -> KeyFileError:
+    return KeyFileError(
+        f"key file {path} exists already",
+        "Keys are never overwritten: name another file or folder; after rolling, role files are cut with --replace.",
+    )
 
 
 def as_toml(document: KeyDocument) -> str:

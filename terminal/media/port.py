@@ -21,7 +21,7 @@ from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError, ExchangeTimeout
 from terminal.clock import Clock
-from terminal.decision.outcome import Decision, WritePlan
+from terminal.decision.outcome import Decision, Message, WritePlan
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
 from terminal.keys.provider import KeyProvider, card_token, person_token
@@ -39,11 +39,14 @@ Randomness: TypeAlias = Callable[[int], bytes]
 
 
 class UnsupportedCard(Exception):
-    """The card cannot be served by this terminal; `why` is one line for the operator."""
+    """The card cannot be served by this terminal; `why` is one line for the operator, `message` what its holder reads:
+    a `Message`, or one of the medium's own.
+    """
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, message: str = Message.UNKNOWN_CARD) -> None:
         super().__init__(why)
         self.why = why
+        self.message = message
 
 
 class MediumFailed(Exception):

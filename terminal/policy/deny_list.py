@@ -101,7 +101,7 @@ class DenyListFile(KeyedFile):
 
     def contains(self, kind: DenyKind, identity: bytes) -> bool:
         """Whether there is such an entry."""
-        return self.find(MARKS[kind] + identity) is not None
+        return self._place(self.hash_of(MARKS[kind] + identity)) >= 0
 
 
 def load_deny_list(path: Path, key: bytes, called: str = "", sorted_digest: bytes = b"") -> DenyListFile:

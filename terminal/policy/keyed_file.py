@@ -148,16 +148,21 @@ class KeyedFile:
 
         Only the records whose hashes begin with the same `BUCKET_BITS` are looked through.
         """
-        wanted, begins = self.hash_of(identity), self._buckets
-        bucket = wanted[0] << 8 | wanted[1]
-        records = self._map[begins[bucket] : begins[bucket + 1]]
-        return _content(records, wanted, self._bytes) if wanted in records else None
+        place = self._place(self.hash_of(identity))
+        return None if place < 0 else self._map[place + HASH_BYTES : place + self._bytes]
 
     def holds(self, wanted: bytes) -> bool:
         """Whether there is a record with this keyed hash."""
+        return self._place(wanted) >= 0
+
+    def _place(self, wanted: bytes) -> int:
+        """Where the record that begins with `wanted` is, which may also stand within another one; -1: nowhere."""
         begins, bucket = self._buckets, wanted[0] << 8 | wanted[1]
-        records = self._map[begins[bucket] : begins[bucket + 1]]
-        return wanted in records and _content(records, wanted, self._bytes) is not None
+        start, end = begins[bucket], begins[bucket + 1]
+        place = self._map.find(wanted, start, end)
+        while place >= 0 and (place - start) % self._bytes:
+            place = self._map.find(wanted, place + 1, end)
+        return place
 
     def place_of(self, wanted: bytes) -> tuple[int, bool]:
         """Where in the file the record with this keyed hash is or would be, and whether it is."""
@@ -264,16 +269,6 @@ def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
 
 def _no_key(_identity: bytes) -> bytes:
     raise ValueError("a list that was opened without its key is asked for hashes alone")
-
-
-def _content(records: bytes, wanted: bytes, size: int) -> bytes | None:
-    """What follows `wanted` where a record begins with it; None where that is only within a record."""
-    place = records.find(wanted)
-    while place >= 0:
-        if place % size == 0:
-            return records[place + HASH_BYTES : place + size]
-        place = records.find(wanted, place + 1)
-    return None
 
 
 def _let_go(data: mmap.mmap) -> None:

@@ -177,6 +177,7 @@ def put(
     for file in files:
         repository.keep_file(f"{group}/{file.name}", file.content)
     repository.keep_draft(role, draft)
+    repository.drop_files()
     return role
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +15,8 @@ from terminal.publish.repository import SNAPSHOT, TIMESTAMP, Repository
 from terminal.publish.sealing import SealedName, names
 
 WARN_DAYS: Final = 14
+ONLINE: Final = (SNAPSHOT, TIMESTAMP)
+"""Made anew by each release."""
 
 
 class TargetGroup(msgspec.Struct, frozen=True):
@@ -41,9 +45,27 @@ class RoleStanding(msgspec.Struct, frozen=True):
     published: tuple[TargetGroup, ...]
 
 
+class OfficeTask(StrEnum):
+    """What the office has to do next."""
+
+    ADD = "add"  # nothing is published, nothing drafted
+    SIGN = "sign"
+    RELEASE = "release"  # what is signed, or a timestamp that ends soon
+    RENEW = "renew"
+
+
+class NextTask(msgspec.Struct, frozen=True):
+    """A task, and the roles that it is about."""
+
+    task: OfficeTask
+    roles: tuple[str, ...] = ()
+
+
 class Overview(msgspec.Struct, frozen=True):
     stand_alone: bool
     roles: tuple[RoleStanding, ...]
+    next: tuple[NextTask, ...] = ()
+    """In the order in which they are done; none: all is published and holds."""
 
 
 def overview(repository: Repository, now: datetime) -> Overview:
@@ -51,14 +73,28 @@ def overview(repository: Repository, now: datetime) -> Overview:
     repository.logged()
     ready, known = releasable(repository), names(repository)
     roles = tuple(_state(repository, role, now, known, ready=role in ready) for role in repository.roles())
-    return Overview(repository.stands_alone, roles)
+    return Overview(repository.stands_alone, roles, tuple(_next(roles)))
+
+
+def _next(roles: tuple[RoleStanding, ...]) -> Iterator[NextTask]:
+    unsigned = tuple(one.role for one in roles if one.missing)
+    if unsigned:
+        yield NextTask(OfficeTask.SIGN, unsigned)
+    ending = tuple(one for one in roles if one.days_left is not None and one.days_left <= WARN_DAYS)
+    if any(one.ready for one in roles) or any(one.role in ONLINE for one in ending):
+        yield NextTask(OfficeTask.RELEASE, tuple(one.role for one in roles if one.ready))
+    late = tuple(one.role for one in ending if not one.draft and one.role not in ONLINE)
+    if late:
+        yield NextTask(OfficeTask.RENEW, late)
+    if not any(one.draft or one.published for one in roles):
+        yield NextTask(OfficeTask.ADD)
 
 
 def _state(
     repository: Repository, role: str, now: datetime, known: dict[str, SealedName], *, ready: bool
 ) -> RoleStanding:
     present = repository.published(role)
-    draft = None if role in (SNAPSHOT, TIMESTAMP) else repository.draft(role)
+    draft = None if role in ONLINE else repository.draft(role)
     found = None if draft is None else signatures(repository, role, draft)
     return RoleStanding(
         role,

@@ -218,6 +218,17 @@ class Repository:
         path.parent.mkdir(parents=True, exist_ok=True)
         create_file(path, content)
 
+    def drop_files(self) -> None:
+        """Remove what no draft names any more: files of drafts that were replaced or withdrawn."""
+        named = {
+            self.files / hashed(name, target.hashes["sha256"])
+            for role in self.drafted()
+            if (draft := self.draft(role)) is not None and isinstance(draft.signed, Targets)
+            for name, target in draft.signed.targets.items()
+        }
+        for path in [found for found in self.files.rglob("*") if found.is_file() and found not in named]:
+            path.unlink()
+
     def publish_files(self, targets: Targets) -> None:
         """Let what `targets` names be found by terminals; afterwards the office need not keep it twice."""
         for name, target in targets.targets.items():

@@ -110,6 +110,10 @@ class Freshness(Struct, frozen=True):
         deny_list, grants = self.deny_list_age_s, self.grants_age_s
         return deny_list if deny_list > grants else grants
 
+    def lists_older_than(self, age_s: int) -> bool:
+        """Whether one of them is older than `age_s`."""
+        return self.deny_list_age_s > age_s or self.grants_age_s > age_s
+
 
 class Inspection(Struct, frozen=True):
     """An inspector asks whether the ride is paid; nothing is written (T-70).

@@ -490,6 +490,14 @@ def test_a_report_that_cannot_be_written_is_said_before_the_card_is_touched(
     assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
 
 
+def test_a_report_replaces_no_file_that_is_none(tmp_path: Path) -> None:
+    keys = tmp_path / "office.keys"
+    keys.write_text("not to be lost")
+    process = accepting(tmp_path, "--reader", "sim:nothing", "--report", keys)
+    assert "is there already. Give a new name" in process.communicate(timeout=60)[1]
+    assert (process.returncode, keys.read_text()) == (1, "not to be lost")
+
+
 def test_what_a_person_is_to_do_is_said_in_the_language_of_the_report(tmp_path: Path) -> None:
     save_card(blank("EV2"), tmp_path / "card.json")
     process = accepting(tmp_path, "--reader", "sim:card.json", "--pulls", 1, "--language", "ru")

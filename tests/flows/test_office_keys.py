@@ -194,6 +194,12 @@ def test_files_that_others_may_read_or_that_cannot_be_written(said: Said, tmp_pa
     (tmp_path / "taken").write_text("a file")
     told = said("keys", "init", "--role=issue", "--folder=taken", code=11)
     assert "cannot be written" in told
+    assert "cannot be written" in said("keys", "init", "--role=office", "--region=34", "--out=.", code=11)
+    (tmp_path / "keys/8.keys").write_text("of before")
+    told = said("keys", "init", "--role=bus", "--terminal=9", "--terminal=8", code=11)
+    assert "keys/8.keys exists already" in told
+    assert not (tmp_path / "keys/9.keys").exists(), "all or none"
+    said("keys", "init", "--role=bus", "--terminal=9", "--terminal=9")
 
 
 def test_a_file_of_another_user_is_judged_by_what_all_may(

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from cardproto.apdu import CommandApdu, ResponseApdu
 from cardproto.atr import parse_atr
+from cardproto.credential.code import CodeWindow, ShownCode, code_text, verify_code
 from cardproto.credential.cose import parse_sign1
 from cardproto.credential.grant import (
     RejectedCredential,
@@ -20,6 +21,7 @@ from cardproto.credential.grant import (
     parse_claims,
     verify_credential,
 )
+from cardproto.credential.phone import PhoneRefused, parse_selected
 from cardproto.desfire.files import parse_file_settings
 from cardproto.errors import CardError, FormatError, ProtocolError
 from cardproto.resident.records.documented import parse_event_with_schema, parse_rights_with_schema
@@ -138,9 +140,12 @@ def credential(data: bytes) -> None:
     result = verify_credential(data, ISSUERS, NOW)
     if not isinstance(result, RejectedCredential):
         assert result.issuer == "ru-34"
-    for parse in (parse_sign1, credential_in_file):
-        with contextlib.suppress(FormatError):
+    for parse in (parse_sign1, credential_in_file, parse_selected):
+        with contextlib.suppress(FormatError, PhoneRefused):
             parse(data)
+    for text in (data.decode("latin-1"), code_text(data)):
+        shown = verify_code(text, ISSUERS, NOW, CodeWindow())
+        assert not isinstance(shown, ShownCode) or shown.credential.issuer == "ru-34"
     try:
         claims = parse_claims(data)
     except FormatError:

@@ -19,7 +19,7 @@ import msgspec
 ROOT: Final = Path(__file__).resolve().parents[2]
 GOLDEN: Final = Path(__file__).parent
 TERMINAL, SIM = "terminal.cli.app", "sim.cli.app"
-BUS, COUNTER, BUNDLED = 7, 8, 9
+BUS, COUNTER, BUNDLED, OPENED = 7, 8, 9, 10
 REGION: Final = 34
 DAY: Final = "2026-09-15"
 STATE: Final = "var/terminal"
@@ -61,6 +61,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "card-pupil": Question(("card", "show", "school/payer.json", "--json"), SIM),
     "region-checked": Question(("policy", "check", "school/region.toml", "--json")),
     "collector-day": Question(("collector", "report", "--day", DAY, "--json", *COLLECTOR)),
+    "collector-alarms": Question(("collector", "alarms", "--json", *COLLECTOR)),
     "collector-verdicts": Question(("collector", "verdicts", "--json", *COLLECTOR)),
     "collector-documents": Question(("collector", "documents", "list", "--json", *COLLECTOR)),
     "audit-verified": Question(

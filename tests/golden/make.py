@@ -16,16 +16,19 @@ from cardcli import VERSION
 from terminal.app.simulated import laboratory_keys
 from terminal.policy.load import DEMO_REGION
 from terminal.screen.console.staff import StaffList
+from terminal.sync.wire import BATCHES_PATH
 from tests.flows.live import DAY as LIVE_DAY
 from tests.flows.live import live_terminal
 from tests.flows.test_audit import TABLES, AuditedDay, enrolled, registered, serving, terminal
 from tests.flows.test_live_canteen import BUYER, PAYER, School, canteen
+from tests.golden.around import copy_ticket, make_opened, open_housing
 from tests.golden.asked import (
     BINARY,
     BUS,
     COLLECTOR,
     COUNTER,
     GOLDEN,
+    OPENED,
     QUESTIONS,
     STATE,
     Version,
@@ -53,6 +56,8 @@ RELEASED: Final = "released"
 OF_A_RUN: Final = ("*.lock", "*.sock", "*-shm", "status.json", "by_hand*", "*.jsonl", "*.log")
 """What a running process leaves that no later one reads."""
 TERMINALS: Final = {"bus": BUS, "school": COUNTER}
+TAMPERED: Final = "opened"
+"""The folder of the terminal whose housing was opened: its key is wiped, its rows are the collector's alone."""
 
 
 def make(renew: bool) -> Path:
@@ -99,6 +104,7 @@ def _made_day(folder: Path) -> None:
         cards += [f"{name}.json" for name in (DENIED, GRANTED)]
         for card in (*cards, cards[0]):
             live.tap(card)
+    copy_ticket(bus, {**TABLES, "lists": LISTS})
     school.mkdir()
     own = {"schema": 1, "profile": "canteen", "number": COUNTER, "region": "region.toml"}
     with live_terminal(school, **canteen(school, terminal=own)) as live:
@@ -107,7 +113,8 @@ def _made_day(folder: Path) -> None:
         pupils.sells()
         pupils.tap("payer")
         pupils.buys("buyer")
-    registered(folder, [*(bus / card for card in cards), school / "payer.json", school / "buyer.json"])
+    met = (school / "payer.json", school / "buyer.json", make_opened(folder / TAMPERED, LIVE_DAY))
+    registered(folder, [*(bus / card for card in cards), *met])
     staff = StaffList(school / STATE)
     staff.put(staff.members()[0])  # the bus keeps a list that states no version, as it was written by hand
     make_successors(school)
@@ -138,7 +145,7 @@ def _sent(day: AuditedDay) -> None:
         added = terminal(day.folder, "collector", "documents", "add", document, "--folder", day.collector)
         assert added.returncode == 0, added.stderr
     with serving(day):
-        for name, number in TERMINALS.items():
+        for name, number in (*TERMINALS.items(), (TAMPERED, OPENED)):
             enrolled(day, number, day.folder / name)
     shutil.copytree(day.collector, day.folder / "collector.before")
     shutil.copytree(day.folder / "bus", day.folder / "bus.before")
@@ -148,6 +155,10 @@ def _sent(day: AuditedDay) -> None:
             with recording(url, exchanges) as address:
                 Version().run(day.folder / name, "sync", "--collector", address)
             keep(day.folder / "wire", name, exchanges)
+        heard: list[Exchange] = []
+        with recording(url, heard) as address:
+            open_housing(day.folder / TAMPERED, address, url)
+        keep(day.folder / "wire", TAMPERED, [one for one in heard if one.path == BATCHES_PATH])
 
 
 def _answered(target: Path) -> None:

@@ -22,6 +22,7 @@ from tests.golden.asked import (
     COLLECTOR,
     DAY,
     GOLDEN,
+    OPENED,
     QUESTIONS,
     STATE,
     Version,
@@ -29,7 +30,7 @@ from tests.golden.asked import (
     differences,
     listening,
 )
-from tests.golden.make import RELEASED, TERMINALS, make
+from tests.golden.make import RELEASED, TAMPERED, TERMINALS, make
 from tests.golden.office import TAKEN, publish
 from tests.golden.talk import talk
 from tests.golden.wire import answering, kept
@@ -74,9 +75,19 @@ def test_it_says_what_it_said(version: str, name: str, tmp_path: Path) -> None:
 
 
 @every_version
+def test_a_copied_ticket_and_an_opened_housing_are_among_its_rows(version: str) -> None:
+    rows, found = said(version, "bus-rows"), said(version, "collector-alarms")
+    assert isinstance(rows, list)
+    assert isinstance(found, dict)
+    (copy,) = (row for row in rows if row["kind"] == "TicketCopied")
+    assert [row["kind"] for row in rows if row["sequence"] == copy["sale"]] == ["CashSale"]
+    assert ("housing", OPENED) in {(alarm["kind"], alarm["terminal"]) for alarm in found["alarms"]}
+
+
+@every_version
 def test_every_configuration_is_accepted(version: str, tmp_path: Path) -> None:
     folder = copied(version, tmp_path)
-    for name in TERMINALS:
+    for name in (*TERMINALS, TAMPERED):
         Version().run(folder / name, "config", "check")
 
 
@@ -192,7 +203,7 @@ def test_the_collector_takes_what_its_terminals_sent(version: str, tmp_path: Pat
     (folder / "collector").rename(folder / "collector.after")
     (folder / "collector.before").rename(folder / "collector")
     with listening(folder, Version()) as url:
-        for name in TERMINALS:
+        for name in (*TERMINALS, TAMPERED):
             for recorded in kept(folder / "wire", name):
                 headers = {"content-type": recorded.content_type}
                 found = httpx.post(url + recorded.path, content=recorded.request, headers=headers, timeout=30)

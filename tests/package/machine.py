@@ -14,11 +14,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
-from tests.terminal.operations.service import manager
+from tests.terminal.operations.service import Manager, manager
 
 CACHE = Path("/var/cache/resident-card-terminal")
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "udev")
@@ -155,9 +156,17 @@ def booted(folder: Path) -> Iterator[Machine]:
         try:
             leader = int(systemd.hear_until("X_NSPAWN_LEADER_PID")["X_NSPAWN_LEADER_PID"])
             systemd.hear_until("READY")
+            Thread(target=listen, args=(systemd,), daemon=True).start()
             yield Machine(tree, leader)
         finally:
             stop(process)
+
+
+def listen(systemd: Manager) -> None:
+    """Hear what the machine goes on to say: unread messages would hold up its first process, and with it all units."""
+    with suppress(OSError):
+        while True:
+            systemd.hear(1.0)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

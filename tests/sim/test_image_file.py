@@ -24,6 +24,7 @@ from sim.emv.memory import ChipMemory
 from sim.image_file import KINDS, ImageFault, StoredCard, load_card, load_image, save_card
 from sim.issuing import ReloadPoint, issue
 from sim.lab_keys import load_lab_keys
+from sim.phone import PhoneMemory
 from sim.profile import load_profile, profile_names
 from tests.sim.bench import SERVICE_DAY
 from tests.test_project import ROOT
@@ -214,6 +215,7 @@ def test_files_name_every_part_of_a_card_in_words_of_their_own() -> None:
 
     look(Memory)
     look(ChipMemory)
+    look(PhoneMemory)
     assert found == KINDS.keys()
     assert len(set(KINDS.values())) == len(KINDS)
     assert not {kind.__name__ for kind in KINDS} & set(KINDS.values())

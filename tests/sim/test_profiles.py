@@ -190,7 +190,7 @@ DESCRIPTION = '[description]\nru = "Проба"\nen = "Trial"\n'
         pytest.param(DESCRIPTION + "[card]\npurse = 5\n", "`purse`", id="unknown key"),
         pytest.param(DESCRIPTION + "[card]\npurse_minor = -1\n", "purse_minor", id="negative purse"),
         pytest.param(DESCRIPTION + "[card]\npurse_minor = 5.0\n", "purse_minor", id="money with a point"),
-        pytest.param(DESCRIPTION + '[card]\nkind = "phone"\n', "kind", id="unknown kind"),
+        pytest.param(DESCRIPTION + '[card]\nkind = "watch"\n', "kind", id="unknown kind"),
         pytest.param(DESCRIPTION + '[card]\nvalid_to = "soon"\n', "card.valid_to", id="no day"),
         pytest.param(DESCRIPTION + '[card]\nstop_after = "lunch"\n', "stop_after", id="unknown step"),
         pytest.param(DESCRIPTION + '[card]\npseudonym = "12"\n', "pseudonym", id="short pseudonym"),

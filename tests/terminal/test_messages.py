@@ -56,6 +56,13 @@ read_again | yellow | Приложите карту ещё раз | Tap again
 one_card | yellow | Приложите одну карту | Present one card only
 unknown_card | red | Карта не поддерживается | Card not supported
 not_accepted | red | Карта не принята | Card not accepted
+unlock_phone | yellow | Разблокируйте телефон и приложите снова | Unlock the phone and tap again
+no_right_in_phone | red | Нет льготы на эту поездку. Оплатите иначе | No concession for this ride. Pay otherwise
+code_used | red | Код уже использован. Покажите новый | Code already used. Show the next one
+code_too_old | yellow | Код устарел. Откройте приложение снова | Code out of date. Open the app again
+code_ahead | yellow | Проверьте время на телефоне | Check the time on the phone
+code_of_others | yellow | Это другой код. Покажите код карты жителя | Another code. Show the code of the resident card
+code_printed | red | Код на бумаге. Покажите код в приложении | Printed code. Show the code in the app
 code_not_accepted | yellow | Коды здесь не принимаются | Codes are not accepted here
 shift_closed | red | Терминал пока не работает | Terminal not in service yet
 clock_unconfirmed | red | Терминал временно не работает | Terminal temporarily not in service

@@ -50,7 +50,7 @@ def members_named() -> Iterator[str]:
 def test_codes_are_codes_and_none_stands_for_two_effects() -> None:
     codes = Counter(effect.code for effect in MEMBERS)
     assert [code for code, count in codes.items() if count > 1] == []
-    assert all(re.fullmatch(r"([a-z]-[0-9]{2}|cap|credential):[a-z0-9_]+", code) for code in codes)
+    assert all(re.fullmatch(r"([a-z]-[0-9]{2}|cap|credential|phone):[a-z0-9_]+", code) for code in codes)
 
 
 def test_every_enum_of_effects_has_its_place_in_the_table() -> None:

@@ -21,6 +21,7 @@ from terminal.app.config.settings import (
     EXTENSION_NAME,
     EXTENSIONS,
     GPSD,
+    OWN_MEDIA,
     REPLAY,
     RESIDENT,
     SIM,
@@ -195,7 +196,7 @@ def extensions_named(config: StationConfig) -> Iterator[tuple[ExtensionRole, str
     for name in config.signals.names:
         yield ExtensionRole.SIGNAL, name, "signals.names"
     for name in config.media.order:
-        if name != RESIDENT:
+        if name not in OWN_MEDIA:
             yield ExtensionRole.MEDIUM, name, "media.order"
     if config.vehicle.source is not None and config.vehicle.own_source is None:
         yield ExtensionRole.VEHICLE_SOURCE, config.vehicle.source, "vehicle.source"

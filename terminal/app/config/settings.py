@@ -40,6 +40,9 @@ Option = bool | int | float | str | tuple[bool | int | float | str, ...]
 
 EXTENSIONS: Final = "extensions"
 RESIDENT: Final = "resident"
+PHONE: Final = "phone"
+OWN_MEDIA: Final = (RESIDENT, PHONE)
+"""Media that need no extension."""
 REPLAY: Final = "replay"
 VDV301: Final = "vdv301"
 GPSD: Final = "gpsd"
@@ -158,10 +161,16 @@ class MediaTable(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Name, ...],
         Meta(
             min_length=1,
-            description="Media in the order in which a card is asked: resident, and those of extensions.",
-            examples=[["resident", "gym"]],
+            description="Media in the order in which a card is asked: resident, phone, and those of extensions.",
+            examples=[["resident", "phone"]],
         ),
     ] = (RESIDENT,)
+    codes: Annotated[
+        bool,
+        Meta(
+            description="Take the codes that residents' phones show. Needs a scanner under [periphery.scanner]."
+        ),
+    ] = False
     proof: Annotated[
         bool,
         Meta(

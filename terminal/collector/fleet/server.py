@@ -20,8 +20,8 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -47,7 +47,7 @@ from terminal.collector.fleet.gateway import Gateway
 from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
 from terminal.collector.fleet.shared_records import OtherIdentity, RecordsFollower, SharedRecords
 from terminal.collector.fleet.stream import FleetStream
-from terminal.collector.front import FrontServer, base_url, ended_by_signals, front_config, listen
+from terminal.collector.front import FrontServer, answering, base_url, ended_by_signals, front_config, listen
 from terminal.collector.gate import address_of, body_of, gate_of, respond
 from terminal.collector.identity_routes import IdentitySide
 from terminal.collector.intake import Reply, refuse
@@ -247,11 +247,6 @@ class GatewaySide:
     def app(self, on_ready: Callable[[], None]) -> Starlette:
         """The ASGI application."""
 
-        @asynccontextmanager
-        async def lifespan(_: Starlette) -> AsyncIterator[None]:
-            on_ready()
-            yield
-
         routes = [
             Route(BATCHES_PATH, self.batches, methods=["POST"]),
             *self.identity.routes(),
@@ -260,7 +255,7 @@ class GatewaySide:
             *([] if self.bundles is None else BundleFiles(self.bundles, self.identity.gate).routes()),
         ]
         paced = Middleware(self.identity.gate.paced)
-        return Starlette(routes=routes, lifespan=lifespan, middleware=[paced])
+        return Starlette(routes=routes, lifespan=answering(on_ready), middleware=[paced])
 
     async def batches(self, request: Request) -> Response:
         gate = self.identity.gate

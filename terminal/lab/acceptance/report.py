@@ -21,6 +21,8 @@ from terminal.texts import N_, translator
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 REPEAT: Final = "Lay the same card on the reader and run the same command again."
+REPORT_KINDS: Final = (".html", ".json")
+"""How a report that may be replaced is called."""
 WORD: Final = {
     CardVerdict.HOLDS: N_("holds"),
     CardVerdict.FAILS: N_("fails"),
@@ -88,9 +90,15 @@ def report_of(bench: AcceptanceBench, at: datetime, took_s: float) -> Acceptance
 
 
 def check_report_place(path: Path) -> None:
-    """Raises `TerminalError` where no report could be written, while the card is still as it was."""
+    """Raises `TerminalError` where no report could be written, while the card is still as it was. An earlier report is
+    replaced, and nothing else: a slip of the hand may name a key file.
+    """
     with _written(path, "Give another --report."):
         check_place(path)
+    if path.exists() and path.suffix not in REPORT_KINDS:
+        raise TerminalError(
+            f"{path} is there already", "Give a new name, or one that ends in .html or .json."
+        )
 
 
 def write_report(report: AcceptanceReport, path: Path, language: str) -> None:

@@ -38,7 +38,7 @@ from terminal.operations.log import Level, Log
 from terminal.operations.notify import ServiceManager
 from terminal.operations.vitals import Identity, Vitals
 from terminal.reader.presence import PresenceState
-from terminal.tap import Terminal
+from terminal.tap import CODE_REFUSED, Terminal
 from terminal.tap_report import TapReport
 
 LOOK_S: Final = 0.25
@@ -113,7 +113,10 @@ class DeskDevices:
         """Connect the ports to `terminal`, which has just been opened."""
         ports = Periphery(self._tables(), SystemClock(), self.lines)
         vitals = _vitals(terminal, state)
-        ports.start(terminal, vitals, self.during_tap, None, Tickets(terminal, LANGUAGE, ""))
+        tickets = Tickets(terminal, LANGUAGE, "")
+        ports.start(
+            terminal, vitals, self.during_tap, None, tickets, lambda _code: terminal.signal(CODE_REFUSED)
+        )
         self._terminal, self._vitals, self._key = terminal, vitals, key_path(terminal.journal.path)
         self._ports = ports
         if self._thread.ident is None:

@@ -1,4 +1,4 @@
-"""What a rider pays at a tap: `board` when he gets in, `alight` where he taps off.
+"""What a rider pays at a tap: `board_ride` when he gets in, `alight` where he taps off.
 
 A charge follows from the journey that is settled and the ride that is being charged, both kept on the card. A ride
 stays open while something may still change its price: a tap-off, or a leg that joins it. Its price is then worked
@@ -29,8 +29,6 @@ from terminal.policy.gtfs.matching import (
     FeedEffect,
     Leg,
     UnknownPlace,
-    leg_ride,
-    places_of_leg,
     ride_of,
     stop_number,
 )
@@ -45,7 +43,7 @@ LEG: Final = FeedEffect.LEG
 TO_DEAREST: Final = Reason(FeedEffect.DEAREST)
 
 
-class Charged(Struct, frozen=True):
+class Charged(Struct, frozen=True, gc=False):
     """What is taken now (below 0: given back, only at a tap-off), what the card must remember, and why.
 
     `free_until`: the ride is a transfer that takes nothing, and the rule's time ends then; None: it is not.
@@ -57,29 +55,18 @@ class Charged(Struct, frozen=True):
     free_until: int | None = None
 
 
-class FareUnknown(Struct, frozen=True):
+class FareUnknown(Struct, frozen=True, gc=False):
     """The feed has no fare for this ride: refuse it. The card stays as it is."""
 
     steps: tuple[Reason, ...]
 
 
-def board(
-    fares: FeedFares, state: JourneyState, leg: Leg, rider: Rider, medium: str | None
-) -> Charged | FareUnknown:
-    """Charge a rider who gets in now. `leg.to_stop` is given where he said how far he goes."""
-    try:
-        places = places_of_leg(fares.index, leg.route, leg.from_stop, leg.to_stop)
-    except UnknownPlace as unknown:
-        return unknown_fare(fares, unknown.effect)
-    ride = leg_ride(places, leg.departed_at, leg.arrived_at)
-    return board_ride(fares, state, ride, places.start, fares.index.prices_of(rider, medium))
-
-
 def board_ride(
     fares: FeedFares, state: JourneyState, ride: OpenRide, start: int, prices: Prices
 ) -> Charged | FareUnknown:
-    """The same of a ride that begins at the stop of number `start`, 0: where is not known."""
-    steps, journey, option = list[Reason](), state.journey, None
+    """Charge a rider who gets in now, for a ride that begins at the stop of number `start`, 0: where is not known."""
+    journey, option = state.journey, None
+    steps: list[Reason] = []
     extended = None if state.ride is None else _joined(fares, state.ride, ride, start)
     if extended is not None:
         option = settle(fares, prices, journey, extended)
@@ -98,7 +85,7 @@ def board_ride(
 
 
 def single_fare(fares: FeedFares, leg: Leg, rider: Rider, medium: str | None) -> int | None:
-    """What `board` charges a rider with no journey, without saying why; None where it refuses."""
+    """What `board_ride` charges a rider with no journey, without saying why; None where it refuses."""
     try:
         ride = ride_of(fares.index, leg)
     except UnknownPlace:

@@ -37,8 +37,14 @@ from cardproto.errors import FormatError
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "credential.json").read_text())
 RAW = bytes.fromhex(VECTORS["credential_hex"])
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-SCALAR = int.from_bytes(hashlib.sha256(b"resident-lab issuer 1").digest(), "big") % 2**255
-ISSUER_KEY = ec.derive_private_key(SCALAR, ec.SECP256R1())
+
+
+def scalar(label: bytes) -> int:
+    """How the vectors make a laboratory's private key."""
+    return int.from_bytes(hashlib.sha256(label).digest(), "big") % 2**255
+
+
+ISSUER_KEY = ec.derive_private_key(scalar(b"resident-lab issuer 1"), ec.SECP256R1())
 ISSUER = IssuerKey(
     "ru-99",
     public_key(bytes.fromhex(VECTORS["issuer"]["x"]), bytes.fromhex(VECTORS["issuer"]["y"])),

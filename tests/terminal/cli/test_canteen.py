@@ -171,6 +171,9 @@ REFUSED: list[tuple[tuple[str, ...], type[Exception], str]] = [
     (("canteen", "annul", ANNA, *AT), CanteenRefused, "no meal or sale here"),
     (("canteen", "not-collected", "tea", *AT), CanteenRefused, "There are: breakfast, lunch, snack"),
     (("canteen", "report", "--day", "15.09"), CanteenRefused, "Write it as 2026-09-15"),
+    # before the sealed roster is tried; and no meal is issued without a journal, as for one that is damaged
+    (("canteen", "issue", *AT, "--class", "3a", "--number", "9"), JournalError, "terminal 1, not 9. Correct"),
+    (("canteen", "roster", "show", "--number", "9"), JournalError, "is the journal of terminal 1, not 9"),
     (("canteen", "report", "--state", "nowhere"), JournalError, "there is no journal in nowhere"),
 ]
 

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import httpx
 import pytest
 
 from bench.collector import KEY
@@ -242,9 +243,16 @@ def test_a_tls_handshake_that_stops_half_way_is_ended(tmp_path):
     assert said.startswith(b"HTTP/1.1 200")
 
 
-@pytest.mark.parametrize(("proxies", "counted"), [((), "127.0.0.1"), (("127.0.0.1",), "203.0.113.9")])
-def test_only_a_configured_proxy_states_the_senders_address(tmp_path, proxies, counted):
-    options = [f"--proxy={proxy}" for proxy in proxies]
+@pytest.mark.parametrize(
+    ("options", "counted", "secure"),
+    [
+        ((), "127.0.0.1", (False, False)),
+        (("--proxy=127.0.0.1",), "203.0.113.9", (False, True)),
+        (("--proxy=127.0.0.1", "--proxy-tls"), "203.0.113.9", (True, True)),
+    ],
+)
+def test_only_a_configured_proxy_states_the_senders_address(tmp_path, options, counted, secure):
+    """And whether people reach it over TLS: their cookies are for TLS alone then."""
     with collector_process(tmp_path, options=options) as url:
         forwarded = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
         keys = {"signing": "0" * 64, "sealing": "0" * 64, "tls": "02" + "0" * 64, "request": ""}
@@ -255,4 +263,9 @@ def test_only_a_configured_proxy_states_the_senders_address(tmp_path, proxies, c
         asked = Request(f"{url}/operator/v1/strangers", headers={"Authorization": f"Bearer {token}"})
         assert [each["address"] for each in answered(asked)[1]] == [counted]
         # A page behind a proxy on this machine is not for local users alone.
-        assert answered(Request(f"{url}/operator/v1/status"))[0] == (401 if proxies else 200)
+        assert answered(Request(f"{url}/operator/v1/status"))[0] == (401 if options else 200)
+        user_of(tmp_path, "18", password="correct horse battery")
+        form = {"ref": "18", "password": "correct horse battery"}
+        for scheme, only_tls in zip(("http", "https"), secure, strict=True):
+            said = httpx.post(f"{url}/operator/sign-in", data=form, headers={"X-Forwarded-Proto": scheme})
+            assert (said.status_code, "Secure" in said.headers["set-cookie"]) == (303, only_tls)

@@ -1,5 +1,5 @@
-"""The town of the flow tests, for media."""
+"""Commands as their users run them."""
 
-from tests.flows.conftest import any_terminal, town_of
+from tests.terminal.cli.conftest import run
 
-__all__ = ["any_terminal", "town_of"]
+__all__ = ["run"]

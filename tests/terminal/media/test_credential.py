@@ -24,7 +24,6 @@ from sim.card.virtual import VirtualCard
 from sim.issuing import ReloadPoint
 from sim.lab_issuer import lab_credential, lab_issuer_key, lab_issuers
 from sim.lab_keys import load_lab_keys
-from terminal.app.media import credential_check
 from terminal.errors import KeyFileError
 from terminal.journal.records import Unwritten, parse_record
 from terminal.journal.taps import End
@@ -208,7 +207,7 @@ def test_issuers_come_from_a_file(tmp_path: Path, town_of: OpenTown) -> None:
     )
     with town_of(WHO, stops=(FRONT,)) as town:
         terminal = town.terminals[FRONT.number]
-        resident_of(terminal).credentials = credential_check(ALWAYS, path, REGION)
+        resident_of(terminal).credentials = CredentialCheck(ALWAYS, load_issuers(path))
         assert tap(town).end is End.COMMITTED
     path.write_text(path.read_text().replace("1", "2"))
     with pytest.raises(KeyFileError, match="issuers"):

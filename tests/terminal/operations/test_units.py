@@ -103,6 +103,15 @@ def test_the_file_of_another_terminal_is_not_taken(tmp_path: Path, line: str) ->
     assert "Set number = 7 " in done.stderr
 
 
+@pytest.mark.parametrize("instance", ["seven", "07", ".*", ""])
+def test_an_instance_that_is_no_number_is_refused(tmp_path: Path, instance: str) -> None:
+    (tmp_path / "terminal.toml").write_text("[terminal]\nnumber = 7\n")
+    done = started(tmp_path, LAB_KEYS.read_text(), "run", instance)
+    assert done.returncode == ConfigError.exit_code
+    assert f"terminal@{instance}: " in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_terminal_without_keys_is_told_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "terminal.toml").write_text("[terminal]\nnumber = 7  # ours\n")
     unit = settings(UNITS / "terminal@.service")

@@ -9,17 +9,28 @@ from pathlib import Path
 import pytest
 from tuf.api.exceptions import RepositoryError
 
+from terminal.errors import PublishError
+from terminal.publish.ceremony import read_request
 from tests.terminal.publish.office import DEMO, Office, OutsideClient, edited
 
 
 def test_what_is_published_is_downloaded_by_an_outside_client(office: Office, tmp_path: Path) -> None:
     office.begin()
+    assert _next(office) == [{"task": "release", "roles": ["root", "targets"]}]
+    office.publish(
+        "add", "tariff/demo", edited(DEMO, tmp_path / "draft.toml", ("version = 1", "version = 2"))
+    )
     office.publish("add", "tariff/demo", DEMO)
+    (kept,) = (path for path in (office.bundles / "office/files").rglob("*") if path.is_file())
+    assert kept.read_bytes() == DEMO.read_bytes(), "what the draft before named is gone"
+    assert _next(office)[0] == {"task": "sign", "roles": ["tariff"]}
     shown = office.sign("tariff", "tariff-1", "tariff-3")
+    assert _next(office) == [{"task": "release", "roles": ["root", "targets", "tariff"]}]
     assert "NEW tariff/demo/region.toml: id demo" in shown
 
     released = office.release().stdout
     assert released == "published: root 1, targets 1, tariff 1, snapshot 1, timestamp 1\n"
+    assert _next(office) == []
     root = (office.bundles / "metadata/1.root.json").read_bytes()
     client = OutsideClient(tmp_path / "client", office.bundles, root)
     assert client.get("tariff/demo/region.toml") == DEMO.read_bytes()
@@ -52,6 +63,7 @@ def test_one_signature_of_two_publishes_nothing_and_hinders_no_other_role(
     assert "tariff" not in office.release().stdout
     assert _state(office, "tariff")["missing"] == 1
     assert _state(office, "tariff")["unsigned"] == ["tariff-2", "tariff-3"]
+    assert "next: have tariff signed: `terminal publish request`" in office.publish("status").stdout
     client = OutsideClient(tmp_path / "client", office.bundles, _root(office))
     with pytest.raises(RepositoryError):
         client.get("tariff/demo/region.toml")  # the role has never been published
@@ -101,6 +113,8 @@ def test_signatures_that_do_not_count(office: Office) -> None:
     forged["signature"] = "00" * 64
     signature.write_text(json.dumps(forged))
     assert "does not count for tariff" in office.refused("take", signature)
+    signature.write_text(json.dumps(forged | {"key": "stranger", "keyid": "00" * 32}))
+    assert "does not count for tariff" in office.refused("take", signature)
     signature.write_text("{")
     assert "is no signature file" in office.refused("take", signature)
 
@@ -116,6 +130,30 @@ def test_a_request_that_was_changed_on_its_way_gives_no_signature_for_the_draft(
     assert "tariff, version 7" in office.publish("sign", request, *office.key("tariff-1"), "--yes").stdout
     (signature,) = (office.folder / "requests").glob("tariff-*.signature")
     assert "signs another tariff" in office.refused("take", signature)
+
+
+def test_a_request_holds_what_it_asks_for_with_every_key_and_hash(office: Office, tmp_path: Path) -> None:
+    """Else one who signs tariffs would sign a root that reads as a tariff."""
+    office.begin()
+    office.publish("add", "tariff/demo", DEMO)
+    office.publish("request")
+    (request,) = (office.folder / "requests").glob("tariff-*")
+    asked = json.loads(request.read_text())
+    root = json.loads((office.bundles / "office/drafts/root.json").read_text())
+    keyless = root | {"signed": root["signed"] | {"keys": {}}}
+    unhashed = json.loads(request.read_text())
+    (target,) = unhashed["metadata"]["signed"]["targets"].values()
+    target["hashes"] = {"sha512": "00" * 64}
+    for wrong, said in (
+        (asked | {"metadata": root}, "asks for tariff and holds root"),
+        (asked | {"role": "root"}, "asks for root and holds targets"),
+        (asked | {"role": "root", "metadata": keyless}, "a key that it does not hold"),
+        (unhashed, "without its SHA-256"),
+    ):
+        path = tmp_path / "wrong.request"
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(PublishError, match=said):
+            read_request(path)
 
 
 def test_a_request_of_newer_software_asks_for_newer_software(office: Office) -> None:
@@ -191,6 +229,11 @@ def test_keys_are_never_printed_and_open_by_their_passphrase_alone(office: Offic
 
 def _root(office: Office) -> bytes:
     return (office.bundles / "metadata/1.root.json").read_bytes()
+
+
+def _next(office: Office) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(office.publish("status", "--json").stdout)["next"]
+    return found
 
 
 def _state(office: Office, role: str) -> dict[str, object]:

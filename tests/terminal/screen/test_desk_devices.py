@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from cardproto.connection import CardConnection
 from sim.desk.disturbance import Disturbance
 from terminal.cli.desk import open_desk
 from terminal.journal.records import Fault
+from terminal.journal.taps import End
 from terminal.lab.desk.refusals import DeskRefused
 from terminal.lab.desk.session import DeskSession
 from tests.terminal.screen.browser import NewPage, assert_accessible, wait_until
 from tests.terminal.screen.test_desk_page import SIZES, Desk, card, shown, tap
 
 LONG_MS = 30_000
+COMMIT = 0xC7
+"""CommitTransaction."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +48,14 @@ def desk(opened: Desk, session: DeskSession, new_page: NewPage) -> Page:
     expect(page.locator('[data-lamp="ready"]')).to_have_class("lit")
     assert session.taps == []
     return page
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what no page shows while a tap is under way."""
+    ends = time.monotonic() + LONG_MS / 1000
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
 
 
 def faults(session: DeskSession) -> list[str]:
@@ -114,6 +131,56 @@ def test_no_tap_begins_while_the_supply_fails(desk: Page, session: DeskSession) 
     tap(desk, "month_pass", "front")
     shown(desk, 2)
     assert faults(session) == ["power:failing", "power:back"]
+
+
+class HeldAtCommit:
+    """A card whose commit is held up until `go`; what was begun before is answered at once."""
+
+    def __init__(self, card: CardConnection) -> None:
+        self._card = card
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def transmit(self, command: bytes) -> bytes:
+        if command[1] == COMMIT:
+            self.reached.set()
+            assert self.go.wait(LONG_MS / 1000)
+        return self._card.transmit(command)
+
+
+def folded(journal: Path) -> int:
+    """The newest row in the database file itself, without its log."""
+    with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro&immutable=1", uri=True)) as file:
+        (newest,) = file.execute("SELECT max(sequence) FROM row").fetchone()
+    return int(newest or 0)
+
+
+def test_a_tap_under_way_ends_well_when_the_supply_fails_and_no_other_begins(
+    desk: Page, session: DeskSession
+) -> None:
+    devices, journal = session.town.devices, session.town.terminals["front"].journal
+    held: list[HeldAtCommit] = []
+    guarded = devices.guarded
+
+    def around(card: CardConnection) -> CardConnection:
+        held.append(HeldAtCommit(card))
+        return guarded(held[-1])
+
+    devices.guarded = around  # type: ignore[method-assign]  # the card is slow, and the supply is guarded as ever
+    tap(desk, "adult_purse", "front")
+    until(lambda: bool(held))
+    assert held[0].reached.wait(LONG_MS / 1000)
+    desk.get_by_role("switch", name="Supply").click()
+    until(lambda: devices.as_json()["failures"] == 1)
+    assert folded(journal.path) < journal.head.sequence, "behind the tap, not in its middle"
+    held[0].go.set()
+    shown(desk, 1)
+    expect(desk.locator("#power-state")).to_contain_text("The supply fails")
+    assert session.taps[0].report.end is End.COMMITTED
+    assert session.taps[0].report.sequence is not None
+    until(lambda: folded(journal.path) > (session.taps[0].report.sequence or 0))
+    tap(desk, "month_pass", "front")
+    expect(desk.locator("#notice")).to_contain_text("the supply of this terminal fails")
+    assert (len(session.taps), len(held)) == (1, 1)
 
 
 def test_an_opened_housing_wipes_the_key_and_the_collector_hears_of_it(

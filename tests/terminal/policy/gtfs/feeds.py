@@ -9,11 +9,20 @@ from textwrap import dedent
 from zoneinfo import ZoneInfo
 
 from terminal.policy.gtfs.card import JourneyOnCard, Written
-from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board
+from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board_ride, unknown_fare
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.importer import Imported, import_feed
 from terminal.policy.gtfs.index import Index
-from terminal.policy.gtfs.matching import Leg, held_at, paths_of, ride_of, rules_by_place
+from terminal.policy.gtfs.matching import (
+    Leg,
+    UnknownPlace,
+    held_at,
+    leg_ride,
+    paths_of,
+    places_of_leg,
+    ride_of,
+    rules_by_place,
+)
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import JourneyState, second_of
 
@@ -30,6 +39,18 @@ EVERY_DAY = """
     daily,1,1,1,1,1,1,1,20260101,20261231
     working,1,1,1,1,1,0,0,20260101,20261231
 """
+
+
+def board(
+    fares: FeedFares, state: JourneyState, leg: Leg, rider: tuple[str, ...], medium: str | None
+) -> Charged | FareUnknown:
+    """As a terminal charges a rider who gets in. `leg.to_stop` is given where he said how far he goes."""
+    try:
+        places = places_of_leg(fares.index, leg.route, leg.from_stop, leg.to_stop)
+    except UnknownPlace as unknown:
+        return unknown_fare(fares, unknown.effect)
+    ride = leg_ride(places, leg.departed_at, leg.arrived_at)
+    return board_ride(fares, state, ride, places.start, fares.index.prices_of(rider, medium))
 
 
 def write_feed(folder: Path, **files: str) -> Path:

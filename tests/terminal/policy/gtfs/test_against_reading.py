@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from terminal.policy.gtfs.charging import Charged, alight, board
+from terminal.policy.gtfs.charging import Charged, alight
 from terminal.policy.gtfs.checks import tables_problems
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.matching import Leg
@@ -12,7 +12,7 @@ from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import NOTHING
 from terminal.policy.gtfs.tables import GtfsTables
 from tests.terminal.policy.gtfs import reading
-from tests.terminal.policy.gtfs.feeds import match_leg
+from tests.terminal.policy.gtfs.feeds import board, match_leg
 from tests.terminal.policy.gtfs.invented import BRIEF, as_leg, draft_feeds, feeds, rides
 
 

@@ -11,14 +11,14 @@ from msgspec.structs import replace
 
 from cardproto.resident.records.event import Event, EventKind, build_event, parse_event
 from terminal.policy.gtfs.card import JourneyOnCard, Written
-from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board
+from terminal.policy.gtfs.charging import Charged, FareUnknown, alight
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide, second_of
 from terminal.policy.gtfs.tables import GtfsTables
 from tests.terminal.policy.gtfs import reading
-from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, Rider, at, fares, second
+from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, Rider, at, board, fares, second
 from tests.terminal.policy.gtfs.invented import BRIEF, as_leg, draft_feeds, joining_feeds, rides, without_ends
 
 CHANGE_S = 5400

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from terminal.policy.gtfs.charging import Charged, board
+from terminal.policy.gtfs.charging import Charged
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import NOTHING
-from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, Rider, at, fares
+from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, Rider, at, board, fares
 
 TAPS_OFF = GtfsFares(destination=Destination.DEAREST)
 STOPS = """

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from terminal.policy.gtfs.card import Written
-from terminal.policy.gtfs.charging import Charged, board
+from terminal.policy.gtfs.charging import Charged
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import NOTHING
-from tests.terminal.policy.gtfs.feeds import EVERY_DAY, NoFare, Rider, at, fares, second
+from tests.terminal.policy.gtfs.feeds import EVERY_DAY, NoFare, Rider, at, board, fares, second
 
 ZONES = {
     "areas": "area_id\n1\n2\n3\n",

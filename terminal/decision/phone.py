@@ -1,0 +1,128 @@
+"""A resident's phone, tapped or shown as a code: rights that an issuer signed, and a state that the terminal kept.
+
+The state has the form of a resident card's newest event, so that one set of rules decides for both: transfers, limits,
+repeated taps, journeys. What differs is said here: a phone holds no money, its answer has a time, a code counts once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from msgspec.structs import replace
+
+from cardproto.credential.grant import Credential
+from cardproto.errors import FormatError
+from cardproto.resident.records.event import Event, EventKind, parse_event
+from cardproto.resident.records.rights import CONCESSION_SLOTS, CONTRACT_SLOTS, Concession, Rights
+from cardproto.resident.snapshot import CardSnapshot
+from terminal.codes import Admission
+from terminal.decision.decide import decide
+from terminal.decision.effects import PhoneEffect
+from terminal.decision.outcome import Decision, Message, Outcome
+from terminal.policy.policy import Policy
+from terminal.trail import Reason
+from terminal.trip.facts import Trip
+
+ANSWERS_WITHIN_MS: Final = 300
+"""A phone signs in some tens of milliseconds; an answer that was fetched from elsewhere takes longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How long the phone took to answer the challenge."""
+
+    answered_ms: int
+
+    @property
+    def fact(self) -> Reason:
+        """For the trail."""
+        return Reason(PhoneEffect.ANSWERED, {"answered_ms": self.answered_ms})
+
+
+@dataclass(frozen=True, slots=True)
+class CodeShown:
+    """A code by its counter, how old it was, and the counter of the last one that was shown here (0: none was)."""
+
+    counter: int
+    age_s: int
+    last: int
+
+    @property
+    def fact(self) -> Reason:
+        """For the trail."""
+        return Reason(PhoneEffect.CODE_SHOWN, {"counter": self.counter, "age_s": self.age_s})
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneSnapshot(CardSnapshot):
+    """A phone as a card of its rights. `uid` is the credential's id, for the deny list."""
+
+    way: Answered | CodeShown = Answered(0)
+
+
+def phone_snapshot(
+    credential: Credential, held: bytes | None, region: int, reference: bytes, way: Answered | CodeShown
+) -> PhoneSnapshot:
+    """`held` is the newest event that was kept for this phone; None, or no event: it was not here before."""
+    try:
+        event = _first(credential) if held is None else parse_event(held)
+    except FormatError:
+        event = _first(credential)
+    return PhoneSnapshot(credential.id, _rights(credential, region), event, reference, way)
+
+
+def decide_phone(snapshot: PhoneSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:
+    """As `decide`; refused where the answer came too late, the code was shown before, or money would be needed."""
+    way = snapshot.way
+    refused = None if trip.inspection is not None else _refused(way)
+    if refused is not None:
+        return refused
+    decision = decide(snapshot, policy, trip, now)
+    facts = (way.fact, *decision.facts)
+    if decision.outcome.message != Message.NO_FUNDS:
+        return replace(decision, facts=facts)
+    outcome = Outcome(Message.NO_RIGHT_IN_PHONE, Admission.REFUSED)
+    return replace(decision, outcome=outcome, facts=(*facts, Reason(PhoneEffect.PAYS_NOTHING)))
+
+
+def _refused(way: Answered | CodeShown) -> Decision | None:
+    if isinstance(way, CodeShown):
+        if way.counter > way.last:
+            return None
+        message, why = Message.CODE_USED, Reason(PhoneEffect.CODE_USED, {"last": way.last})
+    else:
+        if way.answered_ms <= ANSWERS_WITHIN_MS:
+            return None
+        message, why = Message.READ_AGAIN, Reason(PhoneEffect.TOO_SLOW, {"limit_ms": ANSWERS_WITHIN_MS})
+    return Decision(Outcome(message, Admission.REFUSED), None, (way.fact, why))
+
+
+def _first(credential: Credential) -> Event:
+    """What a card has that was never used."""
+    return Event(
+        kind=EventKind.ISSUE,
+        at=credential.not_before,
+        terminal=0,
+        sequence=0,
+        balance_after_minor=0,
+        amount_minor=0,
+    )
+
+
+def _rights(credential: Credential, region: int) -> Rights:
+    begins = credential.not_before.date()
+    ends = (credential.expires - timedelta(seconds=1)).date()
+    granted = credential.entitlements[:CONCESSION_SLOTS]
+    concessions = tuple(Concession(one.code, 0, begins, one.last_day) for one in granted)
+    return Rights(
+        region=region,
+        pseudonym=credential.pseudonym,
+        valid_from=begins,
+        valid_to=ends,
+        issued_on=begins,
+        revision=1,
+        concessions=concessions + (None,) * (CONCESSION_SLOTS - len(concessions)),
+        contracts=(None,) * CONTRACT_SLOTS,
+    )

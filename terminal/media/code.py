@@ -1,0 +1,86 @@
+"""A code that a resident's phone shows to a scanner: no card is there, and all else is a tap as any other.
+
+What is no code of ours is answered and leaves no row, whatever is held before the scanner for however long. A code
+counts once on this terminal: the counter of the last one is kept with the phone's state.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from cardproto.credential.code import MAX_TEXT, PREFIX, CodeWindow, ShownCode, verify_code
+from cardproto.credential.grant import RejectedCredential
+from cardproto.credential.keys import IssuerKeys
+from cardproto.credential.proof import ProofDefect, RejectedProof
+from terminal.decision.outcome import Decision, Message
+from terminal.decision.phone import decide_phone
+from terminal.media.held import HeldEvents
+from terminal.media.phone.state import PhoneStates, not_believed
+from terminal.media.port import MediumSetup, Presented, UnsupportedCard
+from terminal.policy.policy import Policy
+from terminal.trip.facts import Trip
+
+TRUSTED: Final = CodeWindow()
+IN_DOUBT: Final = CodeWindow(timedelta(minutes=2), timedelta(minutes=2))
+"""For a terminal whose clock is in doubt: the day is right, the minute may not be."""
+
+
+class OtherCode(StrEnum):
+    """Codes of others that residents hold before a scanner."""
+
+    PAYMENT = "payment"
+    RAIL = "rail"
+    HEALTH = "health"
+    LINK = "link"
+    UNKNOWN = "unknown"
+
+
+_BEGINS: Final = (
+    ("https://qr.nspk.ru/", OtherCode.PAYMENT),
+    ("ST00012|", OtherCode.PAYMENT),
+    ("#UT", OtherCode.RAIL),
+    ("U1", OtherCode.RAIL),
+    ("U2", OtherCode.RAIL),
+    ("HC1:", OtherCode.HEALTH),
+    ("http://", OtherCode.LINK),
+    ("https://", OtherCode.LINK),
+)
+_DEFECTS: Final = MappingProxyType(
+    {ProofDefect.TOO_OLD: Message.CODE_TOO_OLD, ProofDefect.AHEAD: Message.CODE_AHEAD}
+)
+
+
+def other_code(text: str) -> OtherCode:
+    """Whose code it is, as far as its first characters say."""
+    return next((kind for begins, kind in _BEGINS if text.startswith(begins)), OtherCode.UNKNOWN)
+
+
+class CodeTaker:
+    """Codes of residents of one region. `issuers` are those whose credentials count."""
+
+    def __init__(self, setup: MediumSetup, issuers: IssuerKeys, held: HeldEvents) -> None:
+        self._issuers = issuers
+        self._states = PhoneStates(setup, held)
+
+    def open(self, content: bytes, now: datetime, *, clock_suspect: bool) -> Presented:
+        """Whose code it is, and what was kept of that phone. Raises `UnsupportedCard` with what its holder reads."""
+        text = content.decode("latin-1")
+        if not text.startswith(PREFIX) or len(text) > MAX_TEXT:
+            raise UnsupportedCard(f"a code of others: {other_code(text)}", Message.CODE_OF_OTHERS)
+        shown = verify_code(text, self._issuers, now, IN_DOUBT if clock_suspect else TRUSTED)
+        match shown:
+            case RejectedCredential():
+                raise not_believed(shown)
+            case RejectedProof():
+                message = _DEFECTS.get(shown.reason, Message.CREDENTIAL_NOT_TRUSTED)
+                raise UnsupportedCard(f"the code: {shown.reason}", message)
+            case ShownCode(credential, datetime() as at, int(counter)):
+                return self._states.shown(credential, counter, at, now)
+        raise UnsupportedCard("a printed code", Message.CODE_PRINTED)
+
+    def decide(self, snapshot: Any, policy: Policy, trip: Trip, now: datetime) -> Decision:
+        """As the phone itself does, of the snapshot that `open` made."""
+        return decide_phone(snapshot, policy, trip, now)

@@ -1,0 +1,105 @@
+"""What both ways of showing a phone share: who it is, what was kept of it, and how its new state is kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+from cardproto.credential.grant import Credential, CredentialDefect, RejectedCredential
+from cardproto.credential.proof import RejectedProof, holder_key
+from cardproto.resident.records.event import Event, build_event
+from terminal.decision.outcome import Message, WritePlan
+from terminal.decision.phone import Answered, CodeShown, phone_snapshot
+from terminal.journal.journal import Pending
+from terminal.journal.taps import TapId
+from terminal.media.held import HeldEvents, KeptState
+from terminal.media.port import (
+    LastTap,
+    MediumSetup,
+    PlannedWrite,
+    Presented,
+    UnsupportedCard,
+    WriteDone,
+    WriteNotDone,
+    WriteResult,
+)
+
+_OUT_OF_DATE: Final = MappingProxyType(
+    {
+        CredentialDefect.EXPIRED: Message.CREDENTIAL_EXPIRED,
+        CredentialDefect.NOT_YET_VALID: Message.NOT_YET_VALID,
+    }
+)
+
+
+def not_believed(rejected: RejectedCredential) -> UnsupportedCard:
+    """What staff and holder read of a credential that does not count."""
+    message = _OUT_OF_DATE.get(rejected.reason, Message.CREDENTIAL_NOT_TRUSTED)
+    return UnsupportedCard(f"the phone's credential: {rejected.reason}", message)
+
+
+class PhoneStates:
+    """Phones by the reference of their key: a renewed credential is the same phone."""
+
+    def __init__(self, setup: MediumSetup, held: HeldEvents) -> None:
+        self._setup = setup
+        self._held = held
+
+    def reference(self, credential: Credential) -> bytes:
+        """Of a phone whose proof was verified."""
+        key = holder_key(credential)
+        assert not isinstance(key, RejectedProof), "its proof was verified with it"
+        return self._setup.reference(b"phone" + key.public_numbers().x.to_bytes(32, "big"))
+
+    def presented(self, credential: Credential, answered_ms: int) -> Presented:
+        """A phone that has answered a challenge."""
+        reference = self.reference(credential)
+        return self._presented(credential, reference, self._held.newest(reference), Answered(answered_ms))
+
+    def shown(self, credential: Credential, counter: int, at: datetime, now: datetime) -> Presented:
+        """A phone whose code was read."""
+        reference = self.reference(credential)
+        held = self._held.newest(reference)
+        age_s = round((now - at).total_seconds())
+        way = CodeShown(counter, age_s, 0 if held is None else held.counter)
+        return self._presented(credential, reference, held, way)
+
+    def _presented(
+        self, credential: Credential, reference: bytes, held: KeptState | None, way: Answered | CodeShown
+    ) -> Presented:
+        event = None if held is None else held.event
+        snapshot = phone_snapshot(credential, event, self._setup.region, reference, way)
+        counter = way.counter if isinstance(way, CodeShown) else 0
+        return Presented(
+            reference=reference,
+            snapshot=snapshot,
+            person=self._setup.person(credential.pseudonym),
+            last=LastTap(_tap_of(snapshot.event), snapshot.event.at),
+            writer=_Keeper(self._held, reference, snapshot.event, counter),
+        )
+
+
+def _tap_of(event: Event) -> TapId:
+    return (event.terminal, event.sequence)
+
+
+class _Keeper:
+    """The writing side: what a card would hold is kept here. `found` is what was kept before, `counter` the code's."""
+
+    def __init__(self, held: HeldEvents, reference: bytes, found: Event, counter: int) -> None:
+        self._held = held
+        self._reference = reference
+        self._found = found
+        self._counter = counter
+
+    def planned(self, plan: WritePlan) -> PlannedWrite:
+        return PlannedWrite(build_event(plan.event), (), plan.paid_by, 0, 0)
+
+    def commit(self, plan: WritePlan, intent: Pending) -> WriteResult:
+        intent.wait()
+        self._held.keep(self._reference, KeptState(build_event(plan.event), self._counter), plan.event.at)
+        return WriteDone()
+
+    def became(self, earlier: TapId, previous: TapId) -> WriteDone | WriteNotDone | None:  # noqa: ARG002 the port's
+        return WriteDone() if _tap_of(self._found) == earlier else WriteNotDone()

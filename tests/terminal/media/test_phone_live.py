@@ -1,0 +1,193 @@
+"""A resident's phone at `terminal run`, tapped or shown to a scanner: it rides by what an issuer signed, and the
+terminal keeps what a phone cannot.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cardproto.credential.code import code_text
+from sim.image_file import load_image, save_card
+from sim.periphery.pseudo_terminal import PseudoTerminal
+from sim.periphery.scanner import SimScanner
+from sim.phone import VirtualPhone
+from terminal.app.simulated import issue_residents
+from terminal.periphery.scanner import BURST, EVERY_S
+from tests.by_hand import BY_HAND, ENVIRONMENT, PATIENCE_S, SOCKET, TerminalByHand, started
+from tests.config_file import config_file
+from tests.terminal.cli.conftest import Run, command
+
+TODAY = date(2026, 9, 15)
+NOW = datetime(2026, 9, 15, 5, tzinfo=UTC)
+RETAP_S = 60
+HALF_PRICE = """
+description = { ru = "Телефон студента", en = "Student's phone" }
+card = { kind = "phone" }
+concessions = [{ code = 2, valid_from = "-60d", valid_to = "+300d" }]
+"""
+
+
+CODES: Mapping[str, Mapping[str, object]] = {
+    "media": {"codes": True},
+    "periphery.scanner": {"serial": "codes"},
+}
+
+
+def settings(folder: Path, **more: Mapping[str, object]) -> Path:
+    """The configuration of a bus that takes phones."""
+    bus: dict[str, Mapping[str, object]] = {
+        "terminal": {"number": 70001, "profile": "bus", "state": "state", "region": "demo"},
+        "reader": {"name": "sim:"},
+        "media": {"order": ["resident", "phone"]},
+        "shift": {"operator": "17", "route": 15},
+        "laboratory": BY_HAND,
+    }
+    return config_file(folder, **(bus | more))
+
+
+def half_price(folder: Path) -> Path:
+    """A profile of a student's phone."""
+    path = folder / "half_price.toml"
+    path.write_text(HALF_PRICE, "utf-8")
+    return path
+
+
+def phone_in(
+    folder: Path,
+    name: str,
+    profile: str = "phone_pensioner",
+    region: int = 34,
+    change: Callable[[VirtualPhone], None] | None = None,
+) -> Path:
+    """A new phone's file."""
+    (card,) = issue_residents([profile], region, TODAY)
+    assert isinstance(card, VirtualPhone)
+    if change is not None:
+        change(card)
+    save_card(card, folder / f"{name}.json")
+    return folder / f"{name}.json"
+
+
+def said(tap: dict[str, Any]) -> tuple[str, str, str]:
+    return tap["message"], tap["admission"], tap["end"]
+
+
+RIDES = ("ok_benefit_unlimited", "let_in", "committed")
+REFUSED = ("refused", "nothing_written")
+
+
+def test_it_rides_and_its_state_survives_a_power_cut(tmp_path: Path) -> None:
+    bus, config = tmp_path, settings(tmp_path)
+    phone = phone_in(bus, "pensioner")
+    with started(bus, config) as terminal:
+        first = terminal.tap(phone)
+        assert said(first) == RIDES
+        assert first["reasons"][0] == "phone:answered"
+        assert first["exchanges"] <= 4, "one selection of the resident application, then three"
+        assert said(terminal.tap(phone)) == ("already_paid", "let_in", "nothing_written")
+        terminal.process.kill()
+        terminal.process.wait(20)
+    with started(bus, config) as terminal:
+        assert said(terminal.tap(phone)) == ("already_paid", "let_in", "nothing_written")
+        terminal.say("clock", step_s=RETAP_S + 1)
+        again = terminal.tap(phone)
+        assert said(again) == RIDES
+        assert again["card_ref"] == first["card_ref"], "another UID each time, and the same phone"
+        others_are_refused(bus, terminal)
+
+
+def others_are_refused(bus: Path, terminal: TerminalByHand) -> None:
+    genuine = load_image(bus / "pensioner.json", os.urandom)
+    assert isinstance(genuine, VirtualPhone)
+
+    def copy(phone: VirtualPhone) -> None:
+        phone.memory = replace(phone.memory, credential=genuine.memory.credential)
+
+    def empty(phone: VirtualPhone) -> None:
+        phone.memory = replace(phone.memory, credential=b"")
+
+    expected = {
+        phone_in(bus, "locked", change=VirtualPhone.lock): "unlock_phone",
+        phone_in(bus, "copied", change=copy): "credential_not_trusted",
+        phone_in(bus, "elsewhere", region=2): "credential_not_trusted",
+        phone_in(bus, "empty", change=empty): "unknown_card",
+        phone_in(bus, "student", str(half_price(bus))): "no_right_in_phone",
+    }
+    for phone, message in expected.items():
+        assert said(terminal.tap(phone)) == (message, *REFUSED), phone.name
+    (card,) = issue_residents(["free_pensioner"], 34, TODAY)
+    save_card(card, bus / "card.json")  # type: ignore[arg-type]
+    tap = terminal.tap(bus / "card.json")
+    assert tap["message"] == "ok_benefit_unlimited"
+    assert tap["exchanges"] <= 7, "no exchange is spent on phones where a resident card answers"
+
+
+class Scanned:
+    """A bus whose scanner a test holds codes before. Each answer is the line that `terminal run --json` prints."""
+
+    def __init__(self, folder: Path) -> None:
+        self._scans = 0
+        self.scanner = SimScanner(PseudoTerminal(folder / "codes"))
+        words = ("run", "--config", settings(folder, **CODES), "--json")
+        self._process = subprocess.Popen(
+            command(words),
+            cwd=folder,
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.hand = TerminalByHand(self._process, folder / SOCKET)
+
+    def scan(self, text: str) -> tuple[str, str, str]:
+        """At the pace of people: a scanner that reads more is slowed down."""
+        self._scans += 1
+        if self._scans > BURST:
+            time.sleep(EVERY_S)
+        self.scanner.scan(text.encode("latin-1"))
+        assert self._process.stdout is not None
+        assert select.select([self._process.stdout], [], [], PATIENCE_S)[0], "no answer to a code"
+        return said(json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        self.hand.close()
+        self._process.terminate()
+        self._process.communicate(timeout=20)
+        self.scanner.close()
+
+
+def test_a_code_rides_once_and_strangers_codes_leave_no_row(run: Run, tmp_path: Path) -> None:
+    phone = load_image(phone_in(tmp_path, "pensioner"), os.urandom)
+    student = load_image(phone_in(tmp_path, "student", str(half_price(tmp_path))), os.urandom)
+    assert isinstance(phone, VirtualPhone)
+    assert isinstance(student, VirtualPhone)
+
+    def rows() -> int:
+        return len(run("journal", "show", "--state", "state").stdout.splitlines())
+
+    with closing(Scanned(tmp_path)) as bus:
+        first = phone.code(NOW)
+        assert bus.scan(first) == RIDES
+        assert bus.scan(phone.code(NOW)) == ("already_paid", "let_in", "nothing_written")
+        assert bus.scan(first) == ("code_used", *REFUSED), "a picture of it"
+        assert bus.scan(student.code(NOW)) == ("no_right_in_phone", *REFUSED)
+        before = rows()
+        assert bus.scan(phone.code(NOW - timedelta(seconds=31))) == ("code_too_old", *REFUSED)
+        assert bus.scan(phone.code(NOW + timedelta(seconds=31))) == ("code_ahead", *REFUSED)
+        for text in (code_text(phone.memory.credential), "RC1:" + "A" * 900):
+            assert bus.scan(text) == ("credential_not_trusted", *REFUSED)
+        for text in ("https://qr.nspk.ru/AS10", "\x00\xff"):
+            assert bus.scan(text) == ("code_of_others", *REFUSED)
+        assert rows() == before, "anything may be held before a scanner, for hours"
+        bus.hand.say("clock", step_s=RETAP_S + 1)
+        assert bus.scan(phone.code(NOW + timedelta(seconds=RETAP_S + 1))) == RIDES
