@@ -98,11 +98,8 @@ class Terminal:
     `owed` is the tap before whose passage the terminal died (ADR 48): its rider's answer is given once more.
     `decided` hears of every tap that was decided when all of it is done, and must return at once.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
-<<<<<<< HEAD
     `bundles_at` is when the newest signed bundles were signed, None where this terminal takes none or has none yet.
-=======
     `codes` reads what a scanner saw; None: no codes are taken here.
->>>>>>> main
     """
 
     number: int
@@ -122,12 +119,9 @@ class Terminal:
     routes: RouteBook = NO_ROUTES
     active: ActiveSet | None = None
     take_back: Callable[[Exception], bool] = field(default=lambda _error: False)
-<<<<<<< HEAD
     decided: Callable[[EndedTap], None] = field(default=lambda _tap: None)
     bundles_at: datetime | None = None
-=======
     codes: CodeTaker | None = None
->>>>>>> main
     next_ride: NextRide = field(init=False)
 
     def __post_init__(self) -> None:

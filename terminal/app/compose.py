@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING, Final
 from cardcli import DISTRIBUTION, MADE_AT, VERSION
 from terminal.app.active import foreseen_policy, policy_of, put_in_place
 from terminal.app.config.settings import CANTEEN
-<<<<<<< HEAD
-from terminal.app.media import credential_checks, media_of
-=======
-from terminal.app.media import code_taker, media_of
->>>>>>> main
+from terminal.app.media import code_taker, credential_checks, media_of
 from terminal.app.station import JournalFactory, Station, open_journal
 from terminal.clock import Clock, unix_ms
 from terminal.codes import SetKind
