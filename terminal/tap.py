@@ -350,7 +350,7 @@ class _Stages:
             if plan is None
             else self._write(card, trip, decision, plan)
         )
-        self.t.decided(EndedTap(medium, trip, decision, report))
+        self.t.decided(EndedTap(medium.decide, trip, decision, report))
         return report
 
     def _decided(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -41,7 +41,6 @@ from terminal.journal.records import (
 )
 from terminal.journal.taps import End
 from terminal.media.port import (
-    Medium,
     MediumFailed,
     PlannedWrite,
     Presented,
@@ -112,7 +111,7 @@ class TapReport(Struct, frozen=True):
 class EndedTap(Struct, frozen=True):
     """A tap that has ended, with what it was decided from: for those who decide it once more (O-13)."""
 
-    medium: Medium
+    decide: Callable[[Any, Policy, Trip, datetime], Decision]
     trip: Trip
     decision: Decision
     report: TapReport

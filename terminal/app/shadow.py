@@ -213,7 +213,7 @@ class ShadowWatch:
         trip = replace(
             tap.trip, freshness=freshness_of(policy, at, tap.trip.clock, self._terminal.bundles_at)
         )
-        return tap.medium.decide(tap.report.snapshot, policy, trip, at).outcome
+        return tap.decide(tap.report.snapshot, policy, trip, at).outcome
 
 
 def shadow_files(state: Path, folder: Path | None) -> tuple[Path, ...]:
