@@ -217,6 +217,8 @@ class ReturnCause(StrEnum):
     """It refused far more riders than the one before."""
     WITHDRAWN = "withdrawn"
     """Its publisher says so."""
+    GROUP = "group"
+    """The collector says that all who have it on trial, together, refused far more riders than before."""
     UNCONFIRMED = "unconfirmed"
     """No person has confirmed it within its days."""
 
@@ -256,6 +258,10 @@ class BundleFault(StrEnum):
     NO_ROOM = "bundle:no_room"
     STALE = "bundle:stale"
     """The newest set that was accepted was signed `days` ago: nothing new comes, or it is held back."""
+    LIMITED = "bundle:limited"
+    """So long ago that nothing is sold that is paid later, and the issuer's grant is verified at every tap."""
+    STOPPED = "bundle:stopped"
+    """So long ago that a bus sells nothing, as the region document says."""
     BROKEN = "bundle:broken"
     """The process that fetches does not work, and is started again after a pause."""
 

@@ -57,8 +57,17 @@ from terminal.media.port import (
 )
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
-from terminal.tap_report import END_OF, TapReport, end_row, failed_row, intent_row, limit_row, unwritten_row
-from terminal.trip.ages import freshness_of
+from terminal.tap_report import (
+    END_OF,
+    EndedTap,
+    TapReport,
+    end_row,
+    failed_row,
+    intent_row,
+    limit_row,
+    unwritten_row,
+)
+from terminal.trip.ages import DAY_S, freshness_of
 from terminal.trip.asked import NextRide
 from terminal.trip.build import InspectionRound, VehiclePort, trip_of
 from terminal.trip.clock_watch import ClockWatch
@@ -87,7 +96,9 @@ class Terminal:
     None again; change it between taps. `vehicle` says where the vehicle is, `routes` what runs where. `clock_watch`
     says at every tap whether `clock` can be trusted (O-05). `next_ride` is what crew or rider said of the next tap.
     `owed` is the tap before whose passage the terminal died (ADR 48): its rider's answer is given once more.
+    `decided` hears of every tap that was decided when all of it is done, and must return at once.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
+    `bundles_at` is when the newest signed bundles were signed, None where this terminal takes none or has none yet.
     `codes` reads what a scanner saw; None: no codes are taken here.
     """
 
@@ -108,6 +119,8 @@ class Terminal:
     routes: RouteBook = NO_ROUTES
     active: ActiveSet | None = None
     take_back: Callable[[Exception], bool] = field(default=lambda _error: False)
+    decided: Callable[[EndedTap], None] = field(default=lambda _tap: None)
+    bundles_at: datetime | None = None
     codes: CodeTaker | None = None
     next_ride: NextRide = field(init=False)
 
@@ -133,10 +146,15 @@ class Terminal:
             vehicle=self.vehicle,
             clock=clock,
             routes=self.routes,
-            freshness=freshness_of(self.policy, now, clock),
+            freshness=freshness_of(self.policy, now, clock, self.bundles_at),
             asked=asked,
             now=now,
         )
+
+    def limited(self, now: datetime) -> bool:
+        """Whether signed bundles are so old that nothing on a card is believed without the issuer's word (O-14)."""
+        freshness = freshness_of(self.policy, now, self.clock_watch.state, self.bundles_at)
+        return freshness.bundles_age_s > self.policy.document.ages.bundles_limited_days * DAY_S
 
 
 def take_tap(connection: CardConnection, terminal: Terminal, *, lay_there: bool = False) -> TapReport:
@@ -328,9 +346,14 @@ class _Stages:
         trip, decision = self._decided(medium, card, self._asked)
         if trip.asked_by is not AskedBy.NOT_ASKED and not decision.boards:
             trip, decision = self._decided(medium, card, NOTHING_ASKED)  # it was asked for the next who does
-        if decision.write_plan is None:
-            return self._write_nothing(decision.outcome, decision, trip=trip)
-        return self._write(card, trip, decision, decision.write_plan)
+        plan = decision.write_plan
+        report = (
+            self._write_nothing(decision.outcome, decision, trip=trip)
+            if plan is None
+            else self._write(card, trip, decision, plan)
+        )
+        self.t.decided(EndedTap(medium.decide, trip, decision, report))
+        return report
 
     def _decided(
         self, medium: Medium | CodeTaker, card: Presented, asked: RideAsked

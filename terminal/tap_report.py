@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -115,6 +115,15 @@ class TapReport(Struct, frozen=True):
     def support_code(self) -> str:
         """By which the office finds the row; empty where none was written."""
         return support_code(self.terminal, self.row) if self.terminal and self.row else ""
+
+
+class EndedTap(Struct, frozen=True):
+    """A tap that has ended, with what it was decided from: for those who decide it once more (O-13)."""
+
+    decide: Callable[[Any, Policy, Trip, datetime], Decision]
+    trip: Trip
+    decision: Decision
+    report: TapReport
 
 
 def intent_row(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from cardcli import DISTRIBUTION, MADE_AT, VERSION
 from terminal.app.active import foreseen_policy, policy_of, put_in_place
 from terminal.app.config.settings import CANTEEN
-from terminal.app.media import code_taker, media_of
+from terminal.app.media import code_taker, credential_checks, media_of
 from terminal.app.station import JournalFactory, Station, open_journal
 from terminal.clock import Clock, unix_ms
 from terminal.codes import SetKind
@@ -92,4 +92,6 @@ def open_terminal(
                 codes=codes,
             )
             put_in_place(active, terminal, changed)
+            for check in credential_checks(media):
+                check.strict = terminal.limited
             yield terminal

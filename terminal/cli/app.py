@@ -62,6 +62,8 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
         "ride": ("collector_views", "ride"),
         "alarms": ("collector_views", "alarms"),
         "strangers": ("collector_views", "strangers"),
+        "trials": ("collector_views", "trials"),
+        "shadows": ("collector_views", "shadows"),
         "ack": ("collector_office", "ack"),
         "report": ("collector_views", "report"),
         "backup": ("collector_views", "backup"),

@@ -123,6 +123,26 @@ def strangers(
         print(f"{as_time(count.last_at_ms)}  {said}")
 
 
+def trials(
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False, as_csv: Csv = False
+) -> None:
+    """List tariffs on trial: at how many terminals, taps and refusals of all together, by them and by those before."""
+    with views_of(folder) as views:
+        found = [one._asdict() for one in views.ledger.groups()]
+    _print_rows("trials", found, json, as_csv)
+
+
+def shadows(
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False, as_csv: Csv = False
+) -> None:
+    """List tariffs in shadow by terminal: taps decided once more, what would have been otherwise, and the difference in
+    money.
+    """
+    with views_of(folder) as views:
+        found = [one._asdict() for one in views.ledger.shadows()]
+    _print_rows("shadows", found, json, as_csv)
+
+
 def report(
     day: Annotated[
         str, typer.Option(help="Service day (2026-09-15); default: the newest that has begun.")

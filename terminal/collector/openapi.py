@@ -15,6 +15,7 @@ from terminal.collector.operator_routes import (
     MOST_ALARMS,
     Acknowledgement,
 )
+from terminal.collector.recompute.trials import GroupCount, ShadowSum
 from terminal.collector.strangers import StrangerCount
 from terminal.collector.terminal_routes import COLLECTOR_OK, HEALTH_PATH
 from terminal.collector.totals import Totals
@@ -80,6 +81,22 @@ def document() -> dict[str, Any]:
                 "Alarm": _alarm(),
                 "StrangerCount": _stranger(),
                 "Ride": _ride(),
+                "GroupCount": _object(
+                    {
+                        **_numbers(*GroupCount._fields[1:-1]),
+                        "edition": TEXT,
+                        "withdrawn": {"type": "boolean"},
+                    }
+                ),
+                "ShadowSum": _object(
+                    {
+                        "edition": TEXT,
+                        "currency": TEXT,
+                        **_numbers(
+                            *(name for name in ShadowSum._fields if name not in ("edition", "currency"))
+                        ),
+                    }
+                ),
                 "Health": _health(),
                 "Report": _report(),
                 "Code": _code(),
@@ -322,6 +339,14 @@ def _view_paths() -> dict[str, dict[str, Any]]:
             "get": _operation(
                 "strangers", "What was tried without a good signature", _ok(_list(_ref("StrangerCount")))
             )
+        },
+        "/v1/trials": {
+            "get": _operation(
+                "trials", "Tariffs on trial, each at all its terminals", _ok(_list(_ref("GroupCount")))
+            )
+        },
+        "/v1/shadows": {
+            "get": _operation("shadows", "Tariffs in shadow by terminal", _ok(_list(_ref("ShadowSum"))))
         },
         "/v1/days": {"get": _operation("days", "The newest service days", _ok(_list({"type": "string"})))},
         "/v1/days/{day}": {

@@ -126,6 +126,8 @@ class OperatorSide:
             Route("/v1/terminals/{terminal}/key", self.revoke, methods=["DELETE"]),
             self._read("/v1/alarms", OfficeReading.ALARMS, self.alarms),
             self._read("/v1/strangers", OfficeReading.STRANGERS, self.strangers),
+            self._read("/v1/trials", OfficeReading.STAGED, self.trials),
+            self._read("/v1/shadows", OfficeReading.STAGED, self.shadows),
             Route("/v1/alarms/{alarm}/acknowledgement", self.acknowledge, methods=["POST"]),
             self._read("/v1/requests", OfficeReading.REQUESTS, self.requests),
             Route("/v1/requests/{request}/confirmation", self.confirm, methods=["POST"]),
@@ -232,6 +234,12 @@ class OperatorSide:
             return [{**alarm._asdict(), "says": alarm.says(), "open": alarm.open} for alarm in found]
 
         return await _json(work)
+
+    async def trials(self, _: Request) -> Response:
+        return await _json(lambda: [one._asdict() for one in self.views.ledger.groups()])
+
+    async def shadows(self, _: Request) -> Response:
+        return await _json(lambda: [one._asdict() for one in self.views.ledger.shadows()])
 
     async def strangers(self, _: Request) -> Response:
         return await _json(

@@ -30,6 +30,7 @@ from terminal.texts import N_, languages, translator
 MOST_TERMINALS: Final = 500
 MOST_ALARMS: Final = 100
 MOST_STRANGERS: Final = 20
+MOST_TARIFFS: Final = 20
 REFRESH_S: Final = 30
 LAG_S: Final = 3_600
 """A follower that is so far behind does not run, or cannot keep up."""
@@ -131,6 +132,8 @@ def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
         _acts(words, sight),
         _strangers(words, views.strangers()) if OfficeReading.STRANGERS in sight.reads else "",
         _terminals(words, terminals),
+        _trials(words, views),
+        _shadows(words, views),
         *(_day(words, status.newest_day, one, sums) for one, sums in by.items()),
     )
     # What is being typed must not be lost to a page that comes anew.
@@ -355,6 +358,73 @@ def _terminals(words: _PageTexts, terminals: list[TerminalView]) -> str:
     shown = _("{shown} of {all}.").format(shown=MOST_TERMINALS, all=len(terminals))
     more = f"<p>{escape(shown)}</p>" if len(terminals) > MOST_TERMINALS else ""
     return f"<h2>{escape(_('Terminals'))}</h2>{more}{_table(heads, rows, {0, 3, 4, 7, 8, 9, 10})}"
+
+
+def _trials(words: _PageTexts, views: OperatorViews) -> str:
+    _ = words.gettext
+    groups = views.ledger.groups()
+    if not groups:
+        return ""
+    rows = (
+        (
+            one.edition,
+            str(one.terminals),
+            str(one.taken_back),
+            f"{one.refused} / {one.taps}",
+            f"{one.refused_before} / {one.taps_before}",
+            _("withdrawn") if one.withdrawn else "",
+        )
+        for one in groups[-MOST_TARIFFS:]
+    )
+    heads = (
+        _("tariff"),
+        _("terminals"),
+        _("went back"),
+        _("refused"),
+        _("refused before"),
+        _("by the collector"),
+    )
+    title = _("Tariffs on trial")
+    return f"<h2>{escape(title)}</h2>{_table(heads, rows, {1, 2, 3, 4})}"
+
+
+def _shadows(words: _PageTexts, views: OperatorViews) -> str:
+    _ = words.gettext
+    shadows = views.ledger.shadows()
+    if not shadows:
+        return ""
+    rows = (
+        (
+            one.edition,
+            str(one.terminal),
+            *(str(count) for count in (one.taps, one.same, one.dearer, one.cheaper, one.refused, one.let_in)),
+            *(str(count) for count in (one.answered, one.failed, one.missed)),
+            one.currency,
+            amount_text(one.sum_minor, one.currency),
+        )
+        for one in shadows[-MOST_TERMINALS:]
+    )
+    heads = (
+        *(
+            _("tariff"),
+            _("terminal"),
+            _("taps"),
+            _("same"),
+            _("dearer"),
+            _("cheaper"),
+            _("refused only in shadow"),
+        ),
+        *(
+            _("let in only in shadow"),
+            _("another answer"),
+            _("failed"),
+            _("missed"),
+            _("currency"),
+            _("difference"),
+        ),
+    )
+    title = _("Tariffs in shadow")
+    return f"<h2>{escape(title)}</h2>{_table(heads, rows, {*range(1, 11), 12})}"
 
 
 def _day(words: _PageTexts, day: str | None, by: By, sums: list[DaySum]) -> str:

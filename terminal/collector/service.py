@@ -49,7 +49,7 @@ from terminal.collector.entrance import Entrance
 from terminal.collector.front import FrontServer, answering, base_url, ended_by_signals, front_config, listen
 from terminal.collector.gate import gate_of
 from terminal.collector.identity_routes import JSON, IdentitySide
-from terminal.collector.intake import Intake
+from terminal.collector.intake import Intake, NowAndThen
 from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
 from terminal.collector.office import DATABASE_FILE, TERMINALS_FOLDER, Office
 from terminal.collector.operator_routes import OperatorSide
@@ -217,7 +217,8 @@ class Collector:
         self.follower = Follower(self.books, self.store, self.strangers, settings.watch, clock)
         limits = settings.limits
         buckets = TokenBuckets(limits.terminal_per_s, limits.terminal_burst, clock.monotonic)
-        self.intake = Intake(self.store, self.enrolment, self._key, clock, buckets, self.strangers)
+        withdrawn = NowAndThen(self.store.withdrawn, clock.monotonic)
+        self.intake = Intake(self.store, self.enrolment, self._key, clock, buckets, self.strangers, withdrawn)
         self.room = DiskRoom(settings.folder, limits.free_bytes, clock.monotonic)
         self.gate = gate_of(limits, settings.shares, Proxies(settings.proxies), clock.monotonic)
         bundles, now_ms = settings.bundles, self._now_ms

@@ -332,6 +332,11 @@ class CollectorStore:
         with self._reported(), self._lock:
             return alarms.newest(self._connection, limit, only_open=only_open)
 
+    def withdrawn(self) -> tuple[str, ...]:
+        """The region documents that were taken back from groups of terminals, the newest first."""
+        with self._reported(), self._lock:
+            return alarms.withdrawn(self._connection)
+
     def keep_strangers(self, counts: Iterable[StrangerCount]) -> None:
         """Add to what strangers tried."""
         with self._reported(), self._lock, transaction(self._connection):

@@ -21,7 +21,7 @@ from terminal.decision.bus.cover import CONCESSION_SLOTS
 from terminal.decision.bus.decide import decide_ride
 from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffect
-from terminal.decision.ended import note_end
+from terminal.decision.ended import note_bundles, note_end
 from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import DENY_CARD, DENY_PERSON, DENY_REFERENCE, GRANTS, Decision, Message
 from terminal.decision.place import placed
@@ -99,13 +99,16 @@ def _marked(policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Message 
     """
     if trip.clock.suspect:
         trail.flag(TerminalEffect.CLOCK_JUMPED, TapFlag.CLOCK_SUSPECT)
+    pays = trip.profile != CANTEEN and trip.inspection is None
     if trip.freshness is not FRESH:
         _note_ages(policy.document.ages, trip.freshness, trail)
+        stopped = note_bundles(policy.document.ages, trip.freshness.bundles_age_s, trail) if pays else False
+        if stopped:
+            return Message.OUT_OF_ORDER
     if now < policy.ends_at:
         return None
     end = note_end(policy.document, now, trail, clock_suspect=trip.clock.suspect)
-    goes_on = end is not DocumentEnd.PAST or trip.profile == CANTEEN or trip.inspection is not None
-    return None if goes_on else Message.OUT_OF_ORDER
+    return Message.OUT_OF_ORDER if pays and end is DocumentEnd.PAST else None
 
 
 def _note_ages(ages: Ages, freshness: Freshness, trail: Trail) -> None:

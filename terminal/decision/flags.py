@@ -24,6 +24,8 @@ class TapFlag(StrEnum):
     """They were too old to be followed (O-03)."""
     STALE_DOCUMENT = "stale_document"
     """The region document was issued longer ago than it says it may be (O-03)."""
+    OLD_BUNDLES = "old_bundles"
+    """The newest signed bundles were so old that limits were lower (O-14)."""
     DOCUMENT_ENDED = "document_ended"
     """The region document had ended, and no other was there (O-01)."""
     MISUSE = "misuse"

@@ -97,8 +97,13 @@ class HealthCode(StrEnum):
     LINK_REFUSED = "link:refused"
     BUNDLES = "bundles:age"
     BUNDLES_OLD = "bundles:old"
+    BUNDLES_LIMITED = "bundles:limited"
+    BUNDLES_STOPPED = "bundles:stopped"
     BUNDLES_NONE = "bundles:none"
+    BANK_CA = "bank_ca:keys"
     BUNDLES_FAULT = "bundles:fault"
+    SHADOW = "shadow:decides"
+    SHADOW_FAULT = "shadow:fault"
 
 
 TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
@@ -179,8 +184,19 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.LINK_REFUSED: N_("{count} datagrams or marks were not taken: see the metrics for why"),
         HealthCode.BUNDLES: N_("signed {age_ms} ago"),
         HealthCode.BUNDLES_OLD: N_("signed {age_ms} ago; a new one is published every day"),
+        HealthCode.BUNDLES_LIMITED: N_(
+            "signed {age_ms} ago: limits are lower; connect the network, or bring a stick"
+        ),
+        HealthCode.BUNDLES_STOPPED: N_(
+            "signed {age_ms} ago: nothing is sold; connect the network, or bring a stick"
+        ),
+        HealthCode.BANK_CA: N_(
+            "{keys} CA keys of bank cards ({environment}), {revoked} certificates revoked"
+        ),
         HealthCode.BUNDLES_NONE: N_("none was accepted yet"),
         HealthCode.BUNDLES_FAULT: "{fault}",
+        HealthCode.SHADOW: N_("{edition}, {taps} taps since the start, of {failed} nothing came"),
+        HealthCode.SHADOW_FAULT: "{fault}",
     }
 )
 """The one place of their words. Inputs in milliseconds are shown as durations, those that end in `_at_ms`

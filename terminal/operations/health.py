@@ -36,11 +36,14 @@ from terminal.operations.status import (
     BundleStatus,
     KindInForce,
     PeerLinkStatus,
+    ShadowStatus,
     TerminalStatus,
     VehicleStatus,
     read_status,
 )
+from terminal.updates.bundle.roles import SHADOW
 
+DAY_MS: Final = 24 * 3_600_000
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
 COLLECTOR_WARNING_MS: Final = 3_600_000
@@ -203,6 +206,8 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
         yield from _peers(status.link, now_ms)
     if status.bundles is not None:
         yield from _bundles(status.bundles, now_ms)
+    if status.shadow is not None:
+        yield _shadow(status.shadow)
     if status.laboratory:
         parts = ":".join(status.laboratory)
         code = HealthCode.LABORATORY if status.real_reader else HealthCode.BY_HAND
@@ -269,9 +274,16 @@ def _bundles(bundles: BundleStatus, now_ms: int) -> Iterator[HealthFinding]:
     if not bundles.issued_at_ms:
         yield HealthFinding(HealthCode.BUNDLES_NONE, HealthLevel.LOOK)
     else:
-        level = HealthLevel.LOOK if age_ms > BUNDLES_WARNING_MS else HealthLevel.OK
-        code = HealthCode.BUNDLES_OLD if age_ms > BUNDLES_NOTE_MS else HealthCode.BUNDLES
+        code, level = _bundles_rung(bundles, age_ms)
         yield HealthFinding(code, level, {"age_ms": age_ms}, age_ms / 1000, "s")
+    if bundles.bank_ca is not None:
+        ca = bundles.bank_ca
+        said: dict[str, int | str] = {
+            "keys": ca.keys,
+            "environment": ca.environment,
+            "revoked": ca.revoked,
+        }
+        yield HealthFinding(HealthCode.BANK_CA, HealthLevel.OK, said, ca.keys, "keys")
     for number, source in enumerate(bundles.sources, start=1):
         if source.fault:
             level = HealthLevel.OK if source.fault in PASSING else HealthLevel.LOOK
@@ -281,6 +293,26 @@ def _bundles(bundles: BundleStatus, now_ms: int) -> Iterator[HealthFinding]:
         if role.fault:
             inputs = {FAULT: role.fault, **role.inputs}
             yield HealthFinding(HealthCode.BUNDLES_FAULT, HealthLevel.LOOK, inputs, about=role.role)
+
+
+def _bundles_rung(bundles: BundleStatus, age_ms: int) -> tuple[HealthCode, HealthLevel]:
+    """On which rung of the ladder their age is (O-14)."""
+    if bundles.stop_days is not None and age_ms > bundles.stop_days * DAY_MS:
+        return HealthCode.BUNDLES_STOPPED, HealthLevel.OUT_OF_ORDER
+    if age_ms > bundles.limited_days * DAY_MS:
+        return HealthCode.BUNDLES_LIMITED, HealthLevel.LOOK
+    level = HealthLevel.LOOK if age_ms > BUNDLES_WARNING_MS else HealthLevel.OK
+    return HealthCode.BUNDLES_OLD if age_ms > BUNDLES_NOTE_MS else HealthCode.BUNDLES, level
+
+
+def _shadow(shadow: ShadowStatus) -> HealthFinding:
+    """It can do no harm to taps: what is wrong with it asks for a look."""
+    if shadow.fault:
+        inputs: dict[str, int | str] = {FAULT: shadow.fault, "role": SHADOW, "version": 0}
+        return HealthFinding(HealthCode.SHADOW_FAULT, HealthLevel.LOOK, inputs)
+    level = HealthLevel.LOOK if shadow.failed else HealthLevel.OK
+    inputs = {"edition": shadow.edition, "taps": shadow.taps, "failed": shadow.failed}
+    return HealthFinding(HealthCode.SHADOW, level, inputs, shadow.taps, "taps")
 
 
 def _fill(status: TerminalStatus) -> HealthFinding:

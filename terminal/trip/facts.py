@@ -94,13 +94,15 @@ class ClockState(Struct, frozen=True):
 
 class Freshness(Struct, frozen=True):
     """Ages in seconds, 0 where there is nothing whose age counts: of the deny list, the list of grants and the region
-    document (O-03), and of the list of bank cards (T-43).
+    document (O-03), and of the list of bank cards (T-43). `bundles_age_s`: of the newest set of signed bundles, once it
+    is too old for something (O-14).
     """
 
     deny_list_age_s: int = 0
     grants_age_s: int = 0
     document_age_s: int = 0
     bank_list_age_s: int = 0
+    bundles_age_s: int = 0
 
     @property
     def lists_age_s(self) -> int:

@@ -35,6 +35,8 @@ class FactSource(StrEnum):
     """The routes document, by the route and direction of the run."""
     LISTS = "lists"
     """Deny list and list of grants, by their time of issue."""
+    BUNDLES = "bundles"
+    """Signed bundles, by when the newest accepted set was signed."""
     DOCUMENT = "document"
     """The region document, by its own."""
     CLOCK = "clock"
@@ -80,6 +82,7 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "clock.authenticated": (FactSource.COLLECTOR,),
     "freshness": (FactSource.LISTS,),
     "freshness.document_age_s": (FactSource.DOCUMENT,),
+    "freshness.bundles_age_s": (FactSource.BUNDLES,),
     "inspection": (FactSource.INSPECTOR,),
     "razzia": (FactSource.VEHICLE,),
     "canteen": (FactSource.CANTEEN,),

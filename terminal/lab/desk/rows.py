@@ -57,6 +57,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "ClockAccepted": NP_("journal row", "clock accepted"),
         "SetActivated": NP_("journal row", "document or list in force"),
         "SetReturned": NP_("journal row", "document on trial taken back"),
+        "ShadowCompared": NP_("journal row", "decided once more in shadow"),
         "NumbersSkipped": NP_("journal row", "numbers passed over"),
         "RazziaChanged": NP_("journal row", "inspection by the vehicle"),
         "SelfRecomputed": NP_("journal row", "own rows recomputed"),
