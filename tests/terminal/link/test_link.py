@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sim.air import VirtualClock
+from terminal.clock import unix_ms
 from terminal.link.frames import MOST_BYTES, KeysRenewed, LinkRefusal, MarksSent, seal
 from terminal.link.marks import AHEAD_S, KEPT_S, MOST_MARKS, LinkMark, MarkBook, MarkKind, PeerSaid, who_of
 from terminal.link.peers import MOST_A_SECOND, LinkPeer, OwnMarks, PeerLinks
@@ -123,7 +124,7 @@ def test_replayed_forged_foreign_old_early_and_malformed_are_refused_and_counted
     two: tuple[End, End],
 ) -> None:
     _, second = two
-    number = iter(range(int(NOW.timestamp() * 1000), 1 << 48))
+    number = iter(range(unix_ms(NOW), 1 << 48))
 
     def sent(message: MarksSent, sender: int = 1, receiver: int = 2, by: int = 1) -> bytes:
         return seal(sender, receiver, next(number), message, KEYS[by].sign)
