@@ -15,7 +15,6 @@ from terminal.errors import ConfigError
 from terminal.keys.office import ROOT_BYTES, OfficeOrder, RoleOrder, as_toml, cut, office_document
 from terminal.keys.roles import KeyRole
 from terminal.policy.document.meals import CashierAsked
-from terminal.policy.document.meals import CashierAsked
 from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.staff import StaffList
