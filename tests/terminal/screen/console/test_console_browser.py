@@ -338,7 +338,7 @@ def test_reload_and_back_button_in_the_middle_of_a_sale(page: Page, cab: Cab) ->
     assert page.url == ticket
     page.go_back()
     page.reload()
-    expect(page.get_by_role("status")).to_contain_text("This ticket was sold already.")
+    expect(page.locator("p[role=status]")).to_contain_text("This ticket was sold already.")
     expect(page.get_by_role("button", name="Sell")).to_be_disabled()
     assert_accessible(page)
     assert len(cab.records(CashSale)) == 1
