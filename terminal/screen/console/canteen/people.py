@@ -73,7 +73,7 @@ def find(counter: CanteenCounter, words: str, limit: int = 24) -> tuple[Person, 
 
 
 def _of(listed: RosterPupil) -> Person:
-    return Person(listed.ref, listed.name, listed.class_id, listed.born and listed.born.year)
+    return Person(listed.ref, listed.name, listed.class_id, None if listed.born is None else listed.born.year)
 
 
 def _fits(word: str, listed: RosterPupil) -> bool:
