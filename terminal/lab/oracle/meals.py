@@ -111,10 +111,13 @@ class OracleCanteen:
             return refused(self.old, "no_meal_today")
         given = self.portions.get(kind)
         sources = {PARENTS: self._price(kind)} if given is None else dict(given)
-        answer = self._charged(kind, sources, entitled=given is not None)
-        if answer.meal is not None and self._asks(kind, entitled=given is not None):
-            return refused(self.old, "meal_ask", meal=kind)
-        return answer
+        return self._unasked(kind, self._charged(kind, sources, entitled=given is not None))
+
+    def _unasked(self, kind: str, answer: OracleAnswer) -> OracleAnswer:
+        """The meal, unless the cashier decides of it."""
+        meal = answer.meal
+        asks = meal is not None and self._asks(kind, entitled=meal.entitled)
+        return refused(self.old, "meal_ask", meal=kind) if asks else answer
 
     def _lost(self) -> bool:
         since = None if self.till.pupil is None else self.till.pupil.cards_since
