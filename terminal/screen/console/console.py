@@ -140,7 +140,7 @@ class Console:
         """The newest taps of this run; not to be shown as they are."""
         self.tap_count = 0
         """How many there were."""
-        self._taps_are = (TapsAre.MEAL, 0.0)
+        self._taps_are = (TapsAre.MEAL, 0.0, "")
         self.status: Mapping[str, str] = {}
         """What else the composition root can tell of the terminal, by name (message ids)."""
         self.offline: Callable[[], bool] = lambda: False
@@ -194,13 +194,17 @@ class Console:
     @property
     def taps_are(self) -> TapsAre:
         """By the page in use; a page that is not looked at any more has no say. Any thread, at once."""
-        taps, seen = self._taps_are
+        taps, seen, _ = self._taps_are
         return taps if self.clock.monotonic() - seen < IN_USE_S else TapsAre.MEAL
 
-    def page_used(self, taps: TapsAre, *, opened: bool) -> None:
-        """A page of who serves was opened, or looks on: what cards are presented for is what it says."""
+    def page_used(self, taps: TapsAre, who: str, *, serves: bool, opened: bool) -> None:
+        """A page was opened by `who`, or looks on: what cards are presented for is what it says. Of those who do not
+        serve, only who asked for something else than meals gives the taps back.
+        """
+        if taps is TapsAre.MEAL and not serves and self._taps_are[2] != who:
+            return
         if opened or taps is self.taps_are:
-            self._taps_are = taps, self.clock.monotonic()
+            self._taps_are = taps, self.clock.monotonic(), who
 
     def only_read(self) -> bool:
         """Whether a tap says who stands there, and no more."""

@@ -25,7 +25,7 @@ from starlette.routing import Route
 from terminal.access.sessions import TOKEN_BYTES, OperatorSession
 from terminal.errors import TerminalError
 from terminal.journal.action import acting
-from terminal.screen.console.console import ActionRefused, Console, TapsAre
+from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.roles import ROLE_NAMES, Role
 from terminal.screen.console.upload import UploadedFile, uploaded
 from terminal.screen.console.visit import ONCE, Action, Attachment, ConsoleArea, FormFields, Page, View, Visit
@@ -132,8 +132,8 @@ class Web:
             raise Denied(403, NOT_FOR_ROLE)
         if page.once and not self._console.actions.genuine(visit.once, visit.who.ref, page.once):
             return RedirectResponse(self._with_deed(visit, page), 303)
-        if visit.who.role == Role.CASHIER or page.taps is not TapsAre.MEAL:
-            self._console.page_used(page.taps, opened=LOOKING_ON not in request.headers)
+        serves, opened = visit.who.role == Role.CASHIER, LOOKING_ON not in request.headers
+        self._console.page_used(page.taps, visit.who.ref, serves=serves, opened=opened)
         shown = page.show(visit)
         if isinstance(shown, Attachment):
             headers = {"Content-Disposition": f'attachment; filename="{shown.name}"'}
