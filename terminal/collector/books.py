@@ -34,6 +34,7 @@ from terminal.collector.books_reader import BooksReader, load_marks
 from terminal.collector.clock_checks import ClockLimits, clock_findings
 from terminal.collector.day_rows import SCHEMA as DAY_ROWS_SCHEMA
 from terminal.collector.days import ServiceCalendar
+from terminal.collector.phones import SCHEMA as PHONES_SCHEMA
 from terminal.collector.proof import EvidenceLimits
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
@@ -212,7 +213,7 @@ class Books(BooksReader):
 
 
 APPLICATION_ID: Final = 0x52424F4B  # "RBOK"
-BOOKS_VERSION: Final = 6
+BOOKS_VERSION: Final = 7
 CACHE_KIB: Final = 32_768
 PAGE_BYTES: Final = 1_024
 """A ride of a random card changes one page of the history, whatever else it costs: so pages are small."""
@@ -345,7 +346,7 @@ def _create(connection: sqlite3.Connection, made_for: dict[str, str]) -> None:
     connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode=WAL")
     with transaction(connection):
-        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA):
+        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA, *PHONES_SCHEMA):
             connection.execute(statement)
         connection.executemany("INSERT INTO made_for VALUES (?, ?)", made_for.items())
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")

@@ -52,7 +52,7 @@ from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
 from terminal.collector.office import DATABASE_FILE, TERMINALS_FOLDER, Office
 from terminal.collector.operator_routes import OperatorSide
 from terminal.collector.recompute.run import FollowerProcess
-from terminal.collector.registry import CardRegistry, open_registry
+from terminal.collector.registry import open_registry
 from terminal.collector.store import CollectorStore
 from terminal.collector.strangers import Strangers
 from terminal.collector.terminal_routes import TerminalSide
@@ -103,6 +103,8 @@ class CollectorSettings:
     """Whether browsers reach the proxies over TLS only, whatever these say of it: cookies are for TLS alone then."""
     registry_keys: Path | None = None
     """What opens a sealed `registry`; None: what systemd handed over."""
+    issuers: Path | None = None
+    """The issuers whose phones' proofs the books check."""
     bundles: Path | None = None
     """A repository of signed bundles that is served."""
 
@@ -192,9 +194,7 @@ class Collector:
         self._settings = settings
         self._clock = clock
         self._key = load_or_create_key(settings.folder / KEY_FILE)
-        self.registry = (
-            open_registry(settings.registry, settings.registry_keys) if settings.registry else CardRegistry()
-        )
+        self.registry = open_registry(settings.registry, settings.registry_keys, settings.issuers)
         authority = Authority(settings.folder, unix_ms(clock.now()))
         self.enrolment = Enrolment(settings.terminals, authority)
         self.store = CollectorStore(database)

@@ -155,8 +155,12 @@ class Scanned:
         if self._scans > BURST:
             time.sleep(EVERY_S)
         self.scanner.scan(text.encode("latin-1"))
+        return self.heard()
+
+    def heard(self) -> tuple[str, str, str]:
+        """The end of the next tap."""
         assert self._process.stdout is not None
-        assert select.select([self._process.stdout], [], [], PATIENCE_S)[0], "no answer to a code"
+        assert select.select([self._process.stdout], [], [], PATIENCE_S)[0], "no answer to a tap"
         return said(json.loads(self._process.stdout.readline()))
 
     def close(self) -> None:
