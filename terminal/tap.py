@@ -88,7 +88,8 @@ class Terminal:
     says at every tap whether `clock` can be trusted (O-05). `next_ride` is what crew or rider said of the next tap.
     `owed` is the tap before whose passage the terminal died (ADR 48): its rider's answer is given once more.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
-    `codes` reads what a scanner saw; None: no codes are taken here.
+    `codes` reads what a scanner saw; None: no codes are taken here. `forget` drops what media have kept for longer than
+    any rule asks for, as of a time that is trusted.
     """
 
     number: int
@@ -109,6 +110,7 @@ class Terminal:
     active: ActiveSet | None = None
     take_back: Callable[[Exception], bool] = field(default=lambda _error: False)
     codes: CodeTaker | None = None
+    forget: Callable[[datetime], object] = field(default=lambda _now: None)
     next_ride: NextRide = field(init=False)
 
     def __post_init__(self) -> None:

@@ -11,10 +11,12 @@ from msgspec.structs import replace
 from cardproto.credential.code import ShownCode
 from cardproto.credential.grant import Credential, CredentialDefect, RejectedCredential
 from cardproto.credential.proof import RejectedProof, holder_key
+from cardproto.errors import CardError
 from cardproto.resident.records.event import Event, build_event
 from terminal.decision.outcome import Message, WritePlan
 from terminal.decision.phone import Answered, CodeShown, phone_snapshot
 from terminal.decision.phone_record import PhoneRecord, code_record, code_shown
+from terminal.errors import JournalError
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
 from terminal.media.held import HeldEvents, KeptState
@@ -115,7 +117,12 @@ class _Keeper:
 
     def commit(self, plan: WritePlan, intent: Pending) -> WriteResult:
         intent.wait()
-        self._held.keep(self._reference, KeptState(build_event(plan.event), self._counter), plan.event.at)
+        try:
+            self._held.keep(self._reference, KeptState(build_event(plan.event), self._counter), plan.event.at)
+        except (
+            JournalError
+        ) as error:  # a full disk: what was kept before stays, and no one rides on what is not kept
+            return WriteNotDone(CardError(str(error)))
         return WriteDone()
 
     def became(self, earlier: TapId, previous: TapId) -> WriteDone | WriteNotDone | None:  # noqa: ARG002 the port's

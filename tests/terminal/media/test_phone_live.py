@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -38,7 +39,7 @@ concessions = [{ code = 2, valid_from = "-60d", valid_to = "+300d" }]
 
 
 CODES: Mapping[str, Mapping[str, object]] = {
-    "media": {"codes": True},
+    "media": {"order": ["resident", "phone"], "codes": True},
     "periphery.scanner": {"serial": "codes"},
 }
 
@@ -195,3 +196,38 @@ def test_a_code_rides_once_and_strangers_codes_leave_no_row(run: Run, tmp_path: 
         assert rows() == before, "anything may be held before a scanner, for hours"
         bus.hand.say("clock", step_s=RETAP_S + 1)
         assert bus.scan(phone.code(NOW + timedelta(seconds=RETAP_S + 1))) == RIDES
+
+
+def test_what_is_kept_of_phones_is_put_aside_copied_and_forgotten(run: Run, tmp_path: Path) -> None:
+    config, phone = settings(tmp_path), phone_in(tmp_path, "pensioner")
+    held = tmp_path / "state" / "held.db"
+
+    def references() -> int:
+        with closing(sqlite3.connect(held)) as database:
+            return int(database.execute("SELECT count(*) FROM held").fetchone()[0])
+
+    with started(tmp_path, config) as terminal:
+        assert said(terminal.tap(phone)) == RIDES
+        run("backup", "copy.backup", "--config", config)
+        with closing(sqlite3.connect(held)) as database:  # as of a disk that takes no more
+            database.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON held BEGIN SELECT RAISE(ABORT, 'full'); END"
+            )
+        terminal.say("clock", step_s=RETAP_S + 1)
+        assert said(terminal.tap(phone)) == ("read_again", "refused", "not_committed")
+        with closing(sqlite3.connect(held)) as database:
+            database.execute("DROP TRIGGER full")
+            database.execute("INSERT INTO held SELECT x'00', at_ms - 63 * 86400000, event, 0 FROM held")
+        again = terminal.tap(phone)
+        assert said(again) == RIDES
+        assert references() == 2
+    with started(tmp_path, config) as terminal:
+        assert said(terminal.tap(phone))[0] == "already_paid"
+        assert references() == 1, "older than any rule asks for"
+    for rest in ("", "-wal", "-shm"):
+        held.with_name(f"held.db{rest}").unlink(missing_ok=True)
+    held.write_bytes(b"not a database" * 999)
+    with started(tmp_path, config) as terminal:
+        assert said(terminal.tap(phone)) == RIDES, "limits begin anew"
+    assert "held:began_anew" in run("journal", "show", "--state", "state", "--json").stdout
+    assert held.with_suffix(".damaged").exists()
