@@ -22,7 +22,9 @@ from sim.image_file import load_image, save_card
 from sim.periphery.pseudo_terminal import PseudoTerminal
 from sim.periphery.scanner import SimScanner
 from sim.phone import VirtualPhone
-from terminal.app.simulated import issue_residents
+from terminal.app.simulated import issue_residents, laboratory_keys
+from terminal.keys.file import load_file_keys
+from terminal.operations.archive import read_archive
 from terminal.periphery.scanner import BURST, EVERY_S
 from tests.by_hand import BY_HAND, ENVIRONMENT, PATIENCE_S, SOCKET, TerminalByHand, started
 from tests.config_file import config_file
@@ -198,33 +200,34 @@ def test_a_code_rides_once_and_strangers_codes_leave_no_row(run: Run, tmp_path: 
         assert bus.scan(phone.code(NOW + timedelta(seconds=RETAP_S + 1))) == RIDES
 
 
-def test_what_is_kept_of_phones_is_put_aside_copied_and_forgotten(run: Run, tmp_path: Path) -> None:
-    config, phone = settings(tmp_path), phone_in(tmp_path, "pensioner")
+def test_what_is_kept_of_phones_is_copied_forgotten_and_put_aside(run: Run, tmp_path: Path) -> None:
+    config, phone, other = settings(tmp_path), phone_in(tmp_path, "pensioner"), phone_in(tmp_path, "other")
     held = tmp_path / "state" / "held.db"
 
-    def references() -> int:
-        with closing(sqlite3.connect(held)) as database:
+    def references(*statements: str) -> int:
+        with closing(sqlite3.connect(held, isolation_level=None)) as database:
+            for statement in statements:
+                database.execute(statement)
             return int(database.execute("SELECT count(*) FROM held").fetchone()[0])
 
     with started(tmp_path, config) as terminal:
         assert said(terminal.tap(phone)) == RIDES
+        references("CREATE TRIGGER full BEFORE INSERT ON held BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        assert said(terminal.tap(other)) == ("read_again", "refused", "not_committed")
+        assert references("DROP TRIGGER full") == 1
+        assert said(terminal.tap(other)) == RIDES
+        assert (
+            references("INSERT INTO held SELECT x'00', at_ms - 63 * 86400000, event, 0 FROM held LIMIT 1")
+            == 3
+        )
         run("backup", "copy.backup", "--config", config)
-        with closing(sqlite3.connect(held)) as database:  # as of a disk that takes no more
-            database.execute(
-                "CREATE TRIGGER full BEFORE INSERT ON held BEGIN SELECT RAISE(ABORT, 'full'); END"
-            )
-        terminal.say("clock", step_s=RETAP_S + 1)
-        assert said(terminal.tap(phone)) == ("read_again", "refused", "not_committed")
-        with closing(sqlite3.connect(held)) as database:
-            database.execute("DROP TRIGGER full")
-            database.execute("INSERT INTO held SELECT x'00', at_ms - 63 * 86400000, event, 0 FROM held")
-        again = terminal.tap(phone)
-        assert said(again) == RIDES
-        assert references() == 2
+    read_archive(tmp_path / "copy.backup", tmp_path / "copy", load_file_keys(laboratory_keys()).sealer)
+    with closing(sqlite3.connect(tmp_path / "copy" / "held.db")) as copied:
+        assert copied.execute("SELECT count(*) FROM held").fetchone() == (3,), "made while it ran"
     with started(tmp_path, config) as terminal:
-        assert said(terminal.tap(phone))[0] == "already_paid"
-        assert references() == 1, "older than any rule asks for"
-    for rest in ("", "-wal", "-shm"):
+        assert said(terminal.tap(phone)) == ("already_paid", "let_in", "nothing_written")
+        assert references() == 2, "older than any rule asks for"
+    for rest in ("-wal", "-shm"):
         held.with_name(f"held.db{rest}").unlink(missing_ok=True)
     held.write_bytes(b"not a database" * 999)
     with started(tmp_path, config) as terminal:

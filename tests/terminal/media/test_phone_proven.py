@@ -93,7 +93,6 @@ NEAR: dict[str, tuple[int, Change]] = {
 CODES: dict[str, tuple[int, Change]] = {
     "copied code": (ROBBED, lambda one: one),
     "kept code": (ROBBED, lambda one: replace(one, at_ms=one.at_ms + 121_000)),
-    "from before it was issued": (ROBBED, lambda one: replace(one, at_ms=one.at_ms - 200 * 86_400_000)),
 }
 
 
@@ -164,7 +163,6 @@ def test_phones_are_proven_and_decided_again(believed: Believed) -> None:
         ("another's", "tmv_mismatch", "phone_proof why=not_the_holder"),
         ("copied code", "shown_twice", "shown_before"),
         ("kept code", "tmv_mismatch", "phone_proof why=too_old"),
-        ("from before it was issued", "tmv_mismatch", "phone_proof why=not_yet_valid"),
     ],
 )
 def test_a_terminal_can_invent_none(believed: Believed, story: str, kind: str, detail: str) -> None:
