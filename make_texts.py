@@ -53,6 +53,7 @@ ROOMS: Final = {
     ),
     "console": ("terminal/screen/console/", "terminal/app/console.py", "terminal/fault_texts.py"),
     "operations": ("terminal/operations/", "terminal/collector/", "terminal/audit/", "terminal/cli/"),
+    "setup": ("terminal/screen/setup/",),
     "mistakes": ("terminal/mistakes/", "terminal/policy/"),
     "desk": ("terminal/lab/", "terminal/scenario/", "terminal/impact/"),
 }

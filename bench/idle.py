@@ -156,6 +156,7 @@ def _serve(state: Path, taps: int, address: str) -> None:
             clock,
             vitals.synced,
             on_time=lambda _at_ms: None,
+            on_withdrawn=lambda _editions: None,
             on_identity=vitals.identified,
         )
         sync = stack.enter_context(uplink)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pictures import of_bus, of_canteen, of_city, of_desk, of_start
+from pictures import of_bus, of_canteen, of_city, of_desk, of_setup, of_start
 from pictures.studio import PICTURES, NoChromium, Shot, open_studio
 
 SHOTS: Final[Mapping[str, Shot]] = {
@@ -37,6 +37,8 @@ SHOTS: Final[Mapping[str, Shot]] = {
     "ru-bufet": of_canteen.buffet,
     "ru-ispravit": of_canteen.putting_right,
     "ru-otchet": of_canteen.report,
+    "ru-nastroyka-pitanie": of_setup.meals,
+    "ru-nastroyka-kategorii": of_setup.categories,
 }
 
 

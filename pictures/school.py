@@ -11,67 +11,18 @@ from terminal.canteen.documents import (
     MealOrder,
     PriceListDocument,
     PriceListHeader,
-    Product,
     RosterDocument,
     RosterGrant,
     RosterHeader,
     RosterPupil,
 )
 from terminal.canteen.price_list import PriceList
+from terminal.lab.school import PRODUCTS, pupil_name
 
 SCHOOL: Final = "school_12"
 CLASSES: Final = (("2а", 2, 1), ("3а", 3, 1), ("3б", 3, 1), ("5а", 5, 1), ("7б", 7, 1))
 """Class, grade and shift."""
 PUPILS: Final = 24
-
-GIRLS: Final = (
-    "Анна",
-    "Вера",
-    "Дарья",
-    "Ева",
-    "Злата",
-    "Ирина",
-    "Кира",
-    "Лада",
-    "Майя",
-    "Нина",
-    "Ольга",
-    "Яна",
-)
-BOYS: Final = (
-    "Артём",
-    "Борис",
-    "Глеб",
-    "Денис",
-    "Егор",
-    "Илья",
-    "Лев",
-    "Марк",
-    "Олег",
-    "Пётр",
-    "Роман",
-    "Тимур",
-)
-SURNAMES: Final = (
-    *("Абрамов", "Белов", "Власов", "Громов", "Дёмин", "Егоров", "Жуков", "Зимин", "Ильин", "Карпов"),
-    *("Лаптев", "Миронов", "Носов", "Орлов", "Панов", "Рябов", "Савин", "Титов", "Уваров", "Фомин"),
-    *("Цветков", "Чернов", "Шилов", "Яшин"),
-)
-
-PRODUCTS: Final = (
-    Product(id="bun", name="Булочка с маком", price_minor=3500, foods=("gluten",)),
-    Product(id="pie_cabbage", name="Пирожок с капустой", price_minor=4500, foods=("gluten",)),
-    Product(id="cheesecake", name="Ватрушка с творогом", price_minor=5500, foods=("gluten", "milk")),
-    Product(id="nut_bar", name="Батончик ореховый", price_minor=6000, foods=("nuts", "sugar")),
-    Product(id="apple", name="Яблоко", price_minor=2500),
-    Product(id="banana", name="Банан", price_minor=4000),
-    Product(id="juice", name="Сок яблочный, 0,2 л", price_minor=4500),
-    Product(id="water", name="Вода, 0,5 л", price_minor=3000),
-    Product(id="tea", name="Чай с лимоном", price_minor=2000, foods=("citrus",)),
-    Product(id="cocoa", name="Какао", price_minor=3500, foods=("milk",)),
-    Product(id="yoghurt", name="Йогурт питьевой", price_minor=5800, foods=("milk",)),
-    Product(id="salad", name="Салат овощной", price_minor=6500),
-)
 
 
 def roster_document(
@@ -132,20 +83,13 @@ def _pupil(
         )
     return RosterPupil(
         ref=(card or ref).hex(),
-        name=_name(rng, place),
+        name=pupil_name(rng, place),
         class_id=class_id,
         grade=grade,
         shift=shift,
         grants=_grants(rng, grade, day),
         **fields,
     )
-
-
-def _name(rng: random.Random, place: int) -> str:
-    surname = SURNAMES[place]
-    if rng.random() < 0.5:
-        return f"{surname} {rng.choice(BOYS)}"
-    return f"{surname}а {rng.choice(GIRLS)}"
 
 
 def _grants(rng: random.Random, grade: int, day: date) -> tuple[RosterGrant, ...]:

@@ -65,6 +65,7 @@ TERMINAL: Final = DebPackage(
     files={
         **_units(
             "terminal@.service",
+            "terminal-setup@.service",
             "terminal-advice@.service",
             "terminal-backup@.service",
             "terminal-backup@.timer",

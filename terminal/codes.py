@@ -149,6 +149,11 @@ class CanteenFault(StrEnum):
     OTHER_CURRENCY = "canteen:other_currency"
     """The records of the school are in another currency than the region document."""
     NOT_UNDERSTOOD = "canteen:not_understood"
+    LIST_DOUBTFUL = "canteen:list_doubtful"
+    """Something in a list of pupils has to be decided before it is loaded."""
+    CARD_UNKNOWN = "canteen:card_unknown"
+    """The card was not presented here, so whose it is cannot be known from its reference."""
+    CARD_OF_ANOTHER = "canteen:card_of_another"
 
 
 class KeyFault(StrEnum):
@@ -212,6 +217,8 @@ class ReturnCause(StrEnum):
     """It refused far more riders than the one before."""
     WITHDRAWN = "withdrawn"
     """Its publisher says so."""
+    GROUP = "group"
+    """The collector says that all who have it on trial, together, refused far more riders than before."""
     UNCONFIRMED = "unconfirmed"
     """No person has confirmed it within its days."""
 
@@ -232,7 +239,7 @@ class BundleFault(StrEnum):
     UNSIGNED = "bundle:unsigned"
     """Signatures that count are missing."""
     WEAK = "bundle:weak"
-    """Fewer keys have to sign it than a fleet's terminal demands."""
+    """Fewer keys have to sign it than a fleet's terminal demands, or one key counts for two."""
     EXPIRED = "bundle:expired"
     OLDER = "bundle:older"
     JUMP = "bundle:jump"
@@ -251,6 +258,10 @@ class BundleFault(StrEnum):
     NO_ROOM = "bundle:no_room"
     STALE = "bundle:stale"
     """The newest set that was accepted was signed `days` ago: nothing new comes, or it is held back."""
+    LIMITED = "bundle:limited"
+    """So long ago that nothing is sold that is paid later, and the issuer's grant is verified at every tap."""
+    STOPPED = "bundle:stopped"
+    """So long ago that a bus sells nothing, as the region document says."""
     BROKEN = "bundle:broken"
     """The process that fetches does not work, and is started again after a pause."""
 

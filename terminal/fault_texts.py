@@ -142,6 +142,12 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         BundleFault.STALE: N_(
             "Signed bundles: the newest is {days} d old; connect the network, or bring a stick"
         ),
+        BundleFault.LIMITED: N_(
+            "Signed bundles: the newest is {days} d old, and limits are lower; connect the network, or bring a stick"
+        ),
+        BundleFault.STOPPED: N_(
+            "Signed bundles: the newest is {days} d old, and nothing is sold; connect the network, or bring a stick"
+        ),
         BundleFault.BROKEN: N_("Signed bundles: the process that fetches them does not work"),
         HeldFault.BEGAN_ANEW: N_("States of phones could not be read: their limits begin anew here"),
         ExtensionFault.FAILED: N_("Extension failed: {extension}"),

@@ -101,6 +101,8 @@ TABLE: Final[Mapping[str, tuple[Colour, str]]] = MappingProxyType(
         Message.MEAL_OK: (_GREEN, N_("Enjoy your meal!")),
         Message.MEAL_ALREADY: (_YELLOW, N_("{meal} already served")),
         Message.MEAL_NOT_ORDERED: (_YELLOW, N_("No meal ordered today")),
+        Message.MEAL_ASK: (_YELLOW, N_("Please wait for the cashier")),
+        Message.CARD_READ: (_YELLOW, N_("Card read")),
         Message.MEAL_NOT_ARRANGED: (_YELLOW, N_("No meal arranged")),
         Message.NO_MEAL_NOW: (_YELLOW, N_("No meals are served now")),
         Message.NO_MEAL_TODAY: (_YELLOW, N_("No meals today")),

@@ -57,8 +57,17 @@ from terminal.media.port import (
 )
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
-from terminal.tap_report import END_OF, TapReport, end_row, failed_row, intent_row, limit_row, unwritten_row
-from terminal.trip.ages import freshness_of
+from terminal.tap_report import (
+    END_OF,
+    EndedTap,
+    TapReport,
+    end_row,
+    failed_row,
+    intent_row,
+    limit_row,
+    unwritten_row,
+)
+from terminal.trip.ages import DAY_S, freshness_of
 from terminal.trip.asked import NextRide
 from terminal.trip.build import InspectionRound, VehiclePort, trip_of
 from terminal.trip.clock_watch import ClockWatch
@@ -87,7 +96,9 @@ class Terminal:
     None again; change it between taps. `vehicle` says where the vehicle is, `routes` what runs where. `clock_watch`
     says at every tap whether `clock` can be trusted (O-05). `next_ride` is what crew or rider said of the next tap.
     `owed` is the tap before whose passage the terminal died (ADR 48): its rider's answer is given once more.
+    `decided` hears of every tap that was decided when all of it is done, and must return at once.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
+    `bundles_at` is when the newest signed bundles were signed, None where this terminal takes none or has none yet.
     `codes` reads what a scanner saw; None: no codes are taken here. `forget` drops what media have kept for longer than
     any rule asks for, as of a time that is trusted.
     """
@@ -109,6 +120,8 @@ class Terminal:
     routes: RouteBook = NO_ROUTES
     active: ActiveSet | None = None
     take_back: Callable[[Exception], bool] = field(default=lambda _error: False)
+    decided: Callable[[EndedTap], None] = field(default=lambda _tap: None)
+    bundles_at: datetime | None = None
     codes: CodeTaker | None = None
     forget: Callable[[datetime], object] = field(default=lambda _now: None)
     next_ride: NextRide = field(init=False)
@@ -135,10 +148,15 @@ class Terminal:
             vehicle=self.vehicle,
             clock=clock,
             routes=self.routes,
-            freshness=freshness_of(self.policy, now, clock),
+            freshness=freshness_of(self.policy, now, clock, self.bundles_at),
             asked=asked,
             now=now,
         )
+
+    def limited(self, now: datetime) -> bool:
+        """Whether signed bundles are so old that nothing on a card is believed without the issuer's word (O-14)."""
+        freshness = freshness_of(self.policy, now, self.clock_watch.state, self.bundles_at)
+        return freshness.bundles_age_s > self.policy.document.ages.bundles_limited_days * DAY_S
 
 
 def take_tap(connection: CardConnection, terminal: Terminal, *, lay_there: bool = False) -> TapReport:
@@ -245,9 +263,11 @@ class _Stages:
     # 3 open
 
     def _open(self, medium: Medium) -> Presented:
-        self.card = medium.open(self.channel, self.now)
-        self.card_ref = self.card.reference
-        return self.card
+        card, counter = medium.open(self.channel, self.now), self.t.canteen
+        if counter is not None:  # a card that the school tied to one of its pupils stands for him
+            card = structs.replace(card, person=counter.person_of(card.reference, card.person))
+        self.card, self.card_ref = card, card.reference
+        return card
 
     def _of_staff(self, card: Presented) -> TapReport | None:
         """A service card opens the operator's console and pays for nothing."""
@@ -328,9 +348,14 @@ class _Stages:
         trip, decision = self._decided(medium, card, self._asked)
         if trip.asked_by is not AskedBy.NOT_ASKED and not decision.boards:
             trip, decision = self._decided(medium, card, NOTHING_ASKED)  # it was asked for the next who does
-        if decision.write_plan is None:
-            return self._write_nothing(decision.outcome, decision, trip=trip)
-        return self._write(card, trip, decision, decision.write_plan)
+        plan = decision.write_plan
+        report = (
+            self._write_nothing(decision.outcome, decision, trip=trip)
+            if plan is None
+            else self._write(card, trip, decision, plan)
+        )
+        self.t.decided(EndedTap(medium.decide, trip, decision, report))
+        return report
 
     def _decided(
         self, medium: Medium | CodeTaker, card: Presented, asked: RideAsked
@@ -415,14 +440,15 @@ class _Stages:
         row = unwritten_row(
             self.now, self.t.profile, self.t.policy, number, self.card, outcome, decision, trip
         )
+        written = None
         try:
-            self.t.journal.append(row)
+            written = self.t.journal.append(row)
             if fault is not None:
                 self.t.journal.append(fault)
         except JournalError:
             if self.t.canteen is None:  # a canteen goes on for the entitled (O-06)
                 raise
-        return self.report(outcome, End.NOTHING_WRITTEN, decision, operator=operator)
+        return self.report(outcome, End.NOTHING_WRITTEN, decision, row=written, operator=operator)
 
     def report(
         self,
@@ -431,6 +457,7 @@ class _Stages:
         decision: Decision | None = None,
         *,
         sequence: int | None = None,
+        row: int | None = None,
         written: PlannedWrite | None = None,
         operator: str = "",
         of_staff: bool = False,
@@ -454,5 +481,7 @@ class _Stages:
             balance_before_minor=balance_minor,
             balance_after_minor=balance_minor if written is None else written.balance_after_minor,
             of_staff=of_staff,
+            terminal=self.t.number,
+            row=row if sequence is None else sequence,
             uid_by_reader=False if self.channel.uid_refused else True if self.channel.uid else None,
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -50,6 +50,7 @@ from terminal.media.port import (
     WriteUnknown,
 )
 from terminal.policy.policy import Policy
+from terminal.support_code import support_code
 from terminal.trail import Reason, recorded
 from terminal.trip.facts import Trip
 from terminal.trip.stated import stated
@@ -79,7 +80,8 @@ CAUSES: Final[Mapping[type[Exception], UnresolvedCause]] = {
 
 
 class TapReport(Struct, frozen=True):
-    """`operator` is one line for staff; it is never shown to passengers. `sequence` is the intent's journal number.
+    """`operator` is one line for staff; it is never shown to passengers. `sequence` is the intent's journal number;
+    `row` that of `terminal`'s row which says what came of the tap: the intent, or what was refused.
 
     Sums are in `currency`.
 
@@ -106,6 +108,22 @@ class TapReport(Struct, frozen=True):
     """A service card, which pays for nothing."""
     uid_by_reader: bool | None = None
     """Whether the reader said which UID the card has; None where it was not asked."""
+    terminal: int = 0
+    row: int | None = None
+
+    @property
+    def support_code(self) -> str:
+        """By which the office finds the row; empty where none was written."""
+        return support_code(self.terminal, self.row) if self.terminal and self.row else ""
+
+
+class EndedTap(Struct, frozen=True):
+    """A tap that has ended, with what it was decided from: for those who decide it once more (O-13)."""
+
+    decide: Callable[[Any, Policy, Trip, datetime], Decision]
+    trip: Trip
+    decision: Decision
+    report: TapReport
 
 
 def intent_row(

@@ -8,6 +8,7 @@
 The English text is the message id. A language is a folder `LANGUAGE/LC_MESSAGES` with a .po file for each
 room (decision, passenger, canteen, console, operations, desk, common) and, compiled from all of them, `terminal.mo`: in
 `terminal/locale`, or in a folder named by the environment variable TERMINAL_LOCALE.
+What a third language lacks is said in Russian, the first of them.
 `make texts` collects message ids from code and templates, brings the catalogues up to date and compiles them.
 
 In code, name the function `_` or call `gettext`, `ngettext`, `pgettext` on a translator; mark a text that is translated
@@ -55,7 +56,7 @@ def languages() -> tuple[str, ...]:
 
 def translator(language: str) -> Translator:
     """The texts of `language`; raises `TerminalError` when there is no catalogue for it."""
-    return _load(language, tuple(_folders()))
+    return _load(language, _folders())
 
 
 @lru_cache
@@ -64,12 +65,21 @@ def _load(language: str, folders: tuple[Path, ...]) -> Translator:
         path = folder / language / "LC_MESSAGES" / f"{DOMAIN}.mo"
         if path.is_file():
             with path.open("rb") as file:
-                return gettext.GNUTranslations(file)
+                found = gettext.GNUTranslations(file)
+            if (
+                language not in FIRST
+            ):  # what a region's third language lacks is said in its own, and never in English
+                found.add_fallback(_load(FIRST[0], folders))
+            return found
     known = " or ".join(languages())
     raise TerminalError(f"no texts in language {language!r}", f"Use {known}.")
 
 
-def _folders() -> list[Path]:
+def _folders() -> tuple[Path, ...]:
     """A folder of the region's own comes first, so that it may also word a supplied language its own way."""
-    own = os.environ.get(LOCALE_VARIABLE, "")
-    return [Path(name) for name in own.split(os.pathsep) if name] + [LOCALE]
+    return _folders_in(os.environ.get(LOCALE_VARIABLE, ""))
+
+
+@lru_cache
+def _folders_in(own: str) -> tuple[Path, ...]:
+    return (*(Path(name) for name in own.split(os.pathsep) if name), LOCALE)

@@ -38,7 +38,7 @@ class Effect(StrEnum):
         return rule_of(self.value)
 
 
-class Reason(msgspec.Struct, frozen=True):
+class Reason(msgspec.Struct, frozen=True, gc=False):
     """One step of a trail while it is decided. Strings among `inputs` are codes, ids, days ("2026-09-15") or times of
     day ("14:30"); a moment is a number of seconds since 1970 under a name that ends in `_at`.
     """

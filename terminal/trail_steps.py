@@ -90,6 +90,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "O-06": N_("storage"),
         "O-08": N_("served twice"),
         "O-09": N_("without deny lists"),
+        "O-14": N_("the age of signed bundles"),
         "CAP": N_("cap of a day, week or month"),
         "G-01": N_("fare of a GTFS leg"),
         "G-02": N_("GTFS transfer"),

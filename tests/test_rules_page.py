@@ -27,6 +27,7 @@ SAID = {
     FactSource.VEHICLE: "the vehicle",
     FactSource.ROUTES: "the routes document",
     FactSource.LISTS: "the lists",
+    FactSource.BUNDLES: "signed bundles",
     FactSource.DOCUMENT: "the region document",
     FactSource.CLOCK: "the clock",
     FactSource.COLLECTOR: "the collector",

@@ -264,6 +264,22 @@ def test_a_third_language_needs_no_code(polish: Path) -> None:
         assert "{" not in text(message, "pl", VALUES)
 
 
+def test_what_a_third_language_lacks_is_russian(
+    polish: Path, ids: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = updated("pl", ids, polish)
+    for message in make_texts.messages_of(catalog):
+        message.string = POLISH.get(message.id) if not message.context else None
+    folder = polish / "unfinished"
+    path = mo_file("pl", folder)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(mo_bytes(catalog))
+    monkeypatch.setenv(texts.LOCALE_VARIABLE, str(folder))
+    assert text(Message.BLOCKED, "pl", {}) == "Karta zablokowana"
+    assert text(Message.EXPIRED, "pl", {}) == text(Message.EXPIRED, "ru", {})
+    assert trips(5, "pl") == "5 przejazdów"
+
+
 def test_the_command_line_speaks_it(polish: Path, tmp_path: Path) -> None:
     config = config_file(
         tmp_path,

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 PROBE = "tests.warm_probe"
 ONE_OF_EACH = {
     "run": ("run", "--config", "none.toml"),
+    "setup": ("setup", "none.toml", "--passphrase-file", "none"),
     "health": ("health", "--state", "none"),
     "backup": ("backup", "--state", "none", "none.bak"),
     "restore": ("restore", "none.bak", "--state", "none"),

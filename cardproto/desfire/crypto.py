@@ -88,6 +88,13 @@ class AesKey(KeyMaterial):
         return mac.finalize()
 
 
+def cmac_once(key: bytes, data: bytes) -> bytes:
+    """The CMAC under an AES key that is used for nothing else: nothing is kept of it, which takes less time."""
+    mac = CMAC(AES(key))
+    mac.update(data)
+    return mac.finalize()
+
+
 def _check_blocks(iv: bytes, data: bytes) -> None:
     if len(iv) != BLOCK:
         raise ValueError(f"an initial vector is {BLOCK} bytes, not {len(iv)}")

@@ -17,7 +17,7 @@ from cardproto.desfire.commands import (
     INS_GET_VALUE,
     INS_LIMITED_CREDIT,
 )
-from cardproto.desfire.crypto import BLOCK, ZERO_IV, AesKey, CardKey, truncate_mac
+from cardproto.desfire.crypto import BLOCK, ZERO_IV, AesKey, CardKey, cmac_once, truncate_mac
 
 READER_ID_BYTES: Final = 16
 TMV_BYTES: Final = 8
@@ -87,8 +87,7 @@ def session_tm_keys(tmk: CardKey, tmc_after: int, uid: bytes) -> tuple[AesKey, A
 
 def transaction_mac_value(tmk: CardKey, uid: bytes, tmc_after: int, tmi: bytes) -> bytes:
     """The 8-byte TMV a genuine card gives for `tmi`."""
-    mac_key = AesKey(session_mac_key(tmk, tmc_after, uid))
-    return truncate_mac(mac_key.cmac(tmi))
+    return session_transaction_mac_value(session_mac_key(tmk, tmc_after, uid), tmi)
 
 
 def session_mac_key(tmk: CardKey, tmc_after: int, uid: bytes) -> bytes:
@@ -100,7 +99,7 @@ def session_mac_key(tmk: CardKey, tmc_after: int, uid: bytes) -> bytes:
 
 def session_transaction_mac_value(key: bytes, tmi: bytes) -> bytes:
     """The 8-byte TMV under the bytes of SesTMMACKey."""
-    return truncate_mac(AesKey(key).cmac(tmi))
+    return truncate_mac(cmac_once(key, tmi))
 
 
 def encrypt_reader_id(session_enc_key: CardKey, previous: bytes) -> bytes:

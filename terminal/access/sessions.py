@@ -71,6 +71,13 @@ class Sessions:
                 self._keep({**self._open, name: session})
             return session
 
+    def served(self, now_ms: int, role: str) -> None:
+        """Work that counts as use for all who are signed in as `role`: noted in memory only, at once."""
+        with self._lock:
+            for name, session in self._open.items():
+                if session.role == role and self._is_fresh(session, now_ms):
+                    self._open[name] = msgspec.structs.replace(session, seen_ms=now_ms)
+
     def end(self, token: str, now_ms: int) -> None:
         """Sign out. Raises OSError when it cannot be kept."""
         with self._lock:

@@ -76,6 +76,8 @@ class Hearing(Struct, frozen=True):
     reports: Guarded[tuple[TapReport, tzinfo]]
     outlets: tuple[DeviceWorker[bytes], ...]
     lamps: Callable[[Outcome], None]
+    ended: Guarded[TapReport]
+    """What the display still has to show of a tap that has ended."""
 
     @classmethod
     def of(
@@ -85,6 +87,7 @@ class Hearing(Struct, frozen=True):
         audience: Audience,
         log: DeviceWorker[bytes],
         lamps: Callable[[Outcome], None] = lambda _outcome: None,
+        ended: Callable[[TapReport], None] = lambda _report: None,
     ) -> Hearing:
         return cls(
             Guarded("screen:display", display),
@@ -93,6 +96,7 @@ class Hearing(Struct, frozen=True):
             Guarded("output:reports", lambda tap: audience.report(*tap)),
             (log,) if audience.out is None else (log, audience.out),
             lamps,
+            Guarded("screen:codes", ended),
         )
 
     def start(self, on_state: OnDeviceState) -> None:
@@ -100,7 +104,8 @@ class Hearing(Struct, frozen=True):
         self.devices.start(on_state)
         for guarded in (self.display, self.messages):
             guarded.start(on_state)
-        self.reports.start(on_state)
+        for hears in (self.reports, self.ended):
+            hears.start(on_state)
         for outlet in self.outlets:
             outlet.start(on_state)
 
@@ -113,6 +118,7 @@ class Hearing(Struct, frozen=True):
 
     def report(self, tap: TapReport, zone: tzinfo) -> None:
         """The tap has ended."""
+        self.ended(tap)
         self.reports((tap, zone))
 
     def drain(self) -> None:

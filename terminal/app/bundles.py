@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from subprocess import DEVNULL, PIPE
@@ -19,13 +19,23 @@ from msgspec.structs import replace
 
 import cardcli
 from terminal.app.config.settings import StationConfig
-from terminal.app.sealed import take_issuers, take_staff
+from terminal.app.media import credential_checks
+from terminal.app.sealed import (
+    signed_bank_ca,
+    signed_bank_ca_file,
+    signed_issuers_file,
+    take_bank_ca,
+    take_issuers,
+    take_staff,
+)
 from terminal.app.station import IDENTITY_FILE, Station
-from terminal.clock import SystemClock, unix_ms
-from terminal.codes import BundleFault, SetKind, Trouble
+from terminal.clock import SystemClock, from_unix_ms, unix_ms
+from terminal.codes import BundleFault, FaultCode, SetKind, Trouble
 from terminal.errors import ActiveSetError, TerminalError
 from terminal.fault_texts import fault_text
-from terminal.operations.status import BundleRoleStatus, BundleSourceStatus, BundleStatus
+from terminal.keys.file import load_issuers
+from terminal.operations.status import BankCaStatus, BundleRoleStatus, BundleSourceStatus, BundleStatus
+from terminal.policy.ends import bundles_trouble
 from terminal.side_process import BrokenFrame, ProcessEnd, SideProcess, SideProgram, frame, module_command
 from terminal.updates.bundle.kept import KeptBundles, origin_of
 from terminal.updates.bundle.messages import (
@@ -51,9 +61,7 @@ FIRST_S: Final = 300.0
 """For the first look, before there is anything to serve cards by."""
 STICK_EVERY_S: Final = 1.0
 AGE_EVERY_S: Final = 60.0
-DAY_MS: Final = 24 * 3_600_000
-RUNGS_DAYS: Final = (14, 7)
-"""Ages of the newest accepted set that staff and the collector hear of, each once until a newer one comes."""
+_READ_HERE: Final = (BundleRole.ASSIGN.value, BundleRole.STAFF.value, BundleRole.CA.value)
 PASSING: Final = frozenset({BundleFault.UNREACHABLE, BundleFault.TOO_SLOW, BundleFault.BROKEN})
 """What a network does every day is shown, and is no row."""
 
@@ -70,7 +78,7 @@ def settings_of(config: StationConfig, kinds: Iterable[SetKind]) -> BundleSettin
         stick="" if asked.stick is None else str(asked.stick.absolute()),
         tls_ca="" if config.collector.tls_ca is None else str(config.collector.tls_ca.absolute()),
         stand_alone=asked.stand_alone,
-        wanted=(*wanted, BundleRole.ASSIGN.value, BundleRole.STAFF.value, *own_issuers),
+        wanted=(*wanted, *_READ_HERE, *own_issuers),
     )
 
 
@@ -98,7 +106,9 @@ class BundleWatch:
         self._process = SideProcess("bundles", program, self._take, self._ended)
         self._started = False
         self._due_s = self._stick_due_s = self._age_due_s = 0.0
-        self._rung = 0
+        self._rung: FaultCode | None = None
+        self._issuers: FileMark | None = None
+        self._bank_ca: FileMark | None = None
         self._stick: FileMark | None = None
         self._looks = 0
         self._asked = self._answered = 0
@@ -106,6 +116,8 @@ class BundleWatch:
         self._noted: set[tuple[str, ...]] = set()
         self._process_id: int | None = None
         vitals.bundles = lambda: self._state
+        self._heard_of(self._state.issued_at_ms)
+        self._trust()
 
     def look_now(self) -> None:
         """Look at once. Any thread and any signal handler."""
@@ -121,7 +133,7 @@ class BundleWatch:
         if asked != self._answered:
             self._due_s = self._stick_due_s = self._age_due_s = 0.0
             self._stick = None
-        now_s = monotonic()
+        now_s, clock_s = monotonic(), self._terminal.clock.monotonic()
         if now_s >= self._stick_due_s and self._settings.stick:
             self._stick_due_s = now_s + STICK_EVERY_S
             self._look_at_stick()
@@ -132,8 +144,8 @@ class BundleWatch:
             self._state = replace(self._state, looks=self._state.looks + 1)
             self._show()
         self._answered = asked
-        if now_s >= self._age_due_s:
-            self._age_due_s = now_s + AGE_EVERY_S
+        if clock_s >= self._age_due_s:
+            self._age_due_s = clock_s + AGE_EVERY_S
             self._look_at_age()
         if self._process.process_id != self._process_id:
             self._process_id = self._process.process_id
@@ -150,15 +162,44 @@ class BundleWatch:
         self._stick = mark
 
     def _look_at_age(self) -> None:
-        """A source that is held back shows no fault of its own: it shows as age."""
-        clock, issued_ms = self._terminal.clock_watch, self._state.issued_at_ms
-        if not issued_ms or clock.state.suspect:
+        """A source that is held back shows no fault of its own: it shows as age. Staff and the collector hear of each
+        rung once, until something newer comes.
+        """
+        terminal = self._terminal
+        if terminal.bundles_at is None or terminal.clock_watch.state.suspect:
             return
-        days = (unix_ms(self._terminal.clock.now()) - issued_ms) // DAY_MS
-        rung = next((rung for rung in RUNGS_DAYS if days >= rung), 0)
-        if rung > self._rung:
-            self._vitals.bundle_is(Trouble(BundleFault.STALE, {"days": days}), "", record=True)
-        self._rung = rung
+        ages = terminal.policy.document.ages
+        trouble = bundles_trouble(ages, terminal.bundles_at, terminal.clock.now())
+        code = None if trouble is None else trouble.code
+        if trouble is not None and code != self._rung:
+            self._vitals.bundle_is(trouble, "", record=True)
+        self._rung = code
+        rungs = {"limited_days": ages.bundles_limited_days, "stop_days": ages.bundles_stop_days}
+        if rungs != {name: getattr(self._state, name) for name in rungs}:
+            self._state = replace(self._state, **rungs)
+            self._show()
+
+    def _heard_of(self, issued_ms: int) -> None:
+        """The next tap is decided by how old the newest set is."""
+        self._terminal.bundles_at = from_unix_ms(issued_ms) if issued_ms else None
+
+    def _trust(self) -> None:
+        """Let issuers and CA keys that have come count from the next tap on. What was taken can be read."""
+        state = Path(self._settings.state)
+        issuers, bank_ca = mark_of(signed_issuers_file(state)), mark_of(signed_bank_ca_file(state))
+        if issuers != self._issuers and BundleRole.ISSUERS in self._settings.wanted:
+            with suppress(TerminalError):  # damaged on the disk: those that were loaded go on
+                trusted = load_issuers(signed_issuers_file(state))
+                for check in credential_checks(self._terminal.media):
+                    check.trust(trusted)
+        if bank_ca != self._bank_ca:
+            with suppress(TerminalError):
+                found = signed_bank_ca(state)
+                if found is not None:
+                    keys, revoked = len(found.trust.keys), len(found.trust.revoked)
+                    shown = BankCaStatus(environment=found.environment, keys=keys, revoked=revoked)
+                    self._state = replace(self._state, bank_ca=shown)
+        self._issuers, self._bank_ca = issuers, bank_ca
 
     def _send(self, *, stick: bool) -> None:
         """A look that the process has not begun yet is replaced by the next."""
@@ -172,6 +213,7 @@ class BundleWatch:
         if isinstance(message, BundleReport):
             state = Path(self._settings.state)
             message = _judged(message, BundleRole.STAFF, take_staff(state, state / IDENTITY_FILE))
+            message = _judged(message, BundleRole.CA, take_bank_ca(state))
             self._heard.put(_judged(message, BundleRole.ISSUERS, take_issuers(state)))
 
     def _ended(self, end: ProcessEnd, detail: str) -> None:
@@ -188,6 +230,8 @@ class BundleWatch:
                 issued_ms=self._state.issued_at_ms,
             )
         self._say_source(heard)
+        self._heard_of(self._state.issued_at_ms)
+        self._trust()
         for role in heard.roles:
             self._say_role(heard.source, role)
         self._show()
@@ -248,7 +292,7 @@ class BundleWatch:
 
 
 def _judged(report: BundleReport, kind: BundleRole, error: TerminalError | None) -> BundleReport:
-    """Staff lists and issuers are read here; what cannot be is refused as its role."""
+    """Staff lists, issuers and CA keys are read here; what cannot be is refused as its role."""
     role = next((one for one in report.roles if one.role == kind), None)
     if error is None or role is None or role.fault is not None:
         return report

@@ -12,6 +12,7 @@ from terminal.app.active import foreseen_policy, policy_of, put_at_counter
 from terminal.app.station import Station, open_journal
 from terminal.canteen.asking import ask
 from terminal.canteen.counter import CanteenCounter
+from terminal.canteen.pupil_files import PupilFiles
 from terminal.canteen.requests import Given, OpenTill, Request, execute
 from terminal.canteen.spare_log import SPARE_FILE, SpareLog
 from terminal.canteen.store import CANTEEN_FOLDER, CanteenLists
@@ -20,6 +21,7 @@ from terminal.codes import SetKind
 from terminal.errors import JournalError, JournalLocked
 from terminal.journal.clock_ledger import ClockRows
 from terminal.journal.journal import Journal
+from terminal.keys.file import FileKeys
 from terminal.policy.policy import Policy
 from terminal.trip.clock_watch import is_suspect
 from terminal.updates.active import ActiveSet
@@ -34,6 +36,7 @@ ELSEWHERE: Final = (
 
 def counter_over(
     station: Station,
+    keys: FileKeys,
     policy: Policy,
     active: ActiveSet,
     journal: Journal | None,
@@ -50,6 +53,7 @@ def counter_over(
         price_list=CanteenLists(active).price_list(),
         serving=station.serving,
         clock_suspect=clock_suspect,
+        files=PupilFiles(station.state / CANTEEN_FOLDER, keys.sealer, station.number, keys),
     )
     counter.start()
     return counter
@@ -81,7 +85,9 @@ def open_till(station: Station, clock: Clock, *, without_journal: bool = False) 
         if journal is not None:
             changed = active.resume(journal, clock.now(), trusted=not _suspect(journal, policy, clock))
             policy = policy_of(active)
-        counter = counter_over(station, policy, active, journal, lambda: _suspect(journal, policy, clock))
+        counter = counter_over(
+            station, keys, policy, active, journal, lambda: _suspect(journal, policy, clock)
+        )
         put_at_counter(active, counter, changed, clock.now())
         yield OpenTill(counter, CanteenLists(active), clock)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from cardcli import DISTRIBUTION, MADE_AT, VERSION
 from terminal.app.active import foreseen_policy, policy_of, put_in_place
 from terminal.app.config.settings import CANTEEN
-from terminal.app.media import code_taker, kept_for_phones, media_of
+from terminal.app.media import code_taker, credential_checks, kept_for_phones, media_of
 from terminal.app.station import JournalFactory, Station, open_journal
 from terminal.clock import Clock, unix_ms
 from terminal.codes import HeldFault, SetKind
@@ -81,7 +81,7 @@ def open_terminal(
             if station.profile == CANTEEN:
                 from terminal.app.canteen import counter_over
 
-                canteen = counter_over(station, policy, active, opened, lambda: watch.state.suspect)
+                canteen = counter_over(station, keys, policy, active, opened, lambda: watch.state.suspect)
             terminal = Terminal(
                 number=station.number,
                 profile=station.profile,
@@ -98,4 +98,6 @@ def open_terminal(
                 forget=(lambda _now: None) if held is None else held.forget,
             )
             put_in_place(active, terminal, changed)
+            for check in credential_checks(media):
+                check.strict = terminal.limited
             yield terminal

@@ -185,6 +185,11 @@ class PassengerScreen(Struct, frozen=True):
         if self.display is not None:
             self.display.outcome(outcome)
 
+    def ended(self, report: TapReport) -> None:
+        """The row of the tap is written: who was refused sees what it is called."""
+        if self.display is not None:
+            self.display.ended(report)
+
     def razzia(self, razzia: bool) -> None:
         """The vehicle says that an inspection is under way, or no longer."""
         if self.display is not None:
@@ -243,9 +248,10 @@ def passenger_display(
     def app() -> ASGIApp:
         from starlette.applications import Starlette
 
-        from terminal.screen.display_page import display_routes
+        from terminal.screen.display_page import display_routes, to_display
 
-        return Starlette(routes=display_routes(display, settings))
+        lost = {404: to_display, 405: to_display}
+        return Starlette(routes=display_routes(display, settings), exception_handlers=lost)
 
     server = ScreenServer.made_later(app, port=port)
     with served("display", server):

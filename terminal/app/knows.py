@@ -9,6 +9,7 @@ from collections.abc import Container, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from terminal.app.config.rules import takes_bundles
 from terminal.app.config.settings import CANTEEN, StationConfig
 from terminal.errors import RegionDocumentError
 from terminal.journal.journal import Journal
@@ -77,6 +78,7 @@ def _sources(config: StationConfig) -> set[FactSource]:
         FactSource.INSPECTOR: config.console.enabled,
         FactSource.VEHICLE: config.vehicle.source is not None,
         FactSource.COLLECTOR: config.collector.url is not None,
+        FactSource.BUNDLES: takes_bundles(config),
         FactSource.LISTS: config.lists.deny is not None or config.lists.grants is not None,
     }
     return {source for source in FactSource if optional.get(source, True)}

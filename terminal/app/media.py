@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -41,7 +41,9 @@ def kept_for_phones(station: Station) -> Iterator[HeldEvents | None]:
 
 def resident_medium(station: Station, setup: MediumSetup, held: HeldEvents | None) -> ResidentMedium:  # noqa: ARG001
     """Resident cards as `station` takes them; raises `KeyFileError`."""
-    never = station.verify is VerifyCredential.NEVER
+    # What is named or comes with bundles may be asked all the same, when those are too old (O-14).
+    known = station.issuers is not None or station.bundles
+    never = station.verify is VerifyCredential.NEVER and not known
     issuers = IssuerKeys() if never else issuers_of(station, setup.region)
     return ResidentMedium(setup, CredentialCheck(station.verify, issuers), proof=station.proof)
 
@@ -112,3 +114,8 @@ def issuers_of(station: Station, region: int) -> IssuerKeys:
         signed = signed_issuers_file(station.state)
         return load_issuers(signed) if signed.exists() else IssuerKeys()
     return laboratory_issuers(region)
+
+
+def credential_checks(media: Iterable[Medium]) -> tuple[CredentialCheck, ...]:
+    """Of the media that believe an issuer's grants."""
+    return tuple(medium.credentials for medium in media if isinstance(medium, ResidentMedium))

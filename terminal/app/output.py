@@ -52,6 +52,7 @@ def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
         "card_ref": report.card_ref.hex() if report.card_ref else None,
         "person_ref": report.person_ref.hex() if report.person_ref else None,
         "sequence": report.sequence,
+        "support_code": report.support_code,
         "balance_before_minor": report.balance_before_minor,
         "balance_after_minor": report.balance_after_minor,
         "exchanges": report.exchanges,

@@ -30,9 +30,10 @@ from terminal.app.console import (
 from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.knows import KnownHere, require_shift
 from terminal.app.recompute import OwnRecompute, keep_documents
+from terminal.app.shadow import shadow_files, shadow_watch
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import Station, secret_files, station_of
-from terminal.app.trial import trial_watch, words_of
+from terminal.app.trial import CollectorsWord, trial_watch, words_of
 from terminal.app.uplink import Uplink, background_sync, failed_starts_reported, uplink_of
 from terminal.clock import Clock, SystemClock
 from terminal.codes import SetKind
@@ -177,7 +178,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         link = stack.enter_context(_vehicle(config, clock))
         periphery = stack.enter_context(_periphery(config))
         lamps = _nothing if periphery is None else periphery.outcome
-        hearing = Hearing.of(passenger.outcome, devices, audience, log, lamps)
+        hearing = Hearing.of(passenger.outcome, devices, audience, log, lamps, passenger.ended)
         with failed_starts_reported(_sent_to(config), station.number, clock, say):
             terminal = stack.enter_context(_opened(config, station, clock, hearing, extensions))
         terminal.vehicle = devices.vehicle if link is None else link
@@ -186,14 +187,15 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         vitals = vitals_of(config, terminal, cards.port.name, extensions.loaded, log)
         hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
-        bundles = stack.enter_context(_bundles(config, station, terminal, vitals))
+        bundles, word = stack.enter_context(_bundles(config, station, terminal, vitals)), CollectorsWord()
         looks = [
             hearing.look,
-            stack.enter_context(_updates(station, terminal, lock, vitals, passenger, bundles)),
+            stack.enter_context(_updates(station, terminal, lock, vitals, passenger, bundles, word)),
             EndWatch(lambda: terminal.policy.document, vitals).look,
         ]
         if bundles is not None:
             looks.append(bundles.look)
+        stack.enter_context(_link(config, terminal, vitals))
         own = OwnRecompute(config, terminal, lock, lambda what: vitals.events.warning("recompute", what))
         stack.callback(own.close)
         looks += [own.look, _Forgetting(terminal).look]
@@ -217,7 +219,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             lock=lock,
             audience=audience,
             hearing=hearing,
-            sync=stack.enter_context(_uplink(config, terminal, vitals)),
+            sync=stack.enter_context(_uplink(config, terminal, vitals, word)),
             recorded=stack.enter_context(
                 recording(config.recording.file, clock, say, masked=config.recording.masked)
             ),
@@ -304,6 +306,7 @@ def _updates(
     vitals: Vitals,
     passenger: PassengerScreen,
     bundles: BundleWatch | None,
+    word: CollectorsWord,
 ) -> Iterator[Callable[[], None]]:
     """Look for what is published, beside the taps; what comes out is called between two of them.
 
@@ -338,8 +341,13 @@ def _updates(
         vitals.note_refusals(active.refusals)
         activations.look()
         trial.look()
+        shadow.look()
 
-    with trial_watch(terminal, lock, words, activated, vitals) as trial:
+    files = shadow_files(station.state, station.updates)
+    with (
+        shadow_watch(terminal, lock, files, vitals) as shadow,
+        trial_watch(terminal, lock, words, activated, vitals, word) as trial,
+    ):
         watch.start()
         try:
             yield look
@@ -357,6 +365,15 @@ def _bundles(
     from terminal.app.bundles import bundle_watch
 
     return bundle_watch(config, terminal, vitals)
+
+
+def _link(config: StationConfig, terminal: Terminal, vitals: Vitals) -> AbstractContextManager[None]:
+    """The link to the other terminals of the place, where there is one; others pay nothing for it."""
+    if config.link.listen is None:
+        return nullcontext()
+    from terminal.app.link import peer_links
+
+    return peer_links(config, terminal, vitals)
 
 
 def _all(looks: Iterable[Callable[[], None]]) -> None:
@@ -451,7 +468,7 @@ def _sent_to(config: StationConfig) -> Uplink | None:
 
 
 def _uplink(
-    config: StationConfig, terminal: Terminal, vitals: Vitals
+    config: StationConfig, terminal: Terminal, vitals: Vitals, word: CollectorsWord
 ) -> AbstractContextManager[BackgroundSync | None]:
     return background_sync(
         terminal.journal,
@@ -459,6 +476,7 @@ def _uplink(
         terminal.clock,
         vitals.synced,
         on_time=vitals.clock_watch.hear,
+        on_withdrawn=word.hear,
         on_identity=vitals.identified,
     )
 

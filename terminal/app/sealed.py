@@ -2,7 +2,7 @@
 with the third key of its identity, before it is offered.
 
 The staff list that was opened last lies in the terminal's folder, where the console looks
-(`terminal.screen.console.staff`); trusted issuers lie beside it, for the next start.
+(`terminal.screen.console.staff`); trusted issuers and CA keys of bank cards lie beside it, where the media look.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from terminal.errors import KeyFileError, RosterError, StaffError, TerminalError
 from terminal.files import replace_file
@@ -21,8 +21,12 @@ from terminal.sync.sealed import MAGIC, NotSealedToUs, open_as_one
 from terminal.updates.bundle.kept import FOLDER, delivered_folder, origin_in
 from terminal.updates.bundle.roles import BundleRole
 
+if TYPE_CHECKING:
+    from terminal.keys.bank_ca import BankCa
+
 STAFF_NAME: Final = "staff.json"
 ISSUERS_NAME: Final = "issuers.toml"
+BANK_CA_NAME: Final = "bank-ca.json"
 MOST_STAFF_BYTES: Final = 1 << 20
 """A thousand members have a fifth of it."""
 
@@ -48,21 +52,45 @@ def opened(identity: Path, path: Path, content: bytes) -> bytes:
 
 
 def signed_issuers_file(state: Path) -> Path:
-    """The issuers that signed bundles brought, in a terminal's folder; they count from the next start on."""
+    """The issuers that signed bundles brought, in a terminal's folder."""
     return state / FOLDER / ISSUERS_NAME
 
 
+def signed_bank_ca_file(state: Path) -> Path:
+    """The CA keys of bank cards that signed bundles brought, in a terminal's folder."""
+    return state / FOLDER / BANK_CA_NAME
+
+
+def signed_bank_ca(state: Path) -> BankCa | None:
+    """What bank cards are held against; None where bundles have brought nothing. Raises `KeyFileError`."""
+    from terminal.keys.bank_ca import load_bank_ca
+
+    kept = signed_bank_ca_file(state)
+    return load_bank_ca(kept) if kept.exists() else None
+
+
 def take_issuers(state: Path) -> TerminalError | None:
-    """Let the newest list of issuers that was delivered be the one of the next start. Returns why it is not taken: then
-    the one before stays, as it does where none is published any more.
+    """Let the newest list of issuers that was delivered be the one in use. Returns why it is not taken: then the one
+    before stays, as it does where none is published any more.
     """
-    path, kept = delivered_folder(state, BundleRole.ISSUERS) / ISSUERS_NAME, signed_issuers_file(state)
+    return _take(state, BundleRole.ISSUERS, signed_issuers_file(state), load_issuers)
+
+
+def take_bank_ca(state: Path) -> TerminalError | None:
+    """As `take_issuers`, of CA keys."""
+    from terminal.keys.bank_ca import load_bank_ca
+
+    return _take(state, BundleRole.CA, signed_bank_ca_file(state), load_bank_ca)
+
+
+def _take(state: Path, role: BundleRole, kept: Path, load: Callable[[Path], object]) -> TerminalError | None:
+    path = delivered_folder(state, role) / kept.name
     try:
         if not path.exists():
             return None
-        load_issuers(path)
         content = path.read_bytes()
         if not kept.exists() or kept.read_bytes() != content:
+            load(path)
             replace_file(kept, content)
     except OSError as error:
         return KeyFileError(

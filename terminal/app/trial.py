@@ -5,7 +5,7 @@ Everything but `take_back` is on the thread that serves cards, between two taps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -36,6 +36,17 @@ MOST_ROWS: Final = 500
 """Counted at one look: an old journal is read bit by bit beside the taps."""
 
 
+class CollectorsWord:
+    """What the collector takes back from all that have it on trial, as its acknowledgements say."""
+
+    def __init__(self) -> None:
+        self.withdrawn: frozenset[str] = frozenset()
+
+    def hear(self, editions: Iterable[str]) -> None:
+        """Any thread; it counts from the next look."""
+        self.withdrawn = frozenset(editions)
+
+
 class TrialWatch:
     """One per terminal. `look` whenever the presence loop comes round."""
 
@@ -46,10 +57,12 @@ class TrialWatch:
         words: Sequence[Path],
         changed: Callable[[HeldEdition], None],
         vitals: Vitals,
+        collector: CollectorsWord,
     ) -> None:
         """`lock` as taps hold it; `words` are the files in which the publisher confirms and withdraws; `changed` hears
-        what has come into force.
+        what has come into force. What the publisher has confirmed no `collector` takes back.
         """
+        self._collector = collector
         self._terminal = terminal
         self._active = active_of(terminal)
         self._lock = lock
@@ -132,6 +145,8 @@ class TrialWatch:
             return ReturnCause.WITHDRAWN
         if refuses_too_many(self._counts.of(edition), self._counts.of(before)):
             return ReturnCause.REFUSALS
+        if edition in self._collector.withdrawn and not said.confirmed:
+            return ReturnCause.GROUP
         in_doubt = self._terminal.clock_watch.state.suspect
         late = not in_doubt and unix_ms(self._terminal.clock.now()) >= trial.until_ms
         return ReturnCause.UNCONFIRMED if late and not said.confirmed else None
@@ -192,9 +207,10 @@ def trial_watch(
     words: Sequence[Path],
     changed: Callable[[HeldEdition], None],
     vitals: Vitals,
+    collector: CollectorsWord,
 ) -> Iterator[TrialWatch]:
     """The watch of a terminal that is about to serve; its counts are written down at the end."""
-    watch = TrialWatch(terminal, lock, words, changed, vitals)
+    watch = TrialWatch(terminal, lock, words, changed, vitals, collector)
     terminal.take_back = watch.take_back
     try:
         yield watch

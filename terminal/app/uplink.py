@@ -100,10 +100,12 @@ def sync_client(
     *,
     batch_records: int = MAX_BATCH_RECORDS,
     on_time: Callable[[int], None] = lambda _signed_ms: None,
+    on_withdrawn: Callable[[tuple[str, ...]], None] = lambda _editions: None,
 ) -> Iterator[SyncClient]:
     """A client for the journal of the terminal of `uplink`; raises `KeyFileError` when it is not enrolled yet or TLS
     files are unusable, `CollectorError` for an address that is none. A laboratory sends shorter batches. `on_time`
-    hears what time the collector signed. What size of batches passed is remembered in the folder.
+    hears what time the collector signed, `on_withdrawn` which region documents it takes back. What size of batches
+    passed is remembered in the folder.
     """
     keys, collector = load_or_make_keys(uplink.identity), uplink.collector_key()
     link, memory = _link(uplink, keys), uplink.state / PACE_FILE
@@ -116,6 +118,7 @@ def sync_client(
         batch_records=batch_records,
         begin_with=_passed_last(memory),
         on_time=on_time,
+        on_withdrawn=on_withdrawn,
     )
     try:
         yield client
@@ -161,16 +164,18 @@ def background_sync(
     on_report: Callable[[SyncReport], None],
     *,
     on_time: Callable[[int], None],
+    on_withdrawn: Callable[[tuple[str, ...]], None],
     on_identity: Callable[[IdentityState], None],
 ) -> Iterator[BackgroundSync | None]:
     """Uploading beside the taps, from its `start` until the block ends; nothing without an `uplink`. `on_report`
     hears of each run: taps go on meanwhile, so without it a refused or copied journal would show only at the collector.
-    `on_time` hears what time the collector signed, `on_identity` how long this terminal's certificate is valid.
+    `on_time` and `on_withdrawn` as `sync_client` has them; `on_identity` hears how long this terminal's certificate is
+    valid.
     """
     if uplink is None:
         yield None
         return
-    with sync_client(journal, uplink, clock, on_time=on_time) as client:
+    with sync_client(journal, uplink, clock, on_time=on_time, on_withdrawn=on_withdrawn) as client:
         jitter = Backoff(random.Random())  # noqa: S311 spreads a fleet's retries; nothing secret
         renewal = _renewal(client, uplink, clock, on_identity)
 

@@ -27,9 +27,16 @@ from terminal.trip.pupil import Pupil
 
 
 def annul(
-    counter: CanteenCounter, pupil: bytes, operator: str, now: datetime, *, of: int | None = None
+    counter: CanteenCounter,
+    pupil: bytes,
+    operator: str,
+    now: datetime,
+    *,
+    of: int | None = None,
+    confirmed_by: str = "",
 ) -> Annulment:
-    """Annul the last meal or sale of `pupil`, or exactly row `of`, which then must be the last (M-34).
+    """Annul the last meal or sale of `pupil`, or exactly row `of`, which then must be the last (M-34); after the
+    document's time a second person confirms it.
 
     What the parents paid goes back to the account it came from; subsidy is only no longer claimed (M-03). Raises
     `CanteenRefused` when there is none, it is too late, or the day is closed.
@@ -44,7 +51,14 @@ def annul(
     over = newest.day in counter.ledger.closed_days or newest.day != counter.day_of(now).isoformat()
     last = of in (None, newest.row[1])
     require(
-        against_annulment(served_at, now, counter.policy.meals, last=last, day_closed=over),
+        against_annulment(
+            served_at,
+            now,
+            counter.policy.meals,
+            last=last,
+            day_closed=over,
+            confirmed=against_single_issue(operator, confirmed_by) is None,
+        ),
         counter.policy.currency,
     )
     record = Annulment(
@@ -56,9 +70,30 @@ def annul(
         shift=counter.shift,
         returned_minor=newest.parents_minor if isinstance(newest, Meal) else newest.sale.sum_minor,
         currency=counter.policy.currency,
+        confirmed_by=confirmed_by,
     )
     counter.append(record)
     return record
+
+
+def annul_list(
+    counter: CanteenCounter,
+    meals: Iterable[tuple[int, bytes]],
+    operator: str,
+    now: datetime,
+    confirmed_by: str = "",
+) -> list[Annulment]:
+    """Annul what a list wrote, by row and pupil, except what was annulled or followed by another record since.
+
+    Raises `CanteenRefused` when it is too late for the first of them; then nothing was annulled.
+    """
+    counter.follow()
+    left = []
+    for row, pupil in meals:
+        newest = counter.ledger.newest_of(pupil)
+        if newest is not None and newest.row[1] == row:
+            left.append((row, pupil))
+    return [annul(counter, pupil, operator, now, of=row, confirmed_by=confirmed_by) for row, pupil in left]
 
 
 def mark_not_collected(

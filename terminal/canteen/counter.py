@@ -18,6 +18,7 @@ from terminal.canteen.facts import Known, masks
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.lines import line_of
 from terminal.canteen.price_list import PriceList
+from terminal.canteen.pupil_files import PupilFiles
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
 from terminal.clock import unix_ms
@@ -49,8 +50,10 @@ class CanteenCounter(Struct):
     """One canteen terminal at work. `journal` is None when it cannot be opened: then only entitled meals go on.
 
     `serving` is what taps are for: a meal kind, "by_shift" for each pupil's own (M-30 stream), or empty for the
-    meal of the hour. `clock_suspect` says whether the clock can be believed now (O-05). Call `start` before anything
-    else. Times are aware; days are service days.
+    meal of the hour. `clock_suspect` says whether the clock can be believed now (O-05), `only_read` whether a tap says
+    who stands there and no more, `elsewhere` which kinds (bits) other terminals of the school say they served to a
+    pupil on a day, and `said_elsewhere` which of them gave one kind, and when; all answer at once. Call `start` before
+    anything else. Times are aware; days are service days.
     """
 
     terminal: int
@@ -61,7 +64,14 @@ class CanteenCounter(Struct):
     price_list: PriceList | None = None
     serving: str = ""
     clock_suspect: Callable[[], bool] = lambda: False
+    only_read: Callable[[], bool] = lambda: False
+    elsewhere: Callable[[bytes, date], int] = lambda _pupil, _day: 0
+    said_elsewhere: Callable[[bytes, str, date], tuple[int, datetime] | None] = lambda _pupil, _kind, _day: (
+        None
+    )
     ledger: Ledger = field(default_factory=Ledger)
+    files: PupilFiles | None = None
+    """Where cards of pupils and a list that is being checked are kept; None where the terminal has no folder."""
     _broken: bool = False
 
     def start(self) -> int:
@@ -70,6 +80,8 @@ class CanteenCounter(Struct):
         Raises `JournalError` when the spare log is damaged or the journal does not take them.
         """
         spared = self.spare.meals()
+        if self.files is not None:
+            self.ledger.cards.restore(self.files.cards())
         if self.journal is None:
             for number, spare in enumerate(spared):
                 self.ledger.apply((self.terminal, SPARE_ROWS + number), spare.meal)
@@ -80,7 +92,13 @@ class CanteenCounter(Struct):
             self.journal.append(_as_spared(spare.meal, spare.number))
         self.spare.clear()
         self.ledger.follow(self.journal)
+        self.keep_cards()
         return len(missing)
+
+    def keep_cards(self) -> None:
+        """Keep which card is whose outside the journal, whose rows leave this terminal. Raises `JournalError`."""
+        if self.files is not None:
+            self.files.keep_cards(self.ledger.cards.held())
 
     # What it works with
 
@@ -185,7 +203,14 @@ class CanteenCounter(Struct):
             day_closed=self.day_closed(now),
             paid_stopped=self.paid_stopped,
             roster=self.roster_sequence,
+            only_read=self.only_read(),
+            elsewhere=self.elsewhere(holder, day),
+            lost_since=self.ledger.cards.lost_since(card_ref),
         )
+
+    def person_of(self, card_ref: bytes, person_ref: bytes | None) -> bytes | None:
+        """Whom this card of this person stands for: the pupil it was tied to, else that person."""
+        return self.ledger.cards.pupil_of(card_ref, person_ref) or person_ref
 
     # Writing down
 

@@ -22,7 +22,7 @@ from terminal.mistakes.form import FileForm, other_schema
 from terminal.mistakes.reading import Unreadable, content_of
 from terminal.mistakes.words import refusal
 from terminal.policy.base import Fare, Name, Section, Version, moment_problems
-from terminal.policy.document.meals import Grade, Shift
+from terminal.policy.document.meals import LAST_GRADE, Shift
 from terminal.texts import N_
 
 SCHEMA_VERSION: Final = 1
@@ -30,7 +30,11 @@ SCHEMA_VERSION: Final = 1
 Reference = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
 """A pseudonym of the purpose "school", in hex."""
 TerminalNumber = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}$")]
-ClassId = Annotated[str, Meta(pattern=r"^\S{1,8}$")]
+ClassId = Annotated[str, Meta(pattern=r"^\S{1,12}$")]
+ListedGrade = Annotated[int, Meta(ge=0, le=LAST_GRADE)]
+"""A school grade; 0 for who is in none: a member of staff who eats here."""
+OwnNumber = Annotated[str, Meta(max_length=32)]
+"""What the school itself calls a pupil, as it types it: the number of his file."""
 Balance = Annotated[int, Meta(ge=-0xFFFFFF, le=0xFFFFFF)]
 OnAccount = Annotated[int, Meta(ge=0, le=0xFFFFFF)]
 """Minor units that the server keeps: no card has to hold them."""
@@ -97,7 +101,8 @@ class MealOrder(Section, frozen=True, kw_only=True):
 
 
 class RosterPupil(Section, frozen=True, kw_only=True):
-    """One pupil. `name` is for the screen of the staff only: it enters no record, report, log or error (D-02).
+    """One pupil. `name`, `number` and `born` are for the staff and for finding him again in the next list: they
+    enter no record, report, log or error (D-02).
 
     `hot_minor` and `buffet_minor` are the two accounts (M-01) as last known; without one the pupil has none.
     `cards_since`: cards issued to this pupil before that day are lost (M-35).
@@ -105,9 +110,11 @@ class RosterPupil(Section, frozen=True, kw_only=True):
 
     ref: Reference
     class_id: ClassId
-    grade: Grade
+    grade: ListedGrade
     shift: Shift
     name: str = ""
+    number: OwnNumber = ""
+    born: date | None = None
     home_schooled: bool = False
     grants: tuple[RosterGrant, ...] = ()
     hot_minor: Balance | None = None
@@ -147,11 +154,20 @@ class Product(Section, frozen=True, kw_only=True):
     foods: tuple[Name, ...] = ()
 
 
+class MenuOfDay(Section, frozen=True, kw_only=True):
+    """The dishes of one meal on one day, as the kitchen calls them."""
+
+    day: date
+    kind: Name
+    dishes: Annotated[tuple[Annotated[str, Meta(max_length=80)], ...], Meta(max_length=12)]
+
+
 class PriceListDocument(Section, frozen=True, kw_only=True):
-    """Everything one buffet sells."""
+    """Everything one buffet sells, and the menu of the days where the school states one."""
 
     header: PriceListHeader
     products: tuple[Product, ...]
+    menu: Annotated[tuple[MenuOfDay, ...], Meta(max_length=1000)] = ()
 
 
 Document = TypeVar("Document", RosterDocument, PriceListDocument)

@@ -17,7 +17,7 @@ from terminal.canteen.documents import RosterGrant, RosterPupil
 from terminal.canteen.ledger import Ledger, RowId
 from terminal.canteen.roster import Roster
 from terminal.decision.flags import TapFlag
-from terminal.journal.canteen_records import MealServed, owner_of
+from terminal.journal.canteen_records import CanteenAccount, MealServed, owner_of
 from terminal.journal.records import AnyRecord, Intent, Unwritten
 from terminal.policy.policy import Policy
 from terminal.trip.pupil import Account, MealGrant, ParentLimits, Pupil
@@ -73,12 +73,15 @@ class Known(Struct, frozen=True):
             meal.line.kind for meal in self.ledger.standing(self.ledger.meals_of(ref)) if meal.day == on
         }
         return frozenset(
-            order.kind
-            for order in listed.orders
-            if order.day == day
-            and order.kind not in fetched
-            and (ref, on, order.kind) not in self.ledger.not_collected
+            kind
+            for kind in self.orders(listed, day)
+            if kind not in fetched and (ref, on, kind) not in self.ledger.not_collected
         )
+
+    def orders(self, listed: RosterPupil, day: date) -> frozenset[str]:
+        """The kinds ordered for `day`, by the list or at the counter."""
+        at_counter = self.ledger.orders_of(bytes.fromhex(listed.ref), day.isoformat())
+        return frozenset(order.kind for order in listed.orders if order.day == day) | at_counter
 
     def _account(self, stated_minor: int | None, ref: bytes, *, hot: bool) -> Account | None:
         if stated_minor is None:
@@ -124,7 +127,7 @@ def hot_minor(stated_minor: int, pupil: bytes, ledger: Ledger, through: RowId) -
         if _later(meal.row, through):
             balance -= meal.parents_minor
         balance += _returned(ledger, meal.row, through)
-    return balance
+    return balance + _credited(ledger, pupil, through, CanteenAccount.HOT)
 
 
 def buffet_minor(stated_minor: int, pupil: bytes, ledger: Ledger, through: RowId) -> int:
@@ -134,7 +137,7 @@ def buffet_minor(stated_minor: int, pupil: bytes, ledger: Ledger, through: RowId
         if _later(sale.row, through):
             balance -= sale.sale.sum_minor
         balance += _returned(ledger, sale.row, through)
-    return balance
+    return balance + _credited(ledger, pupil, through, CanteenAccount.BUFFET)
 
 
 def account(stated_minor: int | None, now_minor: int, *, uncertain: bool) -> Account | None:
@@ -156,6 +159,12 @@ def spent_today(pupil: bytes, day: str, ledger: Ledger) -> tuple[int, int]:
 def _returned(ledger: Ledger, row: RowId, through: RowId) -> int:
     annulled = ledger.annulments.get(row)
     return annulled[1].returned_minor if annulled is not None and _later(annulled[0], through) else 0
+
+
+def _credited(ledger: Ledger, pupil: bytes, through: RowId, account: CanteenAccount) -> int:
+    """What payments since then have brought to the account."""
+    credits = ledger.credits_of(pupil)
+    return sum(one.amount_minor for row, one in credits if one.account is account and _later(row, through))
 
 
 def _later(row: RowId, through: RowId) -> bool:

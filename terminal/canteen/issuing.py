@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 from msgspec import Struct
 
@@ -12,7 +14,13 @@ from terminal.canteen.counter import AGAINST_SERVING, CanteenCounter
 from terminal.canteen.lines import require
 from terminal.codes import Admission, CanteenFault
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
-from terminal.decision.canteen.serving import MealRefusal, decide_listed, kind_for, mark_list
+from terminal.decision.canteen.serving import (
+    Agreed,
+    MealRefusal,
+    decide_listed,
+    kind_for,
+    mark_list,
+)
 from terminal.decision.canteen.undo import against_single_issue
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Message, Outcome
@@ -23,6 +31,8 @@ from terminal.policy.document.meals import BY_SHIFT
 from terminal.trail import Reason
 from terminal.trip.pupil import Pupil
 
+NOTHING_ANSWERED: Final[Mapping[bytes, frozenset[str]]] = MappingProxyType({})
+
 
 class How(StrEnum):
     """How a portion is issued without a tap (M-30): some of the ways of `ServedBy`."""
@@ -32,6 +42,7 @@ class How(StrEnum):
     STREAM = "stream"
     PRE_ORDER = "pre_order"
     FORGOTTEN_CARD = "forgotten_card"
+    ASKED = "asked"
 
 
 class Issued(Struct, frozen=True):
@@ -48,13 +59,16 @@ class Issued(Struct, frozen=True):
 
 
 class ServingList(Struct, frozen=True):
-    """One list to serve. `serving` is a meal kind, "by_shift" or empty for the meal of the hour."""
+    """One list to serve. `serving` is a meal kind, "by_shift" or empty for the meal of the hour; `answered` is by pupil
+    what staff were asked of him and said yes to (flags of `QUESTIONS`).
+    """
 
     serving: str
     how: How
     operator: str
     now: datetime
     confirmed_by: str = ""
+    answered: Mapping[bytes, frozenset[str]] = NOTHING_ANSWERED
 
 
 def issue(counter: CanteenCounter, pupils: Sequence[bytes], batch: ServingList) -> list[Issued]:
@@ -73,6 +87,41 @@ def issue(counter: CanteenCounter, pupils: Sequence[bytes], batch: ServingList) 
         )
     counter.follow()
     return [_issue(counter, ref, batch) for ref in pupils]
+
+
+def foresee(counter: CanteenCounter, ref: bytes, batch: ServingList) -> tuple[Serving | MealRefusal, Trail]:
+    """What `issue` would come to for the pupil `ref`, and why; nothing is written."""
+    trail = Trail()
+    return _decide(counter, counter.pupil(ref, batch.now), batch, trail), trail
+
+
+def issue_asked(counter: CanteenCounter, pupil: Pupil, batch: ServingList) -> Issued:
+    """Issue the portion that a tap left to the cashier, who said yes: to a pupil of the list, or to one of whom only
+    his card speaks (`pupil.listed` is False).
+    """
+    counter.follow()
+    if pupil.listed:
+        return _issue(counter, pupil.ref, batch)
+    trail = Trail()
+    return _written(counter, pupil.ref, _decide(counter, pupil, batch, trail), batch, trail)
+
+
+def require_whole(counter: CanteenCounter, pupils: Sequence[bytes], batch: ServingList) -> None:
+    """M-35: a list that serves fewer than half of whom the meal is for in these pupils' classes is single pupils, and
+    a second person confirms it. Raises `CanteenRefused`.
+    """
+    if batch.how in (How.FORGOTTEN_CARD, How.ASKED) or counter.roster is None:
+        return
+    listed = counter.roster.pupils
+    classes = {listed[ref].class_id for ref in pupils if ref in listed}
+    day, there = counter.day_of(batch.now).isoformat(), 0
+    for ref in (ref for name in classes for ref in counter.roster.classes[name]):
+        if counter.ledger.absent(ref, day) or listed[ref].home_schooled:
+            continue
+        meal, _ = foresee(counter, ref, batch)
+        there += not isinstance(meal, MealRefusal) or meal.message is Message.MEAL_ALREADY
+    if 2 * len(pupils) < there:
+        require(against_single_issue(batch.operator, batch.confirmed_by), counter.policy.currency)
 
 
 def pupils_of(counter: CanteenCounter, class_id: str, absent: Iterable[bytes], now: datetime) -> list[bytes]:
@@ -97,7 +146,12 @@ def pupils_of(counter: CanteenCounter, class_id: str, absent: Iterable[bytes], n
 
 def _issue(counter: CanteenCounter, ref: bytes, batch: ServingList) -> Issued:
     trail = Trail()
-    meal = _decide(counter, counter.pupil(ref, batch.now), batch, trail)
+    return _written(counter, ref, _decide(counter, counter.pupil(ref, batch.now), batch, trail), batch, trail)
+
+
+def _written(
+    counter: CanteenCounter, ref: bytes, meal: Serving | MealRefusal, batch: ServingList, trail: Trail
+) -> Issued:
     if isinstance(meal, MealRefusal):
         values = {"meal": meal.meal} if meal.meal else NO_VALUES
         outcome = Outcome(meal.message, Admission.REFUSED, values=values)
@@ -145,6 +199,7 @@ def _decide(
     if isinstance(kind, MealRefusal):
         return kind
     ordered, stopped = batch.how is How.PRE_ORDER, counter.stopped(batch.now)
+    agreed = Agreed(batch.answered.get(pupil.ref, frozenset()), counter.elsewhere(pupil.ref, day))
     return decide_listed(
-        pupil, kind, day, meals, trail, ordered=ordered, stopped=stopped, clock_suspect=suspect
+        pupil, kind, day, meals, trail, ordered=ordered, stopped=stopped, clock_suspect=suspect, agreed=agreed
     )

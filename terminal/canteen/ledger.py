@@ -18,13 +18,18 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
+from terminal.canteen.card_book import CardBook
 from terminal.journal.canteen_records import (
+    AccountCredited,
     Annulment,
     AttendanceCorrected,
     BuffetSale,
     CardLent,
+    CardTied,
+    CardUse,
     DayClosed,
     MealLine,
+    MealOrdered,
     MealServed,
     NotCollected,
     ServedBy,
@@ -94,12 +99,19 @@ class Ledger:
         self.not_collected: dict[tuple[bytes, str, str], NotCollected] = {}
         """By pupil, day and kind."""
         self.attendance: dict[tuple[str, bytes], AttendanceCorrected] = {}
+        self.credits: dict[str, tuple[RowId, AccountCredited]] = {}
+        """By the payment's mark: the first row that has it."""
         self.closed_days: set[str] = set()
         self.spare: set[int] = set()
         """Numbers of the spare log that are in the journal by now (O-06)."""
+        self.cards = CardBook()
         self._intents: dict[int, Intents] = {}
         self._lent: dict[tuple[bytes, str], bytes] = {}
         self._owners: dict[bytes, bytes] = {}
+        self.order_count = 0
+        """How often orders were taken or taken back at the counter."""
+        self._credits_of: dict[bytes, list[str]] = {}
+        self._orders: dict[tuple[bytes, str], set[str]] = {}
         self._of_pupil: dict[bytes, list[RowId]] = {}
         self._read: dict[int, int] = {}
 
@@ -126,16 +138,28 @@ class Ledger:
                 self._of_pupil.setdefault(record.pupil, []).append(row)
             case Annulment():
                 self.annulments[row[0], record.of] = (row, record)
+            case AccountCredited() | MealOrdered():
+                self._apply_parents(row, record)
             case NotCollected():
                 self.not_collected[record.pupil, record.day, record.kind] = record
             case AttendanceCorrected():
                 self.attendance[record.day, record.pupil] = record
             case DayClosed():
                 self.closed_days.add(record.day)
-            case CardLent():
-                self._lent[record.card_ref, record.day] = record.pupil
+            case CardLent() | CardTied():
+                self._apply_card(record)
             case _:
                 pass
+
+    def _apply_parents(self, row: RowId, record: AccountCredited | MealOrdered) -> None:
+        """What parents paid in and ordered."""
+        if isinstance(record, MealOrdered):
+            self.order_count += 1
+            kinds = self._orders.setdefault((record.pupil, record.day), set())
+            (kinds.discard if record.cancelled else kinds.add)(record.kind)
+        elif record.payment not in self.credits:
+            self.credits[record.payment] = (row, record)
+            self._credits_of.setdefault(record.pupil, []).append(record.payment)
 
     def _apply_tap(self, row: RowId, record: Intent | Committed | NotCommitted) -> None:
         settled = self._intents.setdefault(row[0], Intents()).take(row[1], record)
@@ -149,9 +173,27 @@ class Ledger:
             if meal is not None and settled.end is End.COMMITTED:
                 self._serve(meal)
 
+    def _apply_card(self, record: CardLent | CardTied) -> None:
+        """Whom a card stands for, for a day or from now on."""
+        if isinstance(record, CardLent):
+            self._lent[record.card_ref, record.day] = record.pupil
+            return
+        self.cards.apply(record)
+        if record.use is CardUse.UNTIED:
+            self._owners[record.card_ref] = record.owner
+
     def _serve(self, meal: Meal) -> None:
         self.meals[meal.row] = meal
         self._of_pupil.setdefault(meal.pupil, []).append(meal.row)
+
+    def copy(self) -> Ledger:
+        """What is known now, for those who look at it longer; records themselves never change."""
+        made = Ledger()
+        made.meals, made.sales = dict(self.meals), dict(self.sales)
+        made.annulments, made.not_collected = dict(self.annulments), dict(self.not_collected)
+        made.credits = dict(self.credits)
+        made.attendance, made.closed_days = dict(self.attendance), set(self.closed_days)
+        return made
 
     # What is asked of it
 
@@ -178,6 +220,18 @@ class Ledger:
         """Every sale to one pupil, annulled ones included."""
         return [self.sales[row] for row in self._of_pupil.get(pupil, ()) if row in self.sales]
 
+    def credits_of(self, pupil: bytes) -> list[tuple[RowId, AccountCredited]]:
+        """Every payment to one pupil's accounts, each once."""
+        return [self.credits[payment] for payment in self._credits_of.get(pupil, ())]
+
+    def ordered(self, pupil: bytes, day: str, kind: str) -> bool:
+        """Whether the meal was ordered at the counter, and not taken back."""
+        return kind in self._orders.get((pupil, day), ())
+
+    def orders_of(self, pupil: bytes, day: str) -> frozenset[str]:
+        """The kinds ordered at the counter for `day`."""
+        return frozenset(self._orders.get((pupil, day), ()))
+
     def newest_of(self, pupil: bytes) -> Meal | LedgerSale | None:
         """The last meal or sale of a pupil that was not annulled."""
         for row in reversed(self._of_pupil.get(pupil, ())):
@@ -190,8 +244,17 @@ class Ledger:
         return self._lent.get((card_ref, day)) or owner_of(card_ref, person_ref)
 
     def owner_of(self, card_ref: bytes) -> bytes | None:
-        """Whose card this is, by its newest tap here; None for one that no row held here knows."""
-        return self._owners.get(card_ref)
+        """Whose card this is, by its newest tap here or a tie since then; None for one that no row held here knows."""
+        owner = self._owners.get(card_ref)
+        return None if owner is None else self.cards.pupil_of(card_ref, owner) or owner
+
+    def owners(self) -> frozenset[bytes]:
+        """Everyone whose card was presented here."""
+        return frozenset(self._owners.values())
+
+    def cards_of(self, pupil: bytes) -> tuple[bytes, ...]:
+        """The cards of one person that were presented here, by their newest tap."""
+        return tuple(card for card, owner in self._owners.items() if owner == pupil)
 
     def absent(self, pupil: bytes, day: str) -> bool:
         """Whether the class's attendance says so (M-33)."""

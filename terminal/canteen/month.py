@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.report import require_currency
-from terminal.canteen.roster import Roster
+from terminal.canteen.roster import Roster, class_order
 
 
 class PupilMonth(Struct):
@@ -87,8 +87,8 @@ def month_table(
         school=school,
         month=prefix[:-1],
         currency=currency,
-        pupils=tuple(sorted(lines.values(), key=lambda line: (line.class_id, line.pupil))),
-        meals=dict(sorted(counts.items())),
+        pupils=tuple(sorted(lines.values(), key=lambda line: (class_order(line.class_id), line.pupil))),
+        meals=dict(sorted(counts.items(), key=lambda item: (class_order(item[0][0]), item[0]))),
         sources=dict(sorted(sources.items())),
         buffet_minor=sum(sale.sale.sum_minor for sale in sales if sale.row not in ledger.annulments),
         left=dict(left),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -19,11 +20,19 @@ class PriceList(Struct, frozen=True):
 
     header: PriceListHeader
     products: Mapping[str, Product]
+    menu: Mapping[tuple[date, str], tuple[str, ...]] = MappingProxyType({})
+    """By day and kind of meal: the dishes."""
 
     @classmethod
     def of(cls, document: PriceListDocument) -> PriceList:
         """Index a sound document."""
-        return cls(document.header, MappingProxyType({product.id: product for product in document.products}))
+        products = {product.id: product for product in document.products}
+        menu = {(one.day, one.kind): one.dishes for one in document.menu}
+        return cls(document.header, MappingProxyType(products), MappingProxyType(menu))
+
+    def dishes(self, day: date, kind: str) -> tuple[str, ...]:
+        """What is on the menu of `day` for a meal; empty where the list does not say."""
+        return self.menu.get((day, kind), ())
 
     def basket(self, counts: Mapping[str, int]) -> tuple[BasketLine, ...]:
         """The lines of a sale, by product and how many. Raises `CanteenRefused` for what is not sold."""
@@ -48,3 +57,4 @@ class PriceList(Struct, frozen=True):
 def price_list_problems(document: PriceListDocument) -> Iterator[Mistake]:
     """Everything in `document` that cannot be meant, in reading order."""
     yield from unique("products", (product.id for product in document.products), key="id")
+    yield from unique("menu", ((one.day, one.kind) for one in document.menu))

@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from typing import Final
 
 from msgspec import Struct, field
 
 from terminal.canteen.facts import Known
 from terminal.canteen.ledger import Ledger, LedgerSale, Meal, RowId
+from terminal.canteen.roster import class_order
 from terminal.codes import CanteenFault
 from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.tap import Trail
@@ -26,17 +28,37 @@ from terminal.policy.document.meals import PAID
 from terminal.policy.meals.index import SchoolDay
 from terminal.trip.pupil import Pupil
 
+MOST_KEPT: Final = 4
+"""Days for which it is kept whom a list entitles to what."""
+FIGURES: Final = (
+    "entitled",
+    "ordered",
+    "not_ordered",
+    "served",
+    "not_collected",
+    "absent",
+    "not_come",
+)
+"""What is counted of a group: the first three together are the other four together."""
+
 
 class ReportGroup(Struct):
-    """One class, one category, one kind of meal. `entitled` includes who was absent."""
+    """One class, one category, one kind of meal, in pupils.
+
+    Whom it was for: `entitled` by a ground, `ordered` and paid by parents, `not_ordered` paid without an order. What
+    came of them: `served`, `not_collected` (marked so), `absent`, and `not_come` for the rest. Three sum to four.
+    """
 
     class_id: str
     category: str
     kind: str
     entitled: int = 0
+    ordered: int = 0
+    not_ordered: int = 0
     served: int = 0
     not_collected: int = 0
     absent: int = 0
+    not_come: int = 0
     sources: Counter[str] = field(default_factory=Counter)
     """Minor units of what was served, by who pays."""
 
@@ -44,6 +66,22 @@ class ReportGroup(Struct):
     def sum_minor(self) -> int:
         """All sources together."""
         return sum(self.sources.values())
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether everyone it was for is accounted for."""
+        meant = self.entitled + self.ordered + self.not_ordered
+        return meant == self.served + self.not_collected + self.absent + self.not_come
+
+    @classmethod
+    def total(cls, groups: Iterable[ReportGroup], class_id: str = "") -> ReportGroup:
+        """All of `groups` together."""
+        total = cls(class_id, "", "")
+        for group in groups:
+            for name in FIGURES:
+                setattr(total, name, getattr(total, name) + getattr(group, name))
+            total.sources.update(group.sources)
+        return total
 
 
 class Finding(Struct, frozen=True):
@@ -95,6 +133,8 @@ class DayReport(Struct, frozen=True):
     groups: tuple[ReportGroup, ...]
     sources: Mapping[str, int]
     buffet_minor: int
+    credited_minor: int
+    """Payments that came in at this school on the day, apart from what was eaten."""
     products: tuple[ProductSold, ...]
     uncertain: tuple[Finding, ...]
     duplicates: tuple[Finding, ...]
@@ -108,14 +148,10 @@ class DayReport(Struct, frozen=True):
 
     def totals(self) -> dict[str, int]:
         """The sums as the closing of a day records them, by name."""
-        counts = Counter(
-            {
-                name: sum(getattr(group, name) for group in self.groups)
-                for name in ("entitled", "served", "not_collected", "absent")
-            }
-        )
+        total = ReportGroup.total(self.groups)
+        counts = {name: getattr(total, name) for name in FIGURES}
         money = {f"{source}_minor": amount for source, amount in self.sources.items()}
-        return dict(counts) | money | {"buffet_minor": self.buffet_minor, "uncertain": len(self.uncertain)}
+        return counts | money | {"buffet_minor": self.buffet_minor, "uncertain": len(self.uncertain)}
 
 
 class _DayRecords(Struct, frozen=True):
@@ -152,7 +188,7 @@ def day_report(
     """
     rows = _DayRecords.of(ledger, school, day.isoformat())
     served, sold = rows.served, rows.sold
-    groups = _groups(rows, served, _roster_rights(known, day, now))
+    groups = _groups(rows, served, _roster_rights(known, day, now), _roster_orders(known, day))
     sources: Counter[str] = Counter()
     for group in groups:
         sources.update(group.sources)
@@ -169,6 +205,7 @@ def day_report(
         groups=groups,
         sources=dict(sorted(sources.items())),
         buffet_minor=buffet_minor,
+        credited_minor=_credited(ledger, school, rows.day),
         products=_products(sold),
         uncertain=_uncertain(rows, [*served, *sold]),
         duplicates=_findings(
@@ -184,6 +221,11 @@ def day_report(
             duplicates_minor=_sum(meal for meal in rows.meals if meal.row in rows.twice),
         ),
     )
+
+
+def _credited(ledger: Ledger, school: str, day: str) -> int:
+    paid = (one for _, one in ledger.credits.values() if one.day == day and one.school == school)
+    return sum(one.amount_minor for one in paid)
 
 
 def require_currency(rows: Iterable[Meal | LedgerSale], currency: str) -> None:
@@ -208,9 +250,19 @@ def _sum(rows: Iterable[Meal | LedgerSale]) -> int:
 
 def _roster_rights(known: Known | None, day: date, now: datetime) -> dict[tuple[bytes, str], tuple[str, str]]:
     """By pupil and kind: class and category of all whom the roster entitles on `day`."""
-    rights: dict[tuple[bytes, str], tuple[str, str]] = {}
     if known is None:
-        return rights
+        return {}
+    kept, key = known.roster.worked_out, ("rights", day, known.policy.tariff, known.clock_suspect)
+    if key not in kept:
+        if len(kept) >= MOST_KEPT:
+            kept.clear()
+        kept[key] = _worked_out(known, day, now)
+    rights: dict[tuple[bytes, str], tuple[str, str]] = kept[key]
+    return rights
+
+
+def _worked_out(known: Known, day: date, now: datetime) -> dict[tuple[bytes, str], tuple[str, str]]:
+    rights: dict[tuple[bytes, str], tuple[str, str]] = {}
     for ref in known.roster.pupils:
         pupil = known.pupil(ref, day, now)
         if pupil is None or pupil.home_schooled or not _attends(pupil, known, day):
@@ -221,13 +273,28 @@ def _roster_rights(known: Known | None, day: date, now: datetime) -> dict[tuple[
     return rights
 
 
+def _roster_orders(known: Known | None, day: date) -> dict[tuple[bytes, str], str]:
+    """By pupil and kind: the class of all who have an order for `day` and are there to collect it."""
+    if known is None:
+        return {}
+    return {
+        (ref, kind): listed.class_id
+        for ref, listed in known.roster.pupils.items()
+        if not listed.home_schooled
+        for kind in known.orders(listed, day)
+    }
+
+
 def _attends(pupil: Pupil, known: Known, day: date) -> bool:
     on = known.policy.meals.day_of(day, pupil.school, pupil.class_id, pupil.grade)
     return on in (SchoolDay.ATTENDED, SchoolDay.SILENT)
 
 
 def _groups(
-    rows: _DayRecords, served: list[Meal], rights: dict[tuple[bytes, str], tuple[str, str]]
+    rows: _DayRecords,
+    served: list[Meal],
+    rights: dict[tuple[bytes, str], tuple[str, str]],
+    orders: dict[tuple[bytes, str], str],
 ) -> tuple[ReportGroup, ...]:
     """A pupil counts once for each kind, under the category of his record if there is one."""
     table: dict[tuple[str, str, str], ReportGroup] = {}
@@ -241,6 +308,9 @@ def _groups(
         row = group(line.class_id, line.category, line.kind)
         row.served += 1
         row.entitled += line.entitled
+        ordered = (meal.pupil, line.kind) in orders
+        row.ordered += not line.entitled and ordered
+        row.not_ordered += not line.entitled and not ordered
         row.sources.update(line.sources)
         placed.add((meal.pupil, line.kind))
     for record in rows.ledger.not_collected.values():
@@ -249,13 +319,25 @@ def _groups(
         row = group(record.class_id, record.category, record.kind)
         row.not_collected += 1
         row.entitled += record.category != PAID
+        row.ordered += record.category == PAID
         placed.add((record.pupil, record.kind))
     for (pupil, kind), (class_id, category) in rights.items():
         if (pupil, kind) not in placed:
             row = group(class_id, category, kind)
             row.entitled += 1
-            row.absent += rows.ledger.absent(pupil, rows.day)
-    return tuple(table[key] for key in sorted(table))
+            _missing(row, absent=rows.ledger.absent(pupil, rows.day))
+            placed.add((pupil, kind))
+    for (pupil, kind), class_id in orders.items():
+        if (pupil, kind) not in placed:
+            row = group(class_id, PAID, kind)
+            row.ordered += 1
+            _missing(row, absent=rows.ledger.absent(pupil, rows.day))
+    return tuple(table[key] for key in sorted(table, key=lambda key: (class_order(key[0]), key)))
+
+
+def _missing(row: ReportGroup, *, absent: bool) -> None:
+    row.absent += absent
+    row.not_come += not absent
 
 
 def _products(sold: list[LedgerSale]) -> tuple[ProductSold, ...]:

@@ -8,7 +8,7 @@ arrives as content with the name it had. Who executes holds the till: no tap and
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Final, Protocol, TypeVar, get_origin
 
 import msgspec
@@ -16,18 +16,36 @@ from msgspec import Meta, Struct
 
 from terminal import errors
 from terminal.canteen.buffet import sell
+from terminal.canteen.cards import mark_card, tie_card
 from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance, lend_card, mark_not_collected
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.documents import ListFile, PriceListDocument, RosterDocument, RosterPupil
-from terminal.canteen.issuing import How, Issued, ServingList, issue, pupils_of
+from terminal.canteen.issuing import (
+    NOTHING_ANSWERED,
+    How,
+    Issued,
+    ServingList,
+    issue,
+    pupils_of,
+    require_whole,
+)
+from terminal.canteen.ordering import next_school_day, order_meal
+from terminal.canteen.payments import take_payments
+from terminal.canteen.pupil_list import compared, load_pupils
+from terminal.canteen.pupils.comparing import PupilChange
+from terminal.canteen.pupils.doubts import OF_TEXTS
+from terminal.canteen.pupils.draft import PupilDraft
+from terminal.canteen.pupils.loading import Comparison
 from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import CanteenLists
 from terminal.clock import Clock, unix_ms
 from terminal.codes import CanteenFault, SetKind
+from terminal.decision.canteen.serving import ALL_ANSWERED
 from terminal.decoding import decoded
 from terminal.errors import CanteenRefused, KeyLimitReached, TerminalError
+from terminal.journal.canteen_records import CardUse
 from terminal.policy.policy import Policy
 from terminal.trail import TrailEntry, recorded
 
@@ -41,6 +59,17 @@ class OpenTill(Struct, frozen=True):
     counter: CanteenCounter
     lists: CanteenLists
     clock: Clock
+
+    def load_roster(self, file: ListFile, now: datetime) -> Roster | None:
+        """Check a roster and put it in force; None while it waits for its moment. Raises as `CanteenLists.put`."""
+        counter, document = self.counter, file.document(RosterDocument)
+        before = self.lists.active.digest(SetKind.ROSTER)
+        if not self.lists.put(SetKind.ROSTER, file, now, counter.journal):
+            return None
+        roster = counter.take_roster(document)
+        if self.lists.active.digest(SetKind.ROSTER) != before:
+            counter.note_roster(document, now)
+        return roster
 
 
 # Answers
@@ -144,6 +173,15 @@ class PricesInForce(TillAnswer, frozen=True):
     begins_at_ms: int = 0
 
 
+class PaymentsLoaded(TillAnswer, frozen=True):
+    """How many payments were new, how many known before, and what the new ones come to."""
+
+    new: int
+    known: int
+    sum_minor: int
+    currency: str
+
+
 class ListedPupil(msgspec.Struct, frozen=True):
     """One pupil of the roster; `name` is empty unless names were asked for (D-02)."""
 
@@ -162,6 +200,68 @@ class PupilsListed(TillAnswer, frozen=True):
 
     pupils: tuple[ListedPupil, ...]
     currency: str
+
+
+class DoubtLine(msgspec.Struct, frozen=True):
+    """A doubt without a name: what of it a command may print (D-02)."""
+
+    code: str
+    row: int
+    sheet: str
+    column: str
+    values: dict[str, str | int]
+    rows: int
+    blocks: bool
+
+
+class PupilsCompared(TillAnswer, frozen=True):
+    """What a list of pupils changes, in numbers by `PupilChange`, and its doubts. `whole` None: it has to be said
+    whether pupils who are missing leave. `sequence` is that of the list it became, 0 while it is not loaded."""
+
+    school: str
+    rows: int
+    changes: dict[str, int]
+    doubts: tuple[DoubtLine, ...]
+    whole: bool | None
+    debts: int
+    """How many of those who leave owe something or have something left."""
+    sequence: int = 0
+
+    @property
+    def blocking(self) -> int:
+        """How many doubts stand against loading it."""
+        return sum(doubt.blocks for doubt in self.doubts)
+
+    @classmethod
+    def of(cls, found: Comparison) -> PupilsCompared:
+        """For sending."""
+        leaves = (one for one in found.differences if one.change is PupilChange.GONE)
+        return cls(
+            school=found.school,
+            rows=found.rows,
+            changes=dict(Counter(str(one.change) for one in found.differences)),
+            doubts=tuple(
+                DoubtLine(
+                    doubt.code,
+                    doubt.row,
+                    doubt.sheet,
+                    doubt.column or "",
+                    dict(doubt.values) if doubt.code in OF_TEXTS else _without_text(doubt.values),
+                    doubt.rows,
+                    doubt.blocks,
+                )
+                for doubt in found.doubts
+            ),
+            whole=found.whole,
+            debts=sum(bool(one.balance_minor) for one in leaves),
+            sequence=found.loaded,
+        )
+
+
+def _without_text(values: dict[str, str | int]) -> dict[str, str | int]:
+    return {name: value for name, value in values.items() if name != "text"} | (
+        {"text": "…"} if "text" in values else {}
+    )
 
 
 class Failed(TillAnswer, frozen=True):
@@ -203,6 +303,8 @@ AnyAnswer = (
     | RosterInForce
     | PricesInForce
     | PupilsListed
+    | PaymentsLoaded
+    | PupilsCompared
     | Failed
 )
 
@@ -248,13 +350,17 @@ class IssueMeals(_Asked, frozen=True):
     serving: str = ""
     how: How = How.CLASS_LIST
     confirmed_by: str = ""
+    asked: bool = False
+    """Who is served only when the cashier is asked (paid without an order, and the like) is served, too."""
 
     def done_at(self, till: OpenTill, now: datetime) -> MealsIssued:
         """The class is as it stands when the request is served."""
         pupils = list(self.pupils)
         if self.class_id is not None:
             pupils += pupils_of(till.counter, self.class_id, self.absent, now)
-        batch = ServingList(self.serving, self.how, self.operator, now, self.confirmed_by)
+        answered = dict.fromkeys(pupils, ALL_ANSWERED) if self.asked else NOTHING_ANSWERED
+        batch = ServingList(self.serving, self.how, self.operator, now, self.confirmed_by, answered)
+        require_whole(till.counter, pupils, batch)
         return MealsIssued(tuple(PupilServed.of(one) for one in issue(till.counter, pupils, batch)))
 
 
@@ -357,13 +463,10 @@ class LoadRoster(_Asked, frozen=True):
 
     def done_at(self, till: OpenTill, now: datetime) -> RosterInForce:
         """From the next tap on."""
-        counter, document = till.counter, self.file.document(RosterDocument)
-        before = till.lists.active.digest(SetKind.ROSTER)
-        if not till.lists.put(SetKind.ROSTER, self.file, now, counter.journal):
-            return RosterInForce.of(Roster.of(document, counter.policy), waits=True)
-        roster = counter.take_roster(document)
-        if till.lists.active.digest(SetKind.ROSTER) != before:
-            counter.note_roster(document, now)
+        roster = till.load_roster(self.file, now)
+        if roster is None:
+            document = self.file.document(RosterDocument)
+            return RosterInForce.of(Roster.of(document, till.counter.policy), waits=True)
         return RosterInForce.of(roster)
 
 
@@ -380,6 +483,41 @@ class LoadPriceList(_Asked, frozen=True):
             return PricesInForce(header.school, header.sequence, products, unix_ms(header.valid_from))
         till.counter.price_list = till.lists.price_list()
         return PricesInForce(header.school, header.sequence, products)
+
+
+class LoadPayments(_Asked, frozen=True):
+    """Payments of the parents, each once (`terminal.canteen.payments`)."""
+
+    gives: ClassVar[type[TillAnswer]] = PaymentsLoaded
+    seen_in: ClassVar[str] = "canteen roster show"
+    content: bytes
+    operator: str
+
+    def done_at(self, till: OpenTill, now: datetime) -> PaymentsLoaded:
+        """All of the file or nothing."""
+        taken = take_payments(till.counter, self.content, self.operator, now)
+        return PaymentsLoaded(taken.new, taken.known, taken.sum_minor, till.counter.policy.currency)
+
+
+class OrderMeal(_Asked, frozen=True):
+    """A meal for a coming day, or such an order taken back (M-32)."""
+
+    gives: ClassVar[type[TillAnswer]] = Recorded
+    seen_in: ClassVar[str] = "journal show --kind MealOrdered"
+    pupil: Ref
+    kind: str
+    operator: str
+    day: str = ""
+    """Empty: the pupil's next school day."""
+    cancelled: bool = False
+
+    def done_at(self, till: OpenTill, now: datetime) -> Recorded:
+        """Until the document's cut-off."""
+        day = date.fromisoformat(self.day) if self.day else next_school_day(till.counter, self.pupil, now)
+        made = order_meal(
+            till.counter, self.pupil, self.kind, day, self.operator, now, cancelled=self.cancelled
+        )
+        return Recorded(int(made is not None))
 
 
 class ListPupils(_Asked, frozen=True):
@@ -414,6 +552,62 @@ class ListPupils(_Asked, frozen=True):
         return ListedPupil(listed.ref, listed.class_id, hot, buffet, listed.name if self.names else "")
 
 
+class ComparePupils(_Asked, frozen=True):
+    """What loading a list of pupils would change, and what is doubtful in it; nothing is changed."""
+
+    gives: ClassVar[type[TillAnswer]] = PupilsCompared
+    changes: ClassVar[bool] = False
+    draft: PupilDraft
+
+    def done_at(self, till: OpenTill, now: datetime) -> PupilsCompared:
+        """Against the list that is in force now."""
+        return PupilsCompared.of(compared(till.counter, self.draft, now))
+
+
+class LoadPupils(_Asked, frozen=True):
+    """Put a list of pupils in force, as compared at that moment: all of it or, while something is doubtful, nothing."""
+
+    gives: ClassVar[type[TillAnswer]] = PupilsCompared
+    seen_in: ClassVar[str] = "journal show --kind RosterLoaded"
+    draft: PupilDraft
+    operator: str
+
+    def done_at(self, till: OpenTill, now: datetime) -> PupilsCompared:
+        """From the next tap on."""
+        return PupilsCompared.of(load_pupils(till, self.draft, self.operator, now))
+
+
+class TieCard(_Asked, frozen=True):
+    """From now on let a card that was presented here stand for a pupil (M-35); with `replaces` his others are lost."""
+
+    gives: ClassVar[type[TillAnswer]] = Recorded
+    seen_in: ClassVar[str] = "journal show --kind CardTied"
+    card: Ref
+    pupil: Ref
+    operator: str
+    replaces: bool = False
+
+    def done_at(self, till: OpenTill, now: datetime) -> Recorded:
+        """Until it is untied or lost."""
+        return Recorded(
+            len(tie_card(till.counter, self.card, self.pupil, self.operator, now, replaces=self.replaces))
+        )
+
+
+class MarkCard(_Asked, frozen=True):
+    """Say of a pupil's card that it is lost, found, or stands for him no longer (M-35)."""
+
+    gives: ClassVar[type[TillAnswer]] = Recorded
+    seen_in: ClassVar[str] = "journal show --kind CardTied"
+    card: Ref
+    use: CardUse
+    operator: str
+
+    def done_at(self, till: OpenTill, now: datetime) -> Recorded:
+        """From the next tap on."""
+        return Recorded(len(mark_card(till.counter, self.card, self.use, self.operator, now)))
+
+
 AnyRequest = (
     IssueMeals
     | SellProducts
@@ -424,7 +618,13 @@ AnyRequest = (
     | CloseDay
     | LoadRoster
     | LoadPriceList
+    | LoadPayments
+    | OrderMeal
     | ListPupils
+    | ComparePupils
+    | LoadPupils
+    | TieCard
+    | MarkCard
 )
 
 

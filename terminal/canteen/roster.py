@@ -8,10 +8,12 @@ because no child is turned away for it (O-03, M-37).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -31,6 +33,8 @@ class Roster:
     pupils: Mapping[bytes, RosterPupil]
     classes: Mapping[str, tuple[bytes, ...]]
     late_orders: int
+    worked_out: dict[Hashable, Any] = field(default_factory=dict, compare=False)
+    """What follows from the list alone and takes a while: kept until another list is in force."""
 
     def __repr__(self) -> str:
         return f"Roster({self.document!r})"
@@ -49,7 +53,7 @@ class Roster:
         return cls(
             document,
             MappingProxyType(pupils),
-            MappingProxyType({name: tuple(refs) for name, refs in sorted(classes.items())}),
+            MappingProxyType({name: tuple(refs) for name, refs in sorted(classes.items(), key=_by_class)}),
             late,
         )
 
@@ -84,6 +88,17 @@ def roster_problems(document: RosterDocument, policy: Policy) -> Iterator[Mistak
             if order.placed_at.tzinfo is not None:
                 yield Mistake(f"{path}.orders[{at}].placed_at", ListMistake.ORDER_WITH_OFFSET)
         yield from unique(f"{path}.orders", ((order.day, order.kind) for order in pupil.orders))
+
+
+def _by_class(item: tuple[str, list[bytes]]) -> tuple[int, str]:
+    return class_order(item[0])
+
+
+@lru_cache(maxsize=1024)
+def class_order(class_id: str) -> tuple[int, str]:
+    """For sorting classes as a school does: 3а, 3б, 10а."""
+    digits = class_id[: len(class_id) - len(class_id.lstrip("0123456789"))]
+    return int(digits or 0), class_id.casefold()
 
 
 def _in_time(order: MealOrder, policy: Policy, school: str) -> bool:

@@ -21,6 +21,7 @@ Place: TypeAlias = tuple[str, str]
 
 COMMANDS: Final[Mapping[str, Place]] = {
     "run": ("run", "run"),
+    "setup": ("setup", "setup"),
     "health": ("health", "health"),
     "backup": ("backup", "backup"),
     "restore": ("backup", "restore"),
@@ -58,8 +59,11 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
         "audit": ("audit", "audit"),
         "status": ("collector_views", "status"),
         "terminals": ("collector_views", "terminals"),
+        "ride": ("collector_views", "ride"),
         "alarms": ("collector_views", "alarms"),
         "strangers": ("collector_views", "strangers"),
+        "trials": ("collector_views", "trials"),
+        "shadows": ("collector_views", "shadows"),
         "ack": ("collector_office", "ack"),
         "report": ("collector_views", "report"),
         "backup": ("collector_views", "backup"),
@@ -86,6 +90,8 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
     "canteen": {
         "roster": ("canteen_lists", "roster_app"),
         "prices": ("canteen_lists", "prices_app"),
+        "payments": ("canteen_lists", "payments_app"),
+        "pupils": ("canteen_pupils", "pupils_app"),
         "report": ("canteen_reports", "report"),
         "month": ("canteen_reports", "month"),
     },

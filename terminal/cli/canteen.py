@@ -73,6 +73,10 @@ def issue(
     serving: Annotated[str, typer.Option(help="Meal, or by_shift; default: the meal served now.")] = "",
     how: Annotated[HowIssued, typer.Option(help="Way of issuing (M-30).")] = HowIssued.CLASS_LIST,
     confirmed_by: Confirmed = "",
+    asked: Annotated[
+        bool,
+        typer.Option(help="Also to whom the cashier decides: paid without an order, and the like."),
+    ] = False,
     config: Config = None,
     state: State = None,
     number: Number = None,
@@ -88,7 +92,9 @@ def issue(
 
     if (class_id is None) == (not pupil):
         raise typer.BadParameter("name a class or pupils, not both: --class CLASS, or --pupil REF")
-    request = IssueMeals(operator, refs(pupil), class_id, refs(absent), serving, How(how.value), confirmed_by)
+    request = IssueMeals(
+        operator, refs(pupil), class_id, refs(absent), serving, How(how.value), confirmed_by, asked
+    )
     station = canteen_station(config, state, number, region, keys)
     show_issued(perform(station, request, without_journal=True), json)
 

@@ -19,6 +19,7 @@ from terminal.cli.options import (
 )
 
 roster_app = typer.Typer(help="List of pupils, kept sealed on the terminal.", no_args_is_help=True)
+payments_app = typer.Typer(help="Payments of the parents, between two lists.", no_args_is_help=True)
 prices_app = typer.Typer(help="Price list of the buffet.", no_args_is_help=True)
 
 FilePath = Annotated[Path, typer.Argument(help="File as received, TOML or JSON.")]
@@ -89,6 +90,41 @@ def show_class(
 
     request = ListPupils(class_id, names)
     show_pupils(perform(canteen_station(config, state, number, region, keys), request))
+
+
+@payments_app.command("load")
+def load_payments(
+    file: Annotated[Path, typer.Argument(help="CSV in UTF-8: payment;pupil;account;amount.")],
+    operator: Annotated[str, typer.Option("--operator", help="Staff reference.")],
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
+    keys: Keys = None,
+    json: Json = False,
+) -> None:
+    """Enter payments of the parents into accounts; each payment counts once, whichever file has it."""
+    from terminal.app.canteen import perform
+    from terminal.canteen.requests import LoadPayments
+    from terminal.cli.canteen_view import show_payments
+
+    request = LoadPayments(content_within(file), operator)
+    show_payments(perform(canteen_station(config, state, number, region, keys), request), json)
+
+
+def content_within(file: Path) -> bytes:
+    """The file; raises `CanteenRefused` for one that cannot be read or is too large."""
+    from terminal.canteen.payments import MOST_BYTES
+    from terminal.codes import CanteenFault
+    from terminal.decoding import TooManyBytes, read_within
+    from terminal.errors import CanteenRefused
+
+    try:
+        return read_within(file, MOST_BYTES)
+    except (OSError, TooManyBytes) as error:
+        raise CanteenRefused(
+            f"{file} cannot be read: {error}", "Name a CSV file of payments.", CanteenFault.NOT_UNDERSTOOD
+        ) from error
 
 
 @prices_app.command("load")

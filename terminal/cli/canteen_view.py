@@ -11,8 +11,8 @@ import msgspec
 from terminal.app.output import print_json
 from terminal.canteen.facts import Known
 from terminal.canteen.month import MonthTable, PupilMonth
-from terminal.canteen.report import DayReport, Finding
-from terminal.canteen.requests import MealsIssued, PupilsListed, RosterInForce, SaleDone
+from terminal.canteen.report import FIGURES, DayReport, Finding
+from terminal.canteen.requests import MealsIssued, PaymentsLoaded, PupilsListed, RosterInForce, SaleDone
 from terminal.clock import from_unix_ms
 from terminal.codes import CanteenFault
 from terminal.errors import CanteenRefused
@@ -32,9 +32,12 @@ WORDS: Final[Mapping[str, str]] = {
     "category": NP_("report", "category"),
     "meal": NP_("report", "meal"),
     "entitled": NP_("report", "entitled"),
+    "ordered": NP_("report", "ordered"),
+    "not_ordered": NP_("report", "no order"),
     "served": NP_("report", "served"),
     "not_collected": NP_("report", "not collected"),
     "absent": NP_("report", "absent"),
+    "not_come": NP_("report", "not come"),
     "absent_mark": NP_("report", "a"),
     "sum": NP_("report", "sum"),
     "sources": NP_("report", "By source of money"),
@@ -168,6 +171,15 @@ def show_sale(sold: SaleDone, json: bool) -> None:
     print(f"{sold.message}  {result}  {' '.join(sold.forbidden)}".rstrip())
 
 
+def show_payments(taken: PaymentsLoaded, json: bool) -> None:
+    """What came of a file of payments."""
+    if json:
+        print_json(_builtins(taken))
+        return
+    came = money(taken.sum_minor, taken.currency, ENGLISH)
+    print(f"{taken.new} payments entered, {came}; {taken.known} were known before")
+
+
 def show_day(report: DayReport, concessions: Mapping[str, str], language: str, json: bool) -> None:
     """The day report. Raises `CanteenRefused` after printing when it does not equal the records.
 
@@ -199,13 +211,13 @@ def _print_day(report: DayReport, concessions: Mapping[str, str], language: str)
 
     state = word("closed" if report.closed else "open")
     print(f"{word('day')}  {report.school}  {report.day}  ({state})")
-    head = ("class", "category", "meal", "entitled", "served", "not_collected", "absent", "sum")
+    head = ("class", "category", "meal", *FIGURES, "sum")
     rows = [
         (
             group.class_id,
             category_name(group.category, concessions, language),
             meal(group.kind, language),
-            *map(str, (group.entitled, group.served, group.not_collected, group.absent)),
+            *(str(getattr(group, name)) for name in FIGURES),
             sum_text(group.sum_minor),
         )
         for group in report.groups

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cardproto.resident.limits import LARGEST_TERMINAL
-from terminal.cli.enrolling import EnrolmentOffice, Numbered, enrol_by_code, enrol_by_key, revoke_terminal
+from terminal.cli.enrolling import (
+    EnrolmentOffice,
+    Numbered,
+    TokenFile,
+    enrol_by_code,
+    enrol_by_key,
+    revoke_terminal,
+    token_in,
+    who_operates,
+)
 from terminal.cli.options import (
     DEFAULT_COLLECTOR_FOLDER,
     Bundles,
@@ -21,14 +30,6 @@ if TYPE_CHECKING:
 
 RequestNumber = Annotated[
     int, typer.Argument(min=1, help="Request number, from `terminal collector requests`.")
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file",
-        envvar="RESIDENT_OFFICE_TOKEN_FILE",
-        help="File with your personal token (`terminal collector users token`); needed once there are users.",
-    ),
 ]
 
 
@@ -83,7 +84,7 @@ def ack(
     if len(comment) > MOST_COMMENT:
         raise typer.BadParameter(f"--comment has at most {MOST_COMMENT} characters")
     with office_at(folder) as office:
-        answer = office.acknowledge(office.users.at_the_machine(_token(token_file)), alarm, comment)
+        answer = office.acknowledge(office.users.at_the_machine(token_in(token_file)), alarm, comment)
     if answer.says is OfficeCode.NOT_FOUND:
         raise CollectorError(f"there is no alarm {alarm}", "See `terminal collector alarms --all`.")
     _print(_require(answer), f"alarm {alarm} acknowledged")
@@ -94,7 +95,7 @@ def roll_out(folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, token_file: Tok
     from terminal.collector.office import office_at
 
     with office_at(folder) as office:
-        who, found = office.users.at_the_machine(_token(token_file)), office.staged()
+        who, found = office.users.at_the_machine(token_in(token_file)), office.staged()
         answer = _require(office.roll_out(who))
     for change in () if found is None else found.changes:
         print(change)
@@ -126,7 +127,7 @@ def confirm(
     from terminal.collector.office import office_at
 
     with office_at(folder) as office:
-        _require(office.confirm(office.users.at_the_machine(_token(token_file)), request))
+        _require(office.confirm(office.users.at_the_machine(token_in(token_file)), request))
     print(f"request {request} confirmed and done")
 
 
@@ -137,7 +138,7 @@ def reject(
     from terminal.collector.office import office_at
 
     with office_at(folder) as office:
-        _require(office.reject(office.users.at_the_machine(_token(token_file)), request))
+        _require(office.reject(office.users.at_the_machine(token_in(token_file)), request))
     print(f"request {request} rejected")
 
 
@@ -166,28 +167,9 @@ def operations(
 
 def _enrolling(office: Office, token_file: Path | None) -> EnrolmentOffice:
     """The records of terminals, for a user who may change them."""
-    from terminal.collector.office import OfficeAnswer, OfficeCode
-    from terminal.collector.users import OfficeRole
-
-    who = office.users.at_the_machine(_token(token_file))
-    if OfficeRole.OPERATE not in who.roles:
-        _require(OfficeAnswer(OfficeCode.NOT_FOR_ROLE))
-    return EnrolmentOffice(office.enrolment, office.store.note, who.ref, office.published)
-
-
-def _token(path: Path | None) -> str | None:
-    """The personal token in a file that is its owner's alone."""
-    from terminal.decoding import SMALL_BYTES, read_within
-    from terminal.errors import StaffError
-    from terminal.keys.file import require_private
-
-    if path is None:
-        return None
-    require_private(path)
-    try:
-        return read_within(path, SMALL_BYTES).decode().strip()
-    except (OSError, ValueError) as error:
-        raise StaffError(f"the token in {path} cannot be read: {error}", "Give its file.") from error
+    return EnrolmentOffice(
+        office.enrolment, office.store.note, who_operates(office.users, token_file), office.published
+    )
 
 
 def _require(answer: OfficeAnswer) -> OfficeAnswer:

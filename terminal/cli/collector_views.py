@@ -31,6 +31,33 @@ def status(folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = Fals
     _print_fields("collector", found, json)
 
 
+def ride(
+    named: Annotated[
+        str,
+        typer.Argument(metavar="CODE", help="The support code that a rider reads out, or TERMINAL:ROW."),
+    ],
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
+    json: Json = False,
+    language: ShownLang = "en",
+) -> None:
+    """Show one tap: what came of it, why it was decided so, and what looked wrong about it."""
+    from terminal.app.output import print_json
+    from terminal.collector.ride import find_ride, row_named
+
+    row = row_named(named)
+    with views_of(folder) as views:
+        found = find_ride(views.store, row)
+    if found is None:
+        raise CollectorError(
+            f"row {row[0]}:{row[1]} has not come to the collector as a tap or sale",
+            "See when the terminal last sent: terminal collector terminals.",
+        )
+    if json:
+        print_json(found.as_json(language))
+    else:
+        print("\n".join((found.code, *found.says(language))))
+
+
 def terminals(
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False, as_csv: Csv = False
 ) -> None:
@@ -94,6 +121,26 @@ def strangers(
         name = f" terminal {count.terminal}" if count.terminal else ""
         said = f"{count.kind} {count.address}{name}: {count.says(language)}, {count.times} times"
         print(f"{as_time(count.last_at_ms)}  {said}")
+
+
+def trials(
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False, as_csv: Csv = False
+) -> None:
+    """List tariffs on trial: at how many terminals, taps and refusals of all together, by them and by those before."""
+    with views_of(folder) as views:
+        found = [one._asdict() for one in views.ledger.groups()]
+    _print_rows("trials", found, json, as_csv)
+
+
+def shadows(
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False, as_csv: Csv = False
+) -> None:
+    """List tariffs in shadow by terminal: taps decided once more, what would have been otherwise, and the difference in
+    money.
+    """
+    with views_of(folder) as views:
+        found = [one._asdict() for one in views.ledger.shadows()]
+    _print_rows("shadows", found, json, as_csv)
 
 
 def report(

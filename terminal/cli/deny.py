@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,8 @@ from terminal.clock import SystemClock
 from terminal.publish.deny.register import DenyReason
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from terminal.policy.deny_list import DenyKind
     from terminal.publish.deny.issuing import DenyIssue
     from terminal.publish.deny.register import DeniedIdentity, DenyEntry, DenyRegister
@@ -56,7 +57,7 @@ class DenyQuestion(NamedTuple):
 
 
 class DenySubject(NamedTuple):
-    """What it is about: one of the first four, or the card on a reader. And where the register is."""
+    """What it is about: one of the first five, or the card on a reader. And where the register is."""
 
     card: Annotated[
         str | None, typer.Option("--card", metavar="UID", help="The card with this UID, 14 digits in hex.")
@@ -81,9 +82,17 @@ class DenySubject(NamedTuple):
         str | None,
         typer.Option("--row", metavar="TERMINAL:SEQUENCE", help="The card of this tap, as --reference does."),
     ] = None
-    collector: Annotated[Path, typer.Option("--collector", help="With --row: the collector's folder.")] = (
-        Path("var/collector")
-    )
+    support_code: Annotated[
+        str | None,
+        typer.Option(
+            "--support-code",
+            metavar="CODE",
+            help="The card of the tap with this support code, as --row does.",
+        ),
+    ] = None
+    collector: Annotated[
+        Path, typer.Option("--collector", help="With --row or --support-code: the collector's folder.")
+    ] = Path("var/collector")
     reader: Annotated[
         str | None,
         typer.Option("--reader", help="The card on this reader: pcsc, pcsc:NAME or sim:RESIDENT."),
@@ -170,18 +179,33 @@ def import_(
     by: By,
     folder: Folder = DEFAULT_FOLDER,
 ) -> None:
-    """Deny what a file lists, all of it or nothing."""
+    """Deny what a file lists, all of it or nothing, however long it is."""
     from terminal.policy.deny_list import read_denied
-    from terminal.publish.deny.register import DeniedIdentity, DenyEntry
+    from terminal.publish.deny.register import DeniedIdentity
 
     now, staff = SystemClock().now(), _staff(by)
-    listed = [
-        DenyEntry(DeniedIdentity(kind, value), reason, now, None, staff)
-        for kind, value in read_denied(entries)
-    ]
-    with _register(folder) as register:
-        added = register.add_all(listed)
-    print(f"denied: {added} of {len(listed)} entries, the others were already")
+    with _register(folder) as register, _progress() as progress:
+        reading = progress.add_task("reading", total=entries.stat().st_size if entries.is_file() else None)
+        listed = read_denied(entries, lambda read: progress.advance(reading, read))
+        identities = (DeniedIdentity(*one) for one in _then(listed, progress))
+        done = register.add_all(identities, reason, now, staff)
+    print(f"denied: {done.added} of {done.listed} entries, the others were already")
+
+
+def _then(listed: Iterator[tuple[DenyKind, bytes]], progress: Progress) -> Iterator[tuple[DenyKind, bytes]]:
+    """What is listed; after the last one it is sorted, and how far that is no one can say."""
+    yield from listed
+    progress.add_task("putting in", total=None)
+
+
+def _progress() -> Progress:
+    """Where a person looks on."""
+    from rich.progress import Progress
+
+    from cardcli.console import progress_console
+
+    console = progress_console()
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 @app.command()
@@ -224,7 +248,12 @@ def issue(
     with _register(folder) as register:
         if base:
             number = load_region(at.terminal.region_or_demo).header.region
-            made: DenyIssue | None = issue_base(register, list_key, number, now)
+            with _progress() as progress:
+
+                def watched(entries: Iterable[DeniedIdentity], count: int) -> Iterable[DeniedIdentity]:
+                    return progress.track(entries, total=count, description="making the base")
+
+                made: DenyIssue | None = issue_base(register, list_key, number, now, watched)
         else:
             made = issue_increment(register, list_key, now)
         put = () if out is None else put_for_terminals(register, out)
@@ -285,13 +314,16 @@ def _identity(about: DenySubject) -> DeniedIdentity:
     from terminal.policy.deny_list import DenyKind
 
     written = {DenyKind.CARD: about.card, DenyKind.PERSON: about.person, DenyKind.REFERENCE: about.reference}
-    looked_up = (_of_row(about.row, about.collector), _presented(about))
+    looked_up = (
+        *(_of_row(one, about.collector) for one in (about.row, about.support_code)),
+        _presented(about),
+    )
     found = [_parsed(kind, one) for kind, one in written.items() if one is not None]
     found += [one for one in looked_up if one is not None]
     if len(found) != 1:
         raise typer.BadParameter(
-            "name one: --card UID, --person PSEUDONYM, --reference HEX, --row TERMINAL:SEQUENCE, or --reader with the "
-            "card on it"
+            "name one: --card UID, --person PSEUDONYM, --reference HEX, --row TERMINAL:SEQUENCE, --support-code CODE, "
+            "or --reader with the card on it"
         )
     return found[0]
 
@@ -301,26 +333,27 @@ def _of_row(row: str | None, collector: Path) -> DeniedIdentity | None:
     if row is None:
         return None
     from terminal.collector.office import DATABASE_FILE
+    from terminal.collector.ride import row_named
     from terminal.collector.store import CollectorStore
     from terminal.errors import PublishError
     from terminal.journal.records import parse_record
     from terminal.policy.deny_list import DenyKind
     from terminal.publish.deny.register import DeniedIdentity
 
-    terminal, _, sequence = row.partition(":")
-    if re.fullmatch(r"[0-9]{1,7}:[0-9]{1,9}", row, re.ASCII) is None:
-        raise typer.BadParameter("--row is TERMINAL:SEQUENCE, like 70001:5123")
+    terminal, sequence = row_named(row)
     if not (collector / DATABASE_FILE).is_file():
         raise PublishError(f"there is no collector in {collector}", "Give its folder: --collector FOLDER.")
     store = CollectorStore(collector / DATABASE_FILE)
     try:
-        body = store.record(int(terminal), int(sequence))
+        body = store.record(terminal, sequence)
     finally:
         store.close()
     reference = None if body is None else getattr(parse_record(body), "card_ref", None)
     if not reference:
         raise PublishError(
-            f"row {row} names no card" if body is not None else f"row {row} has not come to the collector",
+            f"row {terminal}:{sequence} names no card"
+            if body is not None
+            else f"row {terminal}:{sequence} has not come to the collector",
             "Look for the tap: terminal collector status, or the terminal's own journal.",
         )
     return DeniedIdentity(DenyKind.REFERENCE, reference)

@@ -15,9 +15,17 @@ from terminal.clock import unix_ms
 if TYPE_CHECKING:
     from terminal.collector.enrolment import Enrolment
     from terminal.collector.store import Operation, OperationCode
+    from terminal.collector.users import Users
 
 Numbered = Annotated[int, typer.Argument(min=1, max=LARGEST_TERMINAL, help="Terminal number.")]
-By = Annotated[str, typer.Option("--by", help="Who enrols or revokes, for example a staff number.")]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        envvar="RESIDENT_OFFICE_TOKEN_FILE",
+        help="File with your personal token (`terminal collector users token`); needed once there are users.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,35 @@ class EnrolmentOffice:
         from terminal.collector.store import Operation
 
         self.keep(Operation(at_ms, terminal, code, key, self.by))
+
+
+def who_operates(users: Users, token_file: Path | None) -> str:
+    """The staff number of the user whose token is in the file, or the machine while there are no users. Raises
+    `StaffError`, or `OfficeRefused` for a user who may not enrol and revoke.
+    """
+    from terminal.collector.office import ANSWERS, OfficeCode
+    from terminal.collector.users import OfficeRole
+    from terminal.errors import OfficeRefused
+
+    who = users.at_the_machine(token_in(token_file))
+    if OfficeRole.OPERATE not in who.roles:
+        raise OfficeRefused(OfficeCode.NOT_FOR_ROLE, ANSWERS[OfficeCode.NOT_FOR_ROLE])
+    return who.ref
+
+
+def token_in(path: Path | None) -> str | None:
+    """The personal token in a file that is its owner's alone."""
+    from terminal.decoding import SMALL_BYTES, read_within
+    from terminal.errors import StaffError
+    from terminal.keys.file import require_private
+
+    if path is None:
+        return None
+    require_private(path)
+    try:
+        return read_within(path, SMALL_BYTES).decode().strip()
+    except (OSError, ValueError) as error:
+        raise StaffError(f"the token in {path} cannot be read: {error}", "Give its file.") from error
 
 
 def enrol_by_key(office: EnrolmentOffice, terminal: int, key: Path, *, json: bool) -> None:

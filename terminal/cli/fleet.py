@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Never
 
 import typer
 
-from terminal.cli.enrolling import By, EnrolmentOffice, Numbered, enrol_by_code, enrol_by_key, revoke_terminal
+from terminal.cli.enrolling import (
+    EnrolmentOffice,
+    Numbered,
+    TokenFile,
+    enrol_by_code,
+    enrol_by_key,
+    revoke_terminal,
+    who_operates,
+)
 from terminal.cli.options import (
     Bundles,
     DayEndsAt,
@@ -208,17 +216,18 @@ def enrol(
     folder: GatewayFolder = DEFAULT_GATEWAY,
     database: Database = DEFAULT_DATABASE,
     database_password_file: DatabasePassword = None,
-    by: By = "operator",
+    token_file: TokenFile = None,
     bundles: Bundles = None,
     json: Json = False,
 ) -> None:
-    """Enrol a terminal at all gateways: print a one-time code for it, or register its public key.
+    """Enrol a terminal at all gateways: print a one-time code for it, or register its public key. Role: operate, of a
+    user of the office in --folder.
 
     Where bundles are published, the code carries the SHA-256 of their root. An existing key is replaced; the terminal's
     records are kept.
     """
     _needs_extra()
-    office = _office(folder, _dsn(database, database_password_file), by, bundles)
+    office = _office(folder, _dsn(database, database_password_file), token_file, bundles)
     if key is not None:
         enrol_by_key(office, terminal, key, json=json)
     else:
@@ -231,19 +240,21 @@ def revoke(
     folder: GatewayFolder = DEFAULT_GATEWAY,
     database: Database = DEFAULT_DATABASE,
     database_password_file: DatabasePassword = None,
-    by: By = "operator",
+    token_file: TokenFile = None,
 ) -> None:
-    """Revoke a terminal at all gateways that reach the database, at once. Its records are kept."""
+    """Revoke a terminal at all gateways that reach the database, at once. Its records are kept. Role: operate."""
     _needs_extra()
-    revoke_terminal(_office(folder, _dsn(database, database_password_file), by), terminal)
+    revoke_terminal(_office(folder, _dsn(database, database_password_file), token_file), terminal)
 
 
-def _office(folder: Path, dsn: str, by: str, bundles: Path | None = None) -> EnrolmentOffice:
-    """What the database holds of terminals; `folder` gets copies of what is changed."""
+def _office(folder: Path, dsn: str, token_file: Path | None, bundles: Path | None = None) -> EnrolmentOffice:
+    """What the database holds of terminals; `folder` gets copies of what is changed, and has the office's users."""
     from terminal.collector.bundles import bundles_of
     from terminal.collector.enrolment import Enrolment
     from terminal.collector.fleet.shared_records import SharedRecords
+    from terminal.collector.users import Users
 
+    by = who_operates(Users(folder), token_file)
     directory = folder / "terminals"
     records = SharedRecords(directory, dsn)
     return EnrolmentOffice(Enrolment(directory, files=records), records.note, by, bundles_of(folder, bundles))

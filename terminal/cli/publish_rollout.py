@@ -67,6 +67,34 @@ def start(
 
 
 @app.command()
+def shadow(
+    group: Annotated[str, typer.Argument(help="The tariff as it was added: tariff/volgograd-8.")],
+    by: By,
+    to: Annotated[
+        str, typer.Option("--to", help="Terminals: 70001,70010-70099.", show_default="none: it ends")
+    ] = "",
+    percent: Annotated[
+        int | None,
+        typer.Option("--percent", min=1, max=100, help="So many of them in a hundred.", show_default="all"),
+    ] = None,
+    repository: Folder = BUNDLES,
+) -> None:
+    """Draft that these terminals decide each tap once more by a tariff, in shadow: they charge by theirs, and what
+    differs is shown by `terminal collector shadows`. Without --to it ends everywhere.
+    """
+    from terminal.publish.rollout import Step, end_shadow, written_terminals
+    from terminal.publish.rollout import shadow as begin
+
+    with _changing(repository) as (office, now):
+        if to:
+            edition = begin(office, Step(group, written_terminals(to), percent, None), by, now)
+        else:
+            edition = end_shadow(office, group, by, now)
+    where = f"in shadow at {percent or 100} % of {to}" if to else "in shadow nowhere any more"
+    print(f"{edition} {where}; {NEXT}")
+
+
+@app.command()
 def confirm(edition: Edition, by: By, repository: Folder = BUNDLES) -> None:
     """Draft the word that a tariff on trial is in force for good."""
     from terminal.publish.rollout import confirm as say

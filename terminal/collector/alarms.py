@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from terminal.fault_texts import ENGLISH, fault_text
+from terminal.sync.wire import MOST_WITHDRAWN
 from terminal.texts import N_, translator
 
 SCHEMA: Final = """
@@ -41,6 +42,7 @@ _COUNT_OF_KIND: Final = (
     f"SELECT count(*) FROM (SELECT 1 FROM alarm WHERE kind = ?1 AND terminal = ?2 AND ({_OPEN})"  # noqa: S608 a constant
     " AND detail <> ?6 AND NOT (sequence = ?3 AND detail = ?4) LIMIT ?5)"
 )
+WITHDRAWN_DETAILS: Final = "SELECT detail FROM alarm WHERE kind = ? ORDER BY id DESC LIMIT ?"
 MOST_OPEN: Final = 200
 """Open alarms of one kind that a terminal has one by one; what is beyond is counted together."""
 
@@ -75,6 +77,7 @@ class AlarmKind(StrEnum):
     UNRESOLVED_OLD = "unresolved_old"  # a tap of unknown end whose card has not come back for too long
     NO_START = "no_start"  # the terminal itself says that it cannot read its journal
     TAKEN_BACK = "taken_back"  # a terminal went back from a tariff on trial to the one before (O-12)
+    WITHDRAWN = "withdrawn"  # the collector takes a tariff on trial back from a group that refuses too many
     SILENT = "silent"  # nothing heard of a terminal for too long (T-65)
     DISK = "disk"  # the collector's own disk is nearly full: uploads are put off
 
@@ -142,6 +145,7 @@ class AlarmCause(StrEnum):
     NOT_COME_BACK = "not_come_back"
     CANNOT_START = "cannot_start"
     SET_RETURNED = "set_returned"
+    GROUP_REFUSED = "group_refused"
     NOT_HEARD = "not_heard"
     DISK_NEARLY_FULL = "disk_nearly_full"
 
@@ -241,6 +245,10 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.SET_RETURNED: N_(
             "went back from {edition} to version {back_to} ({why}): {refused} of {taps} taps refused, "
             "{refused_before} of {taps_before} before"
+        ),
+        AlarmCause.GROUP_REFUSED: N_(
+            "{edition} is taken back from {terminals} terminals that had it on trial: together {refused} of {taps} "
+            "taps refused, {refused_before} of {taps_before} before"
         ),
         AlarmCause.NOT_HEARD: N_("nothing heard since {since}"),
         AlarmCause.DISK_NEARLY_FULL: N_("nearly full, {day}"),
@@ -343,6 +351,24 @@ def newest(connection: sqlite3.Connection, limit: int, *, only_open: bool) -> li
     where = f"WHERE {_OPEN}" if only_open else ""
     query = f"SELECT {_COLUMNS} FROM alarm {where} ORDER BY last_at_ms DESC, id DESC LIMIT ?"  # noqa: S608 constants
     return [SeenAlarm(*row) for row in connection.execute(query, (limit,))][::-1]
+
+
+def about(connection: sqlite3.Connection, terminal: int, sequence: int) -> list[SeenAlarm]:
+    """The alarms about one row, oldest first."""
+    query = f"SELECT {_COLUMNS} FROM alarm WHERE terminal = ? AND sequence = ? ORDER BY id"  # noqa: S608 constants
+    return [SeenAlarm(*row) for row in connection.execute(query, (terminal, sequence))]
+
+
+def withdrawn(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """The newest editions that were taken back from groups, also where the alarm has been acknowledged."""
+    details = connection.execute(WITHDRAWN_DETAILS, (AlarmKind.WITHDRAWN, MOST_WITHDRAWN)).fetchall()
+    return editions_in(detail for (detail,) in details)
+
+
+def editions_in(details: Iterable[str]) -> tuple[str, ...]:
+    """The editions that details of such alarms name."""
+    words = (word for detail in details for word in detail.split(" ") if word.startswith("edition="))
+    return tuple(dict.fromkeys(word.removeprefix("edition=") for word in words))
 
 
 def count_open(connection: sqlite3.Connection) -> int:

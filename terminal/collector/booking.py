@@ -180,19 +180,14 @@ class Booking:
         self, records: Sequence[tuple[int, AnyRecord]], ends: Mapping[int, Committed | NotCommitted]
     ) -> None:
         """Have the watched taps and the histories at hand that these records ask for."""
-        name = self._registry.name
-        taps = [
-            (name(record.card_ref), (record.prev_terminal, record.prev_sequence))
-            for _, record in records
-            if isinstance(record, _FROM_CARDS) and record.card_ref is not None
-        ]
-        counters = [
-            (name(record.card_ref), end.tmc)
-            for sequence, record in records
-            if isinstance(record, Intent)
-            and isinstance(end := ends.get(sequence), Committed)
-            and end.tmc is not None
-        ]
+        taps: list[tuple[bytes, TapId]] = []
+        counters: list[tuple[bytes, int]] = []
+        for sequence, record in records:
+            if isinstance(record, _FROM_CARDS) and record.card_ref is not None:
+                card, end = self._registry.name(record.card_ref), ends.get(sequence)
+                taps.append((card, (record.prev_terminal, record.prev_sequence)))
+                if isinstance(end, Committed) and end.tmc is not None:
+                    counters.append((card, end.tmc))
         self._watched.expect(taps, counters)
 
     def _book(self, row: TapId, record: AnyRecord, ends: Mapping[int, Committed | NotCommitted]) -> None:

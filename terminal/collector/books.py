@@ -23,14 +23,16 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from terminal.collector.booking import Booking
-from terminal.collector.books_reader import BooksReader, load_marks
+from terminal.collector.books_reader import FollowingBooks, load_marks
 from terminal.collector.clock_checks import ClockLimits, clock_findings
 from terminal.collector.day_rows import SCHEMA as DAY_ROWS_SCHEMA
 from terminal.collector.days import ServiceCalendar
@@ -45,6 +47,7 @@ from terminal.journal.records import AnyRecord, UnreadableRecord
 from terminal.journal.taps import TapId
 
 BOOKS_FILE: Final = "books.db"
+_NUMBER: Final = itemgetter(0)
 STRETCH_ROWS: Final = 2_000
 """So many rows are booked in one transaction; memory and the time a report waits are bounded by it."""
 
@@ -59,8 +62,12 @@ class BooksSettings:
     clocks: ClockLimits = field(default_factory=ClockLimits)
     evidence: EvidenceLimits = field(default_factory=EvidenceLimits)
 
+    def made_for(self) -> dict[str, str]:
+        """What books are begun anew for."""
+        return {"zone": self.zone, "day_ends_at": str(self.day_ends_at)}
 
-class Books(BooksReader):
+
+class Books(FollowingBooks):
     """The books of one store, for one writing process; methods may be called from any thread."""
 
     def __init__(
@@ -79,22 +86,19 @@ class Books(BooksReader):
         self._last = 0
         self._newest_receipt = 0
         with self._reported():
-            self._connection = open_books(path, self._made_for())
+            self._connection = open_books(path, self.settings.made_for())
             self._records = store.reader()
             self._marks = load_marks(self._connection)
             held = dict(self._held())
             if any(mark.sequence > held.get(terminal, 0) for terminal, mark in self._marks.items()):
                 # The records were put back from a copy: what was booked beyond it must not be counted.
                 self._connection.close()
-                self._connection = begin_anew(path, self._made_for())
+                self._connection = begin_anew(path, self.settings.made_for())
                 self._marks = {}
             self._behind = {
                 terminal for terminal, sequence in held.items() if sequence > self._mark(terminal)
             }
             """Terminals that may have rows not booked yet; what arrives is added."""
-
-    def _made_for(self) -> dict[str, str]:
-        return {"zone": self.settings.zone, "day_ends_at": str(self.settings.day_ends_at)}
 
     # Following the records
 
@@ -154,7 +158,9 @@ class Books(BooksReader):
         )
         rows = self._records.execute(query, (terminal, mark.sequence, limit)).fetchall()
         for receipt in self._receipts(terminal, rows[0][0], rows[-1][0]):
-            part = [row for row in rows if receipt.first <= row[0] <= receipt.last]
+            part = rows[
+                bisect_left(rows, receipt.first, key=_NUMBER) : bisect_right(rows, receipt.last, key=_NUMBER)
+            ]
             if not part:
                 continue
             records = booking.book(terminal, part, receipt.received_at_ms)

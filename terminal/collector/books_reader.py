@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -150,6 +150,21 @@ class BooksReader:
                 f"the collector's books {self._path} failed: {error}",
                 "Check the disk. The records are safe; books that are deleted are made again from them.",
             ) from error
+
+
+class FollowingBooks(BooksReader):
+    """Books that are kept up with the records as they arrive, here or in a process beside."""
+
+    def catch_up(self) -> int:
+        """Book more; how many rows it was, 0 when there is nothing left to do here. Raises `CollectorError`."""
+        raise NotImplementedError
+
+    def catch_up_with(self, seconds: float, monotonic: Callable[[], float]) -> None:
+        """Return when everything is booked or the time is over."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
 
 
 def load_marks(connection: sqlite3.Connection) -> dict[int, Mark]:

@@ -21,14 +21,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from terminal.access.attempts import LOCKED_FROM_S, Attempts, wait_after
+from terminal.access.attempts import LOCKED_FROM, PAGE_WAY, Attempts, key_of, wait_after
 from terminal.access.sessions import Sessions
 from terminal.collector.callers import OPERATOR
 from terminal.collector.gate import Gate
 from terminal.collector.identity_routes import JSON
 from terminal.collector.office import Office
 from terminal.collector.store import OperationCode
-from terminal.collector.users import LOCAL_READER, Who, password_fits
+from terminal.collector.users import LOCAL_ALONE, LOCAL_READER, Who, password_fits
 from terminal.errors import StaffError
 
 PREFIX: Final = "/operator"
@@ -41,7 +41,6 @@ FORMS: Final = frozenset((DO, SIGN_OUT))
 """They look at the proof in the form themselves."""
 LOOPBACK_NAMES: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
 COOKIE: Final = "office"
-WAY: Final = "page"
 IDLE_MS: Final = 30 * 60 * 1000
 LONGEST_MS: Final = 12 * 3600 * 1000
 MOST_SESSIONS: Final = 200
@@ -106,7 +105,7 @@ class Entrance:
             host = headers.get("host", "")
             name = host if host.endswith("]") else host.rpartition(":")[0] or host
             if name in LOOPBACK_NAMES:
-                return Visitor(LOCAL_READER, KnownBy.LOCAL)
+                return Visitor(LOCAL_READER if self.office.users.all() else LOCAL_ALONE, KnownBy.LOCAL)
         return None
 
     def _signed_in(self, token: str) -> Who | None:
@@ -119,7 +118,8 @@ class Entrance:
         with self._checking:
             user = self.office.users.get(ref)
             # Numbers of no user share few keys, so that guessing them fills no file.
-            key = f"{WAY}:{ref}" if user is not None else f"{WAY}:?{hashlib.sha256(ref.encode()).digest()[0]}"
+            known = ref if user is not None else f"?{hashlib.sha256(ref.encode()).digest()[0]}"
+            key = key_of(PAGE_WAY, known)
             now_ms = self._now_ms()
             wait_s = self._attempts.wait_s(key, now_ms)
             if wait_s:
@@ -128,11 +128,11 @@ class Entrance:
             if user is None or not password_fits(password, user):
                 if user is None:
                     password_fits(password, None)
-                if user is not None and wait_after(count) >= LOCKED_FROM_S:
+                if user is not None and count >= LOCKED_FROM:
                     self.office.note(user.ref, OperationCode.LOCKED)
-                return SignIn(wait_s=wait_after(count))
+                return SignIn(wait_s=wait_after(count, key))
             try:
-                token = self._sessions.begin(user.ref, WAY, user.proof, now_ms)
+                token = self._sessions.begin(user.ref, PAGE_WAY, user.proof, now_ms)
             except OSError as error:
                 raise StaffError(
                     f"the session cannot be kept ({error.strerror})", "Check the disk."

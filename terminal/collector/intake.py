@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple, NoReturn
 
@@ -34,6 +36,7 @@ from terminal.sync.wire import (
 )
 
 STORE_WAIT_S: Final = 5
+ASK_EVERY_S: Final = 1.0
 STATUS = {
     RefusalCode.MALFORMED: 400,
     RefusalCode.UNKNOWN_TERMINAL: 403,
@@ -161,6 +164,26 @@ class Senders:
         return keys
 
 
+class NowAndThen:
+    """What `ask` says, asked once a second at most: acknowledgements are many, and withdrawals few. Where it cannot be
+    asked now, what it said before.
+    """
+
+    def __init__(self, ask: Callable[[], tuple[str, ...]], monotonic: Callable[[], float]) -> None:
+        self._ask = ask
+        self._monotonic = monotonic
+        self._said: tuple[str, ...] = ()
+        self._due_s = float("-inf")
+
+    def __call__(self) -> tuple[str, ...]:
+        now_s = self._monotonic()
+        if now_s >= self._due_s:
+            self._due_s = now_s + ASK_EVERY_S
+            with suppress(CollectorError):
+                self._said = self._ask()
+        return self._said
+
+
 class Intake:
     """Takes batches of enrolled terminals into the store and signs for what is durably held."""
 
@@ -172,8 +195,12 @@ class Intake:
         clock: Clock,
         buckets: TokenBuckets | None = None,
         strangers: Strangers | None = None,
+        withdrawn: Callable[[], tuple[str, ...]] = lambda: (),
     ) -> None:
-        """`buckets` limit how often a terminal may send; without them there is no limit."""
+        """`buckets` limit how often a terminal may send; without them there is no limit. `withdrawn` are the region
+        documents that terminals are to give up.
+        """
+        self._withdrawn = withdrawn
         self.strangers = strangers or Strangers()
         self._senders = Senders(enrolment, self.strangers, clock, buckets)
         self._store = store
@@ -221,12 +248,15 @@ class Intake:
             raise UploadRefused(
                 refused.reason, f"{detail_words(refused.alarm.detail)}: {refused.advice}", refused.wants
             ) from refused
-        return acknowledged(terminal, head, at_ms, self._signer)
+        return acknowledged(terminal, head, at_ms, self._signer, self._withdrawn())
 
 
-def acknowledged(terminal: int, head: Head, at_ms: int, signer: Signer) -> Reply:
+def acknowledged(
+    terminal: int, head: Head, at_ms: int, signer: Signer, withdrawn: tuple[str, ...] = ()
+) -> Reply:
     """The signed reply to a batch whose terminal's rows are held up to `head`."""
-    return Reply(200, encode(build_ack(terminal, head, at_ms, signer)), BATCH_TYPE, genuine=terminal)
+    ack = build_ack(terminal, head, at_ms, signer, withdrawn)
+    return Reply(200, encode(ack), BATCH_TYPE, genuine=terminal)
 
 
 def heard(said: FailedStart, signer: Signer) -> Reply:

@@ -5,16 +5,19 @@ or about what every terminal takes.
     money     acknowledges alarms about money: one asks, another confirms
     publish   has terminals served what is staged: one asks, another confirms
 
+Each reads what the work needs and no more (`READERS`); what was asked for and refused is on record.
+
 Page, programs and commands come through here. A refusal is a value; the store's failures are errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from sqlite3 import Connection
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from terminal.clock import SystemClock, unix_ms
@@ -25,7 +28,7 @@ from terminal.collector.bundles import DEFAULT_FOLDER, bundles_of, carried_code
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.roll_out import STAGED_FOLDER, Staged, staged, take_over
 from terminal.collector.store import BY_MACHINE, CollectorStore, Operation, OperationCode, note
-from terminal.collector.users import OfficeRole, Users, Who
+from terminal.collector.users import MACHINE, OfficeRole, Users, Who
 from terminal.errors import CollectorError
 from terminal.texts import N_
 from terminal.updates.bundle.roles import METADATA_FOLDER
@@ -41,6 +44,40 @@ TECHNICAL: Final = frozenset(
 )
 """Alarms that one person acknowledges; every other one is about what was charged, or may have been."""
 ROLE_OF: Final = {Act.ACKNOWLEDGE: OfficeRole.MONEY, Act.ROLL_OUT: OfficeRole.PUBLISH}
+
+
+class OfficeReading(StrEnum):
+    """What can be read."""
+
+    STATUS = "status"
+    TERMINALS = "terminals"
+    ALARMS = "alarms"
+    STRANGERS = "strangers"
+    RIDES = "rides"
+    REQUESTS = "requests"
+    STAGED = "staged"
+    OPERATIONS = "operations"
+    SUMS = "sums"
+    """Days and reports: what was charged."""
+
+
+_ACTS: Final = frozenset({OfficeRole.OPERATE, OfficeRole.PUBLISH, OfficeRole.MONEY})
+READERS: Final[Mapping[OfficeReading, frozenset[OfficeRole]]] = MappingProxyType(
+    {
+        OfficeReading.STATUS: frozenset({OfficeRole.LOOK}),
+        OfficeReading.TERMINALS: frozenset({OfficeRole.LOOK}),
+        OfficeReading.ALARMS: frozenset({OfficeRole.OPERATE, OfficeRole.MONEY}),
+        OfficeReading.STRANGERS: frozenset({OfficeRole.OPERATE}),
+        OfficeReading.RIDES: frozenset({OfficeRole.OPERATE, OfficeRole.MONEY}),
+        OfficeReading.REQUESTS: frozenset(ROLE_OF.values()),
+        OfficeReading.STAGED: frozenset({OfficeRole.PUBLISH}),
+        OfficeReading.OPERATIONS: _ACTS,
+        OfficeReading.SUMS: frozenset({OfficeRole.MONEY}),
+    }
+)
+"""By which roles each is read; one of them is enough. Of alarms and requests a user sees those of the own roles."""
+REFUSED_EVERY_MS: Final = 600_000
+"""A user who asks again and again for what is refused fills no table."""
 
 
 class OfficeCode(StrEnum):
@@ -75,6 +112,11 @@ ANSWERS: Final = {
 """For people; translated where they are shown."""
 
 
+def alarms_for(who: Who, found: Iterable[alarms.SeenAlarm]) -> list[alarms.SeenAlarm]:
+    """Of the alarms `found` those that `who` acknowledges: money all of them, the others what is technical."""
+    return [one for one in found if OfficeRole.MONEY in who.roles or one.kind in TECHNICAL]
+
+
 class OfficeAnswer(NamedTuple):
     """`number` is that of the request that waits or was decided; `code` a terminal's one-time code."""
 
@@ -100,6 +142,19 @@ class Office:
         self._source = folder / STAGED_FOLDER
         self._served = bundles or folder / DEFAULT_FOLDER
         self._now_ms = now_ms
+        self._refused_at: dict[tuple[str, OfficeReading], int] = {}
+
+    # reading
+
+    def may_read(self, who: Who, reading: OfficeReading) -> bool:
+        """Whether `who` may; a refusal is on record, once in a while for each user and thing."""
+        if who.roles & READERS[reading]:
+            return True
+        now_ms, key = self._now_ms(), (who.ref, reading)
+        if now_ms - self._refused_at.get(key, -REFUSED_EVERY_MS) >= REFUSED_EVERY_MS:
+            self._refused_at[key] = now_ms
+            self.note(who.ref, OperationCode.READ_REFUSED, about=reading)
+        return False
 
     @property
     def published(self) -> Path | None:
@@ -176,9 +231,9 @@ class Office:
 
     # the second person
 
-    def waiting(self) -> list[Approval]:
-        """What waits for a second person."""
-        return self.store.waiting(self._now_ms())
+    def waiting(self, who: Who = MACHINE) -> list[Approval]:
+        """What waits for a second person, of that which `who` has to do with."""
+        return [one for one in self.store.waiting(self._now_ms()) if ROLE_OF[one.what] in who.roles]
 
     def confirm(self, who: Who, number: int) -> OfficeAnswer:
         """Do what another user asked for."""

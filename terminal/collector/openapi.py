@@ -15,6 +15,7 @@ from terminal.collector.operator_routes import (
     MOST_ALARMS,
     Acknowledgement,
 )
+from terminal.collector.recompute.trials import GroupCount, ShadowSum
 from terminal.collector.strangers import StrangerCount
 from terminal.collector.terminal_routes import COLLECTOR_OK, HEALTH_PATH
 from terminal.collector.totals import Totals
@@ -29,6 +30,7 @@ from terminal.sync.enrolment import (
 from terminal.sync.failed_start import FAILED_STARTS_PATH, FailedStart, StartHeard
 from terminal.sync.trust import BUNDLES_PATH
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
+from terminal.texts import languages
 from terminal.updates.bundle.newer import NEWER
 
 PATH: Final = "/openapi.json"
@@ -78,6 +80,23 @@ def document() -> dict[str, Any]:
                 **shapes,
                 "Alarm": _alarm(),
                 "StrangerCount": _stranger(),
+                "Ride": _ride(),
+                "GroupCount": _object(
+                    {
+                        **_numbers(*GroupCount._fields[1:-1]),
+                        "edition": TEXT,
+                        "withdrawn": {"type": "boolean"},
+                    }
+                ),
+                "ShadowSum": _object(
+                    {
+                        "edition": TEXT,
+                        "currency": TEXT,
+                        **_numbers(
+                            *(name for name in ShadowSum._fields if name not in ("edition", "currency"))
+                        ),
+                    }
+                ),
                 "Health": _health(),
                 "Report": _report(),
                 "Code": _code(),
@@ -178,6 +197,14 @@ def _page_paths() -> dict[str, dict[str, Any]]:
                 "The page for people",
                 {**html, "303": {"description": "To the sign-in."}},
                 [_in_query("language", {"type": "string"})],
+            )
+        },
+        "/ride": {
+            "get": _operation(
+                "ridePage",
+                "One tap, for people",
+                {**html, "404": _page("Misread, or none has come.")},
+                [_in_query("code", TEXT), _in_query("language", TEXT)],
             )
         },
         "/style.css": {"get": _open(_operation("style", "How the page looks", css))},
@@ -293,10 +320,33 @@ def _view_paths() -> dict[str, dict[str, Any]]:
         "/v1/alarms": {
             "get": _operation("alarms", "The newest alarms", {**_ok(_list(_ref("Alarm"))), **wrong}, shown)
         },
+        "/v1/rides/{code}": {
+            "get": _operation(
+                "ride",
+                "One tap, by the support code that its rider reads out, or by TERMINAL:ROW",
+                {
+                    "200": _json("The tap.", _ref("Ride")),
+                    "400": _refusal("Not understood."),
+                    "404": _refusal("No support code, a misread one, or the tap has not come."),
+                },
+                [
+                    _in_path("code", {"type": "string"}),
+                    _in_query("language", {"type": "string", "enum": list(languages()), "default": "en"}),
+                ],
+            )
+        },
         "/v1/strangers": {
             "get": _operation(
                 "strangers", "What was tried without a good signature", _ok(_list(_ref("StrangerCount")))
             )
+        },
+        "/v1/trials": {
+            "get": _operation(
+                "trials", "Tariffs on trial, each at all its terminals", _ok(_list(_ref("GroupCount")))
+            )
+        },
+        "/v1/shadows": {
+            "get": _operation("shadows", "Tariffs in shadow by terminal", _ok(_list(_ref("ShadowSum"))))
         },
         "/v1/days": {"get": _operation("days", "The newest service days", _ok(_list({"type": "string"})))},
         "/v1/days/{day}": {
@@ -308,6 +358,13 @@ def _view_paths() -> dict[str, dict[str, Any]]:
             )
         },
     }
+
+
+def _ride() -> dict[str, Any]:
+    """One tap or sale as `terminal.collector.ride` shows it."""
+    texts = dict.fromkeys(("support_code", "profile", "message", "end", "currency"), TEXT)
+    lists = {name: _list(TEXT) for name in ("reasons", "alarms", "says")}
+    return _object({**texts, **lists, **_numbers("terminal", "sequence", "at_ms", "route", "charge_minor")})
 
 
 def _bundle() -> dict[str, Any]:
@@ -356,6 +413,7 @@ def _operation(
 ) -> dict[str, Any]:
     always = {
         "401": _refusal("Neither signed in nor a user's token."),
+        "403": _refusal("Not for this role."),
         "429": _refusal("Wait: too many requests.", retry=True),
         "503": _refusal("The store fails."),
     }
@@ -399,6 +457,10 @@ def _pages(*statuses: int) -> dict[str, Any]:
             "content": {JSON: {"schema": _ref("Refusal")}, **page["content"]},
         },
     }
+
+
+def _page(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"text/html": {"schema": TEXT}}}
 
 
 def _ref(name: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Final, TypeVar
@@ -31,7 +31,7 @@ from terminal.access.sessions import proof_of_form
 from terminal.clock import Clock, unix_ms
 from terminal.collector import page
 from terminal.collector.alarms import AlarmKind
-from terminal.collector.books import Books
+from terminal.collector.books_reader import FollowingBooks
 from terminal.collector.callers import Callers, DropCause, Standing
 from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
@@ -39,22 +39,34 @@ from terminal.collector.entrance import PREFIX, Entrance, OfficeGuard, refusal, 
 from terminal.collector.gate import Gate, body_of, respond
 from terminal.collector.identity_routes import JSON
 from terminal.collector.intake import Reply
-from terminal.collector.office import ANSWERS, MOST_COMMENT, Office, OfficeAnswer, OfficeCode
+from terminal.collector.office import (
+    ANSWERS,
+    MOST_COMMENT,
+    READERS,
+    Office,
+    OfficeAnswer,
+    OfficeCode,
+    OfficeReading,
+    alarms_for,
+)
 from terminal.collector.office_pages import OfficePages, language_of, remember_language
 from terminal.collector.proof import Proof
+from terminal.collector.ride import MISREAD, NOT_COME, NoSuchCode, find_ride, row_named
 from terminal.collector.strangers import STRANGE_KINDS
 from terminal.collector.totals import ProofSum, total_of
-from terminal.collector.users import OfficeRole, Who
+from terminal.collector.users import Who
 from terminal.collector.views import SHOWN_ALARMS, OperatorViews
 from terminal.decoding import decode_json
 from terminal.errors import CollectorError, StaffError
 from terminal.operations.text_format import CONTENT_TYPE, Family, Sample, gauge, render
+from terminal.texts import languages, translator
 
 METRICS_PATH: Final = "/metrics"
 MOST_ALARMS: Final = 10**12
 DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 MAX_BODY_BYTES: Final = 4_096
 REPORT_CATCH_UP_S: Final = 2.0
+NO_STORE: Final = {"cache-control": "no-store"}
 T = TypeVar("T")
 
 
@@ -76,6 +88,12 @@ class OperationQuery(msgspec.Struct, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
 
 
+class RideQuery(msgspec.Struct, frozen=True):
+    """The query of one tap."""
+
+    language: Annotated[str, Meta(max_length=8)] = "en"
+
+
 class AlarmQuery(msgspec.Struct, frozen=True):
     """The query of the alarms."""
 
@@ -88,7 +106,7 @@ class OperatorSide:
     """What the routes for operators work with."""
 
     views: OperatorViews
-    books: Books
+    books: FollowingBooks
     clock: Clock
     office: Office
     entrance: Entrance
@@ -99,27 +117,44 @@ class OperatorSide:
     def mount(self) -> Mount:
         routes: list[BaseRoute] = [
             Route("/", self.page, methods=["GET"]),
+            self._read("/ride", OfficeReading.RIDES, self.ride_page),
             *OfficePages(self.office, self.entrance, self.page, self.tls_before).routes(),
-            Route("/v1/status", self.status, methods=["GET"]),
-            Route("/v1/report", self.report, methods=["GET"]),
-            Route("/v1/terminals", self.terminals, methods=["GET"]),
+            self._read("/v1/status", OfficeReading.STATUS, self.status),
+            self._read("/v1/report", OfficeReading.SUMS, self.report),
+            self._read("/v1/terminals", OfficeReading.TERMINALS, self.terminals),
             Route("/v1/terminals/{terminal}/enrolment", self.enrolment, methods=["POST"]),
             Route("/v1/terminals/{terminal}/key", self.revoke, methods=["DELETE"]),
-            Route("/v1/alarms", self.alarms, methods=["GET"]),
-            Route("/v1/strangers", self.strangers, methods=["GET"]),
+            self._read("/v1/alarms", OfficeReading.ALARMS, self.alarms),
+            self._read("/v1/strangers", OfficeReading.STRANGERS, self.strangers),
+            self._read("/v1/trials", OfficeReading.STAGED, self.trials),
+            self._read("/v1/shadows", OfficeReading.STAGED, self.shadows),
             Route("/v1/alarms/{alarm}/acknowledgement", self.acknowledge, methods=["POST"]),
-            Route("/v1/requests", self.requests, methods=["GET"]),
+            self._read("/v1/requests", OfficeReading.REQUESTS, self.requests),
             Route("/v1/requests/{request}/confirmation", self.confirm, methods=["POST"]),
             Route("/v1/requests/{request}", self.reject, methods=["DELETE"]),
-            Route("/v1/staged", self.staged, methods=["GET"]),
+            self._read("/v1/staged", OfficeReading.STAGED, self.staged),
             Route("/v1/roll-out", self.roll_out, methods=["POST"]),
-            Route("/v1/operations", self.operations, methods=["GET"]),
-            Route("/v1/days", self.days, methods=["GET"]),
-            Route("/v1/days/{day}", self.day, methods=["GET"]),
+            self._read("/v1/operations", OfficeReading.OPERATIONS, self.operations),
+            self._read("/v1/rides/{code}", OfficeReading.RIDES, self.ride),
+            self._read("/v1/days", OfficeReading.SUMS, self.days),
+            self._read("/v1/days/{day}", OfficeReading.SUMS, self.day),
         ]
         mount = Mount(PREFIX, routes=routes)
         mount.app = OfficeGuard(mount.app, self.entrance)
         return mount
+
+    def _read(
+        self, path: str, reading: OfficeReading, answer: Callable[[Request], Awaitable[Response]]
+    ) -> Route:
+        """What is answered to those alone who may read it."""
+
+        async def asked(request: Request) -> Response:
+            may = await _answer(lambda: self.office.may_read(visitor_of(request).who, reading))
+            if isinstance(may, Response):
+                return may
+            return await answer(request) if may else _said(OfficeAnswer(OfficeCode.NOT_FOR_ROLE))
+
+        return Route(path, asked, methods=["GET"])
 
     def metrics_route(self) -> Route:
         guard = Middleware(OfficeGuard, self.entrance)
@@ -134,13 +169,14 @@ class OperatorSide:
 
         def work() -> str:
             visitor, now_ms = visitor_of(request), self._now_ms()
-            publishes = OfficeRole.PUBLISH in visitor.who.roles
+            reads = frozenset(one for one in OfficeReading if READERS[one] & visitor.who.roles)
             sight = page.Sight(
                 visitor.who,
                 language_of(request),
                 proof_of_form(visitor.session) if visitor.session else "",
-                self.office.waiting(),
-                self.office.staged() if visitor.session and publishes else None,
+                reads,
+                self.office.waiting(visitor.who),
+                self.office.staged() if visitor.session and OfficeReading.STAGED in reads else None,
                 notice,
             )
             return page.render(self.views, now_ms, sight)
@@ -193,10 +229,17 @@ class OperatorSide:
             return query
 
         def work() -> object:
-            found = self.views.store.alarms(query.limit, only_open=query.open)
+            held = self.views.store.alarms(query.limit, only_open=query.open)
+            found = alarms_for(visitor_of(request).who, held)
             return [{**alarm._asdict(), "says": alarm.says(), "open": alarm.open} for alarm in found]
 
         return await _json(work)
+
+    async def trials(self, _: Request) -> Response:
+        return await _json(lambda: [one._asdict() for one in self.views.ledger.groups()])
+
+    async def shadows(self, _: Request) -> Response:
+        return await _json(lambda: [one._asdict() for one in self.views.ledger.shadows()])
 
     async def strangers(self, _: Request) -> Response:
         return await _json(
@@ -217,8 +260,9 @@ class OperatorSide:
         who = visitor_of(request).who
         return _said(await _answer(lambda: self.office.acknowledge(who, number, word.comment)))
 
-    async def requests(self, _: Request) -> Response:
-        return await _json(lambda: [one._asdict() for one in self.office.waiting()])
+    async def requests(self, request: Request) -> Response:
+        who = visitor_of(request).who
+        return await _json(lambda: [one._asdict() for one in self.office.waiting(who)])
 
     async def confirm(self, request: Request) -> Response:
         return await self._decided(request, self.office.confirm)
@@ -249,6 +293,42 @@ class OperatorSide:
             return query
         return await _json(lambda: [one._asdict() for one in self.views.store.operations(limit=query.limit)])
 
+    async def ride(self, request: Request) -> Response:
+        """One tap, by its support code or TERMINAL:ROW."""
+        query = _query(request, RideQuery)
+        if isinstance(query, Response):
+            return query
+        try:
+            row = row_named(request.path_params["code"])
+        except NoSuchCode as error:
+            return _missing(error.advice)
+        if query.language not in languages():
+            return _wrong(f"Give a language: {', '.join(languages())}.")
+
+        def work() -> Response:
+            found = find_ride(self.views.store, row)
+            if found is None:
+                return _missing("No such tap has come to the collector.")
+            return Response(msgspec.json.encode(found.as_json(query.language)), 200, NO_STORE, JSON)
+
+        return await _answer(work)
+
+    async def ride_page(self, request: Request) -> Response:
+        """The same for people."""
+        language, written = language_of(request), request.query_params.get("code", "")
+        _ = translator(language).gettext
+
+        def work() -> Response:
+            try:
+                found = find_ride(self.views.store, row_named(written))
+            except NoSuchCode:
+                return page.response(page.ride_page(language, "", (_(MISREAD),)), 404)
+            if found is None:
+                return page.response(page.ride_page(language, "", (_(NOT_COME),)), 404)
+            return page.response(page.ride_page(language, found.code, found.says(language)))
+
+        return remember_language(request, await _answer(work))
+
     async def days(self, _: Request) -> Response:
         return await _json(self.views.books.days)
 
@@ -270,7 +350,7 @@ class OperatorSide:
         return unix_ms(self.clock.now())
 
 
-Q = TypeVar("Q", DayQuery, AlarmQuery, OperationQuery)
+Q = TypeVar("Q", DayQuery, AlarmQuery, OperationQuery, RideQuery)
 
 
 def _query(request: Request, kind: type[Q]) -> Q | Response:
@@ -299,7 +379,7 @@ async def _json(work: Callable[[], object], status: int = 200) -> Response:
     encoded = await _answer(lambda: msgspec.json.encode(work()))
     if isinstance(encoded, Response):
         return encoded
-    return Response(encoded, status, {"cache-control": "no-store"}, JSON)
+    return Response(encoded, status, NO_STORE, JSON)
 
 
 STATUS: Final = {

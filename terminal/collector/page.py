@@ -16,7 +16,7 @@ from cardcli.characters import visible
 from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.collector.approvals import Act, Approval
 from terminal.collector.days import By, DaySum, totals_of
-from terminal.collector.office import ROLE_OF
+from terminal.collector.office import ROLE_OF, OfficeReading, alarms_for
 from terminal.collector.roll_out import Staged
 from terminal.collector.store import SeenAlarm
 from terminal.collector.strangers import StrangerCount
@@ -30,6 +30,7 @@ from terminal.texts import N_, languages, translator
 MOST_TERMINALS: Final = 500
 MOST_ALARMS: Final = 100
 MOST_STRANGERS: Final = 20
+MOST_TARIFFS: Final = 20
 REFRESH_S: Final = 30
 LAG_S: Final = 3_600
 """A follower that is so far behind does not run, or cannot keep up."""
@@ -100,6 +101,7 @@ class Sight(NamedTuple):
     who: Who
     language: str
     proof: str
+    reads: frozenset[OfficeReading]
     waiting: list[Approval]
     staged: Staged | None
     notice: str = ""
@@ -118,21 +120,22 @@ def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
     _ = words.gettext
     status = views.status(now_ms)
     terminals = views.terminals(now_ms)
-    alarms = views.store.alarms(MOST_ALARMS, only_open=True)[::-1]
-    by = {
-        one: views.books.day(status.newest_day, one) if status.newest_day else []
-        for one in (By.TERMINAL, By.FUNDER, By.PROOF)
-    }
+    alarms = alarms_for(sight.who, views.store.alarms(MOST_ALARMS, only_open=True)[::-1])
+    shown_by = (By.TERMINAL, By.FUNDER, By.PROOF) if OfficeReading.SUMS in sight.reads else ()
+    by = {one: views.books.day(status.newest_day, one) if status.newest_day else [] for one in shown_by}
     body = (
         f"<h1>{escape(_('Collector'))} <small>{as_time(now_ms)}</small></h1>",
         _visitor(words, sight),
         f"<p class=notice role=status>{escape(sight.notice)}</p>" if sight.notice else "",
         _requests(words, sight),
+        _ride_form(words) if OfficeReading.RIDES in sight.reads else "",
         _tiles(words, status, max((t.oldest_unsent_s or 0 for t in terminals), default=0)),
-        _alarms(words, alarms, status.open_alarms),
+        _alarms(words, alarms, status.open_alarms) if OfficeReading.ALARMS in sight.reads else "",
         _acts(words, sight),
-        _strangers(words, views.strangers()),
+        _strangers(words, views.strangers()) if OfficeReading.STRANGERS in sight.reads else "",
         _terminals(words, terminals),
+        _trials(words, views),
+        _shadows(words, views),
         *(_day(words, status.newest_day, one, sums) for one, sums in by.items()),
     )
     # What is being typed must not be lost to a page that comes anew.
@@ -169,6 +172,23 @@ def form(proof: str, do: str, label: str, subject: str = "", inputs: str = "") -
         f"<input type=hidden name={name} value='{escape(value)}'>" for name, value in fields.items()
     )
     return f"<form method=post action=/operator/do>{hidden}{inputs}<button>{escape(label)}</button></form>"
+
+
+def ride_page(language: str, code: str, lines: Iterable[str]) -> str:
+    """One tap, and the form for the next."""
+    words = _PageTexts(translator(language).gettext, language)
+    said = "".join(f"<p>{escape(visible(line))}</p>" for line in lines)
+    head = escape(words.gettext("Find a ride"))
+    back = f"<nav><a href=/operator/>{escape(words.gettext('Collector'))}</a></nav>"
+    return document(head, language, f"{back}<h1>{head} {escape(code)}</h1>{said}{_ride_form(words)}")
+
+
+def _ride_form(words: _PageTexts) -> str:
+    label, button = escape(words.gettext("Support code")), escape(words.gettext("Find"))
+    return (
+        f"<form method=get action=/operator/ride><label>{label}<input name=code required maxlength=40></label>"
+        f"<button>{button}</button></form>"
+    )
 
 
 def _visitor(words: _PageTexts, sight: Sight) -> str:
@@ -340,6 +360,73 @@ def _terminals(words: _PageTexts, terminals: list[TerminalView]) -> str:
     shown = _("{shown} of {all}.").format(shown=MOST_TERMINALS, all=len(terminals))
     more = f"<p>{escape(shown)}</p>" if len(terminals) > MOST_TERMINALS else ""
     return f"<h2>{escape(_('Terminals'))}</h2>{more}{_table(heads, rows, {0, 3, 4, 7, 8, 9, 10})}"
+
+
+def _trials(words: _PageTexts, views: OperatorViews) -> str:
+    _ = words.gettext
+    groups = views.ledger.groups()
+    if not groups:
+        return ""
+    rows = (
+        (
+            one.edition,
+            str(one.terminals),
+            str(one.taken_back),
+            f"{one.refused} / {one.taps}",
+            f"{one.refused_before} / {one.taps_before}",
+            _("withdrawn") if one.withdrawn else "",
+        )
+        for one in groups[-MOST_TARIFFS:]
+    )
+    heads = (
+        _("tariff"),
+        _("terminals"),
+        _("went back"),
+        _("refused"),
+        _("refused before"),
+        _("by the collector"),
+    )
+    title = _("Tariffs on trial")
+    return f"<h2>{escape(title)}</h2>{_table(heads, rows, {1, 2, 3, 4})}"
+
+
+def _shadows(words: _PageTexts, views: OperatorViews) -> str:
+    _ = words.gettext
+    shadows = views.ledger.shadows()
+    if not shadows:
+        return ""
+    rows = (
+        (
+            one.edition,
+            str(one.terminal),
+            *(str(count) for count in (one.taps, one.same, one.dearer, one.cheaper, one.refused, one.let_in)),
+            *(str(count) for count in (one.answered, one.failed, one.missed)),
+            one.currency,
+            amount_text(one.sum_minor, one.currency),
+        )
+        for one in shadows[-MOST_TERMINALS:]
+    )
+    heads = (
+        *(
+            _("tariff"),
+            _("terminal"),
+            _("taps"),
+            _("same"),
+            _("dearer"),
+            _("cheaper"),
+            _("refused only in shadow"),
+        ),
+        *(
+            _("let in only in shadow"),
+            _("another answer"),
+            _("failed"),
+            _("missed"),
+            _("currency"),
+            _("difference"),
+        ),
+    )
+    title = _("Tariffs in shadow")
+    return f"<h2>{escape(title)}</h2>{_table(heads, rows, {*range(1, 11), 12})}"
 
 
 def _day(words: _PageTexts, day: str | None, by: By, sums: list[DaySum]) -> str:

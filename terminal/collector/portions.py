@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
@@ -163,6 +164,16 @@ _INTO_HISTORY: Final = (
 )
 
 
+ASKED_AT_ONCE: Final = 64
+"""Keys are asked for by so many or a multiple, the rest without a value, so that SQLite knows the statement already."""
+
+
+@cache
+def _of_keys(query: str, fields: int, places: int) -> str:
+    one = f"({', '.join('?' * fields)})"
+    return query.format(", ".join([one] * places))
+
+
 class Neighbours(NamedTuple):
     """What a card's history has around a tap: the first other one `under` the same card counter, which none may share,
     and whether the event it found is `linked`: that of a tap under the counter before."""
@@ -220,9 +231,11 @@ class Watched:
         """What is found of these keys, all of them looked up by the index, in one statement."""
         if not keys:
             return ()
-        one = f"({', '.join('?' * len(keys[0]))})"
+        fields = len(keys[0])
+        places = -(-len(keys) // ASKED_AT_ONCE) * ASKED_AT_ONCE
         values = [value for key in keys for value in key]
-        return self._connection.execute(query.format(", ".join([one] * len(keys))), values).fetchall()
+        values += [None] * (places * fields - len(values))
+        return self._connection.execute(_of_keys(query, fields, places), values).fetchall()
 
     def _execute(self, statement: str, values: Sequence[object]) -> sqlite3.Cursor:
         if self._unwritten:

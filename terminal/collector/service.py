@@ -39,6 +39,8 @@ from starlette.routing import Route
 from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector import openapi
 from terminal.collector.books import BOOKS_FILE, Books, BooksSettings
+from terminal.collector.books_keeper import BooksBeside, BooksKeeper, keep_books
+from terminal.collector.books_reader import FollowingBooks
 from terminal.collector.bundles import DEFAULT_FOLDER, BundleFiles
 from terminal.collector.callers import ConnectionShares, Proxies
 from terminal.collector.certify import CERTIFICATE_FILE, Authority
@@ -47,12 +49,12 @@ from terminal.collector.entrance import Entrance
 from terminal.collector.front import FrontServer, answering, base_url, ended_by_signals, front_config, listen
 from terminal.collector.gate import gate_of
 from terminal.collector.identity_routes import JSON, IdentitySide
-from terminal.collector.intake import Intake
+from terminal.collector.intake import Intake, NowAndThen
 from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
 from terminal.collector.office import DATABASE_FILE, TERMINALS_FOLDER, Office
 from terminal.collector.operator_routes import OperatorSide
 from terminal.collector.recompute.run import FollowerProcess
-from terminal.collector.registry import open_registry
+from terminal.collector.registry import CardRegistry, open_registry
 from terminal.collector.store import CollectorStore
 from terminal.collector.strangers import Strangers
 from terminal.collector.terminal_routes import TerminalSide
@@ -142,8 +144,9 @@ def run(settings: CollectorSettings, on_ready: Callable[[str], None], clock: Clo
     """
     clock = clock or SystemClock()
     with (
+        closing(_books_keeper(settings)) as keeper,
         closing(listen(settings.host, settings.port)) as listening,
-        closing(Collector(settings, clock)) as collector,
+        closing(Collector(settings, clock, keeper)) as collector,
         ended_by_signals(),
     ):
         app = collector.app(lambda: on_ready(base_url(listening, settings.tls)))
@@ -160,6 +163,20 @@ def run(settings: CollectorSettings, on_ready: Callable[[str], None], clock: Clo
                 follower.stop()
 
 
+def _books_keeper(settings: CollectorSettings) -> BooksKeeper:
+    """What keeps the books, in a process of its own; before anything is open here."""
+    books, database, registry = (
+        settings.folder / BOOKS_FILE,
+        settings.folder / DATABASE_FILE,
+        _registry(settings),
+    )
+    return BooksKeeper(lambda pipe: keep_books(books, database, registry, settings.books, pipe), log.warning)
+
+
+def _registry(settings: CollectorSettings) -> CardRegistry:
+    return open_registry(settings.registry, settings.registry_keys, settings.issuers)
+
+
 def _follower(settings: CollectorSettings) -> FollowerProcess | None:
     """What decides again, in a process of its own: the intake never waits for it."""
     options, books = settings.recompute, settings.books
@@ -173,8 +190,8 @@ def _follower(settings: CollectorSettings) -> FollowerProcess | None:
 class Collector:
     """Everything in the collector's folder, opened, with a lock against a second process."""
 
-    def __init__(self, settings: CollectorSettings, clock: Clock) -> None:
-        """Raises `CollectorError` or `KeyFileError`."""
+    def __init__(self, settings: CollectorSettings, clock: Clock, keeper: BooksKeeper | None = None) -> None:
+        """Without a `keeper` the books are kept in this process. Raises `CollectorError` or `KeyFileError`."""
         database = settings.folder / DATABASE_FILE
         try:
             settings.terminals.mkdir(parents=True, exist_ok=True)
@@ -194,21 +211,27 @@ class Collector:
         self._settings = settings
         self._clock = clock
         self._key = load_or_create_key(settings.folder / KEY_FILE)
-        self.registry = open_registry(settings.registry, settings.registry_keys, settings.issuers)
         authority = Authority(settings.folder, unix_ms(clock.now()))
         self.enrolment = Enrolment(settings.terminals, authority)
         self.store = CollectorStore(database)
-        self.books = Books(settings.folder / BOOKS_FILE, self.store, self.registry, settings.books)
+        self.books = self._books(settings, keeper)
         self.strangers = Strangers()
         self.follower = Follower(self.books, self.store, self.strangers, settings.watch, clock)
         limits = settings.limits
         buckets = TokenBuckets(limits.terminal_per_s, limits.terminal_burst, clock.monotonic)
-        self.intake = Intake(self.store, self.enrolment, self._key, clock, buckets, self.strangers)
+        withdrawn = NowAndThen(self.store.withdrawn, clock.monotonic)
+        self.intake = Intake(self.store, self.enrolment, self._key, clock, buckets, self.strangers, withdrawn)
         self.room = DiskRoom(settings.folder, limits.free_bytes, clock.monotonic)
         self.gate = gate_of(limits, settings.shares, Proxies(settings.proxies), clock.monotonic)
         bundles, now_ms = settings.bundles, self._now_ms
         self.office = Office(settings.folder, self.store, self.enrolment, bundles, now_ms)
         self.entrance = Entrance(self.office, self.gate, now_ms, readers_need_it=not settings.on_loopback)
+
+    def _books(self, settings: CollectorSettings, keeper: BooksKeeper | None) -> FollowingBooks:
+        path = settings.folder / BOOKS_FILE
+        if keeper is None:
+            return Books(path, self.store, _registry(settings), settings.books)
+        return BooksBeside(path, self.store, settings.books, keeper)
 
     def _now_ms(self) -> int:
         return unix_ms(self._clock.now())
@@ -271,7 +294,12 @@ class Follower:
     """Runs until stopped. Uploads never wait for it: an acknowledgement promises the records, not the sums."""
 
     def __init__(
-        self, books: Books, store: CollectorStore, strangers: Strangers, limits: WatchLimits, clock: Clock
+        self,
+        books: FollowingBooks,
+        store: CollectorStore,
+        strangers: Strangers,
+        limits: WatchLimits,
+        clock: Clock,
     ) -> None:
         self._books = books
         self._store = store

@@ -146,6 +146,7 @@ class OperationCode(StrEnum):
     ROLL_OUT_FAILED = "roll_out_failed"
     SIGNED_IN = "signed_in"
     LOCKED = "locked"
+    READ_REFUSED = "read_refused"
     USER_ADDED = "user_added"
     USER_REMOVED = "user_removed"
     USER_CHANGED = "user_changed"
@@ -310,6 +311,11 @@ class CollectorStore:
             arrived, self._arrived = self._arrived, set()
         return arrived
 
+    def note_arrived(self, terminals: set[int]) -> None:
+        """Batches of these were taken by another process."""
+        with self._lock:
+            self._arrived |= terminals
+
     def keep_alarm(self, alarm: Alarm, at_ms: int) -> None:
         """Keep `alarm`, or count it once more."""
         with self._reported(), self._lock, transaction(self._connection):
@@ -325,6 +331,11 @@ class CollectorStore:
         """The newest `limit` alarms, oldest first."""
         with self._reported(), self._lock:
             return alarms.newest(self._connection, limit, only_open=only_open)
+
+    def withdrawn(self) -> tuple[str, ...]:
+        """The region documents that were taken back from groups of terminals, the newest first."""
+        with self._reported(), self._lock:
+            return alarms.withdrawn(self._connection)
 
     def keep_strangers(self, counts: Iterable[StrangerCount]) -> None:
         """Add to what strangers tried."""
@@ -404,6 +415,18 @@ class CollectorStore:
             query = "SELECT body FROM record WHERE terminal = ? AND sequence = ?"
             found = self._connection.execute(query, (terminal, sequence)).fetchone()
         return None if found is None else bytes(found[0])
+
+    def rows_from(self, terminal: int, sequence: int, limit: int) -> list[tuple[int, bytes]]:
+        """Sequence and body of so many rows of a terminal, from this one on."""
+        with self._reported(), self._lock:
+            query = "SELECT sequence, body FROM record WHERE terminal = ? AND sequence >= ? ORDER BY sequence LIMIT ?"
+            rows = self._connection.execute(query, (terminal, sequence, limit)).fetchall()
+        return [(number, bytes(body)) for number, body in rows]
+
+    def alarms_about(self, terminal: int, sequence: int) -> list[SeenAlarm]:
+        """The alarms about one row."""
+        with self._reported(), self._lock:
+            return alarms.about(self._connection, terminal, sequence)
 
     def reader(self) -> sqlite3.Connection:
         """A connection of its own that only reads, for one user at a time; the caller closes it."""

@@ -39,7 +39,7 @@ TOKEN_BYTES: Final = 32
 
 
 class OfficeRole(StrEnum):
-    """What a user may do. Every user may look."""
+    """What a user may do, and read for it (`terminal.collector.office.READERS`). Every user may look."""
 
     LOOK = "look"
     OPERATE = "operate"
@@ -65,8 +65,11 @@ class Who(NamedTuple):
 
 
 MACHINE: Final = Who(BY_MACHINE, frozenset(OfficeRole), alone=True)
-LOCAL_READER: Final = Who("", frozenset({OfficeRole.LOOK}))
-"""A program or browser on the machine itself that is not signed in."""
+BY_LOCAL: Final = "local"
+LOCAL_READER: Final = Who(BY_LOCAL, frozenset({OfficeRole.LOOK}))
+"""A program or browser on the machine itself that is not signed in, where the office has users."""
+LOCAL_ALONE: Final = Who(BY_LOCAL, frozenset(OfficeRole), alone=True)
+"""The same where it has none yet. Who is not signed in can change nothing."""
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

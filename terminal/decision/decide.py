@@ -21,12 +21,12 @@ from terminal.decision.bus.cover import CONCESSION_SLOTS
 from terminal.decision.bus.decide import decide_ride
 from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffect
-from terminal.decision.ended import note_end
+from terminal.decision.ended import note_bundles, note_end
 from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import DENY_CARD, DENY_PERSON, DENY_REFERENCE, GRANTS, Decision, Message
 from terminal.decision.place import placed
 from terminal.decision.tap import CANTEEN, Tap, Trail, rebase
-from terminal.policy.deny_list import DenyKind, denied
+from terminal.policy.deny_list import DenyKind
 from terminal.policy.document.schema import Ages
 from terminal.policy.ends import DocumentEnd
 from terminal.policy.policy import Policy
@@ -84,7 +84,7 @@ def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
     if not trip.reader_ok:
         trail.note(TerminalEffect.OUT_OF_SERVICE)
         return Message.OUT_OF_ORDER
-    if not trip.shift_open and trip.inspection is None:
+    if not trip.shift and trip.inspection is None:
         trail.note(TerminalEffect.NO_SHIFT)
         return Message.SHIFT_CLOSED
     if trip.clock.suspect and not trip.clock.confirmed and trip.profile == "bus":
@@ -99,19 +99,22 @@ def _marked(policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Message 
     """
     if trip.clock.suspect:
         trail.flag(TerminalEffect.CLOCK_JUMPED, TapFlag.CLOCK_SUSPECT)
+    pays = trip.profile != CANTEEN and trip.inspection is None
     if trip.freshness is not FRESH:
         _note_ages(policy.document.ages, trip.freshness, trail)
+        stopped = note_bundles(policy.document.ages, trip.freshness.bundles_age_s, trail) if pays else False
+        if stopped:
+            return Message.OUT_OF_ORDER
     if now < policy.ends_at:
         return None
     end = note_end(policy.document, now, trail, clock_suspect=trip.clock.suspect)
-    goes_on = end is not DocumentEnd.PAST or trip.profile == CANTEEN or trip.inspection is not None
-    return None if goes_on else Message.OUT_OF_ORDER
+    return Message.OUT_OF_ORDER if pays and end is DocumentEnd.PAST else None
 
 
 def _note_ages(ages: Ages, freshness: Freshness, trail: Trail) -> None:
     """O-03: what is marked as old. Concessions look for themselves whether lists are too old for them."""
-    age_s = freshness.lists_age_s
-    if age_s > ages.fresh_h * HOUR_S:  # never longer than `stale_h`
+    if freshness.lists_older_than(ages.fresh_h * HOUR_S):  # never longer than `stale_h`
+        age_s = freshness.lists_age_s
         if age_s > ages.stale_h * HOUR_S:
             trail.flag(TerminalEffect.DATA_EXPIRED, TapFlag.EXPIRED_DATA, {"data_age_s": age_s})
         else:
@@ -130,14 +133,8 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
     if rights.inactive:
         trail.note(CardEffect.OTHER_MEDIUM_ACTIVE)
         return Message.MEDIUM_INACTIVE
-    card = tap.snapshot
-    kind = (
-        denied(tap.policy.deny_list, rights.pseudonym, card.uid, card.reference)
-        if _lists_cards(tap)
-        else None
-    )
-    if kind is not None:
-        message, effect, name = BY_DENY_LIST[kind]
+    if tap.denied is not None and _lists_cards(tap):
+        message, effect, name = BY_DENY_LIST[tap.denied]
         trail.note(effect)
         trail.lists[name] = tap.policy.deny_list.name
         return message

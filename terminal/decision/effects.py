@@ -20,6 +20,8 @@ class TerminalEffect(Effect):
     DATA_STALE = "o-03:data_stale"
     DATA_EXPIRED = "o-03:data_expired"
     DOCUMENT_STALE = "o-03:document_stale"
+    BUNDLES_OLD = "o-14:bundles_old"
+    BUNDLES_STOP = "o-14:bundles_stop"
     DOCUMENT_GOES_ON = "o-01:document_goes_on"
     DOCUMENT_ENDED = "o-01:document_ended"
     NO_PROFILE_RULES = "k-02:no_profile_rules"

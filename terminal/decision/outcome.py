@@ -90,6 +90,8 @@ class Message(StrEnum):
     MEAL_OK = "meal_ok"
     MEAL_ALREADY = "meal_already"
     MEAL_NOT_ORDERED = "meal_not_ordered"
+    MEAL_ASK = "meal_ask"
+    CARD_READ = "card_read"
     """It is given on order only, and no order stands (M-32)."""
     MEAL_NOT_ARRANGED = "meal_not_arranged"
     """The pupil neither is entitled to this meal nor can buy it."""
@@ -122,7 +124,7 @@ GRANTS: Final = "grants"
 _NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """The result for the rider: `admission` says whether to open, `values` fill the message ({n}, {date}, {time},
     {meal}).
 
@@ -143,7 +145,7 @@ class Outcome(Struct, frozen=True):
         return self.admission is Admission.LET_IN
 
 
-class WritePlan(Struct, frozen=True):
+class WritePlan(Struct, frozen=True, gc=False):
     """What the card must become: one appended event and, for a purse tap, one debit; atomic by one commit.
 
     `payer` is what pays for this tap where the event holds another: what pays for the ride of those who are checked
@@ -163,7 +165,7 @@ class WritePlan(Struct, frozen=True):
 BOARDINGS: Final = (EventKind.RIDE, EventKind.CHECK_IN)
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """All that follows from (snapshot, policy, trip, now). No write plan: the card stays as it is.
 
     `flags` mark the record for those who read it later (`terminal.decision.flags`).

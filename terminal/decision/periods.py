@@ -28,7 +28,7 @@ LARGEST_LEAD_DAYS: Final = 1
 """A card this far ahead is ordinary: it has met the next service day a little early."""
 
 
-class PeriodDays(Struct, frozen=True):
+class PeriodDays(Struct, frozen=True, gc=False):
     """The period day of one tap and what it comes from: this terminal's service day `today`, the card's period day
     before this tap (`card_day`) and after it (`day`).
 

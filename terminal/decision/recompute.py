@@ -31,9 +31,9 @@ from cardproto.resident.records.rights import parse_rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
 from terminal.decision.bus.cash import decide_cash
-from terminal.decision.canteen.serving import MealRefusal, decide_listed, mark_list
+from terminal.decision.canteen.serving import ALL_ANSWERED, Agreed, MealRefusal, decide_listed, mark_list
 from terminal.decision.decide import decide
-from terminal.decision.flags import TapFlag
+from terminal.decision.flags import MealFlag, TapFlag
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import DENY_CARD, DENY_PERSON, DENY_REFERENCE, GRANTS, Decision, Message
 from terminal.decision.phone import PhoneSnapshot, decide_phone
@@ -243,7 +243,17 @@ def recompute_portion(given: RecordedPortion, policy: Policy, pupil: Pupil | Non
     trail, suspect = Trail(), TapFlag.CLOCK_SUSPECT in given.flags
     mark_list(policy.document, given.at, trail, clock_suspect=suspect)
     day = policy.service_date(given.at.astimezone(policy.zone))
-    meal = decide_listed(pupil, kind, day, policy.meals, trail, ordered=given.ordered, clock_suspect=suspect)
+    elsewhere = 1 << kind.bit if MealFlag.SERVED_ELSEWHERE in given.flags else 0
+    meal = decide_listed(
+        pupil,
+        kind,
+        day,
+        policy.meals,
+        trail,
+        ordered=given.ordered,
+        clock_suspect=suspect,
+        agreed=Agreed(ALL_ANSWERED.intersection(given.flags), elsewhere),
+    )
     if isinstance(meal, MealRefusal):
         return [Deviation("message", str(Message.MEAL_OK), str(meal.message))]
     pairs = (

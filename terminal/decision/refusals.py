@@ -65,6 +65,7 @@ CAUSED: Final[Mapping[Message, DocumentPart]] = MappingProxyType(
         Message.CREDENTIAL_NOT_TRUSTED: DocumentPart.ISSUERS,
         Message.OUT_OF_ORDER: DocumentPart.END,
         Message.MEAL_NOT_ORDERED: DocumentPart.MEALS,
+        Message.MEAL_ASK: DocumentPart.MEALS,
         Message.MEAL_NOT_ARRANGED: DocumentPart.MEALS,
         Message.NO_MEAL_NOW: DocumentPart.MEALS,
         Message.NO_MEAL_TODAY: DocumentPart.MEALS,

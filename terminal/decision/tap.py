@@ -36,6 +36,7 @@ from terminal.decision.effects import CardEffect
 from terminal.decision.flags import CardFlag
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, WritePlan
 from terminal.decision.periods import PeriodDays, period_days
+from terminal.policy.deny_list import DenyKind, denied
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.journeys.index import Transfer
 from terminal.policy.policy import Policy, ServiceDay
@@ -59,12 +60,12 @@ class HeldContract(NamedTuple):
     product: RideProduct
 
 
-class Tap(Struct, frozen=True):
+class Tap(Struct, frozen=True, gc=False):
     """What a rule may look at. `age_s` is the time since the newest event, None when that lies ahead.
 
     Rights hold by the `service_date` of this terminal's clock; counts belong to the periods of `period_day`.
-    `concessions` are the card's, or the local list's where that is newer (`listed`, O-02). `transfer` is the
-    rule of the open journey.
+    `denied`: what of the card the deny list has. `concessions` are the card's, or the local list's where that is
+    newer (`listed`, O-02). `transfer` is the rule of the open journey.
     """
 
     snapshot: CardSnapshot
@@ -82,6 +83,7 @@ class Tap(Struct, frozen=True):
     journey_age_s: int | None
     transfers: int
     transfer: Transfer | None
+    denied: DenyKind | None
     concessions: tuple[Concession | None, ...]
     listed: bool
 
@@ -96,7 +98,7 @@ class Tap(Struct, frozen=True):
         return self.periods.day
 
 
-class Trail(Struct):
+class Trail(Struct, gc=False):
     """What is collected on the way to a decision: its reasons, its flags, what lapsed (shown with the full fare), and
     the version of each list that spoke of the card.
     """
@@ -140,22 +142,24 @@ class Trail(Struct):
 
 def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) -> Tap:
     """Carry the card's running state over to `now` (aware), as the module describes."""
-    event, at = snapshot.event, now.astimezone(UTC)
+    rights, event = snapshot.rights, snapshot.event
+    entry = denied(policy.deny_list, rights.pseudonym, snapshot.uid, snapshot.reference)
+    concessions, listed = rights.concessions, False
+    if policy.grants is not NO_GRANTS:
+        concessions, listed = _concessions(rights, policy.grants)
+    at = now.astimezone(UTC)
     at = at.replace(microsecond=0) if at.microsecond else at
     today = policy.service_days.at(at)
     periods = _periods(event, policy, trip, at, today)
     age_s = _age_s(event, at, policy)
     layout = policy.card.layout
     known = event.counter_layout in (0, layout)
-    riding = bool(event.inside) and _may_end_here(policy, age_s)
+    riding = event.inside > 0 and _may_end_here(policy, age_s)
     transfer = journey_age_s = None
     if event.journey_age_s is not None:
         transfer = _open_transfer(event, policy, known=known)
         journey_age_s = _journey_age_s(event, age_s, transfer, policy, riding=riding)
     journey_open = journey_age_s is not None
-    concessions, listed = snapshot.rights.concessions, False
-    if policy.grants is not NO_GRANTS:
-        concessions, listed = _concessions(snapshot.rights, policy.grants)
     counters = event.counters
     if known:
         since = event.at if riding else at
@@ -168,7 +172,7 @@ def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) ->
         today.day,
         periods,
         age_s,
-        () if snapshot.rights.contracts == NO_CONTRACTS else _bought(snapshot.rights.contracts, policy),
+        () if rights.contracts == NO_CONTRACTS else _bought(rights.contracts, policy),
         counters,
         layout if known else event.counter_layout,
         known,
@@ -176,6 +180,7 @@ def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) ->
         journey_age_s,
         event.transfers if journey_open else 0,
         transfer if journey_open else None,
+        entry,
         concessions,
         listed,
     )

@@ -19,6 +19,7 @@ AGES: Final = {
     "freshness.grants_age_s": "grants_age_s",
     "freshness.document_age_s": "document_age_s",
     "freshness.bank_list_age_s": "bank_list_age_s",
+    "freshness.bundles_age_s": "bundles_age_s",
 }
 """Facts that are others with every tap; the rest is the same for many."""
 

@@ -61,6 +61,8 @@ class ServedBy(StrEnum):
     STREAM = "stream"
     PRE_ORDER = "pre_order"
     FORGOTTEN_CARD = "forgotten_card"
+    ASKED = "asked"
+    """After a tap that left it to the cashier, who said yes."""
     BUFFET = "buffet"
 
 
@@ -117,7 +119,8 @@ class BuffetSale(Record, frozen=True, array_like=True, tag=21):
 class Annulment(Record, frozen=True, array_like=True, tag=22):
     """The meal or sale in row `of` counts as not having been (M-34); that row itself stays.
 
-    `returned_minor` goes back to the account of the parents it came from; subsidy never does (M-03).
+    `returned_minor` goes back to the account of the parents it came from; subsidy never does (M-03). `confirmed_by` is
+    the second staff number where the time of one person was over.
     """
 
     pupil: bytes
@@ -128,6 +131,7 @@ class Annulment(Record, frozen=True, array_like=True, tag=22):
     returned_minor: int
     action: str = ""
     currency: str = ""
+    confirmed_by: str = ""
 
 
 class NotCollected(Record, frozen=True, array_like=True, tag=23):
@@ -186,6 +190,7 @@ class RosterLoaded(Record, frozen=True, array_like=True, tag=27):
     roster: int
     through: int
     pupils: int
+    action: str = ""
 
 
 class IssueRefused(Record, frozen=True, array_like=True, tag=28):
@@ -202,8 +207,69 @@ class IssueRefused(Record, frozen=True, array_like=True, tag=28):
     currency: str = ""
 
 
+class CardUse(StrEnum):
+    """What became of a card (M-35)."""
+
+    TIED = "tied"
+    """It stands for the pupil from now on."""
+    UNTIED = "untied"
+    """It stands for its own holder again."""
+    LOST = "lost"
+    """It is refused here; its holder's other cards are not."""
+    FOUND = "found"
+
+
+class CardTied(Record, frozen=True, array_like=True, tag=29):
+    """The card `card_ref` of `owner`, who holds it as the card says (`owner_of`), stands for `pupil` of the school's
+    list, or does no longer. Taps after it name the pupil as their person."""
+
+    card_ref: bytes
+    owner: bytes
+    pupil: bytes
+    use: CardUse
+    day: str
+    operator: str
+    action: str = ""
+
+
+class CanteenAccount(StrEnum):
+    """One of the two accounts (M-01)."""
+
+    HOT = "hot"
+    BUFFET = "buffet"
+
+
+class AccountCredited(Record, frozen=True, array_like=True, tag=30):
+    """A payment of the parents reached an account; `payment` is a digest of its number, by which it counts once."""
+
+    pupil: bytes
+    school: str
+    day: str
+    account: CanteenAccount
+    amount_minor: int
+    payment: str
+    operator: str
+    action: str = ""
+    currency: str = ""
+
+
+class MealOrdered(Record, frozen=True, array_like=True, tag=31):
+    """A meal of a coming `day` was ordered at the counter, or such an order taken back (M-32)."""
+
+    pupil: bytes
+    school: str
+    class_id: str
+    day: str
+    kind: str
+    cancelled: bool
+    operator: str
+    action: str = ""
+
+
 CanteenRecord: TypeAlias = (
-    MealServed
+    AccountCredited
+    | MealOrdered
+    | MealServed
     | BuffetSale
     | Annulment
     | NotCollected
@@ -212,4 +278,5 @@ CanteenRecord: TypeAlias = (
     | CardLent
     | RosterLoaded
     | IssueRefused
+    | CardTied
 )

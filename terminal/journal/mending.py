@@ -8,6 +8,9 @@ proven row by row, and the one that reaches farthest becomes the journal:
     read            with the frames that SQLite reads
     all             with every intact frame, also behind a broken one
 
+Where each row of one is proven and only pages that hold no row are not sound, as in a damaged list of free pages, its
+rows are copied into a new file (ADR 61).
+
 The files as they were found stay beside it (`journal.db.1.damaged`, `journal.db-wal.1.damaged`) for the auditor. The
 exchange survives a crash at any moment: the new content is whole under another name before the log is taken away.
 """
@@ -18,7 +21,7 @@ import shutil
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from terminal.errors import JournalDamaged
 from terminal.files import link_file, open_new, put_in_place, replace_file, sync_path
@@ -28,10 +31,13 @@ from terminal.journal.database import (
     cannot_be_written,
     connect_reader,
     contents_of,
+    create_schema,
     file_error,
     journal_error,
     means_damage,
+    new_file,
     require_own,
+    transaction,
     wal_of,
 )
 from terminal.journal.log import WriteAheadLog, frames_read, page_bytes_of, read_log
@@ -40,6 +46,21 @@ from terminal.journal.sealed import Broken, JournalKey
 from terminal.journal.stored import read_state
 from terminal.journal.tail import load_tail
 from terminal.journal.verify import verify
+
+_COPIED: Final = {
+    "row": "sequence, body, hash",
+    "state": "id, terminal, key_id, content",
+    "checkpoint": "number, content",
+    "acknowledgement": "through, at_ms",
+}
+"""As they are stored: what is sealed opens in its own place of the same journal only, so in the copy as well."""
+
+
+class ProvenContent(NamedTuple):
+    """A content each of whose rows and notes fits, up to row `head`; `sound`: every page does, too."""
+
+    head: int
+    sound: bool
 
 
 class JournalLook(NamedTuple):
@@ -82,23 +103,26 @@ def mend(path: Path, terminal: int, key: JournalKey | None, stored: int) -> Mend
             return MendedJournal(0)
         mended = _mend_log(path, terminal, key, stored)
         if _suspected(path).exists():
-            _require_proven(path, key)
-            _suspected(path).unlink()
+            aside = _require_proven(path, terminal, key)
+            _suspected(path).unlink(missing_ok=True)
+            return mended if aside is None else mended._replace(aside=aside)
         return mended
     except OSError as error:
         raise file_error(path, error) from error
 
 
-def _require_proven(path: Path, key: JournalKey | None) -> None:
+def _require_proven(path: Path, terminal: int, key: JournalKey | None) -> Path | None:
+    """Prove every row and page. Where only a page without rows is not sound, the rows go on in a new file: the name
+    that the old one has since, else None.
+    """
     found = verify(path, key)
     if found.problem is not None:
         raise JournalDamaged(f"journal {path} is damaged: {found.problem}", KEEP_ASIDE)
-    with closing(
-        connect_reader(path)
-    ) as connection:  # pages that reading rows does not meet, but writing does
-        (page,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if page != "ok":
-        raise JournalDamaged(f"journal {path} is damaged: {page}", KEEP_ASIDE)
+    content = _content(path, terminal, key)
+    if content is None or content.sound:
+        return None
+    _copy_rows(path, content.head, terminal, key)
+    return _exchange(path)
 
 
 def _mend_log(path: Path, terminal: int, key: JournalKey | None, stored: int) -> MendedJournal:
@@ -155,16 +179,25 @@ def _newest_alone(path: Path) -> int:
 
 
 def _mend(path: Path, terminal: int, key: JournalKey | None, log: WriteAheadLog, looked: JournalLook) -> Path:
-    best: tuple[int, tuple[int, ...]] | None = None
+    best: tuple[ProvenContent, tuple[int, ...]] | None = None
     for kept in _choices(log, looked.frames):
         _write(path, _new(path), log, kept)
-        reached = _proven(_new(path), terminal, key)
-        if reached is not None and (best is None or reached > best[0]):
-            best = (reached, kept)
+        content = _proven(_new(path), terminal, key)
+        if content is not None and (best is None or content > best[0]):
+            best = (content, kept)
     if best is None:
         _remove_new(path)
         raise JournalDamaged(f"journal {path} and its log are damaged", KEEP_ASIDE)
-    _write(path, _new(path), log, best[1])
+    content, kept = best
+    _write(path, _new(path), log, kept)
+    if not content.sound:
+        _copy_rows(_new(path), content.head, terminal, key)
+        put_in_place(_new(_new(path)), _new(path))
+    return _exchange(path)
+
+
+def _exchange(path: Path) -> Path:
+    """Put the journal at `path` aside and the new one in its place; the name that the old one has since."""
     aside = keep_aside(path)
     put_in_place(_new(path), whole_path(path))
     finish(path)
@@ -195,28 +228,57 @@ def _write(path: Path, new: Path, log: WriteAheadLog, kept: tuple[int, ...]) -> 
             file.truncate(size)
 
 
-def _proven(path: Path, terminal: int, key: JournalKey | None) -> int | None:
-    """The newest row of a content of `terminal` whose every row, note and page fits; None when one does not."""
+def _proven(path: Path, terminal: int, key: JournalKey | None) -> ProvenContent | None:
+    """A content of `terminal` whose every row and note fits; None when one does not."""
     try:
-        found = verify(path, key)
-        if found.problem is not None:
-            return None
-        with closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-        ) as connection:
-            if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-                return None
+        return None if verify(path, key).problem is not None else _content(path, terminal, key)
+    except SQLITE_FAULTS as error:
+        raise journal_error(path, error) from error
+
+
+def _content(path: Path, terminal: int, key: JournalKey | None) -> ProvenContent | None:
+    """The same of a journal whose rows have been verified."""
+    try:
+        with closing(connect_reader(path)) as connection:
             contents = contents_of(connection, path, key)
             if contents.terminal != terminal:
                 return None
             state = read_state(connection, contents)
-            return load_tail(connection, contents, state, path, OpenRecords()).sequence
+            head = load_tail(connection, contents, state, path, OpenRecords())
+            return ProvenContent(head.sequence, _pages_fit(connection))
     except (JournalDamaged, Broken):
         return None
     except SQLITE_FAULTS as error:
         if not means_damage(error):
             raise journal_error(path, error) from error
         return None
+
+
+def _pages_fit(connection: sqlite3.Connection) -> bool:
+    """Of every page, also those that reading rows does not meet, but writing does."""
+    try:
+        return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except SQLITE_FAULTS as error:
+        if not means_damage(error):
+            raise
+        return False
+
+
+def _copy_rows(source: Path, head: int, terminal: int, key: JournalKey | None) -> None:
+    """Everything that the journal at `source` holds, up to row `head`, in a new file of sound pages beside it."""
+    with new_file(source) as (new, target):
+        try:
+            with closing(connect_reader(source)) as connection, transaction(target):
+                create_schema(target)
+                for table, columns in _COPIED.items():
+                    places = ", ".join("?" for _ in columns.split(","))
+                    rows = connection.execute(f"SELECT {columns} FROM {table}")  # noqa: S608 constant
+                    target.executemany(f"INSERT INTO {table} ({columns}) VALUES ({places})", rows)  # noqa: S608 as above
+        except SQLITE_FAULTS as error:
+            raise journal_error(source, error) from error
+    if _proven(new, terminal, key) != ProvenContent(head, sound=True):
+        new.unlink()
+        raise JournalDamaged(f"journal {source} is damaged, and its rows cannot be copied", KEEP_ASIDE)
 
 
 def keep_aside(path: Path) -> Path:
@@ -242,9 +304,9 @@ def _new(path: Path) -> Path:
 
 def _remove_new(path: Path) -> None:
     """With what SQLite leaves beside it when it reads it."""
-    new = _new(path)
-    for file in (new, wal_of(new), new.with_name(new.name + "-shm")):
-        file.unlink(missing_ok=True)
+    for new in (_new(path), _new(_new(path))):
+        for file in (new, wal_of(new), new.with_name(new.name + "-shm")):
+            file.unlink(missing_ok=True)
 
 
 def whole_path(path: Path) -> Path:

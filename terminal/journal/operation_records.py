@@ -83,7 +83,8 @@ class SetActivated(Record, frozen=True, array_like=True, tag=46):
     """From this row on decisions are made with this issue of `kind`, a `terminal.codes.SetKind` (O-01).
 
     Version `version` of `id`, by the hash of the file as it was published. `since_ms` is earlier than `at_ms` where it
-    was in force before, and this journal did not say so: on new hardware.
+    was in force before, and this journal did not say so: on new hardware. `trial_days`: for so long it is on trial
+    here, and what was in force before comes back where it is taken back (O-12); 0: it is in force for good.
     """
 
     kind: str
@@ -91,6 +92,7 @@ class SetActivated(Record, frozen=True, array_like=True, tag=46):
     version: int
     sha256: bytes
     since_ms: int
+    trial_days: int = 0
 
 
 class RazziaChanged(Record, frozen=True, array_like=True, tag=47):
@@ -162,6 +164,34 @@ class SetReturned(Record, frozen=True, array_like=True, tag=60):
     refused_before: int
 
 
+class ShadowCompared(Record, frozen=True, array_like=True, tag=61):
+    """Of the taps since the last such row, `taps` were decided once more by version `version` of the region document
+    `id`, which is in shadow here: nothing is charged by it, and no card, gate or rider hears of it (O-13).
+
+    `same`: it came to the same answer and charge. `dearer` and `cheaper`: it would have let in for another charge;
+    `answered`: for the same charge or none, with another message. `refused`: it alone would have refused; `let_in`: it
+    alone would not. `failed`: it ended in a mistake of the software; `missed`: there was no time for it. The sum of its
+    charges less that of those made is `sum_minor`, of `failed` and `missed` taps neither. `differing` names the first:
+    the tap's row, message and charge as decided, and in shadow.
+    """
+
+    id: str
+    version: int
+    sha256: bytes
+    currency: str
+    taps: int
+    same: int
+    dearer: int
+    cheaper: int
+    refused: int
+    let_in: int
+    answered: int
+    failed: int
+    missed: int
+    sum_minor: int
+    differing: tuple[tuple[int, str, int, str, int], ...] = ()
+
+
 MOST_DIFFERING_NAMED: Final = 100
 """Of the rows that differ a statement names so many."""
 
@@ -178,4 +208,5 @@ OperationRecord: TypeAlias = (
     | NumbersSkipped
     | SelfRecomputed
     | SetReturned
+    | ShadowCompared
 )

@@ -6,14 +6,16 @@ The limits of every file that people write stand here; what a single format allo
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -29,6 +31,8 @@ MOST_KEYS: Final = 200_000
 """Keys and entries of lists in one file."""
 MOST_TEXT: Final = 100_000
 """Characters of one text."""
+PIECE_BYTES: Final = 1 << 20
+"""What is read at once of a file that is not held; no line of it is longer."""
 MOST_MISTAKES: Final = 1000
 """Of one file: the first of them are said."""
 FIRST_FOREIGN: Final = 0x80
@@ -114,6 +118,49 @@ def _stop(code: FileMistake, line: int | None = None, **values: int | str) -> Un
 
 def content_of(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     """The bytes of the file at `path`; never waits for a pipe and never reads more than it may. Raises `Unreadable`."""
+    with _opened(path) as file:
+        content = file.read(most_bytes + 1)
+    check_size(content, most_bytes)
+    return content
+
+
+def lines_of(
+    path: Path,
+    most_bytes: int,
+    *,
+    private: bool = False,
+    on_read: Callable[[int], None] = lambda _bytes: None,
+) -> Iterator[str]:
+    """The lines, with their ends, of a text that is too large to hold. Raises `Unreadable` as `content_of` and
+    `text_of` do, after the lines before the mistake. `on_read` hears how many bytes more were read.
+    """
+    rest, lines, length, is_empty = b"", 0, 0, True
+    with _opened(path) as file:
+        while read := file.read(PIECE_BYTES):
+            length += len(read)
+            if length > most_bytes:
+                raise _stop(FileMistake.TOO_LARGE, most_bytes=most_bytes)
+            on_read(len(read))
+            rest += read
+            end = 1 + max(rest.rfind(b"\n"), rest.rfind(b"\r", 0, -1))
+            if len(read) < PIECE_BYTES:
+                end = len(rest)
+            elif not end:
+                raise _stop(FileMistake.TOO_LONG, lines + 1, length=len(rest), most=PIECE_BYTES)
+            piece, rest = rest[:end], rest[end:]
+            for line in io.StringIO(_decoded(piece, lines, private=private), newline=""):
+                is_empty = is_empty and not line.strip()
+                lines += 1
+                yield line
+        if rest:
+            yield _decoded(rest, lines, private=private)
+    if is_empty:
+        raise _stop(FileMistake.EMPTY)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file at `path` to read from; what the disk says meanwhile is a mistake, too."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -127,13 +174,11 @@ def content_of(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
         if not stat.S_ISREG(mode):
             raise _stop(FileMistake.NO_FILE)
         with os.fdopen(file, "rb", closefd=False) as opened:
-            content = opened.read(most_bytes + 1)
+            yield opened
     except OSError as error:
         raise _stop(FileMistake.UNREADABLE, error=_reason(error)) from error
     finally:
         os.close(file)
-    check_size(content, most_bytes)
-    return content
 
 
 def _reason(error: Exception) -> str:
@@ -150,24 +195,34 @@ def text_of(content: bytes, *, private: bool = False) -> str:
     """The text in `content`, a byte order mark of UTF-8 taken away. Raises `Unreadable` with the line of the first byte
     that is none; of a `private` file nothing is quoted.
     """
-    wide = _WIDE.get(content[:2])
-    if wide is not None:
-        raise _stop(FileMistake.UTF_16, 1, encoding=wide)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _not_utf_8(content, error.start, private=private) from error
-    if "\0" in text:
-        raise _stop(FileMistake.BINARY, 1 + content.count(b"\n", 0, content.index(_BINARY)))
+    text = _decoded(content, 0, private=private)
     if not text.strip():
         raise _stop(FileMistake.EMPTY)
     return text
 
 
-def _not_utf_8(content: bytes, start: int, *, private: bool) -> Unreadable:
-    line = 1 + content.count(b"\n", 0, start)
+def _decoded(content: bytes, before: int, *, private: bool) -> str:
+    """The text in a piece of a file that has `before` lines before it."""
+    wide = None if before else _WIDE.get(content[:2])
+    if wide is not None:
+        raise _stop(FileMistake.UTF_16, 1, encoding=wide)
+    try:
+        text = content.decode("utf-8" if before else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _not_utf_8(content, error.start, before, private=private) from error
+    if "\0" in text:
+        raise _stop(FileMistake.BINARY, before + _line_of_binary(content))
+    return text
+
+
+def _line_of_binary(content: bytes) -> int:
+    return 1 + content.count(b"\n", 0, content.index(_BINARY))
+
+
+def _not_utf_8(content: bytes, start: int, before: int, *, private: bool) -> Unreadable:
+    line = before + 1 + content.count(b"\n", 0, start)
     if _BINARY in content:
-        return _stop(FileMistake.BINARY, 1 + content.count(b"\n", 0, content.index(_BINARY)))
+        return _stop(FileMistake.BINARY, before + _line_of_binary(content))
     begins, end = content.rfind(b"\n", 0, start) + 1, content.find(b"\n", start)
     written = content[begins : end if end >= 0 else len(content)]
     foreign = [byte for byte in written if byte >= FIRST_FOREIGN]

@@ -92,10 +92,18 @@ class HealthCode(StrEnum):
     VEHICLE_OLD = "vehicle:old"
     VEHICLE_HEARD = "vehicle:heard"
     RAZZIA = "razzia:on"
+    PEER_SILENT = "peer:silent"
+    PEER_HEARD = "peer:heard"
+    LINK_REFUSED = "link:refused"
     BUNDLES = "bundles:age"
     BUNDLES_OLD = "bundles:old"
+    BUNDLES_LIMITED = "bundles:limited"
+    BUNDLES_STOPPED = "bundles:stopped"
     BUNDLES_NONE = "bundles:none"
+    BANK_CA = "bank_ca:keys"
     BUNDLES_FAULT = "bundles:fault"
+    SHADOW = "shadow:decides"
+    SHADOW_FAULT = "shadow:fault"
 
 
 TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
@@ -171,10 +179,24 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.VEHICLE_OLD: N_("{source}: its place is {age_ms} old"),
         HealthCode.VEHICLE_HEARD: N_("{source}: its place is {age_ms} old, {quality}"),
         HealthCode.RAZZIA: N_("the vehicle says that an inspection is under way"),
+        HealthCode.PEER_SILENT: N_("not heard for half a minute; {waiting} marks wait for it"),
+        HealthCode.PEER_HEARD: N_("heard"),
+        HealthCode.LINK_REFUSED: N_("{count} datagrams or marks were not taken: see the metrics for why"),
         HealthCode.BUNDLES: N_("signed {age_ms} ago"),
         HealthCode.BUNDLES_OLD: N_("signed {age_ms} ago; a new one is published every day"),
+        HealthCode.BUNDLES_LIMITED: N_(
+            "signed {age_ms} ago: limits are lower; connect the network, or bring a stick"
+        ),
+        HealthCode.BUNDLES_STOPPED: N_(
+            "signed {age_ms} ago: nothing is sold; connect the network, or bring a stick"
+        ),
+        HealthCode.BANK_CA: N_(
+            "{keys} CA keys of bank cards ({environment}), {revoked} certificates revoked"
+        ),
         HealthCode.BUNDLES_NONE: N_("none was accepted yet"),
         HealthCode.BUNDLES_FAULT: "{fault}",
+        HealthCode.SHADOW: N_("{edition}, {taps} taps since the start, of {failed} nothing came"),
+        HealthCode.SHADOW_FAULT: "{fault}",
     }
 )
 """The one place of their words. Inputs in milliseconds are shown as durations, those that end in `_at_ms`

@@ -32,8 +32,18 @@ from terminal.keys.file import LABORATORY
 from terminal.keys.kept import SealedBy, sealed_by
 from terminal.keys.signed import PRODUCTION
 from terminal.operations.findings import FAULT, Health, HealthCode, HealthFinding, HealthLevel
-from terminal.operations.status import BundleStatus, KindInForce, TerminalStatus, VehicleStatus, read_status
+from terminal.operations.status import (
+    BundleStatus,
+    KindInForce,
+    PeerLinkStatus,
+    ShadowStatus,
+    TerminalStatus,
+    VehicleStatus,
+    read_status,
+)
+from terminal.updates.bundle.roles import SHADOW
 
+DAY_MS: Final = 24 * 3_600_000
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
 COLLECTOR_WARNING_MS: Final = 3_600_000
@@ -46,6 +56,8 @@ BUNDLES_NOTE_MS: Final = 24 * 3_600_000
 BUNDLES_WARNING_MS: Final = 7 * 24 * 3_600_000
 KEYS_WARNING_MS: Final = 30 * 24 * 3_600_000
 VEHICLE_WARNING_MS: Final = 10 * 60_000
+PEER_SILENT_MS: Final = 30_000
+"""A peer says something every two seconds."""
 DISK_WARNING_BYTES: Final = 512 << 20
 DISK_NEEDED_BYTES: Final = 32 << 20
 
@@ -190,8 +202,12 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
     yield from _extensions(status)
     if running and not status.stopped and status.vehicle is not None:
         yield from _vehicle(status.vehicle, now_ms)
+    if running and not status.stopped and status.link is not None:
+        yield from _peers(status.link, now_ms)
     if status.bundles is not None:
         yield from _bundles(status.bundles, now_ms)
+    if status.shadow is not None:
+        yield _shadow(status.shadow)
     if status.laboratory:
         parts = ":".join(status.laboratory)
         code = HealthCode.LABORATORY if status.real_reader else HealthCode.BY_HAND
@@ -214,6 +230,20 @@ def _extensions(status: TerminalStatus) -> Iterator[HealthFinding]:
         yield HealthFinding(HealthCode.TAMPERED, HealthLevel.OUT_OF_ORDER)
     for name, state in () if status.stopped else status.devices_failing.items():
         yield HealthFinding(HealthCode.DEVICE_FAULT, HealthLevel.LOOK, {"state": state.value}, about=name)
+
+
+def _peers(link: PeerLinkStatus, now_ms: int) -> Iterator[HealthFinding]:
+    """Which of the other terminals are not heard, and what was refused."""
+    for peer in link.peers:
+        about = str(peer.terminal)
+        if peer.heard_at_ms is None or now_ms - peer.heard_at_ms > PEER_SILENT_MS:
+            inputs: dict[str, int | str] = {"waiting": peer.waiting}
+            yield HealthFinding(HealthCode.PEER_SILENT, HealthLevel.LOOK, inputs, about=about)
+        else:
+            yield HealthFinding(HealthCode.PEER_HEARD, HealthLevel.OK, about=about)
+    refused = sum(link.refused.values())
+    if refused:
+        yield HealthFinding(HealthCode.LINK_REFUSED, HealthLevel.LOOK, {"count": refused}, refused)
 
 
 def _vehicle(vehicle: VehicleStatus, now_ms: int) -> Iterator[HealthFinding]:
@@ -244,9 +274,16 @@ def _bundles(bundles: BundleStatus, now_ms: int) -> Iterator[HealthFinding]:
     if not bundles.issued_at_ms:
         yield HealthFinding(HealthCode.BUNDLES_NONE, HealthLevel.LOOK)
     else:
-        level = HealthLevel.LOOK if age_ms > BUNDLES_WARNING_MS else HealthLevel.OK
-        code = HealthCode.BUNDLES_OLD if age_ms > BUNDLES_NOTE_MS else HealthCode.BUNDLES
+        code, level = _bundles_rung(bundles, age_ms)
         yield HealthFinding(code, level, {"age_ms": age_ms}, age_ms / 1000, "s")
+    if bundles.bank_ca is not None:
+        ca = bundles.bank_ca
+        said: dict[str, int | str] = {
+            "keys": ca.keys,
+            "environment": ca.environment,
+            "revoked": ca.revoked,
+        }
+        yield HealthFinding(HealthCode.BANK_CA, HealthLevel.OK, said, ca.keys, "keys")
     for number, source in enumerate(bundles.sources, start=1):
         if source.fault:
             level = HealthLevel.OK if source.fault in PASSING else HealthLevel.LOOK
@@ -256,6 +293,26 @@ def _bundles(bundles: BundleStatus, now_ms: int) -> Iterator[HealthFinding]:
         if role.fault:
             inputs = {FAULT: role.fault, **role.inputs}
             yield HealthFinding(HealthCode.BUNDLES_FAULT, HealthLevel.LOOK, inputs, about=role.role)
+
+
+def _bundles_rung(bundles: BundleStatus, age_ms: int) -> tuple[HealthCode, HealthLevel]:
+    """On which rung of the ladder their age is (O-14)."""
+    if bundles.stop_days is not None and age_ms > bundles.stop_days * DAY_MS:
+        return HealthCode.BUNDLES_STOPPED, HealthLevel.OUT_OF_ORDER
+    if age_ms > bundles.limited_days * DAY_MS:
+        return HealthCode.BUNDLES_LIMITED, HealthLevel.LOOK
+    level = HealthLevel.LOOK if age_ms > BUNDLES_WARNING_MS else HealthLevel.OK
+    return HealthCode.BUNDLES_OLD if age_ms > BUNDLES_NOTE_MS else HealthCode.BUNDLES, level
+
+
+def _shadow(shadow: ShadowStatus) -> HealthFinding:
+    """It can do no harm to taps: what is wrong with it asks for a look."""
+    if shadow.fault:
+        inputs: dict[str, int | str] = {FAULT: shadow.fault, "role": SHADOW, "version": 0}
+        return HealthFinding(HealthCode.SHADOW_FAULT, HealthLevel.LOOK, inputs)
+    level = HealthLevel.LOOK if shadow.failed else HealthLevel.OK
+    inputs = {"edition": shadow.edition, "taps": shadow.taps, "failed": shadow.failed}
+    return HealthFinding(HealthCode.SHADOW, level, inputs, shadow.taps, "taps")
 
 
 def _fill(status: TerminalStatus) -> HealthFinding:

@@ -33,6 +33,7 @@ def terminal_metrics(vitals: Vitals) -> list[Family]:
         *_active(status),
         *_trust(status, vitals),
         *_vehicle(status),
+        *_link(status),
         *_periphery(status),
         *_bundles(status),
     ]
@@ -90,6 +91,26 @@ def _vehicle(status: TerminalStatus) -> list[Family]:
             f"{PREFIX}vehicle_process_starts_total", "How often its process was started.", vehicle.starts
         ),
         gauge(f"{PREFIX}razzia", "Whether the vehicle says that an inspection is under way.", vehicle.razzia),
+    ]
+
+
+def _link(status: TerminalStatus) -> list[Family]:
+    """Nothing where no other terminal is configured."""
+    link = status.link
+    if link is None:
+        return []
+    heard = (Sample((one.heard_at_ms or 0) / 1000, {"peer": str(one.terminal)}) for one in link.peers)
+    waiting = (Sample(float(one.waiting), {"peer": str(one.terminal)}) for one in link.peers)
+    return [
+        Family(
+            f"{PREFIX}peer_heard_timestamp_seconds",
+            "gauge",
+            "When another terminal of the place was heard, Unix time; 0 before the first.",
+            tuple(heard),
+        ),
+        Family(f"{PREFIX}peer_waiting_marks", "gauge", "Marks it does not have yet.", tuple(waiting)),
+        gauge(f"{PREFIX}link_marks", "Marks held of other terminals.", link.marks),
+        counter(f"{PREFIX}link_refused_total", "What was not taken, by reason.", link.refused, "reason"),
     ]
 
 

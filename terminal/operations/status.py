@@ -113,9 +113,18 @@ class BundleSourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
 
 
+class BankCaStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The CA keys of bank cards that bundles have brought: whose they are, and how many of what."""
+
+    environment: str
+    keys: int
+    revoked: int
+
+
 class BundleStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Signed bundles and the process that fetches them. `issued_at_ms`: when the newest accepted set was signed, 0 for
-    none; `looks` counts those that ended.
+    none; `looks` counts those that ended. After `limited_days` limits are lower, after `stop_days` a bus sells nothing
+    (O-14).
     """
 
     process: int | None = None
@@ -124,6 +133,40 @@ class BundleStatus(msgspec.Struct, frozen=True, kw_only=True):
     issued_at_ms: int = 0
     sources: tuple[BundleSourceStatus, ...] = ()
     roles: tuple[BundleRoleStatus, ...] = ()
+    limited_days: int = 14
+    stop_days: int | None = None
+    bank_ca: BankCaStatus | None = None
+
+
+class ShadowStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A region document in shadow (O-13): how many taps were decided by it once more since the start, and of how many
+    nothing came. `fault` is a `terminal.codes.BundleFault`, empty where it can be used.
+    """
+
+    edition: str = ""
+    taps: int = 0
+    failed: int = 0
+    fault: str = ""
+
+
+class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Another terminal of the place: when it was heard last, None for not since the start; how many marks of ours it
+    does not have yet.
+    """
+
+    terminal: int
+    heard_at_ms: int | None = None
+    waiting: int = 0
+
+
+class PeerLinkStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The link to the other terminals of the place. `refused` counts what was not taken since the start, by reason
+    (`terminal.link.frames.LinkRefusal`); `marks` are held of others.
+    """
+
+    peers: tuple[PeerStatus, ...] = ()
+    marks: int = 0
+    refused: dict[str, int] = {}
 
 
 class PeripheryStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,8 +231,10 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     certificate_until_ms: int | None = None
     renewal_fault: str = ""
     vehicle: VehicleStatus | None = None
+    link: PeerLinkStatus | None = None
     periphery: PeripheryStatus | None = None
     bundles: BundleStatus | None = None
+    shadow: ShadowStatus | None = None
 
     def of_kind(self, kind: SetKind) -> KindInForce:
         """What is known of this kind of the active set."""

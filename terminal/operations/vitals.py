@@ -40,7 +40,9 @@ from terminal.operations.status import (
     BundleStatus,
     KindInForce,
     LoadedExtension,
+    PeerLinkStatus,
     PeripheryStatus,
+    ShadowStatus,
     TerminalStatus,
     VehicleStatus,
     write_status,
@@ -153,10 +155,14 @@ class Vitals:
         self._devices_to_note: SimpleQueue[tuple[str, DeviceState]] = SimpleQueue()
         self.vehicle: Callable[[], VehicleStatus | None] = lambda: None
         """What the vehicle says, for the status."""
+        self.link: Callable[[], PeerLinkStatus | None] = lambda: None
+        """How the other terminals of the place are heard, for the status."""
         self.periphery: Callable[[], PeripheryStatus | None] = lambda: None
         """What the devices around the reader say, for the status."""
         self.bundles: Callable[[], BundleStatus | None] = lambda: None
         """How signed bundles come, for the status."""
+        self.shadow: Callable[[], ShadowStatus | None] = lambda: None
+        """What is in shadow, for the status."""
         self.document: Callable[[], RegionDocument] | None = None
         """The region document in force; set by who watches its end."""
         self.events = events
@@ -366,6 +372,18 @@ class Vitals:
         """A decision by a document on trial ended in a mistake of the software; that is taken back."""
         self.events.error("trial", f"a decision failed ({type(error).__name__})", edition=edition)
 
+    def shadow_is(self, state: ShadowStatus | None) -> None:
+        """A document is in shadow from here on, or none is any more."""
+        if state is None:
+            self.events.notice("shadow", "nothing is in shadow any more")
+        elif state.edition:
+            self.events.notice("shadow", edition=state.edition)
+        self._look()
+
+    def shadow_failed(self, edition: str, error: Exception) -> None:
+        """A decision in shadow ended in a mistake of the software, for the first time; the tap was over before."""
+        self.events.error("shadow", f"a decision failed ({type(error).__name__})", edition=edition)
+
     def not_taken_back(self, edition: str, error: TerminalError) -> None:
         """A document on trial should be taken back, and that cannot be recorded now; it is tried again."""
         self.events.error("trial", str(error), edition=edition)
@@ -463,7 +481,9 @@ class Vitals:
             certificate_until_ms=self.certificate_until_ms,
             renewal_fault=self.renewal_fault or "",
             vehicle=self.vehicle(),
+            link=self.link(),
             bundles=self.bundles(),
+            shadow=self.shadow(),
             periphery=self.periphery(),
         )
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COPY = N_("COPY")
 TICKET, ROUTE, PERSONS, VEHICLE = N_("Ticket"), N_("Route"), N_("Persons"), N_("Vehicle")
-TIME, PAID, RECEIPT = N_("Time"), N_("Paid"), N_("Receipt")
+TIME, PAID, RECEIPT, CODE = N_("Time"), N_("Paid"), N_("Receipt"), N_("Support code")
 
 
 def ticket_lines(ticket: Ticket, language: str, zone: tzinfo, *, copy: bool) -> tuple[str, ...]:
@@ -30,6 +30,7 @@ def ticket_lines(ticket: Ticket, language: str, zone: tzinfo, *, copy: bool) -> 
         (PERSONS, str(ticket.persons)),
         (PAID, money(ticket.sum_minor, ticket.currency, language)),
         (RECEIPT, ticket.found_at or ""),
+        (CODE, ticket.support_code),
     )
     head = (*((said(COPY),) if copy else ()), f"{said(TICKET)} {ticket.id}")
     return (*head, *(f"{said(name)}: {value}" for name, value in facts if value))

@@ -295,7 +295,7 @@ def merge_changes(base: DenyListFile, changes: DenyChanges, issue: ListIssue, ou
                     )
                 )
                 _copy(whole, places, written)
-            return _digest(out)
+            return digest_of(out)
     except OSError as error:
         raise RegionDocumentError(
             f"deny list {out} cannot be written: {error}", "Check the directory's free space and rights."
@@ -320,7 +320,8 @@ def _copy(whole: memoryview, places: list[tuple[bytes, int, int]], written: Bina
     written.write(whole[start:])
 
 
-def _digest(path: Path) -> bytes:
+def digest_of(path: Path) -> bytes:
+    """SHA-256 of a file of any size."""
     digest = sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):

@@ -13,8 +13,8 @@ so the file does not even reveal which kind an entry is of, and an entry of one 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -55,6 +55,9 @@ IDENTITY_BYTES: Final[Mapping[DenyKind, int]] = MappingProxyType(
     {DenyKind.CARD: 7, DenyKind.PERSON: 8, DenyKind.REFERENCE: 8}
 )
 """What an operator lists by hand; tokens of bank cards come from the one who charges them."""
+_LISTED: Final[Mapping[str, DenyKind]] = MappingProxyType({kind.value: kind for kind in IDENTITY_BYTES})
+MOST_DENIED_CSV_BYTES: Final = 512 << 20
+"""Of a file of what is to be denied: twenty million rows."""
 COLUMNS: Final = ("kind", "identity")
 
 
@@ -101,7 +104,7 @@ class DenyListFile(KeyedFile):
 
     def contains(self, kind: DenyKind, identity: bytes) -> bool:
         """Whether there is such an entry."""
-        return self.find(MARKS[kind] + identity) is not None
+        return self._place(self.hash_of(MARKS[kind] + identity)) >= 0
 
 
 def load_deny_list(path: Path, key: bytes, called: str = "", sorted_digest: bytes = b"") -> DenyListFile:
@@ -120,19 +123,24 @@ def build_deny_list(
     return write_keyed_file(path, key, DENY_LIST, issue, entries)
 
 
-def read_denied(path: Path) -> Iterator[tuple[DenyKind, bytes]]:
+def read_denied(
+    path: Path, on_read: Callable[[int], None] = lambda _bytes: None
+) -> Iterator[tuple[DenyKind, bytes]]:
     """What an operator wants denied, from a CSV file with the columns `kind` and `identity`: `card` with a UID of 7
-    bytes, `person` with a pseudonym of 8, or `reference` with the 8 of a row, in hexadecimal. Raises
-    `RegionDocumentError` with every line that is wrong.
+    bytes, `person` with a pseudonym of 8, or `reference` with the 8 of a row, in hexadecimal. Entries come while the
+    file is read, of which `on_read` hears how many bytes more; raises `RegionDocumentError` with every line that is
+    wrong, at the end.
     """
-    return (entry for _line, entry in entries_of(path, COLUMNS, _to_deny))
+    listed = entries_of(path, COLUMNS, _to_deny, most_bytes=MOST_DENIED_CSV_BYTES, on_read=on_read)
+    return (entry for _line, entry in listed)
 
 
 def _to_deny(row: Mapping[str, str]) -> tuple[DenyKind, bytes]:
-    kind = next((kind for kind in IDENTITY_BYTES if kind == row["kind"]), None)
+    kind = _LISTED.get(row["kind"])
     if kind is None:
         raise RowWrong(RowMistake.KIND, known=", ".join(IDENTITY_BYTES))
-    written = row["identity"]
-    if re.fullmatch("[0-9a-fA-F]+", written) is None or len(written) != 2 * IDENTITY_BYTES[kind]:
-        raise RowWrong(RowMistake.IDENTITY, kind=kind, digits=2 * IDENTITY_BYTES[kind])
-    return kind, bytes.fromhex(written)
+    written, length = row["identity"], IDENTITY_BYTES[kind]
+    if len(written) == 2 * length and written.isalnum():  # bytes.fromhex passes over spaces
+        with suppress(ValueError):
+            return kind, bytes.fromhex(written)
+    raise RowWrong(RowMistake.IDENTITY, kind=kind, digits=2 * length)

@@ -1,4 +1,6 @@
-"""How long a region document holds, and what its own switch says of the time after it, while no successor is there."""
+"""How long a region document holds, what its own switch says of the time after it, while no successor is there, and
+what it says of signed bundles that do not come.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,13 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Final
 
-from terminal.codes import DocumentFault, Trouble
-from terminal.policy.document.schema import RegionDocument
+from terminal.codes import BundleFault, DocumentFault, Trouble
+from terminal.policy.document.schema import Ages, RegionDocument
 
 WARNED_BEFORE: Final = timedelta(days=7)
 """How long before the end of its document a terminal begins to warn its staff."""
+
+BUNDLES_WARNED_DAYS: Final = 7
 
 
 class DocumentEnd(Enum):
@@ -52,3 +56,17 @@ def trouble_of(document: RegionDocument, now: datetime, follows: datetime | None
     if header.valid_to - now > WARNED_BEFORE or (follows is not None and follows <= header.valid_to):
         return None
     return Trouble(DocumentFault.ENDS, inputs | {"days": (header.valid_to - now).days})
+
+
+def bundles_trouble(ages: Ages, issued_at: datetime | None, now: datetime) -> Trouble | None:
+    """What staff have to know of the age of the newest signed bundles (O-14): the highest rung they are on; None for
+    none, and where none were accepted yet.
+    """
+    days = 0 if issued_at is None else (now - issued_at).days
+    rungs: list[tuple[int | None, BundleFault]] = [
+        (ages.bundles_stop_days, BundleFault.STOPPED),
+        (ages.bundles_limited_days, BundleFault.LIMITED),
+        (BUNDLES_WARNED_DAYS, BundleFault.STALE),
+    ]
+    fault = next((fault for rung, fault in rungs if rung is not None and days >= rung), None)
+    return None if fault is None else Trouble(fault, {"days": days})

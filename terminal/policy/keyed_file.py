@@ -13,29 +13,31 @@ Of two lists of one region the one with the higher version replaces the other.
 from __future__ import annotations
 
 import csv
-import io
 import mmap
 import struct
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2s, sha256
 from pathlib import Path
-from typing import Final, NoReturn, Protocol, TypeVar
+from tempfile import TemporaryFile
+from typing import BinaryIO, Final, NoReturn, Protocol, TypeVar
 
 from msgspec import Struct
 
 from terminal.errors import Mistake, RegionDocumentError
 from terminal.files import SHARED, replacing
-from terminal.mistakes.reading import MOST_MISTAKES, Unreadable, content_of, text_of
+from terminal.mistakes.reading import MOST_MISTAKES, Unreadable, lines_of
 from terminal.mistakes.words import refusal
 from terminal.policy.mistakes import RowMistake
 
 Entry = TypeVar("Entry")
 MOST_CSV_BYTES: Final = 128 << 20
-"""Of the entries that a list is made from: two million rows."""
+"""Of the entries that a list is made from: two million rows of grants."""
+MOST_HELD_BYTES: Final = 32 << 20
+"""Of records that are sorted into a list."""
 BYTE_ORDER: Final = b">"
 HASH_BYTES: Final = 8
 LONGEST_KEY: Final = blake2s.MAX_KEY_SIZE
@@ -148,16 +150,21 @@ class KeyedFile:
 
         Only the records whose hashes begin with the same `BUCKET_BITS` are looked through.
         """
-        wanted, begins = self.hash_of(identity), self._buckets
-        bucket = wanted[0] << 8 | wanted[1]
-        records = self._map[begins[bucket] : begins[bucket + 1]]
-        return _content(records, wanted, self._bytes) if wanted in records else None
+        place = self._place(self.hash_of(identity))
+        return None if place < 0 else self._map[place + HASH_BYTES : place + self._bytes]
 
     def holds(self, wanted: bytes) -> bool:
         """Whether there is a record with this keyed hash."""
+        return self._place(wanted) >= 0
+
+    def _place(self, wanted: bytes) -> int:
+        """Where the record that begins with `wanted` is, which may also stand within another one; -1: nowhere."""
         begins, bucket = self._buckets, wanted[0] << 8 | wanted[1]
-        records = self._map[begins[bucket] : begins[bucket + 1]]
-        return wanted in records and _content(records, wanted, self._bytes) is not None
+        start, end = begins[bucket], begins[bucket + 1]
+        place = self._map.find(wanted, start, end)
+        while place >= 0 and (place - start) % self._bytes:
+            place = self._map.find(wanted, place + 1, end)
+        return place
 
     def place_of(self, wanted: bytes) -> tuple[int, bool]:
         """Where in the file the record with this keyed hash is or would be, and whether it is."""
@@ -185,20 +192,74 @@ def write_keyed_file(
     Raises `RegionDocumentError`.
     """
     hash_of = keyed_hash(key)
-    hashed = sorted({hash_of(identity): content for identity, content in records}.items())
     issued_s = int(issue.issued_at.timestamp())
-    header = HEADER.pack(
-        form.magic, form.number, BYTE_ORDER, key_id(key), issue.region, issue.version, issued_s, len(hashed)
-    )
     try:
-        with replacing(path, SHARED) as file:
-            file.write(header)
-            file.writelines(mark + content for mark, content in hashed)
+        with TemporaryFile(dir=path.parent) as lying:
+            pieces = _Pieces(lying, form.record_bytes)
+            for identity, content in records:
+                pieces.put(hash_of(identity) + content)
+            with replacing(path, SHARED) as file:
+                file.seek(HEADER.size)
+                count = sum(map(file.write, pieces.ascending())) // form.record_bytes
+                file.seek(0)
+                file.write(
+                    HEADER.pack(
+                        form.magic,
+                        form.number,
+                        BYTE_ORDER,
+                        key_id(key),
+                        issue.region,
+                        issue.version,
+                        issued_s,
+                        count,
+                    )
+                )
     except OSError as error:
         raise RegionDocumentError(
             f"{form.what} {path} cannot be written: {error}", "Check the directory's free space and rights."
         ) from error
-    return len(hashed)
+    return count
+
+
+class _Pieces:
+    """Records by the first byte of their hashes, to be sorted one piece after the other: however many there are, memory
+    holds `MOST_HELD_BYTES` of them and one piece; the others lie in a file without a name.
+    """
+
+    def __init__(self, lying: BinaryIO, record_bytes: int) -> None:
+        self._lying, self._size = lying, record_bytes
+        self._held = [bytearray() for _ in range(256)]
+        self._places: list[list[tuple[int, int]]] = [[] for _ in range(256)]
+        self._room = MOST_HELD_BYTES
+
+    def put(self, record: bytes) -> None:
+        self._held[record[0]] += record
+        self._room -= self._size
+        if self._room <= 0:
+            self._lay_down()
+
+    def _lay_down(self) -> None:
+        for held, places in zip(self._held, self._places, strict=True):
+            if held:
+                places.append((self._lying.tell(), len(held)))
+                self._lying.write(held)
+                held.clear()
+        self._room = MOST_HELD_BYTES
+
+    def ascending(self) -> Iterator[bytes]:
+        """Every record once, in order, a piece at a time; of two with one hash the one that came last."""
+        size = self._size
+        for held, places in zip(self._held, self._places, strict=True):
+            piece = b"".join((*map(self._lain, places), held))
+            by_hash = {
+                piece[start : start + HASH_BYTES]: piece[start : start + size]
+                for start in range(0, len(piece), size)
+            }
+            yield b"".join(by_hash[mark] for mark in sorted(by_hash))
+
+    def _lain(self, place: tuple[int, int]) -> bytes:
+        self._lying.seek(place[0])
+        return self._lying.read(place[1])
 
 
 class RowWrong(Exception):
@@ -210,35 +271,42 @@ class RowWrong(Exception):
 
 
 def entries_of(
-    path: Path, columns: tuple[str, ...], entry_of: Callable[[Mapping[str, str]], Entry]
-) -> list[tuple[int, Entry]]:
-    """What `entry_of` makes of each row of a CSV file that has exactly these `columns`, with its line.
+    path: Path,
+    columns: tuple[str, ...],
+    entry_of: Callable[[Mapping[str, str]], Entry],
+    *,
+    most_bytes: int = MOST_CSV_BYTES,
+    on_read: Callable[[int], None] = lambda _bytes: None,
+) -> Iterator[tuple[int, Entry]]:
+    """What `entry_of` makes of each row of a CSV file that has exactly these `columns`, with its line, while the file
+    is read; `on_read` hears how many bytes more of it.
 
-    Raises `RegionDocumentError` with every row for which it raises `RowWrong`.
+    Raises `RegionDocumentError`, at the end, with every row for which `entry_of` raises `RowWrong`, or the first
+    `MOST_MISTAKES` of them.
     """
-    entries: list[tuple[int, Entry]] = []
     found: list[Mistake] = []
     try:
-        rows = csv.DictReader(
-            io.StringIO(text_of(content_of(path, MOST_CSV_BYTES), private=True), newline="")
-        )
-        if tuple(rows.fieldnames or ()) != columns:
+        rows = csv.reader(lines_of(path, most_bytes, private=True, on_read=on_read))
+        if tuple(next(rows, ())) != columns:
             found = [Mistake("", RowMistake.NO_HEADER, {"columns": ",".join(columns)}, str(path), 1)]
             raise refusal(RegionDocumentError, found)
         for row in rows:
+            if not row:  # an empty line
+                continue
             try:
-                if len(row) != len(columns) or None in row.values():
+                if len(row) != len(columns):
                     raise RowWrong(RowMistake.COLUMNS, columns=len(columns))
-                entries.append((rows.line_num, entry_of(row)))
+                yield rows.line_num, entry_of(dict(zip(columns, row, strict=True)))
             except RowWrong as wrong:
                 found.append(Mistake("", wrong.code, wrong.values, str(path), rows.line_num))
+                if len(found) == MOST_MISTAKES:
+                    break
     except Unreadable as unreadable:
         raise refusal(RegionDocumentError, unreadable.in_file(str(path))) from None
     except csv.Error:  # what it says quotes the file
         found.append(Mistake("", RowMistake.NO_CSV, {}, str(path)))
     if found:
-        raise refusal(RegionDocumentError, found[:MOST_MISTAKES])
-    return entries
+        raise refusal(RegionDocumentError, found)
 
 
 def key_id(key: bytes) -> bytes:
@@ -264,16 +332,6 @@ def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
 
 def _no_key(_identity: bytes) -> bytes:
     raise ValueError("a list that was opened without its key is asked for hashes alone")
-
-
-def _content(records: bytes, wanted: bytes, size: int) -> bytes | None:
-    """What follows `wanted` where a record begins with it; None where that is only within a record."""
-    place = records.find(wanted)
-    while place >= 0:
-        if place % size == 0:
-            return records[place + HASH_BYTES : place + size]
-        place = records.find(wanted, place + 1)
-    return None
 
 
 def _let_go(data: mmap.mmap) -> None:

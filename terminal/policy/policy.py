@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -36,7 +36,7 @@ ONE_DAY: Final = timedelta(days=1)
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
-class ServiceDay(NamedTuple):
+class ServiceDay(Struct, frozen=True, gc=False):
     """A service day and the times in UTC it lies between; `ends` is excluded."""
 
     day: date

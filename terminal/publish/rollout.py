@@ -76,6 +76,36 @@ def start(repository: Repository, step: Step, by: str, impact: Path, now: dateti
     return edition
 
 
+def shadow(repository: Repository, step: Step, by: str, now: datetime) -> str:
+    """Draft that the terminals of `step` decide each tap once more by its tariff, in shadow; the edition it is. Raises
+    `PublishError`.
+    """
+    require_name(by)
+    edition = edition_of(repository, step.group)
+    assignment = _assignment(repository)
+    group: dict[str, Any] = {"terminals": list(step.terminals), "shadow": step.group}
+    if step.percent is not None:
+        group["percent"] = step.percent
+    group["from"] = (step.begins or now).isoformat()
+    _draft(repository, {**assignment, "groups": [*assignment["groups"], group]}, now)
+    repository.note(now, f"rollout:shadow {step.group}", edition, by)
+    return edition
+
+
+def end_shadow(repository: Repository, group: str, by: str, now: datetime) -> str:
+    """Draft that the tariff `group` is in shadow nowhere any more; the edition it is. Raises `PublishError`."""
+    require_name(by)
+    edition, assignment = edition_of(repository, group), _assignment(repository)
+    ended = [one for one in assignment["groups"] if one.get("shadow") == group]
+    if not ended:
+        raise PublishError(f"{group} is in shadow nowhere", "See `terminal publish rollout status`.")
+    left = [one for one in assignment["groups"] if one not in ended]
+    left += [{**one, "shadow": None} for one in ended if one.get("takes")]
+    _draft(repository, {**assignment, "groups": left}, now)
+    repository.note(now, f"rollout:end-shadow {group}", edition, by)
+    return edition
+
+
 def written_terminals(written: str) -> tuple[int | str, ...]:
     """Numbers and ranges as an assignment has them. Raises `PublishError`; the assignment checks the ranges."""
     parts = [part.strip() for part in written.split(",")]
@@ -99,14 +129,16 @@ def withdraw(repository: Repository, edition: str, by: str, now: datetime) -> No
 
 
 def standing(repository: Repository) -> tuple[RolloutStep, ...]:
-    """Every group of the newest assignment that gives a tariff."""
+    """Every group of the newest assignment that gives a tariff, or has one in shadow."""
     assignment = _assignment(repository)
     found = []
     for group in assignment["groups"]:
-        for name in group["takes"]:
+        in_shadow = [group["shadow"]] if group.get("shadow") else []
+        for name in (*group.get("takes", ()), *in_shadow):
             if name.startswith(f"{BundleRole.TARIFF.value}/"):
                 edition = edition_of(repository, name)
                 said = [word for word in ("withdrawn", "confirmed") if edition in assignment.get(word, ())]
+                said = ["shadow"] if name in in_shadow else said
                 found.append(
                     RolloutStep(
                         name,
@@ -158,7 +190,7 @@ def _require_of(impact: Path, edition: str) -> str:
 
 def _say(repository: Repository, word: str, edition: str, by: str, now: datetime) -> dict[str, Any]:
     require_name(by)
-    given = {one.edition for one in standing(repository)}
+    given = {one.edition for one in standing(repository) if one.said != "shadow"}
     if edition not in given:
         known = ", ".join(sorted(given)) or "none"
         raise PublishError(f"{edition} is given to no terminal", f"Documents that are: {known}.")
@@ -173,7 +205,7 @@ def _say(repository: Repository, word: str, edition: str, by: str, now: datetime
 
 
 def _gives(repository: Repository, group: dict[str, Any], edition: str) -> bool:
-    tariffs = [name for name in group["takes"] if name.startswith(f"{BundleRole.TARIFF.value}/")]
+    tariffs = [name for name in group.get("takes", ()) if name.startswith(f"{BundleRole.TARIFF.value}/")]
     return any(edition_of(repository, name) == edition for name in tariffs)
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from terminal.errors import ReceiptError
 from terminal.policy.base import FareMedium
 from terminal.policy.document.schema import Receipts, ReceiptWay, Vat
+from terminal.support_code import support_code
 
 
 class ReceiptSale(Struct, frozen=True):
@@ -34,6 +35,11 @@ class ReceiptSale(Struct, frozen=True):
     def ticket_id(self) -> str:
         """Unique for ever: sequence numbers never repeat on a terminal (T-63)."""
         return f"{self.terminal}-{self.sequence}"
+
+    @property
+    def support_code(self) -> str:
+        """By which the office finds the row when a passenger reads it out."""
+        return support_code(self.terminal, self.sequence)
 
 
 class Means(Struct, frozen=True):
@@ -65,6 +71,7 @@ class Ticket(Struct, frozen=True):
     currency: str
     issue: Issue
     found_at: str | None = None
+    support_code: str = ""
 
 
 class ReceiptRequest(Struct, frozen=True):
@@ -146,4 +153,5 @@ def _ticket(sale: ReceiptSale, receipts: Receipts, means: Means, way: ReceiptWay
         currency=sale.currency,
         issue=Issue.PRINTED if on_paper else Issue.RECORDED,
         found_at=receipts.site if way is ReceiptWay.CONTROL_TICKET else None,
+        support_code=sale.support_code,
     )

@@ -65,7 +65,7 @@ FACTS: Final = MappingProxyType(
     | {f"clock_{name}": f"clock.{name}" for name in ("suspect", "confirmed", "authenticated")}
     | {
         f"{what}_age_s": f"freshness.{what}_age_s"
-        for what in ("deny_list", "grants", "document", "bank_list")
+        for what in ("deny_list", "grants", "document", "bank_list", "bundles")
     }
     | {name: f"canteen.{name}" for name in ("school", "serving", "day_closed", "paid_stopped")}
 )

@@ -248,6 +248,8 @@ class Where(Section, frozen=True, kw_only=True):
     """How long ago this document was issued (O-03); as its header says unless said otherwise."""
     bank_list_age_s: Count | None = None
     """How old the terminal's list of bank cards is (T-43)."""
+    bundles_age_s: Count | None = None
+    """How long ago the newest signed bundles were signed, once that is too long for something (O-14)."""
     school: str | None = None
     """Whose canteen it is."""
     serving: Name | None = None

@@ -18,12 +18,14 @@ from msgspec import Struct
 from cardproto.connection import CardConnection
 from cardproto.errors import TransmissionError
 from terminal.clock import Clock
+from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
 from terminal.reader.port import ReaderPort, lay_there, shared
 from terminal.screen.feed import EventFeed
 
 if TYPE_CHECKING:
     from terminal.screen.touch import PassengerTouch
+    from terminal.tap_report import TapReport
 
 TAP_ALLOWANCE_S: Final = 5.0
 """A tap is given up after three seconds; until then its silence is the card's, not the terminal's."""
@@ -42,6 +44,9 @@ class DisplayState(StrEnum):
     ASKED = "asked"
     """What is asked of the next ride has changed; what is shown besides stays."""
 
+    CODE = "code"
+    """By which support finds the tap whose result is shown (`Shown.code`); what is shown besides stays."""
+
     RAZZIA = "razzia"
     """Only what stands above everything else has changed: whether an inspection is under way."""
 
@@ -52,6 +57,7 @@ class Shown(Struct, frozen=True):
     state: DisplayState
     at_s: float
     outcome: Outcome | None = None
+    code: str = ""
 
 
 class Display:
@@ -79,6 +85,13 @@ class Display:
         if self._faulty and outcome.message == Message.OUT_OF_ORDER:
             return  # it says so already, and a result would leave after a while
         self._tell(DisplayState.RESULT, outcome)
+
+    def ended(self, report: TapReport) -> None:
+        """The tap is on record: a rider who was refused reads its support code beside the reason."""
+        outcome = report.outcome
+        refused = outcome.admission is Admission.REFUSED and outcome.message != Message.READ_AGAIN
+        if refused and report.support_code and not report.of_staff:
+            self.feed.publish(Shown(DisplayState.CODE, self._clock.monotonic(), code=report.support_code))
 
     def removed(self) -> None:
         """The card has left."""

@@ -34,8 +34,8 @@ NEXT_RIDE: Final = "next-ride"
 FORM: Final = "application/x-www-form-urlencoded"
 DisplayPage: TypeAlias = Callable[..., Response]
 
-REPLAY: Final = 3
-"""A page that is loaded between a result and its end shows the rest of it: card, result, removal."""
+REPLAY: Final = 4
+"""A page that is loaded between a result and its end shows the rest of it: card, result, support code, removal."""
 
 ASK: Final = N_("Please ask at the counter")
 """In place of a message that would show bystanders a pupil's money or health, and always in the same colour."""
@@ -107,6 +107,11 @@ def display_routes(display: Display, settings: DisplaySettings) -> list[BaseRout
     return [Route("/", show), Route("/events", events), next_ride, pages.static]
 
 
+async def to_display(_request: Request, _error: Exception) -> Response:
+    """For an address that is none of the display's: a kiosk is never left without it."""
+    return RedirectResponse("/", 303)
+
+
 async def asked_of(request: Request, touch: PassengerTouch | None, page: DisplayPage) -> Response:
     """The answer to a press: always the display's page, so that a kiosk is never left without it.
 
@@ -140,6 +145,7 @@ async def _small_body(request: Request) -> bytes | None:
 IDLE_TEXT: Final = N_("Tap your card")
 CARD_TEXT: Final = N_("Hold the card still")
 RAZZIA_TEXT: Final = N_("Ticket inspection")
+CODE_TEXT: Final = N_("Support code")
 
 
 def _rest(settings: DisplaySettings) -> dict[str, tuple[str, str]]:
@@ -164,6 +170,9 @@ def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mappi
     }
     if shown.state is DisplayState.FAULT:
         return shown_values | {"sound": sound(Message.OUT_OF_ORDER)._asdict()}
+    if shown.state is DisplayState.CODE:
+        said = (translator(one).gettext(CODE_TEXT) for one in (settings.language, settings.second) if one)
+        return shown_values | {"label": " · ".join(said), "code": shown.code}
     if shown.outcome is None:
         return shown_values
     message = shown.outcome.message

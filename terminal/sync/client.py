@@ -85,9 +85,11 @@ class SyncClient:
         batch_records: int = MAX_BATCH_RECORDS,
         begin_with: int | None = None,
         on_time: Callable[[int], None] = lambda _signed_ms: None,
+        on_withdrawn: Callable[[tuple[str, ...]], None] = lambda _editions: None,
     ) -> None:
         """`batch_records` is the most that one batch carries, `begin_with` what passed the line last. `on_time` hears
-        of each time the collector signed that cannot be an old one (`_signed_now`)."""
+        of each time the collector signed that cannot be an old one (`_signed_now`), `on_withdrawn` which region
+        documents it takes back."""
         self._journal = journal
         self._link = link
         self._signer = signer
@@ -105,6 +107,7 @@ class SyncClient:
         self._retry_after_s: float | None = None
         self._confirmed_through = 0
         self._on_time = on_time
+        self._on_withdrawn = on_withdrawn
         self._sent_through = journal.opened_after
         """The newest row that may have been sent before; an acknowledgement of it may be an old one."""
 
@@ -182,6 +185,8 @@ class SyncClient:
         trusted = self._trusted(ack)
         if _signed_now(trusted, batch, sent_before, took_s):
             self._on_time(trusted.at_ms)
+        if trusted.withdrawn:
+            self._on_withdrawn(trusted.withdrawn)
         self._take(trusted, batch, last_hash)
         self._greeted = True
         self._size.passed(len(batch.bodies))

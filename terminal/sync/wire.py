@@ -47,6 +47,8 @@ MAX_BATCH_RECORDS: Final = 200
 MAX_BODY_BYTES: Final = 4_096
 MAX_BATCH_BYTES: Final = 1 << 20
 
+MOST_WITHDRAWN: Final = 16
+EditionText = Annotated[str, Meta(min_length=1, max_length=128)]
 Body = Annotated[bytes, Meta(min_length=1, max_length=MAX_BODY_BYTES)]
 
 _ACK_DOMAIN: Final = b"resident-ack-1"
@@ -111,7 +113,11 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True):
-    """The collector durably holds every row of `terminal` up to `through`, whose hash is `head_hash`."""
+    """The collector durably holds every row of `terminal` up to `through`, whose hash is `head_hash`.
+
+    `withdrawn`: region documents ("demo:2") that terminals which have them on trial give up (O-12). The signature
+    covers them, and each acknowledgement says them, so that one that is lost costs nothing.
+    """
 
     version: int
     terminal: TerminalNumber
@@ -119,6 +125,7 @@ class Ack(msgspec.Struct, frozen=True, array_like=True):
     head_hash: Hash
     at_ms: Moment
     signature: Signature
+    withdrawn: Annotated[tuple[EditionText, ...], Meta(max_length=MOST_WITHDRAWN)] = ()
 
 
 class RefusalCode(StrEnum):
@@ -218,9 +225,9 @@ def batch_is_genuine(batch: Batch, last_hash: bytes, key: Ed25519PublicKey) -> b
     return checkpoint_is_genuine(batch.checkpoint(last_hash), key)
 
 
-def build_ack(terminal: int, head: Head, at_ms: int, signer: Signer) -> Ack:
+def build_ack(terminal: int, head: Head, at_ms: int, signer: Signer, withdrawn: tuple[str, ...] = ()) -> Ack:
     """The signed acknowledgement of everything up to `head`."""
-    unsigned = Ack(WIRE_VERSION, terminal, head.sequence, head.hash, at_ms, b"")
+    unsigned = Ack(WIRE_VERSION, terminal, head.sequence, head.hash, at_ms, b"", withdrawn)
     return msgspec.structs.replace(unsigned, signature=signer.sign(_ack_bytes(unsigned)))
 
 
@@ -261,4 +268,6 @@ def _parse(data: bytes, kind: type[Message]) -> Message:
 
 
 def _ack_bytes(ack: Ack) -> bytes:
-    return _ACK_DOMAIN + _ACK_FIELDS.pack(ack.terminal, ack.through, ack.at_ms, ack.head_hash)
+    """Behind fields of one length each: what is withdrawn, as on the wire; nothing where nothing is."""
+    withdrawn = msgspec.msgpack.encode(ack.withdrawn) if ack.withdrawn else b""
+    return _ACK_DOMAIN + _ACK_FIELDS.pack(ack.terminal, ack.through, ack.at_ms, ack.head_hash) + withdrawn

@@ -94,19 +94,25 @@ class ClockState(Struct, frozen=True):
 
 class Freshness(Struct, frozen=True):
     """Ages in seconds, 0 where there is nothing whose age counts: of the deny list, the list of grants and the region
-    document (O-03), and of the list of bank cards (T-43).
+    document (O-03), and of the list of bank cards (T-43). `bundles_age_s`: of the newest set of signed bundles, once it
+    is too old for something (O-14).
     """
 
     deny_list_age_s: int = 0
     grants_age_s: int = 0
     document_age_s: int = 0
     bank_list_age_s: int = 0
+    bundles_age_s: int = 0
 
     @property
     def lists_age_s(self) -> int:
         """The older of deny list and list of grants: what of a holder may be out of date."""
         deny_list, grants = self.deny_list_age_s, self.grants_age_s
         return deny_list if deny_list > grants else grants
+
+    def lists_older_than(self, age_s: int) -> bool:
+        """Whether one of them is older than `age_s`."""
+        return self.deny_list_age_s > age_s or self.grants_age_s > age_s
 
 
 class Inspection(Struct, frozen=True):

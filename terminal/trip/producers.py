@@ -35,6 +35,8 @@ class FactSource(StrEnum):
     """The routes document, by the route and direction of the run."""
     LISTS = "lists"
     """Deny list and list of grants, by their time of issue."""
+    BUNDLES = "bundles"
+    """Signed bundles, by when the newest accepted set was signed."""
     DOCUMENT = "document"
     """The region document, by its own."""
     CLOCK = "clock"
@@ -43,6 +45,8 @@ class FactSource(StrEnum):
     """Time that the collector has signed."""
     CANTEEN = "canteen"
     """What the canteen's staff did, and its records."""
+    PEERS = "peers"
+    """What other terminals of the place say they did ([link])."""
     ROSTER = "roster"
     """The school's list of pupils."""
 
@@ -78,12 +82,14 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "clock.authenticated": (FactSource.COLLECTOR,),
     "freshness": (FactSource.LISTS,),
     "freshness.document_age_s": (FactSource.DOCUMENT,),
+    "freshness.bundles_age_s": (FactSource.BUNDLES,),
     "inspection": (FactSource.INSPECTOR,),
     "razzia": (FactSource.VEHICLE,),
     "canteen": (FactSource.CANTEEN,),
     "canteen.serving": (FactSource.CONFIGURATION,),
     "canteen.school": (FactSource.ROSTER,),
     "canteen.roster": (FactSource.ROSTER,),
+    "canteen.elsewhere": (FactSource.PEERS,),
     "canteen.pupil": (FactSource.ROSTER,),
     "canteen.pupil.ref": (FactSource.ROSTER, FactSource.CANTEEN),
     "canteen.pupil.hot.uncertain": (FactSource.JOURNAL,),

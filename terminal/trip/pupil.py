@@ -97,7 +97,10 @@ class CanteenContext(Struct, frozen=True):
 
     `serving` is the meal being served: a kind, "by_shift" for each pupil's assigned one (M-30 stream), empty
     for the one the clock says. `pupil` is None where nothing but the card is known. `paid_stopped`: the journal
-    takes no more (O-06). `roster` is the number of the roster in force, 0 for none.
+    takes no more (O-06). `roster` is the number of the roster in force, 0 for none. `only_read`: staff asked whose
+    card it is, and no meal is given. `elsewhere`: kinds that other terminals of the school say they served to this
+    pupil today (bits). `lost_since`: staff marked this card as
+    lost on that day, in ISO form; empty for none (M-35).
     """
 
     school: str = ""
@@ -106,6 +109,9 @@ class CanteenContext(Struct, frozen=True):
     day_closed: bool = False
     paid_stopped: bool = False
     roster: int = 0
+    only_read: bool = False
+    elsewhere: int = 0
+    lost_since: str = ""
 
 
 NO_CANTEEN: Final = CanteenContext()

@@ -310,9 +310,9 @@ class ActiveSet:
                 return None
             waiting, loaded = self._rows.pending[kind], self._ready[kind]
             held = waiting._replace(at_ms=unix_ms(now))
-            if journal is not None and not held.is_said(journal.activated):
-                journal.append(held.row(unix_ms(now)))
             trial = loaded.edition.trial_days > 0 and kind in self._rows.in_force
+            if journal is not None and not held.is_said(journal.activated):
+                journal.append(held.row(unix_ms(now), loaded.edition.trial_days if trial else 0))
             self._store.activate(held, trial=trial)
             self._untidy = True
             before = {one: other for one, other in self._rows.before.items() if one is not kind}
@@ -341,6 +341,10 @@ class ActiveSet:
             return None
         held = rows.in_force[kind]
         return Trial(held, rows.before[kind], held.at_ms + loaded.edition.trial_days * DAY_MS)
+
+    def _trial_days(self, kind: SetKind) -> int:
+        loaded = self._loaded.get(kind)
+        return loaded.edition.trial_days if loaded is not None and kind in self._rows.before else 0
 
     def confirm(self, kind: SetKind) -> None:
         """What is in force is so for good. Raises `ActiveSetError`."""
@@ -427,7 +431,7 @@ class ActiveSet:
                 self._require(kind, SetFloor(said[kind].version, said[kind].sha256))
         for held in self._rows.in_force.values():
             if not held.is_said(journal.activated):
-                journal.append(held.row(unix_ms(now)))
+                journal.append(held.row(unix_ms(now), self._trial_days(held.kind)))
             if lost:
                 self.refusals.put(held.refused(UpdateFault.FLOOR_LOST))
         self._store.mend_floors(self._rows.floors)

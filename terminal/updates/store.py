@@ -100,9 +100,10 @@ class HeldEdition(NamedTuple):
         row = said.get(self.kind)
         return row is not None and row.sha256 == self.sha256
 
-    def row(self, now_ms: int) -> SetActivated:
+    def row(self, now_ms: int, trial_days: int = 0) -> SetActivated:
         """What the journal says of it."""
-        return SetActivated(now_ms, self.kind.value, self.id, self.version, self.sha256, self.at_ms)
+        held = self.id, self.version, self.sha256, self.at_ms
+        return SetActivated(now_ms, self.kind.value, *held, trial_days)
 
 
 class Trial(NamedTuple):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from terminal.codes import Admission
+from terminal.decision.bus.effects import BankEffect
 from terminal.decision.effects import TerminalEffect
 from terminal.decision.refusals import CAUSED, UNDECIDED
 from terminal.journal.records import AnyRecord, Intent, Unwritten
@@ -18,6 +19,11 @@ DAYS_KEPT: Final = 14
 LEAST_TAPS: Final = 200
 LEAST_PERCENT: Final = 5
 TIMES: Final = 3
+
+NOT_ITS_WORD: Final = frozenset(
+    {TerminalEffect.OUT_OF_SERVICE, TerminalEffect.BUNDLES_STOP, BankEffect.NOT_LATER}
+)
+"""Refusals of a terminal that staff took out of service, or that has had no news for too long."""
 
 
 class TapCount(NamedTuple):
@@ -31,12 +37,28 @@ class TapCount(NamedTuple):
 
 
 def refuses_too_many(new: TapCount, before: TapCount) -> bool:
-    """At least 5 % of at least 200 taps, and three times the share of the one before, where that has decided any."""
+    """At least 5 % of at least 200 taps, and three times the share of the one before. By fewer than 200 taps that is
+    not known, and counts as 5 % at least: a terminal without a past goes back at 15 %.
+    """
+    return new.taps >= LEAST_TAPS and exceeds(new, before)
+
+
+def exceeds(new: TapCount, before: TapCount) -> bool:
+    """Whether the shares do, of however few taps."""
+    known = before.taps >= LEAST_TAPS
+    least_percent = LEAST_PERCENT if known else TIMES * LEAST_PERCENT
     return (
-        new.taps >= LEAST_TAPS
-        and 100 * new.refused >= LEAST_PERCENT * new.taps
+        100 * new.refused >= least_percent * new.taps
         and new.refused * before.taps >= TIMES * before.refused * new.taps
     )
+
+
+def tap_of(record: Intent | Unwritten) -> TapCount | None:
+    """One tap, refused or not for what a document can cause; None where no document had a say."""
+    if not _decided(record):
+        return None
+    refused = isinstance(record, Unwritten) and record.admission is Admission.REFUSED
+    return TapCount(1, int(refused and record.message in CAUSED))
 
 
 class TapCounts:
@@ -50,11 +72,10 @@ class TapCounts:
     def take(self, sequence: int, record: AnyRecord) -> bool:
         """Count a row; whether it was a tap that a document decided."""
         self.to = max(self.to, sequence)
-        if not isinstance(record, Intent | Unwritten) or not _decided(record):
+        count = tap_of(record) if isinstance(record, Intent | Unwritten) else None
+        if count is None or not isinstance(record, Intent | Unwritten):
             return False
-        refused = isinstance(record, Unwritten) and record.admission is Admission.REFUSED
         key = record.tariff, record.at_ms // DAY_MS
-        count = TapCount(1, int(refused and record.message in CAUSED))
         self._days[key] = self._days.get(key, TapCount()) + count
         return True
 
@@ -77,5 +98,5 @@ class TapCounts:
 
 def _decided(record: Intent | Unwritten) -> bool:
     """Whether the document had a say. A tap without a trail ended before that."""
-    out_of_service = any(entry.code == TerminalEffect.OUT_OF_SERVICE for entry in record.reasons)
-    return record.message not in UNDECIDED and bool(record.reasons) and not out_of_service
+    not_its_word = any(entry.code in NOT_ITS_WORD for entry in record.reasons)
+    return record.message not in UNDECIDED and bool(record.reasons) and not not_its_word

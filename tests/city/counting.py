@@ -22,6 +22,8 @@ class Counted:
     requests: int = 0
     up_bytes: int = 0
     down_bytes: int = 0
+    newest: bytes = b""
+    """The newest request."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def restart(self) -> None:
@@ -32,7 +34,9 @@ class Counted:
         """`piece`, on its way to the server or back."""
         with self._lock:
             if up:
-                self.requests += piece.startswith(b"GET ")  # a client that waits for each answer
+                if piece.startswith(b"GET "):  # a client that waits for each answer
+                    self.requests += 1
+                    self.newest = piece
                 self.up_bytes += len(piece)
             else:
                 self.down_bytes += len(piece)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from sim.profile import LAB_KEYS
-from terminal.lab.city.costs import CHANGED, ENTRY_BYTES, QUIET
+from terminal.lab.city.costs import CHANGED, ENTRY_BYTES, HELD_BYTES, HELD_S, QUIET
 from tests.city.counting import Counted, counting
 from tests.terminal.cli.conftest import Run
 from tests.terminal.publish.office import DEMO, Office
@@ -52,11 +54,25 @@ def test_a_look_costs_what_the_city_reckons_with(office: Office, run: Run, tmp_p
 
             served.said("in_force", kind="deny", edition="deny:1")
             assert look() == near(QUIET.requests, QUIET.up_bytes, QUIET.down_bytes)
+            assert f"wait={HELD_S:.0f} ".encode() in counted.newest, "it waits for news"
+            assert held_bytes(url, counted.newest) == pytest.approx(HELD_BYTES, rel=VARIES)
             counted.restart()
             large = deny(office, 2, CARDS + 1000)
             assert large - small == 1000 * ENTRY_BYTES
             served.said("in_force", kind="deny", edition="deny:2")
             assert totals(counted) == near(CHANGED.requests, CHANGED.up_bytes, CHANGED.down_bytes + large)
+
+
+def held_bytes(url: str, question: bytes) -> int:
+    """Of a held request that nothing comes of: as the terminal asked it, but for a second."""
+    address = urlsplit(url)
+    assert address.port is not None
+    short = question.replace(f"wait={HELD_S:.0f} ".encode(), b"wait=1 ")
+    with socket.create_connection(("127.0.0.1", address.port), 20) as asking:
+        asking.sendall(short)
+        answer = asking.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 204 ")
+    return len(question) + len(answer)
 
 
 def totals(counted: Counted) -> tuple[int, ...]:

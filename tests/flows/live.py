@@ -183,8 +183,8 @@ def printed_rows(folder: Path) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in run(folder, "journal", "show", "--json").splitlines()]
 
 
-def run(folder: Path, *words: object) -> str:
-    """What `terminal …` prints in that terminal's folder."""
+def run(folder: Path, *words: object, exits: int = 0) -> str:
+    """What `terminal …` prints in that terminal's folder; it ends with that code."""
     done = subprocess.run(
         command((*words, "--config", folder / "terminal.toml")),
         cwd=folder,
@@ -194,7 +194,7 @@ def run(folder: Path, *words: object) -> str:
         check=False,
         timeout=PATIENCE_S,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == exits, done.stderr
     return done.stdout
 
 
@@ -211,7 +211,7 @@ def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def collector(folder: Path, port: int = 0) -> Iterator[str]:
+def collector(folder: Path, port: int = 0, number: int = 7, state: str = STATE) -> Iterator[str]:
     """A collector that knows the terminal of `folder`, which knows it; its address. With `port`: the one that was there
     before, again.
     """
@@ -226,9 +226,9 @@ def collector(folder: Path, port: int = 0) -> Iterator[str]:
         assert process.stdout is not None
         url = str(msgspec.json.decode(process.stdout.readline())["url"])
         if not port:
-            (folder / STATE).mkdir(parents=True, exist_ok=True)
-            copyfile(folder / "collector/collector.pub", folder / STATE / "collector.pub")
-            enrol(folder / STATE, 7, folder / "collector")
+            (folder / state).mkdir(parents=True, exist_ok=True)
+            copyfile(folder / "collector/collector.pub", folder / state / "collector.pub")
+            enrol(folder / state, number, folder / "collector")
         yield url
     finally:
         process.terminate()

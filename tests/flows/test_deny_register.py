@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,18 @@ import pytest
 from sim.card.virtual import VirtualCard
 from sim.image_file import save_card
 from terminal.app.collector import collector_process, enrol, trust
-from terminal.app.simulated import issue_residents
+from terminal.app.simulated import issue_residents, laboratory_keys
 from terminal.clock import SystemClock
 from terminal.codes import SetKind
-from terminal.errors import PublishError
+from terminal.errors import CollectorError, PublishError, RegionDocumentError
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import Unwritten
+from terminal.keys.file import load_file_keys
+from terminal.policy.deny_list import CARD, load_deny_list
 from terminal.policy.load import load_region
+from terminal.publish.deny import register as register_module
+from terminal.publish.deny.issuing import DenyIssue, issue_base, issue_increment
+from terminal.publish.deny.register import DeniedIdentity, DenyReason, DenyRegister, begin_register
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.updates.served import Served, serving
 
@@ -129,8 +136,19 @@ def test_a_card_is_stopped_by_a_row_of_the_collector_and_the_refusal_follows_fro
     with collector_process(collector) as url:
         trust(state, collector)
         commanded("sync", "--state", state, "--number", 70001, "--collector", url)
-    of_row = ("--row", f"70001:{first['sequence']}", "--collector", collector)
-    office.deny("add", *of_row, "--reason", "stolen", "--by", "17")
+    code = first["support_code"]
+    found = json.loads(commanded("collector", "ride", code, "--folder", collector, "--json"))
+    assert (found["sequence"], found["end"], found["alarms"]) == (first["sequence"], first["end"], [])
+    assert found["reasons"] == first["reasons"]
+    assert first["card_ref"] not in str(found), "what a rider reads out shows no one whose card it was"
+    as_heard = code.lower().replace("-", " ").replace("0", "о").replace("1", "l")
+    of_code = ("--support-code", as_heard, "--collector", collector)
+    misread = ("--support-code", code[:-1] + ("7" if code[-1] != "7" else "8"), "--collector", collector)
+    for question in ("why", "add"):
+        more = ("--reason", "stolen", "--by", "17") if question == "add" else ()
+        assert "misread" in office.deny(question, *misread, *more, code=CollectorError.exit_code)
+    office.deny("add", *of_code, "--reason", "stolen", "--by", "17")
+    assert office.why(*of_code) == office.why("--row", f"70001:{first['sequence']}", "--collector", collector)
     (entry,) = office.why("--reference", first["card_ref"])
     assert (entry["kind"], entry["identity"]) == ("reference", first["card_ref"])
     missing = office.deny(
@@ -186,3 +204,54 @@ def test_an_entry_ends_by_itself_and_what_is_wrong_is_said(office: Office) -> No
     assert (entry["reason"], entry["by"], entry["published"]) == ("lost", "17", False)
     assert office.issue("--base")["added"] == 1
     assert "nothing has changed" in office.deny("issue")
+
+
+def test_more_than_an_increment_says_makes_a_base_from_nothing_also_after_a_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, so that an increment may say less than it does in service."""
+    monkeypatch.setattr(register_module, "MOST_DUE", 20)
+    key, now = load_file_keys(laboratory_keys()).list_key("deny"), SystemClock().now().replace(microsecond=0)
+    begin_register(tmp_path / "office")
+    cards = [DeniedIdentity(CARD, number.to_bytes(7, "big")) for number in range(30)]
+
+    def cut(entries: Iterable[DeniedIdentity], _count: int) -> Iterable[DeniedIdentity]:
+        yield next(iter(entries))
+        raise KeyboardInterrupt
+
+    with closing(DenyRegister(tmp_path / "office")) as register:
+        register.add_all(cards[:1], DenyReason.LOST, now, "17")
+        assert issue_base(register, key, 34, now).version == 1
+        register.add_all(cards[:3], DenyReason.LOST, now, "17")
+        assert issue_increment(register, key, now) == DenyIssue(1, 1, 2, 0, False)
+        assert register.add_all([*cards, *cards], DenyReason.STOLEN, now, "17") == (60, 27)
+        with pytest.raises(PublishError, match="more than 20") as refused:
+            issue_increment(register, key, now)
+        assert "terminal deny issue --base" in refused.value.advice
+        with pytest.raises(KeyboardInterrupt):
+            issue_base(register, key, 34, now, cut)
+        with pytest.raises(PublishError, match="not finished"):
+            issue_increment(register, key, now)
+        assert issue_base(register, key, 34, now) == DenyIssue(1, 2, 30, 0, True)
+        assert issue_increment(register, key, now) is None
+        assert not (tmp_path / "office/merge").exists(), "nothing makes it of the one before"
+        register.end(cards[0], now, "17")
+        assert issue_increment(register, key, now) == DenyIssue(2, 2, 0, 1, False)
+        assert issue_base(register, key, 34, now).version == issue_base(register, key, 34, now).version - 1
+    with closing(load_deny_list(tmp_path / "office/bases/4", key)) as listed:
+        assert [listed.contains(CARD, card.value) for card in cards] == [False, *[True] * 29]
+
+
+def test_an_import_with_a_wrong_row_denies_nothing(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "listed.csv").write_text("kind,identity\ncard,04000000000001\ncard,04\n")
+    said = office.deny(
+        "import",
+        tmp_path / "listed.csv",
+        "--reason",
+        "lost",
+        "--by",
+        "17",
+        code=RegionDocumentError.exit_code,
+    )
+    assert "listed.csv:3" in said
+    assert office.deny("show").strip() == "0 denied"

@@ -26,8 +26,10 @@ from terminal.canteen.requests import (
     LendCard,
     LoadPriceList,
     LoadRoster,
+    MarkCard,
     SellProducts,
 )
+from terminal.journal.canteen_records import CardUse
 from terminal.lab.world import pseudonym_on
 from terminal.policy.load import DEMO_REGION
 from terminal.trip.producers import FactSource
@@ -82,7 +84,15 @@ PUPIL: Final = "canteen.pupil"
 CANTEEN: Final[Mapping[FactSource, frozenset[str]]] = {
     FactSource.ROSTER: frozenset({"canteen.school", "canteen.roster", PUPIL})
     | {f"{PUPIL}.{name}" for name in ("ref", "school", "listed", "age", *TAPPED, *BOUGHT)},
-    FactSource.CANTEEN: frozenset({"canteen.day_closed", "canteen.paid_stopped", f"{PUPIL}.ref"})
+    FactSource.CANTEEN: frozenset(
+        {
+            "canteen.day_closed",
+            "canteen.paid_stopped",
+            "canteen.only_read",
+            "canteen.lost_since",
+            f"{PUPIL}.ref",
+        }
+    )
     | {
         f"{PUPIL}.{name}"
         for name in ("served", "annulled", "absent", "spent_hot_minor", "spent_buffet_minor")
@@ -220,6 +230,9 @@ def test_what_staff_do_is_in_the_row_of_the_next_tap(tmp_path: Path) -> None:
         assert school.tap("eater")["message"] == "meal_ok"
         terminal.hand.say("clock", set="2026-09-15T12:00:00+03:00")
         assert says(school.tap("eater"), "m-02:day_limit", {"spent_minor": 7802})
+        lost = bytes.fromhex(school.tap("eater")["card_ref"])
+        terminal.ask(MarkCard(lost, CardUse.LOST, CASHIER))
+        assert school.tap("eater")["trip"]["canteen.lost_since"] == "2026-09-15"
         terminal.ask(CloseDay(CASHIER))
         assert school.tap("owner")["trip"]["canteen.day_closed"] is True
         terminal.hand.say("clock", set="2026-09-16T08:30:00+03:00")

@@ -6,21 +6,29 @@ the taps between. What it holds of a source is a constant here; a fact or a sour
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
+from terminal.clock import SystemClock
 from terminal.policy.grants import COLUMNS
 from terminal.policy.load import DEMO_REGION
 from terminal.screen.console.roles import Role
 from terminal.trip.producers import PRODUCERS, FactSource
-from tests.by_hand import SOCKET
-from tests.flows.live import PATIENCE_S, ROUTES, LiveTerminal, collector, facts_of, live_terminal, run
+from tests.by_hand import BY_HAND, SOCKET
+from tests.flows.live import PATIENCE_S, ROUTES, STATE, LiveTerminal, collector, facts_of, live_terminal, run
+from tests.flows.test_link import PEERS
 from tests.flows.test_live_canteen import CANTEEN
+from tests.flows.test_recomputed import in_force, until
 from tests.terminal.screen.console.test_bus_console import ZONES
+from tests.terminal.updates.bundle.repository import ROLES, Publisher
+from tests.terminal.updates.bundle.test_live_bundles import lab_issuers_toml
+from tests.terminal.updates.published import region
 
 Claims = Mapping[FactSource, frozenset[str]]
 
@@ -188,6 +196,66 @@ def test_a_bus_and_the_age_of_its_lists(tmp_path: Path) -> None:
     assert watched.facts["freshness.grants_age_s"] == 2 * 3600 + 10
 
 
+BUNDLES: Final[Claims] = {FactSource.BUNDLES: frozenset({"freshness.bundles_age_s"})}
+
+
+def test_a_bus_whose_signed_bundles_do_not_come(tmp_path: Path) -> None:
+    """From the signed time of issue: nothing, then lower limits, then a bus that sells nothing, as its document
+    says, until something newer comes. A grant by an issuer who does not count is believed as long as data are fresh.
+    """
+    issued = SystemClock().now().replace(microsecond=0) - timedelta(days=15)
+    publisher = Publisher(tmp_path / "bundles", {**ROLES, "issuers": (2, 3)}, issued=issued)
+    tariff = region(2).replace(b"[ages]", b"[ages]\nbundles_stop_days = 20")
+    publisher.put("tariff", "city", {"region.toml": tariff})
+    publisher.put("issuers", "region", {"issuers.toml": lab_issuers_toml("2098-01-01T00:00:00Z")})
+    publisher.publish()
+    publisher.pin(tmp_path / STATE)
+    with live_terminal(
+        tmp_path,
+        terminal={"profile": "bus", "number": 7, "region": "demo", "language": "en", "state": STATE},
+        shift={"operator": "driver-7", "route": 15},
+        bundles={"folder": publisher.folder, "every_min": 0.01},
+        laboratory={**BY_HAND, "starts_at": (issued + timedelta(hours=1)).isoformat()},
+        console=CONSOLE,
+    ) as bus:
+        until(lambda: in_force(bus, 2))
+        day = issued.date()
+        pensioner, watched = (
+            bus.card("free_pensioner", day=day),
+            Watched(bus, bus.card("adult_purse", day=day)),
+        )
+        fresh = bus.tap(pensioner)
+        bus.hand.say("clock", step_s=14 * 86_400)
+        limited, believed = watched.look(FactSource.BUNDLES), bus.tap(pensioner)
+        bus.sign_in(Role.TECHNICIAN)
+        assert bus.console is not None
+        page = bus.console.get("/state").text
+        # By the machine's own clock, which is a day ahead of the terminal's: to health its loop hangs.
+        found = json.loads(run(tmp_path, "health", "--json", exits=2))["checks"]["bundles"]
+        bus.hand.say("clock", step_s=6 * 86_400)
+        watched.look(FactSource.BUNDLES)
+        stopped = bus.looked_at[-1]
+        until(
+            lambda: (
+                bus.hand.say("clock", step_s=61)
+                and [row for row in bus.rows() if row.get("code") == "bundle:stopped"]
+            )
+        )
+        publisher.issued = issued + timedelta(days=15)
+        publisher.publish("tariff")
+        again = until(lambda: (row := bus.tap("adult_purse.json"))["message"] == "ok_paid" and row)
+        watched.proves(BUNDLES)
+        faults = [row["code"] for row in bus.rows() if row["kind"] == "Fault"]
+    assert (fresh["message"], believed["message"]) == ("ok_benefit_unlimited", "credential_not_trusted")
+    assert limited["freshness.bundles_age_s"] > 14 * 86_400
+    rows = [row for row in bus.looked_at if "old_bundles" in row["flags"]]
+    assert [row["message"] for row in rows][:2] == ["ok_paid", "credential_not_trusted"]
+    assert (stopped["message"], "freshness.bundles_age_s" in facts_of(again)) == ("out_of_order", False)
+    assert "the newest is 14 d old, and limits are lower" in page
+    assert (found["code"], found["level"]) == ("bundles:limited", "look")
+    assert faults == ["bundle:limited", "bundle:stopped"]
+
+
 AUTHENTICATED: Final[Claims] = {FactSource.COLLECTOR: frozenset({"clock.authenticated"})}
 
 
@@ -272,7 +340,7 @@ def test_a_display_has_no_address_for_what_the_document_does_not_let_riders_say(
 
 def test_every_fact_is_shown_of_each_of_its_sources() -> None:
     """The facts of bank cards alone have none."""
-    shown = [BUS, CLOCK, VEHICLE, BY_CREW_AND_RIDER, LISTS, AUTHENTICATED, CANTEEN]
+    shown = [BUS, BUNDLES, CLOCK, VEHICLE, BY_CREW_AND_RIDER, LISTS, AUTHENTICATED, CANTEEN, PEERS]
     by_fact: dict[str, set[FactSource]] = {}
     for claims in shown:
         for source, facts in claims.items():

@@ -98,7 +98,7 @@ def beat(bus: LiveTerminal) -> None:
 def in_force(bus: LiveTerminal, version: int) -> bool:
     """Whether the terminal has put that version of its region document in force."""
     beat(bus)
-    said = [row["version"] for row in bus.rows() if "sha256" in row]
+    said = [row["version"] for row in bus.rows() if "since_ms" in row]
     return said[-1:] == [version]
 
 

@@ -132,7 +132,7 @@ STATES: Final[Mapping[str, Stated]] = {
     "audit statement": Stated("statement.json", field("statement", "version"), 1),
     "audit dossier": Stated("day.dossier", begins(AUDIT), AUDIT),
     "dossier's content": Stated("day.dossier", after_length(AUDIT), 1),
-    "card image": Stated("office/resident_bank.json", field("version"), 4),
+    "card image": Stated("office/resident_bank.json", field("version"), 5),
     "transcript": Stated("bus/taps.transcript", of_first_line, 1),
     "roster": Stated("school/roster.json", field("header", "schema"), 1),
     "price list": Stated("school/prices.json", field("header", "schema"), 1),

@@ -76,6 +76,8 @@ inspection_unpaid | red | Проезд не оплачен | Ride not paid
 meal_ok | green | Приятного аппетита! | Enjoy your meal!
 meal_already | yellow | {meal} уже получен | {meal} already served
 meal_not_ordered | yellow | Питание на сегодня не заказано | No meal ordered today
+meal_ask | yellow | Подождите, решает кассир | Please wait for the cashier
+card_read | yellow | Карта прочитана | Card read
 meal_not_arranged | yellow | Питание не оформлено | No meal arranged
 no_meal_now | yellow | Сейчас питание не выдаётся | No meals are served now
 no_meal_today | yellow | Сегодня питания нет | No meals today

@@ -18,6 +18,8 @@ from terminal.operations.log import Form, LevelName
 
 DEFAULT_STATE: Final = Path("var/terminal")
 DEFAULT_REGION: Final = "demo"
+DEFAULT_IDENTITIES: Final = Path("peers")
+MOST_PEERS: Final = 16
 DEFAULT_LANGUAGE: Final = "ru"
 DEFAULT_COLLECTOR: Final = "http://127.0.0.1:8470"
 DEFAULT_SCREEN_PORT: Final = 8480
@@ -30,6 +32,9 @@ CONFIG_SCHEMA: Final = 1
 
 Port = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Text = Annotated[str, Meta(min_length=1)]
+_HOST_PORT: Final = r"[0-9A-Za-z.\-]{1,253}:[0-9]{1,5}"
+HostPort = Annotated[str, Meta(pattern=f"^{_HOST_PORT}$")]
+PeerText = Annotated[str, Meta(pattern=f"^[1-9][0-9]{{0,6}}@{_HOST_PORT}$")]
 Pace = Annotated[float, Meta(ge=0.2)]
 Count = Annotated[int, Meta(ge=1)]
 Profile = Literal["bus", "canteen"]
@@ -371,6 +376,33 @@ class CanteenTable(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
 
 
+class LinkTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """Other terminals of this place, which hear at once who got what, and say it (docs/link.md)."""
+
+    listen: Annotated[
+        HostPort | None,
+        Meta(
+            description="Address of this machine and UDP port to hear them on. Unset: no link.",
+            examples=["192.168.1.11:8482"],
+        ),
+    ] = None
+    peers: Annotated[
+        tuple[PeerText, ...],
+        Meta(
+            max_length=MOST_PEERS,
+            description="The others: NUMBER@ADDRESS:PORT, each as it stands in `listen` there.",
+            examples=[["2@192.168.1.12:8482"]],
+        ),
+    ] = ()
+    identities: Annotated[
+        Path,
+        Meta(
+            description="Folder with the identity of each: NUMBER.pub, a copy of terminal.pub from its folder.",
+            examples=["peers"],
+        ),
+    ] = field(default_factory=lambda: DEFAULT_IDENTITIES)
+
+
 class VehicleTable(Struct, frozen=True, forbid_unknown_fields=True):
     """The vehicle a bus terminal stands in."""
 
@@ -536,6 +568,7 @@ class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     console: ConsoleTable = field(default_factory=ConsoleTable)
     shift: ShiftTable = field(default_factory=ShiftTable)
     canteen: CanteenTable = field(default_factory=CanteenTable)
+    link: LinkTable = field(default_factory=LinkTable)
     vehicle: VehicleTable = field(default_factory=VehicleTable)
     receipts: ReceiptsTable = field(default_factory=ReceiptsTable)
     metrics: MetricsTable = field(default_factory=MetricsTable)

@@ -18,12 +18,20 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
 
-from terminal.collector.alarms import MOST_OPEN, Alarm, AlarmCause, SeenAlarm
+from terminal.collector.alarms import (
+    MOST_OPEN,
+    Alarm,
+    AlarmCause,
+    AlarmKind,
+    SeenAlarm,
+    editions_in,
+)
 from terminal.collector.fleet.shelving import Arrival, RowId, Shelving, TerminalRow, repeated
 from terminal.collector.store import StoredRecord, TerminalState
 from terminal.collector.strangers import StrangerCount, reduced
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis
+from terminal.sync.wire import MOST_WITHDRAWN
 
 SCHEMA_VERSION: Final = 2
 PREPARE_LOCK: Final = 0x52434F4C
@@ -62,6 +70,7 @@ _KEEP_ALARM: Final = (
     " ON CONFLICT (kind, terminal, sequence, detail)"
 )
 _COUNT_ALARM: Final = _KEEP_ALARM + " DO UPDATE SET times = alarm.times + 1, last_at_ms = excluded.last_at_ms"
+_WITHDRAWN: Final = "SELECT detail FROM alarm WHERE kind = %s ORDER BY id DESC LIMIT %s"
 _RECEIPT: Final = "INSERT INTO receipt VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 _STRANGERS: Final = "SELECT kind, address, terminal, detail, times, first_at_ms, last_at_ms FROM stranger"
 _DELETE_STRANGER: Final = "DELETE FROM stranger WHERE (kind, address, terminal, detail) = (%s, %s, %s, %s)"
@@ -237,6 +246,13 @@ def records(dsn: str) -> Iterator[StoredRecord]:
         cursor.itersize = READ_ROWS
         cursor.execute("SELECT terminal, sequence, body FROM record ORDER BY terminal, sequence", binary=True)
         yield from map(StoredRecord._make, cursor)
+
+
+def withdrawn_editions(dsn: str) -> tuple[str, ...]:
+    """The region documents that were taken back from groups of terminals, the newest first. Raises `CollectorError`."""
+    with _connected(dsn) as connection:
+        found = connection.execute(_WITHDRAWN, (AlarmKind.WITHDRAWN, MOST_WITHDRAWN)).fetchall()
+    return editions_in(str(detail) for (detail,) in found)
 
 
 def keep_findings(dsn: str, alarms: Iterable[Alarm], at_ms: int) -> None:

@@ -60,6 +60,8 @@ class Gateway:
         self._clock = clock
         self._guesses: OrderedDict[int, StreamLine] = OrderedDict()
         self._raised_at: dict[Alarm, float] = {}
+        self.withdrawn: tuple[str, ...] = ()
+        """Region documents that terminals are to give up, as the database last said."""
 
     def forget(self) -> None:
         """Look again at everything: the cluster may have come back with another history."""
@@ -98,7 +100,7 @@ class Gateway:
             await self._alarm(refused.alarm)
             advice = f"{detail_words(refused.alarm.detail)}: {refused.advice}"
             return refuse(refused.reason, advice, refused.wants)._replace(genuine=batch.terminal)
-        return acknowledged(batch.terminal, head, self._now_ms(), self._signer)
+        return acknowledged(batch.terminal, head, self._now_ms(), self._signer, self.withdrawn)
 
     async def _used(self, terminal: int, keys: TerminalKeySet) -> None:
         """Keys that waited come into force with the first batch. Without the database they go on waiting, and count."""

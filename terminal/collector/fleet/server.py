@@ -42,7 +42,7 @@ from terminal.collector.callers import ConnectionShares, Proxies
 from terminal.collector.certify import Authority
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.fleet.consumer import Consumer
-from terminal.collector.fleet.database import FleetDatabase
+from terminal.collector.fleet.database import FleetDatabase, withdrawn_editions
 from terminal.collector.fleet.gateway import Gateway
 from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
 from terminal.collector.fleet.shared_records import OtherIdentity, RecordsFollower, SharedRecords
@@ -67,6 +67,7 @@ from terminal.sync.wire import (
 
 HEALTH_S: Final = 3.0
 STRANGERS_EVERY_S: Final = 5.0
+WITHDRAWN_EVERY_S: Final = 5.0
 log: Final = logging.getLogger(__name__)
 
 
@@ -177,13 +178,25 @@ async def _serve(
     following = RecordsFollower(records, settings.dsn)
     following.start()
     passing_on = asyncio.create_task(_pass_on(strangers, stream))
+    hearing = asyncio.create_task(_hear_withdrawn(gateway, settings.dsn))
     try:
         await FrontServer(front_config(app, proxies, tls), listening, gate.callers, enrolment.counts).serve()
     finally:
         following.stop()
         passing_on.cancel()
+        hearing.cancel()
         await _pass_on_now(strangers, stream)
         await stream.close()
+
+
+async def _hear_withdrawn(gateway: Gateway, dsn: str) -> None:
+    """What the follower takes back from groups of terminals, as its alarms say. Without the database: as before."""
+    while True:
+        try:
+            gateway.withdrawn = await anyio.to_thread.run_sync(withdrawn_editions, dsn)
+        except CollectorError as error:
+            log.warning("what is withdrawn is not known: %s", error)
+        await asyncio.sleep(WITHDRAWN_EVERY_S)
 
 
 async def _pass_on(strangers: Strangers, stream: FleetStream) -> None:

@@ -11,6 +11,7 @@ they are found again and kept once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 from typing import Final, Protocol
 
 import msgspec
@@ -28,20 +29,25 @@ from terminal.collector.recompute.ledger import (
     VerdictLedger,
     WaitingRows,
 )
+from terminal.collector.recompute.trials import TrialRows, group_refuses_too_many, named, withdrawal
 from terminal.decision.recompute import Deviation, RecomputeGap
-from terminal.journal.operation_records import SelfRecomputed, SetActivated, SetReturned
-from terminal.journal.records import AnyRecord, CashSale, Intent, UnreadableRecord
+from terminal.journal.operation_records import SelfRecomputed, SetActivated, SetReturned, ShadowCompared
+from terminal.journal.records import AnyRecord, CashSale, Intent, UnreadableRecord, Unwritten
 from terminal.policy.policy import Policy
 from terminal.recompute.documents import DocumentFolder
 from terminal.recompute.rows import Verdict, VerdictKind, by_ev1, list_named, unproven, verdict_of
+from terminal.updates.trial import TapCount
 
 STRETCH_ROWS: Final = 2_000
 """So many rows are one transaction: what a kill costs, and how long a document that was added waits to be seen."""
 UNPROVEN_CARD: Final = "unproven_card"
 """A recomputed row of a card that gives no proof (EV1): what the terminal says was read, no proof confirms."""
 LONGEST_VALUE: Final = 80
+JUDGE_EVERY_S: Final = 1.0
+"""Between two judgements of groups while rows come; there is one when there are no more."""
 FOLLOWED: Final = frozenset(
-    record.__struct_config__.tag for record in (Intent, CashSale, SetActivated, SetReturned, SelfRecomputed)
+    record.__struct_config__.tag
+    for record in (Intent, Unwritten, CashSale, SetActivated, SetReturned, SelfRecomputed, ShadowCompared)
 )
 SHORT_ARRAYS: Final = range(0x90, 0xA0)
 LONG_ARRAY: Final = 0xDC
@@ -86,11 +92,21 @@ class RecomputeFollower:
         self._now_ms = now_ms
         self._marks = ledger.marks()
         self._last = 0
+        self._unjudged: set[str] = set()
+        """Documents on trial of which taps have been counted since they were judged."""
+        self._judge_due_s = 0.0
 
     def step(self, rows: int = STRETCH_ROWS) -> int:
         """Decide at most `rows` rows again, those first that waited for a file which is there now; return how many rows
         were gone through, 0 when nothing is left. Raises `CollectorError`.
         """
+        went = self._step(rows)
+        if self._unjudged and (not went or monotonic() >= self._judge_due_s):
+            self._judge()
+            self._judge_due_s = monotonic() + JUDGE_EVERY_S
+        return went
+
+    def _step(self, rows: int) -> int:
         names = self._documents.refresh()
         for one in self._ledger.waiting():
             if self._has_come(one, names):
@@ -120,6 +136,17 @@ class RecomputeFollower:
         if found:
             self._source.keep_findings(found, self._now_ms())
 
+    def _judge(self) -> None:
+        """Take a document back from a group that refuses too many by it: the alarm is the word, and comes first."""
+        for edition in sorted(self._unjudged):
+            group, counts = self._ledger.group(edition)
+            before = TapCount(group.taps_before, group.refused_before)
+            if not group.withdrawn and group_refuses_too_many(counts, before):
+                self._source.keep_findings([withdrawal(group)], self._now_ms())
+                with self._ledger.changing():
+                    self._ledger.put_withdrawn(edition)
+        self._unjudged.clear()
+
     def _mark(self, terminal: int) -> FollowMark:
         return self._marks.get(terminal, FollowMark())
 
@@ -144,7 +171,9 @@ class RecomputeFollower:
             ledger.put_differing(stretch.differing)
             ledger.put_waiting(stretch.waiting.values())
             ledger.put_statements(stretch.statements)
+            ledger.put_trials(stretch.trials)
             ledger.put_marks([(stretch.terminal, stretch.mark)])
+        self._unjudged |= stretch.trials.editions
 
     def _new_differences(self, stretch: RowsAtOnce) -> list[Alarm]:
         """An alarm for the first row of a terminal's day that differs in something; the ledger has the others."""
@@ -197,17 +226,23 @@ class RowsAtOnce:
         self.activated: list[FollowMark] = []
         self.statements: list[Statement] = []
         self.alarms: list[Alarm] = []
+        self.trials = TrialRows(terminal)
         self._documents = documents
         self._calendar = calendar
 
     def take(self, sequence: int, body: bytes) -> None:
         """The next row."""
         record = _record(body)
+        if isinstance(record, Intent | Unwritten):
+            self.trials.take_tap(record)
         if isinstance(record, Intent | CashSale):
             self._count(record, self._judged(sequence, record))
         elif isinstance(record, SetActivated):
             self._activate(sequence, record)
+        elif isinstance(record, ShadowCompared):
+            self.trials.take_shadow(record)
         elif isinstance(record, SetReturned):  # the older document that follows came back in good order
+            self.trials.take_returned(record)
             self.mark = FollowMark(sequence, sequence, record.back_sha256.hex(), record.id, record.back_to)
         elif isinstance(record, SelfRecomputed):
             self._state(sequence, record)
@@ -261,6 +296,7 @@ class RowsAtOnce:
         if record.kind != SetKind.REGION:
             return
         before, document = self.mark, record.sha256.hex()
+        self.trials.take_activated(sequence, record, named(before.id, before.version) if before.id else "")
         if before.id and (record.id != before.id or record.version < before.version):
             cause = AlarmCause.DOCUMENT_BACK if record.id == before.id else AlarmCause.DOCUMENT_OTHER
             inputs = {"edition": f"{record.id}:{record.version}", "before": f"{before.id}:{before.version}"}

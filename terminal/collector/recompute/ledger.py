@@ -8,6 +8,10 @@ made again when it is deleted.
     differing  each differing row, in full
     waiting    stretches of rows that lack a file, until it is added
     statement  what each terminal last said of its own rows (`terminal.recompute.own`)
+    tap_count  taps and refusals by terminal, region document and day, of those that may have to be compared
+    trial      which documents terminals have, or had, on trial (`terminal.collector.recompute.trials`)
+    shadow     what terminals say of documents in shadow, all together
+    withdrawn  documents that were taken back from all that have them on trial
 
 One stretch of rows is one transaction: its verdicts and the mark behind it are there together or not at all.
 """
@@ -21,13 +25,22 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from terminal.collector.recompute.trials import (
+    COUNTED,
+    GroupCount,
+    ShadowSum,
+    TrialAt,
+    TrialRows,
+    summed,
+)
 from terminal.collector.store import connect
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of, transaction
+from terminal.updates.trial import DAYS_KEPT, LEAST_TAPS, TapCount
 
 LEDGER_FILE: Final = "recomputed.db"
 APPLICATION_ID: Final = 0x52524544  # "RRED"
-LEDGER_VERSION: Final = 1
+LEDGER_VERSION: Final = 2
 MOST_LAGGING: Final = 1_000
 """Of so many terminals the age of what is not recomputed is looked up; of the rest the rows are counted."""
 
@@ -61,6 +74,35 @@ _SCHEMA: Final = (
     terminal INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, at_ms INTEGER NOT NULL, through INTEGER NOT NULL,
     recomputed INTEGER NOT NULL, differing INTEGER NOT NULL, unproven INTEGER NOT NULL
 )""",
+    """CREATE TABLE tap_count (
+    terminal INTEGER, edition TEXT, day INTEGER, taps INTEGER NOT NULL, refused INTEGER NOT NULL,
+    PRIMARY KEY (terminal, edition, day)
+) WITHOUT ROWID""",
+    "CREATE INDEX tap_count_edition ON tap_count (edition)",
+    """CREATE TABLE trial (
+    terminal INTEGER, edition TEXT, since INTEGER NOT NULL, before TEXT NOT NULL, days INTEGER NOT NULL,
+    ended TEXT NOT NULL, PRIMARY KEY (edition, terminal)
+) WITHOUT ROWID""",
+    """CREATE TABLE shadow (
+    terminal INTEGER, edition TEXT, currency TEXT, taps INTEGER NOT NULL, same INTEGER NOT NULL,
+    dearer INTEGER NOT NULL, cheaper INTEGER NOT NULL, refused INTEGER NOT NULL, let_in INTEGER NOT NULL,
+    answered INTEGER NOT NULL, failed INTEGER NOT NULL, missed INTEGER NOT NULL, sum_minor INTEGER NOT NULL,
+    PRIMARY KEY (edition, terminal, currency)
+) WITHOUT ROWID""",
+    "CREATE TABLE withdrawn (edition TEXT PRIMARY KEY) WITHOUT ROWID",
+)
+_ADD_SHADOW: Final = (
+    "INSERT INTO shadow VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "  # noqa: S608 constants
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in ("taps", *COUNTED, "sum_minor"))
+)
+_GROUP: Final = (
+    "SELECT trial.terminal, coalesce(sum(taps), 0), coalesce(sum(refused), 0) FROM trial LEFT JOIN tap_count"
+    " ON tap_count.terminal = trial.terminal AND tap_count.edition = trial.{of}"
+    " WHERE trial.edition = ? GROUP BY trial.terminal"
+)
+_FORGET_DAYS: Final = (
+    "DELETE FROM tap_count WHERE terminal = ?1 AND edition = ?2 AND day <= (SELECT day FROM tap_count"
+    " WHERE terminal = ?1 AND edition = ?2 ORDER BY day DESC LIMIT 1 OFFSET ?3)"
 )
 
 
@@ -189,6 +231,41 @@ class LedgerReader:
         """What each terminal last said of its own rows."""
         return {row[0]: Statement(*row) for row in self._rows("SELECT * FROM statement")}
 
+    def trials(self) -> list[TrialAt]:
+        """Which documents terminals have, or had, on trial."""
+        return [TrialAt(*row) for row in self._rows("SELECT * FROM trial ORDER BY edition, terminal")]
+
+    def shadows(self) -> list[ShadowSum]:
+        """What terminals say of documents in shadow."""
+        return [ShadowSum(*row) for row in self._rows("SELECT * FROM shadow ORDER BY edition, terminal")]
+
+    def groups(self) -> list[GroupCount]:
+        """Every document that is, or was, on trial anywhere."""
+        editions = [str(row[0]) for row in self._rows("SELECT DISTINCT edition FROM trial ORDER BY edition")]
+        return [self.group(edition)[0] for edition in editions]
+
+    def group(self, edition: str) -> tuple[GroupCount, dict[int, TapCount]]:
+        """The terminals that have or had it on trial: together, and what each decided by it."""
+        new = summed(self._rows(_GROUP.format(of="edition"), edition))
+        if not new:
+            return GroupCount(edition, 0, 0, 0, 0, 0, 0, withdrawn=False), new
+        before = self._before(edition)
+        ended = self._rows("SELECT count(*) FROM trial WHERE edition = ? AND ended != ''", edition)[0][0]
+        gone = bool(self._rows("SELECT 1 FROM withdrawn WHERE edition = ?", edition))
+        total = sum(new.values(), TapCount())
+        return GroupCount(edition, len(new), int(ended), *total, *before, gone), new
+
+    def _before(self, edition: str) -> TapCount:
+        """What the group refused by the documents before; where that are few taps, what all terminals did by those."""
+        own = sum(summed(self._rows(_GROUP.format(of="before"), edition)).values(), TapCount())
+        if own.taps >= LEAST_TAPS:
+            return own
+        query = (
+            "SELECT coalesce(sum(taps), 0), coalesce(sum(refused), 0) FROM tap_count"
+            " WHERE edition IN (SELECT before FROM trial WHERE edition = ?)"
+        )
+        return TapCount(*self._rows(query, edition)[0])
+
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         if not self.path.is_file():
             return []
@@ -313,6 +390,35 @@ class VerdictLedger(LedgerReader):
 
     def put_statements(self, rows: Iterable[Statement]) -> None:
         self._connection.executemany("INSERT OR REPLACE INTO statement VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def put_trials(self, rows: TrialRows) -> None:
+        """What some rows of a terminal say. Counts of documents that it can go back to no more are forgotten."""
+        execute, terminal = self._connection.execute, rows.terminal
+        for (edition, day), count in rows.taps.items():
+            execute(
+                "INSERT INTO tap_count VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " taps = taps + excluded.taps, refused = refused + excluded.refused",
+                (terminal, edition, day, *count),
+            )
+            execute(_FORGET_DAYS, (terminal, edition, DAYS_KEPT))
+        for one in rows.begun:
+            execute("INSERT OR REPLACE INTO trial VALUES (?, ?, ?, ?, ?, ?)", one)
+        for edition, cause in rows.ended:
+            execute(
+                "UPDATE trial SET ended = ? WHERE terminal = ? AND edition = ?", (cause, terminal, edition)
+            )
+        for edition, before in rows.in_force:
+            execute(
+                "DELETE FROM tap_count WHERE terminal = ?1 AND edition NOT IN (?2, ?3) AND edition NOT IN"
+                " (SELECT edition FROM trial WHERE terminal = ?1 UNION SELECT before FROM trial"
+                " WHERE terminal = ?1)",
+                (terminal, edition, before),
+            )
+        self._connection.executemany(_ADD_SHADOW, rows.shadows)
+
+    def put_withdrawn(self, edition: str) -> None:
+        """It was taken back from all that have it on trial."""
+        self._connection.execute("INSERT OR IGNORE INTO withdrawn VALUES (?)", (edition,))
 
     def close(self) -> None:
         self._connection.close()

@@ -14,6 +14,7 @@ from msgspec import Struct
 from terminal.codes import Admission
 from terminal.decision.bus.effects import BankEffect, FareEffect
 from terminal.decision.bus.fare import single_fare
+from terminal.decision.ended import DAY_S
 from terminal.decision.flags import RideFlag
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Trail
@@ -51,6 +52,9 @@ def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, t
         trail.note(FareEffect.UNKNOWN, {"route": trip.route})
         return trail.refuse(Message.FARE_UNKNOWN)
     sum_minor = quote.fare_minor * (1 + trip.companions)
+    if trip.freshness.bundles_age_s > policy.document.ages.bundles_limited_days * DAY_S:
+        trail.note(BankEffect.NOT_LATER)
+        return trail.refuse(Message.ONLINE_ONLY)
     if not _within_stale_list(policy, trip, sum_minor, trail):
         return trail.refuse(Message.ONLINE_ONLY)
     trail.note(FareEffect.BANK, {"fare_minor": quote.fare_minor})

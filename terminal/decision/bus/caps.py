@@ -84,7 +84,10 @@ def _limit(cap: SpentCap, ride: Ride, counters: int, *, cheapest: bool) -> tuple
     level = cap.level
     if level is None:
         return cap.tiers[tier][0], counters
-    known, last = level.read(counters), len(cap.tiers) - 1
+    known = level.read(counters)
+    if known == tier:  # as on nearly every tap
+        return cap.tiers[tier][0], counters
+    last = len(cap.tiers) - 1
     dearest = known if known > tier else tier
     dearest = last if dearest > last else dearest
     return cap.tiers[dearest][0], counters if dearest == known else level.write(counters, dearest)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from terminal.decision.bus.effects import FareEffect
 from terminal.decision.bus.fare import single_fare
 from terminal.decision.effects import TerminalEffect
-from terminal.decision.ended import note_end
+from terminal.decision.ended import note_bundles, note_end
 from terminal.decision.outcome import Message
 from terminal.decision.place import placed
 from terminal.decision.tap import Trail
@@ -43,7 +43,8 @@ def decide_cash(policy: Policy, trip: Trip, persons: int, now: datetime) -> Cash
         trail.note(TerminalEffect.NO_SHIFT)
         return _refused(Message.SHIFT_CLOSED, trail)
     end = note_end(policy.document, now, trail, clock_suspect=trip.clock.suspect)
-    if end is DocumentEnd.PAST:
+    stopped = note_bundles(policy.document.ages, trip.freshness.bundles_age_s, trail)
+    if stopped or end is DocumentEnd.PAST:
         return _refused(Message.OUT_OF_ORDER, trail)
     local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
     trip = placed(trip, policy.document.vehicle, trail)

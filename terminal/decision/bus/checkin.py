@@ -209,7 +209,7 @@ def mark_of(mark_m: int | None) -> int:
 # what the ride that ends here costs
 
 
-class _Own(Struct, frozen=True):
+class _Own(Struct, frozen=True, gc=False):
     """What the right leaves to pay of the holder's own ride (None: unknown), for how many persons, by which code.
 
     `own_minor` is what counts as paid for it in its journey, where that is another sum; `back` the return it is the way
@@ -223,7 +223,7 @@ class _Own(Struct, frozen=True):
     back: Return | None = None
 
 
-class _Bill(Struct, frozen=True):
+class _Bill(Struct, frozen=True, gc=False):
     """What is due for a ride that ends, and the card's counters and journey after it."""
 
     due_minor: int

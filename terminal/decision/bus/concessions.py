@@ -14,7 +14,6 @@ from terminal.decision.bus.limits import Use, use
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import Quote
-from terminal.policy.grants import NO_SLOTS
 from terminal.policy.rights.index import FareConcession
 from terminal.policy.scopes import Ride, inside
 
@@ -24,7 +23,7 @@ OK_BENEFIT: Final = Message.OK_BENEFIT
 CHEAPEST_FIRST: Final = itemgetter(0, 1)
 
 
-class Choice(Struct, frozen=True):
+class Choice(Struct, frozen=True, gc=False):
     """The concession to use, from which slot, at which price, and how the ride is counted."""
 
     slot: int
@@ -41,15 +40,13 @@ def by_concession(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Co
 
 def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice | None:
     """Which concession `by_concession` uses; what lapsed is left in `trail`."""
-    if tap.concessions == NO_SLOTS:
-        return None
     known = tap.policy.concessions
     lapsed: Message | None = None
     choices: list[tuple[int, int, FareConcession]] = []
     for slot, grant in enumerate(tap.concessions):
-        concession = None if grant is None else known.get(grant.code)
-        if grant is None or concession is None:
+        if grant is None or grant.code not in known:
             continue
+        concession = known[grant.code]
         if _too_old(tap, trail):
             return None
         awake, message = _awake(tap, ride, slot, grant, concession, trail)
@@ -91,10 +88,10 @@ def _awake(
 
 def _too_old(tap: Tap, trail: Trail) -> bool:
     """O-03: with data older than the profile allows, concessions fall back to the ordinary fare."""
-    age_s = tap.trip.freshness.lists_age_s
-    if age_s <= tap.policy.document.ages.stale_h * HOUR_S:
+    freshness = tap.trip.freshness
+    if not freshness.lists_older_than(tap.policy.document.ages.stale_h * HOUR_S):
         return False
-    trail.note(ConcessionEffect.DATA_TOO_OLD, {"data_age_s": age_s})
+    trail.note(ConcessionEffect.DATA_TOO_OLD, {"data_age_s": freshness.lists_age_s})
     trail.lapsed = trail.lapsed or Message.BENEFIT_NOT_CHECKED
     return True
 
@@ -108,14 +105,12 @@ def _cover(tap: Tap, choice: Choice, quote: Quote | None, trail: Trail) -> Cover
         trail.note(ConcessionEffect.LIST_NEWER)
     trail.note(concession.price.effect, inputs)
     trail.reasons += used.steps
-    counters, companions = used.counters, 0
-    if concession.companions is not None and tap.counters_known:
-        companions = tap.trip.companions
-        if companions:
-            companions = min(companions, concession.companions.most)
-        counters = concession.companions.counter.write(counters, companions)
-        if companions:
+    counters, companions, rule = used.counters, 0, concession.companions
+    if rule is not None and tap.counters_known:
+        if tap.trip.companions:
+            companions = min(tap.trip.companions, rule.most)
             trail.note(ConcessionEffect.COMPANIONS, {"companions": companions})
+        counters = rule.counter.write(counters, companions)
     return Cover(
         CONCESSION_SLOTS[choice.slot],
         Message.OK_BENEFIT_UNLIMITED if used.left is None else OK_BENEFIT,

@@ -20,7 +20,7 @@ RIDES: Final = (EventKind.RIDE, EventKind.CHECK_IN, EventKind.CHECK_OUT)
 CONCESSION_SLOTS: Final = (PaidBy.CONCESSION_A, PaidBy.CONCESSION_B, PaidBy.CONCESSION_C)
 
 
-class Cover(Struct, frozen=True):
+class Cover(Struct, frozen=True, gc=False):
     """One right's answer: by what, at which price from the purse, and what the card then counts.
 
     `by_fare`: the price follows from the fare of the ride, so it can be checked in and corrected (T-07).

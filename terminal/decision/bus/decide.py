@@ -47,7 +47,6 @@ from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Journey, Tap, Trail, accept
 from terminal.policy.base import Right
 from terminal.policy.fares.index import ELSE, TRANSPORT_CARD, Quote
-from terminal.policy.grants import NO_SLOTS
 from terminal.policy.journeys.index import CheckInRule
 from terminal.policy.scopes import Ride
 from terminal.trip.facts import AskedBy, Trip
@@ -144,7 +143,7 @@ def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked
     policy = tap.policy
     feed = policy.gtfs
     rights = policy.rights_of(
-        bought=bool(tap.bought), journey=tap.transfer is not None, granted=tap.concessions != NO_SLOTS
+        bought=bool(tap.bought), journey=tap.transfer is not None, granted=any(tap.concessions)
     )
     for right in rights:
         if feed is not None and right is PURSE_RIGHT:
@@ -231,7 +230,7 @@ def settle(
     return _charged(tap, ride, paid, trail) if rule is None else _checked_in(tap, ride, rule, paid, trail)
 
 
-class _Paid(Struct, frozen=True):
+class _Paid(Struct, frozen=True, gc=False):
     """What a covered ride asks of the purse, before caps: `price_minor` for the holder and those who ride on the same
     terms, `owed_minor` for an earlier one, `others_minor` for companions the right does not cover; and the card's
     counters and journey with it.
@@ -249,8 +248,10 @@ def _checked_in(tap: Tap, ride: Ride, rule: CheckInRule, paid: _Paid, trail: Tra
     """T-07: what depends on how far they go is held and has to be there; the rest is charged."""
     flags, cover = len(trail.flags), paid.cover
     due_minor, counters, wanted_minor = 0, paid.counters, paid.others_minor
-    if cover.by_fare:
+    if cover.by_fare and tap.policy.caps:
         wanted_minor += capped(tap, ride, cover.code, paid.price_minor, counters, Trail())[0]
+    elif cover.by_fare:
+        wanted_minor += paid.price_minor
     else:
         due_minor, counters = capped(tap, ride, cover.code, paid.price_minor, counters, trail)
     held = rule.holding(wanted_minor)

@@ -37,6 +37,7 @@ class BankEffect(Effect):
     UNPAID = "t-41:unpaid"
     LIST_TOO_OLD = "t-43:list_too_old"
     WITHIN_STALE_CAP = "t-43:within_stale_cap"
+    NOT_LATER = "o-14:not_paid_later"
 
 
 class PassEffect(Effect):

@@ -15,7 +15,6 @@ from terminal.decision.bus.cover import Cover
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import MEDIA, Quote
-from terminal.policy.grants import NO_SLOTS
 from terminal.policy.gtfs.card import JourneyOnCard, Written
 from terminal.policy.gtfs.charging import (
     Charged,
@@ -39,7 +38,7 @@ PURSE: Final = PaidBy.PURSE
 OK_PAID: Final = Message.OK_PAID
 
 
-class RideEnd(Struct, frozen=True):
+class RideEnd(Struct, frozen=True, gc=False):
     """Where a checked-in ride ended: what the purse owes for its holder (None: unknown), the ordinary fare of one
     person, the counters and the journey after it. `cheapest`: an end of it is not known, and no ride costs less.
     """
@@ -201,9 +200,9 @@ def _remembered(
 
 def _rider(tap: Tap, fares: FeedFares) -> Rider:
     """What the holder may pay as by the concessions that hold today; with data too old, by none (O-03)."""
-    if tap.concessions == NO_SLOTS:
+    if not any(tap.concessions):
         return fares.ordinary
-    if tap.trip.freshness.lists_age_s > tap.policy.document.ages.stale_h * HOUR_S:
+    if tap.trip.freshness.lists_older_than(tap.policy.document.ages.stale_h * HOUR_S):
         return fares.ordinary
     day = tap.service_date
     return fares.rider(

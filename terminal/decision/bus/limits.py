@@ -12,7 +12,7 @@ from terminal.policy.scopes import Ride, inside
 from terminal.trail import Reason
 
 
-class Use(Struct, frozen=True):
+class Use(Struct, frozen=True, gc=False):
     """One more use of a right: the counters with it, how many are `left` after it (None: nothing limits it), and what
     each limit says of it.
     """

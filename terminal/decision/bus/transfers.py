@@ -59,7 +59,7 @@ PAID: Final = {rule: TransferEffect.of(rule, effect) for rule, effect in DEARER.
 FREE: Final = {rule: TransferEffect.of(rule, "free_transfer") for rule in ("T-30", "T-32", "T-38")}
 
 
-class _Following(Struct, frozen=True):
+class _Following(Struct, frozen=True, gc=False):
     """What a following ride costs, what it would cost of its own (0: that does not matter), and what was looked at."""
 
     price_minor: int

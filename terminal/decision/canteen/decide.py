@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from cardproto.resident.records.event import EventKind, PaidBy
+from cardproto.resident.records.rights import Rights
 from terminal.codes import Admission
 from terminal.decision.canteen.effects import MealEffect
 from terminal.decision.canteen.entitlement import newest_of
-from terminal.decision.canteen.serving import MealRefusal, decide_portion, kind_for, stopped_by
+from terminal.decision.canteen.serving import Agreed, MealRefusal, decide_portion, kind_for, stopped_by
 from terminal.decision.flags import MealFlag
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
@@ -31,6 +32,9 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
         return trail.refuse(Message.SERVING_CLOSED)
     if _lost(tap, trail):
         return trail.refuse(Message.BLOCKED)
+    if canteen.only_read:
+        trail.note(MealEffect.ONLY_READ)
+        return trail.repeat(Message.CARD_READ, Admission.INSIDE)
     pupil = _pupil(tap, trail)
     shift = pupil.shift or _shift_on_card(tap)
     stopped = stopped_by(
@@ -48,6 +52,7 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
         trail,
         stopped=stopped,
         clock_suspect=suspect,
+        agreed=Agreed(elsewhere=canteen.elsewhere),
     )
     if isinstance(meal, MealRefusal):
         return trail.refuse(meal.message, {"meal": meal.meal} if meal.meal else NO_VALUES)
@@ -55,7 +60,10 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
 
 
 def _lost(tap: Tap, trail: Trail) -> bool:
-    """M-35: a card issued before the pupil's present one was reported lost."""
+    """M-35: the card was reported lost here, or a card issued before the pupil's present one was."""
+    if tap.trip.canteen.lost_since:
+        trail.note(MealEffect.LOST_CARD, {"since": tap.trip.canteen.lost_since})
+        return True
     pupil = tap.trip.canteen.pupil
     if pupil is None or pupil.cards_since is None or tap.snapshot.rights.issued_on >= pupil.cards_since:
         return False
@@ -67,17 +75,21 @@ def _pupil(tap: Tap, trail: Trail) -> Pupil:
     """What roster and card say of the pupil, together."""
     known = tap.trip.canteen.pupil
     if known is None:
-        return Pupil(ref=b"", school=tap.trip.canteen.school, grants=tuple(_grants_on(tap)), served=tap.meals)
+        return Pupil(
+            ref=b"",
+            school=tap.trip.canteen.school,
+            grants=tuple(grants_on(tap.snapshot.rights)),
+            served=tap.meals,
+        )
     return replace(
         known,
-        grants=newest_of(_grants_on(tap), known.grants, trail),
+        grants=newest_of(grants_on(tap.snapshot.rights), known.grants, trail),
         served=tap.meals & ~known.annulled | known.served,
     )
 
 
-def _grants_on(tap: Tap) -> Iterator[MealGrant]:
+def grants_on(rights: Rights) -> Iterator[MealGrant]:
     """The card's concessions; the parameter's low four bits are the grade, the high four the shift."""
-    rights = tap.snapshot.rights
     for concession in rights.concessions:
         if concession is not None:
             yield MealGrant(
@@ -91,7 +103,7 @@ def _grants_on(tap: Tap) -> Iterator[MealGrant]:
 
 
 def _shift_on_card(tap: Tap) -> int:
-    return next((grant.shift for grant in _grants_on(tap) if grant.shift), 1)
+    return next((grant.shift for grant in grants_on(tap.snapshot.rights) if grant.shift), 1)
 
 
 def _serve(tap: Tap, trail: Trail, kind: MealKind, pupil: Pupil, meal: Serving) -> Decision:

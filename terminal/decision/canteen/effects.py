@@ -18,6 +18,11 @@ class MealEffect(Effect):
     NOT_ENTITLED = "m-19:not_entitled"
     HAD_IT = "m-19:had_it"
     NOT_LISTED = "m-31:not_listed"
+    ONLY_READ = "m-30:only_read"
+    ASK_OTHER_ENTITLEMENT = "m-19:ask_other_entitlement"
+    ASK_NOT_LISTED = "o-02:ask_not_listed"
+    ASK_ELSEWHERE = "o-08:ask_elsewhere"
+    CASHIER_DECIDED = "m-30:cashier_decided"
 
 
 class GroundEffect(Effect):
@@ -55,6 +60,7 @@ class AccountEffect(Effect):
     SELLING_STOPPED = "o-06:selling_stopped"
     DOCUMENT_ENDED = "o-01:nothing_sold"
     NOT_ORDERED = "m-32:not_ordered"
+    ASK_ORDER = "m-32:ask_order"
     ORDERED = "m-32:ordered"
     ORDER_DONE = "m-32:order_done"
     DAY_LIMIT = "m-02:day_limit"

@@ -6,7 +6,10 @@ a network: an entitled meal is given on what is known, and flagged where that is
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
+from types import MappingProxyType
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,6 +23,7 @@ from terminal.decision.meal import Serving
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
 from terminal.policy.document.meals import (
+    ASK,
     BY_SHIFT,
     PAID,
     PARENTS,
@@ -33,6 +37,28 @@ from terminal.policy.ends import DocumentEnd, end_of
 from terminal.policy.meals.index import MealPolicy, SchoolDay
 from terminal.trail import Effect
 from terminal.trip.pupil import Age, Pupil
+
+
+class Agreed(Struct, frozen=True):
+    """What a decision on a portion knows of questions to the cashier: which are answered with yes, by the flag that
+    the record then has, and which kinds other terminals say they served to this pupil today (bits).
+    """
+
+    answered: frozenset[str] = frozenset()
+    elsewhere: int = 0
+
+
+NOTHING_AGREED: Final = Agreed()
+QUESTIONS: Final[Mapping[str, Effect]] = MappingProxyType(
+    {
+        MealFlag.WITHOUT_ORDER: AccountEffect.ASK_ORDER,
+        MealFlag.OTHER_ENTITLEMENT: MealEffect.ASK_OTHER_ENTITLEMENT,
+        MealFlag.NOT_IN_ROSTER: MealEffect.ASK_NOT_LISTED,
+        MealFlag.SERVED_ELSEWHERE: MealEffect.ASK_ELSEWHERE,
+    }
+)
+"""What the cashier is asked, by the flag of a portion that was given after it."""
+ALL_ANSWERED: Final = frozenset(QUESTIONS)
 
 
 class MealRefusal(Struct, frozen=True):
@@ -104,10 +130,12 @@ def decide_portion(
     *,
     stopped: Effect | None = None,
     clock_suspect: bool = False,
+    agreed: Agreed = NOTHING_AGREED,
 ) -> Serving | MealRefusal:
     """Return the portion of `kind` that `pupil` gets on the service day `day`, or why there is none.
 
-    `stopped` is why nothing may be sold at all.
+    `stopped` is why nothing may be sold at all. A portion that nothing stands against but a question is the cashier's
+    to decide: then the refusal is `MEAL_ASK`, and the trail ends with what to ask.
 
     Where that day comes from a suspect clock, neither a calendar nor the dates of a grant stand against a meal (M-37).
     """
@@ -123,9 +151,43 @@ def decide_portion(
     right = entitlement(pupil, policy, day, trail, clock_suspect=clock_suspect)
     flags = _flags(pupil, school_day)
     if kind.id in right.portions:
-        return _entitled(pupil, kind, day, policy, trail, right, flags)
-    trail.note(MealEffect.NOT_ENTITLED, {"meal": kind.id})
-    return _paid(pupil, kind, day, policy, trail, right, flags, stopped)
+        meal = _entitled(pupil, kind, day, policy, trail, right, flags)
+    else:
+        trail.note(MealEffect.NOT_ENTITLED, {"meal": kind.id})
+        meal = _paid(pupil, kind, day, policy, trail, right, flags, stopped)
+    if isinstance(meal, MealRefusal):
+        return meal
+    return _asked(meal, tuple(_questions(pupil, kind, policy, right, meal, agreed)), agreed, trail)
+
+
+def _questions(
+    pupil: Pupil, kind: MealKind, policy: MealPolicy, right: Entitlement, meal: Serving, agreed: Agreed
+) -> Iterator[MealFlag]:
+    asked = policy.document.ask
+    if agreed.elsewhere >> kind.bit & 1:
+        yield MealFlag.SERVED_ELSEWHERE
+    if meal.entitled:
+        if not pupil.listed and pupil.school and asked.not_listed == ASK:
+            yield MealFlag.NOT_IN_ROSTER
+    elif kind.id not in pupil.orders:
+        if right.portions and asked.other_entitlement == ASK:
+            yield MealFlag.OTHER_ENTITLEMENT
+        elif not right.portions and asked.without_order == ASK:
+            yield MealFlag.WITHOUT_ORDER
+
+
+def _asked(
+    meal: Serving, questions: tuple[MealFlag, ...], agreed: Agreed, trail: Trail
+) -> Serving | MealRefusal:
+    """The portion with what the cashier decided of it, or the question."""
+    if not questions:
+        return meal
+    if agreed.answered.issuperset(questions):
+        trail.note(MealEffect.CASHIER_DECIDED, {"meal": meal.kind})
+        return replace(meal, flags=(*meal.flags, *questions))
+    for question in questions:
+        trail.note(QUESTIONS[question], {"meal": meal.kind})
+    return MealRefusal(Message.MEAL_ASK, meal.kind)
 
 
 def mark_list(document: RegionDocument, now: datetime, trail: Trail, *, clock_suspect: bool) -> None:
@@ -145,6 +207,7 @@ def decide_listed(
     ordered: bool,
     stopped: Effect | None = None,
     clock_suspect: bool = False,
+    agreed: Agreed = NOTHING_AGREED,
 ) -> Serving | MealRefusal:
     """As `decide_portion`, without a card; `ordered`: only who ordered it is served. The flags that `trail` has by now
     are the portion's, too.
@@ -152,7 +215,9 @@ def decide_listed(
     if ordered and kind.id not in pupil.orders and not pupil.served >> kind.bit & 1:
         trail.note(AccountEffect.ORDER_DONE, {"meal": kind.id})
         return MealRefusal(Message.MEAL_NOT_ORDERED)
-    meal = decide_portion(pupil, kind, day, policy, trail, stopped=stopped, clock_suspect=clock_suspect)
+    meal = decide_portion(
+        pupil, kind, day, policy, trail, stopped=stopped, clock_suspect=clock_suspect, agreed=agreed
+    )
     return meal if isinstance(meal, MealRefusal) else replace(meal, flags=(*trail.flags, *meal.flags))
 
 

@@ -32,16 +32,22 @@ def against_attendance(now: datetime, day: date, policy: MealPolicy) -> Reason |
 
 
 def against_annulment(
-    served_at: datetime, now: datetime, policy: MealPolicy, *, last: bool, day_closed: bool
+    served_at: datetime,
+    now: datetime,
+    policy: MealPolicy,
+    *,
+    last: bool,
+    day_closed: bool,
+    confirmed: bool = False,
 ) -> Reason | None:
-    """M-34: the last record of a pupil, within the window, before the day is closed."""
+    """M-34: the last record of a pupil, within the window or with a second person, before the day is closed."""
     if day_closed:
         return Reason(MealEffect.DAY_CLOSED)
     if not last:
         return Reason(CorrectionEffect.NOT_THE_LAST)
     window_s = policy.document.annulment.window_s
     age = abs(now - served_at)  # a clock set back must not open the window for ever
-    if age <= timedelta(seconds=window_s):
+    if confirmed or age <= timedelta(seconds=window_s):
         return None
     inputs = {"age_s": int(age.total_seconds()), "window_s": window_s}
     return Reason(CorrectionEffect.ANNULMENT_TOO_LATE, inputs)

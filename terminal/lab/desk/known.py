@@ -53,6 +53,7 @@ FACT_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "freshness.deny_list_age_s": NP_("fact", "Age of the deny list"),
         "freshness.grants_age_s": NP_("fact", "Age of the list of concessions"),
         "freshness.document_age_s": NP_("fact", "Age of the region document"),
+        "freshness.bundles_age_s": NP_("fact", "Age of the signed bundles"),
         "razzia": NP_("fact", "Inspection announced by the vehicle"),
         "reader_ok": NP_("fact", "In service, by staff"),
         "canteen.roster": NP_("fact", "List of pupils"),
@@ -60,6 +61,7 @@ FACT_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "canteen.serving": NP_("fact", "Meal served"),
         "canteen.day_closed": NP_("fact", "Day closed"),
         "canteen.paid_stopped": NP_("fact", "Paid meals stopped"),
+        "canteen.lost_since": NP_("fact", "Card lost since"),
     }
 )
 """The facts that a tap at the desk may have, in the order in which they are shown."""

@@ -44,7 +44,7 @@ from terminal.lab.desk.tariff.judges import Judges
 from terminal.lab.desk.tariff.library import TariffLibrary
 from terminal.lab.desk.tariff.routes import TariffRoutes
 from terminal.lab.desk.view import desk_as_json, tap_as_json, trace_as_json
-from terminal.lab.desk.words import LANGUAGES, words
+from terminal.lab.desk.words import LANGUAGES, KnownLanguage, words
 from terminal.screen.feed import EventFeed
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
@@ -71,7 +71,7 @@ class TapOrder(Struct, forbid_unknown_fields=True):
     place: Name
     mishap: Mishap = Mishap.NONE
     exchange: Annotated[int, Meta(ge=1, le=MOST_EXCHANGES)] = 1
-    language: Literal["en", "ru"] = "en"
+    language: KnownLanguage = "en"
     """Of the answer, which is the whole tap: a page shows it without asking again."""
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
+
+from msgspec import Meta
 
 from terminal.lab.stress.faults.plan import Kind
-from terminal.texts import N_, NP_, translator
+from terminal.texts import N_, NP_, languages, translator
 
-LANGUAGES: Final = ("en", "ru")
-"""The page is a developer's, so English comes first."""
+LANGUAGES: Final = tuple(sorted(languages(), key=lambda language: language != "en"))
+"""Those of the catalogues. The page is a developer's, so English comes first."""
+KnownLanguage = Annotated[str, Meta(pattern=f"^({'|'.join(LANGUAGES)})$")]
 
 WORDS: Final = {
     "group_purse": N_("Purse"),

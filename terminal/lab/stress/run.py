@@ -5,6 +5,7 @@ A violation is played again with fewer and fewer steps until none can be left ou
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import sys
@@ -57,6 +58,8 @@ LINE_BEGINS: Final = b'{"town":'
 """Of a log."""
 REPORT_EVERY: Final = 100
 PUPILS_SHARE: Final = 5
+RARELY: Final = (50_000, 10, 10)
+"""Thresholds of the cyclic garbage collector in a town, all of which every full collection walks."""
 
 Progress = Callable[[int, int], None]
 """`(taps, faults survived)` since the last call."""
@@ -167,7 +170,11 @@ def play_town(
         if at_once and opened is not None and opened.truth.found:
             raise AssertionError(opened.truth.found[0].what)
 
-    with tempfile.TemporaryDirectory(dir=folder or storm_folder(), prefix="resident-card-storm-") as place:
+    prefix = "resident-card-storm-"
+    with (
+        _collecting_rarely(),
+        tempfile.TemporaryDirectory(dir=folder or storm_folder(), prefix=prefix) as place,
+    ):
         try:
             with open_storm_town(
                 Path(place),
@@ -191,6 +198,16 @@ def play_town(
             return Findings(
                 taps=reported.taps, problems=[f"the storm ended early: {type(end).__name__}: {end}"]
             )
+
+
+@contextmanager
+def _collecting_rarely() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(*RARELY)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def storm_folder() -> Path | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -60,6 +61,8 @@ class CredentialCheck:
 
     def __init__(self, policy: VerifyCredential, issuers: IssuerKeys) -> None:
         self.policy: Final = policy
+        self.strict: Callable[[datetime], bool] = lambda _now: False
+        """Whether every credential is verified for a reason of the terminal's own, where it knows any issuer (O-14)."""
         self._issuers = issuers
         self._seen: OrderedDict[bytes, datetime] = OrderedDict()
 
@@ -68,12 +71,18 @@ class CredentialCheck:
         """No exchange is spent, and rights are believed as the card's keys protect them."""
         return cls(VerifyCredential.NEVER, IssuerKeys())
 
+    def trust(self, issuers: IssuerKeys) -> None:
+        """Others count from the next tap on; what was verified by those of before is verified again."""
+        self._issuers = issuers
+        self._seen.clear()
+
     def refusal(self, card: DesfireCard, snapshot: CardSnapshot, now: datetime) -> CredentialRefusal | None:
         """None when the rights may be believed. Raises `CardError` for anything that deserves another try."""
-        if self.policy is VerifyCredential.NEVER or not any(snapshot.rights.concessions):
+        policy = VerifyCredential.ALWAYS if len(self._issuers) and self.strict(now) else self.policy
+        if policy is VerifyCredential.NEVER or not any(snapshot.rights.concessions):
             return None
         name = hashlib.sha256(snapshot.uid + build_rights(snapshot.rights)).digest()
-        if self.policy is VerifyCredential.WHEN_UNSEEN and now < self._seen.get(name, now):
+        if policy is VerifyCredential.WHEN_UNSEEN and now < self._seen.get(name, now):
             return None
         result = self._verified(card, snapshot, now)
         if isinstance(result, CredentialRefusal):

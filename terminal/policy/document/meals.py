@@ -14,12 +14,15 @@ LAST_GRADE: Final = 11
 SHIFTS: Final = (1, 2)
 PARENTS: Final = "parents"
 """The funder that is the pupil's hot-meal account; every other one is a budget."""
+ASK: Final = "ask"
+"""The cashier is asked before it is given."""
 PAID: Final = "paid"
 """The category of a meal to which the pupil has no entitlement."""
 BY_SHIFT: Final = "by_shift"
 """The kind of a portion that is whatever the pupil's shift is assigned (M-15)."""
 
 Grade = Annotated[int, Meta(ge=1, le=LAST_GRADE)]
+Asked = Literal["ask", "serve"]
 Shift = Annotated[int, Meta(ge=SHIFTS[0], le=SHIFTS[-1])]
 
 
@@ -202,6 +205,18 @@ class PreOrder(Section, frozen=True, kw_only=True):
     paid_needs_order: bool = False
 
 
+class CashierAsked(Section, frozen=True, kw_only=True):
+    """What the cashier decides for each pupil ("ask") and what is served without a question ("serve").
+
+    `without_order`: a paid meal that was not ordered. `other_entitlement`: a paid meal for a pupil who is entitled to
+    another one today. `not_listed`: a meal that a budget pays, for a card that the school's list does not have.
+    """
+
+    without_order: Asked = "ask"
+    other_entitlement: Asked = "ask"
+    not_listed: Asked = "ask"
+
+
 class AttendanceCorrection(Section, frozen=True, kw_only=True):
     """M-33: until when a class's attendance of the day may be corrected (the minute itself is too late)."""
 
@@ -234,5 +249,6 @@ class Meals(Section, frozen=True, kw_only=True):
     school_year: SchoolYear = SchoolYear()
     credit: Credit = CreditOneMeal()
     pre_order: PreOrder = PreOrder()
+    ask: CashierAsked = CashierAsked()
     attendance: AttendanceCorrection = AttendanceCorrection()
     annulment: AnnulmentWindow = AnnulmentWindow()

@@ -111,11 +111,17 @@ class Ages(Section, frozen=True, kw_only=True):
     By the older of deny list and list of grants taps are marked after `fresh_h`, and concessions fall back to the
     ordinary fare after `stale_h`; a roster's age goes by the same hours. `document_stale_days`: taps are marked when
     this document was issued longer ago; without it its age does not count.
+
+    `bundles_limited_days` and `bundles_stop_days` go by when the newest set of signed bundles that a terminal has
+    accepted was signed. After the first, taps are marked, nothing is sold that is paid later, and the issuer's grant is
+    verified at every tap; after the second, where it is set, a bus is out of order.
     """
 
     fresh_h: Annotated[int, Meta(ge=1)] = 24
     stale_h: Annotated[int, Meta(ge=1)] = 7 * 24
     document_stale_days: Annotated[int, Meta(ge=1, le=3660)] | None = None
+    bundles_limited_days: Annotated[int, Meta(ge=1, le=366)] = 14
+    bundles_stop_days: Annotated[int, Meta(ge=1, le=366)] | None = None
     keep_acknowledged_h: Annotated[int, Meta(ge=0)] = 3 * 24
     keep_trip_history_h: Annotated[int, Meta(ge=0)] = 24
 

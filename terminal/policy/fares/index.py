@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -38,7 +38,7 @@ ELSE: Final = "fares"
 """The line of `by_medium`, which every ride falls under that no rule is about."""
 
 
-class Quote(NamedTuple):
+class Quote(Struct, frozen=True, gc=False):
     """The ordinary fare of one ride. `assumed`: the dearest one possible, because the place is not known. `opens`: the
     id of the transfer its payment opens, empty for none.
     """

@@ -35,7 +35,7 @@ ARRIVAL_LIMITS: Final = (LimitType.ARRIVAL_TO_DEPARTURE, LimitType.ARRIVAL_TO_AR
 LOOKING_BACK: Final = ("product", "total", "credit", "arrived", "run_arrived")
 
 
-class JourneyOnCard(Struct, frozen=True):
+class JourneyOnCard(Struct, frozen=True, gc=False):
     """What an event record holds of a journey. `journey_age_s` None: no journey is settled."""
 
     bits: int
@@ -46,7 +46,7 @@ class JourneyOnCard(Struct, frozen=True):
 EMPTY: Final = JourneyOnCard(0, None, 0)
 
 
-class Written(Struct, frozen=True):
+class Written(Struct, frozen=True, gc=False):
     """The event a `JourneyOnCard` is read from: when, on which route of the feed, and what it took."""
 
     at: int

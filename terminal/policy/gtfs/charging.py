@@ -43,7 +43,7 @@ LEG: Final = FeedEffect.LEG
 TO_DEAREST: Final = Reason(FeedEffect.DEAREST)
 
 
-class Charged(Struct, frozen=True):
+class Charged(Struct, frozen=True, gc=False):
     """What is taken now (below 0: given back, only at a tap-off), what the card must remember, and why.
 
     `free_until`: the ride is a transfer that takes nothing, and the rule's time ends then; None: it is not.
@@ -55,7 +55,7 @@ class Charged(Struct, frozen=True):
     free_until: int | None = None
 
 
-class FareUnknown(Struct, frozen=True):
+class FareUnknown(Struct, frozen=True, gc=False):
     """The feed has no fare for this ride: refuse it. The card stays as it is."""
 
     steps: tuple[Reason, ...]
@@ -65,7 +65,8 @@ def board_ride(
     fares: FeedFares, state: JourneyState, ride: OpenRide, start: int, prices: Prices
 ) -> Charged | FareUnknown:
     """Charge a rider who gets in now, for a ride that begins at the stop of number `start`, 0: where is not known."""
-    steps, journey, option = list[Reason](), state.journey, None
+    journey, option = state.journey, None
+    steps: list[Reason] = []
     extended = None if state.ride is None else _joined(fares, state.ride, ride, start)
     if extended is not None:
         option = settle(fares, prices, journey, extended)

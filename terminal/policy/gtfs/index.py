@@ -5,9 +5,10 @@ group), prices under (rider, medium). A lookup costs the same for ten rules and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from terminal.policy.gtfs.places import BLANK, Keys, Places
 from terminal.policy.gtfs.services import HeldTimes, ServiceWindow
@@ -29,7 +30,7 @@ Rider = tuple[str, ...]
 """The categories a rider may pay as."""
 
 
-class LegRule(NamedTuple):
+class LegRule(Struct, frozen=True, gc=False):
     """One leg rule under its key: what is left to compare, and what it gives. Timeframe 0: any time."""
 
     priority: int
@@ -41,7 +42,7 @@ class LegRule(NamedTuple):
     transfer_only: bool = False
 
 
-class FeedTransferRule(NamedTuple):
+class FeedTransferRule(Struct, frozen=True, gc=False):
     """One transfer rule. `most` None: as often as one likes. `product` None: costs nothing. `only_after`: the product
     of the leg before, None: any.
     """
@@ -58,7 +59,7 @@ class FeedTransferRule(NamedTuple):
     same_product: bool = False
 
 
-class ProductPrice(NamedTuple):
+class ProductPrice(Struct, frozen=True, order=True, gc=False):
     """What a product costs a rider; `row` is the row of fare_products."""
 
     amount_minor: int
@@ -78,7 +79,7 @@ class Prices(Struct, frozen=True, eq=False):
 RuleSet = tuple[LegRule, ...]
 
 
-class LegEnd(NamedTuple):
+class LegEnd(Struct, frozen=True, gc=False):
     """Where a leg may lead: the dearest price there, and the rules it then follows.
 
     `transfers` says which transfer rules lead there, when there is one leg rule only: of two such ends with the same
@@ -90,7 +91,7 @@ class LegEnd(NamedTuple):
     rules: RuleSet
 
 
-class AppliedTransfer(Struct, frozen=True):
+class AppliedTransfer(Struct, frozen=True, gc=False):
     """A rule that applies: what it costs besides the legs, and its place in the run (1 = first transfer)."""
 
     rule: FeedTransferRule
@@ -98,7 +99,7 @@ class AppliedTransfer(Struct, frozen=True):
     number: int
 
 
-class Option(Struct, frozen=True):
+class Option(Struct, frozen=True, gc=False):
     """One way to pay for a ride: by this leg rule, alone or by this transfer.
 
     `due_minor` is what the ride adds to what was paid for the journey, `total_minor` what the journey then costs.
@@ -206,7 +207,7 @@ class Index(Struct, frozen=True):
         for to_key in sorted(ends):
             to_keys = (to_key, BLANK) if wide and to_key != BLANK else (to_key,)
             rules = tuple(self.rules_between(network, from_keys, to_keys))
-            different.setdefault(frozenset(rule._replace(row=0) for rule in rules), rules)
+            different.setdefault(frozenset(replace(rule, row=0) for rule in rules), rules)
         return tuple(different.values())
 
     def transfers_from(self, group: int) -> Mapping[int, tuple[FeedTransferRule, ...]]:

@@ -115,7 +115,7 @@ def _transfers(fares: FeedFares, prices: Prices, journey: Journey | None, ride: 
     return _Transfers(fares, prices, journey, ride, onward)
 
 
-class _Transfers(Struct, frozen=True, eq=False):
+class _Transfers(Struct, frozen=True, eq=False, gc=False):
     """Transfers from a journey to a ride, looked up once for each group the ride may be of."""
 
     fares: FeedFares

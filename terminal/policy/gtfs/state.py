@@ -22,7 +22,7 @@ def second_of(moment: datetime) -> int:
     return since.days * DAY_S + since.seconds
 
 
-class Journey(Struct, frozen=True):
+class Journey(Struct, frozen=True, gc=False):
     """The legs that are settled. `group` and `product` are the last one's.
 
     `total_minor` is what the specification makes them cost, `paid_minor` what was taken: more, where a later leg
@@ -43,7 +43,7 @@ class Journey(Struct, frozen=True):
     run: int = 0
 
 
-class LegPlaces(Struct, frozen=True):
+class LegPlaces(Struct, frozen=True, gc=False):
     """Where a leg goes: network of its route, its origin, the stops it begins and ends at; 0 where not known."""
 
     network: int
@@ -52,7 +52,7 @@ class LegPlaces(Struct, frozen=True):
     end: int
 
 
-class OpenRide(Struct, frozen=True):
+class OpenRide(Struct, frozen=True, gc=False):
     """The newest leg, or several joined to one, while a tap-off or a joining leg may change its price.
 
     `network` is what its price depends on, `last_network` that of its last leg. `end` is 0 where nothing recorded the
@@ -69,7 +69,7 @@ class OpenRide(Struct, frozen=True):
     charged_minor: int = 0
 
 
-class JourneyState(Struct, frozen=True):
+class JourneyState(Struct, frozen=True, gc=False):
     """A journey and the ride that follows it; either may be missing."""
 
     journey: Journey | None = None

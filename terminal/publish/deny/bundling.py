@@ -69,7 +69,7 @@ def _small(register: DenyRegister, newest: MadeIssue) -> Iterator[tuple[str, Pat
     if increments and increments[-1].number > newest.number:
         yield DENY_CHANGES_FILE, register.folder / CHANGES
         yield DENY_INCREMENT_FILE, register.folder / INCREMENTS / str(increments[-1].number)
-    if newest.version > 1:
+    if (register.folder / MERGE).exists():
         yield DENY_MERGE_FILE, register.folder / MERGE
 
 

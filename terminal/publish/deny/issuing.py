@@ -25,11 +25,13 @@ from terminal.decoding import TooManyBytes, read_within
 from terminal.errors import PublishError
 from terminal.files import SHARED, replace_file, replacing
 from terminal.policy.deny_changes import (
+    MOST_CHANGED,
     MOST_CHANGES_BYTES,
     NONE_BEFORE,
     DenyBase,
     DenyChanges,
     changes_bytes,
+    digest_of,
     followed,
     merge_changes,
     next_increment,
@@ -68,6 +70,11 @@ def issue_increment(register: DenyRegister, key: bytes, now: datetime) -> DenyIs
         return None
     base = _opened(register, key)
     whole, before = _so_far(register, base, now)
+    if len(whole.added) + len(whole.removed) + len(due.added) + len(due.removed) > MOST_CHANGED:
+        raise PublishError(
+            f"more than {MOST_CHANGED} entries changed since the last base",
+            "Make a new one: terminal deny issue --base.",
+        )
     hashes = base.hash_of
     increment = next_increment(whole, before, now, _hashed(due.added, hashes), _hashed(due.removed, hashes))
     whole, content = followed(whole, increment), changes_bytes(increment)
@@ -78,17 +85,25 @@ def issue_increment(register: DenyRegister, key: bytes, now: datetime) -> DenyIs
     return DenyIssue(increment.last, base.version, len(increment.added), len(increment.removed), False)
 
 
-def issue_base(register: DenyRegister, key: bytes, region: int, now: datetime) -> DenyIssue:
-    """A base of everything that holds: the one before with its changes, or the first, built from nothing."""
+def issue_base(
+    register: DenyRegister,
+    key: bytes,
+    region: int,
+    now: datetime,
+    watched: Callable[[Iterable[DeniedIdentity], int], Iterable[DeniedIdentity]] = lambda entries, _count: (
+        entries
+    ),
+) -> DenyIssue:
+    """A base of everything that holds: the one before with its changes, or built from nothing where there is none or
+    too much has changed. `watched` may look on while it is built: the entries, and how many there are.
+    """
     newest = newest_base(register)
-    if newest is None:
-        return _first_base(register, key, region, now)
+    if newest is None or register.is_much_due(now):
+        return _base_from_nothing(register, key, region, now, watched)
     issue_increment(register, key, now)
     base = _opened(register, key)
     whole, _before = _so_far(register, base, now)
-    version = base.version + 1
-    if version > LARGEST_VERSION:
-        raise PublishError("the deny list's versions are used up", "Begin a region anew with another key.")
+    version = _after(base.version)
     path = base_path(register, version)
     _make_folder(path.parent)
     digest = merge_changes(base, whole, ListIssue(version, base.region, now), path)
@@ -99,12 +114,30 @@ def issue_base(register: DenyRegister, key: bytes, region: int, now: datetime) -
     return DenyIssue(whole.last, version, len(whole.added), len(whole.removed), True)
 
 
-def _first_base(register: DenyRegister, key: bytes, region: int, now: datetime) -> DenyIssue:
-    due, path = register.due(now), base_path(register, 1)
+def _base_from_nothing(
+    register: DenyRegister,
+    key: bytes,
+    region: int,
+    now: datetime,
+    watched: Callable[[Iterable[DeniedIdentity], int], Iterable[DeniedIdentity]],
+) -> DenyIssue:
+    issues, newest = register.issues(), newest_base(register)
+    version = 1 if newest is None else _after(newest.version)
+    number = max((one.number for one in issues), default=0)
+    path = base_path(register, version)
     _make_folder(path.parent)
-    count = build_deny_list(path, key, ListIssue(1, region, now), register.holding())
-    register.note(MadeIssue(0, True, 1, sha256(path.read_bytes()).digest()), now, due)
-    return DenyIssue(0, 1, count, 0, True)
+    entries = register.take_all(MadeIssue(number, True, version, b""), now)
+    count = build_deny_list(path, key, ListIssue(version, region, now), watched(entries, register.count()))
+    (register.folder / MERGE).unlink(missing_ok=True)
+    register.note(MadeIssue(number, True, version, digest_of(path)), now, NOTHING_DUE)
+    base_path(register, version - 2).unlink(missing_ok=True)
+    return DenyIssue(number, version, count, 0, True)
+
+
+def _after(version: int) -> int:
+    if version >= LARGEST_VERSION:
+        raise PublishError("the deny list's versions are used up", "Begin a region anew with another key.")
+    return version + 1
 
 
 def newest_base(register: DenyRegister) -> MadeIssue | None:

@@ -44,6 +44,16 @@ _TABLES: Final = (
 )""",
 )
 
+MOST_DUE: Final = 200_000
+"""Entries that one increment changes; with more a base is built anew."""
+SORTED_KB: Final = 32_768
+LOCKED_S: Final = 300.0
+"""For how long a command waits for another: ten million entries are put in within minutes."""
+_NOT_KNOWN: Final = "published = 0 AND ended_ms IS NULL"
+_STILL_KNOWN: Final = "published = 1 AND ended_ms IS NOT NULL"
+_BEING_MADE: Final = 2
+"""In the place of 1, for a base, and 0, for an increment."""
+_LIKE: Final = "reason, since_ms, until_ms, by"
 _COLUMNS: Final = "kind, identity, reason, since_ms, until_ms, by, ended_ms, ended_by, published"
 
 
@@ -86,6 +96,13 @@ class Due(NamedTuple):
     removed: tuple[tuple[int, DeniedIdentity], ...]
 
 
+class ImportCount(NamedTuple):
+    """How many there were, and how many of them were not denied yet."""
+
+    listed: int
+    added: int
+
+
 class MadeIssue(NamedTuple):
     """A base or an increment that was made: the number of the newest increment in it, and the hash of its file."""
 
@@ -103,7 +120,7 @@ class DenyRegister:
         path = folder / REGISTER_FILE
         if not path.is_file():
             raise PublishError(f"there is no deny register in {folder}", "Begin one: terminal deny init.")
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=LOCKED_S)
         with self._said(path):
             if self._db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
                 raise PublishError(f"{path} is no deny register", "Give the folder of the register.")
@@ -117,21 +134,39 @@ class DenyRegister:
 
     def add(self, entry: DenyEntry) -> bool:
         """Deny what is not denied yet, on the disk when this returns; False where it is denied already."""
-        return self.add_all((entry,)) == 1
-
-    def add_all(self, entries: Iterable[DenyEntry]) -> int:
-        """All of `entries` that are not denied yet, or none of them; returns how many there were."""
-        rows = (
-            (*_key(one.identity), one.reason, unix_ms(one.since), _ms(one.until), one.by) for one in entries
-        )
         with self._changing() as db:
-            before = db.total_changes
-            db.executemany(
-                "INSERT INTO entry (kind, identity, reason, since_ms, until_ms, by) VALUES (?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT DO NOTHING",
-                rows,
+            added = db.execute(
+                f"INSERT INTO entry (kind, identity, {_LIKE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",  # noqa: S608 ours
+                (*_key(entry.identity), entry.reason, unix_ms(entry.since), _ms(entry.until), entry.by),
             )
-            return db.total_changes - before
+            return added.rowcount == 1
+
+    def add_all(
+        self, listed: Iterable[DeniedIdentity], reason: DenyReason, since: datetime, by: str
+    ) -> ImportCount:
+        """All of what is `listed` and not denied yet, or none of it, until it is removed.
+
+        Memory stays the same however many there are: SQLite lays them down beside the register, sorts them and puts
+        them in. Others wait for the last step alone.
+        """
+        with self._said(self.folder):
+            self._db.execute(f"PRAGMA cache_size = -{SORTED_KB}")
+            self._db.execute("CREATE TEMP TABLE listed (kind TEXT NOT NULL, identity BLOB NOT NULL)")
+            try:
+                self._db.execute("BEGIN")
+                put = self._db.executemany("INSERT INTO temp.listed VALUES (?, ?)", map(_key, listed))
+                self._db.execute("COMMIT")
+                with self._changing() as db:
+                    added = db.execute(
+                        f"INSERT INTO entry (kind, identity, {_LIKE}) SELECT kind, identity, ?, ?, NULL, ? "  # noqa: S608 ours
+                        "FROM temp.listed WHERE true ORDER BY kind, identity ON CONFLICT DO NOTHING",
+                        (reason, unix_ms(since), by),
+                    )
+                return ImportCount(max(put.rowcount, 0), added.rowcount)
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                self._db.execute("DROP TABLE temp.listed")
 
     def end(self, identity: DeniedIdentity, at: datetime, by: str) -> bool:
         """Deny it no longer; False where it is not denied."""
@@ -156,26 +191,61 @@ class DenyRegister:
             return int(self._db.execute("SELECT count(*) FROM entry WHERE ended_ms IS NULL").fetchone()[0])
 
     def due(self, now: datetime) -> Due:
-        """What the next increment changes. Entries whose time is over end here."""
+        """What the next increment changes. Entries whose time is over end here. Raises `PublishError` where that is
+        more than an increment should say.
+        """
         with self._changing() as db:
-            db.execute(
-                "UPDATE entry SET ended_ms = until_ms, ended_by = '' WHERE until_ms <= ? AND ended_ms IS NULL",
-                (unix_ms(now),),
-            )
-            return Due(
-                self._identities("published = 0 AND ended_ms IS NULL"),
-                self._identities("published = 1 AND ended_ms IS NOT NULL"),
+            _end_what_is_over(db, now)
+            due = Due(*(self._identities(where, MOST_DUE + 1) for where in (_NOT_KNOWN, _STILL_KNOWN)))
+            if len(due.added) + len(due.removed) > MOST_DUE or self._is_being_made():
+                raise PublishError(
+                    f"more than {MOST_DUE} entries changed since the last issue, or a base was not finished",
+                    "Make a new base of everything: terminal deny issue --base.",
+                )
+            return due
+
+    def is_much_due(self, now: datetime) -> bool:
+        """Whether `due` says too much: then everything goes into a base that is built from nothing."""
+        with self._changing() as db:
+            _end_what_is_over(db, now)
+            return (
+                self._is_being_made()
+                or sum(
+                    db.execute(
+                        f"SELECT count(*) FROM (SELECT 1 FROM entry WHERE {where} LIMIT {MOST_DUE + 1})"  # noqa: S608 ours
+                    ).fetchone()[0]
+                    for where in (_NOT_KNOWN, _STILL_KNOWN)
+                )
+                > MOST_DUE
             )
 
-    def holding(self) -> Iterator[DeniedIdentity]:
-        """What every entry that holds is of, for a base built from nothing."""
-        rows = self._db.execute("SELECT kind, identity FROM entry WHERE ended_ms IS NULL")
+    def take_all(self, made_as: MadeIssue, now: datetime) -> Iterator[DeniedIdentity]:
+        """What every entry that holds is of, for a base that is built from nothing; until `note` has it as `made_as`,
+        the register knows that it is being made. What is added or ended meanwhile is due after it.
+        """
+        with self._changing() as db:
+            _end_what_is_over(db, now)
+            db.execute(
+                "INSERT OR REPLACE INTO issue VALUES (?, ?, ?, x'', ?, 0, 0)",
+                (made_as.number, _BEING_MADE, made_as.version, unix_ms(now)),
+            )
+            db.execute(
+                "UPDATE entry SET published = (ended_ms IS NULL) WHERE published <> (ended_ms IS NULL)"
+            )
+        rows = self._db.execute("SELECT kind, identity FROM entry WHERE published = 1")
         return (DeniedIdentity(DenyKind(kind), value) for kind, value in rows)
+
+    def _is_being_made(self) -> bool:
+        found = self._db.execute("SELECT 1 FROM issue WHERE base = ?", (_BEING_MADE,)).fetchone()
+        return found is not None
 
     def issues(self) -> tuple[MadeIssue, ...]:
         """What was made, the oldest first: of one number the increment, then the base that holds it."""
         with self._said(self.folder):
-            rows = self._db.execute("SELECT number, base, version, digest FROM issue ORDER BY number, base")
+            rows = self._db.execute(
+                "SELECT number, base, version, digest FROM issue WHERE base <> ? ORDER BY number, base",
+                (_BEING_MADE,),
+            )
             return tuple(
                 MadeIssue(number, bool(base), version, digest) for number, base, version, digest in rows
             )
@@ -183,8 +253,9 @@ class DenyRegister:
     def note(self, issued: MadeIssue, at: datetime, due: Due) -> None:
         """An issue is on the disk: what was due is known to terminals from now on."""
         with self._changing() as db:
+            db.execute("DELETE FROM issue WHERE base = ?", (_BEING_MADE,))
             db.execute(
-                "INSERT INTO issue VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO issue VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     issued.number,
                     issued.is_base,
@@ -200,8 +271,10 @@ class DenyRegister:
                     "UPDATE entry SET published = ? WHERE id = ?", ((value, id) for id, _ in changed)
                 )
 
-    def _identities(self, where: str) -> tuple[tuple[int, DeniedIdentity], ...]:
-        rows = self._db.execute(f"SELECT id, kind, identity FROM entry WHERE {where} ORDER BY id")  # noqa: S608 ours
+    def _identities(self, where: str, most: int) -> tuple[tuple[int, DeniedIdentity], ...]:
+        rows = self._db.execute(
+            f"SELECT id, kind, identity FROM entry WHERE {where} ORDER BY id LIMIT {most}"  # noqa: S608 ours
+        )
         return tuple((id_, DeniedIdentity(DenyKind(kind), value)) for id_, kind, value in rows)
 
     def _entries(self, where: str, values: Sequence[object]) -> tuple[DenyEntry, ...]:
@@ -229,6 +302,13 @@ class DenyRegister:
                 f"the deny register in {path} cannot be used: {error}",
                 "Check the disk's space and rights; a damaged register is replaced by its backup.",
             ) from error
+
+
+def _end_what_is_over(db: sqlite3.Connection, now: datetime) -> None:
+    db.execute(
+        "UPDATE entry SET ended_ms = until_ms, ended_by = '' WHERE until_ms <= ? AND ended_ms IS NULL",
+        (unix_ms(now),),
+    )
 
 
 def begin_register(folder: Path) -> None:

@@ -38,9 +38,13 @@ class Actions:
         self._journal = journal
         self._secret = secret
 
-    def issue(self, operator_ref: str, path: str) -> str:
-        """The id for a form that is being shown."""
-        stem = f"{self._journal.head.sequence:x}.{_text(secrets.token_bytes(RANDOM_BYTES))}"
+    def issue(self, operator_ref: str, path: str, about: str = "", after: int | None = None) -> str:
+        """The id for a form that is being shown. `about` something that is decided once, such as a tap, it is the same
+        whenever and wherever the form is shown; `after` is then the newest row of that moment.
+        """
+        rows = self._journal.head.sequence if after is None else after
+        unique = self._mac("about", about) if about else _text(secrets.token_bytes(RANDOM_BYTES))
+        stem = f"{rows:x}.{unique}"
         return f"{stem}.{self._proof(stem, operator_ref, path)}"
 
     def genuine(self, action: str, operator_ref: str, path: str) -> bool:

@@ -13,7 +13,7 @@ from terminal.clock import from_unix_ms
 from terminal.codes import SetKind
 from terminal.fault_texts import fault_text, set_kind_text
 from terminal.journal.console_records import OrderDeclared
-from terminal.policy.ends import trouble_of
+from terminal.policy.ends import bundles_trouble, trouble_of
 from terminal.screen.console.actions import Written
 from terminal.screen.console.bus.facts import newest_faults, unsent
 from terminal.screen.console.bus.lists import FAULTS, fault_line
@@ -29,8 +29,10 @@ def areas(profile: str) -> tuple[ConsoleArea, ...]:
     """For `console_app`, of a terminal of this kind; made anew for each console. Others are not loaded."""
     if profile == "canteen":
         from terminal.screen.console.canteen.actions import canteen_area  # noqa: PLC0415 40 modules
+        from terminal.screen.console.canteen.card_pages import cards_area  # noqa: PLC0415 as above
+        from terminal.screen.console.canteen.roster_pages import roster_area  # noqa: PLC0415 as above
 
-        return canteen_area(), STATE
+        return canteen_area(), cards_area(), roster_area(), STATE
     from terminal.screen.console.bus.pages import BUS  # noqa: PLC0415 not for a canteen
     from terminal.screen.console.inspector import INSPECTIONS  # noqa: PLC0415 as above
 
@@ -53,6 +55,7 @@ def state_page(visit: Visit) -> View:
         "today": f"{console.clock.now().astimezone(zone):%Y-%m-%d}",
         "document": f"{header.id}, {header.version}",
         "document_note": _document_note(visit),
+        "bundles_note": _bundles_note(visit),
         "document_until": f"{header.valid_to.astimezone(zone):%Y-%m-%d}",
         "waiting": waiting,
         "waiting_age": span(waiting.age_s, visit.language),
@@ -104,6 +107,15 @@ def _document_note(visit: Visit) -> str:
     active = console.terminal.active
     follows = None if active is None else status_of(active.status(), SetKind.REGION).follows
     trouble = trouble_of(console.policy.document, console.clock.now(), follows)
+    return "" if trouble is None else fault_text(trouble.code, trouble.inputs, visit.language)
+
+
+def _bundles_note(visit: Visit) -> str:
+    """What staff have to know of the age of signed bundles; empty while they are fresh, and as `_document_note`."""
+    console, terminal = visit.console, visit.console.terminal
+    if terminal.clock_watch.state.suspect:
+        return ""
+    trouble = bundles_trouble(console.policy.document.ages, terminal.bundles_at, console.clock.now())
     return "" if trouble is None else fault_text(trouble.code, trouble.inputs, visit.language)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 from math import ceil
 from pathlib import Path
 from threading import Lock
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.access.attempts import LOCKED_FROM_S, Attempts, wait_after
+from terminal.access.attempts import LOCKED_FROM, Attempts, key_of, wait_after
 from terminal.access.sessions import OperatorSession, Sessions
 from terminal.clock import Clock, unix_ms
 from terminal.codes import Admission, ConsoleFault
@@ -46,6 +47,8 @@ CONSOLE_FOLDER: Final = "console"
 PIN_WITHIN: Final = timedelta(seconds=90)
 """How long after the service card the PIN may be typed."""
 KEEP_TAPS: Final = 50
+IN_USE_S: Final = 90.0
+"""For how long a page that no longer asks for news counts as in use. An open one asks every half minute."""
 KEEP_DONE: Final = 500
 
 SECOND: Final = "second"
@@ -69,6 +72,28 @@ class Settings(Struct, frozen=True):
     longest_s: int = 14 * 3600
     vehicle: str = ""
     """As receipts name it."""
+
+
+class TapsAre(StrEnum):
+    """What cards are presented for at a canteen's counter: it follows the page in use."""
+
+    MEAL = "meal"
+    BUYER = "buyer"
+    """Who is buying in the buffet."""
+    WHO = "who"
+    """Whose card it is."""
+
+
+class HeardTap(Struct, frozen=True):
+    """A tap of this run, and the journal's newest row when it had ended."""
+
+    report: TapReport
+    row: int
+
+    @property
+    def key(self) -> str:
+        """Names it in a form."""
+        return f"{unix_ms(self.report.at)}-{self.row}"
 
 
 class ActionRefused(Exception):
@@ -103,14 +128,19 @@ class Console:
         self.attempts = Attempts(folder)
         self.sessions = Sessions(folder, idle_ms=settings.idle_s * 1000, longest_ms=settings.longest_s * 1000)
         self.actions = Actions(terminal.journal, load_secret(folder))
+        if terminal.canteen is not None:
+            terminal.canteen.only_read = self.only_read
         self.doing = Lock()
         """Held by one action at a time, so that a double click finds what the first one did."""
         self.done: deque[str] = deque(maxlen=KEEP_DONE)
         """The newest actions by their ids. What an action changed without a row is gone with this process, and so is
         this."""
         self.feed: EventFeed[str] = EventFeed()
-        self.taps: deque[TapReport] = deque(maxlen=KEEP_TAPS)
+        self.heard_taps: deque[HeardTap] = deque(maxlen=KEEP_TAPS)
         """The newest taps of this run; not to be shown as they are."""
+        self.tap_count = 0
+        """How many there were."""
+        self._taps_are = (TapsAre.MEAL, 0.0)
         self.status: Mapping[str, str] = {}
         """What else the composition root can tell of the terminal, by name (message ids)."""
         self.offline: Callable[[], bool] = lambda: False
@@ -150,11 +180,40 @@ class Console:
             count = self._count = ShiftCount(shift.shift)
         return count
 
+    @property
+    def taps(self) -> tuple[TapReport, ...]:
+        """The newest taps of this run, oldest first."""
+        return tuple(heard.report for heard in self.heard_taps)
+
+    def staff_refs(self) -> tuple[str, ...]:
+        """The staff numbers of the list."""
+        return tuple(member.ref for member in self.staff.members())
+
+    # what cards are presented for
+
+    @property
+    def taps_are(self) -> TapsAre:
+        """By the page in use; a page that is not looked at any more has no say. Any thread, at once."""
+        taps, seen = self._taps_are
+        return taps if self.clock.monotonic() - seen < IN_USE_S else TapsAre.MEAL
+
+    def page_used(self, taps: TapsAre, *, opened: bool) -> None:
+        """A page of who serves was opened, or looks on: what cards are presented for is what it says."""
+        if opened or taps is self.taps_are:
+            self._taps_are = taps, self.clock.monotonic()
+
+    def only_read(self) -> bool:
+        """Whether a tap says who stands there, and no more."""
+        return self.taps_are is not TapsAre.MEAL
+
     # what the terminal's loop reports
 
     def heard(self, report: TapReport) -> None:
         """A tap has ended; any thread, returns at once."""
-        self.taps.append(report)
+        self.heard_taps.append(HeardTap(report, self.terminal.journal.head.sequence))
+        self.tap_count += 1
+        if not report.of_staff:
+            self.sessions.served(self.now_ms(), Role.CASHIER)
         self.feed.publish(TAP)
 
     def changed(self) -> None:
@@ -256,7 +315,7 @@ class Console:
 
     def _try(self, way: str, ref: str, pin: str, member: Member | None) -> str:
         """Check a PIN given for `ref`; return under what its attempts are counted. Raises `ActionRefused`."""
-        key = f"{way}:{ref or UNLISTED}"
+        key = key_of(way, ref or UNLISTED, pin)
         now_ms = self.now_ms()
         wait_s = self.attempts.wait_s(key, now_ms)
         if wait_s:
@@ -271,10 +330,11 @@ class Console:
             raise ActionRefused(N_("Too many wrong PINs. Try again in {wait}."), wait) from limit
         if fits:
             return key
-        if wait_after(count) >= LOCKED_FROM_S:
+        if count >= LOCKED_FROM:
             self._note(Fault(now_ms, ConsoleFault.PIN_LOCKED, {"way": way, "operator_ref": ref}))
-        if wait_after(count):
-            raise ActionRefused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_after(count)})
+        wait_s = wait_after(count, key)
+        if wait_s:
+            raise ActionRefused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_s})
         raise ActionRefused(N_("This PIN is wrong."))
 
     def _note(self, record: OperatorSeen | SignedIn | Fault) -> None:

@@ -72,6 +72,7 @@ def _result(visit: Visit, report: TapReport) -> dict[str, Any]:
         "colour": colour,
         "mark": mark,
         "paid_at": outcome.values.get("time", ""),
+        "code": report.support_code,
         "reported": any(reason.effect is InspectionEffect.MISUSE_REPORTED for reason in report.reasons),
     }
 
@@ -83,7 +84,7 @@ def do_start(visit: Visit, form: FormFields, _written: Written) -> None:
     misuse = form.number("misuse", 0, 1, 0) == 1
     before = console.terminal.inspecting
     if before is None or console.clock.now() >= before.ends_at:
-        console.taps.clear()  # rides until now are no inspections
+        console.heard_taps.clear()  # rides until now are no inspections
     console.terminal.inspecting = InspectionRound(route, direction, console.clock.now() + LASTS, misuse)
 
 

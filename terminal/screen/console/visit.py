@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -10,11 +10,13 @@ from msgspec import Struct, field
 
 from terminal.access.sessions import OperatorSession
 from terminal.screen.console.actions import Written
-from terminal.screen.console.console import ActionRefused, Console
+from terminal.screen.console.console import ActionRefused, Console, TapsAre
 from terminal.screen.console.roles import Role
 from terminal.texts import N_, translator
 
 MOST_FIELDS: Final = 2_000
+ONCE: Final = "once"
+"""The field of an address that names the deed it stands for."""
 
 
 class FormFields:
@@ -35,10 +37,18 @@ class FormFields:
         """This form with these fields in place of its own."""
         return FormFields({**self._fields, **fields})
 
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Every field with each of its values."""
+        return ((name, value) for name, values in self._fields.items() for value in values)
+
     def text(self, name: str, default: str = "") -> str:
         """The field's first value, without blanks around it."""
         values = self._fields.get(name)
         return values[0].strip() if values else default
+
+    def has(self, name: str) -> bool:
+        """Whether the form has the field at all, empty or not."""
+        return name in self._fields
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of the field: of ticked boxes."""
@@ -64,6 +74,11 @@ class Visit(Struct, frozen=True):
     language: str
     query: FormFields
 
+    @property
+    def once(self) -> str:
+        """The id of the deed this page's address stands for; empty for none."""
+        return self.query.text(ONCE)
+
     def text(self, message: str, **values: str | int) -> str:
         """`message` in the operator's language, `{name}` filled."""
         translated = translator(self.language).gettext(message)
@@ -78,19 +93,36 @@ class View(Struct, frozen=True):
     status: int = 200
 
 
-Show: TypeAlias = Callable[[Visit], View]
+class Attachment(Struct, frozen=True):
+    """A file to be saved, instead of a page."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+Show: TypeAlias = Callable[[Visit], View | Attachment]
 Deed: TypeAlias = Callable[[Visit, FormFields, Written], None]
 Answer: TypeAlias = Callable[[Visit, FormFields, Written], str]
+Receive: TypeAlias = Callable[[Visit, str, bytes], None]
 Check: TypeAlias = Callable[[Visit, FormFields], None]
+Again: TypeAlias = Callable[[Visit, FormFields], View]
 
 
 class Page(Struct, frozen=True):
-    """Something to look at; `show` reads and changes nothing. `menu`: its name in the menu (a message id), if any."""
+    """Something to look at; `show` reads and changes nothing. `menu`: its name in the menu (a message id), if any.
+
+    `once` is the path of an action that this page leads to and that could be done again by coming back to the page: the
+    action's id then stands in the page's address, so that the same address is the same deed (`Visit.once`). `taps` is
+    what cards are presented for while the page is in use at a canteen's counter.
+    """
 
     path: str
     roles: frozenset[Role]
     show: Show
     menu: str = ""
+    once: str = ""
+    taps: TapsAre = TapsAre.MEAL
 
 
 class Action(Struct, frozen=True):
@@ -102,6 +134,10 @@ class Action(Struct, frozen=True):
     from the action's rows it says which page shows the result, and may hand over papers that are the same paper when
     handed over again.
     `first` runs before `do`, outside the lock, as often as `do`: for what takes long, a second person's PIN.
+    `again` is the page that is shown with the reason when it was refused, with what was filled in; without one the
+    operator begins anew.
+    `reads`: the form brings a file of at most `most_bytes`, and this takes it, outside every lock, so that nothing
+    waits while it is read; it may run twice for one form, and has to come to the same.
     """
 
     path: str
@@ -110,6 +146,9 @@ class Action(Struct, frozen=True):
     result: Answer
     resumes: bool = False
     first: Check | None = None
+    again: Again | None = None
+    reads: Receive | None = None
+    most_bytes: int = 0
 
 
 class ConsoleArea(Struct, frozen=True):

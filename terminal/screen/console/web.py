@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from markupsafe import Markup
 from starlette.applications import Starlette
@@ -25,9 +25,10 @@ from starlette.routing import Route
 from terminal.access.sessions import TOKEN_BYTES, OperatorSession
 from terminal.errors import TerminalError
 from terminal.journal.action import acting
-from terminal.screen.console.console import ActionRefused, Console
+from terminal.screen.console.console import ActionRefused, Console, TapsAre
 from terminal.screen.console.roles import ROLE_NAMES, Role
-from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
+from terminal.screen.console.upload import UploadedFile, uploaded
+from terminal.screen.console.visit import ONCE, Action, Attachment, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import worded
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
@@ -50,6 +51,9 @@ OLD_FORM: Final = N_("This page is out of date. Open it again and repeat what yo
 FOREIGN_FORM: Final = N_("This form is not valid: it is of another console or session. Nothing was done.")
 FAILED: Final = N_("The terminal could not do this: {what}. {advice}")
 SIGNED_OUT: Final = N_("You were signed out. Nothing was done; sign in and repeat it.")
+NO_PAGE: Final = N_("There is no such page.")
+BROKEN: Final = N_("The page failed. Go back and try again; call the technician if it fails again.")
+TOO_LARGE: Final = N_("Choose a file of at most {most} MB.")
 NOT_FOR_ROLE: Final = N_("This page is not for your role.")
 
 Work: TypeAlias = Callable[[], Response]
@@ -66,7 +70,8 @@ class Denied(Exception):
 
 def console_app(console: Console, areas: Iterable[ConsoleArea]) -> Starlette:
     """The application for `ScreenServer`: the pages of those areas that fit this terminal."""
-    return Starlette(routes=Web(console, areas).routes())
+    web = Web(console, areas)
+    return Starlette(routes=web.routes(), exception_handlers={404: web.lost, 405: web.lost, 500: web.failed})
 
 
 class Web:
@@ -125,7 +130,21 @@ class Web:
             )
         if visit.who.role not in page.roles:
             raise Denied(403, NOT_FOR_ROLE)
-        return self._view(request, visit, page.show(visit), page)
+        if page.once and not self._console.actions.genuine(visit.once, visit.who.ref, page.once):
+            return RedirectResponse(self._with_deed(visit, page), 303)
+        if visit.who.role == Role.CASHIER or page.taps is not TapsAre.MEAL:
+            self._console.page_used(page.taps, opened=LOOKING_ON not in request.headers)
+        shown = page.show(visit)
+        if isinstance(shown, Attachment):
+            headers = {"Content-Disposition": f'attachment; filename="{shown.name}"'}
+            return Response(shown.content, media_type=shown.media_type, headers=headers)
+        return self._view(request, visit, shown, page)
+
+    def _with_deed(self, visit: Visit, page: Page) -> str:
+        """The page's address, which from now on stands for one deed."""
+        fields = [(name, value) for name, value in visit.query.pairs() if name != ONCE]
+        deed = self._console.actions.issue(visit.who.ref, page.once)
+        return f"{page.path}?{urlencode([*fields, (ONCE, deed)])}"
 
     async def _events(self, request: Request) -> Response:
         return event_stream(request, self._console.feed, str)
@@ -133,8 +152,27 @@ class Web:
     # actions
 
     async def _act(self, request: Request, action: Action) -> Response:
-        form = await _form(request)
-        return await self._in_thread(request, lambda: self._do(request, action, form))
+        if action.reads is None:
+            form = await form_of(request)
+            return await self._in_thread(request, lambda: self._do(request, action, form))
+        sent = await uploaded(request, action.most_bytes)
+        return await self._in_thread(request, lambda: self._receive(request, action, sent))
+
+    def _receive(
+        self, request: Request, action: Action, sent: tuple[FormFields, UploadedFile] | None
+    ) -> Response:
+        """A form with a file: the file is read before anything waits for it."""
+        if sent is None:
+            raise ActionRefused(TOO_LARGE, {"most": action.most_bytes >> 20})
+        form, file = sent
+        self._own_form(request, form)
+        visit = self._visit(request)
+        may = visit is not None and visit.who.role in action.roles
+        if may and visit is not None and action.reads is not None:
+            if not self._console.actions.genuine(form.text("action"), visit.who.ref, action.path):
+                raise Denied(409, OLD_FORM)
+            action.reads(visit, file.name, file.content)
+        return self._do(request, action, form)
 
     def _do(self, request: Request, action: Action, form: FormFields | None) -> Response:
         form = self._own_form(request, form)
@@ -150,15 +188,25 @@ class Web:
         with self._console.doing:
             written = actions.written(name)
             if action.resumes or not (written or name in self._console.done):
-                if action.first is not None:
-                    action.first(visit, form)
-                with self._console.lock, acting(name):
-                    action.do(visit, form, written)
+                try:
+                    if action.first is not None:
+                        action.first(visit, form)
+                    with self._console.lock, acting(name):
+                        action.do(visit, form, written)
+                except ActionRefused as refused:
+                    if action.again is None:
+                        raise
+                    return self._once_more(request, visit, action.again(visit, form), refused)
                 written = actions.written(name)
                 self._console.done.append(name)
             address = action.result(visit, form, written)
         self._console.changed()
         return RedirectResponse(address, 303)
+
+    def _once_more(self, request: Request, visit: Visit, view: View, refused: ActionRefused) -> Response:
+        """The page the form came from, with what stands against it."""
+        problem = worded(refused.text, refused.values, visit.language)
+        return self._view(request, visit, View(view.template, {**view.values, "problem": problem}, 409))
 
     # signing in and out
 
@@ -189,7 +237,7 @@ class Web:
         return response
 
     async def _sign_in(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         return await self._in_thread(request, lambda: self._check_pin(request, form))
 
     def _check_pin(self, request: Request, form: FormFields | None) -> Response:
@@ -205,7 +253,7 @@ class Web:
         return response
 
     async def _sign_out(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
 
         def work() -> Response:
             self._own_form(request, form)
@@ -217,7 +265,7 @@ class Web:
         return await self._in_thread(request, work)
 
     async def _other_card(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
 
         def work() -> Response:
             self._own_form(request, form)
@@ -227,7 +275,7 @@ class Web:
         return await self._in_thread(request, work)
 
     async def _change_look(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
 
         def work() -> Response:
             said = self._own_form(request, form)
@@ -243,6 +291,16 @@ class Web:
             return response
 
         return await self._in_thread(request, work)
+
+    # what no page answers: a kiosk has no other way back than the page itself
+
+    async def lost(self, request: Request, _error: Exception) -> Response:
+        """There is no such page, or nothing that can be opened like this."""
+        return await run_in_threadpool(self._error, request, 404, NO_PAGE, {})
+
+    async def failed(self, request: Request, _error: Exception) -> Response:
+        """A mistake of the software: the page stays one of the console, the log has the rest."""
+        return await run_in_threadpool(self._error, request, 500, BROKEN, {})
 
     # what all of them share
 
@@ -281,8 +339,10 @@ class Web:
         language, theme = self._look(request)
         token = request.cookies.get(self._cookie, "")
         who = None if visit is None else visit.who
-        shared = self._everywhere(token, language, theme, who, page)
-        return self._rendered.page(request, view.template, language, view.status, **shared, **view.values)
+        once = "" if visit is None or page is None or not page.once else visit.once
+        shared = self._everywhere(token, language, theme, who, page, once)
+        values = {"problem": "", **shared, **view.values}
+        return self._rendered.page(request, view.template, language, view.status, **values)
 
     def _everywhere(
         self,
@@ -291,19 +351,23 @@ class Web:
         theme: str,
         who: OperatorSession | None = None,
         page: Page | None = None,
+        once: str = "",
     ) -> dict[str, Any]:
         """What every template of the console knows; `hidden(path)` are the fields each form needs."""
         proof = self._csrf(token)
 
-        def hidden(path: str = "") -> Markup:
+        def hidden(path: str = "", about: str = "", after: int | None = None) -> Markup:
             fields = Markup('<input type="hidden" name="csrf" value="{}">').format(proof)
             if path and who is not None:
-                name = self._console.actions.issue(who.ref, path)
+                deed = once if page is not None and page.once == path else ""
+                name = deed or self._console.actions.issue(who.ref, path, about, after)
                 fields += Markup('<input type="hidden" name="action" value="{}">').format(name)
             return fields
 
         return {
             "hidden": hidden,
+            "once": once,
+            "means": "",
             "who": who,
             "role": ROLE_NAMES[Role(who.role)] if who else "",
             "menu": self._menu(who) if who else (),
@@ -347,7 +411,7 @@ class Web:
         response.set_cookie(self._cookie, token, path="/", httponly=True, samesite="strict")
 
 
-async def _form(request: Request) -> FormFields | None:
+async def form_of(request: Request) -> FormFields | None:
     """The form in the request; None for anything that is no ordinary form of sensible size."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         return None

@@ -7,6 +7,7 @@ import {beep} from "./sound.js";
 const STAYS_MS = 10_000; // a result leaves after this even if the card lies there for ever
 const READING_MS = 6_000; // a tap that says nothing more has ended somehow
 const LIST_MS = 15_000; // a list of places that nothing is chosen from
+const CODE_MS = 8_000; // a support code is to be written down
 const AUDIBLE_MS = 1_000; // an older result is seen again after a reload, but was heard before
 
 const display = document.getElementById("display");
@@ -14,8 +15,10 @@ const words = display.querySelector(".words");
 const razzia = display.querySelector(".razzia");
 const line = document.getElementById("line");
 const second = document.getElementById("second");
+const code = document.getElementById("code");
 const resting = Object.fromEntries(["idle", "card", "fault"].map((name) => [name, JSON.parse(display.dataset[name])]));
 
+const SHADES = {green: 1, yellow: 1, red: 1};
 let now = {look: "idle", lines: resting.idle}; // what the terminal last said
 let until = 0; // a result can be read at least until then
 let silent = false;
@@ -28,6 +31,13 @@ function paint() {
   if (look !== "idle") document.querySelector("#touch details")?.removeAttribute("open");
   setSentences(line, lines[0]);
   if (second) second.textContent = lines[1];
+  code.hidden = silent || !now.code;
+  code.replaceChildren();
+  if (now.code) {
+    const figures = document.createElement("b");
+    figures.textContent = now.code.code;
+    code.replaceChildren(`${now.code.label}: `, figures);
+  }
   fit(words, display);
 }
 
@@ -98,6 +108,12 @@ document.addEventListener("toggle", ({target}) => {
 
 const handlers = {
   asked: () => refreshTouch(),
+  code: ({label, code, age_ms}) => {
+    if (!(now.look in SHADES)) return; // another card lies there by now
+    until = Math.max(until, performance.now() + CODE_MS - age_ms);
+    now.code = {label, code};
+    paint();
+  },
   card: ({age_ms}) => rest("card", READING_MS - age_ms),
   fault: ({sound, age_ms}) => {
     rest("fault");

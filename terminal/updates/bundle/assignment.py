@@ -2,18 +2,20 @@
 
     {"format": 1, "groups": [{"terminals": [70001, "70010-70099"], "takes": ["tariff/demo", "roster/17/1f0e…"],
                               "from": "2026-12-01T03:00:00+03:00"},
-                             {"terminals": ["70001-70999"], "percent": 5, "takes": ["tariff/demo-2"], "from": "…"}],
+                             {"terminals": ["70001-70999"], "percent": 5, "takes": ["tariff/demo-2"], "from": "…"},
+                             {"terminals": [70001, 70002], "shadow": "tariff/demo-3"}],
      "confirmed": ["demo:2"], "withdrawn": []}
 
 Of the groups that name a terminal and something of a role, the one with the newest `from` that has come counts; a group
 without one has always come. So a new tariff is a second group with its moment, and later the only one. With `percent`
-so many of its terminals are meant (`place_in`). `confirmed` and `withdrawn` name region documents on trial (O-12).
+so many of its terminals are meant (`place_in`). A tariff in `shadow` decides each tap once more there, and nothing is
+charged by it; of several the newest counts, too. `confirmed` and `withdrawn` name region documents on trial (O-12).
 Pure: no file, no clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -48,7 +50,8 @@ class AssignmentError(DocumentError):
 
 class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
     terminals: Annotated[tuple[Number | Range, ...], Meta(min_length=1, max_length=MOST_TERMINALS)]
-    takes: Annotated[tuple[GroupName, ...], Meta(min_length=1, max_length=len(BundleRole))]
+    takes: Annotated[tuple[GroupName, ...], Meta(max_length=len(BundleRole))] = ()
+    shadow: GroupName | None = None
     percent: Annotated[int, Meta(ge=1, le=100)] | None = None
     from_: Moment | None = None
 
@@ -89,20 +92,30 @@ class Assignment:
 
     spans: Mapping[BundleRole, tuple[_TakenSpan, ...]]
     verdicts: Verdicts = NO_VERDICTS
+    shadows: tuple[_TakenSpan, ...] = ()
 
     def taken(self, terminal: int, now: datetime) -> Mapping[BundleRole, str]:
         """What `terminal` takes at `now`: for each role one `ROLE/NAME`; nothing of a role that is not among them."""
         found: dict[BundleRole, str] = {}
         for role, spans in self.spans.items():
-            come = [span for span in spans if span.begins <= now and span.holds(terminal)]
-            if come:
-                found[role] = max(come, key=lambda span: span.begins).name
+            name = _newest(spans, terminal, now)
+            if name is not None:
+                found[role] = name
         return found
+
+    def in_shadow(self, terminal: int, now: datetime) -> str | None:
+        """The tariff that `terminal` decides by once more at `now`; None for none."""
+        return _newest(self.shadows, terminal, now)
 
     @property
     def names(self) -> frozenset[str]:
-        """Every `ROLE/NAME` that some terminal takes at some time."""
-        return frozenset(span.name for listed in self.spans.values() for span in listed)
+        """Every `ROLE/NAME` that some terminal takes, or has in shadow, at some time."""
+        return frozenset(span.name for listed in (*self.spans.values(), self.shadows) for span in listed)
+
+
+def _newest(spans: Iterable[_TakenSpan], terminal: int, now: datetime) -> str | None:
+    come = [span for span in spans if span.begins <= now and span.holds(terminal)]
+    return max(come, key=lambda span: span.begins).name if come else None
 
 
 def place_in(name: str, terminal: int) -> int:
@@ -123,14 +136,31 @@ def read_assignment(content: bytes, called: str = "assignment.json") -> Assignme
             f"{called} is no assignment: {error}", "See docs/bundles.md for its form."
         ) from error
     spans: dict[BundleRole, list[_TakenSpan]] = {}
+    shadows: list[_TakenSpan] = []
     for number, group in enumerate(file.groups, start=1):
+        if group.shadow is not None:
+            _require_tariff(group.shadow, called, number)
+            shadows.extend(_spans(group, group.shadow, called, number))
+        elif not group.takes:
+            raise AssignmentError(
+                f"{called}: group {number} takes nothing", "Name what its terminals take, or leave it out."
+            )
         for name in group.takes:
             role = _role_of(name, called, number)
             spans.setdefault(role, []).extend(_spans(group, name, called, number))
     for role, listed in spans.items():
         _require_one(role, listed, called)
+    _require_one(BundleRole.TARIFF, shadows, called)
     verdicts = Verdicts(frozenset(file.confirmed), frozenset(file.withdrawn))
-    return Assignment({role: tuple(listed) for role, listed in spans.items()}, verdicts)
+    return Assignment({role: tuple(listed) for role, listed in spans.items()}, verdicts, tuple(shadows))
+
+
+def _require_tariff(name: str, called: str, number: int) -> None:
+    """Raise `AssignmentError` for anything else in shadow."""
+    if _role_of(name, called, number) is not BundleRole.TARIFF:
+        raise AssignmentError(
+            f"{called}: group {number} has {name!a} in shadow, which is no tariff", "Write tariff/NAME."
+        )
 
 
 def _role_of(name: str, called: str, number: int) -> BundleRole:

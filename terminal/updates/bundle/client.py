@@ -9,7 +9,7 @@ that a fleet demands, and that one role's fault is not another's.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -18,7 +18,7 @@ from typing import Final
 
 from msgspec.structs import replace
 from tuf.api import exceptions
-from tuf.api.metadata import Role, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Key, Role, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 
@@ -84,6 +84,12 @@ class SignedRole:
         return {"/".join(path.split("/")[:depth]) for path in self.files}
 
 
+def _has_twins(role: Role, keys: Mapping[str, Key]) -> bool:
+    """Whether two of its ids are one key: the library counts ids, so that its holder would sign for two."""
+    held = [str(keys[id].keyval.get("public", "")).lower() for id in role.keyids if id in keys]
+    return len(set(held)) < len(held)
+
+
 class BundleClient:
     """One look at one source. `now_ms` is the least that the time can be."""
 
@@ -135,8 +141,11 @@ class BundleClient:
         roles = targets.delegations.roles if targets.delegations and targets.delegations.roles else {}
         if len(roles) > MOST_ROLES:
             raise BundleRefused(BundleFault.TOO_LARGE, Targets.type, targets.version)
-        for role, version in self._versions().items():
-            self._require_floor(role, version)
+        for name, role in self._trusted.root.roles.items():
+            if _has_twins(role, self._trusted.root.keys):
+                raise BundleRefused(BundleFault.WEAK, name, self._versions().get(name, 0))
+        for role_named, version in self._versions().items():
+            self._require_floor(role_named, version)
 
     def _require_kind(self) -> None:
         alone = self._trusted.root.unrecognized_fields.get(STAND_ALONE_FIELD) is True
@@ -199,7 +208,10 @@ class BundleClient:
         role, _, operator = name.partition(".")
         delegation = self._delegation(name)
         assert delegation is not None, "one of `roles`"
-        if not self._stand_alone and delegation.threshold < RULES[BundleRole(role)].threshold:
+        found = self._trusted.targets.delegations
+        assert found is not None, "it has the role"
+        few = not self._stand_alone and delegation.threshold < RULES[BundleRole(role)].threshold
+        if few or _has_twins(delegation, found.keys):
             raise BundleRefused(BundleFault.WEAK, name, self._versions().get(f"{name}", 0))
         probe = "/".join(filter(None, (role, operator, "-", "-")))
         try:

@@ -40,12 +40,14 @@ LEFT_BYTES: Final = 16 << 20
 """Of the disk, beside what is delivered: the active set takes a copy."""
 
 
-def deliver(client: BundleClient, state: Path, role: SignedRole, name: str) -> BundleOrigin:
-    """Let the files of `name` be the newest of its role. Raises `BundleRefused`; then the older ones stay."""
+def deliver(client: BundleClient, state: Path, role: SignedRole, name: str, place: str = "") -> BundleOrigin:
+    """Let the files of `name` be the newest of its role, or of `place`. Raises `BundleRefused`; then the older ones
+    stay.
+    """
     start = f"{name}/"
     files = {path.removeprefix(start): path for path in sorted(role.files) if path.startswith(start)}
     kind = role.name.partition(".")[0]
-    folder = state / FOLDER / DELIVERED / kind
+    folder = state / FOLDER / DELIVERED / (place or kind)
     if kind == BundleRole.DENY:
         files = {inner: path for inner, path in files.items() if inner not in DENY_HELP}
     fault = _unfit(BundleRole(kind), {inner: role.files[path] for inner, path in files.items()})

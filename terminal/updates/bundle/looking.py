@@ -18,7 +18,14 @@ from terminal.updates.bundle.delivery import deliver, withdraw
 from terminal.updates.bundle.fetcher import BundleFetcher, FolderFetcher, HttpFetcher
 from terminal.updates.bundle.kept import KeptBundles, delivered_folder, origin_of
 from terminal.updates.bundle.messages import BundleLook, BundleReport, BundleSettings, RoleEnd
-from terminal.updates.bundle.roles import ASSIGN_FILE, ASSIGN_NAME, ROOT_FILE, ROOT_RULE, BundleRole
+from terminal.updates.bundle.roles import (
+    ASSIGN_FILE,
+    ASSIGN_NAME,
+    ROOT_FILE,
+    ROOT_RULE,
+    SHADOW,
+    BundleRole,
+)
 
 MOST_SAID: Final = 300
 
@@ -107,6 +114,9 @@ class _Ends:
         self._now = now
         self._loaded: dict[str, SignedRole] = {}
         self._faults: dict[str, BundleRefused] = {}
+        self._in_shadow: str | None = None
+        self._read = True
+        """Whether it is known what is in shadow here."""
 
     def of_all(self) -> tuple[RoleEnd, ...]:
         """Floors are raised before anything is delivered, and a role that fails hinders no other."""
@@ -121,6 +131,8 @@ class _Ends:
         states = [self._end(name, assigned) for name in roles if kind_of(name) is not BundleRole.ASSIGN]
         if BundleRole.ASSIGN in roles:
             states.append(self._assignment_end())
+        if BundleRole.TARIFF in roles and self._read:
+            states.append(self._shadow_end())
         return tuple(end for end in states if end is not None)
 
     def _assigned(self) -> Mapping[BundleRole, str] | None:
@@ -137,14 +149,17 @@ class _Ends:
             self._faults[BundleRole.ASSIGN] = refused
         file = delivered_folder(self._state, BundleRole.ASSIGN) / ASSIGN_FILE
         try:
-            taken = read_assignment(read_within(file, MOST_BYTES)).taken(self._settings.number, self._now)
+            assignment = read_assignment(read_within(file, MOST_BYTES))
         except (OSError, ValueError, AssignmentError) as error:
             version = 0 if role is None else role.version
             unread = BundleRefused(
                 BundleFault.UNREADABLE, BundleRole.ASSIGN, version, detail=type(error).__name__
             )
             self._faults.setdefault(BundleRole.ASSIGN, unread)
+            self._read = False
             return None
+        self._in_shadow = assignment.in_shadow(self._settings.number, self._now)
+        taken = assignment.taken(self._settings.number, self._now)
         if not taken:
             self._faults.setdefault(
                 BundleRole.ASSIGN, BundleRefused(BundleFault.NOT_ASSIGNED, BundleRole.ASSIGN)
@@ -158,6 +173,21 @@ class _Ends:
         role = self._loaded[BundleRole.ASSIGN]
         name = ASSIGN_NAME if role.names else ""
         return RoleEnd(role=role.name, name=name, version=role.version, issued_ms=role.issued_ms)
+
+    def _shadow_end(self) -> RoleEnd | None:
+        """The tariff in shadow lies ready as those that are in force do, in a place of its own."""
+        try:
+            if self._in_shadow is None:
+                withdraw(self._state, SHADOW)
+                return None
+            role = self._loaded.get(BundleRole.TARIFF)
+            if role is None:
+                raise self._faults[BundleRole.TARIFF]
+            name = self._published(role, self._in_shadow)
+            origin = deliver(self._client, self._state, role, name, SHADOW)
+        except BundleRefused as refused:
+            return RoleEnd(role=SHADOW, fault=refused.fault, inputs=refused.inputs)
+        return RoleEnd(role=SHADOW, name=origin.name, version=origin.version, issued_ms=origin.issued_ms)
 
     def _end(self, name: str, assigned: Mapping[BundleRole, str] | None) -> RoleEnd | None:
         """None for a role of which nothing is for this terminal."""

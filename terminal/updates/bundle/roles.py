@@ -48,6 +48,8 @@ ROOT_FILE: Final = "trust/root.json"
 """The root that a terminal trusts, in its state folder."""
 ASSIGN_NAME: Final = "assign/fleet"
 ASSIGN_FILE: Final = "assignment.json"
+SHADOW: Final = "shadow"
+"""Where a tariff lies that decides in shadow, beside the delivered roles."""
 DENY_FILE: Final = "deny-list"
 DENY_CHANGES_FILE: Final = "deny-changes"
 """All changes since the list."""
@@ -108,6 +110,7 @@ FILES: Final = {
     BundleRole.PRICES: ("prices.json", "prices.toml"),
     BundleRole.STAFF: ("staff.json",),
     BundleRole.ISSUERS: ("issuers.toml",),
+    BundleRole.CA: ("bank-ca.json",),
     BundleRole.ASSIGN: (ASSIGN_FILE,),
 }
 """All that a role may bring to a terminal; beside a region document its tables, which are no TOML."""

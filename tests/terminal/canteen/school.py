@@ -42,6 +42,11 @@ SCHOOL = "school_12"
 CASHIER, TEACHER = "staff-1", "staff-2"
 
 SCHOOL_TEXT = """
+[meals.ask]
+without_order = "serve"
+other_entitlement = "serve"
+not_listed = "serve"
+
 [[meals.calendars]]
 id = "year"
 first = 2026-08-01

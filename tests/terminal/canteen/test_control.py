@@ -36,22 +36,27 @@ from terminal.canteen.control import (
 )
 from terminal.canteen.documents import ListFile
 from terminal.canteen.issuing import How
+from terminal.canteen.pupils.draft import PupilDraft
 from terminal.canteen.requests import (
     AnnulLast,
     AnyRequest,
     CloseDay,
+    ComparePupils,
     CorrectAttendance,
     Failed,
     IssueMeals,
     LendCard,
     ListPupils,
     LoadPriceList,
+    LoadPupils,
     LoadRoster,
+    MarkCard,
     MarkNotCollected,
     MealsIssued,
     OpenTill,
     SaleDone,
     SellProducts,
+    TieCard,
     execute,
     parse_answer,
 )
@@ -65,7 +70,7 @@ from terminal.errors import (
     RosterError,
     TerminalError,
 )
-from terminal.journal.canteen_records import Annulment, BuffetSale, MealServed
+from terminal.journal.canteen_records import Annulment, BuffetSale, CardUse, MealServed
 from terminal.keys.file import load_file_keys
 from terminal.updates.active import ActiveSet
 from tests.terminal.canteen.school import CASHIER, Canteen, child, local, open_canteen, ref, roster_document
@@ -159,6 +164,7 @@ def bun(pupil: int = 1, count: int = 1) -> SellProducts:
     return SellProducts(ref(pupil), {"bun": count}, CASHIER)
 
 
+NO_PUPILS = PupilDraft(file="pupils.xlsx", sheets=(), dropped={})
 MORNING: tuple[AnyRequest, ...] = (
     ListPupils(),
     ListPupils("3a", names=True),
@@ -176,6 +182,12 @@ MORNING: tuple[AnyRequest, ...] = (
     LendCard(SPARE_CARD, ref(1), CASHIER, "staff-2"),
     LendCard(PUPILS_CARD, ref(1), CASHIER, "staff-2"),
     LendCard(b"not seen", ref(1), CASHIER, "staff-2"),
+    TieCard(SPARE_CARD, ref(1), CASHIER),
+    TieCard(PUPILS_CARD, ref(1), CASHIER),
+    MarkCard(SPARE_CARD, CardUse.LOST, CASHIER),
+    MarkCard(SPARE_CARD, CardUse.UNTIED, CASHIER),
+    ComparePupils(NO_PUPILS),
+    LoadPupils(NO_PUPILS, CASHIER),
     LoadRoster(roster_file(3)),
     LoadRoster(roster_file(8)),
     LoadRoster(ListFile("roster.toml", b"[")),

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import date, timedelta
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zipfile import ZipFile
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.canteen.closing import report_of
 from terminal.canteen.corrections import annul, correct_attendance, mark_not_collected
 from terminal.canteen.facts import Known, hot_minor
-from terminal.canteen.issuing import How
+from terminal.canteen.issuing import How, ServingList, issue
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.month import month_table
 from terminal.canteen.report import day_report
 from terminal.canteen.roster import Roster
 from terminal.cli.canteen_view import show_month
+from terminal.collector.books import BOOKS_FILE, Books
+from terminal.collector.days import By
+from terminal.collector.registry import CardRegistry
+from terminal.collector.store import CollectorStore
+from terminal.decision.canteen.serving import ALL_ANSWERED
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import Annulment, BuffetSale, MealLine, MealServed, SaleLine
+from terminal.journal.chain import Head, genesis, link
 from terminal.journal.records import (
     AnyRecord,
     Committed,
@@ -32,6 +43,10 @@ from terminal.journal.records import (
     build_record,
     parse_record,
 )
+from terminal.screen.console.canteen.report import report_page
+from terminal.screen.console.canteen.sheets import MonthSource, month_page, report_file
+from terminal.screen.console.canteen.words import Words
+from terminal.sync import wire
 from tests.properties import examples
 from tests.terminal.canteen.school import (
     CASHIER,
@@ -44,6 +59,7 @@ from tests.terminal.canteen.school import (
     open_canteen,
     order,
     ref,
+    region_with,
     roster_document,
 )
 from tests.terminal.journal.samples import intent
@@ -283,7 +299,8 @@ def test_the_month_table_lists_everybody_and_says_when_rows_have_left() -> None:
 
 hands = st.lists(
     st.one_of(
-        st.tuples(st.just("give"), st.sampled_from(["breakfast", "lunch"]), st.integers(1, 5)),
+        st.tuples(st.just("give"), st.sampled_from(["breakfast", "lunch"]), st.integers(1, 6)),
+        st.tuples(st.just("agree"), st.sampled_from(["breakfast", "lunch"]), st.integers(1, 6)),
         st.tuples(st.just("sell"), st.integers(1, 5), st.sampled_from(["bun", "juice", "nut_bar"])),
         st.tuples(st.just("annul"), st.integers(1, 5)),
         st.tuples(st.just("absent"), st.integers(1, 5)),
@@ -293,25 +310,38 @@ hands = st.lists(
 )
 
 
+ASKING = region_with(
+    *(
+        (f'{name} = "serve"', f'{name} = "ask"')
+        for name in ("without_order", "other_entitlement", "not_listed")
+    )
+)
+
+
 @examples(25)
 @given(hands)
-def test_m_40_whatever_the_staff_does_report_accounts_and_records_agree(
+def test_m_40_whatever_the_staff_does_journal_report_accounts_file_and_collector_agree(
     script: list[tuple[str, ...]],
 ) -> None:
     pupils = (
         child(1, 10, hot_minor=8_000, buffet_minor=9_000),
         child(2, 10, 11, hot_minor=0, buffet_minor=9_000, forbidden=("nuts",)),
         child(3, 12, grade=7, class_id="7b", hot_minor=8_000, orders=(order("lunch"),)),
-        child(4, grade=7, class_id="7b", hot_minor=17_000, buffet_minor=9_000, day_limit_minor=12_000),
+        child(4, grade=7, class_id="10b", hot_minor=17_000, buffet_minor=9_000, day_limit_minor=12_000),
         child(5, home_schooled=True, hot_minor=8_000, buffet_minor=9_000),
+        child(6, grade=7, class_id="7b", hot_minor=16_000, orders=(order("breakfast"), order("lunch"))),
     )
     stated = sum(p.hot_minor or 0 for p in pupils), sum(p.buffet_minor or 0 for p in pupils)
-    with TemporaryDirectory() as folder, open_canteen(Path(folder), *pupils) as school:
+    with TemporaryDirectory() as folder, open_canteen(Path(folder), *pupils, policy=ASKING) as school:
         for step in script:
             try:
                 match step:
                     case ("give", kind, pupil):
                         school.give(pupil, serving=kind, at="08:30", how=How.CLASS_LIST)
+                    case ("agree", kind, pupil):
+                        answered = {ref(pupil): ALL_ANSWERED}
+                        batch = ServingList(kind, How.ASKED, CASHIER, school.at("08:30"), "", answered)
+                        issue(school.canteen, [ref(pupil)], batch)
                     case ("sell", pupil, product):
                         school.sell(pupil, at="08:31", **{product: 1})
                     case ("annul", pupil):
@@ -323,12 +353,45 @@ def test_m_40_whatever_the_staff_does_report_accounts_and_records_agree(
             except CanteenRefused:
                 continue
         report = report_of(school.canteen, TODAY, school.at("16:00"))
-        accounts = [school.canteen.pupil(ref(n), school.at("16:00")) for n in range(1, 6)]
+        accounts = [school.canteen.pupil(ref(n), school.at("16:00")) for n in range(1, 7)]
+        page = report_page(school.canteen, school.at("16:00"))
+        month = month_page(MonthSource.of(school.canteen, school.at("16:00")), "2026-09", "3a")
+        assert school.canteen.journal is not None
+        at_collector = booked(Path(folder), [row.body for row in school.canteen.journal.rows(limit=1_000)])
     hot = sum(known.hot.balance_minor for known in accounts if known and known.hot)
     buffet = sum(known.buffet.balance_minor for known in accounts if known and known.buffet)
     assert (stated[0] - hot, stated[1] - buffet) == (report.sources.get("parents", 0), report.buffet_minor)
     assert all(known.buffet.balance_minor >= 0 for known in accounts if known and known.buffet)
     assert report.control.difference_minor == 0
     assert not report.duplicates, "one counter serves nobody twice"
-    entitled = [group for group in report.groups if group.category != "paid"]
-    assert all(group.served + group.not_collected + group.absent <= group.entitled for group in entitled)
+    assert all(group.adds_up for group in report.groups), "everyone it was for is accounted for"
+    classes = [one.class_id for one in page.classes]
+    assert classes == [name for name in ("3a", "7b", "10b") if name in classes], "as a school orders them"
+    assert dict(month.table.sources) == report.sources
+    with_buffet = Counter(report.sources) + Counter(buffet=report.buffet_minor)
+    assert at_collector == with_buffet, "to the kopeck"
+    assert excel_sum(report_file(page, Words("en"))) == sum(report.sources.values())
+
+
+def booked(folder: Path, bodies: list[bytes]) -> Counter[str]:
+    """What a collector's books count of these rows of terminal 80001, by who pays."""
+    heads = [genesis(80001)]
+    for body in bodies:
+        heads.append(Head(heads[-1].sequence + 1, link(heads[-1].hash, body)))
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    batch = wire.build_batch(80001, heads[0], tuple(bodies), heads[-1], 1, key)
+    with closing(CollectorStore(folder / "collector.db")) as store:
+        store.receive(batch, wire.row_hashes(batch), 1)
+        with closing(Books(folder / BOOKS_FILE, store, CardRegistry({}))) as books:
+            while books.catch_up():
+                pass
+            sums = books.day(TODAY.isoformat(), By.FUNDER)
+    return Counter({one.name: one.counted_minor for one in sums if one.counted_minor})
+
+
+def excel_sum(content: bytes) -> int:
+    """The kopecks at the end of the last row of the first sheet, as a spreadsheet program reads them."""
+    with ZipFile(BytesIO(content)) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+    last = re.findall(r"<v>([-0-9.]+)</v></c></row>", sheet)[-1]
+    return int(last.replace(".", ""))

@@ -96,6 +96,9 @@ def test_a_morning_at_the_counter(school: Run) -> None:
         (BORIS, "meal_ok"),
     ]
     again = school("canteen", "issue", *AT, "--pupil", ANNA, "--pupil", VERA, "--serving", "breakfast")
+    assert again.stdout.splitlines()[1].startswith(f"{VERA}  meal_ask  M-32: "), "she ordered nothing"
+    both = ("--pupil", ANNA, "--pupil", VERA)
+    again = school("canteen", "issue", *AT, *both, "--serving", "breakfast", "--asked")
     assert again.stdout.splitlines() == [
         f"{ANNA}  meal_already  M-19: one portion of each kind a day",
         f"{VERA}  meal_ok",

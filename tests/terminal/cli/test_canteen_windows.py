@@ -21,6 +21,7 @@ import pytest
 
 from pictures.console import CASHIER, PIN, hashed_pin
 from terminal.errors import ControlError
+from terminal.policy.load import DEMO_REGION
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member
 from tests.config_file import config_file
@@ -65,12 +66,14 @@ def school(tmp_path: Path, run: Run) -> Run:
     (state / "staff.json").write_bytes(msgspec.json.encode({"kind": "staff", "members": staff}))
     config_file(
         tmp_path,
-        terminal={"profile": "canteen", "state": "var/terminal", "language": "en"},
+        terminal={"profile": "canteen", "state": "var/terminal", "language": "en", "region": "region.toml"},
         reader={"name": "sim:pupil_grade3,pupil_two_meals,pupil_large_family", "pace_s": 0.2},
         console={"enabled": True, "port": 0, "typed_sign_in": True},
         canteen={"serving": "breakfast"},
         log={"format": "text", "level": "debug"},
     )
+    served = '\n[meals.ask]\nnot_listed = "serve"\n'  # cards that the list does not have
+    (tmp_path / "region.toml").write_text(DEMO_REGION.read_text("utf-8") + served, "utf-8")
     for words in (
         ("shift", "open", *AT, "--profile", "canteen"),
         ("canteen", "roster", "load", "roster.json"),
@@ -107,6 +110,9 @@ def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate()
 
 
+BUN = {"pupil": RICH, "n.bun": "1"}
+
+
 def forms(url: str, times: int) -> int:
     """Sell a bun from the console so many times, each form sent twice; how many were sold."""
     with httpx.Client(base_url=url, timeout=30) as browser:
@@ -115,7 +121,7 @@ def forms(url: str, times: int) -> int:
         browser.post("/sign-in", data={"csrf": token[1], "ref": CASHIER, "pin": PIN})
         sold = 0
         for _ in range(times):
-            html = browser.get("/canteen/buffet", params={"pupil": RICH, "n.bun": "1"}).text
+            html = browser.get("/canteen/buffet", params=BUN, follow_redirects=True).text
             form = re.search(r'action="/canteen/sell">(.*?)</form>', html, re.S)
             assert form is not None, html
             fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[1]))
@@ -124,6 +130,7 @@ def forms(url: str, times: int) -> int:
             assert [answer.status_code for answer in answers] == [303, 303]
             assert len(places) == 1, "the same sale"
             sold += 1
+        browser.get("/canteen/counter")  # from here on cards are meals again
     return sold
 
 

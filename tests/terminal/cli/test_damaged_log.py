@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from terminal.journal.numbers import BLOCK
 from tests.config_file import config_file
 from tests.flows.live import STATE, collector
 from tests.terminal.cli.conftest import Run, Start
+from tests.terminal.journal.damage import free_page_list
 
 FRAME = 24 + 4_096
 SERVE = ("run", "--profile", "bus", "--state", STATE, "--number", 7, "--json")
@@ -88,3 +90,39 @@ def test_frames_behind_a_broken_one_are_not_dropped(run: Run, start: Start, tmp_
     assert (tmp_path / STATE / "journal.db-wal.1.damaged").read_bytes() == content
     journal = sorted((tmp_path / STATE).glob("journal.db*"))
     assert [path.name for path in journal if path.stat().st_mode & 0o077 or ".new" in path.name] == []
+
+
+def test_a_damaged_list_of_free_pages_takes_no_row_and_no_terminal_away(
+    run: Run, start: Start, tmp_path: Path
+) -> None:
+    """The rows are sound; only a page that is needed for new ones is not. They go on in a new file."""
+    assert run(*SERVE, "--reader", "sim:adult_purse", "--taps", 10).returncode == 0
+    before = rows(run)
+    database = tmp_path / STATE / "journal.db"
+    content = bytearray(database.read_bytes())
+    free_page_list(content, random.Random(9_005))
+    database.write_bytes(content)
+
+    stopped = run(*SERVE, "--reader", "sim:adult_purse", "--taps", 80)
+    assert stopped.returncode == 22, stopped.stderr
+    assert run(*SERVE, "--reader", "sim:month_pass", "--taps", 20).returncode == 0
+    after = rows(run)
+    assert after[: len(before)] == before
+    (skip,) = (row for row in after if row["kind"] == "NumbersSkipped")
+    assert skip["cause"] == "mended"
+    assert skip["stored"] < skip["first"]
+    assert [row["sequence"] for row in after if row["sequence"] < skip["first"]] == list(
+        range(1, skip["first"])
+    )
+    assert len(after) > len(before) + 20
+    verified = run("journal", "verify", "--state", STATE)
+    assert verified.returncode == 0, verified.stderr
+    aside = (tmp_path / STATE / "journal.db.1.damaged").read_bytes()
+    assert aside[32:40] == content[32:40]
+
+    with collector(tmp_path) as url:
+        sent = run("sync", "--state", STATE, "--number", 7, "--collector", url, "--json")
+        assert json.loads(sent.stdout)["uploaded"] == len(after), sent.stderr
+        alarms = run("collector", "alarms", "--folder", "collector", "--json").stdout
+        (heard,) = (one for one in json.loads(alarms)["alarms"] if one["kind"] == "gap")
+        assert heard["terminal"] == 7

@@ -12,9 +12,11 @@ from terminal.collector.approvals import WAITS_MS
 from terminal.collector.entrance import IDLE_MS, SIGN_IN
 from terminal.collector.office import TECHNICAL
 from terminal.collector.store import Alarm, Operation
-from terminal.collector.users import OfficeRole, Users, hash_password
+from terminal.collector.users import OfficeRole, User, Users, hash_password
 from terminal.errors import StaffError
+from terminal.support_code import support_code
 from tests.terminal.collector.office import Program, Town, user_of
+from tests.terminal.journal.samples import INTENT
 
 LOOK, OPERATE, PUBLISH, MONEY = OfficeRole
 PASSWORD = "correct horse battery"
@@ -417,3 +419,86 @@ def test_rows_are_kept_in_order(town):
         town.collector.office.note("1", "revoked", number)
     assert [one.terminal for one in town.collector.store.operations(limit=2)] == [2, 3]
     assert isinstance(town.collector.store.operations(2)[0], Operation)
+
+
+READS = {
+    "/status": {LOOK, OPERATE, PUBLISH, MONEY},
+    "/terminals": {LOOK, OPERATE, PUBLISH, MONEY},
+    "/alarms": {OPERATE, MONEY},
+    "/strangers": {OPERATE},
+    "/rides/7:1": {OPERATE, MONEY},
+    "/requests": {PUBLISH, MONEY},
+    "/staged": {PUBLISH},
+    "/operations": {OPERATE, PUBLISH, MONEY},
+    "/report": {MONEY},
+    "/days": {MONEY},
+    "/days/2026-02-02": {MONEY},
+}
+
+
+def test_a_user_reads_what_the_own_work_needs_and_what_was_refused_is_on_record(town):
+    bus = town.terminal(7)
+    bus.write(INTENT)
+    town.send(bus)
+    client = town.client()
+    for number, role in enumerate(OfficeRole):
+        token = bearer(town.user(f"1{number}", role))
+        answers = {path: client.get(f"/operator/v1{path}", headers=token).status_code for path in READS}
+        assert answers == {path: 200 if role in roles else 403 for path, roles in READS.items()}, role
+        client.get("/operator/v1/report", headers=token)
+        refused = [about for by, about in read_refused(town) if by == f"1{number}"]
+        assert len(refused) == len(set(refused)), "once in a while for each thing"
+        assert ("sums" in refused) is (role is not MONEY)
+    town.clock.move(minutes=10)
+    client.get("/operator/v1/report", headers=bearer(town.user("20", LOOK)))
+    assert read_refused(town)[-1] == ("20", "sums")
+
+
+def read_refused(town: Town) -> list[tuple[str, str]]:
+    return [(one.by, one.about) for one in town.collector.store.operations() if one.code == "read_refused"]
+
+
+def test_an_operator_sees_technical_alarms_and_money_sees_all(town):
+    for alarm in (GAP, TWICE):
+        town.collector.store.keep_alarm(alarm, town.clock.now_ms)
+    client = town.client()
+    kinds = {}
+    for ref, role in (("1", OPERATE), ("2", MONEY)):
+        found = client.get("/operator/v1/alarms", headers=bearer(town.user(ref, role))).json()
+        kinds[role] = {one["kind"] for one in found}
+    assert kinds == {OPERATE: {"gap"}, MONEY: {"gap", "tmc_twice"}}
+
+
+def test_the_machine_itself_reads_all_until_the_office_has_users(tmp_path):
+    town = Town(tmp_path)
+    client = town.client()
+    assert client.get("/operator/v1/report").status_code == 200
+    town.user("1", LOOK)
+    assert client.get("/operator/v1/status").status_code == 200
+    assert client.get("/operator/v1/report").status_code == 403
+    assert read_refused(town) == [("local", "sums")]
+    town.close()
+
+
+def test_the_page_shows_each_role_its_part_and_finds_a_ride_by_its_code(town):
+    bus = town.terminal(7)
+    bus.write(INTENT)
+    town.send(bus)
+    for ref, role in (("1", LOOK), ("2", OPERATE), ("3", MONEY)):
+        Users(town.settings.folder).add(User(ref=ref, roles=(role,), password=hash_password(PASSWORD)))
+    code = support_code(7, 1)
+    parts = {}
+    for ref in "123":
+        browser = Browser(town)
+        assert browser.sign_in(ref) == 303
+        browser.ask("GET", "/operator/")
+        parts[ref] = [part in browser.page for part in ("Open alarms", "Support code", "Service day")]
+        status = browser.ask("GET", f"/operator/ride?code={code.lower()}")
+        assert status == (403 if ref == "1" else 200)
+        if ref != "1":
+            assert f"terminal 7, row 1, route {INTENT.route}" in browser.page
+            assert "not known yet whether it is on the card" in browser.page
+            assert INTENT.card_ref.hex() not in browser.page
+            assert browser.ask("GET", f"/operator/ride?code={code[:-1]}Z") == 404
+            assert browser.ask("GET", f"/operator/ride?code={support_code(7, 2)}") == 404
+    assert parts == {"1": [False, False, False], "2": [True, True, False], "3": [True, True, True]}

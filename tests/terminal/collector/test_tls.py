@@ -272,6 +272,7 @@ def test_a_damaged_certificate_is_renewed(run, tmp_path, operator):
                 SystemClock(),
                 lambda report: arrived.set() if report.problem is None else None,
                 on_time=lambda _: None,
+                on_withdrawn=lambda _: None,
                 on_identity=lambda _: None,
             ) as sync:
                 sync.start()

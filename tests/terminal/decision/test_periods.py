@@ -256,6 +256,20 @@ def test_a_contract_that_begins_after_all_the_card_has_seen_starts_at_0() -> Non
     assert holder.tap(noon(NOV_2)).outcome.values == {"n": 32}
 
 
+def test_at_the_far_end_of_a_distance_a_contract_may_have_been_used_and_at_the_near_end_not() -> None:
+    """A month ahead means that far or further: a clock there may have counted a contract that begins later still."""
+    last, spent = date(2026, 12, 31), STUDENTS.card.contracts[0].write(0, 12)
+    at = {"counter_layout": 1, "counters": spent}
+    later = Rider(policy=STUDENTS, contracts=(Contract(145, date(2026, 12, 10), last, 45),))
+    later.event = issued()._replace(at=noon(OCT_31), period_ahead=MOST_DAYS_AHEAD, **at)
+    assert later.tap(noon(NOV_2)).outcome.accepted
+    assert STUDENTS.card.contracts[0].read(later.newest.counters) == 12
+    for clock in ({}, SUSPECT):
+        sooner = Rider(policy=STUDENTS, contracts=(Contract(145, NOV_2 + DAY, last, 45),))
+        sooner.event = issued()._replace(at=noon(NOV_2), period_ahead=-MOST_DAYS_BACK, **at)
+        assert sooner.tap(noon(NOV_2 + DAY), **clock).outcome.values == {"n": 44}
+
+
 def test_t_07_the_end_of_a_ride_is_of_the_period_it_began_in() -> None:
     holder = student(used=12, at=OCT_31)
     tap = rebase(holder.snapshot, STUDENTS, trip_at(), noon(NOV_1))
@@ -341,6 +355,10 @@ def test_m_37_a_period_that_is_not_known_keeps_no_meal_where_a_bound_of_it_happe
     assert holder.newest.period_ahead == MOST_DAYS_AHEAD
     holder.tap(noon(TUE) - MOST_DAYS_AHEAD * DAY, **SUSPECT)
     assert holder.newest.meals == 0
+    for ahead, clock in ((-MOST_DAYS_BACK, SUSPECT), (MOST_DAYS_AHEAD, {})):
+        holder.event = holder.newest._replace(at=noon(MON), period_ahead=ahead, meals=0b1)
+        assert holder.tap(noon(TUE), **clock).outcome.accepted
+        assert holder.newest.meals == 0
 
 
 def test_t_07_a_meal_while_the_holder_is_checked_in_keeps_the_ride_and_says_who_paid_the_meal() -> None:

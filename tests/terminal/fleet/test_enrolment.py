@@ -15,10 +15,14 @@ import pytest
 from terminal.app.station import open_journal
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.fleet.database import prepare
+from terminal.collector.users import OfficeRole
+from terminal.errors import OfficeRefused, StaffError
+from terminal.files import replace_file
 from terminal.sync.credentials import keep_keys, load_keys
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import command
 from tests.terminal.cli.inside import Run, Told, runner
+from tests.terminal.collector.office import user_of
 from tests.terminal.fleet.servers import Postgres, until
 from tests.terminal.fleet.town import Town
 from tests.terminal.journal.samples import day
@@ -121,14 +125,22 @@ def test_from_one_code_to_uploads_renewal_and_revocation_at_every_gateway(fleet:
     until("the first has heard", lambda: _waits(fleet, "gateway", fleet.key()))
     assert fleet.tap(first).returncode == 0, "the first gateway takes what the second renewed"
     fleet.followed("second", fleet.key())
-    assert fleet.operate("revoke", 7, "--by", "17").returncode == 0
+    tokens = {}
+    for ref, role in (("17", OfficeRole.OPERATE), ("18", OfficeRole.MONEY)):
+        tokens[ref] = fleet.town.folder / f"{ref}.token"
+        replace_file(tokens[ref], user_of(fleet.town.folder / "office", ref, role).encode())
+    unproven = fleet.operate("revoke", 7)
+    assert "the command has to know whose it is" in unproven.stderr
+    other = fleet.operate("revoke", 7, "--token-file", tokens["18"])
+    assert (unproven.returncode, other.returncode) == (StaffError.exit_code, OfficeRefused.exit_code)
+    assert fleet.operate("revoke", 7, "--token-file", tokens["17"]).returncode == 0
     until("both have heard", lambda: all(_revoked(fleet, name) for name in ("gateway", "second")))
     for url in (first, second):
         refused = fleet.tap(url)
         assert (refused.returncode, "unknown_terminal" in refused.stderr) == (40, True)
     noted = fleet.town.ask("SELECT what, by FROM operation ORDER BY id")
     assert noted == [
-        ("code_made", "operator"),
+        ("code_made", "machine"),
         ("enrolled_by_code", "terminal"),
         ("renewed", "terminal"),
         ("revoked", "17"),

@@ -109,6 +109,7 @@ def make_world(folder: Path, seed: int) -> World:
             step = rng.random()
             if step < 0.35:
                 _send(life.journal, key, store, folder / "collector", collector_key)
+                life.journal.purge(0, 1 << 50)  # leaves free pages
             elif step < 0.6:
                 life.journal.checkpoint()
             elif step < 0.7:
@@ -158,6 +159,14 @@ def flip_in_header(data: bytearray, rng: random.Random) -> None:
     data[rng.randrange(min(len(data), 100))] ^= 1 << rng.randrange(8)
 
 
+def free_page_list(data: bytearray, rng: random.Random) -> None:
+    """Where the first free page is, or how many there are; of a database that has some, or in one of them."""
+    first = int.from_bytes(data[32:36], "big")
+    page = slice((first - 1) * PAGE, (first - 1) * PAGE + 12)
+    at = rng.choice((*range(32, 40), *(range(*page.indices(len(data))) if first else ())))
+    data[at % len(data)] ^= 1 << rng.randrange(8)
+
+
 def cut(data: bytearray, rng: random.Random) -> None:
     del data[rng.randrange(len(data)) :]
 
@@ -188,7 +197,7 @@ def swap(data: bytearray, rng: random.Random) -> None:
 
 
 CHANGES: Final[tuple[Callable[[bytearray, random.Random], None], ...]] = (
-    flip, flip_in_header, cut, cut_at_frame, zero, garble, swap,
+    flip, flip_in_header, free_page_list, cut, cut_at_frame, zero, garble, swap,
 )  # fmt: skip
 KINDS: Final = (*(change.__name__ for change in CHANGES), "missing", "old_copy", "of_another")
 

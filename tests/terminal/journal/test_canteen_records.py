@@ -38,6 +38,7 @@ ANY = st.one_of(
     st.builds(canteen.CardLent, INT, REF, REF, TEXT, TEXT, TEXT),
     st.builds(canteen.RosterLoaded, INT, TEXT, INT, INT, INT),
     st.builds(canteen.IssueRefused, INT, REF, INT, HOW, TEXT, TEXT, TEXT, TRAIL),
+    st.builds(canteen.CardTied, INT, REF, REF, REF, st.sampled_from(canteen.CardUse), TEXT, TEXT),
     MEAL.map(lambda meal: intent(profile="canteen", meal=meal)),
 )
 
@@ -105,6 +106,7 @@ def test_tags_are_those_of_the_first_day():
         "CardLent": 26,
         "RosterLoaded": 27,
         "IssueRefused": 28,
+        "CardTied": 29,
     }
 
 

@@ -17,6 +17,7 @@ from terminal.journal.operation_records import (
     RazziaChanged,
     SelfRecomputed,
     SetReturned,
+    ShadowCompared,
 )
 from terminal.journal.records import SettledBy, UnreadableRecord, build_record, parse_record
 from tests.terminal.journal.samples import INTENT, REFUSED, committed
@@ -49,6 +50,12 @@ ANY = st.one_of(
         *(INT, TEXT, INT, st.binary(max_size=32), st.sampled_from(ReturnCause), INT, st.binary(max_size=32)),
         *[INT] * 4,
     ),
+    st.builds(
+        ShadowCompared,
+        *(INT, TEXT, INT, st.binary(max_size=32), TEXT),
+        *[INT] * 10,
+        st.lists(st.tuples(INT, TEXT, INT, TEXT, INT), max_size=2).map(tuple),
+    ),
     st.just(INTENT),
     st.just(REFUSED),
 )
@@ -68,6 +75,10 @@ VECTORS = [
     (
         SetReturned(1, "x", 2, b"\xaa", ReturnCause.FAILED, 1, b"\xbb", 5, 4, 3, 0),
         "01 9c 3c 01 a1 78 02 c401aa a6 6661696c6564 01 c401bb 05 04 03 00",
+    ),
+    (
+        ShadowCompared(1, "x", 2, b"\xaa", "RUB", 9, 1, 1, 1, 1, 1, 1, 2, 1, -5, ((7, "a", 3, "b", 4),)),
+        "01 dc0011 3d 01 a1 78 02 c401aa a3 525542 09 01 01 01 01 01 01 02 01 fb 91 95 07 a1 61 03 a1 62 04",
     ),
     (RazziaChanged(at_ms=1, razzia=True, source="gpsd"), "01 94 2f 01 c3 a4 67707364"),
     (

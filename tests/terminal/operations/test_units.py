@@ -35,7 +35,7 @@ UNITS = ROOT / "packaging" / "systemd"
 START = ROOT / "packaging" / "deb" / "terminal" / "start"
 INSTALLED = re.compile(r"/usr/(?:lib/resident-\w+/(?:bin/terminal|start|advice)|bin/cage)(?= )")
 BACKUP = ("terminal-backup@.service", "terminal-backup@.timer")
-AROUND = ("terminal-advice@.service", "terminal-kiosk.service")
+AROUND = ("terminal-advice@.service", "terminal-kiosk.service", "terminal-setup@.service")
 CREDENTIALS = "243"
 """How systemd ends a unit whose credential cannot be opened."""
 STATE = {"terminal@.service": "resident-terminal/70001", "collector.service": "resident-collector"}
@@ -93,6 +93,16 @@ def test_a_terminal_without_a_file_of_its_own_is_told_what_to_do(tmp_path: Path)
     assert done.returncode == ConfigError.exit_code
     assert "config init" in done.stderr
     assert "--number 7" in done.stderr
+
+
+def test_a_terminal_that_was_set_up_by_pages_has_its_file_beside_its_journal(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "terminal.toml").write_text("[terminal]\nnumber = 0\n")
+    done = started(tmp_path, "none")
+    assert done.returncode == ConfigError.exit_code
+    assert "state/terminal.toml:2: terminal.number" in done.stderr
+    ended = started(tmp_path, "none", "setup", "7")
+    assert (ended.returncode, ended.stderr) == (0, ""), "its unit starts the terminal"
 
 
 @pytest.mark.parametrize("line", ["number = 70001", "number = 77", "# number = 7"])

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.errors import RegionDocumentError
+from terminal.policy import keyed_file
 from terminal.policy.deny_list import (
     EMPTY_DENY_LIST,
     AllDenied,
@@ -279,3 +280,23 @@ def test_a_list_that_denies_all_denies_each_kind_and_the_empty_one_none() -> Non
         assert not EMPTY_DENY_LIST.contains(kind, b"x")
     assert AllDenied("one", frozenset({DenyKind.CARD})).contains(DenyKind.CARD, b"x")
     assert not AllDenied("one", frozenset({DenyKind.CARD})).contains(DenyKind.PERSON, b"x")
+
+
+def test_a_list_that_does_not_fit_in_memory_is_the_same_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of what comes twice."""
+    whole = built(tmp_path, *range(2000), *range(500)).read_bytes()
+    monkeypatch.setattr(keyed_file, "MOST_HELD_BYTES", 800)
+    (tmp_path / "pieces").mkdir()
+    assert built(tmp_path / "pieces", *range(2000), *range(500)).read_bytes() == whole
+    assert [one.name for one in (tmp_path / "pieces").iterdir()] == ["deny.bin"]
+
+
+def test_a_wrong_row_far_behind_leaves_the_list_as_it_was(tmp_path: Path) -> None:
+    path, entries = built(tmp_path, 1), tmp_path / "denied.csv"
+    before = path.read_bytes()
+    entries.write_text("kind,identity\n" + "person,0102030405060708\n" * 100_000 + "card,04\n")
+    with pytest.raises(RegionDocumentError, match=r"denied\.csv:100002"):
+        build_deny_list(path, KEY, ISSUE, read_denied(entries))
+    assert path.read_bytes() == before

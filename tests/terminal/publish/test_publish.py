@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tuf.api.exceptions import RepositoryError
 
+from terminal.errors import PublishError
+from terminal.publish.ceremony import read_request
 from tests.terminal.publish.office import DEMO, Office, OutsideClient, edited
 
 
@@ -111,6 +113,8 @@ def test_signatures_that_do_not_count(office: Office) -> None:
     forged["signature"] = "00" * 64
     signature.write_text(json.dumps(forged))
     assert "does not count for tariff" in office.refused("take", signature)
+    signature.write_text(json.dumps(forged | {"key": "stranger", "keyid": "00" * 32}))
+    assert "does not count for tariff" in office.refused("take", signature)
     signature.write_text("{")
     assert "is no signature file" in office.refused("take", signature)
 
@@ -126,6 +130,30 @@ def test_a_request_that_was_changed_on_its_way_gives_no_signature_for_the_draft(
     assert "tariff, version 7" in office.publish("sign", request, *office.key("tariff-1"), "--yes").stdout
     (signature,) = (office.folder / "requests").glob("tariff-*.signature")
     assert "signs another tariff" in office.refused("take", signature)
+
+
+def test_a_request_holds_what_it_asks_for_with_every_key_and_hash(office: Office, tmp_path: Path) -> None:
+    """Else one who signs tariffs would sign a root that reads as a tariff."""
+    office.begin()
+    office.publish("add", "tariff/demo", DEMO)
+    office.publish("request")
+    (request,) = (office.folder / "requests").glob("tariff-*")
+    asked = json.loads(request.read_text())
+    root = json.loads((office.bundles / "office/drafts/root.json").read_text())
+    keyless = root | {"signed": root["signed"] | {"keys": {}}}
+    unhashed = json.loads(request.read_text())
+    (target,) = unhashed["metadata"]["signed"]["targets"].values()
+    target["hashes"] = {"sha512": "00" * 64}
+    for wrong, said in (
+        (asked | {"metadata": root}, "asks for tariff and holds root"),
+        (asked | {"role": "root"}, "asks for root and holds targets"),
+        (asked | {"role": "root", "metadata": keyless}, "a key that it does not hold"),
+        (unhashed, "without its SHA-256"),
+    ):
+        path = tmp_path / "wrong.request"
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(PublishError, match=said):
+            read_request(path)
 
 
 def test_a_request_of_newer_software_asks_for_newer_software(office: Office) -> None:

@@ -148,7 +148,7 @@ def test_the_words_of_a_card_are_those_of_its_records() -> None:
     assert list(get_args(Payment)) == [payment.name.lower() for payment in PaidBy]
 
 
-KEPT_BY_THE_PLAYER = {"sequence", "turn", "canteen.roster"} | {
+KEPT_BY_THE_PLAYER = {"sequence", "turn", "canteen.roster", "canteen.lost_since"} | {
     f"bank.{name}" for name in ("taps_today", "sum_today_minor")
 }
 MADE_OF_OTHERS = {"shift": "shift_open"}

@@ -13,18 +13,25 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from msgspec.structs import replace
 from playwright.sync_api import Page, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from sim.air import VirtualClock
+from terminal.app.simulated import laboratory_keys
+from terminal.app.station import journal_reader
 from terminal.clock import SystemClock
 from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
+from terminal.journal.records import Unwritten
+from terminal.journal.taps import End
 from terminal.messages import colour, sound, text
 from terminal.screen.display import Display, DisplaySettings
 from terminal.screen.display_page import display_routes
 from terminal.screen.server import ScreenServer
+from terminal.support_code import row_of_code
+from terminal.tap_report import TapReport
 from tests.config_file import config_file
 from tests.terminal.screen.browser import NewPage, assert_accessible, wait_until
 from tests.terminal.screen.shown import VALUES, outcome
@@ -41,6 +48,8 @@ SETTINGS = {
     "both": DisplaySettings("ru", "en"),
     "canteen": DisplaySettings("ru", "en", discreet=True),
 }
+
+REPORT = TapReport(outcome(Message.NO_FUNDS), End.NOTHING_WRITTEN, START, 0, 0, "RUB")
 
 LISTEN = """
 globalThis.heard = [];
@@ -332,19 +341,19 @@ def test_it_comes_back_by_itself_after_a_restart(display: Display, page: Page) -
         looks(page, "red")
 
 
-Start = Callable[[int], tuple[subprocess.Popen[str], str]]
+Start = Callable[..., tuple[subprocess.Popen[str], str]]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """`start(port)` starts `terminal run --screen` on simulated cards; returns the process and its address."""
+    """`start(port, pace_s)` starts `terminal run --screen` on simulated cards; returns the process and its address."""
     started: list[subprocess.Popen[str]] = []
 
-    def start_one(port: int) -> tuple[subprocess.Popen[str], str]:
+    def start_one(port: int, pace_s: float = 3600) -> tuple[subprocess.Popen[str], str]:
         config = config_file(
             tmp_path,
             terminal={"profile": "bus", "state": tmp_path / "state"},
-            reader={"name": "sim:blocked", "pace_s": 3600},
+            reader={"name": "sim:blocked", "pace_s": pace_s},
             shift={"operator": "driver"},
             screen={"enabled": True, "port": port},
         )
@@ -378,3 +387,39 @@ def test_a_frozen_and_a_killed_terminal_are_out_of_order_until_they_are_back(
     looks(page, "fault")
     start(int(address.rsplit(":", 1)[1].strip("/")))
     looks(page, "idle")
+
+
+def test_who_is_refused_reads_a_code_that_names_the_row_of_the_tap(
+    page: Page, start: Start, tmp_path: Path
+) -> None:
+    _process, address = start(0, 0.5)
+    page.goto(address)
+    expect(page.locator("#code")).to_be_visible()
+    said = page.locator("#code").inner_text()
+    label, _, code = said.partition(": ")
+    named = row_of_code(code)
+    assert label == "Код обращения"
+    assert named is not None
+    with journal_reader(tmp_path / "state", laboratory_keys()) as reader:
+        row = next(row for row in reader.all_rows() if row.sequence == named[1])
+    assert isinstance(row.record, Unwritten)
+    assert row.record.message == Message.BLOCKED
+
+
+def test_a_support_code_leaves_with_its_result(display: Display, served: ScreenServer, page: Page) -> None:
+    opened(page, served, "both")
+    refused, paid = (
+        replace(REPORT, outcome=Outcome(message, admission), terminal=70001, row=5123)
+        for message, admission in (
+            (Message.NO_FUNDS, Admission.REFUSED),
+            (Message.OK_PAID, Admission.LET_IN),
+        )
+    )
+    display.outcome(refused.outcome)
+    display.ended(refused)
+    expect(page.locator("#code")).to_have_text(f"Код обращения · Support code: {refused.support_code}")
+    assert_accessible(page)
+    display.outcome(paid.outcome)
+    display.ended(paid)
+    looks(page, "green")
+    expect(page.locator("#code")).to_be_hidden()

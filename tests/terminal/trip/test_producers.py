@@ -11,9 +11,11 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import fields, replace
 
+from terminal.canteen.cards import mark_card
 from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance
 from terminal.clock import unix_ms
+from terminal.journal.canteen_records import CardUse
 from terminal.journal.console_records import OrderDeclared, PlaceSet
 from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
@@ -155,6 +157,9 @@ def test_a_school_changes_what_a_canteen_knows(tmp_path: Path) -> None:
         seen.append(school_counter.context(ref(3), ref(3), at + timedelta(days=3)))
         annul(school_counter, ref(3), TEACHER, school.at("09:03"))
         seen.append(school_counter.context(ref(3), ref(3), at))
+        school.present(ref(95), ref(3))
+        mark_card(school_counter, ref(95), CardUse.LOST, TEACHER, at)
+        seen.append(school_counter.context(ref(95), ref(3), at))
         close_day(school_counter, TEACHER, school.at("16:00"))
         school_counter.journal = None
         seen.append(school_counter.context(ref(3), ref(3), at))

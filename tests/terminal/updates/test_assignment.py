@@ -52,11 +52,25 @@ def test_a_group_with_a_moment_counts_from_then_on() -> None:
     assert found.taken(6, AFTER) == {BundleRole.TARIFF: "tariff/old"}
 
 
+def test_a_tariff_in_shadow_is_named_beside_what_is_taken() -> None:
+    shadow = {"terminals": [5, "7-9"], "shadow": "tariff/new"}
+    found = read_assignment(file(group("1-100", takes=["tariff/old"]), shadow, {**shadow, "from": FROM}))
+    assert [found.in_shadow(one, BEFORE) for one in (5, 8, 6)] == ["tariff/new", "tariff/new", None]
+    assert found.taken(5, BEFORE) == {BundleRole.TARIFF: "tariff/old"}
+    assert found.names == {"tariff/old", "tariff/new"}
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
         (b"", "is no assignment"),
         (b"[]", "is no assignment"),
+        (file({"terminals": [1]}), "takes nothing"),
+        (file({"terminals": [1], "shadow": "deny/all"}), "is no tariff"),
+        (
+            file(*({"terminals": [1], "shadow": f"tariff/{name}"} for name in ("a", "b"))),
+            "takes tariff/a and tariff/b from the same moment",
+        ),
         (file(format=2), "version 2, this software reads 1"),
         (file(group(takes=["tariff/a"])), "is no assignment"),
         (file(group(0, takes=["tariff/a"])), "is no assignment"),

@@ -23,6 +23,7 @@ from terminal.lab.desk.tariff.shown import (
     problem_shown,
 )
 from terminal.lab.desk.tariff.story import Story, file_of, played, read_story, saved, story_of
+from terminal.lab.desk.words import KnownLanguage
 from terminal.money import money
 from terminal.policy.load import policy_from_text
 from terminal.policy.policy import Policy
@@ -36,7 +37,6 @@ LONGEST_TEXT: Final = 1_000_000
 MOST_SHOWN: Final = 100
 """Scenarios, taps of each, and values of a comparison, of which details are shown; all are counted."""
 
-Language = Literal["en", "ru"]
 Want = Literal["story", "save", "scenarios", "take", "compare"]
 
 
@@ -50,7 +50,7 @@ class TariffOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tab: Annotated[str, Meta(min_length=8, max_length=40)]
     text: str
     source: Annotated[str, Meta(max_length=200)] = ""
-    language: Language = "ru"
+    language: KnownLanguage = "ru"
     wants: Annotated[tuple[Want, ...], Meta(max_length=5)] = ()
     story: dict[str, Any] | None = None
     scenarios: str = ""

@@ -21,9 +21,8 @@ from terminal.lab.desk.tariff.judges import Judges
 from terminal.lab.desk.tariff.library import TariffLibrary
 from terminal.lab.desk.tariff.words import tariff_words
 from terminal.screen.page import Pages
+from terminal.texts import FIRST, languages
 
-LANGUAGES: Final = ("ru", "en")
-"""Authors sit in a council, so Russian comes first."""
 LONGEST_ORDER: Final = 8 * LONGEST_TEXT
 """Three texts and a story, as JSON."""
 
@@ -50,14 +49,14 @@ class TariffRoutes:
 
     async def _page(self, request: Request) -> Response:
         await run_in_threadpool(self._judges.warm_up)
-        language = page_language(request, LANGUAGES[0])
+        language = page_language(request, FIRST[0])
         names = await run_in_threadpool(self._library.names)
         return self._pages.page(
             request,
             "tariff.html",
             language,
             words=tariff_words(language),
-            languages=LANGUAGES,
+            languages=languages(),
             documents=names,
         )
 

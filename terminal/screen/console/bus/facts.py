@@ -53,7 +53,7 @@ def newest_taps(journal: Journal, limit: int) -> list[TapLine]:
 def _line(tap: JournalTap) -> TapLine:
     record, at = tap.record, from_unix_ms(tap.record.at_ms)
     if tap.end is End.UNRESOLVED:
-        return TapLine(at, "", Colour.YELLOW, "?")
+        return TapLine(at, "", Colour.YELLOW, "?", sequence=tap.sequence)
     message, persons = (
         (Message.OK_PAID, record.persons) if isinstance(record, CashSale) else (record.message, 0)
     )

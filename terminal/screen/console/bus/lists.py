@@ -22,6 +22,7 @@ from terminal.screen.console.console import ActionRefused
 from terminal.screen.console.roles import CREW
 from terminal.screen.console.visit import Page, View, Visit
 from terminal.screen.console.words import short, span
+from terminal.support_code import support_code
 from terminal.texts import N_
 from terminal.trip.shifts import ShiftCount
 
@@ -50,6 +51,7 @@ def _shown(visit: Visit, line: TapLine) -> dict[str, Any]:
         "at": f"{line.at.astimezone(visit.console.policy.zone):%H:%M:%S}",
         "text": said,
         "line": line,
+        "code": support_code(visit.console.terminal.number, line.sequence) if line.sequence else "",
     }
 
 

@@ -18,7 +18,9 @@ from terminal.canteen import corrections
 from terminal.canteen.buffet import sell
 from terminal.canteen.closing import close_day
 from terminal.canteen.counter import CanteenCounter
-from terminal.canteen.issuing import How, ServingList, issue
+from terminal.canteen.issuing import How, ServingList, issue, issue_asked, require_whole
+from terminal.canteen.ordering import next_school_day, order_meal
+from terminal.decision.canteen.serving import ALL_ANSWERED
 from terminal.decision.outcome import Message
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import (
@@ -33,7 +35,7 @@ from terminal.journal.records import parse_record
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import PAGE_ROWS, Written
 from terminal.screen.console.canteen.buffet import basket_of, products_of
-from terminal.screen.console.canteen.counter import why
+from terminal.screen.console.canteen.counter import pupil_at, why
 from terminal.screen.console.canteen.pages import (
     AFTERWARDS,
     AT,
@@ -43,9 +45,15 @@ from terminal.screen.console.canteen.pages import (
     GROUP,
     REPORT,
     CanteenPages,
+    annul_again,
+    annul_list_again,
+    list_rows,
+    owner_of_row,
+    pupil_again,
     pupil_of,
+    ticks_again,
 )
-from terminal.screen.console.canteen.school_class import WAYS, IssueResult, results_of, ticked_of
+from terminal.screen.console.canteen.school_class import WAYS, IssueResult, answers_of, results_of, ticked_of
 from terminal.screen.console.canteen.words import REFUSALS, WHYS, Words
 from terminal.screen.console.console import ActionRefused
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Visit
@@ -67,13 +75,36 @@ class CanteenActions:
     def actions(self) -> tuple[Action, ...]:
         """As the console's area lists them."""
         return (
-            Action(f"{AT}/issue", GROUP, self._issue, _issued, resumes=True),
+            Action(
+                f"{AT}/issue",
+                GROUP,
+                self._issue,
+                _issued,
+                resumes=True,
+                first=second_person_if_given,
+                again=ticks_again,
+            ),
+            Action(f"{AT}/answer", CASHIER, self._answer, _answered),
+            Action(f"{AT}/order", CASHIER, _order, _ordered, again=pupil_again),
             Action(f"{AT}/sell", CASHIER, _sell, _sold),
-            Action(f"{AT}/annul", CASHIER, _annul, _annulled),
+            Action(
+                f"{AT}/annul", CASHIER, _annul, _annulled, first=second_person_if_given, again=annul_again
+            ),
+            Action(
+                f"{AT}/annul-list",
+                CASHIER,
+                _annul_list,
+                _annulled,
+                resumes=True,
+                first=second_person_if_given,
+                again=annul_list_again,
+            ),
             Action(f"{AT}/not-collected", AFTERWARDS, _mark, _marked),
             Action(f"{AT}/attendance", ATTENDANCE, _correct, _corrected, resumes=True),
-            Action(f"{AT}/single", CASHIER, self._single, _single_result, first=second_person),
-            Action(f"{AT}/lend", CASHIER, _lend, _lent, first=second_person),
+            Action(
+                f"{AT}/single", CASHIER, self._single, _single_result, first=second_person, again=pupil_again
+            ),
+            Action(f"{AT}/lend", CASHIER, _lend, _lent, first=second_person, again=pupil_again),
             Action(f"{AT}/shift-open", CASHIER, _open_shift, _to_shift),
             Action(f"{AT}/shift-close", CASHIER, _close_shift, _to_shift),
             Action(f"{AT}/close", REPORT, _close, lambda _visit, _form, _written: f"{AT}/report"),
@@ -91,8 +122,13 @@ class CanteenActions:
         refs = ticked_of(counter, form.text("class"), frozenset(form.all("ref")))
         if not refs:
             raise ActionRefused(NONE_TICKED)
-        batch = ServingList(kind, how, visit.who.ref, visit.console.clock.now())
+        answered = answers_of(form.all("asked"))
+        batch = ServingList(
+            kind, how, visit.who.ref, visit.console.clock.now(), form.text("second"), answered
+        )
         with refusing():
+            if not done:
+                require_whole(counter, refs, batch)
             issued = issue(counter, [ref for ref in refs if ref not in done], batch)
         self._remember(form.text("action"), results_of(counter, issued))
 
@@ -105,6 +141,23 @@ class CanteenActions:
         with refusing():
             self._remember(form.text("action"), results_of(counter, issue(counter, [one.pupil], batch)))
 
+    def _answer(self, visit: Visit, form: FormFields, _written: Written) -> None:
+        """The cashier says yes to what a tap left to him."""
+        counter, now = counter_of(visit), visit.console.clock.now()
+        heard = next((one for one in visit.console.heard_taps if one.key == form.text("tap")), None)
+        pupil = None if heard is None else pupil_at(counter, heard.report, now)
+        if heard is None or pupil is None:
+            raise ActionRefused(N_("Hold the card against the terminal again."))
+        if form.text("action") in self._results:  # done while the journal took no rows
+            return
+        kind, asked = str(heard.report.outcome.values.get("meal", "")), ALL_ANSWERED
+        batch = ServingList(kind, How.ASKED, visit.who.ref, now, "", {pupil.ref: asked})
+        with refusing():
+            issued = issue_asked(counter, pupil, batch)
+        self._remember(form.text("action"), results_of(counter, [issued]))
+        if not issued.outcome.accepted:
+            raise not_given(visit, Message(issued.outcome.message), why(issued.facts))
+
     def _remember(self, action: str, results: tuple[IssueResult, ...]) -> None:
         self._results[action] = (*self._results.pop(action, ()), *results)
         while len(self._results) > KEEP_RESULTS:
@@ -116,6 +169,19 @@ def counter_of(visit: Visit) -> CanteenCounter:
     counter = visit.console.terminal.canteen
     assert counter is not None, "the canteen's actions are for a canteen's terminal"
     return counter
+
+
+def second_person_if_given(visit: Visit, form: FormFields) -> None:
+    """As `second_person`, where the form names one. Raises `ActionRefused`."""
+    if form.text("second") or form.text("second_pin"):
+        second_person(visit, form)
+
+
+def not_given(visit: Visit, message: Message, reason: str) -> ActionRefused:
+    """Why a portion was not given after all."""
+    words = Words(visit.language)
+    details = {"message": words.message(message), "why": words.why(reason)}
+    return ActionRefused(N_("Not handed out: {message}. {why}"), details)
 
 
 def second_person(visit: Visit, form: FormFields) -> None:
@@ -171,9 +237,35 @@ def _sold(visit: Visit, _form: FormFields, written: Written) -> str:
 
 def _annul(visit: Visit, form: FormFields, _written: Written) -> None:
     counter, of = counter_of(visit), form.number("row", 1, 1 << 40)
-    one = pupil_of(counter, form.text("ref"))
+    pupil = owner_of_row(counter, of)
+    now, second = visit.console.clock.now(), form.text("second")
     with refusing():
-        corrections.annul(counter, one.pupil, visit.who.ref, visit.console.clock.now(), of=of)
+        corrections.annul(counter, pupil, visit.who.ref, now, of=of, confirmed_by=second)
+
+
+def _annul_list(visit: Visit, form: FormFields, _written: Written) -> None:
+    """What one form of a class wrote; one that was cut off goes on with the rest."""
+    meals = list_rows(visit.console, form.text("list"))
+    now, second = visit.console.clock.now(), form.text("second")
+    with refusing():
+        corrections.annul_list(counter_of(visit), meals, visit.who.ref, now, second)
+
+
+def _order(visit: Visit, form: FormFields, _written: Written) -> None:
+    """For the pupil's next school day; the same again takes it back."""
+    counter, one = counter_of(visit), pupil_of(counter_of(visit), form.text("ref"))
+    now, kind = visit.console.clock.now(), form.text("meal")
+    day, cancelled = next_school_day(counter, one.pupil, now), form.text("cancel") == "1"
+    with refusing():
+        order_meal(counter, one.pupil, kind, day, visit.who.ref, now, cancelled=cancelled)
+
+
+def _ordered(_visit: Visit, form: FormFields, _written: Written) -> str:
+    return f"{AT}/pupil?{urlencode({'ref': form.text('ref'), 'done': 'ordered'})}"
+
+
+def _answered(_visit: Visit, _form: FormFields, _written: Written) -> str:
+    return f"{AT}/counter"
 
 
 def _annulled(_visit: Visit, _form: FormFields, _written: Written) -> str:

@@ -12,12 +12,19 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from cardproto.resident.snapshot import CardSnapshot
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.documents import RosterPupil
+from terminal.canteen.facts import masks
 from terminal.canteen.ledger import Meal
+from terminal.canteen.roster import class_order
+from terminal.clock import unix_ms
+from terminal.decision.canteen.decide import grants_on
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.entitlement import entitlement
+from terminal.decision.canteen.serving import QUESTIONS
 from terminal.decision.effects import TerminalEffect
+from terminal.decision.flags import MealFlag
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
 from terminal.journal.canteen_records import owner_of
@@ -25,9 +32,17 @@ from terminal.journal.taps import End
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 from terminal.policy.meals.index import SchoolDay
 from terminal.screen.console.canteen.people import Person, person
+from terminal.screen.console.console import HeardTap
 from terminal.tap_report import TapReport
 from terminal.trail import Reason, TrailEntry
 from terminal.trip.pupil import Age, Pupil
+
+
+class Elsewhere(Struct, frozen=True):
+    """Another terminal of the school says that it served this meal: which, and when by the local clock."""
+
+    terminal: int
+    at: str
 
 
 class AtCounter(Struct, frozen=True):
@@ -47,28 +62,70 @@ class AtCounter(Struct, frozen=True):
     why: str = ""
     lent: bool = False
     """The card is a spare one that stands for this pupil today."""
+    asks: tuple[str, ...] = ()
+    """What the cashier decides, as flags of `QUESTIONS`; no portion was given yet."""
+    elsewhere: Elsewhere | None = None
+    """Who gave it already, for a question about that."""
+    key: str = ""
+    row: int = 0
 
 
-def at_counter(counter: CanteenCounter, report: TapReport) -> AtCounter:
-    """What the cashier has to know of a tap that has just ended."""
+def at_counter(counter: CanteenCounter, heard: HeardTap) -> AtCounter:
+    """What the cashier has to know of a tap that has ended."""
+    report = heard.report
     ref = report.card_ref or b""
     own = owner_of(ref, report.person_ref)
     holder = counter.ledger.holder_of(ref, report.person_ref, counter.day_of(report.at).isoformat())
     known = person(counter, holder)
     listed = None if counter.roster is None else counter.roster.pupils.get(holder)
     outcome = report.outcome
+    kind = str(outcome.values.get("meal", ""))
+    asks = tuple(
+        flag for flag, effect in QUESTIONS.items() if effect in {one.effect for one in report.reasons}
+    )
+    given = bool(asks) and _given_since(counter, holder, kind, report)
     accepted = outcome.accepted and report.end is not End.UNRESOLVED
     return AtCounter(
         at=f"{report.at.astimezone(counter.policy.zone):%H:%M:%S}",
         person=known,
         card="" if known is not None and holder == own else ref.hex(),
         message=outcome.message,
-        meal=str(outcome.values.get("meal", "")),
-        portions=int(accepted and outcome.message == Message.MEAL_OK),
+        meal=kind,
+        portions=int(given or (accepted and outcome.message == Message.MEAL_OK)),
         without=() if listed is None else listed.forbidden,
         why="" if outcome.accepted else why(report.reasons),
         lent=known is not None and holder != own,
+        asks=() if given else asks,
+        elsewhere=_elsewhere(counter, holder, kind, report) if MealFlag.SERVED_ELSEWHERE in asks else None,
+        key=heard.key,
+        row=heard.row,
     )
+
+
+def _given_since(counter: CanteenCounter, pupil: bytes, kind: str, report: TapReport) -> bool:
+    meals = counter.ledger.standing(counter.ledger.meals_of(pupil))
+    return any(meal.line.kind == kind and meal.at_ms >= unix_ms(report.at) for meal in meals)
+
+
+def _elsewhere(counter: CanteenCounter, pupil: bytes, kind: str, report: TapReport) -> Elsewhere | None:
+    said = counter.said_elsewhere(pupil, kind, counter.day_of(report.at))
+    if said is None:
+        return None
+    return Elsewhere(said[0], f"{said[1].astimezone(counter.policy.zone):%H:%M}")
+
+
+def pupil_at(counter: CanteenCounter, report: TapReport, now: datetime) -> Pupil | None:
+    """Who stood there at a tap that left it to the cashier: the pupil of the list, or what the card alone says."""
+    ref = report.card_ref
+    if ref is None:
+        return None
+    holder = counter.ledger.holder_of(ref, report.person_ref, counter.day_of(report.at).isoformat())
+    listed = counter.pupil(holder, now)
+    if listed is not None or not isinstance(report.snapshot, CardSnapshot):
+        return listed
+    served, annulled = masks(holder, counter.day_of(now), counter.ledger, counter.policy)
+    grants = tuple(grants_on(report.snapshot.rights))
+    return Pupil(holder, counter.school, grants=grants, served=served, annulled=annulled, listed=False)
 
 
 WHY: Final[Mapping[str, str]] = {
@@ -82,6 +139,10 @@ WHY: Final[Mapping[str, str]] = {
     AccountEffect.NO_HOT_ACCOUNT: "no_account",
     AccountEffect.DAY_LIMIT: "day_limit",
     AccountEffect.BUFFET_LIMIT: "buffet_limit",
+    AccountEffect.ASK_ORDER: "without_order",
+    MealEffect.ASK_OTHER_ENTITLEMENT: "other_entitlement",
+    MealEffect.ASK_NOT_LISTED: "not_in_roster",
+    MealEffect.ASK_ELSEWHERE: "served_elsewhere",
     MealEffect.DAY_CLOSED: "day_closed",
     MealEffect.LOST_CARD: "lost_card",
     MealEffect.NOT_LISTED: "not_listed",
@@ -137,14 +198,14 @@ class Notice(Struct, frozen=True):
 class Expected(Struct):
     """Whom each meal of a day is for, by the roster; worked out once for as long as roster and day stay the same."""
 
-    _key: tuple[date, int] | None = None
+    _key: tuple[date, int, int] | None = None
     _of_kind: dict[str, frozenset[bytes]] = field(default_factory=dict)
 
     def of(
         self, counter: CanteenCounter, kinds: Iterable[str], now: datetime
     ) -> frozenset[tuple[bytes, str]]:
         """Pairs of pupil and kind that the roster entitles to it today or has an order for."""
-        key = counter.day_of(now), counter.roster_sequence
+        key = counter.day_of(now), counter.roster_sequence, counter.ledger.order_count
         if key != self._key:
             self._key, self._of_kind = key, _eaters(counter, now)
         return frozenset((ref, kind) for kind in kinds for ref in self._of_kind.get(kind, ()))
@@ -152,7 +213,7 @@ class Expected(Struct):
 
 def meal_now(counter: CanteenCounter, expected: Expected, now: datetime) -> MealNow:
     """The meal that taps are for at `now`, and how far it has come."""
-    kind = _kind_served(counter, now)
+    kind = kind_served(counter, now)
     kinds = _kinds_of(counter, kind)
     day = counter.day_of(now).isoformat()
     got = {(meal.pupil, meal.line.kind): meal for meal in _served(counter, day) if meal.line.kind in kinds}
@@ -166,7 +227,7 @@ def meal_now(counter: CanteenCounter, expected: Expected, now: datetime) -> Meal
         and (ref, day, of_kind) not in counter.ledger.not_collected
     ]
     served = [meal.line.class_id for meal in got.values()]
-    names = sorted({*left, *served} - {""})
+    names = sorted({*left, *served} - {""}, key=class_order)
     begins, ends = _window(counter, kind)
     after = _next(counter, now) if not kind else None
     return MealNow(
@@ -179,6 +240,13 @@ def meal_now(counter: CanteenCounter, expected: Expected, now: datetime) -> Meal
         next_kind="" if after is None else after[1].id,
         next_at="" if after is None else f"{after[0]:%H:%M}",
     )
+
+
+def dishes_now(counter: CanteenCounter, now: datetime) -> tuple[str, ...]:
+    """What is on the menu for the meal of this break; empty where no menu says so."""
+    if counter.price_list is None:
+        return ()
+    return counter.price_list.dishes(counter.day_of(now), kind_served(counter, now))
 
 
 def notices(
@@ -209,7 +277,8 @@ def _eaters(counter: CanteenCounter, now: datetime) -> dict[str, frozenset[bytes
         pupil = counter.pupil(ref, now)
         if pupil is None or pupil.home_schooled or not _attends(counter, pupil, day):
             continue
-        ordered = (order.kind for order in listed.orders if order.day == day)
+        known = counter.known()
+        ordered = frozenset[str]() if known is None else known.orders(listed, day)
         for kind in {*entitlement(pupil, counter.policy.meals, day, Trail()).portions, *ordered}:
             found.setdefault(kind, set()).add(ref)
     return {kind: frozenset(refs) for kind, refs in found.items()}
@@ -224,7 +293,8 @@ def _attends(counter: CanteenCounter, pupil: Pupil, day: date) -> bool:
     return on in (SchoolDay.ATTENDED, SchoolDay.SILENT)
 
 
-def _kind_served(counter: CanteenCounter, now: datetime) -> str:
+def kind_served(counter: CanteenCounter, now: datetime) -> str:
+    """The meal that taps are for at `now`: a kind, "by_shift", or empty while nothing is served."""
     if counter.serving:
         return counter.serving
     kind = counter.policy.meals.kind_at(counter.time_of(now), counter.school)

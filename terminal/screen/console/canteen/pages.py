@@ -13,12 +13,17 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from terminal.canteen.counter import CanteenCounter
+from terminal.canteen.ordering import next_school_day
+from terminal.canteen.report import FIGURES
+from terminal.canteen.roster import class_order
 from terminal.clock import from_unix_ms
-from terminal.decision.canteen.undo import against_attendance
+from terminal.decision.canteen.undo import against_attendance, against_order
 from terminal.decision.outcome import Message
-from terminal.journal.canteen_records import IssueRefused, MealServed, ServedBy
+from terminal.export.workbook import XLSX
+from terminal.journal.canteen_records import BuffetSale, IssueRefused, MealServed, ServedBy
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import Written
 from terminal.screen.console.canteen.buffet import COUNT, MOST_OF_ONE, basket_of, products_of, till
@@ -26,6 +31,8 @@ from terminal.screen.console.canteen.counter import (
     AtCounter,
     Expected,
     at_counter,
+    dishes_now,
+    kind_served,
     meal_now,
     notices,
     why,
@@ -33,15 +40,20 @@ from terminal.screen.console.canteen.counter import (
 from terminal.screen.console.canteen.people import Person, classes, classmates, find, person
 from terminal.screen.console.canteen.report import DoneLine, done_lines, orders_left, report_page
 from terminal.screen.console.canteen.school_class import WAYS, IssueResult, tick_list
+from terminal.screen.console.canteen.sheets import MonthSource, month_file, month_page, report_file, totals_of
 from terminal.screen.console.canteen.words import Words
-from terminal.screen.console.console import ActionRefused, Console
+from terminal.screen.console.console import ActionRefused, Console, TapsAre
 from terminal.screen.console.roles import Role
-from terminal.screen.console.visit import Page, View, Visit
+from terminal.screen.console.visit import Attachment, FormFields, Page, View, Visit
 from terminal.texts import N_
 
 AT: Final = "/canteen"
 EARLIER: Final = 6
+LAST_LINES: Final = 30
+MOST_LINES: Final = 200
+"""On one page: a name finds the others."""
 ALL: Final = 1_000_000
+ROW_DIGITS: Final = 16
 NO_RECORD: Final = N_("There is no such record today.")
 NOT_LISTED: Final = N_("This pupil or class is not in the list.")
 
@@ -93,6 +105,7 @@ class Look:
             "words": self.words,
             "may": May.of(Role(self.visit.who.role)),
             "notices": notices(self.counter, self.now, **sending(self.visit.console)),
+            "means": self.words.means(self.visit.console.taps_are, kind_served(self.counter, self.now)),
         }
         return View(f"canteen/{template}", common | values, status)
 
@@ -102,11 +115,12 @@ class Look:
 
     def taps(self) -> list[AtCounter]:
         """The newest taps, the last one first."""
-        return [at_counter(self.counter, report) for report in reversed(tuple(self.visit.console.taps))]
+        return [at_counter(self.counter, heard) for heard in reversed(tuple(self.visit.console.heard_taps))]
 
     def last_person(self) -> Person | None:
-        """Who held his card against the terminal last."""
-        return next((tap.person for tap in self.taps() if tap.person is not None), None)
+        """Who held his card against the terminal last; none where the last card is in no list."""
+        heard = tuple(self.visit.console.heard_taps)
+        return at_counter(self.counter, heard[-1]).person if heard else None
 
 
 def looking(show: Callable[[Look], View]) -> Callable[[Visit], View]:
@@ -153,24 +167,29 @@ class CanteenPages:
             Page(f"{AT}/counter", CASHIER, looking(self._counter), N_("Serving")),
             Page(f"{AT}/class", GROUP, looking(_class), N_("Class")),
             Page(f"{AT}/class-done", GROUP, self._class_done),
-            Page(f"{AT}/buffet", CASHIER, looking(_buffet), N_("Buffet")),
-            Page(f"{AT}/pupils", CASHIER, looking(_pupils)),
-            Page(f"{AT}/pupil", CASHIER, looking(_pupil)),
+            Page(f"{AT}/buffet", CASHIER, _buffet, N_("Buffet"), f"{AT}/sell", TapsAre.BUYER),
+            Page(f"{AT}/pupils", CASHIER, looking(_pupils), taps=TapsAre.WHO),
+            Page(f"{AT}/pupil", CASHIER, looking(_pupil), taps=TapsAre.WHO),
             Page(f"{AT}/records", AFTERWARDS, looking(_records), N_("Put right")),
             Page(f"{AT}/annul", CASHIER, looking(_annul)),
+            Page(f"{AT}/annul-list", CASHIER, _annul_list),
             Page(f"{AT}/attendance", ATTENDANCE, looking(_attendance), N_("Who is absent")),
             Page(f"{AT}/report", REPORT, looking(_report), N_("Day report")),
+            Page(f"{AT}/report.xlsx", REPORT, _report_file),
+            Page(f"{AT}/month", REPORT, _month),
+            Page(f"{AT}/month.xlsx", REPORT, _month_file),
             Page(f"{AT}/close", REPORT, looking(_close)),
             Page(f"{AT}/shift", CASHIER, looking(_shift), N_("Shift")),
         )
 
     def _counter(self, look: Look) -> View:
-        taps = look.taps()
+        taps = [tap for tap in look.taps() if tap.message != Message.CARD_READ]
         return look.view(
             "counter.html",
             standing=taps[0] if taps else None,
             earlier=taps[1 : EARLIER + 1],
             meal=meal_now(look.counter, self._expected, look.now),
+            dishes=dishes_now(look.counter, look.now),
         )
 
     def _class_done(self, visit: Visit) -> View:
@@ -198,27 +217,40 @@ def _class(look: Look) -> View:
         raise ActionRefused(NOT_LISTED)
     meal = query.text("meal")
     kind = meal if meal in (*look.counter.policy.meals.kinds, BY_SHIFT) else ""
-    return look.view("class.html", list=tick_list(look.counter, class_id, kind, look.now), ways=WAYS)
+    listed = tick_list(look.counter, class_id, kind, look.now)
+    return look.view("class.html", list=listed, ways=WAYS, second_asked=False)
 
 
-def _buffet(look: Look) -> View:
-    query = look.visit.query
-    ref = query.text("pupil")
-    buyer = pupil_of(look.counter, ref) if ref else None
+def _buffet(visit: Visit) -> View:
+    """What the deed of this address has written is looked up outside the lock: it does not change any more."""
+    sold = any(isinstance(record, BuffetSale) for _, record in visit.console.actions.written(visit.once))
+    return looking(lambda look: _shelf(look, done=sold))(visit)
+
+
+def _shelf(look: Look, *, done: bool) -> View:
+    """The buffet follows the card: with nothing in the basket the pupil whose card came last is the buyer."""
+    query, console = look.visit.query, look.visit.console
+    ref, seen = query.text("pupil"), query.number("seen", 0, 1 << 40, 0)
+    last = look.last_person() if console.tap_count > seen else None
     counts = basket_of(query.text, products_of(look.counter))
     for name, step in (("add", 1), ("less", -1)):
         product = query.text(name)
         if product:
             counts[product] = min(counts.get(product, 0) + step, MOST_OF_ONE)
     words = query.text("find")
+    follows = (last is not None and not ref) or (last is not None and not counts)
+    buyer = last if follows else pupil_of(look.counter, ref) if ref else None
     shown = till(look.counter, buyer.pupil if buyer else None, counts, words, look.now)
     return look.view(
         "buffet.html",
         till=shown,
         find=words,
         keep=urlencode({COUNT + ware.id: ware.count for ware in shown.basket}),
-        standing=look.last_person(),
+        standing=last if last is not None and buyer is not None and last.ref != buyer.ref else None,
         sold=_sold(look),
+        done=done,
+        taps_seen=console.tap_count,
+        follow=not shown.basket,
     )
 
 
@@ -240,13 +272,19 @@ def _pupils(look: Look) -> View:
 
     def address(one: Person) -> str:
         if target == ServedBy.BUFFET:
-            return f"{AT}/buffet?{urlencode({'pupil': one.ref})}{'&' + kept if kept else ''}"
+            seen = {"pupil": one.ref, "seen": look.visit.console.tap_count}
+            if look.visit.once:
+                seen["once"] = look.visit.once
+            return f"{AT}/buffet?{urlencode(seen)}{'&' + kept if kept else ''}"
         return f"{AT}/pupil?{urlencode({'ref': one.ref})}"
 
     found = classmates(look.counter, words) if words in classes(look.counter) else find(look.counter, words)
     return look.view(
         "pupils.html",
         q=words,
+        deed=look.visit.once,
+        basket=basket,
+        kept=f"&once={look.visit.once}&{kept}" if look.visit.once else "",
         target=ServedBy.BUFFET if target == ServedBy.BUFFET else "",
         found=found,
         address=address,
@@ -256,7 +294,15 @@ def _pupils(look: Look) -> View:
 
 
 def _pupil(look: Look) -> View:
-    one = look.person()
+    return _of_pupil(look, look.person())
+
+
+def pupil_again(visit: Visit, form: FormFields) -> View:
+    """The pupil's page again, when what was asked for him was refused."""
+    return looking(lambda look: _of_pupil(look, pupil_of(look.counter, form.text("ref"))))(visit)
+
+
+def _of_pupil(look: Look, one: Person) -> View:
     facts = look.counter.pupil(one.pupil, look.now)
     assert facts is not None, "the pupil was found in the list"
     kind = look.counter.policy.meals.kind_at(look.counter.time_of(look.now), look.counter.school)
@@ -269,15 +315,43 @@ def _pupil(look: Look) -> View:
         kinds=tuple(look.counter.policy.meals.kinds),
         kind=look.counter.serving or ("" if kind is None else kind.id),
         spare=next(unknown, ""),
+        orders=_orders_ahead(look, one),
+        hot_minor=None if facts.hot is None else facts.hot.balance_minor,
+        standing=look.last_person(),
         done=look.visit.query.text("done"),
     )
 
 
+class OrdersAhead(Struct, frozen=True):
+    """What is ordered for a pupil's next school day, by kind; `too_late` after the cut-off."""
+
+    day: str
+    kinds: tuple[tuple[str, bool], ...]
+    too_late: bool
+
+
+def _orders_ahead(look: Look, one: Person) -> OrdersAhead:
+    counter = look.counter
+    known, day = counter.known(), next_school_day(counter, one.pupil, look.now)
+    assert known is not None, "the pupil was found in the list"
+    ordered = known.orders(known.roster.pupils[one.pupil], day)
+    placed = look.now.astimezone(counter.policy.zone)
+    late = against_order(placed, day, counter.policy.meals, counter.school) is not None
+    kinds = tuple((kind, kind in ordered) for kind in counter.policy.meals.kinds)
+    return OrdersAhead(day.isoformat(), kinds, late)
+
+
 def _records(look: Look) -> View:
     until = look.counter.policy.meals.document.attendance.until
+    words, every = look.visit.query.text("q"), look.visit.query.text("all") == "1"
+    shown = MOST_LINES if every else LAST_LINES
+    lines = done_lines(look.counter, look.now, words=words, limit=shown + 1)
     return look.view(
         "records.html",
-        lines=done_lines(look.counter, look.now),
+        lines=lines[:shown],
+        more=len(lines) > shown and not every,
+        cut=len(lines) > shown and every,
+        q=words,
         orders=orders_left(look.counter, look.now),
         classes=classes(look.counter),
         attendance_open=_attendance_open(look),
@@ -287,11 +361,78 @@ def _records(look: Look) -> View:
 
 
 def _annul(look: Look) -> View:
-    row = look.visit.query.text("row")
-    line = next((one for one in done_lines(look.counter, look.now, limit=ALL) if str(one.row) == row), None)
+    return _annul_row(look, look.visit.query.text("row"))
+
+
+def annul_again(visit: Visit, form: FormFields) -> View:
+    """The question again, with what stood against the answer."""
+    return looking(lambda look: _annul_row(look, form.text("row")))(visit)
+
+
+def _annul_row(look: Look, row: str) -> View:
+    wanted = {int(row)} if row.isascii() and row.isdecimal() and len(row) < ROW_DIGITS else set[int]()
+    line = next(iter(done_lines(look.counter, look.now, rows=wanted)), None)
     if line is None:
         raise ActionRefused(NO_RECORD)
     return look.view("annul.html", line=line)
+
+
+def owner_of_row(counter: CanteenCounter, row: int) -> bytes:
+    """Whose record it is, a pupil of the list or not; raises `ActionRefused`."""
+    one = counter.ledger.meals.get((counter.terminal, row)) or counter.ledger.sales.get(
+        (counter.terminal, row)
+    )
+    if one is None:
+        raise ActionRefused(NO_RECORD)
+    return one.pupil
+
+
+def list_rows(console: Console, action: str) -> tuple[tuple[int, bytes], ...]:
+    """What the form `action` of a class wrote: rows and pupils. Raises `ActionRefused` for no such form."""
+    if not any(console.actions.genuine(action, ref, f"{AT}/issue") for ref in console.staff_refs()):
+        raise ActionRefused(NO_RECORD)
+    written = console.actions.written(action)
+    return tuple((row, record.pupil) for row, record in written if isinstance(record, MealServed))
+
+
+def _annul_list(visit: Visit) -> View:
+    return _annul_whole(visit, visit.query.text("list"))
+
+
+def annul_list_again(visit: Visit, form: FormFields) -> View:
+    """The question again, with what stood against the answer."""
+    return _annul_whole(visit, form.text("list"))
+
+
+def _annul_whole(visit: Visit, action: str) -> View:
+    rows = {row for row, _ in list_rows(visit.console, action)}
+
+    def show(look: Look) -> View:
+        lines = done_lines(look.counter, look.now, limit=ALL, rows=rows)
+        left = [line for line in lines if not line.annulled]
+        return look.view(
+            "annul_list.html",
+            action=action,
+            lines=left,
+            classes=sorted({line.person.class_id for line in left if line.person}, key=class_order),
+            late=any(not line.seconds_left for line in left),
+        )
+
+    return looking(show)(visit)
+
+
+def ticks_again(visit: Visit, form: FormFields) -> View:
+    """The class's list again with its ticks, and with fields for the second person (M-35)."""
+    ticked = frozenset(form.all("ref"))
+
+    def show(look: Look) -> View:
+        listed = tick_list(look.counter, form.text("class"), form.text("meal"), look.now)
+        lines = tuple(replace(line, ticked=line.open and line.person.ref in ticked) for line in listed.lines)
+        return look.view(
+            "class.html", list=replace(listed, lines=lines), ways=WAYS, second_asked=bool(ticked)
+        )
+
+    return looking(show)(visit)
 
 
 def _attendance(look: Look) -> View:
@@ -323,7 +464,52 @@ def _shift(look: Look) -> View:
 
 
 def _report(look: Look) -> View:
-    return look.view("report.html", page=report_page(look.counter, look.now))
+    return look.view("report.html", page=report_page(look.counter, look.now), figures=FIGURES)
+
+
+def _report_file(visit: Visit) -> Attachment:
+    found: list[Attachment] = []
+
+    def show(look: Look) -> View:
+        page = report_page(look.counter, look.now)
+        name = f"day-{page.report.day}.xlsx"
+        found.append(Attachment(name, XLSX, report_file(page, look.words)))
+        return look.view("report.html")
+
+    looking(show)(visit)
+    return found[0]
+
+
+def _month_source(visit: Visit) -> MonthSource:
+    counter = visit.console.terminal.canteen
+    assert counter is not None, "the canteen's pages are for a canteen's terminal"
+    with visit.console.lock:
+        counter.follow()
+        return MonthSource.of(counter, visit.console.clock.now())
+
+
+def _month(visit: Visit) -> View:
+    page = month_page(_month_source(visit), visit.query.text("month"), visit.query.text("id"))
+
+    def show(look: Look) -> View:
+        return look.view(
+            "month.html",
+            page=page,
+            names=visit.query.text("names") == "1",
+            totals=totals_of(page),
+            kinds=tuple(look.counter.policy.meals.kinds),
+        )
+
+    return looking(show)(visit)
+
+
+def _month_file(visit: Visit) -> Attachment:
+    source, words = _month_source(visit), Words(visit.language)
+    month, names = visit.query.text("month"), visit.query.text("names") == "1"
+    content = month_file(source, month, words, names=names)
+    return Attachment(
+        f"month-{month if month.isascii() and len(month) == 7 else 'table'}.xlsx", XLSX, content
+    )
 
 
 def _close(look: Look) -> View:
@@ -362,6 +548,7 @@ def _done(look: Look, results: tuple[IssueResult, ...]) -> View:
     return look.view(
         "class_done.html",
         class_id=look.visit.query.text("id"),
+        action=look.visit.query.text("action"),
         single=look.visit.query.text("one"),
         kind=_kind_of(results),
         served=sum(one.served for one in results),

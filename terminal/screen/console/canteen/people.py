@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.documents import RosterPupil
+from terminal.canteen.roster import class_order
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -41,7 +43,19 @@ def classmates(counter: CanteenCounter, class_id: str) -> tuple[Person, ...]:
 
 def classes(counter: CanteenCounter) -> tuple[str, ...]:
     """The classes of the roster as a school orders them: 3а, 3б, 10а."""
-    return () if counter.roster is None else tuple(sorted(counter.roster.classes, key=_by_grade))
+    return () if counter.roster is None else tuple(sorted(counter.roster.classes, key=class_order))
+
+
+def fitting(counter: CanteenCounter, words: str) -> Callable[[bytes], bool]:
+    """Whether a pupil fits every one of `words`, as `find` looks for him; all do where there are none."""
+    wanted = [_plain(word) for word in words.split()]
+    listed = {} if counter.roster is None else counter.roster.pupils
+
+    def fits(ref: bytes) -> bool:
+        one = listed.get(ref)
+        return not wanted or (one is not None and all(_fits(word, one) for word in wanted))
+
+    return fits
 
 
 def find(counter: CanteenCounter, words: str, limit: int = 24) -> tuple[Person, ...]:
@@ -54,7 +68,7 @@ def find(counter: CanteenCounter, words: str, limit: int = 24) -> tuple[Person, 
         for listed in counter.roster.pupils.values()
         if all(_fits(word, listed) for word in wanted)
     )
-    return tuple(sorted(found, key=lambda one: (_by_grade(one.class_id), _by_name(one)))[:limit])
+    return tuple(sorted(found, key=lambda one: (class_order(one.class_id), _by_name(one)))[:limit])
 
 
 def _of(listed: RosterPupil) -> Person:
@@ -73,8 +87,3 @@ def _plain(text: str) -> str:
 
 def _by_name(one: Person) -> tuple[str, str]:
     return _plain(one.name), one.ref
-
-
-def _by_grade(class_id: str) -> tuple[int, str]:
-    digits = class_id[: len(class_id) - len(class_id.lstrip("0123456789"))]
-    return int(digits or 0), class_id.casefold()

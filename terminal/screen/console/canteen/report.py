@@ -8,6 +8,7 @@ Beside it, what was done lately and may still be put right (M-32, M-34), for all
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -20,7 +21,8 @@ from terminal.canteen.report import DayReport, Finding, ProductSold, ReportGroup
 from terminal.clock import from_unix_ms
 from terminal.decision.canteen.undo import against_annulment, against_not_collected
 from terminal.policy.document.meals import PAID, MealKind
-from terminal.screen.console.canteen.people import Person, person
+from terminal.screen.console.canteen.people import Person, fitting, person
+from terminal.trail import Reason
 
 MEALS_ONLY: Final = "meals_"
 
@@ -57,32 +59,36 @@ class ReportPage(Struct, frozen=True):
     products: tuple[tuple[str, ProductSold], ...]
     printed_at: str
     findings: tuple[tuple[str, Finding], ...]
+    people: Mapping[str, Person | None]
+    """Who the findings are about, for the screen; paper has the reference alone (D-02)."""
 
     @property
     def agrees(self) -> bool:
-        """Whether every minor unit of the records is in the report."""
-        return self.report.control.difference_minor == 0
+        """Whether every minor unit of the records is in the report, and every pupil in its columns."""
+        return self.report.control.difference_minor == 0 and all(one.adds_up for one in self.report.groups)
 
 
 def report_page(counter: CanteenCounter, now: datetime) -> ReportPage:
     """Today's report. Raises `JournalError` when the records cannot be read."""
     report = report_of(counter, counter.day_of(now), now)
+    findings = (
+        *(("uncertain", one) for one in report.uncertain),
+        *(("duplicates", one) for one in report.duplicates),
+        *(("annulled", one) for one in report.annulled),
+    )
     names = {} if counter.price_list is None else counter.price_list.products
     return ReportPage(
         report=report,
         school=counter.policy.meals.school(report.school).name or report.school,
         classes=_by_class(counter, report),
-        total=_total(report.groups, ""),
+        total=ReportGroup.total(report.groups),
         products=tuple(
             (names[sold.product].name if sold.product in names else sold.product, sold)
             for sold in report.products
         ),
         printed_at=f"{now.astimezone(counter.policy.zone):%H:%M}",
-        findings=(
-            *(("uncertain", one) for one in report.uncertain),
-            *(("duplicates", one) for one in report.duplicates),
-            *(("annulled", one) for one in report.annulled),
-        ),
+        findings=findings,
+        people={one.pupil: person(counter, bytes.fromhex(one.pupil)) for _, one in findings},
     )
 
 
@@ -104,19 +110,10 @@ def _by_class(counter: CanteenCounter, report: DayReport) -> tuple[ClassLines, .
         ClassLines(
             class_id,
             tuple(ReportLine(group, category_of(counter, group.category)) for group in groups),
-            _total(groups, class_id),
+            ReportGroup.total(groups, class_id),
         )
         for class_id, groups in found.items()
     )
-
-
-def _total(groups: tuple[ReportGroup, ...] | list[ReportGroup], class_id: str) -> ReportGroup:
-    total = ReportGroup(class_id, "", "")
-    for name in ("entitled", "served", "not_collected", "absent"):
-        setattr(total, name, sum(getattr(group, name) for group in groups))
-    for group in groups:
-        total.sources.update(group.sources)
-    return total
 
 
 class DoneLine(Struct, frozen=True):
@@ -133,6 +130,8 @@ class DoneLine(Struct, frozen=True):
     sum_minor: int
     annulled: bool
     seconds_left: int
+    with_second: bool = False
+    """It may be annulled when a second person confirms."""
 
 
 class OrdersLeft(Struct, frozen=True):
@@ -145,12 +144,28 @@ class OrdersLeft(Struct, frozen=True):
 
 
 def done_lines(
-    counter: CanteenCounter, now: datetime, *, of: bytes | None = None, limit: int = 30
+    counter: CanteenCounter,
+    now: datetime,
+    *,
+    of: bytes | None = None,
+    limit: int = 30,
+    words: str = "",
+    rows: Container[int] | None = None,
 ) -> tuple[DoneLine, ...]:
-    """Today's meals and sales, the newest first."""
+    """Today's meals and sales, the newest first: of one pupil, of those whom `words` fit (name, class), or of `rows`
+    of this terminal.
+    """
+    fits = fitting(counter, words)
     day = counter.day_of(now).isoformat()
     made: list[Meal | LedgerSale] = [*counter.ledger.meals.values(), *counter.ledger.sales.values()]
-    today = [one for one in made if one.day == day and of in (None, one.pupil)]
+    today = [
+        one
+        for one in made
+        if one.day == day
+        and of in (None, one.pupil)
+        and (rows is None or one.row[1] in rows)
+        and fits(one.pupil)
+    ]
     newest = sorted(today, key=lambda one: (one.at_ms, one.row), reverse=True)[:limit]
     return tuple(_line(counter, one, now) for one in newest)
 
@@ -177,6 +192,7 @@ def _left(counter: CanteenCounter, kind: MealKind, count: int, now: datetime) ->
 def _line(counter: CanteenCounter, one: Meal | LedgerSale, now: datetime) -> DoneLine:
     made = from_unix_ms(one.at_ms)
     annulled = one.row in counter.ledger.annulments
+    left = 0 if annulled else _seconds_left(counter, one, made, now)
     return DoneLine(
         row=one.row[1],
         at=f"{made.astimezone(counter.policy.zone):%H:%M:%S}",
@@ -185,15 +201,23 @@ def _line(counter: CanteenCounter, one: Meal | LedgerSale, now: datetime) -> Don
         meal=one.line.kind if isinstance(one, Meal) else "",
         sum_minor=0 if isinstance(one, Meal) else one.sale.sum_minor,
         annulled=annulled,
-        seconds_left=0 if annulled else _seconds_left(counter, one, made, now),
+        seconds_left=left,
+        with_second=not annulled and not left and _against(counter, one, made, now, confirmed=True) is None,
     )
 
 
-def _seconds_left(counter: CanteenCounter, one: Meal | LedgerSale, made: datetime, now: datetime) -> int:
+def _against(
+    counter: CanteenCounter, one: Meal | LedgerSale, made: datetime, now: datetime, *, confirmed: bool
+) -> Reason | None:
     newest = counter.ledger.newest_of(one.pupil)
     last = newest is not None and newest.row == one.row
     closed = one.day in counter.ledger.closed_days or counter.journal is None
-    if against_annulment(made, now, counter.policy.meals, last=last, day_closed=closed) is not None:
+    meals = counter.policy.meals
+    return against_annulment(made, now, meals, last=last, day_closed=closed, confirmed=confirmed)
+
+
+def _seconds_left(counter: CanteenCounter, one: Meal | LedgerSale, made: datetime, now: datetime) -> int:
+    if _against(counter, one, made, now, confirmed=False) is not None:
         return 0
     window_s = counter.policy.meals.document.annulment.window_s
     return max(window_s - int(abs(now - made).total_seconds()), 1)

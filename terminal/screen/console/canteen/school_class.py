@@ -6,16 +6,21 @@ One who is refused stops none of the others. Balances are those of the hot-meal 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from terminal.canteen.counter import CanteenCounter
-from terminal.canteen.issuing import How, Issued, ServingList, issue
+from terminal.canteen.issuing import How, Issued, ServingList, foresee
+from terminal.decision.canteen.serving import ALL_ANSWERED, QUESTIONS, MealRefusal
 from terminal.decision.canteen.undo import against_attendance
+from terminal.decision.flags import MealFlag
+from terminal.decision.outcome import Message
 from terminal.policy.document.meals import BY_SHIFT
-from terminal.screen.console.canteen.counter import why
+from terminal.screen.console.canteen.counter import kind_served, why
 from terminal.screen.console.canteen.people import Person, classmates, person
 from terminal.trip.pupil import Pupil
 
@@ -28,18 +33,25 @@ WAYS: Final = (How.CLASS_LIST, How.COVERED_TABLE, How.PRE_ORDER)
 
 
 class Tick(Struct, frozen=True):
-    """One line of the list. `state` is here, served, absent or home; only who is here can be ticked."""
+    """One line of the list. `state` is here, served, absent or home; only who is here can be ticked.
+
+    Ticked are those whom the meal is for; of the others who are here `asks` says what the cashier decides by ticking
+    them (flags of `QUESTIONS`), or `message` and `why` what stands against the meal.
+    """
 
     person: Person
     state: str
     ticked: bool
     balance_minor: int | None
     without: tuple[str, ...]
+    asks: tuple[str, ...] = ()
+    message: str = ""
+    why: str = ""
 
     @property
     def open(self) -> bool:
         """Whether there is anything to tick."""
-        return self.state in (HERE, ABSENT)
+        return self.state in (HERE, ABSENT) and not self.message
 
 
 class TickList(Struct, frozen=True):
@@ -69,25 +81,44 @@ class IssueResult(Struct, frozen=True):
 
 
 def tick_list(counter: CanteenCounter, class_id: str, serving: str, now: datetime) -> TickList:
-    """The list of `class_id` for the meal `serving`, all ticked who are there and were not served yet."""
-    kind = serving or _of_the_hour(counter, now)
-    lines = []
-    for one in classmates(counter, class_id):
-        pupil = counter.pupil(one.pupil, now)
-        assert pupil is not None, "taken from the roster"
-        state = _state(counter, pupil, kind)
-        balance_minor = None if pupil.hot is None else pupil.hot.balance_minor
-        lines.append(Tick(one, state, state == HERE, balance_minor, tuple(sorted(pupil.forbidden))))
+    """The list of `class_id` for the meal `serving`, all ticked whom it is for, who are there and did not have it."""
+    kind = serving or kind_served(counter, now)
+    batch = ServingList(kind, How.CLASS_LIST, "", now)
+    lines = tuple(_tick(counter, one, batch) for one in classmates(counter, class_id))
     local = now.astimezone(counter.policy.zone)
     late = against_attendance(local, counter.day_of(now), counter.policy.meals)
-    return TickList(class_id, kind, (*counter.policy.meals.kinds, BY_SHIFT), tuple(lines), late is None)
+    return TickList(class_id, kind, (*counter.policy.meals.kinds, BY_SHIFT), lines, late is None)
 
 
-def serve_class(
-    counter: CanteenCounter, refs: Iterable[bytes], serving: str, how: How, operator: str, now: datetime
-) -> tuple[IssueResult, ...]:
-    """Issue to each of `refs`, each with a record of his own. Raises `CanteenRefused` for an unknown meal."""
-    return results_of(counter, issue(counter, tuple(refs), ServingList(serving, how, operator, now)))
+def _tick(counter: CanteenCounter, one: Person, batch: ServingList) -> Tick:
+    pupil = counter.pupil(one.pupil, batch.now)
+    assert pupil is not None, "taken from the roster"
+    state = _state(counter, pupil, batch.serving)
+    balance_minor = None if pupil.hot is None else pupil.hot.balance_minor
+    line = Tick(one, state, state == HERE, balance_minor, tuple(sorted(pupil.forbidden)))
+    if state not in (HERE, ABSENT) or not batch.serving:
+        return line
+    meal, trail = foresee(counter, one.pupil, batch)
+    if not isinstance(meal, MealRefusal):
+        ordered = meal.entitled or meal.kind in pupil.orders
+        return line if ordered else replace(line, ticked=False, asks=(MealFlag.WITHOUT_ORDER,))
+    effects = {step.effect for step in trail.reasons}
+    asks = tuple(flag for flag, effect in QUESTIONS.items() if effect in effects)
+    if asks:
+        return replace(line, ticked=False, asks=asks)
+    if meal.message in (Message.SHIFT_CLOSED, Message.SERVING_CLOSED):
+        return line  # the page's head says so
+    return replace(line, ticked=False, message=meal.message, why=why(trail.reasons))
+
+
+def answers_of(asked: Iterable[str]) -> dict[bytes, frozenset[str]]:
+    """What a form says its page had asked of each pupil: fields "REF flag flag"."""
+    found: dict[bytes, frozenset[str]] = {}
+    for one in asked:
+        ref, *flags = one.split(" ")
+        with suppress(ValueError):
+            found[bytes.fromhex(ref)] = ALL_ANSWERED.intersection(flags)
+    return found
 
 
 def results_of(counter: CanteenCounter, issued: Iterable[Issued]) -> tuple[IssueResult, ...]:
@@ -107,13 +138,6 @@ def results_of(counter: CanteenCounter, issued: Iterable[Issued]) -> tuple[Issue
 def ticked_of(counter: CanteenCounter, class_id: str, ticked: Collection[str]) -> tuple[bytes, ...]:
     """Those of `ticked` who are in the class: a form cannot serve other pupils."""
     return tuple(one.pupil for one in classmates(counter, class_id) if one.ref in ticked)
-
-
-def _of_the_hour(counter: CanteenCounter, now: datetime) -> str:
-    if counter.serving:
-        return counter.serving
-    kind = counter.policy.meals.kind_at(counter.time_of(now), counter.school)
-    return "" if kind is None else kind.id
 
 
 def _state(counter: CanteenCounter, pupil: Pupil, serving: str) -> str:

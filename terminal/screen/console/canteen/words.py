@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from terminal.canteen.issuing import How
+from terminal.canteen.report import Finding
 from terminal.codes import CanteenFault
 from terminal.decision.canteen.effects import CorrectionEffect, MealEffect
 from terminal.decision.effects import TerminalEffect
 from terminal.decision.flags import MealFlag
 from terminal.messages import text
-from terminal.screen.console.canteen.counter import Notice
+from terminal.screen.console.canteen.counter import Elsewhere, Notice
 from terminal.screen.console.canteen.report import Category
+from terminal.screen.console.console import TapsAre
 from terminal.texts import N_, Translator, translator
 
 MEALS: Final[Mapping[str, str]] = {
@@ -62,6 +64,27 @@ WHYS: Final[Mapping[str, str]] = {
     "no_shift": N_("Open a shift first."),
 }
 
+ASKS: Final[Mapping[str, str]] = {
+    MealFlag.WITHOUT_ORDER: N_("No order: the parents' account pays."),
+    MealFlag.OTHER_ENTITLEMENT: N_("Entitled to another meal today: this one the parents' account pays."),
+    MealFlag.NOT_IN_ROSTER: N_("The card has a concession, and the school's list does not have this card."),
+    MealFlag.SERVED_ELSEWHERE: N_("Another terminal has handed it out already."),
+}
+"""What the cashier decides, by the flag of `QUESTIONS`."""
+
+NOTES: Final[Mapping[str, str]] = {
+    MealFlag.WITHOUT_ORDER: N_("paid, no order"),
+    MealFlag.OTHER_ENTITLEMENT: N_("paid, entitled to another meal"),
+    MealFlag.SERVED_ELSEWHERE: N_("handed out at another terminal"),
+}
+"""The same beside a name."""
+
+MEANS: Final[Mapping[str, str]] = {
+    TapsAre.BUYER: N_("Cards: who is buying"),
+    TapsAre.WHO: N_("Cards: who is it. No meal is handed out"),
+}
+"""What cards are presented for, where that is no meal."""
+
 NOTICES: Final[Mapping[str, str]] = {
     "no_shift": N_("The shift is not open: nothing can be issued. Open it first."),
     "day_closed": N_("The day is closed: nothing more is issued or sold today."),
@@ -86,6 +109,28 @@ FINDINGS: Final[Mapping[str, str]] = {
     "annulled": N_("annulled"),
 }
 
+MARKS: Final[Mapping[str, str]] = {"absent": N_("a"), "not_collected": N_("–")}
+"""Signs of a month table where there was no meal."""
+
+TO_DO: Final[Mapping[str, str]] = {
+    "unresolved_tap": N_("present the card again: the terminal settles it"),
+    "flagged": N_("check with the list; annul it if it should not count"),
+    "duplicate_entitlement": N_("counted once; nothing to do"),
+    "annulled": N_("does not count; nothing to do"),
+}
+"""What staff do about a finding."""
+
+FIGURE_NAMES: Final[Mapping[str, str]] = {
+    "entitled": N_("Entitled"),
+    "ordered": N_("Ordered"),
+    "not_ordered": N_("Without an order"),
+    "served": N_("Served"),
+    "not_collected": N_("Not collected"),
+    "absent": N_("Absent"),
+    "not_come": N_("Not come"),
+}
+"""The columns of the day report."""
+
 FLAGS: Final[Mapping[str, str]] = {
     MealFlag.STALE_ROSTER: N_("old list"),
     MealFlag.EXPIRED_ROSTER: N_("expired list"),
@@ -94,6 +139,9 @@ FLAGS: Final[Mapping[str, str]] = {
     MealFlag.BALANCE_UNCERTAIN: N_("balance not certain"),
     MealFlag.ACCOUNT_UNKNOWN: N_("account not known"),
     MealFlag.NOT_IN_ROSTER: N_("not in the list"),
+    MealFlag.WITHOUT_ORDER: N_("without an order, the cashier decided"),
+    MealFlag.OTHER_ENTITLEMENT: N_("entitled to another meal, the cashier decided"),
+    MealFlag.SERVED_ELSEWHERE: N_("given at another terminal before, the cashier decided"),
     MealFlag.FROM_SPARE_LOG: N_("from the spare log"),
 }
 
@@ -136,6 +184,9 @@ REFUSALS: Final[Mapping[str, str]] = {
     CanteenFault.NOTHING_TO_ANNUL: N_("This pupil has no meal or sale here."),
     CanteenFault.REPORT_DIFFERS: N_("The report differs from the records. Do not sign it."),
     CanteenFault.NOT_UNDERSTOOD: N_("This was not understood."),
+    CanteenFault.LIST_DOUBTFUL: N_("Something in the list has to be decided first."),
+    CanteenFault.CARD_UNKNOWN: N_("Hold the card against the terminal first."),
+    CanteenFault.CARD_OF_ANOTHER: N_("This card is another pupil's. Take it from him first."),
 }
 """By code: why the staff's request was refused. There is a line for every code of `CanteenRefused`."""
 
@@ -173,7 +224,26 @@ class Words:
 
     def why(self, code: str) -> str:
         """The staff's line to a refusal; empty for none."""
-        return self._of(WHYS, code)
+        return self._of(ASKS if code in ASKS else WHYS, code)
+
+    def asks(self, flag: str, elsewhere: Elsewhere | None) -> str:
+        """What the cashier decides."""
+        if flag == MealFlag.SERVED_ELSEWHERE and elsewhere is not None:
+            said = self._texts.gettext("Handed out already at terminal {number} at {time}.")
+            return said.format(number=elsewhere.terminal, time=elsewhere.at)
+        return self._of(ASKS, flag)
+
+    def note(self, flag: str) -> str:
+        """The same beside a name in a list."""
+        return self._of(NOTES, flag)
+
+    def means(self, taps: TapsAre, serving: str) -> str:
+        """What cards are presented for now; `serving` is the meal of this break, empty for none."""
+        if taps in MEANS:
+            return self._of(MEANS, taps)
+        if not serving:
+            return self._texts.gettext("Cards: nothing is served now")
+        return self._texts.gettext("Cards: {meal}").format(meal=self.meal(serving))
 
     def too_late_to_annul(self) -> str:
         """In place of the button."""
@@ -192,6 +262,20 @@ class Words:
     def finding(self, what: str) -> str:
         """Why a record is to be looked at."""
         return self._of(FINDINGS, what)
+
+    def mark(self, mark: str) -> str:
+        """What stands in a month table: the first letter of a meal, or a sign."""
+        if mark in MARKS:
+            return self._of(MARKS, mark)
+        return self.meal(mark)[:1]
+
+    def to_do(self, finding: Finding) -> str:
+        """What staff do about a finding."""
+        return self._of(TO_DO, finding.what)
+
+    def figure(self, name: str) -> str:
+        """A column of the day report."""
+        return self._of(FIGURE_NAMES, name)
 
     def flags(self, flags: tuple[str, ...]) -> str:
         """What was old or missing when a record was made."""

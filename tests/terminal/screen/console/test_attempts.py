@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from terminal.access.attempts import ATTEMPTS_FILE, LOCKED_FROM_S, Attempts, wait_after
+from terminal.access.attempts import ATTEMPTS_FILE, LOCKED_FROM, LONG_WAIT_S, Attempts, key_of, wait_after
 from terminal.errors import StaffError
 
 KEY = "typed:77"
@@ -22,15 +22,35 @@ def tried(folder: Path, times: int) -> Attempts:
 
 
 def test_each_wrong_pin_makes_the_next_try_wait_as_long_as_the_table_says(tmp_path: Path) -> None:
-    assert [wait_after(count) for count in range(len(TABLE))] == TABLE
-    assert wait_after(1000) == 4 * 3600
+    assert [wait_after(count, KEY) for count in range(len(TABLE))] == TABLE
+    assert wait_after(1000, KEY) == 4 * 3600
     attempts = Attempts(tmp_path)
     waits = [attempts.wait_s(KEY, NOW_MS)]
     for _ in TABLE[1:]:
         attempts.begin(KEY, NOW_MS)
         waits.append(attempts.wait_s(KEY, NOW_MS))
     assert waits == TABLE
-    assert LOCKED_FROM_S == 900, "the seventh"
+    assert LOCKED_FROM == 7
+
+
+def test_strangers_make_the_owner_of_a_long_secret_wait_five_minutes_at_most(tmp_path: Path) -> None:
+    """And wrong short PINs, of which all could be tried, not at all; the arithmetic is that of the module."""
+    attempts = Attempts(tmp_path)
+    for number in range(1000):
+        for pin in ("2580", f"{number:06}"):
+            attempts.begin(key_of("typed", "77", pin), NOW_MS)
+        attempts.begin(key_of("page", "77"), NOW_MS)
+    assert attempts.wait_s(key_of("typed", "77", "2581"), NOW_MS) == 4 * 3600
+    for owner in (key_of("typed", "77", "802513"), key_of("page", "77")):
+        assert attempts.wait_s(owner, NOW_MS) == attempts.wait_s(owner, NOW_MS - 10**9) == LONG_WAIT_S
+    assert attempts.wait_s(key_of("card", "77", "2580"), NOW_MS) == 0, "the holder of the card"
+    assert Attempts(tmp_path / "another").wait_s(key_of("typed", "77", "2580"), NOW_MS) == 0, "elsewhere"
+    tries_a_day = {most_s: 86_400 // most_s for most_s in (4 * 3600, LONG_WAIT_S)}
+    assert tries_a_day == {14_400: 6, 300: 288}
+    assert 6 / (10_000 - 10 - 14) < 0.0007
+    assert 288 / 10**6 < 0.0003
+    assert attempts.unlock("77")
+    assert attempts.wait_s(key_of("typed", "77", "802513"), NOW_MS) == 0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pictures.console import CASHIER, OFFICER, PIN, STAFF, TEACHER, canteen_console
-from pictures.counter import COUNTER, Counter, open_counter
+from pictures.counter import COUNTER, Counter, open_counter, pupil_ref
 from terminal.canteen.issuing import How, ServingList, issue
 from terminal.canteen.price_list import PriceList
 from terminal.canteen.roster import Roster
@@ -316,6 +316,46 @@ def test_axe_finds_nothing_on_any_page(school: School, page: Page) -> None:
     assert_accessible(page)
 
 
+SEEN = """() => {
+  const bar = document.querySelector(".ticks-form .acts").getBoundingClientRect();
+  return [...document.querySelectorAll(".tick")].map(one => one.getBoundingClientRect())
+    .filter(box => box.top >= 0 && box.bottom <= bar.top + 1 && box.right <= innerWidth).length;
+}"""
+
+
+def test_what_is_pressed_most_is_in_sight(school: School, page: Page) -> None:
+    school.sign_in(page, CASHIER)
+    pupil = school.pupils("3а")[0]
+    for path, button in (
+        ("class?id=3а", ".ticks-form .button-main"),
+        (f"buffet?pupil={pupil.ref}&n.bun=2", ".basket form[method=post] .button-main"),
+        ("shift", "main form[method=post] .button"),
+    ):
+        page.goto(school.at(path))
+        for width, height, least in ((480, 272, 4), (800, 480, 8), (1024, 600, 8), (1920, 1080, 24)):
+            page.set_viewport_size({"width": width, "height": height})
+            box = page.locator(button).first.bounding_box()
+            assert box is not None, path
+            assert 0 <= box["y"] <= box["y"] + box["height"] <= height, (path, height)
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= width, (path, width)
+            if path.startswith("class"):
+                assert page.evaluate(SEEN) >= least, (width, height)
+
+
+def test_a_page_that_is_not_there_is_a_page_of_the_console_with_a_way_back(
+    school: School, page: Page
+) -> None:
+    school.sign_in(page, CASHIER)
+    for path in ("/no-such-page", "/canteen/no-such-page", "/canteen/issue"):
+        answer = page.goto(school.url + path)
+        assert answer is not None
+        assert answer.status == 404, path
+        expect(page.get_by_role("alert").last).to_contain_text("There is no such page")
+        assert_accessible(page)
+        page.get_by_role("link", name="To the first page").click()
+        expect(page.locator(".menu")).to_be_visible()
+
+
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_every_page_fits_every_screen(school: School, new_page: NewPage, width: int, height: int) -> None:
     page = new_page(width, height)
@@ -475,9 +515,12 @@ def test_m_31_a_large_class_on_a_small_screen(school: School, new_page: NewPage)
     )
     page = new_page(480, 272)
     school.sign_in(page, TEACHER)
-    page.goto(school.at("class?id=1а&meal=lunch"))
+    page.goto(school.at("class?id=1а"))
+    page.locator("[data-all]").click()
+    ticked = page.locator(".tick input:checked").count()
+    assert ticked > 80
     page.locator(".ticks-form .button-main").click()
-    expect(page.locator(".result")).to_have_count(len(everybody))
+    expect(page.locator(".result")).to_have_count(ticked)
 
 
 # once, whatever happens
@@ -509,7 +552,7 @@ def test_a_form_sent_twice_shows_the_same_result(school: School) -> None:
 def test_a_sale_sent_again_is_one_sale(school: School) -> None:
     buyer = next(one for one in school.pupils("5а") if not listed(school, one).forbidden)
     with browserless(school, CASHIER) as client:
-        form = fields(client.get(f"/canteen/buffet?pupil={buyer.ref}&n.bun=1").text, "sell")
+        form = fields(shown(client, f"/canteen/buffet?pupil={buyer.ref}&n.bun=1"), "sell")
         answers = [client.post("/canteen/sell", data=form) for _ in range(3)]
     assert {answer.headers["location"] for answer in answers} == {answers[0].headers["location"]}
     assert len(school.rows(BuffetSale)) == 1
@@ -555,12 +598,176 @@ def test_an_annulment_sent_again_annuls_nothing_more(school: School) -> None:
     buyer = next(one for one in school.pupils("5а") if not listed(school, one).forbidden)
     with browserless(school, CASHIER) as client:
         for _ in range(2):
-            form = fields(client.get(f"/canteen/buffet?pupil={buyer.ref}&n.bun=1").text, "sell")
+            form = fields(shown(client, f"/canteen/buffet?pupil={buyer.ref}&n.bun=1"), "sell")
             client.post("/canteen/sell", data=form)
         row = school.counter.terminal.journal.head.sequence
         form = fields(client.get(f"/canteen/annul?row={row}").text, "annul")
         assert [client.post("/canteen/annul", data=form).status_code for _ in range(2)] == [303, 303]
     assert [record.of for record in school.rows(Annulment)] == [row]
+
+
+# what a tap means
+
+
+def test_m_30_what_a_tap_means_follows_the_page_in_use(school: School, page: Page) -> None:
+    school.sign_in(page, CASHIER)
+    page.goto(school.at("buffet"))
+    expect(page.locator(".means")).to_contain_text("who is buying")
+    school.tap("pupil_grade3")
+    first, second = (school.counter.ref(resident) for resident in ("pupil_grade3", "pupil_two_meals"))
+    expect(page.locator(".basket-who")).to_contain_text(name_of(school, first))
+    school.tap("pupil_two_meals")  # with nothing in the basket the next card is the buyer
+    expect(page.locator(".basket-who")).to_contain_text(name_of(school, second))
+    page.locator(".ware[value='apple']").click()
+    school.tap("pupil_grade3")  # now it asks
+    expect(page.locator("[data-live=buyer] .notice")).to_contain_text(name_of(school, first))
+    expect(page.locator(".basket-who")).to_contain_text(name_of(school, second))
+    assert meals_of(school) == [], "no card in the buffet is a meal"
+    page.goto(school.at("counter"))
+    expect(page.locator(".means")).to_contain_text("Breakfast")
+    school.tap("pupil_grade3")
+    expect(page.locator(".handout-ok")).to_contain_text("Breakfast")
+    assert meals_of(school) == [first]
+
+
+def test_c4_back_and_sell_again_sells_nothing_more(school: School, page: Page) -> None:
+    buyer = next(one for one in school.pupils("5а") if not listed(school, one).forbidden)
+    school.sign_in(page, CASHIER)
+    page.goto(school.at(f"buffet?pupil={buyer.ref}&n.bun=1"))
+    page.locator(".basket form[method='post'] button").click()
+    expect(page.locator(".notice-green")).to_contain_text(buyer.name)
+    page.go_back()
+    expect(page.locator(".notice-yellow")).to_contain_text("sold already")
+    expect(page.locator(".basket form[method='post'] button")).to_be_disabled()
+    assert len(school.rows(BuffetSale)) == 1
+
+
+def test_m_32_what_is_not_ordered_is_the_cashiers_to_decide(school: School, page: Page) -> None:
+    payer = asked_to_pay(school)
+    school.sign_in(page, CASHIER)
+    page.goto(school.at("counter"))
+    school.tap("adult_purse")
+    expect(page.locator(".handout-ask")).to_contain_text("Breakfast")
+    expect(page.locator(".ask-why")).not_to_be_empty()
+    assert meals_of(school) == []
+    page.locator(".standing .ask button").click()
+    expect(page.locator(".handout-ok")).to_contain_text("Breakfast")
+    [meal] = school.rows(MealServed)
+    assert (meal.pupil, meal.how, meal.operator) == (payer, "asked", CASHIER)
+    assert set(meal.meal.flags) & {"without_order", "other_entitlement"}
+    page.go_back()
+    page.reload()
+    expect(page.locator(".standing .ask button")).to_have_count(0)
+    assert len(school.rows(MealServed)) == 1
+
+
+def test_m_31_a_list_ticks_whom_the_meal_is_for_and_says_why_not(school: School) -> None:
+    with browserless(school, CASHIER) as client:
+        html = client.get("/canteen/class?id=5а").text
+        form = fields(html, "issue")
+        ticked, asked = form.get("ref", []), form["asked"]
+        assert asked, "some pay and ordered nothing"
+        assert "paid, no order" in html or "entitled to another meal" in html
+        assert not {one.split()[0] for one in asked} & set(ticked)
+        everyone = [one.split()[0] for one in asked]
+        answer = client.post("/canteen/issue", data={**form, "ref": [*ticked, *everyone]})
+        assert answer.status_code == 303, answer.text
+    flags = {record.pupil.hex(): set(record.meal.flags) for record in school.rows(MealServed)}
+    assert all(flags[ref] & {"without_order", "other_entitlement"} for ref in everyone if ref in flags)
+    assert set(ticked) <= flags.keys()
+
+
+def test_m_35_one_pupil_of_a_class_needs_a_second_person_and_a_wrong_pin_leads_back(school: School) -> None:
+    one = school.pupils("3а")[5]
+    with browserless(school, CASHIER) as client:
+        form = {**fields(client.get("/canteen/class?id=3а").text, "issue"), "ref": [one.ref]}
+        refused = client.post("/canteen/issue", data=form)
+        assert (refused.status_code, "A second person has to confirm" in refused.text) == (409, True)
+        again = {**fields(refused.text, "issue"), "second": TEACHER, "second_pin": "0000"}
+        assert again["ref"] == [one.ref], "the ticks are still there"
+        wrong = client.post("/canteen/issue", data=again)
+        assert (wrong.status_code, "This PIN is wrong" in wrong.text) == (409, True)
+        last = {**fields(wrong.text, "issue"), "second": TEACHER, "second_pin": PIN}
+        assert last["ref"] == [one.ref]
+        assert client.post("/canteen/issue", data=last).status_code == 303
+        single = fields(client.get(f"/canteen/pupil?ref={one.ref}").text, "single")
+        wrong = client.post("/canteen/single", data={**single, "second": TEACHER, "second_pin": "1"})
+        assert (wrong.status_code, one.name in wrong.text) == (409, True)
+    [meal] = school.rows(MealServed)
+    assert (meal.pupil, meal.confirmed_by) == (one.pupil, TEACHER)
+
+
+def test_m_34_a_whole_list_is_taken_back_at_once_and_later_with_a_second_person(school: School) -> None:
+    with browserless(school, CASHIER) as client:
+        done = client.post("/canteen/issue", data=fields(client.get("/canteen/class?id=3а").text, "issue"))
+        page = client.get(done.headers["location"]).text
+        link = re.search(r'href="(/canteen/annul-list[^"]*)"', page)
+        assert link is not None
+        form = fields(client.get(link[1]).text, "annul-list")
+        school.counter.town.clock.advance(301)
+        late = client.post("/canteen/annul-list", data=form)
+        assert (late.status_code, "too late" in late.text) == (409, True)
+        assert school.rows(Annulment) == []
+        again = {**fields(late.text, "annul-list"), "second": TEACHER, "second_pin": PIN}
+        assert client.post("/canteen/annul-list", data=again).status_code == 303
+        assert client.post("/canteen/annul-list", data=again).status_code == 303
+    assert len(school.rows(Annulment)) == len(school.rows(MealServed)) == 24
+    assert {record.confirmed_by for record in school.rows(Annulment)} == {TEACHER}
+
+
+def test_records_are_searched_and_findings_say_who_and_what_to_do(school: School) -> None:
+    school.counter.serve("3а", 20)
+    school.counter.serve("3б", 20)
+    one = school.pupils("3а")[3]
+    with browserless(school, CASHIER) as client:
+        everything = client.get("/canteen/records").text
+        assert "More of today" in everything
+        found = client.get(f"/canteen/records?q={one.name.split()[0]}").text
+        assert found.count('class="record"') < 20
+        assert one.name in found
+        month = client.get("/canteen/month?id=3а").text
+        assert one.name in month
+        file = client.get("/canteen/month.xlsx?names=1")
+        assert file.content.startswith(b"PK")
+        assert client.get("/canteen/report.xlsx").content.startswith(b"PK")
+
+
+def test_c6_serving_counts_as_use(school: School) -> None:
+    with browserless(school, CASHIER) as client:
+        for _ in range(4):
+            school.counter.town.clock.advance(20 * 60)
+            school.tap("pupil_grade3")
+        looking_on = client.get("/canteen/counter", headers={"X-Looking-On": "1"})
+        assert looking_on.status_code == 200
+        school.counter.town.clock.advance(31 * 60)
+        assert client.get("/canteen/counter", headers={"X-Looking-On": "1"}).status_code == 401
+
+
+def meals_of(school: School) -> list[bytes]:
+    ledger = school.counter.canteen.ledger
+    school.counter.canteen.follow()
+    return [meal.pupil for meal in ledger.standing(ledger.meals.values())]
+
+
+def name_of(school: School, ref: bytes) -> str:
+    assert school.counter.canteen.roster is not None
+    return school.counter.canteen.roster.pupils[ref].name
+
+
+def asked_to_pay(school: School) -> bytes:
+    """A pupil who is entitled to nothing, ordered nothing, and has money; his card is the adult's."""
+    town, counter = school.counter.town, school.counter.canteen
+    ref = pupil_ref(town, school.counter.terminal, "adult_purse")
+    assert counter.roster is not None
+    first = counter.roster.document.pupils[0]
+    payer = msgspec.structs.replace(
+        first, ref=ref.hex(), name="Плательщик Пётр", grants=(), orders=(), hot_minor=100_000, grade=9
+    )
+    pupils = (*counter.roster.document.pupils, payer)
+    counter.roster = Roster.of(
+        msgspec.structs.replace(counter.roster.document, pupils=pupils), counter.policy
+    )
+    return ref
 
 
 # roles
@@ -570,9 +777,9 @@ def test_roles_are_kept_apart(school: School) -> None:
     area = canteen_area()
     for ref, role in STAFF.items():
         with browserless(school, ref) as client:
-            token = fields(client.get("/").text or client.get("/", follow_redirects=True).text, "look")
+            token = fields(shown(client, "/"), "look")
             for page in area.pages:
-                status = client.get(page.path).status_code
+                status = client.get(page.path, follow_redirects=True).status_code
                 assert (status == 403) == (role not in page.roles), (role, page.path, status)
             for action in area.actions:
                 if role not in action.roles:
@@ -642,7 +849,11 @@ def listed(school: School, one: Person) -> Any:
 
 
 def browserless(school: School, ref: str) -> httpx.Client:
-    return httpx.Client(base_url=school.url, headers={"Cookie": school.cookie(ref)})
+    return httpx.Client(base_url=school.url, cookies={f"console_{NUMBER}": school.token(ref)})
+
+
+def shown(client: httpx.Client, path: str) -> str:
+    return client.get(path, follow_redirects=True).text
 
 
 def fields(html: str, form: str) -> dict[str, str | list[str]]:

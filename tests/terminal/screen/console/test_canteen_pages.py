@@ -14,7 +14,7 @@ import pytest
 
 from terminal.canteen.corrections import annul, correct_attendance, lend_card, mark_not_collected
 from terminal.canteen.documents import RosterPupil
-from terminal.canteen.issuing import How
+from terminal.canteen.issuing import How, ServingList, issue
 from terminal.codes import Admission, CanteenFault
 from terminal.decision.canteen.effects import CorrectionEffect, MealEffect
 from terminal.decision.outcome import Message, Outcome
@@ -25,6 +25,7 @@ from terminal.screen.console.canteen.buffet import basket_of, till
 from terminal.screen.console.canteen.counter import AtCounter, Expected, at_counter, meal_now, notices
 from terminal.screen.console.canteen.people import classes, find, person
 from terminal.screen.console.canteen.report import done_lines, orders_left, report_page
+from terminal.screen.console.console import HeardTap
 from terminal.tap_report import TapReport
 from tests.terminal.canteen.school import (
     CASHIER,
@@ -52,11 +53,11 @@ def canteen(tmp_path: Path) -> Iterator[OpenCanteen]:
         yield open_one
 
 
-def tap(number: int, message: Message = Message.MEAL_OK, **outcome: Any) -> TapReport:
+def tap(number: int, message: Message = Message.MEAL_OK, **outcome: Any) -> HeardTap:
     """The report of a tap by pupil `number` as the terminal's loop hands it on."""
     accepted = message is Message.MEAL_OK
     values = {"meal": "breakfast"} if message in (Message.MEAL_OK, Message.MEAL_ALREADY) else {}
-    return TapReport(
+    report = TapReport(
         Outcome(message, Admission.LET_IN if accepted else Admission.REFUSED, values=values),
         End.COMMITTED if accepted else End.NOTHING_WRITTEN,
         local("09:40:05"),
@@ -66,6 +67,12 @@ def tap(number: int, message: Message = Message.MEAL_OK, **outcome: Any) -> TapR
         card_ref=ref(number),
         **outcome,
     )
+    return HeardTap(report, 0)
+
+
+def serve_class(counter: Canteen, *numbers: int) -> tuple[group.IssueResult, ...]:
+    batch = ServingList("breakfast", How.CLASS_LIST, CASHIER, counter.at("09:00"))
+    return group.results_of(counter.canteen, issue(counter.canteen, [ref(one) for one in numbers], batch))
 
 
 def test_the_cashier_sees_who_stands_there_and_what_to_hand_out(canteen: OpenCanteen) -> None:
@@ -164,9 +171,7 @@ def test_notices_name_what_stands_in_the_way(canteen: OpenCanteen) -> None:
 def test_o_06_a_full_journal_is_shown_and_entitled_meals_go_on(canteen: OpenCanteen) -> None:
     counter = canteen(child(1, 10), child(2, hot_minor=100_000, grade=7), capacity_rows=1)
     assert [one.code for one in notices(counter.canteen, counter.at("09:00"))] == ["selling_stopped"]
-    results = group.serve_class(
-        counter.canteen, [ref(1), ref(2)], "breakfast", How.CLASS_LIST, CASHIER, counter.at("09:00")
-    )
+    results = serve_class(counter, 1, 2)
     assert [(one.served, one.why) for one in results] == [(True, ""), (False, "selling_stopped")]
 
 
@@ -193,9 +198,7 @@ def test_m_31_the_list_ticks_who_is_there_and_was_not_served(canteen: OpenCantee
 
 def test_m_31_a_missing_balance_stops_none_of_the_others(canteen: OpenCanteen) -> None:
     counter = canteen(child(1, 10), child(2, grade=7, hot_minor=-50_000), child(3, grade=7, hot_minor=50_000))
-    results = group.serve_class(
-        counter.canteen, [ref(1), ref(2), ref(3)], "breakfast", How.CLASS_LIST, CASHIER, counter.at("09:00")
-    )
+    results = serve_class(counter, 1, 2, 3)
     assert [one.message for one in results] == [Message.MEAL_OK, Message.NO_FUNDS, Message.MEAL_OK]
 
 

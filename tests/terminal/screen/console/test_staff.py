@@ -144,8 +144,8 @@ def test_a_restart_and_a_clock_put_back_gain_nothing_and_lock_nobody(tmp_path: P
     for _ in range(7):
         attempts.begin("card:77", NOW)
     again = Attempts(tmp_path)
-    assert again.wait_s("card:77", NOW + 1000) == wait_after(7) - 1
-    assert again.wait_s("card:77", NOW - 10**9) == wait_after(7)
+    assert again.wait_s("card:77", NOW + 1000) == wait_after(7, "card:77") - 1
+    assert again.wait_s("card:77", NOW - 10**9) == wait_after(7, "card:77")
 
 
 def test_the_right_pin_and_an_administrator_start_over(tmp_path: Path) -> None:

@@ -145,19 +145,19 @@ def test_a_role_that_was_never_published_is_no_fault(publisher: Publisher, taker
 @pytest.mark.parametrize("broken", [False, True])
 def test_of_two_operators_a_canteen_without_an_assignment_takes_none(broken: bool, tmp_path: Path) -> None:
     """Else the last in the publisher's order would feed every school, or the one whose metadata are sound."""
-    publisher = Publisher(tmp_path / "repository", {**ROLES, "roster.17": (1, 1), "roster.18": (1, 1)})
-    for operator in ("17", "18"):
+    publisher = Publisher(tmp_path / "repository", {**ROLES, "roster.17": (1, 1), "roster.170": (1, 1)})
+    for operator in ("17", "170"):
         publisher.put(f"roster.{operator}", "school", {"roster.json": operator.encode()})
     publisher.publish()
     publisher.pin(tmp_path / "state")
     taker = Taker(tmp_path / "state")
     if broken:
-        publisher.metadata("1.roster.18.json").unlink()
+        publisher.metadata("1.roster.170.json").unlink()
     faults = taker.faults(taker.look(publisher.folder))
     assert faults["roster.17"] == "bundle:not_assigned"
-    assert faults["roster.18"] == ("bundle:incomplete" if broken else "bundle:not_assigned")
+    assert faults["roster.170"] == ("bundle:incomplete" if broken else "bundle:not_assigned")
     assert taker.has("roster", "roster.json") is None
     if not broken:
-        assign(publisher, {"terminals": [70001], "takes": ["roster/17/school"]})
+        assign(publisher, {"terminals": [70001], "takes": ["roster/170/school"]})
         assert taker.faults(taker.look(publisher.folder)) == {}
-        assert taker.has("roster", "roster.json") == b"17"
+        assert taker.has("roster", "roster.json") == b"170"

@@ -358,6 +358,17 @@ def test_one_that_was_away_over_three_roots_catches_up(publisher: Publisher, tak
     assert taker.faults(taker.look(publisher.folder)) == {}, "from the pinned root again"
 
 
+def test_owners_who_were_replaced_are_not_heard_again_when_memory_is_lost(
+    publisher: Publisher, taker: Taker
+) -> None:
+    """The floor of the root holds whoever signs it: its old keys may be a thief's."""
+    old = publisher.copy(publisher.folder.with_name("old"))
+    publisher.rotate_root(root=publisher.new_keys(3))
+    assert taker.look(publisher.folder).versions["root"] == 2
+    forget(taker)
+    assert taker.faults(taker.look(old)) == {"root": "bundle:older"}
+
+
 def test_the_root_that_is_pinned_anew_may_be_a_later_one(publisher: Publisher, taker: Taker) -> None:
     publisher.rotate_root()
     publish(publisher, 2)

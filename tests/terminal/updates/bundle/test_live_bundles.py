@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import httpx
 
 from sim.lab_issuer import lab_issuer_key
+from terminal.app.sealed import signed_bank_ca
 from terminal.app.station import journal_reader
 from terminal.codes import SetKind
 from terminal.journal.operation_records import SetActivated
@@ -227,8 +228,15 @@ def test_updates_now_needs_a_running_terminal(run: Run, tmp_path: Path) -> None:
     assert run("updates", "status", "--state", tmp_path).returncode == 1
 
 
-def test_signed_issuers_say_whose_grants_count_from_the_next_start_on(run: Run, tmp_path: Path) -> None:
-    publisher = Publisher(tmp_path / "repository", {**ROLES, "issuers": (2, 3)})
+def lab_issuers_toml(days: str = "2026-01-01T00:00:00Z") -> bytes:
+    """The laboratory's issuer, believed from that moment on."""
+    numbers = lab_issuer_key().public_key().public_numbers()
+    listed = f'[[issuers]]\nissuer = "ru-34"\nx = "{numbers.x:064x}"\ny = "{numbers.y:064x}"\n'
+    return f"{listed}not_before = {days}\nnot_after = 2099-01-01T00:00:00Z\n".encode()
+
+
+def test_signed_issuers_and_ca_keys_count_from_the_next_tap_on(run: Run, tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "repository", {**ROLES, "issuers": (2, 3), "ca": (1, 1)})
     publisher.put("tariff", "city", {"region.toml": region(2)})
     publisher.publish("tariff")
     publisher.pin(tmp_path / "state")
@@ -237,34 +245,33 @@ def test_signed_issuers_say_whose_grants_count_from_the_next_start_on(run: Run, 
         ("grant", "card.json", "--until", "2031-05-31"),
     ):
         assert run("card", *words, program="sim.cli.app").returncode == 0
-
-    def message() -> str:
-        file = config_file(
-            tmp_path,
-            terminal={"profile": "bus", "state": tmp_path / "state", "number": 70001},
-            reader={"name": "sim:card.json", "taps": 1},
-            shift={"operator": "17", "route": 15},
-            lists={"verify_credential": "always"},
-            bundles={"folder": publisher.folder},
-        )
-        ended = run("run", "--config", file, "--json")
-        return str(json.loads(ended.stdout.splitlines()[0])["message"])
-
-    assert message() == "credential_not_trusted", "none is trusted before they come"
-    numbers = lab_issuer_key().public_key().public_numbers()
-    listed = f'[[issuers]]\nissuer = "ru-34"\nx = "{numbers.x:064x}"\ny = "{numbers.y:064x}"\n'
-    days = "not_before = 2026-01-01T00:00:00Z\nnot_after = 2099-01-01T00:00:00Z\n"
-    publisher.put("issuers", "region", {"issuers.toml": (listed + days).encode()})
-    publisher.publish("issuers")
-    with serving(
-        tmp_path,
-        MANY,
-        lists={"verify_credential": "always"},
-        bundles={"folder": publisher.folder, "every_min": 600},
-    ) as served:
-        served.said("tap")
-        assert "issuers/region" in run("updates", "now", "--state", served.state).stdout
+    ca = json.loads(run("card", "emv", "ca", program="sim.cli.app").stdout)
+    tables = {
+        "lists": {"verify_credential": "when_unseen"},
+        "bundles": {"folder": publisher.folder, "every_min": 600},
+    }
+    with serving(tmp_path, "card.json", **tables) as served:
+        assert served.tap()["message"] == "credential_not_trusted", "none is trusted before they come"
+        look = lambda: run("updates", "now", "--state", served.state).stdout  # noqa: E731
+        publisher.put("issuers", "region", {"issuers.toml": lab_issuers_toml()})
+        publisher.put("ca", "schemes", {"bank-ca.json": json.dumps(ca).encode()})
+        publisher.publish()
+        assert {"issuers/region", "ca/schemes"} <= set(look().split())
+        served.tap(lambda tap: tap["message"] != "credential_not_trusted")
+        checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
+        said = {"keys": len(ca["ca_keys"]), "revoked": len(ca["revoked"]), "environment": "laboratory"}
+        assert checks["bank_ca"]["inputs"] == said
         publisher.put("issuers", "region", {"issuers.toml": b"[[issuers]]\n"})
-        publisher.publish("issuers")
-        assert "issuers version 2 cannot be read" in run("updates", "now", "--state", served.state).stdout
-    assert message() == "ok_benefit_unlimited", "what could not be read took nothing away"
+        publisher.put("ca", "schemes", {"bank-ca.json": b"{}"})
+        publisher.publish()
+        refused = look()
+        assert "issuers version 2 cannot be read" in refused
+        assert "ca version 2 cannot be read" in refused
+        served.tap(lambda tap: tap["message"] != "credential_not_trusted")
+        kept = signed_bank_ca(served.state)
+        assert kept is not None, "what could not be read took nothing away"
+        assert len(kept.trust.keys) == len(ca["ca_keys"])
+        publisher.put("issuers", "region", {"issuers.toml": lab_issuers_toml("2098-01-01T00:00:00Z")})
+        publisher.publish()
+        look()
+        served.tap(lambda tap: tap["message"] == "credential_not_trusted")

@@ -1,0 +1,198 @@
+"""The link of a running terminal: its socket and peers by the configuration, its marks from its own journal, and what a
+tap may ask of the others' (ADR 72). All but that question happens in the link's own thread.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from terminal.app.config.settings import LinkTable, StationConfig
+from terminal.app.station import IDENTITY_FILE
+from terminal.canteen.counter import CanteenCounter
+from terminal.canteen.ledger import Ledger, RowId
+from terminal.clock import from_unix_ms, unix_ms
+from terminal.errors import JournalError, KeyFileError, PortInUse, TerminalError
+from terminal.journal.canteen_records import Annulment
+from terminal.journal.journal import Journal
+from terminal.journal.records import parse_record
+from terminal.link.marks import KEPT_S, LinkMark, MarkBook, MarkKind, who_of
+from terminal.link.peers import LinkPeer, OwnMarks, PeerLinks
+from terminal.operations.status import PeerLinkStatus, PeerStatus
+from terminal.sync.credentials import TerminalKeys, load_keys, load_or_make_keys, public_keys
+from terminal.sync.lineage import read_lineage
+
+if TYPE_CHECKING:
+    from terminal.operations.vitals import Vitals
+    from terminal.tap import Terminal
+
+LINK_FOLDER: Final = "link"
+ROWS_AT_ONCE: Final = 500
+
+
+@contextmanager
+def peer_links(config: StationConfig, terminal: Terminal, vitals: Vitals) -> Iterator[None]:
+    """The link to the other terminals of the place, where one is configured; others pay nothing for it.
+
+    Raises `PortInUse`, `KeyFileError` for a peer without its identity, `TerminalError` for an address that is none.
+    """
+    if config.link.listen is None:
+        yield
+        return
+    state = config.terminal.state
+    identity = _OwnKeys(state / IDENTITY_FILE)
+    follower = MealMarks(terminal.journal, unix_ms(terminal.clock.now()) - KEPT_S * 1000)
+    links = PeerLinks(
+        terminal.number,
+        _listener(config.link.listen),
+        tuple(_peers(config.link)),
+        OwnMarks(follower.follow, lambda: follower.head),
+        state / LINK_FOLDER,
+        terminal.clock,
+        identity.sign,
+        lambda: read_lineage(state),
+    )
+    if terminal.canteen is not None:
+        asks_the_others(terminal.canteen, links.book)
+    vitals.link = lambda: _status(links)
+    links.start()
+    try:
+        yield
+    finally:
+        links.close()
+
+
+class MealMarks:
+    """Makes marks of what a canteen's journal says since `since_ms`, row by row."""
+
+    def __init__(self, journal: Journal, since_ms: int) -> None:
+        self._journal = journal
+        self._ledger = Ledger()
+        self._number_of: dict[RowId, int] = {}
+        self.head = _last_before(journal, since_ms)
+
+    def follow(self) -> list[LinkMark]:
+        """The marks of the rows that are new; none while the journal cannot be read."""
+        try:
+            rows = self._journal.rows(after=self.head, limit=ROWS_AT_ONCE)
+        except JournalError:
+            return []
+        found = []
+        for row in rows:
+            record, known = parse_record(row.body), len(self._ledger.meals)
+            self._ledger.apply((self._journal.terminal, row.sequence), record)
+            for meal_row in list(self._ledger.meals)[known:]:
+                self._number_of[meal_row] = row.sequence
+                found.append(self._mark(meal_row, row.sequence, record.at_ms))
+            if isinstance(record, Annulment):
+                meal_row = self._journal.terminal, record.of
+                undoes = self._number_of.get(meal_row)
+                if undoes is not None:
+                    found.append(self._mark(meal_row, row.sequence, record.at_ms, undoes))
+            self.head = row.sequence
+        return found
+
+    def _mark(self, row: RowId, number: int, at_ms: int, undoes: int = 0) -> LinkMark:
+        meal = self._ledger.meals[row]
+        who = who_of(meal.line.school, meal.pupil, meal.day)
+        return LinkMark(number, MarkKind.MEAL, who, meal.line.kind, at_ms // 1000, undoes)
+
+
+def asks_the_others(counter: CanteenCounter, book: MarkBook) -> None:
+    """Let decisions at `counter` know what other terminals say they served; from memory, at once."""
+
+    def said(pupil: bytes, kind: str, day: date) -> tuple[int, datetime] | None:
+        found = book.said(MarkKind.MEAL, who_of(counter.school, pupil, day.isoformat()), kind)
+        return None if found is None else (found.terminal, from_unix_ms(found.at_s * 1000))
+
+    def elsewhere(pupil: bytes, day: date) -> int:
+        who = who_of(counter.school, pupil, day.isoformat())
+        kinds = counter.policy.meals.kinds.values()
+        return sum(1 << kind.bit for kind in kinds if book.said(MarkKind.MEAL, who, kind.id) is not None)
+
+    counter.elsewhere, counter.said_elsewhere = elsewhere, said
+
+
+class _OwnKeys:
+    """This terminal's identity, read again when a renewal has replaced the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._keys: TerminalKeys = load_or_make_keys(path)
+        self._seen = self._state()
+
+    def sign(self, data: bytes) -> bytes:
+        """With the signing key in force."""
+        seen = self._state()
+        if seen != self._seen:
+            try:
+                self._keys, self._seen = load_keys(self._path), seen
+            except KeyFileError:  # said where it matters more; the key at hand still counts
+                self._seen = seen
+        return self._keys.sign(data)
+
+    def _state(self) -> tuple[int, int]:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return 0, 0
+        return found.st_ino, found.st_mtime_ns
+
+
+def _peers(table: LinkTable) -> Iterator[LinkPeer]:
+    for peer in table.peers:
+        number, _, address = peer.partition("@")
+        keys = public_keys(table.identities / f"{number}.pub")
+        yield LinkPeer(int(number), _resolved(address), (keys[0].public_bytes_raw(),))
+
+
+def _resolved(address: str) -> tuple[str, int]:
+    """An IPv4 address and port. Names are looked up once: a network without them must not slow the link."""
+    host, _, port = address.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host, int(port), socket.AF_INET, socket.SOCK_DGRAM)[0][4]
+    except (OSError, OverflowError, IndexError) as error:
+        raise TerminalError(
+            f"{address} under [link] is no address", "Name it by its number: 192.168.1.12:8482."
+        ) from error
+    return str(found[0]), int(found[1])
+
+
+def _listener(listen: str) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    host, port = _resolved(listen)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortInUse(
+            f"{listen} cannot be listened on ({error.strerror})",
+            "Name an address of this machine and a free UDP port as listen under [link].",
+        ) from error
+    return listener
+
+
+def _status(links: PeerLinks) -> PeerLinkStatus:
+    peers = tuple(
+        PeerStatus(terminal=peer.terminal, heard_at_ms=peer.heard_at_ms, waiting=links.waiting(peer))
+        for peer in links.peers.values()
+    )
+    refused = {str(reason): count for reason, count in links.refused.copy().items()}
+    return PeerLinkStatus(peers=peers, marks=links.book.count, refused=refused)
+
+
+def _last_before(journal: Journal, at_ms: int) -> int:
+    """The newest row older than `at_ms`, 0 for none. Rows follow each other in time, but for a clock set back."""
+    low, high = journal.base.sequence, journal.head.sequence
+    while low < high:
+        middle = (low + high) // 2
+        row = next(iter(journal.rows(after=middle, limit=1)), None)
+        if row is not None and parse_record(row.body).at_ms < at_ms:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -1,0 +1,1 @@
+"""A school's list of pupils out of a spreadsheet: read in a process of its own, checked, mended, compared, loaded."""
