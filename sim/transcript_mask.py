@@ -3,7 +3,8 @@
 Masked: the card's UID wherever it appears, the resident's pseudonym in file 01, a phone's credential, the data of
 commands that carry keys or PINs, and in ISO answers the values of EMV tags that name a person or a card. A bank card's
 number is found without its tag, too (`sim.card_numbers`): by its beginning and check digit, as a data object of digits
-and nothing else, and wherever it stands once it is known. Bytes that may be secret are masked: a masked transcript may hide a byte too many,
+and nothing else, and wherever it stands once it is known. Bytes that may be secret are masked: a masked transcript may
+hide a byte too many,
 never show one too many. What it can show: a number without a valid check digit, in a mixed field, before any field
 of its own.
 """

@@ -71,18 +71,18 @@ class LaboratoryIssuer:
 def page_server(port: int, issuer: LaboratoryIssuer) -> ThreadingHTTPServer:
     """On the loopback address; port 0 takes any free one. Raises `PhonePageFault`."""
 
-    class Asked(_Request):
+    class IssuedVisit(_PhoneVisit):
         credentials = issuer
 
     try:
-        return ThreadingHTTPServer(("127.0.0.1", port), Asked)
+        return ThreadingHTTPServer(("127.0.0.1", port), IssuedVisit)
     except OSError as error:
         raise PhonePageFault(
             f"port {port} cannot be used ({error.strerror})", "Give another one, or 0 for any."
         ) from error
 
 
-class _Request(BaseHTTPRequestHandler):
+class _PhoneVisit(BaseHTTPRequestHandler):
     credentials: LaboratoryIssuer
 
     def do_GET(self) -> None:
