@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 import cardcli
 from terminal.app.config.settings import StationConfig
-from terminal.app.media import credential_checks
+from terminal.app.media import trust_issuers
 from terminal.app.sealed import (
     signed_bank_ca,
     signed_bank_ca_file,
@@ -190,8 +190,7 @@ class BundleWatch:
         if issuers != self._issuers and BundleRole.ISSUERS in self._settings.wanted:
             with suppress(TerminalError):  # damaged on the disk: those that were loaded go on
                 trusted = load_issuers(signed_issuers_file(state))
-                for check in credential_checks(self._terminal.media):
-                    check.trust(trusted)
+                trust_issuers(self._terminal.media, self._terminal.codes, trusted)
         if bank_ca != self._bank_ca:
             with suppress(TerminalError):
                 found = signed_bank_ca(state)

@@ -117,5 +117,12 @@ def issuers_of(station: Station, region: int) -> IssuerKeys:
 
 
 def credential_checks(media: Iterable[Medium]) -> tuple[CredentialCheck, ...]:
-    """Of the media that believe an issuer's grants."""
+    """Of the media that verify an issuer's grants at some taps only; phones and codes are verified at every one."""
     return tuple(medium.credentials for medium in media if isinstance(medium, ResidentMedium))
+
+
+def trust_issuers(media: Iterable[Medium], codes: CodeTaker | None, issuers: IssuerKeys) -> None:
+    """Let the grants of `issuers` alone count from the next tap on, on cards, phones and in codes."""
+    for medium in (*media, codes):
+        if isinstance(medium, ResidentMedium | PhoneMedium | CodeTaker):
+            medium.trust(issuers)

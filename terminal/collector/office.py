@@ -56,6 +56,9 @@ class OfficeReading(StrEnum):
     RIDES = "rides"
     REQUESTS = "requests"
     STAGED = "staged"
+    """What is not served yet, and tariffs in shadow: what they would have charged."""
+    TRIALS = "trials"
+    """Tariffs on trial: at how many terminals they are, went back, and were refused more often than before."""
     OPERATIONS = "operations"
     SUMS = "sums"
     """Days and reports: what was charged."""
@@ -71,6 +74,8 @@ READERS: Final[Mapping[OfficeReading, frozenset[OfficeRole]]] = MappingProxyType
         OfficeReading.RIDES: frozenset({OfficeRole.OPERATE, OfficeRole.MONEY}),
         OfficeReading.REQUESTS: frozenset(ROLE_OF.values()),
         OfficeReading.STAGED: frozenset({OfficeRole.PUBLISH}),
+        # `publish` goes on or takes back by them; `operate` has to know why a terminal charges by another tariff.
+        OfficeReading.TRIALS: frozenset({OfficeRole.OPERATE, OfficeRole.PUBLISH}),
         OfficeReading.OPERATIONS: _ACTS,
         OfficeReading.SUMS: frozenset({OfficeRole.MONEY}),
     }

@@ -126,7 +126,7 @@ class OperatorSide:
             Route("/v1/terminals/{terminal}/key", self.revoke, methods=["DELETE"]),
             self._read("/v1/alarms", OfficeReading.ALARMS, self.alarms),
             self._read("/v1/strangers", OfficeReading.STRANGERS, self.strangers),
-            self._read("/v1/trials", OfficeReading.STAGED, self.trials),
+            self._read("/v1/trials", OfficeReading.TRIALS, self.trials),
             self._read("/v1/shadows", OfficeReading.STAGED, self.shadows),
             Route("/v1/alarms/{alarm}/acknowledgement", self.acknowledge, methods=["POST"]),
             self._read("/v1/requests", OfficeReading.REQUESTS, self.requests),

@@ -134,8 +134,8 @@ def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
         _acts(words, sight),
         _strangers(words, views.strangers()) if OfficeReading.STRANGERS in sight.reads else "",
         _terminals(words, terminals),
-        _trials(words, views),
-        _shadows(words, views),
+        _trials(words, views) if OfficeReading.TRIALS in sight.reads else "",
+        _shadows(words, views) if OfficeReading.STAGED in sight.reads else "",
         *(_day(words, status.newest_day, one, sums) for one, sums in by.items()),
     )
     # What is being typed must not be lost to a page that comes anew.

@@ -63,6 +63,10 @@ class PhoneMedium:
         self._monotonic = monotonic
         self._selected: PhoneApplication | PhoneRefused | None = None
 
+    def trust(self, issuers: IssuerKeys) -> None:
+        """Others count from the next phone on."""
+        self._issuers = issuers
+
     def select(self, channel: CardChannel) -> bool:
         try:
             self._selected = select_phone(channel)

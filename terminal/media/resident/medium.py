@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import structs
 
 from cardproto.channel import CardChannel
+from cardproto.credential.keys import IssuerKeys
 from cardproto.errors import CardError, TransmissionError
 from cardproto.resident.records.event import build_event
 from cardproto.resident.snapshot import CardSnapshot
@@ -69,6 +70,10 @@ class ResidentMedium:
         self.credentials = credentials
         self.proof = proof
         self._fitting = FittingVersions()
+
+    def trust(self, issuers: IssuerKeys) -> None:
+        """Others count from the next card on."""
+        self.credentials.trust(issuers)
 
     def select(self, channel: CardChannel) -> bool:
         return select_resident(channel)

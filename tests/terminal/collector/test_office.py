@@ -11,6 +11,8 @@ from terminal.collector.alarms import AlarmCause, AlarmKind, detail_of
 from terminal.collector.approvals import WAITS_MS
 from terminal.collector.entrance import IDLE_MS, SIGN_IN
 from terminal.collector.office import TECHNICAL
+from terminal.collector.recompute.ledger import LedgerReader
+from terminal.collector.recompute.trials import GroupCount, ShadowSum
 from terminal.collector.store import Alarm, Operation
 from terminal.collector.users import OfficeRole, User, Users, hash_password
 from terminal.errors import StaffError
@@ -429,6 +431,8 @@ READS = {
     "/rides/7:1": {OPERATE, MONEY},
     "/requests": {PUBLISH, MONEY},
     "/staged": {PUBLISH},
+    "/trials": {OPERATE, PUBLISH},
+    "/shadows": {PUBLISH},
     "/operations": {OPERATE, PUBLISH, MONEY},
     "/report": {MONEY},
     "/days": {MONEY},
@@ -436,7 +440,13 @@ READS = {
 }
 
 
-def test_a_user_reads_what_the_own_work_needs_and_what_was_refused_is_on_record(town):
+def test_a_user_reads_what_the_own_work_needs_and_what_was_refused_is_on_record(town, monkeypatch):
+    on_trial, in_shadow = (
+        GroupCount("city:8", 3, 1, 9, 2, 9, 0, False),
+        ShadowSum(7, "city:9", "RUB", *[4] * 10),
+    )
+    monkeypatch.setattr(LedgerReader, "groups", lambda _: [on_trial])
+    monkeypatch.setattr(LedgerReader, "shadows", lambda _: [in_shadow])
     bus = town.terminal(7)
     bus.write(INTENT)
     town.send(bus)
@@ -445,6 +455,9 @@ def test_a_user_reads_what_the_own_work_needs_and_what_was_refused_is_on_record(
         token = bearer(town.user(f"1{number}", role))
         answers = {path: client.get(f"/operator/v1{path}", headers=token).status_code for path in READS}
         assert answers == {path: 200 if role in roles else 403 for path, roles in READS.items()}, role
+        page = client.get("/operator/", headers=token).text
+        for path, edition in (("/trials", "city:8"), ("/shadows", "city:9")):
+            assert (edition in page) is (role in READS[path]), (role, path)
         client.get("/operator/v1/report", headers=token)
         refused = [about for by, about in read_refused(town) if by == f"1{number}"]
         assert len(refused) == len(set(refused)), "once in a while for each thing"

@@ -21,6 +21,7 @@ NOW = local("08:00")
 ISSUE = ListIssue(1, 34, NOW)
 CARD = BankSnapshot(token=b"keyed hash of it", expires_on=date(2028, 12, 31))
 STALE = 24 * 3600 + 1
+LIMITED, STOP = 14 * 24 * 3600, 20 * 24 * 3600
 
 
 def tap(card: BankSnapshot = CARD, policy: Policy | None = None, **where: object) -> Decision:
@@ -121,3 +122,32 @@ def test_t_60_no_bank_card_before_a_shift() -> None:
 def test_t_70_the_inspector_sees_the_token_only() -> None:
     assert tap(inspection=True, taken_today=1).outcome.message is Message.INSPECTION_PAID
     assert tap(inspection=True).outcome.message is Message.INSPECTION_UNPAID
+
+
+@pytest.mark.parametrize(
+    ("bundles_age_s", "message", "flags"),
+    [
+        (0, Message.OK_PAID, ("deferred",)),
+        (LIMITED, Message.OK_PAID, ("deferred",)),
+        (LIMITED + 1, Message.ONLINE_ONLY, ("old_bundles",)),
+        (STOP, Message.ONLINE_ONLY, ("old_bundles",)),
+        (STOP + 1, Message.OUT_OF_ORDER, ("old_bundles",)),
+    ],
+)
+def test_o_14_nothing_is_paid_later_while_signed_bundles_do_not_come(
+    bundles_age_s: int, message: Message, flags: tuple[str, ...]
+) -> None:
+    """Up to the last second of the 14th day, and of the last one that the region allows."""
+    old = small("[ages]\nbundles_stop_days = 20\n")
+    decision = tap(policy=old, bundles_age_s=bundles_age_s)
+    assert (decision.outcome.message, decision.flags) == (message, flags)
+    assert decision.outcome.charge_minor == (3600 if message is Message.OK_PAID else 0)
+
+
+def test_o_14_a_region_names_its_own_days() -> None:
+    """Without a last day the bus goes on for ever, and sells no ride on credit."""
+    strict = small("[ages]\nbundles_limited_days = 3\n")
+    assert tap(policy=strict, bundles_age_s=3 * 24 * 3600).outcome.message is Message.OK_PAID
+    for age_s in (3 * 24 * 3600 + 1, 365 * 24 * 3600):
+        decision = tap(policy=strict, bundles_age_s=age_s)
+        assert (decision.outcome.message, "T-40" in rules(decision)) == (Message.ONLINE_ONLY, False)

@@ -9,7 +9,7 @@ from terminal.decision.bus.cash import decide_cash
 from terminal.decision.outcome import Message
 from terminal.decision.recompute import RecordedCash, recompute_cash
 from terminal.trail import recorded
-from terminal.trip.facts import Place, PlaceSource, Trip
+from terminal.trip.facts import Freshness, Place, PlaceSource, Trip
 from terminal.trip.stated import stated
 from tests.terminal.decision.region import small
 from tests.terminal.decision.rider import DEMO, demo_with, local
@@ -77,3 +77,24 @@ def test_a_cash_sale_follows_from_its_record() -> None:
     assert [one.what for one in recompute_cash(replace(sale, sum_minor=9500), DEMO)] == ["sum_minor"]
     dearer = demo_with(("cash = 3200", "cash = 3300"))
     assert [one.what for one in recompute_cash(sale, dearer)] == ["sum_minor", "reasons"]
+
+
+@pytest.mark.parametrize(
+    ("age_days", "over_s", "stop", "sum_minor", "message", "flags"),
+    [
+        (14, 0, "", 4000, Message.OK_PAID, ()),
+        (14, 1, "", 4000, Message.OK_PAID, ("old_bundles",)),
+        (365, 0, "", 4000, Message.OK_PAID, ("old_bundles",)),
+        (20, 0, "bundles_stop_days = 20\n", 4000, Message.OK_PAID, ("old_bundles",)),
+        (20, 1, "bundles_stop_days = 20\n", None, Message.OUT_OF_ORDER, ("old_bundles",)),
+    ],
+)
+def test_o_14_cash_is_taken_until_the_region_s_last_day(
+    age_days: int, over_s: int, stop: str, sum_minor: int | None, message: Message, flags: tuple[str, ...]
+) -> None:
+    """It is paid at once, so old lists limit nothing; a bus that sells nothing sells nothing for cash either."""
+    here = replace(HERE, freshness=Freshness(bundles_age_s=age_days * 24 * 3600 + over_s))
+    decision = decide_cash(small("[ages]\n" + stop), here, 1, NOW)
+    assert (decision.sum_minor, decision.message, decision.flags) == (sum_minor, message, flags)
+    stopped = [fact.code for fact in decision.facts if fact.code == "o-14:bundles_stop"]
+    assert bool(stopped) is (message is Message.OUT_OF_ORDER)

@@ -205,6 +205,15 @@ def stolen_snapshot_key(publisher: Publisher, taker: Taker) -> None:
     publisher.sign_timestamp()
 
 
+def stolen_tariff_and_online_keys(publisher: Publisher, taker: Taker) -> None:
+    """A free tariff with all its signatures and a number so high that none of the owners' would count after it."""
+    taker.look(publisher.folder)
+    publisher.put("tariff", "city", {"region.toml": b"free rides"})
+    publisher.sign_role("tariff", version=HUGE)
+    publisher.sign_snapshot()
+    publisher.sign_timestamp()
+
+
 def another_root(publisher: Publisher, taker: Taker) -> None:
     taker.look(publisher.folder)
     stranger = Publisher(publisher.folder.with_name("stranger"))
@@ -280,6 +289,7 @@ def many_roles(publisher: Publisher, taker: Taker) -> None:
         (emptied_memory, "timestamp", "bundle:older"),
         (stolen_online_keys, "timestamp", "bundle:jump"),
         (stolen_snapshot_key, "deny", "bundle:jump"),
+        (stolen_tariff_and_online_keys, "tariff", "bundle:jump"),
         (another_root, "root", "bundle:unsigned"),
         (half_signed_root, "root", "bundle:unsigned"),
         (unsigned_timestamp, "timestamp", "bundle:unsigned"),

@@ -24,6 +24,7 @@ from terminal.sync.credentials import load_or_make_keys
 from terminal.sync.sealed import seal_to_each
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, Run
+from tests.terminal.media.test_phone_live import phone_in
 from tests.terminal.screen.console.cab import PIN, csrf
 from tests.terminal.updates.bundle.repository import ISSUED, ROLES, Publisher
 from tests.terminal.updates.published import region
@@ -245,22 +246,26 @@ def test_signed_issuers_and_ca_keys_count_from_the_next_tap_on(run: Run, tmp_pat
         ("grant", "card.json", "--until", "2031-05-31"),
     ):
         assert run("card", *words, program="sim.cli.app").returncode == 0
+    phone_in(tmp_path, "phone")
     ca = json.loads(run("card", "emv", "ca", program="sim.cli.app").stdout)
     tables = {
         "lists": {"verify_credential": "when_unseen"},
         "bundles": {"folder": publisher.folder, "every_min": 600},
+        "media": {"order": ["resident", "phone"]},
     }
-    with serving(tmp_path, "card.json", **tables) as served:
-        assert served.tap()["message"] == "credential_not_trusted", "none is trusted before they come"
+    with serving(tmp_path, ",".join(["card.json", "phone.json"] * 60), **tables) as served:
+        said = {served.tap()["message"] for _ in ("card", "phone")}
+        assert said == {"credential_not_trusted"}, "none is trusted before they come"
         look = lambda: run("updates", "now", "--state", served.state).stdout  # noqa: E731
         publisher.put("issuers", "region", {"issuers.toml": lab_issuers_toml()})
         publisher.put("ca", "schemes", {"bank-ca.json": json.dumps(ca).encode()})
         publisher.publish()
         assert {"issuers/region", "ca/schemes"} <= set(look().split())
-        served.tap(lambda tap: tap["message"] != "credential_not_trusted")
+        for first in ("t-05:concession", "phone:answered"):
+            served.tap(lambda tap, first=first: tap["reasons"][:1] == [first])
         checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
-        said = {"keys": len(ca["ca_keys"]), "revoked": len(ca["revoked"]), "environment": "laboratory"}
-        assert checks["bank_ca"]["inputs"] == said
+        listed = {"keys": len(ca["ca_keys"]), "revoked": len(ca["revoked"]), "environment": "laboratory"}
+        assert checks["bank_ca"]["inputs"] == listed
         publisher.put("issuers", "region", {"issuers.toml": b"[[issuers]]\n"})
         publisher.put("ca", "schemes", {"bank-ca.json": b"{}"})
         publisher.publish()
@@ -275,3 +280,5 @@ def test_signed_issuers_and_ca_keys_count_from_the_next_tap_on(run: Run, tmp_pat
         publisher.publish()
         look()
         served.tap(lambda tap: tap["message"] == "credential_not_trusted")
+        said = {served.tap()["message"] for _ in ("card", "phone")}
+        assert said == {"credential_not_trusted"}
