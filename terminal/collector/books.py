@@ -219,7 +219,7 @@ class Books(FollowingBooks):
 
 
 APPLICATION_ID: Final = 0x52424F4B  # "RBOK"
-BOOKS_VERSION: Final = 7
+BOOKS_VERSION: Final = 6
 CACHE_KIB: Final = 32_768
 PAGE_BYTES: Final = 1_024
 """A ride of a random card changes one page of the history, whatever else it costs: so pages are small."""
@@ -296,6 +296,8 @@ def open_books(path: Path, made_for: dict[str, str]) -> sqlite3.Connection:
         fit = _made_fit(connection, path, made_for)
         if fit:
             _tune(connection)
+            for statement in PHONES_SCHEMA:  # what phones showed is kept from here on
+                connection.execute(statement)
     except BaseException:
         # At once: a connection left to the garbage collector writes to the file after its next owner has opened it.
         connection.close()
