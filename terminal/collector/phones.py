@@ -38,7 +38,8 @@ SHOWING_BYTES: Final = 16
 WINDOW: Final = CodeWindow(timedelta(minutes=2), timedelta(minutes=2))
 """The widest that a terminal takes, with a clock in doubt."""
 SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS showing (id BLOB PRIMARY KEY, terminal INTEGER NOT NULL, sequence INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS showing"
+    " (id BLOB PRIMARY KEY, terminal INTEGER NOT NULL, sequence INTEGER NOT NULL) WITHOUT ROWID",
 )
 _KEEP: Final = "INSERT INTO showing VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _FIND: Final = "SELECT terminal, sequence FROM showing WHERE id = ?"

@@ -97,10 +97,13 @@ ANSWERS: Final[Mapping[str, str]] = {
     "categories.special.lunch.regional": "79,73",
     "categories.large.given": "yes",
     "categories.large.by_shift.regional": "78,02",
+    "rules.ask_without_order": "",
+    "rules.ask_other_entitlement": "",
     "calendar.week": "7",
     **{f"calendar.holiday{number}.{end}": "" for number in range(1, 11) for end in ("first", "last")},
 }
-"""What its pages would say: meals at any hour and every day, so that it can be shown at any."""
+"""What its pages would say: meals at any hour and every day, so that it can be shown at any. What taps
+by itself waits for no cashier: only cards that are not in the list are a question."""
 
 
 def demonstration_school(
@@ -182,6 +185,7 @@ def _pupil(
         class_id=class_id,
         grade=grade,
         shift=1,
+        born=date(day.year - grade - 7, 1 + place % 12, 1 + place),
         grants=_grants(rng, grade, day),
         hot_minor=rng.randrange(0, 90_000, 50),
         buffet_minor=rng.randrange(5_000, 60_000, 100),

@@ -116,7 +116,7 @@ class LiveTerminal:
     def form(self, page: str, path: str) -> dict[str, str]:
         """What is hidden in the form on `page` that goes to `path`."""
         assert self.console is not None
-        html = self.console.get(page).text
+        html = self.console.get(page, follow_redirects=True).text
         found = re.search(rf'action="{path}">(.*?)</form>', html, re.S)
         assert found is not None, f"no form for {path} on {page}: {html}"
         return dict(HIDDEN.findall(found[1]))

@@ -24,6 +24,7 @@ HIDDEN: Final = re.compile(r'<input type="hidden" name="(csrf|action)" value="([
 TOUCH: Final = re.compile(r'<input type="hidden" name="(token|was)" value="([^"]*)">')
 FORM: Final = re.compile(r"<form\b[^>]*>.*?</form>", re.DOTALL)
 SEE_OTHER: Final = 303
+SIGN_IN: Final = "/sign-in"
 
 
 def employ(state: Path, service_card: bytes) -> None:
@@ -47,10 +48,10 @@ class Crew:
 
     def look(self, page: str) -> str:
         """The page as it is shown; signs in where that is asked for."""
-        answer = self._client.get(page)
-        if answer.status_code == SEE_OTHER:
+        answer = self._client.get(page, follow_redirects=True)
+        if answer.url.path == SIGN_IN:
             self._sign_in()
-            answer = self._client.get(page)
+            answer = self._client.get(page, follow_redirects=True)
         if answer.status_code != httpx.codes.OK:
             raise LiveFailed(
                 f"the console answers {answer.status_code} for {page}", "See the terminal's log."
@@ -66,9 +67,9 @@ class Crew:
         return answer.headers["location"]
 
     def _sign_in(self) -> None:
-        page = self._client.get("/sign-in", params={"typed": "1"}).text
-        fields = self._hidden(page, "/sign-in")
-        answer = self._client.post("/sign-in", data={**fields, "ref": self._ref, "pin": PIN})
+        page = self._client.get(SIGN_IN, params={"typed": "1"}).text
+        fields = self._hidden(page, SIGN_IN)
+        answer = self._client.post(SIGN_IN, data={**fields, "ref": self._ref, "pin": PIN})
         if answer.status_code != SEE_OTHER:
             raise LiveFailed(f"{self._ref} cannot sign in ({answer.status_code})", "See the staff list.")
 

@@ -111,7 +111,13 @@ class OracleCanteen:
             return refused(self.old, "no_meal_today")
         given = self.portions.get(kind)
         sources = {PARENTS: self._price(kind)} if given is None else dict(given)
-        return self._charged(kind, sources, entitled=given is not None)
+        return self._unasked(kind, self._charged(kind, sources, entitled=given is not None))
+
+    def _unasked(self, kind: str, answer: OracleAnswer) -> OracleAnswer:
+        """The meal, unless the cashier decides of it."""
+        meal = answer.meal
+        asks = meal is not None and self._asks(kind, entitled=meal.entitled)
+        return refused(self.old, "meal_ask", meal=kind) if asks else answer
 
     def _lost(self) -> bool:
         since = None if self.till.pupil is None else self.till.pupil.cards_since
@@ -139,6 +145,17 @@ class OracleCanteen:
         meal = OracleMeal(kind, {name: sum_ or 0 for name, sum_ in sources.items()}, entitled)
         written = cards.written(self.tariff, after, self.tap)
         return OracleAnswer("let_in", "meal_ok", written, 0, {"meal": kind}, True, meal=meal)
+
+    def _asks(self, kind: str, *, entitled: bool) -> bool:
+        """Whether the cashier decides; by a tap alone nothing is answered. A switch that is not stated asks."""
+        asked, pupil = self.meals.get("ask", {}), self.till.pupil
+        if entitled:
+            switch = "not_listed" if pupil is None and self.till.school else ""
+        elif pupil is not None and kind in pupil.orders:
+            switch = ""
+        else:
+            switch = "other_entitlement" if self.portions else "without_order"
+        return switch != "" and asked.get(switch, "ask") == "ask"
 
     # What is served (M-15, M-30, M-37)
 

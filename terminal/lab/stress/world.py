@@ -63,6 +63,11 @@ OPENS: Final = time(7, 35)
 FIRST_NUMBER: Final = 71_000
 LEFT: Final = timedelta(days=60)
 """A town ends before its document does."""
+ASKS_NOTHING: Final = """[meals.ask]
+without_order = "serve"
+other_entitlement = "serve"
+not_listed = "serve"
+"""
 BATCH_RECORDS: Final = 50
 BOOKED_AT_ONCE: Final = 40
 """Fewer than a batch, so that the books always lag behind a little."""
@@ -340,10 +345,11 @@ def open_storm_town(
     """Issue cards, some of the kinds named by `cards`, open terminals and collector; with `disks` every other terminal
     and the collector lie on a disk that can lose power."""
     rng = random.Random(seed)  # noqa: S311 a seeded storm blows the same way again
-    policy = Policy.of(load_region(region))
+    document = _document(folder, region, seed)
+    policy = Policy.of(load_region(document))
     day = first_day(policy)
     clock = VirtualClock(datetime.combine(day, OPENS, policy.zone).astimezone(UTC))
-    town = StormTown(open_world(folder, region, policy, rng.randbytes), clock)
+    town = StormTown(open_world(folder, document, policy, rng.randbytes), clock)
     buses, canteens = split_terminals(terminals)
     stormy: dict[int, Disk] = {}
     with ExitStack() as stack:
@@ -361,6 +367,18 @@ def open_storm_town(
             yield town
         finally:
             town.close()
+
+
+def _document(folder: Path, region: str, seed: int) -> str:
+    """The region's document; in every other town one whose tills ask their cashier nothing, so that both ways are
+    played: what is asked about is not served by a tap.
+    """
+    text = region_path(region).read_text("utf-8")
+    if not seed % 2 or "[meals" not in text:
+        return region
+    path = folder / "region.toml"
+    path.write_text(f"{text}\n{ASKS_NOTHING}", "utf-8")
+    return str(path)
 
 
 def _open_post(town: StormTown, index: int, disk: Disk | None, roster: Path | None) -> None:

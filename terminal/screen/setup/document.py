@@ -12,9 +12,13 @@ import msgspec
 from terminal.policy.base import FareMedium, Right, Weekday
 from terminal.policy.document.counters import Counters
 from terminal.policy.document.meals import (
+    ASK,
+    SERVE,
     AnnulmentWindow,
+    Asked,
     AttendanceCorrection,
     Calendar,
+    CashierAsked,
     Credit,
     CreditAmount,
     CreditNone,
@@ -135,9 +139,18 @@ def _meals(texts: Texts) -> Meals:
             until=clock_of(texts, "rules.order_until"),
             paid_needs_order=is_yes(texts, "rules.paid_needs_order"),
         ),
+        ask=CashierAsked(
+            without_order=_asked(texts, "without_order"),
+            other_entitlement=_asked(texts, "other_entitlement"),
+            not_listed=_asked(texts, "not_listed"),
+        ),
         attendance=AttendanceCorrection(until=clock_of(texts, "rules.absent_until")),
         annulment=AnnulmentWindow(window_s=60 * number_of(texts, "rules.annul_min")),
     )
+
+
+def _asked(texts: Texts, what: str) -> Asked:
+    return ASK if is_yes(texts, f"rules.ask_{what}") else SERVE
 
 
 def _entitlement(texts: Texts, name: str) -> MealEntitlement:

@@ -404,6 +404,33 @@ def _rules() -> Iterator[QuestionGroup]:
         ),
     )
     yield QuestionGroup(
+        N_("The cashier is asked"),
+        (
+            Question(
+                name="rules.ask_without_order",
+                kind=AnswerKind.SWITCH,
+                label=N_("Paid meals without an order"),
+                hint=N_("Untick it where parents order nothing, or every pupil who pays is a question."),
+                default=YES,
+            ),
+            Question(
+                name="rules.ask_other_entitlement",
+                kind=AnswerKind.SWITCH,
+                label=N_("Paid meals for pupils who are entitled to another meal today"),
+                default=YES,
+            ),
+            Question(
+                name="rules.ask_not_listed",
+                kind=AnswerKind.SWITCH,
+                label=N_("Meals that a budget pays, for cards that are not in the list"),
+                default=YES,
+            ),
+        ),
+        explains=N_(
+            "What is ticked the cashier decides for each pupil; the rest is served without a question."
+        ),
+    )
+    yield QuestionGroup(
         N_("Corrections"),
         (
             Question(

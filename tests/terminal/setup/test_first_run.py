@@ -10,7 +10,7 @@ import subprocess
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -174,6 +174,7 @@ def test_the_managers_guide_from_an_empty_folder_to_a_meal_served_by_a_tap(
         press_through(page, step, {})
     expect(page.locator(".meal-served")).to_have_text("1", timeout=PATIENCE_MS)
     expect(page.get_by_text("Иванова Мария").first).to_be_visible()
+    expect(page.locator(".standing-class")).to_have_text("3а · 2017 г. р.")
 
     # Closed for good: no page of the first run is left, and the command refuses.
     page.goto(run.url + "/setup/school")
@@ -263,6 +264,7 @@ def load_roster(run: FirstRun) -> None:
                 class_id="3а",
                 grade=3,
                 shift=1,
+                born=date(2017, 5, 4),
                 grants=(grant,),
             ),
         ),
@@ -360,7 +362,7 @@ def test_a_demonstration_school_at_one_press(page: Page, first_run: FirstRun) ->
     pins = dict(
         zip((line.split()[0] for line in lines), page.locator(".facts dd").all_inner_texts(), strict=True)
     )
-    page.get_by_role("button", name="Дальше").click()
+    page.get_by_role("button", name="Продолжить").click()
     page.wait_for_url("**/sign-in?typed=1", timeout=PATIENCE_MS)
     sign_in(page, "1002", pins["1002"])
     page.goto(run.url + "/canteen/counter")

@@ -14,6 +14,7 @@ from terminal.app.config.read import configured
 from terminal.errors import ConfigError
 from terminal.keys.office import ROOT_BYTES, OfficeOrder, RoleOrder, as_toml, cut, office_document
 from terminal.keys.roles import KeyRole
+from terminal.policy.document.meals import CashierAsked
 from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.staff import StaffList
@@ -50,6 +51,7 @@ def test_the_document_says_what_was_answered_and_is_read_again() -> None:
         rules__credit="amount",
         rules__credit_sum="100",
         rules__paid_needs_order="yes",
+        rules__ask_without_order="",
         calendar__pause1__first="2026-12-01",
         calendar__pause1__last="2026-12-02",
         calendar__pause1__name="Ремонт",
@@ -62,6 +64,8 @@ def test_the_document_says_what_was_answered_and_is_read_again() -> None:
     assert [one.price_minor for one in document.meals.prices] == [7802]
     assert document.concessions[0].name == "Учащиеся 1–4 классов"
     assert document.meals.pre_order.paid_needs_order
+    assert document.meals.ask == CashierAsked(without_order="serve")
+    assert school_document(answers(), NOW, "ru").meals.ask == CashierAsked()
     assert document.meals.credit.limit_minor == 10000  # type: ignore[union-attr]
     assert Policy.of(document).meals.school("school").breaks[0].name == "Ремонт"
 

@@ -311,6 +311,7 @@ def sale_page(visit: Visit) -> View:
     trip = trip_now(console)
     offers = _offers(visit, trip)
     values = {
+        "done": bool(console.actions.written(visit.once)),
         "offers": offers,
         "sum_format": sum_format(console.policy.currency, visit.language)._asdict(),
         "sold": any(offer.sum_minor is not None for offer in offers),
@@ -458,7 +459,7 @@ BUS: Final = ConsoleArea(
     "bus",
     pages=(
         Page("/shift", CREW, shift_page, N_("Shift")),
-        Page("/sale", CREW, sale_page, N_("Cash")),
+        Page("/sale", CREW, sale_page, N_("Cash"), once="/sale"),
         Page("/ticket/{sequence:int}", CREW, ticket_page),
         *lists.PAGES,
     ),

@@ -55,7 +55,7 @@ def cards_area() -> ConsoleArea:
         "canteen",
         pages=(
             Page(f"{AT}/cards", CARDS, looking(_cards), N_("Cards"), taps=TapsAre.WHO),
-            Page(f"{AT}/pupil-cards", CARDS, looking(_pupil_cards)),
+            Page(f"{AT}/pupil-cards", CARDS, looking(_pupil_cards), taps=TapsAre.WHO),
         ),
         actions=(
             Action(f"{AT}/tie", CARDS, _tie, _tied),

@@ -12,11 +12,12 @@ from terminal.canteen.roster import class_order
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Person:
-    """A pupil as the staff know him. `name` is empty where the roster gives none."""
+    """A pupil as the staff know him. `name` is empty and `born`, the year alone, None where the roster gives none."""
 
     ref: str
     name: str
     class_id: str
+    born: int | None = None
 
     def __repr__(self) -> str:
         return f"Person({self.ref})"
@@ -72,7 +73,7 @@ def find(counter: CanteenCounter, words: str, limit: int = 24) -> tuple[Person, 
 
 
 def _of(listed: RosterPupil) -> Person:
-    return Person(listed.ref, listed.name, listed.class_id)
+    return Person(listed.ref, listed.name, listed.class_id, None if listed.born is None else listed.born.year)
 
 
 def _fits(word: str, listed: RosterPupil) -> bool:

@@ -138,7 +138,7 @@ class Cab:
 
     def form(self, page: str, path: str) -> dict[str, str]:
         """The hidden fields of the form on `page` that goes to `path`."""
-        html = self.client.get(page).text
+        html = self.client.get(page, follow_redirects=True).text
         found = re.search(rf'action="{path}">(.*?)</form>', html, re.S)
         assert found is not None, f"no form for {path} on {page}"
         return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', found[1]))

@@ -382,7 +382,7 @@ def test_cash_tickets_and_reports_are_in_the_regions_currency(
     with open_cab(tmp_path, policy=policy) as cab:
         cab.sign_in()
         cab.open_shift()
-        assert each in text(cab.client.get("/sale"))
+        assert each in text(cab.client.get("/sale", follow_redirects=True))
         ticket = text(cab.client.get(cab.act("/sale", "/sale", persons=3).headers["location"]))
         assert three in ticket
         cab.tap("adult_purse")
@@ -407,9 +407,9 @@ def test_where_the_fare_depends_on_the_zone_the_page_asks_for_it(tmp_path: Path)
     with open_cab(tmp_path, policy=zoned()) as cab:
         cab.sign_in()
         cab.open_shift()
-        assert "Nothing can be sold now" in text(cab.client.get("/sale"))
+        assert "Nothing can be sold now" in text(cab.client.get("/sale", follow_redirects=True))
         cab.act("/shift", "/shift/place", stop=1501)
-        page = cab.client.get("/sale").text
+        page = cab.client.get("/sale", follow_redirects=True).text
         rides = re.findall(r'name="ride" value="([^"]+)"', page)
         assert rides == ["1-3000", "2-5000"]
         assert cab.act("/sale", "/sale", persons=1, ride="3-5000").status_code == 409
@@ -486,7 +486,7 @@ def test_t_64_out_of_service_refuses_cards_and_sales_until_taken_back(cab: Cab) 
     cab.open_shift()
     cab.act("/state", "/state/order")
     assert cab.tap("adult_purse").outcome.message is Message.OUT_OF_ORDER
-    assert "Nothing can be sold now" in text(cab.client.get("/sale"))
+    assert "Nothing can be sold now" in text(cab.client.get("/sale", follow_redirects=True))
     assert "Declared by 77." in text(cab.client.get("/state"))
     cab.act("/state", "/state/order")
     assert cab.tap("adult_purse").outcome.accepted
@@ -669,7 +669,7 @@ def test_taps_and_the_console_work_at_once_without_harm(cab: Cab) -> None:
     def sell() -> None:
         with httpx.Client(base_url=cab.server.url, cookies=cab.client.cookies, timeout=30) as browser:
             for _ in range(10):
-                page = browser.get("/sale").text
+                page = browser.get("/sale", follow_redirects=True).text
                 form = dict(
                     re.findall(
                         r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.split('/sale">')[-1]
@@ -719,7 +719,8 @@ directions = [{{ name = '{SCRIPT}', stops = [{stops}] }}, {{ name = '"><img src=
         cab.act("/shift", "/next/destination", to="stop-1502")
         ticket = cab.act("/sale", "/sale", persons=1, ride="1-3000").headers["location"]
         pages += [
-            cab.client.get(path).text for path in ("/shift", "/sale", "/taps", "/report", "/state", ticket)
+            cab.client.get(path, follow_redirects=True).text
+            for path in ("/shift", "/sale", "/taps", "/report", "/state", ticket)
         ]
         closed = cab.act("/report", "/shift/close").headers["location"]
         pages.append(cab.client.get(closed).text)

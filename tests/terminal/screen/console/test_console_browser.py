@@ -331,10 +331,22 @@ def test_reload_and_back_button_in_the_middle_of_a_sale(page: Page, cab: Cab) ->
     page.reload()
     assert page.url == ticket
     page.go_back()
+    page.locator("form[action$='/sale']").evaluate(
+        "form => form.submit()"
+    )  # also where the page is an old picture
+    expect(page.get_by_role("heading", name="Ticket")).to_be_visible()
+    assert page.url == ticket
+    page.go_back()
+    page.reload()
+    expect(page.locator("p[role=status]")).to_contain_text("This ticket was sold already.")
+    expect(page.get_by_role("button", name="Sell")).to_be_disabled()
+    assert_accessible(page)
+    assert len(cab.records(CashSale)) == 1
+    page.get_by_role("link", name="New ticket").click()
     page.get_by_role("button", name="Sell").click()
     expect(page.get_by_role("heading", name="Ticket")).to_be_visible()
-    forms_shown = 2 if page.url != ticket else 1
-    assert len(cab.records(CashSale)) == forms_shown, "one sale for each form, however often it was sent"
+    assert page.url != ticket
+    assert len(cab.records(CashSale)) == 2
 
 
 def answer_lost(route: Route) -> None:
