@@ -119,7 +119,9 @@ def _phone(
         32, "big"
     )  # below the order of P-256, and not 0
     phone = VirtualPhone(uid, rng, PhoneMemory(scalar))
-    signed = phone_credential(holder_of(phone.key.public_key()), _rights(profile, uid, region, today))
+    signed = phone_credential(
+        holder_of(phone.key.public_key()), rights_of_profile(profile, uid, region, today)
+    )
     phone.memory = replace(phone.memory, credential=signed)
     return phone
 
@@ -143,7 +145,7 @@ def content_of(profile: CardProfile, uid: bytes, region: int, today: date) -> Ca
         meals=state.meals,
         counters=state.counters(),
     )
-    rights = _rights(profile, uid, region, today)
+    rights = rights_of_profile(profile, uid, region, today)
     if not any(rights.concessions):
         return CardContent(rights, event, purse_minor)
     credential = lab_credential(uid, rights, today)
@@ -159,7 +161,8 @@ def pseudonym_of(profile: CardProfile, uid: bytes) -> bytes:
     return hashlib.sha256(b"laboratory resident" + uid).digest()[:8]
 
 
-def _rights(profile: CardProfile, uid: bytes, region: int, today: date) -> Rights:
+def rights_of_profile(profile: CardProfile, uid: bytes, region: int, today: date) -> Rights:
+    """The rights of a card with this UID, issued `today`; for a phone, any seven bytes that stand for it."""
     concessions = tuple(
         Concession(c.code, c.parameter, parse_day(c.valid_from).on(today), parse_day(c.valid_to).on(today))
         for c in profile.concessions

@@ -66,13 +66,14 @@ def lab_credential(uid: bytes, rights: Rights, issued_on: date) -> bytes:
     return signed
 
 
-def phone_credential(holder: HolderKey, rights: Rights) -> bytes:
-    """The credential for every concession in `rights`, for the phone with this key only."""
+def phone_credential(holder: HolderKey, rights: Rights, issue: bytes = b"") -> bytes:
+    """The credential for every concession in `rights`, for the phone with this key only. Another `issue`: another id,
+    as each renewal has."""
     credential = Credential(
         issuer=issuer_name(rights.region),
         not_before=_start_of(rights.valid_from),
         expires=_start_of(rights.valid_to) + timedelta(days=2),
-        id=hashlib.sha256(b"laboratory credential" + holder.x).digest()[:8],
+        id=hashlib.sha256(b"laboratory credential" + holder.x + issue).digest()[:8],
         pseudonym=rights.pseudonym,
         entitlements=tuple(GrantedCategory(c.code, c.valid_to) for c in rights.concessions if c),
         holder=holder,

@@ -1,9 +1,10 @@
 """What a transcript must not show (D-05), found while it is being recorded.
 
-Masked: the card's UID wherever it appears, the resident's pseudonym in file 01, the data of commands that carry keys
-or PINs, and in ISO answers the values of EMV tags that name a person or a card. A bank card's number is found without
-its tag, too (`sim.card_numbers`): by its beginning and check digit, as a data object of digits and nothing else, and
-wherever it stands once it is known. Bytes that may be secret are masked: a masked transcript may hide a byte too many,
+Masked: the card's UID wherever it appears, the resident's pseudonym in file 01, a phone's credential, the data of
+commands that carry keys or PINs, and in ISO answers the values of EMV tags that name a person or a card. A bank card's
+number is found without its tag, too (`sim.card_numbers`): by its beginning and check digit, as a data object of digits
+and nothing else, and wherever it stands once it is known. Bytes that may be secret are masked: a masked transcript may
+hide a byte too many,
 never show one too many. What it can show: a number without a valid check digit, in a mixed field, before any field
 of its own.
 """
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from cardproto.credential.phone import INS_READ, PHONE_AID
 from cardproto.desfire import commands as ins
 from cardproto.desfire.recording import READS_DATA, WRITES_DATA
 from cardproto.emv import tags
@@ -48,6 +50,7 @@ KEY_COMMANDS: Final = {
 
 _READER_LOADS_KEY: Final = b"\xff\x82"
 _READER_UID: Final = b"\xff\xca\x00\x00"
+_CREDENTIAL_READ: Final = bytes((0, INS_READ))
 _ISO_PIN: Final = (0x20, 0x24, 0x2C)
 _TERMINAL_DATA: Final = (
     tags.INS_GET_PROCESSING_OPTIONS,
@@ -67,6 +70,7 @@ class Masker:
 
     _uids: set[bytes] = field(default_factory=set)
     _resident: bool = False
+    _phone: bool = False
     _ins: int = 0
     _frames: int = 0
     _last: bytes = b""
@@ -82,6 +86,7 @@ class Masker:
             hidden |= set(range(5, len(raw)))
         elif raw[:1] == b"\x00" and raw[1:2] == b"\xa4":
             self._resident = raw[5 : 5 + len(DF_NAME)] == DF_NAME
+            self._phone = raw[5 : 5 + len(PHONE_AID)] == PHONE_AID
             self._ins = 0
         elif raw[:1] not in (b"\xff", b"\x00", b"\x80"):
             hidden |= self._native(raw)
@@ -112,6 +117,8 @@ class Masker:
         hidden: set[int] = set()
         if sent[:4] == _READER_UID and raw[-2:] == b"\x90\x00":
             self._uids.add(raw[:-2])
+        elif self._phone and sent[:2] == _CREDENTIAL_READ:
+            hidden |= set(range(len(raw) - 2))
         elif sent[:1] in (b"\x00", b"\x80"):
             hidden |= self._emv(raw)
         elif sent[:1] not in (b"\xff", b""):

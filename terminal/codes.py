@@ -341,6 +341,13 @@ class PeripheryFault(StrEnum):
     """The housing was opened: the journal's key is wiped, and no tap begins any more."""
 
 
+class HeldFault(StrEnum):
+    """What happened to the states that a terminal keeps for phones."""
+
+    BEGAN_ANEW = "held:began_anew"
+    """They could not be read and lie aside: limits, transfers and repeated taps of phones begin anew here."""
+
+
 class DocumentFault(StrEnum):
     """The end of the region document, while no successor is there: `days` are whole ones."""
 
@@ -366,6 +373,7 @@ FaultCode: TypeAlias = (
     | VehicleFault
     | OutputFault
     | PeripheryFault
+    | HeldFault
 )
 
 

@@ -13,6 +13,7 @@ from terminal.codes import (
     ConsoleFault,
     DocumentFault,
     ExtensionFault,
+    HeldFault,
     JournalFault,
     KeyFault,
     OutputFault,
@@ -148,6 +149,7 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
             "Signed bundles: the newest is {days} d old, and nothing is sold; connect the network, or bring a stick"
         ),
         BundleFault.BROKEN: N_("Signed bundles: the process that fetches them does not work"),
+        HeldFault.BEGAN_ANEW: N_("States of phones could not be read: their limits begin anew here"),
         ExtensionFault.FAILED: N_("Extension failed: {extension}"),
         ExtensionFault.HANGS: N_("Extension does not respond: {extension}"),
         VehicleFault.OTHER_LINE: N_("Vehicle says line {heard}, the shift runs another"),

@@ -99,7 +99,8 @@ class Terminal:
     `decided` hears of every tap that was decided when all of it is done, and must return at once.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
     `bundles_at` is when the newest signed bundles were signed, None where this terminal takes none or has none yet.
-    `codes` reads what a scanner saw; None: no codes are taken here.
+    `codes` reads what a scanner saw; None: no codes are taken here. `forget` drops what media have kept for longer than
+    any rule asks for, as of a time that is trusted.
     """
 
     number: int
@@ -122,6 +123,7 @@ class Terminal:
     decided: Callable[[EndedTap], None] = field(default=lambda _tap: None)
     bundles_at: datetime | None = None
     codes: CodeTaker | None = None
+    forget: Callable[[datetime], object] = field(default=lambda _now: None)
     next_ride: NextRide = field(init=False)
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-from cardproto.credential.cose import MAX_BYTES, WHERE, build_sign1, dump, load, parse_sign1
+from cardproto.credential.cose import MAX_BYTES, WHERE, Sign1, build_sign1, dump, load, parse_sign1
 from cardproto.credential.grant import Credential, RejectedCredential, verify_credential
 from cardproto.credential.keys import IssuerKeys
 from cardproto.credential.proof import ProofDefect, RejectedProof, signed_by_holder
@@ -51,6 +51,16 @@ class ShownCode:
         return self.at is None
 
 
+@dataclass(frozen=True, slots=True)
+class SignedMoment:
+    """What a phone signed for a code, not verified: `outer` is to be verified with the key in `credential`."""
+
+    outer: Sign1
+    at: datetime
+    counter: int
+    credential: bytes
+
+
 def verify_code(
     text: str, issuers: IssuerKeys, now: datetime, window: CodeWindow
 ) -> ShownCode | RejectedCredential | RejectedProof:
@@ -59,21 +69,41 @@ def verify_code(
     A printed code whose credential names a phone is refused: its phone has to show it.
     """
     try:
-        outer = parse_sign1(code_bytes(text))
-        if outer.kid is not None:
-            return _printed(text, issuers, now)
-        at, counter, inner = _moment(outer.payload)
+        data = code_bytes(text)
+        if parse_sign1(data).kid is not None:
+            return _printed(data, issuers, now)
     except FormatError as error:
         return RejectedProof(ProofDefect.MALFORMED, error.problem)
-    credential = verify_credential(inner, issuers, now)
+    return verify_shown(data, issuers, now, window)
+
+
+def verify_shown(
+    data: bytes, issuers: IssuerKeys, now: datetime, window: CodeWindow
+) -> ShownCode | RejectedCredential | RejectedProof:
+    """As `verify_code`, of the bytes of a code on a phone's screen. Never raises."""
+    try:
+        shown = parse_shown(data)
+    except FormatError as error:
+        return RejectedProof(ProofDefect.MALFORMED, error.problem)
+    credential = verify_credential(shown.credential, issuers, now)
     if isinstance(credential, RejectedCredential):
         return credential
-    refused = signed_by_holder(outer, credential) or _of_moment(at, now, window)
-    return refused or ShownCode(credential, at, counter)
+    refused = signed_by_holder(shown.outer, credential) or _of_moment(shown.at, now, window)
+    return refused or ShownCode(credential, shown.at, shown.counter)
 
 
-def _printed(text: str, issuers: IssuerKeys, now: datetime) -> ShownCode | RejectedCredential | RejectedProof:
-    credential = verify_credential(code_bytes(text), issuers, now)
+def parse_shown(data: bytes) -> SignedMoment:
+    """The bytes of a code on a phone's screen; raises `FormatError`."""
+    outer = parse_sign1(data)
+    if outer.kid is not None:
+        raise FormatError(WHERE, "a printed code, which no phone signed")
+    return SignedMoment(outer, *_moment(outer.payload))
+
+
+def _printed(
+    data: bytes, issuers: IssuerKeys, now: datetime
+) -> ShownCode | RejectedCredential | RejectedProof:
+    credential = verify_credential(data, issuers, now)
     if isinstance(credential, RejectedCredential):
         return credential
     if credential.holder is not None:

@@ -11,9 +11,10 @@ from rich.table import Table
 
 from cardcli import output, version_line
 from cardcli.console import ReadableConsole
-from sim.cli import card, periphery, transcript, vehicle, vpcd
+from sim.cli import card, periphery, phone, transcript, vehicle, vpcd
 from sim.image_file import ImageFault
 from sim.periphery.play import PeripherySimFault
+from sim.phone_page.serve import PhonePageFault
 from sim.profile import CardProfile, ProfileFault, load_profile, profile_names
 from sim.transcript import TranscriptFault
 from sim.vehicle.trip import VehicleSimFault
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command("vpcd")(vpcd.vpcd)
 app.command("vehicle")(vehicle.vehicle)
 app.command("periphery")(periphery.periphery)
+app.command("phone")(phone.phone)
 app.add_typer(card.app, name="card")
 app.add_typer(transcript.app, name="transcript")
 
@@ -121,6 +123,7 @@ def _command() -> None:
         TranscriptFault,
         VehicleSimFault,
         PeripherySimFault,
+        PhonePageFault,
         VpcdFault,
     ) as fault:
         print(f"sim: {fault.what}. {fault.advice}", file=sys.stderr)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -25,10 +26,20 @@ from terminal.messages import register
 if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionLoader
 
-MediumFactory = Callable[[Station, MediumSetup], Medium]
+MediumFactory = Callable[[Station, MediumSetup, HeldEvents | None], Medium]
 
 
-def resident_medium(station: Station, setup: MediumSetup) -> ResidentMedium:
+@contextmanager
+def kept_for_phones(station: Station) -> Iterator[HeldEvents | None]:
+    """What `station` keeps for phones, where it takes any; closed at the end. Raises `JournalError`."""
+    if not station.codes and PHONE not in station.media:
+        yield None
+        return
+    with closing(HeldEvents(station.state)) as held:
+        yield held
+
+
+def resident_medium(station: Station, setup: MediumSetup, held: HeldEvents | None) -> ResidentMedium:  # noqa: ARG001
     """Resident cards as `station` takes them; raises `KeyFileError`."""
     # What is named or comes with bundles may be asked all the same, when those are too old (O-14).
     known = station.issuers is not None or station.bundles
@@ -37,16 +48,17 @@ def resident_medium(station: Station, setup: MediumSetup) -> ResidentMedium:
     return ResidentMedium(setup, CredentialCheck(station.verify, issuers), proof=station.proof)
 
 
-def phone_medium(station: Station, setup: MediumSetup) -> PhoneMedium:
-    """Phones as `station` takes them; raises `KeyFileError`, and `JournalError` where nothing can be kept of them."""
-    return PhoneMedium(setup, station.number, issuers_of(station, setup.region), HeldEvents(station.state))
+def phone_medium(station: Station, setup: MediumSetup, held: HeldEvents | None) -> PhoneMedium:
+    """Phones as `station` takes them; raises `KeyFileError`."""
+    assert held is not None, "kept_for_phones gives it to a station that takes phones"
+    return PhoneMedium(setup, station.number, issuers_of(station, setup.region), held)
 
 
-def code_taker(station: Station, setup: MediumSetup) -> CodeTaker | None:
-    """What reads codes, where `station` takes them; raises as `phone_medium`."""
-    if not station.codes:
+def code_taker(station: Station, setup: MediumSetup, held: HeldEvents | None) -> CodeTaker | None:
+    """What reads codes, where `station` takes them; raises `KeyFileError`."""
+    if not station.codes or held is None:
         return None
-    return CodeTaker(setup, issuers_of(station, setup.region), HeldEvents(station.state))
+    return CodeTaker(setup, issuers_of(station, setup.region), held)
 
 
 FACTORIES: Final[Mapping[str, MediumFactory]] = MappingProxyType(
@@ -55,9 +67,13 @@ FACTORIES: Final[Mapping[str, MediumFactory]] = MappingProxyType(
 
 
 def media_of(
-    station: Station, setup: MediumSetup, extensions: ExtensionLoader | None = None
+    station: Station,
+    setup: MediumSetup,
+    extensions: ExtensionLoader | None = None,
+    held: HeldEvents | None = None,
 ) -> tuple[Medium, ...]:
-    """What `station` takes, in order, with the messages of each registered; `extensions` bring what is not ours.
+    """What `station` takes, in order, with the messages of each registered; `extensions` bring what is not ours, and
+    `held` what is kept for phones.
 
     Raises `ConfigError` for no name, one unknown or one named twice, and for an extension that cannot be used;
     `TerminalError` for messages that clash, and what a factory raises.
@@ -68,12 +84,18 @@ def media_of(
             f"the media {', '.join(names) or '(none)'} are not a list of different ones",
             "Name each under [media] in terminal.toml once, and at least one.",
         )
-    return tuple(_medium(name, station, setup, extensions) for name in names)
+    return tuple(_medium(name, station, setup, extensions, held) for name in names)
 
 
-def _medium(name: str, station: Station, setup: MediumSetup, extensions: ExtensionLoader | None) -> Medium:
+def _medium(
+    name: str,
+    station: Station,
+    setup: MediumSetup,
+    extensions: ExtensionLoader | None,
+    held: HeldEvents | None,
+) -> Medium:
     if name in FACTORIES:
-        medium = FACTORIES[name](station, setup)
+        medium = FACTORIES[name](station, setup, held)
         register(name, medium.messages)
         return medium
     if extensions is None:

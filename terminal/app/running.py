@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from terminal.trip.vehicle import VehicleLink
 
 
+DAY_S: Final = 86_400.0
 SWITCH_S: Final = 0.0005
 """How long a tap waits for its turn while another thread reads a large list, each time it comes back from disk or card.
 With the interpreter's own 5 ms, a tap of 8 ms took 35, and up to 170, while eight million entries were checked.
@@ -197,7 +198,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         stack.enter_context(_link(config, terminal, vitals))
         own = OwnRecompute(config, terminal, lock, lambda what: vitals.events.warning("recompute", what))
         stack.callback(own.close)
-        looks.append(own.look)
+        looks += [own.look, _Forgetting(terminal).look]
         if link is not None:
             looks.append(_vehicle_look(link, terminal, vitals, passenger))
         console = stack.enter_context(
@@ -239,6 +240,23 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             periphery.start(terminal, vitals, lock, around.sync, tickets, around.scanned)
             looks.append(periphery.look)
         yield around
+
+
+class _Forgetting:
+    """Once a day, and at the start, what was kept for longer than any rule asks for is dropped; a clock in doubt could
+    drop what still counts.
+    """
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._due_s = terminal.clock.monotonic()
+
+    def look(self) -> None:
+        """On the thread that serves cards."""
+        terminal, now_s = self._terminal, self._terminal.clock.monotonic()
+        if now_s >= self._due_s and not terminal.clock_watch.state.suspect:
+            self._due_s = now_s + DAY_S
+            terminal.forget(terminal.clock.now())
 
 
 def _cards(

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from cardproto.credential.keys import IssuerKeys
 from terminal.audit.statement import Worth
 from terminal.codes import SetKind
 from terminal.collector.proof import Checked, Proof, check_proof, not_stated
@@ -50,6 +51,7 @@ class CardsOfBatch:
         """`known`: there is a registry behind them."""
         self.row: TapId = (0, 0)
         self._known = known
+        self.issuers: Final = IssuerKeys()
         self._cards: Mapping[TapId, ProvingCard] = {}
 
     def take(self, cards: Mapping[TapId, ProvingCard]) -> None:

@@ -70,6 +70,8 @@ _REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "by_staff": N_("decided by staff, not by a document"),
         "not_ended": N_("not known to have come true"),
         "no_registry": N_("the collector has no card registry"),
+        "no_issuers": N_("no issuers' keys were given to check a phone's proof"),
+        "unknown_issuer": N_("the phone's issuer is not known"),
         "unknown_card": N_("the registry does not know the card"),
         "cannot_prove": N_("the card cannot prove (EV1)"),
         "not_stated": N_("only a later tap of the card shows it"),

@@ -12,6 +12,7 @@ from terminal.cli.options import (
     Bundles,
     DayEndsAt,
     Ev1Share,
+    Issuers,
     Json,
     Proxy,
     RegistryKeys,
@@ -50,6 +51,7 @@ class CollectorOptions(NamedTuple):
         typer.Option(help="Card registry, for checking the cards' transaction MACs."),
     ] = None
     registry_keys: RegistryKeys = None
+    issuers: Issuers = None
     zone: Zone = "Europe/Moscow"
     day_ends_at: DayEndsAt = 3
     silent_h: Annotated[
@@ -128,6 +130,7 @@ def _settings(asked: CollectorOptions) -> CollectorSettings:
         proxies=tuple(asked.proxy or ()),
         proxy_tls=asked.proxy_tls,
         registry_keys=asked.registry_keys,
+        issuers=asked.issuers,
         bundles=bundles_of(asked.folder, asked.bundles),
     )
 

@@ -26,6 +26,7 @@ from terminal.cli.options import (
     Bundles,
     DayEndsAt,
     Ev1Share,
+    Issuers,
     Json,
     Proxy,
     RegistryKeys,
@@ -373,6 +374,7 @@ def report(
         Path | None, typer.Option(help="Card registry, for checking the cards' transaction MACs.")
     ] = None,
     registry_keys: RegistryKeys = None,
+    issuers: Issuers = None,
     zone: Zone = "Europe/Moscow",
     day_ends_at: DayEndsAt = 3,
     unknown_cards: UnknownCards = 0,
@@ -389,12 +391,12 @@ def report(
     from terminal.collector.fleet import database as fleet
     from terminal.collector.proof import EvidenceLimits
     from terminal.collector.reconcile import ReconcileSettings, reconcile
-    from terminal.collector.registry import CardRegistry, open_registry
+    from terminal.collector.registry import open_registry
     from terminal.money import money
     from terminal.trail_words import ENGLISH
 
     dsn = _dsn(database, database_password_file)
-    cards = open_registry(registry, registry_keys) if registry else CardRegistry()
+    cards = open_registry(registry, registry_keys, issuers)
     limits = EvidenceLimits(unknown_cards, ev1_share / 100, replaced_share / 100)
     result = reconcile(fleet.records(dsn), cards, ReconcileSettings(known_zone(zone), day_ends_at, limits))
     fleet.keep_findings(dsn, result.findings, unix_ms(SystemClock().now()))

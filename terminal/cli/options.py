@@ -209,6 +209,12 @@ RegistryKeys = Annotated[
         show_default="systemd's credential terminal-keys",
     ),
 ]
+Issuers = Annotated[
+    Path | None,
+    typer.Option(
+        "--issuers", help="Issuers' public keys (issuers.toml), for checking the proofs of residents' phones."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Lang = Annotated[
     str,

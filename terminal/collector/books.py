@@ -36,6 +36,7 @@ from terminal.collector.books_reader import FollowingBooks, load_marks
 from terminal.collector.clock_checks import ClockLimits, clock_findings
 from terminal.collector.day_rows import SCHEMA as DAY_ROWS_SCHEMA
 from terminal.collector.days import ServiceCalendar
+from terminal.collector.phones import SCHEMA as PHONES_SCHEMA
 from terminal.collector.proof import EvidenceLimits
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
@@ -295,6 +296,8 @@ def open_books(path: Path, made_for: dict[str, str]) -> sqlite3.Connection:
         fit = _made_fit(connection, path, made_for)
         if fit:
             _tune(connection)
+            for statement in PHONES_SCHEMA:  # what phones showed is kept from here on
+                connection.execute(statement)
     except BaseException:
         # At once: a connection left to the garbage collector writes to the file after its next owner has opened it.
         connection.close()
@@ -351,7 +354,7 @@ def _create(connection: sqlite3.Connection, made_for: dict[str, str]) -> None:
     connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode=WAL")
     with transaction(connection):
-        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA):
+        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA, *PHONES_SCHEMA):
             connection.execute(statement)
         connection.executemany("INSERT INTO made_for VALUES (?, ?)", made_for.items())
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")

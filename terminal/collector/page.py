@@ -86,6 +86,8 @@ CODE_NAMES: Final = {
     "no_proof": N_("no proof"),
     "failed": N_("failed"),
     "no_registry": N_("no registry"),
+    "no_issuers": N_("no issuers' keys"),
+    "unknown_issuer": N_("unknown issuer"),
     "enrolled": N_("enrolled"),
     "revoked": N_("revoked"),
     "not_enrolled": N_("not enrolled"),

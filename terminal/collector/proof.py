@@ -5,17 +5,21 @@ A row carries the commands of the card's transaction in plain (`Intent.proof`) a
 purse commands, with the event those commands append and with the event they read, each of them inside the proof.
 
 What counts is what the card's commands say of *this* row; what the row states beyond or short of that stands apart, in
-no sum. Commands whose event names another row say nothing of this one.
+no sum. Commands whose event names another row say nothing of this one. A phone's row carries what issuer and phone
+signed instead (`terminal.collector.phones`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from cardproto.credential.keys import IssuerKeys
 from cardproto.desfire.commands import (
     INS_CREDIT,
     INS_DEBIT,
@@ -31,9 +35,19 @@ from cardproto.desfire.commands import (
 from cardproto.desfire.transaction_mac import tmi_of
 from cardproto.resident.layout import FILE_EVENTS, FILE_PURSE
 from cardproto.resident.limits import LARGEST_MINOR, LARGEST_SEQUENCE
-from cardproto.resident.records.event import EVENT_BYTES, StatedSums, packed_sums, stated_sums
+from cardproto.resident.records.event import (
+    EVENT_BYTES,
+    Event,
+    EventKind,
+    StatedSums,
+    build_event,
+    packed_sums,
+    stated_sums,
+)
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
+from terminal.collector.phones import phone_of, word_of
 from terminal.collector.registry import ProvingCard, ProvingCards
+from terminal.decision.phone_record import PhoneRecord
 from terminal.journal.records import Committed, Intent, SettledBy
 from terminal.journal.taps import TapId
 
@@ -58,7 +72,11 @@ class Proof(StrEnum):
     NO_PROOF = "no_proof"
     """The card can prove, its terminal says that it answered, and gives no proof."""
     FAILED = "failed"
-    """The MAC is not the card's."""
+    """The MAC is not the card's, or a signature not the phone's or its issuer's."""
+    NO_ISSUERS = "no_issuers"
+    """A phone's, and the collector was given no issuers' keys."""
+    UNKNOWN_ISSUER = "unknown_issuer"
+    """A phone's, and none of the issuers' keys is its issuer's."""
 
 
 UNPROVEN: Final = frozenset(Proof) - {Proof.PROVEN, Proof.DIFFERING}
@@ -84,6 +102,10 @@ class Checked(Struct, frozen=True):
     differences: tuple[ProofDifference, ...] = ()
     happened: bool = True
     """Whether it may be taken for a tap of that card that happened, so that others are settled by it."""
+    showing: bytes = b""
+    """What a phone proved it by, the same under every row that states it; empty for a card."""
+    why: str = ""
+    """What is wrong with a phone's proof that failed."""
 
     @property
     def overstated_minor(self) -> int:
@@ -170,10 +192,24 @@ def statement_of(proof: tuple[tuple[int, bytes, bytes], ...]) -> CardStatement:
 
 def check_proof(row: TapId, intent: Intent, committed: Committed, registry: ProvingCards) -> Checked:
     """What the card says of a tap that its terminal states as committed."""
+    phone = phone_of(intent)
+    if phone is not None:
+        return _of_phone(row, intent, phone, registry.issuers)
     proof = _proof_of(intent, committed, registry)
     if proof in DISBELIEVED:
         return Checked(proof, intent.charge_minor, intent.charge_minor, happened=False)
     return _compared(row, intent, proof)
+
+
+def _of_phone(row: TapId, intent: Intent, phone: PhoneRecord, issuers: IssuerKeys) -> Checked:
+    if not issuers:
+        return _compared(row, intent, Proof.NO_ISSUERS)
+    word = word_of(row, intent.at_ms, phone, issuers)
+    if word.why:
+        stated_minor = intent.charge_minor
+        return Checked(Proof.FAILED, stated_minor, stated_minor, happened=False, why=word.why)
+    checked = _compared(row, intent, Proof.UNKNOWN_ISSUER if word.unknown else Proof.PROVEN)
+    return replace(checked, showing=word.showing)
 
 
 def not_stated(row: TapId, intent: Intent) -> Checked:
@@ -186,7 +222,8 @@ def _compared(row: TapId, intent: Intent, proof: Proof) -> Checked:
     stated_minor = intent.charge_minor
     if not intent.proof:
         return Checked(proof, stated_minor, stated_minor)
-    said = statement_of(intent.proof)
+    phone = phone_of(intent)
+    said = statement_of(intent.proof) if phone is None else _said_by(phone, intent)
     if _agrees(row, intent, said):
         return Checked(proof, stated_minor, stated_minor)
     written = stated_sums(said.written)
@@ -197,6 +234,21 @@ def _compared(row: TapId, intent: Intent, proof: Proof) -> Checked:
     return Checked(Proof.DIFFERING, counted_minor, stated_minor, differences, happened)
 
 
+def _said_by(phone: PhoneRecord, intent: Intent) -> CardStatement:
+    """A phone holds no money, and its terminal keeps what a card would: that is held against the row's own fields."""
+    return CardStatement(0, 0, intent.event, phone.event or _NEVER_USED, None)
+
+
+_NEVER_USED: Final = build_event(
+    Event(
+        EventKind.ISSUE,
+        datetime(2024, 1, 1, tzinfo=UTC),
+        terminal=0,
+        sequence=0,
+        balance_after_minor=0,
+        amount_minor=0,
+    )
+)
 _NOT_FOUND: Final = frozenset((AlarmCause.NOTHING_FOUND, AlarmCause.FOUND_DIFFERS))
 
 
@@ -284,6 +336,8 @@ def _sums(cause: AlarmCause, card: int, stated: int) -> tuple[AlarmCause, int, i
 def finding_of(row: TapId, committed: Committed, checked: Checked) -> Alarm | None:
     """What people must look at, if anything: one alarm a row, about the most telling of several differences."""
     match checked.proof:
+        case Proof.FAILED if checked.why:
+            return Alarm(AlarmKind.TMV_MISMATCH, *row, detail_of(AlarmCause.PHONE_PROOF, why=checked.why))
         case Proof.FAILED:
             detail = detail_of(AlarmCause.PROOF_FAILED, counter=committed.tmc or 0)
             return Alarm(AlarmKind.TMV_MISMATCH, *row, detail)
@@ -305,9 +359,13 @@ def differing(row: TapId, checked: Checked) -> Alarm | None:
 def day_findings(terminal: int, day: str, taps: Mapping[Proof, int], limits: EvidenceLimits) -> list[Alarm]:
     """What people must look at in one terminal's committed taps of one service day, counted by what proves them."""
     found, total = [], sum(taps.values())
-    if taps.get(Proof.UNKNOWN_CARD, 0) > limits.unknown_cards:
-        detail = detail_of(AlarmCause.CARDS_NOT_REGISTERED, day=day)
-        found.append(Alarm(AlarmKind.UNKNOWN_CARD, terminal, 0, detail))
+    strangers = (
+        (Proof.UNKNOWN_CARD, AlarmCause.CARDS_NOT_REGISTERED),
+        (Proof.UNKNOWN_ISSUER, AlarmCause.ISSUERS_NOT_KNOWN),
+    )
+    for proof, cause in strangers:
+        if taps.get(proof, 0) > limits.unknown_cards:
+            found.append(Alarm(AlarmKind.UNKNOWN_CARD, terminal, 0, detail_of(cause, day=day)))
     shares = (
         (Proof.CANNOT_PROVE, limits.ev1_share, AlarmCause.EV1_SHARE),
         (Proof.REPLACED, limits.replaced_share, AlarmCause.REPLACED_SHARE),

@@ -50,6 +50,7 @@ from terminal.collector.evidence import (
     dropped,
     stated_by,
 )
+from terminal.collector.phones import shown_twice
 from terminal.collector.proof import (
     DISBELIEVED,
     Checked,
@@ -171,6 +172,7 @@ class _Reconciler:
         self._seen_on: defaultdict[TapId, set[bytes]] = defaultdict(set)
         self._last_seen_here: dict[tuple[int, bytes, TapId], int] = {}
         self._counters: dict[tuple[bytes, int], list[TapId]] = {}
+        self._showings: dict[bytes, TapId] = {}
         self._findings: list[Alarm] = []
 
     def take(self, stored: StoredRecord) -> None:
@@ -223,6 +225,9 @@ class _Reconciler:
                 self._counters.setdefault((tap.card, record.tmc), []).append(tap_id)
             if (finding := finding_of(tap_id, record, checked)) is not None:
                 self._findings.append(finding)
+            if checked.showing:
+                first = self._showings.setdefault(checked.showing, tap_id)
+                self._findings += [] if first == tap_id else [shown_twice(tap_id, first)]
         else:
             tap.checked = not_stated(tap_id, tap.intent)
             tap.unborne = differing(tap_id, tap.checked)

@@ -23,12 +23,13 @@ from typing import Annotated, Final, Literal, Protocol
 import msgspec
 from msgspec import Meta
 
+from cardproto.credential.keys import IssuerKeys
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import transaction_mac_value
 from terminal.decoding import NewerVersion, decode_versioned, read_within
 from terminal.errors import KeyFileError
 from terminal.files import replace_file
-from terminal.keys.file import FileKeys, load_file_keys, require_private
+from terminal.keys.file import FileKeys, load_file_keys, load_issuers, require_private
 from terminal.keys.kept import credential_file
 from terminal.keys.roles import REGISTRY
 from terminal.keys.signed import PRODUCTION
@@ -73,6 +74,11 @@ class ProvingCards(Protocol):
 
     def __bool__(self) -> bool: ...
 
+    @property
+    def issuers(self) -> IssuerKeys:
+        """Whose credentials phones may show; none known: nothing of phones is proven."""
+        ...
+
     def card(self, card_ref: bytes) -> ProvingCard | None:
         """The card of that reference; None for one that is not known."""
         ...
@@ -105,7 +111,10 @@ class CardRegistry:
     """Cards by reference; one card may stand under several, one per purpose (D-01), and no two under one: two cards
     of one resident are two cards."""
 
-    def __init__(self, cards: Mapping[bytes, CardSecret] | None = None) -> None:
+    def __init__(
+        self, cards: Mapping[bytes, CardSecret] | None = None, issuers: IssuerKeys | None = None
+    ) -> None:
+        self.issuers: Final = issuers or IssuerKeys()
         self._cards = dict(cards or {})
         names: dict[bytes, bytes] = {}
         for card_ref in sorted(self._cards, reverse=True):
@@ -131,7 +140,9 @@ class CardRegistry:
         return first == second or (first not in self._cards and second not in self._cards)
 
     @classmethod
-    def load(cls, path: Path, keys: FileKeys | None = None) -> CardRegistry:
+    def load(
+        cls, path: Path, keys: FileKeys | None = None, issuers: IssuerKeys | None = None
+    ) -> CardRegistry:
         """Raises `KeyFileError` when there is no such file, it is not exactly of the form above, or `keys` do not open
         it."""
         file = _read(path, keys)
@@ -141,18 +152,23 @@ class CardRegistry:
                     bytes.fromhex(entry.uid), AesKey(bytes.fromhex(entry.transaction_mac_key)), entry.proves
                 )
                 for entry in file.cards
-            }
+            },
+            issuers,
         )
 
 
-def open_registry(path: Path, keys: Path | None = None) -> CardRegistry:
-    """The registry at `path`; a sealed one opens by the key file `keys`, or by what systemd handed over. Raises as
-    `CardRegistry.load`."""
+def open_registry(path: Path | None, keys: Path | None = None, issuers: Path | None = None) -> CardRegistry:
+    """The registry at `path`, an empty one without it; a sealed one opens by the key file `keys`, or by what systemd
+    handed over. `issuers`: the file of those whose phones are known. Raises as `CardRegistry.load`, and `KeyFileError`.
+    """
+    phones = None if issuers is None else load_issuers(issuers)
+    if path is None:
+        return CardRegistry(issuers=phones)
     source = keys or credential_file()
     if source is None:
-        return CardRegistry.load(path)
+        return CardRegistry.load(path, issuers=phones)
     require_private(source)
-    return CardRegistry.load(path, load_file_keys(source))
+    return CardRegistry.load(path, load_file_keys(source), phones)
 
 
 def write_registry(path: Path, cards: Iterable[RegisteredCard], keys: FileKeys | None = None) -> None:

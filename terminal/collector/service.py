@@ -105,6 +105,8 @@ class CollectorSettings:
     """Whether browsers reach the proxies over TLS only, whatever these say of it: cookies are for TLS alone then."""
     registry_keys: Path | None = None
     """What opens a sealed `registry`; None: what systemd handed over."""
+    issuers: Path | None = None
+    """The issuers whose phones' proofs the books check."""
     bundles: Path | None = None
     """A repository of signed bundles that is served."""
 
@@ -172,7 +174,7 @@ def _books_keeper(settings: CollectorSettings) -> BooksKeeper:
 
 
 def _registry(settings: CollectorSettings) -> CardRegistry:
-    return open_registry(settings.registry, settings.registry_keys) if settings.registry else CardRegistry()
+    return open_registry(settings.registry, settings.registry_keys, settings.issuers)
 
 
 def _follower(settings: CollectorSettings) -> FollowerProcess | None:

@@ -5,7 +5,7 @@ part of the card's own proof), so nothing has to be believed: the same `decide` 
 byte, and to the same message, charge and trail. What was decided by a list of the terminal needs that very list.
 
 The card's UID is in no record, and one rule looks at it: that a card is on the deny list as such cannot be checked
-against any list, only that everything else follows from it.
+against any list, only that everything else follows from it. A phone's row has the credential, and can.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from terminal.decision.decide import decide
 from terminal.decision.flags import MealFlag, TapFlag
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import DENY_CARD, DENY_PERSON, DENY_REFERENCE, GRANTS, Decision, Message
+from terminal.decision.phone import PhoneSnapshot, decide_phone
+from terminal.decision.phone_record import recorded_phone, shown_in, snapshot_again
 from terminal.decision.tap import Trail
 from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyKind, DenyList
 from terminal.policy.grants import NO_GRANTS, GrantList
@@ -166,8 +168,12 @@ def recompute(tap: RecordedTap, policy: Policy, pupil: Pupil | None = None) -> l
     """
     if PUPIL in tap.known and pupil is None:
         raise CannotRecompute(RecomputeGap.ROSTER, "decided with a school roster that is not at hand")
-    snapshot = snapshot_of(tap.read, tap.reference)
-    decision = decide(snapshot, as_recorded(policy, tap.lists), _trip(tap, pupil), tap.at)
+    as_then, trip = as_recorded(policy, tap.lists), _trip(tap, pupil)
+    snapshot = _phone_of(tap, policy) or snapshot_of(tap.read, tap.reference)
+    if isinstance(snapshot, PhoneSnapshot):
+        decision = decide_phone(snapshot, as_then, trip, tap.at)
+    else:
+        decision = decide(snapshot, as_then, trip, tap.at)
     return list(_deviations(tap, snapshot, decision)) or _denied_otherwise(
         tap.lists, snapshot, policy.deny_list
     )
@@ -191,7 +197,7 @@ def as_recorded(policy: Policy, lists: Mapping[str, str]) -> Policy:
 def _denied_otherwise(lists: Mapping[str, str], snapshot: CardSnapshot, at_hand: DenyList) -> list[Deviation]:
     """Whether the holder is on the deny list that refused the tap; raises `CannotRecompute` without that list, and
     where it was the card that is on it."""
-    if DENY_CARD in lists:
+    if DENY_CARD in lists and not isinstance(snapshot, PhoneSnapshot):
         raise CannotRecompute(
             RecomputeGap.UID,
             f"refused by deny list {lists[DENY_CARD]} for this card, and no record says which it is; the rest follows",
@@ -199,6 +205,7 @@ def _denied_otherwise(lists: Mapping[str, str], snapshot: CardSnapshot, at_hand:
     asked = {
         DENY_PERSON: (DenyKind.PERSON, snapshot.rights.pseudonym),
         DENY_REFERENCE: (DenyKind.REFERENCE, snapshot.reference),
+        DENY_CARD: (DenyKind.CARD, snapshot.uid),
     }
     name = next((one for one in asked if one in lists), None)
     if name is None:
@@ -265,6 +272,18 @@ def _trip(record: RecordedTap | RecordedCash, pupil: Pupil | None = None) -> Tri
         ) from error
 
 
+def _phone_of(tap: RecordedTap, policy: Policy) -> PhoneSnapshot | None:
+    record = recorded_phone(tap.read)
+    if record is None:
+        return None
+    try:
+        return snapshot_again(record, policy.document.header.region, tap.reference, tap.at)
+    except FormatError as error:
+        raise CannotRecompute(
+            RecomputeGap.CARD, f"what the phone showed is not understood: {error}"
+        ) from error
+
+
 def snapshot_of(read: tuple[bytes, ...], reference: bytes = b"") -> CardSnapshot:
     """The card as it was read; raises `CannotRecompute`."""
     if len(read) != len(WHAT_IS_READ):
@@ -279,7 +298,9 @@ def snapshot_of(read: tuple[bytes, ...], reference: bytes = b"") -> CardSnapshot
 
 
 def read_of(proof: tuple[Command, ...]) -> tuple[bytes, ...]:
-    """What was read from the card, from the first commands of its transaction."""
+    """What was read from the card, from the first commands of its transaction, or what a phone showed."""
+    if (phone := shown_in(proof)) is not None:
+        return phone.parts
     found: dict[int, bytes] = {}
     for ins, header, data in proof:
         place = READ_BY.get((ins, header[:1]))

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from cardproto.credential.code import MAX_TEXT, PREFIX, CodeWindow, ShownCode, verify_code
+from cardproto.credential.code import MAX_TEXT, PREFIX, CodeWindow, ShownCode, code_bytes, verify_code
 from cardproto.credential.grant import RejectedCredential
 from cardproto.credential.keys import IssuerKeys
 from cardproto.credential.proof import ProofDefect, RejectedProof
@@ -81,8 +81,8 @@ class CodeTaker:
             case RejectedProof():
                 message = _DEFECTS.get(shown.reason, Message.CREDENTIAL_NOT_TRUSTED)
                 raise UnsupportedCard(f"the code: {shown.reason}", message)
-            case ShownCode(credential, datetime() as at, int(counter)):
-                return self._states.shown(credential, counter, at, now)
+            case ShownCode(printed=False):
+                return self._states.shown(shown, code_bytes(text), now)
         raise UnsupportedCard("a printed code", Message.CODE_PRINTED)
 
     def decide(self, snapshot: Any, policy: Policy, trip: Trip, now: datetime) -> Decision:

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from sqlite3 import Connection
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -22,6 +23,7 @@ from terminal.journal.database import SQLITE_FAULTS, connect, connect_reader, jo
 from terminal.journal.reader import JournalReader
 from terminal.journal.sealed import JournalKey
 from terminal.journal.verify import verify
+from terminal.media.held import HELD_FILE
 from terminal.operations.archive import BackupHeader, read_archive, write_archive
 from terminal.operations.status import STATUS_FILE
 from terminal.updates.store import ACTIVE_FILE, copy_rows
@@ -35,8 +37,9 @@ LEFT_BEHIND: Final = (
     STATUS_FILE,
     "counter.json",
     ACTIVE_FILE,
+    HELD_FILE,
 )
-"""The identity, what only a running process says, and the active set's rows, which are copied as a whole."""
+"""The identity, what only a running process says, and two databases, which are copied as a whole."""
 LEFT_BEHIND_ENDINGS: Final = (
     ".lock", ".new", "-wal", "-shm", "-journal", ".probe", ".damaged", ".numbers", ".mark",
     ".suspect", ".mended", ".key2",
@@ -72,6 +75,10 @@ def back_up(source: Source, target: Path, now: datetime) -> BackupHeader:
             header = _header(source, copy, now)
             rows = Path(scratch) / ACTIVE_FILE
             kept = {ACTIVE_FILE: rows} if copy_rows(source.folder, rows) else {}
+            states = Path(scratch) / HELD_FILE
+            if (source.folder / HELD_FILE).exists():
+                _copy_database(source.folder / HELD_FILE, states)
+                kept[HELD_FILE] = states
             files = {source.journal.name: copy, **kept, **dict(_others(source))}
             with replacing(target) as file:
                 write_archive(file, header, files, source.sealer)
@@ -89,8 +96,23 @@ def check_backup(path: Path, sealer: Sealer) -> BackupHeader:
 
 
 def _copy_journal(journal: Path, copy: Path) -> None:
+    try:
+        _copied(connect_reader(journal), copy)
+    except SQLITE_FAULTS as error:
+        raise journal_error(journal, error) from error
+
+
+def _copy_database(path: Path, copy: Path) -> None:
+    try:
+        _copied(connect(path), copy)
+    except SQLITE_FAULTS as error:
+        raise BackupError(
+            f"{path} cannot be copied: {error}", "Start the terminal once: it puts a damaged file aside."
+        ) from error
+
+
+def _copied(source: Connection, copy: Path) -> None:
     """SQLite's own copy in one step: one moment, whatever is being written meanwhile, and no writer waits for it."""
-    source = connect_reader(journal)
     try:
         target = connect(copy)
         try:
@@ -98,8 +120,6 @@ def _copy_journal(journal: Path, copy: Path) -> None:
             target.execute("PRAGMA journal_mode=DELETE")  # one file, no log beside it
         finally:
             target.close()
-    except SQLITE_FAULTS as error:
-        raise journal_error(journal, error) from error
     finally:
         source.close()
 

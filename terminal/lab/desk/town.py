@@ -29,6 +29,8 @@ from terminal.lab.desk.bus import SOURCE, DeskBus, line_of
 from terminal.lab.desk.devices import DeskDevices
 from terminal.lab.desk.refusals import DeskFault, DeskRefused
 from terminal.lab.world import World, open_world
+from terminal.media.phone import PHONE
+from terminal.media.resident import RESIDENT
 from terminal.mistakes.words import refusal
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.load import REGIONS, load_region, parse_region, require_in_force
@@ -116,7 +118,9 @@ class DeskTown:
     def start_terminals(self) -> None:
         """Open every terminal; a shift that is open stays open."""
         for place in PLACES:
-            station = self.world.station(place.number, place.profile)
+            station = structs.replace(
+                self.world.station(place.number, place.profile), media=(RESIDENT, PHONE)
+            )
             if place.on_bus:
                 station = structs.replace(station, routes=self.folder / ROUTES)
             terminal = self._open.enter_context(

@@ -30,6 +30,7 @@ from cardproto.credential.phone import (
 from cardproto.credential.proof import CHALLENGE_BYTES, TERMINAL_BYTES, challenge_text, verify_proof
 from terminal.decision.outcome import Decision, Message
 from terminal.decision.phone import PhoneSnapshot, decide_phone
+from terminal.decision.phone_record import PhoneRecord, near_record
 from terminal.media.held import HeldEvents
 from terminal.media.phone import PHONE
 from terminal.media.phone.state import PhoneStates, not_believed
@@ -83,21 +84,24 @@ class PhoneMedium:
             credential = verify_credential(data, self._issuers, now)
             if isinstance(credential, RejectedCredential):
                 raise not_believed(credential)
-            answered_ms = self._challenge(channel, data, credential)
+            answered_ms, record = self._challenge(channel, data, credential)
         except PhoneRefused as refused:
             asks = Message.UNLOCK_PHONE if refused.fault in _ASKS_HOLDER else Message.UNKNOWN_CARD
             raise UnsupportedCard(str(refused), asks) from refused
-        return self._states.presented(credential, answered_ms)
+        return self._states.presented(credential, answered_ms, record)
 
     def decide(self, snapshot: PhoneSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:
         return decide_phone(snapshot, policy, trip, now)
 
-    def _challenge(self, channel: CardChannel, data: bytes, credential: Credential) -> int:
-        text = challenge_text(self._random(CHALLENGE_BYTES), self._terminal, data)
+    def _challenge(
+        self, channel: CardChannel, data: bytes, credential: Credential
+    ) -> tuple[int, PhoneRecord]:
+        challenge = self._random(CHALLENGE_BYTES)
+        text = challenge_text(challenge, self._terminal, data)
         asked = self._monotonic()
         proof = ask_proof(channel, text)
         answered_ms = round((self._monotonic() - asked) * 1000)
         rejected = verify_proof(proof, text, credential)
         if rejected is not None:
             raise UnsupportedCard(f"the phone's proof: {rejected.reason}", Message.CREDENTIAL_NOT_TRUSTED)
-        return answered_ms
+        return answered_ms, near_record(data, challenge, proof, answered_ms)

@@ -6,11 +6,17 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
+from msgspec.structs import replace
+
+from cardproto.credential.code import ShownCode
 from cardproto.credential.grant import Credential, CredentialDefect, RejectedCredential
 from cardproto.credential.proof import RejectedProof, holder_key
+from cardproto.errors import CardError
 from cardproto.resident.records.event import Event, build_event
 from terminal.decision.outcome import Message, WritePlan
 from terminal.decision.phone import Answered, CodeShown, phone_snapshot
+from terminal.decision.phone_record import PhoneRecord, code_record, code_shown
+from terminal.errors import JournalError
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
 from terminal.media.held import HeldEvents, KeptState
@@ -52,23 +58,32 @@ class PhoneStates:
         assert not isinstance(key, RejectedProof), "its proof was verified with it"
         return self._setup.reference(b"phone" + key.public_numbers().x.to_bytes(32, "big"))
 
-    def presented(self, credential: Credential, answered_ms: int) -> Presented:
-        """A phone that has answered a challenge."""
-        reference = self.reference(credential)
-        return self._presented(credential, reference, self._held.newest(reference), Answered(answered_ms))
-
-    def shown(self, credential: Credential, counter: int, at: datetime, now: datetime) -> Presented:
-        """A phone whose code was read."""
+    def presented(self, credential: Credential, answered_ms: int, record: PhoneRecord) -> Presented:
+        """A phone that has answered a challenge; `record` is what its row keeps of that."""
         reference = self.reference(credential)
         held = self._held.newest(reference)
-        age_s = round((now - at).total_seconds())
-        way = CodeShown(counter, age_s, 0 if held is None else held.counter)
-        return self._presented(credential, reference, held, way)
+        return self._presented(credential, reference, held, Answered(answered_ms), record)
+
+    def shown(self, shown: ShownCode, data: bytes, now: datetime) -> Presented:
+        """A phone whose code, `data`, was read."""
+        reference = self.reference(shown.credential)
+        held = self._held.newest(reference)
+        last = 0 if held is None else held.counter
+        assert shown.at is not None, "printed codes are refused before"
+        assert shown.counter is not None
+        way = code_shown(shown.counter, shown.at, last, now)
+        return self._presented(shown.credential, reference, held, way, code_record(data, last))
 
     def _presented(
-        self, credential: Credential, reference: bytes, held: KeptState | None, way: Answered | CodeShown
+        self,
+        credential: Credential,
+        reference: bytes,
+        held: KeptState | None,
+        way: Answered | CodeShown,
+        record: PhoneRecord,
     ) -> Presented:
         event = None if held is None else held.event
+        record = replace(record, event=event or b"")
         snapshot = phone_snapshot(credential, event, self._setup.region, reference, way)
         counter = way.counter if isinstance(way, CodeShown) else 0
         return Presented(
@@ -76,7 +91,8 @@ class PhoneStates:
             snapshot=snapshot,
             person=self._setup.person(credential.pseudonym),
             last=LastTap(_tap_of(snapshot.event), snapshot.event.at),
-            writer=_Keeper(self._held, reference, snapshot.event, counter),
+            read=record.parts,
+            writer=_Keeper(self._held, reference, snapshot.event, counter, record),
         )
 
 
@@ -87,18 +103,26 @@ def _tap_of(event: Event) -> TapId:
 class _Keeper:
     """The writing side: what a card would hold is kept here. `found` is what was kept before, `counter` the code's."""
 
-    def __init__(self, held: HeldEvents, reference: bytes, found: Event, counter: int) -> None:
+    def __init__(
+        self, held: HeldEvents, reference: bytes, found: Event, counter: int, record: PhoneRecord
+    ) -> None:
         self._held = held
         self._reference = reference
         self._found = found
         self._counter = counter
+        self._record = record
 
     def planned(self, plan: WritePlan) -> PlannedWrite:
-        return PlannedWrite(build_event(plan.event), (), plan.paid_by, 0, 0)
+        return PlannedWrite(build_event(plan.event), self._record.commands, plan.paid_by, 0, 0)
 
     def commit(self, plan: WritePlan, intent: Pending) -> WriteResult:
         intent.wait()
-        self._held.keep(self._reference, KeptState(build_event(plan.event), self._counter), plan.event.at)
+        try:
+            self._held.keep(self._reference, KeptState(build_event(plan.event), self._counter), plan.event.at)
+        except (
+            JournalError
+        ) as error:  # a full disk: what was kept before stays, and no one rides on what is not kept
+            return WriteNotDone(CardError(str(error)))
         return WriteDone()
 
     def became(self, earlier: TapId, previous: TapId) -> WriteDone | WriteNotDone | None:  # noqa: ARG002 the port's

@@ -14,8 +14,11 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
+from cardproto.credential.cose import parse_sign1
+from cardproto.credential.grant import parse_claims
 from sim.desk.content import holding_of
 from sim.desk.disturbance import Disturbance, Mishap
+from sim.phone import VirtualPhone
 from sim.recorder import ReplayCard
 from sim.transcript import Transcript, lines_of, parse_transcript
 from terminal.cli.app import whole
@@ -355,3 +358,25 @@ def test_the_storm_at_the_desk_is_the_storm_of_the_command_line() -> None:
     for name in ("taps", "granted", "lost", "duplicated", "money_mismatch_minor", "charged_minor", "records"):
         assert told[-1][name] == same[name]
     assert told[-1]["faults"] == same["faults_injected"]
+
+
+def test_a_phone_rides_at_the_desk(session: DeskSession) -> None:
+    first = tap(session, "phone_pensioner", "front")
+    assert (str(first.report.outcome.message), first.report.end.value) == (
+        "ok_benefit_unlimited",
+        "committed",
+    )
+    again = tap(session, "phone_pensioner", "front")
+    assert str(again.report.outcome.message) == "already_paid"
+    policy = session.town.policy
+    for language in ("ru", "en"):
+        assert tap_as_json(again, language, policy, 0)["message"] == "already_paid"
+        assert desk_as_json(session, language)["taps_total"] == 2
+    assert len(trace_as_json(session, 0, 20)) > 4
+    phone = session.town.shelf["phone_pensioner"].card
+    assert isinstance(phone, VirtualPhone)
+    payload = parse_sign1(phone.memory.credential).payload
+    assert payload is not None
+    pseudonym = parse_claims(payload).pseudonym.hex().upper()
+    assert pseudonym in transcript_of(session, masked=False)
+    assert pseudonym not in transcript_of(session, masked=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +22,9 @@ from sim.image_file import load_image, save_card
 from sim.periphery.pseudo_terminal import PseudoTerminal
 from sim.periphery.scanner import SimScanner
 from sim.phone import VirtualPhone
-from terminal.app.simulated import issue_residents
+from terminal.app.simulated import issue_residents, laboratory_keys
+from terminal.keys.file import load_file_keys
+from terminal.operations.archive import read_archive
 from terminal.periphery.scanner import BURST, EVERY_S
 from tests.by_hand import BY_HAND, ENVIRONMENT, PATIENCE_S, SOCKET, TerminalByHand, started
 from tests.config_file import config_file
@@ -38,7 +41,7 @@ concessions = [{ code = 2, valid_from = "-60d", valid_to = "+300d" }]
 
 
 CODES: Mapping[str, Mapping[str, object]] = {
-    "media": {"codes": True},
+    "media": {"order": ["resident", "phone"], "codes": True},
     "periphery.scanner": {"serial": "codes"},
 }
 
@@ -155,8 +158,12 @@ class Scanned:
         if self._scans > BURST:
             time.sleep(EVERY_S)
         self.scanner.scan(text.encode("latin-1"))
+        return self.heard()
+
+    def heard(self) -> tuple[str, str, str]:
+        """The end of the next tap."""
         assert self._process.stdout is not None
-        assert select.select([self._process.stdout], [], [], PATIENCE_S)[0], "no answer to a code"
+        assert select.select([self._process.stdout], [], [], PATIENCE_S)[0], "no answer to a tap"
         return said(json.loads(self._process.stdout.readline()))
 
     def close(self) -> None:
@@ -191,3 +198,39 @@ def test_a_code_rides_once_and_strangers_codes_leave_no_row(run: Run, tmp_path: 
         assert rows() == before, "anything may be held before a scanner, for hours"
         bus.hand.say("clock", step_s=RETAP_S + 1)
         assert bus.scan(phone.code(NOW + timedelta(seconds=RETAP_S + 1))) == RIDES
+
+
+def test_what_is_kept_of_phones_is_copied_forgotten_and_put_aside(run: Run, tmp_path: Path) -> None:
+    config, phone, other = settings(tmp_path), phone_in(tmp_path, "pensioner"), phone_in(tmp_path, "other")
+    held = tmp_path / "state" / "held.db"
+
+    def references(*statements: str) -> int:
+        with closing(sqlite3.connect(held, isolation_level=None)) as database:
+            for statement in statements:
+                database.execute(statement)
+            return int(database.execute("SELECT count(*) FROM held").fetchone()[0])
+
+    with started(tmp_path, config) as terminal:
+        assert said(terminal.tap(phone)) == RIDES
+        references("CREATE TRIGGER full BEFORE INSERT ON held BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        assert said(terminal.tap(other)) == ("read_again", "refused", "not_committed")
+        assert references("DROP TRIGGER full") == 1
+        assert said(terminal.tap(other)) == RIDES
+        assert (
+            references("INSERT INTO held SELECT x'00', at_ms - 63 * 86400000, event, 0 FROM held LIMIT 1")
+            == 3
+        )
+        run("backup", "copy.backup", "--config", config)
+    read_archive(tmp_path / "copy.backup", tmp_path / "copy", load_file_keys(laboratory_keys()).sealer)
+    with closing(sqlite3.connect(tmp_path / "copy" / "held.db")) as copied:
+        assert copied.execute("SELECT count(*) FROM held").fetchone() == (3,), "made while it ran"
+    with started(tmp_path, config) as terminal:
+        assert said(terminal.tap(phone)) == ("already_paid", "let_in", "nothing_written")
+        assert references() == 2, "older than any rule asks for"
+    for rest in ("-wal", "-shm"):
+        held.with_name(f"held.db{rest}").unlink(missing_ok=True)
+    held.write_bytes(b"not a database" * 999)
+    with started(tmp_path, config) as terminal:
+        assert said(terminal.tap(phone)) == RIDES, "limits begin anew"
+    assert "held:began_anew" in run("journal", "show", "--state", "state", "--json").stdout
+    assert held.with_suffix(".damaged").exists()

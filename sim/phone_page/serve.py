@@ -1,0 +1,155 @@
+"""The page of `sim phone` on this machine alone, and the issuer that signs what it may show, for two weeks each.
+
+GET  /             the page, its two scripts beside it
+POST /credential   x and y of a phone's key, 128 hex digits → {"credential": hex, "renew_in_s": seconds}
+POST /picture      the text of a code → SVG; 204 where segno is not installed
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from hashlib import sha256
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+from cardproto.credential.code import MAX_TEXT, PREFIX
+from cardproto.credential.grant import HolderKey
+from cardproto.credential.keys import public_key
+from cardproto.credential.proof import holder_of
+from sim.issuing import rights_of_profile
+from sim.lab_issuer import phone_credential
+from sim.profile import CardProfile
+
+VALID_FOR: Final = timedelta(days=14)
+RENEWED_AFTER: Final = 2 / 3
+"""Of the time."""
+_FOLDER: Final = Path(__file__).parent
+_FILES: Final = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/page.mjs": ("page.mjs", "text/javascript"),
+    "/phone.mjs": ("phone.mjs", "text/javascript"),
+}
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src blob:; connect-src 'self'"
+)
+_POINT_DIGITS: Final = 128
+
+
+class PhonePageFault(Exception):
+    """The page cannot be served; `what`, and `advice`."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.advice = advice
+
+
+@dataclass(frozen=True, slots=True)
+class LaboratoryIssuer:
+    """Signs for any phone that asks, what `profile` has, in `region`."""
+
+    profile: CardProfile
+    region: int
+    today: Callable[[], date]
+
+    def issue(self, holder: HolderKey) -> bytes:
+        """A credential of today, with another id each time; the same phone stands for the same resident."""
+        today = self.today()
+        rights = rights_of_profile(self.profile, sha256(holder.x).digest()[:7], self.region, today)
+        rights = replace(rights, valid_from=today, valid_to=today + VALID_FOR)
+        return phone_credential(holder, rights, secrets.token_bytes(8))
+
+
+def page_server(port: int, issuer: LaboratoryIssuer) -> ThreadingHTTPServer:
+    """On the loopback address; port 0 takes any free one. Raises `PhonePageFault`."""
+
+    class IssuedVisit(_PhoneVisit):
+        credentials = issuer
+
+    try:
+        return ThreadingHTTPServer(("127.0.0.1", port), IssuedVisit)
+    except OSError as error:
+        raise PhonePageFault(
+            f"port {port} cannot be used ({error.strerror})", "Give another one, or 0 for any."
+        ) from error
+
+
+class _PhoneVisit(BaseHTTPRequestHandler):
+    credentials: LaboratoryIssuer
+
+    def do_GET(self) -> None:
+        """One of the page's files."""
+        found = _FILES.get(self.path)
+        if found is None:
+            self._say(HTTPStatus.NOT_FOUND, b"", "text/plain")
+            return
+        self._say(HTTPStatus.OK, (_FOLDER / found[0]).read_bytes(), found[1])
+
+    def do_POST(self) -> None:
+        """A credential, or a picture."""
+        length = self.headers.get("content-length", "")
+        text = (
+            self.rfile.read(int(length)).decode("latin-1") if length.isdecimal() and len(length) < 5 else ""
+        )
+        answers = {"/credential": self._credential, "/picture": self._picture}
+        answer = answers.get(self.path)
+        if answer is None or self.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            self._say(HTTPStatus.NOT_FOUND, b"", "text/plain")
+            return
+        answer(text)
+
+    def _credential(self, point: str) -> None:
+        try:
+            raw = bytes.fromhex(point)
+            if len(point) != _POINT_DIGITS:
+                raise ValueError
+            key = public_key(raw[:32], raw[32:])
+        except ValueError:
+            self._say(HTTPStatus.BAD_REQUEST, b"x and y of a P-256 key, 128 hex digits", "text/plain")
+            return
+        signed = self.credentials.issue(holder_of(key))
+        renew_in_s = round(VALID_FOR.total_seconds() * RENEWED_AFTER)
+        body = json.dumps({"credential": signed.hex(), "renew_in_s": renew_in_s})
+        self._say(HTTPStatus.OK, body.encode(), "application/json")
+
+    def _picture(self, text: str) -> None:
+        drawn = _drawn(text) if text.startswith(PREFIX) and len(text) <= MAX_TEXT else None
+        if drawn is None:
+            self._say(HTTPStatus.NO_CONTENT, b"", "text/plain")
+            return
+        self._say(HTTPStatus.OK, drawn, "image/svg+xml")
+
+    def _say(self, status: HTTPStatus, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        for name, value in (
+            ("content-type", kind),
+            ("content-length", str(len(body))),
+            ("content-security-policy", _POLICY),
+            ("cache-control", "no-store"),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is said of what was asked."""
+
+
+def _drawn(text: str) -> bytes | None:
+    try:
+        segno = importlib.import_module("segno")
+    except ImportError:
+        return None
+    drawn = BytesIO()
+    segno.make(text, error="m", micro=False).save(
+        drawn, kind="svg", scale=4, border=4, dark="#000", light="#fff"
+    )
+    return drawn.getvalue()

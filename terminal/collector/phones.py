@@ -1,0 +1,117 @@
+"""What a phone itself says of its tap: two signatures, checked again with public keys alone.
+
+The issuer signed whose phone it is and what it may do, the phone a challenge of this terminal, or moment and counter.
+Neither can be made by a terminal, so a row of a phone that never came cannot be made either. The same showing under two
+rows was copied, or shown twice: which row had it first is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from cardproto.credential.code import CodeWindow, ShownCode, verify_shown
+from cardproto.credential.grant import (
+    Credential,
+    CredentialDefect,
+    HolderKey,
+    RejectedCredential,
+    verify_credential,
+)
+from cardproto.credential.keys import IssuerKeys
+from cardproto.credential.proof import (
+    CHALLENGE_BYTES,
+    TERMINAL_BYTES,
+    ProofDefect,
+    challenge_text,
+    verify_proof,
+)
+from terminal.clock import from_unix_ms
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
+from terminal.decision.phone_record import PhoneRecord, shown_in
+from terminal.journal.records import Intent
+from terminal.journal.taps import TapId
+
+SHOWING_BYTES: Final = 16
+WINDOW: Final = CodeWindow(timedelta(minutes=2), timedelta(minutes=2))
+"""The widest that a terminal takes, with a clock in doubt."""
+SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS showing"
+    " (id BLOB PRIMARY KEY, terminal INTEGER NOT NULL, sequence INTEGER NOT NULL) WITHOUT ROWID",
+)
+_KEEP: Final = "INSERT INTO showing VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_FIND: Final = "SELECT terminal, sequence FROM showing WHERE id = ?"
+
+
+class PhoneWord(NamedTuple):
+    """`showing` names what was shown, the same for any copy of it; empty where it is not believed. `unknown`: no issuer
+    of that key is known. `why`: the code of what is wrong otherwise, empty for nothing.
+    """
+
+    showing: bytes = b""
+    unknown: bool = False
+    why: str = ""
+
+
+def phone_of(intent: Intent) -> PhoneRecord | None:
+    """What a row says of a phone; None for one of a card."""
+    return shown_in(intent.proof)
+
+
+def word_of(row: TapId, at_ms: int, record: PhoneRecord, issuers: IssuerKeys) -> PhoneWord:
+    """What the phone in `row` says. Never raises for anything a row holds."""
+    try:
+        at = from_unix_ms(at_ms)
+    except OverflowError:
+        return PhoneWord(why=ProofDefect.MALFORMED.value)
+    return _of_code(at, record, issuers) if record.by_code else _of_near(row[0], at, record, issuers)
+
+
+def _of_near(terminal: int, at: datetime, record: PhoneRecord, issuers: IssuerKeys) -> PhoneWord:
+    credential = verify_credential(record.credential, issuers, at)
+    if isinstance(credential, RejectedCredential):
+        return _rejected(credential)
+    if len(record.challenge) != CHALLENGE_BYTES:
+        return PhoneWord(why=ProofDefect.MALFORMED.value)
+    text = challenge_text(record.challenge, terminal.to_bytes(TERMINAL_BYTES, "big"), record.credential)
+    rejected = verify_proof(record.proof, text, credential)
+    return PhoneWord(_named(credential, text)) if rejected is None else PhoneWord(why=rejected.reason.value)
+
+
+def _of_code(at: datetime, record: PhoneRecord, issuers: IssuerKeys) -> PhoneWord:
+    match verify_shown(record.answer, issuers, at, WINDOW):
+        case ShownCode(credential, _, int(counter)):
+            return PhoneWord(_named(credential, counter.to_bytes(8, "big")))
+        case RejectedCredential() as rejected:
+            return _rejected(rejected)
+        case refused:
+            why = ProofDefect.MALFORMED if isinstance(refused, ShownCode) else refused.reason
+            return PhoneWord(why=why.value)
+
+
+def _rejected(rejected: RejectedCredential) -> PhoneWord:
+    if rejected.reason is CredentialDefect.UNKNOWN_ISSUER:
+        return PhoneWord(unknown=True)
+    return PhoneWord(why=rejected.reason.value)
+
+
+def _named(credential: Credential, what: bytes) -> bytes:
+    """Of one phone, whatever credential it has by then."""
+    assert isinstance(credential.holder, HolderKey), "its proof was verified with it"
+    return hashlib.sha256(credential.holder.x + what).digest()[:SHOWING_BYTES]
+
+
+def shown_twice(row: TapId, first: TapId) -> Alarm:
+    """What was shown in `row` had been shown in row `first`."""
+    return Alarm(
+        AlarmKind.SHOWN_TWICE, *row, detail_of(AlarmCause.SHOWN_BEFORE, row=first[1], terminal=first[0])
+    )
+
+
+def keep_showing(connection: sqlite3.Connection, showing: bytes, row: TapId) -> Alarm | None:
+    """Note that `row` had this showing; the finding where another row had it."""
+    connection.execute(_KEEP, (showing, *row))
+    terminal, sequence = connection.execute(_FIND, (showing,)).fetchone()
+    return None if (terminal, sequence) == row else shown_twice(row, (terminal, sequence))
