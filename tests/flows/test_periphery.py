@@ -270,7 +270,7 @@ def test_a_ticket_is_printed_for_a_ride_that_was_paid_and_for_no_other(
         assert (printer.cuts, printer.unknown) == (1, b"")
 
 
-CAB: Mapping[str, object] = {"enabled": True, "typed_sign_in": True}
+CAB: Mapping[str, object] = {"enabled": True, "port": 0, "typed_sign_in": True}
 
 
 def sold(terminal: LiveTerminal, persons: int = 2) -> tuple[int, str]:

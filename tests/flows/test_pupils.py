@@ -87,7 +87,7 @@ def school_rows() -> list[list[Any]]:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTerminal]:
     folder = tmp_path_factory.mktemp("school")
     where = {"profile": "canteen", "number": 7, "region": "region.toml", "language": "en"}
-    tables = canteen(folder, terminal=where, console={"enabled": True})
+    tables = canteen(folder, terminal=where, console={"enabled": True, "port": 0})
     expect.set_options(timeout=PATIENCE_MS)
     with live_terminal(folder, **tables) as terminal:
         yield terminal

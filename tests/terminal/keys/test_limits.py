@@ -332,7 +332,7 @@ def test_a_terminal_without_a_purpose_key_does_not_start(
         reader={"name": "sim:month_pass"},
         keys={"file": "keys.toml"},
         shift={"operator": "17"},
-        console={"enabled": True},
+        console={"enabled": True, "port": 0},
     )
     done = run("run")
     assert done.returncode == 11

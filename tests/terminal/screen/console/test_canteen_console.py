@@ -18,6 +18,7 @@ from pictures.console import CASHIER, OFFICER, PIN, STAFF, TEACHER, canteen_cons
 from pictures.counter import COUNTER, Counter, open_counter, pupil_ref
 from terminal.canteen.issuing import How, ServingList, issue
 from terminal.canteen.price_list import PriceList
+from terminal.canteen.report import FIGURES
 from terminal.canteen.roster import Roster
 from terminal.journal.action import acting
 from terminal.journal.canteen_records import (
@@ -795,9 +796,9 @@ def test_what_each_role_finds(school: School, page: Page) -> None:
         page.goto(school.url)
         found[ref] = page.locator(".menu a").all_inner_texts()
     assert found == {
-        CASHIER: ["Serving", "Class", "Buffet", "Put right", "Day report", "Shift", "Terminal"],
+        CASHIER: ["Serving", "Class", "Buffet", "Put right", "Day report", "Shift", "Cards", "Terminal"],
         TEACHER: ["Class", "Who is absent"],
-        OFFICER: ["Put right", "Who is absent", "Day report", "Terminal"],
+        OFFICER: ["Put right", "Who is absent", "Day report", "Cards", "Pupils", "Terminal"],
     }
 
 
@@ -826,7 +827,7 @@ def test_m_40_the_page_says_what_the_records_say(school: School, page: Page) -> 
     school.tap("pupil_large_family")
     school.sign_in(page, OFFICER)
     page.goto(school.at("report"))
-    served = page.locator(".report .grand td").all_inner_texts()[1]
+    served = page.locator(".report .grand td").all_inner_texts()[FIGURES.index("served")]
     assert served == "21"
     sums = [
         kopecks(text)
