@@ -75,12 +75,12 @@ def desk(*arguments: str) -> None:
 
 
 def test(*arguments: str) -> None:
-    """All tests, on one process more than there are cores; `-n 0`: in this one, for a debugger.
+    """All tests, on two processes more than there are cores; `-n 0`: in this one, for a debugger.
 
     Many of them wait for processes that they started. Four at most.
     """
     prepare(development=True)
-    workers = str(min(4, (os.cpu_count() or 1) + 1))
+    workers = str(min(4, (os.cpu_count() or 1) + 2))
     become("pytest", "-n", workers, "--dist", "loadscope", *arguments)
 
 
