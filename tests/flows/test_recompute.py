@@ -67,6 +67,14 @@ def test_every_tap_follows_from_what_is_recorded_with_it(run: Run, bus: Path) ->
     assert canteen.stdout == "Taps, sales and portions decided again: 1; differ: 0; not possible: 0\n"
 
 
+def test_a_terminal_of_any_number_states_its_own_rows_wherever_it_is_asked(run: Run, bus: Path) -> None:
+    said = run("journal", "recompute", "--state", bus, "--record", "--json")
+    assert said.returncode == 0, said.stderr
+    counts = json.loads(said.stdout)
+    assert counts["recomputed"] + sum(counts["unproven"].values()) == TAPS_IN_BUS
+    assert counts["differing"] == 0
+
+
 def test_a_document_changed_under_the_same_version_is_noticed(run: Run, bus: Path) -> None:
     text = DEMO_REGION.read_text(encoding="utf-8").replace("transport_card = 2400", "transport_card = 2300")
     (bus / "other.toml").write_text(text, encoding="utf-8")

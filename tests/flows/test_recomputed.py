@@ -32,11 +32,12 @@ LONGEST_S: Final = 2 * PATIENCE_S
 CHEAPER_BUILD: Final = """
 import sys
 if "run" in sys.orig_argv and "--config" in sys.orig_argv:
+    from msgspec.structs import replace
     from terminal.policy.policy import Policy
     fare = Policy.ordinary_fare
     def cheaper(self, *ride, **more):
         quote = fare(self, *ride, **more)
-        return quote and quote._replace(fare_minor=quote.fare_minor - 100)
+        return quote and replace(quote, fare_minor=quote.fare_minor - 100)
     Policy.ordinary_fare = cheaper
 """
 """A terminal whose software takes a rouble less than the tariff says."""

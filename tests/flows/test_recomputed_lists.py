@@ -30,7 +30,7 @@ from tests.by_hand import BY_HAND
 from tests.flows.live import DAY, STATE, LiveTerminal, collector, live_terminal, run
 from tests.flows.test_live_canteen import BROKE, PAYER, School, canteen
 from tests.flows.test_recomputed import ask, followed, stated, until
-from tests.terminal.canteen.school import CASHIER, grant
+from tests.terminal.canteen.school import CASHIER, TEACHER, grant
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.cli.played_feeds import FEED_FARES, PRODUCTS, STOPS
 from tests.terminal.decision.region import text_of
@@ -94,7 +94,9 @@ def test_a_canteen_decides_again_with_its_sealed_roster(tmp_path: Path) -> None:
         school.enrol(7, **pupils)
         said = [school.tap(name)["message"] for name in ("free", "payer", "free", "stranger")]
         assert said == ["meal_ok", "meal_ok", "meal_already", "meal_not_arranged"]
-        terminal.ask(IssueMeals(CASHIER, pupils=(school.ref("classmate"),), serving="breakfast"))
+        terminal.ask(
+            IssueMeals(CASHIER, pupils=(school.ref("classmate"),), serving="breakfast", confirmed_by=TEACHER)
+        )
         assert school.tap("classmate")["message"] == "meal_already"
         row = verdict(terminal)
         assert found(row) == (6, 0, {}), "taps, refusals and the portion of the list"
