@@ -168,10 +168,10 @@ def local_time(at: datetime, policy: Policy) -> datetime:
     return at.replace(tzinfo=policy.zone) if at.tzinfo is None else at
 
 
-def meal_mask(meals: Iterable[str], policy: Policy) -> int:
-    """The event's bits of these meal kinds."""
+def meal_mask(meals: Iterable[str], policy: Policy, at: str = "meals") -> int:
+    """The event's bits of these meal kinds, written at `at`."""
     bits = {kind.id: 1 << kind.bit for kind in policy.document.meals.kinds}
-    return sum({bits[_known(meal, bits, Thing.MEAL_KIND, "meals")] for meal in meals})
+    return sum({bits[_known(meal, bits, Thing.MEAL_KIND, at)] for meal in meals})
 
 
 def _last_event(card: Card, policy: Policy) -> Event:

@@ -26,7 +26,7 @@ from terminal.errors import Mistake
 from terminal.policy.base import Thing, Weekday, unknown
 from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyKind, DenyList
 from terminal.policy.policy import Policy
-from terminal.scenario.card import at_issuing_point, listed, local_time, new_card
+from terminal.scenario.card import at_issuing_point, listed, local_time, meal_mask, new_card
 from terminal.scenario.load import card_of
 from terminal.scenario.mistakes import PlayMistake, mistakes_at, unplayable
 from terminal.scenario.schema import (
@@ -67,7 +67,8 @@ FACTS: Final = MappingProxyType(
         f"{what}_age_s": f"freshness.{what}_age_s"
         for what in ("deny_list", "grants", "document", "bank_list", "bundles")
     }
-    | {name: f"canteen.{name}" for name in ("school", "serving", "day_closed", "paid_stopped")}
+    | {name: f"canteen.{name}" for name in ("school", "serving", "day_closed", "paid_stopped", "only_read")}
+    | {"served_elsewhere": "canteen.elsewhere"}
 )
 """What a scenario calls a fact of the trip; the others have the same name, or are put together in `facts_of`."""
 
@@ -203,6 +204,10 @@ class _Rider:
         trip = structs.replace(DEFAULTS, sequence=self.sequence, bank=BankFacts(count, minor))
         stated = {**_stated(self.scenario.terminal), **_stated(step)}
         _known_zones(stated, self.policy)
+        if "served_elsewhere" in stated:
+            stated["served_elsewhere"] = meal_mask(
+                stated["served_elsewhere"], self.policy, "served_elsewhere"
+            )
         written = facts_of(stated)
         trip = restore(trip, written, None if self.pupil is None else self.pupil.on(day))
         return trip if "document_age_s" in stated else self._with_age(trip)

@@ -258,6 +258,10 @@ class Where(Section, frozen=True, kw_only=True):
     """The canteen has closed its day."""
     paid_stopped: bool | None = None
     """The journal takes no more records, so nothing is sold (O-06)."""
+    only_read: bool | None = None
+    """Staff ask whose card it is: a tap gives no meal (M-30)."""
+    served_elsewhere: tuple[Name, ...] | None = None
+    """Meals that other terminals of the school say they gave to this pupil today (O-08): the cashier is asked."""
 
 
 class IssuingPointVisit(Section, frozen=True, kw_only=True):

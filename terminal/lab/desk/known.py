@@ -61,6 +61,8 @@ FACT_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "canteen.serving": NP_("fact", "Meal served"),
         "canteen.day_closed": NP_("fact", "Day closed"),
         "canteen.paid_stopped": NP_("fact", "Paid meals stopped"),
+        "canteen.only_read": NP_("fact", "Card only read"),
+        "canteen.elsewhere": NP_("fact", "Meals served by other terminals"),
         "canteen.lost_since": NP_("fact", "Card lost since"),
     }
 )
@@ -87,6 +89,8 @@ SOURCE_WORDS: Final[Mapping[FactSource, str]] = MappingProxyType(
         FactSource.COLLECTOR: NP_("source", "collector"),
         FactSource.CANTEEN: NP_("source", "canteen"),
         FactSource.ROSTER: NP_("source", "roster"),
+        FactSource.BUNDLES: NP_("source", "signed bundles"),
+        FactSource.PEERS: NP_("source", "other terminals of the place"),
     }
 )
 VALUE_WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(

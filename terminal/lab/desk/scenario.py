@@ -49,10 +49,10 @@ _LOSES: Final = {
 }
 
 
-WRITTEN: Final = {fact: name for name, fact in FACTS.items()} | {
+WRITTEN: Final = {fact: name for name, fact in FACTS.items() if name != "served_elsewhere"} | {
     name: name for name in ("mode", "companions", "asked_by", "razzia", "reader_ok")
 }
-"""How a scenario calls a fact of a tap; a pupil's roster there is none at the desk."""
+"""How a scenario calls a fact of a tap; at the desk there is no pupil's roster and no other terminal of a school."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ from terminal.canteen.requests import (
     IssueMeals,
     LendCard,
     ListPupils,
+    LoadPayments,
     LoadPriceList,
     LoadPupils,
     LoadRoster,
@@ -54,6 +55,7 @@ from terminal.canteen.requests import (
     MarkNotCollected,
     MealsIssued,
     OpenTill,
+    OrderMeal,
     SaleDone,
     SellProducts,
     TieCard,
@@ -164,6 +166,10 @@ def bun(pupil: int = 1, count: int = 1) -> SellProducts:
     return SellProducts(ref(pupil), {"bun": count}, CASHIER)
 
 
+def payments(pupil: int) -> bytes:
+    return f"payment;pupil;account;amount\n2026-09-15/1;{ref(pupil).hex()};hot;500.00\n".encode()
+
+
 NO_PUPILS = PupilDraft(file="pupils.xlsx", sheets=(), dropped={})
 MORNING: tuple[AnyRequest, ...] = (
     ListPupils(),
@@ -192,6 +198,14 @@ MORNING: tuple[AnyRequest, ...] = (
     LoadRoster(roster_file(8)),
     LoadRoster(ListFile("roster.toml", b"[")),
     LoadPriceList(price_file()),
+    LoadPayments(payments(3), CASHIER),
+    LoadPayments(payments(3), CASHIER),
+    LoadPayments(payments(99), CASHIER),
+    LoadPayments(b"\xff", CASHIER),
+    OrderMeal(ref(3), "lunch", CASHIER),
+    OrderMeal(ref(3), "lunch", CASHIER, cancelled=True),
+    OrderMeal(ref(3), "tea", CASHIER),
+    OrderMeal(ref(99), "lunch", CASHIER),
     CloseDay(CASHIER),
     CloseDay(CASHIER),
     bun(),

@@ -298,12 +298,19 @@ def test_the_trail_says_what_a_ground_gives_and_of_one_alone_no_combination() ->
 
 
 def test_a_card_no_roster_lists_is_served_by_its_own_grants_and_flagged() -> None:
-    card = pupil(code(10, GRADE_3))
-    for known, flags in ((Pupil(b"p", "school_12", listed=False), ("not_in_roster",)), (None, ())):
-        canteen = CanteenContext(school="school_12", pupil=known)
-        trip = trip_at("canteen", 70, 1, canteen=canteen)
+    """Where the document says to serve without a question; what it says nothing of, is asked of the cashier (O-02)."""
+    serves = demo_with(("[meals.pre_order]", '[meals.ask]\nnot_listed = "serve"\n\n[meals.pre_order]'))
+    unlisted = Pupil(b"p", "school_12", listed=False)
+    for policy, known, message, flags in (
+        (serves, unlisted, "meal_ok", ("not_in_roster",)),
+        (serves, None, "meal_ok", ()),
+        (None, unlisted, "meal_ask", ()),
+    ):
+        card = pupil(code(10, GRADE_3)) if policy is None else pupil(code(10, GRADE_3), policy=policy)
+        trip = trip_at("canteen", 70, 1, canteen=CanteenContext(school="school_12", pupil=known))
         decision = decide(card.snapshot, card.policy, trip, BREAKFAST)
-        assert (decision.outcome.message, decision.flags) == ("meal_ok", flags)
+        assert (decision.outcome.message, decision.flags) == (message, flags)
+        assert (trail_of(decision)[-1] == "o-02:ask_not_listed") is (message == "meal_ask")
 
 
 def test_m_15_a_card_that_states_no_shift_has_the_meal_of_the_first() -> None:

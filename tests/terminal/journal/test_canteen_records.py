@@ -39,6 +39,18 @@ ANY = st.one_of(
     st.builds(canteen.RosterLoaded, INT, TEXT, INT, INT, INT),
     st.builds(canteen.IssueRefused, INT, REF, INT, HOW, TEXT, TEXT, TEXT, TRAIL),
     st.builds(canteen.CardTied, INT, REF, REF, REF, st.sampled_from(canteen.CardUse), TEXT, TEXT),
+    st.builds(
+        canteen.AccountCredited,
+        INT,
+        REF,
+        TEXT,
+        TEXT,
+        st.sampled_from(canteen.CanteenAccount),
+        INT,
+        TEXT,
+        TEXT,
+    ),
+    st.builds(canteen.MealOrdered, INT, REF, TEXT, TEXT, TEXT, TEXT, st.booleans(), TEXT),
     MEAL.map(lambda meal: intent(profile="canteen", meal=meal)),
 )
 
@@ -46,7 +58,7 @@ ANY = st.one_of(
 VECTORS = [
     (
         canteen.Annulment(at_ms=1, pupil=b"\xaa", of=300, day="d", operator="o", shift=2, returned_minor=0),
-        "01 9a 16 01 c401aa cd012c a164 a16f 02 00 a0 a0",
+        "01 9b 16 01 c401aa cd012c a164 a16f 02 00 a0 a0 a0",
     ),
     (
         canteen.MealServed(
@@ -88,9 +100,13 @@ def test_an_annulment_written_before_rows_named_their_action_is_readable():
     assert parse_record(bytes.fromhex("01 98 16 01 c401aa cd012c a164 a16f 02 00")) == VECTORS[0][0]
 
 
+def test_an_annulment_written_before_a_second_person_confirmed_one_is_readable():
+    assert parse_record(bytes.fromhex("01 9a 16 01 c401aa cd012c a164 a16f 02 00 a0 a0")) == VECTORS[0][0]
+
+
 def test_fields_that_newer_software_appends_are_passed_over():
     record, text = VECTORS[0]
-    assert parse_record(bytes.fromhex(text.replace("01 9a", "01 9b", 1)) + b"\x07") == record
+    assert parse_record(bytes.fromhex(text.replace("01 9b", "01 9c", 1)) + b"\x07") == record
 
 
 def test_tags_are_those_of_the_first_day():
@@ -107,6 +123,8 @@ def test_tags_are_those_of_the_first_day():
         "RosterLoaded": 27,
         "IssueRefused": 28,
         "CardTied": 29,
+        "AccountCredited": 30,
+        "MealOrdered": 31,
     }
 
 

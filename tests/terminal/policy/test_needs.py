@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from terminal.app.config.settings import (
+    BundlesTable,
     CollectorTable,
     ConsoleTable,
     ListsTable,
@@ -214,9 +215,11 @@ def test_what_has_no_source_at_all_is_never_known() -> None:
         vehicle=VehicleTable(source="gps"),
         collector=CollectorTable(url="http://127.0.0.1:1"),
         lists=ListsTable(deny=Path("deny"), grants=Path("grants")),
+        bundles=BundlesTable(folder=Path("bundles")),
     )
     known = facts_known(everything, routes_of("bus"))
     assert known == fact_names() - NO_LIVE_PRODUCER.keys()
+    assert "freshness.bundles_age_s" not in facts_known(ALONE, NO_ROUTES), "no signed bundles"
     assert {"shift", "route", "clock.suspect", "profile"} <= facts_known(ALONE, NO_ROUTES)
     unknown = {
         "clock.authenticated",

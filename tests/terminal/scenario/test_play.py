@@ -292,6 +292,24 @@ def test_m_32_an_order_is_for_its_day_and_used_once() -> None:
     assert [AccountEffect.ORDERED in trail for trail in trails] == [True, False, False]
 
 
+def test_o_08_what_another_terminal_gave_is_asked_about_and_a_card_that_is_only_read_gets_none() -> None:
+    other, same, read = pupils_meals(
+        "hot_minor = 20000",
+        "at = 2026-09-15T12:40:00, served_elsewhere = ['breakfast'], expect = { message = 'meal_ok' }",
+        "at = 2026-09-16T12:40:00, served_elsewhere = ['breakfast', 'lunch'], expect = { message = 'meal_ask' }",
+        "at = 2026-09-16T12:41:00, only_read = true, expect = { message = 'card_read' }",
+    )
+    assert [tap.decision.outcome.message.value for tap in (other, same, read)] == [
+        "meal_ok",
+        "meal_ask",
+        "card_read",
+    ]
+    assert same.decision.facts[-1].code == "o-08:ask_elsewhere"
+    with pytest.raises(ScenarioFileError) as refused:
+        pupils_meals("hot_minor = 1", f"at = 2026-09-15T12:40:00, served_elsewhere = ['tea'], {LUNCH}")
+    assert refused.value.what.startswith('scenarios[0].taps[0].served_elsewhere: unknown meal kind "tea"')
+
+
 def test_a_pupil_served_without_his_card_is_not_served_again() -> None:
     """The roster's grounds count, and the terminal remembers although the card holds no concession."""
     grants = "grants = [{ code = 13, valid_from = 2026-09-01, valid_to = 2027-05-31 }]"

@@ -317,7 +317,9 @@ def test_a_bus_drives_its_line_while_its_computer_dies(desk: Page, session: Desk
     stop = desk.locator('[data-fact="place.stop"]')
     expect(stop).to_contain_text("Разумное (10102)")
     expect(stop).to_contain_text("vehicle")
-    expect(stop).to_contain_text("1 min")
+    expect(stop).to_contain_text(
+        re.compile(r"[1-9]\d* min")
+    )  # how many: as long as the page took to stop the bus
     expect(desk.locator(".reasons")).to_contain_text("the vehicle's place is some time old")
     desk.get_by_label("On-board computer").select_option("wrong_zone")
     expect(desk.locator("#bus-heard")).to_contain_text("contradicts the route")
