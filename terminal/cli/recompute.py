@@ -13,6 +13,7 @@ from terminal.cli.options import Config, Json, Keys, ProfileName, State, station
 
 if TYPE_CHECKING:
     from terminal.app.config.settings import StationConfig
+    from terminal.app.station import Station
     from terminal.canteen.facts import Replay
     from terminal.journal.operation_records import SelfRecomputed
     from terminal.journal.reader import JournalReader
@@ -71,9 +72,9 @@ def recompute(
         _record(at, json)
     else:
         with journal_reader(at.terminal.state, at.keys.file) as reader:
-            sources = _given(at, region or [at.terminal.region_or_demo])
+            sources = _given(at, reader, region or [at.terminal.region_or_demo])
             if not region:
-                sources = replace(sources, documents=_documents(at))
+                sources = replace(sources, documents=_documents(at, reader))
             if roster:
                 policy = next(iter(sources.otherwise.values()))
                 sources = replace(sources, replay=_replay(at, reader, policy))
@@ -196,7 +197,7 @@ def _stated(at: StationConfig, reader: JournalReader) -> SelfRecomputed:
     from terminal.clock import SystemClock, unix_ms
     from terminal.recompute.own import OwnSources, statement
 
-    documents = _documents(at)
+    documents = _documents(at, reader)
     sources = OwnSources(documents=documents, replay=_replay_in_service(at, reader, documents))
     return statement(reader, sources, unix_ms(SystemClock().now()), SOFTWARE, VERSION)
 
@@ -218,26 +219,31 @@ def _replay_in_service(at: StationConfig, reader: JournalReader, documents: Docu
         return None
 
 
-def _given(at: StationConfig, regions: list[str]) -> OwnSources:
-    """The documents that are named, with the lists that are configured here."""
+def _station(at: StationConfig, reader: JournalReader) -> Station:
+    """The station whose journal it is: `--state` alone names it, and the journal says its number."""
     from terminal.app.station import station_of
+
+    return replace(station_of(at), number=reader.state().terminal)
+
+
+def _given(at: StationConfig, reader: JournalReader, regions: list[str]) -> OwnSources:
+    """The documents that are named, with the lists that are configured here."""
     from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
     from terminal.recompute.own import OwnSources
 
-    station = station_of(at)
+    station = _station(at, reader)
     keys = station.load_keys()
     deny_list, grants = station.load_deny_list(keys), station.load_grants(keys)
     policies = [Policy.of(load_region(region), deny_list, grants=grants) for region in regions]
     return OwnSources(otherwise={policy.tariff: policy for policy in policies})
 
 
-def _documents(at: StationConfig) -> DocumentFolder:
+def _documents(at: StationConfig, reader: JournalReader) -> DocumentFolder:
     """The documents in the terminal's folder, by hash, with the lists in force."""
-    from terminal.app.station import station_of
     from terminal.recompute.documents import DOCUMENTS_FOLDER, DocumentFolder
 
-    station = station_of(at)
+    station = _station(at, reader)
     keys = station.load_keys()
     folder = at.terminal.state / DOCUMENTS_FOLDER
     return DocumentFolder(folder, keys.list_key("grants"), station.load_deny_list(keys))
@@ -247,14 +253,13 @@ def _replay(at: StationConfig, reader: JournalReader, policy: Policy) -> Replay:
     """The roster in force on the terminal; raises `RosterError` when there is none, or rows have left that it does not
     include.
     """
-    from terminal.app.station import station_of
     from terminal.canteen.facts import Replay
     from terminal.canteen.store import CanteenLists
     from terminal.clock import from_unix_ms
     from terminal.errors import RosterError
 
     kept = reader.state()
-    station = replace(station_of(at), number=kept.terminal, profile="canteen")
+    station = replace(_station(at, reader), profile="canteen")
     roster = CanteenLists(station.active_set(station.load_keys())).roster(policy)
     if roster is None:
         raise RosterError(f"there is no roster in {station.state}", "Leave --roster out.")
