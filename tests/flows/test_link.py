@@ -15,6 +15,7 @@ import pytest
 
 from terminal.canteen.issuing import How
 from terminal.canteen.requests import AnnulLast, IssueMeals
+from terminal.operations.status import EVERY_S as STATUS_EVERY_S
 from terminal.screen.console.roles import Role
 from terminal.sync.credentials import load_or_make_keys
 from terminal.trip.producers import FactSource
@@ -124,4 +125,10 @@ def test_a_dead_peer_is_seen_in_health_and_costs_a_tap_nothing(tills: tuple[Scho
     assert second.tap("vera")["message"] == "meal_ok"
     assert time.monotonic() - began < 20
     status = second.terminal.folder / STATE / "status.json"
-    until(lambda: msgspec.json.decode(status.read_bytes())["link"]["peers"][0]["waiting"] >= 1)
+
+    def shown() -> bool:
+        """The status is written every so many seconds of the terminal's clock, which goes on by hand."""
+        second.terminal.hand.say("clock", step_s=STATUS_EVERY_S)
+        return bool(msgspec.json.decode(status.read_bytes())["link"]["peers"][0]["waiting"] >= 1)
+
+    until(shown)

@@ -294,6 +294,8 @@ def test_a_roster_of_tomorrow_waits_for_its_day(store: Shelf, tmp_path: Path) ->
 
 def test_the_roster_in_the_documentation_can_be_loaded(store: Shelf, tmp_path: Path) -> None:
     text = (Path(__file__).resolve().parents[3] / "docs" / "canteen.md").read_text(encoding="utf-8")
-    (tmp_path / "roster.toml").write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    examples = [block.split("```")[0] for block in text.split("```toml\n")[1:]]
+    (example,) = [one for one in examples if 'kind = "roster"' in one]
+    (tmp_path / "roster.toml").write_text(example, encoding="utf-8")
     roster = store.install_roster(ListFile.read(tmp_path / "roster.toml"))
     assert [len(pupil.orders) for pupil in roster.pupils.values()] == [1]

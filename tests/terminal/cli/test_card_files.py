@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sim.image_file import load_card, save_card
+from sim.image_file import VERSION, load_card, save_card
 from tests.config_file import config_file
 from tests.flows.test_layout_changes import damage_and_repair
 from tests.terminal.cli.conftest import ENVIRONMENT, Run, command
@@ -151,11 +151,13 @@ def test_an_older_image_is_refused_in_one_line_that_says_what_to_do(
 ) -> None:
     assert run("card", "new", "card.json", "--profile", "adult_purse", program="sim.cli.app").returncode == 0
     text = (tmp_path / "card.json").read_text("utf-8")
-    (tmp_path / "card.json").write_text(text.replace('"version": 4', f'"version": {version}', 1), "utf-8")
+    (tmp_path / "card.json").write_text(
+        text.replace(f'"version": {VERSION}', f'"version": {version}', 1), "utf-8"
+    )
     finished = run(*SERVE, "--reader", "sim:card.json")
     assert finished.returncode == 50
     line = assert_one_line(finished.stderr)
-    assert f"has version {version}, this software reads 3 and 4" in line
+    assert f"has version {version}, this software reads 3, 4, 5" in line
     assert "Make a new one with `sim card new`" in line
 
 

@@ -17,6 +17,7 @@ from terminal.collector.strangers import (
     Strangers,
     reduced,
 )
+from terminal.collector.users import OfficeRole
 from terminal.journal.records import Started
 from terminal.sync.credentials import make_keys
 from terminal.sync.enrolment import ENROLMENTS_PATH, enrolment_request, new_code
@@ -83,7 +84,7 @@ def test_strangers_are_shown_apart_on_page_in_the_api_and_in_metrics_and_push_no
         near = town.client(f"198.51.100.{number}")
         assert near.post(BATCHES_PATH, content=stranger.batch(1, 1)).status_code == 403
         assert near.post(ENROLMENTS_PATH, content=msgspec.json.encode(guess)).status_code == 403
-    operator = {"authorization": f"Bearer {town.user('17')}"}
+    operator = {"authorization": f"Bearer {town.user('17', OfficeRole.OPERATE)}"}
     local = town.client("127.0.0.1")
     assert [alarm["kind"] for alarm in local.get("/operator/v1/alarms", headers=operator).json()] == ["gap"]
     strangers = local.get("/operator/v1/strangers", headers=operator).json()

@@ -19,11 +19,13 @@ import msgspec
 import pytest
 
 from sim.profile import LAB_KEYS
-from terminal.codes import SetKind
+from terminal.codes import BundleFault, SetKind
 from terminal.collector.users import OfficeRole
 from terminal.journal.canteen_records import MealServed
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import Intent
+from terminal.policy.document.schema import Ages
+from terminal.policy.ends import BUNDLES_WARNED_DAYS
 from terminal.screen.console.pins import hash_pin
 from tests.by_hand import SOCKET, started
 from tests.config_file import config_file
@@ -198,11 +200,13 @@ def test_a_source_that_is_held_back_is_an_alarm_after_7_and_after_14_days(
                 terminal.say("await")
         (sent,) = published.run("sync", "--config", file, "--json").stdout.splitlines()
         assert json.loads(sent)["unsent"] == 0
-        token = user_of(tmp_path / "collector", "17", OfficeRole.LOOK)
+        token = user_of(tmp_path / "collector", "17", OfficeRole.MONEY)
         with httpx.Client(verify=ssl.create_default_context(cafile=authority.path)) as client:
             asked = {"authorization": f"Bearer {token}"}
             until_s, said = time.monotonic() + 30.0, []
             while len(said) < 2 and time.monotonic() < until_s:  # the books follow the records
                 alarms = client.get(f"{url}/operator/v1/alarms", headers=asked).json()
                 said = [one["detail"] for one in alarms if one["kind"] == "bundles"]
-    assert sorted(said) == [f"bundle_fault fault=bundle:stale days={days}" for days in (14, 7)]
+    rungs = {BundleFault.STALE: BUNDLES_WARNED_DAYS, BundleFault.LIMITED: Ages().bundles_limited_days}
+    assert rungs == {BundleFault.STALE: 7, BundleFault.LIMITED: 14}, "the ladder of O-14"
+    assert sorted(said) == sorted(f"bundle_fault fault={rung} days={days}" for rung, days in rungs.items())
