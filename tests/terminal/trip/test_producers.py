@@ -160,6 +160,10 @@ def test_a_school_changes_what_a_canteen_knows(tmp_path: Path) -> None:
         school.present(ref(95), ref(3))
         mark_card(school_counter, ref(95), CardUse.LOST, TEACHER, at)
         seen.append(school_counter.context(ref(95), ref(3), at))
+        school_counter.only_read = lambda: True
+        seen.append(school_counter.context(ref(95), ref(3), at))
+        school_counter.elsewhere = lambda _pupil, _day: 1
+        seen.append(school_counter.context(ref(95), ref(3), at))
         close_day(school_counter, TEACHER, school.at("16:00"))
         school_counter.journal = None
         seen.append(school_counter.context(ref(3), ref(3), at))
