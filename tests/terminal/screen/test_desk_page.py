@@ -246,7 +246,7 @@ def test_another_region_lays_out_its_own_cards(desk: Page, session: DeskSession)
     tap(desk, "adult_purse", "front")
     shown(desk, 1)
     desk.get_by_label("Region", exact=True).select_option("sakhalin")
-    expect(desk.locator("#result-empty")).to_be_visible()
+    expect(desk.locator("#result-empty")).to_be_visible(timeout=LONG_MS)
     expect(desk.locator("#taps li")).to_have_count(0)
     assert session.town.policy.document.header.id == "sakhalin"
     tap(desk, "adult_purse", "front")
@@ -370,7 +370,7 @@ def test_a_reset_clears_every_window(desk: Page) -> None:
     tap(desk, "adult_purse", "front")
     shown(desk, 1)
     desk.get_by_role("button", name="Reset").click()
-    expect(desk.locator("#result-empty")).to_be_visible()
+    expect(desk.locator("#result-empty")).to_be_visible(timeout=LONG_MS)
     expect(card(desk, "adult_purse")).to_contain_text("500.00")
     expect(desk.locator("#trace-count")).to_contain_text("0 exchanges")
 
