@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,6 +25,7 @@ from terminal.link.peers import LinkPeer, OwnMarks, PeerLinks
 from terminal.operations.status import PeerLinkStatus, PeerStatus
 from terminal.sync.credentials import TerminalKeys, load_keys, load_or_make_keys, public_keys
 from terminal.sync.lineage import read_lineage
+from terminal.updates.watch import mark_of
 
 if TYPE_CHECKING:
     from terminal.operations.vitals import Vitals
@@ -123,24 +124,16 @@ class _OwnKeys:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._keys: TerminalKeys = load_or_make_keys(path)
-        self._seen = self._state()
+        self._seen = mark_of(path)
 
     def sign(self, data: bytes) -> bytes:
         """With the signing key in force."""
-        seen = self._state()
+        seen = mark_of(self._path)
         if seen != self._seen:
-            try:
-                self._keys, self._seen = load_keys(self._path), seen
-            except KeyFileError:  # said where it matters more; the key at hand still counts
-                self._seen = seen
+            self._seen = seen
+            with suppress(KeyFileError):  # said where it matters more; the key at hand still counts
+                self._keys = load_keys(self._path)
         return self._keys.sign(data)
-
-    def _state(self) -> tuple[int, int]:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return 0, 0
-        return found.st_ino, found.st_mtime_ns
 
 
 def _peers(table: LinkTable) -> Iterator[LinkPeer]:
