@@ -36,20 +36,17 @@ ROWS_AT_ONCE: Final = 500
 
 
 @contextmanager
-def peer_links(config: StationConfig, terminal: Terminal, vitals: Vitals) -> Iterator[None]:
-    """The link to the other terminals of the place, where one is configured; others pay nothing for it.
+def peer_links(listen: str, config: StationConfig, terminal: Terminal, vitals: Vitals) -> Iterator[None]:
+    """The link of a terminal that hears the others of its place at `listen`; it ends with the block.
 
     Raises `PortInUse`, `KeyFileError` for a peer without its identity, `TerminalError` for an address that is none.
     """
-    if config.link.listen is None:
-        yield
-        return
     state = config.terminal.state
     identity = _OwnKeys(state / IDENTITY_FILE)
     follower = MealMarks(terminal.journal, unix_ms(terminal.clock.now()) - KEPT_S * 1000)
     links = PeerLinks(
         terminal.number,
-        _listener(config.link.listen),
+        _listener(listen),
         tuple(_peers(config.link)),
         OwnMarks(follower.follow, lambda: follower.head),
         state / LINK_FOLDER,

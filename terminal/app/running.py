@@ -48,6 +48,7 @@ from terminal.signals import Guarded
 from terminal.sync.background import BackgroundSync
 from terminal.tap import CODE_REFUSED, OUT_OF_ORDER, Terminal, take_code
 from terminal.tap_report import TapReport
+from terminal.trip.ages import DAY_S
 from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceWatch
 
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
     from terminal.trip.vehicle import VehicleLink
 
 
-DAY_S: Final = 86_400.0
 SWITCH_S: Final = 0.0005
 """How long a tap waits for its turn while another thread reads a large list, each time it comes back from disk or card.
 With the interpreter's own 5 ms, a tap of 8 ms took 35, and up to 170, while eight million entries were checked.
@@ -373,7 +373,7 @@ def _link(config: StationConfig, terminal: Terminal, vitals: Vitals) -> Abstract
         return nullcontext()
     from terminal.app.link import peer_links
 
-    return peer_links(config, terminal, vitals)
+    return peer_links(config.link.listen, config, terminal, vitals)
 
 
 def _all(looks: Iterable[Callable[[], None]]) -> None:
