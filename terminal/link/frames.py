@@ -14,8 +14,6 @@ from enum import StrEnum
 from typing import Annotated, Final, NamedTuple, TypeAlias
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
 from terminal.decoding import decoded
@@ -110,13 +108,8 @@ def parse_message(content: bytes) -> LinkMessage | LinkRefusal:
 
 def signed_by(frame: LinkFrame, keys: Iterable[bytes]) -> bool:
     """Whether one of these raw Ed25519 keys signed the datagram."""
-    for key in keys:
-        try:
-            Ed25519PublicKey.from_public_bytes(key).verify(frame.signature, frame.signed)
-        except InvalidSignature:
-            continue
-        return True
-    return False
+    signature = frame.signature.hex()
+    return any(signature_is_genuine(key.hex(), signature, frame.signed) for key in keys)
 
 
 def follows(renewal: RenewalRequest, terminal: int, keys: Iterable[bytes]) -> bool:
