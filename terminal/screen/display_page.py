@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -21,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from terminal.decision.outcome import Message, Outcome
 from terminal.messages import SOUNDS, Colour, colour, sound, text
 from terminal.screen.display import Display, DisplaySettings, DisplayState, Shown
-from terminal.screen.page import Pages
+from terminal.screen.page import Pages, is_foreign
 from terminal.screen.stream import event_stream
 from terminal.screen.touch import MOST_BODY_BYTES, OUT_OF_DATE, PassengerTouch, TouchRefused
 from terminal.texts import N_, translator
@@ -119,9 +118,8 @@ async def asked_of(request: Request, touch: PassengerTouch | None, page: Display
     """
     if touch is None or not await run_in_threadpool(lambda: touch.offered):
         return Response(status_code=404)
-    origin = request.headers.get("origin")
     body = await _small_body(request)
-    if body is None or (origin is not None and urlsplit(origin).netloc != request.headers.get("host")):
+    if body is None or is_foreign(request):
         return await run_in_threadpool(page, request, 403, OUT_OF_DATE)
     try:
         await run_in_threadpool(touch.take, body)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 from starlette.applications import Starlette
@@ -30,7 +30,7 @@ from terminal.screen.console.roles import ROLE_NAMES, Role
 from terminal.screen.console.upload import UploadedFile, uploaded
 from terminal.screen.console.visit import ONCE, Action, Attachment, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import worded
-from terminal.screen.page import Pages
+from terminal.screen.page import Pages, is_foreign
 from terminal.screen.stream import event_stream
 from terminal.texts import N_, languages
 
@@ -391,14 +391,12 @@ class Web:
 
     def _own_form(self, request: Request, form: FormFields | None) -> FormFields:
         """`form`, when a page of this console made it for this browser."""
-        origin = request.headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
         token = request.cookies.get(self._cookie, "")
         proof = self._csrf(token)
         if (
             form is None
             or not token
-            or foreign
+            or is_foreign(request)
             or not hmac.compare_digest(form.text("csrf").encode(), proof.encode())
         ):
             raise Denied(403, FOREIGN_FORM)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 from starlette.applications import Starlette
@@ -29,7 +28,7 @@ from terminal.screen.console import web as console_web
 from terminal.screen.console.roles import ROLE_NAMES, Role
 from terminal.screen.console.visit import FormFields
 from terminal.screen.display_page import to_display
-from terminal.screen.page import Pages
+from terminal.screen.page import Pages, is_foreign
 from terminal.screen.setup.answers import SetupMistake, is_yes, mistakes_on
 from terminal.screen.setup.code import SetupCode
 from terminal.screen.setup.draft import LANGUAGE, ROLES, DraftKeeper, DraftStaff
@@ -168,9 +167,7 @@ class SetupWeb:
 
     def _own(self, request: Request, form: FormFields | None) -> FormFields:
         """`form`, when a page of this run made it, for the browser that goes on with it."""
-        origin = request.headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-        if form is None or foreign:
+        if form is None or is_foreign(request):
             raise SetupRefused(403, FOREIGN)
         if request.url.path in ("/code", "/language", "/go"):
             return form
