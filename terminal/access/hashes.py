@@ -9,6 +9,8 @@ from typing import Final, TypeAlias
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+LEAST_PASSPHRASE: Final = 12
+"""Characters of one that protects a key file: a copy of the file can be tried for years."""
 LOG_N: Final = 14
 BLOCK: Final = 8
 LANES: Final = 1

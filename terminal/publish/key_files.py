@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from msgspec import Meta
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
+from terminal.access.hashes import LEAST_PASSPHRASE
 from terminal.decoding import SMALL_BYTES, decode_json, read_within
 from terminal.errors import KeyFileError
 from terminal.files import create_file, readable_by_others
@@ -30,7 +31,6 @@ from terminal.sync.identity import read_public_key, write_public_key
 NAME_FIELD: Final = "x-name"
 """Of a key in metadata: what it is called."""
 KEY_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
-LEAST_PASSPHRASE: Final = 12
 LOG_N: Final = 15
 BLOCK: Final = 8
 _DOMAIN: Final = b"resident-publishing-key-1"

@@ -27,6 +27,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from terminal.access.hashes import LEAST_PASSPHRASE
 from terminal.access.references import Reference
 from terminal.app.config.settings import DEFAULT_CONSOLE_PORT, DEFAULT_SCREEN_PORT
 from terminal.app.setup.making import SchoolMaker, SetupPlace
@@ -37,7 +38,6 @@ from terminal.mistakes.places import Place, line_at
 from terminal.mistakes.reading import Unreadable, content_of, text_of, toml_of
 from terminal.mistakes.toml_lines import toml_lines
 from terminal.mistakes.words import refusal
-from terminal.publish.key_files import LEAST_PASSPHRASE
 from terminal.scenario.write import toml_value
 from terminal.screen.console.pins import MIN_DIGITS
 from terminal.screen.console.roles import Role

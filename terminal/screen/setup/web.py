@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from terminal.access.hashes import LEAST_PASSPHRASE
 from terminal.access.references import require_reference
 from terminal.access.sessions import TOKEN_BYTES, proof_of_form
 from terminal.errors import Mistake, StaffError, TerminalError
@@ -71,7 +72,6 @@ PINS_DIFFER: Final = N_("The two PINs differ.")
 SHORT_PASSPHRASE: Final = N_("The passphrase has at least {least} characters.")
 NOT_READY: Final = N_("Something is still missing: see the list below.")
 FAILED: Final = N_("The terminal could not do this: {what}. {advice}")
-LEAST_PASSPHRASE: Final = 12
 
 
 class AskedField(Struct, frozen=True):
