@@ -76,7 +76,6 @@ ANSWERS: Final[Mapping[str, str]] = {
     "school.name": "Показательная школа",
     "school.region": str(REGION),
     "school.zone": "Europe/Volgograd",
-    "keys.whose": "laboratory",
     "meals.breakfast.served": "yes",
     "meals.breakfast.from": "00:00",
     "meals.breakfast.until": "12:00",

@@ -31,8 +31,8 @@ HOLIDAYS: Final = 10
 PAUSES: Final = 3
 MOST_MONEY: Final = LARGEST_MINOR
 ROUBLES: Final = "RUB"
-OWN, REGIONS, LABORATORY = "own", "region", "laboratory"
-"""Whose keys open the cards: the school's own, the region's, the public laboratory's."""
+OWN, REGIONS = "own", "region"
+"""Whose keys open the cards: the school's own, or the region's."""
 
 
 class AnswerKind(StrEnum):

@@ -39,7 +39,6 @@ from terminal.screen.setup.questions import (
     FUNDER_NAMES,
     FUNDERS,
     KINDS,
-    LABORATORY,
     MEAL_NAMES,
     PAGES,
     REVIEW_PAGE,
@@ -276,7 +275,7 @@ class SetupWeb:
         texts = self._keeper.texts
         found = [one for one in mistakes_on(page, texts) if one.path not in self._keeper.fixed]
         yield from found
-        if page.name == "keys" and not found and texts["keys.whose"] != LABORATORY:
+        if page.name == "keys" and not found:
             mistake = self._maker.key_mistake(texts)
             if mistake is not None:
                 yield mistake
