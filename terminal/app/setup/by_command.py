@@ -1,7 +1,5 @@
 """Schools set up without pages: one file of answers for a hundred of them.
 
-    passphrase of the signing keys: by `--passphrase-file`
-
     [school]                       # what all schools have in common, by the questions' names
     region = 34
     [meals.breakfast]
@@ -12,7 +10,9 @@
     school.name = "Школа № 1"
     staff = [{ number = "1001", role = "cashier", pin = "7294" }, { number = "1002", role = "meal_officer" }]
 
-Every school is checked before the first is written. A member without `pin` gets one, listed in pins.txt of the
+The passphrase of the signing keys is not in it: `--passphrase-file`, or it is asked for.
+
+Every school is checked before the first is written. A member of staff without `pin` gets one, listed in pins.txt of the
 terminal's folder: hand it over and delete it.
 """
 
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -78,17 +79,12 @@ def set_up_all(file: Path, out: Path, language: str, passphrase: str) -> Iterato
     made = [(school, _place(out, school)) for school in schools]
     mistakes = [one for school, place in made for one in _mistakes(school, SchoolMaker(place, clock))]
     if mistakes:
-        placed = (_in_file(one, str(file), lines) for one in mistakes)
+        placed = (replace(one, file=str(file), line=line_at(one.path, lines)) for one in mistakes)
         raise refusal(ConfigError, placed)
     for _school, place in made:
         place.require_new()
     for school, place in made:
         yield _made(school, place, clock, passphrase)
-
-
-def _in_file(mistake: Mistake, file: str, lines: Mapping[Place, int]) -> Mistake:
-    """With the file and the line."""
-    return Mistake(mistake.path, mistake.code, mistake.values, file, line_at(mistake.path, lines))
 
 
 def _read(file: Path, clock: Clock, language: str) -> tuple[list[_AnsweredSchool], Mapping[Place, int]]:
@@ -102,10 +98,10 @@ def _read(file: Path, clock: Clock, language: str) -> tuple[list[_AnsweredSchool
     if not isinstance(listed, list) or not 0 < len(listed) <= MOST_SCHOOLS:
         raise ConfigError(f"{file}: no schools, or more than {MOST_SCHOOLS}", "Write [[schools]] for each.")
     usual = {**defaults(clock.now().date(), translator(language).gettext), LANGUAGE: language}
-    common, everybody = dict(_flat("", data)), data.get(STAFF, [])
+    common, common_staff = dict(_flat("", data)), data.get(STAFF, [])
     schools = []
     for number, own in enumerate(listed):
-        staff = own.pop(STAFF, everybody) if isinstance(own, dict) else []
+        staff = own.pop(STAFF, common_staff) if isinstance(own, dict) else []
         texts = {**usual, **common, **dict(_flat("", own))}
         try:
             members = msgspec.convert(staff, tuple[_AnsweredStaff, ...])
