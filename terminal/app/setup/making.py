@@ -25,6 +25,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from cardproto.resident.layout import SPARE_KEY_SETS
 from terminal.app.config.mistakes import mistakes_in
 from terminal.app.config.write import new_file, write_new
 from terminal.app.simulated import laboratory_keys
@@ -46,8 +47,9 @@ from terminal.publish.key_files import make_key, open_key, read_named
 from terminal.publish.release import release
 from terminal.publish.repository import ROOT, Repository
 from terminal.screen.console.pins import hash_pin
+from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member, StaffList
-from terminal.screen.setup.answers import SetupMistake, number_or_0, of_region, text_of
+from terminal.screen.setup.answers import SetupMistake, number_of, number_or_0, of_region, text_of
 from terminal.screen.setup.document import SCHOOL, document_text, school_document
 from terminal.screen.setup.draft import LANGUAGE, DraftStaff
 from terminal.screen.setup.questions import REGIONS, Texts
@@ -59,6 +61,8 @@ SETUP_FOLDER: Final = "setup"
 SCHOOL_FOLDER: Final = "school"
 SIGNING_KEY: Final = "school-1"
 KEY_FILE: Final = "keys.file"
+DEMONSTRATION_PACE_S: Final = 6.0
+"""Between two cards that tap by themselves."""
 Staff = Sequence[tuple[str, str, str]]
 """Number, role and PIN of each."""
 
@@ -167,7 +171,7 @@ class SchoolMaker:
         """Write everything for a school that signs for itself."""
         self._place.require_new()
         school = self._new_folder()
-        now, number = self._clock.now(), int(text_of(texts, "terminal.number"))
+        now, number = self._clock.now(), number_of(texts, "terminal.number")
         document = school / "region.toml"
         replace_file(document, document_text(school_document(texts, now, texts[LANGUAGE])).encode(), SHARED)
         self._write_keys(school, texts, number)
@@ -194,7 +198,7 @@ class SchoolMaker:
         content = document_text(school_document(filled, now, filled[LANGUAGE])).encode()
         replace_file(school / "region.toml", content, SHARED)
         keys = load_file_keys(laboratory_keys(), UNLIMITED)
-        members = [Member(ref=ref, role=role, pin=hash_pin(pin, keys)) for ref, role, pin in staff]  # type: ignore[arg-type]
+        members = [Member(ref=ref, role=Role(role), pin=hash_pin(pin, keys)) for ref, role, pin in staff]
         home = self._keep(school, members)
         cards = ",".join(self._beside(home / "cards" / name) for name in reader.split(","))
         self._close(
@@ -229,7 +233,7 @@ class SchoolMaker:
             write_keys(keys / f"{name}.keys", self._cut(office, role, terminal))
 
     def _cut(self, office: KeyDocument, role: KeyRole, terminal: int | None) -> KeyDocument:
-        ahead = 2 if role is KeyRole.ISSUE else 1
+        ahead = SPARE_KEY_SETS if role is KeyRole.ISSUE else 1
         order = RoleOrder(role=role, made_on=self._clock.now().date(), terminal=terminal, ahead=ahead)
         return cut(office, order)
 
@@ -249,7 +253,7 @@ class SchoolMaker:
         place = self._place
         values: dict[str, dict[str, object]] = {
             "terminal": {
-                "number": int(text_of(texts, "terminal.number")),
+                "number": number_of(texts, "terminal.number"),
                 "profile": "canteen",
                 "state": self._beside(place.state),
                 "language": texts[LANGUAGE],
@@ -271,9 +275,6 @@ class SchoolMaker:
     def _beside(self, path: Path) -> str:
         """As a path of the configuration file: it may be carried to another machine together with the folder."""
         return os.path.relpath(path.absolute(), self._place.config.absolute().parent)
-
-
-DEMONSTRATION_PACE_S: Final = 6.0
 
 
 def publish_alone(school: Path, document: Path, passphrase: str, now: datetime) -> bytes:

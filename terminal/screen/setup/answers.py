@@ -152,9 +152,9 @@ def _of(question: Question, texts: Texts) -> Iterator[Mistake]:
         return
     code = _refused(question, text)
     if code is not None:
-        values = {"low": question.low, "high": question.high}
+        values: dict[str, int | str] = {"low": question.low, "high": question.high}
         if code is SetupMistake.NO_CHOICE:
-            values["choices"] = ", ".join(one.value for one in question.choices)  # type: ignore[assignment]
+            values["choices"] = ", ".join(one.value for one in question.choices)
         yield Mistake(question.name, code, values)
 
 
@@ -228,6 +228,12 @@ def number_of(texts: Texts, name: str) -> int:
     return int(text_of(texts, name))
 
 
+def number_or_0(texts: Texts, name: str) -> int:
+    """A number, 0 where none stands."""
+    text = text_of(texts, name)
+    return int(text) if _DIGITS.fullmatch(text) else 0
+
+
 def minor_of(texts: Texts, name: str) -> int:
     """Kopecks; 0 where nothing stands, or nothing that is a sum."""
     return _minor(text_of(texts, name) or "0") or 0
@@ -241,6 +247,11 @@ def clock_of(texts: Texts, name: str) -> time:
 def day_of(texts: Texts, name: str) -> date | None:
     """A day; None where none stands."""
     return _day(text_of(texts, name))
+
+
+def of_region(texts: Texts) -> bool:
+    """Whether the region's keys open the cards."""
+    return texts.get("keys.whose") == REGIONS
 
 
 def served(texts: Texts) -> tuple[str, ...]:
@@ -286,9 +297,8 @@ def _categories(texts: Texts) -> Iterator[Mistake]:
         switch = f"categories.{category}.given"
         if not is_yes(texts, switch):
             continue
-        if number_or_0(texts, f"categories.{category}.last") < number_or_0(
-            texts, f"categories.{category}.first"
-        ):
+        first, last = (number_or_0(texts, f"categories.{category}.{end}") for end in ("first", "last"))
+        if last < first:
             yield Mistake(f"categories.{category}.last", SetupMistake.ENDS_FIRST)
         portions = {kind: sums for kind in (BY_SHIFT, *KINDS) if (sums := sums_of(texts, category, kind))}
         if not portions:
@@ -312,12 +322,6 @@ def _portion(texts: Texts, path: str, kind: str, sums: dict[str, int]) -> Iterat
         yield Mistake(f"{path}.parents", SetupMistake.ABOVE_PRICE)
 
 
-def number_or_0(texts: Texts, name: str) -> int:
-    """A number, 0 where none stands."""
-    text = text_of(texts, name)
-    return int(text) if _DIGITS.fullmatch(text) else 0
-
-
 def _calendar(texts: Texts) -> Iterator[Mistake]:
     yield from _ordered(texts, "calendar", whole=False)
     for row, count in (("holiday", HOLIDAYS), ("pause", PAUSES)):
@@ -334,8 +338,3 @@ def _ordered(texts: Texts, path: str, *, whole: bool) -> Iterator[Mistake]:
 
 
 _CONTRADICTIONS: Final = {"meals": _meals, "categories": _categories, "calendar": _calendar}
-
-
-def of_region(texts: Texts) -> bool:
-    """Whether the region's keys open the cards."""
-    return texts.get("keys.whose") == REGIONS

@@ -163,13 +163,13 @@ def _entitlement(texts: Texts, name: str) -> MealEntitlement:
         for kind in (BY_SHIFT, *KINDS)
         if (sums := sums_of(texts, name, kind))
     )
-    ends = (number_of(texts, f"categories.{name}.{end}") for end in ("first", "last"))
+    first, last = (number_of(texts, f"categories.{name}.{end}") for end in ("first", "last"))
     return MealEntitlement(
         code=CATEGORY[name].code,
         rule=CATEGORY[name].rule,  # type: ignore[arg-type]  # one of those in the table
         day_sum_minor=sum(portion.sum_minor for portion in portions),
         portions=portions,
-        grades=Grades(first=next(ends), last=next(ends)),
+        grades=Grades(first=first, last=last),
     )
 
 
