@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
@@ -45,7 +45,6 @@ from terminal.journal.operation_records import AnswerRepeated
 from terminal.journal.records import Fault, SettledBy
 from terminal.journal.taps import End
 from terminal.keys.provider import KeyProvider
-from terminal.media.code import CodeTaker
 from terminal.media.port import (
     Medium,
     MediumFailed,
@@ -74,6 +73,9 @@ from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import NOTHING_ASKED, AskedBy, RideAsked, Trip
 from terminal.trip.pupil import NO_CANTEEN, CanteenContext
 from terminal.updates.active import ActiveSet
+
+if TYPE_CHECKING:
+    from terminal.media.code import CodeTaker
 
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, Admission.REFUSED)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, Admission.REFUSED)

@@ -1,11 +1,13 @@
-"""The media a terminal takes, by the names of its configuration."""
+"""The media a terminal takes, by the names of its configuration. What phones and codes need is loaded where they are
+taken.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 
 from cardproto.credential.keys import IssuerKeys
 from terminal.app.sealed import signed_issuers_file
@@ -13,10 +15,7 @@ from terminal.app.simulated import laboratory_issuers
 from terminal.app.station import Station
 from terminal.errors import ConfigError
 from terminal.keys.file import load_issuers
-from terminal.media.code import CodeTaker
-from terminal.media.held import HeldEvents
 from terminal.media.phone import PHONE
-from terminal.media.phone.medium import PhoneMedium
 from terminal.media.port import Medium, MediumSetup
 from terminal.media.resident import RESIDENT
 from terminal.media.resident.credential import CredentialCheck, VerifyCredential
@@ -25,8 +24,20 @@ from terminal.messages import register
 
 if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionLoader
+    from terminal.media.code import CodeTaker
+    from terminal.media.held import HeldEvents
+    from terminal.media.phone.medium import PhoneMedium
 
-MediumFactory = Callable[[Station, MediumSetup, HeldEvents | None], Medium]
+MediumFactory: TypeAlias = Callable[[Station, MediumSetup, "HeldEvents | None"], Medium]
+
+
+@runtime_checkable
+class TrustsIssuers(Protocol):
+    """What verifies grants of an issuer."""
+
+    def trust(self, issuers: IssuerKeys) -> None:
+        """Let theirs alone count from the next tap on."""
+        ...
 
 
 @contextmanager
@@ -35,6 +46,8 @@ def kept_for_phones(station: Station) -> Iterator[HeldEvents | None]:
     if not station.codes and PHONE not in station.media:
         yield None
         return
+    from terminal.media.held import HeldEvents
+
     with closing(HeldEvents(station.state)) as held:
         yield held
 
@@ -50,6 +63,8 @@ def resident_medium(station: Station, setup: MediumSetup, held: HeldEvents | Non
 
 def phone_medium(station: Station, setup: MediumSetup, held: HeldEvents | None) -> PhoneMedium:
     """Phones as `station` takes them; raises `KeyFileError`."""
+    from terminal.media.phone.medium import PhoneMedium
+
     assert held is not None, "kept_for_phones gives it to a station that takes phones"
     return PhoneMedium(setup, station.number, issuers_of(station, setup.region), held)
 
@@ -58,6 +73,8 @@ def code_taker(station: Station, setup: MediumSetup, held: HeldEvents | None) ->
     """What reads codes, where `station` takes them; raises `KeyFileError`."""
     if not station.codes or held is None:
         return None
+    from terminal.media.code import CodeTaker
+
     return CodeTaker(setup, issuers_of(station, setup.region), held)
 
 
@@ -123,6 +140,7 @@ def credential_checks(media: Iterable[Medium]) -> tuple[CredentialCheck, ...]:
 
 def trust_issuers(media: Iterable[Medium], codes: CodeTaker | None, issuers: IssuerKeys) -> None:
     """Let the grants of `issuers` alone count from the next tap on, on cards, phones and in codes."""
-    for medium in (*media, codes):
-        if isinstance(medium, ResidentMedium | PhoneMedium | CodeTaker):
-            medium.trust(issuers)
+    ours = (medium for medium in media if medium.name in FACTORIES)
+    for one in (*ours, codes):
+        if isinstance(one, TrustsIssuers):
+            one.trust(issuers)
