@@ -32,7 +32,8 @@ from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import AnyRecord, build_record
 from terminal.policy.load import DEMO_REGION, load_region
 from terminal.policy.policy import Policy
-from terminal.recompute.documents import DOCUMENTS_FOLDER, DocumentFolder
+from terminal.recompute import DOCUMENTS_FOLDER
+from terminal.recompute.documents import DocumentFolder
 
 TAPS: Final = int(os.environ.get("BENCH_RECOMPUTE_TAPS", "20000"))
 TERMINALS: Final = 40

@@ -23,7 +23,7 @@ from terminal.errors import JournalError
 from terminal.files import link_file
 from terminal.journal.operation_records import SelfRecomputed
 from terminal.policy.policy import Policy
-from terminal.recompute.documents import DOCUMENTS_FOLDER
+from terminal.recompute import DOCUMENTS_FOLDER
 from terminal.updates.edition import CONTENT
 from terminal.updates.parts import REGION_FILE
 

@@ -82,7 +82,8 @@ def audit(
     from terminal.clock import SystemClock, unix_ms
     from terminal.collector.registry import open_registry
     from terminal.collector.service import KEY_FILE
-    from terminal.recompute.documents import DOCUMENTS_FOLDER, DocumentFolder
+    from terminal.recompute import DOCUMENTS_FOLDER
+    from terminal.recompute.documents import DocumentFolder
     from terminal.sync.identity import load_or_create_key
 
     earlier = None if after is None else parse_statement(_read(after))

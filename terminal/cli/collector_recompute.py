@@ -81,7 +81,8 @@ def remove(
 
 def documents_in(folder: Path, keys: Path | None) -> DocumentFolder:
     """The documents of a collector's folder."""
-    from terminal.recompute.documents import DOCUMENTS_FOLDER, DocumentFolder
+    from terminal.recompute import DOCUMENTS_FOLDER
+    from terminal.recompute.documents import DocumentFolder
 
     return DocumentFolder(folder / DOCUMENTS_FOLDER, grants_key(keys))
 

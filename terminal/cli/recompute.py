@@ -241,7 +241,8 @@ def _given(at: StationConfig, reader: JournalReader, regions: list[str]) -> OwnS
 
 def _documents(at: StationConfig, reader: JournalReader) -> DocumentFolder:
     """The documents in the terminal's folder, by hash, with the lists in force."""
-    from terminal.recompute.documents import DOCUMENTS_FOLDER, DocumentFolder
+    from terminal.recompute import DOCUMENTS_FOLDER
+    from terminal.recompute.documents import DocumentFolder
 
     station = _whose(at, reader)
     keys = station.load_keys()

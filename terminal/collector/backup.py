@@ -12,7 +12,7 @@ from terminal.collector.store import RESTORE, connect
 from terminal.collector.users import OFFICE_FOLDER, USERS_FILE
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of
-from terminal.recompute.documents import DOCUMENTS_FOLDER
+from terminal.recompute import DOCUMENTS_FOLDER
 
 DATABASE: Final = "collector.db"
 PLAIN: Final = ("collector.pub", "ca.crt", "terminals", DOCUMENTS_FOLDER)

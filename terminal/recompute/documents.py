@@ -32,7 +32,6 @@ from terminal.policy.policy import Policy
 from terminal.recompute.rows import Verdict, unproven
 from terminal.updates.parts import MOST_LIST_BYTES, MOST_REGION_BYTES
 
-DOCUMENTS_FOLDER: Final = "documents"
 HASH_NAME: Final = re.compile("[0-9a-f]{64}")
 MOST_BYTES: Final = max(MOST_LIST_BYTES, MOST_TABLES_BYTES)
 MOST_LOADED: Final = 64

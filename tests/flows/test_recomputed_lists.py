@@ -25,7 +25,7 @@ from terminal.journal.records import Unwritten, parse_record
 from terminal.lab.world import pseudonym_on
 from terminal.policy.grants import COLUMNS
 from terminal.policy.load import DEMO_REGION
-from terminal.recompute.documents import DOCUMENTS_FOLDER
+from terminal.recompute import DOCUMENTS_FOLDER
 from tests.by_hand import BY_HAND
 from tests.flows.live import DAY, STATE, LiveTerminal, collector, live_terminal, run
 from tests.flows.test_live_canteen import BROKE, PAYER, School, canteen

@@ -28,7 +28,8 @@ from terminal.collector.recompute.ledger import LEDGER_FILE, VerdictLedger
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
 from terminal.journal.lock import FileLock
-from terminal.recompute.documents import DOCUMENTS_FOLDER, DocumentFolder
+from terminal.recompute import DOCUMENTS_FOLDER
+from terminal.recompute.documents import DocumentFolder
 
 IDLE_S: Final = 0.5
 AGAIN_S: Final = 5.0

@@ -29,7 +29,8 @@ from terminal.errors import CollectorError, RegionDocumentError
 from terminal.journal.operation_records import SelfRecomputed, SetActivated
 from terminal.journal.records import Intent, build_record, parse_record
 from terminal.policy.load import DEMO_REGION
-from terminal.recompute.documents import DOCUMENTS_FOLDER, DocumentFolder, DocumentKind
+from terminal.recompute import DOCUMENTS_FOLDER
+from terminal.recompute.documents import DocumentFolder, DocumentKind
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 
 HOUR_MS: Final = 3_600_000
