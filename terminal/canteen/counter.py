@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct, field, structs
@@ -18,7 +18,6 @@ from terminal.canteen.facts import Known, masks
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.lines import line_of
 from terminal.canteen.price_list import PriceList
-from terminal.canteen.pupil_files import PupilFiles
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
 from terminal.clock import unix_ms
@@ -36,6 +35,9 @@ from terminal.journal.records import AnyRecord
 from terminal.policy.policy import Policy
 from terminal.trail import Effect, Reason, recorded
 from terminal.trip.pupil import CanteenContext, Pupil
+
+if TYPE_CHECKING:
+    from terminal.canteen.pupil_files import PupilFiles
 
 AGAINST_SERVING: Final[Mapping[Effect, Message]] = {
     TerminalEffect.NO_SHIFT: Message.SHIFT_CLOSED,
