@@ -45,16 +45,16 @@ from terminal.updates.bundle.roles import SHADOW
 
 DAY_MS: Final = 24 * 3_600_000
 HUNG_MS: Final = 60_000
-UNSENT_WARNING_MS: Final = 24 * 3_600_000
+UNSENT_WARNING_MS: Final = DAY_MS
 COLLECTOR_WARNING_MS: Final = 3_600_000
-CERTIFICATE_WARNING_MS: Final = 14 * 24 * 3_600_000
-TARIFF_WARNING_MS: Final = 7 * 24 * 3_600_000
-TRIAL_WARNING_MS: Final = 2 * 24 * 3_600_000
-LIST_WARNING_MS: Final = 7 * 24 * 3_600_000
-BUNDLES_NOTE_MS: Final = 24 * 3_600_000
+CERTIFICATE_WARNING_MS: Final = 14 * DAY_MS
+TARIFF_WARNING_MS: Final = 7 * DAY_MS
+TRIAL_WARNING_MS: Final = 2 * DAY_MS
+LIST_WARNING_MS: Final = 7 * DAY_MS
+BUNDLES_NOTE_MS: Final = DAY_MS
 """A publisher signs a new timestamp each day."""
-BUNDLES_WARNING_MS: Final = 7 * 24 * 3_600_000
-KEYS_WARNING_MS: Final = 30 * 24 * 3_600_000
+BUNDLES_WARNING_MS: Final = 7 * DAY_MS
+KEYS_WARNING_MS: Final = 30 * DAY_MS
 VEHICLE_WARNING_MS: Final = 10 * 60_000
 PEER_SILENT_MS: Final = 30_000
 """A peer says something every two seconds."""
