@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
+from struct import Struct
 from typing import Annotated, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -25,7 +26,7 @@ DOMAIN: Final = b"resident terminal link 1\0"
 MOST_BYTES: Final = 4096
 MOST_IN_ONE: Final = 24
 """Marks of one datagram: with signature about 1 400 bytes, what a network carries in one piece."""
-_HEAD: Final = len(MAGIC) + 4 + 4 + 8
+_HEAD: Final = Struct(">4sIIQ")
 _SIGNATURE: Final = 64
 
 Number = Annotated[int, Meta(ge=0, le=1 << 48)]
@@ -81,20 +82,17 @@ def seal(
     sender: int, receiver: int, number: int, message: LinkMessage, sign: Callable[[bytes], bytes]
 ) -> bytes:
     """The datagram that says `message`."""
-    numbers = sender.to_bytes(4, "big") + receiver.to_bytes(4, "big") + number.to_bytes(8, "big")
-    content = MAGIC + numbers + msgspec.msgpack.encode(message)
+    content = _HEAD.pack(MAGIC, sender, receiver, number) + msgspec.msgpack.encode(message)
     return content + sign(DOMAIN + content)
 
 
 def parse_frame(datagram: bytes) -> LinkFrame | LinkRefusal:
     """The parts of a datagram, or why it is none."""
-    if not _HEAD + _SIGNATURE < len(datagram) <= MOST_BYTES or not datagram.startswith(MAGIC):
+    if not _HEAD.size + _SIGNATURE < len(datagram) <= MOST_BYTES or not datagram.startswith(MAGIC):
         return LinkRefusal.MALFORMED
     signed, signature = datagram[:-_SIGNATURE], datagram[-_SIGNATURE:]
-    sender, receiver, number = (
-        int.from_bytes(signed[begin:end], "big") for begin, end in ((4, 8), (8, 12), (12, 20))
-    )
-    return LinkFrame(sender, receiver, number, signed[_HEAD:], DOMAIN + signed, signature)
+    _, sender, receiver, number = _HEAD.unpack_from(signed)
+    return LinkFrame(sender, receiver, number, signed[_HEAD.size :], DOMAIN + signed, signature)
 
 
 def parse_message(content: bytes) -> LinkMessage | LinkRefusal:
