@@ -42,12 +42,12 @@ from terminal.collector.intake import Reply
 from terminal.collector.office import (
     ANSWERS,
     MOST_COMMENT,
-    READERS,
     Office,
     OfficeAnswer,
     OfficeCode,
     OfficeReading,
     alarms_for,
+    readings_of,
 )
 from terminal.collector.office_pages import OfficePages, language_of, remember_language
 from terminal.collector.proof import Proof
@@ -170,7 +170,7 @@ class OperatorSide:
 
         def work() -> str:
             visitor, now_ms = visitor_of(request), self._now_ms()
-            reads = frozenset(one for one in OfficeReading if READERS[one] & visitor.who.roles)
+            reads = readings_of(visitor.who)
             sight = page.Sight(
                 visitor.who,
                 language_of(request),
