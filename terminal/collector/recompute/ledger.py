@@ -29,7 +29,6 @@ from terminal.collector.recompute.trials import (
     COUNTED,
     GroupCount,
     ShadowSum,
-    TrialAt,
     TrialRows,
     summed,
 )
@@ -93,7 +92,7 @@ _SCHEMA: Final = (
 )
 _ADD_SHADOW: Final = (
     "INSERT INTO shadow VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "  # noqa: S608 constants
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in ("taps", *COUNTED, "sum_minor"))
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTED)
 )
 _GROUP: Final = (
     "SELECT trial.terminal, coalesce(sum(taps), 0), coalesce(sum(refused), 0) FROM trial LEFT JOIN tap_count"
@@ -230,10 +229,6 @@ class LedgerReader:
     def statements(self) -> dict[int, Statement]:
         """What each terminal last said of its own rows."""
         return {row[0]: Statement(*row) for row in self._rows("SELECT * FROM statement")}
-
-    def trials(self) -> list[TrialAt]:
-        """Which documents terminals have, or had, on trial."""
-        return [TrialAt(*row) for row in self._rows("SELECT * FROM trial ORDER BY edition, terminal")]
 
     def shadows(self) -> list[ShadowSum]:
         """What terminals say of documents in shadow."""
