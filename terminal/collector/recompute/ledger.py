@@ -99,6 +99,10 @@ _GROUP: Final = (
     " ON tap_count.terminal = trial.terminal AND tap_count.edition = trial.{of}"
     " WHERE trial.edition = ? GROUP BY trial.terminal"
 )
+_TAKEN_BACK: Final = (
+    "SELECT count(*), EXISTS (SELECT 1 FROM withdrawn WHERE edition = ?1) FROM trial"
+    " WHERE edition = ?1 AND ended != ''"
+)
 _FORGET_DAYS: Final = (
     "DELETE FROM tap_count WHERE terminal = ?1 AND edition = ?2 AND day <= (SELECT day FROM tap_count"
     " WHERE terminal = ?1 AND edition = ?2 ORDER BY day DESC LIMIT 1 OFFSET ?3)"
@@ -245,10 +249,9 @@ class LedgerReader:
         if not new:
             return GroupCount(edition, 0, 0, 0, 0, 0, 0, withdrawn=False), new
         before = self._before(edition)
-        ended = self._rows("SELECT count(*) FROM trial WHERE edition = ? AND ended != ''", edition)[0][0]
-        gone = bool(self._rows("SELECT 1 FROM withdrawn WHERE edition = ?", edition))
+        ((ended, withdrawn),) = self._rows(_TAKEN_BACK, edition)
         total = sum(new.values(), TapCount())
-        return GroupCount(edition, len(new), int(ended), *total, *before, gone), new
+        return GroupCount(edition, len(new), ended, *total, *before, bool(withdrawn)), new
 
     def _before(self, edition: str) -> TapCount:
         """What the group refused by the documents before; where that are few taps, what all terminals did by those."""
