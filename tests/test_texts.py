@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from make_texts import (
     po_bytes,
     po_file,
     problems,
+    python_texts,
     read,
     read_room,
     room_of,
@@ -140,6 +142,15 @@ def test_a_message_that_changes_rooms_keeps_its_translation(tmp_path: Path) -> N
     write("pl", updated("pl", ids, tmp_path), tmp_path)
     assert read_room(po_file("pl", "desk", tmp_path))["Sum"].string == "Kwota"
     assert not messages_of(read_room(po_file("pl", "passenger", tmp_path)))
+
+
+def test_what_stands_within_an_f_string_is_collected() -> None:
+    code = BytesIO(
+        b"""head = f"<h1>{escape(_('Tariff'))} {t.gettext('{n} s').format(n=n)} {_(name)}</h1>"\n"""
+    )
+    assert {("_", ("Tariff",)), ("gettext", ("{n} s",)), ("_", (None,))} <= {
+        (name, message) for _, name, message, _ in python_texts(code, ("_", "gettext"), (), {})
+    }
 
 
 def test_every_message_of_the_table_is_collected(ids: Catalog) -> None:

@@ -117,6 +117,11 @@ ANSWERS: Final = {
 """For people; translated where they are shown."""
 
 
+def readings_of(who: Who) -> frozenset[OfficeReading]:
+    """What `who` may read."""
+    return frozenset(one for one, readers in READERS.items() if readers & who.roles)
+
+
 def alarms_for(who: Who, found: Iterable[alarms.SeenAlarm]) -> list[alarms.SeenAlarm]:
     """Of the alarms `found` those that `who` acknowledges: money all of them, the others what is technical."""
     return [one for one in found if OfficeRole.MONEY in who.roles or one.kind in TECHNICAL]
@@ -153,7 +158,7 @@ class Office:
 
     def may_read(self, who: Who, reading: OfficeReading) -> bool:
         """Whether `who` may; a refusal is on record, once in a while for each user and thing."""
-        if who.roles & READERS[reading]:
+        if reading in readings_of(who):
             return True
         now_ms, key = self._now_ms(), (who.ref, reading)
         if now_ms - self._refused_at.get(key, -REFUSED_EVERY_MS) >= REFUSED_EVERY_MS:

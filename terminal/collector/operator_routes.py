@@ -42,20 +42,21 @@ from terminal.collector.intake import Reply
 from terminal.collector.office import (
     ANSWERS,
     MOST_COMMENT,
-    READERS,
     Office,
     OfficeAnswer,
     OfficeCode,
     OfficeReading,
     alarms_for,
+    readings_of,
 )
 from terminal.collector.office_pages import OfficePages, language_of, remember_language
 from terminal.collector.proof import Proof
 from terminal.collector.ride import MISREAD, NOT_COME, NoSuchCode, find_ride, row_named
+from terminal.collector.store import TerminalState
 from terminal.collector.strangers import STRANGE_KINDS
 from terminal.collector.totals import ProofSum, total_of
 from terminal.collector.users import Who
-from terminal.collector.views import SHOWN_ALARMS, OperatorViews
+from terminal.collector.views import SHOWN_ALARMS, CollectorStatus, OperatorViews
 from terminal.decoding import decode_json
 from terminal.errors import CollectorError, StaffError
 from terminal.operations.text_format import CONTENT_TYPE, Family, Sample, gauge, render
@@ -169,7 +170,7 @@ class OperatorSide:
 
         def work() -> str:
             visitor, now_ms = visitor_of(request), self._now_ms()
-            reads = frozenset(one for one in OfficeReading if READERS[one] & visitor.who.roles)
+            reads = readings_of(visitor.who)
             sight = page.Sight(
                 visitor.who,
                 language_of(request),
@@ -410,98 +411,92 @@ METRIC_PREFIX: Final = "resident_collector_"
 
 def collector_metrics(views: OperatorViews, callers: Callers, now_ms: int) -> list[Family]:
     """Everything that is known now. Raises `CollectorError`."""
-    proofs = total_of(views.books.totals().values()).proofs
-    status, states = views.status(now_ms), views.store.terminals()
-    silent_ms = max((now_ms - state.received_at_ms for state in states), default=0)
-    said_unsent = sum(state.unsent for state in states)
-    attempts = Counter({kind.value: 0 for kind in STRANGE_KINDS})
-    for count in views.strangers():
-        attempts[count.kind] += count.times
-    open_alarms = Counter({kind.value: 0 for kind in AlarmKind})
-    open_alarms.update(alarm.kind for alarm in views.store.alarms(SHOWN_ALARMS, only_open=True))
-    return [
-        gauge(f"{METRIC_PREFIX}terminals", "Terminals that ever sent anything.", status.terminals),
-        gauge(f"{METRIC_PREFIX}silent_terminals", "Of them, silent for longer than allowed.", status.silent),
+    status = views.status(now_ms)
+    families = (
+        *_of_terminals(status, views.store.terminals(), now_ms),
+        *_of_decisions(status),
+        *_of_proofs(total_of(views.books.totals().values()).proofs),
+        *_of_what_is_wrong(views),
+        *_of_connections(callers),
         gauge(
-            f"{METRIC_PREFIX}longest_silence_seconds",
-            "Since the most silent one sent.",
-            max(0, silent_ms) / 1000,
-        ),
-        gauge(f"{METRIC_PREFIX}rows", "Rows held of all terminals.", status.records),
-        gauge(f"{METRIC_PREFIX}stated_unsent_rows", "Rows terminals said they still had.", said_unsent),
-        gauge(f"{METRIC_PREFIX}unbooked_rows", "Rows held and not yet counted in the books.", status.behind),
-        gauge(
-            f"{METRIC_PREFIX}decisions",
-            "Decisions made again, by what was found.",
-            {
-                "recomputed": status.recomputed,
-                "differing": status.decided_otherwise,
-                "unproven": status.undecided,
-            },
-            "verdict",
-        ),
-        gauge(
-            f"{METRIC_PREFIX}not_recomputed_rows",
-            "Rows held and not yet recomputed.",
-            status.not_recomputed,
-        ),
-        gauge(
-            f"{METRIC_PREFIX}not_recomputed_seconds",
-            "Since the oldest of them arrived.",
-            status.not_recomputed_s,
-        ),
-        gauge(f"{METRIC_PREFIX}unresolved_taps", "Taps with unknown end.", status.unresolved),
-        gauge(
-            f"{METRIC_PREFIX}committed_taps",
-            "Committed taps by what proves them.",
-            {proof.value: sum(one.taps for one in proofs.get(proof, {}).values()) for proof in Proof},
-            "proof",
-        ),
-        Family(
-            f"{METRIC_PREFIX}charged_minor",
-            "gauge",
-            "What counts of them, in minor units of the currency.",
-            _money(proofs, "charged_minor"),
-        ),
-        Family(
-            f"{METRIC_PREFIX}overstated_minor",
-            "gauge",
-            "What rows state beyond what their cards say, in minor units of the currency; counted nowhere.",
-            _money(proofs, "overstated_minor"),
-        ),
-        Family(
-            f"{METRIC_PREFIX}understated_minor",
-            "gauge",
-            "What cards say beyond their rows, in minor units of the currency; counted in charged_minor.",
-            _money(proofs, "understated_minor"),
-        ),
-        gauge(f"{METRIC_PREFIX}open_alarms", "Open alarms.", dict(open_alarms), "kind"),
-        gauge(
-            f"{METRIC_PREFIX}strange_attempts", "Refused without a good signature.", dict(attempts), "kind"
-        ),
-        gauge(
-            f"{METRIC_PREFIX}connections",
-            "Connections by what is known of the other side.",
-            {standing.name.lower(): callers.count(standing) for standing in Standing},
-            "standing",
-        ),
-        gauge(
-            f"{METRIC_PREFIX}dropped_connections",
-            "Connections given up or refused since the start.",
-            {cause.value: callers.dropped.get(cause, 0) for cause in DropCause},
-            "cause",
-        ),
-        gauge(
-            f"{METRIC_PREFIX}disk_free_bytes",
+            "disk_free_bytes",
             "Room on the database's disk.",
             shutil.disk_usage(views.store.path.parent).free,
         ),
-    ]
+    )
+    return [family._replace(name=f"{METRIC_PREFIX}{family.name}") for family in families]
 
 
-def _money(proofs: Mapping[str, Mapping[str, ProofSum]], name: str) -> tuple[Sample, ...]:
-    return tuple(
+def _of_terminals(status: CollectorStatus, states: list[TerminalState], now_ms: int) -> tuple[Family, ...]:
+    silent_ms = max((now_ms - state.received_at_ms for state in states), default=0)
+    unsent = sum(state.unsent for state in states)
+    return (
+        gauge("terminals", "Terminals that ever sent anything.", status.terminals),
+        gauge("silent_terminals", "Of them, silent for longer than allowed.", status.silent),
+        gauge("longest_silence_seconds", "Since the most silent one sent.", max(0, silent_ms) / 1000),
+        gauge("rows", "Rows held of all terminals.", status.records),
+        gauge("stated_unsent_rows", "Rows terminals said they still had.", unsent),
+        gauge("unbooked_rows", "Rows held and not yet counted in the books.", status.behind),
+    )
+
+
+def _of_decisions(status: CollectorStatus) -> tuple[Family, ...]:
+    found = {
+        "recomputed": status.recomputed,
+        "differing": status.decided_otherwise,
+        "unproven": status.undecided,
+    }
+    return (
+        gauge("decisions", "Decisions made again, by what was found.", found, "verdict"),
+        gauge("not_recomputed_rows", "Rows held and not yet recomputed.", status.not_recomputed),
+        gauge("not_recomputed_seconds", "Since the oldest of them arrived.", status.not_recomputed_s),
+        gauge("unresolved_taps", "Taps with unknown end.", status.unresolved),
+    )
+
+
+def _of_proofs(proofs: Mapping[str, Mapping[str, ProofSum]]) -> tuple[Family, ...]:
+    taps = {proof.value: sum(one.taps for one in proofs.get(proof, {}).values()) for proof in Proof}
+    return (
+        gauge("committed_taps", "Committed taps by what proves them.", taps, "proof"),
+        _money(proofs, "charged_minor", "What counts of them, in minor units of the currency."),
+        _money(
+            proofs,
+            "overstated_minor",
+            "What rows state beyond what their cards say, in minor units of the currency; counted nowhere.",
+        ),
+        _money(
+            proofs,
+            "understated_minor",
+            "What cards say beyond their rows, in minor units of the currency; counted in charged_minor.",
+        ),
+    )
+
+
+def _of_what_is_wrong(views: OperatorViews) -> tuple[Family, ...]:
+    attempts = Counter({kind.value: 0 for kind in STRANGE_KINDS})
+    for count in views.strangers():
+        attempts[count.kind] += count.times
+    alarms = Counter({kind.value: 0 for kind in AlarmKind})
+    alarms.update(alarm.kind for alarm in views.store.alarms(SHOWN_ALARMS, only_open=True))
+    return (
+        gauge("open_alarms", "Open alarms.", alarms, "kind"),
+        gauge("strange_attempts", "Refused without a good signature.", attempts, "kind"),
+    )
+
+
+def _of_connections(callers: Callers) -> tuple[Family, ...]:
+    known = {standing.name.lower(): callers.count(standing) for standing in Standing}
+    dropped = {cause.value: callers.dropped.get(cause, 0) for cause in DropCause}
+    return (
+        gauge("connections", "Connections by what is known of the other side.", known, "standing"),
+        gauge("dropped_connections", "Connections given up or refused since the start.", dropped, "cause"),
+    )
+
+
+def _money(proofs: Mapping[str, Mapping[str, ProofSum]], name: str, help: str) -> Family:
+    samples = tuple(
         Sample(getattr(one, name), {"proof": proof, "currency": currency})
         for proof, sums in sorted(proofs.items())
         for currency, one in sorted(sums.items())
     )
+    return Family(name, "gauge", help, samples)

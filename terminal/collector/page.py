@@ -17,6 +17,7 @@ from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.collector.approvals import Act, Approval
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.office import ROLE_OF, OfficeReading, alarms_for
+from terminal.collector.recompute.trials import GroupCount, ShadowSum
 from terminal.collector.roll_out import Staged
 from terminal.collector.store import SeenAlarm
 from terminal.collector.strangers import StrangerCount
@@ -134,8 +135,8 @@ def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
         _acts(words, sight),
         _strangers(words, views.strangers()) if OfficeReading.STRANGERS in sight.reads else "",
         _terminals(words, terminals),
-        _trials(words, views) if OfficeReading.TRIALS in sight.reads else "",
-        _shadows(words, views) if OfficeReading.STAGED in sight.reads else "",
+        _trials(words, views.ledger.groups()) if OfficeReading.TRIALS in sight.reads else "",
+        _shadows(words, views.ledger.shadows()) if OfficeReading.STAGED in sight.reads else "",
         *(_day(words, status.newest_day, one, sums) for one, sums in by.items()),
     )
     # What is being typed must not be lost to a page that comes anew.
@@ -290,9 +291,9 @@ def _tiles(words: _PageTexts, status: CollectorStatus, oldest_unsent_s: int) -> 
 
 def _alarms(words: _PageTexts, alarms: list[SeenAlarm], count: int) -> str:
     _ = words.gettext
-    title = f"<h2>{escape(_('Open alarms'))}</h2>"
+    title = _("Open alarms")
     if not alarms:
-        return f"{title}<p class=good>{escape(_('No open alarms.'))}</p>"
+        return f"<h2>{escape(title)}</h2><p class=good>{escape(_('No open alarms.'))}</p>"
     rows = (
         (
             str(a.id),
@@ -306,9 +307,8 @@ def _alarms(words: _PageTexts, alarms: list[SeenAlarm], count: int) -> str:
         for a in alarms
     )
     newest = _("The newest {shown} of {all}.").format(shown=len(alarms), all=count)
-    more = f"<p>{escape(newest)}</p>" if count > len(alarms) else ""
     heads = (_("number"), _("what"), _("terminal"), _("row"), _("detail"), _("times"), _("last"))
-    return f"{title}{more}{_table(heads, rows, {0, 2, 3, 5})}"
+    return _section(title, heads, rows, {0, 2, 3, 5}, newest if count > len(alarms) else "")
 
 
 def _strangers(words: _PageTexts, counts: list[StrangerCount]) -> str:
@@ -330,7 +330,7 @@ def _strangers(words: _PageTexts, counts: list[StrangerCount]) -> str:
         attempts=sum(c.times for c in counts), addresses=len({c.address for c in counts})
     )
     heads = (_("what"), _("address"), _("in the name of"), _("detail"), _("times"), _("last"))
-    return f"<h2>{escape(_('Strangers'))}</h2><p>{escape(said)}</p>{_table(heads, rows, {2, 4})}"
+    return _section(_("Strangers"), heads, rows, {2, 4}, said)
 
 
 def _terminals(words: _PageTexts, terminals: list[TerminalView]) -> str:
@@ -358,13 +358,12 @@ def _terminals(words: _PageTexts, terminals: list[TerminalView]) -> str:
         *(_("proven"), _("unproven"), _("differing"), _("alarms")),
     )
     shown = _("{shown} of {all}.").format(shown=MOST_TERMINALS, all=len(terminals))
-    more = f"<p>{escape(shown)}</p>" if len(terminals) > MOST_TERMINALS else ""
-    return f"<h2>{escape(_('Terminals'))}</h2>{more}{_table(heads, rows, {0, 3, 4, 7, 8, 9, 10})}"
+    said = shown if len(terminals) > MOST_TERMINALS else ""
+    return _section(_("Terminals"), heads, rows, {0, 3, 4, 7, 8, 9, 10}, said)
 
 
-def _trials(words: _PageTexts, views: OperatorViews) -> str:
+def _trials(words: _PageTexts, groups: list[GroupCount]) -> str:
     _ = words.gettext
-    groups = views.ledger.groups()
     if not groups:
         return ""
     rows = (
@@ -379,20 +378,14 @@ def _trials(words: _PageTexts, views: OperatorViews) -> str:
         for one in groups[-MOST_TARIFFS:]
     )
     heads = (
-        _("tariff"),
-        _("terminals"),
-        _("went back"),
-        _("refused"),
-        _("refused before"),
+        *(_("tariff"), _("terminals"), _("went back"), _("refused"), _("refused before")),
         _("by the collector"),
     )
-    title = _("Tariffs on trial")
-    return f"<h2>{escape(title)}</h2>{_table(heads, rows, {1, 2, 3, 4})}"
+    return _section(_("Tariffs on trial"), heads, rows, {1, 2, 3, 4})
 
 
-def _shadows(words: _PageTexts, views: OperatorViews) -> str:
+def _shadows(words: _PageTexts, shadows: list[ShadowSum]) -> str:
     _ = words.gettext
-    shadows = views.ledger.shadows()
     if not shadows:
         return ""
     rows = (
@@ -407,26 +400,11 @@ def _shadows(words: _PageTexts, views: OperatorViews) -> str:
         for one in shadows[-MOST_TERMINALS:]
     )
     heads = (
-        *(
-            _("tariff"),
-            _("terminal"),
-            _("taps"),
-            _("same"),
-            _("dearer"),
-            _("cheaper"),
-            _("refused only in shadow"),
-        ),
-        *(
-            _("let in only in shadow"),
-            _("another answer"),
-            _("failed"),
-            _("missed"),
-            _("currency"),
-            _("difference"),
-        ),
+        *(_("tariff"), _("terminal"), _("taps"), _("same"), _("dearer"), _("cheaper")),
+        *(_("refused only in shadow"), _("let in only in shadow"), _("another answer")),
+        *(_("failed"), _("missed"), _("currency"), _("difference")),
     )
-    title = _("Tariffs in shadow")
-    return f"<h2>{escape(title)}</h2>{_table(heads, rows, {*range(1, 11), 12})}"
+    return _section(_("Tariffs in shadow"), heads, rows, {*range(1, 11), 12})
 
 
 def _day(words: _PageTexts, day: str | None, by: By, sums: list[DaySum]) -> str:
@@ -454,8 +432,7 @@ def _day(words: _PageTexts, day: str | None, by: By, sums: list[DaySum]) -> str:
         *(_(BY_NAMES[by]), _("rides"), _("meals"), _("cash"), _("buffet"), _("currency"), _("counted")),
         *(_("open"), _("annulled"), _("duplicate"), _("overstated"), _("understated")),
     )
-    title = _(DAY_TITLES[by]).format(day=day)
-    return f"<h2>{escape(title)}</h2>{_table(heads, rows, {1, 2, 3, 4, *range(6, 12)})}"
+    return _section(_(DAY_TITLES[by]).format(day=day), heads, rows, {1, 2, 3, 4, *range(6, 12)})
 
 
 def _shown(words: _PageTexts, code: str) -> str:
@@ -464,13 +441,19 @@ def _shown(words: _PageTexts, code: str) -> str:
     return code.replace("_", " ") if text is None else words.gettext(text)
 
 
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set[int]) -> str:
+def _section(
+    title: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set[int], said: str = ""
+) -> str:
+    """A table under its title, with what is `said` of it before; the columns `numbers` hold numbers."""
+
     def line(cells: tuple[str, ...], tag: str) -> str:
         marked = ((" class=n" if place in numbers else "", cell) for place, cell in enumerate(cells))
         return f"<tr>{''.join(f'<{tag}{mark}>{escape(visible(cell))}</{tag}>' for mark, cell in marked)}</tr>"
 
     body = "".join(line(row, "td") for row in rows)
-    return f"<div class=scroll><table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table></div>"
+    table = f"<table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table>"
+    before = f"<p>{escape(said)}</p>" if said else ""
+    return f"<h2>{escape(title)}</h2>{before}<div class=scroll>{table}</div>"
 
 
 def age(seconds: int, words: _PageTexts) -> str:

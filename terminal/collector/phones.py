@@ -30,8 +30,7 @@ from cardproto.credential.proof import (
 )
 from terminal.clock import from_unix_ms
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
-from terminal.decision.phone_record import PhoneRecord, shown_in
-from terminal.journal.records import Intent
+from terminal.decision.phone_record import PhoneRecord
 from terminal.journal.taps import TapId
 
 SHOWING_BYTES: Final = 16
@@ -53,11 +52,6 @@ class PhoneWord(NamedTuple):
     showing: bytes = b""
     unknown: bool = False
     why: str = ""
-
-
-def phone_of(intent: Intent) -> PhoneRecord | None:
-    """What a row says of a phone; None for one of a card."""
-    return shown_in(intent.proof)
 
 
 def word_of(row: TapId, at_ms: int, record: PhoneRecord, issuers: IssuerKeys) -> PhoneWord:

@@ -45,9 +45,9 @@ from cardproto.resident.records.event import (
     stated_sums,
 )
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
-from terminal.collector.phones import phone_of, word_of
+from terminal.collector.phones import word_of
 from terminal.collector.registry import ProvingCard, ProvingCards
-from terminal.decision.phone_record import PhoneRecord
+from terminal.decision.phone_record import PhoneRecord, shown_in
 from terminal.journal.records import Committed, Intent, SettledBy
 from terminal.journal.taps import TapId
 
@@ -192,7 +192,7 @@ def statement_of(proof: tuple[tuple[int, bytes, bytes], ...]) -> CardStatement:
 
 def check_proof(row: TapId, intent: Intent, committed: Committed, registry: ProvingCards) -> Checked:
     """What the card says of a tap that its terminal states as committed."""
-    phone = phone_of(intent)
+    phone = shown_in(intent.proof)
     if phone is not None:
         return _of_phone(row, intent, phone, registry.issuers)
     proof = _proof_of(intent, committed, registry)
@@ -222,7 +222,7 @@ def _compared(row: TapId, intent: Intent, proof: Proof) -> Checked:
     stated_minor = intent.charge_minor
     if not intent.proof:
         return Checked(proof, stated_minor, stated_minor)
-    phone = phone_of(intent)
+    phone = shown_in(intent.proof)
     said = statement_of(intent.proof) if phone is None else _said_by(phone, intent)
     if _agrees(row, intent, said):
         return Checked(proof, stated_minor, stated_minor)

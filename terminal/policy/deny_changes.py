@@ -23,7 +23,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -322,8 +322,5 @@ def _copy(whole: memoryview, places: list[tuple[bytes, int, int]], written: Bina
 
 def digest_of(path: Path) -> bytes:
     """SHA-256 of a file of any size."""
-    digest = sha256()
     with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.digest()
+        return file_digest(file, sha256).digest()

@@ -72,8 +72,7 @@ class TapCounts:
     def take(self, sequence: int, record: AnyRecord) -> bool:
         """Count a row; whether it was a tap that a document decided."""
         self.to = max(self.to, sequence)
-        count = tap_of(record) if isinstance(record, Intent | Unwritten) else None
-        if count is None or not isinstance(record, Intent | Unwritten):
+        if not isinstance(record, Intent | Unwritten) or (count := tap_of(record)) is None:
             return False
         key = record.tariff, record.at_ms // DAY_MS
         self._days[key] = self._days.get(key, TapCount()) + count

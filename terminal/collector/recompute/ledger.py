@@ -29,7 +29,6 @@ from terminal.collector.recompute.trials import (
     COUNTED,
     GroupCount,
     ShadowSum,
-    TrialAt,
     TrialRows,
     summed,
 )
@@ -93,12 +92,16 @@ _SCHEMA: Final = (
 )
 _ADD_SHADOW: Final = (
     "INSERT INTO shadow VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "  # noqa: S608 constants
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in ("taps", *COUNTED, "sum_minor"))
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTED)
 )
 _GROUP: Final = (
     "SELECT trial.terminal, coalesce(sum(taps), 0), coalesce(sum(refused), 0) FROM trial LEFT JOIN tap_count"
     " ON tap_count.terminal = trial.terminal AND tap_count.edition = trial.{of}"
     " WHERE trial.edition = ? GROUP BY trial.terminal"
+)
+_TAKEN_BACK: Final = (
+    "SELECT count(*), EXISTS (SELECT 1 FROM withdrawn WHERE edition = ?1) FROM trial"
+    " WHERE edition = ?1 AND ended != ''"
 )
 _FORGET_DAYS: Final = (
     "DELETE FROM tap_count WHERE terminal = ?1 AND edition = ?2 AND day <= (SELECT day FROM tap_count"
@@ -231,10 +234,6 @@ class LedgerReader:
         """What each terminal last said of its own rows."""
         return {row[0]: Statement(*row) for row in self._rows("SELECT * FROM statement")}
 
-    def trials(self) -> list[TrialAt]:
-        """Which documents terminals have, or had, on trial."""
-        return [TrialAt(*row) for row in self._rows("SELECT * FROM trial ORDER BY edition, terminal")]
-
     def shadows(self) -> list[ShadowSum]:
         """What terminals say of documents in shadow."""
         return [ShadowSum(*row) for row in self._rows("SELECT * FROM shadow ORDER BY edition, terminal")]
@@ -250,10 +249,9 @@ class LedgerReader:
         if not new:
             return GroupCount(edition, 0, 0, 0, 0, 0, 0, withdrawn=False), new
         before = self._before(edition)
-        ended = self._rows("SELECT count(*) FROM trial WHERE edition = ? AND ended != ''", edition)[0][0]
-        gone = bool(self._rows("SELECT 1 FROM withdrawn WHERE edition = ?", edition))
+        ((ended, withdrawn),) = self._rows(_TAKEN_BACK, edition)
         total = sum(new.values(), TapCount())
-        return GroupCount(edition, len(new), int(ended), *total, *before, gone), new
+        return GroupCount(edition, len(new), ended, *total, *before, bool(withdrawn)), new
 
     def _before(self, edition: str) -> TapCount:
         """What the group refused by the documents before; where that are few taps, what all terminals did by those."""

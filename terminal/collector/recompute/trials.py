@@ -17,7 +17,6 @@ from terminal.updates.trial import DAY_MS, TapCount, exceeds, refuses_too_many, 
 
 MOST_NAMED: Final = 128
 """Letters of an edition that are kept."""
-COUNTED: Final = ("same", "dearer", "cheaper", "refused", "let_in", "answered", "failed", "missed")
 
 
 class TrialAt(NamedTuple):
@@ -34,7 +33,7 @@ class TrialAt(NamedTuple):
 
 
 class ShadowSum(NamedTuple):
-    """What terminal `terminal` has said of `edition` in shadow, all together; counts as in `ShadowCompared`."""
+    """What terminal `terminal` has said of `edition` in shadow, all together."""
 
     terminal: int
     edition: str
@@ -49,6 +48,10 @@ class ShadowSum(NamedTuple):
     failed: int
     missed: int
     sum_minor: int
+
+
+COUNTED: Final = ShadowSum._fields[3:]
+"""What of it is added up, by the names of `ShadowCompared`."""
 
 
 class GroupCount(NamedTuple):
@@ -93,10 +96,9 @@ class TrialRows:
         self.ended.append((named(record.id, record.version), record.cause.value))
 
     def take_shadow(self, record: ShadowCompared) -> None:
-        counts = [getattr(record, name) for name in COUNTED]
         edition, currency = named(record.id, record.version), record.currency[:3]
-        values = (self.terminal, edition, currency, record.taps, *counts, record.sum_minor)
-        self.shadows.append(ShadowSum._make(values))
+        counts = (getattr(record, name) for name in COUNTED)
+        self.shadows.append(ShadowSum(self.terminal, edition, currency, *counts))
 
     @property
     def editions(self) -> frozenset[str]:
