@@ -36,8 +36,8 @@ def check_roster(
     json: Json = False,
 ) -> None:
     """Check a roster: summary or mistakes. Read-only."""
+    from terminal.canteen.answers import RosterInForce
     from terminal.canteen.documents import ListFile, RosterDocument, header_problems
-    from terminal.canteen.requests import RosterInForce
     from terminal.canteen.roster import Roster, roster_problems
     from terminal.cli.canteen_view import show_roster
     from terminal.clock import SystemClock
