@@ -6,7 +6,7 @@ Pupils are named by their reference, 16 hexadecimal digits, as `terminal canteen
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from terminal.cli.options import (
     Json,
     Keys,
     Number,
+    Operator,
     Region,
     ShownLang,
     State,
@@ -37,25 +38,6 @@ class HowIssued(StrEnum):
     FORGOTTEN_CARD = "forgotten_card"
 
 
-MAX_REFERENCE: Final = 32
-
-
-def staff_reference(text: str) -> str:
-    """What may stand in a record as the person responsible for it; anything else ends the command."""
-    if not text.strip() or not text.isprintable() or len(text) > MAX_REFERENCE:
-        raise typer.BadParameter(f"give the reference of a service card: 1 to {MAX_REFERENCE} characters")
-    return text
-
-
-Operator = Annotated[
-    str,
-    typer.Option(
-        "--operator",
-        help="Staff reference (service card), not a name.",
-        parser=staff_reference,
-        metavar="REFERENCE",
-    ),
-]
 Confirmed = Annotated[
     str, typer.Option("--confirmed-by", help="Staff reference of the second person (M-35).")
 ]

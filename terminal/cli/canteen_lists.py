@@ -13,6 +13,7 @@ from terminal.cli.options import (
     Json,
     Keys,
     Number,
+    Operator,
     Region,
     State,
     canteen_station,
@@ -95,7 +96,7 @@ def show_class(
 @payments_app.command("load")
 def load_payments(
     file: Annotated[Path, typer.Argument(help="CSV in UTF-8: payment;pupil;account;amount.")],
-    operator: Annotated[str, typer.Option("--operator", help="Staff reference.")],
+    operator: Operator,
     config: Config = None,
     state: State = None,
     number: Number = None,

@@ -18,6 +18,7 @@ from terminal.cli.options import (
     Json,
     Keys,
     Number,
+    Operator,
     Region,
     ShownLang,
     State,
@@ -109,9 +110,6 @@ def check(_context: typer.Context, options: ListOptions, at: StationOptions) -> 
     show_comparison(found, at.language, at.json)
     if found.blocking or found.whole is None or not found.school:
         raise typer.Exit(EXIT_DOUBTFUL)
-
-
-Operator = Annotated[str, typer.Option("--operator", help="Staff reference (service card), not a name.")]
 
 
 class OperatorOption(NamedTuple):

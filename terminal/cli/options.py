@@ -35,6 +35,7 @@ __all__ = ["DEFAULT_COLLECTOR", "DEFAULT_LANGUAGE", "DEFAULT_REGION", "DEFAULT_S
 
 LABORATORY: Final = "laboratory"
 """For `--keys`: the public laboratory keys, by name."""
+MAX_REFERENCE: Final = 32
 _PLACES: Final = {
     "state": ("terminal", "state"),
     "number": ("terminal", "number"),
@@ -159,6 +160,13 @@ def _else(default: object) -> str:
     return f"from terminal.toml, else {default}"
 
 
+def staff_reference(text: str) -> str:
+    """What may stand in a record as the person responsible for it; anything else ends the command."""
+    if not text.strip() or not text.isprintable() or len(text) > MAX_REFERENCE:
+        raise typer.BadParameter(f"give the reference of a service card: 1 to {MAX_REFERENCE} characters")
+    return text
+
+
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -213,6 +221,15 @@ Issuers = Annotated[
     Path | None,
     typer.Option(
         "--issuers", help="Issuers' public keys (issuers.toml), for checking the proofs of residents' phones."
+    ),
+]
+Operator = Annotated[
+    str,
+    typer.Option(
+        "--operator",
+        help="Staff reference (service card), not a name.",
+        parser=staff_reference,
+        metavar="REFERENCE",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
