@@ -30,7 +30,6 @@ from terminal.canteen.pupils.comparing import (
     PupilDifference,
     PupilRefs,
     differences,
-    expected_classes,
     leave,
     match_pupils,
     new_classes,
@@ -116,11 +115,10 @@ def compare(draft: PupilDraft, school: SchoolNow) -> Comparison:
     doubts = tuple(sorted(doubts, key=lambda doubt: (not doubt.blocks, doubt.line)))
     maker = _Maker(draft, school)
     after = tuple(maker.pupil(one) for one in matching.matched)
-    expected = expected_classes(roster, school.policy, school.today)
     stands = any(doubt.blocks for doubt in doubts) or not name or whole is None or not matching.matched
     return Comparison(
         doubts=doubts,
-        differences=differences(after, matching, expected, whole=whole is not False),
+        differences=differences(after, matching, whole=whole is not False),
         school=name,
         whole=whole,
         rows=len(checked.pupils),
