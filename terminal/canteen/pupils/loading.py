@@ -250,7 +250,7 @@ class _Maker:
         return tuple(self._grant(code, stated, held) for code in sorted(codes))
 
     def _grant(self, code: int, stated: SheetPupil, held: Mapping[int, RosterGrant]) -> RosterGrant:
-        today, year_ends = self.school.today, self._year_ends()
+        today = self.school.today
         known = held.get(code)
         dated = stated.grant_from is not None or stated.grant_until is not None
         if known is not None and not dated and known.valid_to >= today and not known.blocked:
@@ -259,14 +259,6 @@ class _Maker:
         return RosterGrant(
             code=code,
             valid_from=first,
-            valid_to=max(stated.grant_until or year_ends, first),
+            valid_to=max(stated.grant_until or self.school.policy.meals.year_ends(today), first),
             issued_on=today,
         )
-
-    def _year_ends(self) -> date:
-        """The day before every pupil is one grade higher."""
-        begins = self.school.policy.meals.document.school_year
-        next_year = date(self.school.today.year, begins.month, begins.day)
-        if next_year <= self.school.today:
-            next_year = date(self.school.today.year + 1, begins.month, begins.day)
-        return next_year - timedelta(days=1)
