@@ -54,9 +54,8 @@ from terminal.canteen.pupils.draft import PupilDraft
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import CanteenLists
 from terminal.clock import Clock, unix_ms
-from terminal.codes import CanteenFault, SetKind
+from terminal.codes import SetKind
 from terminal.decision.canteen.serving import ALL_ANSWERED
-from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import CardUse
 from terminal.policy.policy import Policy
 from terminal.trail import recorded
@@ -296,13 +295,7 @@ class ListPupils(_Asked, frozen=True):
 
     def done_at(self, till: OpenTill, now: datetime) -> PupilsListed:
         """As the accounts stand now."""
-        roster = till.counter.roster
-        if roster is None:
-            raise CanteenRefused(
-                "no roster is loaded",
-                "Load one: `terminal canteen roster load FILE`.",
-                CanteenFault.NO_ROSTER,
-            )
+        roster = till.counter.require_roster()
         wanted = (one for one in roster.pupils.items() if self.class_id in (None, one[1].class_id))
         return PupilsListed(
             tuple(self._line(till.counter, ref, listed, now) for ref, listed in wanted),

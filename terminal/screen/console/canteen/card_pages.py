@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from terminal.canteen.card_book import HeldCard
-from terminal.canteen.cards import mark_card, tie_card
+from terminal.canteen.cards import mark_card, presented_owner, tie_card
 from terminal.canteen.counter import CanteenCounter
 from terminal.journal.canteen_records import CardUse
 from terminal.screen.console.actions import Written
@@ -99,7 +99,7 @@ def _card(look: Look, ref: str) -> CardShown | None:
         card = bytes.fromhex(ref)
     except ValueError:
         raise ActionRefused(NO_CARD) from None
-    owner = counter.ledger.cards.owner_of(card) or counter.ledger.owner_of(card)
+    owner = presented_owner(counter, card)
     if not card or owner is None:
         return None
     holder = counter.ledger.cards.pupil_of(card, owner) or owner
