@@ -262,9 +262,7 @@ def parse_answer(content: bytes) -> AnyAnswer:
 
 
 def _without_text(values: dict[str, str | int]) -> dict[str, str | int]:
-    return {name: value for name, value in values.items() if name != "text"} | (
-        {"text": "…"} if "text" in values else {}
-    )
+    return {name: "…" if name == "text" else value for name, value in values.items()}
 
 
 def _counted(shape: Any, plain: Any) -> Any:
