@@ -18,7 +18,7 @@ from terminal.journal.canteen_records import CardUse
 from terminal.screen.console.actions import Written
 from terminal.screen.console.canteen.actions import counter_of, refusing
 from terminal.screen.console.canteen.pages import AT, NOT_LISTED, Look, looking, pupil_of
-from terminal.screen.console.canteen.people import Person, classes, classmates, find, person
+from terminal.screen.console.canteen.people import Person, classes, person, search
 from terminal.screen.console.console import ActionRefused, TapsAre
 from terminal.screen.console.roles import Role
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
@@ -70,10 +70,7 @@ def _cards(look: Look) -> View:
     if class_id and class_id not in classes(counter):
         raise ActionRefused(NOT_LISTED)
     card = _card(look, query.text("card"))
-    if class_id and not words:
-        found = classmates(counter, class_id)
-    else:
-        found = classmates(counter, words) if words in classes(counter) else find(counter, words)
+    found = search(counter, words or class_id)
     have = _carded(counter)
     done = query.text("done")
     return look.view(
