@@ -10,10 +10,11 @@ from typing import Final
 from cardcli import MADE_AT
 from terminal.app.active import foreseen_policy, policy_of, put_at_counter
 from terminal.app.station import Station, open_journal
+from terminal.canteen.answers import Given
 from terminal.canteen.asking import ask
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.pupil_files import PupilFiles
-from terminal.canteen.requests import Given, OpenTill, Request, execute
+from terminal.canteen.requests import OpenTill, Request, execute
 from terminal.canteen.spare_log import SPARE_FILE, SpareLog
 from terminal.canteen.store import CANTEEN_FOLDER, CanteenLists
 from terminal.clock import Clock, SystemClock, unix_ms

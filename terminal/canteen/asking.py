@@ -10,6 +10,7 @@ from typing import Final, cast
 
 import msgspec
 
+from terminal.canteen.answers import Failed, Given, TillAnswer, parse_answer
 from terminal.canteen.control import (
     ANSWER_S,
     COMMAND,
@@ -29,7 +30,7 @@ from terminal.canteen.control import (
     Welcome,
     where_to_look,
 )
-from terminal.canteen.requests import AnyRequest, Failed, Given, Request, TillAnswer, parse_answer
+from terminal.canteen.requests import AnyRequest, Request
 from terminal.canteen.store import CANTEEN_FOLDER
 from terminal.decoding import SMALL_BYTES, decode_json, decoded, read_within
 from terminal.errors import ControlError

@@ -12,7 +12,6 @@ from datetime import datetime
 from terminal.canteen.counter import CanteenCounter
 from terminal.clock import unix_ms
 from terminal.codes import CanteenFault
-from terminal.decision.canteen.effects import MealEffect
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import CardTied, CardUse
 
@@ -32,14 +31,8 @@ def tie_card(
     pupil's by the list, or was tied to another pupil.
     """
     counter.follow()
-    _require_listed(counter, pupil)
-    owner = _owner(counter, card_ref)
-    if owner is None:
-        raise CanteenRefused(
-            "this card was not presented here",
-            "Hold the card against the terminal first.",
-            CanteenFault.CARD_UNKNOWN,
-        )
+    counter.require_listed(pupil)
+    owner = _require_presented(counter, card_ref)
     holder = counter.ledger.cards.pupil_of(card_ref, owner) or owner
     if holder != pupil and counter.roster is not None and holder in counter.roster.pupils:
         raise CanteenRefused(
@@ -61,13 +54,7 @@ def mark_card(
 ) -> list[CardTied]:
     """Say what became of a card that was presented here. Nothing where it is so already. Raises `CanteenRefused`."""
     counter.follow()
-    owner = _owner(counter, card_ref)
-    if owner is None:
-        raise CanteenRefused(
-            "this card was not presented here",
-            "Hold the card against the terminal first.",
-            CanteenFault.CARD_UNKNOWN,
-        )
+    owner = _require_presented(counter, card_ref)
     book = counter.ledger.cards
     tied = book.pupil_of(card_ref, owner)
     lost = bool(book.lost_since(card_ref))
@@ -95,8 +82,20 @@ def tie_listed_cards(
     return written
 
 
-def _owner(counter: CanteenCounter, card_ref: bytes) -> bytes | None:
-    """Whose the card is as it says itself."""
+def _require_presented(counter: CanteenCounter, card_ref: bytes) -> bytes:
+    """Whose the card is as it says itself. Raises `CanteenRefused` for one that was never presented here."""
+    owner = presented_owner(counter, card_ref)
+    if owner is None:
+        raise CanteenRefused(
+            "this card was not presented here",
+            "Hold the card against the terminal first.",
+            CanteenFault.CARD_UNKNOWN,
+        )
+    return owner
+
+
+def presented_owner(counter: CanteenCounter, card_ref: bytes) -> bytes | None:
+    """Whose a card is as it says itself; None for one that was never presented here."""
     return counter.ledger.cards.owner_of(card_ref) or counter.ledger.owner_of(card_ref)
 
 
@@ -113,10 +112,3 @@ def _append(
     record = CardTied(unix_ms(now), card_ref, owner, pupil, use, day, operator)
     counter.append(record)
     return record
-
-
-def _require_listed(counter: CanteenCounter, ref: bytes) -> None:
-    if counter.roster is None or ref not in counter.roster.pupils:
-        raise CanteenRefused(
-            "not in the roster of this school", "Check the reference.", MealEffect.NOT_LISTED
-        )

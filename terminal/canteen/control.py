@@ -34,14 +34,8 @@ from typing import Final
 
 import msgspec
 
-from terminal.canteen.requests import (
-    AnyRequest,
-    Failed,
-    Given,
-    OpenTill,
-    Request,
-    execute,
-)
+from terminal.canteen.answers import Failed, Given
+from terminal.canteen.requests import AnyRequest, OpenTill, Request, execute
 from terminal.canteen.store import CANTEEN_FOLDER
 from terminal.decoding import decode_msgpack, decoded
 from terminal.errors import ControlError, TerminalError

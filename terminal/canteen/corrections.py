@@ -8,10 +8,9 @@ from datetime import date, datetime
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.ledger import Meal
 from terminal.canteen.lines import require
-from terminal.canteen.roster import Roster
 from terminal.clock import from_unix_ms, unix_ms
 from terminal.codes import CanteenFault
-from terminal.decision.canteen.effects import CorrectionEffect, MealEffect
+from terminal.decision.canteen.effects import CorrectionEffect
 from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.canteen.undo import (
     against_annulment,
@@ -104,13 +103,7 @@ def mark_not_collected(
     Raises `CanteenRefused`; marking twice marks nothing more.
     """
     counter.follow()
-    roster, kind = _roster(counter), counter.policy.meals.kinds.get(kind_id)
-    if kind is None:
-        raise CanteenRefused(
-            f"no meal {kind_id!r} here",
-            f"There are: {', '.join(counter.policy.meals.kinds)}.",
-            CanteenFault.NO_MEAL,
-        )
+    roster, kind = counter.require_roster(), counter.require_kind(kind_id)
     window = counter.policy.meals.window(kind, counter.school)
     require(against_not_collected(counter.time_of(now), window.served_until), counter.policy.currency)
     require(counter.against_serving(now), counter.policy.currency)
@@ -146,12 +139,12 @@ def correct_attendance(
 ) -> list[AttendanceCorrected]:
     """Say who is not there today, and who is after all (M-33). Raises `CanteenRefused` when it is too late."""
     counter.follow()
-    roster, day = _roster(counter), counter.day_of(now)
+    roster, day = counter.require_roster(), counter.day_of(now)
     local = now.astimezone(counter.policy.zone)
     require(against_attendance(local, day, counter.policy.meals), counter.policy.currency)
     changes = dict.fromkeys(absent, True) | dict.fromkeys(present, False)
     for ref in changes:
-        _require_listed(roster, ref)
+        counter.require_listed(ref)
     records = [
         AttendanceCorrected(
             at_ms=unix_ms(now),
@@ -180,9 +173,9 @@ def lend_card(
     known from its reference), that is a pupil's own, or that is lent today already.
     """
     counter.follow()
-    roster, day = _roster(counter), counter.day_of(now).isoformat()
+    roster, day = counter.require_roster(), counter.day_of(now).isoformat()
     require(against_single_issue(operator, confirmed_by), counter.policy.currency)
-    _require_listed(roster, pupil)
+    counter.require_listed(pupil)
     owner = counter.ledger.owner_of(card_ref)
     if owner is None:
         raise CanteenRefused(
@@ -212,18 +205,3 @@ def lend_card(
     )
     counter.append(record)
     return record
-
-
-def _roster(counter: CanteenCounter) -> Roster:
-    if counter.roster is None:
-        raise CanteenRefused(
-            "no roster is loaded", "Load one: `terminal canteen roster load FILE`.", CanteenFault.NO_ROSTER
-        )
-    return counter.roster
-
-
-def _require_listed(roster: Roster, ref: bytes) -> None:
-    if ref not in roster.pupils:
-        raise CanteenRefused(
-            "not in the roster of this school", "Check the reference.", MealEffect.NOT_LISTED
-        )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct, field, structs
 
-from terminal.canteen.documents import RosterDocument
+from terminal.canteen.documents import RosterDocument, RosterPupil
 from terminal.canteen.facts import Known, masks
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.lines import line_of
@@ -21,6 +21,7 @@ from terminal.canteen.price_list import PriceList
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
 from terminal.clock import unix_ms
+from terminal.codes import CanteenFault
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.serving import stopped_by
 from terminal.decision.effects import TerminalEffect
@@ -28,10 +29,11 @@ from terminal.decision.flags import MealFlag
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import Message, Outcome
 from terminal.decision.tap import Trail
-from terminal.errors import JournalError, JournalFull
+from terminal.errors import CanteenRefused, JournalError, JournalFull
 from terminal.journal.canteen_records import IssueRefused, MealServed, RosterLoaded, ServedBy, owner_of
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
+from terminal.policy.document.meals import MealKind
 from terminal.policy.policy import Policy
 from terminal.trail import Effect, Reason, recorded
 from terminal.trip.pupil import CanteenContext, Pupil
@@ -124,6 +126,34 @@ class CanteenCounter(Struct):
     def roster_sequence(self) -> int:
         """The roster in force, 0 when there is none."""
         return 0 if self.roster is None else self.roster.header.sequence
+
+    def require_roster(self) -> Roster:
+        """The roster in force. Raises `CanteenRefused` while there is none."""
+        if self.roster is None:
+            raise CanteenRefused(
+                "no roster is loaded",
+                "Load one: `terminal canteen roster load FILE`.",
+                CanteenFault.NO_ROSTER,
+            )
+        return self.roster
+
+    def require_listed(self, ref: bytes) -> RosterPupil:
+        """The pupil as the roster lists him. Raises `CanteenRefused` for one it does not, and while there is none."""
+        listed = None if self.roster is None else self.roster.pupils.get(ref)
+        if listed is None:
+            raise CanteenRefused(
+                "not in the roster of this school", "Check the reference.", MealEffect.NOT_LISTED
+            )
+        return listed
+
+    def require_kind(self, kind: str) -> MealKind:
+        """The meal by its id. Raises `CanteenRefused` for one that the document does not have."""
+        kinds = self.policy.meals.kinds
+        if kind not in kinds:
+            raise CanteenRefused(
+                f"no meal {kind!r} here", f"There are: {', '.join(kinds)}.", CanteenFault.NO_MEAL
+            )
+        return kinds[kind]
 
     @property
     def shift(self) -> int:

@@ -9,7 +9,6 @@ from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.lines import require
 from terminal.clock import unix_ms
 from terminal.codes import CanteenFault
-from terminal.decision.canteen.effects import MealEffect
 from terminal.decision.canteen.undo import against_order
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import MealOrdered
@@ -44,17 +43,8 @@ def order_meal(
     Raises `CanteenRefused` after the cut-off, for an unknown meal or pupil, and for a day that is no coming one.
     """
     counter.follow()
-    listed = None if counter.roster is None else counter.roster.pupils.get(ref)
-    if listed is None:
-        raise CanteenRefused(
-            "not in the roster of this school", "Check the reference.", MealEffect.NOT_LISTED
-        )
-    if kind not in counter.policy.meals.kinds:
-        raise CanteenRefused(
-            f"no meal {kind!r} here",
-            f"There are: {', '.join(counter.policy.meals.kinds)}.",
-            CanteenFault.NO_MEAL,
-        )
+    listed = counter.require_listed(ref)
+    counter.require_kind(kind)
     if not counter.day_of(now) < day <= counter.day_of(now) + timedelta(days=LOOK_AHEAD_DAYS):
         raise CanteenRefused(
             f"{day} is no coming day",

@@ -135,11 +135,7 @@ def take_payments(counter: CanteenCounter, content: bytes, operator: str, now: d
     `JournalError`; the same file again goes on where it was cut off.
     """
     counter.follow()
-    if counter.roster is None:
-        raise CanteenRefused(
-            "no roster is loaded", "Load one: `terminal canteen roster load FILE`.", CanteenFault.NO_ROSTER
-        )
-    payments = parse_payments(content, counter.policy.currency, frozenset(counter.roster.pupils))
+    payments = parse_payments(content, counter.policy.currency, frozenset(counter.require_roster().pupils))
     new = [one for one in payments if one.mark not in counter.ledger.credits]
     for record in _records(counter, new, operator, now):
         counter.append(record)

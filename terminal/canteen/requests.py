@@ -1,4 +1,5 @@
-"""What a school's staff may ask of the till, and what comes of it: a closed set of typed requests and answers.
+"""What a school's staff may ask of the till: a closed set of typed requests; `terminal.canteen.answers` has what comes
+of them.
 
 One path for every window: `execute` does a request at a till, whether the command opened the journal itself or the
 terminal that is serving cards was asked over `terminal.canteen.control`. Nothing here prints or reads a file; a list
@@ -7,14 +8,31 @@ arrives as content with the name it had. Who executes holds the till: no tap and
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import date, datetime
-from typing import Annotated, Any, ClassVar, Final, Protocol, TypeVar, get_origin
+from typing import ClassVar, Protocol
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from terminal import errors
+from terminal.canteen.answers import (
+    AnnulDone,
+    CardLentUntil,
+    DayIsClosed,
+    Given,
+    Given_co,
+    ListedPupil,
+    MealsIssued,
+    PaymentsLoaded,
+    PricesInForce,
+    PupilsCompared,
+    PupilServed,
+    PupilsListed,
+    Recorded,
+    Ref,
+    RosterInForce,
+    SaleDone,
+    TillAnswer,
+)
 from terminal.canteen.buffet import sell
 from terminal.canteen.cards import mark_card, tie_card
 from terminal.canteen.closing import close_day
@@ -24,7 +42,6 @@ from terminal.canteen.documents import ListFile, PriceListDocument, RosterDocume
 from terminal.canteen.issuing import (
     NOTHING_ANSWERED,
     How,
-    Issued,
     ServingList,
     issue,
     pupils_of,
@@ -33,24 +50,15 @@ from terminal.canteen.issuing import (
 from terminal.canteen.ordering import next_school_day, order_meal
 from terminal.canteen.payments import take_payments
 from terminal.canteen.pupil_list import compared, load_pupils
-from terminal.canteen.pupils.comparing import PupilChange
-from terminal.canteen.pupils.doubts import OF_TEXTS
 from terminal.canteen.pupils.draft import PupilDraft
-from terminal.canteen.pupils.loading import Comparison
-from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import CanteenLists
 from terminal.clock import Clock, unix_ms
-from terminal.codes import CanteenFault, SetKind
+from terminal.codes import SetKind
 from terminal.decision.canteen.serving import ALL_ANSWERED
-from terminal.decoding import decoded
-from terminal.errors import CanteenRefused, KeyLimitReached, TerminalError
 from terminal.journal.canteen_records import CardUse
 from terminal.policy.policy import Policy
-from terminal.trail import TrailEntry, recorded
-
-Ref = Annotated[bytes, Meta(min_length=8, max_length=8)]
-"""A pupil's or card's reference."""
+from terminal.trail import recorded
 
 
 class OpenTill(Struct, frozen=True):
@@ -70,249 +78,6 @@ class OpenTill(Struct, frozen=True):
         if self.lists.active.digest(SetKind.ROSTER) != before:
             counter.note_roster(document, now)
         return roster
-
-
-# Answers
-
-
-class TillAnswer(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """What came of a request."""
-
-
-class PupilServed(msgspec.Struct, frozen=True):
-    """One pupil of a list; `reasons` are for the staff, `sequence` is the record's row, None without one."""
-
-    pupil: Ref
-    message: str
-    accepted: bool
-    sequence: int | None
-    reasons: tuple[TrailEntry, ...]
-
-    @classmethod
-    def of(cls, issued: Issued) -> PupilServed:
-        """As it came out."""
-        outcome = issued.outcome
-        return cls(
-            issued.pupil, str(outcome.message), outcome.accepted, issued.sequence, recorded(issued.facts)
-        )
-
-
-class MealsIssued(TillAnswer, frozen=True):
-    """What came of each pupil of the list, in its order."""
-
-    pupils: tuple[PupilServed, ...]
-
-
-class SaleDone(TillAnswer, frozen=True):
-    """What came of a sale; `sequence` is None when nothing was sold, `forbidden` names what to take out."""
-
-    message: str
-    accepted: bool
-    sold_minor: int
-    currency: str
-    forbidden: tuple[str, ...]
-    sequence: int | None
-    reasons: tuple[TrailEntry, ...]
-
-
-class AnnulDone(TillAnswer, frozen=True):
-    """Row `of` is annulled; `returned_minor` goes back to the parents' account."""
-
-    of: int
-    returned_minor: int
-    currency: str
-
-
-class Recorded(TillAnswer, frozen=True):
-    """How many pupils got a record; those it was true of already get none."""
-
-    pupils: int
-
-
-class CardLentUntil(TillAnswer, frozen=True):
-    """The service day (ISO) at whose end the loan ends."""
-
-    day: str
-
-
-class DayIsClosed(TillAnswer, frozen=True):
-    """The closed day's report, and the names of the concessions (by code) that stand in it."""
-
-    report: DayReport
-    concessions: dict[str, str]
-
-
-class RosterInForce(TillAnswer, frozen=True):
-    """A roster in numbers; `late_orders` came after the cut-off and were left out (M-32). `begins_at_ms`: when it comes
-    into force, 0 where it is."""
-
-    school: str
-    sequence: int
-    pupils: int
-    classes: dict[str, int]
-    late_orders: int
-    begins_at_ms: int = 0
-
-    @classmethod
-    def of(cls, roster: Roster, *, waits: bool = False) -> RosterInForce:
-        """The numbers of a checked roster."""
-        classes = {name: len(refs) for name, refs in roster.classes.items()}
-        header = roster.header
-        begins_at_ms = unix_ms(header.valid_from) if waits else 0
-        return cls(
-            header.school, header.sequence, len(roster.pupils), classes, roster.late_orders, begins_at_ms
-        )
-
-
-class PricesInForce(TillAnswer, frozen=True):
-    """A price list in numbers."""
-
-    school: str
-    sequence: int
-    products: int
-    begins_at_ms: int = 0
-
-
-class PaymentsLoaded(TillAnswer, frozen=True):
-    """How many payments were new, how many known before, and what the new ones come to."""
-
-    new: int
-    known: int
-    sum_minor: int
-    currency: str
-
-
-class ListedPupil(msgspec.Struct, frozen=True):
-    """One pupil of the roster; `name` is empty unless names were asked for (D-02)."""
-
-    ref: str
-    class_id: str
-    hot_minor: int | None
-    buffet_minor: int | None
-    name: str = ""
-
-    def __repr__(self) -> str:
-        return f"ListedPupil({self.ref}, {self.class_id})"
-
-
-class PupilsListed(TillAnswer, frozen=True):
-    """The pupils of one class or of all, in the roster's order; their accounts are in `currency`."""
-
-    pupils: tuple[ListedPupil, ...]
-    currency: str
-
-
-class DoubtLine(msgspec.Struct, frozen=True):
-    """A doubt without a name: what of it a command may print (D-02)."""
-
-    code: str
-    row: int
-    sheet: str
-    column: str
-    values: dict[str, str | int]
-    rows: int
-    blocks: bool
-
-
-class PupilsCompared(TillAnswer, frozen=True):
-    """What a list of pupils changes, in numbers by `PupilChange`, and its doubts. `whole` None: it has to be said
-    whether pupils who are missing leave. `sequence` is that of the list it became, 0 while it is not loaded."""
-
-    school: str
-    rows: int
-    changes: dict[str, int]
-    doubts: tuple[DoubtLine, ...]
-    whole: bool | None
-    debts: int
-    """How many of those who leave owe something or have something left."""
-    sequence: int = 0
-
-    @property
-    def blocking(self) -> int:
-        """How many doubts stand against loading it."""
-        return sum(doubt.blocks for doubt in self.doubts)
-
-    @classmethod
-    def of(cls, found: Comparison) -> PupilsCompared:
-        """For sending."""
-        leaves = (one for one in found.differences if one.change is PupilChange.GONE)
-        return cls(
-            school=found.school,
-            rows=found.rows,
-            changes=dict(Counter(str(one.change) for one in found.differences)),
-            doubts=tuple(
-                DoubtLine(
-                    doubt.code,
-                    doubt.row,
-                    doubt.sheet,
-                    doubt.column or "",
-                    dict(doubt.values) if doubt.code in OF_TEXTS else _without_text(doubt.values),
-                    doubt.rows,
-                    doubt.blocks,
-                )
-                for doubt in found.doubts
-            ),
-            whole=found.whole,
-            debts=sum(bool(one.balance_minor) for one in leaves),
-            sequence=found.loaded,
-        )
-
-
-def _without_text(values: dict[str, str | int]) -> dict[str, str | int]:
-    return {name: value for name, value in values.items() if name != "text"} | (
-        {"text": "…"} if "text" in values else {}
-    )
-
-
-class Failed(TillAnswer, frozen=True):
-    """What was asked could not be done: the `TerminalError` by its name, its texts and its exit code."""
-
-    error: str
-    what: str
-    advice: str
-    exit_code: int
-    code: str = ""
-    """Of `CanteenRefused`."""
-
-    @classmethod
-    def of(cls, error: TerminalError) -> Failed:
-        """For sending."""
-        code = error.code if isinstance(error, CanteenRefused) else ""
-        return cls(type(error).__name__, error.what, error.advice, error.exit_code, code)
-
-    def as_error(self) -> TerminalError:
-        """The error as it was raised there; one of newer software, or made of more than its texts, keeps
-        its texts and exit code.
-        """
-        if self.error == CanteenRefused.__name__:
-            return CanteenRefused(self.what, self.advice, self.code)
-        known = getattr(errors, self.error, None)
-        if not (isinstance(known, type) and issubclass(known, TerminalError)) or known is KeyLimitReached:
-            known = type(self.error, (TerminalError,), {"exit_code": self.exit_code})
-        error: TerminalError = known(self.what, self.advice)
-        return error
-
-
-AnyAnswer = (
-    MealsIssued
-    | SaleDone
-    | AnnulDone
-    | Recorded
-    | CardLentUntil
-    | DayIsClosed
-    | RosterInForce
-    | PricesInForce
-    | PupilsListed
-    | PaymentsLoaded
-    | PupilsCompared
-    | Failed
-)
-
-Given = TypeVar("Given", bound=TillAnswer)
-Given_co = TypeVar("Given_co", bound=TillAnswer, covariant=True)
-
-
-# Requests
 
 
 class Request(Protocol[Given_co]):
@@ -530,13 +295,7 @@ class ListPupils(_Asked, frozen=True):
 
     def done_at(self, till: OpenTill, now: datetime) -> PupilsListed:
         """As the accounts stand now."""
-        roster = till.counter.roster
-        if roster is None:
-            raise CanteenRefused(
-                "no roster is loaded",
-                "Load one: `terminal canteen roster load FILE`.",
-                CanteenFault.NO_ROSTER,
-            )
+        roster = till.counter.require_roster()
         wanted = (one for one in roster.pupils.items() if self.class_id in (None, one[1].class_id))
         return PupilsListed(
             tuple(self._line(till.counter, ref, listed, now) for ref, listed in wanted),
@@ -628,22 +387,6 @@ AnyRequest = (
 )
 
 
-def parse_answer(content: bytes) -> AnyAnswer:
-    """The answer in `content`, as `msgspec.msgpack.encode` wrote it. Raises `msgspec.DecodeError`."""
-    answer: AnyAnswer = decoded(_answers, content)
-    return answer
-
-
 def concession_names(policy: Policy) -> dict[str, str]:
     """The concessions' names by their codes, as categories of a report hold them."""
     return {str(concession.code): concession.name for concession in policy.document.concessions}
-
-
-def _counted(shape: Any, plain: Any) -> Any:
-    """The one type of a report that msgspec does not know: how much of each."""
-    if get_origin(shape) is not Counter:
-        raise NotImplementedError(f"no answer holds {shape}")
-    return Counter(plain)
-
-
-_answers: Final = msgspec.msgpack.Decoder(AnyAnswer, dec_hook=_counted)

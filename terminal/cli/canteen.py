@@ -6,20 +6,17 @@ Pupils are named by their reference, 16 hexadecimal digits, as `terminal canteen
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from terminal.cli.options import (
     DEFAULT_LANGUAGE,
-    Config,
+    CanteenOptions,
     Json,
-    Keys,
-    Number,
-    Region,
+    Operator,
     ShownLang,
-    State,
-    canteen_station,
+    with_groups,
 )
 
 app = typer.Typer(
@@ -37,25 +34,6 @@ class HowIssued(StrEnum):
     FORGOTTEN_CARD = "forgotten_card"
 
 
-MAX_REFERENCE: Final = 32
-
-
-def staff_reference(text: str) -> str:
-    """What may stand in a record as the person responsible for it; anything else ends the command."""
-    if not text.strip() or not text.isprintable() or len(text) > MAX_REFERENCE:
-        raise typer.BadParameter(f"give the reference of a service card: 1 to {MAX_REFERENCE} characters")
-    return text
-
-
-Operator = Annotated[
-    str,
-    typer.Option(
-        "--operator",
-        help="Staff reference (service card), not a name.",
-        parser=staff_reference,
-        metavar="REFERENCE",
-    ),
-]
 Confirmed = Annotated[
     str, typer.Option("--confirmed-by", help="Staff reference of the second person (M-35).")
 ]
@@ -63,6 +41,7 @@ PupilRef = Annotated[str, typer.Argument(help="The pupil's reference.")]
 
 
 @app.command()
+@with_groups
 def issue(
     operator: Operator,
     class_id: Annotated[str | None, typer.Option("--class", help="All present pupils of this class.")] = None,
@@ -77,11 +56,8 @@ def issue(
         bool,
         typer.Option(help="Also to whom the cashier decides: paid without an order, and the like."),
     ] = False,
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    *,
+    at: CanteenOptions,
     json: Json = False,
 ) -> None:
     """Issue a meal to a class or to single pupils; each has a record of their own (M-31)."""
@@ -95,20 +71,17 @@ def issue(
     request = IssueMeals(
         operator, refs(pupil), class_id, refs(absent), serving, How(how.value), confirmed_by, asked
     )
-    station = canteen_station(config, state, number, region, keys)
-    show_issued(perform(station, request, without_journal=True), json)
+    show_issued(perform(at.station(), request, without_journal=True), json)
 
 
 @app.command()
+@with_groups
 def sell(
     pupil: PupilRef,
     product: Annotated[list[str], typer.Option(help="PRODUCT or PRODUCT=COUNT; may be repeated.")],
     operator: Operator,
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    *,
+    at: CanteenOptions,
     json: Json = False,
 ) -> None:
     """Sell from the pupil's buffet account."""
@@ -117,19 +90,17 @@ def sell(
     from terminal.cli.canteen_view import basket, ref, show_sale
 
     request = SellProducts(ref(pupil), basket(product), operator)
-    show_sale(perform(canteen_station(config, state, number, region, keys), request), json)
+    show_sale(perform(at.station(), request), json)
 
 
 @app.command()
+@with_groups
 def annul(
     pupil: PupilRef,
     operator: Operator,
     row: Annotated[int | None, typer.Option(help="Annul this row; must be the pupil's last record.")] = None,
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    *,
+    at: CanteenOptions,
 ) -> None:
     """Annul a pupil's last meal or sale, within the time limit and before the day is closed (M-34)."""
     from terminal.app.canteen import perform
@@ -139,23 +110,21 @@ def annul(
     from terminal.trail_words import ENGLISH
 
     request = AnnulLast(ref(pupil), operator, row)
-    done = perform(canteen_station(config, state, number, region, keys), request)
+    done = perform(at.station(), request)
     returned = money(done.returned_minor, done.currency, ENGLISH)
     print(f"row {done.of} is annulled; {returned} go back to the parents' account")
 
 
 @app.command()
+@with_groups
 def attendance(
     operator: Operator,
     absent: Annotated[list[str] | None, typer.Option(help="Absent pupils; may be repeated.")] = None,
     present: Annotated[
         list[str] | None, typer.Option(help="Pupils present after all; may be repeated.")
     ] = None,
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    *,
+    at: CanteenOptions,
 ) -> None:
     """Correct today's attendance, until the time in the region document (M-33)."""
     from terminal.app.canteen import perform
@@ -163,38 +132,34 @@ def attendance(
     from terminal.cli.canteen_view import refs
 
     request = CorrectAttendance(operator, refs(absent), refs(present))
-    print(f"{perform(canteen_station(config, state, number, region, keys), request).pupils} corrected")
+    print(f"{perform(at.station(), request).pupils} corrected")
 
 
 @app.command("not-collected")
+@with_groups
 def not_collected(
     kind: Annotated[str, typer.Argument(help="Meal whose serving has ended.")],
     operator: Operator,
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    *,
+    at: CanteenOptions,
 ) -> None:
     """Mark today's orders of a meal as not collected; they are not charged (M-32)."""
     from terminal.app.canteen import perform
     from terminal.canteen.requests import MarkNotCollected
 
     request = MarkNotCollected(kind, operator)
-    print(f"{perform(canteen_station(config, state, number, region, keys), request).pupils} not collected")
+    print(f"{perform(at.station(), request).pupils} not collected")
 
 
 @app.command()
+@with_groups
 def lend(
     card: Annotated[str, typer.Argument(help="Reference of the school's spare card.")],
     pupil: PupilRef,
     operator: Operator,
     confirmed_by: Confirmed = "",
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    *,
+    at: CanteenOptions,
 ) -> None:
     """Lend a spare card for today to a pupil without a card (M-35)."""
     from terminal.app.canteen import perform
@@ -202,18 +167,16 @@ def lend(
     from terminal.cli.canteen_view import ref
 
     request = LendCard(ref(card), ref(pupil), operator, confirmed_by)
-    lent = perform(canteen_station(config, state, number, region, keys), request)
+    lent = perform(at.station(), request)
     print(f"card {card} is lent to pupil {pupil} until the end of {lent.day}")
 
 
 @app.command()
+@with_groups
 def close(
     operator: Operator,
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    *,
+    at: CanteenOptions,
     language: ShownLang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
@@ -222,5 +185,5 @@ def close(
     from terminal.canteen.requests import CloseDay
     from terminal.cli.canteen_view import show_day
 
-    closed = perform(canteen_station(config, state, number, region, keys), CloseDay(operator))
+    closed = perform(at.station(), CloseDay(operator))
     show_day(closed.report, closed.concessions, language, json)

@@ -9,13 +9,10 @@ import typer
 
 from terminal.cli.fault import mistakes_as
 from terminal.cli.options import (
-    Config,
+    CanteenOptions,
     Json,
-    Keys,
-    Number,
-    Region,
-    State,
-    canteen_station,
+    Operator,
+    with_groups,
 )
 
 roster_app = typer.Typer(help="List of pupils, kept sealed on the terminal.", no_args_is_help=True)
@@ -26,23 +23,21 @@ FilePath = Annotated[Path, typer.Argument(help="File as received, TOML or JSON."
 
 
 @roster_app.command("check")
+@with_groups
 def check_roster(
     file: FilePath,
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    *,
+    at: CanteenOptions,
     json: Json = False,
 ) -> None:
     """Check a roster: summary or mistakes. Read-only."""
+    from terminal.canteen.answers import RosterInForce
     from terminal.canteen.documents import ListFile, RosterDocument, header_problems
-    from terminal.canteen.requests import RosterInForce
     from terminal.canteen.roster import Roster, roster_problems
     from terminal.cli.canteen_view import show_roster
     from terminal.clock import SystemClock
 
-    now, station = SystemClock().now(), canteen_station(config, state, number, region, keys)
+    now, station = SystemClock().now(), at.station()
     policy = station.load_policy(station.load_keys(), now)
     with mistakes_as(json):
         came = ListFile.read(file)
@@ -53,13 +48,11 @@ def check_roster(
 
 
 @roster_app.command("load")
+@with_groups
 def load_roster(
     file: FilePath,
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    *,
+    at: CanteenOptions,
     json: Json = False,
 ) -> None:
     """Check and activate a roster; an older one is refused (O-01)."""
@@ -69,19 +62,17 @@ def load_roster(
     from terminal.cli.canteen_view import in_force_from, show_roster
 
     request = LoadRoster(ListFile.read(file))
-    loaded = perform(canteen_station(config, state, number, region, keys), request)
+    loaded = perform(at.station(), request)
     show_roster(loaded, in_force_from(loaded.begins_at_ms), json)
 
 
 @roster_app.command("show")
+@with_groups
 def show_class(
     class_id: Annotated[str | None, typer.Argument(help="Class; default: all.")] = None,
     names: Annotated[bool, typer.Option("--names", help="Show names; for the staff's screen only.")] = False,
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    *,
+    at: CanteenOptions,
 ) -> None:
     """List pupils and accounts; names only with --names."""
     from terminal.app.canteen import perform
@@ -89,18 +80,16 @@ def show_class(
     from terminal.cli.canteen_view import show_pupils
 
     request = ListPupils(class_id, names)
-    show_pupils(perform(canteen_station(config, state, number, region, keys), request))
+    show_pupils(perform(at.station(), request))
 
 
 @payments_app.command("load")
+@with_groups
 def load_payments(
     file: Annotated[Path, typer.Argument(help="CSV in UTF-8: payment;pupil;account;amount.")],
-    operator: Annotated[str, typer.Option("--operator", help="Staff reference.")],
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    operator: Operator,
+    *,
+    at: CanteenOptions,
     json: Json = False,
 ) -> None:
     """Enter payments of the parents into accounts; each payment counts once, whichever file has it."""
@@ -109,7 +98,7 @@ def load_payments(
     from terminal.cli.canteen_view import show_payments
 
     request = LoadPayments(content_within(file), operator)
-    show_payments(perform(canteen_station(config, state, number, region, keys), request), json)
+    show_payments(perform(at.station(), request), json)
 
 
 def content_within(file: Path) -> bytes:
@@ -128,13 +117,11 @@ def content_within(file: Path) -> bytes:
 
 
 @prices_app.command("load")
+@with_groups
 def load_prices(
     file: FilePath,
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    *,
+    at: CanteenOptions,
 ) -> None:
     """Check and activate a price list."""
     from terminal.app.canteen import perform
@@ -143,6 +130,6 @@ def load_prices(
     from terminal.cli.canteen_view import in_force_from
 
     request = LoadPriceList(ListFile.read(file))
-    prices = perform(canteen_station(config, state, number, region, keys), request)
+    prices = perform(at.station(), request)
     when = in_force_from(prices.begins_at_ms)
     print(f"price list {prices.sequence} of {prices.school} {when}: {prices.products} products")

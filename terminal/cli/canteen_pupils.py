@@ -14,19 +14,14 @@ import typer
 
 from terminal.cli.options import (
     DEFAULT_LANGUAGE,
-    Config,
+    CanteenOptions,
     Json,
-    Keys,
-    Number,
-    Region,
+    Operator,
     ShownLang,
-    State,
-    canteen_station,
-    options_in,
+    with_groups,
 )
 
 if TYPE_CHECKING:
-    from terminal.app.station import Station
     from terminal.canteen.pupils.draft import PupilDraft
 
 pupils_app = typer.Typer(help="List of pupils from a spreadsheet, and their cards.", no_args_is_help=True)
@@ -81,58 +76,45 @@ class ListOptions(NamedTuple):
     ] = True
 
 
-class StationOptions(NamedTuple):
-    """Which terminal, and how the answer is printed."""
-
-    config: Config = None
-    state: State = None
-    number: Number = None
-    region: Region = None
-    keys: Keys = None
-    language: ShownLang = DEFAULT_LANGUAGE
-    json: Json = False
-
-    def station(self) -> Station:
-        """The canteen terminal. Raises as `canteen_station`."""
-        return canteen_station(self.config, self.state, self.number, self.region, self.keys)
-
-
 @pupils_app.command("check")
-@options_in(ListOptions, StationOptions)
-def check(_context: typer.Context, options: ListOptions, at: StationOptions) -> None:
+@with_groups
+def check(
+    options: ListOptions,
+    at: CanteenOptions,
+    language: ShownLang = DEFAULT_LANGUAGE,
+    json: Json = False,
+) -> None:
     """Read a list: what loading it would change, and what is doubtful. Read-only."""
     from terminal.app.canteen import perform
     from terminal.canteen.requests import ComparePupils
     from terminal.cli.canteen_pupils_view import show_comparison
 
     found = perform(at.station(), ComparePupils(_draft(options)))
-    show_comparison(found, at.language, at.json)
+    show_comparison(found, language, json)
     if found.blocking or found.whole is None or not found.school:
         raise typer.Exit(EXIT_DOUBTFUL)
 
 
-Operator = Annotated[str, typer.Option("--operator", help="Staff reference (service card), not a name.")]
-
-
-class OperatorOption(NamedTuple):
-    """Who answers for it."""
-
-    operator: Operator
-
-
 @pupils_app.command("load")
-@options_in(OperatorOption, ListOptions, StationOptions)
-def load(_context: typer.Context, who: OperatorOption, options: ListOptions, at: StationOptions) -> None:
+@with_groups
+def load(
+    operator: Operator,
+    options: ListOptions,
+    at: CanteenOptions,
+    language: ShownLang = DEFAULT_LANGUAGE,
+    json: Json = False,
+) -> None:
     """Load a list: all of it or, while something in it is doubtful, nothing."""
     from terminal.app.canteen import perform
     from terminal.canteen.requests import LoadPupils
     from terminal.cli.canteen_pupils_view import show_comparison
 
-    found = perform(at.station(), LoadPupils(_draft(options), who.operator))
-    show_comparison(found, at.language, at.json)
+    found = perform(at.station(), LoadPupils(_draft(options), operator))
+    show_comparison(found, language, json)
 
 
 @pupils_app.command("tie")
+@with_groups
 def tie(
     card: Annotated[str, typer.Argument(help="The card's reference: `card_ref` of its tap.")],
     pupil: Annotated[str, typer.Argument(help="The pupil's reference.")],
@@ -140,11 +122,8 @@ def tie(
     replaces: Annotated[
         bool, typer.Option("--replaces", help="His other cards are lost from now on.")
     ] = False,
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    *,
+    at: CanteenOptions,
 ) -> None:
     """Let a card that was presented stand for a pupil (M-35)."""
     from terminal.app.canteen import perform
@@ -152,20 +131,18 @@ def tie(
     from terminal.cli.canteen_view import ref
 
     request = TieCard(ref(card), ref(pupil), operator, replaces)
-    done = perform(canteen_station(config, state, number, region, keys), request)
+    done = perform(at.station(), request)
     print(f"{done.pupils} rows recorded")
 
 
 @pupils_app.command("mark")
+@with_groups
 def mark(
     card: Annotated[str, typer.Argument(help="The card's reference: `card_ref` of its tap.")],
     use: Annotated[CardUseName, typer.Argument(help="What became of it.")],
     operator: Operator,
-    config: Config = None,
-    state: State = None,
-    number: Number = None,
-    region: Region = None,
-    keys: Keys = None,
+    *,
+    at: CanteenOptions,
 ) -> None:
     """Say that a card is lost, found, or the pupil's no longer (M-35)."""
     from terminal.app.canteen import perform
@@ -174,7 +151,7 @@ def mark(
     from terminal.journal.canteen_records import CardUse
 
     request = MarkCard(ref(card), CardUse(use.value), operator)
-    done = perform(canteen_station(config, state, number, region, keys), request)
+    done = perform(at.station(), request)
     print(f"{done.pupils} rows recorded")
 
 

@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 from terminal.app.output import print_json
+from terminal.canteen.answers import DoubtLine, PupilsCompared
 from terminal.canteen.pupils.columns import COLUMN_NAMES
 from terminal.canteen.pupils.doubts import CODES
-from terminal.canteen.requests import DoubtLine, PupilsCompared
 from terminal.errors import Mistake
 from terminal.mistakes.words import said
 from terminal.texts import NP_, translator

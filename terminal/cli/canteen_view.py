@@ -9,10 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from terminal.app.output import print_json
+from terminal.canteen.answers import MealsIssued, PaymentsLoaded, PupilsListed, RosterInForce, SaleDone
 from terminal.canteen.facts import Known
 from terminal.canteen.month import MonthTable, PupilMonth
 from terminal.canteen.report import FIGURES, DayReport, Finding
-from terminal.canteen.requests import MealsIssued, PaymentsLoaded, PupilsListed, RosterInForce, SaleDone
 from terminal.clock import from_unix_ms
 from terminal.codes import CanteenFault
 from terminal.errors import CanteenRefused

@@ -22,8 +22,8 @@ from terminal.cli.options import (
     UnknownCards,
     Zone,
     known_zone,
-    options_in,
     server_tls,
+    with_groups,
 )
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class CollectorOptions(NamedTuple):
 
 
 @app.callback(invoke_without_command=True)
-@options_in(CollectorOptions)
+@with_groups
 def collector(context: typer.Context, asked: CollectorOptions) -> None:
     """Run the collector."""
     if context.invoked_subcommand is not None:

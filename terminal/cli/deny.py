@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 import typer
 
 from terminal.app.output import print_json
-from terminal.cli.options import Config, Json, Keys, Region, Wait, options_in, station_config
+from terminal.cli.options import Config, Json, Keys, Region, Wait, station_config, with_groups
 from terminal.cli.signing import KeyFiles, PassphraseFile, open_signing
 from terminal.clock import SystemClock
 from terminal.publish.deny.register import DenyReason
@@ -117,8 +117,8 @@ def init(folder: Folder = DEFAULT_FOLDER) -> None:
 
 
 @app.command()
-@options_in(Denying, DenySubject)
-def add(_context: typer.Context, denying: Denying, about: DenySubject) -> None:
+@with_groups
+def add(denying: Denying, about: DenySubject) -> None:
     """Deny a card or a person; terminals hear of it with the next `terminal deny issue`."""
     from terminal.publish.deny.register import DenyEntry
 
@@ -132,8 +132,8 @@ def add(_context: typer.Context, denying: Denying, about: DenySubject) -> None:
 
 
 @app.command()
-@options_in(DenyEnd, DenySubject)
-def remove(_context: typer.Context, end: DenyEnd, about: DenySubject) -> None:
+@with_groups
+def remove(end: DenyEnd, about: DenySubject) -> None:
     """Deny a card or a person no longer."""
     from terminal.errors import PublishError
 
@@ -145,8 +145,8 @@ def remove(_context: typer.Context, end: DenyEnd, about: DenySubject) -> None:
 
 
 @app.command()
-@options_in(DenySubject, DenyQuestion)
-def why(_context: typer.Context, about: DenySubject, asked: DenyQuestion) -> None:
+@with_groups
+def why(about: DenySubject, asked: DenyQuestion) -> None:
     """Say why a card or person is or was denied, the newest entry first."""
     identity = _identity(about)
     with _register(about.folder) as register:

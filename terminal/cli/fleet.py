@@ -36,8 +36,8 @@ from terminal.cli.options import (
     UnknownCards,
     Zone,
     known_zone,
-    options_in,
     server_tls,
+    with_groups,
 )
 from terminal.clock import unix_ms
 from terminal.errors import CollectorError, KeyFileError
@@ -173,8 +173,8 @@ class GatewayOptions(NamedTuple):
 
 
 @app.command()
-@options_in(GatewayOptions)
-def gateway(_: typer.Context, asked: GatewayOptions) -> None:
+@with_groups
+def gateway(asked: GatewayOptions) -> None:
     """Receive batches, store them in JetStream and acknowledge them; enrol and certify terminals. Until Ctrl-C or
     SIGTERM."""
     _needs_extra()

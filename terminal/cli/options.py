@@ -6,11 +6,11 @@ What an option does not say, `terminal.toml` says (`station_config`), and what t
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hints
 
 import typer
 
@@ -35,6 +35,7 @@ __all__ = ["DEFAULT_COLLECTOR", "DEFAULT_LANGUAGE", "DEFAULT_REGION", "DEFAULT_S
 
 LABORATORY: Final = "laboratory"
 """For `--keys`: the public laboratory keys, by name."""
+MAX_REFERENCE: Final = 32
 _PLACES: Final = {
     "state": ("terminal", "state"),
     "number": ("terminal", "number"),
@@ -52,27 +53,32 @@ _PLACES: Final = {
 """Where each option stands in `terminal.toml`."""
 
 
-def options_in(*kinds: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Makes a command of a function of the context and one value of each of `kinds`: named tuples whose fields are
-    options, in the order of the command's help.
+def with_groups(work: Callable[..., None]) -> Callable[..., None]:
+    """Makes a command of `work`: a parameter that is a named tuple stands for the options that are its fields, which
+    come in its place in the command's help.
     """
-    hints = [get_type_hints(kind, include_extras=True) for kind in kinds]
-    named = [
-        Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=known[one.name])
-        for kind, known in zip(kinds, hints, strict=True)
-        for one in signature(kind).parameters.values()
-    ]
-    context_of = Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    hints = get_type_hints(work, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if hasattr(hint, "_fields")}
+    shown: list[Parameter] = []
+    for one in signature(work).parameters.values():
+        if one.name in groups:
+            shown += _options_of(groups[one.name])
+        else:
+            shown.append(one.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[one.name]))
 
-    def command_of(work: Callable[..., None]) -> Callable[..., None]:
-        def command(context: typer.Context, **given: Any) -> None:
-            work(context, *(kind(**{name: given[name] for name in kind._fields}) for kind in kinds))
+    def command(**given: Any) -> None:
+        made = {name: kind(*(given.pop(field) for field in kind._fields)) for name, kind in groups.items()}
+        work(**given, **made)
 
-        command.__name__, command.__doc__ = work.__name__, work.__doc__
-        command.__signature__ = Signature([context_of, *named])  # type: ignore[attr-defined]  # typer reads it
-        return command
+    command.__name__, command.__doc__ = work.__name__, work.__doc__
+    command.__signature__ = Signature(shown)  # type: ignore[attr-defined]  # typer reads it
+    return command
 
-    return command_of
+
+def _options_of(kind: Any) -> Iterator[Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    for one in signature(kind).parameters.values():
+        yield Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
 
 
 class ProfileName(StrEnum):
@@ -95,18 +101,6 @@ def station_config(config: Path | None, **given: object) -> StationConfig:
     if parts:
         require_own(found, parts, real_reader=_real_reader(found, given.get("reader")))
     return found
-
-
-def canteen_station(
-    config: Path | None, state: Path | None, number: int | None, region: str | None, keys: Path | None
-) -> Station:
-    """The canteen terminal that a canteen command is about; raises as `station_config`."""
-    from terminal.app.station import station_of
-
-    profile = ProfileName.CANTEEN.value
-    return station_of(
-        station_config(config, profile=profile, state=state, number=number, region=region, keys=keys)
-    )
 
 
 def options_of(**given: object) -> dict[str, dict[str, object]]:
@@ -157,6 +151,13 @@ def shown_language(context: typer.Context, language: str) -> str:
 
 def _else(default: object) -> str:
     return f"from terminal.toml, else {default}"
+
+
+def staff_reference(text: str) -> str:
+    """What may stand in a record as the person responsible for it; anything else ends the command."""
+    if not text.strip() or not text.isprintable() or len(text) > MAX_REFERENCE:
+        raise typer.BadParameter(f"give the reference of a service card: 1 to {MAX_REFERENCE} characters")
+    return text
 
 
 Config = Annotated[
@@ -213,6 +214,15 @@ Issuers = Annotated[
     Path | None,
     typer.Option(
         "--issuers", help="Issuers' public keys (issuers.toml), for checking the proofs of residents' phones."
+    ),
+]
+Operator = Annotated[
+    str,
+    typer.Option(
+        "--operator",
+        help="Staff reference (service card), not a name.",
+        parser=staff_reference,
+        metavar="REFERENCE",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -326,3 +336,19 @@ def known_zone(name: str) -> str:
         return ZoneInfo(name).key
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise CollectorError(f"unknown time zone {name}", "Give one like Europe/Volgograd.") from error
+
+
+class CanteenOptions(NamedTuple):
+    """The canteen terminal that a canteen command is about."""
+
+    config: Config = None
+    state: State = None
+    number: Number = None
+    region: Region = None
+    keys: Keys = None
+
+    def station(self) -> Station:
+        """Raises as `station_config`."""
+        from terminal.app.station import station_of
+
+        return station_of(station_config(profile=ProfileName.CANTEEN.value, **self._asdict()))

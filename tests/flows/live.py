@@ -22,8 +22,9 @@ from sim.image_file import save_card
 from terminal.app.collector import enrol
 from terminal.app.simulated import issue_residents
 from terminal.app.station import journal_reader
+from terminal.canteen.answers import Given
 from terminal.canteen.asking import ask
-from terminal.canteen.requests import Given, Request
+from terminal.canteen.requests import Request
 from terminal.journal.records import shown_fields
 from terminal.journal.stored import Row
 from terminal.policy.load import load_region

@@ -33,8 +33,8 @@ from sim.lab_issuer import lab_issuers
 from sim.transcript import Exchange, HeaderLine, TranscribedTap, TranscriptFault, lines_of, parse_transcript
 from sim.transcript_mask import Masker
 from sim.transcript_view import read_tap
+from terminal.canteen.answers import parse_answer
 from terminal.canteen.control import SentRequest
-from terminal.canteen.requests import parse_answer
 from terminal.collector.fleet.stream import AlarmNote
 from terminal.collector.operator_routes import Acknowledgement
 from terminal.collector.registry import CardRegistry

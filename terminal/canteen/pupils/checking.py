@@ -71,7 +71,7 @@ class SheetPupil(Struct, frozen=True, kw_only=True):
 
 
 class CheckedRows(Struct, frozen=True):
-    """The pupils of a file and all doubts about its rows, in the order of the file."""
+    """The pupils of a file in its order, and all doubts about its rows."""
 
     pupils: tuple[SheetPupil, ...]
     doubts: tuple[DoubtfulCell, ...]
@@ -258,8 +258,7 @@ def check_rows(draft: PupilDraft, policy: Policy, today: date) -> CheckedRows:
     left_out = frozenset(draft.choices.left_out)
     found = (rows.pupil(line) for line in draft.lines() if line.line not in left_out)
     pupils = tuple(pupil for pupil in found if pupil is not None)
-    doubts = (*rows.doubts, *_twice(pupils))
-    return CheckedRows(pupils, tuple(sorted(doubts, key=lambda doubt: (not doubt.blocks, doubt.line))))
+    return CheckedRows(pupils, (*rows.doubts, *_twice(pupils)))
 
 
 def _twice(pupils: Sequence[SheetPupil]) -> Iterator[DoubtfulCell]:

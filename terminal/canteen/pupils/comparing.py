@@ -61,11 +61,13 @@ class PupilField(StrEnum):
 
 
 class MatchedPupil(Struct, frozen=True):
-    """A row, and whom of the list in force it is; `before` is None for a new pupil. `ref` is his reference."""
+    """A row, and whom of the list in force it is; `before` is None for a new pupil. `ref` is his reference, `expected`
+    the class in which the year alone has put him (M-20)."""
 
     ref: str
     stated: SheetPupil
     before: RosterPupil | None
+    expected: str = ""
 
 
 class Matching(Struct, frozen=True):
@@ -159,7 +161,8 @@ def match_pupils(
             doubts.append(doubt)
         ref = _free(refs.of(school, one), known.pupils, taken) if before is None else before.ref
         taken.add(ref)
-        matched.append(MatchedPupil(ref, one, before))
+        expected = "" if before is None else known.expected_class(before)
+        matched.append(MatchedPupil(ref, one, before, expected))
     missing = tuple(pupil for ref, pupil in known.pupils.items() if ref not in taken)
     return Matching(tuple(matched), missing, tuple(doubts))
 
@@ -236,14 +239,10 @@ def leave(matching: Matching, roster: Roster | None, choices: Choices) -> bool |
 
 
 def differences(
-    after: Sequence[RosterPupil], matching: Matching, known_classes: Mapping[str, str], *, whole: bool
+    after: Sequence[RosterPupil], matching: Matching, *, whole: bool
 ) -> tuple[PupilDifference, ...]:
-    """What changes for whom. `after` are the pupils of `matching.matched`, in its order, as they would be loaded;
-    `known_classes`: by reference, the class in which the year alone has put a pupil."""
-    found = [
-        _difference(one, pupil, known_classes.get(one.ref, ""))
-        for one, pupil in zip(matching.matched, after, strict=True)
-    ]
+    """What changes for whom. `after` are the pupils of `matching.matched`, in its order, as they would be loaded."""
+    found = [_difference(one, pupil) for one, pupil in zip(matching.matched, after, strict=True)]
     change = PupilChange.GONE if whole else PupilChange.KEPT
     found += [
         PupilDifference(
@@ -258,13 +257,7 @@ def differences(
     return tuple(found)
 
 
-def expected_classes(roster: Roster | None, policy: Policy, today: date) -> dict[str, str]:
-    """By reference: the class in which the year alone has put each pupil (M-20)."""
-    known = _KnownPupils(roster, policy, today)
-    return {ref: known.expected_class(pupil) for ref, pupil in known.pupils.items()}
-
-
-def _difference(one: MatchedPupil, after: RosterPupil, expected: str) -> PupilDifference:
+def _difference(one: MatchedPupil, after: RosterPupil) -> PupilDifference:
     before = one.before
     if before is None:
         return PupilDifference(
@@ -273,7 +266,7 @@ def _difference(one: MatchedPupil, after: RosterPupil, expected: str) -> PupilDi
     fields = tuple(name for name, of in _COMPARED.items() if of(before) != of(after))
     change = PupilChange.CHANGED if fields else PupilChange.SAME
     if after.class_id != before.class_id:
-        change = PupilChange.PROMOTED if after.class_id == expected else PupilChange.MOVED
+        change = PupilChange.PROMOTED if after.class_id == one.expected else PupilChange.MOVED
     return PupilDifference(
         change=change,
         ref=one.ref,

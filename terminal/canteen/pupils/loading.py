@@ -30,7 +30,6 @@ from terminal.canteen.pupils.comparing import (
     PupilDifference,
     PupilRefs,
     differences,
-    expected_classes,
     leave,
     match_pupils,
     new_classes,
@@ -116,11 +115,10 @@ def compare(draft: PupilDraft, school: SchoolNow) -> Comparison:
     doubts = tuple(sorted(doubts, key=lambda doubt: (not doubt.blocks, doubt.line)))
     maker = _Maker(draft, school)
     after = tuple(maker.pupil(one) for one in matching.matched)
-    expected = expected_classes(roster, school.policy, school.today)
     stands = any(doubt.blocks for doubt in doubts) or not name or whole is None or not matching.matched
     return Comparison(
         doubts=doubts,
-        differences=differences(after, matching, expected, whole=whole is not False),
+        differences=differences(after, matching, whole=whole is not False),
         school=name,
         whole=whole,
         rows=len(checked.pupils),
@@ -252,7 +250,7 @@ class _Maker:
         return tuple(self._grant(code, stated, held) for code in sorted(codes))
 
     def _grant(self, code: int, stated: SheetPupil, held: Mapping[int, RosterGrant]) -> RosterGrant:
-        today, year_ends = self.school.today, self._year_ends()
+        today = self.school.today
         known = held.get(code)
         dated = stated.grant_from is not None or stated.grant_until is not None
         if known is not None and not dated and known.valid_to >= today and not known.blocked:
@@ -261,14 +259,6 @@ class _Maker:
         return RosterGrant(
             code=code,
             valid_from=first,
-            valid_to=max(stated.grant_until or year_ends, first),
+            valid_to=max(stated.grant_until or self.school.policy.meals.year_ends(today), first),
             issued_on=today,
         )
-
-    def _year_ends(self) -> date:
-        """The day before every pupil is one grade higher."""
-        begins = self.school.policy.meals.document.school_year
-        next_year = date(self.school.today.year, begins.month, begins.day)
-        if next_year <= self.school.today:
-            next_year = date(self.school.today.year + 1, begins.month, begins.day)
-        return next_year - timedelta(days=1)

@@ -117,6 +117,11 @@ class MealPolicy(Struct, frozen=True):
         passed = self._school_year(day) - self._school_year(since)
         return min(max(grade + passed, 1), LAST_GRADE + 1) if grade else 0
 
+    def year_ends(self, day: date) -> date:
+        """M-20: the last day of the school year of `day`; on the next one every pupil is one grade higher."""
+        start = self.document.school_year
+        return date(self._school_year(day) + 1, start.month, start.day) - timedelta(days=1)
+
     def _school_year(self, day: date) -> int:
         start = self.document.school_year
         return day.year - ((day.month, day.day) < (start.month, start.day))

@@ -19,6 +19,7 @@ import pytest
 from sim.air import VirtualClock
 from sim.profile import LAB_KEYS
 from terminal.canteen import asking, control
+from terminal.canteen.answers import Failed, MealsIssued, SaleDone, parse_answer
 from terminal.canteen.asking import ask
 from terminal.canteen.control import (
     COMMAND,
@@ -43,7 +44,6 @@ from terminal.canteen.requests import (
     CloseDay,
     ComparePupils,
     CorrectAttendance,
-    Failed,
     IssueMeals,
     LendCard,
     ListPupils,
@@ -53,14 +53,11 @@ from terminal.canteen.requests import (
     LoadRoster,
     MarkCard,
     MarkNotCollected,
-    MealsIssued,
     OpenTill,
     OrderMeal,
-    SaleDone,
     SellProducts,
     TieCard,
     execute,
-    parse_answer,
 )
 from terminal.canteen.store import CANTEEN_FOLDER, CanteenLists, PricesPart, RosterPart
 from terminal.codes import CanteenFault, SetKind

@@ -12,13 +12,13 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from terminal.canteen.card_book import HeldCard
-from terminal.canteen.cards import mark_card, tie_card
+from terminal.canteen.cards import mark_card, presented_owner, tie_card
 from terminal.canteen.counter import CanteenCounter
 from terminal.journal.canteen_records import CardUse
 from terminal.screen.console.actions import Written
 from terminal.screen.console.canteen.actions import counter_of, refusing
 from terminal.screen.console.canteen.pages import AT, NOT_LISTED, Look, looking, pupil_of
-from terminal.screen.console.canteen.people import Person, classes, classmates, find, person
+from terminal.screen.console.canteen.people import Person, classes, person, search
 from terminal.screen.console.console import ActionRefused, TapsAre
 from terminal.screen.console.roles import Role
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
@@ -70,10 +70,7 @@ def _cards(look: Look) -> View:
     if class_id and class_id not in classes(counter):
         raise ActionRefused(NOT_LISTED)
     card = _card(look, query.text("card"))
-    if class_id and not words:
-        found = classmates(counter, class_id)
-    else:
-        found = classmates(counter, words) if words in classes(counter) else find(counter, words)
+    found = search(counter, words or class_id)
     have = _carded(counter)
     done = query.text("done")
     return look.view(
@@ -99,7 +96,7 @@ def _card(look: Look, ref: str) -> CardShown | None:
         card = bytes.fromhex(ref)
     except ValueError:
         raise ActionRefused(NO_CARD) from None
-    owner = counter.ledger.cards.owner_of(card) or counter.ledger.owner_of(card)
+    owner = presented_owner(counter, card)
     if not card or owner is None:
         return None
     holder = counter.ledger.cards.pupil_of(card, owner) or owner

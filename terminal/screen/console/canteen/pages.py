@@ -37,7 +37,7 @@ from terminal.screen.console.canteen.counter import (
     notices,
     why,
 )
-from terminal.screen.console.canteen.people import Person, classes, classmates, find, person
+from terminal.screen.console.canteen.people import Person, classes, classmates, person, search
 from terminal.screen.console.canteen.report import DoneLine, done_lines, orders_left, report_page
 from terminal.screen.console.canteen.school_class import WAYS, IssueResult, tick_list
 from terminal.screen.console.canteen.sheets import MonthSource, month_file, month_page, report_file, totals_of
@@ -278,7 +278,6 @@ def _pupils(look: Look) -> View:
             return f"{AT}/buffet?{urlencode(seen)}{'&' + kept if kept else ''}"
         return f"{AT}/pupil?{urlencode({'ref': one.ref})}"
 
-    found = classmates(look.counter, words) if words in classes(look.counter) else find(look.counter, words)
     return look.view(
         "pupils.html",
         q=words,
@@ -286,7 +285,7 @@ def _pupils(look: Look) -> View:
         basket=basket,
         kept=f"&once={look.visit.once}&{kept}" if look.visit.once else "",
         target=ServedBy.BUFFET if target == ServedBy.BUFFET else "",
-        found=found,
+        found=search(look.counter, words),
         address=address,
         standing=look.last_person(),
         classes=classes(look.counter),

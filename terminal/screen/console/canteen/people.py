@@ -59,6 +59,11 @@ def fitting(counter: CanteenCounter, words: str) -> Callable[[bytes], bool]:
     return fits
 
 
+def search(counter: CanteenCounter, words: str) -> tuple[Person, ...]:
+    """A whole class where `words` are its name, else the pupils they fit."""
+    return classmates(counter, words) if words in classes(counter) else find(counter, words)
+
+
 def find(counter: CanteenCounter, words: str, limit: int = 24) -> tuple[Person, ...]:
     """Pupils of whom each word begins a part of the name or is the class, by class and name; none for no words."""
     wanted = [_plain(word) for word in words.split()]

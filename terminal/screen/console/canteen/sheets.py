@@ -16,7 +16,7 @@ from msgspec import Struct
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.month import MonthTable, PupilMonth, month_table
-from terminal.canteen.report import FIGURES, ReportGroup
+from terminal.canteen.report import FIGURES, DayReport, ReportGroup
 from terminal.canteen.roster import Roster, class_order
 from terminal.export.workbook import Cell, Sum, WorkSheet, workbook
 from terminal.money import amount_text
@@ -161,14 +161,11 @@ def report_file(page: ReportPage, words: Words) -> bytes:
             for line in of_class.lines
         ]
     rows.append([text("School in all"), "", "", *figures(page.total)])
-    paid: list[list[Cell]] = [[text("Who pays"), text("Sum")]]
-    paid += [[words.source(source), _sum(minor, currency)] for source, minor in page.report.sources.items()]
-    paid.append([text("buffet"), _sum(page.report.buffet_minor, currency)])
     sold: list[list[Cell]] = [[text("Product"), text("Count"), text("Sum")]]
     sold += [[name, one.count, _sum(one.sum_minor, currency)] for name, one in page.products]
     sheets = [
         WorkSheet(f"{text('Day report')} {page.report.day}", rows, landscape=True),
-        WorkSheet(text("Who pays"), paid),
+        _who_pays(page.report, words),
         WorkSheet(text("Sold in the buffet"), sold),
     ]
     return workbook(sheets)
@@ -184,14 +181,20 @@ def month_file(source: MonthSource, month: str, words: Words, *, names: bool) ->
         marks = ("".join(map(words.mark, day)) for day in shown.days)
         name = shown.name if names and shown.name else shown.ref
         rows.append([shown.class_id, name, *marks, shown.meals, _sum(shown.sum_minor, page.currency)])
-    totals: list[list[Cell]] = [[text("Who pays"), text("Sum")]]
-    totals += [[words.source(name), _sum(minor, page.currency)] for name, minor in page.table.sources.items()]
-    totals.append([text("buffet"), _sum(page.table.buffet_minor, page.currency)])
     sheets = [
         WorkSheet(f"{text('Month table')} {page.month}", rows, landscape=True),
-        WorkSheet(text("Who pays"), totals),
+        _who_pays(page.table, words),
     ]
     return workbook(sheets)
+
+
+def _who_pays(sums: DayReport | MonthTable, words: Words) -> WorkSheet:
+    """What comes from whom, and the buffet beside it."""
+    text = translator(words.language).gettext
+    rows: list[list[Cell]] = [[text("Who pays"), text("Sum")]]
+    rows += [[words.source(source), _sum(minor, sums.currency)] for source, minor in sums.sources.items()]
+    rows.append([text("buffet"), _sum(sums.buffet_minor, sums.currency)])
+    return WorkSheet(text("Who pays"), rows)
 
 
 def _sum(minor: int, currency: str) -> Sum:
