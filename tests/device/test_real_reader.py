@@ -13,7 +13,7 @@ from cardproto.connection import CardConnection
 from cardproto.errors import CardError, CardGone, ExchangeTimeout, ProtocolError, ReaderGone
 from terminal.errors import ReaderError
 from terminal.reader.pcsc import PcscReader, list_readers, load_binding
-from terminal.reader.presence import Presence
+from terminal.reader.presence import Presence, PresenceState
 from terminal.reader.scard import SHARE_SHARED, Scard, Sighting
 from tests.device.cards import EchoCard, FixedCard, SilentCard, SlowCard
 from tests.device.conftest import OpenReader, PutIn, reader_name
@@ -57,9 +57,11 @@ class Loop:
             on_card or self._ask,
             self._note,
             on_ready=self.ready.release,
+            on_beat=self._beat,
             heartbeat_s=0.05,
             pause_s=0.05,
         )
+        self._came_round = threading.Condition()
         self._thread = threading.Thread(target=self.presence.run)
         self._thread.start()
 
@@ -72,6 +74,18 @@ class Loop:
     def _note(self, error: CardError) -> None:
         self.faults.append(error)
         self.faulty.release()
+
+    def _beat(self, _: PresenceState) -> None:
+        with self._came_round:
+            self._came_round.notify_all()
+
+    def wait_until_free(self) -> None:
+        """The removal was seen. A card that comes back sooner than the service looks is the same one, still there."""
+        with self._came_round:
+            free = self._came_round.wait_for(
+                lambda: self.presence.state is PresenceState.WAIT_FOR_CARD, LONG_S
+            )
+        assert free, "the card that left still lies there"
 
     def stop(self) -> None:
         self.presence.stop()
@@ -198,8 +212,9 @@ def test_two_slots_at_once(bridge: PutIn, reader: OpenReader) -> None:
             card.present()
         for loop in loops:
             wait_for(loop.served)
-        for card in cards:
+        for card, loop in zip(cards, loops, strict=True):
             card.remove()
+            loop.wait_until_free()
     for slot, loop in enumerate(loops):
         loop.stop()
         assert loop.answers == [bytes((slot,)) + COMMAND + b"\x90\x00"] * 5
@@ -218,6 +233,7 @@ def test_rapid_taps_grow_neither_threads_nor_open_files(
         card.present()
         wait_for(loop.served)
         card.remove()
+        loop.wait_until_free()
 
     tap()
     threads, files = threading.active_count(), open_files()
