@@ -18,7 +18,7 @@ from cardproto.emv.authentication import OfflineAuthentication
 from cardproto.emv.faults import NotRead
 from cardproto.emv.keys import Trust
 from cardproto.emv.opening import Draw, OpenedApplication, open_application
-from cardproto.emv.proving import prove
+from cardproto.emv.proving import UNSIGNED, CardSignature, prove
 from cardproto.emv.transaction import BankCryptogram, BankTransaction
 
 
@@ -32,6 +32,7 @@ class BankReading:
     opened: OpenedApplication
     authentication: OfflineAuthentication
     cryptogram: BankCryptogram | None
+    signed: CardSignature = UNSIGNED
 
     def in_force(self, on: date) -> bool:
         """Whether the card says of itself that it is valid on this day; one that states no expiry is not."""
@@ -50,5 +51,4 @@ def read_card(
     opened = open_application(channel, taken, transaction, draw)
     if isinstance(opened, NotRead):
         return opened
-    authentication, cryptogram = prove(channel, opened, transaction, trust)
-    return BankReading(opened, authentication, cryptogram)
+    return BankReading(opened, *prove(channel, opened, transaction, trust))

@@ -33,7 +33,7 @@ from terminal.sync.enrolment import (
     reply_proof,
 )
 from terminal.sync.exchange import Answer
-from terminal.sync.sealed import seal_to
+from terminal.sealed_box import seal_to
 from terminal.sync.wire import RefusalCode
 from tests.terminal.collector.office import Program, Town
 from tests.terminal.journal.samples import INTENT
