@@ -43,7 +43,11 @@ TECHNICAL: Final = frozenset(
     )
 )
 """Alarms that one person acknowledges; every other one is about what was charged, or may have been."""
-ROLE_OF: Final = {Act.ACKNOWLEDGE: OfficeRole.MONEY, Act.ROLL_OUT: OfficeRole.PUBLISH}
+ROLE_OF: Final = {
+    Act.ACKNOWLEDGE: OfficeRole.MONEY,
+    Act.ROLL_OUT: OfficeRole.PUBLISH,
+    Act.REFUND: OfficeRole.MONEY,
+}
 
 
 class OfficeReading(StrEnum):
@@ -238,6 +242,19 @@ class Office:
                 by, OperationCode.ROLLED_OUT if served else OperationCode.ROLL_OUT_FAILED, 0, digest[:16]
             )
         return OfficeAnswer(OfficeCode.DONE if served else OfficeCode.CHANGED, number)
+
+    # bank cards
+
+    def refund(self, who: Who, subject: str, comment: str) -> OfficeAnswer:
+        """Ask that a bank card is given back what `subject` says; the back office's next run asks the acquirer."""
+        if OfficeRole.MONEY not in who.roles:
+            return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
+        with self.store.changing() as connection:
+            asked = self._ask(connection, who, Act.REFUND, subject, comment)
+            if asked.says is OfficeCode.WAITS and who.alone:
+                approvals.decide(connection, asked.number, Decided.CONFIRMED, who.ref, self._now_ms())
+                return OfficeAnswer(OfficeCode.DONE, asked.number)
+            return asked
 
     # the second person
 

@@ -72,7 +72,11 @@ DAY_TITLES: Final = {
     By.FUNDER: N_("Service day {day} by funder"),
     By.PROOF: N_("Service day {day} by proof"),
 }
-ACTS: Final = {Act.ACKNOWLEDGE: N_("Acknowledge alarm"), Act.ROLL_OUT: N_("Roll out")}
+ACTS: Final = {
+    Act.ACKNOWLEDGE: N_("Acknowledge alarm"),
+    Act.ROLL_OUT: N_("Roll out"),
+    Act.REFUND: N_("Refund"),
+}
 CODE_NAMES: Final = {
     "total": N_("total"),
     "purse": N_("purse"),

@@ -43,7 +43,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -59,12 +59,16 @@ from terminal.files import Sealer, readable_by_others
 from terminal.keys.kept import CREDENTIAL, sealed_content
 from terminal.keys.limits import KeyLimits, UseCounter
 from terminal.keys.provider import KEYED_TOKEN_BYTES
+from terminal.keys.roles import BANK_CARDS, BANK_RECORDS
 from terminal.keys.sealing import StorageKeys
 from terminal.keys.signed import FORM, PRODUCTION, CeilingTables, KeyHeader, verified
 from terminal.mistakes.document import read
 from terminal.mistakes.form import FileForm, other_schema
 from terminal.mistakes.reading import FileMistake, Unreadable, content_of, text_of, toml_of
 from terminal.mistakes.words import refusal
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 LABORATORY: Final = "laboratory"
 LABORATORY_FORM: Final = "resident-laboratory-keys-1"
@@ -107,7 +111,8 @@ class FileKeys(KeyMaterial):
             name: {version: AesKey(keys[version]) for version in in_order_to_try(keys, key_version)}
             for name, keys in masters.items()
         }
-        self.sealer: Sealer = StorageKeys(storage, signed=header is not None)
+        self._storage = StorageKeys(storage, signed=header is not None)
+        self.sealer: Sealer = self._storage
         """What seals files at rest."""
         self._purposes = dict(purposes)
         self._lists = dict(lists)
@@ -148,6 +153,18 @@ class FileKeys(KeyMaterial):
         if not versions:
             raise KeyFileError(f"the key file holds no master key {key!r}", ADVICE)
         return versions
+
+    def record_key(self) -> X25519PrivateKey:
+        """What opens taps of bank cards, in the one process that has it. Raises `KeyFileError`."""
+        from cryptography.hazmat.primitives.asymmetric.x25519 import (  # noqa: PLC0415 no terminal needs it
+            X25519PrivateKey,
+        )
+
+        return X25519PrivateKey.from_private_bytes(self._storage.key(BANK_RECORDS))
+
+    def bank_card_key(self) -> bytes:
+        """What the back office's hashes of bank cards are made under. Raises `KeyFileError`."""
+        return self._storage.key(BANK_CARDS)
 
     def list_key(self, name: str) -> bytes:
         """The key a list's entries are hashed with; it travels with the list and opens no card."""

@@ -28,6 +28,7 @@ class KeyRole(StrEnum):
     ENTITLE = "entitle"
     EXPORT = "export"
     COLLECTOR = "collector"
+    BANK = "bank"
     AUDIT = "audit"
 
 
@@ -45,6 +46,10 @@ UNVERSIONED: Final = ("picc", "transaction_mac")
 """Those that are in no key set of a card, so that they have one version."""
 PURPOSES: Final = ("transport", "school", "staff", "export")
 LISTS: Final = ("deny", "grants")
+BANK_RECORDS: Final = "bank_records"
+"""The storage key that is the private half of the pair that taps of bank cards are sealed to."""
+BANK_CARDS: Final = "bank_cards"
+"""The one under which the back office knows bank cards again."""
 REGISTRY: Final = "registry"
 """The storage key that seals card registries; one for the region."""
 _OWN: Final = ("journal", "backup")
@@ -89,6 +94,7 @@ ROLES: Final[Mapping[KeyRole, RoleKeys]] = MappingProxyType(
         ),
         KeyRole.EXPORT: RoleKeys(purposes=("export",), storage=("journal",), of_terminal=True),
         KeyRole.COLLECTOR: RoleKeys(lists=("grants",), storage=(REGISTRY,)),
+        KeyRole.BANK: RoleKeys(lists=("deny",), storage=(BANK_RECORDS, BANK_CARDS)),
         KeyRole.AUDIT: RoleKeys(storage=(REGISTRY,)),
     }
 )

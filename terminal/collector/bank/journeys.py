@@ -12,7 +12,7 @@ again from the event before it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from typing import Final, NamedTuple, TypeVar
 
 from msgspec import Struct
@@ -23,7 +23,6 @@ from cardproto.resident.records.rights import Rights, day_of
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.clock import unix_ms
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision
 from terminal.policy.base import FareMedium, Right
 from terminal.policy.document.fares import (
     AnyFareRule,
@@ -40,7 +39,7 @@ from terminal.trail import TrailEntry, recorded
 from terminal.trip.facts import Trip
 
 FULL_MINOR: Final = 2_000_000
-"""What the purse of a card that has none holds before each ride: more than any ride costs, and an event can state it."""
+"""What the purse of a card that has none holds before each ride: more than a ride costs, and an event can state it."""
 _RIGHTS: Final = frozenset({Right.TRANSFER, Right.PURSE})
 _FIRST: Final = Event(EventKind.ISSUE, FIRST_AT, 0, 0, FULL_MINOR, 0)
 _PSEUDONYM: Final = b"bankcard"
@@ -64,8 +63,8 @@ class BankRide(Struct, frozen=True):
 
 class RideFare(NamedTuple):
     """What a ride comes to. `day` is its service day, which ends at `ends_ms`; `event` what the card would hold after
-    it. While `until_ms` is not past, its rider may still check out, and the ride costs `held_minor` if not (T-07).
-    `message` is the answer of the decision, `reasons` its trail.
+    it. A ride that checked in costs `held_minor` besides when no ride follows until `until_ms` (T-07), after which its
+    rider can check out no more. `message` is the answer of the decision, `reasons` its trail.
     """
 
     terminal: int
@@ -154,22 +153,49 @@ def _nothing(region: int) -> Rights:
 
 
 def _fare(ride: BankRide, event: Event, policy: Policy, rights: Rights) -> tuple[RideFare, Event]:
-    if event.balance_after_minor != FULL_MINOR or event.counter_layout not in (0, policy.card.layout):
-        event = _filled(event, policy)
-    decision = decide(CardSnapshot(_UID, rights, event), policy, ride.trip, ride.at)
+    decision = decide(CardSnapshot(_UID, rights, _filled(event, policy)), policy, ride.trip, ride.at)
     after = event if decision.write_plan is None else decision.write_plan.event
+    charge_minor = decision.outcome.charge_minor
+    if policy.check_in is None:  # there, what the rider was told is not what the ride comes to
+        charge_minor = min(charge_minor, ride.shown_minor)
+    held_minor, until_ms = _held(ride, after, policy) if after is not event else (0, 0)
     day, ends_ms = _service_day(ride.at, policy)
-    held_minor, until_ms = _held(ride, decision, policy)
     fare = RideFare(
-        ride.terminal,
-        ride.sequence,
-        day,
-        ends_ms,
-        min(decision.outcome.charge_minor, ride.shown_minor) if _goes_by_shown(policy) else decision.outcome.charge_minor,
-        str(decision.outcome.message),
-        recorded(decision.facts),
-        build_event(after),
-        held_minor,
-        until_ms,
+        *(ride.terminal, ride.sequence, day, ends_ms, charge_minor, str(decision.outcome.message)),
+        *(recorded(decision.facts), build_event(after), held_minor, until_ms),
     )
     return fare, after
+
+
+def _filled(event: Event, policy: Policy) -> Event:
+    """`event` with a full purse, and with counters that this document reads: those of another layout begin anew."""
+    if event.counter_layout not in (0, policy.card.layout):
+        event = event._replace(counter_layout=0, counters=0, inside=0, journey_age_s=None)
+    return event._replace(balance_after_minor=FULL_MINOR)
+
+
+def _left(event: Event, at: datetime, policy: Policy) -> Event:
+    """`event` as it is once nobody can check out any more: what was held is charged with its own ride, not the next."""
+    rule = policy.check_in
+    if rule is None or not event.inside or (at - event.at).total_seconds() <= rule.longest_s:
+        return event
+    return event._replace(inside=0, counters=event.counters & rule.kept)
+
+
+def _held(ride: BankRide, event: Event, policy: Policy) -> tuple[int, int]:
+    """What a ride that has checked in costs unless its rider checks out, and until when that may be (T-07)."""
+    rule = policy.check_in
+    if rule is None or event.kind is not EventKind.CHECK_IN:
+        return 0, 0
+    held_minor = rule.reserve.read(event.counters) * rule.reserve.unit_minor
+    return held_minor, unix_ms(ride.at) + rule.longest_s * 1000
+
+
+def _service_day(at: datetime, policy: Policy) -> tuple[str, int]:
+    """The service day of `at`, and when it ends."""
+    known = policy.service_days.at(at)
+    if known.begins <= at < known.ends:
+        return known.day.isoformat(), unix_ms(known.ends)
+    hour = time(policy.document.header.service_day_end_hour)
+    ends = datetime.combine(known.day + ONE_DAY, hour, policy.zone)
+    return known.day.isoformat(), unix_ms(ends.astimezone(UTC))
