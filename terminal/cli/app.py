@@ -78,6 +78,8 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
         "reject": ("collector_office", "reject"),
         "operations": ("collector_office", "operations"),
         "users": ("collector_users", "app"),
+        "bank": ("collector_bank", "app"),
+        "statement": ("collector_bank", "statement"),
     },
     "card": {"acceptance": ("card_acceptance", "acceptance")},
     "journal": {"recompute": ("recompute", "recompute")},

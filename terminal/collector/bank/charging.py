@@ -1,4 +1,4 @@
-"""What the acquirer is to be asked about a card: an authorisation, a charge for a day or a sum, what was declined again.
+"""What the acquirer is to be asked about a card: an authorisation, a charge for a day or a sum, a declined one again.
 
 A ride is charged once: what of it no demand has asked for is due. Where a ride that came late made others cheaper, too
 much was asked, and that is taken off what is due next; where nothing is, two persons give it back. A declined demand is
@@ -33,7 +33,7 @@ Items = list[tuple[int, int, int]]
 class ChargeRules(Struct, frozen=True):
     """How a region's agreement with its acquirer has it. A day is charged `close_h` hours after its end, so that late
     rows find their place. With `sum_minor`, rides are charged as soon as they come to so much, or are `longest_days`
-    old. A card is authorised by `first_minor` (0: its account is verified) unless it was within `authorise_days`. A card
+    old. A card is authorised by `first_minor` (0: its account is verified) unless it was within `authorise_days`. One
     that is presented again is asked for again, no sooner than `pause_h` hours after the last time.
     """
 
@@ -102,10 +102,10 @@ def make_demands(ledger: BankLedger, rules: ChargeRules, now_ms: int) -> int:
             for one in wanted:
                 ledger.put_demand(one)
             made += len(wanted)
-            for one, items in charges_due(card.id, ledger.due(card.id, now_ms), rules, now_ms):
+            for one, items in charges_due(card.id, ledger.due(card.id), rules, now_ms):
                 ledger.put_demand(one, items)
                 made += one.state is DemandState.ASKED
-            ledger.settle(card.id, now_ms)
+            ledger.settle(card.id)
     return made
 
 
@@ -269,7 +269,7 @@ def refund(ledger: BankLedger, request: int, subject: str, now_ms: int) -> Refun
         *(found.card, DemandKind.REFUND, amount_minor, found.currency, found.day),
         *(row, DemandCause.REQUEST, now_ms),
     )
-    due = ledger.due(found.card, now_ms)
+    due = ledger.due(found.card)
     credits = [[one.terminal, one.sequence, one.due_minor] for one in due if one.due_minor < 0]
     ledger.put_demand(
         made._replace(of=found.of or found.id, request=request), _taken_off(credits, amount_minor)

@@ -2,8 +2,8 @@
 
 A bank card keeps nothing, so the back office keeps it: each card has a resident card's newest event here, with the open
 journey and the counters of the day, as if it had been written at each tap. The region document is seen as bank cards
-see it (`bank_policy`): their fares, the transfers open to them, caps and check-in as for everybody, and no right that
-stands on a resident card. There is no second tariff.
+see it (`bank_policy`): their fares, the transfers open to them, caps as for everybody, and no right that stands on a
+resident card. There is no second tariff.
 
 Rides go through in the order of their time. One that comes late is put in its place, and those after it are decided
 again from the event before it.
@@ -63,8 +63,7 @@ class BankRide(Struct, frozen=True):
 
 class RideFare(NamedTuple):
     """What a ride comes to. `day` is its service day, which ends at `ends_ms`; `event` what the card would hold after
-    it. A ride that checked in costs `held_minor` besides when no ride follows until `until_ms` (T-07), after which its
-    rider can check out no more. `message` is the answer of the decision, `reasons` its trail.
+    it. `message` is the answer of the decision, `reasons` its trail.
     """
 
     terminal: int
@@ -75,12 +74,10 @@ class RideFare(NamedTuple):
     message: str
     reasons: tuple[TrailEntry, ...]
     event: bytes
-    held_minor: int = 0
-    until_ms: int = 0
 
 
 def bank_policy(document: RegionDocument) -> Policy:
-    """The policy of a region as bank cards find it. Returns, passes, concessions and grace are the resident card's."""
+    """The policy of a region as bank cards find it. What needs a card that keeps it is the resident card's alone."""
     bus, feed = document.profiles.bus, document.gtfs
     rights = tuple(one for one in bus.rights if one in _RIGHTS)
     if feed is not None:
@@ -93,6 +90,7 @@ def bank_policy(document: RegionDocument) -> Policy:
         transfers=tuple(map(_open_to_bank, document.transfers)),
         returns=(),
         grace=None,
+        checkin=None,
         gtfs=feed,
     )
     return Policy.of(seen)
@@ -155,14 +153,11 @@ def _nothing(region: int) -> Rights:
 def _fare(ride: BankRide, event: Event, policy: Policy, rights: Rights) -> tuple[RideFare, Event]:
     decision = decide(CardSnapshot(_UID, rights, _filled(event, policy)), policy, ride.trip, ride.at)
     after = event if decision.write_plan is None else decision.write_plan.event
-    charge_minor = decision.outcome.charge_minor
-    if policy.check_in is None:  # there, what the rider was told is not what the ride comes to
-        charge_minor = min(charge_minor, ride.shown_minor)
-    held_minor, until_ms = _held(ride, after, policy) if after is not event else (0, 0)
+    charge_minor = min(decision.outcome.charge_minor, ride.shown_minor)
     day, ends_ms = _service_day(ride.at, policy)
     fare = RideFare(
         *(ride.terminal, ride.sequence, day, ends_ms, charge_minor, str(decision.outcome.message)),
-        *(recorded(decision.facts), build_event(after), held_minor, until_ms),
+        *(recorded(decision.facts), build_event(after)),
     )
     return fare, after
 
@@ -172,23 +167,6 @@ def _filled(event: Event, policy: Policy) -> Event:
     if event.counter_layout not in (0, policy.card.layout):
         event = event._replace(counter_layout=0, counters=0, inside=0, journey_age_s=None)
     return event._replace(balance_after_minor=FULL_MINOR)
-
-
-def _left(event: Event, at: datetime, policy: Policy) -> Event:
-    """`event` as it is once nobody can check out any more: what was held is charged with its own ride, not the next."""
-    rule = policy.check_in
-    if rule is None or not event.inside or (at - event.at).total_seconds() <= rule.longest_s:
-        return event
-    return event._replace(inside=0, counters=event.counters & rule.kept)
-
-
-def _held(ride: BankRide, event: Event, policy: Policy) -> tuple[int, int]:
-    """What a ride that has checked in costs unless its rider checks out, and until when that may be (T-07)."""
-    rule = policy.check_in
-    if rule is None or event.kind is not EventKind.CHECK_IN:
-        return 0, 0
-    held_minor = rule.reserve.read(event.counters) * rule.reserve.unit_minor
-    return held_minor, unix_ms(ride.at) + rule.longest_s * 1000
 
 
 def _service_day(at: datetime, policy: Policy) -> tuple[str, int]:

@@ -44,8 +44,7 @@ _TABLES: Final = (
     terminal INTEGER, sequence INTEGER, at_ms INTEGER NOT NULL, token BLOB NOT NULL, document TEXT NOT NULL,
     shown_minor INTEGER NOT NULL, currency TEXT NOT NULL, state TEXT NOT NULL, why TEXT NOT NULL DEFAULT '',
     card INTEGER, day TEXT NOT NULL DEFAULT '', ends_ms INTEGER NOT NULL DEFAULT 0,
-    charge_minor INTEGER NOT NULL DEFAULT 0, held_minor INTEGER NOT NULL DEFAULT 0,
-    until_ms INTEGER NOT NULL DEFAULT 0, message TEXT NOT NULL DEFAULT '', reasons BLOB NOT NULL DEFAULT x'',
+    charge_minor INTEGER NOT NULL DEFAULT 0, message TEXT NOT NULL DEFAULT '', reasons BLOB NOT NULL DEFAULT x'',
     event BLOB NOT NULL DEFAULT x'', settled INTEGER NOT NULL DEFAULT 0, dropped INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (terminal, sequence)
 ) WITHOUT ROWID""",
@@ -143,8 +142,6 @@ class LedgerRide(NamedTuple):
     card: int
     day: str
     charge_minor: int
-    held_minor: int
-    until_ms: int
     message: str
     reasons: tuple[TrailEntry, ...]
 
@@ -199,20 +196,17 @@ class BankCard(NamedTuple):
 
 _RIDE: Final = (
     "terminal, sequence, at_ms, token, document, shown_minor, currency, state, why, coalesce(card, 0), day,"
-    " charge_minor, held_minor, until_ms, message, reasons"
+    " charge_minor, message, reasons"
 )
 _DEMAND: Final = (
     "id, card, kind, amount_minor, currency, day, terminal, sequence, coalesce(of, 0), cause, made_ms,"
     " coalesce(file, 0), sent_ms, state, answered_ms, code, coalesce(request, 0)"
 )
 _OWED: Final = """SELECT r.terminal, r.sequence, r.day, r.ends_ms, r.currency,
-    r.charge_minor + CASE WHEN r.held_minor > 0 AND r.until_ms < ?2 AND NOT EXISTS (
-        SELECT 1 FROM ride n WHERE n.card = r.card AND n.at_ms BETWEEN r.at_ms AND r.until_ms
-        AND (n.at_ms, n.terminal, n.sequence) > (r.at_ms, r.terminal, r.sequence)
-    ) THEN r.held_minor ELSE 0 END
-    - coalesce((SELECT sum(i.amount_minor) FROM item i WHERE (i.terminal, i.sequence) = (r.terminal, r.sequence)), 0)
-    AS due
-FROM ride r WHERE r.card = ?1 AND r.state = 'decided' AND due <> 0 ORDER BY r.at_ms, r.terminal, r.sequence"""
+    r.charge_minor - coalesce(
+        (SELECT sum(i.amount_minor) FROM item i WHERE (i.terminal, i.sequence) = (r.terminal, r.sequence)), 0
+    ) AS due
+FROM ride r WHERE r.card = ? AND r.state = 'decided' AND due <> 0 ORDER BY r.at_ms, r.terminal, r.sequence"""
 _reasons = msgspec.msgpack.Decoder(tuple[TrailEntry, ...]).decode
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -371,28 +365,25 @@ class BankLedger:
     def put_fares(self, fares: Iterable[RideFare]) -> None:
         self._connection.executemany(
             "UPDATE ride SET state = 'decided', day = ?, ends_ms = ?, charge_minor = ?, message = ?, reasons = ?,"
-            " event = ?, held_minor = ?, until_ms = ?, settled = 0 WHERE terminal = ? AND sequence = ?",
+            " event = ?, settled = 0 WHERE terminal = ? AND sequence = ?",
             (
                 (
                     *(one.day, one.ends_ms, one.charge_minor, one.message, _encode(one.reasons), one.event),
-                    *(one.held_minor, one.until_ms, one.terminal, one.sequence),
+                    *(one.terminal, one.sequence),
                 )
                 for one in fares
             ),
         )
 
-    def due(self, card: int, now_ms: int) -> list[DueRide]:
+    def due(self, card: int) -> list[DueRide]:
         """What of the decided rides of `card` no charge has asked for, in their order."""
-        return [DueRide(*row) for row in self._execute(_OWED, (card, now_ms))]
+        return [DueRide(*row) for row in self._execute(_OWED, (card,))]
 
-    def settle(self, card: int, now_ms: int) -> None:
+    def settle(self, card: int) -> None:
         """Look no more at rides of `card` of which nothing is due, until they are decided again."""
-        open_rows = {(one.terminal, one.sequence) for one in self.due(card, now_ms)}
-        query = (
-            "SELECT terminal, sequence FROM ride WHERE card = ? AND state = 'decided' AND settled = 0"
-            " AND (held_minor = 0 OR until_ms < ?)"
-        )
-        done = [row for row in self._execute(query, (card, now_ms)) if row not in open_rows]
+        open_rows = {(one.terminal, one.sequence) for one in self.due(card)}
+        query = "SELECT terminal, sequence FROM ride WHERE card = ? AND state = 'decided' AND settled = 0"
+        done = [row for row in self._execute(query, (card,)) if row not in open_rows]
         self._connection.executemany("UPDATE ride SET settled = 1 WHERE terminal = ? AND sequence = ?", done)
 
     def droppable(self) -> list[int]:
@@ -429,6 +420,9 @@ class BankLedger:
         )
         rows = self._execute(query).fetchall()
         return [BankCard(id_, at, bool(denied), tapped, asked) for id_, at, denied, tapped, asked in rows]
+
+    def is_denied(self, card: int) -> bool:
+        return self._execute("SELECT 1 FROM card WHERE id = ? AND denied = 1", (card,)).fetchone() is not None
 
     def card_by(self, token: bytes) -> int:
         """The card that `token` stands for; 0 for none that is known."""
