@@ -168,6 +168,16 @@ def record_verdict(record: BankRecord, trust: Trust) -> OfflineAuthentication:
     return verify_again(opened, record.method, signed, trust, on)
 
 
+def card_identity(pan: str, sequence: int | None) -> bytes:
+    """What a card's token is made of: its digits, and the sequence number that tells it from the one before it."""
+    return b"pan" + pan.encode() + (b"" if sequence is None else b"/%02d" % sequence)
+
+
+def account_identity(par: bytes) -> bytes:
+    """What an account's token is made of: the payment account reference (tag 9F24), the same on card and phone."""
+    return b"par" + par
+
+
 def sealed_record(record: BankRecord, public: bytes) -> bytes:
     """Only the owner of the raw X25519 key `public` can read it. Raises `ValueError` for no such key, and for a record
     that is too long.

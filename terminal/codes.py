@@ -348,6 +348,13 @@ class HeldFault(StrEnum):
     """They could not be read and lie aside: limits, transfers and repeated taps of phones begin anew here."""
 
 
+class BankFault(StrEnum):
+    """Why a terminal takes no bank cards although it is to."""
+
+    CLOSED = "bank:closed"
+    """The schemes' CA keys or the back office's key are missing or cannot be used; everything else goes on."""
+
+
 class DocumentFault(StrEnum):
     """The end of the region document, while no successor is there: `days` are whole ones."""
 
@@ -374,6 +381,7 @@ FaultCode: TypeAlias = (
     | OutputFault
     | PeripheryFault
     | HeldFault
+    | BankFault
 )
 
 

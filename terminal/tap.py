@@ -24,6 +24,7 @@ No passenger is charged twice, and no ride goes unrecorded.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -37,7 +38,7 @@ from terminal.canteen.lines import line_of
 from terminal.clock import Clock, unix_ms
 from terminal.codes import Admission
 from terminal.decision.meal import Serving
-from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
+from terminal.decision.outcome import LEFT_TO_OTHERS, Decision, Message, Outcome, WritePlan
 from terminal.errors import JournalError, KeyLimitReached
 from terminal.journal.journal import Journal
 from terminal.journal.open_records import LastIntent
@@ -50,6 +51,7 @@ from terminal.media.port import (
     MediumFailed,
     PlannedWrite,
     Presented,
+    SecondMedium,
     UnsupportedCard,
     WriteDone,
     open_channel,
@@ -66,7 +68,7 @@ from terminal.tap_report import (
     limit_row,
     unwritten_row,
 )
-from terminal.trip.ages import DAY_S, freshness_of
+from terminal.trip.ages import DAY_S, freshness_of, with_bank
 from terminal.trip.asked import NextRide
 from terminal.trip.build import InspectionRound, VehiclePort, trip_of
 from terminal.trip.clock_watch import ClockWatch
@@ -218,7 +220,13 @@ class _Stages:
     def run(self) -> TapReport:
         try:
             medium = self._select()
-            card = self._open(medium)
+            try:
+                card = self._open(medium)
+            except UnsupportedCard as card:  # of another issuer: what else is on it may still pay
+                second = self._second(medium) if card.message == Message.UNKNOWN_CARD else None
+                if second is not None:
+                    return second
+                raise
             return (
                 self._of_staff(card) or self._repeat(card) or self._recover(card) or self._serve(medium, card)
             )
@@ -347,9 +355,44 @@ class _Stages:
     # 4 decide
 
     def _serve(self, medium: Medium | CodeTaker, card: Presented) -> TapReport:
+        trip, decision = self._decided_as_asked(medium, card)
+        if decision.write_plan is None and decision.outcome.message in LEFT_TO_OTHERS:
+            second = self._second(medium)
+            if second is not None:
+                return second
+        return self._concluded(medium, card, trip, decision)
+
+    def _second(self, medium: object) -> TapReport | None:
+        """How another application of the same card ends the tap (K-02); None where there is none that does."""
+        if self.inspecting is not None or medium not in self.t.media:
+            return None
+        first = self.card, self.card_ref
+        for other in self.t.media[self.t.media.index(medium) + 1 :]:
+            if not isinstance(other, SecondMedium) or not other.select(self.channel):
+                continue
+            with suppress(UnsupportedCard):
+                card = self.card = other.open_second(self.channel, self.now)
+                self.card_ref = card.reference
+                report = self._recover(card)
+                if report is not None:
+                    return report
+                trip, decision = self._decided_as_asked(other, card)
+                if decision.outcome.admission is not Admission.REFUSED:
+                    return self._concluded(other, card, trip, decision)
+        self.card, self.card_ref = first
+        return None
+
+    def _decided_as_asked(
+        self, medium: Medium | SecondMedium | CodeTaker, card: Presented
+    ) -> tuple[Trip, Decision]:
         trip, decision = self._decided(medium, card, self._asked)
         if trip.asked_by is not AskedBy.NOT_ASKED and not decision.boards:
-            trip, decision = self._decided(medium, card, NOTHING_ASKED)  # it was asked for the next who does
+            return self._decided(medium, card, NOTHING_ASKED)  # it was asked for the next who does
+        return trip, decision
+
+    def _concluded(
+        self, medium: Medium | SecondMedium | CodeTaker, card: Presented, trip: Trip, decision: Decision
+    ) -> TapReport:
         plan = decision.write_plan
         report = (
             self._write_nothing(decision.outcome, decision, trip=trip)
@@ -360,7 +403,7 @@ class _Stages:
         return report
 
     def _decided(
-        self, medium: Medium | CodeTaker, card: Presented, asked: RideAsked
+        self, medium: Medium | SecondMedium | CodeTaker, card: Presented, asked: RideAsked
     ) -> tuple[Trip, Decision]:
         """By the document in force; by the one before where that is on trial and no decision comes of it (O-12)."""
         try:
@@ -373,7 +416,7 @@ class _Stages:
         return self._decided_once(medium, card, asked)
 
     def _decided_once(
-        self, medium: Medium | CodeTaker, card: Presented, asked: RideAsked
+        self, medium: Medium | SecondMedium | CodeTaker, card: Presented, asked: RideAsked
     ) -> tuple[Trip, Decision]:
         trip = self._trip(card, asked)
         return trip, medium.decide(card.snapshot, self.t.policy, trip, self.now)
@@ -381,7 +424,10 @@ class _Stages:
     def _trip(self, card: Presented, asked: RideAsked) -> Trip:
         counter = self.t.canteen
         canteen = NO_CANTEEN if counter is None else counter.context(card.reference, card.person, self.now)
-        return self.t.trip(canteen, inspecting=self.inspecting, asked=asked, now=self.now)
+        trip = self.t.trip(canteen, inspecting=self.inspecting, asked=asked, now=self.now)
+        if card.taken is None:
+            return trip
+        return with_bank(trip, self.t.policy, card.taken, self.now, self.t.clock_watch.state)
 
     @property
     def _asked(self) -> RideAsked:

@@ -2,6 +2,7 @@
 
     mark     "bank-1"
     facts    last day (4: YYYYMMDD, 0 not stated) · sequence number (1, 255 none) · method (1) · verdict (1) · epoch (1)
+             · whether the resident application of the card was asked first (1)
     sealed   SHA-256 of the record that was sealed to the back office (`terminal.bank_record`); empty where none was
     account  reference of the payment account that the card names (PAR, tag 9F24); empty where it names none
     event    what was kept here of this card; empty where nothing was
@@ -24,7 +25,7 @@ from cardproto.errors import FormatError
 
 MARK: Final = b"bank-1"
 PARTS: Final = 5
-_FACTS_BYTES: Final = 8
+_FACTS_BYTES: Final = 9
 _NO_SEQUENCE: Final = 0xFF
 _METHODS: Final = tuple(OfflineMethod)
 _VERDICTS: Final = (None, *ChainFault)
@@ -43,6 +44,7 @@ class BankRow(Struct, frozen=True):
     sealed: bytes = b""
     account: bytes = b""
     event: bytes = b""
+    second: bool = False
 
     @property
     def parts(self) -> tuple[bytes, ...]:
@@ -50,7 +52,7 @@ class BankRow(Struct, frozen=True):
         last = 0 if self.expires_on is None else int(self.expires_on.strftime("%Y%m%d"))
         number = _NO_SEQUENCE if self.sequence is None else self.sequence
         method, verdict = _METHODS.index(self.method), _VERDICTS.index(self.fault)
-        facts = last.to_bytes(4, "big") + bytes((number, method, verdict, self.epoch))
+        facts = last.to_bytes(4, "big") + bytes((number, method, verdict, self.epoch, self.second))
         return (MARK, facts, self.sealed, self.account, self.event)
 
     @property
@@ -74,7 +76,7 @@ def bank_row_of(parts: tuple[bytes, ...]) -> BankRow | None:
     sequence = None if facts[4] == _NO_SEQUENCE else facts[4]
     return BankRow(
         *(expires_on, sequence, _METHODS[facts[5]], _VERDICTS[facts[6]], facts[7]),
-        *(sealed, account, event),
+        *(sealed, account, event, bool(facts[8])),
     )
 
 

@@ -9,6 +9,7 @@
     [purposes]
     transport = "32 or more hexadecimal digits"
     school = "..."
+    bank_1 = "64 hexadecimal digits"            # where bank cards are taken; bank_2 is the next epoch's
     [lists]
     deny = "32 or more hexadecimal digits"
     grants = "32 or more hexadecimal digits"
@@ -39,7 +40,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -58,7 +59,13 @@ from terminal.errors import KeyFileError
 from terminal.files import Sealer, readable_by_others
 from terminal.keys.kept import CREDENTIAL, sealed_content
 from terminal.keys.limits import KeyLimits, UseCounter
-from terminal.keys.provider import KEYED_TOKEN_BYTES
+from terminal.keys.provider import (
+    BANK,
+    BANK_TOKEN_BYTES,
+    KEYED_TOKEN_BYTES,
+    LIVE_EPOCHS,
+    BankToken,
+)
 from terminal.keys.roles import BANK_CARDS, BANK_RECORDS
 from terminal.keys.sealing import StorageKeys
 from terminal.keys.signed import FORM, PRODUCTION, CeilingTables, KeyHeader, verified
@@ -81,6 +88,7 @@ VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
 )
 MAX_SHOWN: Final = 16
 _LIKE_A_KEY: Final = re.compile("[0-9a-fA-F]{16}")
+_EPOCH: Final = re.compile(f"{BANK}_([1-9][0-9]?)")
 NO_KEYS: Final[Mapping[str, bytes]] = MappingProxyType({})
 ADVICE: Final = "Give --keys a key file; docs/keys.md says where production keys come from."
 
@@ -115,6 +123,7 @@ class FileKeys(KeyMaterial):
         self.sealer: Sealer = self._storage
         """What seals files at rest."""
         self._purposes = dict(purposes)
+        self._epochs = live_epochs(purposes)
         self._lists = dict(lists)
         self._uses = UseCounter(limits or KeyLimits(), clock or SystemClock())
         self._random = random
@@ -137,6 +146,17 @@ class FileKeys(KeyMaterial):
             raise KeyFileError(f"the key file holds no purpose key {purpose!r}", ADVICE)
         self._uses.token(purpose)
         return hmac.digest(key, value, hashlib.sha256)[:KEYED_TOKEN_BYTES]
+
+    def bank_tokens(self, value: bytes) -> Sequence[BankToken]:
+        live = [(epoch, self._purposes.get(f"{BANK}_{epoch}")) for epoch in self._epochs]
+        if not live:
+            raise KeyFileError(f"the key file holds no purpose key '{BANK}_1'", ADVICE)
+        self._uses.token(BANK)
+        return tuple(
+            BankToken(epoch, hmac.digest(key, value, hashlib.sha256)[:BANK_TOKEN_BYTES])
+            for epoch, key in live
+            if key is not None
+        )
 
     def require_for(self, role: str, region: int, terminal: int | None = None) -> None:
         """Raise `KeyFileError` where a signed file is for another role, region or terminal."""
@@ -172,6 +192,12 @@ class FileKeys(KeyMaterial):
         if key is None:
             raise KeyFileError(f"the key file holds no list key {name!r}", ADVICE)
         return key
+
+
+def live_epochs(purposes: Iterable[str]) -> tuple[int, ...]:
+    """The epochs of bank cards' tokens whose keys are among `purposes`, the newest first, two at most."""
+    found = (_EPOCH.fullmatch(name) for name in purposes)
+    return tuple(sorted((int(one[1]) for one in found if one is not None), reverse=True))[:LIVE_EPOCHS]
 
 
 def in_order_to_try(versions: Iterable[int], in_service: int) -> list[int]:
@@ -328,7 +354,7 @@ def _version(name: str, number: str, path: Path) -> int:
 
 
 def _limits(
-    data: Mapping[str, object], path: Path, masters: Container[str], purposes: Container[str]
+    data: Mapping[str, object], path: Path, masters: Container[str], purposes: Collection[str]
 ) -> KeyLimits:
     """A limit of a key that is not there would be one that nothing meets."""
     try:
@@ -337,7 +363,7 @@ def _limits(
         raise KeyFileError(f"key file {path}: limits: {error}", ADVICE) from error
     for table, held in ((tables.authentications, masters), (tables.tokens, purposes)):
         for name in table:
-            if name not in held:
+            if name not in held and not (name == BANK and live_epochs(purposes)):
                 raise KeyFileError(f"key file {path}: limits: it holds no key {_shown(name)!r}", ADVICE)
     return KeyLimits(tables.authentications, tables.tokens)
 

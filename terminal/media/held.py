@@ -4,6 +4,9 @@ A phone or a code carries rights and no state. Whether it rode a minute ago, how
 today is known to the terminal where that happened; other terminals of the vehicle or school hear of it by other ways.
 One row a reference: the 32 bytes a card would have written, and the counter of the last code that was shown here, so
 that a picture of it is no second ride. `keep` is durable when it returns: one flush.
+
+Of a bank card there is more: what was taken from it lately, and its tap's record, sealed to the back office, until that
+is acknowledged (`terminal.bank_record`).
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -20,6 +23,7 @@ from msgspec import Struct
 
 from terminal.clock import unix_ms
 from terminal.errors import JournalError
+from terminal.journal.database import transaction
 
 HELD_FILE: Final = "held.db"
 KEPT_FOR: Final = timedelta(days=62)
@@ -28,6 +32,13 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS held"
     " (reference BLOB PRIMARY KEY, at_ms INTEGER NOT NULL, event BLOB NOT NULL, counter INTEGER NOT NULL) WITHOUT ROWID"
 )
+_MORE: Final = (
+    "CREATE TABLE IF NOT EXISTS taken (reference BLOB NOT NULL, at_ms INTEGER NOT NULL, sum_minor INTEGER NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS taken_by ON taken (reference, at_ms)",
+    "CREATE TABLE IF NOT EXISTS sealed (sequence INTEGER PRIMARY KEY, content BLOB NOT NULL)",
+)
+"""Of bank cards: what was taken today and the day before, and what waits for the back office, by the tap's row."""
+TAKEN_FOR: Final = timedelta(days=2)
 _KEEP: Final = (
     "INSERT INTO held VALUES (?, ?, ?, ?) ON CONFLICT (reference) DO UPDATE SET"
     " at_ms = excluded.at_ms, event = excluded.event, counter = max(counter, excluded.counter)"
@@ -39,6 +50,14 @@ class KeptState(Struct, frozen=True):
 
     event: bytes
     counter: int = 0
+
+
+class TakenLater(Struct, frozen=True):
+    """What is kept of a ride that is charged later: its row, the sum, and what was sealed to the back office."""
+
+    sequence: int
+    sum_minor: int
+    sealed: bytes
 
 
 class HeldEvents:
@@ -55,7 +74,7 @@ class HeldEvents:
             self._connection = self._opened()
         except sqlite3.DatabaseError as error:
             raise JournalError(
-                f"what phones did here cannot be kept in {self.path}: {error}",
+                f"what phones and bank cards did here cannot be kept in {self.path}: {error}",
                 "Check the disk and its rights.",
             ) from error
 
@@ -67,14 +86,54 @@ class HeldEvents:
             ).fetchone()
         return None if row is None else KeptState(*row)
 
-    def keep(self, reference: bytes, held: KeptState, at: datetime) -> None:
-        """Keep `held` instead of what was before; a counter never falls. Raises `JournalError`: nothing has changed."""
+    def keep(self, reference: bytes, held: KeptState, at: datetime, later: TakenLater | None = None) -> None:
+        """Keep `held` instead of what was before, and what is charged `later` with it: all or nothing, one flush. A
+        counter never falls. Raises `JournalError`: nothing has changed.
+        """
+        at_ms = unix_ms(at)
+        with self._using(), transaction(self._connection):
+            self._connection.execute(_KEEP, (reference, at_ms, held.event, held.counter))
+            if later is not None:
+                taken, sealed = (reference, at_ms, later.sum_minor), (later.sequence, later.sealed)
+                self._connection.execute("INSERT INTO taken VALUES (?, ?, ?)", taken)
+                self._connection.execute("INSERT OR REPLACE INTO sealed VALUES (?, ?)", sealed)
+
+    def taken(self, references: Iterable[bytes], now: datetime) -> tuple[tuple[int, int], ...]:
+        """When something was taken from one of these in the last two days (unix ms), and how much."""
+        since = unix_ms(now - TAKEN_FOR)
         with self._using():
-            self._connection.execute(_KEEP, (reference, unix_ms(at), held.event, held.counter))
+            return tuple(
+                row
+                for reference in references
+                for row in self._connection.execute(
+                    "SELECT at_ms, sum_minor FROM taken WHERE reference = ? AND at_ms >= ?",
+                    (reference, since),
+                )
+            )
+
+    def sealed_through(self, row: int, most_bytes: int) -> tuple[tuple[int, bytes], ...]:
+        """What waits for the back office of rows up to `row`, the oldest first, as far as `most_bytes` go."""
+        found: list[tuple[int, bytes]] = []
+        with self._using():
+            rows = self._connection.execute(
+                "SELECT sequence, content FROM sealed WHERE sequence <= ? ORDER BY sequence", (row,)
+            )
+            for sequence, content in rows:
+                most_bytes -= len(content)
+                if most_bytes < 0:
+                    break
+                found.append((sequence, content))
+        return tuple(found)
+
+    def drop_sealed(self, rows: Iterable[int]) -> None:
+        """The back office holds what these rows sealed."""
+        with self._using(), transaction(self._connection):
+            self._connection.executemany("DELETE FROM sealed WHERE sequence = ?", [(row,) for row in rows])
 
     def forget(self, now: datetime) -> int:
         """Drop what is older than `KEPT_FOR`, and say how many; raises `JournalError`."""
         with self._using():
+            self._connection.execute("DELETE FROM taken WHERE at_ms < ?", (unix_ms(now - TAKEN_FOR),))
             return self._connection.execute(
                 "DELETE FROM held WHERE at_ms < ?", (unix_ms(now - KEPT_FOR),)
             ).rowcount
@@ -103,7 +162,7 @@ class HeldEvents:
                 yield
             except sqlite3.Error as error:
                 raise JournalError(
-                    f"what phones did here cannot be kept in {self.path}: {error}",
+                    f"what phones and bank cards did here cannot be kept in {self.path}: {error}",
                     "Check the disk and its rights.",
                 ) from error
 
@@ -112,7 +171,9 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    connection.execute(_SCHEMA)
+    connection.execute("PRAGMA secure_delete=ON")
+    for statement in (_SCHEMA, *_MORE):
+        connection.execute(statement)
     if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
         connection.close()
         raise sqlite3.DatabaseError("the file is damaged")

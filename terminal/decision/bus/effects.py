@@ -38,6 +38,8 @@ class BankEffect(Effect):
     LIST_TOO_OLD = "t-43:list_too_old"
     WITHIN_STALE_CAP = "t-43:within_stale_cap"
     NOT_LATER = "o-14:not_paid_later"
+    RESIDENT_FIRST = "k-02:resident_could_not_pay"
+    """The resident application of the same card was asked first."""
 
 
 class PassEffect(Effect):
