@@ -356,7 +356,7 @@ def _office_keys(asked: SettleOptions, file_keys: FileKeys) -> OfficeKeys:
         )
     ca = laboratory_bank_ca() if asked.ca is None else load_bank_ca(asked.ca)
     private = (file_keys.record_key(), *(_file_keys(path).record_key() for path in asked.before or ()))
-    return OfficeKeys(private, file_keys.bank_card_key(), ca.trust)
+    return OfficeKeys(private, file_keys.bank_card_key(), file_keys.bank_tokens, ca.trust)
 
 
 @contextmanager

@@ -104,7 +104,7 @@ ROLES: Final[Mapping[KeyRole, RoleKeys]] = MappingProxyType(
         ),
         KeyRole.EXPORT: RoleKeys(purposes=("export",), storage=("journal",), of_terminal=True),
         KeyRole.COLLECTOR: RoleKeys(lists=("grants",), storage=(REGISTRY,)),
-        KeyRole.BANK: RoleKeys(lists=("deny",), storage=(BANK_RECORDS, BANK_CARDS)),
+        KeyRole.BANK: RoleKeys(lists=("deny",), storage=(BANK_RECORDS, BANK_CARDS), epochs=True),
         KeyRole.AUDIT: RoleKeys(storage=(REGISTRY,)),
     }
 )

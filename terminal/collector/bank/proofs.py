@@ -8,7 +8,7 @@ came first keeps them.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -21,12 +21,13 @@ from cardproto.emv import tags
 from cardproto.emv.keys import Trust
 from cardproto.emv.numbers import parse_date
 from cardproto.errors import FormatError
-from terminal.bank_record import BankRecord, NoBankRecord, open_record, record_verdict
+from terminal.bank_record import BankRecord, NoBankRecord, card_identity, open_record, record_verdict
 from terminal.clock import from_unix_ms
 from terminal.collector.bank.ledger import BankLedger, LedgerRide, RideState
 from terminal.collector.sealed_rows import bank_row
 from terminal.collector.store import CollectorStore
 from terminal.journal.records import UnreadableRecord, parse_record
+from terminal.keys.provider import BankToken
 from terminal.sealed_box import NotSealedToUs
 
 AT_ONCE: Final = 200
@@ -46,7 +47,7 @@ class UnprovenCause(StrEnum):
     NOT_GENUINE = "not_genuine"
     """The card's signature, or a certificate it stands on, is not right."""
     OTHER_TOKEN = "other_token"  # noqa: S105 a keyed hash
-    """The row calls the card otherwise than its record does, or calls it as it does another card."""
+    """The row calls the card otherwise than its number and the tokens' key do."""
     OTHER_DAY = "other_day"
     """The card signed on another day than the row is of."""
     REPEATED = "repeated"
@@ -62,11 +63,19 @@ class Opened(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OfficeKeys:
-    """What opens records, the newest first, and what cards are known by here. Shows no key."""
+    """What opens records, the newest first, what cards are known by here, and what terminals call a card in each live
+    epoch. Shows no key.
+    """
 
     private: Sequence[X25519PrivateKey] = field(repr=False)
     cards: bytes = field(repr=False)
+    tokens: Callable[[bytes], Sequence[BankToken]] = field(repr=False)
     trust: Trust = field(repr=False)
+
+    def called(self, record: BankRecord) -> frozenset[bytes]:
+        """By which tokens a row may call the card of `record`."""
+        identity = card_identity(record.pan, record.sequence)
+        return frozenset(one.token for one in self.tokens(identity))
 
     def digest(self, record: BankRecord) -> bytes:
         """Stands for the card: its number and sequence number under the back office's own key."""
@@ -90,7 +99,9 @@ def opened(keys: OfficeKeys, store: CollectorStore, ride: LedgerRide) -> Opened 
         return UnprovenCause.MALFORMED
     if not genuine:
         return UnprovenCause.NOT_GENUINE
-    return _belonging(Opened(record, keys.digest(record)), ride)
+    if record.reference != ride.token or ride.token not in keys.called(record):
+        return UnprovenCause.OTHER_TOKEN
+    return Opened(record, keys.digest(record)) if _of_its_day(record) else UnprovenCause.OTHER_DAY
 
 
 def _sealed_by(body: bytes) -> bytes:
@@ -99,13 +110,6 @@ def _sealed_by(body: bytes) -> bytes:
     except UnreadableRecord:
         return b""
     return b"" if row is None else row.sealed
-
-
-def _belonging(found: Opened, ride: LedgerRide) -> Opened | UnprovenCause:
-    """Whether a proven record is this ride's."""
-    if found.record.reference != ride.token:
-        return UnprovenCause.OTHER_TOKEN
-    return found if _of_its_day(found.record) else UnprovenCause.OTHER_DAY
 
 
 def _of_its_day(record: BankRecord) -> bool:

@@ -35,7 +35,6 @@ from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
 from terminal.journal.lock import FileLock
 from terminal.journal.records import Intent, parse_record
-from terminal.policy.document.schema import RegionDocument
 from terminal.policy.policy import Policy
 from terminal.recompute.documents import DocumentFolder
 from terminal.trip.facts import Trip
@@ -129,7 +128,7 @@ class BankOffice:
     def _decide(self) -> int:
         """What proven rides come to, card by card; a card waits while a document of its rides is not at hand."""
         self._documents.refresh()
-        journeys, decided = Journeys(self._document), 0
+        journeys, decided = Journeys(self._policy), 0
         for card in self.ledger.undecided():
             before, found = self.ledger.to_decide(card)
             rides = [one for ride in found if (one := self._ride(ride)) is not None]
@@ -140,9 +139,9 @@ class BankOffice:
             decided += len(rides)
         return decided
 
-    def _document(self, sha256: str) -> RegionDocument | None:
+    def _policy(self, sha256: str) -> Policy | None:
         found = self._documents.policy(sha256)
-        return found.document if isinstance(found, Policy) else None
+        return found if isinstance(found, Policy) else None
 
     def _ride(self, ride: LedgerRide) -> BankRide | None:
         """None where the row is gone, or states what this software does not know."""
@@ -159,7 +158,7 @@ class BankOffice:
         except UnknownFact:
             return None
         at = from_unix_ms(ride.at_ms)
-        return BankRide(ride.terminal, ride.sequence, at, trip, ride.document, ride.shown_minor)
+        return BankRide(ride.terminal, ride.sequence, at, trip, ride.token, ride.document, ride.shown_minor)
 
     def _refunds(self, now_ms: int) -> int:
         """What two persons decided to give back; what cannot be is kept as a doubt."""

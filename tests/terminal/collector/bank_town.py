@@ -20,7 +20,7 @@ from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.app.simulated import laboratory_bank_ca, laboratory_keys
-from terminal.bank_record import BankRecord, bank_record, sealed_record
+from terminal.bank_record import BankRecord, bank_record, card_identity, sealed_record
 from terminal.clock import unix_ms
 from terminal.codes import Admission, SetKind
 from terminal.collector.bank.proofs import OfficeKeys
@@ -30,15 +30,16 @@ from terminal.journal.chain import Head, genesis, link
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import AnyRecord, Committed, SettledBy, Unwritten, build_record
 from terminal.keys.file import load_file_keys
+from terminal.keys.limits import UNLIMITED
 from terminal.policy.load import load_region
 from terminal.recompute.documents import DocumentFolder
 from terminal.sync import wire
 from tests.terminal.journal.samples import INTENT
 
-LAB: Final = load_file_keys(laboratory_keys())
+LAB: Final = load_file_keys(laboratory_keys(), UNLIMITED)
 TRUST: Final = laboratory_bank_ca().trust
 PUBLIC: Final = LAB.record_key().public_key().public_bytes_raw()
-KEYS: Final = OfficeKeys((LAB.record_key(),), LAB.bank_card_key(), TRUST)
+KEYS: Final = OfficeKeys((LAB.record_key(),), LAB.bank_card_key(), LAB.bank_tokens, TRUST)
 DEMO: Final = Path("terminal/policy/regions/demo.toml")
 FARE_MINOR: Final = 3_000
 CAP_MINOR: Final = 7_500
@@ -87,8 +88,7 @@ def card_of(account: int, profile: str = "bank_cda") -> SimCard:
 
 def token_of(card: BankReading) -> bytes:
     """What rows call the card."""
-    pan = card.opened.pan.in_clear.encode()
-    return sha256(b"test token" + pan + bytes((card.opened.sequence or 0,))).digest()[:16]
+    return LAB.bank_tokens(card_identity(card.opened.pan.in_clear, card.opened.sequence))[0].token
 
 
 def read(card: SimCard, at: datetime, amount_minor: int = 0, seed: int = 1) -> BankReading:
