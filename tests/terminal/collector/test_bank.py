@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,10 +17,12 @@ import pytest
 from cardproto.emv import tags
 from terminal.bank_record import bank_record, sealed_record
 from terminal.clock import unix_ms
-from terminal.collector.bank.ledger import DemandCause, DemandKind, DemandState, RideState
+from terminal.collector.bank import acquirer, stand_in
+from terminal.collector.bank.ledger import BankLedger, DemandCause, DemandKind, DemandState, RideState
 from terminal.collector.bank.proofs import UnprovenCause
 from terminal.collector.bank.settle import BankOffice, BankRun, lone
 from terminal.collector.bank.stand_in import StandIn, StandInRules
+from terminal.collector.bank.statement import statement_of
 from terminal.collector.store import CollectorStore
 from tests.terminal.collector.bank_town import (
     CAP_MINOR,
@@ -38,6 +45,7 @@ class Office:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         self.document = kept_document(folder, bank_document(folder))
         self.store = CollectorStore(folder / "collector.db")
         self.bus, self.tram = BankTerminal(7, self.document), BankTerminal(8, self.document, route=9)
@@ -178,3 +186,170 @@ def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> No
     assert office.denied == {token_of(one): False}
     assert office.stand_in.memory().taken_minor == FARE_MINOR
     assert office.run(day(5, 12)).asked == 0
+
+
+class Killed:
+    """Ends the process before its n-th write to a disk: a transaction's end, a file, a name that goes."""
+
+    def __init__(self, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left = at
+        for owner, name in (
+            (BankLedger, "changing"),
+            (CollectorStore, "changing"),
+        ):
+            self._wrap_context(owner, name, monkeypatch)
+        for owner, name in ((acquirer, "replace_file"), (stand_in, "replace_file"), (Path, "unlink")):
+            whole = getattr(owner, name)
+            monkeypatch.setattr(
+                owner, name, partial(self._call, whole) if owner is not Path else self._method(whole)
+            )
+
+    def _write(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            os._exit(KILLED)
+
+    def _call(self, whole: Callable[..., object], *given: object) -> object:
+        self._write()
+        return whole(*given)
+
+    def _method(self, whole: Callable[..., object]) -> Callable[..., object]:
+        def unlink(path: Path, **options: object) -> object:
+            self._write()
+            return whole(path, **options)
+
+        return unlink
+
+    def _wrap_context(self, owner: type, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = getattr(owner, name)
+
+        @contextmanager
+        def changing(of: object) -> Iterator[object]:
+            with whole(of) as within:
+                yield within
+                self._write()
+
+        monkeypatch.setattr(owner, name, changing)
+
+
+KILLED = 77
+EVENING: tuple[tuple[datetime, StandInRules], ...] = (
+    (day(3, 12), StandInRules()),
+    (day(4, 7), StandInRules(twice=True)),
+    (day(4, 8), StandInRules()),
+)
+
+
+def an_evening(office: Office) -> None:
+    for at, rules in EVENING:
+        office.run(at, upload=False)
+        office.stand_in.work(rules)
+    office.run(day(4, 9), upload=False)
+
+
+def test_killed_at_every_write_nothing_is_charged_twice_or_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Office(tmp_path / "first")
+    card = card_of(11)
+    for terminal, hour in ((first.bus, 6), (first.tram, 9)):
+        terminal.tap(read(card, day(3, hour)), day(3, hour))
+        keep(first.store, terminal)
+    first.store.close()
+    writes = 0
+    while True:
+        folder = tmp_path / f"killed-{writes}"
+        shutil.copytree(first.folder, folder)
+        child = os.fork()
+        if not child:
+            with monkeypatch.context() as patched:
+                Killed(writes, patched)
+                an_evening(Office(folder))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        again = Office(folder)
+        an_evening(again)
+        assert again.asked() == [
+            (DemandKind.AUTHORISE, 0, DemandState.APPROVED),
+            (DemandKind.CHARGE, 2 * FARE_MINOR, DemandState.APPROVED),
+        ], writes
+        assert again.stand_in.memory().taken_minor == 2 * FARE_MINOR, writes
+        assert not again.seen["doubts"]
+        assert not list((folder / "bank" / "acquirer" / "out").iterdir())
+        again.store.close()
+        shutil.rmtree(folder)
+        if not status:
+            break
+        assert os.waitstatus_to_exitcode(status) == KILLED
+        writes += 1
+    assert writes > 20
+
+
+def oracle(rides: list[tuple[datetime, int]]) -> list[int]:
+    """What the rides of one card, (moment, route) in order, come to by the region's own words: 30.00 each, the next
+    within an hour on another route free, once; 75.00 a day at most, a day ending at three in the morning.
+    """
+    costs: list[int] = []
+    spent: dict[object, int] = {}
+    began: datetime | None = None
+    changed, before = False, 0
+    for at, route in rides:
+        service_day = at.date()  # three in the morning at the region is midnight UTC
+        if began is not None and not changed and route != before and at - began <= timedelta(hours=1):
+            costs.append(0)
+            changed = True
+        else:
+            costs.append(min(FARE_MINOR, CAP_MINOR - spent.get(service_day, 0)))
+            began, changed = at, False
+            spent[service_day] = spent.get(service_day, 0) + costs[-1]
+        before = route
+    return costs
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_money_adds_up_whatever_comes_late_is_declined_or_answered_twice(tmp_path: Path, seed: int) -> None:
+    chance, office = random.Random(seed), Office(tmp_path)
+    cards, taken = [card_of(20 + n) for n in range(3)], {}
+    digits = read(chance.choice(cards), day(2)).opened.pan.in_clear[-4:]
+    for number in range(3, 6):
+        for card in cards:
+            minutes = sorted(chance.sample(range(0, 18 * 60, 6), chance.randrange(2, 8)))
+            for minute in minutes:
+                at = day(number) + timedelta(minutes=minute - 6 * 60)
+                terminal = chance.choice((office.bus, office.tram))
+                one = read(card, at)
+                row = terminal.tap(one, at)
+                taken.setdefault(token_of(one), []).append((at, terminal.route, (terminal.number, row)))
+        for hour in (10, 22):
+            for terminal in (office.bus, office.tram):
+                if terminal.sent < len(terminal.bodies) and chance.random() < 0.7:
+                    keep(office.store, terminal)
+            office.run(day(number + 1, hour), upload=False)
+            declines = (digits,) if chance.random() < 0.5 else ()
+            office.stand_in.work(
+                StandInRules(declines, silent=chance.random() < 0.3, twice=chance.random() < 0.5)
+            )
+    for number in range(8, 24):  # late rows, silent answers and declined cards are all dealt with by then
+        office.run(day(number, 12))
+        office.stand_in.work(StandInRules())
+    office.run(day(24, 12))
+    rides = {(one.terminal, one.sequence): one for one in office.seen["rides"]}
+    approved = 0
+    for token, story in taken.items():
+        story.sort()
+        costs = oracle([(at, route) for at, route, _ in story])
+        assert [rides[row].charge_minor for _, _, row in story] == costs
+        with closing(BankLedger(office.folder, reading=True)) as ledger:
+            found = statement_of(ledger, token)
+        paid = sum(
+            one.amount_minor
+            for one in found.demands
+            if one.kind is DemandKind.CHARGE and one.state is DemandState.APPROVED
+        )
+        assert paid + found.open_minor.get("RUB", 0) == sum(costs)
+        assert not found.owed
+        assert found.open_minor.get("RUB", 0) <= 0  # what too much was asked of and no ride paid for since
+        approved += paid
+    assert office.stand_in.memory().taken_minor == approved
+    assert not any(office.denied.values())
+    office.store.close()
