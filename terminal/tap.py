@@ -78,6 +78,7 @@ from terminal.updates.active import ActiveSet
 
 if TYPE_CHECKING:
     from terminal.media.code import CodeTaker
+    from terminal.media.held import HeldEvents
 
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, Admission.REFUSED)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, Admission.REFUSED)
@@ -104,7 +105,7 @@ class Terminal:
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
     `bundles_at` is when the newest signed bundles were signed, None where this terminal takes none or has none yet.
     `codes` reads what a scanner saw; None: no codes are taken here. `forget` drops what media have kept for longer than
-    any rule asks for, as of a time that is trusted.
+    any rule asks for, as of a time that is trusted. `sealed` holds what taps have sealed to the back office.
     """
 
     number: int
@@ -128,6 +129,7 @@ class Terminal:
     bundles_at: datetime | None = None
     codes: CodeTaker | None = None
     forget: Callable[[datetime], object] = field(default=lambda _now: None)
+    sealed: HeldEvents | None = None
     next_ride: NextRide = field(init=False)
 
     def __post_init__(self) -> None:
@@ -222,8 +224,8 @@ class _Stages:
             medium = self._select()
             try:
                 card = self._open(medium)
-            except UnsupportedCard as card:  # of another issuer: what else is on it may still pay
-                second = self._second(medium) if card.message == Message.UNKNOWN_CARD else None
+            except UnsupportedCard as other:  # of another issuer: what else is on it may still pay
+                second = self._second(medium) if other.message == Message.UNKNOWN_CARD else None
                 if second is not None:
                     return second
                 raise

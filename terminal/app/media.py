@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 
@@ -51,6 +52,18 @@ def kept_for_phones(station: Station) -> Iterator[HeldEvents | None]:
     from terminal.media.held import HeldEvents
 
     with closing(HeldEvents(station.state)) as held:
+        yield held
+
+
+@contextmanager
+def kept_in(state: Path) -> Iterator[HeldEvents | None]:
+    """What was kept in a terminal's folder, if anything; closed at the end. Raises `JournalError`."""
+    from terminal.media.held import HELD_FILE, HeldEvents
+
+    if not (state / HELD_FILE).exists():
+        yield None
+        return
+    with closing(HeldEvents(state)) as held:
         yield held
 
 

@@ -478,6 +478,7 @@ def _uplink(
         on_time=vitals.clock_watch.hear,
         on_withdrawn=word.hear,
         on_identity=vitals.identified,
+        sealed=terminal.sealed,
     )
 
 

@@ -7,9 +7,9 @@ this journal has, with the very hash it has there. Anything else changes nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -35,6 +35,7 @@ from terminal.sync.failures import (
 )
 from terminal.sync.pace import BatchSize
 from terminal.sync.wire import (
+    MAX_BATCH_BYTES,
     MAX_BATCH_RECORDS,
     Ack,
     Batch,
@@ -48,6 +49,9 @@ from terminal.sync.wire import (
     parse_ack,
 )
 
+_HEAD_BYTES: Final = 4_096
+_PART_BYTES: Final = 16
+"""What a batch has around its rows, and around each of them."""
 MOST_HINTS: Final = 8
 """How often one run goes where the collector points. A collector put back from a backup points once; one that points
 here and there without end is left."""
@@ -57,6 +61,18 @@ SIZES: Final = frozenset({RefusalCode.TOO_LARGE, RefusalCode.MALFORMED})
 TIME_WITHIN_S: Final = 60.0
 """An acknowledgement states the time if it came so soon after its batch was sent. Clocks agree within five minutes, so
 a minute on the way leaves room; a held-back one is worth nothing."""
+
+
+class SealedParts(Protocol):
+    """What rows have sealed to the back office, until the collector holds it."""
+
+    def sealed_through(self, row: int, most_bytes: int) -> tuple[tuple[int, bytes], ...]:
+        """Of rows up to `row`, the oldest first, as far as `most_bytes` go."""
+        ...
+
+    def drop_sealed(self, rows: Iterable[int]) -> None:
+        """What these rows sealed is held elsewhere."""
+        ...
 
 
 class SyncReport(Struct, frozen=True):
@@ -86,10 +102,13 @@ class SyncClient:
         begin_with: int | None = None,
         on_time: Callable[[int], None] = lambda _signed_ms: None,
         on_withdrawn: Callable[[tuple[str, ...]], None] = lambda _editions: None,
+        sealed: SealedParts | None = None,
     ) -> None:
         """`batch_records` is the most that one batch carries, `begin_with` what passed the line last. `on_time` hears
         of each time the collector signed that cannot be an old one (`_signed_now`), `on_withdrawn` which region
-        documents it takes back."""
+        documents it takes back; `sealed` is what goes along with rows."""
+        self._sealed = sealed
+        self._more_sealed = False
         self._journal = journal
         self._link = link
         self._signer = signer
@@ -131,6 +150,9 @@ class SyncClient:
         uploaded = batches = 0
         problem: CollectorError | None = None
         self._through = self._journal.acknowledged_through
+        self._more_sealed = self._sealed is not None and bool(
+            self._sealed.sealed_through(self._through, 1 << 20)
+        )
         self._retry_after_s = None
         self._hints.clear()
         while not problem and not stop() and (self._unsent() or not self._greeted):
@@ -166,7 +188,8 @@ class SyncClient:
         self._link.abort()
 
     def _unsent(self) -> bool:
-        return self._journal.head.sequence > self._through or self._resend_after is not None
+        more = self._journal.head.sequence > self._through or self._resend_after is not None
+        return more or self._more_sealed
 
     def _exchange(self) -> int:
         """Upload one batch and take in its acknowledgement; return how many rows it carried."""
@@ -235,6 +258,13 @@ class SyncClient:
         genuine = self._signer.sign(signed_digest(signed)) == signed.signature
         return greeting_of(signed) if genuine else None
 
+    def _parts(self, bodies: tuple[bytes, ...], last: int) -> tuple[tuple[int, bytes], ...]:
+        """What rows up to `last` have sealed, as far as it fits beside `bodies`, and no more of it than of rows."""
+        if self._sealed is None:
+            return ()
+        room = MAX_BATCH_BYTES - _HEAD_BYTES - sum(len(body) + _PART_BYTES for body in bodies)
+        return self._sealed.sealed_through(last, room)[: min(self._size.rows, MAX_BATCH_RECORDS)]
+
     def _build(self, previous: Head, bodies: tuple[bytes, ...], head: Head, at_ms: int) -> Batch:
         notary = self._journal.notary
         return build_batch(
@@ -247,6 +277,7 @@ class SyncClient:
             confirmed_through=self._confirmed_through,
             tariff="" if notary is None else notary.tariff,
             deny_list="" if notary is None else notary.deny_list,
+            sealed=self._parts(bodies, previous.sequence + len(bodies)),
         )
 
     def _confess(self, row: Head, head: Head) -> None:
@@ -261,6 +292,11 @@ class SyncClient:
 
     def _take(self, ack: Ack, batch: Batch, last_hash: bytes) -> None:
         journal = self._journal
+        held = {row for row, _ in batch.sealed} & set(ack.sealed)
+        self._more_sealed = bool(held) and len(held) == len(batch.sealed)
+        if self._sealed is not None and held:
+            self._sealed.drop_sealed(held)
+            self._more_sealed &= bool(self._sealed.sealed_through(ack.through, MAX_BATCH_BYTES))
         through = journal.standing_for(ack.through)
         if through > self._through:
             at_ms = unix_ms(self._clock.now())
