@@ -53,11 +53,10 @@ class KeptState(Struct, frozen=True):
 
 
 class TakenLater(Struct, frozen=True):
-    """What is kept of a ride that is charged later: its row, the sum, and what was sealed to the back office."""
+    """What is kept of a ride that is charged later, beside its event: its row, and the sum."""
 
-    sequence: int
+    row: int
     sum_minor: int
-    sealed: bytes
 
 
 class HeldEvents:
@@ -69,6 +68,7 @@ class HeldEvents:
         """
         self.path: Final = folder / HELD_FILE
         self._lock = threading.Lock()
+        self._sealing: dict[int, bytes] = {}
         self.began_anew = False
         try:
             self._connection = self._opened()
@@ -87,16 +87,21 @@ class HeldEvents:
         return None if row is None else KeptState(*row)
 
     def keep(self, reference: bytes, held: KeptState, at: datetime, later: TakenLater | None = None) -> None:
-        """Keep `held` instead of what was before, and what is charged `later` with it: all or nothing, one flush. A
-        counter never falls. Raises `JournalError`: nothing has changed.
+        """Keep `held` instead of what was before; what is charged `later`, and what its row has sealed, with it: all or
+        nothing, one flush. A counter never falls. Raises `JournalError`: nothing has changed.
         """
         at_ms = unix_ms(at)
         with self._using(), transaction(self._connection):
             self._connection.execute(_KEEP, (reference, at_ms, held.event, held.counter))
             if later is not None:
-                taken, sealed = (reference, at_ms, later.sum_minor), (later.sequence, later.sealed)
-                self._connection.execute("INSERT INTO taken VALUES (?, ?, ?)", taken)
-                self._connection.execute("INSERT OR REPLACE INTO sealed VALUES (?, ?)", sealed)
+                self._connection.execute(
+                    "INSERT INTO taken VALUES (?, ?, ?)", (reference, at_ms, later.sum_minor)
+                )
+                sealed = self._sealing.pop(later.row, None)
+                if sealed is not None:  # else the collector has it already
+                    self._connection.execute(
+                        "INSERT OR REPLACE INTO sealed VALUES (?, ?)", (later.row, sealed)
+                    )
 
     def taken(self, references: Iterable[bytes], now: datetime) -> tuple[tuple[int, int], ...]:
         """When something was taken from one of these in the last two days (unix ms), and how much."""
@@ -111,24 +116,35 @@ class HeldEvents:
                 )
             )
 
-    def sealed_through(self, row: int, most_bytes: int) -> tuple[tuple[int, bytes], ...]:
-        """What waits for the back office of rows up to `row`, the oldest first, as far as `most_bytes` go."""
-        found: list[tuple[int, bytes]] = []
+    def seal(self, row: int, content: bytes) -> None:
+        """What the row that is about to be written has sealed: it goes along with that row from its first batch on,
+        and is durable once the ride is kept.
+        """
+        with self._lock:
+            self._sealing[row] = content
+
+    def unseal(self, row: int) -> None:
+        """The ride of that row was not kept."""
+        with self._lock:
+            self._sealing.pop(row, None)
+
+    def sealed_between(self, first: int, last: int) -> tuple[tuple[int, bytes], ...]:
+        """What these rows have sealed and no one else holds yet, the oldest first."""
         with self._using():
             rows = self._connection.execute(
-                "SELECT sequence, content FROM sealed WHERE sequence <= ? ORDER BY sequence", (row,)
+                "SELECT sequence, content FROM sealed WHERE sequence BETWEEN ? AND ?", (first, last)
             )
-            for sequence, content in rows:
-                most_bytes -= len(content)
-                if most_bytes < 0:
-                    break
-                found.append((sequence, content))
-        return tuple(found)
+            found = dict(rows.fetchall()) | {
+                row: content for row, content in self._sealing.items() if first <= row <= last
+            }
+        return tuple(sorted(found.items()))
 
-    def drop_sealed(self, rows: Iterable[int]) -> None:
-        """The back office holds what these rows sealed."""
-        with self._using(), transaction(self._connection):
-            self._connection.executemany("DELETE FROM sealed WHERE sequence = ?", [(row,) for row in rows])
+    def drop_sealed(self, through: int) -> None:
+        """The back office holds what rows up to this one sealed."""
+        with self._using():
+            self._sealing = {row: one for row, one in self._sealing.items() if row > through}
+            if self._connection.execute("SELECT 1 FROM sealed WHERE sequence <= ?", (through,)).fetchone():
+                self._connection.execute("DELETE FROM sealed WHERE sequence <= ?", (through,))
 
     def forget(self, now: datetime) -> int:
         """Drop what is older than `KEPT_FOR`, and say how many; raises `JournalError`."""

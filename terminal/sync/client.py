@@ -7,8 +7,9 @@ this journal has, with the very hash it has there. Anything else changes nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from typing import Final, Protocol
 
 import msgspec
@@ -66,12 +67,12 @@ a minute on the way leaves room; a held-back one is worth nothing."""
 class SealedParts(Protocol):
     """What rows have sealed to the back office, until the collector holds it."""
 
-    def sealed_through(self, row: int, most_bytes: int) -> tuple[tuple[int, bytes], ...]:
-        """Of rows up to `row`, the oldest first, as far as `most_bytes` go."""
+    def sealed_between(self, first: int, last: int) -> tuple[tuple[int, bytes], ...]:
+        """Of these rows, the oldest first."""
         ...
 
-    def drop_sealed(self, rows: Iterable[int]) -> None:
-        """What these rows sealed is held elsewhere."""
+    def drop_sealed(self, through: int) -> None:
+        """What rows up to this one sealed is held elsewhere."""
         ...
 
 
@@ -108,7 +109,6 @@ class SyncClient:
         of each time the collector signed that cannot be an old one (`_signed_now`), `on_withdrawn` which region
         documents it takes back; `sealed` is what goes along with rows."""
         self._sealed = sealed
-        self._more_sealed = False
         self._journal = journal
         self._link = link
         self._signer = signer
@@ -150,9 +150,6 @@ class SyncClient:
         uploaded = batches = 0
         problem: CollectorError | None = None
         self._through = self._journal.acknowledged_through
-        self._more_sealed = self._sealed is not None and bool(
-            self._sealed.sealed_through(self._through, 1 << 20)
-        )
         self._retry_after_s = None
         self._hints.clear()
         while not problem and not stop() and (self._unsent() or not self._greeted):
@@ -188,8 +185,7 @@ class SyncClient:
         self._link.abort()
 
     def _unsent(self) -> bool:
-        more = self._journal.head.sequence > self._through or self._resend_after is not None
-        return more or self._more_sealed
+        return self._journal.head.sequence > self._through or self._resend_after is not None
 
     def _exchange(self) -> int:
         """Upload one batch and take in its acknowledgement; return how many rows it carried."""
@@ -241,11 +237,31 @@ class SyncClient:
         head = journal.head  # taken first: a row may be readable a moment before it is known as the head
         rows = journal.rows(after, min(self._size.rows, head.sequence - after))
         rows = [row for row in rows[: _consecutive(rows)] if row.sequence <= head.sequence]
+        rows, parts = self._fitting(rows)
         bodies = tuple(row.body for row in rows)
         # Behind numbers that were passed over a batch begins with the row that says so (T-63).
         previous = Head(rows[0].sequence - 1 if rows else after, previous_hash)
         at_ms = unix_ms(self._clock.now())
-        return self._build(previous, bodies, head, at_ms), rows[-1].hash if rows else previous_hash
+        return self._build(previous, bodies, head, at_ms, parts), rows[-1].hash if rows else previous_hash
+
+    def _fitting(self, rows: list[Row]) -> tuple[list[Row], tuple[tuple[int, bytes], ...]]:
+        """As many of `rows` as fit into one batch together with what they sealed: of what lies there under their
+        numbers, what they state the hash of.
+        """
+        if self._sealed is None or not rows:
+            return rows, ()
+        bodies = {row.sequence: row.body for row in rows}
+        parts = tuple(
+            (row, one)
+            for row, one in self._sealed.sealed_between(rows[0].sequence, rows[-1].sequence)
+            if sha256(one).digest() in bodies[row]
+        )
+        size = sum(len(row.body) + _PART_BYTES for row in rows) + sum(
+            len(one) + _PART_BYTES for _, one in parts
+        )
+        if len(rows) > 1 and size > MAX_BATCH_BYTES - _HEAD_BYTES:
+            return self._fitting(rows[: len(rows) // 2])
+        return rows, parts
 
     def _last_words(self, after: int) -> Batch | None:
         """The checkpoint of the last clean shutdown, if nothing was sent since and this identity signed it."""
@@ -258,14 +274,14 @@ class SyncClient:
         genuine = self._signer.sign(signed_digest(signed)) == signed.signature
         return greeting_of(signed) if genuine else None
 
-    def _parts(self, bodies: tuple[bytes, ...], last: int) -> tuple[tuple[int, bytes], ...]:
-        """What rows up to `last` have sealed, as far as it fits beside `bodies`, and no more of it than of rows."""
-        if self._sealed is None:
-            return ()
-        room = MAX_BATCH_BYTES - _HEAD_BYTES - sum(len(body) + _PART_BYTES for body in bodies)
-        return self._sealed.sealed_through(last, room)[: min(self._size.rows, MAX_BATCH_RECORDS)]
-
-    def _build(self, previous: Head, bodies: tuple[bytes, ...], head: Head, at_ms: int) -> Batch:
+    def _build(
+        self,
+        previous: Head,
+        bodies: tuple[bytes, ...],
+        head: Head,
+        at_ms: int,
+        parts: tuple[tuple[int, bytes], ...] = (),
+    ) -> Batch:
         notary = self._journal.notary
         return build_batch(
             self._journal.terminal,
@@ -277,7 +293,7 @@ class SyncClient:
             confirmed_through=self._confirmed_through,
             tariff="" if notary is None else notary.tariff,
             deny_list="" if notary is None else notary.deny_list,
-            sealed=self._parts(bodies, previous.sequence + len(bodies)),
+            sealed=parts,
         )
 
     def _confess(self, row: Head, head: Head) -> None:
@@ -292,11 +308,6 @@ class SyncClient:
 
     def _take(self, ack: Ack, batch: Batch, last_hash: bytes) -> None:
         journal = self._journal
-        held = {row for row, _ in batch.sealed} & set(ack.sealed)
-        self._more_sealed = bool(held) and len(held) == len(batch.sealed)
-        if self._sealed is not None and held:
-            self._sealed.drop_sealed(held)
-            self._more_sealed &= bool(self._sealed.sealed_through(ack.through, MAX_BATCH_BYTES))
         through = journal.standing_for(ack.through)
         if through > self._through:
             at_ms = unix_ms(self._clock.now())
@@ -304,6 +315,8 @@ class SyncClient:
             own = ack.head_hash if through == ack.through else journal.hash_at(through) or b""
             journal.take_acknowledgement(through, own, at_ms, signed)
             self._through = through
+        if self._sealed is not None:
+            self._sealed.drop_sealed(through)
         if ack.through < batch.last:
             what = f"the collector confirmed row {ack.through} of {batch.last} sent"
             raise CollectorError(what, WAIT, SyncFault.INCOMPLETE)

@@ -54,7 +54,6 @@ Body = Annotated[bytes, Meta(min_length=1, max_length=MAX_BODY_BYTES)]
 SealedPart = tuple[FirstRow, Annotated[bytes, Meta(min_length=1, max_length=MAX_SEALED_BYTES)]]
 
 _ACK_DOMAIN: Final = b"resident-ack-1"
-_ACK_SEALED: Final = b"sealed-1"
 _ACK_FIELDS: Final = struct.Struct(">IIQ32s")
 
 
@@ -84,8 +83,8 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     deny_list: VersionText = ""
     """The versions decisions were made from, as the checkpoint states them."""
     sealed: Annotated[tuple[SealedPart, ...], Meta(max_length=MAX_BATCH_RECORDS)] = ()
-    """What rows up to `last` sealed to the back office (`terminal.bank_record`), each with its row's number: also rows
-    of earlier batches, because a row is sent while its tap still ends. Not signed: the row states the hash."""
+    """What rows of this batch sealed to the back office (`terminal.bank_record`), each with its row's number. Not
+    signed: the row states the hash. Who acknowledges the row holds what it sealed, too."""
 
     @property
     def last(self) -> int:
@@ -132,9 +131,6 @@ class Ack(msgspec.Struct, frozen=True, array_like=True):
     at_ms: Moment
     signature: Signature
     withdrawn: Annotated[tuple[EditionText, ...], Meta(max_length=MOST_WITHDRAWN)] = ()
-    sealed: Annotated[tuple[FirstRow, ...], Meta(max_length=MAX_BATCH_RECORDS)] = ()
-    """Rows of this batch's `sealed` whose bytes the collector durably holds, too: only then does the terminal drop
-    them. The signature covers them."""
 
 
 class RefusalCode(StrEnum):
@@ -236,16 +232,9 @@ def batch_is_genuine(batch: Batch, last_hash: bytes, key: Ed25519PublicKey) -> b
     return checkpoint_is_genuine(batch.checkpoint(last_hash), key)
 
 
-def build_ack(
-    terminal: int,
-    head: Head,
-    at_ms: int,
-    signer: Signer,
-    withdrawn: tuple[str, ...] = (),
-    sealed: tuple[int, ...] = (),
-) -> Ack:
-    """The signed acknowledgement of everything up to `head`, and of what these rows `sealed`."""
-    unsigned = Ack(WIRE_VERSION, terminal, head.sequence, head.hash, at_ms, b"", withdrawn, sealed)
+def build_ack(terminal: int, head: Head, at_ms: int, signer: Signer, withdrawn: tuple[str, ...] = ()) -> Ack:
+    """The signed acknowledgement of everything up to `head`."""
+    unsigned = Ack(WIRE_VERSION, terminal, head.sequence, head.hash, at_ms, b"", withdrawn)
     return msgspec.structs.replace(unsigned, signature=signer.sign(_ack_bytes(unsigned)))
 
 
@@ -286,10 +275,6 @@ def _parse(data: bytes, kind: type[Message]) -> Message:
 
 
 def _ack_bytes(ack: Ack) -> bytes:
-    """Behind fields of one length each: what is withdrawn, as on the wire, and what was sealed; nothing where nothing
-    is.
-    """
-    more = msgspec.msgpack.encode(ack.withdrawn) if ack.withdrawn else b""
-    if ack.sealed:
-        more += _ACK_SEALED + msgspec.msgpack.encode(ack.sealed)
-    return _ACK_DOMAIN + _ACK_FIELDS.pack(ack.terminal, ack.through, ack.at_ms, ack.head_hash) + more
+    """Behind fields of one length each: what is withdrawn, as on the wire; nothing where nothing is."""
+    withdrawn = msgspec.msgpack.encode(ack.withdrawn) if ack.withdrawn else b""
+    return _ACK_DOMAIN + _ACK_FIELDS.pack(ack.terminal, ack.through, ack.at_ms, ack.head_hash) + withdrawn

@@ -34,14 +34,16 @@ class BankKeeper:
         return BankKeeper(self._held, self._token, self._found, replace(self._row, second=True), self._sealed)
 
     def planned(self, plan: WritePlan) -> PlannedWrite:
+        self._held.seal(plan.event.sequence, self._sealed)
         return PlannedWrite(build_event(plan.event), self._row.commands, plan.paid_by, 0, 0)
 
     def commit(self, plan: WritePlan, intent: Pending) -> WriteResult:
         intent.wait()
-        later = TakenLater(intent.sequence, plan.event.amount_minor, self._sealed)
+        later = TakenLater(intent.sequence, plan.event.amount_minor)
         try:
             self._held.keep(self._token, KeptState(build_event(plan.event)), plan.event.at, later)
         except JournalError as error:  # a full disk: no one rides on what is not kept
+            self._held.unseal(intent.sequence)
             return WriteNotDone(CardError(str(error)))
         return WriteDone()
 
