@@ -14,6 +14,7 @@ from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of, d
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.identities import TerminalKeySet
 from terminal.collector.limits import TokenBuckets
+from terminal.collector.sealed_rows import not_of_its_row
 from terminal.collector.store import BatchRefused, CollectorStore
 from terminal.collector.strangers import Strangers
 from terminal.errors import CollectorError, KeyFileError
@@ -123,6 +124,10 @@ class Senders:
         signed_with = next((one for one in keys if batch_is_genuine(batch, last_hash, one.key)), None)
         if signed_with is None:
             self._refuse_signature(batch.terminal, address)
+        if (row := not_of_its_row(batch)) is not None:
+            raise UploadRefused(
+                RefusalCode.MALFORMED, f"What row {row} sealed was changed on the way: send it again."
+            )
         return GenuineBatch(batch, hashes, signed_with)
 
     def failed_start(self, said: FailedStart, address: str) -> Alarm:
@@ -248,20 +253,14 @@ class Intake:
             raise UploadRefused(
                 refused.reason, f"{detail_words(refused.alarm.detail)}: {refused.advice}", refused.wants
             ) from refused
-        held = self._store.holds_sealed(genuine.batch)
-        return acknowledged(terminal, head, at_ms, self._signer, self._withdrawn(), held)
+        return acknowledged(terminal, head, at_ms, self._signer, self._withdrawn())
 
 
 def acknowledged(
-    terminal: int,
-    head: Head,
-    at_ms: int,
-    signer: Signer,
-    withdrawn: tuple[str, ...] = (),
-    sealed: tuple[int, ...] = (),
+    terminal: int, head: Head, at_ms: int, signer: Signer, withdrawn: tuple[str, ...] = ()
 ) -> Reply:
-    """The signed reply to a batch whose terminal's rows are held up to `head`, and what of these rows is `sealed`."""
-    ack = build_ack(terminal, head, at_ms, signer, withdrawn, sealed)
+    """The signed reply to a batch whose terminal's rows are held up to `head`."""
+    ack = build_ack(terminal, head, at_ms, signer, withdrawn)
     return Reply(200, encode(ack), BATCH_TYPE, genuine=terminal)
 
 

@@ -2,8 +2,9 @@
 
     sealed_row   (terminal, sequence) -> hash, body    the body goes once its card has been charged; the hash stays
 
-Sealed bytes are not under the signature of their batch, but their hash is in a row that is: what another hand changed or
-took out on the way is not kept, no acknowledgement names it, and its terminal sends it again.
+Sealed bytes are not under the signature of their batch, but their hash is in a row that is: where another hand changed
+them on the way, the batch is refused, and its terminal sends it again. A row may come without them, from a terminal that
+dropped them after an acknowledgement to a collector that was put back from a backup since: its ride cannot be proven.
 """
 
 from __future__ import annotations
@@ -33,20 +34,22 @@ def bank_row(record: AnyRecord) -> BankRow | None:
         return None
 
 
+def not_of_its_row(batch: Batch) -> int | None:
+    """The first row whose sealed bytes are not those that it names; None where all are."""
+    seen: set[int] = set()
+    for sequence, body in batch.sealed:
+        if sequence in seen or not batch.first <= sequence <= batch.last:
+            return sequence
+        seen.add(sequence)
+        if _hash_in(batch.bodies[sequence - batch.first]) != sha256(body).digest():
+            return sequence
+    return None
+
+
 def keep(connection: sqlite3.Connection, batch: Batch) -> None:
-    """Keep what came sealed with `batch` and is what its rows name, within the transaction that keeps the rows."""
-    found = [(number, body, sha256(body).digest()) for number, body in batch.sealed if number <= batch.last]
-    kept = ((batch.terminal, n, h, body) for n, body, h in found if _named_by(connection, batch, n) == h)
-    connection.executemany(_KEEP, kept)
-
-
-def held_of(connection: sqlite3.Connection, batch: Batch) -> tuple[int, ...]:
-    """Of what came sealed with `batch`, the rows whose bytes are, or were, held here."""
-    query = "SELECT hash FROM sealed_row WHERE terminal = ? AND sequence = ?"
-    return tuple(
-        number
-        for number, body in batch.sealed
-        if connection.execute(query, (batch.terminal, number)).fetchone() == (sha256(body).digest(),)
+    """Keep what came sealed with `batch`, within the transaction that keeps its rows."""
+    connection.executemany(
+        _KEEP, ((batch.terminal, number, sha256(body).digest(), body) for number, body in batch.sealed)
     )
 
 
@@ -61,15 +64,6 @@ def sealed_body(connection: sqlite3.Connection, terminal: int, sequence: int) ->
 def drop(connection: sqlite3.Connection, rows: list[tuple[int, int]]) -> None:
     """Let the bodies of these rows go, within a transaction."""
     connection.executemany("UPDATE sealed_row SET body = NULL WHERE terminal = ? AND sequence = ?", rows)
-
-
-def _named_by(connection: sqlite3.Connection, batch: Batch, sequence: int) -> bytes:
-    """The hash in the row, which came in `batch` or before it; empty where there is none."""
-    if sequence >= batch.first:
-        return _hash_in(batch.bodies[sequence - batch.first])
-    query = "SELECT body FROM record WHERE terminal = ? AND sequence = ?"
-    found = connection.execute(query, (batch.terminal, sequence)).fetchone()
-    return b"" if found is None else _hash_in(bytes(found[0]))
 
 
 def _hash_in(body: bytes) -> bytes:

@@ -429,13 +429,6 @@ class CollectorStore:
         with self._reported(), self._lock:
             return sealed_rows.sealed_body(self._connection, terminal, sequence)
 
-    def holds_sealed(self, batch: Batch) -> tuple[int, ...]:
-        """The rows of what came sealed with `batch` that are held."""
-        if not batch.sealed:
-            return ()
-        with self._reported(), self._lock:
-            return sealed_rows.held_of(self._connection, batch)
-
     def drop_sealed(self, rows: list[tuple[int, int]]) -> None:
         """Let go what these rows sealed: their cards were charged."""
         with self.changing() as connection:

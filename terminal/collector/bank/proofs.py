@@ -93,12 +93,13 @@ def opened(keys: OfficeKeys, store: CollectorStore, ride: LedgerRide) -> Opened 
     try:
         record = open_record(keys.private, sealed, ride.terminal, ride.at_ms)
         genuine = record_verdict(record, keys.trust).genuine
-    except NotSealedToUs:
-        return UnprovenCause.NOT_OURS
-    except NoBankRecord:
-        return UnprovenCause.MALFORMED
-    if not genuine:
-        return UnprovenCause.NOT_GENUINE
+    except (NotSealedToUs, NoBankRecord) as error:
+        return UnprovenCause.MALFORMED if isinstance(error, NoBankRecord) else UnprovenCause.NOT_OURS
+    return _belonging(keys, record, ride) if genuine else UnprovenCause.NOT_GENUINE
+
+
+def _belonging(keys: OfficeKeys, record: BankRecord, ride: LedgerRide) -> Opened | UnprovenCause:
+    """Whether a proven record is this ride's."""
     if record.reference != ride.token or ride.token not in keys.called(record):
         return UnprovenCause.OTHER_TOKEN
     return Opened(record, keys.digest(record)) if _of_its_day(record) else UnprovenCause.OTHER_DAY

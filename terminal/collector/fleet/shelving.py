@@ -134,7 +134,7 @@ class Shelving:
         batch, held = arrival.batch, self._held[arrival.terminal]
         if batch.last <= terminal.head.sequence:
             return
-        envelope = encode(msgspec.structs.replace(batch, bodies=(), sealed=()))
+        envelope = encode(msgspec.structs.replace(batch, bodies=()))
         first = max(terminal.head.sequence + 1, batch.first)
         new = (first, batch.last, batch.sent_at_ms, arrival.at_ms)
         self.receipts.append(ReceiptRow(batch.terminal, *new, envelope))
