@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ import pytest
 from sim.image_file import save_card
 from sim.lab_office import lab_office_key
 from terminal.app.simulated import issue_residents
-from terminal.policy.deny_list import DenyKind, load_deny_list
 from tests.by_hand import BY_HAND, started
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import Run, Start, run, start  # noqa: F401 fixtures
-from tests.terminal.collector.bank_town import FARE_MINOR, LAB, bank_document, day, read
+from tests.terminal.collector.bank_town import FARE_MINOR, bank_document, day, read
 from tests.terminal.collector.office import user_of
 
 NUMBER = 70001
 TODAY = date(2026, 9, 15)
+LATER = "2026-12-01T08:00:00+03:00"
+"""When the list is out, by every clock."""
 
 
 @pytest.fixture
@@ -35,6 +36,20 @@ def collector(start: Start) -> str:  # noqa: F811
     )
     assert process.stdout is not None
     return str(json.loads(process.stdout.readline())["url"])
+
+
+def configured(folder: Path, later: str = "", **more: Mapping[str, object]) -> Path:
+    """The configuration of a bus that takes bank cards."""
+    laboratory = BY_HAND | ({"starts_at": later} if later else {})
+    return config_file(
+        folder,
+        terminal={"number": NUMBER, "profile": "bus", "state": "state", "region": "bank-region.toml"},
+        reader={"name": "sim:"},
+        media={"order": ["resident", "bank"]},
+        shift={"operator": "17", "route": 15},
+        laboratory=laboratory,
+        **more,
+    )
 
 
 def rides(folder: Path, config: Path) -> tuple[str, str]:
@@ -69,14 +84,7 @@ class Runs:
 
 def test_from_the_bus_to_the_money(tmp_path: Path, collector: str, run: Run, start: Start) -> None:  # noqa: F811
     bank_document(tmp_path)
-    config = config_file(
-        tmp_path,
-        terminal={"number": NUMBER, "profile": "bus", "state": "state", "region": "bank-region.toml"},
-        reader={"name": "sim:"},
-        media={"order": ["resident", "bank"]},
-        shift={"operator": "17", "route": 15},
-        laboratory=BY_HAND,
-    )
+    config = configured(tmp_path)
     token, pan = rides(tmp_path, config)
     said: list[str] = []
 
@@ -114,11 +122,10 @@ def test_from_the_bus_to_the_money(tmp_path: Path, collector: str, run: Run, sta
         "collector", "bank", "acquirer", "--folder", "collector", "--decline", pan[-4:]
     )
     assert runs.until(lambda one: one["denied"] > 0)["unproven"] == 0
-    listed = load_deny_list(tmp_path / "lists/deny-list", LAB.list_key("deny"))
-    assert listed.contains(DenyKind.BANK_CARD, bytes.fromhex(token))
-    listed.close()
+    with started(tmp_path, configured(tmp_path, updates={"folder": "lists"}, later=LATER)) as terminal:
+        assert terminal.tap(tmp_path / "card.json")["message"] == "deny_list"
     owing = do("collector", "statement", "--token", token, "--folder", "collector")
-    assert "Owed: 60.00" in owing
+    assert "Owed: RUB 60.00" in owing
     assert "on the deny list" in owing
 
     do("collector", "bank", "recover", "--token", token, "--folder", "collector")
