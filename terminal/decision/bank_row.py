@@ -47,6 +47,11 @@ class BankRow(Struct, frozen=True):
     second: bool = False
 
     @property
+    def genuine(self) -> bool:
+        """Whether the card proved itself by a method that counts."""
+        return self.fault is None and self.method.counts
+
+    @property
     def parts(self) -> tuple[bytes, ...]:
         """For the row of a tap that writes nothing."""
         last = 0 if self.expires_on is None else int(self.expires_on.strftime("%Y%m%d"))

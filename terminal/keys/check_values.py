@@ -36,6 +36,7 @@ _PUBLIC: Final = frozenset(
         "683f2134f98a26c8",
         "6fab8db795d51bf9",
         "6ff75c8bf3f6f2c0",
+        "75353c2e169741ce",
         "76a4657e857a217b",
         "7aa8dda9d2e1a6fc",
         "89c01d2c085fe015",

@@ -83,6 +83,7 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "freshness": (FactSource.LISTS,),
     "freshness.document_age_s": (FactSource.DOCUMENT,),
     "freshness.bundles_age_s": (FactSource.BUNDLES,),
+    "bank": (FactSource.JOURNAL,),
     "inspection": (FactSource.INSPECTOR,),
     "razzia": (FactSource.VEHICLE,),
     "canteen": (FactSource.CANTEEN,),
@@ -102,13 +103,7 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
 }
 """Sources by fact, or by part where they are those of all its fields."""
 
-NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "freshness.bank_list_age_s": "T-43: a running terminal takes no bank cards",
-        "bank.taps_today": "T-43: a running terminal takes no bank cards",
-        "bank.sum_today_minor": "T-43: a running terminal takes no bank cards",
-    }
-)
+NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType({})
 """Fact to the rule that waits for it and why it is missing."""
 
 

@@ -37,6 +37,10 @@ NO_UID: Final = bytes(7)
 BEFORE_ALL_LISTS: Final = date(2000, 1, 1)
 
 
+NEVER_EXPIRES: Final = date.min
+"""For a card that states no last day: it is past."""
+
+
 class BankSnapshot(Struct, frozen=True):
     """What one tap learned of a bank card. `expires_on` is its last day, `authenticated` the result of offline
     data authentication, `token` the keyed hash of its number.

@@ -12,7 +12,7 @@ leaves at any exchange has done nothing, and the next tap begins at its director
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -32,7 +32,7 @@ from cardproto.resident.records.event import Event, parse_event
 from terminal.bank_record import account_identity, bank_record, card_identity, sealed_record
 from terminal.clock import unix_ms
 from terminal.decision.bank_row import BankRow, bank_row_of
-from terminal.decision.bus.bank import BankSnapshot
+from terminal.decision.bus.bank import NEVER_EXPIRES, BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message
 from terminal.keys.provider import BankToken
@@ -62,8 +62,6 @@ READS: Final = MappingProxyType(
     }
 )
 """What the holder of a card reads that gave no data; "not accepted" of any other."""
-NEVER_EXPIRES: Final = date.min
-"""For a card that states no last day: it is past."""
 
 
 class BankTerms(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import tomllib
@@ -142,6 +143,8 @@ def it_goes_along_with_its_rows(folder: Path) -> None:
     with journal_reader(folder / "state") as reader:
         assert [row.hash for row in reader.all_rows() if isinstance(row.record, Intent)] == before
     run(folder, "journal", "verify")
+    counts = json.loads(run(folder, "recompute", "--json").splitlines()[-1])
+    assert (counts["recomputed"], counts["differ"]) == (13, 0)
 
 
 def others_are_answered(folder: Path, terminal: TerminalByHand) -> None:

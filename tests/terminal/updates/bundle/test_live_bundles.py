@@ -20,8 +20,8 @@ from terminal.journal.records import Fault, Intent, parse_record
 from terminal.screen.console.pins import hash_pin
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member, StaffList
-from terminal.sync.credentials import load_or_make_keys
 from terminal.sealed_box import seal_to_each
+from terminal.sync.credentials import load_or_make_keys
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, Run
 from tests.terminal.media.test_phone_live import phone_in
