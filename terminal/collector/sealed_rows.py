@@ -3,8 +3,9 @@
     sealed_row   (terminal, sequence) -> hash, body    the body goes once its card has been charged; the hash stays
 
 Sealed bytes are not under the signature of their batch, but their hash is in a row that is: where another hand changed
-them on the way, the batch is refused, and its terminal sends it again. A row may come without them, from a terminal that
-dropped them after an acknowledgement to a collector that was put back from a backup since: its ride cannot be proven.
+them on the way, the batch is refused, and its terminal sends it again. A row may come without them, from a terminal
+that dropped them after an acknowledgement to a collector that was put back from a backup since: its ride cannot be
+proven.
 """
 
 from __future__ import annotations

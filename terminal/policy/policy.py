@@ -167,6 +167,8 @@ class Policy(Struct, frozen=True):
         a list gives it. It has no contracts; check-in, returns and credit need a card that keeps them, and caps someone
         who sees all of its rides.
         """
+        if self.medium == BANK_CARD:
+            return self
         by_id = {transfer.id: transfer for transfer in self.bank_transfers}
         return replace(
             self,

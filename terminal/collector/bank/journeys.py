@@ -85,7 +85,7 @@ class Journeys:
     def _policy(self, document: str) -> Policy | None:
         known = self._seen.get(document)
         if known is None and (found := self._policy_of(document)) is not None:
-            known = self._seen[document] = replace(found, sees_all_rides=True)
+            known = self._seen[document] = replace(found, sees_all_rides=True).of_bank_cards()
         return known
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -17,7 +18,11 @@ import pytest
 from cardproto.emv import tags
 from terminal.bank_record import bank_record, sealed_record
 from terminal.clock import unix_ms
+from terminal.collector import approvals
+from terminal.collector.approvals import Act, Decided
+from terminal.collector.backup import back_up
 from terminal.collector.bank import acquirer, stand_in
+from terminal.collector.bank.acquirer import AcquirerFolder
 from terminal.collector.bank.ledger import BankLedger, DemandCause, DemandKind, DemandState, RideState
 from terminal.collector.bank.proofs import UnprovenCause
 from terminal.collector.bank.settle import BankOffice, BankRun, lone
@@ -186,6 +191,72 @@ def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> No
     assert office.denied == {token_of(one): False}
     assert office.stand_in.memory().taken_minor == FARE_MINOR
     assert office.run(day(5, 12)).asked == 0
+
+
+def test_what_was_charged_too_much_is_taken_off_the_next_charge_or_given_back_by_two_persons(
+    office: Office,
+) -> None:
+    card, bus, tram = card_of(11), office.bus, office.tram
+    tram.tap(read(card, day(3, 6)), day(3, 6))  # comes late
+    bus.tap(read(card, day(3, 6, 40)), day(3, 6, 40))
+    bus.tap(read(card, day(5, 9)), day(5, 9))
+    keep(office.store, bus)
+    for at in (day(4, 7), day(6, 7)):
+        office.run(at, upload=False)
+        office.stand_in.work(StandInRules())
+    office.run(day(6, 8), upload=False)
+    assert office.stand_in.memory().taken_minor == 2 * FARE_MINOR
+    keep(office.store, tram)  # it pays, and the bus behind it was a change
+    office.run(day(6, 9), upload=False)
+    rides = {(one.terminal, one.sequence): one.charge_minor for one in office.seen["rides"]}
+    assert rides == {(8, 2): FARE_MINOR, (7, 2): 0, (7, 4): FARE_MINOR}
+    assert office.asked()[-1] == (DemandKind.CHARGE, 0, DemandState.APPROVED)  # settled with itself
+    assert office.run(day(7, 9), upload=False).asked == 0
+    charge = next(one for one in office.seen["demands"] if one.kind is DemandKind.CHARGE)
+    with office.store.changing() as connection:
+        for subject in (f"{charge.id}/{FARE_MINOR}", f"{charge.id}/1", "99/1"):
+            number = approvals.ask(connection, Act.REFUND, subject, "21", "", unix_ms(day(7)))
+            approvals.decide(connection, number or 0, Decided.CONFIRMED, "22", unix_ms(day(7)))
+    assert office.run(day(7, 10), upload=False).refunds == 1
+    office.stand_in.work(StandInRules(twice=True))
+    assert office.run(day(7, 11), upload=False).refunds == 0
+    assert [why for _, _, why in office.seen["doubts"]] == ["too_much", "no_charge"]
+    assert office.stand_in.memory().taken_minor == FARE_MINOR
+
+
+def test_answers_that_fit_nothing_change_nothing_and_are_shown(office: Office) -> None:
+    card = card_of(11)
+    office.bus.tap(read(card, day(3, 9)), day(3, 9))
+    office.run(day(3, 10))
+    incoming = AcquirerFolder(office.folder).answers
+    name = json.loads((office.folder / "bank/acquirer/out/000001.json").read_text())["orders"][0]["id"]
+    ledger = name.partition("-")[0]
+    for number, (order, amount_minor, result) in enumerate(
+        (
+            (name, 100, "approved"),  # another sum
+            (f"{ledger}-99", 0, "approved"),
+            ("00000000-1", 0, "declined"),  # of another ledger
+            (name, 0, "approved"),
+            (name, 0, "declined"),  # answered already
+        )
+    ):
+        answer = {"id": order, "amount_minor": amount_minor, "result": result}
+        content = {"form": "bank-answers-1", "answers": [answer]}
+        (incoming / f"{number}.json").write_text(json.dumps(content))
+    (incoming / "bad.json").write_text("{")
+    run = office.run(day(3, 11))
+    assert run.unreadable == ("bad.json",)
+    assert office.asked() == [(DemandKind.AUTHORISE, 0, DemandState.APPROVED)]
+    assert [why for _, _, why in office.seen["doubts"]] == [
+        "other_amount",
+        "unknown",
+        "unknown",
+        "contradicts",
+    ]
+    assert [path.name for path in incoming.iterdir()] == ["bad.json"]
+    back_up(office.folder, office.folder.parent / "copy", with_key=False)
+    with closing(BankLedger(office.folder.parent / "copy", reading=True)) as ledger_copy:
+        assert ledger_copy.name == ledger
 
 
 class Killed:
