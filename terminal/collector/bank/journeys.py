@@ -1,8 +1,8 @@
 """What the rides of one bank card cost, by the rules its terminals decide by (`terminal.decision.bus.bank`).
 
 A bank card keeps nothing, so each terminal keeps the newest event of the cards it saw, and the back office that of
-every card, with all its rides: transfers between vehicles, and the caps of a day. There is no second tariff, and no more
-is charged for a ride than its rider was told.
+every card, with all its rides: transfers between vehicles, and the caps of a day. There is no second tariff, and no
+more is charged for a ride than its rider was told.
 
 Rides go through in the order of their time. One that comes late is put in its place, and those after it are decided
 again from the event before it.

@@ -16,7 +16,7 @@ BY: Final = "bank-office"
 
 
 class BankDenials:
-    """The register in a folder, as `terminal.collector.bank.settle.DenyPort`. With the list key of `deny` each run makes
+    """The register in a folder, as `terminal.collector.bank.settle.DenyPort`. With the list key of `deny` a run makes
     an increment of what changed, and puts it into `out` for terminals. Methods raise `PublishError`.
     """
 
