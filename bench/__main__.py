@@ -41,6 +41,7 @@ SUITE = (
     card.personalising,
     bank.recovery,
     bank.full_taps,
+    bank.journeys,
     journal.slow_flush,
     journal.sealing,
     journal.capacity,
