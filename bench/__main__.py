@@ -41,6 +41,7 @@ SUITE = (
     card.personalising,
     bank.recovery,
     bank.full_taps,
+    bank.terminals_part,
     journal.slow_flush,
     journal.sealing,
     journal.capacity,
