@@ -42,6 +42,7 @@ SUITE = (
     bank.recovery,
     bank.full_taps,
     bank.journeys,
+    bank.terminals_part,
     journal.slow_flush,
     journal.sealing,
     journal.capacity,

@@ -81,7 +81,7 @@ TABLE: Final[Mapping[str, tuple[Colour, str]]] = MappingProxyType(
         Message.READ_AGAIN: (_YELLOW, N_("Tap again")),
         Message.ONE_CARD: (_YELLOW, N_("Present one card only")),
         Message.UNKNOWN_CARD: (_RED, N_("Card not supported")),
-        Message.BANK_CLOSED: (_YELLOW, N_("Bank cards are not accepted now. Pay otherwise")),
+        Message.BANK_CLOSED: (_YELLOW, N_("Bank cards are not accepted now")),
         Message.NOT_ACCEPTED: (_RED, N_("Card not accepted")),
         Message.UNLOCK_PHONE: (_YELLOW, N_("Unlock the phone and tap again")),
         Message.NO_RIGHT_IN_PHONE: (_RED, N_("No concession for this ride. Pay otherwise")),

@@ -136,6 +136,7 @@ WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
         BankEffect.DEFERRED: N_("registered; the bank charges it later"),
         BankEffect.UNPAID: N_("an earlier charge is unpaid"),
         BankEffect.LIST_TOO_OLD: N_("deny list too old for more taps of this card today"),
+        BankEffect.RESIDENT_FIRST: N_("the resident application of this card could not pay"),
         BankEffect.NOT_LATER: N_("signed data too old for a ride that is paid later"),
         BankEffect.WITHIN_STALE_CAP: N_("deny list is old: tap taken within the cap"),
         PassEffect.COVERS: N_("pass covers the ride"),

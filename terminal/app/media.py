@@ -73,7 +73,9 @@ def resident_medium(station: Station, setup: MediumSetup, held: HeldEvents | Non
     known = station.issuers is not None or station.bundles
     never = station.verify is VerifyCredential.NEVER and not known
     issuers = IssuerKeys() if never else issuers_of(station, setup.region)
-    return ResidentMedium(setup, CredentialCheck(station.verify, issuers), proof=station.proof)
+    return ResidentMedium(
+        setup, CredentialCheck(station.verify, issuers), proof=station.proof, by_name=BANK in station.media
+    )
 
 
 def phone_medium(station: Station, setup: MediumSetup, held: HeldEvents | None) -> PhoneMedium:

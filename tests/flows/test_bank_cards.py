@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from cardproto.emv.faults import ReadFault
+from cardproto.resident.layout import DF_NAME
 from cardproto.resident.records.rights import Concession
+from sim.card.port import SimCard
 from sim.emv.card import VirtualBankCard
 from sim.faults import FaultPlan, delay, tear_after, tear_before
 from sim.faults import replace as answers
@@ -24,7 +26,9 @@ from terminal.lab.town import Town
 from terminal.media.bank.medium import READS, BankMedium, BankTerms, BankTrust
 from terminal.media.held import HeldEvents
 from terminal.media.port import MAX_BYTES, MAX_EXCHANGES, MediumSetup
+from terminal.media.resident.medium import ResidentMedium
 from terminal.policy.grants import GrantTable
+from terminal.trip.build import InspectionRound
 from tests.flows.conftest import FRONT, OpenTown
 
 TERMS = BankTerms((bytes.fromhex("A000000658"),), 643, 643, 0)
@@ -126,3 +130,46 @@ def test_the_epoch_before_is_the_same_card_for_lists_and_states(town_of: OpenTow
         report = town.tap(FRONT.number, "bank_cda").report
         assert report.outcome.message == "already_paid"
         assert report.card_ref == token(town, "bank_cda", both)
+
+
+class ByName:
+    """A chip that knows no native command until the resident application was selected by its DF name."""
+
+    def __init__(self, card: SimCard) -> None:
+        self._card, self.uid, self.atr = card, card.uid, card.atr
+        self.image, self.clone, self.power_off = card.image, card.clone, card.power_off
+        self._chosen = False
+
+    def power_on(self) -> None:
+        self._chosen = False
+        self._card.power_on()
+
+    def transmit(self, command: bytes) -> bytes:
+        if command[:1] == b"\x90" and not self._chosen:
+            return b"\x6e\x00"
+        answer = self._card.transmit(command)
+        self._chosen |= command[:4] == b"\x00\xa4\x04\x0c" and DF_NAME in command and answer == b"\x90\x00"
+        return answer
+
+
+def test_a_chip_that_is_chosen_by_name_costs_one_exchange_more(town_of: OpenTown, tmp_path: Path) -> None:
+    with bus_for(town_of, tmp_path, "adult_purse", "bank_cda") as (town, _):
+        medium = town.terminals[FRONT.number].media[0]
+        assert isinstance(medium, ResidentMedium)
+        plain = town.tap(FRONT.number, "adult_purse").report
+        town.clock.advance(3600)
+        town.cards["adult_purse"] = ByName(town.cards["adult_purse"])
+        assert town.tap(FRONT.number, "adult_purse").report.outcome.message == "unknown_card"
+        medium.by_name = True
+        report = town.tap(FRONT.number, "adult_purse").report
+        assert (report.end, report.card_ref) == (End.COMMITTED, plain.card_ref)
+        assert report.exchanges == plain.exchanges + 1
+
+
+def test_an_inspector_learns_whether_a_bank_card_has_paid_here(town_of: OpenTown, tmp_path: Path) -> None:
+    with bus_for(town_of, tmp_path, *ALONE) as (town, _):
+        assert tap(town, "bank_cda") == PAID
+        terminal = town.terminals[FRONT.number]
+        terminal.inspecting = InspectionRound(15, 0, town.clock.now() + timedelta(hours=1))
+        assert tap(town, "bank_cda") == ("inspection_paid", End.NOTHING_WRITTEN)
+        assert tap(town, "bank_fdda") == ("inspection_unpaid", End.NOTHING_WRITTEN)

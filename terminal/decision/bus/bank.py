@@ -153,12 +153,12 @@ def _refused(card: BankSnapshot, policy: Policy, today: date, trail: Trail) -> M
     if not card.readable:
         trail.note(BankEffect.UNREADABLE)
         return Message.READ_AGAIN
-    if not card.authenticated:
-        trail.note(BankEffect.NOT_AUTHENTIC)
-        return Message.NOT_ACCEPTED
     if today > card.expires_on:
         trail.note(BankEffect.EXPIRED, {"expires_on": card.expires_on.isoformat()})
         return Message.EXPIRED
+    if not card.authenticated:
+        trail.note(BankEffect.NOT_AUTHENTIC)
+        return Message.NOT_ACCEPTED
     listed = policy.bank_deny_list
     if policy.document.profiles.bus.deny_lists and any(
         listed.contains(DenyKind.BANK_CARD, token) for token in card.tokens
