@@ -76,6 +76,7 @@ from terminal.updates.active import ActiveSet
 
 if TYPE_CHECKING:
     from terminal.media.code import CodeTaker
+    from terminal.media.held import HeldEvents
 
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, Admission.REFUSED)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, Admission.REFUSED)
@@ -101,8 +102,8 @@ class Terminal:
     `decided` hears of every tap that was decided when all of it is done, and must return at once.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
     `bundles_at` is when the newest signed bundles were signed, None where this terminal takes none or has none yet.
-    `codes` reads what a scanner saw; None: no codes are taken here. `forget` drops what media have kept for longer than
-    any rule asks for, as of a time that is trusted.
+    `codes` reads what a scanner saw; None: no codes are taken here. `held` is what is kept for media without a memory,
+    where any are taken.
     """
 
     number: int
@@ -125,7 +126,7 @@ class Terminal:
     decided: Callable[[EndedTap], None] = field(default=lambda _tap: None)
     bundles_at: datetime | None = None
     codes: CodeTaker | None = None
-    forget: Callable[[datetime], object] = field(default=lambda _now: None)
+    held: HeldEvents | None = None
     next_ride: NextRide = field(init=False)
 
     def __post_init__(self) -> None:
@@ -239,7 +240,10 @@ class _Stages:
         try:
             card = self.card = codes.open(content, self.now, clock_suspect=suspect)
             self.card_ref = card.reference
-            return self._recover(card) or self._serve(codes, card)
+            report = self._recover(card) or self._serve(codes, card)
+            if report.outcome.admission is Admission.LET_IN and report.end is not End.COMMITTED:
+                codes.spend(card, self.now)
+            return report
         except UnsupportedCard as code:
             outcome = Outcome(code.message, Admission.REFUSED)
             self.t.signal(outcome)

@@ -95,7 +95,7 @@ def open_terminal(
                 canteen=canteen,
                 active=active,
                 codes=codes,
-                forget=(lambda _now: None) if held is None else held.forget,
+                held=held,
             )
             put_in_place(active, terminal, changed)
             for check in credential_checks(media):

@@ -138,10 +138,10 @@ def others_are_refused(bus: Path, terminal: TerminalByHand) -> None:
 class Scanned:
     """A bus whose scanner a test holds codes before. Each answer is the line that `terminal run --json` prints."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: Mapping[str, object]) -> None:
         self._scans = 0
         self.scanner = SimScanner(PseudoTerminal(folder / "codes"))
-        words = ("run", "--config", settings(folder, **CODES), "--json")
+        words = ("run", "--config", settings(folder, **CODES, **more), "--json")
         self._process = subprocess.Popen(
             command(words),
             cwd=folder,

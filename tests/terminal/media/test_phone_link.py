@@ -1,0 +1,146 @@
+"""Two validators of one vehicle that take phones, each `terminal run` in a process of its own, linked over IPv6: what a
+phone did at one door the other knows, and what they did apart is seen at the collector.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import pytest
+
+from sim.image_file import load_image
+from sim.lab_issuer import lab_issuer_key
+from sim.phone import VirtualPhone
+from terminal.app.collector import collector_process, enrol, report, trust
+from terminal.sync.credentials import load_or_make_keys
+from tests.flows.test_link import free_port, marks, until
+from tests.terminal.media.test_phone_live import NOW, REFUSED, RIDES, Scanned, phone_in, said
+from tests.terminal.media.test_phone_proven import ISSUERS, commanded
+
+FRONT, REAR = 70001, 70002
+DOORS = (FRONT, REAR)
+PAID = ("already_paid", "let_in", "nothing_written")
+INSIDE = ("already_paid", "inside", "nothing_written")
+
+
+@dataclass
+class Door:
+    """One validator: its folder, and its tables beside those of every bus here."""
+
+    folder: Path
+    tables: Mapping[str, Mapping[str, object]]
+    metrics: int
+
+    def opened(self) -> Scanned:
+        return Scanned(self.folder, **self.tables)
+
+
+@dataclass
+class Story:
+    """What was said in which part of the day, by what was done."""
+
+    said: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+    peers: dict[str, Any] = field(default_factory=dict)
+
+
+def doors(folder: Path) -> dict[int, Door]:
+    """Front and rear, which know each other's identity."""
+    ports = {number: free_port() for number in DOORS}
+    found = {}
+    for number in DOORS:
+        (folder / str(number) / "peers").mkdir(parents=True)
+        load_or_make_keys(folder / str(number) / "state" / "terminal.key")
+    for number, other in zip(DOORS, reversed(DOORS), strict=True):
+        own, metrics = folder / str(number), free_port(socket.SOCK_STREAM)
+        copyfile(folder / str(other) / "state" / "terminal.pub", own / "peers" / f"{other}.pub")
+        link = {
+            "listen": f"[::1]:{ports[number]}",
+            "peers": [f"{other}@[::1]:{ports[other]}"],
+            "identities": "peers",
+        }
+        terminal = {"number": number, "profile": "bus", "state": "state", "region": "demo"}
+        tables = {"terminal": terminal, "link": link, "metrics": {"port": metrics}}
+        found[number] = Door(own, tables, metrics)
+    return found
+
+
+def tapped(door: Scanned, phone: Path) -> dict[str, Any]:
+    """A tap by near field, whose line is read away."""
+    tap = door.hand.tap(phone)
+    door.heard()
+    return tap
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    folder = tmp_path_factory.mktemp("vehicle")
+    both, told = doors(folder), Story()
+    near, late, last = (phone_in(folder, name) for name in ("near", "late", "last"))
+    shown = load_image(phone_in(folder, "shown"), os.urandom)
+    assert isinstance(shown, VirtualPhone)
+    picture = shown.code(NOW)
+    with closing(both[FRONT].opened()) as front:  # the other door is dead
+        told.said["apart, front"] = said(tapped(front, near))
+        told.said["picture, front"] = front.scan(picture)
+    with ExitStack() as stack:
+        rear = stack.enter_context(closing(both[REAR].opened()))  # and so is this one's
+        told.said["apart, rear"] = said(tapped(rear, near))
+        told.said["picture, rear"] = rear.scan(picture)
+        front = stack.enter_context(closing(both[FRONT].opened()))
+        until(lambda: marks(both[FRONT].metrics) >= 2 and marks(both[REAR].metrics) >= 2)
+        told.said["both heard"] = said(tapped(front, near))
+        first = tapped(front, late)
+        told.said["first"] = said(first)
+        until(lambda: marks(both[REAR].metrics) >= 3)
+        told.said["other door"] = tapped(rear, late)
+        again = shown.code(NOW)
+        told.said["again"] = front.scan(again)
+        told.said["others"] = front.scan("https://qr.nspk.ru/AS10")  # the same twice on end is one scan
+        told.said["again, a picture"] = front.scan(again)
+        tapped(front, last)
+        until(lambda: marks(both[REAR].metrics) >= 4)
+        told.said["again, other door"] = rear.scan(again)
+        told.peers = json.loads(commanded("peers", "--config", both[REAR].folder / "terminal.toml", "--json"))
+    issuers = folder / "issuers.toml"
+    issuers.write_text(ISSUERS.format(numbers=lab_issuer_key().public_key().public_numbers()), "utf-8")
+    for number, door in both.items():
+        enrol(door.folder / "state", number, folder / "collector")
+    with collector_process(folder / "collector", options=("--issuers", str(issuers))) as url:
+        for number, door in both.items():
+            trust(door.folder / "state", folder / "collector")
+            commanded("sync", "--state", door.folder / "state", "--number", number, "--collector", url)
+        told.report = report(url)
+    yield told
+
+
+def test_apart_both_doors_let_in_and_nothing_is_doubled_when_they_hear_of_each_other(story: Story) -> None:
+    for door in ("front", "rear"):
+        assert story.said[f"apart, {door}"] == RIDES, "no one is refused for what could not be heard"
+        assert story.said[f"picture, {door}"] == RIDES
+    assert story.said["both heard"][0] == "already_paid"
+
+
+def test_together_the_other_door_knows_the_ride_and_the_code(story: Story) -> None:
+    assert story.said["first"] == RIDES
+    other = story.said["other door"]
+    assert said(other)[0] == "already_paid"
+    assert "phone:rode_elsewhere" in other["reasons"]
+    assert story.said["again"] == PAID
+    for picture in ("again, a picture", "again, other door"):
+        assert story.said[picture] == ("code_used", *REFUSED), "it let its phone in, and no one else"
+
+
+def test_what_was_done_apart_is_seen_at_the_collector(story: Story) -> None:
+    proofs = story.report["total"]["proofs"]
+    assert {proof: sums["RUB"]["taps"] for proof, sums in proofs.items()} == {"proven": 5}
+    kinds = [(alarm["kind"], alarm["terminal"]) for alarm in story.report["alarms"]]
+    assert kinds.count(("shown_twice", REAR)) == 1
