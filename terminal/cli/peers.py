@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from terminal.cli.options import Config, Json, ShownLang, State, station_config
 from terminal.texts import N_
 
@@ -15,9 +13,7 @@ if TYPE_CHECKING:
     from terminal.operations.status import PeerLinkStatus, PeerStatus
 
 
-def peers(
-    config: Config = None, state: State = None, json: Json = False, language: ShownLang = "en"
-) -> None:
+def peers(config: Config = None, state: State = None, json: Json = False, language: ShownLang = "en") -> None:
     """Show the other terminals of this place: where they are, when each was heard, what waits for it."""
     import msgspec
 

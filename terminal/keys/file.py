@@ -61,7 +61,7 @@ from terminal.keys.limits import KeyLimits, UseCounter
 from terminal.keys.provider import KEYED_TOKEN_BYTES
 from terminal.keys.sealing import StorageKeys
 from terminal.keys.signed import FORM, PRODUCTION, CeilingTables, KeyHeader, verified
-from terminal.mistakes.document import read
+from terminal.mistakes.document import parsed, read
 from terminal.mistakes.form import FileForm, other_schema
 from terminal.mistakes.reading import FileMistake, Unreadable, content_of, text_of, toml_of
 from terminal.mistakes.words import refusal
@@ -363,7 +363,15 @@ ISSUERS: Final = FileForm(
 
 def load_issuers(path: Path) -> IssuerKeys:
     """Raises `KeyFileError` when there is no such file or it is not exactly of the form above."""
-    file = read(ISSUERS, path)
+    return _issuers(read(ISSUERS, path), str(path))
+
+
+def issuers_in(content: bytes, name: str) -> IssuerKeys:
+    """As `load_issuers`, of the content of a file that messages call `name`."""
+    return _issuers(parsed(ISSUERS, content, name), name)
+
+
+def _issuers(file: _IssuersFile, name: str) -> IssuerKeys:
     try:
         return IssuerKeys(
             IssuerKey(
@@ -375,4 +383,4 @@ def load_issuers(path: Path) -> IssuerKeys:
             for entry in file.issuers
         )
     except ValueError as error:
-        raise KeyFileError(f"issuers {path}: {error}", ISSUERS_ADVICE) from error
+        raise KeyFileError(f"issuers {name}: {error}", ISSUERS_ADVICE) from error

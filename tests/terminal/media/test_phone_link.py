@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,18 +17,19 @@ from typing import Any
 import pytest
 
 from sim.image_file import load_image
-from sim.lab_issuer import lab_issuer_key
 from sim.phone import VirtualPhone
 from terminal.app.collector import collector_process, enrol, report, trust
+from terminal.operations.status import EVERY_S as STATUS_EVERY_S
 from terminal.sync.credentials import load_or_make_keys
 from tests.flows.test_link import free_port, marks, until
 from tests.terminal.media.test_phone_live import NOW, REFUSED, RIDES, Scanned, phone_in, said
-from tests.terminal.media.test_phone_proven import ISSUERS, commanded
+from tests.terminal.media.test_phone_proven import commanded
+from tests.terminal.updates.bundle.repository import ROLES, Publisher
+from tests.terminal.updates.bundle.test_live_bundles import lab_issuers_toml
 
 FRONT, REAR = 70001, 70002
 DOORS = (FRONT, REAR)
 PAID = ("already_paid", "let_in", "nothing_written")
-INSIDE = ("already_paid", "inside", "nothing_written")
 
 
 @dataclass
@@ -50,6 +51,8 @@ class Story:
     said: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
     peers: dict[str, Any] = field(default_factory=dict)
+    audit: dict[str, Any] = field(default_factory=dict)
+    verified: dict[str, Any] = field(default_factory=dict)
 
 
 def doors(folder: Path) -> dict[int, Door]:
@@ -81,7 +84,7 @@ def tapped(door: Scanned, phone: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     folder = tmp_path_factory.mktemp("vehicle")
     both, told = doors(folder), Story()
     near, late, last = (phone_in(folder, name) for name in ("near", "late", "last"))
@@ -109,17 +112,33 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         tapped(front, last)
         until(lambda: marks(both[REAR].metrics) >= 4)
         told.said["again, other door"] = rear.scan(again)
-        told.peers = json.loads(commanded("peers", "--config", both[REAR].folder / "terminal.toml", "--json"))
-    issuers = folder / "issuers.toml"
-    issuers.write_text(ISSUERS.format(numbers=lab_issuer_key().public_key().public_numbers()), "utf-8")
+
+        def peers() -> dict[str, Any]:
+            """The status is written every so many seconds of the clock, which goes on by hand."""
+            rear.hand.say("clock", step_s=STATUS_EVERY_S)
+            told.peers = json.loads(
+                commanded("peers", "--config", both[REAR].folder / "terminal.toml", "--json")
+            )
+            return told.peers
+
+        until(lambda: peers()["peers"][0]["heard_at_ms"] is not None)
+    collector = folder / "collector"
     for number, door in both.items():
-        enrol(door.folder / "state", number, folder / "collector")
-    with collector_process(folder / "collector", options=("--issuers", str(issuers))) as url:
+        enrol(door.folder / "state", number, collector)
+    with collector_process(collector) as url:
+        publisher = Publisher(collector / "bundles", {**ROLES, "issuers": (2, 3)})
+        publisher.put("issuers", "region", {"issuers.toml": lab_issuers_toml()})
+        publisher.publish()
         for number, door in both.items():
-            trust(door.folder / "state", folder / "collector")
+            trust(door.folder / "state", collector)
             commanded("sync", "--state", door.folder / "state", "--number", number, "--collector", url)
         told.report = report(url)
-    yield told
+    dossier = folder / "day.dossier"
+    told.audit = json.loads(
+        commanded("collector", "audit", "2026-09-15", "--folder", collector, "--dossier", dossier, "--json")
+    )
+    told.verified = json.loads(commanded("audit", "verify", dossier, "--json"))
+    return told
 
 
 def test_apart_both_doors_let_in_and_nothing_is_doubled_when_they_hear_of_each_other(story: Story) -> None:
@@ -132,7 +151,7 @@ def test_apart_both_doors_let_in_and_nothing_is_doubled_when_they_hear_of_each_o
 def test_together_the_other_door_knows_the_ride_and_the_code(story: Story) -> None:
     assert story.said["first"] == RIDES
     other = story.said["other door"]
-    assert said(other)[0] == "already_paid"
+    assert said(other) == PAID
     assert "phone:rode_elsewhere" in other["reasons"]
     assert story.said["again"] == PAID
     for picture in ("again, a picture", "again, other door"):
@@ -141,6 +160,23 @@ def test_together_the_other_door_knows_the_ride_and_the_code(story: Story) -> No
 
 def test_what_was_done_apart_is_seen_at_the_collector(story: Story) -> None:
     proofs = story.report["total"]["proofs"]
-    assert {proof: sums["RUB"]["taps"] for proof, sums in proofs.items()} == {"proven": 5}
+    assert {proof: sums["RUB"]["taps"] for proof, sums in proofs.items()} == {"proven": 6}, (
+        "by signed issuers"
+    )
     kinds = [(alarm["kind"], alarm["terminal"]) for alarm in story.report["alarms"]]
     assert kinds.count(("shown_twice", REAR)) == 1
+
+
+def test_an_auditor_proves_the_same_from_the_dossier_alone(story: Story) -> None:
+    print(story.audit["statement"]["totals"])
+    assert story.audit["statement"]["totals"]
+    assert story.verified["equal"]
+    assert story.verified["totals"] == story.audit["statement"]["totals"]
+
+
+def test_the_other_terminals_are_shown(story: Story) -> None:
+    (peer,) = story.peers["peers"]
+    assert (peer["terminal"], peer["waiting"]) == (FRONT, 0)
+    assert peer["address"].startswith("[::1]:")
+    assert story.peers["marks"] >= 4
+    assert story.peers["refused"] == {}
