@@ -119,6 +119,7 @@ NO_VALUES: Final[Mapping[str, int | str]] = MappingProxyType({})
 DENY_CARD: Final = "deny.card"
 DENY_PERSON: Final = "deny.person"
 DENY_REFERENCE: Final = "deny.reference"
+DENY_MEDIUM: Final = "deny.medium"
 GRANTS: Final = "grants"
 """Lists a decision may rely on (O-02), of the deny list by what it was asked about."""
 _NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})
