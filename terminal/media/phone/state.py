@@ -9,8 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from cardproto.credential.code import ShownCode
-from cardproto.credential.grant import Credential, CredentialDefect, RejectedCredential
-from cardproto.credential.proof import RejectedProof, holder_key
+from cardproto.credential.grant import Credential, CredentialDefect, HolderKey, RejectedCredential
 from cardproto.errors import CardError, FormatError
 from cardproto.resident.records.event import Event, build_event, parse_event
 from terminal.decision.outcome import Message, WritePlan
@@ -54,9 +53,8 @@ class PhoneStates:
 
     def reference(self, credential: Credential) -> bytes:
         """Of a phone whose proof was verified."""
-        key = holder_key(credential)
-        assert not isinstance(key, RejectedProof), "its proof was verified with it"
-        return self._setup.reference(b"phone" + key.public_numbers().x.to_bytes(32, "big"))
+        assert isinstance(credential.holder, HolderKey), "its proof was verified with it"
+        return self._setup.reference(b"phone" + credential.holder.x)
 
     def presented(
         self, credential: Credential, answered_ms: int, record: PhoneRecord, now: datetime
