@@ -42,8 +42,8 @@ def near_field() -> Iterator[Result]:
         own = phone()
         payload = parse_sign1(own.memory.credential).payload
         assert payload is not None
-        listed = _with(Path(folder) / "own", parse_claims(payload).id)
-        yield at_most("a revoked phone that is refused", _near_ms(listed, "medium_inactive", own), "ms", 1.0)
+        ours = _with(Path(folder) / "own", parse_claims(payload).id)
+        yield at_most("a revoked phone that is refused", _near_ms(ours, "medium_inactive", own), "ms", 1.0)
 
 
 def _with(path: Path, identity: bytes) -> DenyList:

@@ -73,8 +73,12 @@ def doors(folder: Path) -> dict[int, Door]:
             "peers": [f"{other}@[::1]:{ports[other]}"],
             "identities": "peers",
         }
-        terminal = {"number": number, "profile": "bus", "state": "state", "region": "demo"}
-        tables = {"terminal": terminal, "link": link, "metrics": {"port": metrics}}
+        terminal: dict[str, object] = {"number": number, "profile": "bus", "state": "state", "region": "demo"}
+        tables: Mapping[str, Mapping[str, object]] = {
+            "terminal": terminal,
+            "link": link,
+            "metrics": {"port": metrics},
+        }
         found[number] = Door(own, tables, metrics)
     return found
 
