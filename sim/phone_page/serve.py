@@ -144,7 +144,7 @@ class _PhoneVisit(BaseHTTPRequestHandler):
 
 def _drawn(text: str) -> bytes | None:
     try:
-        import segno
+        import segno  # noqa: PLC0415 an extra, needed for pictures alone
     except ImportError:
         return None
     drawn = BytesIO()

@@ -21,7 +21,6 @@ from tests.terminal.screen.browser import (
     wait_until,
 )
 
-
 PICTURE_PX = (69 + 2 * 4) * 4
 """Version 13, white around it: what docs/phone.md says of a code of level M in alphanumeric mode."""
 
