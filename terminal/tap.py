@@ -104,8 +104,8 @@ class Terminal:
     `decided` hears of every tap that was decided when all of it is done, and must return at once.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
     `bundles_at` is when the newest signed bundles were signed, None where this terminal takes none or has none yet.
-    `codes` reads what a scanner saw; None: no codes are taken here. `forget` drops what media have kept for longer than
-    any rule asks for, as of a time that is trusted. `sealed` holds what taps have sealed to the back office.
+    `codes` reads what a scanner saw; None: no codes are taken here. `held` is what is kept for media without a memory,
+    where any are taken, and what taps have sealed to the back office.
     """
 
     number: int
@@ -128,8 +128,7 @@ class Terminal:
     decided: Callable[[EndedTap], None] = field(default=lambda _tap: None)
     bundles_at: datetime | None = None
     codes: CodeTaker | None = None
-    forget: Callable[[datetime], object] = field(default=lambda _now: None)
-    sealed: HeldEvents | None = None
+    held: HeldEvents | None = None
     next_ride: NextRide = field(init=False)
 
     def __post_init__(self) -> None:
@@ -249,7 +248,10 @@ class _Stages:
         try:
             card = self.card = codes.open(content, self.now, clock_suspect=suspect)
             self.card_ref = card.reference
-            return self._recover(card) or self._serve(codes, card)
+            report = self._recover(card) or self._serve(codes, card)
+            if report.outcome.admission is Admission.LET_IN and report.end is not End.COMMITTED:
+                codes.spend(card, self.now)
+            return report
         except UnsupportedCard as code:
             outcome = Outcome(code.message, Admission.REFUSED)
             self.t.signal(outcome)

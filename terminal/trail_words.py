@@ -107,6 +107,7 @@ WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
         PhoneEffect.PAYS_NOTHING: N_("a phone holds no money"),
         PhoneEffect.CODE_SHOWN: N_("a code that a phone showed"),
         PhoneEffect.CODE_USED: N_("this code was shown here before"),
+        PhoneEffect.RODE_ELSEWHERE: N_("terminal {terminal} said what it did last"),
         InspectionEffect.PAID_HERE: N_("paid on this vehicle"),
         InspectionEffect.NOT_PAID_HERE: N_("no payment on this vehicle"),
         InspectionEffect.BANK_CARD_SEEN: N_("a tap with this bank card on this vehicle"),

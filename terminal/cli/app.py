@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "run": ("run", "run"),
     "setup": ("setup", "setup"),
     "health": ("health", "health"),
+    "peers": ("peers", "peers"),
     "backup": ("backup", "backup"),
     "restore": ("backup", "restore"),
     "demo": ("demo", "demo"),

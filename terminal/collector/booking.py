@@ -49,7 +49,7 @@ from terminal.collector.evidence import (
     returned,
     stated_by,
 )
-from terminal.collector.phones import keep_showing
+from terminal.collector.phones import KeptShowings, phone_findings
 from terminal.collector.portions import Portions, Watched, WatchedTap
 from terminal.collector.proof import (
     Checked,
@@ -354,8 +354,8 @@ class Booking:
         checked = check_proof(row, intent, committed, self._registry)
         if (finding := finding_of(row, committed, checked)) is not None:
             self.findings.append(finding)
-        if checked.showing and (twice := keep_showing(self._connection, checked.showing, row)) is not None:
-            self.findings.append(twice)
+        if checked.phone is not None:
+            self.findings += phone_findings(row, checked.phone, KeptShowings(self._connection))
         return checked, known if checked.happened else known | DOUBTED
 
     def _into_history(self, tap: WatchedTap, tmc: int | None) -> None:

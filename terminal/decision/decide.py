@@ -23,7 +23,15 @@ from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffect
 from terminal.decision.ended import note_bundles, note_end
 from terminal.decision.flags import TapFlag
-from terminal.decision.outcome import DENY_CARD, DENY_PERSON, DENY_REFERENCE, GRANTS, Decision, Message
+from terminal.decision.outcome import (
+    DENY_CARD,
+    DENY_MEDIUM,
+    DENY_PERSON,
+    DENY_REFERENCE,
+    GRANTS,
+    Decision,
+    Message,
+)
 from terminal.decision.place import placed
 from terminal.decision.tap import CANTEEN, Tap, Trail, rebase
 from terminal.policy.deny_list import DenyKind
@@ -41,6 +49,7 @@ BY_DENY_LIST: Final[Mapping[DenyKind, tuple[Message, CardEffect, str]]] = Mappin
     {
         DenyKind.CARD: (Message.BLOCKED, CardEffect.CARD_DENIED, DENY_CARD),
         DenyKind.REFERENCE: (Message.BLOCKED, CardEffect.CARD_DENIED, DENY_REFERENCE),
+        DenyKind.MEDIUM: (Message.MEDIUM_INACTIVE, CardEffect.OTHER_MEDIUM_ACTIVE, DENY_MEDIUM),
         DenyKind.PERSON: (Message.DENY_LIST, CardEffect.PERSON_DENIED, DENY_PERSON),
     }
 )

@@ -66,6 +66,7 @@ class PhoneEffect(Effect):
     PAYS_NOTHING = "phone:pays_nothing"
     CODE_SHOWN = "phone:code_shown"
     CODE_USED = "phone:code_used"
+    RODE_ELSEWHERE = "phone:rode_elsewhere"
 
 
 class InspectionEffect(Effect):

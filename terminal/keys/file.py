@@ -69,7 +69,7 @@ from terminal.keys.provider import (
 from terminal.keys.roles import BANK_CARDS, BANK_RECORDS
 from terminal.keys.sealing import StorageKeys
 from terminal.keys.signed import FORM, PRODUCTION, CeilingTables, KeyHeader, verified
-from terminal.mistakes.document import read
+from terminal.mistakes.document import parsed, read
 from terminal.mistakes.form import FileForm, other_schema
 from terminal.mistakes.reading import FileMistake, Unreadable, content_of, text_of, toml_of
 from terminal.mistakes.words import refusal
@@ -406,7 +406,15 @@ ISSUERS: Final = FileForm(
 
 def load_issuers(path: Path) -> IssuerKeys:
     """Raises `KeyFileError` when there is no such file or it is not exactly of the form above."""
-    file = read(ISSUERS, path)
+    return _issuers(read(ISSUERS, path), str(path))
+
+
+def issuers_in(content: bytes, name: str) -> IssuerKeys:
+    """As `load_issuers`, of the content of a file that messages call `name`."""
+    return _issuers(parsed(ISSUERS, content, name), name)
+
+
+def _issuers(file: _IssuersFile, name: str) -> IssuerKeys:
     try:
         return IssuerKeys(
             IssuerKey(
@@ -418,4 +426,4 @@ def load_issuers(path: Path) -> IssuerKeys:
             for entry in file.issuers
         )
     except ValueError as error:
-        raise KeyFileError(f"issuers {path}: {error}", ISSUERS_ADVICE) from error
+        raise KeyFileError(f"issuers {name}: {error}", ISSUERS_ADVICE) from error
