@@ -66,6 +66,7 @@ WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
     {
         TerminalEffect.OUT_OF_SERVICE: N_("staff took the terminal out of service"),
         TerminalEffect.NO_SHIFT: N_("no sale before a shift is open"),
+        TerminalEffect.ON_BREAK: N_("the crew is on a break: nothing is sold"),
         TerminalEffect.CLOCK_JUMPED: N_("the clock is in doubt"),
         TerminalEffect.CLOCK_UNCONFIRMED: N_("the clock is in doubt: a service card has to confirm the time"),
         TerminalEffect.PLACE_BY_HAND: N_("the place was entered by hand"),
@@ -115,6 +116,9 @@ WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
         InspectionEffect.NO_CONCESSION: N_("no concession on this card: nothing to report"),
         FareEffect.ORDINARY: N_("ordinary fare of the transport card"),
         FareEffect.CASH: N_("cash fare"),
+        FareEffect.CHILD: N_("child's ticket: a share of the cash fare"),
+        FareEffect.LUGGAGE: N_("luggage ticket"),
+        FareEffect.NO_SUCH_TICKET: N_("tickets of this kind are not sold here"),
         FareEffect.BANK: N_("ordinary fare of the bank card"),
         FareEffect.TO_TERMINUS: N_("destination not known: the fare to the terminus"),
         FareEffect.FROM_ORIGIN: N_("boarding not known: the fare from where the turn began"),

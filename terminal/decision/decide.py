@@ -87,6 +87,9 @@ def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
     if not trip.shift and trip.inspection is None:
         trail.note(TerminalEffect.NO_SHIFT)
         return Message.SHIFT_CLOSED
+    if trip.on_break and trip.inspection is None:
+        trail.note(TerminalEffect.ON_BREAK)
+        return Message.SHIFT_CLOSED
     if trip.clock.suspect and not trip.clock.confirmed and trip.profile == "bus":
         trail.note(TerminalEffect.CLOCK_UNCONFIRMED)
         return Message.CLOCK_UNCONFIRMED

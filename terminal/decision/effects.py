@@ -10,6 +10,7 @@ class TerminalEffect(Effect):
 
     OUT_OF_SERVICE = "t-64:out_of_service"
     NO_SHIFT = "t-60:no_shift"
+    ON_BREAK = "t-68:on_break"
     CLOCK_JUMPED = "o-05:clock_jumped"
     CLOCK_UNCONFIRMED = "o-05:clock_unconfirmed"
     PLACE_BY_HAND = "t-61:place_by_hand"

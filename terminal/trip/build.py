@@ -111,6 +111,7 @@ def trip_of(
         turn=turn.turn if turn else FIRST_TURN if shift and profile == BUS else 0,
         route=run.route if run else 0,
         direction=run.direction if run else 0,
+        on_break=journal.on_break is not None,
         reader_ok=journal.out_of_order is None,
         mode=Mode.BUS if route is None or route.mode is None else route.mode,
         companions=asked.companions,

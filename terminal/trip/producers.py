@@ -64,6 +64,7 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "turn": _CREW,
     "route": _CREW_OR_INSPECTOR,
     "direction": _CREW_OR_INSPECTOR,
+    "on_break": _CREW,
     "reader_ok": _CREW,
     "mode": _ROUTES,
     "place": (FactSource.VEHICLE,),

@@ -10,7 +10,7 @@ from typing import Any, Final
 from terminal.decision.effects import InspectionEffect
 from terminal.decision.outcome import Message
 from terminal.screen.console.actions import Written
-from terminal.screen.console.bus.pages import direction_names, run_in, runs
+from terminal.screen.console.bus.shift import direction_names, run_in, runs
 from terminal.screen.console.roles import Role
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.tap_report import TapReport

@@ -10,21 +10,34 @@ import httpx
 import pytest
 
 from terminal.errors import ReceiptError
-from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
+from terminal.journal.console_records import (
+    BreakDeclared,
+    CashHandedOver,
+    CrewChanged,
+    OrderDeclared,
+    PlaceSet,
+    SaleCancelled,
+    TurnStarted,
+)
 from terminal.journal.records import CashSale, Fault, ShiftClosed, ShiftOpened
 from terminal.screen.console.actions import OLDEST_ROWS, Actions
-from terminal.screen.console.roles import CREW
-from tests.terminal.screen.console.cab import DRIVER, Cab, every_route, open_cab
+from terminal.screen.console.roles import CREW, Role
+from tests.terminal.screen.console.cab import DRIVER, Cab, every_route, open_cab, ref_of
 
 DEEDS = {
     "/shift/open": ("/shift", {"route": "15", "direction": "0"}, ShiftOpened, False),
     "/shift/turn": ("/shift", {}, TurnStarted, True),
     "/shift/place": ("/shift", {"stop": "1502"}, PlaceSet, True),
     "/sale": ("/sale", {"persons": "2"}, CashSale, True),
+    "/sale/cancel": ("/cancel/{sold}", {}, SaleCancelled, True),
+    "/cash": ("/cash", {"sum": "30"}, CashHandedOver, True),
+    "/shift/take": ("/shift", {"sum": "64,00"}, CrewChanged, True),
+    "/shift/break": ("/shift", {}, BreakDeclared, True),
     "/state/order": ("/state", {}, OrderDeclared, True),
     "/shift/close": ("/report", {}, ShiftClosed, True),
 }
 """Every action of the crew that is on record: its page, what is filled in, what it writes, whether in a shift."""
+AFTER_A_SALE = {"/sale/cancel", "/cash", "/shift/take"}
 AT_A_PRINTER = {"/ticket/copy"}
 """It needs one (tests/flows/test_periphery.py)."""
 IN_MEMORY = {"/next/persons", "/next/destination", "/next/forget"}
@@ -37,6 +50,12 @@ def prepared(cab: Cab, path: str) -> dict[str, str]:
     cab.sign_in()
     if in_shift:
         cab.open_shift()
+    if path in AFTER_A_SALE:
+        cab.act("/sale", "/sale", persons=2)
+        page = page.format(sold=cab.journal.head.sequence)
+    if path == "/shift/take":
+        cab.client.cookies.clear()
+        cab.sign_in(ref_of(Role.CONDUCTOR))
     return cab.form(page, path) | fields
 
 
