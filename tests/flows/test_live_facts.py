@@ -35,7 +35,7 @@ Claims = Mapping[FactSource, frozenset[str]]
 SPOT: Final = ("stop", "zone", "mark_m")
 CONSOLE: Final = {"enabled": True, "port": 0, "typed_sign_in": True}
 BUS: Final[Claims] = {
-    FactSource.CREW: frozenset({"shift", "turn", "route", "direction", "reader_ok"})
+    FactSource.CREW: frozenset({"shift", "turn", "route", "direction", "on_break", "reader_ok"})
     | {"place.source", "place.age_s"}
     | {f"place.{name}" for name in SPOT},
     FactSource.ROUTES: frozenset({"mode"})
@@ -116,6 +116,9 @@ def test_a_bus_its_routes_its_crew_and_an_inspector(tmp_path: Path) -> None:
         bus.act("/shift", "/shift/turn", route=15, direction=1)
         bus.act("/shift", "/shift/place", stop=1502, zone=4, km=7)
         back = watched.look(FactSource.CREW)
+        bus.act("/shift", "/shift/break")
+        watched.look(FactSource.CREW)
+        bus.act("/shift", "/shift/break")
         bus.act("/state", "/state/order", in_order=0)
         watched.look(FactSource.CREW)
         bus.sign_in(Role.INSPECTOR)
