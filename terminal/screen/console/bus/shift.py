@@ -68,10 +68,16 @@ def shift_page(visit: Visit) -> View:
 
 
 def direction_names(visit: Visit, route: LineRoute | None) -> tuple[str, str]:
-    """What direction 0 and 1 are called here."""
-    first, second = visit.text(DIRECTIONS[0]), visit.text(DIRECTIONS[1])
-    named = () if route is None else tuple(direction.name for direction in route.directions)
-    return (named[0] if named else first), (named[1] if len(named) > 1 else second)
+    """What direction 0 and 1 are called here: as the route names them, else by where they end."""
+    first, second = (_direction_name(visit, route, index) for index in (0, 1))
+    return first, second
+
+
+def _direction_name(visit: Visit, route: LineRoute | None, index: int) -> str:
+    if route is not None and len(route.directions) > index:
+        return route.directions[index].name
+    stops = stops_of(route, index)
+    return f"→ {stops[-1].name}" if stops else visit.text(DIRECTIONS[index])
 
 
 class RouteRun(Struct, frozen=True):
