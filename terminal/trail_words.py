@@ -109,6 +109,7 @@ WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
         PhoneEffect.CODE_SHOWN: N_("a code that a phone showed"),
         PhoneEffect.CODE_USED: N_("this code was shown here before"),
         InspectionEffect.PAID_HERE: N_("paid on this vehicle"),
+        InspectionEffect.PAID_BY_VEHICLE: N_("paid: the vehicle's own terminal says so"),
         InspectionEffect.NOT_PAID_HERE: N_("no payment on this vehicle"),
         InspectionEffect.BANK_CARD_SEEN: N_("a tap with this bank card on this vehicle"),
         InspectionEffect.BANK_CARD_NOT_SEEN: N_("no tap with this bank card here"),

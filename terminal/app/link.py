@@ -18,13 +18,16 @@ from terminal.canteen.ledger import Ledger, RowId
 from terminal.clock import from_unix_ms, unix_ms
 from terminal.errors import JournalError, KeyFileError, PortInUse, TerminalError
 from terminal.journal.canteen_records import Annulment
+from terminal.journal.console_records import TurnStarted
 from terminal.journal.journal import Journal
-from terminal.journal.records import parse_record
-from terminal.link.marks import KEPT_S, LinkMark, MarkBook, MarkKind, who_of
+from terminal.journal.records import Intent, ShiftClosed, ShiftOpened, parse_record
+from terminal.journal.taps import End, Intents
+from terminal.link.marks import KEPT_S, WHO_BYTES, LinkMark, MarkBook, MarkKind, who_of
 from terminal.link.peers import LinkPeer, OwnMarks, PeerLinks
 from terminal.operations.status import PeerLinkStatus, PeerStatus
 from terminal.sync.credentials import TerminalKeys, load_keys, load_or_make_keys, public_keys
 from terminal.sync.lineage import read_lineage
+from terminal.trip.build import InspectionRound, VehicleSaid
 from terminal.updates.watch import mark_of
 
 if TYPE_CHECKING:
@@ -33,6 +36,10 @@ if TYPE_CHECKING:
 
 LINK_FOLDER: Final = "link"
 ROWS_AT_ONCE: Final = 500
+BUS: Final = "bus"
+NO_ONE: Final = bytes(WHO_BYTES)
+"""A mark of a run is about no one."""
+HEARD_WITHIN_S: Final = 60
 
 
 @contextmanager
@@ -43,7 +50,9 @@ def peer_links(listen: str, config: StationConfig, terminal: Terminal, vitals: V
     """
     state = config.terminal.state
     identity = _OwnKeys(state / IDENTITY_FILE)
-    follower = MealMarks(terminal.journal, unix_ms(terminal.clock.now()) - KEPT_S * 1000)
+    since_ms = unix_ms(terminal.clock.now()) - KEPT_S * 1000
+    serves = terminal.canteen is not None
+    follower = (MealMarks if serves else RideMarks)(terminal.journal, since_ms)
     links = PeerLinks(
         terminal.number,
         _listener(listen),
@@ -56,6 +65,8 @@ def peer_links(listen: str, config: StationConfig, terminal: Terminal, vitals: V
     )
     if terminal.canteen is not None:
         asks_the_others(terminal.canteen, links.book)
+    else:
+        asks_the_vehicle(terminal, links)
     vitals.link = lambda: _status(links)
     links.start()
     try:
@@ -98,6 +109,80 @@ class MealMarks:
         meal = self._ledger.meals[row]
         who = who_of(meal.line.school, meal.pupil, meal.day)
         return LinkMark(number, MarkKind.MEAL, who, meal.line.kind, at_ms // 1000, undoes)
+
+
+class RideMarks:
+    """Makes marks of the rides and runs of a bus's journal since `since_ms`, for an inspector's hand terminal (T-70)."""
+
+    def __init__(self, journal: Journal, since_ms: int) -> None:
+        self._journal = journal
+        self._intents = Intents()
+        self._boarded: dict[bytes, int] = {}
+        self.head = _last_before(journal, since_ms)
+
+    def follow(self) -> list[LinkMark]:
+        """The marks of the rows that are new; none while the journal cannot be read."""
+        try:
+            rows = self._journal.rows(after=self.head, limit=ROWS_AT_ONCE)
+        except JournalError:
+            return []
+        found = []
+        for row in rows:
+            record = parse_record(row.body)
+            settled = self._intents.take(row.sequence, record)
+            if settled is not None and settled.end is End.COMMITTED and settled.intent.profile == BUS:
+                found.append(self._ride(row.sequence, settled.intent))
+            elif isinstance(record, ShiftOpened | TurnStarted | ShiftClosed):
+                run = "" if isinstance(record, ShiftClosed) else run_named(record.route, record.direction)
+                found.append(LinkMark(row.sequence, MarkKind.RUN, NO_ONE, run, record.at_ms // 1000))
+            self.head = row.sequence
+        return found
+
+    def _ride(self, number: int, intent: Intent) -> LinkMark:
+        """A ride that began, or one that ended and counts no more."""
+        undoes = self._boarded.pop(intent.card_ref, 0) if intent.values.get("left") else 0
+        if not undoes:
+            self._boarded[intent.card_ref] = number
+        who = rider_of(intent.card_ref)
+        run = run_named(intent.route, intent.direction)
+        return LinkMark(number, MarkKind.RIDE, who, run, intent.at_ms // 1000, undoes)
+
+
+def run_named(route: int, direction: int) -> str:
+    """How marks name a run."""
+    return f"{route}-{direction}"
+
+
+def rider_of(card_ref: bytes) -> bytes:
+    """Whom a mark of a ride is about; `card_ref` is the keyed token that rows have."""
+    return who_of(BUS, card_ref, "")
+
+
+def asks_the_vehicle(terminal: Terminal, links: PeerLinks) -> None:
+    """Let an inspector's questions know what the vehicle's own terminal says, and begin with its run; from memory."""
+
+    def said(asked: InspectionRound, card_ref: bytes) -> VehicleSaid:
+        run = run_named(asked.route, asked.direction)
+        ride = links.book.said(MarkKind.RIDE, rider_of(card_ref), run)
+        heard = any(_heard(peer, terminal) for peer in links.peers.values())
+        return VehicleSaid(heard, 0 if ride is None else ride.at_s)
+
+    def run() -> tuple[int, int] | None:
+        heard = [peer.terminal for peer in links.peers.values() if _heard(peer, terminal)]
+        marks = [mark for peer in heard for mark in links.book.marks_of(peer) if mark.kind == MarkKind.RUN]
+        newest = max(marks, key=lambda mark: (mark.at_s, mark.number), default=None)
+        route, dash, direction = ("" if newest is None else newest.what).partition("-")
+        if not (dash and route.isdecimal() and direction in ("0", "1")):
+            return None
+        return int(route), int(direction)
+
+    terminal.inspected, terminal.vehicle_run = said, run
+
+
+def _heard(peer: LinkPeer, terminal: Terminal) -> bool:
+    """Whether it said anything lately; a link says something every few seconds."""
+    now_ms = unix_ms(terminal.clock.now())
+    return peer.heard_at_ms is not None and now_ms - peer.heard_at_ms < HEARD_WITHIN_S * 1000
 
 
 def asks_the_others(counter: CanteenCounter, book: MarkBook) -> None:

@@ -73,6 +73,7 @@ class InspectionEffect(Effect):
     """What an inspector's tap found."""
 
     PAID_HERE = "t-70:paid_here"
+    PAID_BY_VEHICLE = "t-70:paid_by_vehicle"
     NOT_PAID_HERE = "t-70:not_paid_here"
     BANK_CARD_SEEN = "t-70:bank_card_seen"
     BANK_CARD_NOT_SEEN = "t-70:bank_card_not_seen"

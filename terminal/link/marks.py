@@ -28,6 +28,10 @@ class MarkKind(StrEnum):
 
     MEAL = "meal"
     """`what` is the kind of meal."""
+    RIDE = "ride"
+    """`what` is the run, ROUTE-DIRECTION."""
+    RUN = "run"
+    """The vehicle begins the run `what`, or none; about no one."""
 
 
 class LinkMark(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

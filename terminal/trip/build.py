@@ -65,6 +65,18 @@ class VehiclePort(Protocol):
         ...
 
 
+class VehicleSaid(Struct, frozen=True):
+    """What the inspected vehicle's own terminal says of a card: whether it is heard at all, and when it took a ride of
+    the card on this run (Unix seconds, 0: none).
+    """
+
+    heard: bool = False
+    ride_at_s: int = 0
+
+
+NOTHING_HEARD: Final = VehicleSaid()
+
+
 class InspectionRound(Struct, frozen=True):
     """The vehicle an inspector stands in, and until when taps are inspections (T-70).
 
@@ -84,6 +96,7 @@ def trip_of(
     canteen: CanteenContext = NO_CANTEEN,
     *,
     inspecting: InspectionRound | None = None,
+    said: VehicleSaid = NOTHING_HEARD,
     vehicle: VehiclePort | None = None,
     clock: ClockState = TRUSTED_CLOCK,
     routes: RouteBook = NO_ROUTES,
@@ -119,7 +132,7 @@ def trip_of(
         place=place,
         clock=clock,
         freshness=freshness,
-        inspection=None if inspecting is None else Inspection(misuse=inspecting.misuse),
+        inspection=None if inspecting is None else Inspection(inspecting.misuse, said.heard, said.ride_at_s),
         razzia=vehicle is not None and vehicle.razzia,
         canteen=canteen,
     )

@@ -118,10 +118,13 @@ class Freshness(Struct, frozen=True):
 class Inspection(Struct, frozen=True):
     """An inspector asks whether the ride is paid; nothing is written (T-70).
 
-    `misuse`: the inspector reports a concession card in the wrong hands (T-71).
+    `misuse`: the inspector reports a concession card in the wrong hands (T-71). `heard`: the vehicle's own terminal is
+    heard over the link; `said_at`: when, in Unix seconds, it took a ride of this card on this run, 0 where it says none.
     """
 
     misuse: bool = False
+    heard: bool = False
+    said_at: int = 0
 
 
 class AskedBy(StrEnum):

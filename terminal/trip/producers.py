@@ -85,6 +85,8 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "freshness.document_age_s": (FactSource.DOCUMENT,),
     "freshness.bundles_age_s": (FactSource.BUNDLES,),
     "inspection": (FactSource.INSPECTOR,),
+    "inspection.heard": (FactSource.PEERS,),
+    "inspection.said_at": (FactSource.PEERS,),
     "razzia": (FactSource.VEHICLE,),
     "canteen": (FactSource.CANTEEN,),
     "canteen.serving": (FactSource.CONFIGURATION,),
