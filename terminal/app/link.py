@@ -112,7 +112,7 @@ class MealMarks:
 
 
 class RideMarks:
-    """Makes marks of the rides and runs of a bus's journal since `since_ms`, for an inspector's hand terminal (T-70)."""
+    """Makes marks of a bus's rides and runs since `since_ms`, for an inspector's hand terminal (T-70)."""
 
     def __init__(self, journal: Journal, since_ms: int) -> None:
         self._journal = journal

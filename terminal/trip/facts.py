@@ -119,7 +119,7 @@ class Inspection(Struct, frozen=True):
     """An inspector asks whether the ride is paid; nothing is written (T-70).
 
     `misuse`: the inspector reports a concession card in the wrong hands (T-71). `heard`: the vehicle's own terminal is
-    heard over the link; `said_at`: when, in Unix seconds, it took a ride of this card on this run, 0 where it says none.
+    heard over the link; `said_at`: when, in Unix seconds, it took a ride of this card on this run, 0 for none.
     """
 
     misuse: bool = False

@@ -1,5 +1,5 @@
-"""An inspector's hand terminal beside a bus, each `terminal run` in a process of its own: whether a ride is paid it says
-by the card, by the vehicle's own record over the link, and which of the two it was.
+"""An inspector's hand terminal beside a bus, each `terminal run` in a process of its own, used as the inspector's guide
+says: whether a ride is paid by the card, or by the vehicle's own record over the link, and which of the two it was.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from shutil import copyfile
 from typing import Any, Final
 
 import pytest
+from playwright.sync_api import expect
 
 from terminal.screen.console.roles import Role
 from terminal.sync.credentials import load_or_make_keys
@@ -18,6 +19,10 @@ from terminal.trip.producers import FactSource
 from tests.flows.live import ROUTES, STATE, LiveTerminal, live_terminal
 from tests.flows.test_link import free_port
 from tests.flows.test_recomputed import until
+from tests.terminal.screen.browser import NewPage, assert_accessible, browser, new_page
+from tests.terminal.setup.guide import press_through, steps_of
+
+__all__ = ["browser", "new_page"]
 
 INSPECTED: Final = {FactSource.PEERS: frozenset({"inspection.heard", "inspection.said_at"})}
 """What this module shows of what the vehicle's terminal says."""
@@ -50,36 +55,52 @@ def pair(tmp_path: Path) -> Iterator[tuple[LiveTerminal, LiveTerminal]]:
 
 
 def test_t_70_a_hand_terminal_answers_by_the_card_and_by_the_vehicles_record_and_says_which(
-    pair: tuple[LiveTerminal, LiveTerminal],
+    pair: tuple[LiveTerminal, LiveTerminal], new_page: NewPage
 ) -> None:
     bus, hand = pair
     assert bus.console is not None
     assert hand.console is not None
-    card, spent = bus.card("adult_purse"), bus.card("month_pass")
-    copyfile(bus.folder / card, hand.folder / "before.json")  # as it was before the ride
+    card, free = bus.card("adult_purse"), bus.card("free_pensioner")
+    for name in (card, free):  # as they were before any ride
+        copyfile(bus.folder / name, hand.folder / name)
     bus.sign_in(Role.DRIVER)
     bus.act("/shift", "/shift/open", run="15-0")
     bus.act("/shift", "/shift/turn", run="15-1")
     hand.sign_in(Role.INSPECTOR)
-    console = hand.console
+    page, console = new_page(width=480, height=272, has_touch=True), hand.console
+    token = [
+        {"name": one.name, "value": one.value, "url": str(console.base_url)} for one in console.cookies.jar
+    ]
+    page.context.add_cookies(token)  # type: ignore[arg-type]
     until(lambda: "Терминал машины сообщает маршрут" in console.get("/inspection").text)
-    start = hand.form("/inspection", "/inspection/start")
-    assert 'value="15-1" required checked' in console.get("/inspection").text, (
-        "the turn under way, not the first"
-    )
-    assert console.post("/inspection/start", data=start | {"run": "15-1"}).status_code == 303
+    page.goto(f"{console.base_url}")
+    steps = steps_of("kontrolyor.md", "Проверка")
+    press_through(page, steps[0], {})
+    expect(page.locator("input[name=run]:checked")).to_have_value("15-1")  # the turn under way, not the first
+    press_through(page, steps[1], {})
+    verdict = page.locator("[data-live=result]")
+    expect(page.get_by_role("heading", name="Последняя карта")).to_be_visible()
+    assert_accessible(page)
 
-    unpaid = hand.tap("before.json")
+    unpaid = hand.tap(card)
     assert (unpaid["message"], unpaid["trip"]["inspection.heard"]) == ("inspection_unpaid", True)
+    expect(verdict).to_contain_text("Оплаты нет")
     bus.tap(card)
-    said = until(lambda: row if (row := hand.tap("before.json"))["message"] == "inspection_paid" else None)
+    said = until(lambda: row if (row := hand.tap(card))["message"] == "inspection_paid" else None)
     assert "t-70:paid_by_vehicle" in dict(said["reasons"])
     assert said["trip"]["inspection.said_at"] * 1000 <= said["at_ms"]
-    assert "По записи машины" in console.get("/inspection").text
+    expect(verdict).to_contain_text("По записи машины")
     copyfile(bus.folder / card, hand.folder / "after.json")
-    shown = hand.tap("after.json")
-    assert "t-70:paid_here" in dict(shown["reasons"])
-    assert "По карте" in console.get("/inspection").text
-    copyfile(bus.folder / spent, hand.folder / spent)
-    assert hand.tap(spent)["message"] == "inspection_unpaid", "no ride of it was taken anywhere"
-    assert {row["kind"] for row in hand.rows() if row["kind"] in ("Intent", "Committed")} == set(), "T-70"
+    assert "t-70:paid_here" in dict(hand.tap("after.json")["reasons"])
+    expect(verdict).to_contain_text("По карте.")
+
+    press_through(page, steps[3], {})
+    expect(page.get_by_role("button", name="Больше не отмечать чужие карты")).to_be_visible()
+    misused = hand.tap(free)
+    assert (misused["message"], misused["flags"]) == ("inspection_unpaid", ["misuse"])
+    expect(verdict).to_contain_text("Записано: льготная карта у чужого человека")
+    for step in steps[4:]:
+        press_through(page, step, {})
+    expect(page.get_by_role("button", name="Начать контроль")).to_be_visible()
+    kinds = {row["kind"] for row in hand.rows()}
+    assert kinds.isdisjoint({"Intent", "Committed"}), "T-70: it changes nothing"

@@ -22,6 +22,7 @@ from terminal.screen.console.roles import Role
 from terminal.trip.producers import PRODUCERS, FactSource
 from tests.by_hand import BY_HAND, SOCKET
 from tests.flows.live import PATIENCE_S, ROUTES, STATE, LiveTerminal, collector, facts_of, live_terminal, run
+from tests.flows.test_inspector import INSPECTED
 from tests.flows.test_link import PEERS
 from tests.flows.test_live_canteen import CANTEEN
 from tests.flows.test_recomputed import in_force, until
@@ -343,7 +344,7 @@ def test_a_display_has_no_address_for_what_the_document_does_not_let_riders_say(
 
 def test_every_fact_is_shown_of_each_of_its_sources() -> None:
     """The facts of bank cards alone have none."""
-    shown = [BUS, BUNDLES, CLOCK, VEHICLE, BY_CREW_AND_RIDER, LISTS, AUTHENTICATED, CANTEEN, PEERS]
+    shown = [BUS, BUNDLES, CLOCK, VEHICLE, BY_CREW_AND_RIDER, LISTS, AUTHENTICATED, CANTEEN, PEERS, INSPECTED]
     by_fact: dict[str, set[FactSource]] = {}
     for claims in shown:
         for source, facts in claims.items():
