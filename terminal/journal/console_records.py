@@ -1,6 +1,6 @@
 """What a terminal's rows say of its staff: who worked at it, and what was entered about the trip and the person.
 
-An `operator_ref` is a staff number, never a name (D-02). Tags 50 to 59 belong to this module.
+An `operator_ref` is a staff number, never a name (D-02). Tags 50 to 59, and 62, belong to this module.
 """
 
 from __future__ import annotations
@@ -125,6 +125,15 @@ class BreakDeclared(Record, frozen=True, array_like=True, tag=59):
     action: str = ""
 
 
+class NoticeRead(Record, frozen=True, array_like=True, tag=62):
+    """An operator has read the office's notice of that id (T-69)."""
+
+    shift: int
+    notice: str
+    operator_ref: str
+    action: str = ""
+
+
 ConsoleRecord: TypeAlias = (
     OperatorSeen
     | SignedIn
@@ -136,4 +145,5 @@ ConsoleRecord: TypeAlias = (
     | CrewChanged
     | CashHandedOver
     | BreakDeclared
+    | NoticeRead
 )

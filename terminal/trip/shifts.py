@@ -21,6 +21,7 @@ from terminal.journal.console_records import (
     BreakDeclared,
     CashHandedOver,
     CrewChanged,
+    NoticeRead,
     SaleCancelled,
     TurnStarted,
 )
@@ -151,6 +152,8 @@ class ShiftCount:
         self._intents = Intents()
         self.crew: list[CrewChanged] = []
         """Who took the vehicle over, as far as counted."""
+        self.read: set[tuple[str, str]] = set()
+        """Which notices of the office were read, by whom."""
         self._break_at_ms: int | None = None
         self._last_sale: LastSale | None = None
         self._after = shift
@@ -206,6 +209,8 @@ class ShiftCount:
                 totals["cash_sales"] += 1
                 totals["cash_minor"] += record.sum_minor
                 self._last_sale = LastSale(sequence, record)
+            case NoticeRead() if record.shift == number:
+                self.read.add((record.notice, record.operator_ref))
             case AnswerRepeated():
                 totals["repeated"] += 1
             case SaleCancelled() | CashHandedOver() | CrewChanged() | BreakDeclared() if (

@@ -83,6 +83,16 @@ class Cabin:
         expect(self.page.locator(".bar-role")).to_contain_text(ref)
 
 
+def office_says(bus: LiveTerminal) -> None:
+    """The office publishes its routes with a notice, beside the running terminal."""
+    text = ROUTES.replace("version = 1", "version = 2")
+    draft = bus.folder / "draft.toml"
+    draft.write_text(
+        f'{text}\n[[notices]]\nid = "detour"\nroutes = [15]\ntext = "Объезд по Советской"\n', "utf-8"
+    )
+    draft.replace(bus.folder / "routes.toml")
+
+
 def test_the_drivers_guide_from_the_first_shift_to_the_report_and_the_books(
     bus: LiveTerminal, new_page: NewPage
 ) -> None:
@@ -116,12 +126,20 @@ def test_the_drivers_guide_from_the_first_shift_to_the_report_and_the_books(
 
     page.set_viewport_size({"width": 480, "height": 272})
     page.goto(f"{url}/shift")
+    office_says(bus)
+    expect(page.get_by_text("Объезд по Советской")).to_be_visible(timeout=PATIENCE_MS)
+    cabin.walk("Сообщения диспетчерской")
+    expect(page.get_by_text("Объезд по Советской")).to_have_count(0)
+    page.goto(f"{url}/shift")
     cabin.walk("Перерыв", {2: lambda: _refused(bus, cards["adult_purse"])})
     cabin.walk("Сдать наличные")
     page.goto(f"{url}/shift")
     page.get_by_role("button", name="Следующий рейс: → Вокзал").tap()
     expect(page.get_by_role("heading", level=1)).to_contain_text("→ Вокзал")
     cabin.walk("Смена водителя", {3: lambda: cabin.typed_sign_in(RELIEF)})
+    cabin.walk("Сообщения диспетчерской")
+    read = [(row["notice"], row["operator_ref"]) for row in bus.rows() if row["kind"] == "NoticeRead"]
+    assert read == [("detour", DRIVER), ("detour", RELIEF)], "each who drives reads it"
     bus.tap(cards["adult_purse"])
     inspected(bus, cabin, cards)
     cabin.typed_sign_in(RELIEF)

@@ -70,6 +70,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "SaleCancelled": NP_("journal row", "sale cancelled"),
         "CrewChanged": NP_("journal row", "change of driver"),
         "CashHandedOver": NP_("journal row", "cash handed over"),
+        "NoticeRead": NP_("journal row", "notice of the office read"),
         "BreakDeclared": NP_("journal row", "break of the crew"),
     }
 )

@@ -27,6 +27,7 @@ VECTORS = [
         "01 99 39 01 02 a23838 a23737 64 63 a3525542 a0",
     ),
     (console.CashHandedOver(1, 2, 100, 99, "RUB", "77"), "01 98 3a 01 02 64 63 a3525542 a23737 a0"),
+    (console.NoticeRead(1, 2, "detour", "77"), "01 96 3e 01 02 a66465746f7572 a23737 a0"),
     (console.BreakDeclared(1, 2, True, "77"), "01 96 3b 01 02 c3 a23737 a0"),
 ]
 OPENED = ShiftOpened(1, 1, "77", "bus", 15, 0)
@@ -56,6 +57,7 @@ def test_tags_are_those_of_the_first_day():
         "CrewChanged": 57,
         "CashHandedOver": 58,
         "BreakDeclared": 59,
+        "NoticeRead": 62,
     }
 
 

@@ -1,14 +1,16 @@
-"""Who works in the vehicle: another driver takes it over within the shift (T-67), and breaks (T-68)."""
+"""Who works in the vehicle: another driver takes it over within the shift (T-67), breaks (T-68), and what the office
+tells the crew (T-69).
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from terminal.journal.console_records import BreakDeclared, CrewChanged
+from terminal.journal.console_records import BreakDeclared, CrewChanged, NoticeRead
 from terminal.screen.console.actions import Written
-from terminal.screen.console.bus.shift import NO_SHIFT
+from terminal.screen.console.bus.shift import NO_SHIFT, unread
 from terminal.screen.console.console import ActionRefused
-from terminal.screen.console.visit import FormFields, Visit
+from terminal.screen.console.visit import FormFields, View, Visit
 from terminal.texts import N_
 from terminal.trip.shifts import cash_due
 
@@ -41,3 +43,18 @@ def do_break(visit: Visit, form: FormFields, _written: Written) -> None:
     if begins == (journal.on_break is not None):
         return
     journal.append(BreakDeclared(visit.console.now_ms(), shift.shift, begins, visit.who.ref))
+
+
+def office_page(visit: Visit) -> View:
+    """What the office tells the crew, to be said that it was read."""
+    return View("console/bus_office.html", {"notices": unread(visit)})
+
+
+def do_read(visit: Visit, form: FormFields, _written: Written) -> None:
+    """T-69: a notice of the office was read."""
+    journal, notice = visit.console.terminal.journal, form.text("notice")
+    shift = journal.open_shift
+    if shift is None:
+        raise ActionRefused(NO_SHIFT)
+    if any(one.id == notice for one in unread(visit)):
+        journal.append(NoticeRead(visit.console.now_ms(), shift.shift, notice, visit.who.ref))

@@ -12,7 +12,7 @@ from terminal.clock import from_unix_ms
 from terminal.journal.console_records import PlaceSet
 from terminal.journal.journal import Journal
 from terminal.policy.needs import unknown_on
-from terminal.policy.routes import LineRoute, RouteStop
+from terminal.policy.routes import LineRoute, OfficeNotice, RouteStop
 from terminal.screen.console.actions import Written
 from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.visit import FormFields, View, Visit
@@ -53,6 +53,7 @@ def shift_page(visit: Visit) -> View:
     values = {
         "shift": shift,
         **crew_shown(visit),
+        "notices": unread(visit),
         "opened": f"{opened_at:%H:%M}",
         "trip": trip,
         "route": route,
@@ -279,6 +280,17 @@ def _of_open_shift(visit: Visit) -> Journal:
 def to_shift(_visit: Visit, _form: FormFields, _written: Written) -> str:
     """The result is seen on the page of the shift."""
     return "/shift"
+
+
+def unread(visit: Visit) -> tuple[OfficeNotice, ...]:
+    """What the office tells the crew of this shift, and who looks has not read yet (T-69)."""
+    console, count = visit.console, visit.console.shift_count()
+    if count is None:
+        return ()
+    count.totals(console.terminal.journal)
+    trip, now = trip_now(console), console.clock.now()
+    told = console.routes.notices(console.terminal.number, trip.route, now)
+    return tuple(one for one in told if (one.id, visit.who.ref) not in count.read)
 
 
 def crew_shown(visit: Visit) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from terminal.journal.console_records import (
     BreakDeclared,
     CashHandedOver,
     CrewChanged,
+    NoticeRead,
     OrderDeclared,
     PlaceSet,
     SaleCancelled,
@@ -22,7 +23,7 @@ from terminal.journal.console_records import (
 from terminal.journal.records import CashSale, Fault, ShiftClosed, ShiftOpened
 from terminal.screen.console.actions import OLDEST_ROWS, Actions
 from terminal.screen.console.roles import CREW, Role
-from tests.terminal.screen.console.cab import DRIVER, Cab, every_route, open_cab, ref_of
+from tests.terminal.screen.console.cab import DRIVER, ROUTES, Cab, every_route, open_cab, ref_of
 
 DEEDS = {
     "/shift/open": ("/shift", {"route": "15", "direction": "0"}, ShiftOpened, False),
@@ -33,10 +34,12 @@ DEEDS = {
     "/cash": ("/cash", {"sum": "30"}, CashHandedOver, True),
     "/shift/take": ("/shift", {"sum": "64,00"}, CrewChanged, True),
     "/shift/break": ("/shift", {}, BreakDeclared, True),
+    "/shift/read": ("/office", {}, NoticeRead, True),
     "/state/order": ("/state", {}, OrderDeclared, True),
     "/shift/close": ("/report", {}, ShiftClosed, True),
 }
 """Every action of the crew that is on record: its page, what is filled in, what it writes, whether in a shift."""
+TOLD = f"{ROUTES}\n[[notices]]\nid = 'detour'\ntext = 'Detour'\n"
 AFTER_A_SALE = {"/sale/cancel", "/cash", "/shift/take"}
 AT_A_PRINTER = {"/ticket/copy"}
 """It needs one (tests/flows/test_periphery.py)."""
@@ -74,7 +77,7 @@ def test_every_action_of_the_crew_is_in_this_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", DEEDS)
 def test_the_same_form_again_shows_the_same_result_and_does_nothing(tmp_path: Path, path: str) -> None:
-    with open_cab(tmp_path) as cab:
+    with open_cab(tmp_path, routes=TOLD) as cab:
         form = prepared(cab, path)
         first = cab.client.post(path, data=form)
         assert first.status_code == 303
@@ -92,7 +95,7 @@ def test_the_same_form_again_shows_the_same_result_and_does_nothing(tmp_path: Pa
 def test_a_terminal_that_dies_neither_loses_nor_repeats(
     tmp_path: Path, path: str, dies: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open_cab(tmp_path) as cab:
+    with open_cab(tmp_path, routes=TOLD) as cab:
         form = prepared(cab, path)
         if dies == "after the deed":
             assert cab.client.post(path, data=form).status_code == 303
@@ -101,7 +104,7 @@ def test_a_terminal_that_dies_neither_loses_nor_repeats(
         cookies, clock = cab.client.cookies, cab.clock
         cab.journal.abandon()
     monkeypatch.undo()
-    with open_cab(tmp_path, clock=clock) as cab:
+    with open_cab(tmp_path, clock=clock, routes=TOLD) as cab:
         cab.client.cookies = cookies
         for _ in range(2):
             answer = cab.client.post(path, data=form)
