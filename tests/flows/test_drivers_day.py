@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from terminal.policy.load import DEMO_REGION
@@ -30,22 +30,16 @@ FARE = 3200
 CASH = "\n[cash]\nchild_percent = 50\nluggage_minor = 2000\n"
 
 
-@pytest.fixture
-def bus(tmp_path: Path) -> Iterator[LiveTerminal]:
-    """A terminal in service, beside a collector that knows it."""
-    (tmp_path / "region.toml").write_text(DEMO_REGION.read_text("utf-8") + CASH, "utf-8")
-    (tmp_path / "routes.toml").write_text(ROUTES, "utf-8")
-    with (
-        collector(tmp_path) as url,
-        live_terminal(
-            tmp_path,
-            terminal={"profile": "bus", "number": 7, "region": "region.toml"},
-            lists={"routes": "routes.toml"},
-            console={"enabled": True, "port": 0, "typed_sign_in": True},
-            collector={"url": url},
-        ) as terminal,
-    ):
-        yield terminal
+def bus_in(folder: Path) -> AbstractContextManager[LiveTerminal]:
+    """A terminal in service, whose lists come from its folder."""
+    (folder / "region.toml").write_text(DEMO_REGION.read_text("utf-8") + CASH, "utf-8")
+    (folder / "routes.toml").write_text(ROUTES, "utf-8")
+    return live_terminal(
+        folder,
+        terminal={"profile": "bus", "number": 7, "region": "region.toml"},
+        lists={"routes": "routes.toml"},
+        console={"enabled": True, "port": 0, "typed_sign_in": True},
+    )
 
 
 class Cabin:
@@ -94,11 +88,20 @@ def office_says(bus: LiveTerminal) -> None:
 
 
 def test_the_drivers_guide_from_the_first_shift_to_the_report_and_the_books(
-    bus: LiveTerminal, new_page: NewPage
+    tmp_path: Path, new_page: NewPage
 ) -> None:
+    with collector(tmp_path) as url:
+        with bus_in(tmp_path) as bus:
+            a_day(bus, new_page(width=800, height=480, has_touch=True, locale="ru-RU"))
+            rows = bus.rows()
+        run(tmp_path, "sync", "--collector", url)
+        the_books_agree(tmp_path, rows)
+
+
+def a_day(bus: LiveTerminal, page: Page) -> None:
+    """Two drivers, two turns, cash, a break, an inspection and a notice, all of it pressed on the screen."""
     assert bus.console is not None
     url = str(bus.console.base_url)
-    page = new_page(width=800, height=480, has_touch=True, locale="ru-RU")
     cabin = Cabin(page, url)
     page.goto(url)
     cards = {name: bus.card(name) for name in ("adult_purse", "month_pass", "empty_purse", "driver_service")}
@@ -144,7 +147,6 @@ def test_the_drivers_guide_from_the_first_shift_to_the_report_and_the_books(
     inspected(bus, cabin, cards)
     cabin.typed_sign_in(RELIEF)
     cabin.walk("Конец смены", {3: lambda: _says(page)})
-    the_books_agree(bus)
 
 
 def _card(bus: LiveTerminal, page: Page, card: str) -> None:
@@ -180,21 +182,20 @@ def inspected(bus: LiveTerminal, cabin: Cabin, cards: dict[str, str]) -> None:
     page.context.clear_cookies()
 
 
-def the_books_agree(bus: LiveTerminal) -> None:
+def the_books_agree(folder: Path, rows: list[dict[str, Any]]) -> None:
     """Report, export and books come to the same as the rows."""
-    rows = bus.rows()
     gone = {row["sale"] for row in rows if row["kind"] == "SaleCancelled"}
     sales = [row for row in rows if row["kind"] == "CashSale" and row["sequence"] not in gone]
     cash_minor = sum(row["sum_minor"] for row in sales)
     assert cash_minor == 2 * FARE + FARE // 2 + 2000
     closed = next(row["totals"] for row in rows if row["kind"] == "ShiftClosed")
     assert (closed["cash_minor"], closed["cash_sales"], closed["cancelled_sales"]) == (cash_minor, 3, 1)
-    table = run(bus.folder, "export", "csv", "shift")
+    table = run(folder, "export", "csv", "shift")
     shift = next(csv.DictReader(io.StringIO(table)))
     assert (shift["cash"], shift["cancelled"]) == (f"{cash_minor / 100:.2f}", "1")
 
     def booked() -> dict[str, Any] | None:
-        found: dict[str, Any] = ask(bus.folder, "report", "--day", "2026-09-15", "--by", "funder")
+        found: dict[str, Any] = ask(folder, "report", "--day", "2026-09-15", "--by", "funder")
         lines = {line["name"]: line for line in found["lines"]}
         return lines if lines.get("cash", {}).get("annulled_minor") and not found["behind"] else None
 
