@@ -25,7 +25,6 @@ from terminal.collector.days import (
     ServiceCalendar,
     What,
     cells_of,
-    line_of_cash,
     line_of_tap,
     moved_by_proof,
 )
@@ -66,6 +65,7 @@ from terminal.collector.registry import CardRegistry
 from terminal.collector.totals import COUNTS, ProofSum, Totals
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
 from terminal.journal.clock_ledger import CLOCK_DOUBTS
+from terminal.journal.console_records import SaleCancelled
 from terminal.journal.operation_records import SetReturned
 from terminal.journal.records import (
     AnyRecord,
@@ -134,7 +134,7 @@ class Booking:
         self._proofs: dict[ProofCell, ProofSum] = {}
         self._records: dict[TapId, AnyRecord] = {}
         self._day_rows = DayRows(connection, calendar, self._reached)
-        self._portions = Portions(connection, self._record_of, self._fill, self.findings)
+        self._portions = Portions(connection, self._record_of, self._fill, self.findings, calendar)
         self._received_at_ms = 0
 
     def mark_of(self, terminal: int) -> Mark:
@@ -203,13 +203,13 @@ class Booking:
                     start = (record.prev_terminal, record.prev_sequence)
                     self._card_shows(row, self._registry.name(record.card_ref), start)
             case CashSale():
-                self._fill(line_of_cash(row[0], record, self._calendar), CountState.COUNTED, 1)
+                self._portions.sell_cash(row, record)
             case MealServed():
                 self._portions.give(row, record.at_ms, record.pupil, record.meal, record.currency)
             case BuffetSale():
                 self._portions.sell(row, record)
-            case Annulment():
-                self._portions.annul((row[0], record.of))
+            case Annulment() | SaleCancelled():
+                self._portions.annul((row[0], record.of if isinstance(record, Annulment) else record.sale))
             case CardLent():
                 self._portions.lend(row, record.card_ref, record.day, record.pupil)
             case Fault() | SetReturned():

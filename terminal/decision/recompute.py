@@ -29,7 +29,7 @@ from cardproto.resident.layout import FILE_EVENTS, FILE_RIGHTS
 from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.records.rights import parse_rights
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.codes import Admission
+from terminal.codes import Admission, TicketKind
 from terminal.decision.bank_row import MARK, bank_row_of
 from terminal.decision.bank_row import PARTS as BANK_PARTS
 from terminal.decision.bus.bank import NEVER_EXPIRES, BankSnapshot
@@ -122,6 +122,7 @@ class RecordedCash(Struct, frozen=True):
     sum_minor: int
     reasons: tuple[TrailEntry, ...]
     flags: tuple[str, ...]
+    ticket: TicketKind = TicketKind.FULL
 
 
 class RecordedPortion(Struct, frozen=True):
@@ -254,7 +255,7 @@ def _denied_otherwise(lists: Mapping[str, str], snapshot: CardSnapshot, at_hand:
 
 def recompute_cash(sale: RecordedCash, policy: Policy) -> list[Deviation]:
     """Price `sale` again under `policy`; return where the record deviates."""
-    decision = decide_cash(policy, _trip(sale), sale.persons, sale.at)
+    decision = decide_cash(policy, _trip(sale), sale.persons, sale.at, sale.ticket)
     pairs = (
         ("sum_minor", sale.sum_minor, decision.sum_minor),
         ("reasons", sale.reasons, recorded(decision.facts)),
