@@ -78,6 +78,7 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
         "reject": ("collector_office", "reject"),
         "operations": ("collector_office", "operations"),
         "users": ("collector_users", "app"),
+        "settlement": ("collector_settlement", "app"),
     },
     "card": {"acceptance": ("card_acceptance", "acceptance")},
     "journal": {"recompute": ("recompute", "recompute")},

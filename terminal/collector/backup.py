@@ -15,7 +15,7 @@ from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of
 from terminal.recompute import DOCUMENTS_FOLDER
 
 DATABASE: Final = "collector.db"
-PLAIN: Final = ("collector.pub", "ca.crt", "terminals", DOCUMENTS_FOLDER)
+PLAIN: Final = ("collector.pub", "ca.crt", "carriers.toml", "terminals", DOCUMENTS_FOLDER)
 USERS: Final = Path(OFFICE_FOLDER, USERS_FILE)
 SECRET: Final = ("collector.key", "ca.key")
 

@@ -219,7 +219,7 @@ class Books(FollowingBooks):
 
 
 APPLICATION_ID: Final = 0x52424F4B  # "RBOK"
-BOOKS_VERSION: Final = 6
+BOOKS_VERSION: Final = 7
 CACHE_KIB: Final = 32_768
 PAGE_BYTES: Final = 1_024
 """A ride of a random card changes one page of the history, whatever else it costs: so pages are small."""
@@ -259,6 +259,10 @@ _SCHEMA: Final = (
     day TEXT, terminal INTEGER, what TEXT, currency TEXT, proof TEXT, taps INTEGER NOT NULL,
     charged_minor INTEGER NOT NULL, overstated_minor INTEGER NOT NULL, understated_minor INTEGER NOT NULL,
     PRIMARY KEY (day, terminal, what, currency, proof)
+) WITHOUT ROWID""",
+    """CREATE TABLE unproven (
+    terminal INTEGER, sequence INTEGER, proof TEXT NOT NULL, counted_minor INTEGER NOT NULL,
+    PRIMARY KEY (terminal, sequence)
 ) WITHOUT ROWID""",
     """CREATE TABLE refusal (
     terminal INTEGER, message TEXT, count INTEGER NOT NULL, PRIMARY KEY (terminal, message)

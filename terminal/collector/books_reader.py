@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -135,21 +135,26 @@ class BooksReader:
         ):
             yield reader
 
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except SQLITE_FAULTS as error:
-            if means_damage(error):
-                raise CollectorDamaged(
-                    f"the collector's books {self._path} are damaged: {said_of(error)}",
-                    "Stop the collector and delete them: they are made again from the records. "
-                    "If it comes again, `terminal collector backup` checks the records themselves.",
-                ) from error
-            raise CollectorError(
-                f"the collector's books {self._path} failed: {error}",
-                "Check the disk. The records are safe; books that are deleted are made again from them.",
+    def _reported(self) -> AbstractContextManager[None]:
+        return books_failures(self._path)
+
+
+@contextmanager
+def books_failures(path: Path) -> Iterator[None]:
+    """What SQLite says against the books at `path`, as a `CollectorError`."""
+    try:
+        yield
+    except SQLITE_FAULTS as error:
+        if means_damage(error):
+            raise CollectorDamaged(
+                f"the collector's books {path} are damaged: {said_of(error)}",
+                "Stop the collector and delete them: they are made again from the records. "
+                "If it comes again, `terminal collector backup` checks the records themselves.",
             ) from error
+        raise CollectorError(
+            f"the collector's books {path} failed: {error}",
+            "Check the disk. The records are safe; books that are deleted are made again from them.",
+        ) from error
 
 
 class FollowingBooks(BooksReader):

@@ -72,7 +72,11 @@ DAY_TITLES: Final = {
     By.FUNDER: N_("Service day {day} by funder"),
     By.PROOF: N_("Service day {day} by proof"),
 }
-ACTS: Final = {Act.ACKNOWLEDGE: N_("Acknowledge alarm"), Act.ROLL_OUT: N_("Roll out")}
+ACTS: Final = {
+    Act.ACKNOWLEDGE: N_("Acknowledge alarm"),
+    Act.ROLL_OUT: N_("Roll out"),
+    Act.CLOSE_MONTH: N_("Close month"),
+}
 CODE_NAMES: Final = {
     "total": N_("total"),
     "purse": N_("purse"),
@@ -229,7 +233,7 @@ def _requests(words: _PageTexts, sight: Sight) -> str:
 
 
 def _subject(one: Approval) -> str:
-    return one.subject.partition("/")[0] if one.what is Act.ACKNOWLEDGE else one.subject[:16]
+    return one.subject[:16] if one.what is Act.ROLL_OUT else one.subject.partition("/")[0]
 
 
 def _acts(words: _PageTexts, sight: Sight) -> str:

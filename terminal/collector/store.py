@@ -7,6 +7,7 @@
     stranger   what was tried without a good signature (`terminal.collector.strangers`)
     operation  what was done, by which office user: terminals enrolled and revoked, alarms, roll-outs, users
     request    what waits for a second person, and what became of it (`terminal.collector.approvals`)
+    period     months closed for carriers, with what they were stated (`terminal.collector.stated`)
 
 A batch is one transaction: the hashes are compared and the rows stored in it, or nothing is.
 """
@@ -23,7 +24,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from terminal.collector import alarms, approvals, strangers
+from terminal.collector import alarms, approvals, stated, strangers
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
 from terminal.collector.restoring import declared_gap, previous_row
 from terminal.collector.strangers import StrangerCount, reduced
@@ -54,7 +55,7 @@ __all__ = [
 ]
 
 APPLICATION_ID: Final = 0x52434F4C  # "RCOL"
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 
 _TABLES: Final = (
     """CREATE TABLE record (
@@ -150,6 +151,8 @@ class OperationCode(StrEnum):
     USER_ADDED = "user_added"
     USER_REMOVED = "user_removed"
     USER_CHANGED = "user_changed"
+    MONTH_CLOSED = "month_closed"
+    CARRIERS_CHANGED = "carriers_changed"
 
 
 BY_MACHINE: Final = "machine"
@@ -222,7 +225,7 @@ class CollectorStore:
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
         if empty:
-            self._build((*_TABLES, alarms.SCHEMA, strangers.SCHEMA, approvals.SCHEMA))
+            self._build((*_TABLES, alarms.SCHEMA, strangers.SCHEMA, approvals.SCHEMA, *stated.SCHEMA))
 
     def _build(self, statements: tuple[str, ...]) -> None:
         with transaction(self._connection):
