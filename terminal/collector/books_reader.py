@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from terminal.collector.booking import Mark
 from terminal.collector.days import By, DaySum, FilledCell, ServiceCalendar, day_sums, proof_sums
-from terminal.collector.store import CollectorStore, connect
+from terminal.collector.store import CollectorStore, read_only
 from terminal.collector.totals import COUNTS, ProofSum, Totals
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of
@@ -45,6 +45,10 @@ class BooksReader:
     def __init__(self, path: Path, store: CollectorStore) -> None:
         self._path = path
         self._store = store
+
+    @property
+    def path(self) -> Path:
+        return self._path
 
     def totals(self) -> dict[int, Totals]:
         """Counts and money of each terminal, as far as booked."""
@@ -92,13 +96,17 @@ class BooksReader:
         with self._reading() as reader:
             return [day for (day,) in reader.execute(_DAYS, (limit,))]
 
+    def calendar(self) -> ServiceCalendar:
+        """The service days the books are kept by."""
+        with self._reading() as reader:
+            made_for = dict(reader.execute("SELECT name, value FROM made_for"))
+        return ServiceCalendar(ZoneInfo(made_for["zone"]), int(made_for["day_ends_at"]))
+
     def newest_day(self, now_ms: int) -> str | None:
         """The newest service day with anything in it that has begun at `now_ms`: a later one comes from a clock that
         was ahead."""
+        today = self.calendar().day_of(now_ms)
         with self._reading() as reader:
-            made_for = dict(reader.execute("SELECT name, value FROM made_for"))
-            calendar = ServiceCalendar(ZoneInfo(made_for["zone"]), int(made_for["day_ends_at"]))
-            today = calendar.day_of(now_ms)
             (newest,) = reader.execute("SELECT max(day) FROM cell WHERE day <= ?", (today,)).fetchone()
         return None if newest is None else str(newest)
 
@@ -131,7 +139,7 @@ class BooksReader:
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with (
             self._reported(),
-            closing(connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as reader,
+            closing(read_only(self._path)) as reader,
         ):
             yield reader
 
@@ -183,7 +191,7 @@ def made_for(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        with closing(connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as reader:
+        with closing(read_only(path)) as reader:
             return dict(reader.execute("SELECT name, value FROM made_for"))
     except SQLITE_FAULTS:
         return {}  # the books say so themselves where they are asked for sums

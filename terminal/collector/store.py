@@ -198,6 +198,11 @@ def connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, uri=uri)
 
 
+def read_only(path: Path) -> sqlite3.Connection:
+    """Open a database of the collector for reading; the caller closes it. Raises `sqlite3.Error`."""
+    return connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
 class CollectorStore:
     """The database, for one writing process; its methods may be called from any thread."""
 
@@ -434,8 +439,7 @@ class CollectorStore:
     def reader(self) -> sqlite3.Connection:
         """A connection of its own that only reads, for one user at a time; the caller closes it."""
         with self._reported():
-            uri = f"{self._path.absolute().as_uri()}?mode=ro"
-            return connect(uri, uri=True)
+            return read_only(self._path)
 
     def close(self) -> None:
         with self._lock:

@@ -22,7 +22,7 @@ from terminal.collector.day_rows import RowSpan, stretches_of
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.proof import Proof
 from terminal.collector.reading import read_record
-from terminal.collector.store import CollectorStore, connect
+from terminal.collector.store import CollectorStore, read_only
 from terminal.decision.recompute import CannotRecompute, read_of, snapshot_of
 from terminal.export.product import CONCESSIONS, payment_code
 from terminal.journal.records import AnyRecord, CashSale, Intent, UnreadableRecord
@@ -214,7 +214,7 @@ def held_legs(books: Path, store: CollectorStore) -> Iterator[HeldLegs]:
     """The legs of a collector, whether it runs or not: all as of one moment of its books. Raises `CollectorError`."""
     with (
         books_failures(books),
-        closing(connect(f"{books.absolute().as_uri()}?mode=ro", uri=True)) as reader,
+        closing(read_only(books)) as reader,
         closing(store.reader()) as records,
     ):
         reader.execute("BEGIN")  # the books as of now; records only ever come on top
