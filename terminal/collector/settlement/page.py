@@ -17,6 +17,8 @@ from terminal.money import amount_text
 from terminal.texts import N_
 
 MOST_LINES: Final = 2_000
+CARRIER: Final = "carrier_name"
+CURRENCY: Final = "currency"
 SHOWN: Final = (
     *("rides_proven", "rides_unproven", "rides_cash", "rides_open", "proven_minor", "unproven_minor"),
     *("cash_minor", "moved_proven_minor", "moved_unproven_minor", "unlinked"),
@@ -125,7 +127,7 @@ def _table(words: PageTexts, title: str, lines: list[StatementLine], book: Carri
     _ = words.gettext
     sums = list(added(lines, KEPT[by]).items())
     named = {LinesBy.CARRIER: "", LinesBy.DAY: "day"}.get(by, by.value)
-    heads = [_(HEADS["carrier_name"]), *([_(HEADS[named])] if named else []), _(HEADS["currency"])]
+    heads = [_(HEADS[CARRIER]), *([_(HEADS[named])] if named else []), _(HEADS[CURRENCY])]
     rows = [
         (
             carrier_shown(book, key.carrier, words.language),
@@ -173,5 +175,5 @@ def _totals(words: PageTexts, statement: CarrierStatement) -> str:
     _ = words.gettext
     sums = added(statement.lines, lambda line: of_carrier(line)._replace(carrier=""))
     rows = [(key.currency, *_numbers(numbers, key.currency)) for key, numbers in sums.items()]
-    heads = (_(HEADS["currency"]), *(_(HEADS[name]) for name in (*SHOWN, "due")))
+    heads = (_(HEADS[CURRENCY]), *(_(HEADS[name]) for name in (*SHOWN, "due")))
     return section(_("Everything together"), heads, rows, set(range(1, len(heads))))
