@@ -46,16 +46,16 @@ def ride(
 
     row = row_named(named)
     with views_of(folder) as views:
-        found = find_ride(views.store, row)
+        found, zone = find_ride(views.store, row), views.books.calendar().zone
     if found is None:
         raise CollectorError(
             f"row {row[0]}:{row[1]} has not come to the collector as a tap or sale",
             "See when the terminal last sent: terminal collector terminals.",
         )
     if json:
-        print_json(found.as_json(language))
+        print_json(found.as_json(language, zone))
     else:
-        print("\n".join((found.code, *found.says(language))))
+        print("\n".join((found.code, *found.says(language, zone))))
 
 
 def terminals(

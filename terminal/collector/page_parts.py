@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from starlette.responses import Response
 
 from cardcli.characters import visible
-from terminal.clock import from_unix_ms
+from terminal.collector.watch import local_time
 from terminal.texts import N_, languages, translator
 
 HEADERS: Final = {
@@ -23,7 +23,7 @@ HEADERS: Final = {
     " form-action 'self';"
     " frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with "no-referrer" browsers send forms from the origin "null"
     "cache-control": "no-store",
 }
 
@@ -114,8 +114,7 @@ class PageTexts(NamedTuple):
 
     def time(self, at_ms: int) -> str:
         """A moment as clocks of the region show it, to the minute."""
-        local = from_unix_ms(at_ms).astimezone(self.zone)
-        return local.strftime("%d.%m.%Y %H:%M" if self.language == "ru" else "%Y-%m-%d %H:%M")
+        return local_time(at_ms, self.language, self.zone)
 
     def day(self, day: str) -> str:
         """A service day, "2026-09-15", as the region writes it."""
@@ -181,7 +180,8 @@ def section(
     body = "".join(line(row, "td") for row in rows)
     table = f"<table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table>"
     before = f"<p>{escape(said)}</p>" if said else ""
-    return f"<h2>{escape(title)}</h2>{before}<div class=scroll>{table}</div>"
+    scroll = f"<div class=scroll tabindex=0 role=region aria-label='{escape(title)}'>{table}</div>"
+    return f"<h2>{escape(title)}</h2>{before}{scroll}"
 
 
 def age(seconds: int, words: PageTexts) -> str:

@@ -120,7 +120,7 @@ class PageSide:
                 return response(page.ride_page(words, "", (_(MISREAD),)), 404)
             if found is None:
                 return response(page.ride_page(words, "", (_(NOT_COME),)), 404)
-            return response(page.ride_page(words, found.code, found.says(words.language)))
+            return response(page.ride_page(words, found.code, found.says(words.language, words.zone)))
 
         return remember_language(request, await answered(work))
 

@@ -68,11 +68,11 @@ def morning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OfficeMorning]
     for route, starts in ((15, "2026-09-15T08:00:00+03:00"), (16, "2026-09-15T08:20:00+03:00")):
         rows += ridden(folder, route, starts)
     with collector(folder) as url:
-        for ref, role in (("11", OfficeRole.MONEY), ("12", OfficeRole.MONEY), ("13", OfficeRole.OPERATE)):
-            user_of(folder / "collector", ref, role, password=PASSWORD)
         run(folder, "sync", "--collector", url)
         (folder / "carriers.toml").write_text(CARRIERS, "utf-8")
         office(folder, "settlement", "carriers", folder / "carriers.toml")
+        for ref, role in (("11", OfficeRole.MONEY), ("12", OfficeRole.MONEY), ("13", OfficeRole.OPERATE)):
+            user_of(folder / "collector", ref, role, password=PASSWORD)
         found = OfficeMorning(folder, url, rows)
         until(lambda: office(folder, "report", "--day", "2026-09-15", "--json")["behind"] == 0)
         yield found
@@ -85,7 +85,9 @@ def ridden(folder: Path, route: int, starts: str) -> list[dict[str, Any]]:
         "laboratory": {**BY_HAND, "starts_at": starts},
     }
     with live_terminal(folder, **tables) as bus:
-        return [bus.tap(card) for card in cards(bus)]
+        found = [bus.tap(card) for card in cards(bus)]
+    run(folder, "shift", "close")
+    return found
 
 
 def cards(bus: LiveTerminal) -> list[str]:
@@ -96,7 +98,7 @@ def cards(bus: LiveTerminal) -> list[str]:
 def office(folder: Path, *words: object) -> Any:
     """What a command at the collector's machine prints."""
     done = subprocess.run(
-        command(("collector", *words[:2], "--folder", "collector", *words[2:])),
+        command(("collector", *words, "--folder", "collector")),
         cwd=folder,
         env=ENVIRONMENT,
         capture_output=True,
@@ -156,7 +158,7 @@ def test_the_page_renews_itself_and_leaves_what_is_typed(morning: OfficeMorning,
     code = support_code(7, bus["sequence"])
     page.fill("input[name=code]", code)
     page.click("text=Найти")
-    assert f"строка {bus['sequence']}" in page.inner_text("main")
+    assert f"15.09.2026 11:00 терминал 7, запись {bus['sequence']}, маршрут 15" in page.inner_text("main")
     assert_accessible(page)
 
 

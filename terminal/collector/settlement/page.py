@@ -120,7 +120,8 @@ def _ways(words: PageTexts, month: str, by: LinesBy) -> str:
         else f"<a href='/operator/settlement?month={month}&amp;by={one}'>{escape(_(BY_TITLES[one]))}</a>"
         for one in LinesBy
     )
-    return f"<nav>{links}</nav>"
+    label = escape(_("Broken down"))
+    return f"<nav aria-label='{label}'>{links}</nav>"
 
 
 def _table(words: PageTexts, title: str, lines: list[StatementLine], book: CarrierBook, by: LinesBy) -> str:
