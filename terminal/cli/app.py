@@ -32,6 +32,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "sync": ("sync", "sync"),
     "enrol": ("identity", "enrol"),
     "trust": ("identity", "trust"),
+    "explain": ("explain", "explain"),
 }
 GROUPS: Final = (
     "audit",

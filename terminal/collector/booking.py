@@ -62,6 +62,7 @@ from terminal.collector.proof import (
 )
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
+from terminal.collector.terminal_states import KEEP_STATE, states_in
 from terminal.collector.totals import COUNTS, ProofSum, Totals
 from terminal.collector.troubles import READER_FAULTS, finding_of_fault
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
@@ -131,6 +132,7 @@ class Booking:
         self._cells: dict[Cell, list[int]] = {}
         self._proofs: dict[ProofCell, ProofSum] = {}
         self._unproven: dict[TapId, tuple[Proof, int] | None] = {}
+        self._states: dict[tuple[int, str], str] = {}
         self._records: dict[TapId, AnyRecord] = {}
         self._day_rows = DayRows(connection, calendar, self._reached)
         self._portions = Portions(connection, self._record_of, self._fill, self.findings)
@@ -172,6 +174,8 @@ class Booking:
             if early and not isinstance(record, Intent):
                 self._shown_early((terminal, sequence), None)
             self._book((terminal, sequence), record, ends)
+            for what, value in states_in(record):
+                self._states[terminal, what] = value
         mark.sequence = rows[-1][0]
         return records
 
@@ -448,6 +452,8 @@ class Booking:
         self._watched.keep()
         self._day_rows.finish()
         self._finish_proofs()
+        states = [(*of, value) for of, value in self._states.items()]
+        self._connection.executemany(KEEP_STATE, states)
         many = self._connection.executemany
         adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS)
         many(

@@ -41,6 +41,7 @@ from terminal.collector.proof import EvidenceLimits
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import CollectorStore, Receipt, connect
+from terminal.collector.terminal_states import SCHEMA as STATES_SCHEMA
 from terminal.errors import CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, transaction
 from terminal.journal.records import AnyRecord, UnreadableRecord
@@ -358,7 +359,7 @@ def _create(connection: sqlite3.Connection, made_for: dict[str, str]) -> None:
     connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode=WAL")
     with transaction(connection):
-        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA, *PHONES_SCHEMA):
+        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA, *PHONES_SCHEMA, STATES_SCHEMA):
             connection.execute(statement)
         connection.executemany("INSERT INTO made_for VALUES (?, ?)", made_for.items())
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")

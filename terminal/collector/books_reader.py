@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from terminal.collector.booking import Mark
 from terminal.collector.days import By, DaySum, FilledCell, ServiceCalendar, day_sums, proof_sums
 from terminal.collector.store import CollectorStore, read_only
+from terminal.collector.terminal_states import states_of
 from terminal.collector.totals import COUNTS, ProofSum, Totals
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of
@@ -68,6 +69,11 @@ class BooksReader:
             ):
                 totals[terminal].proofs.setdefault(proof, {})[currency] = ProofSum(*numbers)
         return totals
+
+    def states(self) -> dict[int, dict[str, str]]:
+        """What the newest rows of each terminal say of it (`terminal.collector.terminal_states`)."""
+        with self._reading() as reader:
+            return states_of(reader)
 
     def marks(self) -> dict[int, Mark]:
         """How far each terminal is booked, and what was last noticed there."""

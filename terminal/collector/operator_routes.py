@@ -270,7 +270,12 @@ class OperatorSide:
             found = find_ride(self.views.store, row)
             if found is None:
                 return missing("No such tap has come to the collector.")
-            return Response(msgspec.json.encode(found.as_json(query.language, self.views.books.calendar().zone)), 200, NO_STORE, JSON)
+            return Response(
+                msgspec.json.encode(found.as_json(query.language, self.views.books.calendar().zone)),
+                200,
+                NO_STORE,
+                JSON,
+            )
 
         return await answered(work)
 

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 from cardcli.characters import visible
 from cardproto.resident.limits import LARGEST_TERMINAL
+from terminal.collector.alarm_words import KIND_NAMES
+from terminal.collector.alarms import AlarmKind
 from terminal.collector.approvals import Act, Approval
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.office import ROLE_OF, OfficeReading, alarms_for
@@ -55,6 +57,24 @@ DAY_TITLES: Final = {
     By.FUNDER: N_("Service day {day} by funder"),
     By.PROOF: N_("Service day {day} by proof"),
 }
+PLACES: Final = {
+    "": N_("not known"),
+    "unknown": N_("not known"),
+    "hand": N_("by hand"),
+    "vehicle": N_("on-board computer"),
+}
+SETS: Final = {
+    "region": N_("tariff"),
+    "routes": N_("routes"),
+    "deny": N_("deny list"),
+    "deny_changes": N_("deny list changes"),
+    "grants": N_("grants"),
+    "roster": N_("roster"),
+    "prices": N_("prices"),
+    "staff": N_("staff"),
+    "issuers": N_("issuers"),
+}
+"""What of a terminal's active set is in force, for people."""
 ACTS: Final = {
     Act.ACKNOWLEDGE: N_("Acknowledge alarm"),
     Act.ROLL_OUT: N_("Roll out"),
@@ -95,7 +115,9 @@ def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
         _requests(words, sight),
         _ride_form(words) if OfficeReading.RIDES in sight.reads else "",
         _tiles(words, status, max((t.oldest_unsent_s or 0 for t in terminals), default=0)),
-        _alarms(words, alarms, status.open_alarms) if OfficeReading.ALARMS in sight.reads else "",
+        _alarms(words, alarms, status.open_alarms, sight.proof)
+        if OfficeReading.ALARMS in sight.reads
+        else "",
         _acts(words, sight),
         _strangers(words, views.strangers()) if OfficeReading.STRANGERS in sight.reads else "",
         _terminals(words, terminals),
@@ -116,11 +138,30 @@ def ride_page(words: PageTexts, code: str, lines: Iterable[str]) -> str:
     return document(head, language, f"{back}<h1>{head} {escape(code)}</h1>{said}{_ride_form(words)}")
 
 
+def rides_page(words: PageTexts, lines: Iterable[str]) -> str:
+    """Several rides, and the forms for others. Printed, only the rides are."""
+    said = "".join(f"<p>{escape(visible(line))}</p>" if line else "<hr>" for line in lines)
+    head = escape(words.gettext("Find rides"))
+    back = f"<nav><a href=/operator/>{escape(words.gettext('Collector'))}</a></nav>"
+    return document(head, words.language, f"{back}<h1>{head}</h1>{said}{_ride_form(words)}")
+
+
 def _ride_form(words: PageTexts) -> str:
-    label, button = escape(words.gettext("Support code")), escape(words.gettext("Find"))
+    _ = words.gettext
+    button = f"<button>{escape(_('Find'))}</button>"
+
+    def field(label: str, attributes: str) -> str:
+        return f"<label>{escape(label)}<input {attributes} required></label>"
+
+    code = field(_("Support code"), "name=code maxlength=40")
+    card = field(_("Card reference"), "name=card maxlength=16 pattern='[0-9a-fA-F]{16}'")
+    where = field(_("Service day"), "name=day type=date") + field(
+        _("Route"), "name=route inputmode=numeric maxlength=5"
+    )
     return (
-        f"<form method=get action=/operator/ride><label>{label}<input name=code required maxlength=40></label>"
-        f"<button>{button}</button></form>"
+        f"<form method=get action=/operator/ride>{code}{button}</form>"
+        f"<form method=get action=/operator/rides>{card}{button}</form>"
+        f"<form method=get action=/operator/rides>{where}{field(_('Time'), 'name=at type=time')}{button}</form>"
     )
 
 
@@ -178,10 +219,6 @@ def _acts(words: PageTexts, sight: Sight) -> str:
         return f"<label>{escape(label)}{field}</label>"
 
     found = []
-    comment = f"<label>{escape(_('Finding and action taken'))}<input name=comment maxlength=500></label>"
-    if sight.who.roles & {OfficeRole.OPERATE, OfficeRole.MONEY}:
-        alarm = number(_("Alarm number"), MOST_ALARMS) + comment
-        found.append(form(sight.proof, "acknowledge", _("Acknowledge"), inputs=alarm))
     if OfficeRole.OPERATE in sight.who.roles:
         terminal = number(_("Terminal number"), LARGEST_TERMINAL)
         found.append(form(sight.proof, "code", _("One-time code for enrolment"), inputs=terminal))
@@ -219,7 +256,7 @@ def _tiles(words: PageTexts, status: CollectorStatus, oldest_unsent_s: int) -> s
     return f"<ul class=tiles>{''.join(items)}</ul>"
 
 
-def _alarms(words: PageTexts, alarms: list[SeenAlarm], count: int) -> str:
+def _alarms(words: PageTexts, alarms: list[SeenAlarm], count: int, proof: str) -> str:
     _ = words.gettext
     title = _("Open alarms")
     if not alarms:
@@ -227,7 +264,7 @@ def _alarms(words: PageTexts, alarms: list[SeenAlarm], count: int) -> str:
     rows = (
         (
             str(a.id),
-            a.kind,
+            _(KIND_NAMES[AlarmKind(a.kind)]),
             str(a.terminal or ""),
             str(a.sequence or ""),
             a.says(words.language),
@@ -238,7 +275,21 @@ def _alarms(words: PageTexts, alarms: list[SeenAlarm], count: int) -> str:
     )
     newest = _("The newest {shown} of {all}.").format(shown=len(alarms), all=count)
     heads = (_("number"), _("what"), _("terminal"), _("row"), _("detail"), _("times"), _("last"))
-    return section(title, heads, rows, {0, 2, 3, 5}, newest if count > len(alarms) else "")
+    said = newest if count > len(alarms) else ""
+    if not proof:
+        return section(title, heads, rows, {0, 2, 3, 5}, said)
+    label = escape(_("Finding and action taken"))
+    acts = [
+        form(
+            proof,
+            "acknowledge",
+            _("Acknowledge"),
+            str(a.id),
+            f"<input name=comment maxlength=500 placeholder='{label}' aria-label='{label} {a.id}'>",
+        )
+        for a in alarms
+    ]
+    return section(title, (*heads, _("acknowledgement")), rows, {0, 2, 3, 5}, said, acts)
 
 
 def _strangers(words: PageTexts, counts: list[StrangerCount]) -> str:
@@ -276,6 +327,9 @@ def _terminals(words: PageTexts, terminals: list[TerminalView]) -> str:
             str(t.unsent),
             "" if t.oldest_unsent_s is None else _("up to {age}").format(age=age(t.oldest_unsent_s, words)),
             fault_text(t.reader, {}, words.language) if t.reader else _("works"),
+            _("in doubt") if t.clock else _("sound"),
+            _(PLACES.get(t.place, t.place)),
+            ", ".join(f"{_(SETS.get(kind, kind))} {version}" for kind, version in sorted(t.in_force.items())),
             str(t.proven),
             str(t.unproven),
             str(t.differing),
@@ -285,11 +339,12 @@ def _terminals(words: PageTexts, terminals: list[TerminalView]) -> str:
     )
     heads = (
         *(_("number"), _("key"), _("last batch"), _("records"), _("unsent"), _("oldest unsent"), _("reader")),
+        *(_("clock"), _("place"), _("in force")),
         *(_("proven"), _("unproven"), _("differing"), _("alarms")),
     )
     shown = _("{shown} of {all}.").format(shown=MOST_TERMINALS, all=len(terminals))
     said = shown if len(terminals) > MOST_TERMINALS else ""
-    return section(_("Terminals"), heads, rows, {0, 3, 4, 7, 8, 9, 10}, said)
+    return section(_("Terminals"), heads, rows, {0, 3, 4, 10, 11, 12, 13}, said)
 
 
 def _trials(words: PageTexts, groups: list[GroupCount]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from html import escape
+from itertools import chain, repeat
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -46,6 +47,7 @@ label { display: flex; flex-direction: column; }
 input, button { font: inherit; padding: .3rem .6rem; min-height: 2.2rem; }
 nav { display: flex; flex-wrap: wrap; gap: 1rem; align-items: center; }
 .notice { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .8rem; font-weight: 600; }
+@media print { nav, form, .notice { display: none; } }
 footer { margin-top: 2rem; font-size: .85rem; }
 """
 
@@ -169,15 +171,22 @@ def shown_code(words: PageTexts, code: str) -> str:
 
 
 def section(
-    title: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set[int], said: str = ""
+    title: str,
+    heads: tuple[str, ...],
+    rows: Iterable[tuple[str, ...]],
+    numbers: set[int],
+    said: str = "",
+    acts: Iterable[str] = (),
 ) -> str:
-    """A table under its title, with what is `said` of it before; the columns `numbers` hold numbers."""
+    """A table under its title, with what is `said` of it before; the columns `numbers` hold numbers. `acts` are forms,
+    one for each row, in a last column."""
 
-    def line(cells: tuple[str, ...], tag: str) -> str:
+    def line(cells: tuple[str, ...], tag: str, act: str = "") -> str:
         marked = ((" class=n" if place in numbers else "", cell) for place, cell in enumerate(cells))
-        return f"<tr>{''.join(f'<{tag}{mark}>{escape(visible(cell))}</{tag}>' for mark, cell in marked)}</tr>"
+        shown = "".join(f"<{tag}{mark}>{escape(visible(cell))}</{tag}>" for mark, cell in marked)
+        return f"<tr>{shown}{act and f'<td>{act}</td>'}</tr>"
 
-    body = "".join(line(row, "td") for row in rows)
+    body = "".join(line(row, "td", act) for row, act in zip(rows, chain(acts, repeat("")), strict=False))
     table = f"<table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table>"
     before = f"<p>{escape(said)}</p>" if said else ""
     scroll = f"<div class=scroll tabindex=0 role=region aria-label='{escape(title)}'>{table}</div>"

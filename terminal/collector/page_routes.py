@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 import anyio
@@ -18,6 +19,7 @@ from terminal.access.sessions import proof_of_form
 from terminal.clock import Clock, unix_ms
 from terminal.collector import page
 from terminal.collector.books_reader import FollowingBooks
+from terminal.collector.card_rides import CARD_REF, around, card_statement, rides_on
 from terminal.collector.entrance import refusal, visitor_of
 from terminal.collector.office import Office, OfficeReading, readings_of
 from terminal.collector.office_answers import NO_STORE, answered, missing, read_route
@@ -27,12 +29,19 @@ from terminal.collector.ride import MISREAD, NOT_COME, NoSuchCode, find_ride, ro
 from terminal.collector.settlement.page import LinesBy, settlement_page
 from terminal.collector.settlement.periods import MONTH
 from terminal.collector.settlement.tables import as_csv, as_workbook
+from terminal.collector.statement_text import statement_lines
 from terminal.collector.store import read_only
 from terminal.collector.users import OfficeRole
 from terminal.collector.views import OperatorViews
 from terminal.export.workbook import XLSX
+from terminal.texts import N_
 
 DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+TIME: Final = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
+MINUTES: Final = 15
+"""How far from the time a passenger names rides are shown."""
+NOTHING_ASKED: Final = N_("Give a card reference of 16 digits, or a day, a route and a time.")
+NO_RIDES: Final = N_("No ride on that route around that time has come to the collector.")
 CATCH_UP_S: Final = 2.0
 MOST_STREAMS: Final = 32
 """Pages that hear of news at once; one more is renewed when it is loaded again."""
@@ -57,6 +66,7 @@ class PageSide:
             Route("/", self.home, methods=["GET"]),
             read_route(self.office, "/events", OfficeReading.STATUS, self.events),
             read_route(self.office, "/ride", OfficeReading.RIDES, self.ride),
+            read_route(self.office, "/rides", OfficeReading.RIDES, self.rides),
             read_route(self.office, "/settlement", OfficeReading.SUMS, self.settlement),
             read_route(self.office, "/settlement/{file}", OfficeReading.SUMS, self.settlement_file),
         ]
@@ -121,6 +131,26 @@ class PageSide:
             if found is None:
                 return response(page.ride_page(words, "", (_(NOT_COME),)), 404)
             return response(page.ride_page(words, found.code, found.says(words.language, words.zone)))
+
+        return remember_language(request, await answered(work))
+
+    async def rides(self, request: Request) -> Response:
+        """The rides of a card, or of a route around a time of day."""
+        asked = request.query_params
+        card, day, route, at = (asked.get(name, "").strip() for name in ("card", "day", "route", "at"))
+
+        def work() -> Response:
+            words = self._words(request)
+            if CARD_REF.fullmatch(card.lower()):
+                statement = card_statement(self.views, bytes.fromhex(card.lower()))
+                lines = statement_lines(statement, card.lower(), words.language, words.zone)
+                return response(page.rides_page(words, lines))
+            if not (DAY.fullmatch(day) and route.isdecimal() and len(route) <= 5 and TIME.fullmatch(at)):
+                return response(page.rides_page(words, (words.gettext(NOTHING_ASKED),)), 404)
+            since, until = around(datetime.fromisoformat(f"{day}T{at}"), MINUTES)
+            found = list(rides_on(self.views, int(route), day, since, until))
+            lines = (line for one in found for line in (*one.says(words.language, words.zone), one.code, ""))
+            return response(page.rides_page(words, lines if found else (words.gettext(NO_RIDES),)))
 
         return remember_language(request, await answered(work))
 

@@ -124,8 +124,8 @@ def test_the_carriers_month_is_the_records_to_the_kopeck(morning: OfficeMorning,
     with page.expect_download() as download:
         page.click("text=CSV")
     assert "Трамвайное депо" in Path(download.value.path()).read_text("utf-8")
-    for by in ("По маршруту", "По виду оплаты", "По льготе", "По дням"):
-        page.click(f"text={by}")
+    for by in ("route", "product", "concession", "day"):
+        page.click(f"a[href$='by={by}']")
     assert "15.09.2026" in page.inner_text("main")
     page.click("text=Закрыть месяц")
     assert "ждёт подтверждения" in page.inner_text(".notice")
@@ -160,6 +160,60 @@ def test_the_page_renews_itself_and_leaves_what_is_typed(morning: OfficeMorning,
     page.click("text=Найти")
     assert f"15.09.2026 11:00 терминал 7, запись {bus['sequence']}, маршрут 15" in page.inner_text("main")
     assert_accessible(page)
+
+
+def test_an_alarm_is_acknowledged_in_its_row_and_terminals_say_what_is_in_force(
+    morning: OfficeMorning, page: Page
+) -> None:
+    morning.sign_in(page, "13")
+    alarms = page.locator("[aria-label='Открытые тревоги'] tbody tr")
+    row = alarms.filter(has_text="Сомнение в часах").first
+    number = row.locator("td").first.inner_text()
+    row.locator("input[name=comment]").fill("часы сверены")
+    row.locator("button").click()
+    assert page.inner_text(".notice") == "Готово."
+    said = office(morning.folder, "alarms", "--all")
+    assert "13: часы сверены" in said
+    assert number not in page.locator("[aria-label='Открытые тревоги'] td:first-child").all_inner_texts()
+    assert "тариф demo:1" in page.inner_text("[aria-label='Терминалы']")
+    page.goto(f"{morning.url}/operator/?day=2026-09-15&language=ru")
+    assert_accessible(page)
+
+
+def test_a_card_is_explained_from_what_the_collector_holds(morning: OfficeMorning, page: Page) -> None:
+    """By its reference at the machine and on the page, by the card itself on a reader, or by route and time."""
+    first, second = morning.rows[0], morning.rows[3]
+    assert (first["card_ref"], second["message"]) == (second["card_ref"], "ok_transfer")
+    shown = explained(morning.folder, "--card", first["card_ref"])
+    assert shown == explained(morning.folder, "--reader", "sim:adult_purse.json")
+    for said in ("обычный тариф по транспортной карте", "пересадка", "24,00", "маршрут 16"):
+        assert said in shown.replace("\xa0", " "), shown
+    morning.sign_in(page, "13")
+    page.fill("input[name=card]", first["card_ref"])
+    page.locator("form[action='/operator/rides'] button").first.click()
+    assert "обычный тариф по транспортной карте" in page.inner_text("main")
+    page.fill("input[name=day]", "2026-09-15")
+    page.fill("input[name=route]", "16")
+    page.fill("input[name=at]", "08:25")
+    page.locator("form[action='/operator/rides'] button").last.click()
+    found = page.inner_text("main")
+    assert "маршрут 16" in found
+    assert "маршрут 15" not in found
+    assert_accessible(page)
+
+
+def explained(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        command(("explain", *words, "--folder", "collector")),
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def ridden_again(morning: OfficeMorning) -> dict[str, Any]:
