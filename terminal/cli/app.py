@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "sync": ("sync", "sync"),
     "enrol": ("identity", "enrol"),
     "trust": ("identity", "trust"),
+    "explain": ("explain", "explain"),
 }
 GROUPS: Final = (
     "audit",
@@ -81,6 +82,7 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
         "users": ("collector_users", "app"),
         "bank": ("collector_bank", "app"),
         "statement": ("collector_bank", "statement"),
+        "settlement": ("collector_settlement", "app"),
     },
     "card": {"acceptance": ("card_acceptance", "acceptance")},
     "journal": {"recompute": ("recompute", "recompute")},

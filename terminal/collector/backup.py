@@ -17,7 +17,7 @@ from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of
 from terminal.recompute import DOCUMENTS_FOLDER
 
 DATABASE: Final = "collector.db"
-PLAIN: Final = ("collector.pub", "ca.crt", "terminals", DOCUMENTS_FOLDER)
+PLAIN: Final = ("collector.pub", "ca.crt", "carriers.toml", "terminals", DOCUMENTS_FOLDER)
 USERS: Final = Path(OFFICE_FOLDER, USERS_FILE)
 BANK_LEDGER: Final = Path("bank", "bank.db")
 """What bank cards were charged cannot be made again. Order files are left out: they hold numbers of cards."""

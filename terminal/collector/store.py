@@ -8,6 +8,7 @@
     operation  what was done, by which office user: terminals enrolled and revoked, alarms, roll-outs, users
     request    what waits for a second person, and what became of it (`terminal.collector.approvals`)
     sealed_row what rows of bank cards sealed to the back office (`terminal.collector.sealed_rows`)
+    period     months closed for carriers, with what they were stated (`terminal.collector.stated`)
 
 A batch is one transaction: the hashes are compared and the rows stored in it, or nothing is.
 """
@@ -24,7 +25,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from terminal.collector import alarms, approvals, sealed_rows, strangers
+from terminal.collector import alarms, approvals, sealed_rows, stated, strangers
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
 from terminal.collector.restoring import declared_gap, previous_row
 from terminal.collector.strangers import StrangerCount, reduced
@@ -151,6 +152,8 @@ class OperationCode(StrEnum):
     USER_ADDED = "user_added"
     USER_REMOVED = "user_removed"
     USER_CHANGED = "user_changed"
+    MONTH_CLOSED = "month_closed"
+    CARRIERS_CHANGED = "carriers_changed"
 
 
 BY_MACHINE: Final = "machine"
@@ -196,6 +199,11 @@ def connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, uri=uri)
 
 
+def read_only(path: Path) -> sqlite3.Connection:
+    """Open a database of the collector for reading; the caller closes it. Raises `sqlite3.Error`."""
+    return connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
 class CollectorStore:
     """The database, for one writing process; its methods may be called from any thread."""
 
@@ -223,7 +231,8 @@ class CollectorStore:
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
         if empty:
-            self._build((*_TABLES, alarms.SCHEMA, strangers.SCHEMA, approvals.SCHEMA, sealed_rows.SCHEMA))
+            own = alarms.SCHEMA, strangers.SCHEMA, approvals.SCHEMA, sealed_rows.SCHEMA, *stated.SCHEMA
+            self._build((*_TABLES, *own))
 
     def _build(self, statements: tuple[str, ...]) -> None:
         with transaction(self._connection):
@@ -449,8 +458,7 @@ class CollectorStore:
     def reader(self) -> sqlite3.Connection:
         """A connection of its own that only reads, for one user at a time; the caller closes it."""
         with self._reported():
-            uri = f"{self._path.absolute().as_uri()}?mode=ro"
-            return connect(uri, uri=True)
+            return read_only(self._path)
 
     def close(self) -> None:
         with self._lock:
