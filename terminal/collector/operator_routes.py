@@ -46,7 +46,7 @@ from terminal.collector.office import (
     OfficeAnswer,
     OfficeCode,
     OfficeReading,
-    alarms_for,
+    alarms_of,
     readings_of,
 )
 from terminal.collector.office_pages import OfficePages, language_of, remember_language
@@ -230,8 +230,8 @@ class OperatorSide:
             return query
 
         def work() -> object:
-            held = self.views.store.alarms(query.limit, only_open=query.open)
-            found = alarms_for(visitor_of(request).who, held)
+            kinds = alarms_of(visitor_of(request).who)
+            found = self.views.store.alarms(query.limit, only_open=query.open, kinds=kinds)
             return [{**alarm._asdict(), "says": alarm.says(), "open": alarm.open} for alarm in found]
 
         return await _json(work)

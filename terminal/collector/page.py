@@ -16,7 +16,7 @@ from cardcli.characters import visible
 from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.collector.approvals import Act, Approval
 from terminal.collector.days import By, DaySum, totals_of
-from terminal.collector.office import ROLE_OF, OfficeReading, alarms_for
+from terminal.collector.office import ROLE_OF, OfficeReading, alarms_of
 from terminal.collector.recompute.trials import GroupCount, ShadowSum
 from terminal.collector.roll_out import Staged
 from terminal.collector.store import SeenAlarm
@@ -121,7 +121,7 @@ def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
     _ = words.gettext
     status = views.status(now_ms)
     terminals = views.terminals(now_ms)
-    alarms = alarms_for(sight.who, views.store.alarms(MOST_ALARMS, only_open=True)[::-1])
+    alarms = views.store.alarms(MOST_ALARMS, only_open=True, kinds=alarms_of(sight.who))[::-1]
     shown_by = (By.TERMINAL, By.FUNDER, By.PROOF) if OfficeReading.SUMS in sight.reads else ()
     by = {one: views.books.day(status.newest_day, one) if status.newest_day else [] for one in shown_by}
     body = (

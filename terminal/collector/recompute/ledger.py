@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -121,6 +121,9 @@ _FORGET_DAYS: Final = (
     "DELETE FROM tap_count WHERE terminal = ?1 AND edition = ?2 AND day <= (SELECT day FROM tap_count"
     " WHERE terminal = ?1 AND edition = ?2 ORDER BY day DESC LIMIT 1 OFFSET ?3) RETURNING day"
 )
+
+
+Rows: TypeAlias = list[tuple[Any, ...]]
 
 
 class FollowMark(NamedTuple):
@@ -254,38 +257,50 @@ class LedgerReader:
 
     def groups(self) -> list[GroupCount]:
         """Every document that is, or was, on trial anywhere."""
-        editions = [str(row[0]) for row in self._rows("SELECT DISTINCT edition FROM trial ORDER BY edition")]
-        return [self.group(edition)[0] for edition in editions]
+        with self._asking() as ask:
+            editions = ask("SELECT DISTINCT edition FROM trial ORDER BY edition")
+            return [_group(ask, str(edition))[0] for (edition,) in editions]
 
     def group(self, edition: str) -> tuple[GroupCount, dict[int, TapCount]]:
         """The terminals that have or had it on trial: together, and what each decided by it."""
-        new = summed(self._rows(_GROUP.format(of="edition", less="beyond"), edition))
-        if not new:
-            return GroupCount(edition, 0, 0, 0, 0, 0, 0, withdrawn=False), new
-        before = self._before(edition)
-        ((ended, withdrawn),) = self._rows(_TAKEN_BACK, edition)
-        total = sum(new.values(), TapCount())
-        return GroupCount(edition, len(new), ended, *total, *before, bool(withdrawn)), new
+        with self._asking() as ask:
+            return _group(ask, edition)
 
-    def _before(self, edition: str) -> TapCount:
-        """What the group refused by the documents before; where that are few taps, what all terminals did by those."""
-        own = sum(summed(self._rows(_GROUP.format(of="before", less="0"), edition)).values(), TapCount())
-        if own.taps >= LEAST_TAPS:
-            return own
-        query = (
-            "SELECT coalesce(sum(taps), 0), coalesce(sum(refused), 0) FROM tap_count"
-            " WHERE edition IN (SELECT before FROM trial WHERE edition = ?)"
-        )
-        return TapCount(*self._rows(query, edition)[0])
+    def _rows(self, query: str, *values: object) -> Rows:
+        with self._asking() as ask:
+            return ask(query, *values)
 
-    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+    @contextmanager
+    def _asking(self) -> Iterator[Callable[..., Rows]]:
+        """Queries of one connection."""
         if not self.path.is_file():
-            return []
+            yield lambda *_: []
+            return
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
         with reported(self.path), closing(connect(uri, uri=True)) as reader:
-            if reader.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
-                return []
-            return reader.execute(query, values).fetchall()
+            begun = reader.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+            yield lambda query, *values: reader.execute(query, values).fetchall() if begun else []
+
+
+def _group(ask: Callable[..., Rows], edition: str) -> tuple[GroupCount, dict[int, TapCount]]:
+    new = summed(ask(_GROUP.format(of="edition", less="beyond"), edition))
+    if not new:
+        return GroupCount(edition, 0, 0, 0, 0, 0, 0, withdrawn=False), new
+    ((ended, withdrawn),) = ask(_TAKEN_BACK, edition)
+    total, before = sum(new.values(), TapCount()), _before(ask, edition)
+    return GroupCount(edition, len(new), ended, *total, *before, bool(withdrawn)), new
+
+
+def _before(ask: Callable[..., Rows], edition: str) -> TapCount:
+    """What the group refused by the documents before; where that are few taps, what all terminals did by those."""
+    own = sum(summed(ask(_GROUP.format(of="before", less="0"), edition)).values(), TapCount())
+    if own.taps >= LEAST_TAPS:
+        return own
+    query = (
+        "SELECT coalesce(sum(taps), 0), coalesce(sum(refused), 0) FROM tap_count"
+        " WHERE edition IN (SELECT before FROM trial WHERE edition = ?)"
+    )
+    return TapCount(*ask(query, edition)[0])
 
 
 class VerdictLedger(LedgerReader):

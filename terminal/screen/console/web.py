@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from terminal.access.sessions import TOKEN_BYTES, OperatorSession
+from terminal.access.sessions import TOKEN_BYTES, OperatorSession, is_foreign
 from terminal.errors import TerminalError
 from terminal.journal.action import acting
 from terminal.screen.console.console import ActionRefused, Console
@@ -30,7 +30,7 @@ from terminal.screen.console.roles import ROLE_NAMES, Role
 from terminal.screen.console.upload import UploadedFile, uploaded
 from terminal.screen.console.visit import ONCE, Action, Attachment, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import worded
-from terminal.screen.page import Pages, is_foreign
+from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
 from terminal.texts import N_, languages
 
@@ -396,7 +396,7 @@ class Web:
         if (
             form is None
             or not token
-            or is_foreign(request)
+            or is_foreign(request.headers)
             or not hmac.compare_digest(form.text("csrf").encode(), proof.encode())
         ):
             raise Denied(403, FOREIGN_FORM)

@@ -78,9 +78,7 @@ def test_a_card_counts_once_a_day_and_three_times_against_a_document_on_trial() 
     counts.keep(["demo:2"], "demo:2")
     assert (counts.of("demo:2"), counts.on_trial("demo:2")) == (TapCount(14, 14), TapCount(3, 3))
     again = TapCounts(counts.kept)
-    assert again.on_trial("demo:2") == TapCount(3, 3), (
-        "also after a restart"
-    )
+    assert again.on_trial("demo:2") == TapCount(3, 3), "also after a restart"
     assert not again.take(6000, refusal(77, 19))
     assert again.take(6001, refusal(78, 19))
     assert again.take(6002, refusal(None, 19))
