@@ -247,15 +247,18 @@ def test_a_card_is_stopped_at_three_terminals_that_wait_for_news(
         began_s = time.monotonic()
         denying.stop(cards[0])
         denying.issue()
+        released_s = time.monotonic() - began_s
         took_s = []
         for served in terminals:
             served.tap(lambda tap: tap["message"] == "blocked")
             took_s.append(time.monotonic() - began_s)
         share, spent = share_of_processor(), line.bytes - before[0]
         print(
-            f"refused after {', '.join(f'{one:.1f} s' for one in took_s)} with {share:.2f} of a processor; "
+            f"released after {released_s:.1f} s, refused after {', '.join(f'{one:.1f} s' for one in took_s)}"
+            f" with {share:.2f} of a processor; "
             f"{spent} bytes of one terminal"
         )
         assert max(took_s) <= 10 * max(1, 1 / (3 * share))
+        assert max(took_s) - released_s <= 3 * max(1, 1 / (3 * share))
         assert spent <= 4_096
         assert line.connections == before[1], "the connection is kept"
