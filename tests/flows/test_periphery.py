@@ -347,7 +347,7 @@ def test_a_cash_sale_leaves_a_ticket_and_a_copy_on_demand_says_so(
             assert copy[1:] == first
             assert f'href="{page}"' in terminal.console.get("/taps").text
             assert terminal.console.post("/ticket/copy", data=again | {"sale": "1"}).status_code == 303
-        a_stranger_typed_all_night(tmp_path / "state")
+        a_stranger_typed_all_night(tmp_path / STATE)
         with bus(tmp_path, **tables) as terminal:
             signs_in_beside_a_colleague(terminal)
             assert says(terminal, page, "Напечатайте копию")
