@@ -331,6 +331,9 @@ def _updates(
     words = words_of(station.state, station.updates)
     watch = SourceWatch(active, station.sources(active.parts), activations.now)
 
+    if bundles is not None:
+        bundles.on_report = watch.came
+
     def look_now(*_: object) -> None:
         watch.look_now()
         if bundles is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -351,11 +351,16 @@ def _bounded(connection: sqlite3.Connection, alarm: Alarm) -> Alarm:
     return Alarm(alarm.kind, alarm.terminal, 0, AlarmCause.MANY_MORE)
 
 
-def newest(connection: sqlite3.Connection, limit: int, *, only_open: bool) -> list[SeenAlarm]:
-    """The newest `limit` alarms, oldest first."""
-    where = f"WHERE {_OPEN}" if only_open else ""
+def newest(
+    connection: sqlite3.Connection, limit: int, kinds: Collection[AlarmKind] | None, *, only_open: bool
+) -> list[SeenAlarm]:
+    """The newest `limit` alarms of these kinds, oldest first; None: of every kind."""
+    wanted = [f"({_OPEN})"] if only_open else []
+    if kinds is not None:
+        wanted.append(f"kind IN ({','.join('?' * len(kinds))})")
+    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
     query = f"SELECT {_COLUMNS} FROM alarm {where} ORDER BY last_at_ms DESC, id DESC LIMIT ?"  # noqa: S608 constants
-    return [SeenAlarm(*row) for row in connection.execute(query, (limit,))][::-1]
+    return [SeenAlarm(*row) for row in connection.execute(query, (*(kinds or ()), limit))][::-1]
 
 
 def about(connection: sqlite3.Connection, terminal: int, sequence: int) -> list[SeenAlarm]:

@@ -13,7 +13,7 @@ Page, programs and commands come through here. A refusal is a value; the store's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -42,7 +42,7 @@ MOST_COMMENT: Final = 500
 TECHNICAL: Final = frozenset(
     (
         *(AlarmKind.GAP, AlarmKind.CLOCK, AlarmKind.READER, AlarmKind.SILENT, AlarmKind.NO_START),
-        *(AlarmKind.DISK, AlarmKind.HOUSING),
+        *(AlarmKind.DISK, AlarmKind.HOUSING, AlarmKind.BUNDLES),
     )
 )
 """Alarms that one person acknowledges; every other one is about what was charged, or may have been."""
@@ -136,9 +136,9 @@ def readings_of(who: Who) -> frozenset[OfficeReading]:
     return frozenset(one for one, readers in READERS.items() if readers & who.roles)
 
 
-def alarms_for(who: Who, found: Iterable[alarms.SeenAlarm]) -> list[alarms.SeenAlarm]:
-    """Of the alarms `found` those that `who` acknowledges: money all of them, the others what is technical."""
-    return [one for one in found if OfficeRole.MONEY in who.roles or one.kind in TECHNICAL]
+def alarms_of(who: Who) -> frozenset[AlarmKind] | None:
+    """The kinds of alarms that `who` sees and acknowledges: what is technical, and money every kind (None)."""
+    return None if OfficeRole.MONEY in who.roles else TECHNICAL
 
 
 class OfficeAnswer(NamedTuple):

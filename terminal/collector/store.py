@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -338,10 +338,12 @@ class CollectorStore:
             with self._reported(), self._lock, transaction(self._connection):
                 alarms.keep_findings(self._connection, found, at_ms)
 
-    def alarms(self, limit: int = 1_000, *, only_open: bool = False) -> list[SeenAlarm]:
-        """The newest `limit` alarms, oldest first."""
+    def alarms(
+        self, limit: int = 1_000, *, only_open: bool = False, kinds: Collection[AlarmKind] | None = None
+    ) -> list[SeenAlarm]:
+        """The newest `limit` alarms of these kinds, or of every kind, oldest first."""
         with self._reported(), self._lock:
-            return alarms.newest(self._connection, limit, only_open=only_open)
+            return alarms.newest(self._connection, limit, kinds, only_open=only_open)
 
     def withdrawn(self) -> tuple[str, ...]:
         """The region documents that were taken back from groups of terminals, the newest first."""
