@@ -78,7 +78,7 @@ def test_m_01_a_payment_counts_once_whichever_file_has_it(canteen: OpenCanteen) 
         (("A1;00;hot;1",), "line 2: the list has no such pupil"),
         (("A1;{ref};savings;1",), "line 2: the account is hot or buffet"),
         (("A1;{ref};hot;-1",), "line 2: the amount is more than nothing"),
-        (("A1;{ref};hot;1.234",), "line 2: RUB has 2 decimals"),
+        (("A1;{ref};hot;1.234",), "line 2: not a sum of money"),
         (("A1;{ref};hot;1", "A1;{ref};hot;1"), "line 3: this payment stands in the file already"),
         (("A1;{ref};hot",), "line 2: 3 cells"),
         ((";{ref};hot;1",), "line 2: a payment has a number"),
