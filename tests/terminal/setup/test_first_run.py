@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import socket
-import subprocess
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from queue import Queue
-from threading import Thread
 
 import msgspec
 import pytest
@@ -27,94 +20,13 @@ from terminal.keys.file import load_file_keys
 from terminal.keys.provider import person_token
 from terminal.lab.world import pseudonym_on
 from terminal.screen.setup.draft import DraftKeeper
-from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.screen.browser import NewPage, assert_accessible
 from tests.terminal.setup.guide import press_through, steps_of
+from tests.terminal.setup.running import FirstRun
 
 PIN = "7294"
 PATIENCE_MS = 40_000
 LEAST_PX = 44
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-@dataclass
-class FirstRun:
-    """A folder, and the process that the product's own command started in it."""
-
-    folder: Path
-    options: tuple[object, ...] = ()
-    display: int = field(default_factory=free_port)
-    pages: int = field(default_factory=free_port)
-    process: subprocess.Popen[str] | None = None
-    said: Queue[str] = field(default_factory=Queue)
-    codes: deque[str] = field(default_factory=deque)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.pages}"
-
-    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(arguments),
-            check=False,
-            cwd=self.folder,
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    def start(self) -> None:
-        ports = ("--screen-port", self.display, "--console-port", self.pages)
-        self.process = subprocess.Popen(
-            command(("setup", *ports, *self.options)),
-            cwd=self.folder,
-            env=ENVIRONMENT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        said = self.said = Queue()
-        stdout = self.process.stdout
-        assert stdout is not None
-
-        def listen() -> None:
-            with stdout:
-                for line in stdout:
-                    said.put(line)
-
-        Thread(target=listen, daemon=True).start()
-        self.codes.clear()
-        self.line("set-up pages")
-
-    def line(self, pattern: str) -> str:
-        """The next line of its output in which `pattern` is found; codes that come before are kept."""
-        while True:
-            line = self.said.get(timeout=40)
-            if found := re.search(r"one-time code: (\d{4} \d{4})", line):
-                self.codes.append(found[1])
-            if re.search(pattern, line):
-                return line
-
-    def code(self) -> str:
-        """The next one that was not asked for."""
-        if not self.codes:
-            self.line("one-time code")
-        return self.codes.popleft()
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(20)
-
-    def end(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(40)
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def _shown(look: Look, lines: list[PriceLine]) -> View:
         foods=tuple(FOODS),
         day=day.isoformat(),
         first=today.isoformat(),
-        menu={
+        dishes={
             kind: () if prices is None else prices.dishes(day, kind)
             for kind in look.counter.policy.meals.kinds
         },
