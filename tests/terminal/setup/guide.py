@@ -16,6 +16,7 @@ from typing import Protocol
 from playwright.sync_api import Locator, Page, expect
 
 GUIDES = Path(__file__).resolve().parents[3] / "docs" / "ru"
+PATIENCE_MS = 40_000
 STEP = re.compile(r"^\d+\. (.+?)(?=^\d+\. |^\S*$|\Z)", re.MULTILINE | re.DOTALL)
 TOKEN = re.compile(r"\*\*(?P<name>.+?)\*\*(?:: «(?P<value>.+?)»)?|\*(?P<scope>.+?)\*")
 
@@ -55,6 +56,7 @@ def press_through(
             place, row = (group, "") if group.count() else (place, f"{token['scope']}: ")
             continue
         name, value = row + token["name"], token["value"]
+        _await(page, token["name"], place.get_by_label(name, exact=True), step)
         if value is None and (button := _button(page, token["name"])) is not None:
             hands.press(button)
             place, row = page, ""
@@ -65,11 +67,23 @@ def press_through(
             hands.fill(field, instead[name]() if name in instead else value)
 
 
-def _button(page: Page, name: str) -> Locator | None:
-    """The button or link of that name, where there is one; what it counts does not belong to its name."""
-    called = re.compile(rf"^{re.escape(name)}(\s+\d+)?$")
+def _await(page: Page, name: str, field: Locator, step: GuideStep) -> None:
+    """The page that has it may still be on its way."""
+    there = field
     for role in ("button", "link"):
-        found = page.get_by_role(role, name=called).locator("visible=true")  # type: ignore[arg-type]
+        there = there.or_(page.get_by_role(role, name=_called(name)))  # type: ignore[arg-type]
+    expect(there.locator("visible=true").first, step.text).to_be_visible(timeout=PATIENCE_MS)
+
+
+def _called(name: str) -> re.Pattern[str]:
+    """What a control counts does not belong to its name."""
+    return re.compile(rf"^{re.escape(name)}(\s+\d+)?$")
+
+
+def _button(page: Page, name: str) -> Locator | None:
+    """The button or link of that name, where there is one."""
+    for role in ("button", "link"):
+        found = page.get_by_role(role, name=_called(name)).locator("visible=true")  # type: ignore[arg-type]
         if found.count():
             return found.first
     return None
