@@ -49,7 +49,9 @@ class Hands:
             case Way.TOUCH:
                 control.tap()
             case Way.KEYBOARD:
-                if not control.evaluate("one => one.tabIndex >= 0 || one.form.querySelector('[type=password]').focus()"):
+                if not control.evaluate(
+                    "one => one.tabIndex >= 0 || one.form.querySelector('[type=password]').focus()"
+                ):
                     self.page.keyboard.press("Enter")  # the pad is for fingers: a keyboard ends the field
                     return
                 control.focus()
@@ -109,5 +111,6 @@ class Hands:
         self.counts["pages looked at"] += 1
 
 
+TABBED = "one => one.tabIndex >= 0 || one.form.querySelector('[type=password]').focus()"
 BOXES = ("checkbox", "radio")
 Instead = dict[str, Callable[[], Any]]

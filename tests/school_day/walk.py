@@ -152,6 +152,15 @@ class SchoolWalk:
 
     def _every_day(self, hands: Hands) -> None:
         page, today = hands.page, self.place.now.date()
+        page.goto(f"{self.place.url}/setup/meals")
+        lunch = page.get_by_role("group", name="Обед").get_by_label("Цена для родителей, руб.")
+        hands.fill(lunch, "дорого")
+        wrong = page.locator("[data-wrong='meals.lunch.price']")
+        expect(wrong).to_contain_text("Не сумма. Напишите рубли и копейки")
+        hands.fill(lunch, "90,02")
+        expect(wrong).to_be_hidden()
+        hands.button("Далее")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Категории и кто платит")
         page.goto(f"{self.place.url}/setup/calendar")
         hands.fill(hands.field("Первый день"), (today - timedelta(days=30)).isoformat())
         hands.fill(hands.field("Последний день"), (today + timedelta(days=200)).isoformat())
@@ -160,6 +169,7 @@ class SchoolWalk:
             if day.input_value():
                 hands.fill(day, "")
         hands.button("Далее")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Правила")
 
     # lists
 
@@ -363,6 +373,7 @@ class SchoolWalk:
         hands.fill(hands.field("Фамилия, имя или класс"), name)
         hands.button("Найти")
         hands.press(hands.page.locator(".found a").first)
+        expect(hands.page.locator("section[aria-labelledby=ahead]")).to_be_visible()
 
     def forgotten_card(self, hands: Hands, name: str) -> None:
         """Whose portion was annulled has it again, without a card."""

@@ -133,7 +133,15 @@ def test_a_meal_of_several_breaks_is_served_in_each_of_them_and_not_between() ->
     meals = Policy.of(document).meals
     times = ("08:29", "08:30", "08:50", "09:30", "10:00", "10:39", "10:40")
     served = [meals.kind_at(time.fromisoformat(one), "school") for one in times]
-    assert [one.id if one else "" for one in served] == ["", "breakfast", "", "breakfast", "", "breakfast", ""]
+    assert [one.id if one else "" for one in served] == [
+        "",
+        "breakfast",
+        "",
+        "breakfast",
+        "",
+        "breakfast",
+        "",
+    ]
     whole = meals.window(meals.kinds["breakfast"], "school")
     assert (whole.served_from, whole.served_until) == (time(8, 30), time(10, 40))
     overlap = {**texts, "meals.breakfast.until3": "10:30"}
