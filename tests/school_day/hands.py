@@ -37,15 +37,15 @@ class Hands:
         if frame.parent_frame is None:
             self.counts["pages"] += 1
 
-    def press(self, control: Locator) -> None:
-        """Press a button, a link, a box: in the way this person does."""
+    def press(self, control: Locator, *, waits: bool = True) -> None:
+        """Press a button, a link, a box: in the way this person does. With `waits` until what it leads to is coming."""
         expect(control).to_be_enabled(timeout=PATIENCE_MS)
         self.look()
         self.counts["presses"] += 1
         self.counts[f"presses by {self.way}"] += 1
         match self.way:
             case Way.MOUSE:
-                control.click()
+                control.click(no_wait_after=not waits)
             case Way.TOUCH:
                 control.tap()
             case Way.KEYBOARD:

@@ -111,7 +111,7 @@ class SchoolWalk:
         page.on("request", leaves)
         if number % 2:
             with page.expect_request(lambda one: one.method == "POST", timeout=PATIENCE_MS):
-                hands.press(button)
+                hands.press(button, waits=False)
         else:
             with page.expect_navigation(timeout=PATIENCE_MS):
                 hands.press(button)
@@ -254,6 +254,7 @@ class SchoolWalk:
         while left:
             free = page.locator(".tiles a").filter(has_text=NO_CARDS).first
             hands.press(free)
+            expect(page.get_by_role("heading", level=1)).to_contain_text("·")
             for _ in range(min(len(left), 8)):
                 self.place.tap(left.pop(0))
                 expect(page.get_by_text("пока ничья")).to_be_visible(timeout=PATIENCE_MS)
@@ -434,6 +435,7 @@ class SchoolWalk:
             self.deed(hands, page.get_by_role("button", name=button).first)
         hands.open("Карты")
         hands.press(page.locator(".tiles a").first)
+        expect(page.get_by_role("heading", level=1)).to_contain_text("·")
         self.place.tap(newer)
         expect(page.get_by_text("пока ничья")).to_be_visible(timeout=PATIENCE_MS)
         self.deed(hands, page.locator(".found form button").filter(has_text="карта есть").first)
@@ -476,7 +478,8 @@ class SchoolWalk:
         self.sign_in(hands, MANAGER)
         hands.open("Кого нет")
         hands.press(page.locator(".tiles").get_by_role("link", name=class_id))
-        hands.press(page.locator(".ticks input[type=checkbox]").first)
+        box = "input[type=checkbox]" if hands.way is Way.KEYBOARD else "label"
+        hands.press(page.locator(f".ticks {box}").first)
         self.deed(hands, page.get_by_role("button", name="Записать, кого нет"))
         self.place.clock(self.at(15, 0))
         self.sign_in(hands, MANAGER)
