@@ -1,4 +1,4 @@
-"""Whoever walks presses by mouse, by finger or by keyboard, and what he does is counted."""
+"""A person at a page: presses by mouse, by finger or by keyboard, and what is done is counted."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class SchoolWalk:
 
     @contextmanager
     def person(self, way: Way, width: int = 1024, height: int = 600) -> Iterator[Hands]:
-        """Somebody's own browser."""
+        """A browser of a person's own."""
         context = self.browser.new_context(
             viewport={"width": width, "height": height},
             has_touch=way is Way.TOUCH,
