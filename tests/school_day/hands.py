@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Frame, Locator, Page, expect
 
 SIZES = ((480, 272), (800, 480), (1024, 600), (1920, 1080))
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 
 
 class Way(StrEnum):

@@ -93,7 +93,18 @@ def test_a_code_opens_one_window_once(new_page: NewPage, first_run: FirstRun) ->
 def test_every_page_fits_every_screen(shown: FirstRun, page: Page) -> None:
     page.context.add_cookies([{"name": "setup", "value": TOKEN, "url": shown.url}])
     page.set_default_timeout(PATIENCE_MS)
-    for name in ("school", "keys", "meals", "categories", "calendar", "rules", "staff", "review"):
+    for name in (
+        "school",
+        "keys",
+        "meals",
+        "categories",
+        "buffet",
+        "calendar",
+        "rules",
+        "tills",
+        "staff",
+        "review",
+    ):
         page.goto(f"{shown.url}/setup/{name}")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         for width, height in ((480, 272), (800, 480), (1024, 600), (1920, 1080)):
