@@ -87,6 +87,8 @@ class Hands:
         """A page of the menu."""
         menu = self.page.get_by_role("navigation", name="Страницы")
         self.press(menu.get_by_role("link", name=name, exact=True))
+        here = menu.get_by_role("link", name=name, exact=True)
+        expect(here).to_have_attribute("aria-current", "page", timeout=PATIENCE_MS)
 
     def field(self, label: str) -> Locator:
         """The field with that label."""
