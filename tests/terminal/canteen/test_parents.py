@@ -20,6 +20,7 @@ from terminal.canteen.roster import Roster
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import AccountCredited
 from terminal.journal.records import parse_record
+from terminal.screen.console.canteen.report import orders_left
 from tests.terminal.canteen.school import (
     CASHIER,
     POLICY,
@@ -119,6 +120,7 @@ def test_m_32_an_order_at_the_counter_counts_like_one_of_the_list(canteen: OpenC
     with pytest.raises(CanteenRefused, match="no coming day"):
         order_meal(school.canteen, ref(2), "lunch", TODAY, CASHIER, school.at("10:00"))
     school.day = tomorrow
+    assert [(one.kind, one.count) for one in orders_left(school.canteen, school.at("12:00"))] == [("lunch", 1)]
     assert school.told(1, 2, serving="lunch", at="12:00") == ["meal_ok", "meal_ask"]
     [group] = [one for one in school.report().groups if one.class_id == "3a"]
     assert [getattr(group, name) for name in FIGURES] == [0, 1, 0, 1, 0, 0, 0]
