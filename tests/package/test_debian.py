@@ -40,58 +40,6 @@ WHEELHOUSE = "install --no-index --find-links=wheelhouse"
 PRESENT = frozenset({"systemd", "udev"})
 RULES = "/usr/lib/udev/rules.d/70-resident-terminal.rules"
 
-FIRST_RUN = """
-import html.parser, http.cookiejar, re, sys, time, urllib.error, urllib.parse, urllib.request
-
-class Form(html.parser.HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.fields, self.select = {}, None
-    def handle_starttag(self, tag, given):
-        one = dict(given)
-        if tag == "select":
-            self.select = one["name"]
-        elif tag == "option" and self.select and ("selected" in one or self.select not in self.fields):
-            self.fields[self.select] = one["value"]
-        elif tag == "input" and one.get("name") and (one.get("type") != "checkbox" or "checked" in one):
-            self.fields.setdefault(one["name"], one.get("value") or "")
-    def handle_endtag(self, tag):
-        self.select = None if tag == "select" else self.select
-
-web = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
-pages = "http://127.0.0.1:8481"
-
-def opened(address, form=None):
-    for _ in range(600):
-        try:
-            data = None if form is None else urllib.parse.urlencode(form).encode()
-            return web.open(address, data, timeout=60).read().decode()
-        except urllib.error.HTTPError as error:
-            sys.exit(f"{address}: {error.code} {error.read().decode()}")
-        except OSError:
-            time.sleep(0.1)
-    sys.exit(f"{address} does not answer")
-
-digits = re.search(r'id="digits"[^>]*>([0-9 ]+)<', opened("http://127.0.0.1:8480/"))[1]
-opened(f"{pages}/code", {"code": digits})
-answers = {"school.name": "School 12", "school.region": "34", "meals.breakfast.price": "78,02",
-           "categories.primary.by_shift.regional": "71,09"}
-for name in ("school", "keys", "meals", "categories", "buffet", "calendar", "rules", "tills"):
-    form = Form()
-    form.feed(opened(f"{pages}/setup/{name}"))
-    own = {key: value for key, value in answers.items() if key in form.fields}
-    opened(f"{pages}/setup/{name}", {**form.fields, **own})
-proof = form.fields["form"]
-opened(f"{pages}/staff/add", {"form": proof, "ref": "1002", "role": "cashier", "pin": "7294", "again": "7294"})
-opened(f"{pages}/finish", {"form": proof, "passphrase": "six words that are not in a book"})
-opened(f"{pages}/go", {"form": proof})
-for _ in range(600):
-    if 'name="pin"' in opened(f"{pages}/sign-in?typed=1"):
-        print("the console asks for a PIN")
-        break
-    time.sleep(0.1)
-"""
-
 CERTIFICATE = """
 import datetime, ipaddress, pathlib, sys
 from cryptography import x509
@@ -272,7 +220,6 @@ class Unconfigured:
     said: str
     restarts: str
     without_region: str
-    first_run: tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -377,7 +324,6 @@ def unconfigured(machine: Machine, handed_out: Path) -> Unconfigured:
     automatic = set(machine.run("apt-mark", "showauto").split())
     machine.run(*APT, "vsmartcard-vpcd")
     rules = machine.ask("udevadm", "test", "/sys/class/mem/null").stderr
-    first_run = _first_run(machine)
     machine.ask("systemctl", "enable", "--now", UNIT)
     machine.line_of(UNIT, "Failed with result")
     state, said, restarts = state_of(machine), machine.log(UNIT), value_of(machine, "NRestarts")
@@ -386,19 +332,7 @@ def unconfigured(machine: Machine, handed_out: Path) -> Unconfigured:
     machine.ask("systemctl", "start", UNIT)
     without_region = f"{state_of(machine)}: {machine.line_of(UNIT, 'no region document')}"
     machine.run("systemctl", "start", "pcscd.socket")
-    return Unconfigured(installed, automatic, rules, state, said, restarts, without_region, first_run)
-
-
-def _first_run(machine: Machine) -> tuple[str, str, str]:
-    """A school sets terminal 2 up on the pages of the package's unit, and it starts: what the pages said, its state and
-    how that of the first run ended. Then it is taken away again."""
-    machine.run("systemctl", "stop", "terminal-setup@1")
-    machine.run("systemctl", "start", "terminal-setup@2")
-    said = machine.run("python3", "-c", FIRST_RUN)
-    states = state_of(machine, "terminal@2"), state_of(machine, "terminal-setup@2")
-    machine.run("systemctl", "stop", "terminal@2")
-    machine.run("rm", "-r", f"{STATE}/2")
-    return said, *states
+    return Unconfigured(installed, automatic, rules, state, said, restarts, without_region)
 
 
 def tap(machine: Machine, before: int) -> str:
@@ -564,13 +498,6 @@ def test_a_machine_that_is_not_set_up_says_what_to_do_and_stays_down(unconfigure
     assert "keys.toml" in ours[0]
     assert "systemctl restart terminal@1" in ours[0]
     assert (unconfigured.state, unconfigured.restarts) == ("failed", "0")
-
-
-def test_a_school_sets_the_installed_package_up_by_its_pages(unconfigured: Unconfigured) -> None:
-    """The unit of the first run shows the code, the pages write all there is, the terminal's own unit takes over."""
-    said, terminal, first_run = unconfigured.first_run
-    assert said.strip() == "the console asks for a PIN"
-    assert (terminal, first_run) == ("active", "inactive")
 
 
 def test_a_missing_region_is_said_before_a_reader_is_waited_for(unconfigured: Unconfigured) -> None:
