@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlencode
 
@@ -83,6 +84,7 @@ class Web:
         self.actions: Final = tuple(action for area in here for action in area.actions)
         self._console = console
         self._rendered = Pages(HERE)
+        self._prepared = set[str]()
         self._cookie = f"console_{console.terminal.number}"
 
     def routes(self) -> list[Route]:
@@ -253,9 +255,17 @@ class Web:
             problem = worded(refused.text, refused.values, language)
             waiting = form.text("ref") if isinstance(refused, MustWait) else ""
             return self._sign_in_view(request, problem, 403, waiting)
+        self._prepare(self._look(request)[0])
         response = RedirectResponse("/", 303)
         self._set_cookie(response, token)
         return response
+
+    def _prepare(self, language: str) -> None:
+        """The pages that will be looked at now."""
+        if language not in self._prepared:
+            self._prepared.add(language)
+            room = self._console.terminal.profile
+            Thread(target=self._rendered.prepare, args=(language, room), name="pages", daemon=True).start()
 
     async def _sign_out(self, request: Request) -> Response:
         form = await form_of(request)

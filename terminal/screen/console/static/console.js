@@ -3,7 +3,8 @@
 import {live} from "./live.js";
 import {sumText} from "./sums.js";
 
-const REFRESH_MS = 400;
+// Between two looks of one page, so that a run of events costs the terminal a tenth of a second each and no more.
+const REFRESH_MS = 100;
 
 // Parts of the page that follow the terminal are marked data-live="ID"; they hold no forms. They are fetched with the
 // page they belong to, so what stands in them is always what a reload would show.
