@@ -22,7 +22,7 @@ import pytest
 from release.packages import PACKAGES
 from sim.profile import LAB_KEYS
 from terminal.policy.load import REGIONS
-from tests.package.machine import DEADLINE_S, Machine, booted, missing, seconds
+from tests.package.machine import CACHE, DEADLINE_S, Machine, booted, missing, seconds
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -80,8 +80,10 @@ def build(tree: Path, out: Path, downloads: Path, *options: str, **environment: 
 
 
 @pytest.fixture(scope="module")
-def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("downloads")
+def downloads() -> Path:
+    """What the lock files pin, fetched once for these lock files; each build checks every hash."""
+    pinned = b"".join(path.read_bytes() for path in sorted(ROOT.glob("requirements-deb-*.lock")))
+    return CACHE / f"downloads-{hashlib.sha256(pinned).hexdigest()[:16]}"
 
 
 @pytest.fixture(scope="module")
