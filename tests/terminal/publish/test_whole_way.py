@@ -203,8 +203,9 @@ def test_a_source_that_is_held_back_is_an_alarm_after_7_and_after_14_days(
         token = user_of(tmp_path / "collector", "17", OfficeRole.MONEY)
         with httpx.Client(verify=ssl.create_default_context(cafile=authority.path)) as client:
             asked = {"authorization": f"Bearer {token}"}
-            until_s, said = time.monotonic() + 30.0, []
+            until_s, said = time.monotonic() + 60.0, []
             while len(said) < 2 and time.monotonic() < until_s:  # the books follow the records
+                time.sleep(0.1)
                 alarms = client.get(f"{url}/operator/v1/alarms", headers=asked).json()
                 said = [one["detail"] for one in alarms if one["kind"] == "bundles"]
     rungs = {BundleFault.STALE: BUNDLES_WARNED_DAYS, BundleFault.LIMITED: Ages().bundles_limited_days}
