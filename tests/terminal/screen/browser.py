@@ -24,6 +24,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Frame,
     Page,
     Request,
     expect,
@@ -108,7 +109,7 @@ def assert_accessible(page: Page, within: str | None = None) -> None:
     assert results.violations_count == 0, results.generate_report()
 
 
-def wait_until(page: Page, expression: str, otherwise: str = "") -> None:
+def wait_until(page: Page | Frame, expression: str, otherwise: str = "") -> None:
     """Until `expression` is true in the page. Playwright's own waiting needs an eval that the policy forbids."""
     deadline = time.monotonic() + LONGEST_MS / 1000
     while not page.evaluate(expression):
