@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from tests.flows.test_recomputed import TABLES, until
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.collector.office import user_of
 from tests.terminal.screen.browser import assert_accessible, browser, new_page, page
+from tests.terminal.setup.guide import press_through, steps_of
 
 __all__ = ["browser", "new_page", "page"]
 
@@ -113,10 +114,12 @@ def office(folder: Path, *words: object) -> Any:
 def test_the_carriers_month_is_the_records_to_the_kopeck(morning: OfficeMorning, page: Page) -> None:
     charged = [row["charge_minor"] for row in morning.rows]
     assert charged == [2400, 2000, 0, 0, 0, 0], "the second ride of each is a transfer or covered"
-    morning.sign_in(page, "11")
-    page.click("text=Перевозчики")
-    page.select_option("select[name=month]", "2026-09")
-    page.click("text=Показать")
+    code = support_code(7, morning.rows[0]["sequence"])
+    said: dict[str, Callable[[], str]] = {"Пароль": lambda: PASSWORD, "Код обращения": lambda: code}
+    page.goto(f"{morning.url}/operator/sign-in?language=ru")
+    for heading in ("Вход", "Обращение пассажира", "Расчёты с перевозчиками"):
+        for step in steps_of("ofis.md", heading):
+            press_through(page, step, said)
     lines = page.locator("table").first.locator("tbody tr").all_inner_texts()
     due = {line.split("\t")[0]: line.split("\t")[-1] for line in lines}
     assert due == {"Автобусный парк": "22.00", "Трамвайное депо": "22.00"}

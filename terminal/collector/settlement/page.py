@@ -87,14 +87,14 @@ def _months(
     shown = "" if statement is None else statement.month
     options = "".join(
         f"<option value='{month}'{' selected' if month == shown else ''}>{month}"
-        f" {escape(_('closed') if closed else _('open'))}</option>"
+        f"{' ' + escape(_('closed')) if closed else ''}</option>"
         for month, closed in months
     )
     if not options:
         return f"<p>{escape(_('No rides have come yet.'))}</p>"
     return (
         f"<form method=get action=/operator/settlement><label>{escape(_('Month'))}"
-        f"<select name=month>{options}</select></label><button>{escape(_('Show'))}</button></form>"
+        f"<select name=month aria-label='{escape(_('Month'))}'>{options}</select></label><button>{escape(_('Show'))}</button></form>"
     )
 
 
