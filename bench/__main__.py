@@ -45,6 +45,8 @@ SUITE = (
     phones.garbage,
     bank.recovery,
     bank.full_taps,
+    bank.journeys,
+    bank.terminals_part,
     journal.slow_flush,
     journal.sealing,
     journal.capacity,

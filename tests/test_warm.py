@@ -55,6 +55,7 @@ ONE_OF_EACH = {
     "trust": ("trust", "none.json", "--sha256", "00", "--state", "none"),
     "city": ("city", "--terminals", "0"),
     "receipt": ("receipt", "none"),
+    "explain": ("explain", "--card", "none"),
 }
 """Those that fail at once do so after the start, which is what could differ."""
 

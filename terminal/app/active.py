@@ -182,7 +182,7 @@ def _changed(deny_list: DenyList, changes: DenyChanges | None) -> DenyList:
 def _with_lists(policy: Policy | None, deny_list: DenyList, grants: GrantList) -> Policy:
     if policy is None:
         raise RegionDocumentError("there is no region document", "Name one as region under [terminal].")
-    return replace(policy, deny_list=deny_list, grants=grants)
+    return replace(policy, deny_list=deny_list, bank_deny_list=deny_list, grants=grants)
 
 
 def routes_of(active: ActiveSet) -> RouteBook:

@@ -20,15 +20,27 @@ from terminal.codes import Admission
 from terminal.decision.phone_record import kept_after
 from terminal.errors import JournalError, KeyFileError, PortInUse, TerminalError
 from terminal.journal.canteen_records import Annulment
+from terminal.journal.console_records import TurnStarted
 from terminal.journal.journal import Journal
-from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Unwritten, parse_record
-from terminal.link.marks import KEPT_S, LinkMark, MarkBook, MarkKind, who_of
+from terminal.journal.records import (
+    AnyRecord,
+    Committed,
+    Intent,
+    NotCommitted,
+    ShiftClosed,
+    ShiftOpened,
+    Unwritten,
+    parse_record,
+)
+from terminal.journal.taps import End, Intents
+from terminal.link.marks import KEPT_S, WHO_BYTES, LinkMark, MarkBook, MarkKind, who_of
 from terminal.link.peers import LinkPeer, OwnMarks, PeerLinks
 from terminal.link.states import state_mark, states_said
 from terminal.media.held import HeldEvents, KeptState
 from terminal.operations.status import PeerLinkStatus, PeerStatus
 from terminal.sync.credentials import TerminalKeys, load_keys, load_or_make_keys, public_keys
 from terminal.sync.lineage import read_lineage
+from terminal.trip.build import InspectionRound, VehicleSaid
 from terminal.updates.watch import mark_of
 
 if TYPE_CHECKING:
@@ -37,6 +49,10 @@ if TYPE_CHECKING:
 
 LINK_FOLDER: Final = "link"
 ROWS_AT_ONCE: Final = 500
+BUS: Final = "bus"
+NO_ONE: Final = bytes(WHO_BYTES)
+"""A mark of a run is about no one."""
+HEARD_WITHIN_S: Final = 60
 
 
 @contextmanager
@@ -47,7 +63,8 @@ def peer_links(listen: str, config: StationConfig, terminal: Terminal, vitals: V
     """
     state = config.terminal.state
     identity = _OwnKeys(state / IDENTITY_FILE)
-    follower = JournalMarks(terminal.journal, unix_ms(terminal.clock.now()) - KEPT_S * 1000)
+    since_ms = unix_ms(terminal.clock.now()) - KEPT_S * 1000
+    follower = JournalMarks(terminal.journal, since_ms, serves=terminal.canteen is not None)
     links = PeerLinks(
         terminal.number,
         _listener(listen),
@@ -60,6 +77,8 @@ def peer_links(listen: str, config: StationConfig, terminal: Terminal, vitals: V
     )
     if terminal.canteen is not None:
         asks_the_others(terminal.canteen, links.book)
+    else:
+        asks_the_vehicle(terminal, links)
     if terminal.held is not None:
         hears_of_states(terminal.held, links.book, events=terminal.canteen is None)
     vitals.link = lambda: _status(links)
@@ -71,13 +90,14 @@ def peer_links(listen: str, config: StationConfig, terminal: Terminal, vitals: V
 
 
 class JournalMarks:
-    """Makes marks of what a journal says since `since_ms`, row by row: of meals, and of what is kept for media without
-    a memory.
+    """Makes marks of what a journal says since `since_ms`, row by row: of meals where it `serves` them, else of rides
+    and runs, and of what is kept for media without a memory.
     """
 
-    def __init__(self, journal: Journal, since_ms: int) -> None:
+    def __init__(self, journal: Journal, since_ms: int, *, serves: bool) -> None:
         self._journal = journal
-        self._makers = (_MealMarks(journal.terminal).of, _StateMarks(journal.terminal).of)
+        given = _MealMarks(journal.terminal) if serves else _RideMarks()
+        self._makers = (given.of, _StateMarks(journal.terminal).of)
         self.head = _last_before(journal, since_ms)
 
     def follow(self) -> list[LinkMark]:
@@ -156,6 +176,68 @@ def hears_of_states(held: HeldEvents, book: MarkBook, *, events: bool) -> None:
             yield KeptState(said.event if events else b"", said.counter)
 
     held.others = others
+
+
+class _RideMarks:
+    """A bus's rides and runs, for an inspector's hand terminal (T-70)."""
+
+    def __init__(self) -> None:
+        self._intents = Intents()
+        self._boarded: dict[bytes, int] = {}
+
+    def of(self, sequence: int, record: AnyRecord) -> Iterator[LinkMark]:
+        settled = self._intents.take(sequence, record)
+        if settled is not None and settled.end is End.COMMITTED and settled.intent.profile == BUS:
+            yield self._ride(sequence, settled.intent)
+        elif isinstance(record, ShiftOpened | TurnStarted | ShiftClosed):
+            run = "" if isinstance(record, ShiftClosed) else run_named(record.route, record.direction)
+            yield LinkMark(sequence, MarkKind.RUN, NO_ONE, run, record.at_ms // 1000)
+
+    def _ride(self, number: int, intent: Intent) -> LinkMark:
+        """A ride that began, or one that ended and counts no more."""
+        undoes = self._boarded.pop(intent.card_ref, 0) if intent.values.get("left") else 0
+        if not undoes:
+            self._boarded[intent.card_ref] = number
+        who = rider_of(intent.card_ref)
+        run = run_named(intent.route, intent.direction)
+        return LinkMark(number, MarkKind.RIDE, who, run, intent.at_ms // 1000, undoes)
+
+
+def run_named(route: int, direction: int) -> str:
+    """How marks name a run."""
+    return f"{route}-{direction}"
+
+
+def rider_of(card_ref: bytes) -> bytes:
+    """Whom a mark of a ride is about; `card_ref` is the keyed token that rows have."""
+    return who_of(BUS, card_ref, "")
+
+
+def asks_the_vehicle(terminal: Terminal, links: PeerLinks) -> None:
+    """Let an inspector's questions know what the vehicle's own terminal says, and begin with its run; from memory."""
+
+    def said(asked: InspectionRound, card_ref: bytes) -> VehicleSaid:
+        run = run_named(asked.route, asked.direction)
+        ride = links.book.said(MarkKind.RIDE, rider_of(card_ref), run)
+        heard = any(_heard(peer, terminal) for peer in links.peers.values())
+        return VehicleSaid(heard, 0 if ride is None else ride.at_s)
+
+    def run() -> tuple[int, int] | None:
+        heard = [peer.terminal for peer in links.peers.values() if _heard(peer, terminal)]
+        marks = [mark for peer in heard for mark in links.book.marks_of(peer) if mark.kind == MarkKind.RUN]
+        newest = max(marks, key=lambda mark: (mark.at_s, mark.number), default=None)
+        route, dash, direction = ("" if newest is None else newest.what).partition("-")
+        if not (dash and route.isdecimal() and direction in ("0", "1")):
+            return None
+        return int(route), int(direction)
+
+    terminal.inspected, terminal.vehicle_run = said, run
+
+
+def _heard(peer: LinkPeer, terminal: Terminal) -> bool:
+    """Whether it said anything lately; a link says something every few seconds."""
+    now_ms = unix_ms(terminal.clock.now())
+    return peer.heard_at_ms is not None and now_ms - peer.heard_at_ms < HEARD_WITHIN_S * 1000
 
 
 def asks_the_others(counter: CanteenCounter, book: MarkBook) -> None:

@@ -479,6 +479,7 @@ def _uplink(
         on_time=vitals.clock_watch.hear,
         on_withdrawn=word.hear,
         on_identity=vitals.identified,
+        sealed=terminal.held,
     )
 
 

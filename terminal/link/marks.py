@@ -31,6 +31,10 @@ class MarkKind(StrEnum):
     """`what` is the kind of meal."""
     STATE = "state"
     """What a medium without a memory holds now: the newest counts, `what` is sealed (`terminal.link.states`)."""
+    RIDE = "ride"
+    """`what` is the run, ROUTE-DIRECTION."""
+    RUN = "run"
+    """The vehicle begins the run `what`, or none; about no one."""
 
 
 class LinkMark(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -56,9 +56,15 @@ MEDIUM: Final = DenyKind.MEDIUM
 MARKS: Final[Mapping[DenyKind, bytes]] = MappingProxyType({kind: kind.encode() for kind in DenyKind})
 """What an identity is hashed behind, by the kind of its entry."""
 IDENTITY_BYTES: Final[Mapping[DenyKind, int]] = MappingProxyType(
-    {DenyKind.CARD: 7, DenyKind.PERSON: 8, DenyKind.REFERENCE: 8, DenyKind.MEDIUM: 8}
+    {
+        DenyKind.CARD: 7,
+        DenyKind.PERSON: 8,
+        DenyKind.REFERENCE: 8,
+        DenyKind.MEDIUM: 8,
+        DenyKind.BANK_CARD: 16,
+    }
 )
-"""What an operator lists by hand; tokens of bank cards come from the one who charges them."""
+"""What an operator lists by hand, by how long it is; tokens of bank cards are what their rows say."""
 _LISTED: Final[Mapping[str, DenyKind]] = MappingProxyType({kind.value: kind for kind in IDENTITY_BYTES})
 MOST_DENIED_CSV_BYTES: Final = 512 << 20
 """Of a file of what is to be denied: twenty million rows."""
@@ -140,9 +146,9 @@ def read_denied(
     path: Path, on_read: Callable[[int], None] = lambda _bytes: None
 ) -> Iterator[tuple[DenyKind, bytes]]:
     """What an operator wants denied, from a CSV file with the columns `kind` and `identity`, in hexadecimal: `card`
-    with a UID of 7 bytes, `person` with a pseudonym of 8, `reference` with the 8 of a row, or `medium` with the 8 of a
-    row or of a credential's id. Entries come while the file is read, of which `on_read` hears how many bytes more;
-    raises `RegionDocumentError` with every line that is wrong, at the end.
+    with a UID of 7 bytes, `person` with a pseudonym of 8, `reference` with the 8 of a row, `medium` with the 8 of a
+    row or of a credential's id, or `bank` with the 16 of a bank card's row. Entries come while the file is read, of
+    which `on_read` hears how many bytes more; raises `RegionDocumentError` with every line that is wrong, at the end.
     """
     listed = entries_of(path, COLUMNS, _to_deny, most_bytes=MOST_DENIED_CSV_BYTES, on_read=on_read)
     return (entry for _line, entry in listed)

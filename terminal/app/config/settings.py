@@ -48,7 +48,8 @@ Option = bool | int | float | str | tuple[bool | int | float | str, ...]
 EXTENSIONS: Final = "extensions"
 RESIDENT: Final = "resident"
 PHONE: Final = "phone"
-OWN_MEDIA: Final = (RESIDENT, PHONE)
+BANK: Final = "bank"
+OWN_MEDIA: Final = (RESIDENT, PHONE, BANK)
 """Media that need no extension."""
 REPLAY: Final = "replay"
 VDV301: Final = "vdv301"
@@ -168,8 +169,8 @@ class MediaTable(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Name, ...],
         Meta(
             min_length=1,
-            description="Media in the order in which a card is asked: resident, phone, and those of extensions.",
-            examples=[["resident", "phone"]],
+            description="Media in the order in which a card is asked: resident, phone, bank, and those of extensions.",
+            examples=[["resident", "phone", "bank"]],
         ),
     ] = (RESIDENT,)
     codes: Annotated[
@@ -185,6 +186,50 @@ class MediaTable(Struct, frozen=True, forbid_unknown_fields=True):
             "as published: taps are then settled by the card's newest event and its purse, and nothing is proved."
         ),
     ] = True
+
+
+class BankTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """Bank cards, where `[media] order` takes them. Not certified: see docs/bank-cards.md."""
+
+    ca: Annotated[
+        Path | None,
+        Meta(
+            description="The schemes' CA keys (JSON) that cards are proven with. Unset: the simulator's laboratory's, "
+            "with a simulated reader only.",
+            examples=["ca.json"],
+        ),
+    ] = None
+    office: Annotated[
+        Path | None,
+        Meta(
+            description="The back office's public key, to which taps are sealed: 64 hexadecimal digits in a file. "
+            "Unset: the simulator's laboratory's, with a simulated reader only.",
+            examples=["bank-office.pub"],
+        ),
+    ] = None
+    applications: Annotated[
+        tuple[Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){5,16}$")], ...],
+        Meta(
+            min_length=1,
+            description="Which applications are taken: how their names begin, in hexadecimal; five bytes are a scheme.",
+            examples=[["A000000658"]],
+        ),
+    ] = ("A000000658",)
+    country: Annotated[
+        int, Meta(ge=1, le=999, description="Country of the terminal (ISO 3166, a number).")
+    ] = 643
+    currency: Annotated[
+        int, Meta(ge=1, le=999, description="Currency that cards are shown (ISO 4217, a number).")
+    ] = 643
+    amount_minor: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            description="Sum that cards are shown, in minor units: 0, or what the scheme asks of a gate whose fare "
+            "comes later.",
+        ),
+    ] = 0
 
 
 class KeysTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -561,6 +606,7 @@ class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     signals: SignalsTable = field(default_factory=SignalsTable)
     periphery: PeripheryTables = field(default_factory=PeripheryTables)
     media: MediaTable = field(default_factory=MediaTable)
+    bank: BankTable = field(default_factory=BankTable)
     keys: KeysTable = field(default_factory=KeysTable)
     lists: ListsTable = field(default_factory=ListsTable)
     updates: UpdatesTable = field(default_factory=UpdatesTable)

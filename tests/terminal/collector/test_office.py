@@ -505,7 +505,7 @@ def test_the_page_shows_each_role_its_part_and_finds_a_ride_by_its_code(town):
         browser = Browser(town)
         assert browser.sign_in(ref) == 303
         browser.ask("GET", "/operator/")
-        parts[ref] = [part in browser.page for part in ("Open alarms", "Support code", "Service day")]
+        parts[ref] = [part in browser.page for part in ("Open alarms", "Support code", "by funder")]
         status = browser.ask("GET", f"/operator/ride?code={code.lower()}")
         assert status == (403 if ref == "1" else 200)
         if ref != "1":

@@ -16,9 +16,9 @@ from terminal.collector.enrolment import Enrolment, Granted
 from terminal.keys.file import load_file_keys
 from terminal.screen.console.pins import pin_fits
 from terminal.screen.console.staff import members_in
+from terminal.sealed_box import NotSealedToUs, open_as_one, seal_to_each
 from terminal.sync.credentials import TerminalKeys, make_keys
 from terminal.sync.enrolment import enrolment_request
-from terminal.sync.sealed import NotSealedToUs, open_as_one, seal_to_each
 from tests.terminal.canteen.school import child, roster_document
 from tests.terminal.publish.office import DEMO, Office, OutsideClient
 from tests.terminal.screen.console.cab import PIN, everybody

@@ -26,8 +26,8 @@ from terminal.policy.deny_list import DenyKind
 from terminal.screen.console.pins import hash_pin
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member, StaffList
+from terminal.sealed_box import seal_to_each
 from terminal.sync.credentials import load_or_make_keys
-from terminal.sync.sealed import seal_to_each
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, Run
 from tests.terminal.media.test_phone_live import phone_in
