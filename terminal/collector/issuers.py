@@ -26,16 +26,16 @@ _FILE: Final = "issuers.toml"
 log: Final = logging.getLogger(__name__)
 
 
-class _Target(msgspec.Struct, frozen=True):
+class _SignedFile(msgspec.Struct, frozen=True):
     hashes: dict[str, str]
 
 
-class _Targets(msgspec.Struct, frozen=True):
-    targets: dict[str, _Target] = {}
+class _SignedFiles(msgspec.Struct, frozen=True):
+    targets: dict[str, _SignedFile] = {}
 
 
-class _TargetsRole(msgspec.Struct, frozen=True):
-    signed: _Targets
+class _SignedFilesRole(msgspec.Struct, frozen=True):
+    signed: _SignedFiles
 
 
 class IssuersInForce(NamedTuple):
@@ -94,7 +94,7 @@ def _served(repository: Path) -> bytes:
         return b""
     path = repository / METADATA_FOLDER / f"{version}.{BundleRole.ISSUERS.value}.json"
     try:
-        targets = decode_json(read_within(path, DOCUMENT_BYTES), _TargetsRole).signed.targets
+        targets = decode_json(read_within(path, DOCUMENT_BYTES), _SignedFilesRole).signed.targets
         for name, target in sorted(targets.items()):
             folder, _, file = name.rpartition("/")
             if file == _FILE:
