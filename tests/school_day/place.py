@@ -90,20 +90,24 @@ class SchoolPlace:
         self.starts += 1
 
     def kill(self) -> None:
-        """The power goes, and comes back."""
+        """The power goes."""
         assert self.hand is not None
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(20)
-        self.hand.close()
-        assert self.process.stderr is not None
-        self.process.stderr.close()
+        self._gone(20)
 
     def end(self) -> None:
         """Whatever still runs."""
         self.first.end()
         if self.hand is not None and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(40)
+            self._gone(40)
+
+    def _gone(self, patience_s: float) -> None:
+        assert self.hand is not None
+        self.process.wait(patience_s)
+        self.hand.close()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
 
     def clock(self, moment: datetime) -> None:
         """Time passes until `moment`."""
