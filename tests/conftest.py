@@ -42,6 +42,8 @@ LONGEST = (
     "tests/oracle/",
     "tests/terminal/cli/test_desk_session.py",
     "tests/terminal/collector/test_tls.py",
+    "tests/terminal/screen/",
+    "tests/terminal/publish/",
     "tests/flows/",
     "tests/golden/",
 )
