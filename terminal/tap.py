@@ -70,7 +70,7 @@ from terminal.tap_report import (
 )
 from terminal.trip.ages import DAY_S, freshness_of, with_bank
 from terminal.trip.asked import NextRide
-from terminal.trip.build import NOTHING_HEARD, InspectionRound, VehiclePort, VehicleSaid, trip_of
+from terminal.trip.build import NOTHING_HEARD, InspectionRound, RidesHeard, VehiclePort, trip_of
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import NOTHING_ASKED, AskedBy, RideAsked, Trip
 from terminal.trip.pupil import NO_CANTEEN, CanteenContext
@@ -122,7 +122,7 @@ class Terminal:
     canteen: CanteenCounter | None = None
     service_card: Callable[[object, datetime], Outcome | None] = field(default=lambda _snapshot, _now: None)
     inspecting: InspectionRound | None = None
-    inspected: Callable[[InspectionRound, bytes], VehicleSaid] = field(
+    inspected: Callable[[InspectionRound, bytes], RidesHeard] = field(
         default=lambda _round, _card: NOTHING_HEARD
     )
     vehicle_run: Callable[[], tuple[int, int] | None] = field(default=lambda: None)
@@ -145,7 +145,7 @@ class Terminal:
         canteen: CanteenContext = NO_CANTEEN,
         *,
         inspecting: InspectionRound | None = None,
-        said: VehicleSaid = NOTHING_HEARD,
+        said: RidesHeard = NOTHING_HEARD,
         asked: RideAsked = NOTHING_ASKED,
         now: datetime | None = None,
     ) -> Trip:

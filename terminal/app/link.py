@@ -40,7 +40,7 @@ from terminal.media.held import HeldEvents, KeptState
 from terminal.operations.status import PeerLinkStatus, PeerStatus
 from terminal.sync.credentials import TerminalKeys, load_keys, load_or_make_keys, public_keys
 from terminal.sync.lineage import read_lineage
-from terminal.trip.build import InspectionRound, VehicleSaid
+from terminal.trip.build import InspectionRound, RidesHeard
 from terminal.updates.watch import mark_of
 
 if TYPE_CHECKING:
@@ -216,11 +216,11 @@ def rider_of(card_ref: bytes) -> bytes:
 def asks_the_vehicle(terminal: Terminal, links: PeerLinks) -> None:
     """Let an inspector's questions know what the vehicle's own terminal says, and begin with its run; from memory."""
 
-    def said(asked: InspectionRound, card_ref: bytes) -> VehicleSaid:
+    def said(asked: InspectionRound, card_ref: bytes) -> RidesHeard:
         run = run_named(asked.route, asked.direction)
         ride = links.book.said(MarkKind.RIDE, rider_of(card_ref), run)
         heard = any(_heard(peer, terminal) for peer in links.peers.values())
-        return VehicleSaid(heard, 0 if ride is None else ride.at_s)
+        return RidesHeard(heard, 0 if ride is None else ride.at_s)
 
     def run() -> tuple[int, int] | None:
         heard = [peer.terminal for peer in links.peers.values() if _heard(peer, terminal)]

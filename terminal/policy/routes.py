@@ -22,7 +22,7 @@
       { number = 1502, name = "Университет", zone = 2, mark_m = 4100 },
     ]
 
-    [[notices]]                   # what the office tells drivers; each says that it was read
+    [[notices]]                   # notices of the office; each driver confirms them
     id = "mira_closed"
     text = "Ул. Мира закрыта до 18:00, объезд по Советской"
     routes = [15]                 # of all routes where this is left out; `terminals` likewise
@@ -147,7 +147,7 @@ class OfficeNotice(Section, frozen=True, kw_only=True):
 
 
 class RoutesDocument(Section, frozen=True, kw_only=True):
-    """All routes a terminal may run on, and what the office tells the crews. `zones`: an on-board computer's name of a
+    """All routes a terminal may run on, and notices of the office. `zones`: an on-board computer's name of a
     zone to the region's number.
     """
 

@@ -65,7 +65,7 @@ class VehiclePort(Protocol):
         ...
 
 
-class VehicleSaid(Struct, frozen=True):
+class RidesHeard(Struct, frozen=True):
     """What the inspected vehicle's own terminal says of a card: whether it is heard at all, and when it took a ride of
     the card on this run (Unix seconds, 0: none).
     """
@@ -74,7 +74,7 @@ class VehicleSaid(Struct, frozen=True):
     ride_at_s: int = 0
 
 
-NOTHING_HEARD: Final = VehicleSaid()
+NOTHING_HEARD: Final = RidesHeard()
 
 
 class InspectionRound(Struct, frozen=True):
@@ -96,7 +96,7 @@ def trip_of(
     canteen: CanteenContext = NO_CANTEEN,
     *,
     inspecting: InspectionRound | None = None,
-    said: VehicleSaid = NOTHING_HEARD,
+    said: RidesHeard = NOTHING_HEARD,
     vehicle: VehiclePort | None = None,
     clock: ClockState = TRUSTED_CLOCK,
     routes: RouteBook = NO_ROUTES,

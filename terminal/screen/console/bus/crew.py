@@ -1,5 +1,5 @@
-"""Who works in the vehicle: another driver takes it over within the shift (T-67), breaks (T-68), and what the office
-tells the crew (T-69).
+"""Who works in the vehicle: another driver takes it over within the shift (T-67), breaks (T-68), and notices of
+the office (T-69).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def do_break(visit: Visit, form: FormFields, _written: Written) -> None:
 
 
 def office_page(visit: Visit) -> View:
-    """What the office tells the crew, to be said that it was read."""
+    """Notices of the office, each to be confirmed as read."""
     return View("console/bus_office.html", {"notices": unread(visit)})
 
 

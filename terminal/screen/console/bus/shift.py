@@ -283,14 +283,14 @@ def to_shift(_visit: Visit, _form: FormFields, _written: Written) -> str:
 
 
 def unread(visit: Visit) -> tuple[OfficeNotice, ...]:
-    """What the office tells the crew of this shift, and who looks has not read yet (T-69)."""
+    """Notices of the office to the crew of this shift that who looks has not read yet (T-69)."""
     console, count = visit.console, visit.console.shift_count()
     if count is None:
         return ()
     count.totals(console.terminal.journal)
     trip, now = trip_now(console), console.clock.now()
-    told = console.routes.notices(console.terminal.number, trip.route, now)
-    return tuple(one for one in told if (one.id, visit.who.ref) not in count.read)
+    notices = console.routes.notices(console.terminal.number, trip.route, now)
+    return tuple(one for one in notices if (one.id, visit.who.ref) not in count.read)
 
 
 def crew_shown(visit: Visit) -> dict[str, Any]:

@@ -39,7 +39,7 @@ DEEDS = {
     "/shift/close": ("/report", {}, ShiftClosed, True),
 }
 """Every action of the crew that is on record: its page, what is filled in, what it writes, whether in a shift."""
-TOLD = f"{ROUTES}\n[[notices]]\nid = 'detour'\ntext = 'Detour'\n"
+NOTICED = f"{ROUTES}\n[[notices]]\nid = 'detour'\ntext = 'Detour'\n"
 AFTER_A_SALE = {"/sale/cancel", "/cash", "/shift/take"}
 AT_A_PRINTER = {"/ticket/copy"}
 """It needs one (tests/flows/test_periphery.py)."""
@@ -77,7 +77,7 @@ def test_every_action_of_the_crew_is_in_this_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", DEEDS)
 def test_the_same_form_again_shows_the_same_result_and_does_nothing(tmp_path: Path, path: str) -> None:
-    with open_cab(tmp_path, routes=TOLD) as cab:
+    with open_cab(tmp_path, routes=NOTICED) as cab:
         form = prepared(cab, path)
         first = cab.client.post(path, data=form)
         assert first.status_code == 303
@@ -95,7 +95,7 @@ def test_the_same_form_again_shows_the_same_result_and_does_nothing(tmp_path: Pa
 def test_a_terminal_that_dies_neither_loses_nor_repeats(
     tmp_path: Path, path: str, dies: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open_cab(tmp_path, routes=TOLD) as cab:
+    with open_cab(tmp_path, routes=NOTICED) as cab:
         form = prepared(cab, path)
         if dies == "after the deed":
             assert cab.client.post(path, data=form).status_code == 303
@@ -104,7 +104,7 @@ def test_a_terminal_that_dies_neither_loses_nor_repeats(
         cookies, clock = cab.client.cookies, cab.clock
         cab.journal.abandon()
     monkeypatch.undo()
-    with open_cab(tmp_path, clock=clock, routes=TOLD) as cab:
+    with open_cab(tmp_path, clock=clock, routes=NOTICED) as cab:
         cab.client.cookies = cookies
         for _ in range(2):
             answer = cab.client.post(path, data=form)
