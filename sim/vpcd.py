@@ -99,6 +99,7 @@ class VpcdBridge:
         self._taken = threading.Event()
         self._change = threading.Condition()
         self._commands_since_reset = 0
+        self._was_reset = False
         self.commands = 0
         self.conversations = 0
 
@@ -130,7 +131,9 @@ class VpcdBridge:
             time.sleep(self._settle_s)
 
     def wait_for_conversation(self, after: int, timeout_s: float) -> bool:
-        """Whether more than `after` conversations have ended: exchanges, and then a reset, power off or removal."""
+        """Whether more than `after` conversations have ended: exchanges, and then a power off, a removal, or a reset
+        with its answer. pcscd up to 2.3 takes a reader for empty whose card leaves inside a reset, and then overlooks
+        the next card if that one lies there when it looks again."""
         with self._change:
             return self._change.wait_for(
                 lambda: self.conversations > after or not self.presented, timeout_s
@@ -196,6 +199,8 @@ class VpcdBridge:
                 answer = None if self._leaving.is_set() else self._answer(message)
                 if answer is not None and not self._leaving.is_set():
                     wire.send(answer)
+                if message == GET_ATR and self._was_reset:
+                    self._end_conversation()
         except CardGone:
             return
         finally:
@@ -212,7 +217,7 @@ class VpcdBridge:
             case b"\x02":
                 self._card.power_off()
                 self._card.power_on()
-                self._end_conversation()
+                self._was_reset = True
             case b"\x04":
                 return self._card.atr
             case command:
@@ -229,6 +234,7 @@ class VpcdBridge:
         return answer[:MAX_MESSAGE_BYTES] or INSTEAD_OF_NOTHING
 
     def _end_conversation(self) -> None:
+        self._was_reset = False
         if self._commands_since_reset:
             self._commands_since_reset = 0
             with self._change:

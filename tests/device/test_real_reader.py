@@ -11,6 +11,7 @@ import pytest
 
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError, CardGone, ExchangeTimeout, ProtocolError, ReaderGone
+from sim.vpcd import VpcdBridge
 from terminal.errors import ReaderError
 from terminal.reader.pcsc import PcscReader, list_readers, load_binding
 from terminal.reader.presence import Presence, PresenceState
@@ -79,13 +80,16 @@ class Loop:
         with self._came_round:
             self._came_round.notify_all()
 
-    def wait_until_free(self) -> None:
-        """The removal was seen. A card that comes back sooner than the service looks is the same one, still there."""
+    def take_out(self, card: VpcdBridge) -> None:
+        """Once it is reset; returns when that was seen. One that leaves inside its reset and comes back sooner than
+        the service looks is overlooked by the service."""
+        self._wait_until(PresenceState.WAIT_FOR_REMOVAL)
+        card.remove()
+        self._wait_until(PresenceState.WAIT_FOR_CARD)
+
+    def _wait_until(self, state: PresenceState) -> None:
         with self._came_round:
-            free = self._came_round.wait_for(
-                lambda: self.presence.state is PresenceState.WAIT_FOR_CARD, LONG_S
-            )
-        assert free, "the card that left still lies there"
+            assert self._came_round.wait_for(lambda: self.presence.state is state, LONG_S), state
 
     def stop(self) -> None:
         self.presence.stop()
@@ -213,8 +217,7 @@ def test_two_slots_at_once(bridge: PutIn, reader: OpenReader) -> None:
         for loop in loops:
             wait_for(loop.served)
         for card, loop in zip(cards, loops, strict=True):
-            card.remove()
-            loop.wait_until_free()
+            loop.take_out(card)
     for slot, loop in enumerate(loops):
         loop.stop()
         assert loop.answers == [bytes((slot,)) + COMMAND + b"\x90\x00"] * 5
@@ -232,8 +235,7 @@ def test_rapid_taps_grow_neither_threads_nor_open_files(
     def tap() -> None:
         card.present()
         wait_for(loop.served)
-        card.remove()
-        loop.wait_until_free()
+        loop.take_out(card)
 
     tap()
     threads, files = threading.active_count(), open_files()

@@ -227,8 +227,10 @@ def test_a_reader_that_says_no_uid_serves_and_is_reported_once(setting: Setting,
         putting = bridge(_OnReaderWithoutUid(card), present=False)
         taps = []
         for _ in range(5):
+            before = putting.conversations
             putting.present()
             taps.append(json.loads(terminal.stdout.readline()))
+            assert putting.wait_for_conversation(before, 60)
             putting.remove()
         _, err = terminal.communicate(timeout=60)
     finally:

@@ -236,10 +236,12 @@ def test_the_same_card_goes_in_again_and_again(driver: Driver) -> None:
 def test_conversations_are_counted_at_reset_power_off_and_removal(driver: Driver) -> None:
     bridge = put_in(driver, Recorder())
     for ending in (b"\x02", b"\x00"):
-        driver.tell(b"\x02")  # nothing was said before it: no conversation
+        driver.tell(b"\x02")
+        driver.ask(b"\x04")  # nothing was said before it: no conversation
         driver.ask(b"ab")
         driver.ask(b"ab")
         driver.tell(ending)
+        driver.ask(b"\x04")
     driver.ask(b"ab")
     assert bridge.wait_for_conversation(after=1, timeout_s=ANSWERING_S)
     assert bridge.conversations == 2
@@ -247,6 +249,18 @@ def test_conversations_are_counted_at_reset_power_off_and_removal(driver: Driver
     driver.hang_up()
     assert bridge.wait_for_conversation(after=2, timeout_s=ANSWERING_S)
     assert bridge.commands == 5
+
+
+def test_a_conversation_lasts_until_the_reset_is_answered(driver: Driver) -> None:
+    """A card that leaves before makes the reset fail, and the service overlook the next one."""
+    bridge = put_in(driver, Recorder())
+    driver.ask(b"ab")
+    driver.tell(b"\x02")
+    assert driver.ask(b"cd") == b"dc\x90\x00"
+    assert bridge.conversations == 0
+    assert driver.ask(b"\x04") == ATR
+    assert bridge.wait_for_conversation(after=0, timeout_s=ANSWERING_S)
+    finish(driver, bridge)
 
 
 def test_without_keep_the_end_of_the_service_ends_the_presentation(driver: Driver) -> None:

@@ -97,7 +97,7 @@ def assert_accessible(page: Page) -> None:
 
 def wait_until(page: Page, expression: str, otherwise: str = "") -> None:
     """Until `expression` is true in the page. Playwright's own waiting needs an eval that the policy forbids."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, otherwise or f"never: {expression}"
         page.wait_for_timeout(10)
