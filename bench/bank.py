@@ -29,6 +29,7 @@ from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.app.simulated import laboratory_bank_ca, laboratory_bank_office, laboratory_keys
+from terminal.decision.bus.bank import BankSnapshot
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.media.bank.medium import BankMedium, BankTerms, BankTrust
@@ -99,6 +100,7 @@ def terminals_part() -> Iterator[Result]:
                 channel = CardChannel(heard)
                 assert medium.select(channel)
                 card = medium.open(channel, NOW)
+                assert isinstance(card.snapshot, BankSnapshot)
                 decision = medium.decide(card.snapshot, policy, trip, NOW)
                 assert decision.outcome.charge_minor == 3000, decision
 
