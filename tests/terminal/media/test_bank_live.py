@@ -149,7 +149,7 @@ def it_goes_along_with_its_rows(folder: Path) -> None:
     with journal_reader(folder / "state") as reader:
         assert [row.hash for row in reader.all_rows() if isinstance(row.record, Intent)] == before
     run(folder, "journal", "verify")
-    counts = json.loads(run(folder, "recompute", "--json").splitlines()[-1])
+    counts = json.loads(run(folder, "journal", "recompute", "--json").splitlines()[-1])
     assert (counts["recomputed"], counts["differ"]) == (13, 0)
 
 
