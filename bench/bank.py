@@ -7,15 +7,16 @@ import secrets
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha1
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
+from msgspec.structs import replace
 
-from bench.result import Result, at_most, median_us
+from bench.result import Result, at_least, at_most, median_us
 from cardproto.channel import CardChannel
 from cardproto.emv.certificates import card_key, issuer_key
 from cardproto.emv.keys import CaKey, CaKeys, Trust
@@ -29,12 +30,14 @@ from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.app.simulated import laboratory_bank_ca, laboratory_bank_office, laboratory_keys
+from terminal.collector.bank.journeys import BankRide, Journeys
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.media.bank.medium import BankMedium, BankTerms, BankTrust
 from terminal.media.held import HeldEvents
 from terminal.media.port import MediumSetup
+from terminal.policy.base import FareMedium
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Trip
@@ -77,6 +80,23 @@ def full_taps() -> Iterator[Result]:
         card = issue(load_profile(profile), load_lab_keys(), 34, DAY, secrets.token_bytes)
         took = median_us(lambda card=card: _tap(card, trust), rounds=30, each=10) / 1000  # type: ignore[misc]
         yield at_most(f"a bank card's tap, both ends, {words}", took, "ms of CPU", 4)
+
+
+def journeys() -> Iterator[Result]:
+    """What the back office decides of rides that are proven: ten of a card in a day, with transfers and every rule of
+    the laboratory's region."""
+    policy = Policy.of(load_region("demo"))
+    trips = [Trip("bus", 7 + n % 2, n + 1, 2, 1, 7 + 2 * (n % 2)) for n in range(10)]
+    at = [datetime(2026, 2, 3, 6, tzinfo=UTC) + timedelta(minutes=40 * n) for n in range(10)]
+    document, token = "demo", bytes(16)
+    media = (*policy.document.profiles.bus.media, FareMedium.BANK_CARD)
+    profiles = replace(policy.document.profiles, bus=replace(policy.document.profiles.bus, media=media))
+    policy = Policy.of(replace(policy.document, profiles=profiles))
+    rides = [BankRide(7 + n % 2, n + 1, at[n], trips[n], token, document, 3_000) for n in range(10)]
+    decided = Journeys(lambda _document: policy)
+    decided.knows(document)
+    took = median_us(lambda: list(decided.fares(rides)), rounds=30, each=20) / len(rides)
+    yield at_least("rides of bank cards decided at the back office", 1e6 / took, "taps/s of CPU", 20_000)
 
 
 def terminals_part() -> Iterator[Result]:

@@ -12,6 +12,15 @@ from typing import TypeAlias
 from msgspec import Struct, field
 
 
+class TicketKind(StrEnum):
+    """What is sold for cash (T-55)."""
+
+    FULL = "full"
+    CHILD = "child"
+    LUGGAGE = "luggage"
+    """One for each piece; it lets no one ride."""
+
+
 class Admission(StrEnum):
     """Whether the way is free for the person who presented something."""
 

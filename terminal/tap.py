@@ -70,7 +70,7 @@ from terminal.tap_report import (
 )
 from terminal.trip.ages import DAY_S, freshness_of, with_bank
 from terminal.trip.asked import NextRide
-from terminal.trip.build import InspectionRound, VehiclePort, trip_of
+from terminal.trip.build import NOTHING_HEARD, InspectionRound, VehiclePort, VehicleSaid, trip_of
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import NOTHING_ASKED, AskedBy, RideAsked, Trip
 from terminal.trip.pupil import NO_CANTEEN, CanteenContext
@@ -101,11 +101,13 @@ class Terminal:
     None again; change it between taps. `vehicle` says where the vehicle is, `routes` what runs where. `clock_watch`
     says at every tap whether `clock` can be trusted (O-05). `next_ride` is what crew or rider said of the next tap.
     `owed` is the tap before whose passage the terminal died (ADR 48): its rider's answer is given once more.
+    `inspected` is what the vehicle's own terminal says of a card that an inspector asks about (T-70),
+    `vehicle_run` the route and direction that it runs; None: it is not heard.
     `decided` hears of every tap that was decided when all of it is done, and must return at once.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
     `bundles_at` is when the newest signed bundles were signed, None where this terminal takes none or has none yet.
-    `codes` reads what a scanner saw; None: no codes are taken here. `forget` drops what media have kept for longer than
-    any rule asks for, as of a time that is trusted. `sealed` holds what taps have sealed to the back office.
+    `codes` reads what a scanner saw; None: no codes are taken here. `held` is what is kept for media without a memory,
+    where any are taken, and what taps have sealed to the back office.
     """
 
     number: int
@@ -120,6 +122,10 @@ class Terminal:
     canteen: CanteenCounter | None = None
     service_card: Callable[[object, datetime], Outcome | None] = field(default=lambda _snapshot, _now: None)
     inspecting: InspectionRound | None = None
+    inspected: Callable[[InspectionRound, bytes], VehicleSaid] = field(
+        default=lambda _round, _card: NOTHING_HEARD
+    )
+    vehicle_run: Callable[[], tuple[int, int] | None] = field(default=lambda: None)
     vehicle: VehiclePort | None = None
     owed: LastIntent | None = None
     routes: RouteBook = NO_ROUTES
@@ -128,8 +134,7 @@ class Terminal:
     decided: Callable[[EndedTap], None] = field(default=lambda _tap: None)
     bundles_at: datetime | None = None
     codes: CodeTaker | None = None
-    forget: Callable[[datetime], object] = field(default=lambda _now: None)
-    sealed: HeldEvents | None = None
+    held: HeldEvents | None = None
     next_ride: NextRide = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,6 +145,7 @@ class Terminal:
         canteen: CanteenContext = NO_CANTEEN,
         *,
         inspecting: InspectionRound | None = None,
+        said: VehicleSaid = NOTHING_HEARD,
         asked: RideAsked = NOTHING_ASKED,
         now: datetime | None = None,
     ) -> Trip:
@@ -151,6 +157,7 @@ class Terminal:
             self.number,
             canteen,
             inspecting=inspecting,
+            said=said,
             vehicle=self.vehicle,
             clock=clock,
             routes=self.routes,
@@ -249,7 +256,10 @@ class _Stages:
         try:
             card = self.card = codes.open(content, self.now, clock_suspect=suspect)
             self.card_ref = card.reference
-            return self._recover(card) or self._serve(codes, card)
+            report = self._recover(card) or self._serve(codes, card)
+            if report.outcome.admission is Admission.LET_IN and report.end is not End.COMMITTED:
+                codes.spend(card, self.now)
+            return report
         except UnsupportedCard as code:
             outcome = Outcome(code.message, Admission.REFUSED)
             self.t.signal(outcome)
@@ -426,7 +436,9 @@ class _Stages:
     def _trip(self, card: Presented, asked: RideAsked) -> Trip:
         counter = self.t.canteen
         canteen = NO_CANTEEN if counter is None else counter.context(card.reference, card.person, self.now)
-        trip = self.t.trip(canteen, inspecting=self.inspecting, asked=asked, now=self.now)
+        asks = self.inspecting
+        said = NOTHING_HEARD if asks is None else self.t.inspected(asks, card.reference)
+        trip = self.t.trip(canteen, inspecting=asks, said=said, asked=asked, now=self.now)
         if card.taken is None:
             return trip
         return with_bank(trip, self.t.policy, card.taken, self.now, self.t.clock_watch.state)

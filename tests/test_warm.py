@@ -27,6 +27,7 @@ ONE_OF_EACH = {
     "run": ("run", "--config", "none.toml"),
     "setup": ("setup", "none.toml", "--passphrase-file", "none"),
     "health": ("health", "--state", "none"),
+    "peers": ("peers", "--state", "none"),
     "backup": ("backup", "--state", "none", "none.bak"),
     "restore": ("restore", "none.bak", "--state", "none"),
     "demo": ("demo", "--nonsense"),
@@ -54,6 +55,7 @@ ONE_OF_EACH = {
     "trust": ("trust", "none.json", "--sha256", "00", "--state", "none"),
     "city": ("city", "--terminals", "0"),
     "receipt": ("receipt", "none"),
+    "explain": ("explain", "--card", "none"),
 }
 """Those that fail at once do so after the start, which is what could differ."""
 

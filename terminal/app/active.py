@@ -102,7 +102,7 @@ def sources_of(publication: Publication, parts: Iterable[SetKind]) -> tuple[Sour
         files += [SourceFile(kind, folder / name) for kind in parts for name in FILE_NAMES[kind]]
     if bundles is not None:
         files += [
-            SourceFile(kind, delivered_folder(bundles, role) / name, publication.opened)
+            SourceFile(kind, delivered_folder(bundles, role) / name, publication.opened, whole=True)
             for role, kind in (*KINDS.items(), (BundleRole.DENY, SetKind.DENY_CHANGES))
             if kind in parts
             for name in FILE_NAMES[kind]

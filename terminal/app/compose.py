@@ -97,8 +97,7 @@ def open_terminal(
                 canteen=canteen,
                 active=active,
                 codes=codes,
-                sealed=held,
-                forget=(lambda _now: None) if held is None else held.forget,
+                held=held,
             )
             put_in_place(active, terminal, changed)
             for check in credential_checks(media):

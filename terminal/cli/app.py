@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "run": ("run", "run"),
     "setup": ("setup", "setup"),
     "health": ("health", "health"),
+    "peers": ("peers", "peers"),
     "backup": ("backup", "backup"),
     "restore": ("backup", "restore"),
     "demo": ("demo", "demo"),
@@ -32,6 +33,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "sync": ("sync", "sync"),
     "enrol": ("identity", "enrol"),
     "trust": ("identity", "trust"),
+    "explain": ("explain", "explain"),
 }
 GROUPS: Final = (
     "audit",
@@ -78,6 +80,9 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
         "reject": ("collector_office", "reject"),
         "operations": ("collector_office", "operations"),
         "users": ("collector_users", "app"),
+        "bank": ("collector_bank", "app"),
+        "statement": ("collector_bank", "statement"),
+        "settlement": ("collector_settlement", "app"),
     },
     "card": {"acceptance": ("card_acceptance", "acceptance")},
     "journal": {"recompute": ("recompute", "recompute")},

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +18,8 @@ from terminal.errors import CollectorError, TerminalError
 from terminal.money import amount_text
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from terminal.collector.views import OperatorViews
 
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, sums as decimals of the currency beside them.")]
@@ -26,7 +27,7 @@ Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, sums as decimals of
 
 def status(folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False) -> None:
     """Show a summary."""
-    with views_of(folder) as views:
+    with _views(folder) as views:
         found = views.status(_now_ms())
     _print_fields("collector", found, json)
 
@@ -45,24 +46,24 @@ def ride(
     from terminal.collector.ride import find_ride, row_named
 
     row = row_named(named)
-    with views_of(folder) as views:
-        found = find_ride(views.store, row)
+    with _views(folder) as views:
+        found, zone = find_ride(views.store, row), views.books.calendar().zone
     if found is None:
         raise CollectorError(
             f"row {row[0]}:{row[1]} has not come to the collector as a tap or sale",
             "See when the terminal last sent: terminal collector terminals.",
         )
     if json:
-        print_json(found.as_json(language))
+        print_json(found.as_json(language, zone))
     else:
-        print("\n".join((found.code, *found.says(language))))
+        print("\n".join((found.code, *found.says(language, zone))))
 
 
 def terminals(
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False, as_csv: Csv = False
 ) -> None:
     """List terminals: key, newest batch, unsent records, reader, alarms."""
-    with views_of(folder) as views:
+    with _views(folder) as views:
         found = views.terminals(_now_ms())
     _print_rows("terminals", found, json, as_csv)
 
@@ -77,7 +78,7 @@ def alarms(
     """List open alarms; docs/collector.md explains each."""
     from terminal.collector.watch import as_time
 
-    with views_of(folder) as views:
+    with _views(folder) as views:
         found = views.store.alarms(only_open=not everything)
     if json or as_csv:
         _print_rows(
@@ -108,7 +109,7 @@ def strangers(
     """List what was tried without a good signature: counts by kind and address, with the newest examples."""
     from terminal.collector.watch import as_time
 
-    with views_of(folder) as views:
+    with _views(folder) as views:
         found = views.strangers()
     if json or as_csv:
         _print_rows(
@@ -127,7 +128,7 @@ def trials(
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False, as_csv: Csv = False
 ) -> None:
     """List tariffs on trial: at how many terminals, taps and refusals of all together, by them and by those before."""
-    with views_of(folder) as views:
+    with _views(folder) as views:
         found = [one._asdict() for one in views.ledger.groups()]
     _print_rows("trials", found, json, as_csv)
 
@@ -138,7 +139,7 @@ def shadows(
     """List tariffs in shadow by terminal: taps decided once more, what would have been otherwise, and the difference in
     money.
     """
-    with views_of(folder) as views:
+    with _views(folder) as views:
         found = [one._asdict() for one in views.ledger.shadows()]
     _print_rows("shadows", found, json, as_csv)
 
@@ -160,7 +161,7 @@ def report(
         raise TerminalError(
             f"a day cannot be broken down by {by}", "Give terminal, route, school, funder or proof."
         )
-    with views_of(folder) as views:
+    with _views(folder) as views:
         found = views.day(day or views.books.newest_day(_now_ms()) or "", By(by))
     if json:
         print_json(found)
@@ -189,28 +190,10 @@ def backup(
     _print_fields(f"backup in {target}", back_up(folder, target, with_key=with_key), json)
 
 
-@contextmanager
-def views_of(folder: Path) -> Iterator[OperatorViews]:
-    """Store, books and keys of a collector's folder, whether it runs or not. Raises `CollectorError`."""
-    from terminal.collector.books import BOOKS_FILE
-    from terminal.collector.books_reader import BooksReader
-    from terminal.collector.enrolment import Enrolment
-    from terminal.collector.office import DATABASE_FILE, TERMINALS_FOLDER
-    from terminal.collector.store import CollectorStore
-    from terminal.collector.views import OperatorViews
-    from terminal.collector.watch import WatchLimits
+def _views(folder: Path) -> AbstractContextManager[OperatorViews]:
+    from terminal.collector.folder_views import views_of
 
-    for name in (DATABASE_FILE, BOOKS_FILE):
-        if not (folder / name).is_file():
-            raise CollectorError(
-                f"there is no {name} in {folder}", "Give --folder; a collector that runs makes it."
-            )
-    store = CollectorStore(folder / DATABASE_FILE)
-    try:
-        books = BooksReader(folder / BOOKS_FILE, store)
-        yield OperatorViews(store, books, Enrolment(folder / TERMINALS_FOLDER), WatchLimits().silent_ms)
-    finally:
-        store.close()
+    return views_of(folder)
 
 
 def _now_ms() -> int:

@@ -1,7 +1,7 @@
 """What two people decide: the first asks, the second confirms or rejects. The rows stay.
 
 A request waits for three days. What it is about is named so that the second confirms exactly what the first saw: an
-alarm with how often it was seen, a repository by the SHA-256 of its timestamp.
+alarm with how often it was seen, a repository by the SHA-256 of its timestamp, a month by that of its statement.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ class Act(StrEnum):
 
     ACKNOWLEDGE = "acknowledge"
     ROLL_OUT = "roll_out"
+    REFUND = "refund"
+    """Give back of a bank card's charge; the subject is its number and the sum (`terminal.collector.bank.charging`)."""
+    CLOSE_MONTH = "close_month"
 
 
 class Decided(StrEnum):

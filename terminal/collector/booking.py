@@ -7,14 +7,13 @@ them, so it makes no difference in which order batches came. What a row costs do
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from terminal.codes import BundleFault, PeripheryFault, ReaderFault
-from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
+from terminal.codes import ReaderFault
+from terminal.collector.alarms import Alarm
 from terminal.collector.day_rows import DayRows, RowSpan
 from terminal.collector.days import (
     STATE_OF,
@@ -25,7 +24,6 @@ from terminal.collector.days import (
     ServiceCalendar,
     What,
     cells_of,
-    line_of_cash,
     line_of_tap,
     moved_by_proof,
 )
@@ -49,7 +47,7 @@ from terminal.collector.evidence import (
     returned,
     stated_by,
 )
-from terminal.collector.phones import keep_showing
+from terminal.collector.phones import KeptShowings, phone_findings
 from terminal.collector.portions import Portions, Watched, WatchedTap
 from terminal.collector.proof import (
     Checked,
@@ -63,9 +61,11 @@ from terminal.collector.proof import (
 )
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
+from terminal.collector.terminal_states import KEEP_STATE, states_in
 from terminal.collector.totals import COUNTS, ProofSum, Totals
+from terminal.collector.troubles import READER_FAULTS, finding_of_fault
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
-from terminal.journal.clock_ledger import CLOCK_DOUBTS
+from terminal.journal.console_records import SaleCancelled
 from terminal.journal.operation_records import SetReturned
 from terminal.journal.records import (
     AnyRecord,
@@ -79,14 +79,8 @@ from terminal.journal.records import (
 )
 from terminal.journal.taps import End, TapId
 
-CLOCK_INPUTS: Final = ("jump_s", "behind_s", "ahead_days", "off_s")
 _ENDS: Final = (Committed, NotCommitted)
 _FROM_CARDS: Final = (Intent, Unwritten)
-READER_FAULTS: Final = frozenset(ReaderFault) - {ReaderFault.WORKS}
-BUNDLE_FAULTS: Final = frozenset(BundleFault)
-BUNDLE_INPUTS: Final = ("role", "version", "known", "days")
-BUNDLE_ROLE: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
-"""A role's name, as a terminal may have it from metadata."""
 
 _ADDING: Final = (
     " ON CONFLICT DO UPDATE SET taps = taps + excluded.taps, charged_minor = charged_minor + excluded.charged_minor,"
@@ -95,6 +89,11 @@ _ADDING: Final = (
 )
 _ADD_PROOF_TOTAL: Final = f"INSERT INTO proof_total VALUES (?, ?, ?, ?, ?, ?, ?){_ADDING}"  # noqa: S608 a constant
 _ADD_PROOF_DAY: Final = f"INSERT INTO proof_day VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?){_ADDING}"  # noqa: S608 a constant
+_UNPROVEN: Final = (
+    "INSERT INTO unproven VALUES (?, ?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET proof = excluded.proof, counted_minor = excluded.counted_minor"
+)
+_PROVEN_NOW: Final = "DELETE FROM unproven WHERE terminal = ? AND sequence = ?"
 _PROOFS_OF_DAY: Final = "SELECT proof, sum(taps) FROM proof_day WHERE day = ? AND terminal = ? GROUP BY proof"
 
 
@@ -132,9 +131,11 @@ class Booking:
         self._totals: dict[int, Totals] = {}
         self._cells: dict[Cell, list[int]] = {}
         self._proofs: dict[ProofCell, ProofSum] = {}
+        self._unproven: dict[TapId, tuple[Proof, int] | None] = {}
+        self._states: dict[tuple[int, str], str] = {}
         self._records: dict[TapId, AnyRecord] = {}
         self._day_rows = DayRows(connection, calendar, self._reached)
-        self._portions = Portions(connection, self._record_of, self._fill, self.findings)
+        self._portions = Portions(connection, self._record_of, self._fill, self.findings, calendar)
         self._received_at_ms = 0
 
     def mark_of(self, terminal: int) -> Mark:
@@ -173,6 +174,8 @@ class Booking:
             if early and not isinstance(record, Intent):
                 self._shown_early((terminal, sequence), None)
             self._book((terminal, sequence), record, ends)
+            for what, value in states_in(record):
+                self._states[terminal, what] = value
         mark.sequence = rows[-1][0]
         return records
 
@@ -203,13 +206,13 @@ class Booking:
                     start = (record.prev_terminal, record.prev_sequence)
                     self._card_shows(row, self._registry.name(record.card_ref), start)
             case CashSale():
-                self._fill(line_of_cash(row[0], record, self._calendar), CountState.COUNTED, 1)
+                self._portions.sell_cash(row, record)
             case MealServed():
                 self._portions.give(row, record.at_ms, record.pupil, record.meal, record.currency)
             case BuffetSale():
                 self._portions.sell(row, record)
-            case Annulment():
-                self._portions.annul((row[0], record.of))
+            case Annulment() | SaleCancelled():
+                self._portions.annul((row[0], record.of if isinstance(record, Annulment) else record.sale))
             case CardLent():
                 self._portions.lend(row, record.card_ref, record.day, record.pupil)
             case Fault() | SetReturned():
@@ -308,6 +311,10 @@ class Booking:
             self._prove(line, not_stated(tap.id, intent), -1)
         if end is End.COMMITTED:
             self._prove(line, checked, 1)
+            if checked.proof is not Proof.PROVEN:
+                self._unproven[tap.id] = checked.proof, checked.counted_minor
+            elif before is not None:
+                self._unproven[tap.id] = None
 
     def _happened(self, tap: WatchedTap, tmc: int | None, others: list[WatchedTap]) -> None:
         """Other taps that started from the same event did not come true."""
@@ -354,8 +361,8 @@ class Booking:
         checked = check_proof(row, intent, committed, self._registry)
         if (finding := finding_of(row, committed, checked)) is not None:
             self.findings.append(finding)
-        if checked.showing and (twice := keep_showing(self._connection, checked.showing, row)) is not None:
-            self.findings.append(twice)
+        if checked.phone is not None:
+            self.findings += phone_findings(row, checked.phone, KeptShowings(self._connection))
         return checked, known if checked.happened else known | DOUBTED
 
     def _into_history(self, tap: WatchedTap, tmc: int | None) -> None:
@@ -410,26 +417,12 @@ class Booking:
         if isinstance(fault, SetReturned):
             self.findings.append(returned(row, fault))
             return
-        code = fault.code
-        if code in CLOCK_DOUBTS:
-            found = {name: value for name in CLOCK_INPUTS if isinstance(value := fault.inputs.get(name), int)}
-            self.findings.append(
-                Alarm(AlarmKind.CLOCK, *row, detail_of(AlarmCause.CLOCK_FAULT, fault=code, **found))
-            )
-        elif code == ReaderFault.WORKS:
+        if fault.code == ReaderFault.WORKS:
             self.mark_of(row[0]).reader = ""
-        elif code in READER_FAULTS:
-            self.mark_of(row[0]).reader = code
-            self.findings.append(
-                Alarm(AlarmKind.READER, *row, detail_of(AlarmCause.READER_FAULT, fault=code))
-            )
-        elif code == PeripheryFault.TAMPERED:
-            self.findings.append(
-                Alarm(AlarmKind.HOUSING, *row, detail_of(AlarmCause.HOUSING_FAULT, fault=code))
-            )
-        elif code in BUNDLE_FAULTS:
-            detail = detail_of(AlarmCause.BUNDLE_FAULT, fault=code, **_plain_inputs(fault))
-            self.findings.append(Alarm(AlarmKind.BUNDLES, *row, detail))
+        elif fault.code in READER_FAULTS:
+            self.mark_of(row[0]).reader = fault.code
+        if (found := finding_of_fault(row, fault)) is not None:
+            self.findings.append(found)
 
     def _intent(self, tap_id: TapId) -> Intent:
         record = self._record_of(tap_id)
@@ -459,6 +452,8 @@ class Booking:
         self._watched.keep()
         self._day_rows.finish()
         self._finish_proofs()
+        states = [(*of, value) for of, value in self._states.items()]
+        self._connection.executemany(KEEP_STATE, states)
         many = self._connection.executemany
         adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS)
         many(
@@ -493,6 +488,7 @@ class Booking:
             for (_, terminal, _, currency, proof), one in self._proofs.items()
         ]
         self._connection.executemany(_ADD_PROOF_TOTAL, totals)
+        self._finish_unproven()
         days = [(*cell, *one.numbers) for cell, one in self._proofs.items()]
         self._connection.executemany(_ADD_PROOF_DAY, days)
         for day, terminal in {cell[:2] for cell in self._proofs}:
@@ -500,11 +496,8 @@ class Booking:
             taps = {Proof(proof): count for proof, count in counted}
             self.findings += day_findings(terminal, day, taps, self._limits)
 
-
-def _plain_inputs(fault: Fault) -> dict[str, int | str]:
-    """What a fault of bundles is about, where it is of the form that terminals write."""
-    found: dict[str, int | str] = {name: fault.inputs[name] for name in BUNDLE_INPUTS if name in fault.inputs}
-    plain = all(isinstance(value, int) or BUNDLE_ROLE.fullmatch(value) for value in found.values())
-    if not plain:
-        return {}
-    return found
+    def _finish_unproven(self) -> None:
+        """Which taps no card proves, one by one."""
+        many, taps = self._connection.executemany, self._unproven.items()
+        many(_PROVEN_NOW, [row for row, proof in taps if proof is None])
+        many(_UNPROVEN, [(*row, *proof) for row, proof in taps if proof is not None])

@@ -41,6 +41,7 @@ from terminal.collector.proof import EvidenceLimits
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import CollectorStore, Receipt, connect
+from terminal.collector.terminal_states import SCHEMA as STATES_SCHEMA
 from terminal.errors import CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, transaction
 from terminal.journal.records import AnyRecord, UnreadableRecord
@@ -219,7 +220,7 @@ class Books(FollowingBooks):
 
 
 APPLICATION_ID: Final = 0x52424F4B  # "RBOK"
-BOOKS_VERSION: Final = 6
+BOOKS_VERSION: Final = 7
 CACHE_KIB: Final = 32_768
 PAGE_BYTES: Final = 1_024
 """A ride of a random card changes one page of the history, whatever else it costs: so pages are small."""
@@ -259,6 +260,10 @@ _SCHEMA: Final = (
     day TEXT, terminal INTEGER, what TEXT, currency TEXT, proof TEXT, taps INTEGER NOT NULL,
     charged_minor INTEGER NOT NULL, overstated_minor INTEGER NOT NULL, understated_minor INTEGER NOT NULL,
     PRIMARY KEY (day, terminal, what, currency, proof)
+) WITHOUT ROWID""",
+    """CREATE TABLE unproven (
+    terminal INTEGER, sequence INTEGER, proof TEXT NOT NULL, counted_minor INTEGER NOT NULL,
+    PRIMARY KEY (terminal, sequence)
 ) WITHOUT ROWID""",
     """CREATE TABLE refusal (
     terminal INTEGER, message TEXT, count INTEGER NOT NULL, PRIMARY KEY (terminal, message)
@@ -354,7 +359,7 @@ def _create(connection: sqlite3.Connection, made_for: dict[str, str]) -> None:
     connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode=WAL")
     with transaction(connection):
-        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA, *PHONES_SCHEMA):
+        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA, *PHONES_SCHEMA, STATES_SCHEMA):
             connection.execute(statement)
         connection.executemany("INSERT INTO made_for VALUES (?, ?)", made_for.items())
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from terminal.collector.booking import Mark
 from terminal.collector.days import By, DaySum, FilledCell, ServiceCalendar, day_sums, proof_sums
-from terminal.collector.store import CollectorStore, connect
+from terminal.collector.store import CollectorStore, read_only
+from terminal.collector.terminal_states import states_of
 from terminal.collector.totals import COUNTS, ProofSum, Totals
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of
@@ -46,6 +47,10 @@ class BooksReader:
         self._path = path
         self._store = store
 
+    @property
+    def path(self) -> Path:
+        return self._path
+
     def totals(self) -> dict[int, Totals]:
         """Counts and money of each terminal, as far as booked."""
         with self._reading() as reader:
@@ -64,6 +69,11 @@ class BooksReader:
             ):
                 totals[terminal].proofs.setdefault(proof, {})[currency] = ProofSum(*numbers)
         return totals
+
+    def states(self) -> dict[int, dict[str, str]]:
+        """What the newest rows of each terminal say of it (`terminal.collector.terminal_states`)."""
+        with self._reading() as reader:
+            return states_of(reader)
 
     def marks(self) -> dict[int, Mark]:
         """How far each terminal is booked, and what was last noticed there."""
@@ -92,13 +102,17 @@ class BooksReader:
         with self._reading() as reader:
             return [day for (day,) in reader.execute(_DAYS, (limit,))]
 
+    def calendar(self) -> ServiceCalendar:
+        """The service days the books are kept by."""
+        with self._reading() as reader:
+            made_for = dict(reader.execute("SELECT name, value FROM made_for"))
+        return ServiceCalendar(ZoneInfo(made_for["zone"]), int(made_for["day_ends_at"]))
+
     def newest_day(self, now_ms: int) -> str | None:
         """The newest service day with anything in it that has begun at `now_ms`: a later one comes from a clock that
         was ahead."""
+        today = self.calendar().day_of(now_ms)
         with self._reading() as reader:
-            made_for = dict(reader.execute("SELECT name, value FROM made_for"))
-            calendar = ServiceCalendar(ZoneInfo(made_for["zone"]), int(made_for["day_ends_at"]))
-            today = calendar.day_of(now_ms)
             (newest,) = reader.execute("SELECT max(day) FROM cell WHERE day <= ?", (today,)).fetchone()
         return None if newest is None else str(newest)
 
@@ -131,25 +145,30 @@ class BooksReader:
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with (
             self._reported(),
-            closing(connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as reader,
+            closing(read_only(self._path)) as reader,
         ):
             yield reader
 
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except SQLITE_FAULTS as error:
-            if means_damage(error):
-                raise CollectorDamaged(
-                    f"the collector's books {self._path} are damaged: {said_of(error)}",
-                    "Stop the collector and delete them: they are made again from the records. "
-                    "If it comes again, `terminal collector backup` checks the records themselves.",
-                ) from error
-            raise CollectorError(
-                f"the collector's books {self._path} failed: {error}",
-                "Check the disk. The records are safe; books that are deleted are made again from them.",
+    def _reported(self) -> AbstractContextManager[None]:
+        return books_failures(self._path)
+
+
+@contextmanager
+def books_failures(path: Path) -> Iterator[None]:
+    """What SQLite says against the books at `path`, as a `CollectorError`."""
+    try:
+        yield
+    except SQLITE_FAULTS as error:
+        if means_damage(error):
+            raise CollectorDamaged(
+                f"the collector's books {path} are damaged: {said_of(error)}",
+                "Stop the collector and delete them: they are made again from the records. "
+                "If it comes again, `terminal collector backup` checks the records themselves.",
             ) from error
+        raise CollectorError(
+            f"the collector's books {path} failed: {error}",
+            "Check the disk. The records are safe; books that are deleted are made again from them.",
+        ) from error
 
 
 class FollowingBooks(BooksReader):
@@ -178,7 +197,7 @@ def made_for(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        with closing(connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as reader:
+        with closing(read_only(path)) as reader:
             return dict(reader.execute("SELECT name, value FROM made_for"))
     except SQLITE_FAULTS:
         return {}  # the books say so themselves where they are asked for sums

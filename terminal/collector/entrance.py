@@ -97,7 +97,9 @@ class Entrance:
             user = self.office.users.by_token(token.strip()) if kind.lower() == "bearer" else None
             return None if user is None else Visitor(user.who, KnownBy.TOKEN)
         session = _cookie(headers.get("cookie", ""))
-        who = self._signed_in(session) if session else None
+        # A page that renews itself is no one's use of it.
+        used = b"live=1" not in scope.get("query_string", b"").split(b"&")
+        who = self._signed_in(session, used=used) if session else None
         if who is not None:
             return Visitor(who, KnownBy.SESSION, session)
         if not self._readers_need_it and scope["method"] in ("GET", "HEAD"):
@@ -108,8 +110,8 @@ class Entrance:
                 return Visitor(LOCAL_READER if self.office.users.all() else LOCAL_ALONE, KnownBy.LOCAL)
         return None
 
-    def _signed_in(self, token: str) -> Who | None:
-        session = self._sessions.of(token, self._now_ms(), used=True)
+    def _signed_in(self, token: str, *, used: bool) -> Who | None:
+        session = self._sessions.of(token, self._now_ms(), used=used)
         user = None if session is None else self.office.users.get(session.ref)
         return user.who if user is not None and session is not None and session.proof == user.proof else None
 

@@ -3,6 +3,7 @@ or about what every terminal takes.
 
     operate   enrols and revokes terminals, acknowledges what is technical
     money     acknowledges alarms about money: one asks, another confirms
+    money     closes months of settlement: one asks, another confirms
     publish   has terminals served what is staged: one asks, another confirms
 
 Each reads what the work needs and no more (`READERS`); what was asked for and refused is on record.
@@ -12,7 +13,7 @@ Page, programs and commands come through here. A refusal is a value; the store's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +28,8 @@ from terminal.collector.approvals import Act, Approval, Decided
 from terminal.collector.bundles import DEFAULT_FOLDER, bundles_of, carried_code
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.roll_out import STAGED_FOLDER, Staged, staged, take_over
+from terminal.collector.settlement.carriers import CarriersError, put_carriers
+from terminal.collector.settlement.periods import CarrierStatement, Settlement
 from terminal.collector.store import BY_MACHINE, CollectorStore, Operation, OperationCode, note
 from terminal.collector.users import MACHINE, OfficeRole, Users, Who
 from terminal.errors import CollectorError
@@ -39,11 +42,16 @@ MOST_COMMENT: Final = 500
 TECHNICAL: Final = frozenset(
     (
         *(AlarmKind.GAP, AlarmKind.CLOCK, AlarmKind.READER, AlarmKind.SILENT, AlarmKind.NO_START),
-        *(AlarmKind.DISK, AlarmKind.HOUSING),
+        *(AlarmKind.DISK, AlarmKind.HOUSING, AlarmKind.BUNDLES),
     )
 )
 """Alarms that one person acknowledges; every other one is about what was charged, or may have been."""
-ROLE_OF: Final = {Act.ACKNOWLEDGE: OfficeRole.MONEY, Act.ROLL_OUT: OfficeRole.PUBLISH}
+ROLE_OF: Final = {
+    Act.ACKNOWLEDGE: OfficeRole.MONEY,
+    Act.ROLL_OUT: OfficeRole.PUBLISH,
+    Act.REFUND: OfficeRole.MONEY,
+    Act.CLOSE_MONTH: OfficeRole.MONEY,
+}
 
 
 class OfficeReading(StrEnum):
@@ -99,6 +107,9 @@ class OfficeCode(StrEnum):
     ASKER_GONE = "asker_gone"
     NOTHING_STAGED = "nothing_staged"
     TOO_MANY = "too_many"
+    NOT_OVER = "not_over"
+    CLOSED_ALREADY = "closed_already"
+    NOT_BOOKED = "not_booked"
 
 
 ANSWERS: Final = {
@@ -113,6 +124,9 @@ ANSWERS: Final = {
     OfficeCode.ASKER_GONE: N_("The person who asked is no user for this any more. Ask again."),
     OfficeCode.NOTHING_STAGED: N_("Nothing is staged that is newer than what is served."),
     OfficeCode.TOO_MANY: N_("Too many requests wait. Decide some of them first."),
+    OfficeCode.NOT_OVER: N_("This month is not over yet."),
+    OfficeCode.CLOSED_ALREADY: N_("This month, or a later one, is closed already."),
+    OfficeCode.NOT_BOOKED: N_("There are records that are not booked yet. Try again in a moment."),
 }
 """For people; translated where they are shown."""
 
@@ -122,9 +136,9 @@ def readings_of(who: Who) -> frozenset[OfficeReading]:
     return frozenset(one for one, readers in READERS.items() if readers & who.roles)
 
 
-def alarms_for(who: Who, found: Iterable[alarms.SeenAlarm]) -> list[alarms.SeenAlarm]:
-    """Of the alarms `found` those that `who` acknowledges: money all of them, the others what is technical."""
-    return [one for one in found if OfficeRole.MONEY in who.roles or one.kind in TECHNICAL]
+def alarms_of(who: Who) -> frozenset[AlarmKind] | None:
+    """The kinds of alarms that `who` sees and acknowledges: what is technical, and money every kind (None)."""
+    return None if OfficeRole.MONEY in who.roles else TECHNICAL
 
 
 class OfficeAnswer(NamedTuple):
@@ -151,6 +165,8 @@ class Office:
         self.enrolment: Final = enrolment
         self._source = folder / STAGED_FOLDER
         self._served = bundles or folder / DEFAULT_FOLDER
+        self.settlement: Final = Settlement(folder, store)
+        self._folder = folder
         self._now_ms = now_ms
         self._refused_at: dict[tuple[str, OfficeReading], int] = {}
 
@@ -239,6 +255,57 @@ class Office:
             )
         return OfficeAnswer(OfficeCode.DONE if served else OfficeCode.CHANGED, number)
 
+    # bank cards
+
+    def refund(self, who: Who, subject: str, comment: str) -> OfficeAnswer:
+        """Ask that a bank card is given back what `subject` says; the back office's next run asks the acquirer."""
+        if OfficeRole.MONEY not in who.roles:
+            return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
+        with self.store.changing() as connection:
+            asked = self._ask(connection, who, Act.REFUND, subject, comment)
+            if asked.says is OfficeCode.WAITS and who.alone:
+                approvals.decide(connection, asked.number, Decided.CONFIRMED, who.ref, self._now_ms())
+                return OfficeAnswer(OfficeCode.DONE, asked.number)
+            return asked
+
+    # carriers
+
+    def put_carriers(self, who: Who, content: bytes, name: str) -> OfficeCode:
+        """Put a carriers document in force; `name` is the file in the `CarriersError` of one with mistakes."""
+        if OfficeRole.MONEY not in who.roles:
+            return OfficeCode.NOT_FOR_ROLE
+        book = put_carriers(self._folder, content, name)
+        self.note(who.ref, OperationCode.CARRIERS_CHANGED, about=book.version)
+        return OfficeCode.DONE
+
+    def close_month(self, who: Who, month: str) -> OfficeAnswer:
+        """Ask that a month's statement is fixed as it is now. Raises `CarriersError` as well."""
+        if OfficeRole.MONEY not in who.roles:
+            return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
+        refused = self.settlement.hindrance(month, self._now_ms())
+        if refused is not None:
+            return OfficeAnswer(OfficeCode(refused))
+        statement = self.settlement.month(month)
+        if who.alone:
+            return self._close(statement, who.ref)
+        with self.store.changing() as connection:
+            subject = f"{month}/{statement.digest.hex()}"
+            return self._ask(connection, who, Act.CLOSE_MONTH, subject, "")
+
+    def _close(self, statement: CarrierStatement, by: str, number: int = 0) -> OfficeAnswer:
+        if not self.settlement.close(statement, by, self._now_ms()):
+            return OfficeAnswer(OfficeCode.CLOSED_ALREADY, number)
+        self.note(by, OperationCode.MONTH_CLOSED, about=statement.month)
+        return OfficeAnswer(OfficeCode.DONE, number)
+
+    def _confirmed_close(self, one: Approval, who: Who) -> OfficeAnswer:
+        """Only what the first person saw: rows that came since make it another statement, to be asked for anew."""
+        month, _, digest = one.subject.partition("/")
+        statement = self.settlement.month(month)
+        if statement.digest.hex() != digest:
+            return OfficeAnswer(OfficeCode.CHANGED, one.id)
+        return self._close(statement, f"{one.by}, {who.ref}", one.id)
+
     # the second person
 
     def waiting(self, who: Who = MACHINE) -> list[Approval]:
@@ -263,15 +330,17 @@ class Office:
                     return OfficeAnswer(OfficeCode.CHANGED, number)
                 self._acknowledge(connection, alarm, f"{one.by}, {who.ref}", one.comment)
             self._decide(connection, one, Decided.CONFIRMED, who)
-        if one.what is not Act.ROLL_OUT:
+        if one.what is Act.ACKNOWLEDGE:
             return OfficeAnswer(OfficeCode.DONE, number)
-        return self._confirmed_roll_out(one, who)
+        return self._confirmed(one, who)
 
-    def _confirmed_roll_out(self, one: Approval, who: Who) -> OfficeAnswer:
+    def _confirmed(self, one: Approval, who: Who) -> OfficeAnswer:
         """Decided first, so that it is done once; a disk that fails leaves the request waiting."""
         try:
+            if one.what is Act.CLOSE_MONTH:
+                return self._confirmed_close(one, who)
             return self._serve(one.subject, f"{one.by}, {who.ref}", one.id)
-        except CollectorError:
+        except (CollectorError, CarriersError):
             with self.store.changing() as connection:
                 approvals.decide(connection, one.id, Decided.WAITING, "", self._now_ms())
             raise

@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Awaitable, Callable
 from html import escape
 from typing import Final, Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import anyio
 import anyio.to_thread
@@ -18,15 +18,16 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from cardproto.resident.limits import LARGEST_TERMINAL
-from terminal.access.sessions import proof_of_form
-from terminal.collector import page
+from terminal.access.sessions import is_foreign, proof_of_form
+from terminal.collector import page_parts
 from terminal.collector.callers import OPERATOR
 from terminal.collector.entrance import COOKIE, MOST_CHECKS, PREFIX, SIGN_IN, Entrance, SignIn, visitor_of
 from terminal.collector.gate import body_of, respond
 from terminal.collector.intake import Reply
 from terminal.collector.office import ANSWERS, MOST_COMMENT, Office, OfficeAnswer, OfficeCode
+from terminal.collector.settlement.periods import MONTH
 from terminal.collector.users import Who
-from terminal.errors import CollectorError, StaffError
+from terminal.errors import CollectorError, DocumentError, StaffError
 from terminal.texts import N_, languages, translator
 
 FORM_BYTES: Final = 4_096
@@ -61,6 +62,7 @@ class OfficePages:
     def routes(self) -> list[Route]:
         return [
             Route("/style.css", self.style, methods=["GET"]),
+            Route("/live.js", self.script, methods=["GET"]),
             Route("/sign-in", self.sign_in_page, methods=["GET"]),
             Route("/sign-in", self.sign_in, methods=["POST"]),
             Route("/sign-out", self.sign_out, methods=["POST"]),
@@ -68,7 +70,10 @@ class OfficePages:
         ]
 
     async def style(self, _: Request) -> Response:
-        return Response(page.STYLE, 200, page.HEADERS, "text/css")
+        return Response(page_parts.STYLE, 200, page_parts.HEADERS, "text/css")
+
+    async def script(self, _: Request) -> Response:
+        return Response(page_parts.SCRIPT, 200, page_parts.HEADERS, "text/javascript")
 
     async def sign_in_page(self, request: Request) -> Response:
         try:
@@ -127,14 +132,14 @@ class OfficePages:
         who, subject = visitor_of(request).who, said.get("subject", "")
         number = int(subject) if subject.isascii() and subject.isdecimal() and len(subject) <= 13 else 0
         comment = said.get("comment", "")[:MOST_COMMENT]
-        acts = self._acts(who, number, comment)
+        acts = self._acts(who, number, subject, comment)
         act = acts.get(said.get("do", ""))
         _ = translator(language_of(request)).gettext
         if act is None:
             return await self._show(request, _(NO_FORM), 400)
         try:
             answer = await anyio.to_thread.run_sync(act)
-        except (CollectorError, StaffError) as error:
+        except (CollectorError, DocumentError) as error:
             return await self._show(request, f"{error.what}. {error.advice}", 503)
         if answer.code:
             return await self._show(request, _(CODE).format(terminal=number, code=answer.code))
@@ -142,9 +147,13 @@ class OfficePages:
         notice = _(ANSWERS[answer.says]).format(number=answer.number)
         return await self._show(request, notice, 200 if done else 409)
 
-    def _acts(self, who: Who, number: int, comment: str) -> dict[str, Callable[[], OfficeAnswer]]:
+    def _acts(
+        self, who: Who, number: int, subject: str, comment: str
+    ) -> dict[str, Callable[[], OfficeAnswer]]:
         office = self._office
         found: dict[str, Callable[[], OfficeAnswer]] = {"roll_out": lambda: office.roll_out(who)}
+        if MONTH.fullmatch(subject):
+            found["close_month"] = lambda: office.close_month(who, subject)
         if 1 <= number <= MOST_NUMBER:
             found["acknowledge"] = lambda: office.acknowledge(who, number, comment)
             found["confirm"] = lambda: office.confirm(who, number)
@@ -171,8 +180,7 @@ class OfficePages:
         data = await body_of(request, FORM_BYTES, self._entrance.gate.limits)
         if isinstance(data, Reply):
             return respond(data)
-        origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        if is_foreign(request.headers):
             return None
         if (
             request.headers.get("content-type", "").partition(";")[0].strip()
@@ -190,13 +198,13 @@ class OfficePages:
         said = escape(_(problem).format(wait=wait_s)) if problem else ""
         notice = f"<p class=notice role=alert>{said}</p>" if said else ""
         body = (
-            f"<h1>{escape(_('Collector'))}</h1><nav>{page.language_links(language)}</nav>{notice}"
+            f"<h1>{escape(_('Collector'))}</h1><nav>{page_parts.language_links(language)}</nav>{notice}"
             f"<form class=sign-in method=post action={SIGN_IN}>"
             f"<label>{escape(_('Staff number'))}<input name=ref autocomplete=username required maxlength=16></label>"
             f"<label>{escape(_('Password'))}<input name=password type=password autocomplete=current-password"
             f" required maxlength=128></label><button>{escape(_('Sign in'))}</button></form>"
         )
-        answer = page.response(page.document(_("Sign in"), language, body), status)
+        answer = page_parts.response(page_parts.document(_("Sign in"), language, body), status)
         return remember_language(request, answer)
 
 

@@ -196,7 +196,35 @@ def _page_paths() -> dict[str, dict[str, Any]]:
                 "page",
                 "The page for people",
                 {**html, "303": {"description": "To the sign-in."}},
-                [_in_query("language", {"type": "string"})],
+                [_in_query("language", {"type": "string"}), _in_query("day", TEXT)],
+            )
+        },
+        "/live.js": {"get": _operation("script", "How the page renews itself", _file("text/javascript"))},
+        "/events": {
+            "get": _operation("news", "Server-sent events: something has come", _file("text/event-stream"))
+        },
+        "/rides": {
+            "get": _operation(
+                "ridesPage",
+                "The rides of a card, or of a route around a time, for people",
+                {**html, "404": _page("Nothing to look for was given.")},
+                [_in_query(name, TEXT) for name in ("card", "day", "route", "at", "language")],
+            )
+        },
+        "/settlement": {
+            "get": _operation(
+                "settlementPage",
+                "A month's settlement with carriers, for people",
+                html,
+                [_in_query(name, TEXT) for name in ("month", "by", "language")],
+            )
+        },
+        "/settlement/{file}": {
+            "get": _operation(
+                "settlementFile",
+                "The same as MONTH.csv or MONTH.xlsx",
+                {**_file("application/octet-stream"), "404": _refusal("No such file.")},
+                [_in_path("file", TEXT)],
             )
         },
         "/ride": {
@@ -461,6 +489,10 @@ def _pages(*statuses: int) -> dict[str, Any]:
 
 def _page(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"text/html": {"schema": TEXT}}}
+
+
+def _file(media_type: str) -> dict[str, Any]:
+    return {"200": {"description": "The file.", "content": {media_type: {"schema": TEXT}}}}
 
 
 def _ref(name: str) -> dict[str, str]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from terminal.collector.alarms import SeenAlarm
 from terminal.collector.store import CollectorStore
-from terminal.collector.watch import as_time
+from terminal.collector.watch import local_time
 from terminal.errors import CollectorError, TerminalError
 from terminal.journal.records import AnyRecord, CashSale, UnreadableRecord, parse_record
 from terminal.journal.taps import JournalTap, taps
@@ -35,6 +36,7 @@ ENDS: Final = {
     "unresolved": N_("not known yet whether it is on the card"),
     "nothing_written": N_("nothing written, nothing taken"),
     "sold": N_("sold for cash"),
+    "cancelled": N_("sold for cash and cancelled, the money given back"),
 }
 """How a tap ended, for people; translated where it is shown."""
 
@@ -50,13 +52,13 @@ class FoundRide(Struct, frozen=True):
         """What the rider reads out."""
         return support_code(self.tap.terminal, self.tap.sequence)
 
-    def says(self, language: str) -> Iterator[str]:
-        """For people, line by line."""
+    def says(self, language: str, zone: ZoneInfo) -> Iterator[str]:
+        """For people, line by line, with its time as clocks in `zone` show it."""
         record, _ = self.tap.record, translator(language).gettext
         where = _("terminal {terminal}, row {row}, route {route}").format(
             terminal=self.tap.terminal, row=self.tap.sequence, route=record.route
         )
-        yield f"{as_time(record.at_ms)}  {where}"
+        yield f"{local_time(record.at_ms, language, zone)}  {where}"
         taken = (
             f", {money(self.tap.charge_minor, record.currency, language)}" if self.tap.charge_minor else ""
         )
@@ -66,7 +68,7 @@ class FoundRide(Struct, frozen=True):
         for alarm in self.alarms:
             yield f"{alarm.kind}: {alarm.says(language)}"
 
-    def as_json(self, language: str) -> dict[str, Any]:
+    def as_json(self, language: str, zone: ZoneInfo) -> dict[str, Any]:
         """For programs."""
         record = self.tap.record
         return {
@@ -82,7 +84,7 @@ class FoundRide(Struct, frozen=True):
             "currency": record.currency,
             "reasons": [step.code for step in record.reasons],
             "alarms": [alarm.kind for alarm in self.alarms],
-            "says": list(self.says(language)),
+            "says": list(self.says(language, zone)),
         }
 
 

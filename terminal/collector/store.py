@@ -7,6 +7,8 @@
     stranger   what was tried without a good signature (`terminal.collector.strangers`)
     operation  what was done, by which office user: terminals enrolled and revoked, alarms, roll-outs, users
     request    what waits for a second person, and what became of it (`terminal.collector.approvals`)
+    sealed_row what rows of bank cards sealed to the back office (`terminal.collector.sealed_rows`)
+    period     months closed for carriers, with what they were stated (`terminal.collector.stated`)
 
 A batch is one transaction: the hashes are compared and the rows stored in it, or nothing is.
 """
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +25,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from terminal.collector import alarms, approvals, strangers
+from terminal.collector import alarms, approvals, sealed_rows, stated, strangers
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
 from terminal.collector.restoring import declared_gap, previous_row
 from terminal.collector.strangers import StrangerCount, reduced
@@ -54,7 +56,7 @@ __all__ = [
 ]
 
 APPLICATION_ID: Final = 0x52434F4C  # "RCOL"
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 
 _TABLES: Final = (
     """CREATE TABLE record (
@@ -150,6 +152,8 @@ class OperationCode(StrEnum):
     USER_ADDED = "user_added"
     USER_REMOVED = "user_removed"
     USER_CHANGED = "user_changed"
+    MONTH_CLOSED = "month_closed"
+    CARRIERS_CHANGED = "carriers_changed"
 
 
 BY_MACHINE: Final = "machine"
@@ -195,6 +199,11 @@ def connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, uri=uri)
 
 
+def read_only(path: Path) -> sqlite3.Connection:
+    """Open a database of the collector for reading; the caller closes it. Raises `sqlite3.Error`."""
+    return connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
 class CollectorStore:
     """The database, for one writing process; its methods may be called from any thread."""
 
@@ -222,7 +231,8 @@ class CollectorStore:
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
         if empty:
-            self._build((*_TABLES, alarms.SCHEMA, strangers.SCHEMA, approvals.SCHEMA))
+            own = alarms.SCHEMA, strangers.SCHEMA, approvals.SCHEMA, sealed_rows.SCHEMA, *stated.SCHEMA
+            self._build((*_TABLES, *own))
 
     def _build(self, statements: tuple[str, ...]) -> None:
         with transaction(self._connection):
@@ -260,8 +270,9 @@ class CollectorStore:
         new = range(max(held.sequence + 1, batch.first), batch.last + 1)
         rows = ((batch.terminal, n, batch.bodies[n - batch.first], hashes[n - batch.first]) for n in new)
         self._connection.executemany(_INSERT_RECORD, rows)
+        sealed_rows.keep(self._connection, batch)
         if new:
-            envelope = encode(msgspec.structs.replace(batch, bodies=()))
+            envelope = encode(msgspec.structs.replace(batch, bodies=(), sealed=()))
             receipt = (batch.terminal, new.start, batch.last, batch.sent_at_ms, at_ms, envelope)
             self._connection.execute(_INSERT_RECEIPT, receipt)
         head = Head(batch.last, hashes[-1]) if new else held
@@ -327,10 +338,12 @@ class CollectorStore:
             with self._reported(), self._lock, transaction(self._connection):
                 alarms.keep_findings(self._connection, found, at_ms)
 
-    def alarms(self, limit: int = 1_000, *, only_open: bool = False) -> list[SeenAlarm]:
-        """The newest `limit` alarms, oldest first."""
+    def alarms(
+        self, limit: int = 1_000, *, only_open: bool = False, kinds: Collection[AlarmKind] | None = None
+    ) -> list[SeenAlarm]:
+        """The newest `limit` alarms of these kinds, or of every kind, oldest first."""
         with self._reported(), self._lock:
-            return alarms.newest(self._connection, limit, only_open=only_open)
+            return alarms.newest(self._connection, limit, kinds, only_open=only_open)
 
     def withdrawn(self) -> tuple[str, ...]:
         """The region documents that were taken back from groups of terminals, the newest first."""
@@ -388,6 +401,12 @@ class CollectorStore:
         with self._reported(), self._lock:
             return approvals.waiting(self._connection, now_ms)
 
+    def decided_requests(self, what: approvals.Act, outcome: approvals.Decided) -> list[tuple[int, str]]:
+        """Number and subject of every request of this kind that was decided so, oldest first."""
+        query = "SELECT id, subject FROM request WHERE what = ? AND outcome = ? ORDER BY id"
+        with self._reported(), self._lock:
+            return self._connection.execute(query, (what, outcome)).fetchall()
+
     def terminals(self) -> list[TerminalState]:
         """What is known of each terminal, by number."""
         query = "SELECT terminal, sequence, stated_head, received_at_ms, rows FROM terminal ORDER BY terminal"
@@ -416,6 +435,16 @@ class CollectorStore:
             found = self._connection.execute(query, (terminal, sequence)).fetchone()
         return None if found is None else bytes(found[0])
 
+    def sealed(self, terminal: int, sequence: int) -> bytes | None:
+        """What a row of a bank card sealed to the back office; None where it has not come, or is gone."""
+        with self._reported(), self._lock:
+            return sealed_rows.sealed_body(self._connection, terminal, sequence)
+
+    def drop_sealed(self, rows: list[tuple[int, int]]) -> None:
+        """Let go what these rows sealed: their cards were charged."""
+        with self.changing() as connection:
+            sealed_rows.drop(connection, rows)
+
     def rows_from(self, terminal: int, sequence: int, limit: int) -> list[tuple[int, bytes]]:
         """Sequence and body of so many rows of a terminal, from this one on."""
         with self._reported(), self._lock:
@@ -431,8 +460,7 @@ class CollectorStore:
     def reader(self) -> sqlite3.Connection:
         """A connection of its own that only reads, for one user at a time; the caller closes it."""
         with self._reported():
-            uri = f"{self._path.absolute().as_uri()}?mode=ro"
-            return connect(uri, uri=True)
+            return read_only(self._path)
 
     def close(self) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ from terminal.collector.proof import Proof
 from terminal.collector.recompute.ledger import LEDGER_FILE, LedgerReader, lag_of
 from terminal.collector.store import CollectorStore, SeenAlarm
 from terminal.collector.strangers import StrangerCount
+from terminal.collector.terminal_states import CLOCK, IN_FORCE, PLACE
 from terminal.collector.totals import Totals, total_of
 from terminal.recompute.rows import VerdictKind
 
@@ -40,6 +41,12 @@ class TerminalView:
     proven: int
     unproven: int
     differing: int
+    clock: str
+    """The code of the doubt about its clock, empty for none."""
+    place: str
+    """Who said where the vehicle was at the newest tap: `vehicle`, `hand`, or empty."""
+    in_force: dict[str, str]
+    """What decisions are made from, by kind: id and version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +123,7 @@ class OperatorViews:
         """Every terminal that is enrolled or was ever heard of, by number."""
         totals = self.books.totals()
         marks, states = self.books.marks(), {state.terminal: state for state in self.store.terminals()}
+        of_terminals = self.books.states()
         alarms: dict[int, int] = {}
         for alarm in self.store.alarms(SHOWN_ALARMS, only_open=True):
             alarms[alarm.terminal] = alarms.get(alarm.terminal, 0) + 1
@@ -126,6 +134,7 @@ class OperatorViews:
             counted = totals.get(number) or Totals()
             unsent = state.unsent if state else 0
             newest_ms = mark.at_ms if mark else 0
+            state_of = of_terminals.get(number, {})
             views.append(
                 TerminalView(
                     terminal=number,
@@ -141,6 +150,13 @@ class OperatorViews:
                     proven=counted.proven(Proof.PROVEN),
                     unproven=counted.unproven,
                     differing=counted.proven(Proof.DIFFERING),
+                    clock=state_of.get(CLOCK, ""),
+                    place=state_of.get(PLACE, ""),
+                    in_force={
+                        what.removeprefix(IN_FORCE): value
+                        for what, value in state_of.items()
+                        if what.startswith(IN_FORCE)
+                    },
                 )
             )
         return views

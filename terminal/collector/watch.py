@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from terminal.clock import from_unix_ms
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
@@ -43,3 +44,9 @@ def _not_heard(since_ms: int) -> str:
 def as_time(at_ms: int) -> str:
     """A moment for people, to the second, UTC."""
     return f"{from_unix_ms(at_ms):%Y-%m-%d %H:%M:%S}Z"
+
+
+def local_time(at_ms: int, language: str, zone: ZoneInfo) -> str:
+    """A moment for people as clocks in `zone` show it, to the minute."""
+    local = from_unix_ms(at_ms).astimezone(zone)
+    return local.strftime("%d.%m.%Y %H:%M" if language == "ru" else "%Y-%m-%d %H:%M")

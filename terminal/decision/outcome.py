@@ -129,6 +129,7 @@ DENY_CARD: Final = "deny.card"
 DENY_PERSON: Final = "deny.person"
 DENY_REFERENCE: Final = "deny.reference"
 DENY_BANK: Final = "deny.bank"
+DENY_MEDIUM: Final = "deny.medium"
 GRANTS: Final = "grants"
 """Lists a decision may rely on (O-02), of the deny list by what it was asked about."""
 _NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})

@@ -10,7 +10,7 @@ against any list, only that everything else follows from it. A phone's row has t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -29,7 +29,7 @@ from cardproto.resident.layout import FILE_EVENTS, FILE_RIGHTS
 from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.records.rights import parse_rights
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.codes import Admission
+from terminal.codes import Admission, TicketKind
 from terminal.decision.bank_row import MARK, bank_row_of
 from terminal.decision.bank_row import PARTS as BANK_PARTS
 from terminal.decision.bus.bank import NEVER_EXPIRES, BankSnapshot
@@ -41,6 +41,7 @@ from terminal.decision.meal import Serving
 from terminal.decision.outcome import (
     DENY_BANK,
     DENY_CARD,
+    DENY_MEDIUM,
     DENY_PERSON,
     DENY_REFERENCE,
     GRANTS,
@@ -50,7 +51,7 @@ from terminal.decision.outcome import (
 from terminal.decision.phone import PhoneSnapshot, decide_phone
 from terminal.decision.phone_record import recorded_phone, shown_in, snapshot_again
 from terminal.decision.tap import Trail
-from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyKind, DenyList
+from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyKind, DenyList, medium_moved
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.policy import Policy
 from terminal.trail import TrailEntry, recorded
@@ -72,6 +73,7 @@ READ_BY: Final = {
 SAID_BY: Final = {
     DenyKind.PERSON: DENY_PERSON,
     DenyKind.REFERENCE: DENY_REFERENCE,
+    DenyKind.MEDIUM: DENY_MEDIUM,
     DenyKind.CARD: DENY_CARD,
 }
 """The name under which a row states the deny list, by what that was asked about."""
@@ -120,6 +122,7 @@ class RecordedCash(Struct, frozen=True):
     sum_minor: int
     reasons: tuple[TrailEntry, ...]
     flags: tuple[str, ...]
+    ticket: TicketKind = TicketKind.FULL
 
 
 class RecordedPortion(Struct, frozen=True):
@@ -230,10 +233,12 @@ def _denied_otherwise(lists: Mapping[str, str], snapshot: CardSnapshot, at_hand:
             RecomputeGap.UID,
             f"refused by deny list {lists[DENY_CARD]} for this card, and no record says which it is; the rest follows",
         )
-    asked = {
-        DENY_PERSON: (DenyKind.PERSON, snapshot.rights.pseudonym),
-        DENY_REFERENCE: (DenyKind.REFERENCE, snapshot.reference),
-        DENY_CARD: (DenyKind.CARD, snapshot.uid),
+    uid, reference = snapshot.uid, snapshot.reference
+    asked: dict[str, Callable[[], bool]] = {
+        DENY_PERSON: lambda: at_hand.contains(DenyKind.PERSON, snapshot.rights.pseudonym),
+        DENY_REFERENCE: lambda: at_hand.contains(DenyKind.REFERENCE, reference),
+        DENY_MEDIUM: lambda: medium_moved(at_hand, uid, reference),
+        DENY_CARD: lambda: at_hand.contains(DenyKind.CARD, uid),
     }
     name = next((one for one in asked if one in lists), None)
     if name is None:
@@ -243,14 +248,14 @@ def _denied_otherwise(lists: Mapping[str, str], snapshot: CardSnapshot, at_hand:
             RecomputeGap.DENY_LIST,
             f"refused by deny list {lists[name]}, which is not at hand; the rest follows",
         )
-    if at_hand.contains(*asked[name]):
+    if asked[name]():
         return []
     return [Deviation(name, recorded=True, recomputed=False)]
 
 
 def recompute_cash(sale: RecordedCash, policy: Policy) -> list[Deviation]:
     """Price `sale` again under `policy`; return where the record deviates."""
-    decision = decide_cash(policy, _trip(sale), sale.persons, sale.at)
+    decision = decide_cash(policy, _trip(sale), sale.persons, sale.at, sale.ticket)
     pairs = (
         ("sum_minor", sale.sum_minor, decision.sum_minor),
         ("reasons", sale.reasons, recorded(decision.facts)),

@@ -41,6 +41,7 @@ _PUBLIC: Final = frozenset(
         "7aa8dda9d2e1a6fc",
         "89c01d2c085fe015",
         "8d39d496910175f9",
+        "a4187aa5d9efa022",
         "b2b8ea2e9221e468",
         "bc1caca02f57507f",
         "be69ff25de225f75",
@@ -49,6 +50,7 @@ _PUBLIC: Final = frozenset(
         "cecbd368a3785c63",
         "d39c415ea11d5e4d",
         "da231584439003ed",
+        "dbd708ae59f71485",
         "f534a59db1aee997",
         "fb6038a0bd6a2bc0",
     }

@@ -44,7 +44,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Mapping, 
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -66,12 +66,16 @@ from terminal.keys.provider import (
     LIVE_EPOCHS,
     BankToken,
 )
+from terminal.keys.roles import BANK_CARDS, BANK_RECORDS
 from terminal.keys.sealing import StorageKeys
 from terminal.keys.signed import FORM, PRODUCTION, CeilingTables, KeyHeader, verified
-from terminal.mistakes.document import read
+from terminal.mistakes.document import parsed, read
 from terminal.mistakes.form import FileForm, other_schema
 from terminal.mistakes.reading import FileMistake, Unreadable, content_of, text_of, toml_of
 from terminal.mistakes.words import refusal
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 LABORATORY: Final = "laboratory"
 LABORATORY_FORM: Final = "resident-laboratory-keys-1"
@@ -115,7 +119,8 @@ class FileKeys(KeyMaterial):
             name: {version: AesKey(keys[version]) for version in in_order_to_try(keys, key_version)}
             for name, keys in masters.items()
         }
-        self.sealer: Sealer = StorageKeys(storage, signed=header is not None)
+        self._storage = StorageKeys(storage, signed=header is not None)
+        self.sealer: Sealer = self._storage
         """What seals files at rest."""
         self._purposes = dict(purposes)
         self._epochs = live_epochs(purposes)
@@ -168,6 +173,18 @@ class FileKeys(KeyMaterial):
         if not versions:
             raise KeyFileError(f"the key file holds no master key {key!r}", ADVICE)
         return versions
+
+    def record_key(self) -> X25519PrivateKey:
+        """What opens taps of bank cards, in the one process that has it. Raises `KeyFileError`."""
+        from cryptography.hazmat.primitives.asymmetric.x25519 import (  # noqa: PLC0415 no terminal needs it
+            X25519PrivateKey,
+        )
+
+        return X25519PrivateKey.from_private_bytes(self._storage.key(BANK_RECORDS))
+
+    def bank_card_key(self) -> bytes:
+        """What the back office's hashes of bank cards are made under. Raises `KeyFileError`."""
+        return self._storage.key(BANK_CARDS)
 
     def list_key(self, name: str) -> bytes:
         """The key a list's entries are hashed with; it travels with the list and opens no card."""
@@ -389,7 +406,15 @@ ISSUERS: Final = FileForm(
 
 def load_issuers(path: Path) -> IssuerKeys:
     """Raises `KeyFileError` when there is no such file or it is not exactly of the form above."""
-    file = read(ISSUERS, path)
+    return _issuers(read(ISSUERS, path), str(path))
+
+
+def issuers_in(content: bytes, name: str) -> IssuerKeys:
+    """As `load_issuers`, of the content of a file that messages call `name`."""
+    return _issuers(parsed(ISSUERS, content, name), name)
+
+
+def _issuers(file: _IssuersFile, name: str) -> IssuerKeys:
     try:
         return IssuerKeys(
             IssuerKey(
@@ -401,4 +426,4 @@ def load_issuers(path: Path) -> IssuerKeys:
             for entry in file.issuers
         )
     except ValueError as error:
-        raise KeyFileError(f"issuers {path}: {error}", ISSUERS_ADVICE) from error
+        raise KeyFileError(f"issuers {name}: {error}", ISSUERS_ADVICE) from error

@@ -28,6 +28,7 @@ class KeyRole(StrEnum):
     ENTITLE = "entitle"
     EXPORT = "export"
     COLLECTOR = "collector"
+    BANK = "bank"
     AUDIT = "audit"
 
 
@@ -47,6 +48,10 @@ BANK_EPOCHS: Final = tuple(f"bank_{epoch}" for epoch in range(1, 10))
 """What tokens of bank cards are made with, by epoch; an office begins with the first."""
 PURPOSES: Final = ("transport", "school", "staff", "export", BANK_EPOCHS[0])
 LISTS: Final = ("deny", "grants")
+BANK_RECORDS: Final = "bank_records"
+"""The storage key that is the private half of the pair that taps of bank cards are sealed to."""
+BANK_CARDS: Final = "bank_cards"
+"""The one under which the back office knows bank cards again."""
 REGISTRY: Final = "registry"
 """The storage key that seals card registries; one for the region."""
 _OWN: Final = ("journal", "backup")
@@ -99,6 +104,7 @@ ROLES: Final[Mapping[KeyRole, RoleKeys]] = MappingProxyType(
         ),
         KeyRole.EXPORT: RoleKeys(purposes=("export",), storage=("journal",), of_terminal=True),
         KeyRole.COLLECTOR: RoleKeys(lists=("grants",), storage=(REGISTRY,)),
+        KeyRole.BANK: RoleKeys(lists=("deny",), storage=(BANK_RECORDS, BANK_CARDS), epochs=True),
         KeyRole.AUDIT: RoleKeys(storage=(REGISTRY,)),
     }
 )

@@ -1,9 +1,10 @@
 """What a medium without a memory of its own would hold: its newest event, kept by the terminal.
 
-A phone or a code carries rights and no state. Whether it rode a minute ago, how many trips are left and what was eaten
-today is known to the terminal where that happened; other terminals of the vehicle or school hear of it by other ways.
-One row a reference: the 32 bytes a card would have written, and the counter of the last code that was shown here, so
-that a picture of it is no second ride. `keep` is durable when it returns: one flush.
+A phone, a code or a bank card carries no state. Whether it rode a minute ago, how many trips are left and what was
+eaten today is known to the terminal where that happened. One row a reference: the 32 bytes a card would have written,
+and the counter of the last code that was shown here, so that a picture of it is no second ride. `keep` is durable when
+it returns: one flush. What other terminals of the vehicle or school say of a reference (`others`, over the link) counts
+where it is newer, and is not kept here: what happens next is.
 
 Of a bank card there is more: what was taken from it lately, and its tap's record, sealed to the back office, until that
 is acknowledged (`terminal.bank_record`).
@@ -14,13 +15,15 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
+from cardproto.errors import FormatError
+from cardproto.resident.records.event import parse_event
 from terminal.clock import unix_ms
 from terminal.errors import JournalError
 from terminal.journal.database import transaction
@@ -45,8 +48,14 @@ _KEEP: Final = (
 )
 
 
+_SPEND: Final = (
+    "INSERT INTO held VALUES (?, ?, X'', ?) ON CONFLICT (reference) DO UPDATE SET"
+    " at_ms = excluded.at_ms, counter = max(counter, excluded.counter)"
+)
+
+
 class KeptState(Struct, frozen=True):
-    """What is kept of one reference. `counter` is 0 where it showed no code."""
+    """What is kept of one reference. `event` is empty where none counted yet, `counter` 0 where it showed no code."""
 
     event: bytes
     counter: int = 0
@@ -57,6 +66,27 @@ class TakenLater(Struct, frozen=True):
 
     row: int
     sum_minor: int
+
+
+def newest_state(own: KeptState | None, others: Iterable[KeptState]) -> KeptState | None:
+    """The newest event of all, and the highest counter. Where two terminals had not heard of each other, the one event
+    counts and the other does not, never both: what that left out is in the rider's favour, and seen at the collector.
+    """
+    found = own
+    for other in others:
+        if found is None:
+            found = other
+            continue
+        newer = _at(other.event) > _at(found.event)
+        found = KeptState(other.event if newer else found.event, max(found.counter, other.counter))
+    return found
+
+
+def _at(event: bytes) -> float:
+    try:
+        return parse_event(event).at.timestamp()
+    except FormatError:
+        return 0.0
 
 
 class HeldEvents:
@@ -70,16 +100,22 @@ class HeldEvents:
         self._lock = threading.Lock()
         self._sealing: dict[int, bytes] = {}
         self.began_anew = False
+        self.others: Callable[[bytes, datetime], Iterable[KeptState]] = lambda _reference, _now: ()
+        """What other terminals of the place say of a reference; from memory, at once."""
         try:
             self._connection = self._opened()
         except sqlite3.DatabaseError as error:
             raise JournalError(
-                f"what phones and bank cards did here cannot be kept in {self.path}: {error}",
+                f"what was done here cannot be kept in {self.path}: {error}",
                 "Check the disk and its rights.",
             ) from error
 
-    def newest(self, reference: bytes) -> KeptState | None:
-        """What was kept last; None for a reference that was not here for `KEPT_FOR`. Raises `JournalError`."""
+    def newest(self, reference: bytes, now: datetime) -> KeptState | None:
+        """What counts now, wherever it happened; None where nothing is known. Raises `JournalError`."""
+        return newest_state(self.kept(reference), self.others(reference, now))
+
+    def kept(self, reference: bytes) -> KeptState | None:
+        """What was kept here last; None for a reference that was not here for `KEPT_FOR`. Raises `JournalError`."""
         with self._using():
             row = self._connection.execute(
                 "SELECT event, counter FROM held WHERE reference = ?", (reference,)
@@ -146,6 +182,11 @@ class HeldEvents:
             if self._connection.execute("SELECT 1 FROM sealed WHERE sequence <= ?", (through,)).fetchone():
                 self._connection.execute("DELETE FROM sealed WHERE sequence <= ?", (through,))
 
+    def spend(self, reference: bytes, counter: int, at: datetime) -> None:
+        """Let no code up to `counter` count again; the event stays. Raises `JournalError`."""
+        with self._using():
+            self._connection.execute(_SPEND, (reference, unix_ms(at), counter))
+
     def forget(self, now: datetime) -> int:
         """Drop what is older than `KEPT_FOR`, and say how many; raises `JournalError`."""
         with self._using():
@@ -178,7 +219,7 @@ class HeldEvents:
                 yield
             except sqlite3.Error as error:
                 raise JournalError(
-                    f"what phones and bank cards did here cannot be kept in {self.path}: {error}",
+                    f"what was done here cannot be kept in {self.path}: {error}",
                     "Check the disk and its rights.",
                 ) from error
 

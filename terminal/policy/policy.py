@@ -116,6 +116,8 @@ class Policy(Struct, frozen=True):
     """Those open to bank cards, whose state the terminal keeps."""
     medium: int = TRANSPORT_CARD
     """What rides are paid with, by its index in `MEDIA`."""
+    sees_all_rides: bool = False
+    """Whether every ride of a bank card comes here, as at the back office: then caps hold for it."""
 
     @classmethod
     def of(
@@ -162,8 +164,11 @@ class Policy(Struct, frozen=True):
 
     def of_bank_cards(self) -> Policy:
         """What holds for a ride that a bank card pays later: its fares, the transfers open to it, the concessions that
-        a list gives it. It has no contracts, and check-in, returns, caps and credit need a card that keeps them.
+        a list gives it. It has no contracts; check-in, returns and credit need a card that keeps them, and caps someone
+        who sees all of its rides.
         """
+        if self.medium == BANK_CARD:
+            return self
         by_id = {transfer.id: transfer for transfer in self.bank_transfers}
         return replace(
             self,
@@ -179,7 +184,7 @@ class Policy(Struct, frozen=True):
             ordinary_transfer=by_id.get(self.document.fares.transfer or ""),
             returns=(),
             check_in=None,
-            caps=(),
+            caps=self.caps if self.sees_all_rides else (),
             grace=None,
         )
 

@@ -19,7 +19,6 @@ import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from msgspec import Struct
@@ -112,12 +111,6 @@ class Pages:
 def shown_value(value: object) -> object:
     """Names come from outside: no value turns a line of the page around, or hides a part of it."""
     return visible(value) if type(value) is str else value
-
-
-def is_foreign(request: Request) -> bool:
-    """Whether the request says that a page of another site sent it (`Origin`)."""
-    origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
 def _files(folder: Path) -> dict[str, StaticFile]:

@@ -33,8 +33,10 @@ CONFIG_SCHEMA: Final = 1
 Port = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Text = Annotated[str, Meta(min_length=1)]
 _HOST_PORT: Final = r"[0-9A-Za-z.\-]{1,253}:[0-9]{1,5}"
-HostPort = Annotated[str, Meta(pattern=f"^{_HOST_PORT}$")]
-PeerText = Annotated[str, Meta(pattern=f"^[1-9][0-9]{{0,6}}@{_HOST_PORT}$")]
+_LINK_PORT: Final = rf"({_HOST_PORT}|\[[0-9A-Fa-f:.]{{2,45}}(%[0-9A-Za-z.\-]{{1,15}})?\]:[0-9]{{1,5}})"
+LinkPort = Annotated[str, Meta(pattern=f"^{_LINK_PORT}$")]
+"""An address and port, in brackets where the address is one of IPv6."""
+PeerText = Annotated[str, Meta(pattern=f"^[1-9][0-9]{{0,6}}@{_LINK_PORT}$")]
 Pace = Annotated[float, Meta(ge=0.2)]
 Count = Annotated[int, Meta(ge=1)]
 Profile = Literal["bus", "canteen"]
@@ -425,7 +427,7 @@ class LinkTable(Struct, frozen=True, forbid_unknown_fields=True):
     """Other terminals of this place, which hear at once who got what, and say it (docs/link.md)."""
 
     listen: Annotated[
-        HostPort | None,
+        LinkPort | None,
         Meta(
             description="Address of this machine and UDP port to hear them on. Unset: no link.",
             examples=["192.168.1.11:8482"],

@@ -144,8 +144,10 @@ class SchoolMaker:
         if not of_region(texts):
             return load_file_keys(self._own_keys(texts), UNLIMITED)
         path = self._place.draft / "region.keys"
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replace_file(path, text_of(texts, KEY_FILE).encode())
+        content = text_of(texts, KEY_FILE).encode()
+        if not path.is_file() or path.read_bytes() != content:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            replace_file(path, content)
         return load_file_keys(path, UNLIMITED)
 
     def _own_keys(self, texts: Texts) -> Path:

@@ -10,6 +10,9 @@ class FareEffect(Effect):
 
     ORDINARY = "t-01:ordinary_fare"
     CASH = "t-01:cash_fare"
+    CHILD = "t-55:child_ticket"
+    LUGGAGE = "t-55:luggage_ticket"
+    NO_SUCH_TICKET = "t-55:no_such_ticket"
     BANK = "t-01:bank_fare"
     TO_TERMINUS = "t-01:fare_to_terminus"
     FROM_ORIGIN = "t-01:fare_from_origin"

@@ -143,7 +143,7 @@ class BankMedium:
         if proven.genuine:
             record = bank_record(self._number, unix_ms(now), card[0].token, reading)
             sealed = sealed_record(record, office)
-        event = self._newest(card)
+        event = self._newest(card, now)
         row = BankRow(
             expires_on=opened.expires_on,
             sequence=opened.sequence,
@@ -177,9 +177,9 @@ class BankMedium:
         par = opened.data.get(tags.TAG_PAR)
         return card, () if par is None else self._setup.bank(account_identity(par))
 
-    def _newest(self, card: Sequence[BankToken]) -> bytes:
+    def _newest(self, card: Sequence[BankToken], now: datetime) -> bytes:
         """What was kept of it under the token of either epoch; empty where nothing was."""
-        kept = (self._held.newest(one.token) for one in card)
+        kept = (self._held.newest(one.token, now) for one in card)
         return next((state.event for state in kept if state is not None), b"")
 
 

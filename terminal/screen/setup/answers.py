@@ -12,7 +12,7 @@ from datetime import date, time
 from typing import Final
 
 from terminal.errors import Mistake, MistakeCode
-from terminal.money import AmountRefused, parse_amount
+from terminal.money import AmountRefused, typed_amount
 from terminal.screen.setup.questions import (
     BY_NAME,
     BY_SHIFT,
@@ -37,7 +37,6 @@ _DIGITS: Final = re.compile("[0-9]{1,9}")
 _CLOCK: Final = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 READER: Final = "terminal.reader"
 _READER: Final = re.compile("pcsc(:.+)?")
-_BLANKS: Final = str.maketrans("", "", " \u00a0\u202f₽")
 
 
 class SetupMistake(MistakeCode):
@@ -193,11 +192,8 @@ def _no_money(text: str) -> SetupMistake | None:
 
 def _minor(text: str) -> int | None:
     """Kopecks: "78", "78,5" and "78.50" are what people write."""
-    whole, point, part = text.translate(_BLANKS).replace(",", ".").partition(".")
-    if point and not 1 <= len(part) <= 2:
-        return None
     try:
-        return parse_amount(f"{whole}.{part:0<2}", ROUBLES)
+        return typed_amount(text.replace("₽", ""), ROUBLES)
     except AmountRefused:
         return None
 

@@ -22,14 +22,14 @@ from starlette.routing import Route
 
 from terminal.access.hashes import LEAST_PASSPHRASE
 from terminal.access.references import require_reference
-from terminal.access.sessions import TOKEN_BYTES, proof_of_form
+from terminal.access.sessions import TOKEN_BYTES, is_foreign, proof_of_form
 from terminal.errors import Mistake, StaffError, TerminalError
 from terminal.mistakes.words import said
 from terminal.screen.console import web as console_web
 from terminal.screen.console.roles import ROLE_NAMES, Role
 from terminal.screen.console.visit import FormFields
 from terminal.screen.display_page import to_display
-from terminal.screen.page import Pages, is_foreign
+from terminal.screen.page import Pages
 from terminal.screen.setup.answers import SetupMistake, is_yes, mistakes_on
 from terminal.screen.setup.code import SetupCode
 from terminal.screen.setup.draft import LANGUAGE, ROLES, DraftKeeper, DraftStaff
@@ -166,7 +166,7 @@ class SetupWeb:
 
     def _own(self, request: Request, form: FormFields | None) -> FormFields:
         """`form`, when a page of this run made it, for the browser that goes on with it."""
-        if form is None or is_foreign(request):
+        if form is None or is_foreign(request.headers):
             raise SetupRefused(403, FOREIGN)
         if request.url.path in ("/code", "/language", "/go"):
             return form

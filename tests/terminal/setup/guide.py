@@ -47,6 +47,8 @@ def press_through(page: Page, step: GuideStep, instead: Mapping[str, Callable[[]
             place, row = (group, "") if group.count() else (place, f"{token['scope']}: ")
             continue
         name, value = row + token["name"], token["value"]
+        if value is None:
+            _wait_for(page, token["name"], place.get_by_label(name, exact=True))
         if value is None and _pressed(page, token["name"]):
             place, row = page, ""
             continue
@@ -54,6 +56,12 @@ def press_through(page: Page, step: GuideStep, instead: Mapping[str, Callable[[]
         expect(field, step.text).to_be_visible()
         if value is not None:
             _fill(field, instead[name]() if name in instead else value)
+
+
+def _wait_for(page: Page, name: str, field: Locator) -> None:
+    """Until what is named stands on the page, be it a button, a link or a field."""
+    button, link = (page.get_by_role(role, name=name, exact=True) for role in ("button", "link"))  # type: ignore[arg-type]
+    expect(button.or_(link).or_(field).locator("visible=true").first, name).to_be_visible()
 
 
 def _pressed(page: Page, name: str) -> bool:

@@ -169,6 +169,10 @@ def test_a_region_s_key_file_is_looked_at_before_it_is_taken(tmp_path: Path) -> 
     bus = as_toml(cut(office, RoleOrder(role=KeyRole.BUS, made_on=today, terminal=17)))
     assert mistake(ours) == ""
     assert mistake(ours, "18") == "key_of_other_terminal"
+    (kept,) = tmp_path.rglob("region.keys")
+    written = kept.stat()
+    assert mistake(ours, "18") == "key_of_other_terminal"
+    assert kept.stat() == written, "a second look writes nothing"
     assert mistake(bus) == "key_of_other_role"
     assert mistake("a picture") == "key_unreadable"
     assert mistake(ours.replace("region = 34", "region = 35")) == "key_unreadable"

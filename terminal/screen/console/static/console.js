@@ -97,7 +97,7 @@ for (const total of document.querySelectorAll("[data-total-of]")) {
   const form = persons.form;
   const format = JSON.parse(total.dataset.sumFormat);
   const add = () => {
-    const each = Number(new FormData(form).get("ride")?.split("-")[1]);
+    const each = Number(new FormData(form).get("ride")?.split("-").at(-1));
     const known = each > 0 && persons.validity.valid;
     total.hidden = !known;
     if (known) total.querySelector("output").value = sumText(each * persons.valueAsNumber, format);

@@ -1,0 +1,222 @@
+"""A morning at the office, in a browser, with what a real terminal uploaded to `terminal collector`: what waits, a day,
+a ride, an alarm, the carriers' month.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.sync_api import Page
+
+from terminal.collector.users import OfficeRole
+from terminal.support_code import support_code
+from tests.by_hand import BY_HAND
+from tests.flows.live import PATIENCE_S, LiveTerminal, collector, live_terminal, run
+from tests.flows.test_recomputed import TABLES, until
+from tests.terminal.cli.conftest import ENVIRONMENT, command
+from tests.terminal.collector.office import user_of
+from tests.terminal.screen.browser import assert_accessible, browser, new_page, page
+
+__all__ = ["browser", "new_page", "page"]
+
+PASSWORD: Final = "correct horse battery"
+CARRIERS: Final = """
+split = "legs"
+
+[header]
+id = "carriers"
+version = 1
+region = 34
+issued_at = 2026-01-01T00:00:00+03:00
+
+[[carriers]]
+id = "trams"
+name = "Трамвайное депо"
+routes = [{ number = 15 }]
+
+[[carriers]]
+id = "buses"
+name = "Автобусный парк"
+routes = [{ number = 16 }]
+"""
+
+
+class OfficeMorning:
+    """A collector with what one bus has sent, and its folder."""
+
+    def __init__(self, folder: Path, url: str, rows: list[dict[str, Any]]) -> None:
+        self.folder, self.url, self.rows = folder, url, rows
+
+    def sign_in(self, page: Page, ref: str, language: str = "ru") -> None:
+        page.goto(f"{self.url}/operator/sign-in?language={language}")
+        page.fill("input[name=ref]", ref)
+        page.fill("input[name=password]", PASSWORD)
+        page.click("form.sign-in button")
+        page.wait_for_url("**/operator/")
+
+
+@pytest.fixture(scope="module")
+def morning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OfficeMorning]:
+    """Two turns of one bus on two carriers' routes: a purse that changes free of charge, a student, a pass."""
+    folder = tmp_path_factory.mktemp("office")
+    rows: list[dict[str, Any]] = []
+    for route, starts in ((15, "2026-09-15T08:00:00+03:00"), (16, "2026-09-15T08:20:00+03:00")):
+        rows += ridden(folder, route, starts)
+    with collector(folder) as url:
+        run(folder, "sync", "--collector", url)
+        (folder / "carriers.toml").write_text(CARRIERS, "utf-8")
+        office(folder, "settlement", "carriers", folder / "carriers.toml")
+        for ref, role in (("11", OfficeRole.MONEY), ("12", OfficeRole.MONEY), ("13", OfficeRole.OPERATE)):
+            user_of(folder / "collector", ref, role, password=PASSWORD)
+        found = OfficeMorning(folder, url, rows)
+        until(lambda: office(folder, "report", "--day", "2026-09-15", "--json")["behind"] == 0)
+        yield found
+
+
+def ridden(folder: Path, route: int, starts: str) -> list[dict[str, Any]]:
+    tables = {
+        "terminal": TABLES["terminal"] | {"region": "demo"},
+        "shift": {"operator": "17", "route": route},
+        "laboratory": {**BY_HAND, "starts_at": starts},
+    }
+    with live_terminal(folder, **tables) as bus:
+        found = [bus.tap(card) for card in cards(bus)]
+    run(folder, "shift", "close")
+    return found
+
+
+def cards(bus: LiveTerminal) -> list[str]:
+    names = ("adult_purse", "student_half_price", "month_pass")
+    return [f"{name}.json" if (bus.folder / f"{name}.json").exists() else bus.card(name) for name in names]
+
+
+def office(folder: Path, *words: object) -> Any:
+    """What a command at the collector's machine prints."""
+    done = subprocess.run(
+        command(("collector", *words, "--folder", "collector")),
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout) if "--json" in words else done.stdout
+
+
+def test_the_carriers_month_is_the_records_to_the_kopeck(morning: OfficeMorning, page: Page) -> None:
+    charged = [row["charge_minor"] for row in morning.rows]
+    assert charged == [2400, 2000, 0, 0, 0, 0], "the second ride of each is a transfer or covered"
+    morning.sign_in(page, "11")
+    page.click("text=Перевозчики")
+    page.select_option("select[name=month]", "2026-09")
+    page.click("text=Показать")
+    lines = page.locator("table").first.locator("tbody tr").all_inner_texts()
+    due = {line.split("\t")[0]: line.split("\t")[-1] for line in lines}
+    assert due == {"Автобусный парк": "22.00", "Трамвайное депо": "22.00"}
+    assert_accessible(page)
+    with page.expect_download() as download:
+        page.click("text=CSV")
+    assert "Трамвайное депо" in Path(download.value.path()).read_text("utf-8")
+    for by in ("route", "product", "concession", "day"):
+        page.click(f"a[href$='by={by}']")
+    assert "15.09.2026" in page.inner_text("main")
+    page.click("text=Закрыть месяц")
+    assert "ждёт подтверждения" in page.inner_text(".notice")
+
+
+def test_a_statement_is_signed_and_a_changed_one_is_found(morning: OfficeMorning) -> None:
+    folder = morning.folder
+    office(folder, "settlement", "export", "2026-09", "--out", "stated", "--region", "demo")
+    names = {file.name for file in (folder / "stated").iterdir()}
+    assert names == {
+        *("settlement-2026-09.csv", "settlement-2026-09.xlsx", "fare_transactions.csv"),
+        *("settlement.json", "settlement.sig"),
+    }
+    check = command(("collector", "settlement", "check", "stated", "--key", "collector/collector.pub"))
+    assert subprocess.run(check, cwd=folder, env=ENVIRONMENT, check=False, timeout=PATIENCE_S).returncode == 0
+    table = folder / "stated/settlement-2026-09.csv"
+    table.write_bytes(table.read_bytes().replace(b"22.00", b"23.00"))
+    assert subprocess.run(check, cwd=folder, env=ENVIRONMENT, check=False, timeout=PATIENCE_S).returncode != 0
+
+
+def test_the_page_renews_itself_and_leaves_what_is_typed(morning: OfficeMorning, page: Page) -> None:
+    morning.sign_in(page, "13")
+    assert page.locator("meta[http-equiv]").count() == 0
+    before = page.inner_text("ul.tiles")
+    page.fill("input[name=code]", "typed")
+    bus = ridden_again(morning)
+    assert page.input_value("input[name=code]") == "typed"
+    page.fill("input[name=code]", "")
+    page.wait_for_function("was => document.querySelector('ul.tiles').innerText !== was", arg=before)
+    code = support_code(7, bus["sequence"])
+    page.fill("input[name=code]", code)
+    page.click("text=Найти")
+    assert f"15.09.2026 11:00 терминал 7, запись {bus['sequence']}, маршрут 15" in page.inner_text("main")
+    assert_accessible(page)
+
+
+def test_an_alarm_is_acknowledged_in_its_row_and_terminals_say_what_is_in_force(
+    morning: OfficeMorning, page: Page
+) -> None:
+    morning.sign_in(page, "13")
+    alarms = page.locator("[aria-label='Открытые тревоги'] tbody tr")
+    row = alarms.filter(has_text="Сомнение в часах").first
+    number = row.locator("td").first.inner_text()
+    row.locator("input[name=comment]").fill("часы сверены")
+    row.locator("button").click()
+    assert page.inner_text(".notice") == "Готово."
+    said = office(morning.folder, "alarms", "--all")
+    assert "13: часы сверены" in said
+    assert number not in page.locator("[aria-label='Открытые тревоги'] td:first-child").all_inner_texts()
+    assert "тариф demo:1" in page.inner_text("[aria-label='Терминалы']")
+    page.goto(f"{morning.url}/operator/?day=2026-09-15&language=ru")
+    assert_accessible(page)
+
+
+def test_a_card_is_explained_from_what_the_collector_holds(morning: OfficeMorning, page: Page) -> None:
+    """By its reference at the machine and on the page, by the card itself on a reader, or by route and time."""
+    first, second = morning.rows[0], morning.rows[3]
+    assert (first["card_ref"], second["message"]) == (second["card_ref"], "ok_transfer")
+    shown = explained(morning.folder, "--card", first["card_ref"])
+    assert shown == explained(morning.folder, "--reader", "sim:adult_purse.json")
+    for said in ("обычный тариф по транспортной карте", "пересадка", "24,00", "маршрут 16"):
+        assert said in shown.replace("\xa0", " "), shown
+    morning.sign_in(page, "13")
+    page.fill("input[name=card]", first["card_ref"])
+    page.locator("form[action='/operator/rides'] button").first.click()
+    assert "обычный тариф по транспортной карте" in page.inner_text("main")
+    page.fill("input[name=day]", "2026-09-15")
+    page.fill("input[name=route]", "16")
+    page.fill("input[name=at]", "08:25")
+    page.locator("form[action='/operator/rides'] button").last.click()
+    found = page.inner_text("main")
+    assert "маршрут 16" in found
+    assert "маршрут 15" not in found
+    assert_accessible(page)
+
+
+def explained(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        command(("explain", *words, "--folder", "collector")),
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def ridden_again(morning: OfficeMorning) -> dict[str, Any]:
+    (row, *_) = ridden(morning.folder, 15, "2026-09-15T11:00:00+03:00")
+    run(morning.folder, "sync", "--collector", morning.url)
+    return row

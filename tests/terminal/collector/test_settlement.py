@@ -1,0 +1,277 @@
+"""Carriers' settlement equals a computation of its own from the records, in whatever parts and order they come."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from cardproto.desfire.crypto import AesKey
+from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
+from cardproto.resident.records.event import Event, EventKind, build_event
+from terminal.collector.office import OfficeCode
+from terminal.collector.proof import Proof
+from terminal.collector.registry import RegisteredCard, write_registry
+from terminal.collector.settlement.carriers import CarriersError, SplitKey, parse_carriers
+from terminal.collector.settlement.split import divided
+from terminal.collector.users import OfficeRole
+from terminal.journal.records import CashSale, Intent, NotCommitted, SettledBy
+from tests.properties import examples
+from tests.terminal.collector.office import Terminal, Town
+from tests.terminal.collector.settled_apart import settled_apart
+from tests.terminal.journal.samples import AT, INTENT, READ_RIGHTS, committed
+
+CARRIERS = """
+split = "{split}"
+together = [11]
+
+[header]
+id = "carriers"
+version = 1
+region = 34
+issued_at = 2026-01-01T00:00:00+03:00
+
+[[carriers]]
+id = "trams"
+name = "Трамвайное депо"
+weight = 3
+routes = [{{ number = 7 }}]
+
+[[carriers]]
+id = "buses"
+name = "Автобусный парк"
+weight = 2
+routes = [{{ number = 8 }}, {{ number = 9 }}]
+"""
+CARRIER_OF = {7: "trams", 8: "buses", 9: "buses"}
+WEIGHTS = {"trams": 3, "buses": 2}
+UID, TMK = bytes.fromhex("04a1b2c3d4e5f6"), bytes(range(16))
+PROVING = bytes.fromhex("c0ffee0000000000")
+DAY_MS = 24 * 3600 * 1000
+
+
+class RidingCard:
+    """What a card holds: its newest event, where the journey stands, and how often it has proven."""
+
+    def __init__(self, number: int) -> None:
+        self.ref = PROVING[:-1] + bytes([number])
+        self.newest, self.transfers, self.balance, self.tmc = (900, number + 1), 0, 900_000, 0
+
+
+def ride(
+    terminal: Terminal, card: RidingCard, route: int, charge: int, at_ms: int, kind: EventKind, transfers: int
+) -> Intent:
+    """A tap as its terminal writes it."""
+    row = len(terminal.bodies) + 1
+    after = card.balance - charge
+    event = build_event(
+        Event(kind, AT, terminal.number, row, after, charge, route, journey_age_s=60, transfers=transfers)
+    )
+    found = build_event(Event(EventKind.RIDE, AT, *card.newest, card.balance, 0, route))
+    commands = [READ_RIGHTS, (0xAB, bytes.fromhex("02000000010000"), found)]
+    if charge:
+        commands.append((0xDC, b"\x03" + charge.to_bytes(4, "little"), b""))
+    commands.append((0x8B, bytes.fromhex("02000000200000"), event))
+    return replace(
+        INTENT,
+        at_ms=at_ms,
+        card_ref=card.ref,
+        route=route,
+        charge_minor=charge,
+        balance_before_minor=card.balance,
+        balance_after_minor=after,
+        prev_terminal=card.newest[0],
+        prev_sequence=card.newest[1],
+        event=event,
+        proof=tuple(commands),
+    )
+
+
+TAPS = st.tuples(
+    st.integers(0, 2),  # card
+    st.integers(1, 3),  # terminal
+    st.sampled_from(("new", "transfer", "transfer", "exit", "cash")),
+    st.sampled_from((0, 1, 2_400, 3_333, 7_001)),
+    st.sampled_from(("committed", "committed", "committed", "silent", "refused", "lost")),
+    st.integers(0, 2),  # days later
+    st.booleans(),  # all terminals but one send what they have
+)
+
+
+@given(st.lists(TAPS, min_size=4, max_size=30), st.sampled_from(SplitKey))
+@examples(25)
+def test_it_equals_an_independent_computation_to_the_kopeck(taps, split):
+    with tempfile.TemporaryDirectory() as folder:
+        town = town_in(Path(folder), split)
+        terminals = {number: town.terminal(number) for number in (1, 2, 3)}
+        cards = [RidingCard(number) for number in range(3)]
+        at_ms = INTENT.at_ms
+        for number, at, what, charge, end, days, send in taps:
+            at_ms += 60_000 + days * DAY_MS
+            play(terminals[at], cards[number], 6 + at, what, charge, end, at_ms)
+            if send:
+                town.send(terminals[at])
+        for terminal in reversed(terminals.values()):
+            town.send(terminal)
+        assert_equal(town, split)
+        town.close()
+
+
+def town_in(folder: Path, split: SplitKey) -> Town:
+    write_registry(folder / "cards.json", [RegisteredCard(PROVING, UID, TMK)])
+    town = Town(folder / "collector", registry=folder / "cards.json")
+    (folder / "collector/carriers.toml").write_text(CARRIERS.format(split=split), "utf-8")
+    return town
+
+
+def play(
+    terminal: Terminal, card: RidingCard, route: int, what: str, charge: int, end: str, at_ms: int
+) -> None:
+    if what == "cash":
+        terminal.write(CashSale(at_ms, 1, 1, route, 0, 1, charge, "demo:1", currency="RUB"))
+        return
+    kind = EventKind.CHECK_OUT if what == "exit" else EventKind.RIDE
+    transfers = min(card.transfers + (what == "transfer"), 9) if what != "new" else 0
+    record = ride(terminal, card, route, charge, at_ms, kind, transfers)
+    row = terminal.write(record)
+    if end == "refused":
+        terminal.write(NotCommitted(at_ms, row, SettledBy.ANSWERED))
+    if end in ("refused", "lost"):
+        return
+    card.newest, card.transfers, card.balance = (terminal.number, row), transfers, card.balance - charge
+    card.tmc += 1
+    if end == "committed":
+        value = transaction_mac_value(
+            AesKey(TMK), UID, card.tmc, tmi(DataCommand(*one) for one in record.proof)
+        )
+        terminal.write(replace(committed(row, card.tmc, value), at_ms=at_ms))
+
+
+def assert_equal(town: Town, split: SplitKey) -> None:
+    """What the product says of all its days, against the same records read apart."""
+    settlement, store = town.collector.office.settlement, town.collector.store
+    records = {(one.terminal, one.sequence): one.body for one in store.records()}
+    wanted = settled_apart(records, CARRIER_OF, split, WEIGHTS)
+    found: dict[tuple[str, str, int, str], list[int]] = defaultdict(lambda: [0, 0])
+    proven = 0
+    for day in days_of(town):
+        moved = 0
+        for key, numbers in settlement.day(day).items():
+            line = found[day, key.carrier, key.route, key.currency]
+            line[0] += numbers.proven_minor + numbers.unproven_minor + numbers.cash_minor
+            line[1] += numbers.due_minor
+            moved += numbers.moved_proven_minor + numbers.moved_unproven_minor
+            proven += numbers.proven_minor
+        assert moved == 0, "what one carrier is given another has given"
+    assert {key: tuple(line) for key, line in found.items() if any(line)} == wanted
+    total = town.collector.books.totals()
+    counted = sum(one.proofs.get(Proof.PROVEN, {}).get("RUB", ZERO).charged_minor for one in total.values())
+    assert proven == counted
+
+
+class ZERO:
+    charged_minor = 0
+
+
+def days_of(town: Town) -> list[str]:
+    with town.collector.office.settlement._held() as held:
+        return held.days()
+
+
+@given(st.integers(-(10**9), 10**9), st.lists(st.integers(1, 1000), min_size=1, max_size=9))
+def test_no_kopeck_is_made_or_lost(money, weights):
+    shares = divided(money, weights)
+    assert sum(shares) == money
+    assert all(
+        abs(share * sum(weights) - money * weight) < sum(weights)
+        for share, weight in zip(shares, weights, strict=True)
+    )
+
+
+def test_a_closed_month_stays_and_what_comes_late_is_a_correction(tmp_path):
+    """Two people close February; a bus that was out of reach then sends: its transfer moves money of a closed day."""
+    town = town_in(tmp_path, SplitKey.LEGS)
+    money, other = town.user("1", OfficeRole.MONEY), town.user("2", OfficeRole.MONEY)
+    seven, eight, card = town.terminal(1), town.terminal(2), RidingCard(0)
+    play(seven, card, 7, "new", 2_400, "committed", INTENT.at_ms)
+    town.send(seven)
+    play(eight, card, 8, "transfer", 0, "committed", INTENT.at_ms + 600_000)
+    client = town.client()
+
+    def ask(method: str, path: str, token: str = money, **options):
+        return client.request(
+            method, f"/operator{path}", headers={"authorization": f"Bearer {token}"}, **options
+        )
+
+    office, users = town.collector.office, town.collector.office.users
+    first, second = users.get("1").who, users.get("2").who
+    assert office.close_month(first, "2026-02").says is OfficeCode.NOT_OVER
+    town.clock.move(days=40)
+    asked = office.close_month(first, "2026-02")
+    assert asked.says is OfficeCode.WAITS
+    assert office.confirm(first, asked.number).says is OfficeCode.SAME_PERSON
+    assert ask("POST", f"/v1/requests/{asked.number}/confirmation", other).status_code == 204
+    assert office.close_month(second, "2026-02").says is OfficeCode.CLOSED_ALREADY
+    closed = office.settlement.month("2026-02")
+    assert [(line.key.carrier, line.numbers.due_minor) for line in closed.lines] == [("trams", 2_400)]
+
+    town.send(eight)
+    again = office.settlement.month("2026-02")
+    assert (again.digest, again.lines) == (closed.digest, closed.lines), "what was stated stays"
+    march = office.settlement.month("2026-03")
+    assert all(line.earlier for line in march.lines)
+    due = {(line.key.carrier, line.day): line.numbers.due_minor for line in march.lines}
+    assert due == {("trams", "2026-02-02"): -1_200, ("buses", "2026-02-02"): 1_200}
+    html = ask("GET", "/settlement?month=2026-03").text
+    assert "Corrections of earlier months" in html
+    assert "-12.00" in html
+    assert ask("GET", "/settlement/2026-02.csv").text.count("\r\n") == 2
+    assert ask("GET", "/settlement/2026-02.xlsx").content[:2] == b"PK"
+    assert ask("GET", "/settlement", town.user("3", OfficeRole.LOOK)).status_code == 403
+
+    # What changed between the asking and the confirming is not what was asked for.
+    town.clock.move(days=31)
+    asked = office.close_month(first, "2026-03")
+    play(seven, card, 7, "new", 100, "committed", INTENT.at_ms + 40 * DAY_MS)
+    town.send(seven)
+    assert office.confirm(second, asked.number).says is OfficeCode.CHANGED
+    asked = office.close_month(first, "2026-03")
+    assert office.confirm(second, asked.number).says is OfficeCode.DONE
+    everything = [line for month in ("2026-02", "2026-03") for line in office.settlement.month(month).lines]
+    assert sum(line.numbers.due_minor for line in everything) == 2_500
+    assert office.settlement.month("2026-04").lines == []
+    done = [one.code for one in town.collector.store.operations() if one.code == "month_closed"]
+    assert len(done) == 2
+    town.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("number = 8 }", "number = 7 }"), "run by `trams` as well"),
+        (("number = 8 }", "number = 7, since = 2026-03-01 }"), "run by `trams` as well"),
+        (("number = 8 }", "number = 8, since = 2026-03-01, until = 2026-03-01 }"), "never run"),
+        (('id = "buses"', 'id = "trams"'), "already used"),
+        (('split = "legs"', 'split = "fairly"'), "split"),
+    ],
+)
+def test_a_document_with_mistakes_is_refused_with_its_line(change, said):
+    text = CARRIERS.format(split="legs").replace(*change)
+    with pytest.raises(CarriersError) as refused:
+        parse_carriers(text.encode(), "carriers.toml")
+    assert said in json.dumps(str(refused.value), ensure_ascii=False)
+    assert "carriers.toml" in str(refused.value)
+
+
+def test_a_route_changes_hands_between_two_days():
+    text = CARRIERS.format(split="none").replace("number = 7 }", "number = 7, until = 2026-03-01 }")
+    text = text.replace("number = 9 }", "number = 7, since = 2026-03-01 }")
+    book = parse_carriers(text.encode(), "carriers.toml")
+    assert [book.carrier_of(7, day) for day in ("2026-02-28", "2026-03-01")] == ["trams", "buses"]
+    assert book.carrier_of(15, "2026-03-01") == ""
