@@ -61,7 +61,7 @@ NEVER_KEPT: Final = frozenset(
         *(tags.TAG_TRACK_1_DISCRETIONARY, tags.TAG_TRACK_2_DISCRETIONARY),
     }
 )
-"""Nobody needs them for a charge. Where one stands in a signed record, it is in `static` all the same."""
+"""No charge needs them. Where one stands in a signed record, it is in `static` all the same."""
 
 
 class NoBankRecord(ValueError):
@@ -80,7 +80,7 @@ class BankRecord(Struct, frozen=True, array_like=True):
     `currency` and `country` (ISO 4217, 3166 numbers) are what the card was shown, so what its signature covers: an
     amount of 0 means that the fare comes later. `method` is `fdda`, `cda` or `dda`.
 
-    `given` is everything the card could be told, by tag: 9F37 random number, 9A date (YYMMDD, local), 9F02 amount, …
+    `given` is everything the card could be shown, by tag: 9F37 random number, 9A date (YYMMDD, local), 9F02 amount, …
     `card` is what it gave, by tag: 57 track 2, 82 AIP, 5A, 5F24, 8F, 90, 92, 9F32, 9F46, 9F47, 9F48, 8C, 9F49, 9F69.
     `pdol` is its list 9F38. `signed_tags` stand in `static`, the bytes that its certificate covers. `signature` is
     9F4B, `answer` what GENERATE AC answered without it (CDA alone). `cryptogram` (9F26), `cryptogram_kind` (9F27: 128
@@ -169,7 +169,7 @@ def record_verdict(record: BankRecord, trust: Trust) -> OfflineAuthentication:
 
 
 def card_identity(pan: str, sequence: int | None) -> bytes:
-    """What a card's token is made of: its digits, and the sequence number that tells it from the one before it."""
+    """What a card's token is made of: its digits, and the sequence number that sets it apart from the one before it."""
     return b"pan" + pan.encode() + (b"" if sequence is None else b"/%02d" % sequence)
 
 

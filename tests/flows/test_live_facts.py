@@ -26,6 +26,7 @@ from tests.flows.test_inspector import INSPECTED
 from tests.flows.test_link import PEERS
 from tests.flows.test_live_canteen import CANTEEN
 from tests.flows.test_recomputed import in_force, until
+from tests.terminal.media.test_bank_live import BANK_FACTS
 from tests.terminal.screen.console.test_bus_console import ZONES
 from tests.terminal.updates.bundle.repository import ROLES, Publisher
 from tests.terminal.updates.bundle.test_live_bundles import lab_issuers_toml
@@ -343,8 +344,9 @@ def test_a_display_has_no_address_for_what_the_document_does_not_let_riders_say(
 
 
 def test_every_fact_is_shown_of_each_of_its_sources() -> None:
-    """The facts of bank cards alone have none."""
+    """Those of bank cards among them."""
     shown = [BUS, BUNDLES, CLOCK, VEHICLE, BY_CREW_AND_RIDER, LISTS, AUTHENTICATED, CANTEEN, PEERS, INSPECTED]
+    shown.append(BANK_FACTS)
     by_fact: dict[str, set[FactSource]] = {}
     for claims in shown:
         for source, facts in claims.items():

@@ -25,6 +25,7 @@ from terminal.keys.file import load_file_keys
 from terminal.policy.deny_list import DenyKind, build_deny_list
 from terminal.policy.keyed_file import ListIssue
 from terminal.policy.load import region_path
+from terminal.trip.producers import FactSource
 from tests.by_hand import BY_HAND, TerminalByHand, started
 from tests.config_file import config_file
 from tests.flows.leaks import leaks, leaks_in_files, secret_bytes, secret_text
@@ -40,6 +41,11 @@ SEEN: Mapping[str, Mapping[str, object]] = {
     "log": {"format": "json", "level": "debug"},
     "recording": {"file": "taps.jsonl"},
 }
+BANK_FACTS: Mapping[FactSource, frozenset[str]] = {
+    FactSource.JOURNAL: frozenset({"bank.taps_today", "bank.sum_today_minor"}),
+    FactSource.LISTS: frozenset({"freshness.bank_list_age_s"}),
+}
+"""What a bank card's tap knows besides, and where from."""
 EMPTY = """
 description = { ru = "Карта с пустым кошельком", en = "Card with an empty purse" }
 card = { purse_minor = 0 }
@@ -143,7 +149,7 @@ def it_goes_along_with_its_rows(folder: Path) -> None:
     with journal_reader(folder / "state") as reader:
         assert [row.hash for row in reader.all_rows() if isinstance(row.record, Intent)] == before
     run(folder, "journal", "verify")
-    counts = json.loads(run(folder, "recompute", "--json").splitlines()[-1])
+    counts = json.loads(run(folder, "journal", "recompute", "--json").splitlines()[-1])
     assert (counts["recomputed"], counts["differ"]) == (13, 0)
 
 
@@ -222,6 +228,9 @@ def test_what_a_list_says_and_what_an_old_one_leaves(tmp_path: Path) -> None:
             assert "t-43:within_stale_cap" in tap["reasons"]
         terminal.process.kill()
         terminal.process.wait(20)
+    with journal_reader(tmp_path / "state") as reader:
+        known = {fact for row in reader.all_rows() for fact in getattr(row.record, "trip", ())}
+    assert known >= frozenset().union(*BANK_FACTS.values())
     later = {"laboratory": {**BY_HAND, "starts_at": "2026-09-16T00:30:00+03:00"}}
     with started(tmp_path, settings(tmp_path, lists={"deny": "deny-list"}, **later)) as terminal:
         assert said(terminal.tap(rider)) == ("online_only", *REFUSED)
