@@ -394,7 +394,7 @@ class BankLedger:
         ]
 
     def to_drop(self, card: int) -> list[TapId]:
-        """The rides of `card` whose sealed records nobody needs any more: everything asked about it was approved."""
+        """The rides of `card` whose sealed records are not needed any more: everything asked about it was approved."""
         query = (
             "SELECT terminal, sequence FROM ride WHERE card = ?1 AND settled = 1 AND dropped = 0 AND NOT EXISTS"
             " (SELECT 1 FROM demand WHERE card = ?1 AND state <> 'approved')"
