@@ -1,4 +1,4 @@
-"""States of media that have no memory of their own (phones, codes, bank cards), as the terminals of a place tell them.
+"""States of media that have no memory of their own (phones, codes, bank cards), as the terminals of a place say them.
 
 A resident card carries its newest event; what else people hold carries none, so each terminal keeps it
 (`terminal.media.held`) and says it to the others: the 32 bytes a card would hold, and the counter of the last code.

@@ -136,7 +136,7 @@ def test_a_phone_whose_clock_is_wrong(doors: Doors, off_s: int, says: str) -> No
 
 
 def test_a_cloned_phone_and_its_origin_ride_as_one(doors: Doors) -> None:
-    """Whoever copies key and counter out of a phone has one phone more, and no ride: the counter tells them apart."""
+    """A thief of key and counter has one phone more, and no ride more: the counter sets them apart."""
     clone = copy.deepcopy(doors.phone)
     assert doors.code(doors.shows()) == RIDES
     assert doors.code(clone.code(doors.clock.now())) == "code_used"

@@ -112,41 +112,41 @@ def of_the_person_with(other: Path) -> Callable[[VirtualPhone], None]:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     folder = tmp_path_factory.mktemp("vehicle")
-    both, told = doors(folder), Story()
+    both, day = doors(folder), Story()
     near, late = phone_in(folder, "near"), phone_in(folder, "late")
     last = phone_in(folder, "last", change=of_the_person_with(late))
     shown = load_image(phone_in(folder, "shown"), os.urandom)
     assert isinstance(shown, VirtualPhone)
     picture = shown.code(NOW)
     with closing(both[FRONT].opened()) as front:  # the other door is dead
-        told.said["apart, front"] = said(tapped(front, near))
-        told.said["picture, front"] = front.scan(picture)
+        day.said["apart, front"] = said(tapped(front, near))
+        day.said["picture, front"] = front.scan(picture)
     with ExitStack() as stack:
         rear = stack.enter_context(closing(both[REAR].opened()))  # and so is this one's
-        told.said["apart, rear"] = said(tapped(rear, near))
-        told.said["picture, rear"] = rear.scan(picture)
+        day.said["apart, rear"] = said(tapped(rear, near))
+        day.said["picture, rear"] = rear.scan(picture)
         front = stack.enter_context(closing(both[FRONT].opened()))
         until(lambda: marks(both[FRONT].metrics) >= 2 and marks(both[REAR].metrics) >= 2)
-        told.said["both heard"] = said(tapped(front, near))
+        day.said["both heard"] = said(tapped(front, near))
         first = tapped(front, late)
-        told.said["first"] = said(first)
+        day.said["first"] = said(first)
         until(lambda: marks(both[REAR].metrics) >= 3)
-        told.said["other door"] = tapped(rear, late)
+        day.said["other door"] = tapped(rear, late)
         again = shown.code(NOW)
-        told.said["again"] = front.scan(again)
-        told.said["others"] = front.scan("https://qr.nspk.ru/AS10")  # the same twice on end is one scan
-        told.said["again, a picture"] = front.scan(again)
+        day.said["again"] = front.scan(again)
+        day.said["others"] = front.scan("https://qr.nspk.ru/AS10")  # the same twice on end is one scan
+        day.said["again, a picture"] = front.scan(again)
         tapped(front, last)
         until(lambda: marks(both[REAR].metrics) >= 4)
-        told.said["again, other door"] = rear.scan(again)
+        day.said["again, other door"] = rear.scan(again)
 
         def peers() -> dict[str, Any]:
             """The status is written every so many seconds of the clock, which goes on by hand."""
             rear.hand.say("clock", step_s=STATUS_EVERY_S)
-            told.peers = json.loads(
+            day.peers = json.loads(
                 commanded("peers", "--config", both[REAR].folder / "terminal.toml", "--json")
             )
-            return told.peers
+            return day.peers
 
         until(lambda: peers()["peers"][0]["heard_at_ms"] is not None)
     collector = folder / "collector"
@@ -159,13 +159,13 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         for number, door in both.items():
             trust(door.folder / "state", collector)
             commanded("sync", "--state", door.folder / "state", "--number", number, "--collector", url)
-        told.report = report(url)
+        day.report = report(url)
     dossier = folder / "day.dossier"
-    told.audit = json.loads(
+    day.audit = json.loads(
         commanded("collector", "audit", "2026-09-15", "--folder", collector, "--dossier", dossier, "--json")
     )
-    told.verified = json.loads(commanded("audit", "verify", dossier, "--json"))
-    return told
+    day.verified = json.loads(commanded("audit", "verify", dossier, "--json"))
+    return day
 
 
 def test_apart_both_doors_let_in_and_nothing_is_doubled_when_they_hear_of_each_other(story: Story) -> None:

@@ -240,7 +240,7 @@ def test_what_is_kept_of_phones_is_copied_forgotten_and_put_aside(run: Run, tmp_
 
 
 def test_an_inspector_asks_a_phone_and_its_code_and_uses_up_neither(tmp_path: Path) -> None:
-    tables = {
+    tables: dict[str, Mapping[str, object]] = {
         "terminal": {"number": 70001, "profile": "bus", "region": "demo"},
         "shift": {"operator": "17", "route": 15},
         "console": {"enabled": True, "port": 0, "typed_sign_in": True},
