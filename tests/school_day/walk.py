@@ -404,7 +404,8 @@ class SchoolWalk:
         page = hands.page
         for taken_back in (True, False):
             hands.open("Буфет")
-            self.place.tap(card)
+            with page.expect_navigation(timeout=PATIENCE_MS):  # an empty basket follows the card
+                self.place.tap(card)
             expect(page.locator(".basket-who .who-name")).to_be_visible()
             hands.press(page.locator(".wares button").first)
             expect(page.locator(".basket-name")).to_be_visible()
