@@ -274,7 +274,7 @@ def test_a_debian_package_carries_its_extras_and_all_that_always_runs(part: str)
         assert pinned[requirement.name] in requirement.specifier, "run `make lock`"
 
 
-NOT_IN_SERVICE = {"pytest", "stress"}
+NOT_IN_SERVICE = {"codes", "pytest", "stress"}
 
 
 def test_every_extra_that_serves_is_in_a_debian_package() -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from terminal.clock import from_unix_ms
 from terminal.policy.document.schema import Ages
 from terminal.policy.policy import Policy
 from terminal.trip.facts import FRESH, NOTHING_TAKEN, BankFacts, ClockState, Freshness, Trip
@@ -50,7 +51,7 @@ def taken_today(policy: Policy, taken: Iterable[tuple[int, int]], now: datetime)
     sums = [
         sum_minor
         for at_ms, sum_minor in taken
-        if policy.service_date(datetime.fromtimestamp(at_ms / 1000, policy.zone)) == today
+        if policy.service_date(from_unix_ms(at_ms).astimezone(policy.zone)) == today
     ]
     return BankFacts(len(sums), sum(sums)) if sums else NOTHING_TAKEN
 

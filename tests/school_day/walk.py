@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from playwright.sync_api import Browser, Locator, Request, expect
 
-from terminal.clock import SystemClock
+from terminal.clock import SystemClock, unix_ms
 from tests.school_day.hands import PATIENCE_MS, Hands, Way
 from tests.school_day.place import SchoolPlace, number_in
 from tests.terminal.setup.guide import press_through, steps_of
@@ -302,7 +302,7 @@ class SchoolWalk:
     def _tap(self, hands: Hands, card: Path, meal: str) -> str:
         """One tap, and how soon the cashier sees it."""
         message = self.place.tap(card)
-        ended = SystemClock().now().timestamp() * 1000
+        ended = unix_ms(SystemClock().now())
         self.taps[message] += 1
         at = self.place.now.astimezone(MOSCOW).strftime("%H:%M:%S")
         expect(hands.page.locator(".standing-at")).to_have_text(at, timeout=PATIENCE_MS)

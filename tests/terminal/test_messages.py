@@ -24,8 +24,8 @@ from terminal.money import money
 
 # Written apart from the table: code | colour | Russian | English.
 ROWS = """
-ok_paid_by_bank | green | Оплачено банковской картой. Счастливого пути! | Paid by bank card. Have a good trip!
 ok_paid | green | Оплачено. Счастливого пути! | Paid. Have a good trip!
+ok_paid_by_bank | green | Оплачено банковской картой. Счастливого пути! | Paid by bank card. Have a good trip!
 ok_pass | green | Проездной действителен до {date} | Pass valid until {date}
 ok_pack | green | Осталось поездок: {n} | Trips left: {n}
 ok_benefit | green | Льготный проезд. Осталось поездок: {n} | Concession trip. Trips left: {n}

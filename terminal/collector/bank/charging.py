@@ -14,8 +14,8 @@ from typing import Final
 from msgspec import Struct
 
 from terminal.collector.bank.ledger import (
-    BankCard,
     BankLedger,
+    CountedCard,
     Demand,
     DemandCause,
     DemandKind,
@@ -110,7 +110,7 @@ def make_demands(ledger: BankLedger, rules: ChargeRules, now_ms: int) -> int:
 
 
 def _authorisation(
-    ledger: BankLedger, card: BankCard, demands: Sequence[Demand], rules: ChargeRules, now_ms: int
+    ledger: BankLedger, card: CountedCard, demands: Sequence[Demand], rules: ChargeRules, now_ms: int
 ) -> Iterator[Demand]:
     """For a card that rode and has shown for long, or never, that its account pays."""
     if debts(demands) or any(one.last.state is DemandState.ASKED for one in chains(demands)):
@@ -132,7 +132,7 @@ def _authorisation(
     )
 
 
-def _again(card: BankCard, demands: Sequence[Demand], rules: ChargeRules, now_ms: int) -> Iterator[Demand]:
+def _again(card: CountedCard, demands: Sequence[Demand], rules: ChargeRules, now_ms: int) -> Iterator[Demand]:
     """What is unpaid and to be asked for once more."""
     for chain in debts(demands):
         cause = _cause(card, chain, rules, now_ms)
@@ -143,7 +143,7 @@ def _again(card: BankCard, demands: Sequence[Demand], rules: ChargeRules, now_ms
             yield again._replace(of=one.id)
 
 
-def _cause(card: BankCard, chain: Chain, rules: ChargeRules, now_ms: int) -> DemandCause | None:
+def _cause(card: CountedCard, chain: Chain, rules: ChargeRules, now_ms: int) -> DemandCause | None:
     last = chain.last
     if last.state is not DemandState.DECLINED:
         return None

@@ -2,7 +2,7 @@
 
 A bank card keeps nothing, so each terminal keeps the newest event of the cards it saw, and the back office that of
 every card, with all its rides: transfers between vehicles, and the caps of a day. There is no second tariff, and no
-more is charged for a ride than its rider was told.
+more is charged for a ride than its rider was shown.
 
 Rides go through in the order of their time. One that comes late is put in its place, and those after it are decided
 again from the event before it.
@@ -31,7 +31,7 @@ LAST_DAY: Final = date(2099, 12, 31)
 
 class BankRide(Struct, frozen=True):
     """One proven tap, with what its terminal knew. `document` is the hash of the region document in force there,
-    `shown_minor` what the rider was told: no more is ever charged for it.
+    `shown_minor` what the rider was shown: no more is ever charged for it.
     """
 
     terminal: int

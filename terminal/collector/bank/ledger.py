@@ -182,7 +182,7 @@ class DueRide(NamedTuple):
     due_minor: int
 
 
-class BankCard(NamedTuple):
+class CountedCard(NamedTuple):
     """A card: when it was authorised last, whether it is denied, when it was presented while it was, when its holder
     asked last to be charged again; 0: never.
     """
@@ -269,7 +269,7 @@ class BankLedger:
         self._execute("INSERT OR REPLACE INTO mark VALUES (?, ?, ?)", (terminal, sequence, document))
 
     def put_ride(self, row: TapId, at_ms: int, token: bytes, document: str, shown: tuple[int, str]) -> None:
-        """A tap that was counted; `shown` is the sum its rider was told, and the currency."""
+        """A tap that was counted; `shown` is the sum its rider was shown, and the currency."""
         self._execute(
             "INSERT INTO ride (terminal, sequence, at_ms, token, document, shown_minor, currency, state)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -411,7 +411,7 @@ class BankLedger:
 
     # cards
 
-    def active(self) -> list[BankCard]:
+    def active(self) -> list[CountedCard]:
         """The cards about which something may have to be done: rides that are not settled, or something declined."""
         query = (
             "SELECT id, authorised_ms, denied, tapped_ms, asked_ms FROM card WHERE denied = 1 OR id IN"
@@ -419,7 +419,7 @@ class BankLedger:
             " UNION SELECT card FROM demand WHERE state = 'declined') ORDER BY id"
         )
         rows = self._execute(query).fetchall()
-        return [BankCard(id_, at, bool(denied), tapped, asked) for id_, at, denied, tapped, asked in rows]
+        return [CountedCard(id_, at, bool(denied), tapped, asked) for id_, at, denied, tapped, asked in rows]
 
     def is_denied(self, card: int) -> bool:
         return self._execute("SELECT 1 FROM card WHERE id = ? AND denied = 1", (card,)).fetchone() is not None

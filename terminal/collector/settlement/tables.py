@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from terminal.collector.settlement.carriers import CarrierBook
 from terminal.collector.settlement.lines import COLUMNS, LineKey, LineNumbers
 from terminal.collector.settlement.periods import CarrierStatement, StatementLine, added
+from terminal.decoding import SMALL_BYTES, decode_json
 from terminal.errors import CollectorError
 from terminal.export.reports import write_table
 from terminal.export.tides import FIELDS as TIDES_FIELDS
@@ -224,14 +225,11 @@ def check_statement(folder: Path, key: Ed25519PublicKey) -> SettlementManifest:
     """The manifest in `folder`, whose signature and files are as the holder of `key` wrote them. Raises
     `CollectorError`."""
     try:
-        said = (folder / MANIFEST).read_bytes()
-        key.verify((folder / SIGNATURE).read_bytes(), SIGNED_AS + said)
-        manifest = msgspec.json.decode(said, type=SettlementManifest)
+        said = _start_of(folder / MANIFEST)
+        key.verify(_start_of(folder / SIGNATURE), SIGNED_AS + said)
+        manifest = decode_json(said, SettlementManifest, SMALL_BYTES)
         for one in manifest.files:
-            if (
-                Path(one.name).name != one.name
-                or sha256((folder / one.name).read_bytes()).hexdigest() != one.sha256
-            ):
+            if Path(one.name).name != one.name or _digest(folder / one.name) != one.sha256:
                 raise CollectorError(
                     f"{one.name} is not what was signed", "Ask the collector's office for it again."
                 )
@@ -245,3 +243,14 @@ def check_statement(folder: Path, key: Ed25519PublicKey) -> SettlementManifest:
             f"the statement in {folder} is not complete: {error}", "Ask for it again."
         ) from error
     return manifest
+
+
+def _start_of(path: Path) -> bytes:
+    """No more of it than shows that it is too long."""
+    with path.open("rb") as file:
+        return file.read(SMALL_BYTES + 1)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

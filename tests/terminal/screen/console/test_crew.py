@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.faults import tear_after, tear_before
@@ -28,6 +28,7 @@ from terminal.policy.load import DEMO_REGION, parse_region
 from terminal.policy.policy import Policy
 from terminal.recompute.rows import VerdictKind, verdict_of
 from terminal.screen.console.roles import Role
+from tests.properties import examples
 from tests.terminal.screen.console.cab import DRIVER, Cab, open_cab, ref_of
 from tests.terminal.screen.console.test_bus_console import text
 
@@ -223,7 +224,7 @@ DEEDS = st.one_of(
 )
 
 
-@settings(max_examples=2, deadline=None, derandomize=True)
+@examples(2)
 @given(deeds=st.lists(DEEDS, min_size=12, max_size=20))
 def test_t_66_every_tap_and_every_sale_is_in_one_line_and_the_lines_add_up(
     tmp_path_factory: pytest.TempPathFactory, deeds: list[tuple[str, str | None, int | None]]
