@@ -94,7 +94,8 @@ def _months(
         return f"<p>{escape(_('No rides have come yet.'))}</p>"
     return (
         f"<form method=get action=/operator/settlement><label>{escape(_('Month'))}"
-        f"<select name=month aria-label='{escape(_('Month'))}'>{options}</select></label><button>{escape(_('Show'))}</button></form>"
+        f"<select name=month aria-label='{escape(_('Month'))}'>{options}</select></label>"
+        f"<button>{escape(_('Show'))}</button></form>"
     )
 
 
