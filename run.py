@@ -80,6 +80,9 @@ def test(*arguments: str) -> None:
     Many of them wait for processes that they started. Four at most.
     """
     prepare(development=True)
+    os.environ.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # images of containers set it: each process would compile all
     workers = str(min(4, (os.cpu_count() or 1) + 2))
     become("pytest", "-n", workers, "--dist", "loadscope", *arguments)
 

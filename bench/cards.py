@@ -10,15 +10,20 @@ from cardproto.connection import CardConnection
 from sim.card.virtual import VirtualCard
 from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
+from sim.phone import VirtualPhone
 from sim.profile import load_profile
-from terminal.app.simulated import laboratory_keys
+from terminal.app.simulated import issue_residents, laboratory_issuers, laboratory_keys
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import load_or_create_key
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
+from terminal.media.code import CodeTaker
+from terminal.media.held import HeldEvents
+from terminal.media.phone.medium import PhoneMedium
 from terminal.media.port import MediumSetup
 from terminal.media.resident.credential import CredentialCheck
 from terminal.media.resident.medium import ResidentMedium
+from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.tap import Terminal
@@ -62,6 +67,25 @@ def bus(folder: Path, clock: SteppedClock) -> Terminal:
     watch = ClockWatch(journal, clock, policy.document.clock.ahead_days, clock.now())
     media = (ResidentMedium(setup, CredentialCheck.never()),)
     return Terminal(70001, "bus", policy, keys, journal, clock, media, watch)
+
+
+def phone_bus(folder: Path, clock: SteppedClock, *, deny_list: DenyList = EMPTY_DENY_LIST) -> Terminal:
+    """As `bus`, for phones and their codes. Its challenge is always the same: recorded answers verify again."""
+    terminal = bus(folder, clock)
+    terminal.policy = Policy.of(load_region("demo"), deny_list=deny_list)
+    region = terminal.policy.document.header.region
+    setup = MediumSetup("bus", region, terminal.keys, lambda n: bytes(range(n)))
+    terminal.held = HeldEvents(folder)
+    issuers = laboratory_issuers(region)
+    terminal.media = (PhoneMedium(setup, terminal.number, issuers, terminal.held),)
+    terminal.codes = CodeTaker(setup, issuers, terminal.held)
+    return terminal
+
+
+def phone(profile: str = "phone_pensioner") -> VirtualPhone:
+    (made,) = issue_residents([profile], 34, TODAY)
+    assert isinstance(made, VirtualPhone)
+    return made
 
 
 class Tape:

@@ -12,6 +12,15 @@ from typing import TypeAlias
 from msgspec import Struct, field
 
 
+class TicketKind(StrEnum):
+    """What is sold for cash (T-55)."""
+
+    FULL = "full"
+    CHILD = "child"
+    LUGGAGE = "luggage"
+    """One for each piece; it lets no one ride."""
+
+
 class Admission(StrEnum):
     """Whether the way is free for the person who presented something."""
 
@@ -348,6 +357,13 @@ class HeldFault(StrEnum):
     """They could not be read and lie aside: limits, transfers and repeated taps of phones begin anew here."""
 
 
+class BankFault(StrEnum):
+    """Why a terminal takes no bank cards although it is to."""
+
+    CLOSED = "bank:closed"
+    """The schemes' CA keys or the back office's key are missing or cannot be used; everything else goes on."""
+
+
 class DocumentFault(StrEnum):
     """The end of the region document, while no successor is there: `days` are whole ones."""
 
@@ -374,6 +390,7 @@ FaultCode: TypeAlias = (
     | OutputFault
     | PeripheryFault
     | HeldFault
+    | BankFault
 )
 
 

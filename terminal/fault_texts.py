@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from terminal.codes import (
+    BankFault,
     BundleFault,
     ClockFault,
     ConsoleFault,
@@ -149,6 +150,7 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
             "Signed bundles: the newest is {days} d old, and nothing is sold; connect the network, or bring a stick"
         ),
         BundleFault.BROKEN: N_("Signed bundles: the process that fetches them does not work"),
+        BankFault.CLOSED: N_("No bank cards are taken: CA keys or the back office's key cannot be used"),
         HeldFault.BEGAN_ANEW: N_("States of phones could not be read: their limits begin anew here"),
         ExtensionFault.FAILED: N_("Extension failed: {extension}"),
         ExtensionFault.HANGS: N_("Extension does not respond: {extension}"),

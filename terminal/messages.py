@@ -50,6 +50,7 @@ _GREEN, _RED, _YELLOW = Colour.GREEN, Colour.RED, Colour.YELLOW
 TABLE: Final[Mapping[str, tuple[Colour, str]]] = MappingProxyType(
     {
         Message.OK_PAID: (_GREEN, N_("Paid. Have a good trip!")),
+        Message.OK_PAID_BY_BANK: (_GREEN, N_("Paid by bank card. Have a good trip!")),
         Message.OK_PASS: (_GREEN, N_("Pass valid until {date}")),
         Message.OK_PACK: (_GREEN, N_("Trips left: {n}")),
         Message.OK_BENEFIT: (_GREEN, N_("Concession trip. Trips left: {n}")),
@@ -80,6 +81,7 @@ TABLE: Final[Mapping[str, tuple[Colour, str]]] = MappingProxyType(
         Message.READ_AGAIN: (_YELLOW, N_("Tap again")),
         Message.ONE_CARD: (_YELLOW, N_("Present one card only")),
         Message.UNKNOWN_CARD: (_RED, N_("Card not supported")),
+        Message.BANK_CLOSED: (_YELLOW, N_("Bank cards are not accepted now")),
         Message.NOT_ACCEPTED: (_RED, N_("Card not accepted")),
         Message.UNLOCK_PHONE: (_YELLOW, N_("Unlock the phone and tap again")),
         Message.NO_RIGHT_IN_PHONE: (_RED, N_("No concession for this ride. Pay otherwise")),

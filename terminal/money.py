@@ -40,6 +40,7 @@ NAMED: Final = (
 )
 """Currencies for which a catalogue may have a sign of its own; all others are named by their code."""
 
+_BLANKS: Final = str.maketrans("", "", " \u00a0\u202f")
 _AMOUNT: Final = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,12}))?")
 
 
@@ -71,6 +72,15 @@ def parse_amount(text: str, currency: str) -> int:
         raise AmountRefused(currency, decimals, _exact(sign, whole, fraction, decimals))
     minor = int(whole + fraction)
     return -minor if sign else minor
+
+
+def typed_amount(text: str, currency: str) -> int:
+    """Return `text` as people type it, in minor units: "640", "640,5", "1 640.50". Raises `AmountRefused`."""
+    whole, point, part = text.translate(_BLANKS).replace(",", ".").partition(".")
+    decimals = DECIMALS[currency]
+    if len(part) > decimals or bool(point) != bool(part):
+        raise AmountRefused(currency, None, amount_text(250, currency))
+    return parse_amount(f"{whole}.{part:0<{decimals}}" if decimals else whole, currency)
 
 
 def amount_text(minor: int, currency: str) -> str:

@@ -24,6 +24,7 @@ No passenger is charged twice, and no ride goes unrecorded.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -37,7 +38,7 @@ from terminal.canteen.lines import line_of
 from terminal.clock import Clock, unix_ms
 from terminal.codes import Admission
 from terminal.decision.meal import Serving
-from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
+from terminal.decision.outcome import LEFT_TO_OTHERS, Decision, Message, Outcome, WritePlan
 from terminal.errors import JournalError, KeyLimitReached
 from terminal.journal.journal import Journal
 from terminal.journal.open_records import LastIntent
@@ -50,6 +51,7 @@ from terminal.media.port import (
     MediumFailed,
     PlannedWrite,
     Presented,
+    SecondMedium,
     UnsupportedCard,
     WriteDone,
     open_channel,
@@ -66,9 +68,9 @@ from terminal.tap_report import (
     limit_row,
     unwritten_row,
 )
-from terminal.trip.ages import DAY_S, freshness_of
+from terminal.trip.ages import DAY_S, freshness_of, with_bank
 from terminal.trip.asked import NextRide
-from terminal.trip.build import InspectionRound, VehiclePort, trip_of
+from terminal.trip.build import NOTHING_HEARD, InspectionRound, RidesHeard, VehiclePort, trip_of
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import NOTHING_ASKED, AskedBy, RideAsked, Trip
 from terminal.trip.pupil import NO_CANTEEN, CanteenContext
@@ -76,6 +78,7 @@ from terminal.updates.active import ActiveSet
 
 if TYPE_CHECKING:
     from terminal.media.code import CodeTaker
+    from terminal.media.held import HeldEvents
 
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, Admission.REFUSED)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, Admission.REFUSED)
@@ -98,11 +101,13 @@ class Terminal:
     None again; change it between taps. `vehicle` says where the vehicle is, `routes` what runs where. `clock_watch`
     says at every tap whether `clock` can be trusted (O-05). `next_ride` is what crew or rider said of the next tap.
     `owed` is the tap before whose passage the terminal died (ADR 48): its rider's answer is given once more.
+    `inspected` is what the vehicle's own terminal says of a card that an inspector asks about (T-70),
+    `vehicle_run` the route and direction that it runs; None: it is not heard.
     `decided` hears of every tap that was decided when all of it is done, and must return at once.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
     `bundles_at` is when the newest signed bundles were signed, None where this terminal takes none or has none yet.
-    `codes` reads what a scanner saw; None: no codes are taken here. `forget` drops what media have kept for longer than
-    any rule asks for, as of a time that is trusted.
+    `codes` reads what a scanner saw; None: no codes are taken here. `held` is what is kept for media without a memory,
+    where any are taken, and what taps have sealed to the back office.
     """
 
     number: int
@@ -117,6 +122,10 @@ class Terminal:
     canteen: CanteenCounter | None = None
     service_card: Callable[[object, datetime], Outcome | None] = field(default=lambda _snapshot, _now: None)
     inspecting: InspectionRound | None = None
+    inspected: Callable[[InspectionRound, bytes], RidesHeard] = field(
+        default=lambda _round, _card: NOTHING_HEARD
+    )
+    vehicle_run: Callable[[], tuple[int, int] | None] = field(default=lambda: None)
     vehicle: VehiclePort | None = None
     owed: LastIntent | None = None
     routes: RouteBook = NO_ROUTES
@@ -125,7 +134,7 @@ class Terminal:
     decided: Callable[[EndedTap], None] = field(default=lambda _tap: None)
     bundles_at: datetime | None = None
     codes: CodeTaker | None = None
-    forget: Callable[[datetime], object] = field(default=lambda _now: None)
+    held: HeldEvents | None = None
     next_ride: NextRide = field(init=False)
 
     def __post_init__(self) -> None:
@@ -136,6 +145,7 @@ class Terminal:
         canteen: CanteenContext = NO_CANTEEN,
         *,
         inspecting: InspectionRound | None = None,
+        said: RidesHeard = NOTHING_HEARD,
         asked: RideAsked = NOTHING_ASKED,
         now: datetime | None = None,
     ) -> Trip:
@@ -147,6 +157,7 @@ class Terminal:
             self.number,
             canteen,
             inspecting=inspecting,
+            said=said,
             vehicle=self.vehicle,
             clock=clock,
             routes=self.routes,
@@ -218,7 +229,13 @@ class _Stages:
     def run(self) -> TapReport:
         try:
             medium = self._select()
-            card = self._open(medium)
+            try:
+                card = self._open(medium)
+            except UnsupportedCard as other:  # of another issuer: what else is on it may still pay
+                second = self._second(medium) if other.message == Message.UNKNOWN_CARD else None
+                if second is not None:
+                    return second
+                raise
             return (
                 self._of_staff(card) or self._repeat(card) or self._recover(card) or self._serve(medium, card)
             )
@@ -239,7 +256,10 @@ class _Stages:
         try:
             card = self.card = codes.open(content, self.now, clock_suspect=suspect)
             self.card_ref = card.reference
-            return self._recover(card) or self._serve(codes, card)
+            report = self._recover(card) or self._serve(codes, card)
+            if report.outcome.admission is Admission.LET_IN and report.end is not End.COMMITTED:
+                codes.spend(card, self.now)
+            return report
         except UnsupportedCard as code:
             outcome = Outcome(code.message, Admission.REFUSED)
             self.t.signal(outcome)
@@ -347,9 +367,44 @@ class _Stages:
     # 4 decide
 
     def _serve(self, medium: Medium | CodeTaker, card: Presented) -> TapReport:
+        trip, decision = self._decided_as_asked(medium, card)
+        if decision.write_plan is None and decision.outcome.message in LEFT_TO_OTHERS:
+            second = self._second(medium)
+            if second is not None:
+                return second
+        return self._concluded(medium, card, trip, decision)
+
+    def _second(self, medium: object) -> TapReport | None:
+        """How another application of the same card ends the tap (K-02); None where there is none that does."""
+        if self.inspecting is not None or medium not in self.t.media:
+            return None
+        first = self.card, self.card_ref
+        for other in self.t.media[self.t.media.index(medium) + 1 :]:
+            if not isinstance(other, SecondMedium) or not other.select(self.channel):
+                continue
+            with suppress(UnsupportedCard):
+                card = self.card = other.open_second(self.channel, self.now)
+                self.card_ref = card.reference
+                report = self._recover(card)
+                if report is not None:
+                    return report
+                trip, decision = self._decided_as_asked(other, card)
+                if decision.outcome.admission is not Admission.REFUSED:
+                    return self._concluded(other, card, trip, decision)
+        self.card, self.card_ref = first
+        return None
+
+    def _decided_as_asked(
+        self, medium: Medium | SecondMedium | CodeTaker, card: Presented
+    ) -> tuple[Trip, Decision]:
         trip, decision = self._decided(medium, card, self._asked)
         if trip.asked_by is not AskedBy.NOT_ASKED and not decision.boards:
-            trip, decision = self._decided(medium, card, NOTHING_ASKED)  # it was asked for the next who does
+            return self._decided(medium, card, NOTHING_ASKED)  # it was asked for the next who does
+        return trip, decision
+
+    def _concluded(
+        self, medium: Medium | SecondMedium | CodeTaker, card: Presented, trip: Trip, decision: Decision
+    ) -> TapReport:
         plan = decision.write_plan
         report = (
             self._write_nothing(decision.outcome, decision, trip=trip)
@@ -360,7 +415,7 @@ class _Stages:
         return report
 
     def _decided(
-        self, medium: Medium | CodeTaker, card: Presented, asked: RideAsked
+        self, medium: Medium | SecondMedium | CodeTaker, card: Presented, asked: RideAsked
     ) -> tuple[Trip, Decision]:
         """By the document in force; by the one before where that is on trial and no decision comes of it (O-12)."""
         try:
@@ -373,7 +428,7 @@ class _Stages:
         return self._decided_once(medium, card, asked)
 
     def _decided_once(
-        self, medium: Medium | CodeTaker, card: Presented, asked: RideAsked
+        self, medium: Medium | SecondMedium | CodeTaker, card: Presented, asked: RideAsked
     ) -> tuple[Trip, Decision]:
         trip = self._trip(card, asked)
         return trip, medium.decide(card.snapshot, self.t.policy, trip, self.now)
@@ -381,7 +436,12 @@ class _Stages:
     def _trip(self, card: Presented, asked: RideAsked) -> Trip:
         counter = self.t.canteen
         canteen = NO_CANTEEN if counter is None else counter.context(card.reference, card.person, self.now)
-        return self.t.trip(canteen, inspecting=self.inspecting, asked=asked, now=self.now)
+        asks = self.inspecting
+        said = NOTHING_HEARD if asks is None else self.t.inspected(asks, card.reference)
+        trip = self.t.trip(canteen, inspecting=asks, said=said, asked=asked, now=self.now)
+        if card.taken is None:
+            return trip
+        return with_bank(trip, self.t.policy, card.taken, self.now, self.t.clock_watch.state)
 
     @property
     def _asked(self) -> RideAsked:

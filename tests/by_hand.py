@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"}
 SOCKET = "hand.sock"
 BY_HAND: dict[str, object] = {"control": SOCKET, "clock": True, "starts_at": "2026-09-15T08:00:00+03:00"}
-READY = ": ready:"
+READY = (": ready:", '"event":"ready"')
 PATIENCE_S = 60
 
 
@@ -64,7 +64,7 @@ class Hand:
 
 
 class TerminalByHand(Hand):
-    """One process. `stderr` is what it has said up to when it was ready."""
+    """One process. `stderr` is what it has said up to when it was ready, and at its end all of it."""
 
     def __init__(self, process: subprocess.Popen[str], path: Path) -> None:
         self.process = process
@@ -79,7 +79,7 @@ class TerminalByHand(Hand):
         assert self.process.stderr is not None
         for line in self.process.stderr:
             said += line
-            if READY in line:
+            if any(one in line for one in READY):
                 patience.cancel()
                 return said
         patience.cancel()
@@ -101,6 +101,8 @@ def started(folder: Path, config: Path, *options: object) -> Iterator[TerminalBy
     try:
         with closing(TerminalByHand(process, config.parent / SOCKET)) as terminal:
             yield terminal
+            said = terminal
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        _, rest = process.communicate(timeout=20)
+    said.stderr += rest

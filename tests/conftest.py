@@ -7,11 +7,14 @@ Tests marked `hardware` need a reader and a card on it and are the one exception
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import threading
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
 
+TESTS = Path(__file__).parent
 ON_CI = bool(os.environ.get("CI"))
 PCSC_SERVICE = "tests/device/"
 LONGEST = (
@@ -38,6 +42,8 @@ LONGEST = (
     "tests/oracle/",
     "tests/terminal/cli/test_desk_session.py",
     "tests/terminal/collector/test_tls.py",
+    "tests/terminal/screen/",
+    "tests/terminal/publish/",
     "tests/flows/",
     "tests/golden/",
 )
@@ -93,6 +99,21 @@ def _fresh_tests(request: pytest.FixtureRequest) -> Iterator[None]:
     before = warm.only_fresh(request.node.get_closest_marker("fresh") is not None)
     yield
     warm.only_fresh(before)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Of a whole run each process compiles its share of the modules, and finds the others' compiled.
+
+    Without it every process rewrites the assertions of all of them at the same time. What fails here is reported
+    when it is collected.
+    """
+    worker: dict[str, Any] | None = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.args != session.config.getini("testpaths"):
+        return
+    number, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+    for path in sorted(TESTS.rglob("test_*.py"))[number::count]:
+        with suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(path.relative_to(TESTS.parent).with_suffix("").parts))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

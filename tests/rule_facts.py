@@ -28,6 +28,7 @@ from terminal.trip.stated import ROW_FIELDS, restore
 LONG_S: Final = 10**8
 OTHERWISE: Final[Mapping[str, Mapping[str, bool | int | str]]] = {
     "reader_ok": {"reader_ok": False},
+    "on_break": {"on_break": True},
     "clock.suspect": {"clock.suspect": True},
     "freshness.deny_list_age_s": {"freshness.deny_list_age_s": LONG_S},
     "canteen.day_closed": {"canteen.day_closed": True},

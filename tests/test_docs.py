@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -29,6 +30,7 @@ HERE_ONLY = re.compile(
 MAY_NAME_IT = {"setup_env.py", "tests/test_docs.py"}  # the option that keeps hosts out, and this rule itself
 
 
+@cache
 def tracked() -> list[Path]:
     """The repository's files; in an unpacked archive without git, every file that could be one."""
     listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=False, cwd=ROOT)

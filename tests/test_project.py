@@ -37,6 +37,7 @@ EXTRAS = {
     "pytest": "pytest",
     "smartcard": "pcsc",
     "gpiod": "gpio",
+    "segno": "codes",
     "serial": "serial",
     "evdev": "hid",
 }

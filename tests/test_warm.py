@@ -27,6 +27,7 @@ ONE_OF_EACH = {
     "run": ("run", "--config", "none.toml"),
     "setup": ("setup", "none.toml", "--passphrase-file", "none"),
     "health": ("health", "--state", "none"),
+    "peers": ("peers", "--state", "none"),
     "backup": ("backup", "--state", "none", "none.bak"),
     "restore": ("restore", "none.bak", "--state", "none"),
     "demo": ("demo", "--nonsense"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,6 +59,15 @@ def parse_dol(dol: bytes) -> tuple[Wanted, ...]:
     return tuple(found)
 
 
+def build_dol(wanted: Iterable[Wanted]) -> bytes:
+    """The list that `parse_dol` reads as these entries."""
+    return b"".join(_tag_bytes(one.tag) + bytes((one.length,)) for one in wanted)
+
+
+def _tag_bytes(tag: int) -> bytes:
+    return tag.to_bytes(_MAX_TAG_BYTES, "big").lstrip(b"\0") or b"\0"
+
+
 def _read_tag(dol: bytes, start: int) -> tuple[int, int]:
     end = start + 1
     if dol[start] & _LONG_TAG == _LONG_TAG:
@@ -79,8 +88,7 @@ def fill_dol(wanted: tuple[Wanted, ...], values: Mapping[int, bytes]) -> bytes:
 
 
 def _template(tag: int) -> bool:
-    first = tag.to_bytes(_MAX_TAG_BYTES, "big").lstrip(b"\0")[:1]
-    return bool(first and first[0] & _CONSTRUCTED)
+    return bool(_tag_bytes(tag)[0] & _CONSTRUCTED)
 
 
 def _fitted(one: Wanted, value: bytes | None) -> bytes:

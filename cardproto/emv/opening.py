@@ -80,10 +80,24 @@ def open_application(
     Raises `TransmissionError` when card or reader are lost, `ValueError` for a name in `taken` that is too short to
     mean one scheme; what a card answers ends in a value.
     """
-    beginnings = tuple(taken)
+    return _not_raising(lambda: open_listed(channel, _directory(channel), taken, transaction, draw))
+
+
+def open_listed(
+    channel: CardChannel,
+    directory: Iterable[Candidate],
+    taken: Iterable[bytes],
+    transaction: BankTransaction,
+    draw: Draw,
+) -> OpenedApplication | NotRead:
+    """The same of a card whose `directory` was read in this very presentation: its selection stands."""
+    candidates = candidates_of(directory, tuple(taken))
+    return _not_raising(lambda: _first_that_opens(channel, candidates, transaction, draw))
+
+
+def _not_raising(read: Callable[[], OpenedApplication | NotRead]) -> OpenedApplication | NotRead:
     try:
-        candidates = candidates_of(_directory(channel), beginnings)
-        return _first_that_opens(channel, candidates, transaction, draw)
+        return read()
     except ReadingEnded as ended:
         return NotRead(ended.fault, ended.sw)
     except LimitExceeded:

@@ -10,7 +10,8 @@ A cryptogram counts only from a card that proved itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
 from cardproto.apdu import SW, CommandApdu
@@ -33,10 +34,23 @@ from cardproto.errors import FormatError, ProtocolError
 from cardproto.tlv import parse_raw_tlv, split_tlv
 
 _CLA: Final = 0x80
+_SIGNED_AT_ONCE: Final = (tags.TAG_UNPREDICTABLE, tags.TAG_AMOUNT, tags.TAG_CURRENCY)
 _DDOL: Final = (Wanted(tags.TAG_UNPREDICTABLE, 4),)
 _COUNTER_BYTES, _CRYPTOGRAM_BYTES = 2, 8
 
-Proven = tuple[OfflineAuthentication, BankCryptogram | None]
+
+@dataclass(frozen=True, slots=True)
+class CardSignature:
+    """What the card signed with, in its own bytes: tag 9F4B, and for CDA the answer that its second hash covers. With
+    the application and these `verify_again` comes to the same verdict. Empty where nothing was signed.
+    """
+
+    value: bytes = field(default=b"", repr=False)
+    answer: bytes = field(default=b"", repr=False)
+
+
+UNSIGNED: Final = CardSignature()
+Proven = tuple[OfflineAuthentication, BankCryptogram | None, CardSignature]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +80,57 @@ def prove(
         if method is OfflineMethod.DDA:
             return _dynamic(channel, opened, transaction, trust)
     except ChainBroken as broken:
-        return OfflineAuthentication(method, broken.fault), None
+        return OfflineAuthentication(method, broken.fault), None, UNSIGNED
     except (ProtocolError, FormatError):
-        return OfflineAuthentication(method, ChainFault.SIGNATURE_REFUSED), None
+        return OfflineAuthentication(method, ChainFault.SIGNATURE_REFUSED), None, UNSIGNED
     return _without_command(opened, method, transaction, trust)
+
+
+def verify_again(
+    opened: OpenedApplication, method: OfflineMethod, signed: CardSignature, trust: Trust, on: date
+) -> OfflineAuthentication:
+    """The verdict on a tap that was kept, on its day `on`: the same that its terminal came to, if nothing was changed.
+
+    What `opened.values` state of the transaction counts as far as the card signed it. Never raises for what was kept.
+    """
+    try:
+        return authenticate(evidence_of(opened, method, signed), trust, on)
+    except ChainBroken as broken:
+        return OfflineAuthentication(method, broken.fault)
+    except FormatError:
+        return OfflineAuthentication(method, ChainFault.SIGNATURE_REFUSED)
+
+
+def evidence_of(opened: OpenedApplication, method: OfflineMethod, signed: CardSignature) -> Evidence:
+    """What a verifier is given; raises `ChainBroken`, `FormatError`."""
+    signature, behind, transaction = signed.value or None, b"", b""
+    kind, answered = None, frozenset[int]()
+    if method is OfflineMethod.CDA:
+        answer = _format_2(signed.answer)
+        behind, kind, answered = opened.unpredictable, answer.kind, answer.tags
+        transaction = opened.pdol + _cdol_values(opened, opened.values) + answer.covered
+    elif method is OfflineMethod.DDA:
+        behind = fill_dol(_ddol(opened), opened.values)
+    else:
+        behind = b"".join(opened.values[tag] for tag in _SIGNED_AT_ONCE)
+    return Evidence(
+        *(opened.application.rid, opened.data, opened.pan, method, signature),
+        *(behind, transaction, kind, answered),
+    )
 
 
 def _without_command(
     opened: OpenedApplication, method: OfflineMethod, transaction: BankTransaction, trust: Trust
 ) -> Proven:
-    signed = (tags.TAG_UNPREDICTABLE, tags.TAG_AMOUNT, tags.TAG_CURRENCY)
-    evidence = replace(
-        _evidence(opened, method),
-        signature=opened.data.get(tags.TAG_DYNAMIC_SIGNATURE),
-        behind=b"".join(opened.values[tag] for tag in signed),
-    )
-    verdict = authenticate(evidence, trust, transaction.at.date())
+    signed = CardSignature(opened.data.get(tags.TAG_DYNAMIC_SIGNATURE) or b"")
+    verdict = authenticate(evidence_of(opened, method, signed), trust, transaction.at.date())
     if not verdict.genuine:
-        return verdict, None
+        return verdict, None, UNSIGNED
     try:
         cryptogram = _given_cryptogram(opened)
     except ChainBroken as broken:
-        return OfflineAuthentication(method, broken.fault), None
-    return verdict, cryptogram
+        return OfflineAuthentication(method, broken.fault), None, UNSIGNED
+    return verdict, cryptogram, signed
 
 
 def _given_cryptogram(opened: OpenedApplication) -> BankCryptogram | None:
@@ -104,17 +146,25 @@ def _given_cryptogram(opened: OpenedApplication) -> BankCryptogram | None:
 def _dynamic(
     channel: CardChannel, opened: OpenedApplication, transaction: BankTransaction, trust: Trust
 ) -> Proven:
+    signature = _internal_authenticate(channel, fill_dol(_ddol(opened), opened.values))
+    signed = CardSignature(signature or b"")
+    verdict = authenticate(evidence_of(opened, OfflineMethod.DDA, signed), trust, transaction.at.date())
+    if not verdict.genuine:
+        return verdict, None, UNSIGNED
+    return (
+        verdict,
+        _cryptogram_after(channel, opened, transaction, verdict.proof.dynamic_number),
+        signed,
+    )
+
+
+def _ddol(opened: OpenedApplication) -> tuple[Wanted, ...]:
+    """What the card wants to sign; raises `ChainBroken` when the random number is not among it."""
     listed = opened.data.get(tags.TAG_DDOL)
     wanted = _DDOL if listed is None else parse_dol(listed)
     if tags.TAG_UNPREDICTABLE not in {one.tag for one in wanted if one.length >= 4}:
         raise ChainBroken(ChainFault.NO_UNPREDICTABLE_NUMBER)
-    behind = fill_dol(wanted, opened.values)
-    signature = _internal_authenticate(channel, behind)
-    evidence = replace(_evidence(opened, OfflineMethod.DDA), signature=signature, behind=behind)
-    verdict = authenticate(evidence, trust, transaction.at.date())
-    if not verdict.genuine:
-        return verdict, None
-    return verdict, _cryptogram_after(channel, opened, transaction, verdict.proof.dynamic_number)
+    return wanted
 
 
 def _cryptogram_after(
@@ -146,26 +196,16 @@ def _internal_authenticate(channel: CardChannel, behind: bytes) -> bytes | None:
 def _combined(
     channel: CardChannel, opened: OpenedApplication, transaction: BankTransaction, trust: Trust
 ) -> Proven:
-    cdol = _cdol_values(opened, opened.values)
-    answer = _generate(channel, cdol, transaction.asked, tags.P1_CDA)
+    answer = _generate(channel, _cdol_values(opened, opened.values), transaction.asked, tags.P1_CDA)
     kind = _accepted_kind(answer.kind, transaction.asked)
-    evidence = replace(
-        _evidence(opened, OfflineMethod.CDA),
-        signature=answer.signature,
-        behind=opened.unpredictable,
-        transaction=opened.pdol + cdol + answer.covered,
-        kind=answer.kind,
-        answered=answer.tags,
-    )
-    verdict = authenticate(evidence, trust, transaction.at.date())
+    if answer.signature is None:
+        raise ChainBroken(ChainFault.SIGNATURE_MISSING)
+    signed = CardSignature(answer.signature, answer.covered)
+    verdict = authenticate(evidence_of(opened, OfflineMethod.CDA, signed), trust, transaction.at.date())
     value = verdict.proof.cryptogram
     if not verdict.genuine or value is None:
-        return verdict, None
-    return verdict, BankCryptogram(kind, value, answer.counter, answer.issuer_data)
-
-
-def _evidence(opened: OpenedApplication, method: OfflineMethod) -> Evidence:
-    return Evidence(opened.application.rid, opened.data, opened.pan, method)
+        return verdict, None, UNSIGNED
+    return verdict, BankCryptogram(kind, value, answer.counter, answer.issuer_data), signed
 
 
 def _cdol_values(opened: OpenedApplication, values: dict[int, bytes]) -> bytes:

@@ -17,8 +17,9 @@ from cardproto.channel import CardChannel
 from cardproto.emv.authentication import OfflineAuthentication
 from cardproto.emv.faults import NotRead
 from cardproto.emv.keys import Trust
-from cardproto.emv.opening import Draw, OpenedApplication, open_application
-from cardproto.emv.proving import prove
+from cardproto.emv.opening import Draw, OpenedApplication, open_application, open_listed
+from cardproto.emv.proving import UNSIGNED, CardSignature, prove
+from cardproto.emv.selection import Candidate
 from cardproto.emv.transaction import BankCryptogram, BankTransaction
 
 
@@ -32,6 +33,7 @@ class BankReading:
     opened: OpenedApplication
     authentication: OfflineAuthentication
     cryptogram: BankCryptogram | None
+    signed: CardSignature = UNSIGNED
 
     def in_force(self, on: date) -> bool:
         """Whether the card says of itself that it is valid on this day; one that states no expiry is not."""
@@ -47,8 +49,24 @@ def read_card(
     Raises `TransmissionError` when card or reader are lost, `ValueError` for a name in `taken` that is too short to
     mean one scheme.
     """
-    opened = open_application(channel, taken, transaction, draw)
+    return _proven(channel, open_application(channel, taken, transaction, draw), transaction, trust)
+
+
+def read_listed(
+    channel: CardChannel,
+    directory: Iterable[Candidate],
+    taken: Iterable[bytes],
+    transaction: BankTransaction,
+    trust: Trust,
+    draw: Draw,
+) -> BankReading | NotRead:
+    """The rest of a tap whose `directory` was read in this very presentation; raises as `read_card`."""
+    return _proven(channel, open_listed(channel, directory, taken, transaction, draw), transaction, trust)
+
+
+def _proven(
+    channel: CardChannel, opened: OpenedApplication | NotRead, transaction: BankTransaction, trust: Trust
+) -> BankReading | NotRead:
     if isinstance(opened, NotRead):
         return opened
-    authentication, cryptogram = prove(channel, opened, transaction, trust)
-    return BankReading(opened, authentication, cryptogram)
+    return BankReading(opened, *prove(channel, opened, transaction, trust))

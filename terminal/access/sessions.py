@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -105,6 +107,12 @@ def proof_of(*parts: str) -> str:
 def proof_of_form(token: str) -> str:
     """What a form of the session behind `token` carries: only who has the cookie can make it."""
     return hashlib.sha256(b"form " + token.encode()).hexdigest()
+
+
+def is_foreign(headers: Mapping[str, str]) -> bool:
+    """Whether a request with these headers says that a page of another site sent it (`Origin`)."""
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
 def _name(token: str) -> str:

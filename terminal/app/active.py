@@ -102,7 +102,7 @@ def sources_of(publication: Publication, parts: Iterable[SetKind]) -> tuple[Sour
         files += [SourceFile(kind, folder / name) for kind in parts for name in FILE_NAMES[kind]]
     if bundles is not None:
         files += [
-            SourceFile(kind, delivered_folder(bundles, role) / name, publication.opened)
+            SourceFile(kind, delivered_folder(bundles, role) / name, publication.opened, whole=True)
             for role, kind in (*KINDS.items(), (BundleRole.DENY, SetKind.DENY_CHANGES))
             if kind in parts
             for name in FILE_NAMES[kind]
@@ -182,7 +182,7 @@ def _changed(deny_list: DenyList, changes: DenyChanges | None) -> DenyList:
 def _with_lists(policy: Policy | None, deny_list: DenyList, grants: GrantList) -> Policy:
     if policy is None:
         raise RegionDocumentError("there is no region document", "Name one as region under [terminal].")
-    return replace(policy, deny_list=deny_list, grants=grants)
+    return replace(policy, deny_list=deny_list, bank_deny_list=deny_list, grants=grants)
 
 
 def routes_of(active: ActiveSet) -> RouteBook:

@@ -7,7 +7,7 @@ of it stops a tap, and an expired set stops delivery only.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -115,6 +115,8 @@ class BundleWatch:
         self._state = self._known()
         self._noted: set[tuple[str, ...]] = set()
         self._process_id: int | None = None
+        self.on_report: Callable[[], None] = lambda: None
+        """What is delivered may have changed; set by the composition root, called on the process's thread."""
         vitals.bundles = lambda: self._state
         self._heard_of(self._state.issued_at_ms)
         self._trust()
@@ -214,6 +216,7 @@ class BundleWatch:
             message = _judged(message, BundleRole.STAFF, take_staff(state, state / IDENTITY_FILE))
             message = _judged(message, BundleRole.CA, take_bank_ca(state))
             self._heard.put(_judged(message, BundleRole.ISSUERS, take_issuers(state)))
+            self.on_report()
 
     def _ended(self, end: ProcessEnd, detail: str) -> None:
         self._heard.put((end, detail))

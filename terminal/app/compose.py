@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from cardcli import DISTRIBUTION, MADE_AT, VERSION
 from terminal.app.active import foreseen_policy, policy_of, put_in_place
-from terminal.app.config.settings import CANTEEN
-from terminal.app.media import code_taker, credential_checks, kept_for_phones, media_of
+from terminal.app.config.settings import BANK, CANTEEN
+from terminal.app.media import bank_trust, code_taker, credential_checks, kept_for_phones, media_of
 from terminal.app.station import JournalFactory, Station, open_journal
 from terminal.clock import Clock, unix_ms
-from terminal.codes import HeldFault, SetKind
+from terminal.codes import BankFault, HeldFault, SetKind
 from terminal.decision.outcome import Outcome
 from terminal.journal.records import Fault, Started
 from terminal.journal.succession import open_in_service
@@ -65,13 +65,15 @@ def open_terminal(
         station.require_in_force(foreseen, keys, clock.now(), made_at)
         keys.require_for(station.profile, foreseen.document.header.region, station.number)
         require(foreseen.document, active.foreseen(SetKind.ROUTES, NO_ROUTES, clock.now()))
-        lent = MediumSetup(station.profile, foreseen.document.header.region, keys, random)
+        lent = MediumSetup(station.profile, foreseen.document.header.region, keys, random, foreseen.zone)
         media, codes = media_of(station, lent, extensions, held), code_taker(station, lent, held)
         versions = foreseen.tariff, foreseen.deny_list.name
         with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
             opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
             if held is not None and held.began_anew:
                 opened.append(Fault(unix_ms(clock.now()), HeldFault.BEGAN_ANEW))
+            if BANK in station.media and bank_trust(station) is None:
+                opened.append(Fault(unix_ms(clock.now()), BankFault.CLOSED))
             ahead_days = foreseen.document.clock.ahead_days
             suspect = is_suspect(opened.clock, unix_ms(clock.now()), unix_ms(made_at), ahead_days)
             changed = active.resume(opened, clock.now(), trusted=not suspect, any_edition=any_edition)
@@ -95,7 +97,7 @@ def open_terminal(
                 canteen=canteen,
                 active=active,
                 codes=codes,
-                forget=(lambda _now: None) if held is None else held.forget,
+                held=held,
             )
             put_in_place(active, terminal, changed)
             for check in credential_checks(media):

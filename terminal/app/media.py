@@ -6,15 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 
 from cardproto.credential.keys import IssuerKeys
 from terminal.app.sealed import signed_issuers_file
-from terminal.app.simulated import laboratory_issuers
+from terminal.app.simulated import laboratory_bank_ca, laboratory_bank_office, laboratory_issuers
 from terminal.app.station import Station
-from terminal.errors import ConfigError
+from terminal.errors import ConfigError, KeyFileError
 from terminal.keys.file import load_issuers
+from terminal.media.bank import BANK
 from terminal.media.phone import PHONE
 from terminal.media.port import Medium, MediumSetup
 from terminal.media.resident import RESIDENT
@@ -24,6 +26,7 @@ from terminal.messages import register
 
 if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionLoader
+    from terminal.media.bank.medium import BankMedium, BankTrust
     from terminal.media.code import CodeTaker
     from terminal.media.held import HeldEvents
     from terminal.media.phone.medium import PhoneMedium
@@ -43,12 +46,24 @@ class TrustsIssuers(Protocol):
 @contextmanager
 def kept_for_phones(station: Station) -> Iterator[HeldEvents | None]:
     """What `station` keeps for phones, where it takes any; closed at the end. Raises `JournalError`."""
-    if not station.codes and PHONE not in station.media:
+    if not station.codes and not {PHONE, BANK} & set(station.media):
         yield None
         return
     from terminal.media.held import HeldEvents
 
     with closing(HeldEvents(station.state)) as held:
+        yield held
+
+
+@contextmanager
+def kept_in(state: Path) -> Iterator[HeldEvents | None]:
+    """What was kept in a terminal's folder, if anything; closed at the end. Raises `JournalError`."""
+    from terminal.media.held import HELD_FILE, HeldEvents
+
+    if not (state / HELD_FILE).exists():
+        yield None
+        return
+    with closing(HeldEvents(state)) as held:
         yield held
 
 
@@ -58,7 +73,9 @@ def resident_medium(station: Station, setup: MediumSetup, held: HeldEvents | Non
     known = station.issuers is not None or station.bundles
     never = station.verify is VerifyCredential.NEVER and not known
     issuers = IssuerKeys() if never else issuers_of(station, setup.region)
-    return ResidentMedium(setup, CredentialCheck(station.verify, issuers), proof=station.proof)
+    return ResidentMedium(
+        setup, CredentialCheck(station.verify, issuers), proof=station.proof, by_name=BANK in station.media
+    )
 
 
 def phone_medium(station: Station, setup: MediumSetup, held: HeldEvents | None) -> PhoneMedium:
@@ -67,6 +84,38 @@ def phone_medium(station: Station, setup: MediumSetup, held: HeldEvents | None) 
 
     assert held is not None, "kept_for_phones gives it to a station that takes phones"
     return PhoneMedium(setup, station.number, issuers_of(station, setup.region), held)
+
+
+def bank_medium(station: Station, setup: MediumSetup, held: HeldEvents | None) -> BankMedium:
+    """Bank cards as `station` takes them. Where what proves them or whom to seal their taps to cannot be used, each
+    reads so, and the bus goes on.
+    """
+    from terminal.media.bank.medium import BankMedium, BankTerms
+
+    assert held is not None, "kept_for_phones gives it to a station that takes bank cards"
+    named = station.bank
+    applications = tuple(bytes.fromhex(one) for one in named.applications)
+    terms = BankTerms(applications, named.country, named.currency, named.amount_minor)
+    return BankMedium(setup, station.number, terms, bank_trust(station), held)
+
+
+def bank_trust(station: Station) -> BankTrust | None:
+    """Whose bank cards are believed and to whom taps are sealed; None where either cannot be used."""
+    try:
+        return load_bank_trust(station)
+    except KeyFileError:
+        return None
+
+
+def load_bank_trust(station: Station) -> BankTrust:
+    """As `bank_trust`; raises `KeyFileError` saying what is amiss."""
+    from terminal.keys.bank_ca import load_bank_ca, load_office_key
+    from terminal.media.bank.medium import BankTrust
+
+    named = station.bank
+    ca = laboratory_bank_ca() if named.ca is None else load_bank_ca(named.ca)
+    office = laboratory_bank_office() if named.office is None else load_office_key(named.office)
+    return BankTrust(ca.trust, office)
 
 
 def code_taker(station: Station, setup: MediumSetup, held: HeldEvents | None) -> CodeTaker | None:
@@ -79,7 +128,7 @@ def code_taker(station: Station, setup: MediumSetup, held: HeldEvents | None) ->
 
 
 FACTORIES: Final[Mapping[str, MediumFactory]] = MappingProxyType(
-    {RESIDENT: resident_medium, PHONE: phone_medium}
+    {RESIDENT: resident_medium, PHONE: phone_medium, BANK: bank_medium}
 )
 
 

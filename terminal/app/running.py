@@ -254,9 +254,10 @@ class _Forgetting:
     def look(self) -> None:
         """On the thread that serves cards."""
         terminal, now_s = self._terminal, self._terminal.clock.monotonic()
-        if now_s >= self._due_s and not terminal.clock_watch.state.suspect:
-            self._due_s = now_s + DAY_S
-            terminal.forget(terminal.clock.now())
+        if terminal.held is None or now_s < self._due_s or terminal.clock_watch.state.suspect:
+            return
+        self._due_s = now_s + DAY_S
+        terminal.held.forget(terminal.clock.now())
 
 
 def _cards(
@@ -329,6 +330,9 @@ def _updates(
     activations = Activations(active, terminal, lock, activated)
     words = words_of(station.state, station.updates)
     watch = SourceWatch(active, station.sources(active.parts), activations.now)
+
+    if bundles is not None:
+        bundles.on_report = watch.came
 
     def look_now(*_: object) -> None:
         watch.look_now()
@@ -478,6 +482,7 @@ def _uplink(
         on_time=vitals.clock_watch.hear,
         on_withdrawn=word.hear,
         on_identity=vitals.identified,
+        sealed=terminal.held,
     )
 
 

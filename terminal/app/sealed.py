@@ -16,8 +16,8 @@ from terminal.errors import KeyFileError, RosterError, StaffError, TerminalError
 from terminal.files import replace_file
 from terminal.keys.file import load_issuers
 from terminal.screen.console.staff import members_in, signed_staff_file
+from terminal.sealed_box import MAGIC, NotSealedToUs, open_as_one
 from terminal.sync.credentials import load_keys
-from terminal.sync.sealed import MAGIC, NotSealedToUs, open_as_one
 from terminal.updates.bundle.kept import FOLDER, delivered_folder, origin_in
 from terminal.updates.bundle.roles import BundleRole
 

@@ -60,6 +60,13 @@ def laboratory_bank_ca() -> BankCa:
     return BankCa("laboratory", Trust(CaKeys(keys), revoked))
 
 
+def laboratory_bank_office() -> bytes:
+    """The public key that a laboratory seals taps of bank cards to; its private half is published."""
+    from sim.lab_office import lab_office_key
+
+    return lab_office_key().public_key().public_bytes_raw()
+
+
 def issue_residents(
     names: Sequence[str],
     region: int,

@@ -14,7 +14,7 @@ from msgspec import Struct
 import cardcli
 from terminal.app.active import Parts, Publication, deny_list_of, open_active, parts_of, policy_of, sources_of
 from terminal.app.config.rules import takes_bundles
-from terminal.app.config.settings import CANTEEN, DEFAULT_REGION, StationConfig
+from terminal.app.config.settings import CANTEEN, DEFAULT_REGION, BankTable, StationConfig
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import Clock, SystemClock, from_unix_ms, unix_ms
 from terminal.codes import SetKind
@@ -80,6 +80,7 @@ class Station(Struct, frozen=True):
     """Whether codes of residents' phones are taken."""
     proof: bool = True
     verify: VerifyCredential = VerifyCredential.NEVER
+    bank: BankTable = BankTable()
     issuers: Path | None = None
     """Whose grants count where they are verified; None: the laboratory's."""
 
@@ -253,6 +254,7 @@ def station_of(config: StationConfig) -> Station:
         bundles=takes_bundles(config),
         serving=config.canteen.serving,
         media=config.media.order,
+        bank=config.bank,
         codes=config.media.codes,
         proof=config.media.proof,
         verify=VerifyCredential(config.lists.verify_credential),

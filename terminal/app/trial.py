@@ -69,9 +69,9 @@ class TrialWatch:
         self._words = {path: _VerdictFile(path) for path in words}
         self._changed = changed
         self._vitals = vitals
-        kept, to = self._active.counted()
-        self._counts = TapCounts(kept, max(to, terminal.journal.base.sequence))
-        self._kept_to = to
+        kept = self._active.counted()
+        self._counts = TapCounts(kept, terminal.journal.base.sequence)
+        self._kept_to = kept.to
         self._due_s = self._keep_due_s = self._not_before_s = 0.0
 
     def look(self) -> None:
@@ -94,9 +94,10 @@ class TrialWatch:
             return
         status = self._active.status_of(SetKind.REGION)
         held = status.in_force, None if status.trial is None else status.trial.before
-        self._counts.keep(one.edition for one in held if one is not None)
+        on_trial = "" if status.trial is None else status.trial.held.edition
+        self._counts.keep((one.edition for one in held if one is not None), on_trial)
         with suppress(ActiveSetError):
-            self._active.put_counted(self._counts.kept, self._counts.to)
+            self._active.put_counted(self._counts.kept)
             self._kept_to = self._counts.to
 
     def take_back(self, error: Exception) -> bool:
@@ -143,7 +144,7 @@ class TrialWatch:
         said = self._said(edition)
         if said.withdrawn:
             return ReturnCause.WITHDRAWN
-        if refuses_too_many(self._counts.of(edition), self._counts.of(before)):
+        if refuses_too_many(self._counts.on_trial(edition), self._counts.of(before)):
             return ReturnCause.REFUSALS
         if edition in self._collector.withdrawn and not said.confirmed:
             return ReturnCause.GROUP
@@ -161,7 +162,7 @@ class TrialWatch:
 
     def _put_back(self, trial: Trial, cause: ReturnCause) -> HeldEdition:
         held, before = trial.held, trial.before
-        new, old = self._counts.of(held.edition), self._counts.of(before.edition)
+        new, old = self._counts.on_trial(held.edition), self._counts.of(before.edition)
 
         def row(at_ms: int) -> SetReturned:
             back = before.version, before.sha256

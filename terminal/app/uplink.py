@@ -28,7 +28,7 @@ from terminal.files import replace_file
 from terminal.journal.journal import Journal
 from terminal.sync.address import TlsFiles, parse_address
 from terminal.sync.background import BackgroundSync, Backoff
-from terminal.sync.client import SyncClient, SyncReport
+from terminal.sync.client import SealedParts, SyncClient, SyncReport
 from terminal.sync.credentials import TerminalKeys, load_keys, load_or_make_keys
 from terminal.sync.exchange import CollectorLink, LateLink
 from terminal.sync.identity import read_public_key
@@ -101,6 +101,7 @@ def sync_client(
     batch_records: int = MAX_BATCH_RECORDS,
     on_time: Callable[[int], None] = lambda _signed_ms: None,
     on_withdrawn: Callable[[tuple[str, ...]], None] = lambda _editions: None,
+    sealed: SealedParts | None = None,
 ) -> Iterator[SyncClient]:
     """A client for the journal of the terminal of `uplink`; raises `KeyFileError` when it is not enrolled yet or TLS
     files are unusable, `CollectorError` for an address that is none. A laboratory sends shorter batches. `on_time`
@@ -119,6 +120,7 @@ def sync_client(
         begin_with=_passed_last(memory),
         on_time=on_time,
         on_withdrawn=on_withdrawn,
+        sealed=sealed,
     )
     try:
         yield client
@@ -166,6 +168,7 @@ def background_sync(
     on_time: Callable[[int], None],
     on_withdrawn: Callable[[tuple[str, ...]], None],
     on_identity: Callable[[IdentityState], None],
+    sealed: SealedParts | None = None,
 ) -> Iterator[BackgroundSync | None]:
     """Uploading beside the taps, from its `start` until the block ends; nothing without an `uplink`. `on_report`
     hears of each run: taps go on meanwhile, so without it a refused or copied journal would show only at the collector.
@@ -175,7 +178,9 @@ def background_sync(
     if uplink is None:
         yield None
         return
-    with sync_client(journal, uplink, clock, on_time=on_time, on_withdrawn=on_withdrawn) as client:
+    with sync_client(
+        journal, uplink, clock, on_time=on_time, on_withdrawn=on_withdrawn, sealed=sealed
+    ) as client:
         jitter = Backoff(random.Random())  # noqa: S311 spreads a fleet's retries; nothing secret
         renewal = _renewal(client, uplink, clock, on_identity)
 

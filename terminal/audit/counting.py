@@ -37,6 +37,7 @@ from terminal.collector.days import (
     line_of_tap,
 )
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealLine, MealServed, owner_of
+from terminal.journal.console_records import SaleCancelled
 from terminal.journal.records import AnyRecord, CashSale, Committed, Intent, NotCommitted, Unwritten
 from terminal.journal.taps import TapId
 
@@ -119,6 +120,8 @@ class DayCount:
                 self._count_unwritten(row, record)
             case Annulment():
                 self._annulled.add((row[0], record.of))
+            case SaleCancelled():
+                self._annulled.add((row[0], record.sale))
             case CardLent() if self._of_day(record):
                 self._loans[row[0], record.card_ref] = record.pupil
             case CashSale() | MealServed() | BuffetSale() if self._of_day(record):
@@ -193,10 +196,8 @@ class DayCount:
         )
         if isinstance(record, MealServed):
             self._serve(record.pupil, record.meal, record.at_ms, fact)
-        elif isinstance(record, BuffetSale):
-            self._sales.append(fact)
         else:
-            self._count(fact, CountState.COUNTED)
+            self._sales.append(fact)
 
     def _serve(self, pupil: bytes, meal: MealLine, at_ms: int, fact: _Fact) -> None:
         self._portions.setdefault((pupil, meal.kind), []).append(_ServedPortion(at_ms, fact.row, fact))

@@ -5,6 +5,7 @@ and written one frame at a time, so neither side holds a day in memory:
 
     DossierHeader       which day, of which collector
     DossierDocument    a region document or the tables of a feed, as published
+    DossierIssuers     whose phones were known: the list of issuers as published
     DossierTerminal    one per terminal: its public keys, where its rows of the day stand, who speaks of them elsewhere
     DossierBatch       one per signed batch: the rows as the terminal sent them, its signature, and the session keys of
                        the card proofs among them
@@ -28,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta, Struct
 
 from terminal.audit.statement import MOST_STATEMENT_BYTES
+from terminal.collector.issuers import MOST_ISSUERS_BYTES
 from terminal.errors import AuditError
 from terminal.journal.checkpoint import FirstRow, Hash, Moment, RowNumber, Signature, Signer, TerminalNumber
 from terminal.policy.gtfs.section import MOST_TABLES_BYTES
@@ -78,6 +80,12 @@ class DossierDocument(Struct, frozen=True, array_like=True, tag=2):
     content: Annotated[bytes, Meta(max_length=MOST_TABLES_BYTES)]
 
 
+class DossierIssuers(Struct, frozen=True, array_like=True, tag=7):
+    """The file of the issuers' public keys. Without it nothing of phones is proven."""
+
+    content: Annotated[bytes, Meta(max_length=MOST_ISSUERS_BYTES)]
+
+
 class DossierTerminal(Struct, frozen=True, array_like=True, tag=3):
     """`keys`: any of them may have signed. `stretches` are (first, last) of the day's rows, `words` are
     (row, terminal, row): another row says how the first ended. `open` is an `OpenReason` or empty.
@@ -118,11 +126,18 @@ class DossierEnd(Struct, frozen=True, array_like=True, tag=6):
 
 
 Frame: TypeAlias = (
-    DossierHeader | DossierDocument | DossierTerminal | DossierBatch | DossierStatement | DossierEnd
+    DossierHeader
+    | DossierDocument
+    | DossierIssuers
+    | DossierTerminal
+    | DossierBatch
+    | DossierStatement
+    | DossierEnd
 )
 _ORDER: Final[tuple[type[Frame], ...]] = (
     DossierHeader,
     DossierDocument,
+    DossierIssuers,
     DossierTerminal,
     DossierBatch,
     DossierStatement,
@@ -184,7 +199,7 @@ def read_dossier(file: BinaryIO) -> Iterator[Frame]:
 
 def frame_is_single(frame: Frame) -> bool:
     """Whether a dossier has just one of its kind."""
-    return isinstance(frame, DossierStatement | DossierEnd)
+    return isinstance(frame, DossierIssuers | DossierStatement | DossierEnd)
 
 
 class _FrameReader:

@@ -15,7 +15,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from terminal.audit.counting import DayCount
-from terminal.audit.dossier import DossierBatch, DossierHeader, DossierTerminal, Frame, ProofSource, broken
+from terminal.audit.dossier import (
+    DossierBatch,
+    DossierHeader,
+    DossierIssuers,
+    DossierTerminal,
+    Frame,
+    ProofSource,
+    broken,
+)
 from terminal.audit.proofs import CardWord, answered, cards_of
 from terminal.audit.statement import (
     STATEMENT_VERSION,
@@ -29,9 +37,11 @@ from terminal.audit.verdicts import CardsOfBatch, Decisions, Proofs
 from terminal.collector.days import ServiceCalendar
 from terminal.collector.reading import read_record
 from terminal.collector.registry import ProvingCard
+from terminal.errors import KeyFileError
 from terminal.journal.chain import genesis
 from terminal.journal.records import UnreadableRecord
 from terminal.journal.taps import TapId
+from terminal.keys.file import issuers_in
 from terminal.recompute.documents import DocumentFolder
 from terminal.sync.wire import Batch, Malformed, batch_is_genuine, parse_batch, row_hashes
 
@@ -80,6 +90,13 @@ class Examination:
         self._runs: dict[int, list[_Run]] = {}
         self._unreadable = 0
         documents.refresh()
+
+    def add_issuers(self, issuers: DossierIssuers) -> None:
+        """Whose phones are known, before any rows."""
+        try:
+            self._cards.issuers = issuers_in(issuers.content, "issuers")
+        except KeyFileError as error:
+            raise broken(str(error)) from error
 
     def add_terminal(self, terminal: DossierTerminal) -> None:
         """One terminal, before any rows."""
@@ -181,6 +198,8 @@ def examined(
     examination = Examination(header, documents)
     for frame in frames:
         match frame:
+            case DossierIssuers():
+                examination.add_issuers(frame)
             case DossierTerminal():
                 examination.add_terminal(frame)
             case DossierBatch():

@@ -20,6 +20,7 @@ from terminal.audit.dossier import (
     DossierBatch,
     DossierDocument,
     DossierHeader,
+    DossierIssuers,
     DossierTerminal,
     Frame,
     ProofSource,
@@ -30,6 +31,7 @@ from terminal.clock import unix_ms
 from terminal.codes import SetKind
 from terminal.collector.day_rows import RowSpan, Word, day_of
 from terminal.collector.days import ServiceCalendar
+from terminal.collector.issuers import KnownIssuers
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.errors import AuditError
@@ -110,7 +112,7 @@ class _DayPlan(Struct):
 
 
 class Gatherer:
-    """Finds one day's evidence. `registry` None: what cards proved is not known here."""
+    """Finds one day's evidence. `registry` None: what cards proved is not known here; `issuers` None: nor phones."""
 
     def __init__(
         self,
@@ -118,7 +120,9 @@ class Gatherer:
         header: DossierHeader,
         documents: DocumentFolder,
         registry: CardRegistry | None,
+        issuers: KnownIssuers | None = None,
     ) -> None:
+        self._issuers = b"" if issuers is None else issuers.in_force.content
         self._source = source
         self._header = header
         self._documents = documents
@@ -129,6 +133,8 @@ class Gatherer:
         plan = self._plan()
         yield self._header
         yield from self._document_frames(plan.documents)
+        if self._issuers:
+            yield DossierIssuers(self._issuers)
         day_end_ms = end_of_day(self._header)
         for held in self._source.terminals():
             yield self._terminal_frame(held, plan, day_end_ms)

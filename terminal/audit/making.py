@@ -27,6 +27,7 @@ from terminal.audit.statement import (
     sign_statement,
     supplement_to,
 )
+from terminal.collector.issuers import KnownIssuers
 from terminal.collector.registry import CardRegistry
 from terminal.errors import AuditError
 from terminal.files import replacing
@@ -50,6 +51,7 @@ def make_audit(
     registry: CardRegistry | None,
     key: Ed25519PrivateKey,
     now_ms: int,
+    issuers: KnownIssuers | None = None,
 ) -> SignedStatement:
     """The audit of a day, signed with the collector's key; its dossier, if one is wanted, appears whole or not at all.
 
@@ -58,7 +60,7 @@ def make_audit(
     public = key.public_key().public_bytes_raw()
     proofs = ProofSource.SESSION_KEYS if registry is not None else ProofSource.NOTHING
     header = header_of(order.day, source.calendar, now_ms, public, proofs)
-    frames = Gatherer(source, header, documents, registry).frames()
+    frames = Gatherer(source, header, documents, registry, issuers).frames()
     with _dossier_file(order.dossier) as file:
         writer = None if file is None else DossierWriter(file)
         statement = examined(_kept(frames, writer, by_service=order.by_service), documents)

@@ -51,7 +51,7 @@ class CardsOfBatch:
         """`known`: there is a registry behind them."""
         self.row: TapId = (0, 0)
         self._known = known
-        self.issuers: Final = IssuerKeys()
+        self.issuers = IssuerKeys()
         self._cards: Mapping[TapId, ProvingCard] = {}
 
     def take(self, cards: Mapping[TapId, ProvingCard]) -> None:

@@ -54,6 +54,7 @@ _RIGHTS: Final[Mapping[str, str]] = MappingProxyType(
         "transfer": N_("transfer"),
         "budget": N_("budget"),
         "grace": N_("ride on credit"),
+        "bank": N_("bank card"),
     }
 )
 _STANDINGS: Final[Mapping[str, str]] = MappingProxyType(

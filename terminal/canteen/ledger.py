@@ -232,6 +232,10 @@ class Ledger:
         """The kinds ordered at the counter for `day`."""
         return frozenset(self._orders.get((pupil, day), ()))
 
+    def who_ordered(self, day: str) -> frozenset[bytes]:
+        """Who has an order for `day` that was taken at the counter."""
+        return frozenset(pupil for (pupil, on), kinds in self._orders.items() if on == day and kinds)
+
     def newest_of(self, pupil: bytes) -> Meal | LedgerSale | None:
         """The last meal or sale of a pupil that was not annulled."""
         for row in reversed(self._of_pupil.get(pupil, ())):

@@ -27,6 +27,11 @@ class PupilMonth(Struct):
     sources: Counter[str] = field(default_factory=Counter)
 
     @property
+    def noted(self) -> bool:
+        """Whether anything is on record of this pupil."""
+        return bool(self.days or self.absent or self.not_collected)
+
+    @property
     def meals(self) -> int:
         """Portions in the month."""
         return sum(map(len, self.days.values()))

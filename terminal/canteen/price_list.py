@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import date
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
+from typing import Final
 
 from msgspec import Struct
 
-from terminal.canteen.documents import PriceListDocument, PriceListHeader, Product
+from terminal.canteen.documents import SCHEMA_VERSION, MenuOfDay, PriceListDocument, PriceListHeader, Product
 from terminal.codes import CanteenFault
 from terminal.decision.meal import BasketLine
 from terminal.errors import CanteenRefused, Mistake
 from terminal.policy.base import unique
+
+LASTS: Final = timedelta(days=3650)
+"""A list made at the counter, until a newer one replaces it."""
+MENU_KEPT: Final = timedelta(days=60)
+"""How long a menu of a past day stays in the next list."""
 
 
 class PriceList(Struct, frozen=True):
@@ -52,6 +58,39 @@ class PriceList(Struct, frozen=True):
         if count < 1:
             raise CanteenRefused(f"{count} of {product!r}", "Sell one or more.", CanteenFault.BAD_COUNT)
         return BasketLine(sold.id, count, sold.price_minor, frozenset((sold.id, *sold.foods)))
+
+
+def next_edition(
+    now: PriceList | None,
+    school: str,
+    region: int,
+    moment: datetime,
+    *,
+    products: Iterable[Product] | None = None,
+    menu: Mapping[tuple[date, str], tuple[str, ...]] | None = None,
+) -> PriceListDocument:
+    """The list in force with other products, or with these dishes added; `moment` is when."""
+    listed = {} if now is None else dict(now.products)
+    dishes = {**({} if now is None else now.menu), **(menu or {})}
+    oldest = moment.date() - MENU_KEPT
+    return PriceListDocument(
+        header=PriceListHeader(
+            kind="price_list",
+            schema=SCHEMA_VERSION,
+            school=school,
+            region=region,
+            sequence=1 if now is None else now.header.sequence + 1,
+            issued_at=moment,
+            valid_from=moment,
+            valid_to=moment + LASTS,
+        ),
+        products=tuple(listed.values() if products is None else products),
+        menu=tuple(
+            MenuOfDay(day=day, kind=kind, dishes=served)
+            for (day, kind), served in sorted(dishes.items())
+            if served and day >= oldest
+        ),
+    )
 
 
 def price_list_problems(document: PriceListDocument) -> Iterator[Mistake]:

@@ -12,7 +12,9 @@ import typer
 from cardcli.output import data_output
 from terminal.cli.options import (
     DEFAULT_COLLECTOR_FOLDER,
+    Bundles,
     CollectorFolder,
+    Issuers,
     Json,
     RegistryKeys,
     ServedCert,
@@ -59,6 +61,8 @@ def audit(
     ] = 3,
     registry: Registry = None,
     registry_keys: RegistryKeys = None,
+    issuers: Issuers = None,
+    bundles: Bundles = None,
     out: Annotated[Path | None, typer.Option(help="File for the signed statement (JSON).")] = None,
     dossier: Annotated[
         Path | None, typer.Option(help="File for the evidence, for an auditor elsewhere.")
@@ -80,6 +84,8 @@ def audit(
     from terminal.audit.making import AuditOrder, make_audit
     from terminal.audit.statement import parse_statement
     from terminal.clock import SystemClock, unix_ms
+    from terminal.collector.bundles import bundles_of
+    from terminal.collector.issuers import KnownIssuers
     from terminal.collector.registry import open_registry
     from terminal.collector.service import KEY_FILE
     from terminal.recompute import DOCUMENTS_FOLDER
@@ -92,7 +98,8 @@ def audit(
     with _source(folder, database, zone, day_ends_at) as source:
         key = load_or_create_key(folder / KEY_FILE)
         documents = DocumentFolder(folder / DOCUMENTS_FOLDER)
-        signed = make_audit(source, order, documents, cards, key, unix_ms(SystemClock().now()))
+        phones = KnownIssuers(issuers, bundles_of(folder, bundles))
+        signed = make_audit(source, order, documents, cards, key, unix_ms(SystemClock().now()), phones)
     if out is not None:
         _write_statement(out, signed)
     _print(signed, json, language)

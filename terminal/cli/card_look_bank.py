@@ -107,7 +107,7 @@ def _authentication(
     """`verdict` is `held`, `not_held` with a `fault`, or `not_checked`; `keys` says whose keys checked it."""
     if ca is None:
         return {"verdict": "not_checked", "fault": None, "keys": None, "proven_tags": []}
-    found, _cryptogram = prove(channel, opened, transaction, ca.trust)
+    found, *_ = prove(channel, opened, transaction, ca.trust)
     fault = None if found.genuine else COUNTS_AS_NONE if found.fault is None else found.fault.value
     return {
         "verdict": "held" if found.genuine else "not_held",

@@ -78,6 +78,14 @@ class DenySubject(NamedTuple):
             help="The card that rows of one profile's terminals call so (card_ref): refused by these terminals alone.",
         ),
     ] = None
+    moved: Annotated[
+        bool,
+        typer.Option(
+            "--moved",
+            help="With --reference, --row or --support-code: its holder has another card or phone that is active now. "
+            "With --reference also the id of a phone's credential.",
+        ),
+    ] = False
     row: Annotated[
         str | None,
         typer.Option("--row", metavar="TERMINAL:SEQUENCE", help="The card of this tap, as --reference does."),
@@ -325,7 +333,11 @@ def _identity(about: DenySubject) -> DeniedIdentity:
             "name one: --card UID, --person PSEUDONYM, --reference HEX, --row TERMINAL:SEQUENCE, --support-code CODE, "
             "or --reader with the card on it"
         )
-    return found[0]
+    if not about.moved:
+        return found[0]
+    if found[0].kind is not DenyKind.REFERENCE:
+        raise typer.BadParameter("--moved goes with --reference, --row or --support-code")
+    return found[0]._replace(kind=DenyKind.MEDIUM)
 
 
 def _of_row(row: str | None, collector: Path) -> DeniedIdentity | None:

@@ -389,6 +389,7 @@ def report(
     from terminal.app.output import print_json
     from terminal.clock import SystemClock
     from terminal.collector.fleet import database as fleet
+    from terminal.collector.issuers import KnownIssuers
     from terminal.collector.proof import EvidenceLimits
     from terminal.collector.reconcile import ReconcileSettings, reconcile
     from terminal.collector.registry import open_registry
@@ -396,7 +397,7 @@ def report(
     from terminal.trail_words import ENGLISH
 
     dsn = _dsn(database, database_password_file)
-    cards = open_registry(registry, registry_keys, issuers)
+    cards = open_registry(registry, registry_keys, KnownIssuers(issuers))
     limits = EvidenceLimits(unknown_cards, ev1_share / 100, replaced_share / 100)
     result = reconcile(fleet.records(dsn), cards, ReconcileSettings(known_zone(zone), day_ends_at, limits))
     fleet.keep_findings(dsn, result.findings, unix_ms(SystemClock().now()))

@@ -305,6 +305,11 @@ def _today() -> date:
 
 
 def _day(until: datetime | None) -> date | None:
+    """Raises `typer.BadParameter` for a day on which the keys would already have had to be rolled."""
+    if until is not None and until.date() <= _today():
+        raise typer.BadParameter(
+            f"--until {until.date()} is past: name the day, from tomorrow on, by which these keys are to be rolled"
+        )
     return None if until is None else until.date()
 
 

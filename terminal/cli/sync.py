@@ -34,6 +34,7 @@ def sync(
     json: Json = False,
 ) -> None:
     """Send unsent records to the collector. The terminal must not be running."""
+    from terminal.app.media import kept_in
     from terminal.app.output import print_json
     from terminal.app.station import open_journal
     from terminal.app.uplink import sync_client, uplink_of
@@ -52,7 +53,8 @@ def sync(
     folder = at.terminal.state
     with (
         open_journal(folder, at.terminal.number, at.keys.file, clock) as journal,
-        sync_client(journal, uplink_of(folder, at.collector), clock) as client,
+        kept_in(folder) as held,
+        sync_client(journal, uplink_of(folder, at.collector), clock, sealed=held) as client,
     ):
         with _progress(json) as advance:
             report = client.sync_once(progress=advance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -67,6 +67,7 @@ class AlarmKind(StrEnum):
     DROPPED_TAP = "dropped_tap"  # a card proves an event of a row that is no tap of it
     TMC_TWICE = "tmc_twice"  # one card counter under two taps: a clone or a rolled-back image
     SHOWN_TWICE = "shown_twice"  # one proof of a phone, or one of its codes, under two rows
+    TWO_PHONES = "two_phones"  # two phones of one person rode on one day: one of them should be active (K-01)
     RECOMPUTED = "recomputed"  # decided again, a row does not follow from what is recorded with it
     CONTRADICTION = "contradiction"  # the terminal says "not committed", the card showed otherwise later
     DUPLICATE_ENTITLEMENT = "duplicate_entitlement"  # same pupil, meal kind and service day twice (O-08)
@@ -123,6 +124,7 @@ class AlarmCause(StrEnum):
     COUNTER_TWICE = "counter_twice"
     PHONE_PROOF = "phone_proof"
     SHOWN_BEFORE = "shown_before"
+    OTHER_PHONE = "other_phone"
     ISSUERS_NOT_KNOWN = "issuers_not_known"
     DECIDED_OTHERWISE = "decided_otherwise"
     DOCUMENT_BACK = "document_back"
@@ -219,6 +221,9 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.COUNTER_TWICE: N_("card counter {counter} also in row {row} of terminal {terminal}"),
         AlarmCause.PHONE_PROOF: N_("a phone's proof is not believed ({why})"),
         AlarmCause.SHOWN_BEFORE: N_("a phone's proof or code also in row {row} of terminal {terminal}"),
+        AlarmCause.OTHER_PHONE: N_(
+            "another phone of this person rode that day, in row {row} of terminal {terminal}"
+        ),
         AlarmCause.ISSUERS_NOT_KNOWN: N_("taps of phones whose issuer is not known, {day}"),
         AlarmCause.DECIDED_OTHERWISE: N_(
             "decided again it differs in {what}: recorded {recorded}, recomputed {recomputed}"
@@ -346,11 +351,16 @@ def _bounded(connection: sqlite3.Connection, alarm: Alarm) -> Alarm:
     return Alarm(alarm.kind, alarm.terminal, 0, AlarmCause.MANY_MORE)
 
 
-def newest(connection: sqlite3.Connection, limit: int, *, only_open: bool) -> list[SeenAlarm]:
-    """The newest `limit` alarms, oldest first."""
-    where = f"WHERE {_OPEN}" if only_open else ""
+def newest(
+    connection: sqlite3.Connection, limit: int, kinds: Collection[AlarmKind] | None, *, only_open: bool
+) -> list[SeenAlarm]:
+    """The newest `limit` alarms of these kinds, oldest first; None: of every kind."""
+    wanted = [f"({_OPEN})"] if only_open else []
+    if kinds is not None:
+        wanted.append(f"kind IN ({','.join('?' * len(kinds))})")
+    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
     query = f"SELECT {_COLUMNS} FROM alarm {where} ORDER BY last_at_ms DESC, id DESC LIMIT ?"  # noqa: S608 constants
-    return [SeenAlarm(*row) for row in connection.execute(query, (limit,))][::-1]
+    return [SeenAlarm(*row) for row in connection.execute(query, (*(kinds or ()), limit))][::-1]
 
 
 def about(connection: sqlite3.Connection, terminal: int, sequence: int) -> list[SeenAlarm]:

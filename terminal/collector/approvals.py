@@ -23,6 +23,8 @@ class Act(StrEnum):
 
     ACKNOWLEDGE = "acknowledge"
     ROLL_OUT = "roll_out"
+    REFUND = "refund"
+    """Give back of a bank card's charge; the subject is its number and the sum (`terminal.collector.bank.charging`)."""
     CLOSE_MONTH = "close_month"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ from terminal.recompute import DOCUMENTS_FOLDER
 DATABASE: Final = "collector.db"
 PLAIN: Final = ("collector.pub", "ca.crt", "carriers.toml", "terminals", DOCUMENTS_FOLDER)
 USERS: Final = Path(OFFICE_FOLDER, USERS_FILE)
+BANK_LEDGER: Final = Path("bank", "bank.db")
+"""What bank cards were charged cannot be made again. Order files are left out: they hold numbers of cards."""
 SECRET: Final = ("collector.key", "ca.key")
 
 
@@ -45,6 +49,9 @@ def back_up(folder: Path, target: Path, *, with_key: bool) -> BackedUp:
         found = _copy_database(source, target / DATABASE)
         for name in (*PLAIN, *(SECRET if with_key else ())):
             _copy(folder / name, target / name)
+        if (folder / BANK_LEDGER).exists():
+            (target / BANK_LEDGER).parent.mkdir(mode=0o700)
+            _copied(folder / BANK_LEDGER, target / BANK_LEDGER, lambda _copy: ())
         if (folder / USERS).exists():
             (target / USERS).parent.mkdir(mode=0o700)
             _copy(folder / USERS, target / USERS)
@@ -66,6 +73,20 @@ def back_up(folder: Path, target: Path, *, with_key: bool) -> BackedUp:
 
 
 def _copy_database(source: Path, target: Path) -> tuple[int, int]:
+    records, terminals = _copied(
+        source,
+        target,
+        lambda copy: (
+            copy.execute("SELECT count(*) FROM record").fetchone()
+            + copy.execute("SELECT count(*) FROM terminal").fetchone()
+        ),
+    )
+    return records, terminals
+
+
+def _copied(
+    source: Path, target: Path, counts: Callable[[sqlite3.Connection], tuple[int, ...]]
+) -> tuple[int, ...]:
     """All pages in one step: one moment, and uploads only wait for nothing (WAL)."""
     with (
         closing(connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as reader,
@@ -74,10 +95,9 @@ def _copy_database(source: Path, target: Path) -> tuple[int, int]:
         reader.backup(copy)
         if (state := copy.execute("PRAGMA quick_check").fetchone()) != ("ok",):
             raise CollectorError(f"the copy is damaged: {state}", "Check both disks, then try again.")
-        (records,) = copy.execute("SELECT count(*) FROM record").fetchone()
-        (terminals,) = copy.execute("SELECT count(*) FROM terminal").fetchone()
+        found = counts(copy)
         copy.execute("PRAGMA journal_mode=DELETE")
-    return records, terminals
+    return found
 
 
 def _copy(source: Path, target: Path) -> None:

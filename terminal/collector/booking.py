@@ -24,7 +24,6 @@ from terminal.collector.days import (
     ServiceCalendar,
     What,
     cells_of,
-    line_of_cash,
     line_of_tap,
     moved_by_proof,
 )
@@ -48,7 +47,7 @@ from terminal.collector.evidence import (
     returned,
     stated_by,
 )
-from terminal.collector.phones import keep_showing
+from terminal.collector.phones import KeptShowings, phone_findings
 from terminal.collector.portions import Portions, Watched, WatchedTap
 from terminal.collector.proof import (
     Checked,
@@ -66,6 +65,7 @@ from terminal.collector.terminal_states import KEEP_STATE, states_in
 from terminal.collector.totals import COUNTS, ProofSum, Totals
 from terminal.collector.troubles import READER_FAULTS, finding_of_fault
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
+from terminal.journal.console_records import SaleCancelled
 from terminal.journal.operation_records import SetReturned
 from terminal.journal.records import (
     AnyRecord,
@@ -135,7 +135,7 @@ class Booking:
         self._states: dict[tuple[int, str], str] = {}
         self._records: dict[TapId, AnyRecord] = {}
         self._day_rows = DayRows(connection, calendar, self._reached)
-        self._portions = Portions(connection, self._record_of, self._fill, self.findings)
+        self._portions = Portions(connection, self._record_of, self._fill, self.findings, calendar)
         self._received_at_ms = 0
 
     def mark_of(self, terminal: int) -> Mark:
@@ -206,13 +206,13 @@ class Booking:
                     start = (record.prev_terminal, record.prev_sequence)
                     self._card_shows(row, self._registry.name(record.card_ref), start)
             case CashSale():
-                self._fill(line_of_cash(row[0], record, self._calendar), CountState.COUNTED, 1)
+                self._portions.sell_cash(row, record)
             case MealServed():
                 self._portions.give(row, record.at_ms, record.pupil, record.meal, record.currency)
             case BuffetSale():
                 self._portions.sell(row, record)
-            case Annulment():
-                self._portions.annul((row[0], record.of))
+            case Annulment() | SaleCancelled():
+                self._portions.annul((row[0], record.of if isinstance(record, Annulment) else record.sale))
             case CardLent():
                 self._portions.lend(row, record.card_ref, record.day, record.pupil)
             case Fault() | SetReturned():
@@ -361,8 +361,8 @@ class Booking:
         checked = check_proof(row, intent, committed, self._registry)
         if (finding := finding_of(row, committed, checked)) is not None:
             self.findings.append(finding)
-        if checked.showing and (twice := keep_showing(self._connection, checked.showing, row)) is not None:
-            self.findings.append(twice)
+        if checked.phone is not None:
+            self.findings += phone_findings(row, checked.phone, KeptShowings(self._connection))
         return checked, known if checked.happened else known | DOUBTED
 
     def _into_history(self, tap: WatchedTap, tmc: int | None) -> None:

@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 from terminal.codes import SetKind
 from terminal.collector.days import ServiceCalendar
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
+from terminal.journal.console_records import SaleCancelled
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import AnyRecord, CashSale, Committed, Intent, NotCommitted, Unwritten
 from terminal.journal.taps import TapId
@@ -160,6 +161,8 @@ class DayRows:
                     self._late.append((terminal, record.intent, sequence))
             case Annulment() if record.of < first:
                 self._late.append((terminal, record.of, sequence))
+            case SaleCancelled() if record.sale < first:
+                self._late.append((terminal, record.sale, sequence))
             case SetActivated() if record.kind == SetKind.REGION:
                 self._sets.append((terminal, sequence))
             case _:

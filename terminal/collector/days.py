@@ -7,7 +7,7 @@ name, to the minor unit, and no two currencies are ever added up:
     counted          rides and meals known to be on the card, meals without a card, buffet sales, cash sales
     open             taps of unknown end (nothing is owed yet)
     not_committed    taps that did not come true
-    annulled         meals and sales taken back (M-34)
+    annulled         meals and sales taken back (M-34, T-54)
     duplicate        the later of two meals of one pupil, kind and day (O-08): the parents pay once, no budget twice
     overstated       what rows say was taken from a card beyond what the card's own commands say
     understated      what the card's commands say beyond the row: counted, and the only one to be taken off the rest

@@ -39,6 +39,7 @@ from terminal.collector.identities import (
 from terminal.decoding import SMALL_BYTES, NewerVersion, decode_json, decode_versioned, read_within
 from terminal.errors import CollectorError, KeyFileError
 from terminal.files import open_own, replace_file
+from terminal.sealed_box import can_be_sealed_to
 from terminal.sync.enrolment import (
     EnrolmentRequest,
     PublicKeys,
@@ -47,7 +48,6 @@ from terminal.sync.enrolment import (
     new_code,
     signature_is_genuine,
 )
-from terminal.sync.sealed import can_be_sealed_to
 from terminal.sync.wire import RefusalCode
 
 CODE_GOOD_MS: Final = 24 * 3600 * 1000

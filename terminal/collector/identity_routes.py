@@ -26,6 +26,7 @@ from terminal.collector.store import BY_TERMINAL, Operation, OperationCode
 from terminal.collector.strangers import Strangers
 from terminal.decoding import decode_json
 from terminal.errors import KeyFileError, TerminalError
+from terminal.sealed_box import seal_to
 from terminal.sync.enrolment import (
     ENROLMENTS_PATH,
     MAX_REQUEST_BYTES,
@@ -37,7 +38,6 @@ from terminal.sync.enrolment import (
     reply_digest,
     reply_proof,
 )
-from terminal.sync.sealed import seal_to
 from terminal.sync.wire import RefusalCode
 
 JSON: Final = "application/json"

@@ -14,6 +14,7 @@ from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of, d
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.identities import TerminalKeySet
 from terminal.collector.limits import TokenBuckets
+from terminal.collector.sealed_rows import not_of_its_row
 from terminal.collector.store import BatchRefused, CollectorStore
 from terminal.collector.strangers import Strangers
 from terminal.errors import CollectorError, KeyFileError
@@ -123,6 +124,10 @@ class Senders:
         signed_with = next((one for one in keys if batch_is_genuine(batch, last_hash, one.key)), None)
         if signed_with is None:
             self._refuse_signature(batch.terminal, address)
+        if (row := not_of_its_row(batch)) is not None:
+            raise UploadRefused(
+                RefusalCode.MALFORMED, f"What row {row} sealed was changed on the way: send it again."
+            )
         return GenuineBatch(batch, hashes, signed_with)
 
     def failed_start(self, said: FailedStart, address: str) -> Alarm:

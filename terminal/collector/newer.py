@@ -35,7 +35,7 @@ from terminal.updates.bundle.roles import (
 )
 from terminal.updates.watch import FileMark, mark_of
 
-LOOK_S: Final = 0.5
+LOOK_S: Final = 0.2
 """Between two looks at the timestamp while terminals wait."""
 MOST_TARGET_BYTES: Final = 4 << 10
 """Of a file that comes along; longer ones are asked for by themselves."""

@@ -13,7 +13,7 @@ Page, programs and commands come through here. A refusal is a value; the store's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -42,13 +42,14 @@ MOST_COMMENT: Final = 500
 TECHNICAL: Final = frozenset(
     (
         *(AlarmKind.GAP, AlarmKind.CLOCK, AlarmKind.READER, AlarmKind.SILENT, AlarmKind.NO_START),
-        *(AlarmKind.DISK, AlarmKind.HOUSING),
+        *(AlarmKind.DISK, AlarmKind.HOUSING, AlarmKind.BUNDLES),
     )
 )
 """Alarms that one person acknowledges; every other one is about what was charged, or may have been."""
 ROLE_OF: Final = {
     Act.ACKNOWLEDGE: OfficeRole.MONEY,
     Act.ROLL_OUT: OfficeRole.PUBLISH,
+    Act.REFUND: OfficeRole.MONEY,
     Act.CLOSE_MONTH: OfficeRole.MONEY,
 }
 
@@ -135,9 +136,9 @@ def readings_of(who: Who) -> frozenset[OfficeReading]:
     return frozenset(one for one, readers in READERS.items() if readers & who.roles)
 
 
-def alarms_for(who: Who, found: Iterable[alarms.SeenAlarm]) -> list[alarms.SeenAlarm]:
-    """Of the alarms `found` those that `who` acknowledges: money all of them, the others what is technical."""
-    return [one for one in found if OfficeRole.MONEY in who.roles or one.kind in TECHNICAL]
+def alarms_of(who: Who) -> frozenset[AlarmKind] | None:
+    """The kinds of alarms that `who` sees and acknowledges: what is technical, and money every kind (None)."""
+    return None if OfficeRole.MONEY in who.roles else TECHNICAL
 
 
 class OfficeAnswer(NamedTuple):
@@ -253,6 +254,19 @@ class Office:
                 by, OperationCode.ROLLED_OUT if served else OperationCode.ROLL_OUT_FAILED, 0, digest[:16]
             )
         return OfficeAnswer(OfficeCode.DONE if served else OfficeCode.CHANGED, number)
+
+    # bank cards
+
+    def refund(self, who: Who, subject: str, comment: str) -> OfficeAnswer:
+        """Ask that a bank card is given back what `subject` says; the back office's next run asks the acquirer."""
+        if OfficeRole.MONEY not in who.roles:
+            return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
+        with self.store.changing() as connection:
+            asked = self._ask(connection, who, Act.REFUND, subject, comment)
+            if asked.says is OfficeCode.WAITS and who.alone:
+                approvals.decide(connection, asked.number, Decided.CONFIRMED, who.ref, self._now_ms())
+                return OfficeAnswer(OfficeCode.DONE, asked.number)
+            return asked
 
     # carriers
 

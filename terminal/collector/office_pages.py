@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Awaitable, Callable
 from html import escape
 from typing import Final, Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import anyio
 import anyio.to_thread
@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from cardproto.resident.limits import LARGEST_TERMINAL
-from terminal.access.sessions import proof_of_form
+from terminal.access.sessions import is_foreign, proof_of_form
 from terminal.collector import page_parts
 from terminal.collector.callers import OPERATOR
 from terminal.collector.entrance import COOKIE, MOST_CHECKS, PREFIX, SIGN_IN, Entrance, SignIn, visitor_of
@@ -180,8 +180,7 @@ class OfficePages:
         data = await body_of(request, FORM_BYTES, self._entrance.gate.limits)
         if isinstance(data, Reply):
             return respond(data)
-        origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        if is_foreign(request.headers):
             return None
         if (
             request.headers.get("content-type", "").partition(";")[0].strip()

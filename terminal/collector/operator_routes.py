@@ -35,7 +35,7 @@ from terminal.collector.office import (
     OfficeAnswer,
     OfficeCode,
     OfficeReading,
-    alarms_for,
+    alarms_of,
 )
 from terminal.collector.office_answers import (
     NO_STORE,
@@ -188,8 +188,8 @@ class OperatorSide:
             return query
 
         def work() -> object:
-            held = self.views.store.alarms(query.limit, only_open=query.open)
-            found = alarms_for(visitor_of(request).who, held)
+            kinds = alarms_of(visitor_of(request).who)
+            found = self.views.store.alarms(query.limit, only_open=query.open, kinds=kinds)
             return [{**alarm._asdict(), "says": alarm.says(), "open": alarm.open} for alarm in found]
 
         return await json_answer(work)

@@ -16,7 +16,7 @@ from terminal.collector.alarm_words import KIND_NAMES
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.approvals import Act, Approval
 from terminal.collector.days import By, DaySum, totals_of
-from terminal.collector.office import ROLE_OF, OfficeReading, alarms_for
+from terminal.collector.office import ROLE_OF, OfficeReading, alarms_of
 from terminal.collector.page_parts import (
     PageTexts,
     age,
@@ -78,6 +78,7 @@ SETS: Final = {
 ACTS: Final = {
     Act.ACKNOWLEDGE: N_("Acknowledge alarm"),
     Act.ROLL_OUT: N_("Roll out"),
+    Act.REFUND: N_("Refund"),
     Act.CLOSE_MONTH: N_("Close month"),
 }
 
@@ -102,7 +103,7 @@ def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
     _ = words.gettext
     status = views.status(now_ms)
     terminals = views.terminals(now_ms)
-    alarms = alarms_for(sight.who, views.store.alarms(MOST_ALARMS, only_open=True)[::-1])
+    alarms = views.store.alarms(MOST_ALARMS, only_open=True, kinds=alarms_of(sight.who))[::-1]
     shown_by = (
         (By.TERMINAL, By.ROUTE, By.SCHOOL, By.FUNDER, By.PROOF) if OfficeReading.SUMS in sight.reads else ()
     )

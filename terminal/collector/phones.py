@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from cardproto.credential.code import CodeWindow, ShownCode, verify_shown
 from cardproto.credential.grant import (
@@ -44,12 +45,22 @@ _KEEP: Final = "INSERT INTO showing VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _FIND: Final = "SELECT terminal, sequence FROM showing WHERE id = ?"
 
 
+class PhoneOfDay(NamedTuple):
+    """What one person's phones of a day have in common, and what one of them has with itself. Both say nothing of
+    another day.
+    """
+
+    person: bytes
+    phone: bytes
+
+
 class PhoneWord(NamedTuple):
     """`showing` names what was shown, the same for any copy of it; empty where it is not believed. `unknown`: no issuer
-    of that key is known. `why`: the code of what is wrong otherwise, empty for nothing.
+    of that key is known. `why`: the code of what is wrong otherwise, empty for nothing. `of_day`: whose phone it was.
     """
 
     showing: bytes = b""
+    of_day: PhoneOfDay | None = None
     unknown: bool = False
     why: str = ""
 
@@ -71,13 +82,13 @@ def _of_near(terminal: int, at: datetime, record: PhoneRecord, issuers: IssuerKe
         return PhoneWord(why=ProofDefect.MALFORMED.value)
     text = challenge_text(record.challenge, terminal.to_bytes(TERMINAL_BYTES, "big"), record.credential)
     rejected = verify_proof(record.proof, text, credential)
-    return PhoneWord(_named(credential, text)) if rejected is None else PhoneWord(why=rejected.reason.value)
+    return _shown(at, credential, text) if rejected is None else PhoneWord(why=rejected.reason.value)
 
 
 def _of_code(at: datetime, record: PhoneRecord, issuers: IssuerKeys) -> PhoneWord:
     match verify_shown(record.answer, issuers, at, WINDOW):
         case ShownCode(credential, _, int(counter)):
-            return PhoneWord(_named(credential, counter.to_bytes(8, "big")))
+            return _shown(at, credential, counter.to_bytes(8, "big"))
         case RejectedCredential() as rejected:
             return _rejected(rejected)
         case refused:
@@ -89,6 +100,12 @@ def _rejected(rejected: RejectedCredential) -> PhoneWord:
     if rejected.reason is CredentialDefect.UNKNOWN_ISSUER:
         return PhoneWord(unknown=True)
     return PhoneWord(why=rejected.reason.value)
+
+
+def _shown(at: datetime, credential: Credential, what: bytes) -> PhoneWord:
+    day = at.date().isoformat().encode()
+    person = hashlib.sha256(b"person" + day + credential.pseudonym).digest()[:SHOWING_BYTES]
+    return PhoneWord(_named(credential, what), PhoneOfDay(person, _named(credential, b"day" + day)))
 
 
 def _named(credential: Credential, what: bytes) -> bytes:
@@ -104,8 +121,49 @@ def shown_twice(row: TapId, first: TapId) -> Alarm:
     )
 
 
-def keep_showing(connection: sqlite3.Connection, showing: bytes, row: TapId) -> Alarm | None:
-    """Note that `row` had this showing; the finding where another row had it."""
-    connection.execute(_KEEP, (showing, *row))
-    terminal, sequence = connection.execute(_FIND, (showing,)).fetchone()
-    return None if (terminal, sequence) == row else shown_twice(row, (terminal, sequence))
+def two_phones(row: TapId, first: TapId) -> Alarm:
+    """The phone in `row` is not the one with which its person began the day, in row `first`."""
+    return Alarm(
+        AlarmKind.TWO_PHONES, *row, detail_of(AlarmCause.OTHER_PHONE, row=first[1], terminal=first[0])
+    )
+
+
+class Showings(Protocol):
+    """Which row had something first."""
+
+    def first(self, name: bytes, row: TapId) -> TapId:
+        """The row that had `name` before, else `row`, which has it from now on."""
+        ...
+
+
+def phone_findings(row: TapId, word: PhoneWord, showings: Showings) -> Iterator[Alarm]:
+    """What of a believed showing people must look at, when `row` is noted with it."""
+    if word.showing and (first := showings.first(word.showing, row)) != row:
+        yield shown_twice(row, first)
+    if word.of_day is None:
+        return
+    began = showings.first(word.of_day.person, row)
+    if showings.first(word.of_day.phone, row) == row and began != row:  # once a day for each further phone
+        yield two_phones(row, began)
+
+
+class KeptShowings:
+    """In the books."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def first(self, name: bytes, row: TapId) -> TapId:
+        self._connection.execute(_KEEP, (name, *row))
+        terminal, sequence = self._connection.execute(_FIND, (name,)).fetchone()
+        return terminal, sequence
+
+
+class CountedShowings:
+    """In one pass over all records."""
+
+    def __init__(self) -> None:
+        self._rows: dict[bytes, TapId] = {}
+
+    def first(self, name: bytes, row: TapId) -> TapId:
+        return self._rows.setdefault(name, row)

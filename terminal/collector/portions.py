@@ -1,4 +1,4 @@
-"""What later records may still change in the books: meals, buffet sales and single taps.
+"""What later records may still change in the books: meals, sales and single taps.
 
 Of meals and sales they hold which count, which were taken back, and which a pupil got twice (O-08).
 
@@ -16,10 +16,17 @@ from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
-from terminal.collector.days import CountState, DayLine, line_of_meal, line_of_sale
+from terminal.collector.days import (
+    CountState,
+    DayLine,
+    ServiceCalendar,
+    line_of_cash,
+    line_of_meal,
+    line_of_sale,
+)
 from terminal.collector.evidence import END, Evidence
 from terminal.journal.canteen_records import BuffetSale, MealLine, MealServed, owner_of
-from terminal.journal.records import AnyRecord, Intent
+from terminal.journal.records import AnyRecord, CashSale, Intent
 from terminal.journal.taps import TapId
 
 Fill: TypeAlias = Callable[[DayLine, CountState, int], None]
@@ -36,7 +43,7 @@ _LENT = (
 
 
 class Portions:
-    """The canteen's part of the books, inside the caller's transaction."""
+    """What is sold and given without a card of its own in the books, inside the caller's transaction."""
 
     def __init__(
         self,
@@ -44,11 +51,13 @@ class Portions:
         record_of: Callable[[TapId], AnyRecord | None],
         fill: Fill,
         found: list[Alarm],
+        calendar: ServiceCalendar,
     ) -> None:
         self._execute = connection.execute
         self._record_of = record_of
         self._fill = fill
         self._found = found
+        self._calendar = calendar
 
     def give(self, row: TapId, at_ms: int, pupil: bytes, meal: MealLine, currency: str) -> None:
         """Book a portion known to have been given."""
@@ -74,6 +83,11 @@ class Portions:
         state = CountState.ANNULLED if self._is_annulled(row) else CountState.COUNTED
         self._fill(line_of_sale(row[0], sale), state, 1)
 
+    def sell_cash(self, row: TapId, sale: CashSale) -> None:
+        """Book a sale for cash (T-53)."""
+        state = CountState.ANNULLED if self._is_annulled(row) else CountState.COUNTED
+        self._fill(line_of_cash(row[0], sale, self._calendar), state, 1)
+
     def lend(self, row: TapId, card_ref: bytes, day: str, pupil: bytes) -> None:
         """On `day` the card stands for `pupil` at this terminal (M-35)."""
         self._execute("INSERT INTO loan VALUES (?, ?, ?, ?, ?)", (row[0], card_ref, day, row[1], pupil))
@@ -89,7 +103,7 @@ class Portions:
             return
         self._execute("INSERT INTO annulled VALUES (?, ?)", row)
         match self._record_of(row):
-            case BuffetSale():
+            case BuffetSale() | CashSale():
                 self._move(row, CountState.COUNTED, CountState.ANNULLED)
             case MealServed() as served:
                 self._take_back(row, served.at_ms, served.pupil, served.meal)
@@ -125,6 +139,8 @@ class Portions:
         match self._record_of(row):
             case BuffetSale() as sale:
                 return line_of_sale(row[0], sale)
+            case CashSale() as sold:
+                return line_of_cash(row[0], sold, self._calendar)
             case (Intent(meal=MealLine() as meal) | MealServed(meal=meal)) as given:
                 return line_of_meal(row[0], meal, given.currency)
             case other:

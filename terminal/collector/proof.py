@@ -45,7 +45,7 @@ from cardproto.resident.records.event import (
     stated_sums,
 )
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
-from terminal.collector.phones import word_of
+from terminal.collector.phones import PhoneWord, word_of
 from terminal.collector.registry import ProvingCard, ProvingCards
 from terminal.decision.phone_record import PhoneRecord, shown_in
 from terminal.journal.records import Committed, Intent, SettledBy
@@ -102,8 +102,8 @@ class Checked(Struct, frozen=True):
     differences: tuple[ProofDifference, ...] = ()
     happened: bool = True
     """Whether it may be taken for a tap of that card that happened, so that others are settled by it."""
-    showing: bytes = b""
-    """What a phone proved it by, the same under every row that states it; empty for a card."""
+    phone: PhoneWord | None = None
+    """What a believed phone says; None for a card."""
     why: str = ""
     """What is wrong with a phone's proof that failed."""
 
@@ -209,7 +209,7 @@ def _of_phone(row: TapId, intent: Intent, phone: PhoneRecord, issuers: IssuerKey
         stated_minor = intent.charge_minor
         return Checked(Proof.FAILED, stated_minor, stated_minor, happened=False, why=word.why)
     checked = _compared(row, intent, Proof.UNKNOWN_ISSUER if word.unknown else Proof.PROVEN)
-    return replace(checked, showing=word.showing)
+    return replace(checked, phone=word)
 
 
 def not_stated(row: TapId, intent: Intent) -> Checked:

@@ -50,7 +50,7 @@ from terminal.collector.evidence import (
     dropped,
     stated_by,
 )
-from terminal.collector.phones import shown_twice
+from terminal.collector.phones import CountedShowings, phone_findings
 from terminal.collector.proof import (
     DISBELIEVED,
     Checked,
@@ -172,7 +172,7 @@ class _Reconciler:
         self._seen_on: defaultdict[TapId, set[bytes]] = defaultdict(set)
         self._last_seen_here: dict[tuple[int, bytes, TapId], int] = {}
         self._counters: dict[tuple[bytes, int], list[TapId]] = {}
-        self._showings: dict[bytes, TapId] = {}
+        self._showings = CountedShowings()
         self._findings: list[Alarm] = []
 
     def take(self, stored: StoredRecord) -> None:
@@ -225,9 +225,8 @@ class _Reconciler:
                 self._counters.setdefault((tap.card, record.tmc), []).append(tap_id)
             if (finding := finding_of(tap_id, record, checked)) is not None:
                 self._findings.append(finding)
-            if checked.showing:
-                first = self._showings.setdefault(checked.showing, tap_id)
-                self._findings += [] if first == tap_id else [shown_twice(tap_id, first)]
+            if checked.phone is not None:
+                self._findings += phone_findings(tap_id, checked.phone, self._showings)
         else:
             tap.checked = not_stated(tap_id, tap.intent)
             tap.unborne = differing(tap_id, tap.checked)

@@ -26,10 +26,11 @@ from msgspec import Meta
 from cardproto.credential.keys import IssuerKeys
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import transaction_mac_value
+from terminal.collector.issuers import KnownIssuers
 from terminal.decoding import NewerVersion, decode_versioned, read_within
 from terminal.errors import KeyFileError
 from terminal.files import replace_file
-from terminal.keys.file import FileKeys, load_file_keys, load_issuers, require_private
+from terminal.keys.file import FileKeys, load_file_keys, require_private
 from terminal.keys.kept import credential_file
 from terminal.keys.roles import REGISTRY
 from terminal.keys.signed import PRODUCTION
@@ -112,14 +113,18 @@ class CardRegistry:
     of one resident are two cards."""
 
     def __init__(
-        self, cards: Mapping[bytes, CardSecret] | None = None, issuers: IssuerKeys | None = None
+        self, cards: Mapping[bytes, CardSecret] | None = None, issuers: KnownIssuers | None = None
     ) -> None:
-        self.issuers: Final = issuers or IssuerKeys()
+        self.known_issuers: Final = issuers or KnownIssuers()
         self._cards = dict(cards or {})
         names: dict[bytes, bytes] = {}
         for card_ref in sorted(self._cards, reverse=True):
             names[self._cards[card_ref].uid] = card_ref
         self._names = {card_ref: names[card.uid] for card_ref, card in self._cards.items()}
+
+    @property
+    def issuers(self) -> IssuerKeys:
+        return self.known_issuers.in_force.keys
 
     def __len__(self) -> int:
         return len(self._cards)
@@ -141,7 +146,7 @@ class CardRegistry:
 
     @classmethod
     def load(
-        cls, path: Path, keys: FileKeys | None = None, issuers: IssuerKeys | None = None
+        cls, path: Path, keys: FileKeys | None = None, issuers: KnownIssuers | None = None
     ) -> CardRegistry:
         """Raises `KeyFileError` when there is no such file, it is not exactly of the form above, or `keys` do not open
         it."""
@@ -157,18 +162,19 @@ class CardRegistry:
         )
 
 
-def open_registry(path: Path | None, keys: Path | None = None, issuers: Path | None = None) -> CardRegistry:
+def open_registry(
+    path: Path | None, keys: Path | None = None, issuers: KnownIssuers | None = None
+) -> CardRegistry:
     """The registry at `path`, an empty one without it; a sealed one opens by the key file `keys`, or by what systemd
-    handed over. `issuers`: the file of those whose phones are known. Raises as `CardRegistry.load`, and `KeyFileError`.
+    handed over. `issuers`: whose phones are known. Raises as `CardRegistry.load`, and `KeyFileError`.
     """
-    phones = None if issuers is None else load_issuers(issuers)
     if path is None:
-        return CardRegistry(issuers=phones)
+        return CardRegistry(issuers=issuers)
     source = keys or credential_file()
     if source is None:
-        return CardRegistry.load(path, issuers=phones)
+        return CardRegistry.load(path, issuers=issuers)
     require_private(source)
-    return CardRegistry.load(path, load_file_keys(source), phones)
+    return CardRegistry.load(path, load_file_keys(source), issuers)
 
 
 def write_registry(path: Path, cards: Iterable[RegisteredCard], keys: FileKeys | None = None) -> None:

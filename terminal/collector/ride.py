@@ -36,6 +36,7 @@ ENDS: Final = {
     "unresolved": N_("not known yet whether it is on the card"),
     "nothing_written": N_("nothing written, nothing taken"),
     "sold": N_("sold for cash"),
+    "cancelled": N_("sold for cash and cancelled, the money given back"),
 }
 """How a tap ended, for people; translated where it is shown."""
 

@@ -90,6 +90,12 @@ def _timestamp(repository: Path) -> bytes | None:
     return _read(path) if path.exists() else None
 
 
+def lists_of(repository: Path) -> dict[str, int]:
+    """The version of each list that is served; none of a folder without a repository. Raises `CollectorError`."""
+    timestamp = _timestamp(repository)
+    return {} if timestamp is None else _lists(repository, timestamp)
+
+
 def _lists(repository: Path, timestamp: bytes) -> dict[str, int]:
     """The version of each list, by the snapshot that the timestamp names."""
     listed = _decoded(timestamp, repository).meta.get(SNAPSHOT_FILE)

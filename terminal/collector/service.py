@@ -50,6 +50,7 @@ from terminal.collector.front import FrontServer, answering, base_url, ended_by_
 from terminal.collector.gate import gate_of
 from terminal.collector.identity_routes import JSON, IdentitySide
 from terminal.collector.intake import Intake, NowAndThen
+from terminal.collector.issuers import KnownIssuers
 from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
 from terminal.collector.office import DATABASE_FILE, TERMINALS_FOLDER, Office
 from terminal.collector.operator_routes import OperatorSide
@@ -106,7 +107,7 @@ class CollectorSettings:
     registry_keys: Path | None = None
     """What opens a sealed `registry`; None: what systemd handed over."""
     issuers: Path | None = None
-    """The issuers whose phones' proofs the books check."""
+    """The issuers whose phones' proofs the books check; None: those of the bundles that are served."""
     bundles: Path | None = None
     """A repository of signed bundles that is served."""
 
@@ -174,7 +175,8 @@ def _books_keeper(settings: CollectorSettings) -> BooksKeeper:
 
 
 def _registry(settings: CollectorSettings) -> CardRegistry:
-    return open_registry(settings.registry, settings.registry_keys, settings.issuers)
+    issuers = KnownIssuers(settings.issuers, settings.bundles or settings.folder / DEFAULT_FOLDER)
+    return open_registry(settings.registry, settings.registry_keys, issuers)
 
 
 def _follower(settings: CollectorSettings) -> FollowerProcess | None:

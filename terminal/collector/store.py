@@ -7,6 +7,7 @@
     stranger   what was tried without a good signature (`terminal.collector.strangers`)
     operation  what was done, by which office user: terminals enrolled and revoked, alarms, roll-outs, users
     request    what waits for a second person, and what became of it (`terminal.collector.approvals`)
+    sealed_row what rows of bank cards sealed to the back office (`terminal.collector.sealed_rows`)
     period     months closed for carriers, with what they were stated (`terminal.collector.stated`)
 
 A batch is one transaction: the hashes are compared and the rows stored in it, or nothing is.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from terminal.collector import alarms, approvals, stated, strangers
+from terminal.collector import alarms, approvals, sealed_rows, stated, strangers
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
 from terminal.collector.restoring import declared_gap, previous_row
 from terminal.collector.strangers import StrangerCount, reduced
@@ -230,7 +231,8 @@ class CollectorStore:
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
         if empty:
-            self._build((*_TABLES, alarms.SCHEMA, strangers.SCHEMA, approvals.SCHEMA, *stated.SCHEMA))
+            own = alarms.SCHEMA, strangers.SCHEMA, approvals.SCHEMA, sealed_rows.SCHEMA, *stated.SCHEMA
+            self._build((*_TABLES, *own))
 
     def _build(self, statements: tuple[str, ...]) -> None:
         with transaction(self._connection):
@@ -268,8 +270,9 @@ class CollectorStore:
         new = range(max(held.sequence + 1, batch.first), batch.last + 1)
         rows = ((batch.terminal, n, batch.bodies[n - batch.first], hashes[n - batch.first]) for n in new)
         self._connection.executemany(_INSERT_RECORD, rows)
+        sealed_rows.keep(self._connection, batch)
         if new:
-            envelope = encode(msgspec.structs.replace(batch, bodies=()))
+            envelope = encode(msgspec.structs.replace(batch, bodies=(), sealed=()))
             receipt = (batch.terminal, new.start, batch.last, batch.sent_at_ms, at_ms, envelope)
             self._connection.execute(_INSERT_RECEIPT, receipt)
         head = Head(batch.last, hashes[-1]) if new else held
@@ -335,10 +338,12 @@ class CollectorStore:
             with self._reported(), self._lock, transaction(self._connection):
                 alarms.keep_findings(self._connection, found, at_ms)
 
-    def alarms(self, limit: int = 1_000, *, only_open: bool = False) -> list[SeenAlarm]:
-        """The newest `limit` alarms, oldest first."""
+    def alarms(
+        self, limit: int = 1_000, *, only_open: bool = False, kinds: Collection[AlarmKind] | None = None
+    ) -> list[SeenAlarm]:
+        """The newest `limit` alarms of these kinds, or of every kind, oldest first."""
         with self._reported(), self._lock:
-            return alarms.newest(self._connection, limit, only_open=only_open)
+            return alarms.newest(self._connection, limit, kinds, only_open=only_open)
 
     def withdrawn(self) -> tuple[str, ...]:
         """The region documents that were taken back from groups of terminals, the newest first."""
@@ -396,6 +401,12 @@ class CollectorStore:
         with self._reported(), self._lock:
             return approvals.waiting(self._connection, now_ms)
 
+    def decided_requests(self, what: approvals.Act, outcome: approvals.Decided) -> list[tuple[int, str]]:
+        """Number and subject of every request of this kind that was decided so, oldest first."""
+        query = "SELECT id, subject FROM request WHERE what = ? AND outcome = ? ORDER BY id"
+        with self._reported(), self._lock:
+            return self._connection.execute(query, (what, outcome)).fetchall()
+
     def terminals(self) -> list[TerminalState]:
         """What is known of each terminal, by number."""
         query = "SELECT terminal, sequence, stated_head, received_at_ms, rows FROM terminal ORDER BY terminal"
@@ -423,6 +434,16 @@ class CollectorStore:
             query = "SELECT body FROM record WHERE terminal = ? AND sequence = ?"
             found = self._connection.execute(query, (terminal, sequence)).fetchone()
         return None if found is None else bytes(found[0])
+
+    def sealed(self, terminal: int, sequence: int) -> bytes | None:
+        """What a row of a bank card sealed to the back office; None where it has not come, or is gone."""
+        with self._reported(), self._lock:
+            return sealed_rows.sealed_body(self._connection, terminal, sequence)
+
+    def drop_sealed(self, rows: list[tuple[int, int]]) -> None:
+        """Let go what these rows sealed: their cards were charged."""
+        with self.changing() as connection:
+            sealed_rows.drop(connection, rows)
 
     def rows_from(self, terminal: int, sequence: int, limit: int) -> list[tuple[int, bytes]]:
         """Sequence and body of so many rows of a terminal, from this one on."""

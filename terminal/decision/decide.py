@@ -9,7 +9,7 @@ The inspector's tap asks whether a ride is paid: it changes nothing (T-70), and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -23,7 +23,15 @@ from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffect
 from terminal.decision.ended import note_bundles, note_end
 from terminal.decision.flags import TapFlag
-from terminal.decision.outcome import DENY_CARD, DENY_PERSON, DENY_REFERENCE, GRANTS, Decision, Message
+from terminal.decision.outcome import (
+    DENY_CARD,
+    DENY_MEDIUM,
+    DENY_PERSON,
+    DENY_REFERENCE,
+    GRANTS,
+    Decision,
+    Message,
+)
 from terminal.decision.place import placed
 from terminal.decision.tap import CANTEEN, Tap, Trail, rebase
 from terminal.policy.deny_list import DenyKind
@@ -41,6 +49,7 @@ BY_DENY_LIST: Final[Mapping[DenyKind, tuple[Message, CardEffect, str]]] = Mappin
     {
         DenyKind.CARD: (Message.BLOCKED, CardEffect.CARD_DENIED, DENY_CARD),
         DenyKind.REFERENCE: (Message.BLOCKED, CardEffect.CARD_DENIED, DENY_REFERENCE),
+        DenyKind.MEDIUM: (Message.MEDIUM_INACTIVE, CardEffect.OTHER_MEDIUM_ACTIVE, DENY_MEDIUM),
         DenyKind.PERSON: (Message.DENY_LIST, CardEffect.PERSON_DENIED, DENY_PERSON),
     }
 )
@@ -60,7 +69,11 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
     trip = placed(trip, policy.document.vehicle, trail)
     if isinstance(snapshot, BankSnapshot):
         asked = trip.inspection is not None
-        return inspect_bank(trip, trail) if asked else decide_bank(snapshot, policy, trip, now, trail)
+        return (
+            inspect_bank(policy, trip, now, trail)
+            if asked
+            else decide_bank(snapshot, policy, trip, now, trail)
+        )
     tap = rebase(snapshot, policy, trip, now)
     if tap.listed:
         trail.lists[GRANTS] = policy.grants.name
@@ -86,6 +99,9 @@ def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
         return Message.OUT_OF_ORDER
     if not trip.shift and trip.inspection is None:
         trail.note(TerminalEffect.NO_SHIFT)
+        return Message.SHIFT_CLOSED
+    if trip.on_break and trip.inspection is None:
+        trail.note(TerminalEffect.ON_BREAK)
         return Message.SHIFT_CLOSED
     if trip.clock.suspect and not trip.clock.confirmed and trip.profile == "bus":
         trail.note(TerminalEffect.CLOCK_UNCONFIRMED)
@@ -162,8 +178,10 @@ def _lists_cards(tap: Tap) -> bool:
     return (profiles.canteen if tap.trip.profile == CANTEEN else profiles.bus).deny_lists
 
 
-def inspect_bank(trip: Trip, trail: Trail) -> Decision:
-    """Whether a bank card has paid on this terminal today."""
+def inspect_bank(policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Decision:
+    """Whether a bank card has paid on this terminal today, or on the vehicle inspected."""
+    if not trip.bank.taps_today and (said := _paid_by_vehicle(policy, trip, now, trail)) is not None:
+        return said
     if not trip.bank.taps_today:
         trail.note(InspectionEffect.BANK_CARD_NOT_SEEN)
         return trail.refuse(Message.INSPECTION_UNPAID)
@@ -177,11 +195,25 @@ def inspect(tap: Tap, inspection: Inspection, trail: Trail) -> Decision:
     if inspection.misuse:
         _report(tap, trail)
     if not _paid_here(tap):
+        said = _paid_by_vehicle(tap.policy, tap.trip, tap.at, trail)
+        if said is not None:
+            return said
         trail.note(InspectionEffect.NOT_PAID_HERE, {"route": event.route})
         return trail.refuse(Message.INSPECTION_UNPAID)
     paid_at = f"{event.at.astimezone(tap.policy.zone):%H:%M}"
     values: dict[str, int | str] = {"time": paid_at, "route": event.route}
     trail.note(InspectionEffect.PAID_HERE, {**values, "terminal": event.terminal})
+    return trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE, values)
+
+
+def _paid_by_vehicle(policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Decision | None:
+    """The answer where the vehicle's own terminal took a ride of this card lately, whatever the card itself shows."""
+    said_at = 0 if trip.inspection is None else trip.inspection.said_at
+    if not said_at or abs(now.timestamp() - said_at) > policy.document.guards.inspection_s:
+        return None
+    paid = datetime.fromtimestamp(said_at, UTC).astimezone(policy.zone)
+    trail.note(InspectionEffect.PAID_BY_VEHICLE, {"said_at": said_at, "route": trip.route})
+    values: dict[str, int | str] = {"time": f"{paid:%H:%M}", "route": trip.route}
     return trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE, values)
 
 

@@ -10,6 +10,7 @@ class TerminalEffect(Effect):
 
     OUT_OF_SERVICE = "t-64:out_of_service"
     NO_SHIFT = "t-60:no_shift"
+    ON_BREAK = "t-68:on_break"
     CLOCK_JUMPED = "o-05:clock_jumped"
     CLOCK_UNCONFIRMED = "o-05:clock_unconfirmed"
     PLACE_BY_HAND = "t-61:place_by_hand"
@@ -66,12 +67,14 @@ class PhoneEffect(Effect):
     PAYS_NOTHING = "phone:pays_nothing"
     CODE_SHOWN = "phone:code_shown"
     CODE_USED = "phone:code_used"
+    RODE_ELSEWHERE = "phone:rode_elsewhere"
 
 
 class InspectionEffect(Effect):
     """What an inspector's tap found."""
 
     PAID_HERE = "t-70:paid_here"
+    PAID_BY_VEHICLE = "t-70:paid_by_vehicle"
     NOT_PAID_HERE = "t-70:not_paid_here"
     BANK_CARD_SEEN = "t-70:bank_card_seen"
     BANK_CARD_NOT_SEEN = "t-70:bank_card_not_seen"

@@ -19,6 +19,8 @@ class Message(StrEnum):
     """What the passenger reads and hears; codes are stable, texts are per profile (docs/rules.md)."""
 
     OK_PAID = "ok_paid"
+    OK_PAID_BY_BANK = "ok_paid_by_bank"
+    """The bank application of a card whose resident application could not pay."""
     OK_PASS = "ok_pass"  # noqa: S105 a travel pass
     OK_PACK = "ok_pack"
     """One trip of a pack that was bought (T-10, T-11)."""
@@ -58,6 +60,8 @@ class Message(StrEnum):
     READ_AGAIN = "read_again"
     ONE_CARD = "one_card"
     UNKNOWN_CARD = "unknown_card"
+    BANK_CLOSED = "bank_closed"
+    """Bank cards cannot be taken now: the terminal lacks what proves them, or whom to seal their taps to."""
     NOT_ACCEPTED = "not_accepted"
     """A bank card that did not prove itself."""
     UNLOCK_PHONE = "unlock_phone"
@@ -113,12 +117,19 @@ class Message(StrEnum):
     PERMIT_NONE = "permit_none"
 
 
+LEFT_TO_OTHERS: Final = frozenset(
+    (Message.NO_FUNDS, Message.EXPIRED, Message.NOT_YET_VALID, Message.OTHER_REGION)
+)
+"""Refusals after which another application of the same card may still pay (K-02): this one cannot, and nothing speaks
+against its holder."""
 NO_VALUES: Final[Mapping[str, int | str]] = MappingProxyType({})
 
 
 DENY_CARD: Final = "deny.card"
 DENY_PERSON: Final = "deny.person"
 DENY_REFERENCE: Final = "deny.reference"
+DENY_BANK: Final = "deny.bank"
+DENY_MEDIUM: Final = "deny.medium"
 GRANTS: Final = "grants"
 """Lists a decision may rely on (O-02), of the deny list by what it was asked about."""
 _NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})

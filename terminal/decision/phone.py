@@ -80,7 +80,7 @@ def decide_phone(snapshot: PhoneSnapshot, policy: Policy, trip: Trip, now: datet
     if refused is not None:
         return refused
     decision = decide(snapshot, policy, trip, now)
-    facts = (way.fact, *decision.facts)
+    facts = (way.fact, *_elsewhere(snapshot.event, trip), *decision.facts)
     if decision.outcome.message != Message.NO_FUNDS:
         return replace(decision, facts=facts)
     outcome = Outcome(Message.NO_RIGHT_IN_PHONE, Admission.REFUSED)
@@ -97,6 +97,13 @@ def _refused(way: Answered | CodeShown) -> Decision | None:
             return None
         message, why = Message.READ_AGAIN, Reason(PhoneEffect.TOO_SLOW, {"limit_ms": ANSWERS_WITHIN_MS})
     return Decision(Outcome(message, Admission.REFUSED), None, (way.fact, why))
+
+
+def _elsewhere(event: Event, trip: Trip) -> tuple[Reason, ...]:
+    """That another terminal's word of the phone's last tap was heard and counted."""
+    if event.terminal in (0, trip.terminal):
+        return ()
+    return (Reason(PhoneEffect.RODE_ELSEWHERE, {"terminal": event.terminal, "row": event.sequence}),)
 
 
 def _first(credential: Credential) -> Event:

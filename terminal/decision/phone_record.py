@@ -99,6 +99,20 @@ def snapshot_again(record: PhoneRecord, region: int, reference: bytes, at: datet
     return phone_snapshot(_claims(data), record.event or None, region, reference, way)
 
 
+def kept_after(parts: tuple[bytes, ...], written: bytes) -> tuple[bytes, int] | None:
+    """The event and the code's counter (0: none) that the terminal keeps after the row of a phone with these parts;
+    `written` is the event of a tap that counted, empty where none did. None for a row of a card.
+    """
+    record = recorded_phone(parts)
+    if record is None:
+        return None
+    try:
+        counter = parse_shown(record.answer).counter if record.by_code else 0
+    except FormatError:
+        return None
+    return written or record.event, counter
+
+
 def code_shown(counter: int, shown_at: datetime, last: int, now: datetime) -> CodeShown:
     """A code of `shown_at`, read at `now`: its age in whole seconds, downwards."""
     return CodeShown(counter, int((now - shown_at).total_seconds() // 1), last)

@@ -10,7 +10,7 @@ against any list, only that everything else follows from it. A phone's row has t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -29,17 +29,29 @@ from cardproto.resident.layout import FILE_EVENTS, FILE_RIGHTS
 from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.records.rights import parse_rights
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.codes import Admission
+from terminal.codes import Admission, TicketKind
+from terminal.decision.bank_row import MARK, bank_row_of
+from terminal.decision.bank_row import PARTS as BANK_PARTS
+from terminal.decision.bus.bank import NEVER_EXPIRES, BankSnapshot
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.canteen.serving import ALL_ANSWERED, Agreed, MealRefusal, decide_listed, mark_list
 from terminal.decision.decide import decide
 from terminal.decision.flags import MealFlag, TapFlag
 from terminal.decision.meal import Serving
-from terminal.decision.outcome import DENY_CARD, DENY_PERSON, DENY_REFERENCE, GRANTS, Decision, Message
+from terminal.decision.outcome import (
+    DENY_BANK,
+    DENY_CARD,
+    DENY_MEDIUM,
+    DENY_PERSON,
+    DENY_REFERENCE,
+    GRANTS,
+    Decision,
+    Message,
+)
 from terminal.decision.phone import PhoneSnapshot, decide_phone
 from terminal.decision.phone_record import recorded_phone, shown_in, snapshot_again
 from terminal.decision.tap import Trail
-from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyKind, DenyList
+from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyKind, DenyList, medium_moved
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.policy import Policy
 from terminal.trail import TrailEntry, recorded
@@ -61,6 +73,7 @@ READ_BY: Final = {
 SAID_BY: Final = {
     DenyKind.PERSON: DENY_PERSON,
     DenyKind.REFERENCE: DENY_REFERENCE,
+    DenyKind.MEDIUM: DENY_MEDIUM,
     DenyKind.CARD: DENY_CARD,
 }
 """The name under which a row states the deny list, by what that was asked about."""
@@ -109,6 +122,7 @@ class RecordedCash(Struct, frozen=True):
     sum_minor: int
     reasons: tuple[TrailEntry, ...]
     flags: tuple[str, ...]
+    ticket: TicketKind = TicketKind.FULL
 
 
 class RecordedPortion(Struct, frozen=True):
@@ -169,6 +183,10 @@ def recompute(tap: RecordedTap, policy: Policy, pupil: Pupil | None = None) -> l
     if PUPIL in tap.known and pupil is None:
         raise CannotRecompute(RecomputeGap.ROSTER, "decided with a school roster that is not at hand")
     as_then, trip = as_recorded(policy, tap.lists), _trip(tap, pupil)
+    bank = _bank_of(tap)
+    if bank is not None:
+        decision = decide(bank, as_then, trip, tap.at)
+        return list(_deviations(tap, bank, decision)) or _bank_denied_otherwise(tap, policy.bank_deny_list)
     snapshot = _phone_of(tap, policy) or snapshot_of(tap.read, tap.reference)
     if isinstance(snapshot, PhoneSnapshot):
         decision = decide_phone(snapshot, as_then, trip, tap.at)
@@ -191,7 +209,20 @@ def as_recorded(policy: Policy, lists: Mapping[str, str]) -> Policy:
             )
     said = {kind: lists[name] for kind, name in SAID_BY.items() if name in lists}
     denied = AllDenied(next(iter(said.values())), frozenset(said)) if said else EMPTY_DENY_LIST
-    return replace(policy, deny_list=denied, grants=grants)
+    bank = EMPTY_DENY_LIST
+    if DENY_BANK in lists:
+        bank = AllDenied(lists[DENY_BANK], frozenset({DenyKind.BANK_CARD}))
+    return replace(policy, deny_list=denied, bank_deny_list=bank, grants=grants)
+
+
+def _bank_denied_otherwise(tap: RecordedTap, at_hand: DenyList) -> list[Deviation]:
+    """Whether the card is on the list that refused it. It may be there under the token of an epoch before, or as its
+    account, which no record states."""
+    name = tap.lists.get(DENY_BANK)
+    if name is None or (at_hand.name == name and at_hand.contains(DenyKind.BANK_CARD, tap.reference)):
+        return []
+    gap = RecomputeGap.UID if at_hand.name == name else RecomputeGap.DENY_LIST
+    raise CannotRecompute(gap, f"refused by deny list {name}, and the token alone does not show it")
 
 
 def _denied_otherwise(lists: Mapping[str, str], snapshot: CardSnapshot, at_hand: DenyList) -> list[Deviation]:
@@ -202,10 +233,12 @@ def _denied_otherwise(lists: Mapping[str, str], snapshot: CardSnapshot, at_hand:
             RecomputeGap.UID,
             f"refused by deny list {lists[DENY_CARD]} for this card, and no record says which it is; the rest follows",
         )
-    asked = {
-        DENY_PERSON: (DenyKind.PERSON, snapshot.rights.pseudonym),
-        DENY_REFERENCE: (DenyKind.REFERENCE, snapshot.reference),
-        DENY_CARD: (DenyKind.CARD, snapshot.uid),
+    uid, reference = snapshot.uid, snapshot.reference
+    asked: dict[str, Callable[[], bool]] = {
+        DENY_PERSON: lambda: at_hand.contains(DenyKind.PERSON, snapshot.rights.pseudonym),
+        DENY_REFERENCE: lambda: at_hand.contains(DenyKind.REFERENCE, reference),
+        DENY_MEDIUM: lambda: medium_moved(at_hand, uid, reference),
+        DENY_CARD: lambda: at_hand.contains(DenyKind.CARD, uid),
     }
     name = next((one for one in asked if one in lists), None)
     if name is None:
@@ -215,14 +248,14 @@ def _denied_otherwise(lists: Mapping[str, str], snapshot: CardSnapshot, at_hand:
             RecomputeGap.DENY_LIST,
             f"refused by deny list {lists[name]}, which is not at hand; the rest follows",
         )
-    if at_hand.contains(*asked[name]):
+    if asked[name]():
         return []
     return [Deviation(name, recorded=True, recomputed=False)]
 
 
 def recompute_cash(sale: RecordedCash, policy: Policy) -> list[Deviation]:
     """Price `sale` again under `policy`; return where the record deviates."""
-    decision = decide_cash(policy, _trip(sale), sale.persons, sale.at)
+    decision = decide_cash(policy, _trip(sale), sale.persons, sale.at, sale.ticket)
     pairs = (
         ("sum_minor", sale.sum_minor, decision.sum_minor),
         ("reasons", sale.reasons, recorded(decision.facts)),
@@ -284,6 +317,24 @@ def _phone_of(tap: RecordedTap, policy: Policy) -> PhoneSnapshot | None:
         ) from error
 
 
+def _bank_of(tap: RecordedTap) -> BankSnapshot | None:
+    try:
+        row = bank_row_of(tap.read)
+        if row is None:
+            return None
+        return BankSnapshot(
+            token=tap.reference,
+            expires_on=row.expires_on or NEVER_EXPIRES,
+            authenticated=row.genuine,
+            event=parse_event(row.event) if row.event else None,
+            second=row.second,
+        )
+    except FormatError as error:
+        raise CannotRecompute(
+            RecomputeGap.CARD, f"what the bank card showed is not understood: {error}"
+        ) from error
+
+
 def snapshot_of(read: tuple[bytes, ...], reference: bytes = b"") -> CardSnapshot:
     """The card as it was read; raises `CannotRecompute`."""
     if len(read) != len(WHAT_IS_READ):
@@ -298,7 +349,9 @@ def snapshot_of(read: tuple[bytes, ...], reference: bytes = b"") -> CardSnapshot
 
 
 def read_of(proof: tuple[Command, ...]) -> tuple[bytes, ...]:
-    """What was read from the card, from the first commands of its transaction, or what a phone showed."""
+    """What was read from the card, from the first commands of its transaction, or what a phone or bank card showed."""
+    if len(proof) == BANK_PARTS and proof[0][2] == MARK:
+        return tuple(data for _, _, data in proof)
     if (phone := shown_in(proof)) is not None:
         return phone.parts
     found: dict[int, bytes] = {}
@@ -311,7 +364,9 @@ def read_of(proof: tuple[Command, ...]) -> tuple[bytes, ...]:
     return tuple(found[place] for place in sorted(found))
 
 
-def _deviations(tap: RecordedTap, snapshot: CardSnapshot, decision: Decision) -> Iterator[Deviation]:
+def _deviations(
+    tap: RecordedTap, snapshot: CardSnapshot | BankSnapshot, decision: Decision
+) -> Iterator[Deviation]:
     plan, outcome = decision.write_plan, decision.outcome
     event = b"" if plan is None else build_event(plan.event)
     for what, before, again in (
@@ -331,12 +386,12 @@ def _deviations(tap: RecordedTap, snapshot: CardSnapshot, decision: Decision) ->
             yield Deviation(what, stated, following[what])
 
 
-def _following(snapshot: CardSnapshot, decision: Decision) -> Mapping[str, object]:
+def _following(snapshot: CardSnapshot | BankSnapshot, decision: Decision) -> Mapping[str, object]:
     """What else follows from the card and the decision, as rows state it."""
     plan, meal, last = decision.write_plan, decision.meal, snapshot.event
     return {
-        "previous": (last.terminal, last.sequence),
-        "balance_before_minor": snapshot.balance_minor,
+        "previous": (0, 0) if last is None else (last.terminal, last.sequence),
+        "balance_before_minor": 0 if last is None else last.balance_after_minor,
         "balance_after_minor": None if plan is None else plan.event.balance_after_minor,
         "paid_by": None if plan is None else int(plan.paid_by),
         "values": dict(decision.outcome.values),

@@ -85,6 +85,7 @@ UNDECIDED: Final = frozenset(
         Message.UNKNOWN_CARD,
         Message.CARD_READ,
         Message.UNLOCK_PHONE,
+        Message.BANK_CLOSED,
         Message.CODE_USED,
         Message.CODE_TOO_OLD,
         Message.CODE_AHEAD,

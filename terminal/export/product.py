@@ -18,6 +18,7 @@ CODES: Final[Mapping[PaidBy, str]] = MappingProxyType(
         PaidBy.PURSE: "purse",
         PaidBy.TRANSFER: "transfer",
         PaidBy.GRACE: "grace",
+        PaidBy.BANK: "bank",
         **dict.fromkeys(CONCESSIONS, "concession"),
         **dict.fromkeys(CONTRACTS, "contract"),
     }
@@ -27,6 +28,7 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "purse": "Single ride",
         "transfer": "Transfer",
         "grace": "Winter grace",
+        "bank": "Bank card",
         "concession": "Concession",
         "contract": "Pass or pack",
         "other": "Other",

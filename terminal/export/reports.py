@@ -52,6 +52,7 @@ SHIFT_FIELDS: Final = (
     "not_committed",
     "unresolved",
     "cash_sales",
+    "cancelled",
     "currency",
     "cash",
     "amount",
@@ -59,7 +60,16 @@ SHIFT_FIELDS: Final = (
 )
 TOTAL: Final = "total"
 CASH: Final = "cash"
-COUNTED: Final = ("taps", "accepted", "inside", "refused", "not_committed", "unresolved", "cash_sales")
+COUNTED: Final = (
+    "taps",
+    "accepted",
+    "inside",
+    "refused",
+    "not_committed",
+    "unresolved",
+    "cash_sales",
+    "cancelled",
+)
 
 
 @dataclass(slots=True)
@@ -140,6 +150,7 @@ class Shift:
     unresolved: int = 0
     amount_minor: int = 0
     cash_sales: int = 0
+    cancelled: int = 0
     cash_minor: int = 0
     currency: str = ""
     refusals: dict[str, int] = field(default_factory=dict)
@@ -213,7 +224,8 @@ def _count(shift: Shift, tap: JournalTap) -> None:
     shift.amount_minor += tap.charge_minor
     if isinstance(tap.record, CashSale):
         shift.cash_minor += tap.charge_minor
-        shift.cash_sales += 1
+        shift.cash_sales += tap.end is End.SOLD
+        shift.cancelled += tap.end is End.CANCELLED
     shift.currency = shift.currency or tap.record.currency
     if isinstance(tap.record, Unwritten) and tap.admission is Admission.REFUSED:
         shift.refusals[tap.record.message] = shift.refusals.get(tap.record.message, 0) + 1
@@ -222,7 +234,7 @@ def _count(shift: Shift, tap: JournalTap) -> None:
 def _kind_and_code(tap: JournalTap) -> tuple[str, str]:
     record = tap.record
     if isinstance(record, CashSale):
-        return CASH, ""
+        return (CASH, "") if tap.end is End.SOLD else (tap.end, CASH)
     if isinstance(record, Unwritten):
         return record.admission, record.message
     if tap.end is not End.COMMITTED:

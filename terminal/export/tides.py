@@ -69,6 +69,8 @@ card, not its holder: a resident with a new card is a new one."""
 def fare_transaction(tap: JournalTap, policy: Policy, pseudonym: Pseudonym) -> dict[str, str] | None:
     """The row of one tap, every field in its place; None for what is no fare transaction."""
     intent = tap.record
+    if tap.end is End.CANCELLED:
+        return None
     if isinstance(intent, CashSale):
         return _row(_stated(tap, intent, policy) | _CASH)
     if not isinstance(intent, Intent) or tap.end is not End.COMMITTED or intent.profile != "bus":

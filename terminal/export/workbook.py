@@ -103,7 +103,8 @@ def _sheet(sheet: WorkSheet) -> str:
     widths = [0] * max((len(row) for row in sheet.rows), default=1)
     for row in sheet.rows:
         for at, cell in enumerate(row):
-            widths[at] = max(widths[at], len(_shown(cell)))
+            if cell != "":  # most of a month table
+                widths[at] = max(widths[at], len(_shown(cell)))
     columns = "".join(
         f'<col min="{at}" max="{at}" width="{min(width, 60) + 2}" customWidth="1"/>'
         for at, width in enumerate(widths, start=1)
@@ -122,6 +123,8 @@ def _sheet(sheet: WorkSheet) -> str:
 
 
 def _cell(cell: Cell, *, bold: bool) -> str:
+    if cell == "":
+        return "<c/>"
     if isinstance(cell, Sum):
         return f'<c s="{_SUM}"><v>{_shown(cell)}</v></c>'
     style = f' s="{_BOLD}"' if bold else ""

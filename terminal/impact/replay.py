@@ -314,7 +314,9 @@ class ImpactReplay:
         except _NotDecided as reason:
             self._note(reason.kind, passed)
             return
-        before, after = (decide_cash(policy, trip, sale.persons, at) for policy in (self._old, self._new))
+        before, after = (
+            decide_cash(policy, trip, sale.persons, at, sale.ticket) for policy in (self._old, self._new)
+        )
         if before.sum_minor != sale.sum_minor:
             self._note(
                 GapKind.OLD_DIFFERS if sale.tariff == self._old.tariff else GapKind.OTHER_DOCUMENT, passed

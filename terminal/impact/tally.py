@@ -376,6 +376,7 @@ _RIGHTS: Final = {
     PaidBy.TRANSFER: "transfer",
     PaidBy.BUDGET: "budget",
     PaidBy.GRACE: "grace",
+    PaidBy.BANK: "bank",
 }
 
 

@@ -69,6 +69,7 @@ RIGHTS: Final[Mapping[str, str]] = MappingProxyType(
         "transfer": N_("transfer"),
         "budget": N_("budget"),
         "grace": N_("ride on credit"),
+        "bank": N_("bank card"),
         "product": N_("product"),
         "other": N_("other"),
         "others": N_("others"),

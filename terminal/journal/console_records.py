@@ -1,6 +1,6 @@
 """What a terminal's rows say of its staff: who worked at it, and what was entered about the trip and the person.
 
-An `operator_ref` is a staff number, never a name (D-02). Tags 50 to 55 belong to this module.
+An `operator_ref` is a staff number, never a name (D-02). Tags 50 to 59, and 62, belong to this module.
 """
 
 from __future__ import annotations
@@ -80,4 +80,70 @@ class TicketCopied(Record, frozen=True, array_like=True, tag=55):
     action: str = ""
 
 
-ConsoleRecord: TypeAlias = OperatorSeen | SignedIn | TurnStarted | PlaceSet | OrderDeclared | TicketCopied
+class SaleCancelled(Record, frozen=True, array_like=True, tag=56):
+    """The cash sale in row `sale` is taken back and its money, `sum_minor` of `currency`, was given back (T-54)."""
+
+    shift: int
+    sale: int
+    sum_minor: int
+    currency: str
+    operator_ref: str
+    action: str = ""
+
+
+class CrewChanged(Record, frozen=True, array_like=True, tag=57):
+    """Within an open shift `operator_ref` takes the vehicle over from `before_ref`, with `sum_minor` of cash as it was
+    counted; by the records it should be `due_minor` (T-67).
+    """
+
+    shift: int
+    operator_ref: str
+    before_ref: str
+    due_minor: int
+    sum_minor: int
+    currency: str
+    action: str = ""
+
+
+class CashHandedOver(Record, frozen=True, array_like=True, tag=58):
+    """`sum_minor` of the cash in the vehicle, `due_minor` by the records, went to the carrier (T-67)."""
+
+    shift: int
+    due_minor: int
+    sum_minor: int
+    currency: str
+    operator_ref: str
+    action: str = ""
+
+
+class BreakDeclared(Record, frozen=True, array_like=True, tag=59):
+    """The crew's break begins, or is over; while it lasts nothing is sold (T-68)."""
+
+    shift: int
+    begins: bool
+    operator_ref: str
+    action: str = ""
+
+
+class NoticeRead(Record, frozen=True, array_like=True, tag=62):
+    """An operator has read the office's notice of that id (T-69)."""
+
+    shift: int
+    notice: str
+    operator_ref: str
+    action: str = ""
+
+
+ConsoleRecord: TypeAlias = (
+    OperatorSeen
+    | SignedIn
+    | TurnStarted
+    | PlaceSet
+    | OrderDeclared
+    | TicketCopied
+    | SaleCancelled
+    | CrewChanged
+    | CashHandedOver
+    | BreakDeclared
+    | NoticeRead
+)

@@ -14,7 +14,7 @@ from terminal.errors import JournalDamaged, JournalError
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Checkpoint, Notary
 from terminal.journal.clock_ledger import ClockRows
-from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
+from terminal.journal.console_records import BreakDeclared, OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.database import file_error
 from terminal.journal.mending import suspect
 from terminal.journal.numbers import Reached
@@ -136,6 +136,19 @@ class JournalFacts:
         """Where the operator says the vehicle is (T-61); None when he says nothing."""
         with self._lock:
             return self._open_records.place
+
+    @property
+    def driver_ref(self) -> str:
+        """Who drives: the staff number that opened the shift, or took it over since (T-67); empty without a shift."""
+        with self._lock:
+            crew, shift = self._open_records.crew, self._open_records.shift
+        return crew.operator_ref if crew else shift.operator_ref if shift else ""
+
+    @property
+    def on_break(self) -> BreakDeclared | None:
+        """The break of the open shift that is under way (T-68)."""
+        with self._lock:
+            return self._open_records.on_break
 
     @property
     def out_of_order(self) -> OrderDeclared | None:

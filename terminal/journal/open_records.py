@@ -1,6 +1,6 @@
 """What a restart must know: intents whose outcome is unknown, the last intent whatever its outcome, the shift with its
-turn and place, whether the terminal was taken out of service, whether its clock is in doubt, and what of its active set
-is in force. A fold over the records, in order."""
+turn, place, crew and break, whether the terminal was taken out of service, whether its clock is in doubt, and what of
+its active set is in force. A fold over the records, in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from terminal.journal.clock_ledger import ClockLedger
-from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
+from terminal.journal.console_records import BreakDeclared, CrewChanged, OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import (
     AnyRecord,
@@ -38,6 +38,8 @@ class OpenRecords:
         self._shift: tuple[int, ShiftOpened] | None = None
         self._turn: tuple[int, TurnStarted] | None = None
         self._place: tuple[int, PlaceSet] | None = None
+        self._crew: tuple[int, CrewChanged] | None = None
+        self._break: tuple[int, BreakDeclared] | None = None
         self._out_of_order: tuple[int, OrderDeclared] | None = None
         self._activated: dict[str, tuple[int, SetActivated]] = {}
         self.clock = ClockLedger()
@@ -55,9 +57,14 @@ class OpenRecords:
                 self._last, self._word = (sequence, record), None
                 self._by_card.setdefault(record.card_ref, []).append(sequence)
             case ShiftOpened():
-                self._shift, self._turn, self._place = (sequence, record), None, None
+                self._end_shift()
+                self._shift = (sequence, record)
             case ShiftClosed():
-                self._shift = self._turn = self._place = None
+                self._end_shift()
+            case CrewChanged():
+                self._crew = (sequence, record)
+            case BreakDeclared():
+                self._break = (sequence, record) if record.begins else None
             case TurnStarted():
                 self._turn, self._place = (sequence, record), None
             case PlaceSet():
@@ -68,6 +75,9 @@ class OpenRecords:
                 self._activated[record.kind] = (sequence, record)
             case _:
                 pass
+
+    def _end_shift(self) -> None:
+        self._shift = self._turn = self._place = self._crew = self._break = None
 
     def _forget(self, settled: Settled) -> None:
         waiting = self._by_card[settled.intent.card_ref]
@@ -104,6 +114,14 @@ class OpenRecords:
         return self._place[1] if self._place else None
 
     @property
+    def crew(self) -> CrewChanged | None:
+        return self._crew[1] if self._crew else None
+
+    @property
+    def on_break(self) -> BreakDeclared | None:
+        return self._break[1] if self._break else None
+
+    @property
     def out_of_order(self) -> OrderDeclared | None:
         return self._out_of_order[1] if self._out_of_order else None
 
@@ -121,5 +139,6 @@ class OpenRecords:
         ]
         if self._last is not None and self._word is not None:
             open_now += [self._last, (self._word[0], self._word[1].word)]
-        open_now += [one for one in (self._shift, self._turn, self._place, self._out_of_order) if one]
+        declared = (self._shift, self._turn, self._place, self._crew, self._break, self._out_of_order)
+        open_now += [one for one in declared if one]
         return sorted(open_now, key=lambda item: item[0])

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from terminal.codes import Admission
+from terminal.codes import Admission, TicketKind
 from terminal.journal.canteen_records import CanteenRecord, MealLine
 from terminal.journal.console_records import ConsoleRecord
 from terminal.journal.operation_records import OperationRecord
@@ -195,7 +195,8 @@ class Fault(Record, frozen=True, array_like=True, tag=9):
 class CashSale(Record, frozen=True, array_like=True, tag=10):
     """Rides sold for cash on the driver's terminal; the row's number is the ticket's (T-53).
 
-    `trip` as in an intent: what the terminal knew of the ride, for the fare to be found again.
+    `trip` as in an intent: what the terminal knew of the ride, for the fare to be found again. Of luggage,
+    `persons` counts the pieces (T-55).
     """
 
     shift: int
@@ -210,6 +211,7 @@ class CashSale(Record, frozen=True, array_like=True, tag=10):
     flags: tuple[str, ...] = ()
     action: str = ""
     currency: str = ""
+    ticket: TicketKind = TicketKind.FULL
 
 
 AnyRecord: TypeAlias = (

@@ -2,7 +2,8 @@
 
 Rows come in the order of the journal, from its beginning or from any row after it. The first word on an intent counts,
 however much later it stands; a word on an intent that was not among the rows (purged, or before the first of them) is
-passed over, and so is `Unresolved`, which leaves the intent open. Held in memory are the open intents only.
+passed over, and so is `Unresolved`, which leaves the intent open. Held in memory are
+the open intents, and what follows the newest cash sale of a shift.
 """
 
 from __future__ import annotations
@@ -12,10 +13,20 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from terminal.codes import Admission
-from terminal.journal.records import AnyRecord, CashSale, Committed, Intent, NotCommitted, Unwritten
+from terminal.codes import Admission, TicketKind
+from terminal.journal.console_records import SaleCancelled
+from terminal.journal.records import (
+    AnyRecord,
+    CashSale,
+    Committed,
+    Intent,
+    NotCommitted,
+    ShiftClosed,
+    ShiftOpened,
+    Unwritten,
+)
 
 TapId: TypeAlias = tuple[int, int]
 """Terminal, and the sequence number of the row a tap has in its journal."""
@@ -35,6 +46,8 @@ class End(StrEnum):
     NOTHING_WRITTEN = "nothing_written"
     SOLD = "sold"
     """For cash: no card was involved."""
+    CANCELLED = "cancelled"
+    """Sold for cash, and the money given back (T-54)."""
 
 
 NOWHERE_SETTLED: Final[Mapping[int, End]] = MappingProxyType({})
@@ -95,7 +108,7 @@ class JournalTap(Struct, frozen=True):
     def charge_minor(self) -> int:
         """What was taken: from a card nothing unless its commit is known."""
         if isinstance(self.record, CashSale):
-            return self.record.sum_minor
+            return self.record.sum_minor if self.end is End.SOLD else 0
         if isinstance(self.record, Intent) and self.end is End.COMMITTED:
             return self.record.charge_minor
         return 0
@@ -117,7 +130,8 @@ class JournalTap(Struct, frozen=True):
     def riders(self) -> int:
         """How many persons began a ride with it, as far as is known."""
         if isinstance(self.record, CashSale):
-            return self.record.persons
+            rides = self.end is End.SOLD and self.record.ticket is not TicketKind.LUGGAGE
+            return self.record.persons if rides else 0
         if not isinstance(self.record, Intent) or self.end is not End.COMMITTED or self.left:
             return 0
         companions = self.record.trip.get("companions", 0)
@@ -139,19 +153,40 @@ class JournalTap(Struct, frozen=True):
 def taps(
     terminal: int, rows: Iterable[tuple[int, AnyRecord]], settled: Mapping[int, End] = NOWHERE_SETTLED
 ) -> Iterator[JournalTap]:
-    """The taps and cash sales among `rows` (sequence and record), each when its end is known; open ones come last.
+    """The taps and cash sales among `rows` (sequence and record), each when its end is known; open ones come last. The
+    newest sale of a shift can still be cancelled, so it and what follows wait for the next one or the shift's end.
     `settled` are ends known from elsewhere, by the intent's row.
     """
     intents = Intents()
+    waiting: list[JournalTap] = []  # the newest sale and what came after it
     for sequence, record in rows:
         match record:
-            case CashSale():
-                yield JournalTap(terminal, sequence, record, End.SOLD)
-            case Unwritten():
-                yield JournalTap(terminal, sequence, record, End.NOTHING_WRITTEN)
+            case CashSale() | ShiftClosed() | ShiftOpened():
+                yield from waiting
+                waiting = []
+            case SaleCancelled() if waiting and waiting[0].sequence == record.sale:
+                yield structs.replace(waiting[0], end=End.CANCELLED)
+                yield from waiting[1:]
+                waiting = []
             case _:
-                known = intents.take(sequence, record)
-                if known is not None:
-                    yield JournalTap(terminal, known.sequence, known.intent, known.end)
+                pass
+        known = _ended(terminal, intents, sequence, record)
+        if known is not None and (waiting or known.end is End.SOLD):
+            waiting.append(known)
+        elif known is not None:
+            yield known
+    yield from waiting
     for sequence, intent in intents.open():
         yield JournalTap(terminal, sequence, intent, settled.get(sequence, End.UNRESOLVED))
+
+
+def _ended(terminal: int, intents: Intents, sequence: int, record: AnyRecord) -> JournalTap | None:
+    """The tap or sale whose end this row says."""
+    match record:
+        case CashSale():
+            return JournalTap(terminal, sequence, record, End.SOLD)
+        case Unwritten():
+            return JournalTap(terminal, sequence, record, End.NOTHING_WRITTEN)
+        case _:
+            known = intents.take(sequence, record)
+    return None if known is None else JournalTap(terminal, known.sequence, known.intent, known.end)

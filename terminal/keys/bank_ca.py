@@ -16,16 +16,24 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from msgspec import Meta, Struct
 
 from cardproto.emv.keys import CaKey, CaKeys, RevokedCertificate, Trust
 from cardproto.errors import FormatError
+from terminal.decoding import read_within
 from terminal.errors import KeyFileError
 from terminal.mistakes.document import read
 from terminal.mistakes.form import FileForm
+from terminal.sealed_box import KEY_BYTES, can_be_sealed_to
 
 MOST_BYTES: Final = 16 << 20
 """512 keys, and a revocation list of 100 000."""
+OFFICE_KEY_BYTES: Final = 1024
+OFFICE_ADVICE: Final = "Write the back office's public key as 64 hexadecimal digits."
 ADVICE: Final = "Take keys and checksums from the scheme; `sim card emv ca` prints the laboratory's."
 Environment = Literal["laboratory", "production"]
 Rid = Annotated[str, Meta(pattern="^[0-9a-fA-F]{10}$")]
@@ -67,6 +75,22 @@ class BankCa:
 
     environment: Environment
     trust: Trust
+
+
+def load_office_key(path: Path) -> bytes:
+    """The back office's public X25519 key in `path`: 64 hexadecimal digits, or PEM. Raises `KeyFileError`."""
+    try:
+        content = read_within(path, OFFICE_KEY_BYTES)
+        if content.startswith(b"-----BEGIN"):
+            found = load_pem_public_key(content)
+            key = found.public_bytes_raw() if isinstance(found, X25519PublicKey) else b""
+        else:
+            key = bytes.fromhex(content.decode("ascii").strip())
+    except (OSError, ValueError, msgspec.DecodeError, UnsupportedAlgorithm) as error:
+        raise KeyFileError(f"{path} cannot be used as the back office's key", OFFICE_ADVICE) from error
+    if len(key) != KEY_BYTES or not can_be_sealed_to(key):
+        raise KeyFileError(f"{path} holds no key that anything can be sealed to", OFFICE_ADVICE)
+    return key
 
 
 def load_bank_ca(path: Path) -> BankCa:

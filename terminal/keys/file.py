@@ -9,6 +9,7 @@
     [purposes]
     transport = "32 or more hexadecimal digits"
     school = "..."
+    bank_1 = "64 hexadecimal digits"            # where bank cards are taken; bank_2 is the next epoch's
     [lists]
     deny = "32 or more hexadecimal digits"
     grants = "32 or more hexadecimal digits"
@@ -39,11 +40,11 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -58,13 +59,23 @@ from terminal.errors import KeyFileError
 from terminal.files import Sealer, readable_by_others
 from terminal.keys.kept import CREDENTIAL, sealed_content
 from terminal.keys.limits import KeyLimits, UseCounter
-from terminal.keys.provider import KEYED_TOKEN_BYTES
+from terminal.keys.provider import (
+    BANK,
+    BANK_TOKEN_BYTES,
+    KEYED_TOKEN_BYTES,
+    LIVE_EPOCHS,
+    BankToken,
+)
+from terminal.keys.roles import BANK_CARDS, BANK_RECORDS
 from terminal.keys.sealing import StorageKeys
 from terminal.keys.signed import FORM, PRODUCTION, CeilingTables, KeyHeader, verified
-from terminal.mistakes.document import read
+from terminal.mistakes.document import parsed, read
 from terminal.mistakes.form import FileForm, other_schema
 from terminal.mistakes.reading import FileMistake, Unreadable, content_of, text_of, toml_of
 from terminal.mistakes.words import refusal
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 LABORATORY: Final = "laboratory"
 LABORATORY_FORM: Final = "resident-laboratory-keys-1"
@@ -77,6 +88,7 @@ VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
 )
 MAX_SHOWN: Final = 16
 _LIKE_A_KEY: Final = re.compile("[0-9a-fA-F]{16}")
+_EPOCH: Final = re.compile(f"{BANK}_([1-9][0-9]?)")
 NO_KEYS: Final[Mapping[str, bytes]] = MappingProxyType({})
 ADVICE: Final = "Give --keys a key file; docs/keys.md says where production keys come from."
 
@@ -107,9 +119,11 @@ class FileKeys(KeyMaterial):
             name: {version: AesKey(keys[version]) for version in in_order_to_try(keys, key_version)}
             for name, keys in masters.items()
         }
-        self.sealer: Sealer = StorageKeys(storage, signed=header is not None)
+        self._storage = StorageKeys(storage, signed=header is not None)
+        self.sealer: Sealer = self._storage
         """What seals files at rest."""
         self._purposes = dict(purposes)
+        self._epochs = live_epochs(purposes)
         self._lists = dict(lists)
         self._uses = UseCounter(limits or KeyLimits(), clock or SystemClock())
         self._random = random
@@ -133,6 +147,17 @@ class FileKeys(KeyMaterial):
         self._uses.token(purpose)
         return hmac.digest(key, value, hashlib.sha256)[:KEYED_TOKEN_BYTES]
 
+    def bank_tokens(self, value: bytes) -> Sequence[BankToken]:
+        live = [(epoch, self._purposes.get(f"{BANK}_{epoch}")) for epoch in self._epochs]
+        if not live:
+            raise KeyFileError(f"the key file holds no purpose key '{BANK}_1'", ADVICE)
+        self._uses.token(BANK)
+        return tuple(
+            BankToken(epoch, hmac.digest(key, value, hashlib.sha256)[:BANK_TOKEN_BYTES])
+            for epoch, key in live
+            if key is not None
+        )
+
     def require_for(self, role: str, region: int, terminal: int | None = None) -> None:
         """Raise `KeyFileError` where a signed file is for another role, region or terminal."""
         if self.header is not None:
@@ -149,12 +174,30 @@ class FileKeys(KeyMaterial):
             raise KeyFileError(f"the key file holds no master key {key!r}", ADVICE)
         return versions
 
+    def record_key(self) -> X25519PrivateKey:
+        """What opens taps of bank cards, in the one process that has it. Raises `KeyFileError`."""
+        from cryptography.hazmat.primitives.asymmetric.x25519 import (  # noqa: PLC0415 no terminal needs it
+            X25519PrivateKey,
+        )
+
+        return X25519PrivateKey.from_private_bytes(self._storage.key(BANK_RECORDS))
+
+    def bank_card_key(self) -> bytes:
+        """What the back office's hashes of bank cards are made under. Raises `KeyFileError`."""
+        return self._storage.key(BANK_CARDS)
+
     def list_key(self, name: str) -> bytes:
         """The key a list's entries are hashed with; it travels with the list and opens no card."""
         key = self._lists.get(name)
         if key is None:
             raise KeyFileError(f"the key file holds no list key {name!r}", ADVICE)
         return key
+
+
+def live_epochs(purposes: Iterable[str]) -> tuple[int, ...]:
+    """The epochs of bank cards' tokens whose keys are among `purposes`, the newest first, two at most."""
+    found = (_EPOCH.fullmatch(name) for name in purposes)
+    return tuple(sorted((int(one[1]) for one in found if one is not None), reverse=True))[:LIVE_EPOCHS]
 
 
 def in_order_to_try(versions: Iterable[int], in_service: int) -> list[int]:
@@ -311,7 +354,7 @@ def _version(name: str, number: str, path: Path) -> int:
 
 
 def _limits(
-    data: Mapping[str, object], path: Path, masters: Container[str], purposes: Container[str]
+    data: Mapping[str, object], path: Path, masters: Container[str], purposes: Collection[str]
 ) -> KeyLimits:
     """A limit of a key that is not there would be one that nothing meets."""
     try:
@@ -320,7 +363,7 @@ def _limits(
         raise KeyFileError(f"key file {path}: limits: {error}", ADVICE) from error
     for table, held in ((tables.authentications, masters), (tables.tokens, purposes)):
         for name in table:
-            if name not in held:
+            if name not in held and not (name == BANK and live_epochs(purposes)):
                 raise KeyFileError(f"key file {path}: limits: it holds no key {_shown(name)!r}", ADVICE)
     return KeyLimits(tables.authentications, tables.tokens)
 
@@ -363,7 +406,15 @@ ISSUERS: Final = FileForm(
 
 def load_issuers(path: Path) -> IssuerKeys:
     """Raises `KeyFileError` when there is no such file or it is not exactly of the form above."""
-    file = read(ISSUERS, path)
+    return _issuers(read(ISSUERS, path), str(path))
+
+
+def issuers_in(content: bytes, name: str) -> IssuerKeys:
+    """As `load_issuers`, of the content of a file that messages call `name`."""
+    return _issuers(parsed(ISSUERS, content, name), name)
+
+
+def _issuers(file: _IssuersFile, name: str) -> IssuerKeys:
     try:
         return IssuerKeys(
             IssuerKey(
@@ -375,4 +426,4 @@ def load_issuers(path: Path) -> IssuerKeys:
             for entry in file.issuers
         )
     except ValueError as error:
-        raise KeyFileError(f"issuers {path}: {error}", ISSUERS_ADVICE) from error
+        raise KeyFileError(f"issuers {name}: {error}", ISSUERS_ADVICE) from error

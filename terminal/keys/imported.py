@@ -22,6 +22,7 @@ from msgspec import Meta, Struct
 from terminal.errors import KeyFileError
 from terminal.keys.check_values import check_value
 from terminal.keys.file import key_tables
+from terminal.keys.provider import BANK
 from terminal.keys.roles import MASTERS, PURPOSES
 from terminal.keys.signed import MAX_VERSION, CeilingTables, VersionName
 from terminal.mistakes.reading import Unreadable, text_of, toml_of
@@ -63,7 +64,7 @@ def read_limits(path: Path) -> CeilingTables:
         limits = msgspec.convert(key_tables(path), _LimitsFile).limits
     except msgspec.ValidationError as error:
         raise KeyFileError(f"limits {path}: {error}", "Write [limits] as in docs/keys.md.") from error
-    for names, known in ((limits.authentications, MASTERS), (limits.tokens, PURPOSES)):
+    for names, known in ((limits.authentications, MASTERS), (limits.tokens, (*PURPOSES, BANK))):
         if unknown := sorted(names.keys() - set(known)):
             raise KeyFileError(
                 f"limits {path}: no key is called {unknown[0][:16]!r}", f"Known are: {', '.join(known)}."

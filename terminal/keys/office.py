@@ -24,7 +24,19 @@ from cardproto.resident.layout import KEY_VERSION, SPARE_KEY_SETS
 from terminal.errors import KeyFileError
 from terminal.files import create_file, replace_file
 from terminal.keys.check_values import repeated
-from terminal.keys.roles import ISSUING, LISTS, MASTERS, PURPOSES, REGISTRY, ROLES, UNVERSIONED, KeyRole
+from terminal.keys.provider import BANK
+from terminal.keys.roles import (
+    BANK_EPOCHS,
+    ISSUING,
+    LISTS,
+    MASTERS,
+    PURPOSES,
+    REGISTRY,
+    ROLES,
+    UNVERSIONED,
+    KeyRole,
+    RoleKeys,
+)
 from terminal.keys.signed import (
     FORM,
     MAX_VERSION,
@@ -141,7 +153,7 @@ def cut(office: KeyDocument, order: RoleOrder) -> KeyDocument:
         until=office.until,
         key_version=office.key_version,
         masters={name: _versions(office, name, order.ahead) for name in names},
-        purposes={name: office.purposes[name] for name in role.purposes},
+        purposes={name: office.purposes[name] for name in role.purposes} | _epochs(office, role),
         lists={name: office.lists[name] for name in role.lists},
         storage={
             name: office.storage.get(name)
@@ -150,10 +162,19 @@ def cut(office: KeyDocument, order: RoleOrder) -> KeyDocument:
         },
         limits=CeilingTables(
             {name: one for name, one in office.limits.authentications.items() if name in names},
-            {name: one for name, one in office.limits.tokens.items() if name in role.purposes},
+            {
+                name: one
+                for name, one in office.limits.tokens.items()
+                if name in role.purposes or (role.epochs and name == BANK)
+            },
         ),
     )
     return signed_by(document, _signer(office))
+
+
+def _epochs(office: KeyDocument, role: RoleKeys) -> dict[str, str]:
+    """What tokens of bank cards are made with, where the role makes any."""
+    return {name: key for name, key in office.purposes.items() if role.epochs and name in BANK_EPOCHS}
 
 
 def derive(root: bytes, region: int, name: str, length: int = 32) -> bytes:

@@ -12,7 +12,7 @@ import hashlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cardproto.desfire.authentication import Authentication
 from cardproto.resident.keyset import IDENTIFY_MASTER, diversifier, identify_diversifier
@@ -26,8 +26,20 @@ REMEMBERED: Final = 20_000
 KEYED_TOKEN_BYTES: Final = 8
 """What `KeyProvider.token` gives."""
 REFERENCE_BYTES: Final = 8
+BANK: Final = "bank"
+"""The purpose of bank cards' tokens, whose keys have epochs: "bank_1", "bank_2"."""
+BANK_TOKEN_BYTES: Final = 16
+LIVE_EPOCHS: Final = 2
+"""The newest, which rows and states carry, and the one before, under which a list may still hold a card."""
 CARD: Final = b"card"
 """Before a UID, where a token stands for a resident card: no pseudonym, which is shorter, makes the same token."""
+
+
+class BankToken(NamedTuple):
+    """16 bytes that stand for a bank card, or for an account, and the epoch of the key they were made with."""
+
+    epoch: int
+    token: bytes
 
 
 class KeyProvider(Protocol):
@@ -48,6 +60,15 @@ class KeyProvider(Protocol):
         """8 bytes that stand for `value` within one purpose; two purposes cannot be joined (D-01).
 
         Raises `KeyLimitReached` when the ceiling of the purpose is met.
+        """
+        ...
+
+    def bank_tokens(self, value: bytes) -> Sequence[BankToken]:
+        """What stands for a bank card, in each live epoch, the newest first. A number has 10^9 candidates for each
+        issuer, which an unkeyed or unlimited answer would give away in minutes: the key stays behind this port, and the
+        ceiling of `BANK` counts each call.
+
+        Raises `KeyFileError` where no key of any epoch is held, `KeyLimitReached`.
         """
         ...
 

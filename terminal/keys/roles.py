@@ -28,6 +28,7 @@ class KeyRole(StrEnum):
     ENTITLE = "entitle"
     EXPORT = "export"
     COLLECTOR = "collector"
+    BANK = "bank"
     AUDIT = "audit"
 
 
@@ -43,8 +44,14 @@ MASTERS: Final = (
 """Every master key by name; IDENTIFY follows from `validate`."""
 UNVERSIONED: Final = ("picc", "transaction_mac")
 """Those that are in no key set of a card, so that they have one version."""
-PURPOSES: Final = ("transport", "school", "staff", "export")
+BANK_EPOCHS: Final = tuple(f"bank_{epoch}" for epoch in range(1, 10))
+"""What tokens of bank cards are made with, by epoch; an office begins with the first."""
+PURPOSES: Final = ("transport", "school", "staff", "export", BANK_EPOCHS[0])
 LISTS: Final = ("deny", "grants")
+BANK_RECORDS: Final = "bank_records"
+"""The storage key that is the private half of the pair that taps of bank cards are sealed to."""
+BANK_CARDS: Final = "bank_cards"
+"""The one under which the back office knows bank cards again."""
 REGISTRY: Final = "registry"
 """The storage key that seals card registries; one for the region."""
 _OWN: Final = ("journal", "backup")
@@ -59,16 +66,24 @@ class RoleKeys(Struct, frozen=True):
     lists: tuple[str, ...] = ()
     storage: tuple[str, ...] = ()
     addable: tuple[str, ...] = ()
+    epochs: bool = False
+    """Whether tokens of bank cards are made: it holds the keys of every epoch that the office has."""
     of_terminal: bool = False
 
 
 _ON_BOARD: Final = (_name(KeyNo.ORDER), _name(KeyNo.ROLL))
 ROLES: Final[Mapping[KeyRole, RoleKeys]] = MappingProxyType(
     {
-        KeyRole.OFFICE: RoleKeys(MASTERS, PURPOSES, LISTS, (REGISTRY,)),
+        KeyRole.OFFICE: RoleKeys(MASTERS, PURPOSES, LISTS, (REGISTRY,), epochs=True),
         KeyRole.ISSUE: RoleKeys(MASTERS, ("transport", "school", "staff"), LISTS, (REGISTRY,)),
         KeyRole.BUS: RoleKeys(
-            (_name(KeyNo.VALIDATE),), ("transport", "staff"), LISTS, _OWN, _ON_BOARD, of_terminal=True
+            (_name(KeyNo.VALIDATE),),
+            ("transport", "staff"),
+            LISTS,
+            _OWN,
+            _ON_BOARD,
+            epochs=True,
+            of_terminal=True,
         ),
         KeyRole.CANTEEN: RoleKeys(
             (_name(KeyNo.VALIDATE),),
@@ -89,6 +104,7 @@ ROLES: Final[Mapping[KeyRole, RoleKeys]] = MappingProxyType(
         ),
         KeyRole.EXPORT: RoleKeys(purposes=("export",), storage=("journal",), of_terminal=True),
         KeyRole.COLLECTOR: RoleKeys(lists=("grants",), storage=(REGISTRY,)),
+        KeyRole.BANK: RoleKeys(lists=("deny",), storage=(BANK_RECORDS, BANK_CARDS), epochs=True),
         KeyRole.AUDIT: RoleKeys(storage=(REGISTRY,)),
     }
 )

@@ -23,6 +23,7 @@ class StorageKeys(KeyMaterial):
         added."""
         self._signed = signed
         self._ciphers = {purpose: AESGCM(key) for purpose, key in keys.items()}
+        self._keys = dict(keys)
 
     def __repr__(self) -> str:
         return f"StorageKeys({sorted(self._ciphers)})"
@@ -39,6 +40,11 @@ class StorageKeys(KeyMaterial):
                 f"what was sealed for {purpose!r} does not open with this key",
                 "Use the key file of this terminal, or remove what was sealed and load it again.",
             ) from error
+
+    def key(self, purpose: str) -> bytes:
+        """The key itself, for what is no cipher: the private half of a pair. Raises `KeyFileError`."""
+        self._cipher(purpose)
+        return self._keys[purpose]
 
     def _cipher(self, purpose: str) -> AESGCM:
         cipher = self._ciphers.get(purpose)

@@ -36,7 +36,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from terminal.errors import KeyFileError
 from terminal.keys.check_values import fingerprint, is_public, repeated
 from terminal.keys.limits import Ceiling
-from terminal.keys.roles import ROLES, UNVERSIONED, KeyRole
+from terminal.keys.roles import BANK_EPOCHS, ROLES, UNVERSIONED, KeyRole
 
 FORM: Final = "resident-keys-1"
 PRODUCTION: Final = "production"
@@ -174,7 +174,7 @@ def _require_role(document: KeyDocument, path: Path) -> None:
     role = ROLES[document.role]
     allowed = {
         "masters": (*role.masters, *role.addable),
-        "purposes": role.purposes,
+        "purposes": (*role.purposes, *(BANK_EPOCHS if role.epochs else ())),
         "lists": role.lists,
         "storage": role.storage,
     }

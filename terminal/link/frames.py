@@ -24,7 +24,7 @@ from terminal.sync.enrolment import RenewalRequest, signature_is_genuine
 MAGIC: Final = b"RCL1"
 DOMAIN: Final = b"resident terminal link 1\0"
 MOST_BYTES: Final = 4096
-MOST_IN_ONE: Final = 24
+MOST_IN_ONE: Final = 12
 """Marks of one datagram: with signature about 1 400 bytes, what a network carries in one piece."""
 _HEAD: Final = Struct(">4sIIQ")
 _SIGNATURE: Final = 64

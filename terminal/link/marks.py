@@ -1,15 +1,16 @@
-"""Marks: that a terminal gave something to a person on a day, as the others of the place may know it.
+"""Marks: that a terminal gave something to a person on a day, or what a medium without a memory holds since a tap
+there, as the others of the place may know it.
 
-A mark makes the terminal that holds it ask; it refuses nothing and moves no money. Whom it is about is a digest of the
-pseudonym and the day, so that who reads along can neither name him nor join two days. `MarkBook` holds what others
-said, within limits, and answers at once from memory; any thread may ask it.
+A mark of a meal makes the terminal that holds it ask; it refuses nothing. No mark moves money. Whom it is about is a
+digest of the pseudonym and the day, so that who reads along can neither name him nor join two days. `MarkBook` holds
+what others said, within limits, and answers at once from memory; any thread may ask it.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -28,6 +29,12 @@ class MarkKind(StrEnum):
 
     MEAL = "meal"
     """`what` is the kind of meal."""
+    STATE = "state"
+    """What a medium without a memory holds now: the newest counts, `what` is sealed (`terminal.link.states`)."""
+    RIDE = "ride"
+    """`what` is the run, ROUTE-DIRECTION."""
+    RUN = "run"
+    """The vehicle begins the run `what`, or none; about no one."""
 
 
 class LinkMark(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -39,7 +46,7 @@ class LinkMark(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     number: Annotated[int, Meta(ge=1, le=1 << 48)]
     kind: Annotated[str, Meta(min_length=1, max_length=16)]
     who: Annotated[bytes, Meta(min_length=WHO_BYTES, max_length=WHO_BYTES)]
-    what: Annotated[str, Meta(max_length=64)]
+    what: Annotated[str, Meta(max_length=80)]
     at_s: Annotated[int, Meta(ge=0, le=1 << 40)]
     undoes: Annotated[int, Meta(ge=0, le=1 << 48)] = 0
 
@@ -49,6 +56,14 @@ class PeerSaid(NamedTuple):
 
     terminal: int
     at_s: int
+
+
+_Named: TypeAlias = tuple[int, str]
+"""A peer's mark by row and kind: a row may give a meal and change a phone's state."""
+
+
+def _named(mark: LinkMark) -> _Named:
+    return mark.number, mark.kind
 
 
 def who_of(place: str, pseudonym: bytes, day: str) -> bytes:
@@ -62,24 +77,43 @@ class MarkBook:
     """What others said, by peer. One thread writes, any thread asks."""
 
     def __init__(self) -> None:
-        self._of_peer: dict[int, dict[int, LinkMark]] = {}
+        self._of_peer: dict[int, dict[_Named, LinkMark]] = {}
         self._given: dict[tuple[str, bytes, str], tuple[int, int]] = {}
         """By what was given to whom: the peer and the number of its newest mark."""
         self._undone: set[tuple[int, int]] = set()
+        self._newest: dict[tuple[str, bytes], dict[int, LinkMark]] = {}
+        """Of marks of a state, by whose it is: the newest of each peer."""
 
     def take(self, peer: int, mark: LinkMark) -> bool:
         """Take in a mark of `peer`, which is no older than `KEPT_S`; whether there was room for it."""
         marks = self._of_peer.setdefault(peer, {})
-        if mark.number not in marks and len(marks) >= MOST_MARKS:
+        if _named(mark) not in marks and len(marks) >= MOST_MARKS:
             return False
-        marks[mark.number] = mark
+        if mark.kind == MarkKind.STATE:
+            return self._take_state(peer, marks, mark)
+        marks[_named(mark)] = mark
         if mark.undoes:
             self._undone.add((peer, mark.undoes))
-            undone = marks.get(mark.undoes)
+            undone = marks.get((mark.undoes, mark.kind))
             if undone is not None:
                 self._forget(peer, undone)
         elif (peer, mark.number) not in self._undone:
             self._given[mark.kind, mark.who, mark.what] = (peer, mark.number)
+        return True
+
+    def _take_state(self, peer: int, marks: dict[_Named, LinkMark], mark: LinkMark) -> bool:
+        """Only the newest is kept: a vehicle that runs all day says many."""
+        of_peer = self._newest.get((mark.kind, mark.who), {})
+        before = of_peer.get(peer)
+        if before is not None and before.number >= mark.number:
+            return True
+        if before is not None:
+            marks.pop(_named(before), None)
+        marks[_named(mark)] = mark
+        self._newest[mark.kind, mark.who] = {
+            **of_peer,
+            peer: mark,
+        }  # who asks meanwhile sees one or the other
         return True
 
     def said(self, kind: MarkKind, who: bytes, what: str) -> PeerSaid | None:
@@ -87,8 +121,12 @@ class MarkBook:
         found = self._given.get((kind, who, what))
         if found is None:
             return None
-        mark = self._of_peer[found[0]].get(found[1])
+        mark = self._of_peer[found[0]].get((found[1], kind))
         return None if mark is None else PeerSaid(found[0], mark.at_s)
+
+    def newest(self, kind: MarkKind, who: bytes) -> tuple[tuple[int, LinkMark], ...]:
+        """Each peer's newest mark of a state of `who`, with the peer."""
+        return tuple(self._newest.get((kind, who), {}).items())
 
     @property
     def count(self) -> int:
@@ -103,12 +141,19 @@ class MarkBook:
     def drop_before(self, at_s: int) -> None:
         """Forget what is of another day."""
         for peer, marks in self._of_peer.items():
-            for number in [number for number, mark in marks.items() if mark.at_s < at_s]:
-                self._forget(peer, marks[number])
-                self._undone.discard((peer, marks[number].undoes))
-                del marks[number]
+            for name in [name for name, mark in marks.items() if mark.at_s < at_s]:
+                self._forget(peer, marks[name])
+                self._undone.discard((peer, marks[name].undoes))
+                del marks[name]
 
     def _forget(self, peer: int, mark: LinkMark) -> None:
+        if mark.kind == MarkKind.STATE:
+            of_peer = {
+                one: held for one, held in self._newest.pop((mark.kind, mark.who), {}).items() if one != peer
+            }
+            if of_peer:
+                self._newest[mark.kind, mark.who] = of_peer
+            return
         key = (mark.kind, mark.who, mark.what)
         if self._given.get(key) == (peer, mark.number):
             del self._given[key]

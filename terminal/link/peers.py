@@ -204,13 +204,14 @@ class PeerLinks:
 
     def _sender_of(self, datagram: bytes, source: str) -> tuple[LinkPeer, LinkFrame] | LinkRefusal:
         """What costs next to nothing to find out comes first."""
-        if source not in {peer.address[0] for peer in self.peers.values()}:
+        source = _plain(source)
+        if source not in {_plain(peer.address[0]) for peer in self.peers.values()}:
             return LinkRefusal.FOREIGN
         frame = parse_frame(datagram)
         if isinstance(frame, LinkRefusal):
             return frame
         peer = self.peers.get(frame.sender)
-        if peer is None or peer.address[0] != source or frame.receiver != self.terminal:
+        if peer is None or _plain(peer.address[0]) != source or frame.receiver != self.terminal:
             return LinkRefusal.FOREIGN
         return (peer, frame) if self._within_limits(peer) else LinkRefusal.FLOOD
 
@@ -258,12 +259,15 @@ class PeerLinks:
         """What the peer does not have, in pieces; an empty one says that we live, and how far we have its marks."""
         after, head = peer.has, self._own.head()
         waiting = [mark for mark in self._own.marks if mark.number > after]
-        for begin in range(0, min(len(waiting), AT_ONCE * MOST_IN_ONE), MOST_IN_ONE) or (0,):
-            piece = tuple(waiting[begin : begin + MOST_IN_ONE])
-            whole = begin + MOST_IN_ONE >= len(waiting)
-            until = max(head if whole else piece[-1].number, after)
+        begin = 0
+        for _ in range(AT_ONCE):
+            ends = _piece_ends(waiting, begin)
+            piece = tuple(waiting[begin:ends])
+            until = max(head if ends == len(waiting) else piece[-1].number, after)
             yield MarksSent(after, until, peer.through, piece)
-            after = until
+            after, begin = until, ends
+            if ends == len(waiting):
+                return
 
     def _say_renewals(self) -> None:
         for renewal in self._renewals()[-4:]:
@@ -311,3 +315,16 @@ class PeerLinks:
 
     def _now_s(self) -> int:
         return unix_ms(self._clock.now()) // 1000
+
+
+def _piece_ends(waiting: list[LinkMark], begin: int) -> int:
+    """Where the piece from `begin` ends: the marks of one row stay together, so that its number says what arrived."""
+    ends = min(begin + MOST_IN_ONE, len(waiting))
+    while begin + 1 < ends < len(waiting) and waiting[ends - 1].number == waiting[ends].number:
+        ends -= 1
+    return ends
+
+
+def _plain(host: str) -> str:
+    """An address without the interface it was heard on."""
+    return host.partition("%")[0]

@@ -16,7 +16,7 @@ from cardproto.credential.grant import RejectedCredential
 from cardproto.credential.keys import IssuerKeys
 from cardproto.credential.proof import ProofDefect, RejectedProof
 from terminal.decision.outcome import Decision, Message
-from terminal.decision.phone import decide_phone
+from terminal.decision.phone import CodeShown, PhoneSnapshot, decide_phone
 from terminal.media.held import HeldEvents
 from terminal.media.phone.state import PhoneStates, not_believed
 from terminal.media.port import MediumSetup, Presented, UnsupportedCard
@@ -63,6 +63,7 @@ class CodeTaker:
 
     def __init__(self, setup: MediumSetup, issuers: IssuerKeys, held: HeldEvents) -> None:
         self._issuers = issuers
+        self._held = held
         self._states = PhoneStates(setup, held)
 
     def trust(self, issuers: IssuerKeys) -> None:
@@ -84,6 +85,13 @@ class CodeTaker:
             case ShownCode(printed=False):
                 return self._states.shown(shown, code_bytes(text), now)
         raise UnsupportedCard("a printed code", Message.CODE_PRINTED)
+
+    def spend(self, card: Presented, now: datetime) -> None:
+        """Let the code that `open` read count no more, also where its tap had nothing to write: what let one in lets no
+        picture of it in. Raises `JournalError`.
+        """
+        if isinstance(card.snapshot, PhoneSnapshot) and isinstance(card.snapshot.way, CodeShown):
+            self._held.spend(card.reference, card.snapshot.way.counter, now)
 
     def decide(self, snapshot: Any, policy: Policy, trip: Trip, now: datetime) -> Decision:
         """As the phone itself does, of the snapshot that `open` made."""

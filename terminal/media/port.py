@@ -11,9 +11,9 @@ A medium that writes nothing has no `writer`. What raises here is about the card
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
-from typing import Any, Final, Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
@@ -24,7 +24,7 @@ from terminal.clock import Clock
 from terminal.decision.outcome import Decision, Message, WritePlan
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
-from terminal.keys.provider import KeyProvider, card_token, person_token
+from terminal.keys.provider import BankToken, KeyProvider, card_token, person_token
 from terminal.messages import MediumMessage
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Trip
@@ -144,6 +144,9 @@ class Presented(Struct, frozen=True):
     last: LastTap | None = None
     balance_minor: int | None = None
     read: tuple[bytes, ...] = ()
+    taken: tuple[tuple[int, int], ...] | None = None
+    """When this terminal took something from it lately that is charged later (unix ms), and how much (T-43); None where
+    the medium pays at once."""
     writer: MediumWriter | None = None
 
     @property
@@ -184,6 +187,23 @@ class Medium(Protocol):
         ...
 
 
+@runtime_checkable
+class SecondMedium(Protocol):
+    """A medium that may stand on one card beside another, and pays what that cannot (K-02)."""
+
+    def select(self, channel: CardChannel) -> bool:
+        """As `Medium.select`."""
+        ...
+
+    def open_second(self, channel: CardChannel, now: datetime) -> Presented:
+        """As `Medium.open`; the application asked before leaves the ride to this one."""
+        ...
+
+    def decide(self, snapshot: Any, policy: Policy, trip: Trip, now: datetime) -> Decision:
+        """As `Medium.decide`."""
+        ...
+
+
 class MediumSetup(Struct, frozen=True):
     """What a terminal lends the media it is made with."""
 
@@ -191,6 +211,7 @@ class MediumSetup(Struct, frozen=True):
     region: int
     keys: KeyProvider
     random: Randomness
+    zone: tzinfo = UTC
 
     def reference(self, identity: bytes) -> bytes:
         """The keyed token of `identity` for this terminal's purpose (D-01).
@@ -203,6 +224,10 @@ class MediumSetup(Struct, frozen=True):
     def card(self, uid: bytes) -> bytes:
         """The reference of the resident card with this UID. Raises `KeyLimitReached`."""
         return card_token(self.keys, PURPOSE[self.profile], uid)
+
+    def bank(self, identity: bytes) -> Sequence[BankToken]:
+        """What stands for a bank card or an account, by live epoch, the newest first. Raises `KeyLimitReached`."""
+        return self.keys.bank_tokens(identity)
 
     def person(self, pseudonym: bytes) -> bytes | None:
         """What stands for a resident; None where the profile knows cards only. Raises `KeyLimitReached`."""

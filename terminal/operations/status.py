@@ -155,6 +155,7 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     terminal: int
+    address: str = ""
     heard_at_ms: int | None = None
     waiting: int = 0
 

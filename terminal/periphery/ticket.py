@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
+from terminal.codes import TicketKind
 from terminal.messages import day
 from terminal.money import money
 from terminal.texts import N_, translator
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 COPY = N_("COPY")
 TICKET, ROUTE, PERSONS, VEHICLE = N_("Ticket"), N_("Route"), N_("Persons"), N_("Vehicle")
+KIND, PIECES = N_("Kind"), N_("Pieces")
+KINDS = {TicketKind.CHILD: N_("Child"), TicketKind.LUGGAGE: N_("Luggage")}
+"""What a ticket is for that is not an ordinary one."""
 TIME, PAID, RECEIPT, CODE = N_("Time"), N_("Paid"), N_("Receipt"), N_("Support code")
 
 
@@ -27,7 +31,8 @@ def ticket_lines(ticket: Ticket, language: str, zone: tzinfo, *, copy: bool) -> 
         (ROUTE, str(ticket.route)),
         (VEHICLE, ticket.vehicle),
         (TIME, f"{day(at.date().isoformat(), language)} {at:%H:%M}"),
-        (PERSONS, str(ticket.persons)),
+        (KIND, said(KINDS[ticket.kind]) if ticket.kind in KINDS else ""),
+        (PIECES if ticket.kind is TicketKind.LUGGAGE else PERSONS, str(ticket.persons)),
         (PAID, money(ticket.sum_minor, ticket.currency, language)),
         (RECEIPT, ticket.found_at or ""),
         (CODE, ticket.support_code),

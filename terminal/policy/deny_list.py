@@ -6,6 +6,8 @@ An entry is the hash of a kind and what identifies it:
     "person"  the pseudonym on a resident's cards: whichever of them is presented, also one issued later
     "reference"  what rows of journals say in a card's place: the card within one purpose, buses or canteens, whose
               rows say so; what is known of a card when only a row is at hand
+    "medium"    a medium whose holder has another that is active: a card or phone by its reference, or one credential of
+              a phone by its id. What the issuer lists when a concession moves to a phone, or from a lost one to a new
     "bank"    the token of a bank card with an unpaid charge
 
 so the file does not even reveal which kind an entry is of, and an entry of one kind never matches another.
@@ -43,18 +45,26 @@ class DenyKind(StrEnum):
     CARD = "card"
     PERSON = "person"
     REFERENCE = "reference"
+    MEDIUM = "medium"
     BANK_CARD = "bank"
 
 
 PERSON: Final = DenyKind.PERSON
 CARD: Final = DenyKind.CARD
 REFERENCE: Final = DenyKind.REFERENCE
+MEDIUM: Final = DenyKind.MEDIUM
 MARKS: Final[Mapping[DenyKind, bytes]] = MappingProxyType({kind: kind.encode() for kind in DenyKind})
 """What an identity is hashed behind, by the kind of its entry."""
 IDENTITY_BYTES: Final[Mapping[DenyKind, int]] = MappingProxyType(
-    {DenyKind.CARD: 7, DenyKind.PERSON: 8, DenyKind.REFERENCE: 8}
+    {
+        DenyKind.CARD: 7,
+        DenyKind.PERSON: 8,
+        DenyKind.REFERENCE: 8,
+        DenyKind.MEDIUM: 8,
+        DenyKind.BANK_CARD: 16,
+    }
 )
-"""What an operator lists by hand; tokens of bank cards come from the one who charges them."""
+"""What an operator lists by hand, by how long it is; tokens of bank cards are what their rows say."""
 _LISTED: Final[Mapping[str, DenyKind]] = MappingProxyType({kind.value: kind for kind in IDENTITY_BYTES})
 MOST_DENIED_CSV_BYTES: Final = 512 << 20
 """Of a file of what is to be denied: twenty million rows."""
@@ -93,7 +103,16 @@ def denied(deny_list: DenyList, pseudonym: bytes, uid: bytes, reference: bytes =
         return PERSON
     if reference and deny_list.contains(REFERENCE, reference):
         return REFERENCE
+    if medium_moved(deny_list, uid, reference):
+        return MEDIUM
     return CARD if deny_list.contains(CARD, uid) else None
+
+
+def medium_moved(deny_list: DenyList, uid: bytes, reference: bytes) -> bool:
+    """Whether another medium of the holder is active instead of this one: a card or phone by its reference, a phone by
+    the id of its credential as well, which stands in the UID's place."""
+    by_id = len(uid) == IDENTITY_BYTES[MEDIUM] and deny_list.contains(MEDIUM, uid)
+    return by_id or bool(reference and deny_list.contains(MEDIUM, reference))
 
 
 class DenyListFile(KeyedFile):
@@ -126,10 +145,10 @@ def build_deny_list(
 def read_denied(
     path: Path, on_read: Callable[[int], None] = lambda _bytes: None
 ) -> Iterator[tuple[DenyKind, bytes]]:
-    """What an operator wants denied, from a CSV file with the columns `kind` and `identity`: `card` with a UID of 7
-    bytes, `person` with a pseudonym of 8, or `reference` with the 8 of a row, in hexadecimal. Entries come while the
-    file is read, of which `on_read` hears how many bytes more; raises `RegionDocumentError` with every line that is
-    wrong, at the end.
+    """What an operator wants denied, from a CSV file with the columns `kind` and `identity`, in hexadecimal: `card`
+    with a UID of 7 bytes, `person` with a pseudonym of 8, `reference` with the 8 of a row, `medium` with the 8 of a
+    row or of a credential's id, or `bank` with the 16 of a bank card's row. Entries come while the file is read, of
+    which `on_read` hears how many bytes more; raises `RegionDocumentError` with every line that is wrong, at the end.
     """
     listed = entries_of(path, COLUMNS, _to_deny, most_bytes=MOST_DENIED_CSV_BYTES, on_read=on_read)
     return (entry for _line, entry in listed)

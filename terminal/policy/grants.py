@@ -5,7 +5,8 @@ pseudonym, then
 
     issued on (2) | three times: code (1), parameter (1), first day (2), last day (2); code 0: an empty slot
 
-with days since 2000-01-01, as on a card: what it says of one holder, without a name.
+with days since 2000-01-01, as on a card: what it says of one holder, without a name. In a pseudonym's place may stand
+the token of a bank card: a concession on a card that holds none itself.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ from terminal.policy.mistakes import RowMistake
 
 COLUMNS: Final = ("pseudonym", "issued_on", "code", "parameter", "valid_from", "valid_to")
 PSEUDONYM_BYTES: Final = 8
+TOKEN_BYTES: Final = 16
+"""Of a bank card: a concession may stand on it, too (K-01)."""
 MOST_NUMBER: Final = 0xFF
 NO_SLOTS: Final = (None,) * CONCESSION_SLOTS
 _CONTENT: Final = struct.Struct(">H" + "BBHH" * CONCESSION_SLOTS)
@@ -56,7 +59,8 @@ class GrantList(IssuedList, Protocol):
     """Who has which concessions, whatever the card says."""
 
     def of(self, pseudonym: bytes) -> LocalGrants | None:
-        """What the list says of the holder of `pseudonym` (8 bytes, as on the card); None: nothing."""
+        """What the list says of the holder of `pseudonym` (8 bytes, as on the card; 16, a bank card's token); None:
+        nothing."""
         ...
 
 
@@ -153,7 +157,8 @@ def read_grants(path: Path) -> Iterator[tuple[bytes, LocalGrants]]:
 def _grant(row: Mapping[str, str]) -> tuple[bytes, date, tuple[Concession, ...]]:
     """Pseudonym, day of issue and the concession of a row, if it states one."""
     written = row["pseudonym"]
-    if re.fullmatch(f"[0-9a-fA-F]{{{2 * PSEUDONYM_BYTES}}}", written) is None:
+    lengths = "|".join(f"[0-9a-fA-F]{{{2 * size}}}" for size in (PSEUDONYM_BYTES, TOKEN_BYTES))
+    if re.fullmatch(lengths, written) is None:
         raise RowWrong(RowMistake.PSEUDONYM, digits=2 * PSEUDONYM_BYTES)
     return bytes.fromhex(written), _day(row, "issued_on"), tuple(_concession(row))
 

@@ -9,12 +9,13 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from terminal.policy.base import BOUGHT, Right
+from terminal.policy.base import BOUGHT, FareMedium, Right
 from terminal.policy.counters.index import CardCounters, Counter
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
 from terminal.policy.document.schema import RegionDocument
-from terminal.policy.fares.index import TRANSPORT_CARD, FareBook, FareSheet, Quote
+from terminal.policy.fares.index import MEDIA, TRANSPORT_CARD, FareBook, FareSheet, Quote
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.journeys.index import (
@@ -32,6 +33,8 @@ from terminal.policy.meals.index import MealPolicy
 from terminal.policy.rights.index import FareConcession, RideProduct, concessions_of, products_of
 from terminal.policy.scopes import Ride, WeekTimes
 
+BANK_CARD: Final = MEDIA.index(FareMedium.BANK_CARD)
+OF_BANK_CARDS: Final = (Right.TRANSFER, Right.CONCESSION)
 ONE_DAY: Final = timedelta(days=1)
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -109,6 +112,12 @@ class Policy(Struct, frozen=True):
     caps: tuple[FareCap, ...]
     grace: GraceRule | None
     meals: MealPolicy
+    bank_transfers: tuple[Transfer, ...] = ()
+    """Those open to bank cards, whose state the terminal keeps."""
+    medium: int = TRANSPORT_CARD
+    """What rides are paid with, by its index in `MEDIA`."""
+    sees_all_rides: bool = False
+    """Whether every ride of a bank card comes here, as at the back office: then caps hold for it."""
 
     @classmethod
     def of(
@@ -150,6 +159,33 @@ class Policy(Struct, frozen=True):
             caps=caps_of(document, counters, zones),
             grace=None if document.grace is None else grace_of(document.grace, counters, zones),
             meals=MealPolicy.of(document.meals, (c.code for c in document.concessions if c.sensitive)),
+            bank_transfers=transfers_of(document, counters, FareMedium.BANK_CARD),
+        )
+
+    def of_bank_cards(self) -> Policy:
+        """What holds for a ride that a bank card pays later: its fares, the transfers open to it, the concessions that
+        a list gives it. It has no contracts; check-in, returns and credit need a card that keeps them, and caps someone
+        who sees all of its rides.
+        """
+        if self.medium == BANK_CARD:
+            return self
+        by_id = {transfer.id: transfer for transfer in self.bank_transfers}
+        return replace(
+            self,
+            deny_list=EMPTY_DENY_LIST,
+            medium=BANK_CARD,
+            rights_by_card=tuple(
+                (*(right for right in rights if right in OF_BANK_CARDS), Right.PURSE)
+                for rights in self.rights_by_card
+            ),
+            transfers=self.bank_transfers,
+            transfer_by_id=by_id,
+            transfer_by_number={transfer.number: transfer for transfer in self.bank_transfers},
+            ordinary_transfer=by_id.get(self.document.fares.transfer or ""),
+            returns=(),
+            check_in=None,
+            caps=self.caps if self.sees_all_rides else (),
+            grace=None,
         )
 
     @property
@@ -168,15 +204,16 @@ class Policy(Struct, frozen=True):
         return self.card.contracts
 
     def ordinary_fare(
-        self, ride: Ride, at: datetime, *, medium: int = TRANSPORT_CARD, dearest: bool = False
+        self, ride: Ride, at: datetime, *, medium: int | None = None, dearest: bool = False
     ) -> Quote | None:
-        """What `ride` costs at an aware time when no right covers it, or None when that is unknown (T-01).
+        """What `ride` costs at an aware time when no right covers it, or None when that is unknown (T-01); with the
+        policy's own medium where none is named.
 
         `dearest`: where a place is not known, the most it can be.
         """
         sheets = self.fares.sheets
         sheet = sheets[0] if len(sheets) == 1 else self._sheet(at.astimezone(self.zone))
-        return sheet.quote(ride, at, self.zone, medium, dearest=dearest)
+        return sheet.quote(ride, at, self.zone, self.medium if medium is None else medium, dearest=dearest)
 
     def rights_of(self, *, bought: bool, journey: bool, granted: bool) -> tuple[Right, ...]:
         """The rights that are worth asking of a card: whether it has something bought, a journey, and concessions."""
@@ -184,7 +221,7 @@ class Policy(Struct, frozen=True):
 
     def cheapest_fare(self, ride: Ride, local: datetime) -> Quote | None:
         """The least `ride` can cost on the resident card where a place is not known; None where no fare is about it."""
-        return self._sheet(local).cheapest(ride, local, TRANSPORT_CARD)
+        return self._sheet(local).cheapest(ride, local, self.medium)
 
     def _sheet(self, local: datetime) -> FareSheet:
         sheets = self.fares.sheets

@@ -22,6 +22,12 @@
       { number = 1502, name = "Университет", zone = 2, mark_m = 4100 },
     ]
 
+    [[notices]]                   # notices of the office; each driver confirms them
+    id = "mira_closed"
+    text = "Ул. Мира закрыта до 18:00, объезд по Советской"
+    routes = [15]                 # of all routes where this is left out; `terminals` likewise
+    valid_to = 2026-11-30T18:00:00+03:00
+
 A second direction that states no stops runs through those of the first backwards.
 """
 
@@ -118,11 +124,36 @@ class LineRoute(Section, frozen=True, kw_only=True):
         return stated
 
 
+class OfficeNotice(Section, frozen=True, kw_only=True):
+    """A short message to the crews of these routes and terminals (none named: all), from `valid_from`, included, to
+    `valid_to`, excluded. A changed text is a new notice with an `id` of its own.
+    """
+
+    id: Name
+    text: Annotated[str, Meta(min_length=1, max_length=280)]
+    routes: Annotated[tuple[int, ...], Meta(max_length=1000)] = ()
+    terminals: Annotated[tuple[int, ...], Meta(max_length=1000)] = ()
+    valid_from: Annotated[datetime, Meta(tz=True)] | None = None
+    valid_to: Annotated[datetime, Meta(tz=True)] | None = None
+
+    def concerns(self, terminal: int, route: int, now: datetime) -> bool:
+        """Whether the crew of that terminal on that route is to read it now."""
+        begun = self.valid_from is None or self.valid_from <= now
+        over = self.valid_to is not None and self.valid_to <= now
+        here = (not self.routes or route in self.routes) and (
+            not self.terminals or terminal in self.terminals
+        )
+        return begun and not over and here
+
+
 class RoutesDocument(Section, frozen=True, kw_only=True):
-    """All routes a terminal may run on. `zones`: an on-board computer's name of a zone to the region's number."""
+    """All routes a terminal may run on, and notices of the office. `zones`: an on-board computer's name of a
+    zone to the region's number.
+    """
 
     header: DocumentIssue
     routes: Annotated[tuple[LineRoute, ...], Meta(max_length=10_000)] = ()
+    notices: Annotated[tuple[OfficeNotice, ...], Meta(max_length=50)] = ()
     zones: dict[Reference, Annotated[int, Meta(ge=1, le=LARGEST_ZONE)]] = field(default_factory=dict)
 
 
@@ -143,6 +174,11 @@ class RouteBook:
         """In the document's order."""
         listed = () if self.document is None else self.document.routes
         return MappingProxyType({route.number: route for route in listed})
+
+    def notices(self, terminal: int, route: int, now: datetime) -> tuple[OfficeNotice, ...]:
+        """What the crew of that terminal on that route is to read now."""
+        listed = () if self.document is None else self.document.notices
+        return tuple(notice for notice in listed if notice.concerns(terminal, route, now))
 
     @cached_property
     def zones(self) -> Mapping[str, int]:
@@ -176,6 +212,10 @@ def _problems(document: RoutesDocument) -> Iterator[Mistake]:
     header = document.header
     yield from moment_problems({"header.issued_at": header.issued_at, "header.valid_from": header.valid_from})
     yield from unique("routes", (route.number for route in document.routes), "number")
+    yield from unique("notices", (notice.id for notice in document.notices), "id")
+    for index, notice in enumerate(document.notices):
+        moments = {"valid_from": notice.valid_from, "valid_to": notice.valid_to}
+        yield from moment_problems({f"notices[{index}].{name}": at for name, at in moments.items()})
     for index, route in enumerate(document.routes):
         for direction in (0, 1):
             stops, path = route.stops(direction), f"routes[{index}].directions[{direction}].stops"

@@ -56,6 +56,15 @@ class NewFile:
     custom: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class LargeFile:
+    """As `NewFile`, of what lies at `path` and is never held in memory whole."""
+
+    name: str
+    path: Path
+    custom: Mapping[str, Any] = field(default_factory=dict)
+
+
 def keys_by_role(folder: Path) -> dict[str, list[SSlibKey]]:
     """The public keys in a folder by what they are called: `tariff-2.pub` is a key of tariff. Raises `PublishError`."""
     found: dict[str, list[SSlibKey]] = {}
@@ -152,7 +161,7 @@ def renew(repository: Repository, role: str, now: datetime, above: int = 0) -> N
 def put(
     repository: Repository,
     group: str,
-    files: Sequence[NewFile],
+    files: Sequence[NewFile | LargeFile],
     now: datetime,
     staying: Collection[str] = (),
 ) -> str:
@@ -170,15 +179,25 @@ def put(
         raise PublishError(f"{group} is not published", "See `terminal publish status`.")
     for file in files:
         name = f"{group}/{file.name}"
-        kept[name] = TargetFile.from_data(name, file.content, ["sha256"])
+        kept[name] = _target_of(name, file)
         if file.custom:
             kept[name].unrecognized_fields["custom"] = dict(file.custom)
     draft.signed.targets = dict(sorted(kept.items()))
     for file in files:
-        repository.keep_file(f"{group}/{file.name}", file.content)
+        target = kept[f"{group}/{file.name}"]
+        if isinstance(file, NewFile):
+            repository.keep_file(target, file.content)
+        else:
+            repository.copy_file(target, file.path)
     repository.keep_draft(role, draft)
     repository.drop_files()
     return role
+
+
+def _target_of(name: str, file: NewFile | LargeFile) -> TargetFile:
+    if isinstance(file, NewFile):
+        return TargetFile.from_data(name, file.content, ["sha256"])
+    return TargetFile.from_file(name, str(file.path), ["sha256"])
 
 
 def signing_role(repository: Repository, group: str) -> str:

@@ -18,17 +18,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from shutil import copyfileobj
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestamp
+from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 
 from terminal.decoding import SMALL_BYTES, TooManyBytes, decode_json, read_within
 from terminal.errors import PublishError
-from terminal.files import SHARED, create_file, link_file, replace_file
+from terminal.files import SHARED, create_file, link_file, replace_file, replacing
 from terminal.journal.lock import FileLock
 from terminal.updates.bundle.roles import (
     ISSUED_FIELD,
@@ -212,11 +213,19 @@ class Repository:
 
     # Files of targets
 
-    def keep_file(self, target: str, content: bytes) -> None:
+    def keep_file(self, target: TargetFile, content: bytes) -> None:
         """Keep what a draft names."""
-        path = self.files / hashed(target, sha256(content).hexdigest())
+        create_file(self._kept(target), content)
+
+    def copy_file(self, target: TargetFile, source: Path) -> None:
+        """As `keep_file`, of a large one. What changes meanwhile does not fit its hash, and no terminal takes it."""
+        with source.open("rb") as read, replacing(self._kept(target)) as written:
+            copyfileobj(read, written)
+
+    def _kept(self, target: TargetFile) -> Path:
+        path = self.files / hashed(target.path, target.hashes["sha256"])
         path.parent.mkdir(parents=True, exist_ok=True)
-        create_file(path, content)
+        return path
 
     def drop_files(self) -> None:
         """Remove what no draft names any more: files of drafts that were replaced or withdrawn."""

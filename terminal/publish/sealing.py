@@ -21,7 +21,7 @@ from terminal.files import create_file, replace_file
 from terminal.publish.content import CheckedFiles
 from terminal.publish.drafting import NewFile
 from terminal.publish.repository import Repository
-from terminal.sync.sealed import seal_to_each
+from terminal.sealed_box import seal_to_each
 from terminal.updates.bundle.roles import BundleRole
 
 SEALED: Final = frozenset({BundleRole.ROSTER, BundleRole.PRICES, BundleRole.STAFF})

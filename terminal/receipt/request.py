@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from terminal.codes import TicketKind
 from terminal.errors import ReceiptError
 from terminal.policy.base import FareMedium
 from terminal.policy.document.schema import Receipts, ReceiptWay, Vat
@@ -30,6 +31,7 @@ class ReceiptSale(Struct, frozen=True):
     direction: int
     persons: int = 1
     vehicle: str = ""
+    kind: TicketKind = TicketKind.FULL
 
     @property
     def ticket_id(self) -> str:
@@ -58,7 +60,7 @@ class Issue(StrEnum):
     """The registered ride is the ticket; nothing is printed at the door."""
 
 
-class Ticket(Struct, frozen=True):
+class Ticket(Struct, frozen=True, omit_defaults=True):
     """The passenger's proof of the ride, also towards the insurer (T-52). `found_at`: where its receipt is found."""
 
     id: str
@@ -72,10 +74,13 @@ class Ticket(Struct, frozen=True):
     issue: Issue
     found_at: str | None = None
     support_code: str = ""
+    kind: TicketKind = TicketKind.FULL
 
 
-class ReceiptRequest(Struct, frozen=True):
-    """What a fiscal adapter is asked for: one receipt, by `id`. Nothing in it says who rode."""
+class ReceiptRequest(Struct, frozen=True, omit_defaults=True):
+    """What a fiscal adapter is asked for: one receipt, by `id`. Nothing in it says who rode. `refunds`: the money
+    of that sale was given back (T-54).
+    """
 
     id: str
     at: datetime
@@ -87,6 +92,7 @@ class ReceiptRequest(Struct, frozen=True):
     vat: Vat
     medium: FareMedium
     way: ReceiptWay
+    refunds: str = ""
 
 
 class Paperwork(Struct, frozen=True):
@@ -154,4 +160,5 @@ def _ticket(sale: ReceiptSale, receipts: Receipts, means: Means, way: ReceiptWay
         issue=Issue.PRINTED if on_paper else Issue.RECORDED,
         found_at=receipts.site if way is ReceiptWay.CONTROL_TICKET else None,
         support_code=sale.support_code,
+        kind=sale.kind,
     )

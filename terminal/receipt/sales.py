@@ -12,7 +12,8 @@ from terminal.receipt.request import ReceiptSale
 
 
 def sales(terminal: int, rows: Iterable[tuple[int, AnyRecord]], vehicle: str = "") -> Iterator[ReceiptSale]:
-    """The sales among `rows` (sequence and record, in order): committed rides and cash, each once.
+    """The sales among `rows` (sequence and record, in order): committed rides and cash that was not given back, each
+    once.
 
     A ride counts when the card's commit is known; until then nothing was sold. What a check-in holds is no
     payment, only what is charged.
@@ -23,7 +24,7 @@ def sales(terminal: int, rows: Iterable[tuple[int, AnyRecord]], vehicle: str = "
                 yield ride_sale(
                     tap.terminal, tap.sequence, tap.record, vehicle, persons=tap.left or tap.riders
                 )
-            case CashSale():
+            case CashSale() if tap.end is End.SOLD:
                 yield cash_sale(terminal, tap.sequence, tap.record, vehicle)
             case _:
                 pass
@@ -60,4 +61,5 @@ def cash_sale(terminal: int, sequence: int, record: CashSale, vehicle: str = "")
         direction=record.direction,
         persons=record.persons,
         vehicle=vehicle,
+        kind=record.ticket,
     )

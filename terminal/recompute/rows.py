@@ -126,6 +126,7 @@ def recorded_cash(terminal: int, sequence: int, sale: CashSale) -> RecordedCash:
         sum_minor=sale.sum_minor,
         reasons=sale.reasons,
         flags=sale.flags,
+        ticket=sale.ticket,
     )
 
 

@@ -42,7 +42,7 @@ def counters_of(played: Played, policy: Policy) -> dict[str, int]:
 
 
 def paid_by(played: Played) -> str:
-    """What covered the tap, "nothing" where the card was not written."""
+    """What covered the tap, "nothing" where nothing was written or kept."""
     plan = played.decision.write_plan
     return "nothing" if plan is None else plan.paid_by.name.lower()
 
@@ -62,7 +62,7 @@ def _compare(expect: Expect, played: Played, policy: Policy) -> Iterator[Differe
         ("balance_minor", expect.balance_minor, balance_minor(played)),
         ("paid_by", expect.paid_by, paid_by(played)),
         ("transfers", expect.transfers, None if event is None else event.transfers),
-        ("written", expect.written, decision.write_plan is not None),
+        ("written", expect.written, played.written),
         ("sources", expect.sources, None if meal is None else dict(meal.sources)),
         ("meal_minor", expect.meal_minor, None if meal is None else meal.sum_minor),
         ("hot_minor", expect.hot_minor, played.hot_minor),

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from cardproto.resident.records.event import build_event, parse_event
+from cardproto.resident.records.event import Event, build_event, parse_event
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
 from terminal.decision.bus.bank import BankSnapshot
@@ -95,6 +95,11 @@ class Played:
     expect: tuple[Expect, ...]
     hot_minor: int | None
 
+    @property
+    def written(self) -> bool:
+        """Whether anything was written to a card; of a bank card the terminal keeps what a card would hold."""
+        return self.before is not None and self.decision.write_plan is not None
+
 
 DENIED: Final[Mapping[str, DenyList]] = MappingProxyType(
     {
@@ -125,7 +130,7 @@ def play(file: ScenarioFile, number: int, policy: Policy) -> list[Played]:
 
 
 class _Rider:
-    """The scenario while it runs: what the rider pays with, the pupil's accounts."""
+    """The scenario while it runs: what the rider pays with, what is kept of a bank card, the pupil's accounts."""
 
     def __init__(self, file: ScenarioFile, scenario: Scenario, policy: Policy) -> None:
         card = card_of(file, scenario)
@@ -138,6 +143,7 @@ class _Rider:
         self.taken: tuple[date | None, int, int] = (None, 0, 0)
         self.at: datetime | None = None
         self.sequence = 0
+        self.kept: Event | None = None
 
     def take(self, number: int, step: TapStep) -> Iterator[Played]:
         if step.issuing_point is not None:
@@ -171,6 +177,8 @@ class _Rider:
         decision = self._decide(trip, at)
         if decision.write_plan is not None and before is not None:
             self.card = replace(before, event=parse_event(build_event(decision.write_plan.event)))
+        elif decision.write_plan is not None:
+            self.kept = parse_event(build_event(decision.write_plan.event))
         self._took(decision, self._service_date(at))
         if self.pupil is not None:
             self.pupil.served(decision, self._service_date(at))
@@ -181,7 +189,9 @@ class _Rider:
         bank_card = self.scenario.bank_card
         if bank_card is not None:
             stopped = UNPAID if bank_card.deny_listed else EMPTY_DENY_LIST
-            card = BankSnapshot(TOKEN, bank_card.expires_on, bank_card.readable, bank_card.authenticated)
+            card = BankSnapshot(
+                TOKEN, bank_card.expires_on, bank_card.readable, bank_card.authenticated, event=self.kept
+            )
             return decide(card, structs.replace(self.policy, bank_deny_list=stopped), trip, at)
         if self.card is None or self.listed is None:
             return _for_cash(self.policy, trip, at)

@@ -57,6 +57,7 @@ Payment = Literal[
     "transfer",
     "budget",
     "grace",
+    "bank",
 ]
 """What covered an event, as `PaidBy` names it."""
 

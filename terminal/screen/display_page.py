@@ -17,10 +17,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from terminal.access.sessions import is_foreign
 from terminal.decision.outcome import Message, Outcome
 from terminal.messages import SOUNDS, Colour, colour, sound, text
 from terminal.screen.display import Display, DisplaySettings, DisplayState, Shown
-from terminal.screen.page import Pages, is_foreign
+from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
 from terminal.screen.touch import MOST_BODY_BYTES, OUT_OF_DATE, PassengerTouch, TouchRefused
 from terminal.texts import N_, translator
@@ -119,7 +120,7 @@ async def asked_of(request: Request, touch: PassengerTouch | None, page: Display
     if touch is None or not await run_in_threadpool(lambda: touch.offered):
         return Response(status_code=404)
     body = await _small_body(request)
-    if body is None or is_foreign(request):
+    if body is None or is_foreign(request.headers):
         return await run_in_threadpool(page, request, 403, OUT_OF_DATE)
     try:
         await run_in_threadpool(touch.take, body)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from hashlib import sha256
+from typing import Final, Protocol
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -35,6 +36,7 @@ from terminal.sync.failures import (
 )
 from terminal.sync.pace import BatchSize
 from terminal.sync.wire import (
+    MAX_BATCH_BYTES,
     MAX_BATCH_RECORDS,
     Ack,
     Batch,
@@ -48,6 +50,9 @@ from terminal.sync.wire import (
     parse_ack,
 )
 
+_HEAD_BYTES: Final = 4_096
+_PART_BYTES: Final = 16
+"""What a batch has around its rows, and around each of them."""
 MOST_HINTS: Final = 8
 """How often one run goes where the collector points. A collector put back from a backup points once; one that points
 here and there without end is left."""
@@ -57,6 +62,18 @@ SIZES: Final = frozenset({RefusalCode.TOO_LARGE, RefusalCode.MALFORMED})
 TIME_WITHIN_S: Final = 60.0
 """An acknowledgement states the time if it came so soon after its batch was sent. Clocks agree within five minutes, so
 a minute on the way leaves room; a held-back one is worth nothing."""
+
+
+class SealedParts(Protocol):
+    """What rows have sealed to the back office, until the collector holds it."""
+
+    def sealed_between(self, first: int, last: int) -> tuple[tuple[int, bytes], ...]:
+        """Of these rows, the oldest first."""
+        ...
+
+    def drop_sealed(self, through: int) -> None:
+        """What rows up to this one sealed is held elsewhere."""
+        ...
 
 
 class SyncReport(Struct, frozen=True):
@@ -86,10 +103,12 @@ class SyncClient:
         begin_with: int | None = None,
         on_time: Callable[[int], None] = lambda _signed_ms: None,
         on_withdrawn: Callable[[tuple[str, ...]], None] = lambda _editions: None,
+        sealed: SealedParts | None = None,
     ) -> None:
         """`batch_records` is the most that one batch carries, `begin_with` what passed the line last. `on_time` hears
         of each time the collector signed that cannot be an old one (`_signed_now`), `on_withdrawn` which region
-        documents it takes back."""
+        documents it takes back; `sealed` is what goes along with rows."""
+        self._sealed = sealed
         self._journal = journal
         self._link = link
         self._signer = signer
@@ -218,11 +237,31 @@ class SyncClient:
         head = journal.head  # taken first: a row may be readable a moment before it is known as the head
         rows = journal.rows(after, min(self._size.rows, head.sequence - after))
         rows = [row for row in rows[: _consecutive(rows)] if row.sequence <= head.sequence]
+        rows, parts = self._fitting(rows)
         bodies = tuple(row.body for row in rows)
         # Behind numbers that were passed over a batch begins with the row that says so (T-63).
         previous = Head(rows[0].sequence - 1 if rows else after, previous_hash)
         at_ms = unix_ms(self._clock.now())
-        return self._build(previous, bodies, head, at_ms), rows[-1].hash if rows else previous_hash
+        return self._build(previous, bodies, head, at_ms, parts), rows[-1].hash if rows else previous_hash
+
+    def _fitting(self, rows: list[Row]) -> tuple[list[Row], tuple[tuple[int, bytes], ...]]:
+        """As many of `rows` as fit into one batch together with what they sealed: of what lies there under their
+        numbers, what they state the hash of.
+        """
+        if self._sealed is None or not rows:
+            return rows, ()
+        bodies = {row.sequence: row.body for row in rows}
+        parts = tuple(
+            (row, one)
+            for row, one in self._sealed.sealed_between(rows[0].sequence, rows[-1].sequence)
+            if sha256(one).digest() in bodies[row]
+        )
+        size = sum(len(row.body) + _PART_BYTES for row in rows) + sum(
+            len(one) + _PART_BYTES for _, one in parts
+        )
+        if len(rows) > 1 and size > MAX_BATCH_BYTES - _HEAD_BYTES:
+            return self._fitting(rows[: len(rows) // 2])
+        return rows, parts
 
     def _last_words(self, after: int) -> Batch | None:
         """The checkpoint of the last clean shutdown, if nothing was sent since and this identity signed it."""
@@ -235,7 +274,14 @@ class SyncClient:
         genuine = self._signer.sign(signed_digest(signed)) == signed.signature
         return greeting_of(signed) if genuine else None
 
-    def _build(self, previous: Head, bodies: tuple[bytes, ...], head: Head, at_ms: int) -> Batch:
+    def _build(
+        self,
+        previous: Head,
+        bodies: tuple[bytes, ...],
+        head: Head,
+        at_ms: int,
+        parts: tuple[tuple[int, bytes], ...] = (),
+    ) -> Batch:
         notary = self._journal.notary
         return build_batch(
             self._journal.terminal,
@@ -247,6 +293,7 @@ class SyncClient:
             confirmed_through=self._confirmed_through,
             tariff="" if notary is None else notary.tariff,
             deny_list="" if notary is None else notary.deny_list,
+            sealed=parts,
         )
 
     def _confess(self, row: Head, head: Head) -> None:
@@ -268,6 +315,8 @@ class SyncClient:
             own = ack.head_hash if through == ack.through else journal.hash_at(through) or b""
             journal.take_acknowledgement(through, own, at_ms, signed)
             self._through = through
+        if self._sealed is not None:
+            self._sealed.drop_sealed(through)
         if ack.through < batch.last:
             what = f"the collector confirmed row {ack.through} of {batch.last} sent"
             raise CollectorError(what, WAIT, SyncFault.INCOMPLETE)

@@ -2,7 +2,7 @@
 
     signing    Ed25519   its batches and its journal's checkpoints
     tls        P-256     its connection to the collector, with the certificate
-    sealing    X25519    opens what is sealed to it (`terminal.sync.sealed`)
+    sealing    X25519    opens what is sealed to it (`terminal.sealed_box`)
 
 The file is PEM, for its owner only, the TLS key first: a TLS library reads certificate and key from it as it is. One
 file, because the four belong together: it is replaced as a whole or not at all. Beside it lies `.pub`: the public

@@ -31,10 +31,10 @@ from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.codes import SyncFault
 from terminal.decoding import SMALL_BYTES, decode_json
 from terminal.errors import CollectorError, KeyFileError
+from terminal.sealed_box import NotSealedToUs, open_sealed
 from terminal.sync.credentials import TerminalKeys
 from terminal.sync.exchange import Answer, RequestLink
 from terminal.sync.failures import not_the_collectors, printable, refusal_in
-from terminal.sync.sealed import NotSealedToUs, open_sealed
 
 ENROLMENTS_PATH: Final = "/v1/enrolments"
 RENEWALS_PATH: Final = "/v1/renewals"

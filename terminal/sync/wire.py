@@ -24,6 +24,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
+from terminal.bank_record import MAX_SEALED_BYTES
 from terminal.decoding import decode_msgpack
 from terminal.journal.chain import Head, link
 from terminal.journal.checkpoint import (
@@ -50,6 +51,7 @@ MAX_BATCH_BYTES: Final = 1 << 20
 MOST_WITHDRAWN: Final = 16
 EditionText = Annotated[str, Meta(min_length=1, max_length=128)]
 Body = Annotated[bytes, Meta(min_length=1, max_length=MAX_BODY_BYTES)]
+SealedPart = tuple[FirstRow, Annotated[bytes, Meta(min_length=1, max_length=MAX_SEALED_BYTES)]]
 
 _ACK_DOMAIN: Final = b"resident-ack-1"
 _ACK_FIELDS: Final = struct.Struct(">IIQ32s")
@@ -80,6 +82,9 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     tariff: VersionText = ""
     deny_list: VersionText = ""
     """The versions decisions were made from, as the checkpoint states them."""
+    sealed: Annotated[tuple[SealedPart, ...], Meta(max_length=MAX_BATCH_RECORDS)] = ()
+    """What rows of this batch sealed to the back office (`terminal.bank_record`), each with its row's number. Not
+    signed: the row states the hash. Who acknowledges the row holds what it sealed, too."""
 
     @property
     def last(self) -> int:
@@ -180,8 +185,9 @@ def build_batch(
     confirmed_through: int = 0,
     tariff: str = "",
     deny_list: str = "",
+    sealed: tuple[tuple[int, bytes], ...] = (),
 ) -> Batch:
-    """The signed batch of the rows with `bodies` that follow `previous`."""
+    """The signed batch of the rows with `bodies` that follow `previous`, and what they `sealed`."""
     unsigned = Batch(
         version=WIRE_VERSION,
         terminal=terminal,
@@ -195,6 +201,7 @@ def build_batch(
         confirmed_through=confirmed_through,
         tariff=tariff,
         deny_list=deny_list,
+        sealed=sealed,
     )
     last_hash = reduce(link, bodies, previous.hash)
     return msgspec.structs.replace(

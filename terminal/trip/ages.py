@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import replace
+
 from terminal.policy.document.schema import Ages
 from terminal.policy.policy import Policy
-from terminal.trip.facts import FRESH, ClockState, Freshness
+from terminal.trip.facts import FRESH, NOTHING_TAKEN, BankFacts, ClockState, Freshness, Trip
 
 DAY_S: Final = 24 * 3600
 
@@ -30,6 +33,26 @@ def freshness_of(
         document_age_s=_age_s(issued_at, now),
         bundles_age_s=_bundles_age_s(document.ages, bundles_at, now),
     )
+
+
+def with_bank(
+    trip: Trip, policy: Policy, taken: Iterable[tuple[int, int]], now: datetime, clock: ClockState
+) -> Trip:
+    """`trip` with what a tap that is charged later asks besides: what was taken today, and how old its list is."""
+    age_s = 0 if clock.suspect else _age_s(policy.bank_deny_list.issued_at, now)
+    freshness = replace(trip.freshness, bank_list_age_s=age_s) if age_s else trip.freshness
+    return replace(trip, freshness=freshness, bank=taken_today(policy, taken, now))
+
+
+def taken_today(policy: Policy, taken: Iterable[tuple[int, int]], now: datetime) -> BankFacts:
+    """What of `taken` (unix ms and sum) belongs to the service day of `now` (T-43)."""
+    today = policy.service_date(now.astimezone(policy.zone))
+    sums = [
+        sum_minor
+        for at_ms, sum_minor in taken
+        if policy.service_date(datetime.fromtimestamp(at_ms / 1000, policy.zone)) == today
+    ]
+    return BankFacts(len(sums), sum(sums)) if sums else NOTHING_TAKEN
 
 
 def _bundles_age_s(ages: Ages, issued_at: datetime | None, now: datetime) -> int:

@@ -81,9 +81,8 @@ class NextRide:
     def forget(self) -> None:
         """The ride has begun, or what was asked is taken back."""
         with self._lock:
-            had, self._said = self._said, None
-        if had is not None:
-            self._changed()
+            self._said = None
+        self._changed()
 
     def decided(self, tap: int) -> None:
         """Tap `tap` took what counts now along; whether it lets them in may turn out later."""

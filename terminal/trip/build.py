@@ -65,6 +65,18 @@ class VehiclePort(Protocol):
         ...
 
 
+class RidesHeard(Struct, frozen=True):
+    """What the inspected vehicle's own terminal says of a card: whether it is heard at all, and when it took a ride of
+    the card on this run (Unix seconds, 0: none).
+    """
+
+    heard: bool = False
+    ride_at_s: int = 0
+
+
+NOTHING_HEARD: Final = RidesHeard()
+
+
 class InspectionRound(Struct, frozen=True):
     """The vehicle an inspector stands in, and until when taps are inspections (T-70).
 
@@ -84,6 +96,7 @@ def trip_of(
     canteen: CanteenContext = NO_CANTEEN,
     *,
     inspecting: InspectionRound | None = None,
+    said: RidesHeard = NOTHING_HEARD,
     vehicle: VehiclePort | None = None,
     clock: ClockState = TRUSTED_CLOCK,
     routes: RouteBook = NO_ROUTES,
@@ -111,6 +124,7 @@ def trip_of(
         turn=turn.turn if turn else FIRST_TURN if shift and profile == BUS else 0,
         route=run.route if run else 0,
         direction=run.direction if run else 0,
+        on_break=journal.on_break is not None,
         reader_ok=journal.out_of_order is None,
         mode=Mode.BUS if route is None or route.mode is None else route.mode,
         companions=asked.companions,
@@ -118,7 +132,7 @@ def trip_of(
         place=place,
         clock=clock,
         freshness=freshness,
-        inspection=None if inspecting is None else Inspection(misuse=inspecting.misuse),
+        inspection=None if inspecting is None else Inspection(inspecting.misuse, said.heard, said.ride_at_s),
         razzia=vehicle is not None and vehicle.razzia,
         canteen=canteen,
     )

@@ -118,10 +118,13 @@ class Freshness(Struct, frozen=True):
 class Inspection(Struct, frozen=True):
     """An inspector asks whether the ride is paid; nothing is written (T-70).
 
-    `misuse`: the inspector reports a concession card in the wrong hands (T-71).
+    `misuse`: the inspector reports a concession card in the wrong hands (T-71). `heard`: the vehicle's own terminal is
+    heard over the link; `said_at`: when, in Unix seconds, it took a ride of this card on this run, 0 for none.
     """
 
     misuse: bool = False
+    heard: bool = False
+    said_at: int = 0
 
 
 class AskedBy(StrEnum):
@@ -161,8 +164,9 @@ class Trip(Struct, frozen=True):
     `sequence` is the journal number the event will carry (T-63). `shift` and `turn` are 0 while none is open; `route`
     and `direction` describe the vehicle's turn and are 0 in a canteen. `mode` is one of the region document's modes
     ("bus", "tram", "metro", ...). `companions` are further persons counted with this tap (T-20, T-34); `asked_by` says
-    who counted them or named the destination. `reader_ok`: staff have not taken the terminal out of service (T-64).
-    `razzia`: the vehicle says that an inspection is under way.
+    who counted them or named the destination. `on_break`: the crew has declared a break (T-68).
+    `reader_ok`: staff have not taken the terminal out of service (T-64). `razzia`: the vehicle says that an inspection
+    is under way.
     """
 
     profile: str
@@ -175,6 +179,7 @@ class Trip(Struct, frozen=True):
     mode: str = "bus"
     companions: int = 0
     asked_by: AskedBy = AskedBy.NOT_ASKED
+    on_break: bool = False
     reader_ok: bool = True
     place: Place = UNKNOWN_PLACE
     clock: ClockState = TRUSTED_CLOCK

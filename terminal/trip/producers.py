@@ -64,6 +64,7 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "turn": _CREW,
     "route": _CREW_OR_INSPECTOR,
     "direction": _CREW_OR_INSPECTOR,
+    "on_break": _CREW,
     "reader_ok": _CREW,
     "mode": _ROUTES,
     "place": (FactSource.VEHICLE,),
@@ -83,7 +84,10 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "freshness": (FactSource.LISTS,),
     "freshness.document_age_s": (FactSource.DOCUMENT,),
     "freshness.bundles_age_s": (FactSource.BUNDLES,),
+    "bank": (FactSource.JOURNAL,),
     "inspection": (FactSource.INSPECTOR,),
+    "inspection.heard": (FactSource.PEERS,),
+    "inspection.said_at": (FactSource.PEERS,),
     "razzia": (FactSource.VEHICLE,),
     "canteen": (FactSource.CANTEEN,),
     "canteen.serving": (FactSource.CONFIGURATION,),
@@ -102,13 +106,7 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
 }
 """Sources by fact, or by part where they are those of all its fields."""
 
-NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "freshness.bank_list_age_s": "T-43: a running terminal takes no bank cards",
-        "bank.taps_today": "T-43: a running terminal takes no bank cards",
-        "bank.sum_today_minor": "T-43: a running terminal takes no bank cards",
-    }
-)
+NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType({})
 """Fact to the rule that waits for it and why it is missing."""
 
 

@@ -1,4 +1,6 @@
-"""Shifts: opened by a service card, closed with totals (T-60, T-66), and their turns (T-62)."""
+"""Shifts: opened by a service card, closed with totals (T-60, T-66), and their turns (T-62), crews and breaks (T-67,
+T-68).
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,23 @@ from datetime import datetime
 from threading import Lock
 from typing import Final
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from terminal.clock import unix_ms
 from terminal.codes import Admission
 from terminal.errors import JournalError
 from terminal.journal.canteen_records import Annulment, BuffetSale, IssueRefused, MealServed
-from terminal.journal.console_records import TurnStarted
+from terminal.journal.console_records import (
+    BreakDeclared,
+    CashHandedOver,
+    CrewChanged,
+    NoticeRead,
+    SaleCancelled,
+    TurnStarted,
+)
 from terminal.journal.journal import Journal
+from terminal.journal.operation_records import AnswerRepeated
 from terminal.journal.records import (
     AnyRecord,
     CashSale,
@@ -107,6 +120,20 @@ def close_shift(journal: Journal, now: datetime, count: ShiftCount | None = None
     return closed
 
 
+def cash_due(totals: Mapping[str, int]) -> int:
+    """What cash there should be in the vehicle, by the totals of a shift: sold and not handed over (T-67)."""
+    gone = totals.get("cash_handed_minor", 0) + totals.get("cash_short_minor", 0)
+    return totals.get("cash_minor", 0) - gone
+
+
+class LastSale(Struct, frozen=True):
+    """The newest cash sale of a shift, in row `sequence`; it may be cancelled for a time (T-54)."""
+
+    sequence: int
+    sale: CashSale
+    cancelled: bool = False
+
+
 COUNTED: Final = ("taps", "accepted", "inside", "refused", "not_committed", "charged_minor", "unresolved")
 """Totals that every shift has, 0 included."""
 
@@ -123,6 +150,12 @@ class ShiftCount:
         self._inside: Counter[str] = Counter()
         self._lock = Lock()
         self._intents = Intents()
+        self.crew: list[CrewChanged] = []
+        """Who took the vehicle over, as far as counted."""
+        self.read: set[tuple[str, str]] = set()
+        """Which notices of the office were read, by whom."""
+        self._break_at_ms: int | None = None
+        self._last_sale: LastSale | None = None
         self._after = shift
 
     @property
@@ -131,13 +164,19 @@ class ShiftCount:
         return self._refused
 
     @property
+    def last_sale(self) -> LastSale | None:
+        """The newest cash sale, as far as counted."""
+        return self._last_sale
+
+    @property
     def inside(self) -> Mapping[str, int]:
         """How often each message neither let in nor refused, as far as counted."""
         return self._inside
 
     def totals(self, journal: Journal) -> dict[str, int]:
         """Taps, which are those let in, already inside, refused, not committed and of unknown end together; the sum
-        charged, counts by message, cash, rows not yet sent.
+        charged, counts by message, rows not yet sent; cash that was taken, and what of it was given back, handed
+        over or short; answers given again to a card that had not left, which are no taps; how long breaks were.
 
         A shift's number is its first row, so nothing before it is read. Any thread.
         """
@@ -169,6 +208,15 @@ class ShiftCount:
             case CashSale() if record.shift == number:
                 totals["cash_sales"] += 1
                 totals["cash_minor"] += record.sum_minor
+                self._last_sale = LastSale(sequence, record)
+            case NoticeRead() if record.shift == number:
+                self.read.add((record.notice, record.operator_ref))
+            case AnswerRepeated():
+                totals["repeated"] += 1
+            case SaleCancelled() | CashHandedOver() | CrewChanged() | BreakDeclared() if (
+                record.shift == number
+            ):
+                self._count_crew(record)
             case Unwritten() if record.shift == number:
                 totals["taps"] += 1
                 totals["accepted"] += record.admission is Admission.LET_IN
@@ -177,15 +225,44 @@ class ShiftCount:
                 self._refused[record.message] += record.admission is Admission.REFUSED
                 self._inside[record.message] += record.admission is Admission.INSIDE
                 totals[f"message_{record.message}"] += 1
-            case MealServed() if record.shift == number:
-                totals["meals_without_card"] += 1
-            case BuffetSale() if record.shift == number:
-                totals["buffet_sales"] += 1
-                totals["buffet_minor"] += record.sum_minor
-            case Annulment() if record.shift == number:
-                totals["annulled"] += 1
-            case IssueRefused() if record.shift == number:
-                totals["refused_without_card"] += 1
-                totals[f"message_{record.message}"] += 1
+            case MealServed() | BuffetSale() | Annulment() | IssueRefused() if record.shift == number:
+                self._count_counter(record)
             case _:
                 pass
+
+    def _count_counter(self, record: MealServed | BuffetSale | Annulment | IssueRefused) -> None:
+        totals = self._counts
+        match record:
+            case MealServed():
+                totals["meals_without_card"] += 1
+            case BuffetSale():
+                totals["buffet_sales"] += 1
+                totals["buffet_minor"] += record.sum_minor
+            case Annulment():
+                totals["annulled"] += 1
+            case IssueRefused():
+                totals["refused_without_card"] += 1
+                totals[f"message_{record.message}"] += 1
+
+    def _count_crew(self, record: SaleCancelled | CashHandedOver | CrewChanged | BreakDeclared) -> None:
+        totals = self._counts
+        match record:
+            case SaleCancelled():
+                if self._last_sale is None or self._last_sale.sequence != record.sale:
+                    return
+                self._last_sale = replace(self._last_sale, cancelled=True)
+                totals["cash_sales"] -= 1
+                totals["cash_minor"] -= record.sum_minor
+                totals["cancelled_sales"] += 1
+                totals["cancelled_minor"] += record.sum_minor
+            case CashHandedOver():
+                totals["cash_handed_minor"] += record.sum_minor
+            case CrewChanged():
+                self.crew.append(record)
+                totals["cash_short_minor"] += record.due_minor - record.sum_minor
+            case BreakDeclared(begins=True):
+                totals["breaks"] += 1
+                self._break_at_ms = record.at_ms
+            case BreakDeclared() if self._break_at_ms is not None:
+                totals["break_s"] += max(0, record.at_ms - self._break_at_ms) // 1000
+                self._break_at_ms = None

@@ -29,6 +29,7 @@ from terminal.updates.floors import NO_FLOOR, SetFloor
 from terminal.updates.store import (
     DamagedSet,
     HeldEdition,
+    KeptCounts,
     KindStatus,
     Offered,
     SetRows,
@@ -509,14 +510,14 @@ class ActiveSet:
                 self._store.sweep()
                 self._untidy = False
 
-    def counted(self) -> tuple[dict[tuple[str, int], tuple[int, int]], int]:
+    def counted(self) -> KeptCounts:
         """As `SetStore.counted`."""
         return self._store.counted()
 
-    def put_counted(self, counts: Mapping[tuple[str, int], tuple[int, int]], to: int) -> None:
+    def put_counted(self, kept: KeptCounts) -> None:
         """As `SetStore.put_counted`. Raises `ActiveSetError`."""
         with self._changing:
-            self._store.put_counted(counts, to)
+            self._store.put_counted(kept)
 
     def close(self) -> None:
         self._store.close()

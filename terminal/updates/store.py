@@ -3,6 +3,7 @@
     active.db               edition   kind, state, id, version, sha256, slot, at_ms
                             floor     kind, version, sha256: nothing older comes into force again
                             counted   edition, day: taps, and those refused as a tariff can cause (`trial`)
+                            counted_card   edition, mark: newest day on which that card was refused, number of such days
                             counted_to   the newest row of the journal that is counted
                             taken     path, sha256, mark: large files that hold an edition of these, as they lie there
     active/KIND/SLOT/       the files of one edition, never changed once a row names them
@@ -64,6 +65,28 @@ _SCHEMA: Final = (
     f"PRAGMA application_id={APPLICATION_ID}",
     f"PRAGMA user_version={SCHEMA_VERSION}",
 )
+_ADDED: Final = (
+    "CREATE TABLE IF NOT EXISTS counted_card (edition TEXT NOT NULL, mark BLOB NOT NULL, day INTEGER NOT NULL, "
+    "days INTEGER NOT NULL, PRIMARY KEY (edition, mark))"
+)
+"""Came later: what older software left lacks this table, and older software passes over it."""
+
+
+class RefusedCard(NamedTuple):
+    """The newest day of UTC on which it was refused, and how many such days there are."""
+
+    day: int
+    days: int
+
+
+class KeptCounts(NamedTuple):
+    """What is written down: counts by document and day, refused cards by document and mark
+    (`terminal.updates.trial`), and the newest row that is counted.
+    """
+
+    days: Mapping[tuple[str, int], tuple[int, int]]
+    cards: Mapping[tuple[str, bytes], RefusedCard]
+    to: int
 
 
 class HeldEdition(NamedTuple):
@@ -282,21 +305,29 @@ class SetStore:
             self._leave(kind, REPLACED)
             self._move(kind, BEFORE, REPLACED)
 
-    def counted(self) -> tuple[dict[tuple[str, int], tuple[int, int]], int]:
-        """By edition and day: taps and refusals; and the newest row that is counted."""
+    def counted(self) -> KeptCounts:
+        """What was written down last."""
         with _reported(self._path):
-            rows = self._connection.execute("SELECT edition, day, taps, refused FROM counted").fetchall()
-            to = self._connection.execute("SELECT sequence FROM counted_to").fetchone()
-        return {(edition, day): (taps, refused) for edition, day, taps, refused in rows}, to[0] if to else 0
+            execute = self._connection.execute
+            days = execute("SELECT edition, day, taps, refused FROM counted").fetchall()
+            cards = execute("SELECT edition, mark, day, days FROM counted_card ORDER BY rowid").fetchall()
+            to = execute("SELECT sequence FROM counted_to").fetchone()
+        return KeptCounts(
+            {(edition, day): (taps, refused) for edition, day, taps, refused in days},
+            {(edition, mark): RefusedCard(day, times) for edition, mark, day, times in cards},
+            to[0] if to else 0,
+        )
 
-    def put_counted(self, counts: Mapping[tuple[str, int], tuple[int, int]], to: int) -> None:
+    def put_counted(self, kept: KeptCounts) -> None:
         """In place of what was counted before."""
+        days = [(*key, *count) for key, count in kept.days.items()]
+        cards = [(*key, *card) for key, card in kept.cards.items()]
         with _reported(self._path), transaction(self._connection):
             self._connection.execute("DELETE FROM counted")
-            self._connection.executemany(
-                "INSERT INTO counted VALUES (?, ?, ?, ?)", [(*key, *count) for key, count in counts.items()]
-            )
-            self._connection.execute("INSERT OR REPLACE INTO counted_to VALUES (1, ?)", (to,))
+            self._connection.execute("DELETE FROM counted_card")
+            self._connection.executemany("INSERT INTO counted VALUES (?, ?, ?, ?)", days)
+            self._connection.executemany("INSERT INTO counted_card VALUES (?, ?, ?, ?)", cards)
+            self._connection.execute("INSERT OR REPLACE INTO counted_to VALUES (1, ?)", (kept.to,))
 
     def mend_floors(self, floors: Mapping[SetKind, SetFloor]) -> None:
         """Let the file beside the database say these."""
@@ -401,6 +432,8 @@ def _opened(path: Path, *, to_read: bool) -> sqlite3.Connection:
                 for statement in _SCHEMA:
                     connection.execute(statement)
         known = connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        if known and not to_read:
+            connection.execute(_ADDED)
         version = connection.execute("PRAGMA user_version").fetchone()
         sound = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
     except SQLITE_FAULTS as error:

@@ -2,7 +2,8 @@
 
 One thread looks every second, by size, times and inode; only a file that has changed is read, and only when it lay
 there unchanged at the look before: half a document can be a sound one, and its other half would be refused under the
-same version. Who writes more slowly than that publishes by renaming.
+same version. Who writes more slowly than that publishes by renaming. What signed bundles bring is whole whenever it is
+seen, and is looked for at once when it came: a second for a tariff is nothing, for a card that is to be stopped it is.
 
 A large file that was read and holds what is held is noted by its mark: a terminal that starts again with lists of a
 million entries does not read them just to find that they are the same.
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from enum import Enum, auto
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -47,12 +49,13 @@ AGAIN_AFTER: Final = 60
 
 class SourceFile(NamedTuple):
     """Where editions of a kind are published; `opened` makes of a file's content what is offered, and may raise
-    `TerminalError`.
+    `TerminalError`. `whole`: it is put there by one change of names, and never seen half.
     """
 
     kind: SetKind
     path: Path
     opened: Callable[[Path, bytes], bytes] | None = None
+    whole: bool = False
 
 
 class FileMark(NamedTuple):
@@ -156,6 +159,14 @@ def _bounded(path: Path, most_bytes: int) -> bytes | None:
     return None if len(content) > most_bytes else content
 
 
+class _SourceLook(Enum):
+    """What the thread is asked for."""
+
+    SOON = auto()
+    AFRESH = auto()
+    STOP = auto()
+
+
 class SourceWatch:
     """Looks at the sources on a thread of its own from `start` to `stop`."""
 
@@ -178,7 +189,7 @@ class SourceWatch:
         """After how many looks to try again; others not before they change."""
         self._for_another: set[SourceFile] = set()
         self._standing: dict[SourceFile, SetRefusal] = {}
-        self._looks: SimpleQueue[bool] = SimpleQueue()  # its put may be called from a signal handler
+        self._looks: SimpleQueue[_SourceLook] = SimpleQueue()  # its put may be called from a signal handler
         self._thread = Thread(target=self._run, name="updates", daemon=True)
 
     def start(self) -> None:
@@ -186,20 +197,26 @@ class SourceWatch:
 
     def look_now(self) -> None:
         """Look at once, and try again what was refused. Any thread and any signal handler."""
-        self._looks.put(True)
+        self._looks.put(_SourceLook.AFRESH)
+
+    def came(self) -> None:
+        """Something new may lie there: look at once. Any thread."""
+        self._looks.put(_SourceLook.SOON)
 
     def stop(self) -> None:
-        self._looks.put(False)
+        self._looks.put(_SourceLook.STOP)
         self._thread.join(PATIENCE_S)
 
-    def look(self, *, afresh: bool = False) -> None:
-        """Offer what has changed and rests; `afresh`: everything as it is, also what was refused before."""
+    def look(self, *, afresh: bool = False, came: bool = False) -> None:
+        """Offer what has changed and rests; `afresh`: everything as it is, also what was refused before; `came`: what
+        is whole need not rest.
+        """
         if afresh:
             self._refused.clear()
             self._taken.clear()
         for source in self._sources:
             mark = mark_of(source.path)
-            rests, self._seen[source] = afresh or self._seen[source] == mark, mark
+            rests, self._seen[source] = afresh or (came and source.whole) or self._seen[source] == mark, mark
             if mark is None:
                 self._settle(source)
             if mark is None or not rests or not self._is_new(source, mark):
@@ -245,20 +262,21 @@ class SourceWatch:
 
     def _run(self) -> None:
         self._active.load_pending()
+        self.look()
         while True:
-            self.look()
             self._active.drop_ended(self._now())
             with suppress(ActiveSetError):  # the disk fails; what is left is swept another time
                 self._active.sweep()
             try:
                 asked = [self._looks.get(timeout=self._every_s)]
             except Empty:
+                self.look()
                 continue
             while not self._looks.empty():  # many that ask at once are answered by one look
                 asked.append(self._looks.get())
-            if not all(asked):
+            if _SourceLook.STOP in asked:
                 return
-            self.look(afresh=True)
+            self.look(afresh=_SourceLook.AFRESH in asked, came=True)
 
 
 def mark_of(path: Path) -> FileMark | None:

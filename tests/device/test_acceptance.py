@@ -67,7 +67,7 @@ def wait_for(process: subprocess.Popen[str], word: str) -> None:
         said.append(line)
         if word in line:
             return
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     raise AssertionError(f"the command ended without {word!r}: {''.join(said)}")
 
 
@@ -98,14 +98,14 @@ def test_ordered_to_stop_while_it_waits_for_a_person_and_taken_up_again(tmp_path
         process = acceptance("--pulls", "1")
         wait_for(process, "take the card off")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=60)
         assert process.returncode == 30
         assert "Traceback" not in err
         assert "run the same command again" in err
         killed = acceptance()
         wait_for(killed, "tearing")
         killed.kill()
-        killed.communicate(timeout=10)
+        killed.communicate(timeout=60)
         again = acceptance()
         out, err = again.communicate(timeout=90)
     assert again.returncode == 0, err

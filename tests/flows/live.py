@@ -42,7 +42,7 @@ STATE: Final = "var/terminal"
 TAPS: Final = ("Intent", "Unwritten")
 DAY: Final = date(2026, 9, 15)
 """The day on which the clock of `BY_HAND` starts, at 8:00."""
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 60.0
 
 ROUTES: Final = """
 [header]

@@ -15,8 +15,12 @@ from typing import Any, Final
 
 import msgspec
 
+from cardproto.credential.cose import parse_sign1
+from cardproto.credential.grant import parse_claims
 from cardproto.resident.records.event import parse_event
-from sim.image_file import load_card
+from sim.card.virtual import VirtualCard
+from sim.image_file import load_image
+from sim.phone import VirtualPhone
 from terminal.canteen.documents import ListFile, PriceListDocument, RosterDocument, RosterPupil
 from terminal.canteen.requests import (
     AnnulLast,
@@ -133,8 +137,14 @@ class School:
 
     def ref(self, name: str) -> bytes:
         """The pupil behind a card, as the canteen knows him."""
-        image = load_card(self.terminal.folder / self.card(name), random.Random(0).randbytes)
-        pseudonym = pseudonym_on(image)
+        image = load_image(self.terminal.folder / self.card(name), random.Random(0).randbytes)
+        if isinstance(image, VirtualPhone):
+            pseudonym: bytes | None = parse_claims(
+                parse_sign1(image.memory.credential).payload or b""
+            ).pseudonym
+        else:
+            assert isinstance(image, VirtualCard)
+            pseudonym = pseudonym_on(image)
         assert pseudonym is not None
         return KEYS.token("school", pseudonym)
 

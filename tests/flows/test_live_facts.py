@@ -22,9 +22,11 @@ from terminal.screen.console.roles import Role
 from terminal.trip.producers import PRODUCERS, FactSource
 from tests.by_hand import BY_HAND, SOCKET
 from tests.flows.live import PATIENCE_S, ROUTES, STATE, LiveTerminal, collector, facts_of, live_terminal, run
+from tests.flows.test_inspector import INSPECTED
 from tests.flows.test_link import PEERS
 from tests.flows.test_live_canteen import CANTEEN
 from tests.flows.test_recomputed import in_force, until
+from tests.terminal.media.test_bank_live import BANK_FACTS
 from tests.terminal.screen.console.test_bus_console import ZONES
 from tests.terminal.updates.bundle.repository import ROLES, Publisher
 from tests.terminal.updates.bundle.test_live_bundles import lab_issuers_toml
@@ -35,7 +37,7 @@ Claims = Mapping[FactSource, frozenset[str]]
 SPOT: Final = ("stop", "zone", "mark_m")
 CONSOLE: Final = {"enabled": True, "port": 0, "typed_sign_in": True}
 BUS: Final[Claims] = {
-    FactSource.CREW: frozenset({"shift", "turn", "route", "direction", "reader_ok"})
+    FactSource.CREW: frozenset({"shift", "turn", "route", "direction", "on_break", "reader_ok"})
     | {"place.source", "place.age_s"}
     | {f"place.{name}" for name in SPOT},
     FactSource.ROUTES: frozenset({"mode"})
@@ -116,6 +118,9 @@ def test_a_bus_its_routes_its_crew_and_an_inspector(tmp_path: Path) -> None:
         bus.act("/shift", "/shift/turn", route=15, direction=1)
         bus.act("/shift", "/shift/place", stop=1502, zone=4, km=7)
         back = watched.look(FactSource.CREW)
+        bus.act("/shift", "/shift/break")
+        watched.look(FactSource.CREW)
+        bus.act("/shift", "/shift/break")
         bus.act("/state", "/state/order", in_order=0)
         watched.look(FactSource.CREW)
         bus.sign_in(Role.INSPECTOR)
@@ -339,8 +344,9 @@ def test_a_display_has_no_address_for_what_the_document_does_not_let_riders_say(
 
 
 def test_every_fact_is_shown_of_each_of_its_sources() -> None:
-    """The facts of bank cards alone have none."""
-    shown = [BUS, BUNDLES, CLOCK, VEHICLE, BY_CREW_AND_RIDER, LISTS, AUTHENTICATED, CANTEEN, PEERS]
+    """Those of bank cards among them."""
+    shown = [BUS, BUNDLES, CLOCK, VEHICLE, BY_CREW_AND_RIDER, LISTS, AUTHENTICATED, CANTEEN, PEERS, INSPECTED]
+    shown.append(BANK_FACTS)
     by_fact: dict[str, set[FactSource]] = {}
     for claims in shown:
         for source, facts in claims.items():

@@ -143,6 +143,12 @@ def test_after_a_roll_old_and_new_cards_tap_and_the_journal_goes_on(said: Said, 
     assert [row["key_version"] for row in taps] == [1, 1, 2]
 
 
+def test_a_last_day_that_is_past_is_refused(said: Said, tmp_path: Path) -> None:
+    words = ("keys", "init", "--role=office", "--region=34", "--out=office.keys")
+    assert "--until 2026-01-31 is past" in said(*words, "--until=2026-01-31", code=2)
+    assert not (tmp_path / "office.keys").exists()
+
+
 def test_a_card_of_the_next_generation_taps_where_it_is_prepared(said: Said, tmp_path: Path) -> None:
     """A terminal that was not cut anew serves cards that are issued after the roll."""
     office(said, tmp_path)

@@ -19,11 +19,13 @@ import pytest
 from sim.periphery.printer import SimPrinter
 from sim.periphery.pseudo_terminal import PseudoTerminal
 from sim.periphery.scanner import SimScanner
+from terminal.access.attempts import MANY_WRONG, Attempts
 from terminal.errors import JournalSealed
+from terminal.screen.console.console import CONSOLE_FOLDER
 from terminal.screen.console.roles import Role
 from tests.by_hand import BY_HAND
 from tests.flows.live import PATIENCE_S, STATE, LiveTerminal, live_terminal
-from tests.terminal.screen.console.cab import ref_of
+from tests.terminal.screen.console.cab import PIN, csrf, ref_of
 
 LAMPS = {"ready": "ready", "accepted": "green", "attention": "yellow", "refused": "red", "show_ms": 200}
 TONES = {"accepted_tones": ["low:10", "high:10"], "attention_tones": ["low:10"], "refused_tones": ["low:30"]}
@@ -270,6 +272,8 @@ def test_a_ticket_is_printed_for_a_ride_that_was_paid_and_for_no_other(
         assert (printer.cuts, printer.unknown) == (1, b"")
 
 
+FAR_MS = 4 * 10**12
+"""Whenever the test is run, a wait from here on has its whole length left."""
 CAB: Mapping[str, object] = {"enabled": True, "port": 0, "typed_sign_in": True}
 
 
@@ -288,6 +292,31 @@ def says(terminal: LiveTerminal, page: str, words: str) -> bool:
     while words not in (said := terminal.console.get(page).text):
         assert time.monotonic() < end_s, said
     return True
+
+
+def a_stranger_typed_all_night(state: Path) -> None:
+    """Wrong PINs for the driver's number; the next try is hours away."""
+    for at_ms in range(MANY_WRONG):
+        Attempts(state / CONSOLE_FOLDER).begin(f"typed:{ref_of(Role.DRIVER)}", FAR_MS + at_ms)
+
+
+def signs_in_beside_a_colleague(terminal: LiveTerminal) -> None:
+    """The driver, whose right PIN has to wait, with the conductor's; the first page says what others have tried."""
+    assert terminal.console is not None
+    post, ref = terminal.console.post, ref_of(Role.DRIVER)
+    own = {"csrf": csrf(terminal.console.get("/sign-in?typed=1")), "ref": ref, "pin": PIN}
+    waits = post("/sign-in", data=own)
+    assert waits.status_code == 403
+    assert 'name="by_pin"' in waits.text
+    beside = {"by": ref_of(Role.CONDUCTOR), "by_pin": PIN}
+    assert post("/sign-in", data=own | {"by": ref, "by_pin": PIN}).status_code == 403, (
+        "he himself is no colleague"
+    )
+    assert post("/sign-in", data=own | beside | {"by_pin": "2581"}).status_code == 403
+    assert post("/sign-in", data=own | beside).status_code == 303
+    shown = terminal.console.get("/", follow_redirects=True).text
+    assert f"неверные ПИН-коды: {MANY_WRONG}." in shown
+    assert "неверные ПИН-коды" not in terminal.console.get("/", follow_redirects=True).text
 
 
 def test_a_cash_sale_leaves_a_ticket_and_a_copy_on_demand_says_so(
@@ -318,8 +347,9 @@ def test_a_cash_sale_leaves_a_ticket_and_a_copy_on_demand_says_so(
             assert copy[1:] == first
             assert f'href="{page}"' in terminal.console.get("/taps").text
             assert terminal.console.post("/ticket/copy", data=again | {"sale": "1"}).status_code == 303
+        a_stranger_typed_all_night(tmp_path / STATE)
         with bus(tmp_path, **tables) as terminal:
-            terminal.sign_in(Role.DRIVER)
+            signs_in_beside_a_colleague(terminal)
             assert says(terminal, page, "Напечатайте копию")
             assert terminal.console is not None
             csrf = {"csrf": terminal.form(page, "/ticket/copy")["csrf"]}

@@ -59,9 +59,9 @@ from terminal.policy.keyed_file import HASH_BYTES, HEADER
 from terminal.policy.load import parse_region
 from terminal.publish.ceremony import SignatureFile, read_request, words
 from terminal.screen.console.visit import FormFields
+from terminal.sealed_box import NotSealedToUs, open_as_one
 from terminal.side_process import BrokenFrame, frame
 from terminal.sync.enrolment import EnrolmentRequest
-from terminal.sync.sealed import NotSealedToUs, open_as_one
 from terminal.sync.trust import require_root
 from terminal.sync.wire import Malformed, Refusal, encode, parse_ack, parse_batch, row_hashes
 from terminal.trip.vehicle_report import NO_RUN, SourceSays, VehicleReport, up_frames

@@ -18,13 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from release.packages import PACKAGES
 from sim.profile import LAB_KEYS
 from terminal.policy.load import REGIONS
-from tests.package.machine import DEADLINE_S, Machine, booted, missing, seconds
+from tests.package.machine import CACHE, DEADLINE_S, Machine, booted, missing, seconds
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -82,8 +80,10 @@ def build(tree: Path, out: Path, downloads: Path, *options: str, **environment: 
 
 
 @pytest.fixture(scope="module")
-def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("downloads")
+def downloads() -> Path:
+    """What the lock files pin, fetched once for these lock files; each build checks every hash."""
+    pinned = b"".join(path.read_bytes() for path in sorted(ROOT.glob("requirements-deb-*.lock")))
+    return CACHE / f"downloads-{hashlib.sha256(pinned).hexdigest()[:16]}"
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +189,9 @@ def test_the_bill_names_what_is_pinned(handed_out: Path, part: str) -> None:
 
 @pytest.mark.parametrize("part", sorted(PACKAGES))
 def test_the_bill_is_what_its_published_schema_says(handed_out: Path, part: str) -> None:
+    from cyclonedx.schema import SchemaVersion  # noqa: PLC0415 it makes grammars for seconds, in every process
+    from cyclonedx.validation.json import JsonStrictValidator  # noqa: PLC0415
+
     (bill,) = handed_out.glob(f"{PACKAGES[part].name}_*.cdx.json")
     published, text = JsonStrictValidator(SchemaVersion.V1_6), bill.read_text()
     assert published.validate_str(text) is None

@@ -24,6 +24,7 @@ from terminal.money import money
 
 # Written apart from the table: code | colour | Russian | English.
 ROWS = """
+ok_paid_by_bank | green | Оплачено банковской картой. Счастливого пути! | Paid by bank card. Have a good trip!
 ok_paid | green | Оплачено. Счастливого пути! | Paid. Have a good trip!
 ok_pass | green | Проездной действителен до {date} | Pass valid until {date}
 ok_pack | green | Осталось поездок: {n} | Trips left: {n}
@@ -55,6 +56,7 @@ medium_inactive | red | Активна другая карта или телеф
 read_again | yellow | Приложите карту ещё раз | Tap again
 one_card | yellow | Приложите одну карту | Present one card only
 unknown_card | red | Карта не поддерживается | Card not supported
+bank_closed | yellow | Банковские карты сейчас не принимаются | Bank cards are not accepted now
 not_accepted | red | Карта не принята | Card not accepted
 unlock_phone | yellow | Разблокируйте телефон и приложите снова | Unlock the phone and tap again
 no_right_in_phone | red | Нет льготы на эту поездку. Оплатите иначе | No concession for this ride. Pay otherwise

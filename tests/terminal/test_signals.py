@@ -15,7 +15,7 @@ from terminal.decision.outcome import Message, Outcome
 from terminal.devices import DeviceState
 from terminal.signals import WAITING, DeviceWorker
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 PAID, REFUSED = Outcome(Message.OK_PAID, Admission.LET_IN), Outcome(Message.NO_FUNDS, Admission.REFUSED)
 
 

@@ -6,6 +6,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -31,15 +32,19 @@ PACKAGE = Path(__file__).resolve().parents[2] / "terminal"
 MEMBERS = tuple(effect for room in ROOMS for effect in room)
 FUNDERS = {"federal", "regional", "municipal", "parents"}
 CODE = re.compile(r"[a-z0-9_.:-]*")
-SOURCES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
 BY_RULE = {TransferEffect, GroundEffect, PriceEffect}
 """Rooms with members that are found by rule, where several rules do alike."""
+
+
+@cache
+def sources() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
 
 
 def members_named() -> Iterator[str]:
     """Every `Room.MEMBER` that stands anywhere but in the table of words."""
     rooms = {room.__name__ for room in ROOMS}
-    for path, tree in SOURCES.items():
+    for path, tree in sources().items():
         for node in ast.walk(tree):
             if path.name != "trail_words.py" and isinstance(node, ast.Attribute):
                 name = ast.unparse(node.value)
@@ -56,7 +61,7 @@ def test_codes_are_codes_and_none_stands_for_two_effects() -> None:
 def test_every_enum_of_effects_has_its_place_in_the_table() -> None:
     defined = {
         node.name
-        for tree in SOURCES.values()
+        for tree in sources().values()
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef) and "Effect" in map(ast.unparse, node.bases)
     }

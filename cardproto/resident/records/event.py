@@ -70,6 +70,8 @@ class PaidBy(IntEnum):
     TRANSFER = 7
     BUDGET = 8
     GRACE = 9
+    BANK = 10
+    """Charged to a bank card later: in rows and in what terminals keep, never on a resident card."""
 
 
 class Event(NamedTuple):

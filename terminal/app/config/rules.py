@@ -16,6 +16,7 @@ import msgspec
 from terminal.app.config.codes import ConfigMistake
 from terminal.app.config.periphery_rules import periphery_mistakes
 from terminal.app.config.settings import (
+    BANK,
     CANTEEN,
     DEFAULT_GPSD,
     EXTENSION_NAME,
@@ -39,7 +40,7 @@ CARD_IMAGE: Final = ".json"
 DNS_SD: Final = "dns-sd:"
 """Before the name by which an on-board computer announces itself."""
 
-ALL_PARTS: Final = ("keys", "region", "issuers")
+ALL_PARTS: Final = ("keys", "region", "issuers", "bank")
 """Of what a laboratory lends."""
 
 
@@ -94,6 +95,8 @@ def missing_files(config: StationConfig) -> Iterator[Mistake]:
         "lists.grants": config.lists.grants,
         "lists.routes": config.lists.routes,
         "lists.issuers": config.lists.issuers,
+        "bank.ca": config.bank.ca,
+        "bank.office": config.bank.office,
         "vehicle.replay": None if _is_pipe(config.vehicle.replay) else config.vehicle.replay,
         "collector.tls_ca": config.collector.tls_ca,
     }
@@ -105,6 +108,7 @@ def missing_files(config: StationConfig) -> Iterator[Mistake]:
 def unusable(config: StationConfig) -> Iterator[Mistake]:
     """What `terminal run` would refuse for what stands around the file: a document, cards, a folder, an address."""
     from terminal.app.simulated import require_residents
+    from terminal.keys.bank_ca import load_bank_ca, load_office_key
     from terminal.keys.file import load_issuers
     from terminal.policy.load import load_region
     from terminal.policy.routes import load_routes
@@ -118,6 +122,10 @@ def unusable(config: StationConfig) -> Iterator[Mistake]:
         yield from _refused("lists.routes", lambda: load_routes(config.lists.routes or Path()), config)
     if config.lists.issuers is not None and config.lists.issuers.is_file():
         yield from _refused("lists.issuers", lambda: load_issuers(config.lists.issuers or Path()), config)
+    if config.bank.ca is not None and config.bank.ca.is_file():
+        yield from _refused("bank.ca", lambda: load_bank_ca(config.bank.ca or Path()), config)
+    if config.bank.office is not None and config.bank.office.is_file():
+        yield from _refused("bank.office", lambda: load_office_key(config.bank.office or Path()), config)
     reader = config.reader.name or ""
     if reader.startswith(SIM) and reader != SIM:
         yield from _refused(
@@ -394,12 +402,15 @@ def takes_bundles(config: StationConfig) -> bool:
 
 
 def laboratory_parts(config: StationConfig) -> tuple[str, ...]:
-    """What this configuration does not name and so takes from the public laboratory: keys, region, issuers."""
+    """What this configuration does not name and so takes from the public laboratory: keys, region, issuers, and of bank
+    cards who proves them and to whom they are sealed.
+    """
     checks_grants = config.lists.verify_credential != "never"
     unset = {
         "keys": config.keys.file is None,
         "region": config.terminal.region is None and not takes_bundles(config),
         "issuers": checks_grants and config.lists.issuers is None and not takes_bundles(config),
+        "bank": BANK in config.media.order and None in (config.bank.ca, config.bank.office),
     }
     return tuple(part for part, missing in unset.items() if missing)
 
@@ -420,6 +431,7 @@ def require_own(config: StationConfig, parts: Container[str], *, real_reader: bo
         "keys": "file under [keys]",
         "region": "region under [terminal]",
         "issuers": "issuers under [lists]",
+        "bank": "ca and office under [bank]",
     }
     raise ConfigError(
         f"a real reader, and no {', no '.join(missing)} of its own",

@@ -33,8 +33,10 @@ CONFIG_SCHEMA: Final = 1
 Port = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Text = Annotated[str, Meta(min_length=1)]
 _HOST_PORT: Final = r"[0-9A-Za-z.\-]{1,253}:[0-9]{1,5}"
-HostPort = Annotated[str, Meta(pattern=f"^{_HOST_PORT}$")]
-PeerText = Annotated[str, Meta(pattern=f"^[1-9][0-9]{{0,6}}@{_HOST_PORT}$")]
+_LINK_PORT: Final = rf"({_HOST_PORT}|\[[0-9A-Fa-f:.]{{2,45}}(%[0-9A-Za-z.\-]{{1,15}})?\]:[0-9]{{1,5}})"
+LinkPort = Annotated[str, Meta(pattern=f"^{_LINK_PORT}$")]
+"""An address and port, in brackets where the address is one of IPv6."""
+PeerText = Annotated[str, Meta(pattern=f"^[1-9][0-9]{{0,6}}@{_LINK_PORT}$")]
 Pace = Annotated[float, Meta(ge=0.2)]
 Count = Annotated[int, Meta(ge=1)]
 Profile = Literal["bus", "canteen"]
@@ -46,7 +48,8 @@ Option = bool | int | float | str | tuple[bool | int | float | str, ...]
 EXTENSIONS: Final = "extensions"
 RESIDENT: Final = "resident"
 PHONE: Final = "phone"
-OWN_MEDIA: Final = (RESIDENT, PHONE)
+BANK: Final = "bank"
+OWN_MEDIA: Final = (RESIDENT, PHONE, BANK)
 """Media that need no extension."""
 REPLAY: Final = "replay"
 VDV301: Final = "vdv301"
@@ -166,8 +169,8 @@ class MediaTable(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Name, ...],
         Meta(
             min_length=1,
-            description="Media in the order in which a card is asked: resident, phone, and those of extensions.",
-            examples=[["resident", "phone"]],
+            description="Media in the order in which a card is asked: resident, phone, bank, and those of extensions.",
+            examples=[["resident", "phone", "bank"]],
         ),
     ] = (RESIDENT,)
     codes: Annotated[
@@ -183,6 +186,50 @@ class MediaTable(Struct, frozen=True, forbid_unknown_fields=True):
             "as published: taps are then settled by the card's newest event and its purse, and nothing is proved."
         ),
     ] = True
+
+
+class BankTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """Bank cards, where `[media] order` takes them. Not certified: see docs/bank-cards.md."""
+
+    ca: Annotated[
+        Path | None,
+        Meta(
+            description="The schemes' CA keys (JSON) that cards are proven with. Unset: the simulator's laboratory's, "
+            "with a simulated reader only.",
+            examples=["ca.json"],
+        ),
+    ] = None
+    office: Annotated[
+        Path | None,
+        Meta(
+            description="The back office's public key, to which taps are sealed: 64 hexadecimal digits in a file. "
+            "Unset: the simulator's laboratory's, with a simulated reader only.",
+            examples=["bank-office.pub"],
+        ),
+    ] = None
+    applications: Annotated[
+        tuple[Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){5,16}$")], ...],
+        Meta(
+            min_length=1,
+            description="Which applications are taken: how their names begin, in hexadecimal; five bytes are a scheme.",
+            examples=[["A000000658"]],
+        ),
+    ] = ("A000000658",)
+    country: Annotated[
+        int, Meta(ge=1, le=999, description="Country of the terminal (ISO 3166, a number).")
+    ] = 643
+    currency: Annotated[
+        int, Meta(ge=1, le=999, description="Currency that cards are shown (ISO 4217, a number).")
+    ] = 643
+    amount_minor: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            description="Sum that cards are shown, in minor units: 0, or what the scheme asks of a gate whose fare "
+            "comes later.",
+        ),
+    ] = 0
 
 
 class KeysTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -380,7 +427,7 @@ class LinkTable(Struct, frozen=True, forbid_unknown_fields=True):
     """Other terminals of this place, which hear at once who got what, and say it (docs/link.md)."""
 
     listen: Annotated[
-        HostPort | None,
+        LinkPort | None,
         Meta(
             description="Address of this machine and UDP port to hear them on. Unset: no link.",
             examples=["192.168.1.11:8482"],
@@ -559,6 +606,7 @@ class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     signals: SignalsTable = field(default_factory=SignalsTable)
     periphery: PeripheryTables = field(default_factory=PeripheryTables)
     media: MediaTable = field(default_factory=MediaTable)
+    bank: BankTable = field(default_factory=BankTable)
     keys: KeysTable = field(default_factory=KeysTable)
     lists: ListsTable = field(default_factory=ListsTable)
     updates: UpdatesTable = field(default_factory=UpdatesTable)

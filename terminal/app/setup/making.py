@@ -23,13 +23,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from cardproto.resident.layout import SPARE_KEY_SETS
 from terminal.app.config.mistakes import mistakes_in
 from terminal.app.config.write import new_file, write_new
 from terminal.app.simulated import laboratory_keys
-from terminal.app.station import JOURNAL_FILE
+from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE
 from terminal.clock import Clock
 from terminal.errors import ConfigError, KeyFileError, Mistake
 from terminal.files import SHARED, put_in_place, replace_file
@@ -49,15 +50,27 @@ from terminal.publish.repository import ROOT, Repository
 from terminal.screen.console.pins import hash_pin
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member, StaffList
-from terminal.screen.setup.answers import SetupMistake, number_of, number_or_0, of_region, text_of
-from terminal.screen.setup.document import SCHOOL, document_text, school_document
+from terminal.screen.setup.answers import (
+    SetupMistake,
+    host_port,
+    number_of,
+    number_or_0,
+    of_region,
+    text_of,
+    tills_of,
+)
+from terminal.screen.setup.asked import Texts
+from terminal.screen.setup.document import SCHOOL, document_text, price_list, school_document
 from terminal.screen.setup.draft import LANGUAGE, DraftStaff
-from terminal.screen.setup.questions import REGIONS, Texts
+from terminal.screen.setup.questions import REGIONS
+from terminal.sync.credentials import load_or_make_keys
 from terminal.sync.trust import pin_root
 from terminal.updates.bundle.roles import METADATA_FOLDER
 
 SETUP_FOLDER: Final = "setup"
 """Where a first run keeps its draft, in the terminal's folder."""
+LISTS_FOLDER: Final = "lists"
+PEERS_FOLDER: Final = "peers"
 SCHOOL_FOLDER: Final = "school"
 SIGNING_KEY: Final = "school-1"
 KEY_FILE: Final = "keys.file"
@@ -144,8 +157,10 @@ class SchoolMaker:
         if not of_region(texts):
             return load_file_keys(self._own_keys(texts), UNLIMITED)
         path = self._place.draft / "region.keys"
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replace_file(path, text_of(texts, KEY_FILE).encode())
+        content = text_of(texts, KEY_FILE).encode()
+        if not path.is_file() or path.read_bytes() != content:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            replace_file(path, content)
         return load_file_keys(path, UNLIMITED)
 
     def _own_keys(self, texts: Texts) -> Path:
@@ -175,6 +190,8 @@ class SchoolMaker:
         document = school / "region.toml"
         replace_file(document, document_text(school_document(texts, now, texts[LANGUAGE])).encode(), SHARED)
         self._write_keys(school, texts, number)
+        self._write_lists(school, texts, now)
+        self._write_peers(school, texts)
         root = publish_alone(school, document, passphrase, now)
         pin_root(self._place.state, root, sha256(root).digest(), stand_alone=True)
         members = [Member(ref=one.ref, role=one.role, pin=one.pin) for one in staff]
@@ -184,6 +201,8 @@ class SchoolMaker:
             {
                 "keys": {"file": self._beside(home / "keys" / f"{number}.keys")},
                 "bundles": {"folder": self._beside(home / "published"), "stand_alone": True},
+                **self._updates(home),
+                **self._link(home, texts),
             },
         )
 
@@ -231,6 +250,40 @@ class SchoolMaker:
         write_keys(keys / "office.keys", office)
         for name, role, terminal in (("issue", KeyRole.ISSUE, None), (str(number), KeyRole.CANTEEN, number)):
             write_keys(keys / f"{name}.keys", self._cut(office, role, terminal))
+
+    def _write_lists(self, school: Path, texts: Texts, now: datetime) -> None:
+        prices = price_list(texts, now)
+        if prices is not None:
+            (school / LISTS_FOLDER).mkdir(mode=0o700)
+            replace_file(school / LISTS_FOLDER / "prices.json", msgspec.json.encode(prices))
+
+    def _updates(self, home: Path) -> dict[str, dict[str, object]]:
+        lists = home / LISTS_FOLDER
+        return {"updates": {"folder": self._beside(lists)}} if lists.exists() else {}
+
+    def _write_peers(self, school: Path, texts: Texts) -> None:
+        """The identities of the other tills of the school."""
+        for till in tills_of(texts):
+            (school / PEERS_FOLDER).mkdir(mode=0o700, exist_ok=True)
+            key = text_of(texts, f"{till}.key") + "\n"
+            number = number_of(texts, f"{till}.number")
+            replace_file(school / PEERS_FOLDER / f"{number}.pub", key.encode(), SHARED)
+
+    def _link(self, home: Path, texts: Texts) -> dict[str, dict[str, object]]:
+        if not text_of(texts, "link.listen"):
+            return {}
+        peers = [
+            f"{number_of(texts, f'{till}.number')}@{host_port(texts, f'{till}.address')}"
+            for till in tills_of(texts)
+        ]
+        listen, identities = host_port(texts, "link.listen"), self._beside(home / PEERS_FOLDER)
+        return {"link": {"listen": listen, "peers": peers, "identities": identities}}
+
+    def own_key(self) -> str:
+        """The public key of this till, made the first time it is asked for."""
+        identity = self._place.state / IDENTITY_FILE
+        load_or_make_keys(identity)
+        return identity.with_suffix(".pub").read_text("ascii")
 
     def _cut(self, office: KeyDocument, role: KeyRole, terminal: int | None) -> KeyDocument:
         ahead = SPARE_KEY_SETS if role is KeyRole.ISSUE else 1

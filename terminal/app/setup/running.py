@@ -9,8 +9,9 @@ from terminal.app.setup.making import SchoolMaker, SetupPlace
 from terminal.clock import Clock
 from terminal.screen.server import ScreenServer
 from terminal.screen.setup.code import SetupCode
+from terminal.screen.setup.code_page import code_app
 from terminal.screen.setup.draft import DraftKeeper
-from terminal.screen.setup.web import SetupWeb, code_app
+from terminal.screen.setup.web import SetupWeb
 
 LOOK_S: Final = 1.0
 """How often it is looked whether the terminal was set up by another way."""

@@ -8,7 +8,9 @@ made again when it is deleted.
     differing  each differing row, in full
     waiting    stretches of rows that lack a file, until it is added
     statement  what each terminal last said of its own rows (`terminal.recompute.own`)
-    tap_count  taps and refusals by terminal, region document and day, of those that may have to be compared
+    tap_count  taps and refusals by terminal, region document and day, of those that may have to be compared; `beyond`
+               of both are of cards refused on more days than count against a document on trial
+    refused    which cards a document refused on which day, by hashes that say nothing elsewhere: each counts once
     trial      which documents terminals have, or had, on trial (`terminal.collector.recompute.trials`)
     shadow     what terminals say of documents in shadow, all together
     withdrawn  documents that were taken back from all that have them on trial
@@ -21,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -35,11 +37,11 @@ from terminal.collector.recompute.trials import (
 from terminal.collector.store import connect
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of, transaction
-from terminal.updates.trial import DAYS_KEPT, LEAST_TAPS, TapCount
+from terminal.updates.trial import DAYS_KEPT, LEAST_TAPS, MOST_OF_A_CARD, TapCount
 
 LEDGER_FILE: Final = "recomputed.db"
 APPLICATION_ID: Final = 0x52524544  # "RRED"
-LEDGER_VERSION: Final = 2
+LEDGER_VERSION: Final = 3
 MOST_LAGGING: Final = 1_000
 """Of so many terminals the age of what is not recomputed is looked up; of the rest the rows are counted."""
 
@@ -75,8 +77,12 @@ _SCHEMA: Final = (
 )""",
     """CREATE TABLE tap_count (
     terminal INTEGER, edition TEXT, day INTEGER, taps INTEGER NOT NULL, refused INTEGER NOT NULL,
-    PRIMARY KEY (terminal, edition, day)
+    beyond INTEGER NOT NULL, PRIMARY KEY (terminal, edition, day)
 ) WITHOUT ROWID""",
+    """CREATE TABLE refused (
+    edition TEXT, mark BLOB, day INTEGER, PRIMARY KEY (edition, mark, day)
+) WITHOUT ROWID""",
+    "CREATE INDEX refused_day ON refused (edition, day)",
     "CREATE INDEX tap_count_edition ON tap_count (edition)",
     """CREATE TABLE trial (
     terminal INTEGER, edition TEXT, since INTEGER NOT NULL, before TEXT NOT NULL, days INTEGER NOT NULL,
@@ -95,18 +101,29 @@ _ADD_SHADOW: Final = (
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTED)
 )
 _GROUP: Final = (
-    "SELECT trial.terminal, coalesce(sum(taps), 0), coalesce(sum(refused), 0) FROM trial LEFT JOIN tap_count"
-    " ON tap_count.terminal = trial.terminal AND tap_count.edition = trial.{of}"
+    "SELECT trial.terminal, coalesce(sum(taps - {less}), 0), coalesce(sum(refused - {less}), 0)"
+    " FROM trial LEFT JOIN tap_count ON tap_count.terminal = trial.terminal AND tap_count.edition = trial.{of}"
     " WHERE trial.edition = ? GROUP BY trial.terminal"
 )
 _TAKEN_BACK: Final = (
     "SELECT count(*), EXISTS (SELECT 1 FROM withdrawn WHERE edition = ?1) FROM trial"
     " WHERE edition = ?1 AND ended != ''"
 )
+_ADD_TAPS: Final = (
+    "INSERT INTO tap_count VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET taps = taps + excluded.taps,"
+    " refused = refused + excluded.refused, beyond = beyond + excluded.beyond"
+)
+_FORGET_CARDS: Final = (
+    "DELETE FROM refused WHERE edition = ?1 AND day = ?2"
+    " AND NOT EXISTS (SELECT 1 FROM tap_count WHERE edition = ?1 AND day = ?2)"
+)
 _FORGET_DAYS: Final = (
     "DELETE FROM tap_count WHERE terminal = ?1 AND edition = ?2 AND day <= (SELECT day FROM tap_count"
-    " WHERE terminal = ?1 AND edition = ?2 ORDER BY day DESC LIMIT 1 OFFSET ?3)"
+    " WHERE terminal = ?1 AND edition = ?2 ORDER BY day DESC LIMIT 1 OFFSET ?3) RETURNING day"
 )
+
+
+Rows: TypeAlias = list[tuple[Any, ...]]
 
 
 class FollowMark(NamedTuple):
@@ -240,38 +257,50 @@ class LedgerReader:
 
     def groups(self) -> list[GroupCount]:
         """Every document that is, or was, on trial anywhere."""
-        editions = [str(row[0]) for row in self._rows("SELECT DISTINCT edition FROM trial ORDER BY edition")]
-        return [self.group(edition)[0] for edition in editions]
+        with self._asking() as ask:
+            editions = ask("SELECT DISTINCT edition FROM trial ORDER BY edition")
+            return [_group(ask, str(edition))[0] for (edition,) in editions]
 
     def group(self, edition: str) -> tuple[GroupCount, dict[int, TapCount]]:
         """The terminals that have or had it on trial: together, and what each decided by it."""
-        new = summed(self._rows(_GROUP.format(of="edition"), edition))
-        if not new:
-            return GroupCount(edition, 0, 0, 0, 0, 0, 0, withdrawn=False), new
-        before = self._before(edition)
-        ((ended, withdrawn),) = self._rows(_TAKEN_BACK, edition)
-        total = sum(new.values(), TapCount())
-        return GroupCount(edition, len(new), ended, *total, *before, bool(withdrawn)), new
+        with self._asking() as ask:
+            return _group(ask, edition)
 
-    def _before(self, edition: str) -> TapCount:
-        """What the group refused by the documents before; where that are few taps, what all terminals did by those."""
-        own = sum(summed(self._rows(_GROUP.format(of="before"), edition)).values(), TapCount())
-        if own.taps >= LEAST_TAPS:
-            return own
-        query = (
-            "SELECT coalesce(sum(taps), 0), coalesce(sum(refused), 0) FROM tap_count"
-            " WHERE edition IN (SELECT before FROM trial WHERE edition = ?)"
-        )
-        return TapCount(*self._rows(query, edition)[0])
+    def _rows(self, query: str, *values: object) -> Rows:
+        with self._asking() as ask:
+            return ask(query, *values)
 
-    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+    @contextmanager
+    def _asking(self) -> Iterator[Callable[..., Rows]]:
+        """Queries of one connection."""
         if not self.path.is_file():
-            return []
+            yield lambda *_: []
+            return
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
         with reported(self.path), closing(connect(uri, uri=True)) as reader:
-            if reader.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
-                return []
-            return reader.execute(query, values).fetchall()
+            begun = reader.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+            yield lambda query, *values: reader.execute(query, values).fetchall() if begun else []
+
+
+def _group(ask: Callable[..., Rows], edition: str) -> tuple[GroupCount, dict[int, TapCount]]:
+    new = summed(ask(_GROUP.format(of="edition", less="beyond"), edition))
+    if not new:
+        return GroupCount(edition, 0, 0, 0, 0, 0, 0, withdrawn=False), new
+    ((ended, withdrawn),) = ask(_TAKEN_BACK, edition)
+    total, before = sum(new.values(), TapCount()), _before(ask, edition)
+    return GroupCount(edition, len(new), ended, *total, *before, bool(withdrawn)), new
+
+
+def _before(ask: Callable[..., Rows], edition: str) -> TapCount:
+    """What the group refused by the documents before; where that are few taps, what all terminals did by those."""
+    own = sum(summed(ask(_GROUP.format(of="before", less="0"), edition)).values(), TapCount())
+    if own.taps >= LEAST_TAPS:
+        return own
+    query = (
+        "SELECT coalesce(sum(taps), 0), coalesce(sum(refused), 0) FROM tap_count"
+        " WHERE edition IN (SELECT before FROM trial WHERE edition = ?)"
+    )
+    return TapCount(*ask(query, edition)[0])
 
 
 class VerdictLedger(LedgerReader):
@@ -392,13 +421,18 @@ class VerdictLedger(LedgerReader):
     def put_trials(self, rows: TrialRows) -> None:
         """What some rows of a terminal say. Counts of documents that it can go back to no more are forgotten."""
         execute, terminal = self._connection.execute, rows.terminal
-        for (edition, day), count in rows.taps.items():
-            execute(
-                "INSERT INTO tap_count VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                " taps = taps + excluded.taps, refused = refused + excluded.refused",
-                (terminal, edition, day, *count),
-            )
-            execute(_FORGET_DAYS, (terminal, edition, DAYS_KEPT))
+        for (edition, day), taps in rows.taps.items():
+            execute(_ADD_TAPS, (terminal, edition, day, taps, 0, 0))
+        for edition, day, mark in sorted(rows.refused):
+            if execute("INSERT OR IGNORE INTO refused VALUES (?, ?, ?)", (edition, mark, day)).rowcount:
+                times = execute(
+                    "SELECT count(*) FROM refused WHERE edition = ? AND mark = ?", (edition, mark)
+                )
+                beyond = times.fetchone()[0] > MOST_OF_A_CARD
+                execute(_ADD_TAPS, (terminal, edition, day, 1, 1, beyond))
+        for edition in rows.editions:
+            for (day,) in execute(_FORGET_DAYS, (terminal, edition, DAYS_KEPT)).fetchall():
+                execute(_FORGET_CARDS, (edition, day))
         for one in rows.begun:
             execute("INSERT OR REPLACE INTO trial VALUES (?, ?, ?, ?, ?, ?)", one)
         for edition, cause in rows.ended:
@@ -412,6 +446,8 @@ class VerdictLedger(LedgerReader):
                 " WHERE terminal = ?1)",
                 (terminal, edition, before),
             )
+        if rows.in_force:
+            execute("DELETE FROM refused WHERE edition NOT IN (SELECT edition FROM tap_count)")
         self._connection.executemany(_ADD_SHADOW, rows.shadows)
 
     def put_withdrawn(self, edition: str) -> None:

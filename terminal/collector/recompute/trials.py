@@ -2,7 +2,8 @@
 
 A terminal judges a tariff on trial by itself once it has decided 200 taps. Before that, and where each has few, the
 group is judged here, by the same rule: all terminals that have, or had, that tariff on trial, against what they refused
-by the one before. No terminal alone brings a tariff down: the shares must hold without the one that refused most.
+by the one before. A card counts once a day, wherever it was refused, and three times in all by what is on trial. No
+terminal alone brings a tariff down: the shares must hold without the one that refused most.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final, NamedTuple
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.journal.operation_records import SetActivated, SetReturned, ShadowCompared
 from terminal.journal.records import Intent, Unwritten
-from terminal.updates.trial import DAY_MS, TapCount, exceeds, refuses_too_many, tap_of
+from terminal.updates.trial import DAY_MS, TapCount, exceeds, mark_of_card, refuses_too_many, tap_of
 
 MOST_NAMED: Final = 128
 """Letters of an edition that are kept."""
@@ -72,7 +73,10 @@ class TrialRows:
 
     def __init__(self, terminal: int) -> None:
         self.terminal = terminal
-        self.taps: dict[tuple[str, int], TapCount] = {}
+        self.taps: dict[tuple[str, int], int] = {}
+        """By edition and day of UTC, without refusals that a document can cause."""
+        self.refused: set[tuple[str, int, bytes]] = set()
+        """Those, each by edition, day and card (`terminal.updates.trial.mark_of_card`)."""
         self.begun: list[TrialAt] = []
         self.ended: list[tuple[str, str]] = []
         self.in_force: list[tuple[str, str]] = []
@@ -81,9 +85,13 @@ class TrialRows:
 
     def take_tap(self, record: Intent | Unwritten) -> None:
         count = tap_of(record)
-        if count is not None:
-            key = record.tariff[:MOST_NAMED], record.at_ms // DAY_MS
-            self.taps[key] = self.taps.get(key, TapCount()) + count
+        if count is None:
+            return
+        edition, day = record.tariff[:MOST_NAMED], record.at_ms // DAY_MS
+        if count.refused:
+            self.refused.add((edition, day, mark_of_card(edition, record.card_ref)))
+        else:
+            self.taps[edition, day] = self.taps.get((edition, day), 0) + count.taps
 
     def take_activated(self, sequence: int, record: SetActivated, before: str) -> None:
         """A region document came into force after `before`, empty for none."""
@@ -103,7 +111,7 @@ class TrialRows:
     @property
     def editions(self) -> frozenset[str]:
         """Of which there is something to judge."""
-        return frozenset(edition for edition, _ in self.taps)
+        return frozenset({edition for edition, _ in self.taps} | {edition for edition, _, _ in self.refused})
 
 
 def named(id_: str, version: int) -> str:

@@ -10,73 +10,161 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from cardproto.resident.limits import LARGEST_MINOR
+from cardproto.resident.records.event import FIRST_AT, Event, EventKind, PaidBy
+from cardproto.resident.records.rights import Rights
+from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
+from terminal.decision.bus.decide import decide_ride
 from terminal.decision.bus.effects import BankEffect, FareEffect
 from terminal.decision.bus.fare import single_fare
+from terminal.decision.bus.guards import already_paid
 from terminal.decision.ended import DAY_S
 from terminal.decision.flags import RideFlag
-from terminal.decision.outcome import Decision, Message, Outcome
-from terminal.decision.tap import Trail
+from terminal.decision.outcome import DENY_BANK, GRANTS, Decision, Message, Outcome, WritePlan
+from terminal.decision.tap import Tap, Trail, accept, rebase
 from terminal.policy.base import FareMedium
 from terminal.policy.deny_list import DenyKind
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
+from terminal.trail import Reason
 from terminal.trip.facts import Trip
 
 BANK: Final = MEDIA.index(FareMedium.BANK_CARD)
+NO_UID: Final = bytes(7)
+BEFORE_ALL_LISTS: Final = date(2000, 1, 1)
+
+
+NEVER_EXPIRES: Final = date.min
+"""For a card that states no last day: it is past."""
 
 
 class BankSnapshot(Struct, frozen=True):
     """What one tap learned of a bank card. `expires_on` is its last day, `authenticated` the result of offline
     data authentication, `token` the keyed hash of its number.
+
+    `others` are what else stands for it: the token of the epoch before, and those of its account. `event` is what was
+    kept here of its newest ride (None: none was), in the form of a resident card's. `second`: the resident application
+    of the same card was asked first and could not pay.
     """
 
     token: bytes
     expires_on: date
     readable: bool = True
     authenticated: bool = True
+    others: tuple[bytes, ...] = ()
+    event: Event | None = None
+    second: bool = False
+
+    @property
+    def tokens(self) -> tuple[bytes, ...]:
+        """Everything that a list may name it by."""
+        return (self.token, *self.others)
 
 
 def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Decision:
-    """Return the decision on a tap; `outcome.charge_minor` is to be charged later, nothing is written."""
+    """Return the decision on a tap; `outcome.charge_minor` is to be charged later, and the plan is for the terminal to
+    keep: nothing is written to the card.
+    """
     local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
     if trip.profile != "bus" or FareMedium.BANK_CARD not in policy.document.profiles.bus.media:
         trail.note(BankEffect.NOT_TAKEN)
         return trail.refuse(Message.UNKNOWN_CARD)
+    if card.second:
+        trail.note(BankEffect.RESIDENT_FIRST)
     refusal = _refused(card, policy, local.date(), trail)
     if refusal is not None:
         return trail.refuse(refusal)
-    quote = single_fare(policy, trip, local, BANK, trail)
+    tap = rebase(_as_resident(card, policy), policy.of_bank_cards(), trip, now)
+    if tap.listed:
+        trail.lists[GRANTS] = policy.grants.name
+    decision = _once(tap, local, trail) if policy.gtfs is not None else decide_ride(tap, trail)
+    plan = decision.write_plan
+    if plan is None:
+        return decision
+    return _not_now(policy, trip, plan.event.amount_minor, trail) or _later(card, plan, decision, trail)
+
+
+def _as_resident(card: BankSnapshot, policy: Policy) -> CardSnapshot:
+    """A card that states nothing, with a purse that holds enough for any ride: what is spent is charged later."""
+    tokens = card.tokens
+    named = next((token for token in tokens if policy.grants.of(token) is not None), card.token)
+    event = NEVER_USED if card.event is None else card.event
+    if event.paid_by is PaidBy.BANK:
+        event = event._replace(paid_by=PaidBy.PURSE)
+    rights = Rights(
+        region=policy.document.header.region,
+        pseudonym=named,
+        valid_from=BEFORE_ALL_LISTS,
+        valid_to=card.expires_on,
+        issued_on=BEFORE_ALL_LISTS,
+        revision=0,
+    )
+    return CardSnapshot(NO_UID, rights, event._replace(balance_after_minor=LARGEST_MINOR), card.token)
+
+
+NEVER_USED: Final = Event(
+    kind=EventKind.ISSUE, at=FIRST_AT, terminal=0, sequence=0, balance_after_minor=0, amount_minor=0
+)
+
+
+def _once(tap: Tap, local: datetime, trail: Trail) -> Decision:
+    """A ride by the fares of a feed: each is paid alone, second taps are known."""
+    again = already_paid(tap, trail)
+    if again is not None:
+        return trail.repeat(Message.ALREADY_PAID, again)
+    quote = single_fare(tap.policy, tap.trip, local, BANK, trail)
     if quote is None:
-        trail.note(FareEffect.UNKNOWN, {"route": trip.route})
+        trail.note(FareEffect.UNKNOWN, {"route": tap.trip.route})
         return trail.refuse(Message.FARE_UNKNOWN)
-    sum_minor = quote.fare_minor * (1 + trip.companions)
+    trail.note(FareEffect.ORDINARY, {"fare_minor": quote.fare_minor})
+    outcome = Outcome(Message.OK_PAID, Admission.LET_IN, quote.fare_minor * (1 + tap.trip.companions))
+    return accept(tap, trail, outcome, EventKind.RIDE, PaidBy.PURSE, inside=0)
+
+
+def _not_now(policy: Policy, trip: Trip, sum_minor: int, trail: Trail) -> Decision | None:
+    """Why nothing is charged later by this terminal just now, if so."""
     if trip.freshness.bundles_age_s > policy.document.ages.bundles_limited_days * DAY_S:
         trail.note(BankEffect.NOT_LATER)
         return trail.refuse(Message.ONLINE_ONLY)
-    if not _within_stale_list(policy, trip, sum_minor, trail):
-        return trail.refuse(Message.ONLINE_ONLY)
-    trail.note(FareEffect.BANK, {"fare_minor": quote.fare_minor})
-    trail.flag(BankEffect.DEFERRED, RideFlag.DEFERRED, {"charge_minor": sum_minor})
-    outcome = Outcome(Message.OK_PAID, Admission.LET_IN, charge_minor=sum_minor)
-    return Decision(outcome, None, tuple(trail.reasons), tuple(trail.flags))
+    return None if _within_stale_list(policy, trip, sum_minor, trail) else trail.refuse(Message.ONLINE_ONLY)
+
+
+def _later(card: BankSnapshot, plan: WritePlan, ridden: Decision, trail: Trail) -> Decision:
+    """The ride as a bank card's: what the purse would have paid is charged later."""
+    charge_minor, event = ridden.outcome.charge_minor, plan.event._replace(balance_after_minor=0)
+    trail.reasons = [
+        Reason(FareEffect.BANK, one.inputs) if one.effect is FareEffect.ORDINARY else one
+        for one in trail.reasons
+    ]
+    if event.paid_by is PaidBy.PURSE:
+        event = event._replace(paid_by=PaidBy.BANK)
+    if charge_minor:
+        trail.flag(BankEffect.DEFERRED, RideFlag.DEFERRED, {"charge_minor": charge_minor})
+    outcome = ridden.outcome
+    if card.second and outcome.message == Message.OK_PAID:
+        outcome = replace(outcome, message=Message.OK_PAID_BY_BANK)
+    return trail.decision(outcome, WritePlan(event))
 
 
 def _refused(card: BankSnapshot, policy: Policy, today: date, trail: Trail) -> Message | None:
     if not card.readable:
         trail.note(BankEffect.UNREADABLE)
         return Message.READ_AGAIN
-    if not card.authenticated:
-        trail.note(BankEffect.NOT_AUTHENTIC)
-        return Message.NOT_ACCEPTED
     if today > card.expires_on:
         trail.note(BankEffect.EXPIRED, {"expires_on": card.expires_on.isoformat()})
         return Message.EXPIRED
-    if policy.document.profiles.bus.deny_lists and policy.bank_deny_list.contains(
-        DenyKind.BANK_CARD, card.token
+    if not card.authenticated:
+        trail.note(BankEffect.NOT_AUTHENTIC)
+        return Message.NOT_ACCEPTED
+    listed = policy.bank_deny_list
+    if policy.document.profiles.bus.deny_lists and any(
+        listed.contains(DenyKind.BANK_CARD, token) for token in card.tokens
     ):
         trail.note(BankEffect.UNPAID)
+        trail.lists[DENY_BANK] = listed.name
         return Message.DENY_LIST
     return None
 

@@ -135,7 +135,7 @@ def _fare(tap: Tap, trail: Trail, *, checked_in: bool) -> tuple[Ride, Quote | No
         return ride, held_fare(tap, ride, trail)
     quote = tap.policy.ordinary_fare(ride, tap.at)
     if quote is None:
-        quote = guessed_fare(tap.policy, trip, ride, tap.at, TRANSPORT_CARD, trail)
+        quote = guessed_fare(tap.policy, trip, ride, tap.at, tap.policy.medium, trail)
     return ride, quote
 
 

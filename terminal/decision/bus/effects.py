@@ -10,6 +10,9 @@ class FareEffect(Effect):
 
     ORDINARY = "t-01:ordinary_fare"
     CASH = "t-01:cash_fare"
+    CHILD = "t-55:child_ticket"
+    LUGGAGE = "t-55:luggage_ticket"
+    NO_SUCH_TICKET = "t-55:no_such_ticket"
     BANK = "t-01:bank_fare"
     TO_TERMINUS = "t-01:fare_to_terminus"
     FROM_ORIGIN = "t-01:fare_from_origin"
@@ -38,6 +41,8 @@ class BankEffect(Effect):
     LIST_TOO_OLD = "t-43:list_too_old"
     WITHIN_STALE_CAP = "t-43:within_stale_cap"
     NOT_LATER = "o-14:not_paid_later"
+    RESIDENT_FIRST = "k-02:resident_could_not_pay"
+    """The resident application of the same card was asked first."""
 
 
 class PassEffect(Effect):

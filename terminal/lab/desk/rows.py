@@ -67,6 +67,11 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "PlaceSet": NP_("journal row", "place entered by hand"),
         "OrderDeclared": NP_("journal row", "order declared"),
         "TicketCopied": NP_("journal row", "ticket copied"),
+        "SaleCancelled": NP_("journal row", "sale cancelled"),
+        "CrewChanged": NP_("journal row", "change of driver"),
+        "CashHandedOver": NP_("journal row", "cash handed over"),
+        "NoticeRead": NP_("journal row", "notice of the office read"),
+        "BreakDeclared": NP_("journal row", "break of the crew"),
     }
 )
 """What each kind of record is called."""

@@ -90,7 +90,7 @@ class OracleCanteen:
         self.day, self.now = tariff.day(tap.at), tariff.local(tap.at).time()
         schools = {row["id"]: row for row in self.meals.get("schools", [])}
         self.school: DocumentTable = schools.get(till.school, {})
-        self.windows = {row["kind"]: row for row in self.school.get("windows", [])}
+        self.windows: list[DocumentTable] = self.school.get("windows", [])
         shifts = self.school.get("by_shift") or self.meals.get("by_shift", [])
         self.by_shift: dict[int, str] = {row["shift"]: row["kind"] for row in shifts}
         self.had = card.meals | till.served
@@ -165,13 +165,16 @@ class OracleCanteen:
             return self.by_shift.get(self._shift())
         if self.till.serving:
             return self.till.serving if self.till.serving in kinds else None
-        windows = {name: self.windows.get(name, row) for name, row in kinds.items()}
+        own = {name: [row for row in self.windows if row["kind"] == name] for name in kinds}
+        windows = {name: own[name] or [row] for name, row in kinds.items()}
         served = [
-            name for name, row in windows.items() if row["served_from"] <= self.now < row["served_until"]
+            name
+            for name, rows in windows.items()
+            if any(row["served_from"] <= self.now < row["served_until"] for row in rows)
         ]
         kind = next(iter(served), None)
         if not self.tap.trusted and not self.had and self.portions and kind not in self.portions:
-            return min(self.portions, key=lambda name: windows[name]["served_from"])
+            return min(self.portions, key=lambda name: min(row["served_from"] for row in windows[name]))
         return kind
 
     def _shift(self) -> int:

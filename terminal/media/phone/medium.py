@@ -88,7 +88,7 @@ class PhoneMedium:
         except PhoneRefused as refused:
             asks = Message.UNLOCK_PHONE if refused.fault in _ASKS_HOLDER else Message.UNKNOWN_CARD
             raise UnsupportedCard(str(refused), asks) from refused
-        return self._states.presented(credential, answered_ms, record)
+        return self._states.presented(credential, answered_ms, record, now)
 
     def decide(self, snapshot: PhoneSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:
         return decide_phone(snapshot, policy, trip, now)

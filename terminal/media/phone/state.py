@@ -9,10 +9,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from cardproto.credential.code import ShownCode
-from cardproto.credential.grant import Credential, CredentialDefect, RejectedCredential
-from cardproto.credential.proof import RejectedProof, holder_key
-from cardproto.errors import CardError
-from cardproto.resident.records.event import Event, build_event
+from cardproto.credential.grant import Credential, CredentialDefect, HolderKey, RejectedCredential
+from cardproto.errors import CardError, FormatError
+from cardproto.resident.records.event import Event, build_event, parse_event
 from terminal.decision.outcome import Message, WritePlan
 from terminal.decision.phone import Answered, CodeShown, phone_snapshot
 from terminal.decision.phone_record import PhoneRecord, code_record, code_shown
@@ -54,20 +53,21 @@ class PhoneStates:
 
     def reference(self, credential: Credential) -> bytes:
         """Of a phone whose proof was verified."""
-        key = holder_key(credential)
-        assert not isinstance(key, RejectedProof), "its proof was verified with it"
-        return self._setup.reference(b"phone" + key.public_numbers().x.to_bytes(32, "big"))
+        assert isinstance(credential.holder, HolderKey), "its proof was verified with it"
+        return self._setup.reference(b"phone" + credential.holder.x)
 
-    def presented(self, credential: Credential, answered_ms: int, record: PhoneRecord) -> Presented:
+    def presented(
+        self, credential: Credential, answered_ms: int, record: PhoneRecord, now: datetime
+    ) -> Presented:
         """A phone that has answered a challenge; `record` is what its row keeps of that."""
         reference = self.reference(credential)
-        held = self._held.newest(reference)
+        held = self._held.newest(reference, now)
         return self._presented(credential, reference, held, Answered(answered_ms), record)
 
     def shown(self, shown: ShownCode, data: bytes, now: datetime) -> Presented:
         """A phone whose code, `data`, was read."""
         reference = self.reference(shown.credential)
-        held = self._held.newest(reference)
+        held = self._held.newest(reference, now)
         last = 0 if held is None else held.counter
         assert shown.at is not None, "printed codes are refused before"
         assert shown.counter is not None
@@ -92,7 +92,7 @@ class PhoneStates:
             person=self._setup.person(credential.pseudonym),
             last=LastTap(_tap_of(snapshot.event), snapshot.event.at),
             read=record.parts,
-            writer=_Keeper(self._held, reference, snapshot.event, counter, record),
+            writer=_Keeper(self._held, reference, counter, record),
         )
 
 
@@ -101,14 +101,11 @@ def _tap_of(event: Event) -> TapId:
 
 
 class _Keeper:
-    """The writing side: what a card would hold is kept here. `found` is what was kept before, `counter` the code's."""
+    """The writing side: what a card would hold is kept here. `counter` is the code's."""
 
-    def __init__(
-        self, held: HeldEvents, reference: bytes, found: Event, counter: int, record: PhoneRecord
-    ) -> None:
+    def __init__(self, held: HeldEvents, reference: bytes, counter: int, record: PhoneRecord) -> None:
         self._held = held
         self._reference = reference
-        self._found = found
         self._counter = counter
         self._record = record
 
@@ -126,4 +123,13 @@ class _Keeper:
         return WriteDone()
 
     def became(self, earlier: TapId, previous: TapId) -> WriteDone | WriteNotDone | None:  # noqa: ARG002 the port's
-        return WriteDone() if _tap_of(self._found) == earlier else WriteNotDone()
+        kept = self._held.kept(self._reference)
+        done = kept is not None and _written_by(kept.event) == earlier
+        return WriteDone() if done else WriteNotDone()
+
+
+def _written_by(event: bytes) -> TapId | None:
+    try:
+        return _tap_of(parse_event(event))
+    except FormatError:
+        return None

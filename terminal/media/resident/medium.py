@@ -60,13 +60,17 @@ class ResidentMedium:
 
     `credentials` says when the issuer's signed grant is read and verified as well (one more exchange). Without `proof`
     no card is asked to prove a tap: all are settled as those of EV1 are.
+    `by_name`: cards whose chip holds another application too are taken, as `select_resident` has it.
     """
 
     name: Final = RESIDENT
     messages: Final[tuple[MediumMessage, ...]] = ()
 
-    def __init__(self, setup: MediumSetup, credentials: CredentialCheck, *, proof: bool = True) -> None:
+    def __init__(
+        self, setup: MediumSetup, credentials: CredentialCheck, *, proof: bool = True, by_name: bool = False
+    ) -> None:
         self.setup = setup
+        self.by_name = by_name
         self.credentials = credentials
         self.proof = proof
         self._fitting = FittingVersions()
@@ -76,7 +80,7 @@ class ResidentMedium:
         self.credentials.trust(issuers)
 
     def select(self, channel: CardChannel) -> bool:
-        return select_resident(channel)
+        return select_resident(channel, by_name=self.by_name)
 
     def open(self, channel: CardChannel, now: datetime) -> Presented:
         session = open_session(channel, self._keys(), proof=self.proof)

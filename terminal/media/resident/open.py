@@ -5,6 +5,7 @@ needs.
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Final
 
 from msgspec import Struct
 
@@ -14,7 +15,15 @@ from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.messaging import CommMode, Session
 from cardproto.desfire.transaction_mac import TransactionMac
 from cardproto.errors import FormatError, IntegrityError, ProtocolError, StatusError
-from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, FILE_TRANSACTION_MAC, KeyNo
+from cardproto.resident.layout import (
+    AID,
+    DF_NAME,
+    FILE_EVENTS,
+    FILE_PURSE,
+    FILE_RIGHTS,
+    FILE_TRANSACTION_MAC,
+    KeyNo,
+)
 from cardproto.resident.opening import NO_OWN_UID, has_transaction_mac, open_as
 from cardproto.resident.records.event import EVENT_BYTES, Event, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
@@ -67,8 +76,11 @@ class CardSession(Struct):
         return self.proving or self.card.get_value(FILE_PURSE, CommMode.MAC) == self.snapshot.balance_minor
 
 
-def select_resident(channel: CardChannel) -> bool:
+def select_resident(channel: CardChannel, *, by_name: bool = False) -> bool:
     """Ask natively for the resident application: one exchange. A card that says no in any way is of another kind.
+
+    `by_name`: one that knows no native command is asked once more, by the application's DF name: of two applications on
+    one chip some can be chosen by name only, and hear native commands then.
 
     The UID is asked of the reader first, before the card hears anything; the channel keeps it for `open_session`.
     Raises `CardError` for an answer that deserves another try.
@@ -80,6 +92,17 @@ def select_resident(channel: CardChannel) -> bool:
     except StatusError as refusal:
         if refusal.passing:
             raise
+        return by_name and refusal.sw in _KNOWS_NO_NATIVE and _by_name(channel)
+    return True
+
+
+_KNOWS_NO_NATIVE: Final = (0x6D00, 0x6E00)
+
+
+def _by_name(channel: CardChannel) -> bool:
+    try:
+        DesfireCard(DesfireChannel(channel)).iso_select_name(DF_NAME)
+    except StatusError:
         return False
     return True
 

@@ -125,6 +125,17 @@ class FareStep(FareTable, frozen=True, kw_only=True):
     valid_from: date
 
 
+class CashRules(Section, frozen=True, kw_only=True):
+    """Sales for cash. The newest ticket of a shift may be cancelled for `cancel_within_s`, 0: never (T-54). A child
+    pays `child_percent` of the ride's cash fare, rounded half up, and a piece of luggage `luggage_minor`; without them
+    such tickets are not sold (T-55).
+    """
+
+    cancel_within_s: Annotated[int, Meta(ge=0, le=3600)] = 300
+    child_percent: Annotated[int, Meta(ge=1, le=99)] | None = None
+    luggage_minor: Fare | None = None
+
+
 class FareSource(StrEnum):
     """Where ordinary fares are looked up."""
 

@@ -158,7 +158,7 @@ class MealBreak(Section, frozen=True, kw_only=True):
 
 
 class Window(Section, frozen=True, kw_only=True):
-    """When one school serves a kind, instead of the kind's own times."""
+    """When one school serves a kind, instead of the kind's own times; several of a kind are its breaks."""
 
     kind: Name
     served_from: time

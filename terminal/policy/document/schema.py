@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from terminal.policy.base import FareMedium, Name, Right, Section, Version
 from terminal.policy.document.counters import Counters
-from terminal.policy.document.fares import NO_FARES, Fares, Timeframe, Zone
+from terminal.policy.document.fares import NO_FARES, CashRules, Fares, Timeframe, Zone
 from terminal.policy.document.journeys import (
     AnyReturn,
     AnyTransfer,
@@ -173,6 +173,7 @@ class RegionDocument(Section, frozen=True, kw_only=True):
     guards: Guards = Guards()
     vehicle: VehicleRules = VehicleRules()
     bank: BankTaps = BankTaps()
+    cash: CashRules = CashRules()
     meals: Meals = Meals()
     ages: Ages = Ages()
     clock: ClockRules = ClockRules()

@@ -118,12 +118,14 @@ class GraceRule(Struct, frozen=True):
     counter: Counter
 
 
-def transfers_of(document: RegionDocument, counters: CardCounters) -> tuple[Transfer, ...]:
-    """The transfers open to the resident card, numbered from 1 as the document lists all of them."""
+def transfers_of(
+    document: RegionDocument, counters: CardCounters, medium: FareMedium = FareMedium.TRANSPORT_CARD
+) -> tuple[Transfer, ...]:
+    """The transfers open to `medium`, numbered from 1 as the document lists all of them."""
     return tuple(
         _transfer(number, rule, counters)
         for number, rule in enumerate(document.transfers, start=1)
-        if FareMedium.TRANSPORT_CARD in rule.media
+        if medium in rule.media
     )
 
 

@@ -304,15 +304,15 @@ def _ordered(path: str, first: date, last: date) -> Iterator[Mistake]:
 def _school(path: str, school: School, meals: Meals) -> Iterator[Mistake]:
     kinds = {kind.id: kind for kind in meals.kinds}
     yield from assignment_problems(f"{path}.by_shift", school.by_shift, meals)
-    yield from unique(f"{path}.windows", (window.kind for window in school.windows), key="kind")
-    own = {}
+    own = []
     for index, window in enumerate(school.windows):
         if window.kind not in kinds:
             yield unknown(f"{path}.windows[{index}].kind", Thing.MEAL_KIND, window.kind, sorted(kinds))
-        own[window.kind] = (f"{path}.windows[{index}]", window.kind, window)
-    rest = [(f"{path}.windows", kind.id, kind) for kind in meals.kinds if kind.id not in own]
+        own.append((f"{path}.windows[{index}]", window.kind, window))
+    stated = {kind for _, kind, _ in own}
+    rest = [(f"{path}.windows", kind.id, kind) for kind in meals.kinds if kind.id not in stated]
     if own:
-        yield from window_problems([*rest, *own.values()])
+        yield from window_problems([*rest, *own])
     yield from _calendars_of(f"{path}.calendars", school, meals)
     for index, pause in enumerate(school.breaks):
         yield from _break(f"{path}.breaks[{index}]", pause)

@@ -83,15 +83,20 @@ class MealPolicy(Struct, frozen=True):
         """What the document says of `school`."""
         return self.schools.get(school, _EVERY_DAY)
 
-    def window(self, kind: MealKind, school: str = "") -> MealKind | Window:
-        """From when until when `school` serves `kind`."""
-        return next((w for w in self.school(school).windows if w.kind == kind.id), kind)
+    def windows(self, kind: MealKind, school: str = "") -> tuple[MealKind | Window, ...]:
+        """From when until when `school` serves `kind`: in one break or several, in the order of the day."""
+        own = (window for window in self.school(school).windows if window.kind == kind.id)
+        return tuple(sorted(own, key=lambda window: window.served_from)) or (kind,)
+
+    def window(self, kind: MealKind, school: str = "") -> Window:
+        """From the beginning of the first to the end of the last of them."""
+        windows = self.windows(kind, school)
+        return Window(kind=kind.id, served_from=windows[0].served_from, served_until=windows[-1].served_until)
 
     def kind_at(self, of_day: time, school: str = "") -> MealKind | None:
         """The meal `school` serves at this local time; a window includes its start and not its end."""
         for kind in self.document.kinds:
-            window = self.window(kind, school)
-            if window.served_from <= of_day < window.served_until:
+            if any(one.served_from <= of_day < one.served_until for one in self.windows(kind, school)):
                 return kind
         return None
 

@@ -6,7 +6,9 @@ base of the one before; older increments stay under their hashes, each named by 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -24,7 +26,7 @@ from terminal.publish.deny.issuing import (
     without_base,
 )
 from terminal.publish.deny.register import DenyRegister, MadeIssue
-from terminal.publish.drafting import NewFile, put, signing_role
+from terminal.publish.drafting import LargeFile, NewFile, put, signing_role
 from terminal.publish.repository import Repository, iso
 from terminal.updates.bundle.roles import (
     DENY_CHANGES_FILE,
@@ -52,15 +54,15 @@ def draft_deny(register: DenyRegister, repository: Repository, group: str, now: 
         for name, target in targets.items()
         if name.startswith(f"{group}/")
     }
-    files = [NewFile(name, _content(path)) for name, path in _small(register, newest)]
-    wanted = {file.name: sha256(file.content).hexdigest() for file in files}
-    wanted[DENY_FILE] = newest.digest.hex()
+    small = [NewFile(name, _content(path)) for name, path in _small(register, newest)]
+    wanted = {file.name: sha256(file.content).hexdigest() for file in small} | {
+        DENY_FILE: newest.digest.hex()
+    }
     if wanted == present:
         return None
     stays = present.get(DENY_FILE) == wanted[DENY_FILE]
-    if not stays:
-        files.append(_base(register, newest))
-    return put(repository, group, files, now, (DENY_FILE,) if stays else ())
+    large = () if stays else (_base(register, newest),)
+    return put(repository, group, (*small, *large), now, (DENY_FILE,) if stays else ())
 
 
 def _small(register: DenyRegister, newest: MadeIssue) -> Iterator[tuple[str, Path]]:
@@ -73,19 +75,28 @@ def _small(register: DenyRegister, newest: MadeIssue) -> Iterator[tuple[str, Pat
         yield DENY_MERGE_FILE, register.folder / MERGE
 
 
-def _base(register: DenyRegister, newest: MadeIssue) -> NewFile:
+def _base(register: DenyRegister, newest: MadeIssue) -> LargeFile:
     path = base_path(register, newest.version)
-    content = _content(path, MOST_LIST_BYTES)
-    *_before, issued_s, _count = HEADER.unpack_from(content)
+    with _readable(path), path.open("rb") as file:
+        *_before, issued_s, _count = HEADER.unpack(file.read(HEADER.size))
+        if path.stat().st_size > MOST_LIST_BYTES:
+            raise TooManyBytes(MOST_LIST_BYTES)
     issued = iso(datetime.fromtimestamp(issued_s, UTC))
     custom = {"id": BundleRole.DENY.value, "version": newest.version, ISSUED_CUSTOM: issued}
-    return NewFile(DENY_FILE, content, custom)
+    return LargeFile(DENY_FILE, path, custom)
 
 
-def _content(path: Path, most_bytes: int = MOST_CHANGES_BYTES) -> bytes:
+def _content(path: Path) -> bytes:
+    with _readable(path):
+        return read_within(path, MOST_CHANGES_BYTES)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raises `PublishError` where it cannot be read as what it is."""
     try:
-        return read_within(path, most_bytes)
-    except (OSError, TooManyBytes) as error:
+        yield
+    except (OSError, TooManyBytes, struct.error) as error:
         raise PublishError(
             f"{path} cannot be published: {error}",
             "Restore the register's folder from its backup, or begin a base anew: terminal deny issue --base.",

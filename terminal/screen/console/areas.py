@@ -30,9 +30,11 @@ def areas(profile: str) -> tuple[ConsoleArea, ...]:
     if profile == "canteen":
         from terminal.screen.console.canteen.actions import canteen_area  # noqa: PLC0415 40 modules
         from terminal.screen.console.canteen.card_pages import cards_area  # noqa: PLC0415 as above
+        from terminal.screen.console.canteen.payment_pages import PaymentsPages  # noqa: PLC0415 as above
+        from terminal.screen.console.canteen.price_pages import prices_area  # noqa: PLC0415 as above
         from terminal.screen.console.canteen.roster_pages import roster_area  # noqa: PLC0415 as above
 
-        return canteen_area(), cards_area(), roster_area(), STATE
+        return canteen_area(), cards_area(), roster_area(), prices_area(), PaymentsPages().area(), STATE
     from terminal.screen.console.bus.pages import BUS  # noqa: PLC0415 not for a canteen
     from terminal.screen.console.inspector import INSPECTIONS  # noqa: PLC0415 as above
 

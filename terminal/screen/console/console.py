@@ -105,6 +105,10 @@ class ActionRefused(Exception):
         self.values = dict(values or {})
 
 
+class MustWait(ActionRefused):
+    """Too many PINs were wrong: in a while, with the service card, or with another member of staff."""
+
+
 class Console:
     """What all pages of one terminal share."""
 
@@ -126,6 +130,8 @@ class Console:
         self.staff.members()
         card_reference(terminal.keys, b"")  # a key provider without this purpose is noticed now, not by a tap
         self.attempts = Attempts(folder)
+        self.missed: dict[str, int] = {}
+        """Wrong PINs before the newest sign-in by staff number, until its first page has shown them."""
         self.sessions = Sessions(folder, idle_ms=settings.idle_s * 1000, longest_ms=settings.longest_s * 1000)
         self.actions = Actions(terminal.journal, load_secret(folder))
         if terminal.canteen is not None:
@@ -284,8 +290,9 @@ class Console:
 
     # signing in
 
-    def sign_in(self, typed_ref: str, pin: str) -> str:
-        """Check the PIN of the presented card's holder, or of `typed_ref` where that is allowed; return a token.
+    def sign_in(self, typed_ref: str, pin: str, by: str = "", by_pin: str = "") -> str:
+        """Check the PIN of the presented card's holder, or of `typed_ref` where that is allowed; return a token. With
+        `by`, another member who stands by with his own PIN, who typed his number need not wait.
 
         Raises `ActionRefused`. One at a time: tries in parallel gain nothing.
         """
@@ -295,15 +302,34 @@ class Console:
                 raise ActionRefused(N_("Present your service card first."))
             member = presented or self.staff.get(typed_ref)
             how = SignInWay.CARD if presented else SignInWay.TYPED
-            key = self._try(how, member.ref if member else "", pin, member)
+            ref = member.ref if member else ""
+            if by and how is SignInWay.TYPED:
+                self._stand_by(key_of(how, ref or UNLISTED, pin), ref, by, by_pin)
+            key = self._try(how, ref, pin, member)
             assert member is not None, "a PIN without a member never fits"
             token = self.sessions.begin(
                 member.ref, how, member_proof(member), self.now_ms(), role=member.role
             )
             self._note(SignedIn(self.now_ms(), member.ref, member.role, how))
+            self.missed[member.ref] = self.attempts.wrong_of(member.ref) - 1  # one is this try
+            if presented:  # card and PIN: it is the owner, whatever others have typed
+                self.attempts.unlock(member.ref)
             self.attempts.right(key)
             self._presented = None
         return token
+
+    def _stand_by(self, key: str, ref: str, by: str, by_pin: str) -> None:
+        """Let what is counted under `key` be tried at once. A colleague's PIN is counted as at his own sign-in, so no
+        one has more tries of it here. Raises `ActionRefused`.
+        """
+        colleague = self.staff.get(by)
+        if by == ref:
+            raise MustWait(N_("The second person has to be another member of staff."))
+        self.attempts.right(self._try(SignInWay.TYPED, colleague.ref if colleague else "", by_pin, colleague))
+        if not self.attempts.lift(key):
+            raise MustWait(
+                N_("Colleagues have helped as often as they may. Wait, or present your service card.")
+            )
 
     def confirm(self, who: OperatorSession, ref: str, pin: str, roles: frozenset[Role]) -> None:
         """A second person, with his own number and PIN, stands by what `who` does (M-35). Raises `ActionRefused`.
@@ -323,7 +349,7 @@ class Console:
         now_ms = self.now_ms()
         wait_s = self.attempts.wait_s(key, now_ms)
         if wait_s:
-            raise ActionRefused(N_("Too many wrong PINs. Try again in {wait}."), {"wait": wait_s})
+            raise MustWait(N_("Too many wrong PINs. Try again in {wait}."), {"wait": wait_s})
         count = self.attempts.begin(key, now_ms)
         hashed = member.pin if member and member.pin else NO_MEMBERS_PIN
         try:
@@ -338,7 +364,7 @@ class Console:
             self._note(Fault(now_ms, ConsoleFault.PIN_LOCKED, {"way": way, "operator_ref": ref}))
         wait_s = wait_after(count, key)
         if wait_s:
-            raise ActionRefused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_s})
+            raise MustWait(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_s})
         raise ActionRefused(N_("This PIN is wrong."))
 
     def _note(self, record: OperatorSeen | SignedIn | Fault) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from terminal.decision.effects import InspectionEffect
 from terminal.decision.outcome import Message
 from terminal.screen.console.actions import Written
-from terminal.screen.console.bus.pages import direction_names, run_in, runs
+from terminal.screen.console.bus.shift import direction_names, run_in, runs
 from terminal.screen.console.roles import Role
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.tap_report import TapReport
@@ -42,6 +42,7 @@ def inspection_page(visit: Visit) -> View:
     values = {
         "inspecting": inspecting,
         "route": route,
+        "heard": console.terminal.inspected(inspecting, b"").heard,
         "direction": direction_names(visit, route)[inspecting.direction],
         "until": f"{inspecting.ends_at.astimezone(console.policy.zone):%H:%M}",
         "results": [_result(visit, report) for report in reports if not report.of_staff][:SHOWN],
@@ -50,15 +51,19 @@ def inspection_page(visit: Visit) -> View:
 
 
 def _start(visit: Visit) -> View:
-    """The vehicle to ask for: the turn that is under way here, unless another is chosen."""
-    journal = visit.console.terminal.journal
+    """The vehicle to ask for: the turn that is under way here, or that the vehicle's own terminal says over the link,
+    unless another is chosen.
+    """
+    journal, heard = visit.console.terminal.journal, visit.console.terminal.vehicle_run()
     turn = journal.open_turn or journal.open_shift
+    route, direction = heard or ((turn.route, turn.direction) if turn else (0, 0))
     values = {
         "runs": runs(visit),
         "directions": direction_names(visit, None),
         "shift": journal.open_shift,
-        "route": turn.route if turn else 0,
-        "direction": turn.direction if turn else 0,
+        "heard": heard is not None,
+        "route": route,
+        "direction": direction,
     }
     return View("console/inspection_start.html", values)
 
@@ -71,6 +76,7 @@ def _result(visit: Visit, report: TapReport) -> dict[str, Any]:
         "text": text,
         "colour": colour,
         "mark": mark,
+        "by_vehicle": any(reason.effect is InspectionEffect.PAID_BY_VEHICLE for reason in report.reasons),
         "paid_at": outcome.values.get("time", ""),
         "code": report.support_code,
         "reported": any(reason.effect is InspectionEffect.MISUSE_REPORTED for reason in report.reasons),

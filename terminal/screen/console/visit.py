@@ -9,12 +9,14 @@ from urllib.parse import parse_qsl
 from msgspec import Struct, field
 
 from terminal.access.sessions import OperatorSession
+from terminal.money import AmountRefused, amount_text, typed_amount
 from terminal.screen.console.actions import Written
 from terminal.screen.console.console import ActionRefused, Console, TapsAre
 from terminal.screen.console.roles import Role
 from terminal.texts import N_, translator
 
 MOST_FIELDS: Final = 2_000
+MOST_MINOR: Final = 10**9
 ONCE: Final = "once"
 """The field of an address that names the deed it stands for."""
 
@@ -64,6 +66,16 @@ class FormFields:
         ):
             raise ActionRefused(N_("Enter a number from {low} to {high}."), {"low": low, "high": high})
         return int(said)
+
+    def amount(self, name: str, currency: str) -> int:
+        """A sum of money as people type it, in minor units; not negative."""
+        try:
+            minor = typed_amount(self.text(name), currency)
+        except AmountRefused as refused:
+            raise ActionRefused(N_("Enter a sum such as {example}."), {"example": refused.instead}) from None
+        if not 0 <= minor <= MOST_MINOR:
+            raise ActionRefused(N_("Enter a sum such as {example}."), {"example": amount_text(250, currency)})
+        return minor
 
 
 class Visit(Struct, frozen=True):

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlencode
 
@@ -22,15 +23,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from terminal.access.sessions import TOKEN_BYTES, OperatorSession
+from terminal.access.sessions import TOKEN_BYTES, OperatorSession, is_foreign
 from terminal.errors import TerminalError
 from terminal.journal.action import acting
-from terminal.screen.console.console import ActionRefused, Console
+from terminal.screen.console.console import ActionRefused, Console, MustWait
 from terminal.screen.console.roles import ROLE_NAMES, Role
 from terminal.screen.console.upload import UploadedFile, uploaded
 from terminal.screen.console.visit import ONCE, Action, Attachment, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import worded
-from terminal.screen.page import Pages, is_foreign
+from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
 from terminal.texts import N_, languages
 
@@ -83,6 +84,7 @@ class Web:
         self.actions: Final = tuple(action for area in here for action in area.actions)
         self._console = console
         self._rendered = Pages(HERE)
+        self._prepared = set[str]()
         self._cookie = f"console_{console.terminal.number}"
 
     def routes(self) -> list[Route]:
@@ -216,7 +218,10 @@ class Web:
     def _sign_in_or_home(self, request: Request) -> Response:
         return self._sign_in_view(request) if self._visit(request) is None else RedirectResponse("/", 303)
 
-    def _sign_in_view(self, request: Request, problem: str = "", status: int = 200) -> Response:
+    def _sign_in_view(
+        self, request: Request, problem: str = "", status: int = 200, waiting: str = ""
+    ) -> Response:
+        """`waiting`: the number that was typed, of who has to wait."""
         console, token = (
             self._console,
             request.cookies.get(self._cookie) or secrets.token_urlsafe(TOKEN_BYTES),
@@ -230,7 +235,8 @@ class Web:
             problem=problem,
             presented=console.presented,
             typed=console.settings.typed,
-            typing=request.query_params.get("typed") == "1",
+            typing=request.query_params.get("typed") == "1" or bool(waiting),
+            waiting=waiting,
             **self._everywhere(token, language, theme),
         )
         self._set_cookie(response, token)
@@ -243,14 +249,23 @@ class Web:
     def _check_pin(self, request: Request, form: FormFields | None) -> Response:
         form = self._own_form(request, form)
         try:
-            token = self._console.sign_in(form.text("ref"), form.text("pin"))
+            token = self._console.sign_in(*map(form.text, ("ref", "pin", "by", "by_pin")))
         except ActionRefused as refused:
             language, _ = self._look(request)
             problem = worded(refused.text, refused.values, language)
-            return self._sign_in_view(request, problem, 403)
+            waiting = form.text("ref") if isinstance(refused, MustWait) else ""
+            return self._sign_in_view(request, problem, 403, waiting)
+        self._prepare(self._look(request)[0])
         response = RedirectResponse("/", 303)
         self._set_cookie(response, token)
         return response
+
+    def _prepare(self, language: str) -> None:
+        """The pages that will be looked at now."""
+        if language not in self._prepared:
+            self._prepared.add(language)
+            room = self._console.terminal.profile
+            Thread(target=self._rendered.prepare, args=(language, room), name="pages", daemon=True).start()
 
     async def _sign_out(self, request: Request) -> Response:
         form = await form_of(request)
@@ -341,7 +356,8 @@ class Web:
         who = None if visit is None else visit.who
         once = "" if visit is None or page is None or not page.once else visit.once
         shared = self._everywhere(token, language, theme, who, page, once)
-        values = {"problem": "", **shared, **view.values}
+        missed = 0 if who is None else self._console.missed.pop(who.ref, 0)
+        values = {"problem": "", "missed": missed, **shared, **view.values}
         return self._rendered.page(request, view.template, language, view.status, **values)
 
     def _everywhere(
@@ -396,7 +412,7 @@ class Web:
         if (
             form is None
             or not token
-            or is_foreign(request)
+            or is_foreign(request.headers)
             or not hmac.compare_digest(form.text("csrf").encode(), proof.encode())
         ):
             raise Denied(403, FOREIGN_FORM)

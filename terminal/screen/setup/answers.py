@@ -6,30 +6,27 @@ up by pages is.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from datetime import date, time
 from typing import Final
 
 from terminal.errors import Mistake, MistakeCode
-from terminal.money import AmountRefused, parse_amount
+from terminal.money import AmountRefused, typed_amount
+from terminal.screen.setup.asked import YES, AnswerKind, Question, SetupPage, Texts, matters
+from terminal.screen.setup.meal_questions import BY_SHIFT, CATEGORIES, FUNDERS, KINDS, MORE_BREAKS
 from terminal.screen.setup.questions import (
     BY_NAME,
-    BY_SHIFT,
-    CATEGORIES,
-    FUNDERS,
     HOLIDAYS,
-    KINDS,
+    LINK_PORT,
     MOST_MONEY,
     PAUSES,
+    PRODUCTS,
     REGIONS,
     ROUBLES,
-    YES,
-    AnswerKind,
-    Question,
-    SetupPage,
-    Texts,
-    matters,
+    TILLS,
+    TILLS_PAGE,
 )
 from terminal.texts import N_
 
@@ -37,7 +34,12 @@ _DIGITS: Final = re.compile("[0-9]{1,9}")
 _CLOCK: Final = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 READER: Final = "terminal.reader"
 _READER: Final = re.compile("pcsc(:.+)?")
-_BLANKS: Final = str.maketrans("", "", " \u00a0\u202f₽")
+_HOST: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}(:[0-9]{1,5})?")
+_PUBLIC_KEY: Final = re.compile(
+    r"-----BEGIN PUBLIC KEY-----\s+MCowBQYDK2VwAyEA[A-Za-z0-9+/]{43}=\s+-----END PUBLIC KEY-----"
+)
+"""Of Ed25519, as terminals have them (RFC 8410)."""
+TILL_PARTS: Final = ("number", "address", "key")
 
 
 class SetupMistake(MistakeCode):
@@ -62,6 +64,33 @@ class SetupMistake(MistakeCode):
         "half_a_line",
         N_("a day is missing on this line"),
         N_("Fill in both days, or empty the line."),
+    )
+    HALF_A_BREAK = (
+        "half_a_break",
+        N_("one of the two times of this break is missing"),
+        N_("Fill in both times, or empty both."),
+    )
+    HALF_A_PRODUCT = (
+        "half_a_product",
+        N_("name or price is missing on this line"),
+        N_("Fill in both, or empty the line."),
+    )
+    PRODUCT_TWICE = (
+        "product_twice",
+        N_("this product stands above already"),
+        N_("Empty one of the two lines."),
+    )
+    HALF_A_TILL = (
+        "half_a_till",
+        N_("something of this till is missing"),
+        N_("Fill in number, address and key, or empty all three."),
+    )
+    TILL_TWICE = "till_twice", N_("another till has this number"), N_("Each till has a number of its own.")
+    NO_ADDRESS = "no_address", N_("not an address"), N_("Write it by its number: 192.168.1.12.")
+    NO_PUBLIC_KEY = (
+        "no_public_key",
+        N_("not the public key of a terminal"),
+        N_("Copy all of it, from BEGIN PUBLIC KEY to END PUBLIC KEY."),
     )
     OVERLAP = "overlap", N_("served while another meal still is"), N_("Let one end before the other begins.")
     NO_MEAL = "no_meal", N_("no meal is served"), N_("Switch one on.")
@@ -193,11 +222,8 @@ def _no_money(text: str) -> SetupMistake | None:
 
 def _minor(text: str) -> int | None:
     """Kopecks: "78", "78,5" and "78.50" are what people write."""
-    whole, point, part = text.translate(_BLANKS).replace(",", ".").partition(".")
-    if point and not 1 <= len(part) <= 2:
-        return None
     try:
-        return parse_amount(f"{whole}.{part:0<2}", ROUBLES)
+        return typed_amount(text.replace("₽", ""), ROUBLES)
     except AmountRefused:
         return None
 
@@ -239,6 +265,19 @@ def minor_of(texts: Texts, name: str) -> int:
     return _minor(text_of(texts, name) or "0") or 0
 
 
+def breaks_of(texts: Texts, kind: str) -> tuple[tuple[time, time], ...]:
+    """When a meal is served, break by break in the order of the day."""
+    spans = sorted((begins, ends) for begins, ends, _ in _spans(texts, kind))
+    return tuple((time.fromisoformat(begins), time.fromisoformat(ends)) for begins, ends in spans)
+
+
+def products_of(texts: Texts) -> tuple[tuple[str, int], ...]:
+    """Names and prices of what the buffet sells."""
+    names = (f"buffet.product{number}" for number in range(1, PRODUCTS + 1))
+    found = ((text_of(texts, f"{name}.name"), minor_of(texts, f"{name}.price")) for name in names)
+    return tuple(one for one in found if one[0])
+
+
 def clock_of(texts: Texts, name: str) -> time:
     """A time of day that was checked."""
     return time.fromisoformat(text_of(texts, name))
@@ -277,16 +316,17 @@ def _meals(texts: Texts) -> Iterator[Mistake]:
     if not kinds:
         yield Mistake("meals.breakfast.served", SetupMistake.NO_MEAL)
         return
-    spans = []
-    for kind in kinds:
-        begins, ends = (text_of(texts, f"meals.{kind}.{end}") for end in ("from", "until"))
-        if _CLOCK.fullmatch(begins) and _CLOCK.fullmatch(ends):
-            if ends <= begins:
-                yield Mistake(f"meals.{kind}.until", SetupMistake.ENDS_FIRST)
-            spans.append((begins, ends, kind))
-    for (_, ends, _), (begins, _, kind) in zip(sorted(spans), sorted(spans)[1:], strict=False):
+    spans = [span for kind in kinds for span in _spans(texts, kind)]
+    for begins, ends, number in spans:
+        if not ends or not begins:
+            missing = "from" if ends else "until"
+            yield Mistake(number.replace("from", missing), SetupMistake.HALF_A_BREAK)
+        elif ends <= begins:
+            yield Mistake(number.replace("from", "until"), SetupMistake.ENDS_FIRST)
+    whole = sorted(span for span in spans if span[0] and span[1])
+    for (_, ends, _), (begins, _, path) in itertools.pairwise(whole):
         if begins < ends:
-            yield Mistake(f"meals.{kind}.from", SetupMistake.OVERLAP)
+            yield Mistake(path, SetupMistake.OVERLAP)
     for shift in ("meals.shift1", "meals.shift2"):
         if texts.get(shift) not in kinds:
             yield Mistake(shift, SetupMistake.SHIFT_NOT_SERVED)
@@ -322,6 +362,60 @@ def _portion(texts: Texts, path: str, kind: str, sums: dict[str, int]) -> Iterat
         yield Mistake(f"{path}.parents", SetupMistake.ABOVE_PRICE)
 
 
+def _spans(texts: Texts, kind: str) -> Iterator[tuple[str, str, str]]:
+    """Each break of a meal as it was typed, and the question that its beginning answers."""
+    for number in ("", *map(str, MORE_BREAKS)):
+        path = f"meals.{kind}.from{number}"
+        begins, ends = text_of(texts, path), text_of(texts, f"meals.{kind}.until{number}")
+        if all(not one or _CLOCK.fullmatch(one) for one in (begins, ends)) and (begins or ends):
+            yield begins, ends, path
+
+
+def _buffet(texts: Texts) -> Iterator[Mistake]:
+    seen = set[str]()
+    for number in range(1, PRODUCTS + 1):
+        path = f"buffet.product{number}"
+        name, price = text_of(texts, f"{path}.name"), text_of(texts, f"{path}.price")
+        if bool(name) != bool(price):
+            yield Mistake(f"{path}.{'price' if name else 'name'}", SetupMistake.HALF_A_PRODUCT)
+        if name and name.casefold() in seen:
+            yield Mistake(f"{path}.name", SetupMistake.PRODUCT_TWICE)
+        seen.add(name.casefold())
+
+
+def _tills(texts: Texts) -> Iterator[Mistake]:
+    """All of a till or nothing of it; and where there is another one, this one has an address."""
+    listen, numbers = text_of(texts, "link.listen"), [text_of(texts, "terminal.number")]
+    if listen and not _HOST.fullmatch(listen):
+        yield Mistake("link.listen", SetupMistake.NO_ADDRESS)
+    for path in tills_of(texts):
+        number, address = text_of(texts, f"{path}.number"), text_of(texts, f"{path}.address")
+        for part in TILL_PARTS:
+            if not text_of(texts, f"{path}.{part}"):
+                yield Mistake(f"{path}.{part}", SetupMistake.HALF_A_TILL)
+        if number in numbers:
+            yield Mistake(f"{path}.number", SetupMistake.TILL_TWICE)
+        if not _PUBLIC_KEY.match(text_of(texts, f"{path}.key")):
+            yield Mistake(f"{path}.key", SetupMistake.NO_PUBLIC_KEY)
+        if address and not _HOST.fullmatch(address):
+            yield Mistake(f"{path}.address", SetupMistake.NO_ADDRESS)
+        if not listen:
+            yield Mistake("link.listen", SetupMistake.MISSING)
+        numbers.append(number)
+
+
+def tills_of(texts: Texts) -> tuple[str, ...]:
+    """The questions' names of the other tills that something is said of."""
+    names = (f"link.till{number}" for number in range(1, TILLS + 1))
+    return tuple(name for name in names if any(text_of(texts, f"{name}.{part}") for part in TILL_PARTS))
+
+
+def host_port(texts: Texts, name: str) -> str:
+    """An address that was checked, with the port that tills use where none is said."""
+    address = text_of(texts, name)
+    return address if ":" in address else f"{address}:{LINK_PORT}"
+
+
 def _calendar(texts: Texts) -> Iterator[Mistake]:
     yield from _ordered(texts, "calendar", whole=False)
     for row, count in (("holiday", HOLIDAYS), ("pause", PAUSES)):
@@ -337,4 +431,10 @@ def _ordered(texts: Texts, path: str, *, whole: bool) -> Iterator[Mistake]:
         yield Mistake(f"{path}.{'last' if last is None else 'first'}", SetupMistake.HALF_A_LINE)
 
 
-_CONTRADICTIONS: Final = {"meals": _meals, "categories": _categories, "calendar": _calendar}
+_CONTRADICTIONS: Final = {
+    "meals": _meals,
+    "categories": _categories,
+    "buffet": _buffet,
+    "calendar": _calendar,
+    TILLS_PAGE: _tills,
+}

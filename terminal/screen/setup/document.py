@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from terminal.canteen.documents import SCHEMA_VERSION as SCHEMA_VERSION_OF_LISTS
+from terminal.canteen.documents import PriceListDocument, PriceListHeader, Product
 from terminal.policy.base import FareMedium, Right, Weekday
 from terminal.policy.document.counters import Counters
 from terminal.policy.document.meals import (
@@ -35,6 +37,7 @@ from terminal.policy.document.meals import (
     PreOrder,
     School,
     ShiftMeal,
+    Window,
 )
 from terminal.policy.document.rights import ConcessionRule
 from terminal.policy.document.schema import (
@@ -47,29 +50,26 @@ from terminal.policy.document.schema import (
 )
 from terminal.scenario.write import toml_value
 from terminal.screen.setup.answers import (
+    breaks_of,
     clock_of,
     day_of,
     is_yes,
     minor_of,
     number_of,
+    products_of,
     served,
     sums_of,
     text_of,
 )
-from terminal.screen.setup.questions import (
-    BY_SHIFT,
-    CATEGORIES,
-    CATEGORY,
-    HOLIDAYS,
-    KINDS,
-    PAUSES,
-    ROUBLES,
-    Texts,
-)
+from terminal.screen.setup.asked import Texts
+from terminal.screen.setup.meal_questions import BY_SHIFT, CATEGORIES, CATEGORY, KINDS
+from terminal.screen.setup.questions import HOLIDAYS, PAUSES, ROUBLES
 
 SCHOOL: Final = "school"
 """What the document, lists and bundles call the one school."""
 CALENDAR: Final = "year"
+PRODUCT: Final = "product_"
+"""Before its number, what the records call a product."""
 VALID_YEARS: Final = 10
 WEEKDAYS: Final = tuple(Weekday)
 
@@ -118,8 +118,8 @@ def _meals(texts: Texts) -> Meals:
             MealKind(
                 id=kind,
                 bit=KINDS.index(kind),
-                served_from=clock_of(texts, f"meals.{kind}.from"),
-                served_until=clock_of(texts, f"meals.{kind}.until"),
+                served_from=breaks_of(texts, kind)[0][0],
+                served_until=breaks_of(texts, kind)[-1][1],
             )
             for kind in kinds
         ),
@@ -194,10 +194,44 @@ def _school(texts: Texts) -> School:
     return School(
         id=SCHOOL,
         name=text_of(texts, "school.name"),
+        windows=tuple(_windows(texts)),
         calendars=(CALENDAR,),
         breaks=tuple(
             MealBreak(first=first, last=last, name=name)
             for first, last, name in _rows(texts, "pause", PAUSES)
+        ),
+    )
+
+
+def _windows(texts: Texts) -> Iterator[Window]:
+    """The breaks of meals that have several."""
+    for kind in served(texts):
+        breaks = breaks_of(texts, kind)
+        if len(breaks) > 1:
+            yield from (Window(kind=kind, served_from=one, served_until=other) for one, other in breaks)
+
+
+def price_list(texts: Texts, now: datetime) -> PriceListDocument | None:
+    """What the buffet sells; None for a canteen without one."""
+    products, zone = products_of(texts), ZoneInfo(text_of(texts, "school.zone"))
+    if not products:
+        return None
+    year = now.astimezone(zone).year
+    header = PriceListHeader(
+        kind="price_list",
+        schema=SCHEMA_VERSION_OF_LISTS,
+        school=SCHOOL,
+        region=number_of(texts, "school.region"),
+        sequence=1,
+        issued_at=now.astimezone(zone).replace(microsecond=0),
+        valid_from=datetime(year, 1, 1, tzinfo=zone),
+        valid_to=datetime(year + VALID_YEARS, 1, 1, tzinfo=zone),
+    )
+    return PriceListDocument(
+        header=header,
+        products=tuple(
+            Product(id=f"{PRODUCT}{number}", name=name, price_minor=minor)
+            for number, (name, minor) in enumerate(products, 1)
         ),
     )
 

@@ -23,7 +23,8 @@ from terminal.decoding import SMALL_BYTES, decode_versioned, read_within
 from terminal.errors import ConfigError
 from terminal.files import replace_file
 from terminal.screen.console.roles import Role
-from terminal.screen.setup.questions import AnswerKind, SetupPage, defaults
+from terminal.screen.setup.asked import AnswerKind, SetupPage
+from terminal.screen.setup.questions import defaults
 from terminal.texts import translator
 
 DRAFT_FILE: Final = "draft.json"

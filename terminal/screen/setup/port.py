@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from terminal.errors import Mistake
+from terminal.screen.setup.asked import Texts
 from terminal.screen.setup.draft import DraftStaff
-from terminal.screen.setup.questions import Texts
 
 
 class SetupMaker(Protocol):
@@ -15,6 +15,10 @@ class SetupMaker(Protocol):
 
     def key_mistake(self, texts: Texts) -> Mistake | None:
         """What is wrong with the key file among the answers."""
+        ...
+
+    def own_key(self) -> str:
+        """The public key of this till, as the others need it."""
         ...
 
     def keys_name(self, texts: Texts) -> str:

@@ -1,103 +1,33 @@
 """Everything a first run asks of a school, page by page: one table for pages, checks and answers files.
 
-An answer is a text as a person types it ("78,02", "08:30", "2026-09-01"), kept under the question's name
-("meals.breakfast.price"). What is not answered has the question's default.
+What is not answered has the question's default.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
-from enum import StrEnum
-from typing import Final, TypeAlias
-
-from msgspec import Struct
+from typing import Final
 
 from cardproto.resident.limits import LARGEST_MINOR, LARGEST_TERMINAL
-from terminal.policy.document.meals import LAST_GRADE
+from terminal.screen.setup.asked import YES, AnswerChoice, AnswerKind, Question, QuestionGroup, SetupPage
+from terminal.screen.setup.meal_questions import category_groups, meal_groups
 from terminal.texts import N_
 
-Texts: TypeAlias = Mapping[str, str]
-"""Answers as they were typed, by the question's name."""
-
-YES: Final = "yes"
-"""A ticked box; one that is not ticked is empty."""
-KINDS: Final = ("breakfast", "lunch", "snack")
-"""The meals a school may serve, in the order of a day."""
-BY_SHIFT: Final = "by_shift"
-FUNDERS: Final = ("federal", "regional", "municipal", "parents")
-CATEGORIES: Final = ("primary", "special", "large", "defender", "other")
 HOLIDAYS: Final = 10
 PAUSES: Final = 3
+PRODUCTS: Final = 20
+LONGEST_PRODUCT: Final = 60
+TILLS: Final = 3
+"""Other tills of the school that may be named."""
+LINK_PORT: Final = 8482
 MOST_MONEY: Final = LARGEST_MINOR
 ROUBLES: Final = "RUB"
+TILLS_PAGE: Final = "tills"
+STAFF_PAGE: Final = "staff"
+REVIEW_PAGE: Final = "review"
 OWN, REGIONS = "own", "region"
 """Whose keys open the cards: the school's own, or the region's."""
-
-
-class AnswerKind(StrEnum):
-    """What a text must be."""
-
-    TEXT = "text"
-    NUMBER = "number"
-    MONEY = "money"
-    CLOCK = "time"
-    DAY = "date"
-    CHOICE = "choice"
-    SWITCH = "switch"
-    FILE = "file"
-    """The content of a file, pasted or chosen."""
-
-
-class AnswerChoice(Struct, frozen=True):
-    """One of what may be chosen: what is kept, and its words (a message id, or a name as it is)."""
-
-    value: str
-    label: str
-
-
-class Question(Struct, frozen=True, kw_only=True):
-    """`label` and `hint` are message ids. `only_if`: a switch of the same page without which it does not matter, or
-    NAME=VALUE of a choice. `default` is a message id where it is a name that the region's language gives.
-    """
-
-    name: str
-    kind: AnswerKind
-    label: str
-    hint: str = ""
-    default: str = ""
-    choices: tuple[AnswerChoice, ...] = ()
-    low: int = 0
-    high: int = 0
-    needed: bool = True
-    only_if: str = ""
-
-
-class QuestionGroup(Struct, frozen=True):
-    """Questions that belong together; `switch` turns the whole group on and off."""
-
-    legend: str
-    questions: tuple[Question, ...]
-    explains: str = ""
-    switch: str = ""
-    rows: bool = False
-    """Many small ones of one kind: shown as a table."""
-
-
-class SetupPage(Struct, frozen=True):
-    """One page: its place in the address, and what it is for."""
-
-    name: str
-    title: str
-    explains: str
-    groups: tuple[QuestionGroup, ...] = ()
-
-    @property
-    def questions(self) -> Iterator[Question]:
-        """All of the page, in order."""
-        return (question for group in self.groups for question in group.questions)
-
-
 ZONES: Final = (
     ("Europe/Kaliningrad", N_("Kaliningrad, UTC+2")),
     ("Europe/Moscow", N_("Moscow, UTC+3")),
@@ -112,42 +42,6 @@ ZONES: Final = (
     ("Asia/Sakhalin", N_("Sakhalin, UTC+11")),
     ("Asia/Kamchatka", N_("Kamchatka, UTC+12")),
 )
-MEAL_NAMES: Final[Mapping[str, str]] = {
-    "breakfast": N_("Breakfast"),
-    "lunch": N_("Lunch"),
-    "snack": N_("Snack"),
-    BY_SHIFT: N_("Meal of the shift"),
-}
-_SERVED: Final[Mapping[str, tuple[str, str]]] = {
-    "breakfast": ("08:30", "10:30"),
-    "lunch": ("11:30", "14:30"),
-    "snack": ("15:30", "17:00"),
-}
-FUNDER_NAMES: Final[Mapping[str, str]] = {
-    "federal": N_("federal budget"),
-    "regional": N_("regional budget"),
-    "municipal": N_("municipal budget"),
-    "parents": N_("parents"),
-}
-
-
-class _MealCategory(Struct, frozen=True):
-    code: int
-    rule: str
-    name: str
-    first: int
-    last: int
-    sensitive: bool = False
-
-
-CATEGORY: Final[Mapping[str, _MealCategory]] = {
-    "primary": _MealCategory(10, "M-10", N_("Pupils of grades 1 to 4"), 1, 4),
-    "special": _MealCategory(11, "M-11", N_("Pupils with special needs"), 1, LAST_GRADE, sensitive=True),
-    "large": _MealCategory(12, "M-12", N_("Large and low-income families"), 1, LAST_GRADE),
-    "defender": _MealCategory(13, "M-13", N_("Children of service members"), 1, LAST_GRADE),
-    "other": _MealCategory(14, "M-14", N_("Other category of the region"), 1, LAST_GRADE),
-}
-"""Who eats at whose cost: the code on cards and in lists, the rule, the name it begins with and its grades."""
 
 
 def _school() -> Iterator[QuestionGroup]:
@@ -228,122 +122,6 @@ def _keys() -> Iterator[QuestionGroup]:
     )
 
 
-def _meals() -> Iterator[QuestionGroup]:
-    for kind in KINDS:
-        switch, (begins, ends) = f"meals.{kind}.served", _SERVED[kind]
-        yield QuestionGroup(
-            MEAL_NAMES[kind],
-            (
-                Question(
-                    name=switch,
-                    kind=AnswerKind.SWITCH,
-                    label=N_("Is served"),
-                    default=YES if kind != "snack" else "",
-                ),
-                Question(
-                    name=f"meals.{kind}.from",
-                    kind=AnswerKind.CLOCK,
-                    label=N_("Begins at"),
-                    hint=N_("The beginning of the first break."),
-                    default=begins,
-                    only_if=switch,
-                ),
-                Question(
-                    name=f"meals.{kind}.until",
-                    kind=AnswerKind.CLOCK,
-                    label=N_("Ends at"),
-                    hint=N_("The end of the last break."),
-                    default=ends,
-                    only_if=switch,
-                ),
-                Question(
-                    name=f"meals.{kind}.price",
-                    kind=AnswerKind.MONEY,
-                    label=N_("Price for parents, roubles"),
-                    hint=N_("What a pupil without any category pays. Empty: not sold."),
-                    needed=False,
-                    only_if=switch,
-                ),
-            ),
-            switch=switch,
-        )
-    meals = tuple(AnswerChoice(kind, MEAL_NAMES[kind]) for kind in KINDS)
-    yield QuestionGroup(
-        N_("Shifts"),
-        (
-            Question(
-                name="meals.shift1",
-                kind=AnswerKind.CHOICE,
-                label=N_("Meal of the first shift"),
-                default="breakfast",
-                choices=meals,
-            ),
-            Question(
-                name="meals.shift2",
-                kind=AnswerKind.CHOICE,
-                label=N_("Meal of the second shift"),
-                default="lunch",
-                choices=meals,
-            ),
-        ),
-    )
-
-
-def _categories() -> Iterator[QuestionGroup]:
-    for name, category in CATEGORY.items():
-        switch = f"categories.{name}.given"
-        sums = tuple(
-            Question(
-                name=f"categories.{name}.{kind}.{funder}",
-                kind=AnswerKind.MONEY,
-                label=FUNDER_NAMES[funder],
-                needed=False,
-                only_if=switch,
-            )
-            for kind in (BY_SHIFT, *KINDS)
-            for funder in FUNDERS
-        )
-        yield QuestionGroup(
-            category.name,
-            (
-                Question(
-                    name=switch,
-                    kind=AnswerKind.SWITCH,
-                    label=N_("There are such pupils"),
-                    default=YES if name == "primary" else "",
-                ),
-                Question(
-                    name=f"categories.{name}.name",
-                    kind=AnswerKind.TEXT,
-                    label=N_("Name on reports"),
-                    default=category.name,
-                    high=60,
-                    only_if=switch,
-                ),
-                Question(
-                    name=f"categories.{name}.first",
-                    kind=AnswerKind.NUMBER,
-                    label=N_("From grade"),
-                    default=str(category.first),
-                    low=1,
-                    high=LAST_GRADE,
-                    only_if=switch,
-                ),
-                Question(
-                    name=f"categories.{name}.last",
-                    kind=AnswerKind.NUMBER,
-                    label=N_("To grade"),
-                    default=str(category.last),
-                    low=1,
-                    high=LAST_GRADE,
-                    only_if=switch,
-                ),
-                *sums,
-            ),
-            switch=switch,
-        )
-
-
 def _calendar() -> Iterator[QuestionGroup]:
     yield QuestionGroup(
         N_("School year"),
@@ -369,13 +147,13 @@ def _calendar() -> Iterator[QuestionGroup]:
         explains=N_(
             "No meals on these days. A holiday of one day begins and ends on it. Empty lines do not count."
         ),
-        rows=True,
+        columns=3,
     )
     yield QuestionGroup(
         N_("Breaks in serving"),
         tuple(q for n in range(1, PAUSES + 1) for q in _span(f"calendar.pause{n}")),
         explains=N_("School is open and the canteen is not: a repair, a quarantine."),
-        rows=True,
+        columns=3,
     )
 
 
@@ -473,6 +251,70 @@ def _rules() -> Iterator[QuestionGroup]:
     )
 
 
+def _buffet() -> Iterator[QuestionGroup]:
+    yield QuestionGroup(
+        N_("Price list"),
+        tuple(question for number in range(1, PRODUCTS + 1) for question in _product(number)),
+        explains=N_("Empty lines do not count. It can be changed later on the page of prices."),
+        columns=2,
+    )
+
+
+def _product(number: int) -> Iterator[Question]:
+    name = f"buffet.product{number}"
+    yield Question(
+        name=f"{name}.name", kind=AnswerKind.TEXT, label=N_("Product"), high=LONGEST_PRODUCT, needed=False
+    )
+    yield Question(name=f"{name}.price", kind=AnswerKind.MONEY, label=N_("Price, roubles"), needed=False)
+
+
+def _tills() -> Iterator[QuestionGroup]:
+    yield QuestionGroup(
+        N_("This till"),
+        (
+            Question(
+                name="link.listen",
+                kind=AnswerKind.TEXT,
+                label=N_("Address of this till in the school's network"),
+                hint=N_(
+                    "As the network's administrator gave it: 192.168.1.11. Empty: there is one till only."
+                ),
+                high=100,
+                needed=False,
+            ),
+        ),
+    )
+    for number in range(1, TILLS + 1):
+        yield QuestionGroup(
+            N_("Another till"),
+            (
+                Question(
+                    name=f"link.till{number}.number",
+                    kind=AnswerKind.NUMBER,
+                    label=N_("Number of that terminal"),
+                    low=1,
+                    high=LARGEST_TERMINAL,
+                    needed=False,
+                ),
+                Question(
+                    name=f"link.till{number}.address",
+                    kind=AnswerKind.TEXT,
+                    label=N_("Address of that till"),
+                    high=100,
+                    needed=False,
+                ),
+                Question(
+                    name=f"link.till{number}.key",
+                    kind=AnswerKind.FILE,
+                    label=N_("Public key of that till"),
+                    hint=N_("Its page of tills shows it; on a terminal at work it is the file terminal.pub."),
+                    high=4096,
+                    needed=False,
+                ),
+            ),
+        )
+
+
 PAGES: Final = (
     SetupPage(
         "school",
@@ -492,7 +334,7 @@ PAGES: Final = (
         "meals",
         N_("Meals and hours"),
         N_("What is served when, and what it costs a pupil without any category."),
-        tuple(_meals()),
+        tuple(meal_groups()),
     ),
     SetupPage(
         "categories",
@@ -501,7 +343,13 @@ PAGES: Final = (
             "For each category: how much of one portion each budget pays, in roubles. What stands under parents is "
             "taken from the pupil's account. An empty line means that the category does not get that meal."
         ),
-        tuple(_categories()),
+        tuple(category_groups()),
+    ),
+    SetupPage(
+        "buffet",
+        N_("Buffet"),
+        N_("What the buffet sells and for how much. A canteen without a buffet leaves it empty."),
+        tuple(_buffet()),
     ),
     SetupPage(
         "calendar",
@@ -515,10 +363,14 @@ PAGES: Final = (
         N_("Usual values stand here. Change what your school does otherwise."),
         tuple(_rules()),
     ),
+    SetupPage(
+        TILLS_PAGE,
+        N_("Tills of the school"),
+        N_("Several tills tell each other what they handed out, so that no portion is given twice."),
+        tuple(_tills()),
+    ),
 )
 """The pages with questions, in order. After them come staff and the last look."""
-STAFF_PAGE: Final = "staff"
-REVIEW_PAGE: Final = "review"
 BY_NAME: Final[Mapping[str, Question]] = {
     question.name: question for page in PAGES for question in page.questions
 }
@@ -548,9 +400,3 @@ def defaults(today: date, word: Callable[[str], str]) -> dict[str, str]:
         for end, (years, month, day) in (("first", begins), ("last", ends)):
             found[f"calendar.holiday{number}.{end}"] = date(first + years, month, day).isoformat()
     return found
-
-
-def matters(question: Question, texts: Texts) -> bool:
-    """Whether the question is asked, by what else is answered."""
-    name, _, wanted = question.only_if.partition("=")
-    return not name or texts.get(name, "") == (wanted or YES)

@@ -22,32 +22,20 @@ from starlette.routing import Route
 
 from terminal.access.hashes import LEAST_PASSPHRASE
 from terminal.access.references import require_reference
-from terminal.access.sessions import TOKEN_BYTES, proof_of_form
+from terminal.access.sessions import TOKEN_BYTES, is_foreign, proof_of_form
 from terminal.errors import Mistake, StaffError, TerminalError
 from terminal.mistakes.words import said
 from terminal.screen.console import web as console_web
 from terminal.screen.console.roles import ROLE_NAMES, Role
 from terminal.screen.console.visit import FormFields
-from terminal.screen.display_page import to_display
-from terminal.screen.page import Pages, is_foreign
+from terminal.screen.page import Pages
 from terminal.screen.setup.answers import SetupMistake, is_yes, mistakes_on
+from terminal.screen.setup.asked import Question, SetupPage, matters
 from terminal.screen.setup.code import SetupCode
 from terminal.screen.setup.draft import LANGUAGE, ROLES, DraftKeeper, DraftStaff
+from terminal.screen.setup.meal_questions import BY_SHIFT, FUNDER_NAMES, FUNDERS, KINDS, MEAL_NAMES
 from terminal.screen.setup.port import SetupMaker
-from terminal.screen.setup.questions import (
-    BY_SHIFT,
-    FUNDER_NAMES,
-    FUNDERS,
-    KINDS,
-    MEAL_NAMES,
-    PAGES,
-    REVIEW_PAGE,
-    STAFF_PAGE,
-    Question,
-    SetupPage,
-    matters,
-)
-from terminal.screen.stream import event_stream
+from terminal.screen.setup.questions import PAGES, REVIEW_PAGE, STAFF_PAGE, TILLS_PAGE
 from terminal.texts import N_, languages, translator
 
 HERE: Final = Path(__file__).parent
@@ -166,7 +154,7 @@ class SetupWeb:
 
     def _own(self, request: Request, form: FormFields | None) -> FormFields:
         """`form`, when a page of this run made it, for the browser that goes on with it."""
-        if form is None or is_foreign(request):
+        if form is None or is_foreign(request.headers):
             raise SetupRefused(403, FOREIGN)
         if request.url.path in ("/code", "/language", "/go"):
             return form
@@ -250,6 +238,7 @@ class SetupWeb:
             funder_names=FUNDER_NAMES,
             here=page.name,
             wrong=len(wrong),
+            own_key=self._maker.own_key() if page.name == TILLS_PAGE else "",
         )
 
     def _leave(self, request: Request, form: FormFields) -> Response:
@@ -420,32 +409,6 @@ class SetupWeb:
             "offered": [name for name in languages() if name != language],
         }
         return self._rendered.page(request, template, language, status, **{**shared, **values})
-
-
-def code_app(code: SetupCode, language: Callable[[], str], setup_url: str) -> Starlette:
-    """What the display shows meanwhile: the code, and the way to the pages for a terminal with one screen."""
-    rendered = Pages(HERE, console_web.HERE)
-
-    def shown(request: Request) -> Response:
-        digits = code.shown
-        return rendered.page(
-            request,
-            "setup/display.html",
-            language(),
-            digits=digits,
-            left_ms=int(1000 * code.left_s) + 500,
-            after=code.feed.position,
-            setup=setup_url,
-        )
-
-    async def show(request: Request) -> Response:
-        return await run_in_threadpool(shown, request)
-
-    async def events(request: Request) -> Response:
-        return event_stream(request, code.feed, str)
-
-    routes = [Route("/", show), Route("/events", events), rendered.static]
-    return Starlette(routes=routes, exception_handlers={404: to_display, 405: to_display})
 
 
 def proposed_passphrase() -> str:

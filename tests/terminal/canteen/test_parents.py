@@ -20,6 +20,7 @@ from terminal.canteen.roster import Roster
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import AccountCredited
 from terminal.journal.records import parse_record
+from terminal.screen.console.canteen.report import orders_left
 from tests.terminal.canteen.school import (
     CASHIER,
     POLICY,
@@ -78,7 +79,7 @@ def test_m_01_a_payment_counts_once_whichever_file_has_it(canteen: OpenCanteen) 
         (("A1;00;hot;1",), "line 2: the list has no such pupil"),
         (("A1;{ref};savings;1",), "line 2: the account is hot or buffet"),
         (("A1;{ref};hot;-1",), "line 2: the amount is more than nothing"),
-        (("A1;{ref};hot;1.234",), "line 2: RUB has 2 decimals"),
+        (("A1;{ref};hot;1.234",), "line 2: not a sum of money"),
         (("A1;{ref};hot;1", "A1;{ref};hot;1"), "line 3: this payment stands in the file already"),
         (("A1;{ref};hot",), "line 2: 3 cells"),
         ((";{ref};hot;1",), "line 2: a payment has a number"),
@@ -119,6 +120,9 @@ def test_m_32_an_order_at_the_counter_counts_like_one_of_the_list(canteen: OpenC
     with pytest.raises(CanteenRefused, match="no coming day"):
         order_meal(school.canteen, ref(2), "lunch", TODAY, CASHIER, school.at("10:00"))
     school.day = tomorrow
+    assert [(one.kind, one.count) for one in orders_left(school.canteen, school.at("12:00"))] == [
+        ("lunch", 1)
+    ]
     assert school.told(1, 2, serving="lunch", at="12:00") == ["meal_ok", "meal_ask"]
     [group] = [one for one in school.report().groups if one.class_id == "3a"]
     assert [getattr(group, name) for name in FIGURES] == [0, 1, 0, 1, 0, 0, 0]

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
@@ -81,29 +82,29 @@ def archive(**members: bytes) -> bytes:
 
 
 XXE = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><workbook>&b;</workbook>'
-OTHERS = {
-    "old excel": (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600), SheetFault.OLD_OR_LOCKED),
-    "other zip": (archive(content_xml=b"<office/>"), SheetFault.OTHER_PROGRAM),
-    "cut zip": (workbook(("a",))[:-200], SheetFault.BROKEN),
-    "broken workbook": (archive(xl__workbook_xml=b"<workbook"), SheetFault.BROKEN),
-    "entities": (archive(xl__workbook_xml=XXE), SheetFault.HAS_ENTITIES),
+OTHERS: dict[str, tuple[Callable[[], bytes], SheetFault]] = {
+    "old excel": (lambda: bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600), SheetFault.OLD_OR_LOCKED),
+    "other zip": (lambda: archive(content_xml=b"<office/>"), SheetFault.OTHER_PROGRAM),
+    "cut zip": (lambda: workbook(("a",))[:-200], SheetFault.BROKEN),
+    "broken workbook": (lambda: archive(xl__workbook_xml=b"<workbook"), SheetFault.BROKEN),
+    "entities": (lambda: archive(xl__workbook_xml=XXE), SheetFault.HAS_ENTITIES),
     "entities in utf-16": (
-        archive(xl__workbook_xml=XXE.decode().encode("utf-16")),
+        lambda: archive(xl__workbook_xml=XXE.decode().encode("utf-16")),
         SheetFault.HAS_ENTITIES,
     ),
-    "bomb": (archive(xl__workbook_xml=bytes(200 << 20)), SheetFault.UNFOLDS),
-    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4, SheetFault.NOT_TEXT),
-    "nothing": (b"", SheetFault.EMPTY),
-    "blanks": (b" ; ;\r\n;;", SheetFault.EMPTY),
-    "rows": ("\n".join(f"a;{at}" for at in range(5_001)).encode(), SheetFault.TOO_MANY_ROWS),
-    "size": (b"a" * (MOST_FILE_BYTES + 1), SheetFault.TOO_LARGE),
+    "bomb": (lambda: archive(xl__workbook_xml=bytes(200 << 20)), SheetFault.UNFOLDS),
+    "picture": (lambda: b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4, SheetFault.NOT_TEXT),
+    "nothing": (lambda: b"", SheetFault.EMPTY),
+    "blanks": (lambda: b" ; ;\r\n;;", SheetFault.EMPTY),
+    "rows": (lambda: "\n".join(f"a;{at}" for at in range(5_001)).encode(), SheetFault.TOO_MANY_ROWS),
+    "size": (lambda: b"a" * (MOST_FILE_BYTES + 1), SheetFault.TOO_LARGE),
 }
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_is_no_list_is_refused_by_a_sentence(name: str) -> None:
     content, fault = OTHERS[name]
-    answer = answer_to(content)
+    answer = answer_to(content())
     assert isinstance(answer, SheetRefused)
     assert answer.fault == fault.value
 

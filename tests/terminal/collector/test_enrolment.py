@@ -16,6 +16,7 @@ from terminal.collector.enrolment import CODE_GOOD_MS, Enrolment, EnrolmentState
 from terminal.collector.identities import RENEWABLE_MS
 from terminal.errors import CollectorError, KeyFileError
 from terminal.journal.records import Started
+from terminal.sealed_box import seal_to
 from terminal.sync.credentials import TerminalKeys, make_keys
 from terminal.sync.enrolment import (
     ENROLMENTS_PATH,
@@ -33,7 +34,6 @@ from terminal.sync.enrolment import (
     reply_proof,
 )
 from terminal.sync.exchange import Answer
-from terminal.sync.sealed import seal_to
 from terminal.sync.wire import RefusalCode
 from tests.terminal.collector.office import Program, Town
 from tests.terminal.journal.samples import INTENT

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from cardproto.resident.records.event import PaidBy
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message
@@ -38,7 +39,9 @@ def stopped(folder: Path) -> Policy:
 def test_t_40_the_tap_is_registered_and_charged_later() -> None:
     decision = tap()
     assert (decision.outcome.message, decision.outcome.charge_minor) == (Message.OK_PAID, 3600)
-    assert decision.write_plan is None, "nothing is written to a bank card"
+    plan = decision.write_plan
+    assert plan is not None, "what the terminal keeps of it"
+    assert (plan.debit_minor, plan.event.amount_minor, plan.paid_by) == (0, 3600, PaidBy.BANK)
     assert (decision.flags, rules(decision)) == (("deferred",), ["T-01", "T-40"])
 
 

@@ -300,21 +300,26 @@ def test_a_refusal_by_the_deny_list_needs_that_list(tmp_path: Path) -> None:
     assert [deviation.what for deviation in recompute(said, other)] == ["deny.person"]
 
 
-def test_whether_a_row_s_card_is_denied_its_reference_says(tmp_path: Path) -> None:
-    rider = replace(Rider(), reference=b"its card")
-    build_deny_list(tmp_path / "deny", b"key", ISSUE, [(DenyKind.REFERENCE, b"its card")])
+@pytest.mark.parametrize(
+    ("kind", "message"), [(DenyKind.REFERENCE, "blocked"), (DenyKind.MEDIUM, "medium_inactive")]
+)
+def test_whether_a_row_s_card_is_denied_its_reference_says(
+    tmp_path: Path, kind: DenyKind, message: str
+) -> None:
+    rider, named = replace(Rider(), reference=b"its card"), f"deny.{kind}"
+    build_deny_list(tmp_path / "deny", b"key", ISSUE, [(kind, b"its card")])
     listed = structs.replace(DEMO, deny_list=DenyListFile(tmp_path / "deny", b"key"))
     tap = structs.replace(unwritten(rider, policy=listed), reference=b"its card")
-    assert (tap.message, set(tap.lists)) == ("blocked", {"deny.reference"})
+    assert (tap.message, set(tap.lists)) == (message, {named})
     assert recompute(tap, listed) == []
     with pytest.raises(CannotRecompute, match="not at hand"):
         recompute(tap, DEMO)
     (changed,) = recompute(structs.replace(tap, message="expired"), listed)
     assert changed.what == "message"
-    build_deny_list(tmp_path / "other", b"key", ISSUE, [(DenyKind.REFERENCE, b"a card's")])
+    build_deny_list(tmp_path / "other", b"key", ISSUE, [(kind, b"a card's")])
     other = structs.replace(DEMO, deny_list=DenyListFile(tmp_path / "other", b"key"))
-    said = structs.replace(tap, lists={"deny.reference": other.deny_list.name})
-    assert [deviation.what for deviation in recompute(said, other)] == ["deny.reference"]
+    said = structs.replace(tap, lists={named: other.deny_list.name})
+    assert [deviation.what for deviation in recompute(said, other)] == [named]
 
 
 def test_whether_a_card_is_denied_no_record_can_say_and_all_else_follows(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def lacks(url: str, *words: str) -> bool:
 
 def answer_of(url: str) -> httpx.Response | None:
     try:
-        return httpx.get(url, timeout=10)
+        return httpx.get(url, timeout=60)
     except httpx.TransportError:
         return None
 

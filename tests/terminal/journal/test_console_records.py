@@ -21,6 +21,14 @@ VECTORS = [
     (console.PlaceSet(1, 2, 0, 4, None, "77"), "01 98 35 01 02 00 04 c0 a23737 a0"),
     (console.OrderDeclared(1, False, "77"), "01 95 36 01 c2 a23737 a0"),
     (console.TicketCopied(1, 300, "77"), "01 95 37 01 cd012c a23737 a0"),
+    (console.SaleCancelled(1, 2, 300, 100, "RUB", "77"), "01 98 38 01 02 cd012c 64 a3525542 a23737 a0"),
+    (
+        console.CrewChanged(1, 2, "88", "77", 100, 99, "RUB"),
+        "01 99 39 01 02 a23838 a23737 64 63 a3525542 a0",
+    ),
+    (console.CashHandedOver(1, 2, 100, 99, "RUB", "77"), "01 98 3a 01 02 64 63 a3525542 a23737 a0"),
+    (console.NoticeRead(1, 2, "detour", "77"), "01 96 3e 01 02 a66465746f7572 a23737 a0"),
+    (console.BreakDeclared(1, 2, True, "77"), "01 96 3b 01 02 c3 a23737 a0"),
 ]
 OPENED = ShiftOpened(1, 1, "77", "bus", 15, 0)
 TURN = console.TurnStarted(2, 1, 1, 15, 0, "77")
@@ -45,6 +53,11 @@ def test_tags_are_those_of_the_first_day():
         "PlaceSet": 53,
         "OrderDeclared": 54,
         "TicketCopied": 55,
+        "SaleCancelled": 56,
+        "CrewChanged": 57,
+        "CashHandedOver": 58,
+        "BreakDeclared": 59,
+        "NoticeRead": 62,
     }
 
 

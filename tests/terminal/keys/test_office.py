@@ -19,7 +19,7 @@ from terminal.keys.file import key_tables, load_file_keys
 from terminal.keys.kept import SealedBy, sealed_content
 from terminal.keys.limits import Ceiling
 from terminal.keys.office import OfficeOrder, RoleOrder, cut, derive, office_document, rolled, write_keys
-from terminal.keys.roles import ROLES, KeyRole
+from terminal.keys.roles import BANK_CARDS, BANK_RECORDS, ROLES, KeyRole
 from terminal.keys.signed import CeilingTables, KeyDocument, verified
 
 ROOT = bytes.fromhex("9f1c2e5a7704b1d8e36c4f0a9b8d7260513f2e1d0c4b6a798897a6b5c4d3e2f1")
@@ -58,6 +58,21 @@ def test_a_terminal_holds_at_most_one_of_the_writing_keys(role: KeyRole) -> None
     held = {*ROLES[role].masters, *ROLES[role].addable}
     assert not held & {"picc", "application", "transaction_mac"}
     assert len(held & {"validate", "reload", "inspect", "entitle"}) <= 1
+    assert not {*ROLES[role].storage} & {BANK_RECORDS, BANK_CARDS}, "no terminal opens taps of bank cards"
+
+
+def test_the_back_offices_file_opens_taps_of_bank_cards_and_nothing_else(tmp_path: Path) -> None:
+    office = office_document(ROOT, ORDER)
+    write_keys(tmp_path / "bank.keys", cut(office, RoleOrder(role=KeyRole.BANK, made_on=TODAY)))
+    keys = load_file_keys(tmp_path / "bank.keys")
+    public = keys.record_key().public_key().public_bytes_raw()
+    assert keys.bank_tokens(b"pan")[0].epoch == 1
+    assert len(keys.bank_card_key()) == len(public) == 32
+    with pytest.raises(KeyFileError, match="no master key"):
+        keys.versions("validate")
+    write_keys(tmp_path / "7.keys", bus(office))
+    with pytest.raises(KeyFileError, match="bank_records"):
+        load_file_keys(tmp_path / "7.keys").record_key()
 
 
 def test_limits_and_environment_go_with_a_cut_file() -> None:

@@ -23,11 +23,14 @@ from sim.periphery.pseudo_terminal import PseudoTerminal
 from sim.periphery.scanner import SimScanner
 from sim.phone import VirtualPhone
 from terminal.app.simulated import issue_residents, laboratory_keys
+from terminal.clock import from_unix_ms
 from terminal.keys.file import load_file_keys
 from terminal.operations.archive import read_archive
 from terminal.periphery.scanner import BURST, EVERY_S
+from terminal.screen.console.roles import Role
 from tests.by_hand import BY_HAND, ENVIRONMENT, PATIENCE_S, SOCKET, TerminalByHand, started
 from tests.config_file import config_file
+from tests.flows.live import TAPS, live_terminal
 from tests.terminal.cli.conftest import Run, command
 
 TODAY = date(2026, 9, 15)
@@ -138,10 +141,10 @@ def others_are_refused(bus: Path, terminal: TerminalByHand) -> None:
 class Scanned:
     """A bus whose scanner a test holds codes before. Each answer is the line that `terminal run --json` prints."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: Mapping[str, object]) -> None:
         self._scans = 0
         self.scanner = SimScanner(PseudoTerminal(folder / "codes"))
-        words = ("run", "--config", settings(folder, **CODES), "--json")
+        words = ("run", "--config", settings(folder, **CODES, **more), "--json")
         self._process = subprocess.Popen(
             command(words),
             cwd=folder,
@@ -234,3 +237,33 @@ def test_what_is_kept_of_phones_is_copied_forgotten_and_put_aside(run: Run, tmp_
         assert said(terminal.tap(phone)) == RIDES, "limits begin anew"
     assert "held:began_anew" in run("journal", "show", "--state", "state", "--json").stdout
     assert held.with_suffix(".damaged").exists()
+
+
+def test_an_inspector_asks_a_phone_and_its_code_and_uses_up_neither(tmp_path: Path) -> None:
+    tables: dict[str, Mapping[str, object]] = {
+        "terminal": {"number": 70001, "profile": "bus", "region": "demo"},
+        "shift": {"operator": "17", "route": 15},
+        "console": {"enabled": True, "port": 0, "typed_sign_in": True},
+        **CODES,
+    }
+    with closing(SimScanner(PseudoTerminal(tmp_path / "codes"))) as scanner:
+        paid, unpaid = phone_in(tmp_path, "paid"), phone_in(tmp_path, "unpaid")
+        phone = load_image(paid, os.urandom)
+        assert isinstance(phone, VirtualPhone)
+        with live_terminal(tmp_path, **tables) as bus:
+
+            def asked(text: str) -> str:
+                """What is said of a code."""
+                head = bus.head()
+                scanner.scan(text.encode())
+                while not any(row["kind"] in TAPS for row in bus.rows(head)):
+                    time.sleep(0.05)
+                return str(bus.rows(head)[-1]["message"])
+
+            assert bus.tap(paid.name)["message"] == "ok_benefit_unlimited"
+            bus.sign_in(Role.INSPECTOR)
+            bus.act("/inspection", "/inspection/start", route=15, direction=0)
+            assert bus.tap(paid.name)["message"] == "inspection_paid"
+            assert bus.tap(unpaid.name)["message"] == "inspection_unpaid"
+            text, other = (phone.code(from_unix_ms(bus.rows()[-1]["at_ms"])) for _ in range(2))
+            assert [asked(one) for one in (text, other, text)] == ["inspection_paid"] * 3

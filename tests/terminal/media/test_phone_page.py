@@ -51,6 +51,7 @@ def test_its_code_rides_and_outlives_the_page(
     page.clock.set_fixed_time(NOW)
     page.goto(address)
     first = shown(page, 1)
+    wait_until(page, "document.getElementById('picture').naturalWidth > 200")
     assert page.get_by_text("Действует. Обновится сам с 24.09.2026.").is_visible()
     assert_accessible(page)
     with closing(Scanned(tmp_path)) as bus:

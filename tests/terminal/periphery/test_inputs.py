@@ -25,7 +25,7 @@ from terminal.periphery.port import MAX_CODE_BYTES, ScannedCode
 from terminal.periphery.power import CUT_S, Power
 from terminal.periphery.scanner import BURST, ENDS_S, CodeAssembler, Scanner, ScannerCounts
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 def read(*parts: bytes, step_s: float = 0.01) -> tuple[list[bytes], ScannerCounts]:

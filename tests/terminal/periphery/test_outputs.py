@@ -22,7 +22,7 @@ from terminal.periphery.contacts import Contacts
 from terminal.periphery.fan_out import FanOut
 from terminal.periphery.lamps import LampLayout, Lamps, Tone, tone_of
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 SIGNAL_S = 0.030
 """From the commit to the lamp."""
 PAID = Outcome(Message.OK_PAID, Admission.LET_IN)

@@ -19,7 +19,7 @@ from terminal.periphery.drivers import SerialStream
 from terminal.periphery.escpos import has_paper, still_has_paper, ticket_bytes
 from terminal.periphery.printer import Printer, PrintState
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 OTHERS = bytes.fromhex("1b741181a8aba5e20a1b64061d5600")
 """What python-escpos 3.1 writes: charcode("CP866"), text("Билет\\n"), cut()."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -15,10 +16,11 @@ from terminal.app.simulated import laboratory_keys
 from terminal.collector.enrolment import Enrolment, Granted
 from terminal.keys.file import load_file_keys
 from terminal.screen.console.pins import pin_fits
-from terminal.screen.console.staff import members_in
+from terminal.screen.console.roles import Role
+from terminal.screen.console.staff import Member, members_in
+from terminal.sealed_box import NotSealedToUs, open_as_one, seal_to_each
 from terminal.sync.credentials import TerminalKeys, make_keys
 from terminal.sync.enrolment import enrolment_request
-from terminal.sync.sealed import NotSealedToUs, open_as_one, seal_to_each
 from tests.terminal.canteen.school import child, roster_document
 from tests.terminal.publish.office import DEMO, Office, OutsideClient
 from tests.terminal.screen.console.cab import PIN, everybody
@@ -32,8 +34,12 @@ LAST: Final = datetime(2099, 9, 1, tzinfo=UTC)
 @pytest.fixture
 def keys(office: Office) -> dict[int, TerminalKeys]:
     """Two terminals that have enrolled at a collector, whose records lie in registry/."""
+    return enrolled(office, TERMINALS)
+
+
+def enrolled(office: Office, numbers: Iterable[int]) -> dict[int, TerminalKeys]:
     enrolment, made = Enrolment(office.folder / "registry"), {}
-    for number in TERMINALS:
+    for number in numbers:
         made[number] = make_keys()
         code = enrolment.make_code(number, 0)
         assert isinstance(enrolment.redeem(enrolment_request(number, made[number], code), 0), Granted)
@@ -135,16 +141,20 @@ def test_a_roster_is_checked_as_the_canteen_does(
     assert json.loads(told.stdout)["mistakes"]
 
 
-def test_staff_sign_in_at_every_terminal_of_the_region_by_what_was_published(
+def test_a_thousand_drivers_sign_in_on_each_of_five_hundred_buses_by_what_was_published(
     schools: Office, keys: dict[int, TerminalKeys], tmp_path: Path
 ) -> None:
-    members = everybody()
+    keys |= enrolled(schools, range(70003, 70501))
+    first = everybody()
+    members = first + [
+        Member(ref=f"D{n}", role=Role.DRIVER, pin=first[0].pin) for n in range(1000 - len(first))
+    ]
     (tmp_path / "staff.json").write_bytes(
         msgspec.json.encode({"kind": "staff", "version": 1, "members": members})
     )
     added = json.loads(
         schools.publish(
-            "add", "staff/depot", "staff.json", "--seal-to", "70001-70002", *REGISTRY, "--json"
+            "add", "staff/depot", "staff.json", "--seal-to", "70001-70500", *REGISTRY, "--json"
         ).stdout
     )
     schools.sign("staff", "staff-1")
@@ -153,7 +163,8 @@ def test_staff_sign_in_at_every_terminal_of_the_region_by_what_was_published(
     sealed = OutsideClient(tmp_path / "client", schools.bundles, _root(schools)).get(name)
     assert sealed is not None
     assert PIN.encode() not in sealed
-    opened = members_in(open_as_one(keys[70002].sealing, sealed, name.encode()), Path("staff.json"))
+    assert len(sealed) < 300_000
+    opened = members_in(open_as_one(keys[70500].sealing, sealed, name.encode()), Path("staff.json"))
     provider = load_file_keys(laboratory_keys())
     assert {one.ref for one in opened} == {one.ref for one in members}
     assert pin_fits(PIN, opened[0].pin, provider)

@@ -20,9 +20,20 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Frame,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser")
+"""The same engine in all of them; the first has no windows, and a new context costs a third."""
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -34,6 +45,8 @@ FLAGS = [
     "--autoplay-policy=no-user-gesture-required",
 ]
 LOCAL = {"127.0.0.1", "localhost"}
+LONGEST_MS = 40_000
+"""Until something is given up that did not come: spent by failing tests alone, and a loaded machine is slow."""
 NewPage = Callable[..., Page]
 
 
@@ -45,6 +58,7 @@ def browser() -> Iterator[Browser]:
     """
     if CHROMIUM is None:
         pytest.skip("no chromium: install Debian's package chromium, or name one in the variable CHROMIUM")
+    expect.set_options(timeout=LONGEST_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
@@ -71,7 +85,7 @@ def new_page(browser: Browser) -> Iterator[NewPage]:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(LONGEST_MS)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", on_console)
         page.on("request", on_request)
@@ -89,15 +103,15 @@ def page(new_page: NewPage) -> Page:
     return new_page()
 
 
-def assert_accessible(page: Page) -> None:
-    """axe-core finds nothing on the page as it is now."""
-    results = Axe().run(page)
+def assert_accessible(page: Page, within: str | None = None) -> None:
+    """axe-core finds nothing on the page as it is now; `within` what a selector names, where the rest was seen."""
+    results = Axe().run(page, within)
     assert results.violations_count == 0, results.generate_report()
 
 
-def wait_until(page: Page, expression: str, otherwise: str = "") -> None:
+def wait_until(page: Page | Frame, expression: str, otherwise: str = "") -> None:
     """Until `expression` is true in the page. Playwright's own waiting needs an eval that the policy forbids."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + LONGEST_MS / 1000
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, otherwise or f"never: {expression}"
         page.wait_for_timeout(10)

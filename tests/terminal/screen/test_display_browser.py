@@ -13,11 +13,13 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from babel.messages.catalog import Catalog
 from msgspec.structs import replace
 from playwright.sync_api import Page, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from make_texts import SOURCE_LANGUAGE, read
 from sim.air import VirtualClock
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import journal_reader
@@ -36,9 +38,9 @@ from tests.config_file import config_file
 from tests.terminal.screen.browser import NewPage, assert_accessible, wait_until
 from tests.terminal.screen.shown import VALUES, outcome
 from tests.terminal.screen.test_display import START
-from tests.test_texts import ids, polish
+from tests.test_texts import polish
 
-__all__ = ["ids", "polish"]
+__all__ = ["polish"]
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZES = [(480, 272), (272, 480), (800, 480), (1920, 1080), (1080, 1920)]
@@ -87,6 +89,12 @@ async (position) => {
 """
 """Once the display shows what was published at `position`: how large its letters are, and whether any are cut off,
 leave the screen, or run under the picture."""
+
+
+@pytest.fixture
+def ids() -> Catalog:
+    """What is worded, by the catalogue: that it lacks nothing of the sources, which take seconds, is a test there."""
+    return read(SOURCE_LANGUAGE)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def server(feed: EventFeed[str]) -> Iterator[ScreenServer]:
 def told(server: ScreenServer, count: int, path: str = "/events", **headers: str) -> list[str]:
     """The next `count` values or gaps of a stream: lines of data whose event is no heartbeat."""
     found: list[str] = []
-    with httpx.stream("GET", server.url + path, headers=headers, timeout=5) as stream:
+    with httpx.stream("GET", server.url + path, headers=headers, timeout=60) as stream:
         heartbeat = False
         for line in stream.iter_lines():
             if line.startswith("event:"):
@@ -71,7 +71,7 @@ def told(server: ScreenServer, count: int, path: str = "/events", **headers: str
 
 def settles(condition: Callable[[], bool]) -> None:
     """Until `condition` holds; fails when that does not happen."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -11,10 +11,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from playwright.sync_api import Locator, Page, expect
 
 GUIDES = Path(__file__).resolve().parents[3] / "docs" / "ru"
+PATIENCE_MS = 40_000
 STEP = re.compile(r"^\d+\. (.+?)(?=^\d+\. |^\S*$|\Z)", re.MULTILINE | re.DOTALL)
 TOKEN = re.compile(r"\*\*(?P<name>.+?)\*\*(?:: «(?P<value>.+?)»)?|\*(?P<scope>.+?)\*")
 
@@ -37,8 +39,15 @@ def steps_of(guide: str, heading: str) -> list[GuideStep]:
     return [GuideStep(" ".join(found.split())) for found in STEP.findall(section)]
 
 
-def press_through(page: Page, step: GuideStep, instead: Mapping[str, Callable[[], str]]) -> None:
-    """Do what `step` says. `instead` has what only the screens of this very run show, by the field's name."""
+def press_through(
+    page: Page,
+    step: GuideStep,
+    instead: Mapping[str, Callable[[], str]],
+    hands: GuideHands | None = None,
+) -> None:
+    """Do what `step` says, with these `hands`. `instead` has what only the screens of this very run show, by the
+    field's name."""
+    hands = hands or _Mouse()
     place: Page | Locator = page
     row = ""
     for token in step.tokens:
@@ -47,27 +56,53 @@ def press_through(page: Page, step: GuideStep, instead: Mapping[str, Callable[[]
             place, row = (group, "") if group.count() else (place, f"{token['scope']}: ")
             continue
         name, value = row + token["name"], token["value"]
-        if value is None and _pressed(page, token["name"]):
+        _await(page, token["name"], place.get_by_label(name, exact=True), step)
+        if value is None and (button := _button(page, token["name"])) is not None:
+            hands.press(button)
             place, row = page, ""
             continue
         field = place.get_by_label(name, exact=True).first
         expect(field, step.text).to_be_visible()
         if value is not None:
-            _fill(field, instead[name]() if name in instead else value)
+            hands.fill(field, instead[name]() if name in instead else value)
 
 
-def _pressed(page: Page, name: str) -> bool:
-    """Press the button or link of that name, where it is one; what it counts does not belong to its name."""
+def _await(page: Page, name: str, field: Locator, step: GuideStep) -> None:
+    """The page that has it may still be on its way."""
+    there = field
     for role in ("button", "link"):
-        found = page.get_by_role(role, name=name, exact=True).locator("visible=true")  # type: ignore[arg-type]
+        there = there.or_(page.get_by_role(role, name=_called(name)))  # type: ignore[arg-type]
+    expect(there.locator("visible=true").first, step.text).to_be_visible(timeout=PATIENCE_MS)
+
+
+def _called(name: str) -> re.Pattern[str]:
+    """What a control counts does not belong to its name."""
+    return re.compile(rf"^{re.escape(name)}(\s+\d+)?$")
+
+
+def _button(page: Page, name: str) -> Locator | None:
+    """The button or link of that name, where there is one."""
+    for role in ("button", "link"):
+        found = page.get_by_role(role, name=_called(name)).locator("visible=true")  # type: ignore[arg-type]
         if found.count():
-            found.first.click()
-            return True
-    return False
+            return found.first
+    return None
 
 
-def _fill(field: Locator, value: str) -> None:
-    if field.evaluate("one => one.tagName") == "SELECT":
-        field.select_option(label=value)
-    else:
-        field.fill(value)
+class GuideHands(Protocol):
+    """How a guide is followed."""
+
+    def press(self, control: Locator) -> None: ...
+
+    def fill(self, field: Locator, value: str) -> None: ...
+
+
+class _Mouse:
+    def press(self, control: Locator) -> None:
+        control.click()
+
+    def fill(self, field: Locator, value: str) -> None:
+        if field.evaluate("one => one.tagName") == "SELECT":
+            field.select_option(label=value)
+        else:
+            field.fill(value)

@@ -1,120 +1,22 @@
-"""The first run as a school has it: `terminal setup` in an empty folder, Chromium, and a meal served by a tap."""
+"""The first run as a school has it: `terminal setup` in an empty folder, Chromium, and a terminal at work."""
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import socket
-import subprocess
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import date, timedelta
 from pathlib import Path
-from queue import Queue
-from threading import Thread
 
-import msgspec
 import pytest
 from playwright.sync_api import Page, expect
 
-from sim.card.virtual import VirtualCard
-from sim.image_file import load_image
-from terminal.canteen.documents import RosterDocument, RosterGrant, RosterHeader, RosterPupil
 from terminal.clock import SystemClock
-from terminal.keys.file import load_file_keys
-from terminal.keys.provider import person_token
-from terminal.lab.world import pseudonym_on
 from terminal.screen.setup.draft import DraftKeeper
-from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.screen.browser import NewPage, assert_accessible
-from tests.terminal.setup.guide import press_through, steps_of
+from tests.terminal.setup.running import FirstRun
 
 PIN = "7294"
 PATIENCE_MS = 40_000
 LEAST_PX = 44
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-@dataclass
-class FirstRun:
-    """A folder, and the process that the product's own command started in it."""
-
-    folder: Path
-    options: tuple[object, ...] = ()
-    display: int = field(default_factory=free_port)
-    pages: int = field(default_factory=free_port)
-    process: subprocess.Popen[str] | None = None
-    said: Queue[str] = field(default_factory=Queue)
-    codes: deque[str] = field(default_factory=deque)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.pages}"
-
-    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(arguments),
-            check=False,
-            cwd=self.folder,
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    def start(self) -> None:
-        ports = ("--screen-port", self.display, "--console-port", self.pages)
-        self.process = subprocess.Popen(
-            command(("setup", *ports, *self.options)),
-            cwd=self.folder,
-            env=ENVIRONMENT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        said = self.said = Queue()
-        stdout = self.process.stdout
-        assert stdout is not None
-
-        def listen() -> None:
-            with stdout:
-                for line in stdout:
-                    said.put(line)
-
-        Thread(target=listen, daemon=True).start()
-        self.codes.clear()
-        self.line("set-up pages")
-
-    def line(self, pattern: str) -> str:
-        """The next line of its output in which `pattern` is found; codes that come before are kept."""
-        while True:
-            line = self.said.get(timeout=40)
-            if found := re.search(r"one-time code: (\d{4} \d{4})", line):
-                self.codes.append(found[1])
-            if re.search(pattern, line):
-                return line
-
-    def code(self) -> str:
-        """The next one that was not asked for."""
-        if not self.codes:
-            self.line("one-time code")
-        return self.codes.popleft()
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(20)
-
-    def end(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(40)
 
 
 @pytest.fixture
@@ -137,141 +39,11 @@ def kept(page: Page) -> None:
     expect(page.locator("form[data-check]:not([data-checking])")).to_be_attached(timeout=PATIENCE_MS)
 
 
-def test_the_managers_guide_from_an_empty_folder_to_a_meal_served_by_a_tap(
-    page: Page, first_run: FirstRun
-) -> None:
-    """Every step is what the guide says; between two of them the power goes. The card is issued by the school's own
-    keys, and its tap is served by the process that showed the pages."""
-    run = first_run
-    run.options = ("--reader", f"sim:{run.folder / 'cards' / 'masha.json'}", "--pace", "1", "--number", "17")
-    run.start()
-    page.set_default_timeout(PATIENCE_MS)
-    page.goto(run.url)
-    *first, last = steps_of("zaveduyushchaya.md", "Первая настройка")
-    for number, step in enumerate(first):
-        press_through(page, step, {"Одноразовый код": run.code})
-        expect(page.locator("main h1")).to_be_visible()
-        assert_accessible(page)
-        if number == 4:
-            run.kill()
-            run.start()
-            page.goto(run.url)
-            expect(page.get_by_role("heading", level=1)).to_have_text("Календарь")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Проверка и начало")
-    as_this_school_has_it(page, run)
-    issue_card(run)
-    page.goto(run.url + "/setup/review")
-    press_through(page, last, {})
-    page.wait_for_url("**/sign-in?typed=1", timeout=PATIENCE_MS)
-
-    # The same process is the terminal now, at the same address; the PIN just given opens it.
-    sign_in(page, "1001")
-    expect(page.locator(".bar-role")).to_contain_text("1001")
-    page.get_by_role("button", name="Выйти").click()
-    load_roster(run)
-    page.goto(run.url + "/sign-in?typed=1")
-    for step in steps_of("zaveduyushchaya.md", "Первая выдача"):
-        press_through(page, step, {})
-    expect(page.locator(".meal-served")).to_have_text("1", timeout=PATIENCE_MS)
-    expect(page.get_by_text("Иванова Мария").first).to_be_visible()
-    expect(page.locator(".standing-class")).to_have_text("3а · 2017 г. р.")
-
-    # Closed for good: no page of the first run is left, and the command refuses.
-    page.goto(run.url + "/setup/school")
-    expect(page.locator("form[data-check]")).to_have_count(0)
-    again = run.run("setup")
-    assert again.returncode == 15
-    assert "set up already" in again.stderr
-    assert not (run.folder / "var/terminal/setup").exists()
-
-
-def as_this_school_has_it(page: Page, run: FirstRun) -> None:
-    """Breakfast all day and every day, so that the test passes at any hour; and what is wrong shows while typing."""
-    page.goto(run.url + "/setup/meals")
-    breakfast = page.get_by_role("group", name="Завтрак")
-    breakfast.get_by_label("Начало").fill("00:00")
-    breakfast.get_by_label("Конец").fill("23:59")
-    page.get_by_role("group", name="Обед").get_by_label("Цена для родителей, руб.").fill("дорого")
-    wrong = page.locator("[data-wrong='meals.lunch.price']")
-    expect(wrong).to_contain_text("Не сумма. Напишите рубли и копейки")
-    page.get_by_role("group", name="Обед").get_by_label("Выдаётся").uncheck()
-    expect(wrong).to_be_hidden()
-    page.get_by_role("button", name="Далее").click()
-    expect(page.get_by_role("alert")).to_contain_text("1 ответ пока неверен")
-    page.get_by_label("Питание второй смены").select_option("breakfast")
-    page.get_by_role("button", name="Далее").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Категории и кто платит")
-    page.goto(run.url + "/setup/calendar")
-    page.get_by_label("Учебных дней в неделю").select_option("7")
-    for day in page.locator("input[type=date][name*=holiday]").all():
-        day.fill("")
-    page.get_by_role("button", name="Далее").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Правила")
-
-
-def issue_card(run: FirstRun) -> None:
-    """A pupil's card under the keys that this school has got."""
-    (run.folder / "orders.csv").write_text("label,profile\nmasha,pupil_grade3\n")
-    office = "var/terminal/setup/office-34.keys"
-    for words in (
-        ("keys", "init", "--role", "issue", "--office", office),
-        (
-            *("card", "issue-batch", "orders.csv", "--folder", "cards"),
-            "--keys",
-            "keys/issue.keys",
-            "--production-keys",
-        ),
-    ):
-        done = run.run(*words)
-        assert done.returncode == 0, done.stderr
-
-
 def sign_in(page: Page, ref: str, pin: str = PIN) -> None:
     page.locator("#ref").fill(ref)
     page.locator("#pin").fill(pin)
     page.locator("#pin").press("Enter")
     page.wait_for_url(lambda address: "sign-in" not in address, timeout=PATIENCE_MS)
-
-
-def load_roster(run: FirstRun) -> None:
-    """One pupil, whose card taps by itself."""
-    keys = load_file_keys(run.folder / "keys" / "issue.keys")
-    card = load_image(run.folder / "cards" / "masha.json", os.urandom)
-    assert isinstance(card, VirtualCard)
-    pseudonym = pseudonym_on(card)
-    assert pseudonym is not None
-    now = SystemClock().now()
-    today = now.date()
-    grant = RosterGrant(
-        code=10, valid_from=today - timedelta(1), valid_to=today + timedelta(90), issued_on=today
-    )
-    roster = RosterDocument(
-        header=RosterHeader(
-            kind="roster",
-            schema=1,
-            school="school",
-            region=34,
-            sequence=1,
-            issued_at=now,
-            valid_from=now - timedelta(1),
-            valid_to=now + timedelta(90),
-            grades_on=today,
-        ),
-        pupils=(
-            RosterPupil(
-                ref=person_token(keys, "school", pseudonym).hex(),
-                name="Иванова Мария",
-                class_id="3а",
-                grade=3,
-                shift=1,
-                born=date(2017, 5, 4),
-                grants=(grant,),
-            ),
-        ),
-    )
-    (run.folder / "roster.json").write_bytes(msgspec.json.encode(roster))
-    loaded = run.run("canteen", "roster", "load", "roster.json")
-    assert loaded.returncode == 0, loaded.stderr
 
 
 def test_a_code_opens_one_window_once(new_page: NewPage, first_run: FirstRun) -> None:
@@ -321,7 +93,18 @@ def test_a_code_opens_one_window_once(new_page: NewPage, first_run: FirstRun) ->
 def test_every_page_fits_every_screen(shown: FirstRun, page: Page) -> None:
     page.context.add_cookies([{"name": "setup", "value": TOKEN, "url": shown.url}])
     page.set_default_timeout(PATIENCE_MS)
-    for name in ("school", "keys", "meals", "categories", "calendar", "rules", "staff", "review"):
+    for name in (
+        "school",
+        "keys",
+        "meals",
+        "categories",
+        "buffet",
+        "calendar",
+        "rules",
+        "tills",
+        "staff",
+        "review",
+    ):
         page.goto(f"{shown.url}/setup/{name}")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         for width, height in ((480, 272), (800, 480), (1024, 600), (1920, 1080)):

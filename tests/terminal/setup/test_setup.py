@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pytest
 
 from sim.air import DeskClock
 from terminal.app.config.read import configured
+from terminal.app.setup.making import SchoolMaker
+from terminal.canteen.documents import ListFile, PriceListDocument
 from terminal.errors import ConfigError
 from terminal.keys.office import ROOT_BYTES, OfficeOrder, RoleOrder, as_toml, cut, office_document
 from terminal.keys.roles import KeyRole
 from terminal.policy.document.meals import CashierAsked
 from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
+from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import StaffList
 from terminal.screen.setup.answers import SetupMistake, mistakes_on
 from terminal.screen.setup.code import MOST_WRONG, VALID_S, SetupCode
 from terminal.screen.setup.document import document_text, school_document
-from terminal.screen.setup.draft import LANGUAGE
+from terminal.screen.setup.draft import LANGUAGE, DraftStaff
 from terminal.screen.setup.questions import PAGES, defaults
+from terminal.sync.credentials import public_keys
 from terminal.texts import translator
 from tests.terminal.cli.conftest import ENVIRONMENT
 from tests.terminal.setup import cut_off
@@ -98,6 +102,12 @@ def test_the_document_says_what_was_answered_and_is_read_again() -> None:
         ("calendar.first", "2026-02-30", SetupMistake.NO_DAY),
         ("calendar.holiday9.first", "2027-01-20", SetupMistake.HALF_A_LINE),
         ("rules.annul_min", "soon", SetupMistake.NO_NUMBER),
+        ("meals.breakfast.from2", "10:40", SetupMistake.HALF_A_BREAK),
+        ("buffet.product1.name", "Булочка", SetupMistake.HALF_A_PRODUCT),
+        ("link.listen", "till one", SetupMistake.NO_ADDRESS),
+        ("link.till1.number", "1", SetupMistake.TILL_TWICE),
+        ("link.till1.key", "-----BEGIN PUBLIC KEY-----", SetupMistake.NO_PUBLIC_KEY),
+        ("link.till2.address", "192.168.1.12", SetupMistake.HALF_A_TILL),
     ],
 )
 def test_what_is_wrong_is_found_where_it_stands(question: str, text: str, code: SetupMistake) -> None:
@@ -107,6 +117,58 @@ def test_what_is_wrong_is_found_where_it_stands(question: str, text: str, code: 
 def test_a_category_that_parents_pay_alone_is_none() -> None:
     texts = answers(categories__primary__by_shift__regional="", categories__primary__by_shift__parents="10")
     assert wrong(texts) == {"categories.primary.by_shift.parents": SetupMistake.PARENTS_ALONE}
+
+
+def test_a_meal_of_several_breaks_is_served_in_each_of_them_and_not_between() -> None:
+    texts = answers(
+        meals__breakfast__until="08:50",
+        meals__breakfast__from3="09:30",
+        meals__breakfast__until3="09:50",
+        meals__breakfast__from2="10:20",
+        meals__breakfast__until2="10:40",
+    )
+    assert wrong(texts) == {}
+    document = school_document(texts, NOW, "ru")
+    assert parse_region(document_text(document), "region.toml") == document
+    meals = Policy.of(document).meals
+    times = ("08:29", "08:30", "08:50", "09:30", "10:00", "10:39", "10:40")
+    served = [meals.kind_at(time.fromisoformat(one), "school") for one in times]
+    assert [one.id if one else "" for one in served] == [
+        "",
+        "breakfast",
+        "",
+        "breakfast",
+        "",
+        "breakfast",
+        "",
+    ]
+    whole = meals.window(meals.kinds["breakfast"], "school")
+    assert (whole.served_from, whole.served_until) == (time(8, 30), time(10, 40))
+    overlap = {**texts, "meals.breakfast.until3": "10:30"}
+    assert wrong(overlap) == {"meals.breakfast.from2": SetupMistake.OVERLAP}
+
+
+def test_prices_and_tills_become_files_and_a_configuration_that_starts(tmp_path: Path) -> None:
+    """The other till's key is what its own page shows."""
+    other = SchoolMaker(cut_off.place_in(tmp_path / "other"), DeskClock(NOW)).own_key()
+    _, maker = cut_off.opened(tmp_path)
+    texts = answers(
+        buffet__product2__name="Сок",
+        buffet__product2__price="40,50",
+        link__listen="127.0.0.1:0",
+        link__till2__number="2",
+        link__till2__address="192.168.1.12",
+        link__till2__key=other,
+    )
+    assert wrong(texts) == {}
+    staff = [DraftStaff("1002", Role.CASHIER, maker.hash_pin(texts, "7294"), maker.keys_name(texts))]
+    maker.finish(texts, staff, cut_off.PASSPHRASE)
+    config = configured(tmp_path / "terminal.toml").config
+    assert (config.link.listen, config.link.peers) == ("127.0.0.1:0", ("2@192.168.1.12:8482",))
+    assert len(public_keys(config.link.identities / "2.pub")) == 1
+    assert config.updates.folder is not None
+    prices = ListFile.read(config.updates.folder / "prices.json").document(PriceListDocument)
+    assert [(one.id, one.name, one.price_minor) for one in prices.products] == [("product_1", "Сок", 4050)]
 
 
 def test_a_code_is_good_once_for_a_quarter_of_an_hour_and_for_five_tries() -> None:
@@ -169,6 +231,10 @@ def test_a_region_s_key_file_is_looked_at_before_it_is_taken(tmp_path: Path) -> 
     bus = as_toml(cut(office, RoleOrder(role=KeyRole.BUS, made_on=today, terminal=17)))
     assert mistake(ours) == ""
     assert mistake(ours, "18") == "key_of_other_terminal"
+    (kept,) = tmp_path.rglob("region.keys")
+    written = kept.stat()
+    assert mistake(ours, "18") == "key_of_other_terminal"
+    assert kept.stat() == written, "a second look writes nothing"
     assert mistake(bus) == "key_of_other_role"
     assert mistake("a picture") == "key_unreadable"
     assert mistake(ours.replace("region = 34", "region = 35")) == "key_unreadable"

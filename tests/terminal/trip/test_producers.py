@@ -16,7 +16,7 @@ from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance
 from terminal.clock import unix_ms
 from terminal.journal.canteen_records import CardUse
-from terminal.journal.console_records import OrderDeclared, PlaceSet
+from terminal.journal.console_records import BreakDeclared, OrderDeclared, PlaceSet
 from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.town import DAY, TerminalSite, open_town
@@ -34,7 +34,7 @@ from tests.terminal.trip.test_clock_watch import TwoHands
 
 STATE = "var/terminal"
 NOW = datetime(2026, 9, 15, 5, 0, tzinfo=UTC)
-BY_CREW = {"sequence", "shift", "turn", "route", "direction", "reader_ok"} | {
+BY_CREW = {"sequence", "shift", "turn", "route", "direction", "on_break", "reader_ok"} | {
     f"place.{name}" for name in ("stop", "zone", "mark_m", "source")
 }
 BY_CLOCK = {"clock.suspect", "clock.confirmed", "clock.authenticated"}
@@ -79,6 +79,8 @@ def test_the_crew_changes_shift_turn_place_and_order(journal: Journal) -> None:
     seen.append(trip_of(journal, "bus", 7))
     start_turn(journal, NOW, "driver", 16, 0)
     journal.append(PlaceSet(at_ms, shift, 1502, 2, 4000, "driver"))
+    seen.append(trip_of(journal, "bus", 7))
+    journal.append(BreakDeclared(at_ms, shift, begins=True, operator_ref="driver"))
     seen.append(trip_of(journal, "bus", 7))
     journal.append(OrderDeclared(at_ms, in_order=False, operator_ref="driver"))
     seen.append(trip_of(journal, "bus", 7))

@@ -36,6 +36,7 @@ TRIPS = st.builds(
     shift=st.integers(0, 9),
     mode=st.sampled_from(("bus", "tram", "metro")),
     companions=st.integers(0, 3),
+    on_break=st.booleans(),
     reader_ok=st.booleans(),
     place=st.builds(
         Place,

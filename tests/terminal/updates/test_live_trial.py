@@ -31,6 +31,7 @@ valid_from = "2026-09-01"
 valid_to = "2026-12-31"
 """
 TEN_MINUTES_S = 600
+EMPTY_PURSES = 34
 
 
 def publish(path: Path, content: bytes) -> None:
@@ -45,8 +46,9 @@ def cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cards")
     long_pass = folder / "long_pass.toml"
     long_pass.write_text(LONG_PASS, "utf-8")
-    made = issue_residents([str(long_pass), "empty_purse"], REGION, date(2026, 9, 15))
-    for name, card in zip(("pass", "empty_purse"), made, strict=True):
+    made = issue_residents([str(long_pass), *["empty_purse"] * EMPTY_PURSES], REGION, date(2026, 9, 15))
+    names = ("pass", *(f"empty_purse-{number}" for number in range(EMPTY_PURSES)))
+    for name, card in zip(names, made, strict=True):
         assert isinstance(card, VirtualCard)
         save_card(card, folder / f"{name}.json")
     return folder
@@ -114,31 +116,40 @@ def bus(
 
 
 def test_two_weeks_are_what_a_tariff_is_measured_by(run: Run, tmp_path: Path, cards: Path) -> None:
-    """One of four riders has no money, on any of fourteen days, and a power cut takes nothing away. By a tariff that
-    refuses three times as many the terminal goes back by itself, and takes it no more, not even after a restart.
+    """Of 28 riders one has no money, in fourteen days. By a new tariff one card is refused three hundred times, and
+    that is no reason to go back, also not where a power cut comes between. Nine others that are refused are: each
+    counts once a day and three times in all. The tariff that was taken back comes no more, not even after a restart.
     """
+    stranger, others = "empty_purse-0", [f"empty_purse-{number}" for number in range(1, 10)]
     with bus(tmp_path, cards) as terminal:
-        for _day in range(14):
+        for day in range(14):
             assert terminal.tap("pass", 3) == ["ok_pass"] * 3
-            assert terminal.tap("empty_purse") == ["no_funds"]
+            assert terminal.tap("pass" if day % 7 else stranger) == ["ok_pass" if day % 7 else "no_funds"]
             terminal.step(24 * 3600 - 4 * TEN_MINUTES_S)
         terminal.publishes(2)
-        terminal.tap("pass", 49)
-        terminal.tap("empty_purse", 61)
+        terminal.tap("pass", 60)
+        assert terminal.tap(stranger, 150) == ["no_funds"] * 150
         terminal.served.process.kill()
         terminal.served.process.wait(20)
-    with bus(tmp_path, cards, "2026-09-30T08:00:00+03:00") as terminal:
-        terminal.tap("empty_purse", 88)
-        assert terminal.tap("pass") == ["ok_pass"]
+    with bus(tmp_path, cards, "2026-10-01T08:00:00+03:00") as terminal:
+        assert terminal.tap(stranger, 150) == ["no_funds"] * 150
+        assert terminal.tap("pass", 110) == ["ok_pass"] * 110
         terminal.step(2)
-        assert terminal.returns == [], "three times as many, but not 200 taps"
-        terminal.tap("empty_purse")
+        assert terminal.returns == [], "300 refusals of 470 taps, and one card"
+        for _day in range(2):
+            assert [terminal.tap(one) for one in others] == [["no_funds"]] * 9
+            terminal.tap(others[0], 2)  # a second time on the same day
+            terminal.step(24 * 3600)
+        assert [terminal.tap(one) for one in others[:8]] == [["no_funds"]] * 8
+        terminal.step(2)
+        assert terminal.returns == [], "29 of 199: not 200 taps"
+        terminal.tap(others[8])
         terminal.step(2)
         terminal.in_force(1)
         terminal.served.said("update", code="update:taken_back", version=2)
         (row,) = terminal.returns
         assert (row.version, row.cause, row.back_to) == (2, ReturnCause.REFUSALS, 1)
-        assert (row.taps, row.refused, row.taps_before, row.refused_before) == (200, 150, 56, 14)
+        assert (row.taps, row.refused, row.taps_before, row.refused_before) == (200, 30, 56, 2)
         assert terminal.activated == [1, 2, 1]
     checks = json.loads(run("health", "--state", terminal.served.state, "--json").stdout)["checks"]
     assert checks["update:region"]["inputs"]["fault"] == "update:taken_back"

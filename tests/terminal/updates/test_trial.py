@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from terminal.codes import ReturnCause, SetKind
+from terminal.codes import Admission, ReturnCause, SetKind
 from terminal.decision.outcome import Message
 from terminal.decision.refusals import CAUSED, OTHER_CAUSES, UNDECIDED
 from terminal.journal.journal import Journal
 from terminal.journal.operation_records import SetActivated, SetReturned
-from terminal.journal.records import parse_record
+from terminal.journal.records import Unwritten, parse_record
+from terminal.trail import TrailEntry
 from terminal.updates.active import ActiveSet
-from terminal.updates.store import Trial
-from terminal.updates.trial import TapCount, refuses_too_many
+from terminal.updates.store import KeptCounts, Trial
+from terminal.updates.trial import DAY_MS, MOST_CARDS, TapCount, TapCounts, refuses_too_many
 from tests.terminal.updates.published import offered, opened, region
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -51,6 +52,50 @@ def test_every_message_is_a_refusal_that_a_tariff_can_cause_or_is_none() -> None
     groups = (set(CAUSED), set(OTHER_CAUSES), set(UNDECIDED), ACCEPTED, ANSWERS)
     assert set().union(*groups) == set(Message)
     assert sum(map(len, groups)) == len(Message), "in one of them"
+
+
+def refusal(card: int | None, day: int = 0, edition: str = "demo:2") -> Unwritten:
+    reference = None if card is None else card.to_bytes(8)
+    said = (
+        reference,
+        "bus",
+        1,
+        Message.NO_FUNDS,
+        Admission.REFUSED,
+        edition,
+        (TrailEntry("t-34:no_funds"),),
+        0,
+        0,
+    )
+    return Unwritten(day * DAY_MS, *said)
+
+
+def test_a_card_counts_once_a_day_and_three_times_against_a_document_on_trial() -> None:
+    counts = TapCounts(KeptCounts({}, {}, 0))
+    for row, day in enumerate(day for day in range(20) for _ in range(300)):
+        counts.take(row, refusal(77, day))
+    assert counts.of("demo:2") == TapCount(20, 20)
+    counts.keep(["demo:2"], "demo:2")
+    assert (counts.of("demo:2"), counts.on_trial("demo:2")) == (TapCount(14, 14), TapCount(3, 3))
+    again = TapCounts(counts.kept)
+    assert again.on_trial("demo:2") == TapCount(3, 3), "also after a restart"
+    assert not again.take(6000, refusal(77, 19))
+    assert again.take(6001, refusal(78, 19))
+    assert again.take(6002, refusal(None, 19))
+    assert not again.take(6003, refusal(None, 19)), "all without a reference are one"
+    again.keep(["demo:2"])
+    assert all(card.day == 19 for card in again.kept.cards.values()), (
+        "a trial is over: its cards are forgotten"
+    )
+    assert again.take(6004, refusal(77, 19, "demo:3")), "of each document apart"
+
+
+def test_refused_cards_are_remembered_in_bounded_room() -> None:
+    counts = TapCounts(KeptCounts({}, {}, 0))
+    for number in range(3 * MOST_CARDS):
+        assert counts.take(number, refusal(number))
+    assert len(counts.kept.cards) == MOST_CARDS
+    assert not counts.take(0, refusal(3 * MOST_CARDS - 1))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from terminal.vehicle.elements import MOST_BYTES, parse_elements
 from terminal.vehicle.replies import MOST_CONNECTIONS, ReplyServer
 from terminal.vehicle.source import SourceBroken
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 BODY = b"<x/>"
 
 

@@ -180,7 +180,7 @@ def _expect(played: Played, policy: Policy) -> Expect:
         values=dict(outcome.values),
         meals=None if event is None else tuple(kind.id for kind in kinds if event.meals >> kind.bit & 1),
         transfers=None if event is None else event.transfers,
-        written=decision.write_plan is not None,
+        written=played.written,
         reasons=tuple(reason.code for reason in decision.facts),
         flags=tuple(decision.flags),
         sources=None if meal is None else dict(meal.sources),

@@ -8,9 +8,10 @@ from typing import Final
 from msgspec import Struct
 
 from terminal.clock import Clock, from_unix_ms, unix_ms
+from terminal.codes import TicketKind
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.outcome import Message
-from terminal.journal.console_records import OrderDeclared
+from terminal.journal.console_records import OrderDeclared, SaleCancelled
 from terminal.journal.journal import Journal
 from terminal.journal.records import (
     AnyRecord,
@@ -40,6 +41,7 @@ class TapLine(Struct, frozen=True):
     persons: int = 0
     """Above 0 for a cash sale."""
     sequence: int = 0
+    cancelled: bool = False
 
 
 def newest_taps(journal: Journal, limit: int) -> list[TapLine]:
@@ -58,7 +60,10 @@ def _line(tap: JournalTap) -> TapLine:
         (Message.OK_PAID, record.persons) if isinstance(record, CashSale) else (record.message, 0)
     )
     shade = colour(message)
-    return TapLine(at, message, shade, MARKS[shade], tap.charge_minor, persons, tap.sequence)
+    cancelled = tap.end is End.CANCELLED
+    if cancelled:
+        shade = Colour.YELLOW
+    return TapLine(at, message, shade, MARKS[shade], tap.charge_minor, persons, tap.sequence, cancelled)
 
 
 class Unsent(Struct, frozen=True):
@@ -99,6 +104,20 @@ def sale_of(journal: Journal, sequence: int) -> CashSale | None:
     return record if isinstance(record, CashSale) else None
 
 
+def cancellation_of(journal: Journal, sequence: int) -> SaleCancelled | None:
+    """The row that cancelled the sale in row `sequence`: it stands before the next sale and the end of the shift."""
+    after = sequence
+    while rows := journal.rows(after, LOOK_BACK_ROWS):
+        for row in rows:
+            record = parse_record(row.body)
+            if isinstance(record, CashSale | ShiftClosed | ShiftOpened):
+                return None
+            if isinstance(record, SaleCancelled):
+                return record if record.sale == sequence else None
+        after = rows[-1].sequence
+    return None
+
+
 def _record(journal: Journal, sequence: int) -> AnyRecord | None:
     rows = journal.rows(sequence - 1, 1)
     return parse_record(rows[0].body) if rows and rows[0].sequence == sequence else None
@@ -111,7 +130,7 @@ class CashPrice(Struct, frozen=True):
     message: str
 
 
-def cash_price(policy: Policy, trip: Trip, now: datetime) -> CashPrice:
-    """The price the crew is shown before selling."""
-    decision = decide_cash(policy, trip, 1, now)
+def cash_price(policy: Policy, trip: Trip, now: datetime, kind: TicketKind = TicketKind.FULL) -> CashPrice:
+    """The price of one ticket that the crew is shown before selling."""
+    decision = decide_cash(policy, trip, 1, now, kind)
     return CashPrice(decision.sum_minor, decision.message.value)

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from terminal.clock import from_unix_ms
 from terminal.fault_texts import fault_text
-from terminal.journal.console_records import OrderDeclared
+from terminal.journal.console_records import CrewChanged, OrderDeclared
 from terminal.journal.records import Fault, ShiftClosed
 from terminal.messages import colour
+from terminal.screen.console.actions import Written
 from terminal.screen.console.bus.facts import (
     MARKS,
     TapLine,
@@ -20,15 +21,19 @@ from terminal.screen.console.bus.facts import (
 )
 from terminal.screen.console.console import ActionRefused
 from terminal.screen.console.roles import CREW
-from terminal.screen.console.visit import Page, View, Visit
+from terminal.screen.console.visit import FormFields, Page, View, Visit
 from terminal.screen.console.words import short, span
 from terminal.support_code import support_code
 from terminal.texts import N_
-from terminal.trip.shifts import ShiftCount
+from terminal.trip.shifts import ShiftCount, cash_due
 
 NEWEST: Final = 20
 FAULTS: Final = 10
 MESSAGE: Final = "message_"
+NOTHING: Final = dict.fromkeys(
+    ("repeated", "cancelled_sales", "cash_handed_minor", "cash_short_minor", "breaks"), 0
+)
+"""What most shifts have none of."""
 
 
 def taps_page(visit: Visit) -> View:
@@ -38,7 +43,7 @@ def taps_page(visit: Visit) -> View:
     totals = {} if count is None else count.totals(console.terminal.journal)
     values = {
         "taps": [_shown(visit, line) for line in newest_taps(console.terminal.journal, NEWEST)],
-        "totals": totals,
+        "totals": NOTHING | totals,
         "refused": [] if count is None else by_reason(count.refused, visit.language),
         "open": count is not None,
     }
@@ -131,12 +136,30 @@ def _report(
         "since": f"{since:%H:%M}",
         "until": "" if until is None else f"{until:%H:%M}",
         "closed": until is not None,
-        "totals": totals,
+        "totals": NOTHING | dict(totals),
+        "due_minor": cash_due(totals),
+        "break_time": span(totals.get("break_s", 0), visit.language),
+        "crew": [_crew_line(visit, one) for one in (() if count is None else count.crew)],
         "accepted": by_reason(ridden, visit.language),
         "refused": by_reason(refused, visit.language),
         "faults": [fault_line(visit, fault) for fault in faults],
         "unsent_age": span(unsent(console.terminal.journal, console.clock).age_s, visit.language),
     }
+
+
+def _crew_line(visit: Visit, one: CrewChanged) -> dict[str, Any]:
+    return {
+        "at": f"{from_unix_ms(one.at_ms).astimezone(visit.console.policy.zone):%H:%M}",
+        "before": one.before_ref,
+        "ref": one.operator_ref,
+        "due_minor": one.due_minor,
+        "sum_minor": one.sum_minor,
+    }
+
+
+def to_open_report(_visit: Visit, _form: FormFields, _written: Written) -> str:
+    """What changed is seen in the report of the open shift."""
+    return "/report"
 
 
 def fault_line(visit: Visit, fault: Fault | OrderDeclared) -> dict[str, str]:

@@ -228,7 +228,7 @@ def meal_now(counter: CanteenCounter, expected: Expected, now: datetime) -> Meal
     ]
     served = [meal.line.class_id for meal in got.values()]
     names = sorted({*left, *served} - {""}, key=class_order)
-    begins, ends = _window(counter, kind)
+    begins, ends = _window(counter, kind, now)
     after = _next(counter, now) if not kind else None
     return MealNow(
         kind=kind,
@@ -312,15 +312,22 @@ def _served(counter: CanteenCounter, day: str) -> list[Meal]:
     return [meal for meal in counter.ledger.standing(counter.ledger.meals.values()) if meal.day == day]
 
 
-def _window(counter: CanteenCounter, kind: str) -> tuple[str, str]:
-    known = counter.policy.meals.kinds.get(kind)
+def _window(counter: CanteenCounter, kind: str, now: datetime) -> tuple[str, str]:
+    """From when until when it is served: this break, or all of them where none is now."""
+    known, clock = counter.policy.meals.kinds.get(kind), counter.time_of(now)
     if known is None:
         return "", ""
-    window = counter.policy.meals.window(known, counter.school)
+    windows = counter.policy.meals.windows(known, counter.school)
+    here = (one for one in windows if one.served_from <= clock < one.served_until)
+    window = next(here, None) or counter.policy.meals.window(known, counter.school)
     return f"{window.served_from:%H:%M}", f"{window.served_until:%H:%M}"
 
 
 def _next(counter: CanteenCounter, now: datetime) -> tuple[time, MealKind] | None:
     meals, clock = counter.policy.meals, counter.time_of(now)
-    coming = ((meals.window(kind, counter.school).served_from, kind) for kind in meals.kinds.values())
+    coming = (
+        (window.served_from, kind)
+        for kind in meals.kinds.values()
+        for window in meals.windows(kind, counter.school)
+    )
     return min((one for one in coming if one[0] > clock), key=lambda one: one[0], default=None)

@@ -176,8 +176,9 @@ def orders_left(counter: CanteenCounter, now: datetime) -> tuple[OrdersLeft, ...
     if known is None:
         return ()
     counts: Counter[str] = Counter()
-    for listed in known.roster.pupils.values():
-        if listed.orders:
+    at_counter = counter.ledger.who_ordered(day.isoformat())
+    for ref, listed in known.roster.pupils.items():
+        if listed.orders or ref in at_counter:
             counts.update(known.open_orders(listed, day))
     kinds = (kind for kind in counter.policy.meals.kinds.values() if kind.id in counts)
     return tuple(_left(counter, kind, counts[kind.id], now) for kind in kinds)

@@ -118,7 +118,7 @@ def _line(line: PupilMonth, roster: Roster | None, days: tuple[int, ...]) -> Mon
         name="" if listed is None else listed.name,
         ref=line.pupil,
         class_id=line.class_id,
-        days=tuple(_marks(line, day) for day in days),
+        days=tuple(_marks(line, day) for day in days) if line.noted else ((),) * len(days),
         meals=line.meals,
         sum_minor=sum(line.sources.values()),
     )
@@ -178,7 +178,7 @@ def month_file(source: MonthSource, month: str, words: Words, *, names: bool) ->
     rows: list[list[Cell]] = [[text("Class"), who, *map(str, page.days), text("Meals"), text("Sum")]]
     for line in page.table.pupils:
         shown = _line(line, source.roster, page.days)
-        marks = ("".join(map(words.mark, day)) for day in shown.days)
+        marks = ("".join(map(words.mark, day)) if day else "" for day in shown.days)
         name = shown.name if names and shown.name else shown.ref
         rows.append([shown.class_id, name, *marks, shown.meals, _sum(shown.sum_minor, page.currency)])
     sheets = [

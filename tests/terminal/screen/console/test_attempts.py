@@ -11,7 +11,7 @@ from terminal.errors import StaffError
 
 KEY = "typed:77"
 NOW_MS = 1_700_000_000_000
-TABLE = [0, 0, 0, 5, 15, 60, 300, 900, 1800, 3600, 14400, 14400, 14400]
+TABLE = [0, 0, 0, 5, 15, 60, 300, *[900] * 33, 14400, 14400, 14400]
 
 
 def tried(folder: Path, times: int) -> Attempts:
@@ -47,6 +47,8 @@ def test_strangers_make_the_owner_of_a_long_secret_wait_five_minutes_at_most(tmp
     assert Attempts(tmp_path / "another").wait_s(key_of("typed", "77", "2580"), NOW_MS) == 0, "elsewhere"
     tries_a_day = {most_s: 86_400 // most_s for most_s in (4 * 3600, LONG_WAIT_S)}
     assert tries_a_day == {14_400: 6, 300: 288}
+    assert sum(TABLE[:40]) > 8 * 3600
+    assert 39 / (10_000 - 10 - 14) < 0.004
     assert 6 / (10_000 - 10 - 14) < 0.0007
     assert 288 / 10**6 < 0.0003
     assert attempts.unlock("77")
@@ -80,6 +82,21 @@ def test_a_try_whose_wait_was_ended_meanwhile_needs_no_taking_back(tmp_path: Pat
     assert Attempts(tmp_path).unlock("77")
     attempts.unchecked(KEY)
     assert attempts.begin(KEY, NOW_MS) == 1
+
+
+def test_a_colleague_ends_three_waits_in_a_row_and_none_begins_anew(tmp_path: Path) -> None:
+    attempts = tried(tmp_path, 39)
+    for number in (40, 41, 42):
+        assert attempts.lift(KEY)
+        assert attempts.wait_s(KEY, NOW_MS) == 0
+        assert attempts.begin(KEY, NOW_MS) == number, "what was wrong still counts"
+        assert Attempts(tmp_path).wait_s(KEY, NOW_MS) == 4 * 3600
+    assert not Attempts(tmp_path).lift(KEY)
+    assert attempts.wait_s(KEY, NOW_MS) == 4 * 3600
+    attempts.begin("card:77", NOW_MS)
+    assert (attempts.wrong_of("77"), attempts.wrong_of("78")) == (43, 0)
+    attempts.right(KEY)
+    assert attempts.lift(KEY)
 
 
 def test_after_the_right_pin_it_starts_over_and_unlocking_says_whether_there_was_anything(

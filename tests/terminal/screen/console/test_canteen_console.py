@@ -357,18 +357,18 @@ def test_a_page_that_is_not_there_is_a_page_of_the_console_with_a_way_back(
         expect(page.locator(".menu")).to_be_visible()
 
 
-@pytest.mark.parametrize(("width", "height"), SIZES)
-def test_every_page_fits_every_screen(school: School, new_page: NewPage, width: int, height: int) -> None:
-    page = new_page(width, height)
+def test_every_page_fits_every_screen(school: School, page: Page) -> None:
     school.tap("pupil_grade3")
     school.sign_in(page, CASHIER)
     pupil = school.pupils("3а")[0]
     for path in (*PAGES, f"pupil?ref={pupil.ref}", f"buffet?pupil={pupil.ref}&n.bun=2"):
         page.goto(school.at(path))
-        too_wide = page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert too_wide <= 0, f"{path} is {too_wide} px wider than {width}×{height}"
+        for width, height in SIZES:
+            page.set_viewport_size({"width": width, "height": height})
+            too_wide = page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            assert too_wide <= 0, f"{path} is {too_wide} px wider than {width}×{height}"
 
 
 def test_fingers_find_their_target(school: School, page: Page) -> None:

@@ -39,6 +39,15 @@ from tests.terminal.screen.console.test_bus_console import zoned
 
 SIZES = [(480, 272), (1024, 600), (600, 1024), (1920, 1080)]
 LEAST_PX = 44
+TOO_SMALL = """least => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select")]
+    .filter(e => !(e.getAttribute("class") || "").includes("skip") && e.checkVisibility({visibilityProperty: true}))
+    .map(e => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()])
+    .filter(([, box]) => box.width > 1 && box.height > 1 && (box.width < least || box.height < least))
+    .map(([text, box]) => `${text} ${box.width} x ${box.height}`)"""
+FOCUSED = """() => {
+    const e = document.activeElement, named = ["name", "value", "aria-label"].map(a => e.getAttribute(a) || "");
+    return [e.matches("body, input") ? "" : e.innerText, ...named].join(" ");
+}"""
 PAGES = ("/shift", "/sale", "/taps", "/report", "/state")
 
 
@@ -71,15 +80,8 @@ def open_shift(page: Page) -> None:
 
 
 def targets(page: Page) -> list[str]:
-    """What can be pressed on the page and is smaller than a finger."""
-    small = []
-    for element in page.locator("a[href], button, input:not([type=hidden]), select").all():
-        box = element.bounding_box()
-        hidden = box is None or not element.is_visible() or "skip" in (element.get_attribute("class") or "")
-        if hidden or (box and (box["width"] <= 1 or box["height"] <= 1)):
-            continue
-        if box and (box["width"] < LEAST_PX or box["height"] < LEAST_PX):
-            small.append(f"{element.evaluate('e => e.outerHTML')[:80]} {box}")
+    """What can be pressed on the page and is smaller than a finger; asked of the page at once."""
+    small: list[str] = page.evaluate(TOO_SMALL, LEAST_PX)
     return small
 
 
@@ -122,16 +124,9 @@ def test_every_flow_of_a_driver_by_keyboard_alone(new_page: NewPage, cab: Cab, s
         """Tab until the focus is on what is called `name`."""
         for _ in range(60):
             page.keyboard.press("Tab")
-            focused = page.locator(":focus")
-            if focused.count() and name in _called(focused):
+            if name in page.evaluate(FOCUSED):
                 return
         raise AssertionError(f"the keyboard does not come to {name}")
-
-    def _called(focused: object) -> str:
-        element = focused.element_handle()  # type: ignore[attr-defined]
-        parts = [element.inner_text() if element.evaluate("e => e.tagName") != "INPUT" else ""]
-        parts += [element.get_attribute(name) or "" for name in ("name", "value", "aria-label")]
-        return " ".join(parts)
 
     page.goto(cab.server.url + "/sign-in")
     to("Without a card")

@@ -10,21 +10,37 @@ import httpx
 import pytest
 
 from terminal.errors import ReceiptError
-from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
+from terminal.journal.console_records import (
+    BreakDeclared,
+    CashHandedOver,
+    CrewChanged,
+    NoticeRead,
+    OrderDeclared,
+    PlaceSet,
+    SaleCancelled,
+    TurnStarted,
+)
 from terminal.journal.records import CashSale, Fault, ShiftClosed, ShiftOpened
 from terminal.screen.console.actions import OLDEST_ROWS, Actions
-from terminal.screen.console.roles import CREW
-from tests.terminal.screen.console.cab import DRIVER, Cab, every_route, open_cab
+from terminal.screen.console.roles import CREW, Role
+from tests.terminal.screen.console.cab import DRIVER, ROUTES, Cab, every_route, open_cab, ref_of
 
 DEEDS = {
     "/shift/open": ("/shift", {"route": "15", "direction": "0"}, ShiftOpened, False),
     "/shift/turn": ("/shift", {}, TurnStarted, True),
     "/shift/place": ("/shift", {"stop": "1502"}, PlaceSet, True),
     "/sale": ("/sale", {"persons": "2"}, CashSale, True),
+    "/sale/cancel": ("/cancel/{sold}", {}, SaleCancelled, True),
+    "/cash": ("/cash", {"sum": "30"}, CashHandedOver, True),
+    "/shift/take": ("/shift", {"sum": "64,00"}, CrewChanged, True),
+    "/shift/break": ("/shift", {}, BreakDeclared, True),
+    "/shift/read": ("/office", {}, NoticeRead, True),
     "/state/order": ("/state", {}, OrderDeclared, True),
     "/shift/close": ("/report", {}, ShiftClosed, True),
 }
 """Every action of the crew that is on record: its page, what is filled in, what it writes, whether in a shift."""
+NOTICED = f"{ROUTES}\n[[notices]]\nid = 'detour'\ntext = 'Detour'\n"
+AFTER_A_SALE = {"/sale/cancel", "/cash", "/shift/take"}
 AT_A_PRINTER = {"/ticket/copy"}
 """It needs one (tests/flows/test_periphery.py)."""
 IN_MEMORY = {"/next/persons", "/next/destination", "/next/forget"}
@@ -37,6 +53,12 @@ def prepared(cab: Cab, path: str) -> dict[str, str]:
     cab.sign_in()
     if in_shift:
         cab.open_shift()
+    if path in AFTER_A_SALE:
+        cab.act("/sale", "/sale", persons=2)
+        page = page.format(sold=cab.journal.head.sequence)
+    if path == "/shift/take":
+        cab.client.cookies.clear()
+        cab.sign_in(ref_of(Role.CONDUCTOR))
     return cab.form(page, path) | fields
 
 
@@ -55,7 +77,7 @@ def test_every_action_of_the_crew_is_in_this_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", DEEDS)
 def test_the_same_form_again_shows_the_same_result_and_does_nothing(tmp_path: Path, path: str) -> None:
-    with open_cab(tmp_path) as cab:
+    with open_cab(tmp_path, routes=NOTICED) as cab:
         form = prepared(cab, path)
         first = cab.client.post(path, data=form)
         assert first.status_code == 303
@@ -73,7 +95,7 @@ def test_the_same_form_again_shows_the_same_result_and_does_nothing(tmp_path: Pa
 def test_a_terminal_that_dies_neither_loses_nor_repeats(
     tmp_path: Path, path: str, dies: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open_cab(tmp_path) as cab:
+    with open_cab(tmp_path, routes=NOTICED) as cab:
         form = prepared(cab, path)
         if dies == "after the deed":
             assert cab.client.post(path, data=form).status_code == 303
@@ -82,7 +104,7 @@ def test_a_terminal_that_dies_neither_loses_nor_repeats(
         cookies, clock = cab.client.cookies, cab.clock
         cab.journal.abandon()
     monkeypatch.undo()
-    with open_cab(tmp_path, clock=clock) as cab:
+    with open_cab(tmp_path, clock=clock, routes=NOTICED) as cab:
         cab.client.cookies = cookies
         for _ in range(2):
             answer = cab.client.post(path, data=form)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -11,17 +12,22 @@ from urllib.request import urlopen
 
 import httpx
 
+from cardproto.credential.cose import parse_sign1
+from cardproto.credential.grant import parse_claims
+from sim.image_file import load_image
 from sim.lab_issuer import lab_issuer_key
+from sim.phone import VirtualPhone
 from terminal.app.sealed import signed_bank_ca
 from terminal.app.station import journal_reader
 from terminal.codes import SetKind
 from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import Fault, Intent, parse_record
+from terminal.policy.deny_list import DenyKind
 from terminal.screen.console.pins import hash_pin
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member, StaffList
+from terminal.sealed_box import seal_to_each
 from terminal.sync.credentials import load_or_make_keys
-from terminal.sync.sealed import seal_to_each
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, Run
 from tests.terminal.media.test_phone_live import phone_in
@@ -282,3 +288,46 @@ def test_signed_issuers_and_ca_keys_count_from_the_next_tap_on(run: Run, tmp_pat
         served.tap(lambda tap: tap["message"] == "credential_not_trusted")
         said = {served.tap()["message"] for _ in ("card", "phone")}
         assert said == {"credential_not_trusted"}
+
+
+def test_k_01_one_medium_is_active_from_card_to_phone_to_the_next_phone(run: Run, tmp_path: Path) -> None:
+    """Each switch ends the other medium within one update, by what the issuer lists; nothing else is refused."""
+    publisher = Publisher(tmp_path / "repository", {**ROLES, "issuers": (2, 3)})
+    publisher.put("tariff", "city", {"region.toml": region(2)})
+    publisher.put("issuers", "region", {"issuers.toml": lab_issuers_toml()})
+    publisher.publish()
+    publisher.pin(tmp_path / "state")
+    assert (
+        run("card", "new", "card.json", "--profile", "free_pensioner", program="sim.cli.app").returncode == 0
+    )
+    lost = load_image(phone_in(tmp_path, "lost"), os.urandom)
+    phone_in(tmp_path, "next")
+    assert isinstance(lost, VirtualPhone)
+    tables = {
+        "bundles": {"folder": publisher.folder, "every_min": 600},
+        "media": {"order": ["resident", "phone"]},
+    }
+    media = ("card", "lost", "next")
+    listed: list[tuple[DenyKind, bytes]] = []
+    with serving(tmp_path, ",".join([f"{name}.json" for name in media] * 60), **tables) as served:
+        first = [served.tap() for _ in media]
+        assert [tap["admission"] for tap in first] == ["let_in"] * 3
+        names = {tap["card_ref"]: name for tap, name in zip(first, media, strict=True)}
+
+        def active(version: int, ended: str) -> set[str]:
+            """What still rides, when `ended` was met by the list of that version."""
+            publisher.put("deny", "all", {"deny-list": deny_list(tmp_path, version, listed)})
+            publisher.publish()
+            run("updates", "now", "--state", served.state)
+            served.tap(lambda tap: names[tap["card_ref"]] == ended and tap["message"] == "medium_inactive")
+            taps = [served.tap() for _ in media]
+            assert {tap["message"] for tap in taps if tap["admission"] != "let_in"} == {"medium_inactive"}
+            return {names[tap["card_ref"]] for tap in taps if tap["admission"] == "let_in"}
+
+        card = next(reference for reference, name in names.items() if name == "card")
+        listed.append((DenyKind.MEDIUM, bytes.fromhex(card)))
+        assert active(1, "card") == {"lost", "next"}, "the concession moved to the phone"
+        payload = parse_sign1(lost.memory.credential).payload
+        assert payload is not None
+        listed.append((DenyKind.MEDIUM, parse_claims(payload).id))
+        assert active(2, "lost") == {"next"}, "and from a lost one to a new one"

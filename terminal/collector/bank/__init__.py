@@ -1,0 +1,1 @@
+"""The money behind bank cards: taps proven once more, journeys, charges, what was refused and what is owed."""

@@ -1,0 +1,175 @@
+"""Bank cards that are torn away, answer anything, or belong to someone with a concession: always a clear outcome."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from cardproto.emv.faults import ReadFault
+from cardproto.resident.layout import DF_NAME
+from cardproto.resident.records.rights import Concession
+from sim.card.port import SimCard
+from sim.emv.card import VirtualBankCard
+from sim.faults import FaultPlan, delay, tear_after, tear_before
+from sim.faults import replace as answers
+from terminal.app.simulated import laboratory_bank_ca, laboratory_bank_office, laboratory_keys
+from terminal.bank_record import card_identity
+from terminal.journal.taps import End
+from terminal.keys.file import FileKeys, load_file_keys
+from terminal.lab.town import Town
+from terminal.media.bank.medium import READS, BankMedium, BankTerms, BankTrust
+from terminal.media.held import HeldEvents
+from terminal.media.port import MAX_BYTES, MAX_EXCHANGES, MediumSetup
+from terminal.media.resident.medium import ResidentMedium
+from terminal.policy.grants import GrantTable
+from terminal.trip.build import InspectionRound
+from tests.flows.conftest import FRONT, OpenTown
+
+TERMS = BankTerms((bytes.fromhex("A000000658"),), 643, 643, 0)
+TRUST = BankTrust(laboratory_bank_ca().trust, laboratory_bank_office())
+CARDS = ("bank_cda", "bank_fdda", "resident_bank")
+ALONE = CARDS[:2]
+KEYS = load_file_keys(laboratory_keys())
+
+
+@contextmanager
+def bus_for(
+    town_of: OpenTown, tmp_path: Path, *residents: str, keys: FileKeys = KEYS
+) -> Iterator[tuple[Town, HeldEvents]]:
+    """A bus that takes bank cards."""
+    with town_of(*residents, stops=(FRONT,), region="volgograd") as town:
+        terminal = town.terminals[FRONT.number]
+        held = HeldEvents(tmp_path)
+        setup = MediumSetup("bus", 34, keys, random.Random(7).randbytes, terminal.policy.zone)
+        terminal.media = (*terminal.media, BankMedium(setup, FRONT.number, TERMS, TRUST, held))
+        yield town, held
+        held.close()
+
+
+def tap(town: Town, card: str, faults: FaultPlan | None = None) -> tuple[str, End]:
+    town.clock.advance(61)
+    report = town.tap(FRONT.number, card, faults).report
+    assert report.exchanges <= MAX_EXCHANGES
+    assert report.apdu_bytes <= MAX_BYTES + 70_000
+    return report.outcome.message, report.end
+
+
+PAID = ("ok_paid", End.COMMITTED)
+
+
+def test_torn_at_any_exchange_nothing_has_happened_and_the_next_tap_rides(
+    town_of: OpenTown, tmp_path: Path
+) -> None:
+    with bus_for(town_of, tmp_path, *ALONE) as (town, held):
+        rides = 0
+        for card in ALONE:
+            for at in range(1, 11 if card == "bank_cda" else 10):
+                for plan in (tear_before(at), tear_after(at)):
+                    assert tap(town, card, plan) == ("read_again", End.NOTHING_WRITTEN), (card, at)
+            assert tap(town, card) == PAID
+            rides += 1
+            assert tap(town, card, delay(5, 4.0)) == ("read_again", End.NOTHING_WRITTEN), "the deadline"
+        assert len(held.sealed_between(0, 1 << 28)) == rides
+
+
+@pytest.mark.parametrize("answer", ["", "90", "9000", "6A82", "6986", "6283", "6F00", "00" * 300, "7781"])
+def test_any_answer_at_any_exchange_is_an_outcome(town_of: OpenTown, tmp_path: Path, answer: str) -> None:
+    with bus_for(town_of, tmp_path, *ALONE) as (town, _):
+        for card in ALONE:
+            for at in range(1, 11):
+                message, end = tap(town, card, answers(at, bytes.fromhex(answer)))
+                assert end in (End.NOTHING_WRITTEN, End.COMMITTED)
+                assert message in {*map(str, READS.values()), "read_again", "not_accepted", "ok_paid"}
+            assert tap(town, card) == PAID
+
+
+def test_a_wallet_that_wants_its_holder_says_so(town_of: OpenTown, tmp_path: Path) -> None:
+    """6986 to the processing options: "see phone"."""
+    with bus_for(town_of, tmp_path, "bank_phone") as (town, _):
+        locked = answers(4, bytes.fromhex("6986"))
+        assert tap(town, "bank_phone", locked) == ("unlock_phone", End.NOTHING_WRITTEN)
+        assert tap(town, "bank_phone") == PAID
+    assert READS[ReadFault.SEE_PHONE] == "unlock_phone"
+
+
+def token(town: Town, card: str, keys: FileKeys = KEYS) -> bytes:
+    chip = town.cards[card]
+    assert isinstance(chip, VirtualBankCard)
+    one = chip.chip_memory.wallet.applications[0]
+    return keys.bank_tokens(card_identity(one.pan, one.sequence))[0].token
+
+
+def test_a_concession_on_a_plain_bank_card(town_of: OpenTown, tmp_path: Path) -> None:
+    """A signed list names it by its token; the list of a day before does not count, and who is not named pays."""
+    with bus_for(town_of, tmp_path, *ALONE) as (town, _):
+        terminal = town.terminals[FRONT.number]
+        code = next(iter(terminal.policy.concessions))
+        grant = Concession(code, 0, date(2026, 1, 1), date(2026, 12, 31))
+        table = GrantTable([(token(town, "bank_cda"), date(2026, 9, 1), [grant])])
+        terminal.policy = replace(terminal.policy, grants=table)
+        granted, other = tap(town, "bank_cda"), tap(town, "bank_fdda")
+        assert granted[0] in ("ok_benefit", "ok_benefit_unlimited")
+        assert granted[1] is End.COMMITTED
+        assert other == PAID
+
+
+def test_the_epoch_before_is_the_same_card_for_lists_and_states(town_of: OpenTown, tmp_path: Path) -> None:
+    old = FileKeys({}, {"bank_1": bytes(32)}, {})
+    both = FileKeys({}, {"bank_1": bytes(32), "bank_2": bytes(range(32))}, {})
+    with bus_for(town_of, tmp_path, "bank_cda", keys=old) as (town, held):
+        assert tap(town, "bank_cda") == PAID
+        terminal = town.terminals[FRONT.number]
+        setup = MediumSetup("bus", 34, both, random.Random(7).randbytes, terminal.policy.zone)
+        terminal.media = (*terminal.media[:-1], BankMedium(setup, FRONT.number, TERMS, TRUST, held))
+        report = town.tap(FRONT.number, "bank_cda").report
+        assert report.outcome.message == "already_paid"
+        assert report.card_ref == token(town, "bank_cda", both)
+
+
+class ByName:
+    """A chip that knows no native command until the resident application was selected by its DF name."""
+
+    def __init__(self, card: SimCard) -> None:
+        self._card, self.uid, self.atr = card, card.uid, card.atr
+        self.image, self.clone, self.power_off = card.image, card.clone, card.power_off
+        self._chosen = False
+
+    def power_on(self) -> None:
+        self._chosen = False
+        self._card.power_on()
+
+    def transmit(self, command: bytes) -> bytes:
+        if command[:1] == b"\x90" and not self._chosen:
+            return b"\x6e\x00"
+        answer = self._card.transmit(command)
+        self._chosen |= command[:4] == b"\x00\xa4\x04\x0c" and DF_NAME in command and answer == b"\x90\x00"
+        return answer
+
+
+def test_a_chip_that_is_chosen_by_name_costs_one_exchange_more(town_of: OpenTown, tmp_path: Path) -> None:
+    with bus_for(town_of, tmp_path, "adult_purse", "bank_cda") as (town, _):
+        medium = town.terminals[FRONT.number].media[0]
+        assert isinstance(medium, ResidentMedium)
+        plain = town.tap(FRONT.number, "adult_purse").report
+        town.clock.advance(3600)
+        town.cards["adult_purse"] = ByName(town.cards["adult_purse"])
+        assert town.tap(FRONT.number, "adult_purse").report.outcome.message == "unknown_card"
+        medium.by_name = True
+        report = town.tap(FRONT.number, "adult_purse").report
+        assert (report.end, report.card_ref) == (End.COMMITTED, plain.card_ref)
+        assert report.exchanges == plain.exchanges + 1
+
+
+def test_an_inspector_learns_whether_a_bank_card_has_paid_here(town_of: OpenTown, tmp_path: Path) -> None:
+    with bus_for(town_of, tmp_path, *ALONE) as (town, _):
+        assert tap(town, "bank_cda") == PAID
+        terminal = town.terminals[FRONT.number]
+        terminal.inspecting = InspectionRound(15, 0, town.clock.now() + timedelta(hours=1))
+        assert tap(town, "bank_cda") == ("inspection_paid", End.NOTHING_WRITTEN)
+        assert tap(town, "bank_fdda") == ("inspection_unpaid", End.NOTHING_WRITTEN)

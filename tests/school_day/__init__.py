@@ -1,0 +1,1 @@
+"""A school's first days as one walk in Chromium, from an empty folder to reports: `python -m tests.school_day`."""

@@ -1,0 +1,250 @@
+"""Bank cards at `terminal run`: proven offline, registered, charged later, and their numbers nowhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import tomllib
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from sim.emv.card import VirtualBankCard
+from sim.image_file import load_image, save_card
+from sim.lab_office import lab_office_key
+from terminal.app.simulated import issue_residents, laboratory_bank_ca, laboratory_keys
+from terminal.app.station import journal_reader
+from terminal.bank_record import card_identity, open_record, record_verdict
+from terminal.decision.bank_row import bank_row_in
+from terminal.journal.records import Intent, build_record
+from terminal.keys.file import load_file_keys
+from terminal.policy.deny_list import DenyKind, build_deny_list
+from terminal.policy.keyed_file import ListIssue
+from terminal.policy.load import region_path
+from terminal.trip.producers import FactSource
+from tests.by_hand import BY_HAND, TerminalByHand, started
+from tests.config_file import config_file
+from tests.flows.leaks import leaks, leaks_in_files, secret_bytes, secret_text
+from tests.flows.live import collector, run
+
+TODAY = date(2026, 9, 15)
+REGION = 34
+PAID = ("ok_paid", "let_in", "committed")
+REFUSED = ("refused", "nothing_written")
+TOKENS = load_file_keys(laboratory_keys())
+DENY_KEY = bytes.fromhex(tomllib.loads(laboratory_keys().read_text("utf-8"))["lists"]["deny"])
+SEEN: Mapping[str, Mapping[str, object]] = {
+    "log": {"format": "json", "level": "debug"},
+    "recording": {"file": "taps.jsonl"},
+}
+BANK_FACTS: Mapping[FactSource, frozenset[str]] = {
+    FactSource.JOURNAL: frozenset({"bank.taps_today", "bank.sum_today_minor"}),
+    FactSource.LISTS: frozenset({"freshness.bank_list_age_s"}),
+}
+"""What a bank card's tap knows besides, and where from."""
+EMPTY = """
+description = { ru = "Карта с пустым кошельком", en = "Card with an empty purse" }
+card = { purse_minor = 0 }
+bank = { method = "CDA", account = 41 }
+"""
+
+
+def settings(folder: Path, **more: Mapping[str, object]) -> Path:
+    """The configuration of a bus that takes bank cards, by a region's document that does."""
+    text = region_path("demo").read_text("utf-8")
+    region = text.replace('media = ["transport_card"]', 'media = ["transport_card", "bank_card"]', 1)
+    (folder / "region.toml").write_text(region, "utf-8")
+    bus: dict[str, Mapping[str, object]] = {
+        "terminal": {"number": 70001, "profile": "bus", "state": "state", "region": "region.toml"},
+        "reader": {"name": "sim:"},
+        "media": {"order": ["resident", "phone", "bank"]},
+        "shift": {"operator": "17", "route": 15},
+        "laboratory": BY_HAND,
+    }
+    return config_file(folder, **(bus | more))
+
+
+def card_in(folder: Path, profile: str, name: str = "") -> Path:
+    """A new card's file."""
+    (card,) = issue_residents([profile], REGION, TODAY)
+    path = folder / f"{name or profile}.json"
+    save_card(card, path)  # type: ignore[arg-type]
+    return path
+
+
+def said(tap: dict[str, Any]) -> tuple[str, str, str]:
+    return tap["message"], tap["admission"], tap["end"]
+
+
+def sealed_in(folder: Path) -> dict[int, bytes]:
+    with closing(sqlite3.connect(folder / "state" / "held.db")) as held:
+        return dict(held.execute("SELECT sequence, content FROM sealed"))
+
+
+def test_it_rides_once_and_is_charged_later(tmp_path: Path) -> None:
+    config = settings(tmp_path, **SEEN)
+    with started(tmp_path, config) as terminal:
+        card = card_in(tmp_path, "bank_cda")
+        first = terminal.tap(card)
+        assert (said(first), first["charge_minor"]) == (PAID, 3000)
+        assert first["reasons"] == ["t-01:bank_fare", "t-40:deferred"]
+        assert first["exchanges"] <= 4 + 10, "one selection a medium, one by name, then CDA"
+        assert said(terminal.tap(card)) == ("already_paid", "let_in", "nothing_written")
+        fast = terminal.tap(card_in(tmp_path, "bank_fdda"))
+        assert said(fast) == PAID
+        assert fast["exchanges"] <= 4 + 8
+        others_are_answered(tmp_path, terminal)
+        terminal.process.kill()
+        terminal.process.wait(20)
+    killed = terminal.stderr
+    (tmp_path / "taps.jsonl").rename(tmp_path / "killed.jsonl")
+    with started(tmp_path, config) as terminal:
+        assert said(terminal.tap(card)) == ("already_paid", "let_in", "nothing_written")
+        terminal.say("clock", step_s=3)
+        again = terminal.tap(card)
+        assert (said(again), again["card_ref"]) == (PAID, first["card_ref"])
+    the_back_office_can_open(tmp_path)
+    no_number_is_anywhere(tmp_path, f"{killed}{terminal.stderr}{first}{fast}".encode())
+    it_goes_along_with_its_rows(tmp_path)
+
+
+def no_number_is_anywhere(folder: Path, shown: bytes) -> None:
+    """In no form that somebody might write it in: digits, packed, base64, and the record in clear."""
+    numbers = []
+    for path in folder.glob("*bank_*.json"):
+        card = load_image(path, os.urandom)
+        assert isinstance(card, VirtualBankCard)
+        numbers += [one.pan for wallet in card.chip_memory.wallets for one in wallet.applications]
+    assert len(set(numbers)) >= 10
+    secrets = [secret_text(f"number {at}", pan) for at, pan in enumerate(numbers)]
+    secrets += [secret_bytes(f"packed {at}", packed(pan)) for at, pan in enumerate(numbers)]
+    cards = [path.name for path in folder.glob("*.json")]
+    assert (folder / "taps.jsonl").stat().st_size > 1_000
+    assert b"ok_paid" in shown
+    assert not leaks_in_files(secrets, folder, cards)
+    assert not leaks(secrets, shown, "what was shown")
+    with journal_reader(folder / "state") as reader:
+        rows = [build_record(row.record) for row in reader.all_rows()]
+    assert not leaks(secrets, b"|".join(rows), "rows")
+    (card_file,) = folder.glob("bank_cda.json")
+    assert leaks(secrets, card_file.read_bytes(), "the card"), "the search finds what is there"
+
+
+def packed(pan: str) -> bytes:
+    """As cards hold it: two digits a byte, without the filler, which is no digit of it."""
+    return bytes.fromhex(pan[: len(pan) // 2 * 2])
+
+
+def it_goes_along_with_its_rows(folder: Path) -> None:
+    """Nothing is kept that the collector has acknowledged; the rows stay as they are."""
+    with journal_reader(folder / "state") as reader:
+        before = [row.hash for row in reader.all_rows() if isinstance(row.record, Intent)]
+    with collector(folder, number=70001, state="state") as url:
+        run(folder, "sync", "--collector", url)
+    assert sealed_in(folder) == {}
+    with journal_reader(folder / "state") as reader:
+        assert [row.hash for row in reader.all_rows() if isinstance(row.record, Intent)] == before
+    run(folder, "journal", "verify")
+    counts = json.loads(run(folder, "journal", "recompute", "--json").splitlines()[-1])
+    assert (counts["recomputed"], counts["differ"]) == (13, 0)
+
+
+def others_are_answered(folder: Path, terminal: TerminalByHand) -> None:
+    expected = {
+        "bank_expired": "expired",
+        "bank_revoked_issuer": "not_accepted",
+        "bank_counterfeit": "not_accepted",
+        "bank_static_only": "not_accepted",
+        "bank_blocked": "blocked",
+        "bank_contacts": "unknown_card",
+    }
+    for profile, message in expected.items():
+        assert said(terminal.tap(card_in(folder, profile))) == (message, *REFUSED), profile
+    for profile in ("bank_cda_19", "bank_fdda_19", "bank_longest_key", "bank_phone"):
+        assert said(terminal.tap(card_in(folder, profile))) == PAID, profile
+
+
+def the_back_office_can_open(folder: Path) -> None:
+    """Every counted ride has its record, which fits its row and proves the card once more."""
+    sealed, key, trust = sealed_in(folder), lab_office_key(), laboratory_bank_ca().trust
+    with journal_reader(folder / "state") as reader:
+        rows = [row for row in reader.all_rows() if isinstance(row.record, Intent)]
+    assert len(rows) == len(sealed) == 7
+    for row in rows:
+        intent = row.record
+        assert isinstance(intent, Intent)
+        kept = bank_row_in(intent.proof)
+        assert kept is not None
+        assert kept.sealed == sha256(sealed[row.sequence]).digest()
+        record = open_record([key], sealed[row.sequence], 70001, intent.at_ms)
+        assert record.reference == intent.card_ref
+        assert record_verdict(record, trust).genuine
+
+
+def test_one_card_with_both_pays_from_the_purse_first(tmp_path: Path) -> None:
+    (tmp_path / "empty.toml").write_text(EMPTY, "utf-8")
+    with started(tmp_path, settings(tmp_path)) as terminal:
+        purse = terminal.tap(card_in(tmp_path, "resident_bank"))
+        assert (said(purse), purse["charge_minor"]) == (PAID, 2400)
+        assert purse["exchanges"] <= 8, "no exchange is spent on the bank application"
+        bank = terminal.tap(card_in(tmp_path, str(tmp_path / "empty.toml"), "empty"))
+        assert (said(bank), bank["charge_minor"]) == (("ok_paid_by_bank", "let_in", "committed"), 3000)
+        assert bank["text"] == "Оплачено банковской картой. Счастливого пути!"
+        assert bank["reasons"][0] == "k-02:resident_could_not_pay"
+        alone = terminal.tap(card_in(tmp_path, "empty_purse"))
+        assert said(alone) == ("no_funds", *REFUSED)
+
+
+def tokens_of(*paths: Path) -> list[bytes]:
+    """What a list names these cards by."""
+    found = []
+    for path in paths:
+        card = load_image(path, os.urandom)
+        assert isinstance(card, VirtualBankCard)
+        one = card.chip_memory.wallet.applications[0]
+        found.append(TOKENS.bank_tokens(card_identity(one.pan, one.sequence))[0].token)
+    return found
+
+
+def test_what_a_list_says_and_what_an_old_one_leaves(tmp_path: Path) -> None:
+    """Three taps a card and day while the list is older than a day, counted through a power cut (T-43)."""
+    debtor, rider = card_in(tmp_path, "bank_fdda"), card_in(tmp_path, "bank_cda")
+    issue = ListIssue(1, REGION, datetime(2026, 9, 14, 20, tzinfo=UTC))
+    denied = [(DenyKind.BANK_CARD, token) for token in tokens_of(debtor)]
+    build_deny_list(tmp_path / "deny-list", DENY_KEY, issue, denied)
+    config = settings(tmp_path, lists={"deny": "deny-list"})
+    with started(tmp_path, config) as terminal:
+        assert said(terminal.tap(debtor)) == ("deny_list", *REFUSED)
+        assert said(terminal.tap(rider)) == PAID
+        terminal.say("clock", step_s=16 * 3600)
+        for _ in range(2):
+            terminal.say("clock", step_s=120)
+            tap = terminal.tap(rider)
+            assert said(tap) == PAID
+            assert "t-43:within_stale_cap" in tap["reasons"]
+        terminal.process.kill()
+        terminal.process.wait(20)
+    with journal_reader(tmp_path / "state") as reader:
+        known = {fact for row in reader.all_rows() for fact in getattr(row.record, "trip", ())}
+    assert known >= frozenset().union(*BANK_FACTS.values())
+    later = {"laboratory": {**BY_HAND, "starts_at": "2026-09-16T00:30:00+03:00"}}
+    with started(tmp_path, settings(tmp_path, lists={"deny": "deny-list"}, **later)) as terminal:
+        assert said(terminal.tap(rider)) == ("online_only", *REFUSED)
+        assert said(terminal.tap(card_in(tmp_path, "bank_longest_key"))) == PAID, (
+            "another card has its own three"
+        )
+        terminal.say("clock", set="2026-09-16T03:00:00+03:00")
+        assert said(terminal.tap(rider)) == PAID, "another service day"
+
+
+def test_without_what_proves_cards_the_bus_goes_on_for_the_others(tmp_path: Path) -> None:
+    (tmp_path / "ca.json").write_text("{}", "utf-8")
+    with started(tmp_path, settings(tmp_path, bank={"ca": "ca.json"})) as terminal:
+        assert said(terminal.tap(card_in(tmp_path, "bank_cda"))) == ("bank_closed", *REFUSED)
+        assert said(terminal.tap(card_in(tmp_path, "resident_bank"))) == PAID
+    with journal_reader(tmp_path / "state") as reader:
+        assert "bank:closed" in [getattr(row.record, "code", "") for row in reader.all_rows()]
