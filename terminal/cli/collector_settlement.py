@@ -14,7 +14,7 @@ from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json
 from terminal.errors import OfficeRefused, TerminalError
 
 if TYPE_CHECKING:
-    from terminal.collector.settlement.periods import CarrierStatement, Settlements
+    from terminal.collector.settlement.periods import CarrierMonths, CarrierStatement
 
 app = typer.Typer(help="Settle rides with carriers: by month, exported and signed.", no_args_is_help=True)
 
@@ -136,14 +136,14 @@ def close_month(
 
 
 @contextmanager
-def _settlement(folder: Path) -> Iterator[Settlements]:
+def _settlement(folder: Path) -> Iterator[CarrierMonths]:
     from terminal.collector.office import office_at
 
     with office_at(folder) as office:
         yield office.settlement
 
 
-def _of_month(settlement: Settlements, month: str) -> CarrierStatement:
+def _of_month(settlement: CarrierMonths, month: str) -> CarrierStatement:
     return settlement.month(_known(month))
 
 

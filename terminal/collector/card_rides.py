@@ -29,7 +29,7 @@ _OF_CARD: Final = (
 )
 
 
-class StatedCard(NamedTuple):
+class CardAccount(NamedTuple):
     """The rides of a card in the order of its own events, as far as they have come, the newest `MOST_RIDES`.
 
     `balance_minor` is after the last one that came true; None where none has. `currency` is that of the last one.
@@ -41,7 +41,7 @@ class StatedCard(NamedTuple):
     last_at_ms: int
 
 
-def card_statement(views: OperatorViews, card_ref: bytes) -> StatedCard:
+def card_statement(views: OperatorViews, card_ref: bytes) -> CardAccount:
     """What the collector holds of a card. Raises `CollectorError`."""
     with books_failures(views.books.path), closing(read_only(views.books.path)) as books:
         rows = books.execute(_OF_CARD, (card_ref,)).fetchall()
@@ -53,8 +53,8 @@ def card_statement(views: OperatorViews, card_ref: bytes) -> StatedCard:
         (one.tap.record for one in reversed(_in_line(rides)) if isinstance(one.tap.record, Intent)), None
     )
     if last is None:
-        return StatedCard(rides, None, "", 0)
-    return StatedCard(rides, last.balance_after_minor, last.currency, last.at_ms)
+        return CardAccount(rides, None, "", 0)
+    return CardAccount(rides, last.balance_after_minor, last.currency, last.at_ms)
 
 
 def _in_line(rides: list[FoundRide]) -> list[FoundRide]:

@@ -29,7 +29,7 @@ from terminal.collector.bundles import DEFAULT_FOLDER, bundles_of, carried_code
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.roll_out import STAGED_FOLDER, Staged, staged, take_over
 from terminal.collector.settlement.carriers import CarriersError, put_carriers
-from terminal.collector.settlement.periods import CarrierStatement, Settlements
+from terminal.collector.settlement.periods import CarrierMonths, CarrierStatement
 from terminal.collector.store import BY_MACHINE, CollectorStore, Operation, OperationCode, note
 from terminal.collector.users import MACHINE, OfficeRole, Users, Who
 from terminal.errors import CollectorError
@@ -165,7 +165,7 @@ class Office:
         self.enrolment: Final = enrolment
         self._source = folder / STAGED_FOLDER
         self._served = bundles or folder / DEFAULT_FOLDER
-        self.settlement: Final = Settlements(folder, store)
+        self.settlement: Final = CarrierMonths(folder, store)
         self._folder = folder
         self._now_ms = now_ms
         self._refused_at: dict[tuple[str, OfficeReading], int] = {}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
-from terminal.collector.card_rides import StatedCard
+from terminal.collector.card_rides import CardAccount
 from terminal.collector.watch import local_time
 from terminal.money import money
 from terminal.texts import N_, translator
 
 
-def statement_lines(statement: StatedCard, card: str, language: str, zone: ZoneInfo) -> Iterator[str]:
+def statement_lines(statement: CardAccount, card: str, language: str, zone: ZoneInfo) -> Iterator[str]:
     """Line by line; a blank one after each ride."""
     _ = translator(language).gettext
     yield _(N_("Statement of card {card}")).format(card=card)

@@ -40,6 +40,7 @@ _ROWS: Final = (
     "SELECT sequence, body FROM record WHERE terminal = ? AND sequence BETWEEN ? AND ? ORDER BY sequence"
 )
 _ENDS: Final = "SELECT sequence, end FROM watched WHERE terminal = ? AND sequence BETWEEN ? AND ?"
+_TAKEN_BACK: Final = "SELECT sequence FROM annulled WHERE terminal = ? AND sequence BETWEEN ? AND ?"
 _UNPROVEN: Final = (
     "SELECT sequence, proof, counted_minor FROM unproven WHERE terminal = ? AND sequence BETWEEN ? AND ?"
 )
@@ -91,7 +92,7 @@ class HeldLegs:
         for terminal, stretches in stretches_of(self._books, day).items():
             for span in stretches:
                 state.update(repr((terminal, *span)).encode())
-                for query in (_ENDS, _UNPROVEN):
+                for query in (_ENDS, _UNPROVEN, _TAKEN_BACK):
                     found = self._books.execute(query, (terminal, *span)).fetchall()
                     state.update(repr(sorted(found)).encode())
         return state.digest()
@@ -116,8 +117,8 @@ class HeldLegs:
     def _stretch(self, terminal: int, span: RowSpan) -> Iterator[RideLeg]:
         for tap, unproven in self._taps(terminal, span):
             record, row = tap.record, (terminal, tap.sequence)
-            if isinstance(record, CashSale):
-                yield _of_cash(row, self.calendar.day_of(record.at_ms), record)
+            if isinstance(record, CashSale) and tap.end is End.SOLD:
+                yield _of_cash(row, self.calendar.day_of(record.at_ms), record, tap.riders)
             elif isinstance(record, Intent) and tap.end is not End.NOT_COMMITTED:
                 yield _of_tap(row, self.calendar.day_of(record.at_ms), record, tap.end, unproven)
 
@@ -125,10 +126,12 @@ class HeldLegs:
         """Each with why it is not proven, and what counts of it; None for what its card proves."""
         ends = dict(self._books.execute(_ENDS, (terminal, *span)))
         unproven = {row[0]: (row[1], row[2]) for row in self._books.execute(_UNPROVEN, (terminal, *span))}
+        taken_back = {sequence for (sequence,) in self._books.execute(_TAKEN_BACK, (terminal, *span))}
         for sequence, body in self._records.execute(_ROWS, (terminal, *span)):
             record = _readable(body)
             if isinstance(record, CashSale):
-                yield JournalTap(terminal, sequence, record, End.SOLD), None
+                end = End.CANCELLED if sequence in taken_back else End.SOLD
+                yield JournalTap(terminal, sequence, record, end), None
             elif isinstance(record, Intent) and record.meal is None:
                 end = End(ends.get(sequence, End.COMMITTED))
                 yield JournalTap(terminal, sequence, record, end), unproven.get(sequence)
@@ -141,7 +144,7 @@ def _readable(body: bytes) -> AnyRecord | None:
         return None
 
 
-def _of_cash(row: TapId, day: str, sale: CashSale) -> RideLeg:
+def _of_cash(row: TapId, day: str, sale: CashSale, riders: int) -> RideLeg:
     return RideLeg(
         row,
         day,
@@ -149,7 +152,7 @@ def _of_cash(row: TapId, day: str, sale: CashSale) -> RideLeg:
         CASH,
         0,
         sale.currency,
-        sale.persons,
+        riders,
         sale.sum_minor,
         None,
         b"",

@@ -2,7 +2,7 @@
 
 Money stands where it was taken, proven by the cards or not in columns of their own, and cash beside. A journey's money
 is divided over its legs by the document's key; what that moves stands in columns of its own on the day of the tap that
-moved it, and all of a day's movements add up to nothing: a day's money is the money of its records, whatever is divided.
+moved it, and all of a day's movements add up to nothing: so a day's money is the money of its records.
 """
 
 from __future__ import annotations

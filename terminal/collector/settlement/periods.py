@@ -69,7 +69,7 @@ class CarrierStatement(NamedTuple):
         return sha256(msgspec.json.encode((self.month, self.carriers, said))).digest()
 
 
-class Settlements:
+class CarrierMonths:
     """The settlement of one collector's folder, whether the collector runs or not. Its methods raise `CollectorError`
     or `CarriersError`.
     """

@@ -1,7 +1,7 @@
 """One journey's money over its legs: whole minor units, and never one more or less than was taken.
 
 Shares are rounded down; what is left over goes, a unit each, to the legs with the largest remainders, of equal ones to
-the earlier. So the same journey always comes out the same, wherever it is computed.
+the earlier. So the same journey always comes out the same.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-INTENT, COMMITTED, NOT_COMMITTED, CASH = 4, 5, 6, 10
+INTENT, COMMITTED, NOT_COMMITTED, CASH, CANCELLED = 4, 5, 6, 10, 56
 EXIT = 5
 Row = tuple[int, int]
 
@@ -27,17 +27,18 @@ def settled_apart(
     """By day, carrier, route and currency: what was taken, and what the carrier is due, in minor units."""
     rows = {row: msgspec.msgpack.decode(body[1:]) for row, body in records.items()}
     ended = _ends(rows)
+    given_back = {(row[0], fields[3]) for row, fields in rows.items() if fields[0] == CANCELLED}
     taps: dict[Row, Any] = {}
     found: dict[tuple[str, str, int, str], list[Fraction]] = defaultdict(lambda: [Fraction(0), Fraction(0)])
 
     def at(row: Row) -> tuple[str, str, int, str]:
         fields = rows[row]
         route = fields[6] if fields[0] == INTENT else fields[4]
-        currency = fields[-1]
+        currency = fields[26 if fields[0] == INTENT else 13]
         return _day(fields[1]), carrier_of.get(route, ""), route, currency
 
     for row, fields in rows.items():
-        if fields[0] == CASH:
+        if fields[0] == CASH and row not in given_back:
             for place in (0, 1):
                 found[at(row)][place] += fields[7]
         elif fields[0] == INTENT and ended.get(row) == COMMITTED:

@@ -21,6 +21,7 @@ from terminal.collector.registry import RegisteredCard, write_registry
 from terminal.collector.settlement.carriers import CarriersError, SplitKey, parse_carriers
 from terminal.collector.settlement.split import divided
 from terminal.collector.users import OfficeRole
+from terminal.journal.console_records import SaleCancelled
 from terminal.journal.records import CashSale, Intent, NotCommitted, SettledBy
 from tests.properties import examples
 from tests.terminal.collector.office import Terminal, Town
@@ -134,7 +135,9 @@ def play(
     terminal: Terminal, card: RidingCard, route: int, what: str, charge: int, end: str, at_ms: int
 ) -> None:
     if what == "cash":
-        terminal.write(CashSale(at_ms, 1, 1, route, 0, 1, charge, "demo:1", currency="RUB"))
+        sold = terminal.write(CashSale(at_ms, 1, 1, route, 0, 1, charge, "demo:1", currency="RUB"))
+        if end in ("refused", "lost"):
+            terminal.write(SaleCancelled(at_ms, 1, sold, charge, "RUB", "17"))
         return
     kind = EventKind.CHECK_OUT if what == "exit" else EventKind.RIDE
     transfers = min(card.transfers + (what == "transfer"), 9) if what != "new" else 0
