@@ -246,22 +246,22 @@ class Intake:
         return heard(said, self._signer)
 
     def _store_and_sign(self, genuine: GenuineBatch, at_ms: int) -> Reply:
-        terminal = genuine.batch.terminal
         try:
             head = self._store.receive(genuine.batch, genuine.hashes, at_ms)
         except BatchRefused as refused:
             raise UploadRefused(
                 refused.reason, f"{detail_words(refused.alarm.detail)}: {refused.advice}", refused.wants
             ) from refused
-        return acknowledged(terminal, head, at_ms, self._signer, self._withdrawn())
+        return acknowledged(genuine.batch, head, at_ms, self._signer, self._withdrawn())
 
 
 def acknowledged(
-    terminal: int, head: Head, at_ms: int, signer: Signer, withdrawn: tuple[str, ...] = ()
+    batch: Batch, head: Head, at_ms: int, signer: Signer, withdrawn: tuple[str, ...] = ()
 ) -> Reply:
-    """The signed reply to a batch whose terminal's rows are held up to `head`."""
-    ack = build_ack(terminal, head, at_ms, signer, withdrawn)
-    return Reply(200, encode(ack), BATCH_TYPE, genuine=terminal)
+    """The signed reply to a `batch` whose terminal's rows are held up to `head`, with all that came sealed."""
+    sealed = tuple(row for row, _ in batch.sealed)
+    ack = build_ack(batch.terminal, head, at_ms, signer, withdrawn, sealed)
+    return Reply(200, encode(ack), BATCH_TYPE, genuine=batch.terminal)
 
 
 def heard(said: FailedStart, signer: Signer) -> Reply:

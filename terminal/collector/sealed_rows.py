@@ -3,7 +3,8 @@
     sealed_row   (terminal, sequence) -> hash, body    the body goes once its card has been charged; the hash stays
 
 Sealed bytes are not under the signature of their batch, but their hash is in a row that is: where another hand changed
-them on the way, the batch is refused, and its terminal sends it again. A row may come without them, from a terminal
+them on the way, the batch is refused, and its terminal sends it again. Where they were taken out, the row is kept, the
+acknowledgement does not name them, and the terminal sends both again. A row may also come without them from a terminal
 that dropped them after an acknowledgement to a collector that was put back from a backup since: its ride cannot be
 proven.
 """

@@ -176,7 +176,7 @@ class HeldEvents:
         return tuple(sorted(found.items()))
 
     def drop_sealed(self, through: int) -> None:
-        """The back office holds what rows up to this one sealed."""
+        """The collector has signed for what rows up to this one sealed."""
         with self._using():
             self._sealing = {row: one for row, one in self._sealing.items() if row > through}
             if self._connection.execute("SELECT 1 FROM sealed WHERE sequence <= ?", (through,)).fetchone():

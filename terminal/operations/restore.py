@@ -1,7 +1,7 @@
 """A terminal's backup onto new hardware, without using any sequence number twice (docs/adr/0012-new-hardware.md).
 
     1 ask      the collector, signed with the new identity, how far it holds this terminal's rows: up to A
-    2 send     what the backup holds beyond A, so that nothing of the backup is lost
+    2 send     what the backup holds beyond A, and what its rows sealed, so that nothing of the backup is lost
     3 go on    with a new journal behind A + RESERVE, whose first row says so and is chained to row A; the next rows
                say which documents and lists of the backup are in force, so that an older set comes back in plain view
     4 confirm  these rows at the collector: from here on these numbers are this machine's alone
@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +41,7 @@ from terminal.journal.records import build_record
 from terminal.journal.room import CAPACITY_ROWS, LAST_BEGUN
 from terminal.journal.sealed import Contents, JournalKey
 from terminal.journal.stored import JournalState, insert_state
+from terminal.media.held import HELD_FILE, HeldEvents
 from terminal.operations.archive import BackupHeader, read_archive
 from terminal.sync.client import SyncClient
 from terminal.sync.exchange import CollectorLink
@@ -136,8 +138,10 @@ def _restore(header: BackupHeader, old: Path, new: Path, line: _CollectorLine) -
     machine = line.machine
     journal = Journal.open(old, machine.terminal, key=load_key(old, machine.sealer, machine.terminal))
     try:
-        held = line.ask(journal)
-        sent = line.send(journal) if held.sequence < journal.head.sequence else 0
+        held, head = line.ask(journal), journal.head.sequence
+        with _sealed_in(old.parent) as sealed:
+            waits = sealed and sealed.sealed_between(journal.acknowledged_through + 1, head)
+            sent = line.send(journal, sealed) if held.sequence < head or waits else 0
         held = line.ask(journal) if sent else held
         notes = tuple((sequence, build_record(intent)) for sequence, intent in journal.open_intents())
         shift, activated = journal.open_shift, tuple(journal.activated.values())
@@ -171,6 +175,17 @@ def _restore(header: BackupHeader, old: Path, new: Path, line: _CollectorLine) -
         shift.shift if shift else None,
         tuple(f"{one.kind} {one.id}:{one.version}" for one in activated),
     )
+
+
+@contextmanager
+def _sealed_in(folder: Path) -> Iterator[HeldEvents | None]:
+    """What rows of bank cards sealed to the back office, of the backup in `folder`; None where it has none."""
+    held = HeldEvents(folder) if (folder / HELD_FILE).exists() else None
+    try:
+        yield held
+    finally:
+        if held is not None:
+            held.close()
 
 
 def _begin(
@@ -246,10 +261,10 @@ class _CollectorLine:
             )
         return Head(ack.through, ack.head_hash)
 
-    def send(self, journal: Journal) -> int:
-        """Upload everything `journal` holds; how many rows that was."""
+    def send(self, journal: Journal, sealed: HeldEvents | None = None) -> int:
+        """Upload everything `journal` holds, and what its rows `sealed`; how many rows that was."""
         machine = self.machine
-        client = SyncClient(journal, self._link, machine.signer, self._key, machine.clock)
+        client = SyncClient(journal, self._link, machine.signer, self._key, machine.clock, sealed=sealed)
         sent = 0
         while True:
             report = client.sync_once()

@@ -59,6 +59,10 @@ here and there without end is left."""
 WAITING: Final = frozenset({RefusalCode.BUSY, RefusalCode.UNAVAILABLE})
 SIZES: Final = frozenset({RefusalCode.TOO_LARGE, RefusalCode.MALFORMED})
 """Refusals that a smaller batch may not meet: of half a request that came too slowly the collector says malformed."""
+TAKEN_OUT: Final = (
+    "Something on the way takes sealed records out of what is sent: use an https address, or have that mended. "
+    "They stay here and are sent again."
+)
 TIME_WITHIN_S: Final = 60.0
 """An acknowledgement states the time if it came so soon after its batch was sent. Clocks agree within five minutes, so
 a minute on the way leaves room; a held-back one is worth nothing."""
@@ -72,7 +76,7 @@ class SealedParts(Protocol):
         ...
 
     def drop_sealed(self, through: int) -> None:
-        """What rows up to this one sealed is held elsewhere."""
+        """What rows up to this one sealed is held elsewhere: the collector signed for each."""
         ...
 
 
@@ -308,7 +312,7 @@ class SyncClient:
 
     def _take(self, ack: Ack, batch: Batch, last_hash: bytes) -> None:
         journal = self._journal
-        through = journal.standing_for(ack.through)
+        through = self._whole_through(journal.standing_for(ack.through), ack, batch)
         if through > self._through:
             at_ms = unix_ms(self._clock.now())
             signed = batch.checkpoint(last_hash) if batch.bodies else None
@@ -320,8 +324,23 @@ class SyncClient:
         if ack.through < batch.last:
             what = f"the collector confirmed row {ack.through} of {batch.last} sent"
             raise CollectorError(what, WAIT, SyncFault.INCOMPLETE)
+        if through < min(batch.last, ack.through):
+            what = f"the collector has row {through + 1}, but not what that row sealed to the back office"
+            raise CollectorError(what, TAKEN_OUT, SyncFault.INCOMPLETE)
         caught_up = through >= self._through
         self._resend_after = None if caught_up else ack.through
+
+    def _whole_through(self, through: int, ack: Ack, batch: Batch) -> int:
+        """The row up to which the collector holds everything: what this batch carried sealed, it names; what rows
+        behind the batch sealed, it gets with theirs.
+        """
+        if self._sealed is None or through <= self._through:
+            return through
+        carried, named = {row for row, _ in batch.sealed}, set(ack.sealed)
+        for row, _ in self._sealed.sealed_between(self._through + 1, through):
+            if row not in named and (row in carried or row > batch.last):
+                return row - 1
+        return through
 
     def _trusted(self, ack: Ack) -> Ack:
         """Return `ack` when it may be believed; raises `CollectorError` saying why not."""

@@ -84,7 +84,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     """The versions decisions were made from, as the checkpoint states them."""
     sealed: Annotated[tuple[SealedPart, ...], Meta(max_length=MAX_BATCH_RECORDS)] = ()
     """What rows of this batch sealed to the back office (`terminal.bank_record`), each with its row's number. Not
-    signed: the row states the hash. Who acknowledges the row holds what it sealed, too."""
+    signed: the row states the hash. It can be taken out on the way, so the acknowledgement names what came."""
 
     @property
     def last(self) -> int:
@@ -120,8 +120,9 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
 class Ack(msgspec.Struct, frozen=True, array_like=True):
     """The collector durably holds every row of `terminal` up to `through`, whose hash is `head_hash`.
 
-    `withdrawn`: region documents ("demo:2") that terminals which have them on trial give up (O-12). The signature
-    covers them, and each acknowledgement says them, so that one that is lost costs nothing.
+    `withdrawn`: region documents ("demo:2") that terminals which have them on trial give up (O-12). Each
+    acknowledgement says them, so that one that is lost costs nothing. `sealed`: the rows of the batch whose sealed
+    records came with it and are held as durably. The signature covers both.
     """
 
     version: int
@@ -131,6 +132,7 @@ class Ack(msgspec.Struct, frozen=True, array_like=True):
     at_ms: Moment
     signature: Signature
     withdrawn: Annotated[tuple[EditionText, ...], Meta(max_length=MOST_WITHDRAWN)] = ()
+    sealed: Annotated[tuple[FirstRow, ...], Meta(max_length=MAX_BATCH_RECORDS)] = ()
 
 
 class RefusalCode(StrEnum):
@@ -232,9 +234,16 @@ def batch_is_genuine(batch: Batch, last_hash: bytes, key: Ed25519PublicKey) -> b
     return checkpoint_is_genuine(batch.checkpoint(last_hash), key)
 
 
-def build_ack(terminal: int, head: Head, at_ms: int, signer: Signer, withdrawn: tuple[str, ...] = ()) -> Ack:
-    """The signed acknowledgement of everything up to `head`."""
-    unsigned = Ack(WIRE_VERSION, terminal, head.sequence, head.hash, at_ms, b"", withdrawn)
+def build_ack(
+    terminal: int,
+    head: Head,
+    at_ms: int,
+    signer: Signer,
+    withdrawn: tuple[str, ...] = (),
+    sealed: tuple[int, ...] = (),
+) -> Ack:
+    """The signed acknowledgement of everything up to `head`, and of what the rows `sealed`."""
+    unsigned = Ack(WIRE_VERSION, terminal, head.sequence, head.hash, at_ms, b"", withdrawn, sealed)
     return msgspec.structs.replace(unsigned, signature=signer.sign(_ack_bytes(unsigned)))
 
 
@@ -275,6 +284,9 @@ def _parse(data: bytes, kind: type[Message]) -> Message:
 
 
 def _ack_bytes(ack: Ack) -> bytes:
-    """Behind fields of one length each: what is withdrawn, as on the wire; nothing where nothing is."""
-    withdrawn = msgspec.msgpack.encode(ack.withdrawn) if ack.withdrawn else b""
-    return _ACK_DOMAIN + _ACK_FIELDS.pack(ack.terminal, ack.through, ack.at_ms, ack.head_hash) + withdrawn
+    """Behind fields of one length each: what is withdrawn and then what is held sealed, as on the wire; nothing where
+    neither is.
+    """
+    more = (ack.withdrawn, ack.sealed) if ack.sealed else ack.withdrawn
+    fields = _ACK_FIELDS.pack(ack.terminal, ack.through, ack.at_ms, ack.head_hash)
+    return _ACK_DOMAIN + fields + (msgspec.msgpack.encode(more) if more else b"")

@@ -72,6 +72,7 @@ _KEEP_ALARM: Final = (
 _COUNT_ALARM: Final = _KEEP_ALARM + " DO UPDATE SET times = alarm.times + 1, last_at_ms = excluded.last_at_ms"
 _WITHDRAWN: Final = "SELECT detail FROM alarm WHERE kind = %s ORDER BY id DESC LIMIT %s"
 _RECEIPT: Final = "INSERT INTO receipt VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+_SEALED: Final = "INSERT INTO sealed_row VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 _STRANGERS: Final = "SELECT kind, address, terminal, detail, times, first_at_ms, last_at_ms FROM stranger"
 _DELETE_STRANGER: Final = "DELETE FROM stranger WHERE (kind, address, terminal, detail) = (%s, %s, %s, %s)"
 _INSERT_STRANGER: Final = "INSERT INTO stranger VALUES (%s, %s, %s, %s, %s, %s, %s)"
@@ -152,6 +153,8 @@ class FleetDatabase:
                         await copy.write_row(row)
             if shelving.receipts:
                 await cursor.executemany(_RECEIPT, shelving.receipts)
+            if shelving.sealed:
+                await cursor.executemany(_SEALED, shelving.sealed)
             moved = [
                 (*row.head, row.stated_head, row.sent_at_ms, row.received_at_ms, row.rows, number)
                 for number, row in shelving.terminals.items()

@@ -100,7 +100,7 @@ class Gateway:
             await self._alarm(refused.alarm)
             advice = f"{detail_words(refused.alarm.detail)}: {refused.advice}"
             return refuse(refused.reason, advice, refused.wants)._replace(genuine=batch.terminal)
-        return acknowledged(batch.terminal, head, self._now_ms(), self._signer, self.withdrawn)
+        return acknowledged(batch, head, self._now_ms(), self._signer, self.withdrawn)
 
     async def _used(self, terminal: int, keys: TerminalKeySet) -> None:
         """Keys that waited come into force with the first batch. Without the database they go on waiting, and count."""

@@ -24,6 +24,14 @@ CREATE TABLE IF NOT EXISTS receipt (
     PRIMARY KEY (terminal, first)
 );
 
+-- What rows of bank cards sealed to the back office; the row has its hash. A copy of a batch may bring it later.
+CREATE TABLE IF NOT EXISTS sealed_row (
+    terminal bigint NOT NULL,
+    sequence bigint NOT NULL,
+    body bytea NOT NULL,
+    PRIMARY KEY (terminal, sequence)
+);
+
 -- `rows` of the rows up to `sequence` are held, the last under `hash`; a restored terminal passed numbers over.
 -- `stated_head` is the newest row as the terminal says.
 CREATE TABLE IF NOT EXISTS terminal (

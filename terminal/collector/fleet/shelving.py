@@ -61,6 +61,14 @@ class ReceiptRow(NamedTuple):
     envelope: bytes
 
 
+class SealedPartRow(NamedTuple):
+    """What a row sealed to the back office, as it came with the row or with a copy of it."""
+
+    terminal: int
+    sequence: int
+    body: bytes
+
+
 @dataclass(slots=True)
 class TerminalRow:
     """What is held of one terminal, and what it said last."""
@@ -86,6 +94,7 @@ class Shelving:
         self.terminals = dict(terminals)
         self.rows: list[ShelvedRow] = []
         self.receipts: list[ReceiptRow] = []
+        self.sealed: list[SealedPartRow] = []
         self.late: list[Arrival] = []
         self.refused: list[tuple[Arrival, str]] = []
         self.alarms: list[tuple[Alarm, int]] = []
@@ -116,6 +125,7 @@ class Shelving:
         if lost is not None:
             self.alarms.append((lost, arrival.at_ms))
         self._take_rows(arrival, terminal)
+        self.sealed += (SealedPartRow(batch.terminal, row, body) for row, body in batch.sealed)
         if alarm := cut_tail(batch):
             self.alarms.append((alarm, arrival.at_ms))
         if batch.sent_at_ms >= terminal.sent_at_ms or batch.head_sequence >= terminal.stated_head:
@@ -134,7 +144,7 @@ class Shelving:
         batch, held = arrival.batch, self._held[arrival.terminal]
         if batch.last <= terminal.head.sequence:
             return
-        envelope = encode(msgspec.structs.replace(batch, bodies=()))
+        envelope = encode(msgspec.structs.replace(batch, bodies=(), sealed=()))
         first = max(terminal.head.sequence + 1, batch.first)
         new = (first, batch.last, batch.sent_at_ms, arrival.at_ms)
         self.receipts.append(ReceiptRow(batch.terminal, *new, envelope))

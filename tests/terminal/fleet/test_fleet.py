@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from datetime import date
+from hashlib import sha256
 
+import msgspec
 import pytest
 
+from cardproto.emv.authentication import OfflineMethod
 from terminal.collector.alarms import MOST_OPEN, Alarm, AlarmKind
 from terminal.collector.fleet import database as fleet
 from terminal.collector.fleet.database import FleetDatabase
@@ -15,12 +19,13 @@ from terminal.collector.limits import TokenBuckets
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.strangers import EXAMPLES
+from terminal.decision.bank_row import BankRow
 from terminal.journal.chain import Head
 from terminal.journal.operation_records import Restored
 from terminal.journal.records import build_record
 from terminal.sync import wire
 from tests.terminal.fleet.town import Chain, embedded, plain, refusal, through
-from tests.terminal.journal.samples import day
+from tests.terminal.journal.samples import day, intent
 
 CHAIN = plain(7, 40)
 
@@ -63,6 +68,25 @@ def test_a_batch_sent_again_is_acknowledged_and_stored_once(town):
     run(play())
     assert town.stored() == CHAIN.records()
     assert town.alarms() == []
+
+
+def test_what_was_taken_out_on_the_way_is_kept_with_a_copy_and_named_by_it_alone(town):
+    content = bytes(700)
+    parts = BankRow(date(2031, 1, 31), 1, OfflineMethod.CDA, None, 1, sha256(content).digest())
+    chain = Chain([build_record(intent(proof=parts.commands)), b"\x01other"])
+    town.enrol(chain)
+    whole = wire.encode(msgspec.structs.replace(wire.parse_batch(chain.batch(1, 2)), sealed=((1, content),)))
+
+    async def play():
+        async with town.gateways() as (gateway,):
+            replies = [await gateway.take(data) for data in (chain.batch(1, 2), whole)]
+        await town.consume()
+        return [wire.parse_ack(reply.body) for reply in replies]
+
+    acks = run(play())
+    assert [(ack.through, ack.sealed) for ack in acks] == [(2, ()), (2, (1,))]
+    assert all(wire.ack_is_genuine(ack, town.key.public_key()) for ack in acks)
+    assert town.ask("SELECT terminal, sequence, body FROM sealed_row") == [(7, 1, content)]
 
 
 def test_a_batch_that_overlaps_brings_what_is_new(town):

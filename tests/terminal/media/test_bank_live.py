@@ -20,6 +20,7 @@ from terminal.app.simulated import issue_residents, laboratory_bank_ca, laborato
 from terminal.app.station import journal_reader
 from terminal.bank_record import card_identity, open_record, record_verdict
 from terminal.decision.bank_row import bank_row_in
+from terminal.errors import CollectorError
 from terminal.journal.records import Intent, build_record
 from terminal.keys.file import load_file_keys
 from terminal.policy.deny_list import DenyKind, build_deny_list
@@ -30,6 +31,7 @@ from tests.by_hand import BY_HAND, TerminalByHand, started
 from tests.config_file import config_file
 from tests.flows.leaks import leaks, leaks_in_files, secret_bytes, secret_text
 from tests.flows.live import collector, run
+from tests.terminal.sync.servers import stripping
 
 TODAY = date(2026, 9, 15)
 REGION = 34
@@ -140,17 +142,34 @@ def packed(pan: str) -> bytes:
 
 
 def it_goes_along_with_its_rows(folder: Path) -> None:
-    """Nothing is kept that the collector has acknowledged; the rows stay as they are."""
+    """Nothing is kept that the collector has signed for, and everything else, whatever takes it out on the way; the
+    rows stay as they are.
+    """
+    sealed = sealed_in(folder)
     with journal_reader(folder / "state") as reader:
         before = [row.hash for row in reader.all_rows() if isinstance(row.record, Intent)]
     with collector(folder, number=70001, state="state") as url:
+        with stripping(url) as between:
+            said = json.loads(
+                run(folder, "sync", "--collector", between, "--json", exits=CollectorError.exit_code)
+            )
+        assert said["acknowledged_through"] == min(sealed) - 1
+        assert at_the_collector(folder) == {}, "it was taken out"
+        assert sealed_in(folder) == sealed
         run(folder, "sync", "--collector", url)
+    assert at_the_collector(folder) == sealed
     assert sealed_in(folder) == {}
     with journal_reader(folder / "state") as reader:
         assert [row.hash for row in reader.all_rows() if isinstance(row.record, Intent)] == before
     run(folder, "journal", "verify")
     counts = json.loads(run(folder, "journal", "recompute", "--json").splitlines()[-1])
     assert (counts["recomputed"], counts["differ"]) == (13, 0)
+
+
+def at_the_collector(folder: Path) -> dict[int, bytes]:
+    with closing(sqlite3.connect(folder / "collector" / "collector.db")) as store:
+        assert store.execute("SELECT count(*) FROM record").fetchone()[0] >= 7, "the rows are there"
+        return dict(store.execute("SELECT sequence, body FROM sealed_row"))
 
 
 def others_are_answered(folder: Path, terminal: TerminalByHand) -> None:

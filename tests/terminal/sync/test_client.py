@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from datetime import date
+from hashlib import sha256
+
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from terminal.codes import SkipCause
+from cardproto.emv.authentication import OfflineMethod
+from terminal.codes import SkipCause, SyncFault
+from terminal.decision.bank_row import BankRow
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Notary
 from terminal.journal.journal import Journal
 from terminal.journal.numbers import RESERVE
 from terminal.journal.operation_records import NumbersSkipped
+from terminal.journal.records import Committed, SettledBy
 from terminal.journal.verify import verify
+from terminal.media.held import HeldEvents
 from terminal.sync import wire
 from terminal.sync.exchange import Answer
-from tests.terminal.journal.samples import day, intent
+from tests.terminal.journal.samples import INTENT, day, intent
 from tests.terminal.sync.station import Collector, Station, no_answer
 
 
@@ -56,6 +64,61 @@ def test_stopping_between_batches_loses_nothing(station):
     report = station.client.sync_once(stop=lambda: len(station.wire.batches) >= 2)
     assert (report.acknowledged_through, report.unsent, report.problem) == (20, 30, None)
     assert station.new_client().sync_once().unsent == 0
+
+
+# What rows sealed
+
+
+def sealed_day(station, held: HeldEvents, rides: int) -> dict[int, bytes]:
+    """Rides of bank cards, each with what it sealed."""
+    sealed = {}
+    for n in range(rides):
+        content = bytes([n + 1]) * 700
+        row = BankRow(date(2031, 1, 31), 1, OfflineMethod.CDA, None, 1, sha256(content).digest())
+        number = station.journal.head.sequence + 1
+        held.seal(number, content)
+        sealed[number] = content
+        station.append(
+            [intent(proof=row.commands), Committed(INTENT.at_ms, number, None, b"", SettledBy.ANSWERED)]
+        )
+    return sealed
+
+
+@pytest.fixture
+def held(tmp_path):
+    with closing(HeldEvents(tmp_path)) as made:
+        yield made
+
+
+def test_what_was_taken_out_on_the_way_stays_and_is_sent_until_the_collector_signs_for_it(
+    station, collector, held
+):
+    station.append(day(1))
+    sealed = sealed_day(station, held, 3)
+    client = station.new_client(sealed=held)
+    station.wire.strips = True
+    for _ in range(2):
+        report = client.sync_once()
+        assert (report.problem.fault, report.acknowledged_through) == (SyncFault.INCOMPLETE, 2)
+        assert station.journal.purge(keep_ms=0, now_ms=10**15) <= 2, "the rows stay, too"
+        assert dict(held.sealed_between(1, 100)) == sealed
+    assert len(collector.stored(7)) == 8, "the rows are safe there"
+    station.wire.strips = False
+    assert client.sync_once().problem is None
+    assert {row: collector.store.sealed(7, row) for row in sealed} == sealed
+    assert held.sealed_between(1, 100) == ()
+    assert collector.alarms() == []
+
+
+def test_an_answer_to_more_than_this_batch_names_nothing_of_the_rest(station, collector, held):
+    """The whole batch was taken without its sealed parts, its answer lost; the next one is smaller."""
+    sealed = sealed_day(station, held, 4)
+    station.wire.strips, station.wire.alter = True, no_answer
+    station.new_client(sealed=held).sync_once()
+    station.wire.strips, station.wire.alter = False, lambda answer: answer
+    report = station.new_client(batch_records=2, sealed=held).sync_once()
+    assert (report.problem, report.unsent, report.batches) == (None, 0, 4)
+    assert {row: collector.store.sealed(7, row) for row in sealed} == sealed
 
 
 # What time the collector signed

@@ -19,6 +19,7 @@ START = genesis(7)
 BATCH = wire.build_batch(7, START, BODIES, Head(9, bytes(32)), 1_000, KEY)
 CONFESSION = wire.build_batch(7, START, BODIES, Head(9, bytes(32)), 1_000, KEY, confirmed_through=12)
 ACK = wire.build_ack(7, Head(3, bytes(range(32))), 2_000, KEY)
+SEALED_ACK = wire.build_ack(7, Head(3, bytes(range(32))), 2_000, KEY, ("demo:2",), (1, 3))
 
 
 def is_genuine(batch: wire.Batch) -> bool:
@@ -59,10 +60,10 @@ def test_any_changed_byte_of_a_batch_is_noticed(position, change):
     assert not is_genuine(batch)
 
 
-@given(st.integers(0, len(wire.encode(ACK)) - 1), st.integers(1, 255))
-def test_any_changed_byte_of_an_acknowledgement_is_noticed(position, change):
-    data = bytearray(wire.encode(ACK))
-    data[position] ^= change
+@given(st.sampled_from((ACK, SEALED_ACK)), st.integers(0, 10_000), st.integers(1, 255))
+def test_any_changed_byte_of_an_acknowledgement_is_noticed(signed, position, change):
+    data = bytearray(wire.encode(signed))
+    data[position % len(data)] ^= change
     try:
         ack = wire.parse_ack(bytes(data))
     except Malformed:
@@ -115,6 +116,12 @@ def test_random_bytes_are_malformed(data):
 def test_a_batch_outside_the_limits_is_malformed(changes):
     with pytest.raises(Malformed):
         wire.parse_batch(wire.encode(msgspec.structs.replace(BATCH, **changes)))
+
+
+@pytest.mark.parametrize("changes", [{"sealed": ()}, {"sealed": (1, 2, 3)}, {"withdrawn": ()}], ids=str)
+def test_what_an_acknowledgement_says_is_held_sealed_is_signed(changes):
+    assert wire.ack_is_genuine(SEALED_ACK, KEY.public_key())
+    assert not wire.ack_is_genuine(msgspec.structs.replace(SEALED_ACK, **changes), KEY.public_key())
 
 
 def test_the_two_signatures_cannot_stand_for_each_other():
