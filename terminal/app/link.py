@@ -17,6 +17,7 @@ from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.ledger import Ledger, RowId
 from terminal.clock import from_unix_ms, unix_ms
 from terminal.codes import Admission
+from terminal.decision.bank_row import bank_state_after
 from terminal.decision.phone_record import kept_after
 from terminal.errors import JournalError, KeyFileError, PortInUse, TerminalError
 from terminal.journal.canteen_records import Annulment
@@ -151,7 +152,7 @@ class _StateMarks:
     def of(self, sequence: int, record: AnyRecord) -> Iterator[LinkMark]:
         match record:
             case Intent():
-                kept = kept_after(tuple(data for _, _, data in record.proof), record.event)
+                kept = _kept(tuple(data for _, _, data in record.proof), record.event)
                 if kept is not None:
                     self._open[sequence] = (record.card_ref, *kept)
             case Committed() if (ended := self._open.pop(record.intent, None)) is not None:
@@ -159,11 +160,17 @@ class _StateMarks:
             case NotCommitted():
                 self._open.pop(record.intent, None)
             case Unwritten(card_ref=bytes(reference), admission=Admission.LET_IN):
-                kept = kept_after(record.read, b"")
+                kept = _kept(record.read, b"")
                 if kept is not None and kept[1]:
                     yield state_mark(sequence, self._terminal, reference, *kept, record.at_ms)
             case _:
                 pass
+
+
+def _kept(parts: tuple[bytes, ...], written: bytes) -> tuple[bytes, int] | None:
+    """The event and the code's counter kept after a row with these parts; None for one of a card with a memory."""
+    of_bank = bank_state_after(parts, written)
+    return kept_after(parts, written) if of_bank is None else (of_bank, 0)
 
 
 def hears_of_states(held: HeldEvents, book: MarkBook, *, events: bool) -> None:

@@ -85,6 +85,17 @@ def bank_row_of(parts: tuple[bytes, ...]) -> BankRow | None:
     )
 
 
+def bank_state_after(parts: tuple[bytes, ...], written: bytes) -> bytes | None:
+    """The event that the terminal keeps after the row of a bank card with these parts; `written` is that of a tap that
+    counted, empty where none did. None for a row of another medium.
+    """
+    try:
+        row = bank_row_of(parts)
+    except FormatError:
+        return None
+    return None if row is None else written or row.event
+
+
 def bank_row_in(proof: tuple[tuple[int, bytes, bytes], ...]) -> BankRow | None:
     """What an intent says of a bank card; None for one of another medium. Raises `FormatError`."""
     if any(ins != INS_GENERATE_AC for ins, _, _ in proof):

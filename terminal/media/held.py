@@ -62,10 +62,12 @@ class KeptState(Struct, frozen=True):
 
 
 class TakenLater(Struct, frozen=True):
-    """What is kept of a ride that is charged later, beside its event: its row, and the sum."""
+    """What is kept of a ride that is charged later, beside its event: its row, and the sum; None where a ride has only
+    begun that is charged when it ends.
+    """
 
     row: int
-    sum_minor: int
+    sum_minor: int | None
 
 
 def newest_state(own: KeptState | None, others: Iterable[KeptState]) -> KeptState | None:
@@ -130,9 +132,10 @@ class HeldEvents:
         with self._using(), transaction(self._connection):
             self._connection.execute(_KEEP, (reference, at_ms, held.event, held.counter))
             if later is not None:
-                self._connection.execute(
-                    "INSERT INTO taken VALUES (?, ?, ?)", (reference, at_ms, later.sum_minor)
-                )
+                if later.sum_minor is not None:
+                    self._connection.execute(
+                        "INSERT INTO taken VALUES (?, ?, ?)", (reference, at_ms, later.sum_minor)
+                    )
                 sealed = self._sealing.pop(later.row, None)
                 if sealed is not None:  # else the collector has it already
                     self._connection.execute(

@@ -34,7 +34,7 @@ from terminal.policy.rights.index import FareConcession, RideProduct, concession
 from terminal.policy.scopes import Ride, WeekTimes
 
 BANK_CARD: Final = MEDIA.index(FareMedium.BANK_CARD)
-OF_BANK_CARDS: Final = (Right.TRANSFER, Right.CONCESSION)
+OF_BANK_CARDS: Final = (Right.TRANSFER, Right.RETURN, Right.CONCESSION)
 ONE_DAY: Final = timedelta(days=1)
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -163,13 +163,14 @@ class Policy(Struct, frozen=True):
         )
 
     def of_bank_cards(self) -> Policy:
-        """What holds for a ride that a bank card pays later: its fares, the transfers open to it, the concessions that
-        a list gives it. It has no contracts; check-in, returns and credit need a card that keeps them, and caps someone
+        """What holds for a ride that a bank card pays later: its fares, the transfers, returns and check-in open to it,
+        the concessions that a list gives it. It has no contracts; credit needs a card that keeps it, and caps someone
         who sees all of its rides.
         """
         if self.medium == BANK_CARD:
             return self
         by_id = {transfer.id: transfer for transfer in self.bank_transfers}
+        checkin, of_returns = self.document.checkin, zip(self.returns, self.document.returns, strict=True)
         return replace(
             self,
             deny_list=EMPTY_DENY_LIST,
@@ -182,8 +183,8 @@ class Policy(Struct, frozen=True):
             transfer_by_id=by_id,
             transfer_by_number={transfer.number: transfer for transfer in self.bank_transfers},
             ordinary_transfer=by_id.get(self.document.fares.transfer or ""),
-            returns=(),
-            check_in=None,
+            returns=tuple(back for back, stated in of_returns if stated.bank_cards),
+            check_in=self.check_in if checkin is not None and checkin.bank_cards else None,
             caps=self.caps if self.sees_all_rides else (),
             grace=None,
         )

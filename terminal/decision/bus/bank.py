@@ -84,7 +84,10 @@ def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, t
     plan = decision.write_plan
     if plan is None:
         return decision
-    return _not_now(policy, trip, plan.event.amount_minor, trail) or _later(card, plan, decision, trail)
+    if plan.event.kind is EventKind.CHECK_OUT:  # they are inside: whatever the list's age, they leave
+        return _later(card, plan, decision, trail)
+    sum_minor = int(decision.outcome.values.get("held_minor", 0)) + plan.event.amount_minor
+    return _not_now(policy, trip, sum_minor, trail) or _later(card, plan, decision, trail)
 
 
 def _as_resident(card: BankSnapshot, policy: Policy) -> CardSnapshot:

@@ -7,7 +7,7 @@ from hashlib import sha256
 from msgspec.structs import replace
 
 from cardproto.errors import CardError
-from cardproto.resident.records.event import Event, build_event
+from cardproto.resident.records.event import Event, EventKind, build_event, parse_event
 from terminal.decision.bank_row import BankRow
 from terminal.decision.outcome import WritePlan
 from terminal.errors import JournalError
@@ -39,7 +39,8 @@ class BankKeeper:
 
     def commit(self, plan: WritePlan, intent: Pending) -> WriteResult:
         intent.wait()
-        later = TakenLater(intent.sequence, plan.event.amount_minor)
+        begun = plan.event.kind is EventKind.CHECK_IN and not plan.event.amount_minor
+        later = TakenLater(intent.sequence, None if begun else plan.event.amount_minor)
         try:
             self._held.keep(self._token, KeptState(build_event(plan.event)), plan.event.at, later)
         except JournalError as error:  # a full disk: no one rides on what is not kept
@@ -48,7 +49,9 @@ class BankKeeper:
         return WriteDone()
 
     def became(self, earlier: TapId, previous: TapId) -> WriteDone | WriteNotDone | None:  # noqa: ARG002 the port's
-        done = self._found is not None and tap_of(self._found) == earlier
+        own = self._held.kept(self._token)  # another terminal may have said something newer since
+        known = (self._found, parse_event(own.event) if own is not None and own.event else None)
+        done = any(event is not None and tap_of(event) == earlier for event in known)
         return WriteDone() if done else WriteNotDone()
 
 

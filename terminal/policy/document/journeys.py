@@ -84,7 +84,7 @@ class ReturnRule(Section, frozen=True, kw_only=True):
     It is open for `window_s` after the tap that began the outward ride, the last second included, or on the
     `same_service_day`, or within both. One of `percent_off`, `amount_off_minor` and `price_minor` says what it costs,
     from the ordinary fare of the ride. `outward` keeps which ride may be returned from, `began` when it began, in
-    steps of `step_s`, rounded up.
+    steps of `step_s`, rounded up. `bank_cards`: it is given to bank cards as well, as `[checkin]` says.
     """
 
     id: Name
@@ -97,6 +97,7 @@ class ReturnRule(Section, frozen=True, kw_only=True):
     outward: Name
     began: Name | None = None
     step_s: Annotated[int, Meta(ge=1, le=3600)] = 60
+    bank_cards: bool = False
 
 
 class OppositeReturn(ReturnRule, frozen=True, kw_only=True, tag_field="kind", tag="opposite_direction"):
@@ -142,7 +143,8 @@ class CheckIn(Section, frozen=True, kw_only=True):
     in its unit, rounded down: with fares by distance a unit above 1 costs the operator up to a unit less one of
     a ride, all other prices have to be multiples of it. Persons whose money it cannot hold are refused. `zone` and
     `mark` keep where the rider boarded, as the fares need them; a mark is the nearest 100 m, and the exit is measured
-    likewise.
+    likewise. `bank_cards`: riders check in with bank cards as well, whose state the terminal keeps. Only where the
+    validators of a vehicle are one, or linked: another does not know who is inside.
     """
 
     scope: tuple[Scope, ...]
@@ -150,6 +152,7 @@ class CheckIn(Section, frozen=True, kw_only=True):
     reserve: Name
     zone: Name | None = None
     mark: Name | None = None
+    bank_cards: bool = False
 
 
 class UnknownBoarding(StrEnum):

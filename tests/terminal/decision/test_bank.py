@@ -20,14 +20,52 @@ from tests.terminal.decision.rider import TODAY, local, rules, trip_at
 
 NOW = local("08:00")
 ISSUE = ListIssue(1, 34, NOW)
+ZONES = """
+[[zones]]
+name = "near"
+number = 1
+[[zones]]
+name = "far"
+number = 2
+[[fares.rules]]
+id = "suburban"
+kind = "zone_table"
+routes = [101]
+zones = ["near", "far"]
+base = "transport_card"
+[fares.rules.by_medium]
+transport_card = [[2000, 5000], [5000, 2000]]
+bank_card = [[2200, 5200], [5200, 2200]]
+cash = [[3000, 6000], [6000, 3000]]
+[checkin]
+scope = [{ routes = [101] }]
+longest_s = 7200
+reserve = "held"
+zone = "boarded"
+"""
+HELD = '{ name = "held", bits = 14, period = "kept" }, { name = "boarded", bits = 3, period = "kept" },'
+BACK = """
+[[returns]]
+id = "back"
+kind = "opposite_direction"
+routes = [9]
+window_s = 7200
+percent_off = 50
+outward = "out"
+began = "out_minute"
+"""
+OUT = '{ name = "out", bits = 5, period = "kept" }, { name = "out_minute", bits = 14, period = "kept" },'
+OPEN = "bank_cards = true\n"
 CARD = BankSnapshot(token=b"keyed hash of it", expires_on=date(2028, 12, 31))
 STALE = 24 * 3600 + 1
 LIMITED, STOP = 14 * 24 * 3600, 20 * 24 * 3600
 
 
-def tap(card: BankSnapshot = CARD, policy: Policy | None = None, **where: object) -> Decision:
-    trip = trip_at("bus", 7, 1, **{"shift_open": True, "route": 5} | where)
-    return decide(card, policy or small(), trip, NOW)
+def tap(
+    card: BankSnapshot = CARD, policy: Policy | None = None, minutes: int = 0, **where: object
+) -> Decision:
+    trip = trip_at("bus", 7, 1 + minutes, **{"shift_open": True, "route": 5} | where)
+    return decide(card, policy or small(), trip, NOW + timedelta(minutes=minutes))
 
 
 def stopped(folder: Path) -> Policy:
@@ -154,3 +192,50 @@ def test_o_14_a_region_names_its_own_days() -> None:
     for age_s in (3 * 24 * 3600 + 1, 365 * 24 * 3600):
         decision = tap(policy=strict, bundles_age_s=age_s)
         assert (decision.outcome.message, "T-40" in rules(decision)) == (Message.ONLINE_ONLY, False)
+
+
+def after(decision: Decision) -> BankSnapshot:
+    """The card with what the terminal keeps of it."""
+    assert decision.write_plan is not None
+    return replace(CARD, event=decision.write_plan.event)
+
+
+def told(decision: Decision) -> tuple[str, int]:
+    return decision.outcome.message.value, decision.outcome.charge_minor
+
+
+def test_t_07_a_bank_card_checks_in_where_the_document_says_so_and_nothing_is_held_of_it() -> None:
+    suburb = {"route": 101, "zone": 1, "terminus_zone": 2}
+    closed = small(ZONES, slots=HELD, bus='unknown_fare = "dearest"')
+    assert told(tap(policy=closed, **suburb)) == ("ok_paid", 5200), "to the terminus, at once"
+    policy = small(ZONES + OPEN, slots=HELD)
+    boarded = tap(policy=policy, **suburb)
+    assert told(boarded) == ("ok_checkin", 0)
+    assert after(boarded).event is not None
+    left = tap(after(boarded), policy, minutes=20, route=101, zone=1)
+    assert told(left) == ("ok_checkout", 2200)
+    assert "deferred" in left.flags
+    forgotten = tap(after(boarded), policy, minutes=60)
+    assert told(forgotten) == ("ok_paid", 5200 + 3600), (
+        "what was not tapped out is charged with the next ride"
+    )
+
+
+def test_t_43_an_old_list_lets_no_one_in_too_often_and_everyone_out() -> None:
+    policy = small(ZONES + OPEN + "[bank]\nstale_after_s = 3600\nstale_minor = 9000\n", slots=HELD)
+    suburb = {"route": 101, "zone": 1, "terminus_zone": 2, "bank_list_age_s": 3601}
+    boarded = tap(policy=policy, taken_today_minor=3800, **suburb)
+    assert boarded.outcome.message is Message.OK_CHECKIN
+    assert tap(policy=policy, taken_today_minor=3801, **suburb).outcome.message is Message.ONLINE_ONLY
+    left = tap(after(boarded), policy, minutes=20, taken_today=9, taken_today_minor=90_000, **suburb)
+    assert left.outcome.message is Message.OK_CHECKOUT
+
+
+@pytest.mark.parametrize(("opened", "price_minor"), [("", 3600), (OPEN, 1800)])
+def test_t_39_the_way_back_costs_a_bank_card_less_where_the_document_says_so(
+    opened: str, price_minor: int
+) -> None:
+    policy = small(BACK + opened, slots=OUT)
+    there = tap(policy=policy, route=9)
+    back = tap(after(there), policy, minutes=90, route=9, direction=1)
+    assert (told(there), told(back)) == (("ok_paid", 3600), ("ok_paid", price_minor))
