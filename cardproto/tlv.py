@@ -49,35 +49,51 @@ def parse_tlv(data: bytes, *, skip_filler: bool = False) -> tuple[Tlv, ...]:
 
     `skip_filler` allows 00 and FF bytes before, between and after objects. Raises `FormatError`.
     """
-    return tuple(one for one, _ in _objects(data, skip_filler))
+    return tuple(one for one, _, _ in _objects(data, skip_filler))
 
 
 def parse_raw_tlv(data: bytes, *, skip_filler: bool = False) -> tuple[tuple[Tlv, bytes], ...]:
     """As `parse_tlv`, each object with its own bytes as they came: a card may write a length longer than needed."""
-    return tuple(_objects(data, skip_filler))
+    return tuple((one, data[start:end]) for one, start, end in _objects(data, skip_filler))
 
 
 def split_tlv(data: bytes) -> tuple[Tlv, bytes]:
     """The first object of `data` and the bytes behind it, unread. Raises `FormatError`."""
-    one, raw = next(_objects(data, skip_filler=False), (None, b""))
-    if one is None:
+    if not data:
         raise FormatError(WHERE, "no object in no bytes", 0)
-    return one, data[len(raw) :]
+    one, end = _object(data, 0)
+    return one, data[end:]
 
 
-def _objects(data: bytes, skip_filler: bool) -> Iterator[tuple[Tlv, bytes]]:
+def _objects(data: bytes, skip_filler: bool) -> Iterator[tuple[Tlv, int, int]]:
+    """Each object, and where it starts and ends."""
     at, end = 0, len(data)
     while at < end:
         if skip_filler and data[at] in _FILLERS:
             at += 1
             continue
         start = at
-        tag, at = _read_tag(data, at)
+        one, at = _object(data, at)
+        yield one, start, at
+
+
+def _object(data: bytes, start: int) -> tuple[Tlv, int]:
+    """The object at `start`, and where it ends. A tap of a bank card reads some sixty: tags of one byte and of two
+    with a short length come first.
+    """
+    tag, at, end = data[start], start + 1, len(data)
+    if not tag or tag & _LONG_TAG == _LONG_TAG:
+        if tag and at < end and data[at] < _MORE_TAG:
+            tag, at = tag << 8 | data[at], at + 1
+        else:
+            tag, at = _read_tag(data, start)
+    if at < end and data[at] < 0x80:
+        length, at = data[at], at + 1
+    else:
         length, at = _read_length(data, at)
-        if length > end - at:
-            raise FormatError(WHERE, f"tag {tag:X} claims {length} bytes, {end - at} are left", start)
-        yield Tlv(tag, data[at : at + length]), data[start : at + length]
-        at += length
+    if length > end - at:
+        raise FormatError(WHERE, f"tag {tag:X} claims {length} bytes, {end - at} are left", start)
+    return Tlv(tag, data[at : at + length]), at + length
 
 
 def _read_tag(data: bytes, at: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha1
 from typing import Final
 
@@ -75,15 +76,21 @@ def issuer_key(
 ) -> RsaKey:
     """The issuer's key, vouched for by the CA's; raises `ChainBroken`."""
     part = Part.ISSUER
-    block = recover_block(part, ca.rsa, data.get(tags.TAG_ISSUER_CERTIFICATE), (_FORMAT_ISSUER,))
     outside = (data.get(tags.TAG_ISSUER_REMAINDER) or b"", data.get(tags.TAG_ISSUER_EXPONENT) or b"")
-    found = _certificate(part, block, 4, *outside, static=b"")
+    found = _issuers(ca, data.get(tags.TAG_ISSUER_CERTIFICATE), *outside)
     if len(found.number) not in _ISSUER_DIGITS or not pan.in_clear.startswith(found.number):
         raise part.broken("number")
     _check_date(found, on)
     if RevokedCertificate(ca.rid, ca.index, found.serial) in revoked:
         raise part.broken("revoked")
     return found.key
+
+
+@lru_cache(256)  # cards of one issue have the same, and what is not genuine is not kept
+def _issuers(ca: CaKey, signed: bytes | None, remainder: bytes, exponent: bytes) -> _Certificate:
+    """What the CA vouches for, apart from day, card and list; raises `ChainBroken`."""
+    block = recover_block(Part.ISSUER, ca.rsa, signed, (_FORMAT_ISSUER,))
+    return _certificate(Part.ISSUER, block, 4, remainder, exponent, static=b"")
 
 
 def card_key(data: CardData, pan: Pan, issuer: RsaKey, on: date) -> RsaKey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cardproto.emv import tags
@@ -43,6 +44,7 @@ class Wanted:
     length: int
 
 
+@lru_cache(64)  # cards of one issue ask for the same
 def parse_dol(dol: bytes) -> tuple[Wanted, ...]:
     """The entries in order; raises `FormatError` for a list cut off, or one that asks for more than a command holds."""
     if len(dol) > MAX_DOL_BYTES:
@@ -87,6 +89,7 @@ def fill_dol(wanted: tuple[Wanted, ...], values: Mapping[int, bytes]) -> bytes:
     return b"".join(_fitted(one, values.get(one.tag)) for one in wanted if not _template(one.tag))
 
 
+@lru_cache(256)
 def _template(tag: int) -> bool:
     return bool(_tag_bytes(tag)[0] & _CONSTRUCTED)
 

@@ -54,7 +54,8 @@ class BankRow(Struct, frozen=True):
     @property
     def parts(self) -> tuple[bytes, ...]:
         """For the row of a tap that writes nothing."""
-        last = 0 if self.expires_on is None else int(self.expires_on.strftime("%Y%m%d"))
+        day = self.expires_on
+        last = 0 if day is None else day.year * 10_000 + day.month * 100 + day.day
         number = _NO_SEQUENCE if self.sequence is None else self.sequence
         method, verdict = _METHODS.index(self.method), _VERDICTS.index(self.fault)
         facts = last.to_bytes(4, "big") + bytes((number, method, verdict, self.epoch, self.second))

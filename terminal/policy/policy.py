@@ -78,6 +78,43 @@ class ServiceDays:
         return today - ONE_DAY if local.hour < self._end_hour else today
 
 
+class BankRules(Struct, frozen=True):
+    """What takes the place of the document's own for a bank card (`Policy.of_bank_cards`)."""
+
+    rights_by_card: tuple[tuple[Right, ...], ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+    transfer_by_id: Mapping[str, Transfer] = MappingProxyType({})
+    transfer_by_number: Mapping[int, Transfer] = MappingProxyType({})
+    ordinary_transfer: Transfer | None = None
+    returns: tuple[Return, ...] = ()
+    check_in: CheckInRule | None = None
+
+    @classmethod
+    def of(cls, document: RegionDocument, counters: CardCounters, zones: Mapping[str, int]) -> BankRules:
+        """What a checked document opens to them."""
+        transfers = transfers_of(document, counters, FareMedium.BANK_CARD)
+        by_id = {transfer.id: transfer for transfer in transfers}
+        rule, backs = (
+            document.checkin,
+            zip(returns_of(document, counters, zones), document.returns, strict=True),
+        )
+        return cls(
+            rights_by_card=tuple(
+                (*(right for right in rights if right in OF_BANK_CARDS), Right.PURSE)
+                for rights in _rights_by_card(document)
+            ),
+            transfers=transfers,
+            transfer_by_id=by_id,
+            transfer_by_number={transfer.number: transfer for transfer in transfers},
+            ordinary_transfer=by_id.get(document.fares.transfer or ""),
+            returns=tuple(back for back, stated in backs if stated.bank_cards),
+            check_in=check_in_of(rule, counters, zones) if rule is not None and rule.bank_cards else None,
+        )
+
+
+NO_BANK_RULES: Final = BankRules()
+
+
 class Policy(Struct, frozen=True):
     """What `decide` needs of a region. Make one with `Policy.of`; it never changes."""
 
@@ -112,8 +149,8 @@ class Policy(Struct, frozen=True):
     caps: tuple[FareCap, ...]
     grace: GraceRule | None
     meals: MealPolicy
-    bank_transfers: tuple[Transfer, ...] = ()
-    """Those open to bank cards, whose state the terminal keeps."""
+    bank: BankRules = NO_BANK_RULES
+    """What the document opens to bank cards, whose state the terminal keeps."""
     medium: int = TRANSPORT_CARD
     """What rides are paid with, by its index in `MEDIA`."""
     sees_all_rides: bool = False
@@ -159,7 +196,7 @@ class Policy(Struct, frozen=True):
             caps=caps_of(document, counters, zones),
             grace=None if document.grace is None else grace_of(document.grace, counters, zones),
             meals=MealPolicy.of(document.meals, (c.code for c in document.concessions if c.sensitive)),
-            bank_transfers=transfers_of(document, counters, FareMedium.BANK_CARD),
+            bank=BankRules.of(document, counters, zones),
         )
 
     def of_bank_cards(self) -> Policy:
@@ -169,22 +206,18 @@ class Policy(Struct, frozen=True):
         """
         if self.medium == BANK_CARD:
             return self
-        by_id = {transfer.id: transfer for transfer in self.bank_transfers}
-        checkin, of_returns = self.document.checkin, zip(self.returns, self.document.returns, strict=True)
+        bank = self.bank
         return replace(
             self,
             deny_list=EMPTY_DENY_LIST,
             medium=BANK_CARD,
-            rights_by_card=tuple(
-                (*(right for right in rights if right in OF_BANK_CARDS), Right.PURSE)
-                for rights in self.rights_by_card
-            ),
-            transfers=self.bank_transfers,
-            transfer_by_id=by_id,
-            transfer_by_number={transfer.number: transfer for transfer in self.bank_transfers},
-            ordinary_transfer=by_id.get(self.document.fares.transfer or ""),
-            returns=tuple(back for back, stated in of_returns if stated.bank_cards),
-            check_in=self.check_in if checkin is not None and checkin.bank_cards else None,
+            rights_by_card=bank.rights_by_card,
+            transfers=bank.transfers,
+            transfer_by_id=bank.transfer_by_id,
+            transfer_by_number=bank.transfer_by_number,
+            ordinary_transfer=bank.ordinary_transfer,
+            returns=bank.returns,
+            check_in=bank.check_in,
             caps=self.caps if self.sees_all_rides else (),
             grace=None,
         )
