@@ -17,6 +17,7 @@ HARNESSES: dict[str, Harness] = {
     "terminal_content": conversations.terminal_content,
     "bank_parsers": bank.bank_parsers,
     "bank_answers": bank.bank_answers,
+    "bank_medium": bank.bank_medium,
     "apdu": parsers.apdu,
     "tlv": parsers.tlv,
     "atr": parsers.atr,

@@ -25,6 +25,7 @@ SLOW = {
     "stored_file",
     "feed_archive",
     "bank_answers",
+    "bank_medium",
     "bundle_file",
     "ceremony_file",
 }
