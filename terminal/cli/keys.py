@@ -227,14 +227,23 @@ def roll(
         int, typer.Option(min=0, help="Versions prepared ahead of the next one.")
     ] = SPARE_KEY_SETS,
     until: Until = None,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Only the next epoch of bank cards' tokens, no card's key.")
+    ] = False,
 ) -> None:
     """Take the next key version into service in the office's file. Cut the role files anew afterwards (--replace)."""
     from terminal.keys.file import key_tables, require_private
-    from terminal.keys.office import rolled, write_keys
+    from terminal.keys.office import rolled, with_next_epoch, write_keys
     from terminal.keys.signed import verified
 
     require_private(office)
-    document = rolled(verified(key_tables(office), office), ahead, _today(), _day(until))
+    source = verified(key_tables(office), office)
+    if tokens:
+        if until is not None:
+            raise typer.BadParameter("--until is a day of the cards' keys", param_hint="--until")
+        document = with_next_epoch(source, _today())
+    else:
+        document = rolled(source, ahead, _today(), _day(until))
     write_keys(office, document, replaced=True)
     print(f"{office}: {_said(document)}")
 

@@ -111,7 +111,7 @@ def office_document(
 def rolled(office: KeyDocument, ahead: int, made_on: date, until: date | None = None) -> KeyDocument:
     """The office's file with the next version in service and `ahead` prepared behind it; the one before stays.
 
-    Raises `KeyFileError` when there is no version after it.
+    The epochs of bank cards' tokens stay. Raises `KeyFileError` when there is no version after it.
     """
     order = OfficeOrder(
         region=office.region,
@@ -126,7 +126,33 @@ def rolled(office: KeyDocument, ahead: int, made_on: date, until: date | None = 
         name: {int(version): bytes.fromhex(key) for version, key in versions.items()}
         for name, versions in office.masters.items()
     }
-    return office_document(_root(office), order, held)
+    document = office_document(_root(office), order, held)
+    return _with_purposes(document, {name: office.purposes[name] for name in _epochs_in(office)})
+
+
+def with_next_epoch(office: KeyDocument, made_on: date) -> KeyDocument:
+    """The office's file with the key of the next epoch of bank cards' tokens beside those before. Raises `KeyFileError`
+    after the last.
+    """
+    held = _epochs_in(office)
+    following = next(
+        (name for name in BANK_EPOCHS if not held or BANK_EPOCHS.index(name) > max(held.values())), None
+    )
+    if following is None:
+        raise KeyFileError(
+            "the last epoch of bank cards' tokens is in use", "Make a new root for the region."
+        )
+    key = derive(_root(office), office.region, f"purposes/{following}").hex()
+    return _with_purposes(msgspec.structs.replace(office, made_on=made_on), {following: key})
+
+
+def _epochs_in(office: KeyDocument) -> dict[str, int]:
+    return {name: at for at, name in enumerate(BANK_EPOCHS) if name in office.purposes}
+
+
+def _with_purposes(office: KeyDocument, purposes: Mapping[str, str]) -> KeyDocument:
+    document = msgspec.structs.replace(office, purposes={**office.purposes, **purposes})
+    return signed_by(document, _signer(document))
 
 
 class RoleOrder(Struct, frozen=True, kw_only=True):

@@ -130,8 +130,10 @@ def test_after_a_roll_old_and_new_cards_tap_and_the_journal_goes_on(said: Said, 
     issued(said, tmp_path, "a", "old")
     at = configured(tmp_path)
     said("run", *at, credentials="bus")
+    said("keys", "roll", "office.keys", "--tokens")
     said("keys", "roll", "office.keys")
     said("keys", "init", "--role=bus", "--terminal=7", "--replace")
+    assert "bank_2" in said("keys", "show", "keys/7.keys"), "the next epoch of tokens came along"
     said("keys", "init", "--role=issue", "--replace")
     issued(said, tmp_path, "b", folder="newer")
     hand_over(tmp_path, "keys/7.keys", "bus")

@@ -18,7 +18,16 @@ from terminal.keys.components import combined, split
 from terminal.keys.file import key_tables, load_file_keys
 from terminal.keys.kept import SealedBy, sealed_content
 from terminal.keys.limits import Ceiling
-from terminal.keys.office import OfficeOrder, RoleOrder, cut, derive, office_document, rolled, write_keys
+from terminal.keys.office import (
+    OfficeOrder,
+    RoleOrder,
+    cut,
+    derive,
+    office_document,
+    rolled,
+    with_next_epoch,
+    write_keys,
+)
 from terminal.keys.roles import BANK_CARDS, BANK_RECORDS, ROLES, KeyRole
 from terminal.keys.signed import CeilingTables, KeyDocument, verified
 
@@ -167,3 +176,20 @@ def test_a_credential_says_what_it_is_sealed_to() -> None:
     assert sealed_content(b"Whxqht+dQJax1aZeCGLxmiAAAAABAAAA") is SealedBy.HOST
     assert sealed_content(b"k6iUCUh0RJCQyvL8k8q1UyAAAAABAAAA") is SealedBy.BOTH
     assert sealed_content(b'form = "resident-keys-1"') is None
+
+
+def test_tokens_of_bank_cards_get_their_next_epoch_and_keep_it_when_cards_are_rolled(tmp_path: Path) -> None:
+    office = office_document(ROOT, ORDER)
+    first = office.purposes["bank_1"]
+    office = with_next_epoch(office, TODAY)
+    assert (list(bus(office).purposes)[-2:], office.purposes["bank_1"]) == (["bank_1", "bank_2"], first)
+    write_keys(tmp_path / "bus.keys", bus(rolled(office, 2, TODAY)))
+    tokens = load_file_keys(tmp_path / "bus.keys").bank_tokens(b"one card")
+    assert [one.epoch for one in tokens] == [2, 1]
+    assert tokens[0].token != tokens[1].token
+    again = with_next_epoch(office_document(ROOT, ORDER), TODAY)
+    assert again.purposes == office.purposes, "custodians make the same again"
+    for _ in range(7):
+        office = with_next_epoch(office, TODAY)
+    with pytest.raises(KeyFileError, match="the last epoch"):
+        with_next_epoch(office, TODAY)
