@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 import cardcli
 from terminal.app.config.settings import StationConfig
-from terminal.app.media import trust_issuers
+from terminal.app.media import believe_schemes, trust_issuers
 from terminal.app.sealed import (
     signed_bank_ca,
     signed_bank_ca_file,
@@ -197,6 +197,8 @@ class BundleWatch:
             with suppress(TerminalError):
                 found = signed_bank_ca(state)
                 if found is not None:
+                    if BundleRole.CA in self._settings.wanted:
+                        believe_schemes(self._terminal.media, found.trust)
                     keys, revoked = len(found.trust.keys), len(found.trust.revoked)
                     shown = BankCaStatus(environment=found.environment, keys=keys, revoked=revoked)
                     self._state = replace(self._state, bank_ca=shown)

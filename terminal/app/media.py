@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 
 from cardproto.credential.keys import IssuerKeys
-from terminal.app.sealed import signed_issuers_file
+from terminal.app.sealed import signed_bank_ca, signed_issuers_file
 from terminal.app.simulated import laboratory_bank_ca, laboratory_bank_office, laboratory_issuers
 from terminal.app.station import Station
 from terminal.errors import ConfigError, KeyFileError
@@ -25,6 +25,7 @@ from terminal.media.resident.medium import ResidentMedium
 from terminal.messages import register
 
 if TYPE_CHECKING:
+    from cardproto.emv.keys import Trust
     from terminal.app.extensions import ExtensionLoader
     from terminal.media.bank.medium import BankMedium, BankTrust
     from terminal.media.code import CodeTaker
@@ -41,6 +42,22 @@ class TrustsIssuers(Protocol):
     def trust(self, issuers: IssuerKeys) -> None:
         """Let theirs alone count from the next tap on."""
         ...
+
+
+@runtime_checkable
+class BelievesSchemes(Protocol):
+    """What verifies bank cards by CA keys."""
+
+    def believe(self, trust: Trust) -> None:
+        """Let these alone count from the next tap on."""
+        ...
+
+
+def believe_schemes(media: Iterable[Medium], trust: Trust) -> None:
+    """Let these CA keys count at each of `media` that verifies bank cards."""
+    for medium in media:
+        if medium.name in FACTORIES and isinstance(medium, BelievesSchemes):
+            medium.believe(trust)
 
 
 @contextmanager
@@ -108,12 +125,14 @@ def bank_trust(station: Station) -> BankTrust | None:
 
 
 def load_bank_trust(station: Station) -> BankTrust:
-    """As `bank_trust`; raises `KeyFileError` saying what is amiss."""
+    """As `bank_trust`; raises `KeyFileError` saying what is amiss. CA keys that came signed take the file's place."""
     from terminal.keys.bank_ca import load_bank_ca, load_office_key
     from terminal.media.bank.medium import BankTrust
 
     named = station.bank
-    ca = laboratory_bank_ca() if named.ca is None else load_bank_ca(named.ca)
+    ca = signed_bank_ca(station.state) if station.bundles else None
+    if ca is None:
+        ca = laboratory_bank_ca() if named.ca is None else load_bank_ca(named.ca)
     office = laboratory_bank_office() if named.office is None else load_office_key(named.office)
     return BankTrust(ca.trust, office)
 

@@ -96,6 +96,11 @@ class BankMedium:
         self._held = held
         self._directory: tuple[Candidate, ...] | NotRead | None = None
 
+    def believe(self, trust: Trust) -> None:
+        """Let these CA keys alone count from the next tap on, where cards can be taken at all."""
+        if self._believed is not None:
+            self._believed = replace(self._believed, trust=trust)
+
     def select(self, channel: CardChannel) -> bool:
         self._directory = directory = read_directory(channel)
         return not (isinstance(directory, NotRead) and directory.fault is ReadFault.NO_BANK_APPLICATION)
