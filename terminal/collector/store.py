@@ -154,6 +154,8 @@ class OperationCode(StrEnum):
     USER_CHANGED = "user_changed"
     MONTH_CLOSED = "month_closed"
     CARRIERS_CHANGED = "carriers_changed"
+    ORDER_BEGUN = "order_begun"
+    ORDER_DONE = "order_done"
 
 
 BY_MACHINE: Final = "machine"
