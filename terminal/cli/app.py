@@ -84,6 +84,7 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
         "statement": ("collector_bank", "statement"),
         "settlement": ("collector_settlement", "app"),
         "card": ("collector_cards", "app"),
+        "person": ("collector_person", "app"),
     },
     "card": {"acceptance": ("card_acceptance", "acceptance"), "order": ("card_order", "order")},
     "journal": {"recompute": ("recompute", "recompute")},

@@ -156,6 +156,7 @@ class OperationCode(StrEnum):
     CARRIERS_CHANGED = "carriers_changed"
     ORDER_BEGUN = "order_begun"
     ORDER_DONE = "order_done"
+    PERSON_COPIED = "person_copied"
 
 
 BY_MACHINE: Final = "machine"

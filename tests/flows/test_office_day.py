@@ -253,6 +253,20 @@ def test_a_lost_card_is_replaced_and_a_ride_paid_back_at_the_desk(morning: Offic
     assert (shown[1]["onto"], shown[1]["later_minor"]) == (new["card_ref"], old["charge_minor"])
     assert "поздние записи потерянной карты" in office(folder, "card", "orders")
 
+    asks(folder, 0, "person", "copy", lost, "--out", "copy", "--token-file", "13")
+    copied = json.loads((folder / "copy/copy.json").read_text())
+    held = [row for row in morning.rows if row.get("card_ref") == lost] + [old]
+    found = [row["sequence"] for row in copied["rows"] if row["kind"] == "Intent"]
+    assert set(found) >= {row["sequence"] for row in held}
+    assert [one["number"] for one in copied["orders"]] == [number]
+    check = command(("collector", "person", "check", "copy", "--key", "collector/collector.pub"))
+    for changed in (False, True):
+        if changed:
+            file = folder / "copy/copy.json"
+            file.write_bytes(file.read_bytes().replace(b'"terminal": 7', b'"terminal": 8', 1))
+        done = subprocess.run(check, cwd=folder, env=ENVIRONMENT, check=False, timeout=PATIENCE_S)
+        assert (done.returncode == 0) is not changed
+
 
 def asks(folder: Path, exits: int, *words: str) -> str:
     done = subprocess.run(
