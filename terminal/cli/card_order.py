@@ -53,7 +53,7 @@ def order(
     from terminal.clock import SystemClock
     from terminal.collector.office import ANSWERS, OfficeCode, office_at
     from terminal.errors import OfficeRefused
-    from terminal.lab.card_orders import DeskTools, carry_out
+    from terminal.lab.card_orders import IssuingTools, carry_out
 
     at = station_config(config, reader=reader, region=region, keys=keys)
     with office_at(folder) as office:
@@ -62,7 +62,7 @@ def order(
         if found is None:
             raise OfficeRefused(OfficeCode.NOT_FOUND, ANSWERS[OfficeCode.NOT_FOUND])
         document, now = at.terminal.region_or_demo, SystemClock().now()
-        tools = DeskTools(
+        tools = IssuingTools(
             office, who, document, at.keys.file, deny, registry, now, secrets.token_bytes, production_keys
         )
         minor = with_card(at, wait, lambda card: carry_out(card, found, tools, resident))

@@ -11,7 +11,7 @@ from terminal.cli.enrolling import TokenFile, token_in
 from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json, ShownLang
 
 if TYPE_CHECKING:
-    from terminal.collector.desk_orders import DeskOrder
+    from terminal.collector.issuing_orders import IssuingOrder
     from terminal.collector.office import OfficeAnswer
     from terminal.collector.users import Who
     from terminal.collector.views import OperatorViews
@@ -41,8 +41,8 @@ def lost(
     token_file: TokenFile = None,
 ) -> None:
     """Ask for a new card with the balance of a lost one, as of the last record that came. Role: money."""
-    from terminal.collector.desk_asking import ask_replacement
     from terminal.collector.folder_views import views_of
+    from terminal.collector.issuing_asking import ask_replacement
     from terminal.collector.office import office_at
 
     with views_of(folder) as views, office_at(folder) as office:
@@ -63,8 +63,8 @@ def repay(
     token_file: TokenFile = None,
 ) -> None:
     """Ask that a ride's charge is paid back onto its card. Role: money."""
-    from terminal.collector.desk_asking import ask_repayment
     from terminal.collector.folder_views import views_of
+    from terminal.collector.issuing_asking import ask_repayment
     from terminal.collector.office import office_at
 
     with views_of(folder) as views, office_at(folder) as office:
@@ -78,8 +78,8 @@ def orders(
 ) -> None:
     """List what was approved for cards, how far it is, and what later records of a lost card have taken since."""
     from terminal.app.output import print_json
-    from terminal.collector.desk_asking import later_minor, order_line
     from terminal.collector.folder_views import views_of
+    from terminal.collector.issuing_asking import later_minor, order_line
     from terminal.collector.office import office_at
 
     with views_of(folder) as views, office_at(folder) as office:
@@ -95,7 +95,7 @@ def orders(
 def _deny(views: OperatorViews, who: Who, named: str, folder: Path) -> None:
     """Have the card refused at once: one person may, as for a stolen terminal."""
     from terminal.clock import SystemClock
-    from terminal.collector.desk_asking import card_named
+    from terminal.collector.issuing_asking import card_named
     from terminal.collector.office import ANSWERS, OfficeCode
     from terminal.collector.users import OfficeRole
     from terminal.errors import OfficeRefused
@@ -130,7 +130,7 @@ def _print(answer: OfficeAnswer) -> None:
         raise OfficeRefused(answer.says, ANSWERS[answer.says])
 
 
-def _as_json(one: DeskOrder, later_minor: int) -> dict[str, Any]:
+def _as_json(one: IssuingOrder, later_minor: int) -> dict[str, Any]:
     return {
         "number": one.number,
         "what": one.what,

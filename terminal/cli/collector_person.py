@@ -24,8 +24,8 @@ def copy(
     language: ShownLang = "ru",
 ) -> None:
     """Write everything that the collector holds of a card, readable and signed. Role: operate or money."""
-    from terminal.collector.desk_asking import card_named
     from terminal.collector.folder_views import views_of
+    from terminal.collector.issuing_asking import card_named
     from terminal.collector.office import ANSWERS, OfficeCode, OfficeReading, office_at
     from terminal.collector.person_copy import write_copy
     from terminal.collector.service import KEY_FILE

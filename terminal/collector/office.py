@@ -4,7 +4,7 @@ or about what every terminal takes.
     operate   enrols and revokes terminals, acknowledges what is technical
     money     acknowledges alarms about money: one asks, another confirms
     money     closes months of settlement: one asks, another confirms
-    money     has a lost card replaced and a ride paid back: one asks, another confirms; a desk carries it out
+    money     has a lost card replaced and a ride paid back: one asks, another confirms; an issuing point carries it out
     publish   has terminals served what is staged: one asks, another confirms
 
 Each reads what the work needs and no more (`READERS`); what was asked for and refused is on record.
@@ -23,12 +23,12 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from terminal.clock import SystemClock, unix_ms
-from terminal.collector import alarms, approvals, desk_orders
+from terminal.collector import alarms, approvals, issuing_orders
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.approvals import Act, Approval, Decided
 from terminal.collector.bundles import DEFAULT_FOLDER, bundles_of, carried_code
-from terminal.collector.desk_orders import DeskCode, DeskOrder, DeskSubject
 from terminal.collector.enrolment import Enrolment
+from terminal.collector.issuing_orders import IssuingCode, IssuingOrder, IssuingSubject
 from terminal.collector.roll_out import STAGED_FOLDER, Staged, staged, take_over
 from terminal.collector.settlement.carriers import CarriersError, put_carriers
 from terminal.collector.settlement.periods import CarrierMonths, CarrierStatement
@@ -288,37 +288,37 @@ class Office:
             return OfficeAnswer(OfficeCode.DONE, asked.number)
         return asked
 
-    # cards at the desk
+    # cards at the issuing point
 
     def order(
-        self, who: Who, what: Act, subject: DeskSubject, comment: str, most_minor: int = 0
+        self, who: Who, what: Act, subject: IssuingSubject, comment: str, most_minor: int = 0
     ) -> OfficeAnswer:
         """Ask for a new card for a lost one, or to pay back a ride: of its charge at most `most_minor` in all."""
         if OfficeRole.MONEY not in who.roles:
             return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
         with self.store.changing() as connection:
-            refused = desk_orders.hindrance(connection, what, subject, most_minor, self._now_ms())
+            refused = issuing_orders.hindrance(connection, what, subject, most_minor, self._now_ms())
             if refused is not None:
                 return OfficeAnswer(OfficeCode(refused))
             return self._ordered(connection, who, what, str(subject), comment)
 
-    def orders(self) -> list[DeskOrder]:
+    def orders(self) -> list[IssuingOrder]:
         """What was approved for cards, oldest first."""
         with self.store.changing() as connection:
-            return list(desk_orders.desk_orders(connection).values())
+            return list(issuing_orders.issuing_orders(connection).values())
 
-    def begin_order(self, who: Who, number: int, onto: bytes) -> DeskOrder | OfficeCode:
+    def begin_order(self, who: Who, number: int, onto: bytes) -> IssuingOrder | OfficeCode:
         """The order, from now on for the card `onto` alone: on disk before that card is touched."""
         if not {OfficeRole.OPERATE, OfficeRole.MONEY} & who.roles:
             return OfficeCode.NOT_FOR_ROLE
         with self.store.changing() as connection:
-            begun = desk_orders.begin(connection, number, onto, who.ref, self._now_ms())
-        return OfficeCode(begun) if isinstance(begun, DeskCode) else begun
+            begun = issuing_orders.begin(connection, number, onto, who.ref, self._now_ms())
+        return OfficeCode(begun) if isinstance(begun, IssuingCode) else begun
 
-    def finish_order(self, who: Who, order: DeskOrder, balance_minor: int) -> None:
+    def finish_order(self, who: Who, order: IssuingOrder, balance_minor: int) -> None:
         """The card has it, and states this balance."""
         with self.store.changing() as connection:
-            desk_orders.finish(connection, order.number, balance_minor, who.ref, self._now_ms())
+            issuing_orders.finish(connection, order.number, balance_minor, who.ref, self._now_ms())
 
     # carriers
 

@@ -21,10 +21,10 @@ from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.access.sessions import is_foreign, proof_of_form
 from terminal.collector import page_parts
 from terminal.collector.callers import OPERATOR
-from terminal.collector.desk_asking import ask_repayment, ask_replacement
 from terminal.collector.entrance import COOKIE, MOST_CHECKS, PREFIX, SIGN_IN, Entrance, SignIn, visitor_of
 from terminal.collector.gate import body_of, respond
 from terminal.collector.intake import Reply
+from terminal.collector.issuing_asking import ask_repayment, ask_replacement
 from terminal.collector.office import ANSWERS, MOST_COMMENT, Office, OfficeAnswer, OfficeCode
 from terminal.collector.settlement.periods import MONTH
 from terminal.collector.users import Who

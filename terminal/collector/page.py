@@ -16,7 +16,7 @@ from terminal.collector.alarm_words import KIND_NAMES
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.approvals import Act, Approval
 from terminal.collector.days import By, DaySum, totals_of
-from terminal.collector.desk_orders import DESK_ACTS, DeskSubject
+from terminal.collector.issuing_orders import ISSUING_ACTS, IssuingSubject
 from terminal.collector.office import ROLE_OF, OfficeReading, alarms_of
 from terminal.collector.page_parts import (
     PageTexts,
@@ -212,7 +212,7 @@ def _requests(words: PageTexts, sight: Sight) -> str:
 
 
 def _orders(words: PageTexts, sight: Sight) -> str:
-    """What the desk has to do, for who decides about money or works there."""
+    """What the issuing point has to do, for who decides about money or works there."""
     if not sight.orders:
         return ""
     rows = "".join(f"<li>{escape(visible(line))}</li>" for line in sight.orders)
@@ -220,8 +220,8 @@ def _orders(words: PageTexts, sight: Sight) -> str:
 
 
 def _subject(one: Approval) -> str:
-    if one.what in DESK_ACTS:
-        subject = DeskSubject.parse(one.subject)
+    if one.what in ISSUING_ACTS:
+        subject = IssuingSubject.parse(one.subject)
         return f"{subject.card.hex()} {amount_text(subject.minor, subject.currency)} {subject.currency}"
     return one.subject[:16] if one.what is Act.ROLL_OUT else one.subject.partition("/")[0]
 

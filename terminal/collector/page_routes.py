@@ -20,9 +20,9 @@ from terminal.clock import Clock, unix_ms
 from terminal.collector import page
 from terminal.collector.books_reader import FollowingBooks
 from terminal.collector.card_rides import CARD_REF, around, card_statement, rides_on
-from terminal.collector.desk_asking import later_minor, order_line
-from terminal.collector.desk_orders import DeskState
 from terminal.collector.entrance import refusal, visitor_of
+from terminal.collector.issuing_asking import later_minor, order_line
+from terminal.collector.issuing_orders import IssuingState
 from terminal.collector.office import Office, OfficeReading, readings_of
 from terminal.collector.office_answers import NO_STORE, answered, missing, read_route
 from terminal.collector.office_pages import language_of, remember_language
@@ -109,7 +109,7 @@ class PageSide:
         return tuple(
             order_line(one, later[one.number], language)
             for one in orders
-            if one.state is not DeskState.DONE or later[one.number]
+            if one.state is not IssuingState.DONE or later[one.number]
         )
 
     async def events(self, _: Request) -> Response:

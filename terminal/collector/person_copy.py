@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from terminal.collector.card_rides import card_statement
-from terminal.collector.desk_orders import DeskOrder
+from terminal.collector.issuing_orders import IssuingOrder
 from terminal.collector.office import Office
 from terminal.collector.statement_text import statement_lines
 from terminal.collector.store import CollectorStore, OperationCode
@@ -88,7 +88,7 @@ def _rows(store: CollectorStore, card: bytes) -> Iterator[dict[str, Any]]:
             }
 
 
-def _order(one: DeskOrder) -> dict[str, Any]:
+def _order(one: IssuingOrder) -> dict[str, Any]:
     return {
         "number": one.number,
         "what": one.what,

@@ -1,5 +1,5 @@
-"""What a desk does with an approved order (`terminal.collector.desk_orders`): a lost card's balance onto a blank card,
-a ride paid back onto the card it was taken from. Laboratory keys, or a signed file's.
+"""What an issuing point does with an approved order (`terminal.collector.issuing_orders`): a lost card's balance onto a
+blank card, a ride paid back onto the card it was taken from. Laboratory keys, or a signed file's.
 
 In the same order whatever ends in between: the lost card is denied, the order is bound to the card on the reader, the
 card gets the money in its one transaction, the office notes it. Done again with the same card it goes on from where it
@@ -23,7 +23,7 @@ from sim.days import service_days
 from sim.issuing import CardView, ReloadPoint
 from sim.profile import LAB_KEYS
 from terminal.collector.approvals import Act
-from terminal.collector.desk_orders import DeskOrder
+from terminal.collector.issuing_orders import IssuingOrder
 from terminal.collector.office import ANSWERS, Office, OfficeCode
 from terminal.collector.registry import CardRegistry, RegisteredCard, register
 from terminal.collector.users import Who
@@ -40,9 +40,9 @@ from terminal.publish.deny.register import DeniedIdentity, DenyEntry, DenyReason
 Randomness = Callable[[int], bytes]
 
 
-class DeskTools(NamedTuple):
-    """What a desk works with. `region` names its document, `keys` its key file; `None`: the laboratory's. `registry` is
-    the collector's file of cards, to which a new card is added."""
+class IssuingTools(NamedTuple):
+    """What an issuing point works with. `region` names its document, `keys` its key file; `None`: the laboratory's.
+    `registry` is the collector's file of cards, to which a new card is added."""
 
     office: Office
     who: Who
@@ -55,7 +55,7 @@ class DeskTools(NamedTuple):
     production: bool = False
 
 
-def carry_out(connection: CardConnection, order: DeskOrder, tools: DeskTools, resident: str) -> int:
+def carry_out(connection: CardConnection, order: IssuingOrder, tools: IssuingTools, resident: str) -> int:
     """The balance that the card on the reader states with the money of `order`; `resident` says what else is written
     on a new card.
 
@@ -74,7 +74,7 @@ def carry_out(connection: CardConnection, order: DeskOrder, tools: DeskTools, re
     return balance_minor
 
 
-def _replaced(connection: CardConnection, order: DeskOrder, tools: DeskTools, resident: str) -> int:
+def _replaced(connection: CardConnection, order: IssuingOrder, tools: IssuingTools, resident: str) -> int:
     uid, ref = card_of(connection, tools)
     point = point_of(connection, tools, uid)
     if order.onto == ref:
@@ -102,7 +102,7 @@ def _replaced(connection: CardConnection, order: DeskOrder, tools: DeskTools, re
     return order.subject.minor
 
 
-def _with_order(content: CardContent, order: DeskOrder) -> CardContent:
+def _with_order(content: CardContent, order: IssuingOrder) -> CardContent:
     minor = order.subject.minor
     event = content.first_event._replace(
         balance_after_minor=minor, amount_minor=minor, last_order=order.on_card
@@ -110,7 +110,7 @@ def _with_order(content: CardContent, order: DeskOrder) -> CardContent:
     return replace(content, first_event=event, purse_minor=minor)
 
 
-def _repaid(connection: CardConnection, order: DeskOrder, tools: DeskTools) -> int:
+def _repaid(connection: CardConnection, order: IssuingOrder, tools: IssuingTools) -> int:
     uid, ref = card_of(connection, tools)
     point = point_of(connection, tools, uid)
     try:
@@ -127,7 +127,7 @@ def _repaid(connection: CardConnection, order: DeskOrder, tools: DeskTools) -> i
         ) from error
 
 
-def _require_room(held: CardView, order: DeskOrder) -> None:
+def _require_room(held: CardView, order: IssuingOrder) -> None:
     if held.purse_minor + order.subject.minor > PURSE_LIMIT_MINOR:
         raise ReaderError("the purse has no room for it", "Pay it back when less is on the card.")
     if held.event.last_order == order.on_card:
@@ -147,13 +147,13 @@ def _issued(point: ReloadPoint) -> CardView | None:
         return None
 
 
-def _begun(tools: DeskTools, order: DeskOrder, ref: bytes) -> None:
+def _begun(tools: IssuingTools, order: IssuingOrder, ref: bytes) -> None:
     begun = tools.office.begin_order(tools.who, order.number, ref)
     if isinstance(begun, OfficeCode):
         raise OfficeRefused(begun, ANSWERS[begun])
 
 
-def card_of(connection: CardConnection, tools: DeskTools) -> tuple[bytes, bytes]:
+def card_of(connection: CardConnection, tools: IssuingTools) -> tuple[bytes, bytes]:
     """UID, and the reference that rows of buses call it by."""
     try:
         uid = DesfireChannel(connection).read_uid()
@@ -162,14 +162,14 @@ def card_of(connection: CardConnection, tools: DeskTools) -> tuple[bytes, bytes]
     return uid, card_token(load_file_keys(tools.keys or LAB_KEYS, UNLIMITED), PURPOSE["bus"], uid)
 
 
-def point_of(connection: CardConnection, tools: DeskTools, uid: bytes) -> ReloadPoint:
+def point_of(connection: CardConnection, tools: IssuingTools, uid: bytes) -> ReloadPoint:
     header = load_region(tools.region).header
     masters = masters_of(tools.keys, production=tools.production)
     days = service_days(header.time_zone, header.service_day_end_hour)
     return ReloadPoint(connection, masters.for_card(uid, header.region), tools.random, days)
 
 
-def _register(tools: DeskTools, uid: bytes) -> None:
+def _register(tools: IssuingTools, uid: bytes) -> None:
     assert tools.registry is not None, "asked for with a registry alone"
     provider = load_file_keys(tools.keys or LAB_KEYS, UNLIMITED)
     masters = masters_of(tools.keys, production=tools.production)
@@ -178,7 +178,7 @@ def _register(tools: DeskTools, uid: bytes) -> None:
     register(tools.registry, [RegisteredCard(name, uid, key) for name in names], provider)
 
 
-def _deny(order: DeskOrder, tools: DeskTools) -> None:
+def _deny(order: IssuingOrder, tools: IssuingTools) -> None:
     """With every profile's terminals where the registry says which card it is, else with those whose rows name it."""
     provider = load_file_keys(tools.keys or LAB_KEYS, UNLIMITED)
     known = None if tools.registry is None else CardRegistry.load(tools.registry, provider)

@@ -212,7 +212,7 @@ def test_a_card_is_explained_from_what_the_collector_holds(morning: OfficeMornin
     assert_accessible(page)
 
 
-def test_a_lost_card_is_replaced_and_a_ride_paid_back_at_the_desk(morning: OfficeMorning, page: Page) -> None:
+def test_a_lost_card_is_replaced_and_a_ride_paid_back(morning: OfficeMorning, page: Page) -> None:
     """Each asked for by one, confirmed by another, carried out on the card by a third; terminals go on from there."""
     folder, ride, lost = morning.folder, morning.rows[0], morning.rows[1]["card_ref"]
     begin_register(folder / "deny")
@@ -229,7 +229,7 @@ def test_a_lost_card_is_replaced_and_a_ride_paid_back_at_the_desk(morning: Offic
     page.goto(f"{morning.url}/operator/?language=ru")
     assert f"{number} 24,00 ₽ обратно на карту" in page.inner_text("main").replace("\xa0", " ")
     assert_accessible(page)
-    at_desk(folder, number, "adult_purse.json")
+    at_issuing_point(folder, number, "adult_purse.json")
     assert balance_of(folder, "adult_purse.json") == before + ride["charge_minor"]
     assert "too_much" in asks(folder, 44, "card", "repay", code, "--token-file", "11")
 
@@ -239,7 +239,7 @@ def test_a_lost_card_is_replaced_and_a_ride_paid_back_at_the_desk(morning: Offic
     asks(folder, 0, "confirm", str(number), "--token-file", "12")
     for name in ("new", "other"):
         save_blank(folder / f"{name}.json")
-    at_desk(folder, number, "new.json")
+    at_issuing_point(folder, number, "new.json")
     assert balance_of(folder, "new.json") == left
     denied = json.loads(run(folder, "deny", "why", "--reference", lost, "--json", "--folder", "deny"))
     assert [one["reason"] for one in denied["entries"]] == ["lost"]
@@ -282,7 +282,7 @@ def asks(folder: Path, exits: int, *words: str) -> str:
     return done.stdout + done.stderr
 
 
-def at_desk(folder: Path, number: int, card: str) -> None:
+def at_issuing_point(folder: Path, number: int, card: str) -> None:
     words = ("card", "order", number, "--token-file", folder / "13", "--reader", f"sim:{card}")
     assert f"order {number} is carried out" in run(folder, *words, "--folder", "collector", "--deny", "deny")
 

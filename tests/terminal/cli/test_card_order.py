@@ -1,4 +1,4 @@
-"""The money of an approved order stands in one place, whatever is torn or ends while a desk carries it out."""
+"""The money of an approved order stands in one place, whatever is torn or ends while it is carried out."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from sim.issuing import CardView
 from sim.profile import LAB_KEYS as LAB
 from sim.reader import SimReader
 from terminal.collector.approvals import Act
-from terminal.collector.desk_orders import DeskOrder, DeskState, DeskSubject
+from terminal.collector.issuing_orders import IssuingOrder, IssuingState, IssuingSubject
 from terminal.collector.office import Office, OfficeCode, office_at
 from terminal.collector.registry import CardRegistry, write_registry
 from terminal.collector.users import MACHINE
 from terminal.errors import CollectorError, OfficeRefused, ReaderError
 from terminal.keys.file import load_file_keys
-from terminal.lab.card_orders import DeskTools, card_of, carry_out, point_of
+from terminal.lab.card_orders import IssuingTools, card_of, carry_out, point_of
 from terminal.policy.deny_list import DenyKind
 from terminal.publish.deny.register import DeniedIdentity, DenyRegister, begin_register
 
@@ -33,7 +33,7 @@ LOST = bytes.fromhex("0123456789abcdef")
 MINOR = 12_300
 
 
-class Desk:
+class IssuingPoint:
     """An office with a deny register and a registry, and blank cards."""
 
     def __init__(self, office: Office, folder: Path) -> None:
@@ -41,23 +41,23 @@ class Desk:
         self.orders = 0
 
     @property
-    def tools(self) -> DeskTools:
+    def tools(self) -> IssuingTools:
         registry = self.folder / "registry.json"
-        return DeskTools(
+        return IssuingTools(
             self.office, MACHINE, "demo", None, self.folder / "deny", registry, NOW, secrets.token_bytes
         )
 
-    def order(self, what: Act, card: bytes, minor: int = MINOR) -> DeskOrder:
+    def order(self, what: Act, card: bytes, minor: int = MINOR) -> IssuingOrder:
         self.orders += 1
-        subject = DeskSubject(card, minor, "RUB", (7, self.orders))
+        subject = IssuingSubject(card, minor, "RUB", (7, self.orders))
         answer = self.office.order(MACHINE, what, subject, "", minor)
         assert answer.says is OfficeCode.DONE
         return self.now(answer.number)
 
-    def now(self, number: int) -> DeskOrder:
+    def now(self, number: int) -> IssuingOrder:
         return next(one for one in self.office.orders() if one.number == number)
 
-    def carry_out(self, order: DeskOrder, card: VirtualCard, faults: FaultPlan | None = None) -> int:
+    def carry_out(self, order: IssuingOrder, card: VirtualCard, faults: FaultPlan | None = None) -> int:
         return carry_out(connected(card, faults), self.now(order.number), self.tools, "adult_purse")
 
     def held(self, card: VirtualCard) -> CardView:
@@ -69,16 +69,16 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    folder = tmp_path_factory.mktemp("desk")
+def point(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IssuingPoint]:
+    folder = tmp_path_factory.mktemp("point")
     begin_register(folder / "deny")
     write_registry(folder / "registry.json", [])
     with office_at(folder / "collector", make=True) as office:
-        yield Desk(office, folder)
+        yield IssuingPoint(office, folder)
 
 
 def connected(card: VirtualCard, faults: FaultPlan | None = None) -> CardConnection:
-    reader = SimReader("desk", VirtualClock(NOW))
+    reader = SimReader("point", VirtualClock(NOW))
     reader.present(card, faults)
     connection = reader.wait_for_card(0)
     assert connection is not None, "a card has just been presented"
@@ -89,108 +89,108 @@ def blank() -> VirtualCard:
     return VirtualCard(b"\x04" + secrets.token_bytes(6), secrets.token_bytes)
 
 
-def replaced(desk: Desk, faults: FaultPlan | None = None) -> tuple[DeskOrder, VirtualCard, bool]:
+def replaced(point: IssuingPoint, faults: FaultPlan | None = None) -> tuple[IssuingOrder, VirtualCard, bool]:
     """A new order, the blank card it was tried with, and whether it was carried out at once."""
-    order, card = desk.order(Act.REPLACE_CARD, secrets.token_bytes(8)), blank()
+    order, card = point.order(Act.REPLACE_CARD, secrets.token_bytes(8)), blank()
     try:
-        desk.carry_out(order, card, faults)
+        point.carry_out(order, card, faults)
     except ReaderError:
         return order, card, False
     return order, card, True
 
 
-def test_a_new_card_gets_the_balance_once_and_the_lost_one_is_denied(desk: Desk) -> None:
-    order, card, done = replaced(desk)
+def test_a_new_card_gets_the_balance_once_and_the_lost_one_is_denied(point: IssuingPoint) -> None:
+    order, card, done = replaced(point)
     assert done
-    held = desk.held(card)
+    held = point.held(card)
     assert (held.purse_minor, held.event.balance_after_minor, held.event.last_order) == (
         MINOR,
         MINOR,
         order.number,
     )
     with pytest.raises(OfficeRefused, match="carried_out"):
-        desk.carry_out(order, blank())
-    register = DenyRegister(desk.folder / "deny")
+        point.carry_out(order, blank())
+    register = DenyRegister(point.folder / "deny")
     assert register.of(DeniedIdentity(DenyKind.REFERENCE, order.subject.card))
     register.close()
-    registry = CardRegistry.load(desk.folder / "registry.json", load_file_keys(LAB))
-    known = registry.card(desk.ref(card))
+    registry = CardRegistry.load(point.folder / "registry.json", load_file_keys(LAB))
+    known = registry.card(point.ref(card))
     assert known is not None
     assert known.uid == card.uid
-    again = desk.office.order(MACHINE, Act.REPLACE_CARD, order.subject._replace(minor=1), "")
+    again = point.office.order(MACHINE, Act.REPLACE_CARD, order.subject._replace(minor=1), "")
     assert again.says is OfficeCode.ASKED_ALREADY
 
 
-def test_a_card_torn_while_it_is_issued_gets_the_balance_once_with_the_next_try(desk: Desk) -> None:
+def test_a_card_torn_while_it_is_issued_gets_the_balance_once_with_the_next_try(point: IssuingPoint) -> None:
     """Torn behind every seventh exchange and each of the last: another card is refused, the same one goes on."""
-    order, card = desk.order(Act.REPLACE_CARD, secrets.token_bytes(8)), blank()
-    reader = SimReader("desk", VirtualClock(NOW))
+    order, card = point.order(Act.REPLACE_CARD, secrets.token_bytes(8)), blank()
+    reader = SimReader("point", VirtualClock(NOW))
     reader.present(card)
     connection = reader.wait_for_card(0)
     assert connection is not None
-    carry_out(connection, order, desk.tools, "adult_purse")
+    carry_out(connection, order, point.tools, "adult_purse")
     last = reader.exchanges
     for exchange in (*range(1, last - 6, 7), *range(last - 6, last + 1)):
-        order, card, done = replaced(desk, tear_after(exchange))
+        order, card, done = replaced(point, tear_after(exchange))
         assert not done
-        state = desk.now(order.number).state
-        assert state is not DeskState.DONE
-        if state is DeskState.BEGUN:
+        state = point.now(order.number).state
+        assert state is not IssuingState.DONE
+        if state is IssuingState.BEGUN:
             with pytest.raises(OfficeRefused, match="other_card"):
-                desk.carry_out(order, blank())
-        assert desk.carry_out(order, card) == MINOR
-        assert desk.held(card).purse_minor == MINOR
-        assert desk.now(order.number).state is DeskState.DONE
+                point.carry_out(order, blank())
+        assert point.carry_out(order, card) == MINOR
+        assert point.held(card).purse_minor == MINOR
+        assert point.now(order.number).state is IssuingState.DONE
 
 
-def test_a_ride_is_paid_back_once_wherever_the_card_is_torn(desk: Desk) -> None:
-    _, card, _ = replaced(desk)
-    ref, balance = desk.ref(card), MINOR
+def test_a_ride_is_paid_back_once_wherever_the_card_is_torn(point: IssuingPoint) -> None:
+    _, card, _ = replaced(point)
+    ref, balance = point.ref(card), MINOR
     for exchange in range(1, 60):
-        order = desk.order(Act.REPAY_RIDE, ref, 100)
+        order = point.order(Act.REPAY_RIDE, ref, 100)
         balance += 100
         try:
-            desk.carry_out(order, card, tear_after(exchange) | tear_before(exchange + 1))
+            point.carry_out(order, card, tear_after(exchange) | tear_before(exchange + 1))
         except ReaderError:
-            assert desk.carry_out(order, card) == balance
-            assert desk.held(card).purse_minor == balance
-            assert desk.held(card).event.last_order == order.on_card
+            assert point.carry_out(order, card) == balance
+            assert point.held(card).purse_minor == balance
+            assert point.held(card).event.last_order == order.on_card
         else:
             break
     assert 10 < exchange < 59
-    assert desk.held(card).purse_minor == balance
-    assert desk.carry_out(order, card) == desk.held(card).purse_minor == balance  # nothing more
-    other = desk.order(Act.REPAY_RIDE, LOST, 100)
+    assert point.held(card).purse_minor == balance
+    assert point.carry_out(order, card) == point.held(card).purse_minor == balance  # nothing more
+    other = point.order(Act.REPAY_RIDE, LOST, 100)
     with pytest.raises(OfficeRefused, match="other_card"):
-        desk.carry_out(other, card)
-    more = desk.office.order(MACHINE, Act.REPAY_RIDE, other.subject._replace(minor=1), "", 100)
+        point.carry_out(other, card)
+    more = point.office.order(MACHINE, Act.REPAY_RIDE, other.subject._replace(minor=1), "", 100)
     assert more.says is OfficeCode.TOO_MUCH
 
 
 def test_an_end_at_any_write_of_the_office_leaves_the_money_in_one_place(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    point: IssuingPoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both before a transaction is kept and right after."""
-    whole = desk.office.store.changing
+    whole = point.office.store.changing
     for write in range(1, 9):
         for kept in (False, True):
-            _, card, _ = replaced(desk)
-            repay = desk.order(Act.REPAY_RIDE, desk.ref(card), 100)
-            new, fresh = desk.order(Act.REPLACE_CARD, secrets.token_bytes(8)), blank()
+            _, card, _ = replaced(point)
+            repay = point.order(Act.REPAY_RIDE, point.ref(card), 100)
+            new, fresh = point.order(Act.REPLACE_CARD, secrets.token_bytes(8)), blank()
             for order, one, after in ((repay, card, MINOR + 100), (new, fresh, MINOR)):
-                seen = desk.now(order.number)
-                monkeypatch.setattr(desk.office.store, "changing", ending(whole, write, kept=kept))
+                seen = point.now(order.number)
+                monkeypatch.setattr(point.office.store, "changing", ending(whole, write, kept=kept))
                 try:
-                    carry_out(connected(one), seen, desk.tools, "adult_purse")
+                    carry_out(connected(one), seen, point.tools, "adult_purse")
                 except CollectorError:
                     ended = True
                 else:
                     ended = False
-                monkeypatch.setattr(desk.office.store, "changing", whole)
-                if ended and desk.now(order.number).state is not DeskState.DONE:
-                    desk.carry_out(order, one)
-                assert desk.held(one).purse_minor == after
-                assert desk.now(order.number).state is DeskState.DONE
+                monkeypatch.setattr(point.office.store, "changing", whole)
+                if ended and point.now(order.number).state is not IssuingState.DONE:
+                    point.carry_out(order, one)
+                assert point.held(one).purse_minor == after
+                assert point.now(order.number).state is IssuingState.DONE
         if not ended:
             return
     raise AssertionError("it never came to an end")

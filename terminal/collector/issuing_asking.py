@@ -1,4 +1,4 @@
-"""Asking for what a desk carries out: what a lost card had, and what a ride took, as the collector's records say."""
+"""Asking for what an issuing point carries out: what a lost card had and what a ride took, by the records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from typing import Final
 
 from terminal.collector.approvals import Act
 from terminal.collector.card_rides import CARD_REF
-from terminal.collector.desk_orders import DeskOrder, DeskState, DeskSubject, card_now, known_balance
+from terminal.collector.issuing_orders import (
+    IssuingOrder,
+    IssuingState,
+    IssuingSubject,
+    card_now,
+    known_balance,
+)
 from terminal.collector.office import Office, OfficeAnswer, OfficeCode
 from terminal.collector.ride import FoundRide, NoSuchCode, find_ride, row_named
 from terminal.collector.users import Who
@@ -20,10 +26,10 @@ ORDERS: Final = {
     Act.REPLACE_CARD: N_("Card {card} lost, {sum} onto a new one"),
     Act.REPAY_RIDE: N_("{sum} back onto card {card}"),
 }
-DESK_STATES: Final = {
-    DeskState.OPEN: N_("waits for the card"),
-    DeskState.BEGUN: N_("begun: finish it with the same card"),
-    DeskState.DONE: N_("done"),
+ISSUING_STATES: Final = {
+    IssuingState.OPEN: N_("waits for the card"),
+    IssuingState.BEGUN: N_("begun: finish it with the same card"),
+    IssuingState.DONE: N_("done"),
 }
 LATER: Final = N_("later records of the lost card took {sum} more")
 """For people; translated where they are shown."""
@@ -51,7 +57,7 @@ def ask_replacement(views: OperatorViews, office: Office, who: Who, named: str, 
     found = known_balance(views, orders, card)
     if found is None:
         return OfficeAnswer(OfficeCode.NOT_FOUND)
-    return office.order(who, Act.REPLACE_CARD, DeskSubject(card, *found), comment)
+    return office.order(who, Act.REPLACE_CARD, IssuingSubject(card, *found), comment)
 
 
 def ask_repayment(
@@ -66,24 +72,24 @@ def ask_repayment(
     if not taken_minor:
         return OfficeAnswer(OfficeCode.TOO_MUCH)
     row = (found.tap.terminal, found.tap.sequence)
-    subject = DeskSubject(record.card_ref, minor or taken_minor, record.currency, row)
+    subject = IssuingSubject(record.card_ref, minor or taken_minor, record.currency, row)
     return office.order(who, Act.REPAY_RIDE, subject, comment, taken_minor)
 
 
-def later_minor(views: OperatorViews, orders: list[DeskOrder], one: DeskOrder) -> int:
+def later_minor(views: OperatorViews, orders: list[IssuingOrder], one: IssuingOrder) -> int:
     """What records of a lost card that came later took from the balance that went onto the new one. Raises
     `CollectorError`."""
     now = known_balance(views, orders, one.subject.card) if one.what is Act.REPLACE_CARD else None
     return 0 if now is None else one.subject.minor - now.minor
 
 
-def order_line(one: DeskOrder, later: int, language: str) -> str:
+def order_line(one: IssuingOrder, later: int, language: str) -> str:
     """One order for people; `later` is that of `later_minor`."""
     _, currency = translator(language).gettext, one.subject.currency
     what = _(ORDERS[one.what]).format(
         card=one.subject.card.hex(), sum=money(one.subject.minor, currency, language)
     )
-    said = f"{one.number}  {what}, {_(DESK_STATES[one.state])}"
+    said = f"{one.number}  {what}, {_(ISSUING_STATES[one.state])}"
     return f"{said}; {_(LATER).format(sum=money(later, currency, language))}" if later else said
 
 
