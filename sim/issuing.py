@@ -233,6 +233,18 @@ class ReloadPoint:
         self._append(card, before.event, EventKind.RELOAD, at, abs(difference), purse_minor)
         _commit(card)
 
+    def carry_out(self, order: int, amount_minor: int, at: datetime) -> int:
+        """Credit `amount_minor` as card order `order`, with the event that says so, in one transaction; the balance
+        after."""
+        before = self.read()
+        card = self._open(KeyNo.RELOAD)
+        after_minor = before.purse_minor + amount_minor
+        card.credit(FILE_PURSE, amount_minor, CommMode.MAC)
+        last = before.event._replace(last_order=order)
+        self._append(card, last, EventKind.ORDER, at, amount_minor, after_minor)
+        _commit(card)
+        return after_minor
+
     def set_rights(self, change: Callable[[Rights], Rights], at: datetime) -> Rights:
         """Write changed rights with the next revision, and append the event that says so; returns them.
 

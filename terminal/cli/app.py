@@ -83,8 +83,10 @@ WITHIN: Final[Mapping[str, Mapping[str, Place]]] = {
         "bank": ("collector_bank", "app"),
         "statement": ("collector_bank", "statement"),
         "settlement": ("collector_settlement", "app"),
+        "card": ("collector_cards", "app"),
+        "person": ("collector_person", "app"),
     },
-    "card": {"acceptance": ("card_acceptance", "acceptance")},
+    "card": {"acceptance": ("card_acceptance", "acceptance"), "order": ("card_order", "order")},
     "journal": {"recompute": ("recompute", "recompute")},
     "policy": {
         "import-gtfs": ("policy_gtfs", "import_gtfs"),

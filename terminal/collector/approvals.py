@@ -26,6 +26,10 @@ class Act(StrEnum):
     REFUND = "refund"
     """Give back of a bank card's charge; the subject is its number and the sum (`terminal.collector.bank.charging`)."""
     CLOSE_MONTH = "close_month"
+    REPLACE_CARD = "replace_card"
+    """A lost card's balance goes onto a new card (`terminal.collector.issuing_orders`)."""
+    REPAY_RIDE = "repay_ride"
+    """A ride's charge is paid back onto its card."""
 
 
 class Decided(StrEnum):

@@ -19,7 +19,7 @@ from terminal.collector.settlement.legs import held_legs
 from terminal.collector.store import read_only
 from terminal.collector.views import OperatorViews
 from terminal.journal.records import Intent
-from terminal.journal.taps import End
+from terminal.journal.taps import End, TapId
 
 MOST_RIDES: Final = 500
 CARD_REF: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -39,6 +39,7 @@ class CardAccount(NamedTuple):
     balance_minor: int | None
     currency: str
     last_at_ms: int
+    last_row: TapId = (0, 0)
 
 
 def card_statement(views: OperatorViews, card_ref: bytes) -> CardAccount:
@@ -49,12 +50,11 @@ def card_statement(views: OperatorViews, card_ref: bytes) -> CardAccount:
     rides = sorted(found, key=lambda one: (one.tap.record.at_ms, one.tap.terminal, one.tap.sequence))[
         -MOST_RIDES:
     ]
-    last = next(
-        (one.tap.record for one in reversed(_in_line(rides)) if isinstance(one.tap.record, Intent)), None
-    )
-    if last is None:
-        return CardAccount(rides, None, "", 0)
-    return CardAccount(rides, last.balance_after_minor, last.currency, last.at_ms)
+    for one in reversed(_in_line(rides)):
+        last, row = one.tap.record, (one.tap.terminal, one.tap.sequence)
+        if isinstance(last, Intent):
+            return CardAccount(rides, last.balance_after_minor, last.currency, last.at_ms, row)
+    return CardAccount(rides, None, "", 0)
 
 
 def _in_line(rides: list[FoundRide]) -> list[FoundRide]:

@@ -4,6 +4,7 @@ or about what every terminal takes.
     operate   enrols and revokes terminals, acknowledges what is technical
     money     acknowledges alarms about money: one asks, another confirms
     money     closes months of settlement: one asks, another confirms
+    money     has a lost card replaced and a ride paid back: one asks, another confirms; an issuing point carries it out
     publish   has terminals served what is staged: one asks, another confirms
 
 Each reads what the work needs and no more (`READERS`); what was asked for and refused is on record.
@@ -22,11 +23,12 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from terminal.clock import SystemClock, unix_ms
-from terminal.collector import alarms, approvals
+from terminal.collector import alarms, approvals, issuing_orders
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.approvals import Act, Approval, Decided
 from terminal.collector.bundles import DEFAULT_FOLDER, bundles_of, carried_code
 from terminal.collector.enrolment import Enrolment
+from terminal.collector.issuing_orders import IssuingCode, IssuingOrder, IssuingSubject
 from terminal.collector.roll_out import STAGED_FOLDER, Staged, staged, take_over
 from terminal.collector.settlement.carriers import CarriersError, put_carriers
 from terminal.collector.settlement.periods import CarrierMonths, CarrierStatement
@@ -51,6 +53,8 @@ ROLE_OF: Final = {
     Act.ROLL_OUT: OfficeRole.PUBLISH,
     Act.REFUND: OfficeRole.MONEY,
     Act.CLOSE_MONTH: OfficeRole.MONEY,
+    Act.REPLACE_CARD: OfficeRole.MONEY,
+    Act.REPAY_RIDE: OfficeRole.MONEY,
 }
 
 
@@ -110,6 +114,11 @@ class OfficeCode(StrEnum):
     NOT_OVER = "not_over"
     CLOSED_ALREADY = "closed_already"
     NOT_BOOKED = "not_booked"
+    ASKED_ALREADY = "asked_already"
+    TOO_MUCH = "too_much"
+    CARRIED_OUT = "carried_out"
+    OTHER_CARD = "other_card"
+    OTHER_ORDER = "other_order"
 
 
 ANSWERS: Final = {
@@ -127,6 +136,11 @@ ANSWERS: Final = {
     OfficeCode.NOT_OVER: N_("This month is not over yet."),
     OfficeCode.CLOSED_ALREADY: N_("This month, or a later one, is closed already."),
     OfficeCode.NOT_BOOKED: N_("There are records that are not booked yet. Try again in a moment."),
+    OfficeCode.ASKED_ALREADY: N_("A new card was asked for already in the place of this one."),
+    OfficeCode.TOO_MUCH: N_("No more than the ride has cost is paid back, in all."),
+    OfficeCode.CARRIED_OUT: N_("This order is carried out already."),
+    OfficeCode.OTHER_CARD: N_("This order is for another card."),
+    OfficeCode.OTHER_ORDER: N_("Another order is begun with this card. Finish that one first."),
 }
 """For people; translated where they are shown."""
 
@@ -262,11 +276,49 @@ class Office:
         if OfficeRole.MONEY not in who.roles:
             return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
         with self.store.changing() as connection:
-            asked = self._ask(connection, who, Act.REFUND, subject, comment)
-            if asked.says is OfficeCode.WAITS and who.alone:
-                approvals.decide(connection, asked.number, Decided.CONFIRMED, who.ref, self._now_ms())
-                return OfficeAnswer(OfficeCode.DONE, asked.number)
-            return asked
+            return self._ordered(connection, who, Act.REFUND, subject, comment)
+
+    def _ordered(
+        self, connection: Connection, who: Who, what: Act, subject: str, comment: str
+    ) -> OfficeAnswer:
+        """Ask for what is carried out later; one who is alone confirms it at once."""
+        asked = self._ask(connection, who, what, subject, comment)
+        if asked.says is OfficeCode.WAITS and who.alone:
+            approvals.decide(connection, asked.number, Decided.CONFIRMED, who.ref, self._now_ms())
+            return OfficeAnswer(OfficeCode.DONE, asked.number)
+        return asked
+
+    # cards at the issuing point
+
+    def order(
+        self, who: Who, what: Act, subject: IssuingSubject, comment: str, most_minor: int = 0
+    ) -> OfficeAnswer:
+        """Ask for a new card for a lost one, or to pay back a ride: of its charge at most `most_minor` in all."""
+        if OfficeRole.MONEY not in who.roles:
+            return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
+        with self.store.changing() as connection:
+            refused = issuing_orders.hindrance(connection, what, subject, most_minor, self._now_ms())
+            if refused is not None:
+                return OfficeAnswer(OfficeCode(refused))
+            return self._ordered(connection, who, what, str(subject), comment)
+
+    def orders(self) -> list[IssuingOrder]:
+        """What was approved for cards, oldest first."""
+        with self.store.changing() as connection:
+            return list(issuing_orders.issuing_orders(connection).values())
+
+    def begin_order(self, who: Who, number: int, onto: bytes) -> IssuingOrder | OfficeCode:
+        """The order, from now on for the card `onto` alone: on disk before that card is touched."""
+        if not {OfficeRole.OPERATE, OfficeRole.MONEY} & who.roles:
+            return OfficeCode.NOT_FOR_ROLE
+        with self.store.changing() as connection:
+            begun = issuing_orders.begin(connection, number, onto, who.ref, self._now_ms())
+        return OfficeCode(begun) if isinstance(begun, IssuingCode) else begun
+
+    def finish_order(self, who: Who, order: IssuingOrder, balance_minor: int) -> None:
+        """The card has it, and states this balance."""
+        with self.store.changing() as connection:
+            issuing_orders.finish(connection, order.number, balance_minor, who.ref, self._now_ms())
 
     # carriers
 
@@ -330,9 +382,9 @@ class Office:
                     return OfficeAnswer(OfficeCode.CHANGED, number)
                 self._acknowledge(connection, alarm, f"{one.by}, {who.ref}", one.comment)
             self._decide(connection, one, Decided.CONFIRMED, who)
-        if one.what is Act.ACKNOWLEDGE:
-            return OfficeAnswer(OfficeCode.DONE, number)
-        return self._confirmed(one, who)
+        if one.what in (Act.CLOSE_MONTH, Act.ROLL_OUT):
+            return self._confirmed(one, who)
+        return OfficeAnswer(OfficeCode.DONE, number)
 
     def _confirmed(self, one: Approval, who: Who) -> OfficeAnswer:
         """Decided first, so that it is done once; a disk that fails leaves the request waiting."""

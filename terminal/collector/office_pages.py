@@ -24,9 +24,11 @@ from terminal.collector.callers import OPERATOR
 from terminal.collector.entrance import COOKIE, MOST_CHECKS, PREFIX, SIGN_IN, Entrance, SignIn, visitor_of
 from terminal.collector.gate import body_of, respond
 from terminal.collector.intake import Reply
+from terminal.collector.issuing_asking import ask_repayment, ask_replacement
 from terminal.collector.office import ANSWERS, MOST_COMMENT, Office, OfficeAnswer, OfficeCode
 from terminal.collector.settlement.periods import MONTH
 from terminal.collector.users import Who
+from terminal.collector.views import OperatorViews
 from terminal.errors import CollectorError, DocumentError, StaffError
 from terminal.texts import N_, languages, translator
 
@@ -52,9 +54,12 @@ class ShowsPage(Protocol):
 class OfficePages:
     """What people use beside the page itself."""
 
-    def __init__(self, office: Office, entrance: Entrance, show: ShowsPage, tls_before: bool) -> None:
+    def __init__(
+        self, office: Office, views: OperatorViews, entrance: Entrance, show: ShowsPage, tls_before: bool
+    ) -> None:
         """`tls_before`: browsers come through a proxy over TLS, also where it does not say so."""
         self._office = office
+        self._views = views
         self._entrance = entrance
         self._show = show
         self._tls_before = tls_before
@@ -152,6 +157,9 @@ class OfficePages:
     ) -> dict[str, Callable[[], OfficeAnswer]]:
         office = self._office
         found: dict[str, Callable[[], OfficeAnswer]] = {"roll_out": lambda: office.roll_out(who)}
+        views = self._views
+        found["replace_card"] = lambda: ask_replacement(views, office, who, subject, comment)
+        found["repay_ride"] = lambda: ask_repayment(views, office, who, subject, None, comment)
         if MONTH.fullmatch(subject):
             found["close_month"] = lambda: office.close_month(who, subject)
         if 1 <= number <= MOST_NUMBER:

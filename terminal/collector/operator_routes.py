@@ -110,7 +110,7 @@ class OperatorSide:
         pages = PageSide(self.views, self.books, self.office, self.clock)
         routes: list[BaseRoute] = [
             *pages.routes(),
-            *OfficePages(self.office, self.entrance, pages.home, self.tls_before).routes(),
+            *OfficePages(self.office, self.views, self.entrance, pages.home, self.tls_before).routes(),
             read_route(self.office, "/v1/status", OfficeReading.STATUS, self.status),
             read_route(self.office, "/v1/report", OfficeReading.SUMS, self.report),
             read_route(self.office, "/v1/terminals", OfficeReading.TERMINALS, self.terminals),

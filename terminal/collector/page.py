@@ -16,6 +16,7 @@ from terminal.collector.alarm_words import KIND_NAMES
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.approvals import Act, Approval
 from terminal.collector.days import By, DaySum, totals_of
+from terminal.collector.issuing_orders import ISSUING_ACTS, IssuingSubject
 from terminal.collector.office import ROLE_OF, OfficeReading, alarms_of
 from terminal.collector.page_parts import (
     PageTexts,
@@ -80,6 +81,8 @@ ACTS: Final = {
     Act.ROLL_OUT: N_("Roll out"),
     Act.REFUND: N_("Refund"),
     Act.CLOSE_MONTH: N_("Close month"),
+    Act.REPLACE_CARD: N_("New card for a lost one"),
+    Act.REPAY_RIDE: N_("Pay a ride back onto the card"),
 }
 
 
@@ -95,6 +98,8 @@ class Sight(NamedTuple):
     notice: str = ""
     day: str = ""
     """The service day asked for; "": the newest."""
+    orders: tuple[str, ...] = ()
+    """What was approved for cards and is not done, or has been overtaken by later records: a line each."""
 
 
 def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
@@ -114,6 +119,7 @@ def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
         _visitor(words, sight),
         f"<p class=notice role=status>{escape(sight.notice)}</p>" if sight.notice else "",
         _requests(words, sight),
+        _orders(words, sight),
         _ride_form(words) if OfficeReading.RIDES in sight.reads else "",
         _tiles(words, status, max((t.oldest_unsent_s or 0 for t in terminals), default=0)),
         _alarms(words, alarms, status.open_alarms, sight.proof)
@@ -205,7 +211,18 @@ def _requests(words: PageTexts, sight: Sight) -> str:
     return f"<h2>{escape(_('Waits for a second person'))}</h2><ul>{rows}</ul>"
 
 
+def _orders(words: PageTexts, sight: Sight) -> str:
+    """What the issuing point has to do, for who decides about money or works there."""
+    if not sight.orders:
+        return ""
+    rows = "".join(f"<li>{escape(visible(line))}</li>" for line in sight.orders)
+    return f"<h2>{escape(words.gettext('Orders for cards'))}</h2><ul>{rows}</ul>"
+
+
 def _subject(one: Approval) -> str:
+    if one.what in ISSUING_ACTS:
+        subject = IssuingSubject.parse(one.subject)
+        return f"{subject.card.hex()} {amount_text(subject.minor, subject.currency)} {subject.currency}"
     return one.subject[:16] if one.what is Act.ROLL_OUT else one.subject.partition("/")[0]
 
 
@@ -224,6 +241,14 @@ def _acts(words: PageTexts, sight: Sight) -> str:
         terminal = number(_("Terminal number"), LARGEST_TERMINAL)
         found.append(form(sight.proof, "code", _("One-time code for enrolment"), inputs=terminal))
         found.append(form(sight.proof, "revoke", _("Revoke: it uploads no more"), inputs=terminal))
+    if OfficeRole.MONEY in sight.who.roles:
+        why = f"<label>{escape(_('Reason'))}<input name=comment required maxlength=500></label>"
+        for do, label in (
+            (Act.REPLACE_CARD, _("Lost card: support code or reference")),
+            (Act.REPAY_RIDE, _("Support code")),
+        ):
+            inputs = f"<label>{escape(label)}<input name=subject required maxlength=40></label>{why}"
+            found.append(form(sight.proof, do, _(ACTS[do]), inputs=inputs))
     if OfficeRole.PUBLISH in sight.who.roles and sight.staged is not None:
         changes = escape("; ".join(sight.staged.changes))
         found.append(form(sight.proof, "roll_out", _("Ask for roll-out"), inputs=f"<span>{changes}</span>"))

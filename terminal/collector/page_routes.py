@@ -21,6 +21,8 @@ from terminal.collector import page
 from terminal.collector.books_reader import FollowingBooks
 from terminal.collector.card_rides import CARD_REF, around, card_statement, rides_on
 from terminal.collector.entrance import refusal, visitor_of
+from terminal.collector.issuing_asking import later_minor, order_line
+from terminal.collector.issuing_orders import IssuingState
 from terminal.collector.office import Office, OfficeReading, readings_of
 from terminal.collector.office_answers import NO_STORE, answered, missing, read_route
 from terminal.collector.office_pages import language_of, remember_language
@@ -42,6 +44,8 @@ MINUTES: Final = 15
 """How far from the time a passenger names rides are shown."""
 NOTHING_ASKED: Final = N_("Give a card reference of 16 digits, or a day, a route and a time.")
 NO_RIDES: Final = N_("No ride on that route around that time has come to the collector.")
+MOST_ORDERS: Final = 50
+"""Orders for cards whose later records are looked at, the newest; the command looks at all."""
 CATCH_UP_S: Final = 2.0
 MOST_STREAMS: Final = 32
 """Pages that hear of news at once; one more is renewed when it is loaded again."""
@@ -86,6 +90,7 @@ class PageSide:
                 self.office.staged() if visitor.session and OfficeReading.STAGED in reads else None,
                 notice,
                 day if DAY.fullmatch(day) else "",
+                self._orders(language_of(request)) if OfficeReading.RIDES in reads else (),
             )
             return page.render(self.views, now_ms, sight)
 
@@ -93,6 +98,19 @@ class PageSide:
         if isinstance(answer, Response):
             return answer
         return remember_language(request, response(answer, status))
+
+    def _orders(self, language: str) -> tuple[str, ...]:
+        """What was approved for cards and is not done, or where later records took more."""
+        orders = self.office.orders()
+        newest = orders[-MOST_ORDERS:]
+        later = dict.fromkeys((one.number for one in orders), 0) | {
+            one.number: later_minor(self.views, orders, one) for one in newest
+        }
+        return tuple(
+            order_line(one, later[one.number], language)
+            for one in orders
+            if one.state is not IssuingState.DONE or later[one.number]
+        )
 
     async def events(self, _: Request) -> Response:
         """A word whenever something has come, for the page to renew itself."""

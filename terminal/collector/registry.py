@@ -186,6 +186,25 @@ def write_registry(path: Path, cards: Iterable[RegisteredCard], keys: FileKeys |
     replace_file(path, _sealed(_File(PRODUCTION, entries), keys))
 
 
+def register(path: Path, cards: Iterable[RegisteredCard], keys: FileKeys) -> None:
+    """Add to the file at `path` the references it does not hold yet. Raises `KeyFileError`."""
+    held = [
+        RegisteredCard(
+            bytes.fromhex(one.card_ref),
+            bytes.fromhex(one.uid),
+            bytes.fromhex(one.transaction_mac_key),
+            one.proves,
+        )
+        for one in _read(path, keys).cards
+    ]
+    known = {one.card_ref for one in held}
+    try:
+        write_registry(path, [*held, *(one for one in cards if one.card_ref not in known)], keys)
+    except OSError as error:
+        what = f"card registry {path} cannot be written ({error.strerror})"
+        raise KeyFileError(what, "Check the path and its rights.") from error
+
+
 def seal_file(plain: Path, keys: FileKeys, out: Path) -> int:
     """Seal the registry that is in the clear at `plain`; how many references it holds. Raises `KeyFileError`."""
     content = _content(plain)

@@ -154,6 +154,9 @@ class OperationCode(StrEnum):
     USER_CHANGED = "user_changed"
     MONTH_CLOSED = "month_closed"
     CARRIERS_CHANGED = "carriers_changed"
+    ORDER_BEGUN = "order_begun"
+    ORDER_DONE = "order_done"
+    PERSON_COPIED = "person_copied"
 
 
 BY_MACHINE: Final = "machine"

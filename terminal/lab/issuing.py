@@ -23,7 +23,12 @@ from cardproto.errors import CardError, StatusError
 from cardproto.resident.features import CardFeature
 from cardproto.resident.issuance import CardBefore, FoundCard, empty, look_at
 from cardproto.resident.keyset import MasterKeys
-from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, TimerState, personalise
+from cardproto.resident.personalise import (
+    PERSONALISATION_EXCHANGES,
+    CardContent,
+    TimerState,
+    personalise,
+)
 from sim.card.virtual import VirtualCard
 from sim.image_file import ImageFault, save_card
 from sim.issuing import content_of, issue
@@ -79,8 +84,11 @@ def issue_on(
     beside_others: bool = False,
     production: bool = False,
     without: frozenset[CardFeature] = frozenset(),
+    content: Callable[[CardContent], CardContent] = lambda content: content,
+    about_to_issue: Callable[[], None] = lambda: None,
 ) -> IssueReport:
-    """Personalise the empty card behind `connection`.
+    """Personalise the empty card behind `connection`, with `content` of what the resident gets; `about_to_issue` is
+    called when the card was found fit and is not touched yet.
 
     `finish`: also one whose issue was interrupted; it is emptied and issued anew. `beside_others`: also one that
     another system uses and left under the factory's master key. Raises `ProfileError` before the card is touched,
@@ -92,16 +100,17 @@ def issue_on(
         profile, masters = load_profile(resident), masters_of(keys, production=production)
         channel = DesfireChannel(connection, max_exchanges=PERSONALISATION_EXCHANGES)
         uid = channel.read_uid()
-        content = content_of(profile, uid, number, today)
+        written = content(content_of(profile, uid, number, today))
         card, own = DesfireCard(channel), masters.for_card(uid, number)
         found = look_at(card, own, random)
         _require_usable(found, finish=finish, beside_others=beside_others)
+        about_to_issue()
         if found.before is CardBefore.INTERRUPTED:
             found = empty(card, found, random)
         issued = personalise(
             card,
             own,
-            content,
+            written,
             random,
             profile.card.stop_after,
             random_uid=profile.card.random_uid,

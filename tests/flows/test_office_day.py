@@ -7,13 +7,19 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Page
 
+from sim.card.virtual import VirtualCard
+from sim.image_file import save_card
+from terminal.app.simulated import issue_residents
 from terminal.collector.users import OfficeRole
+from terminal.files import create_file
+from terminal.publish.deny.register import begin_register
 from terminal.support_code import support_code
 from tests.by_hand import BY_HAND
 from tests.flows.live import PATIENCE_S, LiveTerminal, collector, live_terminal, run
@@ -73,7 +79,8 @@ def morning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OfficeMorning]
         (folder / "carriers.toml").write_text(CARRIERS, "utf-8")
         office(folder, "settlement", "carriers", folder / "carriers.toml")
         for ref, role in (("11", OfficeRole.MONEY), ("12", OfficeRole.MONEY), ("13", OfficeRole.OPERATE)):
-            user_of(folder / "collector", ref, role, password=PASSWORD)
+            token = user_of(folder / "collector", ref, role, password=PASSWORD)
+            create_file(folder / ref, token.encode(), 0o600)
         found = OfficeMorning(folder, url, rows)
         until(lambda: office(folder, "report", "--day", "2026-09-15", "--json")["behind"] == 0)
         yield found
@@ -203,6 +210,107 @@ def test_a_card_is_explained_from_what_the_collector_holds(morning: OfficeMornin
     assert "маршрут 16" in found
     assert "маршрут 15" not in found
     assert_accessible(page)
+
+
+def test_a_lost_card_is_replaced_and_a_ride_paid_back(morning: OfficeMorning, page: Page) -> None:
+    """Each asked for by one, confirmed by another, carried out on the card by a third; terminals go on from there."""
+    folder, ride, lost = morning.folder, morning.rows[0], morning.rows[1]["card_ref"]
+    begin_register(folder / "deny")
+    before = balance_of(folder, "adult_purse.json")
+    code = support_code(7, ride["sequence"])
+    morning.sign_in(page, "11")
+    form = page.locator("form", has_text="Вернуть поездку на карту")
+    form.locator("input[name=subject]").fill(code)
+    form.locator("input[name=comment]").fill("вторая оплата")
+    form.locator("button").click()
+    number = int(page.inner_text(".notice").split()[1])
+    asks(folder, 44, "confirm", str(number), "--token-file", "11")
+    asks(folder, 0, "confirm", str(number), "--token-file", "12")
+    page.goto(f"{morning.url}/operator/?language=ru")
+    assert f"{number} 24,00 ₽ обратно на карту" in page.inner_text("main").replace("\xa0", " ")
+    assert_accessible(page)
+    at_issuing_point(folder, number, "adult_purse.json")
+    assert balance_of(folder, "adult_purse.json") == before + ride["charge_minor"]
+    assert "too_much" in asks(folder, 44, "card", "repay", code, "--token-file", "11")
+
+    left = balance_of(folder, "student_half_price.json")
+    said = asks(folder, 0, "card", "lost", lost, "--deny", "deny", "--token-file", "11")
+    number = int(said.split()[1])
+    asks(folder, 0, "confirm", str(number), "--token-file", "12")
+    for name in ("new", "other"):
+        save_blank(folder / f"{name}.json")
+    at_issuing_point(folder, number, "new.json")
+    assert balance_of(folder, "new.json") == left
+    denied = json.loads(run(folder, "deny", "why", "--reference", lost, "--json", "--folder", "deny"))
+    assert [one["reason"] for one in denied["entries"]] == ["lost"]
+    again = ("card", "order", number, "--token-file", folder / "13", "--reader", "sim:other.json")
+    run(folder, *again, "--folder", "collector", "--deny", "deny", exits=44)
+
+    old, new = ridden_with(morning, "student_half_price.json", "new.json")
+    assert (old["card_ref"], new["balance_after_minor"]) == (lost, left - new["charge_minor"])
+    shown = office(folder, "card", "orders", "--json")["orders"]
+    assert [(one["state"], one["minor"]) for one in shown] == [("done", ride["charge_minor"]), ("done", left)]
+    assert (shown[1]["onto"], shown[1]["later_minor"]) == (new["card_ref"], old["charge_minor"])
+    assert "поздние записи потерянной карты" in office(folder, "card", "orders")
+
+    asks(folder, 0, "person", "copy", lost, "--out", "copy", "--token-file", "13")
+    copied = json.loads((folder / "copy/copy.json").read_text())
+    held = [row for row in morning.rows if row.get("card_ref") == lost] + [old]
+    found = [row["sequence"] for row in copied["rows"] if row["kind"] == "Intent"]
+    assert set(found) >= {row["sequence"] for row in held}
+    assert [one["number"] for one in copied["orders"]] == [number]
+    check = command(("collector", "person", "check", "copy", "--key", "collector/collector.pub"))
+    for changed in (False, True):
+        if changed:
+            file = folder / "copy/copy.json"
+            file.write_bytes(file.read_bytes().replace(b'"terminal": 7', b'"terminal": 8', 1))
+        done = subprocess.run(check, cwd=folder, env=ENVIRONMENT, check=False, timeout=PATIENCE_S)
+        assert (done.returncode == 0) is not changed
+
+
+def asks(folder: Path, exits: int, *words: str) -> str:
+    done = subprocess.run(
+        command(("collector", *words, "--folder", "collector")),
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == exits, done.stderr
+    return done.stdout + done.stderr
+
+
+def at_issuing_point(folder: Path, number: int, card: str) -> None:
+    words = ("card", "order", number, "--token-file", folder / "13", "--reader", f"sim:{card}")
+    assert f"order {number} is carried out" in run(folder, *words, "--folder", "collector", "--deny", "deny")
+
+
+def balance_of(folder: Path, card: str) -> int:
+    held = json.loads(run(folder, "card", "read", "--reader", f"sim:{card}", "--json"))
+    assert held["purse_agrees"]
+    return int(held["purse_minor"])
+
+
+def save_blank(file: Path) -> None:
+    (made,) = issue_residents(["blank_ev3"], 34, date(2026, 9, 15))
+    assert isinstance(made, VirtualCard)
+    save_card(made, file)
+
+
+def ridden_with(morning: OfficeMorning, *cards: str) -> list[dict[str, Any]]:
+    tables = {
+        "terminal": TABLES["terminal"] | {"region": "demo"},
+        "shift": {"operator": "17", "route": 15},
+        "laboratory": {**BY_HAND, "starts_at": "2026-09-15T12:00:00+03:00"},
+    }
+    with live_terminal(morning.folder, **tables) as bus:
+        found = [bus.tap(card) for card in cards]
+    run(morning.folder, "shift", "close")
+    run(morning.folder, "sync", "--collector", morning.url)
+    until(lambda: office(morning.folder, "report", "--day", "2026-09-15", "--json")["behind"] == 0)
+    return found
 
 
 def explained(folder: Path, *words: str) -> str:

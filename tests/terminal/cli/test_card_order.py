@@ -1,0 +1,214 @@
+"""The money of an approved order stands in one place, whatever is torn or ends while it is carried out."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cardproto.connection import CardConnection
+from sim.air import VirtualClock
+from sim.card.virtual import VirtualCard
+from sim.faults import FaultPlan, tear_after, tear_before
+from sim.issuing import CardView
+from sim.profile import LAB_KEYS as LAB
+from sim.reader import SimReader
+from terminal.collector.approvals import Act
+from terminal.collector.issuing_orders import IssuingOrder, IssuingState, IssuingSubject
+from terminal.collector.office import Office, OfficeCode, office_at
+from terminal.collector.registry import CardRegistry, write_registry
+from terminal.collector.users import MACHINE
+from terminal.errors import CollectorError, OfficeRefused, ReaderError
+from terminal.keys.file import load_file_keys
+from terminal.lab.card_orders import IssuingTools, card_of, carry_out, point_of
+from terminal.policy.deny_list import DenyKind
+from terminal.publish.deny.register import DeniedIdentity, DenyRegister, begin_register
+
+NOW = datetime(2026, 9, 15, 12, tzinfo=UTC)
+LOST = bytes.fromhex("0123456789abcdef")
+MINOR = 12_300
+
+
+class IssuingPoint:
+    """An office with a deny register and a registry, and blank cards."""
+
+    def __init__(self, office: Office, folder: Path) -> None:
+        self.office, self.folder = office, folder
+        self.orders = 0
+
+    @property
+    def tools(self) -> IssuingTools:
+        registry = self.folder / "registry.json"
+        return IssuingTools(
+            self.office, MACHINE, "demo", None, self.folder / "deny", registry, NOW, secrets.token_bytes
+        )
+
+    def order(self, what: Act, card: bytes, minor: int = MINOR) -> IssuingOrder:
+        self.orders += 1
+        subject = IssuingSubject(card, minor, "RUB", (7, self.orders))
+        answer = self.office.order(MACHINE, what, subject, "", minor)
+        assert answer.says is OfficeCode.DONE
+        return self.now(answer.number)
+
+    def now(self, number: int) -> IssuingOrder:
+        return next(one for one in self.office.orders() if one.number == number)
+
+    def carry_out(self, order: IssuingOrder, card: VirtualCard, faults: FaultPlan | None = None) -> int:
+        return carry_out(connected(card, faults), self.now(order.number), self.tools, "adult_purse")
+
+    def held(self, card: VirtualCard) -> CardView:
+        connection = connected(card)
+        return point_of(connection, self.tools, card.uid).read()
+
+    def ref(self, card: VirtualCard) -> bytes:
+        return card_of(connected(card), self.tools)[1]
+
+
+@pytest.fixture(scope="module")
+def point(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IssuingPoint]:
+    folder = tmp_path_factory.mktemp("point")
+    begin_register(folder / "deny")
+    write_registry(folder / "registry.json", [])
+    with office_at(folder / "collector", make=True) as office:
+        yield IssuingPoint(office, folder)
+
+
+def connected(card: VirtualCard, faults: FaultPlan | None = None) -> CardConnection:
+    reader = SimReader("point", VirtualClock(NOW))
+    reader.present(card, faults)
+    connection = reader.wait_for_card(0)
+    assert connection is not None, "a card has just been presented"
+    return connection
+
+
+def blank() -> VirtualCard:
+    return VirtualCard(b"\x04" + secrets.token_bytes(6), secrets.token_bytes)
+
+
+def replaced(point: IssuingPoint, faults: FaultPlan | None = None) -> tuple[IssuingOrder, VirtualCard, bool]:
+    """A new order, the blank card it was tried with, and whether it was carried out at once."""
+    order, card = point.order(Act.REPLACE_CARD, secrets.token_bytes(8)), blank()
+    try:
+        point.carry_out(order, card, faults)
+    except ReaderError:
+        return order, card, False
+    return order, card, True
+
+
+def test_a_new_card_gets_the_balance_once_and_the_lost_one_is_denied(point: IssuingPoint) -> None:
+    order, card, done = replaced(point)
+    assert done
+    held = point.held(card)
+    assert (held.purse_minor, held.event.balance_after_minor, held.event.last_order) == (
+        MINOR,
+        MINOR,
+        order.number,
+    )
+    with pytest.raises(OfficeRefused, match="carried_out"):
+        point.carry_out(order, blank())
+    register = DenyRegister(point.folder / "deny")
+    assert register.of(DeniedIdentity(DenyKind.REFERENCE, order.subject.card))
+    register.close()
+    registry = CardRegistry.load(point.folder / "registry.json", load_file_keys(LAB))
+    known = registry.card(point.ref(card))
+    assert known is not None
+    assert known.uid == card.uid
+    again = point.office.order(MACHINE, Act.REPLACE_CARD, order.subject._replace(minor=1), "")
+    assert again.says is OfficeCode.ASKED_ALREADY
+
+
+def test_a_card_torn_while_it_is_issued_gets_the_balance_once_with_the_next_try(point: IssuingPoint) -> None:
+    """Torn behind every seventh exchange and each of the last: another card is refused, the same one goes on."""
+    order, card = point.order(Act.REPLACE_CARD, secrets.token_bytes(8)), blank()
+    reader = SimReader("point", VirtualClock(NOW))
+    reader.present(card)
+    connection = reader.wait_for_card(0)
+    assert connection is not None
+    carry_out(connection, order, point.tools, "adult_purse")
+    last = reader.exchanges
+    for exchange in (*range(1, last - 6, 7), *range(last - 6, last + 1)):
+        order, card, done = replaced(point, tear_after(exchange))
+        assert not done
+        state = point.now(order.number).state
+        assert state is not IssuingState.DONE
+        if state is IssuingState.BEGUN:
+            with pytest.raises(OfficeRefused, match="other_card"):
+                point.carry_out(order, blank())
+        assert point.carry_out(order, card) == MINOR
+        assert point.held(card).purse_minor == MINOR
+        assert point.now(order.number).state is IssuingState.DONE
+
+
+def test_a_ride_is_paid_back_once_wherever_the_card_is_torn(point: IssuingPoint) -> None:
+    _, card, _ = replaced(point)
+    ref, balance = point.ref(card), MINOR
+    for exchange in range(1, 60):
+        order = point.order(Act.REPAY_RIDE, ref, 100)
+        balance += 100
+        try:
+            point.carry_out(order, card, tear_after(exchange) | tear_before(exchange + 1))
+        except ReaderError:
+            assert point.carry_out(order, card) == balance
+            assert point.held(card).purse_minor == balance
+            assert point.held(card).event.last_order == order.on_card
+        else:
+            break
+    assert 10 < exchange < 59
+    assert point.held(card).purse_minor == balance
+    assert point.carry_out(order, card) == point.held(card).purse_minor == balance  # nothing more
+    other = point.order(Act.REPAY_RIDE, LOST, 100)
+    with pytest.raises(OfficeRefused, match="other_card"):
+        point.carry_out(other, card)
+    more = point.office.order(MACHINE, Act.REPAY_RIDE, other.subject._replace(minor=1), "", 100)
+    assert more.says is OfficeCode.TOO_MUCH
+
+
+def test_an_end_at_any_write_of_the_office_leaves_the_money_in_one_place(
+    point: IssuingPoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both before a transaction is kept and right after."""
+    whole = point.office.store.changing
+    for write in range(1, 9):
+        for kept in (False, True):
+            _, card, _ = replaced(point)
+            repay = point.order(Act.REPAY_RIDE, point.ref(card), 100)
+            new, fresh = point.order(Act.REPLACE_CARD, secrets.token_bytes(8)), blank()
+            for order, one, after in ((repay, card, MINOR + 100), (new, fresh, MINOR)):
+                seen = point.now(order.number)
+                monkeypatch.setattr(point.office.store, "changing", ending(whole, write, kept=kept))
+                try:
+                    carry_out(connected(one), seen, point.tools, "adult_purse")
+                except CollectorError:
+                    ended = True
+                else:
+                    ended = False
+                monkeypatch.setattr(point.office.store, "changing", whole)
+                if ended and point.now(order.number).state is not IssuingState.DONE:
+                    point.carry_out(order, one)
+                assert point.held(one).purse_minor == after
+                assert point.now(order.number).state is IssuingState.DONE
+        if not ended:
+            return
+    raise AssertionError("it never came to an end")
+
+
+def ending(whole, write: int, *, kept: bool):  # type: ignore[no-untyped-def]
+    """Transactions of which number `write` is the last thing that happens."""
+    count = 0
+
+    @contextmanager
+    def changing():  # type: ignore[no-untyped-def]
+        nonlocal count
+        count += 1
+        if count == write and not kept:
+            raise CollectorError("ended", "")
+        with whole() as connection:
+            yield connection
+        if count == write:
+            raise CollectorError("ended", "")
+
+    return changing
