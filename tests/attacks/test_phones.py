@@ -239,19 +239,19 @@ def test_a_text_that_is_no_code_of_ours_is_of_others_and_is_quoted_nowhere(doors
 
 
 @pytest.mark.parametrize(
-    ("text", "whose"),
+    ("text", "whose", "says"),
     [
-        ("https://qr.nspk.ru/AS10003P3RH0LJ2A9ROO038L6NT5RU1M", "payment"),
-        ("ST00012|Name=x|PersonalAcc=1", "payment"),
-        ("#UT011080", "rail"),
-        ("U1200", "rail"),
-        ("HC1:6BF", "health"),
-        ("http://example.org", "link"),
-        ("4600000000017", "unknown"),
+        ("https://qr.nspk.ru/AS10003P3RH0LJ2A9ROO038L6NT5RU1M", "payment", "code_of_bank"),
+        ("ST00012|Name=x|PersonalAcc=1", "payment", "code_of_bank"),
+        ("#UT011080", "rail", "code_of_rail"),
+        ("U1200", "rail", "code_of_rail"),
+        ("HC1:6BF", "health", "code_of_health"),
+        ("http://example.org", "link", "code_is_link"),
+        ("4600000000017", "unknown", "code_of_others"),
     ],
 )
-def test_codes_of_others_are_named_to_staff(doors: Doors, text: str, whose: str) -> None:
+def test_codes_of_others_are_named(doors: Doors, text: str, whose: str, says: str) -> None:
     taker = doors.front.codes
     assert taker is not None
     report = take_code(text.encode(), taker, doors.front)
-    assert (report.outcome.message, report.operator) == ("code_of_others", f"a code of others: {whose}")
+    assert (report.outcome.message, report.operator) == (says, f"a code of others: {whose}")
