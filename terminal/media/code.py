@@ -4,7 +4,7 @@ What is no code of ours is answered and leaves no row, whatever is held before t
 counts once on this terminal: the counter of the last one is kept with the phone's state.
 
 A code on paper counts where the document says so, and when staff saw whose it is (M-35): it waits for their word, and
-is then served as if it were read once more.
+is then served as if it were read once more. In a canteen none counts: there the lists are that second check.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from cardproto.credential.keys import IssuerKeys
 from cardproto.credential.proof import ProofDefect, RejectedProof
 from terminal.decision.outcome import Decision, Message
 from terminal.decision.phone import CodeShown, PhoneSnapshot, decide_phone, printable
+from terminal.decision.tap import CANTEEN
 from terminal.media.held import HeldEvents
 from terminal.media.phone.state import PhoneStates, not_believed
 from terminal.media.port import MediumSetup, Presented, UnsupportedCard
@@ -100,6 +101,7 @@ class CodeTaker:
         self._issuers = issuers
         self._held = held
         self._states = PhoneStates(setup, held)
+        self._paper = setup.profile != CANTEEN
         self._waiting: WaitingCode | None = None
         self._checked: WaitingCode | None = None
         self.serve: Callable[[bytes], None] = lambda _content: None
@@ -126,7 +128,8 @@ class CodeTaker:
                 raise UnsupportedCard(f"the code: {shown.reason}", message)
             case ShownCode(printed=False):
                 return self._states.shown(shown, code_bytes(text), now)
-        checked = not inspecting and self._seen(content, now, printable(shown.credential, policy))
+        on_paper = printable(shown.credential, policy) if self._paper else ()
+        checked = not inspecting and self._seen(content, now, on_paper)
         return self._states.on_paper(shown.credential, code_bytes(text), now, checked=checked)
 
     def waiting(self, now: datetime) -> WaitingCode | None:
