@@ -18,10 +18,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from cardproto.credential.code import MAX_TEXT, PREFIX, CodeWindow, ShownCode, code_bytes, verify_code
+from cardproto.credential.code import MAX_TEXT, PREFIX, CodeWindow, ShownCode, code_bytes, verify_code_bytes
 from cardproto.credential.grant import RejectedCredential
 from cardproto.credential.keys import IssuerKeys
 from cardproto.credential.proof import ProofDefect, RejectedProof
+from cardproto.errors import FormatError
 from terminal.decision.outcome import Decision, Message
 from terminal.decision.phone import CodeShown, PhoneSnapshot, decide_phone, printable
 from terminal.decision.tap import CANTEEN
@@ -119,7 +120,12 @@ class CodeTaker:
         if not text.startswith(PREFIX) or len(text) > MAX_TEXT:
             other = other_code(text)
             raise UnsupportedCard(f"a code of others: {other}", _OF_OTHERS[other])
-        shown = verify_code(text, self._issuers, now, IN_DOUBT if clock_suspect else TRUSTED)
+        try:
+            data = code_bytes(text)
+            shown = verify_code_bytes(data, self._issuers, now, IN_DOUBT if clock_suspect else TRUSTED)
+        except FormatError as error:
+            why = f"the code: {ProofDefect.MALFORMED}"
+            raise UnsupportedCard(why, Message.CREDENTIAL_NOT_TRUSTED) from error
         match shown:
             case RejectedCredential():
                 raise not_believed(shown)
@@ -127,10 +133,10 @@ class CodeTaker:
                 message = _DEFECTS.get(shown.reason, Message.CREDENTIAL_NOT_TRUSTED)
                 raise UnsupportedCard(f"the code: {shown.reason}", message)
             case ShownCode(printed=False):
-                return self._states.shown(shown, code_bytes(text), now)
+                return self._states.shown(shown, data, now)
         on_paper = printable(shown.credential, policy) if self._paper else ()
         checked = not inspecting and self._seen(content, now, on_paper)
-        return self._states.on_paper(shown.credential, code_bytes(text), now, checked=checked)
+        return self._states.on_paper(shown.credential, data, now, checked=checked)
 
     def waiting(self, now: datetime) -> WaitingCode | None:
         """The printed code that waits for staff. Any thread."""
