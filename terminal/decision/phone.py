@@ -113,7 +113,7 @@ def printable(credential: Credential, policy: Policy) -> tuple[int, ...]:
 
 
 def on_paper(snapshot: PhoneSnapshot, policy: Policy) -> tuple[PhoneSnapshot, Policy]:
-    """Both without the concessions that no code on paper may bring, whoever states them."""
+    """Both without the concessions that no code on paper may bring, also where a list of grants states them."""
     known = policy.concessions_on_paper
     kept = tuple(
         one if one is not None and one.code in known else None for one in snapshot.rights.concessions
