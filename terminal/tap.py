@@ -254,7 +254,10 @@ class _Stages:
         """The stages of a code: there is nothing to select, and nothing to write outside."""
         suspect = self.t.clock_watch.state.suspect
         try:
-            card = self.card = codes.open(content, self.now, clock_suspect=suspect)
+            asks = self.inspecting is not None
+            card = self.card = codes.open(
+                content, self.now, self.t.policy, clock_suspect=suspect, inspecting=asks
+            )
             self.card_ref = card.reference
             report = self._recover(card) or self._serve(codes, card)
             if report.outcome.admission is Admission.LET_IN and report.end is not End.COMMITTED:

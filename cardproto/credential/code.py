@@ -69,12 +69,19 @@ def verify_code(
     A printed code whose credential names a phone is refused: its phone has to show it.
     """
     try:
-        data = code_bytes(text)
-        if parse_sign1(data).kid is not None:
-            return _printed(data, issuers, now)
+        return verify_code_bytes(code_bytes(text), issuers, now, window)
     except FormatError as error:
         return RejectedProof(ProofDefect.MALFORMED, error.problem)
-    return verify_shown(data, issuers, now, window)
+
+
+def verify_code_bytes(
+    data: bytes, issuers: IssuerKeys, now: datetime, window: CodeWindow
+) -> ShownCode | RejectedCredential | RejectedProof:
+    """As `verify_code`, of what the code carries (`code_bytes`). Raises `FormatError` where that is no code's."""
+    outer = parse_sign1(data)
+    if outer.kid is not None:
+        return _printed(data, issuers, now)
+    return _shown(SignedMoment(outer, *_moment(outer.payload)), issuers, now, window)
 
 
 def verify_shown(
@@ -85,6 +92,12 @@ def verify_shown(
         shown = parse_shown(data)
     except FormatError as error:
         return RejectedProof(ProofDefect.MALFORMED, error.problem)
+    return _shown(shown, issuers, now, window)
+
+
+def _shown(
+    shown: SignedMoment, issuers: IssuerKeys, now: datetime, window: CodeWindow
+) -> ShownCode | RejectedCredential | RejectedProof:
     credential = verify_credential(shown.credential, issuers, now)
     if isinstance(credential, RejectedCredential):
         return credential

@@ -35,6 +35,8 @@ INS_AUTHENTICATE: Final = 0x88
 INS_UPDATE: Final = 0xD6
 SW_NO_CREDENTIAL: Final = 0x6A88
 _WHERE: Final = "phone"
+_USUAL: Final = b"\x6f\x12\x84\x07" + PHONE_AID + b"\xa5\x07\x80\x01" + bytes((PROOF_VERSION,)) + b"\x81\x02"
+"""What the answer to the selection begins with; the credential's length, two bytes, follows."""
 _ANOTHER_APPLICATION: Final = (SW.INS_NOT_SUPPORTED, SW.CLA_NOT_SUPPORTED, 0x6986)
 
 
@@ -86,6 +88,8 @@ def select_phone(channel: CardChannel) -> PhoneApplication | None:
 
 def parse_selected(fci: bytes) -> PhoneApplication:
     """The answer to SELECT. Raises `FormatError`, `PhoneRefused`."""
+    if len(fci) == len(_USUAL) + 2 and fci.startswith(_USUAL):  # as nearly every phone answers
+        return _application(fci[len(_USUAL) :])
     inside = parse_tlv(fci)
     if find(inside, TAG_FCI, TAG_AID) != PHONE_AID:
         raise FormatError(_WHERE, "another application answered the selection")
@@ -95,9 +99,13 @@ def parse_selected(fci: bytes) -> PhoneApplication:
         raise FormatError(_WHERE, "no version and length in the answer to the selection")
     if version[0] != PROOF_VERSION:
         raise PhoneRefused(PhoneFault.UNKNOWN_VERSION)
+    return _application(length)
+
+
+def _application(length: bytes) -> PhoneApplication:
     if not 0 < int.from_bytes(length, "big") <= MAX_CREDENTIAL:
         raise FormatError(_WHERE, f"a credential has 1 to {MAX_CREDENTIAL} bytes")
-    return PhoneApplication(version[0], int.from_bytes(length, "big"))
+    return PhoneApplication(PROOF_VERSION, int.from_bytes(length, "big"))
 
 
 def read_credential(channel: CardChannel, application: PhoneApplication) -> bytes:

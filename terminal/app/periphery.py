@@ -162,6 +162,8 @@ class Periphery:
         taps."""
         self._terminal, self._vitals, self._sync, self._tickets = terminal, vitals, sync, tickets
         self._scanned = scanned
+        if terminal.codes is not None:
+            terminal.codes.serve = self._read_again
         self.power = Power(self._clock, lock, terminal.journal.checkpoint, self._wipe)
         heard = self._heard(self.power)
         if heard:
@@ -310,6 +312,10 @@ class Periphery:
         last, self._last_code = self._last_code, code
         if last is None or code.content != last.content or code.at_s - last.at_s > AGAIN_S:
             self._codes.append(code)
+
+    def _read_again(self, content: bytes) -> None:
+        """A code that staff have said something of, on their thread."""
+        self._codes.append(ScannedCode(content, self._clock.monotonic()))
 
     def _wipe(self) -> None:
         """On the contacts' thread, at once: the supply may be cut next."""

@@ -374,6 +374,8 @@ def report(
         Path | None, typer.Option(help="Card registry, for checking the cards' transaction MACs.")
     ] = None,
     registry_keys: RegistryKeys = None,
+    folder: GatewayFolder = DEFAULT_GATEWAY,
+    bundles: Bundles = None,
     issuers: Issuers = None,
     zone: Zone = "Europe/Moscow",
     day_ends_at: DayEndsAt = 3,
@@ -382,12 +384,15 @@ def report(
     replaced_share: ReplacedShare = 10,
     json: Json = False,
 ) -> None:
-    """Reconcile all records in the database and list alarms."""
+    """Reconcile all records in the database and list alarms. Phones are proven by the issuers in --issuers, else by
+    those of the signed bundles that the gateway in --folder serves.
+    """
     _needs_extra()
     import msgspec
 
     from terminal.app.output import print_json
     from terminal.clock import SystemClock
+    from terminal.collector.bundles import bundles_of
     from terminal.collector.fleet import database as fleet
     from terminal.collector.issuers import KnownIssuers
     from terminal.collector.proof import EvidenceLimits
@@ -397,7 +402,7 @@ def report(
     from terminal.trail_words import ENGLISH
 
     dsn = _dsn(database, database_password_file)
-    cards = open_registry(registry, registry_keys, KnownIssuers(issuers))
+    cards = open_registry(registry, registry_keys, KnownIssuers(issuers, bundles_of(folder, bundles)))
     limits = EvidenceLimits(unknown_cards, ev1_share / 100, replaced_share / 100)
     result = reconcile(fleet.records(dsn), cards, ReconcileSettings(known_zone(zone), day_ends_at, limits))
     fleet.keep_findings(dsn, result.findings, unix_ms(SystemClock().now()))

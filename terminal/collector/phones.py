@@ -71,6 +71,8 @@ def word_of(row: TapId, at_ms: int, record: PhoneRecord, issuers: IssuerKeys) ->
         at = from_unix_ms(at_ms)
     except OverflowError:
         return PhoneWord(why=ProofDefect.MALFORMED.value)
+    if record.on_paper:
+        return _of_paper(row, at, record, issuers)
     return _of_code(at, record, issuers) if record.by_code else _of_near(row[0], at, record, issuers)
 
 
@@ -96,6 +98,17 @@ def _of_code(at: datetime, record: PhoneRecord, issuers: IssuerKeys) -> PhoneWor
             return PhoneWord(why=why.value)
 
 
+def _of_paper(row: TapId, at: datetime, record: PhoneRecord, issuers: IssuerKeys) -> PhoneWord:
+    """Paper is shown as often as its holder rides; that staff saw whose it is, is their terminal's word."""
+    credential = verify_credential(record.credential, issuers, at)
+    if isinstance(credential, RejectedCredential):
+        return _rejected(credential)
+    if credential.holder is not None:
+        return PhoneWord(why=ProofDefect.MALFORMED.value)
+    showing = hashlib.sha256(b"paper" + credential.id + b"%d %d" % row).digest()[:SHOWING_BYTES]
+    return PhoneWord(showing, _of_day(at, credential, b"paper" + credential.pseudonym))
+
+
 def _rejected(rejected: RejectedCredential) -> PhoneWord:
     if rejected.reason is CredentialDefect.UNKNOWN_ISSUER:
         return PhoneWord(unknown=True)
@@ -103,9 +116,14 @@ def _rejected(rejected: RejectedCredential) -> PhoneWord:
 
 
 def _shown(at: datetime, credential: Credential, what: bytes) -> PhoneWord:
+    assert isinstance(credential.holder, HolderKey), "its proof was verified with it"
+    return PhoneWord(_named(credential, what), _of_day(at, credential, credential.holder.x))
+
+
+def _of_day(at: datetime, credential: Credential, medium: bytes) -> PhoneOfDay:
     day = at.date().isoformat().encode()
     person = hashlib.sha256(b"person" + day + credential.pseudonym).digest()[:SHOWING_BYTES]
-    return PhoneWord(_named(credential, what), PhoneOfDay(person, _named(credential, b"day" + day)))
+    return PhoneOfDay(person, hashlib.sha256(medium + b"day" + day).digest()[:SHOWING_BYTES])
 
 
 def _named(credential: Credential, what: bytes) -> bytes:

@@ -67,6 +67,9 @@ class PhoneEffect(Effect):
     PAYS_NOTHING = "phone:pays_nothing"
     CODE_SHOWN = "phone:code_shown"
     CODE_USED = "phone:code_used"
+    PRINTED = "phone:printed"
+    PRINTED_CHECKED = "phone:printed_checked"
+    NOT_ON_PAPER = "phone:not_on_paper"
     RODE_ELSEWHERE = "phone:rode_elsewhere"
 
 

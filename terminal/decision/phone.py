@@ -2,11 +2,13 @@
 
 The state has the form of a resident card's newest event, so that one set of rules decides for both: transfers, limits,
 repeated taps, journeys. What differs is said here: a phone holds no money, its answer has a time, a code counts once.
+A code on paper is copied as often as anyone likes: it counts for what the document says, when staff saw whose it is.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace as records_replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -56,14 +58,29 @@ class CodeShown:
 
 
 @dataclass(frozen=True, slots=True)
+class OnPaper:
+    """A code without a phone; `checked`: staff saw whose it is (M-35)."""
+
+    checked: bool
+
+    @property
+    def fact(self) -> Reason:
+        """For the trail."""
+        return Reason(PhoneEffect.PRINTED_CHECKED if self.checked else PhoneEffect.PRINTED)
+
+
+PhoneWay = Answered | CodeShown | OnPaper
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneSnapshot(CardSnapshot):
     """A phone as a card of its rights. `uid` is the credential's id, for the deny list."""
 
-    way: Answered | CodeShown = Answered(0)
+    way: PhoneWay = Answered(0)
 
 
 def phone_snapshot(
-    credential: Credential, held: bytes | None, region: int, reference: bytes, way: Answered | CodeShown
+    credential: Credential, held: bytes | None, region: int, reference: bytes, way: PhoneWay
 ) -> PhoneSnapshot:
     """`held` is the newest event that was kept for this phone; None, or no event: it was not here before."""
     try:
@@ -76,7 +93,9 @@ def phone_snapshot(
 def decide_phone(snapshot: PhoneSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:
     """As `decide`; refused where the answer came too late, the code was shown before, or money would be needed."""
     way = snapshot.way
-    refused = None if trip.inspection is not None else _refused(way)
+    if isinstance(way, OnPaper):
+        snapshot, policy = on_paper(snapshot, policy)
+    refused = None if trip.inspection is not None else _refused(snapshot)
     if refused is not None:
         return refused
     decision = decide(snapshot, policy, trip, now)
@@ -87,7 +106,32 @@ def decide_phone(snapshot: PhoneSnapshot, policy: Policy, trip: Trip, now: datet
     return replace(decision, outcome=outcome, facts=(*facts, Reason(PhoneEffect.PAYS_NOTHING)))
 
 
-def _refused(way: Answered | CodeShown) -> Decision | None:
+def printable(credential: Credential, policy: Policy) -> tuple[int, ...]:
+    """The concessions of a code on paper that count."""
+    known = policy.concessions_on_paper
+    return tuple(one.code for one in credential.entitlements[:CONCESSION_SLOTS] if one.code in known)
+
+
+def on_paper(snapshot: PhoneSnapshot, policy: Policy) -> tuple[PhoneSnapshot, Policy]:
+    """Both without the concessions that no code on paper may bring, also where a list of grants states them."""
+    known = policy.concessions_on_paper
+    kept = tuple(
+        one if one is not None and one.code in known else None for one in snapshot.rights.concessions
+    )
+    less = {code: rule for code, rule in policy.concessions.items() if code in known}
+    rights = records_replace(snapshot.rights, concessions=kept)
+    return records_replace(snapshot, rights=rights), replace(policy, concessions=less)
+
+
+def _refused(snapshot: PhoneSnapshot) -> Decision | None:
+    way = snapshot.way
+    if isinstance(way, OnPaper):
+        if not any(snapshot.rights.concessions):
+            message, why = Message.CODE_PRINTED, Reason(PhoneEffect.NOT_ON_PAPER)
+            return Decision(Outcome(message, Admission.REFUSED), None, (way.fact, why))
+        if way.checked:
+            return None
+        return Decision(Outcome(Message.CODE_CHECK, Admission.REFUSED), None, (way.fact,))
     if isinstance(way, CodeShown):
         if way.counter > way.last:
             return None

@@ -1,8 +1,9 @@
 """What a phone showed, as the row of its tap keeps it: enough to verify it again, and to decide again.
 
     credential   as the issuer signed it; empty for a code, which carries it
-    answer       near field: challenge and proof · code: its bytes
-    way          near field: 00 and how many ms the answer took · code: 01 and the counter of the one before; 4 bytes
+    answer       near field: challenge and proof · code: its bytes · paper: empty
+    way          near field: 00 and how many ms the answer took · code: 01 and the counter of the one before
+                 paper: 02, and 1 when staff saw whose it is; 4 bytes
     event        what was kept of this phone; empty where nothing was
 
 Nothing of it has to be believed: issuer and holder signed the first two, and the rest is held against other rows.
@@ -21,10 +22,10 @@ from cardproto.credential.grant import Credential, parse_claims
 from cardproto.credential.phone import INS_AUTHENTICATE
 from cardproto.credential.proof import CHALLENGE_BYTES
 from cardproto.errors import FormatError
-from terminal.decision.phone import Answered, CodeShown, PhoneSnapshot, phone_snapshot
+from terminal.decision.phone import Answered, CodeShown, OnPaper, PhoneSnapshot, PhoneWay, phone_snapshot
 
 PARTS: Final = 4
-_NEAR, _CODE = b"\x00", b"\x01"
+_NEAR, _CODE, _PAPER = b"\x00", b"\x01", b"\x02"
 _WAY_BYTES: Final = 5
 _MOST: Final = 0xFFFF_FFFF
 _WHERE: Final = "phone's row"
@@ -66,6 +67,11 @@ class PhoneRecord(Struct, frozen=True):
         """Whether a scanner read it."""
         return self.way[:1] == _CODE
 
+    @property
+    def on_paper(self) -> bool:
+        """Whether it was a printed code, which no phone signed."""
+        return self.way[:1] == _PAPER
+
 
 def near_record(credential: bytes, challenge: bytes, proof: bytes, answered_ms: int) -> PhoneRecord:
     """Of a phone that answered a challenge."""
@@ -75,6 +81,11 @@ def near_record(credential: bytes, challenge: bytes, proof: bytes, answered_ms: 
 def code_record(code: bytes, last: int) -> PhoneRecord:
     """Of a code, `last` being the counter of the one shown before."""
     return PhoneRecord(b"", code, _way(_CODE, last), b"")
+
+
+def paper_record(credential: bytes, *, checked: bool) -> PhoneRecord:
+    """Of a printed code."""
+    return PhoneRecord(credential, b"", _way(_PAPER, int(checked)), b"")
 
 
 def recorded_phone(parts: tuple[bytes, ...]) -> PhoneRecord | None:
@@ -91,7 +102,7 @@ def shown_in(proof: ShownCommands) -> PhoneRecord | None:
 def snapshot_again(record: PhoneRecord, region: int, reference: bytes, at: datetime) -> PhoneSnapshot:
     """The phone as it was when the tap at `at` was decided; raises `FormatError`. No signature is verified."""
     number = _number(record.way)
-    way: Answered | CodeShown = Answered(number)
+    way: PhoneWay = OnPaper(number == 1) if record.on_paper else Answered(number)
     data = record.credential
     if record.by_code:
         shown = parse_shown(record.answer)
@@ -130,6 +141,6 @@ def _way(kind: bytes, number: int) -> bytes:
 
 
 def _number(way: bytes) -> int:
-    if len(way) != _WAY_BYTES or way[:1] not in (_NEAR, _CODE):
+    if len(way) != _WAY_BYTES or way[:1] not in (_NEAR, _CODE, _PAPER):
         raise FormatError(_WHERE, "neither near field nor code")
     return int.from_bytes(way[1:], "big")

@@ -90,7 +90,12 @@ UNDECIDED: Final = frozenset(
         Message.CODE_TOO_OLD,
         Message.CODE_AHEAD,
         Message.CODE_OF_OTHERS,
+        Message.CODE_OF_BANK,
+        Message.CODE_OF_RAIL,
+        Message.CODE_OF_HEALTH,
+        Message.CODE_IS_LINK,
         Message.CODE_PRINTED,
+        Message.CODE_CHECK,
         Message.CODE_NOT_ACCEPTED,
     }
 )

@@ -129,18 +129,20 @@ class HeldEvents:
         nothing, one flush. A counter never falls. Raises `JournalError`: nothing has changed.
         """
         at_ms = unix_ms(at)
+        kept = (reference, at_ms, held.event, held.counter)
+        if later is None:  # one statement is a transaction of its own
+            with self._using():
+                self._connection.execute(_KEEP, kept)
+            return
         with self._using(), transaction(self._connection):
-            self._connection.execute(_KEEP, (reference, at_ms, held.event, held.counter))
-            if later is not None:
-                if later.sum_minor is not None:
-                    self._connection.execute(
-                        "INSERT INTO taken VALUES (?, ?, ?)", (reference, at_ms, later.sum_minor)
-                    )
-                sealed = self._sealing.pop(later.row, None)
-                if sealed is not None:  # else the collector has it already
-                    self._connection.execute(
-                        "INSERT OR REPLACE INTO sealed VALUES (?, ?)", (later.row, sealed)
-                    )
+            self._connection.execute(_KEEP, kept)
+            if later.sum_minor is not None:
+                self._connection.execute(
+                    "INSERT INTO taken VALUES (?, ?, ?)", (reference, at_ms, later.sum_minor)
+                )
+            sealed = self._sealing.pop(later.row, None)
+            if sealed is not None:  # else the collector has it already
+                self._connection.execute("INSERT OR REPLACE INTO sealed VALUES (?, ?)", (later.row, sealed))
 
     def taken(self, references: Iterable[bytes], now: datetime) -> tuple[tuple[int, int], ...]:
         """When something was taken from one of these in the last two days (unix ms), and how much."""

@@ -223,6 +223,11 @@ class Policy(Struct, frozen=True):
         )
 
     @property
+    def concessions_on_paper(self) -> frozenset[int]:
+        """Those for which a printed code counts (M-35)."""
+        return frozenset(rule.code for rule in self.document.concessions if rule.printed)
+
+    @property
     def currency(self) -> str:
         """What every sum is in: the purse of the region's cards counts its minor units."""
         return self.document.header.currency

@@ -12,6 +12,7 @@ from pathlib import Path
 import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from msgspec import structs
 
 from bench.cards import SteppedClock, phone, phone_bus
 from cardproto.credential.code import PREFIX, code_bytes, code_text
@@ -21,7 +22,9 @@ from cardproto.credential.keys import key_id
 from sim.lab_issuer import lab_issuer_key
 from sim.phone import VirtualPhone
 from terminal.media.phone.medium import PhoneMedium
+from terminal.policy.policy import Policy
 from terminal.tap import Terminal, take_code, take_tap
+from tests.terminal.media.test_phone_live import on_paper
 
 
 @dataclass
@@ -239,19 +242,47 @@ def test_a_text_that_is_no_code_of_ours_is_of_others_and_is_quoted_nowhere(doors
 
 
 @pytest.mark.parametrize(
-    ("text", "whose"),
+    ("text", "whose", "says"),
     [
-        ("https://qr.nspk.ru/AS10003P3RH0LJ2A9ROO038L6NT5RU1M", "payment"),
-        ("ST00012|Name=x|PersonalAcc=1", "payment"),
-        ("#UT011080", "rail"),
-        ("U1200", "rail"),
-        ("HC1:6BF", "health"),
-        ("http://example.org", "link"),
-        ("4600000000017", "unknown"),
+        ("https://qr.nspk.ru/AS10003P3RH0LJ2A9ROO038L6NT5RU1M", "payment", "code_of_bank"),
+        ("ST00012|Name=x|PersonalAcc=1", "payment", "code_of_bank"),
+        ("#UT011080", "rail", "code_of_rail"),
+        ("U1200", "rail", "code_of_rail"),
+        ("HC1:6BF", "health", "code_of_health"),
+        ("http://example.org", "link", "code_is_link"),
+        ("4600000000017", "unknown", "code_of_others"),
     ],
 )
-def test_codes_of_others_are_named_to_staff(doors: Doors, text: str, whose: str) -> None:
+def test_codes_of_others_are_named(doors: Doors, text: str, whose: str, says: str) -> None:
     taker = doors.front.codes
     assert taker is not None
     report = take_code(text.encode(), taker, doors.front)
-    assert (report.outcome.message, report.operator) == ("code_of_others", f"a code of others: {whose}")
+    assert (report.outcome.message, report.operator) == (says, f"a code of others: {whose}")
+
+
+def test_paper_rides_for_what_the_document_allows_and_once_for_each_word(doors: Doors) -> None:
+    terminal, taker = doors.front, doors.front.codes
+    assert taker is not None
+    document = terminal.policy.document
+    allowed = tuple(structs.replace(one, printed=one.code == 1) for one in document.concessions)
+    terminal.policy = Policy.of(structs.replace(document, concessions=allowed))
+    before, paper, copied = rows(terminal), on_paper(1), on_paper(1)
+    assert doors.code(on_paper(2)) == "code_printed"
+    assert taker.waiting(doors.clock.now()) is None
+    assert [doors.code(paper), doors.code(copied)] == ["code_check", "code_check"]
+    assert rows(terminal) == before
+    waiting = taker.waiting(doors.clock.now())
+    assert waiting is not None
+    assert not taker.check("another", doors.clock.now())
+    assert taker.check(waiting.key, doors.clock.now())
+    assert doors.code(paper) == "code_check", "the word was for the other print"
+    assert doors.code(copied) == "code_check", "and counts for what is read next, or not at all"
+    served: list[str] = []
+    taker.serve = lambda content: served.append(doors.code(content.decode("latin-1")))
+    waiting = taker.waiting(doors.clock.now())
+    assert waiting is not None
+    assert taker.check(waiting.key, doors.clock.now())
+    assert served == [RIDES]
+    assert doors.code(copied) == "code_check", "once"
+    doors.clock.at += timedelta(seconds=61)
+    assert taker.waiting(doors.clock.now()) is None, "a minute"

@@ -163,6 +163,13 @@ def test_a_card_is_stopped_by_a_row_of_the_collector_and_the_refusal_follows_fro
         assert named == "deny.reference"
     said = json.loads(commanded("journal", "recompute", "--state", state, "--json"))
     assert (said["differ"], said["not_possible"]) == (0, 0), "which card it was, the row says itself"
+    office.deny("remove", "--reference", first["card_ref"], "--by", "18")
+    of_row = ("--row", f"70001:{first['sequence']}", "--collector", collector)
+    office.deny("add", *of_row, "--moved", "--reason", "replaced", "--by", "17")
+    office.issue("--base")
+    with serving(tmp_path, card.removeprefix("sim:"), updates={"folder": office.published}) as served:
+        assert served.tap()["message"] == "medium_inactive", "its holder has done nothing wrong"
+        assert set(refusals(served)[-1]) == {"deny.medium"}
 
 
 def commanded(*arguments: object) -> str:

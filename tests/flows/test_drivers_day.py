@@ -7,16 +7,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from terminal.policy.load import DEMO_REGION
+from sim.periphery.pseudo_terminal import PseudoTerminal
+from sim.periphery.scanner import SimScanner
 from terminal.screen.console.roles import Role
 from tests.flows.live import ROUTES, LiveTerminal, collector, live_terminal, run
 from tests.flows.test_recomputed import ask, until
+from tests.terminal.media.test_phone_live import CODES, on_paper, region_with_paper
 from tests.terminal.screen.browser import NewPage, assert_accessible, browser, new_page
 from tests.terminal.screen.console.cab import DRIVER, PIN, ref_of
 from tests.terminal.setup.guide import press_through, steps_of
@@ -32,13 +34,15 @@ CASH = "\n[cash]\nchild_percent = 50\nluggage_minor = 2000\n"
 
 def bus_in(folder: Path) -> AbstractContextManager[LiveTerminal]:
     """A terminal in service, whose lists come from its folder."""
-    (folder / "region.toml").write_text(DEMO_REGION.read_text("utf-8") + CASH, "utf-8")
+    text = region_with_paper(folder).read_text("utf-8")
+    (folder / "region.toml").write_text(text + CASH, "utf-8")
     (folder / "routes.toml").write_text(ROUTES, "utf-8")
     return live_terminal(
         folder,
         terminal={"profile": "bus", "number": 7, "region": "region.toml"},
         lists={"routes": "routes.toml"},
         console={"enabled": True, "port": 0, "typed_sign_in": True},
+        **CODES,
     )
 
 
@@ -91,14 +95,14 @@ def test_the_drivers_guide_from_the_first_shift_to_the_report_and_the_books(
     tmp_path: Path, new_page: NewPage
 ) -> None:
     with collector(tmp_path) as url:
-        with bus_in(tmp_path) as bus:
-            a_day(bus, new_page(width=800, height=480, has_touch=True, locale="ru-RU"))
+        with closing(SimScanner(PseudoTerminal(tmp_path / "codes"))) as scanner, bus_in(tmp_path) as bus:
+            a_day(bus, scanner, new_page(width=800, height=480, has_touch=True, locale="ru-RU"))
             rows = bus.rows()
         run(tmp_path, "sync", "--collector", url)
         the_books_agree(tmp_path, rows)
 
 
-def a_day(bus: LiveTerminal, page: Page) -> None:
+def a_day(bus: LiveTerminal, scanner: SimScanner, page: Page) -> None:
     """Two drivers, two turns, cash, a break, an inspection and a notice, all of it pressed on the screen."""
     assert bus.console is not None
     url = str(bus.console.base_url)
@@ -135,6 +139,10 @@ def a_day(bus: LiveTerminal, page: Page) -> None:
     expect(page.get_by_text("Объезд по Советской")).to_have_count(0)
     page.goto(f"{url}/shift")
     cabin.walk("Перерыв", {2: lambda: _refused(bus, cards["adult_purse"])})
+    page.goto(f"{url}/shift")
+    scanner.scan(on_paper(1).encode())
+    cabin.walk("Телефон и коды")
+    expect(page.get_by_role("link", name="Проверить, чей он")).to_have_count(0)
     cabin.walk("Сдать наличные")
     page.goto(f"{url}/shift")
     page.get_by_role("button", name="Следующий рейс: → Вокзал").tap()
@@ -161,7 +169,7 @@ def _refused(bus: LiveTerminal, card: str) -> None:
 
 def _says(page: Page) -> None:
     """The closed shift's report, line by line."""
-    for line in ("Проходы 5", "Отказано 2", "Перерывы 1", "Отменённые билеты 1"):
+    for line in ("Проходы 6", "Отказано 2", "Перерывы 1", "Отменённые билеты 1"):
         name, _, value = line.rpartition(" ")
         expect(page.locator(f"dt:text-is('{name}') + dd")).to_contain_text(value)
     expect(page.get_by_text(f"{DRIVER} → {RELIEF}")).to_be_visible()

@@ -64,7 +64,12 @@ code_used | red | Код уже использован. Покажите нов�
 code_too_old | yellow | Код устарел. Откройте приложение снова | Code out of date. Open the app again
 code_ahead | yellow | Проверьте время на телефоне | Check the time on the phone
 code_of_others | yellow | Это другой код. Покажите код карты жителя | Another code. Show the code of the resident card
+code_of_bank | yellow | Это код для оплаты. Покажите код карты жителя | A payment code. Show the resident card's code
+code_of_rail | yellow | Это билет на поезд. Покажите код карты жителя | A train ticket. Show the resident card's code
+code_of_health | yellow | Это медицинский код. Покажите код карты жителя | A health code. Show the resident card's code
+code_is_link | yellow | Это ссылка на сайт. Покажите код карты жителя | A web link. Show the resident card's code
 code_printed | red | Код на бумаге. Покажите код в приложении | Printed code. Show the code in the app
+code_check | yellow | Код на бумаге. Подождите, его проверят | Printed code. Please wait for the check
 code_not_accepted | yellow | Коды здесь не принимаются | Codes are not accepted here
 shift_closed | red | Терминал пока не работает | Terminal not in service yet
 clock_unconfirmed | red | Терминал временно не работает | Terminal temporarily not in service

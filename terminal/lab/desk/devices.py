@@ -38,7 +38,7 @@ from terminal.operations.log import Level, Log
 from terminal.operations.notify import ServiceManager
 from terminal.operations.vitals import Identity, Vitals
 from terminal.reader.presence import PresenceState
-from terminal.tap import CODE_REFUSED, Terminal
+from terminal.tap import CODE_REFUSED, Terminal, take_code
 from terminal.tap_report import TapReport
 
 LOOK_S: Final = 0.25
@@ -115,7 +115,7 @@ class DeskDevices:
         vitals = _vitals(terminal, state)
         tickets = Tickets(terminal, LANGUAGE, "")
         ports.start(
-            terminal, vitals, self.during_tap, None, tickets, lambda _code: terminal.signal(CODE_REFUSED)
+            terminal, vitals, self.during_tap, None, tickets, lambda code: self._serve(terminal, code)
         )
         self._terminal, self._vitals, self._key = terminal, vitals, key_path(terminal.journal.path)
         self._ports = ports
@@ -247,6 +247,15 @@ class DeskDevices:
 
     def _stir(self) -> None:
         self._wake.set()
+
+    def _serve(self, terminal: Terminal, code: bytes) -> None:
+        """A code that the scanner has read, between two taps."""
+        if terminal.codes is None:
+            terminal.signal(CODE_REFUSED)
+            return
+        with self.during_tap:
+            report = take_code(code, terminal.codes, terminal)
+        self.report(report)
 
     def _run(self) -> None:
         while not self._stop.is_set():

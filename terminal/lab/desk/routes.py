@@ -125,6 +125,8 @@ class DeviceOrder(Struct, forbid_unknown_fields=True):
     supply: bool | None = None
     housing: bool | None = None
     paper: bool | None = None
+    phone: Name | None = None
+    """A phone of the shelf whose code is held before the scanner."""
 
 
 class DocumentOrder(Struct, forbid_unknown_fields=True):
@@ -324,7 +326,10 @@ class DeskRoutes:
         self.session.ask(order.place, order.more, order.goal)
 
     def _move_devices(self, order: DeviceOrder) -> Any:
-        self.session.move_devices(Hands(**structs.asdict(order)))
+        if order.phone is not None:
+            self.session.show_code(order.phone)
+        hands = {name: value for name, value in structs.asdict(order).items() if name != "phone"}
+        self.session.move_devices(Hands(**hands))
         return self.session.town.devices.as_json()
 
     def _use_document(self, order: DocumentOrder) -> Any:

@@ -21,6 +21,7 @@ from typing import Final
 from cardproto.resident.limits import LARGEST_ROUTE
 from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.trace import Traced
+from sim.phone import VirtualPhone
 from terminal.errors import RegionDocumentError
 from terminal.lab.desk.bus import OnBoard
 from terminal.lab.desk.devices import DeskDevices, Hands
@@ -305,6 +306,15 @@ class DeskSession:
     def move_devices(self, hands: Hands) -> None:
         """A hand moves the twins around the driver's terminal."""
         self.town.devices.move(hands)
+
+    def show_code(self, card: str) -> None:
+        """Hold the code that this phone shows now before the driver's scanner. Raises `DeskRefused`."""
+        with self._lock:
+            laid = self.town.shelf.get(card)
+            if laid is None or not isinstance(laid.card, VirtualPhone):
+                raise DeskRefused(DeskFault.NO_CARD, card=card)
+            text = laid.card.code(self.town.clock.now())
+        self.town.devices.move(Hands(scan=text))
 
     def _changed(self) -> None:
         self.changed()

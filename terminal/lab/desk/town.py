@@ -119,7 +119,9 @@ class DeskTown:
         """Open every terminal; a shift that is open stays open."""
         for place in PLACES:
             station = structs.replace(
-                self.world.station(place.number, place.profile), media=(RESIDENT, PHONE)
+                self.world.station(place.number, place.profile),
+                media=(RESIDENT, PHONE),
+                codes=place == DRIVER,
             )
             if place.on_bus:
                 station = structs.replace(station, routes=self.folder / ROUTES)

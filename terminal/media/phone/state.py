@@ -13,8 +13,8 @@ from cardproto.credential.grant import Credential, CredentialDefect, HolderKey, 
 from cardproto.errors import CardError, FormatError
 from cardproto.resident.records.event import Event, build_event, parse_event
 from terminal.decision.outcome import Message, WritePlan
-from terminal.decision.phone import Answered, CodeShown, phone_snapshot
-from terminal.decision.phone_record import PhoneRecord, code_record, code_shown
+from terminal.decision.phone import Answered, CodeShown, OnPaper, PhoneWay, phone_snapshot
+from terminal.decision.phone_record import PhoneRecord, code_record, code_shown, paper_record
 from terminal.errors import JournalError
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
@@ -74,12 +74,19 @@ class PhoneStates:
         way = code_shown(shown.counter, shown.at, last, now)
         return self._presented(shown.credential, reference, held, way, code_record(data, last))
 
+    def on_paper(self, credential: Credential, data: bytes, now: datetime, *, checked: bool) -> Presented:
+        """A printed code, `data`. Another print of the same resident is the same paper: limits go on."""
+        reference = self._setup.reference(b"paper" + credential.pseudonym)
+        held = self._held.newest(reference, now)
+        record = paper_record(data, checked=checked)
+        return self._presented(credential, reference, held, OnPaper(checked), record)
+
     def _presented(
         self,
         credential: Credential,
         reference: bytes,
         held: KeptState | None,
-        way: Answered | CodeShown,
+        way: PhoneWay,
         record: PhoneRecord,
     ) -> Presented:
         event = None if held is None else held.event

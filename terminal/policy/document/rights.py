@@ -112,11 +112,14 @@ class Companions(Section, frozen=True, kw_only=True):
 
 
 class ConcessionRule(Section, frozen=True, kw_only=True):
-    """A льгота by the code cards carry. `sensitive`: it reveals health, so the code is never shown (D-03)."""
+    """A льгота by the code cards carry. `sensitive`: it reveals health, so the code is never shown (D-03). `printed`:
+    a code on paper counts for it, once staff have seen whose it is (M-35).
+    """
 
     code: Code
     name: str
     sensitive: bool = False
+    printed: bool = False
     fare: ConcessionFare | None = None
     limits: tuple[Limit, ...] = ()
     season: Season | None = None

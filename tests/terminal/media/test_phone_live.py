@@ -14,23 +14,34 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from cardproto.credential.code import code_text
+from cardproto.credential.grant import Credential, GrantedCategory, build_credential
 from sim.image_file import load_image, save_card
+from sim.lab_issuer import issuer_name, lab_issuer_key, lab_issuers
 from sim.periphery.pseudo_terminal import PseudoTerminal
 from sim.periphery.scanner import SimScanner
 from sim.phone import VirtualPhone
 from terminal.app.simulated import issue_residents, laboratory_keys
+from terminal.app.station import open_journal
 from terminal.clock import from_unix_ms
+from terminal.collector.phones import PhoneWord, word_of
+from terminal.decision.phone_record import shown_in
+from terminal.journal.records import Intent
 from terminal.keys.file import load_file_keys
 from terminal.operations.archive import read_archive
 from terminal.periphery.scanner import BURST, EVERY_S
 from terminal.screen.console.roles import Role
 from tests.by_hand import BY_HAND, ENVIRONMENT, PATIENCE_S, SOCKET, TerminalByHand, started
 from tests.config_file import config_file
+from tests.flows.live import STATE as LIVE_STATE
 from tests.flows.live import TAPS, live_terminal
+from tests.flows.live import run as live_run
 from tests.terminal.cli.conftest import Run, command
 
 TODAY = date(2026, 9, 15)
@@ -176,6 +187,15 @@ class Scanned:
         self.scanner.close()
 
 
+OTHERS = {
+    "https://qr.nspk.ru/AS10": "code_of_bank",
+    "#UT010080": "code_of_rail",
+    "HC1:6BF": "code_of_health",
+    "https://example.org/": "code_is_link",
+    "\x00\xff": "code_of_others",
+}
+
+
 def test_a_code_rides_once_and_strangers_codes_leave_no_row(run: Run, tmp_path: Path) -> None:
     phone = load_image(phone_in(tmp_path, "pensioner"), os.urandom)
     student = load_image(phone_in(tmp_path, "student", str(half_price(tmp_path))), os.urandom)
@@ -196,8 +216,8 @@ def test_a_code_rides_once_and_strangers_codes_leave_no_row(run: Run, tmp_path: 
         assert bus.scan(phone.code(NOW + timedelta(seconds=31))) == ("code_ahead", *REFUSED)
         for text in (code_text(phone.memory.credential), "RC1:" + "A" * 900):
             assert bus.scan(text) == ("credential_not_trusted", *REFUSED)
-        for text in ("https://qr.nspk.ru/AS10", "\x00\xff"):
-            assert bus.scan(text) == ("code_of_others", *REFUSED)
+        for text, says in OTHERS.items():
+            assert bus.scan(text) == (says, *REFUSED)
         assert rows() == before, "anything may be held before a scanner, for hours"
         bus.hand.say("clock", step_s=RETAP_S + 1)
         assert bus.scan(phone.code(NOW + timedelta(seconds=RETAP_S + 1))) == RIDES
@@ -267,3 +287,89 @@ def test_an_inspector_asks_a_phone_and_its_code_and_uses_up_neither(tmp_path: Pa
             assert bus.tap(unpaid.name)["message"] == "inspection_unpaid"
             text, other = (phone.code(from_unix_ms(bus.rows()[-1]["at_ms"])) for _ in range(2))
             assert [asked(one) for one in (text, other, text)] == ["inspection_paid"] * 3
+
+
+def region_with_paper(folder: Path) -> Path:
+    """The demonstration's document, where pensioners may show a code on paper."""
+    demo = (files("terminal.policy") / "regions" / "demo.toml").read_text("utf-8")
+    pensioner = 'name = "pensioner, free"\n'
+    assert demo.count(pensioner) == 1
+    path = folder / "region.toml"
+    path.write_text(demo.replace(pensioner, f"{pensioner}printed = true\n"), "utf-8")
+    return path
+
+
+def on_paper(code: int, pseudonym: bytes = b"resident") -> str:
+    """What an issuer prints for a resident without a phone."""
+    begins = datetime(2026, 9, 1, tzinfo=UTC)
+    grants = (GrantedCategory(code, date(2026, 12, 31)),)
+    credential = Credential(
+        issuer_name(34), begins, begins + timedelta(days=90), os.urandom(8), pseudonym, grants
+    )
+    return code_text(build_credential(credential, lab_issuer_key()))
+
+
+def test_a_printed_code_rides_when_the_crew_has_seen_whose_it_is(tmp_path: Path) -> None:
+    tables: dict[str, Mapping[str, object]] = {
+        "terminal": {"number": 70001, "profile": "bus", "region": str(region_with_paper(tmp_path))},
+        "shift": {"operator": "17", "route": 15},
+        "console": {"enabled": True, "port": 0, "typed_sign_in": True},
+        **CODES,
+    }
+    paper, students = on_paper(1), on_paper(2)
+    with (
+        closing(SimScanner(PseudoTerminal(tmp_path / "codes"))) as scanner,
+        live_terminal(tmp_path, **tables) as bus,
+    ):
+        bus.sign_in(Role.DRIVER)
+
+        def waits(*texts: str) -> str:
+            """What the crew see when the last of them is read."""
+            assert bus.console is not None
+            for text in texts:
+                scanner.scan(text.encode())
+            while 'action="/next/printed"' not in (page := bus.console.get("/printed").text):
+                time.sleep(0.05)
+            return page
+
+        def ride() -> dict[str, Any]:
+            head = bus.head()
+            bus.act("/printed", "/next/printed")
+            while not (taps := [row for row in bus.rows(head) if row["kind"] in TAPS]):
+                time.sleep(0.05)
+            return taps[0]
+
+        before = bus.head()
+        page = waits(students, paper)
+        assert "pensioner, free" in page
+        assert "student" not in page, "the document allows none of its concessions on paper"
+        assert bus.head() == before, "what was not checked leaves no row"
+        assert bus.console is not None
+        assert 'href="/printed"' in bus.console.get("/shift").text
+        first = ride()
+        assert first["message"] == "ok_benefit_unlimited"
+        assert "phone:printed_checked" in json.dumps(first["reasons"])
+        bus.hand.say("clock", step_s=RETAP_S + 1)
+        waits(on_paper(1))
+        again = ride()
+        assert again["card_ref"] == first["card_ref"], "another print of it is the same resident's"
+        assert 'action="/next/printed"' not in bus.console.get("/printed").text, "each ride is checked anew"
+    decided = json.loads(live_run(tmp_path, "journal", "recompute", "--json"))
+    assert (decided["differ"], decided["not_possible"]) == (0, 0)
+    with open_journal(tmp_path / LIVE_STATE, 70001) as journal:
+        rides = [(row.sequence, one) for row in journal.rows() if isinstance(one := row.record, Intent)]
+    words = [paper_word(sequence, ride, b"") for sequence, ride in rides]
+    assert [word.why for word in words] == ["", ""]
+    assert len({word.showing for word in words if word.showing}) == 2, "paper may ride twice"
+    assert len({word.of_day for word in words}) == 1
+    copied = load_image(phone_in(tmp_path, "copied"), os.urandom)
+    assert isinstance(copied, VirtualPhone)
+    assert paper_word(*rides[0], copied.memory.credential).why == "malformed", "a phone's is none"
+
+
+def paper_word(sequence: int, ride: Intent, other: bytes) -> PhoneWord:
+    """What a collector believes of a printed code's row, or of one with another credential."""
+    record = shown_in(ride.proof)
+    assert record is not None
+    record = msgspec.structs.replace(record, credential=other or record.credential)
+    return word_of((70001, sequence), ride.at_ms, record, lab_issuers(34))

@@ -98,10 +98,14 @@ def test_a_code_is_scanned_from_the_keyboard_and_answered(desk: Page, session: D
     desk.keyboard.type("RC1:ПРИВЕТ")
     desk.keyboard.press("Enter")
     front = desk.frame_locator('[data-terminal="front"] iframe')
-    expect(front.locator("#line")).to_have_text("Codes are not accepted here")
+    expect(front.locator("#line")).to_have_text("Card not confirmed by its issuer")
     expect(desk.locator("#scan-count")).to_have_text("codes read: 1")
-    expect(desk.locator('[data-lamp="attention"]')).to_have_class("lit")
+    expect(desk.locator('[data-lamp="refused"]')).to_have_class("lit")
     assert session.taps == []
+    desk.get_by_role("button", name="Show the code of the pensioner's phone").click()
+    expect(front.locator("#line")).to_have_text("Concession trip")
+    expect(desk.locator("#barrier-state")).to_have_text("open")
+    expect(desk.locator("#scan-count")).to_have_text("codes read: 2")
 
 
 def test_a_ticket_waits_for_paper(desk: Page) -> None:

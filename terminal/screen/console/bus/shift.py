@@ -33,6 +33,8 @@ NOT_AHEAD: Final = N_("The vehicle does not come there on this trip. Choose a pl
 NOT_LISTED: Final = N_(
     "Route {route} is not in the list of routes, and fares depend on it. Choose one that is."
 )
+NONE_WAITS: Final = N_("This code waits no more. Let the passenger show it again.")
+SENSITIVE: Final = N_("a concession")
 NO_ZONE: Final = N_("There is no zone {zone} here. Choose one from the list.")
 
 
@@ -54,6 +56,7 @@ def shift_page(visit: Visit) -> View:
         "shift": shift,
         **crew_shown(visit),
         "notices": unread(visit),
+        "printed": printed_waiting(visit),
         "opened": f"{opened_at:%H:%M}",
         "trip": trip,
         "route": route,
@@ -266,6 +269,39 @@ def _destination(visit: Visit, form: FormFields) -> Spot:
 def do_forget(visit: Visit, _form: FormFields, _written: Written) -> None:
     """What was asked of the next card is taken back."""
     visit.console.terminal.next_ride.forget()
+
+
+class PrintedShown(Struct, frozen=True):
+    """A printed code that waits: its name in forms, and what it is shown for."""
+
+    key: str
+    named: str
+
+
+def printed_waiting(visit: Visit) -> PrintedShown | None:
+    """What a passenger without a phone has shown, and waits for the crew's word (M-35)."""
+    console = visit.console
+    codes = console.terminal.codes
+    one = None if codes is None else codes.waiting(console.clock.now())
+    if one is None:
+        return None
+    rules = {rule.code: rule for rule in console.policy.document.concessions}
+    named = (visit.text(SENSITIVE) if rules[code].sensitive else rules[code].name for code in one.concessions)
+    return PrintedShown(one.key, ", ".join(named))
+
+
+def printed_page(visit: Visit) -> View:
+    """Whose code it is, to be confirmed."""
+    return View("console/bus_printed.html", {"printed": printed_waiting(visit)})
+
+
+def do_check_printed(visit: Visit, form: FormFields, _written: Written) -> None:
+    """M-35: the crew saw whose the printed code is, and it is served."""
+    console = visit.console
+    _of_open_shift(visit)
+    codes = console.terminal.codes
+    if codes is None or not codes.check(form.text("code"), console.clock.now()):
+        raise ActionRefused(NONE_WAITS)
 
 
 def _of_open_shift(visit: Visit) -> Journal:

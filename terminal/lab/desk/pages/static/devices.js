@@ -18,6 +18,7 @@ export class Devices {
     press("supply", (on) => ({supply: !on}));
     press("housing", (on) => ({housing: on}));
     press("has-paper", (on) => ({paper: !on}));
+    byId("scan-phone").addEventListener("click", doing(() => move({phone: byId("scan-phone").dataset.phone})));
     byId("scan-form").addEventListener("submit", (event) => {
       event.preventDefault();
       const field = byId("scan");
