@@ -17,13 +17,11 @@ from sim.card.virtual import VirtualCard
 from sim.image_file import save_card
 from terminal.app.simulated import issue_residents
 from terminal.app.station import journal_reader
-from terminal.operations.status import VehicleStatus, read_status
 from terminal.policy.load import DEMO_REGION, load_region
 from tests.by_hand import BY_HAND, ENVIRONMENT, SOCKET, TerminalByHand
 from tests.config_file import config_file
 from tests.flows.live import STATE, printed_rows, run
 from tests.flows.test_link import free_port
-from tests.flows.test_recomputed import until
 from tests.terminal.cli.conftest import command
 from tests.terminal.screen.console.cab import everybody
 from tests.vehicle_run import SimVehicle, sim_vehicle
@@ -183,16 +181,6 @@ class BusPlace:
         """The on-board computer dies."""
         self._computer.close()
         self.computer = None
-
-    def at_stop(self, number: int) -> None:
-        """The vehicle goes on; returns when the terminal has heard at which stop it is."""
-        assert self.computer is not None
-        self.computer.order("stop")
-        until(lambda: self._vehicle().stop == number)
-
-    def _vehicle(self) -> VehicleStatus:
-        said = read_status(self.folder / STATE)
-        return said.vehicle if said is not None and said.vehicle is not None else VehicleStatus(source="")
 
     # the office
 

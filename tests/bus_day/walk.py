@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Locator, Request, expect
 
 from terminal.screen.console.roles import Role
 from tests.bus_day.place import BusPlace
+from tests.flows.test_recomputed import until
 from tests.school_day.hands import PATIENCE_MS, Hands, Way
 from tests.terminal.screen.console.cab import DRIVER, PIN, ref_of
 from tests.terminal.setup.guide import press_through, steps_of
@@ -201,13 +202,13 @@ class BusWalk:
 
         run = page.locator("input[name=run][value='15-0']")
         self.guide(hands, "Начало смены", {1: laid, 2: run.check})
-        place.at_stop(1501)
+        self.at_stop(hands, "Вокзал, зона 1")
         self.ride(self.plan.taps // 4)
         for kind, count in (("Полный", 2), ("Детский", 1), ("Багаж", 1), ("Полный", 3)):
             self.sell(hands, kind, count)
         self.guide(hands, "Отменить билет")
         expect(page.get_by_text("Деньги возвращены")).to_be_visible()
-        place.at_stop(1502)
+        self.at_stop(hands, "Площадь, зона 1")
         self.sell(hands, "Детский", 2)
         self.ride(self.plan.taps // 8)
 
@@ -237,14 +238,17 @@ class BusWalk:
         hands.press(page.get_by_role("button", name="Следующий рейс: → Вокзал"))
         expect(page.get_by_role("heading", level=1)).to_contain_text("→ Вокзал")
         place.drive(15, 1)
+        self.at_stop(hands, "Университет, зона 2")
         self.ride(self.plan.taps // 8)
         place.silence()
         for _ in range(6):
             self.ride(self.plan.taps // 48)
             place.wait(minutes=10)
         place.drive(15, 1)
+        self.sign_in(hands, DRIVER)
         self.guide(hands, "Смена водителя", {3: lambda: self.sign_in(hands, RELIEF)})
         self.guide(hands, "Сообщения диспетчерской")
+        self.at_stop(hands, "Университет, зона 2")
         self.ride(self.plan.taps // 8)
 
     def inspection(self, hands: BusHands) -> None:
@@ -269,7 +273,7 @@ class BusWalk:
         hands.press(page.get_by_role("button", name="Начать рейс"))
         expect(page.get_by_role("heading", level=1)).to_contain_text("к Затону")
         place.drive(16, 0)
-        place.at_stop(1601)
+        self.at_stop(hands, "Вокзал, зона 1")
         self.sell(hands, "Полный", 1)
         self.sell(hands, "Багаж", 2)
         self.guide(hands, "Отменить билет")
@@ -283,6 +287,12 @@ class BusWalk:
         self.report = dict(zip(names, hands.page.locator(".report dd").all_inner_texts(), strict=True))
 
     # deeds
+
+    def at_stop(self, hands: BusHands, named: str) -> None:
+        """The vehicle goes on; returns when the terminal has heard at which stop it is."""
+        assert self.place.computer is not None
+        self.place.computer.order("stop")
+        until(lambda: named in hands.page.request.get(f"{self.place.url}/shift").text())
 
     def ride(self, count: int) -> None:
         """So many taps; one in twelve is torn, and that card comes again or not."""
