@@ -270,7 +270,7 @@ class BusWalk:
         self.sign_in(hands, RELIEF)
         page.goto(f"{place.url}/shift")
         page.locator("input[name=run][value='16-0']").check()
-        hands.press(page.get_by_role("button", name="Начать рейс"))
+        hands.press(page.get_by_role("button", name="Начать следующий рейс"))
         expect(page.get_by_role("heading", level=1)).to_contain_text("к Затону")
         place.drive(16, 0)
         self.at_stop(hands, "Вокзал, зона 1")
