@@ -143,7 +143,8 @@ class BundleWatch:
             self._due_s = now_s + self._every_s
             self._send(stick=False)
         if asked != self._answered and self._looks == before:  # no stick is in, and there is no other source
-            self._state = replace(self._state, looks=self._state.looks + 1)
+            state = self._state
+            self._state = replace(state, looks=state.looks + 1, without_source=state.without_source + 1)
             self._show()
         self._answered = asked
         if clock_s >= self._age_due_s:

@@ -4,7 +4,9 @@
 `control = PATH` a Unix socket, for this machine's user only, on which a program says what happens next. A message is
 one JSON object on one line, and so is its answer:
 
-    {"do": "present", "card": "CARD.json"}   lay that card image file on the reader; it is written back after its tap
+    {"do": "present", "card": "CARD.json"}   lay that card image file on the reader; it is written back after its tap;
+                                             "leaves_at": 7 takes it away at its seventh command, before it does it, or
+                                             with "executed": true before its answer
     {"do": "await", "timeout_s": 10}         wait until its tap has ended; "tap": as `terminal run --json` prints it;
                                              "reports": 3 waits for so many reports of the vehicle's sources, too
     {"do": "remove"}                         take the card away
@@ -47,6 +49,7 @@ MAX_LINE_BYTES: Final = 8 * 1024
 MAX_CLIENTS: Final = 8
 LONGEST_STEP_S: Final = 20 * 366 * 86_400
 LONGEST_WAIT_S: Final = 120
+MOST_EXCHANGES: Final = 1000
 Seconds = Annotated[float, Meta(ge=-LONGEST_STEP_S, le=LONGEST_STEP_S)]
 
 
@@ -84,9 +87,12 @@ def stepped_clock(starts_at: str | None) -> HandClock:
 
 
 class PresentCard(Struct, frozen=True, tag_field="do", tag="present", forbid_unknown_fields=True):
-    """Lay the card of this image file on the reader."""
+    """Lay the card of this image file on the reader; with `leaves_at` it leaves at that exchange, before it does the
+    command, or after it where `executed`."""
 
     card: str
+    leaves_at: Annotated[int, Meta(ge=0, le=MOST_EXCHANGES)] = 0
+    executed: bool = False
 
 
 class RemoveCard(Struct, frozen=True, tag_field="do", tag="remove", forbid_unknown_fields=True):
@@ -164,9 +170,9 @@ class Laboratory:
 
     def _done(self, command: HandCommand) -> dict[str, Any]:
         match command:
-            case PresentCard(card):
+            case PresentCard(card, leaves_at, executed):
                 self._last = None if self._cards.settled else self._last
-                self._cards.present(Path(card))
+                self._cards.present(Path(card), leaves_at, executed=executed)
             case RemoveCard():
                 self._cards.remove()
             case AwaitTap(reports, timeout_s):

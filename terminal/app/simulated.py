@@ -243,13 +243,16 @@ class CardsByHand:
         """Whether cards are served and none waits for the end of its tap."""
         return self.ready and not self._unserved and self._serving is None
 
-    def present(self, path: Path) -> None:
-        """Lay the card of image file `path` on the reader, in place of one that was served.
+    def present(self, path: Path, leaves_at: int = 0, *, executed: bool = False) -> None:
+        """Lay the card of image file `path` on the reader, in place of one that was served; with `leaves_at` it leaves
+        at that exchange, after the command where `executed`.
 
         Raises `ProfileError` for what is no image, `ControlError` while another card is being served.
         """
+        from sim.faults import NO_FAULTS, tear_after, tear_before
         from sim.image_file import ImageFault, load_image
 
+        tear = tear_after if executed else tear_before
         try:
             card = load_image(path, secrets.token_bytes)  # a slow disk holds up no tap
         except ImageFault as fault:
@@ -258,7 +261,7 @@ class CardsByHand:
             if self._unserved or self._serving is not None:
                 raise ControlError("the card before has not been served", "Await its tap, or remove it.")
             self._laid, self._lies, self._unserved = (path, card), True, True
-            self._reader.present(card)
+            self._reader.present(card, tear(leaves_at) if leaves_at else NO_FAULTS)
 
     def remove(self) -> None:
         """Take the card away, from a tap that is going on, too."""

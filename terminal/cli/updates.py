@@ -54,7 +54,7 @@ def now(config: Config = None, state: State = None, json: Json = False, language
     while time.monotonic() < until_s:
         said = _said(at)
         if said is not None and said.bundles is not None and said.bundles.looks > known.looks:
-            if said.bundles.sources == known.sources:
+            if said.bundles.without_source > known.without_source:
                 raise ActiveSetError(
                     "no stick is in, and no other source is set",
                     "Put it in: it is looked at as soon as it is mounted. See [bundles] in terminal.toml.",

@@ -123,13 +123,14 @@ class BankCaStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 class BundleStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Signed bundles and the process that fetches them. `issued_at_ms`: when the newest accepted set was signed, 0 for
-    none; `looks` counts those that ended. After `limited_days` limits are lower, after `stop_days` a bus sells nothing
-    (O-14).
+    none; `looks` counts those that ended, `without_source` of them those for which nothing was there to look at. After
+    `limited_days` limits are lower, after `stop_days` a bus sells nothing (O-14).
     """
 
     process: int | None = None
     starts: int = 0
     looks: int = 0
+    without_source: int = 0
     issued_at_ms: int = 0
     sources: tuple[BundleSourceStatus, ...] = ()
     roles: tuple[BundleRoleStatus, ...] = ()

@@ -1,0 +1,1 @@
+"""A bus day walked through by touch, its figures recomputed apart: `python -m tests.bus_day`."""
