@@ -74,7 +74,7 @@ def test_the_pages_commands_run_as_they_stand_there(said: Said, tmp_path: Path) 
     assert "to be rolled by 2029-12-31" in told
     made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     parts = {f"office-component-{number}.txt" for number in (1, 2, 3)}
-    roles = {f"keys/{name}.keys" for name in ("70001", "70002", "issue", "collector")}
+    roles = {f"keys/{name}.keys" for name in ("70001", "70002", "issue", "collector", "bank")}
     assert made == {"office.keys", *parts, *roles}
     assert {(tmp_path / name).stat().st_mode & 0o777 for name in made} == {0o600}
 

@@ -47,5 +47,5 @@ def test_t_53_cash_is_on_record_with_its_ticket_and_in_the_shifts_totals(tmp_pat
     assert run("journal", "recompute").stdout.startswith(
         "Taps, sales and portions decided again: 1; differ: 0;"
     )
-    assert ",1,RUB,64.00,64.00," in run("export", "csv", "shift").stdout
+    assert ",1,0,RUB,64.00,64.00," in run("export", "csv", "shift").stdout
     assert ",64.00,RUB,Enter," in run("export", "tides").stdout

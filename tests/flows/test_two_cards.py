@@ -219,7 +219,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captur
         (f"person,{PSEUDONYM}\n", "does not begin with the line kind,identity"),
         (f"kind;identity\nperson;{PSEUDONYM}\n", "separate columns with commas"),
         ("kind,identity\ncar,04A1B2C3D4E5F6\n", ":2: is of no known kind"),
-        ("kind,identity\nbank,04A1B2C3D4E5F6\n", ":2: is of no known kind"),
+        ("kind,identity\nbank,04A1B2C3D4E5F6\n", ":2: what identifies a bank is 32 hex"),
         (f"kind,identity\n{PSEUDONYM},person\n", ":2: is of no known kind"),
         (f"kind,identity\ncard,04A1B2C3D4E5F6\ncard,{PSEUDONYM}\n", ":3: what identifies a card is 14 hex"),
         ("kind,identity\nperson,04A1B2C3D4E5F6\n", ":2: what identifies a person is 16 hex"),
