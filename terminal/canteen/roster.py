@@ -99,7 +99,7 @@ def _by_class(item: tuple[str, list[bytes]]) -> tuple[int, str]:
 
 @lru_cache(maxsize=1024)
 def class_order(class_id: str) -> tuple[int, str]:
-    """For sorting classes as a school does: 3а, 3б, 10а, then those without a grade, such as staff. None comes first."""
+    """For sorting classes as a school does: 3а, 3б, 10а, then those without a grade, such as staff."""
     digits = class_id[: len(class_id) - len(class_id.lstrip("0123456789"))]
     return int(digits) if digits else AFTER_GRADES * bool(class_id), class_id.casefold()
 
