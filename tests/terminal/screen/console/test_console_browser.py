@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from sim.air import DeskClock
 from terminal.journal.console_records import SignedIn, TurnStarted
@@ -79,6 +79,11 @@ def open_shift(page: Page) -> None:
     expect(page.get_by_role("heading", name="Route 15")).to_be_visible()
 
 
+def next_card(page: Page) -> Locator:
+    """What is asked of the next card."""
+    return page.get_by_role("region", name="Next card").get_by_role("status")
+
+
 def targets(page: Page) -> list[str]:
     """What can be pressed on the page and is smaller than a finger; asked of the page at once."""
     small: list[str] = page.evaluate(TOO_SMALL, LEAST_PX)
@@ -140,11 +145,11 @@ def test_every_flow_of_a_driver_by_keyboard_alone(new_page: NewPage, cab: Cab, s
     expect(page.get_by_role("heading", name="Route 15 к Университету")).to_be_visible()
     to("one person more")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_contain_text("2 persons")
+    expect(next_card(page)).to_contain_text("2 persons")
     to("Next turn")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Route 15 к Вокзалу")).to_be_visible()
-    expect(page.get_by_role("status")).to_contain_text("1 person")
+    expect(next_card(page)).to_contain_text("1 person")
     to("stop")
     page.keyboard.press("ArrowDown")
     to("Set place")
@@ -250,16 +255,16 @@ def test_what_is_asked_of_the_next_card_leaves_the_page_with_its_tap_and_with_it
         more = page.get_by_role("button", name="one person more")
         for persons in ("2 persons", "3 persons"):
             more.click()
-            expect(page.get_by_role("status")).to_contain_text(persons)
+            expect(next_card(page)).to_contain_text(persons)
         cab.tap("adult_purse")
-        expect(page.get_by_role("status")).to_have_text("1 person")
+        expect(next_card(page)).to_have_text("1 person")
         expect(page.locator("[data-live=persons]")).to_have_text("1")
         more.click()
-        expect(page.get_by_role("status")).to_contain_text("2 persons")
+        expect(next_card(page)).to_contain_text("2 persons")
         page.evaluate("document.querySelector('[data-refresh-in]').dataset.refreshIn = 0.2")
         cab.clock.advance(60)
         cab.console.changed()
-        expect(page.get_by_role("status")).to_have_text("1 person")
+        expect(next_card(page)).to_have_text("1 person")
 
 
 def _cookies(cab: Cab) -> list[dict[str, str]]:
