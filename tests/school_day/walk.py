@@ -451,7 +451,7 @@ class SchoolWalk:
     def cards_of_pupils(self, hands: Hands, newer: Path) -> None:
         """A card is lost and found; another one replaces it, and is taken back."""
         page = hands.page
-        a_class = page.locator(".tiles a").filter(has_text=re.compile(r"^1а\b"))
+        a_class = page.locator(".tiles a").filter(has_text=re.compile(r"^\s*1а\s"))
         hands.open("Карты")
         hands.press(a_class)
         hands.press(page.locator(".found a").filter(has_text="карта есть").first)
