@@ -120,6 +120,6 @@ class Hands:
         self.counts["pages looked at"] += 1
 
 
-LEADS_ON = "one => !!one.href && !one.download && !one.hash"
+LEADS_ON = "one => !!one.href && !one.hasAttribute('download') && !one.hash"
 BOXES = ("checkbox", "radio")
 Instead = dict[str, Callable[[], Any]]
