@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import re
 import statistics
 import tempfile
 import threading
@@ -16,7 +18,7 @@ import httpx
 from msgspec.structs import replace
 
 from bench.result import Result, at_most
-from pictures.console import CASHIER, OFFICER, canteen_console
+from pictures.console import CASHIER, OFFICER, PIN, canteen_console
 from pictures.counter import Counter, open_counter
 from terminal.canteen.issuing import How, ServingList, issue
 from terminal.canteen.roster import Roster
@@ -45,14 +47,18 @@ def serving() -> Iterator[Result]:
             _client(console, url, CASHIER) as web,
             _client(console, url, OFFICER) as office,
         ):
+            _prepared(web)
+            gc.freeze()  # as at the end of a terminal's start
             seen_ms = _taps(counter, console, web)
             yield at_most("tap to the cashier's page, p95", _p95(seen_ms), "ms", TAP_MS)
             looks = [*((web, page) for page in PAGES), *((office, page) for page in OFFICERS_PAGES)]
+            first_ms = []
             for looking, page in looks:
-                _took_ms(looking, f"/canteen/{page}")  # what is worked out once a day, or once a start
+                first_ms.append(_took_ms(looking, f"/canteen/{page}"))
                 took_ms = _p95([_took_ms(looking, f"/canteen/{page}") for _ in range(LOOKS)])
                 name = page.partition("?")[0]
                 yield at_most(f"page {name} with {PUPILS} pupils, p95", took_ms, "ms", PAGE_MS)
+            yield at_most(f"first look at a page with {PUPILS} pupils, slowest", max(first_ms), "ms", PAGE_MS)
 
 
 def _enlarge(counter: Counter) -> None:
@@ -81,6 +87,18 @@ def _client(console: Console, url: str, ref: str) -> Iterator[httpx.Client]:
     cookies = {f"console_{console.terminal.number}": token}
     with httpx.Client(base_url=url, cookies=cookies, follow_redirects=True, timeout=30) as web:
         yield web
+
+
+def _prepared(web: httpx.Client) -> None:
+    """Sign in as people do: the pages are got ready meanwhile."""
+    web.post("/sign-in", data=_own(web.get("/sign-in?typed=1").text) | {"ref": CASHIER, "pin": PIN})
+    for thread in threading.enumerate():
+        if thread.name == "pages":
+            thread.join(20)
+
+
+def _own(page: str) -> dict[str, str]:
+    return dict(re.findall(r'name="(csrf)" value="([^"]*)"', page))
 
 
 def _took_ms(web: httpx.Client, path: str) -> float:

@@ -12,10 +12,10 @@ from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import DayClosed
 
 
-def report_of(counter: CanteenCounter, day: date, now: datetime) -> DayReport:
+def report_of(counter: CanteenCounter, day: date) -> DayReport:
     """The report of this terminal's own records for the service day `day`."""
     counter.follow()
-    return day_report(counter.ledger, counter.school, day, counter.known(), now, counter.policy.currency)
+    return day_report(counter.ledger, counter.school, day, counter.known(), counter.policy.currency)
 
 
 def close_day(counter: CanteenCounter, operator: str, now: datetime) -> DayReport:
@@ -23,7 +23,7 @@ def close_day(counter: CanteenCounter, operator: str, now: datetime) -> DayRepor
 
     Raises `CanteenRefused` when it is closed already.
     """
-    report = report_of(counter, counter.day_of(now), now)
+    report = report_of(counter, counter.day_of(now))
     if report.closed:
         raise CanteenRefused(
             f"the day {report.day} is closed already", "Print its report instead.", MealEffect.DAY_CLOSED
@@ -37,4 +37,4 @@ def close_day(counter: CanteenCounter, operator: str, now: datetime) -> DayRepor
             currency=counter.policy.currency,
         )
     )
-    return report_of(counter, counter.day_of(now), now)
+    return report_of(counter, counter.day_of(now))

@@ -8,7 +8,9 @@ back when a meal is annulled.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
+from typing import Final, TypeAlias
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -16,11 +18,20 @@ from msgspec.structs import replace
 from terminal.canteen.documents import RosterGrant, RosterPupil
 from terminal.canteen.ledger import Ledger, RowId
 from terminal.canteen.roster import Roster
+from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.flags import TapFlag
+from terminal.decision.tap import Trail
 from terminal.journal.canteen_records import CanteenAccount, MealServed, owner_of
 from terminal.journal.records import AnyRecord, Intent, Unwritten
+from terminal.policy.meals.index import SchoolDay
 from terminal.policy.policy import Policy
 from terminal.trip.pupil import Account, MealGrant, ParentLimits, Pupil
+
+MOST_KEPT: Final = 4
+"""Days for which it is kept whom a list entitles to what."""
+
+Rights: TypeAlias = Mapping[tuple[bytes, str], tuple[str, str]]
+"""By pupil and kind of meal: his class, and the category of his entitlement."""
 
 
 class Known(Struct, frozen=True):
@@ -42,13 +53,11 @@ class Known(Struct, frozen=True):
         header = self.roster.header
         served, annulled = masks(ref, day, self.ledger, self.policy)
         spent_hot_minor, spent_buffet_minor = spent_today(ref, day.isoformat(), self.ledger)
-        issued_on = self.policy.service_date(header.issued_at.astimezone(self.policy.zone))
-        graded_on = issued_on if self.clock_suspect else day
         return Pupil(
             ref=ref,
             school=header.school,
             class_id=listed.class_id,
-            grade=self.policy.meals.grade_on(listed.grade, header.grades_on, graded_on),
+            grade=self._grade(listed.grade, day),
             shift=listed.shift,
             home_schooled=listed.home_schooled,
             grants=tuple(_grant(grant) for grant in listed.grants),
@@ -65,6 +74,51 @@ class Known(Struct, frozen=True):
             cards_since=listed.cards_since,
             age=self.roster.age(now, self.policy),
         )
+
+    def _grade(self, listed_grade: int, day: date) -> int:
+        header = self.roster.header
+        issued_on = self.policy.service_date(header.issued_at.astimezone(self.policy.zone))
+        graded_on = issued_on if self.clock_suspect else day
+        return self.policy.meals.grade_on(listed_grade, header.grades_on, graded_on)
+
+    def attends(self, listed: RosterPupil, day: date) -> bool:
+        """Whether the pupil is taught at school, and his class has a school day."""
+        if listed.home_schooled:
+            return False
+        grade, school = self._grade(listed.grade, day), self.roster.header.school
+        on = self.policy.meals.day_of(day, school, listed.class_id, grade)
+        return on in (SchoolDay.ATTENDED, SchoolDay.SILENT)
+
+    def rights(self, day: date) -> Rights:
+        """Whom the list entitles to what on `day`, of those who attend; kept with the list."""
+        kept, key = self.roster.worked_out, ("rights", day, self.policy.tariff, self.clock_suspect)
+        if key not in kept:
+            if len(kept) >= MOST_KEPT:
+                kept.clear()
+            kept[key] = dict(self._rights(day))
+        rights: Rights = kept[key]
+        return rights
+
+    def _rights(self, day: date) -> Iterator[tuple[tuple[bytes, str], tuple[str, str]]]:
+        """What many pupils have in common is worked out once."""
+        meals, school = self.policy.meals, self.roster.header.school
+        attending: dict[tuple[str, int, bool], bool] = {}
+        entitled: dict[tuple[int, int, tuple[RosterGrant, ...]], tuple[tuple[str, ...], str]] = {}
+        for ref, listed in self.roster.pupils.items():
+            of_class = listed.class_id, listed.grade, listed.home_schooled
+            if of_class not in attending:
+                attending[of_class] = self.attends(listed, day)
+            if not attending[of_class]:
+                continue
+            alike = listed.grade, listed.shift, listed.grants
+            if alike not in entitled:
+                grade, grants = self._grade(listed.grade, day), tuple(map(_grant, listed.grants))
+                pupil = Pupil(school=school, grade=grade, shift=listed.shift, grants=grants)
+                right = entitlement(pupil, meals, day, Trail())
+                entitled[alike] = tuple(right.portions), right.category
+            kinds, category = entitled[alike]
+            for kind in kinds:
+                yield (ref, kind), (listed.class_id, category)
 
     def open_orders(self, listed: RosterPupil, day: date) -> frozenset[str]:
         """The kinds ordered for `day` that were neither fetched nor marked as not collected (M-32)."""

@@ -12,7 +12,7 @@ from datetime import date
 from msgspec import Struct, field
 
 from terminal.canteen.ledger import Ledger
-from terminal.canteen.report import require_currency
+from terminal.canteen.report import add_up, require_currency
 from terminal.canteen.roster import Roster, class_order
 
 
@@ -24,7 +24,7 @@ class PupilMonth(Struct):
     days: dict[int, tuple[str, ...]] = field(default_factory=dict)
     absent: tuple[int, ...] = ()
     not_collected: tuple[int, ...] = ()
-    sources: Counter[str] = field(default_factory=Counter)
+    sources: dict[str, int] = field(default_factory=dict)
 
     @property
     def noted(self) -> bool:
@@ -75,15 +75,15 @@ def month_table(
     listed = {} if roster is None else roster.pupils
     lines = {ref: PupilMonth(pupil.class_id, pupil.ref) for ref, pupil in listed.items()}
     counts: Counter[tuple[str, str, str]] = Counter()
-    sources: Counter[str] = Counter()
+    sources: dict[str, int] = {}
     for meal in ledger.standing(meals):
         if meal.row in twice:
             continue
         line, served = _line(lines, meal.pupil, meal.line.class_id), meal.line
         day = int(meal.day[-2:])
         line.days[day] = (*line.days.get(day, ()), served.kind)
-        line.sources.update(served.sources)
-        sources.update(served.sources)
+        add_up(line.sources, served.sources)
+        add_up(sources, served.sources)
         counts[served.class_id, served.category, served.kind] += 1
     _add_absences(ledger, school, prefix, lines)
     sales = [s for s in ledger.sales.values() if s.day.startswith(prefix) and s.sale.school == school]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -23,6 +23,9 @@ from terminal.errors import Mistake
 from terminal.policy.base import Thing, unique, unknown
 from terminal.policy.policy import Policy
 from terminal.trip.pupil import Age
+
+AFTER_GRADES: Final = 1_000
+"""Where classes without a grade stand in a school's order."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -96,9 +99,9 @@ def _by_class(item: tuple[str, list[bytes]]) -> tuple[int, str]:
 
 @lru_cache(maxsize=1024)
 def class_order(class_id: str) -> tuple[int, str]:
-    """For sorting classes as a school does: 3а, 3б, 10а."""
+    """For sorting classes as a school does: 3а, 3б, 10а, then those without a grade, such as staff."""
     digits = class_id[: len(class_id) - len(class_id.lstrip("0123456789"))]
-    return int(digits or 0), class_id.casefold()
+    return int(digits) if digits else AFTER_GRADES * bool(class_id), class_id.casefold()
 
 
 def _in_time(order: MealOrder, policy: Policy, school: str) -> bool:

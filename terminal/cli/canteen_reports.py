@@ -63,7 +63,7 @@ def report(
     )
     policy = source.policy
     on = policy.service_date(now.astimezone(policy.zone)) if day is None else _day(day)
-    made = day_report(source.ledger, source.school(school), on, source.known, now, policy.currency)
+    made = day_report(source.ledger, source.school(school), on, source.known, policy.currency)
     show_day(made, concession_names(policy), language, json)
 
 

@@ -21,6 +21,7 @@ _HEAD: Final = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _MAIN: Final = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OFFICE: Final = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE: Final = "http://schemas.openxmlformats.org/package/2006"
+_EMPTY: Final = "<c/>"
 _UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _TITLE: Final = re.compile(r"[\[\]:*?/\\']")
 _STYLES: Final = (
@@ -110,7 +111,7 @@ def _sheet(sheet: WorkSheet) -> str:
         for at, width in enumerate(widths, start=1)
     )
     rows = "".join(
-        f'<row r="{at}">{"".join(_cell(cell, bold=at <= sheet.head_rows) for cell in row)}</row>'
+        f'<row r="{at}">{_cells(row, bold=at <= sheet.head_rows)}</row>'
         for at, row in enumerate(sheet.rows, start=1)
     )
     turned = ' orientation="landscape"' if sheet.landscape else ""
@@ -122,9 +123,11 @@ def _sheet(sheet: WorkSheet) -> str:
     )
 
 
+def _cells(row: Sequence[Cell], *, bold: bool) -> str:
+    return "".join(_EMPTY if cell == "" else _cell(cell, bold=bold) for cell in row)
+
+
 def _cell(cell: Cell, *, bold: bool) -> str:
-    if cell == "":
-        return "<c/>"
     if isinstance(cell, Sum):
         return f'<c s="{_SUM}"><v>{_shown(cell)}</v></c>'
     style = f' s="{_BOLD}"' if bold else ""

@@ -43,6 +43,13 @@ class Hands:
         self.look()
         self.counts["presses"] += 1
         self.counts[f"presses by {self.way}"] += 1
+        if waits and control.evaluate(LEADS_ON):
+            with self.page.expect_navigation(timeout=PATIENCE_MS):
+                self._press(control, waits=waits)
+        else:
+            self._press(control, waits=waits)
+
+    def _press(self, control: Locator, *, waits: bool) -> None:
         match self.way:
             case Way.MOUSE:
                 control.click(no_wait_after=not waits)
@@ -113,6 +120,6 @@ class Hands:
         self.counts["pages looked at"] += 1
 
 
-TABBED = "one => one.tabIndex >= 0 || one.form.querySelector('[type=password]').focus()"
+LEADS_ON = "one => !!one.href && !one.hasAttribute('download') && !one.hash"
 BOXES = ("checkbox", "radio")
 Instead = dict[str, Callable[[], Any]]

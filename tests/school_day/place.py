@@ -163,9 +163,10 @@ class SchoolPlace:
             at_class = number // per_class
             name = f"{SURNAMES[number % 10]} {NAMES[number // 10 % 12]} {FATHERS[number // 120]}"
             grade = at_class // 2 % 11 + 1
-            class_id = f"{grade}{'аб'[at_class % 2]}"
+            staff = number == pupils - 1
+            class_id = "Сотрудники" if staff else f"{grade}{'аб'[at_class % 2]}"
             born = f"{rng.randrange(1, 28):02}.{rng.randrange(1, 13):02}.{2019 - grade}"
-            benefit = "Учащиеся 1–4 классов" if grade <= 4 else ""
+            benefit = "Учащиеся 1–4 классов" if grade <= 4 and not staff else ""
             card = holders[number] if number < len(holders) else ""
             sheet.append(
                 [

@@ -15,15 +15,16 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from playwright.sync_api import Browser, Locator, Request, expect
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from terminal.clock import SystemClock, unix_ms
 from tests.school_day.hands import PATIENCE_MS, Hands, Way
 from tests.school_day.place import SchoolPlace, number_in
-from tests.terminal.setup.guide import press_through, steps_of
+from tests.terminal.setup.guide import GuideStep, press_through, steps_of
 
 MANAGER, CASHIER, PIN = "1001", "1002", "7294"
 NO_CARDS = re.compile(r"\b0 / ")
+STAFF = "сотрудники"
 MOSCOW = ZoneInfo("Europe/Moscow")
 SERVED_AT_ONCE = "meal_ok"
 GIVEN = (SERVED_AT_ONCE, "meal_already")
@@ -66,7 +67,13 @@ class SchoolWalk:
     cards: list[Path] = field(default_factory=list)
     spare: Path = Path()
     newer: Path = Path()
+    teachers: Path = Path()
     papers: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def cashiers(self) -> list[GuideStep]:
+        """The cashier's day in the guide."""
+        return steps_of("stolovaya.md", "День шаг за шагом")
 
     @contextmanager
     def person(self, way: Way, width: int = 1024, height: int = 600) -> Iterator[Hands]:
@@ -175,7 +182,9 @@ class SchoolWalk:
 
     def lists(self) -> None:
         """The pupils, their money, the menu: the meal officer's pages."""
-        *self.cards, self.spare, self.newer = self.place.cards(self.plan.tied + self.plan.listed + 2)
+        *self.cards, self.spare, self.newer, self.teachers = self.place.cards(
+            self.plan.tied + self.plan.listed + 3
+        )
         holders = [""] * self.plan.tied + [self.place.holder(card) for card in self.cards[self.plan.tied :]]
         file = self.place.sheet(self.plan.pupils, holders)
         with self.person(self.plan.ways[1], 800, 480) as hands:
@@ -254,15 +263,21 @@ class SchoolWalk:
         while left:
             free = page.locator(".tiles a").filter(has_text=NO_CARDS).first
             hands.press(free)
-            expect(page.get_by_role("heading", level=1)).to_contain_text("·")
             for _ in range(min(len(left), 8)):
-                self.place.tap(left.pop(0))
-                expect(page.get_by_text("пока ничья")).to_be_visible(timeout=PATIENCE_MS)
-                name = page.locator(".found form button").filter(has_not_text="карта есть").first
-                self.deed(hands, name)
-                expect(page.get_by_text("Карта привязана")).to_be_visible()
+                self._tied(hands, left.pop(0))
+        hands.press(page.locator(".tiles a").filter(has_text=STAFF))
+        self._tied(hands, self.teachers)
         tied = page.get_by_role("heading", level=2).filter(has_text="С картой").inner_text()
         assert number_in(tied) >= self.plan.tied, tied
+
+    def _tied(self, hands: Hands, card: Path) -> None:
+        """The card is the first one's of the class who has none."""
+        page = hands.page
+        expect(page.get_by_role("heading", level=1)).to_contain_text("·")
+        self.place.tap(card)
+        expect(page.get_by_text("пока ничья")).to_be_visible(timeout=PATIENCE_MS)
+        self.deed(hands, page.locator(".found form button").filter(has_not_text="карта есть").first)
+        expect(page.get_by_text("Карта привязана")).to_be_visible()
 
     # serving
 
@@ -283,8 +298,10 @@ class SchoolWalk:
         self._break(hands, self.at(9, 31), "breakfast", self.cards)
 
     def noon(self, hands: Hands) -> None:
-        """Lunch: most who come are asked about."""
+        """Lunch: most who come are asked about. A teacher pays for his own."""
         self._break(hands, self.at(12, 0), "lunch", self.cards)
+        assert self._tap(hands, self.teachers, "lunch") == "meal_ask"
+        self._handed_out(hands, self.teachers, "lunch")
 
     def _break(self, hands: Hands, begins: datetime, meal: str, cards: list[Path]) -> None:
         self.place.clock(begins)
@@ -296,8 +313,12 @@ class SchoolWalk:
                 self._cut_off(hands, card)
             message = self._tap(hands, card, meal)
             if message == "meal_ask" and number % 4 == 0:
-                self.deed(hands, hands.page.locator(".standing .ask button"))
-                self.given.add((card.stem, meal))
+                self._handed_out(hands, card, meal)
+
+    def _handed_out(self, hands: Hands, card: Path, meal: str) -> None:
+        """The cashier says yes to what stands there."""
+        self.deed(hands, hands.page.locator(".standing .ask button"))
+        self.given.add((card.stem, meal))
 
     def _tap(self, hands: Hands, card: Path, meal: str) -> str:
         """One tap, and how soon the cashier sees it."""
@@ -328,9 +349,9 @@ class SchoolWalk:
     def class_lists(self, hands: Hands) -> None:
         """By the guide: a class by its list, all of it taken back, and given again."""
         page, given = hands.page, 0
-        served, taken_back, again = steps_of("stolovaya.md", "День шаг за шагом")[:3]
+        served, taken_back, again = self.cashiers[:3]
         for step in (served, taken_back, again):
-            press_through(page, step, {}, hands)
+            self._by_guide(hands, step)
             if step is taken_back:
                 expect(page).to_have_url(re.compile("/canteen/records"), timeout=PATIENCE_MS)
                 self.listed -= given
@@ -342,14 +363,14 @@ class SchoolWalk:
             self.listed += given
 
     def annulments(self, hands: Hands, class_id: str) -> str:
-        """One at once, one after the time of one person; the name of the first."""
+        """One at once, by the guide; one after the time of one person. The name of the first."""
         page = hands.page
-        self._records_of(hands, class_id)
-        name = page.locator(".record:not(.record-annulled) .who-name").first.inner_text()
-        hands.press(page.get_by_role("link", name="Аннулировать").first)
-        self.deed(hands, page.get_by_role("button", name="Да, аннулировать"))
+        self._by_guide(hands, self.cashiers[3])
+        name = page.locator(".record-annulled .who-name").first.inner_text()
         self.place.wait(minutes=10)
-        self._records_of(hands, class_id)
+        hands.open("Исправить")
+        hands.fill(hands.field("Фамилия, имя или класс"), class_id)
+        hands.button("Найти")
         hands.press(page.get_by_role("link", name="Аннулировать").first)
         self.second(hands, "0000")
         hands.button("Да, аннулировать")
@@ -359,10 +380,8 @@ class SchoolWalk:
         self.listed -= 2
         return name
 
-    def _records_of(self, hands: Hands, words: str) -> None:
-        hands.open("Исправить")
-        hands.fill(hands.field("Фамилия, имя или класс"), words)
-        hands.button("Найти")
+    def _by_guide(self, hands: Hands, step: GuideStep) -> None:
+        press_through(hands.page, step, {}, _Deeds(self, hands))
 
     def second(self, hands: Hands, pin: str, name: str = "issue") -> None:
         """The second person's number and PIN."""
@@ -379,10 +398,11 @@ class SchoolWalk:
         expect(hands.page.locator("section[aria-labelledby=ahead]")).to_be_visible()
 
     def forgotten_card(self, hands: Hands, name: str) -> None:
-        """Whose portion was annulled has it again, without a card."""
-        self.pupil(hands, name)
-        self.second(hands, PIN)
-        self.deed(hands, hands.page.get_by_role("button", name="Выдать без карты"))
+        """By the guide: whose portion was annulled has it again, without a card."""
+        found, confirmed = self.cashiers[4:6]
+        self._by_guide(hands, found)
+        hands.press(hands.page.locator(".found a").filter(has_text=name).first)
+        self._by_guide(hands, confirmed)
         expect(hands.page.get_by_role("heading", level=1)).to_contain_text("Выдано: 1")
         self.listed += 1
 
@@ -431,13 +451,14 @@ class SchoolWalk:
     def cards_of_pupils(self, hands: Hands, newer: Path) -> None:
         """A card is lost and found; another one replaces it, and is taken back."""
         page = hands.page
+        a_class = page.locator(".tiles a").filter(has_text=re.compile(r"^\s*1а\s"))
         hands.open("Карты")
-        hands.press(page.locator(".tiles a").first)
+        hands.press(a_class)
         hands.press(page.locator(".found a").filter(has_text="карта есть").first)
         for button in ("Утеряна", "Нашлась"):
             self.deed(hands, page.get_by_role("button", name=button).first)
         hands.open("Карты")
-        hands.press(page.locator(".tiles a").first)
+        hands.press(a_class)
         expect(page.get_by_role("heading", level=1)).to_contain_text("·")
         self.place.tap(newer)
         expect(page.get_by_text("пока ничья")).to_be_visible(timeout=PATIENCE_MS)
@@ -451,27 +472,25 @@ class SchoolWalk:
 
     def reports(self, hands: Hands) -> None:
         """Printed and saved, then the day is closed."""
-        page = hands.page
-        hands.open("Отчёт за день")
-        self._paper(hands, "day")
+        page, last = hands.page, self.cashiers[-1]
+        self._paper(page, "day", lambda: self._by_guide(hands, last))
         assert page.locator(".notice-red").count() == 0
         hands.link("Табель за месяц")
-        self._paper(hands, "month")
+        expect(page.get_by_role("button", name="Печать")).to_be_visible()
+        self._paper(page, "month", lambda: hands.link("Файл Excel"))
         hands.open("Отчёт за день")
         hands.link("Закрыть день")
         self.deed(hands, page.get_by_role("button", name="Да, закрыть день"))
         expect(page.locator(".sheet-head")).to_contain_text("день закрыт")
 
-    def _paper(self, hands: Hands, name: str) -> None:
-        page = hands.page
-        expect(page.get_by_role("button", name="Печать")).to_be_visible()
-        content = page.pdf(prefer_css_page_size=True)
-        self.papers[f"{name}.pdf"] = content.count(b"/Type /Page\n") or content.count(b"/Type /Page")
+    def _paper(self, page: Page, name: str, save: Callable[[], None]) -> None:
         with page.expect_download() as saved:
-            hands.link("Файл Excel")
+            save()
         file = self.place.folder / f"{name}.xlsx"
         saved.value.save_as(file)
         self.papers[file.name] = file.stat().st_size
+        content = page.pdf(prefer_css_page_size=True)
+        self.papers[f"{name}.pdf"] = content.count(b"/Type /Page\n") or content.count(b"/Type /Page")
         self.counts["reports printed"] += 1
 
     def next_morning(self, hands: Hands, class_id: str) -> None:
@@ -497,6 +516,8 @@ class SchoolWalk:
         expected = len(self.given) + self.listed
         assert found == expected, f"{found} portions on record, {expected} given"
         assert report["duplicates"] == [], report["duplicates"]
+        staff = [group for group in report["groups"] if group["class_id"] == STAFF]
+        assert [(group["served"], group["category"]) for group in staff] == [(1, "paid")], staff
         control = report["control"]
         parts = ("served_minor", "buffet_minor", "annulled_minor", "duplicates_minor")
         assert control["records_minor"] == sum(control[part] for part in parts), control
@@ -536,3 +557,20 @@ class SchoolWalk:
             self.reports(hands)
             self.next_morning(hands, "4а")
         return self.right(day)
+
+
+@dataclass(frozen=True)
+class _Deeds:
+    """Follows the guide: what changes something is a deed of the walk."""
+
+    walk: SchoolWalk
+    hands: Hands
+
+    def press(self, control: Locator) -> None:
+        if control.evaluate("one => one.form?.method === 'post'"):
+            self.walk.deed(self.hands, control)
+        else:
+            self.hands.press(control)
+
+    def fill(self, field: Locator, value: str) -> None:
+        self.hands.fill(field, value)

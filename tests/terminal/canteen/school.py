@@ -179,8 +179,8 @@ class Canteen:
     def sell(self, pupil: int, at: str = "10:00", **counts: int) -> Sold:
         return sell(self.canteen, ref(pupil), counts, CASHIER, self.at(at))
 
-    def report(self, at: str = "16:00") -> DayReport:
-        return report_of(self.canteen, self.day, self.at(at))
+    def report(self) -> DayReport:
+        return report_of(self.canteen, self.day)
 
     def hot_minor(self, pupil: int, at: str = "16:00") -> int:
         known = self.canteen.pupil(ref(pupil), self.at(at))

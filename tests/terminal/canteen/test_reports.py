@@ -55,7 +55,6 @@ from tests.terminal.canteen.school import (
     TEACHER,
     TODAY,
     child,
-    local,
     open_canteen,
     order,
     ref,
@@ -177,7 +176,7 @@ def test_m_40_a_days_report_equals_its_records(
     rows = written(script)
     ledger = ledger_of(rows)
     for day in DAYS:
-        report = day_report(ledger, SCHOOL, date.fromisoformat(day), None, local("16:00"), "RUB")
+        report = day_report(ledger, SCHOOL, date.fromisoformat(day), None, "RUB")
         assert report.control.difference_minor == 0
         assert Counter(report.sources) == by_hand(rows, (day,))
         assert sum(group.sum_minor for group in report.groups) == sum(report.sources.values())
@@ -191,7 +190,7 @@ def test_m_40_the_days_of_a_month_add_up_to_its_table(
 ) -> None:
     rows = written(script)
     ledger = ledger_of(rows)
-    reports = [day_report(ledger, SCHOOL, date.fromisoformat(d), None, local("16:00"), "RUB") for d in DAYS]
+    reports = [day_report(ledger, SCHOOL, date.fromisoformat(d), None, "RUB") for d in DAYS]
     table = month_table(ledger, SCHOOL, TODAY, {}, "RUB")
     assert Counter(table.sources) == by_hand(rows, DAYS)
     assert sum(table.sources.values()) == sum(sum(report.sources.values()) for report in reports)
@@ -209,7 +208,7 @@ def test_m_40_it_does_not_matter_whose_rows_come_first(
     one_after_the_other = sorted(rows, key=lambda row: row[0])
     for day in DAYS:
         reports = [
-            day_report(ledger_of(order), SCHOOL, date.fromisoformat(day), None, local("16:00"), "RUB")
+            day_report(ledger_of(order), SCHOOL, date.fromisoformat(day), None, "RUB")
             for order in (rows, one_after_the_other)
         ]
         assert (reports[0].groups, reports[0].sources, reports[0].duplicates) == (
@@ -248,9 +247,7 @@ def test_o_08_a_pupil_served_at_two_terminals_offline(tmp_path: Path) -> None:
             assert canteen.canteen.journal is not None
             school.follow(canteen.canteen.journal)
         roster = Roster.of(roster_document(*pupils), POLICY)
-        report = day_report(
-            school, SCHOOL, TODAY, Known(80001, POLICY, roster, school), one.at("16:00"), "RUB"
-        )
+        report = day_report(school, SCHOOL, TODAY, Known(80001, POLICY, roster, school), "RUB")
     assert [(d.row[0], d.what, d.sum_minor) for d in report.duplicates] == [
         (80002, "duplicate_entitlement", 7109),
         (80002, "duplicate_entitlement", 7802),
@@ -265,7 +262,7 @@ def test_o_08_a_pupil_served_at_two_terminals_offline(tmp_path: Path) -> None:
 def test_a_tap_of_unknown_end_is_listed_and_in_no_sum() -> None:
     line = MealLine(SCHOOL, "3a", "breakfast", "2026-09-15", {"federal": 7109}, "10")
     ledger = ledger_of([((80001, 5), intent(card_ref=ref(1), profile="canteen", meal=line, currency="RUB"))])
-    report = day_report(ledger, SCHOOL, TODAY, None, local("16:00"), "RUB")
+    report = day_report(ledger, SCHOOL, TODAY, None, "RUB")
     assert [(found.row, found.what, found.sum_minor) for found in report.uncertain] == [
         ((80001, 5), "unresolved_tap", 7109)
     ]
@@ -352,7 +349,7 @@ def test_m_40_whatever_the_staff_does_journal_report_accounts_file_and_collector
                         mark_not_collected(school.canteen, kind, CASHIER, school.at("15:30"))
             except CanteenRefused:
                 continue
-        report = report_of(school.canteen, TODAY, school.at("16:00"))
+        report = report_of(school.canteen, TODAY)
         accounts = [school.canteen.pupil(ref(n), school.at("16:00")) for n in range(1, 7)]
         page = report_page(school.canteen, school.at("16:00"))
         month = month_page(MonthSource.of(school.canteen, school.at("16:00")), "2026-09", "3a")

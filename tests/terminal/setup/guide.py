@@ -76,8 +76,8 @@ def _await(page: Page, name: str, field: Locator, step: GuideStep) -> None:
 
 
 def _called(name: str) -> re.Pattern[str]:
-    """What a control counts does not belong to its name."""
-    return re.compile(rf"^{re.escape(name)}(\s+\d+)?$")
+    """What a control counts does not belong to its name: «Аннулировать ещё 5 мин»."""
+    return re.compile(rf"^{re.escape(name)}(\s+(ещё )?\d+( мин)?)?$")
 
 
 def _button(page: Page, name: str) -> Locator | None:

@@ -36,7 +36,7 @@ from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import PAGE_ROWS, Written
 from terminal.screen.console.canteen.buffet import basket_of, products_of
 from terminal.screen.console.canteen.counter import pupil_at, why
-from terminal.screen.console.canteen.pages import (
+from terminal.screen.console.canteen.look import (
     AFTERWARDS,
     AT,
     ATTENDANCE,
@@ -44,14 +44,14 @@ from terminal.screen.console.canteen.pages import (
     CASHIER,
     GROUP,
     REPORT,
-    CanteenPages,
+    pupil_of,
+)
+from terminal.screen.console.canteen.pages import CanteenPages, pupil_again, ticks_again
+from terminal.screen.console.canteen.record_pages import (
     annul_again,
     annul_list_again,
     list_rows,
     owner_of_row,
-    pupil_again,
-    pupil_of,
-    ticks_again,
 )
 from terminal.screen.console.canteen.school_class import WAYS, IssueResult, answers_of, results_of, ticked_of
 from terminal.screen.console.canteen.words import REFUSALS, WHYS, Words

@@ -17,7 +17,7 @@ from terminal.canteen.counter import CanteenCounter
 from terminal.journal.canteen_records import CardUse
 from terminal.screen.console.actions import Written
 from terminal.screen.console.canteen.actions import counter_of, refusing
-from terminal.screen.console.canteen.pages import AT, NOT_LISTED, Look, looking, pupil_of
+from terminal.screen.console.canteen.look import AT, NOT_LISTED, Look, looking, pupil_of
 from terminal.screen.console.canteen.people import Person, classes, person, search
 from terminal.screen.console.console import ActionRefused, TapsAre
 from terminal.screen.console.roles import Role

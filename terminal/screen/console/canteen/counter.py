@@ -21,16 +21,13 @@ from terminal.canteen.roster import class_order
 from terminal.clock import unix_ms
 from terminal.decision.canteen.decide import grants_on
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
-from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.canteen.serving import QUESTIONS
 from terminal.decision.effects import TerminalEffect
 from terminal.decision.flags import MealFlag
 from terminal.decision.outcome import Message
-from terminal.decision.tap import Trail
 from terminal.journal.canteen_records import owner_of
 from terminal.journal.taps import End
 from terminal.policy.document.meals import BY_SHIFT, MealKind
-from terminal.policy.meals.index import SchoolDay
 from terminal.screen.console.canteen.people import Person, person
 from terminal.screen.console.console import HeardTap
 from terminal.tap_report import TapReport
@@ -272,25 +269,21 @@ def notices(
 
 
 def _eaters(counter: CanteenCounter, now: datetime) -> dict[str, frozenset[bytes]]:
-    day, found = counter.day_of(now), dict[str, set[bytes]]()
-    for ref, listed in _listed(counter).items():
-        pupil = counter.pupil(ref, now)
-        if pupil is None or pupil.home_schooled or not _attends(counter, pupil, day):
-            continue
-        known = counter.known()
-        ordered = frozenset[str]() if known is None else known.orders(listed, day)
-        for kind in {*entitlement(pupil, counter.policy.meals, day, Trail()).portions, *ordered}:
-            found.setdefault(kind, set()).add(ref)
+    known, day, found = counter.known(), counter.day_of(now), dict[str, set[bytes]]()
+    if known is None:
+        return {}
+    for ref, kind in known.rights(day):
+        found.setdefault(kind, set()).add(ref)
+    at_counter = counter.ledger.who_ordered(day.isoformat())
+    for ref, listed in known.roster.pupils.items():
+        if (listed.orders or ref in at_counter) and known.attends(listed, day):
+            for kind in known.orders(listed, day):
+                found.setdefault(kind, set()).add(ref)
     return {kind: frozenset(refs) for kind, refs in found.items()}
 
 
 def _listed(counter: CanteenCounter) -> Mapping[bytes, RosterPupil]:
     return {} if counter.roster is None else counter.roster.pupils
-
-
-def _attends(counter: CanteenCounter, pupil: Pupil, day: date) -> bool:
-    on = counter.policy.meals.day_of(day, pupil.school, pupil.class_id, pupil.grade)
-    return on in (SchoolDay.ATTENDED, SchoolDay.SILENT)
 
 
 def kind_served(counter: CanteenCounter, now: datetime) -> str:

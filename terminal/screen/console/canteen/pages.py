@@ -1,14 +1,8 @@
-"""The pages of a canteen's console. Each reads the counter under the terminal's lock, briefly, and changes nothing.
-
-cashier        serving, class, buffet, single pupils, putting right, report
-teacher        class and its attendance
-meal officer   attendance, orders not collected, report
-"""
+"""The pages of a canteen's console. Each reads the counter under the terminal's lock, briefly, and changes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -17,140 +11,40 @@ from msgspec.structs import replace
 
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.ordering import next_school_day
-from terminal.canteen.report import FIGURES
-from terminal.canteen.roster import class_order
 from terminal.clock import from_unix_ms
 from terminal.decision.canteen.undo import against_attendance, against_order
 from terminal.decision.outcome import Message
-from terminal.export.workbook import XLSX
 from terminal.journal.canteen_records import BuffetSale, IssueRefused, MealServed, ServedBy
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import Written
 from terminal.screen.console.canteen.buffet import COUNT, MOST_OF_ONE, basket_of, products_of, till
 from terminal.screen.console.canteen.counter import (
-    AtCounter,
     Expected,
-    at_counter,
     dishes_now,
-    kind_served,
     meal_now,
-    notices,
     why,
 )
+from terminal.screen.console.canteen.look import (
+    AT,
+    ATTENDANCE,
+    CASHIER,
+    GROUP,
+    NO_RECORD,
+    NOT_LISTED,
+    Look,
+    looking,
+    pupil_of,
+)
 from terminal.screen.console.canteen.people import Person, classes, classmates, person, search
-from terminal.screen.console.canteen.report import DoneLine, done_lines, orders_left, report_page
+from terminal.screen.console.canteen.record_pages import record_pages
+from terminal.screen.console.canteen.report import DoneLine, done_lines
+from terminal.screen.console.canteen.report_pages import report_pages
 from terminal.screen.console.canteen.school_class import WAYS, IssueResult, tick_list
-from terminal.screen.console.canteen.sheets import MonthSource, month_file, month_page, report_file, totals_of
-from terminal.screen.console.canteen.words import Words
-from terminal.screen.console.console import ActionRefused, Console, TapsAre
-from terminal.screen.console.roles import Role
-from terminal.screen.console.visit import Attachment, FormFields, Page, View, Visit
+from terminal.screen.console.console import ActionRefused, TapsAre
+from terminal.screen.console.visit import FormFields, Page, View, Visit
 from terminal.texts import N_
 
-AT: Final = "/canteen"
 EARLIER: Final = 6
-LAST_LINES: Final = 30
-MOST_LINES: Final = 200
-"""On one page: a name finds the others."""
-ALL: Final = 1_000_000
-ROW_DIGITS: Final = 16
-NO_RECORD: Final = N_("There is no such record today.")
-NOT_LISTED: Final = N_("This pupil or class is not in the list.")
-
-CASHIER: Final = frozenset({Role.CASHIER})
-GROUP: Final = frozenset({Role.CASHIER, Role.TEACHER})
-ATTENDANCE: Final = frozenset({Role.TEACHER, Role.MEAL_OFFICER})
-AFTERWARDS: Final = frozenset({Role.CASHIER, Role.MEAL_OFFICER})
-REPORT: Final = frozenset({Role.CASHIER, Role.MEAL_OFFICER})
-CANTEEN_STAFF: Final = frozenset({Role.CASHIER, Role.TEACHER, Role.MEAL_OFFICER})
-
-
-class May(Struct, frozen=True):
-    """What the pages offer to a role; the actions check for themselves."""
-
-    group: bool
-    single: bool
-    buffet: bool
-    annul: bool
-    not_collected: bool
-    attendance: bool
-    close: bool
-
-    @classmethod
-    def of(cls, role: Role) -> May:
-        return cls(
-            group=role in GROUP,
-            single=role in CASHIER,
-            buffet=role in CASHIER,
-            annul=role in CASHIER,
-            not_collected=role in AFTERWARDS,
-            attendance=role in ATTENDANCE,
-            close=role in REPORT,
-        )
-
-
-class Look:
-    """The counter as one visit sees it. Use inside `looking`."""
-
-    def __init__(self, visit: Visit, counter: CanteenCounter, now: datetime) -> None:
-        self.visit = visit
-        self.counter = counter
-        self.now = now
-        self.words = Words(visit.language)
-
-    def view(self, template: str, status: int = 200, **values: Any) -> View:
-        """A template of the canteen with what all of them need."""
-        common = {
-            "at": AT,
-            "words": self.words,
-            "may": May.of(Role(self.visit.who.role)),
-            "notices": notices(self.counter, self.now, **sending(self.visit.console)),
-            "means": self.words.means(self.visit.console.taps_are, kind_served(self.counter, self.now)),
-        }
-        return View(f"canteen/{template}", common | values, status)
-
-    def person(self, name: str = "ref") -> Person:
-        """The pupil the address names; raises `ActionRefused`."""
-        return pupil_of(self.counter, self.visit.query.text(name))
-
-    def taps(self) -> list[AtCounter]:
-        """The newest taps, the last one first."""
-        return [at_counter(self.counter, heard) for heard in reversed(tuple(self.visit.console.heard_taps))]
-
-    def last_person(self) -> Person | None:
-        """Who held his card against the terminal last; none where the last card is in no list."""
-        heard = tuple(self.visit.console.heard_taps)
-        return at_counter(self.counter, heard[-1]).person if heard else None
-
-
-def looking(show: Callable[[Look], View]) -> Callable[[Visit], View]:
-    """`show` with the counter to itself: taps and actions wait, so it has to be quick."""
-
-    def shown(visit: Visit) -> View:
-        console = visit.console
-        counter = console.terminal.canteen
-        assert counter is not None, "the canteen's pages are for a canteen's terminal"
-        with console.lock:
-            counter.follow()
-            return show(Look(visit, counter, console.clock.now()))
-
-    return shown
-
-
-def pupil_of(counter: CanteenCounter, ref: str) -> Person:
-    """The pupil with this reference; raises `ActionRefused`."""
-    try:
-        found = person(counter, bytes.fromhex(ref))
-    except ValueError:
-        found = None
-    if found is None:
-        raise ActionRefused(NOT_LISTED)
-    return found
-
-
-def sending(console: Console) -> dict[str, Any]:
-    """Whether records reach the collector, as far as the composition root can tell."""
-    return {"offline": console.offline(), "unsent": console.terminal.journal.unsent}
 
 
 class CanteenPages:
@@ -170,15 +64,9 @@ class CanteenPages:
             Page(f"{AT}/buffet", CASHIER, _buffet, N_("Buffet"), f"{AT}/sell", TapsAre.BUYER),
             Page(f"{AT}/pupils", CASHIER, looking(_pupils), taps=TapsAre.WHO),
             Page(f"{AT}/pupil", CASHIER, looking(_pupil), taps=TapsAre.WHO),
-            Page(f"{AT}/records", AFTERWARDS, looking(_records), N_("Put right")),
-            Page(f"{AT}/annul", CASHIER, looking(_annul)),
-            Page(f"{AT}/annul-list", CASHIER, _annul_list),
+            *record_pages(),
             Page(f"{AT}/attendance", ATTENDANCE, looking(_attendance), N_("Who is absent")),
-            Page(f"{AT}/report", REPORT, looking(_report), N_("Day report")),
-            Page(f"{AT}/report.xlsx", REPORT, _report_file),
-            Page(f"{AT}/month", REPORT, _month),
-            Page(f"{AT}/month.xlsx", REPORT, _month_file),
-            Page(f"{AT}/close", REPORT, looking(_close)),
+            *report_pages(),
             Page(f"{AT}/shift", CASHIER, looking(_shift), N_("Shift")),
         )
 
@@ -340,86 +228,6 @@ def _orders_ahead(look: Look, one: Person) -> OrdersAhead:
     return OrdersAhead(day.isoformat(), kinds, late)
 
 
-def _records(look: Look) -> View:
-    until = look.counter.policy.meals.document.attendance.until
-    words, every = look.visit.query.text("q"), look.visit.query.text("all") == "1"
-    shown = MOST_LINES if every else LAST_LINES
-    lines = done_lines(look.counter, look.now, words=words, limit=shown + 1)
-    return look.view(
-        "records.html",
-        lines=lines[:shown],
-        more=len(lines) > shown and not every,
-        cut=len(lines) > shown and every,
-        q=words,
-        orders=orders_left(look.counter, look.now),
-        classes=classes(look.counter),
-        attendance_open=_attendance_open(look),
-        attendance_until=f"{until:%H:%M}",
-        marked=look.visit.query.text("marked"),
-    )
-
-
-def _annul(look: Look) -> View:
-    return _annul_row(look, look.visit.query.text("row"))
-
-
-def annul_again(visit: Visit, form: FormFields) -> View:
-    """The question again, with what stood against the answer."""
-    return looking(lambda look: _annul_row(look, form.text("row")))(visit)
-
-
-def _annul_row(look: Look, row: str) -> View:
-    wanted = {int(row)} if row.isascii() and row.isdecimal() and len(row) < ROW_DIGITS else set[int]()
-    line = next(iter(done_lines(look.counter, look.now, rows=wanted)), None)
-    if line is None:
-        raise ActionRefused(NO_RECORD)
-    return look.view("annul.html", line=line)
-
-
-def owner_of_row(counter: CanteenCounter, row: int) -> bytes:
-    """Whose record it is, a pupil of the list or not; raises `ActionRefused`."""
-    one = counter.ledger.meals.get((counter.terminal, row)) or counter.ledger.sales.get(
-        (counter.terminal, row)
-    )
-    if one is None:
-        raise ActionRefused(NO_RECORD)
-    return one.pupil
-
-
-def list_rows(console: Console, action: str) -> tuple[tuple[int, bytes], ...]:
-    """What the form `action` of a class wrote: rows and pupils. Raises `ActionRefused` for no such form."""
-    if not any(console.actions.genuine(action, ref, f"{AT}/issue") for ref in console.staff_refs()):
-        raise ActionRefused(NO_RECORD)
-    written = console.actions.written(action)
-    return tuple((row, record.pupil) for row, record in written if isinstance(record, MealServed))
-
-
-def _annul_list(visit: Visit) -> View:
-    return _annul_whole(visit, visit.query.text("list"))
-
-
-def annul_list_again(visit: Visit, form: FormFields) -> View:
-    """The question again, with what stood against the answer."""
-    return _annul_whole(visit, form.text("list"))
-
-
-def _annul_whole(visit: Visit, action: str) -> View:
-    rows = {row for row, _ in list_rows(visit.console, action)}
-
-    def show(look: Look) -> View:
-        lines = done_lines(look.counter, look.now, limit=ALL, rows=rows)
-        left = [line for line in lines if not line.annulled]
-        return look.view(
-            "annul_list.html",
-            action=action,
-            lines=left,
-            classes=sorted({line.person.class_id for line in left if line.person}, key=class_order),
-            late=any(not line.seconds_left for line in left),
-        )
-
-    return looking(show)(visit)
-
-
 def ticks_again(visit: Visit, form: FormFields) -> View:
     """The class's list again with its ticks, and with fields for the second person (M-35)."""
     ticked = frozenset(form.all("ref"))
@@ -460,65 +268,6 @@ def _shift(look: Look) -> View:
     shift = look.visit.console.terminal.journal.open_shift
     opened = None if shift is None else from_unix_ms(shift.at_ms).astimezone(look.counter.policy.zone)
     return look.view("shift.html", shift=shift, opened="" if opened is None else f"{opened:%H:%M}")
-
-
-def _report(look: Look) -> View:
-    return look.view("report.html", page=report_page(look.counter, look.now), figures=FIGURES)
-
-
-def _report_file(visit: Visit) -> Attachment:
-    found: list[Attachment] = []
-
-    def show(look: Look) -> View:
-        page = report_page(look.counter, look.now)
-        name = f"day-{page.report.day}.xlsx"
-        found.append(Attachment(name, XLSX, report_file(page, look.words)))
-        return look.view("report.html")
-
-    looking(show)(visit)
-    return found[0]
-
-
-def _month_source(visit: Visit) -> MonthSource:
-    counter = visit.console.terminal.canteen
-    assert counter is not None, "the canteen's pages are for a canteen's terminal"
-    with visit.console.lock:
-        counter.follow()
-        return MonthSource.of(counter, visit.console.clock.now())
-
-
-def _month(visit: Visit) -> View:
-    page = month_page(_month_source(visit), visit.query.text("month"), visit.query.text("id"))
-
-    def show(look: Look) -> View:
-        return look.view(
-            "month.html",
-            page=page,
-            names=visit.query.text("names") == "1",
-            totals=totals_of(page),
-            kinds=tuple(look.counter.policy.meals.kinds),
-        )
-
-    return looking(show)(visit)
-
-
-def _month_file(visit: Visit) -> Attachment:
-    source, words = _month_source(visit), Words(visit.language)
-    month, names = visit.query.text("month"), visit.query.text("names") == "1"
-    content = month_file(source, month, words, names=names)
-    return Attachment(
-        f"month-{month if month.isascii() and len(month) == 7 else 'table'}.xlsx", XLSX, content
-    )
-
-
-def _close(look: Look) -> View:
-    page = report_page(look.counter, look.now)
-    return look.view(
-        "close.html",
-        report=page.report,
-        total_minor=page.total.sum_minor + page.report.buffet_minor,
-        open_orders=sum(one.count for one in orders_left(look.counter, look.now)),
-    )
 
 
 def results_of(counter: CanteenCounter, written: Written) -> tuple[IssueResult, ...]:

@@ -24,7 +24,7 @@ from terminal.errors import RosterError
 from terminal.money import AmountRefused, amount_text, parse_amount
 from terminal.screen.console.actions import Written
 from terminal.screen.console.canteen.actions import counter_of
-from terminal.screen.console.canteen.pages import AT, Look, looking
+from terminal.screen.console.canteen.look import AT, Look, looking
 from terminal.screen.console.canteen.words import FOODS
 from terminal.screen.console.console import ActionRefused
 from terminal.screen.console.roles import Role

@@ -70,7 +70,7 @@ class ReportPage(Struct, frozen=True):
 
 def report_page(counter: CanteenCounter, now: datetime) -> ReportPage:
     """Today's report. Raises `JournalError` when the records cannot be read."""
-    report = report_of(counter, counter.day_of(now), now)
+    report = report_of(counter, counter.day_of(now))
     findings = (
         *(("uncertain", one) for one in report.uncertain),
         *(("duplicates", one) for one in report.duplicates),

@@ -29,7 +29,7 @@ from terminal.errors import Mistake
 from terminal.mistakes.words import said
 from terminal.screen.console.actions import Written
 from terminal.screen.console.canteen.actions import counter_of, refusing
-from terminal.screen.console.canteen.pages import AT, Look, looking
+from terminal.screen.console.canteen.look import AT, Look, looking
 from terminal.screen.console.console import ActionRefused
 from terminal.screen.console.roles import Role
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit

@@ -118,18 +118,16 @@ def _line(line: PupilMonth, roster: Roster | None, days: tuple[int, ...]) -> Mon
         name="" if listed is None else listed.name,
         ref=line.pupil,
         class_id=line.class_id,
-        days=tuple(_marks(line, day) for day in days) if line.noted else ((),) * len(days),
+        days=_marks(line, days) if line.noted else ((),) * len(days),
         meals=line.meals,
         sum_minor=sum(line.sources.values()),
     )
 
 
-def _marks(line: PupilMonth, day: int) -> tuple[str, ...]:
-    if day in line.days:
-        return line.days[day]
-    if day in line.absent:
-        return (ABSENT,)
-    return (NOT_COLLECTED,) if day in line.not_collected else ()
+def _marks(line: PupilMonth, days: tuple[int, ...]) -> tuple[tuple[str, ...], ...]:
+    missed = dict.fromkeys(line.not_collected, (NOT_COLLECTED,)) | dict.fromkeys(line.absent, (ABSENT,))
+    marks: dict[int, tuple[str, ...]] = missed | line.days
+    return tuple(marks.get(day, ()) for day in days)
 
 
 def totals_of(page: MonthPage) -> tuple[int, ...]:
@@ -176,9 +174,10 @@ def month_file(source: MonthSource, month: str, words: Words, *, names: bool) ->
     page, text = month_page(source, month, ""), translator(words.language).gettext
     who = text("Pupil")
     rows: list[list[Cell]] = [[text("Class"), who, *map(str, page.days), text("Meals"), text("Sum")]]
+    blank = [""] * len(page.days)
     for line in page.table.pupils:
         shown = _line(line, source.roster, page.days)
-        marks = ("".join(map(words.mark, day)) if day else "" for day in shown.days)
+        marks = ["".join(map(words.mark, day)) if day else "" for day in shown.days] if line.noted else blank
         name = shown.name if names and shown.name else shown.ref
         rows.append([shown.class_id, name, *marks, shown.meals, _sum(shown.sum_minor, page.currency)])
     sheets = [

@@ -6,8 +6,9 @@ import {sumText} from "./sums.js";
 // Between two looks of one page, so that a run of events costs the terminal a tenth of a second each and no more.
 const REFRESH_MS = 100;
 
-// Parts of the page that follow the terminal are marked data-live="ID"; they hold no forms. They are fetched with the
-// page they belong to, so what stands in them is always what a reload would show.
+// Parts of the page that follow the terminal are marked data-live="ID". They are fetched with the page they belong to, so
+// what stands in them is always what a reload would show. A form in one of them names its deed alike each time
+// (Actions.issue with `about`).
 let waiting = false;
 let again = false;
 
@@ -32,10 +33,19 @@ async function refresh() {
   }, REFRESH_MS);
 }
 
+// What pressing a control leads to: by this it is found again when its part was drawn anew, or it now stands in another.
+const leadsTo = (one) => one.href ?? `${one.name} ${one.value} ${one.form && new URLSearchParams(new FormData(one.form))}`;
+
 function show(fresh) {
+  const at = document.activeElement;
+  const held = at?.closest("[data-live]") && leadsTo(at);
   for (const part of document.querySelectorAll("[data-live]")) {
     const now = fresh.querySelector(`[data-live="${CSS.escape(part.dataset.live)}"]`);
     if (now && now.innerHTML !== part.innerHTML) part.replaceChildren(...now.childNodes);
+  }
+  if (held && !at.isConnected) {
+    const controls = [...document.querySelectorAll("[data-live] :is(a[href], button)")];
+    (controls.find((one) => leadsTo(one) === held) ?? document.getElementById("main")).focus({preventScroll: true});
   }
   expire();
 }

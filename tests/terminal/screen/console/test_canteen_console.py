@@ -662,6 +662,34 @@ def test_m_32_what_is_not_ordered_is_the_cashiers_to_decide(school: School, page
     assert len(school.rows(MealServed)) == 1
 
 
+def test_the_keyboard_stays_at_the_question_it_stands_at(school: School, page: Page) -> None:
+    """The page changes under the hand: by an event, by the next card, which moves the question, by what is counted. The
+    deed stays the same one, and with the control gone the next Tab begins at the page's content."""
+    asked_to_pay(school)
+    school.sign_in(page, CASHIER)
+    page.goto(school.at("counter"))
+    school.tap("adult_purse")
+    question = page.locator(".standing .ask")
+    question.locator("button").focus()
+    action = question.locator("[name=action]").input_value()
+    with page.expect_response(re.compile("/canteen/counter")):
+        school.console.feed.publish("tap")
+    school.tap("pupil_grade3")
+    moved = page.locator(".earlier .ask")
+    expect(moved.locator("[name=action]")).to_have_value(action)
+    expect(moved.locator("button")).to_be_focused()
+    a_class = page.get_by_role("link", name="5а", exact=True)
+    a_class.focus()
+    served = page.locator(".meal-served")
+    school.tap("pupil_two_meals")
+    expect(served).to_have_text("2")
+    expect(a_class).to_be_focused()
+    page.get_by_role("link", name="This pupil").focus()
+    school.tap("adult_purse")
+    expect(page.locator(".standing-name")).to_have_text("Плательщик Пётр")
+    expect(page.locator("#main")).to_be_focused()
+
+
 def test_m_31_a_list_ticks_whom_the_meal_is_for_and_says_why_not(school: School) -> None:
     with browserless(school, CASHIER) as client:
         html = client.get("/canteen/class?id=5а").text
