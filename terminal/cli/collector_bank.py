@@ -215,7 +215,7 @@ def show(folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False)
 
 @app.command()
 def recover(
-    token: CardToken,
+    card: CardToken,
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     token_file: TokenFile = None,
 ) -> None:
@@ -227,11 +227,11 @@ def recover(
 
     _require_money(folder, token_file)
     with closing(BankLedger(folder)) as ledger:
-        card = ledger.card_by(_token(token))
-        if not card or not debts(ledger.demands(card)):
+        known = ledger.card_by(_token(card))
+        if not known or not debts(ledger.demands(known)):
             raise CollectorError("this card owes nothing", "See `terminal collector statement --token`.")
         with ledger.changing():
-            ledger.note_asked(card, unix_ms(SystemClock().now()))
+            ledger.note_asked(known, unix_ms(SystemClock().now()))
     print("the next run asks for it again")
 
 
@@ -289,7 +289,7 @@ def acquirer(
 
 
 def statement(
-    token: CardToken,
+    card: CardToken,
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     language: ShownLang = "en",
     json: Json = False,
@@ -302,7 +302,7 @@ def statement(
 
     _require_money(folder, token_file)
     with closing(BankLedger(folder, reading=True)) as ledger:
-        found = statement_of(ledger, _token(token))
+        found = statement_of(ledger, _token(card))
     if json:
         print_json(found.as_json())
         return

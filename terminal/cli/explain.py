@@ -17,7 +17,6 @@ from terminal.cli.options import (
     Wait,
     station_config,
 )
-from terminal.errors import TerminalError
 
 if TYPE_CHECKING:
     from cardproto.connection import CardConnection
@@ -43,10 +42,10 @@ def explain(
     from terminal.collector.statement_text import statement_lines
 
     if bool(card) == bool(reader):
-        raise TerminalError("which card is meant is not clear", "Give --card or --reader.")
+        raise typer.BadParameter("give --card or --reader")
     named = card.lower() if card else _read(reader, config, keys, wait).hex()
     if not CARD_REF.fullmatch(named):
-        raise TerminalError(f"{card} is no card reference", "Give 16 hexadecimal digits, or --reader.")
+        raise typer.BadParameter(f"{card} is no card reference; give 16 hexadecimal digits, or --reader")
     with views_of(folder) as views:
         found, zone = card_statement(views, bytes.fromhex(named)), views.books.calendar().zone
     if json:

@@ -18,14 +18,14 @@ def peers(config: Config = None, state: State = None, json: Json = False, langua
     import msgspec
 
     from terminal.app.output import print_json
-    from terminal.errors import TerminalError
+    from terminal.errors import ControlError
     from terminal.operations.status import read_status
     from terminal.texts import translator
 
     said = read_status(station_config(config, state=state).terminal.state)
     link = None if said is None else said.link
     if link is None:
-        raise TerminalError(
+        raise ControlError(
             "no terminal with a link ran in this folder",
             "Name the others under [link] in terminal.toml, and start it: docs/link.md.",
         )

@@ -276,7 +276,7 @@ _SCHEMA: Final = (
     PRIMARY KEY (day, pupil, kind, at_ms, terminal, sequence)
 ) WITHOUT ROWID""",
     """CREATE TABLE annulled (
-    terminal INTEGER, sequence INTEGER, PRIMARY KEY (terminal, sequence)
+    terminal INTEGER, sequence INTEGER, cash INTEGER, PRIMARY KEY (terminal, sequence, cash)
 ) WITHOUT ROWID""",
     """CREATE TABLE loan (
     terminal INTEGER, card_ref BLOB, day TEXT, sequence INTEGER, pupil BLOB NOT NULL,

@@ -85,7 +85,7 @@ class Portions:
 
     def sell_cash(self, row: TapId, sale: CashSale) -> None:
         """Book a sale for cash (T-53)."""
-        state = CountState.ANNULLED if self._is_annulled(row) else CountState.COUNTED
+        state = CountState.ANNULLED if self._is_annulled(row, cash=True) else CountState.COUNTED
         self._fill(line_of_cash(row[0], sale, self._calendar), state, 1)
 
     def lend(self, row: TapId, card_ref: bytes, day: str, pupil: bytes) -> None:
@@ -97,13 +97,22 @@ class Portions:
         lent = self._execute(_LENT, (row[0], intent.card_ref, meal.day, row[1])).fetchone()
         return bytes(lent[0]) if lent else owner_of(intent.card_ref, intent.person_ref)
 
+    def cancel(self, row: TapId) -> None:
+        """The cash sale in `row` counts as not having been (T-54), now or as soon as it is known to have been."""
+        if not self._is_annulled(row, cash=True):
+            self._execute("INSERT INTO annulled VALUES (?, ?, 1)", row)
+            if isinstance(self._record_of(row), CashSale):
+                self._move(row, CountState.COUNTED, CountState.ANNULLED)
+
     def annul(self, row: TapId) -> None:
-        """The meal or sale in `row` counts as not having been (M-34), now or as soon as it is known to have been."""
+        """The meal or buffet sale in `row` counts as not having been (M-34), now or as soon as it is known to have
+        been.
+        """
         if self._is_annulled(row):
             return
-        self._execute("INSERT INTO annulled VALUES (?, ?)", row)
+        self._execute("INSERT INTO annulled VALUES (?, ?, 0)", row)
         match self._record_of(row):
-            case BuffetSale() | CashSale():
+            case BuffetSale():
                 self._move(row, CountState.COUNTED, CountState.ANNULLED)
             case MealServed() as served:
                 self._take_back(row, served.at_ms, served.pupil, served.meal)
@@ -126,9 +135,9 @@ class Portions:
         if row == given[0] and len(given) > 1:
             self._move(given[1], CountState.DUPLICATE, CountState.COUNTED)
 
-    def _is_annulled(self, row: TapId) -> bool:
-        query = "SELECT 1 FROM annulled WHERE terminal = ? AND sequence = ?"
-        return self._execute(query, row).fetchone() is not None
+    def _is_annulled(self, row: TapId, *, cash: bool = False) -> bool:
+        query = "SELECT 1 FROM annulled WHERE terminal = ? AND sequence = ? AND cash = ?"
+        return self._execute(query, (*row, cash)).fetchone() is not None
 
     def _move(self, row: TapId, before: CountState, after: CountState) -> None:
         line = self._line_of(row)

@@ -276,7 +276,7 @@ def test_what_counts_is_what_the_cards_say(town: RobbedTown) -> None:
 
 def test_people_see_it_on_the_page_in_the_report_and_in_the_metrics(town: RobbedTown) -> None:
     page = httpx.get(f"{town.url}/operator/", trust_env=False).text
-    for words in ("taps differing", "dropped_tap", "cannot prove", "overstated"):
+    for words in ("taps differing", "Tap is missing", "cannot prove", "overstated"):
         assert words in page
     metrics = httpx.get(f"{town.url}/metrics", trust_env=False).text
     assert 'resident_collector_committed_taps{proof="differing"} 6' in metrics

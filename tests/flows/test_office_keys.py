@@ -69,7 +69,7 @@ def test_the_pages_commands_run_as_they_stand_there(said: Said, tmp_path: Path) 
     for program, *words in lines:
         assert program == "terminal"
         told = said(*words)
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert re.search(r"production keys, role bus, region 34, terminal 70001$", told, re.MULTILINE)
     assert "to be rolled by 2029-12-31" in told
     made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}

@@ -30,6 +30,7 @@ from terminal.collector.store import CollectorStore, connect
 from terminal.errors import CollectorError
 from terminal.journal.canteen_records import Annulment, BuffetSale, MealLine, MealServed, SaleLine, ServedBy
 from terminal.journal.chain import Head, genesis, link
+from terminal.journal.console_records import SaleCancelled
 from terminal.journal.records import (
     CashSale,
     Committed,
@@ -171,6 +172,7 @@ class Town:
                     currency=rng.choice(CURRENCIES),
                 ),
                 Annulment(self.at_ms(), pupil, row, "2026-02-02", "17", 1, 0),
+                SaleCancelled(self.at_ms(), 1, row, 0, "RUB", "17"),
                 refused(
                     card_ref=rng.choice([None, card]),
                     prev_terminal=self.on_card[card][0],
@@ -260,6 +262,7 @@ def naive_sums(office: Office, by: By) -> dict[str, Counter[tuple[str, str, str]
     ledger, found = Ledger(), defaultdict(Counter)
     records = {(r.terminal, r.sequence): parse_record(r.body) for r in office.store.records()}
     undone = {(row[0], r.of) for row, r in records.items() if isinstance(r, Annulment)}
+    cancelled = {(row[0], r.sale) for row, r in records.items() if isinstance(r, SaleCancelled)}
     for row, record in records.items():
         if isinstance(record, Intent) and record.meal and end_of[row] is End.COMMITTED:
             ledger.apply(row, record)
@@ -303,7 +306,8 @@ def naive_sums(office: Office, by: By) -> dict[str, Counter[tuple[str, str, str]
                     put(meal.day, row, 0, meal.school, state, funder, amount)
             case CashSale():
                 day = CALENDAR.day_of(record.at_ms)
-                put(day, row, record.route, "", "counted", "cash", record.sum_minor)
+                state = "annulled" if row in cancelled else "counted"
+                put(day, row, record.route, "", state, "cash", record.sum_minor)
             case BuffetSale():
                 state = "annulled" if row in undone else "counted"
                 put(record.day, row, 0, record.school, state, "buffet", record.sum_minor)

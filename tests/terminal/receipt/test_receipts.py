@@ -55,7 +55,20 @@ def test_t_51_ticket_and_request_have_one_name_and_say_nothing_of_the_rider() ->
     assert made.request is not None
     assert made.ticket.id == made.request.id == "7-31"
     told = set(ReceiptRequest.__struct_fields__)
-    assert told == {"id", "at", "place", "vehicle", "route", "sum_minor", "currency", "vat", "medium", "way"}
+    said = {
+        "id",
+        "at",
+        "place",
+        "vehicle",
+        "route",
+        "sum_minor",
+        "currency",
+        "vat",
+        "medium",
+        "way",
+        "refunds",
+    }
+    assert told == said
 
 
 @pytest.mark.parametrize(
