@@ -220,8 +220,9 @@ class Failed(TillAnswer, frozen=True):
     @classmethod
     def of(cls, error: TerminalError) -> Failed:
         """For sending."""
-        code = error.code if isinstance(error, CanteenRefused) else ""
-        return cls(type(error).__name__, error.what, error.advice, error.exit_code, code)
+        if isinstance(error, CanteenRefused):  # whatever it is made of, a window hears code and texts
+            return cls(CanteenRefused.__name__, error.what, error.advice, error.exit_code, error.code)
+        return cls(type(error).__name__, error.what, error.advice, error.exit_code)
 
     def as_error(self) -> TerminalError:
         """The error as it was raised there; one of newer software, or made of more than its texts, keeps

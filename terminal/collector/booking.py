@@ -211,10 +211,8 @@ class Booking:
                 self._portions.give(row, record.at_ms, record.pupil, record.meal, record.currency)
             case BuffetSale():
                 self._portions.sell(row, record)
-            case Annulment():
-                self._portions.annul((row[0], record.of))
-            case SaleCancelled():
-                self._portions.cancel((row[0], record.sale))
+            case Annulment() | SaleCancelled():
+                self._portions.take_back(row[0], record)
             case CardLent():
                 self._portions.lend(row, record.card_ref, record.day, record.pupil)
             case Fault() | SetReturned():

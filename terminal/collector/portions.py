@@ -25,7 +25,8 @@ from terminal.collector.days import (
     line_of_sale,
 )
 from terminal.collector.evidence import END, Evidence
-from terminal.journal.canteen_records import BuffetSale, MealLine, MealServed, owner_of
+from terminal.journal.canteen_records import Annulment, BuffetSale, MealLine, MealServed, owner_of
+from terminal.journal.console_records import SaleCancelled
 from terminal.journal.records import AnyRecord, CashSale, Intent
 from terminal.journal.taps import TapId
 
@@ -97,14 +98,21 @@ class Portions:
         lent = self._execute(_LENT, (row[0], intent.card_ref, meal.day, row[1])).fetchone()
         return bytes(lent[0]) if lent else owner_of(intent.card_ref, intent.person_ref)
 
-    def cancel(self, row: TapId) -> None:
+    def take_back(self, terminal: int, record: Annulment | SaleCancelled) -> None:
+        """What the record says has not been; a meal's record takes back no cash, and a sale's no meal."""
+        if isinstance(record, Annulment):
+            self._annul((terminal, record.of))
+        else:
+            self._cancel((terminal, record.sale))
+
+    def _cancel(self, row: TapId) -> None:
         """The cash sale in `row` counts as not having been (T-54), now or as soon as it is known to have been."""
         if not self._is_annulled(row, cash=True):
             self._execute("INSERT INTO annulled VALUES (?, ?, 1)", row)
             if isinstance(self._record_of(row), CashSale):
                 self._move(row, CountState.COUNTED, CountState.ANNULLED)
 
-    def annul(self, row: TapId) -> None:
+    def _annul(self, row: TapId) -> None:
         """The meal or buffet sale in `row` counts as not having been (M-34), now or as soon as it is known to have
         been.
         """

@@ -126,8 +126,8 @@ STATES: Final[Mapping[str, Stated]] = {
         "school/var/terminal/active/roster/1/roster.sealed", begins(b"RCROST2\n"), b"RCROST2\n"
     ),
     "backup": Stated("bus.backup", begins(b"RCTBACK1"), b"RCTBACK1"),
-    "collector's records": Stated("collector/collector.db", user_version, 4),
-    "collector's books": Stated("collector/books.db", made_for, 6),
+    "collector's records": Stated("collector/collector.db", user_version, 5),
+    "collector's books": Stated("collector/books.db", made_for, 7),
     "fleet's database": Stated("fleet.sql", of_fleet, 2),
     "audit statement": Stated("statement.json", field("statement", "version"), 1),
     "audit dossier": Stated("day.dossier", begins(AUDIT), AUDIT),

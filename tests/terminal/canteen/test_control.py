@@ -214,7 +214,9 @@ def outcome(work: Callable[[], object]) -> object:
     try:
         return work()
     except TerminalError as error:
-        return type(error), error.what, error.advice, error.exit_code
+        refused = isinstance(error, CanteenRefused)
+        kind, code = (CanteenRefused, error.code) if refused else (type(error), "")  # type: ignore[attr-defined]
+        return kind, code, error.what, error.advice, error.exit_code
 
 
 def test_a_window_hears_what_is_done_here(window: Window, tmp_path: Path) -> None:
