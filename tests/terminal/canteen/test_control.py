@@ -477,6 +477,7 @@ def test_silent_clients_take_all_places_only_for_a_while(
     refused = [outcome(lambda: ask(window.state, ListPupils())) for _ in range(20)]
     assert refused[-1] == (
         ControlError,
+        "",
         "too many windows ask the terminal at once",
         "Nothing was done; ask again.",
         62,
