@@ -43,6 +43,8 @@ NOTICED = f"{ROUTES}\n[[notices]]\nid = 'detour'\ntext = 'Detour'\n"
 AFTER_A_SALE = {"/sale/cancel", "/cash", "/shift/take"}
 AT_A_PRINTER = {"/ticket/copy"}
 """It needs one (tests/flows/test_periphery.py)."""
+AT_A_SCANNER = {"/next/printed"}
+"""It needs a code that is held (tests/terminal/media/test_phone_live.py)."""
 IN_MEMORY = {"/next/persons", "/next/destination", "/next/forget"}
 """Those that change only what the next tap is asked for: they count once as well (test_bus_console.py)."""
 
@@ -72,7 +74,7 @@ def test_every_action_of_the_crew_is_in_this_table(tmp_path: Path) -> None:
         actions = {
             path for method, path, roles in every_route(cab.console) if method == "POST" and roles & CREW
         }
-    assert actions == DEEDS.keys() | IN_MEMORY | AT_A_PRINTER
+    assert actions == DEEDS.keys() | IN_MEMORY | AT_A_PRINTER | AT_A_SCANNER
 
 
 @pytest.mark.parametrize("path", DEEDS)
