@@ -95,6 +95,8 @@ class DayCount:
         self._open: dict[TapId, _PendingTap] = {}
         self._shown: set[TapId] = set()
         self._annulled: set[TapId] = set()
+        self._cancelled: set[TapId] = set()
+        """Cash sales taken back; what takes back a meal takes back no cash, and the other way round."""
         self._loans: dict[tuple[int, bytes], bytes] = {}
         self._portions: dict[tuple[bytes, str], list[_ServedPortion]] = {}
         self._sales: list[_Fact] = []
@@ -121,7 +123,7 @@ class DayCount:
             case Annulment():
                 self._annulled.add((row[0], record.of))
             case SaleCancelled():
-                self._annulled.add((row[0], record.sale))
+                self._cancelled.add((row[0], record.sale))
             case CardLent() if self._of_day(record):
                 self._loans[row[0], record.card_ref] = record.pupil
             case CashSale() | MealServed() | BuffetSale() if self._of_day(record):
@@ -214,7 +216,8 @@ class DayCount:
                 fact = self._fact_of_tap(row, tap.intent, tap.decision, self._proofs.not_ended())
                 self._count(fact, state)
         for fact in self._sales:
-            self._count(fact, CountState.ANNULLED if fact.row in self._annulled else CountState.COUNTED)
+            back = self._cancelled if fact.sold is Subject.CASH else self._annulled
+            self._count(fact, CountState.ANNULLED if fact.row in back else CountState.COUNTED)
         for portions in self._portions.values():
             self._settle_portions(portions)
         self.differing_rows.sort(key=lambda one: (one.terminal, one.sequence))

@@ -40,7 +40,9 @@ _ROWS: Final = (
     "SELECT sequence, body FROM record WHERE terminal = ? AND sequence BETWEEN ? AND ? ORDER BY sequence"
 )
 _ENDS: Final = "SELECT sequence, end FROM watched WHERE terminal = ? AND sequence BETWEEN ? AND ?"
-_TAKEN_BACK: Final = "SELECT sequence FROM annulled WHERE terminal = ? AND sequence BETWEEN ? AND ?"
+_TAKEN_BACK: Final = (
+    "SELECT sequence FROM annulled WHERE cash = 1 AND terminal = ? AND sequence BETWEEN ? AND ?"
+)
 _UNPROVEN: Final = (
     "SELECT sequence, proof, counted_minor FROM unproven WHERE terminal = ? AND sequence BETWEEN ? AND ?"
 )
