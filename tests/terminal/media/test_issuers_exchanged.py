@@ -20,6 +20,8 @@ from terminal.media.phone.medium import PhoneMedium
 from terminal.media.port import MediumSetup, UnsupportedCard
 from terminal.media.resident.credential import CredentialCheck, VerifyCredential
 from terminal.media.resident.medium import ResidentMedium
+from terminal.policy.load import load_region
+from terminal.policy.policy import Policy
 
 NOW = datetime(2026, 9, 15, 5, tzinfo=UTC)
 REGION = 34
@@ -27,6 +29,7 @@ REGION = 34
 
 def test_phones_and_codes_follow_the_issuers_as_cards_do(tmp_path: Path) -> None:
     setup = MediumSetup("bus", REGION, load_file_keys(laboratory_keys()), random.Random(7).randbytes)
+    policy = Policy.of(load_region("demo"))
     held, none, issuers = HeldEvents(tmp_path), IssuerKeys(), laboratory_issuers(REGION)
     card = ResidentMedium(setup, CredentialCheck(VerifyCredential.NEVER, none))
     phone, codes = PhoneMedium(setup, 70001, none, held), CodeTaker(setup, none, held)
@@ -39,7 +42,9 @@ def test_phones_and_codes_follow_the_issuers_as_cards_do(tmp_path: Path) -> None
         assert phone.select(channel)
         return [
             _refusal(lambda: phone.open(channel, NOW)),
-            _refusal(lambda: codes.open(held_up.code(NOW).encode("latin-1"), NOW, clock_suspect=False)),
+            _refusal(
+                lambda: codes.open(held_up.code(NOW).encode("latin-1"), NOW, policy, clock_suspect=False)
+            ),
         ]
 
     refused = Message.CREDENTIAL_NOT_TRUSTED
