@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,9 @@ def kiosk(folder: Path, page: str) -> Iterator[str]:
     runtime.mkdir(mode=0o700)
     environment = {**os.environ, **IN_MEMORY, "XDG_RUNTIME_DIR": str(runtime), "HOME": str(folder)}
     with (folder / "kiosk.log").open("wb") as log:
-        process = subprocess.Popen(command_of(profile, page), env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command_of(profile, page), env=environment, stdout=log, stderr=log, start_new_session=True
+        )
     try:
         until, written = time.monotonic() + PATIENCE_S, profile / ADDRESS
         while not written.exists() or not written.read_text():
@@ -63,7 +66,8 @@ def kiosk(folder: Path, page: str) -> Iterator[str]:
             time.sleep(0.05)
         yield f"http://127.0.0.1:{written.read_text().splitlines()[0]}"
     finally:
-        process.terminate()
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(process.pid, signal.SIGTERM)  # with the browser: its starter may be a script
         process.wait(PATIENCE_S)
 
 
