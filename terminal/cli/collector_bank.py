@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 import typer
 
 from terminal.cli.enrolling import TokenFile, token_in
+from terminal.cli.fleet_options import DatabasePassword, dsn_of, needs_extra, without_password
 from terminal.cli.options import (
     DEFAULT_COLLECTOR_FOLDER,
     CollectorFolder,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from terminal.collector.bank.proofs import OfficeKeys
     from terminal.collector.bank.settle import BankRun, DenyPort
+    from terminal.collector.bank.sources import RideSource
     from terminal.collector.users import Who
     from terminal.keys.file import FileKeys
 
@@ -125,6 +127,21 @@ class DenyOptions(NamedTuple):
     region: Annotated[int, typer.Option(min=0, max=0xFFFF, help="With --deny-out: the region's number.")] = 0
 
 
+class FleetOptions(NamedTuple):
+    """Where a fleet keeps its rides."""
+
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FLEET_DATABASE",
+            callback=without_password,
+            help="A fleet's PostgreSQL, without password: its rides are settled; ledger and office are in --folder.",
+            show_default="the rides of the collector in --folder",
+        ),
+    ] = None
+    database_password_file: DatabasePassword = None
+
+
 @app.command()
 def key(
     out: Annotated[Path, typer.Option(help="File to write: it is copied to terminals.")] = Path(
@@ -152,6 +169,7 @@ def settle(
     asked: SettleOptions,
     rules: RuleOptions,
     denials: DenyOptions,
+    fleet: FleetOptions,
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     json: Json = False,
 ) -> None:
@@ -183,7 +201,8 @@ def settle(
 
     with (
         _deny_port(denials, file_keys) as port,
-        work.lone(folder, office_keys, documents, ChargeRules(*rules), port) as office,
+        _fleet_rides(fleet) as rides,
+        work.lone(folder, office_keys, documents, ChargeRules(*rules), port, rides) as office,
     ):
         work.settle(
             office,
@@ -379,6 +398,19 @@ def _deny_port(denials: DenyOptions, file_keys: FileKeys) -> Iterator[DenyPort |
     clock = SystemClock()
     with closing(BankDenials(denials.deny, denials.region, list_key, denials.deny_out, clock.now)) as port:
         yield port
+
+
+@contextmanager
+def _fleet_rides(fleet: FleetOptions) -> Iterator[RideSource | None]:
+    """The rides of the fleet that is named; None where none is."""
+    if fleet.database is None:
+        yield None
+        return
+    needs_extra()
+    from terminal.collector.fleet.bank_rides import FleetRides
+
+    with closing(FleetRides(dsn_of(fleet.database, fleet.database_password_file))) as rides:
+        yield rides
 
 
 def _require_money(folder: Path, token_file: Path | None) -> Who:
