@@ -41,17 +41,19 @@ TRUST: Final = laboratory_bank_ca().trust
 PUBLIC: Final = LAB.record_key().public_key().public_bytes_raw()
 KEYS: Final = OfficeKeys((LAB.record_key(),), LAB.bank_card_key(), LAB.bank_tokens, TRUST)
 DEMO: Final = Path("terminal/policy/regions/demo.toml")
+ZONE: Final = "Europe/Volgograd"
 FARE_MINOR: Final = 3_000
 CAP_MINOR: Final = 7_500
 MASTERS: Final = load_lab_keys()
 
 
-def bank_document(folder: Path) -> Path:
+def bank_document(folder: Path, zone: str = ZONE) -> Path:
     """The laboratory's region, where bank cards are taken, change free once within an hour, and pay 75.00 a day at
     most.
     """
     text = DEMO.read_text("utf-8")
     for before, after in (
+        (f'time_zone = "{ZONE}"', f'time_zone = "{zone}"'),
         (
             '[profiles.bus]\nmedia = ["transport_card"]',
             '[profiles.bus]\nmedia = ["transport_card", "bank_card"]',
