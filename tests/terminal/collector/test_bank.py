@@ -59,10 +59,13 @@ from tests.terminal.collector.bank_town import (
 class Office:
     """A collector's folder with two validators, its back office and an acquirer's stand-in."""
 
-    def __init__(self, folder: Path, zone: str = ZONE, keys: OfficeKeys = KEYS) -> None:
+    def __init__(
+        self, folder: Path, zone: str = ZONE, keys: OfficeKeys = KEYS, document: bytes = b""
+    ) -> None:
+        """`document`: the one that the folder has already."""
         self.folder, self.keys = folder, keys
         folder.mkdir(exist_ok=True)
-        self.document = kept_document(folder, bank_document(folder, zone))
+        self.document = document or kept_document(folder, bank_document(folder, zone))
         self.store = CollectorStore(folder / "collector.db")
         self.bus, self.tram = BankTerminal(7, self.document), BankTerminal(8, self.document, route=9)
         self.denied: dict[bytes, bool] = {}
@@ -461,10 +464,10 @@ def test_killed_at_every_write_nothing_is_charged_twice_or_lost(
         if not child:
             with monkeypatch.context() as patched:
                 Killed(writes, patched)
-                an_evening(Office(folder))
+                an_evening(Office(folder, document=first.document))
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        again = Office(folder)
+        again = Office(folder, document=first.document)
         an_evening(again)
         assert again.asked() == [
             (DemandKind.AUTHORISE, 0, DemandState.APPROVED),
