@@ -207,6 +207,10 @@ def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> No
     assert office.run(day(5, 12)).asked == 0
 
 
+NO_CARD = {"pan": "", "expires_on": 0, "sequence": None, "track_2": "", "objects": {}}
+"""A refund names its charge."""
+
+
 def test_what_was_charged_too_much_is_taken_off_the_next_charge_or_given_back_by_two_persons(
     office: Office,
 ) -> None:
@@ -232,6 +236,10 @@ def test_what_was_charged_too_much_is_taken_off_the_next_charge_or_given_back_by
             number = approvals.ask(connection, Act.REFUND, subject, "21", "", unix_ms(day(7)))
             approvals.decide(connection, number or 0, Decided.CONFIRMED, "22", unix_ms(day(7)))
     assert office.run(day(7, 10), upload=False).refunds == 1
+    (orders,) = (office.folder / "bank/acquirer/out").iterdir()
+    (order,) = json.loads(orders.read_text())["orders"]
+    assert order.keys() == {"id", "kind", "amount_minor", "currency", "day", "of"} | NO_CARD.keys()
+    assert order.items() > NO_CARD.items()
     office.stand_in.work(StandInRules(twice=True))
     assert office.run(day(7, 11), upload=False).refunds == 0
     assert [why for _, _, why in office.seen["doubts"]] == ["too_much", "no_charge"]
@@ -293,7 +301,21 @@ def test_answers_that_fit_nothing_change_nothing_and_are_shown(
         "contradicts",
     ]
     assert tuple(sorted(path.name for path in incoming.iterdir())) == stays
-    seen = office.seen
+    seen, whole = office.seen, acquirer._answers
+
+    def replaced(path: Path) -> object:
+        """A file that the acquirer replaces as soon as it was read."""
+        found = whole(path)
+        if path.name == "y.json":
+            path.unlink()
+            path.write_bytes(answers_file("of-no-ledger"))
+        return found
+
+    (incoming / "y.json").write_bytes(answers_file(name))
+    with monkeypatch.context() as patched:
+        patched.setattr(acquirer, "_answers", replaced)
+        office.run(day(3, 11))
+    assert (incoming / "y.json").read_bytes() == answers_file("of-no-ledger")
     (incoming / "cut.json").write_bytes(answers_file(name))  # it is whole now
     again = office.run(day(3, 11))
     assert (again.unreadable, office.seen) == (tuple(one for one in stays if one != "cut.json"), seen)
@@ -377,6 +399,10 @@ def test_one_at_a_time_and_a_full_disk_keeps_orders_for_later(
         patched.setattr(acquirer, "replace_file", full)
         with pytest.raises(CollectorError, match="No space left on device"):
             office.run(day(3, 10))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(CollectorError, match="No space left on device"):
+            office.run(day(3, 10))  # the lock could not be written, and is free again
     shutil.rmtree(office.folder / "bank" / "acquirer")
     with (
         lone(office.folder, KEYS, office.folder),
