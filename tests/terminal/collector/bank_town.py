@@ -127,6 +127,8 @@ class BankTerminal:
         record: BankRecord | None = None,
         shown_minor: int = FARE_MINOR,
         sealed: bytes | None = None,
+        route: int | None = None,
+        direction: int = INTENT.direction,
         **trip: Any,
     ) -> int:
         """The rows of a tap, ended in good order; return the intent's. `record` and `sealed` are those of a forger."""
@@ -140,7 +142,8 @@ class BankTerminal:
             INTENT,
             at_ms=at_ms,
             card_ref=called,
-            route=self.route,
+            route=self.route if route is None else route,
+            direction=direction,
             charge_minor=shown_minor,
             proof=parts.commands,
             trip=trip,

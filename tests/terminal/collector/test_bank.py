@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -38,6 +39,7 @@ from terminal.collector.bank.stand_in import StandIn, StandInRules
 from terminal.collector.bank.statement import statement_of
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
+from terminal.journal.records import Committed, SettledBy
 from terminal.keys.provider import BankToken
 from tests.terminal.collector.bank_town import (
     CAP_MINOR,
@@ -178,6 +180,28 @@ def test_a_terminal_cannot_invent_a_ride(office: Office) -> None:
     office.run(day(4, 12))
     assert office.asked()[-1] == (DemandKind.CHARGE, FARE_MINOR, DemandState.ASKED)
     assert [one.sequence for one in office.seen["demands"]] == [genuine, genuine]
+
+
+def test_a_terminal_in_other_hands_stops_no_run_and_charges_nothing_that_cannot_be(office: Office) -> None:
+    """Its rows are signed, its cards were there; what it states of their rides was no bus's."""
+    bus, tram, at = office.bus, office.tram, day(3, 9)
+    good = bus.tap(read(card_of(11), at), at)
+    tram.write(Committed(unix_ms(at), (1 << 63) + 1, None, b"", SettledBy.ANSWERED))
+    stated: list[dict[str, Any]] = [
+        {"route": 70_000},
+        {"direction": 7},
+        {"companions": 10**9},
+        {"shown_minor": -5_000},
+    ]
+    rows, card = [], card_of(12)
+    for number, one in enumerate(stated):
+        later = at + timedelta(minutes=20 * number)
+        rows.append(tram.tap(read(card, later), later, **one))
+    unknown = tram.tap(read(card_of(13), at), at, **{"canteen.pupil.buffet.uncertain": True})
+    run = office.run(day(4, 9))
+    assert (run.unproven, run.undecided) == (0, 1)
+    charges = {(one.terminal, one.sequence): one.charge_minor for one in office.seen["rides"]}
+    assert charges == {(7, good): FARE_MINOR, (8, unknown): 0} | {(8, row): 0 for row in rows}
 
 
 def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> None:
