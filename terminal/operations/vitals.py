@@ -53,7 +53,7 @@ from terminal.tap_report import TapReport
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import TRUSTED_CLOCK, ClockState
 from terminal.updates.edition import SetRefusal
-from terminal.updates.store import HeldEdition, KindStatus, status_of
+from terminal.updates.held import HeldEdition, KindStatus, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
