@@ -7,7 +7,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,10 @@ from terminal.collector.approvals import Act, Decided
 from terminal.collector.backup import back_up
 from terminal.collector.bank import acquirer, stand_in
 from terminal.collector.bank.acquirer import AcquirerFolder
-from terminal.collector.bank.ledger import BankLedger, DemandCause, DemandKind, DemandState, RideState
+from terminal.collector.bank.demands import DemandCause, DemandKind, DemandState
+from terminal.collector.bank.ledger import BankLedger, open_ledger
 from terminal.collector.bank.proofs import UnprovenCause
+from terminal.collector.bank.rides import RideState
 from terminal.collector.bank.settle import BankOffice, BankRun, lone
 from terminal.collector.bank.stand_in import StandIn, StandInRules
 from terminal.collector.bank.statement import statement_of
@@ -70,18 +72,18 @@ class Office:
         for terminal in (self.bus, self.tram) if upload else ():
             if terminal.sent < len(terminal.bodies):
                 keep(self.store, terminal)
-        with lone(self.folder, KEYS, self.folder / "documents", deny=self) as (office, source):
+        with lone(self.folder, KEYS, self.folder / "documents", deny=self) as office:
             self.ledger = office.ledger
-            done = office.run(source, unix_ms(at))
+            done = office.run(unix_ms(at))
             self.seen = self._look(office)
         return done
 
     def _look(self, office: BankOffice) -> dict[str, list]:
         ledger = office.ledger
         return {
-            "rides": [one for state in RideState for one in ledger.rides(state, 1_000)],
-            "demands": [one for card in range(1, 20) for one in ledger.demands(card)],
-            "doubts": ledger.doubts(),
+            "rides": [one for state in RideState for one in ledger.rides.in_state(state, 1_000)],
+            "demands": [one for card in range(1, 20) for one in ledger.demands.of_card(card)],
+            "doubts": ledger.demands.doubts(),
         }
 
     def why(self) -> dict[tuple[int, int], str]:
@@ -255,7 +257,7 @@ def test_answers_that_fit_nothing_change_nothing_and_are_shown(office: Office) -
     ]
     assert [path.name for path in incoming.iterdir()] == ["bad.json"]
     back_up(office.folder, office.folder.parent / "copy", with_key=False)
-    with closing(BankLedger(office.folder.parent / "copy", reading=True)) as ledger_copy:
+    with open_ledger(office.folder.parent / "copy", reading=True) as ledger_copy:
         assert ledger_copy.name == ledger
 
 
@@ -410,7 +412,7 @@ def test_money_adds_up_whatever_comes_late_is_declined_or_answered_twice(tmp_pat
         story.sort()
         costs = oracle([(at, route) for at, route, _ in story])
         assert [rides[row].charge_minor for _, _, row in story] == costs
-        with closing(BankLedger(office.folder, reading=True)) as ledger:
+        with open_ledger(office.folder, reading=True) as ledger:
             found = statement_of(ledger, token)
         paid = sum(
             one.amount_minor
