@@ -90,6 +90,7 @@ class SealedSeries:
 
     def __init__(self, public: bytes) -> None:
         self.public: Final = public
+        self._step, self._chain, self._own = SERIES_STEPS, b"", b""
         self._begin()
 
     def seal(self, content: bytes, bound_to: bytes) -> bytes:

@@ -139,6 +139,7 @@ def test_each_of_a_series_opens_alone_and_nothing_of_the_sealer_opens_any() -> N
     for held in left:
         with pytest.raises(InvalidTag):
             ChaCha20Poly1305(held).decrypt(bytes(12), sealed[-1][KEY_BYTES + 1 :], b"row")
-    for wrong in (bytes(step), sealed[1][:KEY_BYTES], b"", sealed[1][:-1]):
+    refused: list[bytes] = [bytes(step), sealed[1][:KEY_BYTES], b"", sealed[1][:-1]]
+    for wrong in refused:
         with pytest.raises(NotSealedToUs):
             open_in_series(OFFICE, wrong, b"row")
