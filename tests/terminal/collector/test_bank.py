@@ -35,7 +35,7 @@ from tests.terminal.collector.bank_town import (
     CAP_MINOR,
     FARE_MINOR,
     KEYS,
-    PUBLIC,
+    SERIES,
     BankTerminal,
     bank_document,
     card_of,
@@ -151,9 +151,9 @@ def test_a_terminal_cannot_invent_a_ride(office: Office) -> None:
         ): UnprovenCause.NOT_GENUINE,
         forged(5, amount_minor=9_900): UnprovenCause.MALFORMED,
         forged(6, signature=read(other, later(6)).signed.value): UnprovenCause.NOT_GENUINE,
-        bus.tap(one, later(7), sealed=b"RCBANK1\n" + bytes(200)): UnprovenCause.NOT_OURS,
+        bus.tap(one, later(7), sealed=b"RCBANK2\n" + bytes(200)): UnprovenCause.NOT_OURS,
         bus.tap(
-            one, later(8), sealed=sealed_record(record, PUBLIC)
+            one, later(8), sealed=sealed_record(record, SERIES)
         ): UnprovenCause.NOT_OURS,  # of another row
         bus.tap(read(other, later(9)), later(9), token=token_of(one)): UnprovenCause.OTHER_TOKEN,
         bus.tap(read(card, day(9, 9)), later(10)): UnprovenCause.OTHER_DAY,
