@@ -32,6 +32,8 @@ MOST_BYTES: Final = 64 << 20
 MOST_ANSWERS: Final = 100_000
 AT_ONCE: Final = 1_000
 """Orders in one file."""
+MOST_DIGITS: Final = 18
+"""Of an order's number: what the ledger can hold."""
 Sum = Annotated[int, Meta(ge=0, lt=10**12)]
 
 
@@ -211,7 +213,8 @@ def take_answers(ledger: BankLedger, folder: AcquirerFolder, now_ms: int) -> Ite
 
 def _take(ledger: BankLedger, answer: OrderAnswer, now_ms: int) -> None:
     name, _, written = answer.id.rpartition("-")
-    number = int(written) if name == ledger.name and written.isascii() and written.isdecimal() else 0
+    ours = name == ledger.name and written.isascii() and written.isdecimal() and len(written) <= MOST_DIGITS
+    number = int(written) if ours else 0
     demand, state = ledger.demand(number), DemandState(answer.result)
     if demand is None or not demand.file:
         ledger.doubt(now_ms, number, AnswerDoubt.UNKNOWN)

@@ -394,11 +394,8 @@ class BankLedger:
         ]
 
     def to_drop(self, card: int) -> list[TapId]:
-        """The rides of `card` whose sealed records are not needed any more: everything asked about it was approved."""
-        query = (
-            "SELECT terminal, sequence FROM ride WHERE card = ?1 AND settled = 1 AND dropped = 0 AND NOT EXISTS"
-            " (SELECT 1 FROM demand WHERE card = ?1 AND state <> 'approved')"
-        )
+        """The settled rides of `card` whose sealed records are kept."""
+        query = "SELECT terminal, sequence FROM ride WHERE card = ? AND settled = 1 AND dropped = 0"
         return [(terminal, sequence) for terminal, sequence in self._execute(query, (card,))]
 
     def note_dropped(self, rows: Iterable[TapId]) -> None:

@@ -26,6 +26,7 @@ from terminal.collector.bank.ledger import (
     LEDGER_FILE,
     BankLedger,
     Demand,
+    DemandState,
     LedgerRide,
     RideState,
 )
@@ -197,13 +198,15 @@ class BankOffice:
         return denied, released
 
     def _drop(self) -> None:
-        """What an acquirer has approved needs no record of its card any more."""
+        """Of a card that owes nothing, and of which nothing is asked, no record is needed any more."""
         for card in self.ledger.droppable():
+            demands = self.ledger.demands(card)
+            if debts(demands) or any(one.state is DemandState.ASKED for one in demands):
+                continue
             rows = self.ledger.to_drop(card)
-            if rows:
-                self._store.drop_sealed(rows)
-                with self.ledger.changing():
-                    self.ledger.note_dropped(rows)
+            self._store.drop_sealed(rows)
+            with self.ledger.changing():
+                self.ledger.note_dropped(rows)
 
 
 @contextmanager

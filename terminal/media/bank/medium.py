@@ -38,7 +38,7 @@ from terminal.decision.outcome import Decision, Message
 from terminal.keys.provider import BankToken
 from terminal.media.bank import BANK
 from terminal.media.bank.keeping import BankKeeper, tap_of
-from terminal.media.held import HeldEvents
+from terminal.media.held import HeldEvents, newest_state
 from terminal.media.port import LastTap, MediumSetup, Presented, UnsupportedCard
 from terminal.messages import MediumMessage
 from terminal.policy.policy import Policy
@@ -183,9 +183,10 @@ class BankMedium:
         return card, () if par is None else self._setup.bank(account_identity(par))
 
     def _newest(self, card: Sequence[BankToken], now: datetime) -> bytes:
-        """What was kept of it under the token of either epoch; empty where nothing was."""
+        """The newest of what was kept of it under the token of either epoch; empty where nothing was."""
         kept = (self._held.newest(one.token, now) for one in card)
-        return next((state.event for state in kept if state is not None), b"")
+        found = newest_state(None, (state for state in kept if state is not None))
+        return b"" if found is None else found.event
 
 
 def _parsed(event: bytes) -> Event | None:

@@ -170,7 +170,7 @@ def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> No
     card = card_of(11)
     at = day(3, 9)
     one = read(card, at)
-    office.bus.tap(one, at)
+    row = office.bus.tap(one, at)
     office.run(day(3, 10))
     broke = StandInRules(declines=(one.opened.pan.in_clear[-4:],))
     office.stand_in.work(broke)
@@ -186,10 +186,12 @@ def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> No
     office.bus.refuse(read(card, day(4, 9)), day(4, 9))
     office.run(day(4, 9, 30))
     assert office.seen["demands"][-1].cause is DemandCause.TAP
+    assert office.store.sealed(7, row), "it may be asked for again"
     office.stand_in.work(StandInRules())
     assert office.run(day(4, 9, 40)).released == 1
     assert office.denied == {token_of(one): False}
     assert office.stand_in.memory().taken_minor == FARE_MINOR
+    assert not office.store.sealed(7, row), "it is paid: no number of the card is kept"
     assert office.run(day(5, 12)).asked == 0
 
 
@@ -236,6 +238,7 @@ def test_answers_that_fit_nothing_change_nothing_and_are_shown(office: Office) -
             (name, 100, "approved"),  # another sum
             (f"{ledger}-99", 0, "approved"),
             ("00000000-1", 0, "declined"),  # of another ledger
+            (f"{ledger}-{'9' * 31}", 0, "approved"),  # more than a ledger can hold
             (name, 0, "approved"),
             (name, 0, "declined"),  # answered already
         )
