@@ -25,7 +25,7 @@ from terminal.policy.policy import ONE_DAY, Policy
 from terminal.trail import TrailEntry, recorded
 from terminal.trip.facts import Trip
 
-LAST_DAY: Final = date(2099, 12, 31)
+LAST_DAY: Final = date.max
 """A card that its terminal let ride was in date."""
 
 
@@ -90,7 +90,7 @@ class Journeys:
 
 
 def _fare(ride: BankRide, event: Event, policy: Policy) -> tuple[RideFare, Event]:
-    if event.counter_layout not in (0, policy.card.layout):  # of another document: its counters begin anew
+    if event.counter_layout != policy.card.layout:  # of another document: its counters begin anew
         event = event._replace(counter_layout=0, counters=0, journey_age_s=None)
     card = BankSnapshot(ride.token, LAST_DAY, event=event)
     decision = decide(card, policy, ride.trip, ride.at)
@@ -106,9 +106,6 @@ def _fare(ride: BankRide, event: Event, policy: Policy) -> tuple[RideFare, Event
 
 def _service_day(at: datetime, policy: Policy) -> tuple[str, int]:
     """The service day of `at`, and when it ends."""
-    known = policy.service_days.at(at)
-    if known.begins <= at < known.ends:
-        return known.day.isoformat(), unix_ms(known.ends)
-    hour = time(policy.document.header.service_day_end_hour)
-    ends = datetime.combine(known.day + ONE_DAY, hour, policy.zone)
-    return known.day.isoformat(), unix_ms(ends.astimezone(UTC))
+    day = policy.service_days.of(at.astimezone(policy.zone))
+    ends = datetime.combine(day + ONE_DAY, time(policy.document.header.service_day_end_hour), policy.zone)
+    return day.isoformat(), unix_ms(ends.astimezone(UTC))
