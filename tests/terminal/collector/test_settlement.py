@@ -197,6 +197,20 @@ def test_no_kopeck_is_made_or_lost(money, weights):
     )
 
 
+@pytest.mark.parametrize(
+    ("money", "weights", "shares"),
+    [
+        (100, [1, 1, 1], [34, 33, 33]),
+        (10, [1, 2, 3], [2, 3, 5]),
+        (5, [3, 1, 3], [2, 1, 2]),
+        (1, [1, 2], [0, 1]),
+    ],
+)
+def test_what_is_left_over_goes_to_the_largest_remainders_the_earlier_first(money, weights, shares):
+    assert divided(money, weights) == shares
+    assert divided(-money, weights) == [-share for share in shares]
+
+
 def test_a_closed_month_stays_and_what_comes_late_is_a_correction(tmp_path):
     """Two people close February; a bus that was out of reach then sends: its transfer moves money of a closed day."""
     town = town_in(tmp_path, SplitKey.LEGS)
