@@ -238,6 +238,21 @@ def test_who_rode_is_counted_where_the_ride_began_and_not_at_its_exit(tmp_path: 
     town.close()
 
 
+def test_a_day_is_looked_at_again_when_a_journey_that_ends_on_it_begins_two_days_before(tmp_path: Path) -> None:
+    town, card = town_in(tmp_path, SplitKey.LEGS), RidingCard(0)
+    tram, bus = town.terminal(1), town.terminal(2)
+    play(tram, card, 7, "new", 2_400, "committed", INTENT.at_ms)
+    play(bus, card, 8, "transfer", 0, "committed", INTENT.at_ms + 2 * DAY_MS)
+    settlement = town.collector.office.settlement
+    seen = []
+    for terminal in (bus, tram):
+        town.send(terminal)
+        lines = settlement.day(days_of(town)[-1]).values()
+        seen.append((sum(one.unlinked for one in lines), sum(abs(one.moved_proven_minor) for one in lines)))
+    assert seen == [(1, 0), (0, 2_400)]
+    town.close()
+
+
 FIRST = RideLeg(
     *((1, 1), "2026-02-03", 7, "purse", 0, "RUB", 1, 2_400, Proof.PROVEN, b"card", (9, 9), False, False)
 )
