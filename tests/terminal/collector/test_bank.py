@@ -177,8 +177,8 @@ def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> No
     row = office.bus.tap(one, at)
     office.run(day(3, 10))
     before = b"the token of another epoch"
-    with closing(BankLedger(office.folder)) as ledger, ledger.changing():
-        assert ledger.card_of(KEYS.digest(bank_record(7, unix_ms(at), token_of(one), one)), before)
+    with open_ledger(office.folder) as ledger, ledger.changing():
+        assert ledger.cards.of(KEYS.digest(bank_record(7, unix_ms(at), token_of(one), one)), before)
     broke = StandInRules(declines=(one.opened.pan.in_clear[-4:],))
     office.stand_in.work(broke)
     assert office.run(day(3, 11)).denied == 1  # by the first authorisation
