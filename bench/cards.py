@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from cardproto.connection import CardConnection
+from cardproto.credential import proof
 from sim.card.virtual import VirtualCard
 from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
@@ -80,6 +81,14 @@ def phone_bus(folder: Path, clock: SteppedClock, *, deny_list: DenyList = EMPTY_
     terminal.media = (PhoneMedium(setup, terminal.number, issuers, terminal.held),)
     terminal.codes = CodeTaker(setup, issuers, terminal.held)
     return terminal
+
+
+def forget(terminal: Terminal) -> None:
+    """Let its medium of phones remember no credential, as after a start."""
+    (medium,) = terminal.media
+    assert isinstance(medium, PhoneMedium)
+    proof._point.cache_clear()
+    medium.trust(laboratory_issuers(terminal.policy.document.header.region))
 
 
 def phone(profile: str = "phone_pensioner") -> VirtualPhone:
