@@ -34,6 +34,7 @@ from tests.terminal.screen.console.test_bus_console import text
 
 RELIEF = ref_of(Role.CONDUCTOR)
 FARE = 3200
+SOLD = "child_percent = 50\nluggage_minor = 2050"
 
 
 def selling(rules: str) -> Policy:
@@ -43,7 +44,7 @@ def selling(rules: str) -> Policy:
 
 @pytest.fixture
 def cab(tmp_path: Path):  # type: ignore[no-untyped-def]
-    with open_cab(tmp_path, policy=selling("child_percent = 50\nluggage_minor = 2050")) as cab:
+    with open_cab(tmp_path, policy=selling(SOLD)) as cab:
         cab.sign_in()
         cab.open_shift()
         yield cab
@@ -230,7 +231,7 @@ def test_t_66_every_tap_and_every_sale_is_in_one_line_and_the_lines_add_up(
     tmp_path_factory: pytest.TempPathFactory, deeds: list[tuple[str, str | None, int | None]]
 ) -> None:
     """The page, the row that closes the shift and the exported report say the same as counting the records by hand."""
-    policy = selling("child_percent = 50\nluggage_minor = 2050")
+    policy = selling(SOLD)
     with open_cab(tmp_path_factory.mktemp("day"), policy=policy) as cab:
         cab.sign_in()
         cab.open_shift()
