@@ -388,13 +388,13 @@ class SchoolWalk:
         hands.fill(hands.page.locator(f"#{name}-staff"), MANAGER)
         hands.fill(hands.page.locator(f"#{name}-pin"), pin)
 
-    def pupil(self, hands: Hands, name: str) -> None:
-        """A pupil's own page."""
+    def pupil(self, hands: Hands, name: str, *, which: int = 0) -> None:
+        """A pupil's own page: of those who are found, the one in that place."""
         hands.open("Исправить")
         hands.link("Найти ученика")
         hands.fill(hands.field("Фамилия, имя или класс"), name)
         hands.button("Найти")
-        hands.press(hands.page.locator(".found a").first)
+        hands.press(hands.page.locator(".found a").nth(which))
         expect(hands.page.locator("section[aria-labelledby=ahead]")).to_be_visible()
 
     def forgotten_card(self, hands: Hands, name: str) -> None:
@@ -407,9 +407,9 @@ class SchoolWalk:
         self.listed += 1
 
     def lent_card(self, hands: Hands, spare: Path, class_id: str) -> None:
-        """A spare card stands for a pupil for a day, and brings him his meal."""
+        """A spare card stands for a pupil for a day, and brings him his meal: the last of a class, who has no other."""
         page = hands.page
-        self.pupil(hands, class_id)
+        self.pupil(hands, class_id, which=-1)
         self.place.tap(spare)
         page.reload()
         hands.press(page.locator("summary").first)
