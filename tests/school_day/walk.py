@@ -508,6 +508,20 @@ class SchoolWalk:
         hands.open("Исправить")
         self.deed(hands, page.get_by_role("button", name="Отметить неполученными").first)
         expect(page.get_by_text("Отмечено неполученными: 1")).to_be_visible()
+        self.yesterdays_report(hands)
+
+    def yesterdays_report(self, hands: Hands) -> None:
+        """The bookkeeper asks for it again a day later."""
+        page, yesterday = hands.page, self.place.now.astimezone(MOSCOW) - timedelta(days=1)
+        hands.open("Отчёт за день")
+        expect(page.locator(".sheet-head")).to_contain_text("день не закрыт")
+        hands.fill(hands.field("День"), f"{yesterday:%d.%m.%Y}")
+        hands.button("Показать")
+        expect(page.locator(".sheet-head")).to_contain_text(f"{yesterday:%d.%m.%Y} · день закрыт")
+        expect(page.get_by_role("link", name="Закрыть день")).to_have_count(0)
+        before = self.papers["day.xlsx"]
+        self._paper(page, "day", lambda: hands.link("Файл Excel"))
+        assert self.papers["day.xlsx"] == before
 
     def right(self, day: date) -> dict[str, int]:
         """What the records come to, as the product's own command counts it: nothing lost, nothing twice."""
