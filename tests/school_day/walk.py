@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from terminal.clock import SystemClock, unix_ms
+from terminal.screen.console.areas import areas
+from terminal.screen.setup.web import NAMES
 from tests.school_day.hands import PATIENCE_MS, Hands, Way
 from tests.school_day.place import SchoolPlace, number_in
 from tests.terminal.setup.guide import GuideStep, press_through, steps_of
@@ -29,6 +31,14 @@ MOSCOW = ZoneInfo("Europe/Moscow")
 SERVED_AT_ONCE = "meal_ok"
 GIVEN = (SERVED_AT_ONCE, "meal_already")
 """After these the pupil has the portion, once."""
+FILES = (".xlsx",)
+PAGES = {
+    *(f"/setup/{name}" for name in NAMES),
+    "/done",
+    "/sign-in",
+    *(page.path for area in areas("canteen") for page in area.pages if not page.path.endswith(FILES)),
+}
+"""Every page that there is."""
 SEEN = """
 globalThis.seen = {};
 addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
@@ -154,6 +164,8 @@ class SchoolWalk:
             page.goto(f"{self.place.url}/setup/review")
             hands.look()
             press_through(page, last, {}, hands)
+            page.wait_for_url("**/done")
+            hands.look()
             self.place.take_over()
             page.wait_for_url("**/sign-in?typed=1", timeout=PATIENCE_MS)
 
@@ -465,6 +477,8 @@ class SchoolWalk:
         self.deed(hands, page.locator(".found form button").filter(has_text="карта есть").first)
         expect(page.get_by_text("Карта привязана")).to_be_visible()
         hands.open("Карты")
+        with page.expect_navigation(timeout=PATIENCE_MS):
+            self.place.tap(newer)
         hands.press(page.locator("main p a.button").first)
         self.deed(hands, page.get_by_role("button", name="Отвязать").first)
 
@@ -570,6 +584,10 @@ class SchoolWalk:
             self.sign_in(hands, MANAGER)
             self.reports(hands)
             self.next_morning(hands, "4а")
+            hands.open("Терминал")
+            hands.look()
+        if self.plan.looks:
+            assert PAGES - self.looked == set(), "pages that were looked at by no one"
         return self.right(day)
 
 
