@@ -499,6 +499,8 @@ def _console(
         vehicle=config.vehicle.name,
         receipts=config.receipts.folder,
         offline=lambda: vitals.sync_fault is not None,
+        reader_fault=lambda: vitals.reader_fault,
+        follow_reader=vitals.follow_reader,
         on_change=on_change,
         printer=printer,
     )

@@ -152,6 +152,7 @@ class Vitals:
         self._due_s = 0.0
         self._clock_shown: tuple[ClockState, Trouble | None] = TRUSTED_CLOCK, None
         self._unwritable = False
+        self._reader_changed: Callable[[], object] = lambda: None
 
     # What happens to the terminal
 
@@ -229,11 +230,17 @@ class Vitals:
         text = fault_text(fault, {})
         self.events.error("reader", f"{text}: {detail}" if detail else text, code=fault)
         self._look()
+        self._reader_changed()
 
     def reader_works(self) -> None:
         self.reader_fault = None
         self.events.notice("reader", "works again", code=ReaderFault.WORKS)
         self._look()
+        self._reader_changed()
+
+    def follow_reader(self, changed: Callable[[], object]) -> None:
+        """Call `changed`, which returns at once, when the reader fails or works again."""
+        self._reader_changed = changed
 
     def device_is(self, name: str, state: DeviceState, detail: str) -> None:
         """An extension works no longer, or works again. On any thread; status file and journal follow with a beat."""
