@@ -283,7 +283,8 @@ def refund(ledger: BankLedger, request: int, subject: str, now_ms: int) -> Refun
         *(row, DemandCause.REQUEST, now_ms),
     )
     due = ledger.rides.due(found.card)
-    credits = [[one.terminal, one.sequence, one.due_minor] for one in due if one.due_minor < 0]
+    owed = [one for one in due if one.currency == found.currency and one.due_minor < 0]
+    credits = [[one.terminal, one.sequence, one.due_minor] for one in owed]
     ledger.demands.put(
         made._replace(of=found.of or found.id, request=request), _taken_off(credits, amount_minor)
     )

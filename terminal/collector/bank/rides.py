@@ -220,13 +220,15 @@ class RideTable:
         done = [row for row in self._execute(query, (card,)) if row not in open_rows]
         self._connection.executemany("UPDATE ride SET settled = 1 WHERE terminal = ? AND sequence = ?", done)
 
-    def to_drop(self, limit: int) -> list[TapId]:
-        """So many rides whose sealed records are not needed: everything asked about their cards was approved."""
-        query = (
-            "SELECT terminal, sequence FROM ride WHERE settled = 1 AND dropped = 0 AND NOT EXISTS"
-            " (SELECT 1 FROM demand WHERE demand.card = ride.card AND demand.state <> 'approved') LIMIT ?"
-        )
-        return [(terminal, sequence) for terminal, sequence in self._execute(query, (limit,))]
+    def droppable(self) -> list[int]:
+        """The cards with a settled ride whose sealed record is kept."""
+        query = "SELECT DISTINCT card FROM ride WHERE settled = 1 AND dropped = 0 ORDER BY card"
+        return [card for (card,) in self._execute(query)]
+
+    def to_drop(self, card: int) -> list[TapId]:
+        """The settled rides of `card` whose sealed records are kept."""
+        query = "SELECT terminal, sequence FROM ride WHERE card = ? AND settled = 1 AND dropped = 0"
+        return [(terminal, sequence) for terminal, sequence in self._execute(query, (card,))]
 
     def note_dropped(self, rows: Iterable[TapId]) -> None:
         self._connection.executemany("UPDATE ride SET dropped = 1 WHERE terminal = ? AND sequence = ?", rows)

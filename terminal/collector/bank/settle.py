@@ -19,7 +19,7 @@ from terminal.clock import from_unix_ms
 from terminal.collector.approvals import Act, Decided
 from terminal.collector.bank.acquirer import AcquirerFolder, send_orders, take_answers
 from terminal.collector.bank.charging import USUAL, ChargeRules, debts, make_demands, refund
-from terminal.collector.bank.demands import Demand
+from terminal.collector.bank.demands import Demand, DemandState
 from terminal.collector.bank.following import follow_rows
 from terminal.collector.bank.journeys import BankRide, Journeys
 from terminal.collector.bank.ledger import BANK_FOLDER, LEDGER_FILE, BankLedger, open_ledger
@@ -214,11 +214,19 @@ class BankOffice:
         return denied, released
 
     def _drop(self) -> None:
-        """What an acquirer has approved needs no record of its card any more."""
-        while rows := self.ledger.rides.to_drop(AT_ONCE):
-            self._source.drop_sealed(rows)
-            with self.ledger.changing():
-                self.ledger.rides.note_dropped(rows)
+        """Of a card that owes nothing, and of which nothing is asked, no record is needed any more."""
+        cards = self.ledger.rides.droppable()
+        for first in range(0, len(cards), AT_ONCE):
+            free = (card for card in cards[first : first + AT_ONCE] if self._is_even(card))
+            rows = [row for card in free for row in self.ledger.rides.to_drop(card)]
+            if rows:
+                self._source.drop_sealed(rows)
+                with self.ledger.changing():
+                    self.ledger.rides.note_dropped(rows)
+
+    def _is_even(self, card: int) -> bool:
+        demands = self.ledger.demands.of_card(card)
+        return not debts(demands) and all(one.state is not DemandState.ASKED for one in demands)
 
 
 def _ride(ride: LedgerRide, body: bytes | None) -> BankRide | None:

@@ -45,7 +45,7 @@ from tests.terminal.collector.bank_town import (
     CAP_MINOR,
     FARE_MINOR,
     KEYS,
-    PUBLIC,
+    SERIES,
     ZONE,
     BankTerminal,
     bank_document,
@@ -144,7 +144,7 @@ def test_a_day_of_rides_is_one_charge_by_transfer_and_cap(office: Office) -> Non
 
 def test_a_terminal_cannot_invent_a_ride(office: Office) -> None:
     card, other, bus = card_of(11), card_of(12), office.bus
-    at = day(3, 9)
+    copied, at = card.clone(), day(3, 9)
     one = read(card, at)
     genuine = bus.tap(one, at)
     record = bank_record(7, unix_ms(at), token_of(one), one)
@@ -165,12 +165,14 @@ def test_a_terminal_cannot_invent_a_ride(office: Office) -> None:
         ): UnprovenCause.NOT_GENUINE,
         forged(5, amount_minor=9_900): UnprovenCause.MALFORMED,
         forged(6, signature=read(other, later(6)).signed.value): UnprovenCause.NOT_GENUINE,
-        bus.tap(one, later(7), sealed=b"RCBANK1\n" + bytes(200)): UnprovenCause.NOT_OURS,
+        bus.tap(one, later(7), sealed=b"RCBANK2\n" + bytes(200)): UnprovenCause.NOT_OURS,
         bus.tap(
-            one, later(8), sealed=sealed_record(record, PUBLIC)
+            one, later(8), sealed=sealed_record(record, SERIES)
         ): UnprovenCause.NOT_OURS,  # of another row
         bus.tap(read(other, later(9)), later(9), token=token_of(one)): UnprovenCause.OTHER_TOKEN,
         bus.tap(read(card, day(9, 9)), later(10)): UnprovenCause.OTHER_DAY,
+        bus.tap(read(card, day(1, 9)), later(11)): UnprovenCause.OTHER_DAY,
+        bus.tap(read(copied, later(12), seed=2), later(12)): UnprovenCause.REPEATED,  # its counter
     }
     elsewhere = msgspec.structs.replace(record, terminal=8)
     office.tram.tap(one, at, record=elsewhere)
@@ -208,12 +210,15 @@ def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> No
     card = card_of(11)
     at = day(3, 9)
     one = read(card, at)
-    office.bus.tap(one, at)
+    row = office.bus.tap(one, at)
     office.run(day(3, 10))
+    before = b"the token of another epoch"
+    with open_ledger(office.folder) as ledger, ledger.changing():
+        assert ledger.cards.of(KEYS.digest(bank_record(7, unix_ms(at), token_of(one), one)), before)
     broke = StandInRules(declines=(one.opened.pan.in_clear[-4:],))
     office.stand_in.work(broke)
     assert office.run(day(3, 11)).denied == 1  # by the first authorisation
-    assert office.denied == {token_of(one): True}
+    assert office.denied == {token_of(one): True, before: True}
     office.run(day(4, 7))
     office.stand_in.work(broke)
     office.run(day(4, 8))
@@ -224,10 +229,12 @@ def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> No
     office.bus.refuse(read(card, day(4, 9)), day(4, 9))
     office.run(day(4, 9, 30))
     assert office.seen["demands"][-1].cause is DemandCause.TAP
+    assert office.store.sealed(7, row), "it may be asked for again"
     office.stand_in.work(StandInRules())
     assert office.run(day(4, 9, 40)).released == 1
-    assert office.denied == {token_of(one): False}
+    assert office.denied == {token_of(one): False, before: False}
     assert office.stand_in.memory().taken_minor == FARE_MINOR
+    assert not office.store.sealed(7, row), "it is paid: no number of the card is kept"
     assert office.run(day(5, 12)).asked == 0
 
 
@@ -289,6 +296,7 @@ def test_answers_that_fit_nothing_change_nothing_and_are_shown(
             (name, 100, "approved"),  # another sum
             (f"{ledger}-99", 0, "approved"),
             ("00000000-1", 0, "declined"),  # of another ledger
+            (f"{ledger}-{'9' * 31}", 0, "approved"),  # more than a ledger can hold
             (name, 0, "approved"),
             (name, 0, "declined"),  # answered already
         )
