@@ -236,7 +236,7 @@ class Watched:
         """Events whose tap is known not to be watched."""
         self._unstarted: set[tuple[bytes, TapId]] = set()
         """Of which cards no watched tap started from which events."""
-        self._under: dict[tuple[bytes, int], set[TapId]] = {}
+        self._under: dict[tuple[bytes, int], tuple[TapId, ...]] = {}
         """The histories of some cards under some counters, with what is not written yet."""
         self.ended: set[TapId] = set()
         """Events of taps that are in their card's history by the word of their terminal: none of them is watched."""
@@ -252,9 +252,9 @@ class Watched:
         asked = [(card, tmc) for card, _, tmc in taps if tmc]
         under = self._under = {}
         for card, tmc in asked:
-            under[card, tmc], under[card, tmc - 1] = set(), set()
-        for card, tmc, *row in self._asked(_HISTORIES, asked):
-            under[card, tmc].add((row[0], row[1]))
+            under[card, tmc] = under[card, tmc - 1] = ()
+        for card, tmc, *row in set(self._asked(_HISTORIES, asked)):
+            under[card, tmc] += ((row[0], row[1]),)
         self.ended = {start for card, start, tmc in taps if tmc and start in under[card, tmc - 1]}
         self._unstarted = {(card, start) for card, start, _ in taps}
         self._unwatched = {start for _, start in self._unstarted}
@@ -347,12 +347,13 @@ class Watched:
         """
         if tmc is None or row in self._early or (card, start) not in self._unstarted:
             return False
-        before, under = self._under.get((card, tmc - 1)), self._under.get((card, tmc))
-        if before is None or under is None or under:
+        key = (card, tmc)
+        before = self._under.get((card, tmc - 1))
+        if before is None or self._under.get(key) != ():
             return False
         if start not in before and (start[0] != OFFICE or start not in self._unwatched):
             return False
-        under.add(row)
+        self._under[key] = (row,)
         self._unwritten.append((card, tmc, *row, *start))
         return True
 
@@ -363,7 +364,7 @@ class Watched:
             under = self._under.get((tap.card, tmc))
             if under is not None:
                 first = min(under, default=None)
-                under.add(tap.id)
+                self._under[tap.card, tmc] = (*under, tap.id)
                 self._unwritten.append(values)
                 return Neighbours(first, tap.start in before)
         self._under.pop((tap.card, values[1]), None)
