@@ -500,7 +500,7 @@ class Booking:
         self._finish_unproven()
         days = [(*cell, *one.numbers) for cell, one in self._proofs.items()]
         self._connection.executemany(_ADD_PROOF_DAY, days)
-        for day, terminal in {cell[:2] for cell in self._proofs}:
+        for day, terminal in sorted({cell[:2] for cell in self._proofs}):
             counted = self._connection.execute(_PROOFS_OF_DAY, (day, terminal))
             taps = {Proof(proof): count for proof, count in counted}
             self.findings += day_findings(terminal, day, taps, self._limits)
