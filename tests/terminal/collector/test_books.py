@@ -382,6 +382,10 @@ def check_proofs(office: Office) -> None:
     assert (counted, +got) == (taps, +expected)
 
 
+_STILL_EARLY = "SELECT * FROM seen_early JOIN mark USING (terminal) WHERE seen_early.sequence <= mark.sequence"
+"""Events noted as not come yet, of rows that have come."""
+
+
 @given(seed=st.integers(0, 2**32), size=st.integers(1, 60))
 @examples(150)
 def test_step_by_step_is_all_at_once(seed: int, size: int) -> None:
@@ -399,6 +403,7 @@ def test_step_by_step_is_all_at_once(seed: int, size: int) -> None:
             check_against_recomputing(office)
             check_days(office)
             check_proofs(office)
+            assert not office.books._connection.execute(_STILL_EARLY).fetchall()
         finally:
             office.close()
 
