@@ -366,7 +366,9 @@ class Booking:
         if (finding := finding_of(row, committed, checked)) is not None:
             self.findings.append(finding)
         if checked.phone is not None:
-            self.findings += phone_findings(row, checked.phone, KeptShowings(self._connection))
+            self.findings += phone_findings(
+                row, checked.phone, intent.reasons, KeptShowings(self._connection)
+            )
         return checked, known if checked.happened else known | DOUBTED
 
     def _into_history(self, tap: WatchedTap, tmc: int | None) -> None:
