@@ -382,7 +382,9 @@ def check_proofs(office: Office) -> None:
     assert (counted, +got) == (taps, +expected)
 
 
-_STILL_EARLY = "SELECT * FROM seen_early JOIN mark USING (terminal) WHERE seen_early.sequence <= mark.sequence"
+_STILL_EARLY = (
+    "SELECT * FROM seen_early JOIN mark USING (terminal) WHERE seen_early.sequence <= mark.sequence"
+)
 """Events noted as not come yet, of rows that have come."""
 
 
