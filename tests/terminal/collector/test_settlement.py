@@ -238,7 +238,9 @@ def test_who_rode_is_counted_where_the_ride_began_and_not_at_its_exit(tmp_path: 
     town.close()
 
 
-def test_a_day_is_looked_at_again_when_a_journey_that_ends_on_it_begins_two_days_before(tmp_path: Path) -> None:
+def test_a_day_is_looked_at_again_when_a_journey_that_ends_on_it_begins_two_days_before(
+    tmp_path: Path,
+) -> None:
     town, card = town_in(tmp_path, SplitKey.LEGS), RidingCard(0)
     tram, bus = town.terminal(1), town.terminal(2)
     play(tram, card, 7, "new", 2_400, "committed", INTENT.at_ms)
