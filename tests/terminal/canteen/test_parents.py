@@ -10,15 +10,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from terminal.canteen.documents import MenuOfDay, PriceListDocument, RosterPupil
+from terminal.canteen.ledger import Ledger
 from terminal.canteen.ordering import next_school_day, order_meal
 from terminal.canteen.payments import MOST_BYTES, PaymentsTaken, take_payments
 from terminal.canteen.price_list import PriceList
 from terminal.canteen.report import FIGURES
 from terminal.canteen.roster import Roster
 from terminal.errors import CanteenRefused
-from terminal.journal.canteen_records import AccountCredited
+from terminal.journal.canteen_records import AccountCredited, CanteenAccount
 from terminal.journal.records import parse_record
 from terminal.screen.console.canteen.report import orders_left
 from tests.terminal.canteen.school import (
@@ -101,6 +103,14 @@ def test_what_is_no_file_of_payments_is_refused(canteen: OpenCanteen) -> None:
         with pytest.raises(CanteenRefused):
             take_payments(school.canteen, content, CASHIER, school.at("08:00"))
     assert not any(isinstance(row, AccountCredited) for row in rows(school))
+
+
+def test_a_payment_in_the_rows_of_two_tills_counts_by_the_first() -> None:
+    first = AccountCredited(1, ref(1), "school_12", "2026-09-15", CanteenAccount.HOT, 500, "mark", CASHIER)
+    ledger = Ledger()
+    for row, record in (((1, 4), first), ((2, 9), first), ((2, 10), structs.replace(first, payment="other"))):
+        ledger.apply(row, record)
+    assert [row for row, _ in ledger.credits_of(ref(1))] == [(1, 4), (2, 10)]
 
 
 def rows(school: Canteen) -> list[object]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,7 @@ from sim.reader import SimReader
 from terminal.collector import issuing_orders
 from terminal.collector.approvals import Act
 from terminal.collector.card_rides import CardAccount
+from terminal.collector.issuing_asking import ask_replacement
 from terminal.collector.issuing_orders import IssuingOrder, IssuingState, IssuingSubject, known_balance
 from terminal.collector.office import Office, OfficeCode, office_at
 from terminal.collector.registry import CardRegistry, write_registry
@@ -215,6 +218,11 @@ def test_what_a_card_holds_is_the_newest_word_of_it(
     before = order._replace(number=3, done_at_ms=min(1, done_at_ms), balance_minor=1)
     found = known_balance(None, [order, before], LOST)  # type: ignore[arg-type]  # only asked of the above
     assert (None if found is None else (found.minor, found.row)) == known
+
+
+def test_no_balance_is_taken_from_records_that_are_not_booked_yet(point: IssuingPoint) -> None:
+    views: Any = SimpleNamespace(books=SimpleNamespace(behind=lambda: 3))
+    assert ask_replacement(views, point.office, MACHINE, LOST.hex(), "").says is OfficeCode.NOT_BOOKED
 
 
 def test_an_end_at_any_write_of_the_office_leaves_the_money_in_one_place(
