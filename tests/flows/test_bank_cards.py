@@ -141,6 +141,12 @@ def test_the_epoch_before_is_the_same_card_for_lists_and_states(town_of: OpenTow
         held.others = lambda reference, _now: (elsewhere,) if reference == before else ()
         again = town.tap(FRONT.number, "bank_cda").report
         assert again.outcome.message == "already_paid", "another door goes by the epoch before still"
+        held.others = lambda _reference, _now: ()
+        town.clock.advance(7_200)
+        grant = Concession(next(iter(terminal.policy.concessions)), 0, date(2026, 1, 1), date(2026, 12, 31))
+        grants = GrantTable([(before, date(2026, 9, 1), [grant])])
+        terminal.policy = replace(terminal.policy, grants=grants)
+        assert tap(town, "bank_cda")[0].startswith("ok_benefit"), "and so does a list"
 
 
 class ByName:

@@ -96,6 +96,16 @@ def test_a_file_with_a_mistake_says_where_and_changes_nothing(
     assert school.hot_minor(1) == 0
 
 
+def test_a_number_that_two_pupils_have_names_neither(canteen: OpenCanteen) -> None:
+    school = canteen(
+        *(structs.replace(child(one, hot_minor=0), number=name) for one, name in enumerate("xxy", 1))
+    )
+    with pytest.raises(CanteenRefused, match="line 2: the list has no such pupil"):
+        pay(school, "A1;x;hot;1")
+    assert pay(school, "A1;y;hot;1").new == 1
+    assert [school.hot_minor(one) for one in (1, 2, 3)] == [0, 0, 100]
+
+
 def test_what_is_no_file_of_payments_is_refused(canteen: OpenCanteen) -> None:
     school = canteen(child(1, hot_minor=0))
     huge = f"{HEAD}\nA1;{'0' * 200_000};hot;1".encode()
