@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from cardproto.emv.authentication import OfflineMethod
 from cardproto.emv.faults import ReadFault
 from cardproto.resident.layout import DF_NAME
 from cardproto.resident.records.event import build_event, parse_event
@@ -21,12 +22,15 @@ from sim.faults import FaultPlan, delay, tear_after, tear_before
 from sim.faults import replace as answers
 from terminal.app.simulated import laboratory_bank_ca, laboratory_bank_office, laboratory_keys
 from terminal.bank_record import card_identity
+from terminal.decision.bank_row import BankRow
+from terminal.decision.bus.bank import NEVER_USED
 from terminal.journal.taps import End
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.lab.town import Town
+from terminal.media.bank.keeping import BankKeeper
 from terminal.media.bank.medium import READS, BankMedium, BankTerms, BankTrust
 from terminal.media.held import HeldEvents, KeptState
-from terminal.media.port import MAX_BYTES, MAX_EXCHANGES, MediumSetup
+from terminal.media.port import MAX_BYTES, MAX_EXCHANGES, MediumSetup, WriteDone
 from terminal.media.resident.medium import ResidentMedium
 from terminal.policy.grants import GrantTable
 from terminal.trip.build import InspectionRound
@@ -147,6 +151,19 @@ def test_the_epoch_before_is_the_same_card_for_lists_and_states(town_of: OpenTow
         grants = GrantTable([(before, date(2026, 9, 1), [grant])])
         terminal.policy = replace(terminal.policy, grants=grants)
         assert tap(town, "bank_cda")[0].startswith("ok_benefit"), "and so does a list"
+
+
+def test_a_ride_came_true_where_its_own_event_was_kept(tmp_path: Path) -> None:
+    """Rows of two terminals have the same numbers."""
+    held, at = HeldEvents(tmp_path), datetime(2026, 9, 15, 6, tzinfo=UTC)
+    found = NEVER_USED._replace(terminal=2, sequence=5, at=at)
+    keeper = BankKeeper(held, b"token", found, BankRow(None, None, OfflineMethod.CDA, None, 1), b"")
+    held.keep(b"token", KeptState(build_event(found._replace(terminal=1, sequence=6))), at)
+    came = [
+        row for row in ((1, 5), (2, 5), (1, 6), (2, 6)) if isinstance(keeper.became(row, (0, 0)), WriteDone)
+    ]
+    assert came == [(2, 5), (1, 6)]
+    held.close()
 
 
 class ByName:

@@ -429,6 +429,17 @@ def test_the_last_words_before_a_shutdown_are_the_first_after_it(station, collec
     assert collector.alarms() == []
 
 
+def test_last_words_are_said_once_and_not_after_more_was_sent(station, collector):
+    station.journal.notary = Notary(station.key, collector.clock, "demo:1")
+    station.append(day(2))
+    station.journal.close()
+    station.journal = Journal.open(station.journal.path, 7)
+    for _ in range(3):
+        station.append(day(1))
+        assert station.new_client().sync_once().problem is None
+    assert [len(wire.parse_batch(batch).bodies) for batch in station.wire.batches] == [0, 6, 2, 2]
+
+
 def test_last_words_of_an_earlier_identity_are_not_repeated(station, collector):
     other = Ed25519PrivateKey.generate()
     station.journal.notary = Notary(other, collector.clock)
