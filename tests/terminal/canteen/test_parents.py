@@ -20,8 +20,8 @@ from terminal.canteen.price_list import PriceList
 from terminal.canteen.report import FIGURES
 from terminal.canteen.roster import Roster
 from terminal.errors import CanteenRefused
-from terminal.journal.canteen_records import AccountCredited, CanteenAccount
-from terminal.journal.records import parse_record
+from terminal.journal.canteen_records import AccountCredited, CanteenAccount, MealLine
+from terminal.journal.records import NotCommitted, SettledBy, parse_record
 from terminal.screen.console.canteen.report import orders_left
 from tests.terminal.canteen.school import (
     CASHIER,
@@ -36,6 +36,7 @@ from tests.terminal.canteen.school import (
     region_with,
     roster_document,
 )
+from tests.terminal.journal.samples import INTENT, committed
 
 OpenCanteen = Callable[..., Canteen]
 HEAD = "payment;pupil;account;amount"
@@ -121,6 +122,15 @@ def test_a_payment_in_the_rows_of_two_tills_counts_by_the_first() -> None:
     for row, record in (((1, 4), first), ((2, 9), first), ((2, 10), structs.replace(first, payment="other"))):
         ledger.apply(row, record)
     assert [row for row, _ in ledger.credits_of(ref(1))] == [(1, 4), (2, 10)]
+
+
+def test_the_same_row_of_two_tills_is_two_taps() -> None:
+    ledger, line = Ledger(), MealLine("school_12", "3a", "lunch", "2026-09-15", {"parents": 9_000}, "paid")
+    for till, card in ((1, bytes(8)), (2, bytes(7) + b"\1")):
+        ledger.apply((till, 5), structs.replace(INTENT, card_ref=card, meal=line))
+    ledger.apply((1, 6), committed(5))
+    ledger.apply((2, 6), NotCommitted(INTENT.at_ms, 5, SettledBy.ANSWERED))
+    assert (set(ledger.meals), set(ledger.uncertain)) == ({(1, 5)}, set())
 
 
 def rows(school: Canteen) -> list[object]:

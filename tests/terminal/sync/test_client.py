@@ -192,6 +192,25 @@ def test_a_forged_acknowledgement_states_nothing(station, collector):
     assert station.heard == []
 
 
+def test_what_the_collector_takes_back_is_heard_where_it_signs_so(station):
+    heard = []
+    station.client._on_withdrawn = heard.append
+    station.append(day(1))
+    station.wire.intake._withdrawn = lambda: ("demo:2",)
+    station.wire.alter = lambda answer: Answer(
+        200, wire.encode(msgspec.structs.replace(wire.parse_ack(answer.body), withdrawn=("demo:3",)))
+    )
+    station.client.sync_once()
+    assert heard == []
+    station.wire.alter = lambda answer: answer
+    station.client.sync_once()
+    assert heard == [("demo:2",)]
+    station.wire.intake._withdrawn = tuple
+    station.append(day(1))
+    station.client.sync_once()
+    assert heard == [("demo:2",)]
+
+
 # What an answer may not do
 
 
