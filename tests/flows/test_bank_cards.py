@@ -24,6 +24,7 @@ from terminal.app.simulated import laboratory_bank_ca, laboratory_bank_office, l
 from terminal.bank_record import card_identity
 from terminal.decision.bank_row import BankRow
 from terminal.decision.bus.bank import NEVER_USED
+from terminal.journal.records import Unwritten, parse_record
 from terminal.journal.taps import End
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.lab.town import Town
@@ -45,10 +46,10 @@ KEYS = load_file_keys(laboratory_keys())
 
 @contextmanager
 def bus_for(
-    town_of: OpenTown, tmp_path: Path, *residents: str, keys: FileKeys = KEYS
+    town_of: OpenTown, tmp_path: Path, *residents: str, keys: FileKeys = KEYS, region: str = "volgograd"
 ) -> Iterator[tuple[Town, HeldEvents]]:
-    """A bus that takes bank cards."""
-    with town_of(*residents, stops=(FRONT,), region="volgograd") as town:
+    """A bus that takes bank cards, as far as its region does."""
+    with town_of(*residents, stops=(FRONT,), region=region) as town:
         terminal = town.terminals[FRONT.number]
         held = HeldEvents(tmp_path)
         setup = MediumSetup("bus", 34, keys, random.Random(7).randbytes, terminal.policy.zone)
@@ -151,6 +152,21 @@ def test_the_epoch_before_is_the_same_card_for_lists_and_states(town_of: OpenTow
         grants = GrantTable([(before, date(2026, 9, 1), [grant])])
         terminal.policy = replace(terminal.policy, grants=grants)
         assert tap(town, "bank_cda")[0].startswith("ok_benefit"), "and so does a list"
+
+
+def test_a_refusal_of_both_applications_is_one_of_the_resident_card(
+    town_of: OpenTown, tmp_path: Path
+) -> None:
+    with bus_for(town_of, tmp_path, "resident_bank", region="demo") as (town, _):
+        journal, seen = town.terminals[FRONT.number].journal, []
+        while not seen or seen[-1].end is End.COMMITTED:
+            town.clock.advance(7_200)
+            seen.append(town.tap(FRONT.number, "resident_bank").report)
+        assert seen[-1].outcome.message == "no_funds"
+        row = parse_record(journal.rows(after=journal.head.sequence - 1)[0].body)
+        assert isinstance(row, Unwritten)
+        assert {row.card_ref, *(report.card_ref for report in seen)} == {seen[0].card_ref}
+        assert (row.prev_terminal, row.prev_sequence) == (FRONT.number, seen[-2].sequence)
 
 
 def test_a_ride_came_true_where_its_own_event_was_kept(tmp_path: Path) -> None:
