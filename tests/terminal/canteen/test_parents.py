@@ -97,6 +97,21 @@ def test_a_file_with_a_mistake_says_where_and_changes_nothing(
     assert school.hot_minor(1) == 0
 
 
+def test_the_largest_of_everything_is_taken_and_one_more_is_not(canteen: OpenCanteen) -> None:
+    school, one = canteen(child(1, hot_minor=0)), ref(1).hex()
+    assert pay(school, f"A,{one},hot,1", f"B;,{one},hot,1", head=HEAD.replace(";", ",")).new == 2
+    assert pay(school, f"{'9' * 64};{one};hot;167772.15").sum_minor == 0xFFFFFF
+    for line in (f"{'9' * 65};{one};hot;1", f"C;{one};hot;167772.16", f"C;{one};hot;0"):
+        with pytest.raises(CanteenRefused, match="line 2"):
+            pay(school, line)
+    for count in (10_000, 10_001):
+        with pytest.raises(CanteenRefused, match="no such pupil" if count == 10_000 else "more than 10000"):
+            pay(school, *(["x;x;hot;1"] * count))
+    with pytest.raises(CanteenRefused, match="more than 1048576 bytes"):
+        take_payments(school.canteen, bytes(1_048_577), CASHIER, school.at("08:00"))
+    assert {len(mark) for mark in school.canteen.ledger.credits} == {32}
+
+
 def test_a_number_that_two_pupils_have_names_neither(canteen: OpenCanteen) -> None:
     school = canteen(
         *(structs.replace(child(one, hot_minor=0), number=name) for one, name in enumerate("xxy", 1))
