@@ -19,15 +19,10 @@ from terminal.collector.bank.charging import (
     refund,
     refundable,
 )
+from terminal.collector.bank.demands import Demand, DemandCause, DemandKind, DemandState
 from terminal.collector.bank.journeys import RideFare
-from terminal.collector.bank.ledger import (
-    BankLedger,
-    Demand,
-    DemandCause,
-    DemandKind,
-    DemandState,
-    RideState,
-)
+from terminal.collector.bank.ledger import BankLedger
+from terminal.collector.bank.rides import RideState
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 DAY = 1_780_000_000_000
@@ -41,7 +36,7 @@ class Card:
     def __init__(self, ledger: BankLedger, digest: bytes = b"card") -> None:
         self.ledger = ledger
         self.digest = digest
-        self.id = ledger.card_of(digest, digest + b"token")
+        self.id = ledger.cards.of(digest, digest + b"token")
         self.rows = 0
 
     def rides(self, minor: int, back: int = 0, currency: str = "RUB", at_ms: int | None = None) -> int:
@@ -50,9 +45,9 @@ class Card:
         row, ends_ms = (7, self.rows), DAY - back * DAY_MS
         at_ms = ends_ms - HOUR_MS if at_ms is None else at_ms
         with self.ledger.changing():
-            self.ledger.put_ride(row, at_ms, self.digest + b"token", "d", (minor, currency))
-            self.ledger.end_ride(row, RideState.WAITING)
-            self.ledger.judge(row, RideState.PROVEN, card=self.id)
+            self.ledger.rides.put(row, at_ms, self.digest + b"token", "d", (minor, currency))
+            self.ledger.rides.end(row, RideState.WAITING)
+            self.ledger.rides.judge(row, RideState.PROVEN, card=self.id)
         self.costs(self.rows, minor, ends_ms)
         return self.rows
 
@@ -60,24 +55,24 @@ class Card:
         """What a ride comes to, now or once more."""
         day = f"day-{ends_ms // DAY_MS}"
         with self.ledger.changing():
-            self.ledger.put_fares([RideFare(7, row, day, ends_ms, minor, "ok_paid", (), b"")])
+            self.ledger.rides.put_fares([RideFare(7, row, day, ends_ms, minor, "ok_paid", (), b"")])
 
     def asks(self, now_ms: int, rules: ChargeRules = NEVER) -> list[tuple[DemandKind, int, DemandCause]]:
         """What is asked now that was not asked before."""
-        before = len(self.ledger.demands(self.id))
+        before = len(self.ledger.demands.of_card(self.id))
         made = make_demands(self.ledger, rules, now_ms)
-        new = self.ledger.demands(self.id)[before:]
+        new = self.ledger.demands.of_card(self.id)[before:]
         assert made == sum(one.state is DemandState.ASKED for one in new)
         return [(one.kind, one.amount_minor, one.cause) for one in new]
 
     def answered(self, state: DemandState, at_ms: int) -> Demand:
         """The acquirer answers the newest demand."""
-        newest = self.ledger.demands(self.id)[-1]
+        newest = self.ledger.demands.of_card(self.id)[-1]
         with self.ledger.changing():
-            self.ledger.put_in_file([newest])
-            self.ledger.answer(newest.id, state, at_ms, "")
+            self.ledger.demands.put_in_file([newest])
+            self.ledger.demands.answer(newest.id, state, at_ms, "")
             if state is DemandState.APPROVED and newest.kind is not DemandKind.REFUND:
-                self.ledger.note_authorised(self.id, at_ms)
+                self.ledger.cards.note_authorised(self.id, at_ms)
         return newest
 
     def verified(self, at_ms: int) -> None:
@@ -106,12 +101,17 @@ def test_a_day_is_charged_once_six_hours_after_its_end_and_each_day_alone(ledger
     assert not card.asks(DAY + 6 * HOUR_MS - 1)
     assert card.asks(DAY + 6 * HOUR_MS) == [charge(5_300)]
     assert not card.asks(DAY + 60 * HOUR_MS)
-    assert [sum(minor for _, _, minor in ledger.items(one.id)) for one in ledger.demands(card.id)] == [
+    assert [
+        sum(minor for _, _, minor in ledger.demands.items(one.id)) for one in ledger.demands.of_card(card.id)
+    ] == [
         0,
         3_000,
         5_300,
     ]
-    assert [(one.sequence, one.answered_ms) for one in ledger.demands(card.id)[1:]] == [(1, 0), (2, 0)]
+    assert [(one.sequence, one.answered_ms) for one in ledger.demands.of_card(card.id)[1:]] == [
+        (1, 0),
+        (2, 0),
+    ]
 
 
 def test_a_sum_is_charged_when_it_is_reached_or_its_oldest_ride_is_a_week_old(ledger: BankLedger) -> None:
@@ -144,15 +144,15 @@ def test_a_declined_charge_is_asked_for_six_times_more_and_then_only_when_someon
         assert card.answered(DemandState.DECLINED, at_ms).of == first.id
     assert not card.asks(at_ms + 300 * DAY_MS)
     with ledger.changing():
-        ledger.note_asked(card.id, at_ms)  # no later than it was asked for last
+        ledger.cards.note_asked(card.id, at_ms)  # no later than it was asked for last
     assert not card.asks(at_ms)
     with ledger.changing():
-        ledger.note_asked(card.id, at_ms + 1)
+        ledger.cards.note_asked(card.id, at_ms + 1)
     assert card.asks(at_ms + 1) == [charge(3_000, DemandCause.REQUEST)]
-    assert debts(ledger.demands(card.id)), "asked for again is not paid"
+    assert debts(ledger.demands.of_card(card.id)), "asked for again is not paid"
     card.answered(DemandState.APPROVED, at_ms + 2)
-    assert not debts(ledger.demands(card.id))
-    assert len(chains(ledger.demands(card.id))) == 2
+    assert not debts(ledger.demands.of_card(card.id))
+    assert len(chains(ledger.demands.of_card(card.id))) == 2
     assert not card.asks(at_ms + 9 * DAY_MS)
 
 
@@ -165,11 +165,11 @@ def test_a_card_that_is_presented_again_is_asked_for_again_an_hour_after_the_las
     assert card.asks(at_ms) == [charge(3_000)]
     card.answered(DemandState.DECLINED, at_ms)
     with ledger.changing():
-        ledger.put_refused(b"cardtoken", at_ms)  # no later than that
+        ledger.cards.note_presented(b"cardtoken", at_ms)  # no later than that
     assert not card.asks(at_ms + HOUR_MS)
     with ledger.changing():
-        ledger.put_refused(b"cardtoken", at_ms + 1)
-        ledger.put_refused(b"another", at_ms + 2 * HOUR_MS)
+        ledger.cards.note_presented(b"cardtoken", at_ms + 1)
+        ledger.cards.note_presented(b"another", at_ms + 2 * HOUR_MS)
     assert not card.asks(at_ms + HOUR_MS - 1)
     assert card.asks(at_ms + HOUR_MS) == [charge(3_000, DemandCause.TAP)]
     card.answered(DemandState.DECLINED, at_ms + HOUR_MS)
@@ -190,7 +190,7 @@ def test_an_account_is_verified_again_after_fourteen_days_and_by_a_ride_since(le
     assert not card.asks(again, USUAL)
     card.rides(0, 6, at_ms=again)
     assert card.asks(again, USUAL) == [(DemandKind.AUTHORISE, 0, DemandCause.FIRST_RIDE)]
-    assert ledger.demands(card.id)[-1].sequence == 3
+    assert ledger.demands.of_card(card.id)[-1].sequence == 3
     card.rides(0, 6, at_ms=again)
     assert not card.asks(again, USUAL), "one has no answer yet"
     card.answered(DemandState.DECLINED, again)
@@ -209,14 +209,16 @@ def test_a_declined_authorisation_is_owed_until_the_card_pays(ledger: BankLedger
     card.rides(500, -14, at_ms=at_ms)
     assert card.asks(at_ms - 1, USUAL) == [(DemandKind.AUTHORISE, 0, DemandCause.FIRST_RIDE)]
     card.answered(DemandState.DECLINED, at_ms - 1)
-    assert [one.first.kind for one in debts(ledger.demands(card.id))] == [DemandKind.AUTHORISE]
+    assert [one.first.kind for one in debts(ledger.demands.of_card(card.id))] == [DemandKind.AUTHORISE]
     assert card.asks(at_ms, USUAL) == [charge(0)]
-    assert debts(ledger.demands(card.id)), "what no bank was asked for shows of no account that it pays"
+    assert debts(ledger.demands.of_card(card.id)), (
+        "what no bank was asked for shows of no account that it pays"
+    )
     card.rides(4_000, -14)
     assert card.asks(at_ms, USUAL) == [charge(1_500)]
-    assert debts(ledger.demands(card.id))
+    assert debts(ledger.demands.of_card(card.id))
     card.answered(DemandState.APPROVED, at_ms)
-    assert not debts(ledger.demands(card.id))
+    assert not debts(ledger.demands.of_card(card.id))
 
 
 def test_what_was_asked_too_much_is_taken_off_the_next_charges(ledger: BankLedger) -> None:
@@ -230,10 +232,14 @@ def test_what_was_asked_too_much_is_taken_off_the_next_charges(ledger: BankLedge
     card.rides(500)
     card.rides(90, currency="BYN")  # another money
     assert card.asks(at_ms) == [charge(90), charge(0)]
-    assert ledger.demands(card.id)[-1].state is DemandState.APPROVED
+    assert ledger.demands.of_card(card.id)[-1].state is DemandState.APPROVED
     card.rides(3_500)
     assert card.asks(at_ms) == [charge(1_999)]
-    assert ledger.items(ledger.demands(card.id)[-1].id) == [(7, 1, -1_500), (7, 2, -1), (7, 5, 3_500)]
+    assert ledger.demands.items(ledger.demands.of_card(card.id)[-1].id) == [
+        (7, 1, -1_500),
+        (7, 2, -1),
+        (7, 5, 3_500),
+    ]
 
 
 def test_no_more_is_given_back_than_a_charge_took_and_what_is_owed_of_its_money_first(
@@ -243,7 +249,7 @@ def test_no_more_is_given_back_than_a_charge_took_and_what_is_owed_of_its_money_
     row, foreign = card.rides(3_000), card.rides(80, currency="BYN")
     card.verified(DAY)
     assert card.asks(at_ms) == [charge(80), charge(3_000)]
-    other, asked = ledger.demands(card.id)[-2:]
+    other, asked = ledger.demands.of_card(card.id)[-2:]
     assert refundable(ledger, asked.id) is None, "it is not paid"
     for number in (asked.id, 99):
         assert refund(ledger, 1, f"{number}/1", at_ms) is RefundFault.NO_CHARGE
@@ -252,10 +258,12 @@ def test_no_more_is_given_back_than_a_charge_took_and_what_is_owed_of_its_money_
     assert card.asks(again) == [charge(3_000, DemandCause.AGAIN)]
     paid = card.answered(DemandState.APPROVED, again)
     with ledger.changing():
-        ledger.put_in_file([other])
-        ledger.answer(other.id, DemandState.APPROVED, again, "")
+        ledger.demands.put_in_file([other])
+        ledger.demands.answer(other.id, DemandState.APPROVED, again, "")
     assert refundable(ledger, asked.id) == refundable(ledger, paid.id) == 3_000
-    assert refundable(ledger, ledger.demands(card.id)[0].id) is None, "an account's check took nothing"
+    assert refundable(ledger, ledger.demands.of_card(card.id)[0].id) is None, (
+        "an account's check took nothing"
+    )
     card.costs(row, 1_000)
     card.costs(foreign, 0)
 
@@ -270,11 +278,11 @@ def test_no_more_is_given_back_than_a_charge_took_and_what_is_owed_of_its_money_
     assert refundable(ledger, paid.id) == 2_999
     assert asks_back(2, 2_999) is None
     assert asks_back(3, 1) is RefundFault.TOO_MUCH
-    made = ledger.demands(card.id)[-1]
+    made = ledger.demands.of_card(card.id)[-1]
     assert (made.of, made.amount_minor, made.currency) == (asked.id, 2_999, "RUB")
-    assert ledger.items(made.id) == [(7, 1, -1_999)], "another money is owed still"
-    assert [(one.currency, one.due_minor) for one in ledger.due(card.id)] == [("BYN", -80)]
+    assert ledger.demands.items(made.id) == [(7, 1, -1_999)], "another money is owed still"
+    assert [(one.currency, one.due_minor) for one in ledger.rides.due(card.id)] == [("BYN", -80)]
     card.answered(DemandState.DECLINED, again)
     assert refundable(ledger, paid.id) == 2_999
-    assert not debts(ledger.demands(card.id))
-    assert len(chains(ledger.demands(card.id))) == 3
+    assert not debts(ledger.demands.of_card(card.id))
+    assert len(chains(ledger.demands.of_card(card.id))) == 3
