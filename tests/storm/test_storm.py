@@ -273,6 +273,14 @@ def test_a_proof_left_out_of_a_late_end_stands_among_the_replaced(monkeypatch: p
     assert found.unnoticed == 1, found.problems
 
 
+def test_luggage_has_a_price_of_its_own_where_a_document_has_no_fares() -> None:
+    """Found by a long run: the checker had nothing sold there."""
+    sales = [StressStep("between", 2, 5.0, 12, Kind.CASH, value=value) for value in (132, 133, 134)]
+    found = play_town(TownSeed(31002093009, region="bashkortostan"), sales)
+    assert found.problems == []
+    assert found.faults_injected == {"crew_sells_for_cash": 1}
+
+
 def test_a_torn_tap_stays_open_when_the_only_row_that_found_it_is_lost() -> None:
     """Found by a long run: the checker wanted an end of it, but a lying disk had taken what showed one, and the card
     had gone on further than it remembers."""
