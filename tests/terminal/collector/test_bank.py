@@ -219,6 +219,8 @@ def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> No
     office.stand_in.work(broke)
     assert office.run(day(3, 11)).denied == 1  # by the first authorisation
     assert office.denied == {token_of(one): True, before: True}
+    with open_ledger(office.folder, reading=True) as ledger:
+        assert [one.authorised_ms for one in ledger.cards.active()] == [0]
     office.run(day(4, 7))
     office.stand_in.work(broke)
     office.run(day(4, 8))
@@ -275,6 +277,19 @@ def test_what_was_charged_too_much_is_taken_off_the_next_charge_or_given_back_by
     assert office.run(day(7, 11), upload=False).refunds == 0
     assert [why for _, _, why in office.seen["doubts"]] == ["too_much", "no_charge"]
     assert office.stand_in.memory().taken_minor == FARE_MINOR
+
+
+def test_an_order_without_an_answer_is_written_again_after_a_day_and_is_the_same(office: Office) -> None:
+    office.bus.tap(read(card_of(11), day(3, 9)), day(3, 9))
+    written = []
+    for hour in (0, 1, 24, 46):
+        office.run(day(3, 10) + timedelta(hours=hour))
+        files = sorted((office.folder / "bank/acquirer/out").iterdir())
+        written.append([json.loads(file.read_text())["orders"][0]["id"] for file in files])
+        for file in files:
+            file.unlink()  # the acquirer took it away
+    assert [len(names) for names in written] == [1, 0, 2, 0], "after a day with the charge of that day"
+    assert written[2][0] == written[0][0]
 
 
 def answers_file(order: str, amount_minor: int = 0, result: str = "approved") -> bytes:
