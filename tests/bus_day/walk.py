@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Locator, Request, expect
@@ -19,6 +19,7 @@ from terminal.screen.console.roles import Role
 from tests.bus_day.place import BusPlace
 from tests.flows.test_recomputed import until
 from tests.school_day.hands import PATIENCE_MS, Hands, Way
+from tests.terminal.media.test_phone_live import on_paper
 from tests.terminal.screen.console.cab import DRIVER, PIN, ref_of
 from tests.terminal.screen.console.test_console_browser import MAIN, SMALL, out_of_reach
 from tests.terminal.setup.guide import press_through, steps_of
@@ -116,6 +117,8 @@ class BusWalk:
     cards: list[Path] = field(default_factory=list)
     report: dict[str, str] = field(default_factory=dict)
     out_of_reach: list[str] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """What the terminal has written, once it was ended."""
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.plan.seed)
@@ -198,9 +201,14 @@ class BusWalk:
         self.ride(self.plan.taps // 8)
 
     def between(self, hands: BusHands) -> None:
-        """At the terminus, on the smallest screen: a notice, a break, cash handed over."""
+        """At the terminus, on the smallest screen: a notice, a break, a code on paper, cash handed over."""
         page, place = hands.page, self.place
         self.sign_in(hands, DRIVER)
+        place.office_errs()
+        page.goto(f"{place.url}/state")
+        why = page.locator("[data-live=not-taken]")
+        expect(why).to_contain_text("Не принято: маршруты другого региона", timeout=PATIENCE_MS)
+        hands.look()
         page.goto(f"{place.url}/shift")
         place.office_says()
         expect(page.get_by_text("Объезд по Советской")).to_be_visible(timeout=PATIENCE_MS)
@@ -208,6 +216,10 @@ class BusWalk:
         expect(page.get_by_text("Объезд по Советской")).to_have_count(0)
         page.goto(f"{place.url}/shift")
         self.guide(hands, "Перерыв", {2: lambda: self._in_the_break(hands)})
+        page.goto(f"{place.url}/shift")
+        place.scanner.scan(on_paper(1).encode())
+        self.guide(hands, "Телефон и коды")
+        expect(page.get_by_role("link", name="Проверить, чей он")).to_have_count(0)
         self.guide(hands, "Сдать наличные")
 
     def _in_the_break(self, hands: BusHands) -> None:
