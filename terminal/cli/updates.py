@@ -142,7 +142,9 @@ def _found(said: TerminalStatus | None, bundles: BundleStatus | None, language: 
 
 def _lines(found: dict[str, Any]) -> list[str]:
     if not found["taken"]:
-        lines = ["no signed bundles are taken here: see [bundles] in terminal.toml, or the terminal never ran"]
+        lines = [
+            "no signed bundles are taken here: see [bundles] in terminal.toml, or the terminal never ran"
+        ]
     elif found["signed_at"]:
         lines = [f"newest set signed {found['signed_at']}"]
     else:

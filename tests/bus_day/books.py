@@ -68,6 +68,8 @@ def books_agree(walk: BusWalk, page: Page) -> dict[str, int]:
     place = walk.place
     rows = walk.rows = place.rows()
     (closed,) = [row for row in rows if row["kind"] == "ShiftClosed"]
+    turns = {(row["turn"], row["route"]) for row in rows if row["kind"] in ("Intent", "CashSale")}
+    assert turns == {(1, 15), (2, 15), (3, 16)}, "whatever the on-board computer said"
     words = ("Committed", "NotCommitted")
     counted = counted_apart(
         row for row in rows if row["kind"] in words or row.get("shift") == closed["shift"]

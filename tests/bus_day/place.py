@@ -5,7 +5,7 @@ started by the product's own command and ended by its id.
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
@@ -88,7 +88,8 @@ class BusPlace:
         )
         region = region_with_paper(folder)
         region.write_text(region.read_text("utf-8") + CASH, "utf-8")
-        self.scanner = SimScanner(PseudoTerminal(folder / "codes"))
+        self._around = ExitStack()
+        self.scanner = self._around.enter_context(closing(SimScanner(PseudoTerminal(folder / "codes"))))
         (folder / "routes.toml").write_text(ROUTES, "utf-8")
         self._reply_port = free_port(socket.SOCK_STREAM)
 
@@ -143,7 +144,7 @@ class BusPlace:
     def end(self) -> None:
         """Whatever still runs in the vehicle."""
         self._computer.close()
-        self.scanner.close()
+        self._around.close()
         if self.hand is not None and self._process.poll() is None:
             self._process.terminate()
             self._gone()
@@ -183,6 +184,11 @@ class BusPlace:
                 *("--route", route, "--direction", direction),
             )
         )
+
+    def computer_says(self, order: str) -> None:
+        """It does what is ordered, as `sim vehicle --steps` understands it."""
+        assert self.computer is not None
+        self.computer.order(order)
 
     def silence(self) -> None:
         """The on-board computer dies."""

@@ -29,6 +29,7 @@ PROFILES: Final = (
     *("adult_purse", "adult_purse", "adult_purse", "student_half_price", "month_pass"),
     *("free_pensioner", "empty_purse", "blocked"),
 )
+CONTRADICTED: Final = "противоречит смене"
 ONCE: Final = ("/shift", "/sale", "/cash")
 """What is done once whatever happens: the power may go at it."""
 DEED: Final = (
@@ -205,9 +206,10 @@ class BusWalk:
         page, place = hands.page, self.place
         self.sign_in(hands, DRIVER)
         place.office_errs()
+        why = "Не принято: маршруты другого региона"
+        until(lambda: why in page.request.get(f"{place.url}/state").text())
         page.goto(f"{place.url}/state")
-        why = page.locator("[data-live=not-taken]")
-        expect(why).to_contain_text("Не принято: маршруты другого региона", timeout=PATIENCE_MS)
+        expect(page.get_by_role("status").filter(has_text=why)).to_be_visible()
         hands.look()
         page.goto(f"{place.url}/shift")
         place.office_says()
@@ -241,12 +243,20 @@ class BusWalk:
         for _ in range(6):
             self.ride(self.plan.taps // 48)
             place.wait(minutes=10)
-        place.drive(15, 1)
         self.sign_in(hands, DRIVER)
+        self.on_another_route(hands)
+        place.drive(15, 1)
         self.guide(hands, "Смена водителя", {3: lambda: self.sign_in(hands, RELIEF)})
         self.guide(hands, "Сообщения диспетчерской")
         self.at_stop(hands, "Университет, зона 2")
         self.ride(self.plan.taps // 8)
+
+    def on_another_route(self, hands: BusHands) -> None:
+        """The on-board computer comes back with another route: the driver is shown that, and the turn stays his."""
+        self.place.drive(16, 0)
+        self.place.computer_says("stop")
+        until(lambda: CONTRADICTED in hands.page.request.get(f"{self.place.url}/shift").text())
+        self.ride(self.plan.taps // 48)
 
     def inspection(self, hands: BusHands) -> None:
         """B1: it answers from the turn under way. It changes nothing."""
@@ -287,8 +297,7 @@ class BusWalk:
 
     def at_stop(self, hands: BusHands, named: str) -> None:
         """The vehicle goes on; returns when the terminal has heard at which stop it is."""
-        assert self.place.computer is not None
-        self.place.computer.order("stop")
+        self.place.computer_says("stop")
         until(lambda: named in hands.page.request.get(f"{self.place.url}/shift").text())
 
     def ride(self, count: int) -> None:
