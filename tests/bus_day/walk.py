@@ -123,7 +123,7 @@ class BusWalk:
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.plan.seed)
-        self.every = max(1, 30 // max(1, self.plan.kills))
+        self.every = max(1, 16 // max(1, self.plan.kills))
 
     @contextmanager
     def person(self, width: int, height: int) -> Iterator[BusHands]:
