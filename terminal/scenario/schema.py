@@ -132,12 +132,14 @@ class Card(Section, frozen=True, kw_only=True):
 
 
 class BankCard(Section, frozen=True, kw_only=True):
-    """A bank card as one tap knows it (T-40)."""
+    """A bank card as one tap knows it (T-40). Beside `card` it is the bank application of that card (K-02)."""
 
     expires_on: date = NEVER_ENDS
     readable: bool = True
     authenticated: bool = True
     deny_listed: bool = False
+    listed: Listed | None = None
+    """The concessions that the terminal's own list has under its token."""
 
 
 class Cash(Section, frozen=True, kw_only=True):
@@ -341,8 +343,8 @@ class Total(Section, frozen=True, kw_only=True):
 
 
 class Scenario(Section, frozen=True, kw_only=True):
-    """One rider's story. He has a resident card, written here or one of the file's `cards` by name, or a bank card,
-    or pays in cash.
+    """One rider's story. He has a resident card, written here or one of the file's `cards` by name, a bank card, one
+    card that is both, or pays in cash.
     """
 
     name: Line
