@@ -282,9 +282,9 @@ class BundleWatch:
 
     def _show(self) -> None:
         state = self._state
-        said = [
-            Trouble(BundleFault(one.fault), one.inputs) for one in (*state.sources, *state.roles) if one.fault
-        ]
+        faults = [(one.fault, one.inputs) for one in state.sources]
+        faults += [(one.fault, one.inputs) for one in state.roles]
+        said = [Trouble(BundleFault(fault), inputs) for fault, inputs in faults if fault]
         self._terminal.bundles_refused = tuple(one for one in said if one.code not in PASSING)
         self._state = replace(self._state, process=self._process.process_id, starts=self._process.starts)
         self._vitals.refresh()
