@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from cardproto.resident.records.event import Event, PaidBy
 from cardproto.resident.records.rights import Rights
+from cardproto.resident.snapshot import CardSnapshot
 from sim.desk.content import Holding
 from sim.desk.disturbance import AT_EXCHANGE, Disturbance, Mishap
 from terminal.codes import Admission
@@ -112,9 +113,11 @@ def _differing(text: str, policy: Policy) -> Iterator[str]:
 
 
 def _decided(entry: FinishedTap) -> _DecidedTap | None:
-    """None when the tap left no decision behind."""
+    """None when the tap left no decision on a resident card behind."""
     report, intent = entry.report, entry.intent
     outcome = report.outcome
+    if not isinstance(report.snapshot, CardSnapshot):
+        return None  # a bank card, alone or as the second application: what the terminal keeps of it is on no card
     if report.end is End.COMMITTED or (report.end is End.UNRESOLVED and _written(entry)):
         assert intent is not None, "whatever was written was intended first"
         return _DecidedTap(
