@@ -160,20 +160,22 @@ class HeldEvents:
     def known(
         self, references: Iterable[bytes], now: datetime
     ) -> tuple[KeptState | None, tuple[tuple[int, int], ...]]:
-        """Of one card under several `references`: what counts now of the first that is known, as `newest` says it; and
-        when something was taken from any of them, here in the last two days and elsewhere today (unix ms), and how
-        much. Raises `JournalError`.
+        """Of one card under several `references`: what counts now of all of them, as `newest` says it of one; and when
+        something was taken from any of them, here in the last two days and elsewhere today (unix ms), and how much.
+        Raises `JournalError`.
         """
-        since, kept, taken = unix_ms(now - TAKEN_FOR), None, []
+        since, taken = unix_ms(now - TAKEN_FOR), list[tuple[int, int]]()
+        own, others = None, list[KeptState]()
         for reference in references:
             with self._using():
                 rows = self._connection.execute(_KNOWN, (reference, since)).fetchall()
             taken += [(at_ms, sum_minor) for table, at_ms, sum_minor in rows if table]
             taken += self.others_taken(reference, now)
-            if kept is None:
-                own = next((KeptState(event, counter) for table, event, counter in rows if not table), None)
-                kept = newest_state(own, self.others(reference, now))
-        return kept, tuple(taken)
+            own = newest_state(
+                own, (KeptState(event, counter) for table, event, counter in rows if not table)
+            )
+            others += self.others(reference, now)
+        return newest_state(own, others), tuple(taken)
 
     def seal(self, row: int, content: bytes) -> None:
         """What the row that is about to be written has sealed: it goes along with that row from its first batch on,

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from cardproto.resident.records.event import Event, EventKind, build_event, parse_event
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.codes import Admission
+from terminal.codes import Admission, TicketKind
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
@@ -30,6 +30,7 @@ from terminal.scenario.card import at_issuing_point, listed, local_time, meal_ma
 from terminal.scenario.load import card_of
 from terminal.scenario.mistakes import PlayMistake, mistakes_at, unplayable
 from terminal.scenario.schema import (
+    Cash,
     Expect,
     Grant,
     IssuingPointVisit,
@@ -193,7 +194,8 @@ class _Rider:
     def _decide(self, trip: Trip, at: datetime) -> tuple[Decision, bool]:
         """The decision, and whether it is the bank card's: alone, or where the resident one leaves it to others."""
         if self.card is None or self.listed is None:
-            return self._by_bank(trip, at) or (_for_cash(self.policy, trip, at), False)
+            cash = self.scenario.cash or Cash()
+            return self._by_bank(trip, at) or (_for_cash(self.policy, trip, at, cash.ticket), False)
         policy = structs.replace(self.policy, deny_list=DENIED[self.denied], grants=self.listed)
         decision = decide(self.card, policy, trip, at)
         left = decision.write_plan is None and decision.outcome.message in LEFT_TO_OTHERS
@@ -284,9 +286,9 @@ def facts_of(written: Mapping[str, Any]) -> dict[str, Fact]:
     return named
 
 
-def _for_cash(policy: Policy, trip: Trip, at: datetime) -> Decision:
+def _for_cash(policy: Policy, trip: Trip, at: datetime, ticket: TicketKind) -> Decision:
     """A sale for cash in the form of a decision: nothing is written, and the charge is what everybody pays."""
-    sold = decide_cash(policy, trip, 1 + trip.companions, at)
+    sold = decide_cash(policy, trip, 1 + trip.companions, at, ticket)
     admission = Admission.REFUSED if sold.sum_minor is None else Admission.LET_IN
     outcome = Outcome(sold.message, admission, charge_minor=sold.sum_minor or 0)
     return Decision(outcome, None, sold.facts, sold.flags)

@@ -22,7 +22,7 @@ from msgspec import Meta, field
 
 from cardproto.resident.limits import LARGEST_ROUTE, LARGEST_TERMINAL, MOST_TRANSFERS
 from cardproto.resident.records.rights import CONCESSION_SLOTS, CONTRACT_SLOTS
-from terminal.codes import Admission
+from terminal.codes import Admission, TicketKind
 from terminal.decision.outcome import Message
 from terminal.errors import TerminalError
 from terminal.policy.base import Minor, Mode, Name, Section, Weekday
@@ -142,8 +142,12 @@ class BankCard(Section, frozen=True, kw_only=True):
     """The concessions that the terminal's own list has under its token."""
 
 
-class Cash(Section, frozen=True):
-    """No card: each tap is a sale for cash to the rider and his `companions` (T-53)."""
+class Cash(Section, frozen=True, kw_only=True):
+    """No card: each tap is a sale for cash to the rider and his `companions` (T-53), each with a `ticket` of this kind,
+    or of so many pieces of luggage (T-55).
+    """
+
+    ticket: TicketKind = TicketKind.FULL
 
 
 class RosterFacts(Section, frozen=True, kw_only=True):

@@ -113,11 +113,11 @@ def _differing(text: str, policy: Policy) -> Iterator[str]:
 
 
 def _decided(entry: FinishedTap) -> _DecidedTap | None:
-    """None when the tap left no decision on a resident card behind."""
+    """None when the tap left no decision behind, or a scenario has no card for it: a phone's, a bank card's."""
     report, intent = entry.report, entry.intent
+    if entry.before.rights is None or not isinstance(report.snapshot, CardSnapshot):
+        return None
     outcome = report.outcome
-    if not isinstance(report.snapshot, CardSnapshot):
-        return None  # a bank card, alone or as the second application: what the terminal keeps of it is on no card
     if report.end is End.COMMITTED or (report.end is End.UNRESOLVED and _written(entry)):
         assert intent is not None, "whatever was written was intended first"
         return _DecidedTap(
