@@ -184,6 +184,8 @@ def test_an_inspector_learns_whether_a_bank_card_has_paid_here(town_of: OpenTown
         terminal.inspecting = InspectionRound(15, 0, town.clock.now() + timedelta(hours=1))
         assert tap(town, "bank_cda") == ("inspection_paid", End.NOTHING_WRITTEN)
         assert tap(town, "bank_fdda") == ("inspection_unpaid", End.NOTHING_WRITTEN)
+        terminal.inspecting = InspectionRound(16, 0, town.clock.now() + timedelta(hours=1))
+        assert tap(town, "bank_cda") == ("inspection_unpaid", End.NOTHING_WRITTEN), "another route's ride"
 
 
 RECORDS_FROM = 7
