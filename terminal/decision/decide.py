@@ -180,14 +180,16 @@ def _lists_cards(tap: Tap) -> bool:
 
 def inspect_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Decision:
     """Whether a bank card has paid on the vehicle inspected: by its newest ride that is known here, or by what the
-    vehicle's own terminal says.
+    vehicle's own terminal says. Nothing is on the card: where neither this terminal runs a shift nor the vehicle's is
+    heard, it cannot be told.
     """
     tap = rebase(as_resident(card, policy), policy.of_bank_cards(), trip, now)
     if not _paid_here(tap):
         said = _paid_by_vehicle(policy, trip, now, trail)
         if said is not None:
             return said
-        trail.note(InspectionEffect.BANK_CARD_NOT_SEEN)
+        known = trip.shift or (trip.inspection is not None and trip.inspection.heard)
+        trail.note(InspectionEffect.BANK_CARD_NOT_SEEN if known else InspectionEffect.BANK_CARD_CANNOT_TELL)
         return trail.refuse(Message.INSPECTION_UNPAID)
     event = tap.snapshot.event
     values: dict[str, int | str] = {

@@ -174,6 +174,11 @@ def test_t_70_the_inspector_sees_the_token_only() -> None:
         tap(rode, minutes=121, inspection=True, taken_today=1),
     ):
         assert unpaid.outcome.message is Message.INSPECTION_UNPAID
+        assert [fact.code for fact in unpaid.facts] == ["t-70:bank_card_not_seen"]
+    alone = tap(inspection=True, shift_open=False)
+    assert [fact.code for fact in alone.facts] == ["t-70:bank_card_cannot_tell"], (
+        "an inspector's hand terminal"
+    )
 
 
 @pytest.mark.parametrize(
