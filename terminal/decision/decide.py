@@ -181,7 +181,7 @@ def _lists_cards(tap: Tap) -> bool:
 def inspect_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Decision:
     """Whether a bank card has paid on the vehicle inspected: by its newest ride that is known here, or by what the
     vehicle's own terminal says. Nothing is on the card: where neither this terminal runs a shift nor the vehicle's is
-    heard, it cannot be told.
+    heard, it cannot be said.
     """
     tap = rebase(as_resident(card, policy), policy.of_bank_cards(), trip, now)
     if not _paid_here(tap):
