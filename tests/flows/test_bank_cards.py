@@ -223,3 +223,51 @@ def test_an_inspector_learns_whether_a_bank_card_has_paid_here(town_of: OpenTown
         terminal.inspecting = InspectionRound(15, 0, town.clock.now() + timedelta(hours=1))
         assert tap(town, "bank_cda") == ("inspection_paid", End.NOTHING_WRITTEN)
         assert tap(town, "bank_fdda") == ("inspection_unpaid", End.NOTHING_WRITTEN)
+        terminal.inspecting = InspectionRound(16, 0, town.clock.now() + timedelta(hours=1))
+        assert tap(town, "bank_cda") == ("inspection_unpaid", End.NOTHING_WRITTEN), "another route's ride"
+
+
+RECORDS_FROM = 7
+"""The exchange of the second record: what came before it is the same of all cards of a kind."""
+
+
+class TwoInTheField:
+    """Two cards, the second of which answers from exchange `at` on: what anticollision must not let through."""
+
+    def __init__(self, first: SimCard, second: SimCard, at: int) -> None:
+        self._cards, self._at, self._answered = (first, second), at, 0
+        self.uid, self.atr = first.uid, first.atr
+        self.image, self.clone = first.image, first.clone
+
+    def power_on(self) -> None:
+        self._answered = 0
+        for card in self._cards:
+            card.power_on()
+
+    def power_off(self) -> None:
+        for card in self._cards:
+            card.power_off()
+
+    def transmit(self, command: bytes) -> bytes:
+        """Both follow the conversation, so that the second is as far as the first."""
+        self._answered += 1
+        answers = [card.transmit(command) for card in self._cards]
+        return answers[self._answered >= self._at]
+
+
+def test_two_bank_cards_in_the_field_are_never_one_ride(town_of: OpenTown, tmp_path: Path) -> None:
+    """Data of two cards: "present one card" where their numbers differ, refused where a signature does."""
+    with bus_for(town_of, tmp_path, "bank_cda", "bank_cda_19", "resident_bank") as (town, held):
+        cards, seen = dict(town.cards), set()
+        for second in ("bank_cda_19", "resident_bank"):
+            for at in range(RECORDS_FROM, 11):
+                town.cards["bank_cda"] = TwoInTheField(cards["bank_cda"], cards[second], at)
+                message, end = tap(town, "bank_cda")
+                assert end is End.NOTHING_WRITTEN, (second, at, message)
+                seen.add(message)
+        town.cards["bank_cda"] = cards["bank_cda"]
+        assert "one_card" in seen
+        assert "not_accepted" in seen
+        before = len(held.sealed_between(0, 1 << 28))
+        assert tap(town, "bank_cda") == PAID, "one card alone rides"
+        assert len(held.sealed_between(0, 1 << 28)) == before + 1

@@ -164,8 +164,24 @@ def test_t_60_no_bank_card_before_a_shift() -> None:
 
 
 def test_t_70_the_inspector_sees_the_token_only() -> None:
-    assert tap(inspection=True, taken_today=1).outcome.message is Message.INSPECTION_PAID
-    assert tap(inspection=True).outcome.message is Message.INSPECTION_UNPAID
+    """The newest ride that is known under it: on this route, and lately. A ride of the morning pays no other."""
+    plan = tap().write_plan
+    assert plan is not None
+    rode = replace(CARD, event=plan.event)
+    paid = tap(rode, minutes=30, inspection=True)
+    assert paid.outcome.message is Message.INSPECTION_PAID
+    assert paid.outcome.values == {"time": "08:00", "route": 5}
+    for unpaid in (
+        tap(inspection=True),
+        tap(rode, minutes=30, inspection=True, route=6),
+        tap(rode, minutes=121, inspection=True, taken_today=1),
+    ):
+        assert unpaid.outcome.message is Message.INSPECTION_UNPAID
+        assert [fact.code for fact in unpaid.facts] == ["t-70:bank_card_not_seen"]
+    alone = tap(inspection=True, shift_open=False)
+    assert [fact.code for fact in alone.facts] == ["t-70:bank_card_cannot_tell"], (
+        "an inspector's hand terminal"
+    )
 
 
 @pytest.mark.parametrize(
