@@ -26,7 +26,9 @@ from terminal.media.held import KeptState
 from terminal.media.phone.medium import PhoneMedium
 from terminal.policy.policy import Policy
 from terminal.tap import Terminal, take_code, take_tap
-from tests.terminal.media.test_phone_live import on_paper
+from tests.flows.live import run as live_run
+from tests.terminal.media.test_phone_live import NOW, Scanned, on_paper
+from tests.terminal.media.test_phone_live import RIDES as LIVE_RIDES
 
 
 @dataclass
@@ -248,6 +250,24 @@ def test_a_forged_code_is_refused_and_leaves_no_row(doors: Doors, forged: Callab
     before, text = rows(doors.front), forged(doors)
     assert doors.code(text) == UNTRUSTED
     assert rows(doors.front) == before
+
+
+AT_THE_DOOR = ("none", "eddsa", "unknown issuer", "markup", "cut", "deep", "large", "no base45")
+"""One of each kind: a scanner's pace is that of people."""
+
+
+def test_forged_codes_are_refused_by_a_running_terminal_which_goes_on(tmp_path: Path) -> None:
+    """The same at `terminal run`, through its scanner; markup and length reach neither its journal nor its log."""
+    clock, own = SteppedClock(), phone()
+    clock.at = NOW
+    with closing(Scanned(tmp_path)) as bus:
+        for name in AT_THE_DOOR:
+            held = Doors(None, None, clock, copy.deepcopy(own))  # type: ignore[arg-type]
+            assert bus.scan(FORGED[name](held)) == (UNTRUSTED, "refused", "nothing_written"), name
+        assert bus.scan(own.code(NOW)) == LIVE_RIDES
+    rows = live_run(tmp_path, "journal", "show")
+    assert "31m" not in rows
+    assert rows.count("Unwritten") == 0
 
 
 @pytest.mark.parametrize(
