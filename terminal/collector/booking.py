@@ -106,6 +106,12 @@ class Mark:
     reader: str = ""
 
 
+NAMED_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS named (card_ref BLOB PRIMARY KEY, card BLOB NOT NULL) WITHOUT ROWID"
+)
+"""References of cards that the books call by another one (`CardRegistry.name`)."""
+
+
 class Booking:
     """Books rows within the caller's transaction; `finish` writes the sums. Not used again after an error."""
 
@@ -137,6 +143,7 @@ class Booking:
         self._day_rows = DayRows(connection, calendar, self._reached)
         self._portions = Portions(connection, self._record_of, self._fill, self.findings, calendar)
         self._received_at_ms = 0
+        self._noted: set[bytes] = set()
 
     def mark_of(self, terminal: int) -> Mark:
         """Where the booking of `terminal` has come to, to be changed."""
@@ -204,7 +211,7 @@ class Booking:
                 self._totals[row[0]].count_unwritten(record)
                 if record.card_ref is not None:
                     start = (record.prev_terminal, record.prev_sequence)
-                    self._card_shows(row, self._registry.name(record.card_ref), start)
+                    self._card_shows(row, self._named(record.card_ref), start)
             case CashSale():
                 self._portions.sell_cash(row, record)
             case MealServed():
@@ -222,10 +229,18 @@ class Booking:
 
     # A tap and its end
 
+    def _named(self, card_ref: bytes) -> bytes:
+        """The name of a card; for who looks for it by a reference, which is which is kept."""
+        card = self._registry.name(card_ref)
+        if card != card_ref and card_ref not in self._noted:
+            self._noted.add(card_ref)
+            self._connection.execute("INSERT OR IGNORE INTO named VALUES (?, ?)", (card_ref, card))
+        return card
+
     def _book_tap(self, row: TapId, intent: Intent, end: Committed | NotCommitted | None) -> None:
         totals = self._totals[row[0]]
         totals.taps += 1
-        card = self._registry.name(intent.card_ref)
+        card = self._named(intent.card_ref)
         start = (intent.prev_terminal, intent.prev_sequence)
         known, tmc = NOTHING_KNOWN, None
         if end is not None:

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from terminal.collector.booking import Booking
+from terminal.collector.booking import NAMED_SCHEMA, Booking
 from terminal.collector.books_reader import FollowingBooks, load_marks
 from terminal.collector.clock_checks import ClockLimits, clock_findings
 from terminal.collector.day_rows import SCHEMA as DAY_ROWS_SCHEMA
@@ -301,7 +301,7 @@ def open_books(path: Path, made_for: dict[str, str]) -> sqlite3.Connection:
         fit = _made_fit(connection, path, made_for)
         if fit:
             _tune(connection)
-            for statement in PHONES_SCHEMA:  # what phones showed is kept from here on
+            for statement in (*PHONES_SCHEMA, NAMED_SCHEMA):  # what phones showed is kept from here on
                 connection.execute(statement)
     except BaseException:
         # At once: a connection left to the garbage collector writes to the file after its next owner has opened it.
@@ -359,7 +359,7 @@ def _create(connection: sqlite3.Connection, made_for: dict[str, str]) -> None:
     connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode=WAL")
     with transaction(connection):
-        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA, *PHONES_SCHEMA, STATES_SCHEMA):
+        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA, *PHONES_SCHEMA, NAMED_SCHEMA, STATES_SCHEMA):
             connection.execute(statement)
         connection.executemany("INSERT INTO made_for VALUES (?, ?)", made_for.items())
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")

@@ -7,6 +7,7 @@ A card is named by its reference, a keyed hash (D-01): with the card in hand it 
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, time, timedelta
@@ -27,6 +28,9 @@ _OF_CARD: Final = (
     "SELECT terminal, sequence FROM history WHERE card = ?1 UNION"
     " SELECT terminal, sequence FROM watched WHERE card = ?1"
 )
+_NAMED: Final = "SELECT 1 FROM sqlite_master WHERE name = 'named'"
+_NAME: Final = "SELECT card FROM named WHERE card_ref = ?"
+_REFERENCES: Final = "SELECT card_ref FROM named WHERE card = ?"
 
 
 class CardAccount(NamedTuple):
@@ -45,7 +49,7 @@ class CardAccount(NamedTuple):
 def card_statement(views: OperatorViews, card_ref: bytes) -> CardAccount:
     """What the collector holds of a card. Raises `CollectorError`."""
     with books_failures(views.books.path), closing(read_only(views.books.path)) as books:
-        rows = books.execute(_OF_CARD, (card_ref,)).fetchall()
+        rows = books.execute(_OF_CARD, (_name_in(books, card_ref),)).fetchall()
     found = [one for row in rows if (one := find_ride(views.store, (row[0], row[1]))) is not None]
     rides = sorted(found, key=lambda one: (one.tap.record.at_ms, one.tap.terminal, one.tap.sequence))[
         -MOST_RIDES:
@@ -55,6 +59,23 @@ def card_statement(views: OperatorViews, card_ref: bytes) -> CardAccount:
         if isinstance(last, Intent):
             return CardAccount(rides, last.balance_after_minor, last.currency, last.at_ms, row)
     return CardAccount(rides, None, "", 0)
+
+
+def _name_in(books: sqlite3.Connection, card_ref: bytes) -> bytes:
+    """What the books call a card: one reference for all that the registry knows of it."""
+    if books.execute(_NAMED).fetchone() is None:  # of software that kept none
+        return card_ref
+    found = books.execute(_NAME, (card_ref,)).fetchone()
+    return card_ref if found is None else bytes(found[0])
+
+
+def references_of(views: OperatorViews, card_ref: bytes) -> frozenset[bytes]:
+    """Every reference under which the books know that card. Raises `CollectorError`."""
+    with books_failures(views.books.path), closing(read_only(views.books.path)) as books:
+        name = _name_in(books, card_ref)
+        known = books.execute(_NAMED).fetchone() is not None
+        others = books.execute(_REFERENCES, (name,)).fetchall() if known else []
+    return frozenset({card_ref, name, *(bytes(one) for (one,) in others)})
 
 
 def _in_line(rides: list[FoundRide]) -> list[FoundRide]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -212,12 +212,14 @@ def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def collector(folder: Path, port: int = 0, number: int = 7, state: str = STATE) -> Iterator[str]:
+def collector(
+    folder: Path, port: int = 0, number: int = 7, state: str = STATE, options: Sequence[str] = ()
+) -> Iterator[str]:
     """A collector that knows the terminal of `folder`, which knows it; its address. With `port`: the one that was there
     before, again.
     """
     process = subprocess.Popen(
-        command(("collector", "--folder", "collector", "--port", port, "--json")),
+        command(("collector", "--folder", "collector", "--port", port, "--json", *options)),
         cwd=folder,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,

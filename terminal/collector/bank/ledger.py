@@ -429,6 +429,15 @@ class BankLedger:
         found = self._execute("SELECT card FROM token WHERE token = ?", (token,)).fetchone()
         return int(found[0]) if found else 0
 
+    def forget(self, token: bytes) -> None:
+        """Nothing leads from the token's card to its number any more, and no other token to it: what it paid stays.
+        Should it ride again, it is a card that never rode."""
+        self._execute("PRAGMA secure_delete = ON")
+        with self.changing():
+            card = self.card_by(token)
+            self._execute("UPDATE card SET digest = ? WHERE id = ?", (secrets.token_bytes(32), card))
+            self._execute("DELETE FROM token WHERE card = ?", (card,))
+
     def tokens(self, card: int) -> list[bytes]:
         """By which rows call `card`."""
         found = self._execute("SELECT token FROM token WHERE card = ? ORDER BY token", (card,))

@@ -102,7 +102,7 @@ class BankOffice:
         """Everything that can be done now."""
         ledger = self.ledger
         rows = follow_rows(source, ledger)
-        proven = prove_rides(self._keys, self._store, ledger)
+        proven = prove_rides(self._keys, self._store, ledger, now_ms)
         decided = self._decide()
         unreadable = tuple(take_answers(ledger, self._folder, now_ms))
         refunds = self._refunds(now_ms)
