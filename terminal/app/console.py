@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from terminal.app.config.settings import CANTEEN
 from terminal.app.serve import CardSource
 from terminal.clock import Clock
+from terminal.codes import ReaderFault
 from terminal.decision.outcome import Outcome
 from terminal.devices import DeviceWatch, OnDeviceState
 from terminal.errors import StaffError, TerminalError
@@ -81,6 +82,10 @@ class ConsoleOptions(Struct, frozen=True):
     receipts: Path | None = None
     offline: Callable[[], bool] = field(default=lambda: False)
     """Whether records that should leave cannot."""
+    reader_fault: Callable[[], ReaderFault | None] = field(default=lambda: None)
+    """What is wrong with the reader."""
+    follow_reader: Callable[[Callable[[], object]], None] = field(default=lambda _changed: None)
+    """Has what it is given called when that changes."""
     on_change: Callable[[], None] = field(default=lambda: None)
     """Who else shows what staff change."""
     printer: Printer | None = None
@@ -154,6 +159,8 @@ def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, lock: L
             "Give --state a folder you may write.",
         ) from error
     console.offline, console.on_change = options.offline, options.on_change
+    console.reader_fault = options.reader_fault
+    options.follow_reader(lambda: console.feed.publish(CHANGED))
     terminal.next_ride.on_change(lambda: console.feed.publish(CHANGED))
     if options.printer is not None:
         _prints(console, options.printer)

@@ -49,7 +49,7 @@ from terminal.sync.background import BackgroundSync
 from terminal.tap import CODE_REFUSED, OUT_OF_ORDER, Terminal, take_code
 from terminal.tap_report import TapReport
 from terminal.trip.ages import DAY_S
-from terminal.updates.store import HeldEdition
+from terminal.updates.held import HeldEdition
 from terminal.updates.watch import SourceWatch
 
 if TYPE_CHECKING:
@@ -499,6 +499,8 @@ def _console(
         vehicle=config.vehicle.name,
         receipts=config.receipts.folder,
         offline=lambda: vitals.sync_fault is not None,
+        reader_fault=lambda: vitals.reader_fault,
+        follow_reader=vitals.follow_reader,
         on_change=on_change,
         printer=printer,
     )

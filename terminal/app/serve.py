@@ -52,7 +52,7 @@ def reader_for(table: ReaderTable, station: Station, clock: Clock, extensions: E
     if not name.startswith(SIM):
         from terminal.reader.pcsc import PcscReader
 
-        return CardSource(PcscReader.open(name.removeprefix(PCSC).removeprefix(":")), taps)
+        return CardSource(PcscReader.open(name.removeprefix(PCSC).removeprefix(":"), awaits=True), taps)
     from terminal.app.simulated import empty_reader, reader_of_residents
 
     names = name.removeprefix(SIM)

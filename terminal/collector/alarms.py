@@ -69,6 +69,7 @@ class AlarmKind(StrEnum):
     SHOWN_TWICE = "shown_twice"  # one proof of a phone, or one of its codes, under two rows
     BANK_UNPROVEN = "bank_unproven"  # what a bank card's ride sealed does not prove that the card was there
     TWO_PHONES = "two_phones"  # two phones of one person rode on one day: one of them should be active (K-01)
+    LIMIT_PASSED = "limit_passed"  # a phone rode more often than its limit allows, at terminals apart (PHONE)
     RECOMPUTED = "recomputed"  # decided again, a row does not follow from what is recorded with it
     CONTRADICTION = "contradiction"  # the terminal says "not committed", the card showed otherwise later
     DUPLICATE_ENTITLEMENT = "duplicate_entitlement"  # same pupil, meal kind and service day twice (O-08)
@@ -127,6 +128,7 @@ class AlarmCause(StrEnum):
     SHOWN_BEFORE = "shown_before"
     OTHER_PHONE = "other_phone"
     BANK_RIDE = "bank_ride"
+    RIDES_APART = "rides_apart"
     ISSUERS_NOT_KNOWN = "issuers_not_known"
     DECIDED_OTHERWISE = "decided_otherwise"
     DOCUMENT_BACK = "document_back"
@@ -227,6 +229,9 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
             "another phone of this person rode that day, in row {row} of terminal {terminal}"
         ),
         AlarmCause.BANK_RIDE: N_("the ride of a bank card is not proven ({why}): it is never charged"),
+        AlarmCause.RIDES_APART: N_(
+            "ride {count} of {of} since {since}: terminals that had not heard of each other counted apart"
+        ),
         AlarmCause.ISSUERS_NOT_KNOWN: N_("taps of phones whose issuer is not known, {day}"),
         AlarmCause.DECIDED_OTHERWISE: N_(
             "decided again it differs in {what}: recorded {recorded}, recomputed {recomputed}"

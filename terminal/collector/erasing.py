@@ -23,7 +23,8 @@ from typing import Final, NamedTuple
 
 from terminal.collector import approvals, sealed_rows
 from terminal.collector.approvals import Act, Decided
-from terminal.collector.bank.ledger import BANK_FOLDER, LEDGER_FILE, BankLedger, DemandState
+from terminal.collector.bank.demands import DemandState
+from terminal.collector.bank.ledger import BANK_FOLDER, LEDGER_FILE, open_ledger
 from terminal.collector.bank.statement import statement_of
 from terminal.collector.books_reader import books_failures
 from terminal.collector.card_rides import references_of
@@ -205,9 +206,9 @@ def _settled(views: OperatorViews, office: Office, held: HeldOfCards) -> bool:
 def _owed_to_bank(folder: Path, cards: Collection[bytes]) -> OfficeCode | None:
     if not (folder / BANK_FOLDER / LEDGER_FILE).exists():
         return None
-    with closing(BankLedger(folder, reading=True)) as ledger:
+    with open_ledger(folder, reading=True) as ledger:
         for card in cards:
-            if not ledger.card_by(card):
+            if not ledger.cards.by_token(card):
                 continue
             found = statement_of(ledger, card)
             if found.owed or found.denied:
@@ -256,10 +257,10 @@ def _cards_asked(office: Office, number: int) -> frozenset[bytes] | None:
 
 def _forget_bank(folder: Path, cards: Collection[bytes]) -> None:
     if (folder / BANK_FOLDER / LEDGER_FILE).exists():
-        with closing(BankLedger(folder)) as ledger:
+        with open_ledger(folder) as ledger, ledger.changing():
             for card in cards:
-                if ledger.card_by(card):
-                    ledger.forget(card)
+                if ledger.cards.by_token(card):
+                    ledger.cards.forget(card)
 
 
 def _unname(

@@ -88,11 +88,15 @@ class PcscReader:
         self._connection: PcscConnection | None = None
 
     @classmethod
-    def open(cls, wanted: str = "", *, exchange_timeout_s: float = EXCHANGE_TIMEOUT_S) -> PcscReader:
-        """Find the reader now. Raises `ReaderError`: no binding, no service, no such reader, or several."""
+    def open(
+        cls, wanted: str = "", *, awaits: bool = False, exchange_timeout_s: float = EXCHANGE_TIMEOUT_S
+    ) -> PcscReader:
+        """Find the reader now. Raises `ReaderError`: no binding, no service, no such reader, or several. Where none is
+        plugged in at all and it `awaits` one, that is a fault like any later: `wait_for_card` says so until one is."""
         reader = cls(wanted, load_binding(), exchange_timeout_s=exchange_timeout_s)
         try:
-            reader._select(0.0)
+            if not awaits or reader._call_service(reader._scard.readers, SERVICE_TIMEOUT_S):
+                reader._select(0.0)
         except TransmissionError as error:
             reader.close()
             raise _cannot_start(error) from error

@@ -14,6 +14,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,61 @@ APT = ("apt-get", "install", "--yes")
 WHEELHOUSE = "install --no-index --find-links=wheelhouse"
 PRESENT = frozenset({"systemd", "udev"})
 RULES = "/usr/lib/udev/rules.d/70-resident-terminal.rules"
+
+FIRST_RUN = """
+import html.parser, http.cookiejar, re, sys, time, urllib.error, urllib.parse, urllib.request
+
+class Form(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.fields, self.select = {}, None
+    def handle_starttag(self, tag, given):
+        one = dict(given)
+        if tag == "select":
+            self.select = one["name"]
+        elif tag == "option" and self.select and ("selected" in one or self.select not in self.fields):
+            self.fields[self.select] = one["value"]
+        elif tag == "input" and one.get("name") and (one.get("type") != "checkbox" or "checked" in one):
+            self.fields.setdefault(one["name"], one.get("value") or "")
+    def handle_endtag(self, tag):
+        self.select = None if tag == "select" else self.select
+
+web = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+
+def opened(address, form=None):
+    data = None if form is None else urllib.parse.urlencode(form).encode()
+    try:
+        return web.open(f"http://127.0.0.1:{address}", data, timeout=60).read().decode()
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return ""  # of the first run, which has no such page
+        sys.exit(f"{address}: {error.code} {error.read().decode()}")
+
+def awaited(address, pattern):
+    for _ in range(600):
+        try:
+            if found := re.search(pattern, opened(address)):
+                return found
+        except OSError:
+            pass
+        time.sleep(0.1)
+    sys.exit(f"{address} has no {pattern}")
+
+opened("8481/code", {"code": awaited("8480/", 'id="digits"[^>]*>([0-9 ]+)<')[1]})
+answers = {"school.name": "School 12", "school.region": "34", "meals.breakfast.price": "78,02",
+           "categories.primary.by_shift.regional": "71,09"}
+for name in ("school", "keys", "meals", "categories", "buffet", "calendar", "rules", "tills"):
+    form = Form()
+    form.feed(opened(f"8481/setup/{name}"))
+    own = {key: value for key, value in answers.items() if key in form.fields}
+    opened(f"8481/setup/{name}", {**form.fields, **own})
+proof = form.fields["form"]
+opened("8481/staff/add", {"form": proof, "ref": "1002", "role": "cashier", "pin": "7294", "again": "7294"})
+opened("8481/finish", {"form": proof, "passphrase": "six words that are not in a book"})
+opened("8481/go", {"form": proof})
+awaited("8481/sign-in?typed=1", 'name="pin"')
+print("the console asks for a PIN")
+"""
 
 CERTIFICATE = """
 import datetime, ipaddress, pathlib, sys
@@ -223,6 +279,7 @@ class Unconfigured:
     said: str
     restarts: str
     without_region: str
+    first_run: tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -325,8 +382,11 @@ def unconfigured(machine: Machine, handed_out: Path) -> Unconfigured:
     shutil.copy(deb, machine.tree / "root" / deb.name)
     installed = machine.run(*APT, f"/root/{deb.name}")
     automatic = set(machine.run("apt-mark", "showauto").split())
-    machine.run(*APT, "vsmartcard-vpcd")
-    rules = machine.ask("udevadm", "test", "/sys/class/mem/null").stderr
+    with ThreadPoolExecutor() as meanwhile:
+        walked = meanwhile.submit(_first_run, machine)
+        machine.run(*APT, "vsmartcard-vpcd")
+        rules = machine.ask("udevadm", "test", "/sys/class/mem/null").stderr
+    first_run = walked.result()
     machine.ask("systemctl", "enable", "--now", UNIT)
     machine.line_of(UNIT, "Failed with result")
     state, said, restarts = state_of(machine), machine.log(UNIT), value_of(machine, "NRestarts")
@@ -335,7 +395,18 @@ def unconfigured(machine: Machine, handed_out: Path) -> Unconfigured:
     machine.ask("systemctl", "start", UNIT)
     without_region = f"{state_of(machine)}: {machine.line_of(UNIT, 'no region document')}"
     machine.run("systemctl", "start", "pcscd.socket")
-    return Unconfigured(installed, automatic, rules, state, said, restarts, without_region)
+    return Unconfigured(installed, automatic, rules, state, said, restarts, without_region, first_run)
+
+
+def _first_run(machine: Machine) -> tuple[str, str, str]:
+    """A school uses the pages that the package has opened, and its terminal starts: what the pages said, the states of
+    the two units. Then the terminal is taken away again."""
+    said = machine.run("python3", "-c", FIRST_RUN)
+    machine.run("systemctl", "start", UNIT)  # it has been: waits until it is up
+    states = state_of(machine), state_of(machine, "terminal-setup@1")
+    machine.run("systemctl", "stop", UNIT)
+    machine.run("rm", "-r", f"{STATE}/1")
+    return said, *states
 
 
 def tap(machine: Machine, before: int) -> str:
@@ -501,6 +572,13 @@ def test_a_machine_that_is_not_set_up_says_what_to_do_and_stays_down(unconfigure
     assert "keys.toml" in ours[0]
     assert "systemctl restart terminal@1" in ours[0]
     assert (unconfigured.state, unconfigured.restarts) == ("failed", "0")
+
+
+def test_a_school_sets_the_installed_package_up_by_its_pages(unconfigured: Unconfigured) -> None:
+    """Installed, the package shows the code; the pages write all there is; the terminal's own unit takes over."""
+    said, *states = unconfigured.first_run
+    assert said.strip() == "the console asks for a PIN"
+    assert states == ["active", "inactive"]
 
 
 def test_a_missing_region_is_said_before_a_reader_is_waited_for(unconfigured: Unconfigured) -> None:

@@ -165,7 +165,7 @@ class SchoolPlace:
             grade = at_class // 2 % 11 + 1
             staff = number == pupils - 1
             class_id = "Сотрудники" if staff else f"{grade}{'аб'[at_class % 2]}"
-            born = f"{rng.randrange(1, 28):02}.{rng.randrange(1, 13):02}.{2019 - grade}"
+            born = f"{rng.randrange(1, 28):02}.{rng.randrange(1, 13):02}.{'85' if staff else 2019 - grade}"
             benefit = "Учащиеся 1–4 классов" if grade <= 4 and not staff else ""
             card = holders[number] if number < len(holders) else ""
             sheet.append(

@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from terminal.clock import SystemClock, unix_ms
+from terminal.screen.console.areas import areas
+from terminal.screen.setup.web import NAMES
 from tests.school_day.hands import PATIENCE_MS, Hands, Way
 from tests.school_day.place import SchoolPlace, number_in
 from tests.terminal.setup.guide import GuideStep, press_through, steps_of
@@ -29,6 +31,14 @@ MOSCOW = ZoneInfo("Europe/Moscow")
 SERVED_AT_ONCE = "meal_ok"
 GIVEN = (SERVED_AT_ONCE, "meal_already")
 """After these the pupil has the portion, once."""
+FILES = (".xlsx",)
+PAGES = {
+    *(f"/setup/{name}" for name in NAMES),
+    "/done",
+    "/sign-in",
+    *(page.path for area in areas("canteen") for page in area.pages if not page.path.endswith(FILES)),
+}
+"""Every page that there is."""
 SEEN = """
 globalThis.seen = {};
 addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
@@ -154,6 +164,8 @@ class SchoolWalk:
             page.goto(f"{self.place.url}/setup/review")
             hands.look()
             press_through(page, last, {}, hands)
+            page.wait_for_url("**/done")
+            hands.look()
             self.place.take_over()
             page.wait_for_url("**/sign-in?typed=1", timeout=PATIENCE_MS)
 
@@ -388,13 +400,13 @@ class SchoolWalk:
         hands.fill(hands.page.locator(f"#{name}-staff"), MANAGER)
         hands.fill(hands.page.locator(f"#{name}-pin"), pin)
 
-    def pupil(self, hands: Hands, name: str) -> None:
-        """A pupil's own page."""
+    def pupil(self, hands: Hands, name: str, *, which: int = 0) -> None:
+        """A pupil's own page: of those who are found, the one in that place."""
         hands.open("Исправить")
         hands.link("Найти ученика")
         hands.fill(hands.field("Фамилия, имя или класс"), name)
         hands.button("Найти")
-        hands.press(hands.page.locator(".found a").first)
+        hands.press(hands.page.locator(".found a").nth(which))
         expect(hands.page.locator("section[aria-labelledby=ahead]")).to_be_visible()
 
     def forgotten_card(self, hands: Hands, name: str) -> None:
@@ -407,9 +419,9 @@ class SchoolWalk:
         self.listed += 1
 
     def lent_card(self, hands: Hands, spare: Path, class_id: str) -> None:
-        """A spare card stands for a pupil for a day, and brings him his meal."""
+        """A spare card stands for a pupil for a day, and brings him his meal: the last of a class, who has no other."""
         page = hands.page
-        self.pupil(hands, class_id)
+        self.pupil(hands, class_id, which=-1)
         self.place.tap(spare)
         page.reload()
         hands.press(page.locator("summary").first)
@@ -465,6 +477,8 @@ class SchoolWalk:
         self.deed(hands, page.locator(".found form button").filter(has_text="карта есть").first)
         expect(page.get_by_text("Карта привязана")).to_be_visible()
         hands.open("Карты")
+        with page.expect_navigation(timeout=PATIENCE_MS):
+            self.place.tap(newer)
         hands.press(page.locator("main p a.button").first)
         self.deed(hands, page.get_by_role("button", name="Отвязать").first)
 
@@ -508,6 +522,20 @@ class SchoolWalk:
         hands.open("Исправить")
         self.deed(hands, page.get_by_role("button", name="Отметить неполученными").first)
         expect(page.get_by_text("Отмечено неполученными: 1")).to_be_visible()
+        self.yesterdays_report(hands)
+
+    def yesterdays_report(self, hands: Hands) -> None:
+        """The bookkeeper asks for it again a day later."""
+        page, yesterday = hands.page, self.place.now.astimezone(MOSCOW) - timedelta(days=1)
+        hands.open("Отчёт за день")
+        expect(page.locator(".sheet-head")).to_contain_text("день не закрыт")
+        hands.fill(hands.field("День"), f"{yesterday:%d.%m.%Y}")
+        hands.button("Показать")
+        expect(page.locator(".sheet-head")).to_contain_text(f"{yesterday:%d.%m.%Y} · день закрыт")
+        expect(page.get_by_role("link", name="Закрыть день")).to_have_count(0)
+        before = self.papers["day.xlsx"]
+        self._paper(page, "day", lambda: hands.link("Файл Excel"))
+        assert self.papers["day.xlsx"] == before
 
     def right(self, day: date) -> dict[str, int]:
         """What the records come to, as the product's own command counts it: nothing lost, nothing twice."""
@@ -556,6 +584,10 @@ class SchoolWalk:
             self.sign_in(hands, MANAGER)
             self.reports(hands)
             self.next_morning(hands, "4а")
+            hands.open("Терминал")
+            hands.look()
+        if self.plan.looks:
+            assert PAGES - self.looked == set(), "pages that were looked at by no one"
         return self.right(day)
 
 

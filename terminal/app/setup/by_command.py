@@ -42,9 +42,10 @@ from terminal.mistakes.words import refusal
 from terminal.scenario.write import toml_value
 from terminal.screen.console.pins import MIN_DIGITS
 from terminal.screen.console.roles import Role
-from terminal.screen.setup.answers import SetupMistake, mistakes_on, not_asked
 from terminal.screen.setup.asked import YES, AnswerKind, Texts
+from terminal.screen.setup.checking import mistakes_on, not_asked
 from terminal.screen.setup.draft import LANGUAGE, DraftStaff
+from terminal.screen.setup.mistakes import SetupMistake
 from terminal.screen.setup.questions import PAGES, defaults
 from terminal.texts import translator
 

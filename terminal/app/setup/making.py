@@ -51,7 +51,6 @@ from terminal.screen.console.pins import hash_pin
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member, StaffList
 from terminal.screen.setup.answers import (
-    SetupMistake,
     host_port,
     number_of,
     number_or_0,
@@ -62,6 +61,7 @@ from terminal.screen.setup.answers import (
 from terminal.screen.setup.asked import Texts
 from terminal.screen.setup.document import SCHOOL, document_text, price_list, school_document
 from terminal.screen.setup.draft import LANGUAGE, DraftStaff
+from terminal.screen.setup.mistakes import SetupMistake
 from terminal.screen.setup.questions import REGIONS
 from terminal.sync.credentials import load_or_make_keys
 from terminal.sync.trust import pin_root

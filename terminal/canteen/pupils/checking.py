@@ -17,6 +17,7 @@ from terminal.canteen.pupils.values import (
     EXCEL_BEGINS,
     MOST_NUMBER,
     NO,
+    NO_PERSON,
     STAFF_CLASS,
     YES,
     cyrillic,
@@ -30,6 +31,7 @@ from terminal.canteen.pupils.values import (
 from terminal.policy.policy import Policy
 
 AGES: Final = range(5, 21)
+AGES_OF_STAFF: Final = range(14, 100)
 NAMES: Final = (
     PupilColumn.FULL_NAME,
     PupilColumn.SURNAME,
@@ -96,6 +98,8 @@ class _RowReader(Struct):
             return None
         if not name:
             self._doubt(PupilDoubt.NO_NAME, line, self._name_column)
+        elif NO_PERSON.match(name) and not self._accepted(line, self._name_column):
+            self._doubt(PupilDoubt.NAME_UNLIKELY, line, self._name_column, self.text(line, self._name_column))
         class_id, grade = self._class(line, typed_class)
         return SheetPupil(
             line=line.line,
@@ -122,6 +126,10 @@ class _RowReader(Struct):
         """What stands in a cell, or what was written in its place."""
         mended = self.draft.choices.cells.get(f"{line.line}:{column}")
         return line.row.cell(self.columns.get(column, -1)) if mended is None else mended.strip()
+
+    def _accepted(self, line: DraftLine, column: PupilColumn) -> bool:
+        """Whether people wrote there, be it the same again."""
+        return f"{line.line}:{column}" in self.draft.choices.cells
 
     @property
     def _name_column(self) -> PupilColumn:
@@ -152,11 +160,11 @@ class _RowReader(Struct):
         if found is None:
             self._doubt(PupilDoubt.BORN_UNREADABLE, line, PupilColumn.BORN, typed)
             return None
-        accepted = f"{line.line}:{PupilColumn.BORN}" in self.draft.choices.cells
+        accepted = self._accepted(line, PupilColumn.BORN)
         if typed.isdigit() and found > EXCEL_BEGINS and not accepted:
             self._doubt(PupilDoubt.BORN_SERIAL, line, PupilColumn.BORN, typed, day=f"{found:%d.%m.%Y}")
         years = self.today.year - found.year - ((self.today.month, self.today.day) < (found.month, found.day))
-        if pupil and years not in AGES and not accepted:
+        if years not in (AGES if pupil else AGES_OF_STAFF) and not accepted:
             self._doubt(PupilDoubt.BORN_UNLIKELY, line, PupilColumn.BORN, typed, years=years)
         return found
 

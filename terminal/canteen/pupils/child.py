@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import resource
 import sys
+import unicodedata
 import warnings
 import zipfile
 from collections import Counter
@@ -48,6 +50,17 @@ ZIP: Final = b"PK\x03\x04"
 OLE: Final = bytes.fromhex("d0cf11e0a1b11ae1")
 """The old Excel format; a workbook with a password is wrapped into it, too."""
 WORKBOOK: Final = "xl/workbook.xml"
+SHEETS: Final = "xl/worksheets/"
+MOST_EMPTY: Final = 4
+"""So many times the rows that are taken a sheet may have, most of them formatted and empty: reading them costs time."""
+ROW: Final = re.compile(rb"<(?:\w+:)?row[ />]")
+UNCOUNTED: Final = re.compile(
+    rb"""<c\ (?![^>]*t="str")[^>]*>\s*<f(?:[^<]*/>|[^<]*</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>""", re.VERBOSE
+)
+"""A formula without its result: the program that wrote the file has not calculated. A text ("str") may be empty."""
+LONGEST_CELL: Final = 10_000
+OTHERS: Final = ("<", "%PDF", "{\\rtf")
+"""Tables of web pages, the XML of older programs, papers: what portals call "Excel" as well."""
 FORBIDDEN: Final = ("<!DOCTYPE", "<!ENTITY")
 ENCODINGS: Final = ("utf-8", "utf-16-le", "utf-16-be")
 DELIMITERS: Final = ";,\t"
@@ -138,6 +151,8 @@ def _require_ordinary(content: bytes) -> None:
             for member in members:
                 if member.filename.endswith((".xml", ".rels", ".vml")):
                     _require_plain(archive, member)
+                if member.filename.startswith(SHEETS) and member.filename.endswith(".xml"):
+                    _require_readable(archive, member)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
         raise _Unread(SheetFault.BROKEN) from error
 
@@ -151,6 +166,20 @@ def _require_plain(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
             if any(needle in window for needle in needles):
                 raise _Unread(SheetFault.HAS_ENTITIES)
             kept = window[-64:]
+
+
+def _require_readable(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Raise `_Unread` for a sheet that would take long to read, or whose cells are not what its reader would see."""
+    rows, kept = 0, b""
+    with archive.open(member) as file:
+        while part := file.read(PART_BYTES):
+            window = kept + part
+            rows += len(ROW.findall(window)) - len(ROW.findall(kept))
+            if rows > MOST_EMPTY * MOST_ROWS:
+                raise _Unread(SheetFault.TOO_MANY_ROWS, most=MOST_ROWS)
+            if UNCOUNTED.search(window):
+                raise _Unread(SheetFault.NOT_CALCULATED)
+            kept = window[max(window.rfind(b"<c "), len(window) - LONGEST_CELL, 0) :]
 
 
 def _rows_of(worksheet: Worksheet) -> Iterator[SheetRow]:
@@ -184,17 +213,28 @@ def _text(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         value = int(value)
-    text = str(value)[: 4 * MOST_CELL]
+    text = f"{value:.15g}" if isinstance(value, float) else str(value)[: 4 * MOST_CELL]
     if text.startswith("#") and text.endswith(("!", "?", "/A")):
         return ""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MOST_CELL]
+    return " ".join("".join(map(_shown, unicodedata.normalize("NFC", text))).split())[:MOST_CELL]
+
+
+def _shown(character: str) -> str:
+    """Nothing for a soft hyphen and the like: it does not divide a word."""
+    if character.isprintable():
+        return character
+    return "" if unicodedata.category(character) == "Cf" else " "
 
 
 # Text
 
 
 def _of_text(content: bytes) -> Sheet:
-    text = _decoded(content)
+    text = _decoded(content).rstrip("\x1a")
+    if text.lstrip("\ufeff \r\n\t").startswith(OTHERS):
+        raise _Unread(SheetFault.OTHER_PROGRAM)
+    if any(unicodedata.category(c) == "Cc" and not c.isspace() for c in set(text)):
+        raise _Unread(SheetFault.NOT_TEXT)
     csv.field_size_limit(1 << 16)
     rows = []
     try:

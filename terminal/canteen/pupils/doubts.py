@@ -18,6 +18,11 @@ class PupilDoubt(MistakeCode):
     """What may be wrong with one row or with one text that several rows have."""
 
     NO_NAME = "pupil_no_name", N_("no name"), N_("Write the name, or leave the row out.")
+    NAME_UNLIKELY = (
+        "pupil_name_unlikely",
+        N_("«{text}» is hardly a pupil's name"),
+        N_("Leave the row out, or correct the name."),
+    )
     NO_CLASS = "pupil_no_class", N_("no class"), N_("Write the class, or leave the row out.")
     CLASS_UNKNOWN = (
         "pupil_class_unknown",

@@ -4,6 +4,7 @@ is loaded or given up. Names are in here: it has no `repr` (D-02).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Final
 
@@ -12,13 +13,14 @@ from msgspec import Meta
 
 from terminal.canteen.pupils.columns import Headings, PupilColumn, headings_of, without_unkept
 from terminal.canteen.pupils.sheet import Sheet, SheetRow, Workbook
-from terminal.canteen.pupils.values import parse_class
+from terminal.canteen.pupils.values import parse_class, plain
 
 NEW: Final = "new"
 """For `Choices.same`: this row is another pupil than the one he resembles."""
 EVERY_SHEET: Final = -1
 NO_COLUMN: Final = -1
 MOST_FILE_NAME: Final = 80
+TOTAL: Final = re.compile(r"(итого|всего)\b")
 
 Text = Annotated[str, Meta(max_length=200)]
 
@@ -56,6 +58,17 @@ class DraftLine(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"DraftLine({self.line})"
+
+
+def _is_of_the_form(row: SheetRow, headings: Headings) -> bool:
+    """Whether it belongs to the printed form and to no pupil: the headings once more, as on each page; the numbers of
+    the columns; a total."""
+    titles = [one for one in headings.titles if one.title]
+    if titles and all(plain(row.cell(one.column)) == plain(one.title) for one in titles):
+        return True
+    texts = [cell for cell in row.cells if cell]
+    numbers = [str(number) for number in range(1, len(texts) + 1)]
+    return (len(texts) > 1 and texts == numbers) or bool(TOTAL.match(plain(texts[0])))
 
 
 class PupilDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,9 +115,10 @@ class PupilDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             if self.sheet not in (EVERY_SHEET, at):
                 continue
             section = sheet.name if self.sheet == EVERY_SHEET else ""
-            first = headings_of(sheet).first_row
+            headings = headings_of(sheet)
+            first = headings.first_row
             for row in sheet.rows:
-                if row.number < first:
+                if row.number < first or _is_of_the_form(row, headings):
                     continue
                 texts = [cell for cell in row.cells if cell]
                 if (

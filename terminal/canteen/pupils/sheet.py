@@ -62,6 +62,11 @@ class SheetFault(MistakeCode):
         N_("the file is no Excel workbook"),
         N_("Save it as an Excel workbook (.xlsx) or as CSV."),
     )
+    NOT_CALCULATED = (
+        "sheet_not_calculated",
+        N_("the file has formulas without their results"),
+        N_("Open it in Excel, save it again and load that."),
+    )
     BROKEN = (
         "sheet_broken",
         N_("the file is damaged"),

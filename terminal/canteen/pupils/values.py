@@ -30,6 +30,10 @@ STAFF_CLASS: Final = "сотрудники"
 ENDINGS: Final = frozenset({"й", "ый", "ой", "ий", "го", "х"})
 """Of "6-й": the grade alone, with no letter of a class."""
 MOST_NUMBER: Final = 32
+NO_PERSON: Final = re.compile(
+    r"\W*(классн|директор|заведующ|ответственн|руководител)|.*[:_]|[\W\d_]*$", re.IGNORECASE
+)
+"""What stands above or below a list in place of a name: "Классный руководитель: …", "____"."""
 
 _BETWEEN_WORDS: Final = re.compile(r"[^\w№#]+|_+")
 _LATIN: Final = re.compile(r"[A-Za-z]")
@@ -100,14 +104,15 @@ def parse_class(text: str) -> ParsedClass | None:
 
 
 def date_of(text: str) -> date | None:
-    """A date as people and spreadsheet programs write it, also as a program's serial number; two digits are 20xx."""
+    """A date as people and spreadsheet programs write it, also as a program's serial number; 15 is 2015, 62 is 1962."""
     words = text.strip().casefold()
     if words.isdigit() and int(words) in SERIALS:
         return EXCEL_BEGINS + timedelta(days=int(words))
     if found := _YEAR_FIRST.fullmatch(words):
         return _day(found[1], found[2], found[3])
     if found := _DAY_FIRST.fullmatch(words):
-        return _day(found[3] if len(found[3]) == 4 else f"20{found[3]}", found[2], found[1])
+        century = "" if len(found[3]) == 4 else "20" if found[3] < "50" else "19"
+        return _day(century + found[3], found[2], found[1])
     if found := _IN_WORDS.fullmatch(words):
         month = next((at for at, name in enumerate(MONTHS, 1) if found[2].startswith(name)), 0)
         return _day(found[3], str(month), found[1])

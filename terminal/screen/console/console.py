@@ -21,7 +21,7 @@ from cardproto.resident.snapshot import CardSnapshot
 from terminal.access.attempts import LOCKED_FROM, Attempts, key_of, wait_after
 from terminal.access.sessions import OperatorSession, Sessions
 from terminal.clock import Clock, unix_ms
-from terminal.codes import Admission, ConsoleFault
+from terminal.codes import Admission, ConsoleFault, ReaderFault
 from terminal.decision.outcome import Message, Outcome
 from terminal.errors import JournalError, KeyLimitReached, StaffError
 from terminal.journal.console_records import OperatorSeen, SignedIn, SignInWay
@@ -151,6 +151,8 @@ class Console:
         """What else the composition root can tell of the terminal, by name (message ids)."""
         self.offline: Callable[[], bool] = lambda: False
         """Whether records that should leave cannot; set by the composition root."""
+        self.reader_fault: Callable[[], ReaderFault | None] = lambda: None
+        """What is wrong with the reader; set by the composition root."""
         self.on_change: Callable[[], None] = lambda: None
         """Who else shows what staff change; set by the composition root. Returns at once."""
         self.tickets: CounterTickets | None = None

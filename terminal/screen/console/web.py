@@ -164,16 +164,21 @@ class Web:
         self, request: Request, action: Action, sent: tuple[FormFields, UploadedFile] | None
     ) -> Response:
         """A form with a file: the file is read before anything waits for it."""
-        if sent is None:
-            raise ActionRefused(TOO_LARGE, {"most": action.most_bytes >> 20})
-        form, file = sent
-        self._own_form(request, form)
         visit = self._visit(request)
         may = visit is not None and visit.who.role in action.roles
-        if may and visit is not None and action.reads is not None:
-            if not self._console.actions.genuine(form.text("action"), visit.who.ref, action.path):
-                raise Denied(409, OLD_FORM)
-            action.reads(visit, file.name, file.content)
+        try:
+            if sent is None:
+                raise ActionRefused(TOO_LARGE, {"most": action.most_bytes >> 20})
+            form, file = sent
+            self._own_form(request, form)
+            if may and visit is not None and action.reads is not None:
+                if not self._console.actions.genuine(form.text("action"), visit.who.ref, action.path):
+                    raise Denied(409, OLD_FORM)
+                action.reads(visit, file.name, file.content)
+        except ActionRefused as refused:
+            if not may or visit is None or action.again is None:
+                raise
+            return self._once_more(request, visit, action.again(visit, FormFields({})), refused)
         return self._do(request, action, form)
 
     def _do(self, request: Request, action: Action, form: FormFields | None) -> Response:

@@ -29,11 +29,13 @@ from terminal.screen.console import web as console_web
 from terminal.screen.console.roles import ROLE_NAMES, Role
 from terminal.screen.console.visit import FormFields
 from terminal.screen.page import Pages
-from terminal.screen.setup.answers import SetupMistake, is_yes, mistakes_on
+from terminal.screen.setup.answers import is_yes
 from terminal.screen.setup.asked import Question, SetupPage, matters
+from terminal.screen.setup.checking import mistakes_on
 from terminal.screen.setup.code import SetupCode
 from terminal.screen.setup.draft import LANGUAGE, ROLES, DraftKeeper, DraftStaff
 from terminal.screen.setup.meal_questions import BY_SHIFT, FUNDER_NAMES, FUNDERS, KINDS, MEAL_NAMES
+from terminal.screen.setup.mistakes import SetupMistake
 from terminal.screen.setup.port import SetupMaker
 from terminal.screen.setup.questions import PAGES, REVIEW_PAGE, STAFF_PAGE, TILLS_PAGE
 from terminal.texts import N_, languages, translator

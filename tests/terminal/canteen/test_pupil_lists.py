@@ -84,7 +84,23 @@ def test_a_pupil_without_a_card_exists_and_next_months_list_finds_him_again() ->
     assert other_till.pupils.keys() == first.pupils.keys(), "two tills of a school call a pupil the same"
 
 
+def test_rows_of_a_printed_form_are_no_pupils() -> None:
+    """Headings on each page, the numbers of the columns below them, totals; a signature is asked about."""
+    numbers = tuple(map(str, range(1, len(HEADINGS) + 1)))
+    total = ("", "Итого: 2 ученика", "", "", "")
+    found = compare(draft(numbers, IVANOV, HEADINGS, numbers, BELOV, total), school())
+    assert [one.name for one in loaded(found).pupils.values()] == ["Иванов Пётр", "Белов Илья"]
+    rows = (
+        SheetRow(1, ("ФИО",)),
+        SheetRow(2, ("5а класс",)),
+        SheetRow(3, ("Классный руководитель Жукова А. П.",)),
+    )
+    signed = PupilDraft.of("a.xlsx", Workbook((Sheet("", rows),)))
+    assert codes(compare(signed, school())) == ["pupil_name_unlikely"]
+
+
 DOUBTFUL = {
+    "pupil_name_unlikely": ("", "_________", "5В", "", ""),
     "pupil_no_name": ("Л-3", "", "5В", "", ""),
     "pupil_no_class": ("Л-3", "Власов Лев", "", "", ""),
     "pupil_class_unknown": ("Л-3", "Власов Лев", "12А", "", ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from datetime import date, datetime
@@ -82,6 +83,8 @@ def archive(**members: bytes) -> bytes:
 
 
 XXE = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><workbook>&b;</workbook>'
+SHEET = b"<worksheet><sheetData>" + b'<row r="1" ht="15"/>' * 20_001 + b"</sheetData></worksheet>"
+ROWS = archive(xl__workbook_xml=b"<workbook/>", xl__worksheets__sheet1_xml=SHEET)
 OTHERS: dict[str, tuple[Callable[[], bytes], SheetFault]] = {
     "old excel": (lambda: bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600), SheetFault.OLD_OR_LOCKED),
     "other zip": (lambda: archive(content_xml=b"<office/>"), SheetFault.OTHER_PROGRAM),
@@ -94,11 +97,32 @@ OTHERS: dict[str, tuple[Callable[[], bytes], SheetFault]] = {
     ),
     "bomb": (lambda: archive(xl__workbook_xml=bytes(200 << 20)), SheetFault.UNFOLDS),
     "picture": (lambda: b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4, SheetFault.NOT_TEXT),
+    "web page": ("<html><table><tr><td>ФИО</td></tr></table>".encode, SheetFault.OTHER_PROGRAM),
+    "excel of 2003": ('\ufeff<?xml version="1.0"?><Workbook/>'.encode, SheetFault.OTHER_PROGRAM),
+    "paper": (lambda: b"%PDF-1.4\n1 0 obj <<>> endobj\n%%EOF", SheetFault.OTHER_PROGRAM),
+    "text of a word processor": (lambda: b"{\\rtf1 \\ansi}", SheetFault.OTHER_PROGRAM),
+    "bytes without a zero": (lambda: "Иванов\x01\x02".encode("cp1251"), SheetFault.NOT_TEXT),
+    "formulas": (lambda: workbook(("ФИО", "Класс"), ("=A1", "5а")), SheetFault.NOT_CALCULATED),
+    "long formulas": (
+        lambda: workbook(("ФИО",), (f'=IF(A1>1,"{"x" * 8_000}","")',)),
+        SheetFault.NOT_CALCULATED,
+    ),
+    "empty rows": (lambda: ROWS, SheetFault.TOO_MANY_ROWS),
     "nothing": (lambda: b"", SheetFault.EMPTY),
     "blanks": (lambda: b" ; ;\r\n;;", SheetFault.EMPTY),
     "rows": (lambda: "\n".join(f"a;{at}" for at in range(5_001)).encode(), SheetFault.TOO_MANY_ROWS),
     "size": (lambda: b"a" * (MOST_FILE_BYTES + 1), SheetFault.TOO_LARGE),
 }
+
+
+def test_what_programs_hide_in_a_text_does_not_make_two_pupils_of_one() -> None:
+    """Letters in two parts, as some systems write them, soft hyphens, results of sums."""
+    content = (
+        f"ФИО;Класс\n{unicodedata.normalize('NFD', 'Семёнов Андрей')};5й\nСе\u00admё\u200bнов Андрей;5й\x1a"
+    )
+    assert rows_of(answer_to(content.replace("m", "м").encode()))[1:] == [("Семёнов Андрей", "5й")] * 2
+    sums = workbook(("Остаток",), (0.1 + 0.2,), (1234.5,), (1e3 / 3,))
+    assert rows_of(answer_to(sums))[1:] == [("0.3",), ("1234.5",), ("333.333333333333",)]
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -179,6 +203,7 @@ def test_what_stands_in_a_cell() -> None:
     assert {text: found and found.id for text in CLASSES for found in [parse_class(text)]} == CLASSES
     days = ("14.03.2015", "14/3/15", "2015-03-14", "42077", "14 марта 2015 г.", "2015-03-14 00:00")
     assert {date_of(text) for text in days} == {date(2015, 3, 14)}
+    assert date_of("1.2.62") == date(1962, 2, 1), "a member of staff"
     assert [date_of(text) for text in ("31.02.2015", "17", "март")] == [None, None, None]
     assert [sum_of(text) for text in ("1 234,50", "-12.5", "120 руб.", "много")] == [
         123450,

@@ -613,3 +613,18 @@ def test_without_a_reader_open_says_so(service: FakeService, monkeypatch: pytest
     with pytest.raises(ReaderError, match="no card reader is plugged in"):
         PcscReader.open()
     assert not service.contexts
+
+
+def test_a_terminal_starts_without_a_reader_and_works_once_one_is_plugged_in(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_binding(monkeypatch, service)
+    slots = dict(service.slots)
+    service.slots.clear()
+    reader = PcscReader.open("contactless", awaits=True)
+    with pytest.raises(ReaderGone, match="no card reader is plugged in"):
+        reader.wait_for_card(0.0)
+    service.slots.update(slots)
+    assert reader.wait_for_card(0.0) is None
+    assert reader.name in slots
+    reader.close()

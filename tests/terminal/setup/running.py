@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
 import signal
 import socket
 import subprocess
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
@@ -16,8 +18,14 @@ from tests.terminal.cli.conftest import ENVIRONMENT, command
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+    """One that stays free while a terminal is down: none of those that the system gives to any connection."""
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
+
+
+PORTS = range(20_000, 32_000)
 
 
 @dataclass

@@ -21,10 +21,11 @@ from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import StaffList
-from terminal.screen.setup.answers import SetupMistake, mistakes_on
+from terminal.screen.setup.checking import mistakes_on
 from terminal.screen.setup.code import MOST_WRONG, VALID_S, SetupCode
 from terminal.screen.setup.document import document_text, school_document
 from terminal.screen.setup.draft import LANGUAGE, DraftStaff
+from terminal.screen.setup.mistakes import SetupMistake
 from terminal.screen.setup.questions import PAGES, defaults
 from terminal.sync.credentials import public_keys
 from terminal.texts import translator
@@ -105,6 +106,8 @@ def test_the_document_says_what_was_answered_and_is_read_again() -> None:
         ("meals.breakfast.from2", "10:40", SetupMistake.HALF_A_BREAK),
         ("buffet.product1.name", "Булочка", SetupMistake.HALF_A_PRODUCT),
         ("link.listen", "till one", SetupMistake.NO_ADDRESS),
+        ("link.listen", "999.1.1.1", SetupMistake.NO_ADDRESS),
+        ("link.listen", "192.168.1.12:99999", SetupMistake.NO_ADDRESS),
         ("link.till1.number", "1", SetupMistake.TILL_TWICE),
         ("link.till1.key", "-----BEGIN PUBLIC KEY-----", SetupMistake.NO_PUBLIC_KEY),
         ("link.till2.address", "192.168.1.12", SetupMistake.HALF_A_TILL),

@@ -247,12 +247,15 @@ def dishes_now(counter: CanteenCounter, now: datetime) -> tuple[str, ...]:
 
 
 def notices(
-    counter: CanteenCounter, now: datetime, *, unsent: int = 0, offline: bool = False
+    counter: CanteenCounter, now: datetime, *, unsent: int = 0, offline: bool = False, no_cards: bool = False
 ) -> tuple[Notice, ...]:
-    """What staff should know before they go on, the gravest first. Serving goes on with every one but the first two."""
+    """What staff should know before they go on, the gravest first. Serving goes on with every one but `no_shift` and
+    `day_closed`."""
     found = []
     if counter.journal is not None and counter.journal.open_shift is None:
         found.append(Notice("no_shift", severe=True))
+    if no_cards:
+        found.append(Notice("no_cards", severe=True))
     if counter.day_closed(now):
         found.append(Notice("day_closed", severe=True))
     if counter.paid_stopped:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from terminal.canteen.counter import CanteenCounter
+from terminal.codes import ReaderFault
 from terminal.screen.console.canteen.counter import (
     AtCounter,
     at_counter,
@@ -28,6 +29,10 @@ from terminal.screen.console.visit import View, Visit
 from terminal.texts import N_
 
 AT: Final = "/canteen"
+TAKES_NONE: Final = frozenset(
+    {ReaderFault.GONE, ReaderFault.SERVICE_GONE, ReaderFault.IN_USE, ReaderFault.FAILED}
+)
+"""With these no card can be read; with the others cards are served all the same."""
 NO_RECORD: Final = N_("There is no such record today.")
 NOT_LISTED: Final = N_("This pupil or class is not in the list.")
 
@@ -78,7 +83,7 @@ class Look:
             "at": AT,
             "words": self.words,
             "may": May.of(Role(self.visit.who.role)),
-            "notices": notices(self.counter, self.now, **sending(self.visit.console)),
+            "notices": notices(self.counter, self.now, **health_of(self.visit.console)),
             "means": self.words.means(self.visit.console.taps_are, kind_served(self.counter, self.now)),
         }
         return View(f"canteen/{template}", common | values, status)
@@ -122,6 +127,10 @@ def pupil_of(counter: CanteenCounter, ref: str) -> Person:
     return found
 
 
-def sending(console: Console) -> dict[str, Any]:
-    """Whether records reach the collector, as far as the composition root can tell."""
-    return {"offline": console.offline(), "unsent": console.terminal.journal.unsent}
+def health_of(console: Console) -> dict[str, Any]:
+    """Whether records reach the collector and cards can be read, as far as the composition root can tell."""
+    return {
+        "offline": console.offline(),
+        "unsent": console.terminal.journal.unsent,
+        "no_cards": console.reader_fault() in TAKES_NONE,
+    }

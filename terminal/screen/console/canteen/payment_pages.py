@@ -56,6 +56,7 @@ class PaymentsPages:
                     resumes=True,
                     reads=self._check,
                     most_bytes=MOST_BYTES,
+                    again=lambda visit, _form: looking(_payments)(visit),
                 ),
             ),
         )

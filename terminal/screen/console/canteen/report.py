@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from msgspec import Struct
@@ -53,6 +53,8 @@ class ReportPage(Struct, frozen=True):
     """The report with what a reader of it wants added up. `agrees`: it equals the records to the minor unit."""
 
     report: DayReport
+    days: tuple[str, ...]
+    """Those whose records are held, the newest first; the first is today."""
     school: str
     classes: tuple[ClassLines, ...]
     total: ReportGroup
@@ -63,14 +65,30 @@ class ReportPage(Struct, frozen=True):
     """Who the findings are about, for the screen; paper has the reference alone (D-02)."""
 
     @property
+    def today(self) -> bool:
+        """Whether it is of the day that is; an earlier one can be printed, and nothing of it changes."""
+        return self.report.day == self.days[0]
+
+    @property
     def agrees(self) -> bool:
         """Whether every minor unit of the records is in the report, and every pupil in its columns."""
         return self.report.control.difference_minor == 0 and all(one.adds_up for one in self.report.groups)
 
 
-def report_page(counter: CanteenCounter, now: datetime) -> ReportPage:
-    """Today's report. Raises `JournalError` when the records cannot be read."""
-    report = report_of(counter, counter.day_of(now))
+def report_days(counter: CanteenCounter, now: datetime) -> tuple[str, ...]:
+    """Today, and the days before whose records are held whole, the newest first."""
+    today, ledger = counter.day_of(now).isoformat(), counter.ledger
+    served = {meal.day for meal in ledger.meals.values()} | {sale.day for sale in ledger.sales.values()}
+    held = sorted(day for day in served | ledger.closed_days if day < today)
+    whole = held if counter.journal is None or not counter.journal.base.sequence else held[1:]
+    return (today, *reversed(whole))
+
+
+def report_page(counter: CanteenCounter, now: datetime, day: str = "") -> ReportPage:
+    """The report of `day` ("2026-09-15"; one that is not held: today). Raises `JournalError` when the records cannot be
+    read."""
+    days = report_days(counter, now)
+    report = report_of(counter, date.fromisoformat(day if day in days else days[0]))
     findings = (
         *(("uncertain", one) for one in report.uncertain),
         *(("duplicates", one) for one in report.duplicates),
@@ -79,6 +97,7 @@ def report_page(counter: CanteenCounter, now: datetime) -> ReportPage:
     names = {} if counter.price_list is None else counter.price_list.products
     return ReportPage(
         report=report,
+        days=days,
         school=counter.policy.meals.school(report.school).name or report.school,
         classes=_by_class(counter, report),
         total=ReportGroup.total(report.groups),
@@ -86,7 +105,7 @@ def report_page(counter: CanteenCounter, now: datetime) -> ReportPage:
             (names[sold.product].name if sold.product in names else sold.product, sold)
             for sold in report.products
         ),
-        printed_at=f"{now.astimezone(counter.policy.zone):%H:%M}",
+        printed_at=f"{now.astimezone(counter.policy.zone):{'%H:%M' if report.day == days[0] else '%d.%m.%Y %H:%M'}}",
         findings=findings,
         people={one.pupil: person(counter, bytes.fromhex(one.pupil)) for _, one in findings},
     )

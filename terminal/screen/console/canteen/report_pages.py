@@ -29,14 +29,15 @@ def report_pages() -> tuple[Page, ...]:
 
 
 def _report(look: Look) -> View:
-    return look.view("report.html", page=report_page(look.counter, look.now), figures=FIGURES)
+    page = report_page(look.counter, look.now, look.visit.query.text("day"))
+    return look.view("report.html", page=page, figures=FIGURES)
 
 
 def _report_file(visit: Visit) -> Attachment:
     found: list[Attachment] = []
 
     def show(look: Look) -> View:
-        page = report_page(look.counter, look.now)
+        page = report_page(look.counter, look.now, visit.query.text("day"))
         name = f"day-{page.report.day}.xlsx"
         found.append(Attachment(name, XLSX, report_file(page, look.words)))
         return look.view("report.html")

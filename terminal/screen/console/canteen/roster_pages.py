@@ -22,7 +22,7 @@ from terminal.canteen.pupils.doubts import CODES, DoubtfulCell, PupilDoubt
 from terminal.canteen.pupils.draft import EVERY_SHEET, NEW, NO_COLUMN, Choices, PupilDraft
 from terminal.canteen.pupils.loading import Comparison, SchoolNow, compare
 from terminal.canteen.pupils.reading import read_sheets
-from terminal.canteen.pupils.sheet import FAULTS, MOST_FILE_BYTES, SheetRefused
+from terminal.canteen.pupils.sheet import FAULTS, MOST_CELL, MOST_FILE_BYTES, SheetRefused
 from terminal.canteen.requests import OpenTill
 from terminal.canteen.store import CanteenLists
 from terminal.errors import Mistake
@@ -108,8 +108,23 @@ def roster_area() -> ConsoleArea:
             Page(f"{AT}/list-draft", MANAGER, partial(_draft_page, compared)),
         ),
         actions=(
-            Action(f"{AT}/list-read", MANAGER, _nothing, _to_draft, reads=_read, most_bytes=MOST_FILE_BYTES),
-            Action(f"{AT}/list-mend", MANAGER, _nothing, _to_draft, first=partial(_mend, compared)),
+            Action(
+                f"{AT}/list-read",
+                MANAGER,
+                _nothing,
+                _to_draft,
+                reads=_read,
+                most_bytes=MOST_FILE_BYTES,
+                again=lambda visit, _form: looking(_list)(visit),
+            ),
+            Action(
+                f"{AT}/list-mend",
+                MANAGER,
+                _nothing,
+                _to_draft,
+                first=partial(_mend, compared),
+                again=lambda visit, _form: _draft_page(compared, visit),
+            ),
             Action(f"{AT}/list-drop", MANAGER, _drop, _to_list),
             Action(f"{AT}/list-load", MANAGER, _load, _to_loaded),
         ),
@@ -223,6 +238,7 @@ def _draft_page(compared: _LastComparison, visit: Visit) -> View:
             sums={PupilColumn.HOT, PupilColumn.BUFFET} & {PupilColumn(kind) for kind in headings.columns},
             head=school.head,
             new=NEW,
+            most_text=MOST_CELL,
         )
 
     return looking(show)(visit)
@@ -286,12 +302,13 @@ def _asked_as(doubt: DoubtfulCell) -> tuple[str, str]:
 
 
 def _mend(compared: _LastComparison, visit: Visit, form: FormFields) -> None:
-    """Take the answers of the whole page into the draft; a field that was left as it was answers nothing."""
+    """Take the answers of the whole page into the draft; a field that was left as it was answers nothing. Raises
+    `ActionRefused` for a number that is none, when everything else is kept."""
     draft, school = _draft_of(visit), _school(visit)
     choices = _settings(draft, form)
     for doubt in compared(draft, school).doubts:
         kind, field = _asked_as(doubt)
-        answer = form.text(field) if kind else ""
+        answer = form.text(field)[:MOST_CELL] if kind else ""
         if form.text(f"skip {doubt.line}"):
             choices = replace(choices, left_out=(*choices.left_out, doubt.line))
         elif kind == "same" and answer:
@@ -305,6 +322,9 @@ def _mend(compared: _LastComparison, visit: Visit, form: FormFields) -> None:
             key = f"{doubt.line}:{doubt.column}"
             choices = replace(choices, cells={**choices.cells, key: answer})
     _files(visit).keep_draft(replace(draft, choices=choices))
+    if form.text("through"):
+        through = form.number("through", 0, 1 << 40)
+        _files(visit).keep_draft(replace(draft, choices=replace(choices, through=through)))
 
 
 def _settings(draft: PupilDraft, form: FormFields) -> Choices:
@@ -318,10 +338,10 @@ def _settings(draft: PupilDraft, form: FormFields) -> Choices:
         if sheet != draft.sheet:
             choices = replace(Choices(), sheet=sheet, school=choices.school)
     if form.text("school"):
-        choices = replace(choices, school=form.text("school"))
+        choices = replace(choices, school=form.text("school")[:MOST_CELL])
     if form.text("whole"):
         choices = replace(choices, whole=form.text("whole") == "1")
     if form.text("settings"):
-        through = form.number("through", 0, 1 << 40, NO_COLUMN) if form.text("through") else None
+        through = choices.through if form.text("through") else None
         choices = replace(choices, through=through, primary=bool(form.text("primary")))
     return choices

@@ -87,6 +87,7 @@ MEANS: Final[Mapping[str, str]] = {
 
 NOTICES: Final[Mapping[str, str]] = {
     "no_shift": N_("The shift is not open: nothing can be issued. Open it first."),
+    "no_cards": N_("The card reader does not answer: check its cable. Meanwhile issue by the class list."),
     "day_closed": N_("The day is closed: nothing more is issued or sold today."),
     "selling_stopped": N_(
         "Selling is stopped: records cannot be kept. Go on with free meals and call the operator."

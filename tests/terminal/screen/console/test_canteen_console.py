@@ -20,6 +20,7 @@ from terminal.canteen.issuing import How, ServingList, issue
 from terminal.canteen.price_list import PriceList
 from terminal.canteen.report import FIGURES
 from terminal.canteen.roster import Roster
+from terminal.codes import ReaderFault
 from terminal.journal.action import acting
 from terminal.journal.canteen_records import (
     Annulment,
@@ -436,6 +437,9 @@ def test_m_37_o_06_what_fails_is_shown_and_meals_go_on(school: School, page: Pag
     page.goto(school.at("counter"))
     expect(page.locator(".notices")).to_contain_text("Selling is stopped")
     expect(page.locator(".notices")).to_contain_text("No network")
+    school.console.reader_fault = lambda: ReaderFault.GONE
+    school.console.changed()
+    expect(page.locator(".notices")).to_contain_text("The card reader does not answer")
     page.goto(school.at("class?id=3а"))
     page.locator(".ticks-form .button-main").click()
     expect(page.locator("h1")).to_contain_text("Served: 24")
