@@ -75,7 +75,7 @@ _KEEP_HERE: Final = _put_alarm("?", "max")
 _ALARMS_THERE: Final = f"SELECT {_ALARM} FROM alarm ORDER BY last_at_ms DESC, id DESC LIMIT %s"  # noqa: S608 constants
 
 
-class HeldTerminal(NamedTuple):
+class FollowedTerminal(NamedTuple):
     """One terminal, as either database has it."""
 
     terminal: int
@@ -135,9 +135,9 @@ class FleetMirror:
     def take_rows(self, connection: psycopg.Connection[TupleRow]) -> bool:
         """Bring what the database has and the folder has not; whether anything came."""
         cursor = connection.cursor(binary=True)
-        there = [HeldTerminal(*row) for row in cursor.execute(_TERMINALS)]
+        there = [FollowedTerminal(*row) for row in cursor.execute(_TERMINALS)]
         with self._store.changing() as here:
-            held = {row[0]: HeldTerminal(*row) for row in here.execute(_HELD)}
+            held = {row[0]: FollowedTerminal(*row) for row in here.execute(_HELD)}
         changed = [one for one in there if _differs(one, held.get(one.terminal))]
         for one in changed:
             at = held.get(one.terminal) or one._replace(sequence=0)
@@ -146,7 +146,9 @@ class FleetMirror:
         self._store.note_arrived({one.terminal for one in changed})
         return bool(changed)
 
-    def _stretch(self, cursor: psycopg.Cursor[TupleRow], there: HeldTerminal, held: HeldTerminal) -> int:
+    def _stretch(
+        self, cursor: psycopg.Cursor[TupleRow], there: FollowedTerminal, held: FollowedTerminal
+    ) -> int:
         """The next rows of a terminal, with the batches they came in; the newest row then held."""
         bounds = (there.terminal, held.sequence, there.sequence)
         rows = cursor.execute(_ROWS, (*bounds, ROWS_AT_ONCE)).fetchall()
@@ -176,7 +178,7 @@ class FleetMirror:
         self._store.put_strangers(strangers(self._dsn))
 
 
-def _differs(there: HeldTerminal, held: HeldTerminal | None) -> bool:
+def _differs(there: FollowedTerminal, held: FollowedTerminal | None) -> bool:
     """Whether the database has more, or has heard more of it. One that was put back to an older state has less."""
     if held is None:
         return True
