@@ -234,14 +234,15 @@ class ReloadPoint:
         _commit(card)
 
     def carry_out(self, order: int, amount_minor: int, at: datetime) -> int:
-        """Credit `amount_minor` as card order `order`, with the event that says so, in one transaction; the balance
-        after."""
+        """Credit `amount_minor` (debit, where it is below zero) as card order `order`, with the event that says so, in
+        one transaction; the balance after."""
         before = self.read()
         card = self._open(KeyNo.RELOAD)
         after_minor = before.purse_minor + amount_minor
-        card.credit(FILE_PURSE, amount_minor, CommMode.MAC)
+        change = card.credit if amount_minor > 0 else card.debit
+        change(FILE_PURSE, abs(amount_minor), CommMode.MAC)
         last = before.event._replace(last_order=order)
-        self._append(card, last, EventKind.ORDER, at, amount_minor, after_minor)
+        self._append(card, last, EventKind.ORDER, at, abs(amount_minor), after_minor)
         _commit(card)
         return after_minor
 

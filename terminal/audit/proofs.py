@@ -16,7 +16,6 @@ from cardproto.desfire.crypto import BLOCK
 from cardproto.desfire.transaction_mac import (
     TMV_BYTES,
     DataCommand,
-    session_mac_key,
     session_transaction_mac_value,
     tmi,
 )
@@ -77,12 +76,12 @@ class AnsweredCard(Struct, frozen=True):
 def session_key(registry: CardRegistry, card_ref: bytes, tmc: int | None) -> bytes | None:
     """The key that proves transaction `tmc` of a card, and no other; empty without a counter. None for a card that is
     not known."""
-    card = registry.card(card_ref)
+    card = registry.card(card_ref, tmc)
     if card is None:
         return None
     if tmc is None or not 0 <= tmc <= MOST_COUNTER:
         return b""
-    return session_mac_key(card.key, tmc, card.uid)
+    return card.session(tmc)
 
 
 def cards_of(part: DossierBatch) -> dict[int, ProvingCard]:

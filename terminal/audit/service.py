@@ -197,7 +197,7 @@ class AnswerSide:
             return words
 
     def _word_on(self, question: CardQuestion) -> CardWord:
-        card = self._registry.card(question.card_ref)
+        card = self._registry.card(question.card_ref, question.tmc if question.tmv else None)
         if card is None:
             return CardWord.UNKNOWN_CARD
         if not question.tmv:

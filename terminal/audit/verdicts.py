@@ -61,7 +61,7 @@ class CardsOfBatch:
     def __bool__(self) -> bool:
         return self._known
 
-    def card(self, card_ref: bytes) -> ProvingCard | None:  # noqa: ARG002 the row says which card it is
+    def card(self, card_ref: bytes, tmc: int | None = None) -> ProvingCard | None:  # noqa: ARG002 the row says which
         return self._cards.get(self.row)
 
 

@@ -91,6 +91,10 @@ class CollectorOptions(NamedTuple):
         ),
     ] = None
     bundles: Bundles = None
+    deny: Annotated[
+        Path | None,
+        typer.Option("--deny", help="Folder of the deny register, for denying lost cards at the page."),
+    ] = None
     json: Json = False
 
 
@@ -114,6 +118,7 @@ def _settings(asked: CollectorOptions) -> CollectorSettings:
     from terminal.collector.limits import Limits
     from terminal.collector.service import CollectorSettings
     from terminal.collector.watch import HOUR_MS, WatchLimits
+    from terminal.publish.deny.cards import denials_at
 
     if asked.proxy_tls and not asked.proxy:
         raise typer.BadParameter("--proxy-tls says how browsers reach a proxy: give --proxy as well")
@@ -132,6 +137,7 @@ def _settings(asked: CollectorOptions) -> CollectorSettings:
         registry_keys=asked.registry_keys,
         issuers=asked.issuers,
         bundles=bundles_of(asked.folder, asked.bundles),
+        denials=denials_at(asked.deny, asked.registry, asked.registry_keys),
     )
 
 

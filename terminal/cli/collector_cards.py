@@ -11,8 +11,9 @@ from terminal.cli.enrolling import TokenFile, token_in
 from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json, ShownLang
 
 if TYPE_CHECKING:
-    from terminal.collector.issuing_orders import IssuingOrder
-    from terminal.collector.office import OfficeAnswer
+    from terminal.collector.approvals import Act
+    from terminal.collector.issuing_asking import OrderView
+    from terminal.collector.office import Office, OfficeAnswer
     from terminal.collector.users import Who
     from terminal.collector.views import OperatorViews
 
@@ -48,7 +49,7 @@ def lost(
     with views_of(folder) as views, office_at(folder) as office:
         who = office.users.at_the_machine(token_in(token_file))
         if deny is not None:
-            _deny(views, who, card, deny)
+            _deny(views, office, who, card, deny)
         _print(ask_replacement(views, office, who, card, _checked(comment)))
 
 
@@ -79,35 +80,111 @@ def orders(
     """List what was approved for cards, how far it is, and what later records of a lost card have taken since."""
     from terminal.app.output import print_json
     from terminal.collector.folder_views import views_of
-    from terminal.collector.issuing_asking import later_minor, order_line
+    from terminal.collector.issuing_asking import order_view
     from terminal.collector.office import office_at
 
     with views_of(folder) as views, office_at(folder) as office:
-        held = office.orders()
-        later = {one.number: later_minor(views, held, one) for one in held}
+        orders = office.orders()
+        held = [order_view(views, orders, one) for one in orders]
     if json:
-        print_json({"orders": [_as_json(one, later[one.number]) for one in held]})
+        print_json({"orders": [_as_json(one) for one in held]})
         return
     for one in held:
-        print(order_line(one, later[one.number], language))
+        print(one.says(language))
 
 
-def _deny(views: OperatorViews, who: Who, named: str, folder: Path) -> None:
+OrderNumber = Annotated[int, typer.Argument(min=1, help="Order, from `terminal collector card orders`.")]
+OfLater = Annotated[
+    int | None, typer.Option(help="Sum in minor units.", show_default="all that is not decided")
+]
+
+
+@app.command()
+def settle(
+    order: OrderNumber,
+    minor: OfLater = None,
+    comment: Comment = "",
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
+    token_file: TokenFile = None,
+) -> None:
+    """Ask that what later records of a lost card took is settled on the card in its place. Role: money."""
+    from terminal.collector.approvals import Act
+
+    _later(Act.SETTLE_LATER, order, minor, comment, folder, token_file)
+
+
+@app.command()
+def forgive(
+    order: OrderNumber,
+    minor: OfLater = None,
+    comment: Comment = "",
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
+    token_file: TokenFile = None,
+) -> None:
+    """Ask that what later records of a lost card took is not collected. Role: money."""
+    from terminal.collector.approvals import Act
+
+    _later(Act.FORGIVE_LATER, order, minor, comment, folder, token_file)
+
+
+@app.command()
+def move(
+    order: OrderNumber,
+    comment: Comment = "",
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
+    token_file: TokenFile = None,
+) -> None:
+    """Ask that a begun order leaves its card, which broke: it is denied when another one is begun. Role: money."""
+    from terminal.collector.office import office_at
+
+    with office_at(folder) as office:
+        who = office.users.at_the_machine(token_in(token_file))
+        _print(office.move_order(who, order, _checked(comment)))
+
+
+@app.command()
+def drop(
+    order: OrderNumber,
+    comment: Comment = "",
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
+    token_file: TokenFile = None,
+) -> None:
+    """Ask that an order is given up that was not begun with any card. Role: money."""
+    from terminal.collector.office import office_at
+
+    with office_at(folder) as office:
+        who = office.users.at_the_machine(token_in(token_file))
+        _print(office.drop_order(who, order, _checked(comment)))
+
+
+def _later(
+    what: Act, order: int, minor: int | None, comment: str, folder: Path, token_file: Path | None
+) -> None:
+    from terminal.collector.folder_views import views_of
+    from terminal.collector.issuing_asking import ask_later
+    from terminal.collector.office import office_at
+
+    with views_of(folder) as views, office_at(folder) as office:
+        who = office.users.at_the_machine(token_in(token_file))
+        _print(ask_later(views, office, who, what, order, minor, _checked(comment)))
+
+
+def _deny(views: OperatorViews, office: Office, who: Who, card: str, folder: Path) -> None:
     """Have the card refused at once: one person may, as for a stolen terminal."""
     from terminal.clock import SystemClock
     from terminal.collector.issuing_asking import card_named
     from terminal.collector.office import ANSWERS, OfficeCode
-    from terminal.collector.users import OfficeRole
     from terminal.errors import OfficeRefused
-    from terminal.lab.card_orders import deny_lost
-    from terminal.policy.deny_list import DenyKind
-    from terminal.publish.deny.register import DeniedIdentity
+    from terminal.publish.deny.cards import RegisteredDenials
+    from terminal.publish.deny.register import DenyReason
 
-    card = card_named(views, named)
-    refused = OfficeCode.NOT_FOUND if card is None else OfficeCode.NOT_FOR_ROLE
-    if card is None or OfficeRole.MONEY not in who.roles:
-        raise OfficeRefused(refused, ANSWERS[refused])
-    deny_lost(folder, DeniedIdentity(DenyKind.REFERENCE, card), who.ref, SystemClock().now())
+    found = card_named(views, card)
+    denials = RegisteredDenials(folder, lambda: None, SystemClock().now)
+    answer = (
+        OfficeCode.NOT_FOUND if found is None else office.deny_card(who, found, DenyReason.LOST, denials).says
+    )
+    if answer not in (OfficeCode.DONE, OfficeCode.DENIED_ALREADY):
+        raise OfficeRefused(answer, ANSWERS[answer])
 
 
 def _checked(comment: str) -> str:
@@ -125,12 +202,13 @@ def _print(answer: OfficeAnswer) -> None:
     if answer.says is OfficeCode.WAITS:
         print(f"order {answer.number} waits for a second person: terminal collector confirm {answer.number}")
     elif answer.says is OfficeCode.DONE:
-        print(f"order {answer.number} is confirmed: terminal card order {answer.number}")
+        print(f"order {answer.number} is confirmed; what a card gets: terminal card order {answer.number}")
     else:
         raise OfficeRefused(answer.says, ANSWERS[answer.says])
 
 
-def _as_json(one: IssuingOrder, later_minor: int) -> dict[str, Any]:
+def _as_json(view: OrderView) -> dict[str, Any]:
+    one = view.order
     return {
         "number": one.number,
         "what": one.what,
@@ -141,6 +219,8 @@ def _as_json(one: IssuingOrder, later_minor: int) -> dict[str, Any]:
         "state": one.state,
         "onto": one.onto.hex(),
         "balance_minor": one.balance_minor,
-        "later_minor": later_minor,
+        "broken": [card.hex() for card in one.broken],
+        "later_minor": view.later_minor,
+        "undecided_minor": view.undecided_minor,
         "comment": one.comment,
     }

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from terminal.cli.enrolling import TokenFile, token_in
-from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, ShownLang
+from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json, RegistryKeys, ShownLang
 
-app = typer.Typer(help="A person's request: a copy of everything held of a card.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from terminal.collector.erasing import ErasureFiles
+
+app = typer.Typer(
+    help="A person's request: a copy of everything held of a card, or that what names its holder is erased.",
+    no_args_is_help=True,
+)
+
+Registry = Annotated[
+    Path | None, typer.Option(help="The collector's card registry: it knows all references of a card.")
+]
+Deny = Annotated[Path | None, typer.Option(help="Folder of the deny register.")]
 
 
 @app.command()
@@ -41,6 +52,94 @@ def copy(
             raise OfficeRefused(refused, ANSWERS[refused])
         rows = write_copy(views, office, who, named, out, language, load_or_create_key(folder / KEY_FILE))
     print(f"wrote {out}: {rows} rows")
+
+
+@app.command()
+def erase(
+    card: Annotated[
+        str, typer.Argument(help="Card reference of 16 digits, or a support code of one of its rides.")
+    ],
+    comment: Annotated[str, typer.Option(help="Where the request is kept; no name.")] = "",
+    registry: Registry = None,
+    registry_keys: RegistryKeys = None,
+    deny: Deny = None,
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
+    token_file: TokenFile = None,
+) -> None:
+    """Ask that what names the holder of a card is erased; a second person confirms. Role: money.
+
+    Refused while money of the card is under way, owed, or of a month that is not closed.
+    """
+    from terminal.collector.erasing import ask_erasure
+    from terminal.collector.folder_views import views_of
+    from terminal.collector.issuing_asking import card_named
+    from terminal.collector.office import ANSWERS, MOST_COMMENT, OfficeCode, office_at
+    from terminal.errors import OfficeRefused
+
+    if len(comment) > MOST_COMMENT:
+        raise typer.BadParameter(f"--comment has at most {MOST_COMMENT} characters")
+    with views_of(folder) as views, office_at(folder) as office:
+        who = office.users.at_the_machine(token_in(token_file))
+        named = card_named(views, card)
+        if named is None:
+            raise OfficeRefused(OfficeCode.NOT_FOUND, ANSWERS[OfficeCode.NOT_FOUND])
+        files = _files(folder, registry, registry_keys, deny)
+        answer = ask_erasure(views, office, who, named, comment, files)
+    if answer.says is OfficeCode.WAITS:
+        said = f"waits for a second person: terminal collector confirm {answer.number}"
+    elif answer.says is OfficeCode.DONE:
+        said = f"is confirmed: terminal collector person carry-out {answer.number}"
+    else:
+        raise OfficeRefused(answer.says, ANSWERS[answer.says])
+    print(f"request {answer.number} {said}")
+
+
+@app.command()
+def carry_out(
+    number: Annotated[int, typer.Argument(min=1, help="The confirmed request.")],
+    registry: Registry = None,
+    registry_keys: RegistryKeys = None,
+    deny: Deny = None,
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
+    token_file: TokenFile = None,
+    json: Json = False,
+) -> None:
+    """Erase what names the holder of a card, as two people decided. Role: money.
+
+    Where it ends too early, do it again: it goes on from there.
+    """
+    from terminal.app.output import print_json
+    from terminal.collector.erasing import carry_out_erasure
+    from terminal.collector.folder_views import views_of
+    from terminal.collector.office import ANSWERS, OfficeCode, office_at
+    from terminal.errors import OfficeRefused
+
+    with views_of(folder) as views, office_at(folder) as office:
+        who = office.users.at_the_machine(token_in(token_file))
+        files = _files(folder, registry, registry_keys, deny)
+        done = carry_out_erasure(views, office, who, number, files)
+    if isinstance(done, OfficeCode):
+        raise OfficeRefused(done, ANSWERS[done])
+    if json:
+        print_json(done._asdict())
+        return
+    print(f"request {number} is carried out: {done.cards} references, {done.rows} rows keep a hash alone")
+    if not done.registry:
+        print("no card registry was changed: give --registry where the collector has one")
+    print(
+        f"what remains: {done.denied} entries of the deny register, until they end and the next list is issued; "
+        "rows at terminals, until three days after their acknowledgement; backups and copies given before, "
+        "until they are deleted; grants, rosters and other lists, until the next one is in force"
+    )
+
+
+def _files(folder: Path, registry: Path | None, keys: Path | None, deny: Path | None) -> ErasureFiles:
+    from terminal.collector.erasing import ErasureFiles
+    from terminal.collector.registry import registry_keys as opened
+    from terminal.publish.deny.cards import denials_at
+
+    file_keys = None if registry is None else opened(keys)
+    return ErasureFiles(folder, registry, file_keys, denials_at(deny, registry, keys))
 
 
 @app.command()

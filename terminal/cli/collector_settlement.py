@@ -14,6 +14,7 @@ from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json
 from terminal.errors import OfficeRefused, TerminalError
 
 if TYPE_CHECKING:
+    from terminal.collector.order_sums import OrderSum
     from terminal.collector.settlement.periods import CarrierMonths, CarrierStatement
 
 app = typer.Typer(help="Settle rides with carriers: by month, exported and signed.", no_args_is_help=True)
@@ -49,21 +50,28 @@ def show(
 ) -> None:
     """Show what each carrier is due for a month, corrections of earlier ones included."""
     from terminal.app.output import print_json
+    from terminal.collector.order_sums import SUM_NAMES
     from terminal.collector.settlement.periods import added
     from terminal.collector.settlement.tables import carrier_shown, of_carrier, table_rows
     from terminal.money import amount_text
+    from terminal.texts import translator
 
     with _settlement(folder) as settlement:
         statement, book = _of_month(settlement, month), settlement.carriers
+    orders = _orders(folder, month)
     if json:
         closed = None if statement.closed is None else statement.closed.closed_at_ms
         lines = table_rows(statement, book)
-        print_json({"month": month, "carriers": statement.carriers, "closed_at_ms": closed, "lines": lines})
+        head = {"month": month, "carriers": statement.carriers, "closed_at_ms": closed}
+        print_json({**head, "lines": lines, "orders": orders})
         return
     print(f"{month}: {'closed' if statement.closed else 'open'}, {len(statement.lines)} lines")
     for key, numbers in added(statement.lines, of_carrier).items():
         due = amount_text(numbers.due_minor, key.currency)
         print(f"{carrier_shown(book, key.carrier, language):<32} {due:>14} {key.currency}")
+    for one in orders:
+        done = amount_text(one.done_minor, one.currency)
+        print(f"{translator(language).gettext(SUM_NAMES[one.what]):<32} {done:>14} {one.currency}")
 
 
 @app.command()
@@ -79,7 +87,13 @@ def export(
 ) -> None:
     """Write a month's statement as CSV, XLSX and TIDES, with a manifest signed by the collector's key."""
     from terminal.collector.service import KEY_FILE
-    from terminal.collector.settlement.tables import as_csv, as_tides, as_workbook, write_statement
+    from terminal.collector.settlement.tables import (
+        as_csv,
+        as_tides,
+        as_workbook,
+        orders_csv,
+        write_statement,
+    )
     from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
     from terminal.sync.identity import load_or_create_key
@@ -89,6 +103,7 @@ def export(
         files = {
             f"settlement-{month}.csv": as_csv(statement, book),
             f"settlement-{month}.xlsx": as_workbook(statement, book, language),
+            f"orders-{month}.csv": orders_csv(_orders(folder, month)),
         }
         if region is not None:
             files["fare_transactions.csv"] = as_tides(settlement.rides(month), Policy.of(load_region(region)))
@@ -141,6 +156,14 @@ def _settlement(folder: Path) -> Iterator[CarrierMonths]:
 
     with office_at(folder) as office:
         yield office.settlement
+
+
+def _orders(folder: Path, month: str) -> list[OrderSum]:
+    """Orders for cards that were done in the month: no carrier's."""
+    from terminal.collector.folder_views import views_of
+
+    with views_of(folder) as views:
+        return views.orders_of(month)
 
 
 def _of_month(settlement: CarrierMonths, month: str) -> CarrierStatement:

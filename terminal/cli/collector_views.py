@@ -171,6 +171,9 @@ def report(
     if not as_csv:
         print(f"service day {found.day or '-'} by {found.by}")
     _print_rows("", [*found.lines, *found.totals], json=False, as_csv=as_csv)
+    if found.orders and not as_csv:
+        print("orders for cards")
+        _print_rows("", found.orders, json=False, as_csv=False)
 
 
 def backup(

@@ -38,8 +38,12 @@ def explain(
     """Explain a card: every ride that the collector holds of it, what it cost, by which rule, and the balance after."""
     from terminal.app.output import print_json
     from terminal.collector.card_rides import CARD_REF, card_statement
+    from terminal.collector.erasing import was_erased
     from terminal.collector.folder_views import views_of
+    from terminal.collector.issuing_asking import orders_of_card
+    from terminal.collector.office import ANSWERS, OfficeCode, office_at
     from terminal.collector.statement_text import statement_lines
+    from terminal.errors import OfficeRefused
 
     if bool(card) == bool(reader):
         raise typer.BadParameter("give --card or --reader")
@@ -48,13 +52,18 @@ def explain(
         raise typer.BadParameter(f"{card} is no card reference; give 16 hexadecimal digits, or --reader")
     with views_of(folder) as views:
         found, zone = card_statement(views, bytes.fromhex(named)), views.books.calendar().zone
+        with office_at(folder) as office:
+            if was_erased(office, bytes.fromhex(named)):
+                raise OfficeRefused(OfficeCode.ERASED, ANSWERS[OfficeCode.ERASED])
+            orders = orders_of_card(views, office.orders(), bytes.fromhex(named))
     if json:
         rides = [ride.as_json(language, zone) for ride in found.rides]
         print_json(
             {"card": named, "balance_minor": found.balance_minor, "currency": found.currency, "rides": rides}
         )
         return
-    print("\n".join(statement_lines(found, named, language, zone)))
+    lines = (*statement_lines(found, named, language, zone), *(one.says(language) for one in orders))
+    print("\n".join(lines))
 
 
 def _read(reader: str, config: Path | None, keys: Path | None, wait: float) -> bytes:

@@ -263,6 +263,68 @@ def consumer(
 
 
 @app.command()
+def office(
+    folder: Annotated[
+        Path, typer.Option(help="Folder of the office: users, books, rows as in the database, collector.key.")
+    ] = Path("var/fleet-office"),
+    database: Database = DEFAULT_DATABASE,
+    database_password_file: DatabasePassword = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8471,
+    registry: Annotated[
+        Path | None, typer.Option(help="Card registry, for checking the cards' transaction MACs.")
+    ] = None,
+    registry_keys: RegistryKeys = None,
+    deny: Annotated[
+        Path | None,
+        typer.Option("--deny", help="Folder of the deny register, for denying lost cards at the page."),
+    ] = None,
+    bundles: Bundles = None,
+    issuers: Issuers = None,
+    zone: Zone = "Europe/Moscow",
+    day_ends_at: DayEndsAt = 3,
+    tls_cert: ServedCert = None,
+    tls_key: ServedKey = None,
+    proxy: Proxy = None,
+    json: Json = False,
+) -> None:
+    """Serve the office's pages and metrics of a fleet, which commands of the collector read as well: what is in
+    PostgreSQL is followed into the folder. Until Ctrl-C or SIGTERM. One for a database.
+    """
+    needs_extra()
+    from terminal.app.output import print_json
+    from terminal.collector.books import BooksSettings
+    from terminal.collector.bundles import bundles_of
+    from terminal.collector.fleet.office import run_office
+    from terminal.collector.service import CollectorSettings
+    from terminal.operations.memory import forbid_dumps
+    from terminal.publish.deny.cards import denials_at
+
+    forbid_dumps()
+    settings = CollectorSettings(
+        folder,
+        host,
+        port,
+        registry,
+        books=BooksSettings(known_zone(zone), day_ends_at),
+        tls=server_tls(tls_cert, tls_key),
+        proxies=tuple(proxy or ()),
+        registry_keys=registry_keys,
+        issuers=issuers,
+        bundles=bundles_of(folder, bundles),
+        denials=denials_at(deny, registry, registry_keys),
+    )
+
+    def ready(url: str) -> None:
+        if json:
+            print_json({"url": url})
+        else:
+            print(f"office: listening on {url}; operators: {url}/operator/", flush=True)
+
+    run_office(settings, dsn_of(database, database_password_file), ready)
+
+
+@app.command()
 def recompute(
     folder: Annotated[
         Path, typer.Option(help="Folder of the follower: what it found, and documents by their SHA-256.")

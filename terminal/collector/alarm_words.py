@@ -28,6 +28,7 @@ KIND_NAMES: Final[Mapping[AlarmKind, str]] = MappingProxyType(
         AlarmKind.DROPPED_TAP: N_("Tap is missing"),
         AlarmKind.TMC_TWICE: N_("Card counter twice"),
         AlarmKind.SHOWN_TWICE: N_("Code shown twice"),
+        AlarmKind.BANK_UNPROVEN: N_("Bank card's ride not proven"),
         AlarmKind.TWO_PHONES: N_("Two phones of one person"),
         AlarmKind.LIMIT_PASSED: N_("More rides than the limit"),
         AlarmKind.RECOMPUTED: N_("Decided otherwise"),

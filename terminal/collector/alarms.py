@@ -67,6 +67,7 @@ class AlarmKind(StrEnum):
     DROPPED_TAP = "dropped_tap"  # a card proves an event of a row that is no tap of it
     TMC_TWICE = "tmc_twice"  # one card counter under two taps: a clone or a rolled-back image
     SHOWN_TWICE = "shown_twice"  # one proof of a phone, or one of its codes, under two rows
+    BANK_UNPROVEN = "bank_unproven"  # what a bank card's ride sealed does not prove that the card was there
     TWO_PHONES = "two_phones"  # two phones of one person rode on one day: one of them should be active (K-01)
     LIMIT_PASSED = "limit_passed"  # a phone rode more often than its limit allows, at terminals apart (PHONE)
     RECOMPUTED = "recomputed"  # decided again, a row does not follow from what is recorded with it
@@ -126,6 +127,7 @@ class AlarmCause(StrEnum):
     PHONE_PROOF = "phone_proof"
     SHOWN_BEFORE = "shown_before"
     OTHER_PHONE = "other_phone"
+    BANK_RIDE = "bank_ride"
     RIDES_APART = "rides_apart"
     ISSUERS_NOT_KNOWN = "issuers_not_known"
     DECIDED_OTHERWISE = "decided_otherwise"
@@ -226,6 +228,7 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.OTHER_PHONE: N_(
             "another phone of this person rode that day, in row {row} of terminal {terminal}"
         ),
+        AlarmCause.BANK_RIDE: N_("the ride of a bank card is not proven ({why}): it is never charged"),
         AlarmCause.RIDES_APART: N_(
             "ride {count} of {of} since {since}: terminals that had not heard of each other counted apart"
         ),

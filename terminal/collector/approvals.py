@@ -30,6 +30,16 @@ class Act(StrEnum):
     """A lost card's balance goes onto a new card (`terminal.collector.issuing_orders`)."""
     REPAY_RIDE = "repay_ride"
     """A ride's charge is paid back onto its card."""
+    SETTLE_LATER = "settle_later"
+    """What a lost card took after its balance had moved is settled on its successor."""
+    FORGIVE_LATER = "forgive_later"
+    """It is not collected."""
+    MOVE_ORDER = "move_order"
+    """A begun order leaves a card that broke; the subject is its number and that card."""
+    DROP_ORDER = "drop_order"
+    """An order that was not begun is given up; the subject is its number."""
+    ERASE_PERSON = "erase_person"
+    """What names a card's holder goes (`terminal.collector.erasing`)."""
 
 
 class Decided(StrEnum):

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Collection
+from typing import Final, NamedTuple
 
 from terminal.collector.approvals import Act
-from terminal.collector.card_rides import CARD_REF
+from terminal.collector.card_rides import CARD_REF, card_statement
+from terminal.collector.denying import CardDenials
 from terminal.collector.issuing_orders import (
+    NO_ROW,
     IssuingOrder,
     IssuingState,
     IssuingSubject,
     card_now,
-    known_balance,
+    decided_later,
 )
 from terminal.collector.office import Office, OfficeAnswer, OfficeCode
 from terminal.collector.ride import FoundRide, NoSuchCode, find_ride, row_named
 from terminal.collector.users import Who
 from terminal.collector.views import OperatorViews
 from terminal.journal.records import Intent
-from terminal.journal.taps import End
+from terminal.journal.taps import End, TapId
 from terminal.money import money
 from terminal.texts import N_, translator
 
 ORDERS: Final = {
     Act.REPLACE_CARD: N_("Card {card} lost, {sum} onto a new one"),
     Act.REPAY_RIDE: N_("{sum} back onto card {card}"),
+    Act.SETTLE_LATER: N_("{sum} of later records settled on card {card}"),
+    Act.FORGIVE_LATER: N_("{sum} of later records forgiven, card {card}"),
 }
 ISSUING_STATES: Final = {
     IssuingState.OPEN: N_("waits for the card"),
     IssuingState.BEGUN: N_("begun: finish it with the same card"),
     IssuingState.DONE: N_("done"),
+    IssuingState.DROPPED: N_("given up"),
 }
 LATER: Final = N_("later records of the lost card took {sum} more")
+UNDECIDED: Final = N_("of it {sum} not decided yet")
+BROKEN: Final = N_("broken and denied: card {card}")
 """For people; translated where they are shown."""
 
 
@@ -76,21 +84,101 @@ def ask_repayment(
     return office.order(who, Act.REPAY_RIDE, subject, comment, taken_minor)
 
 
-def later_minor(views: OperatorViews, orders: list[IssuingOrder], one: IssuingOrder) -> int:
-    """What records of a lost card that came later took from the balance that went onto the new one. Raises
-    `CollectorError`."""
-    now = known_balance(views, orders, one.subject.card) if one.what is Act.REPLACE_CARD else None
-    return 0 if now is None else one.subject.minor - now.minor
-
-
-def order_line(one: IssuingOrder, later: int, language: str) -> str:
-    """One order for people; `later` is that of `later_minor`."""
-    _, currency = translator(language).gettext, one.subject.currency
-    what = _(ORDERS[one.what]).format(
-        card=one.subject.card.hex(), sum=money(one.subject.minor, currency, language)
+def deny_named(
+    views: OperatorViews, office: Office, who: Who, named: str, reason: str, denials: CardDenials
+) -> OfficeAnswer:
+    """Have a card refused at once. Raises `CollectorError`, `PublishError`, `KeyFileError`."""
+    card = card_named(views, named)
+    return (
+        OfficeAnswer(OfficeCode.NOT_FOUND) if card is None else office.deny_card(who, card, reason, denials)
     )
-    said = f"{one.number}  {what}, {_(ISSUING_STATES[one.state])}"
-    return f"{said}; {_(LATER).format(sum=money(later, currency, language))}" if later else said
+
+
+def ask_later(
+    views: OperatorViews, office: Office, who: Who, what: Act, number: int, minor: int | None, comment: str
+) -> OfficeAnswer:
+    """Ask that `minor` of what came later to order `number`, or all that is not decided of it, is settled on the new
+    card or forgiven. Raises `CollectorError`."""
+    orders = office.orders()
+    order = next((one for one in orders if one.number == number), None)
+    if order is None or order.what is not Act.REPLACE_CARD or order.state is not IssuingState.DONE:
+        return OfficeAnswer(OfficeCode.NOT_FOUND)
+    if views.books.behind():
+        return OfficeAnswer(OfficeCode.NOT_BOOKED)
+    later = later_minor(views, orders, order)
+    asked = later - decided_later(orders, number) if minor is None else minor
+    if not asked:
+        return OfficeAnswer(OfficeCode.TOO_MUCH)
+    subject = IssuingSubject(order.onto, asked, order.subject.currency, (0, number))
+    return office.order(who, what, subject, comment, later)
+
+
+def later_minor(views: OperatorViews, orders: Collection[IssuingOrder], one: IssuingOrder) -> int:
+    """What records that came later took from the balance that went onto the new one: of the lost card, and of cards
+    that broke while it was issued. Below zero, it is owed to the passenger. Raises `CollectorError`."""
+    if one.what is not Act.REPLACE_CARD or one.dropped:
+        return 0
+    if one.subject.row == NO_ROW:
+        return decided_later(orders, one.number)
+    held = [known_balance(views, orders, card) for card in (one.subject.card, *one.broken)]
+    return sum(one.subject.minor - now.minor for now in held if now is not None)
+
+
+class OrderView(NamedTuple):
+    """An order with what came later: `later_minor` in all, `undecided_minor` of it no two people have decided on."""
+
+    order: IssuingOrder
+    later_minor: int
+    undecided_minor: int
+
+    def says(self, language: str) -> str:
+        """One order for people."""
+        one = self.order
+        _, currency = translator(language).gettext, one.subject.currency
+        what = _(ORDERS[one.what]).format(
+            card=one.subject.card.hex(), sum=money(one.subject.minor, currency, language)
+        )
+        parts = [f"{one.number}  {what}, {_(ISSUING_STATES[one.state])}"]
+        parts += [_(BROKEN).format(card=card.hex()) for card in one.broken]
+        if self.later_minor:
+            parts.append(_(LATER).format(sum=money(self.later_minor, currency, language)))
+        if self.undecided_minor:
+            parts.append(_(UNDECIDED).format(sum=money(self.undecided_minor, currency, language)))
+        return "; ".join(parts)
+
+
+def order_view(views: OperatorViews, orders: Collection[IssuingOrder], one: IssuingOrder) -> OrderView:
+    """Raises `CollectorError`."""
+    later = later_minor(views, orders, one)
+    return OrderView(one, later, later - decided_later(orders, one.number))
+
+
+def orders_of_card(views: OperatorViews, orders: Collection[IssuingOrder], card: bytes) -> list[OrderView]:
+    """The orders that moved money of a card. Raises `CollectorError`."""
+    return [
+        order_view(views, orders, one) for one in orders if card in (one.subject.card, one.onto, *one.broken)
+    ]
+
+
+class KnownBalance(NamedTuple):
+    """The balance of a card as far as records and orders tell, and the row it is from."""
+
+    minor: int
+    currency: str
+    row: TapId
+
+
+def known_balance(views: OperatorViews, orders: Collection[IssuingOrder], card: bytes) -> KnownBalance | None:
+    """After the newest ride that the collector holds, or after an order carried out since; None where there is
+    neither. Raises `CollectorError`."""
+    statement, cards = card_statement(views, card), views.books.references(card)
+    done = [one for one in orders if one.onto in cards and one.done_at_ms > statement.last_at_ms]
+    if done:
+        last = max(done, key=lambda one: one.done_at_ms)
+        return KnownBalance(last.balance_minor, last.subject.currency, (0, last.number))
+    if statement.balance_minor is None:
+        return None
+    return KnownBalance(statement.balance_minor, statement.currency, statement.last_row)
 
 
 def _ride(views: OperatorViews, code: str) -> FoundRide | None:

@@ -1,9 +1,11 @@
-"""What two people approved for a card and an issuing point carries out: a lost card's successor, a ride paid back.
+"""What two people approved for a card and an issuing point carries out: a lost card's successor, a ride paid back,
+what a lost card took after its balance had moved.
 
 An order is a confirmed request. What became of it are rows of operations: `order_begun` with the card it is for, on
 disk before that card is touched, and `order_done` with the balance that the card then stated. So the money of an order
 stands in one place, on the card or still in the order, whatever ends in between: a begun order is for that card alone,
-and the card itself says by its `last_order` whether it was carried out.
+and the card itself says by its `last_order` whether it was carried out. A card that broke in the middle is left by
+`order_moved`: it is denied before another one is begun, and what it may have taken counts as taken later.
 """
 
 from __future__ import annotations
@@ -11,16 +13,23 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 from cardproto.resident.records.event import ORDER_NUMBERS
 from terminal.collector.approvals import WAITS_MS, Act, Decided
-from terminal.collector.card_rides import card_statement
 from terminal.collector.store import Operation, OperationCode, note
-from terminal.collector.views import OperatorViews
 from terminal.journal.taps import TapId
 
-ISSUING_ACTS: Final = (Act.REPLACE_CARD, Act.REPAY_RIDE)
+ISSUING_ACTS: Final = (Act.REPLACE_CARD, Act.REPAY_RIDE, Act.SETTLE_LATER, Act.FORGIVE_LATER)
+LATER_ACTS: Final = (Act.SETTLE_LATER, Act.FORGIVE_LATER)
+"""What is decided of a difference; its subject names the order it is about as row (0, number)."""
+NO_ROW: Final = (0, 0)
+"""Of an order whose card's holder was erased."""
+_OPERATIONS: Final = (
+    *(OperationCode.ORDER_BEGUN, OperationCode.ORDER_DONE, OperationCode.ORDER_MOVED),
+    OperationCode.ORDER_DROPPED,
+)
 
 
 class IssuingCode(StrEnum):
@@ -32,6 +41,11 @@ class IssuingCode(StrEnum):
     CARRIED_OUT = "carried_out"
     OTHER_CARD = "other_card"
     OTHER_ORDER = "other_order"
+    BROKEN_CARD = "broken_card"
+    NOT_BEGUN = "not_begun"
+    BEGUN_ALREADY = "begun_already"
+    NOT_REPLACED = "not_replaced"
+    ERASED = "erased"
 
 
 class IssuingState(StrEnum):
@@ -40,11 +54,13 @@ class IssuingState(StrEnum):
     OPEN = "open"
     BEGUN = "begun"
     DONE = "done"
+    DROPPED = "dropped"
 
 
 class IssuingSubject(NamedTuple):
     """What is asked for: the card by its reference, the sum, and the row it follows from: the newest ride of a lost
-    card, the ride that is paid back."""
+    card, the ride that is paid back, (0, number) of another order. A difference may be owed to the passenger: then its
+    sum is below zero."""
 
     card: bytes
     minor: int
@@ -63,7 +79,8 @@ class IssuingSubject(NamedTuple):
 
 
 class IssuingOrder(NamedTuple):
-    """One order. `onto`: the card it was begun with, empty before; `balance_minor`: what that card stated when done."""
+    """One order. `onto`: the card it was begun with, empty before; `balance_minor`: what that card stated when done.
+    `broken`: cards it was begun with before, given up."""
 
     number: int
     what: Act
@@ -72,9 +89,13 @@ class IssuingOrder(NamedTuple):
     onto: bytes = b""
     done_at_ms: int = 0
     balance_minor: int = 0
+    broken: tuple[bytes, ...] = ()
+    dropped: bool = False
 
     @property
     def state(self) -> IssuingState:
+        if self.dropped:
+            return IssuingState.DROPPED
         if self.done_at_ms:
             return IssuingState.DONE
         return IssuingState.BEGUN if self.onto else IssuingState.OPEN
@@ -87,41 +108,73 @@ class IssuingOrder(NamedTuple):
 
 def issuing_orders(connection: sqlite3.Connection) -> dict[int, IssuingOrder]:
     """Every order by its number, oldest first."""
-    query = "SELECT id, what, subject, comment FROM request WHERE outcome = ? AND what IN (?, ?) ORDER BY id"
+    places = ", ".join("?" * len(ISSUING_ACTS))
+    query = (
+        "SELECT id, what, subject, comment, decided_at_ms FROM request"  # noqa: S608 places alone
+        f" WHERE outcome = ? AND what IN ({places}) ORDER BY id"
+    )
     found = {
-        number: IssuingOrder(number, Act(what), IssuingSubject.parse(subject), comment)
-        for number, what, subject, comment in connection.execute(query, (Decided.CONFIRMED, *ISSUING_ACTS))
+        number: IssuingOrder(
+            number,
+            Act(what),
+            IssuingSubject.parse(subject),
+            comment,
+            done_at_ms=at_ms if what == Act.FORGIVE_LATER else 0,
+        )
+        for number, what, subject, comment, at_ms in connection.execute(
+            query, (Decided.CONFIRMED, *ISSUING_ACTS)
+        )
     }
-    query = "SELECT what, about, at_ms FROM operation WHERE what IN (?, ?) ORDER BY id"
-    for what, about, at_ms in connection.execute(
-        query, (OperationCode.ORDER_BEGUN, OperationCode.ORDER_DONE)
-    ):
+    query = "SELECT what, about, at_ms FROM operation WHERE what IN (?, ?, ?, ?) ORDER BY id"
+    for what, about, at_ms in connection.execute(query, _OPERATIONS):
         number, _, said = about.partition("/")
-        order = found[int(number)]
-        if what == OperationCode.ORDER_BEGUN:
-            found[order.number] = order._replace(onto=bytes.fromhex(said))
-        else:
-            found[order.number] = order._replace(done_at_ms=at_ms, balance_minor=int(said))
+        found[int(number)] = _after(found[int(number)], OperationCode(what), said, at_ms)
     return found
+
+
+def _after(order: IssuingOrder, what: OperationCode, said: str, at_ms: int) -> IssuingOrder:
+    if what is OperationCode.ORDER_BEGUN:
+        return order._replace(onto=bytes.fromhex(said))
+    if what is OperationCode.ORDER_MOVED:
+        return order._replace(onto=b"", broken=(*order.broken, bytes.fromhex(said)))
+    if what is OperationCode.ORDER_DROPPED:
+        return order._replace(dropped=True)
+    return order._replace(done_at_ms=at_ms, balance_minor=int(said))
 
 
 def hindrance(
     connection: sqlite3.Connection, what: Act, subject: IssuingSubject, most_minor: int, now_ms: int
 ) -> IssuingCode | None:
-    """Why this cannot be asked for: a card is replaced once; of a ride no more than `most_minor` is paid back."""
-    query = (
-        "SELECT subject FROM request WHERE what = ? AND (outcome = ? OR (outcome = ? AND at_ms > ?))"
-        " AND subject <> ?"
-    )
-    values = (what, Decided.CONFIRMED, Decided.WAITING, now_ms - WAITS_MS, str(subject))
-    others = [IssuingSubject.parse(row[0]) for row in connection.execute(query, values)]
-    confirmed = "SELECT count(*) FROM request WHERE what = ? AND outcome = ? AND subject = ?"
-    (same,) = connection.execute(confirmed, (what, Decided.CONFIRMED, str(subject))).fetchone()
+    """Why this cannot be asked for: a card is replaced once; of a ride, or of a difference, no more than `most_minor`
+    is decided."""
+    if erased_at(connection, subject.card):
+        return IssuingCode.ERASED
+    dropped = {one.number for one in issuing_orders(connection).values() if one.dropped}
+    kinds = LATER_ACTS if what in LATER_ACTS else (what,)
+    query = "SELECT id, what, subject, outcome, at_ms FROM request WHERE what IN (?, ?)"
+    held = [
+        (IssuingSubject.parse(written), kind == what, outcome == Decided.CONFIRMED)
+        for number, kind, written, outcome, at_ms in connection.execute(query, (kinds[0], kinds[-1]))
+        if number not in dropped
+        and (outcome == Decided.CONFIRMED or (outcome == Decided.WAITING and at_ms > now_ms - WAITS_MS))
+    ]
+    # The same that waits already is answered with its number, and counts once.
+    others = [one for one, same, confirmed in held if confirmed or not same or one != subject]
     if what is Act.REPLACE_CARD:
-        asked = same or any(one.card == subject.card for one in others)
-        return IssuingCode.ASKED_ALREADY if asked else None
-    paid_back = sum(one.minor for one in others if one.row == subject.row) + same * subject.minor
-    return IssuingCode.TOO_MUCH if paid_back + subject.minor > most_minor else None
+        return IssuingCode.ASKED_ALREADY if any(one.card == subject.card for one in others) else None
+    decided = sum(one.minor for one in others if one.row == subject.row) + subject.minor
+    within = decided <= most_minor if subject.minor > 0 else decided >= most_minor
+    return None if within else IssuingCode.TOO_MUCH
+
+
+def decided_later(orders: Collection[IssuingOrder], number: int) -> int:
+    """How much of what came later to order `number` two people have decided on."""
+    about = (0, number)
+    return sum(
+        one.subject.minor
+        for one in orders
+        if one.what in LATER_ACTS and one.subject.row == about and not one.dropped
+    )
 
 
 def begin(
@@ -130,25 +183,74 @@ def begin(
     """The order, from now on for the card `onto` alone; why it is not for it."""
     orders = issuing_orders(connection)
     order = orders.get(number)
-    if order is None:
+    if order is None or order.dropped:
         return IssuingCode.NOT_FOUND
     if order.state is IssuingState.DONE:
         return IssuingCode.CARRIED_OUT
-    if order.what is Act.REPAY_RIDE and onto != card_now(orders.values(), order.subject.card):
+    refused = _unfit(orders, order, onto)
+    if refused is not None:
+        return refused
+    if not order.onto:
+        note(connection, Operation(at_ms, 0, OperationCode.ORDER_BEGUN, f"{number}/{onto.hex()}", by))
+    return order._replace(onto=onto)
+
+
+def _unfit(orders: dict[int, IssuingOrder], order: IssuingOrder, onto: bytes) -> IssuingCode | None:
+    """Why the card `onto` is not the one for `order`."""
+    if any(onto in one.broken for one in orders.values()):
+        return IssuingCode.BROKEN_CARD
+    if order.what is not Act.REPLACE_CARD and onto != card_now(orders.values(), order.subject.card):
         return IssuingCode.OTHER_CARD
     if order.onto not in (b"", onto) or (order.what is Act.REPLACE_CARD and onto == order.subject.card):
         return IssuingCode.OTHER_CARD
     if any(one.onto == onto and one.state is IssuingState.BEGUN for one in orders.values() if one != order):
         return IssuingCode.OTHER_ORDER
-    if not order.onto:
-        note(connection, Operation(at_ms, 0, OperationCode.ORDER_BEGUN, f"{number}/{onto.hex()}", by))
-    return order._replace(onto=onto)
+    return None
 
 
 def finish(connection: sqlite3.Connection, number: int, balance_minor: int, by: str, at_ms: int) -> None:
     """The card has it; said once."""
     if issuing_orders(connection)[number].state is not IssuingState.DONE:
         note(connection, Operation(at_ms, 0, OperationCode.ORDER_DONE, f"{number}/{balance_minor}", by))
+
+
+def movable(connection: sqlite3.Connection, number: int) -> bytes | IssuingCode:
+    """The card that order `number` may leave for another one, or why it may not. What is paid onto a card that its
+    holder has leaves it for its successor alone."""
+    orders = issuing_orders(connection)
+    order = orders.get(number)
+    if order is None:
+        return IssuingCode.NOT_FOUND
+    if order.state is not IssuingState.BEGUN:
+        return IssuingCode.CARRIED_OUT if order.state is IssuingState.DONE else IssuingCode.NOT_BEGUN
+    if order.what is not Act.REPLACE_CARD and card_now(orders.values(), order.onto) == order.onto:
+        return IssuingCode.NOT_REPLACED
+    return order.onto
+
+
+def droppable(connection: sqlite3.Connection, number: int) -> IssuingCode | None:
+    """Why order `number` cannot be given up: money may be on a card as soon as it is begun."""
+    order = issuing_orders(connection).get(number)
+    if order is None or order.dropped:
+        return IssuingCode.NOT_FOUND
+    if order.state is IssuingState.DONE:
+        return IssuingCode.CARRIED_OUT
+    return None if order.state is IssuingState.OPEN and not order.broken else IssuingCode.BEGUN_ALREADY
+
+
+def erased_mark(card: bytes) -> str:
+    """What is kept of the reference of a card whose holder was erased, to know it when someone asks for it."""
+    return sha256(b"erased card\n" + card).hexdigest()[:32]
+
+
+def erased_at(connection: sqlite3.Connection, card: bytes) -> tuple[int, int] | None:
+    """Request and moment of the erasure of a card's holder (`terminal.collector.erasing`)."""
+    query = "SELECT about, at_ms FROM operation WHERE what = ?"
+    for about, at_ms in connection.execute(query, (OperationCode.PERSON_ERASED,)):
+        number, _, mark = about.partition("/")
+        if mark == erased_mark(card):
+            return int(number), int(at_ms)
+    return None
 
 
 def card_now(orders: Collection[IssuingOrder], card: bytes) -> bytes:
@@ -159,25 +261,3 @@ def card_now(orders: Collection[IssuingOrder], card: bytes) -> bytes:
     while card in replaced:
         card = replaced[card]
     return card
-
-
-class KnownBalance(NamedTuple):
-    """The balance of a card as far as records and orders tell, and the row it is from."""
-
-    minor: int
-    currency: str
-    row: TapId
-
-
-def known_balance(views: OperatorViews, orders: Collection[IssuingOrder], card: bytes) -> KnownBalance | None:
-    """After the newest ride that the collector holds, or after an order carried out since; None where there is
-    neither. Raises `CollectorError`."""
-    statement = card_statement(views, card)
-    cards = views.books.references(card)
-    done = [one for one in orders if one.onto in cards and one.done_at_ms > statement.last_at_ms]
-    if done:
-        last = max(done, key=lambda one: one.done_at_ms)
-        return KnownBalance(last.balance_minor, last.subject.currency, (0, last.number))
-    if statement.balance_minor is None:
-        return None
-    return KnownBalance(statement.balance_minor, statement.currency, statement.last_row)

@@ -4,7 +4,8 @@ or about what every terminal takes.
     operate   enrols and revokes terminals, acknowledges what is technical
     money     acknowledges alarms about money: one asks, another confirms
     money     closes months of settlement: one asks, another confirms
-    money     has a lost card replaced and a ride paid back: one asks, another confirms; an issuing point carries it out
+    money     has a lost card replaced, a ride paid back, later records settled or forgiven, what names a person erased:
+              one asks, another confirms; an issuing point, or a command at the machine, carries it out
     publish   has terminals served what is staged: one asks, another confirms
 
 Each reads what the work needs and no more (`READERS`); what was asked for and refused is on record.
@@ -27,6 +28,7 @@ from terminal.collector import alarms, approvals, issuing_orders
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.approvals import Act, Approval, Decided
 from terminal.collector.bundles import DEFAULT_FOLDER, bundles_of, carried_code
+from terminal.collector.denying import CardDenials
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.issuing_orders import IssuingCode, IssuingOrder, IssuingSubject
 from terminal.collector.roll_out import STAGED_FOLDER, Staged, staged, take_over
@@ -55,6 +57,11 @@ ROLE_OF: Final = {
     Act.CLOSE_MONTH: OfficeRole.MONEY,
     Act.REPLACE_CARD: OfficeRole.MONEY,
     Act.REPAY_RIDE: OfficeRole.MONEY,
+    Act.SETTLE_LATER: OfficeRole.MONEY,
+    Act.FORGIVE_LATER: OfficeRole.MONEY,
+    Act.MOVE_ORDER: OfficeRole.MONEY,
+    Act.DROP_ORDER: OfficeRole.MONEY,
+    Act.ERASE_PERSON: OfficeRole.MONEY,
 }
 
 
@@ -115,10 +122,22 @@ class OfficeCode(StrEnum):
     CLOSED_ALREADY = "closed_already"
     NOT_BOOKED = "not_booked"
     ASKED_ALREADY = "asked_already"
+    DENIED_ALREADY = "denied_already"
     TOO_MUCH = "too_much"
     CARRIED_OUT = "carried_out"
     OTHER_CARD = "other_card"
     OTHER_ORDER = "other_order"
+    BROKEN_CARD = "broken_card"
+    NOT_BEGUN = "not_begun"
+    BEGUN_ALREADY = "begun_already"
+    NOT_REPLACED = "not_replaced"
+    NO_REGISTER = "no_register"
+    ORDERS_OPEN = "orders_open"
+    DIFFERENCE_OPEN = "difference_open"
+    TAPS_OPEN = "taps_open"
+    DAYS_OPEN = "days_open"
+    IN_DEBT = "in_debt"
+    ERASED = "erased"
 
 
 ANSWERS: Final = {
@@ -137,10 +156,32 @@ ANSWERS: Final = {
     OfficeCode.CLOSED_ALREADY: N_("This month, or a later one, is closed already."),
     OfficeCode.NOT_BOOKED: N_("There are records that are not booked yet. Try again in a moment."),
     OfficeCode.ASKED_ALREADY: N_("A new card was asked for already in the place of this one."),
+    OfficeCode.DENIED_ALREADY: N_("This card is denied already."),
     OfficeCode.TOO_MUCH: N_("No more than the ride has cost is paid back, in all."),
     OfficeCode.CARRIED_OUT: N_("This order is carried out already."),
     OfficeCode.OTHER_CARD: N_("This order is for another card."),
     OfficeCode.OTHER_ORDER: N_("Another order is begun with this card. Finish that one first."),
+    OfficeCode.BROKEN_CARD: N_("This card was given up as broken. Take another one."),
+    OfficeCode.NOT_BEGUN: N_("This order is not begun: take any card for it."),
+    OfficeCode.BEGUN_ALREADY: N_("This order is begun: its money may be on a card. Move it to another card."),
+    OfficeCode.NOT_REPLACED: N_("Have its card replaced first: the order goes over to the new one."),
+    OfficeCode.NO_REGISTER: N_(
+        "This collector knows no deny register. Start it with --deny, or use terminal deny add."
+    ),
+    OfficeCode.ORDERS_OPEN: N_(
+        "An order for this card, or a request for one, is not done. Finish it, or give it up."
+    ),
+    OfficeCode.DIFFERENCE_OPEN: N_(
+        "What later records of the lost card took is not decided. Settle or forgive it."
+    ),
+    OfficeCode.TAPS_OPEN: N_(
+        "A tap of this card has an unknown end. Wait for the card, or for the terminal's rows."
+    ),
+    OfficeCode.DAYS_OPEN: N_(
+        "A ride of this card lies in a month that is not closed. Close the month first."
+    ),
+    OfficeCode.IN_DEBT: N_("This card is denied for a debt. It has to be paid or written off first."),
+    OfficeCode.ERASED: N_("What named the holder of this card was erased at the holder's request."),
 }
 """For people; translated where they are shown."""
 
@@ -283,17 +324,31 @@ class Office:
     ) -> OfficeAnswer:
         """Ask for what is carried out later; one who is alone confirms it at once."""
         asked = self._ask(connection, who, what, subject, comment)
-        if asked.says is OfficeCode.WAITS and who.alone:
-            approvals.decide(connection, asked.number, Decided.CONFIRMED, who.ref, self._now_ms())
-            return OfficeAnswer(OfficeCode.DONE, asked.number)
-        return asked
+        if asked.says is not OfficeCode.WAITS or not who.alone:
+            return asked
+        one = approvals.approval(connection, asked.number)
+        refused = None if one is None else self._takes_effect(connection, one, who.ref)
+        if refused is not None:
+            return OfficeAnswer(refused)
+        approvals.decide(connection, asked.number, Decided.CONFIRMED, who.ref, self._now_ms())
+        return OfficeAnswer(OfficeCode.DONE, asked.number)
 
     # cards at the issuing point
+
+    def deny_card(self, who: Who, card: bytes, reason: str, denials: CardDenials) -> OfficeAnswer:
+        """Have a passenger's card refused at once. One person may, as for a stolen terminal."""
+        if not {OfficeRole.OPERATE, OfficeRole.MONEY} & who.roles:
+            return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
+        if not denials.deny(card, reason, who.ref):
+            return OfficeAnswer(OfficeCode.DENIED_ALREADY)
+        self.note(who.ref, OperationCode.CARD_DENIED, about=f"{card.hex()}/{reason}")
+        return OfficeAnswer(OfficeCode.DONE)
 
     def order(
         self, who: Who, what: Act, subject: IssuingSubject, comment: str, most_minor: int = 0
     ) -> OfficeAnswer:
-        """Ask for a new card for a lost one, or to pay back a ride: of its charge at most `most_minor` in all."""
+        """Ask for a new card for a lost one, to pay back a ride, or to decide on a difference: of its charge, or of the
+        difference, at most `most_minor` in all."""
         if OfficeRole.MONEY not in who.roles:
             return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
         with self.store.changing() as connection:
@@ -301,6 +356,37 @@ class Office:
             if refused is not None:
                 return OfficeAnswer(OfficeCode(refused))
             return self._ordered(connection, who, what, str(subject), comment)
+
+    def ask_erasure(self, who: Who, cards: str, comment: str) -> OfficeAnswer:
+        """Ask that what names the holder of `cards` is erased (`terminal.collector.erasing` looks before)."""
+        if OfficeRole.MONEY not in who.roles:
+            return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
+        with self.store.changing() as connection:
+            return self._ordered(connection, who, Act.ERASE_PERSON, cards, comment)
+
+    def now_ms(self) -> int:
+        """The office's clock, in milliseconds since 1970."""
+        return self._now_ms()
+
+    def move_order(self, who: Who, number: int, comment: str) -> OfficeAnswer:
+        """Ask that a begun order leaves its card, which broke; the next card is begun when that one is denied."""
+        if OfficeRole.MONEY not in who.roles:
+            return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
+        with self.store.changing() as connection:
+            found = issuing_orders.movable(connection, number)
+            if isinstance(found, IssuingCode):
+                return OfficeAnswer(OfficeCode(found))
+            return self._ordered(connection, who, Act.MOVE_ORDER, f"{number}/{found.hex()}", comment)
+
+    def drop_order(self, who: Who, number: int, comment: str) -> OfficeAnswer:
+        """Ask that an order that was not begun is given up."""
+        if OfficeRole.MONEY not in who.roles:
+            return OfficeAnswer(OfficeCode.NOT_FOR_ROLE)
+        with self.store.changing() as connection:
+            refused = issuing_orders.droppable(connection, number)
+            if refused is not None:
+                return OfficeAnswer(OfficeCode(refused))
+            return self._ordered(connection, who, Act.DROP_ORDER, str(number), comment)
 
     def orders(self) -> list[IssuingOrder]:
         """What was approved for cards, oldest first."""
@@ -376,15 +462,32 @@ class Office:
             asker = self.users.get(one.by)
             if asker is None or ROLE_OF[one.what] not in asker.who.roles:
                 return OfficeAnswer(OfficeCode.ASKER_GONE, number)
-            if one.what is Act.ACKNOWLEDGE:
-                alarm = alarms.alarm_of(connection, int(one.subject.partition("/")[0]))
-                if alarm is None or one.subject != f"{alarm.id}/{alarm.times}":
-                    return OfficeAnswer(OfficeCode.CHANGED, number)
-                self._acknowledge(connection, alarm, f"{one.by}, {who.ref}", one.comment)
+            refused = self._takes_effect(connection, one, f"{one.by}, {who.ref}")
+            if refused is not None:
+                return OfficeAnswer(refused, number)
             self._decide(connection, one, Decided.CONFIRMED, who)
         if one.what in (Act.CLOSE_MONTH, Act.ROLL_OUT):
             return self._confirmed(one, who)
         return OfficeAnswer(OfficeCode.DONE, number)
+
+    def _takes_effect(self, connection: Connection, one: Approval, by: str) -> OfficeCode | None:
+        """Do what a confirmed request does at once, in its own transaction; why it cannot be done any more."""
+        number, _, seen = one.subject.partition("/")
+        if one.what is Act.ACKNOWLEDGE:
+            alarm = alarms.alarm_of(connection, int(number))
+            if alarm is None or seen != str(alarm.times):
+                return OfficeCode.CHANGED
+            self._acknowledge(connection, alarm, by, one.comment)
+        elif one.what is Act.MOVE_ORDER:
+            found = issuing_orders.movable(connection, int(number))
+            if isinstance(found, IssuingCode) or found.hex() != seen:
+                return OfficeCode.CHANGED
+            note(connection, Operation(self._now_ms(), 0, OperationCode.ORDER_MOVED, one.subject, by))
+        elif one.what is Act.DROP_ORDER:
+            if issuing_orders.droppable(connection, int(number)) is not None:
+                return OfficeCode.CHANGED
+            note(connection, Operation(self._now_ms(), 0, OperationCode.ORDER_DROPPED, number, by))
+        return None
 
     def _confirmed(self, one: Approval, who: Who) -> OfficeAnswer:
         """Decided first, so that it is done once; a disk that fails leaves the request waiting."""

@@ -20,16 +20,25 @@ from starlette.routing import Route
 from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.access.sessions import is_foreign, proof_of_form
 from terminal.collector import page_parts
+from terminal.collector.approvals import Act
 from terminal.collector.callers import OPERATOR
+from terminal.collector.denying import DENY_REASONS
 from terminal.collector.entrance import COOKIE, MOST_CHECKS, PREFIX, SIGN_IN, Entrance, SignIn, visitor_of
+from terminal.collector.erasing import ErasureFiles, ask_erasure
 from terminal.collector.gate import body_of, respond
 from terminal.collector.intake import Reply
-from terminal.collector.issuing_asking import ask_repayment, ask_replacement
+from terminal.collector.issuing_asking import (
+    ask_later,
+    ask_repayment,
+    ask_replacement,
+    card_named,
+    deny_named,
+)
 from terminal.collector.office import ANSWERS, MOST_COMMENT, Office, OfficeAnswer, OfficeCode
 from terminal.collector.settlement.periods import MONTH
 from terminal.collector.users import Who
 from terminal.collector.views import OperatorViews
-from terminal.errors import CollectorError, DocumentError, StaffError
+from terminal.errors import CollectorError, DocumentError, KeyFileError, PublishError, StaffError
 from terminal.texts import N_, languages, translator
 
 FORM_BYTES: Final = 4_096
@@ -55,9 +64,18 @@ class OfficePages:
     """What people use beside the page itself."""
 
     def __init__(
-        self, office: Office, views: OperatorViews, entrance: Entrance, show: ShowsPage, tls_before: bool
+        self,
+        office: Office,
+        views: OperatorViews,
+        entrance: Entrance,
+        show: ShowsPage,
+        tls_before: bool,
+        files: ErasureFiles,
     ) -> None:
-        """`tls_before`: browsers come through a proxy over TLS, also where it does not say so."""
+        """`tls_before`: browsers come through a proxy over TLS, also where it does not say so. `files`: what the office
+        has beside its database."""
+        self._files = files
+        self._denials = files.denials
         self._office = office
         self._views = views
         self._entrance = entrance
@@ -144,7 +162,7 @@ class OfficePages:
             return await self._show(request, _(NO_FORM), 400)
         try:
             answer = await anyio.to_thread.run_sync(act)
-        except (CollectorError, DocumentError) as error:
+        except (CollectorError, DocumentError, KeyFileError, PublishError) as error:
             return await self._show(request, f"{error.what}. {error.advice}", 503)
         if answer.code:
             return await self._show(request, _(CODE).format(terminal=number, code=answer.code))
@@ -158,6 +176,9 @@ class OfficePages:
         office = self._office
         found: dict[str, Callable[[], OfficeAnswer]] = {"roll_out": lambda: office.roll_out(who)}
         views = self._views
+        found["erase_person"] = lambda: self._erase(who, subject, comment)
+        if comment in DENY_REASONS:
+            found["deny_card"] = lambda: self._deny(who, subject, comment)
         found["replace_card"] = lambda: ask_replacement(views, office, who, subject, comment)
         found["repay_ride"] = lambda: ask_repayment(views, office, who, subject, None, comment)
         if MONTH.fullmatch(subject):
@@ -166,10 +187,29 @@ class OfficePages:
             found["acknowledge"] = lambda: office.acknowledge(who, number, comment)
             found["confirm"] = lambda: office.confirm(who, number)
             found["reject"] = lambda: office.reject(who, number)
+            found["settle_later"] = lambda: ask_later(
+                views, office, who, Act.SETTLE_LATER, number, None, comment
+            )
+            found["forgive_later"] = lambda: ask_later(
+                views, office, who, Act.FORGIVE_LATER, number, None, comment
+            )
+            found["move_order"] = lambda: office.move_order(who, number, comment)
+            found["drop_order"] = lambda: office.drop_order(who, number, comment)
         if 1 <= number <= LARGEST_TERMINAL:
             found["code"] = lambda: office.make_code(who, number)
             found["revoke"] = lambda: office.revoke(who, number)
         return found
+
+    def _deny(self, who: Who, named: str, reason: str) -> OfficeAnswer:
+        if self._denials is None:
+            return OfficeAnswer(OfficeCode.NO_REGISTER)
+        return deny_named(self._views, self._office, who, named, reason, self._denials)
+
+    def _erase(self, who: Who, named: str, comment: str) -> OfficeAnswer:
+        card = card_named(self._views, named)
+        if card is None:
+            return OfficeAnswer(OfficeCode.NOT_FOUND)
+        return ask_erasure(self._views, self._office, who, card, comment, self._files)
 
     async def _own_form(self, request: Request) -> dict[str, str] | Response:
         """The form of a page of this session, or the page that says it is none."""

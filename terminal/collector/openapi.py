@@ -563,7 +563,16 @@ def _health() -> dict[str, Any]:
 def _report() -> dict[str, Any]:
     totals = {"type": "object", "additionalProperties": _ref("Totals")}
     alarms = _list(_ref("Alarm"))
-    return _object({"total": _ref("Totals"), "terminals": totals, "alarms": alarms, **_numbers("behind")})
+    orders = _list(_ref("OrderSum"))
+    return _object(
+        {
+            "total": _ref("Totals"),
+            "terminals": totals,
+            "alarms": alarms,
+            "orders": orders,
+            **_numbers("behind"),
+        }
+    )
 
 
 def _code() -> dict[str, Any]:

@@ -25,6 +25,7 @@ from terminal.collector.books_reader import FollowingBooks
 from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
 from terminal.collector.entrance import PREFIX, Entrance, OfficeGuard, visitor_of
+from terminal.collector.erasing import ErasureFiles
 from terminal.collector.gate import Gate, body_of, respond
 from terminal.collector.identity_routes import JSON
 from terminal.collector.intake import Reply
@@ -103,14 +104,17 @@ class OperatorSide:
     office: Office
     entrance: Entrance
     gate: Gate
+    files: ErasureFiles
+    """What the office has beside its database."""
     tls_before: bool = False
     """Whether a proxy serves browsers over TLS."""
 
     def mount(self) -> Mount:
-        pages = PageSide(self.views, self.books, self.office, self.clock)
+        pages = PageSide(self.views, self.books, self.office, self.clock, self.files.denials)
+        forms = OfficePages(self.office, self.views, self.entrance, pages.home, self.tls_before, self.files)
         routes: list[BaseRoute] = [
             *pages.routes(),
-            *OfficePages(self.office, self.views, self.entrance, pages.home, self.tls_before).routes(),
+            *forms.routes(),
             read_route(self.office, "/v1/status", OfficeReading.STATUS, self.status),
             read_route(self.office, "/v1/report", OfficeReading.SUMS, self.report),
             read_route(self.office, "/v1/terminals", OfficeReading.TERMINALS, self.terminals),
@@ -157,6 +161,7 @@ class OperatorSide:
                 "terminals": report.terminals,
                 "alarms": [{**alarm._asdict(), "says": alarm.says()} for alarm in report.alarms],
                 "behind": report.behind,
+                "orders": report.orders,
             }
 
         return await json_answer(work)

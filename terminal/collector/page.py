@@ -16,14 +16,17 @@ from terminal.collector.alarm_words import KIND_NAMES
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.approvals import Act, Approval
 from terminal.collector.days import By, DaySum, totals_of
+from terminal.collector.denying import DENY_REASONS
 from terminal.collector.issuing_orders import ISSUING_ACTS, IssuingSubject
 from terminal.collector.office import ROLE_OF, OfficeReading, alarms_of
+from terminal.collector.order_sums import OrderSum
 from terminal.collector.page_parts import (
     PageTexts,
     age,
     document,
     form,
     language_links,
+    order_table,
     page_texts,
     section,
     shown_code,
@@ -83,6 +86,11 @@ ACTS: Final = {
     Act.CLOSE_MONTH: N_("Close month"),
     Act.REPLACE_CARD: N_("New card for a lost one"),
     Act.REPAY_RIDE: N_("Pay a ride back onto the card"),
+    Act.SETTLE_LATER: N_("Settle later records on the new card"),
+    Act.FORGIVE_LATER: N_("Forgive later records"),
+    Act.MOVE_ORDER: N_("Move an order off a broken card"),
+    Act.DROP_ORDER: N_("Give up an order"),
+    Act.ERASE_PERSON: N_("Erase what names a holder"),
 }
 
 
@@ -100,6 +108,8 @@ class Sight(NamedTuple):
     """The service day asked for; "": the newest."""
     orders: tuple[str, ...] = ()
     """What was approved for cards and is not done, or has been overtaken by later records: a line each."""
+    denies: bool = False
+    """Whether this collector has a deny register at hand."""
 
 
 def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
@@ -119,7 +129,7 @@ def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
         _visitor(words, sight),
         f"<p class=notice role=status>{escape(sight.notice)}</p>" if sight.notice else "",
         _requests(words, sight),
-        _orders(words, sight),
+        _orders(words, sight, views.orders_of() if sight.orders or OfficeReading.SUMS in sight.reads else []),
         _ride_form(words) if OfficeReading.RIDES in sight.reads else "",
         _tiles(words, status, max((t.oldest_unsent_s or 0 for t in terminals), default=0)),
         _alarms(words, alarms, status.open_alarms, sight.proof)
@@ -132,6 +142,11 @@ def render(views: OperatorViews, now_ms: int, sight: Sight) -> str:
         _shadows(words, views.ledger.shadows()) if OfficeReading.STAGED in sight.reads else "",
         _days(words, day or "") if shown_by else "",
         *(_day(words, day, one, sums) for one, sums in by.items()),
+        order_table(
+            words, _("Orders for cards done on {day}").format(day=words.day(day)), views.orders_of(day)
+        )
+        if day and shown_by
+        else "",
     )
     return document(_("Collector"), sight.language, "".join(body), live=True)
 
@@ -165,10 +180,15 @@ def _ride_form(words: PageTexts) -> str:
     where = field(_("Service day"), "name=day type=date") + field(
         _("Route"), "name=route inputmode=numeric maxlength=5"
     )
-    return (
-        f"<form method=get action=/operator/ride>{code}{button}</form>"
-        f"<form method=get action=/operator/rides>{card}{button}</form>"
-        f"<form method=get action=/operator/rides>{where}{field(_('Time'), 'name=at type=time')}{button}</form>"
+    at = field(_("Time"), "name=at type=time")
+    return "".join(
+        f"<form method=get action=/operator/{page}><fieldset aria-label='{escape(name)}'>"
+        f"{fields}{button}</fieldset></form>"
+        for page, name, fields in (
+            ("ride", _("By support code"), code),
+            ("rides", _("By the card's number"), card),
+            ("rides", _("By route and time"), where + at),
+        )
     )
 
 
@@ -200,7 +220,8 @@ def _requests(words: PageTexts, sight: Sight) -> str:
             return ""
         number, own = str(one.id), one.by == sight.who.ref
         reject = form(sight.proof, "reject", _("Take the request back") if own else _("Reject"), number)
-        return reject if own else form(sight.proof, "confirm", _("Confirm"), number) + reject
+        confirm = form(sight.proof, "confirm", _("Confirm"), number, name=_(ACTS[one.what]))
+        return reject if own else confirm + reject
 
     rows = "".join(
         f"<li><b>{one.id}</b> {escape(_(ACTS[one.what]))} {escape(visible(_subject(one)))}"
@@ -211,15 +232,17 @@ def _requests(words: PageTexts, sight: Sight) -> str:
     return f"<h2>{escape(_('Waits for a second person'))}</h2><ul>{rows}</ul>"
 
 
-def _orders(words: PageTexts, sight: Sight) -> str:
-    """What the issuing point has to do, for who decides about money or works there."""
-    if not sight.orders:
-        return ""
+def _orders(words: PageTexts, sight: Sight, sums: list[OrderSum]) -> str:
+    """What the issuing point has to do, for who decides about money or works there; and what all orders come to."""
     rows = "".join(f"<li>{escape(visible(line))}</li>" for line in sight.orders)
-    return f"<h2>{escape(words.gettext('Orders for cards'))}</h2><ul>{rows}</ul>"
+    listed = f"<h2>{escape(words.gettext('Orders for cards'))}</h2><ul>{rows}</ul>" if rows else ""
+    summed = order_table(words, words.gettext("Orders for cards in all"), sums)
+    return listed + (summed if OfficeReading.SUMS in sight.reads else "")
 
 
 def _subject(one: Approval) -> str:
+    if one.what in (Act.ERASE_PERSON, Act.MOVE_ORDER):
+        return one.subject.replace(",", ", ").replace("/", ", ")
     if one.what in ISSUING_ACTS:
         subject = IssuingSubject.parse(one.subject)
         return f"{subject.card.hex()} {amount_text(subject.minor, subject.currency)} {subject.currency}"
@@ -241,19 +264,41 @@ def _acts(words: PageTexts, sight: Sight) -> str:
         terminal = number(_("Terminal number"), LARGEST_TERMINAL)
         found.append(form(sight.proof, "code", _("One-time code for enrolment"), inputs=terminal))
         found.append(form(sight.proof, "revoke", _("Revoke: it uploads no more"), inputs=terminal))
+    if sight.denies and {OfficeRole.OPERATE, OfficeRole.MONEY} & sight.who.roles:
+        found.append(_denial(words, sight.proof))
     if OfficeRole.MONEY in sight.who.roles:
         why = f"<label>{escape(_('Reason'))}<input name=comment required maxlength=500></label>"
         for do, label in (
             (Act.REPLACE_CARD, _("Lost card: support code or reference")),
             (Act.REPAY_RIDE, _("Support code")),
+            (Act.ERASE_PERSON, _("Card: support code or reference")),
         ):
             inputs = f"<label>{escape(label)}<input name=subject required maxlength=40></label>{why}"
             found.append(form(sight.proof, do, _(ACTS[do]), inputs=inputs))
+        if sight.orders:
+            order = number(_("Order number"), 10**12)
+            acts = (Act.SETTLE_LATER, Act.FORGIVE_LATER, Act.MOVE_ORDER, Act.DROP_ORDER)
+            found += [form(sight.proof, do, _(ACTS[do]), inputs=order + why) for do in acts]
     if OfficeRole.PUBLISH in sight.who.roles and sight.staged is not None:
         changes = escape("; ".join(sight.staged.changes))
         found.append(form(sight.proof, "roll_out", _("Ask for roll-out"), inputs=f"<span>{changes}</span>"))
     forms = "".join(f"<p>{one}</p>" for one in found)
     return f"<h2>{escape(_('What you may do'))}</h2>{forms}" if forms else ""
+
+
+def _denial(words: PageTexts, proof: str) -> str:
+    """The form that has a card refused."""
+    _ = words.gettext
+    options = "".join(
+        f"<option value={code}>{escape(_(reason))}</option>" for code, reason in DENY_REASONS.items()
+    )
+    inputs = (
+        f"<label>{escape(_('Card: support code or reference'))}"
+        "<input name=subject required maxlength=40></label>"
+        f"<label>{escape(_('Why denied'))}<select name=comment aria-label='{escape(_('Why denied'))}'>{options}"
+        "</select></label>"
+    )
+    return form(proof, "deny_card", _("Deny the card"), inputs=inputs)
 
 
 def _tiles(words: PageTexts, status: CollectorStatus, oldest_unsent_s: int) -> str:
@@ -311,7 +356,10 @@ def _alarms(words: PageTexts, alarms: list[SeenAlarm], count: int, proof: str) -
             "acknowledge",
             _("Acknowledge"),
             str(a.id),
-            f"<input name=comment maxlength=500 placeholder='{label}' aria-label='{label} {a.id}'>",
+            f"<input name=comment maxlength=500 placeholder='{label}' aria-label='{label}'>",
+            _("{alarm}, terminal {terminal}").format(
+                alarm=_(KIND_NAMES[AlarmKind(a.kind)]), terminal=a.terminal
+            ),
         )
         for a in alarms
     ]
@@ -422,7 +470,9 @@ def _days(words: PageTexts, day: str) -> str:
     """The form for another day."""
     label, button = escape(words.gettext("Service day")), escape(words.gettext("Show"))
     field = f"<input type=date name=day required value='{escape(day)}'>"
-    return f"<form method=get action=/operator/><label>{label}{field}</label><button>{button}</button></form>"
+    asked = f"<label>{label}{field}</label><button>{button}</button>"
+    group = escape(words.gettext("Another day"))
+    return f"<form method=get action=/operator/><fieldset aria-label='{group}'>{asked}</fieldset></form>"
 
 
 def _day(words: PageTexts, day: str | None, by: By, sums: list[DaySum]) -> str:

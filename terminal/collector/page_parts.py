@@ -15,7 +15,9 @@ from zoneinfo import ZoneInfo
 from starlette.responses import Response
 
 from cardcli.characters import visible
+from terminal.collector.order_sums import SUM_NAMES, OrderSum
 from terminal.collector.watch import local_time
+from terminal.money import amount_text
 from terminal.texts import N_, languages, translator
 
 HEADERS: Final = {
@@ -42,9 +44,10 @@ th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .bad { color: var(--bad); font-weight: 600; } .good { color: var(--good); }
 form { display: inline-flex; flex-wrap: wrap; gap: .4rem; margin: 0 .6rem .2rem 0; }
+fieldset { display: inline-flex; flex-wrap: wrap; gap: .4rem; border: 0; margin: 0; padding: 0; min-width: 0; }
 form.sign-in { display: flex; flex-direction: column; max-width: 20rem; gap: .8rem; }
 label { display: flex; flex-direction: column; }
-input, button { font: inherit; padding: .3rem .6rem; min-height: 2.2rem; }
+input, button, select { font: inherit; padding: .3rem .6rem; min-height: 2.2rem; }
 nav { display: flex; flex-wrap: wrap; gap: 1rem; align-items: center; }
 .notice { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .8rem; font-weight: 600; }
 @media print { nav, form, .notice { display: none; } }
@@ -150,13 +153,16 @@ def language_links(language: str) -> str:
     )
 
 
-def form(proof: str, do: str, label: str, subject: str = "", inputs: str = "") -> str:
-    """A form that does one thing; all of them go to one place."""
+def form(proof: str, do: str, label: str, subject: str = "", inputs: str = "", name: str = "") -> str:
+    """A form that does one thing; all of them go to one place. It is called `name`, or as its button is."""
     fields = {"proof": proof, "do": do, **({"subject": subject} if subject else {})}
     hidden = "".join(
         f"<input type=hidden name={name} value='{escape(value)}'>" for name, value in fields.items()
     )
-    return f"<form method=post action=/operator/do>{hidden}{inputs}<button>{escape(label)}</button></form>"
+    group = (
+        f"<fieldset aria-label='{escape(name or label)}'>{inputs}<button>{escape(label)}</button></fieldset>"
+    )
+    return f"<form method=post action=/operator/do>{hidden}{group}</form>"
 
 
 def response(html: str, status: int = 200) -> Response:
@@ -191,6 +197,33 @@ def section(
     before = f"<p>{escape(said)}</p>" if said else ""
     scroll = f"<div class=scroll tabindex=0 role=region aria-label='{escape(title)}'>{table}</div>"
     return f"<h2>{escape(title)}</h2>{before}{scroll}"
+
+
+def order_table(words: PageTexts, title: str, sums: list[OrderSum]) -> str:
+    """Orders for cards as lines that add up; nothing where there are none."""
+    _ = words.gettext
+    if not sums:
+        return ""
+    rows = (
+        (
+            _(SUM_NAMES[one.what]),
+            one.currency,
+            *(
+                text
+                for count, minor in (
+                    (one.approved, one.approved_minor),
+                    (one.done, one.done_minor),
+                    (one.open, one.open_minor),
+                    (one.dropped, one.dropped_minor),
+                )
+                for text in (str(count), amount_text(minor, one.currency))
+            ),
+        )
+        for one in sums
+    )
+    states = (_("approved"), _("done"), _("open"), _("given up"))
+    heads = (_("orders"), _("currency"), *(name for state in states for name in (state, _("sum"))))
+    return section(title, heads, rows, set(range(2, 10)))
 
 
 def age(seconds: int, words: PageTexts) -> str:

@@ -20,10 +20,12 @@ from terminal.clock import Clock, unix_ms
 from terminal.collector import page
 from terminal.collector.books_reader import FollowingBooks
 from terminal.collector.card_rides import CARD_REF, around, card_statement, rides_on
+from terminal.collector.denying import CardDenials
 from terminal.collector.entrance import refusal, visitor_of
-from terminal.collector.issuing_asking import later_minor, order_line
+from terminal.collector.erasing import was_erased
+from terminal.collector.issuing_asking import OrderView, order_view, orders_of_card
 from terminal.collector.issuing_orders import IssuingState
-from terminal.collector.office import Office, OfficeReading, readings_of
+from terminal.collector.office import ANSWERS, Office, OfficeCode, OfficeReading, readings_of
 from terminal.collector.office_answers import NO_STORE, answered, missing, read_route
 from terminal.collector.office_pages import language_of, remember_language
 from terminal.collector.page_parts import HEADERS, PageTexts, page_texts, response
@@ -63,6 +65,7 @@ class PageSide:
     books: FollowingBooks
     office: Office
     clock: Clock
+    denials: CardDenials | None = None
     streams: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MOST_STREAMS))
 
     def routes(self) -> list[BaseRoute]:
@@ -91,6 +94,7 @@ class PageSide:
                 notice,
                 day if DAY.fullmatch(day) else "",
                 self._orders(language_of(request)) if OfficeReading.RIDES in reads else (),
+                self.denials is not None,
             )
             return page.render(self.views, now_ms, sight)
 
@@ -102,14 +106,12 @@ class PageSide:
     def _orders(self, language: str) -> tuple[str, ...]:
         """What was approved for cards and is not done, or where later records took more."""
         orders = self.office.orders()
-        newest = orders[-MOST_ORDERS:]
-        later = dict.fromkeys((one.number for one in orders), 0) | {
-            one.number: later_minor(self.views, orders, one) for one in newest
-        }
+        older = [OrderView(one, 0, 0) for one in orders[:-MOST_ORDERS]]
+        newest = [order_view(self.views, orders, one) for one in orders[-MOST_ORDERS:]]
         return tuple(
-            order_line(one, later[one.number], language)
-            for one in orders
-            if one.state is not IssuingState.DONE or later[one.number]
+            one.says(language)
+            for one in older + newest
+            if one.order.state in (IssuingState.OPEN, IssuingState.BEGUN) or one.later_minor
         )
 
     async def events(self, _: Request) -> Response:
@@ -160,9 +162,16 @@ class PageSide:
         def work() -> Response:
             words = self._words(request)
             if CARD_REF.fullmatch(card.lower()):
-                statement = card_statement(self.views, bytes.fromhex(card.lower()))
-                lines = statement_lines(statement, card.lower(), words.language, words.zone)
-                return response(page.rides_page(words, lines))
+                named = bytes.fromhex(card.lower())
+                if was_erased(self.office, named):
+                    return response(page.rides_page(words, (words.gettext(ANSWERS[OfficeCode.ERASED]),)))
+                statement = card_statement(self.views, named)
+                orders = orders_of_card(self.views, self.office.orders(), named)
+                account = (
+                    *statement_lines(statement, card.lower(), words.language, words.zone),
+                    *(one.says(words.language) for one in orders),
+                )
+                return response(page.rides_page(words, account))
             if not (DAY.fullmatch(day) and route.isdecimal() and len(route) <= 5 and TIME.fullmatch(at)):
                 return response(page.rides_page(words, (words.gettext(NOTHING_ASKED),)), 404)
             since, until = around(datetime.fromisoformat(f"{day}T{at}"), MINUTES)
@@ -189,6 +198,7 @@ class PageSide:
                 settlement.carriers,
                 LinesBy(by) if by in list(LinesBy) else LinesBy.CARRIER,
                 proof_of_form(visitor.session) if may_close else "",
+                self.views.orders_of(asked) if asked else [],
             )
             return response(html)
 

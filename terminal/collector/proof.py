@@ -255,7 +255,7 @@ _NOT_FOUND: Final = frozenset((AlarmCause.NOTHING_FOUND, AlarmCause.FOUND_DIFFER
 def _proof_of(intent: Intent, committed: Committed, registry: ProvingCards) -> Proof:
     if not registry:
         return Proof.NO_REGISTRY
-    card = registry.card(intent.card_ref)
+    card = registry.card(intent.card_ref, committed.tmc)
     if card is None:
         return Proof.UNKNOWN_CARD
     if not intent.proof:

@@ -11,11 +11,16 @@ the JSON, AES-256-GCM bound to that line.
 
 Without `version` it is of version 1. `proves` is false for a card without a transaction MAC (EV1); a card of which
 nothing is said must prove its taps.
+
+A card whose holder was erased (`terminal.collector.erasing`) stands under `erased` instead: without UID and key, but
+with the session keys of the counters that rows held here state, so that what it proved stays proven.
+
+    "erased": [{"card_refs": ["…hex…"], "sessions": {"12": "…16 bytes hex…"}, "proves": true}]
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, Protocol
@@ -25,7 +30,11 @@ from msgspec import Meta
 
 from cardproto.credential.keys import IssuerKeys
 from cardproto.desfire.crypto import AesKey
-from cardproto.desfire.transaction_mac import transaction_mac_value
+from cardproto.desfire.transaction_mac import (
+    session_mac_key,
+    session_transaction_mac_value,
+    transaction_mac_value,
+)
 from terminal.collector.issuers import KnownIssuers
 from terminal.decoding import NewerVersion, decode_versioned, read_within
 from terminal.errors import KeyFileError
@@ -51,10 +60,19 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     proves: bool = True
 
 
+class _Erased(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    card_refs: list[Annotated[str, Meta(pattern="^([0-9a-f]{2})+$")]]
+    sessions: dict[
+        Annotated[str, Meta(pattern="^[0-9]{1,10}$")], Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    ]
+    proves: bool = True
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     environment: Literal["laboratory", "production"]
     cards: list[_Entry]
     version: Annotated[int, Meta(ge=1, le=REGISTRY_VERSION)] = REGISTRY_VERSION
+    erased: list[_Erased] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ProvingCard(Protocol):
@@ -80,8 +98,8 @@ class ProvingCards(Protocol):
         """Whose credentials phones may show; none known: nothing of phones is proven."""
         ...
 
-    def card(self, card_ref: bytes) -> ProvingCard | None:
-        """The card of that reference; None for one that is not known."""
+    def card(self, card_ref: bytes, tmc: int | None = None) -> ProvingCard | None:
+        """The card of that reference, asked about its transaction `tmc`; None for one that is not known."""
         ...
 
 
@@ -96,6 +114,26 @@ class CardSecret:
 
     def gave(self, tmc: int, commands: bytes, tmv: bytes) -> bool:
         return transaction_mac_value(self.key, self.uid, tmc, commands) == tmv
+
+    def session(self, tmc: int) -> bytes:
+        """The key of its transaction `tmc`, and of no other."""
+        return session_mac_key(self.key, tmc, self.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedCard:
+    """A card whose holder was erased: what it proved stays proven, and nothing else of it is known."""
+
+    sessions: Mapping[int, bytes] = field(repr=False)
+    proves: bool = True
+
+    def gave(self, tmc: int, commands: bytes, tmv: bytes) -> bool:
+        key = self.session(tmc)
+        return bool(key) and session_transaction_mac_value(key, commands) == tmv
+
+    def session(self, tmc: int) -> bytes:
+        """As of any card; empty for a transaction that no row stated when it was erased."""
+        return self.sessions.get(tmc, b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +151,33 @@ class CardRegistry:
     of one resident are two cards."""
 
     def __init__(
-        self, cards: Mapping[bytes, CardSecret] | None = None, issuers: KnownIssuers | None = None
+        self,
+        cards: Mapping[bytes, CardSecret] | None = None,
+        issuers: KnownIssuers | None = None,
+        erased: Mapping[bytes, ErasedCard] | None = None,
     ) -> None:
         self.known_issuers: Final = issuers or KnownIssuers()
-        self._cards = dict(cards or {})
-        names: dict[bytes, bytes] = {}
+        self._secrets = dict(cards or {})
+        self._cards: dict[bytes, CardSecret | ErasedCard] = {**self._secrets, **(erased or {})}
+        names: dict[object, bytes] = {}
         for card_ref in sorted(self._cards, reverse=True):
-            names[self._cards[card_ref].uid] = card_ref
-        self._names = {card_ref: names[card.uid] for card_ref, card in self._cards.items()}
+            names[self._one(card_ref)] = card_ref
+        self._names = {card_ref: names[self._one(card_ref)] for card_ref in self._cards}
+
+    def _one(self, card_ref: bytes) -> object:
+        """The same for all references of one card."""
+        card = self._cards[card_ref]
+        return card.uid if isinstance(card, CardSecret) else id(card)
+
+    def uid_of(self, card_ref: bytes) -> bytes:
+        """Empty for a card that is not known, or whose holder was erased."""
+        card = self._secrets.get(card_ref)
+        return b"" if card is None else card.uid
+
+    def references(self, card_ref: bytes) -> frozenset[bytes]:
+        """Every reference of that card, itself alone where it is not known."""
+        name = self._names.get(card_ref)
+        return frozenset({card_ref, *(one for one, held in self._names.items() if held == name)})
 
     @property
     def issuers(self) -> IssuerKeys:
@@ -132,8 +189,9 @@ class CardRegistry:
     def __bool__(self) -> bool:
         return bool(self._cards)
 
-    def card(self, card_ref: bytes) -> CardSecret | None:
-        return self._cards.get(card_ref)
+    def card(self, card_ref: bytes, tmc: int | None = None) -> CardSecret | ErasedCard | None:
+        found = self._cards.get(card_ref)
+        return None if isinstance(found, ErasedCard) and tmc is not None and not found.session(tmc) else found
 
     def name(self, card_ref: bytes) -> bytes:
         """One reference for all of a card the registry knows; any other is taken for a card of its own."""
@@ -155,6 +213,10 @@ class CardRegistry:
         """Raises `KeyFileError` when there is no such file, it is not exactly of the form above, or `keys` do not open
         it."""
         file = _read(path, keys)
+        erased: dict[bytes, ErasedCard] = {}
+        for one in file.erased or ():
+            sessions = {int(tmc): bytes.fromhex(key) for tmc, key in one.sessions.items()}
+            erased |= dict.fromkeys(map(bytes.fromhex, one.card_refs), ErasedCard(sessions, one.proves))
         return cls(
             {
                 bytes.fromhex(entry.card_ref): CardSecret(
@@ -163,7 +225,17 @@ class CardRegistry:
                 for entry in file.cards
             },
             issuers,
+            erased,
         )
+
+
+def registry_keys(keys: Path | None) -> FileKeys | None:
+    """What opens a sealed registry: the key file `keys`, or what systemd handed over. Raises `KeyFileError`."""
+    source = keys or credential_file()
+    if source is None:
+        return None
+    require_private(source)
+    return load_file_keys(source)
 
 
 def open_registry(
@@ -174,36 +246,59 @@ def open_registry(
     """
     if path is None:
         return CardRegistry(issuers=issuers)
-    source = keys or credential_file()
-    if source is None:
-        return CardRegistry.load(path, issuers=issuers)
-    require_private(source)
-    return CardRegistry.load(path, load_file_keys(source), issuers)
+    return CardRegistry.load(path, registry_keys(keys), issuers)
 
 
 def write_registry(path: Path, cards: Iterable[RegisteredCard], keys: FileKeys | None = None) -> None:
     """Write the file, for its owner only: a laboratory's in the clear, a production's sealed under that of `keys`."""
     entries = [_Entry(card.card_ref.hex(), card.uid.hex(), card.key.hex(), card.proves) for card in cards]
+    _write(path, _File(LABORATORY, entries), keys)
+
+
+def _write(path: Path, file: _File, keys: FileKeys | None) -> None:
+    """As of the environment of `keys`, a laboratory's without any."""
     if keys is None or keys.environment == LABORATORY:
-        replace_file(path, msgspec.json.format(msgspec.json.encode(_File(LABORATORY, entries))))
+        replace_file(path, msgspec.json.format(msgspec.json.encode(file)))
         return
-    replace_file(path, _sealed(_File(PRODUCTION, entries), keys))
+    replace_file(path, _sealed(msgspec.structs.replace(file, environment=PRODUCTION), keys))
 
 
 def register(path: Path, cards: Iterable[RegisteredCard], keys: FileKeys) -> None:
     """Add to the file at `path` the references it does not hold yet. Raises `KeyFileError`."""
-    held = [
-        RegisteredCard(
-            bytes.fromhex(one.card_ref),
-            bytes.fromhex(one.uid),
-            bytes.fromhex(one.transaction_mac_key),
-            one.proves,
-        )
-        for one in _read(path, keys).cards
-    ]
-    known = {one.card_ref for one in held}
+    file = _read(path, keys)
+    known = {one.card_ref for one in file.cards}
+    new = [_Entry(one.card_ref.hex(), one.uid.hex(), one.key.hex(), one.proves) for one in cards]
+    added = [*file.cards, *(one for one in new if one.card_ref not in known)]
+    _replaced(path, msgspec.structs.replace(file, cards=added), keys)
+
+
+def erase(path: Path, references: Collection[bytes], counters: Iterable[int], keys: FileKeys | None) -> bool:
+    """Put in the place of the cards of `references` the session keys of these `counters`; whether any was there.
+    Raises `KeyFileError`."""
+    file, named = _read(path, keys), {one.hex() for one in references}
+    uids: dict[str, list[_Entry]] = {}
+    for entry in file.cards:
+        if entry.card_ref in named:
+            uids.setdefault(entry.uid, []).append(entry)
+    if not uids:
+        return False
+    counted = sorted(set(counters))
+    erased = [_erased(entries, counted) for entries in uids.values()]
+    left = [entry for entry in file.cards if entry.card_ref not in named]
+    _replaced(path, msgspec.structs.replace(file, cards=left, erased=[*(file.erased or ()), *erased]), keys)
+    return True
+
+
+def _erased(entries: list[_Entry], counters: list[int]) -> _Erased:
+    first = entries[0]
+    card = CardSecret(bytes.fromhex(first.uid), AesKey(bytes.fromhex(first.transaction_mac_key)))
+    sessions = {str(tmc): card.session(tmc).hex() for tmc in counters if first.proves}
+    return _Erased([one.card_ref for one in entries], sessions, first.proves)
+
+
+def _replaced(path: Path, file: _File, keys: FileKeys | None) -> None:
     try:
-        write_registry(path, [*held, *(one for one in cards if one.card_ref not in known)], keys)
+        _write(path, file, keys)
     except OSError as error:
         what = f"card registry {path} cannot be written ({error.strerror})"
         raise KeyFileError(what, "Check the path and its rights.") from error

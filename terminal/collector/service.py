@@ -34,7 +34,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector import openapi
@@ -44,8 +44,10 @@ from terminal.collector.books_reader import FollowingBooks
 from terminal.collector.bundles import DEFAULT_FOLDER, BundleFiles
 from terminal.collector.callers import ConnectionShares, Proxies
 from terminal.collector.certify import CERTIFICATE_FILE, Authority
-from terminal.collector.enrolment import Enrolment
+from terminal.collector.denying import CardDenials
+from terminal.collector.enrolment import Enrolment, RecordFiles
 from terminal.collector.entrance import Entrance
+from terminal.collector.erasing import ErasureFiles
 from terminal.collector.front import FrontServer, answering, base_url, ended_by_signals, front_config, listen
 from terminal.collector.gate import gate_of
 from terminal.collector.identity_routes import JSON, IdentitySide
@@ -55,7 +57,7 @@ from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
 from terminal.collector.office import DATABASE_FILE, TERMINALS_FOLDER, Office
 from terminal.collector.operator_routes import OperatorSide
 from terminal.collector.recompute.run import FollowerProcess
-from terminal.collector.registry import CardRegistry, open_registry
+from terminal.collector.registry import CardRegistry, open_registry, registry_keys
 from terminal.collector.store import CollectorStore
 from terminal.collector.strangers import Strangers
 from terminal.collector.terminal_routes import TerminalSide
@@ -110,6 +112,8 @@ class CollectorSettings:
     """The issuers whose phones' proofs the books check; None: those of the bundles that are served."""
     bundles: Path | None = None
     """A repository of signed bundles that is served."""
+    denials: CardDenials | None = None
+    """The deny register, where the office's page may have cards refused."""
 
     @property
     def terminals(self) -> Path:
@@ -138,8 +142,14 @@ class CollectorSettings:
             return False
 
 
-def run(settings: CollectorSettings, on_ready: Callable[[str], None], clock: Clock | None = None) -> None:
-    """Serve until SIGTERM or SIGINT; `on_ready(base_url)` is called once requests are answered.
+def run(
+    settings: CollectorSettings,
+    on_ready: Callable[[str], None],
+    clock: Clock | None = None,
+    make: Callable[[CollectorSettings, Clock, BooksKeeper], Collector] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; `on_ready(base_url)` is called once requests are answered. `make`: another kind of
+    collector over the same folder.
 
     Raises `PortInUse`, `CollectorError` (folder, database, certificates, second process) or `KeyFileError`.
     """
@@ -147,7 +157,7 @@ def run(settings: CollectorSettings, on_ready: Callable[[str], None], clock: Clo
     with (
         closing(_books_keeper(settings)) as keeper,
         closing(listen(settings.host, settings.port)) as listening,
-        closing(Collector(settings, clock, keeper)) as collector,
+        closing((make or Collector)(settings, clock, keeper)) as collector,
         ended_by_signals(),
     ):
         app = collector.app(lambda: on_ready(base_url(listening, settings.tls)))
@@ -192,8 +202,15 @@ def _follower(settings: CollectorSettings) -> FollowerProcess | None:
 class Collector:
     """Everything in the collector's folder, opened, with a lock against a second process."""
 
-    def __init__(self, settings: CollectorSettings, clock: Clock, keeper: BooksKeeper | None = None) -> None:
-        """Without a `keeper` the books are kept in this process. Raises `CollectorError` or `KeyFileError`."""
+    def __init__(
+        self,
+        settings: CollectorSettings,
+        clock: Clock,
+        keeper: BooksKeeper | None = None,
+        files: RecordFiles | None = None,
+    ) -> None:
+        """Without a `keeper` the books are kept in this process; `files`: where the records of terminals are kept, if
+        not in the folder alone. Raises `CollectorError` or `KeyFileError`."""
         database = settings.folder / DATABASE_FILE
         try:
             settings.terminals.mkdir(parents=True, exist_ok=True)
@@ -212,9 +229,9 @@ class Collector:
         require_private(*settings.secret_files)
         self._settings = settings
         self._clock = clock
-        self._key = load_or_create_key(settings.folder / KEY_FILE)
+        self.key = load_or_create_key(settings.folder / KEY_FILE)
         authority = Authority(settings.folder, unix_ms(clock.now()))
-        self.enrolment = Enrolment(settings.terminals, authority)
+        self.enrolment = Enrolment(settings.terminals, authority, files)
         self.store = CollectorStore(database)
         self.books = self._books(settings, keeper)
         self.strangers = Strangers()
@@ -222,7 +239,7 @@ class Collector:
         limits = settings.limits
         buckets = TokenBuckets(limits.terminal_per_s, limits.terminal_burst, clock.monotonic)
         withdrawn = NowAndThen(self.store.withdrawn, clock.monotonic)
-        self.intake = Intake(self.store, self.enrolment, self._key, clock, buckets, self.strangers, withdrawn)
+        self.intake = Intake(self.store, self.enrolment, self.key, clock, buckets, self.strangers, withdrawn)
         self.room = DiskRoom(settings.folder, limits.free_bytes, clock.monotonic)
         self.gate = gate_of(limits, settings.shares, Proxies(settings.proxies), clock.monotonic)
         bundles, now_ms = settings.bundles, self._now_ms
@@ -241,9 +258,42 @@ class Collector:
     def app(self, on_ready: Callable[[], None]) -> Starlette:
         """The ASGI application. Work on the databases runs in threads, so that a slow disk does not stop the others."""
         settings, clock = self._settings, self._clock
+        views = OperatorViews(
+            self.store, self.books, self.enrolment, settings.watch.silent_ms, self.follower.keep_strangers
+        )
+        keys = None if settings.registry is None else registry_keys(settings.registry_keys)
+        files = ErasureFiles(settings.folder, settings.registry, keys, settings.denials)
+        operator = OperatorSide(
+            views, self.books, clock, self.office, self.entrance, self.gate, files, settings.proxy_tls
+        )
+
+        async def document(_: Request) -> Response:
+            return Response(openapi.as_json(), media_type=JSON)
+
+        def begun() -> AbstractAsyncContextManager[None]:
+            self.begin()
+            on_ready()
+            return watched(notify.connect(), "collector: answering requests")
+
+        routes = [
+            *self.terminal_routes(),
+            Route(openapi.PATH, document, methods=["GET"]),
+            operator.metrics_route(),
+            operator.mount(),
+        ]
+        return Starlette(routes=routes, lifespan=answering(begun), middleware=[Middleware(self.gate.paced)])
+
+    def begin(self) -> None:
+        """Work beside the requests, from the time they are answered."""
+        self.follower.start()
+
+    def terminal_routes(self) -> list[BaseRoute]:
+        """What terminals use."""
+        settings, clock = self._settings, self._clock
+        bundles = settings.bundles or settings.folder / DEFAULT_FOLDER
         terminals = TerminalSide(
             identity=IdentitySide(
-                self.enrolment, self.strangers, self.gate, clock, self._key, note=self.store.note
+                self.enrolment, self.strangers, self.gate, clock, self.key, note=self.store.note
             ),
             intake=self.intake,
             store=self.store,
@@ -252,30 +302,7 @@ class Collector:
             arrived=self.follower.wake,
             certificates=settings.tls is not None,
         )
-        views = OperatorViews(
-            self.store, self.books, self.enrolment, settings.watch.silent_ms, self.follower.keep_strangers
-        )
-        operator = OperatorSide(
-            views, self.books, clock, self.office, self.entrance, self.gate, settings.proxy_tls
-        )
-
-        async def document(_: Request) -> Response:
-            return Response(openapi.as_json(), media_type=JSON)
-
-        def begun() -> AbstractAsyncContextManager[None]:
-            self.follower.start()
-            on_ready()
-            return watched(notify.connect(), "collector: answering requests")
-
-        bundles = settings.bundles or settings.folder / DEFAULT_FOLDER
-        routes = [
-            *terminals.routes(),
-            *BundleFiles(bundles, self.gate).routes(),
-            Route(openapi.PATH, document, methods=["GET"]),
-            operator.metrics_route(),
-            operator.mount(),
-        ]
-        return Starlette(routes=routes, lifespan=answering(begun), middleware=[Middleware(self.gate.paced)])
+        return [*terminals.routes(), *BundleFiles(bundles, self.gate).routes()]
 
     def close(self) -> None:
         self.follower.stop()

@@ -156,7 +156,11 @@ class OperationCode(StrEnum):
     CARRIERS_CHANGED = "carriers_changed"
     ORDER_BEGUN = "order_begun"
     ORDER_DONE = "order_done"
+    ORDER_MOVED = "order_moved"
+    ORDER_DROPPED = "order_dropped"
+    CARD_DENIED = "card_denied"
     PERSON_COPIED = "person_copied"
+    PERSON_ERASED = "person_erased"
 
 
 BY_MACHINE: Final = "machine"
@@ -233,6 +237,7 @@ class CollectorStore:
             )
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
+        execute("PRAGMA secure_delete=ON")  # what a person had erased is not left in pages
         if empty:
             own = alarms.SCHEMA, strangers.SCHEMA, approvals.SCHEMA, sealed_rows.SCHEMA, *stated.SCHEMA
             self._build((*_TABLES, *own))
@@ -361,6 +366,12 @@ class CollectorStore:
             keys = [count[:4] for count in held - kept]
             self._connection.executemany(_DELETE_STRANGER, keys)
             self._connection.executemany(_INSERT_STRANGER, kept - held)
+
+    def put_strangers(self, counts: Iterable[StrangerCount]) -> None:
+        """What strangers tried is just this: counted elsewhere."""
+        with self._reported(), self._lock, transaction(self._connection):
+            self._connection.execute("DELETE FROM stranger")
+            self._connection.executemany(_INSERT_STRANGER, counts)
 
     def strangers(self) -> list[StrangerCount]:
         """What strangers tried, the newest first."""

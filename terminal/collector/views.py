@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from terminal.collector.books_reader import BooksReader
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.enrolment import Enrolment, EnrolmentState
+from terminal.collector.issuing_orders import issuing_orders
+from terminal.collector.order_sums import OrderSum, order_sums
 from terminal.collector.proof import Proof
 from terminal.collector.recompute.ledger import LEDGER_FILE, LedgerReader, lag_of
 from terminal.collector.store import CollectorStore, SeenAlarm
@@ -88,6 +90,8 @@ class DayView:
     behind: int
     lines: list[DaySum]
     totals: list[DaySum]
+    orders: list[OrderSum]
+    """Orders for cards that were done on that day: no ride, so in none of the lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ class ReportView:
     terminals: dict[int, Totals]
     alarms: list[SeenAlarm]
     behind: int
+    orders: list[OrderSum]
 
 
 class OperatorViews:
@@ -195,10 +200,16 @@ class OperatorViews:
     def day(self, day: str, by: By) -> DayView:
         """The reconciliation of one service day."""
         lines = self.books.day(day, by)
-        return DayView(day, by, self.books.behind(), lines, totals_of(lines))
+        return DayView(day, by, self.books.behind(), lines, totals_of(lines), self.orders_of(day))
+
+    def orders_of(self, day: str = "") -> list[OrderSum]:
+        """Orders for cards that were done on a service day, or in a month; without one every order."""
+        with self.store.changing() as connection:
+            orders = issuing_orders(connection).values()
+        return order_sums(orders, self.books.calendar().day_of, day) if day else order_sums(orders)
 
     def report(self) -> ReportView:
         """Everything since the beginning."""
         terminals = self.books.totals()
         total = total_of(terminals.values())
-        return ReportView(total, terminals, self.store.alarms(), self.books.behind())
+        return ReportView(total, terminals, self.store.alarms(), self.books.behind(), self.orders_of())

@@ -1,9 +1,10 @@
 """What an issuing point does with an approved order (`terminal.collector.issuing_orders`): a lost card's balance onto a
-blank card, a ride paid back onto the card it was taken from. Laboratory keys, or a signed file's.
+blank card, a ride paid back onto the card it was taken from, later records settled. Laboratory keys, or a signed
+file's.
 
-In the same order whatever ends in between: the lost card is denied, the order is bound to the card on the reader, the
-card gets the money in its one transaction, the office notes it. Done again with the same card it goes on from where it
-ended; the card says by its last order whether it has the money.
+In the same order whatever ends in between: the lost card, and each that broke before, is denied, the order is bound to
+the card on the reader, the card gets the money in its one transaction, the office notes it. Done again with the same
+card it goes on from where it ended; the card says by its last order whether it has the money.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ from terminal.keys.limits import UNLIMITED
 from terminal.keys.provider import card_token
 from terminal.lab.issuing import issue_on, masters_of
 from terminal.media.port import PURPOSE
-from terminal.policy.deny_list import DenyKind
 from terminal.policy.load import load_region
-from terminal.publish.deny.register import DeniedIdentity, DenyEntry, DenyReason, DenyRegister
+from terminal.publish.deny.cards import RegisteredDenials
+from terminal.publish.deny.register import DenyReason
 
 Randomness = Callable[[int], bytes]
 
@@ -65,8 +66,10 @@ def carry_out(connection: CardConnection, order: IssuingOrder, tools: IssuingToo
     header = load_region(tools.region).header
     if order.subject.currency != header.currency:
         raise ReaderError(f"the order is in {order.subject.currency}", "Give the region of the card.")
+    for broken in order.broken:
+        _deny(broken, DenyReason.REPLACED, tools)
     if order.what is Act.REPLACE_CARD:
-        _deny(order, tools)
+        _deny(order.subject.card, DenyReason.LOST, tools)
         balance_minor = _replaced(connection, order, tools, resident)
     else:
         balance_minor = _repaid(connection, order, tools)
@@ -77,6 +80,8 @@ def carry_out(connection: CardConnection, order: IssuingOrder, tools: IssuingToo
 def _replaced(connection: CardConnection, order: IssuingOrder, tools: IssuingTools, resident: str) -> int:
     uid, ref = card_of(connection, tools)
     point = point_of(connection, tools, uid)
+    if any(ref in one.broken for one in tools.office.orders()):
+        raise OfficeRefused(OfficeCode.BROKEN_CARD, ANSWERS[OfficeCode.BROKEN_CARD])
     if order.onto == ref:
         held = _issued(point)
         if held is not None and held.event.last_order == order.on_card:
@@ -119,7 +124,7 @@ def _repaid(connection: CardConnection, order: IssuingOrder, tools: IssuingTools
             return held.purse_minor
         _require_room(held, order)
         _begun(tools, order, ref)
-        return point.carry_out(order.on_card, order.subject.minor, tools.now)
+        return point.carry_out(order.on_card, _credit_minor(order), tools.now)
     except (CardError, FormatError) as error:
         raise ReaderError(
             f"the card left or failed: {error}",
@@ -127,9 +132,20 @@ def _repaid(connection: CardConnection, order: IssuingOrder, tools: IssuingTools
         ) from error
 
 
+def _credit_minor(order: IssuingOrder) -> int:
+    """What the card gets; below zero, what is taken from it."""
+    return -order.subject.minor if order.what is Act.SETTLE_LATER else order.subject.minor
+
+
 def _require_room(held: CardView, order: IssuingOrder) -> None:
-    if held.purse_minor + order.subject.minor > PURSE_LIMIT_MINOR:
+    after_minor = held.purse_minor + _credit_minor(order)
+    if after_minor > PURSE_LIMIT_MINOR:
         raise ReaderError("the purse has no room for it", "Pay it back when less is on the card.")
+    if after_minor < 0:
+        raise ReaderError(
+            f"the purse holds {held.purse_minor} minor units, less than the order takes",
+            "Wait for more on the card, or give the order up, and have less settled and the rest forgiven.",
+        )
     if held.event.last_order == order.on_card:
         raise ReaderError(
             "the card's last order has the same number as this one",
@@ -178,21 +194,8 @@ def _register(tools: IssuingTools, uid: bytes) -> None:
     register(tools.registry, [RegisteredCard(name, uid, key) for name in names], provider)
 
 
-def _deny(order: IssuingOrder, tools: IssuingTools) -> None:
+def _deny(card_ref: bytes, reason: DenyReason, tools: IssuingTools) -> None:
     """With every profile's terminals where the registry says which card it is, else with those whose rows name it."""
     provider = load_file_keys(tools.keys or LAB_KEYS, UNLIMITED)
     known = None if tools.registry is None else CardRegistry.load(tools.registry, provider)
-    card = None if known is None else known.card(order.subject.card)
-    lost = DeniedIdentity(DenyKind.REFERENCE, order.subject.card)
-    if card is not None:
-        lost = DeniedIdentity(DenyKind.CARD, card.uid)
-    deny_lost(tools.deny, lost, tools.who.ref, tools.now)
-
-
-def deny_lost(folder: Path, lost: DeniedIdentity, by: str, now: datetime) -> None:
-    """Have a lost card refused; terminals hear of it with the next `terminal deny issue`. Raises `PublishError`."""
-    register = DenyRegister(folder)
-    try:
-        register.add(DenyEntry(lost, DenyReason.LOST, now, None, by))
-    finally:
-        register.close()
+    RegisteredDenials(tools.deny, lambda: known, lambda: tools.now).deny(card_ref, reason, tools.who.ref)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -213,14 +213,13 @@ def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def collector(
-    folder: Path, port: int = 0, number: int = 7, state: str = STATE, *, registry: Path | None = None
+    folder: Path, port: int = 0, number: int = 7, state: str = STATE, options: Sequence[object] = ()
 ) -> Iterator[str]:
     """A collector that knows the terminal of `folder`, which knows it; its address. With `port`: the one that was there
-    before, again. With `registry` it checks what cards prove.
+    before, again.
     """
-    known = () if registry is None else ("--registry", registry)
     process = subprocess.Popen(
-        command(("collector", "--folder", "collector", "--port", port, "--json", *known)),
+        command(("collector", "--folder", "collector", "--port", port, "--json", *options)),
         cwd=folder,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,

@@ -5,24 +5,32 @@ a ride, an alarm, the carriers' month.
 from __future__ import annotations
 
 import json
+import signal
+import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from sim.card.virtual import VirtualCard
 from sim.image_file import save_card
 from terminal.app.simulated import issue_residents
+from terminal.clock import SystemClock, unix_ms
+from terminal.collector.days import ServiceCalendar
 from terminal.collector.users import OfficeRole
 from terminal.files import create_file
 from terminal.publish.deny.register import begin_register
 from terminal.support_code import support_code
 from tests.by_hand import BY_HAND
-from tests.flows.live import PATIENCE_S, LiveTerminal, collector, live_terminal, run
+from tests.flows.live import PATIENCE_S, collector, live_terminal, run
+from tests.flows.test_audit import registered
 from tests.flows.test_recomputed import TABLES, until
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.collector.office import user_of
@@ -53,6 +61,9 @@ routes = [{ number = 16 }]
 """
 
 
+RESIDENTS: Final = ("adult_purse", "student_half_price", "month_pass")
+
+
 class OfficeMorning:
     """A collector with what one bus has sent, and its folder."""
 
@@ -72,14 +83,18 @@ def morning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OfficeMorning]
     """Two turns of one bus on two carriers' routes: a purse that changes free of charge, a student, a pass."""
     folder = tmp_path_factory.mktemp("office")
     rows: list[dict[str, Any]] = []
+    begin_register(folder / "deny")
+    registered(folder, [save_resident(folder, name) for name in RESIDENTS])
     for route, starts in ((15, "2026-09-15T08:00:00+03:00"), (16, "2026-09-15T08:20:00+03:00")):
         rows += ridden(folder, route, starts)
-    with collector(folder) as url:
+    files = ("--registry", "registry.json", "--deny", "deny")
+    with collector(folder, options=files) as url:
         run(folder, "sync", "--collector", url)
         (folder / "carriers.toml").write_text(CARRIERS, "utf-8")
         office(folder, "settlement", "carriers", folder / "carriers.toml")
-        for ref, role in (("11", OfficeRole.MONEY), ("12", OfficeRole.MONEY), ("13", OfficeRole.OPERATE)):
-            token = user_of(folder / "collector", ref, role, password=PASSWORD)
+        both = (OfficeRole.MONEY, OfficeRole.OPERATE)
+        for ref, roles in (("11", both), ("12", both[:1]), ("13", both[1:])):
+            token = user_of(folder / "collector", ref, *roles, password=PASSWORD)
             create_file(folder / ref, token.encode(), 0o600)
         found = OfficeMorning(folder, url, rows)
         until(lambda: office(folder, "report", "--day", "2026-09-15", "--json")["behind"] == 0)
@@ -93,14 +108,13 @@ def ridden(folder: Path, route: int, starts: str) -> list[dict[str, Any]]:
         "laboratory": {**BY_HAND, "starts_at": starts},
     }
     with live_terminal(folder, **tables) as bus:
-        found = [bus.tap(card) for card in cards(bus)]
+        found = [bus.tap(card) for card in cards()]
     run(folder, "shift", "close")
     return found
 
 
-def cards(bus: LiveTerminal) -> list[str]:
-    names = ("adult_purse", "student_half_price", "month_pass")
-    return [f"{name}.json" if (bus.folder / f"{name}.json").exists() else bus.card(name) for name in names]
+def cards() -> list[str]:
+    return [f"{name}.json" for name in RESIDENTS]
 
 
 def office(folder: Path, *words: object) -> Any:
@@ -146,7 +160,7 @@ def test_a_statement_is_signed_and_a_changed_one_is_found(morning: OfficeMorning
     office(folder, "settlement", "export", "2026-09", "--out", "stated", "--region", "demo")
     names = {file.name for file in (folder / "stated").iterdir()}
     assert names == {
-        *("settlement-2026-09.csv", "settlement-2026-09.xlsx", "fare_transactions.csv"),
+        *("settlement-2026-09.csv", "settlement-2026-09.xlsx", "fare_transactions.csv", "orders-2026-09.csv"),
         *("settlement.json", "settlement.sig"),
     }
     check = command(("collector", "settlement", "check", "stated", "--key", "collector/collector.pub"))
@@ -172,18 +186,16 @@ def test_the_page_renews_itself_and_leaves_what_is_typed(morning: OfficeMorning,
     assert_accessible(page)
 
 
-def test_an_alarm_is_acknowledged_in_its_row_and_terminals_say_what_is_in_force(
-    morning: OfficeMorning, page: Page
-) -> None:
-    morning.sign_in(page, "13")
-    alarms = page.locator("[aria-label='Открытые тревоги'] tbody tr")
-    row = alarms.filter(has_text="Сомнение в часах").first
+def test_the_morning_is_walked_and_terminals_say_what_is_in_force(morning: OfficeMorning, page: Page) -> None:
+    """Another day, and an alarm acknowledged in its row."""
+    morning.sign_in(page, "11")
+    row = page.locator("[aria-label='Открытые тревоги'] tbody tr").filter(has_text="Сомнение в часах").first
     number = row.locator("td").first.inner_text()
-    row.locator("input[name=comment]").fill("часы сверены")
-    row.locator("button").click()
+    for step in steps_of("ofis.md", "Утро"):
+        press_through(page, step, {})
     assert page.inner_text(".notice") == "Готово."
     said = office(morning.folder, "alarms", "--all")
-    assert "13: часы сверены" in said
+    assert "11: часы сверены" in said
     assert number not in page.locator("[aria-label='Открытые тревоги'] td:first-child").all_inner_texts()
     assert "тариф demo:1" in page.inner_text("[aria-label='Терминалы']")
     page.goto(f"{morning.url}/operator/?day=2026-09-15&language=ru")
@@ -215,34 +227,34 @@ def test_a_card_is_explained_from_what_the_collector_holds(morning: OfficeMornin
 def test_a_lost_card_is_replaced_and_a_ride_paid_back(morning: OfficeMorning, page: Page) -> None:
     """Each asked for by one, confirmed by another, carried out on the card by a third; terminals go on from there."""
     folder, ride, lost = morning.folder, morning.rows[0], morning.rows[1]["card_ref"]
-    begin_register(folder / "deny")
     before = balance_of(folder, "adult_purse.json")
-    code = support_code(7, ride["sequence"])
-    morning.sign_in(page, "11")
-    form = page.locator("form", has_text="Вернуть поездку на карту")
-    form.locator("input[name=subject]").fill(code)
-    form.locator("input[name=comment]").fill("вторая оплата")
-    form.locator("button").click()
-    number = int(page.inner_text(".notice").split()[1])
-    asks(folder, 44, "confirm", str(number), "--token-file", "11")
-    asks(folder, 0, "confirm", str(number), "--token-file", "12")
-    page.goto(f"{morning.url}/operator/?language=ru")
-    assert f"{number} 24,00 ₽ обратно на карту" in page.inner_text("main").replace("\xa0", " ")
+    code, left = support_code(7, ride["sequence"]), balance_of(folder, "student_half_price.json")
+    said: dict[str, Callable[[], str]] = {"Пароль": lambda: PASSWORD, "Код обращения": lambda: code}
+    said |= dict.fromkeys(
+        ("Карта: код обращения или номер", "Потерянная карта: код обращения или номер в системе"),
+        lambda: lost,
+    )
+    page.goto(f"{morning.url}/operator/sign-in?language=ru")
+    for heading in ("Вход", "Потерянная карта и возврат за поездку"):
+        for step in steps_of("ofis.md", heading):
+            press_through(page, step, said)
+            assert step.text.startswith("Укажите") or "Ничего не сделано" not in page.inner_text("main"), step
+    shown = page.inner_text("main").replace("\xa0", " ")
+    repaid, replaced = (int(one["number"]) for one in office(folder, "card", "orders", "--json")["orders"])
+    assert f"{repaid} 24,00 ₽ обратно на карту" in shown
     assert_accessible(page)
-    at_issuing_point(folder, number, "adult_purse.json")
+    at_issuing_point(folder, repaid, "adult_purse.json")
     assert balance_of(folder, "adult_purse.json") == before + ride["charge_minor"]
     assert "too_much" in asks(folder, 44, "card", "repay", code, "--token-file", "11")
-
-    left = balance_of(folder, "student_half_price.json")
-    said = asks(folder, 0, "card", "lost", lost, "--deny", "deny", "--token-file", "11")
-    number = int(said.split()[1])
-    asks(folder, 0, "confirm", str(number), "--token-file", "12")
+    denied = json.loads(deny(folder, "show", "--json"))["entries"]
+    assert [(one["reason"], one["by"]) for one in denied] == [("lost", "11")]
+    issued = json.loads(deny(folder, "issue", "--base", "--out", "published", "--json"))
+    assert issued["issue"]["added"] == 1, "as after `terminal deny add`"
+    number = replaced
     for name in ("new", "other"):
         save_blank(folder / f"{name}.json")
     at_issuing_point(folder, number, "new.json")
     assert balance_of(folder, "new.json") == left
-    denied = json.loads(run(folder, "deny", "why", "--reference", lost, "--json", "--folder", "deny"))
-    assert [one["reason"] for one in denied["entries"]] == ["lost"]
     again = ("card", "order", number, "--token-file", folder / "13", "--reader", "sim:other.json")
     run(folder, *again, "--folder", "collector", "--deny", "deny", exits=44)
 
@@ -252,6 +264,7 @@ def test_a_lost_card_is_replaced_and_a_ride_paid_back(morning: OfficeMorning, pa
     assert [(one["state"], one["minor"]) for one in shown] == [("done", ride["charge_minor"]), ("done", left)]
     assert (shown[1]["onto"], shown[1]["later_minor"]) == (new["card_ref"], old["charge_minor"])
     assert "поздние записи потерянной карты" in office(folder, "card", "orders")
+    settle_later(morning, page, number, old["charge_minor"])
 
     asks(folder, 0, "person", "copy", lost, "--out", "copy", "--token-file", "13")
     copied = json.loads((folder / "copy/copy.json").read_text())
@@ -259,6 +272,7 @@ def test_a_lost_card_is_replaced_and_a_ride_paid_back(morning: OfficeMorning, pa
     found = [row["sequence"] for row in copied["rows"] if row["kind"] == "Intent"]
     assert set(found) >= {row["sequence"] for row in held}
     assert [one["number"] for one in copied["orders"]] == [number]
+    erased(morning, page, lost, new["card_ref"])
     check = command(("collector", "person", "check", "copy", "--key", "collector/collector.pub"))
     for changed in (False, True):
         if changed:
@@ -268,8 +282,183 @@ def test_a_lost_card_is_replaced_and_a_ride_paid_back(morning: OfficeMorning, pa
         assert (done.returncode == 0) is not changed
 
 
+FILES: Final = ("--registry", "registry.json", "--deny", "deny")
+
+
+def settle_later(morning: OfficeMorning, page: Page, number: int, later_minor: int) -> None:
+    """A part of what came later is forgiven, the rest settled on the new card; never more than there is, by two."""
+    folder, before = morning.folder, balance_of(morning.folder, "new.json")
+    said = asks(
+        folder,
+        0,
+        "card",
+        "forgive",
+        str(number),
+        "--minor",
+        "300",
+        "--comment",
+        "наша ошибка",
+        "--token-file",
+        "11",
+    )
+    forgiven = int(said.split()[1])
+    assert "same_person" in asks(folder, 44, "confirm", str(forgiven), "--token-file", "11")
+    too_much = ("card", "settle", str(number), "--minor", str(later_minor), "--token-file", "12")
+    assert "too_much" in asks(folder, 44, *too_much)
+    asks(folder, 0, "confirm", str(forgiven), "--token-file", "12")
+    morning.sign_in(page, "12")
+    asked = page.get_by_role("group", name="Списать поздние записи с новой карты")
+    asked.locator("input[name=subject]").fill(str(number))
+    asked.locator("input[name=comment]").fill("поздние записи")
+    asked.locator("button").click()
+    settled = int(page.inner_text(".notice").split()[1])
+    page.go_back()
+    asked.locator("input[name=subject]").fill(str(number))
+    asked.locator("input[name=comment]").fill("поздние записи")
+    asked.locator("button").click()
+    expect(page.locator(".notice")).to_contain_text(f" {settled} ")
+    asks(folder, 0, "confirm", str(settled), "--token-file", "11")
+    at_issuing_point(folder, settled, "new.json")
+    at_issuing_point(folder, settled, "new.json")  # once
+    assert balance_of(folder, "new.json") == before - (later_minor - 300)
+    orders = {one["number"]: one for one in office(folder, "card", "orders", "--json")["orders"]}
+    assert (orders[number]["later_minor"], orders[number]["undecided_minor"]) == (later_minor, 0)
+    sums = {one["what"]: one for one in office(folder, "report", "--day", today(), "--json")["orders"]}
+    onto = sums["replace_card"]["done_minor"] + sums["repay_ride"]["done_minor"]
+    assert sums["onto_cards"]["done_minor"] == onto - (later_minor - 300)
+    assert (sums["settle_later"]["done_minor"], sums["forgive_later"]["done_minor"]) == (
+        later_minor - 300,
+        300,
+    )
+    month = office(folder, "settlement", "show", today()[:7], "--json")["orders"]
+    assert {one["what"]: one["done_minor"] for one in month} == {
+        what: one["done_minor"] for what, one in sums.items()
+    }
+    page.goto(f"{morning.url}/operator/?day={today()}&language=ru")
+    table = page.locator("table", has_text="прощено по поздним записям").last.inner_text()
+    assert "3.00" in table
+    assert_accessible(page)
+    assert "списание поздних записей" in explained(folder, "--card", orders[settled]["card"]).replace(
+        "\xa0", " "
+    )
+
+
+def erased(morning: OfficeMorning, page: Page, lost: str, new: str) -> None:
+    """What names the holder goes after two people decided, whatever ends in between; rows, hashes and sums stay."""
+    folder = morning.folder
+    assert "days_open" in asks(folder, 44, "person", "erase", new, *FILES, "--token-file", "11")
+    said = asks(folder, 0, "settlement", "close", "2026-09", "--token-file", "11")
+    asks(folder, 0, "confirm", said.split()[1], "--token-file", "12")
+    morning.sign_in(page, "11")
+    form = page.get_by_role("group", name="Удалить сведения о держателе")
+    form.locator("input[name=subject]").fill(new)
+    form.locator("input[name=comment]").fill("просьба 7")
+    form.locator("button").click()
+    number = page.inner_text(".notice").split()[1]
+    asks(folder, 44, "person", "carry-out", number, *FILES, "--token-file", "11")  # no second person yet
+    assert "same_person" in asks(folder, 44, "confirm", number, "--token-file", "11")
+    asks(folder, 0, "confirm", number, "--token-file", "12")
+    before, rows = sums(folder), stored(folder)
+    for _ in ended_everywhere(folder, number, "11"):
+        assert stored(folder) == rows
+    assert "carried_out" in asks(folder, 44, "person", "carry-out", number, *FILES, "--token-file", "12")
+    assert (sums(folder), stored(folder)) == (before, rows)
+    registry = json.loads((folder / "registry.json").read_text())
+    assert not {lost, new} & {one["card_ref"] for one in registry["cards"]}
+    with closing(sqlite3.connect(folder / "collector/collector.db")) as held:
+        for table in ("request", "operation", "alarm"):
+            everything = str(held.execute(f"SELECT * FROM {table}").fetchall())
+            assert not [one for one in (lost, new, "наша ошибка", "просьба 7") if one in everything], table
+    raw = b"".join(
+        (folder / "collector" / name).read_bytes() for name in ("collector.db", "collector.db-wal")
+    )
+    assert "наша ошибка".encode() not in raw
+    for card in (lost, new):
+        assert "erased" in asks(folder, 44, "person", "erase", card, *FILES, "--token-file", "11")
+        asks(folder, 44, "card", "lost", card, "--token-file", "11")
+        out = f"copy-{card}"
+        asks(folder, 0, "person", "copy", card, "--out", out, "--token-file", "13")
+        copied = json.loads((folder / out / "copy.json").read_text())
+        assert (copied["rows"], copied["orders"], copied["erased"]["request"]) == ([], [], int(number))
+        assert "Здесь ничто не называет держателя" in (folder / out / "copy.txt").read_text()
+    page.goto(f"{morning.url}/operator/rides?card={lost}&language=ru")
+    assert page.locator("p").all_inner_texts() == ["Сведения о держателе этой карты удалены по его просьбе."]
+
+
+def ended_everywhere(folder: Path, number: str, token: str) -> Iterator[None]:
+    """The command killed with -9 at each of its steps, and at last done."""
+    steps = ("forget", "erase", "_unname", "_off_the_disk", "")
+    for step in steps:
+        code = (
+            "import os, signal, terminal.collector.erasing as work\n"
+            "from terminal.publish.deny.cards import RegisteredDenials\n"
+            "kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+            f"step = {step!r}\n"
+            "if step == 'forget': RegisteredDenials.forget = kill\n"
+            "elif step: setattr(work, step, kill)\n"
+            "from terminal.cli.app import main\n"
+            "main()\n"
+        )
+        words = ("collector", "person", "carry-out", number, *FILES, "--token-file", token)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words, "--folder", "collector"],
+            cwd=folder,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
+        assert (done.returncode == -signal.SIGKILL) == bool(step), (step, done.stderr)
+        yield
+        if step == "_off_the_disk":
+            return
+
+
+def sums(folder: Path) -> Any:
+    """What money of the day, of the month and of the audit comes to."""
+    audit = asked_of(folder, "audit", "2026-09-15", "--registry", "registry.json", "--json")
+    said = json.loads(audit.stdout).get("statement", {})
+    days = [
+        office(folder, "report", "--day", "2026-09-15", "--by", by, "--json") for by in ("route", "proof")
+    ]
+    settled = office(folder, "settlement", "show", "2026-09", "--json")
+    orders = office(folder, "report", "--day", today(), "--json")["orders"]
+    return audit.returncode, said, days, settled, orders
+
+
+def stored(folder: Path) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(folder / "collector/collector.db")) as held:
+        return held.execute("SELECT terminal, sequence, body, hash FROM record ORDER BY 1, 2").fetchall()
+
+
+def today() -> str:
+    """The service day that orders carried out now count on."""
+    return ServiceCalendar(ZoneInfo("Europe/Moscow"), 3).day_of(unix_ms(SystemClock().now()))
+
+
 def asks(folder: Path, exits: int, *words: str) -> str:
+    done = asked_of(folder, *words)
+    assert done.returncode == exits, done.stderr
+    return done.stdout + done.stderr
+
+
+def deny(folder: Path, *words: str) -> str:
     done = subprocess.run(
+        command(("deny", *words, "--folder", "deny")),
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def asked_of(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         command(("collector", *words, "--folder", "collector")),
         cwd=folder,
         env=ENVIRONMENT,
@@ -278,13 +467,12 @@ def asks(folder: Path, exits: int, *words: str) -> str:
         check=False,
         timeout=PATIENCE_S,
     )
-    assert done.returncode == exits, done.stderr
-    return done.stdout + done.stderr
 
 
 def at_issuing_point(folder: Path, number: int, card: str) -> None:
     words = ("card", "order", number, "--token-file", folder / "13", "--reader", f"sim:{card}")
-    assert f"order {number} is carried out" in run(folder, *words, "--folder", "collector", "--deny", "deny")
+    files = ("--folder", "collector", "--deny", "deny", "--registry", "registry.json")
+    assert f"order {number} is carried out" in run(folder, *words, *files)
 
 
 def balance_of(folder: Path, card: str) -> int:
@@ -294,9 +482,14 @@ def balance_of(folder: Path, card: str) -> int:
 
 
 def save_blank(file: Path) -> None:
-    (made,) = issue_residents(["blank_ev3"], 34, date(2026, 9, 15))
+    save_resident(file.parent, "blank_ev3", file.stem)
+
+
+def save_resident(folder: Path, profile: str, name: str = "") -> Path:
+    (made,) = issue_residents([profile], 34, date(2026, 9, 15))
     assert isinstance(made, VirtualCard)
-    save_card(made, file)
+    save_card(made, folder / f"{name or profile}.json")
+    return folder / f"{name or profile}.json"
 
 
 def ridden_with(morning: OfficeMorning, *cards: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ token    the token of a row -> card: of one card there is one for each epoch of 
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from typing import Final, NamedTuple
 
@@ -74,6 +75,13 @@ class CardTable:
         """By which rows call `card`."""
         found = self._execute("SELECT token FROM token WHERE card = ? ORDER BY token", (card,))
         return [bytes(token) for (token,) in found]
+
+    def forget(self, token: bytes) -> None:
+        """Nothing leads from the token's card to its number any more, and no other token to it: what it paid stays.
+        Should it ride again, it is a card that never rode."""
+        card = self.by_token(token)
+        self._execute("UPDATE card SET digest = ? WHERE id = ?", (secrets.token_bytes(32), card))
+        self._execute("DELETE FROM token WHERE card = ?", (card,))
 
     def note_authorised(self, card: int, at_ms: int) -> None:
         self._execute("UPDATE card SET authorised_ms = ? WHERE id = ?", (at_ms, card))

@@ -68,6 +68,7 @@ class BankLedger:
                 execute("INSERT INTO own VALUES (?, ?)", (_NAME, secrets.token_hex(4)))
                 execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         execute("PRAGMA synchronous=FULL")
+        execute("PRAGMA secure_delete=ON")  # what a person had erased is not left in pages
         found = execute("PRAGMA application_id").fetchone() + execute("PRAGMA user_version").fetchone()
         if found != (APPLICATION_ID, SCHEMA_VERSION):
             raise CollectorError(

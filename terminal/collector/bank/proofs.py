@@ -23,6 +23,7 @@ from cardproto.emv.numbers import parse_date
 from cardproto.errors import FormatError
 from terminal.bank_record import BankRecord, NoBankRecord, card_identity, open_record, record_verdict
 from terminal.clock import from_unix_ms
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.bank.ledger import BankLedger
 from terminal.collector.bank.rides import LedgerRide, RideState
 from terminal.collector.bank.sources import RideSource
@@ -147,19 +148,30 @@ def _of_its_day(record: BankRecord) -> bool:
         return False
 
 
-def prove_rides(keys: OfficeKeys, source: RideSource, ledger: BankLedger) -> int:
-    """Judge every ride whose end is known and whose sealed record has come; return how many were."""
+def prove_rides(keys: OfficeKeys, source: RideSource, ledger: BankLedger, now_ms: int) -> int:
+    """Judge every ride whose end is known and whose sealed record has come; return how many were. One that is not
+    proven is an alarm, on the disk before the judgement is."""
     judged, after = 0, (0, 0)
     while rides := ledger.rides.in_state(RideState.WAITING, AT_ONCE, after):
         after = rides[-1].terminal, rides[-1].sequence
         found = opened(keys, source, rides)
         with ledger.changing():
-            for ride, one in zip(rides, found, strict=True):
-                judged += _judge(ledger, ride, one)
+            judgements = [(ride, _judge(ledger, ride, one)) for ride, one in zip(rides, found, strict=True)]
+            source.keep_findings(
+                [_alarm(ride, why) for ride, why in judgements if why not in (None, UnprovenCause.MISSING)],
+                now_ms,
+            )
+        judged += sum(why is not UnprovenCause.MISSING for _, why in judgements)
     return judged
 
 
-def _judge(ledger: BankLedger, ride: LedgerRide, found: Opened | UnprovenCause) -> bool:
+def _alarm(ride: LedgerRide, why: UnprovenCause | None) -> Alarm:
+    detail = detail_of(AlarmCause.BANK_RIDE, why=str(why))
+    return Alarm(AlarmKind.BANK_UNPROVEN, ride.terminal, ride.sequence, detail)
+
+
+def _judge(ledger: BankLedger, ride: LedgerRide, found: Opened | UnprovenCause) -> UnprovenCause | None:
+    """Why the ride is not proven; what may still come is `MISSING`."""
     row = ride.terminal, ride.sequence
     if isinstance(found, Opened):
         card = ledger.cards.of(found.digest, ride.token)
@@ -169,11 +181,11 @@ def _judge(ledger: BankLedger, ride: LedgerRide, found: Opened | UnprovenCause) 
             found = UnprovenCause.REPEATED
         else:
             ledger.rides.judge(row, RideState.PROVEN, card=card)
-            return True
+            return None
     # What may still come is waited for, and shown as unproven meanwhile.
     waits = found is UnprovenCause.MISSING
     ledger.rides.judge(row, RideState.WAITING if waits else RideState.UNPROVEN, found)
-    return not waits
+    return found
 
 
 def _unique(found: Opened) -> list[bytes]:

@@ -104,7 +104,7 @@ class BankOffice:
         source.claim(ledger.name)
         rows = follow_rows(source, ledger)
         self._judge_anew()
-        proven = prove_rides(self._keys, source, ledger)
+        proven = prove_rides(self._keys, source, ledger, now_ms)
         decided = self._decide()
         denied = released = 0
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from terminal.collector.alarms import Alarm
 from terminal.collector.recompute.run import StoredRows
 from terminal.collector.store import CollectorStore
 from terminal.journal.taps import TapId
@@ -34,6 +35,10 @@ class RideSource(Protocol):
 
     def sealed(self, rows: Sequence[TapId]) -> Mapping[TapId, bytes]:
         """What these rows sealed to the back office, of those of which it has come and is not gone."""
+        ...
+
+    def keep_findings(self, found: list[Alarm], at_ms: int) -> None:
+        """Keep these alarms; those already kept stay as they are."""
         ...
 
     def drop_sealed(self, rows: Sequence[TapId]) -> None:

@@ -224,6 +224,11 @@ def prepare(dsn: str) -> None:
         connection.execute(text.encode())
 
 
+def require_prepared(connection: psycopg.Connection[TupleRow]) -> None:
+    """Raises `CollectorError` for a database of another schema."""
+    _require_schema(connection.execute(_SCHEMA).fetchone())
+
+
 def _require_schema(row: tuple[int | None] | TupleRow | None) -> None:
     """Raises `CollectorError` for tables of another schema; none at all are not prepared."""
     version = row[0] if row else None

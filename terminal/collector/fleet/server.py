@@ -151,7 +151,7 @@ async def _serve(
     require_private(*settings.secret_files)
     key, clock = load_or_create_key(settings.key), SystemClock()
     authority = Authority(settings.folder, unix_ms(clock.now()))
-    records = SharedRecords(settings.terminals, settings.dsn, _identity(key, authority))
+    records = SharedRecords(settings.terminals, settings.dsn, fleet_identity(key, authority.path))
     await _require_same(records)
     enrolment = Enrolment(settings.terminals, authority, records)
 
@@ -216,9 +216,9 @@ async def _pass_on_now(strangers: Strangers, stream: FleetStream) -> None:
             strangers.put_back(counts)
 
 
-def _identity(key: Ed25519PrivateKey, authority: Authority) -> dict[str, str]:
-    """What must be the same at every gateway, by its SHA-256."""
-    own = {"collector.key": key.public_key().public_bytes_raw(), "ca.crt": authority.path.read_bytes()}
+def fleet_identity(key: Ed25519PrivateKey, certificate: Path) -> dict[str, str]:
+    """What must be the same at every gateway and office, by its SHA-256."""
+    own = {"collector.key": key.public_key().public_bytes_raw(), "ca.crt": certificate.read_bytes()}
     return {name: sha256(content).hexdigest() for name, content in own.items()}
 
 

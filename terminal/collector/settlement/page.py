@@ -7,7 +7,16 @@ from enum import StrEnum
 from html import escape
 from typing import Final
 
-from terminal.collector.page_parts import PageTexts, document, form, language_links, section, shown_code
+from terminal.collector.order_sums import OrderSum
+from terminal.collector.page_parts import (
+    PageTexts,
+    document,
+    form,
+    language_links,
+    order_table,
+    section,
+    shown_code,
+)
 from terminal.collector.settlement.carriers import CarrierBook
 from terminal.collector.settlement.lines import TOGETHER, LineKey, LineNumbers
 from terminal.collector.settlement.periods import CarrierStatement, StatementLine, added
@@ -59,15 +68,18 @@ def settlement_page(
     book: CarrierBook,
     by: LinesBy,
     proof: str,
+    orders: list[OrderSum],
 ) -> str:
-    """The whole page. `proof` is what its form carries, "" for who may not close."""
+    """The whole page. `proof` is what its form carries, "" for who may not close; `orders` are those for cards that
+    were done in the month."""
     _ = words.gettext
     title = _("Settlement with carriers")
     body = [
         f"<nav><a href=/operator/>{escape(_('Collector'))}</a>{language_links(words.language)}</nav>",
         f"<h1>{escape(title)}</h1>",
         _months(words, months, statement),
-        f"<p>{escape(_('Carriers document: {version}').format(version=book.version or _('none')))}</p>",
+        f"<p>{escape(_('Carriers document: {version}').format(version=book.version or _('none')))}."
+        f" {escape(_('It is changed at the collector: terminal collector settlement carriers FILE'))}</p>",
     ]
     if statement is not None:
         body += [_head(words, statement, proof), _ways(words, statement.month, by)]
@@ -77,6 +89,9 @@ def settlement_page(
         if earlier:
             body.append(_table(words, _("Corrections of earlier months"), earlier, book, LinesBy.DAY))
         body.append(_totals(words, statement))
+        body.append(
+            order_table(words, _("Orders for cards done in this month, not part of any carrier's"), orders)
+        )
     return document(title, words.language, "".join(body))
 
 

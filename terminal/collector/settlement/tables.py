@@ -16,6 +16,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from terminal.collector.order_sums import OrderSum
 from terminal.collector.settlement.carriers import CarrierBook
 from terminal.collector.settlement.lines import COLUMNS, LineKey, LineNumbers
 from terminal.collector.settlement.periods import CarrierStatement, StatementLine, added
@@ -124,6 +125,17 @@ def as_csv(statement: CarrierStatement, book: CarrierBook) -> bytes:
     """The lines as CSV: UTF-8, a header, CRLF."""
     out = io.StringIO(newline="")
     write_table(out, FIELDS, table_rows(statement, book))
+    return out.getvalue().encode()
+
+
+def orders_csv(orders: Iterable[OrderSum]) -> bytes:
+    """Orders for cards as CSV, in the same form; sums as decimals of their currency."""
+    out = io.StringIO(newline="")
+    fields = ("orders", "currency", "done", "done_sum")
+    rows = (
+        (one.what, one.currency, str(one.done), amount_text(one.done_minor, one.currency)) for one in orders
+    )
+    write_table(out, fields, (dict(zip(fields, row, strict=True)) for row in rows))
     return out.getvalue().encode()
 
 

@@ -128,6 +128,7 @@ class DenyRegister:
             if form != FORMAT:
                 raise PublishError(f"{path} has format {form}", "Update the software of this machine.")
             self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA secure_delete = ON")
 
     def close(self) -> None:
         self._db.close()
@@ -176,6 +177,16 @@ class DenyRegister:
                 (unix_ms(at), by, *_key(identity)),
             )
             return ended.rowcount == 1
+
+    def forget(self, identity: DeniedIdentity) -> int:
+        """Delete its entries that ended and are on no list; how many stay."""
+        with self._changing() as db:
+            db.execute(
+                "DELETE FROM entry WHERE kind = ? AND identity = ? AND ended_ms IS NOT NULL AND published = 0",
+                _key(identity),
+            )
+            left = "SELECT count(*) FROM entry WHERE kind = ? AND identity = ?"
+            return int(db.execute(left, _key(identity)).fetchone()[0])
 
     def of(self, identity: DeniedIdentity) -> tuple[DenyEntry, ...]:
         """Every entry there ever was of it, the newest first."""

@@ -59,6 +59,14 @@ class IssuingPoint:
         assert answer.says is OfficeCode.DONE
         return self.now(answer.number)
 
+    def later(self, card: bytes, minor: int) -> IssuingOrder:
+        """What later records of the card before `card` took is settled on it."""
+        self.orders += 1
+        subject = IssuingSubject(card, minor, "RUB", (0, self.orders))
+        answer = self.office.order(MACHINE, Act.SETTLE_LATER, subject, "", minor)
+        assert answer.says is OfficeCode.DONE
+        return self.now(answer.number)
+
     def now(self, number: int) -> IssuingOrder:
         return next(one for one in self.office.orders() if one.number == number)
 
@@ -152,8 +160,8 @@ def test_a_ride_is_paid_back_once_wherever_the_card_is_torn(point: IssuingPoint)
     _, card, _ = replaced(point)
     ref, balance = point.ref(card), MINOR
     for exchange in range(1, 60):
-        order = point.order(Act.REPAY_RIDE, ref, 100)
-        balance += 100
+        order = point.order(Act.REPAY_RIDE, ref, 100) if exchange % 2 else point.later(ref, 50)
+        balance += 100 if exchange % 2 else -50
         try:
             point.carry_out(order, card, tear_after(exchange) | tear_before(exchange + 1))
         except ReaderError:
@@ -170,6 +178,55 @@ def test_a_ride_is_paid_back_once_wherever_the_card_is_torn(point: IssuingPoint)
         point.carry_out(other, card)
     more = point.office.order(MACHINE, Act.REPAY_RIDE, other.subject._replace(minor=1), "", 100)
     assert more.says is OfficeCode.TOO_MUCH
+
+
+def test_an_order_leaves_a_card_that_broke_for_another_one(point: IssuingPoint) -> None:
+    """Whether it has the money is not known: it is denied by its UID before the next card is begun, and never taken."""
+    denied = DenyRegister(point.folder / "deny")
+    for torn in (12, None):
+        order, broken = point.order(Act.REPLACE_CARD, secrets.token_bytes(8)), blank()
+        assert point.office.move_order(MACHINE, order.number, "").says is OfficeCode.NOT_BEGUN
+        if torn is None:
+            broke = finished_nowhere(point, order, broken)
+        else:
+            with pytest.raises(ReaderError):
+                point.carry_out(order, broken, tear_after(torn))
+            broke = point.now(order.number).onto
+        assert point.now(order.number).state is IssuingState.BEGUN
+        assert point.office.drop_order(MACHINE, order.number, "").says is OfficeCode.BEGUN_ALREADY
+        assert point.office.move_order(MACHINE, order.number, "").says is OfficeCode.DONE
+        assert not denied.of(DeniedIdentity(DenyKind.CARD, broken.uid))
+        fresh = blank()
+        assert point.carry_out(order, fresh) == MINOR == point.held(fresh).purse_minor
+        done = point.now(order.number)
+        assert (done.state, done.broken) == (IssuingState.DONE, (broke,))
+        assert [one.reason for one in denied.of(DeniedIdentity(DenyKind.CARD, broken.uid))] == ["replaced"]
+        again = point.order(Act.REPLACE_CARD, secrets.token_bytes(8))
+        with pytest.raises(OfficeRefused, match="broken_card"):
+            point.carry_out(again, broken)
+    denied.close()
+
+
+def finished_nowhere(point: IssuingPoint, order: IssuingOrder, card: VirtualCard) -> bytes:
+    """The card has the money, and the office ends before it has noted it; then the card breaks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(point.office, "finish_order", lambda *_: None)
+        assert point.carry_out(order, card) == MINOR
+    return point.ref(card)
+
+
+def test_what_was_not_begun_is_given_up_and_asked_for_again(point: IssuingPoint) -> None:
+    order = point.order(Act.REPLACE_CARD, secrets.token_bytes(8))
+    assert point.office.drop_order(MACHINE, order.number, "").says is OfficeCode.DONE
+    assert point.now(order.number).state is IssuingState.DROPPED
+    with pytest.raises(OfficeRefused, match="not_found"):
+        point.carry_out(order, blank())
+    assert point.office.order(MACHINE, Act.REPLACE_CARD, order.subject, "").says is OfficeCode.DONE
+    _, card, _ = replaced(point)
+    poor = point.later(point.ref(card), MINOR + 1)
+    with pytest.raises(ReaderError, match="less than the order takes"):
+        point.carry_out(poor, card)
+    assert point.now(poor.number).state is IssuingState.OPEN
 
 
 def test_what_was_approved_is_not_asked_for_once_more(point: IssuingPoint) -> None:

@@ -26,6 +26,7 @@ from cardproto.emv.keys import CaKeys, Trust
 from terminal.bank_record import bank_record, card_identity, sealed_record
 from terminal.clock import unix_ms
 from terminal.collector import approvals
+from terminal.collector.alarms import AlarmKind
 from terminal.collector.approvals import Act, Decided
 from terminal.collector.backup import back_up
 from terminal.collector.bank import acquirer, stand_in
@@ -37,6 +38,7 @@ from terminal.collector.bank.rides import RideState
 from terminal.collector.bank.settle import BankOffice, BankRun, lone
 from terminal.collector.bank.stand_in import StandIn, StandInRules
 from terminal.collector.bank.statement import statement_of
+from terminal.collector.office import TECHNICAL
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
 from terminal.journal.records import Committed, SettledBy
@@ -180,6 +182,12 @@ def test_a_terminal_cannot_invent_a_ride(office: Office) -> None:
     assert office.why() == {(7, row): why for row, why in expected.items()} | {(8, 2): UnprovenCause.REPEATED}
     assert (run.proven, run.unproven) == (len(expected) + 2, len(expected) + 1)
     office.run(day(4, 12))
+    alarms = office.store.alarms(only_open=True, kinds={AlarmKind.BANK_UNPROVEN})
+    assert {(one.terminal, one.sequence): one.detail for one in alarms} == {
+        row: f"bank_ride why={why}" for row, why in office.why().items()
+    }
+    assert {one.times for one in alarms} == {1}
+    assert AlarmKind.BANK_UNPROVEN not in TECHNICAL, "two of those who answer for money acknowledge it"
     assert office.asked()[-1] == (DemandKind.CHARGE, FARE_MINOR, DemandState.ASKED)
     assert [one.sequence for one in office.seen["demands"]] == [genuine, genuine]
 

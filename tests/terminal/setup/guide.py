@@ -57,7 +57,8 @@ def press_through(
             continue
         name, value = row + token["name"], token["value"]
         _await(page, token["name"], place.get_by_label(name, exact=True), step)
-        if value is None and (button := _button(page, token["name"])) is not None:
+        button = None if value is not None else _button(place, token["name"]) or _button(page, token["name"])
+        if button is not None:
             hands.press(button)
             place, row = page, ""
             continue
@@ -80,8 +81,8 @@ def _called(name: str) -> re.Pattern[str]:
     return re.compile(rf"^{re.escape(name)}(\s+(ещё )?\d+( мин)?)?$")
 
 
-def _button(page: Page, name: str) -> Locator | None:
-    """The button or link of that name, where there is one."""
+def _button(page: Page | Locator, name: str) -> Locator | None:
+    """The button or link of that name, where there is one: of the frame at hand before others."""
     for role in ("button", "link"):
         found = page.get_by_role(role, name=_called(name)).locator("visible=true")  # type: ignore[arg-type]
         if found.count():
