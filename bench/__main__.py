@@ -64,6 +64,7 @@ SUITE = (
     fares.memory,
     lists.grants,
     denied.deny,
+    denied.tokens,
     gtfs.importing,
     gtfs.large_stops,
     gtfs.deciding,

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from cardproto.connection import CardConnection
+from cardproto.credential import proof
 from sim.card.virtual import VirtualCard
 from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
@@ -56,22 +57,24 @@ def resident(name: str) -> VirtualCard:
     return card
 
 
-def bus(folder: Path, clock: SteppedClock) -> Terminal:
+def bus(folder: Path, clock: SteppedClock, number: int = 70001) -> Terminal:
     """A validator with an open shift; close its journal when done."""
     keys = load_file_keys(laboratory_keys(), UNLIMITED, clock=clock)
     path = folder / "journal.db"
-    journal = Journal.open(path, 70001, key=load_or_create_key(path, keys.sealer))
+    journal = Journal.open(path, number, key=load_or_create_key(path, keys.sealer))
     open_shift(journal, clock.now(), "bench", "bus", route=15)
     policy = Policy.of(load_region("demo"))
     setup = MediumSetup("bus", policy.document.header.region, keys, secrets.token_bytes)
     watch = ClockWatch(journal, clock, policy.document.clock.ahead_days, clock.now())
     media = (ResidentMedium(setup, CredentialCheck.never()),)
-    return Terminal(70001, "bus", policy, keys, journal, clock, media, watch)
+    return Terminal(number, "bus", policy, keys, journal, clock, media, watch)
 
 
-def phone_bus(folder: Path, clock: SteppedClock, *, deny_list: DenyList = EMPTY_DENY_LIST) -> Terminal:
+def phone_bus(
+    folder: Path, clock: SteppedClock, *, deny_list: DenyList = EMPTY_DENY_LIST, number: int = 70001
+) -> Terminal:
     """As `bus`, for phones and their codes. Its challenge is always the same: recorded answers verify again."""
-    terminal = bus(folder, clock)
+    terminal = bus(folder, clock, number)
     terminal.policy = Policy.of(load_region("demo"), deny_list=deny_list)
     region = terminal.policy.document.header.region
     setup = MediumSetup("bus", region, terminal.keys, lambda n: bytes(range(n)))
@@ -80,6 +83,14 @@ def phone_bus(folder: Path, clock: SteppedClock, *, deny_list: DenyList = EMPTY_
     terminal.media = (PhoneMedium(setup, terminal.number, issuers, terminal.held),)
     terminal.codes = CodeTaker(setup, issuers, terminal.held)
     return terminal
+
+
+def forget(terminal: Terminal) -> None:
+    """Let its medium of phones remember no credential, as after a start."""
+    (medium,) = terminal.media
+    assert isinstance(medium, PhoneMedium)
+    proof._point.cache_clear()
+    medium.trust(laboratory_issuers(terminal.policy.document.header.region))
 
 
 def phone(profile: str = "phone_pensioner") -> VirtualPhone:

@@ -47,6 +47,8 @@ class CardChannel:
                 command.cla, command.ins, command.p1, command.p2, command.data, answer.sw & 0xFF
             )
             answer = ResponseApdu.parse(self.transmit(again.to_bytes()))
+        if answer.sw >> 8 != 0x61:
+            return answer
         collected = answer.data
         while answer.sw >> 8 == 0x61:
             more = CommandApdu(command.cla & 0x0F, 0xC0, le=answer.sw & 0xFF)

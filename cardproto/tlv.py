@@ -6,9 +6,9 @@ card can answer needs them. A length is believed only as far as the buffer goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from cardproto.errors import FormatError
 
@@ -21,8 +21,7 @@ _LONG_TAG: Final = 0x1F
 _MORE_TAG: Final = 0x80
 
 
-@dataclass(frozen=True, slots=True)
-class Tlv:
+class Tlv(NamedTuple):
     """One data object; `tag` is the number its bytes spell (0x9F38)."""
 
     tag: int
@@ -49,12 +48,29 @@ def parse_tlv(data: bytes, *, skip_filler: bool = False) -> tuple[Tlv, ...]:
 
     `skip_filler` allows 00 and FF bytes before, between and after objects. Raises `FormatError`.
     """
-    return tuple(one for one, _, _ in _objects(data, skip_filler))
+    found: list[Tlv] = []
+    at, end = 0, len(data)
+    while at < end:
+        if skip_filler and data[at] in _FILLERS:
+            at += 1
+            continue
+        one, at = _object(data, at)
+        found.append(one)
+    return tuple(found)
 
 
 def parse_raw_tlv(data: bytes, *, skip_filler: bool = False) -> tuple[tuple[Tlv, bytes], ...]:
     """As `parse_tlv`, each object with its own bytes as they came: a card may write a length longer than needed."""
-    return tuple((one, data[start:end]) for one, start, end in _objects(data, skip_filler))
+    found: list[tuple[Tlv, bytes]] = []
+    start, end = 0, len(data)
+    while start < end:
+        if skip_filler and data[start] in _FILLERS:
+            start += 1
+            continue
+        one, at = _object(data, start)
+        found.append((one, data[start:at]))
+        start = at
+    return tuple(found)
 
 
 def split_tlv(data: bytes) -> tuple[Tlv, bytes]:
@@ -63,18 +79,6 @@ def split_tlv(data: bytes) -> tuple[Tlv, bytes]:
         raise FormatError(WHERE, "no object in no bytes", 0)
     one, end = _object(data, 0)
     return one, data[end:]
-
-
-def _objects(data: bytes, skip_filler: bool) -> Iterator[tuple[Tlv, int, int]]:
-    """Each object, and where it starts and ends."""
-    at, end = 0, len(data)
-    while at < end:
-        if skip_filler and data[at] in _FILLERS:
-            at += 1
-            continue
-        start = at
-        one, at = _object(data, at)
-        yield one, start, at
 
 
 def _object(data: bytes, start: int) -> tuple[Tlv, int]:
@@ -146,6 +150,7 @@ def find(objects: Iterable[Tlv], *path: int, skip_filler: bool = False) -> bytes
     return None
 
 
+@lru_cache(512)
 def _tag_bytes(tag: int) -> bytes:
     raw = tag.to_bytes(max(1, (tag.bit_length() + 7) // 8), "big") if tag >= 0 else b""
     if not raw or not raw[0] or len(raw) > MAX_TAG_BYTES or _read_tag_length(raw) != len(raw):

@@ -95,12 +95,13 @@ COLLECTOR: Final = DebPackage(
     recommends=(),
     suggests=("postgresql",),
     files={
-        **_units("collector.service"),
+        **_units("collector.service", "collector-bank.service", "collector-bank.timer"),
         "usr/bin/resident-collector": ("deb/collector/resident-collector", EXECUTABLE),
         "usr/lib/sysusers.d/resident-collector.conf": ("deb/collector/sysusers.conf", PLAIN),
         "etc/resident-collector/collector.conf": ("deb/collector/collector.conf", PLAIN),
+        "etc/resident-collector/bank.conf": ("deb/collector/bank.conf", PLAIN),
     },
-    conffiles=("etc/resident-collector/collector.conf",),
+    conffiles=("etc/resident-collector/bank.conf", "etc/resident-collector/collector.conf"),
 )
 
 PACKAGES: Final = {package.part: package for package in (TERMINAL, COLLECTOR)}

@@ -9,10 +9,10 @@ is sealed to a key whose private half only the back office has. The sealed bytes
 rows, go to the collector in the batch of their row (`Batch.sealed`, by the row's number) and are dropped once that row
 is acknowledged. The row keeps their SHA-256 (`terminal.decision.bank_row`), and so the chain holds.
 
-A record is a msgpack array, version first, fields only ever appended. Sealed (`terminal.sealed_box`: X25519,
-HKDF-SHA256, ChaCha20-Poly1305):
+A record is a msgpack array, version first, fields only ever appended. Sealed in a series (`terminal.sealed_box`:
+X25519, HKDF-SHA256, ChaCha20-Poly1305):
 
-    "RCBANK1\\n" | mark of the key (8: begin of the SHA-256 of the public key) | sealed content (its length + 48)
+    "RCBANK2\\n" | mark of the key (8: begin of the SHA-256 of the public key) | sealed content (its length + 49)
 
 bound to terminal and moment, as both stand in the row. Sources: EMV Book 2, 6 and Book 3, annex A (data objects); PCI
 DSS 3.5.1 (a number is kept only where it cannot be read again, or as a keyed hash).
@@ -42,15 +42,15 @@ from cardproto.emv.selection import BankApplication
 from cardproto.errors import FormatError
 from cardproto.tlv import parse_tlv
 from terminal.decoding import decode_msgpack
-from terminal.sealed_box import OVERHEAD_BYTES, NotSealedToUs, open_sealed, seal_to
+from terminal.sealed_box import SERIES_OVERHEAD_BYTES, NotSealedToUs, SealedSeries, open_in_series
 
 RECORD_VERSION: Final = 1
 MAX_RECORD_BYTES: Final = 8_192
 """In clear. A card with keys of 1984 bits comes to about 2 300."""
 MARK_BYTES: Final = 8
-MAGIC: Final = b"RCBANK1\n"
+MAGIC: Final = b"RCBANK2\n"
 SEALED_HEAD_BYTES: Final = len(MAGIC) + MARK_BYTES
-MAX_SEALED_BYTES: Final = SEALED_HEAD_BYTES + MAX_RECORD_BYTES + OVERHEAD_BYTES
+MAX_SEALED_BYTES: Final = SEALED_HEAD_BYTES + MAX_RECORD_BYTES + SERIES_OVERHEAD_BYTES
 REFERENCE_BYTES: Final = 16
 HASH_BYTES: Final = 32
 _BOUND: Final = b"bank-record-1"
@@ -133,7 +133,7 @@ def bank_record(terminal: int, at_ms: int, reference: bytes, reading: BankReadin
         aid=opened.application.aid,
         pan=opened.pan.in_clear,
         sequence=opened.sequence,
-        expires_on=0 if opened.expires_on is None else int(opened.expires_on.strftime("%Y%m%d")),
+        expires_on=_day_number(opened.expires_on),
         amount_minor=_number(opened.values, tags.TAG_AMOUNT),
         currency=_number(opened.values, tags.TAG_CURRENCY),
         country=_number(opened.values, tags.TAG_COUNTRY),
@@ -178,15 +178,13 @@ def account_identity(par: bytes) -> bytes:
     return b"par" + par
 
 
-def sealed_record(record: BankRecord, public: bytes) -> bytes:
-    """Only the owner of the raw X25519 key `public` can read it. Raises `ValueError` for no such key, and for a record
-    that is too long.
-    """
+def sealed_record(record: BankRecord, series: SealedSeries) -> bytes:
+    """Only the owner of the series' public key can read it. Raises `ValueError` for a record that is too long."""
     content = msgspec.msgpack.encode(record)
     if len(content) > MAX_RECORD_BYTES:
         raise ValueError(f"a record of {len(content)} bytes; {MAX_RECORD_BYTES} is the most")
     bound = _bound_to(record.terminal, record.at_ms)
-    return MAGIC + key_mark(public) + seal_to(public, content, bound)
+    return MAGIC + key_mark(series.public) + series.seal(content, bound)
 
 
 def key_mark(public: bytes) -> bytes:
@@ -198,7 +196,7 @@ def sealed_for(sealed: bytes) -> bytes:
     """The mark of the key that opens it. Raises `NotSealedToUs` for what is no sealed record."""
     if (
         not sealed.startswith(MAGIC)
-        or not SEALED_HEAD_BYTES + OVERHEAD_BYTES <= len(sealed) <= MAX_SEALED_BYTES
+        or not SEALED_HEAD_BYTES + SERIES_OVERHEAD_BYTES <= len(sealed) <= MAX_SEALED_BYTES
     ):
         raise NotSealedToUs("it is no sealed record of a bank card")
     return sealed[len(MAGIC) : SEALED_HEAD_BYTES]
@@ -211,7 +209,7 @@ def open_record(keys: Iterable[X25519PrivateKey], sealed: bytes, terminal: int, 
     mark = sealed_for(sealed)
     for key in keys:
         if key_mark(key.public_key().public_bytes_raw()) == mark:
-            content = open_sealed(key, sealed[SEALED_HEAD_BYTES:], _bound_to(terminal, at_ms))
+            content = open_in_series(key, sealed[SEALED_HEAD_BYTES:], _bound_to(terminal, at_ms))
             return _parsed(content, terminal, at_ms)
     raise NotSealedToUs("it is sealed to a key that is not here")
 
@@ -265,6 +263,10 @@ def _aip(record: BankRecord) -> int:
 
 def _day(number: int) -> date | None:
     return None if number == 0 else date(number // 10_000, number // 100 % 100, number % 100)
+
+
+def _day_number(day: date | None) -> int:
+    return 0 if day is None else day.year * 10_000 + day.month * 100 + day.day
 
 
 def _number(values: dict[int, bytes], tag: int) -> int:

@@ -5,6 +5,11 @@
 Each content is sealed under a key of its own, made from a fresh ephemeral key; what it is bound to must be known
 where it is opened. Who sealed it is not shown by this: where that matters, the whole is signed.
 
+Who seals at every tap makes one ephemeral key for up to 256 contents (`SealedSeries`). Each still has a key of its own,
+from a chain that is only ever wound on, so that the sealer cannot open what it has sealed; how far stands in front:
+
+    ephemeral public key (32) | step (1) | sealed content (its length + 16)
+
 For several terminals one key is sealed to each, and the content once under that:
 
     "RCSEAL1\n" | number of terminals (2) | for each: mark (8), sealed key (80) | sealed content (its length + 16)
@@ -14,6 +19,7 @@ A mark is the beginning of the SHA-256 of a sealing key: it says nothing of a te
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Collection
 from hashlib import sha256
@@ -33,6 +39,10 @@ _MARK_BYTES: Final = 8
 _ENTRY_BYTES: Final = _MARK_BYTES + KEY_BYTES + OVERHEAD_BYTES
 _HEAD_BYTES: Final = len(MAGIC) + 2
 _DOMAIN: Final = b"resident-sealed-1"
+_SERIES: Final = b"resident-series-1"
+SERIES_STEPS: Final = 256
+SERIES_OVERHEAD_BYTES: Final = OVERHEAD_BYTES + 1
+_CONTENT, _NEXT = b"content", b"next"
 _NONCE: Final = bytes(12)
 """Each key seals once."""
 
@@ -72,6 +82,52 @@ def open_sealed(private: X25519PrivateKey, sealed: bytes, bound_to: bytes) -> by
         raise NotSealedToUs("it is sealed to another terminal, or was changed") from error
 
 
+class SealedSeries:
+    """Contents sealed to the raw X25519 key `public` one after the other. Raises ValueError for no such key.
+
+    Everything is drawn anew after `SERIES_STEPS`, and nothing outlasts the process: no key is ever made twice.
+    """
+
+    def __init__(self, public: bytes) -> None:
+        self.public: Final = public
+        self._step, self._chain, self._own = SERIES_STEPS, b"", b""
+        self._begin()
+
+    def seal(self, content: bytes, bound_to: bytes) -> bytes:
+        """`content` as only the owner of the key can read it, this process included."""
+        if self._step == SERIES_STEPS:
+            self._begin()
+        step, self._step = self._step, self._step + 1
+        key, self._chain = _wound(self._chain)
+        return self._own + bytes((step,)) + ChaCha20Poly1305(key).encrypt(_NONCE, content, bound_to)
+
+    def _begin(self) -> None:
+        ephemeral, theirs = X25519PrivateKey.generate(), X25519PublicKey.from_public_bytes(self.public)
+        self._own = ephemeral.public_key().public_bytes_raw()
+        self._chain = _key(ephemeral.exchange(theirs), self._own, self.public, _SERIES)
+        self._step = 0
+
+
+def open_in_series(private: X25519PrivateKey, sealed: bytes, bound_to: bytes) -> bytes:
+    """What a `SealedSeries` to `private` sealed. Raises `NotSealedToUs`."""
+    if len(sealed) < SERIES_OVERHEAD_BYTES:
+        raise NotSealedToUs("it is too short")
+    ephemeral, step, content = sealed[:KEY_BYTES], sealed[KEY_BYTES], sealed[KEY_BYTES + 1 :]
+    try:
+        shared = private.exchange(X25519PublicKey.from_public_bytes(ephemeral))
+        chain = _key(shared, ephemeral, private.public_key().public_bytes_raw(), _SERIES)
+        for _ in range(step):
+            chain = hmac.digest(chain, _NEXT, sha256)
+        return ChaCha20Poly1305(_wound(chain)[0]).decrypt(_NONCE, content, bound_to)
+    except (ValueError, InvalidTag) as error:
+        raise NotSealedToUs("it is sealed to another key, or was changed") from error
+
+
+def _wound(chain: bytes) -> tuple[bytes, bytes]:
+    """The key of this step, and the chain of the next: neither leads back."""
+    return hmac.digest(chain, _CONTENT, sha256), hmac.digest(chain, _NEXT, sha256)
+
+
 def seal_to_each(publics: Collection[bytes], content: bytes, bound_to: bytes) -> bytes:
     """`content` as every owner of one of the raw X25519 keys can read it. Raises ValueError for no such key, for none
     and for too many.
@@ -105,5 +161,5 @@ def _mark(public: bytes) -> bytes:
     return sha256(public).digest()[:_MARK_BYTES]
 
 
-def _key(shared: bytes, ephemeral: bytes, recipient: bytes) -> bytes:
-    return HKDF(SHA256(), KEY_BYTES, None, _DOMAIN + ephemeral + recipient).derive(shared)
+def _key(shared: bytes, ephemeral: bytes, recipient: bytes, domain: bytes = _DOMAIN) -> bytes:
+    return HKDF(SHA256(), KEY_BYTES, None, domain + ephemeral + recipient).derive(shared)

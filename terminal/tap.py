@@ -544,7 +544,9 @@ class _Stages:
             snapshot=None if self.card is None else self.card.snapshot,
             written=b"" if written is None else written.event,
             balance_before_minor=balance_minor,
-            balance_after_minor=balance_minor if written is None else written.balance_after_minor,
+            balance_after_minor=written.balance_after_minor
+            if written is not None and balance_minor is not None
+            else balance_minor,
             of_staff=of_staff,
             terminal=self.t.number,
             row=row if sequence is None else sequence,

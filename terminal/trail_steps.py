@@ -167,6 +167,7 @@ INPUTS: Final[Mapping[str, str]] = MappingProxyType(
         "route": NP_("trail input", "route"),
         "sequence": NP_("trail input", "row"),
         "serving": NP_("trail input", "serving"),
+        "since": NP_("trail input", "since"),
         "since_at": NP_("trail input", "since"),
         "slot": NP_("trail input", "slot"),
         "spent_minor": NP_("trail input", "spent"),

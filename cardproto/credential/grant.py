@@ -14,7 +14,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from cardproto.credential.cose import WHERE, build_sign1, dump, load, load_first, parse_sign1
-from cardproto.credential.keys import IssuerKeys, key_id
+from cardproto.credential.keys import IssuerKey, IssuerKeys, key_id
 from cardproto.errors import FormatError
 from cardproto.resident.layout import AID, LONGEST_CREDENTIAL
 
@@ -228,8 +228,23 @@ class RejectedCredential:
 def verify_credential(data: bytes, issuers: IssuerKeys, now: datetime) -> Credential | RejectedCredential:
     """The credential in exactly `data` if an issuer known and believed at `now` signed it and it is valid then.
 
-    The holder is the caller's to check: a static credential alone is a copyable statement. Never raises.
+    A signature that `issuers` remembers is not verified again; who may sign and until when is asked each time. The
+    holder is the caller's to check: a static credential alone is a copyable statement. Never raises.
     """
+    known = issuers.recall(data) or _signed(data, issuers, now)
+    if isinstance(known, RejectedCredential):
+        return known
+    issuer, credential = known
+    if not issuer.believed_at(now):
+        return RejectedCredential(CredentialDefect.UNKNOWN_ISSUER)
+    refusal = _of_claims(credential, issuer.issuer, now)
+    return credential if refusal is None else RejectedCredential(refusal)
+
+
+def _signed(
+    data: bytes, issuers: IssuerKeys, now: datetime
+) -> tuple[IssuerKey, Credential] | RejectedCredential:
+    """Who signed these bytes, and what they say; remembered by `issuers`."""
     try:
         signed = parse_sign1(data)
     except FormatError as error:
@@ -243,8 +258,8 @@ def verify_credential(data: bytes, issuers: IssuerKeys, now: datetime) -> Creden
         credential = parse_claims(signed.payload)
     except FormatError as error:
         return RejectedCredential(CredentialDefect.MALFORMED, error.problem)
-    refusal = _of_claims(credential, issuer.issuer, now)
-    return credential if refusal is None else RejectedCredential(refusal)
+    issuers.remember(data, issuer, credential)
+    return issuer, credential
 
 
 def _of_claims(credential: Credential, issuer: str, now: datetime) -> CredentialDefect | None:

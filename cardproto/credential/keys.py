@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 
 KEY_ID_BYTES: Final = 8
+MOST_REMEMBERED: Final = 1024
+"""Some 2 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,15 @@ class IssuerKey:
 
 
 class IssuerKeys:
-    """The keys a terminal trusts. Which key, and so which algorithm, is decided by the key id alone."""
+    """The keys a terminal trusts. Which key, and so which algorithm, is decided by the key id alone.
+
+    What one of them signed is remembered by all its bytes: as long as this list counts, that does not change. Nothing
+    that strangers show gets there. Thread-safe.
+    """
 
     def __init__(self, keys: Iterable[IssuerKey] = ()) -> None:
         self._by_id = {key_id(issuer.key): issuer for issuer in keys}
+        self._verified: dict[bytes, tuple[IssuerKey, Any]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -42,6 +49,16 @@ class IssuerKeys:
     def find(self, kid: bytes) -> IssuerKey | None:
         """None: an unknown issuer, which says nothing about the credential itself."""
         return self._by_id.get(kid)
+
+    def recall(self, signed: bytes) -> tuple[IssuerKey, Any] | None:
+        """Whose signature was verified on exactly these bytes, and what they say. That says nothing of today."""
+        return self._verified.get(signed)
+
+    def remember(self, signed: bytes, issuer: IssuerKey, said: object) -> None:
+        """The signature of `issuer` on `signed` was verified; `said` is what it says, immutable."""
+        if len(self._verified) >= MOST_REMEMBERED:  # anew, in one step: a vehicle sees fewer phones in a day
+            self._verified = {}
+        self._verified[signed] = (issuer, said)
 
 
 def key_id(key: EllipticCurvePublicKey) -> bytes:

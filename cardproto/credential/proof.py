@@ -8,6 +8,7 @@ Both carriers sign with COSE_Sign1 and no key id: which key it is says the crede
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,14 +20,17 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     EllipticCurvePublicKey,
 )
 
-from cardproto.credential.cose import Sign1, build_sign1, dump, parse_sign1
+from cardproto.credential.cose import Sign1, build_sign1, parse_sign1
 from cardproto.credential.grant import Credential, HolderKey
+from cardproto.credential.keys import MOST_REMEMBERED
 from cardproto.errors import FormatError
 
 PROOF_VERSION: Final = 1
 CHALLENGE_BYTES: Final = 16
 TERMINAL_BYTES: Final = 8
 _DIGEST_BYTES: Final = 16
+_TEXT_BEGINS: Final = bytes((0xA4, 1, PROOF_VERSION, 2, 0x50))
+"""CBOR of {1: version, 2: challenge, 3: terminal, 4: digest} up to the challenge, whose lengths never differ."""
 
 
 class ProofDefect(StrEnum):
@@ -61,11 +65,18 @@ def holder_key(credential: Credential) -> EllipticCurvePublicKey | RejectedProof
     """The key of the phone that may show it."""
     if not isinstance(credential.holder, HolderKey):
         return RejectedProof(ProofDefect.NO_KEY)
-    point = (b"\x03" if credential.holder.y_odd else b"\x02") + credential.holder.x
     try:
-        return EllipticCurvePublicKey.from_encoded_point(SECP256R1(), point)
+        return _point(credential.holder)
     except ValueError:
         return RejectedProof(ProofDefect.MALFORMED, "the holder's key is no point of P-256")
+
+
+@functools.lru_cache(MOST_REMEMBERED)
+def _point(holder: HolderKey) -> EllipticCurvePublicKey:
+    """The point with this x; raises `ValueError`. Phones come back, and y takes a quarter of a signature to find."""
+    return EllipticCurvePublicKey.from_encoded_point(
+        SECP256R1(), (b"\x03" if holder.y_odd else b"\x02") + holder.x
+    )
 
 
 def challenge_text(challenge: bytes, terminal: bytes, credential: bytes) -> bytes:
@@ -76,7 +87,7 @@ def challenge_text(challenge: bytes, terminal: bytes, credential: bytes) -> byte
     if len(challenge) != CHALLENGE_BYTES or len(terminal) != TERMINAL_BYTES:
         raise ValueError(f"a challenge has {CHALLENGE_BYTES} bytes, a terminal's name {TERMINAL_BYTES}")
     digest = hashlib.sha256(credential).digest()[:_DIGEST_BYTES]
-    return dump({1: PROOF_VERSION, 2: challenge, 3: terminal, 4: digest})
+    return b"".join((_TEXT_BEGINS, challenge, b"\x03\x48", terminal, b"\x04\x50", digest))
 
 
 def build_proof(text: bytes, key: EllipticCurvePrivateKey) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 from cardproto.errors import FormatError
@@ -84,6 +85,7 @@ def parse_date(value: bytes) -> date:
         raise FormatError("date", "is no day of the calendar") from None
 
 
+@lru_cache(256)
 def month_end(month: str, year: str) -> date:
     """The last day of a month given as two digits each: what expires in a month holds until then."""
     if not (month.isdigit() and year.isdigit() and len(month) == len(year) == 2 and 1 <= int(month) <= 12):

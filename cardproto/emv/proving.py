@@ -55,7 +55,7 @@ Proven = tuple[OfflineAuthentication, BankCryptogram | None, CardSignature]
 
 @dataclass(frozen=True, slots=True)
 class GeneratedAnswer:
-    """What GENERATE AC answered. `covered`: its objects as they came, less the signature; `tags`: all of theirs."""
+    """What GENERATE AC answered. `covered`: its objects as they came, less the signature; `tags`: theirs."""
 
     kind: int
     counter: bytes
@@ -101,12 +101,19 @@ def verify_again(
         return OfflineAuthentication(method, ChainFault.SIGNATURE_REFUSED)
 
 
-def evidence_of(opened: OpenedApplication, method: OfflineMethod, signed: CardSignature) -> Evidence:
-    """What a verifier is given; raises `ChainBroken`, `FormatError`."""
+def evidence_of(
+    opened: OpenedApplication,
+    method: OfflineMethod,
+    signed: CardSignature,
+    answer: GeneratedAnswer | None = None,
+) -> Evidence:
+    """What a verifier is given; raises `ChainBroken`, `FormatError`. `answer`: what `signed.answer` holds, if that was
+    read already.
+    """
     signature, behind, transaction = signed.value or None, b"", b""
     kind, answered = None, frozenset[int]()
     if method is OfflineMethod.CDA:
-        answer = _format_2(signed.answer)
+        answer = answer or _format_2(signed.answer)
         behind, kind, answered = opened.unpredictable, answer.kind, answer.tags
         transaction = opened.pdol + _cdol_values(opened, opened.values) + answer.covered
     elif method is OfflineMethod.DDA:
@@ -201,7 +208,9 @@ def _combined(
     if answer.signature is None:
         raise ChainBroken(ChainFault.SIGNATURE_MISSING)
     signed = CardSignature(answer.signature, answer.covered)
-    verdict = authenticate(evidence_of(opened, OfflineMethod.CDA, signed), trust, transaction.at.date())
+    verdict = authenticate(
+        evidence_of(opened, OfflineMethod.CDA, signed, answer), trust, transaction.at.date()
+    )
     value = verdict.proof.cryptogram
     if not verdict.genuine or value is None:
         return verdict, None, UNSIGNED
@@ -253,7 +262,7 @@ def _format_2(value: bytes) -> GeneratedAnswer:
     if cryptogram is not None and len(cryptogram) != _CRYPTOGRAM_BYTES:
         raise FormatError("GENERATE AC", "holds no cryptogram of 8 bytes")
     covered = b"".join(raw for one, raw in pairs if one.tag != tags.TAG_DYNAMIC_SIGNATURE)
-    signature, issuer_data = found.get(tags.TAG_DYNAMIC_SIGNATURE), found.get(tags.TAG_ISSUER_DATA, b"")
+    signature, issuer_data = found.pop(tags.TAG_DYNAMIC_SIGNATURE, None), found.get(tags.TAG_ISSUER_DATA, b"")
     return GeneratedAnswer(kind[0], counter, cryptogram, issuer_data, signature, covered, frozenset(found))
 
 

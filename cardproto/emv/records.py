@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from cardproto.emv import tags
@@ -115,6 +116,7 @@ def _once(objects: Iterable[Tlv]) -> dict[int, bytes]:
     return found
 
 
+@lru_cache(64)  # cards of one issue have the same
 def parse_afl(afl: bytes) -> tuple[RecordPlace, ...]:
     """The records in the card's order. Raises `FormatError` for an impossible entry, `ReadingEnded` for too many."""
     if not afl or len(afl) % _AFL_ENTRY_BYTES:
@@ -170,12 +172,14 @@ def collect(options: ProcessingOptions, records: Iterable[tuple[RecordPlace, Car
         (in_options, False),
         *((record.objects, place.signed) for place, record in read),
     ):
-        for one in objects:
-            if one.tag in _ONCE and one.tag in found:
-                raise ReadingEnded(ReadFault.REPEATED_OBJECT)
-            if one.tag not in found and is_signed:
-                signed.add(one.tag)
-            found.setdefault(one.tag, one.value)
+        for tag, value in objects:
+            if tag in found:
+                if tag in _ONCE:
+                    raise ReadingEnded(ReadFault.REPEATED_OBJECT)
+                continue
+            found[tag] = value
+            if is_signed:
+                signed.add(tag)
     if len(found) > MAX_OBJECTS or sum(map(len, found.values())) > MAX_DATA_BYTES:
         raise ReadingEnded(ReadFault.TOO_MUCH)
     return _with_static_tags(found, signed, [record.signable for place, record in read if place.signed])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -52,14 +53,15 @@ class BankTransaction:
 
     def values(self, unpredictable: bytes) -> dict[int, bytes]:
         """The objects a card's lists may ask for, with this attempt's random number."""
+        at = bytes.fromhex(self.at.strftime("%y%m%d%H%M%S"))
         return {
             tags.TAG_AMOUNT: _bcd(self.amount_minor, 6),
             tags.TAG_AMOUNT_OTHER: bytes(6),
             tags.TAG_COUNTRY: _bcd(self.country, 2),
             tags.TAG_CURRENCY: _bcd(self.currency, 2),
             tags.TAG_TVR: bytes(5),
-            tags.TAG_DATE: bytes.fromhex(self.at.strftime("%y%m%d")),
-            tags.TAG_TIME: bytes.fromhex(self.at.strftime("%H%M%S")),
+            tags.TAG_DATE: at[:3],
+            tags.TAG_TIME: at[3:],
             tags.TAG_TRANSACTION_TYPE: _bcd(self.kind, 1),
             tags.TAG_TERMINAL_TYPE: _bcd(self.terminal_type, 1),
             tags.TAG_TTQ: self.qualifiers,
@@ -68,6 +70,7 @@ class BankTransaction:
         }
 
 
+@lru_cache(64)
 def _bcd(number: int, size: int) -> bytes:
     return bytes.fromhex(f"{number:0{2 * size}d}")
 

@@ -26,6 +26,7 @@ from terminal.updates.active import ActiveSet
 from terminal.updates.bundle.kept import delivered_folder
 from terminal.updates.bundle.roles import KINDS, BundleRole
 from terminal.updates.edition import SetPart, SetRefusal
+from terminal.updates.held import HeldEdition
 from terminal.updates.parts import (
     DenyChangesPart,
     DenyPart,
@@ -35,7 +36,6 @@ from terminal.updates.parts import (
     RoutesPart,
     nothing_required,
 )
-from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceFile, mark_of, offer_source
 
 if TYPE_CHECKING:

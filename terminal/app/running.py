@@ -49,7 +49,7 @@ from terminal.sync.background import BackgroundSync
 from terminal.tap import CODE_REFUSED, OUT_OF_ORDER, Terminal, take_code
 from terminal.tap_report import TapReport
 from terminal.trip.ages import DAY_S
-from terminal.updates.store import HeldEdition
+from terminal.updates.held import HeldEdition
 from terminal.updates.watch import SourceWatch
 
 if TYPE_CHECKING:

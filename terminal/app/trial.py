@@ -19,7 +19,7 @@ from terminal.journal.operation_records import SetReturned
 from terminal.updates.bundle.assignment import MOST_BYTES, AssignmentError, Verdicts, read_assignment
 from terminal.updates.bundle.kept import delivered_folder
 from terminal.updates.bundle.roles import ASSIGN_FILE, BundleRole
-from terminal.updates.store import HeldEdition, Trial
+from terminal.updates.held import HeldEdition, Trial
 from terminal.updates.trial import TapCounts, refuses_too_many
 from terminal.updates.watch import FileMark, mark_of
 

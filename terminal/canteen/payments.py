@@ -170,7 +170,10 @@ def _rows(content: bytes) -> list[list[str]]:
         raise _refused(PaymentMistake.TOO_LARGE, most=MOST_BYTES)
     lines = _text(content).splitlines()
     separator = next((one for one in ";\t," if lines and one in lines[0]), ";")
-    rows = list(csv.reader(lines, delimiter=separator))
+    try:
+        rows = list(csv.reader(lines, delimiter=separator))
+    except csv.Error:  # a cell larger than any that is meant
+        rows = []
     if not rows or tuple(CALLED.get(cell.strip().casefold(), "") for cell in rows[0]) != COLUMNS:
         raise _refused(PaymentMistake.NO_COLUMNS, columns=";".join(COLUMNS))
     if len(rows) > MOST_PAYMENTS + 1:

@@ -42,7 +42,7 @@ from terminal.updates.edition import (
     Published,
     SetRefusal,
 )
-from terminal.updates.store import HeldEdition
+from terminal.updates.held import HeldEdition
 
 PURPOSE: Final = "roster"
 MAGIC: Final = b"RCROST2\n"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
 from terminal.cli.enrolling import TokenFile, token_in
+from terminal.cli.fleet_options import DatabasePassword, dsn_of, needs_extra, without_password
 from terminal.cli.options import (
     DEFAULT_COLLECTOR_FOLDER,
     CollectorFolder,
@@ -24,8 +26,12 @@ if TYPE_CHECKING:
 
     from terminal.collector.bank.proofs import OfficeKeys
     from terminal.collector.bank.settle import BankRun, DenyPort
+    from terminal.collector.bank.sources import RideSource
     from terminal.collector.users import Who
     from terminal.keys.file import FileKeys
+
+MOST_NUMBER: Final = 10**18
+"""Of a charge, and of a sum: what a database holds."""
 
 app = typer.Typer(
     help="Bank cards: prove rides, charge them, deny who does not pay, give back. No scheme has certified it.",
@@ -121,6 +127,21 @@ class DenyOptions(NamedTuple):
     region: Annotated[int, typer.Option(min=0, max=0xFFFF, help="With --deny-out: the region's number.")] = 0
 
 
+class FleetOptions(NamedTuple):
+    """Where a fleet keeps its rides."""
+
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FLEET_DATABASE",
+            callback=without_password,
+            help="A fleet's PostgreSQL, without password: its rides are settled; ledger and office are in --folder.",
+            show_default="the rides of the collector in --folder",
+        ),
+    ] = None
+    database_password_file: DatabasePassword = None
+
+
 @app.command()
 def key(
     out: Annotated[Path, typer.Option(help="File to write: it is copied to terminals.")] = Path(
@@ -148,6 +169,7 @@ def settle(
     asked: SettleOptions,
     rules: RuleOptions,
     denials: DenyOptions,
+    fleet: FleetOptions,
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     json: Json = False,
 ) -> None:
@@ -179,14 +201,15 @@ def settle(
 
     with (
         _deny_port(denials, file_keys) as port,
-        work.lone(folder, office_keys, documents, ChargeRules(*rules), port) as (office, source),
+        _fleet_rides(fleet) as rides,
+        work.lone(folder, office_keys, documents, ChargeRules(*rules), port, rides) as office,
     ):
         work.settle(
             office,
-            source,
             lambda: unix_ms(clock.now()),
             pause=lambda: asked.every is not None and not stop.wait(asked.every),
             said=said,
+            failed=lambda error: print(error, file=sys.stderr, flush=True),
         )
 
 
@@ -194,13 +217,15 @@ def settle(
 def show(folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False) -> None:
     """Show rides that are not proven, rides that wait, and what fits nothing. Unproven rides are never charged."""
     from terminal.app.output import print_json
-    from terminal.collector.bank.ledger import BankLedger, RideState
+    from terminal.collector.bank.ledger import open_ledger
+    from terminal.collector.bank.rides import RideState
     from terminal.collector.watch import as_time
 
-    with closing(BankLedger(folder, reading=True)) as ledger:
-        counts = {state.value: ledger.count(state) for state in RideState}
-        unproven = ledger.rides(RideState.UNPROVEN, 1_000) + ledger.rides(RideState.WAITING, 1_000)
-        doubts = ledger.doubts()
+    with open_ledger(folder, reading=True) as ledger:
+        rides = ledger.rides
+        counts = {state.value: rides.count(state) for state in RideState}
+        unproven = rides.in_state(RideState.UNPROVEN, 1_000) + rides.in_state(RideState.WAITING, 1_000)
+        doubts = ledger.demands.doubts()
     if json:
         shown = [(one.terminal, one.sequence, one.at_ms, one.shown_minor, one.why) for one in unproven]
         print_json({"rides": counts, "unproven": shown, "doubts": doubts})
@@ -222,22 +247,22 @@ def recover(
     """Ask for what a card owes once more, because its holder wants it; the next run asks the acquirer. Role: money."""
     from terminal.clock import SystemClock, unix_ms
     from terminal.collector.bank.charging import debts
-    from terminal.collector.bank.ledger import BankLedger
+    from terminal.collector.bank.ledger import open_ledger
     from terminal.errors import CollectorError
 
     _require_money(folder, token_file)
-    with closing(BankLedger(folder)) as ledger:
-        known = ledger.card_by(_token(card))
-        if not known or not debts(ledger.demands(known)):
+    with open_ledger(folder) as ledger:
+        known = ledger.cards.by_token(_token(card))
+        if not known or not debts(ledger.demands.of_card(known)):
             raise CollectorError("this card owes nothing", "See `terminal collector statement --token`.")
         with ledger.changing():
-            ledger.note_asked(known, unix_ms(SystemClock().now()))
+            ledger.cards.note_asked(known, unix_ms(SystemClock().now()))
     print("the next run asks for it again")
 
 
 @app.command()
 def refund(
-    charge: Annotated[int, typer.Argument(min=1, help="Number of the charge, from the card's statement.")],
+    charge: Annotated[int, typer.Argument(min=1, max=MOST_NUMBER, help="Charge number, from the statement.")],
     minor: Annotated[int, typer.Option(min=1, help="Sum to give back, in minor units.")],
     comment: Annotated[str, typer.Option(help="Why.")] = "",
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
@@ -245,13 +270,13 @@ def refund(
 ) -> None:
     """Ask that a charge is given back, or a part of it; a second person confirms. Role: money."""
     from terminal.collector.bank.charging import refund_subject, refundable
-    from terminal.collector.bank.ledger import BankLedger
+    from terminal.collector.bank.ledger import open_ledger
     from terminal.collector.office import ANSWERS, MOST_COMMENT, OfficeCode, office_at
     from terminal.errors import CollectorError, OfficeRefused
 
     if len(comment) > MOST_COMMENT:
         raise typer.BadParameter(f"--comment has at most {MOST_COMMENT} characters")
-    with closing(BankLedger(folder, reading=True)) as ledger:
+    with open_ledger(folder, reading=True) as ledger:
         left_minor = refundable(ledger, charge)
     if left_minor is None or minor > left_minor:
         left = "it was not paid" if left_minor is None else f"{left_minor} can still be given back"
@@ -297,11 +322,11 @@ def statement(
 ) -> None:
     """Show what was charged to a bank card: each charge by its rides, each ride by the rules behind it. Role: money."""
     from terminal.app.output import print_json
-    from terminal.collector.bank.ledger import BankLedger
+    from terminal.collector.bank.ledger import open_ledger
     from terminal.collector.bank.statement import statement_of
 
     _require_money(folder, token_file)
-    with closing(BankLedger(folder, reading=True)) as ledger:
+    with open_ledger(folder, reading=True) as ledger:
         found = statement_of(ledger, _token(card))
     if json:
         print_json(found.as_json())
@@ -373,6 +398,19 @@ def _deny_port(denials: DenyOptions, file_keys: FileKeys) -> Iterator[DenyPort |
     clock = SystemClock()
     with closing(BankDenials(denials.deny, denials.region, list_key, denials.deny_out, clock.now)) as port:
         yield port
+
+
+@contextmanager
+def _fleet_rides(fleet: FleetOptions) -> Iterator[RideSource | None]:
+    """The rides of the fleet that is named; None where none is."""
+    if fleet.database is None:
+        yield None
+        return
+    needs_extra()
+    from terminal.collector.fleet.bank_rides import FleetRides
+
+    with closing(FleetRides(dsn_of(fleet.database, fleet.database_password_file))) as rides:
+        yield rides
 
 
 def _require_money(folder: Path, token_file: Path | None) -> Who:

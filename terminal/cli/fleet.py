@@ -7,9 +7,8 @@ command line is read by every user of the machine (`ps`), so a password there is
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Never
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -21,6 +20,16 @@ from terminal.cli.enrolling import (
     enrol_by_key,
     revoke_terminal,
     who_operates,
+)
+from terminal.cli.fleet_options import (
+    DEFAULT_DATABASE,
+    Database,
+    DatabasePassword,
+    dsn_of,
+    needs_extra,
+    password_of,
+    typed,
+    visible,
 )
 from terminal.cli.options import (
     Bundles,
@@ -40,7 +49,6 @@ from terminal.cli.options import (
     with_groups,
 )
 from terminal.clock import unix_ms
-from terminal.errors import CollectorError, KeyFileError
 
 app = typer.Typer(
     help="The collector for a fleet: gateways, NATS JetStream, consumers, PostgreSQL (docs/fleet.md).",
@@ -50,35 +58,12 @@ app = typer.Typer(
 if TYPE_CHECKING:
     from terminal.collector.fleet.settings import StreamSettings
 
-FEW_BYTES: Final = 4096
-"""Of a file with a password."""
-
-
-def _visible(what: str, instead: str) -> Never:
-    raise typer.BadParameter(f"a password in {what} is seen by every user of this machine. {instead}")
-
-
-def _typed(context: typer.Context, parameter: typer.CallbackParam) -> bool:
-    """Whether an option stands on the command line."""
-    source = context.get_parameter_source(parameter.name or "")
-    return source is not None and source.name == "COMMANDLINE"
-
 
 def _servers(context: typer.Context, parameter: typer.CallbackParam, value: list[str]) -> list[str]:
     from terminal.collector.fleet.settings import names_password
 
-    if _typed(context, parameter) and any(map(names_password, value)):
-        _visible("an address", "Give --nats-user and --nats-password-file, or set FLEET_NATS.")
-    return value
-
-
-def _database(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
-    if find_spec("psycopg") is None or not _typed(context, parameter):
-        return value
-    from terminal.collector.fleet.database import password_in
-
-    if password_in(value):
-        _visible("--database", "Give --database-password-file, use ~/.pgpass, or set FLEET_DATABASE.")
+    if typed(context, parameter) and any(map(names_password, value)):
+        visible("an address", "Give --nats-user and --nats-password-file, or set FLEET_NATS.")
     return value
 
 
@@ -97,22 +82,7 @@ NatsPassword = Annotated[
 ]
 Credentials = Annotated[Path | None, typer.Option("--nats-credentials", help="A NATS credentials file.")]
 Stream = Annotated[str, typer.Option(help="Name of the JetStream stream.")]
-Database = Annotated[
-    str,
-    typer.Option(
-        envvar="FLEET_DATABASE", callback=_database, help="PostgreSQL connection string without password."
-    ),
-]
-DatabasePassword = Annotated[
-    Path | None,
-    typer.Option(
-        "--database-password-file",
-        envvar="FLEET_DATABASE_PASSWORD_FILE",
-        help="File with the password of the database's user; default: ~/.pgpass.",
-    ),
-]
 DEFAULT_NATS = ["nats://127.0.0.1:4222"]
-DEFAULT_DATABASE = "dbname=resident"
 DEFAULT_GATEWAY = Path("var/gateway")
 GatewayFolder = Annotated[
     Path, typer.Option("--folder", help="A gateway's folder, or any: it gets copies of the records changed.")
@@ -134,14 +104,14 @@ def prepare(
     max_gib: Annotated[int, typer.Option(min=1, help="Stream size limit in GiB.")] = 16,
 ) -> None:
     """Create missing streams and tables."""
-    _needs_extra()
+    needs_extra()
     import asyncio
 
     from terminal.collector.fleet.database import prepare as prepare_database
     from terminal.collector.fleet.server import prepare_stream
     from terminal.collector.fleet.settings import ConsumerSettings
 
-    prepare_database(_dsn(database, database_password_file))
+    prepare_database(dsn_of(database, database_password_file))
     settings = _where(nats, stream, nats_user, nats_password_file, nats_credentials)
     asyncio.run(prepare_stream(settings, ConsumerSettings(), replicas, max_gib * GIB))
     print(f"fleet: stream {stream} on {replicas} servers and the tables are there")
@@ -177,7 +147,7 @@ class GatewayOptions(NamedTuple):
 def gateway(asked: GatewayOptions) -> None:
     """Receive batches, store them in JetStream and acknowledge them; enrol and certify terminals. Until Ctrl-C or
     SIGTERM."""
-    _needs_extra()
+    needs_extra()
     from terminal.app.output import print_json
     from terminal.collector.bundles import bundles_of
     from terminal.collector.fleet.server import GatewaySettings, run_gateway
@@ -185,7 +155,7 @@ def gateway(asked: GatewayOptions) -> None:
     where = _where(
         asked.nats, asked.stream, asked.nats_user, asked.nats_password_file, asked.nats_credentials
     )
-    dsn, tls = _dsn(asked.database, asked.database_password_file), server_tls(asked.tls_cert, asked.tls_key)
+    dsn, tls = dsn_of(asked.database, asked.database_password_file), server_tls(asked.tls_cert, asked.tls_key)
     settings = GatewaySettings(
         where,
         dsn,
@@ -226,8 +196,8 @@ def enrol(
     Where bundles are published, the code carries the SHA-256 of their root. An existing key is replaced; the terminal's
     records are kept.
     """
-    _needs_extra()
-    office = _office(folder, _dsn(database, database_password_file), token_file, bundles)
+    needs_extra()
+    office = _office(folder, dsn_of(database, database_password_file), token_file, bundles)
     if key is not None:
         enrol_by_key(office, terminal, key, json=json)
     else:
@@ -243,8 +213,8 @@ def revoke(
     token_file: TokenFile = None,
 ) -> None:
     """Revoke a terminal at all gateways that reach the database, at once. Its records are kept. Role: operate."""
-    _needs_extra()
-    revoke_terminal(_office(folder, _dsn(database, database_password_file), token_file), terminal)
+    needs_extra()
+    revoke_terminal(_office(folder, dsn_of(database, database_password_file), token_file), terminal)
 
 
 def _office(folder: Path, dsn: str, token_file: Path | None, bundles: Path | None = None) -> EnrolmentOffice:
@@ -276,7 +246,7 @@ def consumer(
     json: Json = False,
 ) -> None:
     """Copy batches from JetStream into PostgreSQL until Ctrl-C or SIGTERM. Several may run."""
-    _needs_extra()
+    needs_extra()
     from terminal.app.output import print_json
     from terminal.collector.fleet.server import run_consumer
     from terminal.collector.fleet.settings import ConsumerSettings
@@ -288,7 +258,7 @@ def consumer(
             print("consumer: ready", flush=True)
 
     where = _where(nats, stream, nats_user, nats_password_file, nats_credentials)
-    dsn = _dsn(database, database_password_file)
+    dsn = dsn_of(database, database_password_file)
     run_consumer(where, dsn, ConsumerSettings(messages=messages, trim_s=trim_s), ready)
 
 
@@ -312,7 +282,7 @@ def recompute(
     json: Json = False,
 ) -> None:
     """Recompute decisions of the rows in PostgreSQL until Ctrl-C or SIGTERM. One for a database."""
-    _needs_extra()
+    needs_extra()
     from terminal.app.collector import asked_to_end
     from terminal.app.output import print_json
     from terminal.collector.fleet.recompute import FleetRows
@@ -330,7 +300,7 @@ def recompute(
         else:
             print("follower: ready", flush=True)
 
-    rows = FleetRows(_dsn(database, database_password_file))
+    rows = FleetRows(dsn_of(database, database_password_file))
     try:
         done = follow(rows, settings, once=once, ended=asked_to_end(), on_ready=ready, log=_to_stderr)
     finally:
@@ -347,7 +317,7 @@ def verdicts(
     json: Json = False,
 ) -> None:
     """Show how far the follower is, and what it found; `terminal collector verdicts --folder` shows it by day."""
-    _needs_extra()
+    needs_extra()
     from contextlib import closing
 
     from terminal.app.output import print_json
@@ -356,7 +326,7 @@ def verdicts(
     from terminal.collector.recompute.ledger import LEDGER_FILE, LedgerReader, lag_of
 
     ledger = LedgerReader(folder / LEDGER_FILE)
-    with closing(FleetRows(_dsn(database, database_password_file))) as rows:
+    with closing(FleetRows(dsn_of(database, database_password_file))) as rows:
         lag_rows, lag_s = lag_of(ledger, rows.held(), rows.received_at_ms, unix_ms(SystemClock().now()))
     found = {**ledger.totals(), "not_recomputed": lag_rows, "not_recomputed_s": lag_s}
     if json:
@@ -387,7 +357,7 @@ def report(
     """Reconcile all records in the database and list alarms. Phones are proven by the issuers in --issuers, else by
     those of the signed bundles that the gateway in --folder serves.
     """
-    _needs_extra()
+    needs_extra()
     import msgspec
 
     from terminal.app.output import print_json
@@ -401,7 +371,7 @@ def report(
     from terminal.money import money
     from terminal.trail_words import ENGLISH
 
-    dsn = _dsn(database, database_password_file)
+    dsn = dsn_of(database, database_password_file)
     cards = open_registry(registry, registry_keys, KnownIssuers(issuers, bundles_of(folder, bundles)))
     limits = EvidenceLimits(unknown_cards, ev1_share / 100, replaced_share / 100)
     result = reconcile(fleet.records(dsn), cards, ReconcileSettings(known_zone(zone), day_ends_at, limits))
@@ -452,40 +422,4 @@ def _where(
 
     if credentials is not None:
         require_private(credentials)
-    return StreamSettings(tuple(nats), stream, credentials, user, _password(password_file))
-
-
-def _dsn(database: str, password_file: Path | None) -> str:
-    """The whole connection string. Raises `CollectorError` or `KeyFileError`."""
-    from terminal.collector.fleet.database import completed
-
-    return completed(database, _password(password_file))
-
-
-def _password(path: Path | None) -> str:
-    """The line in a file that only its owner may read; none without a file."""
-    from terminal.keys.file import require_private
-    from terminal.mistakes.reading import Unreadable, content_of, text_of
-
-    if path is None:
-        return ""
-    require_private(path)
-    try:
-        lines = text_of(content_of(path, FEW_BYTES), private=True).splitlines()
-    except Unreadable as error:
-        raise KeyFileError(
-            f"the password file {path} cannot be read", "Write the password into it as its one line."
-        ) from error
-    if len(lines) != 1:
-        raise KeyFileError(
-            f"the password file {path} has {len(lines)} lines", "Leave the password alone in it."
-        )
-    return lines[0]
-
-
-def _needs_extra() -> None:
-    missing = [name for name in ("nats", "psycopg") if find_spec(name) is None]
-    if missing:
-        raise CollectorError(
-            f"the fleet collector needs {' and '.join(missing)}", "Install resident-card-terminal[fleet]."
-        )
+    return StreamSettings(tuple(nats), stream, credentials, user, password_of(password_file))

@@ -19,6 +19,7 @@ from terminal.cli.options import (
     State,
     station_config,
 )
+from terminal.codes import TicketKind
 from terminal.policy.base import Mode
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ DEFAULT_FOLDER = Path("var/receipts")
 
 @app.command()
 def sell(
-    persons: Annotated[int, typer.Option(min=1, max=99, help="Number of persons.")] = 1,
+    persons: Annotated[int, typer.Option(min=1, max=99, help="Number of persons, or pieces.")] = 1,
+    kind: Annotated[TicketKind, typer.Option(help="Kind of ticket (T-55).")] = TicketKind.FULL,
     mode: Annotated[Mode, typer.Option(help="Mode of transport.")] = Mode.BUS,
     zone: Annotated[int, typer.Option(min=0, help="Zone of boarding; 0: unknown.")] = 0,
     to_zone: Annotated[int, typer.Option(min=0, help="Zone of destination; 0: unknown.")] = 0,
@@ -79,21 +81,22 @@ def sell(
             place = replace(trip.place, zone=zone, destination=Spot(zone=to_zone), source=PlaceSource.HAND)
             trip = replace(trip, place=place)
         trip = replace(trip, mode=mode.value)
-        sold = sell_for_cash(journal, Policy.of(document), trip, persons, now, vehicle or at.vehicle.name)
+        policy, called = Policy.of(document), vehicle or at.vehicle.name
+        sold = sell_for_cash(journal, policy, trip, persons, now, called, kind)
     hand_over(adapter, sold, receipts, Means(printer=True))
     if json:
         print_json(
             {
                 "ticket": sold.ticket_id,
+                "kind": sold.kind.value,
                 "persons": persons,
                 "sum_minor": sold.sum_minor,
                 "currency": sold.currency,
             }
         )
     else:
-        print(
-            f"ticket {sold.ticket_id}: {persons} × cash fare, {money(sold.sum_minor, sold.currency, ENGLISH)}"
-        )
+        what = "cash fare" if kind is TicketKind.FULL else f"{kind.value} ticket"
+        print(f"ticket {sold.ticket_id}: {persons} × {what}, {money(sold.sum_minor, sold.currency, ENGLISH)}")
 
 
 @app.command()

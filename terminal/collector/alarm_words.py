@@ -28,6 +28,8 @@ KIND_NAMES: Final[Mapping[AlarmKind, str]] = MappingProxyType(
         AlarmKind.DROPPED_TAP: N_("Tap is missing"),
         AlarmKind.TMC_TWICE: N_("Card counter twice"),
         AlarmKind.SHOWN_TWICE: N_("Code shown twice"),
+        AlarmKind.TWO_PHONES: N_("Two phones of one person"),
+        AlarmKind.LIMIT_PASSED: N_("More rides than the limit"),
         AlarmKind.RECOMPUTED: N_("Decided otherwise"),
         AlarmKind.CONTRADICTION: N_("Terminal and card contradict"),
         AlarmKind.DUPLICATE_ENTITLEMENT: N_("Meal given twice"),

@@ -68,6 +68,7 @@ class AlarmKind(StrEnum):
     TMC_TWICE = "tmc_twice"  # one card counter under two taps: a clone or a rolled-back image
     SHOWN_TWICE = "shown_twice"  # one proof of a phone, or one of its codes, under two rows
     TWO_PHONES = "two_phones"  # two phones of one person rode on one day: one of them should be active (K-01)
+    LIMIT_PASSED = "limit_passed"  # a phone rode more often than its limit allows, at terminals apart (PHONE)
     RECOMPUTED = "recomputed"  # decided again, a row does not follow from what is recorded with it
     CONTRADICTION = "contradiction"  # the terminal says "not committed", the card showed otherwise later
     DUPLICATE_ENTITLEMENT = "duplicate_entitlement"  # same pupil, meal kind and service day twice (O-08)
@@ -125,6 +126,7 @@ class AlarmCause(StrEnum):
     PHONE_PROOF = "phone_proof"
     SHOWN_BEFORE = "shown_before"
     OTHER_PHONE = "other_phone"
+    RIDES_APART = "rides_apart"
     ISSUERS_NOT_KNOWN = "issuers_not_known"
     DECIDED_OTHERWISE = "decided_otherwise"
     DOCUMENT_BACK = "document_back"
@@ -223,6 +225,9 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.SHOWN_BEFORE: N_("a phone's proof or code also in row {row} of terminal {terminal}"),
         AlarmCause.OTHER_PHONE: N_(
             "another phone of this person rode that day, in row {row} of terminal {terminal}"
+        ),
+        AlarmCause.RIDES_APART: N_(
+            "ride {count} of {of} since {since}: terminals that had not heard of each other counted apart"
         ),
         AlarmCause.ISSUERS_NOT_KNOWN: N_("taps of phones whose issuer is not known, {day}"),
         AlarmCause.DECIDED_OTHERWISE: N_(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from terminal.codes import ReaderFault
 from terminal.collector.alarms import Alarm
@@ -35,6 +35,7 @@ from terminal.collector.evidence import (
     OFFICE,
     SEEN,
     SEEN_AGAIN,
+    SETTLED,
     STATED,
     STATED_COMMITTED,
     WENT_ON,
@@ -61,7 +62,8 @@ from terminal.collector.proof import (
 )
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
-from terminal.collector.terminal_states import KEEP_STATE, states_in
+from terminal.collector.ride_sums import RideSums
+from terminal.collector.terminal_states import KEEP_STATE, latest_states
 from terminal.collector.totals import COUNTS, ProofSum, Totals
 from terminal.collector.troubles import READER_FAULTS, finding_of_fault
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
@@ -133,7 +135,8 @@ class Booking:
         self._proofs: dict[ProofCell, ProofSum] = {}
         self._unproven: dict[TapId, tuple[Proof, int] | None] = {}
         self._states: dict[tuple[int, str], str] = {}
-        self._records: dict[TapId, AnyRecord] = {}
+        self._rides = RideSums(calendar)
+        self._batch: tuple[int, dict[int, AnyRecord]] = (0, {})
         self._day_rows = DayRows(connection, calendar, self._reached)
         self._portions = Portions(connection, self._record_of, self._fill, self.findings, calendar)
         self._received_at_ms = 0
@@ -153,53 +156,45 @@ class Booking:
         totals = self._totals.setdefault(terminal, Totals())
         totals.records += len(rows)
         self._received_at_ms = received_at_ms
-        records: list[tuple[int, AnyRecord]] = []
-        for sequence, body in rows:
-            try:
-                records.append((sequence, read_record(body)))
-            except UnreadableRecord:
-                totals.unreadable += 1  # of newer software: kept, counted, not understood here
-        # Most taps end a row or two later: those need never be watched.
-        ends: dict[int, Committed | NotCommitted] = {}
-        for sequence, record in records:
-            if isinstance(record, _ENDS) and rows[0][0] <= record.intent < sequence:
-                ends.setdefault(record.intent, record)
+        span = RowSpan(rows[0][0], rows[-1][0])
+        records, ends = _read(rows)
+        totals.unreadable += len(rows) - len(records)  # of newer software: kept, counted, not understood here
         mark = self.mark_of(terminal)
         self._expect(records, ends)
-        early = self._watched.load_early(terminal, rows[0][0], rows[-1][0])
-        self._records = {(terminal, sequence): record for sequence, record in records}
-        self._day_rows.take(terminal, RowSpan(rows[0][0], rows[-1][0]), records)
+        early = self._watched.load_early(terminal, *span)
+        self._batch = terminal, dict(records)
+        self._day_rows.take(terminal, span, records, self._watched.ended)
         for sequence, record in records:
             mark.sequence = sequence
-            if early and not isinstance(record, Intent):
+            if isinstance(record, Intent):
+                self._book_tap((terminal, sequence), record, ends.get(sequence))
+                continue
+            if early:
                 self._shown_early((terminal, sequence), None)
-            self._book((terminal, sequence), record, ends)
-            for what, value in states_in(record):
-                self._states[terminal, what] = value
-        mark.sequence = rows[-1][0]
+            if isinstance(record, _ENDS):
+                if ends.get(record.intent) is not record:
+                    self._book_end((terminal, record.intent), record)
+                continue
+            self._book((terminal, sequence), record)
+        for what, value in latest_states(records).items():
+            self._states[terminal, what] = value
+        mark.sequence = span.last
         return records
 
     def _expect(
         self, records: Sequence[tuple[int, AnyRecord]], ends: Mapping[int, Committed | NotCommitted]
     ) -> None:
         """Have the watched taps and the histories at hand that these records ask for."""
-        taps: list[tuple[bytes, TapId]] = []
-        counters: list[tuple[bytes, int]] = []
+        taps: list[tuple[bytes, TapId, int | None]] = []
         for sequence, record in records:
             if isinstance(record, _FROM_CARDS) and record.card_ref is not None:
                 card, end = self._registry.name(record.card_ref), ends.get(sequence)
-                taps.append((card, (record.prev_terminal, record.prev_sequence)))
-                if isinstance(end, Committed) and end.tmc is not None:
-                    counters.append((card, end.tmc))
-        self._watched.expect(taps, counters)
+                tmc = end.tmc if isinstance(end, Committed) else None
+                taps.append((card, (record.prev_terminal, record.prev_sequence), tmc))
+        self._watched.expect(taps)
 
-    def _book(self, row: TapId, record: AnyRecord, ends: Mapping[int, Committed | NotCommitted]) -> None:
+    def _book(self, row: TapId, record: AnyRecord) -> None:
         match record:
-            case Intent():
-                self._book_tap(row, record, ends.get(row[1]))
-            case Committed() | NotCommitted():
-                if ends.get(record.intent) is not record:
-                    self._book_end((row[0], record.intent), record)
             case Unwritten():
                 self._totals[row[0]].count_unwritten(record)
                 if record.card_ref is not None:
@@ -223,8 +218,6 @@ class Booking:
     # A tap and its end
 
     def _book_tap(self, row: TapId, intent: Intent, end: Committed | NotCommitted | None) -> None:
-        totals = self._totals[row[0]]
-        totals.taps += 1
         card = self._registry.name(intent.card_ref)
         start = (intent.prev_terminal, intent.prev_sequence)
         known, tmc = NOTHING_KNOWN, None
@@ -233,8 +226,13 @@ class Booking:
         if isinstance(end, Committed):
             checked, known = self._checked(row, intent, end, known)
             tmc = None if known & DOUBTED else end.tmc
+            if _is_ride(intent, checked) and self._watched.goes_on(row, card, start, tmc):
+                self._book_ride(row, intent, known, checked)
+                return
         else:
             checked = not_stated(row, intent)
+        totals = self._totals[row[0]]
+        totals.taps += 1
         shown = self._shown_early(row, card)
         if start == row or any(self._registry.may_be_one(card, other) for other in shown):
             known |= SEEN
@@ -249,6 +247,12 @@ class Booking:
             self._happened(tap, tmc, others)
         if not known & STATED_COMMITTED or known & DOUBTED:
             self._watched.watch(tap, self._received_at_ms)
+
+    def _book_ride(self, row: TapId, intent: Intent, known: Evidence, checked: Checked) -> None:
+        """A ride that its card proves, or lets stand, and that concerns no other tap: as nearly all do."""
+        self._rides.add(row[0], intent, checked.proof, SETTLED[known])
+        if checked.proof is not Proof.PROVEN:
+            self._unproven[row] = checked.proof, checked.counted_minor
 
     def _book_end(self, tap_id: TapId, record: Committed | NotCommitted) -> None:
         """The terminal's word on a tap that was booked with an earlier part of its journal."""
@@ -362,7 +366,9 @@ class Booking:
         if (finding := finding_of(row, committed, checked)) is not None:
             self.findings.append(finding)
         if checked.phone is not None:
-            self.findings += phone_findings(row, checked.phone, KeptShowings(self._connection))
+            self.findings += phone_findings(
+                row, checked.phone, intent.reasons, KeptShowings(self._connection)
+            )
         return checked, known if checked.happened else known | DOUBTED
 
     def _into_history(self, tap: WatchedTap, tmc: int | None) -> None:
@@ -431,7 +437,8 @@ class Booking:
 
     def _record_of(self, row: TapId) -> AnyRecord | None:
         """The record of a row that is booked, as far as it can be read."""
-        record = self._records.get(row)
+        terminal, records = self._batch
+        record = records.get(row[1]) if row[0] == terminal else None
         if record is None and row[1] <= self._reached(row[0]) and (body := self._body_of(row)) is not None:
             try:
                 record = read_record(body)
@@ -441,16 +448,20 @@ class Booking:
 
     def _fill(self, line: DayLine, state: CountState, times: int) -> None:
         for cell, amount_minor in cells_of(line, state):
-            filled = self._cells.get(cell)
-            if filled is None:
-                filled = self._cells[cell] = [0, 0]
-            filled[0] += times
-            filled[1] += times * amount_minor
+            self._fill_cell(cell, times, times * amount_minor)
+
+    def _fill_cell(self, cell: Cell, facts: int, sum_minor: int) -> None:
+        filled = self._cells.get(cell)
+        if filled is None:
+            filled = self._cells[cell] = [0, 0]
+        filled[0] += facts
+        filled[1] += sum_minor
 
     def finish(self) -> None:
         """Add everything counted to the sums."""
         self._watched.keep()
         self._day_rows.finish()
+        self._rides.into(self._totals, self._fill_cell, self._proofs)
         self._finish_proofs()
         states = [(*of, value) for of, value in self._states.items()]
         self._connection.executemany(KEEP_STATE, states)
@@ -501,3 +512,29 @@ class Booking:
         many, taps = self._connection.executemany, self._unproven.items()
         many(_PROVEN_NOW, [row for row, proof in taps if proof is None])
         many(_UNPROVEN, [(*row, *proof) for row, proof in taps if proof is not None])
+
+
+_Read: TypeAlias = tuple[list[tuple[int, AnyRecord]], dict[int, Committed | NotCommitted]]
+
+
+def _read(rows: Sequence[tuple[int, bytes]]) -> _Read:
+    """The records that this software can read, and the first word on each intent among them. Most taps end a row or
+    two later: those need never be watched.
+    """
+    records: list[tuple[int, AnyRecord]] = []
+    ends: dict[int, Committed | NotCommitted] = {}
+    first = rows[0][0]
+    for sequence, body in rows:
+        try:
+            record = read_record(body)
+        except UnreadableRecord:
+            continue
+        records.append((sequence, record))
+        if isinstance(record, _ENDS) and first <= record.intent < sequence:
+            ends.setdefault(record.intent, record)
+    return records, ends
+
+
+def _is_ride(intent: Intent, checked: Checked) -> bool:
+    """Whether it is a card's ride of which nothing is found fault with."""
+    return intent.meal is None and checked.happened and not checked.differences and checked.phone is None

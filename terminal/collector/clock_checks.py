@@ -15,7 +15,7 @@ from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.store import Receipt
 from terminal.decision.flags import CardFlag, TapFlag
 from terminal.journal.canteen_records import MealServed
-from terminal.journal.records import AnyRecord, Intent
+from terminal.journal.records import AnyRecord, CashSale, Intent, Unwritten
 from terminal.journal.taps import TapId
 
 MINUTE_MS: Final = 60_000
@@ -25,6 +25,8 @@ LONGEST_CHAIN: Final = 64
 
 
 _AHEAD: Final = frozenset(CardFlag)
+_FLAGGED: Final = (Intent, Unwritten, CashSale)
+"""The rows that have flags of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +58,16 @@ def clock_findings(
     whether a terminal has ever sent any, so that a malicious one cannot have alarms about numbers it makes up.
     """
     doubts: set[AlarmCause] = set()
-    before_ms = newest_at_ms
-    for _, record in records:
-        if before_ms and record.at_ms < before_ms - limits.back_ms:
+    before_ms, times = newest_at_ms, [record.at_ms for _, record in records]
+    for at_ms in times:
+        if before_ms and at_ms < before_ms - limits.back_ms:
             doubts.add(AlarmCause.WENT_BACK)
-        flags = record.meal.flags if isinstance(record, MealServed) else getattr(record, "flags", ())
-        if TapFlag.CLOCK_SUSPECT in flags:
-            doubts.add(AlarmCause.DOUBTED)
-        before_ms = record.at_ms
+        before_ms = at_ms
+    flagged = [(record, flags) for _, record in records if (flags := _flags_of(record))]
+    if any(TapFlag.CLOCK_SUSPECT in flags for _, flags in flagged):
+        doubts.add(AlarmCause.DOUBTED)
     received_at_ms = receipt.received_at_ms
-    if received_at_ms and records:
-        times = [record.at_ms for _, record in records]
+    if received_at_ms and times:
         if max(times) > received_at_ms + limits.ahead_ms:
             doubts.add(AlarmCause.DATED_AHEAD)
         if min(times) < received_at_ms - limits.oldest_ms:
@@ -76,21 +77,27 @@ def clock_findings(
             doubts.add(AlarmCause.CLOCK_AHEAD if ahead_ms > 0 else AlarmCause.CLOCK_BEHIND)
     day = f"{from_unix_ms(received_at_ms):%Y-%m-%d}" if received_at_ms else "unknown"
     found = [(terminal, doubt) for doubt in sorted(doubts)]
-    others = {other if known(other) else 0 for other in _ahead(records, record_of)}
+    others = {other if known(other) else 0 for other in _ahead(flagged, record_of)}
     found += [(other, AlarmCause.CARDS_AHEAD) for other in sorted(others)]
     return [
         Alarm(AlarmKind.CLOCK, number, 0, detail_of(doubt, day=day)) for number, doubt in found
     ], before_ms
 
 
+def _flags_of(record: AnyRecord) -> tuple[str, ...]:
+    if isinstance(record, _FLAGGED):
+        return record.flags
+    return record.meal.flags if isinstance(record, MealServed) else ()
+
+
 def _ahead(
-    records: Sequence[tuple[int, AnyRecord]], record_of: Callable[[TapId], AnyRecord | None]
+    flagged: Sequence[tuple[AnyRecord, tuple[str, ...]]], record_of: Callable[[TapId], AnyRecord | None]
 ) -> set[int]:
     """The terminals that put cards into a later period, as rows that met such cards say."""
     return {
         _origin(record, record_of)
-        for _, record in records
-        if isinstance(record, Intent) and not _AHEAD.isdisjoint(record.flags)
+        for record, flags in flagged
+        if isinstance(record, Intent) and not _AHEAD.isdisjoint(flags)
     }
 
 

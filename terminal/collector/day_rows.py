@@ -16,11 +16,12 @@ clock of another terminal says. Rows are read here once, as they are booked, and
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from terminal.codes import SetKind
 from terminal.collector.days import ServiceCalendar
+from terminal.collector.evidence import OFFICE
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
 from terminal.journal.console_records import SaleCancelled
 from terminal.journal.operation_records import SetActivated
@@ -111,19 +112,30 @@ class DayRows:
         self._sets: list[TapId] = []
         self._taken: list[tuple[int, int, int]] = []
 
-    def take(self, terminal: int, span: RowSpan, records: Sequence[tuple[int, AnyRecord]]) -> None:
-        """Note rows that follow those noted before; `records` are those of them that can be read."""
+    def take(
+        self,
+        terminal: int,
+        span: RowSpan,
+        records: Sequence[tuple[int, AnyRecord]],
+        ended: Container[TapId] = frozenset(),
+    ) -> None:
+        """Note rows that follow those noted before; `records` are those of them that can be read. Taps known to
+        have come true by the first word of their terminal are `ended`.
+        """
         day, first, _ = self._at.get(terminal) or self._load(terminal)
         words: dict[int, Committed | NotCommitted] = {}
         for _, record in records:
             if isinstance(record, _ENDS):
                 words.setdefault(record.intent, record)
         for sequence, record in records:
+            if isinstance(record, _ENDS):
+                self._end(terminal, sequence, record, first, span, words)
+                continue
             other = day_of(record, self._calendar)
             if other is not None and other != day:
                 self._keep(terminal, day, first, sequence - 1)
                 day, first = other, sequence
-            self._note(terminal, sequence, record, first, words)
+            self._note(terminal, sequence, record, first, words, ended)
         self._at[terminal] = (day, first, span.last)
         self._keep(terminal, day, first, span.last)
         self._taken.append((terminal, *span))
@@ -144,21 +156,17 @@ class DayRows:
         record: AnyRecord,
         first: int,
         words: Mapping[int, Committed | NotCommitted],
+        ended: Container[TapId],
     ) -> None:
         match record:
             case Intent():
                 word = words.get(sequence)
                 if not isinstance(word, Committed):
                     self._opened.append((terminal, sequence, word is not None))
-                self._see((terminal, sequence), (record.prev_terminal, record.prev_sequence))
+                if (event := (record.prev_terminal, record.prev_sequence)) not in ended:
+                    self._see((terminal, sequence), event)
             case Unwritten() if record.card_ref is not None:
                 self._see((terminal, sequence), (record.prev_terminal, record.prev_sequence))
-            case Committed() | NotCommitted():
-                if words[record.intent] is record:
-                    ended = self._closed if isinstance(record, Committed) else self._denied
-                    ended.append((terminal, record.intent))
-                if record.intent < first:
-                    self._late.append((terminal, record.intent, sequence))
             case Annulment() if record.of < first:
                 self._late.append((terminal, record.of, sequence))
             case SaleCancelled() if record.sale < first:
@@ -168,8 +176,27 @@ class DayRows:
             case _:
                 pass
 
+    def _end(
+        self,
+        terminal: int,
+        sequence: int,
+        record: Committed | NotCommitted,
+        first: int,
+        span: RowSpan,
+        words: Mapping[int, Committed | NotCommitted],
+    ) -> None:
+        if words[record.intent] is record:
+            if not isinstance(record, Committed):
+                self._denied.append((terminal, record.intent))
+            elif not span.first <= record.intent <= span.last:  # of these rows it was never opened
+                self._closed.append((terminal, record.intent))
+        if record.intent < first:
+            self._late.append((terminal, record.intent, sequence))
+
     def _see(self, row: TapId, event: TapId) -> None:
         """`row` found `event` on the card."""
+        if event[0] == OFFICE:
+            return  # it has no rows
         if event[1] > self._reached(event[0]):
             self._early.append((*event, *row))
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
@@ -33,8 +33,14 @@ from terminal.clock import from_unix_ms
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.decision.phone_record import PhoneRecord
 from terminal.journal.taps import TapId
+from terminal.policy.rights.index import LimitEffect
+from terminal.trail import TrailEntry
 
 SHOWING_BYTES: Final = 16
+MOST_ASKED: Final = 256
+"""Of so many rides apart each is looked for; no terminal can make a row cost more."""
+_COUNTED: Final = frozenset(effect.value for effect in LimitEffect)
+_DAY_LETTERS: Final = len("2026-09-01")
 WINDOW: Final = CodeWindow(timedelta(minutes=2), timedelta(minutes=2))
 """The widest that a terminal takes, with a clock in doubt."""
 SCHEMA: Final = (
@@ -46,12 +52,13 @@ _FIND: Final = "SELECT terminal, sequence FROM showing WHERE id = ?"
 
 
 class PhoneOfDay(NamedTuple):
-    """What one person's phones of a day have in common, and what one of them has with itself. Both say nothing of
-    another day.
+    """What one person's phones of a day have in common, and what one of them has with itself: both say nothing of
+    another day. `medium` is the phone's, or a resident's paper's, for good: names follow from it, and it is not kept.
     """
 
     person: bytes
     phone: bytes
+    medium: bytes
 
 
 class PhoneWord(NamedTuple):
@@ -123,7 +130,7 @@ def _shown(at: datetime, credential: Credential, what: bytes) -> PhoneWord:
 def _of_day(at: datetime, credential: Credential, medium: bytes) -> PhoneOfDay:
     day = at.date().isoformat().encode()
     person = hashlib.sha256(b"person" + day + credential.pseudonym).digest()[:SHOWING_BYTES]
-    return PhoneOfDay(person, hashlib.sha256(medium + b"day" + day).digest()[:SHOWING_BYTES])
+    return PhoneOfDay(person, hashlib.sha256(medium + b"day" + day).digest()[:SHOWING_BYTES], medium)
 
 
 def _named(credential: Credential, what: bytes) -> bytes:
@@ -146,6 +153,12 @@ def two_phones(row: TapId, first: TapId) -> Alarm:
     )
 
 
+def limit_passed(row: TapId, count: int, limit: LimitStated) -> Alarm:
+    """The ride in `row` is the phone's `count`th by a limit of fewer."""
+    detail = detail_of(AlarmCause.RIDES_APART, count=count, of=limit.of, since=limit.since)
+    return Alarm(AlarmKind.LIMIT_PASSED, *row, detail)
+
+
 class Showings(Protocol):
     """Which row had something first."""
 
@@ -154,12 +167,53 @@ class Showings(Protocol):
         ...
 
 
-def phone_findings(row: TapId, word: PhoneWord, showings: Showings) -> Iterator[Alarm]:
-    """What of a believed showing people must look at, when `row` is noted with it."""
+class LimitStated(NamedTuple):
+    """A limit that a ride was counted against: rides before it as its terminal knew, how many there are, by which
+    counter and since which day.
+    """
+
+    used: int
+    of: int
+    counter: int
+    since: str
+
+    def ride(self, medium: bytes, number: int) -> bytes:
+        """The name of this phone's ride `number` under this limit: one row has it."""
+        counted = b"%s %d %d" % (self.since.encode(), self.counter, number)
+        return hashlib.sha256(medium + b"limit" + counted).digest()[:SHOWING_BYTES]
+
+
+def limits_stated(reasons: Iterable[TrailEntry]) -> Iterator[LimitStated]:
+    """The limits with a period that a ride with this trail was counted against."""
+    for step in reasons:
+        match step.inputs if step.code in _COUNTED else None:
+            case {"used": int(used), "of": int(of), "counter": int(counter), "since": str(since)}:
+                yield LimitStated(used, of, counter, since[:_DAY_LETTERS])
+
+
+def counted_apart(
+    row: TapId, medium: bytes, reasons: Iterable[TrailEntry], showings: Showings
+) -> Iterator[Alarm]:
+    """What terminals that had not heard of each other let ride beyond a limit: each ride has a number of its own, the
+    one its terminal gave it or, where another row has that, the next that is free.
+    """
+    for limit in limits_stated(reasons):
+        number, last = limit.used + 1, limit.used + MOST_ASKED
+        while showings.first(limit.ride(medium, number), row) != row and number < last:
+            number += 1
+        if number > limit.of:
+            yield limit_passed(row, number, limit)
+
+
+def phone_findings(
+    row: TapId, word: PhoneWord, reasons: Iterable[TrailEntry], showings: Showings
+) -> Iterator[Alarm]:
+    """What of a believed showing people must look at, when `row`, decided with `reasons`, is noted with it."""
     if word.showing and (first := showings.first(word.showing, row)) != row:
         yield shown_twice(row, first)
     if word.of_day is None:
         return
+    yield from counted_apart(row, word.of_day.medium, reasons, showings)
     began = showings.first(word.of_day.person, row)
     if showings.first(word.of_day.phone, row) == row and began != row:  # once a day for each further phone
         yield two_phones(row, began)

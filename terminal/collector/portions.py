@@ -24,7 +24,7 @@ from terminal.collector.days import (
     line_of_meal,
     line_of_sale,
 )
-from terminal.collector.evidence import END, Evidence
+from terminal.collector.evidence import END, OFFICE, Evidence
 from terminal.journal.canteen_records import Annulment, BuffetSale, MealLine, MealServed, owner_of
 from terminal.journal.console_records import SaleCancelled
 from terminal.journal.records import AnyRecord, CashSale, Intent
@@ -187,8 +187,8 @@ _ARE_STARTED: Final = (
     " CROSS JOIN watched INDEXED BY watched_start ON card = a AND prev_terminal = b AND prev_sequence = c"
 )
 _HISTORIES: Final = (
-    "WITH asked (a, b) AS (VALUES {}) SELECT a, b, terminal, sequence FROM asked"
-    " CROSS JOIN history ON card = a AND tmc = b ORDER BY terminal, sequence"
+    "WITH asked (a, b) AS (VALUES {}) SELECT a, tmc, terminal, sequence FROM asked"
+    " CROSS JOIN history ON card = a AND tmc BETWEEN b - 1 AND b"
 )
 _INTO_HISTORY: Final = (
     "INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING"
@@ -236,24 +236,32 @@ class Watched:
         """Events whose tap is known not to be watched."""
         self._unstarted: set[tuple[bytes, TapId]] = set()
         """Of which cards no watched tap started from which events."""
-        self._under: dict[tuple[bytes, int], list[TapId]] = {}
+        self._under: dict[tuple[bytes, int], set[TapId]] = {}
         """The histories of some cards under some counters, with what is not written yet."""
+        self.ended: set[TapId] = set()
+        """Events of taps that are in their card's history by the word of their terminal: none of them is watched."""
         self._unwritten: list[tuple[bytes, int, int, int, int, int]] = []
         self._early: dict[TapId, set[bytes]] = {}
         """Rows of the stretch in hand whose event was found before they came, and on which cards."""
 
-    def expect(self, taps: Iterable[tuple[bytes, TapId]], counters: Iterable[tuple[bytes, int]]) -> None:
-        """Look up what will be asked: taps by card and the event each started from, cards by their counters."""
+    def expect(self, taps: Sequence[tuple[bytes, TapId, int | None]]) -> None:
+        """Look up what will be asked of taps: the card of each, the event it started from, and the card's counter where
+        it is known.
+        """
         self.keep()
-        self._unstarted = set(taps)
+        asked = [(card, tmc) for card, _, tmc in taps if tmc]
+        under = self._under = {}
+        for card, tmc in asked:
+            under[card, tmc], under[card, tmc - 1] = set(), set()
+        for card, tmc, *row in self._asked(_HISTORIES, asked):
+            under[card, tmc].add((row[0], row[1]))
+        self.ended = {start for card, start, tmc in taps if tmc and start in under[card, tmc - 1]}
+        self._unstarted = {(card, start) for card, start, _ in taps}
         self._unwatched = {start for _, start in self._unstarted}
-        for terminal, sequence in self._asked(_ARE_WATCHED, list(self._unwatched)):
+        for terminal, sequence in self._asked(_ARE_WATCHED, list(self._unwatched - self.ended)):
             self._unwatched.discard((terminal, sequence))
         for card, *start in self._asked(_ARE_STARTED, [(card, *start) for card, start in self._unstarted]):
             self._unstarted.discard((card, (start[0], start[1])))
-        self._under = {one: [] for card, tmc in counters if tmc > 0 for one in ((card, tmc - 1), (card, tmc))}
-        for card, tmc, *row in self._asked(_HISTORIES, list(self._under)):
-            self._under[card, tmc].append((row[0], row[1]))
 
     def keep(self) -> None:
         """Write what came into the histories."""
@@ -332,6 +340,22 @@ class Watched:
 
     # Each card's committed taps
 
+    def goes_on(self, row: TapId, card: bytes, start: TapId, tmc: int | None) -> bool:
+        """Keep a tap that the card proves in its history, if that is all there is to it: it found the event made under
+        the counter before, or one of the office, and no other tap is known that started there, has its counter, or
+        found its event.
+        """
+        if tmc is None or row in self._early or (card, start) not in self._unstarted:
+            return False
+        before, under = self._under.get((card, tmc - 1)), self._under.get((card, tmc))
+        if before is None or under is None or under:
+            return False
+        if start not in before and (start[0] != OFFICE or start not in self._unwatched):
+            return False
+        under.add(row)
+        self._unwritten.append((card, tmc, *row, *start))
+        return True
+
     def into_history(self, tap: WatchedTap, tmc: int | None) -> Neighbours:
         """Keep a tap that happened; return what is around it."""
         values = (tap.card, UNKNOWN_TMC if tmc is None else tmc, *tap.id, *tap.start)
@@ -339,7 +363,7 @@ class Watched:
             under = self._under.get((tap.card, tmc))
             if under is not None:
                 first = min(under, default=None)
-                under.append(tap.id)
+                under.add(tap.id)
                 self._unwritten.append(values)
                 return Neighbours(first, tap.start in before)
         self._under.pop((tap.card, values[1]), None)

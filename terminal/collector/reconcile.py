@@ -226,7 +226,7 @@ class _Reconciler:
             if (finding := finding_of(tap_id, record, checked)) is not None:
                 self._findings.append(finding)
             if checked.phone is not None:
-                self._findings += phone_findings(tap_id, checked.phone, self._showings)
+                self._findings += phone_findings(tap_id, checked.phone, tap.intent.reasons, self._showings)
         else:
             tap.checked = not_stated(tap_id, tap.intent)
             tap.unborne = differing(tap_id, tap.checked)

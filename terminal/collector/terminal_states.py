@@ -4,13 +4,13 @@ where the vehicle is."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from terminal.codes import ClockFault
 from terminal.journal.clock_ledger import CLOCK_DOUBTS
 from terminal.journal.operation_records import ClockAccepted, ClockAuthenticated, SetActivated
-from terminal.journal.records import AnyRecord, CashSale, Fault, Intent, Unwritten
+from terminal.journal.records import AnyRecord, CashSale, Committed, Fault, Intent, NotCommitted, Unwritten
 
 CLOCK: Final = "clock"
 PLACE: Final = "place"
@@ -38,6 +38,22 @@ def states_in(record: AnyRecord) -> Iterator[tuple[str, str]]:
             yield PLACE, str(record.trip.get("place.source", ""))
         case _:
             pass
+
+
+def latest_states(records: Sequence[tuple[int, AnyRecord]]) -> dict[str, str]:
+    """What rows that follow one another change in the end."""
+    found: dict[str, str] = {}
+    for _, record in reversed(records):
+        kind = type(record)
+        if kind in _WITHOUT or (PLACE in found and kind in _WITH_PLACE):
+            continue
+        for what, value in states_in(record):
+            found.setdefault(what, value)
+    return found
+
+
+_WITHOUT: Final = (Committed, NotCommitted)
+_WITH_PLACE: Final = (Intent, Unwritten, CashSale)
 
 
 def states_of(books: sqlite3.Connection) -> dict[int, dict[str, str]]:

@@ -90,6 +90,13 @@ class Totals:
             self.accepted += times
             _add(self.charged_minor, currency, times * checked.counted_minor)
 
+    def count_rides(self, rides: int, settled: int, currency: str, charged_minor: int) -> None:
+        """Count taps that came true, but for `proofs`; `settled` of them otherwise than by the tap itself."""
+        self.taps += rides
+        self.accepted += rides
+        self.unresolved_settled += settled
+        _add(self.charged_minor, currency, charged_minor)
+
     def proof_sum(self, proof: str, currency: str) -> ProofSum:
         """The sum of what is proven so, in one currency, to be added to."""
         return self.proofs.setdefault(proof, {}).setdefault(currency, ProofSum())

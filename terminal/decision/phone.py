@@ -95,11 +95,14 @@ def decide_phone(snapshot: PhoneSnapshot, policy: Policy, trip: Trip, now: datet
     way = snapshot.way
     if isinstance(way, OnPaper):
         snapshot, policy = on_paper(snapshot, policy)
+        trip = _listed_on_paper(trip, policy)
     refused = None if trip.inspection is not None else _refused(snapshot)
     if refused is not None:
         return refused
     decision = decide(snapshot, policy, trip, now)
     facts = (way.fact, *_elsewhere(snapshot.event, trip), *decision.facts)
+    if isinstance(way, OnPaper) and decision.meal is not None and not decision.meal.entitled:
+        return _not_on_paper(*facts)
     if decision.outcome.message != Message.NO_FUNDS:
         return replace(decision, facts=facts)
     outcome = Outcome(Message.NO_RIGHT_IN_PHONE, Admission.REFUSED)
@@ -123,12 +126,25 @@ def on_paper(snapshot: PhoneSnapshot, policy: Policy) -> tuple[PhoneSnapshot, Po
     return records_replace(snapshot, rights=rights), replace(policy, concessions=less)
 
 
+def _listed_on_paper(trip: Trip, policy: Policy) -> Trip:
+    """As `on_paper`, of what a school's roster grants."""
+    pupil, known = trip.canteen.pupil, policy.concessions_on_paper
+    if pupil is None:
+        return trip
+    grants = tuple(one for one in pupil.grants if one.code in known)
+    return replace(trip, canteen=replace(trip.canteen, pupil=replace(pupil, grants=grants)))
+
+
+def _not_on_paper(*facts: Reason) -> Decision:
+    outcome = Outcome(Message.CODE_PRINTED, Admission.REFUSED)
+    return Decision(outcome, None, (*facts, Reason(PhoneEffect.NOT_ON_PAPER)))
+
+
 def _refused(snapshot: PhoneSnapshot) -> Decision | None:
     way = snapshot.way
     if isinstance(way, OnPaper):
         if not any(snapshot.rights.concessions):
-            message, why = Message.CODE_PRINTED, Reason(PhoneEffect.NOT_ON_PAPER)
-            return Decision(Outcome(message, Admission.REFUSED), None, (way.fact, why))
+            return _not_on_paper(way.fact)
         if way.checked:
             return None
         return Decision(Outcome(Message.CODE_CHECK, Admission.REFUSED), None, (way.fact,))

@@ -4,7 +4,7 @@ What is no code of ours is answered and leaves no row, whatever is held before t
 counts once on this terminal: the counter of the last one is kept with the phone's state.
 
 A code on paper counts where the document says so, and when staff saw whose it is (M-35): it waits for their word, and
-is then served as if it were read once more. In a canteen none counts: there the lists are that second check.
+is then served as if it were read once more. In a canteen they see by the class list who should stand there.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from typing import Any, Final
 from msgspec import Struct
 
 from cardproto.credential.code import MAX_TEXT, PREFIX, CodeWindow, ShownCode, code_bytes, verify_code_bytes
-from cardproto.credential.grant import RejectedCredential
+from cardproto.credential.grant import Credential, RejectedCredential
 from cardproto.credential.keys import IssuerKeys
 from cardproto.credential.proof import ProofDefect, RejectedProof
 from cardproto.errors import FormatError
 from terminal.decision.outcome import Decision, Message
 from terminal.decision.phone import CodeShown, PhoneSnapshot, decide_phone, printable
-from terminal.decision.tap import CANTEEN
 from terminal.media.held import HeldEvents
 from terminal.media.phone.state import PhoneStates, not_believed
 from terminal.media.port import MediumSetup, Presented, UnsupportedCard
@@ -78,12 +77,13 @@ WAITS: Final = timedelta(seconds=60)
 
 class WaitingCode(Struct, frozen=True):
     """A printed code that was read `at` and waits for staff. `key` names it in a form; `concessions` are those of it
-    that count.
+    that count, `person` is whose it is where the profile knows people.
     """
 
     content: bytes
     concessions: tuple[int, ...]
     at: datetime
+    person: bytes | None = None
 
     @property
     def key(self) -> str:
@@ -102,7 +102,7 @@ class CodeTaker:
         self._issuers = issuers
         self._held = held
         self._states = PhoneStates(setup, held)
-        self._paper = setup.profile != CANTEEN
+        self._setup = setup
         self._waiting: WaitingCode | None = None
         self._checked: WaitingCode | None = None
         self.serve: Callable[[bytes], None] = lambda _content: None
@@ -134,8 +134,7 @@ class CodeTaker:
                 raise UnsupportedCard(f"the code: {shown.reason}", message)
             case ShownCode(printed=False):
                 return self._states.shown(shown, data, now)
-        on_paper = printable(shown.credential, policy) if self._paper else ()
-        checked = not inspecting and self._seen(content, now, on_paper)
+        checked = not inspecting and self._seen(content, now, shown.credential, policy)
         return self._states.on_paper(shown.credential, data, now, checked=checked)
 
     def waiting(self, now: datetime) -> WaitingCode | None:
@@ -152,14 +151,16 @@ class CodeTaker:
         self.serve(one.content)
         return True
 
-    def _seen(self, content: bytes, now: datetime, concessions: tuple[int, ...]) -> bool:
+    def _seen(self, content: bytes, now: datetime, credential: Credential, policy: Policy) -> bool:
         """True for the code that staff have spoken of, once. Others wait for it, and leave no row."""
         said, self._checked = self._checked, None
         if said is not None and said.content == content and abs(now - said.at) <= 2 * WAITS:
             return True
+        concessions = printable(credential, policy)
         if not concessions:
             raise UnsupportedCard("a printed code", Message.CODE_PRINTED)
-        self._waiting = WaitingCode(content, concessions, now)
+        person = self._setup.person(credential.pseudonym)
+        self._waiting = WaitingCode(content, concessions, now, person)
         raise UnsupportedCard("a printed code: whose it is has to be seen", Message.CODE_CHECK)
 
     def spend(self, card: Presented, now: datetime) -> None:

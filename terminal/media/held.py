@@ -42,6 +42,11 @@ _MORE: Final = (
 )
 """Of bank cards: what was taken today and the day before, and what waits for the back office, by the tap's row."""
 TAKEN_FOR: Final = timedelta(days=2)
+_KNOWN: Final = (
+    "SELECT 0, event, counter FROM held WHERE reference = ?1 UNION ALL"
+    " SELECT 1, at_ms, sum_minor FROM taken WHERE reference = ?1 AND at_ms >= ?2"
+)
+"""Both at one look: each costs the file's locks."""
 _KEEP: Final = (
     "INSERT INTO held VALUES (?, ?, ?, ?) ON CONFLICT (reference) DO UPDATE SET"
     " at_ms = excluded.at_ms, event = excluded.event, counter = max(counter, excluded.counter)"
@@ -144,18 +149,23 @@ class HeldEvents:
             if sealed is not None:  # else the collector has it already
                 self._connection.execute("INSERT OR REPLACE INTO sealed VALUES (?, ?)", (later.row, sealed))
 
-    def taken(self, references: Iterable[bytes], now: datetime) -> tuple[tuple[int, int], ...]:
-        """When something was taken from one of these in the last two days (unix ms), and how much."""
-        since = unix_ms(now - TAKEN_FOR)
-        with self._using():
-            return tuple(
-                row
-                for reference in references
-                for row in self._connection.execute(
-                    "SELECT at_ms, sum_minor FROM taken WHERE reference = ? AND at_ms >= ?",
-                    (reference, since),
-                )
+    def known(
+        self, references: Iterable[bytes], now: datetime
+    ) -> tuple[KeptState | None, tuple[tuple[int, int], ...]]:
+        """Of one card under several `references`: what counts now of all of them, as `newest` says it of one; and when
+        something was taken from any of them in the last two days (unix ms), and how much. Raises `JournalError`.
+        """
+        since, taken = unix_ms(now - TAKEN_FOR), list[tuple[int, int]]()
+        own, others = None, list[KeptState]()
+        for reference in references:
+            with self._using():
+                rows = self._connection.execute(_KNOWN, (reference, since)).fetchall()
+            taken += [(at_ms, sum_minor) for table, at_ms, sum_minor in rows if table]
+            own = newest_state(
+                own, (KeptState(event, counter) for table, event, counter in rows if not table)
             )
+            others += self.others(reference, now)
+        return newest_state(own, others), tuple(taken)
 
     def seal(self, row: int, content: bytes) -> None:
         """What the row that is about to be written has sealed: it goes along with that row from its first batch on,

@@ -12,14 +12,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from terminal.clock import Clock, unix_ms
 from terminal.codes import (
     ClockFault,
-    ExtensionFault,
-    OutputFault,
     PeripheryFault,
     ReaderFault,
     SetKind,
@@ -27,12 +24,13 @@ from terminal.codes import (
     Trouble,
     UpdateFault,
 )
-from terminal.devices import DeviceState, ExtensionRole
+from terminal.devices import DeviceState
 from terminal.errors import JournalError, TerminalError
 from terminal.fault_texts import fault_text
 from terminal.journal.journal import Journal
 from terminal.journal.records import Fault
 from terminal.journal.room import ADVICE as ROOM_ADVICE
+from terminal.operations.failing import FailingDevices
 from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
 from terminal.operations.status import (
@@ -53,7 +51,7 @@ from terminal.tap_report import TapReport
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import TRUSTED_CLOCK, ClockState
 from terminal.updates.edition import SetRefusal
-from terminal.updates.store import HeldEdition, KindStatus, status_of
+from terminal.updates.held import HeldEdition, KindStatus, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,23 +63,8 @@ if TYPE_CHECKING:
 DAY_MS: Final = 24 * 3_600_000
 TAP_BOUNDS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0)
 
-DEVICE_FAULTS: Final = {
-    DeviceState.RAISES: ExtensionFault.FAILED,
-    DeviceState.HANGS: ExtensionFault.HANGS,
-}
-OUTPUT_FAULTS: Final = {
-    DeviceState.RAISES: OutputFault.FAILED,
-    DeviceState.HANGS: OutputFault.HANGS,
-}
-PERIPHERY_FAULTS: Final = {
-    DeviceState.RAISES: PeripheryFault.FAILED,
-    DeviceState.HANGS: PeripheryFault.HANGS,
-}
 QUIET: Final = (PeripheryFault.COUNTED, PeripheryFault.POWER_BACK)
 """Of a contact, what calls for no action."""
-PERIPHERY: Final = "periphery"
-"""What stands before the colon of the devices around the reader."""
-_EXTENSIONS: Final = frozenset(role.value for role in ExtensionRole)
 WITHOUT_UID: Final = 3
 """So many cards in a row of which the reader did not say the UID: it is the reader, and not a card."""
 
@@ -149,10 +132,7 @@ class Vitals:
         self.renewal_fault: SyncFault | None = None
         self.reader_fault: ReaderFault | None = None
         self._without_uid = 0
-        self.devices_failing: dict[str, DeviceState] = {}
-        self._devices_lock = Lock()
-        self._devices_noted: set[tuple[str, DeviceState]] = set()
-        self._devices_to_note: SimpleQueue[tuple[str, DeviceState]] = SimpleQueue()
+        self._failing = FailingDevices()
         self.vehicle: Callable[[], VehicleStatus | None] = lambda: None
         """What the vehicle says, for the status."""
         self.link: Callable[[], PeerLinkStatus | None] = lambda: None
@@ -264,33 +244,20 @@ class Vitals:
 
     def device_is(self, name: str, state: DeviceState, detail: str) -> None:
         """An extension works no longer, or works again. On any thread; status file and journal follow with a beat."""
-        with self._devices_lock:
-            others = {other: how for other, how in self.devices_failing.items() if other != name}
-            self.devices_failing = others if state is DeviceState.WORKS else {**others, name: state}
         if state is DeviceState.WORKS:
             self.events.notice("device", "works again", device=name, state=state.value)
         else:
             self.events.warning("device", detail, device=name, state=state.value)
-        self._devices_to_note.put((name, state))
+        self._failing.become(name, state)
 
     def _note_devices(self) -> None:
-        """Show what has changed, and record what fails: each once since the start, however often it comes and goes.
-        What a medium does is on record with its tap.
-        """
-        changed = False
-        while not self._devices_to_note.empty():
-            change = name, state = self._devices_to_note.get()
-            changed = True
-            if state is DeviceState.WORKS or change in self._devices_noted:
-                continue
-            self._devices_noted.add(change)
-            if not name.startswith(f"{ExtensionRole.MEDIUM}:"):
-                with suppress(
-                    JournalError
-                ):  # which is full or broken: that is on show by itself, and ends taps
-                    self.journal.append(_device_fault(unix_ms(self.clock.now()), name, state))
-        if changed:
+        if self._failing.note(unix_ms(self.clock.now()), self._append_if_it_can):
             self._look()
+
+    def _append_if_it_can(self, fault: Fault) -> None:
+        """A journal that is full or broken is on show by itself, and ends taps."""
+        with suppress(JournalError):
+            self.journal.append(fault)
 
     def vehicle_is(self, trouble: Trouble | None, source: str, detail: str = "") -> None:
         """What the vehicle says, or who listens to it, is wrong; None: no longer. On the presence loop."""
@@ -328,8 +295,7 @@ class Vitals:
         text = fault_text(trouble.code, trouble.inputs)
         say = self.events.notice if trouble.code in QUIET else self.events.warning
         say("periphery", text, code=trouble.code, **trouble.inputs)
-        with suppress(JournalError):  # which is full or broken: that is on show by itself, and ends taps
-            self.journal.append(Fault(unix_ms(self.clock.now()), trouble.code, dict(trouble.inputs)))
+        self._append_if_it_can(Fault(unix_ms(self.clock.now()), trouble.code, dict(trouble.inputs)))
         self._look()
 
     def refresh(self) -> None:
@@ -406,8 +372,7 @@ class Vitals:
             text = fault_text(refused.fault, refused.inputs)
             why = "" if refused.error is None else f": {refused.error}"
             self.events.warning("update", f"{text}{why}", code=refused.fault, **refused.inputs)
-            with suppress(JournalError):  # which is full or broken: that is on show by itself
-                self.journal.append(Fault(unix_ms(self.clock.now()), refused.fault, refused.inputs))
+            self._append_if_it_can(Fault(unix_ms(self.clock.now()), refused.fault, refused.inputs))
             self._look()
 
     def journal_fills(self, trouble: Trouble) -> None:
@@ -417,14 +382,18 @@ class Vitals:
 
     def stopping(self) -> None:
         """The loop has ended; what follows is closing files."""
-        with suppress(JournalError):  # a journal that takes no more may be why it has ended
-            self._note_devices()
+        self._note_devices()
         self._loop = PresenceState.STOPPED
         self._manager.stopping()
         self.events.notice("stopping", taps=self.tally.outcomes.total())
         self._write(stopped=True)
 
     # What is reported
+
+    @property
+    def devices_failing(self) -> dict[str, DeviceState]:
+        """By role and name."""
+        return self._failing.states
 
     @property
     def reader_up(self) -> bool:
@@ -464,7 +433,7 @@ class Vitals:
             keys_environment=identity.keys_environment,
             keys_until_ms=identity.keys_until_ms,
             keys_in_file=identity.keys_in_file,
-            devices_failing=self.devices_failing,
+            devices_failing=self._failing.states,
             reader_fault=self.reader_fault or "",
             shift_open=self.journal.open_shift is not None,
             taps=self.tally.outcomes.total(),
@@ -553,12 +522,3 @@ def kind_in_force(known: KindStatus) -> KindInForce:
         trial_until_ms=None if known.trial is None else known.trial.until_ms,
         trial_before="" if known.trial is None else known.trial.before.edition,
     )
-
-
-def _device_fault(at_ms: int, name: str, state: DeviceState) -> Fault:
-    role, _, device = name.partition(":")
-    if role == PERIPHERY:
-        return Fault(at_ms, PERIPHERY_FAULTS[state], {"device": device})
-    if role in _EXTENSIONS:
-        return Fault(at_ms, DEVICE_FAULTS[state], {"extension": name})
-    return Fault(at_ms, OUTPUT_FAULTS[state], {"output": name})

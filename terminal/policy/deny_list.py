@@ -99,6 +99,8 @@ EMPTY_DENY_LIST: Final = AllDenied("", frozenset())
 def denied(deny_list: DenyList, pseudonym: bytes, uid: bytes, reference: bytes = b"") -> DenyKind | None:
     """What of a resident card is on the list: its holder or its reference, asked first because they can be asked again
     of a record, or the card itself; None when none is."""
+    if deny_list is EMPTY_DENY_LIST:
+        return None
     if deny_list.contains(PERSON, pseudonym):
         return PERSON
     if reference and deny_list.contains(REFERENCE, reference):

@@ -39,7 +39,7 @@ from terminal.policy.grants import GrantTable
 from terminal.policy.mistakes import NameMistake
 from terminal.policy.policy import Policy
 from terminal.scenario.mistakes import PlayMistake, mistakes_at, unplayable
-from terminal.scenario.schema import Bought, Card, Grant, IssuingPointVisit, LastEvent
+from terminal.scenario.schema import Bought, Card, Grant, IssuingPointVisit, LastEvent, Listed
 from terminal.trip.facts import Trip
 
 T = TypeVar("T")
@@ -93,11 +93,11 @@ def _require_storable(card: Card) -> None:
         raise unplayable(*found)
 
 
-def listed(card: Card) -> GrantTable:
-    """What the terminal's own list says of the holder (O-02)."""
-    if card.listed is None:
+def listed(said: Listed | None, holder: bytes = PSEUDONYM) -> GrantTable:
+    """What the terminal's own list says of `holder` (O-02)."""
+    if said is None:
         return GrantTable(())
-    return GrantTable([(PSEUDONYM, card.listed.issued_on, map(_concession, card.listed.concessions))])
+    return GrantTable([(holder, said.issued_on, map(_concession, said.concessions))])
 
 
 def at_issuing_point(

@@ -89,7 +89,7 @@ class ScenarioMistake(MistakeCode):
 
     NO_MEDIUM = (
         "scenario_medium",
-        N_("needs one of `card`, `bank_card` and `cash`"),
+        N_("needs `card`, `bank_card`, both for a card that is both, or `cash`"),
         N_("State what the rider pays with."),
     )
     NO_MOMENT = (
@@ -113,8 +113,8 @@ def _problems(file: ScenarioFile) -> Iterator[Mistake]:
     yield from unique("scenarios", (scenario.name for scenario in file.scenarios), key="name")
     for index, scenario in enumerate(file.scenarios):
         at = f"scenarios[{index}]"
-        stated = (scenario.card, scenario.bank_card, scenario.cash)
-        if sum(medium is not None for medium in stated) != 1:
+        by_card = scenario.card is not None or scenario.bank_card is not None
+        if by_card == (scenario.cash is not None):
             yield Mistake(at, ScenarioMistake.NO_MEDIUM)
         if isinstance(scenario.card, str) and scenario.card not in file.cards:
             yield unknown(f"{at}.card", Thing.CARD, scenario.card, file.cards)

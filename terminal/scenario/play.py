@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from cardproto.resident.records.event import Event, build_event, parse_event
+from cardproto.resident.records.event import Event, EventKind, build_event, parse_event
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.codes import Admission
+from terminal.codes import Admission, TicketKind
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Outcome
+from terminal.decision.outcome import LEFT_TO_OTHERS, Decision, Outcome
 from terminal.errors import Mistake
 from terminal.policy.base import Thing, Weekday, unknown
 from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyKind, DenyList
@@ -30,6 +30,7 @@ from terminal.scenario.card import at_issuing_point, listed, local_time, meal_ma
 from terminal.scenario.load import card_of
 from terminal.scenario.mistakes import PlayMistake, mistakes_at, unplayable
 from terminal.scenario.schema import (
+    Cash,
     Expect,
     Grant,
     IssuingPointVisit,
@@ -82,7 +83,8 @@ ASKED: Final = frozenset({"companions", "to_stop", "to_zone", "to_mark_m"})
 class Played:
     """One tap and what came of it. `tap` counts from 1 as in the file; `turn` counts the taps of a repeated one.
 
-    `before` and `after` are the resident card; None for a bank card and for cash.
+    `before` and `after` are the resident card; None for cash, and where a bank card decides, alone or as the second
+    application of a card (`by_bank`).
     """
 
     tap: int
@@ -94,6 +96,7 @@ class Played:
     after: CardSnapshot | None
     expect: tuple[Expect, ...]
     hot_minor: int | None
+    by_bank: bool = False
 
     @property
     def written(self) -> bool:
@@ -137,7 +140,9 @@ class _Rider:
         self.policy = policy
         self.scenario = scenario
         self.card = None if card is None else new_card(card, policy)
-        self.listed = None if card is None else listed(card)
+        self.listed = None if card is None else listed(card.listed)
+        self.bank = scenario.bank_card
+        self.by_token = listed(None if self.bank is None else self.bank.listed, TOKEN)
         self.denied = "none" if card is None else card.deny_listed
         self.pupil = None if scenario.pupil is None else PupilBook(scenario.pupil, policy)
         self.taken: tuple[date | None, int, int] = (None, 0, 0)
@@ -174,35 +179,53 @@ class _Rider:
     def _tap(self, number: int, turn: int, at: datetime, step: TapStep, expect: tuple[Expect, ...]) -> Played:
         self.at, self.sequence, before = at, self.sequence + 1, self.card
         trip = self._trip(step)
-        decision = self._decide(trip, at)
-        if decision.write_plan is not None and before is not None:
-            self.card = replace(before, event=parse_event(build_event(decision.write_plan.event)))
-        elif decision.write_plan is not None:
+        decision, by_bank = self._decide(trip, at)
+        if decision.write_plan is not None and by_bank:
             self.kept = parse_event(build_event(decision.write_plan.event))
-        self._took(decision, self._service_date(at))
+            self._took(decision.write_plan.event, self._service_date(at))
+        elif decision.write_plan is not None and before is not None:
+            self.card = replace(before, event=parse_event(build_event(decision.write_plan.event)))
         if self.pupil is not None:
             self.pupil.served(decision, self._service_date(at))
         hot_minor = None if self.pupil is None else self.pupil.hot_minor
-        return Played(number, turn, at, trip, before, decision, self.card, expect, hot_minor)
+        cards = (None, None) if by_bank else (before, self.card)
+        return Played(number, turn, at, trip, cards[0], decision, cards[1], expect, hot_minor, by_bank)
 
-    def _decide(self, trip: Trip, at: datetime) -> Decision:
-        bank_card = self.scenario.bank_card
-        if bank_card is not None:
-            stopped = UNPAID if bank_card.deny_listed else EMPTY_DENY_LIST
-            card = BankSnapshot(
-                TOKEN, bank_card.expires_on, bank_card.readable, bank_card.authenticated, event=self.kept
-            )
-            return decide(card, structs.replace(self.policy, bank_deny_list=stopped), trip, at)
+    def _decide(self, trip: Trip, at: datetime) -> tuple[Decision, bool]:
+        """The decision, and whether it is the bank card's: alone, or where the resident one leaves it to others."""
         if self.card is None or self.listed is None:
-            return _for_cash(self.policy, trip, at)
+            cash = self.scenario.cash or Cash()
+            return self._by_bank(trip, at) or (_for_cash(self.policy, trip, at, cash.ticket), False)
         policy = structs.replace(self.policy, deny_list=DENIED[self.denied], grants=self.listed)
-        return decide(self.card, policy, trip, at)
+        decision = decide(self.card, policy, trip, at)
+        left = decision.write_plan is None and decision.outcome.message in LEFT_TO_OTHERS
+        second = self._by_bank(trip, at) if left and trip.inspection is None else None
+        if second is not None and second[0].outcome.admission is not Admission.REFUSED:
+            return second
+        return decision, False
 
-    def _took(self, decision: Decision, day: date) -> None:
-        """What this terminal took from this card today: what T-43 is measured by."""
+    def _by_bank(self, trip: Trip, at: datetime) -> tuple[Decision, bool] | None:
+        if self.bank is None:
+            return None
+        card = BankSnapshot(
+            TOKEN,
+            self.bank.expires_on,
+            self.bank.readable,
+            self.bank.authenticated,
+            event=self.kept,
+            second=self.card is not None,
+        )
+        stopped = UNPAID if self.bank.deny_listed else EMPTY_DENY_LIST
+        policy = structs.replace(self.policy, bank_deny_list=stopped, grants=self.by_token)
+        return decide(card, policy, trip, at), True
+
+    def _took(self, event: Event, day: date) -> None:
+        """What this terminal took from a bank card today: what T-43 is measured by. A ride that is charged when it
+        ends is counted then.
+        """
         count, minor = self.taken[1:] if self.taken[0] == day else (0, 0)
-        let_in = decision.outcome.accepted
-        self.taken = (day, count + let_in, minor + decision.outcome.charge_minor)
+        if event.kind is not EventKind.CHECK_IN or event.amount_minor:
+            self.taken = (day, count + 1, minor + event.amount_minor)
 
     def _service_date(self, at: datetime) -> date:
         return self.policy.service_date(at.astimezone(self.policy.zone))
@@ -220,6 +243,8 @@ class _Rider:
             )
         written = facts_of(stated)
         trip = restore(trip, written, None if self.pupil is None else self.pupil.on(day))
+        if self.bank is not None:
+            trip = _with_one_list(trip)
         return trip if "document_age_s" in stated else self._with_age(trip)
 
     def _with_age(self, trip: Trip) -> Trip:
@@ -227,6 +252,15 @@ class _Rider:
         assert self.at is not None, "set by every tap"
         age_s = freshness_of(self.policy, self.at, trip.clock).document_age_s
         return structs.replace(trip, freshness=structs.replace(trip.freshness, document_age_s=age_s))
+
+
+def _with_one_list(trip: Trip) -> Trip:
+    """One list names cards, persons and bank cards, so it has one age, whatever the author calls it."""
+    known = trip.freshness
+    age_s = max(known.deny_list_age_s, known.bank_list_age_s)
+    return structs.replace(
+        trip, freshness=structs.replace(known, deny_list_age_s=age_s, bank_list_age_s=age_s)
+    )
 
 
 def _later(at: datetime, seconds: int) -> datetime:
@@ -252,9 +286,9 @@ def facts_of(written: Mapping[str, Any]) -> dict[str, Fact]:
     return named
 
 
-def _for_cash(policy: Policy, trip: Trip, at: datetime) -> Decision:
+def _for_cash(policy: Policy, trip: Trip, at: datetime, ticket: TicketKind) -> Decision:
     """A sale for cash in the form of a decision: nothing is written, and the charge is what everybody pays."""
-    sold = decide_cash(policy, trip, 1 + trip.companions, at)
+    sold = decide_cash(policy, trip, 1 + trip.companions, at, ticket)
     admission = Admission.REFUSED if sold.sum_minor is None else Admission.LET_IN
     outcome = Outcome(sold.message, admission, charge_minor=sold.sum_minor or 0)
     return Decision(outcome, None, sold.facts, sold.flags)

@@ -22,7 +22,7 @@ from msgspec import Meta, field
 
 from cardproto.resident.limits import LARGEST_ROUTE, LARGEST_TERMINAL, MOST_TRANSFERS
 from cardproto.resident.records.rights import CONCESSION_SLOTS, CONTRACT_SLOTS
-from terminal.codes import Admission
+from terminal.codes import Admission, TicketKind
 from terminal.decision.outcome import Message
 from terminal.errors import TerminalError
 from terminal.policy.base import Minor, Mode, Name, Section, Weekday
@@ -132,16 +132,22 @@ class Card(Section, frozen=True, kw_only=True):
 
 
 class BankCard(Section, frozen=True, kw_only=True):
-    """A bank card as one tap knows it (T-40)."""
+    """A bank card as one tap knows it (T-40). Beside `card` it is the bank application of that card (K-02)."""
 
     expires_on: date = NEVER_ENDS
     readable: bool = True
     authenticated: bool = True
     deny_listed: bool = False
+    listed: Listed | None = None
+    """The concessions that the terminal's own list has under its token."""
 
 
-class Cash(Section, frozen=True):
-    """No card: each tap is a sale for cash to the rider and his `companions` (T-53)."""
+class Cash(Section, frozen=True, kw_only=True):
+    """No card: each tap is a sale for cash to the rider and his `companions` (T-53), each with a `ticket` of this kind,
+    or of so many pieces of luggage (T-55).
+    """
+
+    ticket: TicketKind = TicketKind.FULL
 
 
 class RosterFacts(Section, frozen=True, kw_only=True):
@@ -337,8 +343,8 @@ class Total(Section, frozen=True, kw_only=True):
 
 
 class Scenario(Section, frozen=True, kw_only=True):
-    """One rider's story. He has a resident card, written here or one of the file's `cards` by name, or a bank card,
-    or pays in cash.
+    """One rider's story. He has a resident card, written here or one of the file's `cards` by name, a bank card, one
+    card that is both, or pays in cash.
     """
 
     name: Line

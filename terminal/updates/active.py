@@ -26,18 +26,8 @@ from terminal.journal.journal import Journal
 from terminal.journal.operation_records import SetActivated, SetReturned
 from terminal.updates.edition import Edition, LoadedEdition, Published, SetPart, SetRefusal
 from terminal.updates.floors import NO_FLOOR, SetFloor
-from terminal.updates.store import (
-    DamagedSet,
-    HeldEdition,
-    KeptCounts,
-    KindStatus,
-    Offered,
-    SetRows,
-    SetStore,
-    TakenFiles,
-    Trial,
-    slot_failed,
-)
+from terminal.updates.held import HeldEdition, KindStatus, Offered, Trial, without
+from terminal.updates.store import DamagedSet, KeptCounts, SetStore, TakenFiles, slot_failed
 
 T = TypeVar("T")
 
@@ -181,7 +171,7 @@ class ActiveSet:
             self._better(refused.kind)
 
     def _better(self, kind: SetKind) -> None:
-        self._refused = {one: refused for one, refused in self._refused.items() if one is not kind}
+        self._refused = without(self._refused, kind)
 
     def _taken(self, kind: SetKind, published: Published, now: datetime | None) -> HeldEdition | SetRefusal:
         part, self._untidy = self.parts[kind], True
@@ -213,7 +203,7 @@ class ActiveSet:
             with self._changing:
                 self._store.put_pending(held)
                 self._ready = {**self._ready, kind: loaded}
-                self._rows = self._rows._replace(pending={**self._rows.pending, kind: held})
+                self._rows = self._rows.waiting(held)
         except ActiveSetError as error:
             return SetRefusal(kind, UpdateFault.NO_ROOM, error=error)
         except TerminalError as error:
@@ -292,9 +282,8 @@ class ActiveSet:
         with suppress(ActiveSetError):  # the disk fails: the row is found and dropped again by the next start
             self._store.drop_pending(kind)
         self._untidy = True
-        self._ready = {one: loaded for one, loaded in self._ready.items() if one is not kind}
-        others = {one: held for one, held in self._rows.pending.items() if one is not kind}
-        self._rows = self._rows._replace(pending=others)
+        self._ready = without(self._ready, kind)
+        self._rows = self._rows.without_pending(kind)
 
     def activate(
         self, kinds: tuple[SetKind, ...], now: datetime, journal: Journal | None
@@ -316,18 +305,9 @@ class ActiveSet:
                 journal.append(held.row(unix_ms(now), loaded.edition.trial_days if trial else 0))
             self._store.activate(held, trial=trial)
             self._untidy = True
-            before = {one: other for one, other in self._rows.before.items() if one is not kind}
-            if trial:
-                before[kind] = self._rows.before.get(kind, self._rows.in_force[kind])
             self._loaded = {**self._loaded, kind: loaded}
-            self._ready = {one: other for one, other in self._ready.items() if one is not kind}
-            self._rows = SetRows(
-                {**self._rows.in_force, kind: held},
-                {one: other for one, other in self._rows.pending.items() if one is not kind},
-                {**self._rows.floors, kind: SetFloor(held.version, held.sha256)},
-                before,
-                {one: other for one, other in self._rows.returned.items() if one is not kind},
-            )
+            self._ready = without(self._ready, kind)
+            self._rows = self._rows.activated(held, trial=trial)
         refused = self._refused.get(kind)
         if refused is not None and refused.fault is UpdateFault.NO_ROOM and refused.version == held.version:
             self._better(kind)
@@ -352,8 +332,7 @@ class ActiveSet:
         with self._changing:
             if kind in self._rows.before:
                 self._store.confirm(kind)
-                others = {one: held for one, held in self._rows.before.items() if one is not kind}
-                self._rows = self._rows._replace(before=others)
+                self._rows = self._rows.confirmed(kind)
                 self._untidy = True
 
     def take_back(
@@ -379,16 +358,10 @@ class ActiveSet:
         return back
 
     def _put_back(self, taken: HeldEdition, back: HeldEdition, loaded: LoadedEdition[Any]) -> None:
-        kind, rows = back.kind, self._rows
         self._store.put_back(back)
         self._untidy = True
-        self._loaded = {**self._loaded, kind: loaded}
-        self._rows = rows._replace(
-            in_force={**rows.in_force, kind: back},
-            floors={**rows.floors, kind: SetFloor(rows.floors.get(kind, NO_FLOOR).version)},
-            before={one: held for one, held in rows.before.items() if one is not kind},
-            returned={**rows.returned, kind: taken},
-        )
+        self._loaded = {**self._loaded, back.kind: loaded}
+        self._rows = self._rows.put_back(taken, back)
 
     def _finish_return(self, said: Mapping[str, SetActivated]) -> tuple[SetKind, ...]:
         """The journal says that what was on trial was taken back, and the power went before the rows did."""
@@ -529,8 +502,7 @@ class ActiveSet:
         held = self._rows.in_force[kind]
         loaded = self._checked(kind, held)
         if isinstance(loaded, SetRefusal):
-            others = {one: other for one, other in self._rows.in_force.items() if one is not kind}
-            self._rows = self._rows._replace(in_force=others)
+            self._rows = self._rows.without_damaged(kind)
             self.refuse(loaded, held.sha256)
         else:
             self._loaded[kind] = loaded

@@ -19,23 +19,18 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import datetime
 from errno import ENOSPC
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from msgspec import Struct
-
-from terminal.clock import from_unix_ms, unix_ms
-from terminal.codes import SetKind, UpdateFault
-from terminal.errors import ActiveSetError, TerminalError
+from terminal.codes import SetKind
+from terminal.errors import ActiveSetError
 from terminal.files import create_file, make_own, sync_path
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of, transaction
-from terminal.journal.operation_records import SetActivated
-from terminal.updates.edition import Edition, LoadedEdition, SetRefusal
 from terminal.updates.floors import FLOORS_FILE, NO_FLOOR, SetFloor, highest, keep_floors, read_floors
+from terminal.updates.held import HeldEdition, SetRows
 
 ACTIVE_FILE: Final = "active.db"
 SLOTS_FOLDER: Final = "active"
@@ -87,99 +82,6 @@ class KeptCounts(NamedTuple):
     days: Mapping[tuple[str, int], tuple[int, int]]
     cards: Mapping[tuple[str, bytes], RefusedCard]
     to: int
-
-
-class HeldEdition(NamedTuple):
-    """A row: the edition in `slot`, in force since `at_ms`, or waiting for that moment (0: none)."""
-
-    kind: SetKind
-    id: str
-    version: int
-    sha256: bytes
-    slot: int
-    at_ms: int
-
-    @classmethod
-    def of(cls, kind: SetKind, loaded: LoadedEdition[object], slot: int = 0) -> HeldEdition:
-        """What was read from `slot`, waiting for its own moment."""
-        edition = loaded.edition
-        from_ms = 0 if edition.valid_from is None else unix_ms(edition.valid_from)
-        return cls(kind, edition.id, edition.version, loaded.sha256, slot, from_ms)
-
-    @property
-    def edition(self) -> str:
-        """As records name it: "demo:3"."""
-        return f"{self.id}:{self.version}"
-
-    def refused(
-        self, fault: UpdateFault, known: int | None = None, error: TerminalError | None = None
-    ) -> SetRefusal:
-        """That it does not come into force, or no longer is; `known` is its own version where none is given."""
-        stated = Edition(self.id, self.version, 0)
-        return SetRefusal(self.kind, fault, stated, self.version if known is None else known, error)
-
-    def is_said(self, said: Mapping[str, SetActivated]) -> bool:
-        """Whether the newest row of this kind says that it is in force."""
-        row = said.get(self.kind)
-        return row is not None and row.sha256 == self.sha256
-
-    def row(self, now_ms: int, trial_days: int = 0) -> SetActivated:
-        """What the journal says of it."""
-        held = self.id, self.version, self.sha256, self.at_ms
-        return SetActivated(now_ms, self.kind.value, *held, trial_days)
-
-
-class Trial(NamedTuple):
-    """`held` is in force on trial until `until_ms`, and `before` will be again where it is taken back (O-12)."""
-
-    held: HeldEdition
-    before: HeldEdition
-    until_ms: int
-
-
-class Offered(Struct, frozen=True):
-    """What came of an offer: `held` waits for its moment or is in force; or it was refused. `known`: what was offered
-    is what is held, and was before.
-    """
-
-    held: HeldEdition | None = None
-    refused: SetRefusal | None = None
-    known: bool = False
-
-
-class KindStatus(Struct, frozen=True):
-    """What is known of one kind. `until` (None: without end) and `issued_at` are those of what is in force."""
-
-    kind: SetKind
-    in_force: HeldEdition | None = None
-    until: datetime | None = None
-    issued_at: datetime | None = None
-    pending: HeldEdition | None = None
-    refused: SetRefusal | None = None
-    floor: int = 0
-    trial: Trial | None = None
-
-    @property
-    def follows(self) -> datetime | None:
-        """From when what waits decides; None where nothing waits."""
-        return None if self.pending is None else from_unix_ms(self.pending.at_ms)
-
-
-def status_of(known: Iterable[KindStatus], kind: SetKind) -> KindStatus:
-    """What is `known` of this kind."""
-    return next((one for one in known if one.kind is kind), KindStatus(kind))
-
-
-class SetRows(NamedTuple):
-    """Everything the database says, by kind."""
-
-    in_force: Mapping[SetKind, HeldEdition]
-    pending: Mapping[SetKind, HeldEdition]
-    floors: Mapping[SetKind, SetFloor]
-    before: Mapping[SetKind, HeldEdition] = {}
-    """Only while what is in force is on trial."""
-    returned: Mapping[SetKind, HeldEdition] = {}
-    """What was taken back last, until another comes into force."""
 
 
 class DamagedSet(Exception):

@@ -29,7 +29,7 @@ from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, RegionDocumentError, TerminalError
 from terminal.updates.active import ActiveSet
 from terminal.updates.edition import MOST_BESIDE_BYTES, Published, SetPart, SetRefusal
-from terminal.updates.store import HeldEdition, Offered
+from terminal.updates.held import HeldEdition, Offered
 
 EVERY_S: Final = 1.0
 PATIENCE_S: Final = 5.0

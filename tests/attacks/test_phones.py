@@ -21,6 +21,7 @@ from cardproto.credential.grant import build_credential, parse_claims
 from cardproto.credential.keys import key_id
 from sim.lab_issuer import lab_issuer_key
 from sim.phone import VirtualPhone
+from terminal.media.held import KeptState
 from terminal.media.phone.medium import PhoneMedium
 from terminal.policy.policy import Policy
 from terminal.tap import Terminal, take_code, take_tap
@@ -86,6 +87,22 @@ def test_a_screenshot_of_what_was_already_paid_lets_no_one_in(doors: Doors) -> N
     again = doors.shows()
     assert doors.code(again) == "already_paid"
     assert doors.code(again) == "code_used"
+
+
+def test_what_is_kept_after_a_code_makes_it_count_no_more(doors: Doors) -> None:
+    """The phone itself, held to the reader, shows no counter: the code's stays."""
+    shown, held, taker = doors.shows(), doors.front.held, doors.front.codes
+    assert held is not None
+    assert taker is not None
+    phone_ref = take_code(shown.encode(), taker, doors.front).card_ref
+    assert phone_ref is not None
+    kept = held.kept(phone_ref)
+    assert kept is not None
+    held.keep(phone_ref, KeptState(b"", 0), doors.clock.now())
+    assert held.kept(phone_ref) == KeptState(b"", kept.counter)
+    assert doors.code(shown) == "code_used"
+    held.spend(phone_ref, kept.counter - 1, doors.clock.now())
+    assert doors.code(shown) == "code_used"
 
 
 def test_an_older_code_kept_back_is_worth_nothing_after_a_newer_one(doors: Doors) -> None:
@@ -275,6 +292,7 @@ def test_paper_rides_for_what_the_document_allows_and_once_for_each_word(doors: 
     assert waiting is not None
     assert not taker.check("another", doors.clock.now())
     assert taker.check(waiting.key, doors.clock.now())
+    assert not taker.check(waiting.key, doors.clock.now()), "a word counts once"
     assert doors.code(paper) == "code_check", "the word was for the other print"
     assert doors.code(copied) == "code_check", "and counts for what is read next, or not at all"
     served: list[str] = []

@@ -37,6 +37,7 @@ def main() -> None:
             browser.close()
     for name, count in (*sorted(walk.counts.items()), *counted.items()):
         print(f"{name}: {count}")
+    print(f"out of reach without scrolling: {len(walk.out_of_reach)}", *walk.out_of_reach, sep="\n  ")
     print(f"taps: {sum(walk.taps.values())} ({', '.join(f'{name} {n}' for name, n in walk.taps.items())})")
     print(f"starts of the terminal: {walk.place.starts}; took {time.monotonic() - began:.0f} s")
 

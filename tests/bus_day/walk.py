@@ -20,6 +20,7 @@ from tests.bus_day.place import BusPlace
 from tests.flows.test_recomputed import until
 from tests.school_day.hands import PATIENCE_MS, Hands, Way
 from tests.terminal.screen.console.cab import DRIVER, PIN, ref_of
+from tests.terminal.screen.console.test_console_browser import MAIN, SMALL, out_of_reach
 from tests.terminal.setup.guide import press_through, steps_of
 
 RELIEF, INSPECTOR = ref_of(Role.CONDUCTOR), ref_of(Role.INSPECTOR)
@@ -27,14 +28,11 @@ PROFILES: Final = (
     *("adult_purse", "adult_purse", "adult_purse", "student_half_price", "month_pass"),
     *("free_pensioner", "empty_purse", "blocked"),
 )
-SMALL: Final = ((480, 272), (800, 480))
-LEAST_PX: Final = 44
 ONCE: Final = ("/shift", "/sale", "/cash")
 """What is done once whatever happens: the power may go at it."""
 DEED: Final = (
     "one => one.type === 'submit' && one.form?.method === 'post' ? one.form.getAttribute('action') : ''"
 )
-MAIN: Final = "main .button-main, .cab button"
 
 
 @dataclass
@@ -103,19 +101,6 @@ class BusHands(Hands):
             out = out_of_reach(self.page.locator(MAIN), height)
             self.walk.out_of_reach += [f"{path} at {width}×{height}: {button}" for button in out]
         self.page.set_viewport_size(before)
-
-
-def out_of_reach(buttons: Locator, height: int) -> list[str]:
-    """Those of `buttons` that a finger does not reach on a screen so high before it scrolls."""
-    found = []
-    for button in buttons.locator("visible=true").all():
-        box = button.bounding_box()
-        assert box is not None
-        if box["width"] > 1 and (
-            box["y"] + box["height"] > height or min(box["height"], box["width"]) < LEAST_PX
-        ):
-            found.append(f"{button.inner_text()} {box}")
-    return found
 
 
 @dataclass

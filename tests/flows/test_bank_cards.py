@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from cardproto.emv.faults import ReadFault
 from cardproto.resident.layout import DF_NAME
+from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.records.rights import Concession
 from sim.card.port import SimCard
 from sim.emv.card import VirtualBankCard
@@ -24,7 +25,7 @@ from terminal.journal.taps import End
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.lab.town import Town
 from terminal.media.bank.medium import READS, BankMedium, BankTerms, BankTrust
-from terminal.media.held import HeldEvents
+from terminal.media.held import HeldEvents, KeptState
 from terminal.media.port import MAX_BYTES, MAX_EXCHANGES, MediumSetup
 from terminal.media.resident.medium import ResidentMedium
 from terminal.policy.grants import GrantTable
@@ -130,6 +131,16 @@ def test_the_epoch_before_is_the_same_card_for_lists_and_states(town_of: OpenTow
         report = town.tap(FRONT.number, "bank_cda").report
         assert report.outcome.message == "already_paid"
         assert report.card_ref == token(town, "bank_cda", both)
+        town.clock.advance(7_200)
+        assert tap(town, "bank_cda") == PAID
+        town.clock.advance(7_200)
+        kept, before = held.kept(token(town, "bank_cda", both)), token(town, "bank_cda", old)
+        assert kept is not None
+        newer = parse_event(kept.event)._replace(at=town.clock.now().replace(microsecond=0), sequence=900)
+        elsewhere = KeptState(build_event(newer))
+        held.others = lambda reference, _now: (elsewhere,) if reference == before else ()
+        again = town.tap(FRONT.number, "bank_cda").report
+        assert again.outcome.message == "already_paid", "another door goes by the epoch before still"
 
 
 class ByName:

@@ -7,12 +7,14 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from shutil import copyfile
 from typing import Any, Final
 
 import httpx
 import msgspec
 import pytest
+from playwright.sync_api import expect
 
 from sim.image_file import load_image
 from sim.periphery.pseudo_terminal import PseudoTerminal
@@ -28,18 +30,31 @@ from terminal.trip.producers import FactSource
 from tests.flows.live import STATE, TAPS, live_terminal, told_of
 from tests.flows.test_live_canteen import School, canteen
 from tests.terminal.canteen.school import CASHIER, TEACHER, grant
-from tests.terminal.media.test_phone_live import phone_in
+from tests.terminal.media.test_phone_live import on_paper, phone_in
+from tests.terminal.screen.browser import NewPage, browser, new_page
+from tests.terminal.screen.console.cab import KEYS
+from tests.terminal.setup.guide import press_through, steps_of
+
+__all__ = ["browser", "new_page"]
 
 PEERS: Final = {FactSource.PEERS: frozenset({"canteen.elsewhere"})}
 """What this module shows of what other terminals say."""
 FREE: Final = {"grants": (grant(11),)}
+PAYS: Final = {"hot_minor": 50_000}
+"""Whose parents pay, and have."""
 NAMES: Final = ("anna", "boris", "vera")
 PHONES: Final = ("dina", "egor")
 """Whose card is a phone."""
+PAPERS: Final = {"fedya": b"fedya   ", "galya": b"galya   ", "zoya": b"zoya    "}
+"""Who shows a code on paper, by pseudonym."""
 TAKES: Final = {
     "media": {"order": ["resident", "phone"], "codes": True},
     "periphery.scanner": {"serial": "codes"},
 }
+
+
+METRICS: dict[int, int] = {}
+"""The port of each till's metrics."""
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
@@ -48,10 +63,43 @@ def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
         return int(probe.getsockname()[1])
 
 
+def on_paper_too(region: Path) -> None:
+    """Let the pupils of `FREE` show a code on paper, and those of another concession that gives no meal."""
+    text = region.read_text("utf-8")
+    for name in ('name = "pupil with special needs"\n', 'name = "pensioner, free"\n'):
+        assert text.count(name) == 1
+        text = text.replace(name, f"{name}printed = true\n")
+    region.write_text(text, "utf-8")
+
+
 class Till(School):
     """One that has a scanner."""
 
     scanner: SimScanner
+
+    def ref(self, name: str) -> bytes:
+        """The pupil behind a card, a phone or a code on paper."""
+        return KEYS.token("school", PAPERS[name]) if name in PAPERS else super().ref(name)
+
+    def reads(self, paper: str) -> str:
+        """The cashier's page when a printed code has been read."""
+        assert self.terminal.console is not None
+        console = self.terminal.console
+        before = console.get("/canteen/printed").text
+        self.scanner.scan(paper.encode())
+        until(lambda: console.get("/canteen/printed").text != before)
+        return console.get("/canteen/printed").text
+
+    def agrees(self, presses: Callable[[], None] | None = None) -> dict[str, Any]:
+        """The row after the cashier has said that it is this pupil."""
+        head = self.terminal.head()
+        if presses is None:
+            self.terminal.act("/canteen/printed", "/canteen/printed")
+        else:
+            presses()
+        until(lambda: any(row["kind"] in TAPS for row in self.terminal.rows(head)))
+        (row,) = (row for row in self.terminal.rows(head) if row["kind"] in TAPS)
+        return told_of(row)
 
     def scans(self, phone: VirtualPhone) -> dict[str, Any]:
         """The row of a code that a phone shows now."""
@@ -71,7 +119,6 @@ def tills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Till, Till
     for folder in folders.values():
         load_or_make_keys(folder / STATE / "terminal.key")
         (folder / "peers").mkdir()
-    metrics = free_port(socket.SOCK_STREAM)
     with ExitStack() as stack:
         schools: list[Till] = []
         scanners: dict[int, SimScanner] = {}
@@ -83,12 +130,14 @@ def tills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Till, Till
                 "peers": [f"{other}@127.0.0.1:{ports[other]}"],
                 "identities": "peers",
             }
-            tables: dict[str, Any] = {"link": link, **TAKES}
+            metrics = METRICS[number] = free_port(socket.SOCK_STREAM)
+            tables: dict[str, Any] = {"link": link, "metrics": {"port": metrics}, **TAKES}
             scanners[number] = SimScanner(PseudoTerminal(folder / "codes"))
             stack.callback(scanners[number].close)
             if number == 2:
-                tables |= {"metrics": {"port": metrics}, "console": {"enabled": True, "port": 0}}
+                tables |= {"console": {"enabled": True, "port": 0}}
             own = canteen(folder, **tables)
+            on_paper_too(folder / "region.toml")
             own["terminal"] = {**own["terminal"], "number": number}
             schools.append(Till(stack.enter_context(live_terminal(folder, **own))))
         first, second = schools
@@ -101,9 +150,9 @@ def tills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Till, Till
             copyfile(made, folders[1] / made.name)
             first.cards[name] = second.cards[name] = made.name
         for school in schools:
-            school.enrol(1, **dict.fromkeys((*NAMES, *PHONES), FREE))
+            school.enrol(1, **dict.fromkeys((*NAMES, *PHONES, "fedya"), FREE), galya=PAYS)
         second.scanner = scanners[2]
-        yield first, second, metrics
+        yield first, second, METRICS[2]
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -114,7 +163,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def marks(metrics: int) -> float:
-    """How many marks the second till holds of the first."""
+    """How many marks a till holds of the other."""
     text = httpx.get(f"http://127.0.0.1:{metrics}/metrics", timeout=20).text
     found = [line for line in text.splitlines() if line.startswith("resident_terminal_link_marks ")]
     assert found, text
@@ -168,6 +217,50 @@ def test_a_pupils_phone_and_its_code_are_served_once_and_asked_about_at_the_othe
     assert by_code["message"] == "meal_ok"
     assert "phone:code_shown" in dict(by_code["reasons"])
     assert second.tap("egor")["message"] == "meal_already", "the code was of the same phone"
+
+
+def test_a_printed_code_is_served_when_the_cashier_knows_the_pupil_of_the_list(
+    tills: tuple[Till, Till, int], new_page: NewPage
+) -> None:
+    """M-35, M-19: paper is copied, so the list says who should stand there; it is one meal whichever print is shown."""
+    first, second, _ = tills
+    second.terminal.sign_in(Role.CASHIER)
+    assert second.terminal.console is not None
+    codes = {"fedya": 11, "galya": 1, "zoya": 11}
+    paper = {name: on_paper(code, pseudonym=PAPERS[name]) for name, code in codes.items()}
+    before = second.terminal.head()
+    shown = second.reads(paper["fedya"])
+    assert 'action="/canteen/printed"' in shown
+    assert "3a" in shown
+    assert second.terminal.head() == before, "what was not checked leaves no row"
+    assert 'href="/canteen/printed"' in second.terminal.console.get("/canteen/counter").text
+    heard, page = marks(METRICS[1]), new_page(width=1024, height=600)
+    console = second.terminal.console
+    signed_in = [
+        {"name": c.name, "value": c.value, "url": str(console.base_url)} for c in console.cookies.jar
+    ]
+    page.context.add_cookies(signed_in)  # type: ignore[arg-type]
+    page.goto(f"{console.base_url}/canteen/shift")
+
+    def by_the_guide() -> None:
+        for step in steps_of("stolovaya.md", "Телефон и код"):
+            press_through(page, step, {})
+
+    served = second.agrees(by_the_guide)
+    expect(page.get_by_text("Выдать: завтрак")).to_be_visible(timeout=40_000)
+    assert (served["message"], served["sources"]) == ("meal_ok", {"federal": 4265, "regional": 2844})
+    assert "phone:printed_checked" in served
+    second.reads(on_paper(11, pseudonym=PAPERS["fedya"]))
+    assert second.agrees()["message"] == "meal_already", "another print is the same pupil's"
+    until(lambda: marks(METRICS[1]) > heard)
+    given = IssueMeals(CASHIER, (first.ref("fedya"),), how=How.FORGOTTEN_CARD, confirmed_by=TEACHER)
+    (asked,) = first.terminal.ask(given).pupils
+    assert not asked.accepted, "the other till asks"
+    second.reads(paper["galya"])
+    refused = second.agrees()
+    assert refused["message"] == "code_printed", "parents' money is not spent on a copy"
+    assert "phone:not_on_paper" in refused
+    assert 'action="/canteen/printed"' not in second.reads(paper["zoya"]), "in no list here: no second check"
 
 
 def test_a_dead_peer_is_seen_in_health_and_costs_a_tap_nothing(tills: tuple[Till, Till, int]) -> None:

@@ -11,7 +11,6 @@ import os
 import random
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = ROOT / "terminal" / "policy" / "scenarios"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"}
 SEED = 13
-SLICE = 3
+SLICE = 2
 """Scenarios of a region besides those named."""
 NAMED: dict[str, tuple[int, ...]] = {
     "belgorod": (9,),
@@ -33,7 +32,6 @@ NAMED: dict[str, tuple[int, ...]] = {
 """An old place and one that is contradicted; a distance, the display, cash that is not sold, a clock in doubt and the
 end of the document; lists of every age and local grants; a roster; the end of a canteen's document."""
 WITH_RESTARTS = "sakhalin"
-BANK_CARD = ["bank card"]
 COMPARED = ("message", "admission", "charge_minor", "balance_minor")
 
 
@@ -59,12 +57,6 @@ def chosen(region: str, pure: dict[int, list[dict[str, Any]]]) -> list[int]:
     return sorted({*drawn, *NAMED[region]})
 
 
-def of_bank_cards(file: Path) -> set[int]:
-    """The scenarios that no terminal can play, by the file itself."""
-    scenarios = tomllib.loads(file.read_text("utf-8"))["scenarios"]
-    return {number for number, scenario in enumerate(scenarios, start=1) if "bank_card" in scenario}
-
-
 @pytest.mark.parametrize("region", sorted(NAMED))
 def test_a_running_terminal_decides_what_the_pure_run_does(region: str) -> None:
     pure = taps_of(region)
@@ -73,9 +65,7 @@ def test_a_running_terminal_decides_what_the_pure_run_does(region: str) -> None:
     restarts = ("--restarts",) if region == WITH_RESTARTS else ()
     *lines, totals = run(region, *(f"{file}#{number}" for number in numbers), "--live", *restarts)
     played = {line["scenario"]: line for line in lines if "taps" in line}
-    left_out = {line["scenario"]: line["not_played"] for line in lines if "not_played" in line}
-    assert sorted(played) == sorted({*numbers} - of_bank_cards(file))
-    assert left_out == dict.fromkeys(sorted({*numbers} & of_bank_cards(file)), BANK_CARD)
+    assert sorted(played) == numbers, "each of them, bank cards and cash as well"
     for number, scenario in played.items():
         live = [[tap[name] for name in COMPARED] for tap in scenario["taps"]]
         assert live == [[tap[name] for name in COMPARED] for tap in pure[number]], (number, scenario["name"])
@@ -86,12 +76,14 @@ def test_a_running_terminal_decides_what_the_pure_run_does(region: str) -> None:
     assert totals["totals"]["starts"] > 0
 
 
+NOT_AGAIN = {"ozernoe": 5}
+"""Taps that are not decided again: four of which lists had a word that are not at hand, one of a torn card."""
 EXAMPLES = ROOT / "docs" / "examples" / "tariffs"
 
 
-@pytest.mark.parametrize("region", ["lugovoe", "rechnoe"])
+@pytest.mark.parametrize("region", ["lugovoe", "rechnoe", "ozernoe"])
 def test_dearer_rides_and_ways_back_are_decided_alike_and_again(region: str, tmp_path: Path) -> None:
-    """The tariff author's whole examples (T-30, T-38, T-39), and the journals that their taps leave."""
+    """The tariff author's whole examples (T-30, T-38, T-39, bank cards), and the journals that their taps leave."""
     document, scenarios, kept = (
         EXAMPLES / f"{region}.toml",
         EXAMPLES / f"{region}_scenarios.toml",
@@ -106,7 +98,7 @@ def test_dearer_rides_and_ways_back_are_decided_alike_and_again(region: str, tmp
             [tap[name] for name in COMPARED] for tap in taps
         ]
     again = [_decided_again(state, document) for state in kept.glob("*/lane-*/state")]
-    assert sum(one["recomputed"] for one in again) == sum(map(len, pure.values()))
+    assert sum(one["recomputed"] for one in again) == sum(map(len, pure.values())) - NOT_AGAIN.get(region, 0)
 
 
 def _decided_again(state: Path, document: Path) -> dict[str, Any]:

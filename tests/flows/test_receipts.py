@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from terminal.policy.load import DEMO_REGION
 from tests.flows.conftest import FRONT, OpenTown
 from tests.terminal.cli.inside import Run, runner
 
@@ -49,3 +50,26 @@ def test_t_53_cash_is_on_record_with_its_ticket_and_in_the_shifts_totals(tmp_pat
     )
     assert ",1,0,RUB,64.00,64.00," in run("export", "csv", "shift").stdout
     assert ",64.00,RUB,Enter," in run("export", "tides").stdout
+
+
+def test_t_55_a_ticket_of_each_kind_is_sold_and_one_that_the_document_has_not_is_refused(
+    tmp_path: Path, run: Run
+) -> None:
+    assert run("shift", "open", "--operator", "driver-7", "--route", 15).returncode == 0
+    refused = run("receipt", "sell", "--kind", "luggage")
+    assert (refused.returncode, "T-55" in refused.stderr) == (61, True)
+    cash = "[cash]\nchild_percent = 50\nluggage_minor = 2050\n"
+    (tmp_path / "region.toml").write_text(DEMO_REGION.read_text("utf-8") + cash, "utf-8")
+    child = run("receipt", "sell", "--kind", "child", "--region", "region.toml")
+    assert child.stdout.rstrip().endswith("1 × child ticket, RUB 16.00")
+    sold = json.loads(
+        run(
+            "receipt", "sell", "--kind", "luggage", "--persons", 3, "--region", "region.toml", "--json"
+        ).stdout
+    )
+    assert (sold["kind"], sold["persons"], sold["sum_minor"]) == ("luggage", 3, 6150)
+    totals = json.loads(run("shift", "close", "--json").stdout)
+    assert (totals["cash_sales"], totals["cash_minor"]) == (2, 7750)
+    rows = map(json.loads, run("journal", "show", "--json").stdout.splitlines())
+    assert [row["ticket"] for row in rows if row["kind"] == "CashSale"] == ["child", "luggage"]
+    assert "differ: 0;" in run("journal", "recompute", "--region", "region.toml").stdout

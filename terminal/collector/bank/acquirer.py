@@ -10,8 +10,9 @@ answers twice the same, and nothing is charged twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+import stat
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -20,8 +21,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from terminal.bank_record import BankRecord
-from terminal.collector.bank.charging import HOUR_MS
-from terminal.collector.bank.ledger import BANK_FOLDER, BankLedger, Demand, DemandKind, DemandState
+from terminal.collector.bank.charging import HOUR_MS, waits
+from terminal.collector.bank.demands import Demand, DemandKind, DemandState
+from terminal.collector.bank.ledger import BANK_FOLDER, BankLedger
 from terminal.decoding import decode_json, read_within
 from terminal.errors import CollectorError
 from terminal.files import replace_file, sync_path
@@ -30,6 +32,8 @@ ACQUIRER_FOLDER: Final = "acquirer"
 OUT, IN = "out", "in"
 MOST_BYTES: Final = 64 << 20
 MOST_ANSWERS: Final = 100_000
+MOST_DIGITS: Final = 18
+"""Of a demand's number, which a database can hold."""
 AT_ONCE: Final = 1_000
 """Orders in one file."""
 Sum = Annotated[int, Meta(ge=0, lt=10**12)]
@@ -100,23 +104,46 @@ class AnswerDoubt(StrEnum):
 
 
 class AcquirerFolder:
-    """The two folders. Methods raise `CollectorError`."""
+    """The two folders; where they are gone they are made anew. Methods raise `CollectorError`."""
 
     def __init__(self, collector: Path) -> None:
-        self.out: Final = collector / BANK_FOLDER / ACQUIRER_FOLDER / OUT
-        self.answers: Final = collector / BANK_FOLDER / ACQUIRER_FOLDER / IN
-        try:
+        self._folder = collector / BANK_FOLDER / ACQUIRER_FOLDER
+        self.out: Final = self._folder / OUT
+        self.answers: Final = self._folder / IN
+        self.make()
+
+    def make(self) -> None:
+        """The folders, where they are not there."""
+        with self.reported():
             for folder in (self.out, self.answers):
                 folder.mkdir(0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise _unusable(folder, error) from error
 
     def order_file(self, number: int) -> Path:
         return self.out / f"{number:06d}.json"
 
     def incoming(self) -> list[Path]:
-        """Files of answers, by name."""
-        return sorted(self.answers.glob("*.json"))
+        """What may be files of answers, by name."""
+        with self.reported():
+            return sorted(self.answers.glob("*.json"))
+
+    def clear(self, needed: Collection[Path]) -> None:
+        """Let go whatever lies there for the acquirer, drafts of killed processes too, but for `needed`."""
+        with self.reported():
+            for path in self.out.glob("*.json*"):
+                if path not in needed:
+                    path.unlink(missing_ok=True)
+                    sync_path(self.out)
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Failures of the disk within it are `CollectorError`."""
+        try:
+            yield
+        except OSError as error:
+            raise CollectorError(
+                f"the acquirer's folder {self._folder} cannot be used: {error.strerror}",
+                "Check its path, room and rights. Nothing is lost: the next run goes on.",
+            ) from error
 
 
 def send_orders(
@@ -129,23 +156,21 @@ def send_orders(
     """Write what is asked and in no file, and once more what has had no answer for `again_h` hours; return how many
     orders that are. A file is numbered first: after a kill it is written with the same orders.
     """
-    while unsent := ledger.unsent()[:AT_ONCE]:
+    while unsent := ledger.demands.unsent(AT_ONCE):
         with ledger.changing():
-            ledger.put_in_file(unsent)
+            ledger.demands.put_in_file(unsent)
     sent = 0
-    for number in ledger.open_files():
-        open_demands = [one for one in ledger.in_file(number) if one.state is DemandState.ASKED]
+    for number in ledger.demands.open_files():
+        open_demands = [one for one in ledger.demands.in_file(number) if one.state is DemandState.ASKED]
         newest_ms = max(one.sent_ms for one in open_demands)
-        if newest_ms and now_ms < newest_ms + again_h * HOUR_MS:
+        if newest_ms and waits(newest_ms, again_h * HOUR_MS, now_ms):
             continue
         orders = [one for demand in open_demands if (one := _order(ledger, demand, record_of, now_ms))]
         content = msgspec.json.format(msgspec.json.encode(OrderFile(number=number, orders=orders)))
-        try:
+        with folder.reported():
             replace_file(folder.order_file(number), content)
-        except OSError as error:
-            raise _unusable(folder.out, error) from error
         with ledger.changing():
-            ledger.note_written(number, now_ms)
+            ledger.demands.note_written(number, now_ms)
         sent += len(orders)
     return sent
 
@@ -161,7 +186,7 @@ def _order(
     record = None if demand.kind is DemandKind.REFUND else record_of(demand)
     if record is None and demand.kind is not DemandKind.REFUND:
         with ledger.changing():
-            ledger.doubt(now_ms, demand.id, AnswerDoubt.NO_RECORD)
+            ledger.demands.doubt(now_ms, demand.id, AnswerDoubt.NO_RECORD)
         return None
     plain = CardOrder(
         id=order_name(ledger, demand.id),
@@ -192,49 +217,58 @@ def _with_card(order: CardOrder, record: BankRecord) -> CardOrder:
 
 def take_answers(ledger: BankLedger, folder: AcquirerFolder, now_ms: int) -> Iterator[str]:
     """Take in every file of answers, each as one transaction, and let it go; what an answer fits nothing is kept as a
-    doubt. Yields the name of each file that is none: it stays where it is, for a person.
+    doubt. Yields the name of each file that is none, or is not whole yet: it stays where it is.
     """
+    folder.make()
     for path in folder.incoming():
-        try:
-            file = decode_json(read_within(path, MOST_BYTES), AnswerFile, MOST_BYTES)
-        except (OSError, msgspec.DecodeError):
+        seen = _look(path)
+        file = None if seen is None else _answers(path)
+        if file is None:
             yield path.name
             continue
         with ledger.changing():
             for one in file.answers:
                 _take(ledger, one, now_ms)
-        with suppress(FileNotFoundError):
-            path.unlink()
-        sync_path(folder.answers)
-    _clear(ledger, folder)
+        with folder.reported():
+            if _look(path) == seen:  # else another file has this name now
+                path.unlink(missing_ok=True)
+            sync_path(folder.answers)
+    folder.clear({folder.order_file(number) for number in ledger.demands.open_files()})
+
+
+def _look(path: Path) -> tuple[int, int, int] | None:
+    """Which file has this name; None where none has that can be read to an end."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+
+def _answers(path: Path) -> AnswerFile | None:
+    try:
+        return decode_json(read_within(path, MOST_BYTES), AnswerFile, MOST_BYTES)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def _take(ledger: BankLedger, answer: OrderAnswer, now_ms: int) -> None:
-    name, _, written = answer.id.rpartition("-")
-    number = int(written) if name == ledger.name and written.isascii() and written.isdecimal() else 0
-    demand, state = ledger.demand(number), DemandState(answer.result)
+    number = _number_in(answer.id, ledger.name)
+    demand, state = ledger.demands.get(number), DemandState(answer.result)
     if demand is None or not demand.file:
-        ledger.doubt(now_ms, number, AnswerDoubt.UNKNOWN)
+        ledger.demands.doubt(now_ms, number, AnswerDoubt.UNKNOWN)
     elif answer.amount_minor != demand.amount_minor:
-        ledger.doubt(now_ms, number, AnswerDoubt.OTHER_AMOUNT)
+        ledger.demands.doubt(now_ms, number, AnswerDoubt.OTHER_AMOUNT)
     elif demand.state not in (DemandState.ASKED, state):
-        ledger.doubt(now_ms, number, AnswerDoubt.CONTRADICTS)
+        ledger.demands.doubt(now_ms, number, AnswerDoubt.CONTRADICTS)
     elif demand.state is DemandState.ASKED:
-        ledger.answer(number, state, now_ms, answer.code)
+        ledger.demands.answer(number, state, now_ms, answer.code)
         if state is DemandState.APPROVED and demand.kind is not DemandKind.REFUND:
-            ledger.note_authorised(demand.card, now_ms)
+            ledger.cards.note_authorised(demand.card, now_ms)
 
 
-def _clear(ledger: BankLedger, folder: AcquirerFolder) -> None:
-    """Let order files go in which everything has an answer: they hold numbers of cards."""
-    needed = {folder.order_file(number) for number in ledger.open_files()}
-    for path in folder.out.glob("*.json"):
-        if path not in needed:
-            path.unlink(missing_ok=True)
-            sync_path(folder.out)
-
-
-def _unusable(folder: Path, error: OSError) -> CollectorError:
-    return CollectorError(
-        f"the acquirer's folder {folder} cannot be used: {error.strerror}", "Check its path, room and rights."
-    )
+def _number_in(order: str, ledger: str) -> int:
+    """The demand that an order of this ledger is for, by the one name it has; 0 for another name."""
+    name, _, written = order.rpartition("-")
+    known = name == ledger and written.isascii() and written.isdecimal() and len(written) <= MOST_DIGITS
+    return int(written) if known and not written.startswith("0") else 0

@@ -13,21 +13,17 @@ from typing import Final
 
 from msgspec import Struct
 
-from terminal.collector.bank.ledger import (
-    BankLedger,
-    CountedCard,
-    Demand,
-    DemandCause,
-    DemandKind,
-    DemandState,
-    DueRide,
-)
+from terminal.collector.bank.cards import CountedCard
+from terminal.collector.bank.demands import Demand, DemandCause, DemandItem, DemandKind, DemandState
+from terminal.collector.bank.ledger import BankLedger
+from terminal.collector.bank.rides import DueRide
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
+AT_ONCE: Final = 100
+"""Cards in one transaction."""
 AGAIN_DAYS: Final = (1, 2, 2, 3, 3, 3)
 """After which days a declined demand is asked for again by itself: six times within fourteen days, as schemes allow."""
-Items = list[tuple[int, int, int]]
 
 
 class ChargeRules(Struct, frozen=True):
@@ -46,6 +42,13 @@ class ChargeRules(Struct, frozen=True):
 
 
 USUAL: Final = ChargeRules()
+
+
+def waits(since_ms: int, for_ms: int, now_ms: int) -> bool:
+    """Whether `for_ms` have still to pass since then. From a time that lies ahead nothing is waited for: the clock was
+    wrong then, or is now.
+    """
+    return since_ms <= now_ms < since_ms + for_ms
 
 
 class Chain(Struct, frozen=True):
@@ -92,20 +95,29 @@ def debts(demands: Sequence[Demand]) -> list[Chain]:
 
 
 def make_demands(ledger: BankLedger, rules: ChargeRules, now_ms: int) -> int:
-    """Ask what is to be asked now about every card; return how many demands that are. Each card is one transaction."""
-    made = 0
-    for card in ledger.active():
+    """Ask what is to be asked now about every card; return how many demands that are. A card is in one transaction."""
+    made, active = 0, ledger.cards.active()
+    for first in range(0, len(active), AT_ONCE):
         with ledger.changing():
-            demands = ledger.demands(card.id)
-            wanted = [*_authorisation(ledger, card, demands, rules, now_ms)]
-            wanted += _again(card, demands, rules, now_ms)
-            for one in wanted:
-                ledger.put_demand(one)
-            made += len(wanted)
-            for one, items in charges_due(card.id, ledger.due(card.id), rules, now_ms):
-                ledger.put_demand(one, items)
-                made += one.state is DemandState.ASKED
-            ledger.settle(card.id)
+            made += sum(_asked_about(ledger, card, rules, now_ms) for card in active[first : first + AT_ONCE])
+    return made
+
+
+def _asked_about(ledger: BankLedger, card: CountedCard, rules: ChargeRules, now_ms: int) -> int:
+    demands = ledger.demands.of_card(card.id)
+    wanted = [
+        *_authorisation(ledger, card, demands, rules, now_ms),
+        *_again(card, demands, rules, now_ms),
+    ]
+    for one in wanted:
+        ledger.demands.put(one)
+    if any(one.cause in (DemandCause.TAP, DemandCause.REQUEST) for one in wanted):
+        ledger.cards.note_heard(card.id)
+    made = len(wanted)
+    for one, items in charges_due(card.id, ledger.rides.due(card.id), rules, now_ms):
+        ledger.demands.put(one, items)
+        made += one.state is DemandState.ASKED
+    ledger.rides.settle(card.id)
     return made
 
 
@@ -116,7 +128,7 @@ def _authorisation(
     if debts(demands) or any(one.last.state is DemandState.ASKED for one in chains(demands)):
         return
     since_ms = card.authorised_ms + rules.authorise_days * DAY_MS if card.authorised_ms else 0
-    ride = ledger.first_ride(card.id, since_ms)
+    ride = ledger.rides.first_since(card.id, since_ms)
     if ride is None:
         return
     row = ride.terminal, ride.sequence
@@ -147,19 +159,20 @@ def _cause(card: CountedCard, chain: Chain, rules: ChargeRules, now_ms: int) -> 
     last = chain.last
     if last.state is not DemandState.DECLINED:
         return None
-    if card.asked_ms > last.made_ms:
+    made_ms = last.made_ms if last.made_ms <= now_ms else 0
+    if card.asked_ms > made_ms:
         return DemandCause.REQUEST
-    if card.tapped_ms > last.made_ms and now_ms >= last.answered_ms + rules.pause_h * HOUR_MS:
+    if card.tapped_ms > made_ms and not waits(last.answered_ms, rules.pause_h * HOUR_MS, now_ms):
         return DemandCause.TAP
     tries = sum(one.cause is DemandCause.AGAIN for one in chain.demands)
-    if tries < len(AGAIN_DAYS) and now_ms >= last.answered_ms + AGAIN_DAYS[tries] * DAY_MS:
+    if tries < len(AGAIN_DAYS) and not waits(last.answered_ms, AGAIN_DAYS[tries] * DAY_MS, now_ms):
         return DemandCause.AGAIN
     return None
 
 
 def charges_due(
     card: int, due: Sequence[DueRide], rules: ChargeRules, now_ms: int
-) -> Iterator[tuple[Demand, Items]]:
+) -> Iterator[tuple[Demand, list[DemandItem]]]:
     """The charges that `due` leads to now, each with the rides it is for. One that what was asked too much pays for is
     not asked of the acquirer.
     """
@@ -167,9 +180,9 @@ def charges_due(
         rides = [one for one in due if one.currency == currency]
         credits = [[one.terminal, one.sequence, one.due_minor] for one in rides if one.due_minor < 0]
         for cause, group in _groups([one for one in rides if one.due_minor > 0], rules, now_ms):
-            items = [(one.terminal, one.sequence, one.due_minor) for one in group]
-            items += _taken_off(credits, sum(amount for _, _, amount in items))
-            amount, first = sum(amount for _, _, amount in items), group[0]
+            items = [DemandItem(one.terminal, one.sequence, one.due_minor) for one in group]
+            items += _taken_off(credits, sum(item.amount_minor for item in items))
+            amount, first = sum(item.amount_minor for item in items), group[0]
             row = first.terminal, first.sequence
             made = _demand(card, DemandKind.CHARGE, amount, currency, first.day, row, cause, now_ms)
             if not amount:
@@ -192,13 +205,13 @@ def _groups(
             yield DemandCause.DAY, group
 
 
-def _taken_off(credits: list[list[int]], most_minor: int) -> Items:
+def _taken_off(credits: list[list[int]], most_minor: int) -> list[DemandItem]:
     """Of what was asked too much, as much as `most_minor` holds; it is gone from `credits`."""
-    taken: Items = []
+    taken: list[DemandItem] = []
     for credit in credits:
         part = min(most_minor, -credit[2])
         if part:
-            taken.append((credit[0], credit[1], -part))
+            taken.append(DemandItem(credit[0], credit[1], -part))
             credit[2] += part
             most_minor -= part
     return taken
@@ -240,11 +253,11 @@ def refund_of(subject: str) -> tuple[int, int]:
 
 def refundable(ledger: BankLedger, charge: int) -> int | None:
     """What of `charge` can still be given back; None where it is no charge that was paid."""
-    demand = ledger.demand(charge)
-    root = demand if demand is None or not demand.of else ledger.demand(demand.of)
+    demand = ledger.demands.get(charge)
+    root = demand if demand is None or not demand.of else ledger.demands.get(demand.of)
     if demand is None or root is None or root.kind is not DemandKind.CHARGE:
         return None
-    others = ledger.demands(root.card)
+    others = ledger.demands.of_card(root.card)
     attempts = [one for one in others if root.id in (one.id, one.of) and one.kind is DemandKind.CHARGE]
     if not any(one.state is DemandState.APPROVED and one.file for one in attempts):
         return None
@@ -256,10 +269,10 @@ def refund(ledger: BankLedger, request: int, subject: str, now_ms: int) -> Refun
     """Ask the acquirer to give back what the office's `request` says, once; why that cannot be. Within a transaction.
     What was charged too much is given back first.
     """
-    if ledger.asked_by(request):
+    if ledger.demands.asked_by(request):
         return None
     charge, amount_minor = refund_of(subject)
-    left_minor, found = refundable(ledger, charge), ledger.demand(charge)
+    left_minor, found = refundable(ledger, charge), ledger.demands.get(charge)
     if left_minor is None or found is None:
         return RefundFault.NO_CHARGE
     if not 0 < amount_minor <= left_minor:
@@ -269,9 +282,10 @@ def refund(ledger: BankLedger, request: int, subject: str, now_ms: int) -> Refun
         *(found.card, DemandKind.REFUND, amount_minor, found.currency, found.day),
         *(row, DemandCause.REQUEST, now_ms),
     )
-    due = ledger.due(found.card)
-    credits = [[one.terminal, one.sequence, one.due_minor] for one in due if one.due_minor < 0]
-    ledger.put_demand(
+    due = ledger.rides.due(found.card)
+    owed = [one for one in due if one.currency == found.currency and one.due_minor < 0]
+    credits = [[one.terminal, one.sequence, one.due_minor] for one in owed]
+    ledger.demands.put(
         made._replace(of=found.of or found.id, request=request), _taken_off(credits, amount_minor)
     )
     return None

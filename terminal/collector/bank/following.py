@@ -6,11 +6,12 @@ each is known by the row that activated it. Only what an intent and its end say 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from terminal.codes import SetKind
-from terminal.collector.bank.ledger import BankLedger, RideState
+from terminal.collector.bank.ledger import BankLedger
+from terminal.collector.bank.rides import RideState
+from terminal.collector.bank.sources import RideSource
 from terminal.collector.reading import read_record
 from terminal.collector.sealed_rows import bank_row
 from terminal.decision.outcome import Message
@@ -21,29 +22,17 @@ STRETCH_ROWS: Final = 2_000
 """So many rows are one transaction."""
 
 
-class BankRows(Protocol):
-    """Where rows come from. Every method raises `CollectorError`."""
-
-    def held(self) -> Mapping[int, int]:
-        """The newest row held of each terminal."""
-        ...
-
-    def rows(self, terminal: int, after: int, limit: int) -> Sequence[tuple[int, bytes]]:
-        """At most `limit` rows with a number above `after`, in order, with their bodies."""
-        ...
-
-
-def follow_rows(source: BankRows, ledger: BankLedger) -> int:
+def follow_rows(source: RideSource, ledger: BankLedger) -> int:
     """Take in what has come since the last time; return how many rows that were."""
     went = 0
     for terminal, newest in source.held().items():
-        after, document = ledger.mark(terminal)
+        after, document = ledger.rides.mark(terminal)
         while after < newest and (rows := source.rows(terminal, after, STRETCH_ROWS)):
             with ledger.changing():
                 for sequence, body in rows:
                     document = _take(ledger, terminal, sequence, body, document)
                 after = rows[-1][0]
-                ledger.put_mark(terminal, after, document)
+                ledger.rides.put_mark(terminal, after, document)
             went += len(rows)
     return went
 
@@ -61,13 +50,13 @@ def _take(ledger: BankLedger, terminal: int, sequence: int, body: bytes, documen
             return record.back_sha256.hex()
         case Intent() if bank_row(record) is not None:
             shown = record.charge_minor, record.currency
-            ledger.put_ride((terminal, sequence), record.at_ms, record.card_ref, document, shown)
+            ledger.rides.put((terminal, sequence), record.at_ms, record.card_ref, document, shown)
         case Committed():
-            ledger.end_ride((terminal, record.intent), RideState.WAITING)
+            ledger.rides.end((terminal, record.intent), RideState.WAITING)
         case NotCommitted():
-            ledger.end_ride((terminal, record.intent), RideState.VOID)
+            ledger.rides.end((terminal, record.intent), RideState.VOID)
         case Unwritten() if record.card_ref and _denied(record):
-            ledger.put_refused(record.card_ref, record.at_ms)
+            ledger.cards.note_presented(record.card_ref, record.at_ms)
         case _:
             pass
     return document

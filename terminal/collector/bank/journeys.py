@@ -21,7 +21,7 @@ from cardproto.resident.records.event import Event, build_event, parse_event
 from terminal.clock import unix_ms
 from terminal.decision.bus.bank import NEVER_USED, BankSnapshot
 from terminal.decision.decide import decide
-from terminal.policy.policy import ONE_DAY, Policy
+from terminal.policy.policy import ONE_DAY, Policy, ServiceDay
 from terminal.trail import TrailEntry, recorded
 from terminal.trip.facts import Trip
 
@@ -58,6 +58,14 @@ class RideFare(NamedTuple):
     event: bytes
 
 
+class _Day(NamedTuple):
+    """A service day as fares state it."""
+
+    of: ServiceDay | None
+    day: str
+    ends_ms: int
+
+
 class Journeys:
     """Decides rides of bank cards. `policy_of` gives what decides under the region document of a hash; None where that
     is not at hand.
@@ -66,6 +74,7 @@ class Journeys:
     def __init__(self, policy_of: Callable[[str], Policy | None]) -> None:
         self._policy_of = policy_of
         self._seen: dict[str, Policy] = {}
+        self._day = _Day(None, "", 0)
 
     def knows(self, document: str) -> bool:
         """Whether rides under this document can be decided."""
@@ -79,8 +88,30 @@ class Journeys:
         for ride in rides:
             policy = self._policy(ride.document)
             assert policy is not None, "asked before"
-            fare, event = _fare(ride, event, policy)
+            fare, event = self._fare(ride, event, policy)
             yield fare
+
+    def _fare(self, ride: BankRide, event: Event, policy: Policy) -> tuple[RideFare, Event]:
+        layout = event.counter_layout
+        if layout and layout != policy.card.layout:  # of another document: its counters begin anew
+            event = event._replace(counter_layout=0, counters=0, journey_age_s=None)
+        decision = decide(BankSnapshot(ride.token, LAST_DAY, event=event), policy, ride.trip, ride.at)
+        after = event if decision.write_plan is None else decision.write_plan.event
+        service_day = policy.service_days.at(ride.at)
+        if self._day.of is not service_day:  # most rides are of one: the text is made once
+            self._day = _Day(service_day, *_service_day(service_day, policy))
+        outcome = decision.outcome
+        fare = RideFare(
+            ride.terminal,
+            ride.sequence,
+            self._day.day,
+            self._day.ends_ms,
+            min(outcome.charge_minor, ride.shown_minor),
+            str(outcome.message),
+            recorded(decision.facts),
+            build_event(after),
+        )
+        return fare, after
 
     def _policy(self, document: str) -> Policy | None:
         known = self._seen.get(document)
@@ -89,25 +120,9 @@ class Journeys:
         return known
 
 
-def _fare(ride: BankRide, event: Event, policy: Policy) -> tuple[RideFare, Event]:
-    if event.counter_layout not in (0, policy.card.layout):  # of another document: its counters begin anew
-        event = event._replace(counter_layout=0, counters=0, journey_age_s=None)
-    card = BankSnapshot(ride.token, LAST_DAY, event=event)
-    decision = decide(card, policy, ride.trip, ride.at)
-    after = event if decision.write_plan is None else decision.write_plan.event
-    day, ends_ms = _service_day(ride.at, policy)
-    charge_minor = min(decision.outcome.charge_minor, ride.shown_minor)
-    fare = RideFare(
-        *(ride.terminal, ride.sequence, day, ends_ms, charge_minor, str(decision.outcome.message)),
-        *(recorded(decision.facts), build_event(after)),
-    )
-    return fare, after
-
-
-def _service_day(at: datetime, policy: Policy) -> tuple[str, int]:
-    """The service day of `at`, and when it ends."""
-    known = policy.service_days.at(at)
-    if known.begins <= at < known.ends:
+def _service_day(known: ServiceDay, policy: Policy) -> tuple[str, int]:
+    """A service day by its date, and when it ends."""
+    if known.begins < known.ends:
         return known.day.isoformat(), unix_ms(known.ends)
     hour = time(policy.document.header.service_day_end_hour)
     ends = datetime.combine(known.day + ONE_DAY, hour, policy.zone)

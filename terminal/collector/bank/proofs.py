@@ -23,14 +23,17 @@ from cardproto.emv.numbers import parse_date
 from cardproto.errors import FormatError
 from terminal.bank_record import BankRecord, NoBankRecord, card_identity, open_record, record_verdict
 from terminal.clock import from_unix_ms
-from terminal.collector.bank.ledger import BankLedger, LedgerRide, RideState
+from terminal.collector.bank.ledger import BankLedger
+from terminal.collector.bank.rides import LedgerRide, RideState
+from terminal.collector.bank.sources import RideSource
 from terminal.collector.sealed_rows import bank_row
-from terminal.collector.store import CollectorStore
 from terminal.journal.records import UnreadableRecord, parse_record
 from terminal.keys.provider import BankToken
 from terminal.sealed_box import NotSealedToUs
 
 AT_ONCE: Final = 200
+PROBE: Final = b"bank-office"
+"""No card's number: what keys make of it shows which keys they are."""
 NEAR: Final = timedelta(days=1)
 """What a card was shown is its terminal's local day; the row says the time alone."""
 
@@ -54,6 +57,10 @@ class UnprovenCause(StrEnum):
     """Another ride has this signature, or this counter of the card."""
 
 
+BY_KEYS: Final = (UnprovenCause.NOT_OURS, UnprovenCause.NOT_GENUINE, UnprovenCause.OTHER_TOKEN)
+"""What other keys may find otherwise: of the office, of the schemes, of the tokens."""
+
+
 class Opened(NamedTuple):
     """A record that was proven, and its card by the back office's own hash."""
 
@@ -72,6 +79,16 @@ class OfficeKeys:
     tokens: Callable[[bytes], Sequence[BankToken]] = field(repr=False)
     trust: Trust = field(repr=False)
 
+    @property
+    def fingerprints(self) -> tuple[str, str]:
+        """What shows another key of cards, and other keys that rides are proven with; neither says anything of them."""
+        private = sorted(key.public_key().public_bytes_raw() for key in self.private)
+        tokens = sorted(one.token for one in self.tokens(PROBE))
+        schemes = sorted(key.checksum for key in self.trust.keys)
+        revoked = sorted(one.rid + bytes((one.index,)) + one.serial for one in self.trust.revoked)
+        proving = sha256(b"".join((*private, *tokens, *schemes, *revoked)))
+        return hmac.digest(self.cards, PROBE, "sha256").hex()[:32], proving.hexdigest()[:32]
+
     def called(self, record: BankRecord) -> frozenset[bytes]:
         """By which tokens a row may call the card of `record`."""
         identity = card_identity(record.pan, record.sequence)
@@ -83,9 +100,18 @@ class OfficeKeys:
         return hmac.digest(self.cards, f"{record.pan}|{sequence}".encode(), "sha256")
 
 
-def opened(keys: OfficeKeys, store: CollectorStore, ride: LedgerRide) -> Opened | UnprovenCause:
-    """What `ride` sealed, proven; or why it is not. Raises `CollectorError` for a store that fails only."""
-    sealed, body = store.sealed(ride.terminal, ride.sequence), store.record(ride.terminal, ride.sequence)
+def opened(keys: OfficeKeys, source: RideSource, rides: Sequence[LedgerRide]) -> list[Opened | UnprovenCause]:
+    """What each of `rides` sealed, proven; or why it is not. Raises `CollectorError` where the source fails."""
+    rows = [(ride.terminal, ride.sequence) for ride in rides]
+    sealed, bodies = source.sealed(rows), source.bodies(rows)
+    return [
+        _opened(keys, ride, sealed.get(row), bodies.get(row)) for ride, row in zip(rides, rows, strict=True)
+    ]
+
+
+def _opened(
+    keys: OfficeKeys, ride: LedgerRide, sealed: bytes | None, body: bytes | None
+) -> Opened | UnprovenCause:
     if sealed is None or body is None:
         return UnprovenCause.MISSING
     if sha256(sealed).digest() != _sealed_by(body):
@@ -121,14 +147,14 @@ def _of_its_day(record: BankRecord) -> bool:
         return False
 
 
-def prove_rides(keys: OfficeKeys, store: CollectorStore, ledger: BankLedger) -> int:
+def prove_rides(keys: OfficeKeys, source: RideSource, ledger: BankLedger) -> int:
     """Judge every ride whose end is known and whose sealed record has come; return how many were."""
     judged, after = 0, (0, 0)
-    while rides := ledger.rides(RideState.WAITING, AT_ONCE, after):
+    while rides := ledger.rides.in_state(RideState.WAITING, AT_ONCE, after):
         after = rides[-1].terminal, rides[-1].sequence
-        found = [(ride, opened(keys, store, ride)) for ride in rides]
+        found = opened(keys, source, rides)
         with ledger.changing():
-            for ride, one in found:
+            for ride, one in zip(rides, found, strict=True):
                 judged += _judge(ledger, ride, one)
     return judged
 
@@ -136,17 +162,17 @@ def prove_rides(keys: OfficeKeys, store: CollectorStore, ledger: BankLedger) -> 
 def _judge(ledger: BankLedger, ride: LedgerRide, found: Opened | UnprovenCause) -> bool:
     row = ride.terminal, ride.sequence
     if isinstance(found, Opened):
-        card = ledger.card_of(found.digest, ride.token)
+        card = ledger.cards.of(found.digest, ride.token)
         if not card:
             found = UnprovenCause.OTHER_TOKEN
-        elif not ledger.keep_proofs(_unique(found), row):
+        elif not ledger.rides.keep_proofs(_unique(found), row):
             found = UnprovenCause.REPEATED
         else:
-            ledger.judge(row, RideState.PROVEN, card=card)
+            ledger.rides.judge(row, RideState.PROVEN, card=card)
             return True
     # What may still come is waited for, and shown as unproven meanwhile.
     waits = found is UnprovenCause.MISSING
-    ledger.judge(row, RideState.WAITING if waits else RideState.UNPROVEN, found)
+    ledger.rides.judge(row, RideState.WAITING if waits else RideState.UNPROVEN, found)
     return not waits
 
 

@@ -19,18 +19,13 @@ from terminal.clock import from_unix_ms
 from terminal.collector.approvals import Act, Decided
 from terminal.collector.bank.acquirer import AcquirerFolder, send_orders, take_answers
 from terminal.collector.bank.charging import USUAL, ChargeRules, debts, make_demands, refund
-from terminal.collector.bank.following import BankRows, follow_rows
+from terminal.collector.bank.demands import Demand, DemandState
+from terminal.collector.bank.following import follow_rows
 from terminal.collector.bank.journeys import BankRide, Journeys
-from terminal.collector.bank.ledger import (
-    BANK_FOLDER,
-    LEDGER_FILE,
-    BankLedger,
-    Demand,
-    LedgerRide,
-    RideState,
-)
-from terminal.collector.bank.proofs import OfficeKeys, Opened, opened, prove_rides
-from terminal.collector.recompute.run import StoredRows
+from terminal.collector.bank.ledger import BANK_FOLDER, LEDGER_FILE, BankLedger, open_ledger
+from terminal.collector.bank.proofs import BY_KEYS, OfficeKeys, Opened, opened, prove_rides
+from terminal.collector.bank.rides import LedgerRide, RideState
+from terminal.collector.bank.sources import FolderRides, RideSource
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
 from terminal.journal.lock import FileLock
@@ -42,6 +37,8 @@ from terminal.trip.stated import UnknownFact, restore
 
 AGAIN_H: Final = 24
 """After so many hours without an answer the same orders are written again."""
+AT_ONCE: Final = 500
+"""Rides that are decided, or let go, in one transaction: about so many."""
 
 
 class DenyPort(Protocol):
@@ -78,10 +75,11 @@ class BankRun(Struct, frozen=True, kw_only=True):
 
 
 class BankOffice:
-    """The back office over one collector's folder; `lone` makes one. Methods raise `CollectorError`."""
+    """The back office over rides wherever they are kept; `lone` makes one. Methods raise `CollectorError`."""
 
     def __init__(
         self,
+        source: RideSource,
         store: CollectorStore,
         ledger: BankLedger,
         folder: AcquirerFolder,
@@ -90,7 +88,9 @@ class BankOffice:
         rules: ChargeRules = USUAL,
         deny: DenyPort | None = None,
     ) -> None:
+        """`store` has what the office asked for and confirmed."""
         self.ledger: Final = ledger
+        self._source = source
         self._store = store
         self._folder = folder
         self._keys = keys
@@ -98,17 +98,22 @@ class BankOffice:
         self._rules = rules
         self._deny = deny
 
-    def run(self, source: BankRows, now_ms: int) -> BankRun:
-        """Everything that can be done now."""
-        ledger = self.ledger
+    def run(self, now_ms: int) -> BankRun:
+        """Everything that can be done now. The deny list is kept up where the acquirer's folder cannot be used, too."""
+        ledger, source = self.ledger, self._source
+        source.claim(ledger.name)
         rows = follow_rows(source, ledger)
-        proven = prove_rides(self._keys, self._store, ledger)
+        self._judge_anew()
+        proven = prove_rides(self._keys, source, ledger)
         decided = self._decide()
-        unreadable = tuple(take_answers(ledger, self._folder, now_ms))
-        refunds = self._refunds(now_ms)
-        asked = make_demands(ledger, self._rules, now_ms)
-        sent = send_orders(ledger, self._folder, self._record_of, AGAIN_H, now_ms)
-        denied, released = self._denials()
+        denied = released = 0
+        try:
+            unreadable = tuple(take_answers(ledger, self._folder, now_ms))
+            refunds = self._refunds(now_ms)
+            asked = make_demands(ledger, self._rules, now_ms)
+            sent = send_orders(ledger, self._folder, self._record_of, AGAIN_H, now_ms)
+        finally:
+            denied, released = self._denials()
         self._drop()
         return BankRun(
             rows=rows,
@@ -119,128 +124,179 @@ class BankOffice:
             sent=sent,
             denied=denied,
             released=released,
-            waiting=ledger.count(RideState.WAITING),
-            undecided=ledger.count(RideState.PROVEN),
-            unproven=ledger.count(RideState.UNPROVEN),
+            waiting=ledger.rides.count(RideState.WAITING),
+            undecided=ledger.rides.count(RideState.PROVEN),
+            unproven=ledger.rides.count(RideState.UNPROVEN),
             unreadable=unreadable,
         )
+
+    def _judge_anew(self) -> None:
+        """What could not be proven is looked at once more with keys that the ledger has not seen."""
+        if self.ledger.keep_with(*self._keys.fingerprints):
+            with self.ledger.changing():
+                self.ledger.rides.judge_anew(BY_KEYS)
 
     def _decide(self) -> int:
         """What proven rides come to, card by card; a card waits while a document of its rides is not at hand."""
         self._documents.refresh()
         journeys, decided = Journeys(self._policy), 0
-        for card in self.ledger.undecided():
-            before, found = self.ledger.to_decide(card)
-            rides = [one for ride in found if (one := self._ride(ride)) is not None]
+        for group in self._groups_to_decide(journeys):
+            with self.ledger.changing():
+                for rides, before in group:
+                    self.ledger.rides.put_fares(journeys.fares(rides, before))
+                    decided += len(rides)
+        return decided
+
+    def _groups_to_decide(self, journeys: Journeys) -> Iterator[list[tuple[list[BankRide], bytes]]]:
+        """Rides of cards and the event before each card's first: about `AT_ONCE` rides together."""
+        group: list[tuple[list[BankRide], bytes]] = []
+        for card in self.ledger.rides.undecided():
+            before, found = self.ledger.rides.to_decide(card)
+            rides = self._rides(found)
             if len(rides) < len(found) or not all(journeys.knows(one.document) for one in rides):
                 continue
-            with self.ledger.changing():
-                self.ledger.put_fares(journeys.fares(rides, before))
-            decided += len(rides)
-        return decided
+            group.append((rides, before))
+            if sum(len(of_card) for of_card, _ in group) >= AT_ONCE:
+                yield group
+                group = []
+        yield group
 
     def _policy(self, sha256: str) -> Policy | None:
         found = self._documents.policy(sha256)
         return found if isinstance(found, Policy) else None
 
-    def _ride(self, ride: LedgerRide) -> BankRide | None:
-        """None where the row is gone, or states what this software does not know."""
-        body = self._store.record(ride.terminal, ride.sequence)
-        record = None if body is None else parse_record(body)
-        if not isinstance(record, Intent):
-            return None
-        trip = Trip(
-            *(record.profile, ride.terminal, ride.sequence),
-            *(record.shift, record.turn, record.route, record.direction),
-        )
-        try:
-            trip = restore(trip, record.trip)
-        except UnknownFact:
-            return None
-        at = from_unix_ms(ride.at_ms)
-        return BankRide(ride.terminal, ride.sequence, at, trip, ride.token, ride.document, ride.shown_minor)
+    def _rides(self, rides: list[LedgerRide]) -> list[BankRide]:
+        """Without those whose row is gone, or states what this software does not know."""
+        bodies = self._source.bodies([(ride.terminal, ride.sequence) for ride in rides])
+        found = (_ride(ride, bodies.get((ride.terminal, ride.sequence))) for ride in rides)
+        return [one for one in found if one is not None]
 
     def _refunds(self, now_ms: int) -> int:
         """What two persons decided to give back; what cannot be is kept as a doubt."""
-        made = 0
+        made, demands = 0, self.ledger.demands
         for request, subject in self._store.decided_requests(Act.REFUND, Decided.CONFIRMED):
-            if self.ledger.asked_by(request):
+            if demands.asked_by(request):
                 continue
             with self.ledger.changing():
                 fault = refund(self.ledger, request, subject, now_ms)
                 if fault is not None:
-                    self.ledger.doubt(now_ms, -request, fault)
+                    demands.doubt(now_ms, -request, fault)
             made += fault is None
         return made
 
     def _record_of(self, demand: Demand) -> BankRecord | None:
-        ride = self.ledger.ride((demand.terminal, demand.sequence))
-        found = None if ride is None else opened(self._keys, self._store, ride)
-        return found.record if isinstance(found, Opened) else None
+        """The record of the demand's ride; where that is gone, of another ride of the same card."""
+        rides = self.ledger.rides
+        own = rides.get((demand.terminal, demand.sequence))
+        for ride in (() if own is None else (own,), rides.kept_of(demand.card)):
+            for found in opened(self._keys, self._source, ride):
+                if isinstance(found, Opened):
+                    return found.record
+        return None
 
     def _denials(self) -> tuple[int, int]:
         """Cards that owe go on the deny list by every token they are known by, and come off when they have paid."""
         if self._deny is None:
             return 0, 0
         denied = released = 0
-        for card in self.ledger.active():
-            owes = bool(debts(self.ledger.demands(card.id)))
+        cards = self.ledger.cards
+        for card in cards.active():
+            owes = bool(debts(self.ledger.demands.of_card(card.id)))
             if not owes and not card.denied:
                 continue
-            for token in self.ledger.tokens(card.id):
+            for token in cards.tokens(card.id):
                 (self._deny.deny if owes else self._deny.release)(token)
             if owes is not card.denied:
                 with self.ledger.changing():
-                    self.ledger.note_denied(card.id, denied=owes)
+                    cards.note_denied(card.id, denied=owes)
                 denied, released = denied + owes, released + (not owes)
         self._deny.issue()
         return denied, released
 
     def _drop(self) -> None:
-        """What an acquirer has approved needs no record of its card any more."""
-        for card in self.ledger.droppable():
-            rows = self.ledger.to_drop(card)
+        """Of a card that owes nothing, and of which nothing is asked, no record is needed any more."""
+        cards = self.ledger.rides.droppable()
+        for first in range(0, len(cards), AT_ONCE):
+            free = (card for card in cards[first : first + AT_ONCE] if self._is_even(card))
+            rows = [row for card in free for row in self.ledger.rides.to_drop(card)]
             if rows:
-                self._store.drop_sealed(rows)
+                self._source.drop_sealed(rows)
                 with self.ledger.changing():
-                    self.ledger.note_dropped(rows)
+                    self.ledger.rides.note_dropped(rows)
+
+    def _is_even(self, card: int) -> bool:
+        demands = self.ledger.demands.of_card(card)
+        return not debts(demands) and all(one.state is not DemandState.ASKED for one in demands)
+
+
+def _ride(ride: LedgerRide, body: bytes | None) -> BankRide | None:
+    record = None if body is None else parse_record(body)
+    if not isinstance(record, Intent):
+        return None
+    trip = Trip(
+        *(record.profile, ride.terminal, ride.sequence),
+        *(record.shift, record.turn, record.route, record.direction),
+    )
+    try:
+        trip = restore(trip, record.trip)
+    except UnknownFact:
+        return None
+    at = from_unix_ms(ride.at_ms)
+    return BankRide(ride.terminal, ride.sequence, at, trip, ride.token, ride.document, ride.shown_minor)
 
 
 @contextmanager
 def lone(
-    folder: Path, keys: OfficeKeys, documents: Path, rules: ChargeRules = USUAL, deny: DenyPort | None = None
-) -> Iterator[tuple[BankOffice, BankRows]]:
-    """The one back office of this collector's folder, as long as the block runs. Raises `CollectorError`."""
+    folder: Path,
+    keys: OfficeKeys,
+    documents: Path,
+    rules: ChargeRules = USUAL,
+    deny: DenyPort | None = None,
+    fleet: RideSource | None = None,
+) -> Iterator[BankOffice]:
+    """The one back office of this folder, over the rides of its collector, or of a `fleet`, as long as the block runs.
+    Raises `CollectorError`.
+    """
     database = folder / "collector.db"
-    if not database.exists():
+    if fleet is None and not database.exists():
         raise CollectorError(f"no collector has run in {folder}", "Give --folder.")
-    acquirer, ledger_file = AcquirerFolder(folder), folder / BANK_FOLDER / LEDGER_FILE
-    lock = FileLock.acquire(ledger_file)
+    acquirer = AcquirerFolder(folder)
+    with (
+        _locked(folder),
+        closing(CollectorStore(database)) as store,
+        open_ledger(folder) as ledger,
+        closing(FolderRides(store)) as own,
+    ):
+        yield BankOffice(fleet or own, store, ledger, acquirer, keys, DocumentFolder(documents), rules, deny)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = FileLock.acquire(folder / BANK_FOLDER / LEDGER_FILE)
     if isinstance(lock, int):
         raise CollectorError(
             f"another process ({lock}) settles bank cards in {folder}", "Wait until it has ended."
         )
     try:
-        with (
-            closing(CollectorStore(database)) as store,
-            closing(BankLedger(folder)) as ledger,
-            closing(StoredRows(store)) as source,
-        ):
-            yield BankOffice(store, ledger, acquirer, keys, DocumentFolder(documents), rules, deny), source
+        yield
     finally:
         lock.release()
 
 
 def settle(
     office: BankOffice,
-    source: BankRows,
     now_ms: Callable[[], int],
     *,
     pause: Callable[[], bool],
     said: Callable[[BankRun], None],
+    failed: Callable[[CollectorError], None],
 ) -> None:
-    """Run once, and again after each `pause` that says so."""
-    while True:
-        said(office.run(source, now_ms()))
-        if not pause():
-            return
+    """Run once, and again after each `pause` that says so. The first run's failure is raised; a later one's is said,
+    and the next run goes on where it ended.
+    """
+    said(office.run(now_ms()))
+    while pause():
+        try:
+            said(office.run(now_ms()))
+        except CollectorError as error:
+            failed(error)

@@ -23,7 +23,7 @@ from terminal.collector.bank.acquirer import (
     OrderFile,
     OrderResult,
 )
-from terminal.collector.bank.ledger import DemandKind
+from terminal.collector.bank.demands import DemandKind
 from terminal.decoding import decode_json, read_within
 from terminal.errors import CollectorError
 from terminal.files import replace_file

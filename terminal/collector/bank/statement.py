@@ -10,14 +10,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from terminal.collector.bank.charging import debts
-from terminal.collector.bank.ledger import (
-    BankLedger,
-    Demand,
-    DemandCause,
-    DemandKind,
-    DemandState,
-    LedgerRide,
-)
+from terminal.collector.bank.demands import Demand, DemandCause, DemandItem, DemandKind, DemandState
+from terminal.collector.bank.ledger import BankLedger
+from terminal.collector.bank.rides import LedgerRide
 from terminal.collector.watch import as_time
 from terminal.errors import CollectorError
 from terminal.money import money
@@ -44,7 +39,6 @@ CAUSES: Final = {
     DemandCause.REQUEST: N_("on request"),
 }
 """For people; translated where they are shown."""
-_ITEM: Final = ("terminal", "sequence", "amount_minor")
 
 
 class BankStatement(Struct, frozen=True):
@@ -54,7 +48,7 @@ class BankStatement(Struct, frozen=True):
 
     rides: tuple[LedgerRide, ...]
     demands: tuple[Demand, ...]
-    items: dict[int, list[tuple[int, int, int]]]
+    items: dict[int, list[DemandItem]]
     denied: bool
     owed: tuple[tuple[str, int], ...]
     open_minor: dict[str, int]
@@ -101,8 +95,7 @@ class BankStatement(Struct, frozen=True):
                 for ride in self.rides
             ],
             "demands": [
-                one._asdict()
-                | {"rides": [dict(zip(_ITEM, item, strict=True)) for item in self.items[one.id]]}
+                one._asdict() | {"rides": [item._asdict() for item in self.items[one.id]]}
                 for one in self.demands
             ],
             "denied": self.denied,
@@ -113,23 +106,23 @@ class BankStatement(Struct, frozen=True):
 
 def statement_of(ledger: BankLedger, token: bytes) -> BankStatement:
     """Everything about the card that `token` stands for. Raises `CollectorError` for one that is not known."""
-    card = ledger.card_by(token)
+    card = ledger.cards.by_token(token)
     if not card:
         raise CollectorError(
             "no ride with this token is proven", "Take the token (card_ref) from a row of the card's tap."
         )
-    demands = ledger.demands(card)
+    demands = ledger.demands.of_card(card)
     open_minor: dict[str, int] = {}
-    for due in ledger.due(card):
+    for due in ledger.rides.due(card):
         open_minor[due.currency] = open_minor.get(due.currency, 0) + due.due_minor
     owed = tuple(
         (one.first.currency, one.first.amount_minor) for one in debts(demands) if one.first.amount_minor
     )
     return BankStatement(
-        tuple(ledger.of_card(card)),
+        tuple(ledger.rides.of_card(card)),
         tuple(demands),
-        {one.id: ledger.items(one.id) for one in demands},
-        ledger.is_denied(card),
+        {one.id: ledger.demands.items(one.id) for one in demands},
+        ledger.cards.is_denied(card),
         owed,
         {currency: minor for currency, minor in open_minor.items() if minor},
     )

@@ -52,11 +52,14 @@ class FleetRows:
         with reported_by_fleet():
             try:
                 if self._connection is None:
-                    self._connection = psycopg.connect(self._dsn, autocommit=True, connect_timeout=CONNECT_S)
+                    self._connection = self._opened()
                 return work(self._connection)
             except psycopg.Error:
                 self.close()
                 raise
+
+    def _opened(self) -> psycopg.Connection[TupleRow]:
+        return psycopg.connect(self._dsn, autocommit=True, connect_timeout=CONNECT_S)
 
     def close(self) -> None:
         if self._connection is not None:

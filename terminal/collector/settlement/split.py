@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 def divided(sum_minor: int, weights: Sequence[int]) -> list[int]:
     """`sum_minor` (minor units, also negative) in parts by `weights`, which are above 0."""
-    whole, sign = sum(weights), -1 if sum_minor < 0 else 1
-    parts = [divmod(abs(sum_minor) * weight, whole) for weight in weights]
-    shares = [share for share, _ in parts]
-    order = sorted(range(len(parts)), key=lambda place: (-parts[place][1], place))
+    whole = sum(weights)
+    shares = [abs(sum_minor) * weight // whole for weight in weights]
+    left = [abs(sum_minor) * weight % whole for weight in weights]
+    order = sorted(range(len(shares)), key=lambda place: (-left[place], place))
     for place in order[: abs(sum_minor) - sum(shares)]:
         shares[place] += 1
-    return [sign * share for share in shares]
+    return shares if sum_minor > 0 else [-share for share in shares]

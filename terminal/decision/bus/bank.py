@@ -7,6 +7,7 @@ date, and a token, the keyed hash of its number (D-04).
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -26,12 +27,14 @@ from terminal.decision.flags import RideFlag
 from terminal.decision.outcome import DENY_BANK, GRANTS, Decision, Message, Outcome, WritePlan
 from terminal.decision.tap import Tap, Trail, accept, rebase
 from terminal.policy.base import FareMedium
-from terminal.policy.deny_list import DenyKind
+from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyKind
 from terminal.policy.fares.index import MEDIA
+from terminal.policy.grants import NO_GRANTS
 from terminal.policy.policy import Policy
 from terminal.trail import Reason
 from terminal.trip.facts import Trip
 
+ORDINARY, BY_BANK = FareEffect.ORDINARY, FareEffect.BANK
 BANK: Final = MEDIA.index(FareMedium.BANK_CARD)
 NO_UID: Final = bytes(7)
 BEFORE_ALL_LISTS: Final = date(2000, 1, 1)
@@ -68,19 +71,18 @@ def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, t
     """Return the decision on a tap; `outcome.charge_minor` is to be charged later, and the plan is for the terminal to
     keep: nothing is written to the card.
     """
-    local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
     if trip.profile != "bus" or FareMedium.BANK_CARD not in policy.document.profiles.bus.media:
         trail.note(BankEffect.NOT_TAKEN)
         return trail.refuse(Message.UNKNOWN_CARD)
     if card.second:
         trail.note(BankEffect.RESIDENT_FIRST)
-    refusal = _refused(card, policy, local.date(), trail)
+    refusal = _refused(card, policy, now, trail)
     if refusal is not None:
         return trail.refuse(refusal)
     tap = rebase(_as_resident(card, policy), policy.of_bank_cards(), trip, now)
     if tap.listed:
         trail.lists[GRANTS] = policy.grants.name
-    decision = _once(tap, local, trail) if policy.gtfs is not None else decide_ride(tap, trail)
+    decision = _once(tap, trail) if policy.gtfs is not None else decide_ride(tap, trail)
     plan = decision.write_plan
     if plan is None:
         return decision
@@ -92,20 +94,26 @@ def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, t
 
 def _as_resident(card: BankSnapshot, policy: Policy) -> CardSnapshot:
     """A card that states nothing, with a purse that holds enough for any ride: what is spent is charged later."""
-    tokens = card.tokens
-    named = next((token for token in tokens if policy.grants.of(token) is not None), card.token)
-    event = NEVER_USED if card.event is None else card.event
-    if event.paid_by is PaidBy.BANK:
-        event = event._replace(paid_by=PaidBy.PURSE)
-    rights = Rights(
-        region=policy.document.header.region,
+    named, event = card.token, NEVER_USED if card.event is None else card.event
+    if policy.grants is not NO_GRANTS:
+        named = next((token for token in card.tokens if policy.grants.of(token) is not None), named)
+    paid_by = PaidBy.PURSE if event.paid_by is PaidBy.BANK else event.paid_by
+    rights = _rights(policy.document.header.region, named, card.expires_on)
+    event = event._replace(paid_by=paid_by, balance_after_minor=LARGEST_MINOR)
+    return CardSnapshot(NO_UID, rights, event, card.token)
+
+
+@lru_cache(maxsize=4)
+def _rights(region: int, named: bytes, last_day: date) -> Rights:
+    """No right at all; where a card's rides are decided one after another, the same for each."""
+    return Rights(
+        region=region,
         pseudonym=named,
         valid_from=BEFORE_ALL_LISTS,
-        valid_to=card.expires_on,
+        valid_to=last_day,
         issued_on=BEFORE_ALL_LISTS,
         revision=0,
     )
-    return CardSnapshot(NO_UID, rights, event._replace(balance_after_minor=LARGEST_MINOR), card.token)
 
 
 NEVER_USED: Final = Event(
@@ -113,12 +121,12 @@ NEVER_USED: Final = Event(
 )
 
 
-def _once(tap: Tap, local: datetime, trail: Trail) -> Decision:
+def _once(tap: Tap, trail: Trail) -> Decision:
     """A ride by the fares of a feed: each is paid alone, second taps are known."""
     again = already_paid(tap, trail)
     if again is not None:
         return trail.repeat(Message.ALREADY_PAID, again)
-    quote = single_fare(tap.policy, tap.trip, local, BANK, trail)
+    quote = single_fare(tap.policy, tap.trip, tap.local, BANK, trail)
     if quote is None:
         trail.note(FareEffect.UNKNOWN, {"route": tap.trip.route})
         return trail.refuse(Message.FARE_UNKNOWN)
@@ -137,13 +145,10 @@ def _not_now(policy: Policy, trip: Trip, sum_minor: int, trail: Trail) -> Decisi
 
 def _later(card: BankSnapshot, plan: WritePlan, ridden: Decision, trail: Trail) -> Decision:
     """The ride as a bank card's: what the purse would have paid is charged later."""
-    charge_minor, event = ridden.outcome.charge_minor, plan.event._replace(balance_after_minor=0)
-    trail.reasons = [
-        Reason(FareEffect.BANK, one.inputs) if one.effect is FareEffect.ORDINARY else one
-        for one in trail.reasons
-    ]
-    if event.paid_by is PaidBy.PURSE:
-        event = event._replace(paid_by=PaidBy.BANK)
+    charge_minor, event = ridden.outcome.charge_minor, plan.event
+    trail.reasons = [Reason(BY_BANK, one.inputs) if one.effect is ORDINARY else one for one in trail.reasons]
+    paid_by = PaidBy.BANK if event.paid_by is PaidBy.PURSE else event.paid_by
+    event = event._replace(paid_by=paid_by, balance_after_minor=0)
     if charge_minor:
         trail.flag(BankEffect.DEFERRED, RideFlag.DEFERRED, {"charge_minor": charge_minor})
     outcome = ridden.outcome
@@ -152,24 +157,30 @@ def _later(card: BankSnapshot, plan: WritePlan, ridden: Decision, trail: Trail) 
     return trail.decision(outcome, WritePlan(event))
 
 
-def _refused(card: BankSnapshot, policy: Policy, today: date, trail: Trail) -> Message | None:
+def _refused(card: BankSnapshot, policy: Policy, now: datetime, trail: Trail) -> Message | None:
     if not card.readable:
         trail.note(BankEffect.UNREADABLE)
         return Message.READ_AGAIN
-    if today > card.expires_on:
+    if _expired(card.expires_on, policy, now):
         trail.note(BankEffect.EXPIRED, {"expires_on": card.expires_on.isoformat()})
         return Message.EXPIRED
     if not card.authenticated:
         trail.note(BankEffect.NOT_AUTHENTIC)
         return Message.NOT_ACCEPTED
     listed = policy.bank_deny_list
-    if policy.document.profiles.bus.deny_lists and any(
-        listed.contains(DenyKind.BANK_CARD, token) for token in card.tokens
-    ):
+    if listed is EMPTY_DENY_LIST or not policy.document.profiles.bus.deny_lists:
+        return None
+    if any(listed.contains(DenyKind.BANK_CARD, token) for token in card.tokens):
         trail.note(BankEffect.UNPAID)
         trail.lists[DENY_BANK] = listed.name
         return Message.DENY_LIST
     return None
+
+
+def _expired(last_day: date, policy: Policy, now: datetime) -> bool:
+    """Whether `last_day` is over by the clocks of the region; their day is asked for where it may be."""
+    at = now.astimezone(UTC)
+    return at.toordinal() >= last_day.toordinal() and at.astimezone(policy.zone).date() > last_day
 
 
 def _within_stale_list(policy: Policy, trip: Trip, sum_minor: int, trail: Trail) -> bool:

@@ -42,11 +42,19 @@ def use(limits: tuple[RideLimit, ...], tap: Tap, ride: Ride, trail: Trail, reach
         if used >= trips:
             trail.note(ContractEffect.LIMIT_REACHED, inputs)
             return reached
-        steps.append(Reason(limit.effect, inputs))
+        steps.append(Reason(limit.effect, inputs | _counted_on(limit, tap)))
         rest = trips - used - 1
         left = rest if left is None or rest < left else left
         counters = limit.counter.write(counters, used + 1)
     return Use(counters, left, tuple(steps))
+
+
+def _counted_on(limit: RideLimit, tap: Tap) -> dict[str, int | str]:
+    """On which counter, by its lowest bit (its name may say a category, D-03), and since when: by that a collector adds
+    up what terminals counted apart (PHONE).
+    """
+    since = tap.policy.card.begins(limit.counter.period, tap.period_day)
+    return {} if since is None else {"counter": limit.counter.shift, "since": since.isoformat()}
 
 
 def unreadable(trail: Trail) -> Message:

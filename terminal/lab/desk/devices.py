@@ -95,6 +95,8 @@ class DeskDevices:
             self.printer.changed = self._stir
             self._paths = {"printer": paper.device, "scanner": codes.device}
         self.lines.changed = self._stir
+        self.scanned: Callable[[bytes, int, TapReport], None] = lambda _code, _head, _report: None
+        """Hears of a code that was served: its text, the newest row before it, how it ended."""
         self.during_tap: Final = threading.Lock()
         """Held during each tap, so that a failing supply finds its end."""
         self._lock = lock
@@ -253,9 +255,11 @@ class DeskDevices:
         if terminal.codes is None:
             terminal.signal(CODE_REFUSED)
             return
+        head = terminal.journal.head.sequence
         with self.during_tap:
             report = take_code(code, terminal.codes, terminal)
         self.report(report)
+        self.scanned(code, head, report)
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -112,8 +112,10 @@ def _differing(text: str, policy: Policy) -> Iterator[str]:
 
 
 def _decided(entry: FinishedTap) -> _DecidedTap | None:
-    """None when the tap left no decision behind."""
+    """None when the tap left no decision behind, or a scenario has no card for it: a phone's, a bank card's."""
     report, intent = entry.report, entry.intent
+    if entry.before.rights is None:
+        return None
     outcome = report.outcome
     if report.end is End.COMMITTED or (report.end is End.UNRESOLVED and _written(entry)):
         assert intent is not None, "whatever was written was intended first"

@@ -20,13 +20,14 @@ from typing import Final
 
 from cardproto.resident.limits import LARGEST_ROUTE
 from sim.desk.disturbance import Disturbance, Mishap
+from sim.desk.shelf import Laid
 from sim.desk.trace import Traced
 from sim.phone import VirtualPhone
 from terminal.errors import RegionDocumentError
 from terminal.lab.desk.bus import OnBoard
 from terminal.lab.desk.devices import DeskDevices, Hands
 from terminal.lab.desk.refusals import DeskFault, DeskRefused
-from terminal.lab.desk.tap import FinishedTap, take
+from terminal.lab.desk.tap import FinishedTap, scanned, take
 from terminal.lab.desk.town import (
     DRIVER,
     OPERATOR,
@@ -38,6 +39,7 @@ from terminal.lab.desk.town import (
     region_names,
 )
 from terminal.lab.desk.wire import DeskUplink
+from terminal.tap_report import TapReport
 from terminal.trip.asked import Goal, goals, places_asked
 from terminal.trip.facts import NOWHERE, AskedBy
 from terminal.trip.shifts import close_shift, open_shift
@@ -84,6 +86,8 @@ class DeskSession:
     taps: list[FinishedTap] = field(default_factory=list)
     trace: list[tuple[int, Traced]] = field(default_factory=list)
     """Every exchange of the session with the number of its tap."""
+    _shown_codes: dict[bytes, Laid] = field(default_factory=dict)
+    """Codes that phones of the shelf show and the scanner has not read yet."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _town: DeskTown | None = None
     _wire: DeskUplink | None = None
@@ -118,13 +122,14 @@ class DeskSession:
             wanted = self.region if region is None else self._known(region)
             folder = self._next_folder()
             devices = DeskDevices(self._lock, self._stirs)
+            devices.scanned = self._scanned
             town = open_desk_town(folder, wanted, self.seed, self._shown, self._shows_razzia, devices)
             self._leave()
             self._town, self.region = town, wanted
             self.razzia(town.razzia)
             self.number += 1
             self.document, self.document_problem = 0, None
-            self.taps, self.trace = [], []
+            self.taps, self.trace, self._shown_codes = [], [], {}
             self._wire = DeskUplink(town, self._changed, collector=self.collector)
         self.changed()
 
@@ -314,7 +319,17 @@ class DeskSession:
             if laid is None or not isinstance(laid.card, VirtualPhone):
                 raise DeskRefused(DeskFault.NO_CARD, card=card)
             text = laid.card.code(self.town.clock.now())
+            self._shown_codes[text.encode()] = laid
         self.town.devices.move(Hands(scan=text))
+
+    def _scanned(self, code: bytes, head: int, report: TapReport) -> None:
+        """A code of one of the phones is a tap in the list; what else is typed into the scanner is none."""
+        with self._lock:
+            laid = self._shown_codes.pop(code, None)
+            if laid is None or len(self.taps) >= MOST_TAPS:
+                return
+            number, begins = len(self.taps) + 1, len(self.trace)
+            self.taps.append(scanned(self.town, laid, report, head, number, self.document, begins))
 
     def _changed(self) -> None:
         self.changed()

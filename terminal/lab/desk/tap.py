@@ -131,6 +131,32 @@ def take(
     )
 
 
+def scanned(
+    town: DeskTown, laid: Laid, report: TapReport, head: int, number: int, document: int, exchange: int
+) -> FinishedTap:
+    """A code of the phone `laid` that the driver's scanner read: a tap without exchanges, its rows after `head`."""
+    terminal, holding = town.terminals[DRIVER.key], holding_of(laid.card)
+    return FinishedTap(
+        number=number,
+        place=DRIVER,
+        card=laid,
+        disturbance=Disturbance(),
+        at=report.at,
+        run=terminal.journal.open_turn or terminal.journal.open_shift,
+        routes=terminal.routes,
+        document=document,
+        report=report,
+        before=holding,
+        after=holding,
+        changes=(),
+        recorded=TranscribedTap(number, report.at, ()),
+        rows=(),
+        journal=tuple(terminal.journal.rows(head, NEW_ROWS)),
+        air_ms=0.0,
+        exchange=exchange,
+    )
+
+
 def _taken(town: DeskTown, place: DeskPlace, connection: CardConnection) -> TapReport:
     """The tap itself, at the driver's terminal with its devices around it, as a running terminal has them."""
     terminal = town.terminals[place.key]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,18 +16,29 @@ from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, CardConten
 from cardproto.resident.snapshot import CardSnapshot
 from sim.card.virtual import VirtualCard
 from sim.days import service_days
+from sim.emv.card import DualCard, VirtualBankCard
+from sim.emv.memory import ChipMemory
+from sim.emv.order import chip_of
 from sim.image_file import load_card, save_card
 from sim.issuing import ReloadPoint
 from sim.lab_issuer import lab_credential
 from sim.lab_keys import load_lab_keys
+from sim.profile import BankSection, CardProfile, CardSection, Description
+from terminal.app.simulated import laboratory_keys
+from terminal.bank_record import card_identity
 from terminal.errors import Mistake
+from terminal.keys.file import load_file_keys
+from terminal.keys.limits import UNLIMITED
 from terminal.policy.policy import Policy
 from terminal.scenario.card import at_issuing_point, new_card
 from terminal.scenario.mistakes import PlayMistake, unplayable
-from terminal.scenario.schema import Card, IssuingPointVisit
+from terminal.scenario.schema import BankCard, Card, IssuingPointVisit
 
 UID_BYTES: Final = 7
 PSEUDONYM_BYTES: Final = 8
+FIRST_DAY: Final = date(2020, 1, 1)
+LAST_DAY: Final = date(2049, 12, 31)
+"""Bank cards state their year in two digits."""
 
 
 class _Drawn:
@@ -43,11 +54,12 @@ class _Drawn:
 
 @dataclass(frozen=True, slots=True)
 class LiveCard:
-    """One rider's card: its image file, and who the lists know it by."""
+    """One rider's card: its image file, and who the lists know it by; `token` where it is a bank card, too."""
 
     path: Path
     uid: bytes
     pseudonym: bytes
+    token: bytes = b""
 
 
 class IssuingOffice:
@@ -60,11 +72,23 @@ class IssuingOffice:
         self._masters = load_lab_keys()
         header = policy.document.header
         self._region = header.region
+        self._keys = load_file_keys(laboratory_keys(), UNLIMITED)
         self._service_day = service_days(header.time_zone, header.service_day_end_hour)
 
-    def issue(self, name: str, card: Card) -> LiveCard:
-        """The card of scenario `name`; raises `ScenarioFileError` for what no card can hold."""
+    def issue(
+        self, name: str, card: Card | None, bank: BankCard | None = None, today: date = FIRST_DAY
+    ) -> LiveCard:
+        """The card of scenario `name`, with its bank application made `today`; raises `ScenarioFileError` for what no
+        card can hold.
+        """
         uid = b"\x04" + _named(name, b"uid", UID_BYTES - 1)
+        chip = None if bank is None else _chip(name, bank, today)
+        token = b"" if chip is None else self._token(chip)
+        if card is None:
+            assert chip is not None, "a rider who pays by card has one"
+            live = LiveCard(self._folder / f"{uid.hex()}.json", uid, b"", token)
+            save_card(VirtualBankCard(uid, _Drawn(uid), chip), live.path)
+            return live
         pseudonym = _named(name, b"pseudonym", PSEUDONYM_BYTES)
         before = new_card(card, self._policy)
         rights, credential = replace(before.rights, pseudonym=pseudonym), b""
@@ -80,9 +104,18 @@ class IssuingOffice:
         except (FormatError, OverflowError, ValueError) as error:
             raise unplayable(Mistake("", PlayMistake.NO_CARD_HOLDS, {"says": str(error)})) from error
         made.power_off()
-        live = LiveCard(self._folder / f"{uid.hex()}.json", uid, pseudonym)
-        save_card(made, live.path)
+        live = LiveCard(self._folder / f"{uid.hex()}.json", uid, pseudonym, token)
+        both = (
+            made
+            if chip is None
+            else DualCard(uid, drawn, chip, generation=made.generation, memory=made.memory)
+        )
+        save_card(both, live.path)
         return live
+
+    def _token(self, chip: ChipMemory) -> bytes:
+        (application,) = chip.wallet.applications
+        return self._keys.bank_tokens(card_identity(application.pan, application.sequence))[0].token
 
     def visit(self, live: LiveCard, visit: IssuingPointVisit, at: datetime) -> None:
         """What an issuing or reload point does to the card at `at`, in one transaction."""
@@ -96,6 +129,15 @@ class IssuingOffice:
         point.write(after.rights, after.event)
         card.power_off()
         save_card(card, live.path)
+
+
+def _chip(name: str, bank: BankCard, today: date) -> ChipMemory:
+    """One of the laboratory's: what is not genuine signs with a key that is not certified."""
+    account = int.from_bytes(_named(name, b"account", 4), "big") % 10**8
+    section = BankSection(method="CDA", account=account, counterfeit=not bank.authenticated)
+    valid_to = min(bank.expires_on, LAST_DAY).isoformat()
+    card = CardSection(kind="bank", valid_from=FIRST_DAY.isoformat(), valid_to=valid_to)
+    return chip_of(CardProfile(Description(name, name), card, bank=section), today)
 
 
 def _named(name: str, use: bytes, length: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from html import unescape
 from itertools import takewhile
@@ -41,6 +41,8 @@ NOT_SOLD: Final = re.compile(r"Nothing can be sold now: ([^<]*)<")
 SHIFT_CLOSED: Final = "No shift is open."
 EVERY: Final = 20
 """Taps of a lane between two failures of each kind."""
+TORN_AT: Final = 4
+"""The exchange at which a bank card that cannot be read leaves the field."""
 METRES_A_KM: Final = 1000
 NO_TIME: Final = timedelta()
 
@@ -130,18 +132,20 @@ class Lane:
             self._present(self._service_card.path)
             self._confirmed = True
         self._ask(trip)
-        report = self._present(card)
+        torn = tap.bank is not None and not tap.bank.readable
+        report = self._present(card, TORN_AT if torn else 0)
         if (trip.companions or trip.place.destination != NOWHERE) and report["end"] != End.COMMITTED:
             self._as(Role.DRIVER).do(
                 "/shift", "/next/forget"
             )  # a ride ends it, a card that was refused leaves it
         if trip.inspection is not None:
             self._as(Role.INSPECTOR).do("/inspection", "/inspection/stop")
-        return LiveResult.of(report)
+        result = LiveResult.of(report)
+        return replace(result, reasons=None) if torn else result  # a card that cannot be read decides nothing
 
-    def _present(self, card: Path) -> dict[str, Any]:
-        """One card on the reader; the report of its tap."""
-        self.terminal.say("present", card=str(card))
+    def _present(self, card: Path, leaves_at: int = 0) -> dict[str, Any]:
+        """One card on the reader, which leaves at that exchange (0: stays); the report of its tap."""
+        self.terminal.say("present", card=str(card), leaves_at=leaves_at)
         report: dict[str, Any] = self.terminal.say("await")["tap"]
         self.terminal.say("remove")
         return report
@@ -381,6 +385,8 @@ def _tables(
         tables["vehicle"] = {"source": "replay", "replay": VEHICLE}
     if any(tap.trip.asked_by is AskedBy.RIDER for tap in taps):
         tables["screen"] = {"enabled": True, "port": 0}
+    if bus and any(tap.bank is not None for tap in taps):
+        tables["media"] = {"order": ["resident", "bank"]}
     if key.serving:
         tables["canteen"] = {"serving": key.serving}
     return tables

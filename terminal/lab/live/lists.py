@@ -24,7 +24,7 @@ from terminal.policy.deny_list import DenyKind, build_deny_list
 from terminal.policy.grants import NO_SLOTS, LocalGrants, build_grants
 from terminal.policy.keyed_file import ListIssue
 from terminal.policy.policy import Policy
-from terminal.scenario.schema import Card, Grant, RosterFacts
+from terminal.scenario.schema import BankCard, Card, Grant, Listed, RosterFacts
 from terminal.screen.console.roles import Role
 from terminal.trip.facts import FRESH, Freshness, Trip
 
@@ -40,8 +40,15 @@ class ListedHolder:
     """One scenario's card: as it lies on the reader, and as its author wrote it."""
 
     live: LiveCard
-    card: Card
+    card: Card | None
+    bank: BankCard | None
     pupil: RosterFacts | None
+
+    def grants(self) -> Iterator[tuple[bytes, Listed]]:
+        """Under what names a list of grants has them."""
+        for name, card in ((self.live.pseudonym, self.card), (self.live.token, self.bank)):
+            if card is not None and card.listed is not None:
+                yield name, card.listed
 
 
 @dataclass(slots=True)
@@ -74,9 +81,10 @@ class IssuedLists:
 
 def lists_needed(taps: Sequence[LiveTap], holders: Mapping[int, ListedHolder]) -> tuple[str, ...]:
     """The keys of [lists] that a lane with these taps needs."""
+    known = [holders[tap.scenario] for tap in taps if tap.scenario in holders]
     deny = any(tap.denied != "none" or tap.trip.freshness.deny_list_age_s for tap in taps)
-    listed = (holders[tap.scenario].card.listed for tap in taps if tap.scenario in holders)
-    grants = any(one is not None for one in listed) or any(tap.trip.freshness.grants_age_s for tap in taps)
+    deny = deny or any(one.bank is not None and one.bank.deny_listed for one in known)
+    grants = any(any(one.grants()) for one in known) or any(tap.trip.freshness.grants_age_s for tap in taps)
     return (*(("deny",) if deny else ()), *(("grants",) if grants else ()))
 
 
@@ -109,13 +117,15 @@ class ListOffice:
                 yield DenyKind.CARD, self.holders[number].live.uid
             if word == "person":
                 yield DenyKind.PERSON, self.holders[number].live.pseudonym
+        for holder in self.holders.values():
+            if holder.bank is not None and holder.bank.deny_listed:
+                yield DenyKind.BANK_CARD, holder.live.token
 
     def _listed(self) -> Iterator[tuple[bytes, LocalGrants]]:
         for holder in self.holders.values():
-            listed = holder.card.listed
-            if listed is not None:
+            for name, listed in holder.grants():
                 slots = (*map(_concession, listed.concessions), *NO_SLOTS)[:CONCESSION_SLOTS]
-                yield holder.live.pseudonym, LocalGrants(listed.issued_on, slots)
+                yield name, LocalGrants(listed.issued_on, slots)
 
     # the canteen's
 

@@ -17,7 +17,7 @@ from terminal.policy.document.schema import PassengerAsk
 from terminal.policy.policy import Policy
 from terminal.scenario.load import card_of
 from terminal.scenario.play import Played, play
-from terminal.scenario.schema import Scenario, ScenarioFile
+from terminal.scenario.schema import BankCard, Scenario, ScenarioFile
 from terminal.trip.ages import freshness_of
 from terminal.trip.facts import NOWHERE, AskedBy, Place, PlaceQuality, PlaceSource, Spot, Trip
 from terminal.trip.stated import stated
@@ -31,6 +31,7 @@ MADE_STOPS: Final = 0xFD0000
 MADE_GOALS: Final = 0xFE0000
 """Numbers of stops that scenarios leave out."""
 BANK_CARD: Final = "bank card"
+"""At a canteen."""
 STATED_SPOTS: Final = ("coming", "destination", "origin", "terminus")
 PLAYED: Final = frozenset(
     {
@@ -48,6 +49,7 @@ PLAYED: Final = frozenset(
         "canteen.serving",
         "freshness.deny_list_age_s",
         "freshness.grants_age_s",
+        "freshness.bank_list_age_s",
         "place.source",
         *(f"place.{name}" for name in ("stop", "zone", "mark_m")),
         "place.age_s",
@@ -88,6 +90,7 @@ class LiveTap:
     cash: bool = False
     denied: str = "none"
     """What the deny list has of the card at that moment."""
+    bank: BankCard | None = None
 
     @property
     def trip(self) -> Trip:
@@ -127,7 +130,9 @@ def plan_of(file: ScenarioFile, policy: Policy, wanted: Sequence[int]) -> LivePl
             plan.lacking.append(Lacking(number, scenario.name, tuple(missing)))
             continue
         cash = scenario.cash is not None
-        taps = [LiveTap(number, one, cash, _denied(file, scenario, one.tap)) for one in played]
+        taps = [
+            LiveTap(number, one, cash, _denied(file, scenario, one.tap), scenario.bank_card) for one in played
+        ]
         alone = number if any(map(_takes_time, taps)) else 0
         for tap in taps:
             plan.lanes.setdefault(lane_of(scenario, tap.trip, alone), []).append(tap)
@@ -160,8 +165,7 @@ def _moment(tap: LiveTap) -> tuple[object, int, int, int]:
 
 def _lacking(scenario: Scenario, played: Sequence[Played], policy: Policy) -> Iterator[str]:
     if scenario.bank_card is not None:
-        yield BANK_CARD
-        return
+        yield from _lacking_of_bank_cards(scenario.bank_card, played)
     for one in played:
         for fact in stated(one.trip):
             if fact not in PLAYED and not fact.startswith((OF_PUPILS, OF_BANK_CARDS)):
@@ -172,6 +176,16 @@ def _lacking(scenario: Scenario, played: Sequence[Played], policy: Policy) -> It
         if not _may_ask(one.trip, policy):
             yield "asked_by"
     yield from _lacking_of_clocks(played)
+
+
+def _lacking_of_bank_cards(card: BankCard, played: Sequence[Played]) -> Iterator[str]:
+    """The laboratory's expire at the end of a month; what one terminal keeps, the next one of a file does not know."""
+    if any(one.trip.profile != BUS for one in played):
+        yield BANK_CARD
+    if (card.expires_on + timedelta(days=1)).day != 1:
+        yield "bank_card.expires_on"
+    if len({one.trip.terminal for one in played}) > 1:
+        yield "terminal"
 
 
 def _lacking_of_clocks(played: Sequence[Played]) -> Iterator[str]:
@@ -188,7 +202,8 @@ def _lacking_of_clocks(played: Sequence[Played]) -> Iterator[str]:
 def _takes_time(tap: LiveTap) -> bool:
     """Whether its place, its lists or its clock must have become what they are before the tap."""
     trip = tap.trip
-    lists = trip.freshness.lists_age_s > 0 or tap.denied != "none"
+    unpaid = tap.bank is not None and tap.bank.deny_listed
+    lists = trip.freshness.lists_age_s > 0 or tap.denied != "none" or unpaid
     return lists or trip.place.age_s > 0 or trip.clock.suspect
 
 

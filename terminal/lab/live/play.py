@@ -137,16 +137,16 @@ class _LiveRun:
         for number, live in self._cards.items():
             scenario = self._file.scenarios[number - 1]
             card = card_of(self._file, scenario)
-            assert card is not None, "only resident cards were issued"
-            yield number, ListedHolder(live, card, scenario.pupil)
+            yield number, ListedHolder(live, card, scenario.bank_card, scenario.pupil)
 
     def _issued(self, number: int) -> LiveCard | None:
         scenario = self._file.scenarios[number - 1]
-        card = card_of(self._file, scenario)
-        if card is None:
+        card, bank = card_of(self._file, scenario), scenario.bank_card
+        if card is None and bank is None:
             return None
+        today = self._plan.pure[number][0].at.date()
         with mistakes_at(f"scenarios[{number - 1}].card"):
-            return self._office.issue(f"{self._file.region}#{number} {scenario.name}", card)
+            return self._office.issue(f"{self._file.region}#{number} {scenario.name}", card, bank, today)
 
     def _visit(self, tap: LiveTap, card: LiveCard | None) -> None:
         """What the issuing point does before the tap, if it does anything."""

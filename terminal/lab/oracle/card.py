@@ -109,6 +109,7 @@ class OracleTap:
     document_age_s: int = 0
     razzia: bool = False
     shift_open: bool = True
+    on_break: bool = False
     reader_ok: bool = True
     inspection: bool = False
     denied: str = ""

@@ -66,7 +66,7 @@ def _refusals(tariff: Tariff, card: OracleCard, tap: OracleTap) -> Iterator[tupl
     today, asks = tariff.day(tap.at), tap.inspection
     dated = not (asks or (tap.canteen and not tap.trusted))
     yield "out_of_order", not tap.reader_ok
-    yield "shift_closed", not tap.shift_open and not asks
+    yield "shift_closed", (tap.on_break or not tap.shift_open) and not asks
     yield "clock_unconfirmed", tap.suspect and not tap.confirmed and not tap.canteen
     yield "out_of_order", tap.at >= tariff.over_at and not (tap.suspect or tap.canteen or asks)
     yield "blocked", card.blocked and not asks

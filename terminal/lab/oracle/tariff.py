@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-CARD: Final = "transport_card"
+CARD, CASH = "transport_card", "cash"
 GUARDS: Final = {"repeat_s": 2, "retap_s": 60, "passback_s": 300, "clock_skew_s": 30, "inspection_s": 7200}
 AGES: Final = {"fresh_h": 24, "stale_h": 168, "document_stale_days": float("inf")}
 VEHICLE: Final = {"fresh_s": 60, "stale_s": 600, "unknown_place": "first_stop", "between_stops": "coming"}
@@ -205,9 +205,13 @@ class Tariff:
         wanted = self.vehicle["unknown_place"] == "first_stop" and self.begins_nowhere(ride)
         return moved if wanted and not self.begins_nowhere(moved) else ride
 
-    def price(self, ride: OracleRide, guess: bool = True, least: bool = False) -> OraclePrice | None:
-        """The ordinary fare by card and the base tariff; None where it is not known, never nothing. `guess`: an unknown
-        place may be the dearest there is, where the document says so; a ride that is over is not, or at the `least`."""
+    def price(
+        self, ride: OracleRide, guess: bool = True, least: bool = False, medium: str = CARD
+    ) -> OraclePrice | None:
+        """The ordinary fare by card, or in cash, and the base tariff; None where it is not known, never nothing.
+        `guess`: an unknown place may be the dearest there is, where the document says so; a ride that is over is not,
+        or at the `least`.
+        """
         fares: DocumentTable = self.doc["fares"]
         for step in fares.get("steps", []):
             fares = step if step["valid_from"] <= self.day(ride.at) else fares
@@ -217,12 +221,22 @@ class Tariff:
         if rule is None or rule["kind"] == "flat":
             by_medium = fares.get("by_medium") if rule is None else rule["by_medium"]
             base = fares["base_minor"] if rule is None else rule.get("base_minor", fares["base_minor"])
-            return (
-                None if by_medium is None else OraclePrice(Fraction(by_medium[CARD]), Fraction(base), opens)
-            )
+            fare = (by_medium or {}).get(medium)
+            return None if fare is None else OraclePrice(Fraction(fare), Fraction(base), opens)
         by_kind = self._by_zones if rule["kind"] == "zone_table" else self._by_distance
-        sums = by_kind(rule, ride, guess and self.dearest, least)
+        sums = by_kind(rule, ride, guess and self.dearest, least, medium)
         return None if sums is None else OraclePrice(sums[0], sums[1], opens)
+
+    def ticket_price(self, ride: OracleRide, ticket: str) -> int | None:
+        """What a ticket costs in cash (T-53, T-55); None where it is not sold, or its fare not known."""
+        rules: DocumentTable = self.doc.get("cash", {})
+        if ticket == "luggage":
+            return rules.get("luggage_minor")
+        price = self.price(self.located(ride)[0], medium=CASH)
+        if price is None or (ticket == "child" and "child_percent" not in rules):
+            return None
+        fare = kopecks(price.ordinary)
+        return fare if ticket == "full" else max(1, kopecks(Fraction(fare * rules["child_percent"], 100)))
 
     def _falls_under(self, rule: DocumentTable, ride: OracleRide) -> bool:
         return (
@@ -233,7 +247,7 @@ class Tariff:
         )
 
     def _by_zones(
-        self, rule: DocumentTable, ride: OracleRide, guess: bool, least: bool
+        self, rule: DocumentTable, ride: OracleRide, guess: bool, least: bool, medium: str
     ) -> list[Fraction] | None:
         names, end = rule["zones"], ride.named.zone or (ride.terminus.zone if guess else 0)
         rows, columns = (
@@ -243,10 +257,10 @@ class Tariff:
             return None
         cells = [(r, c) for r in rows or range(len(names)) for c in columns or range(len(names))]
         one = min if least else max
-        return [Fraction(one(rule["by_medium"][m][r][c] for r, c in cells)) for m in (CARD, rule["base"])]
+        return [Fraction(one(rule["by_medium"][m][r][c] for r, c in cells)) for m in (medium, rule["base"])]
 
     def _by_distance(
-        self, rule: DocumentTable, ride: OracleRide, guess: bool, least: bool
+        self, rule: DocumentTable, ride: OracleRide, guess: bool, least: bool, medium: str
     ) -> list[Fraction] | None:
         start, end = ride.start.mark_m, ride.named.mark_m
         start = ride.first.mark_m if start is None and guess else start
@@ -255,7 +269,7 @@ class Tariff:
             return None
         unknown = 0 if least else rule["longest_m"]
         beyond = unknown if start is None or end is None else min(abs(end - start), rule["longest_m"])
-        return [rule["first"][m] + Fraction(rule["per_km"][m] * beyond, 1000) for m in (CARD, rule["base"])]
+        return [rule["first"][m] + Fraction(rule["per_km"][m] * beyond, 1000) for m in (medium, rule["base"])]
 
     def number(self, rule: DocumentTable, ride: OracleRide) -> int:
         """Under which number a return keeps a ride as an outward one; 0: it is none (T-39)."""

@@ -14,7 +14,7 @@ from terminal.decision.outcome import Outcome
 from terminal.errors import CollectorError, JournalError
 from terminal.journal.taps import End
 from terminal.keys.provider import card_token
-from terminal.lab.stress.crew import work
+from terminal.lab.stress.crew import end_break, work
 from terminal.lab.stress.faults.parts import Died, StormConnection
 from terminal.lab.stress.faults.plan import BESIDE, CRASHES, DISKS, Kind, StressStep
 from terminal.lab.stress.forging import forger
@@ -82,6 +82,7 @@ class Playing:
                 post.clock.jump(-post.clock.ahead_s or ahead)
                 self._confirm_clock(step.terminal)
             case Kind.BIT_ROT | Kind.TWIN | Kind.REPLACED:
+                end_break(post, self.town.truth.posts[step.terminal])
                 if not befall(self.town, post, step):
                     return
             case Kind.CLONED | Kind.ROLLED_BACK:
@@ -193,7 +194,9 @@ class Playing:
         self, post: Post, rider: StressRider, step: StressStep, heard: list[Outcome]
     ) -> tuple[TapReport | None, bool]:
         """Lay the card on the reader and take it away again; the report, and whether the terminal went down."""
-        reader, fault = post.reader, step.fault
+        reader, fault, true = post.reader, step.fault, self.town.truth.posts[step.terminal]
+        if true.break_until_s is not None and self.town.clock.monotonic() >= true.break_until_s:
+            end_break(post, true)
         self._confirm_clock(step.terminal)
         post.activations.look()
         post.terminal.signal = self._signal(heard, dies=fault == Kind.CRASH_SIGNAL)

@@ -127,6 +127,8 @@ class TruePost:
     denied: Mapping[int, str] = field(default_factory=dict)
     offered: Mapping[int, str] | None = None
     """Whom its deny list refuses, and as what; the list that waits for a clock in no doubt."""
+    break_until_s: float | None = None
+    """Until then its crew has a break; None: it has none."""
     clock: TrueClock = field(default_factory=TrueClock)
     served: dict[tuple[int, Any], frozenset[str]] = field(default_factory=dict)
     paid: dict[int, dict[Any, int]] = field(default_factory=dict)
@@ -140,6 +142,15 @@ class TruePost:
         """At a start and before each tap: the deny list that waits comes into force."""
         if self.offered is not None and not self.clock.suspect:
             self.denied, self.offered = self.offered, None
+
+
+@dataclass(slots=True)
+class TrueTicket:
+    """What was sold for cash, and whether it was taken back."""
+
+    sum_minor: int
+    ticket: str
+    cancelled: bool = False
 
 
 @dataclass(slots=True)
@@ -178,6 +189,8 @@ class Truth:
         self.meals: dict[tuple[int, int], OracleMeal] = {}
         self.charges: dict[tuple[int, int], int] = {}
         """What each tap that wrote a card has to have on record, by terminal and number."""
+        self.tickets: dict[tuple[int, int], TrueTicket] = {}
+        """What was sold for cash, by terminal and row."""
         self.decided = 0
         self._newest: list[bytes] = []
         self._copy_of: dict[int, int] = {}
@@ -216,11 +229,19 @@ class Truth:
             _ride(post, at),
             post.canteen,
             companions=companions,
+            on_break=post.break_until_s is not None,
             suspect=suspect,
             confirmed=suspect,
             authenticated=post.clock.agrees,
             denied=post.denied.get(self._holder(rider), ""),
         )
+
+    def ticket_minor(self, post: TruePost, at: datetime, ticket: str) -> int | None:
+        """What a ticket costs now; None where none is sold: in a break, or after the document has ended (O-01)."""
+        over = at >= self.tariff.over_at and not post.clock.suspect
+        if "fares" not in self.tariff.doc or over or post.break_until_s is not None:
+            return None
+        return self.tariff.ticket_price(_ride(post, at), ticket)
 
     def _till(self, post: TruePost, rider: int, tap: OracleTap) -> OracleTill:
         rider = self._holder(rider)
@@ -374,6 +395,12 @@ class Truth:
         post.served[rider, day] = post.served.get((rider, day), frozenset()) | {meal.kind}
         paid = post.paid.setdefault(rider, {})
         paid[day] = paid.get(day, 0) + meal.sources.get("parents", 0)
+
+    def off_if(self, off: bool, number: int, what: str) -> None:
+        """What a terminal did besides its taps, if that is not what the rules say."""
+        self.decided += 1
+        if off:
+            self.found.append(Misjudged(f"terminal {number}: {what}"))
 
     def _off_if(self, off: bool, post: TruePost, expected: ExpectedTap, what: str, minor: int = 0) -> None:
         if off:

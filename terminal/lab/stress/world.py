@@ -68,6 +68,11 @@ without_order = "serve"
 other_entitlement = "serve"
 not_listed = "serve"
 """
+SELLS_ALL: Final = """[cash]
+cancel_within_s = 300
+child_percent = 45
+luggage_minor = 1900
+"""
 BATCH_RECORDS: Final = 50
 BOOKED_AT_ONCE: Final = 40
 """Fewer than a batch, so that the books always lag behind a little."""
@@ -371,13 +376,14 @@ def open_storm_town(
 
 def _document(folder: Path, region: str, seed: int) -> str:
     """The region's document; in every other town one whose tills ask their cashier nothing, so that both ways are
-    played: what is asked about is not served by a tap.
+    played (what is asked about is not served by a tap), and whose drivers sell tickets for children and luggage.
     """
     text = region_path(region).read_text("utf-8")
-    if not seed % 2 or "[meals" not in text:
+    more = (ASKS_NOTHING if "[meals" in text else "") + (SELLS_ALL if "[fares" in text else "")
+    if not seed % 2 or not more:
         return region
     path = folder / "region.toml"
-    path.write_text(f"{text}\n{ASKS_NOTHING}", "utf-8")
+    path.write_text(f"{text}\n{more}", "utf-8")
     return str(path)
 
 

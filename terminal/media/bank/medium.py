@@ -42,6 +42,7 @@ from terminal.media.held import HeldEvents
 from terminal.media.port import LastTap, MediumSetup, Presented, UnsupportedCard
 from terminal.messages import MediumMessage
 from terminal.policy.policy import Policy
+from terminal.sealed_box import SealedSeries
 from terminal.trip.facts import Trip
 
 READS: Final = MappingProxyType(
@@ -94,6 +95,7 @@ class BankMedium:
         self._terms = terms
         self._believed = believed
         self._held = held
+        self._sealing = None if believed is None else SealedSeries(believed.office)
         self._directory: tuple[Candidate, ...] | NotRead | None = None
 
     def believe(self, trust: Trust) -> None:
@@ -106,13 +108,13 @@ class BankMedium:
         return not (isinstance(directory, NotRead) and directory.fault is ReadFault.NO_BANK_APPLICATION)
 
     def open(self, channel: CardChannel, now: datetime) -> Presented:
-        if self._believed is None:
+        if self._believed is None or self._sealing is None:
             raise UnsupportedCard("a bank card, and none can be taken now", Message.BANK_CLOSED)
         reading = self._read(channel, now, self._believed.trust)
         if isinstance(reading, NotRead):
             message = READS.get(reading.fault, Message.NOT_ACCEPTED)
             raise UnsupportedCard(f"the bank application: {reading.fault}", message)
-        return self._presented(reading, now, self._believed.office)
+        return self._presented(reading, now, self._sealing)
 
     def open_second(self, channel: CardChannel, now: datetime) -> Presented:
         card = self.open(channel, now)
@@ -140,15 +142,16 @@ class BankMedium:
         transaction = BankTransaction(local, terms.amount_minor, terms.currency, terms.country)
         return read_listed(channel, directory, terms.applications, transaction, trust, self._setup.random)
 
-    def _presented(self, reading: BankReading, now: datetime, office: bytes) -> Presented:
+    def _presented(self, reading: BankReading, now: datetime, sealing: SealedSeries) -> Presented:
         card, accounts = self._tokens(reading)
         proven, opened = reading.authentication, reading.opened
         others = tuple(one.token for one in (*card[1:], *accounts))
         sealed = b""
         if proven.genuine:
             record = bank_record(self._number, unix_ms(now), card[0].token, reading)
-            sealed = sealed_record(record, office)
-        event = self._newest(card, now)
+            sealed = sealed_record(record, sealing)
+        known, taken = self._held.known((one.token for one in card), now)
+        event = b"" if known is None else known.event
         row = BankRow(
             expires_on=opened.expires_on,
             sequence=opened.sequence,
@@ -171,7 +174,7 @@ class BankMedium:
             snapshot=snapshot,
             last=None if kept is None else LastTap(tap_of(kept), kept.at),
             read=row.parts,
-            taken=self._held.taken((one.token for one in card), now),
+            taken=taken,
             writer=BankKeeper(self._held, card[0].token, kept, row, sealed),
         )
 
@@ -181,11 +184,6 @@ class BankMedium:
         card = self._setup.bank(card_identity(opened.pan.in_clear, opened.sequence))
         par = opened.data.get(tags.TAG_PAR)
         return card, () if par is None else self._setup.bank(account_identity(par))
-
-    def _newest(self, card: Sequence[BankToken], now: datetime) -> bytes:
-        """What was kept of it under the token of either epoch; empty where nothing was."""
-        kept = (self._held.newest(one.token, now) for one in card)
-        return next((state.event for state in kept if state is not None), b"")
 
 
 def _parsed(event: bytes) -> Event | None:

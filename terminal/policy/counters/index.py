@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from functools import reduce
 from operator import and_
 from types import MappingProxyType
@@ -102,28 +102,28 @@ class CardCounters(Struct, frozen=True):
         kept = self._kept.get((then, today))
         return counters & (self._kept_from(then, today) if kept is None else kept)
 
+    def begins(self, period: Period, day: date) -> date | None:
+        """The first service day of the period that `day` is in; None for one that begins with no date."""
+        if period is Period.SERVICE_DAY:
+            return day
+        if period is Period.SERVICE_WEEK:
+            return day - timedelta((day.weekday() - self.week_offset) % 7)
+        if period is Period.SERVICE_MONTH:
+            return day.replace(day=1)
+        if period is Period.HALF_YEAR:
+            return date(day.year, 7 if day.month > 6 else 1, 1)
+        return date(day.year, 1, 1) if period is Period.YEAR else None
+
     def _kept_from(self, then: date, today: date) -> int:
         """The bits whose period has not begun anew since `then`; remembered, as cards are tapped on few days."""
         kept_bits = EVERY_BIT
         for period, kept in self.kept_by_period.items():
-            if self._period_of(period, then) != self._period_of(period, today):
+            if self.begins(period, then) != self.begins(period, today):
                 kept_bits &= kept
         if len(self._kept) == REMEMBERED_DAYS:
             self._kept.clear()
         self._kept[then, today] = kept_bits
         return kept_bits
-
-    def _period_of(self, period: Period, day: date) -> int:
-        """A number that changes when `period` begins anew."""
-        if period is Period.SERVICE_DAY:
-            return day.toordinal()
-        if period is Period.SERVICE_WEEK:  # ordinal 1 was a Monday
-            return (day.toordinal() - 1 - self.week_offset) // 7
-        if period is Period.SERVICE_MONTH:
-            return day.year * 12 + day.month
-        if period is Period.HALF_YEAR:
-            return day.year * 2 + (day.month > 6)
-        return day.year
 
 
 def _others(placed: Mapping[str, Counter], period: Period) -> int:

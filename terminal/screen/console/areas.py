@@ -22,7 +22,7 @@ from terminal.screen.console.roles import CREW, Role
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import span
 from terminal.texts import N_
-from terminal.updates.store import KindStatus, status_of
+from terminal.updates.held import KindStatus, status_of
 
 
 def areas(profile: str) -> tuple[ConsoleArea, ...]:

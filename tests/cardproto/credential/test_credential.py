@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardproto.credential.cose import build_sign1, dump, parse_sign1
+from cardproto.credential.cose import _in_any_form, _in_usual_form, build_sign1, dump, parse_sign1
 from cardproto.credential.grant import (
     CARD_FILE_READ_BYTES,
     CardHolder,
@@ -52,6 +52,8 @@ ISSUER = IssuerKey(
     datetime(2028, 1, 1, tzinfo=UTC),
 )
 TRUSTED = IssuerKeys([ISSUER])
+PROOF = bytes.fromhex(VECTORS["nfc_proof"]["proof_hex"])
+MOMENT = bytes.fromhex(VECTORS["dynamic_token"]["hex"])
 EXPECTED = Credential(
     issuer="ru-99",
     not_before=datetime(2026, 1, 1, tzinfo=UTC),
@@ -289,3 +291,40 @@ def test_what_is_covered() -> None:
     assert EXPECTED.covers(3, date(2026, 12, 31))
     assert not EXPECTED.covers(3, date(2027, 1, 1))
     assert not EXPECTED.covers(4, date(2026, 1, 1))
+
+
+def test_only_the_signature_is_remembered() -> None:
+    """Of exactly these bytes and for these issuers; time and issuer are asked at each showing."""
+    known = IssuerKeys([ISSUER])
+    assert [reason(RAW, trusted=known), reason(RAW, trusted=known)] == [None, None]
+    assert reason(RAW, trusted=known, now=EXPECTED.expires) is CredentialDefect.EXPIRED
+    assert reason(RAW, trusted=known, now=ISSUER.not_after) is CredentialDefect.UNKNOWN_ISSUER
+    assert reason(RAW, trusted=IssuerKeys()) is CredentialDefect.UNKNOWN_ISSUER
+    changed = RAW[:-1] + bytes((RAW[-1] ^ 1,))
+    assert reason(changed, trusted=known) is CredentialDefect.BAD_SIGNATURE
+    assert known.recall(changed) is None, "a stranger takes no room"
+
+
+def test_a_crowd_of_phones_takes_a_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cardproto.credential.keys.MOST_REMEMBERED", 3)
+    known = IssuerKeys()
+    for number in range(7):
+        known.remember(bytes((number,)), ISSUER, number)
+    assert [known.recall(bytes((number,))) is not None for number in range(7)] == [False] * 6 + [True]
+
+
+@given(st.sampled_from((RAW, PROOF, MOMENT)), st.data())
+def test_the_usual_form_is_read_as_any_other(whole: bytes, drawn: st.DataObject) -> None:
+    """What is read by its fixed bytes is what the general reader finds, and in nothing that it refuses."""
+    data = bytearray(whole)
+    for _ in range(drawn.draw(st.integers(0, 2))):
+        at = drawn.draw(st.integers(0, len(data) - 1))
+        data[at : at + drawn.draw(st.integers(0, 2))] = drawn.draw(st.binary(max_size=2))
+    quickly = _in_usual_form(bytes(data))
+    if quickly is not None:
+        assert quickly == _in_any_form(bytes(data))
+
+
+@pytest.mark.parametrize("data", [RAW, PROOF, MOMENT], ids=["credential", "proof", "moment"])
+def test_what_is_shown_at_doors_has_the_usual_form(data: bytes) -> None:
+    assert _in_usual_form(data) == _in_any_form(data)

@@ -96,7 +96,8 @@ def test_a_file_with_a_mistake_says_where_and_changes_nothing(
 
 def test_what_is_no_file_of_payments_is_refused(canteen: OpenCanteen) -> None:
     school = canteen(child(1, hot_minor=0))
-    for content in (b"", b"a;b", "платёж".encode("cp1251"), bytes(MOST_BYTES + 1)):
+    huge = f"{HEAD}\nA1;{'0' * 200_000};hot;1".encode()
+    for content in (b"", b"a;b", "платёж".encode("cp1251"), bytes(MOST_BYTES + 1), huge):
         with pytest.raises(CanteenRefused):
             take_payments(school.canteen, content, CASHIER, school.at("08:00"))
     assert not any(isinstance(row, AccountCredited) for row in rows(school))

@@ -167,6 +167,31 @@ def test_a_ride_is_paid_back_once_wherever_the_card_is_torn(point: IssuingPoint)
     assert more.says is OfficeCode.TOO_MUCH
 
 
+def test_what_was_approved_is_not_asked_for_once_more(point: IssuingPoint) -> None:
+    card, office = secrets.token_bytes(8), point.office
+    ride = IssuingSubject(card, 60, "RUB", (9, 1))
+    for minor, says in ((60, OfficeCode.DONE), (60, OfficeCode.TOO_MUCH), (41, OfficeCode.TOO_MUCH)):
+        asked = office.order(MACHINE, Act.REPAY_RIDE, ride._replace(minor=minor), "", 100)
+        assert asked.says is says, "of one ride no more than it took"
+    assert office.order(MACHINE, Act.REPAY_RIDE, ride._replace(minor=40), "", 100).says is OfficeCode.DONE
+    assert office.order(MACHINE, Act.REPAY_RIDE, ride._replace(row=(9, 2)), "", 100).says is OfficeCode.DONE
+    for says in (OfficeCode.DONE, OfficeCode.ASKED_ALREADY):
+        assert office.order(MACHINE, Act.REPLACE_CARD, ride, "").says is says
+
+
+def test_a_card_takes_one_order_at_a_time_and_a_lost_one_none_of_its_own(point: IssuingPoint) -> None:
+    first, second = (point.order(Act.REPLACE_CARD, secrets.token_bytes(8)) for _ in range(2))
+    onto, office = secrets.token_bytes(8), point.office
+    assert office.begin_order(MACHINE, first.number, first.subject.card) is OfficeCode.OTHER_CARD
+    begun = office.begin_order(MACHINE, first.number, onto)
+    assert isinstance(begun, IssuingOrder)
+    assert office.begin_order(MACHINE, second.number, onto) is OfficeCode.OTHER_ORDER
+    assert office.begin_order(MACHINE, first.number, second.subject.card) is OfficeCode.OTHER_CARD
+    office.finish_order(MACHINE, begun, MINOR)
+    assert office.begin_order(MACHINE, first.number, onto) is OfficeCode.CARRIED_OUT
+    assert isinstance(office.begin_order(MACHINE, second.number, onto), IssuingOrder)
+
+
 def test_an_end_at_any_write_of_the_office_leaves_the_money_in_one_place(
     point: IssuingPoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

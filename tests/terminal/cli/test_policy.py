@@ -65,6 +65,27 @@ def test_run_ends_well_when_everything_comes_out_as_written(run: Run, files: Pat
     assert (told.returncode, told.stdout) == (0, "1 scenarios, 2 taps: 0 differ\n"), told.stderr
 
 
+def test_t_55_run_sells_each_kind_of_ticket(run: Run, files: Path) -> None:
+    cash = "[cash]\nchild_percent = 50\nluggage_minor = 2050\n"
+    (files / "selling.toml").write_text(DEMO_REGION.read_text("utf-8") + cash, "utf-8")
+    kinds = {"full": (3200, 6400), "child": (1600, 3200), "luggage": (2050, 4100)}
+    scenarios = "".join(
+        f'[[scenarios]]\nname = "{kind}"\nrider = "{kind}"\ncash = {{ ticket = "{kind}" }}\ntaps = [\n'
+        f'{{ at = 2026-09-15T08:00:00, expect = {{ message = "ok_paid", charge_minor = {one} }} }},\n'
+        f'{{ after_s = 9, companions = 1, expect = {{ message = "ok_paid", charge_minor = {two} }} }},\n]\n'
+        for kind, (one, two) in kinds.items()
+    )
+    (files / "cash.toml").write_text(f'schema = 1\nregion = "demo"\nabout = "cash"\n{scenarios}', "utf-8")
+    assert run("policy", "run", "selling.toml", "cash.toml").stdout == "3 scenarios, 6 taps: 0 differ\n"
+    not_sold = run("policy", "run", "demo", "cash.toml", "--json")
+    found = {one["name"]: one["ok"] for one in map(json.loads, not_sold.stdout.splitlines())}
+    assert found == {"full": True, "child": False, "luggage": False}
+    (files / "cash.toml").write_text(
+        f'schema = 1\nregion = "demo"\nabout = "cash"\n{scenarios.replace("child", "dog")}'
+    )
+    assert "dog" in run("policy", "run", "selling.toml", "cash.toml").stderr
+
+
 def test_run_tells_where_a_scenario_differs_and_why(run: Run, files: Path) -> None:
     told = run("policy", "run", "dearer.toml", "ride.toml")
     assert told.returncode == 12

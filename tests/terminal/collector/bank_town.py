@@ -33,12 +33,14 @@ from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.policy.load import load_region
 from terminal.recompute.documents import DocumentFolder
+from terminal.sealed_box import SealedSeries
 from terminal.sync import wire
 from tests.terminal.journal.samples import INTENT
 
 LAB: Final = load_file_keys(laboratory_keys(), UNLIMITED)
 TRUST: Final = laboratory_bank_ca().trust
 PUBLIC: Final = LAB.record_key().public_key().public_bytes_raw()
+SERIES: Final = SealedSeries(PUBLIC)
 KEYS: Final = OfficeKeys((LAB.record_key(),), LAB.bank_card_key(), LAB.bank_tokens, TRUST)
 DEMO: Final = Path("terminal/policy/regions/demo.toml")
 FARE_MINOR: Final = 3_000
@@ -131,7 +133,7 @@ class BankTerminal:
         at_ms, called = unix_ms(at), token_of(reading) if token is None else token
         if sealed is None:
             made = bank_record(self.number, at_ms, called, reading) if record is None else record
-            sealed = sealed_record(made, PUBLIC)
+            sealed = sealed_record(made, SERIES)
         signed = reading.authentication
         parts = BankRow(date(2031, 1, 31), 1, signed.method, signed.fault, 1, sha256(sealed).digest())
         intent = msgspec.structs.replace(

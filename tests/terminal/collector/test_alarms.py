@@ -10,6 +10,7 @@ import pytest
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from terminal.codes import ReaderFault
+from terminal.collector.alarm_words import KIND_NAMES
 from terminal.collector.alarms import (
     CAUSES,
     MOST_OPEN,
@@ -355,3 +356,8 @@ def test_every_cause_is_a_code_with_words_in_each_language():
         assert detail not in (english, russian)
         assert english != russian, cause
     assert set(CAUSES) == set(AlarmCause)
+
+
+def test_every_kind_of_alarm_has_its_words():
+    """The office's page names each; one without words would end it."""
+    assert set(KIND_NAMES) == set(AlarmKind)

@@ -7,7 +7,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,10 @@ from terminal.collector.approvals import Act, Decided
 from terminal.collector.backup import back_up
 from terminal.collector.bank import acquirer, stand_in
 from terminal.collector.bank.acquirer import AcquirerFolder
-from terminal.collector.bank.ledger import BankLedger, DemandCause, DemandKind, DemandState, RideState
+from terminal.collector.bank.demands import DemandCause, DemandKind, DemandState
+from terminal.collector.bank.ledger import BankLedger, open_ledger
 from terminal.collector.bank.proofs import UnprovenCause
+from terminal.collector.bank.rides import RideState
 from terminal.collector.bank.settle import BankOffice, BankRun, lone
 from terminal.collector.bank.stand_in import StandIn, StandInRules
 from terminal.collector.bank.statement import statement_of
@@ -33,7 +35,7 @@ from tests.terminal.collector.bank_town import (
     CAP_MINOR,
     FARE_MINOR,
     KEYS,
-    PUBLIC,
+    SERIES,
     BankTerminal,
     bank_document,
     card_of,
@@ -70,18 +72,18 @@ class Office:
         for terminal in (self.bus, self.tram) if upload else ():
             if terminal.sent < len(terminal.bodies):
                 keep(self.store, terminal)
-        with lone(self.folder, KEYS, self.folder / "documents", deny=self) as (office, source):
+        with lone(self.folder, KEYS, self.folder / "documents", deny=self) as office:
             self.ledger = office.ledger
-            done = office.run(source, unix_ms(at))
+            done = office.run(unix_ms(at))
             self.seen = self._look(office)
         return done
 
     def _look(self, office: BankOffice) -> dict[str, list]:
         ledger = office.ledger
         return {
-            "rides": [one for state in RideState for one in ledger.rides(state, 1_000)],
-            "demands": [one for card in range(1, 20) for one in ledger.demands(card)],
-            "doubts": ledger.doubts(),
+            "rides": [one for state in RideState for one in ledger.rides.in_state(state, 1_000)],
+            "demands": [one for card in range(1, 20) for one in ledger.demands.of_card(card)],
+            "doubts": ledger.demands.doubts(),
         }
 
     def why(self) -> dict[tuple[int, int], str]:
@@ -128,7 +130,7 @@ def test_a_day_of_rides_is_one_charge_by_transfer_and_cap(office: Office) -> Non
 
 def test_a_terminal_cannot_invent_a_ride(office: Office) -> None:
     card, other, bus = card_of(11), card_of(12), office.bus
-    at = day(3, 9)
+    copied, at = card.clone(), day(3, 9)
     one = read(card, at)
     genuine = bus.tap(one, at)
     record = bank_record(7, unix_ms(at), token_of(one), one)
@@ -149,12 +151,14 @@ def test_a_terminal_cannot_invent_a_ride(office: Office) -> None:
         ): UnprovenCause.NOT_GENUINE,
         forged(5, amount_minor=9_900): UnprovenCause.MALFORMED,
         forged(6, signature=read(other, later(6)).signed.value): UnprovenCause.NOT_GENUINE,
-        bus.tap(one, later(7), sealed=b"RCBANK1\n" + bytes(200)): UnprovenCause.NOT_OURS,
+        bus.tap(one, later(7), sealed=b"RCBANK2\n" + bytes(200)): UnprovenCause.NOT_OURS,
         bus.tap(
-            one, later(8), sealed=sealed_record(record, PUBLIC)
+            one, later(8), sealed=sealed_record(record, SERIES)
         ): UnprovenCause.NOT_OURS,  # of another row
         bus.tap(read(other, later(9)), later(9), token=token_of(one)): UnprovenCause.OTHER_TOKEN,
         bus.tap(read(card, day(9, 9)), later(10)): UnprovenCause.OTHER_DAY,
+        bus.tap(read(card, day(1, 9)), later(11)): UnprovenCause.OTHER_DAY,
+        bus.tap(read(copied, later(12), seed=2), later(12)): UnprovenCause.REPEATED,  # its counter
     }
     elsewhere = msgspec.structs.replace(record, terminal=8)
     office.tram.tap(one, at, record=elsewhere)
@@ -170,12 +174,15 @@ def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> No
     card = card_of(11)
     at = day(3, 9)
     one = read(card, at)
-    office.bus.tap(one, at)
+    row = office.bus.tap(one, at)
     office.run(day(3, 10))
+    before = b"the token of another epoch"
+    with open_ledger(office.folder) as ledger, ledger.changing():
+        assert ledger.cards.of(KEYS.digest(bank_record(7, unix_ms(at), token_of(one), one)), before)
     broke = StandInRules(declines=(one.opened.pan.in_clear[-4:],))
     office.stand_in.work(broke)
     assert office.run(day(3, 11)).denied == 1  # by the first authorisation
-    assert office.denied == {token_of(one): True}
+    assert office.denied == {token_of(one): True, before: True}
     office.run(day(4, 7))
     office.stand_in.work(broke)
     office.run(day(4, 8))
@@ -186,10 +193,12 @@ def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> No
     office.bus.refuse(read(card, day(4, 9)), day(4, 9))
     office.run(day(4, 9, 30))
     assert office.seen["demands"][-1].cause is DemandCause.TAP
+    assert office.store.sealed(7, row), "it may be asked for again"
     office.stand_in.work(StandInRules())
     assert office.run(day(4, 9, 40)).released == 1
-    assert office.denied == {token_of(one): False}
+    assert office.denied == {token_of(one): False, before: False}
     assert office.stand_in.memory().taken_minor == FARE_MINOR
+    assert not office.store.sealed(7, row), "it is paid: no number of the card is kept"
     assert office.run(day(5, 12)).asked == 0
 
 
@@ -236,6 +245,7 @@ def test_answers_that_fit_nothing_change_nothing_and_are_shown(office: Office) -
             (name, 100, "approved"),  # another sum
             (f"{ledger}-99", 0, "approved"),
             ("00000000-1", 0, "declined"),  # of another ledger
+            (f"{ledger}-{'9' * 31}", 0, "approved"),  # more than a ledger can hold
             (name, 0, "approved"),
             (name, 0, "declined"),  # answered already
         )
@@ -255,7 +265,7 @@ def test_answers_that_fit_nothing_change_nothing_and_are_shown(office: Office) -
     ]
     assert [path.name for path in incoming.iterdir()] == ["bad.json"]
     back_up(office.folder, office.folder.parent / "copy", with_key=False)
-    with closing(BankLedger(office.folder.parent / "copy", reading=True)) as ledger_copy:
+    with open_ledger(office.folder.parent / "copy", reading=True) as ledger_copy:
         assert ledger_copy.name == ledger
 
 
@@ -410,7 +420,7 @@ def test_money_adds_up_whatever_comes_late_is_declined_or_answered_twice(tmp_pat
         story.sort()
         costs = oracle([(at, route) for at, route, _ in story])
         assert [rides[row].charge_minor for _, _, row in story] == costs
-        with closing(BankLedger(office.folder, reading=True)) as ledger:
+        with open_ledger(office.folder, reading=True) as ledger:
             found = statement_of(ledger, token)
         paid = sum(
             one.amount_minor

@@ -15,10 +15,13 @@ from msgspec.structs import replace
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from cardproto.resident.records.event import Event, EventKind, build_event
+from terminal.codes import TicketKind
 from terminal.collector.office import OfficeCode
 from terminal.collector.proof import Proof
 from terminal.collector.registry import RegisteredCard, write_registry
 from terminal.collector.settlement.carriers import CarriersError, SplitKey, parse_carriers
+from terminal.collector.settlement.legs import RideLeg
+from terminal.collector.settlement.lines import day_lines
 from terminal.collector.settlement.split import divided
 from terminal.collector.users import OfficeRole
 from terminal.journal.console_records import SaleCancelled
@@ -195,6 +198,88 @@ def test_no_kopeck_is_made_or_lost(money, weights):
         abs(share * sum(weights) - money * weight) < sum(weights)
         for share, weight in zip(shares, weights, strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("money", "weights", "shares"),
+    [
+        (100, [1, 1, 1], [34, 33, 33]),
+        (10, [1, 2, 3], [2, 3, 5]),
+        (5, [3, 1, 3], [2, 1, 2]),
+        (1, [1, 2], [0, 1]),
+    ],
+)
+def test_what_is_left_over_goes_to_the_largest_remainders_the_earlier_first(money, weights, shares):
+    assert divided(money, weights) == shares
+    assert divided(-money, weights) == [-share for share in shares]
+
+
+def test_who_rode_is_counted_where_the_ride_began_and_not_at_its_exit(tmp_path: Path) -> None:
+    town = town_in(tmp_path, SplitKey.NONE)
+    tram, card = town.terminal(1), RidingCard(0)
+    play(tram, card, 7, "new", 2_400, "committed", INTENT.at_ms)
+    play(tram, card, 7, "exit", 300, "committed", INTENT.at_ms + 60_000)
+    friends = replace(
+        ride(tram, card, 7, 4_800, INTENT.at_ms + 9_000_000, EventKind.RIDE, 0), trip={"companions": 2}
+    )
+    tram.write(committed(tram.write(friends)))
+    tram.write(CashSale(INTENT.at_ms, 1, 1, 7, 0, 4, 12_800, "demo:1", currency="RUB"))
+    tram.write(
+        CashSale(INTENT.at_ms, 1, 1, 7, 0, 2, 600, "demo:1", currency="RUB", ticket=TicketKind.LUGGAGE)
+    )
+    town.send(tram)
+    (day,) = days_of(town)
+    (cards, cash) = sorted(town.collector.office.settlement.day(day).values(), key=lambda one: one.rides_cash)
+    assert (cards.rides_proven + cards.rides_unproven, cards.proven_minor + cards.unproven_minor) == (
+        4,
+        7_500,
+    )
+    assert (cash.rides_cash, cash.cash_minor) == (4, 13_400)
+    town.close()
+
+
+def test_a_day_is_looked_at_again_when_a_journey_that_ends_on_it_begins_two_days_before(
+    tmp_path: Path,
+) -> None:
+    town, card = town_in(tmp_path, SplitKey.LEGS), RidingCard(0)
+    tram, bus = town.terminal(1), town.terminal(2)
+    play(tram, card, 7, "new", 2_400, "committed", INTENT.at_ms)
+    play(bus, card, 8, "transfer", 0, "committed", INTENT.at_ms + 2 * DAY_MS)
+    settlement = town.collector.office.settlement
+    seen = []
+    for terminal in (bus, tram):
+        town.send(terminal)
+        lines = settlement.day(days_of(town)[-1]).values()
+        seen.append((sum(one.unlinked for one in lines), sum(abs(one.moved_proven_minor) for one in lines)))
+    assert seen == [(1, 0), (0, 2_400)]
+    town.close()
+
+
+FIRST = RideLeg(
+    *((1, 1), "2026-02-03", 7, "purse", 0, "RUB", 1, 2_400, Proof.PROVEN, b"card", (9, 9), False, False)
+)
+CHANGE = FIRST._replace(row=(2, 1), route=8, charge_minor=0, previous=(1, 1), goes_on=True)
+
+
+def split_over(earlier: RideLeg, last: RideLeg = CHANGE) -> tuple[dict[int, int], int]:
+    """What `last` moves, by route, and how many rides were not linked."""
+    book = parse_carriers(CARRIERS.format(split=SplitKey.LEGS).encode(), "carriers.toml")
+    lines = day_lines([last], {earlier.row: earlier}.get, book)
+    moved = {key.route: one.moved_proven_minor + one.moved_unproven_minor for key, one in lines.items()}
+    return moved, sum(one.unlinked for one in lines.values())
+
+
+def test_money_moves_along_the_journey_of_one_card_alone() -> None:
+    assert split_over(FIRST) == ({7: -1_200, 8: 1_200}, 0)
+    not_linked = {8: 0}, 1
+    assert split_over(FIRST._replace(card=b"another")) == not_linked
+    assert split_over(FIRST._replace(currency="BYN")) == not_linked
+    assert split_over(FIRST._replace(charge_minor=None)) == not_linked
+    assert split_over(FIRST._replace(row=(1, 2))) == not_linked
+    assert split_over(CHANGE._replace(row=(1, 1))) == not_linked, "it goes on and on"
+    assert split_over(FIRST, CHANGE._replace(goes_on=False)) == ({8: 0}, 0)
+    paid = CHANGE._replace(charge_minor=600, proof=Proof.REPLACED)
+    assert split_over(FIRST, paid) == ({7: -900, 8: 900}, 0)
 
 
 def test_a_closed_month_stays_and_what_comes_late_is_a_correction(tmp_path):

@@ -208,7 +208,7 @@ def test_d_03_the_category_is_not_told_in_the_trail() -> None:
     assert any("code" in reason.inputs for reason in decision.facts)
     assert as_recorded(decision.facts) == (
         TrailEntry("t-02:concession", {"price_minor": 2000}),
-        TrailEntry("t-12:month_trip", {"used": 0, "of": 50}),
+        TrailEntry("t-12:month_trip", {"used": 0, "of": 50, "counter": 48, "since": "2026-09-01"}),
     )
 
 

@@ -59,7 +59,8 @@ class NatsServer:
         self._port = port
         self._config = folder / f"{name}.conf"
         self._log = folder / f"{name}.log"
-        self._config.write_text(NATS_CONFIG.format(name=name, port=port, store=folder / name) + cluster)
+        self.store = folder / name
+        self._config.write_text(NATS_CONFIG.format(name=name, port=port, store=self.store) + cluster)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

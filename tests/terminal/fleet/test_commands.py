@@ -7,17 +7,25 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from bench.cards import SteppedClock, phone, phone_bus
 from terminal.audit.verifying import verify_dossier
 from terminal.clock import from_unix_ms
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.journal.records import build_record, parse_record
+from terminal.policy.document.rights import TripLimit
+from terminal.policy.policy import Policy
+from terminal.tap import take_tap
 from tests.terminal.fleet.town import Chain, plain, through
 from tests.terminal.journal.samples import INTENT, day
+from tests.terminal.updates.bundle.repository import ROLES, Publisher
+from tests.terminal.updates.bundle.test_live_bundles import lab_issuers_toml
 
 SECRET = "correct-horse"
 
@@ -65,6 +73,65 @@ def test_prepare_again_and_again_and_the_report(town):
     assert report["total"]["proofs"]["no_registry"]["RUB"]["taps"] == 19
     assert [(count["kind"], count["terminal"]) for count in report["strangers"]] == [("unknown_terminal", 8)]
     assert "STRANGER unknown_terminal  terminal 8" in terminal("report", "--database", town.dsn).stdout
+
+
+def ridden_apart(folder: Path) -> list[Chain]:
+    """The rows of two terminals that do not hear each other, where one phone rode by a limit of one ride."""
+    clock, own, chains = SteppedClock(), phone(), []
+    own.power_on()
+    for number in (70001, 70002):
+        (folder / str(number)).mkdir()
+        terminal = phone_bus(folder / str(number), clock, number=number)
+        document = terminal.policy.document
+        limits = (TripLimit(trips=1, counter="concession_month"),)
+        limited = (msgspec.structs.replace(one, limits=limits) for one in document.concessions)
+        terminal.policy = Policy.of(msgspec.structs.replace(document, concessions=tuple(limited)))
+        assert take_tap(own, terminal).outcome.message == "ok_benefit"
+        with closing(terminal.journal) as journal:
+            chains.append(Chain([build_record(row.record) for row in journal.rows()], number))
+        assert terminal.held is not None
+        terminal.held.close()
+    return chains
+
+
+def test_phones_are_proven_by_the_issuers_of_the_bundles_that_the_gateway_serves(town, tmp_path):
+    chains = ridden_apart(tmp_path)
+    town.enrol(*chains)
+
+    async def play():
+        async with town.gateways() as (gateway,):
+            for chain in chains:
+                for batch in chain.batches(8):
+                    through(await gateway.take(batch), town, chain)
+        await town.consume()
+
+    def reported(*words: str) -> dict:
+        where = ("--database", town.dsn, "--folder", str(town.folder / "gateway"))
+        done = terminal("report", *where, "--json", *words)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def proofs(report: dict) -> dict[str, int]:
+        return {proof: sums["RUB"]["taps"] for proof, sums in report["total"]["proofs"].items()}
+
+    asyncio.run(play())
+    assert proofs(reported()) == {"no_issuers": 2}, "none are served yet"
+    publisher = Publisher(town.folder / "gateway" / "bundles", {**ROLES, "issuers": (2, 3)})
+    publisher.put("issuers", "region", {"issuers.toml": lab_issuers_toml()})
+    publisher.publish()
+    for _ in range(2):
+        report = reported()
+        assert proofs(report) == {"proven": 2}
+        (alarm,) = report["alarms"]
+        assert (alarm["kind"], alarm["detail"]) == (
+            "limit_passed",
+            "rides_apart count=2 of=1 since=2026-09-01",
+        )
+    others = tmp_path / "others.toml"
+    others.write_text(lab_issuers_toml().decode().replace('issuer = "ru-34"', 'issuer = "ru-02"'), "utf-8")
+    assert proofs(reported("--issuers", str(others))) == {"failed": 2}, (
+        "a file that is named takes their place"
+    )
 
 
 def test_what_cannot_be_reached_is_one_line(town):

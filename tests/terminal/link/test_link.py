@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from terminal.clock import unix_ms
 from terminal.link.frames import MOST_BYTES, KeysRenewed, LinkRefusal, MarksSent, seal
 from terminal.link.marks import AHEAD_S, KEPT_S, MOST_MARKS, LinkMark, MarkBook, MarkKind, PeerSaid, who_of
 from terminal.link.peers import MOST_A_SECOND, LinkPeer, OwnMarks, PeerLinks
+from terminal.link.states import SaidState, state_mark, states_said
 from terminal.sync.credentials import make_keys
 from terminal.sync.enrolment import renewal_request
 
@@ -174,6 +175,19 @@ def test_the_book_is_bounded_and_forgets_other_days() -> None:
     assert book.take(1, meal(MOST_MARKS + 2, undoes=MOST_MARKS + 3))
     assert book.take(1, meal(MOST_MARKS + 3)), "what was undone before it was heard"
     assert book.said(MarkKind.MEAL, ANNA, "breakfast") is None
+
+
+@pytest.mark.parametrize("hours", [0, 1, 12, 35.9])
+def test_what_each_door_said_last_of_a_medium_counts_for_a_day_and_a_half(hours: float) -> None:
+    """Rows of two doors have nothing to do with each other: the number of one is not newer than the other's."""
+    book, said_at = MarkBook(), NOW.replace(hour=23, minute=59)
+    for terminal, number, counter in ((1, 900, 4), (2, 7, 3), (1, 899, 9), (1, 901, 5)):
+        made = state_mark(number, terminal, b"phone", bytes(32), counter, unix_ms(said_at))
+        assert book.take(terminal, made)
+    now = said_at + timedelta(hours=hours)
+    assert set(states_said(book, b"phone", now)) == {SaidState(1, bytes(32), 5), SaidState(2, bytes(32), 3)}
+    assert not set(states_said(book, b"another", now))
+    assert book.count == 2, "an older one of the same door is let go"
 
 
 def test_a_renewed_identity_is_followed_and_another_is_not(two: tuple[End, End]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
+import httpx
 import pytest
 
 from cardproto.credential.cose import parse_sign1
@@ -22,10 +23,18 @@ from sim.image_file import load_image
 from sim.lab_issuer import lab_issuer_key
 from sim.phone import VirtualPhone
 from terminal.app.collector import collector_process, enrol, report, trust
+from terminal.collector.books import BOOKS_FILE
 from terminal.operations.status import EVERY_S as STATUS_EVERY_S
 from terminal.sync.credentials import load_or_make_keys
 from tests.flows.test_link import free_port, marks, until
-from tests.terminal.media.test_phone_live import NOW, REFUSED, RIDES, Scanned, phone_in, said
+from tests.terminal.media.test_phone_live import (
+    NOW,
+    REFUSED,
+    Scanned,
+    phone_in,
+    region_where_pensioners,
+    said,
+)
 from tests.terminal.media.test_phone_proven import commanded
 from tests.terminal.updates.bundle.repository import ROLES, Publisher
 from tests.terminal.updates.bundle.test_live_bundles import lab_issuers_toml
@@ -33,6 +42,8 @@ from tests.terminal.updates.bundle.test_live_bundles import lab_issuers_toml
 FRONT, REAR = 70001, 70002
 DOORS = (FRONT, REAR)
 PAID = ("already_paid", "let_in", "nothing_written")
+RIDES = ("ok_benefit", "let_in", "committed")
+ONE_RIDE = 'limits = [{ kind = "trips", trips = 1, counter = "concession_month" }]'
 
 
 @dataclass
@@ -53,6 +64,8 @@ class Story:
 
     said: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
+    anew: dict[str, Any] = field(default_factory=dict)
+    page: str = ""
     peers: dict[str, Any] = field(default_factory=dict)
     audit: dict[str, Any] = field(default_factory=dict)
     verified: dict[str, Any] = field(default_factory=dict)
@@ -61,6 +74,7 @@ class Story:
 def doors(folder: Path) -> dict[int, Door]:
     """Front and rear, which know each other's identity."""
     ports = {number: free_port() for number in DOORS}
+    region = str(region_where_pensioners(folder, ONE_RIDE))
     found = {}
     for number in DOORS:
         (folder / str(number) / "peers").mkdir(parents=True)
@@ -73,7 +87,7 @@ def doors(folder: Path) -> dict[int, Door]:
             "peers": [f"{other}@[::1]:{ports[other]}"],
             "identities": "peers",
         }
-        terminal: dict[str, object] = {"number": number, "profile": "bus", "state": "state", "region": "demo"}
+        terminal: dict[str, object] = {"number": number, "profile": "bus", "state": "state", "region": region}
         tables: Mapping[str, Mapping[str, object]] = {
             "terminal": terminal,
             "link": link,
@@ -160,6 +174,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             trust(door.folder / "state", collector)
             commanded("sync", "--state", door.folder / "state", "--number", number, "--collector", url)
         day.report = report(url)
+        day.page = httpx.get(f"{url}/operator/", headers={"accept-language": "en"}, timeout=60).text
+    for books in collector.glob(f"{BOOKS_FILE}*"):
+        books.unlink()
+    with collector_process(collector) as url:
+        day.anew = report(url)
     dossier = folder / "day.dossier"
     day.audit = json.loads(
         commanded("collector", "audit", "2026-09-15", "--folder", collector, "--dossier", dossier, "--json")
@@ -190,8 +209,20 @@ def test_what_was_done_apart_is_seen_at_the_collector(story: Story) -> None:
     assert {proof: sums["RUB"]["taps"] for proof, sums in proofs.items()} == {"proven": 6}, (
         "by signed issuers"
     )
-    kinds = [(alarm["kind"], alarm["terminal"]) for alarm in story.report["alarms"]]
-    assert sorted(kinds) == [("shown_twice", REAR), ("two_phones", FRONT)], "late and last are one person's"
+    found = sorted((alarm["kind"], alarm["terminal"]) for alarm in story.report["alarms"])
+    passed, others = found[:2], found[2:]
+    assert others == [("shown_twice", REAR), ("two_phones", FRONT)], "late and last are one person's"
+    assert passed == [("limit_passed", REAR)] * 2, "one ride was allowed, and each door knew of its own only"
+
+
+def test_rides_apart_are_added_up_once_for_each_phone(story: Story) -> None:
+    """A ride that only one door saw passes no limit, and rows that come again add nothing."""
+    details = [one["detail"] for one in story.report["alarms"] if one["kind"] == "limit_passed"]
+    assert details == ["rides_apart count=2 of=1 since=2026-09-01"] * 2
+    assert len({one["sequence"] for one in story.report["alarms"] if one["kind"] == "limit_passed"}) == 2
+    assert len(story.anew["alarms"]) == len(story.report["alarms"]), "books made anew say the same"
+    assert "More rides than the limit" in story.page, "the office sees it"
+    assert "Two phones of one person" in story.page
 
 
 def test_an_auditor_proves_the_same_from_the_dossier_alone(story: Story) -> None:

@@ -289,14 +289,19 @@ def test_an_inspector_asks_a_phone_and_its_code_and_uses_up_neither(tmp_path: Pa
             assert [asked(one) for one in (text, other, text)] == ["inspection_paid"] * 3
 
 
-def region_with_paper(folder: Path) -> Path:
-    """The demonstration's document, where pensioners may show a code on paper."""
+def region_where_pensioners(folder: Path, more: str) -> Path:
+    """The demonstration's document with `more` in pensioners' concession."""
     demo = (files("terminal.policy") / "regions" / "demo.toml").read_text("utf-8")
     pensioner = 'name = "pensioner, free"\n'
     assert demo.count(pensioner) == 1
     path = folder / "region.toml"
-    path.write_text(demo.replace(pensioner, f"{pensioner}printed = true\n"), "utf-8")
+    path.write_text(demo.replace(pensioner, f"{pensioner}{more}\n"), "utf-8")
     return path
+
+
+def region_with_paper(folder: Path) -> Path:
+    """Where they may show a code on paper."""
+    return region_where_pensioners(folder, "printed = true")
 
 
 def on_paper(code: int, pseudonym: bytes = b"resident") -> str:

@@ -17,6 +17,7 @@ import typer
 from sim.profile import LAB_KEYS
 from terminal.app.config.mistakes import mistakes_in
 from terminal.cli.app import whole
+from terminal.collector.store import CollectorStore
 from terminal.errors import (
     ConfigError,
     JournalDamaged,
@@ -38,6 +39,7 @@ BACKUP = ("terminal-backup@.service", "terminal-backup@.timer")
 AROUND = ("terminal-advice@.service", "terminal-kiosk.service", "terminal-setup@.service")
 CREDENTIALS = "243"
 """How systemd ends a unit whose credential cannot be opened."""
+BANK = ("collector-bank.service", "collector-bank.timer")
 STATE = {"terminal@.service": "resident-terminal/70001", "collector.service": "resident-collector"}
 
 
@@ -148,10 +150,10 @@ def test_the_advice_is_about_what_the_program_could_not_say(status: str, said: s
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here (Debian: systemd)")
-@pytest.mark.parametrize("name", [*STATE, *BACKUP, *AROUND])
+@pytest.mark.parametrize("name", [*STATE, *BACKUP, *BANK, *AROUND])
 def test_systemd_understands_every_line(tmp_path: Path, name: str) -> None:
     """The programs are put where there are some; nothing else is changed."""
-    for unit in (*STATE, *BACKUP, *AROUND):
+    for unit in (*STATE, *BACKUP, *BANK, *AROUND):
         text = (UNITS / unit).read_text()
         assert unit.endswith(".timer") or INSTALLED.search(text)
         (tmp_path / unit).write_text(INSTALLED.sub("/bin/true", text))
@@ -229,6 +231,35 @@ def test_the_backup_is_a_command_line() -> None:
     assert given <= known
 
 
+def test_bank_cards_are_settled_once_as_their_unit_says(tmp_path: Path) -> None:
+    """With the keys that systemd hands over, and never with the laboratory's in their place."""
+    unit, state = settings(UNITS / BANK[0]), tmp_path / "state"
+    state.mkdir(mode=0o700)
+    CollectorStore(state / "collector.db").close()
+    words = shlex.split(unit["ExecStart"])
+    assert words[-1] == "$BANK_OPTIONS"
+    places = {"${STATE_DIRECTORY}": str(state), "${CREDENTIALS_DIRECTORY}": str(tmp_path)}
+    for place, here in places.items():
+        words = [word.replace(place, here) for word in words]
+
+    def settled() -> subprocess.CompletedProcess[str]:
+        environment = {**ENVIRONMENT, "CREDENTIALS_DIRECTORY": str(tmp_path)}
+        command = [str(program(tmp_path)), *words[1:-1]]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    without = settled()
+    assert (without.returncode, without.stderr.count("\n")) == (KeyFileError.exit_code, 1), without.stderr
+    assert not (state / "bank").exists()
+    shutil.copy(LAB_KEYS, tmp_path / "terminal-keys")
+    (tmp_path / "terminal-keys").chmod(0o400)
+    done = settled()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "rides proven 0" in done.stdout
+    assert (state / "bank/acquirer/out").is_dir()
+
+
 def test_the_example_is_what_config_init_writes_and_is_sound(run: Run, tmp_path: Path) -> None:
     made = ("--service", "--number", 70001, "--collector", "https://collector.example:8470")
     assert run("config", "init", "70001.toml", *made).returncode == 0
@@ -251,7 +282,7 @@ def test_what_a_person_must_look_at_first_is_not_started_again_and_again() -> No
     assert given_up == [*(str(error.exit_code) for error in errors), CREDENTIALS]
 
 
-@pytest.mark.parametrize("name", [*STATE, BACKUP[0]])
+@pytest.mark.parametrize("name", [*STATE, BACKUP[0], BANK[0]])
 def test_a_unit_gives_its_process_nothing_it_does_not_need(name: str) -> None:
     unit = settings(UNITS / name)
     assert unit["CapabilityBoundingSet"] == ""

@@ -74,12 +74,12 @@ ONE = f'[[scenarios]]\nname = "one"\nrider = "adult"\n{PURSE}\n'
         (
             HEADER + ONE.replace(PURSE, "") + f"taps = [{{ {PAID} }}]",
             "scenarios[0]",
-            "needs one of `card`, `bank_card` and `cash` State what the rider pays with",
+            "needs `card`, `bank_card`, both for a card that is both, or `cash` State what the rider pays with",
         ),
         (
             HEADER + ONE + f"cash = {{}}\ntaps = [{{ {PAID} }}]",
             "scenarios[0]",
-            "needs one of `card`, `bank_card` and `cash` State what the rider pays with",
+            "needs `card`, `bank_card`, both for a card that is both, or `cash` State what the rider pays with",
         ),
         (
             HEADER + (ONE + f"taps = [{{ {PAID} }}]\n") * 2,

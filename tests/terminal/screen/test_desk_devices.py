@@ -18,7 +18,8 @@ from sim.desk.disturbance import Disturbance
 from terminal.cli.desk import open_desk
 from terminal.journal.records import Fault
 from terminal.journal.taps import End
-from terminal.lab.desk.refusals import DeskRefused
+from terminal.lab.desk.refusals import DeskFault, DeskRefused
+from terminal.lab.desk.scenario import scenario_of
 from terminal.lab.desk.session import DeskSession
 from tests.terminal.screen.browser import NewPage, assert_accessible, wait_until
 from tests.terminal.screen.test_desk_page import SIZES, Desk, card, shown, tap
@@ -106,6 +107,14 @@ def test_a_code_is_scanned_from_the_keyboard_and_answered(desk: Page, session: D
     expect(front.locator("#line")).to_have_text("Concession trip")
     expect(desk.locator("#barrier-state")).to_have_text("open")
     expect(desk.locator("#scan-count")).to_have_text("codes read: 2")
+    line = desk.locator("#taps li").filter(has_text="Concession trip")
+    expect(line).to_have_count(1)
+    expect(line).to_contain_text("ensioner")
+    (tap,) = session.taps
+    assert [type(row.record).__name__ for row in tap.journal] == ["Intent", "Committed"]
+    with pytest.raises(DeskRefused) as none:
+        scenario_of(session)
+    assert none.value.mistake.code is DeskFault.NOTHING_TO_SAVE, "a scenario has cards, no phones"
 
 
 def test_a_ticket_waits_for_paper(desk: Page) -> None:

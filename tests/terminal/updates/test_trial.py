@@ -16,7 +16,8 @@ from terminal.journal.operation_records import SetActivated, SetReturned
 from terminal.journal.records import Unwritten, parse_record
 from terminal.trail import TrailEntry
 from terminal.updates.active import ActiveSet
-from terminal.updates.store import KeptCounts, Trial
+from terminal.updates.held import Trial
+from terminal.updates.store import KeptCounts
 from terminal.updates.trial import DAY_MS, MOST_CARDS, TapCount, TapCounts, refuses_too_many
 from tests.terminal.updates.published import offered, opened, region
 

@@ -18,8 +18,9 @@ from terminal.errors import ActiveSetError, RegionDocumentError
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.updates.active import ActiveSet
 from terminal.updates.edition import Published
+from terminal.updates.held import HeldEdition, Offered
 from terminal.updates.parts import RegionPart, RoutesPart
-from terminal.updates.store import HeldEdition, Offered, SetStore
+from terminal.updates.store import SetStore
 from terminal.updates.watch import SourceFile, SourceWatch
 from tests.terminal.updates.published import offered, opened, region, routes
 

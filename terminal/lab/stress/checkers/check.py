@@ -6,14 +6,26 @@ Terminals contribute one thing only: which records they reported as durable, bec
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
 
+from terminal.collector.books import BOOKS_FILE
+from terminal.collector.days import CountState, What
 from terminal.collector.proof import Proof
 from terminal.collector.reconcile import Reconciliation, reconcile
-from terminal.collector.store import Alarm, AlarmKind, SeenAlarm
+from terminal.collector.store import Alarm, AlarmKind, SeenAlarm, read_only
+from terminal.journal.console_records import SaleCancelled
 from terminal.journal.operation_records import NumbersSkipped, Restored
-from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, SettledBy, parse_record
+from terminal.journal.records import (
+    AnyRecord,
+    CashSale,
+    Committed,
+    Intent,
+    NotCommitted,
+    SettledBy,
+    parse_record,
+)
 from terminal.lab.stress.checkers.digest import Digest
 from terminal.lab.stress.faults.plan import Kind
 from terminal.lab.stress.forging import made_up, provable
@@ -25,6 +37,7 @@ FORGERIES: Final = frozenset((AlarmKind.PROOF_DIFFERS, AlarmKind.NO_PROOF, Alarm
 FORKS: Final = frozenset((AlarmKind.OTHER_HASH, AlarmKind.CUT_TAIL))
 LOSES: Final = frozenset((Kind.LYING_DISK, Kind.BIT_ROT))
 """Faults after which rows may be gone, if the terminal says so."""
+_IN_CASH: Final = "SELECT coalesce(sum(sum_minor), 0) FROM cell WHERE what = ? AND state = ?"
 EXPECTED_ALARMS: Final = {
     # A batch held up on its way looks like a clock that is behind.
     AlarmKind.CLOCK: frozenset((Kind.CLOCK_FORWARD, Kind.CLOCK_BACK, Kind.DELAYED)),
@@ -101,6 +114,7 @@ def check(town: StormTown) -> Findings:
     _books(town, books, found)
     _alarms(town, books, found)
     _fares(town, held, named, found)
+    _tickets(town, held, named, found)
     _twins(town, found)
     _copies(town, books, found)
     _forged(town, held, books, found)
@@ -199,6 +213,30 @@ def _fares(town: StormTown, held: dict[TapId, AnyRecord], named: set[TapId], fou
     found.misjudged += len(town.truth.found)
     found.money_mismatch_minor += sum(one.off_minor for one in town.truth.found)
     found.problems += [one.what for one in town.truth.found]
+
+
+def _tickets(town: StormTown, held: dict[TapId, AnyRecord], named: set[TapId], found: Findings) -> None:
+    """Every sale for cash with its sum, and in the books those that were not taken back (T-53, T-54)."""
+    taken_back = {
+        (terminal, record.sale): record.sum_minor
+        for (terminal, _), record in held.items()
+        if isinstance(record, SaleCancelled)
+    }
+    sums = {
+        row: record.sum_minor
+        for row, record in held.items()
+        if isinstance(record, CashSale) and row not in taken_back
+    }
+    for row, ticket in town.truth.tickets.items():
+        said = taken_back.get(row) if ticket.cancelled else sums.get(row)
+        if row not in named and said != ticket.sum_minor:
+            found.money_mismatch_minor += ticket.sum_minor
+            found.problems.append(f"a ticket in row {row} for {ticket.sum_minor} is on record with {said}")
+    with closing(read_only(town.collector_folder / BOOKS_FILE)) as books:
+        (booked,) = books.execute(_IN_CASH, (What.CASH, CountState.COUNTED)).fetchone()
+    if booked != sum(sums.values()):
+        found.money_mismatch_minor += abs(booked - sum(sums.values()))
+        found.problems.append(f"the books have {booked} in cash, the rows {sum(sums.values())}")
 
 
 def _skips(held: dict[TapId, AnyRecord]) -> list[tuple[int, NumbersSkipped]]:

@@ -48,6 +48,9 @@ class Kind(StrEnum):
     PLACE = "crew_sets_place"
     COMPANIONS = "crew_counts_companions"
     SHIFT = "crew_changes_shift"
+    BREAK = "crew_takes_break"
+    CASH = "crew_sells_for_cash"
+    CANCELLED = "crew_cancels_ticket"
     CLASS_LIST = "class_served_by_list"
     DENY_LIST = "deny_list_changed"
     # cards
@@ -95,6 +98,9 @@ STAFF: Final = (
     Kind.PLACE,
     Kind.COMPANIONS,
     Kind.SHIFT,
+    Kind.BREAK,
+    Kind.CASH,
+    Kind.CANCELLED,
     Kind.CLASS_LIST,
     Kind.DENY_LIST,
 )

@@ -44,9 +44,10 @@ from terminal.screen.console.canteen.look import (
     CASHIER,
     GROUP,
     REPORT,
+    Look,
     pupil_of,
 )
-from terminal.screen.console.canteen.pages import CanteenPages, pupil_again, ticks_again
+from terminal.screen.console.canteen.pages import CanteenPages, printed_waiting, pupil_again, ticks_again
 from terminal.screen.console.canteen.record_pages import (
     annul_again,
     annul_list_again,
@@ -62,6 +63,7 @@ from terminal.trip.shifts import close_shift, open_shift
 
 NONE_TICKED: Final = N_("No pupil is ticked.")
 EMPTY_BASKET: Final = N_("The basket is empty.")
+NONE_WAITS: Final = N_("No printed code waits. Let it be shown again.")
 NO_MEAL: Final = N_("Choose the meal first.")
 KEEP_RESULTS: Final = 32
 
@@ -85,6 +87,7 @@ class CanteenActions:
                 again=ticks_again,
             ),
             Action(f"{AT}/answer", CASHIER, self._answer, _answered),
+            Action(f"{AT}/printed", CASHIER, _check_printed, lambda _visit, _form, _written: f"{AT}/counter"),
             Action(f"{AT}/order", CASHIER, _order, _ordered, again=pupil_again),
             Action(f"{AT}/sell", CASHIER, _sell, _sold),
             Action(
@@ -196,6 +199,14 @@ def refusing() -> Iterator[None]:
         yield
     except CanteenRefused as refused:
         raise ActionRefused(REFUSALS[refused.code]) from refused
+
+
+def _check_printed(visit: Visit, form: FormFields, _written: Written) -> None:
+    """M-35: the cashier saw that the pupil of the class list stands there, and the printed code is served."""
+    look = Look(visit, counter_of(visit), visit.console.clock.now())
+    one, codes = printed_waiting(look), visit.console.terminal.codes
+    if one is None or codes is None or one.person is None or not codes.check(form.text("code"), look.now):
+        raise ActionRefused(NONE_WAITS)
 
 
 def _kind(counter: CanteenCounter, form: FormFields) -> str:

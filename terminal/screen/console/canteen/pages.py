@@ -45,6 +45,8 @@ from terminal.screen.console.visit import FormFields, Page, View, Visit
 from terminal.texts import N_
 
 EARLIER: Final = 6
+NOT_SERVED: Final = frozenset({Message.CARD_READ, Message.CODE_CHECK})
+"""Taps that only say who stands there, or wait for the cashier."""
 
 
 class CanteenPages:
@@ -59,6 +61,7 @@ class CanteenPages:
         """As the console's area lists them; the first page a role has is where it begins."""
         return (
             Page(f"{AT}/counter", CASHIER, looking(self._counter), N_("Serving")),
+            Page(f"{AT}/printed", CASHIER, looking(_printed)),
             Page(f"{AT}/class", GROUP, looking(_class), N_("Class")),
             Page(f"{AT}/class-done", GROUP, self._class_done),
             Page(f"{AT}/buffet", CASHIER, _buffet, N_("Buffet"), f"{AT}/sell", TapsAre.BUYER),
@@ -71,13 +74,14 @@ class CanteenPages:
         )
 
     def _counter(self, look: Look) -> View:
-        taps = [tap for tap in look.taps() if tap.message != Message.CARD_READ]
+        taps = [tap for tap in look.taps() if tap.message not in NOT_SERVED]
         return look.view(
             "counter.html",
             standing=taps[0] if taps else None,
             earlier=taps[1 : EARLIER + 1],
             meal=meal_now(look.counter, self._expected, look.now),
             dishes=dishes_now(look.counter, look.now),
+            printed=printed_waiting(look),
         )
 
     def _class_done(self, visit: Visit) -> View:
@@ -94,6 +98,24 @@ class CanteenPages:
             return _done(look, (*on_record, *noted))
 
         return looking(show)(visit)
+
+
+class PrintedShown(Struct, frozen=True):
+    """A printed code that waits: its name in forms, and whose it is by the class list; None for one not in it."""
+
+    key: str
+    person: Person | None
+
+
+def printed_waiting(look: Look) -> PrintedShown | None:
+    """What a pupil without card and phone has shown, and waits for the cashier's word (M-35)."""
+    codes = look.visit.console.terminal.codes
+    one = None if codes is None else codes.waiting(look.now)
+    return None if one is None else PrintedShown(one.key, person(look.counter, one.person or b""))
+
+
+def _printed(look: Look) -> View:
+    return look.view("printed.html", printed=printed_waiting(look))
 
 
 def _class(look: Look) -> View:

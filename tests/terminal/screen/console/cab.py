@@ -98,16 +98,31 @@ class Cab:
     server: ScreenServer
     client: httpx.Client
     signals: list[Outcome] = field(default_factory=list)
+    since: int = 0
+    """The newest row of what was before this test, where several share a cab."""
     _cards: dict[str, SimCard] = field(default_factory=dict)
 
     @property
     def journal(self) -> Journal:
         return self.terminal.journal
 
+    def rows(self) -> list[tuple[int, AnyRecord]]:
+        """What this test has written: each row's number and record."""
+        return [(row.sequence, row.record) for row in self.journal.rows(self.since, 10_000)]
+
     def records(self, kind: type | None = None) -> list[AnyRecord]:
-        """What the journal holds, or those of one kind."""
-        every = [row.record for row in self.journal.rows(0, 10_000)]
+        """The same records, or those of one kind."""
+        every = [record for _, record in self.rows()]
         return every if kind is None else [one for one in every if isinstance(one, kind)]
+
+    def new_shift(self) -> None:
+        """As if nothing had been before: the driver signs in and opens a shift of his own."""
+        self.client.cookies.clear()
+        self.sign_in()
+        if self.journal.open_shift is not None:
+            assert self.act("/report", "/shift/close").status_code == 303
+        self.since = self.journal.head.sequence
+        self.open_shift()
 
     def tap(self, resident: str, at_s: float = 5.0, fault: FaultPlan = NO_FAULTS) -> TapReport:
         """Present a resident's card to the terminal, `at_s` after what happened last, as its loop does."""

@@ -36,7 +36,9 @@ from tests.terminal.screen.console.cab import (
     ref_of,
 )
 from tests.terminal.screen.console.test_bus_console import zoned
+from tests.terminal.screen.console.test_crew import SOLD, selling
 
+SMALL = ((480, 272), (800, 480))
 SIZES = [(480, 272), (1024, 600), (600, 1024), (1920, 1080)]
 LEAST_PX = 44
 TOO_SMALL = """least => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select")]
@@ -82,6 +84,18 @@ def open_shift(page: Page) -> None:
 def next_card(page: Page) -> Locator:
     """What is asked of the next card."""
     return page.get_by_role("region", name="Next card").get_by_role("status")
+
+
+def out_of_reach(buttons: Locator, height: int) -> list[str]:
+    """Those of `buttons` that a finger does not reach on a screen so high before it scrolls, or that are too small."""
+    found = []
+    for button in buttons.locator("visible=true").all():
+        box = button.bounding_box()
+        assert box is not None
+        below = box["y"] < 0 or box["y"] + box["height"] > height
+        if box["width"] > 1 and (below or min(box["height"], box["width"]) < LEAST_PX):
+            found.append(f"{button.inner_text()} {box}")
+    return found
 
 
 def targets(page: Page) -> list[str]:
@@ -224,20 +238,74 @@ def test_every_page_is_accessible_fits_and_has_targets_for_gloves(
     look("/inspection")
 
 
-@pytest.mark.parametrize("language", ["ru", "en"])
-def test_what_a_driver_presses_most_is_on_the_smallest_screen_without_scrolling(
-    new_page: NewPage, tmp_path: Path, language: str
+MAIN = "main .button-main, main .stays button, .cab button"
+"""What a page is for."""
+NOTICED = f"{ROUTES}\n[[notices]]\nid = 'detour'\ntext = '{'Объезд по Советской. ' * 8}'\n"
+
+
+def test_what_a_crew_presses_most_is_on_small_screens_without_scrolling(
+    new_page: NewPage, tmp_path: Path
 ) -> None:
-    with open_cab(tmp_path, policy=zoned(), language=language) as cab:
+    """Each page of driver, relief and inspector as it stands in a shift, a finger reaches what it is for."""
+    with open_cab(tmp_path, policy=selling(SOLD), routes=NOTICED, language="ru") as cab:
+        page = new_page(width=480, height=272)
+
+        def look(path: str, least: int = 1, main: str = MAIN) -> None:
+            page.context.add_cookies(_cookies(cab))
+            for width, height in SMALL:
+                page.set_viewport_size({"width": width, "height": height})
+                page.goto(cab.server.url + path)
+                assert out_of_reach(page.locator(main), height) == [], f"{path} at {width}×{height}"
+                assert page.locator(main).locator("visible=true").count() >= least, path
+
+        def as_who(role: Role) -> None:
+            cab.client.cookies.clear()
+            cab.sign_in(ref_of(role))
+
+        as_who(Role.DRIVER)
+        look("/shift")
+        cab.open_shift()
+        look("/shift", 3)
+        look("/office")
+        cab.act("/office", "/shift/read")
+        ticket = cab.act("/sale", "/sale", persons=2).headers["location"]
+        for path in ("/sale", "/sale?kind=luggage", ticket, ticket.replace("ticket", "cancel"), "/cash"):
+            look(path)
+        look("/report", 2)
+        cab.act("/shift", "/shift/break")
+        look("/shift")
+        look("/sale")
+        cab.act("/shift", "/shift/break")
+        as_who(Role.CONDUCTOR)
+        look("/shift", 4, ".cab button, a[href='#take']")
+        assert_accessible(page)
+        page.set_viewport_size({"width": 480, "height": 272})
+        page.get_by_role("link", name="Принять смену").click()
+        for name in ("Посчитано", "Принять"):
+            expect(page.get_by_label(name).or_(page.get_by_role("button", name=name))).to_be_in_viewport(
+                ratio=1
+            )
+        as_who(Role.INSPECTOR)
+        look("/inspection")
+        cab.act("/inspection", "/inspection/start", route=15, direction=0)
+        for resident in ("adult_purse", "blocked"):
+            cab.tap(resident)
+        look("/inspection")
+        cab.act("/inspection", "/inspection/stop")
+        as_who(Role.DRIVER)
+        cab.act("/state", "/state/order")
+        look("/state")
+        look(cab.act("/report", "/shift/close").headers["location"], 2)
+
+
+def test_where_the_next_ride_goes_is_said_on_the_smallest_screen(new_page: NewPage, tmp_path: Path) -> None:
+    with open_cab(tmp_path, policy=zoned()) as cab:
         cab.sign_in()
         cab.open_shift()
         page = new_page(width=480, height=272)
         page.context.add_cookies(_cookies(cab))
         page.goto(cab.server.url + "/shift")
-        for button in page.locator(".cab button").all():
-            box = button.bounding_box()
-            assert box is not None
-            assert box["y"] + box["height"] <= 272, button.inner_text()
+        assert out_of_reach(page.locator(MAIN), 272) == []
         page.locator("button[value='1']").click()
         page.select_option("select[name=to]", "stop-1503")
         page.locator("form[action='/next/destination'] button").click()

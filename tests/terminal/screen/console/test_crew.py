@@ -5,6 +5,7 @@ another driver, a break; and a report in which every tap stands in one line.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from tests.terminal.screen.console.test_bus_console import text
 
 RELIEF = ref_of(Role.CONDUCTOR)
 FARE = 3200
+SOLD = "child_percent = 50\nluggage_minor = 2050"
 
 
 def selling(rules: str) -> Policy:
@@ -41,12 +43,17 @@ def selling(rules: str) -> Policy:
     return Policy.of(parse_region(f"{DEMO_REGION.read_text()}\n[cash]\n{rules}\n".encode(), "demo.toml"))
 
 
-@pytest.fixture
-def cab(tmp_path: Path):  # type: ignore[no-untyped-def]
-    with open_cab(tmp_path, policy=selling("child_percent = 50\nluggage_minor = 2050")) as cab:
-        cab.sign_in()
-        cab.open_shift()
+@pytest.fixture(scope="module")
+def vehicle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cab]:
+    """One vehicle for all tests, each of which works a shift of its own."""
+    with open_cab(tmp_path_factory.mktemp("vehicle"), policy=selling(SOLD)) as cab:
         yield cab
+
+
+@pytest.fixture
+def cab(vehicle: Cab) -> Cab:
+    vehicle.new_shift()
+    return vehicle
 
 
 def sell(cab: Cab, kind: str = "full", persons: int = 1) -> int:
@@ -68,6 +75,8 @@ def relieved(cab: Cab, counted: str) -> None:
 
 
 def test_t_54_the_newest_ticket_is_cancelled_and_its_money_is_in_no_sum(cab: Cab) -> None:
+    requests = cab.folder / "receipts" / "requests"
+    before = len(list(requests.iterdir())) if requests.exists() else 0
     kept, sale = sell(cab), sell(cab, persons=3)
     assert "Cancel ticket" in text(cab.client.get("/sale", follow_redirects=True))
     assert "RUB 96.00" in text(cab.client.get(f"/cancel/{sale}"))
@@ -81,10 +90,9 @@ def test_t_54_the_newest_ticket_is_cancelled_and_its_money_is_in_no_sum(cab: Cab
     for line in ("Cash tickets 1", "In cash RUB 32.00", "Cancelled tickets 1, RUB 96.00"):
         assert line in report
     assert "3 persons cancelled" in text(cab.client.get("/taps"))
-    requests = cab.folder / "receipts" / "requests"
     refund = json.loads((requests / f"{cab.terminal.number}-{sale}-refund.json").read_bytes())
     assert (refund["refunds"], refund["sum_minor"]) == (f"{cab.terminal.number}-{sale}", 3 * FARE)
-    assert len(list(requests.iterdir())) == 3, "two sales, one refund"
+    assert len(list(requests.iterdir())) == before + 3, "two sales, one refund"
 
 
 def test_t_54_only_the_newest_once_and_in_time(cab: Cab) -> None:
@@ -105,15 +113,6 @@ def test_t_54_only_the_newest_once_and_in_time(cab: Cab) -> None:
     assert len(cab.records(SaleCancelled)) == 1
 
 
-def test_t_54_a_region_may_allow_none(tmp_path: Path) -> None:
-    with open_cab(tmp_path, policy=selling("cancel_within_s = 0")) as cab:
-        cab.sign_in()
-        cab.open_shift()
-        sale = sell(cab)
-        assert cab.client.get(f"/cancel/{sale}").status_code == 409
-        assert "Kind of ticket" not in cab.client.get("/sale", follow_redirects=True).text
-
-
 # T-55
 
 
@@ -128,22 +127,25 @@ def test_t_55_children_and_luggage_are_sold_as_the_document_says(cab: Cab) -> No
         (TicketKind.FULL, 1, FARE),
     ]
     assert "Kind of ticket Luggage Pieces 3" in text(cab.client.get(f"/ticket/{rows[1]}"))
-    passed = taps(cab.terminal.number, [(row.sequence, row.record) for row in cab.journal.rows(0, 10_000)])
+    passed = taps(cab.terminal.number, cab.rows())
     assert [tap.riders for tap in passed] == [2, 0, 1], "no one rides with a ticket for luggage"
     for row, sale in zip(rows, sales, strict=True):
         verdict = verdict_of(cab.terminal.number, row, sale, cab.terminal.policy)  # type: ignore[arg-type]
         assert verdict.kind is VerdictKind.RECOMPUTED
 
 
-def test_t_55_what_the_document_does_not_sell_is_not_sold(tmp_path: Path) -> None:
-    with open_cab(tmp_path) as cab:
+def test_t_54_t_55_what_the_document_does_not_allow_is_not_done(tmp_path: Path) -> None:
+    with open_cab(tmp_path, policy=selling("cancel_within_s = 0")) as cab:
         cab.sign_in()
         cab.open_shift()
+        sale = sell(cab)
+        assert cab.client.get(f"/cancel/{sale}").status_code == 409
+        assert "Kind of ticket" not in cab.client.get("/sale", follow_redirects=True).text
         assert "Nothing can be sold now" in text(cab.client.get("/sale?kind=luggage", follow_redirects=True))
         form = cab.form("/sale", "/sale") | {"kind": "luggage", "persons": "1"}
         assert cab.client.post("/sale", data=form).status_code == 409
         assert cab.client.get("/sale?kind=dog", follow_redirects=True).status_code == 409
-        assert cab.records(CashSale) == []
+        assert len(cab.records(CashSale)) == 1
 
 
 # T-67, T-68
@@ -224,22 +226,19 @@ DEEDS = st.one_of(
 )
 
 
-@examples(2)
+@examples(3)
 @given(deeds=st.lists(DEEDS, min_size=12, max_size=20))
 def test_t_66_every_tap_and_every_sale_is_in_one_line_and_the_lines_add_up(
-    tmp_path_factory: pytest.TempPathFactory, deeds: list[tuple[str, str | None, int | None]]
+    vehicle: Cab, deeds: list[tuple[str, str | None, int | None]]
 ) -> None:
     """The page, the row that closes the shift and the exported report say the same as counting the records by hand."""
-    policy = selling("child_percent = 50\nluggage_minor = 2050")
-    with open_cab(tmp_path_factory.mktemp("day"), policy=policy) as cab:
-        cab.sign_in()
-        cab.open_shift()
-        for deed, what, number in deeds:
-            _do(cab, deed, what, number)
-        closed = cab.act("/report", "/shift/close")
-        page = text(cab.client.get(closed.headers["location"]))
-        rows = [(row.sequence, row.record) for row in cab.journal.rows(0, 10_000)]
-    (end,) = cab_closed(rows)
+    vehicle.new_shift()
+    for deed, what, number in deeds:
+        _do(vehicle, deed, what, number)
+    closed = vehicle.act("/report", "/shift/close")
+    page, rows = text(vehicle.client.get(closed.headers["location"])), vehicle.rows()
+    (end,) = vehicle.records(ShiftClosed)
+    assert isinstance(end, ShiftClosed)
     counted = by_hand(rows)
     for name, count in counted.items():
         assert end.totals.get(name, 0) == count, name
@@ -263,7 +262,7 @@ def _do(cab: Cab, deed: str, what: str | None, number: int | None) -> None:
         if cab.journal.on_break is None:
             sell(cab, str(what), number or 1)
     elif deed == "cancel":
-        sold = [seq for seq, one in rows_of(cab) if isinstance(one, CashSale)]
+        sold = [seq for seq, one in cab.rows() if isinstance(one, CashSale)]
         if sold and cab.client.get(f"/cancel/{sold[-1]}").status_code == 200:
             cab.act(f"/cancel/{sold[-1]}", "/sale/cancel")
     elif deed == "break":
@@ -272,15 +271,7 @@ def _do(cab: Cab, deed: str, what: str | None, number: int | None) -> None:
         cab.act("/shift", "/shift/turn")
 
 
-def rows_of(cab: Cab) -> list[tuple[int, object]]:
-    return [(row.sequence, row.record) for row in cab.journal.rows(0, 10_000)]
-
-
-def cab_closed(rows: list[tuple[int, object]]) -> list[ShiftClosed]:
-    return [record for _, record in rows if isinstance(record, ShiftClosed)]
-
-
-def by_hand(rows: list[tuple[int, object]]) -> dict[str, int]:
+def by_hand(rows: Sequence[tuple[int, object]]) -> dict[str, int]:
     """From the records alone, by their kind, without the product's fold."""
     found = dict.fromkeys(
         ("taps", "accepted", "inside", "refused", "not_committed", "unresolved", "charged_minor"), 0
