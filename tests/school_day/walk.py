@@ -453,7 +453,9 @@ class SchoolWalk:
                 self.deed(hands, page.get_by_role("button", name="Да, аннулировать"))
 
     def orders(self, hands: Hands, name: str) -> None:
-        """For tomorrow; one is taken back."""
+        """For tomorrow; one is taken back. No paper with a code was shown."""
+        hands.page.goto(f"{self.place.url}/canteen/printed")
+        hands.look()
         self.pupil(hands, name)
         section = hands.page.locator("section[aria-labelledby=ahead]")
         for button in ("Заказать", "Отменить заказ", "Заказать"):
