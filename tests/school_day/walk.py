@@ -607,7 +607,8 @@ class SchoolWalk:
             hands.open("Терминал")
             hands.look()
         if self.plan.looks:
-            assert PAGES - self.looked == set(), "pages that were looked at by no one"
+            unseen = sorted(PAGES - self.looked)
+            assert not unseen, f"pages that no one has looked at: {unseen}"
         return self.right(day)
 
 
