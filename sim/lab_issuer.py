@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Final
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     derive_private_key,
 )
 
+from cardproto.credential.cose import parse_sign1
 from cardproto.credential.grant import (
     CARD_FILE_READ_BYTES,
     CardHolder,
@@ -21,6 +23,7 @@ from cardproto.credential.grant import (
     HolderKey,
     build_credential,
     card_holder_id,
+    parse_claims,
 )
 from cardproto.credential.keys import IssuerKey, IssuerKeys
 from cardproto.resident.records.rights import Rights
@@ -79,6 +82,13 @@ def phone_credential(holder: HolderKey, rights: Rights, issue: bytes = b"") -> b
         holder=holder,
     )
     return build_credential(credential, lab_issuer_key())
+
+
+def on_paper(phone: bytes) -> bytes:
+    """What the laboratory's issuer prints for the resident of this phone's credential: the same without a phone."""
+    payload = parse_sign1(phone).payload
+    assert payload is not None, "a credential carries its claims"
+    return build_credential(replace(parse_claims(payload), holder=None), lab_issuer_key())
 
 
 def _start_of(day: date) -> datetime:

@@ -200,6 +200,8 @@ class UpdateFault(StrEnum):
     """The purses of the region's cards count in the one of what is in force."""
     ENDED = "update:ended"
     UNREADABLE = "update:unreadable"
+    NEEDS_NEWER = "update:needs_newer"
+    """It is written for a newer program than this."""
     TOO_LARGE = "update:too_large"
     UNKNOWABLE = "update:unknowable"
     """It needs a fact that this terminal cannot know."""

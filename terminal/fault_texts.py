@@ -78,6 +78,9 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         UpdateFault.OTHER_CURRENCY: N_("Not taken: {kind} version {version} is in another currency"),
         UpdateFault.ENDED: N_("Not taken: {kind} version {version} has ended"),
         UpdateFault.UNREADABLE: N_("Not taken: {kind} cannot be read"),
+        UpdateFault.NEEDS_NEWER: N_(
+            "Not taken: {kind} is written for a newer program; update the terminal's first"
+        ),
         UpdateFault.TOO_LARGE: N_("Not taken: {kind} is too large"),
         UpdateFault.UNKNOWABLE: N_(
             "Not taken: {kind} version {version} needs what this terminal cannot know"

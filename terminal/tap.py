@@ -36,7 +36,7 @@ from cardproto.errors import CardError, CardGone
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.lines import line_of
 from terminal.clock import Clock, unix_ms
-from terminal.codes import Admission
+from terminal.codes import Admission, Trouble
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import LEFT_TO_OTHERS, Decision, Message, Outcome, WritePlan
 from terminal.errors import JournalError, KeyLimitReached
@@ -106,6 +106,7 @@ class Terminal:
     `decided` hears of every tap that was decided when all of it is done, and must return at once.
     `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
     `bundles_at` is when the newest signed bundles were signed, None where this terminal takes none or has none yet.
+    `bundles_refused`: why newer ones are not taken, the network aside.
     `codes` reads what a scanner saw; None: no codes are taken here. `held` is what is kept for media without a memory,
     where any are taken, and what taps have sealed to the back office.
     """
@@ -133,6 +134,7 @@ class Terminal:
     take_back: Callable[[Exception], bool] = field(default=lambda _error: False)
     decided: Callable[[EndedTap], None] = field(default=lambda _tap: None)
     bundles_at: datetime | None = None
+    bundles_refused: tuple[Trouble, ...] = ()
     codes: CodeTaker | None = None
     held: HeldEvents | None = None
     next_ride: NextRide = field(init=False)

@@ -117,6 +117,9 @@ WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
         InspectionEffect.NOT_PAID_HERE: N_("no payment on this vehicle"),
         InspectionEffect.BANK_CARD_SEEN: N_("a tap with this bank card on this vehicle"),
         InspectionEffect.BANK_CARD_NOT_SEEN: N_("no tap with this bank card here"),
+        InspectionEffect.BANK_CARD_CANNOT_TELL: N_(
+            "no word from the vehicle, and a bank card alone cannot tell"
+        ),
         InspectionEffect.MISUSE_REPORTED: N_("concession card in the wrong hands: reported, not blocked"),
         InspectionEffect.NO_CONCESSION: N_("no concession on this card: nothing to report"),
         FareEffect.ORDINARY: N_("ordinary fare of the transport card"),

@@ -38,14 +38,14 @@ def test_the_listed_lines_and_their_tests_are_there() -> None:
         assert numbers, lines.module
         seen.update((lines.module, number) for number in numbers)
     assert set(seen.values()) == {1}, "a line is listed once"
-    assert 1_200 < len(seen) < 2_400
+    assert 4_000 < len(seen) < 7_000
 
 
 def test_constants_and_decorated_functions_are_changed(changes: list[Mutant]) -> None:
     operators = Counter(mutant.operator for mutant in changes)
     assert operators["NumberReplacer"] > 200
     assert operators["RemoveDecorator"] > 10
-    assert 1_000 < len(changes) < 3_000
+    assert 3_000 < len(changes) < 5_000
 
 
 def test_what_is_listed_as_equivalent_is_a_change_that_is_made_and_has_a_reason(
@@ -57,7 +57,7 @@ def test_what_is_listed_as_equivalent_is_a_change_that_is_made_and_has_a_reason(
         alike = [
             mutant
             for mutant in changes
-            if mutant.module == one.module and text[mutant.number - 1].strip()[:6] == one.line[:6]
+            if mutant.module == one.module and text[mutant.number - 1].strip()[:2] == one.line[:2]
         ]
         assert any(mutant.line() == one.line for mutant in alike), f"{one.module}: {one.line}"
 

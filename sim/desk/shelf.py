@@ -12,7 +12,6 @@ from sim.card.other import EndlessChainCard, RandomBytesCard, SilentCard, WrongL
 from sim.card.port import SimCard
 from sim.desk.face import CardGroup, Face, face_of
 from sim.emv.card import DualCard, VirtualBankCard
-from sim.emv.memory import SHOWN_DIGITS
 from sim.issuing import issue
 from sim.profile import Description, load_profile, profile_names
 
@@ -28,11 +27,11 @@ class Laid:
 
     @property
     def chip(self) -> str:
-        """What kind of card it is, and the end of the bank card number that it shows at present, if any."""
-        if not isinstance(self.card, DualCard | VirtualBankCard):
+        """What kind of card it is; of a phone with several bank cards, which of them it shows now. No digit of any."""
+        if not isinstance(self.card, DualCard | VirtualBankCard) or len(self.card.chip_memory.wallets) == 1:
             return self.face.chip
-        shown = self.card.chip_memory.wallet.applications[0].pan
-        return f"{self.face.chip} …{shown[-SHOWN_DIGITS:]}"
+        memory = self.card.chip_memory
+        return f"{self.face.chip} {memory.wallets.index(memory.wallet) + 1}/{len(memory.wallets)}"
 
 
 def _hostile() -> Iterator[Laid]:

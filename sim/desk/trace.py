@@ -176,24 +176,29 @@ PARTS: Final = (("up", "#3b82f6"), ("compute", "#f59e0b"), ("down", "#10b981"), 
 INK: Final = "#52525b"
 
 
-def waterfall(rows: Sequence[Traced], title: str) -> str:
-    """An SVG document; more than `MOST_ROWS` exchanges are cut off and counted in the last line."""
+MORE: Final = "and {count} more exchanges"
+
+
+def waterfall(rows: Sequence[Traced], title: str, ms: str = "ms", more: str = MORE) -> str:
+    """An SVG document, with `ms` and `more` for its words; more than `MOST_ROWS` exchanges are cut off and counted in
+    the last line.
+    """
     on_air = [row for row in rows if row.number]
     shown = on_air[:MOST_ROWS]
     left_out = len(on_air) - len(shown)
     end_ms = max((row.sent_ms + row.took_ms for row in shown), default=1.0) or 1.0
     height = TOP + ROW * (len(shown) + bool(left_out)) + 8
     scale = (WIDTH - NAMES - RIGHT) / end_ms
-    body = "".join((*_axis(end_ms, scale, height), *_bars(shown, scale)))
+    body = "".join((*_axis(end_ms, scale, height, ms), *_bars(shown, scale)))
     if left_out:
-        body += _text(0, height - 14, f"and {left_out} more exchanges", "more")
+        body += _text(0, height - 14, more.format(count=left_out), "more")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" class="waterfall" '
         f'font-family="system-ui, sans-serif" font-size="12"><title>{escape(title)}</title>{body}</svg>'
     )
 
 
-def _axis(end_ms: float, scale: float, height: int) -> Iterator[str]:
+def _axis(end_ms: float, scale: float, height: int, ms: str) -> Iterator[str]:
     step = next((nice for nice in NICE_MS if end_ms / nice <= TICKS), NICE_MS[-1])
     for number in range(int(end_ms // step) + 1):
         x = NAMES + number * step * scale
@@ -201,7 +206,7 @@ def _axis(end_ms: float, scale: float, height: int) -> Iterator[str]:
             f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 6}" y2="{height - 4}" '
             f'stroke="{INK}" stroke-opacity=".22"/>'
         )
-        yield _text(x, 12, f"{number * step} ms", "axis", "middle" if number else "start")
+        yield _text(x, 12, f"{number * step} {ms}", "axis", "middle" if number else "start")
 
 
 def _bars(rows: Sequence[Traced], scale: float) -> Iterator[str]:

@@ -68,6 +68,12 @@ export class Phone {
     this.counter = counter;
     this.locked = false;
     this.selected = false;
+    this.answered = false;
+  }
+
+  // The terminal's field is gone (HCE: onDeactivated), and the holder has seen what was answered.
+  left() {
+    this.selected = this.answered = false;
   }
 
   static async create() {
@@ -117,6 +123,9 @@ export class Phone {
 
   async #prove(text) {
     const expected = await challengeText(text.slice(5, 21), text.slice(23, 31), this.credential);
-    return same(text, expected) ? joined(await this.signed(text, true), [0x90, 0]) : fromHex("6A80");
+    if (!same(text, expected)) return fromHex("6A80");
+    if (this.answered) return fromHex("6985"); // one answer while it lies there
+    this.answered = true;
+    return joined(await this.signed(text, true), [0x90, 0]);
   }
 }

@@ -281,6 +281,11 @@ class BundleWatch:
         self._vitals.bundle_is(Trouble(fault, inputs), source, detail, record=record)
 
     def _show(self) -> None:
+        state = self._state
+        faults = [(one.fault, one.inputs) for one in state.sources]
+        faults += [(one.fault, one.inputs) for one in state.roles]
+        said = [Trouble(BundleFault(fault), inputs) for fault, inputs in faults if fault]
+        self._terminal.bundles_refused = tuple(one for one in said if one.code not in PASSING)
         self._state = replace(self._state, process=self._process.process_id, starts=self._process.starts)
         self._vitals.refresh()
 

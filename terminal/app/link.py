@@ -5,12 +5,14 @@ tap may ask of the others' (ADR 72). All but that question happens in the link's
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cardproto.errors import FormatError
+from cardproto.resident.records.event import Event, parse_event
 from terminal.app.config.settings import LinkTable, StationConfig
 from terminal.app.station import IDENTITY_FILE
 from terminal.canteen.counter import CanteenCounter
@@ -36,8 +38,8 @@ from terminal.journal.records import (
 from terminal.journal.taps import End, Intents
 from terminal.link.marks import KEPT_S, WHO_BYTES, LinkMark, MarkBook, MarkKind, who_of
 from terminal.link.peers import LinkPeer, OwnMarks, PeerLinks
-from terminal.link.states import state_mark, states_said
-from terminal.media.held import HeldEvents, KeptState
+from terminal.link.states import DaysTaken, state_mark, states_said, taken_mark, taken_said
+from terminal.media.held import HeldEvents, KeptState, charged_with
 from terminal.operations.status import PeerLinkStatus, PeerStatus
 from terminal.sync.credentials import TerminalKeys, load_keys, load_or_make_keys, public_keys
 from terminal.sync.lineage import read_lineage
@@ -54,6 +56,8 @@ BUS: Final = "bus"
 NO_ONE: Final = bytes(WHO_BYTES)
 """A mark of a run is about no one."""
 HEARD_WITHIN_S: Final = 60
+ONE_DAY: Final = timedelta(days=1)
+NOTHING_TAKEN: Final = DaysTaken(0, 0, 0)
 
 
 @contextmanager
@@ -65,7 +69,9 @@ def peer_links(listen: str, config: StationConfig, terminal: Terminal, vitals: V
     state = config.terminal.state
     identity = _OwnKeys(state / IDENTITY_FILE)
     since_ms = unix_ms(terminal.clock.now()) - KEPT_S * 1000
-    follower = JournalMarks(terminal.journal, since_ms, serves=terminal.canteen is not None)
+    follower = JournalMarks(
+        terminal.journal, since_ms, lambda at: _day_of(terminal, at), serves=terminal.canteen is not None
+    )
     links = PeerLinks(
         terminal.number,
         _listener(listen),
@@ -82,6 +88,7 @@ def peer_links(listen: str, config: StationConfig, terminal: Terminal, vitals: V
         asks_the_vehicle(terminal, links)
     if terminal.held is not None:
         hears_of_states(terminal.held, links.book, events=terminal.canteen is None)
+        hears_of_taken(terminal.held, links.book, lambda at: _day_of(terminal, at))
     vitals.link = lambda: _status(links)
     links.start()
     try:
@@ -95,10 +102,12 @@ class JournalMarks:
     and runs, and of what is kept for media without a memory.
     """
 
-    def __init__(self, journal: Journal, since_ms: int, *, serves: bool) -> None:
+    def __init__(
+        self, journal: Journal, since_ms: int, day_of: Callable[[datetime], date], *, serves: bool
+    ) -> None:
         self._journal = journal
         given = _MealMarks(journal.terminal) if serves else _RideMarks()
-        self._makers = (given.of, _StateMarks(journal.terminal).of)
+        self._makers = (given.of, _StateMarks(journal.terminal).of, _TakenMarks(journal.terminal, day_of).of)
         self.head = _last_before(journal, since_ms)
 
     def follow(self) -> list[LinkMark]:
@@ -167,6 +176,48 @@ class _StateMarks:
                 pass
 
 
+class _TakenMarks:
+    """What was taken from each bank card in a service day, counted up with every ride (T-43)."""
+
+    def __init__(self, terminal: int, day_of: Callable[[datetime], date]) -> None:
+        self._terminal = terminal
+        self._day_of = day_of
+        self._intents = Intents()
+        self._taken: dict[tuple[date, bytes], DaysTaken] = {}
+
+    def of(self, sequence: int, record: AnyRecord) -> Iterator[LinkMark]:
+        settled = self._intents.take(sequence, record)
+        if settled is None or settled.end is not End.COMMITTED:
+            return
+        intent = settled.intent
+        if bank_state_after(tuple(data for _, _, data in intent.proof), intent.event) is None:
+            return
+        event = _event(intent.event)
+        if event is None or charged_with(event) is None:
+            return
+        day = self._day_of(event.at)
+        key = day, intent.card_ref
+        if key not in self._taken:  # what is of another day is asked for by no one
+            self._taken = {one: taken for one, taken in self._taken.items() if one[0] >= day - ONE_DAY}
+        before = self._taken.get(key, NOTHING_TAKEN)
+        at_s = intent.at_ms // 1000
+        taken = DaysTaken(before.rides + 1, before.sum_minor + event.amount_minor, at_s)
+        self._taken[key] = taken
+        yield taken_mark(sequence, self._terminal, intent.card_ref, day, taken)
+
+
+def _event(content: bytes) -> Event | None:
+    try:
+        return parse_event(content)
+    except FormatError:
+        return None
+
+
+def _day_of(terminal: Terminal, at: datetime) -> date:
+    """The service day by the document in force."""
+    return terminal.policy.service_date(at.astimezone(terminal.policy.zone))
+
+
 def _kept(parts: tuple[bytes, ...], written: bytes) -> tuple[bytes, int] | None:
     """The event and the code's counter kept after a row with these parts; None for one of a card with a memory."""
     of_bank = bank_state_after(parts, written)
@@ -183,6 +234,19 @@ def hears_of_states(held: HeldEvents, book: MarkBook, *, events: bool) -> None:
             yield KeptState(said.event if events else b"", said.counter)
 
     held.others = others
+
+
+def hears_of_taken(held: HeldEvents, book: MarkBook, day_of: Callable[[datetime], date]) -> None:
+    """Let what the others took from a bank card today count as taken here: a few taps while a list is old are those of
+    the vehicle (T-43). Who has not heard of them counts his own, in the rider's favour.
+    """
+
+    def others(reference: bytes, now: datetime) -> Iterator[tuple[int, int]]:
+        for said in taken_said(book, reference, day_of(now)):
+            yield said.at_s * 1000, said.sum_minor
+            yield from ((said.at_s * 1000, 0) for _ in range(said.rides - 1))
+
+    held.others_taken = others
 
 
 class _RideMarks:

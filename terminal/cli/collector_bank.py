@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from terminal.collector.users import Who
     from terminal.keys.file import FileKeys
 
+MOST_NAMED: Final = 20
+"""Files that are no answers, in one line."""
 MOST_NUMBER: Final = 10**18
 """Of a charge, and of a sum: what a database holds."""
 
@@ -336,6 +338,8 @@ def statement(
 
 
 def _line(run: BankRun) -> str:
+    from terminal.devices import one_line
+
     parts = {
         "rides proven": run.proven,
         "decided": run.decided,
@@ -348,7 +352,10 @@ def _line(run: BankRun) -> str:
         "undecided": run.undecided,
         "unproven": run.unproven,
     }
-    unreadable = "".join(f"; {name} is no file of answers" for name in run.unreadable)
+    named = [one_line(name) for name in run.unreadable[:MOST_NAMED]]
+    more = len(run.unreadable) - len(named)
+    unreadable = "".join(f"; {name} is no whole file of answers" for name in named)
+    unreadable += f"; {more} more are none" if more else ""
     return ", ".join(f"{what} {count}" for what, count in parts.items()) + unreadable
 
 

@@ -85,6 +85,7 @@ def _show(said: TerminalStatus | None, *, json: bool, language: str) -> None:
         for line in _lines(found):
             print(line)
     refused = [one for one in (*found["sources"], *found["roles"]) if one["fault"]]
+    refused += [one for one in found["in_force"] if one["refused"]]
     raise typer.Exit(1 if refused or bundles is None else 0)
 
 
@@ -126,7 +127,14 @@ def _found(said: TerminalStatus | None, bundles: BundleStatus | None, language: 
             for one in known.roles
         ],
         "in_force": [
-            {"kind": one.kind.value, "edition": one.edition, "waits": one.pending, "refused": one.refused}
+            {
+                "kind": one.kind.value,
+                "edition": one.edition,
+                "waits": one.pending,
+                "waits_until": moment(one.pending_from_ms),
+                "refused": one.refused,
+                "says": says(one.refused, one.not_taken_inputs),
+            }
             for one in (said.active if said is not None else ())
         ],
     }
@@ -134,8 +142,13 @@ def _found(said: TerminalStatus | None, bundles: BundleStatus | None, language: 
 
 def _lines(found: dict[str, Any]) -> list[str]:
     if not found["taken"]:
-        return ["no signed bundles are taken here: see [bundles] in terminal.toml, or the terminal never ran"]
-    lines = [f"newest set signed {found['signed_at']}" if found["signed_at"] else "no set was accepted yet"]
+        lines = [
+            "no signed bundles are taken here: see [bundles] in terminal.toml, or the terminal never ran"
+        ]
+    elif found["signed_at"]:
+        lines = [f"newest set signed {found['signed_at']}"]
+    else:
+        lines = ["no set was accepted yet"]
     lines += [
         f"from {one['source']}: {one['says'] or 'heard ' + one['heard_at']}" for one in found["sources"]
     ]
@@ -143,6 +156,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         said = f"{one['role']:<12} {one['name'] or '—':<24} version {one['version']}"
         lines.append(f"{said}; {one['says']}" if one["says"] else said)
     for one in found["in_force"]:
-        waits = f", {one['waits']} waits" if one["waits"] else ""
-        lines.append(f"in force     {one['kind']:<12} {one['edition'] or '—'}{waits}")
+        until = f" until {one['waits_until']}" if one["waits_until"] else ""
+        waits = f", {one['waits']} waits{until}" if one["waits"] else ""
+        why = f"; {one['says']}" if one["says"] else ""
+        lines.append(f"in force     {one['kind']:<12} {one['edition'] or '—'}{waits}{why}")
     return lines

@@ -157,10 +157,10 @@ class Booking:
         totals.records += len(rows)
         self._received_at_ms = received_at_ms
         span = RowSpan(rows[0][0], rows[-1][0])
-        records, ends = _read(rows)
+        records, taps, ends = _read(rows)
         totals.unreadable += len(rows) - len(records)  # of newer software: kept, counted, not understood here
         mark = self.mark_of(terminal)
-        self._expect(records, ends)
+        self._expect(taps, ends)
         early = self._watched.load_early(terminal, *span)
         self._batch = terminal, dict(records)
         self._day_rows.take(terminal, span, records, self._watched.ended)
@@ -182,16 +182,16 @@ class Booking:
         return records
 
     def _expect(
-        self, records: Sequence[tuple[int, AnyRecord]], ends: Mapping[int, Committed | NotCommitted]
+        self, taps: Sequence[tuple[int, Intent | Unwritten]], ends: Mapping[int, Committed | NotCommitted]
     ) -> None:
-        """Have the watched taps and the histories at hand that these records ask for."""
-        taps: list[tuple[bytes, TapId, int | None]] = []
-        for sequence, record in records:
-            if isinstance(record, _FROM_CARDS) and record.card_ref is not None:
-                card, end = self._registry.name(record.card_ref), ends.get(sequence)
+        """Have the watched taps and the histories at hand that these ask for."""
+        name, asked = self._registry.name, []
+        for sequence, tap in taps:
+            if tap.card_ref is not None:
+                end = ends.get(sequence)
                 tmc = end.tmc if isinstance(end, Committed) else None
-                taps.append((card, (record.prev_terminal, record.prev_sequence), tmc))
-        self._watched.expect(taps)
+                asked.append((name(tap.card_ref), (tap.prev_terminal, tap.prev_sequence), tmc))
+        self._watched.expect(asked)
 
     def _book(self, row: TapId, record: AnyRecord) -> None:
         match record:
@@ -502,7 +502,7 @@ class Booking:
         self._finish_unproven()
         days = [(*cell, *one.numbers) for cell, one in self._proofs.items()]
         self._connection.executemany(_ADD_PROOF_DAY, days)
-        for day, terminal in {cell[:2] for cell in self._proofs}:
+        for day, terminal in sorted({cell[:2] for cell in self._proofs}):
             counted = self._connection.execute(_PROOFS_OF_DAY, (day, terminal))
             taps = {Proof(proof): count for proof, count in counted}
             self.findings += day_findings(terminal, day, taps, self._limits)
@@ -514,14 +514,17 @@ class Booking:
         many(_UNPROVEN, [(*row, *proof) for row, proof in taps if proof is not None])
 
 
-_Read: TypeAlias = tuple[list[tuple[int, AnyRecord]], dict[int, Committed | NotCommitted]]
+_Read: TypeAlias = tuple[
+    list[tuple[int, AnyRecord]], list[tuple[int, Intent | Unwritten]], dict[int, Committed | NotCommitted]
+]
 
 
 def _read(rows: Sequence[tuple[int, bytes]]) -> _Read:
-    """The records that this software can read, and the first word on each intent among them. Most taps end a row or
-    two later: those need never be watched.
+    """The records that this software can read, those of cards among them, and the first word on each intent. Most taps
+    end a row or two later: those need never be watched.
     """
     records: list[tuple[int, AnyRecord]] = []
+    taps: list[tuple[int, Intent | Unwritten]] = []
     ends: dict[int, Committed | NotCommitted] = {}
     first = rows[0][0]
     for sequence, body in rows:
@@ -530,9 +533,12 @@ def _read(rows: Sequence[tuple[int, bytes]]) -> _Read:
         except UnreadableRecord:
             continue
         records.append((sequence, record))
-        if isinstance(record, _ENDS) and first <= record.intent < sequence:
-            ends.setdefault(record.intent, record)
-    return records, ends
+        if isinstance(record, _ENDS):
+            if first <= record.intent < sequence:
+                ends.setdefault(record.intent, record)
+        elif isinstance(record, _FROM_CARDS):
+            taps.append((sequence, record))
+    return records, taps, ends
 
 
 def _is_ride(intent: Intent, checked: Checked) -> bool:

@@ -14,6 +14,7 @@ The file of the books: tables that hold what the records add up to, so that noth
     proof_total what proves each terminal's taps         proof_day the same by service day
     portion     meals by day, pupil and kind (O-08)      annulled  rows taken back      loan   cards lent for a day
     cell        sums of a service day (`terminal.collector.days`)
+    card_name   all references of a card, of a registry that knows several (`terminal.collector.card_names`)
     day_*       where the rows of a day stand (`terminal.collector.day_rows`)
 
 Everything here follows from the records: the file may be deleted, and is made again.
@@ -33,6 +34,8 @@ from zoneinfo import ZoneInfo
 
 from terminal.collector.booking import Booking
 from terminal.collector.books_reader import FollowingBooks, load_marks
+from terminal.collector.card_names import SCHEMA as NAMES_SCHEMA
+from terminal.collector.card_names import keep_names
 from terminal.collector.clock_checks import ClockLimits, clock_findings
 from terminal.collector.day_rows import SCHEMA as DAY_ROWS_SCHEMA
 from terminal.collector.days import ServiceCalendar
@@ -88,6 +91,7 @@ class Books(FollowingBooks):
         self._newest_receipt = 0
         with self._reported():
             self._connection = open_books(path, self.settings.made_for())
+            keep_names(self._connection, registry.others())
             self._records = store.reader()
             self._marks = load_marks(self._connection)
             held = dict(self._held())
@@ -95,6 +99,7 @@ class Books(FollowingBooks):
                 # The records were put back from a copy: what was booked beyond it must not be counted.
                 self._connection.close()
                 self._connection = begin_anew(path, self.settings.made_for())
+                keep_names(self._connection, registry.others())
                 self._marks = {}
             self._behind = {
                 terminal for terminal, sequence in held.items() if sequence > self._mark(terminal)
@@ -301,7 +306,7 @@ def open_books(path: Path, made_for: dict[str, str]) -> sqlite3.Connection:
         fit = _made_fit(connection, path, made_for)
         if fit:
             _tune(connection)
-            for statement in PHONES_SCHEMA:  # what phones showed is kept from here on
+            for statement in (*PHONES_SCHEMA, *NAMES_SCHEMA):  # what phones showed is kept from here on
                 connection.execute(statement)
     except BaseException:
         # At once: a connection left to the garbage collector writes to the file after its next owner has opened it.
@@ -359,7 +364,7 @@ def _create(connection: sqlite3.Connection, made_for: dict[str, str]) -> None:
     connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode=WAL")
     with transaction(connection):
-        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA, *PHONES_SCHEMA, STATES_SCHEMA):
+        for statement in (*_SCHEMA, *DAY_ROWS_SCHEMA, *PHONES_SCHEMA, *NAMES_SCHEMA, STATES_SCHEMA):
             connection.execute(statement)
         connection.executemany("INSERT INTO made_for VALUES (?, ?)", made_for.items())
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")

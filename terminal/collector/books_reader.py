@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from terminal.collector.booking import Mark
+from terminal.collector.card_names import references
 from terminal.collector.days import By, DaySum, FilledCell, ServiceCalendar, day_sums, proof_sums
 from terminal.collector.store import CollectorStore, read_only
 from terminal.collector.terminal_states import states_of
@@ -101,6 +102,11 @@ class BooksReader:
         """The newest service days with anything in them, the newest first."""
         with self._reading() as reader:
             return [day for (day,) in reader.execute(_DAYS, (limit,))]
+
+    def references(self, card_ref: bytes) -> frozenset[bytes]:
+        """All references of a card that the registry knows, `card_ref` among them: it is looked for under each."""
+        with self._reading() as reader:
+            return references(reader, card_ref)
 
     def calendar(self) -> ServiceCalendar:
         """The service days the books are kept by."""

@@ -1,7 +1,7 @@
 """The rides of one card, or of one route within some hours, for who answers a passenger: each charge with its rule.
 
-A card is named by its reference, a keyed hash (D-01): with the card in hand it is read by
-`terminal explain`.
+A card is named by a reference, a keyed hash (D-01), one for each purpose: any will do. With the card in hand it is read
+by `terminal explain`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from terminal.clock import from_unix_ms
 from terminal.collector.books_reader import books_failures
+from terminal.collector.card_names import references
 from terminal.collector.ride import FoundRide, find_ride
 from terminal.collector.settlement.legs import held_legs
 from terminal.collector.store import read_only
@@ -43,10 +44,10 @@ class CardAccount(NamedTuple):
 
 
 def card_statement(views: OperatorViews, card_ref: bytes) -> CardAccount:
-    """What the collector holds of a card. Raises `CollectorError`."""
+    """What the collector holds of a card, by whichever of its references it is named. Raises `CollectorError`."""
     with books_failures(views.books.path), closing(read_only(views.books.path)) as books:
-        rows = books.execute(_OF_CARD, (card_ref,)).fetchall()
-    found = [one for row in rows if (one := find_ride(views.store, (row[0], row[1]))) is not None]
+        rows = {row for one in references(books, card_ref) for row in books.execute(_OF_CARD, (one,))}
+    found = [one for row in sorted(rows) if (one := find_ride(views.store, (row[0], row[1]))) is not None]
     rides = sorted(found, key=lambda one: (one.tap.record.at_ms, one.tap.terminal, one.tap.sequence))[
         -MOST_RIDES:
     ]

@@ -15,7 +15,7 @@ from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.store import Receipt
 from terminal.decision.flags import CardFlag, TapFlag
 from terminal.journal.canteen_records import MealServed
-from terminal.journal.records import AnyRecord, CashSale, Intent, Unwritten
+from terminal.journal.records import AnyRecord, CashSale, Committed, Intent, NotCommitted, Unwritten
 from terminal.journal.taps import TapId
 
 MINUTE_MS: Final = 60_000
@@ -25,6 +25,7 @@ LONGEST_CHAIN: Final = 64
 
 
 _AHEAD: Final = frozenset(CardFlag)
+_ENDS: Final = (Committed, NotCommitted)
 _FLAGGED: Final = (Intent, Unwritten, CashSale)
 """The rows that have flags of their own."""
 
@@ -63,7 +64,11 @@ def clock_findings(
         if before_ms and at_ms < before_ms - limits.back_ms:
             doubts.add(AlarmCause.WENT_BACK)
         before_ms = at_ms
-    flagged = [(record, flags) for _, record in records if (flags := _flags_of(record))]
+    flagged = [
+        (record, flags)
+        for _, record in records
+        if not isinstance(record, _ENDS) and (flags := _flags_of(record))
+    ]
     if any(TapFlag.CLOCK_SUSPECT in flags for _, flags in flagged):
         doubts.add(AlarmCause.DOUBTED)
     received_at_ms = receipt.received_at_ms
@@ -75,10 +80,12 @@ def clock_findings(
         ahead_ms = receipt.sent_at_ms - received_at_ms
         if ahead_ms > limits.ahead_ms or -ahead_ms > limits.behind_ms:
             doubts.add(AlarmCause.CLOCK_AHEAD if ahead_ms > 0 else AlarmCause.CLOCK_BEHIND)
-    day = f"{from_unix_ms(received_at_ms):%Y-%m-%d}" if received_at_ms else "unknown"
     found = [(terminal, doubt) for doubt in sorted(doubts)]
     others = {other if known(other) else 0 for other in _ahead(flagged, record_of)}
     found += [(other, AlarmCause.CARDS_AHEAD) for other in sorted(others)]
+    if not found:
+        return [], before_ms
+    day = f"{from_unix_ms(received_at_ms):%Y-%m-%d}" if received_at_ms else "unknown"
     return [
         Alarm(AlarmKind.CLOCK, number, 0, detail_of(doubt, day=day)) for number, doubt in found
     ], before_ms

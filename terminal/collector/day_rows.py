@@ -105,7 +105,7 @@ class DayRows:
         self._stretches: dict[tuple[str, int, int], int] = {}
         self._opened: list[tuple[int, int, bool]] = []
         self._denied: list[TapId] = []
-        self._closed: list[TapId] = []
+        self._closed: set[TapId] = set()
         self._late: list[tuple[int, int, int]] = []
         self._early: list[tuple[int, int, int, int]] = []
         self._found: list[tuple[int, int, int, int]] = []
@@ -163,7 +163,8 @@ class DayRows:
                 word = words.get(sequence)
                 if not isinstance(word, Committed):
                     self._opened.append((terminal, sequence, word is not None))
-                if (event := (record.prev_terminal, record.prev_sequence)) not in ended:
+                event = record.prev_terminal, record.prev_sequence
+                if event not in ended or event in self._closed:
                     self._see((terminal, sequence), event)
             case Unwritten() if record.card_ref is not None:
                 self._see((terminal, sequence), (record.prev_terminal, record.prev_sequence))
@@ -189,7 +190,7 @@ class DayRows:
             if not isinstance(record, Committed):
                 self._denied.append((terminal, record.intent))
             elif not span.first <= record.intent <= span.last:  # of these rows it was never opened
-                self._closed.append((terminal, record.intent))
+                self._closed.add((terminal, record.intent))
         if record.intent < first:
             self._late.append((terminal, record.intent, sequence))
 

@@ -173,7 +173,8 @@ def known_balance(views: OperatorViews, orders: Collection[IssuingOrder], card: 
     """After the newest ride that the collector holds, or after an order carried out since; None where there is
     neither. Raises `CollectorError`."""
     statement = card_statement(views, card)
-    done = [one for one in orders if one.onto == card and one.done_at_ms > statement.last_at_ms]
+    cards = views.books.references(card)
+    done = [one for one in orders if one.onto in cards and one.done_at_ms > statement.last_at_ms]
     if done:
         last = max(done, key=lambda one: one.done_at_ms)
         return KnownBalance(last.balance_minor, last.subject.currency, (0, last.number))

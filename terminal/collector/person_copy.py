@@ -9,7 +9,7 @@ Neither name nor document is among it: the collector has none (D-02).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,8 +41,9 @@ def write_copy(
 ) -> int:
     """Write the copy into `out`, and note who made it; how many rows it has. Raises `CollectorError`."""
     zone = views.books.calendar().zone
-    rows = list(_rows(views.store, card))
-    orders = [_order(one) for one in office.orders() if card in (one.subject.card, one.onto)]
+    cards = views.books.references(card)
+    rows = list(_rows(views.store, cards))
+    orders = [_order(one) for one in office.orders() if cards & {one.subject.card, one.onto}]
     said = msgspec.json.format(
         msgspec.json.encode({"version": 1, "card": card.hex(), "rows": rows, "orders": orders}), indent=1
     )
@@ -71,14 +72,14 @@ def check_copy(folder: Path, key: Ed25519PublicKey) -> None:
         raise CollectorError(f"{folder} holds no copy: {error.strerror}", "Check the folder.") from error
 
 
-def _rows(store: CollectorStore, card: bytes) -> Iterator[dict[str, Any]]:
+def _rows(store: CollectorStore, cards: Container[bytes]) -> Iterator[dict[str, Any]]:
     """Every row that names the card, refusals too: all records are read for it."""
     for one in store.records():
         try:
             record = parse_record(one.body)
         except UnreadableRecord:
             continue
-        if getattr(record, "card_ref", None) == card:
+        if getattr(record, "card_ref", None) in cards:
             kind = type(record).__name__
             yield {
                 "terminal": one.terminal,

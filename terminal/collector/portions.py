@@ -232,11 +232,12 @@ class Watched:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._execute = connection.execute
         self._unwatched: set[TapId] = set()
         """Events whose tap is known not to be watched."""
         self._unstarted: set[tuple[bytes, TapId]] = set()
         """Of which cards no watched tap started from which events."""
-        self._under: dict[tuple[bytes, int], set[TapId]] = {}
+        self._under: dict[tuple[bytes, int], tuple[TapId, ...]] = {}
         """The histories of some cards under some counters, with what is not written yet."""
         self.ended: set[TapId] = set()
         """Events of taps that are in their card's history by the word of their terminal: none of them is watched."""
@@ -252,9 +253,9 @@ class Watched:
         asked = [(card, tmc) for card, _, tmc in taps if tmc]
         under = self._under = {}
         for card, tmc in asked:
-            under[card, tmc], under[card, tmc - 1] = set(), set()
-        for card, tmc, *row in self._asked(_HISTORIES, asked):
-            under[card, tmc].add((row[0], row[1]))
+            under[card, tmc] = under[card, tmc - 1] = ()
+        for card, tmc, *row in set(self._asked(_HISTORIES, asked)):
+            under[card, tmc] += ((row[0], row[1]),)
         self.ended = {start for card, start, tmc in taps if tmc and start in under[card, tmc - 1]}
         self._unstarted = {(card, start) for card, start, _ in taps}
         self._unwatched = {start for _, start in self._unstarted}
@@ -278,7 +279,7 @@ class Watched:
         values += [None] * (places * fields - len(values))
         return self._connection.execute(_of_keys(query, fields, places), values).fetchall()
 
-    def _execute(self, statement: str, values: Sequence[object]) -> sqlite3.Cursor:
+    def _of_history(self, statement: str, values: Sequence[object]) -> sqlite3.Cursor:
         if self._unwritten:
             self.keep()
         return self._connection.execute(statement, values)
@@ -347,12 +348,13 @@ class Watched:
         """
         if tmc is None or row in self._early or (card, start) not in self._unstarted:
             return False
-        before, under = self._under.get((card, tmc - 1)), self._under.get((card, tmc))
-        if before is None or under is None or under:
+        key = (card, tmc)
+        before = self._under.get((card, tmc - 1))
+        if before is None or self._under.get(key) != ():
             return False
         if start not in before and (start[0] != OFFICE or start not in self._unwatched):
             return False
-        under.add(row)
+        self._under[key] = (row,)
         self._unwritten.append((card, tmc, *row, *start))
         return True
 
@@ -363,21 +365,21 @@ class Watched:
             under = self._under.get((tap.card, tmc))
             if under is not None:
                 first = min(under, default=None)
-                under.add(tap.id)
+                self._under[tap.card, tmc] = (*under, tap.id)
                 self._unwritten.append(values)
                 return Neighbours(first, tap.start in before)
         self._under.pop((tap.card, values[1]), None)
-        under_it, linked = self._execute(_INTO_HISTORY, values).fetchone()
+        under_it, linked = self._of_history(_INTO_HISTORY, values).fetchone()
         if tmc is None or under_it == 1:
             return Neighbours(None, bool(linked))
         query = "SELECT terminal, sequence FROM history WHERE card = ? AND tmc = ?"
-        found = [(row[0], row[1]) for row in self._execute(query, (tap.card, tmc))]
+        found = [(row[0], row[1]) for row in self._of_history(query, (tap.card, tmc))]
         return Neighbours(min(other for other in found if other != tap.id), bool(linked))
 
     def counter_of(self, card: bytes, row: TapId) -> int | None:
         """The card counter under which a tap is in its card's history. Reads that: for rare cases."""
         query = "SELECT tmc FROM history WHERE card = ? AND terminal = ? AND sequence = ? AND tmc >= 0"
-        found = self._execute(query, (card, *row)).fetchone()
+        found = self._of_history(query, (card, *row)).fetchone()
         return None if found is None else int(found[0])
 
     def found_by(self, card: bytes, event: TapId) -> list[tuple[TapId, int]]:
@@ -386,17 +388,17 @@ class Watched:
             "SELECT terminal, sequence, tmc FROM history WHERE card = ? AND prev_terminal = ? AND prev_sequence = ?"
             " AND tmc >= 0 ORDER BY terminal, sequence"
         )
-        return [((row[0], row[1]), row[2]) for row in self._execute(query, (card, *event))]
+        return [((row[0], row[1]), row[2]) for row in self._of_history(query, (card, *event))]
 
     def forget_unknown_counter(self, tap: WatchedTap) -> None:
         """Before the tap comes in again with the counter that has become known."""
         statement = "DELETE FROM history WHERE card = ? AND tmc = ? AND terminal = ? AND sequence = ?"
-        self._execute(statement, (tap.card, UNKNOWN_TMC, *tap.id))
+        self._of_history(statement, (tap.card, UNKNOWN_TMC, *tap.id))
 
     def card_went_on(self, card: bytes, start: TapId) -> bool:
         """Whether a tap that started there is known to be committed. Reads one card's history: for rare cases."""
         query = "SELECT 1 FROM history WHERE card = ? AND prev_terminal = ? AND prev_sequence = ? LIMIT 1"
-        return self._execute(query, (card, *start)).fetchone() is not None
+        return self._of_history(query, (card, *start)).fetchone() is not None
 
 
 def _tap(found: tuple[int, int, bytes, int, int, int]) -> WatchedTap:

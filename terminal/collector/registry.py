@@ -139,6 +139,10 @@ class CardRegistry:
         """One reference for all of a card the registry knows; any other is taken for a card of its own."""
         return self._names.get(card_ref, card_ref)
 
+    def others(self) -> dict[bytes, bytes]:
+        """The name of each reference that is not its card's name itself."""
+        return {card_ref: name for card_ref, name in self._names.items() if card_ref != name}
+
     def may_be_one(self, first: bytes, second: bytes) -> bool:
         """Whether two names can be of one card: the registry knows all references of the cards it has, and of any other
         card it cannot tell."""

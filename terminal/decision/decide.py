@@ -16,7 +16,7 @@ from typing import Final
 from cardproto.resident.records.event import EventKind
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
-from terminal.decision.bus.bank import BankSnapshot, decide_bank
+from terminal.decision.bus.bank import BankSnapshot, as_resident, decide_bank
 from terminal.decision.bus.cover import CONCESSION_SLOTS
 from terminal.decision.bus.decide import decide_ride
 from terminal.decision.canteen.decide import decide_meal
@@ -70,7 +70,7 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
     if isinstance(snapshot, BankSnapshot):
         asked = trip.inspection is not None
         return (
-            inspect_bank(policy, trip, now, trail)
+            inspect_bank(snapshot, policy, trip, now, trail)
             if asked
             else decide_bank(snapshot, policy, trip, now, trail)
         )
@@ -178,15 +178,26 @@ def _lists_cards(tap: Tap) -> bool:
     return (profiles.canteen if tap.trip.profile == CANTEEN else profiles.bus).deny_lists
 
 
-def inspect_bank(policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Decision:
-    """Whether a bank card has paid on this terminal today, or on the vehicle inspected."""
-    if not trip.bank.taps_today and (said := _paid_by_vehicle(policy, trip, now, trail)) is not None:
-        return said
-    if not trip.bank.taps_today:
-        trail.note(InspectionEffect.BANK_CARD_NOT_SEEN)
+def inspect_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Decision:
+    """Whether a bank card has paid on the vehicle inspected: by its newest ride that is known here, or by what the
+    vehicle's own terminal says. Nothing is on the card: where neither this terminal runs a shift nor the vehicle's is
+    heard, it cannot be said.
+    """
+    tap = rebase(as_resident(card, policy), policy.of_bank_cards(), trip, now)
+    if not _paid_here(tap):
+        said = _paid_by_vehicle(policy, trip, now, trail)
+        if said is not None:
+            return said
+        known = trip.shift or (trip.inspection is not None and trip.inspection.heard)
+        trail.note(InspectionEffect.BANK_CARD_NOT_SEEN if known else InspectionEffect.BANK_CARD_CANNOT_TELL)
         return trail.refuse(Message.INSPECTION_UNPAID)
-    trail.note(InspectionEffect.BANK_CARD_SEEN)
-    return trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE)
+    event = tap.snapshot.event
+    values: dict[str, int | str] = {
+        "time": f"{event.at.astimezone(policy.zone):%H:%M}",
+        "route": event.route,
+    }
+    trail.note(InspectionEffect.BANK_CARD_SEEN, {**values, "terminal": event.terminal})
+    return trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE, values)
 
 
 def inspect(tap: Tap, inspection: Inspection, trail: Trail) -> Decision:

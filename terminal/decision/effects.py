@@ -81,5 +81,6 @@ class InspectionEffect(Effect):
     NOT_PAID_HERE = "t-70:not_paid_here"
     BANK_CARD_SEEN = "t-70:bank_card_seen"
     BANK_CARD_NOT_SEEN = "t-70:bank_card_not_seen"
+    BANK_CARD_CANNOT_TELL = "t-70:bank_card_cannot_tell"
     MISUSE_REPORTED = "t-71:misuse_reported"
     NO_CONCESSION = "t-71:no_concession"

@@ -31,8 +31,12 @@ class FileLock:
             owner = os.read(handle, 20).strip()
             os.close(handle)
             return int(owner) if owner.isdigit() else 0
-        os.ftruncate(handle, 0)
-        os.write(handle, b"%d\n" % os.getpid())
+        try:
+            os.ftruncate(handle, 0)
+            os.write(handle, b"%d\n" % os.getpid())
+        except OSError:  # a full disk
+            os.close(handle)
+            raise
         return cls(handle)
 
     def release(self) -> None:

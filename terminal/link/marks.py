@@ -31,10 +31,15 @@ class MarkKind(StrEnum):
     """`what` is the kind of meal."""
     STATE = "state"
     """What a medium without a memory holds now: the newest counts, `what` is sealed (`terminal.link.states`)."""
+    TAKEN = "taken"
+    """What was taken from a bank card in a service day, counted up: the newest counts, `what` is sealed likewise."""
     RIDE = "ride"
     """`what` is the run, ROUTE-DIRECTION."""
     RUN = "run"
     """The vehicle begins the run `what`, or none; about no one."""
+
+
+NEWEST_COUNTS: Final = frozenset({MarkKind.STATE, MarkKind.TAKEN})
 
 
 class LinkMark(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -89,7 +94,7 @@ class MarkBook:
         marks = self._of_peer.setdefault(peer, {})
         if _named(mark) not in marks and len(marks) >= MOST_MARKS:
             return False
-        if mark.kind == MarkKind.STATE:
+        if mark.kind in NEWEST_COUNTS:
             return self._take_state(peer, marks, mark)
         marks[_named(mark)] = mark
         if mark.undoes:
@@ -147,7 +152,7 @@ class MarkBook:
                 del marks[name]
 
     def _forget(self, peer: int, mark: LinkMark) -> None:
-        if mark.kind == MarkKind.STATE:
+        if mark.kind in NEWEST_COUNTS:
             of_peer = {
                 one: held for one, held in self._newest.pop((mark.kind, mark.who), {}).items() if one != peer
             }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -22,7 +22,11 @@ from terminal.link.marks import AHEAD_S, KEPT_S, LinkMark, MarkBook, MarkKind, w
 
 PLACE: Final = "state"
 """Keeps these marks apart from those of a school."""
+TAKEN_PLACE: Final = "taken"
 _COUNTER: Final = 4
+_COUNT, _SUM = 2, 6
+MOST_TAKEN: Final = 1_000
+"""Rides of a card and day that a mark can state: no document allows more while a list is old."""
 _EVENT: Final = 32
 
 
@@ -46,6 +50,33 @@ def state_mark(
     return LinkMark(number, MarkKind.STATE, _who(reference, at_ms), b64encode(sealed).decode(), at_s)
 
 
+class DaysTaken(NamedTuple):
+    """What a terminal took from a card in a service day, and when last (Unix seconds)."""
+
+    rides: int
+    sum_minor: int
+    at_s: int
+
+
+def taken_mark(number: int, terminal: int, reference: bytes, day: date, taken: DaysTaken) -> LinkMark:
+    """The mark of row `number` of `terminal`: in the service day `day` this was taken from the card so far."""
+    content = min(taken.rides, MOST_TAKEN).to_bytes(_COUNT, "big") + taken.sum_minor.to_bytes(_SUM, "big")
+    sealed = AESGCM(_key(reference, _TAKEN)).encrypt(_nonce(terminal, number), content, None)
+    who = who_of(TAKEN_PLACE, reference, day.isoformat())
+    return LinkMark(number, MarkKind.TAKEN, who, b64encode(sealed).decode(), taken.at_s)
+
+
+def taken_said(book: MarkBook, reference: bytes, day: date) -> Iterator[DaysTaken]:
+    """What each other terminal took from the card in the service day `day`; from memory, at once. What does not open
+    is passed over.
+    """
+    for terminal, mark in book.newest(MarkKind.TAKEN, who_of(TAKEN_PLACE, reference, day.isoformat())):
+        content = _unsealed(terminal, mark, _key(reference, _TAKEN))
+        if content is not None and len(content) == _COUNT + _SUM:
+            rides = min(int.from_bytes(content[:_COUNT], "big"), MOST_TAKEN)
+            yield DaysTaken(rides, int.from_bytes(content[_COUNT:], "big"), mark.at_s)
+
+
 def states_said(book: MarkBook, reference: bytes, now: datetime) -> Iterator[SaidState]:
     """What each other terminal said last of `reference`, on each day that still counts; from memory, at once. What
     does not open, or says nothing of a medium's form, was said by a terminal with other keys, and is passed over.
@@ -59,12 +90,16 @@ def states_said(book: MarkBook, reference: bytes, now: datetime) -> Iterator[Sai
 
 
 def _opened(terminal: int, mark: LinkMark, reference: bytes) -> bytes | None:
+    content = _unsealed(terminal, mark, _key(reference))
+    return content if content is not None and len(content) in (_COUNTER, _COUNTER + _EVENT) else None
+
+
+def _unsealed(terminal: int, mark: LinkMark, key: bytes) -> bytes | None:
     try:
         sealed = b64decode(mark.what, validate=True)
-        content = AESGCM(_key(reference)).decrypt(_nonce(terminal, mark.number), sealed, None)
+        return AESGCM(key).decrypt(_nonce(terminal, mark.number), sealed, None)
     except (ValueError, InvalidTag):
         return None
-    return content if len(content) in (_COUNTER, _COUNTER + _EVENT) else None
 
 
 def _days(now: datetime) -> Iterator[int]:
@@ -79,8 +114,12 @@ def _who(reference: bytes, at_ms: int) -> bytes:
     return who_of(PLACE, reference, from_unix_ms(at_ms).date().isoformat())
 
 
-def _key(reference: bytes) -> bytes:
-    return blake2b(reference, digest_size=32, person=b"rct state").digest()
+_STATE, _TAKEN = b"rct state", b"rct taken"
+"""A row may say both, and its number is the nonce: each has a key of its own."""
+
+
+def _key(reference: bytes, use: bytes = _STATE) -> bytes:
+    return blake2b(reference, digest_size=32, person=use).digest()
 
 
 def _nonce(terminal: int, number: int) -> bytes:

@@ -23,7 +23,7 @@ from typing import Final
 from msgspec import Struct
 
 from cardproto.errors import FormatError
-from cardproto.resident.records.event import parse_event
+from cardproto.resident.records.event import Event, EventKind, parse_event
 from terminal.clock import unix_ms
 from terminal.errors import JournalError
 from terminal.journal.database import transaction
@@ -75,6 +75,12 @@ class TakenLater(Struct, frozen=True):
     sum_minor: int | None
 
 
+def charged_with(event: Event) -> int | None:
+    """What a bank card's ride is charged with later; None where one has only begun that is charged when it ends."""
+    begun = event.kind is EventKind.CHECK_IN and not event.amount_minor
+    return None if begun else event.amount_minor
+
+
 def newest_state(own: KeptState | None, others: Iterable[KeptState]) -> KeptState | None:
     """The newest event of all, and the highest counter. Where two terminals had not heard of each other, the one event
     counts and the other does not, never both: what that left out is in the rider's favour, and seen at the collector.
@@ -109,6 +115,8 @@ class HeldEvents:
         self.began_anew = False
         self.others: Callable[[bytes, datetime], Iterable[KeptState]] = lambda _reference, _now: ()
         """What other terminals of the place say of a reference; from memory, at once."""
+        self.others_taken: Callable[[bytes, datetime], Iterable[tuple[int, int]]] = lambda _reference, _now: ()
+        """What they took from a bank card on the day of that moment, as `known` has it; from memory, at once."""
         try:
             self._connection = self._opened()
         except sqlite3.DatabaseError as error:
@@ -153,7 +161,8 @@ class HeldEvents:
         self, references: Iterable[bytes], now: datetime
     ) -> tuple[KeptState | None, tuple[tuple[int, int], ...]]:
         """Of one card under several `references`: what counts now of all of them, as `newest` says it of one; and when
-        something was taken from any of them in the last two days (unix ms), and how much. Raises `JournalError`.
+        something was taken from any of them, here in the last two days and elsewhere today (unix ms), and how much.
+        Raises `JournalError`.
         """
         since, taken = unix_ms(now - TAKEN_FOR), list[tuple[int, int]]()
         own, others = None, list[KeptState]()
@@ -161,6 +170,7 @@ class HeldEvents:
             with self._using():
                 rows = self._connection.execute(_KNOWN, (reference, since)).fetchall()
             taken += [(at_ms, sum_minor) for table, at_ms, sum_minor in rows if table]
+            taken += self.others_taken(reference, now)
             own = newest_state(
                 own, (KeptState(event, counter) for table, event, counter in rows if not table)
             )

@@ -401,12 +401,7 @@ def _kind(one: KindInForce, now_ms: int) -> Iterator[HealthFinding]:
         inputs = {"edition": one.pending, "from_at_ms": one.pending_from_ms}
         yield HealthFinding(code, HealthLevel.OK, inputs, one.pending_from_ms / 1000, "s", one.kind)
     if one.refused:
-        inputs = {
-            FAULT: one.refused,
-            "kind": one.kind.value,
-            "version": one.refused_version,
-            "known": one.floor,
-        }
+        inputs = {FAULT: one.refused, **one.not_taken_inputs}
         yield HealthFinding(HealthCode.NOT_TAKEN, HealthLevel.LOOK, inputs, about=one.kind)
 
 

@@ -67,6 +67,11 @@ class KindInForce(msgspec.Struct, frozen=True, kw_only=True):
         """Whether what waits comes into force before this ends."""
         return bool(self.pending) and self.until_ms is not None and self.pending_from_ms <= self.until_ms
 
+    @property
+    def not_taken_inputs(self) -> dict[str, int | str]:
+        """What the words for `refused` are filled with."""
+        return {"kind": self.kind.value, "version": self.refused_version, "known": self.floor}
+
     def age_ms(self, now_ms: int) -> int:
         """Since it was issued."""
         return max(0, now_ms - (self.issued_at_ms or self.since_ms))

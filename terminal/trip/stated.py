@@ -156,7 +156,11 @@ def _value(part: Any, name: str, facts: Mapping[str, Fact], within: str) -> obje
     if field.plain.issuperset(rest) and (now is None or now is field.assumed):
         with suppress(msgspec.ValidationError):  # said below, with the fact's name
             return msgspec.convert(rest, field.part)
-    return _filled(field.part() if now is None else now, rest, f"{within}.")
+    try:
+        now = field.part() if now is None else now
+    except TypeError as error:
+        raise UnknownFact(f"{within}: not all that it needs is stated") from error
+    return _filled(now, rest, f"{within}.")
 
 
 def _plain(facts: Mapping[str, Fact], hint: Any, name: str) -> object:

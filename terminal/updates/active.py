@@ -24,7 +24,7 @@ from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, RegionDocumentError, TerminalError
 from terminal.journal.journal import Journal
 from terminal.journal.operation_records import SetActivated, SetReturned
-from terminal.updates.edition import Edition, LoadedEdition, Published, SetPart, SetRefusal
+from terminal.updates.edition import Edition, LoadedEdition, Published, SetPart, SetRefusal, unreadable
 from terminal.updates.floors import NO_FLOOR, SetFloor
 from terminal.updates.held import HeldEdition, KindStatus, Offered, Trial, without
 from terminal.updates.store import DamagedSet, KeptCounts, SetStore, TakenFiles, slot_failed
@@ -182,7 +182,7 @@ class ActiveSet:
         except OSError as error:
             return SetRefusal(kind, UpdateFault.NO_ROOM, error=slot_failed(error))
         except TerminalError as error:
-            return SetRefusal(kind, UpdateFault.UNREADABLE, error=error)
+            return unreadable(kind, error)
         taken = self._from_slot(kind, slot, published.name, now)
         if isinstance(taken, SetRefusal) or taken.slot != slot:
             self._store.drop_slot(kind, slot)
@@ -207,7 +207,7 @@ class ActiveSet:
         except ActiveSetError as error:
             return SetRefusal(kind, UpdateFault.NO_ROOM, error=error)
         except TerminalError as error:
-            return SetRefusal(kind, UpdateFault.UNREADABLE, error=error)
+            return unreadable(kind, error)
         return held
 
     def _against(self, kind: SetKind, loaded: LoadedEdition[Any], now: datetime | None) -> SetRefusal | None:

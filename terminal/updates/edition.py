@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar
 from msgspec import Struct
 
 from terminal.codes import SetKind, UpdateFault
-from terminal.errors import TerminalError
+from terminal.errors import DocumentError, TerminalError
+from terminal.mistakes.form import OtherSchema
 
 CONTENT: Final = "content"
 """A slot's own file, where the kind gives it no other name."""
@@ -59,6 +60,16 @@ class SetRefusal(Struct, frozen=True):
     def inputs(self) -> dict[str, int | str]:
         """As a fault's row and text have them."""
         return {"kind": self.kind.value, "version": self.version, "known": self.known}
+
+
+def unreadable(kind: SetKind, error: TerminalError) -> SetRefusal:
+    """The refusal of what cannot be read here: of what newer software can, it says so."""
+    mistakes = error.mistakes if isinstance(error, DocumentError) else ()
+    newer = any(
+        one.code is OtherSchema.OTHER and int(one.values["schema"]) > int(one.values["known"])
+        for one in mistakes
+    )
+    return SetRefusal(kind, UpdateFault.NEEDS_NEWER if newer else UpdateFault.UNREADABLE, error=error)
 
 
 class LoadedEdition(Struct, Generic[T_co], frozen=True):

@@ -28,7 +28,7 @@ from typing import Final, NamedTuple
 from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, RegionDocumentError, TerminalError
 from terminal.updates.active import ActiveSet
-from terminal.updates.edition import MOST_BESIDE_BYTES, Published, SetPart, SetRefusal
+from terminal.updates.edition import MOST_BESIDE_BYTES, Published, SetPart, SetRefusal, unreadable
 from terminal.updates.held import HeldEdition, Offered
 
 EVERY_S: Final = 1.0
@@ -136,7 +136,7 @@ def _offered(
         unread = RegionDocumentError(what, "Check the path and its rights.")
         return SetRefusal(source.kind, UpdateFault.UNREADABLE, error=unread)
     except TerminalError as error:
-        return SetRefusal(source.kind, UpdateFault.UNREADABLE, error=error)
+        return unreadable(source.kind, error)
     if isinstance(published, UpdateFault):
         return SetRefusal(source.kind, published)
     if isinstance(published, HeldEdition):

@@ -20,16 +20,18 @@ from tests.bus_day.counted import counted_apart
 from tests.bus_day.place import BusPlace
 from tests.bus_day.walk import BusWalk
 from tests.flows.live import PATIENCE_S, collector
+from tests.flows.test_audit import registered
 from tests.flows.test_recomputed import ask, until
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.collector.office import user_of
-from tests.terminal.collector.settled_apart import settled_apart
+from tests.terminal.collector.settled_apart import Numbers, SettledAs, settled_apart
 
 PASSWORD: Final = "correct horse battery"
 CARRIER_OF: Final = {15: "trams", 16: "buses"}
 CARRIER_NAMES: Final = {"trams": "Автоколонна", "buses": "Автобусный парк"}
 CARRIERS: Final = """
 split = "legs"
+together = [11]
 
 [header]
 id = "carriers"
@@ -40,6 +42,10 @@ issued_at = 2026-01-01T00:00:00+03:00
     f'\n[[carriers]]\nid = "{one}"\nname = "{CARRIER_NAMES[one]}"\nroutes = [{{ number = {route} }}]\n'
     for route, one in CARRIER_OF.items()
 )
+TOGETHER: Final = (11,)
+STRANGERS: Final = 4
+"""Of so many cards the issuing point has not named one to the collector: nothing proves what it paid."""
+NO_COLUMNS: Final = ("month", "correction", "carrier_name")
 REPORTED: Final = {
     "Taps": "taps",
     "Accepted": "accepted",
@@ -60,8 +66,10 @@ REPORTED: Final = {
 def books_agree(walk: BusWalk, page: Page) -> dict[str, int]:
     """Shift, exports, office and settlement equal what the rows come to; the figures."""
     place = walk.place
-    rows = place.rows()
+    rows = walk.rows = place.rows()
     (closed,) = [row for row in rows if row["kind"] == "ShiftClosed"]
+    turns = {(row["turn"], row["route"]) for row in rows if row["kind"] in ("Intent", "CashSale")}
+    assert turns == {(1, 15), (2, 15), (3, 16)}, "whatever the on-board computer said"
     words = ("Committed", "NotCommitted")
     counted = counted_apart(
         row for row in rows if row["kind"] in words or row.get("shift") == closed["shift"]
@@ -74,14 +82,16 @@ def books_agree(walk: BusWalk, page: Page) -> dict[str, int]:
         counted[name] for name in ("accepted", "inside", "refused", "not_committed", "unresolved")
     )
     _exported(place, counted)
-    with collector(place.folder) as url:
+    registered(place.folder, [card for number, card in enumerate(walk.cards) if number % STRANGERS])
+    with collector(place.folder, registry=place.folder / "registry.json") as url:
         place.run("sync", "--collector", url)
         (place.folder / "carriers.toml").write_text(CARRIERS, "utf-8")
         _office("settlement", "carriers", place.folder / "carriers.toml", folder=place.folder)
         user_of(place.folder / "collector", "11", OfficeRole.MONEY, password=PASSWORD)
         _booked(place, counted)
-        _settled(place)
-        _shown(place, page, url, counted)
+        lines = _apart(place)
+        _settled(place, lines, counted)
+        _shown(place, page, url, counted, lines)
     return counted
 
 
@@ -139,21 +149,44 @@ def _booked(place: BusPlace, counted: dict[str, int]) -> None:
     assert (by_funder["purse"], by_funder["cash"]) == (counted["charged_minor"], counted["cash_minor"])
 
 
-def _settled(place: BusPlace) -> None:
-    """The carriers' month, against a computation from the records alone."""
-    month = place.day.isoformat()[:7]
-    apart = settled_apart(place.bodies(), CARRIER_OF, "legs", {})
-    said = _office("settlement", "show", month, "--json", folder=place.folder)
-    found: dict[tuple[str, str, int, str], list[int]] = defaultdict(lambda: [0, 0])
+def _apart(place: BusPlace) -> dict[SettledAs, Numbers]:
+    """The carriers' month from the records alone, with what the cards of the registry prove."""
+    listed = json.loads((place.folder / "registry.json").read_text("utf-8"))["cards"]
+    cards = {
+        bytes.fromhex(one["card_ref"]): (
+            bytes.fromhex(one["uid"]),
+            bytes.fromhex(one["transaction_mac_key"]),
+        )
+        for one in listed
+    }
+    return settled_apart(place.bodies(), CARRIER_OF, "legs", {}, cards, TOGETHER)
+
+
+def _settled(place: BusPlace, lines: dict[SettledAs, Numbers], counted: dict[str, int]) -> None:
+    """The carriers' month, line by line and column by column: carrier, route, product, concession and day."""
+    said = _office("settlement", "show", place.day.isoformat()[:7], "--json", folder=place.folder)
+    found: dict[SettledAs, Numbers] = {}
     for line in said["lines"]:
-        at = (line["day"], line["carrier"], int(line["route"]), line["currency"])
-        found[at][0] += sum(minor(line[name]) for name in ("proven", "unproven", "cash"))
-        found[at][1] += minor(line["due"])
-    assert {at: (taken, due) for at, (taken, due) in found.items() if taken or due} == apart
-    assert len(apart) == 2, "both carriers ran"
+        key = SettledAs(*(line[name] for name in SettledAs._fields))._replace(route=int(line["route"]))
+        columns = {name: minor(line[name]) for name in line.keys() - {*SettledAs._fields, *NO_COLUMNS}}
+        found[key] = {name: number for name, number in columns.items() if number}
+    assert found == lines
+    assert {key.carrier for key in lines} == set(CARRIER_NAMES), "both carriers ran"
+
+    def sum_of(*names: str) -> int:
+        return sum(line.get(name, 0) for line in lines.values() for name in names)
+
+    assert sum_of("proven", "unproven") == counted["charged_minor"]
+    assert sum_of("cash") == counted["cash_minor"]
+    assert sum_of("moved_proven", "moved_unproven") == 0, "what one carrier is given another has given"
+    assert sum_of("due") == counted["charged_minor"] + counted["cash_minor"]
+    assert sum_of("proven"), "cards of the registry proved their rides"
+    assert sum_of("unproven"), "cards that it does not know did not"
 
 
-def _shown(place: BusPlace, page: Page, url: str, counted: dict[str, int]) -> None:
+def _shown(
+    place: BusPlace, page: Page, url: str, counted: dict[str, int], lines: dict[SettledAs, Numbers]
+) -> None:
     """What the office's own pages say, in Russian."""
     page.goto(f"{url}/operator/sign-in?language=ru")
     page.fill("input[name=ref]", "11")
@@ -173,10 +206,9 @@ def _shown(place: BusPlace, page: Page, url: str, counted: dict[str, int]) -> No
         in_major(counted["cancelled_minor"]),
     ]
     page.goto(f"{url}/operator/settlement?month={place.day.isoformat()[:7]}")
-    apart = settled_apart(place.bodies(), CARRIER_OF, "legs", {})
     due: dict[str, int] = defaultdict(int)
-    for (_, carrier, _, _), (_, sum_minor) in apart.items():
-        due[CARRIER_NAMES[carrier]] += sum_minor
+    for key, numbers in lines.items():
+        due[CARRIER_NAMES[key.carrier]] += numbers.get("due", 0)
     shown = page.locator("table").first.locator("tbody tr").all_inner_texts()
     assert {row.split("\t")[0]: minor(row.split("\t")[-1]) for row in shown} == due
 

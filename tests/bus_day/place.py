@@ -5,7 +5,7 @@ started by the product's own command and ended by its id.
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
@@ -15,14 +15,17 @@ import msgspec
 
 from sim.card.virtual import VirtualCard
 from sim.image_file import save_card
+from sim.periphery.pseudo_terminal import PseudoTerminal
+from sim.periphery.scanner import SimScanner
 from terminal.app.simulated import issue_residents
 from terminal.app.station import journal_reader
-from terminal.policy.load import DEMO_REGION, load_region
+from terminal.policy.load import load_region
 from tests.by_hand import BY_HAND, ENVIRONMENT, SOCKET, TerminalByHand
 from tests.config_file import config_file
 from tests.flows.live import STATE, printed_rows, run
 from tests.flows.test_link import free_port
 from tests.terminal.cli.conftest import command
+from tests.terminal.media.test_phone_live import CODES, region_with_paper
 from tests.terminal.screen.console.cab import everybody
 from tests.vehicle_run import SimVehicle, sim_vehicle
 
@@ -83,7 +86,10 @@ class BusPlace:
         (folder / STATE / "staff.json").write_bytes(
             msgspec.json.encode({"kind": "staff", "members": everybody()})
         )
-        (folder / "region.toml").write_text(DEMO_REGION.read_text("utf-8") + CASH, "utf-8")
+        region = region_with_paper(folder)
+        region.write_text(region.read_text("utf-8") + CASH, "utf-8")
+        self._around = ExitStack()
+        self.scanner = self._around.enter_context(closing(SimScanner(PseudoTerminal(folder / "codes"))))
         (folder / "routes.toml").write_text(ROUTES, "utf-8")
         self._reply_port = free_port(socket.SOCK_STREAM)
 
@@ -117,6 +123,7 @@ class BusPlace:
                 "reply_host": "127.0.0.1",
                 "reply_port": self._reply_port,
             },
+            **CODES,
         )
         self._process = Popen(
             command(("run", "--config", file)),
@@ -137,6 +144,7 @@ class BusPlace:
     def end(self) -> None:
         """Whatever still runs in the vehicle."""
         self._computer.close()
+        self._around.close()
         if self.hand is not None and self._process.poll() is None:
             self._process.terminate()
             self._gone()
@@ -177,6 +185,11 @@ class BusPlace:
             )
         )
 
+    def computer_says(self, order: str) -> None:
+        """It does what is ordered, as `sim vehicle --steps` understands it."""
+        assert self.computer is not None
+        self.computer.order(order)
+
     def silence(self) -> None:
         """The on-board computer dies."""
         self._computer.close()
@@ -186,8 +199,15 @@ class BusPlace:
 
     def office_says(self) -> None:
         """Routes are published with a notice, beside the running terminal."""
+        self._publish(ROUTES.replace("version = 1", "version = 2") + NOTICE)
+
+    def office_errs(self) -> None:
+        """Routes of another region are published."""
+        self._publish(ROUTES.replace("version = 1", "version = 2").replace("region = 34", "region = 35"))
+
+    def _publish(self, text: str) -> None:
         draft = self.folder / "draft.toml"
-        draft.write_text(ROUTES.replace("version = 1", "version = 2") + NOTICE, "utf-8")
+        draft.write_text(text, "utf-8")
         draft.replace(self.folder / "routes.toml")
 
     def rows(self) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Locator, Request, expect
@@ -19,6 +19,7 @@ from terminal.screen.console.roles import Role
 from tests.bus_day.place import BusPlace
 from tests.flows.test_recomputed import until
 from tests.school_day.hands import PATIENCE_MS, Hands, Way
+from tests.terminal.media.test_phone_live import on_paper
 from tests.terminal.screen.console.cab import DRIVER, PIN, ref_of
 from tests.terminal.screen.console.test_console_browser import MAIN, SMALL, out_of_reach
 from tests.terminal.setup.guide import press_through, steps_of
@@ -28,6 +29,7 @@ PROFILES: Final = (
     *("adult_purse", "adult_purse", "adult_purse", "student_half_price", "month_pass"),
     *("free_pensioner", "empty_purse", "blocked"),
 )
+CONTRADICTED: Final = "противоречит смене"
 ONCE: Final = ("/shift", "/sale", "/cash")
 """What is done once whatever happens: the power may go at it."""
 DEED: Final = (
@@ -116,10 +118,12 @@ class BusWalk:
     cards: list[Path] = field(default_factory=list)
     report: dict[str, str] = field(default_factory=dict)
     out_of_reach: list[str] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """What the terminal has written, once it was ended."""
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.plan.seed)
-        self.every = max(1, 30 // max(1, self.plan.kills))
+        self.every = max(1, 16 // max(1, self.plan.kills))
 
     @contextmanager
     def person(self, width: int, height: int) -> Iterator[BusHands]:
@@ -198,9 +202,15 @@ class BusWalk:
         self.ride(self.plan.taps // 8)
 
     def between(self, hands: BusHands) -> None:
-        """At the terminus, on the smallest screen: a notice, a break, cash handed over."""
+        """At the terminus, on the smallest screen: a notice, a break, a code on paper, cash handed over."""
         page, place = hands.page, self.place
         self.sign_in(hands, DRIVER)
+        place.office_errs()
+        why = "Не принято: маршруты другого региона"
+        until(lambda: why in page.request.get(f"{place.url}/state").text())
+        page.goto(f"{place.url}/state")
+        expect(page.get_by_role("status").filter(has_text=why)).to_be_visible()
+        hands.look()
         page.goto(f"{place.url}/shift")
         place.office_says()
         expect(page.get_by_text("Объезд по Советской")).to_be_visible(timeout=PATIENCE_MS)
@@ -208,6 +218,10 @@ class BusWalk:
         expect(page.get_by_text("Объезд по Советской")).to_have_count(0)
         page.goto(f"{place.url}/shift")
         self.guide(hands, "Перерыв", {2: lambda: self._in_the_break(hands)})
+        page.goto(f"{place.url}/shift")
+        place.scanner.scan(on_paper(1).encode())
+        self.guide(hands, "Телефон и коды")
+        expect(page.get_by_role("link", name="Проверить, чей он")).to_have_count(0)
         self.guide(hands, "Сдать наличные")
 
     def _in_the_break(self, hands: BusHands) -> None:
@@ -229,12 +243,20 @@ class BusWalk:
         for _ in range(6):
             self.ride(self.plan.taps // 48)
             place.wait(minutes=10)
-        place.drive(15, 1)
         self.sign_in(hands, DRIVER)
+        self.on_another_route(hands)
+        place.drive(15, 1)
         self.guide(hands, "Смена водителя", {3: lambda: self.sign_in(hands, RELIEF)})
         self.guide(hands, "Сообщения диспетчерской")
         self.at_stop(hands, "Университет, зона 2")
         self.ride(self.plan.taps // 8)
+
+    def on_another_route(self, hands: BusHands) -> None:
+        """The on-board computer comes back with another route: the driver is shown that, and the turn stays his."""
+        self.place.drive(16, 0)
+        self.place.computer_says("stop")
+        until(lambda: CONTRADICTED in hands.page.request.get(f"{self.place.url}/shift").text())
+        self.ride(self.plan.taps // 48)
 
     def inspection(self, hands: BusHands) -> None:
         """B1: it answers from the turn under way. It changes nothing."""
@@ -275,8 +297,7 @@ class BusWalk:
 
     def at_stop(self, hands: BusHands, named: str) -> None:
         """The vehicle goes on; returns when the terminal has heard at which stop it is."""
-        assert self.place.computer is not None
-        self.place.computer.order("stop")
+        self.place.computer_says("stop")
         until(lambda: named in hands.page.request.get(f"{self.place.url}/shift").text())
 
     def ride(self, count: int) -> None:

@@ -212,12 +212,15 @@ def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def collector(folder: Path, port: int = 0, number: int = 7, state: str = STATE) -> Iterator[str]:
+def collector(
+    folder: Path, port: int = 0, number: int = 7, state: str = STATE, *, registry: Path | None = None
+) -> Iterator[str]:
     """A collector that knows the terminal of `folder`, which knows it; its address. With `port`: the one that was there
-    before, again.
+    before, again. With `registry` it checks what cards prove.
     """
+    known = () if registry is None else ("--registry", registry)
     process = subprocess.Popen(
-        command(("collector", "--folder", "collector", "--port", port, "--json")),
+        command(("collector", "--folder", "collector", "--port", port, "--json", *known)),
         cwd=folder,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from cardproto.emv.authentication import OfflineMethod
 from cardproto.emv.faults import ReadFault
 from cardproto.resident.layout import DF_NAME
 from cardproto.resident.records.event import build_event, parse_event
@@ -21,12 +22,16 @@ from sim.faults import FaultPlan, delay, tear_after, tear_before
 from sim.faults import replace as answers
 from terminal.app.simulated import laboratory_bank_ca, laboratory_bank_office, laboratory_keys
 from terminal.bank_record import card_identity
+from terminal.decision.bank_row import BankRow
+from terminal.decision.bus.bank import NEVER_USED
+from terminal.journal.records import Unwritten, parse_record
 from terminal.journal.taps import End
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.lab.town import Town
+from terminal.media.bank.keeping import BankKeeper
 from terminal.media.bank.medium import READS, BankMedium, BankTerms, BankTrust
 from terminal.media.held import HeldEvents, KeptState
-from terminal.media.port import MAX_BYTES, MAX_EXCHANGES, MediumSetup
+from terminal.media.port import MAX_BYTES, MAX_EXCHANGES, MediumSetup, WriteDone
 from terminal.media.resident.medium import ResidentMedium
 from terminal.policy.grants import GrantTable
 from terminal.trip.build import InspectionRound
@@ -41,10 +46,10 @@ KEYS = load_file_keys(laboratory_keys())
 
 @contextmanager
 def bus_for(
-    town_of: OpenTown, tmp_path: Path, *residents: str, keys: FileKeys = KEYS
+    town_of: OpenTown, tmp_path: Path, *residents: str, keys: FileKeys = KEYS, region: str = "volgograd"
 ) -> Iterator[tuple[Town, HeldEvents]]:
-    """A bus that takes bank cards."""
-    with town_of(*residents, stops=(FRONT,), region="volgograd") as town:
+    """A bus that takes bank cards, as far as its region does."""
+    with town_of(*residents, stops=(FRONT,), region=region) as town:
         terminal = town.terminals[FRONT.number]
         held = HeldEvents(tmp_path)
         setup = MediumSetup("bus", 34, keys, random.Random(7).randbytes, terminal.policy.zone)
@@ -141,6 +146,40 @@ def test_the_epoch_before_is_the_same_card_for_lists_and_states(town_of: OpenTow
         held.others = lambda reference, _now: (elsewhere,) if reference == before else ()
         again = town.tap(FRONT.number, "bank_cda").report
         assert again.outcome.message == "already_paid", "another door goes by the epoch before still"
+        held.others = lambda _reference, _now: ()
+        town.clock.advance(7_200)
+        grant = Concession(next(iter(terminal.policy.concessions)), 0, date(2026, 1, 1), date(2026, 12, 31))
+        grants = GrantTable([(before, date(2026, 9, 1), [grant])])
+        terminal.policy = replace(terminal.policy, grants=grants)
+        assert tap(town, "bank_cda")[0].startswith("ok_benefit"), "and so does a list"
+
+
+def test_a_refusal_of_both_applications_is_one_of_the_resident_card(
+    town_of: OpenTown, tmp_path: Path
+) -> None:
+    with bus_for(town_of, tmp_path, "resident_bank", region="demo") as (town, _):
+        journal, seen = town.terminals[FRONT.number].journal, []
+        while not seen or seen[-1].end is End.COMMITTED:
+            town.clock.advance(7_200)
+            seen.append(town.tap(FRONT.number, "resident_bank").report)
+        assert seen[-1].outcome.message == "no_funds"
+        row = parse_record(journal.rows(after=journal.head.sequence - 1)[0].body)
+        assert isinstance(row, Unwritten)
+        assert {row.card_ref, *(report.card_ref for report in seen)} == {seen[0].card_ref}
+        assert (row.prev_terminal, row.prev_sequence) == (FRONT.number, seen[-2].sequence)
+
+
+def test_a_ride_came_true_where_its_own_event_was_kept(tmp_path: Path) -> None:
+    """Rows of two terminals have the same numbers."""
+    held, at = HeldEvents(tmp_path), datetime(2026, 9, 15, 6, tzinfo=UTC)
+    found = NEVER_USED._replace(terminal=2, sequence=5, at=at)
+    keeper = BankKeeper(held, b"token", found, BankRow(None, None, OfflineMethod.CDA, None, 1), b"")
+    held.keep(b"token", KeptState(build_event(found._replace(terminal=1, sequence=6))), at)
+    came = [
+        row for row in ((1, 5), (2, 5), (1, 6), (2, 6)) if isinstance(keeper.became(row, (0, 0)), WriteDone)
+    ]
+    assert came == [(2, 5), (1, 6)]
+    held.close()
 
 
 class ByName:
@@ -184,3 +223,51 @@ def test_an_inspector_learns_whether_a_bank_card_has_paid_here(town_of: OpenTown
         terminal.inspecting = InspectionRound(15, 0, town.clock.now() + timedelta(hours=1))
         assert tap(town, "bank_cda") == ("inspection_paid", End.NOTHING_WRITTEN)
         assert tap(town, "bank_fdda") == ("inspection_unpaid", End.NOTHING_WRITTEN)
+        terminal.inspecting = InspectionRound(16, 0, town.clock.now() + timedelta(hours=1))
+        assert tap(town, "bank_cda") == ("inspection_unpaid", End.NOTHING_WRITTEN), "another route's ride"
+
+
+RECORDS_FROM = 7
+"""The exchange of the second record: what came before it is the same of all cards of a kind."""
+
+
+class TwoInTheField:
+    """Two cards, the second of which answers from exchange `at` on: what anticollision must not let through."""
+
+    def __init__(self, first: SimCard, second: SimCard, at: int) -> None:
+        self._cards, self._at, self._answered = (first, second), at, 0
+        self.uid, self.atr = first.uid, first.atr
+        self.image, self.clone = first.image, first.clone
+
+    def power_on(self) -> None:
+        self._answered = 0
+        for card in self._cards:
+            card.power_on()
+
+    def power_off(self) -> None:
+        for card in self._cards:
+            card.power_off()
+
+    def transmit(self, command: bytes) -> bytes:
+        """Both follow the conversation, so that the second is as far as the first."""
+        self._answered += 1
+        answers = [card.transmit(command) for card in self._cards]
+        return answers[self._answered >= self._at]
+
+
+def test_two_bank_cards_in_the_field_are_never_one_ride(town_of: OpenTown, tmp_path: Path) -> None:
+    """Data of two cards: "present one card" where their numbers differ, refused where a signature does."""
+    with bus_for(town_of, tmp_path, "bank_cda", "bank_cda_19", "resident_bank") as (town, held):
+        cards, seen = dict(town.cards), set()
+        for second in ("bank_cda_19", "resident_bank"):
+            for at in range(RECORDS_FROM, 11):
+                town.cards["bank_cda"] = TwoInTheField(cards["bank_cda"], cards[second], at)
+                message, end = tap(town, "bank_cda")
+                assert end is End.NOTHING_WRITTEN, (second, at, message)
+                seen.add(message)
+        town.cards["bank_cda"] = cards["bank_cda"]
+        assert "one_card" in seen
+        assert "not_accepted" in seen
+        before = len(held.sealed_between(0, 1 << 28))
+        assert tap(town, "bank_cda") == PAID, "one card alone rides"
+        assert len(held.sealed_between(0, 1 << 28)) == before + 1

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable
-from contextlib import closing
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
 
 from sim.card.virtual import VirtualCard
 from sim.image_file import save_card
+from sim.phone import VirtualPhone
 from terminal.app.collector import collector_process, enrol, trust
 from terminal.app.simulated import issue_residents, laboratory_keys
 from terminal.clock import SystemClock
@@ -27,7 +30,10 @@ from terminal.policy.load import load_region
 from terminal.publish.deny import register as register_module
 from terminal.publish.deny.issuing import DenyIssue, issue_base, issue_increment
 from terminal.publish.deny.register import DeniedIdentity, DenyReason, DenyRegister, begin_register
+from tests.by_hand import PATIENCE_S, SOCKET, TerminalByHand, started
+from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, command
+from tests.terminal.media.test_phone_link import of_the_person_with
 from tests.terminal.updates.served import Served, serving
 
 
@@ -170,6 +176,87 @@ def test_a_card_is_stopped_by_a_row_of_the_collector_and_the_refusal_follows_fro
     with serving(tmp_path, card.removeprefix("sim:"), updates={"folder": office.published}) as served:
         assert served.tap()["message"] == "medium_inactive", "its holder has done nothing wrong"
         assert set(refusals(served)[-1]) == {"deny.medium"}
+
+
+def phone_of(folder: Path, name: str, other: Path | None = None) -> Path:
+    """A phone that is valid today, of the person who has that other one."""
+    (made,) = issue_residents(["phone_pensioner"], 34, SystemClock().now().date())
+    assert isinstance(made, VirtualPhone)
+    if other is not None:
+        of_the_person_with(other)(made)
+    save_card(made, folder / f"{name}.json")
+    return folder / f"{name}.json"
+
+
+def bus_with_phones(folder: Path, number: int, looks_in: Path, **more: Mapping[str, object]) -> Path:
+    """The configuration of a bus that takes phones, and its lists from a folder."""
+    return config_file(
+        folder,
+        terminal={"number": number, "profile": "bus", "state": "state", "region": "demo"},
+        reader={"name": "sim:"},
+        media={"order": ["resident", "phone"]},
+        shift={"operator": "17", "route": 15},
+        updates={"folder": looks_in},
+        laboratory={"control": SOCKET},
+        **more,
+    )
+
+
+def test_k_01_a_lost_phone_is_replaced_within_one_update_also_where_there_is_no_network(
+    office: Office, tmp_path: Path
+) -> None:
+    """The office has a row of the lost phone, and neither the phone nor a word of its holder's name."""
+    office.issue("--base")
+    stick, collector = tmp_path / "stick", tmp_path / "collector"
+    copytree(office.published, stick)
+    lost = phone_of(tmp_path, "lost")
+    new = phone_of(tmp_path, "new", lost)
+
+    def until_refused(terminal: TerminalByHand) -> None:
+        """Its next look at the lists is soon; until then the lost phone is let in."""
+        ends = time.monotonic() + PATIENCE_S
+        while (said := terminal.tap(lost))["message"] != "medium_inactive":
+            assert said["admission"] == "let_in"
+            assert time.monotonic() < ends
+            time.sleep(0.2)
+
+    with ExitStack() as stack:
+        near, far = tmp_path / "near", tmp_path / "far"
+        for folder in (near, far):
+            folder.mkdir()
+        enrol(near / "state", 70001, collector)
+        uplink = {"collector": {"url": stack.enter_context(collector_process(collector))}}
+        trust(near / "state", collector)
+        online, offline = (
+            stack.enter_context(started(config.parent, config))
+            for config in (
+                bus_with_phones(near, 70001, office.published, **uplink),
+                bus_with_phones(far, 70002, stick),
+            )
+        )
+        rode = online.tap(lost)
+        assert [rode["admission"], offline.tap(lost)["admission"]] == ["let_in"] * 2
+        of_row = ("--row", f"70001:{rode['sequence']}", "--collector", collector)
+        ends = time.monotonic() + PATIENCE_S
+        while not knows(office, of_row):
+            assert time.monotonic() < ends, "the row has not come to the office"
+        office.deny("add", *of_row, "--moved", "--reason", "lost", "--by", "17")
+        office.issue()
+        until_refused(online)
+        assert offline.tap(lost)["admission"] == "let_in", "it cannot have heard"
+        copytree(office.published, stick, dirs_exist_ok=True)
+        until_refused(offline)
+        for terminal in (online, offline):
+            assert terminal.tap(new)["message"] == "ok_benefit_unlimited", "the same resident's new phone"
+            assert terminal.tap(lost)["message"] == "medium_inactive"
+
+
+def knows(office: Office, of_row: tuple[object, ...]) -> bool:
+    """Whether the row has come to the collector."""
+    asked = command(("deny", "why", *of_row, "--json", "--folder", office.folder))
+    return (
+        subprocess.run(asked, env=ENVIRONMENT, capture_output=True, check=False, timeout=60).returncode == 0
+    )
 
 
 def commanded(*arguments: object) -> str:

@@ -13,12 +13,14 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import expect
 
+from terminal.policy.load import region_path
 from terminal.screen.console.roles import Role
 from terminal.sync.credentials import load_or_make_keys
 from terminal.trip.producers import FactSource
 from tests.flows.live import ROUTES, STATE, LiveTerminal, live_terminal
 from tests.flows.test_link import free_port
 from tests.flows.test_recomputed import until
+from tests.terminal.media.test_bank_live import card_in
 from tests.terminal.screen.browser import NewPage, assert_accessible, browser, new_page
 from tests.terminal.setup.guide import press_through, steps_of
 
@@ -38,6 +40,9 @@ def pair(tmp_path: Path) -> Iterator[tuple[LiveTerminal, LiveTerminal]]:
         (folder / "peers").mkdir(parents=True)
         load_or_make_keys(folder / STATE / "terminal.key")
         (folder / "routes.toml").write_text(ROUTES, "utf-8")
+        text = region_path("demo").read_text("utf-8")
+        taken = text.replace('media = ["transport_card"]', 'media = ["transport_card", "bank_card"]', 1)
+        (folder / "region.toml").write_text(taken, "utf-8")
     with ExitStack() as stack:
         running = []
         for number, folder in folders.items():
@@ -45,7 +50,8 @@ def pair(tmp_path: Path) -> Iterator[tuple[LiveTerminal, LiveTerminal]]:
             copyfile(folders[other] / STATE / "terminal.pub", folder / f"peers/{other}.pub")
             link = {"listen": f"127.0.0.1:{ports[number]}", "peers": [f"{other}@127.0.0.1:{ports[other]}"]}
             tables: dict[str, Any] = {
-                "terminal": {"profile": "bus", "number": number, "region": "demo"},
+                "terminal": {"profile": "bus", "number": number, "region": "region.toml"},
+                "media": {"order": ["resident", "bank"]},
                 "lists": {"routes": "routes.toml"},
                 "console": CONSOLE,
                 "link": {**link, "identities": "peers"},
@@ -61,7 +67,8 @@ def test_t_70_a_hand_terminal_answers_by_the_card_and_by_the_vehicles_record_and
     assert bus.console is not None
     assert hand.console is not None
     card, free = bus.card("adult_purse"), bus.card("free_pensioner")
-    for name in (card, free):  # as they were before any ride
+    bank = card_in(bus.folder, "bank_cda").name
+    for name in (card, free, bank):  # as they were before any ride
         copyfile(bus.folder / name, hand.folder / name)
     bus.sign_in(Role.DRIVER)
     bus.act("/shift", "/shift/open", run="15-0")
@@ -93,6 +100,12 @@ def test_t_70_a_hand_terminal_answers_by_the_card_and_by_the_vehicles_record_and
     copyfile(bus.folder / card, hand.folder / "after.json")
     assert "t-70:paid_here" in dict(hand.tap("after.json")["reasons"])
     expect(verdict).to_contain_text("По карте.")
+
+    assert dict(hand.tap(bank)["reasons"]).keys() == {"t-70:bank_card_not_seen"}, "the vehicle is heard"
+    bus.tap(bank)
+    said = until(lambda: row if (row := hand.tap(bank))["message"] == "inspection_paid" else None)
+    assert dict(said["reasons"]).keys() == {"t-70:bank_card_seen"}, "by what the vehicle keeps of its token"
+    expect(verdict).to_contain_text("По записи машины")
 
     press_through(page, steps[3], {})
     expect(page.get_by_role("button", name="Больше не отмечать чужие карты")).to_be_visible()

@@ -156,3 +156,17 @@ def test_the_last_card_is_known_after_all_rows_have_left(town_of: OpenTown) -> N
         assert journal.purge(keep_ms=0, now_ms=10**15)
         post.restart()
         assert post.tap_of_what_lies_there("adult_purse").end is End.REPEATED
+
+
+def test_a_passage_is_owed_to_its_own_card_and_no_longer_than_a_retap(town_of: OpenTown) -> None:
+    """ADR 48: later its holder is on another ride."""
+    with town_of("adult_purse", "student_half_price", stops=(FRONT,)) as town:
+        terminal = town.terminals[FRONT.number]
+        town.tap(FRONT.number, "adult_purse")
+        terminal.owed = terminal.journal.last_intent
+        assert town.tap(FRONT.number, "student_half_price").report.end is End.COMMITTED
+        retap_s, ends = terminal.policy.document.guards.retap_s, []
+        for seconds in (retap_s, 1):
+            town.clock.advance(seconds)
+            ends.append(town.tap(FRONT.number, "adult_purse").report.end is End.REPEATED)
+        assert ends == [True, False]

@@ -6,6 +6,7 @@ const phone = await Phone.create();
 const does = {
   point: async () => toHex(await phone.point()),
   keep: ({ credential }) => toHex((phone.credential = fromHex(credential))),
+  left: () => String(phone.left()),
   lock: ({ locked }) => String((phone.locked = locked)),
   code: ({ at }) => phone.code(at),
   answer: async ({ command }) => toHex(await phone.answer(fromHex(command))),

@@ -14,7 +14,7 @@ import pytest
 from playwright._impl._driver import compute_driver_executable
 
 from cardproto.channel import CardChannel
-from cardproto.credential.code import CodeWindow, ShownCode, verify_code
+from cardproto.credential.code import MAX_TEXT, CodeWindow, ShownCode, verify_code
 from cardproto.credential.cose import dump
 from cardproto.credential.grant import (
     Credential,
@@ -23,9 +23,22 @@ from cardproto.credential.grant import (
     build_credential,
     verify_credential,
 )
-from cardproto.credential.phone import PhoneFault, PhoneRefused, ask_proof, read_credential, select_phone
+from cardproto.credential.phone import (
+    MAX_CREDENTIAL,
+    MAX_PROOF,
+    PhoneFault,
+    PhoneRefused,
+    ask_proof,
+    read_credential,
+    select_phone,
+)
 from cardproto.credential.proof import RejectedProof, challenge_text, verify_proof
+from cardproto.resident.records.rights import CONCESSION_SLOTS
 from sim.lab_issuer import lab_issuer_key, lab_issuers
+from terminal.decision.outcome import Message
+from terminal.decision.phone import ANSWERS_WITHIN_MS
+from terminal.media.code import _DEFECTS, _OF_OTHERS, TRUSTED
+from terminal.media.phone.state import _OUT_OF_DATE
 
 NOW = datetime(2026, 9, 15, 5, tzinfo=UTC)
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "credential.json").read_text())
@@ -104,6 +117,24 @@ def test_its_answers_to_a_terminal_are_believed(phone: PhoneInNode, credential: 
     assert refused.value.sw == 0x6A80, "it signs for its own credential alone"
 
 
+def test_it_answers_once_while_it_lies_there(phone: PhoneInNode, credential: bytes) -> None:
+    """A manipulated terminal gets one answer from a phone that was laid on it, whatever it selects again."""
+    channel = CardChannel(phone)
+    phone.ask("left")
+    for number in range(2):
+        assert select_phone(channel) is not None
+        text = challenge_text(bytes((number,)) * 16, TERMINAL, credential)
+        if number:
+            with pytest.raises(PhoneRefused) as refused:
+                ask_proof(channel, text)
+            assert refused.value.fault is PhoneFault.LOCKED
+        else:
+            ask_proof(channel, text)
+    phone.ask("left")
+    select_phone(channel)
+    assert len(ask_proof(channel, text)) == 74
+
+
 def test_locked_it_says_so(phone: PhoneInNode, credential: bytes) -> None:
     phone.ask("lock", locked=True)
     with pytest.raises(PhoneRefused) as refused:
@@ -127,5 +158,32 @@ def test_it_speaks_by_the_published_vectors(phone: PhoneInNode) -> None:
 def test_the_page_shows_the_published_vectors() -> None:
     page = "".join((Path(__file__).parents[2] / "docs" / "phone.md").read_text("utf-8").split())
     near = VECTORS["nfc_proof"]
-    for value in (VECTORS["credential_hex"], near["payload_hex"], near["proof_hex"], VECTORS["device"]["x"]):
+    shown = (VECTORS["credential_hex"], near["payload_hex"], near["proof_hex"], VECTORS["device"]["x"])
+    token = VECTORS["dynamic_token"]
+    for value in (*shown, token["hex"], "".join(token["qr_text"].split())):
         assert value in page
+
+
+def test_the_page_names_every_limit_and_answer_there_is() -> None:
+    """Constants of the code, as the page states them."""
+    page = (Path(__file__).parents[2] / "docs" / "phone.md").read_text("utf-8")
+    stated = (
+        f"at most {MAX_CREDENTIAL} bytes",
+        f"at most {MAX_TEXT:,}".replace(",", " ") + " characters",
+        f"within {ANSWERS_WITHIN_MS} ms",
+        f"more than {TRUSTED.behind.seconds} s behind",
+        f"more than {TRUSTED.ahead.seconds} s ahead",
+        f"at most {MAX_PROOF} bytes",
+        f"at most {CONCESSION_SLOTS} concessions",
+    )
+    for words in stated:
+        assert words in page, words
+    for status in ("6A 82", "69 85", "6A 88", "6D 00", "6A 80"):
+        assert f"| `{status}` |" in page
+    messages = {*_DEFECTS.values(), *_OF_OTHERS.values(), *_OUT_OF_DATE.values()} | {
+        *(Message.CODE_USED, Message.CREDENTIAL_NOT_TRUSTED, Message.MEDIUM_INACTIVE, Message.CODE_PRINTED),
+        *(Message.CODE_CHECK, Message.UNLOCK_PHONE, Message.UNKNOWN_CARD, Message.READ_AGAIN),
+        Message.NO_RIGHT_IN_PHONE,
+    }
+    for message in messages:
+        assert f"`{message}`" in page, message

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from terminal.collector import proof
 from terminal.collector.proof import Proof
@@ -270,6 +271,26 @@ def test_a_proof_left_out_of_a_late_end_stands_among_the_replaced(monkeypatch: p
     monkeypatch.setattr(proof, "_proof_of", lambda *row: kept_quiet.get(said_of(*row), said_of(*row)))
     found = play_town(TownSeed(11, 6, 24, "demo"), story)
     assert found.unnoticed == 1, found.problems
+
+
+def test_luggage_has_a_price_of_its_own_where_a_document_has_no_fares() -> None:
+    """Found by a long run: the checker had nothing sold there."""
+    sales = [StressStep("between", 2, 5.0, 12, Kind.CASH, value=value) for value in (132, 133, 134)]
+    found = play_town(TownSeed(31002093009, region="bashkortostan"), sales)
+    assert found.problems == []
+    assert found.faults_injected == {"crew_sells_for_cash": 1}
+
+
+def test_a_torn_tap_stays_open_when_the_only_row_that_found_it_is_lost() -> None:
+    """Found by a long run: the checker wanted an end of it, but a lying disk had taken what showed one, and the card
+    had gone on further than it remembers."""
+    torn, found_it = StressStep("tap", 3, 5.0, 0, Kind.TEAR_AFTER, 8), StressStep("tap", 0, 200.0, 0)
+    later = [StressStep("tap", 1 + at % 2, 4000.0, 0) for at in range(5)]
+    lost = structs.replace(found_it, fault=Kind.LYING_DISK, at=9)
+    for story, named in (([torn, lost, *later], 2), ([torn, found_it, *later], 0)):
+        found = play_town(TownSeed(11, 6, 24, "demo"), story)
+        assert found.problems == []
+        assert (found.sound, found.lost_and_named) == (True, named)
 
 
 def test_a_copied_machine_is_noticed_however_little_was_written_since() -> None:

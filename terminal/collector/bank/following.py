@@ -51,9 +51,9 @@ def _take(ledger: BankLedger, terminal: int, sequence: int, body: bytes, documen
         case Intent() if bank_row(record) is not None:
             shown = record.charge_minor, record.currency
             ledger.rides.put((terminal, sequence), record.at_ms, record.card_ref, document, shown)
-        case Committed():
+        case Committed() if record.intent < sequence:
             ledger.rides.end((terminal, record.intent), RideState.WAITING)
-        case NotCommitted():
+        case NotCommitted() if record.intent < sequence:
             ledger.rides.end((terminal, record.intent), RideState.VOID)
         case Unwritten() if record.card_ref and _denied(record):
             ledger.cards.note_presented(record.card_ref, record.at_ms)

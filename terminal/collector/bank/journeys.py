@@ -2,7 +2,7 @@
 
 A bank card keeps nothing, so each terminal keeps the newest event of the cards it saw, and the back office that of
 every card, with all its rides: transfers between vehicles, and the caps of a day. There is no second tariff, and no
-more is charged for a ride than its rider was shown.
+more is charged for a ride than its rider was shown. One about which its terminal states what cannot be is free.
 
 Rides go through in the order of their time. One that comes late is put in its place, and those after it are decided
 again from the event before it.
@@ -17,10 +17,12 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cardproto.errors import FormatError
 from cardproto.resident.records.event import Event, build_event, parse_event
 from terminal.clock import unix_ms
 from terminal.decision.bus.bank import NEVER_USED, BankSnapshot
 from terminal.decision.decide import decide
+from terminal.decision.outcome import Message
 from terminal.policy.policy import ONE_DAY, Policy, ServiceDay
 from terminal.trail import TrailEntry, recorded
 from terminal.trip.facts import Trip
@@ -100,17 +102,15 @@ class Journeys:
         service_day = policy.service_days.at(ride.at)
         if self._day.of is not service_day:  # most rides are of one: the text is made once
             self._day = _Day(service_day, *_service_day(service_day, policy))
-        outcome = decision.outcome
-        fare = RideFare(
-            ride.terminal,
-            ride.sequence,
-            self._day.day,
-            self._day.ends_ms,
-            min(outcome.charge_minor, ride.shown_minor),
-            str(outcome.message),
-            recorded(decision.facts),
-            build_event(after),
-        )
+        outcome, reasons = decision.outcome, recorded(decision.facts)
+        message, charge_minor = str(outcome.message), max(0, min(outcome.charge_minor, ride.shown_minor))
+        try:
+            held = build_event(after)
+        except FormatError:  # its terminal states a route, a direction or as many persons as no bus has
+            after, reasons, message, charge_minor = event, (), str(Message.FARE_UNKNOWN), 0
+            held = build_event(event)
+        day, ends_ms = self._day.day, self._day.ends_ms
+        fare = RideFare(ride.terminal, ride.sequence, day, ends_ms, charge_minor, message, reasons, held)
         return fare, after
 
     def _policy(self, document: str) -> Policy | None:

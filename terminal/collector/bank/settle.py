@@ -272,7 +272,13 @@ def lone(
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    lock = FileLock.acquire(folder / BANK_FOLDER / LEDGER_FILE)
+    path = folder / BANK_FOLDER / LEDGER_FILE
+    try:
+        lock = FileLock.acquire(path)
+    except OSError as error:
+        raise CollectorError(
+            f"the lock beside {path} cannot be used: {error.strerror}", "Check the disk and its rights."
+        ) from error
     if isinstance(lock, int):
         raise CollectorError(
             f"another process ({lock}) settles bank cards in {folder}", "Wait until it has ended."

@@ -12,7 +12,7 @@ from msgspec import Struct
 from terminal.collector.bank.charging import debts
 from terminal.collector.bank.demands import Demand, DemandCause, DemandItem, DemandKind, DemandState
 from terminal.collector.bank.ledger import BankLedger
-from terminal.collector.bank.rides import LedgerRide
+from terminal.collector.bank.rides import LedgerRide, RideState
 from terminal.collector.watch import as_time
 from terminal.errors import CollectorError
 from terminal.money import money
@@ -23,7 +23,7 @@ from terminal.trail_steps import step_line
 KINDS: Final = {
     DemandKind.AUTHORISE: N_("Account check {number}"),
     DemandKind.CHARGE: N_("Charge {number} for {day}: {sum}"),
-    DemandKind.REFUND: N_("Refund {number}: {sum}"),
+    DemandKind.REFUND: N_("Refund {number} of charge {of}: {sum}"),
 }
 STATES: Final = {
     DemandState.ASKED: N_("asked of the bank, no answer yet"),
@@ -79,9 +79,10 @@ class BankStatement(Struct, frozen=True):
     def _demand_line(self, one: Demand, language: str) -> str:
         _ = translator(language).gettext
         what = _(KINDS[one.kind]).format(
-            number=one.id, day=one.day, sum=money(one.amount_minor, one.currency, language)
+            number=one.id, of=one.of, day=one.day, sum=money(one.amount_minor, one.currency, language)
         )
-        again = _(", as {number}").format(number=one.of) if one.of else ""
+        repeats = one.of and one.kind is not DemandKind.REFUND
+        again = _(", as {number}").format(number=one.of) if repeats else ""
         code = f" ({one.code})" if one.code else ""
         return (
             f"{as_time(one.made_ms)}  {what}{again} · {_(CAUSES[one.cause])} · {_(STATES[one.state])}{code}"
@@ -133,7 +134,14 @@ def _ride_lines(ride: LedgerRide, amount_minor: int, language: str) -> Iterator[
     where = _("terminal {terminal}, row {row}, code {code}").format(
         terminal=ride.terminal, row=ride.sequence, code=support_code(*_row(ride))
     )
-    yield f"    {as_time(ride.at_ms)}  {money(amount_minor, ride.currency, language)}  {where}"
+    decided = ride.state is RideState.DECIDED
+    comes = ""
+    if decided and amount_minor != ride.charge_minor:  # it was decided again after it was charged
+        words = _(", of a ride that comes to {sum}")
+        comes = words.format(sum=money(ride.charge_minor, ride.currency, language))
+    yield f"    {as_time(ride.at_ms)}  {money(amount_minor, ride.currency, language)}{comes}  {where}"
+    if not decided:
+        yield f"        {_('Not decided: its region document is not here.')}"
     for step in ride.reasons:
         yield f"        {step_line(step, ride.currency, language)}"
 

@@ -79,7 +79,7 @@ def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, t
     refusal = _refused(card, policy, now, trail)
     if refusal is not None:
         return trail.refuse(refusal)
-    tap = rebase(_as_resident(card, policy), policy.of_bank_cards(), trip, now)
+    tap = rebase(as_resident(card, policy), policy.of_bank_cards(), trip, now)
     if tap.listed:
         trail.lists[GRANTS] = policy.grants.name
     decision = _once(tap, trail) if policy.gtfs is not None else decide_ride(tap, trail)
@@ -92,7 +92,7 @@ def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, t
     return _not_now(policy, trip, sum_minor, trail) or _later(card, plan, decision, trail)
 
 
-def _as_resident(card: BankSnapshot, policy: Policy) -> CardSnapshot:
+def as_resident(card: BankSnapshot, policy: Policy) -> CardSnapshot:
     """A card that states nothing, with a purse that holds enough for any ride: what is spent is charged later."""
     named, event = card.token, NEVER_USED if card.event is None else card.event
     if policy.grants is not NO_GRANTS:

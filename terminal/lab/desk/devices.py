@@ -219,6 +219,9 @@ class DeskDevices:
             "printed": 0 if printer is None else printer.cuts,
             "waiting": 0 if status is None else status.waiting_tickets,
             "codes": counts.get("scanner_codes", 0),
+            "printed_waits": terminal is not None
+            and terminal.codes is not None
+            and terminal.codes.waiting(terminal.clock.now()) is not None,
             "supply": not stands["power_fail"],
             "failures": counts.get("power_failures", 0),
             "housing": stands["tamper"],

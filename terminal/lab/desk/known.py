@@ -15,6 +15,7 @@ from typing import Final
 
 from terminal.journal.records import Intent, Unwritten
 from terminal.lab.desk.tap import FinishedTap
+from terminal.money import money
 from terminal.policy.base import Mode
 from terminal.policy.document.journeys import VehicleRules
 from terminal.policy.policy import Policy
@@ -53,6 +54,9 @@ FACT_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "freshness.deny_list_age_s": NP_("fact", "Age of the deny list"),
         "freshness.grants_age_s": NP_("fact", "Age of the list of concessions"),
         "freshness.document_age_s": NP_("fact", "Age of the region document"),
+        "freshness.bank_list_age_s": NP_("fact", "Age of the deny list for bank cards"),
+        "bank.taps_today": NP_("fact", "Rides of this bank card today"),
+        "bank.sum_today_minor": NP_("fact", "To be charged to it today"),
         "freshness.bundles_age_s": NP_("fact", "Age of the signed bundles"),
         "razzia": NP_("fact", "Inspection announced by the vehicle"),
         "reader_ok": NP_("fact", "In service, by staff"),
@@ -221,6 +225,8 @@ class _RowInWords:
             return self._direction(value)
         if kind == "mark_m":
             return self._say("distance", KILOMETRES).format(km=f"{value / 1000:g}")
+        if kind.endswith("_minor"):
+            return money(value, self._policy.currency, self._language)
         if kind.endswith("_age_s"):
             judged = not self._facts.get("clock.suspect", False)
             return span(value, self._language) if judged else self._say("fact", NOT_JUDGED)

@@ -127,6 +127,14 @@ class DeviceOrder(Struct, forbid_unknown_fields=True):
     paper: bool | None = None
     phone: Name | None = None
     """A phone of the shelf whose code is held before the scanner."""
+    printed: bool = False
+    """With `phone`: its holder's code on paper instead."""
+    holder: bool = False
+    """The driver says that it is the holder whose printed code waits."""
+
+
+OF_CODES: Final = frozenset({"phone", "printed", "holder"})
+"""What of a `DeviceOrder` no hand does to a device."""
 
 
 class DocumentOrder(Struct, forbid_unknown_fields=True):
@@ -327,8 +335,10 @@ class DeskRoutes:
 
     def _move_devices(self, order: DeviceOrder) -> Any:
         if order.phone is not None:
-            self.session.show_code(order.phone)
-        hands = {name: value for name, value in structs.asdict(order).items() if name != "phone"}
+            self.session.show_code(order.phone, printed=order.printed)
+        if order.holder:
+            self.session.check_printed()
+        hands = {name: value for name, value in structs.asdict(order).items() if name not in OF_CODES}
         self.session.move_devices(Hands(**hands))
         return self.session.town.devices.as_json()
 

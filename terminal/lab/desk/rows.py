@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -21,10 +22,11 @@ from terminal.journal.records import (
 )
 from terminal.lab.desk.session import DeskSession
 from terminal.lab.desk.tap import fields_of
-from terminal.messages import wording
+from terminal.messages import text, wording
 from terminal.texts import NP_, translator
 
 ROWS_SHOWN: Final = 40
+VALUE: Final = re.compile(r"\{\w+\}")
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "Started": NP_("journal row", "terminal started"),
@@ -132,7 +134,7 @@ def _gist(record: Record, language: str) -> str:
     t = translator(language)
     match record:
         case Intent() | Unwritten():
-            return wording(record.message, language)
+            return _message(record, language)
         case Committed() | NotCommitted():
             return t.pgettext("settled", SETTLED[record.how])
         case Unresolved():
@@ -140,6 +142,14 @@ def _gist(record: Record, language: str) -> str:
         case Fault():
             return fault_text(record.code, record.inputs, language)
     return ""
+
+
+def _message(record: Intent | Unwritten, language: str) -> str:
+    """The passenger's line with what the row has of its values; of one that wrote nothing they are not on record."""
+    values = record.values if isinstance(record, Intent) else {}
+    if values:
+        return text(record.message, language, values)
+    return VALUE.sub("…", wording(record.message, language))
 
 
 def _field(name: str, value: Any) -> str:

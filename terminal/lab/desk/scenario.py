@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from cardproto.resident.records.event import Event, PaidBy
 from cardproto.resident.records.rights import Rights
+from cardproto.resident.snapshot import CardSnapshot
 from sim.desk.content import Holding
 from sim.desk.disturbance import AT_EXCHANGE, Disturbance, Mishap
 from terminal.codes import Admission
@@ -114,7 +115,7 @@ def _differing(text: str, policy: Policy) -> Iterator[str]:
 def _decided(entry: FinishedTap) -> _DecidedTap | None:
     """None when the tap left no decision behind, or a scenario has no card for it: a phone's, a bank card's."""
     report, intent = entry.report, entry.intent
-    if entry.before.rights is None:
+    if entry.before.rights is None or not isinstance(report.snapshot, CardSnapshot):
         return None
     outcome = report.outcome
     if report.end is End.COMMITTED or (report.end is End.UNRESOLVED and _written(entry)):

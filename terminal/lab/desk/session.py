@@ -18,10 +18,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from cardproto.credential.code import code_text
 from cardproto.resident.limits import LARGEST_ROUTE
 from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.shelf import Laid
 from sim.desk.trace import Traced
+from sim.lab_issuer import on_paper
 from sim.phone import VirtualPhone
 from terminal.errors import RegionDocumentError
 from terminal.lab.desk.bus import OnBoard
@@ -87,7 +89,7 @@ class DeskSession:
     trace: list[tuple[int, Traced]] = field(default_factory=list)
     """Every exchange of the session with the number of its tap."""
     _shown_codes: dict[bytes, Laid] = field(default_factory=dict)
-    """Codes that phones of the shelf show and the scanner has not read yet."""
+    """Codes that phones of the shelf, and paper of their holders, have shown in this session."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _town: DeskTown | None = None
     _wire: DeskUplink | None = None
@@ -312,20 +314,31 @@ class DeskSession:
         """A hand moves the twins around the driver's terminal."""
         self.town.devices.move(hands)
 
-    def show_code(self, card: str) -> None:
-        """Hold the code that this phone shows now before the driver's scanner. Raises `DeskRefused`."""
+    def show_code(self, card: str, *, printed: bool = False) -> None:
+        """Hold the code that this phone shows now, or its holder's on paper, before the driver's scanner. Raises
+        `DeskRefused`.
+        """
         with self._lock:
             laid = self.town.shelf.get(card)
             if laid is None or not isinstance(laid.card, VirtualPhone):
                 raise DeskRefused(DeskFault.NO_CARD, card=card)
-            text = laid.card.code(self.town.clock.now())
+            now, credential = self.town.clock.now(), laid.card.memory.credential
+            text = code_text(on_paper(credential)) if printed else laid.card.code(now)
             self._shown_codes[text.encode()] = laid
         self.town.devices.move(Hands(scan=text))
+
+    def check_printed(self) -> None:
+        """The driver saw that it is the holder whose printed code waits: it is served (M-35)."""
+        with self._lock:
+            codes, now = self.town.terminals[DRIVER.key].codes, self.town.clock.now()
+            one = None if codes is None else codes.waiting(now)
+            if codes is not None and one is not None:
+                codes.check(one.key, now)
 
     def _scanned(self, code: bytes, head: int, report: TapReport) -> None:
         """A code of one of the phones is a tap in the list; what else is typed into the scanner is none."""
         with self._lock:
-            laid = self._shown_codes.pop(code, None)
+            laid = self._shown_codes.get(code)
             if laid is None or len(self.taps) >= MOST_TAPS:
                 return
             number, begins = len(self.taps) + 1, len(self.trace)

@@ -29,6 +29,7 @@ from terminal.lab.desk.bus import SOURCE, DeskBus, line_of
 from terminal.lab.desk.devices import DeskDevices
 from terminal.lab.desk.refusals import DeskFault, DeskRefused
 from terminal.lab.world import World, open_world
+from terminal.media.bank import BANK
 from terminal.media.phone import PHONE
 from terminal.media.resident import RESIDENT
 from terminal.mistakes.words import refusal
@@ -120,7 +121,7 @@ class DeskTown:
         for place in PLACES:
             station = structs.replace(
                 self.world.station(place.number, place.profile),
-                media=(RESIDENT, PHONE),
+                media=(RESIDENT, PHONE, BANK) if place.on_bus else (RESIDENT, PHONE),
                 codes=place == DRIVER,
             )
             if place.on_bus:

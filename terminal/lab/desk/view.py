@@ -21,6 +21,7 @@ from terminal.lab.desk.scenario import mishap_words
 from terminal.lab.desk.session import DeskSession
 from terminal.lab.desk.tap import FinishedTap
 from terminal.lab.desk.town import DRIVER, PLACES, DeskPlace, region_names
+from terminal.lab.desk.words import WORDS
 from terminal.messages import colour, text
 from terminal.money import money
 from terminal.policy.policy import Policy
@@ -137,7 +138,12 @@ def tap_as_json(entry: FinishedTap, language: str, policy: Policy, acknowledged:
             for c in entry.changes
         ],
         "journal": [row_as_json(row, acknowledged, language) for row in entry.journal],
-        "waterfall": waterfall(entry.rows, f"{entry.card.face.name}: {entry.air_ms:.0f} ms"),
+        "waterfall": waterfall(
+            entry.rows,
+            f"{entry.card.face.name}: {entry.air_ms:.0f} {say(WORDS['ms'])}",
+            say(WORDS["ms"]),
+            say(WORDS["more_exchanges"]),
+        ),
     }
 
 

@@ -98,6 +98,7 @@ WORDS: Final = {
     "on_card": N_("Exchanges"),
     "bytes": N_("Bytes"),
     "ms": N_("ms"),
+    "more_exchanges": N_("and {count} more exchanges"),
     "ended": N_("Ended"),
     "committed": N_("committed"),
     "recovered": N_("settled later"),

@@ -239,7 +239,8 @@ class Truth:
     def ticket_minor(self, post: TruePost, at: datetime, ticket: str) -> int | None:
         """What a ticket costs now; None where none is sold: in a break, or after the document has ended (O-01)."""
         over = at >= self.tariff.over_at and not post.clock.suspect
-        if "fares" not in self.tariff.doc or over or post.break_until_s is not None:
+        unknown = "fares" not in self.tariff.doc and ticket != "luggage"  # whose price is its own
+        if unknown or over or post.break_until_s is not None:
             return None
         return self.tariff.ticket_price(_ride(post, at), ticket)
 

@@ -7,13 +7,13 @@ from hashlib import sha256
 from msgspec.structs import replace
 
 from cardproto.errors import CardError
-from cardproto.resident.records.event import Event, EventKind, build_event, parse_event
+from cardproto.resident.records.event import Event, build_event, parse_event
 from terminal.decision.bank_row import BankRow
 from terminal.decision.outcome import WritePlan
 from terminal.errors import JournalError
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
-from terminal.media.held import HeldEvents, KeptState, TakenLater
+from terminal.media.held import HeldEvents, KeptState, TakenLater, charged_with
 from terminal.media.port import PlannedWrite, WriteDone, WriteNotDone, WriteResult
 
 
@@ -39,8 +39,7 @@ class BankKeeper:
 
     def commit(self, plan: WritePlan, intent: Pending) -> WriteResult:
         intent.wait()
-        begun = plan.event.kind is EventKind.CHECK_IN and not plan.event.amount_minor
-        later = TakenLater(intent.sequence, None if begun else plan.event.amount_minor)
+        later = TakenLater(intent.sequence, charged_with(plan.event))
         try:
             self._held.keep(self._token, KeptState(build_event(plan.event)), plan.event.at, later)
         except JournalError as error:  # a full disk: no one rides on what is not kept

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from terminal.clock import from_unix_ms
-from terminal.codes import SetKind
+from terminal.codes import SetKind, Trouble
 from terminal.fault_texts import fault_text, set_kind_text
 from terminal.journal.console_records import OrderDeclared
 from terminal.policy.ends import bundles_trouble, trouble_of
@@ -58,6 +58,7 @@ def state_page(visit: Visit) -> View:
         "document": f"{header.id}, {header.version}",
         "document_note": _document_note(visit),
         "bundles_note": _bundles_note(visit),
+        "not_taken": _not_taken(visit),
         "document_until": f"{header.valid_to.astimezone(zone):%Y-%m-%d}",
         "waiting": waiting,
         "waiting_age": span(waiting.age_s, visit.language),
@@ -71,6 +72,11 @@ def state_page(visit: Visit) -> View:
         "may_declare": visit.who.role in DECLARES,
     }
     return View("console/state.html", values)
+
+
+WAITS_FOR_CLOCK: Final = N_(
+    "What waits does not come into force while the clock is in doubt: present a service card"
+)
 
 
 class KindLine(Struct, frozen=True):
@@ -119,6 +125,17 @@ def _bundles_note(visit: Visit) -> str:
         return ""
     trouble = bundles_trouble(console.policy.document.ages, terminal.bundles_at, console.clock.now())
     return "" if trouble is None else fault_text(trouble.code, trouble.inputs, visit.language)
+
+
+def _not_taken(visit: Visit) -> list[str]:
+    """Why the terminal goes on with what it has although something newer is published, in words."""
+    terminal = visit.console.terminal
+    known = () if terminal.active is None else terminal.active.status()
+    lists = [Trouble(one.refused.fault, one.refused.inputs) for one in known if one.refused is not None]
+    said = [fault_text(one.code, one.inputs, visit.language) for one in (*lists, *terminal.bundles_refused)]
+    if terminal.clock_watch.state.suspect and any(one.pending is not None for one in known):
+        said.append(visit.text(WAITS_FOR_CLOCK))
+    return list(dict.fromkeys(said))
 
 
 def do_declare(visit: Visit, form: FormFields, _written: Written) -> None:

@@ -24,6 +24,9 @@ SHOWN: Final = 6
 
 PAID: Final = N_("Paid")
 NOT_PAID: Final = N_("No payment")
+CANNOT_TELL: Final = N_("A bank card alone cannot tell: the vehicle's terminal is not heard")
+BY_VEHICLE: Final = frozenset({InspectionEffect.PAID_BY_VEHICLE, InspectionEffect.BANK_CARD_SEEN})
+"""Nothing is written to a bank card: what is known of it is on the vehicle's record."""
 NOT_READ: Final = N_("Not read: present the card again")
 RESULTS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
     {Message.INSPECTION_PAID: (PAID, "green", "✓"), Message.INSPECTION_UNPAID: (NOT_PAID, "red", "✕")}
@@ -71,15 +74,18 @@ def _start(visit: Visit) -> View:
 def _result(visit: Visit, report: TapReport) -> dict[str, Any]:
     outcome = report.outcome
     text, colour, mark = RESULTS.get(outcome.message, (NOT_READ, "yellow", "!"))
+    effects = {reason.effect for reason in report.reasons}
+    if InspectionEffect.BANK_CARD_CANNOT_TELL in effects:
+        text, colour, mark = CANNOT_TELL, "yellow", "?"
     return {
         "at": f"{report.at.astimezone(visit.console.policy.zone):%H:%M:%S}",
         "text": text,
         "colour": colour,
         "mark": mark,
-        "by_vehicle": any(reason.effect is InspectionEffect.PAID_BY_VEHICLE for reason in report.reasons),
+        "by_vehicle": bool(effects & BY_VEHICLE),
         "paid_at": outcome.values.get("time", ""),
         "code": report.support_code,
-        "reported": any(reason.effect is InspectionEffect.MISUSE_REPORTED for reason in report.reasons),
+        "reported": InspectionEffect.MISUSE_REPORTED in effects,
     }
 
 

@@ -10,16 +10,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from terminal.canteen.documents import MenuOfDay, PriceListDocument, RosterPupil
+from terminal.canteen.ledger import Ledger
 from terminal.canteen.ordering import next_school_day, order_meal
 from terminal.canteen.payments import MOST_BYTES, PaymentsTaken, take_payments
 from terminal.canteen.price_list import PriceList
 from terminal.canteen.report import FIGURES
 from terminal.canteen.roster import Roster
 from terminal.errors import CanteenRefused
-from terminal.journal.canteen_records import AccountCredited
-from terminal.journal.records import parse_record
+from terminal.journal.canteen_records import AccountCredited, CanteenAccount, MealLine
+from terminal.journal.records import NotCommitted, SettledBy, parse_record
 from terminal.screen.console.canteen.report import orders_left
 from tests.terminal.canteen.school import (
     CASHIER,
@@ -34,6 +36,7 @@ from tests.terminal.canteen.school import (
     region_with,
     roster_document,
 )
+from tests.terminal.journal.samples import INTENT, committed
 
 OpenCanteen = Callable[..., Canteen]
 HEAD = "payment;pupil;account;amount"
@@ -94,6 +97,31 @@ def test_a_file_with_a_mistake_says_where_and_changes_nothing(
     assert school.hot_minor(1) == 0
 
 
+def test_the_largest_of_everything_is_taken_and_one_more_is_not(canteen: OpenCanteen) -> None:
+    school, one = canteen(child(1, hot_minor=0)), ref(1).hex()
+    assert pay(school, f"A,{one},hot,1", f"B;,{one},hot,1", head=HEAD.replace(";", ",")).new == 2
+    assert pay(school, f"{'9' * 64};{one};hot;167772.15").sum_minor == 0xFFFFFF
+    for line in (f"{'9' * 65};{one};hot;1", f"C;{one};hot;167772.16", f"C;{one};hot;0"):
+        with pytest.raises(CanteenRefused, match="line 2"):
+            pay(school, line)
+    for count in (10_000, 10_001):
+        with pytest.raises(CanteenRefused, match="no such pupil" if count == 10_000 else "more than 10000"):
+            pay(school, *(["x;x;hot;1"] * count))
+    with pytest.raises(CanteenRefused, match="more than 1048576 bytes"):
+        take_payments(school.canteen, bytes(1_048_577), CASHIER, school.at("08:00"))
+    assert {len(mark) for mark in school.canteen.ledger.credits} == {32}
+
+
+def test_a_number_that_two_pupils_have_names_neither(canteen: OpenCanteen) -> None:
+    school = canteen(
+        *(structs.replace(child(one, hot_minor=0), number=name) for one, name in enumerate("xxy", 1))
+    )
+    with pytest.raises(CanteenRefused, match="line 2: the list has no such pupil"):
+        pay(school, "A1;x;hot;1")
+    assert pay(school, "A1;y;hot;1").new == 1
+    assert [school.hot_minor(one) for one in (1, 2, 3)] == [0, 0, 100]
+
+
 def test_what_is_no_file_of_payments_is_refused(canteen: OpenCanteen) -> None:
     school = canteen(child(1, hot_minor=0))
     huge = f"{HEAD}\nA1;{'0' * 200_000};hot;1".encode()
@@ -101,6 +129,23 @@ def test_what_is_no_file_of_payments_is_refused(canteen: OpenCanteen) -> None:
         with pytest.raises(CanteenRefused):
             take_payments(school.canteen, content, CASHIER, school.at("08:00"))
     assert not any(isinstance(row, AccountCredited) for row in rows(school))
+
+
+def test_a_payment_in_the_rows_of_two_tills_counts_by_the_first() -> None:
+    first = AccountCredited(1, ref(1), "school_12", "2026-09-15", CanteenAccount.HOT, 500, "mark", CASHIER)
+    ledger = Ledger()
+    for row, record in (((1, 4), first), ((2, 9), first), ((2, 10), structs.replace(first, payment="other"))):
+        ledger.apply(row, record)
+    assert [row for row, _ in ledger.credits_of(ref(1))] == [(1, 4), (2, 10)]
+
+
+def test_the_same_row_of_two_tills_is_two_taps() -> None:
+    ledger, line = Ledger(), MealLine("school_12", "3a", "lunch", "2026-09-15", {"parents": 9_000}, "paid")
+    for till, card in ((1, bytes(8)), (2, bytes(7) + b"\1")):
+        ledger.apply((till, 5), structs.replace(INTENT, card_ref=card, meal=line))
+    ledger.apply((1, 6), committed(5))
+    ledger.apply((2, 6), NotCommitted(INTENT.at_ms, 5, SettledBy.ANSWERED))
+    assert (set(ledger.meals), set(ledger.uncertain)) == ({(1, 5)}, set())
 
 
 def rows(school: Canteen) -> list[object]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,8 +19,11 @@ from sim.faults import FaultPlan, tear_after, tear_before
 from sim.issuing import CardView
 from sim.profile import LAB_KEYS as LAB
 from sim.reader import SimReader
+from terminal.collector import issuing_orders
 from terminal.collector.approvals import Act
-from terminal.collector.issuing_orders import IssuingOrder, IssuingState, IssuingSubject
+from terminal.collector.card_rides import CardAccount
+from terminal.collector.issuing_asking import ask_replacement
+from terminal.collector.issuing_orders import IssuingOrder, IssuingState, IssuingSubject, known_balance
 from terminal.collector.office import Office, OfficeCode, office_at
 from terminal.collector.registry import CardRegistry, write_registry
 from terminal.collector.users import MACHINE
@@ -190,6 +195,34 @@ def test_a_card_takes_one_order_at_a_time_and_a_lost_one_none_of_its_own(point: 
     office.finish_order(MACHINE, begun, MINOR)
     assert office.begin_order(MACHINE, first.number, onto) is OfficeCode.CARRIED_OUT
     assert isinstance(office.begin_order(MACHINE, second.number, onto), IssuingOrder)
+
+
+@pytest.mark.parametrize(
+    ("done_at_ms", "onto", "ridden_minor", "known"),
+    [
+        (999, LOST, 5_000, (5_000, (7, 3))),
+        (1_001, LOST, 5_000, (MINOR, (0, 4))),
+        (1_001, bytes(8), 5_000, (5_000, (7, 3))),
+        (1_001, LOST, None, (MINOR, (0, 4))),
+        (0, LOST, None, None),
+    ],
+)
+def test_what_a_card_holds_is_the_newest_word_of_it(
+    monkeypatch: pytest.MonkeyPatch, done_at_ms: int, onto: bytes, ridden_minor: int | None, known: object
+) -> None:
+    """Its newest ride, or an order that was carried out since."""
+    ridden = CardAccount([], ridden_minor, "RUB", 1_000 if ridden_minor else 0, (7, 3))
+    monkeypatch.setattr(issuing_orders, "card_statement", lambda _views, _card: ridden)
+    subject = IssuingSubject(bytes(8), MINOR, "RUB", (7, 1))
+    order = IssuingOrder(4, Act.REPLACE_CARD, subject, "", onto, done_at_ms, MINOR)
+    before = order._replace(number=3, done_at_ms=min(1, done_at_ms), balance_minor=1)
+    found = known_balance(None, [order, before], LOST)  # type: ignore[arg-type]  # only asked of the above
+    assert (None if found is None else (found.minor, found.row)) == known
+
+
+def test_no_balance_is_taken_from_records_that_are_not_booked_yet(point: IssuingPoint) -> None:
+    views: Any = SimpleNamespace(books=SimpleNamespace(behind=lambda: 3))
+    assert ask_replacement(views, point.office, MACHINE, LOST.hex(), "").says is OfficeCode.NOT_BOOKED
 
 
 def test_an_end_at_any_write_of_the_office_leaves_the_money_in_one_place(

@@ -18,6 +18,8 @@ from cardproto.credential.cose import parse_sign1
 from cardproto.credential.grant import parse_claims
 from sim.desk.content import holding_of
 from sim.desk.disturbance import Disturbance, Mishap
+from sim.desk.face import CardGroup
+from sim.emv.card import DualCard, VirtualBankCard
 from sim.phone import VirtualPhone
 from sim.recorder import ReplayCard
 from sim.transcript import Transcript, lines_of, parse_transcript
@@ -39,6 +41,7 @@ from terminal.policy.load import REGIONS
 from terminal.policy.policy import Policy
 from terminal.scenario.load import load_scenarios
 from terminal.scenario.result import run
+from tests.flows.leaks import card_number, leaks, leaks_in_files
 
 SETTLE_S = 20.0
 
@@ -70,6 +73,51 @@ def test_rows_are_in_words_of_the_page(session: DeskSession) -> None:
     assert shown["Committed"] == ("записано", "карта вернулась")
     assert shown["Intent"] == ("намерение", "Оплачено. Счастливого пути!")
     assert all("а" <= row["title"][0] <= "я" for row in found)
+
+
+def test_bank_cards_ride_at_the_desk_and_no_digit_of_them_is_shown(tmp_path: Path) -> None:
+    """Where the region takes them: what was decided, which application paid, in both languages."""
+    desk = DeskSession(tmp_path, region="volgograd", collector=False)
+    desk.reset()
+    shown, said = "", []
+    try:
+        laid = desk.town.shelf
+        both = laid["resident_bank"].card
+        assert isinstance(both, DualCard)
+        numbers = {one.pan for one in both.chip_memory.wallet.applications}
+        for card in (name for name, one in laid.items() if one.face.group is CardGroup.BANK):
+            chip = laid[card].card
+            assert isinstance(chip, DualCard | VirtualBankCard)
+            numbers |= {one.pan for wallet in chip.chip_memory.wallets for one in wallet.applications}
+            desk.advance(timedelta(minutes=10))
+            for place in ("front", "canteen"):
+                entry = tap(desk, card, place)
+                for language in ("ru", "en"):
+                    told = tap_as_json(entry, language, desk.town.policy, acknowledged=0)
+                    said.append((card, place, language, told["message"], told["text"], told["charge_minor"]))
+                    shown += json.dumps(told, ensure_ascii=False)
+        told = {"message": "ok_paid"}
+        while told["message"] == "ok_paid":  # until its purse is empty
+            desk.advance(timedelta(minutes=10))
+            told = tap_as_json(tap(desk, "resident_bank", "front"), "ru", desk.town.policy, acknowledged=0)
+        shown += json.dumps([desk_as_json(desk, "ru"), trace_as_json(desk, 0, 10_000)], ensure_ascii=False)
+        shown += json.dumps([journal_as_json(desk, place, "ru") for place in ("front", "canteen")])
+    finally:
+        desk.close()
+    assert {
+        ("bank_cda", "front", "ru", "ok_paid", "Оплачено. Счастливого пути!", 3000),
+        ("bank_fdda", "front", "en", "ok_paid", "Paid. Have a good trip!", 3000),
+        ("bank_expired", "front", "ru", "expired", "Срок действия карты истёк", 0),
+        ("bank_counterfeit", "front", "en", "not_accepted", "Card not accepted", 0),
+        ("resident_bank", "front", "en", "ok_paid", "Paid. Have a good trip!", 2400),
+    } <= set(said)
+    last = told["message"], told["text"], told["charge_minor"]
+    assert last == ("ok_paid_by_bank", "Оплачено банковской картой. Счастливого пути!", 3000)
+    assert len(numbers) > 10
+    secrets = [form for at, pan in enumerate(sorted(numbers)) for form in card_number(f"number {at}", pan)]
+    assert not leaks(secrets, shown.encode(), "what the desk shows")
+    kept = [path.name for path in tmp_path.rglob("*.json")]
+    assert not leaks_in_files(secrets, tmp_path, kept)
 
 
 def test_every_kind_of_row_has_words() -> None:

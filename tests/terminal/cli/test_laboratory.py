@@ -18,6 +18,8 @@ from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, Run, command
 
 BUS: dict[str, object] = {"profile": "bus", "number": 7, "region": "demo", "state": "state"}
+COMMIT = 8
+"""The command that ends a ride paid from the purse."""
 SHIFT: dict[str, object] = {"operator": "17", "route": 15}
 
 
@@ -63,6 +65,39 @@ def test_a_card_is_laid_down_served_and_written_back(terminal: TerminalByHand, p
     assert first["at"] == "2026-09-15T05:00:00+00:00"
     assert second["at"] == "2026-09-15T06:00:00+00:00"
     assert (status["taps"], status["card"], status["ready"]) == (2, None, True)
+
+
+def test_a_card_leaves_at_a_command_before_or_after_it_was_done(
+    terminal: TerminalByHand, passenger: Path
+) -> None:
+    """Taken away at the commit: before it the card keeps its money, after it the ride is paid though no answer came.
+    The same card, laid down again, says which it was.
+    """
+    terminal.say("clock", step_s=7200)
+    first = terminal.tap(passenger)
+    held_minor, fare_minor = first["balance_after_minor"], first["charge_minor"]
+    for executed in (False, True):
+        terminal.say("clock", step_s=7200)
+        torn = torn_at(terminal, passenger, COMMIT, executed=executed)
+        again = terminal.tap(passenger)
+        assert (torn["end"], torn["message"], again["admission"]) == ("unresolved", "read_again", "let_in")
+        assert again["balance_after_minor"] == held_minor - fare_minor, "charged once"
+        assert again["end"] == ("recovered" if executed else "committed")
+        held_minor = again["balance_after_minor"]
+    terminal.say("clock", step_s=7200)
+    assert torn_at(terminal, passenger, 2)["message"] == "read_again"
+    assert terminal.tap(passenger)["balance_before_minor"] == held_minor, "nothing was written"
+    for leaves_at in (-1, 100_000):
+        assert "this is no command" in refused(terminal, "present", card="card.json", leaves_at=leaves_at)
+
+
+def torn_at(
+    terminal: TerminalByHand, card: Path, leaves_at: int, *, executed: bool = False
+) -> dict[str, Any]:
+    terminal.say("present", card=str(card), leaves_at=leaves_at, executed=executed)
+    report: dict[str, Any] = terminal.say("await")["tap"]
+    terminal.say("remove")
+    return report
 
 
 def test_the_socket_is_for_its_user_only(terminal: TerminalByHand) -> None:

@@ -43,17 +43,19 @@ PUBLIC: Final = LAB.record_key().public_key().public_bytes_raw()
 SERIES: Final = SealedSeries(PUBLIC)
 KEYS: Final = OfficeKeys((LAB.record_key(),), LAB.bank_card_key(), LAB.bank_tokens, TRUST)
 DEMO: Final = Path("terminal/policy/regions/demo.toml")
+ZONE: Final = "Europe/Volgograd"
 FARE_MINOR: Final = 3_000
 CAP_MINOR: Final = 7_500
 MASTERS: Final = load_lab_keys()
 
 
-def bank_document(folder: Path) -> Path:
+def bank_document(folder: Path, zone: str = ZONE) -> Path:
     """The laboratory's region, where bank cards are taken, change free once within an hour, and pay 75.00 a day at
     most.
     """
     text = DEMO.read_text("utf-8")
     for before, after in (
+        (f'time_zone = "{ZONE}"', f'time_zone = "{zone}"'),
         (
             '[profiles.bus]\nmedia = ["transport_card"]',
             '[profiles.bus]\nmedia = ["transport_card", "bank_card"]',
@@ -127,6 +129,8 @@ class BankTerminal:
         record: BankRecord | None = None,
         shown_minor: int = FARE_MINOR,
         sealed: bytes | None = None,
+        route: int | None = None,
+        direction: int = INTENT.direction,
         **trip: Any,
     ) -> int:
         """The rows of a tap, ended in good order; return the intent's. `record` and `sealed` are those of a forger."""
@@ -140,7 +144,8 @@ class BankTerminal:
             INTENT,
             at_ms=at_ms,
             card_ref=called,
-            route=self.route,
+            route=self.route if route is None else route,
+            direction=direction,
             charge_minor=shown_minor,
             proof=parts.commands,
             trip=trip,

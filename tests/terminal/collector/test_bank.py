@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import errno
+import hmac
 import json
 import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from cardproto.emv import tags
-from terminal.bank_record import bank_record, sealed_record
+from cardproto.emv.keys import CaKeys, Trust
+from terminal.bank_record import bank_record, card_identity, sealed_record
 from terminal.clock import unix_ms
 from terminal.collector import approvals
 from terminal.collector.approvals import Act, Decided
@@ -25,17 +32,21 @@ from terminal.collector.bank import acquirer, stand_in
 from terminal.collector.bank.acquirer import AcquirerFolder
 from terminal.collector.bank.demands import DemandCause, DemandKind, DemandState
 from terminal.collector.bank.ledger import BankLedger, open_ledger
-from terminal.collector.bank.proofs import UnprovenCause
+from terminal.collector.bank.proofs import OfficeKeys, UnprovenCause
 from terminal.collector.bank.rides import RideState
 from terminal.collector.bank.settle import BankOffice, BankRun, lone
 from terminal.collector.bank.stand_in import StandIn, StandInRules
 from terminal.collector.bank.statement import statement_of
 from terminal.collector.store import CollectorStore
+from terminal.errors import CollectorError
+from terminal.journal.records import Committed, SettledBy
+from terminal.keys.provider import BankToken
 from tests.terminal.collector.bank_town import (
     CAP_MINOR,
     FARE_MINOR,
     KEYS,
     SERIES,
+    ZONE,
     BankTerminal,
     bank_document,
     card_of,
@@ -50,10 +61,13 @@ from tests.terminal.collector.bank_town import (
 class Office:
     """A collector's folder with two validators, its back office and an acquirer's stand-in."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, zone: str = ZONE, keys: OfficeKeys = KEYS, document: bytes = b""
+    ) -> None:
+        """`document`: the one that the folder has already."""
+        self.folder, self.keys = folder, keys
         folder.mkdir(exist_ok=True)
-        self.document = kept_document(folder, bank_document(folder))
+        self.document = document or kept_document(folder, bank_document(folder, zone))
         self.store = CollectorStore(folder / "collector.db")
         self.bus, self.tram = BankTerminal(7, self.document), BankTerminal(8, self.document, route=9)
         self.denied: dict[bytes, bool] = {}
@@ -72,7 +86,7 @@ class Office:
         for terminal in (self.bus, self.tram) if upload else ():
             if terminal.sent < len(terminal.bodies):
                 keep(self.store, terminal)
-        with lone(self.folder, KEYS, self.folder / "documents", deny=self) as office:
+        with lone(self.folder, self.keys, self.folder / "documents", deny=self) as office:
             self.ledger = office.ledger
             done = office.run(unix_ms(at))
             self.seen = self._look(office)
@@ -170,6 +184,28 @@ def test_a_terminal_cannot_invent_a_ride(office: Office) -> None:
     assert [one.sequence for one in office.seen["demands"]] == [genuine, genuine]
 
 
+def test_a_terminal_in_other_hands_stops_no_run_and_charges_nothing_that_cannot_be(office: Office) -> None:
+    """Its rows are signed, its cards were there; what it states of their rides was no bus's."""
+    bus, tram, at = office.bus, office.tram, day(3, 9)
+    good = bus.tap(read(card_of(11), at), at)
+    tram.write(Committed(unix_ms(at), (1 << 63) + 1, None, b"", SettledBy.ANSWERED))
+    stated: list[dict[str, Any]] = [
+        {"route": 70_000},
+        {"direction": 7},
+        {"companions": 10**9},
+        {"shown_minor": -5_000},
+    ]
+    rows, card = [], card_of(12)
+    for number, one in enumerate(stated):
+        later = at + timedelta(minutes=20 * number)
+        rows.append(tram.tap(read(card, later), later, **one))
+    unknown = tram.tap(read(card_of(13), at), at, **{"canteen.pupil.buffet.uncertain": True})
+    run = office.run(day(4, 9))
+    assert (run.unproven, run.undecided) == (0, 1)
+    charges = {(one.terminal, one.sequence): one.charge_minor for one in office.seen["rides"]}
+    assert charges == {(7, good): FARE_MINOR, (8, unknown): 0} | {(8, row): 0 for row in rows}
+
+
 def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> None:
     card = card_of(11)
     at = day(3, 9)
@@ -183,6 +219,8 @@ def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> No
     office.stand_in.work(broke)
     assert office.run(day(3, 11)).denied == 1  # by the first authorisation
     assert office.denied == {token_of(one): True, before: True}
+    with open_ledger(office.folder, reading=True) as ledger:
+        assert [one.authorised_ms for one in ledger.cards.active()] == [0]
     office.run(day(4, 7))
     office.stand_in.work(broke)
     office.run(day(4, 8))
@@ -200,6 +238,10 @@ def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> No
     assert office.stand_in.memory().taken_minor == FARE_MINOR
     assert not office.store.sealed(7, row), "it is paid: no number of the card is kept"
     assert office.run(day(5, 12)).asked == 0
+
+
+NO_CARD = {"pan": "", "expires_on": 0, "sequence": None, "track_2": "", "objects": {}}
+"""A refund names its charge."""
 
 
 def test_what_was_charged_too_much_is_taken_off_the_next_charge_or_given_back_by_two_persons(
@@ -227,13 +269,37 @@ def test_what_was_charged_too_much_is_taken_off_the_next_charge_or_given_back_by
             number = approvals.ask(connection, Act.REFUND, subject, "21", "", unix_ms(day(7)))
             approvals.decide(connection, number or 0, Decided.CONFIRMED, "22", unix_ms(day(7)))
     assert office.run(day(7, 10), upload=False).refunds == 1
+    (orders,) = (office.folder / "bank/acquirer/out").iterdir()
+    (order,) = json.loads(orders.read_text())["orders"]
+    assert order.keys() == {"id", "kind", "amount_minor", "currency", "day", "of"} | NO_CARD.keys()
+    assert order.items() > NO_CARD.items()
     office.stand_in.work(StandInRules(twice=True))
     assert office.run(day(7, 11), upload=False).refunds == 0
     assert [why for _, _, why in office.seen["doubts"]] == ["too_much", "no_charge"]
     assert office.stand_in.memory().taken_minor == FARE_MINOR
 
 
-def test_answers_that_fit_nothing_change_nothing_and_are_shown(office: Office) -> None:
+def test_an_order_without_an_answer_is_written_again_after_a_day_and_is_the_same(office: Office) -> None:
+    office.bus.tap(read(card_of(11), day(3, 9)), day(3, 9))
+    written = []
+    for hour in (0, 1, 24, 46):
+        office.run(day(3, 10) + timedelta(hours=hour))
+        files = sorted((office.folder / "bank/acquirer/out").iterdir())
+        written.append([json.loads(file.read_text())["orders"][0]["id"] for file in files])
+        for file in files:
+            file.unlink()  # the acquirer took it away
+    assert [len(names) for names in written] == [1, 0, 2, 0], "after a day with the charge of that day"
+    assert written[2][0] == written[0][0]
+
+
+def answers_file(order: str, amount_minor: int = 0, result: str = "approved") -> bytes:
+    answer = {"id": order, "amount_minor": amount_minor, "result": result}
+    return json.dumps({"form": "bank-answers-1", "answers": [answer]}).encode()
+
+
+def test_answers_that_fit_nothing_change_nothing_and_are_shown(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card = card_of(11)
     office.bus.tap(read(card, day(3, 9)), day(3, 9))
     office.run(day(3, 10))
@@ -250,12 +316,30 @@ def test_answers_that_fit_nothing_change_nothing_and_are_shown(office: Office) -
             (name, 0, "declined"),  # answered already
         )
     ):
-        answer = {"id": order, "amount_minor": amount_minor, "result": result}
-        content = {"form": "bank-answers-1", "answers": [answer]}
-        (incoming / f"{number}.json").write_text(json.dumps(content))
-    (incoming / "bad.json").write_text("{")
+        (incoming / f"{number}.json").write_bytes(answers_file(order, amount_minor, result))
+    unreadable = {
+        "bad.json": b"{",
+        "bom.json": b"\xef\xbb\xbf" + answers_file(name),
+        "cut.json": answers_file(name)[:-2],
+        "latin.json": answers_file(name).replace(b"approved", b"approv\xe9d"),
+        "more.json": answers_file(name).replace(b'"result"', b'"pan": "2200", "result"'),
+        "negative.json": answers_file(name, -1),
+        "other.json": answers_file(name).replace(b"bank-answers-1", b"bank-answers-2"),
+        "wide.json": answers_file(name).decode().encode("utf-16"),
+    }
+    for called, content in unreadable.items():
+        (incoming / called).write_bytes(content)
+    (incoming / "folder.json").mkdir()
+    os.mkfifo(incoming / "pipe.json")
+    monkeypatch.setattr(acquirer, "MOST_BYTES", 1_000)
+    (incoming / "long.json").write_bytes(answers_file(name) + b" " * 1_000)
+    for number, order in enumerate(
+        (f"{ledger}-0001", f"{ledger}-{10**30}", f"{ledger}--1", f"{ledger}-\u0661")
+    ):
+        (incoming / f"x{number}.json").write_bytes(answers_file(order))
+    stays = tuple(sorted((*unreadable, "folder.json", "long.json", "pipe.json")))
     run = office.run(day(3, 11))
-    assert run.unreadable == ("bad.json",)
+    assert run.unreadable == stays
     assert office.asked() == [(DemandKind.AUTHORISE, 0, DemandState.APPROVED)]
     assert [why for _, _, why in office.seen["doubts"]] == [
         "other_amount",
@@ -263,10 +347,118 @@ def test_answers_that_fit_nothing_change_nothing_and_are_shown(office: Office) -
         "unknown",
         "contradicts",
     ]
-    assert [path.name for path in incoming.iterdir()] == ["bad.json"]
+    assert tuple(sorted(path.name for path in incoming.iterdir())) == stays
+    seen, whole = office.seen, acquirer._answers
+
+    def replaced(path: Path) -> object:
+        """A file that the acquirer replaces as soon as it was read."""
+        found = whole(path)
+        if path.name == "y.json":
+            path.unlink()
+            path.write_bytes(answers_file("of-no-ledger"))
+        return found
+
+    (incoming / "y.json").write_bytes(answers_file(name))
+    with monkeypatch.context() as patched:
+        patched.setattr(acquirer, "_answers", replaced)
+        office.run(day(3, 11))
+    assert (incoming / "y.json").read_bytes() == answers_file("of-no-ledger")
+    (incoming / "cut.json").write_bytes(answers_file(name))  # it is whole now
+    again = office.run(day(3, 11))
+    assert (again.unreadable, office.seen) == (tuple(one for one in stays if one != "cut.json"), seen)
     back_up(office.folder, office.folder.parent / "copy", with_key=False)
     with open_ledger(office.folder.parent / "copy", reading=True) as ledger_copy:
         assert ledger_copy.name == ledger
+
+
+def test_keys_that_are_not_those_are_noticed_and_what_waited_for_the_right_ones_is_proven(
+    tmp_path: Path,
+) -> None:
+    other = replace(KEYS, private=(X25519PrivateKey.generate(),))
+    office, at = Office(tmp_path, keys=other), day(3, 9)
+    one = read(card_of(11), at)
+    row = office.bus.tap(one, at)
+    assert office.run(day(3, 10)).unproven == 1
+    assert office.why() == {(7, row): UnprovenCause.NOT_OURS}
+    assert office.run(day(3, 10)).proven == 0
+    office.keys = replace(KEYS, trust=Trust(CaKeys()))
+    assert office.run(day(3, 10)).proven == 1  # it was looked at once more
+    assert office.why() == {(7, row): UnprovenCause.NOT_GENUINE}
+    office.keys = replace(KEYS, private=(*other.private, *KEYS.private))
+    assert office.run(day(3, 11)).decided == 1
+    office.keys = replace(KEYS, cards=bytes(32))
+    with pytest.raises(CollectorError, match="knows cards by another key"):
+        office.run(day(3, 12))
+    office.store.close()
+
+
+def test_a_ride_that_costs_more_when_its_record_is_gone_goes_with_another_record_of_its_card(
+    office: Office,
+) -> None:
+    """The tram was a change, until a tram before it turned out to be that change."""
+    card, bus, tram = card_of(11), office.bus, office.tram
+    bus.tap(read(card, day(3, 6)), day(3, 6))
+    row = tram.tap(read(card, day(3, 6, 50)), day(3, 6, 50))
+    for at in (day(4, 7), day(4, 8)):
+        office.run(at)
+        office.stand_in.work(StandInRules())
+    office.run(day(4, 9))
+    assert office.store.sealed(8, row) is None
+    tram.tap(read(card, day(3, 6, 30)), day(3, 6, 30))
+    assert office.run(day(4, 10)).asked == 1
+    assert not office.seen["doubts"]
+    office.stand_in.work(StandInRules())
+    office.run(day(4, 11))
+    rides = sorted(office.seen["rides"], key=lambda one: one.at_ms)
+    story = [(one.at_ms, {7: 7, 8: 9}[one.terminal]) for one in rides]
+    costs = oracle([(datetime.fromtimestamp(at_ms / 1000, UTC), route) for at_ms, route in story])
+    assert [one.charge_minor for one in rides] == costs
+    assert office.stand_in.memory().taken_minor == sum(costs)
+
+
+def test_a_clock_that_was_ahead_keeps_no_card_on_the_deny_list(office: Office) -> None:
+    at = day(3, 9)
+    one = read(card_of(11), at)
+    office.bus.tap(one, at)
+    broke = StandInRules(declines=(one.opened.pan.in_clear[-4:],))
+    office.run(day(4, 10))
+    for moment in (day(4, 11), datetime(2031, 5, 5, tzinfo=UTC), datetime(2031, 5, 9, tzinfo=UTC)):
+        office.stand_in.work(broke)
+        office.run(moment)
+    office.bus.refuse(read(card_of(11), day(4, 12)), day(4, 12))
+    office.stand_in.work(broke)
+    assert office.run(day(4, 12, 5)).asked > 0  # at once, by the right clock
+    office.stand_in.work(StandInRules())
+    assert office.run(day(4, 12, 30)).released == 1
+    assert office.denied == {token_of(one): False}
+
+
+def test_one_at_a_time_and_a_full_disk_keeps_orders_for_later(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = day(3, 9)
+    office.bus.tap(read(card_of(11), at), at)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(acquirer, "replace_file", full)
+        with pytest.raises(CollectorError, match="No space left on device"):
+            office.run(day(3, 10))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(CollectorError, match="No space left on device"):
+            office.run(day(3, 10))  # the lock could not be written, and is free again
+    shutil.rmtree(office.folder / "bank" / "acquirer")
+    with (
+        lone(office.folder, KEYS, office.folder),
+        pytest.raises(CollectorError, match="settles bank cards"),
+        lone(office.folder, KEYS, office.folder),
+    ):
+        raise AssertionError("two at once")
+    assert office.run(day(3, 11)).sent == 1
+    assert [path.name for path in (office.folder / "bank/acquirer/out").iterdir()] == ["000001.json"]
 
 
 class Killed:
@@ -345,10 +537,10 @@ def test_killed_at_every_write_nothing_is_charged_twice_or_lost(
         if not child:
             with monkeypatch.context() as patched:
                 Killed(writes, patched)
-                an_evening(Office(folder))
+                an_evening(Office(folder, document=first.document))
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        again = Office(folder)
+        again = Office(folder, document=first.document)
         an_evening(again)
         assert again.asked() == [
             (DemandKind.AUTHORISE, 0, DemandState.APPROVED),
@@ -366,16 +558,18 @@ def test_killed_at_every_write_nothing_is_charged_twice_or_lost(
     assert writes > 20
 
 
-def oracle(rides: list[tuple[datetime, int]]) -> list[int]:
+def oracle(rides: list[tuple[datetime, int]], zone: str = ZONE) -> list[int]:
     """What the rides of one card, (moment, route) in order, come to by the region's own words: 30.00 each, the next
     within an hour on another route free, once; 75.00 a day at most, a day ending at three in the morning.
     """
+    clocks = ZoneInfo(zone)
     costs: list[int] = []
     spent: dict[object, int] = {}
     began: datetime | None = None
     changed, before = False, 0
     for at, route in rides:
-        service_day = at.date()  # three in the morning at the region is midnight UTC
+        local = at.astimezone(clocks)
+        service_day = local.date() - timedelta(days=local.hour < 3)
         if began is not None and not changed and route != before and at - began <= timedelta(hours=1):
             costs.append(0)
             changed = True
@@ -387,38 +581,54 @@ def oracle(rides: list[tuple[datetime, int]]) -> list[int]:
     return costs
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_money_adds_up_whatever_comes_late_is_declined_or_answered_twice(tmp_path: Path, seed: int) -> None:
-    chance, office = random.Random(seed), Office(tmp_path)
+def two_epochs(value: bytes) -> tuple[BankToken, ...]:
+    """A newer key of the tokens beside the laboratory's."""
+    return (BankToken(2, hmac.digest(b"newer", value, "sha256")[:16]), *KEYS.tokens(value))
+
+
+@pytest.mark.parametrize(
+    ("seed", "begins", "zone"),
+    [
+        (0, day(3), ZONE),
+        (1, datetime(2026, 3, 28, tzinfo=UTC), "Europe/Berlin"),  # clocks go forward, then a month ends
+        (2, datetime(2026, 10, 24, tzinfo=UTC), "Europe/Berlin"),  # and back
+    ],
+)
+def test_money_adds_up_whatever_comes_late_is_declined_or_answered_twice(
+    tmp_path: Path, seed: int, begins: datetime, zone: str
+) -> None:
+    """From the second day on, terminals call cards by the newer epoch of the tokens' key."""
+    chance, office = random.Random(seed), Office(tmp_path, zone, replace(KEYS, tokens=two_epochs))
     cards, taken = [card_of(20 + n) for n in range(3)], {}
     digits = read(chance.choice(cards), day(2)).opened.pan.in_clear[-4:]
-    for number in range(3, 6):
+    for number in range(4):
         for card in cards:
-            minutes = sorted(chance.sample(range(0, 18 * 60, 6), chance.randrange(2, 8)))
+            minutes = sorted(chance.sample(range(0, 24 * 60, 6), chance.randrange(2, 8)))
             for minute in minutes:
-                at = day(number) + timedelta(minutes=minute - 6 * 60)
+                at = begins + timedelta(days=number, minutes=minute)
                 terminal = chance.choice((office.bus, office.tram))
                 one = read(card, at)
-                row = terminal.tap(one, at)
+                newer = two_epochs(card_identity(one.opened.pan.in_clear, one.opened.sequence))[0].token
+                row = terminal.tap(one, at, token=newer if number else token_of(one))
                 taken.setdefault(token_of(one), []).append((at, terminal.route, (terminal.number, row)))
         for hour in (10, 22):
             for terminal in (office.bus, office.tram):
                 if terminal.sent < len(terminal.bodies) and chance.random() < 0.7:
                     keep(office.store, terminal)
-            office.run(day(number + 1, hour), upload=False)
+            office.run(begins + timedelta(days=number + 1, hours=hour), upload=False)
             declines = (digits,) if chance.random() < 0.5 else ()
             office.stand_in.work(
                 StandInRules(declines, silent=chance.random() < 0.3, twice=chance.random() < 0.5)
             )
     for number in range(8, 24):  # late rows, silent answers and declined cards are all dealt with by then
-        office.run(day(number, 12))
+        office.run(begins + timedelta(days=number, hours=12))
         office.stand_in.work(StandInRules())
-    office.run(day(24, 12))
+    office.run(begins + timedelta(days=24, hours=12))
     rides = {(one.terminal, one.sequence): one for one in office.seen["rides"]}
     approved = 0
     for token, story in taken.items():
         story.sort()
-        costs = oracle([(at, route) for at, route, _ in story])
+        costs = oracle([(at, route) for at, route, _ in story], zone)
         assert [rides[row].charge_minor for _, _, row in story] == costs
         with open_ledger(office.folder, reading=True) as ledger:
             found = statement_of(ledger, token)

@@ -10,9 +10,6 @@ import pytest
 from msgspec.structs import replace
 
 from terminal.collector.bank.charging import (
-    AGAIN_DAYS,
-    DAY_MS,
-    HOUR_MS,
     USUAL,
     ChargeRules,
     RefundFault,
@@ -27,6 +24,7 @@ from terminal.collector.bank.journeys import RideFare
 from terminal.collector.bank.ledger import BankLedger
 from terminal.collector.bank.rides import RideState
 
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 DAY = 1_780_000_000_000
 """The end of the service day of the rides; those before it end a whole day earlier each."""
 NEVER = replace(USUAL, authorise_days=10_000)
@@ -110,6 +108,10 @@ def test_a_day_is_charged_once_six_hours_after_its_end_and_each_day_alone(ledger
         3_000,
         5_300,
     ]
+    assert [(one.sequence, one.answered_ms) for one in ledger.demands.of_card(card.id)[1:]] == [
+        (1, 0),
+        (2, 0),
+    ]
 
 
 def test_a_sum_is_charged_when_it_is_reached_or_its_oldest_ride_is_a_week_old(ledger: BankLedger) -> None:
@@ -135,7 +137,7 @@ def test_a_declined_charge_is_asked_for_six_times_more_and_then_only_when_someon
     card.rides(3_000)
     card.verified(DAY)
     first = card.asks(at_ms) and card.answered(DemandState.DECLINED, at_ms)
-    for days in AGAIN_DAYS:
+    for days in (1, 2, 2, 3, 3, 3):
         assert not card.asks(at_ms + days * DAY_MS - 1)
         at_ms += days * DAY_MS
         assert card.asks(at_ms) == [charge(3_000, DemandCause.AGAIN)]
@@ -226,16 +228,16 @@ def test_what_was_asked_too_much_is_taken_off_the_next_charges(ledger: BankLedge
     assert card.asks(at_ms - DAY_MS) == [charge(4_500)]
     card.answered(DemandState.APPROVED, at_ms - DAY_MS)
     card.costs(first, 1_000, DAY - DAY_MS)
-    card.costs(second, 0, DAY - DAY_MS)
+    card.costs(second, 1_499, DAY - DAY_MS)
     card.rides(500)
     card.rides(90, currency="BYN")  # another money
     assert card.asks(at_ms) == [charge(90), charge(0)]
     assert ledger.demands.of_card(card.id)[-1].state is DemandState.APPROVED
     card.rides(3_500)
-    assert card.asks(at_ms) == [charge(500)]
+    assert card.asks(at_ms) == [charge(1_999)]
     assert ledger.demands.items(ledger.demands.of_card(card.id)[-1].id) == [
         (7, 1, -1_500),
-        (7, 2, -1_500),
+        (7, 2, -1),
         (7, 5, 3_500),
     ]
 
@@ -249,6 +251,8 @@ def test_no_more_is_given_back_than_a_charge_took_and_what_is_owed_of_its_money_
     assert card.asks(at_ms) == [charge(80), charge(3_000)]
     other, asked = ledger.demands.of_card(card.id)[-2:]
     assert refundable(ledger, asked.id) is None, "it is not paid"
+    for number in (asked.id, 99):
+        assert refund(ledger, 1, f"{number}/1", at_ms) is RefundFault.NO_CHARGE
     card.answered(DemandState.DECLINED, at_ms)
     again = at_ms + DAY_MS
     assert card.asks(again) == [charge(3_000, DemandCause.AGAIN)]

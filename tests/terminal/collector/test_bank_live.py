@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from sim.image_file import save_card
 from sim.lab_office import lab_office_key
 from terminal.app.simulated import issue_residents
+from terminal.clock import SystemClock
 from tests.by_hand import BY_HAND, started
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import Run, Start, run, start  # noqa: F401 fixtures
@@ -24,8 +25,6 @@ from tests.terminal.collector.office import user_of
 
 NUMBER = 70001
 TODAY = date(2026, 9, 15)
-LATER = "2026-12-01T08:00:00+03:00"
-"""When the list is out, by every clock."""
 
 
 @pytest.fixture
@@ -122,16 +121,25 @@ def test_from_the_bus_to_the_money(tmp_path: Path, collector: str, run: Run, sta
         "collector", "bank", "acquirer", "--folder", "collector", "--decline", pan[-4:]
     )
     assert runs.until(lambda one: one["denied"] > 0)["unproven"] == 0
-    with started(tmp_path, configured(tmp_path, updates={"folder": "lists"}, later=LATER)) as terminal:
+    later = (SystemClock().now() + timedelta(hours=1)).isoformat(timespec="seconds")
+    listed = configured(tmp_path, updates={"folder": "lists"}, later=later)
+    with started(tmp_path, listed) as terminal:
         assert terminal.tap(tmp_path / "card.json")["message"] == "deny_list"
     owing = do("collector", "statement", "--token", token, "--folder", "collector")
     assert "Owed: RUB 60.00" in owing
     assert "on the deny list" in owing
 
-    do("collector", "bank", "recover", "--token", token, "--folder", "collector")
+    do("sync", "--config", config, "--collector", collector)  # the refused tap asks for the debt once more
+    runs.until(lambda one: one["sent"] > 0)
+    do("collector", "bank", "acquirer", "--folder", "collector", "--decline", pan[-4:])
+    runs.until(lambda one: not orders.exists() and not list(orders.parent.iterdir()))
+    do("collector", "bank", "recover", "--token", token, "--folder", "collector")  # and so does its holder
     runs.until(lambda one: one["sent"] > 0)
     do("collector", "bank", "acquirer", "--folder", "collector", "--twice")
     runs.until(lambda one: one["released"] > 0)
+    with started(tmp_path, listed) as terminal:  # from the acquirer's file to the door that opens
+        terminal.say("clock", step_s=7200)
+        assert terminal.tap(tmp_path / "card.json")["message"] == "ok_paid"
 
     asks, confirms = (user_of(tmp_path / "collector", ref, "money") for ref in ("21", "22"))
     for name, secret in (("asks", asks), ("confirms", confirms)):

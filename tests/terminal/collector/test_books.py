@@ -72,6 +72,7 @@ class Town:
         self.rows: dict[int, list[bytes]] = {number: [] for number in TERMINALS}
         self.on_card = dict.fromkeys(CARDS, (900, 1))
         self.tmc: Counter[bytes] = Counter()
+        self.calm = False
 
     def add(self, terminal: int, record) -> int:
         self.rows[terminal].append(build_record(record))
@@ -184,8 +185,31 @@ class Town:
         )  # fmt: skip
         self.add(terminal, record)
 
+    def ordinary_ride(self) -> None:
+        """As nearly all are: the next event of its card, proven, and on record at once."""
+        terminal, card = self.rng.choice(TERMINALS), self.rng.choice(CARDS)
+        row, start = (terminal, len(self.rows[terminal]) + 1), self.on_card[card]
+        made = intent(
+            at_ms=self.at_ms(),
+            card_ref=card,
+            prev_terminal=start[0],
+            prev_sequence=start[1],
+            charge_minor=self.rng.choice([0, 3_400, 5_000]),
+            route=self.rng.choice([7, 8]),
+            currency=self.rng.choice(CURRENCIES),
+        )
+        sequence = self.add(terminal, fitting(made, *row))
+        self.on_card[card], self.tmc[card] = row, self.tmc[card] + 1
+        commands = tmi(DataCommand(*command) for command in parse_record(self.rows[terminal][-1]).proof)
+        secret = REGISTRY.card(card)
+        tmv = transaction_mac_value(secret.key, secret.uid, self.tmc[card], commands) if secret else bytes(8)
+        how = self.rng.choice([SettledBy.ANSWERED] * 3 + [SettledBy.RECOVERED])
+        self.add(terminal, committed(sequence, tmc=self.tmc[card], tmv=tmv, how=how))
+
     def tap_or_other(self) -> None:
-        if self.rng.random() < 0.6:
+        if self.calm and self.rng.random() < 0.8:
+            self.ordinary_ride()
+        elif self.rng.random() < 0.6:
             self.tap()
         else:
             self.other()
@@ -358,11 +382,20 @@ def check_proofs(office: Office) -> None:
     assert (counted, +got) == (taps, +expected)
 
 
+_STILL_EARLY = (
+    "SELECT * FROM seen_early JOIN mark USING (terminal) WHERE seen_early.sequence <= mark.sequence"
+)
+"""Events noted as not come yet, of rows that have come."""
+
+
 @given(seed=st.integers(0, 2**32), size=st.integers(1, 60))
 @examples(150)
 def test_step_by_step_is_all_at_once(seed: int, size: int) -> None:
     rng = random.Random(seed)
     town = Town(rng)
+    town.calm = rng.random() < 0.5
+    if town.calm:
+        town.on_card = dict.fromkeys(CARDS, (0, 1))
     for _ in range(size):
         town.tap_or_other()
     with tempfile.TemporaryDirectory() as folder:
@@ -372,6 +405,7 @@ def test_step_by_step_is_all_at_once(seed: int, size: int) -> None:
             check_against_recomputing(office)
             check_days(office)
             check_proofs(office)
+            assert not office.books._connection.execute(_STILL_EARLY).fetchall()
         finally:
             office.close()
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from bench.collector import BATCH, KEY, Fleet
+from bench.collector import BATCH, KEY, Fleet, _reference, _uid
 from terminal.app.collector import report, start_collector
 from terminal.collector.books import BOOKS_FILE, Books, BooksSettings
 from terminal.collector.clock_checks import ClockLimits
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.office import DATABASE_FILE
-from terminal.collector.registry import CardRegistry
+from terminal.collector.registry import CardRegistry, RegisteredCard, write_registry
 from terminal.collector.store import CollectorStore
+from terminal.journal.records import Intent, build_record, parse_record
 from terminal.sync.link import HttpLink
 
 TERMINALS = 4
@@ -104,11 +109,68 @@ def test_killed_again_and_again_the_books_come_to_what_the_records_add_up_to(fol
     assert sum(one.records for one in seen[0].values()) == RECORDS
 
 
+class Purposes(Fleet):
+    """Terminals of two purposes, by turns: each calls a card by a reference of its own."""
+
+    def __init__(self, *args: int, **options: bool) -> None:
+        super().__init__(*args, **options)
+        self.rides_of: Counter[bytes] = Counter()
+
+    def _ride(self, terminal: int, sequence: int) -> tuple[bytes, bytes]:
+        body, end = super()._ride(terminal, sequence)
+        intent = parse_record(body)
+        assert isinstance(intent, Intent)
+        self.rides_of[intent.card_ref] += 1
+        return (build_record(replace(intent, card_ref=other(intent.card_ref))) if terminal % 2 else body), end
+
+
+def other(card_ref: bytes) -> bytes:
+    """The reference of the other purpose; by turns the greater and the smaller of the two."""
+    number = int.from_bytes(card_ref)
+    return (number + (1 << 40) if number % 2 else (1 << 63) - number).to_bytes(8)
+
+
+def write_cards(path: Path, cards: int) -> None:
+    write_registry(
+        path,
+        [
+            RegisteredCard(name, _uid(card), bytes(range(16)))
+            for card in range(cards)
+            for name in (_reference(card), other(_reference(card)))
+        ],
+    )
+
+
+def asked(folder: Path, *command: str) -> str:
+    """What the product's command answers."""
+    whole = [sys.executable, "-m", "terminal.cli.app", *command, "--folder", str(folder)]
+    return subprocess.run(whole, check=True, capture_output=True, text=True, timeout=UNTIL_S).stdout
+
+
+def check_that_no_card_is_parted(folder: Path, fleet: Purposes) -> None:
+    card, rides = fleet.rides_of.most_common(1)[0]
+    told = [
+        json.loads(asked(folder, "explain", "--json", "--card", one.hex())) for one in (card, other(card))
+    ]
+    assert [len(one["rides"]) for one in told] == [rides, rides]
+    assert told[0]["rides"] == told[1]["rides"]
+    assert len({ride["terminal"] % 2 for ride in told[0]["rides"]}) == 2, "rides under both references"
+    assert told[0]["balance_minor"] == told[1]["balance_minor"] is not None
+    copies = [folder / name for name in ("one", "two")]
+    for one, out in zip((card, other(card)), copies, strict=True):
+        asked(folder, "collector", "person", "copy", one.hex(), "--out", str(out))
+    rows = [json.loads((out / "copy.json").read_text())["rows"] for out in copies]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == rides
+
+
 def test_a_collector_that_is_killed_leaves_no_process_behind_and_the_next_goes_on(folder: Path) -> None:
-    process, url = start_collector(folder)
+    registry, fleet = folder / "registry.json", Purposes(1, TERMINALS, 200, proving=True)
+    write_cards(registry, 200)
+    process, url = start_collector(folder, registry)
     try:
         link = HttpLink(url)
-        for batch in Fleet(1, TERMINALS, 500).batches(RECORDS // 2):
+        for batch in fleet.batches(RECORDS // 2):
             assert link.upload(batch).status == 200
         link.close()
         books = books_of(process.pid)
@@ -116,9 +178,10 @@ def test_a_collector_that_is_killed_leaves_no_process_behind_and_the_next_goes_o
         process.kill()
         ended(process)
     until(lambda: not alive(books))
-    process, url = start_collector(folder)
+    process, url = start_collector(folder, registry)
     try:
         assert report(url)["total"]["records"] == RECORDS // 2
+        check_that_no_card_is_parted(folder, fleet)
     finally:
         process.terminate()
         ended(process)

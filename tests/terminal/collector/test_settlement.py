@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,14 @@ from terminal.collector.proof import Proof
 from terminal.collector.registry import RegisteredCard, write_registry
 from terminal.collector.settlement.carriers import CarriersError, SplitKey, parse_carriers
 from terminal.collector.settlement.legs import RideLeg
-from terminal.collector.settlement.lines import day_lines
+from terminal.collector.settlement.lines import COLUMNS, day_lines
 from terminal.collector.settlement.split import divided
 from terminal.collector.users import OfficeRole
 from terminal.journal.console_records import SaleCancelled
 from terminal.journal.records import CashSale, Intent, NotCommitted, SettledBy
 from tests.properties import examples
 from tests.terminal.collector.office import Terminal, Town
-from tests.terminal.collector.settled_apart import settled_apart
+from tests.terminal.collector.settled_apart import SettledAs, settled_apart
 from tests.terminal.journal.samples import AT, INTENT, READ_RIGHTS, committed
 
 CARRIERS = """
@@ -163,19 +162,19 @@ def assert_equal(town: Town, split: SplitKey) -> None:
     """What the product says of all its days, against the same records read apart."""
     settlement, store = town.collector.office.settlement, town.collector.store
     records = {(one.terminal, one.sequence): one.body for one in store.records()}
-    wanted = settled_apart(records, CARRIER_OF, split, WEIGHTS)
-    found: dict[tuple[str, str, int, str], list[int]] = defaultdict(lambda: [0, 0])
+    wanted = settled_apart(records, CARRIER_OF, split, WEIGHTS, {PROVING: (UID, TMK)}, {11})
+    found: dict[SettledAs, dict[str, int]] = {}
     proven = 0
     for day in days_of(town):
         moved = 0
         for key, numbers in settlement.day(day).items():
-            line = found[day, key.carrier, key.route, key.currency]
-            line[0] += numbers.proven_minor + numbers.unproven_minor + numbers.cash_minor
-            line[1] += numbers.due_minor
+            line = {name.removesuffix("_minor"): getattr(numbers, name) for name in COLUMNS}
+            line["due"] = numbers.due_minor
+            found[SettledAs(day, *key)] = {name: number for name, number in line.items() if number}
             moved += numbers.moved_proven_minor + numbers.moved_unproven_minor
             proven += numbers.proven_minor
         assert moved == 0, "what one carrier is given another has given"
-    assert {key: tuple(line) for key, line in found.items() if any(line)} == wanted
+    assert found == wanted
     total = town.collector.books.totals()
     counted = sum(one.proofs.get(Proof.PROVEN, {}).get("RUB", ZERO).charged_minor for one in total.values())
     assert proven == counted

@@ -9,12 +9,15 @@ import pytest
 from msgspec.structs import replace
 
 from cardproto.resident.records.event import PaidBy
+from terminal.clock import unix_ms
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message
 from terminal.policy.deny_list import DenyKind, DenyListFile, build_deny_list
 from terminal.policy.keyed_file import ListIssue
 from terminal.policy.policy import Policy
+from terminal.trip.ages import taken_today
+from terminal.trip.facts import BankFacts
 from tests.terminal.decision.region import small
 from tests.terminal.decision.rider import TODAY, local, rules, trip_at
 
@@ -161,8 +164,24 @@ def test_t_60_no_bank_card_before_a_shift() -> None:
 
 
 def test_t_70_the_inspector_sees_the_token_only() -> None:
-    assert tap(inspection=True, taken_today=1).outcome.message is Message.INSPECTION_PAID
-    assert tap(inspection=True).outcome.message is Message.INSPECTION_UNPAID
+    """The newest ride that is known under it: on this route, and lately. A ride of the morning pays no other."""
+    plan = tap().write_plan
+    assert plan is not None
+    rode = replace(CARD, event=plan.event)
+    paid = tap(rode, minutes=30, inspection=True)
+    assert paid.outcome.message is Message.INSPECTION_PAID
+    assert paid.outcome.values == {"time": "08:00", "route": 5}
+    for unpaid in (
+        tap(inspection=True),
+        tap(rode, minutes=30, inspection=True, route=6),
+        tap(rode, minutes=121, inspection=True, taken_today=1),
+    ):
+        assert unpaid.outcome.message is Message.INSPECTION_UNPAID
+        assert [fact.code for fact in unpaid.facts] == ["t-70:bank_card_not_seen"]
+    alone = tap(inspection=True, shift_open=False)
+    assert [fact.code for fact in alone.facts] == ["t-70:bank_card_cannot_tell"], (
+        "an inspector's hand terminal"
+    )
 
 
 @pytest.mark.parametrize(
@@ -239,3 +258,12 @@ def test_t_39_the_way_back_costs_a_bank_card_less_where_the_document_says_so(
     there = tap(policy=policy, route=9)
     back = tap(after(there), policy, minutes=90, route=9, direction=1)
     assert (told(there), told(back)) == (("ok_paid", 3600), ("ok_paid", price_minor))
+
+
+def test_t_43_what_was_taken_today_is_that_of_the_service_day() -> None:
+    """It ends at three in the morning: what was taken before midnight counts until then."""
+    policy, tomorrow = small(), TODAY + timedelta(days=1)
+    moments = [local("23:50"), local("00:30", tomorrow)]
+    taken = [(unix_ms(at), sum_minor) for at, sum_minor in zip(moments, (100, 50), strict=True)]
+    assert taken_today(policy, taken, local("02:59", tomorrow)) == BankFacts(2, 150)
+    assert taken_today(policy, taken, local("03:00", tomorrow)) == BankFacts()

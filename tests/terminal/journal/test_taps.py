@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminal.codes import Admission, ReaderFault
+from terminal.codes import Admission, ReaderFault, TicketKind
 from terminal.journal.records import (
     AnyRecord,
     CashSale,
@@ -191,3 +191,11 @@ def test_the_first_word_counts_and_unresolved_is_none() -> None:
         5,
         SettledBy.ANSWERED,
     )
+
+
+def test_who_rode_on_a_ticket_is_none_once_it_was_taken_back_and_no_luggage() -> None:
+    sale = CashSale(0, 1, 1, 7, 0, 4, 12_800, "demo:1")
+    luggage = msgspec.structs.replace(sale, ticket=TicketKind.LUGGAGE)
+    ends = ((sale, End.SOLD), (sale, End.CANCELLED), (luggage, End.SOLD))
+    found = [JournalTap(7, 1, record, end) for record, end in ends]
+    assert [(tap.riders, tap.charge_minor) for tap in found] == [(4, 12_800), (0, 0), (0, 12_800)]

@@ -15,7 +15,7 @@ import pytest
 from sim.air import VirtualClock
 from terminal.clock import unix_ms
 from terminal.link.frames import MOST_BYTES, KeysRenewed, LinkRefusal, MarksSent, seal
-from terminal.link.marks import AHEAD_S, KEPT_S, MOST_MARKS, LinkMark, MarkBook, MarkKind, PeerSaid, who_of
+from terminal.link.marks import MOST_MARKS, LinkMark, MarkBook, MarkKind, PeerSaid, who_of
 from terminal.link.peers import MOST_A_SECOND, LinkPeer, OwnMarks, PeerLinks
 from terminal.link.states import SaidState, state_mark, states_said
 from terminal.sync.credentials import make_keys
@@ -24,6 +24,7 @@ from terminal.sync.enrolment import renewal_request
 NOW = datetime(2026, 9, 15, 6, 0, tzinfo=UTC)
 NOW_S = int(NOW.timestamp())
 ANNA = who_of("school_12", b"\x01" * 8, "2026-09-15")
+KEPT_S, AHEAD_S = 36 * 3600, 15 * 60
 KEYS = {number: make_keys() for number in (1, 2)}
 
 
@@ -188,6 +189,15 @@ def test_what_each_door_said_last_of_a_medium_counts_for_a_day_and_a_half(hours:
     assert set(states_said(book, b"phone", now)) == {SaidState(1, bytes(32), 5), SaidState(2, bytes(32), 3)}
     assert not set(states_said(book, b"another", now))
     assert book.count == 2, "an older one of the same door is let go"
+    later = state_mark(8, 3, b"phone", bytes(32), 6, unix_ms(said_at) + 30_000)
+    assert book.take(3, later)
+    book.drop_before(later.at_s)
+    assert set(states_said(book, b"phone", now)) == {SaidState(3, bytes(32), 6)}, "each is forgotten alone"
+
+
+def test_whom_a_mark_is_about_is_told_apart_by_place_person_and_day() -> None:
+    said = (("a", b"b", "c"), ("ab", b"", "c"), ("a", b"", "bc"), ("a" * 300, b"b", "c"), ("a", b"b", "d"))
+    assert len({who_of(*parts) for parts in said}) == len(said)
 
 
 def test_a_renewed_identity_is_followed_and_another_is_not(two: tuple[End, End]) -> None:

@@ -9,19 +9,21 @@ import tomllib
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, date, datetime
-from hashlib import sha256
+from hashlib import sha1, sha256
 from pathlib import Path
 from typing import Any
 
+from cardproto.emv.faults import ChainFault
 from sim.emv.card import VirtualBankCard
+from sim.emv.chain import lab_ca_keys
 from sim.image_file import load_image, save_card
 from sim.lab_office import lab_office_key
 from terminal.app.simulated import issue_residents, laboratory_bank_ca, laboratory_keys
 from terminal.app.station import journal_reader
 from terminal.bank_record import card_identity, open_record, record_verdict
-from terminal.decision.bank_row import bank_row_in
+from terminal.decision.bank_row import bank_row_in, bank_row_of
 from terminal.errors import CollectorError
-from terminal.journal.records import Intent, build_record
+from terminal.journal.records import Intent, Unwritten, build_record
 from terminal.keys.file import load_file_keys
 from terminal.policy.deny_list import DenyKind, build_deny_list
 from terminal.policy.keyed_file import ListIssue
@@ -29,7 +31,7 @@ from terminal.policy.load import region_path
 from terminal.trip.producers import FactSource
 from tests.by_hand import BY_HAND, TerminalByHand, started
 from tests.config_file import config_file
-from tests.flows.leaks import leaks, leaks_in_files, secret_bytes, secret_text
+from tests.flows.leaks import card_number, leaks, leaks_in_files
 from tests.flows.live import collector, run
 from tests.terminal.sync.servers import stripping
 
@@ -122,8 +124,7 @@ def no_number_is_anywhere(folder: Path, shown: bytes) -> None:
         assert isinstance(card, VirtualBankCard)
         numbers += [one.pan for wallet in card.chip_memory.wallets for one in wallet.applications]
     assert len(set(numbers)) >= 10
-    secrets = [secret_text(f"number {at}", pan) for at, pan in enumerate(numbers)]
-    secrets += [secret_bytes(f"packed {at}", packed(pan)) for at, pan in enumerate(numbers)]
+    secrets = [form for at, pan in enumerate(numbers) for form in card_number(f"number {at}", pan)]
     cards = [path.name for path in folder.glob("*.json")]
     assert (folder / "taps.jsonl").stat().st_size > 1_000
     assert b"ok_paid" in shown
@@ -134,11 +135,6 @@ def no_number_is_anywhere(folder: Path, shown: bytes) -> None:
     assert not leaks(secrets, b"|".join(rows), "rows")
     (card_file,) = folder.glob("bank_cda.json")
     assert leaks(secrets, card_file.read_bytes(), "the card"), "the search finds what is there"
-
-
-def packed(pan: str) -> bytes:
-    """As cards hold it: two digits a byte, without the filler, which is no digit of it."""
-    return bytes.fromhex(pan[: len(pan) // 2 * 2])
 
 
 def it_goes_along_with_its_rows(folder: Path) -> None:
@@ -261,9 +257,53 @@ def test_what_a_list_says_and_what_an_old_one_leaves(tmp_path: Path) -> None:
 
 
 def test_without_what_proves_cards_the_bus_goes_on_for_the_others(tmp_path: Path) -> None:
+    """The CA keys or the office's key cannot be read; the list of those who owe money is gone."""
     (tmp_path / "ca.json").write_text("{}", "utf-8")
+    (tmp_path / "ours.json").write_bytes(ca_file())
+    both = card_in(tmp_path, "resident_bank")
+    for number, bank in enumerate(({"ca": "ca.json"}, {"ca": "ours.json", "office": "gone.hex"}), start=1):
+        terminal = {"number": 70001, "profile": "bus", "state": f"state-{number}", "region": "region.toml"}
+        with started(tmp_path, settings(tmp_path, bank=bank, terminal=terminal)) as running:
+            assert said(running.tap(card_in(tmp_path, "bank_cda"))) == ("bank_closed", *REFUSED)
+            running.say("clock", step_s=7200 * number)
+            assert said(running.tap(both)) == PAID
+        with journal_reader(tmp_path / f"state-{number}") as reader:
+            assert "bank:closed" in [getattr(row.record, "code", "") for row in reader.all_rows()]
+
+
+def test_a_chain_that_does_not_hold_is_refused_and_the_bus_goes_on(tmp_path: Path) -> None:
+    """Another CA key under the same number, one whose time is over, an issuer that was taken back."""
+    (tmp_path / "ca.json").write_bytes(ca_file(wrong=0xE1, over=0xE2))
     with started(tmp_path, settings(tmp_path, bank={"ca": "ca.json"})) as terminal:
-        assert said(terminal.tap(card_in(tmp_path, "bank_cda"))) == ("bank_closed", *REFUSED)
+        for profile in ("bank_cda", "bank_longest_key", "bank_revoked_issuer", "bank_static_only"):
+            assert said(terminal.tap(card_in(tmp_path, profile))) == ("not_accepted", *REFUSED), profile
         assert said(terminal.tap(card_in(tmp_path, "resident_bank"))) == PAID
     with journal_reader(tmp_path / "state") as reader:
-        assert "bank:closed" in [getattr(row.record, "code", "") for row in reader.all_rows()]
+        rows = [
+            bank_row_of(row.record.read) for row in reader.all_rows() if isinstance(row.record, Unwritten)
+        ]
+    assert [row.fault for row in rows if row is not None] == [
+        ChainFault.ISSUER_CERTIFICATE_LENGTH,
+        ChainFault.CA_KEY_EXPIRED,
+        ChainFault.ISSUER_CERTIFICATE_LENGTH,
+        ChainFault.ISSUER_CERTIFICATE_LENGTH,
+    ], "each row says why"
+
+
+def ca_file(wrong: int = 0, over: int = 0) -> bytes:
+    """The laboratory's CA keys: `wrong` has another's modulus, `over` ended last month."""
+    keys = {one.index: one for one in lab_ca_keys()}
+    entries = []
+    for index, one in keys.items():
+        modulus = keys[over].modulus if index == wrong else one.modulus
+        content = one.rid + bytes((index,)) + modulus + one.exponent
+        entry = {
+            "rid": one.rid.hex(),
+            "index": f"{index:02x}",
+            "modulus": modulus.hex(),
+            "exponent": one.exponent.hex(),
+            "sha1": sha1(content, usedforsecurity=False).hexdigest(),
+        }
+        ended = {"expires_on": "2026-08-31"} if index == over else {}
+        entries.append(entry | ended)
+    return json.dumps({"environment": "laboratory", "ca_keys": entries}).encode()

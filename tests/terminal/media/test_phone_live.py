@@ -260,8 +260,9 @@ def test_what_is_kept_of_phones_is_copied_forgotten_and_put_aside(run: Run, tmp_
 
 
 def test_an_inspector_asks_a_phone_and_its_code_and_uses_up_neither(tmp_path: Path) -> None:
+    region = str(region_with_paper(tmp_path))
     tables: dict[str, Mapping[str, object]] = {
-        "terminal": {"number": 70001, "profile": "bus", "region": "demo"},
+        "terminal": {"number": 70001, "profile": "bus", "region": region},
         "shift": {"operator": "17", "route": 15},
         "console": {"enabled": True, "port": 0, "typed_sign_in": True},
         **CODES,
@@ -287,6 +288,13 @@ def test_an_inspector_asks_a_phone_and_its_code_and_uses_up_neither(tmp_path: Pa
             assert bus.tap(unpaid.name)["message"] == "inspection_unpaid"
             text, other = (phone.code(from_unix_ms(bus.rows()[-1]["at_ms"])) for _ in range(2))
             assert [asked(one) for one in (text, other, text)] == ["inspection_paid"] * 3
+            assert bus.console is not None
+            assert "Оплачено" in bus.console.get("/inspection").text
+            assert asked(on_paper(1)) == "inspection_unpaid", (
+                "paper is asked about without a word, and has not ridden"
+            )
+            assert "Оплаты нет" in bus.console.get("/inspection").text
+            assert 'action="/next/printed"' not in bus.console.get("/inspection").text
 
 
 def region_where_pensioners(folder: Path, more: str) -> Path:

@@ -15,6 +15,8 @@ from sim.profile import LAB_KEYS
 from terminal.app.simulated import laboratory_keys
 from terminal.collector.enrolment import Enrolment, Granted
 from terminal.keys.file import load_file_keys
+from terminal.publish.repository import Repository
+from terminal.publish.sealing import SealedName, keep_name, sealed_group
 from terminal.screen.console.pins import pin_fits
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member, members_in
@@ -44,6 +46,22 @@ def enrolled(office: Office, numbers: Iterable[int]) -> dict[int, TerminalKeys]:
         code = enrolment.make_code(number, 0)
         assert isinstance(enrolment.redeem(enrolment_request(number, made[number], code), 0), Granted)
     return made
+
+
+def test_a_sealed_name_tells_nothing_and_is_each_groups_own_in_its_office(tmp_path: Path) -> None:
+    ours, theirs = Repository(tmp_path / "ours"), Repository(tmp_path / "theirs")
+    for repository in (ours, theirs):
+        repository.office.mkdir(parents=True)
+    groups = ("roster/17/school-42", "roster/17/school-43", "roster/18/school-42", "staff/school-42")
+    named = [sealed_group(repository, group) for repository in (ours, theirs) for group in groups]
+    assert len({one.rpartition("/")[2] for one in named}) == len(named)
+    assert [one.rpartition("/")[0] for one in named[:4]] == ["roster/17", "roster/17", "roster/18", "staff"]
+    assert not any("school" in one for one in named)
+    assert [sealed_group(Repository(ours.folder), group) for group in groups] == named[:4], "for every issue"
+    keep_name(ours, named[0], SealedName(groups[0]))
+    assert sealed_group(ours, named[0]) == named[0], "one that is sealed is not sealed again"
+    keep_name(ours, named[0], None)
+    assert sealed_group(ours, named[0]) != named[0]
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from sim.desk.disturbance import Disturbance
 from terminal.cli.desk import open_desk
 from terminal.journal.records import Fault
 from terminal.journal.taps import End
+from terminal.lab.desk.devices import LAMPS
 from terminal.lab.desk.refusals import DeskFault, DeskRefused
 from terminal.lab.desk.scenario import scenario_of
 from terminal.lab.desk.session import DeskSession
@@ -101,7 +102,8 @@ def test_a_code_is_scanned_from_the_keyboard_and_answered(desk: Page, session: D
     front = desk.frame_locator('[data-terminal="front"] iframe')
     expect(front.locator("#line")).to_have_text("Card not confirmed by its issuer")
     expect(desk.locator("#scan-count")).to_have_text("codes read: 1")
-    expect(desk.locator('[data-lamp="refused"]')).to_have_class("lit")
+    lines = session.town.devices.lines
+    until(lambda: any(line == LAMPS.refused and active for line, active, _ in tuple(lines.history)))
     assert session.taps == []
     desk.get_by_role("button", name="Show the code of the pensioner's phone").click()
     expect(front.locator("#line")).to_have_text("Concession trip")
@@ -115,6 +117,21 @@ def test_a_code_is_scanned_from_the_keyboard_and_answered(desk: Page, session: D
     with pytest.raises(DeskRefused) as none:
         scenario_of(session)
     assert none.value.mistake.code is DeskFault.NOTHING_TO_SAVE, "a scenario has cards, no phones"
+
+
+def test_a_printed_code_rides_when_the_driver_has_seen_the_holder(desk: Page, session: DeskSession) -> None:
+    text, pensioner = session.town.document_path.read_text("utf-8"), 'name = "pensioner, free"\n'
+    session.use_document(text.replace(pensioner, f"{pensioner}printed = true\n"))
+    holder = desk.get_by_role("button", name="It is the holder")
+    expect(holder).to_be_hidden()
+    desk.get_by_role("button", name="Show the pensioner's printed code").click()
+    front = desk.frame_locator('[data-terminal="front"] iframe')
+    expect(front.locator("#line")).to_have_text("Printed code. Please wait for the check")
+    holder.click()
+    expect(front.locator("#line")).to_have_text("Concession trip")
+    expect(holder).to_be_hidden()
+    expect(desk.locator("#taps li")).to_have_count(2)
+    assert "phone:printed_checked" in [reason.code for reason in session.taps[-1].report.reasons]
 
 
 def test_a_ticket_waits_for_paper(desk: Page) -> None:

@@ -192,6 +192,25 @@ def test_a_forged_acknowledgement_states_nothing(station, collector):
     assert station.heard == []
 
 
+def test_what_the_collector_takes_back_is_heard_where_it_signs_so(station):
+    heard = []
+    station.client._on_withdrawn = heard.append
+    station.append(day(1))
+    station.wire.intake._withdrawn = lambda: ("demo:2",)
+    station.wire.alter = lambda answer: Answer(
+        200, wire.encode(msgspec.structs.replace(wire.parse_ack(answer.body), withdrawn=("demo:3",)))
+    )
+    station.client.sync_once()
+    assert heard == []
+    station.wire.alter = lambda answer: answer
+    station.client.sync_once()
+    assert heard == [("demo:2",)]
+    station.wire.intake._withdrawn = tuple
+    station.append(day(1))
+    station.client.sync_once()
+    assert heard == [("demo:2",)]
+
+
 # What an answer may not do
 
 
@@ -427,6 +446,17 @@ def test_the_last_words_before_a_shutdown_are_the_first_after_it(station, collec
     assert (first.bodies, first.signature, first.head) == ((), signed.signature, signed.head)
     assert len(second.bodies) == 6
     assert collector.alarms() == []
+
+
+def test_last_words_are_said_once_and_not_after_more_was_sent(station, collector):
+    station.journal.notary = Notary(station.key, collector.clock, "demo:1")
+    station.append(day(2))
+    station.journal.close()
+    station.journal = Journal.open(station.journal.path, 7)
+    for _ in range(3):
+        station.append(day(1))
+        assert station.new_client().sync_once().problem is None
+    assert [len(wire.parse_batch(batch).bodies) for batch in station.wire.batches] == [0, 6, 2, 2]
 
 
 def test_last_words_of_an_earlier_identity_are_not_repeated(station, collector):

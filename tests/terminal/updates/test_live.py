@@ -93,6 +93,7 @@ def test_what_is_no_successor_is_refused_said_once_and_stands_in_health(run: Run
             (region(4, number=35), "update:other_region"),
             (region(4, name="other"), "update:other_document"),
             (region(4)[:-30], "update:unreadable"),
+            (region(4).replace(b"schema = 2", b"schema = 99", 1), "update:needs_newer"),
         ):
             publish(folder / "region.toml", content)
             served.hang_up()
@@ -100,13 +101,15 @@ def test_what_is_no_successor_is_refused_said_once_and_stands_in_health(run: Run
         checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
         assert checks["in_force:region"]["inputs"]["edition"] == "demo:3"
         assert checks["update:region"]["code"] == "update:refused"
-        assert checks["update:region"]["inputs"]["fault"] == "update:unreadable"
+        assert checks["update:region"]["inputs"]["fault"] == "update:needs_newer"
+        status = run("updates", "status", "--state", served.state, "--language", "ru")
+        assert "написан для более новой программы" in status.stdout
         publish(folder / "region.toml", region(4))
         served.said("in_force", kind="region", edition="demo:4")
         faults = [row.code for row in served.rows() if isinstance(row, Fault)]
         assert [code for code in faults if code.startswith("update:")] == [
             *("update:older", "update:ended", "update:other_region"),
-            *("update:other_document", "update:unreadable"),
+            *("update:other_document", "update:unreadable", "update:needs_newer"),
         ]
         served.tap(lambda tap: tap["admission"] == "let_in")
         assert served.process.poll() is None

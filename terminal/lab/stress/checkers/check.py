@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from terminal.collector.books import BOOKS_FILE
@@ -24,6 +25,7 @@ from terminal.journal.records import (
     Intent,
     NotCommitted,
     SettledBy,
+    Unwritten,
     parse_record,
 )
 from terminal.lab.stress.checkers.digest import Digest
@@ -110,9 +112,10 @@ def check(town: StormTown) -> Findings:
     named = _named(held)
     _promises(town, held, named, found)
     _rides(town, held, named, found)
-    _money(town, books, named, found)
+    unshown = _unshown(town, held, named)
+    _money(town, books, named | unshown, found)
     _books(town, books, found)
-    _alarms(town, books, found)
+    _alarms(town, books, len(unshown), found)
     _fares(town, held, named, found)
     _tickets(town, held, named, found)
     _twins(town, found)
@@ -314,6 +317,28 @@ def _rides(town: StormTown, held: dict[TapId, AnyRecord], named: set[TapId], fou
     found.problems += town.count.charged_twice
 
 
+def _unshown(town: StormTown, held: dict[TapId, AnyRecord], named: set[TapId]) -> set[TapId]:
+    """Taps of unknown end that only a row showed which is lost and named: the card's next tap, which found their event.
+    When the card comes back it no longer has that, and such a tap stays open, for people to see.
+    """
+    ended = {
+        (terminal, record.intent)
+        for (terminal, _), record in held.items()
+        if isinstance(record, Committed | NotCommitted)
+    }
+    found_by = {
+        (record.prev_terminal, record.prev_sequence)
+        for record in held.values()
+        if isinstance(record, Intent | Unwritten)
+    }
+    return {
+        tap
+        for rider in town.riders
+        for tap, after in pairwise(rider.events)
+        if after in named and isinstance(held.get(tap), Intent) and tap not in ended | found_by
+    }
+
+
 def _money(town: StormTown, books: Reconciliation, named: set[TapId], found: Findings) -> None:
     """Purses before and after against the collector's sums, and what is known to be lost: in all, and by terminal."""
     spent_minor = sum(rider.start_minor - purse_minor(rider.card) for rider in town.riders)
@@ -356,8 +381,8 @@ def _books(town: StormTown, whole: Reconciliation, found: Findings) -> None:
             found.problems.append(f"the books of terminal {terminal} are not what its records add up to")
 
 
-def _alarms(town: StormTown, books: Reconciliation, found: Findings) -> None:
-    found.unresolved_open = books.total.unresolved_open
+def _alarms(town: StormTown, books: Reconciliation, unshown: int, found: Findings) -> None:
+    found.unresolved_open = books.total.unresolved_open - unshown
     found.unresolved_settled = books.total.unresolved_settled
     if found.unresolved_open:
         found.problems.append(f"{found.unresolved_open} taps stay unresolved although their cards came back")

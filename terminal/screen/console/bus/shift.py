@@ -271,14 +271,14 @@ def do_forget(visit: Visit, _form: FormFields, _written: Written) -> None:
     visit.console.terminal.next_ride.forget()
 
 
-class PrintedShown(Struct, frozen=True):
+class PrintedConcession(Struct, frozen=True):
     """A printed code that waits: its name in forms, and what it is shown for."""
 
     key: str
     named: str
 
 
-def printed_waiting(visit: Visit) -> PrintedShown | None:
+def printed_waiting(visit: Visit) -> PrintedConcession | None:
     """What a passenger without a phone has shown, and waits for the crew's word (M-35)."""
     console = visit.console
     codes = console.terminal.codes
@@ -287,7 +287,7 @@ def printed_waiting(visit: Visit) -> PrintedShown | None:
         return None
     rules = {rule.code: rule for rule in console.policy.document.concessions}
     named = (visit.text(SENSITIVE) if rules[code].sensitive else rules[code].name for code in one.concessions)
-    return PrintedShown(one.key, ", ".join(named))
+    return PrintedConcession(one.key, ", ".join(named))
 
 
 def printed_page(visit: Visit) -> View:

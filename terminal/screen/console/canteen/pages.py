@@ -100,18 +100,18 @@ class CanteenPages:
         return looking(show)(visit)
 
 
-class PrintedShown(Struct, frozen=True):
+class PrintedPupil(Struct, frozen=True):
     """A printed code that waits: its name in forms, and whose it is by the class list; None for one not in it."""
 
     key: str
     person: Person | None
 
 
-def printed_waiting(look: Look) -> PrintedShown | None:
+def printed_waiting(look: Look) -> PrintedPupil | None:
     """What a pupil without card and phone has shown, and waits for the cashier's word (M-35)."""
     codes = look.visit.console.terminal.codes
     one = None if codes is None else codes.waiting(look.now)
-    return None if one is None else PrintedShown(one.key, person(look.counter, one.person or b""))
+    return None if one is None else PrintedPupil(one.key, person(look.counter, one.person or b""))
 
 
 def _printed(look: Look) -> View:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.faults import tear_after, tear_before
+from terminal.clock import from_unix_ms
 from terminal.codes import Admission, TicketKind
 from terminal.decision.outcome import Message
 from terminal.export.reports import shift_report
@@ -27,6 +28,7 @@ from terminal.journal.records import CashSale, ShiftClosed
 from terminal.journal.taps import taps
 from terminal.policy.load import DEMO_REGION, parse_region
 from terminal.policy.policy import Policy
+from terminal.receipt.counter import cancel_left_s
 from terminal.recompute.rows import VerdictKind, verdict_of
 from terminal.screen.console.roles import Role
 from tests.properties import examples
@@ -111,6 +113,18 @@ def test_t_54_only_the_newest_once_and_in_time(cab: Cab) -> None:
     assert cab.client.get(f"/cancel/{third}").status_code == 409
     assert "Cancel ticket" not in text(cab.client.get("/sale", follow_redirects=True))
     assert len(cab.records(SaleCancelled)) == 1
+
+
+def test_t_54_a_clock_that_is_put_back_gains_no_time() -> None:
+    policy, sale = (
+        Policy.of(parse_region(DEMO_REGION.read_bytes(), "demo")),
+        CashSale(1_000_000, 1, 1, 7, 0, 1, 3_200, "demo:1"),
+    )
+    left = {
+        off: cancel_left_s(policy, sale, from_unix_ms(1_000_000 + off * 1000))
+        for off in (0, 299, 300, -299, -300, -900)
+    }
+    assert left == {0: 300, 299: 1, 300: 0, -299: 1, -300: 0, -900: 0}
 
 
 # T-55

@@ -19,6 +19,8 @@ export class Devices {
     press("housing", (on) => ({housing: on}));
     press("has-paper", (on) => ({paper: !on}));
     byId("scan-phone").addEventListener("click", doing(() => move({phone: byId("scan-phone").dataset.phone})));
+    byId("scan-printed").addEventListener("click", doing(() => move({phone: byId("scan-printed").dataset.phone, printed: true})));
+    byId("scan-holder").addEventListener("click", doing(() => move({holder: true})));
     byId("scan-form").addEventListener("submit", (event) => {
       event.preventDefault();
       const field = byId("scan");
@@ -87,6 +89,7 @@ export class Devices {
   #serial(now) {
     for (const section of document.querySelectorAll(".devices .serial")) section.inert = !now.serial;
     byId("scan-count").textContent = now.serial ? filled(words.codes_read, now) : words.no_serial;
+    byId("scan-holder").hidden = !now.printed_waits;
     byId("has-paper").setAttribute("aria-checked", now.has_paper);
     const paper = byId("paper");
     const lines = now.paper.join("\n");
