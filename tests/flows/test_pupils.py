@@ -176,16 +176,36 @@ def test_without_a_column_of_names_or_a_file_the_page_says_what_to_do(
     served: LiveTerminal, page: Page
 ) -> None:
     url = sign_in(page, served, Role.MEAL_OFFICER)
-    for content, heard in ((b"\x89PNG\r\n\0\0", "neither a workbook nor text"), (b"", "has no rows")):
-        page.goto(f"{url}/canteen/list")
+    page.goto(f"{url}/canteen/list")
+    for content, heard in (
+        (b"\x89PNG\r\n\0\0", "neither a workbook nor text"),
+        (b"<html><table>", "no Excel workbook"),
+        (bytes(9 << 20), "at most 8 MB"),
+        (b"", "has no rows"),
+    ):
         page.set_input_files("#file", {"name": "a.xlsx", "mimeType": "", "buffer": content})  # type: ignore[arg-type]
         page.get_by_role("button", name="Read and check").click()
-        expect(page.locator("main")).to_contain_text(heard)
-    page.goto(f"{url}/canteen/list")
+        expect(page.get_by_role("alert")).to_contain_text(heard)
     text = "a;b\n1;5В\n2;5Г\n".encode("cp1251")
     page.set_input_files("#file", {"name": "a.csv", "mimeType": "", "buffer": text})  # type: ignore[arg-type]
     page.get_by_role("button", name="Read and check").click()
     expect(page.get_by_text("The column with the names was not recognised")).to_be_visible()
+    page.get_by_role("button", name="Give this list up").click()
+    page.wait_for_url("**/canteen/list")
+    text = "ФИО;Класс;Буфет\nИванов Пётр;Я;12\nБелова Анна;5а;1\n".encode()
+    page.set_input_files("#file", {"name": "a.csv", "mimeType": "", "buffer": text})  # type: ignore[arg-type]
+    page.get_by_role("button", name="Read and check").click()
+    asked = page.locator("input[name='class Я']")
+    asked.evaluate("one => one.removeAttribute('maxlength')")
+    asked.fill("5б" + "б" * 400)
+    page.locator("input[name=through]").fill("a hundred")
+    page.get_by_role("button", name="Apply and check again").click()
+    expect(page.get_by_role("alert")).to_contain_text("Enter a number")
+    page.locator("input[name='class Я']").fill("5б")
+    page.locator("input[name=through]").fill("")
+    page.locator("input[name=whole]").first.check()
+    page.get_by_role("button", name="Apply and check again").click()
+    expect(page.get_by_text("Nothing stands against it.")).to_be_visible()
     page.get_by_role("button", name="Give this list up").click()
     page.wait_for_url("**/canteen/list")
     assert len(listed(served)) == 600, "the list in force stays"

@@ -32,6 +32,7 @@ SERVED_AT_ONCE = "meal_ok"
 GIVEN = (SERVED_AT_ONCE, "meal_already")
 """After these the pupil has the portion, once."""
 FILES = (".xlsx",)
+REFUSED = 409
 PAGES = {
     *(f"/setup/{name}" for name in NAMES),
     "/done",
@@ -108,9 +109,15 @@ class SchoolWalk:
 
     # deeds
 
-    def deed(self, hands: Hands, button: Locator, redo: Callable[[], Locator] | None = None) -> None:
+    def deed(
+        self,
+        hands: Hands,
+        button: Locator,
+        redo: Callable[[], Locator] | None = None,
+        anew: Callable[[], None] | None = None,
+    ) -> None:
         """Press what changes something. Where the power goes, the form arrives again: reloaded, or with `redo` (a form
-        with a file) filled in again by hand.
+        with a file) filled in again by hand; `anew` is what people do where it then has to begin anew.
         """
         self.counts["deeds"] += 1
         page, number = hands.page, self.counts["deeds"]
@@ -141,6 +148,10 @@ class SchoolWalk:
                 hands.press(redo())
             return
         answer = page.request.fetch(sent[0], timeout=PATIENCE_MS)
+        if anew is not None and answer.status == REFUSED:
+            page.goto(back)
+            anew()
+            return
         assert answer.ok, f"{sent[0].url}: {answer.status} {answer.text()[:2000]}"
         page.goto(answer.url)
 
@@ -328,8 +339,15 @@ class SchoolWalk:
                 self._handed_out(hands, card, meal)
 
     def _handed_out(self, hands: Hands, card: Path, meal: str) -> None:
-        """The cashier says yes to what stands there."""
-        self.deed(hands, hands.page.locator(".standing .ask button"))
+        """The cashier says yes to what stands there; a question that went with the power is asked by the card anew."""
+        yes = hands.page.locator(".standing .ask button")
+
+        def anew() -> None:
+            assert self._tap(hands, card, meal) == "meal_ask"
+            with hands.page.expect_navigation(timeout=PATIENCE_MS):
+                hands.press(yes)
+
+        self.deed(hands, yes, anew=anew)
         self.given.add((card.stem, meal))
 
     def _tap(self, hands: Hands, card: Path, meal: str) -> str:
@@ -453,7 +471,9 @@ class SchoolWalk:
                 self.deed(hands, page.get_by_role("button", name="Да, аннулировать"))
 
     def orders(self, hands: Hands, name: str) -> None:
-        """For tomorrow; one is taken back."""
+        """For tomorrow; one is taken back. No paper with a code was shown."""
+        hands.page.goto(f"{self.place.url}/canteen/printed")
+        hands.look()
         self.pupil(hands, name)
         section = hands.page.locator("section[aria-labelledby=ahead]")
         for button in ("Заказать", "Отменить заказ", "Заказать"):
@@ -587,7 +607,8 @@ class SchoolWalk:
             hands.open("Терминал")
             hands.look()
         if self.plan.looks:
-            assert PAGES - self.looked == set(), "pages that were looked at by no one"
+            unseen = sorted(PAGES - self.looked)
+            assert not unseen, f"pages that no one has looked at: {unseen}"
         return self.right(day)
 
 

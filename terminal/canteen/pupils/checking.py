@@ -109,7 +109,7 @@ class _RowReader(Struct):
             class_id=class_id,
             grade=grade,
             number=cyrillic(self.text(line, PupilColumn.NUMBER))[:MOST_NUMBER],
-            born=self._born(line, pupil=bool(grade)),
+            born=self._born(line, AGES if grade else AGES_OF_STAFF if class_id == STAFF_CLASS else None),
             codes=self._codes(line),
             grant_from=self._day(line, PupilColumn.GRANT_FROM),
             grant_until=self._day(line, PupilColumn.GRANT_UNTIL),
@@ -152,7 +152,7 @@ class _RowReader(Struct):
             self._doubt(PupilDoubt.FROM_MERGED, line, PupilColumn.CLASS)
         return found.id, found.grade
 
-    def _born(self, line: DraftLine, *, pupil: bool) -> date | None:
+    def _born(self, line: DraftLine, ages: range | None) -> date | None:
         typed = self.text(line, PupilColumn.BORN)
         if not typed:
             return None
@@ -164,7 +164,7 @@ class _RowReader(Struct):
         if typed.isdigit() and found > EXCEL_BEGINS and not accepted:
             self._doubt(PupilDoubt.BORN_SERIAL, line, PupilColumn.BORN, typed, day=f"{found:%d.%m.%Y}")
         years = self.today.year - found.year - ((self.today.month, self.today.day) < (found.month, found.day))
-        if years not in (AGES if pupil else AGES_OF_STAFF) and not accepted:
+        if ages is not None and years not in ages and not accepted:
             self._doubt(PupilDoubt.BORN_UNLIKELY, line, PupilColumn.BORN, typed, years=years)
         return found
 
