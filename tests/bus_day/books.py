@@ -83,7 +83,7 @@ def books_agree(walk: BusWalk, page: Page) -> dict[str, int]:
     )
     _exported(place, counted)
     registered(place.folder, [card for number, card in enumerate(walk.cards) if number % STRANGERS])
-    with collector(place.folder, registry=place.folder / "registry.json") as url:
+    with collector(place.folder, options=("--registry", place.folder / "registry.json")) as url:
         place.run("sync", "--collector", url)
         (place.folder / "carriers.toml").write_text(CARRIERS, "utf-8")
         _office("settlement", "carriers", place.folder / "carriers.toml", folder=place.folder)
