@@ -48,7 +48,7 @@ def sell(
     if pupil is None:
         raise CanteenRefused(
             "not in the roster of this school",
-            "Check the reference, or sell for cash.",
+            "Check the reference, or tie the card to a pupil.",
             MealEffect.NOT_LISTED,
         )
     closed = counter.against_serving(now)

@@ -18,7 +18,7 @@ from terminal.receipt.request import ReceiptSale
 from terminal.trail import recorded
 from terminal.trail_words import effect_words
 from terminal.trip.facts import Trip
-from terminal.trip.shifts import LastSale
+from terminal.trip.shifts import LastSale, require_shift_of
 from terminal.trip.stated import stated
 
 
@@ -33,9 +33,10 @@ def sell_for_cash(
 ) -> ReceiptSale:
     """Sell `persons` the ride of `trip`, each with a `ticket`; the sale is durable when this returns.
 
-    Raises `ReceiptError` when nothing may be sold, `JournalError` when it cannot be recorded: then no money may
-    be taken.
+    Raises `ReceiptError` when nothing may be sold, `JournalError` when it cannot be recorded or the open shift is one
+    of another kind of terminal, as a canteen's: then no money may be taken.
     """
+    require_shift_of(journal, trip.profile)
     decision = decide_cash(policy, trip, persons, now, ticket)
     if decision.sum_minor is None:
         last = decision.facts[-1]

@@ -14,7 +14,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from sim.image_file import load_image
 from sim.periphery.pseudo_terminal import PseudoTerminal
@@ -27,7 +27,7 @@ from terminal.operations.status import EVERY_S as STATUS_EVERY_S
 from terminal.screen.console.roles import Role
 from terminal.sync.credentials import load_or_make_keys
 from terminal.trip.producers import FactSource
-from tests.flows.live import STATE, TAPS, live_terminal, told_of
+from tests.flows.live import DAY, STATE, TAPS, live_terminal, run, told_of
 from tests.flows.test_live_canteen import School, canteen
 from tests.terminal.canteen.school import CASHIER, TEACHER, grant
 from tests.terminal.media.test_phone_live import on_paper, phone_in
@@ -64,12 +64,15 @@ def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
 
 
 def on_paper_too(region: Path) -> None:
-    """Let the pupils of `FREE` show a code on paper, and those of another concession that gives no meal."""
+    """Let the pupils of `FREE` show a code on paper, and those of another concession that gives no meal; a concession
+    that no list has is the cashier's to decide.
+    """
     text = region.read_text("utf-8")
     for name in ('name = "pupil with special needs"\n', 'name = "pensioner, free"\n'):
         assert text.count(name) == 1
         text = text.replace(name, f"{name}printed = true\n")
-    region.write_text(text, "utf-8")
+    assert text.count('not_listed = "serve"') == 1
+    region.write_text(text.replace('not_listed = "serve"', 'not_listed = "ask"'), "utf-8")
 
 
 class Till(School):
@@ -89,6 +92,22 @@ class Till(School):
         self.scanner.scan(paper.encode())
         until(lambda: console.get("/canteen/printed").text != before)
         return console.get("/canteen/printed").text
+
+    def goes_to(self, page: Page, name: str) -> None:
+        """Open one of the canteen's pages, in a browser of the one who is signed in."""
+        console = self.terminal.console
+        assert console is not None
+        signed_in = [
+            {"name": c.name, "value": c.value, "url": str(console.base_url)} for c in console.cookies.jar
+        ]
+        page.context.add_cookies(signed_in)  # type: ignore[arg-type]
+        page.goto(f"{console.base_url}/canteen/{name}")
+
+    def report(self) -> dict[str, Any]:
+        """The day's report as the product's command prints it."""
+        printed = run(self.terminal.folder, "canteen", "report", "--day", DAY, "--json")
+        found: dict[str, Any] = msgspec.json.decode(printed)
+        return found
 
     def agrees(self, presses: Callable[[], None] | None = None) -> dict[str, Any]:
         """The row after the cashier has said that it is this pupil."""
@@ -235,12 +254,7 @@ def test_a_printed_code_is_served_when_the_cashier_knows_the_pupil_of_the_list(
     assert second.terminal.head() == before, "what was not checked leaves no row"
     assert 'href="/canteen/printed"' in second.terminal.console.get("/canteen/counter").text
     heard, page = marks(METRICS[1]), new_page(width=1024, height=600)
-    console = second.terminal.console
-    signed_in = [
-        {"name": c.name, "value": c.value, "url": str(console.base_url)} for c in console.cookies.jar
-    ]
-    page.context.add_cookies(signed_in)  # type: ignore[arg-type]
-    page.goto(f"{console.base_url}/canteen/shift")
+    second.goes_to(page, "shift")
 
     def by_the_guide() -> None:
         for step in steps_of("stolovaya.md", "Телефон и код"):
@@ -261,6 +275,47 @@ def test_a_printed_code_is_served_when_the_cashier_knows_the_pupil_of_the_list(
     assert refused["message"] == "code_printed", "parents' money is not spent on a copy"
     assert "phone:not_on_paper" in refused
     assert 'action="/canteen/printed"' not in second.reads(paper["zoya"]), "in no list here: no second check"
+
+
+def test_o_02_a_concession_in_no_list_claims_money_only_by_the_cashiers_word(
+    tills: tuple[Till, Till, int], new_page: NewPage
+) -> None:
+    """The reason is on the cashier's page before the portion, and in the report after it; once, whatever is pressed."""
+    _, second, _ = tills
+    second.card("unlisted", "pupil_grade3")
+    second.terminal.sign_in(Role.CASHIER)
+    page = new_page(width=1024, height=600)
+    second.goes_to(page, "counter")
+    before, asked = second.report(), second.tap("unlisted")
+    assert asked["message"] == "meal_ask"
+    assert "o-02:ask_not_listed" in dict(asked["reasons"])
+    question = page.locator(".standing .ask")
+    expect(page.locator(".standing-name")).to_have_text("Карты нет в списке", timeout=40_000)
+    expect(page.locator(".standing .ask-why")).to_have_text(
+        "На карте есть льгота, но карты нет в списке школы."
+    )
+    silent, head = second.report(), second.terminal.head()
+    assert (silent["sources"], silent["control"]) == (before["sources"], before["control"])
+    question.locator("button").click()
+    expect(page.locator(".handout-ok")).to_contain_text("Завтрак", timeout=40_000)
+    (row,) = second.terminal.rows(head)
+    served, portion = told_of(row), {"federal": 4265, "regional": 2134, "municipal": 710}
+    assert (row["kind"], row["how"], served["sources"]) == ("MealServed", "asked", portion)
+    assert "not_in_roster" in served["flags"]
+    page.go_back()
+    page.reload()
+    expect(question.locator("button")).to_have_count(0)
+    assert second.terminal.head() == row["sequence"], "once means once"
+    after = second.report()
+    moved = {source: after["sources"][source] - silent["sources"].get(source, 0) for source in portion}
+    assert moved == portion
+    claimed = after["control"]["records_minor"] - silent["control"]["records_minor"]
+    assert claimed == sum(portion.values())
+    second.goes_to(page, "report")
+    finding = page.locator("tr").filter(has_text=f"2/{row['sequence']}")
+    expect(finding).to_contain_text("Карты нет в списке")
+    expect(finding).to_contain_text(": нет в списке")
+    expect(finding).to_contain_text("71,09")
 
 
 def test_a_dead_peer_is_seen_in_health_and_costs_a_tap_nothing(tills: tuple[Till, Till, int]) -> None:

@@ -52,6 +52,19 @@ def test_t_53_cash_is_on_record_with_its_ticket_and_in_the_shifts_totals(tmp_pat
     assert ",64.00,RUB,Enter," in run("export", "tides").stdout
 
 
+def test_t_53_a_canteens_terminal_sells_nothing_for_cash(tmp_path: Path, run: Run) -> None:
+    """No ride in a canteen's shift, whichever way it is asked for."""
+    assert run("shift", "open", "--operator", "cashier-1", "--profile", "canteen").returncode == 0
+    refused = run("receipt", "sell")
+    assert refused.returncode not in (0, 1), refused.stderr
+    assert "was opened for profile canteen, not bus" in refused.stderr
+    assert not (tmp_path / "var/receipts/tickets").exists() or not any(
+        (tmp_path / "var/receipts/tickets").iterdir()
+    )
+    totals = json.loads(run("shift", "close", "--json").stdout)
+    assert "cash_sales" not in totals
+
+
 def test_t_55_a_ticket_of_each_kind_is_sold_and_one_that_the_document_has_not_is_refused(
     tmp_path: Path, run: Run
 ) -> None:
