@@ -24,7 +24,8 @@ from terminal.collector.approvals import Act
 from terminal.collector.card_rides import CardAccount
 from terminal.collector.issuing_asking import ask_replacement
 from terminal.collector.issuing_orders import IssuingOrder, IssuingState, IssuingSubject, known_balance
-from terminal.collector.office import Office, OfficeCode, office_at
+from terminal.collector.office import Office, office_at
+from terminal.collector.office_says import OfficeCode
 from terminal.collector.registry import CardRegistry, write_registry
 from terminal.collector.users import MACHINE
 from terminal.errors import CollectorError, OfficeRefused, ReaderError
