@@ -8,7 +8,8 @@ or about what every terminal takes.
               one asks, another confirms; an issuing point, or a command at the machine, carries it out
     publish   has terminals served what is staged: one asks, another confirms
 
-Each reads what the work needs and no more (`terminal.collector.office_rights`); what was asked for and refused is on record.
+Each reads what the work needs and no more (`terminal.collector.office_rights`); what was asked for and refused is on
+record.
 
 Page, programs and commands come through here. A refusal is a value; the store's failures are errors.
 """
