@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from hashlib import sha1, sha256
 from pathlib import Path
+from signal import SIGHUP
 from typing import Any
 
 from cardproto.emv.faults import ChainFault
@@ -25,7 +26,7 @@ from terminal.codes import SetKind
 from terminal.decision.bank_row import bank_row_in, bank_row_of
 from terminal.errors import CollectorError
 from terminal.journal.operation_records import SetActivated
-from terminal.journal.records import Intent, Unwritten, build_record
+from terminal.journal.records import Fault, Intent, Unwritten, build_record
 from terminal.keys.file import load_file_keys
 from terminal.policy.deny_list import DenyKind, build_deny_list
 from terminal.policy.grants import COLUMNS
@@ -230,16 +231,24 @@ def tokens_of(*paths: Path) -> list[bytes]:
 
 
 def test_what_a_list_says_and_what_an_old_one_leaves(tmp_path: Path) -> None:
-    """Three taps a card and day while the list is older than a day, counted through a power cut (T-43)."""
+    """Three taps a card and day while the list is older than a day, counted through a power cut (T-43). List and CA
+    keys go while it runs, and what was in force goes on.
+    """
+    (tmp_path / "ca.json").write_bytes(ca_file())
+    both = card_in(tmp_path, "resident_bank")
     debtor, rider = card_in(tmp_path, "bank_fdda"), card_in(tmp_path, "bank_cda")
     issue = ListIssue(1, REGION, datetime(2026, 9, 14, 20, tzinfo=UTC))
     denied = [(DenyKind.BANK_CARD, token) for token in tokens_of(debtor)]
     build_deny_list(tmp_path / "deny-list", DENY_KEY, issue, denied)
-    config = settings(tmp_path, lists={"deny": "deny-list"})
-    with started(tmp_path, config) as terminal:
+    named: dict[str, Mapping[str, object]] = {"lists": {"deny": "deny-list"}, "bank": {"ca": "ca.json"}}
+    with started(tmp_path, settings(tmp_path, **named)) as terminal:
         assert said(terminal.tap(debtor)) == ("deny_list", *REFUSED)
         assert said(terminal.tap(rider)) == PAID
+        for name in ("deny-list", "ca.json"):
+            (tmp_path / name).unlink()
+        terminal.process.send_signal(SIGHUP)
         terminal.say("clock", step_s=16 * 3600)
+        assert said(terminal.tap(debtor)) == ("deny_list", *REFUSED)
         for _ in range(2):
             terminal.say("clock", step_s=120)
             tap = terminal.tap(rider)
@@ -251,13 +260,20 @@ def test_what_a_list_says_and_what_an_old_one_leaves(tmp_path: Path) -> None:
         known = {fact for row in reader.all_rows() for fact in getattr(row.record, "trip", ())}
     assert known >= frozenset().union(*BANK_FACTS.values())
     later = {"laboratory": {**BY_HAND, "starts_at": "2026-09-16T00:30:00+03:00"}}
-    with started(tmp_path, settings(tmp_path, lists={"deny": "deny-list"}, **later)) as terminal:
+    (tmp_path / "ca.json").write_bytes(ca_file())
+    (tmp_path / "deny-list").mkdir()
+    with started(tmp_path, settings(tmp_path, **named, **later)) as terminal:
+        assert said(terminal.tap(debtor)) == ("deny_list", *REFUSED)
         assert said(terminal.tap(rider)) == ("online_only", *REFUSED)
+        assert said(terminal.tap(both)) == PAID, "the purse needs no list of banks"
         assert said(terminal.tap(card_in(tmp_path, "bank_longest_key"))) == PAID, (
             "another card has its own three"
         )
         terminal.say("clock", set="2026-09-16T03:00:00+03:00")
         assert said(terminal.tap(rider)) == PAID, "another service day"
+    with journal_reader(tmp_path / "state") as reader:
+        faults = [row.record for row in reader.all_rows() if isinstance(row.record, Fault)]
+    assert ("update:unreadable", "deny") in [(one.code, one.inputs.get("kind")) for one in faults], "on record"
 
 
 OWN = """
