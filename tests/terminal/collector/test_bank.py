@@ -26,7 +26,7 @@ from cardproto.emv import tags
 from cardproto.emv.keys import CaKeys, Trust
 from cardproto.emv.reading import BankReading
 from terminal.bank_record import bank_record, card_identity, sealed_record
-from terminal.clock import unix_ms
+from terminal.clock import from_unix_ms, unix_ms
 from terminal.codes import SetKind
 from terminal.collector import approvals
 from terminal.collector.alarms import AlarmKind
@@ -256,13 +256,19 @@ def test_a_statement_says_what_was_charged_and_what_a_ride_comes_to_by_the_docum
     dearer = office.folder / "dearer.toml"
     text = bank_document(office.folder).read_text("utf-8")
     assert text.count("bank_card = 3000") == 1
-    dearer.write_text(text.replace("bank_card = 3000", "bank_card = 3500").replace("version = 1", "version = 2", 1))
+    dearer.write_text(
+        text.replace("bank_card = 3000", "bank_card = 3500").replace("version = 1", "version = 2", 1)
+    )
     document = sha256(dearer.read_bytes()).digest()
-    office.bus.write(SetActivated(unix_ms(day(4, 3)), SetKind.REGION, "demo", 2, document, unix_ms(day(4, 3))))
+    office.bus.write(
+        SetActivated(unix_ms(day(4, 3)), SetKind.REGION, "demo", 2, document, unix_ms(day(4, 3)))
+    )
     office.bus.tap(read(card, day(4, 9)), day(4, 9), shown_minor=3_500)
     office.run(day(4, 10))
     for language, words in WAITS.items():
-        assert said_of(office, one, language).count(words) == 2, "the late ride waits for the other document, too"
+        assert said_of(office, one, language).count(words) == 2, (
+            "the late ride waits for the other document, too"
+        )
     kept_document(office.folder, dearer)
     office.run(day(4, 11))
     for language, lines in CHARGED.items():
@@ -483,7 +489,7 @@ def test_a_ride_that_costs_more_when_its_record_is_gone_goes_with_another_record
     office.run(day(4, 11))
     rides = sorted(office.seen["rides"], key=lambda one: one.at_ms)
     story = [(one.at_ms, {7: 7, 8: 9}[one.terminal]) for one in rides]
-    costs = oracle([(datetime.fromtimestamp(at_ms / 1000, UTC), route) for at_ms, route in story])
+    costs = oracle([(from_unix_ms(at_ms), route) for at_ms, route in story])
     assert [one.charge_minor for one in rides] == costs
     assert office.stand_in.memory().taken_minor == sum(costs)
 
