@@ -336,7 +336,9 @@ def _identity(about: DenySubject) -> DeniedIdentity:
     if not about.moved:
         return found[0]
     if found[0].kind is DenyKind.BANK_CARD:
-        raise typer.BadParameter("the concession of a bank card is moved by the list of grants, not by --moved")
+        raise typer.BadParameter(
+            "the concession of a bank card is moved by the list of grants, not by --moved"
+        )
     if found[0].kind is not DenyKind.REFERENCE:
         raise typer.BadParameter("--moved goes with --reference, --row or --support-code")
     return found[0]._replace(kind=DenyKind.MEDIUM)

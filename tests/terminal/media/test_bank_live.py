@@ -273,7 +273,9 @@ def test_what_a_list_says_and_what_an_old_one_leaves(tmp_path: Path) -> None:
         assert said(terminal.tap(rider)) == PAID, "another service day"
     with journal_reader(tmp_path / "state") as reader:
         faults = [row.record for row in reader.all_rows() if isinstance(row.record, Fault)]
-    assert ("update:unreadable", "deny") in [(one.code, one.inputs.get("kind")) for one in faults], "on record"
+    assert ("update:unreadable", "deny") in [(one.code, one.inputs.get("kind")) for one in faults], (
+        "on record"
+    )
 
 
 OWN = """
