@@ -335,6 +335,10 @@ def _identity(about: DenySubject) -> DeniedIdentity:
         )
     if not about.moved:
         return found[0]
+    if found[0].kind is DenyKind.BANK_CARD:
+        raise typer.BadParameter(
+            "the concession of a bank card is moved by the list of grants, not by --moved"
+        )
     if found[0].kind is not DenyKind.REFERENCE:
         raise typer.BadParameter("--moved goes with --reference, --row or --support-code")
     return found[0]._replace(kind=DenyKind.MEDIUM)
@@ -349,7 +353,7 @@ def _of_row(row: str | None, collector: Path) -> DeniedIdentity | None:
     from terminal.collector.store import CollectorStore
     from terminal.errors import PublishError
     from terminal.journal.records import parse_record
-    from terminal.policy.deny_list import DenyKind
+    from terminal.policy.deny_list import IDENTITY_BYTES, DenyKind
     from terminal.publish.deny.register import DeniedIdentity
 
     terminal, sequence = row_named(row)
@@ -368,7 +372,8 @@ def _of_row(row: str | None, collector: Path) -> DeniedIdentity | None:
             else f"row {terminal}:{sequence} has not come to the collector",
             "Look for the tap: terminal collector status, or the terminal's own journal.",
         )
-    return DeniedIdentity(DenyKind.REFERENCE, reference)
+    by_token = len(reference) == IDENTITY_BYTES[DenyKind.BANK_CARD]
+    return DeniedIdentity(DenyKind.BANK_CARD if by_token else DenyKind.REFERENCE, reference)
 
 
 def _parsed(kind: DenyKind, written: str) -> DeniedIdentity:

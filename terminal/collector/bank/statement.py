@@ -141,7 +141,10 @@ def _ride_lines(ride: LedgerRide, amount_minor: int, language: str) -> Iterator[
         comes = words.format(sum=money(ride.charge_minor, ride.currency, language))
     yield f"    {as_time(ride.at_ms)}  {money(amount_minor, ride.currency, language)}{comes}  {where}"
     if not decided:
-        yield f"        {_('Not decided: its region document is not here.')}"
+        waits = _(
+            "Not decided: the region document of this ride, or of another one of the card, is not here."
+        )
+        yield f"        {waits}"
     for step in ride.reasons:
         yield f"        {step_line(step, ride.currency, language)}"
 

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -23,8 +24,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from cardproto.emv import tags
 from cardproto.emv.keys import CaKeys, Trust
+from cardproto.emv.reading import BankReading
 from terminal.bank_record import bank_record, card_identity, sealed_record
 from terminal.clock import from_unix_ms, unix_ms
+from terminal.codes import SetKind
 from terminal.collector import approvals
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.approvals import Act, Decided
@@ -41,6 +44,7 @@ from terminal.collector.bank.statement import statement_of
 from terminal.collector.office_rights import TECHNICAL
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
+from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import Committed, SettledBy
 from terminal.keys.provider import BankToken
 from tests.terminal.collector.bank_town import (
@@ -212,6 +216,72 @@ def test_a_terminal_in_other_hands_stops_no_run_and_charges_nothing_that_cannot_
     assert (run.unproven, run.undecided) == (0, 1)
     charges = {(one.terminal, one.sequence): one.charge_minor for one in office.seen["rides"]}
     assert charges == {(7, good): FARE_MINOR, (8, unknown): 0} | {(8, row): 0 for row in rows}
+
+
+WAITS: Final = {
+    "en": "Not decided: the region document of this ride, or of another one of the card, is not here.",
+    "ru": "Не рассчитана: нет документа региона для этой или другой поездки картой.",
+}
+CHARGED: Final = {
+    "en": (
+        "RUB 30.00, of a ride that comes to RUB 0.00  terminal 8",
+        "T-30 (free transfer): free transfer",
+        "RUB 30.00  terminal 7",
+        "RUB -30.00, of a ride that comes to RUB 0.00  terminal 8",
+        "RUB 35.00  terminal 7",
+        "Not asked of the bank yet: RUB 35.00",
+    ),
+    "ru": (
+        "30,00 ₽, поездка теперь стоит 0,00 ₽  терминал 8",
+        "T-30 (бесплатная пересадка): бесплатная пересадка",
+        "30,00 ₽  терминал 7",
+        "-30,00 ₽, поездка теперь стоит 0,00 ₽  терминал 8",
+        "35,00 ₽  терминал 7",
+        "Ещё не запрошено у банка: 35,00 ₽",
+    ),
+}
+"""In this order."""
+
+
+def test_a_statement_says_what_was_charged_and_what_a_ride_comes_to_by_the_document_of_its_day(
+    office: Office,
+) -> None:
+    card = card_of(11)
+    one = read(card, day(3, 6, 50))
+    office.tram.tap(one, day(3, 6, 50))
+    for at in (day(3, 12), day(4, 8)):
+        office.run(at)
+        office.stand_in.work(StandInRules())
+    office.bus.tap(read(card, day(3, 6, 30)), day(3, 6, 30))  # comes late: the tram was a change
+    dearer = office.folder / "dearer.toml"
+    text = bank_document(office.folder).read_text("utf-8")
+    assert text.count("bank_card = 3000") == 1
+    dearer.write_text(
+        text.replace("bank_card = 3000", "bank_card = 3500").replace("version = 1", "version = 2", 1)
+    )
+    document = sha256(dearer.read_bytes()).digest()
+    office.bus.write(
+        SetActivated(unix_ms(day(4, 3)), SetKind.REGION, "demo", 2, document, unix_ms(day(4, 3)))
+    )
+    office.bus.tap(read(card, day(4, 9)), day(4, 9), shown_minor=3_500)
+    office.run(day(4, 10))
+    for language, words in WAITS.items():
+        assert said_of(office, one, language).count(words) == 2, (
+            "the late ride waits for the other document, too"
+        )
+    kept_document(office.folder, dearer)
+    office.run(day(4, 11))
+    for language, lines in CHARGED.items():
+        found = said_of(office, one, language).replace("\u00a0", " ")
+        assert WAITS[language] not in found
+        for line in lines:
+            assert line in found, (line, found)
+            found = found.partition(line)[2]
+
+
+def said_of(office: Office, one: BankReading, language: str) -> str:
+    with open_ledger(office.folder, reading=True) as ledger:
+        return "\n".join(statement_of(ledger, token_of(one)).says(language))
 
 
 def test_what_is_not_paid_denies_and_what_is_paid_releases(office: Office) -> None:

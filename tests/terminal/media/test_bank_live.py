@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from hashlib import sha1, sha256
 from pathlib import Path
+from signal import SIGHUP
 from typing import Any
 
 from cardproto.emv.faults import ChainFault
@@ -21,11 +22,14 @@ from sim.lab_office import lab_office_key
 from terminal.app.simulated import issue_residents, laboratory_bank_ca, laboratory_keys
 from terminal.app.station import journal_reader
 from terminal.bank_record import card_identity, open_record, record_verdict
+from terminal.codes import SetKind
 from terminal.decision.bank_row import bank_row_in, bank_row_of
 from terminal.errors import CollectorError
-from terminal.journal.records import Intent, Unwritten, build_record
+from terminal.journal.operation_records import SetActivated
+from terminal.journal.records import Fault, Intent, Unwritten, build_record
 from terminal.keys.file import load_file_keys
 from terminal.policy.deny_list import DenyKind, build_deny_list
+from terminal.policy.grants import COLUMNS
 from terminal.policy.keyed_file import ListIssue
 from terminal.policy.load import region_path
 from terminal.trip.producers import FactSource
@@ -33,6 +37,7 @@ from tests.by_hand import BY_HAND, TerminalByHand, started
 from tests.config_file import config_file
 from tests.flows.leaks import card_number, leaks, leaks_in_files
 from tests.flows.live import collector, run
+from tests.flows.test_recomputed import until
 from tests.terminal.sync.servers import stripping
 
 TODAY = date(2026, 9, 15)
@@ -226,16 +231,24 @@ def tokens_of(*paths: Path) -> list[bytes]:
 
 
 def test_what_a_list_says_and_what_an_old_one_leaves(tmp_path: Path) -> None:
-    """Three taps a card and day while the list is older than a day, counted through a power cut (T-43)."""
+    """Three taps a card and day while the list is older than a day, counted through a power cut (T-43). List and CA
+    keys go while it runs, and what was in force goes on.
+    """
+    (tmp_path / "ca.json").write_bytes(ca_file())
+    both = card_in(tmp_path, "resident_bank")
     debtor, rider = card_in(tmp_path, "bank_fdda"), card_in(tmp_path, "bank_cda")
     issue = ListIssue(1, REGION, datetime(2026, 9, 14, 20, tzinfo=UTC))
     denied = [(DenyKind.BANK_CARD, token) for token in tokens_of(debtor)]
     build_deny_list(tmp_path / "deny-list", DENY_KEY, issue, denied)
-    config = settings(tmp_path, lists={"deny": "deny-list"})
-    with started(tmp_path, config) as terminal:
+    named: dict[str, Mapping[str, object]] = {"lists": {"deny": "deny-list"}, "bank": {"ca": "ca.json"}}
+    with started(tmp_path, settings(tmp_path, **named)) as terminal:
         assert said(terminal.tap(debtor)) == ("deny_list", *REFUSED)
         assert said(terminal.tap(rider)) == PAID
+        for name in ("deny-list", "ca.json"):
+            (tmp_path / name).unlink()
+        terminal.process.send_signal(SIGHUP)
         terminal.say("clock", step_s=16 * 3600)
+        assert said(terminal.tap(debtor)) == ("deny_list", *REFUSED)
         for _ in range(2):
             terminal.say("clock", step_s=120)
             tap = terminal.tap(rider)
@@ -247,13 +260,78 @@ def test_what_a_list_says_and_what_an_old_one_leaves(tmp_path: Path) -> None:
         known = {fact for row in reader.all_rows() for fact in getattr(row.record, "trip", ())}
     assert known >= frozenset().union(*BANK_FACTS.values())
     later = {"laboratory": {**BY_HAND, "starts_at": "2026-09-16T00:30:00+03:00"}}
-    with started(tmp_path, settings(tmp_path, lists={"deny": "deny-list"}, **later)) as terminal:
+    (tmp_path / "ca.json").write_bytes(ca_file())
+    (tmp_path / "deny-list").mkdir()
+    with started(tmp_path, settings(tmp_path, **named, **later)) as terminal:
+        assert said(terminal.tap(debtor)) == ("deny_list", *REFUSED)
         assert said(terminal.tap(rider)) == ("online_only", *REFUSED)
+        assert said(terminal.tap(both)) == PAID, "the purse needs no list of banks"
         assert said(terminal.tap(card_in(tmp_path, "bank_longest_key"))) == PAID, (
             "another card has its own three"
         )
         terminal.say("clock", set="2026-09-16T03:00:00+03:00")
         assert said(terminal.tap(rider)) == PAID, "another service day"
+    with journal_reader(tmp_path / "state") as reader:
+        faults = [row.record for row in reader.all_rows() if isinstance(row.record, Fault)]
+    assert ("update:unreadable", "deny") in [(one.code, one.inputs.get("kind")) for one in faults], (
+        "on record"
+    )
+
+
+OWN = """
+description = {{ ru = "Льготник", en = "Has a concession" }}
+card = {{ {more}, pseudonym = "5E1F0C0DE5E1F0C0" }}
+concessions = [{{ code = 1, valid_from = "-200d", valid_to = "+1000d" }}]
+"""
+FREE, PURSE_MINOR, BANK_MINOR = "ok_benefit_unlimited", 2400, 3000
+
+
+def holder(folder: Path, name: str, more: str) -> Path:
+    """A card or phone of the same person, with a free ride of its own."""
+    (folder / f"{name}.toml").write_text(OWN.format(more=more), "utf-8")
+    return card_in(folder, str(folder / f"{name}.toml"), name)
+
+
+def test_k_01_a_concession_moves_to_a_bank_card_and_back_with_one_list(tmp_path: Path) -> None:
+    """One list of grants ends it on the person's card and phone, and begins it under the token, or the other way."""
+    card, phone = (
+        holder(tmp_path, "card", "purse_minor = 50000"),
+        holder(tmp_path, "phone", 'kind = "phone"'),
+    )
+    bank, granted = card_in(tmp_path, "bank_cda"), "1,,2026-01-01,2030-01-01"
+    (token,) = tokens_of(bank)
+    (tmp_path / "lists").mkdir()
+
+    def says(version: int, *lines: str) -> None:
+        (tmp_path / "grants.csv").write_text("\n".join((",".join(COLUMNS), *lines)) + "\n", "utf-8")
+        issue = ("--version", version, "--issued-at", f"2026-09-15T0{version}:00:00+03:00")
+        run(tmp_path, "policy", "grants-list", "grants.csv", "--out", "grants-list", *issue)
+        (tmp_path / "grants-list").replace(tmp_path / "lists" / "grants-list")
+
+    with started(tmp_path, settings(tmp_path, updates={"folder": "lists"})) as terminal:
+
+        def in_force(version: int) -> bool:
+            terminal.say("clock", step_s=1)
+            terminal.say("remove")
+            with journal_reader(tmp_path / "state") as reader:
+                rows = [row.record for row in reader.all_rows() if isinstance(row.record, SetActivated)]
+            return [row.version for row in rows if row.kind == SetKind.GRANTS][-1:] == [version]
+
+        def pay() -> list[tuple[str, int]]:
+            terminal.say("clock", step_s=5400)
+            taps = [terminal.tap(one) for one in (card, phone, bank)]
+            return [(one["message"], one["charge_minor"]) for one in taps]
+
+        by_their_own = [(FREE, 0), (FREE, 0), ("ok_paid", BANK_MINOR)]
+        assert pay() == by_their_own
+        says(1, f"{token.hex()},2026-09-16,{granted}", "5E1F0C0DE5E1F0C0,2026-09-16,,,,")
+        until(lambda: in_force(1))
+        moved = pay()
+        assert moved[::2] == [("ok_paid", PURSE_MINOR), (FREE, 0)]
+        assert moved[1][0] != FREE
+        says(2, f"5E1F0C0DE5E1F0C0,2026-09-17,{granted}")
+        until(lambda: in_force(2))
+        assert pay() == by_their_own
 
 
 def test_without_what_proves_cards_the_bus_goes_on_for_the_others(tmp_path: Path) -> None:
