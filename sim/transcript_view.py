@@ -231,7 +231,9 @@ class _TranscriptReading:
                 lines = (f"session not followed: {error}",)
         name = ins.command_name(_code(before))
         verified = self.reader.session is not None
-        return self._done(step, _unverified(joined), joined, lines, name=name, part=SECOND_HALF, verified=verified)
+        return self._done(
+            step, _unverified(joined), joined, lines, name=name, part=SECOND_HALF, verified=verified
+        )
 
     def _without_mac(self, found: RecordedCommand) -> RecordedCommand:
         """A MACed file is readable without any key; the view states that the MAC was not checked."""

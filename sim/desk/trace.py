@@ -64,9 +64,10 @@ class TracingConnection:
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """One exchange to look at. `number` counts those with the card, 0 is answered by the reader itself.
+    """One exchange to look at. `number` counts those with the card, 0 is answered by the reader itself. `part` says
+    which part of the command `name` it is, empty for a whole one.
 
-    `part` says which part of the command `name` it is, empty for a whole one. `up_ms`, `card_ms` and `down_ms` are the air model's; what it took beyond them (a late card, a silent one) is
+    `up_ms`, `card_ms` and `down_ms` are the air model's; what it took beyond them (a late card, a silent one) is
     `waited_ms`. Details of a command of several frames stand at its first.
     """
 
@@ -242,7 +243,11 @@ def _text(
     x: float, y: float, words: str, kind: str, anchor: str = "start", *, code: str = "", after: str = ""
 ) -> str:
     """One line, at most `LONGEST` characters of each part; `code` is in the protocol's language whatever the page's."""
-    named = f'<tspan class="code" lang="en" font-family="{MONO}" font-size="11">{_short(code)}</tspan>' if code else ""
+    named = (
+        f'<tspan class="code" lang="en" font-family="{MONO}" font-size="11">{_short(code)}</tspan>'
+        if code
+        else ""
+    )
     return (
         f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" fill="{INK}" text-anchor="{anchor}">'
         f"{_short(words)}{named}{_short(after)}</text>"

@@ -100,7 +100,9 @@ def test_bank_cards_ride_at_the_desk_and_no_digit_of_them_is_shown(tmp_path: Pat
         while told["message"] == "ok_paid":  # until its purse is empty
             desk.advance(timedelta(minutes=10))
             told = tap_as_json(tap(desk, "resident_bank", "front"), "ru", desk.town.policy, acknowledged=0)
-        shown += json.dumps([desk_as_json(desk, "ru"), trace_as_json(desk, 0, 10_000, "ru")], ensure_ascii=False)
+        shown += json.dumps(
+            [desk_as_json(desk, "ru"), trace_as_json(desk, 0, 10_000, "ru")], ensure_ascii=False
+        )
         shown += json.dumps([journal_as_json(desk, place, "ru") for place in ("front", "canteen")])
     finally:
         desk.close()
@@ -137,7 +139,7 @@ def test_a_tap_is_shown_whole(session: DeskSession) -> None:
     assert [reason["rule"] for reason in told["reasons"]] == ["T-02", "T-12"]
     assert [row["kind"] for row in told["journal"]] == ["Intent", "Committed"]
     changed = {(change["part"], change["name"]) for change in told["changes"] if change["changed"]}
-    assert {("purse", "balance"), ("counters", "concession month"), ("newest event", "kind")} <= changed
+    assert {("purse", "balance"), ("counters", "concession_month"), ("newest event", "kind")} <= changed
     assert [row["name"] for row in trace_as_json(session, 0, 100, "en")][-1] == "CommitTransaction"
 
 

@@ -46,7 +46,8 @@ ENGLISH = """
   const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const holder = walker.currentNode.parentElement, words = walker.currentNode.data.match(/[A-Za-z]{3,}/g);
-    if (words && holder.closest("[lang]").lang === "ru" && !holder.closest("code, script, style, pre")) found.push(...words);
+    const russian = holder.closest("[lang]").lang === "ru" && !holder.closest("code, script, style, pre");
+    if (words && russian) found.push(...words);
   }
   return found;
 }
@@ -480,7 +481,7 @@ def test_russian_is_russian(opened: Desk, session: DeskSession, new_page: NewPag
     page.locator("#trace [data-index]", has_text="2-й шаг").first.click()
     expect(page.locator("#trace-detail h3")).to_contain_text("AuthenticateEV2First, 2-й шаг")
     english = page.evaluate(ENGLISH)
-    assert sorted(set(english) - STANDARDS) == [], "words of the page that are not marked as a protocol's or a document's own"
+    assert sorted(set(english) - STANDARDS) == [], "neither words of people nor marked as code"
     said = page.inner_text("body")
     assert "UTC" not in said
     assert " ms" not in said, "nor in the picture of the air time"
