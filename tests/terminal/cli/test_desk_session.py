@@ -139,7 +139,11 @@ def test_a_tap_is_shown_whole(session: DeskSession) -> None:
     assert [reason["rule"] for reason in told["reasons"]] == ["T-02", "T-12"]
     assert [row["kind"] for row in told["journal"]] == ["Intent", "Committed"]
     changed = {(change["part"], change["name"]) for change in told["changes"] if change["changed"]}
-    assert {("purse", "balance"), ("counters", "concession_month"), ("newest event", "kind")} <= changed
+    assert {
+        ("purse", "balance"),
+        ("counters", "rides of the concession this month"),
+        ("newest event", "kind"),
+    } <= changed
     assert [row["name"] for row in trace_as_json(session, 0, 100, "en")][-1] == "CommitTransaction"
 
 

@@ -53,7 +53,7 @@ ENGLISH = """
 }
 """
 """Latin words on a Russian page, shown or folded away, that are neither code nor marked as another language."""
-STANDARDS = {"DESFire", "Light", "EMV", "ISO", "NFC", "UID", "CDA", "DDA", "fDDA", MASKED_PSEUDONYM}
+STANDARDS = {"DESFire", "Light", "EMV", "ISO", "NFC", "UID", "CDA", "DDA", "fDDA", "SDA", MASKED_PSEUDONYM}
 EVIL = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
 Desk = tuple[ScreenServer, DeskSession]
 
