@@ -51,13 +51,16 @@ ISO_NAMES: Final = {
 }
 BANK_NAMES: Final = {0xA8: "GET PROCESSING OPTIONS", 0xAE: "GENERATE AC", 0xCA: "GET DATA"}
 """Commands of a bank application, class 80."""
+SECOND_HALF: Final = "second half"
 _MORE: Final = 0xAF
 _MODES: Final = {f.number: f.settings.mode for f in FILES}
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedCommand:
-    """One command with its answer. `verified`: every MAC of it was checked with the session's keys."""
+    """One command with its answer. `name` is the protocol's, `part` says which part of it this is where it has several.
+    `verified`: every MAC of it was checked with the session's keys.
+    """
 
     first_exchange: int
     frames: int
@@ -69,6 +72,7 @@ class DecodedCommand:
     verified: bool = False
     session: str = ""
     content: tuple[str, ...] = ()
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +229,11 @@ class _TranscriptReading:
                 break
             except (IntegrityError, ValueError) as error:
                 lines = (f"session not followed: {error}",)
-        name = f"{ins.command_name(_code(before))}, second half"
+        name = ins.command_name(_code(before))
         verified = self.reader.session is not None
-        return self._done(step, _unverified(joined), joined, lines, name=name, verified=verified)
+        return self._done(
+            step, _unverified(joined), joined, lines, name=name, part=SECOND_HALF, verified=verified
+        )
 
     def _without_mac(self, found: RecordedCommand) -> RecordedCommand:
         """A MACed file is readable without any key; the view states that the MAC was not checked."""
@@ -246,6 +252,7 @@ class _TranscriptReading:
         *,
         verified: bool,
         name: str | None = None,
+        part: str = "",
     ) -> DecodedCommand:
         session = self.reader.session
         state = "" if session is None else f"key {session.key_no}, TI {session.ti.hex().upper()}, "
@@ -264,6 +271,7 @@ class _TranscriptReading:
             verified,
             state,
             lines,
+            part,
         )
 
 

@@ -202,7 +202,8 @@ def _print_step(step: DecodedCommand) -> None:
     mode = f" [{step.mode}{', verified' if step.verified else ''}]" if step.mode else ""
     frames = f" in {step.frames} frames" if step.frames > 1 else ""
     when = f"{step.first_exchange:>3} {step.sent_ms:>9.3f} ms +{step.took_ms:.3f}"
-    print(f"{when}  {step.name}{mode}{frames}: {step.status}")
+    part = f", {step.part}" if step.part else ""
+    print(f"{when}  {step.name}{part}{mode}{frames}: {step.status}")
     for line in step.content:
         print(f"      {line}")
     if step.session:

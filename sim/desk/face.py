@@ -45,6 +45,10 @@ COLOURS: Final = {
 """Dark and light end of the ground, and the lines on it; white text keeps 4.5:1 on both ends."""
 
 
+METHODS: Final = {"static": "SDA"}
+"""What EMV calls a method that a profile names otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Face:
     """`title` is the profile's description; `chip` what kind of card it is, as one says it."""
@@ -60,7 +64,7 @@ def face_of(profile: CardProfile) -> Face:
     kinds = {"foreign_desfire": "DESFire", "not_desfire": "ISO 7816-4", "phone": "NFC"}
     chip = kinds.get(profile.card.kind, f"DESFire {profile.card.generation}")
     if profile.bank is not None:
-        bank = f"EMV {profile.bank.method}"
+        bank = f"EMV {METHODS.get(profile.bank.method, profile.bank.method)}"
         chip = bank if profile.card.kind == "bank" else f"{chip}, {bank}"
     return Face(profile.name, _group(profile), profile.description, chip)
 

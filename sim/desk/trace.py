@@ -11,7 +11,7 @@ repaint it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -28,6 +28,7 @@ from sim.transcript_view import DecodedCommand, Keyring, read_tap
 MS_DIGITS: Final = 3
 ISO_CLASSES: Final = ("00", "80")
 READER: Final = f"{CLA_READER:02X}"
+FURTHER_FRAME: Final = "further frame"
 
 
 class TracingConnection:
@@ -63,7 +64,8 @@ class TracingConnection:
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """One exchange to look at. `number` counts those with the card, 0 is answered by the reader itself.
+    """One exchange to look at. `number` counts those with the card, 0 is answered by the reader itself. `part` says
+    which part of the command `name` it is, empty for a whole one.
 
     `up_ms`, `card_ms` and `down_ms` are the air model's; what it took beyond them (a late card, a silent one) is
     `waited_ms`. Details of a command of several frames stand at its first.
@@ -71,6 +73,7 @@ class Traced:
 
     number: int
     name: str
+    part: str
     status: str
     mode: str
     verified: bool
@@ -130,7 +133,8 @@ def _row(
     heard = on_air and clear.answer is not None
     return Traced(
         number=number,
-        name=step.name if first else f"{step.name}, further frame",
+        name=step.name,
+        part=step.part if first else FURTHER_FRAME,
         status=step.status if clear.answer is not None or first else f"no answer: {clear.lost}",
         mode=step.mode,
         verified=step.verified,
@@ -165,7 +169,7 @@ def _hidden(line: str, secrets: tuple[bytes, ...]) -> str:
 
 
 WIDTH: Final = 720
-NAMES: Final = 218
+NAMES: Final = 240
 RIGHT: Final = 58
 ROW: Final = 22
 TOP: Final = 26
@@ -174,14 +178,15 @@ TICKS: Final = 5
 NICE_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 60_000)
 PARTS: Final = (("up", "#3b82f6"), ("compute", "#f59e0b"), ("down", "#10b981"), ("waited", "#a1a1aa"))
 INK: Final = "#52525b"
-
-
+MONO: Final = "ui-monospace, monospace"
+LONGEST: Final = 38
+MS: Final = "ms"
 MORE: Final = "and {count} more exchanges"
 
 
-def waterfall(rows: Sequence[Traced], title: str, ms: str = "ms", more: str = MORE) -> str:
-    """An SVG document, with `ms` and `more` for its words; more than `MOST_ROWS` exchanges are cut off and counted in
-    the last line.
+def waterfall(rows: Sequence[Traced], title: str, say: Callable[[str], str] = str) -> str:
+    """An SVG document; `say` puts `MS`, `MORE` and the parts of commands into the reader's language, names of the
+    protocol stand marked as code. More than `MOST_ROWS` exchanges are cut off and counted in the last line.
     """
     on_air = [row for row in rows if row.number]
     shown = on_air[:MOST_ROWS]
@@ -189,9 +194,9 @@ def waterfall(rows: Sequence[Traced], title: str, ms: str = "ms", more: str = MO
     end_ms = max((row.sent_ms + row.took_ms for row in shown), default=1.0) or 1.0
     height = TOP + ROW * (len(shown) + bool(left_out)) + 8
     scale = (WIDTH - NAMES - RIGHT) / end_ms
-    body = "".join((*_axis(end_ms, scale, height, ms), *_bars(shown, scale)))
+    body = "".join((*_axis(end_ms, scale, height, say(MS)), *_bars(shown, scale, say)))
     if left_out:
-        body += _text(0, height - 14, more.format(count=left_out), "more")
+        body += _text(0, height - 14, say(MORE).format(count=left_out), "more")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" class="waterfall" '
         f'font-family="system-ui, sans-serif" font-size="12"><title>{escape(title)}</title>{body}</svg>'
@@ -209,10 +214,11 @@ def _axis(end_ms: float, scale: float, height: int, ms: str) -> Iterator[str]:
         yield _text(x, 12, f"{number * step} {ms}", "axis", "middle" if number else "start")
 
 
-def _bars(rows: Sequence[Traced], scale: float) -> Iterator[str]:
+def _bars(rows: Sequence[Traced], scale: float, say: Callable[[str], str]) -> Iterator[str]:
     for index, row in enumerate(rows):
         y = TOP + index * ROW
-        yield _text(0, y + 13, f"{row.number}  {row.name}", "name")
+        part = f", {say(row.part)}" if row.part else ""
+        yield _text(0, y + 13, f"{row.number}  ", "name", code=row.name, after=part)
         x = NAMES + row.sent_ms * scale
         for (part, colour), length in zip(PARTS, _lengths(row), strict=True):
             width = length * scale
@@ -225,14 +231,28 @@ def _bars(rows: Sequence[Traced], scale: float) -> Iterator[str]:
         if row.lost is not None:
             yield f'<path class="lost" d="M{x + 3:.1f} {y + 4}l9 11m0-11l-9 11" stroke="#e11d48" stroke-width="2.2"/>'
             x += 14
-        words = f"{row.took_ms:.1f}" if row.lost is None else row.lost
-        yield _text(x + 5, y + 13, words, "took")
+        took = f"{row.took_ms:.1f}" if row.lost is None else ""
+        yield _text(x + 5, y + 13, took, "took", code=row.lost or "")
 
 
 def _lengths(row: Traced) -> tuple[float, float, float, float]:
     return row.up_ms, row.card_ms, row.down_ms, row.waited_ms
 
 
-def _text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> str:
-    short = words if len(words) <= 38 else words[:37] + "…"
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" fill="{INK}" text-anchor="{anchor}">{escape(short)}</text>'
+def _text(
+    x: float, y: float, words: str, kind: str, anchor: str = "start", *, code: str = "", after: str = ""
+) -> str:
+    """One line, at most `LONGEST` characters of each part; `code` is in the protocol's language whatever the page's."""
+    named = (
+        f'<tspan class="code" lang="en" font-family="{MONO}" font-size="11">{_short(code)}</tspan>'
+        if code
+        else ""
+    )
+    return (
+        f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" fill="{INK}" text-anchor="{anchor}">'
+        f"{_short(words)}{named}{_short(after)}</text>"
+    )
+
+
+def _short(words: str) -> str:
+    return escape(words if len(words) <= LONGEST else words[: LONGEST - 1] + "…")

@@ -123,7 +123,7 @@ def close_shift(journal: Journal, now: datetime, count: ShiftCount | None = None
 def cash_due(totals: Mapping[str, int]) -> int:
     """What cash there should be in the vehicle, by the totals of a shift: sold and not handed over (T-67)."""
     gone = totals.get("cash_handed_minor", 0) + totals.get("cash_short_minor", 0)
-    return totals.get("cash_minor", 0) - gone
+    return totals.get("cash_minor", 0) + totals.get("cash_over_minor", 0) - gone
 
 
 class LastSale(Struct, frozen=True):
@@ -259,7 +259,8 @@ class ShiftCount:
                 totals["cash_handed_minor"] += record.sum_minor
             case CrewChanged():
                 self.crew.append(record)
-                totals["cash_short_minor"] += record.due_minor - record.sum_minor
+                totals["cash_short_minor"] += max(0, record.due_minor - record.sum_minor)
+                totals["cash_over_minor"] += max(0, record.sum_minor - record.due_minor)
             case BreakDeclared(begins=True):
                 totals["breaks"] += 1
                 self._break_at_ms = record.at_ms

@@ -58,6 +58,7 @@ REPORTED: Final = {
     "In cash": "cash_minor",
     "Handed over": "cash_handed_minor",
     "Missing at a change of driver": "cash_short_minor",
+    "Surplus at a change of driver": "cash_over_minor",
     "Cash in the vehicle": "due_minor",
 }
 """Lines of the shift's report, by what they are called in the source."""
@@ -101,7 +102,7 @@ def _reported(report: dict[str, str], counted: dict[str, int]) -> None:
     found = {name: minor(report[text(line)]) for line, name in REPORTED.items() if text(line) in report}
     assert found == {name: counted[name] for name in found}
     assert set(REPORTED.values()) - set(found) == {
-        name for name in ("cash_short_minor",) if not counted[name]
+        name for name in ("cash_short_minor", "cash_over_minor") if not counted[name]
     }
     count, _, money = report[text("Cancelled tickets")].partition(", ")
     assert (int(count), minor(money)) == (counted["cancelled_sales"], counted["cancelled_minor"])

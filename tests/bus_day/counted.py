@@ -9,7 +9,7 @@ ADMITTED = {"let_in": "accepted", "inside": "inside", "refused": "refused"}
 NAMES = (
     *("taps", "accepted", "inside", "refused", "not_committed", "unresolved", "charged_minor"),
     *("cash_sales", "cash_minor", "cancelled_sales", "cancelled_minor"),
-    *("cash_handed_minor", "cash_short_minor", "breaks", "due_minor", "open_minor"),
+    *("cash_handed_minor", "cash_short_minor", "cash_over_minor", "breaks", "due_minor", "open_minor"),
 )
 
 
@@ -48,7 +48,7 @@ def _card(found: dict[str, int], row: Mapping[str, Any], word: str) -> None:
 
 def _till(rows: list[Mapping[str, Any]]) -> dict[str, int]:
     """What is in the vehicle's till, row after row."""
-    due = handed = short = breaks = 0
+    due = handed = short = over = breaks = 0
     for row in rows:
         match row["kind"]:
             case "CashSale":
@@ -59,7 +59,8 @@ def _till(rows: list[Mapping[str, Any]]) -> dict[str, int]:
                 due, handed = due - row["sum_minor"], handed + row["sum_minor"]
             case "CrewChanged":
                 assert row["due_minor"] == due, "what a driver hands over is what the rows come to"
-                due, short = row["sum_minor"], short + due - row["sum_minor"]
+                difference, due = due - row["sum_minor"], row["sum_minor"]
+                short, over = short + max(0, difference), over + max(0, -difference)
             case "BreakDeclared":
                 breaks += row["begins"]
             case _:
@@ -68,5 +69,6 @@ def _till(rows: list[Mapping[str, Any]]) -> dict[str, int]:
         "due_minor": due,
         "cash_handed_minor": handed,
         "cash_short_minor": short,
+        "cash_over_minor": over,
         "breaks": breaks,
     }

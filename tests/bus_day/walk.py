@@ -192,6 +192,7 @@ class BusWalk:
         run = page.locator("input[name=run][value='15-0']")
         self.guide(hands, "Начало смены", {1: laid, 2: run.check})
         self.at_stop(hands, "Вокзал, зона 1")
+        self.together(hands)
         self.ride(self.plan.taps // 4)
         for kind, count in (("Полный", 2), ("Детский", 1), ("Багаж", 1), ("Полный", 3)):
             self.sell(hands, kind, count)
@@ -310,6 +311,16 @@ class BusWalk:
             else:
                 message = self.place.tap(card)
             self.taps[message] += 1
+
+    def together(self, hands: BusHands) -> None:
+        """One card for two persons, asked for before its tap; the next card rides alone again."""
+        persons = hands.page.locator("[data-live=persons]")
+        hands.press(hands.page.get_by_role("button", name="Следующая карта: на одного человека больше"))
+        expect(persons).to_have_text("2")
+        message = self.place.tap(self.cards[0])
+        self.taps[message] += 1
+        assert message == "ok_paid"
+        expect(persons).to_have_text("1")
 
     def sell(self, hands: BusHands, kind: str, count: int) -> None:
         """A ticket of that kind, by touch."""

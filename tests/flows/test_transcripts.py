@@ -32,7 +32,7 @@ PURSE_TAP = [
     "reader: UID",
     "SelectApplication",
     "AuthenticateEV2First",
-    "AuthenticateEV2First, second half",
+    "AuthenticateEV2First",
     "ReadData",
     "ReadRecords",
     "Debit",

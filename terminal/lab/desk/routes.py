@@ -264,7 +264,9 @@ class DeskRoutes:
 
     async def _trace(self, request: Request) -> Response:
         start, count = number_asked(request, "from"), min(number_asked(request, "count", 200), TRACE_ROWS)
-        return json_answer(await run_in_threadpool(trace_as_json, self.session, start, count))
+        return json_answer(
+            await run_in_threadpool(trace_as_json, self.session, start, count, page_language(request))
+        )
 
     async def _journal(self, request: Request) -> Response:
         place = request.path_params["place"]

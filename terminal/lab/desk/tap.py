@@ -179,7 +179,7 @@ def difference(before: Holding, after: Holding, policy: Policy) -> list[LineChan
     """The card line by line, counters by the names the region document gives them."""
 
     def named(counters: int) -> dict[str, int]:
-        return {counter.name.replace("_", " "): counter.read(counters) for counter in policy.counters}
+        return {counter.name: counter.read(counters) for counter in policy.counters}
 
     return changes(list(lines_of(before, named)), list(lines_of(after, named)))
 

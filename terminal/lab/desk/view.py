@@ -21,7 +21,7 @@ from terminal.lab.desk.scenario import mishap_words
 from terminal.lab.desk.session import DeskSession
 from terminal.lab.desk.tap import FinishedTap
 from terminal.lab.desk.town import DRIVER, PLACES, DeskPlace, region_names
-from terminal.lab.desk.words import WORDS
+from terminal.lab.desk.words import CARD_LINES, WORDS, counter_title, region_title
 from terminal.messages import colour, text
 from terminal.money import money
 from terminal.policy.policy import Policy
@@ -44,7 +44,7 @@ def desk_as_json(session: DeskSession, language: str, after: int = 0) -> dict[st
         return {
             "session": session.name,
             "region": session.region,
-            "regions": region_names(),
+            "regions": [{"name": one, "title": region_title(one, language)} for one in region_names()],
             "document": {
                 "id": header.id,
                 "version": header.version,
@@ -111,12 +111,12 @@ def tap_line(entry: FinishedTap, language: str, policy: Policy) -> dict[str, Any
 def tap_as_json(entry: FinishedTap, language: str, policy: Policy, acknowledged: int) -> dict[str, Any]:
     """A tap with everything that is known of it."""
     report = entry.report
-    say = translator(language).gettext
+    say, line = translator(language).gettext, tap_line(entry, language, policy)
     reasons = [
         _reason(reason.rule, step_line(reason, policy.currency, language)) for reason in report.reasons
     ]
     return {
-        **tap_line(entry, language, policy),
+        **line,
         "operator": report.operator,
         "air_ms": round(entry.air_ms, 1),
         "on_air": sum(1 for row in entry.rows if row.number),
@@ -130,7 +130,7 @@ def tap_as_json(entry: FinishedTap, language: str, policy: Policy, acknowledged:
         "changes": [
             {
                 "part": say(c.part),
-                "name": say(c.name),
+                **_line_name(c.name, language),
                 "before": _says(c.before, language, policy),
                 "after": _says(c.after, language, policy),
                 "changed": c.changed,
@@ -140,9 +140,8 @@ def tap_as_json(entry: FinishedTap, language: str, policy: Policy, acknowledged:
         "journal": [row_as_json(row, acknowledged, language) for row in entry.journal],
         "waterfall": waterfall(
             entry.rows,
-            f"{entry.card.face.name}: {entry.air_ms:.0f} {say(WORDS['ms'])}",
-            say(WORDS["ms"]),
-            say(WORDS["more_exchanges"]),
+            f"{line['title']}: {entry.air_ms:.0f} {say(WORDS['ms'])}",
+            say,
         ),
     }
 
@@ -171,11 +170,20 @@ def _shown(name: str, value: date | int | str, language: str, policy: Policy) ->
     return str(value)
 
 
-def trace_as_json(session: DeskSession, start: int, count: int) -> list[dict[str, Any]]:
-    """Exchanges `start` (from 0) and on."""
+def _line_name(name: str, language: str) -> dict[str, Any]:
+    """What a line of a card is called; a counter without words keeps the document's own name, marked as code."""
+    if name in CARD_LINES:
+        return {"name": translator(language).gettext(name), "code": False}
+    title = counter_title(name, language)
+    return {"name": title or name, "code": not title}
+
+
+def trace_as_json(session: DeskSession, start: int, count: int, language: str) -> list[dict[str, Any]]:
+    """Exchanges `start` (from 0) and on, names of the protocol as it has them."""
+    say = translator(language).gettext
     with session.lock:
         stretch = list(islice(session.trace, start, start + count))
-    return [_exchange(number, row) for number, row in stretch]
+    return [{**_exchange(number, row), "part": row.part and say(row.part)} for number, row in stretch]
 
 
 def _place(session: DeskSession, place: DeskPlace, language: str) -> dict[str, Any]:

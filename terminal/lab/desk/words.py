@@ -193,7 +193,43 @@ CARD_LINES: Final = (
     N_("last order"),
     N_("period day"),
 )
-"""How `sim.desk.content` names the lines of a card; counters keep the names the region document gives them."""
+"""How `sim.desk.content` names the lines of a card."""
+
+COUNTERS: Final = {
+    "boarded": NP_("counter", "persons inside"),
+    "companions": NP_("counter", "companions of the day"),
+    "concession_month": NP_("counter", "rides of the concession this month"),
+    "contract_a": NP_("counter", "rides of contract A"),
+    "contract_b": NP_("counter", "rides of contract B"),
+    "day_spent": NP_("counter", "spent today"),
+    "free_month": NP_("counter", "free rides this month"),
+    "held": NP_("counter", "held until the exit"),
+    "journey_rule": NP_("counter", "rule of the transfer"),
+    "metro_entries": NP_("counter", "entries to the metro"),
+    "pack_a": NP_("counter", "rides of pack A"),
+    "pack_b": NP_("counter", "rides of pack B"),
+    "pass_day": NP_("counter", "rides of the pass today"),
+    "social_month": NP_("counter", "rides of the social card this month"),
+    "study_trips": NP_("counter", "rides to school this month"),
+    "unpaid_rides": NP_("counter", "rides not paid yet"),
+}
+"""Of the supplied region documents, by their names there."""
+
+REGIONS: Final = {
+    "bashkortostan": NP_("region", "Bashkortostan"),
+    "belgorod": NP_("region", "Belgorod"),
+    "chelyabinsk": NP_("region", "Chelyabinsk"),
+    "demo": NP_("region", "Demonstration"),
+    "novosibirsk": NP_("region", "Novosibirsk"),
+    "sakhalin": NP_("region", "Sakhalin"),
+    "st_petersburg": NP_("region", "Saint Petersburg"),
+    "tyumen": NP_("region", "Tyumen"),
+    "volgograd": NP_("region", "Volgograd"),
+}
+"""The supplied region documents, by the names of their files."""
+
+PARTS: Final = (N_("second half"), N_("further frame"))
+"""Which part of a command an exchange is, as `sim.desk.trace` names it."""
 
 
 CARD_WORDS: Final = (
@@ -281,6 +317,16 @@ STORM_KINDS: Final = {
     Kind.OVER_TLS: NP_("storm", "batch over HTTPS"),
 }
 """What the storm throws at the town."""
+
+
+def counter_title(name: str, language: str) -> str:
+    """What a counter is called; empty for one of another document."""
+    return translator(language).pgettext("counter", COUNTERS[name]) if name in COUNTERS else ""
+
+
+def region_title(name: str, language: str) -> str:
+    """What a supplied region is called; any other document keeps the name of its file."""
+    return translator(language).pgettext("region", REGIONS[name]) if name in REGIONS else name
 
 
 def words(language: str) -> dict[str, str]:

@@ -100,7 +100,9 @@ def test_bank_cards_ride_at_the_desk_and_no_digit_of_them_is_shown(tmp_path: Pat
         while told["message"] == "ok_paid":  # until its purse is empty
             desk.advance(timedelta(minutes=10))
             told = tap_as_json(tap(desk, "resident_bank", "front"), "ru", desk.town.policy, acknowledged=0)
-        shown += json.dumps([desk_as_json(desk, "ru"), trace_as_json(desk, 0, 10_000)], ensure_ascii=False)
+        shown += json.dumps(
+            [desk_as_json(desk, "ru"), trace_as_json(desk, 0, 10_000, "ru")], ensure_ascii=False
+        )
         shown += json.dumps([journal_as_json(desk, place, "ru") for place in ("front", "canteen")])
     finally:
         desk.close()
@@ -137,8 +139,12 @@ def test_a_tap_is_shown_whole(session: DeskSession) -> None:
     assert [reason["rule"] for reason in told["reasons"]] == ["T-02", "T-12"]
     assert [row["kind"] for row in told["journal"]] == ["Intent", "Committed"]
     changed = {(change["part"], change["name"]) for change in told["changes"] if change["changed"]}
-    assert {("purse", "balance"), ("counters", "concession month"), ("newest event", "kind")} <= changed
-    assert [row["name"] for row in trace_as_json(session, 0, 100)][-1] == "CommitTransaction"
+    assert {
+        ("purse", "balance"),
+        ("counters", "rides of the concession this month"),
+        ("newest event", "kind"),
+    } <= changed
+    assert [row["name"] for row in trace_as_json(session, 0, 100, "en")][-1] == "CommitTransaction"
 
 
 def test_every_card_on_every_terminal_ends_in_a_message(session: DeskSession) -> None:
@@ -420,7 +426,7 @@ def test_a_phone_rides_at_the_desk(session: DeskSession) -> None:
     for language in ("ru", "en"):
         assert tap_as_json(again, language, policy, 0)["message"] == "already_paid"
         assert desk_as_json(session, language)["taps_total"] == 2
-    assert len(trace_as_json(session, 0, 20)) > 4
+    assert len(trace_as_json(session, 0, 20, "en")) > 4
     phone = session.town.shelf["phone_pensioner"].card
     assert isinstance(phone, VirtualPhone)
     payload = parse_sign1(phone.memory.credential).payload

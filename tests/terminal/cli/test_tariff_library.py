@@ -150,7 +150,7 @@ def test_orders_of_other_sites_and_names_are_turned_away(desk: httpx.Client) -> 
             "card.last.counters",
             "неизвестное имя (счётчик)",
         ),
-        ({"cash": {}}, "", "нужно одно из `card`, `bank_card`, `cash`"),
+        ({"cash": {}}, "", "нужны `card`, `bank_card`, обе"),
         ({"taps": [{**TAP, "companions": -1}]}, "taps[0].companions", "-1 меньше допустимого"),
         ({"moon": 1}, "moon", "ключа `moon` здесь нет"),
         (

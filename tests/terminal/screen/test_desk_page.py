@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from typer.testing import CliRunner
 
-from sim.desk.content import holding_of
+from sim.desk.content import MASKED_PSEUDONYM, holding_of
 from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.face import CardGroup, Face
 from sim.desk.shelf import Laid
@@ -41,6 +41,19 @@ RUNS_TOGETHER = """
 }).map((card) => card.dataset.card)
 """
 """Cards on whose face chip and balance touch, or whose name is cut."""
+ENGLISH = """
+() => {
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const holder = walker.currentNode.parentElement, words = walker.currentNode.data.match(/[A-Za-z]{3,}/g);
+    const russian = holder.closest("[lang]").lang === "ru" && !holder.closest("code, script, style, pre");
+    if (words && russian) found.push(...words);
+  }
+  return found;
+}
+"""
+"""Latin words on a Russian page, shown or folded away, that are neither code nor marked as another language."""
+STANDARDS = {"DESFire", "Light", "EMV", "ISO", "NFC", "UID", "CDA", "DDA", "fDDA", "SDA", MASKED_PSEUDONYM}
 EVIL = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
 Desk = tuple[ScreenServer, DeskSession]
 
@@ -462,6 +475,13 @@ def test_russian_is_russian(opened: Desk, session: DeskSession, new_page: NewPag
     lines = page.locator(".columns .changes").last
     expect(page.locator(".changes ins", has_text="15.09.2026 09:38:02")).to_be_visible()
     expect(page.locator(".changes ins", has_text="поездка")).to_be_visible()
+    expect(page.locator("#region option:checked")).to_have_text("Демонстрационный")
+    expect(page.locator(".changes th", has_text="поездки по льготе за месяц")).to_have_count(1)
+    expect(page.locator(".waterfall .name", has_text="AuthenticateEV2First, 2-й шаг")).to_have_count(1)
+    page.locator("#trace [data-index]", has_text="2-й шаг").first.click()
+    expect(page.locator("#trace-detail h3")).to_contain_text("AuthenticateEV2First, 2-й шаг")
+    english = page.evaluate(ENGLISH)
+    assert sorted(set(english) - STANDARDS) == [], "neither words of people nor marked as code"
     said = page.inner_text("body")
     assert "UTC" not in said
     assert " ms" not in said, "nor in the picture of the air time"

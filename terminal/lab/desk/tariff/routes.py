@@ -20,6 +20,7 @@ from terminal.lab.desk.tariff.judge import LONGEST_TEXT, TariffOrder
 from terminal.lab.desk.tariff.judges import Judges
 from terminal.lab.desk.tariff.library import TariffLibrary
 from terminal.lab.desk.tariff.words import tariff_words
+from terminal.lab.desk.words import region_title
 from terminal.screen.page import Pages
 from terminal.texts import FIRST, languages
 
@@ -57,7 +58,7 @@ class TariffRoutes:
             language,
             words=tariff_words(language),
             languages=languages(),
-            documents=names,
+            documents=[(name, region_title(name, language)) for name in names],
         )
 
     async def _documents(self, request: Request) -> Response:

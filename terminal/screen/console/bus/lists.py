@@ -31,7 +31,7 @@ NEWEST: Final = 20
 FAULTS: Final = 10
 MESSAGE: Final = "message_"
 NOTHING: Final = dict.fromkeys(
-    ("repeated", "cancelled_sales", "cash_handed_minor", "cash_short_minor", "breaks"), 0
+    ("repeated", "cancelled_sales", "cash_handed_minor", "cash_short_minor", "cash_over_minor", "breaks"), 0
 )
 """What most shifts have none of."""
 

@@ -65,10 +65,10 @@ def sell(cab: Cab, kind: str = "full", persons: int = 1) -> int:
     return int(answer.headers["location"].rpartition("/")[2])
 
 
-def relieved(cab: Cab, counted: str) -> None:
+def relieved(cab: Cab, counted: str, by: str = RELIEF) -> None:
     """The other member of the crew signs in and takes the shift over, with so much cash."""
     cab.client.cookies.clear()
-    cab.sign_in(RELIEF)
+    cab.sign_in(by)
     answer = cab.act("/shift", "/shift/take", sum=counted)
     assert answer.status_code == 303, text(answer)
 
@@ -185,6 +185,12 @@ def test_t_67_another_driver_takes_over_within_the_shift_with_the_cash_he_counte
         assert line in report
     assert "Cash in the vehicle RUB 63.50" in report
     assert cab.journal.open_shift is not None, "the shift goes on"
+    relieved(cab, "64,50", DRIVER)
+    report = text(cab.client.get("/report"))
+    assert "Missing at a change of driver RUB 0.50" in report, (
+        "what was too much elsewhere does not make it less"
+    )
+    assert "Surplus at a change of driver RUB 1.00 Cash in the vehicle RUB 64.50" in report
 
 
 def test_t_67_cash_is_handed_over_with_its_sum(cab: Cab) -> None:

@@ -104,9 +104,10 @@ function clock(desk) {
 
 function regions(desk) {
   const select = byId("region");
-  const names = desk.regions.includes(desk.region) ? desk.regions : [desk.region, ...desk.regions];
-  if (select.options.length !== names.length) {
-    select.replaceChildren(...names.map((name) => h("option", {value: name}, name.replaceAll("_", " "))));
+  const listed = desk.regions.some(({name}) => name === desk.region);
+  const all = listed ? desk.regions : [{name: desk.region, title: desk.region}, ...desk.regions];
+  if (select.options.length !== all.length) {
+    select.replaceChildren(...all.map(({name, title}) => h("option", {value: name}, title)));
   }
   if (document.activeElement !== select) select.value = desk.region;
   byId("document").classList.toggle("changed", desk.document.changes > 0);

@@ -83,7 +83,7 @@ export class Result {
       h(
         "tr",
         {className: change.changed ? "changed" : ""},
-        h("th", {scope: "row"}, h("span", {className: "part"}, change.part), " ", change.name),
+        h("th", {scope: "row"}, h("span", {className: "part"}, change.part), " ", change.code ? h("code", {lang: "en"}, change.name) : change.name),
         change.changed
           ? [h("td", {}, change.before ? h("del", {}, change.before) : "–"), h("td", {}, change.after ? h("ins", {}, change.after) : "–")]
           : h("td", {colSpan: 2}, change.after),

@@ -6,7 +6,14 @@ const ROW = 26;
 const PAGE = 200;
 const SPARE = 8;
 const CELLS = ["tap", "number", "name", "mode", "status", "command", "answer", "took"];
+const PROTOCOL = ["mode", "status", "command", "answer"]; // in its own language, whatever the page's
 const HEX_SHOWN = 64;
+
+// The protocol's name for a command as code, which part of it in the page's language.
+function named(exchange) {
+  const code = h("code", {lang: "en"}, exchange.name);
+  return exchange.part ? [code, `, ${exchange.part}`] : [code];
+}
 
 export class Trace {
   constructor() {
@@ -105,7 +112,7 @@ export class Trace {
   }
 
   #take(index) {
-    const row = this.free.pop() ?? h("div", {className: "trace-row", role: "row"}, CELLS.map((cell) => h("span", {className: cell, role: "gridcell"})));
+    const row = this.free.pop() ?? h("div", {className: "trace-row", role: "row"}, CELLS.map((cell) => h("span", {className: cell, role: "gridcell", ...(PROTOCOL.includes(cell) && {lang: "en"})})));
     row.id = `exchange-${index}`;
     row.dataset.index = index;
     row.setAttribute("aria-rowindex", index + 1);
@@ -128,7 +135,7 @@ export class Trace {
     const first = index === 0 || exchange.number === 0;
     tap.textContent = exchange.tap;
     number.textContent = exchange.number || "–";
-    name.textContent = exchange.name;
+    name.replaceChildren(...named(exchange));
     mode.textContent = exchange.mode + (exchange.verified && exchange.mode ? " ✓" : "");
     status.textContent = exchange.status;
     command.textContent = exchange.command.slice(0, HEX_SHOWN);
@@ -162,8 +169,8 @@ export class Trace {
     const box = byId("trace-detail");
     box.hidden = false;
     box.replaceChildren(
-      h("h3", {}, row.name, row.mode && h("span", {className: "tag"}, `${row.mode}${row.verified ? ` · ${words.verified}` : ""}`)),
-      row.content.length ? h("ul", {className: "content"}, row.content.map((line) => h("li", {}, line))) : "",
+      h("h3", {}, named(row), row.mode && h("span", {className: "tag"}, `${row.mode}${row.verified ? ` · ${words.verified}` : ""}`)),
+      row.content.length ? h("ul", {className: "content", lang: "en"}, row.content.map((line) => h("li", {}, line))) : "",
       h(
         "dl",
         {},
@@ -171,7 +178,7 @@ export class Trace {
         h("dd", {}, h("code", {}, hex(row.command))),
         h("dt", {}, words.card_to_terminal),
         h("dd", {}, h("code", {}, row.lost ? `${words.no_answer}: ${row.lost}` : hex(row.answer))),
-        row.session && [h("dt", {}, words.session), h("dd", {}, row.session)],
+        row.session && [h("dt", {}, words.session), h("dd", {lang: "en"}, row.session)],
       ),
     );
   }
