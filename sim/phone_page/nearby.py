@@ -6,6 +6,7 @@ exchange. Here is no key: without the page there is no answer, and a phone that 
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from typing import Final
@@ -19,7 +20,7 @@ LEFT: Final = "left"
 """What a page hears when it lies in the field no longer: it may answer again in the next one."""
 ASKS_S: Final = 2.0
 """How long a page's question waits; it asks again."""
-AWAY_S: Final = 1.0
+AWAY_S: Final = 3.0
 """A page that does not ask again for so long is closed."""
 ANSWERS_S: Final = 2.0
 """How long a reader waits for a page, far beyond what any terminal accepts."""
@@ -30,7 +31,8 @@ _GET_UID: Final = bytes.fromhex("FFCA0000")
 class NearbyPhone:
     """A card for a reader on one side, `turn` for a page on the other; each side in threads of its own."""
 
-    uid: Final = bytes((UID_HEAD, 0, 0, 1))
+    uid: Final = b"\x04phone\x01"
+    """For lists alone: what it shows is drawn anew each time."""
     atr: Final = ATR_CONTACTLESS
 
     def __init__(self) -> None:
@@ -40,6 +42,7 @@ class NearbyPhone:
         self._answer: bytes | None = None
         self._left = False
         self._held_until = 0.0
+        self._shown_uid = bytes((UID_HEAD, 0, 0, 0))
 
     @property
     def held(self) -> bool:
@@ -83,7 +86,8 @@ class NearbyPhone:
         return self._turns
 
     def power_on(self) -> None:
-        """Into the field."""
+        """Into the field, with a new UID."""
+        self._shown_uid = bytes((UID_HEAD,)) + secrets.token_bytes(3)
 
     def power_off(self) -> None:
         """Out of it: the page hears so before the next command."""
@@ -94,8 +98,10 @@ class NearbyPhone:
     def transmit(self, command: bytes) -> bytes:
         """What the page answers. Raises `CardGone` where it does not."""
         if command[:4] == _GET_UID:
-            return self.uid + b"\x90\x00"
+            return self._shown_uid + b"\x90\x00"
         with self._change:
+            if not self.held:
+                raise CardGone("no page holds the phone to the reader")
             self._number += 1
             self._asked, self._answer = f"{self._number} {command.hex()}", None
             self._change.notify_all()

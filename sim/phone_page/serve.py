@@ -1,6 +1,6 @@
 """The page of `sim phone` on this machine alone, and the issuer that signs what it may show, for two weeks each.
 
-GET  /             the page, its two scripts beside it
+GET  /             the page, its style and scripts beside it
 POST /credential   x and y of a phone's key, 128 hex digits → {"credential": hex, "renew_in_s": seconds}
 POST /picture      the text of a code → SVG; 204 where segno is not installed
 POST /field        what the phone answered → what a reader wants next (`sim.phone_page.nearby`); 204 for nothing yet,
@@ -37,11 +37,12 @@ RENEWED_AFTER: Final = 2 / 3
 _FOLDER: Final = Path(__file__).parent
 _FILES: Final = {
     "/": ("page.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css"),
     "/page.mjs": ("page.mjs", "text/javascript"),
     "/phone.mjs": ("phone.mjs", "text/javascript"),
 }
 PHONE_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src blob:; connect-src 'self'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'"
 )
 _POINT_DIGITS: Final = 128
 

@@ -45,6 +45,12 @@ from terminal.trip.shifts import open_shift
 from tests.config_file import config_file
 from tests.device.conftest import PutIn
 from tests.device.daemon import Daemon
+from tests.terminal.screen.browser import (
+    NewPage,
+    browser,  # noqa: F401 a fixture
+    new_page,  # noqa: F401 a fixture
+    wait_until,
+)
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.usefixtures("pcscd")]
 
@@ -400,3 +406,46 @@ def test_no_service_or_no_such_reader_is_one_line() -> None:
     assert finished.returncode == 30
     assert "Traceback" not in finished.stderr
     assert "Nowhere 3000" in finished.stderr
+
+
+def test_a_phone_in_the_browser_answers_a_terminal_through_the_service(
+    setting: Setting,
+    new_page: NewPage,  # noqa: F811
+) -> None:
+    """`sim phone --vpcd` has no key: what `terminal run` asks goes to Chromium, which signs. Late answers of a busy
+    machine are asked for again, as people do.
+    """
+    config = config_file(
+        setting.folder,
+        terminal={
+            "profile": "bus",
+            "state": setting.state,
+            "number": NUMBER,
+            "region": "demo",
+            "laboratory": True,
+        },
+        reader={"name": "pcsc"},
+        media={"order": ["resident", "phone"]},
+        shift={"operator": "17"},
+    )
+    terminal = start([sys.executable, "-m", "terminal.cli.app", "run", "--config", str(config), "--json"])
+    served = start([sys.executable, "-m", "sim.cli.app", "phone", "--port", "0", "--vpcd"])
+    try:
+        assert terminal.stdout is not None
+        assert served.stdout is not None
+        page = new_page()
+        page.goto(served.stdout.readline().split()[-1])
+        wait_until(page, "document.getElementById('code').dataset.counter === '1'")
+        for expected in ("ok_benefit_unlimited", "already_paid"):
+            said = "read_again"
+            while said == "read_again":
+                page.get_by_role("button", name="Hold to the reader").click()
+                tap = json.loads(terminal.stdout.readline())
+                page.get_by_role("button", name="Take away").click()
+                said = tap["message"]
+            assert said == expected, tap
+        assert page.locator("#answers li").first.text_content().endswith(f"terminal {NUMBER}")  # type: ignore[union-attr]
+    finally:
+        end(served)
+        end(terminal)
+    assert served.returncode == 0
