@@ -53,10 +53,14 @@ def phone(
 
 def _hold_as_the_page_says(nearby: NearbyPhone, bridge: VpcdBridge) -> None:
     """Until Ctrl-C: in while a page holds it there. Raises `VpcdFault`."""
+    removals = 0
     try:
         while True:
-            if nearby.held != bridge.presented:
-                (bridge.present if nearby.held else bridge.remove)()
+            if bridge.presented and (not nearby.held or nearby.removals != removals):
+                bridge.remove()
+            elif nearby.held and not bridge.presented:
+                removals = nearby.removals
+                bridge.present()
             time.sleep(LOOK_S)
     finally:
         bridge.remove()

@@ -37,6 +37,8 @@ class NearbyPhone:
 
     def __init__(self) -> None:
         self._change = threading.Condition()
+        self.removals = 0
+        """How often its holder took it away: between two looks it may be held again."""
         self._number = self._turns = 0
         self._asked: str | None = None
         self._answer: bytes | None = None
@@ -70,6 +72,7 @@ class NearbyPhone:
     def take_away(self) -> None:
         """Its holder takes it away from the reader."""
         with self._change:
+            self.removals += 1
             self._next_turn(0.0)
             self._asked = None
 
