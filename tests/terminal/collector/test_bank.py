@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cardproto.emv import tags
 from cardproto.emv.keys import CaKeys, Trust
 from terminal.bank_record import bank_record, card_identity, sealed_record
-from terminal.clock import unix_ms
+from terminal.clock import from_unix_ms, unix_ms
 from terminal.collector import approvals
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.approvals import Act, Decided
@@ -419,7 +419,7 @@ def test_a_ride_that_costs_more_when_its_record_is_gone_goes_with_another_record
     office.run(day(4, 11))
     rides = sorted(office.seen["rides"], key=lambda one: one.at_ms)
     story = [(one.at_ms, {7: 7, 8: 9}[one.terminal]) for one in rides]
-    costs = oracle([(datetime.fromtimestamp(at_ms / 1000, UTC), route) for at_ms, route in story])
+    costs = oracle([(from_unix_ms(at_ms), route) for at_ms, route in story])
     assert [one.charge_minor for one in rides] == costs
     assert office.stand_in.memory().taken_minor == sum(costs)
 
