@@ -155,10 +155,10 @@ def laid_once(desk: Page, session: DeskSession, place: str) -> TapReport:
 
 def laid(desk: Page, session: DeskSession, place: str) -> str:
     """What it ends with. A busy machine may answer late; people tap again."""
-    said = Message.READ_AGAIN
+    said = str(Message.READ_AGAIN)
     while said == Message.READ_AGAIN:
-        said = laid_once(desk, session, place).outcome.message
-    return str(said)
+        said = str(laid_once(desk, session, place).outcome.message)
+    return said
 
 
 def test_a_phone_in_the_browser_answers_the_desks_terminals_with_its_own_key(
