@@ -9,6 +9,7 @@ import pytest
 from tests.mutants.__main__ import sample, try_all
 from tests.mutants.plan import ROOT, Mutant, equivalents, listed, mutants_of, numbers_of, planted
 from tests.mutants.trial import tree
+from tests.planted import mistakes_in
 
 HOLDS = {"money", "rights", "proof", "access"}
 SAMPLED = 6
@@ -60,6 +61,17 @@ def test_what_is_listed_as_equivalent_is_a_change_that_is_made_and_has_a_reason(
             if mutant.module == one.module and text[mutant.number - 1].strip()[:2] == one.line[:2]
         ]
         assert any(mutant.line() == one.line for mutant in alike), f"{one.module}: {one.line}"
+
+
+@pytest.mark.parametrize("place", ["oracle", "storm"])
+def test_mistakes_planted_for_a_checker_fit_the_code(place: str) -> None:
+    """Also those that are tried by command alone: code that moved on would leave them without effect."""
+    lost = [
+        mistake.name
+        for mistake in mistakes_in(ROOT / "tests" / place / "planted.toml")
+        if (ROOT / mistake.file).read_text("utf-8").count(mistake.old) != 1
+    ]
+    assert not lost
 
 
 def test_planted_mistakes_fit_the_code_and_their_tests_are_there() -> None:

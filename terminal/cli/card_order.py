@@ -51,7 +51,8 @@ def order(
 
     from terminal.app.serve import with_card
     from terminal.clock import SystemClock
-    from terminal.collector.office import ANSWERS, OfficeCode, office_at
+    from terminal.collector.office import office_at
+    from terminal.collector.office_says import ANSWERS, OfficeCode
     from terminal.errors import OfficeRefused
     from terminal.lab.card_orders import IssuingTools, carry_out
 

@@ -273,7 +273,8 @@ def refund(
     """Ask that a charge is given back, or a part of it; a second person confirms. Role: money."""
     from terminal.collector.bank.charging import refund_subject, refundable
     from terminal.collector.bank.ledger import open_ledger
-    from terminal.collector.office import ANSWERS, MOST_COMMENT, OfficeCode, office_at
+    from terminal.collector.office import MOST_COMMENT, office_at
+    from terminal.collector.office_says import ANSWERS, OfficeCode
     from terminal.errors import CollectorError, OfficeRefused
 
     if len(comment) > MOST_COMMENT:
@@ -421,7 +422,7 @@ def _fleet_rides(fleet: FleetOptions) -> Iterator[RideSource | None]:
 
 
 def _require_money(folder: Path, token_file: Path | None) -> Who:
-    from terminal.collector.office import ANSWERS, OfficeCode
+    from terminal.collector.office_says import ANSWERS, OfficeCode
     from terminal.collector.users import OfficeRole, Users
     from terminal.errors import OfficeRefused
 

@@ -13,7 +13,8 @@ from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json
 if TYPE_CHECKING:
     from terminal.collector.approvals import Act
     from terminal.collector.issuing_asking import OrderView
-    from terminal.collector.office import Office, OfficeAnswer
+    from terminal.collector.office import Office
+    from terminal.collector.office_says import OfficeAnswer
     from terminal.collector.users import Who
     from terminal.collector.views import OperatorViews
 
@@ -173,7 +174,7 @@ def _deny(views: OperatorViews, office: Office, who: Who, card: str, folder: Pat
     """Have the card refused at once: one person may, as for a stolen terminal."""
     from terminal.clock import SystemClock
     from terminal.collector.issuing_asking import card_named
-    from terminal.collector.office import ANSWERS, OfficeCode
+    from terminal.collector.office_says import ANSWERS, OfficeCode
     from terminal.errors import OfficeRefused
     from terminal.publish.deny.cards import RegisteredDenials
     from terminal.publish.deny.register import DenyReason
@@ -196,7 +197,7 @@ def _checked(comment: str) -> str:
 
 
 def _print(answer: OfficeAnswer) -> None:
-    from terminal.collector.office import ANSWERS, OfficeCode
+    from terminal.collector.office_says import ANSWERS, OfficeCode
     from terminal.errors import OfficeRefused
 
     if answer.says is OfficeCode.WAITS:

@@ -26,7 +26,8 @@ from terminal.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from terminal.collector.office import Office, OfficeAnswer
+    from terminal.collector.office import Office
+    from terminal.collector.office_says import OfficeAnswer
 
 RequestNumber = Annotated[
     int, typer.Argument(min=1, help="Request number, from `terminal collector requests`.")
@@ -78,7 +79,8 @@ def ack(
     token_file: TokenFile = None,
 ) -> None:
     """Acknowledge an alarm: role operate, or money, which a second person confirms. It reopens if it occurs again."""
-    from terminal.collector.office import MOST_COMMENT, OfficeCode, office_at
+    from terminal.collector.office import MOST_COMMENT, office_at
+    from terminal.collector.office_says import OfficeCode
     from terminal.errors import CollectorError
 
     if len(comment) > MOST_COMMENT:
@@ -174,7 +176,7 @@ def _enrolling(office: Office, token_file: Path | None) -> EnrolmentOffice:
 
 def _require(answer: OfficeAnswer) -> OfficeAnswer:
     """`answer`, unless it is a refusal: then an error of one line."""
-    from terminal.collector.office import ANSWERS, OfficeCode
+    from terminal.collector.office_says import ANSWERS, OfficeCode
     from terminal.errors import OfficeRefused
 
     if answer.says in (OfficeCode.DONE, OfficeCode.WAITS):
@@ -183,7 +185,7 @@ def _require(answer: OfficeAnswer) -> OfficeAnswer:
 
 
 def _print(answer: OfficeAnswer, done: str) -> None:
-    from terminal.collector.office import OfficeCode
+    from terminal.collector.office_says import OfficeCode
 
     if answer.says is OfficeCode.WAITS:
         print(

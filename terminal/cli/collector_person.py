@@ -37,7 +37,9 @@ def copy(
     """Write everything that the collector holds of a card, readable and signed. Role: operate or money."""
     from terminal.collector.folder_views import views_of
     from terminal.collector.issuing_asking import card_named
-    from terminal.collector.office import ANSWERS, OfficeCode, OfficeReading, office_at
+    from terminal.collector.office import office_at
+    from terminal.collector.office_rights import OfficeReading
+    from terminal.collector.office_says import ANSWERS, OfficeCode
     from terminal.collector.person_copy import write_copy
     from terminal.collector.service import KEY_FILE
     from terminal.errors import OfficeRefused
@@ -73,7 +75,8 @@ def erase(
     from terminal.collector.erasing import ask_erasure
     from terminal.collector.folder_views import views_of
     from terminal.collector.issuing_asking import card_named
-    from terminal.collector.office import ANSWERS, MOST_COMMENT, OfficeCode, office_at
+    from terminal.collector.office import MOST_COMMENT, office_at
+    from terminal.collector.office_says import ANSWERS, OfficeCode
     from terminal.errors import OfficeRefused
 
     if len(comment) > MOST_COMMENT:
@@ -111,7 +114,8 @@ def carry_out(
     from terminal.app.output import print_json
     from terminal.collector.erasing import carry_out_erasure
     from terminal.collector.folder_views import views_of
-    from terminal.collector.office import ANSWERS, OfficeCode, office_at
+    from terminal.collector.office import office_at
+    from terminal.collector.office_says import ANSWERS, OfficeCode
     from terminal.errors import OfficeRefused
 
     with views_of(folder) as views, office_at(folder) as office:

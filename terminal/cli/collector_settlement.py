@@ -29,7 +29,8 @@ def carriers(
     token_file: TokenFile = None,
 ) -> None:
     """Check a carriers document and put it in force. Role: money."""
-    from terminal.collector.office import ANSWERS, OfficeCode, office_at
+    from terminal.collector.office import office_at
+    from terminal.collector.office_says import ANSWERS, OfficeCode
     from terminal.collector.settlement.carriers import MOST_BYTES
     from terminal.mistakes.reading import content_of
 
@@ -136,7 +137,8 @@ def close_month(
     """Close a month that is over; a second person confirms. What is learned of it later becomes a correction.
     Role: money.
     """
-    from terminal.collector.office import ANSWERS, OfficeCode, office_at
+    from terminal.collector.office import office_at
+    from terminal.collector.office_says import ANSWERS, OfficeCode
 
     with office_at(folder) as office:
         answer = office.close_month(office.users.at_the_machine(token_in(token_file)), _known(month))

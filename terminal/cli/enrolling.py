@@ -50,7 +50,7 @@ def who_operates(users: Users, token_file: Path | None) -> str:
     """The staff number of the user whose token is in the file, or the machine while there are no users. Raises
     `StaffError`, or `OfficeRefused` for a user who may not enrol and revoke.
     """
-    from terminal.collector.office import ANSWERS, OfficeCode
+    from terminal.collector.office_says import ANSWERS, OfficeCode
     from terminal.collector.users import OfficeRole
     from terminal.errors import OfficeRefused
 

@@ -41,7 +41,8 @@ def explain(
     from terminal.collector.erasing import was_erased
     from terminal.collector.folder_views import views_of
     from terminal.collector.issuing_asking import orders_of_card
-    from terminal.collector.office import ANSWERS, OfficeCode, office_at
+    from terminal.collector.office import office_at
+    from terminal.collector.office_says import ANSWERS, OfficeCode
     from terminal.collector.statement_text import statement_lines
     from terminal.errors import OfficeRefused
 

@@ -40,7 +40,8 @@ from terminal.collector.issuing_orders import (
     erased_mark,
     issuing_orders,
 )
-from terminal.collector.office import Office, OfficeAnswer, OfficeCode
+from terminal.collector.office import Office
+from terminal.collector.office_says import OfficeAnswer, OfficeCode
 from terminal.collector.registry import CardRegistry, erase
 from terminal.collector.store import Operation, OperationCode, connect, note, read_only
 from terminal.collector.users import OfficeRole, Who

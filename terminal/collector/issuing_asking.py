@@ -16,7 +16,8 @@ from terminal.collector.issuing_orders import (
     card_now,
     decided_later,
 )
-from terminal.collector.office import Office, OfficeAnswer, OfficeCode
+from terminal.collector.office import Office
+from terminal.collector.office_says import OfficeAnswer, OfficeCode
 from terminal.collector.ride import FoundRide, NoSuchCode, find_ride, row_named
 from terminal.collector.users import Who
 from terminal.collector.views import OperatorViews

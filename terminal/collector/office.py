@@ -8,200 +8,42 @@ or about what every terminal takes.
               one asks, another confirms; an issuing point, or a command at the machine, carries it out
     publish   has terminals served what is staged: one asks, another confirms
 
-Each reads what the work needs and no more (`READERS`); what was asked for and refused is on record.
+Each reads what the work needs and no more (`terminal.collector.office_rights`); what was asked for and refused is on
+record.
 
 Page, programs and commands come through here. A refusal is a value; the store's failures are errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from enum import StrEnum
 from pathlib import Path
 from sqlite3 import Connection
-from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from terminal.clock import SystemClock, unix_ms
 from terminal.collector import alarms, approvals, issuing_orders
-from terminal.collector.alarms import AlarmKind
 from terminal.collector.approvals import Act, Approval, Decided
 from terminal.collector.bundles import DEFAULT_FOLDER, bundles_of, carried_code
 from terminal.collector.denying import CardDenials
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.issuing_orders import IssuingCode, IssuingOrder, IssuingSubject
+from terminal.collector.office_rights import ROLE_OF, TECHNICAL, OfficeReading, readings_of
+from terminal.collector.office_says import OfficeAnswer, OfficeCode
 from terminal.collector.roll_out import STAGED_FOLDER, Staged, staged, take_over
 from terminal.collector.settlement.carriers import CarriersError, put_carriers
 from terminal.collector.settlement.periods import CarrierMonths, CarrierStatement
 from terminal.collector.store import BY_MACHINE, CollectorStore, Operation, OperationCode, note
 from terminal.collector.users import MACHINE, OfficeRole, Users, Who
 from terminal.errors import CollectorError
-from terminal.texts import N_
 from terminal.updates.bundle.roles import METADATA_FOLDER
 
 DATABASE_FILE: Final = "collector.db"
 TERMINALS_FOLDER: Final = "terminals"
 MOST_COMMENT: Final = 500
-TECHNICAL: Final = frozenset(
-    (
-        *(AlarmKind.GAP, AlarmKind.CLOCK, AlarmKind.READER, AlarmKind.SILENT, AlarmKind.NO_START),
-        *(AlarmKind.DISK, AlarmKind.HOUSING, AlarmKind.BUNDLES),
-    )
-)
-"""Alarms that one person acknowledges; every other one is about what was charged, or may have been."""
-ROLE_OF: Final = {
-    Act.ACKNOWLEDGE: OfficeRole.MONEY,
-    Act.ROLL_OUT: OfficeRole.PUBLISH,
-    Act.REFUND: OfficeRole.MONEY,
-    Act.CLOSE_MONTH: OfficeRole.MONEY,
-    Act.REPLACE_CARD: OfficeRole.MONEY,
-    Act.REPAY_RIDE: OfficeRole.MONEY,
-    Act.SETTLE_LATER: OfficeRole.MONEY,
-    Act.FORGIVE_LATER: OfficeRole.MONEY,
-    Act.MOVE_ORDER: OfficeRole.MONEY,
-    Act.DROP_ORDER: OfficeRole.MONEY,
-    Act.ERASE_PERSON: OfficeRole.MONEY,
-}
-
-
-class OfficeReading(StrEnum):
-    """What can be read."""
-
-    STATUS = "status"
-    TERMINALS = "terminals"
-    ALARMS = "alarms"
-    STRANGERS = "strangers"
-    RIDES = "rides"
-    REQUESTS = "requests"
-    STAGED = "staged"
-    """What is not served yet, and tariffs in shadow: what they would have charged."""
-    TRIALS = "trials"
-    """Tariffs on trial: at how many terminals they are, went back, and were refused more often than before."""
-    OPERATIONS = "operations"
-    SUMS = "sums"
-    """Days and reports: what was charged."""
-
-
-_ACTS: Final = frozenset({OfficeRole.OPERATE, OfficeRole.PUBLISH, OfficeRole.MONEY})
-READERS: Final[Mapping[OfficeReading, frozenset[OfficeRole]]] = MappingProxyType(
-    {
-        OfficeReading.STATUS: frozenset({OfficeRole.LOOK}),
-        OfficeReading.TERMINALS: frozenset({OfficeRole.LOOK}),
-        OfficeReading.ALARMS: frozenset({OfficeRole.OPERATE, OfficeRole.MONEY}),
-        OfficeReading.STRANGERS: frozenset({OfficeRole.OPERATE}),
-        OfficeReading.RIDES: frozenset({OfficeRole.OPERATE, OfficeRole.MONEY}),
-        OfficeReading.REQUESTS: frozenset(ROLE_OF.values()),
-        OfficeReading.STAGED: frozenset({OfficeRole.PUBLISH}),
-        # `publish` goes on or takes back by them; `operate` has to know why a terminal charges by another tariff.
-        OfficeReading.TRIALS: frozenset({OfficeRole.OPERATE, OfficeRole.PUBLISH}),
-        OfficeReading.OPERATIONS: _ACTS,
-        OfficeReading.SUMS: frozenset({OfficeRole.MONEY}),
-    }
-)
-"""By which roles each is read; one of them is enough. Of alarms and requests a user sees those of the own roles."""
 REFUSED_EVERY_MS: Final = 600_000
 """A user who asks again and again for what is refused fills no table."""
-
-
-class OfficeCode(StrEnum):
-    """What came of what was asked."""
-
-    DONE = "done"
-    WAITS = "waits"
-    NOT_FOR_ROLE = "not_for_role"
-    NOT_FOUND = "not_found"
-    SAME_PERSON = "same_person"
-    DECIDED = "decided"
-    EXPIRED = "expired"
-    CHANGED = "changed"
-    ASKER_GONE = "asker_gone"
-    NOTHING_STAGED = "nothing_staged"
-    TOO_MANY = "too_many"
-    NOT_OVER = "not_over"
-    CLOSED_ALREADY = "closed_already"
-    NOT_BOOKED = "not_booked"
-    ASKED_ALREADY = "asked_already"
-    DENIED_ALREADY = "denied_already"
-    TOO_MUCH = "too_much"
-    CARRIED_OUT = "carried_out"
-    OTHER_CARD = "other_card"
-    OTHER_ORDER = "other_order"
-    BROKEN_CARD = "broken_card"
-    NOT_BEGUN = "not_begun"
-    BEGUN_ALREADY = "begun_already"
-    NOT_REPLACED = "not_replaced"
-    NO_REGISTER = "no_register"
-    ORDERS_OPEN = "orders_open"
-    DIFFERENCE_OPEN = "difference_open"
-    TAPS_OPEN = "taps_open"
-    DAYS_OPEN = "days_open"
-    IN_DEBT = "in_debt"
-    ERASED = "erased"
-
-
-ANSWERS: Final = {
-    OfficeCode.DONE: N_("Done."),
-    OfficeCode.WAITS: N_("Request {number} waits for a second person to confirm it."),
-    OfficeCode.NOT_FOR_ROLE: N_("This is not for your role."),
-    OfficeCode.NOT_FOUND: N_("There is no such thing."),
-    OfficeCode.SAME_PERSON: N_("Another person has to confirm what you asked for."),
-    OfficeCode.DECIDED: N_("This request is decided already."),
-    OfficeCode.EXPIRED: N_("This request has waited too long. Ask again."),
-    OfficeCode.CHANGED: N_("It has changed since it was asked for. Look again, and ask again."),
-    OfficeCode.ASKER_GONE: N_("The person who asked is no user for this any more. Ask again."),
-    OfficeCode.NOTHING_STAGED: N_("Nothing is staged that is newer than what is served."),
-    OfficeCode.TOO_MANY: N_("Too many requests wait. Decide some of them first."),
-    OfficeCode.NOT_OVER: N_("This month is not over yet."),
-    OfficeCode.CLOSED_ALREADY: N_("This month, or a later one, is closed already."),
-    OfficeCode.NOT_BOOKED: N_("There are records that are not booked yet. Try again in a moment."),
-    OfficeCode.ASKED_ALREADY: N_("A new card was asked for already in the place of this one."),
-    OfficeCode.DENIED_ALREADY: N_("This card is denied already."),
-    OfficeCode.TOO_MUCH: N_("No more than the ride has cost is paid back, in all."),
-    OfficeCode.CARRIED_OUT: N_("This order is carried out already."),
-    OfficeCode.OTHER_CARD: N_("This order is for another card."),
-    OfficeCode.OTHER_ORDER: N_("Another order is begun with this card. Finish that one first."),
-    OfficeCode.BROKEN_CARD: N_("This card was given up as broken. Take another one."),
-    OfficeCode.NOT_BEGUN: N_("This order is not begun: take any card for it."),
-    OfficeCode.BEGUN_ALREADY: N_("This order is begun: its money may be on a card. Move it to another card."),
-    OfficeCode.NOT_REPLACED: N_("Have its card replaced first: the order goes over to the new one."),
-    OfficeCode.NO_REGISTER: N_(
-        "This collector knows no deny register. Start it with --deny, or use terminal deny add."
-    ),
-    OfficeCode.ORDERS_OPEN: N_(
-        "An order for this card, or a request for one, is not done. Finish it, or give it up."
-    ),
-    OfficeCode.DIFFERENCE_OPEN: N_(
-        "What later records of the lost card took is not decided. Settle or forgive it."
-    ),
-    OfficeCode.TAPS_OPEN: N_(
-        "A tap of this card has an unknown end. Wait for the card, or for the terminal's rows."
-    ),
-    OfficeCode.DAYS_OPEN: N_(
-        "A ride of this card lies in a month that is not closed. Close the month first."
-    ),
-    OfficeCode.IN_DEBT: N_("This card is denied for a debt. It has to be paid or written off first."),
-    OfficeCode.ERASED: N_("What named the holder of this card was erased at the holder's request."),
-}
-"""For people; translated where they are shown."""
-
-
-def readings_of(who: Who) -> frozenset[OfficeReading]:
-    """What `who` may read."""
-    return frozenset(one for one, readers in READERS.items() if readers & who.roles)
-
-
-def alarms_of(who: Who) -> frozenset[AlarmKind] | None:
-    """The kinds of alarms that `who` sees and acknowledges: what is technical, and money every kind (None)."""
-    return None if OfficeRole.MONEY in who.roles else TECHNICAL
-
-
-class OfficeAnswer(NamedTuple):
-    """`number` is that of the request that waits or was decided; `code` a terminal's one-time code."""
-
-    says: OfficeCode
-    number: int = 0
-    code: str = ""
 
 
 class Office:

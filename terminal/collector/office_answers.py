@@ -14,7 +14,9 @@ from starlette.routing import Route
 
 from terminal.collector.entrance import refusal, visitor_of
 from terminal.collector.identity_routes import JSON
-from terminal.collector.office import ANSWERS, Office, OfficeAnswer, OfficeCode, OfficeReading
+from terminal.collector.office import Office
+from terminal.collector.office_rights import OfficeReading
+from terminal.collector.office_says import ANSWERS, OfficeAnswer, OfficeCode
 from terminal.errors import CollectorError, DocumentError
 
 NO_STORE: Final = {"cache-control": "no-store"}

@@ -34,7 +34,8 @@ from terminal.collector.issuing_asking import (
     card_named,
     deny_named,
 )
-from terminal.collector.office import ANSWERS, MOST_COMMENT, Office, OfficeAnswer, OfficeCode
+from terminal.collector.office import MOST_COMMENT, Office
+from terminal.collector.office_says import ANSWERS, OfficeAnswer, OfficeCode
 from terminal.collector.settlement.periods import MONTH
 from terminal.collector.users import Who
 from terminal.collector.views import OperatorViews

@@ -30,14 +30,7 @@ from terminal.collector.gate import Gate, body_of, respond
 from terminal.collector.identity_routes import JSON
 from terminal.collector.intake import Reply
 from terminal.collector.metrics import collector_metrics
-from terminal.collector.office import (
-    MOST_COMMENT,
-    Office,
-    OfficeAnswer,
-    OfficeCode,
-    OfficeReading,
-    alarms_of,
-)
+from terminal.collector.office import MOST_COMMENT, Office
 from terminal.collector.office_answers import (
     NO_STORE,
     answered,
@@ -48,6 +41,8 @@ from terminal.collector.office_answers import (
     wrong,
 )
 from terminal.collector.office_pages import OfficePages
+from terminal.collector.office_rights import OfficeReading, alarms_of
+from terminal.collector.office_says import OfficeAnswer, OfficeCode
 from terminal.collector.page_routes import PageSide
 from terminal.collector.ride import NoSuchCode, find_ride, row_named
 from terminal.collector.users import Who

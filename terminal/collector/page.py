@@ -18,7 +18,7 @@ from terminal.collector.approvals import Act, Approval
 from terminal.collector.days import By, DaySum, totals_of
 from terminal.collector.denying import DENY_REASONS
 from terminal.collector.issuing_orders import ISSUING_ACTS, IssuingSubject
-from terminal.collector.office import ROLE_OF, OfficeReading, alarms_of
+from terminal.collector.office_rights import ROLE_OF, OfficeReading, alarms_of
 from terminal.collector.order_sums import OrderSum
 from terminal.collector.page_parts import (
     PageTexts,

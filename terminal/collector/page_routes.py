@@ -25,9 +25,11 @@ from terminal.collector.entrance import refusal, visitor_of
 from terminal.collector.erasing import was_erased
 from terminal.collector.issuing_asking import OrderView, order_view, orders_of_card
 from terminal.collector.issuing_orders import IssuingState
-from terminal.collector.office import ANSWERS, Office, OfficeCode, OfficeReading, readings_of
+from terminal.collector.office import Office
 from terminal.collector.office_answers import NO_STORE, answered, missing, read_route
 from terminal.collector.office_pages import language_of, remember_language
+from terminal.collector.office_rights import OfficeReading, readings_of
+from terminal.collector.office_says import ANSWERS, OfficeCode
 from terminal.collector.page_parts import HEADERS, PageTexts, page_texts, response
 from terminal.collector.ride import MISREAD, NOT_COME, NoSuchCode, find_ride, row_named
 from terminal.collector.settlement.page import LinesBy, settlement_page

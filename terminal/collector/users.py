@@ -39,7 +39,7 @@ TOKEN_BYTES: Final = 32
 
 
 class OfficeRole(StrEnum):
-    """What a user may do, and read for it (`terminal.collector.office.READERS`). Every user may look."""
+    """What a user may do, and read for it (`terminal.collector.office_rights.READERS`). Every user may look."""
 
     LOOK = "look"
     OPERATE = "operate"

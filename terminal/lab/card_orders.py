@@ -25,7 +25,8 @@ from sim.issuing import CardView, ReloadPoint
 from sim.profile import LAB_KEYS
 from terminal.collector.approvals import Act
 from terminal.collector.issuing_orders import IssuingOrder
-from terminal.collector.office import ANSWERS, Office, OfficeCode
+from terminal.collector.office import Office
+from terminal.collector.office_says import ANSWERS, OfficeCode
 from terminal.collector.registry import CardRegistry, RegisteredCard, register
 from terminal.collector.users import Who
 from terminal.errors import OfficeRefused, ReaderError

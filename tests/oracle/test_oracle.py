@@ -92,9 +92,10 @@ def test_the_oracle_is_short() -> None:
     """So many lines, blank ones apart, can be read beside the documents; more would be a second product.
 
     What the cashier is asked (`meals.ask`) came with twenty: without them every till of a storm would ask nothing.
+    Tickets for cash and breaks came with twenty more: without them a storm's crews would sell none.
     """
     texts = [module.read_text(encoding="utf-8") for module in ORACLE.glob("*.py")]
-    assert sum(bool(line.strip()) for text in texts for line in text.splitlines()) <= 1280
+    assert sum(bool(line.strip()) for text in texts for line in text.splitlines()) <= 1300
 
 
 @pytest.mark.parametrize("mistake", mistakes()[::3], ids=lambda mistake: mistake.name)

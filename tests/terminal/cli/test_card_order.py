@@ -19,12 +19,13 @@ from sim.faults import FaultPlan, tear_after, tear_before
 from sim.issuing import CardView
 from sim.profile import LAB_KEYS as LAB
 from sim.reader import SimReader
-from terminal.collector import issuing_orders
+from terminal.collector import issuing_asking
 from terminal.collector.approvals import Act
 from terminal.collector.card_rides import CardAccount
-from terminal.collector.issuing_asking import ask_replacement
-from terminal.collector.issuing_orders import IssuingOrder, IssuingState, IssuingSubject, known_balance
-from terminal.collector.office import Office, OfficeCode, office_at
+from terminal.collector.issuing_asking import ask_replacement, known_balance
+from terminal.collector.issuing_orders import IssuingOrder, IssuingState, IssuingSubject
+from terminal.collector.office import Office, office_at
+from terminal.collector.office_says import OfficeCode
 from terminal.collector.registry import CardRegistry, write_registry
 from terminal.collector.users import MACHINE
 from terminal.errors import CollectorError, OfficeRefused, ReaderError
@@ -269,11 +270,12 @@ def test_what_a_card_holds_is_the_newest_word_of_it(
 ) -> None:
     """Its newest ride, or an order that was carried out since."""
     ridden = CardAccount([], ridden_minor, "RUB", 1_000 if ridden_minor else 0, (7, 3))
-    monkeypatch.setattr(issuing_orders, "card_statement", lambda _views, _card: ridden)
+    monkeypatch.setattr(issuing_asking, "card_statement", lambda _views, _card: ridden)
     subject = IssuingSubject(bytes(8), MINOR, "RUB", (7, 1))
     order = IssuingOrder(4, Act.REPLACE_CARD, subject, "", onto, done_at_ms, MINOR)
     before = order._replace(number=3, done_at_ms=min(1, done_at_ms), balance_minor=1)
-    found = known_balance(None, [order, before], LOST)  # type: ignore[arg-type]  # only asked of the above
+    views: Any = SimpleNamespace(books=SimpleNamespace(references=lambda card: frozenset({card})))
+    found = known_balance(views, [order, before], LOST)
     assert (None if found is None else (found.minor, found.row)) == known
 
 

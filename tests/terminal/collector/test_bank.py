@@ -38,7 +38,7 @@ from terminal.collector.bank.rides import RideState
 from terminal.collector.bank.settle import BankOffice, BankRun, lone
 from terminal.collector.bank.stand_in import StandIn, StandInRules
 from terminal.collector.bank.statement import statement_of
-from terminal.collector.office import TECHNICAL
+from terminal.collector.office_rights import TECHNICAL
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
 from terminal.journal.records import Committed, SettledBy

@@ -10,7 +10,7 @@ import pytest
 from terminal.collector.alarms import AlarmCause, AlarmKind, detail_of
 from terminal.collector.approvals import WAITS_MS
 from terminal.collector.entrance import IDLE_MS, SIGN_IN
-from terminal.collector.office import TECHNICAL
+from terminal.collector.office_rights import TECHNICAL
 from terminal.collector.recompute.ledger import LedgerReader
 from terminal.collector.recompute.trials import GroupCount, ShadowSum
 from terminal.collector.store import Alarm, Operation

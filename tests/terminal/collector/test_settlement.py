@@ -15,7 +15,7 @@ from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from cardproto.resident.records.event import Event, EventKind, build_event
 from terminal.codes import TicketKind
-from terminal.collector.office import OfficeCode
+from terminal.collector.office_says import OfficeCode
 from terminal.collector.proof import Proof
 from terminal.collector.registry import RegisteredCard, write_registry
 from terminal.collector.settlement.carriers import CarriersError, SplitKey, parse_carriers

@@ -22,7 +22,8 @@ from terminal.collector.bank.ledger import open_ledger
 from terminal.collector.bank.settle import lone
 from terminal.collector.bank.statement import statement_of
 from terminal.collector.fleet.bank_rides import FleetRides
-from terminal.collector.office import OfficeCode, office_at
+from terminal.collector.office import office_at
+from terminal.collector.office_says import OfficeCode
 from terminal.collector.users import OfficeRole, Who
 from terminal.errors import CollectorError
 from tests.terminal.cli.conftest import Run, Start, run, start  # noqa: F401 fixtures
