@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Route
 
 from cardproto.resident.records.event import parse_event
 from sim.card.virtual import VirtualCard
@@ -45,6 +47,12 @@ from terminal.trip.shifts import open_shift
 from tests.config_file import config_file
 from tests.device.conftest import PutIn
 from tests.device.daemon import Daemon
+from tests.terminal.screen.browser import (
+    NewPage,
+    browser,  # noqa: F401 a fixture
+    new_page,  # noqa: F401 a fixture
+    wait_until,
+)
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.usefixtures("pcscd")]
 
@@ -400,3 +408,61 @@ def test_no_service_or_no_such_reader_is_one_line() -> None:
     assert finished.returncode == 30
     assert "Traceback" not in finished.stderr
     assert "Nowhere 3000" in finished.stderr
+
+
+def relayed(route: Route) -> None:
+    """Longer than the 300 ms that a terminal waits for an answer."""
+    time.sleep(0.31)
+    route.continue_()
+
+
+def test_a_phone_in_the_browser_answers_a_terminal_through_the_service(
+    setting: Setting,
+    new_page: NewPage,  # noqa: F811
+) -> None:
+    """`sim phone --vpcd` has no key: what `terminal run` asks goes to Chromium, which signs. Late answers of a busy
+    machine are asked for again, as people do.
+    """
+    config = config_file(
+        setting.folder,
+        terminal={
+            "profile": "bus",
+            "state": setting.state,
+            "number": NUMBER,
+            "region": "demo",
+            "laboratory": True,
+        },
+        reader={"name": "pcsc"},
+        media={"order": ["resident", "phone"]},
+        shift={"operator": "17"},
+    )
+    terminal = start([sys.executable, "-m", "terminal.cli.app", "run", "--config", str(config), "--json"])
+    served = start([sys.executable, "-m", "sim.cli.app", "phone", "--port", "0", "--vpcd"])
+    try:
+        assert terminal.stdout is not None
+        assert served.stdout is not None
+        page = new_page()
+        page.goto(served.stdout.readline().split()[-1])
+        wait_until(page, "document.getElementById('code').dataset.counter === '1'")
+
+        def held() -> str:
+            assert terminal.stdout is not None
+            page.get_by_role("button", name="Hold to the reader").click()
+            while not select.select([terminal.stdout], [], [], 0)[0]:
+                page.wait_for_timeout(20)  # the browser's routes are served meanwhile
+            message = json.loads(terminal.stdout.readline())["message"]
+            page.get_by_role("button", name="Take away").click()
+            return str(message)
+
+        for expected in ("ok_benefit_unlimited", "already_paid"):
+            while (said := held()) == "read_again":
+                pass
+            assert said == expected
+        page.route("**/field", relayed)
+        assert held() == "read_again", "an answer that was fetched from elsewhere"
+        page.unroute("**/field")
+        assert page.locator("#answers li").first.text_content().endswith(f"terminal {NUMBER}")  # type: ignore[union-attr]
+    finally:
+        end(served)
+        end(terminal)
+    assert served.returncode == 0

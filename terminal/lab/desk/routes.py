@@ -35,6 +35,7 @@ from terminal.lab.desk.orders import (
     with_problem_response,
 )
 from terminal.lab.desk.passengers import Passengers
+from terminal.lab.desk.phone import BrowserPhone
 from terminal.lab.desk.refusals import DeskFault, DeskRefused
 from terminal.lab.desk.rows import journal_as_json
 from terminal.lab.desk.scenario import scenario_of
@@ -176,6 +177,7 @@ class DeskRoutes:
         session.stirred = self._stirred
         storm.changed = self._news
         self._passengers = passengers
+        self._phone = BrowserPhone(session)
         self._tariff = TariffRoutes(self.pages, judges, library)
 
     @property
@@ -219,6 +221,7 @@ class DeskRoutes:
                 for path, handler in orders.items()
             ),
             *self._tariff.routes,
+            *self._phone.routes,
             Mount("/display", routes=self._passengers.routes),
             self.pages.static,
         ]

@@ -163,6 +163,14 @@ class DeskSession:
         self.changed()
         return entry
 
+    def lay(self, laid: Laid) -> None:
+        """One more card on the shelf, where it does not lie there yet; waits for nothing where it does."""
+        if laid.face.name in self.town.shelf:
+            return
+        with self._lock:
+            self.town.shelf[laid.face.name] = laid
+        self.changed()
+
     def set_clock(self, moment: datetime, *, jump: bool = False) -> None:
         """It is `moment` now, also back; without an offset the region's own time. Raises `DeskRefused`.
 

@@ -4,6 +4,7 @@ terminal keeps what a phone cannot.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import select
@@ -133,6 +134,9 @@ def others_are_refused(bus: Path, terminal: TerminalByHand) -> None:
     def empty(phone: VirtualPhone) -> None:
         phone.memory = replace(phone.memory, credential=b"")
 
+    save_card(genuine, bus / "clone.json")
+    clone = terminal.tap(bus / "clone.json")
+    assert said(clone) == ("already_paid", "let_in", "nothing_written"), "one reference, one state"
     expected = {
         phone_in(bus, "locked", change=VirtualPhone.lock): "unlock_phone",
         phone_in(bus, "copied", change=copy): "credential_not_trusted",
@@ -206,11 +210,13 @@ def test_a_code_rides_once_and_strangers_codes_leave_no_row(run: Run, tmp_path: 
         return len(run("journal", "show", "--state", "state").stdout.splitlines())
 
     with closing(Scanned(tmp_path)) as bus:
-        first = phone.code(NOW)
+        first, clone = phone.code(NOW), copy.deepcopy(phone)
+        clone.memory = replace(clone.memory, counter=0)
         assert bus.scan(first) == RIDES
         assert bus.scan(phone.code(NOW)) == ("already_paid", "let_in", "nothing_written")
         assert bus.scan(first) == ("code_used", *REFUSED), "a picture of it"
         assert bus.scan(student.code(NOW)) == ("no_right_in_phone", *REFUSED)
+        assert bus.scan(clone.code(NOW)) == ("code_used", *REFUSED), "key and storage copied: no ride more"
         before = rows()
         assert bus.scan(phone.code(NOW - timedelta(seconds=31))) == ("code_too_old", *REFUSED)
         assert bus.scan(phone.code(NOW + timedelta(seconds=31))) == ("code_ahead", *REFUSED)

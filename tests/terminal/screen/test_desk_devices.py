@@ -11,19 +11,21 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from cardproto.connection import CardConnection
 from sim.desk.disturbance import Disturbance
 from terminal.cli.desk import open_desk
+from terminal.decision.outcome import Message
 from terminal.journal.records import Fault
 from terminal.journal.taps import End
 from terminal.lab.desk.devices import LAMPS
 from terminal.lab.desk.refusals import DeskFault, DeskRefused
 from terminal.lab.desk.scenario import scenario_of
 from terminal.lab.desk.session import DeskSession
+from terminal.tap_report import TapReport
 from tests.terminal.screen.browser import NewPage, assert_accessible, wait_until
-from tests.terminal.screen.test_desk_page import SIZES, Desk, card, shown, tap
+from tests.terminal.screen.test_desk_page import NOTED, SIZES, Desk, card, shown, tap
 
 LONG_MS = 30_000
 COMMIT = 0xC7
@@ -58,6 +60,15 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < ends
         time.sleep(0.01)
+
+
+def lines_of(desk: Page) -> Callable[[], list[str]]:
+    """Every line that the driver's display shows from now on: each stands there for seconds only."""
+    front = desk.locator('[data-terminal="front"] iframe').element_handle().content_frame()
+    assert front is not None
+    front.wait_for_selector("#line", state="attached")
+    front.evaluate(NOTED)
+    return lambda: list(front.evaluate("noted"))
 
 
 def faults(session: DeskSession) -> list[str]:
@@ -96,17 +107,17 @@ def test_a_barrier_that_is_pushed_open_is_an_alarm_on_record(desk: Page, session
 
 
 def test_a_code_is_scanned_from_the_keyboard_and_answered(desk: Page, session: DeskSession) -> None:
+    noted = lines_of(desk)
     desk.locator("#scan").focus()
     desk.keyboard.type("RC1:ПРИВЕТ")
     desk.keyboard.press("Enter")
-    front = desk.frame_locator('[data-terminal="front"] iframe')
-    expect(front.locator("#line")).to_have_text("Card not confirmed by its issuer")
+    until(lambda: "Card not confirmed by its issuer" in noted())
     expect(desk.locator("#scan-count")).to_have_text("codes read: 1")
     lines = session.town.devices.lines
     until(lambda: any(line == LAMPS.refused and active for line, active, _ in tuple(lines.history)))
     assert session.taps == []
     desk.get_by_role("button", name="Show the code of the pensioner's phone").click()
-    expect(front.locator("#line")).to_have_text("Concession trip")
+    until(lambda: "Concession trip" in noted())
     expect(desk.locator("#barrier-state")).to_have_text("open")
     expect(desk.locator("#scan-count")).to_have_text("codes read: 2")
     line = desk.locator("#taps li").filter(has_text="Concession trip")
@@ -132,6 +143,56 @@ def test_a_printed_code_rides_when_the_driver_has_seen_the_holder(desk: Page, se
     expect(holder).to_be_hidden()
     expect(desk.locator("#taps li")).to_have_count(2)
     assert "phone:printed_checked" in [reason.code for reason in session.taps[-1].report.reasons]
+
+
+def laid_once(desk: Page, session: DeskSession, place: str) -> TapReport:
+    """The next tap of the browser's phone."""
+    number = len(session.taps) + 1
+    tap(desk, "phone_in_browser", place)
+    shown(desk, number)
+    return session.taps[-1].report
+
+
+def laid(desk: Page, session: DeskSession, place: str) -> str:
+    """What it ends with. A busy machine may answer late; people tap again."""
+    said = str(Message.READ_AGAIN)
+    while said == Message.READ_AGAIN:
+        said = str(laid_once(desk, session, place).outcome.message)
+    return said
+
+
+def test_a_phone_in_the_browser_answers_the_desks_terminals_with_its_own_key(
+    desk: Page, session: DeskSession
+) -> None:
+    with desk.expect_popup() as opened:
+        desk.get_by_role("link", name="A phone in the browser").click()
+    phone = opened.value
+    wait_until(phone, "document.getElementById('code').dataset.counter === '1'")
+    phone.get_by_role("button", name="Hold to the reader").click()
+    assert laid(desk, session, "front") == "ok_benefit_unlimited"
+    expect(phone.locator("#answers li").first).to_contain_text("terminal 70001")
+    assert session.taps[-1].report.reasons[0].code == "phone:answered"
+    assert laid(desk, session, "front") == "already_paid"
+    assert_accessible(phone)
+    noted = lines_of(desk)
+    desk.locator("#scan").fill(phone.locator("#code").input_value())
+    desk.get_by_role("button", name="Scan", exact=True).click()
+    until(lambda: "Already paid" in noted())
+    phone.route("**/field", late)
+    assert laid_once(desk, session, "rear").outcome.message == Message.READ_AGAIN
+    phone.unroute("**/field")
+    phone.get_by_role("button", name="New phone").click()
+    wait_until(phone, "document.getElementById('code').dataset.counter === '1'")
+    assert laid(desk, session, "front") == "ok_benefit_unlimited", "another key, another phone"
+    phone.get_by_role("button", name="Take away").click()
+    expect(phone.get_by_role("button", name="Hold to the reader")).to_be_enabled()
+    assert laid_once(desk, session, "front").outcome.message == Message.READ_AGAIN
+
+
+def late(route: Route) -> None:
+    """An answer that was fetched from elsewhere."""
+    time.sleep(0.31)
+    route.continue_()
 
 
 def test_a_ticket_waits_for_paper(desk: Page) -> None:
