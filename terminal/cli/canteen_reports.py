@@ -87,7 +87,7 @@ def month(
     source = _SchoolRecords(
         station_config(config, state=_first(state), region=region, keys=keys), state, collector_folder
     )
-    today = SystemClock().now().astimezone(source.policy.zone).date()
+    today = source.policy.service_date(SystemClock().now().astimezone(source.policy.zone))
     first = today if of is None else _day(f"{of}-01")
     roster = None if source.known is None else source.known.roster
     table = month_table(

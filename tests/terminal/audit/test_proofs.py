@@ -102,7 +102,7 @@ class OneRow:
     def __bool__(self) -> bool:
         return True
 
-    def card(self, card_ref: bytes) -> ProvingCard | None:
+    def card(self, card_ref: bytes, _tmc: int | None = None) -> ProvingCard | None:
         return self._cards.get(41) if card_ref == CARD else None
 
 
