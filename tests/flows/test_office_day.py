@@ -5,17 +5,21 @@ a ride, an alarm, the carriers' month.
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from threading import Barrier
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -524,3 +528,45 @@ def ridden_again(morning: OfficeMorning) -> dict[str, Any]:
     (row, *_) = ridden(morning.folder, 15, "2026-09-15T11:00:00+03:00")
     run(morning.folder, "sync", "--collector", morning.url)
     return row
+
+
+MARKUP: Final = "<img src=x onerror=\"document.title='broken'\"> & «потеряна»"
+WRONG: Final = ("0", "-1", "999999", "9" * 30, "x", MARKUP)
+"""Numbers that no order has, typed past the checks of a browser."""
+REFUSED: Final = re.compile("Такого номера нет|Ничего не сделано")
+
+
+def test_two_at_one_instant_make_one_order_and_what_is_typed_is_text(
+    morning: OfficeMorning, page: Page
+) -> None:
+    """Two confirm the same request at once: one does it, the other reads that it is decided."""
+    folder = morning.folder
+    tokens = [(folder / "12").read_text(), user_of(folder / "collector", "14", OfficeRole.MONEY)]
+    words = ("card", "lost", morning.rows[0]["card_ref"], "--comment", MARKUP, "--token-file", "11")
+    number = int(asks(folder, 0, *words).split()[1])
+    before = office(folder, "card", "orders", "--json")["orders"]
+    morning.sign_in(page, "12")
+    expect(page.get_by_text(MARKUP)).to_be_visible()
+    assert (page.locator("img[src=x]").count(), page.title() == "broken") == (0, False)
+    at_once = Barrier(len(tokens))
+
+    def confirm(token: str) -> int:
+        at_once.wait(PATIENCE_S)
+        place = f"{morning.url}/operator/v1/requests/{number}/confirmation"
+        return httpx.post(place, headers={"authorization": f"Bearer {token}"}, timeout=PATIENCE_S).status_code
+
+    with ThreadPoolExecutor(len(tokens)) as officers:
+        assert sorted(officers.map(confirm, tokens)) == [204, 409]
+    after = office(folder, "card", "orders", "--json")["orders"]
+    assert len(after) == len(before) + 1
+    for wrong in WRONG:
+        asked = page.get_by_role("group", name="Списать поздние записи с новой карты")
+        asked.locator("input[name=subject]").evaluate(
+            "one => { one.type = 'text'; one.form.noValidate = true; }"
+        )
+        asked.locator("input[name=subject]").fill(wrong)
+        asked.locator("input[name=comment]").fill("поздние записи")
+        asked.locator("button").click()
+        expect(page.locator(".notice"), wrong).to_have_text(REFUSED)
+        page.goto(f"{morning.url}/operator/")
+    assert office(folder, "card", "orders", "--json")["orders"] == after
