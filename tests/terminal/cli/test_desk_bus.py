@@ -27,8 +27,8 @@ from terminal.trip.stated import ROW_FIELDS
 
 UNSHOWN = ROW_FIELDS - {"route", "direction"} | {"place.source", "place.age_s", "asked_by"}
 """Said in other words: by the tap itself, and by the columns of source and age."""
-NOT_AT_THE_DESK = ("canteen.pupil", "inspection", "bank.", "freshness.bank_list", "on_break")
-"""Its terminals take no bank cards, and have no crew that breaks off."""
+NOT_AT_THE_DESK = ("canteen.pupil", "inspection", "on_break")
+"""Its terminals have no crew that breaks off."""
 
 
 @pytest.fixture

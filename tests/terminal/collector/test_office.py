@@ -277,7 +277,7 @@ def test_people_sign_in_and_find_the_forms_of_their_roles(town):
         assert "SameSite=strict" in browser.set
         assert "Path=/operator" in browser.set
     assert looking.offers() == set()
-    cards = {"replace_card", "repay_ride"}
+    cards = {"replace_card", "repay_ride", "erase_person"}
     assert money.offers() == {"acknowledge"} | cards
     assert second.offers() == {"acknowledge", "code", "revoke"} | cards
     assert money.fill_in("acknowledge", "1", "the card <b>is</b> denied") == 200
