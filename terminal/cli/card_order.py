@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from terminal.cli.enrolling import TokenFile, token_in
+from terminal.cli.office_acts import TokenFile, token_in
 from terminal.cli.options import (
     DEFAULT_COLLECTOR_FOLDER,
     CollectorFolder,
@@ -52,8 +52,7 @@ def order(
     from terminal.app.serve import with_card
     from terminal.clock import SystemClock
     from terminal.collector.office import office_at
-    from terminal.collector.office_says import ANSWERS, OfficeCode
-    from terminal.errors import OfficeRefused
+    from terminal.collector.office_says import OfficeCode, refusal
     from terminal.lab.card_orders import IssuingTools, carry_out
 
     at = station_config(config, reader=reader, region=region, keys=keys)
@@ -61,7 +60,7 @@ def order(
         who = office.users.at_the_machine(token_in(token_file))
         found = next((one for one in office.orders() if one.number == number), None)
         if found is None:
-            raise OfficeRefused(OfficeCode.NOT_FOUND, ANSWERS[OfficeCode.NOT_FOUND])
+            raise refusal(OfficeCode.NOT_FOUND)
         document, now = at.terminal.region_or_demo, SystemClock().now()
         tools = IssuingTools(
             office, who, document, at.keys.file, deny, registry, now, secrets.token_bytes, production_keys

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
-from terminal.cli.enrolling import TokenFile, token_in
 from terminal.cli.fleet_options import DatabasePassword, dsn_of, needs_extra, without_password
+from terminal.cli.office_acts import TokenFile, checked, said_of, token_in
 from terminal.cli.options import (
     DEFAULT_COLLECTOR_FOLDER,
     CollectorFolder,
@@ -273,12 +273,10 @@ def refund(
     """Ask that a charge is given back, or a part of it; a second person confirms. Role: money."""
     from terminal.collector.bank.charging import refund_subject, refundable
     from terminal.collector.bank.ledger import open_ledger
-    from terminal.collector.office import MOST_COMMENT, office_at
-    from terminal.collector.office_says import ANSWERS, OfficeCode
-    from terminal.errors import CollectorError, OfficeRefused
+    from terminal.collector.office import office_at
+    from terminal.errors import CollectorError
 
-    if len(comment) > MOST_COMMENT:
-        raise typer.BadParameter(f"--comment has at most {MOST_COMMENT} characters")
+    reason = checked(comment)
     with open_ledger(folder, reading=True) as ledger:
         left_minor = refundable(ledger, charge)
     if left_minor is None or minor > left_minor:
@@ -286,15 +284,8 @@ def refund(
         raise CollectorError(f"charge {charge} cannot be given back so: {left}", "See the card's statement.")
     with office_at(folder) as office:
         who = office.users.at_the_machine(token_in(token_file))
-        answer = office.refund(who, refund_subject(charge, minor), comment)
-    if answer.says is OfficeCode.WAITS:
-        print(
-            f"request {answer.number} waits for a second person: terminal collector confirm {answer.number}"
-        )
-    elif answer.says is OfficeCode.DONE:
-        print(f"request {answer.number} confirmed; the next run asks the acquirer")
-    else:
-        raise OfficeRefused(answer.says, ANSWERS[answer.says])
+        answer = office.refund(who, refund_subject(charge, minor), reason)
+    print(said_of(answer, f"request {answer.number} confirmed; the next run asks the acquirer"))
 
 
 @app.command()
@@ -422,13 +413,12 @@ def _fleet_rides(fleet: FleetOptions) -> Iterator[RideSource | None]:
 
 
 def _require_money(folder: Path, token_file: Path | None) -> Who:
-    from terminal.collector.office_says import ANSWERS, OfficeCode
+    from terminal.collector.office_says import OfficeCode, refusal
     from terminal.collector.users import OfficeRole, Users
-    from terminal.errors import OfficeRefused
 
     who = Users(folder).at_the_machine(token_in(token_file))
     if OfficeRole.MONEY not in who.roles:
-        raise OfficeRefused(OfficeCode.NOT_FOR_ROLE, ANSWERS[OfficeCode.NOT_FOR_ROLE])
+        raise refusal(OfficeCode.NOT_FOR_ROLE)
     return who
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from terminal.cli.enrolling import TokenFile, token_in
+from terminal.cli.office_acts import TokenFile, checked, said_of, token_in
 from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json, ShownLang
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def lost(
         who = office.users.at_the_machine(token_in(token_file))
         if deny is not None:
             _deny(views, office, who, card, deny)
-        _print(ask_replacement(views, office, who, card, _checked(comment)))
+        _print(ask_replacement(views, office, who, card, checked(comment)))
 
 
 @app.command()
@@ -71,7 +71,7 @@ def repay(
 
     with views_of(folder) as views, office_at(folder) as office:
         who = office.users.at_the_machine(token_in(token_file))
-        _print(ask_repayment(views, office, who, code, minor, _checked(comment)))
+        _print(ask_repayment(views, office, who, code, minor, checked(comment)))
 
 
 @app.command()
@@ -140,7 +140,7 @@ def move(
 
     with office_at(folder) as office:
         who = office.users.at_the_machine(token_in(token_file))
-        _print(office.move_order(who, order, _checked(comment)))
+        _print(office.move_order(who, order, checked(comment)))
 
 
 @app.command()
@@ -155,7 +155,7 @@ def drop(
 
     with office_at(folder) as office:
         who = office.users.at_the_machine(token_in(token_file))
-        _print(office.drop_order(who, order, _checked(comment)))
+        _print(office.drop_order(who, order, checked(comment)))
 
 
 def _later(
@@ -167,15 +167,14 @@ def _later(
 
     with views_of(folder) as views, office_at(folder) as office:
         who = office.users.at_the_machine(token_in(token_file))
-        _print(ask_later(views, office, who, what, order, minor, _checked(comment)))
+        _print(ask_later(views, office, who, what, order, minor, checked(comment)))
 
 
 def _deny(views: OperatorViews, office: Office, who: Who, card: str, folder: Path) -> None:
     """Have the card refused at once: one person may, as for a stolen terminal."""
     from terminal.clock import SystemClock
     from terminal.collector.issuing_asking import card_named
-    from terminal.collector.office_says import ANSWERS, OfficeCode
-    from terminal.errors import OfficeRefused
+    from terminal.collector.office_says import OfficeCode, refusal
     from terminal.publish.deny.cards import RegisteredDenials
     from terminal.publish.deny.register import DenyReason
 
@@ -185,27 +184,13 @@ def _deny(views: OperatorViews, office: Office, who: Who, card: str, folder: Pat
         OfficeCode.NOT_FOUND if found is None else office.deny_card(who, found, DenyReason.LOST, denials).says
     )
     if answer not in (OfficeCode.DONE, OfficeCode.DENIED_ALREADY):
-        raise OfficeRefused(answer, ANSWERS[answer])
-
-
-def _checked(comment: str) -> str:
-    from terminal.collector.office import MOST_COMMENT
-
-    if len(comment) > MOST_COMMENT:
-        raise typer.BadParameter(f"--comment has at most {MOST_COMMENT} characters")
-    return comment
+        raise refusal(answer)
 
 
 def _print(answer: OfficeAnswer) -> None:
-    from terminal.collector.office_says import ANSWERS, OfficeCode
-    from terminal.errors import OfficeRefused
-
-    if answer.says is OfficeCode.WAITS:
-        print(f"order {answer.number} waits for a second person: terminal collector confirm {answer.number}")
-    elif answer.says is OfficeCode.DONE:
-        print(f"order {answer.number} is confirmed; what a card gets: terminal card order {answer.number}")
-    else:
-        raise OfficeRefused(answer.says, ANSWERS[answer.says])
+    number = answer.number
+    done = f"order {number} is confirmed; what a card gets: terminal card order {number}"
+    print(said_of(answer, done, "order"))
 
 
 def _as_json(view: OrderView) -> dict[str, Any]:

@@ -11,13 +11,12 @@ from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.cli.enrolling import (
     EnrolmentOffice,
     Numbered,
-    TokenFile,
     enrol_by_code,
     enrol_by_key,
     revoke_terminal,
-    token_in,
     who_operates,
 )
+from terminal.cli.office_acts import TokenFile, checked, said_of, token_in
 from terminal.cli.options import (
     DEFAULT_COLLECTOR_FOLDER,
     Bundles,
@@ -27,7 +26,6 @@ from terminal.cli.options import (
 
 if TYPE_CHECKING:
     from terminal.collector.office import Office
-    from terminal.collector.office_says import OfficeAnswer
 
 RequestNumber = Annotated[
     int, typer.Argument(min=1, help="Request number, from `terminal collector requests`.")
@@ -79,17 +77,16 @@ def ack(
     token_file: TokenFile = None,
 ) -> None:
     """Acknowledge an alarm: role operate, or money, which a second person confirms. It reopens if it occurs again."""
-    from terminal.collector.office import MOST_COMMENT, office_at
+    from terminal.collector.office import office_at
     from terminal.collector.office_says import OfficeCode
     from terminal.errors import CollectorError
 
-    if len(comment) > MOST_COMMENT:
-        raise typer.BadParameter(f"--comment has at most {MOST_COMMENT} characters")
+    finding = checked(comment)
     with office_at(folder) as office:
-        answer = office.acknowledge(office.users.at_the_machine(token_in(token_file)), alarm, comment)
+        answer = office.acknowledge(office.users.at_the_machine(token_in(token_file)), alarm, finding)
     if answer.says is OfficeCode.NOT_FOUND:
         raise CollectorError(f"there is no alarm {alarm}", "See `terminal collector alarms --all`.")
-    _print(_require(answer), f"alarm {alarm} acknowledged")
+    print(said_of(answer, f"alarm {alarm} acknowledged"))
 
 
 def roll_out(folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, token_file: TokenFile = None) -> None:
@@ -98,10 +95,10 @@ def roll_out(folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, token_file: Tok
 
     with office_at(folder) as office:
         who, found = office.users.at_the_machine(token_in(token_file)), office.staged()
-        answer = _require(office.roll_out(who))
+        said = said_of(office.roll_out(who), "served to terminals")
     for change in () if found is None else found.changes:
         print(change)
-    _print(answer, "served to terminals")
+    print(said)
 
 
 def requests(folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False) -> None:
@@ -129,8 +126,8 @@ def confirm(
     from terminal.collector.office import office_at
 
     with office_at(folder) as office:
-        _require(office.confirm(office.users.at_the_machine(token_in(token_file)), request))
-    print(f"request {request} confirmed and done")
+        answer = office.confirm(office.users.at_the_machine(token_in(token_file)), request)
+    print(said_of(answer, f"request {request} confirmed and done"))
 
 
 def reject(
@@ -140,8 +137,8 @@ def reject(
     from terminal.collector.office import office_at
 
     with office_at(folder) as office:
-        _require(office.reject(office.users.at_the_machine(token_in(token_file)), request))
-    print(f"request {request} rejected")
+        answer = office.reject(office.users.at_the_machine(token_in(token_file)), request)
+    print(said_of(answer, f"request {request} rejected"))
 
 
 def operations(
@@ -172,24 +169,3 @@ def _enrolling(office: Office, token_file: Path | None) -> EnrolmentOffice:
     return EnrolmentOffice(
         office.enrolment, office.store.note, who_operates(office.users, token_file), office.published
     )
-
-
-def _require(answer: OfficeAnswer) -> OfficeAnswer:
-    """`answer`, unless it is a refusal: then an error of one line."""
-    from terminal.collector.office_says import ANSWERS, OfficeCode
-    from terminal.errors import OfficeRefused
-
-    if answer.says in (OfficeCode.DONE, OfficeCode.WAITS):
-        return answer
-    raise OfficeRefused(answer.says, ANSWERS[answer.says])
-
-
-def _print(answer: OfficeAnswer, done: str) -> None:
-    from terminal.collector.office_says import OfficeCode
-
-    if answer.says is OfficeCode.WAITS:
-        print(
-            f"request {answer.number} waits for a second person: terminal collector confirm {answer.number}"
-        )
-    else:
-        print(done)

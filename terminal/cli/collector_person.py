@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.enrolling import TokenFile, token_in
+from terminal.cli.office_acts import TokenFile, checked, said_of, token_in
 from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json, RegistryKeys, ShownLang
 
 if TYPE_CHECKING:
@@ -39,10 +39,9 @@ def copy(
     from terminal.collector.issuing_asking import card_named
     from terminal.collector.office import office_at
     from terminal.collector.office_rights import OfficeReading
-    from terminal.collector.office_says import ANSWERS, OfficeCode
+    from terminal.collector.office_says import OfficeCode, refusal
     from terminal.collector.person_copy import write_copy
     from terminal.collector.service import KEY_FILE
-    from terminal.errors import OfficeRefused
     from terminal.sync.identity import load_or_create_key
 
     with views_of(folder) as views, office_at(folder) as office:
@@ -51,7 +50,7 @@ def copy(
         named = card_named(views, card) if may else None
         if named is None:
             refused = OfficeCode.NOT_FOUND if may else OfficeCode.NOT_FOR_ROLE
-            raise OfficeRefused(refused, ANSWERS[refused])
+            raise refusal(refused)
         rows = write_copy(views, office, who, named, out, language, load_or_create_key(folder / KEY_FILE))
     print(f"wrote {out}: {rows} rows")
 
@@ -75,26 +74,19 @@ def erase(
     from terminal.collector.erasing import ask_erasure
     from terminal.collector.folder_views import views_of
     from terminal.collector.issuing_asking import card_named
-    from terminal.collector.office import MOST_COMMENT, office_at
-    from terminal.collector.office_says import ANSWERS, OfficeCode
-    from terminal.errors import OfficeRefused
+    from terminal.collector.office import office_at
+    from terminal.collector.office_says import OfficeCode, refusal
 
-    if len(comment) > MOST_COMMENT:
-        raise typer.BadParameter(f"--comment has at most {MOST_COMMENT} characters")
+    reason = checked(comment)
     with views_of(folder) as views, office_at(folder) as office:
         who = office.users.at_the_machine(token_in(token_file))
         named = card_named(views, card)
         if named is None:
-            raise OfficeRefused(OfficeCode.NOT_FOUND, ANSWERS[OfficeCode.NOT_FOUND])
+            raise refusal(OfficeCode.NOT_FOUND)
         files = _files(folder, registry, registry_keys, deny)
-        answer = ask_erasure(views, office, who, named, comment, files)
-    if answer.says is OfficeCode.WAITS:
-        said = f"waits for a second person: terminal collector confirm {answer.number}"
-    elif answer.says is OfficeCode.DONE:
-        said = f"is confirmed: terminal collector person carry-out {answer.number}"
-    else:
-        raise OfficeRefused(answer.says, ANSWERS[answer.says])
-    print(f"request {answer.number} {said}")
+        answer = ask_erasure(views, office, who, named, reason, files)
+    number = answer.number
+    print(said_of(answer, f"request {number} is confirmed: terminal collector person carry-out {number}"))
 
 
 @app.command()
@@ -115,15 +107,14 @@ def carry_out(
     from terminal.collector.erasing import carry_out_erasure
     from terminal.collector.folder_views import views_of
     from terminal.collector.office import office_at
-    from terminal.collector.office_says import ANSWERS, OfficeCode
-    from terminal.errors import OfficeRefused
+    from terminal.collector.office_says import OfficeCode, refusal
 
     with views_of(folder) as views, office_at(folder) as office:
         who = office.users.at_the_machine(token_in(token_file))
         files = _files(folder, registry, registry_keys, deny)
         done = carry_out_erasure(views, office, who, number, files)
     if isinstance(done, OfficeCode):
-        raise OfficeRefused(done, ANSWERS[done])
+        raise refusal(done)
     if json:
         print_json(done._asdict())
         return

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.enrolling import TokenFile, token_in
+from terminal.cli.office_acts import TokenFile, said_of, token_in
 from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json, ShownLang
-from terminal.errors import OfficeRefused, TerminalError
+from terminal.errors import TerminalError
 
 if TYPE_CHECKING:
     from terminal.collector.order_sums import OrderSum
@@ -30,7 +30,7 @@ def carriers(
 ) -> None:
     """Check a carriers document and put it in force. Role: money."""
     from terminal.collector.office import office_at
-    from terminal.collector.office_says import ANSWERS, OfficeCode
+    from terminal.collector.office_says import OfficeCode, refusal
     from terminal.collector.settlement.carriers import MOST_BYTES
     from terminal.mistakes.reading import content_of
 
@@ -38,7 +38,7 @@ def carriers(
     with office_at(folder) as office:
         said = office.put_carriers(office.users.at_the_machine(token_in(token_file)), content, str(file))
     if said is not OfficeCode.DONE:
-        raise OfficeRefused(said, ANSWERS[said])
+        raise refusal(said)
     print(f"in force: {file}")
 
 
@@ -138,18 +138,10 @@ def close_month(
     Role: money.
     """
     from terminal.collector.office import office_at
-    from terminal.collector.office_says import ANSWERS, OfficeCode
 
     with office_at(folder) as office:
         answer = office.close_month(office.users.at_the_machine(token_in(token_file)), _known(month))
-    if answer.says is OfficeCode.WAITS:
-        print(
-            f"request {answer.number} waits for a second person: terminal collector confirm {answer.number}"
-        )
-    elif answer.says is OfficeCode.DONE:
-        print(f"{month} closed")
-    else:
-        raise OfficeRefused(answer.says, ANSWERS[answer.says])
+    print(said_of(answer, f"{month} closed"))
 
 
 @contextmanager

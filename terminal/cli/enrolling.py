@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cardproto.resident.limits import LARGEST_TERMINAL
+from terminal.cli.office_acts import token_in
 from terminal.clock import unix_ms
 
 if TYPE_CHECKING:
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
     from terminal.collector.users import Users
 
 Numbered = Annotated[int, typer.Argument(min=1, max=LARGEST_TERMINAL, help="Terminal number.")]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file",
-        envvar="RESIDENT_OFFICE_TOKEN_FILE",
-        help="File with your personal token (`terminal collector users token`); needed once there are users.",
-    ),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +43,13 @@ def who_operates(users: Users, token_file: Path | None) -> str:
     """The staff number of the user whose token is in the file, or the machine while there are no users. Raises
     `StaffError`, or `OfficeRefused` for a user who may not enrol and revoke.
     """
-    from terminal.collector.office_says import ANSWERS, OfficeCode
+    from terminal.collector.office_says import OfficeCode, refusal
     from terminal.collector.users import OfficeRole
-    from terminal.errors import OfficeRefused
 
     who = users.at_the_machine(token_in(token_file))
     if OfficeRole.OPERATE not in who.roles:
-        raise OfficeRefused(OfficeCode.NOT_FOR_ROLE, ANSWERS[OfficeCode.NOT_FOR_ROLE])
+        raise refusal(OfficeCode.NOT_FOR_ROLE)
     return who.ref
-
-
-def token_in(path: Path | None) -> str | None:
-    """The personal token in a file that is its owner's alone."""
-    from terminal.decoding import SMALL_BYTES, read_within
-    from terminal.errors import StaffError
-    from terminal.keys.file import require_private
-
-    if path is None:
-        return None
-    require_private(path)
-    try:
-        return read_within(path, SMALL_BYTES).decode().strip()
-    except (OSError, ValueError) as error:
-        raise StaffError(f"the token in {path} cannot be read: {error}", "Give its file.") from error
 
 
 def enrol_by_key(office: EnrolmentOffice, terminal: int, key: Path, *, json: bool) -> None:

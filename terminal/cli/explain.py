@@ -42,9 +42,8 @@ def explain(
     from terminal.collector.folder_views import views_of
     from terminal.collector.issuing_asking import orders_of_card
     from terminal.collector.office import office_at
-    from terminal.collector.office_says import ANSWERS, OfficeCode
+    from terminal.collector.office_says import OfficeCode, refusal
     from terminal.collector.statement_text import statement_lines
-    from terminal.errors import OfficeRefused
 
     if bool(card) == bool(reader):
         raise typer.BadParameter("give --card or --reader")
@@ -55,7 +54,7 @@ def explain(
         found, zone = card_statement(views, bytes.fromhex(named)), views.books.calendar().zone
         with office_at(folder) as office:
             if was_erased(office, bytes.fromhex(named)):
-                raise OfficeRefused(OfficeCode.ERASED, ANSWERS[OfficeCode.ERASED])
+                raise refusal(OfficeCode.ERASED)
             orders = orders_of_card(views, office.orders(), bytes.fromhex(named))
     if json:
         rides = [ride.as_json(language, zone) for ride in found.rides]

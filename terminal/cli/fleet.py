@@ -15,7 +15,6 @@ import typer
 from terminal.cli.enrolling import (
     EnrolmentOffice,
     Numbered,
-    TokenFile,
     enrol_by_code,
     enrol_by_key,
     revoke_terminal,
@@ -31,6 +30,7 @@ from terminal.cli.fleet_options import (
     typed,
     visible,
 )
+from terminal.cli.office_acts import TokenFile
 from terminal.cli.options import (
     Bundles,
     DayEndsAt,

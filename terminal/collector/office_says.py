@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from terminal.errors import OfficeRefused
 from terminal.texts import N_
 
 
@@ -96,3 +97,8 @@ class OfficeAnswer(NamedTuple):
     says: OfficeCode
     number: int = 0
     code: str = ""
+
+
+def refusal(code: OfficeCode) -> OfficeRefused:
+    """What a command ends with where nothing was done."""
+    return OfficeRefused(code, ANSWERS[code])

@@ -26,10 +26,10 @@ from sim.profile import LAB_KEYS
 from terminal.collector.approvals import Act
 from terminal.collector.issuing_orders import IssuingOrder
 from terminal.collector.office import Office
-from terminal.collector.office_says import ANSWERS, OfficeCode
+from terminal.collector.office_says import OfficeCode, refusal
 from terminal.collector.registry import CardRegistry, RegisteredCard, register
 from terminal.collector.users import Who
-from terminal.errors import OfficeRefused, ReaderError
+from terminal.errors import ReaderError
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.keys.provider import card_token
@@ -82,7 +82,7 @@ def _replaced(connection: CardConnection, order: IssuingOrder, tools: IssuingToo
     uid, ref = card_of(connection, tools)
     point = point_of(connection, tools, uid)
     if any(ref in one.broken for one in tools.office.orders()):
-        raise OfficeRefused(OfficeCode.BROKEN_CARD, ANSWERS[OfficeCode.BROKEN_CARD])
+        raise refusal(OfficeCode.BROKEN_CARD)
     if order.onto == ref:
         held = _issued(point)
         if held is not None and held.event.last_order == order.on_card:
@@ -167,7 +167,7 @@ def _issued(point: ReloadPoint) -> CardView | None:
 def _begun(tools: IssuingTools, order: IssuingOrder, ref: bytes) -> None:
     begun = tools.office.begin_order(tools.who, order.number, ref)
     if isinstance(begun, OfficeCode):
-        raise OfficeRefused(begun, ANSWERS[begun])
+        raise refusal(begun)
 
 
 def card_of(connection: CardConnection, tools: IssuingTools) -> tuple[bytes, bytes]:
