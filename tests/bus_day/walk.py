@@ -244,6 +244,7 @@ class BusWalk:
         for _ in range(6):
             self.ride(self.plan.taps // 48)
             place.wait(minutes=10)
+        page.wait_for_url("**/sign-in", timeout=PATIENCE_MS)  # of itself: no one touched it for an hour
         self.sign_in(hands, DRIVER)
         self.on_another_route(hands)
         place.drive(15, 1)
