@@ -43,7 +43,6 @@ _PUT_ROWS: Final = "INSERT INTO record VALUES (?, ?, ?, ?) ON CONFLICT (terminal
 _PUT_RECEIPTS: Final = (
     "INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (terminal, first) DO NOTHING"
 )
-_HELD: Final = "SELECT terminal, sequence, hash, stated_head, sent_at_ms, received_at_ms FROM terminal"
 _PUT_TERMINAL: Final = """
 INSERT INTO terminal VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (terminal) DO UPDATE SET
     sequence = excluded.sequence, hash = excluded.hash, stated_head = excluded.stated_head,
@@ -137,7 +136,7 @@ class FleetMirror:
         cursor = connection.cursor(binary=True)
         there = [FollowedTerminal(*row) for row in cursor.execute(_TERMINALS)]
         with self._store.changing() as here:
-            held = {row[0]: FollowedTerminal(*row) for row in here.execute(_HELD)}
+            held = {row[0]: FollowedTerminal(*row) for row in here.execute(_TERMINALS)}
         changed = [one for one in there if _differs(one, held.get(one.terminal))]
         for one in changed:
             at = held.get(one.terminal) or one._replace(sequence=0)
@@ -157,7 +156,7 @@ class FleetMirror:
         with self._store.changing() as here:
             new = _put(here, _PUT_ROWS, rows)
             _put(here, _PUT_RECEIPTS, receipts)
-            found = here.execute(f"{_HELD} WHERE terminal = ?", (there.terminal,)).fetchone()
+            found = here.execute(f"{_TERMINALS} WHERE terminal = ?", (there.terminal,)).fetchone()
             held_hash = there.hash if found is None else found[2]
             row_hash = rows[-1][3] if rows else held_hash
             state = (there.terminal, last, bytes(row_hash), *there[3:], new)
