@@ -318,10 +318,10 @@ def test_a_place_from_the_vehicle_reaches_the_row_and_a_broken_source_ends_no_ta
         assert time.monotonic() < until_s
         time.sleep(0.02)
     then(file)
-    tap_over_tcp(card_of("month_pass"), port)
+    tap_over_tcp(card_of("free_pensioner"), port)  # which no end of a month ends
     code, out, err = ended(process)
     assert code == 0, err
-    assert [json.loads(line)["message"] for line in out.splitlines()] == ["ok_paid", "ok_pass"]
+    assert [json.loads(line)["message"] for line in out.splitlines()] == ["ok_paid", "ok_benefit_unlimited"]
     assert f"device: {said}" in err
     with terminal.journal_reader(tmp_path / "state") as journal:
         records = [row.record for row in journal.all_rows()]

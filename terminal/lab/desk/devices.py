@@ -267,7 +267,8 @@ class DeskDevices:
     def _run(self) -> None:
         while not self._stop.is_set():
             stirred = self._wake.wait(LOOK_S)
-            self._wake.clear()
+            if stirred:  # what comes right after a wait that ended in vain is for the next one
+                self._wake.clear()
             written = self._look()
             if written or stirred:
                 self._stirred(written)

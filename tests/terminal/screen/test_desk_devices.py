@@ -19,7 +19,7 @@ from terminal.cli.desk import open_desk
 from terminal.decision.outcome import Message
 from terminal.journal.records import Fault
 from terminal.journal.taps import End
-from terminal.lab.desk.devices import LAMPS
+from terminal.lab.desk.devices import LAMPS, DeskDevices
 from terminal.lab.desk.refusals import DeskFault, DeskRefused
 from terminal.lab.desk.scenario import scenario_of
 from terminal.lab.desk.session import DeskSession
@@ -295,6 +295,30 @@ def test_an_opened_housing_wipes_the_key_and_the_collector_hears_of_it(
     desk.get_by_role("button", name="Reset").click()
     expect(desk.locator("#power-state")).to_have_text("Taps are taken.")
     session.switch(collector=False)
+
+
+class SetAsItGivesUp(threading.Event):
+    """Its first wait ends in vain, and right then a device stirs."""
+
+    given_up = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if self.given_up:
+            return super().wait(timeout)
+        self.given_up = True
+        self.set()
+        return False
+
+
+def test_what_stirs_as_a_wait_ends_in_vain_is_shown_all_the_same() -> None:
+    shown = threading.Event()
+    devices = DeskDevices(threading.RLock(), lambda _written: shown.set())
+    devices._wake = SetAsItGivesUp()
+    devices._thread.start()
+    try:
+        assert shown.wait(LONG_MS / 1000)
+    finally:
+        devices.close()
 
 
 def test_the_devices_fit_every_window_in_both_languages_and_take_fingers(
